@@ -1,0 +1,47 @@
+"""Alembic's entry: the address comes from xcat's settings, the target from xcat's schema."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import sqlalchemy
+from alembic import context
+
+from xcat.config import settings
+from xcat.database.engine import database_url
+from xcat.database.schema import SCHEMA, metadata
+
+_PARTITION = re.compile(r"_[cr]\d+$")
+
+
+def include_name(name: str | None, type_: str, parent_names: Any) -> bool:
+    """Look at our schema only, and at its tables but not at their partitions."""
+    if type_ == "schema":
+        return name == SCHEMA
+    if type_ == "table":
+        return name is not None and not _PARTITION.search(name)
+    return True
+
+
+def run_online() -> None:
+    url = context.config.attributes.get("url") or database_url(settings())
+    engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
+    with engine.connect() as connection:
+        connection.execute(sqlalchemy.text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
+        connection.execute(sqlalchemy.text("SET client_min_messages TO warning"))
+        connection.commit()
+        context.configure(
+            connection=connection,
+            target_metadata=metadata,
+            include_schemas=True,
+            include_name=include_name,
+            version_table_schema=SCHEMA,
+            compare_type=True,
+            transaction_per_migration=True,
+        )
+        with context.begin_transaction():
+            context.run_migrations()
+
+
+run_online()

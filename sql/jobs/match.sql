@@ -1,0 +1,86 @@
+-- name: needles
+-- Sources to look for, with one search radius.
+INSERT INTO pg_temp.needle (id, ra, dec, radius_arcsec)
+SELECT source_id, ra, dec, %(radius_arcsec)s::double precision
+FROM xcat.source
+WHERE run_id = %(source_run_id)s AND catalogue_id = %(xray_catalogue_id)s;
+
+-- name: make_work
+-- Densities and weights of the sources and catalogue at hand.
+CREATE TEMP TABLE density (id bigint PRIMARY KEY, density_per_deg2 double precision NOT NULL) ON COMMIT DROP;
+CREATE TEMP TABLE weight (
+    id bigint NOT NULL, object_id bigint NOT NULL, sep_arcsec double precision NOT NULL,
+    log_bayes_factor double precision NOT NULL, weight double precision NOT NULL
+) ON COMMIT DROP;
+
+-- name: clear_work
+-- Forget the catalogue before.
+TRUNCATE pg_temp.density, pg_temp.weight;
+
+-- name: density_constant
+-- One density for the whole catalogue.
+INSERT INTO pg_temp.density SELECT id, %(density_per_deg2)s::double precision FROM pg_temp.needle;
+
+-- name: density_local
+-- Density in a ring around each source. A few counts say little, so they are pulled towards the mean over all sources
+-- with the strength of prior_counts objects.
+INSERT INTO pg_temp.density
+SELECT id, (n_objects + %(prior_counts)s) / (%(area_deg2)s + %(prior_counts)s / mean.density_per_deg2)
+FROM pg_temp.ring,
+     (SELECT greatest(avg(n_objects), 1e-3) / %(area_deg2)s AS density_per_deg2 FROM pg_temp.ring) AS mean;
+
+-- name: count_objects
+-- Rows of the catalogue.
+SELECT count(*) FROM {haystack};
+
+-- name: weigh
+-- Bayes factor of "same object" against "chance" for circular Gaussian errors, sigma per axis in radians,
+--   B = 2 / (s1^2 + s2^2) * exp(-psi^2 / (2 (s1^2 + s2^2)))      (Budavari & Szalay 2008, eq. 16)
+-- and the weight of the candidate, B over the number of catalogue objects on a sky of this density.
+INSERT INTO pg_temp.weight (id, object_id, sep_arcsec, log_bayes_factor, weight)
+SELECT id, object_id, sep_arcsec, log_bayes_factor,
+       exp(log_bayes_factor) / (density_per_deg2 * 41252.96124941928)
+FROM (
+    SELECT p.id, p.object_id, p.sep_arcsec, d.density_per_deg2,
+           ln(2) + 2 * ln(206264.80624709636) - ln(v.arcsec2) - p.sep_arcsec ^ 2 / (2 * v.arcsec2) AS log_bayes_factor
+    FROM pg_temp.pair AS p
+    JOIN pg_temp.density AS d USING (id)
+    JOIN xcat.source AS s ON s.run_id = %(source_run_id)s AND s.source_id = p.id
+    JOIN {haystack} AS h ON h.object_id = p.object_id
+    CROSS JOIN LATERAL (
+        SELECT s.err_arcsec::double precision ^ 2 + h.err_arcsec::double precision ^ 2 AS arcsec2) AS v
+) AS b
+WHERE log_bayes_factor > -500;
+
+-- name: sums
+-- Sum of the weights of each source's candidates, 0 without any.
+SELECT coalesce(sum(w.weight), 0)::double precision
+FROM pg_temp.needle AS n LEFT JOIN pg_temp.weight AS w USING (id)
+GROUP BY n.id;
+
+-- name: store_match
+-- p_any = c S / (c S + none), S the sum of weights: the share of "has a counterpart" among all hypotheses.
+INSERT INTO {match} (run_id, source_id, catalogue_id, n_candidates, density_per_deg2, completeness, p_any)
+SELECT %(run_id)s, n.id, %(catalogue_id)s, coalesce(g.n, 0), d.density_per_deg2, %(completeness)s,
+       coalesce(%(completeness)s * g.s / (%(completeness)s * g.s + %(none_weight)s), 0)
+FROM pg_temp.needle AS n
+JOIN pg_temp.density AS d USING (id)
+LEFT JOIN (SELECT id, count(*) AS n, sum(weight) AS s FROM pg_temp.weight GROUP BY id) AS g USING (id);
+
+-- name: store_candidates
+-- p_i = w / S; the best candidate is marked, of equals the nearest, then the first.
+INSERT INTO {match_candidate} (
+    run_id, source_id, catalogue_id, object_id, sep_arcsec, log_bayes_factor, p_i, is_best)
+SELECT %(run_id)s, id, %(catalogue_id)s, object_id, sep_arcsec, log_bayes_factor,
+       least(1, weight / sum(weight) OVER same_source),
+       row_number() OVER (PARTITION BY id ORDER BY weight DESC, sep_arcsec, object_id) = 1
+FROM pg_temp.weight
+WINDOW same_source AS (PARTITION BY id);
+
+-- name: count
+-- What was matched.
+SELECT count(*) AS sources, count(*) FILTER (WHERE n_candidates > 0) AS with_candidates,
+       coalesce(sum(n_candidates), 0) AS candidates, count(*) FILTER (WHERE p_any >= %(min_p_any)s) AS accepted,
+       avg(density_per_deg2) AS mean_density_per_deg2, avg(completeness)::double precision AS completeness
+FROM {match}
+WHERE catalogue_id = %(catalogue_id)s AND source_id IN (SELECT id FROM pg_temp.needle);

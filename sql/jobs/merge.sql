@@ -1,0 +1,147 @@
+-- name: make_members
+-- Which detection belongs to which source of the mission, before sources have numbers.
+CREATE TEMP TABLE member (
+    object_id bigint PRIMARY KEY,
+    mission_source text COLLATE "C" NOT NULL
+) ON COMMIT DROP;
+
+-- name: clear_members
+-- Forget the members of the catalogue before.
+TRUNCATE pg_temp.member;
+
+-- name: members_by_name
+-- The mission says which source a detection belongs to; a row without that is a source of its own.
+INSERT INTO pg_temp.member (object_id, mission_source)
+SELECT object_id, coalesce(source_native_id, native_id)
+FROM {detection};
+
+-- name: needles
+-- Detections to be grouped by position; two belong together within so many combined per-axis sigmas.
+INSERT INTO pg_temp.needle (id, ra, dec, radius_arcsec)
+SELECT object_id, ra, dec,
+       least(%(n_sigma)s * sqrt(err_arcsec ^ 2 + (SELECT max(err_arcsec) FROM {detection}) ^ 2),
+             %(max_radius_arcsec)s)
+FROM {detection};
+
+-- name: links
+-- Pairs of detections that are one source as far as their errors tell.
+SELECT p.id, p.object_id
+FROM pg_temp.pair AS p
+JOIN {detection} AS a ON a.object_id = p.id
+JOIN {detection} AS b ON b.object_id = p.object_id
+WHERE p.id < p.object_id
+  AND p.sep_arcsec < %(n_sigma)s * sqrt(a.err_arcsec ^ 2 + b.err_arcsec ^ 2);
+
+-- name: detection_ids
+-- Every detection.
+SELECT object_id FROM {detection} ORDER BY object_id;
+
+-- name: name_components
+-- A component is named after the native id of its first detection, which a later release does not change.
+INSERT INTO pg_temp.member (object_id, mission_source)
+SELECT c.object_id, min(d.native_id) OVER (PARTITION BY c.component)
+FROM pg_temp.component AS c
+JOIN {detection} AS d USING (object_id);
+
+-- name: make_components
+-- Result of the component analysis, copied in.
+CREATE TEMP TABLE component (object_id bigint PRIMARY KEY, component integer NOT NULL) ON COMMIT DROP;
+
+-- name: clear_components
+-- Forget the components of the catalogue before.
+TRUNCATE pg_temp.component;
+
+-- name: number_sources
+-- Give a number to every source that has none yet.
+INSERT INTO xcat.source_identity (catalogue_id, mission_source, first_run_id)
+SELECT %(catalogue_id)s, mission_source, %(run_id)s
+FROM (SELECT DISTINCT mission_source FROM pg_temp.member) AS m
+ORDER BY mission_source
+ON CONFLICT (catalogue_id, mission_source) DO NOTHING;
+
+-- name: source_detections
+-- Membership, one row a detection.
+INSERT INTO {source_detection} (run_id, source_id, catalogue_id, object_id)
+SELECT %(run_id)s, i.source_id, %(catalogue_id)s, m.object_id
+FROM pg_temp.member AS m
+JOIN xcat.source_identity AS i ON i.catalogue_id = %(catalogue_id)s AND i.mission_source = m.mission_source;
+
+-- name: sources
+-- Detections to sources. Means are weighted with 1/sigma^2 where a detection has an error, and plain where none has.
+-- Positions are averaged as unit vectors, so RA = 0 and the poles are ordinary places. Where the catalogue repeats the
+-- source's own position on each detection (shared_position), the error is not divided by the number of detections.
+INSERT INTO {source} (
+    run_id, source_id, catalogue_id, name, ra, dec, err_arcsec, glon, glat, epoch_yr, mjd_first, mjd_last, n_detections,
+    flux_cgs, flux_err_cgs, flux_soft_cgs, flux_soft_err_cgs, flux_medium_cgs, flux_medium_err_cgs,
+    flux_hard_cgs, flux_hard_err_cgs, flux_std_cgs, hr1, hr1_err, hr2, hr2_err, gamma, snr, det_likelihood,
+    flux_ratio, flux_ratio_low, p_variable, extent_arcsec, quality_flag)
+WITH d AS MATERIALIZED (
+    SELECT i.source_id, i.mission_source, det.*,
+           1 / det.err_arcsec::double precision ^ 2 AS w,
+           1 / nullif(det.flux_err_cgs::double precision, 0) ^ 2 AS wf,
+           1 / nullif(det.flux_soft_err_cgs::double precision, 0) ^ 2 AS ws,
+           1 / nullif(det.flux_medium_err_cgs::double precision, 0) ^ 2 AS wm,
+           1 / nullif(det.flux_hard_err_cgs::double precision, 0) ^ 2 AS wh,
+           1 / nullif(det.hr1_err::double precision, 0) ^ 2 AS w1,
+           1 / nullif(det.hr2_err::double precision, 0) ^ 2 AS w2
+    FROM {detection} AS det
+    JOIN pg_temp.member AS m USING (object_id)
+    JOIN xcat.source_identity AS i
+      ON i.catalogue_id = %(catalogue_id)s AND i.mission_source = m.mission_source
+), s AS (
+    SELECT source_id, mission_source, count(*) AS n_rows,
+           sum(w * cosd(ra) * cosd(dec)) AS x, sum(w * sind(ra) * cosd(dec)) AS y, sum(w * sind(dec)) AS z,
+           sum(w) AS w, min(err_arcsec) AS best_err,
+           avg(epoch_yr) AS epoch_yr, min(mjd) AS mjd_first, max(mjd) AS mjd_last,
+           greatest(count(*), coalesce(max(n_detections), 1)) AS n_detections,
+           coalesce(sum(flux_cgs * wf) / sum(wf) FILTER (WHERE flux_cgs IS NOT NULL), avg(flux_cgs)) AS flux,
+           1 / sqrt(sum(wf) FILTER (WHERE flux_cgs IS NOT NULL)) AS flux_err,
+           coalesce(sum(flux_soft_cgs * ws) / sum(ws) FILTER (WHERE flux_soft_cgs IS NOT NULL),
+                    avg(flux_soft_cgs)) AS soft,
+           1 / sqrt(sum(ws) FILTER (WHERE flux_soft_cgs IS NOT NULL)) AS soft_err,
+           coalesce(sum(flux_medium_cgs * wm) / sum(wm) FILTER (WHERE flux_medium_cgs IS NOT NULL),
+                    avg(flux_medium_cgs)) AS medium,
+           1 / sqrt(sum(wm) FILTER (WHERE flux_medium_cgs IS NOT NULL)) AS medium_err,
+           coalesce(sum(flux_hard_cgs * wh) / sum(wh) FILTER (WHERE flux_hard_cgs IS NOT NULL),
+                    avg(flux_hard_cgs)) AS hard,
+           1 / sqrt(sum(wh) FILTER (WHERE flux_hard_cgs IS NOT NULL)) AS hard_err,
+           coalesce(sum(hr1 * w1) / sum(w1) FILTER (WHERE hr1 IS NOT NULL), avg(hr1)) AS hr1,
+           1 / sqrt(sum(w1) FILTER (WHERE hr1 IS NOT NULL)) AS hr1_err,
+           coalesce(sum(hr2 * w2) / sum(w2) FILTER (WHERE hr2 IS NOT NULL), avg(hr2)) AS hr2,
+           1 / sqrt(sum(w2) FILTER (WHERE hr2 IS NOT NULL)) AS hr2_err,
+           avg(gamma) AS gamma, max(snr) AS snr, max(det_likelihood) AS det_likelihood,
+           -- a ratio needs two positive fluxes
+           CASE WHEN count(*) FILTER (WHERE flux_cgs > 0) > 1
+                THEN max(flux_cgs) FILTER (WHERE flux_cgs > 0) / min(flux_cgs) FILTER (WHERE flux_cgs > 0)
+           END AS flux_ratio,
+           CASE WHEN count(*) FILTER (WHERE flux_cgs > 0 AND flux_err_cgs > 0) > 1
+                THEN nullif(greatest(max(flux_cgs - flux_err_cgs) FILTER (WHERE flux_cgs > 0 AND flux_err_cgs > 0), 0), 0)
+                     / min(flux_cgs + flux_err_cgs) FILTER (WHERE flux_cgs > 0 AND flux_err_cgs > 0)
+           END AS flux_ratio_low,
+           max(p_variable) AS p_variable, max(extent_arcsec) AS extent_arcsec, bit_or(quality_flag) AS quality_flag
+    FROM d
+    GROUP BY source_id, mission_source
+), placed AS (
+    -- atan2d gives (-180, 180]; a tiny negative angle plus 360 may round to 360 itself
+    SELECT s.*, atan2d(z, sqrt(x * x + y * y)) AS dec_mean,
+           CASE WHEN atan2d(y, x) >= 0 THEN atan2d(y, x)
+                WHEN atan2d(y, x) + 360 >= 360 THEN 0
+                ELSE atan2d(y, x) + 360 END AS ra_mean
+    FROM s
+)
+SELECT %(run_id)s, source_id, %(catalogue_id)s, mission_source, ra_mean, dec_mean,
+       CASE WHEN %(shared_position)s THEN best_err ELSE 1 / sqrt(w) END,
+       xcat.glon(ra_mean, dec_mean), xcat.glat(ra_mean, dec_mean), epoch_yr, mjd_first, mjd_last, n_detections,
+       flux, flux_err, soft, soft_err, medium, medium_err, hard, hard_err, flux * %(standard_flux_factor)s,
+       coalesce(hr1, (greatest(medium, 0) - greatest(soft, 0)) / nullif(greatest(medium, 0) + greatest(soft, 0), 0)),
+       hr1_err,
+       coalesce(hr2, (greatest(hard, 0) - greatest(medium, 0)) / nullif(greatest(hard, 0) + greatest(medium, 0), 0)),
+       hr2_err,
+       gamma, snr, det_likelihood, flux_ratio, flux_ratio_low, p_variable, extent_arcsec, quality_flag
+FROM placed;
+
+-- name: count
+-- What was merged.
+SELECT count(*) AS sources, coalesce(sum(n_detections), 0) AS detections,
+       count(*) FILTER (WHERE n_detections > 1) AS several
+FROM {source} WHERE catalogue_id = %(catalogue_id)s;

@@ -1,0 +1,274 @@
+"""How good a classification is, on labelled sources that the model did not see.
+
+Confusion matrices have the predicted class in rows and the true class in columns, as on the poster. A literature
+sample has another mix of classes than the sky, so precision comes twice: raw, as counted, and corrected to the
+priors, as Tranin et al. 2022 print it. The two differ much for rare classes (the poster's XRB: 55 % and 79 %).
+Where a figure does not exist (precision of a class that is never predicted) it is NaN, and None in `summarise`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import ndtri
+
+from xcat.classifier.model import check_labels, check_priors
+from xcat.classifier.properties import FloatArray, IntArray
+
+LEAST_PROBABILITY = 1e-300  # keeps the logarithm of a probability that underflowed finite
+
+
+def confusion_matrix(predicted: ArrayLike, truth: ArrayLike, n_classes: int) -> IntArray:
+    """Count sources by predicted (rows) and true class (columns), (K, K) int64."""
+    row = np.asarray(predicted)
+    column = check_labels(truth, row.size, n_classes)
+    flat = check_labels(row, column.size, n_classes) * n_classes + column
+    return np.bincount(flat, minlength=n_classes**2).reshape(n_classes, n_classes)
+
+
+def recall(matrix: ArrayLike) -> FloatArray:
+    """Fraction of each class that is found, (..., K)."""
+    m = np.asarray(matrix, dtype=np.float64)
+    return _ratio(_diagonal(m), m.sum(axis=-2))
+
+
+def precision(matrix: ArrayLike) -> FloatArray:
+    """Fraction of the sources given each class that belong to it, in the mix of the sample, (..., K)."""
+    m = np.asarray(matrix, dtype=np.float64)
+    return _ratio(_diagonal(m), m.sum(axis=-1))
+
+
+def prior_precision(matrix: ArrayLike, priors: ArrayLike) -> FloatArray:
+    """Precision of each class in a sample mixed as the priors say, (..., K).
+
+    It is pi_j R_jj / N_j over sum_i pi_i R_ji / N_i, with R_ji the number of class i called j and N_i that of
+    class i: the "precision" of Tranin et al. 2022. A class without members adds nothing to the others' sums.
+    """
+    m = np.asarray(matrix, dtype=np.float64)
+    return precision(_rates(m) * np.asarray(priors, dtype=np.float64))
+
+
+def f1(precision_: ArrayLike, recall_: ArrayLike) -> FloatArray:
+    """Harmonic mean of precision and recall; 0 for a class that is there and never found, NaN for one not there."""
+    p, r = np.asarray(precision_, dtype=np.float64), np.asarray(recall_, dtype=np.float64)
+    p = np.where(np.isnan(p) & ~np.isnan(r), 0.0, p)
+    return np.where((p + r) == 0.0, 0.0, _ratio(2.0 * p * r, p + r))
+
+
+def wilson(
+    successes: ArrayLike, trials: ArrayLike, confidence: float = 0.95
+) -> tuple[FloatArray, FloatArray]:
+    """Interval of a binomial fraction (Wilson 1927, JASA 22, 209); 0 to 1 when there were no trials."""
+    k, n = np.asarray(successes, dtype=np.float64), np.asarray(trials, dtype=np.float64)
+    z2 = float(ndtri(0.5 + confidence / 2.0)) ** 2
+    centre = _ratio(k + z2 / 2.0, n + z2)
+    half = np.sqrt(z2 * (_ratio(k * (n - k), n, 0.0) + z2 / 4.0)) / (n + z2)
+    return np.clip(centre - half, 0.0, 1.0), np.clip(centre + half, 0.0, 1.0)
+
+
+def prior_precision_interval(
+    matrix: ArrayLike, priors: ArrayLike, confidence: float = 0.95, n_draws: int = 4000, seed: int = 0
+) -> tuple[FloatArray, FloatArray]:
+    """Interval of the prior-corrected precision, by drawing the columns of the matrix anew.
+
+    The column of each true class is multinomial. Its rates are drawn from their Dirichlet posterior, with one
+    source in all spread over the rows beforehand, so that an empty cell is uncertain too; the interval holds the
+    central share of the precisions, widened to the measured one where that is extreme. Same seed, same interval.
+    """
+    m = np.asarray(matrix, dtype=np.float64)
+    rng = np.random.default_rng(seed)
+    drawn = np.stack([rng.dirichlet(column + 1.0 / m.shape[0], n_draws) for column in m.T], axis=2)
+    drawn *= m.sum(axis=0) > 0
+    tail = 0.5 - confidence / 2.0
+    low, high = np.quantile(prior_precision(drawn, priors), [tail, 1.0 - tail], axis=0)
+    measured = prior_precision(m, priors)
+    return np.fmin(low, measured), np.fmax(high, measured)
+
+
+def prior_weights(truth: ArrayLike, priors: ArrayLike) -> FloatArray:
+    """Weights that give a sample the priors' mix: priors_c / N_c for a source of class c, with the sum 1."""
+    prior = np.asarray(priors, dtype=np.float64)
+    check_priors(prior, prior.size)
+    label = check_labels(truth, np.asarray(truth).size, prior.size)
+    weight = (prior / np.maximum(np.bincount(label, minlength=prior.size), 1))[label]
+    return weight / weight.sum()
+
+
+def log_loss(p: FloatArray, truth: ArrayLike, weight: ArrayLike | None = None) -> float:
+    """Mean of -ln p(true class), in nats."""
+    of_truth = p[np.arange(p.shape[0]), check_labels(truth, *p.shape)]
+    return float(np.average(-np.log(np.maximum(of_truth, LEAST_PROBABILITY)), weights=weight))
+
+
+def brier(p: FloatArray, truth: ArrayLike, weight: ArrayLike | None = None) -> float:
+    """Mean squared distance of the probabilities from the truth, summed over classes: 0 to 2 (Brier 1950)."""
+    error = p.copy()
+    error[np.arange(p.shape[0]), check_labels(truth, *p.shape)] -= 1.0
+    return float(np.average((error**2).sum(axis=1), weights=weight))
+
+
+@dataclass(frozen=True, eq=False)
+class Reliability:
+    """Reliability curve: what was promised and what came true, in bins of the largest probability.
+
+    Attributes
+    ----------
+    edges : (B + 1,) float64
+    n : (B,) int64
+        Sources in each bin.
+    weight : (B,) float64
+        Share of the weight in each bin; the sum is 1.
+    confidence, accuracy : (B,) float64
+        Mean largest probability, and fraction that is right; NaN in an empty bin.
+    """
+
+    edges: FloatArray
+    n: IntArray
+    weight: FloatArray
+    confidence: FloatArray
+    accuracy: FloatArray
+
+    @property
+    def ece(self) -> float:
+        """Expected calibration error: weighted mean of |accuracy - confidence| (Guo et al. 2017)."""
+        there = self.weight > 0
+        return float(self.weight[there] @ np.abs(self.accuracy - self.confidence)[there])
+
+
+def reliability(
+    p: FloatArray,
+    truth: ArrayLike,
+    weight: ArrayLike | None = None,
+    n_bins: int = 15,
+    equal_count: bool = False,
+) -> Reliability:
+    """Reliability curve of the most probable class, in bins of equal width, or with equally many sources."""
+    label = check_labels(truth, *p.shape)
+    top = p.max(axis=1)
+    right = np.argmax(p, axis=1) == label
+    w = np.ones(top.size) if weight is None else np.asarray(weight, dtype=np.float64)
+    edges = np.linspace(0.0, 1.0, n_bins + 1)
+    if equal_count and top.size:
+        # ties (many probabilities of 1) would give empty bins of no width
+        edges = np.unique(np.concatenate([[0.0], np.quantile(top, edges[1:-1]), [1.0]]))
+    bins = np.clip(np.searchsorted(edges, top, side="left") - 1, 0, edges.size - 2)
+    b = edges.size - 1
+    total = np.bincount(bins, w, b)
+    return Reliability(
+        edges,
+        np.bincount(bins, minlength=b),
+        _ratio(total, total.sum()),
+        _ratio(np.bincount(bins, w * top, b), total),
+        _ratio(np.bincount(bins, w * right, b), total),
+    )
+
+
+def summarise(
+    p: FloatArray,
+    truth: ArrayLike,
+    classes: Sequence[str],
+    priors: ArrayLike,
+    *,
+    confidence: float = 0.95,
+    n_bins: int = 15,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Everything that a report says of a classification, ready for JSON.
+
+    Parameters
+    ----------
+    p : (N, K) float64
+        Posterior probabilities, out of fold.
+    truth : (N,) integer array
+        True classes.
+    classes : sequence of K str
+    priors : (K,) array
+    confidence : float
+        Probability that the intervals hold the true figure.
+    n_bins : int
+        Bins of the reliability curve, of equal width.
+    seed : int
+        Of the draws behind the intervals of the prior-corrected precision.
+
+    Returns
+    -------
+    dict
+        "sample" has the figures of the sample as it is, "at_priors" those of one with the priors' mix; "classes"
+        has recall, precisions with intervals and F1 of each class. Fractions go from 0 to 1; None: does not exist.
+        Macro-F1 is the mean over the classes that have members.
+
+    Raises
+    ------
+    ValueError
+        When shapes, labels or priors do not fit together.
+    """
+    prior = np.asarray(priors, dtype=np.float64)
+    label = check_labels(truth, p.shape[0], len(classes))
+    matrix = confusion_matrix(np.argmax(p, axis=1), label, len(classes))
+    hit, n_true, n_called = np.diag(matrix), matrix.sum(axis=0), matrix.sum(axis=1)
+    found, raw, corrected = recall(matrix), precision(matrix), prior_precision(matrix, prior)
+    figures = {
+        "n": n_true,
+        "n_predicted": n_called,
+        "recall": found,
+        "recall_interval": np.stack(wilson(hit, n_true, confidence), axis=1),
+        "precision": raw,
+        "precision_interval": np.stack(wilson(hit, n_called, confidence), axis=1),
+        "prior_precision": corrected,
+        "prior_precision_interval": np.stack(
+            prior_precision_interval(matrix, prior, confidence, seed=seed), axis=1
+        ),
+        "f1": f1(raw, found),
+        "prior_f1": f1(corrected, found),
+    }
+
+    def overall(weight: FloatArray, f1_name: str) -> dict[str, Any]:
+        curve = reliability(p, label, weight, n_bins)
+        return {
+            "accuracy": float(np.average(np.argmax(p, axis=1) == label, weights=weight)),
+            "macro_f1": float(np.mean(figures[f1_name][n_true > 0])),
+            "log_loss": log_loss(p, label, weight),
+            "brier": brier(p, label, weight),
+            "ece": curve.ece,
+            "reliability": {
+                name: _plain(getattr(curve, name))
+                for name in ("edges", "n", "weight", "confidence", "accuracy")
+            },
+        }
+
+    return {
+        "n": int(label.size),
+        "classes": {c: {name: _plain(v[k]) for name, v in figures.items()} for k, c in enumerate(classes)},
+        "matrix": matrix.tolist(),
+        "confidence": confidence,
+        "sample": overall(np.full(label.size, 1.0 / max(label.size, 1)), "f1"),
+        "at_priors": overall(prior_weights(label, prior), "prior_f1"),
+    }
+
+
+def _diagonal(m: FloatArray) -> FloatArray:
+    return np.diagonal(m, axis1=-2, axis2=-1)
+
+
+def _rates(m: FloatArray) -> FloatArray:
+    """Fraction of each true class in each row; zero in the column of a class without members."""
+    return _ratio(m, m.sum(axis=-2, keepdims=True), 0.0)
+
+
+def _ratio(numerator: ArrayLike, denominator: ArrayLike, otherwise: float = float("nan")) -> FloatArray:
+    """Divide; `otherwise` where the denominator is zero."""
+    a, b = np.broadcast_arrays(
+        np.asarray(numerator, dtype=np.float64), np.asarray(denominator, dtype=np.float64)
+    )
+    return np.divide(a, b, out=np.full(a.shape, otherwise), where=b != 0)
+
+
+def _plain(value: Any) -> Any:
+    """Turn numbers and arrays of numpy into those of JSON, with None for NaN."""
+    if isinstance(value, np.ndarray):
+        return [_plain(v) for v in value]
+    if isinstance(value, np.floating | float):
+        return None if np.isnan(value) else float(value)
+    return int(value)

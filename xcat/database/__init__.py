@@ -1,0 +1,1 @@
+"""Everything that touches PostgreSQL: server, schema, registry of columns, binary COPY, runs."""

@@ -1,0 +1,372 @@
+"""A private PostgreSQL cluster in a folder of the user's: no TCP, no root, no set-up by hand.
+
+As root the server runs as the system user ``postgres``, because PostgreSQL refuses root. The socket lives in a
+folder of mode 0700, which is what keeps others out; inside it every connection is trusted.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import pwd
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from xcat.errors import DatabaseError
+
+OLDEST_VERSION = 15
+_ROLE = _DATABASE = "xcat"
+_LONGEST_SOCKET_PATH = 100  # sun_path holds 108 bytes, the file name in the folder takes some
+_START_TIMEOUT_S = 120
+
+
+@dataclass(frozen=True)
+class Status:
+    """What the embedded server is doing.
+
+    Attributes
+    ----------
+    running : bool
+    pid : int or None
+    version : str or None
+        Major version of the cluster, None before initdb.
+    """
+
+    running: bool
+    pid: int | None
+    version: str | None
+
+
+def _debian_installations() -> dict[int, Path]:
+    found = {}
+    for folder in Path("/usr/lib/postgresql").glob("*/bin"):
+        if folder.parent.name.isdigit() and (folder / "initdb").exists():
+            found[int(folder.parent.name)] = folder
+    return found
+
+
+def _other_installation() -> tuple[int, Path] | None:
+    config = shutil.which("pg_config")
+    if config is None:
+        return None
+    ask = [config, "--bindir", "--version"]
+    bindir, version = subprocess.run(ask, capture_output=True, text=True, check=True).stdout.splitlines()[:2]
+    major = re.search(r"\d+", version)
+    if major is None or not (Path(bindir) / "initdb").exists():
+        return None
+    return int(major.group()), Path(bindir)
+
+
+def _has_q3c(bindir: Path, major: int) -> bool:
+    places = [Path(f"/usr/share/postgresql/{major}/extension")]
+    config = bindir / "pg_config"
+    if config.exists():
+        asked = subprocess.run([config, "--sharedir"], capture_output=True, text=True, check=True)
+        places.append(Path(asked.stdout.strip()) / "extension")
+    return any((place / "q3c.control").exists() for place in places)
+
+
+def find_binaries(wanted_major: int | None = None) -> tuple[int, Path]:
+    """Find the newest PostgreSQL server that has q3c.
+
+    Parameters
+    ----------
+    wanted_major : int, optional
+        Major version of an existing cluster; only that one will do.
+
+    Returns
+    -------
+    major : int
+    bindir : Path
+
+    Raises
+    ------
+    DatabaseError
+        No server, too old a server, or no q3c; the message names the package to install.
+    """
+    installed = _debian_installations()
+    other = _other_installation()
+    if other is not None:
+        installed.setdefault(*other)
+    if wanted_major is not None:
+        if wanted_major not in installed:
+            raise DatabaseError(
+                f"the cluster was made by PostgreSQL {wanted_major}, which is not installed. "
+                f"Install the package postgresql-{wanted_major}."
+            )
+        installed = {wanted_major: installed[wanted_major]}
+    recent = {major: path for major, path in installed.items() if major >= OLDEST_VERSION}
+    if not recent:
+        seen = f" (found only {', '.join(map(str, sorted(installed)))})" if installed else ""
+        raise DatabaseError(
+            f"no PostgreSQL server of version {OLDEST_VERSION} or newer is installed{seen}. "
+            "Install the packages postgresql and postgresql-<version>-q3c."
+        )
+    for major in sorted(recent, reverse=True):
+        if _has_q3c(recent[major], major):
+            return major, recent[major]
+    newest = max(recent)
+    raise DatabaseError(
+        f"PostgreSQL {newest} is installed without q3c. Install the package postgresql-{newest}-q3c."
+    )
+
+
+def _memory_mb() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
+
+
+def server_settings(memory_mb: int, cores: int) -> dict[str, str]:
+    """Settings for a server that has the machine to itself and one busy user.
+
+    Parameters
+    ----------
+    memory_mb : int
+        Memory of the machine in MiB.
+    cores : int
+        Processors of the machine.
+
+    Returns
+    -------
+    dict
+        Name to value, as in postgresql.conf.
+    """
+    shared = max(64, min(memory_mb // 4, 4096))
+    return {
+        "shared_buffers": f"{shared}MB",
+        "effective_cache_size": f"{max(128, memory_mb // 2)}MB",
+        "work_mem": f"{max(16, min(memory_mb // 100, 256))}MB",
+        "maintenance_work_mem": f"{max(64, min(memory_mb // 20, 1024))}MB",
+        "max_worker_processes": str(max(4, 2 * cores)),
+        "max_parallel_workers": str(cores),
+        "max_parallel_workers_per_gather": str(cores),
+        "max_parallel_maintenance_workers": str(cores),
+        # bulk loads write new tables: with wal_level=minimal they are synced once instead of logged
+        "wal_level": "minimal",
+        "max_wal_senders": "0",
+        "max_wal_size": "4GB",
+        "checkpoint_timeout": "15min",
+        "random_page_cost": "1.1",
+        "jit": "off",  # compiling costs more than it gains on these statements
+        "max_locks_per_transaction": "256",  # a lock a partition
+        "timezone": "UTC",
+        "listen_addresses": "",
+    }
+
+
+class EmbeddedServer:
+    """The private cluster under ``home``.
+
+    Parameters
+    ----------
+    home : Path
+        Folder of the cluster (``XCAT_HOME``); made if missing.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.home = home.expanduser().absolute()
+        self.data = self.home / "postgres"
+        self.log = self.home / "postgres.log"
+
+    @property
+    def socket_folder(self) -> Path:
+        """Folder of the Unix socket; in the temporary folder if the home's path is too long for a socket."""
+        folder = self.home / "socket"
+        if len(os.fsencode(folder)) <= _LONGEST_SOCKET_PATH:
+            return folder
+        digest = hashlib.sha256(os.fsencode(self.home)).hexdigest()[:12]
+        return Path(tempfile.gettempdir()) / f"xcat-{self._account().pw_uid}-{digest}"
+
+    @property
+    def url(self) -> str:
+        """SQLAlchemy URL of the embedded database."""
+        return f"postgresql+psycopg://{_ROLE}@/{_DATABASE}?host={self.socket_folder}"
+
+    @staticmethod
+    def _account() -> pwd.struct_passwd:
+        if os.geteuid() != 0:
+            return pwd.getpwuid(os.geteuid())
+        try:
+            return pwd.getpwnam("postgres")
+        except KeyError:
+            raise DatabaseError(
+                "there is no user 'postgres' to run the server as. Install the package postgresql."
+            ) from None
+
+    def _run(self, command: list[str | Path], timeout_s: float) -> subprocess.CompletedProcess[str]:
+        account = self._account()
+        identity: dict[str, object] = {}
+        if os.geteuid() == 0:
+            identity = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+        # The server inherits these descriptors and keeps them open, so a pipe would never end.
+        with tempfile.TemporaryFile("w+") as output:
+            done = subprocess.run(
+                [str(c) for c in command],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd="/",
+                timeout=timeout_s,
+                start_new_session=True,  # Ctrl-C is for the client, not for its server
+                env={**os.environ, "LC_ALL": "C.UTF-8", "PGUSER": _ROLE},
+                **identity,  # type: ignore[call-overload]
+            )
+            output.seek(0)
+            return subprocess.CompletedProcess(done.args, done.returncode, output.read(), "")
+
+    def _make_folder(self, folder: Path, mode: int) -> None:
+        account = self._account()
+        if not folder.exists():
+            folder.mkdir(parents=True, mode=mode)
+        if os.geteuid() == 0:
+            os.chown(folder, account.pw_uid, account.pw_gid)
+        elif folder.stat().st_uid != account.pw_uid:
+            raise DatabaseError(f"{folder} belongs to another user; set XCAT_HOME to a folder of your own.")
+        folder.chmod(mode)
+
+    def _prepare_home(self) -> None:
+        self.home.mkdir(parents=True, exist_ok=True)
+        if os.geteuid() == 0:
+            # the server's user must be able to pass through, no more
+            self.home.chmod(self.home.stat().st_mode | 0o011)
+            for folder in self.home.parents:
+                if not folder.stat().st_mode & 0o001:
+                    raise DatabaseError(
+                        f"PostgreSQL cannot run as root, and its user 'postgres' cannot pass through {folder} "
+                        f"to reach {self.home}. Set XCAT_HOME to another folder, or: chmod o+x {folder}"
+                    )
+
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        """One start or stop at a time, also between processes."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        with (self.home / ".lock").open("w") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+
+    def status(self) -> Status:
+        """Say whether the server runs; a stale pid file counts as not running."""
+        version_file = self.data / "PG_VERSION"
+        try:
+            version = version_file.read_text().strip() if version_file.exists() else None
+        except PermissionError:
+            raise DatabaseError(f"{self.data} belongs to another user; set XCAT_HOME.") from None
+        pid = self._live_pid()
+        return Status(pid is not None, pid, version)
+
+    def _live_pid(self) -> int | None:
+        try:
+            first = (self.data / "postmaster.pid").read_text().splitlines()[0]
+            pid = int(first)
+            command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        except (FileNotFoundError, ProcessLookupError, NotADirectoryError, IndexError, ValueError):
+            return None
+        # a pid is reused sooner or later: only a postgres on this very folder counts
+        is_ours = b"postgres" in command[0] and os.fsencode(self.data) in command
+        return pid if is_ours else None
+
+    def start(self) -> bool:
+        """Start the server, making the cluster first if there is none.
+
+        Returns
+        -------
+        bool
+            False if it was running already.
+
+        Raises
+        ------
+        DatabaseError
+            PostgreSQL or q3c is missing, or the server does not come up; the message carries its log.
+        """
+        if self.status().running:
+            return False
+        with self._lock():
+            status = self.status()
+            if status.running:
+                return False
+            _, bindir = find_binaries(int(status.version) if status.version else None)
+            self._prepare_home()
+            self._make_folder(self.socket_folder, 0o700)
+            if status.version is None:
+                self._initdb(bindir)
+            # Whatever this file says, _live_pid has shown that no server of ours is behind it.
+            (self.data / "postmaster.pid").unlink(missing_ok=True)
+            self._write_settings()
+            self._make_log()
+            done = self._run(
+                [bindir / "pg_ctl", "-D", self.data, "-l", self.log, "-w", "-t", str(_START_TIMEOUT_S), "start"],
+                timeout_s=_START_TIMEOUT_S + 10,
+            )
+            if done.returncode != 0:
+                tail = "".join(self.log.read_text(errors="replace").splitlines(keepends=True)[-15:])
+                raise DatabaseError(f"the server did not start: {done.stdout.strip()}\n{tail}")
+            self._create_database(bindir)
+        return True
+
+    def _make_log(self) -> None:
+        self.log.touch()
+        if os.geteuid() == 0:
+            account = self._account()
+            os.chown(self.log, account.pw_uid, account.pw_gid)
+
+    def _initdb(self, bindir: Path) -> None:
+        if self.data.exists() and any(self.data.iterdir()):
+            # initdb was killed half-way: there is no PG_VERSION, so no database was ever in use here
+            shutil.rmtree(self.data)
+        self._make_folder(self.data, 0o700)
+        done = self._run(
+            [bindir / "initdb", "-D", self.data, "-U", _ROLE, "--auth=trust", "--encoding=UTF8",
+             "--locale=C.UTF-8", "--data-checksums"],
+            timeout_s=_START_TIMEOUT_S,
+        )  # fmt: skip
+        if done.returncode != 0:
+            raise DatabaseError(f"initdb failed:\n{done.stdout.strip()}")
+
+    def _write_settings(self) -> None:
+        options = server_settings(_memory_mb(), os.cpu_count() or 1)
+        options["unix_socket_directories"] = str(self.socket_folder)
+        options["unix_socket_permissions"] = "0700"
+        lines = [f"{name} = '{value}'" for name, value in options.items()]
+        settings_file = self.data / "xcat.conf"
+        settings_file.write_text("# written at every start by xcat\n" + "\n".join(lines) + "\n")
+        settings_file.chmod(0o644)
+        main = self.data / "postgresql.conf"
+        include = "include 'xcat.conf'"
+        if include not in main.read_text():
+            with main.open("a") as handle:
+                handle.write(f"\n{include}\n")
+
+    def _create_database(self, bindir: Path) -> None:
+        psql = [bindir / "psql", "-h", self.socket_folder, "-U", _ROLE, "-d", "postgres", "-qAt", "-c"]
+        there = self._run([*psql, f"SELECT 1 FROM pg_database WHERE datname = '{_DATABASE}'"], 60)
+        if there.returncode == 0 and there.stdout.strip() == "1":
+            return
+        made = self._run([*psql, f"CREATE DATABASE {_DATABASE}"], 60)
+        if made.returncode != 0:
+            raise DatabaseError(f"the database could not be made: {made.stdout.strip()}")
+
+    def stop(self) -> bool:
+        """Stop the server, ending its connections.
+
+        Returns
+        -------
+        bool
+            False if it was not running.
+        """
+        with self._lock():
+            status = self.status()
+            if not status.running or status.version is None:
+                return False
+            _, bindir = find_binaries(int(status.version))
+            done = self._run(
+                [bindir / "pg_ctl", "-D", self.data, "-m", "fast", "-w", "-t", "60", "stop"], timeout_s=70
+            )
+            if done.returncode != 0:
+                raise DatabaseError(f"the server did not stop: {done.stdout.strip()}")
+        return True

@@ -1,0 +1,190 @@
+"""Connections: to the embedded server, started if need be, or to the server that XCAT_DATABASE_URL names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import alembic.command
+import alembic.config
+import psycopg
+import sqlalchemy
+from alembic.script import ScriptDirectory
+from sqlalchemy.engine import make_url
+
+from xcat.config import Settings, settings
+from xcat.database.embedded import OLDEST_VERSION, EmbeddedServer
+from xcat.database.sqlfiles import folder
+from xcat.errors import DatabaseError
+
+Connection = psycopg.Connection[Any]
+
+
+def database_url(config: Settings) -> str:
+    """SQLAlchemy URL of the database in use."""
+    return config.database_url or EmbeddedServer(config.home).url
+
+
+def conninfo(url: str) -> str:
+    """The same address as libpq writes it."""
+    try:
+        parsed = make_url(url)
+    except sqlalchemy.exc.ArgumentError:
+        raise DatabaseError(
+            f"XCAT_DATABASE_URL is not a database URL: {url!r}. "
+            "It looks like postgresql+psycopg://user:password@host:5432/database"
+        ) from None
+    if parsed.get_backend_name() != "postgresql":
+        raise DatabaseError(f"XCAT_DATABASE_URL names {parsed.get_backend_name()}; xcat needs PostgreSQL.")
+    return psycopg.conninfo.make_conninfo(
+        **{k: str(v) for k, v in parsed.translate_connect_args(database="dbname", username="user").items()},
+        **{k: str(v) for k, v in parsed.query.items()},
+    )
+
+
+def connect(config: Settings | None = None, *, autocommit: bool = False) -> Connection:
+    """Open a connection to the database as it is; see `ready` for one that is sure to have the schema.
+
+    Raises
+    ------
+    DatabaseError
+        The server cannot be reached.
+    """
+    config = config or settings()
+    url = database_url(config)
+    try:
+        conn = psycopg.connect(conninfo(url), autocommit=autocommit, connect_timeout=15)
+    except psycopg.OperationalError as error:
+        hint = "Check XCAT_DATABASE_URL." if config.database_url else "Start it: xcat db start"
+        raise DatabaseError(f"cannot reach the database: {str(error).strip()}. {hint}") from error
+    with conn.transaction():
+        conn.execute("SET search_path TO xcat, public")
+        conn.execute("SET timezone TO 'UTC'")
+        conn.execute("SET client_min_messages TO warning")
+        timeout = str(int(config.statement_timeout_s * 1000))
+        conn.execute("SELECT set_config('statement_timeout', %s, false)", [timeout])
+    return conn
+
+
+def check_server(conn: Connection) -> dict[str, str]:
+    """Check that a server can hold xcat: version, q3c, privileges.
+
+    Returns
+    -------
+    dict
+        Versions of ``postgresql`` and ``q3c``.
+
+    Raises
+    ------
+    DatabaseError
+        Says what is missing and who can mend it.
+    """
+    version = conn.info.server_version
+    if version < OLDEST_VERSION * 10000:
+        raise DatabaseError(
+            f"the server is PostgreSQL {version // 10000}; xcat needs {OLDEST_VERSION} or newer."
+        )
+    row = conn.execute(
+        "SELECT e.extversion, a.default_version FROM pg_available_extensions a"
+        " LEFT JOIN pg_extension e ON e.extname = a.name WHERE a.name = 'q3c'"
+    ).fetchone()
+    if row is None:
+        raise DatabaseError(
+            f"the server has no q3c. Install the package postgresql-{version // 10000}-q3c on its machine."
+        )
+    installed, available = row
+    rights = conn.execute(
+        "SELECT has_database_privilege(current_database(), 'CREATE'),"
+        " to_regnamespace('xcat') IS NULL OR has_schema_privilege('xcat', 'USAGE, CREATE'),"
+        " current_user, current_database()"
+    ).fetchone()
+    assert rights is not None
+    may_create, may_use, user, database = rights
+    if not (may_create and may_use):
+        raise DatabaseError(
+            f"user {user} may not create in database {database}. Its owner can say: "
+            f'GRANT CREATE ON DATABASE "{database}" TO "{user}"'
+        )
+    if installed is None and may_create:
+        try:
+            with conn.transaction():
+                conn.execute("CREATE EXTENSION q3c SCHEMA public")
+        except psycopg.errors.InsufficientPrivilege:
+            raise DatabaseError(
+                f"q3c is not enabled in database {database}. A superuser can say: CREATE EXTENSION q3c"
+            ) from None
+    return {"postgresql": str(conn.info.parameter_status("server_version")), "q3c": installed or available}
+
+
+def _alembic_config(url: str) -> alembic.config.Config:
+    config = alembic.config.Config()
+    config.set_main_option("script_location", str(folder("alembic")))
+    config.attributes["url"] = url
+    return config
+
+
+def schema_revision(conn: Connection) -> tuple[str | None, str]:
+    """Revision of the database and the newest one that this xcat knows."""
+    known = ScriptDirectory.from_config(_alembic_config("")).get_current_head()
+    there = conn.execute("SELECT to_regclass('xcat.alembic_version')").fetchone()
+    current = None
+    if there is not None and there[0] is not None:
+        row = conn.execute("SELECT version_num FROM xcat.alembic_version").fetchone()
+        current = row[0] if row else None
+    return current, str(known)
+
+
+def migrate(config: Settings | None = None, revision: str = "head") -> tuple[str | None, str | None]:
+    """Bring the schema to a revision, up or down.
+
+    Returns
+    -------
+    tuple
+        Revision before and after.
+    """
+    config = config or settings()
+    with connect(config, autocommit=True) as conn:
+        check_server(conn)
+        before, _ = schema_revision(conn)
+        # two migrations at once would both see the same old revision
+        conn.execute("SELECT pg_advisory_lock(hashtext('xcat.migrate'))")
+        command = _alembic_config(database_url(config))
+        current, _ = schema_revision(conn)
+        known = [s.revision for s in ScriptDirectory.from_config(command).walk_revisions()]
+        if current is not None and current not in known:
+            raise DatabaseError(f"the database has revision {current}, made by a newer xcat. Upgrade xcat.")
+        down = revision == "base" or (
+            revision in known and current in known and known.index(revision) > known.index(current)
+        )
+        (alembic.command.downgrade if down else alembic.command.upgrade)(command, revision)
+        after, _ = schema_revision(conn)
+    return before, after
+
+
+def ready(config: Settings | None = None, *, autocommit: bool = False) -> Connection:
+    """Open a connection to a database that has the schema.
+
+    The embedded server is started and its schema made if it is new. A server of one's own is only checked.
+
+    Raises
+    ------
+    DatabaseError
+        No server, or its schema is missing or of another revision.
+    """
+    config = config or settings()
+    if config.database_url is None:
+        EmbeddedServer(config.home).start()
+    conn = connect(config, autocommit=autocommit)
+    try:
+        with conn.transaction():
+            current, known = schema_revision(conn)
+        if current is None and config.database_url is None:
+            migrate(config)
+        elif current != known:
+            state = "has no xcat schema yet" if current is None else f"has schema {current}, not {known}"
+            raise DatabaseError(f"the database {state}. Run: xcat db migrate")
+    except BaseException:
+        conn.close()
+        raise
+    return conn
+
+

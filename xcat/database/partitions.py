@@ -1,0 +1,105 @@
+"""Partitions of the catalogue and run tables: written detached, attached when whole.
+
+A new partition is an ordinary table until the last moment, so that a long load takes no lock that a reader of
+the parent would feel, COPY can freeze its rows, and indexes are built once over all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from psycopg import sql
+
+from xcat.database import copy, schema
+from xcat.database.engine import Connection
+
+_KEY = {name: "catalogue_id" for name in schema.CATALOGUE_TABLES} | {n: "run_id" for n in schema.RUN_TABLES}
+
+
+def partition_name(table: str, key: int) -> str:
+    """Name of a partition: ``detection_c3`` for a catalogue, ``source_r12`` for a run."""
+    return f"{table}_{_KEY[table][0]}{key}"
+
+
+def qualified(table: str, key: int) -> str:
+    """Name of a partition with its schema."""
+    return f"{schema.SCHEMA}.{partition_name(table, key)}"
+
+
+def exists(conn: Connection, table: str, key: int) -> bool:
+    """Whether the partition is there."""
+    row = conn.execute("SELECT to_regclass(%s) IS NOT NULL", [qualified(table, key)]).fetchone()
+    return bool(row and row[0])
+
+
+def create(conn: Connection, table: str, key: int) -> str:
+    """Make the table that will become a partition: columns, CHECKs and comments of the parent, no index.
+
+    Returns
+    -------
+    str
+        Its qualified name.
+    """
+    name = qualified(table, key)
+    conn.execute(
+        sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING ALL EXCLUDING INDEXES EXCLUDING IDENTITY)").format(
+            sql.Identifier(schema.SCHEMA, partition_name(table, key)), sql.Identifier(schema.SCHEMA, table)
+        )
+    )
+    return name
+
+
+def attach(conn: Connection, table: str, key: int) -> None:
+    """Make a table written by `create` a partition: key CHECK, indexes, statistics, attach."""
+    child = sql.Identifier(schema.SCHEMA, partition_name(table, key))
+    parent = sql.Identifier(schema.SCHEMA, table)
+    key_name = sql.Identifier(_KEY[table])
+    # with this CHECK, ATTACH believes the bound without reading the table under its lock
+    bound = sql.SQL("ALTER TABLE {} ADD CONSTRAINT bound CHECK ({} = {})")
+    conn.execute(bound.format(child, key_name, sql.Literal(key)))
+    index(conn, table, key)
+    conn.execute(sql.SQL("ANALYZE {}").format(child))
+    conn.execute(
+        sql.SQL("ALTER TABLE {} ATTACH PARTITION {} FOR VALUES IN ({})").format(
+            parent, child, sql.Literal(key)
+        )
+    )
+    conn.execute(sql.SQL("ALTER TABLE {} DROP CONSTRAINT bound").format(child))
+
+
+def index(conn: Connection, table: str, key: int) -> None:
+    """Build the parent's indexes on a detached partition, so that ATTACH adopts them."""
+    child = sql.Identifier(schema.SCHEMA, partition_name(table, key))
+    definition = schema.metadata.tables[f"{schema.SCHEMA}.{table}"]
+    for constraint in sorted(definition.constraints, key=lambda c: str(c.name)):
+        kind = {"primary_key_constraint": "PRIMARY KEY", "unique_constraint": "UNIQUE"}.get(
+            constraint.__visit_name__
+        )
+        if kind is None:
+            continue
+        names = sql.SQL(", ").join(sql.Identifier(c.name) for c in constraint.columns)  # type: ignore[attr-defined]
+        conn.execute(sql.SQL("ALTER TABLE {} ADD {} ({})").format(child, sql.SQL(kind), names))  # type: ignore[arg-type]
+    for idx in sorted(definition.indexes, key=lambda i: str(i.name)):
+        expression = sql.SQL(", ").join(sql.SQL(str(e)) for e in idx.expressions)  # type: ignore[arg-type]
+        conn.execute(sql.SQL("CREATE INDEX ON {} ({})").format(child, expression))
+
+
+def write(conn: Connection, table: str, key: int, blocks: Iterable[Mapping[str, object]]) -> int:
+    """Write blocks of columns as a new partition, whole.
+
+    Returns
+    -------
+    int
+        Rows written.
+    """
+    name = create(conn, table, key)
+    n_rows = copy.copy_in(conn, name, blocks, freeze=True)  # type: ignore[arg-type]
+    attach(conn, table, key)
+    return n_rows
+
+
+def drop(conn: Connection, table: str, key: int) -> None:
+    """Drop a partition and its rows, if it is there."""
+    conn.execute(
+        sql.SQL("DROP TABLE IF EXISTS {}").format(sql.Identifier(schema.SCHEMA, partition_name(table, key)))
+    )

@@ -1,0 +1,80 @@
+"""Loads the SQL that lives in sql/: objects of the database and the statements of the stages."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import LiteralString, cast
+
+from psycopg import sql
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+_HEAD = re.compile(r"^-- name: (?P<name>\w+)\n(?P<about>(?:--[^\n]*\n)*)", re.M)
+
+
+def folder(name: str) -> Path:
+    """Folder ``sql`` or ``alembic``: inside an installed package, else at the top of the checkout."""
+    inside = _PACKAGE / f"_{name}"
+    return inside if inside.is_dir() else _PACKAGE.parent / name
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One statement of a file in sql/jobs or sql/queries.
+
+    Attributes
+    ----------
+    name : str
+        File and name, as in ``match.probabilities``.
+    about : str
+        What it does, the comment above it.
+    text : str
+        SQL with ``%(parameter)s`` and ``{identifier}`` places.
+    """
+
+    name: str
+    about: str
+    text: str
+
+    def compose(self, **identifiers: str | sql.Composable) -> sql.Composed:
+        """Put identifiers into their places; a dot separates schema and name."""
+        places = {
+            key: value if isinstance(value, sql.Composable) else sql.Identifier(*value.split("."))
+            for key, value in identifiers.items()
+        }
+        # the text comes from a file of ours, not from a user
+        return sql.SQL(cast(LiteralString, self.text)).format(**places)
+
+
+@cache
+def job(name: str) -> Statement:
+    """Statement ``file.name`` of sql/jobs.
+
+    Raises
+    ------
+    KeyError
+        There is no such statement.
+    """
+    file, _, _ = name.partition(".")
+    return statements(folder("sql") / "jobs" / f"{file}.sql")[name]
+
+
+@cache
+def statements(path: Path) -> dict[str, Statement]:
+    """All statements of a file, by ``file.name``."""
+    text = path.read_text()
+    heads = list(_HEAD.finditer(text))
+    found = {}
+    for head, following in zip(heads, [*heads[1:], None], strict=True):
+        body = text[head.end() : following.start() if following else len(text)]
+        about = " ".join(line.removeprefix("--").strip() for line in head["about"].splitlines())
+        name = f"{path.stem}.{head['name']}"
+        found[name] = Statement(name, about, body.strip().rstrip(";"))
+    return found
+
+
+def objects(kind: str) -> list[Path]:
+    """Files of sql/functions or sql/views, in the order in which they can be created."""
+    return sorted((folder("sql") / kind).glob("*.sql"))

@@ -1,0 +1,56 @@
+"""One way to show progress: a bar on a terminal, a line at the end elsewhere. Always on standard error."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+Advance = Callable[[float], None]
+
+_quiet = False
+
+
+def silence(quiet: bool = True) -> None:
+    """Show nothing (``--json``, tests)."""
+    global _quiet
+    _quiet = quiet
+
+
+@contextmanager
+def bar(what: str, total: float | None = None) -> Iterator[Advance]:
+    """Show that something is going on.
+
+    Parameters
+    ----------
+    what : str
+        Shown left of the bar.
+    total : float, optional
+        How much there is to do; without it the bar only moves.
+
+    Yields
+    ------
+    callable
+        ``advance(amount)``.
+    """
+    if _quiet:
+        yield lambda amount: None
+        return
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        start = time.monotonic()
+        yield lambda amount: None
+        print(f"{what}: {time.monotonic() - start:.1f} s", file=sys.stderr, flush=True)
+        return
+    columns = [TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()]
+    if total is not None:
+        columns.insert(2, MofNCompleteColumn())  # type: ignore[arg-type]
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda amount: progress.advance(task, amount)
+        if total is not None:
+            progress.update(task, completed=total)

@@ -1,0 +1,170 @@
+"""Where the telescopes point: nearby galaxies, the plane, high latitude, and two awkward places.
+
+Also what the sky is like there: extinction, and the densities of unrelated optical and infrared objects.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from xcat.simulate.geometry import FloatArray, IntArray, from_galactic, offset, to_galactic, to_position
+from xcat.simulate.missions import MISSIONS
+
+PLACES = ("plane", "high", "galaxy")
+PLANE, HIGH, GALAXY = range(3)
+
+# Sources per pointing that set how many pointings a sky of n sources gets; measured on the finished simulation.
+SOURCES_PER_TARGET = 92.0
+MAX_GAIA_PER_DEG2 = 100_000.0
+
+
+@dataclass(frozen=True)
+class Galaxies:
+    """Galaxies with their isophotes; all arrays have one entry a galaxy."""
+
+    name: np.ndarray
+    ra_deg: FloatArray
+    dec_deg: FloatArray
+    distance_mpc: FloatArray
+    d25_arcmin: FloatArray
+    axis_ratio: FloatArray
+    pa_deg: FloatArray
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Directions that one or more missions have observed.
+
+    ``exposure_s`` and ``mjd`` have the shape (targets, missions, epochs); an epoch that was not observed is NaN.
+    """
+
+    ra_deg: FloatArray
+    dec_deg: FloatArray
+    glon_deg: FloatArray
+    glat_deg: FloatArray
+    place: IntArray  # index into PLACES
+    host: IntArray  # index into the galaxies, -1 if none
+    observed: np.ndarray  # (targets, missions), bool
+    exposure_s: FloatArray
+    mjd: FloatArray
+
+    @property
+    def radius_arcmin(self) -> FloatArray:
+        """Largest field of view of the missions that looked."""
+        radius = np.array([mission.field_radius_arcmin for mission in MISSIONS])
+        return np.asarray((self.observed * radius).max(axis=1))
+
+
+def extinction_mag(glon_deg: FloatArray, glat_deg: FloatArray) -> FloatArray:
+    """Visual extinction A_V through the whole Galaxy, in mag: a slab, thicker towards the bulge.
+
+    Capped at 12 mag, which is what X-ray telescopes still look through in practice.
+    """
+    toward_centre = 1 + 1.5 * np.exp(-np.abs((glon_deg + 180) % 360 - 180) / 30)
+    return np.minimum(0.10 * toward_centre / np.sin(np.radians(np.abs(glat_deg) + 0.8)), 12.0)
+
+
+def star_density_per_deg2(glon_deg: FloatArray, glat_deg: FloatArray) -> FloatArray:
+    """Stars with G < 20.7 per square degree.
+
+    From 3,000 at the poles to 100,000 in the plane: Gaia DR3 has 1.8e9 sources, 44,000 per square degree on
+    average. The bulge is denser still; telescopes that find counterparts avoid its densest parts, hence the cap.
+    """
+    longitude = np.abs((glon_deg + 180) % 360 - 180)
+    plane = 52_000 * np.exp(-np.abs(glat_deg) / 7) * (0.6 + 0.9 * np.exp(-longitude / 45))
+    return np.minimum(2_600 + 3_000 * np.exp(-np.abs(glat_deg) / 25) + plane, MAX_GAIA_PER_DEG2)
+
+
+def galaxy_density_per_deg2(glon_deg: FloatArray, glat_deg: FloatArray) -> FloatArray:
+    """Field galaxies with W1 < 17 per square degree; the plane hides some (A_W1 = 0.05 A_V, slope 0.5 dex/mag)."""
+    return np.asarray(7_000 * 10 ** (-0.5 * 0.05 * extinction_mag(glon_deg, glat_deg)))
+
+
+def make_galaxies(rng: np.random.Generator, n_hosts: int, n_field: int) -> Galaxies:
+    """Host galaxies for the pointings first, then smaller galaxies all over the sky outside the plane."""
+    n = n_hosts + n_field
+    # diameters: dN/dD ~ D^-2.5 for the hosts (2-20 arcmin), Euclidean for the field (0.3-3 arcmin)
+    u = rng.random(n)
+    hosts = np.arange(n) < n_hosts
+    d25 = np.where(
+        hosts,
+        (2 ** -1.5 + u * (20 ** -1.5 - 2 ** -1.5)) ** (-1 / 1.5),
+        (0.3 ** -3 + u * (3.0 ** -3 - 0.3 ** -3)) ** (-1 / 3),
+    )
+    diameter_kpc = np.clip(28 * 10 ** rng.normal(0, 0.15, n), 12, 60)
+    distance_mpc = diameter_kpc / (d25 * np.pi / (180 * 60)) / 1e3
+    # outside |b| < 12 deg: uniform in sin b
+    sin_b = rng.uniform(np.sin(np.radians(12)), 1, n) * rng.choice([-1, 1], n)
+    ra, dec = from_galactic(rng.uniform(0, 360, n), np.degrees(np.arcsin(sin_b)))
+    return Galaxies(
+        name=np.array([f"SIMG {i + 1:05d}" for i in range(n)]),
+        ra_deg=ra,
+        dec_deg=dec,
+        distance_mpc=distance_mpc,
+        d25_arcmin=d25,
+        axis_ratio=np.clip(rng.beta(4, 2.2, n), 0.2, 1.0),
+        pa_deg=rng.uniform(0, 180, n),
+    )
+
+
+def count_targets(n_sources: int) -> tuple[int, int, int]:
+    """Pointings in the plane, at high latitude and on galaxies."""
+    n = max(int(np.ceil(n_sources / SOURCES_PER_TARGET)), 9)
+    n_galaxy = max(round(0.30 * n), 2)
+    n_plane = max(round(0.35 * n), 2)
+    return n_plane, n - n_galaxy - n_plane, n_galaxy
+
+
+def make_targets(rng: np.random.Generator, n_sources: int, galaxies: Galaxies) -> Targets:
+    """Draw the pointings; the first of those at high latitude lie on right ascension 0 and at the poles."""
+    n_plane, n_high, n_galaxy = count_targets(n_sources)
+    place = np.repeat([PLANE, HIGH, GALAXY], [n_plane, n_high, n_galaxy])
+    # the plane: half of it around the bulge, as X-ray surveys of the Galaxy are
+    bulge = rng.random(n_plane) < 0.5
+    glon_plane = np.where(bulge, rng.laplace(0, 20, n_plane), rng.uniform(0, 360, n_plane)) % 360
+    glat_plane = np.clip(rng.laplace(0, 3.0, n_plane), -10, 10)
+    sin_b = rng.uniform(np.sin(np.radians(20)), 1, n_high) * rng.choice([-1, 1], n_high)
+    glon = np.concatenate([glon_plane, rng.uniform(0, 360, n_high)])
+    glat = np.concatenate([glat_plane, np.degrees(np.arcsin(sin_b))])
+    ra, dec = from_galactic(glon, glat)
+    awkward = np.array([[0.02, -38.0], [359.98, 12.0], [210.0, 89.85], [37.0, -89.4]])
+    n_awkward = 3 if n_high < 8 else len(awkward)
+    ra[n_plane : n_plane + n_awkward], dec[n_plane : n_plane + n_awkward] = awkward[:n_awkward].T
+    host = np.concatenate([np.full(n_plane + n_high, -1), np.arange(n_galaxy)]).astype(np.int64)
+    # a galaxy is seldom at the very centre of the field
+    centre_ra, centre_dec = offset(
+        galaxies.ra_deg[:n_galaxy],
+        galaxies.dec_deg[:n_galaxy],
+        rng.normal(0, 45, n_galaxy),
+        rng.normal(0, 45, n_galaxy),
+    )
+    ra, dec = np.concatenate([ra, centre_ra]), np.concatenate([dec, centre_dec])
+    glon, glat = to_galactic(ra, dec)
+    observed, exposure_s, mjd = _observations(rng, place.size)
+    return Targets(ra, dec, glon, glat, place, host, observed, exposure_s, mjd)
+
+
+def _observations(rng: np.random.Generator, n_targets: int) -> tuple[np.ndarray, FloatArray, FloatArray]:
+    """Who looked where, when and for how long."""
+    # which missions (XMM, Swift, Chandra): mostly one, some fields two or all three
+    patterns = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [1, 0, 1], [1, 1, 1]], dtype=bool)
+    # the first pointings take one pattern each, so that the smallest sky has all missions
+    observed = patterns[rng.choice(len(patterns), n_targets, p=[0.47, 0.20, 0.15, 0.07, 0.08, 0.03])]
+    observed[: len(patterns)] = patterns[: min(len(patterns), n_targets)]
+    max_epochs = 12
+    shape = (n_targets, len(MISSIONS), max_epochs)
+    exposure_s = np.full(shape, np.nan)
+    mjd = np.full(shape, np.nan)
+    for m, mission in enumerate(MISSIONS):
+        n_epochs = np.minimum(rng.geometric(1 / (1 + mission.mean_extra_epochs), n_targets), max_epochs)
+        used = observed[:, m, None] & (np.arange(max_epochs) < n_epochs[:, None])
+        # epochs of one field differ less in depth than fields do
+        depth = rng.normal(0, mission.exposure_dex, (n_targets, 1)) + rng.normal(0, 0.12, (n_targets, max_epochs))
+        exposure_s[:, m] = np.where(used, mission.exposure_s * 10**depth, np.nan)
+        mjd[:, m] = np.where(used, np.sort(rng.uniform(*mission.mjd, (n_targets, max_epochs)), axis=1), np.nan)
+    return observed, exposure_s, mjd
+
+
+def random_sky(rng: np.random.Generator, n: int) -> tuple[FloatArray, FloatArray]:
+    """Positions uniform over the whole sky, in degrees."""
+    return to_position(rng.normal(size=(n, 3)))
