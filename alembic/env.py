@@ -6,8 +6,8 @@ import re
 from typing import Any
 
 import sqlalchemy
-from alembic import context
 
+from alembic import context
 from xcat.config import settings
 from xcat.database.engine import database_url
 from xcat.database.schema import SCHEMA, metadata
@@ -30,6 +30,9 @@ def run_online() -> None:
     with engine.connect() as connection:
         connection.execute(sqlalchemy.text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
         connection.execute(sqlalchemy.text("SET client_min_messages TO warning"))
+        # a role named like the schema would have it on its path, and Alembic would take it for the default one
+        connection.execute(sqlalchemy.text("SET search_path TO pg_catalog"))
+        connection.dialect.default_schema_name = "public"  # functions are then shown with their schema
         connection.commit()
         context.configure(
             connection=connection,

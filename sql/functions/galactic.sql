@@ -1,22 +1,22 @@
 -- Galactic coordinates from ICRS, in degrees.
 -- The pole and the node are those of Hipparcos (ESA SP-1200, vol. 1, 1.5.3): RA 192.85948, Dec 27.12825, l 32.93192.
-CREATE FUNCTION xcat.glat(ra double precision, dec double precision)
+CREATE FUNCTION xcat.glat(ra_deg double precision, dec_deg double precision)
 RETURNS double precision
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 AS $$
     SELECT asind(least(1, greatest(-1,
-        sind(dec) * sind(27.12825) + cosd(dec) * cosd(27.12825) * cosd(ra - 192.85948))))
+        sind(dec_deg) * sind(27.12825) + cosd(dec_deg) * cosd(27.12825) * cosd(ra_deg - 192.85948))))
 $$;
 COMMENT ON FUNCTION xcat.glat(double precision, double precision) IS
 'Galactic latitude of an ICRS position, all in degrees';
 
-CREATE FUNCTION xcat.glon(ra double precision, dec double precision)
+CREATE FUNCTION xcat.glon(ra_deg double precision, dec_deg double precision)
 RETURNS double precision
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 AS $$
     SELECT mod((122.93192 + 720 - atan2d(
-        cosd(dec) * sind(ra - 192.85948),
-        sind(dec) * cosd(27.12825) - cosd(dec) * sind(27.12825) * cosd(ra - 192.85948)))::numeric, 360
+        cosd(dec_deg) * sind(ra_deg - 192.85948),
+        sind(dec_deg) * cosd(27.12825) - cosd(dec_deg) * sind(27.12825) * cosd(ra_deg - 192.85948)))::numeric, 360
     )::double precision
 $$;
 COMMENT ON FUNCTION xcat.glon(double precision, double precision) IS

@@ -28,10 +28,10 @@ from xcat.classifier.properties import FloatArray, IntArray, Property
 N_NODES = 257
 CELLS_PER_STEP = 4
 
-FEW = 50
+FEW = 100
 """Below this number of values ISJ is unreliable, and Silverman's rule is used."""
 
-LEAST_FLOOR = 0.01
+LEAST_FLOOR = 0.001
 """Least share of the flat density in a table: no value may exclude a class by itself."""
 
 TAIL_DECADES = 10.0

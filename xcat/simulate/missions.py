@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from xcat.simulate.geometry import FloatArray
-from xcat.simulate.spectra import ENERGY_KEV, band_mask, power_law
+from xcat.simulate.spectra import ENERGY_KEV, ERG_PER_KEV, band_mask, power_law
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Mission:
         A power law of photon index 1.7 behind 3e20 hydrogen atoms per cm2 (Rosen et al. 2016, 4XMM and 3XMM).
         """
         photons = power_law(np.array([1.7]), np.array([3e20]))[0]
-        energy = photons * ENERGY_KEV * 1.602e-9
+        energy = photons * ENERGY_KEV * ERG_PER_KEV
         return (self.masks @ energy) / (self.masks @ (photons * self.area_cm2))
 
     @property
@@ -61,14 +61,18 @@ class Mission:
         """Ends of the full band, in keV."""
         return self.bands_kev[0][0], self.bands_kev[-1][1]
 
-    def flux_limit_cgs(self, exposure_s: FloatArray) -> FloatArray:
-        """Full-band flux, erg / (s cm2), that half of the on-axis sources need to be detected."""
-        background = self.background_cps * exposure_s
-        counts = np.sqrt(2 * self.threshold * background) + 0.7 * self.threshold + 2
+    @cached_property
+    def full_flux_per_count(self) -> float:
+        """Energy per area of one full-band count, erg / cm2, for the same spectrum."""
         photons = power_law(np.array([1.7]), np.array([3e20]))[0]
         mask = self.masks.sum(axis=0)
-        flux_per_count = (mask @ (photons * ENERGY_KEV * 1.602e-9)) / (mask @ (photons * self.area_cm2))
-        return np.asarray(counts / exposure_s * flux_per_count)
+        return float((mask @ (photons * ENERGY_KEV)) * ERG_PER_KEV / (mask @ (photons * self.area_cm2)))
+
+    def flux_limit_cgs(self, exposure_s: FloatArray) -> FloatArray:
+        """Full-band flux, erg / (s cm2), that about half of the on-axis sources need to be detected."""
+        background = self.background_cps * exposure_s
+        counts = np.sqrt(2 * self.threshold * background) + 0.7 * self.threshold + 2
+        return np.asarray(counts / exposure_s * self.full_flux_per_count)
 
 
 XMM = Mission(

@@ -1,0 +1,372 @@
+"""Read and check catalogue definitions, the YAML files that say what the columns of a catalogue mean.
+
+The keys are those of ARCHITECTURE.md, "Catalogue definitions". Entries of ``columns`` and of
+``position_error.columns`` follow :mod:`xcat.catalogues.grammar`; ``read`` says how to read text tables and
+which rows to take, see :class:`ReadOptions`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import astropy.units as u
+import numpy as np
+import numpy.typing as npt
+from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
+
+from xcat.catalogues import yamlfile
+from xcat.catalogues.checks import colour_term, problems
+from xcat.catalogues.grammar import ColumnSpec, Strict, listed, parsed_unit
+from xcat.errors import ConfigError
+
+_HERE = Path(__file__).resolve().parent
+
+Kind = Literal["xray_detections", "xray_sources", "optical", "infrared", "galaxy", "reference"]
+Convention = Literal[
+    "axis_1sigma", "radial_1sigma", "radius_68", "radius_90", "radius_95", "ellipse_1sigma", "ellipse_95"
+]
+Format = Literal["auto", "fits", "votable", "ecsv", "csv", "mrt", "parquet"]
+
+_TABLE_KIND = {
+    "xray_detections": "detection",
+    "xray_sources": "detection",
+    "optical": "counterpart",
+    "infrared": "counterpart",
+    "galaxy": "galaxy",
+    "reference": "reference_object",
+}
+
+
+class PositionError(Strict):
+    """How the catalogue states its positional errors; exactly one convention."""
+
+    convention: Convention
+    columns: Annotated[tuple[ColumnSpec, ...], BeforeValidator(listed)] = ()
+    constant: float | None = Field(default=None, gt=0)
+    pa: str | None = None
+    unit: str = "arcsec"
+    systematic_arcsec: float = Field(default=0.0, ge=0)
+    floor_arcsec: float | None = Field(default=None, gt=0)
+
+    @model_validator(mode="after")
+    def _check(self) -> PositionError:
+        if bool(self.columns) == (self.constant is not None):
+            raise ValueError("give either 'columns' or a 'constant'")
+        unit = parsed_unit(self.unit)
+        if unit is None or not unit.is_equivalent(u.arcsec):
+            raise ValueError(f"unit '{self.unit}' is not an angle")
+        if any(c.unit is not None for c in self.columns):
+            raise ValueError("the unit of a positional error belongs beside 'columns', not inside")
+        ellipse = self.is_ellipse
+        if ellipse and len(self.columns) != 2:
+            raise ValueError(f"{self.convention} needs two columns: the major and the minor semi-axis")
+        if not ellipse and len(self.columns) > 2:
+            raise ValueError("at most two columns: the errors of the two axes")
+        if not ellipse and self.pa is not None:
+            raise ValueError("'pa' belongs to the ellipse conventions only")
+        return self
+
+    @property
+    def is_ellipse(self) -> bool:
+        """Whether the two columns are the semi-axes of an ellipse."""
+        return self.convention.startswith("ellipse")
+
+
+class ProperMotion(Strict):
+    """What the proper motion in right ascension means."""
+
+    ra_includes_cosdec: bool = True
+
+
+class Sky(Strict):
+    """How dense the catalogue is on the sky; exactly one form."""
+
+    density_per_deg2: float | None = Field(default=None, gt=0)
+    area_deg2: float | None = Field(default=None, gt=0, le=41252.97)
+    local_annulus_arcsec: tuple[float, float] | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Sky:
+        given = [k for k in type(self).model_fields if getattr(self, k) is not None]
+        if len(given) != 1:
+            raise ValueError(f"exactly one of {', '.join(type(self).model_fields)} is needed")
+        if self.local_annulus_arcsec and not 0 <= self.local_annulus_arcsec[0] < self.local_annulus_arcsec[1]:
+            raise ValueError("an annulus is [inner, outer] with 0 <= inner < outer")
+        return self
+
+
+class ReadOptions(Strict):
+    """How to read a file of this catalogue, where its content does not say.
+
+    Parameters
+    ----------
+    separator : str, optional
+        Of text tables; by default the character of ``, ; | tab`` that splits the header most.
+    skip : int
+        Lines before the header.
+    skip_after_header : int
+        Lines between the header and the data (units, dashes).
+    comment : str, optional
+        Lines before the header that begin so are skipped.
+    header : tuple of str, optional
+        Column names, for a text table that has none.
+    encoding : str
+        Of text tables.
+    hdu : int or str, optional
+        Extension of a FITS file; by default the first table.
+    only : dict
+        Rows to take, as allowed values of file columns; other rows are counted as skipped.
+    check_units : bool
+        Refuse a file whose own unit of a column contradicts the definition.
+    """
+
+    separator: str | None = Field(default=None, min_length=1, max_length=1)
+    skip: int = Field(default=0, ge=0)
+    skip_after_header: int = Field(default=0, ge=0)
+    comment: str | None = Field(default=None, min_length=1)
+    header: tuple[str, ...] | None = None
+    encoding: str = "utf-8"
+    hdu: int | str | None = None
+    only: dict[str, Annotated[tuple[float | str, ...], BeforeValidator(listed)]] = {}
+    check_units: bool = True
+
+
+class Bands(Strict):
+    """Energy ranges, in keV, of the bands that the hardness ratios and band fluxes use."""
+
+    soft: tuple[float, float]
+    medium: tuple[float, float]
+    hard: tuple[float, float]
+
+
+class Colours(Strict):
+    """Standard bands of the method, each as a list of 'column + offset': the first that is present wins."""
+
+    r: tuple[str, ...] = ()
+    b: tuple[str, ...] = ()
+    w1: tuple[str, ...] = ()
+    w2: tuple[str, ...] = ()
+
+
+class Definition(Strict):
+    """What the columns of a catalogue mean. Plain data; made by :func:`load`."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=48)
+    title: str = Field(min_length=1)
+    kind: Kind
+    citation: str = Field(min_length=1)
+    vizier: str | None = None
+    format: Format = "auto"
+    nulls: tuple[float | str, ...] = ()
+    epoch_yr: float | None = Field(default=None, gt=1800, lt=2200)
+    position_error: PositionError | None = None
+    proper_motion: ProperMotion = ProperMotion()
+    flux_band_kev: tuple[float, float] | None = None
+    bands_kev: Bands | None = None
+    sky: Sky | None = None
+    completeness: float | Literal["estimate"] | None = None
+    colours: Colours = Colours()
+    classes: dict[str, str] = {}
+    klass: str | None = Field(default=None, alias="class", min_length=1)
+    label_tolerance_arcsec: float = Field(default=1.0, ge=0)
+    columns: dict[str, ColumnSpec]
+    read: ReadOptions = ReadOptions()
+
+    @field_validator("nulls", mode="before")
+    @classmethod
+    def _keep_text(cls, value: Any) -> Any:
+        # "-99" in quotes is a text, -99 a number; both are wanted as they were written
+        return listed(value)
+
+    @property
+    def table_kind(self) -> str:
+        """Table that the rows go to: detection, counterpart, galaxy or reference_object."""
+        return _TABLE_KIND[self.kind]
+
+    @property
+    def file_columns(self) -> tuple[str, ...]:
+        """Columns of the file that the definition uses, each once, in order of first use."""
+        names = [c for spec in self.columns.values() for c in spec.from_]
+        if self.position_error:
+            names += [c for spec in self.position_error.columns for c in spec.from_]
+            names += [self.position_error.pa] if self.position_error.pa else []
+        return tuple(dict.fromkeys([*names, *self.read.only]))
+
+    def as_dict(self) -> dict[str, Any]:
+        """The definition as JSON-ready data, without the defaults; :meth:`from_dict` reads it back."""
+        return self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Definition:
+        """Make a definition from data, such as a definition that the database kept."""
+        return _checked(data, {}, Path(f"<{data.get('name', 'definition')}>"))
+
+    @cached_property
+    def sha256(self) -> str:
+        """Checksum of the content; comments, order of keys and defaults do not count."""
+        canonical = json.dumps(self.as_dict(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+    def colour_terms(self, band: str) -> list[tuple[str, float]]:
+        """Columns that stand for a band of the method, best first, with the offset to add to each.
+
+        Parameters
+        ----------
+        band : {'r', 'b', 'w1', 'w2'}
+            Standard band.
+        """
+        return [colour_term(term) for term in getattr(self.colours, band)]
+
+    def classify_native(self, values: Iterable[str | bytes]) -> npt.NDArray[np.str_]:
+        """Map classes as the catalogue writes them to classes of xcat.
+
+        An exact entry of ``classes`` wins, then the longest entry of the form ``prefix*``; what nothing
+        maps, or what is mapped to an empty text, is ``''``: known, but not usable as a label.
+        """
+        texts = [v.decode() if isinstance(v, bytes) else str(v) for v in values]
+        known = {text: self._class_of(text.strip()) for text in set(texts)}
+        return np.array([known[text] for text in texts], dtype=np.str_)
+
+    def _class_of(self, native: str) -> str:
+        if self.klass is not None:
+            return self.klass
+        if native in self.classes:
+            return self.classes[native]
+        prefixes = (k[:-1] for k in self.classes if k.endswith("*") and native.startswith(k[:-1]))
+        best = max(prefixes, key=len, default=None)
+        return "" if best is None or not native else self.classes[f"{best}*"]
+
+    def standard_flux_factor(self) -> float:
+        r"""Factor from the flux in ``flux_band_kev`` to the flux in 0.2-12 keV.
+
+        Returns
+        -------
+        float
+            NaN if the definition has no flux band.
+
+        Notes
+        -----
+        An unabsorbed power law of photon index :math:`\Gamma = 1.7` has
+        :math:`F(a, b) \propto \int_a^b E^{1-\Gamma} dE \propto b^{2-\Gamma} - a^{2-\Gamma}`, so the factor is
+        :math:`(12^{0.3} - 0.2^{0.3}) / (b^{0.3} - a^{0.3})` for a band from a to b.
+        """
+        if self.flux_band_kev is None:
+            return float("nan")
+        low, high = self.flux_band_kev
+        return float((12.0**0.3 - 0.2**0.3) / (high**0.3 - low**0.3))
+
+
+# --- finding and loading -----------------------------------------------------------------------------------
+
+
+def available(extra_dirs: Sequence[str | Path] = ()) -> dict[str, Path]:
+    """Definitions by name: those of ``extra_dirs``, earlier folders first, then the shipped ones."""
+    found: dict[str, Path] = {}
+    for folder in [*map(Path, extra_dirs), _HERE]:
+        if not folder.is_dir():
+            raise ConfigError(f"{folder}: no such folder of catalogue definitions")
+        for path in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")]):
+            found.setdefault(path.stem, path)
+    return dict(sorted(found.items()))
+
+
+def load(name_or_path: str | Path, extra_dirs: Sequence[str | Path] = ()) -> Definition:
+    """Load a definition and check it.
+
+    Parameters
+    ----------
+    name_or_path : str or Path
+        Name of a shipped definition or of one in ``extra_dirs``, or the path of a YAML file.
+    extra_dirs : sequence of path
+        Folders with definitions of one's own; they come before the shipped ones.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such definition, or it is wrong: one line a mistake, each with file and line.
+    """
+    path = _find(name_or_path, extra_dirs)
+    data, places = _resolved(path, extra_dirs, ())
+    return _checked(data, places, path)
+
+
+def _find(name_or_path: str | Path, extra_dirs: Sequence[str | Path]) -> Path:
+    text = str(name_or_path)
+    if isinstance(name_or_path, Path) or text.endswith((".yaml", ".yml")) or "/" in text:
+        path = Path(name_or_path)
+        if not path.is_file():
+            raise ConfigError(f"{path}: no such file")
+        return path
+    known = available(extra_dirs)
+    if text not in known:
+        raise ConfigError(
+            f"no catalogue definition '{text}'; known: {', '.join(known)}. "
+            "A definition of your own is named by its path, as in ./mine.yaml"
+        )
+    return known[text]
+
+
+def _resolved(
+    path: Path, extra_dirs: Sequence[str | Path], children: tuple[Path, ...]
+) -> tuple[dict[str, Any], dict[yamlfile.KeyPath, yamlfile.Place]]:
+    """Read a file and what it extends; keys of the child replace the parent's, ``columns`` are merged."""
+    data, places = yamlfile.read(path)
+    parent_name = data.pop("extends", None)
+    if parent_name is None:
+        return data, places
+    file, line = places[("extends",)]
+    if path in children:
+        raise ConfigError(f"{file}:{line}: 'extends' goes round in a circle")
+    try:
+        # a name that a user's file gives to itself as well means the shipped one
+        beside = path.parent / str(parent_name)
+        parent = beside if beside.is_file() else _find(str(parent_name), extra_dirs)
+        if parent == path:
+            parent = _find(str(parent_name), ())
+    except ConfigError as error:
+        raise ConfigError(f"{file}:{line}: extends: {error}") from None
+    base, base_places = _resolved(parent, extra_dirs, (*children, path))
+    merged = base | data
+    base_columns, columns = base.get("columns"), data.get("columns")
+    if isinstance(base_columns, dict) and isinstance(columns, dict):
+        both = base_columns | columns
+        merged["columns"] = {k: v for k, v in both.items() if v is not None}  # null drops a column
+    kept = {
+        where: place
+        for where, place in base_places.items()
+        if where[0] not in data
+        or (where[0] == "columns" and len(where) > 1 and where[1] not in (columns or {}))
+    }
+    return merged, kept | places
+
+
+def _checked(data: dict[str, Any], places: dict[yamlfile.KeyPath, yamlfile.Place], path: Path) -> Definition:
+    try:
+        definition = Definition.model_validate(data)
+        wrong = list(problems(definition))
+    except ValidationError as error:
+        wrong = [(tuple(e["loc"]), _plain(e)) for e in error.errors()]
+    if wrong:
+        lines = []
+        for where, message in wrong:
+            file, line = yamlfile.place_of(where, places, (path, 1))
+            keys = [str(k) for k in where if not isinstance(k, int) and not k.startswith("function-")]
+            lines.append(f"{file}:{line}: {'.'.join(keys)}: {message}")
+        raise ConfigError("\n".join(dict.fromkeys(lines)))
+    return definition
+
+
+def _plain(error: Any) -> str:
+    """Say what pydantic found in a user's words."""
+    if error["type"] == "extra_forbidden":
+        return "unknown key"
+    if error["type"] == "missing":
+        return "is missing"
+    message = str(error["msg"]).removeprefix("Value error, ")
+    given = error.get("input")
+    return f"{message} (given: {given!r})" if isinstance(given, str | int | float) else message

@@ -1,0 +1,183 @@
+"""The standard columns, and the small grammar that says how a file's columns become them.
+
+An entry of ``columns`` is the name of a file
+column, or a mapping::
+
+    mag_w1: {from: FW1, transform: {flux_to_mag: 22.5}}
+    flux_err_cgs: {from: [Rate_neg, Rate_pos], transform: [{half_range: 1}, {scale: 4.3e-11}]}
+
+``from``
+    One file column, or several where the first transform takes several.
+``transform``
+    One step or a list of steps, done in order on the values of the file. The closed set of steps:
+
+    ================ ========== =====================================================================
+    step             columns    result
+    ================ ========== =====================================================================
+    one_minus        1          1 - x
+    scale: k         1          k x
+    shift: k         1          x + k
+    pow10            1          10^x
+    inverse_pow10    1          10^-x
+    flux_to_mag: z   1          z - 2.5 log10 x; NULL where x <= 0
+    half_range: k    2          (x2 - x1) / (2 k), of an interval whose half width is k sigmas
+    sum              2 or more  their sum; NULL if one is NULL
+    hypot            2 or more  the root of the sum of their squares; NULL if one is NULL
+    first            2 or more  the first that is not NULL
+    join: text       2 or more  the texts with the separator between them (composite identifiers)
+    flags            1 or more  an integer whose bit k is set where the column number k is true or not 0
+    hms              1 or 3     degrees, from sexagesimal hours, minutes and seconds
+    dms              1 or 4     degrees, from sign, degrees, minutes and seconds
+    iso_time         1          modified Julian date, from text such as 2009-08-15T19:27:22
+    ================ ========== =====================================================================
+``unit``
+    Unit of the result of the transform; the standard unit where it is left out.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any
+
+import astropy.units as u
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_serializer, model_validator
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+
+BANDS = ("soft", "medium", "hard")
+#: Standard columns that a definition may fill, by the table that they go to.
+STANDARD_COLUMNS: dict[str, tuple[str, ...]] = {
+    "detection": (
+        "native_id", "ra", "dec", "source_native_id", "obs_id", "epoch_yr", "mjd", "exposure_s",
+        "flux_cgs", "flux_err_cgs",
+        *(f"flux_{band}{error}_cgs" for band in BANDS for error in ("", "_err")),
+        "hr1", "hr1_err", "hr2", "hr2_err", "gamma", "snr", "det_likelihood", "p_variable",
+        "extent_arcsec", "quality_flag", "n_detections",
+    ),
+    "counterpart": (
+        "native_id", "ra", "dec", "epoch_yr", "pmra_mas_yr", "pmdec_mas_yr", "parallax_mas",
+        "parallax_err_mas", "distance_pc", "mag", "mag_gaia_g", "mag_gaia_bp", "mag_gaia_rp", "mag_g",
+        "mag_r", "mag_i", "mag_z", "mag_y", "mag_j", "mag_h", "mag_k", "mag_w1", "mag_w2", "mag_ch1",
+    ),
+    "galaxy": ("native_id", "ra", "dec", "distance_mpc", "d25_arcmin", "axis_ratio", "pa_deg"),
+    "reference_object": ("native_id", "ra", "dec", "name", "class_native"),
+}  # fmt: skip
+TEXT_COLUMNS = frozenset({"native_id", "source_native_id", "obs_id", "name", "class_native"})
+INTEGER_COLUMNS = frozenset({"quality_flag", "n_detections"})
+
+# step: (kind of argument, least and most columns as the first step, works on text)
+_STEPS: dict[str, tuple[type | None, int, int, bool]] = {
+    "one_minus": (None, 1, 1, False),
+    "scale": (float, 1, 1, False),
+    "shift": (float, 1, 1, False),
+    "pow10": (None, 1, 1, False),
+    "inverse_pow10": (None, 1, 1, False),
+    "flux_to_mag": (float, 1, 1, False),
+    "half_range": (float, 2, 2, False),
+    "sum": (None, 2, 99, False),
+    "hypot": (None, 2, 99, False),
+    "first": (None, 2, 99, False),
+    "join": (str, 2, 99, True),
+    "flags": (None, 1, 30, True),
+    "hms": (None, 1, 3, True),
+    "dms": (None, 1, 4, True),
+    "iso_time": (None, 1, 1, True),
+}
+#: Steps that must come first, because they read the file's own text or several columns.
+FIRST_STEPS = frozenset(name for name, (_, _, most, text) in _STEPS.items() if most > 1 or text)
+
+
+@cache
+def standard_units() -> dict[str, str]:
+    """Unit of every standard column, as xcat's one registry of columns has it."""
+    entries = yaml.safe_load((_PACKAGE / "database" / "columns.yaml").read_text(encoding="utf-8"))
+    units = {name: entry[0] for name, entry in entries.items()}
+    properties = (_PACKAGE / "properties" / "registry.yaml").read_text(encoding="utf-8")
+    return units | {entry["name"]: entry["unit"] for entry in yaml.safe_load(properties)}
+
+
+def listed(value: Any) -> Any:
+    return value if isinstance(value, list | tuple) else [value]
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class Step(Strict):
+    """One step of a transform: ``name`` or ``{name: argument}`` in YAML."""
+
+    name: str
+    arg: float | str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_yaml(cls, value: Any) -> Any:
+        if isinstance(value, Step):
+            return value
+        if isinstance(value, str):
+            value = {value: None}
+        if not isinstance(value, dict) or len(value) != 1:
+            raise ValueError("a transform is a name or one 'name: argument'")
+        name, arg = next(iter(value.items()))
+        if name not in _STEPS:
+            raise ValueError(f"unknown transform '{name}'; known: {', '.join(_STEPS)}")
+        wanted = _STEPS[name][0]
+        if wanted is None and arg is not None:
+            raise ValueError(f"transform '{name}' takes no argument")
+        if wanted is float and (isinstance(arg, bool) or not isinstance(arg, int | float | str)):
+            raise ValueError(f"transform '{name}' needs a number, as in {{{name}: 1.5}}")
+        if wanted is str and not isinstance(arg, str):
+            raise ValueError(f"transform '{name}' needs a text, as in {{{name}: '_'}}")
+        if wanted is float:
+            try:
+                arg = float(arg)
+            except ValueError:
+                raise ValueError(f"transform '{name}' needs a number, not '{arg}'") from None
+        return {"name": name, "arg": arg}
+
+    @model_serializer
+    def _to_yaml(self) -> str | dict[str, Any]:
+        return self.name if self.arg is None else {self.name: self.arg}
+
+
+class ColumnSpec(Strict):
+    """Where the values of a standard column come from."""
+
+    from_: Annotated[tuple[str, ...], BeforeValidator(listed)] = Field(alias="from", min_length=1)
+    unit: str | None = None
+    transform: Annotated[tuple[Step, ...], BeforeValidator(listed)] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_yaml(cls, value: Any) -> Any:
+        return {"from": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _check(self) -> ColumnSpec:
+        parsed_unit(self.unit)
+        n = len(self.from_)
+        if not self.transform:
+            if n > 1:
+                raise ValueError("several columns need a transform, such as 'first', 'sum' or 'join'")
+            return self
+        first, *rest = self.transform
+        _, least, most, _ = _STEPS[first.name]
+        if not least <= n <= most:
+            wanted = str(least) if least == most else f"{least} to {most}"
+            raise ValueError(f"transform '{first.name}' takes {wanted} columns, not {n}")
+        for step in rest:
+            if step.name in FIRST_STEPS:
+                raise ValueError(f"transform '{step.name}' must be the first step")
+        return self
+
+
+def parsed_unit(unit: str | None) -> u.UnitBase | None:
+    if unit is None:
+        return None
+    try:
+        return u.Unit(unit)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"unit '{unit}' is not known to astropy: {error}") from None

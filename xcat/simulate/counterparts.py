@@ -1,0 +1,165 @@
+"""The optical and infrared sky around the X-ray sources: true counterparts and unrelated objects.
+
+Unrelated objects fill the union of circles around the X-ray positions, each at the density of its place. One real
+object appears in every catalogue that is deep enough for it.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from xcat.simulate.geometry import (
+    ARCSEC_RAD,
+    BoolArray,
+    FloatArray,
+    IntArray,
+    close_pairs,
+    in_disc,
+    offset,
+    to_galactic,
+    to_vector,
+)
+from xcat.simulate.photometry import (
+    Magnitudes,
+    counterpart_magnitudes,
+    galaxy_magnitudes,
+    star_magnitudes,
+)
+from xcat.simulate.populations import Objects
+from xcat.simulate.sky import extinction_mag, galaxy_density_per_deg2, star_density_per_deg2
+
+CUT_OUT_ARCSEC = 60.0
+GAIA_LIMIT_G = 20.7
+TWOMASS_LIMIT_K = 14.8
+ALLWISE_LIMIT_W1 = 17.0
+# Stars too red or faint for Gaia but not for the infrared catalogues: the counts go on for one more magnitude.
+_STAR_LIMIT_G = 21.7
+# 2MASS and AllWISE lose faint objects where they are crowded; above these densities they see less deep.
+_CROWDED_PER_DEG2 = 18_000.0
+
+
+@dataclass(frozen=True)
+class Field:
+    """Real optical and infrared objects near the X-ray sources; positions are for epoch 2016.0.
+
+    The true counterparts come first: entry i is that of X-ray object `owner[i]`; unrelated objects have owner -1.
+    """
+
+    owner: IntArray
+    ra_deg: FloatArray
+    dec_deg: FloatArray
+    pmra_mas_yr: FloatArray
+    pmdec_mas_yr: FloatArray
+    parallax_mas: FloatArray
+    magnitudes: Magnitudes
+    in_gaia: BoolArray
+    in_twomass: BoolArray
+    in_allwise: BoolArray
+
+
+def field_in_circles(
+    rng: np.random.Generator,
+    ra_deg: FloatArray,
+    dec_deg: FloatArray,
+    density_per_deg2: FloatArray,
+    radius_arcsec: float = CUT_OUT_ARCSEC,
+) -> tuple[FloatArray, FloatArray, IntArray]:
+    """Random positions, Poisson at the given density, in the union of circles.
+
+    Each circle is filled on its own; a point is kept only by the first circle that holds it, so where circles
+    overlap the density is that of one of them, not the sum.
+
+    Returns
+    -------
+    ra_deg, dec_deg, circle
+        Positions and the number of the circle that made each.
+    """
+    area_deg2 = np.pi * (radius_arcsec / 3600) ** 2
+    circle = np.repeat(np.arange(ra_deg.size), rng.poisson(density_per_deg2 * area_deg2))
+    east, north = in_disc(rng, np.full(circle.size, radius_arcsec))
+    ra, dec = offset(ra_deg[circle], dec_deg[circle], east, north)
+    keep = np.ones(circle.size, dtype=bool)
+    pairs = close_pairs(ra_deg, dec_deg, 2 * radius_arcsec)  # (first, second), first < second
+    if len(pairs):
+        points = to_vector(ra, dec)
+        centres = to_vector(ra_deg, dec_deg)
+        # Every point of the second circle against the centre of the first; its points lie in one run.
+        start = np.searchsorted(circle, pairs[:, 1], side="left")
+        count = np.searchsorted(circle, pairs[:, 1], side="right") - start
+        within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+        point = np.repeat(start, count) + within
+        chord2 = ((points[point] - centres[np.repeat(pairs[:, 0], count)]) ** 2).sum(axis=1)
+        keep[point[chord2 < (2 * np.sin(radius_arcsec * ARCSEC_RAD / 2)) ** 2]] = False
+    return ra[keep], dec[keep], circle[keep]
+
+
+def crowding_mag(star_density: FloatArray) -> FloatArray:
+    """Magnitudes by which crowding makes 2MASS and AllWISE shallower."""
+    return np.asarray(2.6 * np.log10(np.maximum(star_density / _CROWDED_PER_DEG2, 1.0)))
+
+
+def make_field(
+    rng: np.random.Generator, objects: Objects, circle_ra_deg: FloatArray, circle_dec_deg: FloatArray
+) -> Field:
+    """Counterparts of the objects, and the unrelated stars and galaxies in circles around X-ray positions."""
+    own_magnitudes, exists = counterpart_magnitudes(rng, objects)
+    glon, glat = to_galactic(circle_ra_deg, circle_dec_deg)
+    stars_per_deg2 = star_density_per_deg2(glon, glat)
+    galaxies_per_deg2 = galaxy_density_per_deg2(glon, glat)
+    av = extinction_mag(glon, glat)
+
+    # down to _STAR_LIMIT_G there are this many more than the Gaia density (slope 0.25 to 0.17 dex a magnitude)
+    slope = 0.17 + 0.08 * np.clip(np.log10(stars_per_deg2 / 4e3), 0, 1)
+    deep_per_deg2 = stars_per_deg2 * 10 ** (slope * (_STAR_LIMIT_G - GAIA_LIMIT_G))
+    total = deep_per_deg2 + galaxies_per_deg2
+    ra, dec, circle = field_in_circles(rng, circle_ra_deg, circle_dec_deg, total)
+    is_star = rng.random(ra.size) * total[circle] < deep_per_deg2[circle]
+    stars = star_magnitudes(rng, stars_per_deg2[circle], av[circle], _STAR_LIMIT_G)
+    galaxies = galaxy_magnitudes(rng, ra.size, ALLWISE_LIMIT_W1).reddened(av[circle])
+    field_magnitudes = Magnitudes(
+        *(np.where(is_star, getattr(stars, b), getattr(galaxies, b)) for b in Magnitudes.__dataclass_fields__)
+    )
+    parallax, pmra, pmdec = _field_motion(rng, is_star)
+
+    owner = np.flatnonzero(exists)
+    n_field = ra.size
+    own_ra, own_dec = objects.ra_deg[owner], objects.dec_deg[owner]
+    own_glon, own_glat = to_galactic(own_ra, own_dec)
+    magnitudes = Magnitudes.join([own_magnitudes.take(owner), field_magnitudes])
+    crowding = np.concatenate(
+        [crowding_mag(star_density_per_deg2(own_glon, own_glat)), crowding_mag(stars_per_deg2)[circle]]
+    )
+    in_gaia = _detected(rng, magnitudes.g, GAIA_LIMIT_G)
+    in_twomass = _detected(rng, magnitudes.k, TWOMASS_LIMIT_K - crowding)
+    in_allwise = _detected(rng, magnitudes.w1, ALLWISE_LIMIT_W1 - crowding)
+    seen = in_gaia | in_twomass | in_allwise
+    index = np.flatnonzero(seen)
+    return Field(
+        owner=np.concatenate([owner, np.full(n_field, -1)])[index],
+        ra_deg=np.concatenate([own_ra, ra])[index],
+        dec_deg=np.concatenate([own_dec, dec])[index],
+        pmra_mas_yr=np.concatenate([objects.pmra_mas_yr[owner], pmra])[index],
+        pmdec_mas_yr=np.concatenate([objects.pmdec_mas_yr[owner], pmdec])[index],
+        parallax_mas=np.concatenate([np.nan_to_num(1e3 / objects.distance_pc[owner]), parallax])[index],
+        magnitudes=magnitudes.take(index),
+        in_gaia=in_gaia[index],
+        in_twomass=in_twomass[index],
+        in_allwise=in_allwise[index],
+    )
+
+
+def _detected(rng: np.random.Generator, mag: FloatArray, limit: FloatArray | float) -> BoolArray:
+    """Brighter than the limit, and one in fifty lost to neighbours and artefacts."""
+    return np.asarray((mag < limit) & (rng.random(mag.size) > 0.02))
+
+
+def _field_motion(rng: np.random.Generator, is_star: BoolArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Parallax in mas and proper motions in mas / yr of unrelated objects; galaxies stand still."""
+    n = is_star.size
+    distance_kpc = 10 ** rng.normal(0.35, 0.35, n)
+    speed_mas_yr = np.where(is_star, 40 / (4.74 * distance_kpc), 0.0)
+    return (
+        np.where(is_star, 1 / distance_kpc, 0.0),
+        speed_mas_yr * rng.standard_normal(n),
+        speed_mas_yr * rng.standard_normal(n),
+    )

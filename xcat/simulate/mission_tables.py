@@ -1,0 +1,198 @@
+"""Detections as the missions' catalogues would list them, with the columns that those catalogues publish."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from xcat.simulate.geometry import FloatArray, IntArray
+from xcat.simulate.identifiers import numbered, sexagesimal
+from xcat.simulate.missions import MISSIONS, Mission
+from xcat.simulate.observe import Detections
+
+_RADIUS_90 = np.sqrt(-2 * np.log(0.10))  # sigmas per axis of the circle that holds 90 %
+_RADIUS_95 = np.sqrt(-2 * np.log(0.05))
+
+
+@dataclass(frozen=True)
+class MissionTable:
+    """A catalogue file's rows, and the identifier of each as the definition's `native_id` has it."""
+
+    frame: pd.DataFrame
+    native_id: np.ndarray  # text
+    id_columns: tuple[str, ...]  # what has to be repeated to make a duplicate
+
+
+def _significant(value: FloatArray, digits: int = 5) -> FloatArray:
+    """Round to significant digits, as printed tables are."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        exponent = np.floor(np.log10(np.abs(value)))
+    scale = 10.0 ** (digits - 1 - np.where(np.isfinite(exponent), exponent, 0))
+    return np.asarray(np.round(value * scale) / scale)
+
+
+def _text(value: np.ndarray) -> np.ndarray:
+    return value.astype("U") if value.dtype.kind == "S" else value.astype(str)
+
+
+def _observation(d: Detections, first: int) -> IntArray:
+    """Number of the observation: the target and the epoch."""
+    return first + 100 * d.target + d.epoch
+
+
+def _source_number(d: Detections) -> IntArray:
+    """Number of the source that the mission's pipeline gave: its object; every spurious detection has its own."""
+    spurious = d.object < 0
+    return np.where(spurious, 50_000_000 + np.arange(d.object.size), d.object)
+
+
+def xmm_table(d: Detections, mission: Mission) -> MissionTable:
+    """4XMM: one row a detection, EPIC fluxes in bands 1-5 and 8, radial 1 sigma errors."""
+    source = _source_number(d)
+    detection = 100_000_000_000 + np.arange(d.object.size, dtype=np.int64)
+    soft, soft_err = d.band(mission.soft)
+    medium, medium_err = d.band(mission.medium)
+    hard, hard_err = d.band(mission.hard)
+    hr2, hr2_err = d.hardness(mission.soft, mission.medium)
+    hr3, hr3_err = d.hardness(mission.medium, mission.hard)
+    name = sexagesimal(d.ra_deg, d.dec_deg, 1, 0, template="4XMM J{h}{m}{s}{ds}{d}{dm}{dss}")
+    frame = pd.DataFrame(
+        {
+            "DETID": detection,
+            "SRCID": 200_000_000_000 + source,
+            "IAUNAME": name,
+            "OBS_ID": numbered("0", _observation(d, 100_000_000), 9),
+            "MJD_START": np.round(d.mjd, 5),
+            "RA": d.ra_deg,
+            "DEC": d.dec_deg,
+            "RADEC_ERR": (np.sqrt(2) * d.sigma_arcsec).astype(np.float32),
+            "EP_8_FLUX": d.full_flux_cgs.astype(np.float32),
+            "EP_8_FLUX_ERR": d.full_flux_err_cgs.astype(np.float32),
+            "EP_2_FLUX": soft.clip(min=0).astype(np.float32),
+            "EP_2_FLUX_ERR": soft_err.astype(np.float32),
+            "EP_3_FLUX": medium.clip(min=0).astype(np.float32),
+            "EP_3_FLUX_ERR": medium_err.astype(np.float32),
+            "EP_4_FLUX": hard.clip(min=0).astype(np.float32),
+            "EP_4_FLUX_ERR": hard_err.astype(np.float32),
+            "EP_HR2": hr2.astype(np.float32),
+            "EP_HR2_ERR": hr2_err.astype(np.float32),
+            "EP_HR3": hr3.astype(np.float32),
+            "EP_HR3_ERR": hr3_err.astype(np.float32),
+            "EP_8_DET_ML": d.likelihood.astype(np.float32),
+            "EP_ONTIME": d.exposure_s.astype(np.float32),
+            "EP_OFFAX": d.off_axis_arcmin.astype(np.float32),
+            "EP_CHI2PROB": d.p_constant.astype(np.float32),
+            "EP_EXTENT": d.extent_arcsec.astype(np.float32),
+            "SUM_FLAG": d.flag.astype(np.int16),
+            "GAMMA": d.gamma.astype(np.float32),
+            "SNR": d.snr.astype(np.float32),
+        }
+    )
+    return MissionTable(frame, _text(detection), ("DETID",))
+
+
+def swift_table(d: Detections, mission: Mission) -> MissionTable:
+    """LSXPS: one row a detection, 90 % error radii, missing hardness ratios as -999; no source number."""
+    detection = np.arange(1, d.object.size + 1, dtype=np.int64)
+    hr1, hr1_err = d.hardness(mission.soft, mission.medium)
+    hr2, hr2_err = d.hardness(mission.medium, mission.hard)
+    bands = {
+        name: d.band(index)
+        for name, index in (("Soft", mission.soft), ("Medium", mission.medium), ("Hard", mission.hard))
+    }
+    columns: dict[str, np.ndarray] = {
+        "DetID": detection,
+        "ObsID": _observation(d, 10_000_000),
+        "StartTime_MJD": np.round(d.mjd, 5),
+        "ExposureTime": np.round(d.exposure_s),
+        "RA": np.round(d.ra_deg, 7),
+        "Decl": np.round(d.dec_deg, 7),
+        "Err90": np.round(_RADIUS_90 * d.sigma_arcsec, 3),
+        "OffAxis": np.round(d.off_axis_arcmin, 2),
+        "Flux": _significant(d.full_flux_cgs),
+        "Flux_err": _significant(d.full_flux_err_cgs),
+    }
+    for name, (flux, error) in bands.items():
+        columns[f"Flux_{name}"] = _significant(flux.clip(min=0))
+        columns[f"Flux_{name}_err"] = _significant(error)
+    columns |= {
+        "HR1": np.round(np.where(np.isnan(hr1), -999, hr1), 4),
+        "HR1_err": np.round(np.where(np.isnan(hr1_err), -999, hr1_err), 4),
+        "HR2": np.round(np.where(np.isnan(hr2), -999, hr2), 4),
+        "HR2_err": np.round(np.where(np.isnan(hr2_err), -999, hr2_err), 4),
+        "SNR": np.round(d.snr, 3),
+        "Likelihood": np.round(d.likelihood, 3),
+        "PConst": np.round(d.p_constant, 6),
+        "GammaPL": np.round(d.gamma, 3),
+        "DetFlag": d.flag,
+    }
+    return MissionTable(pd.DataFrame(columns), _text(detection), ("DetID",))
+
+
+def chandra_table(d: Detections, mission: Mission) -> MissionTable:
+    """CSC 2: one row a detection with the source's name, 95 % error ellipse, confidence limits for errors."""
+    source = _source_number(d)
+    first = np.unique(source, return_index=True)[1]
+    # one name a source, from its first detection
+    name_of_first = sexagesimal(d.ra_deg, d.dec_deg, 1, 0, template="2CXO J{h}{m}{s}{ds}{d}{dm}{dss}")
+    name = name_of_first[first][np.searchsorted(source[first], source)]
+    # two sources in one cell of the name get a letter, as the catalogue does
+    frame_name = _text(name)
+    _distinguish(frame_name, source)
+    observation = _observation(d, 20_000)
+    start = np.datetime64("1858-11-17T00:00:00", "s") + np.round(d.mjd * 86_400).astype("timedelta64[s]")
+    detection = np.arange(1, d.object.size + 1, dtype=np.int64)
+    columns: dict[str, np.ndarray] = {
+        "name": frame_name,
+        "ra_deg": np.round(d.ra_deg, 7),
+        "dec_deg": np.round(d.dec_deg, 7),
+        "err_ellipse_r0": np.round(_RADIUS_95 * d.sigma_major_arcsec, 3),
+        "err_ellipse_r1": np.round(_RADIUS_95 * d.sigma_minor_arcsec, 3),
+        "err_ellipse_ang": np.round(d.sigma_pa_deg, 1),
+        "powlaw_gamma": np.round(d.gamma, 3),
+        "obs_obsid": observation,
+        "obs_region_id": detection,
+        "obs_obi": np.zeros(d.object.size, dtype=np.int64),
+        "obs_gti_obs": np.datetime_as_string(start),
+        "obs_gti_end": np.datetime_as_string(start + np.round(d.exposure_s).astype("timedelta64[s]")),
+        "obs_theta": np.round(d.off_axis_arcmin, 3),
+        "obs_flux_significance_b": np.round(d.snr, 3),
+        "obs_conf_code": np.where(d.flag == 3, 2, 0),
+        "obs_dither_warning_flag": np.where(d.flag == 1, "True", "False"),
+        "obs_edge_code": np.where(d.flag == 2, 1, 0),
+        "obs_extent_code": np.where(d.extent_arcsec > 0, 16, 0),
+        "obs_sat_src_flag": np.full(d.object.size, "False"),
+        "obs_streak_src_flag": np.where(d.flag == 3, "True", "False"),
+        "obs_var_prob_b": np.round(1 - d.p_constant, 4),
+        "likelihood": np.round(d.likelihood, 3),
+        "extent_arcsec": np.round(d.extent_arcsec, 2),
+    }
+    fluxes = {
+        "b": (d.full_flux_cgs, d.full_flux_err_cgs),
+        "s": d.band(mission.soft),
+        "m": d.band(mission.medium),
+        "h": d.band(mission.hard),
+    }
+    for letter, (flux, error) in fluxes.items():
+        # limits that hold 68 %; a limit below zero is given as zero, the flux then too
+        columns[f"obs_flux_aper90_{letter}"] = _significant(flux.clip(min=0), 4)
+        columns[f"obs_flux_aper90_lolim_{letter}"] = _significant((flux - error).clip(min=0), 4)
+        columns[f"obs_flux_aper90_hilim_{letter}"] = _significant((flux + error).clip(min=0), 4)
+    return MissionTable(pd.DataFrame(columns), _text(detection), ("obs_obsid", "obs_region_id"))
+
+
+def _distinguish(name: np.ndarray, source: IntArray) -> None:
+    """Give the second, third ... source of one name the letter B, C ..., in place."""
+    _, first = np.unique(source, return_index=True)
+    order = first[np.argsort(name[first], kind="stable")]
+    same = np.flatnonzero(name[order[1:]] == name[order[:-1]]) + 1
+    rank = 0
+    for i in same:  # a handful of rows
+        rank = rank + 1 if i - 1 in same else 1
+        rows = source == source[order[i]]
+        name[rows] = f"{name[order[i]]}"[:22] + chr(ord("A") + rank)
+
+
+TABLES = (xmm_table, swift_table, chandra_table)
+FILES = ("xmm_detections.fits", "swift_detections.csv.gz", "chandra_detections.csv.gz")
+assert [m.name for m in MISSIONS] == [f.split("_")[0] for f in FILES]
