@@ -44,7 +44,8 @@ FROM (
     ) AS e
 ) AS each_pair
 WHERE sep_to_radius <= %(max_radii)s
-GROUP BY source_id;
+GROUP BY source_id
+ON CONFLICT (source_id) DO UPDATE SET sep_to_radius = least(in_galaxy.sep_to_radius, excluded.sep_to_radius);
 
 -- name: store
 -- The thirteen properties; xcat/properties/registry.yaml defines them.

@@ -165,6 +165,7 @@ class Definition(Strict):
     nulls: tuple[float | str, ...] = ()
     epoch_yr: float | None = Field(default=None, gt=1800, lt=2200)
     position_error: PositionError | None = None
+    position_of: Literal["detection", "source"] = "detection"  # whose position each detection row carries
     proper_motion: ProperMotion = ProperMotion()
     flux_band_kev: tuple[float, float] | None = None
     bands_kev: Bands | None = None

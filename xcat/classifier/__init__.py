@@ -1,4 +1,4 @@
-"""The classifier: densities, tables, posterior, evidence, folds and metrics. Arrays in, arrays out; no database.
+"""The classifier: densities, tables, posterior, evidence, folds and metrics. It never sees the database.
 
 Everywhere N counts sources, P properties, K classes, T categories and G table nodes, in the order that the
 `Model` lists them. Classes are numbered from 0, missing values are NaN, log is natural unless it says log10.

@@ -1,8 +1,8 @@
 """Cross-validation: folds, the sharpness that suits the out-of-fold likelihoods, and the final model.
 
 Nothing that is reported of a source has seen its label. The tables of an outer fold leave that fold out; its
-sharpness is fitted on likelihoods from tables that leave out two folds, the outer one and the source's own. Those
-tables serve both ways round, so ten folds need 45 of them, each made from sums of counts.
+sharpness is fitted on likelihoods from tables that leave out two folds, the outer one and the source's own.
+Those tables serve both ways round, so ten folds need 45 of them, each made from sums of counts.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ from xcat.classifier.properties import FloatArray, IntArray, Property, as_table
 
 LEAST_SHARPNESS = 0.05
 MOST_SHARPNESS = 3.0
-"""Largest sharpness that is considered, in units of the number of categories: three times plain naive Bayes."""
+"""Largest sharpness considered, in units of the number of categories: three times plain naive Bayes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,14 +100,14 @@ def folds(
     by_rarity = np.lexsort((abundance[label], member))
     stratum = label[by_rarity[np.searchsorted(member[by_rarity], np.arange(size.size))]]
 
-    # Large groups first, equal ones in random order; each to the fold that has least of its class, then least at all.
+    # Large groups first, equal ones in random order; each to the fold with least of its class, then least at all.
     order = np.lexsort((np.random.default_rng(seed).random(size.size), -size))
     of_class = [[0] * n_folds for _ in range(abundance.size)]
     of_all = [0] * n_folds
     fold_of_group = np.empty(size.size, dtype=np.int64)
     for g, s, n in zip(order.tolist(), stratum[order].tolist(), size[order].tolist(), strict=True):
         filled = of_class[s]
-        chosen = min(range(n_folds), key=lambda f: (filled[f], of_all[f]))  # noqa: B023  used at once
+        chosen = min(range(n_folds), key=lambda f: (filled[f], of_all[f]))
         filled[chosen] += n
         of_all[chosen] += n
         fold_of_group[g] = chosen
@@ -145,8 +145,8 @@ def fit_sharpness(
 
     Notes
     -----
-    The loss is convex in this one number, so the root of its derivative is the minimum (as for the temperature
-    of Guo et al. 2017).
+    The loss is convex in this one number, so the root of its derivative is the minimum. It is the inverse of the
+    temperature of Guo et al. 2017.
     """
     n, k = log_likelihood.shape
     label = check_labels(class_index, n, k)
@@ -267,7 +267,9 @@ def fit(
 
     Parameters
     ----------
-    values, class_index, groups, properties, classes, priors, weights, sharpness, n_folds, seed, categories, n_nodes
+    values, class_index, groups, properties, classes, priors, weights, sharpness
+        As in `cross_validate`.
+    n_folds, seed, categories, n_nodes
         As in `cross_validate`.
     outlier_quantile : float
         The model's outlier_limit is this quantile of the out-of-fold outlier measure.
@@ -275,8 +277,8 @@ def fit(
     Returns
     -------
     Model
-        Its tables come from all sources, its sharpness (unless given) and its outlier limit from the out-of-fold
-        likelihoods of all sources.
+        Its tables come from all sources, its sharpness (unless given) and its outlier limit from the
+        out-of-fold likelihoods of all sources.
     CrossValidation
         What to expect of it. The sharpness of each fold was fitted without that fold.
 

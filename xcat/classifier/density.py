@@ -1,14 +1,16 @@
 """Kernel densities of one property in one class, tabulated as natural-log density on a uniform grid of nodes.
 
-The values are counted in cells, four to the distance between two nodes, and the counts are smoothed through their
-cosine transform: a Gaussian kernel on a segment whose ends reflect is exactly a damping of the cosine coefficients
-[1]_. Walls of the property are ends of that segment; at an end which is no wall the segment is continued by half
-the range, so that the kernel leaves freely, and cut off afterwards. Counts are whole numbers and add up, so the
-tables without a fold cost a sum and a transform, not another pass over the sources.
+The values are counted in cells, four to the distance between two nodes, and the counts are smoothed through
+their cosine transform: a Gaussian kernel on a segment whose ends reflect is exactly a damping of the cosine
+coefficients [1]_. Walls of the property are ends of that segment; at an end which is no wall the segment is
+continued by half the range, so that the kernel leaves freely, and cut off afterwards. Counts are whole
+numbers and add up, so the tables without a fold cost a sum and a transform, not another pass over the
+sources.
 
-The bandwidth is that of Improved Sheather-Jones [1]_, from the same coefficients. (KDEpy 1.1.12's own
-``improved_sheather_jones`` solves for the bandwidth in units of its padded mesh and multiplies by the range of the
-data, so that its answer comes out two to three times too small for unimodal data; the tests compare the two.)
+The bandwidth is that of Improved Sheather-Jones [1]_, from the same coefficients. KDEpy 1.1.12's own
+``improved_sheather_jones`` is not used: it solves for the bandwidth in units of its padded mesh and multiplies
+by the range of the data, so that the answer is two times too small or more (its issues 199 and 201). Corrected
+for that it agrees, and a test says so.
 
 References
 ----------
@@ -29,7 +31,7 @@ N_NODES = 257
 CELLS_PER_STEP = 4
 
 FEW = 100
-"""Below this number of values ISJ is unreliable, and Silverman's rule is used."""
+"""Below this number of values ISJ follows the noise, and Silverman's rule is used."""
 
 LEAST_FLOOR = 0.001
 """Least share of the flat density in a table: no value may exclude a class by itself."""
@@ -64,8 +66,8 @@ def fit_table(x_scaled: ArrayLike, prop: Property, n_nodes: int = N_NODES) -> Ta
     Parameters
     ----------
     x_scaled : (n,) array
-        Values of the class's members, on the property's scale. NaN is missing and left out; a value outside the
-        range counts at the nearer end.
+        Values of the class's members, on the property's scale. NaN is missing and left out; a value outside
+        the range counts at the nearer end.
     prop : Property
     n_nodes : int
         Nodes of the table, both ends included.
@@ -81,8 +83,8 @@ def fit_table(x_scaled: ArrayLike, prop: Property, n_nodes: int = N_NODES) -> Ta
 
     Notes
     -----
-    The table is (1 - e) kernel density + e / range with e = max(0.01, 1 / (n + 2)): Laplace's probability that the
-    next member is unlike the n seen so far. A class of three is two fifths flat, one of a thousand a hundredth.
+    The table is (1 - e) kernel density + e / range with e = max(0.001, 1 / (n + 2)): Laplace's probability that
+    the next member is unlike the n seen so far. A class of three is one fifth flat, one of ninety a hundredth.
     """
     x = np.asarray(x_scaled, dtype=np.float64)
     return table_of_counts(
@@ -151,8 +153,8 @@ def tail_slope(prop: Property) -> float:
 def silverman(counts: NDArray[np.integer], width: float) -> float:
     """Silverman's bandwidth 0.9 min(std, IQR / 1.34) n^-1/5 [2]_, on cell counts.
 
-    One imaginary value with a deviation of an eighth of the range joins the spread, so that one value, or five
-    equal ones, do not pose as a narrow class. For tens of values it no longer matters.
+    One imaginary value with a deviation of an eighth of the range joins the spread, so that one value, or
+    five equal ones, do not pose as a narrow class. For tens of values it no longer matters.
     """
     n = int(counts.sum())
     centres = (np.arange(counts.size) + 0.5) * (width / counts.size)
@@ -215,7 +217,7 @@ def improved_sheather_jones(coefficients: FloatArray, n: int, least: float, most
 def _bandwidth(
     counts: NDArray[np.integer], coefficients: FloatArray, n: int, length: float, width: float, step: float
 ) -> float:
-    """Bandwidth on the property's scale: ISJ where it can be trusted, else Silverman; never below one step."""
+    """Bandwidth on the property's scale: ISJ where it can be trusted, else Silverman; one step at least."""
     most = width / 4.0
     found = improved_sheather_jones(coefficients, n, step / length, most / length) if n >= FEW else None
     h = silverman(counts, width) if found is None else found * length

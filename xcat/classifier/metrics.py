@@ -1,9 +1,10 @@
 """How good a classification is, on labelled sources that the model did not see.
 
-Confusion matrices have the predicted class in rows and the true class in columns, as on the poster. A literature
-sample has another mix of classes than the sky, so precision comes twice: raw, as counted, and corrected to the
-priors, as Tranin et al. 2022 print it. The two differ much for rare classes (the poster's XRB: 55 % and 79 %).
-Where a figure does not exist (precision of a class that is never predicted) it is NaN, and None in `summarise`.
+Confusion matrices have the predicted class in rows and the true class in columns, as on the poster. A
+literature sample has another mix of classes than the sky, so precision comes twice: raw, as counted, and
+corrected to the priors, as Tranin et al. 2022 print it. The two differ much for rare classes (the poster's
+XRB: 55 % and 79 %). Where a figure does not exist (precision of a class that is never predicted) it is NaN,
+and None in `summarise`.
 """
 
 from collections.abc import Sequence
@@ -51,7 +52,7 @@ def prior_precision(matrix: ArrayLike, priors: ArrayLike) -> FloatArray:
 
 
 def f1(precision_: ArrayLike, recall_: ArrayLike) -> FloatArray:
-    """Harmonic mean of precision and recall; 0 for a class that is there and never found, NaN for one not there."""
+    """Harmonic mean of precision and recall; 0 for a class that is never found, NaN for one not there."""
     p, r = np.asarray(precision_, dtype=np.float64), np.asarray(recall_, dtype=np.float64)
     p = np.where(np.isnan(p) & ~np.isnan(r), 0.0, p)
     return np.where((p + r) == 0.0, 0.0, _ratio(2.0 * p * r, p + r))
@@ -74,8 +75,9 @@ def prior_precision_interval(
     """Interval of the prior-corrected precision, by drawing the columns of the matrix anew.
 
     The column of each true class is multinomial. Its rates are drawn from their Dirichlet posterior, with one
-    source in all spread over the rows beforehand, so that an empty cell is uncertain too; the interval holds the
-    central share of the precisions, widened to the measured one where that is extreme. Same seed, same interval.
+    source in all spread over the rows beforehand, so that an empty cell is uncertain too. The interval holds
+    the central share of the precisions, widened to the measured one where that is extreme. Same seed, same
+    interval.
     """
     m = np.asarray(matrix, dtype=np.float64)
     rng = np.random.default_rng(seed)
@@ -96,13 +98,13 @@ def prior_weights(truth: ArrayLike, priors: ArrayLike) -> FloatArray:
     return weight / weight.sum()
 
 
-def log_loss(p: FloatArray, truth: ArrayLike, weight: ArrayLike | None = None) -> float:
+def log_loss(p: FloatArray, truth: ArrayLike, weight: FloatArray | None = None) -> float:
     """Mean of -ln p(true class), in nats."""
     of_truth = p[np.arange(p.shape[0]), check_labels(truth, *p.shape)]
     return float(np.average(-np.log(np.maximum(of_truth, LEAST_PROBABILITY)), weights=weight))
 
 
-def brier(p: FloatArray, truth: ArrayLike, weight: ArrayLike | None = None) -> float:
+def brier(p: FloatArray, truth: ArrayLike, weight: FloatArray | None = None) -> float:
     """Mean squared distance of the probabilities from the truth, summed over classes: 0 to 2 (Brier 1950)."""
     error = p.copy()
     error[np.arange(p.shape[0]), check_labels(truth, *p.shape)] -= 1.0
@@ -140,7 +142,7 @@ class Reliability:
 def reliability(
     p: FloatArray,
     truth: ArrayLike,
-    weight: ArrayLike | None = None,
+    weight: FloatArray | None = None,
     n_bins: int = 15,
     equal_count: bool = False,
 ) -> Reliability:
@@ -195,9 +197,9 @@ def summarise(
     Returns
     -------
     dict
-        "sample" has the figures of the sample as it is, "at_priors" those of one with the priors' mix; "classes"
-        has recall, precisions with intervals and F1 of each class. Fractions go from 0 to 1; None: does not exist.
-        Macro-F1 is the mean over the classes that have members.
+        "sample" has the figures of the sample as it is, "at_priors" those of one with the priors' mix;
+        "classes" has recall, precisions with intervals and F1 of each class. Fractions go from 0 to 1; None:
+        does not exist. Macro-F1 is the mean over the classes that have members.
 
     Raises
     ------

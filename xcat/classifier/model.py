@@ -85,14 +85,13 @@ class Model:
         for name, shape in shapes.items():
             if getattr(self, name).shape != shape:
                 raise ValueError(f"{name} has shape {getattr(self, name).shape}, not {shape}")
-        self.property_category  # noqa: B018  a property of an unknown category is refused here, not later
+        for prop in self.properties:
+            if prop.category not in self.categories:
+                raise ValueError(f"property {prop.name}: no category {prop.category!r} in the model")
 
     @property
     def property_category(self) -> IntArray:
         """Number of the category of every property, (P,)."""
-        unknown = [q for q in self.properties if q.category not in self.categories]
-        if unknown:
-            raise ValueError(f"property {unknown[0].name}: no category {unknown[0].category!r} in the model")
         return np.array([self.categories.index(q.category) for q in self.properties], dtype=np.int64)
 
     @property
@@ -162,7 +161,7 @@ def check_labels(class_index: ArrayLike, n_sources: int, n_classes: int) -> IntA
         raise ValueError(
             f"class_index must be {n_sources} class numbers, not {label.dtype} of shape {label.shape}"
         )
-    if n_sources and not (0 <= label.min() and label.max() < n_classes):
+    if n_sources and (label.min() < 0 or label.max() >= n_classes):
         raise ValueError(
             f"class_index goes from {label.min()} to {label.max()}; classes are 0 to {n_classes - 1}"
         )

@@ -4,10 +4,10 @@ The posterior is that of the poster, with one more number:
 
     ln P(c) = ln prior_c + sharpness * sum_t alpha_t l_t(c) / sum_t alpha_t + const
 
-where l_t(c) is the sum of the log-likelihood terms of the properties in category t. With sharpness 1 it is the
-formula of Tranin et al. 2022 (A&A 657, A138) as the poster prints it; with sharpness T and equal weights it is plain
-naive Bayes, whose terms count as independent. The sharpness between them is fitted, as the temperature of Guo et al.
-2017 (ICML, PMLR 70, 1321) is for networks: it mends over- and under-confidence.
+where l_t(c) is the sum of the log-likelihood terms of the properties in category t. With sharpness 1 it is
+the formula of Tranin et al. 2022 (A&A 657, A138) as the poster prints it; with sharpness T and equal weights
+it is plain naive Bayes, whose terms count as independent. The sharpness between them is fitted, as the
+temperature of Guo et al. 2017 (ICML, PMLR 70, 1321) is for networks: it mends over- and under-confidence.
 """
 
 from collections.abc import Iterator
@@ -114,16 +114,16 @@ def classify(model: Model, values: ArrayLike) -> Classification:
 
     Notes
     -----
-    `class_without` leaves a category's weight out of both sums of the formula and multiplies the sharpness by what
-    the sum of weights lost: the other categories keep their exponents, so a change of class says that this category
-    decided, not that the others were turned up.
+    `class_without` leaves a category's weight out of both sums of the formula and multiplies the sharpness by
+    what the sum of weights lost: the other categories keep their exponents, so a change of class says that
+    this category decided, not that the others were turned up.
 
-    The outlier measure of a source with most probable class c is sum_p w_p (best_p(c) - term_p(c)) / ln 10. The best
-    term of a property with a value is the peak of its density; its being there, or missing, counts against the more
-    common case. w_p = alpha_t / mean(alpha). It is zero for a source at the mode of its class in everything, and
-    positive for all others. Beyond the ends of a table all classes fall alike, so a value that moves outwards leaves
-    the class as it is and can only make the source more outlying. (The least over all classes would be no measure: a
-    class of few members has flat tables, in which nothing is an outlier.)
+    The outlier measure of a source with most probable class c is sum_p w_p (best_p(c) - term_p(c)) / ln 10. The
+    best term of a property with a value is the peak of its density; its being there, or missing, counts against
+    the more common case. w_p = alpha_t / mean(alpha). It is zero for a source at the mode of its class in
+    everything, and positive for all others. Beyond the ends of a table all classes fall alike, so a value that
+    moves outwards leaves the class as it is and can only make the source more outlying. (The least over all
+    classes would be no measure: a class of few members has flat tables, in which nothing is an outlier.)
     """
     table = as_table(values, len(model.properties))
     n, n_classes, n_categories = table.shape[0], len(model.classes), len(model.categories)

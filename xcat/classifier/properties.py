@@ -87,7 +87,7 @@ def to_scale(values: ArrayLike, properties: Sequence[Property]) -> FloatArray:
 
 
 def as_table(values: ArrayLike, n_properties: int) -> NDArray[np.floating]:
-    """Return `values` as an (N, P) float array, uncopied if it is one already; ValueError on another shape."""
+    """Return `values` as an (N, P) float array, not copied if it is one; ValueError on another shape."""
     table = np.asarray(values)
     if not np.issubdtype(table.dtype, np.floating):
         table = table.astype(np.float64)

@@ -132,18 +132,12 @@ def swift_table(d: Detections, mission: Mission) -> MissionTable:
 def chandra_table(d: Detections, mission: Mission) -> MissionTable:
     """CSC 2: one row a detection with the source's name, 95 % error ellipse, confidence limits for errors."""
     source = _source_number(d)
-    first = np.unique(source, return_index=True)[1]
-    # one name a source, from its first detection
-    name_of_first = sexagesimal(d.ra_deg, d.dec_deg, 1, 0, template="2CXO J{h}{m}{s}{ds}{d}{dm}{dss}")
-    name = name_of_first[first][np.searchsorted(source[first], source)]
-    # two sources in one cell of the name get a letter, as the catalogue does
-    frame_name = _text(name)
-    _distinguish(frame_name, source)
+    name = sexagesimal(d.ra_deg, d.dec_deg, 1, 0, template="2CXO J{h}{m}{s}{ds}{d}{dm}{dss}")
     observation = _observation(d, 20_000)
     start = np.datetime64("1858-11-17T00:00:00", "s") + np.round(d.mjd * 86_400).astype("timedelta64[s]")
     detection = np.arange(1, d.object.size + 1, dtype=np.int64)
     columns: dict[str, np.ndarray] = {
-        "name": frame_name,
+        "name": _source_names(_text(name), source),
         "ra_deg": np.round(d.ra_deg, 7),
         "dec_deg": np.round(d.dec_deg, 7),
         "err_ellipse_r0": np.round(_RADIUS_95 * d.sigma_major_arcsec, 3),
@@ -181,16 +175,13 @@ def chandra_table(d: Detections, mission: Mission) -> MissionTable:
     return MissionTable(pd.DataFrame(columns), _text(detection), ("obs_obsid", "obs_region_id"))
 
 
-def _distinguish(name: np.ndarray, source: IntArray) -> None:
-    """Give the second, third ... source of one name the letter B, C ..., in place."""
-    _, first = np.unique(source, return_index=True)
-    order = first[np.argsort(name[first], kind="stable")]
-    same = np.flatnonzero(name[order[1:]] == name[order[:-1]]) + 1
-    rank = 0
-    for i in same:  # a handful of rows
-        rank = rank + 1 if i - 1 in same else 1
-        rows = source == source[order[i]]
-        name[rows] = f"{name[order[i]]}"[:22] + chr(ord("A") + rank)
+def _source_names(name: np.ndarray, source: IntArray) -> np.ndarray:
+    """One name a source, from its first detection; sources in one cell of the name get B, C ... as in the CSC."""
+    _, first, inverse = np.unique(source, return_index=True, return_inverse=True)
+    names = pd.Series(name[first])
+    rank = names.groupby(names).cumcount()
+    letter = rank.map(lambda k: "" if k == 0 else chr(ord("A") + k))
+    return (names + letter).to_numpy(dtype=str)[inverse]
 
 
 TABLES = (xmm_table, swift_table, chandra_table)

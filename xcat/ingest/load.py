@@ -1,0 +1,301 @@
+"""The ingest stage: files to rows of a catalogue table, all of them or none.
+
+Rows go through binary COPY into a table that nobody sees yet: a new partition, or a temporary table whose rows are
+appended. Only then are indexes built, duplicates found and the partition attached, all in one transaction.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psycopg
+from psycopg.types.json import Jsonb
+
+from xcat import progress
+from xcat.catalogues.definition import Definition
+from xcat.config import Settings
+from xcat.database import copy, partitions
+from xcat.database.engine import Connection, ready
+from xcat.database.runs import Run, stage
+from xcat.database.sqlfiles import job
+from xcat.errors import InputError, StageError
+from xcat.ingest.convert import Rejects, convert
+from xcat.ingest.readers import open_table
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """A file to load, by its content.
+
+    Attributes
+    ----------
+    path : Path
+    sha256 : str
+    n_bytes : int
+    """
+
+    path: Path
+    sha256: str
+    n_bytes: int
+
+
+def checksum(path: Path) -> InputFile:
+    """Read a file once to know its content.
+
+    Raises
+    ------
+    InputError
+        The file is not there or cannot be read.
+    """
+    try:
+        with path.open("rb") as handle:
+            digest = hashlib.file_digest(handle, "sha256").hexdigest()
+        return InputFile(path, digest, path.stat().st_size)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+@dataclass
+class Loading:
+    """What a load has made so far: counts by file, and rejects by reason."""
+
+    files: list[dict[str, Any]]
+    already: list[str]
+    rejects: list[dict[str, Any]]
+
+    @property
+    def n_rows(self) -> int:
+        """Rows loaded."""
+        return sum(f["n_rows"] for f in self.files)
+
+    @property
+    def n_rejected(self) -> int:
+        """Rows set aside."""
+        return sum(f["n_rejected"] for f in self.files)
+
+
+def loaded_files(conn: Connection, name: str) -> list[dict[str, Any]]:
+    """Files of a catalogue: file_id, file_name, sha256, n_rows, n_rejected."""
+    cursor = conn.execute(job("ingest.files").compose(), {"name": name})
+    names = [c.name for c in cursor.description or ()]
+    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def ingest(
+    settings: Settings,
+    definition: Definition,
+    paths: Sequence[Path],
+    *,
+    replace: bool = False,
+    pipeline_run_id: int | None = None,
+) -> Loading:
+    """Load files into a catalogue.
+
+    Parameters
+    ----------
+    settings : Settings
+    definition : Definition
+    paths : sequence of Path
+    replace : bool
+        These files become all of the catalogue; what it held before goes.
+    pipeline_run_id : int, optional
+        The pipeline that asked.
+
+    Returns
+    -------
+    Loading
+        Counts; a file that was loaded before, by its checksum, is named in ``already`` and changes nothing.
+
+    Raises
+    ------
+    InputError
+        A file cannot be used; names file, column and row.
+    StageError
+        The catalogue holds rows that were read with another definition.
+    """
+    files = [checksum(path) for path in paths]
+    repeated = {f.sha256 for f in files if sum(g.sha256 == f.sha256 for g in files) > 1}
+    if repeated:
+        names = ", ".join(str(f.path) for f in files if f.sha256 in repeated)
+        raise InputError(f"the same content is given more than once: {names}")
+    with ready(settings) as conn:
+        known = {row["sha256"] for row in loaded_files(conn, definition.name)}
+        unchanged = not _other_definition(conn, definition)
+    if unchanged and known >= {f.sha256 for f in files} and (not replace or len(known) == len(files)):
+        return Loading([], [f.path.name for f in files], [])
+    config = {
+        "catalogue": definition.name,
+        "definition_sha256": definition.sha256,
+        "files": [f.sha256 for f in files],
+        "replace": replace,
+    }
+    inputs = {"files": [{"name": f.path.name, "sha256": f.sha256, "n_bytes": f.n_bytes} for f in files]}
+    with stage(
+        settings, "ingest", definition.name, config, inputs=inputs, pipeline_run_id=pipeline_run_id
+    ) as run:
+        loading = _load(run, definition, files, replace)
+        run.inputs["files"] = loading.files
+        run.summary |= {
+            "n_rows": loading.n_rows, "n_rejected": loading.n_rejected, "already_loaded": loading.already,
+            "rejects": loading.rejects,
+        }  # fmt: skip
+    return loading
+
+
+def _other_definition(conn: Connection, definition: Definition) -> bool:
+    row = conn.execute(job("ingest.catalogue").compose(), {"name": definition.name}).fetchone()
+    return row is not None and row[1] != definition.sha256
+
+
+def _load(run: Run, definition: Definition, files: list[InputFile], replace: bool) -> Loading:
+    conn, table = run.conn, definition.table_kind
+    with progress.bar(f"{definition.name}: waiting for its turn"):
+        conn.execute(job("ingest.lock").compose(), {"name": definition.name})
+    known = {row["sha256"] for row in loaded_files(conn, definition.name)}
+    if known and not replace and _other_definition(conn, definition):
+        raise StageError(
+            f"{definition.name}: its definition has changed since its {len(known)} file(s) were loaded. "
+            "Load all files again with --replace."
+        )
+    row = conn.execute(
+        job("ingest.add_catalogue").compose(),
+        {
+            "name": definition.name,
+            "kind": definition.kind,
+            "definition": Jsonb(definition.as_dict()),
+            "definition_sha256": definition.sha256,
+        },
+    ).fetchone()
+    assert row is not None
+    catalogue_id: int = row[0]
+    if replace:
+        partitions.drop(conn, table, catalogue_id)
+        conn.execute(job("ingest.forget_files").compose(), {"catalogue_id": catalogue_id})
+        known = set()
+    wanted = [f for f in files if f.sha256 not in known]
+    loading = Loading([], [f.path.name for f in files if f.sha256 in known], [])
+    if not wanted:
+        return loading
+    partition = partitions.qualified(table, catalogue_id)
+    append = partitions.exists(conn, table, catalogue_id)
+    if append:
+        target, (base,) = "loading", conn.execute(
+            job("ingest.last_object").compose(partition=partition)
+        ).fetchone() or (0,)
+        conn.execute(f"CREATE TEMP TABLE loading (LIKE xcat.{table} INCLUDING CONSTRAINTS) ON COMMIT DROP")
+    else:
+        target, base = partitions.create(conn, table, catalogue_id), 0
+    conn.execute(job("ingest.make_file_base").compose())
+    types = copy.column_types(conn, target)
+    entered = []
+    for file in wanted:
+        with run.step(f"read {file.path.name}"):
+            file_id = _enter(conn, catalogue_id, run.run_id, file, base)
+            base += _copy_file(conn, definition, file, catalogue_id, file_id, target, types, base)
+            entered.append((file, file_id))
+    with run.step("index"), progress.bar(f"{definition.name}: indexes"):
+        _finish(conn, definition, table, catalogue_id, target, append)
+    for file, file_id in entered:
+        counted = conn.execute(
+            job("ingest.rows_of_file").compose(loaded=partition), {"file_id": file_id}
+        ).fetchone()
+        values = {"file_id": file_id, "n_rows": counted[0] if counted else 0}
+        rejected = conn.execute(job("ingest.count_file").compose(), values).fetchone()
+        loading.files.append(
+            {
+                "name": file.path.name,
+                "sha256": file.sha256,
+                "n_bytes": file.n_bytes,
+                "n_rows": values["n_rows"],
+                "n_rejected": rejected[0] if rejected else 0,
+            }
+        )
+    cursor = conn.execute(job("ingest.rejects_by_reason").compose(), {"file_ids": [i for _, i in entered]})
+    names = [c.name for c in cursor.description or ()]
+    loading.rejects = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    return loading
+
+
+def _enter(conn: Connection, catalogue_id: int, run_id: int, file: InputFile, base: int) -> int:
+    row = conn.execute(
+        job("ingest.add_file").compose(),
+        {
+            "catalogue_id": catalogue_id,
+            "run_id": run_id,
+            "file_name": file.path.name,
+            "sha256": file.sha256,
+            "n_bytes": file.n_bytes,
+        },
+    ).fetchone()
+    assert row is not None
+    conn.execute("INSERT INTO pg_temp.file_base VALUES (%s, %s)", [row[0], base])
+    return int(row[0])
+
+
+def _copy_file(
+    conn: Connection,
+    definition: Definition,
+    file: InputFile,
+    catalogue_id: int,
+    file_id: int,
+    target: str,
+    types: dict[str, str],
+    base: int,
+) -> int:
+    """COPY one file into the target and its bad rows into ``reject``; give the number of its last row."""
+    last_row = 0
+    freeze = target != "loading"
+    with open_table(file.path, definition) as table, progress.bar(file.path.name, table.n_rows) as advance:
+        for chunk in table:
+            converted = convert(chunk, definition)
+            n_rows = len(converted.row_number)
+            last_row = max(last_row, chunk.first_row + chunk.n_rows - 1)
+            if n_rows:
+                block = {
+                    "catalogue_id": np.full(n_rows, catalogue_id, np.int16),
+                    "object_id": base + converted.row_number,
+                    "file_id": np.full(n_rows, file_id, np.int32),
+                    **converted.columns,
+                }
+                try:
+                    copy.copy_in(conn, target, [block], types=types, freeze=freeze)
+                except psycopg.errors.CheckViolation as error:
+                    raise InputError(
+                        f"{file.path}: rows {chunk.first_row}-{last_row}: {str(error).splitlines()[0]}"
+                    ) from error
+            _keep_rejects(conn, file_id, converted.rejects)
+            advance(chunk.n_rows)
+    return last_row
+
+
+def _keep_rejects(conn: Connection, file_id: int, rejects: Rejects) -> None:
+    if len(rejects.row_number):
+        block = {"file_id": np.full(len(rejects.row_number), file_id, np.int32), **rejects.columns()}
+        copy.copy_in(conn, "reject", [block])
+
+
+def _finish(
+    conn: Connection, definition: Definition, table: str, catalogue_id: int, target: str, append: bool
+) -> None:
+    """Set duplicates aside, build the indexes and make the rows visible."""
+    spec = definition.columns.get("native_id")
+    values = {"column_name": ", ".join(spec.from_) if spec is not None else None}
+    if append:
+        partition = partitions.qualified(table, catalogue_id)
+        conn.execute(job("ingest.reject_repeats").compose(loaded=target), values)
+        conn.execute(job("ingest.reject_known").compose(loaded=target, partition=partition), values)
+        conn.execute(job("ingest.append").compose(loaded=target, partition=partition))
+        conn.execute(f"ANALYZE {partition}")
+        return
+    try:
+        with conn.transaction():
+            partitions.attach(conn, table, catalogue_id)
+    except psycopg.errors.UniqueViolation:
+        # looking for duplicates costs a sort, so only a load that has some pays for it
+        conn.execute(job("ingest.reject_repeats").compose(loaded=target), values)
+        partitions.attach(conn, table, catalogue_id)

@@ -1,0 +1,1 @@
+"""The stages and the pipeline: adapters between the database and the classifier."""

@@ -1,0 +1,97 @@
+"""The merge stage: detections of one mission become sources (statements in sql/jobs/merge.sql)."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from xcat import progress
+from xcat.database import copy, partitions
+from xcat.database.runs import Run
+from xcat.database.sqlfiles import job
+from xcat.match import pairs
+from xcat.match.probability import Loaded
+
+# Two positions of one source differ by less than this many combined per-axis sigmas in 99 % of cases (Rayleigh).
+GROUP_SIGMA = 3.03
+_MAX_RADIUS_ARCSEC = 60.0
+
+
+def merge_stage(run: Run, xray: list[Loaded]) -> None:
+    """Merge the detections of each mission into sources.
+
+    A mission that names its sources is believed. Else detections closer than their errors allow are linked, and
+    the connected components of the links are the sources.
+
+    Parameters
+    ----------
+    run : Run
+    xray : list of Loaded
+        X-ray catalogues; each is a mission of its own.
+    """
+    conn = run.conn
+    pairs.make_tables(conn)
+    conn.execute(job("merge.make_members").compose())
+    conn.execute(job("merge.make_components").compose())
+    targets = {name: partitions.create(conn, name, run.run_id) for name in ("source", "source_detection")}
+    report = {}
+    for mission in xray:
+        definition = mission.definition
+        with run.step(definition.name):
+            conn.execute(job("merge.clear_members").compose())
+            if definition.kind == "xray_detections" and "source_native_id" not in definition.columns:
+                _group_by_position(run, mission)
+            else:
+                conn.execute(job("merge.members_by_name").compose(detection=mission.table))
+            conn.execute("ANALYZE pg_temp.member")
+            values = {
+                "run_id": run.run_id,
+                "catalogue_id": mission.catalogue_id,
+                "shared_position": definition.position_of == "source",
+                "standard_flux_factor": (
+                    definition.standard_flux_factor() if definition.flux_band_kev is not None else 1.0
+                ),
+            }
+            with progress.bar(f"{definition.name}: detections to sources"):
+                conn.execute(job("merge.number_sources").compose(), values)
+                for table in ("source_detection", "source"):
+                    statement = job(f"merge.{table}s").compose(
+                        detection=mission.table, **{table: targets[table]}
+                    )
+                    conn.execute(statement, values)
+            cursor = conn.execute(job("merge.count").compose(source=targets["source"]), values)
+            row = cursor.fetchone()
+            assert row is not None
+            report[definition.name] = {
+                c.name: int(v) for c, v in zip(cursor.description or (), row, strict=True)
+            }
+    with run.step("index"), progress.bar("sources: indexes"):
+        for table in targets:
+            partitions.attach(conn, table, run.run_id)
+    run.summary["missions"] = report
+
+
+def _group_by_position(run: Run, mission: Loaded) -> None:
+    """Fill ``pg_temp.member`` with the connected components of positional links."""
+    conn = run.conn
+    values = {"n_sigma": GROUP_SIGMA, "max_radius_arcsec": _MAX_RADIUS_ARCSEC}
+    pairs.needles(conn, job("merge.needles").compose(detection=mission.table), values)
+    pairs.search(conn, mission.table, f"{mission.definition.name}: links")
+    bigint = [("a", "bigint"), ("b", "bigint")]
+    ids = copy.fetch_columns(
+        conn, job("merge.detection_ids").compose(detection=mission.table), bigint[:1]
+    )["a"]
+    statement = job("merge.links").compose(detection=mission.table)
+    links = copy.fetch_columns(conn, statement, bigint, values)
+    a, b = np.searchsorted(ids, links["a"]), np.searchsorted(ids, links["b"])
+    graph = coo_array((np.ones(len(a), dtype=np.int8), (a, b)), shape=(len(ids), len(ids)))
+    _, component = connected_components(graph, directed=False)
+    conn.execute(job("merge.clear_components").compose())
+    copy.copy_in(
+        conn, "component", [{"object_id": ids, "component": component.astype(np.int32)}],
+        types={"object_id": "bigint", "component": "integer"},
+    )  # fmt: skip
+    conn.execute(job("merge.name_components").compose(detection=mission.table))
+
+

@@ -1,0 +1,1 @@
+"""The thirteen properties: their registry, and the job that computes them."""

@@ -1,0 +1,124 @@
+"""The properties stage (statements in sql/jobs/properties.sql, definitions in registry.yaml)."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from xcat import progress
+from xcat.classifier.properties import Property
+from xcat.database import partitions
+from xcat.database.registry import property_entries
+from xcat.database.runs import Run
+from xcat.database.sqlfiles import job
+from xcat.errors import ConfigError
+from xcat.match import pairs
+from xcat.match.probability import Loaded
+
+# A source counts as in the field of a galaxy out to this many D25 radii (Tranin et al. 2022).
+MAX_RADII = 1.26
+_BANDS = ("b", "r", "w1", "w2")
+
+
+@cache
+def all_properties() -> tuple[Property, ...]:
+    """The thirteen properties as the classifier knows them, in the order of the registry."""
+    return tuple(
+        Property(
+            name=entry["name"],
+            category=entry["category"],
+            scale=entry["scale"],
+            low=float(entry["range"][0]),
+            high=float(entry["range"][1]),
+            bounded_low=entry["bounded"][0],
+            bounded_high=entry["bounded"][1],
+        )
+        for entry in property_entries()
+    )
+
+
+def select(names: list[str] | None) -> tuple[Property, ...]:
+    """Properties by name; all of them without names.
+
+    Raises
+    ------
+    ConfigError
+        A name is not in the registry.
+    """
+    known = {p.name: p for p in all_properties()}
+    if names is None:
+        return tuple(known.values())
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise ConfigError(f"unknown property {', '.join(unknown)}. There are: {', '.join(known)}")
+    return tuple(known[name] for name in names)
+
+
+def properties_stage(
+    run: Run,
+    source_run_id: int,
+    match_run_id: int,
+    counterparts: list[Loaded],
+    galaxies: list[Loaded],
+    min_p_any: float,
+) -> None:
+    """Compute the properties of every source of a merge run.
+
+    Parameters
+    ----------
+    run : Run
+    source_run_id, match_run_id : int
+    counterparts : list of Loaded
+        In the order of priority: the first that has a magnitude or a proper motion gives it.
+    galaxies : list of Loaded
+    min_p_any : float
+        The best candidate counts as the counterpart if p_any is at least this.
+    """
+    conn = run.conn
+    pairs.make_tables(conn)
+    conn.execute(job("properties.make_work").compose())
+    with run.step("counterparts"), progress.bar("properties: counterparts", len(counterparts)) as advance:
+        terms: list[tuple[int, str, int, str, float]] = []
+        for priority, other in enumerate(counterparts):
+            conn.execute(
+                job("properties.accept").compose(),
+                {
+                    "match_run_id": match_run_id,
+                    "catalogue_id": other.catalogue_id,
+                    "is_optical": other.definition.kind == "optical",
+                    "priority": priority,
+                    "min_p_any": min_p_any,
+                },
+            )
+            for band in _BANDS:
+                for rank, (column, offset) in enumerate(other.definition.colour_terms(band)):
+                    terms.append((other.catalogue_id, band, 100 * priority + rank, column, offset))
+            advance(1)
+        with conn.cursor() as cursor:
+            cursor.executemany("INSERT INTO pg_temp.colour_term VALUES (%s, %s, %s, %s, %s)", terms)
+        conn.execute("ANALYZE pg_temp.accepted")
+    for nearby in galaxies:
+        with run.step(nearby.definition.name):
+            find = job("properties.galaxy_needles").compose(galaxy=nearby.table)
+            pairs.needles(conn, find, {"max_radii": MAX_RADII})
+            sources = partitions.qualified("source", source_run_id)
+            pairs.search(conn, sources, f"{nearby.definition.name} x sources", haystack_id="source_id")
+            conn.execute(
+                job("properties.in_galaxy").compose(galaxy=nearby.table),
+                {"source_run_id": source_run_id, "max_radii": MAX_RADII},
+            )
+    target = partitions.create(conn, "property", run.run_id)
+    with run.step("store"), progress.bar("properties: store"):
+        conn.execute(
+            job("properties.store").compose(property=target),
+            {"run_id": run.run_id, "source_run_id": source_run_id},
+        )
+        partitions.attach(conn, "property", run.run_id)
+    cursor = conn.execute(job("properties.count").compose(property=target))
+    row = cursor.fetchone()
+    assert row is not None
+    run.summary |= {c.name: v for c, v in zip(cursor.description or (), row, strict=True)}
+    names = {p.name for p in all_properties()}
+    present = dict(conn.execute(job("properties.presence").compose(property=target)).fetchall())
+    run.summary["present"] = {name: present.get(name, 0) for name in sorted(names)}
+
+

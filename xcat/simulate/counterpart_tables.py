@@ -1,0 +1,177 @@
+"""Counterparts as Gaia DR3, 2MASS and AllWISE list them, with VizieR's column names and the catalogues' own errors."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from xcat.simulate.counterparts import Field
+from xcat.simulate.geometry import FloatArray, IntArray, offset
+from xcat.simulate.identifiers import first_of_each, sexagesimal
+from xcat.simulate.observe import EPOCH_YR
+
+TWOMASS_EPOCH_YR = 1999.7
+ALLWISE_EPOCH_YR = 2010.5
+
+
+@dataclass(frozen=True)
+class CounterpartTable:
+    """A catalogue file's rows, the identifier of each, and which object of the field each is."""
+
+    frame: pd.DataFrame
+    native_id: np.ndarray
+    field_index: IntArray
+
+
+def _faint(mag: FloatArray, at: float, per_mag: float = 0.2) -> FloatArray:
+    """Errors that grow tenfold in five magnitudes beyond the limit of photons."""
+    return np.asarray(10 ** (per_mag * np.clip(mag - at, 0, 8)))
+
+
+def _by_declination(field: Field, member: np.ndarray) -> IntArray:
+    # archives give rows in an order of their own: counterparts must not come first
+    index = np.flatnonzero(member)
+    return index[np.argsort(field.dec_deg[index], kind="stable")]
+
+
+def _at_epoch(field: Field, index: IntArray, epoch_yr: float) -> tuple[FloatArray, FloatArray]:
+    years = epoch_yr - EPOCH_YR
+    return offset(
+        field.ra_deg[index],
+        field.dec_deg[index],
+        field.pmra_mas_yr[index] * years * 1e-3,
+        field.pmdec_mas_yr[index] * years * 1e-3,
+    )
+
+
+def _noisy(rng: np.random.Generator, mag: FloatArray, floor: float, at: float) -> tuple[FloatArray, FloatArray]:
+    """Measured magnitude and its error, mag."""
+    error = floor * _faint(mag, at, 0.4)
+    return mag + error * rng.standard_normal(mag.size), error
+
+
+def gaia_table(rng: np.random.Generator, field: Field) -> CounterpartTable:
+    """Gaia DR3: epoch 2016.0, errors in mas (Lindegren et al. 2021, A&A 649, A2, figure 7)."""
+    index = _by_declination(field, field.in_gaia)
+    n = index.size
+    mag = field.magnitudes.take(index)
+    error_mas = 0.015 * _faint(mag.g, 14.0)
+    e_ra, e_dec = error_mas * rng.uniform(0.9, 1.2, n), error_mas * rng.uniform(0.85, 1.1, n)
+    ra, dec = offset(
+        field.ra_deg[index],
+        field.dec_deg[index],
+        e_ra * rng.standard_normal(n) * 1e-3,
+        e_dec * rng.standard_normal(n) * 1e-3,
+    )
+    # two-parameter solutions: no motion, no parallax; one in ten near the limit
+    full = rng.random(n) > 0.01 + 0.12 * np.clip(mag.g - 19.5, 0, 1)
+    e_plx, e_pm = 1.2 * error_mas, 1.25 * error_mas
+
+    def motion(true: FloatArray, error: FloatArray) -> np.ndarray:
+        return np.where(full, true + error * rng.standard_normal(n), np.nan)
+
+    g, _ = _noisy(rng, mag.g, 0.003, 20.0)
+    bp, _ = _noisy(rng, mag.bp, 0.005, 18.0)
+    rp, _ = _noisy(rng, mag.rp, 0.005, 17.5)
+    lost = (rng.random(n) < 0.015) | (mag.bp > 21.8)
+    source = (np.int64(2**59) + np.arange(n, dtype=np.int64) * 2**20 + rng.integers(0, 2**20, n)).astype(np.int64)
+    frame = pd.DataFrame(
+        {
+            "Source": source,
+            "RA_ICRS": ra,
+            "e_RA_ICRS": e_ra.astype(np.float32),
+            "DE_ICRS": dec,
+            "e_DE_ICRS": e_dec.astype(np.float32),
+            "Plx": motion(field.parallax_mas[index], e_plx).astype(np.float32),
+            "e_Plx": np.where(full, e_plx, np.nan).astype(np.float32),
+            "pmRA": motion(field.pmra_mas_yr[index], e_pm).astype(np.float32),
+            "e_pmRA": np.where(full, e_pm, np.nan).astype(np.float32),
+            "pmDE": motion(field.pmdec_mas_yr[index], e_pm).astype(np.float32),
+            "e_pmDE": np.where(full, e_pm, np.nan).astype(np.float32),
+            "Gmag": g.astype(np.float32),
+            "BPmag": np.where(lost, np.nan, bp).astype(np.float32),
+            "RPmag": np.where(lost, np.nan, rp).astype(np.float32),
+        }
+    )
+    return CounterpartTable(frame, source.astype("U19"), index)
+
+
+def _ellipse_noise(
+    rng: np.random.Generator, ra: FloatArray, dec: FloatArray, major: FloatArray, minor: FloatArray, pa: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    along, across = major * rng.standard_normal(ra.size), minor * rng.standard_normal(ra.size)
+    sin_pa, cos_pa = np.sin(np.radians(pa)), np.cos(np.radians(pa))
+    return offset(ra, dec, along * sin_pa + across * cos_pa, along * cos_pa - across * sin_pa)
+
+
+def twomass_table(rng: np.random.Generator, field: Field) -> CounterpartTable:
+    """2MASS point sources: epoch about 2000, 1 sigma ellipses (Skrutskie et al. 2006, AJ 131, 1163)."""
+    index = _by_declination(field, field.in_twomass)
+    n = index.size
+    mag = field.magnitudes.take(index)
+    ra, dec = _at_epoch(field, index, TWOMASS_EPOCH_YR)
+    major = np.round(np.minimum(0.06 * _faint(mag.k, 13.0) * rng.uniform(1, 1.3, n), 0.4), 2)
+    minor = np.round(np.minimum(major, 0.06 * _faint(mag.k, 13.0) * rng.uniform(0.9, 1.1, n)), 2)
+    pa = np.floor(rng.uniform(0, 180, n))
+    ra, dec = _ellipse_noise(rng, ra, dec, major, minor, pa)
+    (j, e_j), (h, e_h), (k, e_k) = (
+        _noisy(rng, m, 0.022, at) for m, at in ((mag.j, 14.2), (mag.h, 13.5), (mag.k, 12.8))
+    )
+    name = sexagesimal(ra, dec, 2, 1, template="{h}{m}{s}{ds}{d}{dm}{dss}", point="")
+    keep = first_of_each(name)
+    frame = pd.DataFrame(
+        {
+            "RAJ2000": ra,
+            "DEJ2000": dec,
+            "errMaj": major.astype(np.float32),
+            "errMin": minor.astype(np.float32),
+            "errPA": pa.astype(np.int16),
+            "_2MASS": name,
+            "Jmag": np.where(mag.j > 17.0, np.nan, j).astype(np.float32),
+            "e_Jmag": np.where(mag.j > 16.4, np.nan, e_j).astype(np.float32),
+            "Hmag": np.where(mag.h > 16.2, np.nan, h).astype(np.float32),
+            "e_Hmag": np.where(mag.h > 15.7, np.nan, e_h).astype(np.float32),
+            "Kmag": k.astype(np.float32),
+            "e_Kmag": e_k.astype(np.float32),
+        }
+    )
+    return CounterpartTable(frame[keep].reset_index(drop=True), name[keep].astype("U"), index[keep])
+
+
+def allwise_table(rng: np.random.Generator, field: Field) -> CounterpartTable:
+    """AllWISE: epoch 2010.5, 1 sigma ellipses (Cutri et al. 2013); W2 is missing for the faintest."""
+    index = _by_declination(field, field.in_allwise)
+    n = index.size
+    mag = field.magnitudes.take(index)
+    ra, dec = _at_epoch(field, index, ALLWISE_EPOCH_YR)
+    major = np.minimum(0.04 * _faint(mag.w1, 13.5) * rng.uniform(1, 1.2, n), 0.6)
+    minor = major * rng.uniform(0.88, 1.0, n)
+    pa = np.round(rng.uniform(0, 180, n), 1)
+    ra, dec = _ellipse_noise(rng, ra, dec, major, minor, pa)
+    (w1, e_w1), (w2, e_w2) = (_noisy(rng, m, 0.023, at) for m, at in ((mag.w1, 14.3), (mag.w2, 13.6)))
+    name = sexagesimal(ra, dec, 2, 1)
+    keep = first_of_each(name)
+    frame = pd.DataFrame(
+        {
+            "AllWISE": name.astype("U"),
+            "RAJ2000": np.round(ra, 7),
+            "DEJ2000": np.round(dec, 7),
+            "eeMaj": np.round(major, 4),
+            "eeMin": np.round(minor, 4),
+            "eePA": pa,
+            "W1mag": np.round(w1, 3),
+            "e_W1mag": np.round(e_w1, 3),
+            "W2mag": np.where(mag.w2 > 16.4, np.nan, np.round(w2, 3)),
+            "e_W2mag": np.where(mag.w2 > 15.9, np.nan, np.round(e_w2, 3)),
+        }
+    )
+    return CounterpartTable(frame[keep].reset_index(drop=True), name[keep].astype("U"), index[keep])
+
+
+TABLES: dict[str, Callable[[np.random.Generator, Field], CounterpartTable]] = {
+    "gaia": gaia_table,
+    "twomass": twomass_table,
+    "allwise": allwise_table,
+}
+FILES = {"gaia": "gaia.fits", "twomass": "twomass.fits", "allwise": "allwise.parquet"}

@@ -1,0 +1,117 @@
+"""A reference sample as the literature has it: bright, biased, and not free of errors.
+
+Known AGN are optically bright and out of the plane, known X-ray binaries X-ray bright with old positions; one label in
+a hundred is wrong, and a few objects stand in two catalogues that contradict each other.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from xcat.simulate.geometry import FloatArray, IntArray, offset, to_galactic
+from xcat.simulate.identifiers import numbered, sexagesimal
+from xcat.simulate.photometry import Magnitudes
+from xcat.simulate.populations import AGN, CV, STAR, XRB, Objects
+from xcat.simulate.sky import random_sky
+
+CATALOGUES = ("ref_agn", "ref_star", "ref_xrb", "ref_cv")
+# Labelled objects for each X-ray source of the sky: 9,000 AGN, 3,500 stars, 350 XRB, 200 CV of 60,000.
+LABELLED_PER_SOURCE = (9_000 / 60_000, 3_500 / 60_000, 350 / 60_000, 200 / 60_000)
+WRONG_FRACTION = 0.01
+CONFLICT_FRACTION = 0.004
+# Objects of the same catalogues that no telescope of this sky has looked at, for each that one has.
+ELSEWHERE = 0.5
+_POSITION_ERROR_ARCSEC = (0.3, 0.1, 1.0, 0.5)  # typical, 1 sigma per axis
+_TYPES = (("QSO", "Sy1", "Sy2", "BLLac"), ("*", "Em*", "Fl*", "YSO"), ("LMXB", "HMXB", "XB"), ("DN", "NL", "AM", "DQ"))
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Which objects each reference catalogue lists, right or wrong; index into the objects."""
+
+    listed: tuple[IntArray, ...]
+    n_wrong: int
+    n_conflict: int
+
+
+def choose(rng: np.random.Generator, objects: Objects, magnitudes: Magnitudes, best_snr: FloatArray) -> Labels:
+    """Draw the labelled objects, without replacement, by how well known such an object would be."""
+    _, glat = to_galactic(objects.ra_deg, objects.dec_deg)
+    log_flux = np.log10(objects.flux_cgs)
+    off_plane = 2.0 * np.clip((np.abs(glat) - 8) / 20, 0, 1)
+    fame = (
+        -0.9 * np.clip(magnitudes.rp - 17, -3, 8) + off_plane,
+        -0.5 * np.clip(magnitudes.rp - 8, -2, 12) + 0.3 * log_flux,
+        1.3 * log_flux + 1.5 * np.isfinite(objects.distance_pc),
+        -0.6 * np.clip(magnitudes.rp - 16, -3, 8) + 0.8 * log_flux,
+    )
+    taken = np.zeros(objects.kind.size, dtype=bool)
+    own: list[IntArray] = []
+    for c, per_source in zip((AGN, STAR, XRB, CV), LABELLED_PER_SOURCE, strict=True):
+        member = np.flatnonzero(objects.class_id == c)
+        n = min(max(round(per_source * objects.kind.size), 5), member.size)
+        # the n largest of weight + Gumbel noise: a weighted draw without replacement
+        score = fame[c][member] + 0.4 * np.log10(best_snr[member]) + rng.gumbel(size=member.size)
+        own.append(np.sort(member[np.argsort(-score, kind="stable")[:n]]))
+        taken[own[-1]] = True
+    return _with_errors(rng, own, np.flatnonzero(~taken & np.isfinite(magnitudes.rp) & (magnitudes.rp < 20)))
+
+
+def _with_errors(rng: np.random.Generator, own: list[IntArray], unlisted: IntArray) -> Labels:
+    """Swap some entries for objects of any other class, and copy a few into a second catalogue."""
+    total = sum(members.size for members in own)
+    # at least one of each even in the smallest sky
+    n_wrong = [max(round(WRONG_FRACTION * members.size), 1) for members in own]
+    n_conflict = max(round(CONFLICT_FRACTION * total), 2)
+    strangers = rng.permutation(unlisted)[: sum(n_wrong)]
+    listed = []
+    used = 0
+    for members, n in zip(own, n_wrong, strict=True):
+        kept = rng.permutation(members)[n:]
+        listed.append(np.concatenate([kept, strangers[used : used + n]]))
+        used += n
+    source = rng.choice(4, n_conflict, p=[0.45, 0.3, 0.1, 0.15])
+    copied = 0
+    for c in range(4):
+        members = rng.permutation(listed[c])[: int((source == c).sum())]
+        other = (c + 1 + int(rng.integers(3))) % 4
+        listed[other] = np.union1d(listed[other], members)
+        copied += members.size
+    return Labels(tuple(np.unique(x) for x in listed), used, copied)
+
+
+def reference_table(rng: np.random.Generator, c: int, members: IntArray, objects: Objects) -> pd.DataFrame:
+    """One catalogue as it would be read: name, ra, dec, err (arcsec, 1 sigma per axis), type.
+
+    The catalogues of X-ray binaries and CVs are old ones: their positions are sexagesimal text.
+    """
+    n_elsewhere = round(ELSEWHERE * members.size)
+    ra_elsewhere, dec_elsewhere = random_sky(rng, n_elsewhere)
+    n = members.size + n_elsewhere
+    err = _POSITION_ERROR_ARCSEC[c] * 10 ** np.abs(rng.normal(0, 0.25, n))
+    if c == XRB:
+        # one in five is known from an X-ray position of some arcsec only
+        err = np.where(rng.random(n) < 0.2, rng.uniform(2, 5, n), err)
+    err = np.round(err, 2)
+    ra, dec = offset(
+        np.concatenate([objects.ra_deg[members], ra_elsewhere]),
+        np.concatenate([objects.dec_deg[members], dec_elsewhere]),
+        err * rng.standard_normal(n),
+        err * rng.standard_normal(n),
+    )
+    # doubtful types are listed but are no labels: the definitions map them to nothing
+    types = np.array([*_TYPES[c], f"{_TYPES[c][0]}?"])
+    doubtful = 0.02
+    weights = np.append(np.full(len(_TYPES[c]), (1 - doubtful) / len(_TYPES[c])), doubtful)
+    order = rng.permutation(n)
+    ra, dec, err = ra[order], dec[order], err[order]
+    columns: dict[str, np.ndarray] = {"name": numbered(CATALOGUES[c][4:].upper() + " ", np.arange(1, n + 1), 6).astype("U")}
+    if c in (XRB, CV):
+        columns["ra"] = sexagesimal(ra, dec, 2, 1, template="{h} {m} {s}").astype("U")
+        columns["dec"] = sexagesimal(ra, dec, 2, 1, template="{ds}{d} {dm} {dss}").astype("U")
+    else:
+        columns["ra"], columns["dec"] = np.round(ra, 6), np.round(dec, 6)
+    columns["err"] = err
+    columns["type"] = rng.choice(types, n, p=weights)
+    return pd.DataFrame(columns)
