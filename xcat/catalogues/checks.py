@@ -25,6 +25,7 @@ _COLOUR = re.compile(r"^\s*(\w+)\s*(?:([+-])\s*(\d+(?:\.\d*)?|\.\d+)\s*)?$")
 
 
 def colour_term(term: str) -> tuple[str, float]:
+    """Split ``column``, ``column + 0.3`` or ``column - 0.5`` into the column and its offset."""
     found = _COLOUR.match(term)
     if not found:
         raise ValueError(f"'{term}' is not of the form 'column', 'column + 0.3' or 'column - 0.5'")

@@ -132,7 +132,7 @@ class ReadOptions(Strict):
     header: tuple[str, ...] | None = None
     encoding: str = "utf-8"
     hdu: int | str | None = None
-    only: dict[str, Annotated[tuple[float | str, ...], BeforeValidator(listed)]] = {}
+    only: dict[str, Annotated[tuple[float | str, ...], BeforeValidator(listed)]] = Field(default_factory=dict)
     check_units: bool = True
 
 
@@ -172,7 +172,7 @@ class Definition(Strict):
     sky: Sky | None = None
     completeness: float | Literal["estimate"] | None = None
     colours: Colours = Colours()
-    classes: dict[str, str] = {}
+    classes: dict[str, str] = Field(default_factory=dict)
     klass: str | None = Field(default=None, alias="class", min_length=1)
     label_tolerance_arcsec: float = Field(default=1.0, ge=0)
     columns: dict[str, ColumnSpec]

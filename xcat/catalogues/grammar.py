@@ -1,7 +1,6 @@
 """The standard columns, and the small grammar that says how a file's columns become them.
 
-An entry of ``columns`` is the name of a file
-column, or a mapping::
+An entry of ``columns`` is the name of a file column, or a mapping::
 
     mag_w1: {from: FW1, transform: {flux_to_mag: 22.5}}
     flux_err_cgs: {from: [Rate_neg, Rate_pos], transform: [{half_range: 1}, {scale: 4.3e-11}]}
@@ -99,10 +98,13 @@ def standard_units() -> dict[str, str]:
 
 
 def listed(value: Any) -> Any:
+    """Make a list of a single value, so that YAML may leave the brackets out."""
     return value if isinstance(value, list | tuple) else [value]
 
 
 class Strict(BaseModel):
+    """A mapping whose unknown keys are mistakes."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
@@ -175,6 +177,7 @@ class ColumnSpec(Strict):
 
 
 def parsed_unit(unit: str | None) -> u.UnitBase | None:
+    """Parse a unit as astropy writes it."""
     if unit is None:
         return None
     try:

@@ -100,7 +100,7 @@ def folds(
     by_rarity = np.lexsort((abundance[label], member))
     stratum = label[by_rarity[np.searchsorted(member[by_rarity], np.arange(size.size))]]
 
-    # Large groups first, equal ones in random order; each to the fold with least of its class, then least at all.
+    # Large groups first, equal ones at random; each to the fold with least of its class, then least of all.
     order = np.lexsort((np.random.default_rng(seed).random(size.size), -size))
     of_class = [[0] * n_folds for _ in range(abundance.size)]
     of_all = [0] * n_folds
@@ -145,8 +145,8 @@ def fit_sharpness(
 
     Notes
     -----
-    The loss is convex in this one number, so the root of its derivative is the minimum. It is the inverse of the
-    temperature of Guo et al. 2017.
+    The loss is convex in this one number, so the root of its derivative is the minimum. It is the inverse of
+    the temperature of Guo et al. 2017.
     """
     n, k = log_likelihood.shape
     label = check_labels(class_index, n, k)

@@ -8,9 +8,9 @@ numbers and add up, so the tables without a fold cost a sum and a transform, not
 sources.
 
 The bandwidth is that of Improved Sheather-Jones [1]_, from the same coefficients. KDEpy 1.1.12's own
-``improved_sheather_jones`` is not used: it solves for the bandwidth in units of its padded mesh and multiplies
-by the range of the data, so that the answer is two times too small or more (its issues 199 and 201). Corrected
-for that it agrees, and a test says so.
+``improved_sheather_jones`` is not used: it solves for the bandwidth in units of its padded mesh and
+multiplies by the range of the data, so that the answer is two times too small or more (its issues 199 and
+201). Corrected for that it agrees, and a test says so.
 
 References
 ----------
@@ -83,8 +83,9 @@ def fit_table(x_scaled: ArrayLike, prop: Property, n_nodes: int = N_NODES) -> Ta
 
     Notes
     -----
-    The table is (1 - e) kernel density + e / range with e = max(0.001, 1 / (n + 2)): Laplace's probability that
-    the next member is unlike the n seen so far. A class of three is one fifth flat, one of ninety a hundredth.
+    The table is (1 - e) kernel density + e / range with e = max(0.001, 1 / (n + 2)): Laplace's probability
+    that the next member is unlike the n seen so far. A class of three is one fifth flat, one of a hundred
+    one hundredth.
     """
     x = np.asarray(x_scaled, dtype=np.float64)
     return table_of_counts(

@@ -118,12 +118,13 @@ def classify(model: Model, values: ArrayLike) -> Classification:
     what the sum of weights lost: the other categories keep their exponents, so a change of class says that
     this category decided, not that the others were turned up.
 
-    The outlier measure of a source with most probable class c is sum_p w_p (best_p(c) - term_p(c)) / ln 10. The
-    best term of a property with a value is the peak of its density; its being there, or missing, counts against
-    the more common case. w_p = alpha_t / mean(alpha). It is zero for a source at the mode of its class in
-    everything, and positive for all others. Beyond the ends of a table all classes fall alike, so a value that
-    moves outwards leaves the class as it is and can only make the source more outlying. (The least over all
-    classes would be no measure: a class of few members has flat tables, in which nothing is an outlier.)
+    The outlier measure of a source with most probable class c is sum_p w_p (best_p(c) - term_p(c)) / ln 10.
+    The best term of a property with a value is the peak of its density; its being there, or missing, counts
+    against the more common case. w_p = alpha_t / mean(alpha). It is zero for a source at the mode of its
+    class in everything, and positive for all others. Beyond the ends of a table all classes fall alike, so a
+    value that moves outwards leaves the class as it is and can only make the source more outlying. (The least
+    over all classes would be no measure: a class of few members has flat tables, in which nothing is an
+    outlier.)
     """
     table = as_table(values, len(model.properties))
     n, n_classes, n_categories = table.shape[0], len(model.classes), len(model.categories)

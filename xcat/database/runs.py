@@ -21,7 +21,9 @@ from xcat.database.sqlfiles import job
 from xcat.errors import StageError, XcatError
 
 _LIBRARIES = ("xcat", "numpy", "scipy", "astropy", "pyarrow", "psycopg", "sqlalchemy", "KDEpy")
-_LINEAGE = ("pipeline_run_id", "source_run_id", "match_run_id", "property_run_id", "label_run_id", "model_run_id")
+_LINEAGE = (
+    "pipeline_run_id", "source_run_id", "match_run_id", "property_run_id", "label_run_id", "model_run_id",
+)  # fmt: skip
 
 
 def config_key(kind: str, config: Mapping[str, Any]) -> str:
@@ -56,6 +58,8 @@ class Run:
     Attributes
     ----------
     run_id : int
+    kind : str
+    settings : Settings
     conn : Connection
         The stage's transaction; committed when the stage ends well, rolled back otherwise.
     summary : dict
@@ -66,6 +70,7 @@ class Run:
 
     run_id: int
     kind: str
+    settings: Settings
     conn: Connection
     summary: dict[str, Any] = field(default_factory=dict)
     inputs: dict[str, Any] = field(default_factory=dict)
@@ -132,7 +137,7 @@ def stage(
             },
         ).fetchone()
         assert row is not None
-        run = Run(row[0], kind, work, inputs=dict(inputs or {}))
+        run = Run(row[0], kind, settings, work, inputs=dict(inputs or {}))
         books.execute(job("runs.lock").compose(), {"run_id": run.run_id})
         try:
             with work.transaction():
@@ -145,8 +150,8 @@ def stage(
             _record_failure(books, run, error)
             if isinstance(error, psycopg.errors.QueryCanceled):
                 raise StageError(
-                    f"{kind}: a statement ran longer than {settings.statement_timeout_s:g} s and was cancelled; "
-                    "nothing was changed. Raise XCAT_STATEMENT_TIMEOUT_S if the machine is slow."
+                    f"{kind}: a statement ran longer than {settings.statement_timeout_s:g} s and was "
+                    "cancelled; nothing was changed. Raise XCAT_STATEMENT_TIMEOUT_S if the machine is slow."
                 ) from error
             if isinstance(error, (psycopg.errors.DiskFull, psycopg.errors.InsufficientResources)):
                 raise StageError(f"{kind}: {str(error).strip()}; nothing was changed.") from error

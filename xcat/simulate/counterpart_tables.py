@@ -4,12 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from xcat.simulate.counterparts import Field
 from xcat.simulate.geometry import FloatArray, IntArray, offset
 from xcat.simulate.identifiers import first_of_each, sexagesimal
 from xcat.simulate.observe import EPOCH_YR
+from xcat.simulate.write import Columns
 
 TWOMASS_EPOCH_YR = 1999.7
 ALLWISE_EPOCH_YR = 2010.5
@@ -19,7 +19,7 @@ ALLWISE_EPOCH_YR = 2010.5
 class CounterpartTable:
     """A catalogue file's rows, the identifier of each, and which object of the field each is."""
 
-    frame: pd.DataFrame
+    columns: Columns
     native_id: np.ndarray
     field_index: IntArray
 
@@ -76,8 +76,7 @@ def gaia_table(rng: np.random.Generator, field: Field) -> CounterpartTable:
     rp, _ = _noisy(rng, mag.rp, 0.005, 17.5)
     lost = (rng.random(n) < 0.015) | (mag.bp > 21.8)
     source = (np.int64(2**59) + np.arange(n, dtype=np.int64) * 2**20 + rng.integers(0, 2**20, n)).astype(np.int64)
-    frame = pd.DataFrame(
-        {
+    columns: Columns = {
             "Source": source,
             "RA_ICRS": ra,
             "e_RA_ICRS": e_ra.astype(np.float32),
@@ -92,9 +91,8 @@ def gaia_table(rng: np.random.Generator, field: Field) -> CounterpartTable:
             "Gmag": g.astype(np.float32),
             "BPmag": np.where(lost, np.nan, bp).astype(np.float32),
             "RPmag": np.where(lost, np.nan, rp).astype(np.float32),
-        }
-    )
-    return CounterpartTable(frame, source.astype("U19"), index)
+    }
+    return CounterpartTable(columns, source.astype("U19"), index)
 
 
 def _ellipse_noise(
@@ -120,8 +118,7 @@ def twomass_table(rng: np.random.Generator, field: Field) -> CounterpartTable:
     )
     name = sexagesimal(ra, dec, 2, 1, template="{h}{m}{s}{ds}{d}{dm}{dss}", point="")
     keep = first_of_each(name)
-    frame = pd.DataFrame(
-        {
+    columns: Columns = {
             "RAJ2000": ra,
             "DEJ2000": dec,
             "errMaj": major.astype(np.float32),
@@ -134,9 +131,8 @@ def twomass_table(rng: np.random.Generator, field: Field) -> CounterpartTable:
             "e_Hmag": np.where(mag.h > 15.7, np.nan, e_h).astype(np.float32),
             "Kmag": k.astype(np.float32),
             "e_Kmag": e_k.astype(np.float32),
-        }
-    )
-    return CounterpartTable(frame[keep].reset_index(drop=True), name[keep].astype("U"), index[keep])
+    }
+    return CounterpartTable({c: v[keep] for c, v in columns.items()}, name[keep].astype("U"), index[keep])
 
 
 def allwise_table(rng: np.random.Generator, field: Field) -> CounterpartTable:
@@ -152,8 +148,7 @@ def allwise_table(rng: np.random.Generator, field: Field) -> CounterpartTable:
     (w1, e_w1), (w2, e_w2) = (_noisy(rng, m, 0.023, at) for m, at in ((mag.w1, 14.3), (mag.w2, 13.6)))
     name = sexagesimal(ra, dec, 2, 1)
     keep = first_of_each(name)
-    frame = pd.DataFrame(
-        {
+    columns: Columns = {
             "AllWISE": name.astype("U"),
             "RAJ2000": np.round(ra, 7),
             "DEJ2000": np.round(dec, 7),
@@ -164,9 +159,8 @@ def allwise_table(rng: np.random.Generator, field: Field) -> CounterpartTable:
             "e_W1mag": np.round(e_w1, 3),
             "W2mag": np.where(mag.w2 > 16.4, np.nan, np.round(w2, 3)),
             "e_W2mag": np.where(mag.w2 > 15.9, np.nan, np.round(e_w2, 3)),
-        }
-    )
-    return CounterpartTable(frame[keep].reset_index(drop=True), name[keep].astype("U"), index[keep])
+    }
+    return CounterpartTable({c: v[keep] for c, v in columns.items()}, name[keep].astype("U"), index[keep])
 
 
 TABLES: dict[str, Callable[[np.random.Generator, Field], CounterpartTable]] = {

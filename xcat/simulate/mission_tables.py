@@ -9,6 +9,7 @@ from xcat.simulate.geometry import FloatArray, IntArray
 from xcat.simulate.identifiers import numbered, sexagesimal
 from xcat.simulate.missions import MISSIONS, Mission
 from xcat.simulate.observe import Detections
+from xcat.simulate.write import Columns
 
 _RADIUS_90 = np.sqrt(-2 * np.log(0.10))  # sigmas per axis of the circle that holds 90 %
 _RADIUS_95 = np.sqrt(-2 * np.log(0.05))
@@ -18,9 +19,8 @@ _RADIUS_95 = np.sqrt(-2 * np.log(0.05))
 class MissionTable:
     """A catalogue file's rows, and the identifier of each as the definition's `native_id` has it."""
 
-    frame: pd.DataFrame
+    columns: Columns
     native_id: np.ndarray  # text
-    id_columns: tuple[str, ...]  # what has to be repeated to make a duplicate
 
 
 def _significant(value: FloatArray, digits: int = 5) -> FloatArray:
@@ -56,8 +56,7 @@ def xmm_table(d: Detections, mission: Mission) -> MissionTable:
     hr2, hr2_err = d.hardness(mission.soft, mission.medium)
     hr3, hr3_err = d.hardness(mission.medium, mission.hard)
     name = sexagesimal(d.ra_deg, d.dec_deg, 1, 0, template="4XMM J{h}{m}{s}{ds}{d}{dm}{dss}")
-    frame = pd.DataFrame(
-        {
+    columns: Columns = {
             "DETID": detection,
             "SRCID": 200_000_000_000 + source,
             "IAUNAME": name,
@@ -86,9 +85,8 @@ def xmm_table(d: Detections, mission: Mission) -> MissionTable:
             "SUM_FLAG": d.flag.astype(np.int16),
             "GAMMA": d.gamma.astype(np.float32),
             "SNR": d.snr.astype(np.float32),
-        }
-    )
-    return MissionTable(frame, _text(detection), ("DETID",))
+    }
+    return MissionTable(columns, _text(detection))
 
 
 def swift_table(d: Detections, mission: Mission) -> MissionTable:
@@ -100,7 +98,7 @@ def swift_table(d: Detections, mission: Mission) -> MissionTable:
         name: d.band(index)
         for name, index in (("Soft", mission.soft), ("Medium", mission.medium), ("Hard", mission.hard))
     }
-    columns: dict[str, np.ndarray] = {
+    columns: Columns = {
         "DetID": detection,
         "ObsID": _observation(d, 10_000_000),
         "StartTime_MJD": np.round(d.mjd, 5),
@@ -126,7 +124,7 @@ def swift_table(d: Detections, mission: Mission) -> MissionTable:
         "GammaPL": np.round(d.gamma, 3),
         "DetFlag": d.flag,
     }
-    return MissionTable(pd.DataFrame(columns), _text(detection), ("DetID",))
+    return MissionTable(columns, _text(detection))
 
 
 def chandra_table(d: Detections, mission: Mission) -> MissionTable:
@@ -136,7 +134,7 @@ def chandra_table(d: Detections, mission: Mission) -> MissionTable:
     observation = _observation(d, 20_000)
     start = np.datetime64("1858-11-17T00:00:00", "s") + np.round(d.mjd * 86_400).astype("timedelta64[s]")
     detection = np.arange(1, d.object.size + 1, dtype=np.int64)
-    columns: dict[str, np.ndarray] = {
+    columns: Columns = {
         "name": _source_names(_text(name), source),
         "ra_deg": np.round(d.ra_deg, 7),
         "dec_deg": np.round(d.dec_deg, 7),
@@ -172,7 +170,7 @@ def chandra_table(d: Detections, mission: Mission) -> MissionTable:
         columns[f"obs_flux_aper90_{letter}"] = _significant(flux.clip(min=0), 4)
         columns[f"obs_flux_aper90_lolim_{letter}"] = _significant((flux - error).clip(min=0), 4)
         columns[f"obs_flux_aper90_hilim_{letter}"] = _significant((flux + error).clip(min=0), 4)
-    return MissionTable(pd.DataFrame(columns), _text(detection), ("obs_obsid", "obs_region_id"))
+    return MissionTable(columns, _text(detection))
 
 
 def _source_names(name: np.ndarray, source: IntArray) -> np.ndarray:

@@ -7,14 +7,16 @@ a hundred is wrong, and a few objects stand in two catalogues that contradict ea
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from xcat.simulate.geometry import FloatArray, IntArray, offset, to_galactic
 from xcat.simulate.identifiers import numbered, sexagesimal
+from xcat.simulate.observe import EPOCH_YR as OBJECTS_EPOCH_YR
 from xcat.simulate.photometry import Magnitudes
 from xcat.simulate.populations import AGN, CV, STAR, XRB, Objects
 from xcat.simulate.sky import random_sky
+from xcat.simulate.write import Columns
 
+EPOCH_YR = 2000.0
 CATALOGUES = ("ref_agn", "ref_star", "ref_xrb", "ref_cv")
 # Labelled objects for each X-ray source of the sky: 9,000 AGN, 3,500 stars, 350 XRB, 200 CV of 60,000.
 LABELLED_PER_SOURCE = (9_000 / 60_000, 3_500 / 60_000, 350 / 60_000, 200 / 60_000)
@@ -22,6 +24,7 @@ WRONG_FRACTION = 0.01
 CONFLICT_FRACTION = 0.004
 # Objects of the same catalogues that no telescope of this sky has looked at, for each that one has.
 ELSEWHERE = 0.5
+_XRB_CATALOGUE, _CV_CATALOGUE = 2, 3
 _POSITION_ERROR_ARCSEC = (0.3, 0.1, 1.0, 0.5)  # typical, 1 sigma per axis
 _TYPES = (("QSO", "Sy1", "Sy2", "BLLac"), ("*", "Em*", "Fl*", "YSO"), ("LMXB", "HMXB", "XB"), ("DN", "NL", "AM", "DQ"))
 
@@ -55,22 +58,22 @@ def choose(rng: np.random.Generator, objects: Objects, magnitudes: Magnitudes, b
         score = fame[c][member] + 0.4 * np.log10(best_snr[member]) + rng.gumbel(size=member.size)
         own.append(np.sort(member[np.argsort(-score, kind="stable")[:n]]))
         taken[own[-1]] = True
-    return _with_errors(rng, own, np.flatnonzero(~taken & np.isfinite(magnitudes.rp) & (magnitudes.rp < 20)))
+    unlisted = np.flatnonzero(~taken & (magnitudes.rp < 20))
+    return _with_errors(rng, own, unlisted, objects.class_id[unlisted])
 
 
-def _with_errors(rng: np.random.Generator, own: list[IntArray], unlisted: IntArray) -> Labels:
-    """Swap some entries for objects of any other class, and copy a few into a second catalogue."""
-    total = sum(members.size for members in own)
-    # at least one of each even in the smallest sky
-    n_wrong = [max(round(WRONG_FRACTION * members.size), 1) for members in own]
-    n_conflict = max(round(CONFLICT_FRACTION * total), 2)
-    strangers = rng.permutation(unlisted)[: sum(n_wrong)]
+def _with_errors(
+    rng: np.random.Generator, own: list[IntArray], unlisted: IntArray, unlisted_class: IntArray
+) -> Labels:
+    """Swap some entries for objects of another class, and copy a few into a second catalogue."""
+    n_conflict = max(round(CONFLICT_FRACTION * sum(members.size for members in own)), 2)
     listed = []
-    used = 0
-    for members, n in zip(own, n_wrong, strict=True):
-        kept = rng.permutation(members)[n:]
-        listed.append(np.concatenate([kept, strangers[used : used + n]]))
-        used += n
+    n_wrong = 0
+    for c, members in zip((AGN, STAR, XRB, CV), own, strict=True):
+        n = max(round(WRONG_FRACTION * members.size), 1)  # one at least, even in the smallest sky
+        strangers = rng.permutation(unlisted[unlisted_class != c])[:n]
+        listed.append(np.concatenate([rng.permutation(members)[strangers.size :], strangers]))
+        n_wrong += strangers.size
     source = rng.choice(4, n_conflict, p=[0.45, 0.3, 0.1, 0.15])
     copied = 0
     for c in range(4):
@@ -78,10 +81,10 @@ def _with_errors(rng: np.random.Generator, own: list[IntArray], unlisted: IntArr
         other = (c + 1 + int(rng.integers(3))) % 4
         listed[other] = np.union1d(listed[other], members)
         copied += members.size
-    return Labels(tuple(np.unique(x) for x in listed), used, copied)
+    return Labels(tuple(np.unique(x) for x in listed), n_wrong, copied)
 
 
-def reference_table(rng: np.random.Generator, c: int, members: IntArray, objects: Objects) -> pd.DataFrame:
+def reference_table(rng: np.random.Generator, c: int, members: IntArray, objects: Objects) -> Columns:
     """One catalogue as it would be read: name, ra, dec, err (arcsec, 1 sigma per axis), type.
 
     The catalogues of X-ray binaries and CVs are old ones: their positions are sexagesimal text.
@@ -90,28 +93,37 @@ def reference_table(rng: np.random.Generator, c: int, members: IntArray, objects
     ra_elsewhere, dec_elsewhere = random_sky(rng, n_elsewhere)
     n = members.size + n_elsewhere
     err = _POSITION_ERROR_ARCSEC[c] * 10 ** np.abs(rng.normal(0, 0.25, n))
-    if c == XRB:
+    if c == _XRB_CATALOGUE:
         # one in five is known from an X-ray position of some arcsec only
         err = np.where(rng.random(n) < 0.2, rng.uniform(2, 5, n), err)
     err = np.round(err, 2)
+    # positions of their time: proper motion since then is the reader's business
+    years = EPOCH_YR - OBJECTS_EPOCH_YR
+    moved_ra, moved_dec = offset(
+        objects.ra_deg[members],
+        objects.dec_deg[members],
+        objects.pmra_mas_yr[members] * years * 1e-3,
+        objects.pmdec_mas_yr[members] * years * 1e-3,
+    )
     ra, dec = offset(
-        np.concatenate([objects.ra_deg[members], ra_elsewhere]),
-        np.concatenate([objects.dec_deg[members], dec_elsewhere]),
+        np.concatenate([moved_ra, ra_elsewhere]),
+        np.concatenate([moved_dec, dec_elsewhere]),
         err * rng.standard_normal(n),
         err * rng.standard_normal(n),
     )
-    # doubtful types are listed but are no labels: the definitions map them to nothing
+    # doubtful types are listed but are no labels: the definitions map them to nothing (X-ray binaries have one
+    # class for the whole catalogue)
     types = np.array([*_TYPES[c], f"{_TYPES[c][0]}?"])
-    doubtful = 0.02
+    doubtful = 0.0 if c == _XRB_CATALOGUE else 0.02
     weights = np.append(np.full(len(_TYPES[c]), (1 - doubtful) / len(_TYPES[c])), doubtful)
     order = rng.permutation(n)
     ra, dec, err = ra[order], dec[order], err[order]
-    columns: dict[str, np.ndarray] = {"name": numbered(CATALOGUES[c][4:].upper() + " ", np.arange(1, n + 1), 6).astype("U")}
-    if c in (XRB, CV):
+    columns: Columns = {"name": numbered(CATALOGUES[c][4:].upper() + " ", np.arange(1, n + 1), 6).astype("U")}
+    if c in (_XRB_CATALOGUE, _CV_CATALOGUE):
         columns["ra"] = sexagesimal(ra, dec, 2, 1, template="{h} {m} {s}").astype("U")
         columns["dec"] = sexagesimal(ra, dec, 2, 1, template="{ds}{d} {dm} {dss}").astype("U")
     else:
         columns["ra"], columns["dec"] = np.round(ra, 6), np.round(dec, 6)
     columns["err"] = err
     columns["type"] = rng.choice(types, n, p=weights)
-    return pd.DataFrame(columns)
+    return columns

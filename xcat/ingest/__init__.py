@@ -1,0 +1,1 @@
+"""Files to rows: readers, conversion to the standard columns, fetching."""

@@ -1,0 +1,149 @@
+"""FITS tables, mapped into memory and converted to native numbers chunk by chunk."""
+
+from __future__ import annotations
+
+import gzip
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from astropy.io import fits
+from astropy.io.fits.verify import VerifyWarning
+from astropy.utils.exceptions import AstropyUserWarning
+
+from xcat.catalogues.definition import Definition
+from xcat.errors import InputError
+from xcat.ingest.opened import Opened, locate
+
+
+def open_fits(path: Path, definition: Definition, chunk_rows: int) -> Opened:
+    """Open the first table of a FITS file, or the one that ``read.hdu`` names."""
+    unpacked = _unpacked(path)
+    plain = Path(unpacked.name) if unpacked else path
+    close = unpacked.close if unpacked else (lambda: None)
+    try:
+        with warnings.catch_warnings():
+            # archives bend the standard in harmless ways; a cut-off file is noticed below
+            warnings.simplefilter("ignore", VerifyWarning)
+            warnings.simplefilter("ignore", AstropyUserWarning)
+            with fits.open(plain, memmap=True) as hdus:
+                hdu = _table(hdus, definition.read.hdu, path)
+                columns = hdu.columns
+                places = locate(definition.file_columns, columns.names, path)
+                n_rows = int(hdu.header["NAXIS2"])
+                units = {name: columns[i].unit for name, i in places.items() if columns[i].unit}
+                if isinstance(hdu, fits.TableHDU):  # ASCII tables are old and small
+                    data = {name: np.array(hdu.data.field(i)) for name, i in places.items()}
+                    return Opened(_ascii(data, n_rows, chunk_rows), n_rows, units, close=close)
+                rows = _mapped(plain, path, hdu, n_rows)
+                fields = {
+                    name: _Field(columns[i], columns.names[i], name, path) for name, i in places.items()
+                }
+    except BaseException:
+        close()
+        raise
+    return Opened(_batches(rows, fields, chunk_rows), n_rows, units, close=close)
+
+
+def _unpacked(path: Path) -> IO[bytes] | None:
+    """Unpack a compressed file to a temporary one, because memory mapping needs plain bytes."""
+    with path.open("rb") as stream:
+        if stream.read(2) != b"\x1f\x8b":
+            return None
+    temporary = tempfile.NamedTemporaryFile(suffix=".fits")  # noqa: SIM115 - lives as long as the reader
+    try:
+        with gzip.open(path, "rb") as packed:
+            shutil.copyfileobj(packed, temporary, 1 << 20)
+    except BaseException:
+        temporary.close()
+        raise
+    temporary.flush()
+    return temporary
+
+
+def _table(hdus: fits.HDUList, wanted: int | str | None, path: Path) -> Any:
+    if wanted is not None:
+        try:
+            hdu = hdus[wanted]
+        except (KeyError, IndexError):
+            raise InputError(f"{path}: there is no extension {wanted!r} (read.hdu)") from None
+        if not isinstance(hdu, fits.BinTableHDU | fits.TableHDU):
+            raise InputError(f"{path}: extension {wanted!r} is no table")
+        return hdu
+    for hdu in hdus:
+        if isinstance(hdu, fits.BinTableHDU | fits.TableHDU):
+            return hdu
+    raise InputError(f"{path}: the FITS file has no table")
+
+
+def _mapped(plain: Path, path: Path, hdu: fits.BinTableHDU, n_rows: int) -> npt.NDArray[np.void]:
+    """Map the rows of a binary table; the bytes stay on disk until a chunk is copied."""
+    dtype = hdu.columns.dtype.newbyteorder(">")
+    width = int(hdu.header["NAXIS1"])
+    if dtype.itemsize != width:
+        raise InputError(f"{path}: the columns take {dtype.itemsize} bytes a row, the header says {width}")
+    start = hdu.fileinfo()["datLoc"]
+    there = max(0, plain.stat().st_size - start) // max(width, 1)
+    if there < n_rows:
+        raise InputError(f"{path}: the file is cut off after row {there} of {n_rows}; fetch it again")
+    if n_rows == 0:
+        return np.empty(0, dtype)
+    return np.memmap(plain, dtype, mode="r", offset=start, shape=(n_rows,))
+
+
+class _Field:
+    """How the stored values of one column become numbers or text."""
+
+    def __init__(self, column: fits.Column, stored: str, name: str, path: Path):
+        self.stored = stored
+        self.code = column.format.format
+        self.null = column.null if column.null not in ("", None) else None
+        self.scale = 1 if column.bscale in ("", None) else column.bscale
+        self.zero = 0 if column.bzero in ("", None) else column.bzero
+        if self.code in "PQXCM" or (self.code != "A" and column.format.repeat != 1):
+            raise InputError(f"{path}: column '{name}' ({column.format}) holds arrays, not single numbers")
+
+    def convert(self, stored: npt.NDArray[Any]) -> pa.Array:
+        if self.code == "A":
+            return _text(stored)
+        values = stored.astype(stored.dtype.newbyteorder("="))
+        if self.code == "L":
+            return pa.array(values == ord("T"), mask=values == 0)
+        mask = None if self.null is None or self.code in "ED" else values == self.null
+        if self.zero == 2**63:  # unsigned 64-bit integers, by the convention of the standard
+            return pa.array(values.view(np.uint64) ^ np.uint64(2**63), mask=mask)
+        if self.scale != 1 or self.zero != 0:
+            whole = self.scale == 1 and float(self.zero).is_integer() and self.code not in "ED"
+            values = values.astype(np.int64 if whole else np.float64) * self.scale
+            values = values + (int(self.zero) if whole else self.zero)
+        return pa.array(values, mask=mask)
+
+
+def _text(stored: npt.NDArray[Any]) -> pa.Array:
+    raw = pa.array(np.ascontiguousarray(stored).reshape(len(stored)), pa.binary())
+    try:
+        return raw.cast(pa.string())
+    except pa.ArrowInvalid:  # FITS allows ASCII only; what else is found is mostly Latin-1
+        return pa.array([v.decode("latin-1") for v in raw.to_pylist()], pa.string())
+
+
+def _batches(
+    rows: npt.NDArray[np.void], fields: dict[str, _Field], chunk_rows: int
+) -> Iterator[pa.RecordBatch]:
+    for start in range(0, len(rows), chunk_rows):
+        part = rows[start : start + chunk_rows]
+        arrays = [f.convert(part[f.stored]) for f in fields.values()]
+        yield pa.record_batch(arrays, names=list(fields))
+
+
+def _ascii(data: dict[str, npt.NDArray[Any]], n_rows: int, chunk_rows: int) -> Iterator[pa.RecordBatch]:
+    for start in range(0, n_rows, chunk_rows):
+        parts = {name: values[start : start + chunk_rows] for name, values in data.items()}
+        arrays = [pa.array(v.tolist()) if v.dtype.kind in "US" else pa.array(v) for v in parts.values()]
+        yield pa.record_batch(arrays, names=list(parts))

@@ -1,0 +1,182 @@
+"""The pipeline file: which catalogues and files, which classes, properties, weights and priors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from xcat.catalogues import yamlfile
+from xcat.catalogues.definition import Definition, load
+from xcat.catalogues.grammar import Strict
+from xcat.classifier.model import CATEGORIES
+from xcat.classifier.properties import Property
+from xcat.errors import ConfigError
+from xcat.properties.compute import select
+
+
+class CatalogueInput(Strict):
+    """A catalogue of the pipeline.
+
+    Parameters
+    ----------
+    catalogue : str
+        Name of its definition, or path of one.
+    files : tuple of str
+        Its files, relative to the data folder. They are all of the catalogue. Without files, whatever is loaded.
+    completeness : float or "estimate", optional
+        Of a counterpart catalogue, instead of what the definition says.
+    """
+
+    catalogue: str
+    files: tuple[str, ...] = ()
+    completeness: Annotated[float, Field(gt=0, lt=1)] | Literal["estimate"] | None = None
+
+
+class MatchOptions(Strict):
+    """How counterparts are looked for and accepted."""
+
+    radius_arcsec: float = Field(default=10.0, gt=0, le=600)
+    min_p_any: float = Field(default=0.5, ge=0, le=1)
+    nway_none_weight: bool = False
+
+
+class Pipeline(Strict):
+    """What ``xcat run`` does, from files to a published classification."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    definitions: tuple[str, ...] = ()
+    xray: tuple[CatalogueInput, ...] = Field(min_length=1)
+    counterparts: tuple[CatalogueInput, ...] = ()
+    galaxies: tuple[CatalogueInput, ...] = ()
+    references: tuple[CatalogueInput, ...] = Field(min_length=1)
+    match: MatchOptions = MatchOptions()
+    classes: dict[str, float] = Field(min_length=2)
+    properties: tuple[str, ...] | None = None
+    weights: dict[str, float] = dict.fromkeys(CATEGORIES, 1.0)
+    sharpness: Annotated[float, Field(gt=0)] | Literal["fit"] = "fit"
+    folds: int = Field(default=10, ge=3, le=100)
+    seed: int = 1
+    publish: bool = True
+
+    @field_validator("classes")
+    @classmethod
+    def _priors(cls, value: dict[str, float]) -> dict[str, float]:
+        if any(not 0 < prior < 1 for prior in value.values()) or abs(sum(value.values()) - 1) > 1e-6:
+            raise ValueError("the priors of the classes must be between 0 and 1 and add up to 1")
+        return value
+
+    @field_validator("weights")
+    @classmethod
+    def _weights(cls, value: dict[str, float]) -> dict[str, float]:
+        unknown = set(value) - set(CATEGORIES)
+        if unknown:
+            raise ValueError(f"unknown category {', '.join(sorted(unknown))}; there are {', '.join(CATEGORIES)}")
+        if any(not 0 <= w < 1e6 for w in value.values()) or not any(value.values()):
+            raise ValueError("weights are zero or positive, and not all zero")
+        return {category: value.get(category, 0.0) for category in CATEGORIES}
+
+    @model_validator(mode="after")
+    def _once(self) -> Pipeline:
+        names = [c.catalogue for group in self.groups.values() for c in group]
+        twice = sorted({n for n in names if names.count(n) > 1})
+        if twice:
+            raise ValueError(f"named more than once: {', '.join(twice)}")
+        return self
+
+    @property
+    def groups(self) -> dict[str, tuple[CatalogueInput, ...]]:
+        """Catalogues by what they are for."""
+        return {
+            "xray": self.xray,
+            "counterparts": self.counterparts,
+            "galaxies": self.galaxies,
+            "references": self.references,
+        }
+
+    @property
+    def property_list(self) -> tuple[Property, ...]:
+        """The properties to use, all thirteen if the file names none."""
+        return select(list(self.properties) if self.properties is not None else None)
+
+
+_KINDS: Mapping[str, tuple[str, ...]] = {
+    "xray": ("xray_detections", "xray_sources"),
+    "counterparts": ("optical", "infrared"),
+    "galaxies": ("galaxy",),
+    "references": ("reference",),
+}
+
+
+class Plan:
+    """A pipeline with its definitions loaded and its files found.
+
+    Parameters
+    ----------
+    pipeline : Pipeline
+    data : Path
+        Folder that the files and definition folders are relative to.
+
+    Raises
+    ------
+    ConfigError
+        A definition is wrong, of the wrong kind, or a file is missing.
+    """
+
+    def __init__(self, pipeline: Pipeline, data: Path) -> None:
+        self.pipeline = pipeline
+        folders = [data / folder for folder in pipeline.definitions]
+        self.definitions: dict[str, Definition] = {}
+        self.files: dict[str, list[Path]] = {}
+        self.members: dict[str, list[Definition]] = {}
+        for group, inputs in pipeline.groups.items():
+            for item in inputs:
+                definition = load(item.catalogue, folders)
+                if definition.kind not in _KINDS[group]:
+                    raise ConfigError(
+                        f"{item.catalogue} is a catalogue of kind {definition.kind}; "
+                        f"under '{group}' belong: {', '.join(_KINDS[group])}"
+                    )
+                paths = [data / name for name in item.files]
+                missing = [str(p) for p in paths if not p.is_file()]
+                if missing:
+                    raise ConfigError(
+                        f"{item.catalogue}: no such file: {', '.join(missing)}. "
+                        "Files are looked for in the folder that --data names."
+                    )
+                if definition.name in self.definitions:
+                    raise ConfigError(f"{definition.name} is named more than once")
+                self.definitions[definition.name] = definition
+                self.files[definition.name] = paths
+                self.members.setdefault(group, []).append(definition)
+        pipeline.property_list  # noqa: B018  an unknown property is refused now, not after the match
+
+    def of(self, group: str) -> list[Definition]:
+        """Definitions of a group, in the order of the file."""
+        return self.members.get(group, [])
+
+
+def read(path: Path) -> Pipeline:
+    """Read a pipeline file.
+
+    Raises
+    ------
+    ConfigError
+        Names file and line of every mistake.
+    """
+    if not path.is_file():
+        raise ConfigError(f"{path}: no such file")
+    data, places = yamlfile.read(path)
+    try:
+        return Pipeline.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError("\n".join(yamlfile.messages(error, places, path))) from None
+
+
+
+
+def frozen(pipeline: Pipeline) -> dict[str, Any]:
+    """The pipeline as it goes into the run's configuration."""
+    return pipeline.model_dump(mode="json")

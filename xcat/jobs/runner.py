@@ -1,0 +1,284 @@
+"""Runs a pipeline stage by stage, and skips what is done already.
+
+A stage's key is made of its part of the configuration, the checksums of the files and the numbers of the runs that it
+reads. A finished run with the same key is used again; so a pipeline resumes where it stopped, and a changed weight
+does not repeat the match.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from xcat.config import Settings
+from xcat.database.engine import ready
+from xcat.database.runs import Run, find_done, get, stage
+from xcat.database.sqlfiles import job
+from xcat.errors import StageError
+from xcat.ingest.load import Loading, checksum, ingest, loaded_files
+from xcat.jobs import stages
+from xcat.jobs.pipeline import Plan, frozen
+from xcat.match.probability import Loaded, match_stage
+from xcat.merge.sources import merge_stage
+from xcat.properties.compute import properties_stage
+
+STAGES = ("ingest", "merge", "match", "properties", "label", "fit", "classify", "publish")
+
+
+class Listener:
+    """Told what a pipeline does; the default says nothing."""
+
+    def loaded(self, catalogue: str, loading: Loading) -> None:
+        """A catalogue has been loaded, or was there already."""
+
+    def finished(self, kind: str, run_id: int, summary: dict[str, Any] | None) -> None:
+        """A stage has ended; without a summary it had been done before."""
+
+
+@dataclass
+class Runner:
+    """A pipeline at work.
+
+    Parameters
+    ----------
+    settings : Settings
+    plan : Plan
+    replace : bool
+        Load the files of a catalogue that holds others in their place.
+    listener : Listener
+    """
+
+    settings: Settings
+    plan: Plan
+    replace: bool = False
+    listener: Listener = field(default_factory=Listener)
+    pipeline_run_id: int | None = None
+    runs: dict[str, int] = field(default_factory=dict)
+
+    def run(self, only: str | None = None) -> dict[str, int]:
+        """Run the whole line, or one stage on what the stages before it have done.
+
+        Returns
+        -------
+        dict
+            Stage to run number.
+
+        Raises
+        ------
+        StageError
+            A stage before the only one has not been run.
+        """
+        wanted = STAGES[: STAGES.index(only) + 1] if only else STAGES
+        if only is None and not self.plan.pipeline.publish:
+            wanted = wanted[:-1]
+        for kind in wanted:
+            step: Callable[[bool], None] = getattr(self, f"_{kind}")
+            step(only in (None, kind))
+        return self.runs
+
+    def run_as_pipeline(self) -> dict[str, int]:
+        """Run the whole line under a run of kind ``pipeline``."""
+        with stage(
+            self.settings, "pipeline", self.plan.pipeline.name, frozen(self.plan.pipeline)
+        ) as run:
+            self.pipeline_run_id = run.run_id
+            run.summary["runs"] = self.run()
+        return self.runs
+
+    # --- the stages, in order -----------------------------------------------------------------------------
+
+    def _ingest(self, may_run: bool) -> None:
+        for definition in self.plan.definitions.values():
+            name, paths = definition.name, self.plan.files[definition.name]
+            with ready(self.settings) as conn:
+                there = {row["sha256"]: row["file_name"] for row in loaded_files(conn, name)}
+            if not paths and there:
+                continue
+            if not paths or not (may_run or there):
+                raise StageError(f"{name}: nothing is loaded yet. Run: xcat ingest {name} FILE...")
+            given = {checksum(path).sha256 for path in paths}
+            others = [file for digest, file in there.items() if digest not in given]
+            if others and not self.replace:
+                raise StageError(
+                    f"{name} holds files that the pipeline does not name: {', '.join(others)}. "
+                    "Replace them with --replace, or use another database (XCAT_HOME)."
+                )
+            if may_run:
+                loading = ingest(
+                    self.settings, definition, paths, replace=bool(others),
+                    pipeline_run_id=self.pipeline_run_id,
+                )  # fmt: skip
+                self.listener.loaded(name, loading)
+
+    def _merge(self, may_run: bool) -> None:
+        config = {"xray": self._contents("xray")}
+        body = partial(merge_stage, xray=self._loaded("xray"))
+        self._stage("merge", may_run, config, body)
+
+    def _match(self, may_run: bool) -> None:
+        pipeline = self.plan.pipeline
+        wanted = {
+            definition.name: item.completeness
+            for definition, item in zip(self.plan.of("counterparts"), pipeline.counterparts, strict=True)
+            if item.completeness is not None
+        }
+        options = pipeline.match.model_dump()
+        config = {
+            "source_run_id": self.runs["merge"],
+            "counterparts": sorted(self._contents("counterparts"), key=lambda c: str(c["catalogue"])),
+            "completeness": wanted,
+            **options,
+        }
+        body = partial(
+            match_stage,
+            source_run_id=self.runs["merge"],
+            xray=self._loaded("xray"),
+            counterparts=self._loaded("counterparts"),
+            completeness=wanted,
+            **options,
+        )
+        self._stage("match", may_run, config, body, source_run_id=self.runs["merge"])
+
+    def _properties(self, may_run: bool) -> None:
+        runs = {"source_run_id": self.runs["merge"], "match_run_id": self.runs["match"]}
+        min_p_any = self.plan.pipeline.match.min_p_any
+        config = {
+            **runs,
+            "counterparts": self._contents("counterparts"),
+            "galaxies": self._contents("galaxies"),
+            "min_p_any": min_p_any,
+        }
+        body = partial(
+            properties_stage,
+            counterparts=self._loaded("counterparts"),
+            galaxies=self._loaded("galaxies"),
+            min_p_any=min_p_any,
+            **runs,
+        )
+        self._stage("properties", may_run, config, body, **runs)
+
+    def _label(self, may_run: bool) -> None:
+        classes = list(self.plan.pipeline.classes)
+        config = {
+            "source_run_id": self.runs["merge"],
+            "references": self._contents("references"),
+            "classes": classes,
+        }
+        body = partial(
+            stages.label_stage,
+            source_run_id=self.runs["merge"],
+            references=self._loaded("references"),
+            classes=classes,
+        )
+        self._stage("label", may_run, config, body, source_run_id=self.runs["merge"])
+
+    def _fit(self, may_run: bool) -> None:
+        pipeline = self.plan.pipeline
+        runs = {"property_run_id": self.runs["properties"], "label_run_id": self.runs["label"]}
+        config = {
+            **runs,
+            # pairs, since the order of the classes matters and JSON objects are compared sorted
+            "classes": [list(item) for item in pipeline.classes.items()],
+            "properties": [p.name for p in pipeline.property_list],
+            "weights": pipeline.weights,
+            "sharpness": pipeline.sharpness,
+            "folds": pipeline.folds,
+            "seed": pipeline.seed,
+        }
+        body = partial(stages.fit_stage, pipeline=pipeline, **runs)
+        self._stage("fit", may_run, config, body, **self._before("properties", "label"))
+
+    def _classify(self, may_run: bool) -> None:
+        lineage = self._before("properties", "label", "fit")
+        runs = {
+            "property_run_id": self.runs["properties"],
+            "label_run_id": self.runs["label"],
+            "model_run_id": self.runs["fit"],
+        }
+        self._stage("classify", may_run, runs, partial(stages.classify_stage, **runs), **lineage)
+
+    def _publish(self, may_run: bool) -> None:
+        self.runs["publish"] = publish(self.settings, self.runs["classify"], self.pipeline_run_id)
+        self.listener.finished("publish", self.runs["publish"], {})
+
+    # --- helpers ------------------------------------------------------------------------------------------
+
+    def _stage(
+        self,
+        kind: str,
+        may_run: bool,
+        config: dict[str, Any],
+        body: Callable[[Run], None],
+        **lineage: int | None,
+    ) -> None:
+        with ready(self.settings) as conn:
+            done = find_done(conn, kind, config)
+        if done is not None:
+            self.runs[kind] = done
+            self.listener.finished(kind, done, None)
+            return
+        if not may_run:
+            raise StageError(f"the stage '{kind}' of this pipeline has not been run. Run: xcat {kind} PIPELINE")
+        with stage(
+            self.settings, kind, self.plan.pipeline.name, config,
+            pipeline_run_id=self.pipeline_run_id, **lineage,
+        ) as run:  # fmt: skip
+            body(run)
+        self.runs[kind] = run.run_id
+        self.listener.finished(kind, run.run_id, run.summary)
+
+    def _before(self, *kinds: str) -> dict[str, int]:
+        """Lineage columns of a run that reads these stages, and what they read."""
+        column = {"properties": "property_run_id", "label": "label_run_id", "fit": "model_run_id"}
+        return {
+            "source_run_id": self.runs["merge"],
+            "match_run_id": self.runs["match"],
+            **{column[kind]: self.runs[kind] for kind in kinds},
+        }
+
+    def _loaded(self, group: str) -> list[Loaded]:
+        found = []
+        with ready(self.settings) as conn:
+            for definition in self.plan.of(group):
+                row = conn.execute(job("ingest.catalogue").compose(), {"name": definition.name}).fetchone()
+                if row is None:
+                    raise StageError(f"{definition.name}: nothing is loaded yet.")
+                found.append(Loaded(row[0], definition))
+        return found
+
+    def _contents(self, group: str) -> list[dict[str, Any]]:
+        """What a stage reads of a group: definitions and files, by checksum."""
+        with ready(self.settings) as conn:
+            return [
+                {
+                    "catalogue": definition.name,
+                    "definition_sha256": definition.sha256,
+                    "files": sorted(row["sha256"] for row in loaded_files(conn, definition.name)),
+                }
+                for definition in self.plan.of(group)
+            ]
+
+
+def publish(settings: Settings, classify_run_id: int, pipeline_run_id: int | None = None) -> int:
+    """Publish a classify run, in one transaction.
+
+    Returns
+    -------
+    int
+        The publish run.
+
+    Raises
+    ------
+    XcatError
+        It is not a finished classify run.
+    """
+    with ready(settings) as conn:
+        found = get(conn, classify_run_id, "classify")
+    if found["status"] != "done":
+        raise StageError(f"run {classify_run_id} is {found['status']}; only a finished run can be published.")
+    config = {"classify_run_id": classify_run_id}
+    with stage(settings, "publish", found["name"], config, pipeline_run_id=pipeline_run_id) as run:
+        stages.publish_stage(run, classify_run_id)
+    return run.run_id

@@ -1,0 +1,181 @@
+"""The stages after the properties: labels, fit, classify, publish."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from psycopg import sql
+
+from xcat import progress
+from xcat.classifier import CATEGORIES, classify, fit, summarise
+from xcat.classifier.properties import Property
+from xcat.database import copy, partitions
+from xcat.database.engine import connect
+from xcat.database.runs import Run
+from xcat.database.sqlfiles import job
+from xcat.errors import StageError
+from xcat.jobs import models
+from xcat.jobs.pipeline import Pipeline
+from xcat.match import pairs
+from xcat.match.probability import Loaded
+
+_MAX_LABEL_RADIUS_ARCSEC = 60.0
+_CHUNK_ROWS = 50_000
+
+
+def label_stage(run: Run, source_run_id: int, references: list[Loaded], classes: list[str]) -> None:
+    """Label sources by position with the reference catalogues (statements in sql/jobs/label.sql)."""
+    conn = run.conn
+    pairs.make_tables(conn)
+    conn.execute(job("label.make_hits").compose())
+    for reference in references:
+        values = {
+            "source_run_id": source_run_id,
+            "tolerance_arcsec": reference.definition.label_tolerance_arcsec,
+            "max_radius_arcsec": _MAX_LABEL_RADIUS_ARCSEC,
+            "catalogue_id": reference.catalogue_id,
+            "origin": reference.definition.name,
+        }
+        with run.step(reference.definition.name):
+            pairs.needles(conn, job("label.needles").compose(haystack=reference.table), values)
+            pairs.search(conn, reference.table, f"{reference.definition.name} x sources")
+            conn.execute(job("label.hits").compose(haystack=reference.table), values)
+    target = partitions.create(conn, "label", run.run_id)
+    conn.execute(job("label.store").compose(label=target), {"run_id": run.run_id, "classes": classes})
+    partitions.attach(conn, "label", run.run_id)
+    rows = conn.execute(job("label.count").compose(label=target)).fetchall()
+    run.summary["labels"] = [
+        dict(zip(("class", "origin", "status", "sources"), row, strict=True)) for row in rows
+    ]
+
+
+def _value_list(properties: tuple[Property, ...]) -> sql.Composable:
+    return sql.SQL(", ").join(job("classify.value").compose(name=p.name) for p in properties)
+
+
+def _matrix(rows: np.ndarray, properties: tuple[Property, ...]) -> np.ndarray:
+    return np.stack([rows[p.name] for p in properties], axis=1).astype(np.float64)
+
+
+def fit_stage(run: Run, pipeline: Pipeline, property_run_id: int, label_run_id: int) -> None:
+    """Fit the likelihood tables on the labelled sources and cross-validate them."""
+    conn, properties, classes = run.conn, pipeline.property_list, list(pipeline.classes)
+    real = [(p.name, "real") for p in properties]
+    rows = copy.fetch_columns(
+        conn,
+        job("fit.reference_sample").compose(values=_value_list(properties)),
+        [("source_id", "bigint"), ("class_index", "integer"), ("reference_group", "bigint"), *real],
+        {"classes": classes, "label_run_id": label_run_id, "property_run_id": property_run_id},
+    )
+    counts = np.bincount(rows["class_index"], minlength=len(classes))
+    few = [f"{name} ({n})" for name, n in zip(classes, counts, strict=True) if n < pipeline.folds]
+    if few:
+        raise StageError(
+            f"too few labelled sources for {pipeline.folds} folds: {', '.join(few)}. "
+            "Add reference catalogues, or leave the class out of the pipeline."
+        )
+    priors = np.array(list(pipeline.classes.values()))
+    with run.step("fit"), progress.bar(f"fit: {len(rows)} labelled sources, {pipeline.folds} folds"):
+        model, validation = fit(
+            _matrix(rows, properties),
+            rows["class_index"],
+            rows["reference_group"],
+            properties,
+            classes,
+            priors / priors.sum(),
+            np.array([pipeline.weights[c] for c in CATEGORIES]),
+            None if pipeline.sharpness == "fit" else float(pipeline.sharpness),
+            pipeline.folds,
+            pipeline.seed,
+        )
+    models.store(conn, run.run_id, model)
+    names = np.array([c.encode() for c in classes])
+    partitions.write(
+        conn,
+        "out_of_fold",
+        run.run_id,
+        [
+            {
+                "run_id": np.full(len(rows), run.run_id, np.int32),
+                "source_id": rows["source_id"],
+                "class": names[rows["class_index"]],
+                "fold": validation.fold.astype(np.int16),
+                "p": _probabilities(validation.p),
+                "outlier": validation.outlier.astype(np.float32),
+            }
+        ],
+    )
+    run.summary |= {
+        "n_reference": dict(zip(classes, counts.tolist(), strict=True)),
+        "sharpness": model.sharpness,
+        "sharpness_per_fold": validation.sharpness.tolist(),
+        "outlier_limit": model.outlier_limit,
+        "out_of_fold": summarise(validation.p, rows["class_index"], model.priors, classes),
+    }
+
+
+def _probabilities(p: np.ndarray) -> np.ndarray:
+    # rounding to float32 can lift a probability over 1, which the table's CHECK refuses
+    return np.clip(p, 0, 1).astype(np.float32)
+
+
+def classify_stage(run: Run, property_run_id: int, label_run_id: int, model_run_id: int) -> None:
+    """Classify every source of a properties run, in one pass of bounded memory."""
+    model = models.load(run.conn, model_run_id)
+    total = run.conn.execute(
+        job("classify.count").compose(), {"property_run_id": property_run_id}
+    ).fetchone()
+    n_sources = total[0] if total else 0
+    with (
+        run.step("classify"),
+        # COPY out and COPY in at the same time need two sessions; the properties are long committed
+        connect(run.settings) as reader,
+        progress.bar(f"classify: {n_sources} sources", n_sources) as advance,
+    ):
+        real = [(p.name, "real") for p in model.properties]
+        chunks = copy.copy_out(
+            reader,
+            job("classify.property_rows").compose(values=_value_list(model.properties)),
+            [("source_id", "bigint"), ("in_test_sample", "boolean"), *real],
+            {"property_run_id": property_run_id},
+            chunk_rows=_CHUNK_ROWS,
+        )
+
+        def blocks() -> Iterator[dict[str, np.ndarray]]:
+            for rows in chunks:
+                result = classify(model, _matrix(rows, model.properties))
+                n = len(rows)
+                yield {
+                    "run_id": np.full(n, run.run_id, np.int32),
+                    "source_id": rows["source_id"],
+                    "class_id": (result.class_index + 1).astype(np.int16),
+                    "p": _probabilities(result.p),
+                    "margin": _probabilities(result.margin),
+                    "outlier": result.outlier.astype(np.float32),
+                    "is_outlier": result.outlier > model.outlier_limit,
+                    "n_missing": result.n_missing.astype(np.int16),
+                    "class_without": (result.class_without + 1).astype(np.int16),
+                    "in_test_sample": rows["in_test_sample"],
+                    "evidence": result.evidence.reshape(n, -1),
+                }
+                advance(n)
+
+        partitions.write(run.conn, "classification", run.run_id, blocks())
+    cursor = run.conn.execute(
+        job("classify.totals").compose(),
+        {"run_id": run.run_id, "model_run_id": model_run_id, "label_run_id": label_run_id},
+    )
+    names = [c.name for c in cursor.description or ()]
+    run.summary |= {
+        "n_sources": n_sources,
+        "totals": [dict(zip(names, row, strict=True)) for row in cursor.fetchall()],
+    }
+
+
+def publish_stage(run: Run, classify_run_id: int) -> None:
+    """Make the views show a classify run; what they showed before stays on record."""
+    run.conn.execute("LOCK TABLE xcat.publication IN SHARE ROW EXCLUSIVE MODE")
+    run.conn.execute(job("classify.unpublish").compose())
+    run.conn.execute(job("classify.publish").compose(), {"run_id": classify_run_id})
+    run.summary["published_run_id"] = classify_run_id
