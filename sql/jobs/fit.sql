@@ -1,13 +1,15 @@
 -- name: reference_sample
 -- Labelled sources with their properties; a missing value is NaN here, since COPY out wants fixed widths.
--- The group is the reference object: two missions' sources of one object stay in one fold.
-SELECT p.source_id, (array_position(%(classes)s::text[], l.class) - 1)::integer AS class_index,
-       l.catalogue_id::bigint * 10000000000 + l.object_id AS reference_group, {values}
+-- The group is a cell of 1.4 degrees on the sky (q3c's pixels, 48 bits coarser): the pointings of a survey make spikes
+-- in every distribution over the sky, so sources of one field stay in one fold, and so do two missions' views of one.
+SELECT source_id, (array_position(%(classes)s::text[], l.class) - 1)::integer AS class_index,
+       public.q3c_ang2ipix(s.ra, s.dec) >> 48 AS sky_cell, {values}
 FROM xcat.label AS l
 JOIN xcat.property AS p USING (source_id)
-WHERE l.run_id = %(label_run_id)s AND p.run_id = %(property_run_id)s AND l.status = 'used'
+JOIN xcat.source AS s USING (source_id)
+WHERE s.run_id = %(source_run_id)s AND l.run_id = %(label_run_id)s AND p.run_id = %(property_run_id)s AND l.status = 'used'
   AND l.class = ANY (%(classes)s::text[])
-ORDER BY p.source_id;
+ORDER BY source_id;
 
 -- name: add_model
 -- What a fit run made.

@@ -39,7 +39,7 @@ SELECT count(*) FROM {haystack};
 -- and the weight of the candidate, B over the number of catalogue objects on a sky of this density.
 INSERT INTO pg_temp.weight (id, object_id, sep_arcsec, log_bayes_factor, weight)
 SELECT id, object_id, sep_arcsec, log_bayes_factor,
-       exp(log_bayes_factor) / (density_per_deg2 * 41252.96124941928)
+       exp(greatest(log_bayes_factor, -500)) / (density_per_deg2 * 41252.96124941928)
 FROM (
     SELECT p.id, p.object_id, p.sep_arcsec, d.density_per_deg2,
            ln(2) + 2 * ln(206264.80624709636) - ln(v.arcsec2) - p.sep_arcsec ^ 2 / (2 * v.arcsec2) AS log_bayes_factor
@@ -49,8 +49,7 @@ FROM (
     JOIN {haystack} AS h ON h.object_id = p.object_id
     CROSS JOIN LATERAL (
         SELECT s.err_arcsec::double precision ^ 2 + h.err_arcsec::double precision ^ 2 AS arcsec2) AS v
-) AS b
-WHERE log_bayes_factor > -500;
+) AS b;
 
 -- name: sums
 -- Sum of the weights of each source's candidates, 0 without any.
@@ -61,21 +60,27 @@ GROUP BY n.id;
 -- name: store_match
 -- p_any = c S / (c S + none), S the sum of weights: the share of "has a counterpart" among all hypotheses.
 INSERT INTO {match} (run_id, source_id, catalogue_id, n_candidates, density_per_deg2, completeness, p_any)
-SELECT %(run_id)s, n.id, %(catalogue_id)s, coalesce(g.n, 0), d.density_per_deg2, %(completeness)s,
-       coalesce(%(completeness)s * g.s / (%(completeness)s * g.s + %(none_weight)s), 0)
-FROM pg_temp.needle AS n
-JOIN pg_temp.density AS d USING (id)
-LEFT JOIN (SELECT id, count(*) AS n, sum(weight) AS s FROM pg_temp.weight GROUP BY id) AS g USING (id);
+SELECT %(run_id)s, id, %(catalogue_id)s, n_candidates, density_per_deg2, %(completeness)s,
+       CASE WHEN p_any < 1e-30 THEN 0 ELSE p_any END
+FROM (
+    SELECT n.id, coalesce(g.n, 0) AS n_candidates, d.density_per_deg2,
+           coalesce(%(completeness)s * g.s / (%(completeness)s * g.s + %(none_weight)s), 0) AS p_any
+    FROM pg_temp.needle AS n
+    JOIN pg_temp.density AS d USING (id)
+    LEFT JOIN (SELECT id, count(*) AS n, sum(weight) AS s FROM pg_temp.weight GROUP BY id) AS g USING (id)
+) AS m;
 
 -- name: store_candidates
--- p_i = w / S; the best candidate is marked, of equals the nearest, then the first.
+-- p_i = w / S, 0 where it is too small for a real; the best candidate is marked, of equals the nearest, then the first.
 INSERT INTO {match_candidate} (
     run_id, source_id, catalogue_id, object_id, sep_arcsec, log_bayes_factor, p_i, is_best)
 SELECT %(run_id)s, id, %(catalogue_id)s, object_id, sep_arcsec, log_bayes_factor,
-       least(1, weight / sum(weight) OVER same_source),
-       row_number() OVER (PARTITION BY id ORDER BY weight DESC, sep_arcsec, object_id) = 1
-FROM pg_temp.weight
-WINDOW same_source AS (PARTITION BY id);
+       CASE WHEN share < 1e-30 THEN 0 ELSE least(1, share) END, rank = 1
+FROM (
+    SELECT id, object_id, sep_arcsec, log_bayes_factor, weight / sum(weight) OVER (PARTITION BY id) AS share,
+           row_number() OVER (PARTITION BY id ORDER BY weight DESC, sep_arcsec, object_id) AS rank
+    FROM pg_temp.weight
+) AS w;
 
 -- name: count
 -- What was matched.

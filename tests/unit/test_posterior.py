@@ -1,4 +1,4 @@
-"""The posterior, the evidence, the outlier measure: by hand, against analytic results, and by their invariances."""
+"""Posterior, evidence and outlier measure: by hand, against analytic results, and by their invariances."""
 
 from dataclasses import replace
 
@@ -58,7 +58,7 @@ def by_hand(log_density, priors, weights, sharpness=1.0, low=0.0, high=90.0):
 
 
 def test_equation_1_of_the_poster():
-    # |b| = 50 deg and Fx/FW1 = 0.01 as densities: p(b|AGN) 0.014, p(b|Star) 0.008; p(F|AGN) 0.04, p(F|Star) 0.9.
+    # |b| = 50 deg and Fx/FW1 = 0.01, say p(b|AGN) 0.014, p(b|Star) 0.008; p(F|AGN) 0.04, p(F|Star) 0.9:
     # P(Star) = 0.25 * 0.0072 / (0.75 * 0.00056 + 0.25 * 0.0072) = 0.0018 / 0.00222 = 0.8108
     m = by_hand(np.log([[0.014, 0.008], [0.04, 0.9]]), [0.75, 0.25], [1, 1], sharpness=2.0)
     assert classify(m, [[50.0, 0.01]]).p[0, 1] == pytest.approx(0.0018 / 0.00222, rel=1e-12)
@@ -78,7 +78,7 @@ def test_weighted_formula_of_the_poster():
 
 
 def test_without_a_category_the_others_keep_their_exponents():
-    # ln ratios per category: location +2, spectrum -1.5; prior even. Sharpness 2, weights 1 and 1: exponents 1.
+    # ln ratios: location +2, spectrum -1.5; prior even. Sharpness 2, weights 1 and 1: exponents 1.
     m = by_hand([[2.0, 0.0], [-1.5, 0.0]], [0.5, 0.5], [1, 1], sharpness=2.0)
     result = classify(m, [[1.0, 1.0]])
     assert result.p[0, 0] == pytest.approx(1 / (1 + np.exp(-0.5)))
@@ -112,9 +112,7 @@ def test_evidence_is_what_the_posterior_adds_up(model):
     assert result.p == pytest.approx(p, abs=1e-5)
     assert result.p.sum(axis=1) == pytest.approx(np.ones(50))
     np.testing.assert_array_equal(result.n_missing, np.isnan(values).sum(axis=1))
-    np.testing.assert_allclose(
-        np.log(PRIORS) + model.sharpness * mean_log_likelihood(model, values), score, atol=1e-4
-    )
+    np.testing.assert_allclose(np.log(PRIORS) + model.sharpness * mean_log_likelihood(model, values), score, atol=1e-4)
 
 
 def test_evidence_term_by_term(model):
@@ -157,7 +155,7 @@ def test_a_source_at_the_mode_of_its_class_in_everything_is_no_outlier():
         result = classify(m, mode[None, :])
         assert result.class_index[0] == k
         assert result.outlier[0] == pytest.approx(0.0, abs=1e-10)
-    # one property missing, which nearly all members have: 1000.5 / 0.5 times less likely, and the weight 4 / 2.5
+    # one property missing that nearly all members have; its category has the weight 4 / 2.5
     mode[7] = np.nan
     decades = (m.log_present[7, 1] - m.log_missing[7, 1]) / np.log(10) * 4 / 2.5
     assert classify(m, mode[None, :]).outlier[0] == pytest.approx(decades)
@@ -194,7 +192,10 @@ def test_the_extremes_of_floating_point_are_far_but_finite(model):
 
 @settings(deadline=None, max_examples=25)
 @given(
-    classes=st.permutations(range(4)), columns=st.permutations(range(8)), seed=st.integers(0, 1000), few=st.integers(4, 80)
+    classes=st.permutations(range(4)),
+    columns=st.permutations(range(8)),
+    seed=st.integers(0, 1000),
+    few=st.integers(4, 80),
 )
 def test_order_of_classes_and_properties_does_not_matter(classes, columns, seed, few):
     values, label = sample(few, seed)
@@ -233,9 +234,7 @@ def test_another_zero_point_and_unit_changes_no_probability(shift, factor):
     # a value on the edge between two cells may fall on either side of it after the change: stay off the edges
     x = (values + 10) * 1024 / 20
     assume(np.nanmin(np.abs(x - np.round(x))) > 1e-6)
-    moved = [
-        replace(q, low=(q.low + shift) * factor, high=(q.high + shift) * factor) for q in PROPERTIES
-    ]
+    moved = [replace(q, low=(q.low + shift) * factor, high=(q.high + shift) * factor) for q in PROPERTIES]
     plain = classify(fit_tables(values, label, PROPERTIES, CLASSES, PRIORS, np.ones(4)), values)
     other_values = (values + shift) * factor
     other = classify(fit_tables(other_values, label, moved, CLASSES, PRIORS, np.ones(4)), other_values)

@@ -340,8 +340,7 @@ def _resolved(
     kept = {
         where: place
         for where, place in base_places.items()
-        if where[0] not in data
-        or (where[0] == "columns" and len(where) > 1 and where[1] not in (columns or {}))
+        if where[0] not in data or (where[0] == "columns" and len(where) > 1 and where[1] not in (columns or {}))
     }
     return merged, kept | places
 

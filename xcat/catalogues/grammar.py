@@ -23,6 +23,7 @@ An entry of ``columns`` is the name of a file column, or a mapping::
     sum              2 or more  their sum; NULL if one is NULL
     hypot            2 or more  the root of the sum of their squares; NULL if one is NULL
     first            2 or more  the first that is not NULL
+    first_positive   2 or more  the first that is above 0
     join: text       2 or more  the texts with the separator between them (composite identifiers)
     flags            1 or more  an integer whose bit k is set where the column number k is true or not 0
     hms              1 or 3     degrees, from sexagesimal hours, minutes and seconds
@@ -78,6 +79,7 @@ _STEPS: dict[str, tuple[type | None, int, int, bool]] = {
     "sum": (None, 2, 99, False),
     "hypot": (None, 2, 99, False),
     "first": (None, 2, 99, False),
+    "first_positive": (None, 2, 99, False),
     "join": (str, 2, 99, True),
     "flags": (None, 1, 30, True),
     "hms": (None, 1, 3, True),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import ValidationError
 
 from xcat.errors import ConfigError
 
@@ -82,3 +83,17 @@ def place_of(where: KeyPath, places: dict[KeyPath, Place], default: Place) -> Pl
         if found:
             return found
     return default
+
+
+def messages(error: ValidationError, places: dict[KeyPath, Place], path: Path) -> list[str]:
+    """What pydantic found wrong, one line a mistake, each with file and line."""
+    lines = []
+    for found in error.errors():
+        where = tuple(found["loc"])
+        file, line = place_of(where, places, (path, 1))
+        keys = ".".join(str(k) for k in where if not (isinstance(k, str) and k.startswith("function-")))
+        text = {"extra_forbidden": "unknown key", "missing": "is missing"}.get(
+            found["type"], str(found["msg"]).removeprefix("Value error, ")
+        )
+        lines.append(f"{file}:{line}: {keys}: {text}" if keys else f"{file}:{line}: {text}")
+    return list(dict.fromkeys(lines))

@@ -60,9 +60,7 @@ class CrossValidation:
     log_likelihood: FloatArray
 
 
-def folds(
-    class_index: ArrayLike, groups: ArrayLike | None = None, n_folds: int = 10, seed: int = 0
-) -> IntArray:
+def folds(class_index: ArrayLike, groups: ArrayLike | None = None, n_folds: int = 10, seed: int = 0) -> IntArray:
     """Deal sources to folds: stratified by class, groups kept together, the same for the same seed.
 
     Parameters
@@ -91,25 +89,19 @@ def folds(
         raise ValueError(f"groups have shape {group.shape}, class_index {label.shape}")
     _, member, size = np.unique(group, return_inverse=True, return_counts=True)
     if not 2 <= n_folds <= size.size:
-        raise ValueError(
-            f"{n_folds} folds asked for of {size.size} groups: 2 folds at least, and a group for each"
-        )
+        raise ValueError(f"{n_folds} folds asked for of {size.size} groups: 2 folds at least, and a group for each")
 
-    # A mixed group counts for its rarest class, because that is the one which is hard to spread.
+    # Large groups first, equal ones at random. Each goes where it adds least to the sum over folds and
+    # classes of (share of the class)^2, which is least when all classes are spread evenly; then to the emptiest.
     abundance = np.bincount(label)
-    by_rarity = np.lexsort((abundance[label], member))
-    stratum = label[by_rarity[np.searchsorted(member[by_rarity], np.arange(size.size))]]
-
-    # Large groups first, equal ones at random; each to the fold with least of its class, then least of all.
-    order = np.lexsort((np.random.default_rng(seed).random(size.size), -size))
-    of_class = [[0] * n_folds for _ in range(abundance.size)]
-    of_all = [0] * n_folds
+    flat = np.bincount(member * abundance.size + label, minlength=size.size * abundance.size)
+    members = flat.reshape(size.size, abundance.size)
+    cost_weight = members / np.maximum(abundance, 1) ** 2
+    filled = np.zeros((abundance.size, n_folds))
     fold_of_group = np.empty(size.size, dtype=np.int64)
-    for g, s, n in zip(order.tolist(), stratum[order].tolist(), size[order].tolist(), strict=True):
-        filled = of_class[s]
-        chosen = min(range(n_folds), key=lambda f: (filled[f], of_all[f]))
-        filled[chosen] += n
-        of_all[chosen] += n
+    for g in np.lexsort((np.random.default_rng(seed).random(size.size), -size)):
+        chosen = np.lexsort((filled.sum(axis=0), cost_weight[g] @ filled))[0]
+        filled[:, chosen] += members[g]
         fold_of_group[g] = chosen
     return fold_of_group[member]
 
@@ -214,12 +206,8 @@ def cross_validate(
 
     def without(left_out: tuple[int, ...], exponent: float = 1.0) -> Model:
         kept = [c for f, c in enumerate(counts) if f not in left_out]
-        total = Counts(
-            sum(c.cells for c in kept[1:]) + kept[0].cells, sum(c.n_class for c in kept[1:]) + kept[0].n_class
-        )
-        return model_of_counts(
-            total, properties, classes, prior, weight, categories=categories, sharpness=exponent
-        )
+        total = Counts(np.sum([c.cells for c in kept], axis=0), np.sum([c.n_class for c in kept], axis=0))
+        return model_of_counts(total, properties, classes, prior, weight, categories=categories, sharpness=exponent)
 
     if sharpness is None:
         if n_folds < 3:

@@ -88,9 +88,7 @@ def fit_table(x_scaled: ArrayLike, prop: Property, n_nodes: int = N_NODES) -> Ta
     one hundredth.
     """
     x = np.asarray(x_scaled, dtype=np.float64)
-    return table_of_counts(
-        np.bincount(cells(x[~np.isnan(x)], prop, n_nodes), minlength=n_cells(n_nodes)), prop
-    )
+    return table_of_counts(np.bincount(cells(x[~np.isnan(x)], prop, n_nodes), minlength=n_cells(n_nodes)), prop)
 
 
 def n_cells(n_nodes: int) -> int:

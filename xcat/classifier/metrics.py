@@ -58,9 +58,7 @@ def f1(precision_: ArrayLike, recall_: ArrayLike) -> FloatArray:
     return np.where((p + r) == 0.0, 0.0, _ratio(2.0 * p * r, p + r))
 
 
-def wilson(
-    successes: ArrayLike, trials: ArrayLike, confidence: float = 0.95
-) -> tuple[FloatArray, FloatArray]:
+def wilson(successes: ArrayLike, trials: ArrayLike, confidence: float = 0.95) -> tuple[FloatArray, FloatArray]:
     """Interval of a binomial fraction (Wilson 1927, JASA 22, 209); 0 to 1 when there were no trials."""
     k, n = np.asarray(successes, dtype=np.float64), np.asarray(trials, dtype=np.float64)
     z2 = float(ndtri(0.5 + confidence / 2.0)) ** 2
@@ -219,9 +217,7 @@ def summarise(
         "precision": raw,
         "precision_interval": np.stack(wilson(hit, n_called, confidence), axis=1),
         "prior_precision": corrected,
-        "prior_precision_interval": np.stack(
-            prior_precision_interval(matrix, prior, confidence, seed=seed), axis=1
-        ),
+        "prior_precision_interval": np.stack(prior_precision_interval(matrix, prior, confidence, seed=seed), axis=1),
         "f1": f1(raw, found),
         "prior_f1": f1(corrected, found),
     }
@@ -235,8 +231,7 @@ def summarise(
             "brier": brier(p, label, weight),
             "ece": curve.ece,
             "reliability": {
-                name: _plain(getattr(curve, name))
-                for name in ("edges", "n", "weight", "confidence", "accuracy")
+                name: _plain(getattr(curve, name)) for name in ("edges", "n", "weight", "confidence", "accuracy")
             },
         }
 
@@ -261,9 +256,7 @@ def _rates(m: FloatArray) -> FloatArray:
 
 def _ratio(numerator: ArrayLike, denominator: ArrayLike, otherwise: float = float("nan")) -> FloatArray:
     """Divide; `otherwise` where the denominator is zero."""
-    a, b = np.broadcast_arrays(
-        np.asarray(numerator, dtype=np.float64), np.asarray(denominator, dtype=np.float64)
-    )
+    a, b = np.broadcast_arrays(np.asarray(numerator, dtype=np.float64), np.asarray(denominator, dtype=np.float64))
     return np.divide(a, b, out=np.full(a.shape, otherwise), where=b != 0)
 
 

@@ -103,9 +103,7 @@ class Model:
 def check_priors(priors: FloatArray, n_classes: int) -> None:
     """Refuse (ValueError) priors that are not K positive numbers with the sum 1."""
     if priors.shape != (n_classes,) or not np.all(priors > 0) or abs(priors.sum() - 1.0) > 1e-6:
-        raise ValueError(
-            f"priors must be {n_classes} positive numbers, one a class, with the sum 1: {priors.tolist()}"
-        )
+        raise ValueError(f"priors must be {n_classes} positive numbers, one a class, with the sum 1: {priors.tolist()}")
 
 
 def check_weights(weights: FloatArray, categories: Sequence[str]) -> None:
@@ -158,13 +156,9 @@ def check_labels(class_index: ArrayLike, n_sources: int, n_classes: int) -> IntA
     """Return the labels as (N,) integers; ValueError when one is no class number or their number is wrong."""
     label = np.asarray(class_index)
     if label.shape != (n_sources,) or not np.issubdtype(label.dtype, np.integer):
-        raise ValueError(
-            f"class_index must be {n_sources} class numbers, not {label.dtype} of shape {label.shape}"
-        )
+        raise ValueError(f"class_index must be {n_sources} class numbers, not {label.dtype} of shape {label.shape}")
     if n_sources and (label.min() < 0 or label.max() >= n_classes):
-        raise ValueError(
-            f"class_index goes from {label.min()} to {label.max()}; classes are 0 to {n_classes - 1}"
-        )
+        raise ValueError(f"class_index goes from {label.min()} to {label.max()}; classes are 0 to {n_classes - 1}")
     return label.astype(np.int64)
 
 
@@ -229,10 +223,7 @@ def model_of_counts(
     outlier_limit: float = float("nan"),
 ) -> Model:
     """Fit the tables to a counted sample; parameters and errors as in `fit_tables`."""
-    tables = [
-        [table_of_counts(c, q) for c in by_class]
-        for q, by_class in zip(properties, counts.cells, strict=True)
-    ]
+    tables = [[table_of_counts(c, q) for c in by_class] for q, by_class in zip(properties, counts.cells, strict=True)]
     log_density = np.array([[t.log_density for t in row] for row in tables]).transpose(0, 2, 1)
     n_present = counts.cells.sum(axis=2)
     # half a source on either side: a property that all members have may still be missing in the next one

@@ -149,9 +149,7 @@ def classify(model: Model, values: ArrayLike) -> Classification:
     class_index = np.argmax(score, axis=1)
     without = np.empty((n, n_categories), dtype=np.int64)
     for t in range(n_categories):
-        without[:, t] = (
-            np.argmax(score - exponents[t] * likelihood[t], axis=1) if exponents[t] else class_index
-        )
+        without[:, t] = np.argmax(score - exponents[t] * likelihood[t], axis=1) if exponents[t] else class_index
 
     reached = best - np.tensordot(model.weights / model.weights.mean(), likelihood, axes=1)
     shortfall = np.take_along_axis(reached, class_index[:, None], axis=1)[:, 0]
@@ -175,9 +173,7 @@ def _margin(p: FloatArray) -> FloatArray:
     return largest[:, 1] - largest[:, 0]
 
 
-def _terms(
-    model: Model, table: NDArray[np.floating]
-) -> Iterator[tuple[FloatArray, FloatArray, NDArray[np.bool_]]]:
+def _terms(model: Model, table: NDArray[np.floating]) -> Iterator[tuple[FloatArray, FloatArray, NDArray[np.bool_]]]:
     """Look the sources up, property by property.
 
     Yields

@@ -113,9 +113,7 @@ def find_binaries(wanted_major: int | None = None) -> tuple[int, Path]:
         if _has_q3c(recent[major], major):
             return major, recent[major]
     newest = max(recent)
-    raise DatabaseError(
-        f"PostgreSQL {newest} is installed without q3c. Install the package postgresql-{newest}-q3c."
-    )
+    raise DatabaseError(f"PostgreSQL {newest} is installed without q3c. Install the package postgresql-{newest}-q3c.")
 
 
 def _memory_mb() -> int:
@@ -300,7 +298,17 @@ class EmbeddedServer:
             self._write_settings()
             self._make_log()
             done = self._run(
-                [bindir / "pg_ctl", "-D", self.data, "-l", self.log, "-w", "-t", str(_START_TIMEOUT_S), "start"],
+                [
+                    bindir / "pg_ctl",
+                    "-D",
+                    self.data,
+                    "-l",
+                    self.log,
+                    "-w",
+                    "-t",
+                    str(_START_TIMEOUT_S),
+                    "start",
+                ],
                 timeout_s=_START_TIMEOUT_S + 10,
             )
             if done.returncode != 0:
@@ -364,9 +372,7 @@ class EmbeddedServer:
             if not status.running or status.version is None:
                 return False
             _, bindir = find_binaries(int(status.version))
-            done = self._run(
-                [bindir / "pg_ctl", "-D", self.data, "-m", "fast", "-w", "-t", "60", "stop"], timeout_s=70
-            )
+            done = self._run([bindir / "pg_ctl", "-D", self.data, "-m", "fast", "-w", "-t", "60", "stop"], timeout_s=70)
             if done.returncode != 0:
                 raise DatabaseError(f"the server did not stop: {done.stdout.strip()}")
         return True

@@ -80,9 +80,7 @@ def check_server(conn: Connection) -> dict[str, str]:
     """
     version = conn.info.server_version
     if version < OLDEST_VERSION * 10000:
-        raise DatabaseError(
-            f"the server is PostgreSQL {version // 10000}; xcat needs {OLDEST_VERSION} or newer."
-        )
+        raise DatabaseError(f"the server is PostgreSQL {version // 10000}; xcat needs {OLDEST_VERSION} or newer.")
     row = conn.execute(
         "SELECT e.extversion, a.default_version FROM pg_available_extensions a"
         " LEFT JOIN pg_extension e ON e.extname = a.name WHERE a.name = 'q3c'"
@@ -186,5 +184,3 @@ def ready(config: Settings | None = None, *, autocommit: bool = False) -> Connec
         conn.close()
         raise
     return conn
-
-

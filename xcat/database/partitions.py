@@ -60,9 +60,7 @@ def attach(conn: Connection, table: str, key: int) -> None:
     index(conn, table, key)
     conn.execute(sql.SQL("ANALYZE {}").format(child))
     conn.execute(
-        sql.SQL("ALTER TABLE {} ATTACH PARTITION {} FOR VALUES IN ({})").format(
-            parent, child, sql.Literal(key)
-        )
+        sql.SQL("ALTER TABLE {} ATTACH PARTITION {} FOR VALUES IN ({})").format(parent, child, sql.Literal(key))
     )
     conn.execute(sql.SQL("ALTER TABLE {} DROP CONSTRAINT bound").format(child))
 
@@ -72,9 +70,7 @@ def index(conn: Connection, table: str, key: int) -> None:
     child = sql.Identifier(schema.SCHEMA, partition_name(table, key))
     definition = schema.metadata.tables[f"{schema.SCHEMA}.{table}"]
     for constraint in sorted(definition.constraints, key=lambda c: str(c.name)):
-        kind = {"primary_key_constraint": "PRIMARY KEY", "unique_constraint": "UNIQUE"}.get(
-            constraint.__visit_name__
-        )
+        kind = {"primary_key_constraint": "PRIMARY KEY", "unique_constraint": "UNIQUE"}.get(constraint.__visit_name__)
         if kind is None:
             continue
         names = sql.SQL(", ").join(sql.Identifier(c.name) for c in constraint.columns)  # type: ignore[attr-defined]
@@ -100,6 +96,4 @@ def write(conn: Connection, table: str, key: int, blocks: Iterable[Mapping[str, 
 
 def drop(conn: Connection, table: str, key: int) -> None:
     """Drop a partition and its rows, if it is there."""
-    conn.execute(
-        sql.SQL("DROP TABLE IF EXISTS {}").format(sql.Identifier(schema.SCHEMA, partition_name(table, key)))
-    )
+    conn.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(sql.Identifier(schema.SCHEMA, partition_name(table, key))))

@@ -20,7 +20,7 @@ from xcat.database.engine import Connection, ready
 from xcat.database.sqlfiles import job
 from xcat.errors import StageError, XcatError
 
-_LIBRARIES = ("xcat", "numpy", "scipy", "astropy", "pyarrow", "psycopg", "sqlalchemy", "KDEpy")
+_LIBRARIES = ("xcat", "numpy", "scipy", "astropy", "pyarrow", "psycopg", "sqlalchemy")
 _LINEAGE = (
     "pipeline_run_id", "source_run_id", "match_run_id", "property_run_id", "label_run_id", "model_run_id",
 )  # fmt: skip

@@ -42,9 +42,7 @@ def open_fits(path: Path, definition: Definition, chunk_rows: int) -> Opened:
                     data = {name: np.array(hdu.data.field(i)) for name, i in places.items()}
                     return Opened(_ascii(data, n_rows, chunk_rows), n_rows, units, close=close)
                 rows = _mapped(plain, path, hdu, n_rows)
-                fields = {
-                    name: _Field(columns[i], columns.names[i], name, path) for name, i in places.items()
-                }
+                fields = {name: _Field(columns[i], columns.names[i], name, path) for name, i in places.items()}
     except BaseException:
         close()
         raise
@@ -133,9 +131,7 @@ def _text(stored: npt.NDArray[Any]) -> pa.Array:
         return pa.array([v.decode("latin-1") for v in raw.to_pylist()], pa.string())
 
 
-def _batches(
-    rows: npt.NDArray[np.void], fields: dict[str, _Field], chunk_rows: int
-) -> Iterator[pa.RecordBatch]:
+def _batches(rows: npt.NDArray[np.void], fields: dict[str, _Field], chunk_rows: int) -> Iterator[pa.RecordBatch]:
     for start in range(0, len(rows), chunk_rows):
         part = rows[start : start + chunk_rows]
         arrays = [f.convert(part[f.stored]) for f in fields.values()]

@@ -135,9 +135,7 @@ def ingest(
         "replace": replace,
     }
     inputs = {"files": [{"name": f.path.name, "sha256": f.sha256, "n_bytes": f.n_bytes} for f in files]}
-    with stage(
-        settings, "ingest", definition.name, config, inputs=inputs, pipeline_run_id=pipeline_run_id
-    ) as run:
+    with stage(settings, "ingest", definition.name, config, inputs=inputs, pipeline_run_id=pipeline_run_id) as run:
         loading = _load(run, definition, files, replace)
         run.inputs["files"] = loading.files
         run.summary |= {
@@ -184,9 +182,10 @@ def _load(run: Run, definition: Definition, files: list[InputFile], replace: boo
     partition = partitions.qualified(table, catalogue_id)
     append = partitions.exists(conn, table, catalogue_id)
     if append:
-        target, (base,) = "loading", conn.execute(
-            job("ingest.last_object").compose(partition=partition)
-        ).fetchone() or (0,)
+        target, (base,) = (
+            "loading",
+            conn.execute(job("ingest.last_object").compose(partition=partition)).fetchone() or (0,),
+        )
         conn.execute(f"CREATE TEMP TABLE loading (LIKE xcat.{table} INCLUDING CONSTRAINTS) ON COMMIT DROP")
     else:
         target, base = partitions.create(conn, table, catalogue_id), 0
@@ -196,14 +195,13 @@ def _load(run: Run, definition: Definition, files: list[InputFile], replace: boo
     for file in wanted:
         with run.step(f"read {file.path.name}"):
             file_id = _enter(conn, catalogue_id, run.run_id, file, base)
-            base += _copy_file(conn, definition, file, catalogue_id, file_id, target, types, base)
-            entered.append((file, file_id))
+            n_read, n_skipped = _copy_file(conn, definition, file, catalogue_id, file_id, target, types, base)
+            base += n_read
+            entered.append((file, file_id, n_skipped))
     with run.step("index"), progress.bar(f"{definition.name}: indexes"):
         _finish(conn, definition, table, catalogue_id, target, append)
-    for file, file_id in entered:
-        counted = conn.execute(
-            job("ingest.rows_of_file").compose(loaded=partition), {"file_id": file_id}
-        ).fetchone()
+    for file, file_id, n_skipped in entered:
+        counted = conn.execute(job("ingest.rows_of_file").compose(loaded=partition), {"file_id": file_id}).fetchone()
         values = {"file_id": file_id, "n_rows": counted[0] if counted else 0}
         rejected = conn.execute(job("ingest.count_file").compose(), values).fetchone()
         loading.files.append(
@@ -213,9 +211,10 @@ def _load(run: Run, definition: Definition, files: list[InputFile], replace: boo
                 "n_bytes": file.n_bytes,
                 "n_rows": values["n_rows"],
                 "n_rejected": rejected[0] if rejected else 0,
+                "n_skipped": n_skipped,
             }
         )
-    cursor = conn.execute(job("ingest.rejects_by_reason").compose(), {"file_ids": [i for _, i in entered]})
+    cursor = conn.execute(job("ingest.rejects_by_reason").compose(), {"file_ids": [file_id for _, file_id, _ in entered]})
     names = [c.name for c in cursor.description or ()]
     loading.rejects = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
     return loading
@@ -246,14 +245,21 @@ def _copy_file(
     target: str,
     types: dict[str, str],
     base: int,
-) -> int:
-    """COPY one file into the target and its bad rows into ``reject``; give the number of its last row."""
-    last_row = 0
+) -> tuple[int, int]:
+    """COPY one file into the target and its bad rows into ``reject``.
+
+    Returns
+    -------
+    tuple of int
+        Number of its last row, and rows that the definition leaves out (``read.only``).
+    """
+    last_row = n_skipped = 0
     freeze = target != "loading"
     with open_table(file.path, definition) as table, progress.bar(file.path.name, table.n_rows) as advance:
         for chunk in table:
             converted = convert(chunk, definition)
-            n_rows = len(converted.row_number)
+            n_rows = len(converted)
+            n_skipped += converted.n_skipped
             last_row = max(last_row, chunk.first_row + chunk.n_rows - 1)
             if n_rows:
                 block = {
@@ -270,18 +276,16 @@ def _copy_file(
                     ) from error
             _keep_rejects(conn, file_id, converted.rejects)
             advance(chunk.n_rows)
-    return last_row
+    return last_row, n_skipped
 
 
 def _keep_rejects(conn: Connection, file_id: int, rejects: Rejects) -> None:
-    if len(rejects.row_number):
-        block = {"file_id": np.full(len(rejects.row_number), file_id, np.int32), **rejects.columns()}
+    if len(rejects):
+        block = {"file_id": np.full(len(rejects), file_id, np.int32), **rejects.columns()}
         copy.copy_in(conn, "reject", [block])
 
 
-def _finish(
-    conn: Connection, definition: Definition, table: str, catalogue_id: int, target: str, append: bool
-) -> None:
+def _finish(conn: Connection, definition: Definition, table: str, catalogue_id: int, target: str, append: bool) -> None:
     """Set duplicates aside, build the indexes and make the rows visible."""
     spec = definition.columns.get("native_id")
     values = {"column_name": ", ".join(spec.from_) if spec is not None else None}

@@ -44,6 +44,11 @@ class RawChunk:
     batch: pa.RecordBatch
     first_row: int
 
+    @property
+    def n_rows(self) -> int:
+        """Rows of this chunk."""
+        return int(self.batch.num_rows)
+
 
 class TableReader:
     """An open table: iterate over it to get :class:`RawChunk`; use it in a ``with`` statement.
@@ -114,9 +119,9 @@ def open_table(path: str | Path, definition: Definition, chunk_rows: int = CHUNK
     Parameters
     ----------
     path : path
-        FITS, VOTable, ECSV, CSV (any separator), CDS or AAS fixed-width (MRT), or Parquet; all but Parquet may
-        be compressed with gzip. A FITS file so compressed is unpacked to a temporary file; a fixed-width table
-        and a VOTable in binary serialisation are read as a whole, everything else row group by row group.
+        FITS, VOTable, ECSV, CSV (any separator), CDS or AAS fixed-width (MRT), or Parquet; all but
+        Parquet may be compressed with gzip. A FITS file so compressed is unpacked to a temporary file. A
+        fixed-width table and a VOTable in binary serialisation are read as a whole, the others piecewise.
     definition : Definition
         Says which columns are wanted and, under ``read``, what the file does not say itself.
     chunk_rows : int

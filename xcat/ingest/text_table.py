@@ -39,9 +39,7 @@ def open_csv(path: Path, definition: Definition, chunk_rows: int) -> Opened:
         separator = read.separator or max(_SEPARATORS, key=header.count)
         for _ in range(read.skip_after_header):
             stream.readline()
-        names = (
-            list(read.header) if read.header is not None else next(csv.reader([header], delimiter=separator))
-        )
+        names = list(read.header) if read.header is not None else next(csv.reader([header], delimiter=separator))
         return _separated(path, definition, raw, stream, names, separator)
     except BaseException:
         raw.close()
@@ -77,7 +75,7 @@ def _yaml_documents(text: str, path: Path) -> Iterator[Any]:
 
     Loader.add_multi_constructor("", lambda loader, tag, node: None)
     try:
-        yield from yaml.load_all(text, Loader)  # noqa: S506 - a SafeLoader
+        yield from yaml.load_all(text, Loader)
     except yaml.YAMLError as error:
         raise InputError(f"{path}: the ECSV header is not valid YAML: {error}") from error
 
@@ -147,7 +145,8 @@ def _explained(message: str, encoding: str) -> str:
     found = re.search(r"Row #(\d+): Expected (\d+) columns, got (\d+)", message)
     if found:
         row, expected, got = found.groups()
-        return f"row {row} has {got} values, the header {expected}; is the file cut off, or its separator another?"
+        cause = "is the file cut off, or its separator another?"
+        return f"row {row} has {got} values, the header {expected}; {cause}"
     if "UTF8" in message:
         return f"the text is not {encoding}; say which it is, as in 'read: {{encoding: latin-1}}' ({message})"
     return f"cannot be read as separated values: {message}"
@@ -182,9 +181,7 @@ def open_mrt(path: Path, definition: Definition, chunk_rows: int) -> Opened:
     def batches() -> Iterator[pa.RecordBatch]:
         for start in range(0, len(table), chunk_rows):
             part = {n: np.ma.asarray(c[start : start + chunk_rows]) for n, c in chosen.items()}
-            arrays = [
-                pa.array(c.filled() if c.dtype.kind in "US" else c.data, mask=_mask(c)) for c in part.values()
-            ]
+            arrays = [pa.array(c.filled() if c.dtype.kind in "US" else c.data, mask=_mask(c)) for c in part.values()]
             yield pa.record_batch(arrays, names=list(part))
 
     return Opened(batches(), len(table), units)

@@ -107,9 +107,7 @@ class _Document:
                 "Fetch it again in smaller pieces"
             )
         if status == "ERROR":
-            raise InputError(
-                f"{self.path}: its server answered with an error: {(element.text or '').strip()}"
-            )
+            raise InputError(f"{self.path}: its server answered with an error: {(element.text or '').strip()}")
 
 
 def _batches(

@@ -175,8 +175,6 @@ def read(path: Path) -> Pipeline:
         raise ConfigError("\n".join(yamlfile.messages(error, places, path))) from None
 
 
-
-
 def frozen(pipeline: Pipeline) -> dict[str, Any]:
     """The pipeline as it goes into the run's configuration."""
     return pipeline.model_dump(mode="json")

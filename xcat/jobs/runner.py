@@ -80,9 +80,7 @@ class Runner:
 
     def run_as_pipeline(self) -> dict[str, int]:
         """Run the whole line under a run of kind ``pipeline``."""
-        with stage(
-            self.settings, "pipeline", self.plan.pipeline.name, frozen(self.plan.pipeline)
-        ) as run:
+        with stage(self.settings, "pipeline", self.plan.pipeline.name, frozen(self.plan.pipeline)) as run:
             self.pipeline_run_id = run.run_id
             run.summary["runs"] = self.run()
         return self.runs
@@ -107,7 +105,7 @@ class Runner:
                 )
             if may_run:
                 loading = ingest(
-                    self.settings, definition, paths, replace=bool(others),
+                    self.settings, definition, paths, replace=self.replace,
                     pipeline_run_id=self.pipeline_run_id,
                 )  # fmt: skip
                 self.listener.loaded(name, loading)
@@ -176,7 +174,11 @@ class Runner:
 
     def _fit(self, may_run: bool) -> None:
         pipeline = self.plan.pipeline
-        runs = {"property_run_id": self.runs["properties"], "label_run_id": self.runs["label"]}
+        runs = {
+            "source_run_id": self.runs["merge"],
+            "property_run_id": self.runs["properties"],
+            "label_run_id": self.runs["label"],
+        }
         config = {
             **runs,
             # pairs, since the order of the classes matters and JSON objects are compared sorted

@@ -45,9 +45,7 @@ def label_stage(run: Run, source_run_id: int, references: list[Loaded], classes:
     conn.execute(job("label.store").compose(label=target), {"run_id": run.run_id, "classes": classes})
     partitions.attach(conn, "label", run.run_id)
     rows = conn.execute(job("label.count").compose(label=target)).fetchall()
-    run.summary["labels"] = [
-        dict(zip(("class", "origin", "status", "sources"), row, strict=True)) for row in rows
-    ]
+    run.summary["labels"] = [dict(zip(("class", "origin", "status", "sources"), row, strict=True)) for row in rows]
 
 
 def _value_list(properties: tuple[Property, ...]) -> sql.Composable:
@@ -58,15 +56,20 @@ def _matrix(rows: np.ndarray, properties: tuple[Property, ...]) -> np.ndarray:
     return np.stack([rows[p.name] for p in properties], axis=1).astype(np.float64)
 
 
-def fit_stage(run: Run, pipeline: Pipeline, property_run_id: int, label_run_id: int) -> None:
+def fit_stage(run: Run, pipeline: Pipeline, source_run_id: int, property_run_id: int, label_run_id: int) -> None:
     """Fit the likelihood tables on the labelled sources and cross-validate them."""
     conn, properties, classes = run.conn, pipeline.property_list, list(pipeline.classes)
     real = [(p.name, "real") for p in properties]
     rows = copy.fetch_columns(
         conn,
         job("fit.reference_sample").compose(values=_value_list(properties)),
-        [("source_id", "bigint"), ("class_index", "integer"), ("reference_group", "bigint"), *real],
-        {"classes": classes, "label_run_id": label_run_id, "property_run_id": property_run_id},
+        [("source_id", "bigint"), ("class_index", "integer"), ("sky_cell", "bigint"), *real],
+        {
+            "classes": classes,
+            "source_run_id": source_run_id,
+            "label_run_id": label_run_id,
+            "property_run_id": property_run_id,
+        },
     )
     counts = np.bincount(rows["class_index"], minlength=len(classes))
     few = [f"{name} ({n})" for name, n in zip(classes, counts, strict=True) if n < pipeline.folds]
@@ -80,7 +83,7 @@ def fit_stage(run: Run, pipeline: Pipeline, property_run_id: int, label_run_id: 
         model, validation = fit(
             _matrix(rows, properties),
             rows["class_index"],
-            rows["reference_group"],
+            rows["sky_cell"],
             properties,
             classes,
             priors / priors.sum(),
@@ -111,7 +114,7 @@ def fit_stage(run: Run, pipeline: Pipeline, property_run_id: int, label_run_id: 
         "sharpness": model.sharpness,
         "sharpness_per_fold": validation.sharpness.tolist(),
         "outlier_limit": model.outlier_limit,
-        "out_of_fold": summarise(validation.p, rows["class_index"], model.priors, classes),
+        "out_of_fold": summarise(validation.p, rows["class_index"], classes, model.priors),
     }
 
 
@@ -123,9 +126,7 @@ def _probabilities(p: np.ndarray) -> np.ndarray:
 def classify_stage(run: Run, property_run_id: int, label_run_id: int, model_run_id: int) -> None:
     """Classify every source of a properties run, in one pass of bounded memory."""
     model = models.load(run.conn, model_run_id)
-    total = run.conn.execute(
-        job("classify.count").compose(), {"property_run_id": property_run_id}
-    ).fetchone()
+    total = run.conn.execute(job("classify.count").compose(), {"property_run_id": property_run_id}).fetchone()
     n_sources = total[0] if total else 0
     with (
         run.step("classify"),

@@ -59,9 +59,7 @@ def search(conn: Connection, haystack: str, what: str, *, haystack_id: str = "ob
         Pairs found.
     """
     conn.execute(job("pairs.clear_pairs").compose())
-    n_pairs = _in_slices(
-        conn, job("pairs.join").compose(haystack=haystack, haystack_id=haystack_id), {}, what
-    )
+    n_pairs = _in_slices(conn, job("pairs.join").compose(haystack=haystack, haystack_id=haystack_id), {}, what)
     conn.execute("ANALYZE pg_temp.pair")
     return n_pairs
 
@@ -69,9 +67,7 @@ def search(conn: Connection, haystack: str, what: str, *, haystack_id: str = "ob
 def count_ring(conn: Connection, haystack: str, inner_arcsec: float, what: str) -> None:
     """Count the objects between `inner_arcsec` and each needle's radius into ``pg_temp.ring``."""
     conn.execute(job("pairs.clear_ring").compose())
-    _in_slices(
-        conn, job("pairs.count_ring").compose(haystack=haystack), {"inner_arcsec": inner_arcsec}, what
-    )
+    _in_slices(conn, job("pairs.count_ring").compose(haystack=haystack), {"inner_arcsec": inner_arcsec}, what)
 
 
 def _in_slices(conn: Connection, statement: sql.Composable, params: Mapping[str, Any], what: str) -> int:

@@ -125,9 +125,7 @@ def match_stage(
                 pairs.search(conn, other.table, name)
                 _densities(run, source_run_id, mission, other, find)
                 wanted = (completeness or {}).get(other.definition.name, other.definition.completeness)
-                report[name] = _store(
-                    run, source_run_id, other, targets, wanted, nway_none_weight, min_p_any
-                )
+                report[name] = _store(run, source_run_id, other, targets, wanted, nway_none_weight, min_p_any)
     with run.step("index"), progress.bar("match: indexes"):
         for table in targets:
             partitions.attach(conn, table, run.run_id)
@@ -138,9 +136,7 @@ def _densities(run: Run, source_run_id: int, mission: Loaded, other: Loaded, fin
     """Fill ``pg_temp.density`` with the density of catalogue objects around each source, per square degree."""
     conn, sky = run.conn, other.definition.sky
     if sky is None:
-        raise StageError(
-            f"{other.definition.name}: the definition says nothing about its sky density (key sky)."
-        )
+        raise StageError(f"{other.definition.name}: the definition says nothing about its sky density (key sky).")
     if sky.local_annulus_arcsec is not None:
         inner, outer = sky.local_annulus_arcsec
         pairs.needles(
@@ -154,9 +150,7 @@ def _densities(run: Run, source_run_id: int, mission: Loaded, other: Loaded, fin
         )
         pairs.count_ring(conn, other.table, inner, f"{other.definition.name}: local density")
         area_deg2 = math.pi * (outer**2 - inner**2) / 3600.0**2
-        conn.execute(
-            job("match.density_local").compose(), {"area_deg2": area_deg2, "prior_counts": PRIOR_COUNTS}
-        )
+        conn.execute(job("match.density_local").compose(), {"area_deg2": area_deg2, "prior_counts": PRIOR_COUNTS})
     else:
         density = sky.density_per_deg2
         if density is None:

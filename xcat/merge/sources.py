@@ -56,16 +56,12 @@ def merge_stage(run: Run, xray: list[Loaded]) -> None:
             with progress.bar(f"{definition.name}: detections to sources"):
                 conn.execute(job("merge.number_sources").compose(), values)
                 for table in ("source_detection", "source"):
-                    statement = job(f"merge.{table}s").compose(
-                        detection=mission.table, **{table: targets[table]}
-                    )
+                    statement = job(f"merge.{table}s").compose(detection=mission.table, **{table: targets[table]})
                     conn.execute(statement, values)
             cursor = conn.execute(job("merge.count").compose(source=targets["source"]), values)
             row = cursor.fetchone()
             assert row is not None
-            report[definition.name] = {
-                c.name: int(v) for c, v in zip(cursor.description or (), row, strict=True)
-            }
+            report[definition.name] = {c.name: int(v) for c, v in zip(cursor.description or (), row, strict=True)}
     with run.step("index"), progress.bar("sources: indexes"):
         for table in targets:
             partitions.attach(conn, table, run.run_id)
@@ -79,9 +75,7 @@ def _group_by_position(run: Run, mission: Loaded) -> None:
     pairs.needles(conn, job("merge.needles").compose(detection=mission.table), values)
     pairs.search(conn, mission.table, f"{mission.definition.name}: links")
     bigint = [("a", "bigint"), ("b", "bigint")]
-    ids = copy.fetch_columns(
-        conn, job("merge.detection_ids").compose(detection=mission.table), bigint[:1]
-    )["a"]
+    ids = copy.fetch_columns(conn, job("merge.detection_ids").compose(detection=mission.table), bigint[:1])["a"]
     statement = job("merge.links").compose(detection=mission.table)
     links = copy.fetch_columns(conn, statement, bigint, values)
     a, b = np.searchsorted(ids, links["a"]), np.searchsorted(ids, links["b"])
@@ -93,5 +87,3 @@ def _group_by_position(run: Run, mission: Loaded) -> None:
         types={"object_id": "bigint", "component": "integer"},
     )  # fmt: skip
     conn.execute(job("merge.name_components").compose(detection=mission.table))
-
-

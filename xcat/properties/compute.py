@@ -120,5 +120,3 @@ def properties_stage(
     names = {p.name for p in all_properties()}
     present = dict(conn.execute(job("properties.presence").compose(property=target)).fetchall())
     run.summary["present"] = {name: present.get(name, 0) for name in sorted(names)}
-
-

@@ -1,4 +1,4 @@
-"""Counterparts as Gaia DR3, 2MASS and AllWISE list them, with VizieR's column names and the catalogues' own errors."""
+"""Counterparts as Gaia DR3, 2MASS and AllWISE list them: VizieR's column names, the catalogues' own errors."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from xcat.simulate.identifiers import first_of_each, sexagesimal
 from xcat.simulate.observe import EPOCH_YR
 from xcat.simulate.write import Columns
 
-TWOMASS_EPOCH_YR = 1999.7
+TWOMASS_EPOCH_YR = 1999.5
 ALLWISE_EPOCH_YR = 2010.5
 
 
@@ -77,26 +77,31 @@ def gaia_table(rng: np.random.Generator, field: Field) -> CounterpartTable:
     lost = (rng.random(n) < 0.015) | (mag.bp > 21.8)
     source = (np.int64(2**59) + np.arange(n, dtype=np.int64) * 2**20 + rng.integers(0, 2**20, n)).astype(np.int64)
     columns: Columns = {
-            "Source": source,
-            "RA_ICRS": ra,
-            "e_RA_ICRS": e_ra.astype(np.float32),
-            "DE_ICRS": dec,
-            "e_DE_ICRS": e_dec.astype(np.float32),
-            "Plx": motion(field.parallax_mas[index], e_plx).astype(np.float32),
-            "e_Plx": np.where(full, e_plx, np.nan).astype(np.float32),
-            "pmRA": motion(field.pmra_mas_yr[index], e_pm).astype(np.float32),
-            "e_pmRA": np.where(full, e_pm, np.nan).astype(np.float32),
-            "pmDE": motion(field.pmdec_mas_yr[index], e_pm).astype(np.float32),
-            "e_pmDE": np.where(full, e_pm, np.nan).astype(np.float32),
-            "Gmag": g.astype(np.float32),
-            "BPmag": np.where(lost, np.nan, bp).astype(np.float32),
-            "RPmag": np.where(lost, np.nan, rp).astype(np.float32),
+        "Source": source,
+        "RA_ICRS": ra,
+        "e_RA_ICRS": e_ra.astype(np.float32),
+        "DE_ICRS": dec,
+        "e_DE_ICRS": e_dec.astype(np.float32),
+        "Plx": motion(field.parallax_mas[index], e_plx).astype(np.float32),
+        "e_Plx": np.where(full, e_plx, np.nan).astype(np.float32),
+        "pmRA": motion(field.pmra_mas_yr[index], e_pm).astype(np.float32),
+        "e_pmRA": np.where(full, e_pm, np.nan).astype(np.float32),
+        "pmDE": motion(field.pmdec_mas_yr[index], e_pm).astype(np.float32),
+        "e_pmDE": np.where(full, e_pm, np.nan).astype(np.float32),
+        "Gmag": g.astype(np.float32),
+        "BPmag": np.where(lost, np.nan, bp).astype(np.float32),
+        "RPmag": np.where(lost, np.nan, rp).astype(np.float32),
     }
     return CounterpartTable(columns, source.astype("U19"), index)
 
 
 def _ellipse_noise(
-    rng: np.random.Generator, ra: FloatArray, dec: FloatArray, major: FloatArray, minor: FloatArray, pa: FloatArray
+    rng: np.random.Generator,
+    ra: FloatArray,
+    dec: FloatArray,
+    major: FloatArray,
+    minor: FloatArray,
+    pa: FloatArray,
 ) -> tuple[FloatArray, FloatArray]:
     along, across = major * rng.standard_normal(ra.size), minor * rng.standard_normal(ra.size)
     sin_pa, cos_pa = np.sin(np.radians(pa)), np.cos(np.radians(pa))
@@ -109,8 +114,10 @@ def twomass_table(rng: np.random.Generator, field: Field) -> CounterpartTable:
     n = index.size
     mag = field.magnitudes.take(index)
     ra, dec = _at_epoch(field, index, TWOMASS_EPOCH_YR)
-    major = np.round(np.minimum(0.06 * _faint(mag.k, 13.0) * rng.uniform(1, 1.3, n), 0.4), 2)
-    minor = np.round(np.minimum(major, 0.06 * _faint(mag.k, 13.0) * rng.uniform(0.9, 1.1, n)), 2)
+    major = np.asarray(np.round(np.minimum(0.06 * _faint(mag.k, 13.0) * rng.uniform(1, 1.3, n), 0.4), 2), dtype=float)
+    minor = np.asarray(
+        np.round(np.minimum(major, 0.06 * _faint(mag.k, 13.0) * rng.uniform(0.9, 1.1, n)), 2), dtype=float
+    )
     pa = np.floor(rng.uniform(0, 180, n))
     ra, dec = _ellipse_noise(rng, ra, dec, major, minor, pa)
     (j, e_j), (h, e_h), (k, e_k) = (
@@ -119,18 +126,18 @@ def twomass_table(rng: np.random.Generator, field: Field) -> CounterpartTable:
     name = sexagesimal(ra, dec, 2, 1, template="{h}{m}{s}{ds}{d}{dm}{dss}", point="")
     keep = first_of_each(name)
     columns: Columns = {
-            "RAJ2000": ra,
-            "DEJ2000": dec,
-            "errMaj": major.astype(np.float32),
-            "errMin": minor.astype(np.float32),
-            "errPA": pa.astype(np.int16),
-            "_2MASS": name,
-            "Jmag": np.where(mag.j > 17.0, np.nan, j).astype(np.float32),
-            "e_Jmag": np.where(mag.j > 16.4, np.nan, e_j).astype(np.float32),
-            "Hmag": np.where(mag.h > 16.2, np.nan, h).astype(np.float32),
-            "e_Hmag": np.where(mag.h > 15.7, np.nan, e_h).astype(np.float32),
-            "Kmag": k.astype(np.float32),
-            "e_Kmag": e_k.astype(np.float32),
+        "RAJ2000": ra,
+        "DEJ2000": dec,
+        "errMaj": major.astype(np.float32),
+        "errMin": minor.astype(np.float32),
+        "errPA": pa.astype(np.int16),
+        "_2MASS": name,
+        "Jmag": np.where(mag.j > 17.0, np.nan, j).astype(np.float32),
+        "e_Jmag": np.where(mag.j > 16.4, np.nan, e_j).astype(np.float32),
+        "Hmag": np.where(mag.h > 16.2, np.nan, h).astype(np.float32),
+        "e_Hmag": np.where(mag.h > 15.7, np.nan, e_h).astype(np.float32),
+        "Kmag": k.astype(np.float32),
+        "e_Kmag": e_k.astype(np.float32),
     }
     return CounterpartTable({c: v[keep] for c, v in columns.items()}, name[keep].astype("U"), index[keep])
 
@@ -146,19 +153,26 @@ def allwise_table(rng: np.random.Generator, field: Field) -> CounterpartTable:
     pa = np.round(rng.uniform(0, 180, n), 1)
     ra, dec = _ellipse_noise(rng, ra, dec, major, minor, pa)
     (w1, e_w1), (w2, e_w2) = (_noisy(rng, m, 0.023, at) for m, at in ((mag.w1, 14.3), (mag.w2, 13.6)))
+    # AllWISE repeats the 2MASS magnitudes of what 2MASS has
+    in_twomass = field.in_twomass[index]
+    near_infrared = {
+        f"{b}mag": _noisy(rng, m, 0.022, at)[0]
+        for b, m, at in (("J", mag.j, 14.2), ("H", mag.h, 13.5), ("K", mag.k, 12.8))
+    }
     name = sexagesimal(ra, dec, 2, 1)
     keep = first_of_each(name)
     columns: Columns = {
-            "AllWISE": name.astype("U"),
-            "RAJ2000": np.round(ra, 7),
-            "DEJ2000": np.round(dec, 7),
-            "eeMaj": np.round(major, 4),
-            "eeMin": np.round(minor, 4),
-            "eePA": pa,
-            "W1mag": np.round(w1, 3),
-            "e_W1mag": np.round(e_w1, 3),
-            "W2mag": np.where(mag.w2 > 16.4, np.nan, np.round(w2, 3)),
-            "e_W2mag": np.where(mag.w2 > 15.9, np.nan, np.round(e_w2, 3)),
+        "AllWISE": name.astype("U"),
+        "RAJ2000": np.round(ra, 7),
+        "DEJ2000": np.round(dec, 7),
+        "eeMaj": np.round(major, 4),
+        "eeMin": np.round(minor, 4),
+        "eePA": pa,
+        "W1mag": np.round(w1, 3),
+        "e_W1mag": np.round(e_w1, 3),
+        "W2mag": np.where(mag.w2 > 16.4, np.nan, np.round(w2, 3)),
+        "e_W2mag": np.where(mag.w2 > 15.9, np.nan, np.round(e_w2, 3)),
+        **{name: np.where(in_twomass, np.round(m, 3), np.nan) for name, m in near_infrared.items()},
     }
     return CounterpartTable({c: v[keep] for c, v in columns.items()}, name[keep].astype("U"), index[keep])
 

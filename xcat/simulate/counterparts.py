@@ -1,7 +1,7 @@
 """The optical and infrared sky around the X-ray sources: true counterparts and unrelated objects.
 
-Unrelated objects fill the union of circles around the X-ray positions, each at the density of its place. One real
-object appears in every catalogue that is deep enough for it.
+Unrelated objects fill the union of circles around the X-ray positions, each at the density of its place. One
+real object appears in every catalogue that is deep enough for it.
 """
 
 from dataclasses import dataclass
@@ -21,9 +21,9 @@ from xcat.simulate.geometry import (
 )
 from xcat.simulate.photometry import (
     Magnitudes,
-    counterpart_magnitudes,
     galaxy_magnitudes,
     star_magnitudes,
+    star_slope,
 )
 from xcat.simulate.populations import Objects
 from xcat.simulate.sky import extinction_mag, galaxy_density_per_deg2, star_density_per_deg2
@@ -32,17 +32,18 @@ CUT_OUT_ARCSEC = 60.0
 GAIA_LIMIT_G = 20.7
 TWOMASS_LIMIT_K = 14.8
 ALLWISE_LIMIT_W1 = 17.0
-# Stars too red or faint for Gaia but not for the infrared catalogues: the counts go on for one more magnitude.
+# Stars too red or too faint for Gaia but not for the infrared: the counts go on for one more magnitude.
 _STAR_LIMIT_G = 21.7
-# 2MASS and AllWISE lose faint objects where they are crowded; above these densities they see less deep.
-_CROWDED_PER_DEG2 = 18_000.0
+# Where Gaia's density is above this, crowding makes the infrared catalogues shallower: (per deg2, mag per dex).
+_CROWDED_TWOMASS = (30_000.0, 1.0)
+_CROWDED_ALLWISE = (18_000.0, 2.6)
 
 
 @dataclass(frozen=True)
 class Field:
     """Real optical and infrared objects near the X-ray sources; positions are for epoch 2016.0.
 
-    The true counterparts come first: entry i is that of X-ray object `owner[i]`; unrelated objects have owner -1.
+    Entry i is the counterpart of X-ray object `owner[i]`; unrelated objects have owner -1.
     """
 
     owner: IntArray
@@ -93,24 +94,28 @@ def field_in_circles(
     return ra[keep], dec[keep], circle[keep]
 
 
-def crowding_mag(star_density: FloatArray) -> FloatArray:
-    """Magnitudes by which crowding makes 2MASS and AllWISE shallower."""
-    return np.asarray(2.6 * np.log10(np.maximum(star_density / _CROWDED_PER_DEG2, 1.0)))
+def crowding_mag(star_density_per_deg2: FloatArray, crowded: tuple[float, float]) -> FloatArray:
+    """Magnitudes that a catalogue loses where stars are dense."""
+    density, mag_per_dex = crowded
+    return np.asarray(mag_per_dex * np.log10(np.maximum(star_density_per_deg2 / density, 1.0)))
 
 
 def make_field(
-    rng: np.random.Generator, objects: Objects, circle_ra_deg: FloatArray, circle_dec_deg: FloatArray
+    rng: np.random.Generator,
+    objects: Objects,
+    own_magnitudes: Magnitudes,
+    exists: BoolArray,
+    circle_ra_deg: FloatArray,
+    circle_dec_deg: FloatArray,
 ) -> Field:
     """Counterparts of the objects, and the unrelated stars and galaxies in circles around X-ray positions."""
-    own_magnitudes, exists = counterpart_magnitudes(rng, objects)
     glon, glat = to_galactic(circle_ra_deg, circle_dec_deg)
     stars_per_deg2 = star_density_per_deg2(glon, glat)
     galaxies_per_deg2 = galaxy_density_per_deg2(glon, glat)
     av = extinction_mag(glon, glat)
 
-    # down to _STAR_LIMIT_G there are this many more than the Gaia density (slope 0.25 to 0.17 dex a magnitude)
-    slope = 0.17 + 0.08 * np.clip(np.log10(stars_per_deg2 / 4e3), 0, 1)
-    deep_per_deg2 = stars_per_deg2 * 10 ** (slope * (_STAR_LIMIT_G - GAIA_LIMIT_G))
+    # beyond Gaia's limit the counts go on with the same slope
+    deep_per_deg2 = stars_per_deg2 * 10 ** (star_slope(stars_per_deg2) * (_STAR_LIMIT_G - GAIA_LIMIT_G))
     total = deep_per_deg2 + galaxies_per_deg2
     ra, dec, circle = field_in_circles(rng, circle_ra_deg, circle_dec_deg, total)
     is_star = rng.random(ra.size) * total[circle] < deep_per_deg2[circle]
@@ -126,12 +131,10 @@ def make_field(
     own_ra, own_dec = objects.ra_deg[owner], objects.dec_deg[owner]
     own_glon, own_glat = to_galactic(own_ra, own_dec)
     magnitudes = Magnitudes.join([own_magnitudes.take(owner), field_magnitudes])
-    crowding = np.concatenate(
-        [crowding_mag(star_density_per_deg2(own_glon, own_glat)), crowding_mag(stars_per_deg2)[circle]]
-    )
+    stars_around = np.concatenate([star_density_per_deg2(own_glon, own_glat), stars_per_deg2[circle]])
     in_gaia = _detected(rng, magnitudes.g, GAIA_LIMIT_G)
-    in_twomass = _detected(rng, magnitudes.k, TWOMASS_LIMIT_K - crowding)
-    in_allwise = _detected(rng, magnitudes.w1, ALLWISE_LIMIT_W1 - crowding)
+    in_twomass = _detected(rng, magnitudes.k, TWOMASS_LIMIT_K - crowding_mag(stars_around, _CROWDED_TWOMASS))
+    in_allwise = _detected(rng, magnitudes.w1, ALLWISE_LIMIT_W1 - crowding_mag(stars_around, _CROWDED_ALLWISE))
     seen = in_gaia | in_twomass | in_allwise
     index = np.flatnonzero(seen)
     return Field(

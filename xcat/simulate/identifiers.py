@@ -33,7 +33,7 @@ def sexagesimal(
 ) -> np.ndarray:
     """Positions as text, cut off and not rounded, as designations are (IAU rule).
 
-    `template` puts together the fields {h} {m} {s} (with decimals) and {ds} (sign) {d} {dm} {dss} (with decimals).
+    `template` puts together {h} {m} {s} (with decimals) and {ds} (sign) {d} {dm} {dss} (with decimals).
     """
     n = ra_deg.size
     ra_unit = np.floor(ra_deg / 15 * 3600 * 10**ra_decimals + 1e-6).astype(np.int64) % (86_400 * 10**ra_decimals)

@@ -11,6 +11,8 @@ from xcat.simulate.missions import MISSIONS, Mission
 from xcat.simulate.observe import Detections
 from xcat.simulate.write import Columns
 
+# LSXPS gives count rates; erg / cm2 a count of a typical AGN spectrum (Evans et al. 2020, ApJS 247, 54)
+SWIFT_FLUX_PER_RATE = 4.3e-11
 _RADIUS_90 = np.sqrt(-2 * np.log(0.10))  # sigmas per axis of the circle that holds 90 %
 _RADIUS_95 = np.sqrt(-2 * np.log(0.05))
 
@@ -41,7 +43,7 @@ def _observation(d: Detections, first: int) -> IntArray:
 
 
 def _source_number(d: Detections) -> IntArray:
-    """Number of the source that the mission's pipeline gave: its object; every spurious detection has its own."""
+    """Number that the mission's pipeline gave to the source; every spurious detection has its own."""
     spurious = d.object < 0
     return np.where(spurious, 50_000_000 + np.arange(d.object.size), d.object)
 
@@ -57,34 +59,34 @@ def xmm_table(d: Detections, mission: Mission) -> MissionTable:
     hr3, hr3_err = d.hardness(mission.medium, mission.hard)
     name = sexagesimal(d.ra_deg, d.dec_deg, 1, 0, template="4XMM J{h}{m}{s}{ds}{d}{dm}{dss}")
     columns: Columns = {
-            "DETID": detection,
-            "SRCID": 200_000_000_000 + source,
-            "IAUNAME": name,
-            "OBS_ID": numbered("0", _observation(d, 100_000_000), 9),
-            "MJD_START": np.round(d.mjd, 5),
-            "RA": d.ra_deg,
-            "DEC": d.dec_deg,
-            "RADEC_ERR": (np.sqrt(2) * d.sigma_arcsec).astype(np.float32),
-            "EP_8_FLUX": d.full_flux_cgs.astype(np.float32),
-            "EP_8_FLUX_ERR": d.full_flux_err_cgs.astype(np.float32),
-            "EP_2_FLUX": soft.clip(min=0).astype(np.float32),
-            "EP_2_FLUX_ERR": soft_err.astype(np.float32),
-            "EP_3_FLUX": medium.clip(min=0).astype(np.float32),
-            "EP_3_FLUX_ERR": medium_err.astype(np.float32),
-            "EP_4_FLUX": hard.clip(min=0).astype(np.float32),
-            "EP_4_FLUX_ERR": hard_err.astype(np.float32),
-            "EP_HR2": hr2.astype(np.float32),
-            "EP_HR2_ERR": hr2_err.astype(np.float32),
-            "EP_HR3": hr3.astype(np.float32),
-            "EP_HR3_ERR": hr3_err.astype(np.float32),
-            "EP_8_DET_ML": d.likelihood.astype(np.float32),
-            "EP_ONTIME": d.exposure_s.astype(np.float32),
-            "EP_OFFAX": d.off_axis_arcmin.astype(np.float32),
-            "EP_CHI2PROB": d.p_constant.astype(np.float32),
-            "EP_EXTENT": d.extent_arcsec.astype(np.float32),
-            "SUM_FLAG": d.flag.astype(np.int16),
-            "GAMMA": d.gamma.astype(np.float32),
-            "SNR": d.snr.astype(np.float32),
+        "DETID": detection,
+        "SRCID": 200_000_000_000 + source,
+        "IAUNAME": name,
+        "OBS_ID": numbered("0", _observation(d, 100_000_000), 9),
+        "MJD_START": np.round(d.mjd, 5),
+        "RA": d.ra_deg,
+        "DEC": d.dec_deg,
+        "RADEC_ERR": (np.sqrt(2) * d.sigma_arcsec).astype(np.float32),
+        "EP_8_FLUX": d.full_flux_cgs.astype(np.float32),
+        "EP_8_FLUX_ERR": d.full_flux_err_cgs.astype(np.float32),
+        "EP_2_FLUX": soft.clip(min=0).astype(np.float32),
+        "EP_2_FLUX_ERR": soft_err.astype(np.float32),
+        "EP_3_FLUX": medium.clip(min=0).astype(np.float32),
+        "EP_3_FLUX_ERR": medium_err.astype(np.float32),
+        "EP_4_FLUX": hard.clip(min=0).astype(np.float32),
+        "EP_4_FLUX_ERR": hard_err.astype(np.float32),
+        "EP_HR2": hr2.astype(np.float32),
+        "EP_HR2_ERR": hr2_err.astype(np.float32),
+        "EP_HR3": hr3.astype(np.float32),
+        "EP_HR3_ERR": hr3_err.astype(np.float32),
+        "EP_8_DET_ML": d.likelihood.astype(np.float32),
+        "EP_ONTIME": d.exposure_s.astype(np.float32),
+        "EP_OFFAX": d.off_axis_arcmin.astype(np.float32),
+        "EP_CHI2PROB": d.p_constant.astype(np.float32),
+        "EP_EXTENT": d.extent_arcsec.astype(np.float32),
+        "SUM_FLAG": d.flag.astype(np.int16),
+        "GAMMA": d.gamma.astype(np.float32),
+        "SNR": d.snr.astype(np.float32),
     }
     return MissionTable(columns, _text(detection))
 
@@ -99,7 +101,7 @@ def swift_table(d: Detections, mission: Mission) -> MissionTable:
         for name, index in (("Soft", mission.soft), ("Medium", mission.medium), ("Hard", mission.hard))
     }
     columns: Columns = {
-        "DetID": detection,
+        "DetectionID": detection,
         "ObsID": _observation(d, 10_000_000),
         "StartTime_MJD": np.round(d.mjd, 5),
         "ExposureTime": np.round(d.exposure_s),
@@ -107,8 +109,10 @@ def swift_table(d: Detections, mission: Mission) -> MissionTable:
         "Decl": np.round(d.dec_deg, 7),
         "Err90": np.round(_RADIUS_90 * d.sigma_arcsec, 3),
         "OffAxis": np.round(d.off_axis_arcmin, 2),
-        "Flux": _significant(d.full_flux_cgs),
-        "Flux_err": _significant(d.full_flux_err_cgs),
+        "Band": np.zeros(d.object.size, dtype=np.int64),  # 0 is the full band
+        "Rate": _significant(d.full_flux_cgs / SWIFT_FLUX_PER_RATE),
+        "Rate_pos": _significant(d.full_flux_err_cgs / SWIFT_FLUX_PER_RATE),
+        "Rate_neg": _significant(-d.full_flux_err_cgs / SWIFT_FLUX_PER_RATE),
     }
     for name, (flux, error) in bands.items():
         columns[f"Flux_{name}"] = _significant(flux.clip(min=0))
@@ -147,6 +151,7 @@ def chandra_table(d: Detections, mission: Mission) -> MissionTable:
         "obs_obi": np.zeros(d.object.size, dtype=np.int64),
         "obs_gti_obs": np.datetime_as_string(start),
         "obs_gti_end": np.datetime_as_string(start + np.round(d.exposure_s).astype("timedelta64[s]")),
+        "obs_exposure": np.round(d.exposure_s),
         "obs_theta": np.round(d.off_axis_arcmin, 3),
         "obs_flux_significance_b": np.round(d.snr, 3),
         "obs_conf_code": np.where(d.flag == 3, 2, 0),
@@ -156,8 +161,8 @@ def chandra_table(d: Detections, mission: Mission) -> MissionTable:
         "obs_sat_src_flag": np.full(d.object.size, "False"),
         "obs_streak_src_flag": np.where(d.flag == 3, "True", "False"),
         "obs_var_prob_b": np.round(1 - d.p_constant, 4),
-        "likelihood": np.round(d.likelihood, 3),
-        "extent_arcsec": np.round(d.extent_arcsec, 2),
+        "obs_likelihood": np.round(d.likelihood, 3),
+        "obs_extent": np.round(d.extent_arcsec, 2),
     }
     fluxes = {
         "b": (d.full_flux_cgs, d.full_flux_err_cgs),
@@ -166,15 +171,17 @@ def chandra_table(d: Detections, mission: Mission) -> MissionTable:
         "h": d.band(mission.hard),
     }
     for letter, (flux, error) in fluxes.items():
-        # limits that hold 68 %; a limit below zero is given as zero, the flux then too
+        # limits that hold 90 %; what is below zero is given as zero
         columns[f"obs_flux_aper90_{letter}"] = _significant(flux.clip(min=0), 4)
-        columns[f"obs_flux_aper90_lolim_{letter}"] = _significant((flux - error).clip(min=0), 4)
-        columns[f"obs_flux_aper90_hilim_{letter}"] = _significant((flux + error).clip(min=0), 4)
-    return MissionTable(columns, _text(detection))
+        columns[f"obs_flux_aper90_lolim_{letter}"] = _significant((flux - 1.645 * error).clip(min=0), 4)
+        columns[f"obs_flux_aper90_hilim_{letter}"] = _significant((flux + 1.645 * error).clip(min=0), 4)
+    parts = [_text(columns[c]).astype(object) for c in ("obs_obsid", "obs_obi", "obs_region_id", "name")]
+    native_id = parts[0] + "_" + parts[1] + "_" + parts[2] + "_" + parts[3]
+    return MissionTable(columns, native_id.astype(str))
 
 
 def _source_names(name: np.ndarray, source: IntArray) -> np.ndarray:
-    """One name a source, from its first detection; sources in one cell of the name get B, C ... as in the CSC."""
+    """One name a source, from its first detection; the next source of the same name gets a B, C ..."""
     _, first, inverse = np.unique(source, return_index=True, return_inverse=True)
     names = pd.Series(name[first])
     rank = names.groupby(names).cumcount()

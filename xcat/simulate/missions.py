@@ -1,6 +1,7 @@
 """The three X-ray missions: field of view, effective area, background, image quality, bands.
 
-The numbers are round ones that give the depth and the error circles of the published catalogues; none is a calibration.
+The numbers are round ones that give the depth and the error circles of the published catalogues; none is a
+calibration.
 """
 
 from dataclasses import dataclass
@@ -78,7 +79,16 @@ class Mission:
 XMM = Mission(
     name="xmm",
     field_radius_arcmin=15.0,
-    area_kev_cm2=((0.2, 400), (0.5, 1400), (1, 2300), (1.5, 2500), (2.2, 1900), (5, 1700), (8, 900), (12, 150)),
+    area_kev_cm2=(
+        (0.2, 400),
+        (0.5, 1400),
+        (1, 2300),
+        (1.5, 2500),
+        (2.2, 1900),
+        (5, 1700),
+        (8, 900),
+        (12, 150),
+    ),
     bands_kev=((0.2, 0.5), (0.5, 1.0), (1.0, 2.0), (2.0, 4.5), (4.5, 12.0)),
     soft=(1,),
     medium=(2,),

@@ -1,6 +1,7 @@
 """Observing the sky: counts with noise, a detection threshold, and what a mission's pipeline measures.
 
-Noise is drawn before the threshold is applied, so faint sources that are found are found too bright (Eddington bias).
+Noise is drawn before the threshold is applied, so the faint sources that are found are found too bright
+(Eddington bias).
 """
 
 from dataclasses import dataclass, fields, replace
@@ -79,9 +80,7 @@ class Detections:
         return (b - a) / total, np.where(np.isnan(total), np.nan, np.minimum(error, 9.99))
 
 
-def observe(
-    rng: np.random.Generator, m: int, objects: Objects, spectrum: FloatArray, targets: Targets
-) -> Detections:
+def observe(rng: np.random.Generator, m: int, objects: Objects, spectrum: FloatArray, targets: Targets) -> Detections:
     """All detections of mission number `m` of :data:`MISSIONS`, spurious ones left out.
 
     `spectrum` is :meth:`Objects.spectrum`: photons / cm2 per erg / cm2, shape (objects, energies).
@@ -108,9 +107,20 @@ def observe(
 
     index = np.flatnonzero(found)
     return _measure(
-        rng, mission, objects.take(visible[index]), visible[index], target[index], epoch[index], mjd[index],
-        exposure[index], effective_s[index], off_axis[index], width_arcsec[index], total[index], background[index],
-    )  # fmt: skip
+        rng,
+        mission,
+        objects.take(visible[index]),
+        visible[index],
+        target[index],
+        epoch[index],
+        mjd[index],
+        exposure[index],
+        effective_s[index],
+        off_axis[index],
+        width_arcsec[index],
+        total[index],
+        background[index],
+    )
 
 
 def _in_view(m: int, objects: Objects, targets: Targets) -> tuple[IntArray, IntArray, FloatArray]:
@@ -142,9 +152,7 @@ def _likelihood(gross: FloatArray, background: FloatArray) -> FloatArray:
     return np.asarray(excess * np.log(excess / background) - (excess - background))
 
 
-def _blended(
-    mission: Mission, objects: Objects, visible: IntArray, epoch: IntArray, flux: FloatArray
-) -> np.ndarray:
+def _blended(mission: Mission, objects: Objects, visible: IntArray, epoch: IntArray, flux: FloatArray) -> np.ndarray:
     """True where a brighter source is too close to see this one on its own."""
     seen = np.unique(visible)
     brightest = np.zeros(objects.kind.size)
@@ -191,9 +199,7 @@ def _measure(
     )
     along, across = major * rng.standard_normal(n), minor * rng.standard_normal(n)
     sin_pa, cos_pa = np.sin(np.radians(pa)), np.cos(np.radians(pa))
-    ra, dec = offset(
-        true_ra, true_dec, along * sin_pa + across * cos_pa, along * cos_pa - across * sin_pa
-    )
+    ra, dec = offset(true_ra, true_dec, along * sin_pa + across * cos_pa, along * cos_pa - across * sin_pa)
     extent = kind_values(each.kind, "extent_arcsec") * 10 ** rng.normal(0, 0.12, n)
     # a few point sources come out as extended when they are faint and close together
     extent = np.where((extent == 0) & (rng.random(n) < 0.002), rng.uniform(6, 12, n), extent)
@@ -234,14 +240,14 @@ def _constancy(rng: np.random.Generator, rms: FloatArray, net: FloatArray) -> Fl
 
 
 def _fitted_gamma(rng: np.random.Generator, gamma: FloatArray, net: FloatArray) -> FloatArray:
-    """Photon index of a spectral fit, which needs 120 counts; fits do not leave -1 to 8, and one in thirty fails."""
+    """Photon index of a spectral fit, which needs 120 counts; one in thirty fails."""
     fit = gamma + rng.standard_normal(net.size) * 0.28 * np.sqrt(150 / net)
     done = (net > 120) & (rng.random(net.size) > 0.03)
     return np.where(done, np.clip(fit, -1, 8), np.nan)
 
 
 def add_spurious(rng: np.random.Generator, m: int, targets: Targets, real: Detections) -> Detections:
-    """Add detections of nothing, at the end: copies of faint ones at random places of their field, seen once."""
+    """Add detections of nothing, at the end: copies of faint ones at random places of their field."""
     n = round(SPURIOUS_FRACTION * real.object.size)
     faint = np.flatnonzero(real.likelihood < 2.5 * MISSIONS[m].threshold)
     index = rng.choice(faint, min(n, faint.size), replace=False)
@@ -265,4 +271,3 @@ def add_spurious(rng: np.random.Generator, m: int, targets: Targets, real: Detec
 def _join(parts: list[Detections]) -> Detections:
     names = [field.name for field in fields(Detections)]
     return Detections(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
-

@@ -1,4 +1,4 @@
-"""Optical and infrared magnitudes: of the X-ray sources' counterparts, and of the stars and galaxies around them."""
+"""Optical and infrared magnitudes, of counterparts and of unrelated stars and galaxies."""
 
 from dataclasses import dataclass, fields
 
@@ -64,7 +64,7 @@ def _from_colours(rp: FloatArray, bp_rp: FloatArray, r_w1: FloatArray, w1_w2: Fl
 def counterpart_magnitudes(rng: np.random.Generator, objects: Objects) -> tuple[Magnitudes, np.ndarray]:
     """Magnitudes of the true counterparts, and which of the objects have a counterpart at all.
 
-    The X-ray to optical ratio is log Fx/Fr = log10(flux_cgs) + 5.37 + R / 2.5 (Maccacaro et al. 1988), with RP for R.
+    The X-ray to optical ratio is log10(flux_cgs) + 5.37 + R / 2.5 (Maccacaro et al. 1988), with RP for R.
     """
     kind, n = objects.kind, objects.kind.size
     log_flux = np.log10(objects.flux_cgs)
@@ -80,19 +80,21 @@ def counterpart_magnitudes(rng: np.random.Generator, objects: Objects) -> tuple[
     return magnitudes, exists
 
 
+def star_slope(density_per_deg2: FloatArray) -> FloatArray:
+    """Slope of the star counts, dex / mag: 0.16 at the poles, where one looks out of the disc, else 0.22."""
+    return np.asarray(0.16 + 0.06 * np.clip(np.log10(density_per_deg2 / 4e3), 0, 1))
+
+
 def star_magnitudes(
     rng: np.random.Generator, density_per_deg2: FloatArray, av_mag: FloatArray, limit_g: float
 ) -> Magnitudes:
-    """Magnitudes of unrelated stars, one a given density; G follows 10^(s G) down to the limit.
-
-    The counts are steeper in the plane (s = 0.25) than at the poles (0.17), where one looks out of the Galaxy.
-    """
+    """Magnitudes of unrelated stars where the Gaia density is so; G follows 10^(s G) down to the limit."""
     n = density_per_deg2.size
-    slope = 0.17 + 0.08 * np.clip(np.log10(density_per_deg2 / 4e3), 0, 1)
+    slope = star_slope(density_per_deg2)
     g = np.maximum(limit_g + np.log10(rng.random(n)) / slope, 4.0)
     # faint stars are redder: dwarfs of later type, and dust
     dust = 0.35 * av_mag * rng.random(n)
-    bp_rp = np.clip(0.75 + 0.14 * (g - 14) + rng.normal(0, 0.4, n), -0.2, 4.2) + 0.42 * dust
+    bp_rp = np.clip(0.85 + 0.19 * (g - 14) + rng.normal(0, 0.4, n), -0.2, 3.6) + 0.42 * dust
     rp = g - gaia_minus_rp(np.clip(bp_rp, -0.2, 5))
     r_w1 = stellar_rp_w1(bp_rp) + rng.normal(0, 0.12, n)
     j_k = (0.05 + 0.40 * bp_rp).clip(max=1.6) + rng.normal(0, 0.07, n)
@@ -108,4 +110,3 @@ def galaxy_magnitudes(rng: np.random.Generator, n: int, limit_w1: float) -> Magn
         w1 + r_w1, rng.normal(1.3, 0.3, n), r_w1, rng.normal(0.3, 0.2, n), rng.normal(1.5, 0.2, n),
         rng.normal(0.9, 0.25, n),
     )  # fmt: skip
-

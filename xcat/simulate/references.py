@@ -1,7 +1,7 @@
 """A reference sample as the literature has it: bright, biased, and not free of errors.
 
-Known AGN are optically bright and out of the plane, known X-ray binaries X-ray bright with old positions; one label in
-a hundred is wrong, and a few objects stand in two catalogues that contradict each other.
+Known AGN are optically bright and out of the plane, known X-ray binaries X-ray bright with old positions; one
+label in a hundred is wrong, and a few objects stand in two catalogues that contradict each other.
 """
 
 from dataclasses import dataclass
@@ -25,8 +25,14 @@ CONFLICT_FRACTION = 0.004
 # Objects of the same catalogues that no telescope of this sky has looked at, for each that one has.
 ELSEWHERE = 0.5
 _XRB_CATALOGUE, _CV_CATALOGUE = 2, 3
+_CONFUSED_WITH = (1, 0, 3, 2)  # AGN with stars, X-ray binaries with CVs
 _POSITION_ERROR_ARCSEC = (0.3, 0.1, 1.0, 0.5)  # typical, 1 sigma per axis
-_TYPES = (("QSO", "Sy1", "Sy2", "BLLac"), ("*", "Em*", "Fl*", "YSO"), ("LMXB", "HMXB", "XB"), ("DN", "NL", "AM", "DQ"))
+_TYPES = (
+    ("QSO", "Sy1", "Sy2", "BLLac"),
+    ("Star", "Em", "Flare", "YSO"),
+    ("LMXB", "HMXB", "XB"),
+    ("DN", "NL", "AM", "DQ"),
+)
 
 
 @dataclass(frozen=True)
@@ -62,9 +68,7 @@ def choose(rng: np.random.Generator, objects: Objects, magnitudes: Magnitudes, b
     return _with_errors(rng, own, unlisted, objects.class_id[unlisted])
 
 
-def _with_errors(
-    rng: np.random.Generator, own: list[IntArray], unlisted: IntArray, unlisted_class: IntArray
-) -> Labels:
+def _with_errors(rng: np.random.Generator, own: list[IntArray], unlisted: IntArray, unlisted_class: IntArray) -> Labels:
     """Swap some entries for objects of another class, and copy a few into a second catalogue."""
     n_conflict = max(round(CONFLICT_FRACTION * sum(members.size for members in own)), 2)
     listed = []
@@ -78,7 +82,7 @@ def _with_errors(
     copied = 0
     for c in range(4):
         members = rng.permutation(listed[c])[: int((source == c).sum())]
-        other = (c + 1 + int(rng.integers(3))) % 4
+        other = _CONFUSED_WITH[c]
         listed[other] = np.union1d(listed[other], members)
         copied += members.size
     return Labels(tuple(np.unique(x) for x in listed), n_wrong, copied)
@@ -111,8 +115,7 @@ def reference_table(rng: np.random.Generator, c: int, members: IntArray, objects
         err * rng.standard_normal(n),
         err * rng.standard_normal(n),
     )
-    # doubtful types are listed but are no labels: the definitions map them to nothing (X-ray binaries have one
-    # class for the whole catalogue)
+    # doubtful types are listed but are no labels: the definitions map them to nothing
     types = np.array([*_TYPES[c], f"{_TYPES[c][0]}?"])
     doubtful = 0.0 if c == _XRB_CATALOGUE else 0.02
     weights = np.append(np.full(len(_TYPES[c]), (1 - doubtful) / len(_TYPES[c])), doubtful)

@@ -13,8 +13,8 @@ from xcat.simulate.missions import MISSIONS
 PLACES = ("plane", "high", "galaxy")
 PLANE, HIGH, GALAXY = range(3)
 
-# Sources per pointing that set how many pointings a sky of n sources gets; measured on the finished simulation.
-SOURCES_PER_TARGET = 92.0
+# Sets how many pointings a sky of n sources gets.
+SOURCES_PER_TARGET = 72.0
 MAX_GAIA_PER_DEG2 = 100_000.0
 
 
@@ -35,7 +35,7 @@ class Galaxies:
 class Targets:
     """Directions that one or more missions have observed.
 
-    ``exposure_s`` and ``mjd`` have the shape (targets, missions, epochs); an epoch that was not observed is NaN.
+    ``exposure_s`` and ``mjd`` have the shape (targets, missions, epochs); an epoch without observation is NaN.
     """
 
     ra_deg: FloatArray
@@ -68,16 +68,16 @@ def star_density_per_deg2(glon_deg: FloatArray, glat_deg: FloatArray) -> FloatAr
     """Stars with G < 20.7 per square degree.
 
     From 3,000 at the poles to 100,000 in the plane: Gaia DR3 has 1.8e9 sources, 44,000 per square degree on
-    average. The bulge is denser still; telescopes that find counterparts avoid its densest parts, hence the cap.
+    average. The bulge is denser still: the cap keeps the files small.
     """
     longitude = np.abs((glon_deg + 180) % 360 - 180)
-    plane = 52_000 * np.exp(-np.abs(glat_deg) / 7) * (0.6 + 0.9 * np.exp(-longitude / 45))
+    plane = 100_000 * np.exp(-np.abs(glat_deg) / 7) * (0.6 + 0.9 * np.exp(-longitude / 45))
     return np.minimum(2_600 + 3_000 * np.exp(-np.abs(glat_deg) / 25) + plane, MAX_GAIA_PER_DEG2)
 
 
 def galaxy_density_per_deg2(glon_deg: FloatArray, glat_deg: FloatArray) -> FloatArray:
-    """Field galaxies with W1 < 17 per square degree; the plane hides some (A_W1 = 0.05 A_V, slope 0.5 dex/mag)."""
-    return np.asarray(7_000 * 10 ** (-0.5 * 0.05 * extinction_mag(glon_deg, glat_deg)))
+    """Field galaxies with W1 < 17 per square degree; dust hides some (A_W1 = 0.04 A_V, 0.5 dex a magnitude)."""
+    return np.asarray(8_000 * 10 ** (-0.5 * 0.04 * extinction_mag(glon_deg, glat_deg)))
 
 
 def make_galaxies(rng: np.random.Generator, n_hosts: int, n_field: int) -> Galaxies:
@@ -88,8 +88,8 @@ def make_galaxies(rng: np.random.Generator, n_hosts: int, n_field: int) -> Galax
     hosts = np.arange(n) < n_hosts
     d25 = np.where(
         hosts,
-        (2 ** -1.5 + u * (20 ** -1.5 - 2 ** -1.5)) ** (-1 / 1.5),
-        (0.3 ** -3 + u * (3.0 ** -3 - 0.3 ** -3)) ** (-1 / 3),
+        (2**-1.5 + u * (20**-1.5 - 2**-1.5)) ** (-1 / 1.5),
+        (0.3**-3 + u * (3.0**-3 - 0.3**-3)) ** (-1 / 3),
     )
     diameter_kpc = np.clip(28 * 10 ** rng.normal(0, 0.15, n), 12, 60)
     distance_mpc = diameter_kpc / (d25 * np.pi / (180 * 60)) / 1e3
@@ -140,17 +140,20 @@ def make_targets(rng: np.random.Generator, n_sources: int, galaxies: Galaxies) -
     )
     ra, dec = np.concatenate([ra, centre_ra]), np.concatenate([dec, centre_dec])
     glon, glat = to_galactic(ra, dec)
-    observed, exposure_s, mjd = _observations(rng, place.size)
+    observed, exposure_s, mjd = _observations(rng, place.size, np.arange(n_plane, n_plane + n_awkward))
     return Targets(ra, dec, glon, glat, place, host, observed, exposure_s, mjd)
 
 
-def _observations(rng: np.random.Generator, n_targets: int) -> tuple[np.ndarray, FloatArray, FloatArray]:
-    """Who looked where, when and for how long."""
+def _observations(
+    rng: np.random.Generator, n_targets: int, always: IntArray
+) -> tuple[np.ndarray, FloatArray, FloatArray]:
+    """Who looked where, when and for how long; the targets `always` are seen by the first two missions."""
     # which missions (XMM, Swift, Chandra): mostly one, some fields two or all three
     patterns = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [1, 0, 1], [1, 1, 1]], dtype=bool)
     # the first pointings take one pattern each, so that the smallest sky has all missions
     observed = patterns[rng.choice(len(patterns), n_targets, p=[0.47, 0.20, 0.15, 0.07, 0.08, 0.03])]
     observed[: len(patterns)] = patterns[: min(len(patterns), n_targets)]
+    observed[always] = patterns[3]
     max_epochs = 12
     shape = (n_targets, len(MISSIONS), max_epochs)
     exposure_s = np.full(shape, np.nan)

@@ -21,7 +21,7 @@ def band_mask(low_kev: float, high_kev: float) -> FloatArray:
 def _absorbed(photons: FloatArray, nh_cm2: FloatArray) -> FloatArray:
     # Photoelectric cross-section per hydrogen atom of cosmic gas, in cm2: 2.2e-22 E^-2.7, a power-law fit to
     # Morrison & McCammon (1983, ApJ 270, 119) that is good to 30 % over 0.3-7 keV.
-    depth = nh_cm2[:, None] * 2.2e-22 * ENERGY_KEV ** -2.7
+    depth = nh_cm2[:, None] * 2.2e-22 * ENERGY_KEV**-2.7
     return np.asarray(photons * np.exp(-depth))
 
 
@@ -36,7 +36,7 @@ def plasma(kt_kev: FloatArray, nh_cm2: FloatArray) -> FloatArray:
     The lines carry most of the flux below 1 keV and little above 3 keV (Raymond & Smith 1977, ApJS 35, 419).
     """
     kt = kt_kev[:, None]
-    continuum = ENERGY_KEV ** -1.4 * np.exp(-ENERGY_KEV / kt)
+    continuum = ENERGY_KEV**-1.4 * np.exp(-ENERGY_KEV / kt)
     centre_kev = np.clip(0.65 + 0.35 * kt, 0.6, 1.05)
     lines = 3.0 / (1 + kt**2) * np.exp(-0.5 * ((ENERGY_KEV - centre_kev) / 0.15) ** 2)
     return _absorbed((continuum + lines) * _WIDTH_KEV, nh_cm2)

@@ -14,13 +14,22 @@ from astropy.io import fits
 
 Columns: TypeAlias = dict[str, np.ndarray]
 
+# Why a row cannot be used, in the words of the ingest stage.
+DECLINATION = "declination outside -90 to 90 degrees"
+NO_POSITION = "no position"
+DUPLICATE_ID = "duplicate id"
+NOT_A_NUMBER = "not a number"
+
 # Units in the header of FITS tables, where the column has one.
 _FITS_UNITS = {
-    "RA": "deg", "DEC": "deg", "RADEC_ERR": "arcsec", "MJD_START": "d", "EP_ONTIME": "s", "EP_OFFAX": "arcmin",
-    "EP_EXTENT": "arcsec", "RA_ICRS": "deg", "DE_ICRS": "deg", "e_RA_ICRS": "mas", "e_DE_ICRS": "mas", "Plx": "mas",
-    "e_Plx": "mas", "pmRA": "mas/yr", "pmDE": "mas/yr", "e_pmRA": "mas/yr", "e_pmDE": "mas/yr", "RAJ2000": "deg",
+    "RA": "deg", "DEC": "deg", "RADEC_ERR": "arcsec", "MJD_START": "d", "EP_ONTIME": "s",
+    "EP_OFFAX": "arcmin",
+    "EP_EXTENT": "arcsec", "RA_ICRS": "deg", "DE_ICRS": "deg", "e_RA_ICRS": "mas", "e_DE_ICRS": "mas",
+    "Plx": "mas",
+    "e_Plx": "mas", "pmRA": "mas/yr", "pmDE": "mas/yr", "e_pmRA": "mas/yr", "e_pmDE": "mas/yr",
+    "RAJ2000": "deg",
     "DEJ2000": "deg", "errMaj": "arcsec", "errMin": "arcsec", "errPA": "deg",
-} | {f"EP_{b}_FLUX{e}": "erg/cm**2/s" for b in (2, 3, 4, 8) for e in ("", "_ERR")} | {
+} | {f"EP_{b}_FLUX{e}": "erg s-1 cm-2" for b in (2, 3, 4, 8) for e in ("", "_ERR")} | {
     f"{e}{b}mag": "mag" for b in ("G", "BP", "RP", "J", "H", "K") for e in ("", "e_")
 }  # fmt: skip
 
@@ -76,8 +85,8 @@ def spoil(
     Parameters
     ----------
     rejects : mapping
-        How many rows of each reason: ``declination`` (dec = 100), ``no_position``, ``duplicate_id`` (after the row
-        that it repeats) and ``not_a_number`` (text in `number_column`; CSV only).
+        How many rows for each reason. A duplicate comes after the row that it repeats; text where `number_column`
+        has a number is for CSV only.
     id_column : str
         Integer or text column with the identifier; the other bad rows get new ones.
     position : tuple of str
@@ -87,27 +96,24 @@ def spoil(
     reasons = np.repeat(list(rejects), list(rejects.values()))
     copied = rng.integers(0, n, reasons.size)
     where = rng.uniform(0, n, reasons.size)
-    where = np.where(reasons == "duplicate_id", rng.uniform(copied + 0.5, n), where)
+    where = np.where(reasons == DUPLICATE_ID, rng.uniform(copied + 0.5, n), where)
     order = np.argsort(np.concatenate([np.arange(n), where]), kind="stable")
     index = np.concatenate([np.arange(n), copied])
     bad = np.concatenate([np.full(n, ""), reasons])
     out = {name: values[index] for name, values in columns.items()}
 
-    fresh = np.flatnonzero((bad != "") & (bad != "duplicate_id"))
+    fresh = np.flatnonzero((bad != "") & (bad != DUPLICATE_ID))
     if columns[id_column].dtype.kind in "iu":
         out[id_column][fresh] = columns[id_column].max() + 1 + np.arange(fresh.size)
     else:
         out[id_column] = out[id_column].astype(object)
         out[id_column][fresh] = [f"SPOILT {i + 1}" for i in range(fresh.size)]
     ra, dec = position
-    blank = bad == "no_position"
-    if columns[ra].dtype.kind == "f":
-        out[dec][bad == "declination"] = 100.0
-        out[ra][blank], out[dec][blank] = np.nan, np.nan
-    else:
-        out[dec] = np.where(bad == "declination", "+95 00 00.0", np.where(blank, "", out[dec]))
-        out[ra] = np.where(blank, "", out[ra])
-    if number_column and "not_a_number" in rejects:
+    blank: float | str = np.nan if columns[ra].dtype.kind == "f" else ""
+    out[ra][bad == NO_POSITION] = blank
+    out[dec][bad == NO_POSITION] = blank
+    out[dec][bad == DECLINATION] = 100.0
+    if number_column and NOT_A_NUMBER in rejects:
         out[number_column] = out[number_column].astype(object)
-        out[number_column][bad == "not_a_number"] = "see notes"
+        out[number_column][bad == NOT_A_NUMBER] = "see notes"
     return {name: values[order] for name, values in out.items()}

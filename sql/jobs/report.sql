@@ -1,0 +1,186 @@
+-- name: origins
+-- Comments of the table columns that the columns of a result come from.
+SELECT d.objoid::bigint, d.objsubid, d.description
+FROM pg_description AS d
+JOIN unnest(%(tables)s::bigint[], %(columns)s::integer[]) AS o (table_oid, column_number)
+  ON d.objoid = o.table_oid::oid AND d.objsubid = o.column_number
+WHERE d.classoid = 'pg_class'::regclass;
+
+-- name: shown_run
+-- The run that the session asked the views to show, empty for the published one.
+SELECT coalesce(current_setting('xcat.run', true), '');
+
+-- name: show_run
+-- From now on the views of this session show that run; empty: the published one.
+SELECT set_config('xcat.run', %(run_id)s::text, false);
+
+-- name: published
+-- The classify run that the views show.
+SELECT p.*, m.classes FROM xcat.published AS p JOIN xcat.model AS m ON m.run_id = p.model_run_id;
+
+-- name: candidates
+-- Sources of one class, most probable first.
+SELECT source_id, name, catalogue, ra, dec, err_arcsec, class, p_class, p_agn, p_star, p_xrb, p_cv, margin, outlier,
+       is_outlier, n_missing, alternative, known_class, origin, n_detections, flux_cgs, flux_err_cgs, snr, extent_arcsec,
+       quality_flag, in_test_sample, abs_b, pm_mas_yr, sep_to_radius, hr1, hr2, gamma, log_fx_fb, log_fx_fr, log_fx_fw1,
+       log_fx_fw2, log_flux_ratio, log_flux_ratio_low, p_variable, run_id
+FROM xcat.classified
+WHERE class = %(class)s AND p_class >= %(min_probability)s AND (known_class IS NULL OR %(include_known)s) {near}
+ORDER BY p_class DESC, margin DESC, source_id
+LIMIT %(limit)s;
+
+-- name: count_candidates
+-- How many there are when a limit has cut them.
+SELECT count(*)
+FROM xcat.classified
+WHERE class = %(class)s AND p_class >= %(min_probability)s AND (known_class IS NULL OR %(include_known)s) {near};
+
+-- name: near
+-- Clause for a cone. The cone stands alone in its WHERE, on one partition, so that q3c's index is used.
+AND source_id IN (
+    WITH near AS MATERIALIZED (
+        SELECT s.source_id FROM {source} AS s
+        WHERE public.q3c_radial_query(s.ra, s.dec, %(ra)s::double precision, %(dec)s::double precision,
+                                      %(radius_deg)s::double precision)
+    )
+    SELECT source_id FROM near);
+
+-- name: by_id
+-- The source of this number.
+SELECT s.source_id, s.name, k.name AS catalogue
+FROM {source} AS s JOIN xcat.catalogue AS k USING (catalogue_id)
+WHERE s.source_id = %(source_id)s;
+
+-- name: by_name
+-- Sources whose name is the given one, or contains it, whatever the case and the blanks.
+SELECT s.source_id, s.name, k.name AS catalogue, lower(regexp_replace(s.name, '\s', '', 'g')) = %(key)s AS exact
+FROM {source} AS s JOIN xcat.catalogue AS k USING (catalogue_id)
+WHERE strpos(lower(regexp_replace(s.name, '\s', '', 'g')), %(key)s) > 0
+ORDER BY exact DESC, s.name, s.source_id
+LIMIT 12;
+
+-- name: names_beside
+-- Names before and after the given one in the alphabet: those that share its beginning.
+(SELECT name, -row_number() OVER (ORDER BY lower(regexp_replace(name, '\s', '', 'g')) DESC) AS place
+ FROM {source} WHERE lower(regexp_replace(name, '\s', '', 'g')) < %(key)s ORDER BY 2 DESC LIMIT 3)
+UNION ALL
+(SELECT name, row_number() OVER (ORDER BY lower(regexp_replace(name, '\s', '', 'g'))) AS place
+ FROM {source} WHERE lower(regexp_replace(name, '\s', '', 'g')) >= %(key)s ORDER BY 2 LIMIT 3)
+ORDER BY place;
+
+-- name: source
+-- All about one source of a classify run.
+SELECT s.source_id, s.name, k.name AS catalogue, s.ra, s.dec, s.err_arcsec, s.glon, s.glat, s.mjd_first, s.mjd_last,
+       s.n_detections, s.flux_cgs, s.flux_err_cgs, s.flux_std_cgs, s.snr, s.det_likelihood, s.flux_ratio,
+       s.flux_ratio_low, s.extent_arcsec, s.quality_flag, p.has_optical, p.has_infrared, p.has_spectrum, p.in_test_sample
+FROM xcat.source AS s
+JOIN xcat.catalogue AS k USING (catalogue_id)
+JOIN xcat.property AS p ON p.source_id = s.source_id AND p.run_id = %(property_run_id)s
+WHERE s.run_id = %(source_run_id)s AND s.source_id = %(source_id)s;
+
+-- name: decision
+-- What a classify run said of one source.
+SELECT class_id, p, margin, outlier, is_outlier, n_missing, class_without
+FROM xcat.classification WHERE run_id = %(run_id)s AND source_id = %(source_id)s;
+
+-- name: values
+-- The properties of one source.
+SELECT {values} FROM xcat.property WHERE run_id = %(property_run_id)s AND source_id = %(source_id)s;
+
+-- name: counterparts
+-- The best candidate of one source in every catalogue, and whether the properties were computed with it.
+SELECT k.name AS catalogue, k.kind, o.native_id, c.sep_arcsec, c.p_i, m.p_any, m.n_candidates,
+       m.p_any >= %(min_p_any)s AS accepted,
+       (SELECT jsonb_object_agg(key, value) FROM jsonb_each(to_jsonb(o))
+        WHERE key LIKE 'mag%%' AND value <> 'null') AS magnitudes
+FROM xcat.match AS m
+JOIN xcat.catalogue AS k USING (catalogue_id)
+LEFT JOIN xcat.match_candidate AS c
+       ON c.run_id = m.run_id AND c.source_id = m.source_id AND c.catalogue_id = m.catalogue_id AND c.is_best
+LEFT JOIN xcat.counterpart AS o ON o.catalogue_id = c.catalogue_id AND o.object_id = c.object_id
+WHERE m.run_id = %(match_run_id)s AND m.source_id = %(source_id)s
+ORDER BY k.kind DESC, k.catalogue_id;
+
+-- name: labels
+-- What reference catalogues say of one source.
+SELECT l.class, l.class_native, l.origin, l.sep_arcsec, l.status, r.name
+FROM xcat.label AS l
+LEFT JOIN xcat.reference_object AS r ON r.catalogue_id = l.catalogue_id AND r.object_id = l.object_id
+WHERE l.run_id = %(label_run_id)s AND l.source_id = %(source_id)s
+ORDER BY l.status <> 'used', l.sep_arcsec;
+
+-- name: classify_run_of_model
+-- The newest classify run that used a model.
+SELECT max(run_id) FROM xcat.run WHERE kind = 'classify' AND status = 'done' AND model_run_id = %(run_id)s;
+
+-- name: classify_run_of_pipeline
+-- The classify run of a pipeline run: the one that it names, for it may have used an earlier one again.
+SELECT coalesce((SELECT (summary -> 'runs' ->> 'classify')::integer FROM xcat.run WHERE run_id = %(run_id)s),
+                (SELECT max(run_id) FROM xcat.run
+                 WHERE kind = 'classify' AND status = 'done' AND pipeline_run_id = %(run_id)s));
+
+-- name: is_published
+-- Whether a run is what the views show now.
+SELECT EXISTS (SELECT FROM xcat.publication WHERE active AND run_id = %(run_id)s);
+
+-- name: conflicts
+-- Sources for which reference catalogues disagree, by the classes that they name.
+SELECT classes, count(*) AS sources
+FROM (SELECT source_id, string_agg(DISTINCT class, ' / ' ORDER BY class) AS classes
+      FROM xcat.label
+      WHERE run_id = %(label_run_id)s AND status = 'conflict' GROUP BY source_id) AS each_source
+GROUP BY classes ORDER BY sources DESC, classes;
+
+-- name: stages
+-- The runs that a classify run stands on, and itself.
+SELECT run_id, kind, status, started_at,
+       extract(epoch FROM ended_at - started_at)::double precision AS seconds, config, summary
+FROM xcat.run WHERE run_id = ANY (%(run_ids)s) ORDER BY run_id;
+
+-- name: files
+-- Files behind a report: those of the catalogues that its sources, counterparts, labels and galaxies come from.
+SELECT k.name AS catalogue, k.kind, k.definition ->> 'title' AS title, f.file_name, f.n_rows, f.n_rejected,
+       extract(epoch FROM r.ended_at - r.started_at)::double precision AS seconds, left(f.sha256, 12) AS sha256
+FROM xcat.catalogue_file AS f
+JOIN xcat.catalogue AS k USING (catalogue_id)
+JOIN xcat.run AS r USING (run_id)
+WHERE k.name = ANY (%(catalogues)s) OR %(catalogues)s::text[] = '{{}}'
+ORDER BY k.catalogue_id, f.file_id;
+
+-- name: rejects
+-- Why rows of the files could not be used.
+SELECT k.name AS catalogue, r.reason, r.column_name, count(*) AS n_rows, min(r.value) AS example
+FROM xcat.reject AS r
+JOIN xcat.catalogue_file AS f USING (file_id)
+JOIN xcat.catalogue AS k USING (catalogue_id)
+WHERE k.name = ANY (%(catalogues)s) OR %(catalogues)s::text[] = '{{}}'
+GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 2, 3;
+
+-- name: sky
+-- Position and class of every source, or of every n-th if there are very many.
+SELECT s.glon, s.glat, c.class_id
+FROM {classification} AS c JOIN {source} AS s USING (source_id)
+WHERE s.source_id %% %(every)s = 0;
+
+-- name: p_any
+-- How probable counterparts are, in twenty bins of p_any, mission by catalogue.
+SELECT x.name AS mission, k.name AS catalogue, k.kind, least(19, floor(m.p_any * 20))::integer AS bin, count(*) AS sources,
+       count(*) FILTER (WHERE m.n_candidates > 0) AS with_candidates, sum(m.n_candidates)::bigint AS candidates,
+       count(*) FILTER (WHERE m.p_any >= %(min_p_any)s) AS accepted, sum(m.p_any)::double precision AS sum_p_any,
+       sum(m.density_per_deg2) AS sum_density, max(m.completeness)::double precision AS completeness
+FROM {match} AS m
+JOIN {source} AS s USING (source_id)
+JOIN xcat.catalogue AS k ON k.catalogue_id = m.catalogue_id
+JOIN xcat.catalogue AS x ON x.catalogue_id = s.catalogue_id
+GROUP BY x.catalogue_id, x.name, k.catalogue_id, k.name, k.kind, bin
+ORDER BY x.catalogue_id, k.catalogue_id, bin;
+
+-- name: presence
+-- Sources of each class that have each property.
+SELECT c.class_id, count(*) AS sources, {counts}
+FROM {property} AS p JOIN {classification} AS c USING (source_id)
+GROUP BY c.class_id;
+
+-- name: presence_of
+-- One property of that.
+count(p.{name}) AS {name};

@@ -1,0 +1,88 @@
+"""Fixtures: one embedded server a session, one fresh database a test, the real catalogues where they are."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+from xcat import progress
+from xcat.config import Settings
+from xcat.database.embedded import EmbeddedServer
+from xcat.database.engine import migrate, ready
+
+_TEMPLATE = "xcat_template"
+
+
+def pytest_configure() -> None:
+    progress.silence()
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of the real catalogues; the test is skipped, visibly, where they are absent."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("XCAT_SHARED_DATA", beside))
+    if not folder.is_dir():
+        pytest.skip(f"the real catalogues are not here ({folder})")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[EmbeddedServer]:
+    """A private server that ends with the session."""
+    home = Path(tempfile.mkdtemp(prefix="xcat-test-"))
+    embedded = EmbeddedServer(home)
+    embedded.start()
+    yield embedded
+    embedded.stop()
+    shutil.rmtree(home)
+
+
+def _url(server: EmbeddedServer, database: str) -> str:
+    return f"postgresql+psycopg://xcat@/{database}?host={server.socket_folder}"
+
+
+def _admin(server: EmbeddedServer) -> psycopg.Connection[tuple[object, ...]]:
+    return psycopg.connect(f"host={server.socket_folder} user=xcat dbname=postgres", autocommit=True)
+
+
+@pytest.fixture(scope="session")
+def template(server: EmbeddedServer) -> str:
+    """A database with the schema, to be copied: faster than migrating for every test."""
+    with _admin(server) as conn:
+        conn.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(_TEMPLATE)))
+    migrate(Settings(home=server.home, database_url=_url(server, _TEMPLATE)))
+    return _TEMPLATE
+
+
+def _fresh(server: EmbeddedServer, template: str, name: str) -> Iterator[Settings]:
+    with _admin(server) as conn:
+        conn.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)))
+    yield Settings(home=server.home, database_url=_url(server, name))
+    with _admin(server) as conn:
+        conn.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def settings(server: EmbeddedServer, template: str) -> Iterator[Settings]:
+    """Settings of a fresh database, one a test."""
+    yield from _fresh(server, template, "xcat_test")
+
+
+@pytest.fixture(scope="module")
+def module_settings(server: EmbeddedServer, template: str, request: pytest.FixtureRequest) -> Iterator[Settings]:
+    """Settings of a fresh database, one a module."""
+    yield from _fresh(server, template, "xcat_" + request.module.__name__.rpartition(".")[2])
+
+
+@pytest.fixture
+def conn(settings: Settings) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
+    """A connection to the test's database."""
+    with ready(settings) as connection:
+        yield connection

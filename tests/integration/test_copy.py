@@ -1,0 +1,100 @@
+"""Binary COPY in and out gives back what went in."""
+
+import numpy as np
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from xcat.database import copy
+
+
+def _table(conn):
+    conn.execute(
+        "CREATE TEMP TABLE IF NOT EXISTS t (a smallint, b integer, c bigint, x real, y double precision, f boolean,"
+        " s text, v real[], w smallint[])"
+    )
+    conn.execute("TRUNCATE t")
+
+
+def test_every_type_and_null_comes_back(conn):
+    _table(conn)
+    block = {
+        "a": np.ma.array([1, 2, 3], mask=[0, 1, 0], dtype=np.int16),
+        "b": np.array([-1, 0, 2**31 - 1], dtype=np.int32),
+        "c": np.array([1, 2, 2**62]),
+        "x": np.array([1.5, np.nan, 1e-15], dtype=np.float32),
+        "y": np.array([np.nan, 2.25, -3.0], dtype=">f8"),
+        "f": np.array([True, False, True]),
+        "s": np.array(["Ünï".encode(), b"", b"abcdef"]),
+        "v": np.arange(6, dtype=np.float32).reshape(3, 2),
+        "w": np.arange(3, dtype=np.int16).reshape(3, 1),
+    }
+    assert copy.copy_in(conn, "t", [block]) == 3
+    rows = conn.execute("SELECT * FROM t ORDER BY c").fetchall()
+    assert rows[0] == (1, -1, 1, 1.5, None, True, "Ünï", [0.0, 1.0], [0])
+    assert rows[1] == (None, 0, 2, None, 2.25, False, None, [2.0, 3.0], [1])
+    assert rows[2][:3] == (3, 2**31 - 1, 2**62)
+    assert rows[2][3] == pytest.approx(1e-15)
+    assert rows[2][6] == "abcdef"
+
+
+@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30)
+@given(
+    data=st.integers(0, 300).flatmap(
+        lambda n: st.tuples(
+            hnp.arrays(np.float64, n, elements=st.floats(allow_nan=True)),
+            hnp.arrays("S12", n, elements=st.binary(max_size=12).map(lambda b: b.hex()[:12].encode())),
+            hnp.arrays(np.bool_, n),
+        )
+    )
+)
+def test_any_rows_come_back(conn, data):
+    floats, texts, mask = data
+    _table(conn)
+    n = len(floats)
+    block = {"c": np.arange(n), "y": floats, "s": texts, "b": np.ma.array(np.arange(n, dtype=np.int32), mask=mask)}
+    copy.copy_in(conn, "t", [block])
+    rows = conn.execute("SELECT c, y, s, b FROM t ORDER BY c").fetchall()
+    expected = [
+        (i, None if np.isnan(y) else y, s.decode() or None, None if m else i)
+        for i, (y, s, m) in enumerate(zip(floats.tolist(), texts.tolist(), mask, strict=True))
+    ]
+    assert rows == expected
+
+
+def test_copy_out_gives_arrays_in_pieces(conn):
+    query = "SELECT g::bigint AS g, (g / 2.0)::real AS h FROM generate_series(1, %(n)s) AS g ORDER BY g"
+    chunks = list(copy.copy_out(conn, query, [("g", "bigint"), ("h", "real")], {"n": 1000}, chunk_rows=300))
+    assert [len(c) for c in chunks] == [300, 300, 300, 100]
+    rows = np.concatenate(chunks)
+    np.testing.assert_array_equal(rows["g"], np.arange(1, 1001))
+    np.testing.assert_allclose(rows["h"], np.arange(1, 1001) / 2)
+
+
+@pytest.mark.parametrize("query", ["SELECT NULL::bigint AS g", "SELECT 1::integer AS g"])
+def test_copy_out_refuses_nulls_and_other_types(conn, query):
+    with pytest.raises(ValueError, match="NULLs or other types"):
+        list(copy.copy_out(conn, query, [("g", "bigint")]))
+
+
+def test_a_dtype_that_does_not_fit_is_refused(conn):
+    _table(conn)
+    conn.commit()
+    with pytest.raises(TypeError, match="column s: text"):
+        copy.copy_in(conn, "t", [{"s": np.array(["no bytes"])}])
+    conn.rollback()
+    with pytest.raises(TypeError, match="column v"):
+        copy.copy_in(conn, "t", [{"v": np.zeros(3)}])
+
+
+def test_a_failed_copy_leaves_nothing(conn):
+    _table(conn)
+    conn.commit()
+    conn.execute("ALTER TABLE t ADD CHECK (c < 2)")
+    conn.commit()
+    with pytest.raises(psycopg.errors.CheckViolation):
+        copy.copy_in(conn, "t", [{"c": np.arange(5)}])
+    conn.rollback()
+    assert conn.execute("SELECT count(*) FROM t").fetchone() == (0,)

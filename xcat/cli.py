@@ -1,0 +1,510 @@
+"""The command line: arguments in, messages out. What happens is in the rooms behind it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table as RichTable
+
+from xcat import __version__, progress
+from xcat.config import settings
+from xcat.errors import ConfigError, XcatError
+
+app = typer.Typer(
+    name="xcat",
+    help="Classify the X-ray sources of survey catalogues inside PostgreSQL, and say why.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+db_app = typer.Typer(help="The database: embedded by default, or the server that XCAT_DATABASE_URL names.")
+catalogues_app = typer.Typer(help="Catalogue definitions: what there is, and what each means.")
+app.add_typer(db_app, name="db", no_args_is_help=True)
+app.add_typer(catalogues_app, name="catalogues", invoke_without_command=True)
+
+_out = Console(soft_wrap=True, highlight=False)
+
+PipelineFile = Annotated[Path, typer.Argument(metavar="PIPELINE", help="Pipeline file, see examples/.")]
+Data = Annotated[Path, typer.Option("--data", help="Folder that the pipeline's files are relative to.")]
+Replace = Annotated[bool, typer.Option("--replace", help="Replace what the catalogue holds by these files.")]
+Definitions = Annotated[
+    list[Path] | None,
+    typer.Option("--definitions", help="Folder with definitions of your own; may be repeated."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+Output = Annotated[
+    Path | None,
+    typer.Option("-o", "--output", help="Write to this file: .fits .vot .parquet .csv .ecsv by its ending."),
+]
+OfRun = Annotated[int | None, typer.Option("--run", help="Read this classify run instead of the published one.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"xcat {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
+) -> None:
+    progress.silence(quiet)
+
+
+def main() -> None:
+    """Run the command line; errors of ours are one message, and nothing was changed."""
+    try:
+        app()
+    except XcatError as error:
+        print(f"xcat: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("xcat: cancelled; nothing was changed by the step that was running", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of our output has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=2, default=str))
+
+
+# --- database ---------------------------------------------------------------------------------------------
+
+
+def _no_embedded() -> bool:
+    config = settings()
+    if config.database_url is not None:
+        _out.print("XCAT_DATABASE_URL is set: that server is used as it is, and only checked.")
+        db_status()
+        return True
+    return False
+
+
+@db_app.command("start")
+def db_start() -> None:
+    """Start the embedded server, making it first if there is none."""
+    from xcat.database.embedded import EmbeddedServer
+    from xcat.database.engine import ready
+
+    if _no_embedded():
+        return
+    server = EmbeddedServer(settings().home)
+    started = server.start()
+    ready(settings()).close()
+    status = server.status()
+    word = "started" if started else "was running already"
+    _out.print(f"PostgreSQL {status.version} {word} (pid {status.pid}), data in {server.home}")
+
+
+@db_app.command("stop")
+def db_stop() -> None:
+    """Stop the embedded server."""
+    from xcat.database.embedded import EmbeddedServer
+
+    if _no_embedded():
+        return
+    _out.print("stopped" if EmbeddedServer(settings().home).stop() else "was not running")
+
+
+@db_app.command("status")
+def db_status() -> None:
+    """Say which database is used, whether it runs, its versions and its schema."""
+    from xcat.database.embedded import EmbeddedServer
+    from xcat.database.engine import check_server, connect, schema_revision
+
+    config = settings()
+    if config.database_url is None:
+        server = EmbeddedServer(config.home)
+        status = server.status()
+        _out.print(f"embedded server in {server.home}: {'running' if status.running else 'stopped'}")
+        if not status.running:
+            raise typer.Exit(3)
+    with connect(config) as conn:
+        versions = check_server(conn)
+        current, known = schema_revision(conn)
+        row = conn.execute("SELECT pg_size_pretty(pg_database_size(current_database()))").fetchone()
+    _out.print(f"PostgreSQL {versions['postgresql']}, q3c {versions['q3c']}")
+    state = "up to date" if current == known else f"not {known}; run: xcat db migrate"
+    _out.print(f"schema {current or 'none'} ({state}), {row[0] if row else '?'}")
+
+
+@db_app.command("migrate")
+def db_migrate(
+    revision: Annotated[str, typer.Argument(help="Revision to go to, up or down.")] = "head",
+) -> None:
+    """Bring the schema to the newest revision, or to the one named."""
+    from xcat.database.embedded import EmbeddedServer
+    from xcat.database.engine import migrate
+
+    config = settings()
+    if config.database_url is None:
+        EmbeddedServer(config.home).start()
+    before, after = migrate(config, revision)
+    _out.print(f"schema was {before or 'none'}, is {after or 'none'}")
+
+
+@db_app.command("shell", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def db_shell(context: typer.Context) -> None:
+    """Open psql on the database; further arguments go to psql."""
+    from xcat.database.engine import conninfo, database_url, ready
+
+    config = settings()
+    ready(config).close()
+    os.environ["PGOPTIONS"] = "-c search_path=xcat,public"
+    try:
+        os.execvp("psql", ["psql", conninfo(database_url(config)), *context.args])
+    except FileNotFoundError:
+        raise XcatError("psql is not installed. Install the package postgresql-client.") from None
+
+
+# --- catalogues -------------------------------------------------------------------------------------------
+
+
+@catalogues_app.callback()
+def catalogues(context: typer.Context, definitions: Definitions = None) -> None:
+    """List the catalogue definitions."""
+    if context.invoked_subcommand is not None:
+        return
+    from xcat.catalogues.definition import available, load
+
+    table = RichTable("name", "kind", "title", box=None, pad_edge=False)
+    for name, path in available(definitions or []).items():
+        try:
+            definition = load(path, definitions or [])
+            table.add_row(name, definition.kind, definition.title)
+        except ConfigError as error:
+            table.add_row(name, "wrong", str(error).splitlines()[0])
+    _out.print(table)
+
+
+@catalogues_app.command("show")
+def catalogues_show(
+    name: Annotated[str, typer.Argument(help="Name of a definition, or path of a file.")],
+    definitions: Definitions = None,
+) -> None:
+    """Explain a catalogue definition: what is read from which column, in which unit."""
+    from xcat.catalogues.definition import load
+    from xcat.catalogues.describe import describe
+
+    _out.print(describe(load(name, definitions or [])), markup=False)
+
+
+@app.command()
+def ingest(
+    catalogue: Annotated[str, typer.Argument(help="Name of a definition, or path of one.")],
+    files: Annotated[list[Path], typer.Argument(help="FITS, VOTable, ECSV, CSV, MRT or Parquet files.")],
+    replace: Replace = False,
+    definitions: Definitions = None,
+    as_json: AsJson = False,
+) -> None:
+    """Load files into a catalogue, all of them or none."""
+    from xcat.catalogues.definition import load
+    from xcat.ingest.load import ingest as load_files
+
+    loading = load_files(settings(), load(catalogue, definitions or []), files, replace=replace)
+    if as_json:
+        _print_json({"files": loading.files, "already_loaded": loading.already, "rejects": loading.rejects})
+    else:
+        _tell_loading(catalogue, loading)
+
+
+def _tell_loading(name: str, loading: Any) -> None:
+    if not loading.files:
+        _out.print(f"{name}: already loaded, nothing changed ({', '.join(loading.already)})")
+        return
+    skipped = sum(file["n_skipped"] for file in loading.files)
+    left_out = f", {skipped:,} left out by its definition" if skipped else ""
+    _out.print(f"{name}: {loading.n_rows:,} rows loaded, {loading.n_rejected:,} rejected{left_out}")
+    for reject in loading.rejects:
+        column = f" in column {reject['column_name']}" if reject["column_name"] else ""
+        _out.print(
+            f"  {reject['file_name']}: {reject['n']:,} x {reject['reason']}{column}, "
+            f"first in row {reject['first_row']:,} ({reject['example']!r})",
+            markup=False,
+        )
+
+
+@app.command()
+def fetch(
+    catalogue: Annotated[str, typer.Argument(help="Name of a definition with a VizieR table.")],
+    cone: Annotated[str, typer.Option(help="RA,DEC,RADIUS in degrees.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="File to write.")],
+    tap_url: Annotated[str | None, typer.Option(help="Another TAP service than VizieR's.")] = None,
+    definitions: Definitions = None,
+) -> None:
+    """Ask VizieR for the rows of a catalogue in a cone; all of them, or an error."""
+    from xcat.catalogues.definition import load
+    from xcat.ingest import fetch as remote
+
+    ra, dec, radius = _cone(cone)
+    options = {} if tap_url is None else {"tap_url": tap_url}
+    result = remote.fetch(load(catalogue, definitions or []), ra, dec, radius, output, **options)  # type: ignore[arg-type]
+    _out.print(f"{result.n_rows:,} rows written to {output}. Load them: xcat ingest {catalogue} {output}")
+
+
+def _cone(text: str) -> tuple[float, float, float]:
+    try:
+        ra, dec, radius = (float(part) for part in text.split(","))
+    except ValueError:
+        raise ConfigError(f"--cone wants RA,DEC,RADIUS in degrees, not {text!r}") from None
+    return ra, dec, radius
+
+
+@app.command()
+def simulate(
+    out: Annotated[Path, typer.Option("--out", help="Folder to write.")],
+    sources: Annotated[int, typer.Option("--sources", min=500, help="X-ray sources on the sky.")] = 60_000,
+    seed: Annotated[int, typer.Option("--seed", min=0)] = 1,
+) -> None:
+    """Write the catalogue files of a simulated sky, and the truth beside them."""
+    from xcat.simulate import simulate as make
+
+    with progress.bar(f"simulate {sources:,} sources"):
+        summary = make(sources, seed, out)
+    _out.print(f"{out}: {summary.n_xray_detections:,} detections, {summary.n_counterparts:,} counterpart rows")
+
+
+# --- stages -----------------------------------------------------------------------------------------------
+
+
+def _runner(pipeline: Path, data: Path, replace: bool = False) -> Any:
+    from xcat.jobs.pipeline import Plan, read
+    from xcat.jobs.runner import Listener, Runner
+
+    class Tell(Listener):
+        def loaded(self, catalogue: str, loading: Any) -> None:
+            _tell_loading(catalogue, loading)
+
+        def finished(self, kind: str, run_id: int, summary: dict[str, Any] | None) -> None:
+            _out.print(f"{kind}: run {run_id}{' (done before)' if summary is None else ''}")
+
+    return Runner(settings(), Plan(read(pipeline), data), replace, Tell())
+
+
+@app.command()
+def run(pipeline: PipelineFile, data: Data = Path(), replace: Replace = False, as_json: AsJson = False) -> None:
+    """Run a pipeline from files to published classes; what is done already is not done again."""
+    from xcat.database.engine import ready
+    from xcat.report import summary
+
+    progress.silence(as_json)
+    runner = _runner(pipeline, data, replace)
+    if as_json:
+        runner.listener = type(runner.listener).__mro__[1]()
+    runs = runner.run_as_pipeline()
+    with ready(settings()) as conn:
+        result = summary.report(conn, runs["classify"])
+    if as_json:
+        _print_json({"runs": runs, "report": summary.as_json(result)})
+    else:
+        _out.print(summary.text(result), markup=False)
+
+
+def _one_stage(kind: str, pipeline: Path, data: Path) -> None:
+    _runner(pipeline, data).run(only=kind)
+
+
+@app.command()
+def merge(pipeline: PipelineFile, data: Data = Path()) -> None:
+    """Merge the detections of each mission into sources."""
+    _one_stage("merge", pipeline, data)
+
+
+@app.command()
+def match(pipeline: PipelineFile, data: Data = Path()) -> None:
+    """Match the sources with the counterpart catalogues."""
+    _one_stage("match", pipeline, data)
+
+
+@app.command()
+def properties(pipeline: PipelineFile, data: Data = Path()) -> None:
+    """Compute the thirteen properties of every source."""
+    _one_stage("properties", pipeline, data)
+
+
+@app.command()
+def label(pipeline: PipelineFile, data: Data = Path()) -> None:
+    """Label sources with the reference catalogues."""
+    _one_stage("label", pipeline, data)
+
+
+@app.command()
+def fit(pipeline: PipelineFile, data: Data = Path()) -> None:
+    """Fit the likelihood tables on the labelled sources, and cross-validate them."""
+    _one_stage("fit", pipeline, data)
+
+
+@app.command()
+def classify(pipeline: PipelineFile, data: Data = Path()) -> None:
+    """Classify every source."""
+    _one_stage("classify", pipeline, data)
+
+
+@app.command()
+def publish(run_id: Annotated[int, typer.Argument(metavar="RUN", help="A finished classify run.")]) -> None:
+    """Make the views show a classify run."""
+    from xcat.jobs.runner import publish as switch
+
+    switch(settings(), run_id)
+    _out.print(f"run {run_id} is published: the views xcat.classified, xcat.xrb_candidates ... show it")
+
+
+# --- answers ----------------------------------------------------------------------------------------------
+
+
+def _reading(run_id: int | None) -> Any:
+    """Open a connection on which the views show the published run, or the one asked for."""
+    from xcat.database.engine import ready
+    from xcat.database.runs import get
+
+    conn = ready(settings())
+    conn.read_only = True
+    if run_id is not None:
+        get(conn, run_id, "classify")
+        conn.execute("SELECT set_config('xcat.run', %s, false)", [str(run_id)])
+    return conn
+
+
+def _published(conn: Any) -> int:
+    row = conn.execute("SELECT run_id FROM xcat.published").fetchone()
+    if row is None:
+        raise XcatError("nothing is published yet. Run a pipeline, or: xcat publish RUN")
+    return int(row[0])
+
+
+def _give(table: Any, output: Path | None, as_json: bool = False, max_rows: int = 40) -> None:
+    from xcat.report import tables
+
+    if output is not None:
+        tables.write(table, output, overwrite=True)
+        _out.print(f"{len(table):,} rows written to {output}")
+    elif as_json:
+        _print_json(tables.as_json(table))
+    else:
+        _out.print(tables.show(table, max_rows), markup=False)
+
+
+@app.command()
+def sql(
+    query: Annotated[str, typer.Argument(help="A SELECT; the views are in the schema xcat.")],
+    output: Output = None,
+    as_json: AsJson = False,
+    run_id: OfRun = None,
+    max_rows: Annotated[int, typer.Option(help="Rows to print.")] = 40,
+) -> None:
+    """Run a query and give its table, with units."""
+    from xcat.report import tables
+
+    with _reading(run_id) as conn:
+        _give(tables.query(conn, query), output, as_json, max_rows)
+
+
+@app.command()
+def candidates(
+    class_name: Annotated[str, typer.Argument(metavar="CLASS", help="AGN, Star, XRB, CV ...")],
+    min_probability: Annotated[float, typer.Option(min=0, max=1)] = 0.5,
+    cone: Annotated[str | None, typer.Option(help="RA,DEC,RADIUS in degrees.")] = None,
+    known: Annotated[bool, typer.Option("--known", help="Also sources of the reference sample.")] = False,
+    output: Output = None,
+    as_json: AsJson = False,
+    run_id: OfRun = None,
+    max_rows: Annotated[int, typer.Option(help="Rows to print.")] = 20,
+) -> None:
+    """List the candidates of a class, the most probable first."""
+    from xcat.report.candidates import candidates as find
+
+    with _reading(run_id) as conn:
+        _published(conn)
+        table = find(conn, class_name, min_probability, cone=None if cone is None else _cone(cone), include_known=known)
+        _give(table, output, as_json, max_rows)
+
+
+@app.command()
+def explain(
+    source: Annotated[str, typer.Argument(help="Name or number of a source.")],
+    figure: Annotated[Path | None, typer.Option("--figure", help="Draw to this .png, .pdf or .svg.")] = None,
+    as_json: AsJson = False,
+    run_id: OfRun = None,
+) -> None:
+    """Say why a source has its class, property by property."""
+    from xcat.report import explain as why
+
+    with _reading(run_id) as conn:
+        _published(conn)
+        explanation = why.explain(conn, source)
+        if figure is not None:
+            why.draw(explanation, conn, figure)
+    if as_json:
+        _print_json(why.to_json(explanation))
+        return
+    _out.print(why.text(explanation), markup=False)
+    if figure is not None:
+        _out.print(f"drawn to {figure}")
+
+
+@app.command()
+def report(
+    run_id: Annotated[int | None, typer.Argument(metavar="[RUN]", help="Default: the published run.")] = None,
+    html: Annotated[Path | None, typer.Option("--html", help="Write a page with figures here.")] = None,
+    figure: Annotated[Path | None, typer.Option("--figure", help="Draw the two-part table.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print the two-part table of a run: reference sample out of fold, and totals of the test sample."""
+    from xcat.database.engine import ready
+    from xcat.report import html as page
+    from xcat.report import summary
+
+    with ready(settings()) as conn:
+        result = summary.report(conn, run_id if run_id is not None else _published(conn))
+        if as_json:
+            _print_json(summary.as_json(result))
+        else:
+            _out.print(summary.text(result), markup=False)
+        if figure is not None:
+            summary.draw(result, figure)
+        if html is not None:
+            index = page.html(result, conn, html)
+            (Console(stderr=True) if as_json else _out).print(f"page written: {index}")
+
+
+@app.command()
+def runs(
+    run_id: Annotated[int | None, typer.Argument(metavar="[RUN]", help="All about this run.")] = None,
+    limit: Annotated[int, typer.Option(help="Newest runs to list.")] = 30,
+    as_json: AsJson = False,
+) -> None:
+    """List the runs, or show everything about one."""
+    from xcat.database import runs as records
+    from xcat.database.engine import ready
+
+    with ready(settings(), autocommit=True) as conn:
+        if run_id is not None:
+            _print_json(records.get(conn, run_id))
+            return
+        found = records.listing(conn, limit)
+    if as_json:
+        _print_json(found)
+        return
+    table = RichTable("run", "kind", "name", "status", "started", "seconds", "part of", box=None, pad_edge=False)
+    for row in found:
+        status = row["status"] + (" *" if row["published"] else "")
+        table.add_row(
+            str(row["run_id"]), row["kind"], row["name"], status, f"{row['started_at']:%Y-%m-%d %H:%M:%S}",
+            f"{row['seconds']:.1f}", "" if row["pipeline_run_id"] is None else str(row["pipeline_run_id"]),
+        )  # fmt: skip
+    _out.print(table)
+    if any(row["published"] for row in found):
+        _out.print("* published")
+    if len(found) == limit:
+        _out.print(f"the newest {limit}; for more: --limit")

@@ -1,0 +1,202 @@
+"""Rows of a file to rows of a catalogue table: standard columns, standard units, one error convention.
+
+Everything works on whole columns. A row that cannot be used is set aside with the column and the value at
+fault; a value that is merely absent becomes NULL.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from xcat.catalogues.definition import Definition, PositionError
+from xcat.catalogues.grammar import INTEGER_COLUMNS, TEXT_COLUMNS, ColumnSpec
+from xcat.ingest import values
+from xcat.ingest.readers import RawChunk
+from xcat.ingest.rows import Rejects, Rows, unit_factor
+from xcat.ingest.values import FloatArray
+
+_MAX_ERROR_ARCSEC = 3600.0
+# columns whose values the database bounds: name -> (low, high, low itself allowed, high itself allowed)
+_BOUNDS = {
+    "p_variable": (0.0, 1.0, True, True),
+    "d25_arcmin": (0.0, 1200.0, True, False),
+    "axis_ratio": (0.0, 1.0, False, True),
+}
+_HAS_ELLIPSE = ("detection", "counterpart")
+_MAX_INTEGER = 2**31 - 1
+
+
+@dataclass
+class Converted:
+    """Usable rows of a chunk.
+
+    Parameters
+    ----------
+    columns : dict
+        Standard columns. Numbers are float64 with NaN for NULL, ``quality_flag`` and ``n_detections`` masked
+        integers, texts UTF-8 bytes with the empty text for NULL.
+    row_number : ndarray
+        Row of the file that each row came from.
+    rejects : Rejects
+        The rows set aside.
+    n_skipped : int
+        Rows that ``read.only`` leaves out: neither used nor rejected.
+    """
+
+    columns: dict[str, np.ndarray]
+    row_number: npt.NDArray[np.int64]
+    rejects: Rejects
+    n_skipped: int = 0
+
+    def __len__(self) -> int:
+        return len(self.row_number)
+
+
+def convert(chunk: RawChunk, definition: Definition) -> Converted:
+    """Convert rows of a file as the definition says.
+
+    Parameters
+    ----------
+    chunk : RawChunk
+        Rows as the file has them.
+    definition : Definition
+        What the columns mean.
+
+    Returns
+    -------
+    Converted
+        Always with ``native_id`` (the row number, if the definition names no identifier), ``ra`` and
+        ``dec``, and with ``err_arcsec`` for all tables but the galaxies'; for references also ``class``.
+    """
+    rows = Rows(chunk, definition)
+    n_skipped = rows.leave_out()
+    out: dict[str, np.ndarray] = {}
+    _identify(rows, out)
+    _place(rows, out)
+    if definition.table_kind != "galaxy" and definition.position_error is not None:
+        _errors(rows, definition.position_error, out)
+    for name, spec in definition.columns.items():
+        if name in out:
+            continue
+        if name in TEXT_COLUMNS:
+            out[name] = values.to_bytes(rows.any_text(spec))
+        else:
+            out[name] = _bounded(rows, name, spec, rows.quantity(name, spec))
+    if "pmra_mas_yr" in out and not definition.proper_motion.ra_includes_cosdec:
+        out["pmra_mas_yr"] = out["pmra_mas_yr"] * np.cos(np.radians(out["dec"]))
+    if definition.kind == "reference":
+        out["class"] = _classes(definition, out, rows.n)
+    keep = rows.live
+    everything = bool(keep.all())
+    return Converted(
+        {name: column if everything else column[keep] for name, column in out.items()},
+        np.flatnonzero(keep) + chunk.first_row,
+        rows.rejects(),
+        n_skipped,
+    )
+
+
+def _identify(rows: Rows, out: dict[str, np.ndarray]) -> None:
+    spec = rows.definition.columns.get("native_id")
+    if spec is None:
+        numbers = np.arange(rows.first_row, rows.first_row + rows.n)
+        out["native_id"] = numbers.astype("S")
+        return
+    text = rows.any_text(spec)
+    rows.reject(values.to_bools(pc.is_null(text)), spec.from_, "no identifier")
+    out["native_id"] = values.to_bytes(text)
+
+
+def _place(rows: Rows, out: dict[str, np.ndarray]) -> None:
+    """Fill ra and dec, and set aside what is no place on the sky."""
+    ra_spec, dec_spec = rows.definition.columns["ra"], rows.definition.columns["dec"]
+    ra, dec = rows.quantity("ra", ra_spec), rows.quantity("dec", dec_spec)
+    rows.reject(np.isnan(ra), ra_spec.from_, "no position")
+    rows.reject(np.isnan(dec), dec_spec.from_, "no position")
+    ra[ra == 360.0] = 0.0
+    with np.errstate(invalid="ignore"):
+        rows.reject((ra < 0) | (ra >= 360), ra_spec.from_, "right ascension outside 0 to 360 degrees")
+        rows.reject(np.abs(dec) > 90, dec_spec.from_, "declination outside -90 to 90 degrees")
+    out["ra"], out["dec"] = ra, dec
+
+
+def axis_sigma_factor(convention: str) -> float:
+    r"""Factor from a positional error as stated to 1 sigma on each axis.
+
+    Parameters
+    ----------
+    convention : str
+        One of the conventions of ``position_error``.
+
+    Notes
+    -----
+    Errors that are Gaussian with :math:`\sigma` on each axis make the distance from the true position
+    follow the Rayleigh distribution, :math:`P(<r) = 1 - \exp(-r^2 / 2 \sigma^2)`. So a radius that holds
+    the fraction f is :math:`\sqrt{-2 \ln(1 - f)}` sigmas (1.5096, 2.1460 and 2.4477 for 0.68, 0.90 and
+    0.95), and the same holds for both axes of an ellipse that holds the fraction f. "1 sigma radial" is the
+    root of the summed variances of two equal axes, :math:`\sqrt 2 \sigma`.
+    """
+    fractions = {"radius_68": 0.68, "radius_90": 0.90, "radius_95": 0.95, "ellipse_95": 0.95}
+    if convention in fractions:
+        return float(1 / np.sqrt(-2 * np.log1p(-fractions[convention])))
+    return float(1 / np.sqrt(2)) if convention == "radial_1sigma" else 1.0
+
+
+def _errors(rows: Rows, spec: PositionError, out: dict[str, np.ndarray]) -> None:
+    """Fill err_arcsec and, where there is one, the ellipse; set aside rows without a usable error."""
+    factor = axis_sigma_factor(spec.convention) * unit_factor(spec.unit, "arcsec")
+    if spec.constant is not None:
+        axes = [np.full(rows.n, spec.constant * factor)]
+    else:
+        axes = [rows.plain(c) * factor for c in spec.columns]
+    if spec.systematic_arcsec:
+        # a zero or negative error is a mark for "none", and stays one
+        axes = [np.where(a > 0, np.hypot(a, spec.systematic_arcsec), a) for a in axes]
+    columns = tuple(c for s in spec.columns for c in s.from_)
+    missing = np.isnan(axes[0]) if len(axes) == 1 else np.isnan(axes[0]) | np.isnan(axes[1])
+    with np.errstate(invalid="ignore"):
+        unusable = missing | np.any([a <= 0 for a in axes], axis=0)
+        if spec.floor_arcsec is not None:
+            axes = [np.where(unusable | (a < spec.floor_arcsec), spec.floor_arcsec, a) for a in axes]
+        else:
+            rows.reject(missing, columns, "no positional error")
+            rows.reject(unusable & ~missing, columns, "positional error not above 0")
+        major, minor = np.maximum(axes[0], axes[-1]), np.minimum(axes[0], axes[-1])
+        size = np.sqrt(major * minor)
+        rows.reject(major >= _MAX_ERROR_ARCSEC, columns, "positional error of a degree or more")
+    out["err_arcsec"] = size
+    if spec.is_ellipse and rows.definition.table_kind in _HAS_ELLIPSE:
+        out["err_maj_arcsec"], out["err_min_arcsec"] = major, minor
+        angle = rows.plain(ColumnSpec.model_validate(spec.pa)) if spec.pa else np.full(rows.n, np.nan)
+        turned = angle + np.where(axes[0] < axes[1], 90.0, 0.0)  # the file had the axes the other way round
+        out["err_pa_deg"] = np.where(np.isfinite(turned), np.mod(turned, 180.0), np.nan)
+
+
+def _bounded(rows: Rows, name: str, spec: ColumnSpec, x: FloatArray) -> np.ndarray:
+    if name in _BOUNDS:
+        low, high, with_low, with_high = _BOUNDS[name]
+        with np.errstate(invalid="ignore"):
+            outside = (x < low) | (x > high)
+            outside |= ((x == low) & (not with_low)) | ((x == high) & (not with_high))
+        rows.reject(outside, spec.from_, f"{name} outside {low:g} to {high:g}")
+    if name in INTEGER_COLUMNS:
+        null = np.isnan(x)
+        rows.reject(~null & ((x != np.floor(x)) | (np.abs(x) > _MAX_INTEGER)), spec.from_, "not a whole number")
+        usable = rows.live & ~null
+        return np.ma.MaskedArray(np.where(usable, x, 0).astype(np.int32), mask=null)
+    return x
+
+
+def _classes(definition: Definition, out: dict[str, np.ndarray], n: int) -> npt.NDArray[np.bytes_]:
+    """Map the native classes, each distinct one once."""
+    if definition.klass is not None:
+        return np.full(n, definition.klass.encode())
+    native = pa.array(out["class_native"]).dictionary_encode()
+    mapped = definition.classify_native(native.dictionary.to_pylist())
+    table = np.array([c.encode() for c in mapped] or [b""], "S")
+    return table[native.indices.to_numpy()]

@@ -1,0 +1,191 @@
+"""Fetch a cone of a catalogue from a TAP service, all of it or nothing."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyvo
+import requests
+from astropy.units import UnitsWarning
+from pyvo.dal.exceptions import DALOverflowWarning, PyvoUserWarning
+
+from xcat.catalogues.definition import Definition
+from xcat.errors import InputError
+
+VIZIER_TAP = "https://tapvizier.cds.unistra.fr/TAPVizieR/tap"
+_FORMATS = {
+    ".vot": "votable",
+    ".xml": "votable",
+    ".votable": "votable",
+    ".fits": "fits",
+    ".ecsv": "ascii.ecsv",
+    ".csv": "ascii.csv",
+    ".parquet": "parquet",
+}
+
+
+@dataclass(frozen=True)
+class FetchResult:
+    """What was fetched.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    n_rows : int
+        Its rows: as many as the service counted beforehand.
+    query : str
+        The ADQL query, for the record.
+    tap_url : str
+        The service.
+    """
+
+    path: Path
+    n_rows: int
+    query: str
+    tap_url: str
+
+
+def fetch(
+    definition: Definition,
+    ra_deg: float,
+    dec_deg: float,
+    radius_deg: float,
+    out_path: str | Path,
+    tap_url: str = VIZIER_TAP,
+    timeout_s: float = 300.0,
+    max_rows: int = 2_000_000,
+) -> FetchResult:
+    """Fetch the rows of a catalogue inside a cone and write the columns that the definition uses.
+
+    The service is asked for the number of rows first. The result counts as complete only if the service does
+    not say OVERFLOW and the number of rows is the number that it counted; otherwise nothing is written.
+
+    Parameters
+    ----------
+    definition : Definition
+        The catalogue; its ``vizier`` names the table.
+    ra_deg, dec_deg, radius_deg : float
+        The cone, ICRS.
+    out_path : path
+        File to write: VOTable (``.vot``), or ``.fits``, ``.ecsv``, ``.csv``, ``.parquet``.
+    tap_url : str
+        TAP service; VizieR's by default.
+    timeout_s : float
+        Longest wait for an answer.
+    max_rows : int
+        More rows than this are refused before anything is transferred.
+
+    Returns
+    -------
+    FetchResult
+        Path, rows and query.
+
+    Raises
+    ------
+    InputError
+        If the cone makes no sense, the service fails, or the result is not complete.
+    """
+    out_path = Path(out_path)
+    format_ = _FORMATS.get(out_path.suffix.lower())
+    if format_ is None:
+        raise InputError(f"{out_path}: the name must end in one of {', '.join(_FORMATS)}")
+    where = _cone(definition, ra_deg, dec_deg, radius_deg)
+    service = _Service(tap_url, timeout_s)
+    counted = service.run(f"SELECT COUNT(*) AS n FROM {where}", 1)
+    expected = int(counted.getvalue(counted.fieldnames[0], 0))
+    if expected > max_rows:
+        raise InputError(
+            f"{definition.name}: the cone holds {expected:,} rows, more than the {max_rows:,} allowed. "
+            "Make the cone smaller, or allow more rows"
+        )
+    columns = ", ".join(_quoted(c) for c in definition.file_columns)
+    query = f"SELECT {columns} FROM {where}"
+    result = service.run(query, expected + 1)
+    if result.query_status[0].upper() == "OVERFLOW" or len(result) != expected:
+        raise InputError(
+            f"{definition.name}: {tap_url} counted {expected:,} rows but sent {len(result):,}: it cuts results "
+            "off at its own limit. Fetch smaller cones and load the files together; nothing was written"
+        )
+    _write(result, out_path, format_)
+    return FetchResult(out_path, len(result), query, tap_url)
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _cone(definition: Definition, ra_deg: float, dec_deg: float, radius_deg: float) -> str:
+    """The FROM and WHERE of the query."""
+    if not definition.vizier:
+        raise InputError(
+            f"the definition '{definition.name}' names no VizieR table (key 'vizier'): its columns are those of "
+            f"the mission's own files. Fetch such a file by hand ({definition.citation})"
+        )
+    if not (0 <= ra_deg < 360 and -90 <= dec_deg <= 90 and 0 < radius_deg <= 90):
+        raise InputError(
+            f"no cone: RA {ra_deg} must be in 0 to 360, Dec {dec_deg} in -90 to 90, radius {radius_deg} in "
+            "0 to 90 degrees"
+        )
+    ra, dec = definition.columns["ra"], definition.columns["dec"]
+    if ra.transform or dec.transform:
+        raise InputError(
+            f"the positions of '{definition.name}' are texts at the service, which it cannot search by cone. "
+            "Fetch the whole table by hand from VizieR"
+        )
+    point = f"POINT('ICRS', {_quoted(ra.from_[0])}, {_quoted(dec.from_[0])})"
+    circle = f"CIRCLE('ICRS', {float(ra_deg)!r}, {float(dec_deg)!r}, {float(radius_deg)!r})"
+    return f"{_quoted(definition.vizier)} WHERE 1 = CONTAINS({point}, {circle})"
+
+
+class _Session(requests.Session):
+    """A session whose every request has a time limit."""
+
+    def __init__(self, timeout_s: float):
+        super().__init__()
+        self._timeout_s = timeout_s
+
+    def request(self, *args: Any, **kwargs: Any) -> requests.Response:
+        kwargs["timeout"] = kwargs.get("timeout") or self._timeout_s
+        return super().request(*args, **kwargs)
+
+
+class _Service:
+    """A TAP service that is asked synchronously."""
+
+    def __init__(self, url: str, timeout_s: float):
+        self._url = url.rstrip("/")
+        self._session = _Session(timeout_s)
+
+    def run(self, query: str, max_rows: int) -> pyvo.dal.TAPResults:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DALOverflowWarning)  # looked at by the caller
+                warnings.simplefilter("ignore", PyvoUserWarning)
+                warnings.simplefilter("ignore", UnitsWarning)
+                return pyvo.dal.TAPQuery(self._url, query, maxrec=max_rows, session=self._session).execute()
+        except pyvo.dal.DALAccessError as error:
+            raise InputError(f"{self._url}: {error}. Is the address right, and the machine online?") from error
+
+
+def _write(result: pyvo.dal.TAPResults, path: Path, format_: str) -> None:
+    """Write beside the final place and move there, so that a file of that name is always a whole one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        if format_ == "votable":
+            result.votable.to_xml(name, tabledata_format="tabledata")
+        else:
+            result.to_table().write(name, format=format_, overwrite=True)
+        os.umask(mask := os.umask(0))
+        temporary.chmod(0o666 & ~mask)  # mkstemp makes files that only their owner may read
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,243 @@
+"""The rows of a chunk while they are converted: values by transform and unit, and what is wrong with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import astropy.units as u
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from xcat.catalogues.definition import Definition
+from xcat.catalogues.grammar import ColumnSpec, standard_units
+from xcat.ingest import values
+from xcat.ingest.readers import RawChunk
+from xcat.ingest.values import BoolArray, FloatArray
+
+#: Some catalogues write the largest float for "no value".
+_TOO_LARGE = 1e300
+
+
+@dataclass
+class Rejects:
+    """Rows that cannot be used, one entry a row: the first thing found wrong with it."""
+
+    row_number: npt.NDArray[np.int64]
+    column_name: list[str]
+    value: list[str]
+    reason: list[str]
+
+    def __len__(self) -> int:
+        return len(self.row_number)
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """The entries as columns of the table ``reject``, text as bytes."""
+        texts = {"column_name": self.column_name, "value": self.value, "reason": self.reason}
+        return {"row_number": self.row_number} | {
+            name: values.to_bytes(pa.array(entries, pa.string())) for name, entries in texts.items()
+        }
+
+
+@lru_cache(maxsize=256)
+def unit_factor(unit: str | None, standard: str) -> float:
+    """Factor from a unit to a standard unit, both as astropy writes them."""
+    return 1.0 if unit is None else float(u.Unit(unit).to(u.Unit(standard)))
+
+
+@dataclass
+class Rows:
+    """The rows of a chunk, and what has been found wrong with them.
+
+    Attributes
+    ----------
+    live : ndarray of bool
+        Rows that are still good.
+    """
+
+    chunk: RawChunk
+    definition: Definition
+    live: BoolArray = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.n = self.chunk.n_rows
+        self.first_row = self.chunk.first_row
+        self.live = np.ones(self.n, np.bool_)
+        self._found: list[tuple[npt.NDArray[np.int64], tuple[str, ...], str]] = []
+        self._texts: dict[str, pa.StringArray] = {}
+        numbers = [v for v in self.definition.nulls if isinstance(v, float)]
+        texts = [v.strip() for v in self.definition.nulls if isinstance(v, str)]
+        self._null_numbers = numbers
+        self._null_texts = pa.array(["", *texts, *(f"{v:g}" for v in numbers), *(str(v) for v in numbers)])
+
+    def leave_out(self) -> int:
+        """Put aside the rows that ``read.only`` does not want; return how many."""
+        for column, allowed in self.definition.read.only.items():
+            texts = pa.array([str(v) for v in allowed])
+            wanted = values.to_bools(pc.is_in(self.text(column), texts))
+            numbers = [v for v in allowed if isinstance(v, float)]
+            if numbers:
+                found, _ = values.parse_numbers(self.text(column))
+                wanted |= np.isin(found, numbers)
+            self.live &= wanted
+        return int(self.n - self.live.sum())
+
+    def reject(self, wrong: BoolArray, columns: tuple[str, ...], reason: str) -> None:
+        """Set rows aside; a row that is out already keeps its first reason."""
+        new = np.flatnonzero(wrong & self.live)
+        if len(new):
+            self._found.append((new, columns, reason))
+            self.live[new] = False
+
+    def rejects(self) -> Rejects:
+        """All rows set aside, in the order of the file, with the values at fault."""
+        entries = []
+        for indices, columns, reason in self._found:
+            shown = [self.chunk.batch.column(c).take(pa.array(indices)).to_pylist() for c in columns]
+            for index, *cells in zip(indices.tolist(), *shown, strict=True):
+                value = " ".join("" if c is None else str(c).strip() for c in cells).strip()
+                entries.append((index + self.first_row, ", ".join(columns), value, reason))
+        entries.sort()
+        return Rejects(
+            np.array([e[0] for e in entries], np.int64),
+            [e[1] for e in entries],
+            [e[2] for e in entries],
+            [e[3] for e in entries],
+        )
+
+    def text(self, column: str) -> pa.StringArray:
+        """A column as trimmed text; null where blank or marked as missing."""
+        if column not in self._texts:
+            array = self.chunk.batch.column(column)
+            if not pa.types.is_string(array.type):
+                array = array.cast(pa.string())
+            array = pc.utf8_trim_whitespace(array)
+            null = pc.is_in(array, self._null_texts)
+            self._texts[column] = pc.if_else(null, pa.scalar(None, pa.string()), array)
+        return self._texts[column]
+
+    def any_text(self, spec: ColumnSpec) -> pa.StringArray:
+        """The text of a column that stays text, after ``join`` or ``first``."""
+        texts = [self.text(c) for c in spec.from_]
+        if not spec.transform:
+            return texts[0]
+        if spec.transform[0].name == "join":
+            return pc.binary_join_element_wise(*texts, str(spec.transform[0].arg))
+        return pc.coalesce(*texts)
+
+    def parsed(
+        self, column: str, parse: Callable[[pa.StringArray], tuple[FloatArray, BoolArray]], what: str
+    ) -> FloatArray:
+        """Parse the text of a column; rows whose text cannot be parsed are set aside."""
+        found, bad = parse(self.text(column))
+        self.reject(bad, (column,), f"not {what}")
+        return found
+
+    def numbers(self, column: str) -> FloatArray:
+        """A column as numbers; NaN where missing."""
+        array = self.chunk.batch.column(column)
+        if _is_text(array.type):
+            found = self.parsed(column, values.parse_numbers, "a number")
+            stored = np.dtype(np.float64)
+        else:
+            if pa.types.is_boolean(array.type):
+                array = array.cast(pa.uint8())
+            elif not (pa.types.is_integer(array.type) or pa.types.is_floating(array.type)):
+                array = array.cast(pa.float64())
+            raw = array.to_numpy(zero_copy_only=False)
+            stored = raw.dtype
+            found = raw.astype(np.float64)
+        with np.errstate(invalid="ignore"):
+            null = np.abs(found) > _TOO_LARGE
+        for marker in self._null_numbers:
+            # a marker such as 99.9 was rounded when the file stored it in single precision
+            rounded = float(np.float32(marker)) if stored == np.float32 else marker
+            null |= found == rounded
+        if null.any():
+            found = np.where(null, np.nan, found)
+        return found
+
+    def quantity(self, name: str, spec: ColumnSpec) -> FloatArray:
+        """The values of a standard column, in its standard unit."""
+        found = self.plain(spec)
+        factor = unit_factor(spec.unit, standard_units()[name])
+        return found if factor == 1.0 else found * factor
+
+    def plain(self, spec: ColumnSpec) -> FloatArray:
+        """The values of an entry after its transform, before its unit."""
+        first, *rest = [s.name for s in spec.transform] or [""]
+        if first in ("hms", "dms"):
+            found = self._sexagesimal(spec, 15.0 if first == "hms" else 1.0)
+        elif first == "iso_time":
+            found = self.parsed(spec.from_[0], values.parse_dates, "a date")
+        elif first == "flags":
+            bits = [self.parsed(c, values.parse_flags, "true or false") for c in spec.from_]
+            found = np.sum([np.nan_to_num(b) * 2**k for k, b in enumerate(bits)], axis=0)
+        elif first in _OF_SEVERAL:
+            columns = [self.numbers(c) for c in spec.from_]
+            found = _OF_SEVERAL[first](columns)
+            if spec.transform[0].arg is not None:
+                found = found / float(spec.transform[0].arg)
+        else:
+            found = self.numbers(spec.from_[0])
+            rest = [s.name for s in spec.transform]
+        steps = spec.transform[len(spec.transform) - len(rest) :]
+        with np.errstate(all="ignore"):
+            for step in steps:
+                found = _OF_ONE[step.name](found, float(step.arg or 0.0))
+            return np.where(np.isfinite(found) & (np.abs(found) <= _TOO_LARGE), found, np.nan)
+
+    def _sexagesimal(self, spec: ColumnSpec, per_unit: float) -> FloatArray:
+        texts = [self.text(c) for c in spec.from_]
+        if len(texts) == 1:
+            joined = texts[0]
+        else:
+            # the sign has a column of its own in dms; an empty one means plus
+            head = texts[0] if len(texts) == 3 else texts[1]
+            whole = pc.binary_join_element_wise(*texts, " ", null_handling="skip")
+            joined = pc.if_else(pc.is_valid(head), whole, pa.scalar(None, pa.string()))
+        found, bad = values.parse_sexagesimal(joined)
+        self.reject(bad, spec.from_, "not a sexagesimal angle")
+        return found * per_unit
+
+
+def _is_text(type_: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_string(type_)
+        or pa.types.is_large_string(type_)
+        or pa.types.is_string_view(type_)
+        or pa.types.is_dictionary(type_)
+    )
+
+
+def _first(columns: list[FloatArray]) -> FloatArray:
+    found = columns[0]
+    for other in columns[1:]:
+        found = np.where(np.isnan(found), other, found)
+    return found
+
+
+_OF_SEVERAL: dict[str, Callable[[list[FloatArray]], FloatArray]] = {
+    "half_range": lambda c: (c[1] - c[0]) / 2,
+    "sum": lambda c: np.sum(c, axis=0),
+    "hypot": lambda c: np.sqrt(np.sum(np.square(c), axis=0)),
+    "first": _first,
+    "first_positive": lambda c: _first([np.where(x > 0, x, np.nan) for x in c]),
+}
+
+
+def _to_mag(flux: FloatArray, zero_point: float) -> FloatArray:
+    return zero_point - 2.5 * np.log10(np.where(flux > 0, flux, np.nan))
+
+
+_OF_ONE: dict[str, Callable[[FloatArray, float], FloatArray]] = {
+    "one_minus": lambda x, _: 1 - x,
+    "scale": lambda x, k: k * x,
+    "shift": lambda x, k: x + k,
+    "pow10": lambda x, _: 10.0**x,
+    "inverse_pow10": lambda x, _: 10.0**-x,
+    "flux_to_mag": _to_mag,
+}

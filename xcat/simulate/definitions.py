@@ -1,0 +1,136 @@
+"""The catalogue definitions and the pipeline that go with a simulated sky."""
+
+from xcat.simulate.counterpart_tables import ALLWISE_EPOCH_YR, TWOMASS_EPOCH_YR
+from xcat.simulate.references import EPOCH_YR as REFERENCE_EPOCH_YR
+
+_CITATION = 'citation: "Simulated by xcat simulate; no real source"'
+
+_XMM = f"""\
+name: sim_xmm
+extends: xmm4_detections
+title: Simulated XMM-Newton detections, columns of 4XMM and of its spectral fits
+{_CITATION}
+position_error: {{convention: radial_1sigma, columns: RADEC_ERR, unit: arcsec}}
+columns:
+  gamma: GAMMA
+  snr: SNR
+"""
+
+_SWIFT = f"""\
+name: sim_swift
+extends: lsxps_detections
+title: Simulated Swift-XRT detections, columns of LSXPS and of its band photometry
+{_CITATION}
+nulls: [-999]
+bands_kev: {{soft: [0.3, 1.0], medium: [1.0, 2.0], hard: [2.0, 10.0]}}
+columns:
+  source_native_id: null  # xcat has to find out by position which detections are one source
+  mjd: {{from: StartTime_MJD, unit: d}}
+  exposure_s: {{from: ExposureTime, unit: s}}
+  flux_soft_cgs: Flux_Soft
+  flux_soft_err_cgs: Flux_Soft_err
+  flux_medium_cgs: Flux_Medium
+  flux_medium_err_cgs: Flux_Medium_err
+  flux_hard_cgs: Flux_Hard
+  flux_hard_err_cgs: Flux_Hard_err
+  hr1: HR1
+  hr1_err: HR1_err
+  hr2: HR2
+  hr2_err: HR2_err
+  gamma: GammaPL
+  snr: SNR
+  det_likelihood: Likelihood
+  p_variable: {{from: PConst, transform: one_minus}}
+"""
+
+_CHANDRA = f"""\
+name: sim_chandra
+extends: csc2_detections
+title: Simulated Chandra detections, columns of CSC 2
+{_CITATION}
+position_of: detection  # unlike the CSC's, which are those of the stacked source
+columns:
+  exposure_s: {{from: obs_exposure, unit: s}}
+  det_likelihood: obs_likelihood
+  extent_arcsec: {{from: obs_extent, unit: arcsec}}
+"""
+
+_SKY = "vizier: null\nsky: {local_annulus_arcsec: [20, 60]}\ncompleteness: estimate\n"
+
+_GAIA = f"""\
+name: sim_gaia
+extends: gaia_dr3
+title: Simulated Gaia DR3 sources
+{_CITATION}
+{_SKY}"""
+
+_TWOMASS = f"""\
+name: sim_twomass
+extends: twomass
+title: Simulated 2MASS point sources
+epoch_yr: {TWOMASS_EPOCH_YR}
+{_CITATION}
+{_SKY}"""
+
+_ALLWISE = f"""\
+name: sim_allwise
+extends: allwise
+title: Simulated AllWISE sources
+epoch_yr: {ALLWISE_EPOCH_YR}
+{_CITATION}
+{_SKY}"""
+
+_GALAXIES = f"""\
+name: sim_galaxies
+extends: gladeplus
+title: Simulated nearby galaxies, columns of GLADE+
+{_CITATION}
+"""
+
+_DEGREES = "  ra: {from: ra, unit: deg}\n  dec: {from: dec, unit: deg}\n"
+_SEXAGESIMAL = "  ra: {from: ra, transform: hms}\n  dec: {from: dec, transform: dms}\n"
+
+
+def _reference(name: str, title: str, classes: str, tolerance_arcsec: float, position: str) -> str:
+    native = "" if classes.startswith("class:") else "  class_native: type\n"
+    return (
+        f"name: {name}\ntitle: {title}\nkind: reference\n{_CITATION}\nepoch_yr: {REFERENCE_EPOCH_YR}\n"
+        "position_error: {convention: axis_1sigma, columns: [err], unit: arcsec}\n"
+        f"label_tolerance_arcsec: {tolerance_arcsec}\n{classes}\n"
+        f"columns:\n  native_id: name\n  name: name\n{position}{native}"
+    )
+
+
+DEFINITIONS: dict[str, str] = {
+    "sim_xmm": _XMM,
+    "sim_swift": _SWIFT,
+    "sim_chandra": _CHANDRA,
+    "sim_gaia": _GAIA,
+    "sim_twomass": _TWOMASS,
+    "sim_allwise": _ALLWISE,
+    "sim_galaxies": _GALAXIES,
+    "sim_ref_agn": _reference(
+        "sim_ref_agn",
+        "Simulated catalogue of known AGN",
+        'classes: {QSO: AGN, "Sy*": AGN, BLLac: AGN, "QSO?": ""}',
+        0.1,
+        _DEGREES,
+    ),
+    "sim_ref_star": _reference(
+        "sim_ref_star",
+        "Simulated catalogue of known stars",
+        'classes: {Star: Star, Em: Star, Flare: Star, YSO: Star, "Star?": ""}',
+        0.1,
+        _DEGREES,
+    ),
+    "sim_ref_xrb": _reference(
+        "sim_ref_xrb", "Simulated catalogue of known X-ray binaries", "class: XRB", 1.0, _SEXAGESIMAL
+    ),
+    "sim_ref_cv": _reference(
+        "sim_ref_cv",
+        "Simulated catalogue of known cataclysmic variables",
+        'classes: {DN: CV, NL: CV, AM: CV, DQ: CV, "DN?": ""}',
+        1.0,
+        _SEXAGESIMAL,
+    ),
+}

@@ -1,0 +1,87 @@
+"""What the simulation knows and no stage of xcat reads: the truth behind each detection and object."""
+
+import numpy as np
+
+from xcat.simulate.counterpart_tables import CounterpartTable
+from xcat.simulate.counterparts import Field
+from xcat.simulate.geometry import FloatArray, IntArray
+from xcat.simulate.mission_tables import MissionTable
+from xcat.simulate.missions import MISSIONS
+from xcat.simulate.observe import Detections
+from xcat.simulate.photometry import Magnitudes
+from xcat.simulate.populations import CLASSES, KIND_NAMES, Objects
+from xcat.simulate.references import CATALOGUES, Labels
+from xcat.simulate.sky import PLACES, Galaxies, Targets
+from xcat.simulate.write import Columns
+
+
+def counterpart_ids(n_objects: int, field: Field, tables: dict[str, CounterpartTable]) -> Columns:
+    """For each object, the identifier of its true counterpart in each catalogue, '' if it is not there."""
+    ids: Columns = {}
+    for name, table in tables.items():
+        owner = field.owner[table.field_index]
+        own = owner >= 0
+        ids[f"{name}_id"] = np.full(n_objects, "", dtype=table.native_id.dtype)
+        ids[f"{name}_id"][owner[own]] = table.native_id[own]
+    return ids
+
+
+def xray_truth(
+    detections: tuple[Detections, ...], tables: list[MissionTable], objects: Objects, ids: Columns
+) -> Columns:
+    """One row a detection: mission, native id, true object, class, position at that epoch, counterparts."""
+    names = np.array([*CLASSES, ""])
+    missions = np.repeat([m.name for m in MISSIONS], [d.object.size for d in detections])
+    number = np.concatenate([d.object for d in detections])
+    spurious = number < 0
+    return {
+        "mission": missions,
+        "native_id": np.concatenate([table.native_id for table in tables]),
+        "object_id": number,
+        "class": names[np.where(spurious, len(CLASSES), objects.class_id[number])],
+        "is_spurious": spurious,
+        "true_ra": np.concatenate([d.true_ra_deg for d in detections]),
+        "true_dec": np.concatenate([d.true_dec_deg for d in detections]),
+    } | {name: np.where(spurious, "", values[number]) for name, values in ids.items()}
+
+
+def object_truth(
+    objects: Objects,
+    targets: Targets,
+    galaxies: Galaxies,
+    magnitudes: Magnitudes,
+    labels: Labels,
+    detections: tuple[Detections, ...],
+    ids: Columns,
+) -> Columns:
+    """One row an object: everything that was drawn for it, positions for epoch 2016.0."""
+    n = objects.kind.size
+    host = targets.host[objects.target]
+    columns: dict[str, FloatArray | IntArray | np.ndarray] = {
+        "object_id": np.arange(n),
+        "class": np.array(CLASSES)[objects.class_id],
+        "kind": np.array(KIND_NAMES)[objects.kind],
+        "place": np.array(PLACES)[targets.place[objects.target]],
+        "field_host": np.where(host >= 0, galaxies.name[host], ""),
+        "ra": objects.ra_deg,
+        "dec": objects.dec_deg,
+        "pmra_mas_yr": objects.pmra_mas_yr,
+        "pmdec_mas_yr": objects.pmdec_mas_yr,
+        "distance_pc": objects.distance_pc,
+        "flux_std_cgs": objects.flux_cgs,
+        "gamma": objects.gamma,
+        "nh_cm2": objects.nh_cm2,
+        "av_mag": objects.av_mag,
+        "long_term_dex": objects.long_dex,
+        "mag_gaia_g": magnitudes.g,
+        "mag_gaia_bp": magnitudes.bp,
+        "mag_gaia_rp": magnitudes.rp,
+        "mag_k": magnitudes.k,
+        "mag_w1": magnitudes.w1,
+        "mag_w2": magnitudes.w2,
+    }
+    for mission, d in zip(MISSIONS, detections, strict=True):
+        columns[f"n_{mission.name}"] = np.bincount(d.object[d.object >= 0], minlength=n)
+    for name, members in zip(CATALOGUES, labels.listed, strict=True):
+        columns[f"in_{name}"] = np.isin(np.arange(n), members)
+    return columns | ids
