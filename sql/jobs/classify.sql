@@ -1,12 +1,12 @@
 -- name: property_rows
 -- Properties of every source; a missing value is NaN here, since COPY out wants fixed widths.
 SELECT source_id, in_test_sample, {values}
-FROM xcat.property
+FROM xcat.property AS p
 WHERE run_id = %(property_run_id)s;
 
 -- name: value
 -- One property for COPY out.
-coalesce({name}, 'NaN')::real AS {name};
+coalesce(p.{name}, 'NaN')::real AS {name};
 
 -- name: count
 -- Sources to classify.

@@ -52,10 +52,12 @@ def test_every_shipped_definition_loads(name: str) -> None:
 
 
 def test_all_catalogues_of_the_issue_are_shipped() -> None:
-    wanted = """xmm4_sources xmm4_detections sxps2_sources lsxps_detections csc2_detections erass1 efeds rxs2
-        gaia_dr3 gaia_edr3 panstarrs1 twomass allwise catwise unwise gladeplus milliquas veron vsx gcvs
-        ritter_kolb open_cv liu_lmxb liu_hmxb xrbcats_hmxb""".split()
-    assert set(wanted) <= set(available())
+    wanted = (
+        "xmm4_sources xmm4_detections sxps2_sources lsxps_detections csc2_detections erass1 efeds rxs2 gaia_dr3 "
+        "gaia_edr3 panstarrs1 twomass allwise catwise unwise gladeplus milliquas veron vsx gcvs ritter_kolb "
+        "open_cv liu_lmxb liu_hmxb xrbcats_hmxb"
+    )
+    assert set(wanted.split()) <= set(available())
 
 
 def test_the_standard_columns_are_those_of_the_tables() -> None:
@@ -222,7 +224,7 @@ def test_one_can_extend_a_shipped_definition_under_its_own_name(tmp_path: Path) 
 
 
 def test_unknown_names_and_files(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no catalogue definition 'gaia_dr9'; known: .*gaia_dr3"):
+    with pytest.raises(ConfigError, match=r"no catalogue definition 'gaia_dr9'; known: .*gaia_dr3"):
         load("gaia_dr9")
     with pytest.raises(ConfigError, match="no such file"):
         load(tmp_path / "none.yaml")

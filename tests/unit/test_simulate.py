@@ -118,7 +118,7 @@ def test_a_failure_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.Mon
     def full(path: Path, columns: object) -> int:
         if path.name == "gaia.fits":
             raise OSError("No space left on device")
-        return written(path, columns)  # type: ignore[arg-type]
+        return written(path, columns)
 
     written: Callable[..., int] = simulation.write
     monkeypatch.setattr(simulation, "write", full)

@@ -167,7 +167,7 @@ def _errors(rows: Rows, spec: PositionError, out: dict[str, np.ndarray]) -> None
             rows.reject(missing, columns, "no positional error")
             rows.reject(unusable & ~missing, columns, "positional error not above 0")
         major, minor = np.maximum(axes[0], axes[-1]), np.minimum(axes[0], axes[-1])
-        size = np.sqrt(major * minor)
+        size = major if len(axes) == 1 else np.sqrt(major) * np.sqrt(minor)
         rows.reject(major >= _MAX_ERROR_ARCSEC, columns, "positional error of a degree or more")
     out["err_arcsec"] = size
     if spec.is_ellipse and rows.definition.table_kind in _HAS_ELLIPSE:

@@ -195,10 +195,13 @@ class Rows:
         if len(texts) == 1:
             joined = texts[0]
         else:
-            # the sign has a column of its own in dms; an empty one means plus
-            head = texts[0] if len(texts) == 3 else texts[1]
-            whole = pc.binary_join_element_wise(*texts, " ", null_handling="skip")
-            joined = pc.if_else(pc.is_valid(head), whole, pa.scalar(None, pa.string()))
+            # the sign has a column of its own in dms; an empty one means plus. Seconds may be missing, or
+            # minutes and seconds; minutes alone may not, and "~" makes sure that such an angle is no angle
+            sign = [pc.fill_null(texts[0], "+")] if len(texts) == 4 else []
+            filled = [pc.fill_null(t, "~") for t in texts[len(sign) :]]
+            whole = pc.utf8_rtrim(pc.binary_join_element_wise(*sign, *filled, " "), " ~")
+            given = pc.is_valid(texts[len(sign)])
+            joined = pc.if_else(given, whole, pa.scalar(None, pa.string()))
         found, bad = values.parse_sexagesimal(joined)
         self.reject(bad, spec.from_, "not a sexagesimal angle")
         return found * per_unit

@@ -55,6 +55,7 @@ def merge_stage(run: Run, xray: list[Loaded]) -> None:
             }
             with progress.bar(f"{definition.name}: detections to sources"):
                 conn.execute(job("merge.number_sources").compose(), values)
+                conn.execute("ANALYZE xcat.source_identity")  # or the planner takes it for empty, and loops
                 for table in ("source_detection", "source"):
                     statement = job(f"merge.{table}s").compose(detection=mission.table, **{table: targets[table]})
                     conn.execute(statement, values)

@@ -7,7 +7,7 @@ import pandas as pd
 
 from xcat.simulate.geometry import FloatArray, IntArray
 from xcat.simulate.identifiers import numbered, sexagesimal
-from xcat.simulate.missions import MISSIONS, Mission
+from xcat.simulate.missions import Mission
 from xcat.simulate.observe import Detections
 from xcat.simulate.write import Columns
 
@@ -189,6 +189,6 @@ def _source_names(name: np.ndarray, source: IntArray) -> np.ndarray:
     return (names + letter).to_numpy(dtype=str)[inverse]
 
 
+# in the order of missions.MISSIONS
 TABLES = (xmm_table, swift_table, chandra_table)
 FILES = ("xmm_detections.fits", "swift_detections.csv.gz", "chandra_detections.csv.gz")
-assert [m.name for m in MISSIONS] == [f.split("_")[0] for f in FILES]

@@ -20,35 +20,13 @@ from xcat.simulate.observe import Detections, add_spurious, observe
 from xcat.simulate.photometry import Magnitudes, counterpart_magnitudes
 from xcat.simulate.populations import CLASSES, Objects, draw_objects
 from xcat.simulate.sky import PLACES, Galaxies, Targets, count_targets, make_galaxies, make_targets
-from xcat.simulate.write import (
-    DECLINATION,
-    DUPLICATE_ID,
-    NO_POSITION,
-    NOT_A_NUMBER,
-    Columns,
-    spoil,
-    write,
-)
+from xcat.simulate.spoil import SPOILT, spoil
+from xcat.simulate.write import Columns, write
 
 GENERATOR_VERSION = 1
 SMALLEST_SKY, LARGEST_SKY = 100, 1_000_000
+_LEAST_PER_MISSION = 10
 _STREAMS = ("sky", "objects", "observe", "choice", "spurious", "field", "tables", "labels", "spoil")
-
-# Rows that cannot be used, slipped into each file: how many for which reason.
-_SPOILT: dict[str, dict[str, int]] = {
-    "xmm_detections.fits": {DECLINATION: 3, NO_POSITION: 2, DUPLICATE_ID: 2},
-    "swift_detections.csv.gz": {DECLINATION: 2, NO_POSITION: 2, DUPLICATE_ID: 1, NOT_A_NUMBER: 2},
-    "chandra_detections.csv.gz": {DECLINATION: 1, NO_POSITION: 2, DUPLICATE_ID: 1, NOT_A_NUMBER: 2},
-    "gaia.fits": {DECLINATION: 1, NO_POSITION: 1, DUPLICATE_ID: 2},
-    "ref_cv.csv": {NO_POSITION: 2},
-}
-_KEYS: dict[str, tuple[str, tuple[str, str], str]] = {
-    "xmm_detections.fits": ("DETID", ("RA", "DEC"), ""),
-    "swift_detections.csv.gz": ("DetectionID", ("RA", "Decl"), "Rate"),
-    "chandra_detections.csv.gz": ("obs_region_id", ("ra_deg", "dec_deg"), "obs_flux_aper90_b"),
-    "gaia.fits": ("Source", ("RA_ICRS", "DE_ICRS"), ""),
-    "ref_cv.csv": ("name", ("ra", "dec"), ""),
-}
 
 Progress = Callable[[str, float], None]
 
@@ -182,11 +160,16 @@ class _Sky:
             objects = draw_objects(self.rng["objects"], n_candidates, targets, floor_cgs, galaxies)
             spectrum = objects.spectrum()
             seen = [observe(self.rng["observe"], m, objects, spectrum, targets) for m in range(len(MISSIONS))]
-            detected = np.unique(np.concatenate([d.object for d in seen]))
-            if detected.size >= self.n_sources:
+            by_mission = [np.unique(d.object) for d in seen]
+            detected = np.unique(np.concatenate(by_mission))
+            if detected.size >= self.n_sources and min(x.size for x in by_mission) >= _LEAST_PER_MISSION:
                 break
             n_candidates = int(1.4 * n_candidates)
-        kept = np.sort(self.rng["choice"].permutation(detected)[: self.n_sources])
+        # the smallest skies would lose a mission by chance: some of each mission's sources come first
+        first = np.concatenate([self.rng["choice"].permutation(x)[:_LEAST_PER_MISSION] for x in by_mission])
+        rest = np.setdiff1d(detected, first)
+        n_rest = self.n_sources - np.unique(first).size
+        kept = np.union1d(first, self.rng["choice"].permutation(rest)[:n_rest])
         number = np.full(objects.kind.size, -1)
         number[kept] = np.arange(kept.size)
         detections = []
@@ -240,9 +223,7 @@ class _Sky:
         return summary
 
     def _file(self, folder: Path, name: str, columns: Columns) -> None:
-        if name in _SPOILT:
-            id_column, position, number = _KEYS[name]
-            columns = spoil(self.rng["spoil"], columns, _SPOILT[name], id_column, position, number)
+        columns = spoil(self.rng["spoil"], name, columns)
         path = folder / name
         path.parent.mkdir(exist_ok=True)
         self.rows[name] = write(path, columns)
@@ -262,7 +243,7 @@ class _Sky:
             **_identity(self.n_sources, self.seed),
             n_fields={place: int((targets.place == i).sum()) for i, place in enumerate(PLACES)},
             rows=self.rows,
-            rejects=_SPOILT,
+            rejects=SPOILT,
             classes=dict(zip(CLASSES, np.bincount(objects.class_id, minlength=5).tolist(), strict=True)),
             sources=dict(zip(names, map(real, detections), strict=True)),
             spurious={name: int((d.object < 0).sum()) for name, d in zip(names, detections, strict=True)},

@@ -1,8 +1,7 @@
-"""Files: FITS, CSV and Parquet, the same bytes for the same rows; and rows that no reader can use."""
+"""Files: FITS, CSV and Parquet, the same bytes for the same rows."""
 
 import gzip
 import io
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeAlias
 
@@ -13,12 +12,6 @@ import pyarrow.parquet as pq
 from astropy.io import fits
 
 Columns: TypeAlias = dict[str, np.ndarray]
-
-# Why a row cannot be used, in the words of the ingest stage.
-DECLINATION = "declination outside -90 to 90 degrees"
-NO_POSITION = "no position"
-DUPLICATE_ID = "duplicate id"
-NOT_A_NUMBER = "not a number"
 
 # Units in the header of FITS tables, where the column has one.
 _FITS_UNITS = {
@@ -70,50 +63,3 @@ def _write_csv(path: Path, columns: Columns) -> None:
     content = text.getvalue().encode()
     # no time and no name in the gzip header: equal rows give equal files
     path.write_bytes(gzip.compress(content, compresslevel=3, mtime=0) if path.suffix == ".gz" else content)
-
-
-def spoil(
-    rng: np.random.Generator,
-    columns: Columns,
-    rejects: Mapping[str, int],
-    id_column: str,
-    position: tuple[str, str],
-    number_column: str = "",
-) -> Columns:
-    """Slip rows into a table that no reader can use.
-
-    Parameters
-    ----------
-    rejects : mapping
-        How many rows for each reason. A duplicate comes after the row that it repeats; text where `number_column`
-        has a number is for CSV only.
-    id_column : str
-        Integer or text column with the identifier; the other bad rows get new ones.
-    position : tuple of str
-        The columns of right ascension and declination.
-    """
-    n = columns[id_column].size
-    reasons = np.repeat(list(rejects), list(rejects.values()))
-    copied = rng.integers(0, n, reasons.size)
-    where = rng.uniform(0, n, reasons.size)
-    where = np.where(reasons == DUPLICATE_ID, rng.uniform(copied + 0.5, n), where)
-    order = np.argsort(np.concatenate([np.arange(n), where]), kind="stable")
-    index = np.concatenate([np.arange(n), copied])
-    bad = np.concatenate([np.full(n, ""), reasons])
-    out = {name: values[index] for name, values in columns.items()}
-
-    fresh = np.flatnonzero((bad != "") & (bad != DUPLICATE_ID))
-    if columns[id_column].dtype.kind in "iu":
-        out[id_column][fresh] = columns[id_column].max() + 1 + np.arange(fresh.size)
-    else:
-        out[id_column] = out[id_column].astype(object)
-        out[id_column][fresh] = [f"SPOILT {i + 1}" for i in range(fresh.size)]
-    ra, dec = position
-    blank: float | str = np.nan if columns[ra].dtype.kind == "f" else ""
-    out[ra][bad == NO_POSITION] = blank
-    out[dec][bad == NO_POSITION] = blank
-    out[dec][bad == DECLINATION] = 100.0
-    if number_column and NOT_A_NUMBER in rejects:
-        out[number_column] = out[number_column].astype(object)
-        out[number_column][bad == NOT_A_NUMBER] = "see notes"
-    return {name: values[order] for name, values in out.items()}

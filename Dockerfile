@@ -1,0 +1,16 @@
+# Two images: the official PostgreSQL with q3c, and xcat itself.
+FROM postgres:17-bookworm AS database
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends postgresql-17-q3c \
+    && rm -rf /var/lib/apt/lists/*
+
+FROM python:3.12-slim-bookworm AS xcat
+WORKDIR /opt/xcat
+COPY pyproject.toml README.md ./
+COPY alembic alembic
+COPY sql sql
+COPY xcat xcat
+RUN pip install --no-cache-dir .
+WORKDIR /data
+ENTRYPOINT ["xcat"]
+CMD ["db", "status"]

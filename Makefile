@@ -1,0 +1,65 @@
+# Two commands do everything on a fresh Debian or Ubuntu machine: make demo, make test.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+XCAT := .venv/bin/xcat
+SOURCES ?= 60000
+
+.PHONY: help demo test check system clean
+
+help:
+	@echo "make demo   simulate a sky, classify it on a private PostgreSQL, write demo/report/index.html"
+	@echo "make test   check style and types, run all tests on a private PostgreSQL"
+	@echo "make clean  remove the virtual environment and the demo's files (not the database)"
+
+# What the distribution must give: a server, q3c for the same version, and venv for the Python at hand.
+system:
+	@set -e; export DEBIAN_FRONTEND=noninteractive; \
+	missing=""; \
+	compgen -G "/usr/share/postgresql/*/extension/q3c.control" >/dev/null || missing="q3c"; \
+	$(PYTHON) -c 'import ensurepip' 2>/dev/null || missing="$$missing venv"; \
+	if [ -n "$(WITH_COMPOSE)" ] && ! command -v docker-compose >/dev/null; then missing="$$missing compose"; fi; \
+	if [ -n "$$missing" ]; then \
+		$(SUDO) apt-get update -qq; \
+		version=$$(apt-cache depends postgresql | sed -n 's/.*Depends: postgresql-\([0-9]*\)$$/\1/p' | head -1); \
+		packages=""; \
+		for need in $$missing; do case $$need in \
+			q3c) packages="$$packages postgresql-$$version postgresql-$$version-q3c";; \
+			venv) packages="$$packages python3 python3-venv";; \
+			compose) packages="$$packages docker-compose";; \
+		esac; done; \
+		echo "installing:$$packages"; \
+		$(SUDO) apt-get install -y -qq --no-install-recommends $$packages >/dev/null; \
+	fi; \
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "xcat needs Python 3.11 or newer")'
+
+.venv/ready: pyproject.toml
+	$(MAKE) --no-print-directory system
+	[ -x .venv/bin/python ] || $(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+.venv/ready-test: pyproject.toml
+	$(MAKE) --no-print-directory system WITH_COMPOSE=yes
+	[ -x .venv/bin/python ] || $(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	@touch $@
+
+demo: .venv/ready
+	$(XCAT) simulate --sources $(SOURCES) --seed 1 --out demo/sky
+	$(XCAT) run examples/simulated.yaml --data demo/sky --replace
+	$(XCAT) candidates XRB --min-probability 0.9 --max-rows 10
+	$(XCAT) report --html demo/report >/dev/null
+	@echo "report: demo/report/index.html"
+
+check: .venv/ready-test
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check --quiet .
+	.venv/bin/mypy
+
+test: .venv/ready-test check
+	.venv/bin/python -m pytest -q $(PYTEST)
+
+clean:
+	rm -rf .venv demo

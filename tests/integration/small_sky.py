@@ -1,0 +1,241 @@
+"""A small classified sky, written straight into the run tables: what the reports are tested on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from astropy.coordinates import SkyCoord
+from psycopg.types.json import Jsonb
+
+from xcat.config import Settings
+from xcat.database import partitions, runs
+from xcat.jobs import stages
+from xcat.jobs.pipeline import Pipeline
+
+CLASSES = ("AGN", "Star", "XRB", "CV")
+SHARES = (0.62, 0.26, 0.07, 0.05)
+# mean and scatter of every property by class; probability that it is there
+_SHAPES: dict[str, tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]] = {
+    "hr1": ((0.15, -0.5, 0.4, 0.3), (0.25, 0.3, 0.35, 0.3), (0.95, 0.95, 0.97, 0.97)),
+    "hr2": ((-0.2, -0.7, 0.1, 0.0), (0.25, 0.2, 0.35, 0.25), (0.9, 0.8, 0.97, 0.97)),
+    "gamma": ((1.9, 3.8, 1.6, 1.5), (0.4, 1.0, 0.6, 0.4), (0.2, 0.2, 0.5, 0.4)),
+    "log_fx_fb": ((0.4, -2.8, 1.3, -0.1), (0.6, 0.8, 1.2, 0.6), (0.7, 0.95, 0.4, 0.85)),
+    "log_fx_fr": ((0.1, -3.3, 1.0, -0.3), (0.6, 0.8, 1.2, 0.6), (0.7, 0.95, 0.4, 0.85)),
+    "log_fx_fw1": ((0.0, -2.6, 1.1, 0.4), (0.5, 0.7, 1.0, 0.6), (0.8, 0.95, 0.4, 0.7)),
+    "log_fx_fw2": ((-0.3, -2.6, 0.9, 0.4), (0.5, 0.7, 1.0, 0.6), (0.8, 0.95, 0.4, 0.7)),
+    "log_flux_ratio_low": ((-0.1, 0.0, 0.5, 0.1), (0.15, 0.25, 0.6, 0.25), (0.3, 0.3, 0.6, 0.4)),
+}
+
+
+def _properties(rng: np.random.Generator, truth: np.ndarray, glat: np.ndarray) -> dict[str, np.ndarray]:
+    n = len(truth)
+    values: dict[str, np.ndarray] = {"abs_b": np.abs(glat)}
+    for name, (mean, scatter, share) in _SHAPES.items():
+        x = np.array(mean)[truth] + np.array(scatter)[truth] * rng.standard_normal(n)
+        if name.startswith("hr"):
+            x = np.clip(x, -1, 1)
+        values[name] = np.where(rng.random(n) < np.array(share)[truth], x, np.nan)
+    values["log_fx_fr"][np.isnan(values["log_fx_fb"])] = np.nan
+    values["log_fx_fw2"][np.isnan(values["log_fx_fw1"])] = np.nan
+    pm = 10 ** (np.array([-0.2, 1.2, 0.6, 0.9])[truth] + 0.4 * rng.standard_normal(n))
+    values["pm_mas_yr"] = np.where(np.isnan(values["log_fx_fr"]) | (rng.random(n) < 0.3), np.nan, pm)
+    inside = rng.random(n) < np.array([0.02, 0.01, 0.3, 0.01])[truth]
+    values["sep_to_radius"] = np.where(inside, 1.2 * rng.random(n) ** 0.5, np.nan)
+    values["log_flux_ratio"] = np.abs(values["log_flux_ratio_low"]) + 0.3 * rng.random(n)
+    values["p_variable"] = np.where(
+        rng.random(n) < 0.5, rng.random(n) ** np.array([1.5, 0.8, 0.3, 0.4])[truth], np.nan
+    )
+    return values
+
+
+def _catalogue(run: runs.Run, name: str, kind: str, title: str, n_rows: int, n_rejected: int = 0) -> tuple[int, int]:
+    row = run.conn.execute(
+        "INSERT INTO xcat.catalogue (name, kind, definition, definition_sha256) VALUES (%s, %s, %s, %s)"
+        " RETURNING catalogue_id",
+        [name, kind, Jsonb({"name": name, "title": title}), "0" * 64],
+    ).fetchone()
+    assert row is not None
+    file = run.conn.execute(
+        "INSERT INTO xcat.catalogue_file (catalogue_id, run_id, file_name, sha256, n_bytes, n_rows, n_rejected)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s) RETURNING file_id",
+        [row[0], run.run_id, f"{name}.fits", f"{row[0]:064d}", 1_000_000, n_rows, n_rejected],
+    ).fetchone()
+    assert file is not None
+    for number in range(n_rejected):
+        run.conn.execute(
+            "INSERT INTO xcat.reject (file_id, row_number, column_name, value, reason) VALUES (%s, %s, %s, %s, %s)",
+            [file[0], number + 1, "dec" if number % 3 else "ra", "100", "not between -90 and 90"],
+        )
+    return int(row[0]), int(file[0])
+
+
+def _full(n: int, value: int, dtype: Any = np.int32) -> np.ndarray:
+    return np.full(n, value, dtype)
+
+
+def make(settings: Settings, n: int = 600, n_labelled: int = 400, seed: int = 3) -> dict[str, int]:
+    """Write runs of every kind for ``n`` sources, and publish.
+
+    Returns
+    -------
+    dict
+        Run number by kind.
+    """
+    rng = np.random.default_rng(seed)
+    truth = rng.choice(4, n, p=SHARES)
+    glon = np.where(truth == 0, 360 * rng.random(n), (40 * rng.standard_normal(n)) % 360)
+    wide = np.degrees(np.arcsin(rng.uniform(-1, 1, n)))
+    glat = np.where(truth == 0, wide, np.clip(np.array([0, 25, 4, 15])[truth] * rng.standard_normal(n), -89, 89))
+    place = SkyCoord(glon, glat, unit="deg", frame="galactic").icrs
+    ra, dec = np.asarray(place.ra.deg) % 360.0, np.asarray(place.dec.deg)
+    values = _properties(rng, truth, glat)
+    optical, infrared = ~np.isnan(values["log_fx_fr"]), ~np.isnan(values["log_fx_fw1"])
+    source_id = np.arange(1, n + 1, dtype=np.int64)
+    flux = 10 ** rng.normal(-13.3, 0.5, n)
+    names = np.array(
+        [f"4XMM J{r / 15:010.6f}{d:+010.5f}".replace(".", "") for r, d in zip(ra, dec, strict=True)]
+    ).astype(np.bytes_)
+    n_det = 1 + ~np.isnan(values["log_flux_ratio"]) * rng.integers(1, 5, n)
+    spectrum = ~np.isnan(values["gamma"])
+    made: dict[str, int] = {}
+    pipeline = Pipeline.model_validate(
+        {
+            "name": "small_sky",
+            "xray": [{"catalogue": "xmm"}],
+            "counterparts": [{"catalogue": "gaia"}, {"catalogue": "allwise"}],
+            "references": [{"catalogue": "milliquas"}],
+            "classes": {"AGN": 0.66, "Star": 0.25, "XRB": 0.07, "CV": 0.02},
+            "folds": 5,
+        }
+    )
+    with runs.stage(settings, "pipeline", "small_sky", {"pipeline": "small_sky", "n": n, "seed": seed}) as whole:
+        parent = whole.run_id
+        with runs.stage(settings, "ingest", "xmm", {"n": n}, pipeline_run_id=parent) as run:
+            xmm, _ = _catalogue(run, "xmm", "xray_sources", "XMM serendipitous sources", n, 7)
+            gaia, gaia_file = _catalogue(run, "gaia", "optical", "Gaia DR3", int(optical.sum()) * 2)
+            wise, wise_file = _catalogue(run, "allwise", "infrared", "AllWISE", int(infrared.sum()))
+            quasars, quasar_file = _catalogue(run, "milliquas", "reference", "Million Quasars", n_labelled, 2)
+            for catalogue_id, file_id, there, bands in (
+                (gaia, gaia_file, optical, ("mag_gaia_g", "mag_gaia_bp", "mag_gaia_rp")),
+                (wise, wise_file, infrared, ("mag_w1", "mag_w2")),
+            ):
+                m = int(there.sum())
+                partitions.write(
+                    run.conn, "counterpart", catalogue_id,
+                    [{
+                        "catalogue_id": _full(m, catalogue_id, np.int16), "object_id": source_id[there],
+                        "file_id": _full(m, file_id), "ra": ra[there], "dec": dec[there],
+                        "native_id": np.array([f"obj {i}" for i in source_id[there]]).astype(np.bytes_),
+                        "err_arcsec": np.full(m, 0.1, np.float32),
+                        **{b: rng.normal(17, 1.5, m).astype(np.float32) for b in bands},
+                    }],
+                )  # fmt: skip
+            partitions.write(
+                run.conn, "reference_object", quasars,
+                [{
+                    "catalogue_id": _full(n_labelled, quasars, np.int16), "object_id": source_id[:n_labelled],
+                    "file_id": _full(n_labelled, quasar_file), "ra": ra[:n_labelled], "dec": dec[:n_labelled],
+                    "native_id": np.array([f"ref {i}" for i in source_id[:n_labelled]]).astype(np.bytes_),
+                    "name": np.array([f"NGC {i}" for i in source_id[:n_labelled]]).astype(np.bytes_),
+                    "err_arcsec": np.full(n_labelled, 0.5, np.float32),
+                    "class": np.array(CLASSES)[truth[:n_labelled]].astype(np.bytes_),
+                }],
+            )  # fmt: skip
+        made["ingest"] = run.run_id
+        with runs.stage(settings, "merge", "small_sky", {"n": n}, pipeline_run_id=parent) as run:
+            partitions.write(
+                run.conn, "source", run.run_id,
+                [{
+                    "run_id": _full(n, run.run_id), "source_id": source_id, "catalogue_id": _full(n, xmm, np.int16),
+                    "name": names, "ra": ra, "dec": dec, "err_arcsec": rng.uniform(0.5, 2, n).astype(np.float32),
+                    "glon": glon, "glat": glat, "n_detections": n_det.astype(np.int32),
+                    "flux_cgs": flux.astype(np.float32), "flux_err_cgs": (0.1 * flux).astype(np.float32),
+                    "flux_std_cgs": flux.astype(np.float32), "snr": rng.uniform(3, 30, n).astype(np.float32),
+                    "flux_ratio": (10 ** values["log_flux_ratio"]).astype(np.float32),
+                    "flux_ratio_low": (10 ** values["log_flux_ratio_low"]).astype(np.float32),
+                    "quality_flag": np.zeros(n, np.int32), "extent_arcsec": np.zeros(n, np.float32),
+                }],
+            )  # fmt: skip
+            run.summary["missions"] = {"xmm": {"sources": n, "detections": int(n_det.sum())}}
+        made["merge"] = run.run_id
+        lineage = {"source_run_id": made["merge"]}
+        with runs.stage(
+            settings, "match", "small_sky", {"radius_arcsec": 10.0}, pipeline_run_id=parent, **lineage
+        ) as run:
+            matches, candidates = [], []
+            for catalogue_id, there in ((gaia, optical), (wise, infrared)):
+                # a second candidate that is as good as the first makes a few of them ambiguous
+                twice = there & (rng.random(n) < 0.1)
+                chance = np.where(there, rng.beta(5, 1, n), rng.beta(1, 8, n) * (rng.random(n) < 0.5))
+                matches.append({
+                    "run_id": _full(n, run.run_id), "source_id": source_id,
+                    "catalogue_id": _full(n, catalogue_id, np.int16),
+                    "n_candidates": (there.astype(np.int32) + twice), "p_any": chance.astype(np.float32),
+                    "density_per_deg2": rng.lognormal(9.5, 0.7, n), "completeness": np.full(n, 0.62, np.float32),
+                })  # fmt: skip
+                m = int(there.sum())
+                share = np.where(twice[there], 0.55, 1.0)
+                candidates.append({
+                    "run_id": _full(m, run.run_id), "source_id": source_id[there],
+                    "catalogue_id": _full(m, catalogue_id, np.int16), "object_id": source_id[there],
+                    "sep_arcsec": rng.rayleigh(0.9, m), "log_bayes_factor": rng.normal(9, 1, m),
+                    "p_i": share.astype(np.float32), "is_best": np.ones(m, bool),
+                })  # fmt: skip
+                m = int(twice.sum())
+                candidates.append({
+                    "run_id": _full(m, run.run_id), "source_id": source_id[twice],
+                    "catalogue_id": _full(m, catalogue_id, np.int16), "object_id": source_id[twice] + 10**6,
+                    "sep_arcsec": rng.rayleigh(1.2, m), "log_bayes_factor": rng.normal(8, 1, m),
+                    "p_i": np.full(m, 0.45, np.float32), "is_best": np.zeros(m, bool),
+                })  # fmt: skip
+            partitions.write(run.conn, "match", run.run_id, matches)
+            partitions.write(run.conn, "match_candidate", run.run_id, candidates)
+        made["match"] = lineage["match_run_id"] = run.run_id
+        with runs.stage(
+            settings, "properties", "small_sky", {"min_p_any": 0.5}, pipeline_run_id=parent, **lineage
+        ) as run:
+            votes = optical.astype(int) + infrared + spectrum + (n_det > 1)
+            partitions.write(
+                run.conn, "property", run.run_id,
+                [{
+                    "run_id": _full(n, run.run_id), "source_id": source_id,
+                    **{name: x.astype(np.float32) for name, x in values.items()},
+                    "has_optical": optical, "has_infrared": infrared, "has_spectrum": spectrum,
+                    "n_detections": n_det.astype(np.int32), "in_test_sample": votes >= 2,
+                }],
+            )  # fmt: skip
+        made["properties"] = lineage["property_run_id"] = run.run_id
+        with runs.stage(
+            settings, "label", "small_sky", {"classes": CLASSES}, pipeline_run_id=parent,
+            source_run_id=made["merge"],
+        ) as run:  # fmt: skip
+            m = n_labelled
+            status = np.where(np.arange(m) % 40 == 39, "conflict", "used").astype(np.bytes_)
+            label = {
+                "run_id": _full(m, run.run_id), "source_id": source_id[:m],
+                "catalogue_id": _full(m, quasars, np.int16), "object_id": source_id[:m],
+                "class": np.array(CLASSES)[truth[:m]].astype(np.bytes_), "sep_arcsec": rng.rayleigh(0.5, m),
+                "class_native": np.array(["Q", "*", "LM", "DN"])[truth[:m]].astype(np.bytes_),
+                "origin": np.full(m, b"milliquas"), "status": status,
+            }  # fmt: skip
+            disputed = status == b"conflict"
+            other = {key: x[disputed] for key, x in label.items()} | {
+                "object_id": source_id[:m][disputed] + 10**6,
+                "class": np.array(CLASSES)[(truth[:m][disputed] + 1) % 4].astype(np.bytes_),
+            }
+            partitions.write(run.conn, "label", run.run_id, [label, other])
+        made["label"] = lineage["label_run_id"] = run.run_id
+        reads = (made["properties"], made["label"])
+        with runs.stage(settings, "fit", "small_sky", {"folds": 5}, pipeline_run_id=parent, **lineage) as run:
+            stages.fit_stage(run, pipeline, made["merge"], *reads)
+        made["fit"] = lineage["model_run_id"] = run.run_id
+        with runs.stage(settings, "classify", "small_sky", {"n": n}, pipeline_run_id=parent, **lineage) as run:
+            stages.classify_stage(run, *reads, made["fit"])
+        made["classify"] = run.run_id
+        with runs.stage(settings, "publish", "small_sky", {}, pipeline_run_id=parent) as run:
+            stages.publish_stage(run, made["classify"])
+        made["publish"] = run.run_id
+        whole.summary["runs"] = dict(made)
+    made["pipeline"] = parent
+    return made

@@ -1,0 +1,99 @@
+"""The most probable members of a class."""
+
+from __future__ import annotations
+
+import math
+
+from astropy.table import Table
+from psycopg import sql
+
+from xcat.database import partitions
+from xcat.database.engine import Connection
+from xcat.database.sqlfiles import job
+from xcat.errors import XcatError
+from xcat.report.reading import showing
+from xcat.report.tables import query
+
+MAX_RADIUS_DEG = 20.0  # larger cones were wrong in q3c before 2.0.5
+
+
+def checked_cone(ra: float, dec: float, radius_deg: float) -> dict[str, float]:
+    """Check a cone; right ascension may be given as any angle.
+
+    Raises
+    ------
+    XcatError
+        A number is not finite or out of range.
+    """
+    if not all(map(math.isfinite, (ra, dec, radius_deg))):
+        raise XcatError(f"cone {ra}, {dec}, {radius_deg}: three numbers are needed, in degrees")
+    if not -90 <= dec <= 90:
+        raise XcatError(f"cone: declination {dec:g} is not between -90 and 90 degrees")
+    if not 0 < radius_deg <= MAX_RADIUS_DEG:
+        raise XcatError(f"cone: radius {radius_deg:g} must be above 0 and at most {MAX_RADIUS_DEG:g} degrees")
+    return {"ra": ra % 360.0, "dec": dec, "radius_deg": radius_deg}
+
+
+def candidates(
+    conn: Connection,
+    class_name: str,
+    min_probability: float = 0.0,
+    cone: tuple[float, float, float] | None = None,
+    limit: int | None = None,
+    include_known: bool = False,
+    run_id: int | None = None,
+) -> Table:
+    """List the sources of a class, most probable first.
+
+    Parameters
+    ----------
+    conn : Connection
+    class_name : str
+        A class of the model, in any case.
+    min_probability : float
+        Least probability of the class.
+    cone : tuple of float, optional
+        Right ascension, declination and radius, in degrees.
+    limit : int, optional
+        Most rows to give; ``meta["total_rows"]`` says how many there are.
+    include_known : bool
+        Also those that a reference catalogue knows.
+    run_id : int, optional
+        Classify run; the published one if not given.
+
+    Returns
+    -------
+    Table
+
+    Raises
+    ------
+    XcatError
+        Nothing is published, or the class, the probability, the cone or the limit cannot be.
+    """
+    if not 0 <= min_probability <= 1:
+        raise XcatError(f"a probability is between 0 and 1, not {min_probability:g}")
+    if limit is not None and limit < 1:
+        raise XcatError(f"a limit is 1 or more, not {limit}")
+    place = checked_cone(*cone) if cone is not None else {}
+    with showing(conn, run_id) as run:
+        known = {name.lower(): name for name in run["classes"]}
+        if class_name.lower() not in known:
+            raise XcatError(
+                f"there is no class '{class_name}' in run {run['run_id']}; there are: {', '.join(run['classes'])}"
+            )
+        source = partitions.qualified("source", run["source_run_id"])
+        near: sql.Composable = job("report.near").compose(source=source) if place else sql.SQL("")
+        values = {
+            "class": known[class_name.lower()],
+            "min_probability": min_probability,
+            "include_known": include_known,
+            "limit": limit,
+            **place,
+        }
+        table = query(conn, job("report.candidates").compose(near=near).as_string(conn), values)
+        total = len(table)
+        if limit is not None and total == limit:
+            row = conn.execute(job("report.count_candidates").compose(near=near), values).fetchone()
+            total = row[0] if row else total
+    table.meta |= {"run_id": run["run_id"], "class": values["class"], "total_rows": total}
+    return table
