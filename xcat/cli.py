@@ -68,9 +68,10 @@ def main() -> None:
     except XcatError as error:
         print(f"xcat: {error}", file=sys.stderr)
         sys.exit(1)
-    except KeyboardInterrupt:
-        print("xcat: cancelled; nothing was changed by the step that was running", file=sys.stderr)
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == 130:  # what typer makes of Ctrl-C
+            print("xcat: cancelled; nothing was changed by the step that was running", file=sys.stderr)
+        raise
     except BrokenPipeError:  # the reader of our output has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

@@ -6,8 +6,9 @@ FROM xcat.source
 WHERE run_id = %(source_run_id)s AND catalogue_id = %(xray_catalogue_id)s;
 
 -- name: make_work
--- Densities and weights of the sources and catalogue at hand.
+-- Densities, completenesses and weights of the sources and catalogue at hand.
 CREATE TEMP TABLE density (id bigint PRIMARY KEY, density_per_deg2 double precision NOT NULL) ON COMMIT DROP;
+CREATE TEMP TABLE completeness (id bigint PRIMARY KEY, completeness double precision NOT NULL) ON COMMIT DROP;
 CREATE TEMP TABLE weight (
     id bigint NOT NULL, object_id bigint NOT NULL, sep_arcsec double precision NOT NULL,
     log_bayes_factor double precision NOT NULL, weight double precision NOT NULL
@@ -15,7 +16,7 @@ CREATE TEMP TABLE weight (
 
 -- name: clear_work
 -- Forget the catalogue before.
-TRUNCATE pg_temp.density, pg_temp.weight;
+TRUNCATE pg_temp.density, pg_temp.completeness, pg_temp.weight;
 
 -- name: density_constant
 -- One density for the whole catalogue.
@@ -36,37 +37,51 @@ SELECT count(*) FROM {haystack};
 -- name: weigh
 -- Bayes factor of "same object" against "chance" for circular Gaussian errors, sigma per axis in radians,
 --   B = 2 / (s1^2 + s2^2) * exp(-psi^2 / (2 (s1^2 + s2^2)))      (Budavari & Szalay 2008, eq. 16)
--- and the weight of the candidate, B over the number of catalogue objects on a sky of this density.
+-- and the weight of the candidate, B over the number of catalogue objects on a sky of this density. A candidate with
+-- a proper motion is moved to the epoch of the source first; the separation is then that of the moved position.
 INSERT INTO pg_temp.weight (id, object_id, sep_arcsec, log_bayes_factor, weight)
 SELECT id, object_id, sep_arcsec, log_bayes_factor,
        exp(greatest(log_bayes_factor, -500)) / (density_per_deg2 * 41252.96124941928)
 FROM (
-    SELECT p.id, p.object_id, p.sep_arcsec, d.density_per_deg2,
-           ln(2) + 2 * ln(206264.80624709636) - ln(v.arcsec2) - p.sep_arcsec ^ 2 / (2 * v.arcsec2) AS log_bayes_factor
+    SELECT p.id, p.object_id, m.sep_arcsec, d.density_per_deg2,
+           ln(2) + 2 * ln(206264.80624709636) - ln(v.arcsec2) - m.sep_arcsec ^ 2 / (2 * v.arcsec2) AS log_bayes_factor
     FROM pg_temp.pair AS p
     JOIN pg_temp.density AS d USING (id)
     JOIN xcat.source AS s ON s.run_id = %(source_run_id)s AND s.source_id = p.id
     JOIN {haystack} AS h ON h.object_id = p.object_id
     CROSS JOIN LATERAL (
-        SELECT s.err_arcsec::double precision ^ 2 + h.err_arcsec::double precision ^ 2 AS arcsec2) AS v
+        SELECT s.err_arcsec::double precision ^ 2 + h.err_arcsec::double precision ^ 2 AS arcsec2,
+               (s.epoch_yr - coalesce(h.epoch_yr, %(epoch_yr)s::double precision)) / 3.6e6 AS mas_to_deg) AS v
+    CROSS JOIN LATERAL (
+        SELECT coalesce(public.q3c_dist(
+                            s.ra, s.dec,
+                            h.ra + h.pmra_mas_yr * v.mas_to_deg / greatest(cosd(h.dec), 1e-6),
+                            greatest(-90, least(90, h.dec + h.pmdec_mas_yr * v.mas_to_deg))) * 3600,
+                        p.sep_arcsec) AS sep_arcsec) AS m
 ) AS b;
 
 -- name: sums
--- Sum of the weights of each source's candidates, 0 without any.
-SELECT coalesce(sum(w.weight), 0)::double precision
-FROM pg_temp.needle AS n LEFT JOIN pg_temp.weight AS w USING (id)
-GROUP BY n.id;
+-- Sum of the weights of each source's candidates, 0 without any, and the density around it.
+SELECT d.id, d.density_per_deg2, coalesce(sum(w.weight), 0)::double precision AS weights
+FROM pg_temp.density AS d LEFT JOIN pg_temp.weight AS w USING (id)
+GROUP BY d.id;
+
+-- name: completeness_constant
+-- One completeness for all sources.
+INSERT INTO pg_temp.completeness SELECT id, %(completeness)s::double precision FROM pg_temp.density;
 
 -- name: store_match
--- p_any = c S / (c S + none), S the sum of weights: the share of "has a counterpart" among all hypotheses.
+-- p_any = c S / (c S + 1 - c), S the sum of weights: the share of "has a counterpart" among all hypotheses. With
+-- none_weight the hypothesis of none has that weight instead (NWAY: 1).
 INSERT INTO {match} (run_id, source_id, catalogue_id, n_candidates, density_per_deg2, completeness, p_any)
-SELECT %(run_id)s, id, %(catalogue_id)s, n_candidates, density_per_deg2, %(completeness)s,
+SELECT %(run_id)s, id, %(catalogue_id)s, n_candidates, density_per_deg2, completeness,
        CASE WHEN p_any < 1e-30 THEN 0 ELSE p_any END
 FROM (
-    SELECT n.id, coalesce(g.n, 0) AS n_candidates, d.density_per_deg2,
-           coalesce(%(completeness)s * g.s / (%(completeness)s * g.s + %(none_weight)s), 0) AS p_any
-    FROM pg_temp.needle AS n
-    JOIN pg_temp.density AS d USING (id)
+    SELECT d.id, coalesce(g.n, 0) AS n_candidates, d.density_per_deg2, c.completeness,
+           coalesce(c.completeness * g.s / (c.completeness * g.s + coalesce(%(none_weight)s::double precision, 1 - c.completeness)), 0)
+           AS p_any
+    FROM pg_temp.density AS d
+    JOIN pg_temp.completeness AS c USING (id)
     LEFT JOIN (SELECT id, count(*) AS n, sum(weight) AS s FROM pg_temp.weight GROUP BY id) AS g USING (id)
 ) AS m;
 

@@ -92,7 +92,7 @@ WITH d AS MATERIALIZED (
     SELECT source_id, mission_source, count(*) AS n_rows,
            sum(w * cosd(ra) * cosd(dec)) AS x, sum(w * sind(ra) * cosd(dec)) AS y, sum(w * sind(dec)) AS z,
            sum(w) AS w, min(err_arcsec) AS best_err,
-           avg(epoch_yr) AS epoch_yr, min(mjd) AS mjd_first, max(mjd) AS mjd_last,
+           coalesce(avg(epoch_yr), 2000 + (avg(mjd) - 51544.5) / 365.25) AS epoch_yr, min(mjd) AS mjd_first, max(mjd) AS mjd_last,
            greatest(count(*), coalesce(max(n_detections), 1)) AS n_detections,
            coalesce(sum(flux_cgs * wf) / sum(wf) FILTER (WHERE flux_cgs IS NOT NULL), avg(flux_cgs)) AS flux,
            1 / sqrt(sum(wf) FILTER (WHERE flux_cgs IS NOT NULL)) AS flux_err,

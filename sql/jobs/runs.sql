@@ -21,6 +21,7 @@ WHERE run_id = %(run_id)s;
 
 -- name: lock
 -- Held by the session of a running run; the server releases it when the session dies, however it dies.
+-- Taken in the transaction that enters the row, so that nobody sees the row without the lock.
 SELECT pg_advisory_lock(hashtext('xcat.run'), %(run_id)s);
 
 -- name: reap
@@ -34,12 +35,11 @@ WITH dead AS MATERIALIZED (
           WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
             AND classid::bigint = (hashtext('xcat.run')::bigint & 4294967295)
             AND objid::bigint = run_id)
-      -- a run enters its row just before it takes the lock
-      AND started_at < clock_timestamp() - interval '5 seconds'
 )
 UPDATE xcat.run
 SET status = 'lost', ended_at = clock_timestamp(), error = 'the process that ran it ended without a word'
 WHERE run_id IN (SELECT run_id FROM dead)
+  AND status = 'running'  -- asked again: it may have ended well since
 RETURNING run_id;
 
 -- name: find_done

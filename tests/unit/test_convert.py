@@ -342,6 +342,9 @@ def test_identifiers() -> None:
     assert run(make(), e=[1.0, 1.0], first_row=7).columns["native_id"].tolist() == [b"7", b"8"]
     big = 2**62 + 1
     assert run(make({"native_id": "i"}), i=[big]).columns["native_id"].tolist() == [str(big).encode()]
+    floats = run(make({"native_id": "i"}), i=[200001101010001.0, math.nan])
+    assert floats.columns["native_id"].tolist() == [b"200001101010001"]
+    assert floats.rejects.reason == ["no identifier"]
     joined = make({"native_id": {"from": ["a", "b"], "transform": {"join": "_"}}})
     out = run(joined, a=[12, 13], b=["x", None])
     assert out.columns["native_id"].tolist() == [b"12_x"]

@@ -118,6 +118,7 @@ def test_a_definition_of_ones_own(tmp_path: Path) -> None:
         ("from: R, unit: mag", "from: R, transform: {scale: many}", 15, "needs a number"),
         ("from: R, unit: mag", "from: R, transform: {pow10: 3}", 15, "no argument"),
         ("from: R, unit: mag", "from: R, transform: hypot", 15, "takes 2 to 99 columns"),
+        ("{from: RA, unit: deg}", "{from: [a, b], transform: hms}", 13, "takes 1 or 3 columns"),
         ("from: R, unit: mag", "from: [R, S], transform: [first, sum]", 15, "must be the first"),
         ("from: R, unit: mag", "from: [R, S], transform: {join: '_'}", 15, "is a number"),
         ("completeness: 0.5", "completeness: 0.5\nclass: CV", 10, "belongs to kind 'reference'"),

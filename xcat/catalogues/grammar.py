@@ -169,6 +169,8 @@ class ColumnSpec(Strict):
             return self
         first, *rest = self.transform
         _, least, most, _ = _STEPS[first.name]
+        if first.name in ("hms", "dms") and n not in (least, most):
+            raise ValueError(f"transform '{first.name}' takes {least} or {most} columns, not {n}")
         if not least <= n <= most:
             wanted = str(least) if least == most else f"{least} to {most}"
             raise ValueError(f"transform '{first.name}' takes {wanted} columns, not {n}")

@@ -176,7 +176,7 @@ def column_types(conn: psycopg.Connection[Any], table: str) -> dict[str, str]:
         " WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
         [table],
     )
-    return {name: type_ for name, type_ in rows.fetchall()}
+    return dict(rows.fetchall())
 
 
 def _blocks(columns: Block, size: int = _BLOCK_ROWS) -> Iterator[Block]:

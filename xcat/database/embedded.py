@@ -12,12 +12,15 @@ import os
 import pwd
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from xcat.errors import DatabaseError
 
@@ -25,6 +28,7 @@ OLDEST_VERSION = 15
 _ROLE = _DATABASE = "xcat"
 _LONGEST_SOCKET_PATH = 100  # sun_path holds 108 bytes, the file name in the folder takes some
 _START_TIMEOUT_S = 120
+_ORPHAN_TIMEOUT_S = 30
 
 
 @dataclass(frozen=True)
@@ -168,7 +172,7 @@ class EmbeddedServer:
     """
 
     def __init__(self, home: Path) -> None:
-        self.home = home.expanduser().absolute()
+        self.home = home.expanduser().resolve()
         self.data = self.home / "postgres"
         self.log = self.home / "postgres.log"
 
@@ -184,17 +188,18 @@ class EmbeddedServer:
     @property
     def url(self) -> str:
         """SQLAlchemy URL of the embedded database."""
-        return f"postgresql+psycopg://{_ROLE}@/{_DATABASE}?host={self.socket_folder}"
+        return f"postgresql+psycopg://{_ROLE}@/{_DATABASE}?host={quote(str(self.socket_folder))}"
 
     @staticmethod
     def _account() -> pwd.struct_passwd:
-        if os.geteuid() != 0:
-            return pwd.getpwuid(os.geteuid())
+        uid = os.geteuid()
         try:
-            return pwd.getpwnam("postgres")
+            return pwd.getpwuid(uid) if uid != 0 else pwd.getpwnam("postgres")
         except KeyError:
             raise DatabaseError(
-                "there is no user 'postgres' to run the server as. Install the package postgresql."
+                f"user {uid} has no entry in /etc/passwd, without which PostgreSQL does not start."
+                if uid != 0
+                else "there is no user 'postgres' to run the server as. Install the package postgresql."
             ) from None
 
     def _run(self, command: list[str | Path], timeout_s: float) -> subprocess.CompletedProcess[str]:
@@ -228,8 +233,15 @@ class EmbeddedServer:
             raise DatabaseError(f"{folder} belongs to another user; set XCAT_HOME to a folder of your own.")
         folder.chmod(mode)
 
+    def _make_home(self) -> None:
+        try:
+            self.home.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DatabaseError(
+                f"{self.home} cannot be made ({error.strerror}); set XCAT_HOME to a folder of your own."
+            ) from None
+
     def _prepare_home(self) -> None:
-        self.home.mkdir(parents=True, exist_ok=True)
         if os.geteuid() == 0:
             # the server's user must be able to pass through, no more
             self.home.chmod(self.home.stat().st_mode | 0o011)
@@ -243,8 +255,14 @@ class EmbeddedServer:
     @contextmanager
     def _lock(self) -> Iterator[None]:
         """One start or stop at a time, also between processes."""
-        self.home.mkdir(parents=True, exist_ok=True)
-        with (self.home / ".lock").open("w") as handle:
+        self._make_home()
+        try:
+            handle = (self.home / ".lock").open("w")
+        except PermissionError:
+            raise DatabaseError(
+                f"{self.home} belongs to another user; set XCAT_HOME to a folder of your own."
+            ) from None
+        with handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
 
@@ -269,6 +287,31 @@ class EmbeddedServer:
         is_ours = b"postgres" in command[0] and os.fsencode(self.data) in command
         return pid if is_ours else None
 
+    def _orphans(self) -> list[int]:
+        """Processes of a server whose postmaster was killed; PostgreSQL's processes work inside its data folder."""
+        found = []
+        for place in Path("/proc").glob("[0-9]*/cwd"):
+            try:
+                if place.readlink() == self.data:
+                    found.append(int(place.parent.name))
+            except OSError:  # it has ended, or is another user's
+                continue
+        return found
+
+    def _end_orphans(self) -> None:
+        """End what a killed postmaster left behind: a second server beside it would ruin the data."""
+        deadline = time.monotonic() + _ORPHAN_TIMEOUT_S
+        while orphans := self._orphans():
+            for pid in orphans:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGQUIT)  # "immediate": stop without writing, the log brings all back
+            if time.monotonic() > deadline:
+                raise DatabaseError(
+                    f"processes of an earlier server are still at work in {self.data}: "
+                    f"{', '.join(map(str, orphans))}. End them, then start again."
+                )
+            time.sleep(0.1)
+
     def start(self) -> bool:
         """Start the server, making the cluster first if there is none.
 
@@ -282,9 +325,8 @@ class EmbeddedServer:
         DatabaseError
             PostgreSQL or q3c is missing, or the server does not come up; the message carries its log.
         """
-        if self.status().running:
-            return False
         with self._lock():
+            # asked under the lock: a server that another process is starting runs before it answers
             status = self.status()
             if status.running:
                 return False
@@ -293,7 +335,8 @@ class EmbeddedServer:
             self._make_folder(self.socket_folder, 0o700)
             if status.version is None:
                 self._initdb(bindir)
-            # Whatever this file says, _live_pid has shown that no server of ours is behind it.
+            self._end_orphans()
+            # Whatever this file says, no server of ours is behind it: its pid may be that of another process now.
             (self.data / "postmaster.pid").unlink(missing_ok=True)
             self._write_settings()
             self._make_log()

@@ -115,7 +115,7 @@ def check_server(conn: Connection) -> dict[str, str]:
 
 def _alembic_config(url: str) -> alembic.config.Config:
     config = alembic.config.Config()
-    config.set_main_option("script_location", str(folder("alembic")))
+    config.set_main_option("script_location", str(folder("alembic")).replace("%", "%%"))
     config.attributes["url"] = url
     return config
 
@@ -148,6 +148,10 @@ def migrate(config: Settings | None = None, revision: str = "head") -> tuple[str
         command = _alembic_config(database_url(config))
         current, _ = schema_revision(conn)
         known = [s.revision for s in ScriptDirectory.from_config(command).walk_revisions()]
+        if revision not in ("head", "base", *known):
+            raise DatabaseError(
+                f"there is no revision {revision!r}; there are: base, {', '.join(known[::-1])} and head."
+            )
         if current is not None and current not in known:
             raise DatabaseError(f"the database has revision {current}, made by a newer xcat. Upgrade xcat.")
         down = revision == "base" or (

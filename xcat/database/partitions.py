@@ -13,7 +13,7 @@ from psycopg import sql
 from xcat.database import copy, schema
 from xcat.database.engine import Connection
 
-_KEY = {name: "catalogue_id" for name in schema.CATALOGUE_TABLES} | {n: "run_id" for n in schema.RUN_TABLES}
+_KEY = dict.fromkeys(schema.CATALOGUE_TABLES, "catalogue_id") | dict.fromkeys(schema.RUN_TABLES, "run_id")
 
 
 def partition_name(table: str, key: int) -> str:
@@ -32,42 +32,63 @@ def exists(conn: Connection, table: str, key: int) -> bool:
     return bool(row and row[0])
 
 
-def create(conn: Connection, table: str, key: int) -> str:
+def create(conn: Connection, table: str, key: int, *, suffix: str = "") -> str:
     """Make the table that will become a partition: columns, CHECKs and comments of the parent, no index.
+
+    Parameters
+    ----------
+    conn : psycopg.Connection
+    table : str
+    key : int
+    suffix : str
+        Added to its name, where the partition that it will replace still has that name; see `adopt`.
 
     Returns
     -------
     str
         Its qualified name.
     """
-    name = qualified(table, key)
+    name = qualified(table, key) + suffix
     conn.execute(
         sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING ALL EXCLUDING INDEXES EXCLUDING IDENTITY)").format(
-            sql.Identifier(schema.SCHEMA, partition_name(table, key)), sql.Identifier(schema.SCHEMA, table)
+            sql.Identifier(*name.split(".")), sql.Identifier(schema.SCHEMA, table)
         )
     )
     return name
 
 
-def attach(conn: Connection, table: str, key: int) -> None:
-    """Make a table written by `create` a partition: key CHECK, indexes, statistics, attach."""
-    child = sql.Identifier(schema.SCHEMA, partition_name(table, key))
-    parent = sql.Identifier(schema.SCHEMA, table)
+def prepare(conn: Connection, table: str, key: int, *, suffix: str = "") -> None:
+    """Make a table written by `create` ready to be a partition: key CHECK, indexes, statistics."""
+    child = sql.Identifier(schema.SCHEMA, partition_name(table, key) + suffix)
     key_name = sql.Identifier(_KEY[table])
     # with this CHECK, ATTACH believes the bound without reading the table under its lock
     bound = sql.SQL("ALTER TABLE {} ADD CONSTRAINT bound CHECK ({} = {})")
     conn.execute(bound.format(child, key_name, sql.Literal(key)))
-    index(conn, table, key)
+    _index(conn, table, child)
     conn.execute(sql.SQL("ANALYZE {}").format(child))
+
+
+def adopt(conn: Connection, table: str, key: int, *, suffix: str = "") -> None:
+    """Attach a prepared table to its parent, under the partition's name."""
+    child = sql.Identifier(schema.SCHEMA, partition_name(table, key))
+    if suffix:
+        written = sql.Identifier(schema.SCHEMA, partition_name(table, key) + suffix)
+        conn.execute(sql.SQL("ALTER TABLE {} RENAME TO {}").format(written, sql.Identifier(partition_name(table, key))))
+    parent = sql.Identifier(schema.SCHEMA, table)
     conn.execute(
         sql.SQL("ALTER TABLE {} ATTACH PARTITION {} FOR VALUES IN ({})").format(parent, child, sql.Literal(key))
     )
     conn.execute(sql.SQL("ALTER TABLE {} DROP CONSTRAINT bound").format(child))
 
 
-def index(conn: Connection, table: str, key: int) -> None:
+def attach(conn: Connection, table: str, key: int) -> None:
+    """Make a table written by `create` a partition."""
+    prepare(conn, table, key)
+    adopt(conn, table, key)
+
+
+def _index(conn: Connection, table: str, child: sql.Identifier) -> None:
     """Build the parent's indexes on a detached partition, so that ATTACH adopts them."""
-    child = sql.Identifier(schema.SCHEMA, partition_name(table, key))
     definition = schema.metadata.tables[f"{schema.SCHEMA}.{table}"]
     for constraint in sorted(definition.constraints, key=lambda c: str(c.name)):
         kind = {"primary_key_constraint": "PRIMARY KEY", "unique_constraint": "UNIQUE"}.get(constraint.__visit_name__)
@@ -95,5 +116,5 @@ def write(conn: Connection, table: str, key: int, blocks: Iterable[Mapping[str, 
 
 
 def drop(conn: Connection, table: str, key: int) -> None:
-    """Drop a partition and its rows, if it is there."""
+    """Drop a partition and its rows, if it is there; readers of the parent wait from here to the end."""
     conn.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(sql.Identifier(schema.SCHEMA, partition_name(table, key))))

@@ -124,21 +124,20 @@ def stage(
         raise TypeError(f"unknown lineage: {unknown}")
     with ready(settings, autocommit=True) as books, ready(settings) as work:
         reap(books)
-        row = books.execute(
-            job("runs.begin").compose(),
-            {
-                "kind": kind,
-                "name": name,
-                "config": Jsonb(config),
-                "config_key": config_key(kind, config),
-                "versions": Jsonb(software_versions(books)),
-                "inputs": Jsonb(dict(inputs or {})),
-                **{key: lineage.get(key) for key in _LINEAGE},
-            },
-        ).fetchone()
-        assert row is not None
-        run = Run(row[0], kind, settings, work, inputs=dict(inputs or {}))
-        books.execute(job("runs.lock").compose(), {"run_id": run.run_id})
+        values = {
+            "kind": kind,
+            "name": name,
+            "config": Jsonb(config),
+            "config_key": config_key(kind, config),
+            "versions": Jsonb(software_versions(books)),
+            "inputs": Jsonb(dict(inputs or {})),
+            **{key: lineage.get(key) for key in _LINEAGE},
+        }
+        with books.transaction():
+            row = books.execute(job("runs.begin").compose(), values).fetchone()
+            assert row is not None
+            run = Run(row[0], kind, settings, work, inputs=dict(inputs or {}))
+            books.execute(job("runs.lock").compose(), {"run_id": run.run_id})
         try:
             with work.transaction():
                 yield run
@@ -150,16 +149,16 @@ def stage(
             _record_failure(books, run, error)
             if isinstance(error, psycopg.errors.QueryCanceled):
                 raise StageError(
-                    f"{kind}: a statement ran longer than {settings.statement_timeout_s:g} s and was "
-                    "cancelled; nothing was changed. Raise XCAT_STATEMENT_TIMEOUT_S if the machine is slow."
+                    f"{kind}: a statement was cancelled ({str(error).splitlines()[0]}); nothing was changed. "
+                    f"If the machine is slow, raise XCAT_STATEMENT_TIMEOUT_S above {settings.statement_timeout_s:g}."
                 ) from error
-            if isinstance(error, (psycopg.errors.DiskFull, psycopg.errors.InsufficientResources)):
-                raise StageError(f"{kind}: {str(error).strip()}; nothing was changed.") from error
-            if isinstance(error, psycopg.OperationalError):
+            if isinstance(error, psycopg.OperationalError) and work.closed:
                 raise StageError(
                     f"{kind}: the connection to the database was lost; nothing was changed. "
                     f"The same command can be repeated. ({str(error).strip()})"
                 ) from error
+            if isinstance(error, psycopg.OperationalError):  # disk full, out of memory, deadlock
+                raise StageError(f"{kind}: {str(error).strip()}; nothing was changed.") from error
             raise
 
 

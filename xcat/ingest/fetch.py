@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyvo
 import requests
+from astropy.table import MaskedColumn, Table
 from astropy.units import UnitsWarning
 from pyvo.dal.exceptions import DALOverflowWarning, PyvoUserWarning
 
@@ -170,7 +172,20 @@ class _Service:
                 warnings.simplefilter("ignore", UnitsWarning)
                 return pyvo.dal.TAPQuery(self._url, query, maxrec=max_rows, session=self._session).execute()
         except pyvo.dal.DALAccessError as error:
-            raise InputError(f"{self._url}: {error}. Is the address right, and the machine online?") from error
+            unreachable = isinstance(error.cause, requests.RequestException)
+            hint = ". Is the address right, the service up, and this machine online?" if unreachable else ""
+            raise InputError(f"{self._url}: {error.reason}{hint}") from error
+
+
+def _plain_table(result: pyvo.dal.TAPResults) -> Table:
+    """The result with texts as plain strings; the service's are objects, which few formats can hold."""
+    table = result.to_table()
+    for name in table.colnames:
+        if table[name].dtype.kind == "O":
+            column = np.ma.asarray(table[name])
+            texts = ["" if v is None else str(v) for v in column.filled(None)]
+            table[name] = MaskedColumn(np.array(texts, np.str_), mask=np.ma.getmaskarray(column))
+    return table
 
 
 def _write(result: pyvo.dal.TAPResults, path: Path, format_: str) -> None:
@@ -183,7 +198,7 @@ def _write(result: pyvo.dal.TAPResults, path: Path, format_: str) -> None:
         if format_ == "votable":
             result.votable.to_xml(name, tabledata_format="tabledata")
         else:
-            result.to_table().write(name, format=format_, overwrite=True)
+            _plain_table(result).write(name, format=format_, overwrite=True)
         os.umask(mask := os.umask(0))
         temporary.chmod(0o666 & ~mask)  # mkstemp makes files that only their owner may read
         temporary.replace(path)

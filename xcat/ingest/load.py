@@ -7,6 +7,7 @@ appended. Only then are indexes built, duplicates found and the partition attach
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,13 +20,15 @@ from psycopg.types.json import Jsonb
 from xcat import progress
 from xcat.catalogues.definition import Definition
 from xcat.config import Settings
-from xcat.database import copy, partitions
+from xcat.database import copy, partitions, schema
 from xcat.database.engine import Connection, ready
 from xcat.database.runs import Run, stage
 from xcat.database.sqlfiles import job
 from xcat.errors import InputError, StageError
 from xcat.ingest.convert import Rejects, convert
 from xcat.ingest.readers import open_table
+
+_SUFFIX = "_loading"  # of the table that is written, until it is a partition
 
 
 @dataclass(frozen=True)
@@ -37,11 +40,14 @@ class InputFile:
     path : Path
     sha256 : str
     n_bytes : int
+    modified_ns : int
+        Time of its last change.
     """
 
     path: Path
     sha256: str
     n_bytes: int
+    modified_ns: int
 
 
 def checksum(path: Path) -> InputFile:
@@ -54,8 +60,9 @@ def checksum(path: Path) -> InputFile:
     """
     try:
         with path.open("rb") as handle:
+            state = os.fstat(handle.fileno())
             digest = hashlib.file_digest(handle, "sha256").hexdigest()
-        return InputFile(path, digest, path.stat().st_size)
+        return InputFile(path, digest, state.st_size, state.st_mtime_ns)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
 
@@ -118,6 +125,8 @@ def ingest(
     StageError
         The catalogue holds rows that were read with another definition.
     """
+    if not paths:
+        raise InputError(f"{definition.name}: no file is given")
     files = [checksum(path) for path in paths]
     repeated = {f.sha256 for f in files if sum(g.sha256 == f.sha256 for g in files) > 1}
     if repeated:
@@ -172,7 +181,6 @@ def _load(run: Run, definition: Definition, files: list[InputFile], replace: boo
     assert row is not None
     catalogue_id: int = row[0]
     if replace:
-        partitions.drop(conn, table, catalogue_id)
         conn.execute(job("ingest.forget_files").compose(), {"catalogue_id": catalogue_id})
         known = set()
     wanted = [f for f in files if f.sha256 not in known]
@@ -180,7 +188,7 @@ def _load(run: Run, definition: Definition, files: list[InputFile], replace: boo
     if not wanted:
         return loading
     partition = partitions.qualified(table, catalogue_id)
-    append = partitions.exists(conn, table, catalogue_id)
+    append = not replace and partitions.exists(conn, table, catalogue_id)
     if append:
         target, (base,) = (
             "loading",
@@ -188,7 +196,7 @@ def _load(run: Run, definition: Definition, files: list[InputFile], replace: boo
         )
         conn.execute(f"CREATE TEMP TABLE loading (LIKE xcat.{table} INCLUDING CONSTRAINTS) ON COMMIT DROP")
     else:
-        target, base = partitions.create(conn, table, catalogue_id), 0
+        target, base = partitions.create(conn, table, catalogue_id, suffix=_SUFFIX), 0
     conn.execute(job("ingest.make_file_base").compose())
     types = copy.column_types(conn, target)
     entered = []
@@ -214,7 +222,9 @@ def _load(run: Run, definition: Definition, files: list[InputFile], replace: boo
                 "n_skipped": n_skipped,
             }
         )
-    cursor = conn.execute(job("ingest.rejects_by_reason").compose(), {"file_ids": [file_id for _, file_id, _ in entered]})
+    cursor = conn.execute(
+        job("ingest.rejects_by_reason").compose(), {"file_ids": [file_id for _, file_id, _ in entered]}
+    )
     names = [c.name for c in cursor.description or ()]
     loading.rejects = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
     return loading
@@ -270,12 +280,14 @@ def _copy_file(
                 }
                 try:
                     copy.copy_in(conn, target, [block], types=types, freeze=freeze)
-                except psycopg.errors.CheckViolation as error:
+                except (psycopg.IntegrityError, psycopg.DataError) as error:
                     raise InputError(
                         f"{file.path}: rows {chunk.first_row}-{last_row}: {str(error).splitlines()[0]}"
                     ) from error
             _keep_rejects(conn, file_id, converted.rejects)
             advance(chunk.n_rows)
+    if file.path.stat().st_mtime_ns != file.modified_ns:
+        raise InputError(f"{file.path}: changed while it was being read; load it when it is whole")
     return last_row, n_skipped
 
 
@@ -298,8 +310,12 @@ def _finish(conn: Connection, definition: Definition, table: str, catalogue_id: 
         return
     try:
         with conn.transaction():
-            partitions.attach(conn, table, catalogue_id)
+            partitions.prepare(conn, table, catalogue_id, suffix=_SUFFIX)
     except psycopg.errors.UniqueViolation:
         # looking for duplicates costs a sort, so only a load that has some pays for it
         conn.execute(job("ingest.reject_repeats").compose(loaded=target), values)
-        partitions.attach(conn, table, catalogue_id)
+        partitions.prepare(conn, table, catalogue_id, suffix=_SUFFIX)
+    # what is replaced goes only now, so that it can be read meanwhile; it may be in another table, if the kind changed
+    for name in schema.CATALOGUE_TABLES:
+        partitions.drop(conn, name, catalogue_id)
+    partitions.adopt(conn, table, catalogue_id, suffix=_SUFFIX)

@@ -7,6 +7,7 @@ travel as Arrow arrays of the file's own type. Only the columns that the definit
 from __future__ import annotations
 
 import gzip
+import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -170,9 +171,18 @@ def sniff(path: Path) -> str:
         raise InputError(f"{path}: this is a web page or XML, not a table; was the download refused?")
     if start.startswith(b"# %ECSV"):
         return "ecsv"
-    if b"Byte-by-byte Description of file" in head:
+    if b"Byte-by-byte Description of file" in head or _described_beside(path):
         return "mrt"
     return "csv"
+
+
+def _described_beside(path: Path) -> bool:
+    """Whether a CDS ``ReadMe`` in the same folder describes the file byte by byte."""
+    readme = path.with_name("ReadMe")
+    return readme.is_file() and any(
+        line.startswith("Byte-by-byte Description of file") and path.name in line
+        for line in readme.read_text(encoding="utf-8", errors="replace").splitlines()
+    )
 
 
 def _open_parquet(path: Path, definition: Definition, chunk_rows: int) -> Opened:
@@ -214,7 +224,9 @@ def _check_units(reader: TableReader, definition: Definition) -> None:
     for column, wanted in expected.items():
         try:
             ours = parsed_unit(wanted)
-            theirs = u.Unit(reader.units.get(column, ""))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", u.UnitsWarning)
+                theirs = u.Unit(reader.units.get(column, ""))
         except (ValueError, TypeError):
             continue  # spellings that astropy does not know are common in old tables
         if ours is None or theirs == u.dimensionless_unscaled or not theirs.is_equivalent(ours):

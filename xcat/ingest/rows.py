@@ -112,6 +112,8 @@ class Rows:
         """A column as trimmed text; null where blank or marked as missing."""
         if column not in self._texts:
             array = self.chunk.batch.column(column)
+            if pa.types.is_floating(array.type):
+                array = _whole_if_possible(array)
             if not pa.types.is_string(array.type):
                 array = array.cast(pa.string())
             array = pc.utf8_trim_whitespace(array)
@@ -205,6 +207,15 @@ class Rows:
         found, bad = values.parse_sexagesimal(joined)
         self.reject(bad, spec.from_, "not a sexagesimal angle")
         return found * per_unit
+
+
+def _whole_if_possible(array: pa.Array) -> pa.Array:
+    """Make integers of identifiers that a program stored as floats, lest 2e14 become their text."""
+    array = pc.if_else(pc.is_nan(array), pa.scalar(None, array.type), array)
+    try:
+        return array.cast(pa.int64())
+    except pa.ArrowInvalid:
+        return array
 
 
 def _is_text(type_: pa.DataType) -> bool:

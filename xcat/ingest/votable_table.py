@@ -59,6 +59,7 @@ class _Document:
         self.nulls: list[str | None] = []
         self.n_rows: int | None = None
         self._events = ElementTree.iterparse(stream, events=("start", "end"))
+        self._rows: ElementTree.Element | None = None
 
     def head(self) -> str:
         """Read up to the rows; return how they are serialised."""
@@ -71,6 +72,7 @@ class _Document:
                     n_rows = element.get("nrows", "")
                     self.n_rows = int(n_rows) if n_rows.isdigit() else None
                 elif tag == "TABLEDATA" or tag in _BINARY:
+                    self._rows = element
                     return tag
             elif tag == "INFO":
                 self._check_status(element)
@@ -91,9 +93,8 @@ class _Document:
             tag = element.tag.rpartition("}")[2]
             if tag == "TR":
                 yield [cell.text for cell in element]
-                element.clear()
-            elif tag == "TABLEDATA":
-                element.clear()
+                if self._rows is not None:
+                    self._rows.clear()  # else every row that has been read would stay in memory
             elif tag == "INFO":
                 self._check_status(element)
 

@@ -7,6 +7,7 @@ MNRAS 473, 4937.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,11 @@ from xcat.database.sqlfiles import job
 from xcat.errors import StageError
 from xcat.match import pairs
 
+# Completeness is estimated apart for denser and emptier parts of the sky: what the X-ray sources are, and so how many
+# have a counterpart, differs between the plane and the poles. A part has at least this many sources, and there are at
+# most so many parts.
+_SOURCES_PER_PART = 500
+_MOST_PARTS = 8
 # A ring with a handful of objects says little about the density; this many from the mean are added to it.
 PRIOR_COUNTS = 3.0
 
@@ -73,6 +79,29 @@ def estimate_completeness(sums: np.ndarray, tolerance: float = 1e-4) -> float:
     return c
 
 
+def completeness_by_density(sums: np.ndarray, density: np.ndarray) -> np.ndarray:
+    """Completeness of each source, estimated over the sources in like densities.
+
+    Parameters
+    ----------
+    sums : ndarray, shape (n_sources,)
+        As in `estimate_completeness`.
+    density : ndarray, shape (n_sources,)
+        Density of catalogue objects around the source, per square degree.
+
+    Returns
+    -------
+    ndarray, shape (n_sources,)
+    """
+    n_parts = int(np.clip(len(sums) // _SOURCES_PER_PART, 1, _MOST_PARTS))
+    edges = np.unique(np.quantile(density, np.linspace(0, 1, n_parts + 1)[1:-1])) if n_parts > 1 else []
+    part = np.digitize(density, edges)
+    out = np.empty(len(sums))
+    for number in np.unique(part):
+        out[part == number] = estimate_completeness(sums[part == number])
+    return out
+
+
 def match_stage(
     run: Run,
     source_run_id: int,
@@ -81,7 +110,7 @@ def match_stage(
     *,
     radius_arcsec: float,
     min_p_any: float,
-    completeness: dict[str, float | str] | None = None,
+    completeness: Mapping[str, float | str] | None = None,
     nway_none_weight: bool = False,
 ) -> None:
     """Match the sources of every mission with every counterpart catalogue, two-way, by position.
@@ -96,8 +125,8 @@ def match_stage(
         Search radius; every object inside is stored as a candidate.
     min_p_any : float
         Only for the counts of the summary.
-    completeness : dict, optional
-        Overrides the definitions' completeness by catalogue name; "estimate" takes it from the data.
+    completeness : mapping, optional
+        Overrides the definitions' completeness by catalogue name; "estimate", or nothing said, takes it from the data.
     nway_none_weight : bool
         Give the hypothesis "no counterpart" the weight 1 as NWAY does, instead of 1 - completeness.
     """
@@ -168,21 +197,32 @@ def _store(
     source_run_id: int,
     other: Loaded,
     targets: dict[str, str],
-    completeness: float | str,
+    completeness: float | str | None,
     nway_none_weight: bool,
     min_p_any: float,
 ) -> dict[str, Any]:
     conn = run.conn
     with progress.bar(f"{other.definition.name}: probabilities"):
-        conn.execute(job("match.weigh").compose(haystack=other.table), {"source_run_id": source_run_id})
-        if isinstance(completeness, str):
-            sums = copy.fetch_columns(conn, job("match.sums").compose(), [("s", "double precision")])["s"]
-            completeness = estimate_completeness(sums)
+        conn.execute(
+            job("match.weigh").compose(haystack=other.table),
+            {"source_run_id": source_run_id, "epoch_yr": other.definition.epoch_yr},
+        )
+        if isinstance(completeness, float):
+            conn.execute(job("match.completeness_constant").compose(), {"completeness": completeness})
+        else:
+            double = "double precision"
+            rows = copy.fetch_columns(
+                conn, job("match.sums").compose(), [("id", "bigint"), ("density", double), ("weights", double)]
+            )
+            estimated = completeness_by_density(rows["weights"], rows["density"])
+            copy.copy_in(
+                conn, "completeness", [{"id": rows["id"], "completeness": estimated}],
+                types={"id": "bigint", "completeness": double},
+            )  # fmt: skip
         values = {
             "run_id": run.run_id,
             "catalogue_id": other.catalogue_id,
-            "completeness": completeness,
-            "none_weight": 1.0 if nway_none_weight else 1 - completeness,
+            "none_weight": 1.0 if nway_none_weight else None,
             "min_p_any": min_p_any,
         }
         for table, target in targets.items():

@@ -72,6 +72,7 @@ def _fits(table: Table, path: Path) -> None:
             plain[name] = _ascii(plain[name])
         elif plain[name].dtype.kind == "b" and hasattr(plain[name], "mask"):
             plain[name] = _logical(plain[name])
+        _safe_null(plain[name])
     hdu = fits.table_to_hdu(plain)
     for i, name in enumerate(table.colnames, start=1):
         ucd, about = table[name].meta.get("ucd"), descriptions[name]
@@ -83,6 +84,12 @@ def _fits(table: Table, path: Path) -> None:
     for key, value in table.meta.items():
         hdu.header.add_history(f"{key}: {value}".encode("ascii", "backslashreplace").decode())
     fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(path, overwrite=True)
+
+
+def _safe_null(column: Column) -> None:
+    """Let NULL of an integer be the least number, not numpy's 999999, which may occur."""
+    if column.dtype.kind in "iu" and hasattr(column, "fill_value"):
+        column.fill_value = np.iinfo(column.dtype).min
 
 
 def _ascii(column: Column) -> Column:
@@ -101,9 +108,9 @@ def _votable(table: Table, path: Path) -> None:
     plain = table.copy(copy_data=False)
     for name in plain.colnames:
         column = plain[name]
-        if column.dtype.kind in "iu" and hasattr(column, "fill_value"):
-            # what stands for NULL must be no value that occurs
-            column.fill_value = np.iinfo(column.dtype).min
+        if column.ndim > 1 and column.dtype.kind == "U":
+            plain[name] = _as_json_text(column)
+        _safe_null(column)
     with warnings.catch_warnings():
         # VOUnit deprecates erg, in which X-ray astronomy measures
         warnings.filterwarnings("ignore", message="The unit 'erg'", category=UnitsWarning)
@@ -122,8 +129,11 @@ def _parquet(table: Table, path: Path) -> None:
         }
         arrays.append(array)
         fields.append(pa.field(name, array.type, metadata={k: v for k, v in notes.items() if v}))
-    # with this key astropy finds the units again
+    # with these keys astropy finds the units and the lengths of texts again
     notes_of_table = {"table_meta_yaml": "\n".join(meta.get_yaml_from_table(table))}
+    for name in table.colnames:
+        if table[name].dtype.kind == "U":
+            notes_of_table[f"table::len::{name}"] = str(max(table[name].dtype.itemsize // 4, 1))
     pq.write_table(pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=notes_of_table)), path)
 
 
@@ -137,12 +147,17 @@ def _arrow(column: Column) -> Any:
     return pa.FixedSizeListArray.from_arrays(inner, data.shape[1])
 
 
+def _as_json_text(column: Column) -> Column:
+    """Arrays as JSON, for formats that have none."""
+    text = [json.dumps(np.ma.asarray(row).tolist()) for row in column]
+    return Column(np.array(text, dtype=np.str_), description=column.description, meta=column.meta)
+
+
 def _csv(table: Table, path: Path) -> None:
     plain = table.copy(copy_data=False)
     for name in plain.colnames:
         if plain[name].ndim > 1:
-            text = [json.dumps(np.ma.asarray(row).tolist()) for row in plain[name]]
-            plain[name] = Column(np.array(text, dtype=np.str_))
+            plain[name] = _as_json_text(plain[name])
     plain.write(path, format="ascii.csv", overwrite=True)
 
 

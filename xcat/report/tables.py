@@ -18,7 +18,7 @@ import numpy as np
 import psycopg
 from astropy.table import Column, MaskedColumn, Table
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.types import Boolean, Integer, Numeric
+from sqlalchemy.types import Boolean, Float, Integer, Numeric
 
 from xcat.database import schema
 from xcat.database.engine import Connection
@@ -145,7 +145,7 @@ def _families() -> dict[str, str]:
                 "array" if isinstance(kind, ARRAY)
                 else "int" if isinstance(kind, Integer)
                 else "bool" if isinstance(kind, Boolean)
-                else "float" if isinstance(kind, Numeric)
+                else "float" if isinstance(kind, Float | Numeric)
                 else "text"
             )  # fmt: skip
     return families

@@ -61,6 +61,19 @@ def cell_format(column: Column) -> Callable[[Any], str]:
     return text
 
 
+def aligned(lines: list[list[str]], right: set[int], gap: int = 2) -> list[str]:
+    """Set rows of cells in columns; those named in `right` are flush right. A row of one cell may run on."""
+    sizes = [max(len(cells[i]) for cells in lines if len(cells) > max(i, 1)) for i in range(max(map(len, lines)))]
+    out = []
+    for cells in lines:
+        if len(cells) == 1:
+            out.append(cells[0])
+            continue
+        parts = [cell.rjust(sizes[i]) if i in right else cell.ljust(sizes[i]) for i, cell in enumerate(cells)]
+        out.append((" " * gap).join(parts).rstrip())
+    return out
+
+
 def show(table: Table, max_rows: int | None = 20, width: int | None = None) -> str:
     """Write a table for a terminal, units below the names.
 
