@@ -17,13 +17,14 @@ from pathlib import Path
 
 import psycopg
 import pytest
+
 from xcat.config import Settings
 from xcat.database import embedded, engine
 from xcat.database.embedded import EmbeddedServer, find_binaries, server_settings
 from xcat.errors import DatabaseError
 
 # what a shell, a URL or a list of folders would trip over
-_AWKWARD = "xcat tëst+50%41"
+_AWKWARD = "o'brien tëst+50%41"
 
 
 @pytest.fixture(scope="module")
@@ -88,19 +89,18 @@ def test_starts_from_nothing_twice_and_stops_twice(home):
 def test_nobody_else_can_come_in(running):
     assert stat.S_IMODE(running.socket_folder.stat().st_mode) == 0o700
     assert _query(running, "SHOW listen_addresses") == ""
-    assert "6" not in {
-        line.split()[3] for f in ("tcp", "tcp6") for line in _listening(running.status().pid, f)
-    }  # no socket of the postmaster is a TCP socket
+    assert _tcp_sockets(running.status().pid) == []
     assert stat.S_IMODE(running.data.stat().st_mode) == 0o700
 
 
-def _listening(pid: int | None, family: str) -> list[str]:
+def _tcp_sockets(pid: int | None) -> list[str]:
     inodes = set()
     for entry in Path(f"/proc/{pid}/fd").iterdir():
-        target = os.readlink(entry)
+        target = str(entry.readlink())
         if target.startswith("socket:["):
             inodes.add(target[8:-1])
-    lines = Path(f"/proc/{pid}/net/{family}").read_text().splitlines()[1:]
+    tables = [Path(f"/proc/{pid}/net/{family}") for family in ("tcp", "tcp6")]
+    lines = [line for table in tables if table.exists() for line in table.read_text().splitlines()[1:]]
     return [line for line in lines if line.split()[9] in inodes]
 
 
@@ -109,10 +109,22 @@ def test_the_server_of_root_is_not_root(running):
     assert Path(f"/proc/{running.status().pid}").stat().st_uid == pwd.getpwnam("postgres").pw_uid
 
 
+def test_the_users_own_postgresql_variables_change_nothing(running, monkeypatch):
+    running.stop()
+    for name, value in {"PGPORT": "5999", "PGDATABASE": "other", "PGDATA": "/nowhere", "PGOPTIONS": "-c x"}.items():
+        monkeypatch.setenv(name, value)
+    assert running.start() is True
+    monkeypatch.delenv("PGOPTIONS")  # psycopg's own business
+    assert _query(running, "SELECT current_database()") == "xcat"
+    monkeypatch.undo()
+    assert _query(running, "SELECT current_database()") == "xcat"
+
+
 def test_the_machine_sets_the_memory(running):
     wanted = server_settings(embedded._memory_mb(), os.cpu_count() or 1)
-    assert _query(running, "SELECT setting::int * 8 / 1024 || 'MB' FROM pg_settings WHERE name = 'shared_buffers'") == (
-        wanted["shared_buffers"]
+    assert (
+        _query(running, "SELECT setting::int * 8 / 1024 || 'MB' FROM pg_settings WHERE name = 'shared_buffers'")
+        == (wanted["shared_buffers"])
     )
 
 
@@ -213,7 +225,7 @@ def test_two_processes_start_one_server(folder):
         "import sys; from pathlib import Path; from xcat import progress; progress.silence()\n"
         "from xcat.config import Settings; from xcat.database.engine import ready\n"
         "conn = ready(Settings(home=Path(sys.argv[1]), database_url=None))\n"
-        "print(conn.execute('SELECT count(*) FROM xcat.run').fetchone()[0])"
+        "print(conn.execute('SELECT count(*) FROM xcat.run').fetchone()[0]); conn.close()"
     )
     command = [sys.executable, "-W", "error", "-c", script, str(home)]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
@@ -256,7 +268,7 @@ def test_a_server_that_does_not_start_shows_its_log(running):
     before = main.read_text()
     main.write_text(before + "no_such_setting = 1\n")
     try:
-        with pytest.raises(DatabaseError, match="(?s)did not start.*no_such_setting"):
+        with pytest.raises(DatabaseError, match=r"(?s)did not start.*no_such_setting"):
             running.start()
     finally:
         main.write_text(before)
@@ -282,7 +294,7 @@ def test_a_home_that_cannot_be_made_is_refused_by_name(folder):
 
 
 def test_a_very_long_home_has_a_short_socket(folder):
-    home = folder / ("long" * 20) / ("longer" * 20)
+    home = folder / ("long" * 20) / ("long, " * 15)
     server = EmbeddedServer(home)
     short = server.socket_folder
     assert len(os.fsencode(short / ".s.PGSQL.5432.lock")) <= 107
@@ -294,6 +306,24 @@ def test_a_very_long_home_has_a_short_socket(folder):
     finally:
         server.stop()
         shutil.rmtree(short)
+
+
+@pytest.mark.parametrize("taken", ["by a link", "by another"])
+def test_a_socket_folder_that_another_made_is_refused(folder, taken, monkeypatch):
+    if taken == "by another" and os.geteuid() != 0:
+        pytest.skip("only root can make a folder of another user")
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    server = EmbeddedServer(folder / f"a,b {taken}")
+    assert server.socket_folder.parent == folder
+    if taken == "by a link":
+        (folder / "target").mkdir(mode=0o755)
+        server.socket_folder.symlink_to(folder / "target")
+    else:
+        server.socket_folder.mkdir(mode=0o755)
+        os.chown(server.socket_folder, 54321, 54321)
+    with pytest.raises(DatabaseError, match="belongs to another user"):
+        server.start()
+    assert stat.S_IMODE(server.socket_folder.stat().st_mode) == 0o755
 
 
 def _installed(monkeypatch: pytest.MonkeyPatch, *majors: int, q3c: tuple[int, ...] = ()) -> None:
@@ -352,7 +382,6 @@ try:
     server.stop()
 except Exception as error:
     print(f"{type(error).__name__}: {error}")
-    server.stop()
 """
 
 

@@ -153,6 +153,15 @@ class Colours(Strict):
     w2: tuple[str, ...] = ()
 
 
+def _probability(value: Any) -> Any:
+    if value is None or value == "estimate":
+        return value
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise ValueError("give a probability, or 'estimate'") from None
+
+
 class Definition(Strict):
     """What the columns of a catalogue mean. Plain data; made by :func:`load`."""
 
@@ -170,7 +179,7 @@ class Definition(Strict):
     flux_band_kev: tuple[float, float] | None = None
     bands_kev: Bands | None = None
     sky: Sky | None = None
-    completeness: float | Literal["estimate"] | None = None
+    completeness: Annotated[float | Literal["estimate"] | None, BeforeValidator(_probability)] = None
     colours: Colours = Colours()
     classes: dict[str, str] = Field(default_factory=dict)
     klass: str | None = Field(default=None, alias="class", min_length=1)

@@ -157,7 +157,11 @@ class ColumnSpec(Strict):
     @model_validator(mode="before")
     @classmethod
     def _from_yaml(cls, value: Any) -> Any:
-        return {"from": value} if isinstance(value, str) else value
+        if isinstance(value, str):
+            return {"from": value}
+        if not isinstance(value, dict | ColumnSpec):
+            raise ValueError("give the name of a file column, or a mapping with 'from'")
+        return value
 
     @model_validator(mode="after")
     def _check(self) -> ColumnSpec:

@@ -27,6 +27,7 @@ from xcat.errors import DatabaseError
 OLDEST_VERSION = 15
 _ROLE = _DATABASE = "xcat"
 _LONGEST_SOCKET_PATH = 100  # sun_path holds 108 bytes, the file name in the folder takes some
+_PORT = 5432  # the socket's name; PGPORT in the environment must not change it
 _START_TIMEOUT_S = 120
 _ORPHAN_TIMEOUT_S = 30
 
@@ -178,9 +179,9 @@ class EmbeddedServer:
 
     @property
     def socket_folder(self) -> Path:
-        """Folder of the Unix socket; in the temporary folder if the home's path is too long for a socket."""
+        """Folder of the Unix socket; in the temporary folder if the home's path is not fit for a socket."""
         folder = self.home / "socket"
-        if len(os.fsencode(folder)) <= _LONGEST_SOCKET_PATH:
+        if len(os.fsencode(folder)) <= _LONGEST_SOCKET_PATH and "," not in str(folder):  # PostgreSQL splits at commas
             return folder
         digest = hashlib.sha256(os.fsencode(self.home)).hexdigest()[:12]
         return Path(tempfile.gettempdir()) / f"xcat-{self._account().pw_uid}-{digest}"
@@ -188,7 +189,7 @@ class EmbeddedServer:
     @property
     def url(self) -> str:
         """SQLAlchemy URL of the embedded database."""
-        return f"postgresql+psycopg://{_ROLE}@/{_DATABASE}?host={quote(str(self.socket_folder))}"
+        return f"postgresql+psycopg://{_ROLE}@/{_DATABASE}?host={quote(str(self.socket_folder))}&port={_PORT}"
 
     @staticmethod
     def _account() -> pwd.struct_passwd:
@@ -217,7 +218,7 @@ class EmbeddedServer:
                 cwd="/",
                 timeout=timeout_s,
                 start_new_session=True,  # Ctrl-C is for the client, not for its server
-                env={**os.environ, "LC_ALL": "C.UTF-8", "PGUSER": _ROLE},
+                env={k: v for k, v in os.environ.items() if not k.startswith("PG")} | {"LC_ALL": "C.UTF-8"},
                 **identity,  # type: ignore[call-overload]
             )
             output.seek(0)
@@ -227,10 +228,11 @@ class EmbeddedServer:
         account = self._account()
         if not folder.exists():
             folder.mkdir(parents=True, mode=mode)
+        # in a shared temporary folder, somebody else may have put a link or a folder of this name
+        if folder.is_symlink() or folder.stat().st_uid not in (os.geteuid(), account.pw_uid):
+            raise DatabaseError(f"{folder} belongs to another user; set XCAT_HOME to a folder of your own.")
         if os.geteuid() == 0:
             os.chown(folder, account.pw_uid, account.pw_gid)
-        elif folder.stat().st_uid != account.pw_uid:
-            raise DatabaseError(f"{folder} belongs to another user; set XCAT_HOME to a folder of your own.")
         folder.chmod(mode)
 
     def _make_home(self) -> None:
@@ -336,8 +338,9 @@ class EmbeddedServer:
             if status.version is None:
                 self._initdb(bindir)
             self._end_orphans()
-            # Whatever this file says, no server of ours is behind it: its pid may be that of another process now.
-            (self.data / "postmaster.pid").unlink(missing_ok=True)
+            # Whatever these files say, no server of ours is behind them: the pid may be another process's by now.
+            for stale in (self.data / "postmaster.pid", *self.socket_folder.glob(".s.PGSQL.*")):
+                stale.unlink(missing_ok=True)
             self._write_settings()
             self._make_log()
             done = self._run(
@@ -381,9 +384,10 @@ class EmbeddedServer:
 
     def _write_settings(self) -> None:
         options = server_settings(_memory_mb(), os.cpu_count() or 1)
+        options["port"] = str(_PORT)
         options["unix_socket_directories"] = str(self.socket_folder)
         options["unix_socket_permissions"] = "0700"
-        lines = [f"{name} = '{value}'" for name, value in options.items()]
+        lines = ["{} = '{}'".format(name, value.replace("'", "''")) for name, value in options.items()]
         settings_file = self.data / "xcat.conf"
         settings_file.write_text("# written at every start by xcat\n" + "\n".join(lines) + "\n")
         settings_file.chmod(0o644)
@@ -394,7 +398,8 @@ class EmbeddedServer:
                 handle.write(f"\n{include}\n")
 
     def _create_database(self, bindir: Path) -> None:
-        psql = [bindir / "psql", "-h", self.socket_folder, "-U", _ROLE, "-d", "postgres", "-qAt", "-c"]
+        address = ["-h", self.socket_folder, "-p", str(_PORT), "-U", _ROLE, "-d", "postgres"]
+        psql: list[str | Path] = [bindir / "psql", *address, "-qAt", "-c"]
         there = self._run([*psql, f"SELECT 1 FROM pg_database WHERE datname = '{_DATABASE}'"], 60)
         if there.returncode == 0 and there.stdout.strip() == "1":
             return

@@ -141,12 +141,11 @@ def migrate(config: Settings | None = None, revision: str = "head") -> tuple[str
     """
     config = config or settings()
     with connect(config, autocommit=True) as conn:
-        check_server(conn)
-        before, _ = schema_revision(conn)
         # two migrations at once would both see the same old revision
         conn.execute("SELECT pg_advisory_lock(hashtext('xcat.migrate'))")
-        command = _alembic_config(database_url(config))
+        check_server(conn)
         current, _ = schema_revision(conn)
+        command = _alembic_config(database_url(config))
         known = [s.revision for s in ScriptDirectory.from_config(command).walk_revisions()]
         if revision not in ("head", "base", *known):
             raise DatabaseError(
@@ -159,7 +158,7 @@ def migrate(config: Settings | None = None, revision: str = "head") -> tuple[str
         )
         (alembic.command.downgrade if down else alembic.command.upgrade)(command, revision)
         after, _ = schema_revision(conn)
-    return before, after
+    return current, after
 
 
 def ready(config: Settings | None = None, *, autocommit: bool = False) -> Connection:

@@ -172,9 +172,9 @@ class _Service:
                 warnings.simplefilter("ignore", UnitsWarning)
                 return pyvo.dal.TAPQuery(self._url, query, maxrec=max_rows, session=self._session).execute()
         except pyvo.dal.DALAccessError as error:
-            unreachable = isinstance(error.cause, requests.RequestException)
+            unreachable = isinstance(getattr(error, "cause", None), requests.RequestException)
             hint = ". Is the address right, the service up, and this machine online?" if unreachable else ""
-            raise InputError(f"{self._url}: {error.reason}{hint}") from error
+            raise InputError(f"{self._url}: {error}{hint}") from error
 
 
 def _plain_table(result: pyvo.dal.TAPResults) -> Table:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from xcat.report.explain import Explanation, Term
 
 _COLUMNS = 5
-_SHORT = {"mas / yr": "mas/yr"}
+_LEFT, _WIDE, _GAP = 0.055, 0.162, 0.0325  # of the width of the figure
+_ROW = 1.52  # inches that a row of panels takes
 _HALO = [effects.withStroke(linewidth=2.2, foreground="white")]
 
 
@@ -29,27 +30,28 @@ def draw(explanation: Explanation, model: Model, path: Path, dpi: int = 150) -> 
 
 def figure(e: Explanation, model: Model) -> Figure:
     """Make the figure: the track above, one panel a property below."""
-    n_rows = -(-len(e.terms) // _COLUMNS)
-    height = 4.15 + 1.62 * n_rows
+    n_rows = -(-(len(e.terms) + 1) // _COLUMNS)
+    height = 3.95 + _ROW * n_rows
     fig = Figure(figsize=(11.2, height))
     inch = 1 / height
-    fig.text(0.055, 1 - 0.28 * inch, e.source["name"], fontsize=13, fontweight="bold", va="center")
-    facts = explain_text.source_lines(e)
-    fig.text(0.055, 1 - 0.52 * inch, explain_text.headline(e), fontsize=9, va="center")
+    place, facts = explain_text.source_lines(e)[1:]
     known = f"literature: {e.known_class}" if e.known_class else "not in the reference sample"
-    line = f"{facts[1]};  {facts[2]};  {known}"
-    fig.text(0.055, 1 - 0.71 * inch, line, fontsize=7.5, color=style.GREY, va="center")
-
-    bottom = 1.62 * n_rows + 1.0
-    track = fig.add_axes((0.055, bottom * inch, 0.865, (height - bottom - 1.12) * inch))
-    _track(track, e)
-    wide, gap = 0.164, 0.0305
+    fig.text(_LEFT, 1 - 0.28 * inch, e.source["name"], fontsize=13, fontweight="bold", va="center")
+    fig.text(_LEFT, 1 - 0.52 * inch, explain_text.headline(e), fontsize=9, va="center")
+    fig.text(
+        _LEFT, 1 - 0.71 * inch, f"{place.partition(',  1 sigma')[0]};  {facts};  {known}", fontsize=7.5,
+        color=style.GREY, va="center",
+    )  # fmt: skip
+    bottom = _ROW * n_rows + 0.72
+    _track(fig.add_axes((_LEFT, bottom * inch, 0.865, (height - bottom - 1.08) * inch)), e)
     for i, term in enumerate(e.terms):
         row, column = divmod(i, _COLUMNS)
-        y = (1.62 * (n_rows - 1 - row) + 0.42) * inch
-        axes = fig.add_axes((0.055 + column * (wide + gap), y, wide, 0.88 * inch))
-        _panel(axes, e, model, i, term)
-    _legend(fig, e, len(e.terms), n_rows, wide, gap, inch)
+        y = (_ROW * (n_rows - 1 - row) + 0.3) * inch
+        _panel(fig.add_axes((_LEFT + column * (_WIDE + _GAP), y, _WIDE, 0.92 * inch)), e, model, i, term)
+    row, column = divmod(len(e.terms), _COLUMNS)
+    x = _LEFT + column * (_WIDE + _GAP)
+    y = (_ROW * (n_rows - 1 - row) + 0.2) * inch
+    _legend(fig.add_axes((x, y, min(2 * _WIDE + _GAP, 0.985 - x), 1.1 * inch)), e)
     return fig
 
 
@@ -73,12 +75,19 @@ def _track(axes: Axes, e: Explanation) -> None:
     final = p[-1].tolist()
     texts = [f"{c} {explain_text.probability(v)}" for c, v in zip(e.classes, final, strict=True)]
     style.end_labels(axes, float(steps[-1]), final, texts, [styles[c].colour for c in e.classes], 0.085)
-    labels = ["prior"]
-    for term in e.terms:
-        labels.append(f"{term.property}\n{explain_text.value(term)}")
-    axes.set_xticks(steps, labels, rotation=28, ha="right", rotation_mode="anchor", linespacing=1.0)
+    labels = ["prior", *(f"{_broken(t.property)}\n{explain_text.value(t)}" for t in e.terms)]
+    axes.set_xticks(steps, labels, fontsize=7)
     for tick, term in zip(axes.get_xticklabels()[1:], e.terms, strict=True):
         tick.set_color(style.GREY if term.value is None else style.INK)
+
+
+def _broken(name: str) -> str:
+    """Break a long name after an underscore, so that names stand side by side."""
+    if len(name) <= 11:
+        return name
+    cuts = [i + 1 for i, letter in enumerate(name) if letter == "_"]
+    cut = min(cuts, key=lambda i: abs(i - len(name) / 2), default=len(name))
+    return f"{name[:cut]}\n{name[cut:]}"
 
 
 def _bands(axes: Axes, e: Explanation) -> None:
@@ -99,15 +108,12 @@ def _bands(axes: Axes, e: Explanation) -> None:
 
 def _panel(axes: Axes, e: Explanation, model: Model, j: int, term: Term) -> None:
     """Densities of one property in every class, and the value of the source."""
-    unit = _SHORT.get(term.unit, term.unit)
     prop = model.properties[j]
     axes.set_title(
-        f"{term.property}{f' [{unit}]' if unit else ''}", loc="left", fontsize=8, pad=3, fontweight="bold",
+        term.property, loc="left", fontsize=8, pad=3, fontweight="bold",
         color=style.INK if term.value is not None else style.GREY,
     )  # fmt: skip
-    axes.set_title(
-        f"{e.best}:{e.second} {explain_text.odds(term.nats)}", loc="right", fontsize=7, pad=3, color=style.INK
-    )
+    axes.set_title(explain_text.odds(term.nats), loc="right", fontsize=8, pad=3)
     if term.value is None:
         _missing(axes, e, model, j)
         return
@@ -120,7 +126,7 @@ def _panel(axes: Axes, e: Explanation, model: Model, j: int, term: Term) -> None
     for k, name in enumerate(e.classes):
         s = styles[name]
         axes.plot(x[seen], density[seen, k], color=s.colour, ls=s.line, lw=1.25)
-    top = float(density[seen].max()) * 1.12
+    top = float(density[seen].max()) * 1.28
     axes.set_ylim(0, top)
     axes.set_xlim(low, high)
     edge = float(np.clip(here, low, high))
@@ -143,7 +149,7 @@ def _panel(axes: Axes, e: Explanation, model: Model, j: int, term: Term) -> None
         # beyond the table: an arrow at the frame says that the value lies farther out
         axes.plot(edge, top * 0.96, ">" if here > edge else "<", color=style.INK, ms=6, clip_on=False, zorder=6)
     axes.text(
-        edge, top * 0.96, f"  {explain_text.value(term).replace(f' {unit}', '')}  ", fontsize=7.5,
+        edge, top * 0.96, f"  {explain_text.value(term)}  ", fontsize=7.5,
         ha="left" if rightwards else "right", va="top", path_effects=_HALO, zorder=7,
     )  # fmt: skip
     axes.set_yticks([])
@@ -157,11 +163,11 @@ def _panel(axes: Axes, e: Explanation, model: Model, j: int, term: Term) -> None
 
 
 def _range(x: np.ndarray, density: np.ndarray, here: float) -> tuple[float, float]:
-    """Part of the table that holds 99.8 % of every class, and the source."""
+    """Part of the table that holds 98 % of every class, and the source."""
     share = np.cumsum(density, axis=0)
     share /= share[-1]
-    low = min(float(x[np.argmax(s > 0.001)]) for s in share.T)
-    high = max(float(x[np.argmax(s >= 0.999)]) for s in share.T)
+    low = min(float(x[np.argmax(s > 0.01)]) for s in share.T)
+    high = max(float(x[np.argmax(s >= 0.99)]) for s in share.T)
     low, high = min(low, here), max(high, here)
     margin = 0.02 * (high - low)
     return max(float(x[0]), low - margin), min(float(x[-1]), high + margin)
@@ -175,41 +181,32 @@ def _missing(axes: Axes, e: Explanation, model: Model, j: int) -> None:
     axes.barh(places, present, height=0.42, color=[styles[c].colour for c in e.classes], zorder=2)
     axes.barh(places, np.ones(len(places)), height=0.42, color=style.PALE, zorder=1)
     axes.set_xlim(0, 1.3)
-    axes.set_ylim(-0.7, len(e.classes) + 0.25)
+    axes.set_ylim(-0.6, len(e.classes) + 0.1)
     axes.set_yticks(places, e.classes)
     axes.set_xticks([])
     for place, share in zip(places, present, strict=True):
         axes.text(1.03, place, f"{share:.0%}", va="center", fontsize=7)
-    axes.text(0, len(e.classes) - 0.38, "missing here; share that has it:", fontsize=7, color=style.GREY, va="center")
+    axes.text(0, len(e.classes) - 0.28, "missing here; share that has it:", fontsize=7, color=style.GREY, va="center")
     axes.tick_params(length=0, pad=2, labelsize=7)
     axes.spines[:].set_visible(False)
 
 
-def _legend(fig: Figure, e: Explanation, n: int, n_rows: int, wide: float, gap: float, inch: float) -> None:
-    """Explain the lines, in the free place after the last panel or below."""
-    row, column = divmod(n, _COLUMNS)
-    if column == 0:
-        return
-    x = 0.055 + column * (wide + gap)
-    y = (1.62 * (n_rows - 1 - row) + 0.35) * inch
-    axes = fig.add_axes((x, y, 0.985 - x, 1.05 * inch))
+def _legend(axes: Axes, e: Explanation) -> None:
+    """Explain the lines and numbers of the panels."""
     axes.axis("off")
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, 1)
     styles = style.of_classes(e.classes)
     for i, name in enumerate(e.classes):
         s = styles[name]
         place = 0.93 - 0.155 * i
-        axes.plot([0.0, 0.16], [place, place], color=s.colour, ls=s.line, lw=1.5)
-        axes.plot(0.08, place, s.marker, color=s.colour, ms=4.5, mec="white", mew=0.5)
-        axes.text(0.19, place, name, va="center", color=s.colour, fontweight="bold", fontsize=8)
-    axes.set_xlim(0, 1)
-    axes.set_ylim(0, 1)
+        axes.plot([0.0, 0.13], [place, place], color=s.colour, ls=s.line, lw=1.5)
+        axes.plot(0.065, place, s.marker, color=s.colour, ms=4.5, mec="white", mew=0.5)
+        axes.text(0.155, place, name, va="center", color=s.colour, fontweight="bold", fontsize=8)
     axes.text(
-        0.42, 1.0,
-        "Panels: density of each class in\nthe reference sample; the line and\nthe markers are this source.\n"
-        "a:b x 3 means that the odds of a\nagainst b grow threefold, / 3 that\nthey shrink; exponents included.",
-        fontsize=7, color=style.GREY, va="top", linespacing=1.25,
-    )  # fmt: skip
-    axes.text(
-        0, 0.0, f"classify run {e.run_id}, model of run {e.model_run_id}; the order of the steps\n"
-        "does not change the end of the track.", fontsize=6.5, color=style.GREY, va="bottom",
+        0.33, 1.0,
+        "Curves: density of each class in the reference\nsample. Line and markers: this source.\n"
+        f"Upper right: factor on the odds {e.best}:{e.second}\n(x for {e.best}, / for {e.second}), exponent included.\n"
+        f"Order of the steps does not change the end.\nClassify run {e.run_id}, model of run {e.model_run_id}.",
+        fontsize=7, color=style.GREY, va="top", linespacing=1.3,
     )  # fmt: skip

@@ -99,7 +99,7 @@ def text(e: Explanation, width: int = 100) -> str:
     lines = [*source_lines(e), *label_lines(e), "", headline(e), ""]
     # more than five classes do not fit beside each other; the least probable ones go
     shown = [c for c in e.classes if c in sorted(e.classes, key=lambda k: -e.posterior[k])[:5]]
-    lines += _properties(e, shown) + [""] + _categories(e, shown) + [""] + _counterparts(e)
+    lines += [*_properties(e, shown), "", *_categories(e, shown), "", *_counterparts(e)]
     folded = [textwrap.wrap(line, width, subsequent_indent="  ") if len(line) > width else [line] for line in lines]
     return "\n".join(line for part in folded for line in part)
 
