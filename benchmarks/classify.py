@@ -9,6 +9,7 @@ import argparse
 
 import numpy as np
 from common import in_turn, peak_memory_mb, private_database
+
 from xcat.classifier import CATEGORIES, fit_tables
 from xcat.config import Settings
 from xcat.database import copy, partitions, runs

@@ -45,7 +45,7 @@ def in_turn(ours: Callable[[], None], bare: Callable[[], None], runs: int, befor
         if number:  # the first pair warms up
             times.append(pair)
             ratios.append(pair[0] / pair[1])
-        print(f"  {'warm-up' if not number else number}: ours {pair[0]:.2f} s, bare {pair[1]:.2f} s")
+        print(f"  {number or 'warm-up'}: ours {pair[0]:.2f} s, bare {pair[1]:.2f} s")
     print(f"ours  median {statistics.median(t[0] for t in times):.2f} s")
     print(f"bare  median {statistics.median(t[1] for t in times):.2f} s")
     print(f"ratio median {statistics.median(ratios):.2f} (from {min(ratios):.2f} to {max(ratios):.2f})")

@@ -9,6 +9,7 @@ import argparse
 from pathlib import Path
 
 from common import in_turn, peak_memory_mb, private_database
+
 from xcat.catalogues.definition import load as definition_of
 from xcat.database import copy, partitions
 from xcat.database.engine import ready

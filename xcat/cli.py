@@ -273,7 +273,9 @@ def simulate(
 
     with progress.bar(f"simulate {sources:,} sources"):
         summary = make(sources, seed, out)
-    _out.print(f"{out}: {summary.n_xray_detections:,} detections, {summary.n_counterparts:,} counterpart rows")
+    _out.print(
+        f"{out}: {sum(summary.sources.values()):,} X-ray sources, {summary.n_counterpart_rows:,} counterpart rows"
+    )
 
 
 # --- stages -----------------------------------------------------------------------------------------------

@@ -6,8 +6,10 @@ import os
 from pathlib import Path
 
 import platformdirs
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from xcat.errors import ConfigError
 
 
 def _default_home() -> Path:
@@ -30,13 +32,23 @@ class Settings(BaseSettings):
         No statement may run longer than this; 0 is refused, because a wrong plan would run for days.
     """
 
-    model_config = SettingsConfigDict(env_prefix="XCAT_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="XCAT_", env_ignore_empty=True, extra="ignore")
 
     home: Path = Field(default_factory=_default_home)
     database_url: str | None = None
-    statement_timeout_s: float = Field(default=3600.0, gt=0)
+    statement_timeout_s: float = Field(default=3600.0, gt=0, le=2_000_000)
 
 
 def settings() -> Settings:
-    """Settings as the environment has them now."""
-    return Settings()
+    """Settings as the environment has them now.
+
+    Raises
+    ------
+    ConfigError
+        A variable has a value that cannot be used.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = [f"XCAT_{str(e['loc'][0]).upper()}={e['input']}: {e['msg']}" for e in error.errors()]
+        raise ConfigError("\n".join(wrong)) from None

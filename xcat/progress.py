@@ -48,7 +48,7 @@ def bar(what: str, total: float | None = None) -> Iterator[Advance]:
         return
     columns = [TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()]
     if total is not None:
-        columns.insert(2, MofNCompleteColumn())  # type: ignore[arg-type]
+        columns.insert(2, MofNCompleteColumn())
     with Progress(*columns, console=console) as progress:
         task = progress.add_task(what, total=total)
         yield lambda amount: progress.advance(task, amount)

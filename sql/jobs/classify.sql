@@ -22,6 +22,10 @@ LEFT JOIN xcat.label AS l ON l.run_id = %(label_run_id)s AND l.source_id = c.sou
 WHERE c.run_id = %(run_id)s
 GROUP BY 1, 2, 3;
 
+-- name: published
+-- The run that the views show.
+SELECT run_id FROM xcat.publication WHERE active;
+
 -- name: unpublish
 -- The publication that was shown until now stays in the table.
 UPDATE xcat.publication SET active = false WHERE active;

@@ -357,25 +357,9 @@ def _resolved(
 def _checked(data: dict[str, Any], places: dict[yamlfile.KeyPath, yamlfile.Place], path: Path) -> Definition:
     try:
         definition = Definition.model_validate(data)
-        wrong = list(problems(definition))
     except ValidationError as error:
-        wrong = [(tuple(e["loc"]), _plain(e)) for e in error.errors()]
+        raise ConfigError("\n".join(yamlfile.messages(error, places, path))) from None
+    wrong = [yamlfile.line(where, message, places, path) for where, message in problems(definition)]
     if wrong:
-        lines = []
-        for where, message in wrong:
-            file, line = yamlfile.place_of(where, places, (path, 1))
-            keys = [str(k) for k in where if not isinstance(k, int) and not k.startswith("function-")]
-            lines.append(f"{file}:{line}: {'.'.join(keys)}: {message}")
-        raise ConfigError("\n".join(dict.fromkeys(lines)))
+        raise ConfigError("\n".join(dict.fromkeys(wrong)))
     return definition
-
-
-def _plain(error: Any) -> str:
-    """Say what pydantic found in a user's words."""
-    if error["type"] == "extra_forbidden":
-        return "unknown key"
-    if error["type"] == "missing":
-        return "is missing"
-    message = str(error["msg"]).removeprefix("Value error, ")
-    given = error.get("input")
-    return f"{message} (given: {given!r})" if isinstance(given, str | int | float) else message

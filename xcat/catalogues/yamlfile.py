@@ -85,15 +85,24 @@ def place_of(where: KeyPath, places: dict[KeyPath, Place], default: Place) -> Pl
     return default
 
 
+def line(where: KeyPath, message: str, places: dict[KeyPath, Place], path: Path) -> str:
+    """A mistake as ``file:line: key: message``."""
+    file, number = place_of(where, places, (path, 1))
+    keys = ".".join(str(k) for k in where if not isinstance(k, int) and not k.startswith("function-"))
+    return f"{file}:{number}: {keys}: {message}" if keys else f"{file}:{number}: {message}"
+
+
 def messages(error: ValidationError, places: dict[KeyPath, Place], path: Path) -> list[str]:
-    """What pydantic found wrong, one line a mistake, each with file and line."""
-    lines = []
-    for found in error.errors():
-        where = tuple(found["loc"])
-        file, line = place_of(where, places, (path, 1))
-        keys = ".".join(str(k) for k in where if not (isinstance(k, str) and k.startswith("function-")))
-        text = {"extra_forbidden": "unknown key", "missing": "is missing"}.get(
-            found["type"], str(found["msg"]).removeprefix("Value error, ")
-        )
-        lines.append(f"{file}:{line}: {keys}: {text}" if keys else f"{file}:{line}: {text}")
-    return list(dict.fromkeys(lines))
+    """What pydantic found wrong in a user's words, one line a mistake, each with file and line."""
+    found = [line(tuple(e["loc"]), _plain(e), places, path) for e in error.errors()]
+    return list(dict.fromkeys(found))
+
+
+def _plain(error: Any) -> str:
+    if error["type"] == "extra_forbidden":
+        return "unknown key"
+    if error["type"] == "missing":
+        return "is missing"
+    message = str(error["msg"]).removeprefix("Value error, ")
+    given = error.get("input")
+    return f"{message} (given: {given!r})" if isinstance(given, str | int | float) else message

@@ -276,7 +276,7 @@ def copy_out(
         + [item for i, (name, t) in enumerate(dtype) for item in ((f"n{i}", ">i4"), (name, _WIRE[t][0]))]
     )
     native = np.dtype([(name, np.dtype(_WIRE[t][0]).newbyteorder("=")) for name, t in dtype])
-    body = query if isinstance(query, sql.Composable) else sql.SQL(query)  # type: ignore[arg-type]
+    body = query if isinstance(query, sql.Composable) else sql.SQL(query)
     statement = sql.SQL("COPY ({}) TO STDOUT (FORMAT BINARY)").format(body)
 
     def unpack(buffer: bytes | bytearray, n_rows: int) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from typing import Any
 
 import alembic.command
@@ -28,17 +30,19 @@ def conninfo(url: str) -> str:
     """The same address as libpq writes it."""
     try:
         parsed = make_url(url)
-    except sqlalchemy.exc.ArgumentError:
+        if parsed.get_backend_name() != "postgresql":
+            raise DatabaseError(f"XCAT_DATABASE_URL names {parsed.get_backend_name()}; xcat needs PostgreSQL.")
+        return psycopg.conninfo.make_conninfo(
+            **{k: str(v) for k, v in parsed.translate_connect_args(database="dbname", username="user").items()},
+            **{k: str(v) for k, v in parsed.query.items()},
+        )
+    except (sqlalchemy.exc.ArgumentError, psycopg.ProgrammingError, ValueError) as error:
+        shown = re.sub(r":[^:@/]*@", ":***@", url)
+        why = f" ({str(error).strip()})" if isinstance(error, psycopg.ProgrammingError) else ""
         raise DatabaseError(
-            f"XCAT_DATABASE_URL is not a database URL: {url!r}. "
+            f"XCAT_DATABASE_URL is not a database URL: {shown!r}{why}. "
             "It looks like postgresql+psycopg://user:password@host:5432/database"
         ) from None
-    if parsed.get_backend_name() != "postgresql":
-        raise DatabaseError(f"XCAT_DATABASE_URL names {parsed.get_backend_name()}; xcat needs PostgreSQL.")
-    return psycopg.conninfo.make_conninfo(
-        **{k: str(v) for k, v in parsed.translate_connect_args(database="dbname", username="user").items()},
-        **{k: str(v) for k, v in parsed.query.items()},
-    )
 
 
 def connect(config: Settings | None = None, *, autocommit: bool = False) -> Connection:
@@ -60,7 +64,7 @@ def connect(config: Settings | None = None, *, autocommit: bool = False) -> Conn
         conn.execute("SET search_path TO xcat, public")
         conn.execute("SET timezone TO 'UTC'")
         conn.execute("SET client_min_messages TO warning")
-        timeout = str(int(config.statement_timeout_s * 1000))
+        timeout = str(math.ceil(config.statement_timeout_s * 1000))
         conn.execute("SELECT set_config('statement_timeout', %s, false)", [timeout])
     return conn
 
@@ -97,12 +101,17 @@ def check_server(conn: Connection) -> dict[str, str]:
     ).fetchone()
     assert rights is not None
     may_create, may_use, user, database = rights
-    if not (may_create and may_use):
+    if not may_create:
         raise DatabaseError(
             f"user {user} may not create in database {database}. Its owner can say: "
             f'GRANT CREATE ON DATABASE "{database}" TO "{user}"'
         )
-    if installed is None and may_create:
+    if not may_use:
+        raise DatabaseError(
+            f"user {user} may not write to the schema xcat of database {database}. Its owner can say: "
+            f'GRANT USAGE, CREATE ON SCHEMA xcat TO "{user}"'
+        )
+    if installed is None:
         try:
             with conn.transaction():
                 conn.execute("CREATE EXTENSION q3c SCHEMA public")
@@ -120,15 +129,25 @@ def _alembic_config(url: str) -> alembic.config.Config:
     return config
 
 
+def _known_revisions() -> list[str]:
+    """Revisions that this xcat knows, newest first."""
+    return [s.revision for s in ScriptDirectory.from_config(_alembic_config("")).walk_revisions()]
+
+
 def schema_revision(conn: Connection) -> tuple[str | None, str]:
     """Revision of the database and the newest one that this xcat knows."""
-    known = ScriptDirectory.from_config(_alembic_config("")).get_current_head()
+    known = _known_revisions()[0]
     there = conn.execute("SELECT to_regclass('xcat.alembic_version')").fetchone()
     current = None
     if there is not None and there[0] is not None:
         row = conn.execute("SELECT version_num FROM xcat.alembic_version").fetchone()
         current = row[0] if row else None
-    return current, str(known)
+    return current, known
+
+
+def _refuse_newer(current: str | None) -> None:
+    if current is not None and current not in _known_revisions():
+        raise DatabaseError(f"the database has schema {current}, made by a newer xcat. Upgrade xcat.")
 
 
 def migrate(config: Settings | None = None, revision: str = "head") -> tuple[str | None, str | None]:
@@ -146,13 +165,12 @@ def migrate(config: Settings | None = None, revision: str = "head") -> tuple[str
         check_server(conn)
         current, _ = schema_revision(conn)
         command = _alembic_config(database_url(config))
-        known = [s.revision for s in ScriptDirectory.from_config(command).walk_revisions()]
+        known = _known_revisions()
         if revision not in ("head", "base", *known):
             raise DatabaseError(
                 f"there is no revision {revision!r}; there are: base, {', '.join(known[::-1])} and head."
             )
-        if current is not None and current not in known:
-            raise DatabaseError(f"the database has revision {current}, made by a newer xcat. Upgrade xcat.")
+        _refuse_newer(current)
         down = revision == "base" or (
             revision in known and current in known and known.index(revision) > known.index(current)
         )
@@ -176,8 +194,16 @@ def ready(config: Settings | None = None, *, autocommit: bool = False) -> Connec
         EmbeddedServer(config.home).start()
     conn = connect(config, autocommit=autocommit)
     try:
-        with conn.transaction():
-            current, known = schema_revision(conn)
+        try:
+            with conn.transaction():
+                current, known = schema_revision(conn)
+        except psycopg.errors.InsufficientPrivilege:
+            raise DatabaseError(
+                f"user {conn.info.user} may not read the schema xcat of database {conn.info.dbname}. Its owner can "
+                f'say: GRANT USAGE ON SCHEMA xcat TO "{conn.info.user}"; '
+                f'GRANT SELECT ON ALL TABLES IN SCHEMA xcat TO "{conn.info.user}"'
+            ) from None
+        _refuse_newer(current)
         if current is None and config.database_url is None:
             migrate(config)
         elif current != known:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from psycopg import sql
+from sqlalchemy.sql.schema import ColumnCollectionConstraint
 
 from xcat.database import copy, schema
 from xcat.database.engine import Connection
@@ -92,12 +93,12 @@ def _index(conn: Connection, table: str, child: sql.Identifier) -> None:
     definition = schema.metadata.tables[f"{schema.SCHEMA}.{table}"]
     for constraint in sorted(definition.constraints, key=lambda c: str(c.name)):
         kind = {"primary_key_constraint": "PRIMARY KEY", "unique_constraint": "UNIQUE"}.get(constraint.__visit_name__)
-        if kind is None:
+        if not isinstance(constraint, ColumnCollectionConstraint) or kind is None:
             continue
-        names = sql.SQL(", ").join(sql.Identifier(c.name) for c in constraint.columns)  # type: ignore[attr-defined]
-        conn.execute(sql.SQL("ALTER TABLE {} ADD {} ({})").format(child, sql.SQL(kind), names))  # type: ignore[arg-type]
+        names = sql.SQL(", ").join([sql.Identifier(c.name) for c in constraint.columns])
+        conn.execute(sql.SQL("ALTER TABLE {} ADD {} ({})").format(child, sql.SQL(kind), names))
     for idx in sorted(definition.indexes, key=lambda i: str(i.name)):
-        expression = sql.SQL(", ").join(sql.SQL(str(e)) for e in idx.expressions)  # type: ignore[arg-type]
+        expression = sql.SQL(", ").join([sql.SQL(str(e)) for e in idx.expressions])
         conn.execute(sql.SQL("CREATE INDEX ON {} ({})").format(child, expression))
 
 

@@ -47,8 +47,8 @@ metadata = MetaData(
     },
 )
 
-DOUBLE = DOUBLE_PRECISION()
-FLOAT = REAL()
+DOUBLE: TypeEngine[float] = DOUBLE_PRECISION()
+FLOAT: TypeEngine[float] = REAL()
 
 
 def _c(name: str, type_: TypeEngine[Any] | type[TypeEngine[Any]], *args: Any, **kwargs: Any) -> Column[Any]:

@@ -6,7 +6,6 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import LiteralString, cast
 
 from psycopg import sql
 
@@ -45,7 +44,7 @@ class Statement:
             for key, value in identifiers.items()
         }
         # the text comes from a file of ours, not from a user
-        return sql.SQL(cast(LiteralString, self.text)).format(**places)
+        return sql.SQL(self.text).format(**places)
 
 
 @cache

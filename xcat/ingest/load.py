@@ -293,7 +293,7 @@ def _copy_file(
 
 def _keep_rejects(conn: Connection, file_id: int, rejects: Rejects) -> None:
     if len(rejects):
-        block = {"file_id": np.full(len(rejects), file_id, np.int32), **rejects.columns()}
+        block: dict[str, np.ndarray] = {"file_id": np.full(len(rejects), file_id, np.int32), **rejects.columns()}
         copy.copy_in(conn, "reject", [block])
 
 

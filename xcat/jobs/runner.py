@@ -113,7 +113,7 @@ class Runner:
     def _merge(self, may_run: bool) -> None:
         config = {"xray": self._contents("xray")}
         body = partial(merge_stage, xray=self._loaded("xray"))
-        self._stage("merge", may_run, config, body)
+        self._stage("merge", may_run, config, body, ("xray",))
 
     def _match(self, may_run: bool) -> None:
         pipeline = self.plan.pipeline
@@ -137,7 +137,7 @@ class Runner:
             completeness=wanted,
             **options,
         )
-        self._stage("match", may_run, config, body, source_run_id=self.runs["merge"])
+        self._stage("match", may_run, config, body, ("counterparts",), source_run_id=self.runs["merge"])
 
     def _properties(self, may_run: bool) -> None:
         runs = {"source_run_id": self.runs["merge"], "match_run_id": self.runs["match"]}
@@ -148,14 +148,12 @@ class Runner:
             "galaxies": self._contents("galaxies"),
             "min_p_any": min_p_any,
         }
-        body = partial(
-            properties_stage,
-            counterparts=self._loaded("counterparts"),
-            galaxies=self._loaded("galaxies"),
-            min_p_any=min_p_any,
-            **runs,
-        )
-        self._stage("properties", may_run, config, body, **runs)
+        counterparts, galaxies = self._loaded("counterparts"), self._loaded("galaxies")
+
+        def body(run: Run) -> None:
+            properties_stage(run, **runs, counterparts=counterparts, galaxies=galaxies, min_p_any=min_p_any)
+
+        self._stage("properties", may_run, config, body, ("counterparts", "galaxies"), **runs)
 
     def _label(self, may_run: bool) -> None:
         classes = list(self.plan.pipeline.classes)
@@ -170,7 +168,7 @@ class Runner:
             references=self._loaded("references"),
             classes=classes,
         )
-        self._stage("label", may_run, config, body, source_run_id=self.runs["merge"])
+        self._stage("label", may_run, config, body, ("references",), source_run_id=self.runs["merge"])
 
     def _fit(self, may_run: bool) -> None:
         pipeline = self.plan.pipeline
@@ -189,7 +187,10 @@ class Runner:
             "folds": pipeline.folds,
             "seed": pipeline.seed,
         }
-        body = partial(stages.fit_stage, pipeline=pipeline, **runs)
+
+        def body(run: Run) -> None:
+            stages.fit_stage(run, pipeline, **runs)
+
         self._stage("fit", may_run, config, body, **self._before("properties", "label"))
 
     def _classify(self, may_run: bool) -> None:
@@ -199,9 +200,16 @@ class Runner:
             "label_run_id": self.runs["label"],
             "model_run_id": self.runs["fit"],
         }
-        self._stage("classify", may_run, runs, partial(stages.classify_stage, **runs), **lineage)
+        self._stage("classify", may_run, runs, lambda run: stages.classify_stage(run, **runs), **lineage)
 
     def _publish(self, may_run: bool) -> None:
+        with ready(self.settings) as conn:
+            shown = conn.execute(job("classify.published").compose()).fetchone()
+            done = find_done(conn, "publish", {"classify_run_id": self.runs["classify"]})
+        if done is not None and shown is not None and shown[0] == self.runs["classify"]:
+            self.runs["publish"] = done
+            self.listener.finished("publish", done, None)
+            return
         self.runs["publish"] = publish(self.settings, self.runs["classify"], self.pipeline_run_id)
         self.listener.finished("publish", self.runs["publish"], {})
 
@@ -213,8 +221,10 @@ class Runner:
         may_run: bool,
         config: dict[str, Any],
         body: Callable[[Run], None],
+        groups: tuple[str, ...] = (),
         **lineage: int | None,
     ) -> None:
+        """Run a stage, or find that it has been run; `groups` are the catalogues that it reads."""
         with ready(self.settings) as conn:
             done = find_done(conn, kind, config)
         if done is not None:
@@ -224,7 +234,7 @@ class Runner:
         if not may_run:
             raise StageError(f"the stage '{kind}' of this pipeline has not been run. Run: xcat {kind} PIPELINE")
         with stage(
-            self.settings, kind, self.plan.pipeline.name, config,
+            self.settings, kind, self.plan.pipeline.name, config, inputs=self._inputs(*groups),
             pipeline_run_id=self.pipeline_run_id, **lineage,
         ) as run:  # fmt: skip
             body(run)
@@ -249,6 +259,15 @@ class Runner:
                     raise StageError(f"{definition.name}: nothing is loaded yet.")
                 found.append(Loaded(row[0], definition))
         return found
+
+    def _inputs(self, *groups: str) -> dict[str, Any]:
+        """Catalogues that a stage reads, with files, checksums and row counts, for its row in ``run``."""
+        with ready(self.settings) as conn:
+            return {
+                definition.name: loaded_files(conn, definition.name)
+                for group in groups
+                for definition in self.plan.of(group)
+            }
 
     def _contents(self, group: str) -> list[dict[str, Any]]:
         """What a stage reads of a group: definitions and files, by checksum."""

@@ -23,13 +23,13 @@ def make_tables(conn: Connection) -> None:
     conn.execute(job("pairs.make_tables").compose())
 
 
-def needles(conn: Connection, statement: sql.Composable, params: Mapping[str, Any] | None = None) -> None:
+def needles(conn: Connection, statement: sql.Composed, params: Mapping[str, Any] | None = None) -> None:
     """Fill the needles anew with an INSERT of ours.
 
     Parameters
     ----------
     conn : Connection
-    statement : Composable
+    statement : Composed
         Inserts id, ra, dec (deg) and radius_arcsec into ``pg_temp.needle``.
     params : mapping, optional
     """
@@ -70,7 +70,7 @@ def count_ring(conn: Connection, haystack: str, inner_arcsec: float, what: str) 
     _in_slices(conn, job("pairs.count_ring").compose(haystack=haystack), {"inner_arcsec": inner_arcsec}, what)
 
 
-def _in_slices(conn: Connection, statement: sql.Composable, params: Mapping[str, Any], what: str) -> int:
+def _in_slices(conn: Connection, statement: sql.Composed, params: Mapping[str, Any], what: str) -> int:
     ends = [row[0] for row in conn.execute(job("pairs.slices").compose(), {"slice_rows": SLICE_ROWS})]
     n_rows, after = 0, -1
     # Nested loops over the q3c index are the only sane plan; the planner's guess of a cone's

@@ -94,7 +94,7 @@ def completeness_by_density(sums: np.ndarray, density: np.ndarray) -> np.ndarray
     ndarray, shape (n_sources,)
     """
     n_parts = int(np.clip(len(sums) // _SOURCES_PER_PART, 1, _MOST_PARTS))
-    edges = np.unique(np.quantile(density, np.linspace(0, 1, n_parts + 1)[1:-1])) if n_parts > 1 else []
+    edges = np.unique(np.quantile(density, np.linspace(0, 1, n_parts + 1)[1:-1])) if len(sums) else np.empty(0)
     part = np.digitize(density, edges)
     out = np.empty(len(sums))
     for number in np.unique(part):
