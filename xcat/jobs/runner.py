@@ -191,7 +191,7 @@ class Runner:
         def body(run: Run) -> None:
             stages.fit_stage(run, pipeline, **runs)
 
-        self._stage("fit", may_run, config, body, **self._before("properties", "label"))
+        self._stage("fit", may_run, config, body, (), **self._before("properties", "label"))
 
     def _classify(self, may_run: bool) -> None:
         lineage = self._before("properties", "label", "fit")
@@ -200,7 +200,7 @@ class Runner:
             "label_run_id": self.runs["label"],
             "model_run_id": self.runs["fit"],
         }
-        self._stage("classify", may_run, runs, lambda run: stages.classify_stage(run, **runs), **lineage)
+        self._stage("classify", may_run, runs, lambda run: stages.classify_stage(run, **runs), (), **lineage)
 
     def _publish(self, may_run: bool) -> None:
         with ready(self.settings) as conn:

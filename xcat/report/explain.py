@@ -135,7 +135,7 @@ class Explanation:
         return p / p.sum(axis=1, keepdims=True)
 
 
-def explain(conn: Connection, source: str | int, run_id: int | None = None) -> Explanation:
+def explain(conn: Connection, source: str | int, run_id: int | None = None, model: Model | None = None) -> Explanation:
     """Collect the evidence of a source.
 
     Parameters
@@ -145,6 +145,8 @@ def explain(conn: Connection, source: str | int, run_id: int | None = None) -> E
         Its number; or its name, or a part of the name that no other source has, whatever the case and the blanks.
     run_id : int, optional
         Classify run; the published one if not given.
+    model : Model, optional
+        The run's model, if it is at hand.
 
     Returns
     -------
@@ -157,7 +159,7 @@ def explain(conn: Connection, source: str | int, run_id: int | None = None) -> E
     """
     with showing(conn, run_id) as run:
         source_id = find(conn, run, source)
-        model = models.load(conn, run["model_run_id"])
+        model = model or models.load(conn, run["model_run_id"])
         return _explain(conn, run, model, source_id)
 
 

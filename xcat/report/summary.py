@@ -98,9 +98,8 @@ def resolve(conn: Connection, run_id: int) -> Row:
     kind = run["kind"]
     meant: int | None = run_id
     if kind in ("fit", "pipeline"):
-        name = {"fit": "model", "pipeline": "pipeline"}[kind]
-        found = conn_value(conn, f"report.classify_run_of_{name}", {"run_id": run_id})
-        meant = found
+        name = "model" if kind == "fit" else "pipeline"
+        meant = one_value(conn, f"report.classify_run_of_{name}", {"run_id": run_id})
     elif kind == "publish":
         meant = run["summary"].get("published_run_id")
     elif kind != "classify":
@@ -113,7 +112,7 @@ def resolve(conn: Connection, run_id: int) -> Row:
     return found_run
 
 
-def conn_value(conn: Connection, name: str, params: Row) -> Any:
+def one_value(conn: Connection, name: str, params: Row) -> Any:
     """The one value that a statement gives."""
     row = one(conn, name, params)
     return None if row is None else next(iter(row.values()))
@@ -146,7 +145,7 @@ def report(conn: Connection, run_id: int) -> Report:
         model_run_id=run["model_run_id"],
         pipeline=run["name"],
         started_at=run["started_at"],
-        published=bool(conn_value(conn, "report.is_published", {"run_id": run["run_id"]})),
+        published=bool(one_value(conn, "report.is_published", {"run_id": run["run_id"]})),
         classes=classes,
         priors=dict(zip(classes, model["priors"], strict=True)),
         metrics=summarise(p, truth, classes, np.array(model["priors"])),
@@ -160,8 +159,8 @@ def report(conn: Connection, run_id: int) -> Report:
         lineage={
             kind: run[f"{column}_run_id"]
             for kind, column in (
-                ("merge", "source"), ("match", "match"), ("properties", "property"), ("label", "label"), ("fit", "model"),
-                ("pipeline", "pipeline"),
+                ("merge", "source"), ("match", "match"), ("properties", "property"),
+                ("label", "label"), ("fit", "model"), ("pipeline", "pipeline"),
             )
             if run[f"{column}_run_id"] is not None
         },

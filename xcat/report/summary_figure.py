@@ -29,8 +29,8 @@ def figure(r: Report) -> Figure:
     k = len(r.classes)
     rates = summary_text.rate_rows(r)
     n_lines = k + 3 + len(rates) + sum(bool(ends) for _, _, ends in rates) * 0.8
-    height = 1.25 + _LINE * n_lines
-    left_width = 1.75 + 0.98 * (k + 1)
+    height = 1.1 + _LINE * n_lines
+    left_width = 0.25 + 1.75 + 0.98 * k + 0.9
     width = left_width + 0.35 + 4.6
     fig = Figure(figsize=(width, height))
     axes = fig.add_axes((0, 0, 1, 1))
@@ -38,7 +38,7 @@ def figure(r: Report) -> Figure:
     axes.set_ylim(height, 0)
     axes.axis("off")
     _left(axes, r, rates, 0.25, left_width)
-    _right(axes, r, left_width + 0.45, width - 0.25, 1.05 + _LINE * (k + 2))
+    _right(axes, r, left_width + 0.45, width - 0.25, 0.7 + _LINE * (k + 2))
     foot = (
         f"Run {r.run_id} of pipeline {r.pipeline}. Intervals: 95 %. Priors:"
         f" {', '.join(f'{c} {p:g}' for c, p in r.priors.items())}."
@@ -79,7 +79,7 @@ def _left(axes: Axes, r: Report, rates: list[tuple[str, list[str], list[str]]], 
                 axes.add_patch(
                     Rectangle((x - 0.9, y - _LINE * 0.5), 0.96, _LINE, color=(tone, tone, tone), lw=0, zorder=0)
                 )
-            axes.text(x, y, cell, ha="right", va="center", fontweight="bold" if i == j else "normal")
+            axes.text(x, y, cell, ha="right", va="center", fontweight="bold" if i == j and not last else "normal")
     _rule(axes, x0, x1, y + _LINE * 0.5)
     for title, values, ends in rates:
         y += _LINE

@@ -49,7 +49,8 @@ def overall_rows(r: Report) -> list[list[str]]:
     sample, priors = r.metrics["sample"], r.metrics["at_priors"]
     body = [["", "reference sample", "at priors"]]
     for title, key, form in (
-        ("accuracy (%)", "accuracy", "percent"), ("macro-F1 (%)", "macro_f1", "percent"), ("log-loss (nats)", "log_loss", ""),
+        ("accuracy (%)", "accuracy", "percent"), ("macro-F1 (%)", "macro_f1", "percent"),
+        ("log-loss (nats)", "log_loss", ""),
         ("Brier score", "brier", ""), ("calibration error, ECE (%)", "ece", "percent"),
     ):  # fmt: skip
         pair = (sample[key], priors[key])
@@ -60,14 +61,8 @@ def overall_rows(r: Report) -> list[list[str]]:
 def total_rows(r: Report) -> list[list[str]]:
     """Rows of the right part."""
     body = [["class", "test sample", "outliers", "all sources", "outliers"]]
-    for t in [*r.totals, r.whole]:
-        name = t.name if t is r.totals[-1] or t in r.totals else "total"
-        body.append(
-            [
-                f"-> {name}" if name != "total" else name,
-                *(f"{n:,}" for n in (t.test, t.test_outliers, t.all, t.all_outliers)),
-            ]
-        )
+    for name, t in [*((f"-> {t.name}", t) for t in r.totals), ("total", r.whole)]:
+        body.append([name, *(f"{n:,}" for n in (t.test, t.test_outliers, t.all, t.all_outliers))])
     return body
 
 

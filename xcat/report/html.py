@@ -1,0 +1,137 @@
+"""The page of a run: everything a reader needs to judge it, on one page that also prints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+import yaml
+from astropy.table import Table
+from matplotlib.figure import Figure
+
+from xcat import __version__
+from xcat.classifier.model import Model
+from xcat.database.engine import Connection
+from xcat.errors import XcatError
+from xcat.report import explain_figure, page_data, page_figures, style, summary_figure, summary_text
+from xcat.report.candidates import candidates
+from xcat.report.explain import explain
+from xcat.report.summary import Report
+from xcat.report.terminal import cell_format, number
+
+_DPI = 110
+_LISTED, _EXPLAINED = 10, 5
+_WANTED = ("XRB", "CV")
+_COLUMNS = (
+    "name", "ra", "dec", "p_class", "margin", "outlier", "n_missing", "alternative", "flux_cgs", "n_detections",
+)  # fmt: skip
+
+
+def html(report: Report, conn: Connection, folder: Path | str) -> Path:
+    """Write the page of a run.
+
+    Parameters
+    ----------
+    report : Report
+    conn : Connection
+    folder : Path or str
+        Made if missing; gets index.html and figures/.
+
+    Returns
+    -------
+    Path
+        The page.
+
+    Raises
+    ------
+    XcatError
+        The folder cannot be written to.
+    """
+    folder = Path(folder)
+    figures = folder / "figures"
+    try:
+        figures.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise XcatError(f"{folder}: cannot be made ({error.strerror})") from error
+    data = page_data.collect(report, conn)
+    drawn: dict[str, str] = {}
+
+    def add(name: str, make: Callable[[], Figure], dpi: int = _DPI) -> None:
+        style.save(make(), figures / f"{name}.png", dpi)
+        drawn[name] = f"figures/{name}.png"
+
+    with style.settings():
+        add("two_part_table", lambda: summary_figure.figure(report))
+        add("reliability", lambda: page_figures.reliability(report))
+        add("sky", lambda: page_figures.sky(report, data), 130)
+        add("densities", lambda: page_figures.densities(report, data))
+        add("presence", lambda: page_figures.presence(report, data))
+        if data.matches:
+            add("matches", lambda: page_figures.matches(data))
+    best = [_best(conn, report, data.model, name, figures) for name in _WANTED if name in report.classes]
+    page = _environment().get_template("report.html").render(
+        r=report, d=data, figures=drawn, best=best, version=__version__, overall=summary_text.overall_rows(report),
+        totals=summary_text.total_rows(report), matrix=summary_text.matrix_rows(report), rates=summary_text.rate_rows(report),
+        shading=_shading(report), configuration=yaml.safe_dump(data.pipeline, sort_keys=False, allow_unicode=True),
+        labels=_labels(report),
+    )  # fmt: skip
+    index = folder / "index.html"
+    part = folder / ".index.html.part"
+    part.write_text(page, encoding="utf-8")
+    part.replace(index)
+    return index
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("xcat.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )  # fmt: skip
+    environment.filters["number"] = lambda v: "-" if v is None else number(float(v))
+    environment.filters["count"] = lambda v: "-" if v is None else f"{v:,}"
+    environment.filters["percent"] = lambda v: f"{100 * v:.1f}"
+    environment.filters["moment"] = lambda v: str(v)[:16].replace("T", " ")
+    return environment
+
+
+def _shading(report: Report) -> list[list[float]]:
+    """Share of each true class in each cell of the matrix, which the page shades by."""
+    matrix = np.array(report.metrics["matrix"], dtype=float)
+    shares: list[list[float]] = (matrix / np.maximum(matrix.sum(axis=0), 1)).tolist()
+    return shares
+
+
+def _labels(report: Report) -> list[dict[str, Any]]:
+    """Labels by origin and class, one row each, with their states side by side."""
+    table: dict[tuple[str, str], dict[str, Any]] = {}
+    for row in report.labels:
+        entry = table.setdefault(
+            (row["origin"], row["class"]),
+            {"origin": row["origin"], "class": row["class"], "used": 0, "duplicate": 0, "conflict": 0, "unmapped": 0},
+        )
+        entry[row["status"]] += row["sources"]
+    return sorted(table.values(), key=lambda e: (e["origin"], -e["used"], e["class"]))
+
+
+def _best(conn: Connection, report: Report, model: Model, name: str, figures: Path) -> dict[str, Any]:
+    """The best candidates of a class, the first of them each with the figure of its evidence."""
+    table = candidates(conn, name, limit=_LISTED, run_id=report.run_id)
+    shown = []
+    for i, row in enumerate(_cells(table)):
+        if i < _EXPLAINED:
+            source_id = int(table["source_id"][i])
+            explanation = explain(conn, source_id, run_id=report.run_id, model=model)
+            file = f"{name.lower()}_{source_id}.png"
+            explain_figure.draw(explanation, model, figures / file, dpi=100)
+            row["figure"] = f"figures/{file}"
+        shown.append(row)
+    units = {c: "" if table[c].unit is None else table[c].unit.to_string() for c in _COLUMNS}
+    return {"class": name, "rows": shown, "columns": _COLUMNS, "units": units, "total": table.meta["total_rows"]}
+
+
+def _cells(table: Table) -> list[dict[str, str]]:
+    formats = {name: cell_format(table[name]) for name in _COLUMNS}
+    return [{name: write(table[name][i]) for name, write in formats.items()} for i in range(len(table))]
