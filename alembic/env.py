@@ -6,8 +6,8 @@ import re
 from typing import Any
 
 import sqlalchemy
-
 from alembic import context
+
 from xcat.config import settings
 from xcat.database.engine import database_url
 from xcat.database.schema import SCHEMA, metadata

@@ -11,6 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from psycopg import sql
+
 from xcat import progress
 from xcat.config import Settings
 from xcat.database.embedded import EmbeddedServer

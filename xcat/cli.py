@@ -404,13 +404,20 @@ def sql(
     output: Output = None,
     as_json: AsJson = False,
     run_id: OfRun = None,
+    value: Annotated[bool, typer.Option("--value", help="Print the first value and nothing else.")] = False,
     max_rows: Annotated[int, typer.Option(help="Rows to print.")] = 40,
 ) -> None:
     """Run a query and give its table, with units."""
     from xcat.report import tables
 
     with _reading(run_id) as conn:
-        _give(tables.query(conn, query), output, as_json, max_rows)
+        table = tables.query(conn, query)
+    if value:
+        if not len(table):
+            raise XcatError("the query gave no row")
+        print(table[table.colnames[0]][0])
+        return
+    _give(table, output, as_json, max_rows)
 
 
 @app.command()

@@ -5,6 +5,7 @@ Revises: 0001
 """
 
 from alembic import op
+
 from xcat.database import objects
 
 revision = "0002"

@@ -5,8 +5,38 @@ SELECT source_id, ra, dec, %(radius_arcsec)s::double precision
 FROM xcat.source
 WHERE run_id = %(source_run_id)s AND catalogue_id = %(xray_catalogue_id)s;
 
+-- name: mover_needles
+-- Objects that have moved by more than a margin between their epoch and that of a source, searched around as far as
+-- they came; a motion of more than a degree is a mistake.
+INSERT INTO pg_temp.needle (id, ra, dec, radius_arcsec)
+SELECT h.object_id, h.ra, h.dec, %(radius_arcsec)s + m.arcsec
+FROM {haystack} AS h
+CROSS JOIN (
+    SELECT min(epoch_yr) AS first_yr, max(epoch_yr) AS last_yr
+    FROM xcat.source
+    WHERE run_id = %(source_run_id)s AND catalogue_id = %(xray_catalogue_id)s) AS s
+CROSS JOIN LATERAL (SELECT coalesce(h.epoch_yr, %(epoch_yr)s::double precision) AS epoch_yr) AS e
+CROSS JOIN LATERAL (
+    SELECT sqrt(h.pmra_mas_yr ^ 2 + h.pmdec_mas_yr ^ 2) / 1000
+           * greatest(s.last_yr - e.epoch_yr, e.epoch_yr - s.first_yr) AS arcsec) AS m
+WHERE m.arcsec > %(margin_arcsec)s AND m.arcsec < 3600;
+
+-- name: keep_movers
+-- Their pairs, the source first as in every other pair, kept through the search from the sources' side.
+INSERT INTO pg_temp.mover SELECT object_id, id, sep_arcsec FROM pg_temp.pair;
+
+-- name: add_movers
+-- Pairs that the search at the catalogue's epoch has missed.
+INSERT INTO pg_temp.pair (id, object_id, sep_arcsec)
+SELECT m.id, m.object_id, m.sep_arcsec
+FROM pg_temp.mover AS m
+JOIN pg_temp.needle AS n ON n.id = m.id
+WHERE m.sep_arcsec > n.radius_arcsec;
+
 -- name: make_work
 -- Densities, completenesses and weights of the sources and catalogue at hand.
+CREATE TEMP TABLE mover (id bigint NOT NULL, object_id bigint NOT NULL, sep_arcsec double precision NOT NULL)
+ON COMMIT DROP;
 CREATE TEMP TABLE density (id bigint PRIMARY KEY, density_per_deg2 double precision NOT NULL) ON COMMIT DROP;
 CREATE TEMP TABLE completeness (id bigint PRIMARY KEY, completeness double precision NOT NULL) ON COMMIT DROP;
 CREATE TEMP TABLE weight (
@@ -16,19 +46,23 @@ CREATE TEMP TABLE weight (
 
 -- name: clear_work
 -- Forget the catalogue before.
-TRUNCATE pg_temp.density, pg_temp.completeness, pg_temp.weight;
+TRUNCATE pg_temp.mover, pg_temp.density, pg_temp.completeness, pg_temp.weight;
 
 -- name: density_constant
 -- One density for the whole catalogue.
 INSERT INTO pg_temp.density SELECT id, %(density_per_deg2)s::double precision FROM pg_temp.needle;
 
 -- name: density_local
--- Density in a ring around each source. A few counts say little, so they are pulled towards the mean over all sources
--- with the strength of prior_counts objects.
+-- Density in a ring around each source. A few counts say little, so they are pulled towards the mean over all sources,
+-- with the strength that the scatter of the counts asks for: a Gamma distribution of densities with the mean and the
+-- variance that are left when the Poisson noise is taken away has the shape k = mean^2 / (variance - mean).
 INSERT INTO pg_temp.density
-SELECT id, (n_objects + %(prior_counts)s) / (%(area_deg2)s + %(prior_counts)s / mean.density_per_deg2)
+SELECT id, (n_objects + k) / (%(area_deg2)s * (1 + k / mean))
 FROM pg_temp.ring,
-     (SELECT greatest(avg(n_objects), 1e-3) / %(area_deg2)s AS density_per_deg2 FROM pg_temp.ring) AS mean;
+     (SELECT mean, mean ^ 2 / greatest(variance - mean, 0.01 * mean) AS k
+      FROM (SELECT greatest(avg(n_objects), 1e-3)::double precision AS mean,
+                   coalesce(var_samp(n_objects), 0)::double precision AS variance
+            FROM pg_temp.ring) AS moments) AS prior;
 
 -- name: count_objects
 -- Rows of the catalogue.
@@ -37,8 +71,9 @@ SELECT count(*) FROM {haystack};
 -- name: weigh
 -- Bayes factor of "same object" against "chance" for circular Gaussian errors, sigma per axis in radians,
 --   B = 2 / (s1^2 + s2^2) * exp(-psi^2 / (2 (s1^2 + s2^2)))      (Budavari & Szalay 2008, eq. 16)
--- and the weight of the candidate, B over the number of catalogue objects on a sky of this density. A candidate with
--- a proper motion is moved to the epoch of the source first; the separation is then that of the moved position.
+-- and the weight of the candidate, B over the number of catalogue objects on a sky of this density. A candidate with a
+-- proper motion is moved to the epoch of the source first, in the tangent plane, since next to a pole the motion in right
+-- ascension is no small angle; it is a candidate if it is within the search radius then.
 INSERT INTO pg_temp.weight (id, object_id, sep_arcsec, log_bayes_factor, weight)
 SELECT id, object_id, sep_arcsec, log_bayes_factor,
        exp(greatest(log_bayes_factor, -500)) / (density_per_deg2 * 41252.96124941928)
@@ -53,18 +88,22 @@ FROM (
         SELECT s.err_arcsec::double precision ^ 2 + h.err_arcsec::double precision ^ 2 AS arcsec2,
                (s.epoch_yr - coalesce(h.epoch_yr, %(epoch_yr)s::double precision)) / 3.6e6 AS mas_to_deg) AS v
     CROSS JOIN LATERAL (
-        SELECT coalesce(public.q3c_dist(
-                            s.ra, s.dec,
-                            h.ra + h.pmra_mas_yr * v.mas_to_deg / greatest(cosd(h.dec), 1e-6),
-                            greatest(-90, least(90, h.dec + h.pmdec_mas_yr * v.mas_to_deg))) * 3600,
+        SELECT radians(h.pmra_mas_yr * v.mas_to_deg) AS east, radians(h.pmdec_mas_yr * v.mas_to_deg) AS north) AS t
+    CROSS JOIN LATERAL (
+        SELECT cosd(h.dec) - t.north * sind(h.dec) AS across, sind(h.dec) + t.north * cosd(h.dec) AS up) AS o
+    CROSS JOIN LATERAL (
+        SELECT coalesce(public.q3c_dist(s.ra, s.dec, h.ra + atan2d(t.east, o.across),
+                                        atan2d(o.up, sqrt(o.across ^ 2 + t.east ^ 2))) * 3600,
                         p.sep_arcsec) AS sep_arcsec) AS m
-) AS b;
+) AS b
+WHERE sep_arcsec <= %(radius_arcsec)s;
 
 -- name: sums
--- Sum of the weights of each source's candidates, 0 without any, and the density around it.
-SELECT d.id, d.density_per_deg2, coalesce(sum(w.weight), 0)::double precision AS weights
-FROM pg_temp.density AS d LEFT JOIN pg_temp.weight AS w USING (id)
-GROUP BY d.id;
+-- Sum of the weights of each source's candidates, 0 without any; the density around the source, and its error.
+SELECT d.id, d.density_per_deg2, s.err_arcsec, coalesce(w.weights, 0)::double precision AS weights
+FROM pg_temp.density AS d
+JOIN xcat.source AS s ON s.run_id = %(source_run_id)s AND s.source_id = d.id
+LEFT JOIN (SELECT id, sum(weight) AS weights FROM pg_temp.weight GROUP BY id) AS w USING (id);
 
 -- name: completeness_constant
 -- One completeness for all sources.

@@ -68,7 +68,7 @@ JOIN xcat.source_identity AS i ON i.catalogue_id = %(catalogue_id)s AND i.missio
 
 -- name: sources
 -- Detections to sources. Means are weighted with 1/sigma^2 where a detection has an error, and plain where none has.
--- Positions are averaged as unit vectors, so RA = 0 and the poles are ordinary places. Where the catalogue repeats the
+-- Positions are averaged as unit vectors, so RA = 0 and the poles are ordinary places, and epochs with them. Where the catalogue repeats the
 -- source's own position on each detection (shared_position), the error is not divided by the number of detections.
 INSERT INTO {source} (
     run_id, source_id, catalogue_id, name, ra, dec, err_arcsec, glon, glat, epoch_yr, mjd_first, mjd_last, n_detections,
@@ -77,6 +77,7 @@ INSERT INTO {source} (
     flux_ratio, flux_ratio_low, p_variable, extent_arcsec, quality_flag)
 WITH d AS MATERIALIZED (
     SELECT i.source_id, i.mission_source, det.*,
+           coalesce(det.epoch_yr, 2000 + (det.mjd - 51544.5) / 365.25, %(epoch_yr)s::double precision) AS epoch,
            1 / det.err_arcsec::double precision ^ 2 AS w,
            1 / nullif(det.flux_err_cgs::double precision, 0) ^ 2 AS wf,
            1 / nullif(det.flux_soft_err_cgs::double precision, 0) ^ 2 AS ws,
@@ -92,7 +93,7 @@ WITH d AS MATERIALIZED (
     SELECT source_id, mission_source, count(*) AS n_rows,
            sum(w * cosd(ra) * cosd(dec)) AS x, sum(w * sind(ra) * cosd(dec)) AS y, sum(w * sind(dec)) AS z,
            sum(w) AS w, min(err_arcsec) AS best_err,
-           coalesce(avg(epoch_yr), 2000 + (avg(mjd) - 51544.5) / 365.25) AS epoch_yr, min(mjd) AS mjd_first, max(mjd) AS mjd_last,
+           sum(epoch * w) / sum(w) FILTER (WHERE epoch IS NOT NULL) AS epoch_yr, min(mjd) AS mjd_first, max(mjd) AS mjd_last,
            greatest(count(*), coalesce(max(n_detections), 1)) AS n_detections,
            coalesce(sum(flux_cgs * wf) / sum(wf) FILTER (WHERE flux_cgs IS NOT NULL), avg(flux_cgs)) AS flux,
            1 / sqrt(sum(wf) FILTER (WHERE flux_cgs IS NOT NULL)) AS flux_err,

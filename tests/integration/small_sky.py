@@ -11,7 +11,7 @@ from psycopg.types.json import Jsonb
 from xcat.config import Settings
 from xcat.database import partitions, runs
 from xcat.jobs import stages
-from xcat.jobs.pipeline import Pipeline
+from xcat.jobs.pipeline import Pipeline, frozen
 
 CLASSES = ("AGN", "Star", "XRB", "CV")
 SHARES = (0.62, 0.26, 0.07, 0.05)
@@ -43,9 +43,7 @@ def _properties(rng: np.random.Generator, truth: np.ndarray, glat: np.ndarray) -
     inside = rng.random(n) < np.array([0.02, 0.01, 0.3, 0.01])[truth]
     values["sep_to_radius"] = np.where(inside, 1.2 * rng.random(n) ** 0.5, np.nan)
     values["log_flux_ratio"] = np.abs(values["log_flux_ratio_low"]) + 0.3 * rng.random(n)
-    values["p_variable"] = np.where(
-        rng.random(n) < 0.5, rng.random(n) ** np.array([1.5, 0.8, 0.3, 0.4])[truth], np.nan
-    )
+    values["p_variable"] = np.where(rng.random(n) < 0.5, rng.random(n) ** np.array([1.5, 0.8, 0.3, 0.4])[truth], np.nan)
     return values
 
 
@@ -109,7 +107,7 @@ def make(settings: Settings, n: int = 600, n_labelled: int = 400, seed: int = 3)
             "folds": 5,
         }
     )
-    with runs.stage(settings, "pipeline", "small_sky", {"pipeline": "small_sky", "n": n, "seed": seed}) as whole:
+    with runs.stage(settings, "pipeline", "small_sky", frozen(pipeline)) as whole:
         parent = whole.run_id
         with runs.stage(settings, "ingest", "xmm", {"n": n}, pipeline_run_id=parent) as run:
             xmm, _ = _catalogue(run, "xmm", "xray_sources", "XMM serendipitous sources", n, 7)

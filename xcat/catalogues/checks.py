@@ -48,11 +48,8 @@ def problems(d: Definition) -> Iterator[tuple[KeyPath, str]]:
         yield ("bands_kev",), "is missing: which bands are the soft, medium and hard fluxes in?"
     if isinstance(d.completeness, float) and not 0 < d.completeness <= 1:
         yield ("completeness",), f"{d.completeness} is not a probability above 0"
-    if d.table_kind == "counterpart":
-        if d.sky is None:
-            yield ("sky",), "is missing: chance matches cannot be weighed without the catalogue's density"
-        if d.completeness is None:
-            yield ("completeness",), "is missing: give a probability, or 'estimate'"
+    if d.table_kind == "counterpart" and d.sky is None:
+        yield ("sky",), "is missing: chance matches cannot be weighed without the catalogue's density"
     for name in ("r", "b", "w1", "w2"):
         for i, term in enumerate(getattr(d.colours, name)):
             try:

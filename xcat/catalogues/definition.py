@@ -179,7 +179,7 @@ class Definition(Strict):
     flux_band_kev: tuple[float, float] | None = None
     bands_kev: Bands | None = None
     sky: Sky | None = None
-    completeness: Annotated[float | Literal["estimate"] | None, BeforeValidator(_probability)] = None
+    completeness: Annotated[float | Literal["estimate"], BeforeValidator(_probability)] = "estimate"
     colours: Colours = Colours()
     classes: dict[str, str] = Field(default_factory=dict)
     klass: str | None = Field(default=None, alias="class", min_length=1)

@@ -99,7 +99,7 @@ def _facts(definition: Definition) -> list[tuple[str, str]]:
             inner, outer = sky.local_annulus_arcsec
             facts.append(("sky", f"density counted {inner:g}-{outer:g} arcsec around each source"))
     if definition.kind in ("optical", "infrared"):
-        facts.append(("completeness", str(definition.completeness or "estimate")))
+        facts.append(("completeness", str(definition.completeness)))
         for band in ("b", "r", "w1", "w2"):
             terms = definition.colour_terms(band)
             if terms:

@@ -118,7 +118,15 @@ def table_of_counts(counts: NDArray[np.integer], prop: Property) -> Table:
     segment = np.pad(counts / n, (before, after))
     length = prop.width * segment.size / m
     coefficients = dct(segment) / 2.0  # mean of cos(pi k x / length) over the values
-    h = _bandwidth(counts, coefficients, n, length, prop.width, prop.width / (n_nodes - 1))
+    # Values piled up at a wall (a hardness ratio without counts in one band) are no structure to resolve: they would
+    # ask for a bandwidth of one cell everywhere, so they have no say in it.
+    free = counts.copy()
+    free[[0, -1]] = 0
+    n_free = int(free.sum())
+    if n_free == 0:
+        free, n_free = counts, n
+    shape = dct(np.pad(free / n_free, (before, after))) / 2.0
+    h = _bandwidth(free, shape, n_free, length, prop.width, prop.width / (n_nodes - 1))
 
     k = np.arange(segment.size + 1)
     damped = np.append(coefficients, 0.0) * np.exp(-0.5 * (np.pi * k * h / length) ** 2)

@@ -53,6 +53,7 @@ class _Field:
     """One column, ready to be laid out: its values on the wire and, if any, its NULLs and text lengths."""
 
     def __init__(self, name: str, type_: str, values: np.ndarray) -> None:
+        self.name = name
         self.null = _null_mask(values)
         self.data = np.asarray(values)
         self.lengths: np.ndarray | None = None
@@ -104,6 +105,8 @@ def encode(block: Block, types: Mapping[str, str]) -> Iterator[bytes]:
     ------
     TypeError
         A column's dtype does not fit its type.
+    OverflowError
+        A number is too large for its column.
     """
     fields = [_Field(name, type_, block[name]) for name, type_ in types.items()]
     n_rows = len(fields[0].data)
@@ -158,7 +161,11 @@ def _encode_group(fields: Sequence[_Field], rows: slice | np.ndarray, first: int
             target["e"]["n"] = np.dtype(field.wire).itemsize
             target["e"]["v"] = field.data[rows]
         else:
-            out[f"v{i}"] = field.data[rows]
+            try:
+                with np.errstate(over="raise"):  # a real would silently become infinite
+                    out[f"v{i}"] = field.data[rows]
+            except FloatingPointError:
+                raise OverflowError(f"column {field.name}: a number is too large for its type") from None
     return out.tobytes()
 
 

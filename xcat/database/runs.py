@@ -79,9 +79,11 @@ class Run:
     def step(self, name: str) -> Iterator[None]:
         """Time a step into the summary, in seconds."""
         start = time.monotonic()
-        yield
-        seconds = self.summary.setdefault("seconds", {})
-        seconds[name] = round(seconds.get(name, 0.0) + time.monotonic() - start, 3)
+        try:
+            yield
+        finally:
+            seconds = self.summary.setdefault("seconds", {})
+            seconds[name] = round(seconds.get(name, 0.0) + time.monotonic() - start, 3)
 
 
 @contextmanager

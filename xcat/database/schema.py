@@ -96,6 +96,20 @@ def _probability(*names: str) -> list[CheckConstraint]:
     return [CheckConstraint(f"{n} >= 0 AND {n} <= 1", name=n) for n in names]
 
 
+def _probabilities() -> list[CheckConstraint]:
+    """CHECK of the array of all classes' probabilities."""
+    return [CheckConstraint("0 <= ALL (p) AND 1 >= ALL (p) AND array_position(p, NULL) IS NULL", name="p")]
+
+
+def _not_negative(*names: str) -> list[CheckConstraint]:
+    # NaN is above Infinity
+    return [CheckConstraint(f"{n} >= 0 AND {n} < 'Infinity'", name=n) for n in names]
+
+
+def _positive(*names: str) -> list[CheckConstraint]:
+    return [CheckConstraint(f"{n} > 0 AND {n} < 'Infinity'", name=n) for n in names]
+
+
 def _floats(*names: str) -> list[Column[Any]]:
     return [_c(n, FLOAT) for n in names]
 
@@ -324,6 +338,7 @@ match = _run_table(
     _c("completeness", FLOAT, nullable=False),
     _c("p_any", FLOAT, nullable=False),
     *_probability("p_any", "completeness"),
+    *_not_negative("density_per_deg2"),
     key=("source_id", "catalogue_id"),
 )
 
@@ -338,6 +353,7 @@ match_candidate = _run_table(
     _c("p_i", FLOAT, nullable=False),
     _c("is_best", Boolean, nullable=False),
     *_probability("p_i"),
+    *_not_negative("sep_arcsec"),
     key=("source_id", "catalogue_id", "object_id"),
 )
 
@@ -366,6 +382,7 @@ label = _run_table(
     _c("sep_arcsec", DOUBLE, nullable=False),
     _c("status", Text, nullable=False),
     CheckConstraint("status IN ('used', 'duplicate', 'conflict', 'unmapped')", name="status"),
+    *_not_negative("sep_arcsec"),
     key=("source_id", "catalogue_id", "object_id"),
 )
 
@@ -377,7 +394,8 @@ out_of_fold = _run_table(
     _c("fold", SmallInteger, nullable=False),
     _c("p", ARRAY(REAL), nullable=False),
     _c("outlier", FLOAT, nullable=False),
-    CheckConstraint("0 <= ALL (p) AND 1 >= ALL (p)", name="p"),
+    *_probabilities(),
+    *_not_negative("outlier"),
     key=("source_id",),
 )
 
@@ -394,9 +412,9 @@ classification = _run_table(
     _c("class_without", ARRAY(SmallInteger), nullable=False),
     _c("in_test_sample", Boolean, nullable=False),
     _c("evidence", ARRAY(REAL), nullable=False),
-    CheckConstraint("0 <= ALL (p) AND 1 >= ALL (p)", name="p"),
+    *_probabilities(),
     *_probability("margin"),
-    CheckConstraint("outlier >= 0", name="outlier"),
+    *_not_negative("outlier"),
     key=("source_id",),
 )
 
@@ -422,9 +440,9 @@ model = Table(
     _c("property_category", ARRAY(Text), nullable=False),
     _c("sharpness", DOUBLE, nullable=False),
     _c("outlier_limit", DOUBLE, nullable=False),
-    CheckConstraint("0 <= ALL (weights)", name="weights"),
+    CheckConstraint("0 <= ALL (weights) AND 'Infinity' > ALL (weights)", name="weights"),
     CheckConstraint("0 < ALL (priors) AND 1 >= ALL (priors)", name="priors"),
-    CheckConstraint("sharpness > 0", name="sharpness"),
+    *_positive("sharpness"),
     comment="What a fit run made: classes, priors, weights; its tables are in likelihood_table",
 )
 
@@ -443,7 +461,7 @@ likelihood_table = Table(
     _c("bandwidth", DOUBLE),
     _c("n_present", Integer, nullable=False),
     PrimaryKeyConstraint("run_id", "property", "class"),
-    CheckConstraint("tail_slope > 0", name="tail_slope"),
+    *_positive("tail_slope"),
     CheckConstraint("log_present <= 0 AND log_missing <= 0", name="presence"),
     comment="The density of a property in a class, as a table on a grid",
 )

@@ -272,7 +272,7 @@ def _copy_file(
             n_skipped += converted.n_skipped
             last_row = max(last_row, chunk.first_row + chunk.n_rows - 1)
             if n_rows:
-                block = {
+                block: dict[str, np.ndarray] = {
                     "catalogue_id": np.full(n_rows, catalogue_id, np.int16),
                     "object_id": base + converted.row_number,
                     "file_id": np.full(n_rows, file_id, np.int32),
@@ -280,7 +280,7 @@ def _copy_file(
                 }
                 try:
                     copy.copy_in(conn, target, [block], types=types, freeze=freeze)
-                except (psycopg.IntegrityError, psycopg.DataError) as error:
+                except (psycopg.IntegrityError, psycopg.DataError, OverflowError) as error:
                     raise InputError(
                         f"{file.path}: rows {chunk.first_row}-{last_row}: {str(error).splitlines()[0]}"
                     ) from error

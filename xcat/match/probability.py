@@ -7,7 +7,7 @@ MNRAS 473, 4937.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,13 +21,15 @@ from xcat.database.sqlfiles import job
 from xcat.errors import StageError
 from xcat.match import pairs
 
-# Completeness is estimated apart for denser and emptier parts of the sky: what the X-ray sources are, and so how many
-# have a counterpart, differs between the plane and the poles. A part has at least this many sources, and there are at
-# most so many parts.
+# Completeness is estimated apart for denser and emptier parts of the sky, and in each for bright and faint sources, as
+# their positional errors tell: what the sources are, and so how many have a counterpart, differs between the plane and
+# the poles, and between bright and faint. A part has about this many sources, and there are at most so many parts.
 _SOURCES_PER_PART = 500
-_MOST_PARTS = 8
-# A ring with a handful of objects says little about the density; this many from the mean are added to it.
-PRIOR_COUNTS = 3.0
+_MOST_DENSITIES = 8
+_MOST_ERRORS = 4
+# Objects with a proper motion are looked for where they were: those that moved by less than this in the same search as
+# all others, with a radius larger by as much; faster ones in a search of their own.
+_MARGIN_ARCSEC = 0.5
 
 
 @dataclass(frozen=True)
@@ -79,8 +81,8 @@ def estimate_completeness(sums: np.ndarray, tolerance: float = 1e-4) -> float:
     return c
 
 
-def completeness_by_density(sums: np.ndarray, density: np.ndarray) -> np.ndarray:
-    """Completeness of each source, estimated over the sources in like densities.
+def completeness_by_part(sums: np.ndarray, density: np.ndarray, error: np.ndarray) -> np.ndarray:
+    """Completeness of each source, estimated over the sources in like densities and with like errors.
 
     Parameters
     ----------
@@ -88,18 +90,28 @@ def completeness_by_density(sums: np.ndarray, density: np.ndarray) -> np.ndarray
         As in `estimate_completeness`.
     density : ndarray, shape (n_sources,)
         Density of catalogue objects around the source, per square degree.
+    error : ndarray, shape (n_sources,)
+        Positional error of the source.
 
     Returns
     -------
     ndarray, shape (n_sources,)
     """
-    n_parts = int(np.clip(len(sums) // _SOURCES_PER_PART, 1, _MOST_PARTS))
-    edges = np.unique(np.quantile(density, np.linspace(0, 1, n_parts + 1)[1:-1])) if len(sums) else np.empty(0)
-    part = np.digitize(density, edges)
+    n_parts = max(len(sums) // _SOURCES_PER_PART, 1)
+    n_errors = min(math.isqrt(n_parts), _MOST_ERRORS)
     out = np.empty(len(sums))
-    for number in np.unique(part):
-        out[part == number] = estimate_completeness(sums[part == number])
+    for alike in _parts(density, min(n_parts // n_errors, _MOST_DENSITIES)):
+        for part in _parts(error[alike], n_errors):
+            out[alike[part]] = estimate_completeness(sums[alike[part]])
     return out
+
+
+def _parts(values: np.ndarray, n_parts: int) -> Iterator[np.ndarray]:
+    """Indices of the values in parts of about equal size; equal values stay together."""
+    number = np.zeros(len(values), dtype=np.int64)
+    if n_parts > 1:
+        number = np.digitize(values, np.unique(np.quantile(values, np.linspace(0, 1, n_parts + 1)[1:-1])))
+    yield from (np.flatnonzero(number == part) for part in np.unique(number))
 
 
 def match_stage(
@@ -137,49 +149,65 @@ def match_stage(
     targets = {name: partitions.create(conn, name, run.run_id) for name in ("match", "match_candidate")}
     report: dict[str, Any] = {}
     for mission in xray:
-        find = job("match.needles").compose()
         for other in counterparts:
             name = f"{mission.definition.name} x {other.definition.name}"
             with run.step(name):
-                pairs.needles(
-                    conn,
-                    find,
-                    {
-                        "radius_arcsec": radius_arcsec,
-                        "source_run_id": source_run_id,
-                        "xray_catalogue_id": mission.catalogue_id,
-                    },
-                )
                 conn.execute(job("match.clear_work").compose())
-                pairs.search(conn, other.table, name)
-                _densities(run, source_run_id, mission, other, find)
+                _pairs(run, source_run_id, mission, other, radius_arcsec)
+                _densities(run, source_run_id, mission, other)
                 wanted = (completeness or {}).get(other.definition.name, other.definition.completeness)
-                report[name] = _store(run, source_run_id, other, targets, wanted, nway_none_weight, min_p_any)
+                report[name] = _store(
+                    run, source_run_id, other, targets, radius_arcsec, wanted, nway_none_weight, min_p_any
+                )
     with run.step("index"), progress.bar("match: indexes"):
         for table in targets:
             partitions.attach(conn, table, run.run_id)
     run.summary["matches"] = report
 
 
-def _densities(run: Run, source_run_id: int, mission: Loaded, other: Loaded, find: Any) -> None:
+def _needles(run: Run, source_run_id: int, mission: Loaded, radius_arcsec: float) -> None:
+    """Look around the sources of a mission."""
+    values = {
+        "radius_arcsec": radius_arcsec,
+        "source_run_id": source_run_id,
+        "xray_catalogue_id": mission.catalogue_id,
+    }
+    pairs.needles(run.conn, job("match.needles").compose(), values)
+
+
+def _pairs(run: Run, source_run_id: int, mission: Loaded, other: Loaded, radius_arcsec: float) -> None:
+    """Fill ``pg_temp.pair`` with everything that can be within the radius at the epoch of the source."""
+    conn, name = run.conn, f"{mission.definition.name} x {other.definition.name}"
+    moves = "pmra_mas_yr" in other.definition.columns
+    if moves:
+        values = {
+            "radius_arcsec": radius_arcsec,
+            "source_run_id": source_run_id,
+            "xray_catalogue_id": mission.catalogue_id,
+            "epoch_yr": other.definition.epoch_yr,
+            "margin_arcsec": _MARGIN_ARCSEC,
+        }
+        pairs.needles(conn, job("match.mover_needles").compose(haystack=other.table), values)
+        sources = partitions.qualified("source", source_run_id)
+        pairs.search(conn, sources, f"{name}: fast objects", haystack_id="source_id")
+        conn.execute(job("match.keep_movers").compose())
+    _needles(run, source_run_id, mission, radius_arcsec + (_MARGIN_ARCSEC if moves else 0.0))
+    pairs.search(conn, other.table, name)
+    if moves:
+        conn.execute(job("match.add_movers").compose())
+
+
+def _densities(run: Run, source_run_id: int, mission: Loaded, other: Loaded) -> None:
     """Fill ``pg_temp.density`` with the density of catalogue objects around each source, per square degree."""
     conn, sky = run.conn, other.definition.sky
     if sky is None:
         raise StageError(f"{other.definition.name}: the definition says nothing about its sky density (key sky).")
     if sky.local_annulus_arcsec is not None:
         inner, outer = sky.local_annulus_arcsec
-        pairs.needles(
-            conn,
-            find,
-            {
-                "radius_arcsec": outer,
-                "source_run_id": source_run_id,
-                "xray_catalogue_id": mission.catalogue_id,
-            },
-        )
+        _needles(run, source_run_id, mission, outer)
         pairs.count_ring(conn, other.table, inner, f"{other.definition.name}: local density")
         area_deg2 = math.pi * (outer**2 - inner**2) / 3600.0**2
-        conn.execute(job("match.density_local").compose(), {"area_deg2": area_deg2, "prior_counts": PRIOR_COUNTS})
+        conn.execute(job("match.density_local").compose(), {"area_deg2": area_deg2})
     else:
         density = sky.density_per_deg2
         if density is None:
@@ -197,6 +225,7 @@ def _store(
     source_run_id: int,
     other: Loaded,
     targets: dict[str, str],
+    radius_arcsec: float,
     completeness: float | str | None,
     nway_none_weight: bool,
     min_p_any: float,
@@ -205,16 +234,23 @@ def _store(
     with progress.bar(f"{other.definition.name}: probabilities"):
         conn.execute(
             job("match.weigh").compose(haystack=other.table),
-            {"source_run_id": source_run_id, "epoch_yr": other.definition.epoch_yr},
+            {
+                "source_run_id": source_run_id,
+                "epoch_yr": other.definition.epoch_yr,
+                "radius_arcsec": radius_arcsec,
+            },
         )
         if isinstance(completeness, float):
             conn.execute(job("match.completeness_constant").compose(), {"completeness": completeness})
         else:
             double = "double precision"
             rows = copy.fetch_columns(
-                conn, job("match.sums").compose(), [("id", "bigint"), ("density", double), ("weights", double)]
+                conn,
+                job("match.sums").compose(),
+                [("id", "bigint"), ("density", double), ("error", "real"), ("weights", double)],
+                {"source_run_id": source_run_id},
             )
-            estimated = completeness_by_density(rows["weights"], rows["density"])
+            estimated = completeness_by_part(rows["weights"], rows["density"], rows["error"])
             copy.copy_in(
                 conn, "completeness", [{"id": rows["id"], "completeness": estimated}],
                 types={"id": "bigint", "completeness": double},

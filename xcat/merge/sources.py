@@ -49,6 +49,7 @@ def merge_stage(run: Run, xray: list[Loaded]) -> None:
                 "run_id": run.run_id,
                 "catalogue_id": mission.catalogue_id,
                 "shared_position": definition.position_of == "source",
+                "epoch_yr": definition.epoch_yr,
                 "standard_flux_factor": (
                     definition.standard_flux_factor() if definition.flux_band_kev is not None else 1.0
                 ),

@@ -126,10 +126,11 @@ def _panel(axes: Axes, e: Explanation, model: Model, j: int, term: Term) -> None
     for k, name in enumerate(e.classes):
         s = styles[name]
         axes.plot(x[seen], density[seen, k], color=s.colour, ls=s.line, lw=1.25)
-    top = float(density[seen].max()) * 1.28
-    axes.set_ylim(0, top)
     axes.set_xlim(low, high)
     edge = float(np.clip(here, low, high))
+    colours = [styles[c].colour for c in e.classes]
+    marked = max(float(np.interp(edge, x, d)) for d in density.T)
+    top = style.density_top(axes, x[seen], density[seen], colours, marked, 1.28)
     axes.axvline(edge, color=style.INK, lw=1.0, zorder=4)
     for k, name in enumerate(e.classes):
         y = float(np.interp(edge, x, density[:, k]))
@@ -205,7 +206,8 @@ def _legend(axes: Axes, e: Explanation) -> None:
         axes.text(0.155, place, name, va="center", color=s.colour, fontweight="bold", fontsize=8)
     axes.text(
         0.33, 1.0,
-        "Curves: density of each class in the reference\nsample. Line and markers: this source.\n"
+        "Curves: density of each class in the reference\n"
+        "sample (a triangle on top: a narrow peak is cut).\nLine and markers: this source.\n"
         f"Upper right: factor on the odds {e.best}:{e.second}\n(x for {e.best}, / for {e.second}), exponent included.\n"
         f"Order of the steps does not change the end.\nClassify run {e.run_id}, model of run {e.model_run_id}.",
         fontsize=7, color=style.GREY, va="top", linespacing=1.3,

@@ -72,12 +72,24 @@ def html(report: Report, conn: Connection, folder: Path | str) -> Path:
         if data.matches:
             add("matches", lambda: page_figures.matches(data))
     best = [_best(conn, report, data.model, name, figures) for name in _WANTED if name in report.classes]
-    page = _environment().get_template("report.html").render(
-        r=report, d=data, figures=drawn, best=best, version=__version__, overall=summary_text.overall_rows(report),
-        totals=summary_text.total_rows(report), matrix=summary_text.matrix_rows(report), rates=summary_text.rate_rows(report),
-        shading=_shading(report), configuration=yaml.safe_dump(data.pipeline, sort_keys=False, allow_unicode=True),
-        labels=_labels(report),
-    )  # fmt: skip
+    page = (
+        _environment()
+        .get_template("report.html")
+        .render(
+            r=report,
+            d=data,
+            figures=drawn,
+            best=best,
+            version=__version__,
+            matrix=summary_text.matrix_rows(report),
+            rates=summary_text.rate_rows(report),
+            totals=summary_text.total_rows(report),
+            overall=summary_text.overall_rows(report),
+            shading=_shading(report),
+            labels=_labels(report),
+            configuration=yaml.safe_dump(data.pipeline, sort_keys=False, allow_unicode=True),
+        )
+    )
     index = folder / "index.html"
     part = folder / ".index.html.part"
     part.write_text(page, encoding="utf-8")
@@ -121,6 +133,7 @@ def _best(conn: Connection, report: Report, model: Model, name: str, figures: Pa
     table = candidates(conn, name, limit=_LISTED, run_id=report.run_id)
     shown = []
     for i, row in enumerate(_cells(table)):
+        row["figure"] = ""
         if i < _EXPLAINED:
             source_id = int(table["source_id"][i])
             explanation = explain(conn, source_id, run_id=report.run_id, model=model)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -113,9 +114,13 @@ def collect(report: Report, conn: Connection) -> PageData:
 
 
 def _catalogues(pipeline: Row) -> list[str]:
-    """Names of the catalogues that a pipeline's configuration lists; none means all."""
+    """Names of the catalogues that a pipeline's configuration lists; none means all.
+
+    A definition that is given by its path is called like its file.
+    """
     groups = ("xray", "counterparts", "galaxies", "references")
-    return [item["catalogue"] for group in groups for item in pipeline.get(group) or [] if isinstance(item, dict)]
+    items = [item for group in groups for item in pipeline.get(group) or [] if isinstance(item, dict)]
+    return [PurePath(item["catalogue"]).stem for item in items]
 
 
 def _presence(

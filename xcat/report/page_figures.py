@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import matplotlib.patheffects as effects
 import matplotlib.projections  # noqa: F401  makes "mollweide" known without pyplot
 import numpy as np
 from matplotlib.figure import Figure
@@ -32,15 +33,16 @@ def sky(report: Report, data: PageData) -> Figure:
         there = data.sky["class_id"] == i + 1
         n = int(there.sum())
         size = float(np.clip(6000 / max(n, 1), 0.5, 9))
-        axes.grid(color=style.PALE, lw=0.5)
-        axes.set_axisbelow(True)
+        axes.grid(color=style.GREY, lw=0.4, alpha=0.35)
         axes.scatter(
             lon[there], lat[there], s=size, color=styles[name].colour, marker="o", lw=0,
             alpha=float(np.clip(4000 / max(n, 1), 0.25, 0.9)), rasterized=True,
         )  # fmt: skip
         axes.set_xticks(np.radians([-120, -60, 0, 60, 120]), ["120°", "60°", "0°", "300°", "240°"])
-        axes.set_yticks(np.radians([-60, -30, 0, 30, 60]), ["-60°", "-30°", "b = 0°", "30°", "60°"])
-        axes.tick_params(labelsize=6.5, labelcolor=style.GREY)
+        axes.set_yticks(np.radians([-60, -30, 0, 30, 60]), ["-60°", "-30°", "0°", "30°", "60°"])
+        axes.tick_params(labelsize=6.5)
+        for label in axes.get_xticklabels():
+            label.set_path_effects([effects.withStroke(linewidth=2, foreground="white")])
         total = data.n_of_class[name]
         drawn = "" if data.every == 1 else f" (every {data.every}th drawn)"
         axes.set_title(f"{name}: {total:,} sources{drawn}", color=styles[name].colour, fontweight="bold", pad=4)
@@ -60,7 +62,8 @@ def reliability(report: Report) -> Figure:
         accuracy = np.array([v if v is not None else np.nan for v in curve["accuracy"]])[there]
         axes = fig.add_axes((0.06 + 0.33 * i, 0.14, 0.27, 0.74))
         axes.plot([0, 1], [0, 1], color=style.GREY, lw=0.8, ls=(0, (4, 3)))
-        low, high = wilson(accuracy * n[there], n[there])
+        # the weights of the priors are no counts, so binomial intervals hold on the left only
+        low, high = wilson(accuracy * n[there], n[there]) if key == "sample" else (accuracy, accuracy)
         axes.errorbar(
             confidence, accuracy, [np.maximum(accuracy - low, 0), np.maximum(high - accuracy, 0)],
             fmt="o-", color="#0072B2", ms=4, lw=1.2, elinewidth=0.8, mec="white", mew=0.5,
@@ -103,7 +106,8 @@ def densities(report: Report, data: PageData) -> Figure:
         low = min(x[np.argmax(s > 0.005)] for s in share.T)
         high = max(x[np.argmax(s >= 0.995)] for s in share.T)
         axes.set_xlim(low, high)
-        axes.set_ylim(0, None)
+        seen = (x >= low) & (x <= high)
+        style.density_top(axes, x[seen], density[seen], [styles[c].colour for c in report.classes])
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
         axes.locator_params(axis="x", nbins=5)

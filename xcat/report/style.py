@@ -15,10 +15,11 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from xcat.classifier.properties import FloatArray
 from xcat.errors import XcatError
 
 INK, GREY, PALE = "#222222", "#767676", "#e4e4e4"
-_SETTINGS: dict[str, Any] = {
+_SETTINGS: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 8.5,
     "text.color": INK,
@@ -91,6 +92,35 @@ def save(figure: Figure, path: Path, dpi: int = 150) -> Path:
     except OSError as error:
         raise XcatError(f"{path}: cannot be written ({error.strerror or error})") from error
     return path
+
+
+def density_top(
+    axes: Axes, x: FloatArray, density: FloatArray, colours: Sequence[str], least: float = 0.0, room: float = 1.05
+) -> float:
+    """Scale an axis to densities; a peak narrower than a hundredth of the panel is cut, and a mark says so.
+
+    Parameters
+    ----------
+    axes : Axes
+    x : (G,) array
+    density : (G, K) array
+    colours : sequence of K str
+    least : float
+        Density that must be visible.
+    room : float
+        Height of the axis over the highest density.
+
+    Returns
+    -------
+    float
+        Upper end of the axis.
+    """
+    top = room * max(float(np.quantile(density, 0.99, axis=0).max()), least)
+    axes.set_ylim(0, top)
+    for k, colour in enumerate(colours):
+        if density[:, k].max() > top:
+            axes.plot(x[density[:, k].argmax()], top, "^", color=colour, ms=5, clip_on=False, zorder=6)
+    return top
 
 
 def spread(values: Sequence[float], least: float, low: float, high: float) -> list[float]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
-from typing import Any, LiteralString, cast
+from typing import Any
 
 import astropy.units as u
 import numpy as np
@@ -106,7 +106,7 @@ def query(conn: Connection, text: str, params: Mapping[str, Any] | Sequence[Any]
 
 
 def _fetch(conn: Connection, text: str, params: Mapping[str, Any] | Sequence[Any] | None) -> _Result:
-    cursor = conn.execute(cast(LiteralString, text), params)
+    cursor = conn.execute(text, params)
     result = None
     while True:
         if cursor.description is not None and cursor.pgresult is not None:

@@ -137,7 +137,7 @@ def as_json(table: Table) -> dict[str, Any]:
                 "description": column.description or "",
             }
         )
-        values = np.ma.filled(np.ma.asarray(column).astype(object), None).tolist()
+        values = np.ma.asarray(column).tolist()  # masked values become None
         lists.append([_finite(v) for v in values])
     total = max(int(table.meta.get("total_rows", 0)), len(table))
     return {

@@ -1,0 +1,111 @@
+"""What the README and the examples say is true: commands run, help texts and settings are as they are."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from xcat.config import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text()
+XCAT = Path(sys.executable).parent / "xcat"
+
+
+def _run(command: str, cwd: Path, settings: Settings) -> subprocess.CompletedProcess[str]:
+    env = {
+        **os.environ,
+        "XCAT_DATABASE_URL": str(settings.database_url),
+        "PATH": f"{XCAT.parent}{os.pathsep}{os.environ['PATH']}",
+        "COLUMNS": "200",
+    }
+    return subprocess.run(["bash", "-c", command], cwd=cwd, env=env, capture_output=True, text=True, timeout=180)
+
+
+def test_the_console_commands_run_as_they_stand(module_settings, tmp_path):
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    commands = [
+        line.removeprefix("$ ")
+        for block in re.findall(r"```console\n(.*?)```", README, re.S)
+        for line in block.splitlines()
+    ]
+    assert len(commands) > 8
+    for command in commands:
+        done = _run(command, tmp_path, module_settings)
+        assert done.returncode == 0, f"{command}\n{done.stderr}"
+        assert done.stdout.strip(), command
+    assert (tmp_path / "why.png").stat().st_size > 10_000
+    assert (tmp_path / "xrb.fits").exists()
+    assert "<html" in (tmp_path / "demo" / "report" / "index.html").read_text()
+
+
+def test_the_table_of_commands_is_the_help():
+    from typer.main import get_command
+
+    from xcat.cli import app
+
+    table = dict(re.findall(r"^\| `xcat (\w+)` \| (.+) \|$", README, re.M))
+    commands = get_command(app).commands  # type: ignore[attr-defined]
+    assert {name: (c.help or "").strip() for name, c in commands.items()} == table
+
+
+def test_the_settings_are_those_of_the_readme():
+    table = set(re.findall(r"^\| `(XCAT_\w+)` \|", README, re.M))
+    assert table == {f"XCAT_{name.upper()}" for name in Settings.model_fields}
+
+
+def test_the_views_are_those_of_the_readme(conn):
+    named = set(re.findall(r"`xcat\.(\w+)`", README))
+    rows = conn.execute(
+        "SELECT relname FROM pg_class WHERE relnamespace = 'xcat'::regnamespace AND relkind IN ('v', 'p', 'r')"
+    )
+    assert named <= {name for (name,) in rows.fetchall()}
+
+
+def test_rooms_of_the_architecture_exist():
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    rooms = re.findall(r"^\| (`.+?`(?:, `.+?`)*) \|", text, re.M)
+    assert len(rooms) > 8
+    for room in rooms:
+        for name in re.findall(r"`(.+?)`", room):
+            assert (ROOT / name).exists(), name
+
+
+def test_make_help_names_what_the_readme_names():
+    done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    for target in re.findall(r"^    (make \w+)", README, re.M):
+        assert target in done.stdout
+
+
+@pytest.mark.parametrize("name", ["simulated", "chandra"])
+def test_examples_are_pipelines(name):
+    from xcat.jobs.pipeline import read
+
+    assert read(ROOT / "examples" / f"{name}.yaml").name == name
+
+
+def test_docker_compose_is_valid():
+    compose = shutil.which("docker-compose")
+    if compose is None:
+        pytest.skip("docker-compose is not installed")
+    done = subprocess.run([compose, "config"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    services = yaml.safe_load(done.stdout)["services"]
+    assert set(services) == {"database", "xcat"}
+    text = (ROOT / "Dockerfile").read_text()
+    targets = set(re.findall(r"^FROM \S+ AS (\w+)", text, re.M))
+    assert {s["build"]["target"] for s in services.values()} <= targets
+    assert re.search(r"^FROM postgres:(\d+)", text, re.M).group(1) in re.search(r"postgresql-\d+-q3c", text).group()  # type: ignore[union-attr]
+    url = services["xcat"]["environment"]["XCAT_DATABASE_URL"]
+    assert url.startswith("postgresql+psycopg://xcat:")
+
+
+def test_ci_runs_the_readme_command():
+    script = ROOT / ".ci" / "run"
+    assert os.access(script, os.X_OK)
+    assert "make test" in script.read_text()
