@@ -70,6 +70,7 @@ JOIN xcat.source_identity AS i ON i.catalogue_id = %(catalogue_id)s AND i.missio
 -- Detections to sources. Means are weighted with 1/sigma^2 where a detection has an error, and plain where none has.
 -- Positions are averaged as unit vectors, so RA = 0 and the poles are ordinary places, and epochs with them. Where the catalogue repeats the
 -- source's own position on each detection (shared_position), the error is not divided by the number of detections.
+-- A source that the mission does not name is named after its position.
 INSERT INTO {source} (
     run_id, source_id, catalogue_id, name, ra, dec, err_arcsec, glon, glat, epoch_yr, mjd_first, mjd_last, n_detections,
     flux_cgs, flux_err_cgs, flux_soft_cgs, flux_soft_err_cgs, flux_medium_cgs, flux_medium_err_cgs,
@@ -90,7 +91,7 @@ WITH d AS MATERIALIZED (
     JOIN xcat.source_identity AS i
       ON i.catalogue_id = %(catalogue_id)s AND i.mission_source = m.mission_source
 ), s AS (
-    SELECT source_id, mission_source, count(*) AS n_rows,
+    SELECT source_id, coalesce(min(name), CASE WHEN %(named)s THEN mission_source END) AS name, count(*) AS n_rows,
            sum(w * cosd(ra) * cosd(dec)) AS x, sum(w * sind(ra) * cosd(dec)) AS y, sum(w * sind(dec)) AS z,
            sum(w) AS w, min(err_arcsec) AS best_err,
            sum(epoch * w) / sum(w) FILTER (WHERE epoch IS NOT NULL) AS epoch_yr, min(mjd) AS mjd_first, max(mjd) AS mjd_last,
@@ -130,13 +131,15 @@ WITH d AS MATERIALIZED (
                 ELSE atan2d(y, x) + 360 END AS ra_mean
     FROM s
 )
-SELECT %(run_id)s, source_id, %(catalogue_id)s, mission_source, ra_mean, dec_mean,
+SELECT %(run_id)s, source_id, %(catalogue_id)s, coalesce(name, 'XCAT ' || xcat.iau_name(ra_mean, dec_mean)), ra_mean, dec_mean,
        CASE WHEN %(shared_position)s THEN best_err ELSE 1 / sqrt(w) END,
        xcat.glon(ra_mean, dec_mean), xcat.glat(ra_mean, dec_mean), epoch_yr, mjd_first, mjd_last, n_detections,
        flux, flux_err, soft, soft_err, medium, medium_err, hard, hard_err, flux * %(standard_flux_factor)s,
-       coalesce(hr1, (greatest(medium, 0) - greatest(soft, 0)) / nullif(greatest(medium, 0) + greatest(soft, 0), 0)),
+       coalesce(hr1, CASE WHEN medium + soft IS NOT NULL  -- greatest() would take a missing flux for 0
+                      THEN (greatest(medium, 0) - greatest(soft, 0)) / nullif(greatest(medium, 0) + greatest(soft, 0), 0) END),
        hr1_err,
-       coalesce(hr2, (greatest(hard, 0) - greatest(medium, 0)) / nullif(greatest(hard, 0) + greatest(medium, 0), 0)),
+       coalesce(hr2, CASE WHEN hard + medium IS NOT NULL  -- greatest() would take a missing flux for 0
+                      THEN (greatest(hard, 0) - greatest(medium, 0)) / nullif(greatest(hard, 0) + greatest(medium, 0), 0) END),
        hr2_err,
        gamma, snr, det_likelihood, flux_ratio, flux_ratio_low, p_variable, extent_arcsec, quality_flag
 FROM placed;

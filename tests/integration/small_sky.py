@@ -72,6 +72,20 @@ def _full(n: int, value: int, dtype: Any = np.int32) -> np.ndarray:
     return np.full(n, value, dtype)
 
 
+def _pipeline(**weights: float) -> Pipeline:
+    return Pipeline.model_validate(
+        {
+            "name": "small_sky",
+            "xray": [{"catalogue": "xmm"}],
+            "counterparts": [{"catalogue": "gaia"}, {"catalogue": "allwise"}],
+            "references": [{"catalogue": "milliquas"}],
+            "classes": {"AGN": 0.66, "Star": 0.25, "XRB": 0.07, "CV": 0.02},
+            "folds": 5,
+            **({"weights": weights} if weights else {}),
+        }
+    )
+
+
 def make(settings: Settings, n: int = 600, n_labelled: int = 400, seed: int = 3) -> dict[str, int]:
     """Write runs of every kind for ``n`` sources, and publish.
 
@@ -97,16 +111,7 @@ def make(settings: Settings, n: int = 600, n_labelled: int = 400, seed: int = 3)
     n_det = 1 + ~np.isnan(values["log_flux_ratio"]) * rng.integers(1, 5, n)
     spectrum = ~np.isnan(values["gamma"])
     made: dict[str, int] = {}
-    pipeline = Pipeline.model_validate(
-        {
-            "name": "small_sky",
-            "xray": [{"catalogue": "xmm"}],
-            "counterparts": [{"catalogue": "gaia"}, {"catalogue": "allwise"}],
-            "references": [{"catalogue": "milliquas"}],
-            "classes": {"AGN": 0.66, "Star": 0.25, "XRB": 0.07, "CV": 0.02},
-            "folds": 5,
-        }
-    )
+    pipeline = _pipeline()
     with runs.stage(settings, "pipeline", "small_sky", frozen(pipeline)) as whole:
         parent = whole.run_id
         with runs.stage(settings, "ingest", "xmm", {"n": n}, pipeline_run_id=parent) as run:
@@ -237,3 +242,29 @@ def make(settings: Settings, n: int = 600, n_labelled: int = 400, seed: int = 3)
         whole.summary["runs"] = dict(made)
     made["pipeline"] = parent
     return made
+
+
+def classify_again(settings: Settings, made: dict[str, int]) -> int:
+    """Fit and classify with other weights, and publish that.
+
+    Returns
+    -------
+    int
+        The classify run.
+    """
+    lineage = {
+        "source_run_id": made["merge"],
+        "match_run_id": made["match"],
+        "property_run_id": made["properties"],
+        "label_run_id": made["label"],
+    }
+    pipeline = _pipeline(location=1, spectrum=0.2, multiwavelength=0, variability=0)
+    with runs.stage(settings, "fit", "small_sky", {"weights": pipeline.weights}, **lineage) as run:
+        stages.fit_stage(run, pipeline, made["merge"], made["properties"], made["label"])
+    model = run.run_id
+    with runs.stage(settings, "classify", "small_sky", {"model": model}, model_run_id=model, **lineage) as run:
+        stages.classify_stage(run, made["properties"], made["label"], model)
+    classified = run.run_id
+    with runs.stage(settings, "publish", "small_sky", {}) as run:
+        stages.publish_stage(run, classified)
+    return classified

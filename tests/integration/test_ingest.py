@@ -121,9 +121,8 @@ def test_another_file_is_added(settings, tmp_path, definition):
     found = small.loaded(settings, "object_id, native_id, file_id")
     assert [r[1] for r in found] == [f"S{i}" for i in range(40)]
     assert len({r[0] for r in found}) == 40
-    assert [n for (n,) in small.loaded(settings, "count(*)", "counterpart GROUP BY file_id", "min(object_id)")] == [
-        10
-    ] * 4
+    counts = small.loaded(settings, "count(*)", "counterpart GROUP BY file_id", "min(object_id)")
+    assert counts == [(10,)] * 4
 
 
 def test_no_file_is_refused(settings, definition):
@@ -152,9 +151,8 @@ def test_duplicates_are_set_aside_with_their_place(settings, tmp_path, definitio
         ("three.csv", 3, "id", "S0", "duplicate id"),
     ]
     assert sorted(n for (n,) in small.loaded(settings, "native_id")) == [f"S{i}" for i in range(6)]
-    assert [(r["file_name"], r["reason"], r["n"], r["first_row"]) for r in result.rejects] == [
-        ("three.csv", "duplicate id", 1, 3), ("three.csv", known, 1, 2),
-    ] or [r["n"] for r in result.rejects] == [1, 1]  # fmt: skip
+    counted = {(r["file_name"], r["reason"], r["n"], r["first_row"]) for r in result.rejects}
+    assert counted == {("three.csv", "duplicate id", 1, 3), ("three.csv", known, 1, 2)}
 
 
 def test_bad_rows_are_set_aside_with_their_reason(settings, tmp_path, definition):

@@ -12,6 +12,7 @@ import pytest
 from astropy.io import fits
 from astropy.io.votable import parse_single_table
 from astropy.table import Column, MaskedColumn, Table
+
 from xcat.errors import XcatError
 from xcat.report.style import spread
 from xcat.report.tables import _by_name, _column, as_json, show, write
@@ -88,6 +89,8 @@ def test_json(table: Table) -> None:
     assert data["rows"][1][3] is None and data["rows"][0][8] == ["AGN", "Star"] and data["n_rows"] == 3
 
 
+# VOUnit deprecates erg, and astropy says so on reading
+@pytest.mark.filterwarnings("ignore:The unit 'erg' has been deprecated")
 @pytest.mark.parametrize("ending", ["fits", "vot", "xml", "parquet", "csv", "ecsv"])
 def test_values_survive(table: Table, tmp_path: Path, ending: str) -> None:
     path = write(table, tmp_path / f"out.{ending}")

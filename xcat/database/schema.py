@@ -251,6 +251,7 @@ detection = _catalogue_table(
     "detection",
     "X-ray detections, and sources of catalogues that list sources only, as ingested",
     _c("source_native_id", Text(collation="C")),
+    _c("name", Text),
     _c("obs_id", Text(collation="C")),
     *_position(),
     *_ellipse(),

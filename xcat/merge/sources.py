@@ -40,13 +40,15 @@ def merge_stage(run: Run, xray: list[Loaded]) -> None:
         definition = mission.definition
         with run.step(definition.name):
             conn.execute(job("merge.clear_members").compose())
-            if definition.kind == "xray_detections" and "source_native_id" not in definition.columns:
+            named = definition.kind == "xray_sources" or "source_native_id" in definition.columns
+            if not named:
                 _group_by_position(run, mission)
             else:
                 conn.execute(job("merge.members_by_name").compose(detection=mission.table))
             conn.execute("ANALYZE pg_temp.member")
             values = {
                 "run_id": run.run_id,
+                "named": named,
                 "catalogue_id": mission.catalogue_id,
                 "shared_position": definition.position_of == "source",
                 "epoch_yr": definition.epoch_yr,

@@ -1,0 +1,320 @@
+"""Counterparts: the probabilities by hand, against NWAY, against Chandra's positions, and at another epoch."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from astropy.coordinates import SkyCoord
+from astropy.io import fits
+from hypothesis import given
+from hypothesis import settings as hypothesis
+from hypothesis import strategies as st
+from tiny import load, match, merge, rows, separation
+from xcat.catalogues import definition
+from xcat.config import Settings
+from xcat.ingest.load import ingest
+from xcat.match.probability import Loaded, completeness_by_part, estimate_completeness
+
+SKY_DEG2 = 41252.96124941928
+ARCSEC = 1 / 3600
+
+
+def _weight(sep: float, s1: float, s2: float, density: float) -> float:
+    """B / nu of METHOD.md 4.1 without the prior, written with the formula's own logarithms."""
+    v = s1**2 + s2**2
+    return math.exp(math.log(2) + 2 * math.log(206264.80624709636) - math.log(v) - sep**2 / (2 * v)) / (
+        density * SKY_DEG2
+    )
+
+
+def _matches(settings: Settings, run: int) -> dict[int, dict[str, Any]]:
+    """Match rows by the source's declination in whole degrees, the test's way to name sources."""
+    found = rows(
+        settings,
+        "SELECT m.*, round(s.dec)::integer AS key FROM xcat.match AS m JOIN xcat.source AS s"
+        " ON s.run_id = (SELECT source_run_id FROM xcat.run WHERE run_id = m.run_id) AND s.source_id = m.source_id"
+        " WHERE m.run_id = %s",
+        [run],
+    )
+    for row in found:
+        row["candidates"] = rows(
+            settings,
+            "SELECT * FROM xcat.match_candidate WHERE run_id = %s AND source_id = %s AND catalogue_id = %s"
+            " ORDER BY object_id",
+            [run, row["source_id"], row["catalogue_id"]],
+        )
+    return {row["key"]: row for row in found}
+
+
+@pytest.mark.parametrize("none_weight", [False, True])
+def test_probabilities_by_hand(module_settings: Settings, none_weight: bool) -> None:
+    """Sources with none, one, two and three candidates; one object beyond the radius is none."""
+    c, density = 0.7, 2e4
+    offsets: dict[int, list[float]] = {0: [], 1: [1.5], 2: [0.4, 6.0], 3: [3.0, 3.0, 9.9], 4: [10.01]}
+    xray = load(module_settings, "xray_sources", {"ra": [359.9999] * 5, "dec": [0, 1, 2, 3, 4], "err_arcsec": 1.2})
+    place = [(359.9999, dec, sep) for dec, seps in offsets.items() for sep in seps]
+    other = load(
+        module_settings, "optical",
+        {"ra": [p[0] for p in place], "dec": [p[1] + p[2] * ARCSEC for p in place], "err_arcsec": 0.5},
+        sky={"density_per_deg2": density}, completeness=c,
+    )  # fmt: skip
+    run = match(module_settings, merge(module_settings, xray), [xray], [other], nway_none_weight=none_weight)
+    found = _matches(module_settings, run)
+    assert set(found) == set(offsets)
+    for key, seps in offsets.items():
+        row, seps = found[key], [s for s in seps if s <= 10]
+        w = [_weight(s, 1.2, 0.5, density) for s in seps]
+        total = c * sum(w)
+        assert row["p_any"] == pytest.approx(total / (total + (1 if none_weight else 1 - c)), rel=1e-5)
+        assert (row["n_candidates"], row["density_per_deg2"]) == (len(seps), density)
+        assert row["completeness"] == pytest.approx(c)
+        assert [r["p_i"] for r in row["candidates"]] == pytest.approx([x / sum(w) for x in w], rel=1e-5)
+        assert [r["sep_arcsec"] for r in row["candidates"]] == pytest.approx(seps, rel=1e-6)
+        assert [r["is_best"] for r in row["candidates"]] == [i == 0 for i in range(len(seps))]
+        for r, x in zip(row["candidates"], w, strict=True):
+            assert r["log_bayes_factor"] == pytest.approx(math.log(x * density * SKY_DEG2), rel=1e-6)
+
+
+def test_candidates_that_are_alike_share(module_settings: Settings) -> None:
+    """Two equal candidates: a half each, and exactly one is the best. A far one is not impossible, but 0."""
+    xray = load(module_settings, "xray_sources", {"ra": [5, 5], "dec": [0, 1], "err_arcsec": 0.1})
+    other = load(
+        module_settings, "infrared",
+        {"ra": [5, 5, 5], "dec": [ARCSEC / 4, -ARCSEC / 4, 1 + 9.9 * ARCSEC], "err_arcsec": 0.1},
+        completeness=0.999,
+    )  # fmt: skip
+    found = _matches(module_settings, match(module_settings, merge(module_settings, xray), [xray], [other]))
+    assert [c["p_i"] for c in found[0]["candidates"]] == pytest.approx([0.5, 0.5])
+    assert [c["is_best"] for c in found[0]["candidates"]] == [True, False]
+    assert (found[1]["p_any"], found[1]["candidates"][0]["p_i"]) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("sky", [{"area_deg2": 2.0}, {"local_annulus_arcsec": [20, 60]}, {"density_per_deg2": 10}])
+@pytest.mark.parametrize("completeness", [0.5, "estimate"])
+def test_an_empty_catalogue_and_no_source(module_settings: Settings, sky: Any, completeness: Any) -> None:
+    xray = load(module_settings, "xray_sources", {"ra": [5.0, 7.0], "dec": [0.0, 1.0]})
+    nothing = load(module_settings, "xray_sources", {"ra": [], "dec": []})
+    empty = load(module_settings, "optical", {"ra": [], "dec": []}, sky=sky, completeness=completeness)
+    merged = merge(module_settings, xray, nothing)
+    found = _matches(module_settings, match(module_settings, merged, [xray, nothing], [empty]))
+    assert [(m["n_candidates"], m["p_any"], m["candidates"]) for m in found.values()] == [(0, 0.0, [])] * 2
+
+
+# --- density and completeness -------------------------------------------------------------------------------
+
+
+def _field(rng: np.random.Generator, n: int, density: float) -> tuple[np.ndarray, np.ndarray]:
+    """Uniform objects in a strip around dec 0 that holds `n` sources half a degree apart, with their circles."""
+    area = (n * 0.5) * 0.1
+    m = rng.poisson(density * area)
+    return rng.uniform(0, n * 0.5, m), rng.uniform(-0.05, 0.05, m)
+
+
+def test_the_local_density_is_near_the_truth(module_settings: Settings) -> None:
+    """A uniform field: the scatter of the rings is all Poisson noise, and is taken away. Two: each has its own."""
+    rng = np.random.default_rng(4)
+    n = 300
+    ra, dec = _field(rng, n, 20_000)
+    sparse = ra < n / 4  # the first half of the sources sees a tenth of the objects
+    for keep, wanted in ((np.ones(ra.size, dtype=bool), None), (~sparse | (rng.random(ra.size) < 0.1), 2_000)):
+        xray = load(module_settings, "xray_sources", {"ra": (np.arange(n) + 0.5) / 2, "dec": [0.0] * n})
+        other = load(
+            module_settings, "optical", {"ra": ra[keep], "dec": dec[keep]},
+            sky={"local_annulus_arcsec": [20, 60]}, completeness=0.5,
+        )  # fmt: skip
+        run = match(module_settings, merge(module_settings, xray), [xray], [other])
+        query = ("SELECT density_per_deg2 AS d FROM xcat.match JOIN xcat.source USING (source_id)"
+                 " WHERE match.run_id = %s AND source.run_id = match.run_id - 1 ORDER BY ra")  # fmt: skip
+        d = np.array([r["d"] for r in rows(module_settings, query, [run])])
+        assert len(d) == n
+        if wanted is None:
+            # 15.5 objects a ring would scatter by 25 %
+            assert np.abs(d / 20_000 - 1).max() < 0.15
+        else:
+            assert np.mean(d[: n // 2]) == pytest.approx(wanted, rel=0.25)
+            assert np.mean(d[n // 2 :]) == pytest.approx(20_000, rel=0.1)
+            assert d.min() > 0
+
+
+def test_an_areas_density_is_the_count_over_it(module_settings: Settings) -> None:
+    xray = load(module_settings, "xray_sources", {"ra": [5.0], "dec": [0.0]})
+    other = load(module_settings, "optical", {"ra": [1.0] * 7, "dec": [0.0] * 7}, sky={"area_deg2": 2.0})
+    (row,) = _matches(module_settings, match(module_settings, merge(module_settings, xray), [xray], [other])).values()
+    assert row["density_per_deg2"] == 3.5
+
+
+def _sums(rng: np.random.Generator, n: int, c: float, density: float, sigma: float) -> tuple[np.ndarray, np.ndarray]:
+    """Sums of weights for sources of which the share `c` has a counterpart, and who has."""
+    radius, has = 6 * sigma, rng.random(n) < c
+    total = np.zeros(n)
+    v = sigma**2
+    for i in range(n):
+        r = radius * np.sqrt(rng.random(rng.poisson(density * np.pi * radius**2 / 3600**2)))
+        r = np.append(r, sigma * rng.rayleigh()) if has[i] else r
+        total[i] = sum(2 * 206264.80624709636**2 / v * np.exp(-(r**2) / (2 * v))) / (density * SKY_DEG2)
+    return total, has
+
+
+@hypothesis(max_examples=12, deadline=None)
+@given(c=st.floats(0.05, 0.95), density=st.sampled_from([3e3, 3e4, 3e5]), seed=st.integers(0, 1000))
+def test_the_completeness_is_recovered_from_the_weights(c: float, density: float, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    sums, has = _sums(rng, 1500, c, density, 1.0)
+    estimate = estimate_completeness(sums)
+    assert abs(estimate - has.mean()) < 0.05
+    p_any = estimate * sums / (estimate * sums + 1 - estimate)
+    assert np.mean(p_any) == pytest.approx(estimate, abs=2e-3)
+
+
+def test_parts_of_the_sky_have_completenesses_of_their_own() -> None:
+    """Dense and empty, bright and faint: the four are told apart, where there are sources enough."""
+    rng = np.random.default_rng(1)
+    truth = {(3e3, 0.5): 0.2, (3e3, 1.5): 0.4, (6e4, 0.5): 0.9, (6e4, 1.5): 0.6}
+    parts = [(d, s, *_sums(rng, 600, c, d, s)) for (d, s), c in truth.items()]
+    density, error = (np.repeat([p[i] for p in parts], 600) for i in (0, 1))
+    sums, has = (np.concatenate([p[i] for p in parts]) for i in (2, 3))
+    found = completeness_by_part(sums, density, error)
+    for d, s in truth:
+        here = (density == d) & (error == s)
+        assert found[here].mean() == pytest.approx(has[here].mean(), abs=0.06)
+    assert np.ptp(completeness_by_part(sums[:400], rng.random(400), rng.random(400))) == 0.0
+
+
+def test_extremes_of_the_completeness() -> None:
+    assert estimate_completeness(np.zeros(50)) == 0.001
+    assert estimate_completeness(np.full(50, 1e12)) == 0.999
+    assert estimate_completeness(np.empty(0)) == 0.5
+    assert completeness_by_part(np.empty(0), np.empty(0), np.empty(0)).size == 0
+
+
+# --- motion -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pm", [(500.0, 0.0), (-300.0, 400.0), (3000.0, -4000.0)])
+@pytest.mark.parametrize(
+    "place", [(0.0, 10.0), (359.9999, -70.0), (77.0, 89.9), (10.0, 89.9999), (200.0, -89.9995), (30.0, 90.0)]
+)
+def test_a_star_is_found_where_it_was_when_the_x_rays_came(module_settings: Settings, place: Any, pm: Any) -> None:
+    """Oracle: a step along the great circle. The fast one left the circle of 10 arcsec long ago."""
+    years = 2000.0 - 2016.0
+    star = SkyCoord(*place, unit="deg")
+    angle = np.degrees(np.arctan2(*pm)) + 180  # back in time
+    was = star.directional_offset_by(angle * star.ra.unit, np.hypot(*pm) * abs(years) / 3.6e6 * star.ra.unit)
+    xray = load(
+        module_settings, "xray_sources", {"ra": [was.ra.deg % 360], "dec": [was.dec.deg], "epoch_yr": [2000.0]}
+    )
+    slow = star.directional_offset_by(70 * star.ra.unit, 3 * ARCSEC * star.ra.unit)  # no motion known: where it is
+    columns = {"ra": [place[0], slow.ra.deg % 360], "dec": [place[1], slow.dec.deg],
+               "pmra_mas_yr": [pm[0], None], "pmdec_mas_yr": [pm[1], None], "err_arcsec": [0.1, 0.1]}  # fmt: skip
+    for keys in ({"epoch_yr": 2016.0}, {"extra": ("epoch_yr",)}):
+        times = {"epoch_yr": [2016.0, 2016.0]} if "extra" in keys else {}
+        other = load(module_settings, "optical", columns | times, completeness=0.5, **keys)
+        run = match(module_settings, merge(module_settings, xray), [xray], [other])
+        (row,) = _matches(module_settings, run).values()
+        best = next(c for c in row["candidates"] if c["is_best"])
+        assert (best["object_id"], row["n_candidates"]) == (1, len(row["candidates"]))
+        assert best["sep_arcsec"] < 1e-3
+        # where the second one is today, not moved, and only if that is within the radius
+        today = separation(was.ra.deg, was.dec.deg, slow.ra.deg, slow.dec.deg)
+        others = [c["sep_arcsec"] for c in row["candidates"] if not c["is_best"]]
+        assert others == (pytest.approx([today], abs=1e-5) if today <= 10 else [])
+
+
+def test_a_star_that_has_moved_in_is_no_candidate_then(module_settings: Settings) -> None:
+    """At the source today, 16 arcsec away when it was seen. Without an epoch of the source, it stays where it is."""
+    xray = load(
+        module_settings, "xray_sources", {"ra": [5.0, 5.0], "dec": [0.0, 1.0], "epoch_yr": [2000.0, None]}
+    )
+    other = load(
+        module_settings, "optical", {"ra": [5.0, 5.0], "dec": [0.0, 1.0], "pmra_mas_yr": [1000.0] * 2,
+                                     "pmdec_mas_yr": [0.0] * 2}, epoch_yr=2016.0, completeness=0.5,
+    )  # fmt: skip
+    found = _matches(module_settings, match(module_settings, merge(module_settings, xray), [xray], [other]))
+    assert [found[key]["n_candidates"] for key in (0, 1)] == [0, 1]
+
+
+# --- NWAY and Chandra ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def cosmos(module_settings: Settings, shared_data: Path) -> dict[str, Any]:
+    """XMM-COSMOS x optical, matched with NWAY's hypothesis of none and with the right one."""
+    loaded = []
+    for name in ("cosmos_xmm", "cosmos_optical"):
+        meaning = definition.load(name)
+        ingest(module_settings, meaning, [shared_data / "cosmos" / f"{name}.fits"])
+        (row,) = rows(module_settings, "SELECT catalogue_id FROM xcat.catalogue WHERE name = %s", [name])
+        loaded.append(Loaded(row["catalogue_id"], meaning))
+    merged = merge(module_settings, loaded[0])
+    runs = {
+        none: match(
+            module_settings, merged, loaded[:1], loaded[1:], radius_arcsec=15.0,
+            completeness={"cosmos_optical": 0.9}, nway_none_weight=none,
+        ) for none in (True, False)
+    }  # fmt: skip
+    query = (
+        "SELECT s.name, s.ra AS x_ra, s.dec AS x_dec, m.p_any, m.density_per_deg2, o.native_id, c.p_i, c.is_best,"
+        " c.sep_arcsec, c.log_bayes_factor, o.ra, o.dec FROM xcat.match AS m JOIN xcat.source AS s"
+        " ON s.run_id = %s AND s.source_id = m.source_id LEFT JOIN xcat.match_candidate AS c"
+        " ON c.run_id = m.run_id AND c.source_id = m.source_id LEFT JOIN xcat.counterpart AS o"
+        " ON o.catalogue_id = c.catalogue_id AND o.object_id = c.object_id WHERE m.run_id = %s"
+    )
+    return {"ours": {none: pd.DataFrame(rows(module_settings, query, [merged, run])) for none, run in runs.items()}}
+
+
+@pytest.mark.shared
+def test_nway_gives_the_same_answers(cosmos: dict[str, Any], shared_data: Path) -> None:
+    ours = cosmos["ours"][True]
+    with fits.open(shared_data / "cosmos" / "nway48_cosmos_xmm_opt.fits.gz") as hdus:
+        names = ["XMM_ID", "OPT_ID", "p_any", "p_i", "match_flag"]
+        data = hdus[1].data
+        nway = pd.DataFrame({n: np.asarray(data[n]).astype(str if n.endswith("ID") else float) for n in names})
+    p_any = ours.groupby("name").p_any.first()
+    assert len(p_any) == 1797
+    theirs = nway.groupby("XMM_ID").p_any.first()
+    assert set(theirs.index) == set(p_any.index)
+    assert np.abs(theirs - p_any).max() < 1e-5
+    pairs = nway[~nway.OPT_ID.isin(["-99", "-99.0", "nan", ""])].set_index(["XMM_ID", "OPT_ID"])
+    found = ours[ours.native_id.notna()].set_index(["name", "native_id"])
+    assert len(found) == len(pairs)
+    assert set(found.index) == set(pairs.index)
+    assert np.abs(found.p_i - pairs.p_i.reindex(found.index)).max() < 1e-5
+    assert found.groupby("name").is_best.sum().eq(1).all()
+    best = found[found.is_best]
+    # NWAY's best is the hypothesis with the largest p_i, the first of equals
+    top = pairs.p_i.groupby("XMM_ID").max()
+    assert (pairs.p_i.reindex(best.index).droplevel(1) - top.reindex(best.index.droplevel(1))).abs().max() < 1e-6
+
+
+@pytest.mark.shared
+def test_the_hypothesis_of_none_has_the_weight_that_it_should(cosmos: dict[str, Any]) -> None:
+    """1 - c instead of 1: odds ten times higher for c = 0.9, and everything else alike."""
+    theirs, right = (cosmos["ours"][none].groupby("name").p_any.first().astype(float) for none in (True, False))
+    inside = theirs < 0.9999
+    assert inside.sum() > 500
+    odds = right / (1 - right) / (theirs / (1 - theirs))
+    assert odds[inside & (theirs > 1e-3)].to_numpy() == pytest.approx(10.0, rel=2e-2)
+    keys = ["name", "native_id"]
+    a, b = (cosmos["ours"][none].dropna(subset="native_id").set_index(keys).p_i for none in (True, False))
+    assert (a - b.reindex(a.index)).abs().max() == 0.0
+
+
+@pytest.mark.shared
+def test_the_best_match_is_where_chandra_sees_the_source(cosmos: dict[str, Any], shared_data: Path) -> None:
+    """Independent truth: the nearest CSC2 position within 3 arcsec of an XMM-COSMOS source, 249 of them."""
+    pool = pd.read_csv(shared_data / "surveys" / "xray_pool.csv.gz")
+    chandra = pool[pool.survey == "CSC2"]
+    ours = cosmos["ours"][True]
+    best = ours[ours.is_best == True].reset_index(drop=True)  # noqa: E712  None where there is no candidate
+    here = SkyCoord(best.x_ra.astype(float), best.x_dec.astype(float), unit="deg")
+    there = SkyCoord(chandra.ra, chandra.dec, unit="deg")
+    nearest, sep, _ = here.match_to_catalog_sky(there)
+    close = sep.arcsec < 3
+    away = separation(best.ra[close], best.dec[close], there[nearest[close]].ra.deg, there[nearest[close]].dec.deg)
+    assert abs(int(close.sum()) - 249) <= 2, int(close.sum())
+    assert (away < 1).sum() >= 230, (int((away < 1).sum()), int(close.sum()))

@@ -1,0 +1,246 @@
+"""Detections to sources: grouping, means, ratios, numbers that stay; every value by hand or by another formula."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from astropy.coordinates import SkyCoord
+from hypothesis import given
+from hypothesis import settings as hypothesis
+from hypothesis import strategies as st
+from tiny import load, merge, rows, separation, sources
+from xcat.config import Settings
+from xcat.database.engine import ready
+from xcat.merge.sources import GROUP_SIGMA
+
+
+def _vector(ra: Any, dec: Any) -> np.ndarray:
+    ra, dec = np.radians(ra), np.radians(dec)
+    return np.stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)], axis=-1)
+
+
+def _one(settings: Settings, columns: dict[str, Any], **keys: Any) -> dict[str, Any]:
+    """The source that all these detections make."""
+    n = len(next(v for v in columns.values() if isinstance(v, list)))
+    columns = {"ra": [10.0] * n, "dec": [20.0] * n, "source_native_id": ["one"] * n} | columns
+    (source,) = sources(settings, merge(settings, load(settings, "xray_detections", columns, **keys)))
+    return source
+
+
+def test_the_mission_names_the_sources(module_settings: Settings) -> None:
+    """A detection without the name of a source is one of its own; places do not matter."""
+    catalogue = load(
+        module_settings, "xray_detections",
+        {"ra": [10, 200, 10, 10], "dec": [0, 0, 0, 0], "source_native_id": ["B", "A", "B", None]},
+    )  # fmt: skip
+    run = merge(module_settings, catalogue)
+    assert [(s["name"], s["n_detections"]) for s in sources(module_settings, run)] == [("4", 1), ("A", 1), ("B", 2)]
+    members = rows(
+        module_settings,
+        "SELECT s.name, array_agg(d.object_id ORDER BY d.object_id) AS ids FROM xcat.source_detection AS d"
+        " JOIN xcat.source AS s USING (run_id, source_id) WHERE run_id = %s GROUP BY 1 ORDER BY 1",
+        [run],
+    )
+    assert members == [{"name": "4", "ids": [4]}, {"name": "A", "ids": [2]}, {"name": "B", "ids": [1, 3]}]
+
+
+@pytest.mark.parametrize("place", [(0.0, 0.0), (0.0, 89.9999), (180.0, -60.0)])
+def test_detections_are_linked_as_far_as_their_errors_allow(module_settings: Settings, place: Any) -> None:
+    """A chain is one source; a pair just beyond 3.03 combined sigmas is two; the name is the smallest native id."""
+    limit = GROUP_SIGMA * math.sqrt(2) / 3600
+    centre = SkyCoord(*place, unit="deg")
+    steps = [0, 0.99, 1.98, 2.99]  # the last one is 1.01 limits from its neighbour
+    at = [centre.directional_offset_by(centre.ra * 0, s * limit * centre.dec.unit) for s in steps]
+    catalogue = load(
+        module_settings, "xray_detections",
+        {"ra": [p.ra.deg % 360 for p in at], "dec": [p.dec.deg for p in at], "native_id": ["c", "b", "d", "a"]},
+    )  # fmt: skip
+    run = merge(module_settings, catalogue)
+    assert [(s["name"], s["n_detections"]) for s in sources(module_settings, run)] == [("a", 1), ("b", 3)]
+
+
+def test_each_pair_of_errors_has_its_own_link_length(module_settings: Settings) -> None:
+    """Two exact detections in the circle of a poor one are linked only by it."""
+    columns = {"ra": [0.0, 2 / 3600, 359.999], "dec": [0.0] * 3, "err_arcsec": [0.2, 0.2, 3.0]}
+    catalogue = load(module_settings, "xray_detections", columns)
+    assert [s["n_detections"] for s in sources(module_settings, merge(module_settings, catalogue))] == [3]
+    catalogue = load(module_settings, "xray_detections", {k: v[:2] for k, v in columns.items()})
+    assert [s["n_detections"] for s in sources(module_settings, merge(module_settings, catalogue))] == [1, 1]
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize(
+    "place", [([359.9999, 0.0002, 0.0001], [0.0, 0.0, 0.0001]), ([10.0, 130.0, 250.0], [89.9999, 89.9998, 89.9999]),
+              ([10.0, 10.0, 10.0], [-20.0, -20.0, -20.0])],
+)  # fmt: skip
+def test_the_position_is_the_weighted_mean_of_unit_vectors(module_settings: Settings, place: Any, shared: bool) -> None:
+    err = [1.0, 2.0, 0.5]
+    source = _one(
+        module_settings,
+        {"ra": place[0], "dec": place[1], "err_arcsec": err, "mjd": [51544.5, 51544.5 + 3652.5, None]},
+        position_of="source" if shared else "detection", epoch_yr=1990.0,
+    )  # fmt: skip
+    weight = 1 / np.array(err) ** 2
+    mean = (weight[:, None] * _vector(*place)).sum(axis=0)
+    ra, dec = np.degrees(np.arctan2(mean[1], mean[0])) % 360, np.degrees(np.arctan2(mean[2], np.hypot(*mean[:2])))
+    assert separation(ra, dec, source["ra"], source["dec"]) < 1e-6
+    assert 0 <= source["ra"] < 360
+    assert source["err_arcsec"] == pytest.approx(0.5 if shared else 1 / math.sqrt(weight.sum()), rel=1e-6)
+    # the epoch is that of the position: the definition's where a row has no time of its own
+    assert source["epoch_yr"] == pytest.approx((weight @ [2000.0, 2010.0, 1990.0]) / weight.sum(), abs=1e-6)
+    assert (source["mjd_first"], source["mjd_last"]) == (51544.5, 51544.5 + 3652.5)
+
+
+def test_a_column_of_epochs_wins_over_the_day_and_the_definition(module_settings: Settings) -> None:
+    columns = {"epoch_yr": [1999.0], "mjd": [51544.5]}
+    assert _one(module_settings, columns, epoch_yr=1990.0)["epoch_yr"] == 1999.0
+    assert _one(module_settings, {"mjd": [None]})["epoch_yr"] is None
+
+
+FLUX = {"flux_cgs": [1e-13, 3e-13, 2e-13], "flux_err_cgs": [1e-14, 2e-14, None]}
+
+
+def test_fluxes_are_weighted_means(module_settings: Settings) -> None:
+    """1/sigma^2 where there is an error, plain where there is none; the standard band by the definition's factor."""
+    source = _one(module_settings, FLUX | {
+        "flux_soft_cgs": [1e-14, 2e-14, None], "flux_hard_cgs": [None] * 3,
+        "flux_medium_cgs": [4e-14, 1e-14, 1e-14], "flux_medium_err_cgs": [0.0, 1e-15, 2e-15],
+    }, flux_band_kev=[0.5, 2.0])  # fmt: skip
+    assert source["flux_cgs"] == pytest.approx((1e-13 * 4 + 3e-13) / 5, rel=1e-6)
+    assert source["flux_err_cgs"] == pytest.approx(2e-14 / math.sqrt(5), rel=1e-6)
+    assert source["flux_soft_cgs"] == pytest.approx(1.5e-14, rel=1e-6)
+    assert source["flux_soft_err_cgs"] is source["flux_hard_cgs"] is source["flux_hard_err_cgs"] is None
+    # an error of zero is no error
+    assert source["flux_medium_cgs"] == pytest.approx(1e-14, rel=1e-6)
+    factor = (12**0.3 - 0.2**0.3) / (2**0.3 - 0.5**0.3)
+    assert source["flux_std_cgs"] == pytest.approx(source["flux_cgs"] * factor, rel=1e-6)
+    # hr1 from the band fluxes, hr2 not without the hard one
+    assert source["hr1"] == pytest.approx((1e-14 - 1.5e-14) / 2.5e-14, rel=1e-5)
+    assert source["hr2"] is None
+
+
+@pytest.mark.parametrize(
+    ("soft", "medium", "hr1"), [(-1e-15, 2e-15, 1.0), (2e-15, -1e-15, -1.0), (-1e-15, -1e-15, None), (0.0, 0.0, None)]
+)
+def test_a_hardness_ratio_of_negative_fluxes_stays_in_range(
+    module_settings: Settings, soft: float, medium: float, hr1: float | None
+) -> None:
+    assert _one(module_settings, {"flux_soft_cgs": [soft], "flux_medium_cgs": [medium]})["hr1"] == hr1
+
+
+def test_a_given_hardness_ratio_is_kept(module_settings: Settings) -> None:
+    columns = {"hr1": [0.2, 0.5], "hr1_err": [0.1, 0.2], "flux_soft_cgs": [1e-14] * 2, "flux_medium_cgs": [1e-14] * 2}
+    source = _one(module_settings, columns)
+    assert source["hr1"] == pytest.approx((0.2 * 4 + 0.5) / 5, rel=1e-6)
+    assert source["hr1_err"] == pytest.approx(0.2 / math.sqrt(5), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("flux", "error", "ratio", "low"),
+    [
+        ([1, 3, 10], [0.5, 0.5, 2], 10, 8 / 1.5),
+        ([1, 1], [0.1, 0.2], 1, 0.9 / 1.1),  # max(F - s) is that of the first, min(F + s) too
+        ([1], [0.1], None, None),  # one detection
+        ([-1, 2], [1, 1], None, None),  # one positive flux
+        ([-1, 2, 4], [1, 1, 1], 2, 3 / 3),  # the negative one is left out
+        ([2, 4], [0, 1], 2, None),  # an error of zero is none: one flux with an error
+        ([2, 4], [None, None], 2, None),
+        ([0, 4], [1, 1], None, None),
+        ([1, 2], [3, 3], 2, None),  # the errors leave nothing: no logarithm
+        ([None, 2], [1, 1], None, None),
+    ],
+)
+def test_flux_ratios_by_hand(module_settings: Settings, flux: Any, error: Any, ratio: Any, low: Any) -> None:
+    scaled = {"flux_cgs": [f and f * 1e-14 for f in flux], "flux_err_cgs": [e and e * 1e-14 for e in error]}
+    source = _one(module_settings, scaled)
+    assert source["flux_ratio"] == (ratio if ratio is None else pytest.approx(ratio, rel=1e-5))
+    assert source["flux_ratio_low"] == (low if low is None else pytest.approx(low, rel=1e-5))
+
+
+def test_the_other_columns(module_settings: Settings) -> None:
+    source = _one(module_settings, {
+        "p_variable": [0.2, None, 0.9], "quality_flag": [1, 4, None], "gamma": [1.0, 2.0, None],
+        "snr": [3, 12, None], "det_likelihood": [5, 7, 6], "extent_arcsec": [0, 4, None],
+    })  # fmt: skip
+    expected = {"p_variable": 0.9, "quality_flag": 5, "gamma": 1.5, "snr": 12, "det_likelihood": 7, "extent_arcsec": 4,
+                "n_detections": 3}  # fmt: skip
+    assert {k: source[k] for k in expected} == pytest.approx(expected, rel=1e-6)
+    assert source["flux_cgs"] is source["hr1"] is source["flux_ratio"] is source["flux_std_cgs"] is None
+
+
+def test_a_catalogue_of_sources_says_how_many_detections_there_were(module_settings: Settings) -> None:
+    catalogue = load(module_settings, "xray_sources", {"ra": [1.0, 2.0], "dec": [0.0, 0.0], "n_detections": [7, None]})
+    assert [s["n_detections"] for s in sources(module_settings, merge(module_settings, catalogue))] == [7, 1]
+
+
+def test_numbers_are_given_once(settings: Settings) -> None:
+    """A second run, added detections, another mission with equal names: a source keeps its number."""
+    place = {"ra": [10.0, 20.0], "dec": [0.0, 0.0]}
+    first = load(settings, "xray_detections", place | {"source_native_id": ["A", "B"]})
+    same_names = load(settings, "xray_detections", place | {"source_native_id": ["A", "B"]})
+    ids = [{s["name"]: s["source_id"] for s in sources(settings, merge(settings, first))} for _ in range(2)]
+    assert ids[0] == ids[1]
+    both = sources(settings, merge(settings, first, same_names))
+    assert len({s["source_id"] for s in both}) == 4
+    with ready(settings) as conn:  # a later release: a source between, and one more detection of A
+        conn.execute(
+            f"INSERT INTO {first.table} (catalogue_id, object_id, file_id, native_id, source_native_id, ra, dec,"
+            " err_arcsec) VALUES (%(c)s, 3, 0, '0', 'AA', 15, 0, 1), (%(c)s, 4, 0, '00', 'A', 10, 0, 1)",
+            {"c": first.catalogue_id},
+        )
+    after = {s["name"]: s["source_id"] for s in sources(settings, merge(settings, first))}
+    assert {k: after[k] for k in "AB"} == ids[0]
+    assert after["AA"] not in {s["source_id"] for s in both}
+
+
+def test_a_group_by_position_keeps_its_number_in_the_next_release(settings: Settings) -> None:
+    catalogue = load(settings, "xray_detections", {"ra": [10.0, 10.0001], "dec": [0.0] * 2, "native_id": ["5", "7"]})
+    (before,) = sources(settings, merge(settings, catalogue))
+    with ready(settings) as conn:
+        conn.execute(
+            f"INSERT INTO {catalogue.table} (catalogue_id, object_id, file_id, native_id, ra, dec, err_arcsec)"
+            " VALUES (%s, 3, 0, '9', 10.0002, 0, 1)", [catalogue.catalogue_id],
+        )  # fmt: skip
+    (after,) = sources(settings, merge(settings, catalogue))
+    assert (after["source_id"], after["n_detections"]) == (before["source_id"], 3)
+
+
+def test_an_empty_catalogue_makes_no_source(module_settings: Settings) -> None:
+    empty = load(module_settings, "xray_detections", {"ra": [], "dec": []})
+    assert sources(module_settings, merge(module_settings, empty)) == []
+
+
+# --- galactic coordinates -----------------------------------------------------------------------------------
+
+ANGLES = st.lists(st.tuples(st.floats(0, 360, exclude_max=True), st.floats(-90, 90)), min_size=1, max_size=20)
+
+
+@hypothesis(max_examples=60, deadline=None)
+@given(places=ANGLES)
+def test_galactic_coordinates_are_those_of_astropy(module_settings: Settings, places: Any) -> None:
+    _galactic(module_settings, np.array(places))
+
+
+def test_galactic_coordinates_at_special_places(module_settings: Settings) -> None:
+    rng = np.random.default_rng(1)
+    special = [(192.85948, 27.12825), (12.85948, -27.12825), (266.405, -28.936), (0, 0), (0, 90), (0, -90)]
+    sphere = np.column_stack([rng.uniform(0, 360, 5000), np.degrees(np.arcsin(rng.uniform(-1, 1, 5000)))])
+    _galactic(module_settings, np.concatenate([special, sphere]))
+
+
+def _galactic(settings: Settings, places: np.ndarray) -> None:
+    found = rows(
+        settings,
+        "SELECT xcat.glon(ra, dec) AS l, xcat.glat(ra, dec) AS b FROM unnest(%s::float8[], %s::float8[])"
+        " WITH ORDINALITY AS t (ra, dec, i) ORDER BY i",
+        [places[:, 0].tolist(), places[:, 1].tolist()],
+    )
+    glon, glat = np.array([r["l"] for r in found]), np.array([r["b"] for r in found])
+    true = SkyCoord(places[:, 0], places[:, 1], unit="deg").galactic
+    assert ((glon >= 0) & (glon < 360)).all()
+    # astropy's own pole is 0.02 arcsec off that of Hipparcos
+    assert separation(glon, glat, true.l.deg, true.b.deg).max() < 0.05
+    assert np.abs(glat - true.b.deg).max() < 1e-4

@@ -1,0 +1,425 @@
+"""Queries, candidates, evidence and reports on a small classified sky."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import psycopg
+import pytest
+from small_sky import CLASSES, classify_again, make
+
+from xcat.classifier import classify
+from xcat.config import Settings
+from xcat.database.engine import Connection, connect
+from xcat.database.sqlfiles import folder, statements
+from xcat.errors import XcatError
+from xcat.jobs import models
+from xcat.report import explain as why
+from xcat.report import html, summary, tables
+from xcat.report.candidates import candidates
+from xcat.report.reading import showing
+
+Runs = dict[str, int]
+
+
+@pytest.fixture(scope="module")
+def runs(module_settings: Settings) -> Runs:
+    return make(module_settings)
+
+
+@pytest.fixture
+def conn(module_settings: Settings, runs: Runs) -> Iterator[Connection]:
+    with connect(module_settings) as connection:
+        yield connection
+
+
+# --- queries ------------------------------------------------------------------------------------------------
+
+
+def test_columns_know_what_they_mean(conn: Connection) -> None:
+    table = tables.query(conn, "SELECT name, flux_cgs AS f, p_xrb, ra + 0 AS ra, count(*) OVER () FROM xcat.classified")
+    assert table.colnames == ["name", "f", "p_xrb", "ra", "count"]
+    assert table["f"].unit.to_string() == "erg / (s cm2)" and table["f"].meta["ucd"] == "phot.flux;em.X-ray"
+    assert table["f"].dtype == np.float32 and table["f"].description.startswith("Flux in the mission")
+    assert table["p_xrb"].meta["ucd"].startswith("stat.probability")
+    assert table["ra"].unit == "deg"
+    assert table["count"].unit is None and not table["count"].description and len(table) == 600
+
+
+def test_origin_comes_through_partitions_and_parents(conn: Connection, runs: Runs) -> None:
+    for relation in ("xcat.source", f"xcat.source_r{runs['merge']}", "xcat.classified"):
+        assert tables.query(conn, f"SELECT dec FROM {relation} LIMIT 1")["dec"].unit == "deg"
+
+
+def test_types(conn: Connection) -> None:
+    table = tables.query(
+        conn,
+        "SELECT p, evidence, is_outlier, class_id, NULL::integer AS nothing, 1.5::numeric AS n,"
+        " '{\"a\": [1]}'::jsonb AS j, '2026-01-02 03:04:05+00'::timestamptz AS t, interval '90 s' AS d, ARRAY['a', 'b'] AS words"
+        " FROM xcat.classification LIMIT 3",
+    )
+    assert table["p"].shape == (3, 4) and table["p"].dtype == np.float32
+    assert (
+        table["evidence"].shape == (3, 52) and table["is_outlier"].dtype == bool and table["class_id"].dtype == np.int16
+    )
+    assert table["nothing"].mask.all() and table["n"].dtype == np.float64
+    assert table["j"][0] == '{"a": [1]}' and table["t"][0] == "2026-01-02T03:04:05.000Z"
+    assert table["d"][0] == 90 and table["d"].unit == "s" and table["words"].shape == (3, 2)
+
+
+def test_null_is_masked_and_empty_keeps_types(conn: Connection) -> None:
+    gamma = tables.query(conn, "SELECT gamma FROM xcat.classified")["gamma"]
+    missing = tables.query(conn, "SELECT count(*) AS n FROM xcat.classified WHERE gamma IS NULL")["n"][0]
+    assert 0 < gamma.mask.sum() == missing
+    empty = tables.query(conn, "SELECT source_id, name, ra, is_outlier FROM xcat.classified WHERE false")
+    assert len(empty) == 0 and empty["ra"].unit == "deg"
+    assert [empty[c].dtype.kind for c in empty.colnames] == ["i", "U", "f", "b"]
+
+
+def test_parameters_percent_signs_and_equal_names(conn: Connection) -> None:
+    table = tables.query(
+        conn, "SELECT s.run_id, p.run_id FROM xcat.source s JOIN xcat.property p USING (source_id) LIMIT 1"
+    )
+    assert table.colnames == ["run_id", "run_id_2"]
+    assert len(tables.query(conn, "SELECT name FROM xcat.source WHERE name LIKE '4XMM%'")) == 600
+    assert len(tables.query(conn, "SELECT name FROM xcat.source WHERE source_id = %(i)s", {"i": 7})) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("SELECT nonsense FROM xcat.source", "does not exist"),
+        ("DELETE FROM xcat.label", "may not change"),
+        ("CREATE TABLE t (a int)", "may not change"),
+        ("SET xcat.run = ''", "no result"),
+        ("SET LOCAL statement_timeout = 10; SELECT pg_sleep(5)", "cancelled"),
+    ],
+)
+def test_bad_queries(conn: Connection, text: str, message: str) -> None:
+    with pytest.raises(XcatError, match=message):
+        tables.query(conn, text)
+    assert len(tables.query(conn, "SELECT 1")) == 1  # the connection is as good as before
+
+
+def test_files_of_a_query_keep_units(conn: Connection, tmp_path: Path) -> None:
+    table = tables.query(conn, "SELECT * FROM xcat.classified")
+    for ending in ("fits", "vot", "parquet", "ecsv", "csv"):
+        assert tables.write(table, tmp_path / f"all.{ending}").stat().st_size > 10_000
+
+
+def _examples() -> list[Path]:
+    return sorted((folder("sql") / "queries").glob("*.sql"))
+
+
+@pytest.mark.parametrize("path", _examples(), ids=lambda p: p.stem)
+def test_worked_examples(conn: Connection, module_settings: Settings, runs: Runs, path: Path) -> None:
+    (statement,) = statements(path).values()
+    assert statement.about.endswith((".", "?", "run."))
+    table = tables.query(conn, path.read_text())
+    assert table.colnames
+    conn.rollback()
+    if path.stem == "compare_runs":
+        return  # there is one run only, yet: see test_runs_are_compared
+    assert len(table) > 0, "an example that finds nothing teaches nothing"
+
+
+def test_examples_meet_their_words(conn: Connection) -> None:
+    def example(name: str) -> object:
+        return tables.query(conn, (folder("sql") / "queries" / f"{name}.sql").read_text())
+
+    assert (example("xrb_candidates")["p_xrb"] > 0.9).all()
+    assert (example("transients")["flux_ratio_low"] > 5).all()
+    assert (example("cone_search")["sep_arcsec"] <= 5 * 3600).all()
+    assert (example("cv_main_sequence")["above_line"] > 0).all()
+    assert set(example("xmm_names")["prediction"]) == {2}
+    assert (example("ambiguous_counterparts")["possible"] > 1).all()
+    assert sum(example("without_variability")["sources"]) == 600
+    assert sum(example("classes_by_latitude")["sources"]) == 600
+    assert sum(example("rejected_rows")["rejected_rows"]) == 9
+    assert len(example("evidence_of_a_source")) == 13 * 4
+
+
+# --- candidates ---------------------------------------------------------------------------------------------
+
+
+def test_candidates_are_sorted_and_unknown(conn: Connection, runs: Runs) -> None:
+    table = candidates(conn, "xrb", 0.5)
+    assert len(table) > 5 and set(table["class"]) == {"XRB"} and min(table["p_class"]) >= 0.5
+    assert list(table["p_class"]) == sorted(table["p_class"], reverse=True)
+    assert table["known_class"].mask.all()
+    assert table["flux_cgs"].unit is not None and table.meta["run_id"] == runs["classify"]
+    assert len(candidates(conn, "XRB", 0.5, include_known=True)) > len(table)
+    for name in CLASSES:
+        assert set(candidates(conn, name)["class"]) <= {name}
+
+
+def test_a_limit_says_what_it_cut(conn: Connection) -> None:
+    everything = candidates(conn, "AGN")
+    cut = candidates(conn, "AGN", limit=3)
+    assert list(cut["source_id"]) == list(everything["source_id"][:3]) and cut.meta["total_rows"] == len(everything)
+    assert f"3 of {len(everything)} rows shown" in tables.show(cut)
+
+
+def test_a_cone_is_what_it_says(conn: Connection) -> None:
+    everything = candidates(conn, "AGN", include_known=True)
+    for ra, dec, radius in ((0.0, 0.0, 20.0), (180.0, 89.0, 15.0), (10.0, -90.0, 20.0), (266.4, -29.0, 12.5)):
+        x = np.radians(everything["ra"].data), np.radians(everything["dec"].data)
+        a, d = np.radians(ra), np.radians(dec)
+        cosine = np.sin(x[1]) * np.sin(d) + np.cos(x[1]) * np.cos(d) * np.cos(x[0] - a)
+        inside = everything["source_id"][np.degrees(np.arccos(np.clip(cosine, -1, 1))) < radius]
+        for turn in (-360.0, 0.0, 360.0):
+            found = candidates(conn, "AGN", cone=(ra + turn, dec, radius), include_known=True)
+            assert set(found["source_id"]) == set(inside)
+    assert len(inside) > 0
+
+
+def test_a_cone_uses_the_index_on_the_sky(conn: Connection, runs: Runs) -> None:
+    from xcat.database import partitions
+    from xcat.database.sqlfiles import job
+
+    clause = job("report.near").compose(source=partitions.qualified("source", runs["merge"]))
+    conn.execute("SET LOCAL enable_seqscan = off")
+    plan = conn.execute(
+        b"EXPLAIN SELECT 1 FROM xcat.source WHERE true " + clause.as_bytes(conn),
+        {"ra": 266.4, "dec": -29.0, "radius_deg": 1.0},
+    ).fetchall()
+    assert "q3c_ang2ipix" in str(plan)
+
+
+@pytest.mark.parametrize(
+    "cone", [(0, 0, 0), (0, 0, -1), (0, 0, 20.1), (0, 90.1, 1), (0, -91, 1), (float("nan"), 0, 1), (0, 0, float("inf"))]
+)
+def test_impossible_cones_are_refused(conn: Connection, cone: tuple[float, float, float]) -> None:
+    with pytest.raises(XcatError, match="cone"):
+        candidates(conn, "XRB", cone=cone)
+
+
+def test_impossible_requests_are_refused(conn: Connection) -> None:
+    with pytest.raises(XcatError, match="AGN, Star, XRB, CV"):
+        candidates(conn, "pulsar")
+    with pytest.raises(XcatError, match="between 0 and 1"):
+        candidates(conn, "XRB", 1.1)
+    with pytest.raises(XcatError, match="limit"):
+        candidates(conn, "XRB", limit=0)
+    with pytest.raises(XcatError, match="not a finished classify run"):
+        candidates(conn, "XRB", run_id=1)
+
+
+def test_looking_at_a_run_does_not_last(conn: Connection, runs: Runs) -> None:
+    with showing(conn, runs["classify"]):
+        pass
+    assert conn.execute("SELECT current_setting('xcat.run', true)").fetchone() == ("",)
+    with pytest.raises(ZeroDivisionError), showing(conn, runs["classify"]):
+        raise ZeroDivisionError
+    assert conn.execute("SELECT current_setting('xcat.run', true)").fetchone() == ("",)
+
+
+def test_nothing_published_says_what_to_do(settings: Settings) -> None:
+    with connect(settings) as fresh, pytest.raises(XcatError, match="nothing is published yet"):
+        candidates(fresh, "XRB")
+
+
+# --- explain ------------------------------------------------------------------------------------------------
+
+
+def test_terms_add_up_to_the_posterior(conn: Connection, runs: Runs) -> None:
+    model = models.load(conn, runs["fit"])
+    for source_id in range(1, 601, 5):
+        e = why.explain(conn, source_id, model=model)
+        stored = np.array([e.posterior[c] for c in e.classes])
+        assert np.abs(e.track()[-1] - stored).max() < 1e-5
+        assert np.allclose(e.track()[0], model.priors)
+        # the same sum by hand: prior plus exponent times term
+        exponent = {c.category: c.exponent for c in e.categories}
+        score = np.array(
+            [np.log(e.prior[c]) + sum(exponent[t.category] * t.log_likelihood[c] for t in e.terms) for c in e.classes]
+        )
+        p = np.exp(score - score.max())
+        assert np.abs(p / p.sum() - stored).max() < 1e-5
+        for c in e.categories:
+            inside = [t for t in e.terms if t.category == c.category]
+            assert sum(t.nats for t in inside) == pytest.approx(c.nats, abs=1e-6)
+        b, s = e.classes.index(e.best), e.classes.index(e.second)
+        whole = e.prior_nats + sum(c.nats for c in e.categories)
+        assert whole == pytest.approx(score[b] - score[s], abs=1e-6)
+        assert e.best == e.classes[int(stored.argmax())]
+
+
+def test_terms_are_those_of_the_database(conn: Connection, runs: Runs) -> None:
+    e = why.explain(conn, 5)
+    rows = conn.execute("SELECT property, class, log_likelihood FROM xcat.evidence WHERE source_id = 5").fetchall()
+    assert len(rows) == 13 * 4
+    for prop, name, term in rows:
+        (mine,) = [t for t in e.terms if t.property == prop]
+        assert mine.log_likelihood[name] == pytest.approx(term, abs=1e-6)
+
+
+def test_a_value_beyond_its_table_adds_up_too(conn: Connection, runs: Runs) -> None:
+    # beyond the table the stored terms are huge and equal: what remains of their difference must not decide
+    row = conn.execute("SELECT gamma FROM xcat.property WHERE source_id = 3").fetchone()
+    model = models.load(conn, runs["fit"])
+    try:
+        conn.execute("UPDATE xcat.property SET gamma = 5000, pm_mas_yr = 1e-5 WHERE source_id = 3")
+        names = ", ".join(p.name for p in model.properties)
+        values = conn.execute(f"SELECT {names} FROM xcat.property WHERE source_id = 3").fetchone()
+        assert values is not None and row is not None
+        x = np.array([[np.nan if v is None else v for v in values]])
+        conn.execute(
+            "UPDATE xcat.classification SET p = %s::real[], class_id = %s WHERE source_id = 3",
+            [classify(model, x).p[0].tolist(), int(classify(model, x).class_index[0]) + 1],
+        )
+        e = why.explain(conn, 3)
+        assert {t.property: t.beyond for t in e.terms if t.beyond} == {"pm_mas_yr": "below", "gamma": "above"}
+        assert np.abs(e.track()[-1] - [e.posterior[c] for c in e.classes]).max() < 1e-5
+        assert "(> table)" in why.text(e)
+    finally:
+        conn.rollback()
+
+
+def test_sources_are_found_by_name_and_number(conn: Connection) -> None:
+    row = conn.execute("SELECT name FROM xcat.source WHERE source_id = 42").fetchone()
+    assert row is not None
+    name = row[0]
+    ways = (42, "42", name, f"  {name.lower()} ", name.replace(" ", ""), name.split()[1])
+    assert {why.explain(conn, way).source["source_id"] for way in ways} == {42}
+    with pytest.raises(XcatError, match=r"could be any of.*Give the whole name"):
+        why.explain(conn, "4XMM")
+    typo = name[:-1] + ("0" if name[-1] != "0" else "1")
+    with pytest.raises(XcatError, match="Names beside it") as error:
+        why.explain(conn, typo)
+    assert name in str(error.value)
+    for unknown in (10**6, "", "'; DROP TABLE xcat.run; --"):
+        with pytest.raises(XcatError, match="there is no source"):
+            why.explain(conn, unknown)
+
+
+def test_explanation_knows_the_surroundings(conn: Connection, runs: Runs) -> None:
+    e = why.explain(conn, 1)
+    assert e.run_id == runs["classify"] and e.known_class in CLASSES and e.labels[0]["origin"] == "milliquas"
+    assert {c["catalogue"] for c in e.counterparts} == {"gaia", "allwise"}
+    disputed = why.explain(conn, 40)
+    assert disputed.known_class is None and {row["status"] for row in disputed.labels} == {"conflict"}
+    with_optical = candidates(conn, "Star")["source_id"][0]
+    gaia = next(c for c in why.explain(conn, int(with_optical)).counterparts if c["catalogue"] == "gaia")
+    assert set(gaia["magnitudes"]) == {"mag_gaia_g", "mag_gaia_bp", "mag_gaia_rp"}
+    data = json.loads(json.dumps(why.to_json(e), allow_nan=False))
+    assert data["terms"][0]["property"] == "abs_b" and data["known_class"] == e.known_class
+
+
+def test_text_fits_a_terminal(conn: Connection) -> None:
+    for source_id in (1, 2, 3, 40, 500):
+        e = why.explain(conn, source_id)
+        lines = why.text(e).splitlines()
+        assert max(map(len, lines)) <= 100
+        text = "\n".join(lines)
+        assert e.source["name"] in text and "\x1b" not in text
+        assert all(t.property in text for t in e.terms) and "missing" in text
+        assert text.count("+") > 3 and f"{e.posterior[e.best]:.3f}" in text
+
+
+@pytest.mark.parametrize("ending", ["png", "pdf", "svg"])
+def test_figure(conn: Connection, tmp_path: Path, ending: str) -> None:
+    e = why.explain(conn, 12)
+    assert why.draw(e, conn, tmp_path / f"e.{ending}").stat().st_size > 10_000
+    if ending == "svg":
+        drawn = (tmp_path / "e.svg").read_text()
+        assert all(t.property in drawn for t in e.terms) and "missing here" in drawn
+
+
+def test_figure_of_an_outlying_value(conn: Connection, tmp_path: Path) -> None:
+    e = why.explain(conn, 12)
+    terms = tuple(replace(t, value=5000.0, beyond="above") if t.value is not None else t for t in e.terms)
+    why.draw(replace(e, terms=terms), conn, tmp_path / "e.png")
+    with pytest.raises(XcatError, match=r"\.png, \.pdf or \.svg"):
+        why.draw(e, conn, tmp_path / "e.gif")
+    with pytest.raises(XcatError, match="cannot be written"):
+        why.draw(e, conn, tmp_path / "missing" / "e.png")
+
+
+# --- the report ---------------------------------------------------------------------------------------------
+
+
+def test_report_numbers(conn: Connection, runs: Runs) -> None:
+    r = summary.report(conn, runs["classify"])
+    held_out = conn.execute("SELECT class, p FROM xcat.out_of_fold").fetchall()
+    matrix = np.zeros((4, 4), dtype=int)
+    for name, p in held_out:
+        matrix[int(np.argmax(p)), CLASSES.index(name)] += 1
+    assert r.metrics["matrix"] == matrix.tolist() and r.n_reference == len(held_out) == 390
+    assert r.whole.all == 600 and r.published
+    row = conn.execute(
+        "SELECT count(*), count(*) FILTER (WHERE is_outlier) FROM xcat.classified"
+        " WHERE class = 'AGN' AND in_test_sample AND known_class IS NULL"
+    ).fetchone()
+    agn = r.totals[0]
+    assert (agn.name, agn.test, agn.test_outliers) == ("AGN", *(row or ()))
+    assert sum(c["sources"] for c in r.conflicts) == 10
+    json.dumps(summary.as_json(r), allow_nan=False)
+
+
+def test_report_of_other_kinds_of_run(conn: Connection, runs: Runs) -> None:
+    meant = {summary.report(conn, runs[kind]).run_id for kind in ("classify", "fit", "pipeline", "publish")}
+    assert meant == {runs["classify"]}
+    with pytest.raises(XcatError, match="merge run"):
+        summary.report(conn, runs["merge"])
+    with pytest.raises(XcatError, match="there is no run"):
+        summary.report(conn, 10**6)
+
+
+def test_report_text_and_figure(conn: Connection, runs: Runs, tmp_path: Path) -> None:
+    r = summary.report(conn, runs["classify"])
+    text = summary.text(r)
+    for words in (
+        "-> XRB",
+        "recall (%)",
+        "precision, raw (%)",
+        "precision at priors (%)",
+        "macro-F1",
+        "ECE",
+        "outliers",
+    ):
+        assert words in text
+    assert max(map(len, text.splitlines()[:-1])) <= 110
+    for ending in ("png", "pdf", "svg"):
+        assert summary.draw(r, tmp_path / f"r.{ending}").stat().st_size > 5_000
+
+
+def test_page(conn: Connection, runs: Runs, tmp_path: Path) -> None:
+    r = summary.report(conn, runs["classify"])
+    index = html.html(r, conn, tmp_path / "page")
+    page = index.read_text()
+    assert str(tmp_path) not in page and "file:" not in page and "http" not in page  # it can be moved, and read offline
+    for needed in ("allwise", "milliquas", "not between -90 and 90", "390", "Versions", "folds: 5"):
+        assert needed in page
+    used = {part.split('"')[0] for part in page.split('="figures/')[1:]}
+    drawn = {path.name for path in (tmp_path / "page" / "figures").iterdir()}
+    assert used == drawn and {"sky.png", "reliability.png", "densities.png", "matches.png", "presence.png"} < drawn
+    assert sum(name.startswith(("xrb_", "cv_")) for name in drawn) >= 6  # the five best of each class
+    assert html.html(r, conn, tmp_path / "page") == index  # again, in its place
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    with pytest.raises(XcatError, match="cannot be made"):
+        html.html(r, conn, blocked)
+
+
+def test_runs_are_compared(conn: Connection, module_settings: Settings, runs: Runs) -> None:
+    """Last of this module, since it publishes another run."""
+    again = classify_again(module_settings, runs)
+    table = tables.query(conn, (folder("sql") / "queries" / "compare_runs.sql").read_text())
+    assert len(table) > 0 and (table["old_class"] != table["class"]).all()
+    assert summary.report(conn, runs["fit"]).run_id == runs["classify"]
+    assert not summary.report(conn, runs["classify"]).published and summary.report(conn, again).published
+    earlier = candidates(conn, "XRB", run_id=runs["classify"])
+    assert earlier.meta["run_id"] == runs["classify"] and set(earlier["run_id"]) == {runs["classify"]}
+    assert why.explain(conn, 1, run_id=runs["classify"]).run_id == runs["classify"]
+    assert why.explain(conn, 1).run_id == again
+
+
+def test_connections_survive(conn: Connection) -> None:
+    with pytest.raises(XcatError):
+        why.explain(conn, "nobody")
+    assert conn.info.transaction_status is not psycopg.pq.TransactionStatus.INERROR
