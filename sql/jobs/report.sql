@@ -20,8 +20,8 @@ SELECT p.*, m.classes FROM xcat.published AS p JOIN xcat.model AS m ON m.run_id 
 
 -- name: candidates
 -- Sources of one class, most probable first.
-SELECT source_id, name, catalogue, ra, dec, class, p_class, margin, outlier, is_outlier, n_missing, alternative, flux_cgs,
-       n_detections, snr, known_class, origin, err_arcsec, flux_err_cgs, extent_arcsec, quality_flag, in_test_sample,
+SELECT source_id, name, ra, dec, p_class, margin, outlier, is_outlier, flux_cgs, n_detections, n_missing, alternative,
+       class, catalogue, snr, known_class, origin, err_arcsec, flux_err_cgs, extent_arcsec, quality_flag, in_test_sample,
        p_agn, p_star, p_xrb, p_cv, abs_b, pm_mas_yr, sep_to_radius, hr1, hr2, gamma, log_fx_fb, log_fx_fr, log_fx_fw1,
        log_fx_fw2, log_flux_ratio, log_flux_ratio_low, p_variable, run_id
 FROM xcat.classified

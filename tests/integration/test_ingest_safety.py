@@ -148,13 +148,17 @@ _WAYS = {"first": (0, ()), "append": (1, ()), "replace": (1, ("--replace",))}
 
 
 @pytest.mark.parametrize("way", _WAYS)
-def test_a_killed_load_leaves_nothing(settings, definition, files, flags, start, way):
+def test_a_load_keeps_no_reader_waiting_and_leaves_nothing_when_killed(settings, definition, files, flags, start, way):
     n_before, options = _WAYS[way]
     if n_before:
         ingest(settings, definition, files[:1])
     before = small.snapshot(settings)
     process = start(*files[1:], options=options)
     _loading(flags, process)
+    with connect(settings) as reader:
+        reader.execute("SET lock_timeout = '100ms'")
+        assert reader.execute("SELECT count(*) FROM xcat.counterpart").fetchone() == (100 * n_before,)
+        reader.execute("SELECT * FROM xcat.classified")
     process.send_signal(signal.SIGKILL)
     assert _end(process)[0] == -signal.SIGKILL
     _until(lambda: _n_sessions(settings) == 0)
@@ -296,24 +300,6 @@ def test_loads_of_two_catalogues_do_not_wait_for_each_other(settings, files, fla
     (flags / "go").touch()
     assert _end(process)[0] == 0
     assert small.loaded(settings, "count(*)", "counterpart GROUP BY catalogue_id", "1") == [(100,), (100,)]
-
-
-@pytest.mark.parametrize("way", _WAYS)
-def test_readers_are_not_kept_waiting_by_a_load(settings, definition, files, flags, start, way):
-    n_before, options = _WAYS[way]
-    if n_before:
-        ingest(settings, definition, files[:1])
-    before = small.snapshot(settings)
-    process = start(*files[1:], options=options)
-    _loading(flags, process)
-    with connect(settings) as reader:
-        reader.execute("SET lock_timeout = '100ms'")
-        assert reader.execute("SELECT count(*) FROM xcat.counterpart").fetchone() == (100 * n_before,)
-        reader.execute("SELECT * FROM xcat.classified")
-        reader.rollback()
-    assert small.snapshot(settings) == before
-    (flags / "go").touch()
-    assert _end(process)[0] == 0
 
 
 # --- the server fails -------------------------------------------------------------------------------------

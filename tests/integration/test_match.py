@@ -108,18 +108,13 @@ def test_an_empty_catalogue_and_no_source(module_settings: Settings, sky: Any, c
 # --- density and completeness -------------------------------------------------------------------------------
 
 
-def _field(rng: np.random.Generator, n: int, density: float) -> tuple[np.ndarray, np.ndarray]:
-    """Uniform objects in a strip around dec 0 that holds `n` sources half a degree apart, with their circles."""
-    area = (n * 0.5) * 0.1
-    m = rng.poisson(density * area)
-    return rng.uniform(0, n * 0.5, m), rng.uniform(-0.05, 0.05, m)
-
-
 def test_the_local_density_is_near_the_truth(module_settings: Settings) -> None:
     """A uniform field: the scatter of the rings is all Poisson noise, and is taken away. Two: each has its own."""
     rng = np.random.default_rng(4)
-    n = 300
-    ra, dec = _field(rng, n, 20_000)
+    n, half = 300, 0.018
+    m = rng.poisson(20_000 * (2 * half) ** 2, n)
+    ra = np.repeat((np.arange(n) + 0.5) / 2, m) + rng.uniform(-half, half, m.sum())
+    dec = rng.uniform(-half, half, m.sum())
     sparse = ra < n / 4  # the first half of the sources sees a tenth of the objects
     for keep, wanted in ((np.ones(ra.size, dtype=bool), None), (~sparse | (rng.random(ra.size) < 0.1), 2_000)):
         xray = load(module_settings, "xray_sources", {"ra": (np.arange(n) + 0.5) / 2, "dec": [0.0] * n})
@@ -136,9 +131,9 @@ def test_the_local_density_is_near_the_truth(module_settings: Settings) -> None:
             # 15.5 objects a ring would scatter by 25 %
             assert np.abs(d / 20_000 - 1).max() < 0.15
         else:
-            assert np.mean(d[: n // 2]) == pytest.approx(wanted, rel=0.25)
+            # 1.6 objects a ring are worth little beside what the other rings say, but pull stronger than those
+            assert wanted / 2 < d.min() < wanted < np.mean(d[: n // 2]) < 2 * wanted
             assert np.mean(d[n // 2 :]) == pytest.approx(20_000, rel=0.1)
-            assert d.min() > 0
 
 
 def test_an_areas_density_is_the_count_over_it(module_settings: Settings) -> None:
@@ -220,7 +215,7 @@ def test_a_star_is_found_where_it_was_when_the_x_rays_came(module_settings: Sett
         assert (best["object_id"], row["n_candidates"]) == (1, len(row["candidates"]))
         assert best["sep_arcsec"] < 1e-3
         # where the second one is today, not moved, and only if that is within the radius
-        today = separation(was.ra.deg, was.dec.deg, slow.ra.deg, slow.dec.deg)
+        today = float(separation(was.ra.deg, was.dec.deg, slow.ra.deg, slow.dec.deg))
         others = [c["sep_arcsec"] for c in row["candidates"] if not c["is_best"]]
         assert others == (pytest.approx([today], abs=1e-5) if today <= 10 else [])
 
@@ -310,11 +305,12 @@ def test_the_best_match_is_where_chandra_sees_the_source(cosmos: dict[str, Any],
     pool = pd.read_csv(shared_data / "surveys" / "xray_pool.csv.gz")
     chandra = pool[pool.survey == "CSC2"]
     ours = cosmos["ours"][True]
-    best = ours[ours.is_best == True].reset_index(drop=True)  # noqa: E712  None where there is no candidate
-    here = SkyCoord(best.x_ra.astype(float), best.x_dec.astype(float), unit="deg")
+    positions = ours.groupby("name")[["x_ra", "x_dec"]].first().astype(float)
+    here = SkyCoord(positions.x_ra, positions.x_dec, unit="deg")
     there = SkyCoord(chandra.ra, chandra.dec, unit="deg")
     nearest, sep, _ = here.match_to_catalog_sky(there)
     close = sep.arcsec < 3
-    away = separation(best.ra[close], best.dec[close], there[nearest[close]].ra.deg, there[nearest[close]].dec.deg)
-    assert abs(int(close.sum()) - 249) <= 2, int(close.sum())
-    assert (away < 1).sum() >= 230, (int((away < 1).sum()), int(close.sum()))
+    assert close.sum() == 249
+    best = ours[ours.is_best.eq(True)].set_index("name").reindex(positions.index[close])
+    away = separation(best.ra, best.dec, there[nearest[close]].ra.deg, there[nearest[close]].dec.deg)
+    assert 232 <= (away < 1).sum() <= 236, int((away < 1).sum())

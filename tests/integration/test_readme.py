@@ -14,6 +14,7 @@ from xcat.config import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
+ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text()
 XCAT = Path(sys.executable).parent / "xcat"
 
 
@@ -68,8 +69,8 @@ def test_the_views_are_those_of_the_readme(conn):
 
 
 def test_rooms_of_the_architecture_exist():
-    text = (ROOT / "ARCHITECTURE.md").read_text()
-    rooms = re.findall(r"^\| (`.+?`(?:, `.+?`)*) \|", text, re.M)
+    section = ARCHITECTURE.partition("## Rooms")[2].partition("\n## ")[0]
+    rooms = re.findall(r"^\| (`.+?`(?:, `.+?`)*) \|", section, re.M)
     assert len(rooms) > 8
     for room in rooms:
         for name in re.findall(r"`(.+?)`", room):
@@ -109,3 +110,32 @@ def test_ci_runs_the_readme_command():
     script = ROOT / ".ci" / "run"
     assert os.access(script, os.X_OK)
     assert "make test" in script.read_text()
+
+
+def test_the_table_of_properties_is_the_registry():
+    from xcat.database.registry import property_entries
+
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| (.+?) \| (\w+) \| (.+?) to (.+?) \| (.+) \|$", ARCHITECTURE, re.M)
+    expected = [
+        (
+            e["name"],
+            e["category"],
+            e["unit"] or "-",
+            e["scale"],
+            f"{e['range'][0]:g}",
+            f"{e['range'][1]:g}",
+            e["formula"],
+        )
+        for e in property_entries()
+    ]
+    assert rows == expected
+
+
+def test_the_documented_definition_is_accepted(tmp_path):
+    """Every key that ARCHITECTURE.md shows for a definition is one that a definition may have."""
+    from xcat.catalogues.definition import Definition
+
+    block = re.search(r"## Catalogue definitions.*?\n\n((?:    .*\n)+)", ARCHITECTURE, re.S).group(1)  # type: ignore[union-attr]
+    keys = set(re.findall(r"^    (\w+):", block, re.M))
+    known = {f.alias or name for name, f in Definition.model_fields.items()} | {"extends"}
+    assert keys == known - {"read"}

@@ -59,7 +59,8 @@ def test_types(conn: Connection) -> None:
     table = tables.query(
         conn,
         "SELECT p, evidence, is_outlier, class_id, NULL::integer AS nothing, 1.5::numeric AS n,"
-        " '{\"a\": [1]}'::jsonb AS j, '2026-01-02 03:04:05+00'::timestamptz AS t, interval '90 s' AS d, ARRAY['a', 'b'] AS words"
+        " '{\"a\": [1]}'::jsonb AS j, '2026-01-02 03:04:05+00'::timestamptz AS t, interval '90 s' AS d,"
+        " ARRAY['a', 'b'] AS words"
         " FROM xcat.classification LIMIT 3",
     )
     assert table["p"].shape == (3, 4) and table["p"].dtype == np.float32
