@@ -629,7 +629,10 @@ def upgrade() -> None:
             comment="xcat's number of the source: the same in every run {meta.id;meta.main}",
         ),
         sa.Column(
-            "abs_b", sa.REAL(), nullable=True, comment="Absolute galactic latitude: |b| [deg] {pos.galactic.lat}"
+            "abs_b",
+            sa.REAL(),
+            nullable=True,
+            comment="Absolute galactic latitude: absolute value of b [deg] {pos.galactic.lat}",
         ),
         sa.Column(
             "pm_mas_yr",

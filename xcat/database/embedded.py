@@ -398,7 +398,7 @@ class EmbeddedServer:
                 handle.write(f"\n{include}\n")
 
     def _create_database(self, bindir: Path) -> None:
-        address = ["-h", self.socket_folder, "-p", str(_PORT), "-U", _ROLE, "-d", "postgres"]
+        address: list[str | Path] = ["-h", self.socket_folder, "-p", str(_PORT), "-U", _ROLE, "-d", "postgres"]
         psql: list[str | Path] = [bindir / "psql", *address, "-qAt", "-c"]
         there = self._run([*psql, f"SELECT 1 FROM pg_database WHERE datname = '{_DATABASE}'"], 60)
         if there.returncode == 0 and there.stdout.strip() == "1":

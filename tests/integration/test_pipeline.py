@@ -1,0 +1,272 @@
+"""The whole line on a small simulated sky: complete, resumable, published in one step, blind to the truth."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tiny import rows
+from xcat.config import Settings
+from xcat.database.engine import ready
+from xcat.errors import StageError
+from xcat.ingest.load import ingest
+from xcat.jobs import runner, stages
+from xcat.jobs.pipeline import Pipeline, Plan, read
+from xcat.jobs.runner import STAGES, Runner
+from xcat.simulate import simulate
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "simulated.yaml"
+FIRST_WEIGHTS = {"location": 1.0, "spectrum": 1.0, "multiwavelength": 1.0, "variability": 1.0}
+
+
+def _pipeline(**changes: Any) -> Pipeline:
+    return Pipeline.model_validate(read(EXAMPLE).model_dump() | changes)
+
+
+def _runner(settings: Settings, sky: Path, replace: bool = False, **changes: Any) -> Runner:
+    return Runner(settings, Plan(_pipeline(**changes), sky), replace=replace)
+
+
+@pytest.fixture(scope="module")
+def sky(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A simulated sky without its truth: whoever would read it fails."""
+    folder = tmp_path_factory.mktemp("sky") / "sky"
+    simulate(2000, 5, folder)
+    shutil.rmtree(folder / "truth")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def done(module_settings: Settings, sky: Path) -> dict[str, int]:
+    """Runs of the pipeline that has run once."""
+    runs = dict(_runner(module_settings, sky).run_as_pipeline())
+    assert list(runs) == [s for s in STAGES if s != "ingest"]
+    return runs
+
+
+def _count(settings: Settings, query: str, params: Any = None) -> Any:
+    (row,) = rows(settings, query, params)
+    return next(iter(row.values()))
+
+
+def test_every_source_is_classified_once(module_settings: Settings, done: dict[str, int]) -> None:
+    n = _count(module_settings, "SELECT count(*) FROM xcat.source WHERE run_id = %s", [done["merge"]])
+    assert n > 2000
+    for table, kind in (("property", "properties"), ("classification", "classify")):
+        assert _count(module_settings, f"SELECT count(*) FROM xcat.{table} WHERE run_id = %s", [done[kind]]) == n
+    assert _count(module_settings, "SELECT count(DISTINCT source_id) FROM xcat.classified") == n
+    assert _count(module_settings, "SELECT count(*) FROM xcat.classified") == n
+    assert _count(module_settings, "SELECT max(abs((SELECT sum(x) FROM unnest(p) AS x) - 1)) FROM xcat.classification"
+                                   " WHERE run_id = %s", [done["classify"]]) < 1e-6  # fmt: skip
+    # three missions x three catalogues, every source a row in each
+    assert _count(module_settings, "SELECT count(*) FROM xcat.match WHERE run_id = %s", [done["match"]]) == 3 * n
+    assert _count(module_settings, "SELECT count(*) FROM xcat.source_detection WHERE run_id = %s", [done["merge"]]) == (
+        _count(module_settings, "SELECT count(*) FROM xcat.detection")
+    )
+
+
+def test_one_best_candidate_and_shares_that_add_up(module_settings: Settings, done: dict[str, int]) -> None:
+    found = rows(
+        module_settings,
+        "SELECT m.n_candidates AS n, count(c.object_id) AS stored, count(*) FILTER (WHERE is_best) AS best,"
+        " sum(p_i)::float AS total, max(p_i) FILTER (WHERE is_best) = max(p_i) AS top, m.p_any FROM xcat.match AS m"
+        " LEFT JOIN xcat.match_candidate AS c USING (run_id, source_id, catalogue_id) WHERE run_id = %s"
+        " GROUP BY m.source_id, m.catalogue_id, m.n_candidates, m.p_any",
+        [done["match"]],
+    )
+    for row in found:
+        assert row["n"] == row["stored"]
+        assert row["best"] == (row["n"] > 0)
+        if row["n"]:
+            assert row["total"] == pytest.approx(1, abs=1e-5)
+            assert row["top"]
+        else:
+            assert row["p_any"] == 0
+
+
+def test_the_published_views_show_the_run(module_settings: Settings, done: dict[str, int]) -> None:
+    (shown,) = rows(module_settings, "SELECT * FROM xcat.published")
+    lineage = ("run_id", "source_run_id", "match_run_id", "property_run_id", "label_run_id", "model_run_id")
+    kinds = ("classify", "merge", "match", "properties", "label", "fit")
+    assert [shown[c] for c in lineage] == [done[k] for k in kinds]
+    best = rows(module_settings, "SELECT class, p_class, p_agn, p_star, p_xrb, p_cv FROM xcat.classified")
+    for row in best:
+        p = {"AGN": row["p_agn"], "Star": row["p_star"], "XRB": row["p_xrb"], "CV": row["p_cv"]}
+        assert row["p_class"] == max(p.values()) == p[row["class"]]
+    known = _count(module_settings, "SELECT count(*) FROM xcat.classified WHERE known_class IS NOT NULL")
+    used = "SELECT count(*) FROM xcat.label WHERE run_id = %s AND status = 'used'"
+    assert known == _count(module_settings, used, [done["label"]]) > 100
+
+
+def test_the_evidence_adds_up_to_the_posterior(module_settings: Settings, done: dict[str, int]) -> None:
+    """Nothing but rows of the database and numpy: tables, weights and priors give the stored probabilities."""
+    (model,) = rows(module_settings, "SELECT * FROM xcat.model WHERE run_id = %s", [done["fit"]])
+    tables = {(t["property"], t["class"]): t for t in rows(
+        module_settings, "SELECT * FROM xcat.likelihood_table WHERE run_id = %s", [done["fit"]])}  # fmt: skip
+    found = rows(
+        module_settings,
+        "SELECT c.p, c.evidence, c.class_id, p.* FROM xcat.classification AS c JOIN xcat.property AS p USING (source_id)"
+        " WHERE c.run_id = %s AND p.run_id = %s ORDER BY source_id LIMIT 300",
+        [done["classify"], done["properties"]],
+    )
+    logarithmic = {"pm_mas_yr"}
+    alpha = dict(zip(model["categories"], model["weights"], strict=True))
+    for row in found:
+        score = np.log(model["priors"])
+        terms = []
+        for name, category in zip(model["properties"], model["property_category"], strict=True):
+            for k, klass in enumerate(model["classes"]):
+                t, x = tables[name, klass], row[name]
+                if x is None:
+                    term = t["log_missing"]
+                else:
+                    x = np.log10(x) if name in logarithmic else x
+                    term = t["log_present"] + np.interp(x, t["grid"], t["log_density"])
+                    term -= t["tail_slope"] * max(t["grid"][0] - x, x - t["grid"][-1], 0)
+                terms.append(term)
+                score[k] += model["sharpness"] * alpha[category] / sum(alpha.values()) * term
+        p = np.exp(score - score.max())
+        assert row["p"] == pytest.approx(p / p.sum(), abs=2e-5)
+        assert row["evidence"] == pytest.approx(terms, rel=1e-5, abs=1e-4)
+        assert row["class_id"] == np.argmax(score) + 1
+
+
+def test_rejects_are_those_of_the_manifest(module_settings: Settings, done: dict[str, int], sky: Path) -> None:
+    manifest = json.loads((sky / "manifest.json").read_text())
+    found: dict[str, dict[str, int]] = {}
+    for row in rows(module_settings, "SELECT file_name, reason, count(*) AS n FROM xcat.reject"
+                                     " JOIN xcat.catalogue_file USING (file_id) GROUP BY 1, 2"):  # fmt: skip
+        found.setdefault(row["file_name"], {})[row["reason"]] = row["n"]
+    wanted = manifest["rejects"]
+    assert set(found) == set(wanted)
+    for name, reasons in wanted.items():
+        assert sum(found[name].values()) == sum(reasons.values()), (name, found[name])
+        for reason, n in reasons.items():
+            assert sum(m for text, m in found[name].items() if reason in text) == n, (name, reason, found[name])
+    files = rows(module_settings, "SELECT file_name, n_rows, n_rejected FROM xcat.catalogue_file")
+    for file in files:
+        assert file["n_rows"] + file["n_rejected"] == manifest["rows"][file["file_name"]]
+
+
+# --- what changes the database comes from here on; each test leaves the first run's rows as they were ---------
+
+
+def _runs(settings: Settings) -> list[tuple[str, str]]:
+    return [(r["kind"], r["status"]) for r in rows(settings, "SELECT kind, status FROM xcat.run ORDER BY run_id")]
+
+
+def test_a_second_run_does_nothing_twice(module_settings: Settings, done: dict[str, int], sky: Path) -> None:
+    before = _runs(module_settings)
+    again = _runner(module_settings, sky).run()
+    assert {k: v for k, v in again.items() if k != "publish"} == {k: v for k, v in done.items() if k != "publish"}
+    assert set(_runs(module_settings)[len(before) :]) <= {("publish", "done")}
+
+
+def test_other_weights_repeat_only_what_depends_on_them(
+    module_settings: Settings, done: dict[str, int], sky: Path
+) -> None:
+    """Fit, classify, publish; the earlier run stays, and SET xcat.run shows it."""
+    before = _runs(module_settings)
+    changed = _runner(module_settings, sky, weights=FIRST_WEIGHTS | {"variability": 0.0}).run()
+    assert [k for k, _ in _runs(module_settings)[len(before) :]] == ["fit", "classify", "publish"]
+    assert {k for k in done if changed[k] == done[k]} == {"merge", "match", "properties", "label"}
+    with ready(module_settings) as conn:
+        query = "SELECT run_id, count(*) FROM xcat.classified GROUP BY 1"
+        new = conn.execute(query).fetchall()
+        conn.execute("SELECT set_config('xcat.run', %s, false)", [str(done["classify"])])
+        old = conn.execute(query).fetchall()
+    assert (new[0][0], old[0][0]) == (changed["classify"], done["classify"])
+    assert new[0][1] == old[0][1]
+    active = "SELECT run_id FROM xcat.publication WHERE active"
+    assert _count(module_settings, active) == changed["classify"]
+    runner.publish(module_settings, done["classify"])
+    assert _count(module_settings, active) == done["classify"]
+    with pytest.raises(StageError, match="classify"):
+        runner.publish(module_settings, done["fit"])
+
+
+def test_a_publication_switches_in_one_transaction(
+    module_settings: Settings, done: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reader in the middle of it sees the earlier run whole; if it breaks, nothing has changed."""
+    seen = []
+    real = stages.publish_stage
+
+    def broken(run: Any, classify_run_id: int) -> None:
+        real(run, classify_run_id)
+        seen.append(_count(module_settings, "SELECT run_id FROM xcat.published"))
+        raise RuntimeError("the light went out")
+
+    before = rows(module_settings, "SELECT * FROM xcat.publication ORDER BY 1")
+    other = _count(module_settings, "SELECT max(run_id) FROM xcat.run WHERE kind = 'classify' AND status = 'done'")
+    assert other != done["classify"]
+    monkeypatch.setattr(stages, "publish_stage", broken)
+    with pytest.raises(RuntimeError, match="light"):
+        runner.publish(module_settings, other)
+    assert seen == [done["classify"]]
+    assert rows(module_settings, "SELECT * FROM xcat.publication ORDER BY 1") == before
+
+
+@pytest.mark.parametrize(
+    ("place", "function", "failed"),
+    [(runner, "match_stage", "match"), (stages, "classify", "classify"), (stages, "fit", "fit")],
+)
+def test_a_stage_that_dies_leaves_nothing_and_is_taken_up_again(
+    settings: Settings, sky: Path, monkeypatch: pytest.MonkeyPatch, place: Any, function: str, failed: str
+) -> None:
+    """Broken after it has written; then the same command goes on from there."""
+    real = getattr(place, function)
+    smaller = {"counterparts": _pipeline().model_dump()["counterparts"][:1]}
+
+    def broken(*args: Any, **kwargs: Any) -> None:
+        real(*args, **kwargs)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(place, function, broken)
+    with pytest.raises(KeyboardInterrupt):
+        _runner(settings, sky, **smaller).run()
+    monkeypatch.undo()
+    kinds = STAGES[1 : STAGES.index(failed) + 1]
+    states = {k: s for k, s in _runs(settings) if k != "ingest"}
+    assert states == dict.fromkeys(kinds[:-1], "done") | {failed: "failed"}
+    parts = "SELECT count(*) FROM pg_class WHERE relname ~ '^(match|match_candidate|classification|out_of_fold)_r'"
+    assert _count(settings, parts) == {"match": 0, "fit": 2, "classify": 3}[failed]
+    assert _count(settings, "SELECT count(*) FROM xcat.model") == (failed == "classify")
+    n = len(_runs(settings))
+    runs = _runner(settings, sky, **smaller).run()
+    assert [k for k, _ in _runs(settings)[n:]] == list(STAGES[STAGES.index(failed) :])
+    assert _count(settings, "SELECT count(*) FROM xcat.classified") == _count(
+        settings, "SELECT count(*) FROM xcat.source WHERE run_id = %s", [runs["merge"]]
+    )
+
+
+def test_a_stage_by_itself_wants_the_stage_before(settings: Settings, sky: Path) -> None:
+    for kind in ("merge", "classify"):
+        with pytest.raises(StageError, match="nothing is loaded yet"):
+            _runner(settings, sky).run(kind)
+    assert _runner(settings, sky).run("ingest") == {}
+    for kind, missing in (("match", "merge"), ("fit", "merge"), ("publish", "merge")):
+        with pytest.raises(StageError, match=rf"'{missing}' .*has not been run.*xcat {missing}"):
+            _runner(settings, sky).run(kind)
+    assert set(_runner(settings, sky).run("merge")) == {"merge"}
+    with pytest.raises(StageError, match="'match'"):
+        _runner(settings, sky).run("properties")
+
+
+def test_files_that_the_pipeline_does_not_name_are_refused(settings: Settings, sky: Path, tmp_path: Path) -> None:
+    plan = _runner(settings, sky).plan
+    foreign = tmp_path / "foreign.csv"
+    lines = (sky / "ref_agn.csv").read_text().splitlines()
+    foreign.write_text("\n".join([lines[0], *(line.replace("AGN ", "OLD ") for line in lines[1:5])]) + "\n")
+    ingest(settings, plan.definitions["sim_ref_agn"], [foreign])
+    with pytest.raises(StageError, match=r"foreign\.csv.*--replace"):
+        _runner(settings, sky).run("ingest")
+    _runner(settings, sky, replace=True).run("ingest")
+    files = "SELECT string_agg(file_name, ' ') FROM xcat.catalogue_file JOIN xcat.catalogue USING (catalogue_id)"
+    assert _count(settings, files + " WHERE name = 'sim_ref_agn'") == "ref_agn.csv"
+    names = "SELECT count(*) FROM xcat.reference_object WHERE native_id LIKE 'OLD%'"
+    assert _count(settings, names) == 0
