@@ -40,6 +40,9 @@ def server() -> Iterator[EmbeddedServer]:
     home = Path(tempfile.mkdtemp(prefix="xcat-test-"))
     embedded = EmbeddedServer(home)
     embedded.start()
+    with _admin(embedded) as conn:  # the databases of tests need not survive a power cut
+        conn.execute("ALTER SYSTEM SET fsync = off")
+        conn.execute("SELECT pg_reload_conf()")
     yield embedded
     embedded.stop()
     shutil.rmtree(home)

@@ -19,7 +19,7 @@ from xcat.ingest.readers import RawChunk
 from xcat.ingest.values import BoolArray, FloatArray
 
 #: Some catalogues write the largest float for "no value".
-_TOO_LARGE = 1e300
+_TOO_LARGE = 3e38  # the columns are float32; its largest number serves as a null marker, as that of float64 does
 
 
 @dataclass
