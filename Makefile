@@ -22,7 +22,7 @@ system:
 	if [ -n "$(WITH_COMPOSE)" ] && ! command -v docker-compose >/dev/null; then missing="$$missing compose"; fi; \
 	if [ -n "$$missing" ]; then \
 		$(SUDO) apt-get update -qq; \
-		version=$$(apt-cache depends postgresql | sed -n 's/.*Depends: postgresql-\([0-9]*\)$$/\1/p' | head -1); \
+		version=$$(apt-cache depends postgresql | awk '/Depends: postgresql-[0-9]+$$/ { sub(/.*-/, ""); v = $$0 } END { print v }'); \
 		packages=""; \
 		for need in $$missing; do case $$need in \
 			q3c) packages="$$packages postgresql-$$version postgresql-$$version-q3c";; \

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 Advance = Callable[[float], None]
 
 _quiet = False
+_WORTH_A_LINE_S = 0.5
 
 
 def silence(quiet: bool = True) -> None:
@@ -44,7 +45,9 @@ def bar(what: str, total: float | None = None) -> Iterator[Advance]:
     if not console.is_terminal:
         start = time.monotonic()
         yield lambda amount: None
-        print(f"{what}: {time.monotonic() - start:.1f} s", file=sys.stderr, flush=True)
+        seconds = time.monotonic() - start
+        if seconds >= _WORTH_A_LINE_S:
+            print(f"{what}: {seconds:.1f} s", file=sys.stderr, flush=True)
         return
     columns = [TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()]
     if total is not None:
