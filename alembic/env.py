@@ -41,7 +41,7 @@ def run_online() -> None:
             include_name=include_name,
             version_table_schema=SCHEMA,
             compare_type=True,
-            transaction_per_migration=True,
+            transaction_per_migration=False,  # nobody sees a schema half-way between revisions
         )
         with context.begin_transaction():
             context.run_migrations()

@@ -36,8 +36,17 @@ def _matches(settings: Settings, source_run: int, best: list[tuple[int, Loaded, 
         pass
     once = {(s, c.catalogue_id): p for s, c, _, p, _ in best}
     common = {"n_candidates": 1, "density_per_deg2": 1e4, "completeness": 0.5}
-    write(settings, "match", run.run_id, {
-        "source_id": [k[0] for k in once], "catalogue_id": [k[1] for k in once], "p_any": list(once.values()), **common})
+    write(
+        settings,
+        "match",
+        run.run_id,
+        {
+            "source_id": [k[0] for k in once],
+            "catalogue_id": [k[1] for k in once],
+            "p_any": list(once.values()),
+            **common,
+        },
+    )
     write(settings, "match_candidate", run.run_id, {
         "source_id": [b[0] for b in best], "catalogue_id": [b[1].catalogue_id for b in best],
         "object_id": [b[2] for b in best], "is_best": [b[4] for b in best],
@@ -110,9 +119,7 @@ def test_the_first_catalogue_that_has_a_magnitude_gives_it(module_settings: Sett
         module_settings, "optical", {"r": ["mag_r"], "b": ["mag_g - 0.2"]}, mag_r=[19.0] * 3, mag_g=[21.0] * 3,
         pmra_mas_yr=[6.0, 6.0, 0.0], pmdec_mas_yr=[8.0, 8.0, 0.0],
     )  # fmt: skip
-    k_band = _counterparts(
-        module_settings, "infrared", {"w1": ["mag_k - 0.1"]}, mag_k=[15.0] * 3
-    )
+    k_band = _counterparts(module_settings, "infrared", {"w1": ["mag_k - 0.1"]}, mag_k=[15.0] * 3)
     best = [(s, c, s, 0.9, True) for s in (1, 2) for c in (r_only, both, k_band)] + [(3, both, 3, 0.9, True)]
     flux = {"flux_std_cgs": [_FLUX] * 3}
 

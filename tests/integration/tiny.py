@@ -99,7 +99,7 @@ def match(settings: Settings, merged: int, xray: list[Loaded], others: list[Load
 
 def sources(settings: Settings, run_id: int) -> list[dict[str, Any]]:
     """Sources of a merge run, in the order of their names."""
-    return rows(settings, "SELECT * FROM xcat.source WHERE run_id = %s ORDER BY name COLLATE \"C\"", [run_id])
+    return rows(settings, 'SELECT * FROM xcat.source WHERE run_id = %s ORDER BY name COLLATE "C"', [run_id])
 
 
 def write(settings: Settings, table: str, run_id: int, columns: dict[str, Any]) -> None:

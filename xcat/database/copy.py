@@ -10,7 +10,7 @@ Reference: PostgreSQL documentation, COPY, "Binary Format".
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -250,7 +250,7 @@ def copy_out(
     params: Mapping[str, Any] | None = None,
     *,
     chunk_rows: int = _BLOCK_ROWS,
-) -> Iterator[np.ndarray]:
+) -> Generator[np.ndarray, None, None]:
     """Read a query as structured arrays through binary COPY.
 
     The query must give fixed-width columns without NULL (``coalesce(x, 'NaN')``): then every row has the same

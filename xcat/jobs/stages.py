@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 
 import numpy as np
 from psycopg import sql
@@ -128,20 +129,23 @@ def classify_stage(run: Run, property_run_id: int, label_run_id: int, model_run_
     model = models.load(run.conn, model_run_id)
     total = run.conn.execute(job("classify.count").compose(), {"property_run_id": property_run_id}).fetchone()
     n_sources = total[0] if total else 0
+    real = [(p.name, "real") for p in model.properties]
     with (
         run.step("classify"),
         # COPY out and COPY in at the same time need two sessions; the properties are long committed
         connect(run.settings) as reader,
+        # a COPY that is left in the middle is ended here, or the session would wait for it for ever
+        closing(
+            copy.copy_out(
+                reader,
+                job("classify.property_rows").compose(values=_value_list(model.properties)),
+                [("source_id", "bigint"), ("in_test_sample", "boolean"), *real],
+                {"property_run_id": property_run_id},
+                chunk_rows=_CHUNK_ROWS,
+            )
+        ) as chunks,
         progress.bar(f"classify: {n_sources} sources", n_sources) as advance,
     ):
-        real = [(p.name, "real") for p in model.properties]
-        chunks = copy.copy_out(
-            reader,
-            job("classify.property_rows").compose(values=_value_list(model.properties)),
-            [("source_id", "bigint"), ("in_test_sample", "boolean"), *real],
-            {"property_run_id": property_run_id},
-            chunk_rows=_CHUNK_ROWS,
-        )
 
         def blocks() -> Iterator[dict[str, np.ndarray]]:
             for rows in chunks:
