@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from tiny import load, merge, rows
+
 from xcat.config import Settings
 from xcat.database.runs import stage
 from xcat.jobs.stages import label_stage

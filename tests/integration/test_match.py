@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 from tiny import load, match, merge, rows, separation
+
 from xcat.catalogues import definition
 from xcat.config import Settings
 from xcat.ingest.load import ingest

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 from tiny import load, merge, rows, separation, sources
+
 from xcat.config import Settings
 from xcat.database.engine import ready
 from xcat.merge.sources import GROUP_SIGMA
@@ -60,7 +61,8 @@ def test_detections_are_linked_as_far_as_their_errors_allow(module_settings: Set
     )  # fmt: skip
     run = merge(module_settings, catalogue)
     found = rows(
-        module_settings, "SELECT mission_source, n_detections FROM xcat.source JOIN xcat.source_identity USING (source_id)"
+        module_settings,
+        "SELECT mission_source, n_detections FROM xcat.source JOIN xcat.source_identity USING (source_id)"
         " WHERE run_id = %s ORDER BY 1", [run],
     )  # fmt: skip
     assert found == [{"mission_source": "a", "n_detections": 1}, {"mission_source": "b", "n_detections": 3}]

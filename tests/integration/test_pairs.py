@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 from tiny import separation
+
 from xcat.config import Settings
 from xcat.database import copy
 from xcat.database.engine import Connection, ready

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tiny import rows
+
 from xcat.config import Settings
 from xcat.database.engine import ready
 from xcat.errors import StageError, XcatError
@@ -109,7 +110,8 @@ def test_the_evidence_adds_up_to_the_posterior(module_settings: Settings, done: 
         module_settings, "SELECT * FROM xcat.likelihood_table WHERE run_id = %s", [done["fit"]])}  # fmt: skip
     found = rows(
         module_settings,
-        "SELECT c.p, c.evidence, c.class_id, p.* FROM xcat.classification AS c JOIN xcat.property AS p USING (source_id)"
+        "SELECT c.p, c.evidence, c.class_id, p.* FROM xcat.classification AS c"
+        " JOIN xcat.property AS p USING (source_id)"
         " WHERE c.run_id = %s AND p.run_id = %s ORDER BY source_id LIMIT 300",
         [done["classify"], done["properties"]],
     )
@@ -233,7 +235,10 @@ def test_a_stage_that_dies_leaves_nothing_and_is_taken_up_again(
     kinds = STAGES[1 : STAGES.index(failed) + 1]
     states = {k: s for k, s in _runs(settings) if k != "ingest"}
     assert states == dict.fromkeys(kinds[:-1], "done") | {failed: "failed"}
-    parts = "SELECT count(*) FROM pg_class WHERE relkind = 'r' AND relname ~ '^(match|match_candidate|classification|out_of_fold)_r'"
+    parts = (
+        "SELECT count(*) FROM pg_class WHERE relkind = 'r'"
+        " AND relname ~ '^(match|match_candidate|classification|out_of_fold)_r'"
+    )
     assert _count(settings, parts) == {"match": 0, "fit": 2, "classify": 3}[failed]
     assert _count(settings, "SELECT count(*) FROM xcat.model") == (failed == "classify")
     n = len(_runs(settings))

@@ -11,6 +11,7 @@ import pytest
 from astropy import units as u
 from astropy.coordinates import SkyCoord
 from tiny import load, rows, write
+
 from xcat.config import Settings
 from xcat.database.runs import stage
 from xcat.match.probability import Loaded

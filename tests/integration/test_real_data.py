@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from tiny import rows
+
 from xcat.catalogues import definition
 from xcat.config import Settings
 from xcat.ingest.load import ingest
@@ -48,7 +49,8 @@ def test_labels_by_position_are_the_labels_by_name(module_settings: Settings, ch
         module_settings,
         "SELECT l.class, l.status, count(*) AS n, count(*) FILTER (WHERE trim(s.name) = trim(r.native_id)) AS same"
         " FROM xcat.label AS l JOIN xcat.source AS s ON s.run_id = %s AND s.source_id = l.source_id"
-        " JOIN xcat.reference_object AS r ON r.catalogue_id = l.catalogue_id AND r.object_id = l.object_id WHERE l.run_id = %s GROUP BY 1, 2",
+        " JOIN xcat.reference_object AS r ON r.catalogue_id = l.catalogue_id AND r.object_id = l.object_id"
+        " WHERE l.run_id = %s GROUP BY 1, 2",
         [chandra[0]["merge"], chandra[0]["label"]],
     )
     used = {row["class"]: row["n"] for row in found if row["status"] == "used"}

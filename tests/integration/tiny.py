@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from psycopg.types.json import Jsonb
+
 from xcat.catalogues.definition import Definition
 from xcat.config import Settings
 from xcat.database import copy, partitions
