@@ -1159,6 +1159,12 @@ def upgrade() -> None:
             comment="Exponent that multiplies the weighted mean log-likelihood; 1 is the poster's formula {stat.fit.param}",
         ),
         sa.Column(
+            "offsets",
+            postgresql.ARRAY(sa.DOUBLE_PRECISION()),
+            nullable=True,
+            comment="Added to the log of the priors of the classes, where exponents were fitted; NULL with category weights {stat.fit.param}",
+        ),
+        sa.Column(
             "outlier_limit",
             sa.DOUBLE_PRECISION(),
             nullable=False,
@@ -1260,6 +1266,12 @@ def upgrade() -> None:
             comment="Decrease of log_density per unit of the property's scale beyond the ends of the table {stat.fit.param}",
         ),
         sa.Column(
+            "exponent",
+            sa.DOUBLE_PRECISION(),
+            nullable=False,
+            comment="Exponent of the class's likelihood of this property: sharpness alpha / sum of alpha, or as fitted {stat.fit.param}",
+        ),
+        sa.Column(
             "log_present",
             sa.DOUBLE_PRECISION(),
             nullable=False,
@@ -1283,6 +1295,7 @@ def upgrade() -> None:
             nullable=False,
             comment="Labelled sources of the class with this property {meta.number}",
         ),
+        sa.CheckConstraint("exponent >= 0 AND exponent < 'infinity'", name=op.f("likelihood_table_exponent_check")),
         sa.CheckConstraint(
             "tail_slope > 0 AND tail_slope < 'Infinity'", name=op.f("likelihood_table_tail_slope_check")
         ),

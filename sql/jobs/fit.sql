@@ -14,25 +14,25 @@ ORDER BY source_id;
 -- name: add_model
 -- What a fit run made.
 INSERT INTO xcat.model (run_id, classes, priors, n_reference, categories, weights, properties, property_category,
-                        sharpness, outlier_limit)
+                        sharpness, offsets, outlier_limit)
 VALUES (%(run_id)s, %(classes)s, %(priors)s, %(n_reference)s, %(categories)s, %(weights)s, %(properties)s,
-        %(property_category)s, %(sharpness)s, %(outlier_limit)s);
+        %(property_category)s, %(sharpness)s, %(offsets)s, %(outlier_limit)s);
 
 -- name: add_table
 -- The density of a property in a class.
-INSERT INTO xcat.likelihood_table (run_id, property, category, class, grid, log_density, tail_slope, log_present,
-                                   log_missing, bandwidth, n_present)
-VALUES (%(run_id)s, %(property)s, %(category)s, %(class)s, %(grid)s, %(log_density)s, %(tail_slope)s, %(log_present)s,
-        %(log_missing)s, %(bandwidth)s, %(n_present)s);
+INSERT INTO xcat.likelihood_table (run_id, property, category, class, grid, log_density, tail_slope, exponent,
+                                   log_present, log_missing, bandwidth, n_present)
+VALUES (%(run_id)s, %(property)s, %(category)s, %(class)s, %(grid)s, %(log_density)s, %(tail_slope)s, %(exponent)s,
+        %(log_present)s, %(log_missing)s, %(bandwidth)s, %(n_present)s);
 
 -- name: model
 -- A model's row.
-SELECT classes, priors, n_reference, categories, weights, properties, property_category, sharpness, outlier_limit
+SELECT classes, priors, n_reference, categories, weights, properties, property_category, sharpness, offsets, outlier_limit
 FROM xcat.model WHERE run_id = %(run_id)s;
 
 -- name: tables
 -- A model's tables.
-SELECT property, class, grid, log_density, tail_slope, log_present, log_missing, bandwidth, n_present
+SELECT property, class, grid, log_density, tail_slope, exponent, log_present, log_missing, bandwidth, n_present
 FROM xcat.likelihood_table WHERE run_id = %(run_id)s;
 
 -- name: out_of_fold

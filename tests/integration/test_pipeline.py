@@ -116,12 +116,11 @@ def test_the_evidence_adds_up_to_the_posterior(module_settings: Settings, done: 
         [done["classify"], done["properties"]],
     )
     logarithmic = {"pm_mas_yr"}
-    alpha = dict(zip(model["categories"], model["weights"], strict=True))
     for row in found:
-        score = np.log(model["priors"])
+        score = np.log(model["priors"]) + np.array(model["offsets"] or 0.0)
         terms = []
-        for name, category in zip(model["properties"], model["property_category"], strict=True):
-            for k, klass in enumerate(model["classes"]):
+        for name in model["properties"]:
+            for klass in model["classes"]:
                 t, x = tables[name, klass], row[name]
                 if x is None:
                     term = t["log_missing"]
@@ -130,7 +129,9 @@ def test_the_evidence_adds_up_to_the_posterior(module_settings: Settings, done: 
                     term = t["log_present"] + np.interp(x, t["grid"], t["log_density"])
                     term -= t["tail_slope"] * max(t["grid"][0] - x, x - t["grid"][-1], 0)
                 terms.append(term)
-                score[k] += model["sharpness"] * alpha[category] / sum(alpha.values()) * term
+            of_property = np.array(terms[-len(score) :])
+            exponent = np.array([tables[name, klass]["exponent"] for klass in model["classes"]])
+            score += exponent * (of_property - of_property.mean())
         p = np.exp(score - score.max())
         assert row["p"] == pytest.approx(p / p.sum(), abs=2e-5)
         assert row["evidence"] == pytest.approx(terms, rel=1e-5, abs=1e-4)

@@ -19,7 +19,7 @@ from xcat.classifier import (
     folds,
     summarise,
 )
-from xcat.classifier.posterior import mean_log_likelihood
+from xcat.classifier.posterior import evidence, mean_log_likelihood
 
 PROPERTIES = tuple(Property(c, c, "linear", -8.0, 8.0, False, False) for c in CATEGORIES)
 EVEN = np.array([0.5, 0.5])
@@ -84,7 +84,7 @@ def test_groups_of_text_and_of_another_length():
 def fitted_sharpness(copies):
     tables = fit_tables(*two_classes(20_000, 1, copies), PROPERTIES, ["a", "b"], EVEN, np.ones(4))
     values, label = two_classes(20_000, 2, copies)
-    return fit_sharpness(mean_log_likelihood(tables, values), label, EVEN)
+    return fit_sharpness(mean_log_likelihood(tables, evidence(tables, values)), label, EVEN)
 
 
 def test_sharpness_of_independent_properties_is_naive_bayes():
@@ -170,7 +170,7 @@ def test_permuted_labels_give_chance():
 def test_final_model_takes_sharpness_and_outlier_limit_from_the_folds():
     values, label = two_classes(3000, 8, copies=2)
     model, cv = fit(values, label, None, PROPERTIES, ["a", "b"], EVEN, np.ones(4), outlier_quantile=0.9)
-    assert model.sharpness == fit_sharpness(cv.log_likelihood, label, EVEN)
+    assert model.sharpness == fit_sharpness(mean_log_likelihood(model, cv.terms), label, EVEN)
     assert model.sharpness == pytest.approx(2.0, rel=0.3)
     assert np.ptp(cv.sharpness) < 0.5
     assert (cv.outlier > model.outlier_limit).mean() == pytest.approx(0.1, abs=0.002)

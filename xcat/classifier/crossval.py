@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import ArrayLike
-from scipy.optimize import brentq
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import brentq, minimize
 
 from xcat.classifier.density import N_NODES
 from xcat.classifier.model import (
@@ -24,12 +24,14 @@ from xcat.classifier.model import (
     count,
     model_of_counts,
 )
-from xcat.classifier.posterior import classify, mean_log_likelihood, softmax
+from xcat.classifier.posterior import classify, evidence, mean_log_likelihood, softmax
 from xcat.classifier.properties import FloatArray, IntArray, Property, as_table
 
 LEAST_SHARPNESS = 0.05
 MOST_SHARPNESS = 3.0
 """Largest sharpness considered, in units of the number of categories: three times plain naive Bayes."""
+INVERSE_RIDGE = 0.05
+"""Strength of the ridge on fitted exponents, as logistic regressions count it (C): smaller is stronger."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,8 +50,8 @@ class CrossValidation:
         Outlier measure, in decades.
     sharpness : (n_folds,) float64
         Sharpness used for each fold.
-    log_likelihood : (N, K) float64
-        Weighted mean log-likelihood, what the sharpness multiplies.
+    terms : (N, P, K) float32
+        Log-likelihood terms, from the tables without the source.
     """
 
     fold: IntArray
@@ -57,7 +59,7 @@ class CrossValidation:
     class_index: IntArray
     outlier: FloatArray
     sharpness: FloatArray
-    log_likelihood: FloatArray
+    terms: NDArray[np.float32]
 
 
 def folds(class_index: ArrayLike, groups: ArrayLike | None = None, n_folds: int = 10, seed: int = 0) -> IntArray:
@@ -160,6 +162,75 @@ def fit_sharpness(
     return float(brentq(derivative, LEAST_SHARPNESS, most, xtol=1e-4))
 
 
+def fit_exponents(
+    terms: NDArray[np.floating], class_index: ArrayLike, priors: ArrayLike, sharpness: float, n_categories: int
+) -> tuple[FloatArray, FloatArray]:
+    """Fit one exponent per property and class, and an offset per class, with the least prior-weighted log-loss.
+
+    Parameters
+    ----------
+    terms : (N, P, K) array
+        Log-likelihood terms of sources that the tables never saw (`posterior.evidence`).
+    class_index : (N,) integer array
+        True classes.
+    priors : (K,) array
+        As in `fit_sharpness`.
+    sharpness : float
+        The exponents are drawn towards those of this sharpness and equal weights.
+    n_categories : int
+
+    Returns
+    -------
+    exponents : (P, K) float64
+        Zero or more: a property may say less than its table, never the contrary.
+    offsets : (K,) float64
+        Added to the log of the priors; their mean is zero.
+
+    Raises
+    ------
+    ValueError
+        As `fit_sharpness` does.
+
+    Notes
+    -----
+    A multinomial logistic regression on the terms less their mean over the classes, with a ridge penalty: properties
+    that are nearly copies of each other share one exponent's worth instead of being counted repeatedly.
+    """
+    n, n_properties, k = terms.shape
+    label = check_labels(class_index, n, k)
+    prior = np.asarray(priors, dtype=np.float64)
+    check_priors(prior, k)
+    if n == 0:
+        raise ValueError("no labelled sources to fit exponents on")
+    centred = terms - terms.mean(axis=2, keepdims=True, dtype=np.float64)
+    weight = (prior / np.maximum(np.bincount(label, minlength=k), 1))[label]
+    weight /= weight.sum()
+    start = np.full(n_properties * k, sharpness / n_categories)
+    truth = np.zeros((n, k))
+    truth[np.arange(n), label] = weight
+    ridge = 1.0 / (2.0 * INVERSE_RIDGE * n)
+
+    def loss(x: FloatArray) -> tuple[float, FloatArray]:
+        exponent, offset = x[: start.size].reshape(n_properties, k), x[start.size :]
+        score = np.log(prior) + offset + np.einsum("npk,pk->nk", centred, exponent)
+        top = score.max(axis=1, keepdims=True)
+        p = np.exp(score - top)
+        total = p.sum(axis=1, keepdims=True)
+        away = x[: start.size] - start
+        value = float((truth * (top + np.log(total) - score)).sum())
+        value += ridge * float(away @ away + offset @ offset)
+        wrong = weight[:, None] * p / total - truth
+        slope = np.einsum("npk,nk->pk", centred, wrong).ravel() + 2.0 * ridge * away
+        return value, np.concatenate([slope, wrong.sum(axis=0) + 2.0 * ridge * offset])
+
+    found = minimize(
+        loss, np.concatenate([start, np.zeros(k)]), jac=True, method="L-BFGS-B",
+        bounds=[(0.0, None)] * start.size + [(None, None)] * k, options={"maxiter": 500},
+    )  # fmt: skip
+    offset = found.x[start.size :]
+    return found.x[: start.size].reshape(n_properties, k), offset - offset.mean()
+
+
 def cross_validate(
     values: ArrayLike,
     class_index: ArrayLike,
@@ -167,7 +238,7 @@ def cross_validate(
     properties: Sequence[Property],
     classes: Sequence[str],
     priors: ArrayLike,
-    weights: ArrayLike,
+    weights: ArrayLike | None,
     sharpness: float | None = None,
     n_folds: int = 10,
     seed: int = 0,
@@ -179,10 +250,13 @@ def cross_validate(
 
     Parameters
     ----------
-    values, class_index, properties, classes, priors, weights, categories, n_nodes
+    values, class_index, properties, classes, priors, categories, n_nodes
         As in `fit_tables`.
     groups, n_folds, seed
         As in `folds`. Three folds at least when the sharpness is to be fitted.
+    weights : (T,) array or None
+        Weights of the categories. None: an exponent for every property and class is fitted (`fit_exponents`), for
+        each fold on the others.
     sharpness : float or None
         None: fitted for each fold on the others, by inner cross-validation.
 
@@ -197,42 +271,60 @@ def cross_validate(
     """
     table = as_table(values, len(properties))
     label = check_labels(class_index, table.shape[0], len(classes))
-    prior, weight = np.asarray(priors, dtype=np.float64), np.asarray(weights, dtype=np.float64)
+    prior = np.asarray(priors, dtype=np.float64)
+    weight = np.ones(len(categories)) if weights is None else np.asarray(weights, dtype=np.float64)
     check_priors(prior, len(classes))
     check_weights(weight, categories)
+    if n_folds < 3 and (sharpness is None or weights is None):
+        raise ValueError("fitting weights or sharpness inside the folds needs 3 folds or more")
     fold = folds(label, groups, n_folds, seed)
     members = [np.flatnonzero(fold == f) for f in range(n_folds)]
     counts = [count(table[m], label[m], properties, len(classes), n_nodes) for m in members]
 
-    def without(left_out: tuple[int, ...], exponent: float = 1.0) -> Model:
+    def without(*left_out: int) -> Model:
         kept = [c for f, c in enumerate(counts) if f not in left_out]
-        total = Counts(np.sum([c.cells for c in kept], axis=0), np.sum([c.n_class for c in kept], axis=0))
-        return model_of_counts(total, properties, classes, prior, weight, categories=categories, sharpness=exponent)
+        total = Counts(
+            sum(c.cells for c in kept[1:]) + kept[0].cells, sum(c.n_class for c in kept[1:]) + kept[0].n_class
+        )
+        return model_of_counts(total, properties, classes, prior, weight, categories=categories)
 
-    if sharpness is None:
-        if n_folds < 3:
-            raise ValueError("fitting the sharpness inside the folds needs 3 folds or more")
-        # [n, f]: likelihoods of source n from tables without its own fold and without fold f
-        inner = np.empty((table.shape[0], n_folds, len(classes)))
+    outer = [without(f) for f in range(n_folds)]
+    if sharpness is not None:
+        outer = [replace(model, sharpness=sharpness) for model in outer]
+    if sharpness is None or weights is None:
+        # [n, f]: terms of source n from tables without its own fold and without fold f
+        inner = np.empty((table.shape[0], n_folds, len(properties), len(classes)), dtype=np.float32)
         for a, b in combinations(range(n_folds), 2):
-            model = without((a, b))
-            inner[members[a], b] = mean_log_likelihood(model, table[members[a]])
-            inner[members[b], a] = mean_log_likelihood(model, table[members[b]])
-        most = MOST_SHARPNESS * len(categories)
-        used = [fit_sharpness(inner[fold != f, f], label[fold != f], prior, most) for f in range(n_folds)]
-    else:
-        used = [sharpness] * n_folds
+            model = without(a, b)
+            inner[members[a], b] = evidence(model, table[members[a]])
+            inner[members[b], a] = evidence(model, table[members[b]])
+        outer = [
+            _tuned(model, inner[fold != f, f], label[fold != f], sharpness, weights is None)
+            for f, model in enumerate(outer)
+        ]
 
     p = np.empty((table.shape[0], len(classes)))
-    log_likelihood = np.empty_like(p)
+    terms = np.empty((table.shape[0], len(properties), len(classes)), dtype=np.float32)
     predicted = np.empty(table.shape[0], dtype=np.int64)
     outlier = np.empty(table.shape[0])
-    for f, m in enumerate(members):
-        model = without((f,), used[f])
+    for m, model in zip(members, outer, strict=True):
         result = classify(model, table[m])
-        p[m], predicted[m], outlier[m] = result.p, result.class_index, result.outlier
-        log_likelihood[m] = mean_log_likelihood(model, table[m])
-    return CrossValidation(fold, p, predicted, outlier, np.array(used), log_likelihood)
+        p[m], predicted[m], outlier[m], terms[m] = result.p, result.class_index, result.outlier, result.evidence
+    return CrossValidation(fold, p, predicted, outlier, np.array([model.sharpness for model in outer]), terms)
+
+
+def _tuned(
+    model: Model, terms: NDArray[np.float32], label: IntArray, sharpness: float | None, exponents: bool
+) -> Model:
+    """Give a model the sharpness, and the exponents if wanted, that suit terms from tables without the sources."""
+    if sharpness is None:
+        most = MOST_SHARPNESS * len(model.categories)
+        sharpness = fit_sharpness(mean_log_likelihood(model, terms), label, model.priors, most)
+    model = replace(model, sharpness=sharpness)
+    if exponents:
+        fitted, offsets = fit_exponents(terms, label, model.priors, sharpness, len(model.categories))
+        model = replace(model, fitted_exponents=fitted, fitted_offsets=offsets)
+    return model
 
 
 def fit(
@@ -242,7 +334,7 @@ def fit(
     properties: Sequence[Property],
     classes: Sequence[str],
     priors: ArrayLike,
-    weights: ArrayLike,
+    weights: ArrayLike | None,
     sharpness: float | None = None,
     n_folds: int = 10,
     seed: int = 0,
@@ -265,7 +357,7 @@ def fit(
     Returns
     -------
     Model
-        Its tables come from all sources, its sharpness (unless given) and its outlier limit from the
+        Its tables come from all sources; its sharpness and exponents (unless given) and its outlier limit from the
         out-of-fold likelihoods of all sources.
     CrossValidation
         What to expect of it. The sharpness of each fold was fitted without that fold.
@@ -282,9 +374,8 @@ def fit(
         categories=categories, n_nodes=n_nodes,
     )  # fmt: skip
     counts = count(values, class_index, properties, len(classes), n_nodes)
-    model = model_of_counts(counts, properties, classes, priors, weights, categories=categories)
-    if sharpness is None:
-        most = MOST_SHARPNESS * len(categories)
-        sharpness = fit_sharpness(validation.log_likelihood, class_index, model.priors, most)
-    limit = float(np.quantile(validation.outlier, outlier_quantile))
-    return replace(model, sharpness=sharpness, outlier_limit=limit), validation
+    base = np.ones(len(categories)) if weights is None else weights
+    model = model_of_counts(counts, properties, classes, priors, base, categories=categories)
+    label = np.asarray(class_index, dtype=np.int64)
+    model = _tuned(model, validation.terms, label, sharpness, weights is None)
+    return replace(model, outlier_limit=float(np.quantile(validation.outlier, outlier_quantile))), validation

@@ -27,6 +27,10 @@ class Model:
     categories : tuple of T str
     sharpness : float
         Exponent of the weighted mean log-likelihood: 1 is the poster's formula, T plain naive Bayes.
+    fitted_exponents : (P, K) float64 or None
+        Exponent of every property and class, if they were fitted; without, those of the weights and the sharpness.
+    fitted_offsets : (K,) float64 or None
+        Added to the log of the priors, if exponents were fitted.
     low, step : (P,) float64
         First node and distance of the nodes, on the property's scale.
     log_density : (P, G, K) float64
@@ -69,6 +73,8 @@ class Model:
     n_present: IntArray
     n_reference: IntArray
     outlier_limit: float
+    fitted_exponents: FloatArray | None = None
+    fitted_offsets: FloatArray | None = None
 
     def __post_init__(self) -> None:
         p, k = len(self.properties), len(self.classes)
@@ -85,6 +91,13 @@ class Model:
         for name, shape in shapes.items():
             if getattr(self, name).shape != shape:
                 raise ValueError(f"{name} has shape {getattr(self, name).shape}, not {shape}")
+        if (self.fitted_exponents is None) != (self.fitted_offsets is None):
+            raise ValueError("fitted exponents and offsets come together")
+        if self.fitted_exponents is not None and self.fitted_offsets is not None:
+            if self.fitted_exponents.shape != (p, k) or self.fitted_offsets.shape != (k,):
+                raise ValueError(f"exponents and offsets must have shape {(p, k)} and {(k,)}")
+            if not (np.all(np.isfinite(self.fitted_exponents)) and np.all(self.fitted_exponents >= 0)):
+                raise ValueError("exponents must be finite numbers of zero or more")
         for prop in self.properties:
             if prop.category not in self.categories:
                 raise ValueError(f"property {prop.name}: no category {prop.category!r} in the model")
@@ -98,6 +111,19 @@ class Model:
     def exponents(self) -> FloatArray:
         """Exponent of the likelihood of every category, (T,): sharpness alpha_t / sum of alpha."""
         return self.sharpness * self.weights / self.weights.sum()
+
+    @property
+    def term_exponents(self) -> FloatArray:
+        """Exponent of the term of every property and class, (P, K): the fitted ones, or those of the categories."""
+        if self.fitted_exponents is not None:
+            return self.fitted_exponents
+        return np.repeat(self.exponents[self.property_category][:, None], len(self.classes), axis=1)
+
+    @property
+    def log_prior(self) -> FloatArray:
+        """Where the score of every class starts, (K,): log of the priors, and the offsets if exponents were fitted."""
+        log_prior = np.log(self.priors)
+        return log_prior if self.fitted_offsets is None else log_prior + self.fitted_offsets
 
 
 def check_priors(priors: FloatArray, n_classes: int) -> None:

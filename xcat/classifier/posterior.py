@@ -81,17 +81,18 @@ def evidence(model: Model, values: ArrayLike) -> NDArray[np.float32]:
     return terms
 
 
-def mean_log_likelihood(model: Model, values: ArrayLike) -> FloatArray:
-    """Weighted mean log-likelihood sum_t alpha_t l_t(c) / sum_t alpha_t, (N, K).
+def mean_log_likelihood(model: Model, terms: NDArray[np.floating]) -> FloatArray:
+    """Weighted mean log-likelihood sum_t alpha_t l_t(c) / sum_t alpha_t, (N, K), less its mean over the classes.
 
-    Tails beyond the tables are the same for all classes, and left out.
+    Parameters
+    ----------
+    model : Model
+        Its weights are used.
+    terms : (N, P, K) array
+        Log-likelihood terms; see `evidence`.
     """
-    table = as_table(values, len(model.properties))
     share = (model.weights / model.weights.sum())[model.property_category]
-    total = np.zeros((table.shape[0], len(model.classes)))
-    for w, (inside, _, _) in zip(share, _terms(model, table), strict=True):
-        total += w * inside
-    return total
+    return np.einsum("npk,p->nk", terms - terms.mean(axis=2, keepdims=True, dtype=np.float64), share)
 
 
 def classify(model: Model, values: ArrayLike) -> Classification:
@@ -133,29 +134,43 @@ def classify(model: Model, values: ArrayLike) -> Classification:
     more_common = np.maximum(model.log_present, model.log_missing)
 
     terms = np.empty((*table.shape, n_classes), dtype=np.float32)
-    likelihood = np.zeros((n_categories, n, n_classes))
+    exponents = model.term_exponents
+    said = np.zeros((n_categories, n, n_classes))
+    typical_sum = np.zeros((n, n_classes))
     best = np.zeros((n, n_classes))
     beyond = np.zeros(n)
     n_missing = np.zeros(n, dtype=np.int64)
     for j, (inside, tail, missing) in enumerate(_terms(model, table)):
         terms[:, j] = inside - tail[:, None]
-        likelihood[category[j]] += inside
+        said[category[j]] += contribution(inside, exponents[j])
+        typical_sum += typical[j] * inside
         best += typical[j] * np.where(missing[:, None], more_common[j], more_common[j] + model.log_peak[j])
         beyond += typical[j] * tail
         n_missing += missing
 
-    exponents = model.exponents
-    score = np.log(model.priors) + np.tensordot(exponents, likelihood, axes=1)
+    score = model.log_prior + said.sum(axis=0)
     class_index = np.argmax(score, axis=1)
-    without = np.empty((n, n_categories), dtype=np.int64)
-    for t in range(n_categories):
-        without[:, t] = np.argmax(score - exponents[t] * likelihood[t], axis=1) if exponents[t] else class_index
+    without = np.stack([np.argmax(score - said[t], axis=1) for t in range(n_categories)], axis=1)
 
-    reached = best - np.tensordot(model.weights / model.weights.mean(), likelihood, axes=1)
+    reached = best - typical_sum
     shortfall = np.take_along_axis(reached, class_index[:, None], axis=1)[:, 0]
     outlier = np.maximum(shortfall, 0.0) + beyond  # below zero only by rounding
     p = softmax(score)
     return Classification(p, class_index, _margin(p), outlier / np.log(10.0), n_missing, without, terms)
+
+
+def contribution(terms: FloatArray, exponents: FloatArray) -> FloatArray:
+    """What terms add to the score of every class: the exponent times the term's advantage over the mean of the classes.
+
+    Parameters
+    ----------
+    terms : (..., K) float64
+        Log-likelihood terms of a property.
+    exponents : (K,) or (..., K) float64
+        Where they are equal for all classes, taking the mean away changes no probability. Where they were fitted class
+        by class it is what makes them comparable: only ratios of densities count, not the unit of the property.
+    """
+    return exponents * (terms - terms.mean(axis=-1, keepdims=True))
 
 
 def softmax(score: FloatArray) -> FloatArray:

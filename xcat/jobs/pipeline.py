@@ -55,7 +55,7 @@ class Pipeline(Strict):
     match: MatchOptions = MatchOptions()
     classes: dict[str, float] = Field(min_length=2)
     properties: tuple[str, ...] | None = None
-    weights: dict[str, float] = dict.fromkeys(CATEGORIES, 1.0)
+    weights: dict[str, float] | Literal["fit"] = dict.fromkeys(CATEGORIES, 1.0)
     sharpness: Annotated[float, Field(gt=0)] | Literal["fit"] = "fit"
     folds: int = Field(default=10, ge=3, le=100)
     seed: int = 1
@@ -70,7 +70,9 @@ class Pipeline(Strict):
 
     @field_validator("weights")
     @classmethod
-    def _weights(cls, value: dict[str, float]) -> dict[str, float]:
+    def _weights(cls, value: dict[str, float] | Literal["fit"]) -> dict[str, float] | Literal["fit"]:
+        if value == "fit":
+            return value
         unknown = set(value) - set(CATEGORIES)
         if unknown:
             raise ValueError(f"unknown category {', '.join(sorted(unknown))}; there are {', '.join(CATEGORIES)}")

@@ -88,7 +88,7 @@ def fit_stage(run: Run, pipeline: Pipeline, source_run_id: int, property_run_id:
             properties,
             classes,
             priors / priors.sum(),
-            np.array([pipeline.weights[c] for c in CATEGORIES]),
+            None if pipeline.weights == "fit" else np.array([pipeline.weights[c] for c in CATEGORIES]),
             None if pipeline.sharpness == "fit" else float(pipeline.sharpness),
             pipeline.folds,
             pipeline.seed,

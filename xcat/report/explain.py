@@ -1,7 +1,8 @@
 """Why a source has its class: prior, evidence property by property, counterparts, and what would change the answer.
 
-The terms are the model's natural-log likelihoods. Times the exponent of their category they add up, with the log of
-the prior, to the log of the posterior (less what all classes have in common).
+The terms are the model's natural-log likelihoods. Times their exponent (that of their category, or one fitted for each
+property and class) they add up, with the log of the prior, to the log of the posterior, less what all classes have in
+common.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 from psycopg import sql
 
 from xcat.classifier.model import Model
-from xcat.classifier.posterior import evidence
+from xcat.classifier.posterior import contribution, evidence
 from xcat.classifier.properties import FloatArray, Property
 from xcat.database import partitions
 from xcat.database.engine import Connection
@@ -43,6 +44,8 @@ class Term:
         Effective advantage of the best class over the runner-up: exponent times the difference of their terms.
     odds : float
         exp(nats), the factor on the odds between the two.
+    said : dict
+        What the term adds to the log score of each class, in nats: exponent included, mean over the classes taken away.
     """
 
     property: str
@@ -54,15 +57,16 @@ class Term:
     log_likelihood: dict[str, float]
     nats: float
     odds: float
+    said: dict[str, float]
 
 
 @dataclass(frozen=True)
 class CategoryTotal:
-    """What one category says; `exponent` is sharpness * alpha / sum of alpha."""
+    """What one category says; `exponent` is sharpness * alpha / sum of alpha, None where exponents were fitted."""
 
     category: str
     weight: float
-    exponent: float
+    exponent: float | None
     log_likelihood: dict[str, float]
     nats: float
     odds: float
@@ -81,6 +85,8 @@ class Explanation:
     classes : tuple of str
     prior, posterior : dict
         Probability of each class.
+    log_prior : dict
+        Where the log score of each class starts: log of the prior, and the model's offset if exponents were fitted.
     best, second : str
         The most probable class and the runner-up.
     margin, outlier, outlier_limit : float
@@ -88,7 +94,7 @@ class Explanation:
     n_missing : int
     sharpness : float
     prior_nats : float
-        Advantage of `best` over `second` in the prior.
+        Advantage of `best` over `second` in `log_prior`.
     terms : tuple of Term
     categories : tuple of CategoryTotal
     counterparts : tuple of dict
@@ -102,6 +108,7 @@ class Explanation:
     source: Row
     classes: tuple[str, ...]
     prior: dict[str, float]
+    log_prior: dict[str, float]
     posterior: dict[str, float]
     best: str
     second: str
@@ -124,11 +131,10 @@ class Explanation:
 
     def track(self) -> FloatArray:
         """Posterior after the prior and after each term in turn, (P + 1, K)."""
-        exponent = {c.category: c.exponent for c in self.categories}
-        score = np.log([self.prior[c] for c in self.classes])
+        score = np.array([self.log_prior[c] for c in self.classes])
         steps = [score]
         for term in self.terms:
-            score = score + exponent[term.category] * np.array([term.log_likelihood[c] for c in self.classes])
+            score = score + np.array([term.said[c] for c in self.classes])
             steps.append(score)
         stacked = np.array(steps)
         p = np.exp(stacked - stacked.max(axis=1, keepdims=True))
@@ -203,9 +209,9 @@ def _explain(conn: Connection, run: Row, model: Model, source_id: int) -> Explan
     x = np.array([[np.nan if values[p.name] is None else values[p.name] for p in model.properties]])
     inside, beyond = _inside(x, model.properties)
     terms = evidence(model, inside)[0].astype(np.float64)
-    exponent = model.exponents[model.property_category]
-    by_class = [dict(zip(model.classes, t.tolist(), strict=True)) for t in terms]
-    effective = exponent * (terms[:, b] - terms[:, s])
+    said = contribution(terms, model.term_exponents)
+    by_class, adds = ([dict(zip(model.classes, t.tolist(), strict=True)) for t in array] for array in (terms, said))
+    effective = said[:, b] - said[:, s]
     meaning = columns()
     return Explanation(
         run_id=run["run_id"],
@@ -213,6 +219,7 @@ def _explain(conn: Connection, run: Row, model: Model, source_id: int) -> Explan
         source=row,
         classes=model.classes,
         prior=dict(zip(model.classes, model.priors.tolist(), strict=True)),
+        log_prior=dict(zip(model.classes, model.log_prior.tolist(), strict=True)),
         posterior=posterior,
         best=best,
         second=second,
@@ -222,15 +229,15 @@ def _explain(conn: Connection, run: Row, model: Model, source_id: int) -> Explan
         is_outlier=decision["is_outlier"],
         n_missing=decision["n_missing"],
         sharpness=model.sharpness,
-        prior_nats=float(np.log(model.priors[b] / model.priors[s])),
+        prior_nats=float(model.log_prior[b] - model.log_prior[s]),
         terms=tuple(
             Term(
                 p.name, p.category, meaning[p.name].unit, meaning[p.name].about.partition(":")[0],
-                values[p.name], beyond[j], by_class[j], float(effective[j]), float(np.exp(effective[j])),
+                values[p.name], beyond[j], by_class[j], float(effective[j]), float(np.exp(effective[j])), adds[j],
             )
             for j, p in enumerate(model.properties)
         ),
-        categories=_totals(model, terms, decision["class_without"], b, s),
+        categories=_totals(model, terms, said, decision["class_without"], b, s),
         counterparts=tuple(_counterparts(conn, run, keys)),
         labels=tuple(rows(conn, "report.labels", keys)),
     )  # fmt: skip
@@ -251,16 +258,19 @@ def _inside(x: FloatArray, properties: tuple[Property, ...]) -> tuple[FloatArray
     return inside, beyond
 
 
-def _totals(model: Model, terms: FloatArray, class_without: list[int], b: int, s: int) -> tuple[CategoryTotal, ...]:
+def _totals(
+    model: Model, terms: FloatArray, said: FloatArray, class_without: list[int], b: int, s: int
+) -> tuple[CategoryTotal, ...]:
     totals = []
     for t, category in enumerate(model.categories):
-        total = terms[model.property_category == t].sum(axis=0)
-        nats = float(model.exponents[t] * (total[b] - total[s]))
+        mine = model.property_category == t
+        total = terms[mine].sum(axis=0)
+        nats = float((said[mine, b] - said[mine, s]).sum())
         totals.append(
             CategoryTotal(
                 category,
                 float(model.weights[t]),
-                float(model.exponents[t]),
+                float(model.exponents[t]) if model.fitted_exponents is None else None,
                 dict(zip(model.classes, total.tolist(), strict=True)),
                 nats,
                 float(np.exp(nats)),

@@ -108,7 +108,7 @@ def _properties(e: Explanation, shown: list[str]) -> list[str]:
     largest = max((abs(t.nats) for t in e.terms), default=0.0)
     n = len(shown)
     head = ["property", "value", *shown, f"{_scale(e.second, e.best)}", "nats", "odds"]
-    prior = ["prior", "", *(f"{math.log(e.prior[c]):.2f}" for c in shown)]
+    prior = ["prior", "", *(f"{e.log_prior[c]:.2f}" for c in shown)]
     body = [head, [*prior, bar(e.prior_nats, largest), f"{e.prior_nats:+.2f}", odds(e.prior_nats)]]
     for category in e.categories:
         body.append([category.category])
@@ -130,22 +130,37 @@ def _categories(e: Explanation, shown: list[str]) -> list[str]:
     largest = max([abs(c.nats) for c in e.categories] + [abs(e.prior_nats)])
     n = len(shown)
     body = [["category", "exponent", *shown, _scale(e.second, e.best), "nats", "odds", "without"]]
-    prior = [f"{math.log(e.prior[c]):.2f}" for c in shown]
+    prior = [f"{e.log_prior[c]:.2f}" for c in shown]
     body.append(["prior", "", *prior, bar(e.prior_nats, largest), f"{e.prior_nats:+.2f}", odds(e.prior_nats), ""])
     for c in e.categories:
         sums = [f"{c.log_likelihood[k]:.2f}" for k in shown]
         without = c.class_without if c.class_without == e.best else f"{c.class_without} (!)"
         body.append(
-            [c.category, f"{c.exponent:.3f}", *sums, bar(c.nats, largest), f"{c.nats:+.2f}", odds(c.nats), without]
+            [
+                c.category,
+                "fitted" if c.exponent is None else f"{c.exponent:.3f}",
+                *sums,
+                bar(c.nats, largest),
+                f"{c.nats:+.2f}",
+                odds(c.nats),
+                without,
+            ]
         )
     whole = e.prior_nats + sum(c.nats for c in e.categories)
     p = [probability(e.posterior[c]) for c in shown]
     body.append(["posterior", "", *p, "", f"{whole:+.2f}", odds(whole), ""])
-    return [
-        *aligned(body, {1, *range(2, n + 2), n + 3, n + 4}),
-        "posterior = prior x product over categories of likelihood ^ exponent, normalised;",
-        f"exponent = sharpness x alpha / sum of alpha, sharpness {e.sharpness:.3g}; without: class if it is dropped",
-    ]
+    if any(c.exponent is None for c in e.categories):
+        rule = [
+            "posterior = prior x product over properties of (likelihood / its mean over classes) ^ exponent,",
+            "normalised; the exponents were fitted, one a property and class; without: class if it is dropped",
+        ]
+    else:
+        rule = [
+            "posterior = prior x product over categories of likelihood ^ exponent, normalised;",
+            f"exponent = sharpness x alpha / sum of alpha, sharpness {e.sharpness:.3g};"
+            " without: class if it is dropped",
+        ]
+    return [*aligned(body, {1, *range(2, n + 2), n + 3, n + 4}), *rule]
 
 
 def _counterparts(e: Explanation) -> list[str]:

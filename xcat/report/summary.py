@@ -69,10 +69,18 @@ class Report:
     totals: tuple[Totals, ...]
     outlier_limit: float
     sharpness: float
-    weights: dict[str, float]
+    weights: dict[str, float] | None
     labels: tuple[Row, ...]
     conflicts: tuple[Row, ...]
     lineage: dict[str, int]
+
+    @property
+    def weighting(self) -> str:
+        """How the evidence is weighted, in words."""
+        if self.weights is None:
+            return "an exponent fitted for every property and class"
+        alphas = ", ".join(f"{category} {weight:g}" for category, weight in self.weights.items())
+        return f"category weights {alphas}; sharpness {self.sharpness:.3g}"
 
     @property
     def whole(self) -> Totals:
@@ -153,7 +161,9 @@ def report(conn: Connection, run_id: int) -> Report:
         totals=_totals(classes, rows(conn, "classify.totals", run)),
         outlier_limit=model["outlier_limit"],
         sharpness=model["sharpness"],
-        weights=dict(zip(model["categories"], model["weights"], strict=True)),
+        weights=(
+            dict(zip(model["categories"], model["weights"], strict=True)) if model["offsets"] is None else None
+        ),
         labels=tuple(rows(conn, "label.count", label=labels)),
         conflicts=tuple(rows(conn, "report.conflicts", run)),
         lineage={

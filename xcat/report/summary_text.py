@@ -72,7 +72,8 @@ def text(r: Report) -> str:
     priors = ", ".join(f"{c} {p:g}" for c, p in r.priors.items())
     lines = [
         f"Classify run {r.run_id} of pipeline {r.pipeline}, {r.started_at[:16].replace('T', ' ')} UTC, {shown}",
-        f"model of run {r.model_run_id}; priors {priors}; sharpness {r.sharpness:.3g}",
+        f"model of run {r.model_run_id}; priors {priors}",
+        r.weighting,
         "",
         f"Reference sample, out of fold: {r.n_reference:,} labelled sources (columns: what they are)",
     ]
