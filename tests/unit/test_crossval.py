@@ -1,5 +1,6 @@
 """Folds, sharpness, nested cross-validation; and the whole classifier on real sources."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from xcat.classifier import (
     folds,
     summarise,
 )
+from xcat.classifier.crossval import INVERSE_RIDGE, fit_exponents
 from xcat.classifier.posterior import evidence, mean_log_likelihood
 
 PROPERTIES = tuple(Property(c, c, "linear", -8.0, 8.0, False, False) for c in CATEGORIES)
@@ -256,3 +258,73 @@ def test_real_chandra_sources():
     assert fitted["at_priors"]["ece"] < 0.03
     for other in ("poster", "naive Bayes"):
         assert fitted["at_priors"]["log_loss"] < results[other]["at_priors"]["log_loss"]
+
+
+def one_property_twice(n, seed):
+    """Two classes; the first two properties are one and the same, the third is independent, the fourth is noise."""
+    rng = np.random.default_rng(seed)
+    label = rng.integers(0, 2, n)
+    a, b = rng.normal(label * 1.5, 1.0), rng.normal(label * 1.0, 1.0)
+    return np.stack([a, a, b, rng.normal(size=n)], axis=1), label
+
+
+def test_fitted_exponents_share_one_property_between_its_copies():
+    values, label = one_property_twice(20_000, 1)
+    model, cv = fit(values, label, None, PROPERTIES, ["a", "b"], EVEN, None, n_folds=3)
+    exponent = model.fitted_exponents.mean(axis=1)
+    # the ratio of two classes sees the mean of their exponents: 1/2 + 1/2 for the copies, 1 for the third
+    assert exponent[0] + exponent[1] == pytest.approx(1.0, abs=0.1)
+    assert exponent[2] == pytest.approx(1.0, abs=0.1)
+    assert model.fitted_offsets.sum() == pytest.approx(0.0, abs=1e-9)
+    truth = summarise(cv.p, label, ["a", "b"], EVEN)["sample"]
+    equal = fit(values, label, None, PROPERTIES, ["a", "b"], EVEN, np.ones(4), n_folds=3)[1]
+    assert truth["log_loss"] < summarise(equal.p, label, ["a", "b"], EVEN)["sample"]["log_loss"]
+    assert truth["ece"] < 0.015
+
+
+def test_fitted_exponents_are_at_the_minimum_and_never_negative():
+    values, label = two_classes(2000, 5)
+    tables = fit_tables(*two_classes(2000, 6), PROPERTIES, ["a", "b"], EVEN, np.ones(4))
+    terms = evidence(tables, values).astype(float)
+    exponent, offset = fit_exponents(terms, label, EVEN, 4.0, 4)
+    assert exponent.min() >= 0
+    weight = (EVEN / np.bincount(label))[label]
+    ridge = 1 / (2 * INVERSE_RIDGE * len(label))
+
+    def loss(x, o):
+        score = np.log(EVEN) + o + ((terms - terms.mean(axis=2, keepdims=True)) * x).sum(axis=1)
+        score -= np.log(np.exp(score).sum(axis=1, keepdims=True))
+        return -(weight @ score[np.arange(len(label)), label]) + ridge * (((x - 1) ** 2).sum() + (o**2).sum())
+
+    least = loss(exponent, offset)
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        step = rng.normal(scale=0.05, size=exponent.shape)
+        assert loss(np.maximum(exponent + step, 0), offset) >= least - 1e-6
+
+
+def test_exponents_of_the_weights_and_the_same_ones_as_fitted_agree():
+    values, label = two_classes(500, 3)
+    model = fit_tables(values, label, PROPERTIES, ["a", "b"], EVEN, np.array([1.0, 2.0, 0.0, 1.0]), sharpness=2.5)
+    same = replace(model, fitted_exponents=model.term_exponents, fitted_offsets=np.zeros(2))
+    one, other = classify(model, values), classify(same, values)
+    np.testing.assert_allclose(one.p, other.p, atol=1e-12)
+    np.testing.assert_array_equal(one.class_without, other.class_without)
+    np.testing.assert_allclose(one.outlier, other.outlier)
+
+
+def test_labels_that_mean_nothing_are_not_fitted_into_something():
+    rng = np.random.default_rng(2)
+    values, label = rng.normal(size=(3000, 4)), rng.integers(0, 2, 3000)
+    _, cv = fit(values, label, None, PROPERTIES, ["a", "b"], EVEN, None, n_folds=5)
+    assert np.mean(cv.class_index == label) == pytest.approx(0.5, abs=0.035)
+    assert summarise(cv.p, label, ["a", "b"], EVEN)["sample"]["log_loss"] < np.log(2) + 0.02
+
+
+@pytest.mark.parametrize(
+    "change", [{"fitted_exponents": np.ones((4, 2))}, {"fitted_exponents": -np.ones((4, 2)), "fitted_offsets": EVEN}]
+)
+def test_exponents_that_cannot_be_are_refused(change):
+    model = fit_tables(*two_classes(50), PROPERTIES, ["a", "b"], EVEN, np.ones(4))
+    with pytest.raises(ValueError, match="exponents"):
+        replace(model, **change)
