@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,7 @@ _FILES: dict[str, tuple[str, int, dict[str, int]]] = {
     "cosmos_irac": ("cosmos/cosmos_irac.fits", 345_512, {}),
     "vsx": ("reference/vsx.parquet", 1_933_544, {}),
     "gcvs": ("reference/gcvs.parquet", 59_099, {}),
-    "open_cv": ("reference/Open_CV_catalog.csv", 14_413, {"no position": 8, "not a sexagesimal angle": 1}),
+    "open_cv": ("reference/Open_CV_catalog.csv", 14_413, {"no position": 8, "not a sexagesimal angle": 518}),
     "symbiotic_cv": ("reference/symbiotic_and_cataclysmic.parquet", 2_857, {}),
     "magnetic_cv": ("reference/magnetic_cataclysmic_variables.csv", 245, {}),
     "liu_lmxb": ("reference/lmxb_cat.dat", 187, {}),
@@ -110,6 +111,8 @@ _FILES: dict[str, tuple[str, int, dict[str, int]]] = {
 def test_every_row_is_loaded_or_its_reject_explained(settings: Settings, shared_data: Path, name: str) -> None:
     path, n_rows, rejects = _FILES[name]
     loading = ingest(settings, definition.load(name), [shared_data / path])
-    found = {f"{r['reason']}": r["n"] for r in loading.rejects}
+    found: Counter[str] = Counter()
+    for reject in loading.rejects:  # by reason, whichever column is at fault
+        found[reject["reason"]] += reject["n"]
     (file,) = loading.files
     assert (loading.n_rows + loading.n_rejected + file["n_skipped"], found) == (n_rows, rejects)
