@@ -254,7 +254,11 @@ def test_the_posterior_is_right_on_the_mean(fair: Classified, weights: Weights) 
 
 
 def test_the_posterior_is_right_in_every_bin(fair: Classified) -> None:
-    """With fitted exponents every bin of every class holds what it promises, within binomial errors."""
+    """With fitted exponents every bin of every class holds what it promises, within binomial errors.
+
+    On this sky. Binomial errors take sources for independent, and those of one galaxy are not: ARCHITECTURE.md, under
+    Figures, says how far other skies are off.
+    """
     found = fair("fit")
     text, worst, _ = _reliability(found)
     assert worst <= 0.10, text
