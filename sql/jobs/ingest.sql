@@ -83,6 +83,14 @@ INSERT INTO {partition} SELECT * FROM {loaded};
 -- The object number before the first row of each file of this load: object_id - base is the row of the file.
 CREATE TEMP TABLE file_base (file_id integer PRIMARY KEY, base bigint NOT NULL) ON COMMIT DROP;
 
+-- name: add_file_base
+-- See make_file_base.
+INSERT INTO pg_temp.file_base (file_id, base) VALUES (%(file_id)s, %(base)s);
+
+-- name: make_loading
+-- Where the rows of new files wait that are appended to a catalogue; it has the parent's CHECKs.
+CREATE TEMP TABLE loading (LIKE {parent} INCLUDING CONSTRAINTS) ON COMMIT DROP;
+
 -- name: rejects_by_reason
 -- Rejected rows of a catalogue's files, counted by reason.
 SELECT f.file_name, r.reason, r.column_name, count(*) AS n, min(r.row_number) AS first_row, min(r.value) AS example

@@ -146,6 +146,6 @@ FROM placed;
 
 -- name: count
 -- What was merged.
-SELECT count(*) AS sources, coalesce(sum(n_detections), 0) AS detections,
+SELECT count(*) AS sources, coalesce(sum(n_detections), 0)::bigint AS detections,
        count(*) FILTER (WHERE n_detections > 1) AS several
 FROM {source} WHERE catalogue_id = %(catalogue_id)s;

@@ -10,6 +10,10 @@ CREATE TEMP TABLE accepted (
 ) ON COMMIT DROP;
 CREATE TEMP TABLE in_galaxy (source_id bigint PRIMARY KEY, sep_to_radius double precision NOT NULL) ON COMMIT DROP;
 
+-- name: add_colour_term
+-- A column that stands for a standard band, with its offset; of several the one of the lowest priority number wins.
+INSERT INTO pg_temp.colour_term (catalogue_id, band, priority, column_name, offset_mag) VALUES (%s, %s, %s, %s, %s);
+
 -- name: accept
 -- The best candidates that are probable enough, p_any being the chance that there is any counterpart in the catalogue.
 INSERT INTO pg_temp.accepted (source_id, catalogue_id, object_id, is_optical, priority)

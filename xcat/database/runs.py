@@ -17,7 +17,7 @@ from psycopg.types.json import Jsonb
 
 from xcat.config import Settings
 from xcat.database.engine import Connection, ready
-from xcat.database.sqlfiles import job
+from xcat.database.sqlfiles import dicts, job
 from xcat.errors import StageError, XcatError
 
 _LIBRARIES = ("xcat", "numpy", "scipy", "astropy", "pyarrow", "psycopg", "sqlalchemy")
@@ -206,6 +206,4 @@ def get(conn: Connection, run_id: int, kind: str | None = None) -> dict[str, Any
 def listing(conn: Connection, limit: int) -> list[dict[str, Any]]:
     """Runs, newest first, each as a dict."""
     reap(conn)
-    cursor = conn.execute(job("runs.list_runs").compose(), {"limit": limit})
-    names = [column.name for column in cursor.description or ()]
-    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    return dicts(conn.execute(job("runs.list_runs").compose(), {"limit": limit}))

@@ -6,8 +6,9 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
-from psycopg import sql
+from psycopg import Cursor, sql
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 _HEAD = re.compile(r"^-- name: (?P<name>\w+)\n(?P<about>(?:--[^\n]*\n)*)", re.M)
@@ -72,6 +73,12 @@ def statements(path: Path) -> dict[str, Statement]:
         name = f"{path.stem}.{head['name']}"
         found[name] = Statement(name, about, body.strip().rstrip(";"))
     return found
+
+
+def dicts(cursor: Cursor[Any]) -> list[dict[str, Any]]:
+    """All rows of a result, each as a dict of column name to value."""
+    names = [column.name for column in cursor.description or ()]
+    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
 def objects(kind: str) -> list[Path]:

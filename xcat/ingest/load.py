@@ -23,7 +23,7 @@ from xcat.config import Settings
 from xcat.database import copy, partitions, schema
 from xcat.database.engine import Connection, ready
 from xcat.database.runs import Run, stage
-from xcat.database.sqlfiles import job
+from xcat.database.sqlfiles import dicts, job
 from xcat.errors import InputError, StageError
 from xcat.ingest.convert import Rejects, convert
 from xcat.ingest.readers import open_table
@@ -88,9 +88,7 @@ class Loading:
 
 def loaded_files(conn: Connection, name: str) -> list[dict[str, Any]]:
     """Files of a catalogue: file_id, file_name, sha256, n_rows, n_rejected."""
-    cursor = conn.execute(job("ingest.files").compose(), {"name": name})
-    names = [c.name for c in cursor.description or ()]
-    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    return dicts(conn.execute(job("ingest.files").compose(), {"name": name}))
 
 
 def ingest(
@@ -194,7 +192,7 @@ def _load(run: Run, definition: Definition, files: list[InputFile], replace: boo
             "loading",
             conn.execute(job("ingest.last_object").compose(partition=partition)).fetchone() or (0,),
         )
-        conn.execute(f"CREATE TEMP TABLE loading (LIKE xcat.{table} INCLUDING CONSTRAINTS) ON COMMIT DROP")
+        conn.execute(job("ingest.make_loading").compose(parent=f"xcat.{table}"))
     else:
         target, base = partitions.create(conn, table, catalogue_id, suffix=_SUFFIX), 0
     conn.execute(job("ingest.make_file_base").compose())
@@ -222,11 +220,8 @@ def _load(run: Run, definition: Definition, files: list[InputFile], replace: boo
                 "n_skipped": n_skipped,
             }
         )
-    cursor = conn.execute(
-        job("ingest.rejects_by_reason").compose(), {"file_ids": [file_id for _, file_id, _ in entered]}
-    )
-    names = [c.name for c in cursor.description or ()]
-    loading.rejects = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    file_ids = [file_id for _, file_id, _ in entered]
+    loading.rejects = dicts(conn.execute(job("ingest.rejects_by_reason").compose(), {"file_ids": file_ids}))
     return loading
 
 
@@ -242,7 +237,7 @@ def _enter(conn: Connection, catalogue_id: int, run_id: int, file: InputFile, ba
         },
     ).fetchone()
     assert row is not None
-    conn.execute("INSERT INTO pg_temp.file_base VALUES (%s, %s)", [row[0], base])
+    conn.execute(job("ingest.add_file_base").compose(), {"file_id": row[0], "base": base})
     return int(row[0])
 
 

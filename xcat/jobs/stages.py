@@ -14,7 +14,7 @@ from xcat.classifier.properties import Property
 from xcat.database import copy, partitions
 from xcat.database.engine import connect
 from xcat.database.runs import Run
-from xcat.database.sqlfiles import job
+from xcat.database.sqlfiles import dicts, job
 from xcat.errors import StageError
 from xcat.jobs import models
 from xcat.jobs.pipeline import Pipeline
@@ -45,8 +45,7 @@ def label_stage(run: Run, source_run_id: int, references: list[Loaded], classes:
     target = partitions.create(conn, "label", run.run_id)
     conn.execute(job("label.store").compose(label=target), {"run_id": run.run_id, "classes": classes})
     partitions.attach(conn, "label", run.run_id)
-    rows = conn.execute(job("label.count").compose(label=target)).fetchall()
-    run.summary["labels"] = [dict(zip(("class", "origin", "status", "sources"), row, strict=True)) for row in rows]
+    run.summary["labels"] = dicts(conn.execute(job("label.count").compose(label=target)))
 
 
 def _value_list(properties: tuple[Property, ...]) -> sql.Composable:
@@ -171,16 +170,12 @@ def classify_stage(run: Run, property_run_id: int, label_run_id: int, model_run_
         job("classify.totals").compose(),
         {"run_id": run.run_id, "model_run_id": model_run_id, "label_run_id": label_run_id},
     )
-    names = [c.name for c in cursor.description or ()]
-    run.summary |= {
-        "n_sources": n_sources,
-        "totals": [dict(zip(names, row, strict=True)) for row in cursor.fetchall()],
-    }
+    run.summary |= {"n_sources": n_sources, "totals": dicts(cursor)}
 
 
 def publish_stage(run: Run, classify_run_id: int) -> None:
     """Make the views show a classify run; what they showed before stays on record."""
-    run.conn.execute("LOCK TABLE xcat.publication IN SHARE ROW EXCLUSIVE MODE")
+    run.conn.execute(job("classify.lock_publication").compose())
     run.conn.execute(job("classify.unpublish").compose())
     run.conn.execute(job("classify.publish").compose(), {"run_id": classify_run_id})
     run.summary["published_run_id"] = classify_run_id

@@ -17,7 +17,7 @@ from xcat import progress
 from xcat.catalogues.definition import Definition
 from xcat.database import copy, partitions
 from xcat.database.runs import Run
-from xcat.database.sqlfiles import job
+from xcat.database.sqlfiles import dicts, job
 from xcat.errors import StageError
 from xcat.match import pairs
 
@@ -264,10 +264,7 @@ def _store(
         for table, target in targets.items():
             statement = "store_match" if table == "match" else "store_candidates"
             conn.execute(job(f"match.{statement}").compose(**{table: target}), values)
-        cursor = conn.execute(job("match.count").compose(match=targets["match"]), values)
-    row = cursor.fetchone()
-    assert row is not None
-    counts = dict(zip((c.name for c in cursor.description or ()), row, strict=True))
+        (counts,) = dicts(conn.execute(job("match.count").compose(match=targets["match"]), values))
     counts = {k: float(v) if v is not None and not isinstance(v, int) else v for k, v in counts.items()}
     counts["accepted_fraction"] = round(counts["accepted"] / counts["sources"], 4) if counts["sources"] else None
     return counts

@@ -9,7 +9,7 @@ from scipy.sparse.csgraph import connected_components
 from xcat import progress
 from xcat.database import copy, partitions
 from xcat.database.runs import Run
-from xcat.database.sqlfiles import job
+from xcat.database.sqlfiles import dicts, job
 from xcat.match import pairs
 from xcat.match.probability import Loaded
 
@@ -62,10 +62,8 @@ def merge_stage(run: Run, xray: list[Loaded]) -> None:
                 for table in ("source_detection", "source"):
                     statement = job(f"merge.{table}s").compose(detection=mission.table, **{table: targets[table]})
                     conn.execute(statement, values)
-            cursor = conn.execute(job("merge.count").compose(source=targets["source"]), values)
-            row = cursor.fetchone()
-            assert row is not None
-            report[definition.name] = {c.name: int(v) for c, v in zip(cursor.description or (), row, strict=True)}
+            (counts,) = dicts(conn.execute(job("merge.count").compose(source=targets["source"]), values))
+            report[definition.name] = counts
     with run.step("index"), progress.bar("sources: indexes"):
         for table in targets:
             partitions.attach(conn, table, run.run_id)

@@ -9,7 +9,7 @@ from xcat.classifier.properties import Property
 from xcat.database import partitions
 from xcat.database.registry import property_entries
 from xcat.database.runs import Run
-from xcat.database.sqlfiles import job
+from xcat.database.sqlfiles import dicts, job
 from xcat.errors import ConfigError
 from xcat.match import pairs
 from xcat.match.probability import Loaded
@@ -94,7 +94,7 @@ def properties_stage(
                     terms.append((other.catalogue_id, band, 100 * priority + rank, column, offset))
             advance(1)
         with conn.cursor() as cursor:
-            cursor.executemany("INSERT INTO pg_temp.colour_term VALUES (%s, %s, %s, %s, %s)", terms)
+            cursor.executemany(job("properties.add_colour_term").compose(), terms)
         conn.execute("ANALYZE pg_temp.accepted")
     for nearby in galaxies:
         with run.step(nearby.definition.name):
@@ -113,10 +113,7 @@ def properties_stage(
             {"run_id": run.run_id, "source_run_id": source_run_id},
         )
         partitions.attach(conn, "property", run.run_id)
-    cursor = conn.execute(job("properties.count").compose(property=target))
-    row = cursor.fetchone()
-    assert row is not None
-    run.summary |= {c.name: v for c, v in zip(cursor.description or (), row, strict=True)}
+    run.summary |= dicts(conn.execute(job("properties.count").compose(property=target)))[0]
     names = {p.name for p in all_properties()}
     present = dict(conn.execute(job("properties.presence").compose(property=target)).fetchall())
     run.summary["present"] = {name: present.get(name, 0) for name in sorted(names)}

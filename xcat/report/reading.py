@@ -9,7 +9,7 @@ from typing import Any
 from psycopg import sql
 
 from xcat.database.engine import Connection
-from xcat.database.sqlfiles import job
+from xcat.database.sqlfiles import dicts, job
 from xcat.errors import XcatError
 
 Row = dict[str, Any]
@@ -19,9 +19,7 @@ def rows(
     conn: Connection, name: str, params: Mapping[str, Any] | None = None, **places: str | sql.Composable
 ) -> list[Row]:
     """Rows of a statement of sql/jobs, each as a dict."""
-    cursor = conn.execute(job(name).compose(**places), dict(params or {}))
-    names = [column.name for column in cursor.description or ()]
-    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    return dicts(conn.execute(job(name).compose(**places), dict(params or {})))
 
 
 def one(
