@@ -9,6 +9,7 @@ import sqlalchemy
 from alembic import context
 
 from xcat.config import settings
+from xcat.database import objects
 from xcat.database.engine import database_url
 from xcat.database.schema import SCHEMA, metadata
 
@@ -44,7 +45,11 @@ def run_online() -> None:
             transaction_per_migration=False,  # nobody sees a schema half-way between revisions
         )
         with context.begin_transaction():
+            # views stand on the tables that a migration changes; they are made from their files, which are of the head
+            objects.drop(connection)
             context.run_migrations()
+            if context.get_context().get_current_revision() == context.script.get_current_head():
+                objects.create(connection)
 
 
 run_online()

@@ -55,7 +55,7 @@ class ColumnMeaning:
 
 @cache
 def property_entries() -> tuple[dict[str, Any], ...]:
-    """The thirteen properties as ``xcat/properties/registry.yaml`` defines them, in its order."""
+    """The properties as ``xcat/properties/registry.yaml`` defines them, in its order."""
     return tuple(yaml.safe_load((_PACKAGE / "properties" / "registry.yaml").read_text()))
 
 

@@ -22,7 +22,8 @@ from xcat.errors import StageError, XcatError
 
 _LIBRARIES = ("xcat", "numpy", "scipy", "astropy", "pyarrow", "psycopg", "sqlalchemy")
 _LINEAGE = (
-    "pipeline_run_id", "source_run_id", "match_run_id", "property_run_id", "label_run_id", "model_run_id",
+    "pipeline_run_id", "source_run_id", "link_run_id", "match_run_id", "property_run_id", "label_run_id",
+    "model_run_id",
 )  # fmt: skip
 
 

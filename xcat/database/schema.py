@@ -147,7 +147,7 @@ def _run_table(name: str, comment: str, *items: Any, key: tuple[str, ...]) -> Ta
 # --- bookkeeping ------------------------------------------------------------------------------------------
 
 _RUN_KINDS = (
-    "pipeline", "ingest", "merge", "match", "properties", "label", "fit", "classify", "publish",
+    "pipeline", "ingest", "merge", "link", "match", "properties", "label", "fit", "classify", "publish",
 )  # fmt: skip
 
 run = Table(
@@ -167,6 +167,7 @@ run = Table(
     _c("error", Text),
     _c("pipeline_run_id", Integer, ForeignKey("run.run_id")),
     _c("source_run_id", Integer, ForeignKey("run.run_id")),
+    _c("link_run_id", Integer, ForeignKey("run.run_id")),
     _c("match_run_id", Integer, ForeignKey("run.run_id")),
     _c("property_run_id", Integer, ForeignKey("run.run_id")),
     _c("label_run_id", Integer, ForeignKey("run.run_id")),
@@ -228,6 +229,38 @@ source_identity = Table(
     comment="The number of every source, given once and never again; append-only",
 )
 
+master_identity = Table(
+    "master_identity",
+    metadata,
+    _c("master_id", BigInteger, Identity(), primary_key=True),
+    _c("first_run_id", Integer, ForeignKey("run.run_id"), nullable=False),
+    comment="The number of every master source, given once and never again; append-only",
+)
+
+master_change = Table(
+    "master_change",
+    metadata,
+    _c("run_id", Integer, ForeignKey("run.run_id"), nullable=False),
+    _c("source_id", BigInteger, nullable=False),
+    _c("old_master_id", BigInteger),
+    _c("new_master_id", BigInteger),
+    _c("change", Text, nullable=False),
+    PrimaryKeyConstraint("run_id", "source_id"),
+    CheckConstraint("change IN ('new', 'moved', 'marked', 'gone')", name="change"),
+    comment="Every change of a source's membership in a master source from one link run to the next; append-only",
+)
+
+density_map = Table(
+    "density_map",
+    metadata,
+    _c("catalogue_id", SmallInteger, ForeignKey("catalogue.catalogue_id"), nullable=False),
+    _c("healpix", Integer, nullable=False),
+    _c("n_objects", Integer, nullable=False),
+    PrimaryKeyConstraint("catalogue_id", "healpix"),
+    CheckConstraint("n_objects > 0", name="n_objects"),
+    comment="Objects of a catalogue in every HEALPix cell that has any",
+)
+
 publication = Table(
     "publication",
     metadata,
@@ -258,7 +291,7 @@ detection = _catalogue_table(
     _c("epoch_yr", DOUBLE),
     _c("mjd", DOUBLE),
     _c("exposure_s", FLOAT),
-    *_floats(*_XRAY_FLUXES, *_SPECTRUM, "p_variable", "extent_arcsec"),
+    *_floats(*_XRAY_FLUXES, "flux_upper_cgs", *_SPECTRUM, "p_variable", "extent_arcsec"),
     _c("quality_flag", Integer),
     _c("n_detections", Integer),
     *_probability("p_variable"),
@@ -306,6 +339,7 @@ source = _run_table(
     _c("catalogue_id", SmallInteger, nullable=False),
     _c("name", Text, nullable=False),
     *_position(),
+    *_ellipse(),
     _c("glon", DOUBLE, nullable=False),
     _c("glat", DOUBLE, nullable=False),
     _c("epoch_yr", DOUBLE),
@@ -329,6 +363,49 @@ source_detection = _run_table(
     key=("source_id", "object_id"),
 )
 
+master = _run_table(
+    "master",
+    "Sources of several missions that are one, with their fluxes in one band",
+    _c("master_id", BigInteger, nullable=False),
+    *_position(),
+    _c("n_missions", SmallInteger, nullable=False),
+    _c("n_sources", SmallInteger, nullable=False),
+    _c("n_detections", Integer, nullable=False),
+    _c("n_upper_limits", Integer, nullable=False),
+    _c("is_ambiguous", Boolean, nullable=False),
+    _c("mjd_first", DOUBLE),
+    _c("mjd_last", DOUBLE),
+    *_floats("flux_std_min_cgs", "flux_std_max_cgs", "flux_ratio", "flux_ratio_low", "flux_ratio_sigma"),
+    Index("master_q3c_idx", text("public.q3c_ang2ipix(ra, dec)")),
+    key=("master_id",),
+)
+
+master_source = _run_table(
+    "master_source",
+    "Which sources a master source is made of",
+    _c("source_id", BigInteger, nullable=False),
+    _c("master_id", BigInteger, nullable=False),
+    _c("status", Text, nullable=False),
+    CheckConstraint("status IN ('single', 'linked', 'ambiguous')", name="status"),
+    Index(None, "master_id"),
+    key=("source_id",),
+)
+
+source_link = _run_table(
+    "source_link",
+    "Every pair of sources of two missions that is close enough to be one, and what was made of it",
+    _c("source_id", BigInteger, nullable=False),
+    _c("other_source_id", BigInteger, nullable=False),
+    _c("sep_arcsec", DOUBLE, nullable=False),
+    _c("log_bayes_factor", DOUBLE, nullable=False),
+    _c("status", Text, nullable=False),
+    _c("reason", Text, nullable=False),
+    CheckConstraint("source_id < other_source_id", name="order"),
+    CheckConstraint("status IN ('accepted', 'ambiguous', 'rejected')", name="status"),
+    *_not_negative("sep_arcsec"),
+    key=("source_id", "other_source_id"),
+)
+
 match = _run_table(
     "match",
     "Whether a source has a counterpart in a catalogue",
@@ -338,6 +415,7 @@ match = _run_table(
     _c("density_per_deg2", DOUBLE, nullable=False),
     _c("completeness", FLOAT, nullable=False),
     _c("p_any", FLOAT, nullable=False),
+    _c("accepted", Boolean, nullable=False),
     *_probability("p_any", "completeness"),
     *_not_negative("density_per_deg2"),
     key=("source_id", "catalogue_id"),
@@ -358,6 +436,24 @@ match_candidate = _run_table(
     key=("source_id", "catalogue_id", "object_id"),
 )
 
+hypothesis = _run_table(
+    "hypothesis",
+    "What a source may be in the counterpart catalogues together: combinations of one object of each or none, most"
+    " probable first, rank 0 being none in any",
+    _c("source_id", BigInteger, nullable=False),
+    _c("rank", SmallInteger, nullable=False),
+    _c("catalogues", ARRAY(SmallInteger), nullable=False),
+    _c("objects", ARRAY(BigInteger), nullable=False),
+    _c("log_bayes_factor", DOUBLE, nullable=False),
+    _c("p_hypothesis", FLOAT, nullable=False),
+    _c("p_i", FLOAT),
+    _c("match_flag", SmallInteger, nullable=False),
+    *_probability("p_hypothesis", "p_i"),
+    CheckConstraint("cardinality(catalogues) = cardinality(objects)", name="members"),
+    CheckConstraint("match_flag IN (0, 1, 2)", name="match_flag"),
+    key=("source_id", "rank"),
+)
+
 property_ = _run_table(
     "property",
     "The properties of the method, one row a source; missing is NULL",
@@ -369,6 +465,17 @@ property_ = _run_table(
     _c("n_detections", Integer, nullable=False),
     _c("in_test_sample", Boolean, nullable=False),
     key=("source_id",),
+)
+
+hypothesis_property = _run_table(
+    "hypothesis_property",
+    "The properties that need a counterpart, for every hypothesis that is probable enough",
+    _c("source_id", BigInteger, nullable=False),
+    _c("rank", SmallInteger, nullable=False),
+    _c("p_hypothesis", FLOAT, nullable=False),
+    *_floats(*(entry["name"] for entry in property_entries() if entry.get("counterpart"))),
+    *_probability("p_hypothesis"),
+    key=("source_id", "rank"),
 )
 
 label = _run_table(
@@ -422,9 +529,65 @@ classification = _run_table(
 RUN_TABLES = {
     t.name: t
     for t in (
-        source, source_detection, match, match_candidate, property_, label, out_of_fold, classification,
+        source, source_detection, master, master_source, source_link, match, match_candidate, hypothesis, property_,
+        hypothesis_property, label, out_of_fold, classification,
     )
 }  # fmt: skip
+
+# --- what a match learned: a few thousand rows a run, immutable ---------------------------------------------
+
+magnitude_prior = Table(
+    "magnitude_prior",
+    metadata,
+    _c("run_id", Integer, ForeignKey("run.run_id"), nullable=False),
+    _c("catalogue_id", SmallInteger, nullable=False),
+    _c("term", Text, nullable=False),
+    _c("part", SmallInteger, nullable=False),
+    _c("bin_low", DOUBLE, nullable=False),
+    _c("bin_high", DOUBLE, nullable=False),
+    _c("density_counterparts", DOUBLE, nullable=False),
+    _c("density_field", DOUBLE, nullable=False),
+    _c("log_ratio", DOUBLE, nullable=False),
+    PrimaryKeyConstraint("run_id", "catalogue_id", "term", "part", "bin_low"),
+    comment="Magnitudes and colours of counterparts against those of field objects, as a match run learned them",
+)
+
+calibration = Table(
+    "calibration",
+    metadata,
+    _c("run_id", Integer, ForeignKey("run.run_id"), nullable=False),
+    _c("catalogue_id", SmallInteger, nullable=False),
+    _c("part", SmallInteger, nullable=False),
+    _c("cutoff", DOUBLE, nullable=False),
+    _c("is_chosen", Boolean, nullable=False),
+    _c("n_sources", Integer, nullable=False),
+    _c("n_sources_above", Integer, nullable=False),
+    _c("n_shifted", Integer, nullable=False),
+    _c("n_shifted_above", Integer, nullable=False),
+    _c("false_rate", DOUBLE, nullable=False),
+    _c("contamination", DOUBLE),
+    _c("density_low_per_deg2", DOUBLE, nullable=False),
+    _c("density_high_per_deg2", DOUBLE, nullable=False),
+    PrimaryKeyConstraint("run_id", "catalogue_id", "part", "cutoff", "is_chosen"),
+    *_probability("false_rate", "cutoff"),
+    comment="False matches at shifted positions against p_any, by catalogue (0: all together) and part (0: all)",
+)
+
+field_offset = Table(
+    "field_offset",
+    metadata,
+    _c("run_id", Integer, ForeignKey("run.run_id"), nullable=False),
+    _c("catalogue_id", SmallInteger, nullable=False),
+    _c("obs_id", Text(collation="C"), nullable=False),
+    _c("n_secure", Integer, nullable=False),
+    _c("offset_ra_arcsec", DOUBLE, nullable=False),
+    _c("offset_dec_arcsec", DOUBLE, nullable=False),
+    _c("offset_err_arcsec", DOUBLE, nullable=False),
+    _c("rotation_deg", DOUBLE, nullable=False),
+    _c("rotation_err_deg", DOUBLE, nullable=False),
+    PrimaryKeyConstraint("run_id", "catalogue_id", "obs_id"),
+    comment="Offset and rotation of X-ray fields against their secure counterparts, where a match run fitted them",
+)
 
 # --- the model: a few rows a run, immutable ---------------------------------------------------------------
 
