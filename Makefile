@@ -13,13 +13,14 @@ help:
 	@echo "make test   check style and types, run all tests on a private PostgreSQL"
 	@echo "make clean  remove the virtual environment and the demo's files (not the database)"
 
-# What the distribution must give: a server, q3c for the same version, and venv for the Python at hand.
+# What the distribution must give: a server, q3c for the same version, and venv for the Python at hand; for the tests
+# also docker-compose, which checks the compose file, and STILTS, which matches the same positions in its own way.
 system:
 	@set -e; export DEBIAN_FRONTEND=noninteractive; \
 	missing=""; \
 	compgen -G "/usr/share/postgresql/*/extension/q3c.control" >/dev/null || missing="q3c"; \
 	$(PYTHON) -c 'import ensurepip' 2>/dev/null || missing="$$missing venv"; \
-	if [ -n "$(WITH_COMPOSE)" ] && ! command -v docker-compose >/dev/null; then missing="$$missing compose"; fi; \
+	for tool in $(TEST_TOOLS); do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
 	if [ -n "$$missing" ]; then \
 		$(SUDO) apt-get update -qq; \
 		version=$$(apt-cache depends postgresql | awk '/Depends: postgresql-[0-9]+$$/ { sub(/.*-/, ""); v = $$0 } END { print v }'); \
@@ -27,7 +28,7 @@ system:
 		for need in $$missing; do case $$need in \
 			q3c) packages="$$packages postgresql-$$version postgresql-$$version-q3c";; \
 			venv) packages="$$packages python3 python3-venv";; \
-			compose) packages="$$packages docker-compose";; \
+			*) packages="$$packages $$need";; \
 		esac; done; \
 		echo "installing:$$packages"; \
 		$(SUDO) apt-get install -y -qq --no-install-recommends $$packages >/dev/null; \
@@ -41,7 +42,7 @@ system:
 	@touch $@
 
 .venv/ready-test: pyproject.toml
-	$(MAKE) --no-print-directory system WITH_COMPOSE=yes
+	$(MAKE) --no-print-directory system TEST_TOOLS="docker-compose stilts"
 	[ -x .venv/bin/python ] || $(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
 	@touch $@

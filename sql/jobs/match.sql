@@ -1,145 +1,425 @@
--- name: needles
--- Sources to look for, with one search radius.
-INSERT INTO pg_temp.needle (id, ra, dec, radius_arcsec)
-SELECT source_id, ra, dec, %(radius_arcsec)s::double precision
-FROM xcat.source
-WHERE run_id = %(source_run_id)s AND catalogue_id = %(xray_catalogue_id)s;
+-- name: make_tables
+-- target: positions to look around, sources and shifted ones; located: catalogue objects around them, as offsets from the
+-- target in its tangent plane (arcsec, east and north) with the covariance of their positions in the same axes;
+-- association: one object or several of different catalogues that may be one and the same; posterior: the hypotheses.
+CREATE TEMP TABLE target (
+    no integer NOT NULL, id bigint NOT NULL, is_shifted boolean NOT NULL, ra double precision NOT NULL,
+    dec double precision NOT NULL, sin_dec double precision NOT NULL, cos_dec double precision NOT NULL,
+    cxx double precision NOT NULL, cxy double precision NOT NULL, cyy double precision NOT NULL,
+    epoch_yr double precision, part smallint NOT NULL, kin smallint NOT NULL, log_nu double precision[] NOT NULL
+) ON COMMIT DROP;
+CREATE TEMP TABLE located (
+    k smallint NOT NULL, no integer NOT NULL, object_id bigint NOT NULL,
+    x double precision NOT NULL, y double precision NOT NULL,
+    cxx double precision NOT NULL, cxy double precision NOT NULL, cyy double precision NOT NULL,
+    log_bf double precision NOT NULL, marks real[]
+) ON COMMIT DROP;
+CREATE TEMP TABLE curve (
+    k smallint NOT NULL, term smallint NOT NULL, part smallint NOT NULL,
+    edges double precision[] NOT NULL, log_ratio double precision[] NOT NULL
+) ON COMMIT DROP;
+CREATE TEMP TABLE association (
+    no integer NOT NULL, mask smallint NOT NULL, ks smallint[] NOT NULL, members bigint[] NOT NULL,
+    x double precision, y double precision, cxx double precision, cxy double precision, cyy double precision,
+    log_members double precision NOT NULL, log_back double precision NOT NULL, log_bf double precision NOT NULL,
+    log_weight double precision NOT NULL
+) ON COMMIT DROP;
+CREATE TEMP TABLE touched (
+    no integer NOT NULL, k smallint NOT NULL, object_id bigint NOT NULL, weight double precision NOT NULL
+) ON COMMIT DROP;
+CREATE TEMP TABLE share (
+    part smallint NOT NULL, mask smallint NOT NULL, log_back double precision NOT NULL,
+    log_alone double precision NOT NULL
+) ON COMMIT DROP;
+CREATE TEMP TABLE pattern_prior (
+    kin smallint NOT NULL, mask smallint NOT NULL, log_odds double precision NOT NULL, completeness double precision[] NOT NULL
+) ON COMMIT DROP;
+CREATE TEMP TABLE posterior (
+    no integer NOT NULL, rank integer NOT NULL, ks smallint[] NOT NULL, members bigint[] NOT NULL,
+    log_bf double precision NOT NULL, p_single double precision, p_any double precision NOT NULL, p_i double precision,
+    match_flag smallint NOT NULL
+) ON COMMIT DROP;
+CREATE TEMP TABLE chance (
+    no integer NOT NULL, k smallint NOT NULL, p_any double precision NOT NULL
+) ON COMMIT DROP;
+CREATE TEMP TABLE cut (
+    k smallint NOT NULL, part smallint NOT NULL, cutoff double precision NOT NULL
+) ON COMMIT DROP;
+
+-- name: forget
+-- Everything of the match before, in the same transaction.
+DROP TABLE IF EXISTS pg_temp.target, pg_temp.located, pg_temp.curve, pg_temp.association, pg_temp.touched, pg_temp.share,
+                     pg_temp.pattern_prior, pg_temp.posterior, pg_temp.chance, pg_temp.cut;
+
+-- name: index_targets
+-- Targets are found by number; fast objects look for them by position.
+ALTER TABLE pg_temp.target ADD PRIMARY KEY (no);
+
+-- name: index_targets_by_position
+-- The search from the side of the objects.
+CREATE INDEX IF NOT EXISTS target_q3c_idx ON pg_temp.target (public.q3c_ang2ipix(ra, dec));
+
+-- name: located_by_join
+-- Where the positional join of a slice of targets comes from.
+pg_temp.target AS t JOIN {haystack} AS h ON public.q3c_join(t.ra, t.dec, h.ra, h.dec, %(search_arcsec)s / 3600)
+WHERE t.no > %(after)s AND t.no <= %(upto)s
+
+-- name: located_by_motion
+-- Pairs that the search at the catalogue's epoch has missed.
+pg_temp.pair AS p JOIN pg_temp.target AS t ON t.no = p.object_id JOIN {haystack} AS h ON h.object_id = p.id
+WHERE p.sep_arcsec > %(search_arcsec)s
 
 -- name: mover_needles
--- Objects that have moved by more than a margin between their epoch and that of a source, searched around as far as
+-- Objects that have moved by more than a margin between their epoch and that of a target, searched around as far as
 -- they came; a motion of more than a degree is a mistake.
 INSERT INTO pg_temp.needle (id, ra, dec, radius_arcsec)
 SELECT h.object_id, h.ra, h.dec, %(radius_arcsec)s + m.arcsec
 FROM {haystack} AS h
-CROSS JOIN (
-    SELECT min(epoch_yr) AS first_yr, max(epoch_yr) AS last_yr
-    FROM xcat.source
-    WHERE run_id = %(source_run_id)s AND catalogue_id = %(xray_catalogue_id)s) AS s
+CROSS JOIN (SELECT min(epoch_yr) AS first_yr, max(epoch_yr) AS last_yr FROM pg_temp.target) AS s
 CROSS JOIN LATERAL (SELECT coalesce(h.epoch_yr, %(epoch_yr)s::double precision) AS epoch_yr) AS e
 CROSS JOIN LATERAL (
     SELECT sqrt(h.pmra_mas_yr ^ 2 + h.pmdec_mas_yr ^ 2) / 1000
            * greatest(s.last_yr - e.epoch_yr, e.epoch_yr - s.first_yr) AS arcsec) AS m
 WHERE m.arcsec > %(margin_arcsec)s AND m.arcsec < 3600;
 
--- name: keep_movers
--- Their pairs, the source first as in every other pair, kept through the search from the sources' side.
-INSERT INTO pg_temp.mover SELECT object_id, id, sep_arcsec FROM pg_temp.pair;
+-- name: locate
+-- Offset of every object from its target, from the inner one to the outer one of the four selections (OFFSET 0 keeps the
+-- planner from working the same sines out again for every use):
+--   1. sines and cosines; the motion to the target's epoch, in arcsec;
+--   2. east and north component of the direction, of length sin(separation); the angle between the two meridians;
+--   3. offset, with the motion turned into the target's axes, and the covariance matrix, turned likewise;
+--   4. the Bayes factor of "same object" against "chance" for two Gaussian positions with covariances C1 and C2,
+--      ln B = ln 2 + 2 ln(206264.8) - ln det(C1 + C2) / 2 - d (C1 + C2)^-1 d / 2     (Budavari & Szalay 2008, ApJ 679, 301;
+--      circles: their eq. 16).
+INSERT INTO pg_temp.located (k, no, object_id, x, y, cxx, cxy, cyy, log_bf, marks)
+SELECT %(k)s, no, object_id, x, y, cxx, cxy, cyy,
+       ln(2) + 2 * ln(206264.80624709636) - ln(det) / 2 - (syy * x * x - 2 * sxy * x * y + sxx * y * y) / det / 2, marks
+FROM (
+    SELECT *, sxx * syy - sxy * sxy AS det
+    FROM (
+        SELECT no, object_id, marks, cxx, cxy, cyy, tcxx + cxx AS sxx, tcxy + cxy AS sxy, tcyy + cyy AS syy,
+               east * arcsec + move_east * cos_a - move_north * turn AS x,
+               north * arcsec + move_east * turn + move_north * cos_a AS y
+        FROM (
+            SELECT *, 206264.80624709636 * (1 + (east * east + north * north) / 6) AS arcsec,
+                   CASE WHEN %(elliptical)s::boolean THEN (maj * u) ^ 2 + (mnr * v) ^ 2 ELSE maj * maj END AS cxx,
+                   CASE WHEN %(elliptical)s::boolean THEN (maj * maj - mnr * mnr) * u * v ELSE 0 END AS cxy,
+                   CASE WHEN %(elliptical)s::boolean THEN (maj * v) ^ 2 + (mnr * u) ^ 2 ELSE maj * maj END AS cyy
+            FROM (
+                SELECT *, cos_d * sin_a AS east, cos_dec * sin_d - sin_dec * cos_d * cos_a AS north,
+                       sin_dec * sin_a AS turn,
+                       cos_a * sin_pa - sin_dec * sin_a * cos_pa AS u, sin_dec * sin_a * sin_pa + cos_a * cos_pa AS v
+                FROM (
+                    SELECT t.no, t.sin_dec, t.cos_dec, t.cxx AS tcxx, t.cxy AS tcxy, t.cyy AS tcyy, h.object_id,
+                           sin(radians(h.ra - t.ra)) AS sin_a, cos(radians(h.ra - t.ra)) AS cos_a,
+                           sin(radians(h.dec)) AS sin_d, cos(radians(h.dec)) AS cos_d,
+                           CASE WHEN %(elliptical)s::boolean THEN coalesce(h.err_maj_arcsec, h.err_arcsec)::double precision
+                                ELSE h.err_arcsec::double precision END AS maj,
+                           CASE WHEN %(elliptical)s::boolean
+                                THEN coalesce(h.err_min_arcsec, h.err_arcsec)::double precision END AS mnr,
+                           CASE WHEN %(elliptical)s::boolean THEN sin(radians(coalesce(h.err_pa_deg, 0))) END AS sin_pa,
+                           CASE WHEN %(elliptical)s::boolean THEN cos(radians(coalesce(h.err_pa_deg, 0))) END AS cos_pa,
+                           CASE WHEN %(moves)s::boolean
+                                THEN coalesce(h.pmra_mas_yr * (t.epoch_yr - coalesce(h.epoch_yr, %(epoch_yr)s::double precision))
+                                              / 1000, 0) ELSE 0 END AS move_east,
+                           CASE WHEN %(moves)s::boolean
+                                THEN coalesce(h.pmdec_mas_yr * (t.epoch_yr - coalesce(h.epoch_yr, %(epoch_yr)s::double precision))
+                                              / 1000, 0) ELSE 0 END AS move_north,
+                           {marks} AS marks
+                    FROM {found}
+                    OFFSET 0) AS trigonometry
+                OFFSET 0) AS direction
+            OFFSET 0) AS shape
+        OFFSET 0) AS offsets
+    WHERE x * x + y * y <= (%(radius_arcsec)s * (1 + 1e-12)) ^ 2
+    OFFSET 0) AS near;
 
--- name: add_movers
--- Pairs that the search at the catalogue's epoch has missed.
-INSERT INTO pg_temp.pair (id, object_id, sep_arcsec)
-SELECT m.id, m.object_id, m.sep_arcsec
-FROM pg_temp.mover AS m
-JOIN pg_temp.needle AS n ON n.id = m.id
-WHERE m.sep_arcsec > n.radius_arcsec;
+-- name: magnitudes
+-- Histogram of a catalogue's magnitudes and colours around sources and shifted positions: all objects, and each with the
+-- probability that it is the counterpart by its own position alone.
+SELECT t.is_shifted, t.part, m.term::integer AS term, floor(m.value / %(step_mag)s)::integer AS bin,
+       count(*)::double precision AS n_objects, sum(l.p)::double precision AS n_likely
+FROM (SELECT no, marks, 1 / (1 + exp(greatest(least(log_nu[k] - log_bf, 250), -250))) AS p
+      FROM pg_temp.located JOIN pg_temp.target USING (no)
+      WHERE k = %(k)s) AS l
+JOIN pg_temp.target AS t USING (no)
+CROSS JOIN LATERAL unnest(l.marks) WITH ORDINALITY AS m (value, term)
+WHERE m.value BETWEEN -1e4 AND 1e4
+GROUP BY 1, 2, 3, 4;
 
--- name: make_work
--- Densities, completenesses and weights of the sources and catalogue at hand.
-CREATE TEMP TABLE mover (id bigint NOT NULL, object_id bigint NOT NULL, sep_arcsec double precision NOT NULL)
-ON COMMIT DROP;
-CREATE TEMP TABLE density (id bigint PRIMARY KEY, density_per_deg2 double precision NOT NULL) ON COMMIT DROP;
-CREATE TEMP TABLE completeness (id bigint PRIMARY KEY, completeness double precision NOT NULL) ON COMMIT DROP;
-CREATE TEMP TABLE weight (
-    id bigint NOT NULL, object_id bigint NOT NULL, sep_arcsec double precision NOT NULL,
-    log_bayes_factor double precision NOT NULL, weight double precision NOT NULL
-) ON COMMIT DROP;
+-- name: factor
+-- What one magnitude or colour says, 0 where it is missing or the curve does not reach.
++ coalesce(c{i}.log_ratio[width_bucket(l.marks[{i}]::double precision, c{i}.edges)], 0)
 
--- name: clear_work
--- Forget the catalogue before.
-TRUNCATE pg_temp.mover, pg_temp.density, pg_temp.completeness, pg_temp.weight;
+-- name: factor_curve
+-- Where it is read off.
+LEFT JOIN pg_temp.curve AS c{i} ON c{i}.k = {k} AND c{i}.term = {i} AND c{i}.part = t.part
 
--- name: density_constant
--- One density for the whole catalogue.
-INSERT INTO pg_temp.density SELECT id, %(density_per_deg2)s::double precision FROM pg_temp.needle;
+-- name: singles
+-- Associations of one object: weight B / nu with what its magnitudes say, the prior probability left out.
+INSERT INTO pg_temp.association (no, mask, ks, members, x, y, cxx, cxy, cyy, log_members, log_back, log_bf, log_weight)
+SELECT l.no, 1 << (%(k)s - 1), ARRAY[%(k)s]::smallint[], ARRAY[l.object_id], l.x, l.y, l.cxx, l.cxy, l.cyy, 0, 0, l.log_bf,
+       l.log_bf - t.log_nu[%(k)s] {factors}
+FROM pg_temp.located AS l
+JOIN pg_temp.target AS t USING (no)
+{curves}
+WHERE l.k = %(k)s;
 
--- name: density_local
--- Density in a ring around each source. A few counts say little, so they are pulled towards the mean over all sources,
--- with the strength that the scatter of the counts asks for: a Gamma distribution of densities with the mean and the
--- variance that are left when the Poisson noise is taken away has the shape k = mean^2 / (variance - mean).
-INSERT INTO pg_temp.density
-SELECT id, (n_objects + k) / (%(area_deg2)s * (1 + k / mean))
-FROM pg_temp.ring,
-     (SELECT mean, mean ^ 2 / greatest(variance - mean, 0.01 * mean) AS k
-      FROM (SELECT greatest(avg(n_objects), 1e-3)::double precision AS mean,
-                   coalesce(var_samp(n_objects), 0)::double precision AS variance
-            FROM pg_temp.ring) AS moments) AS prior;
+-- name: reach
+-- Six sigma of the least certain pair of positions of a catalogue and those before it.
+SELECT 6 * sqrt(2 * greatest(max(greatest(cxx, cyy)) FILTER (WHERE k < %(k)s), max(greatest(cxx, cyy)) FILTER (WHERE k = %(k)s)))
+FROM pg_temp.located WHERE k <= %(k)s;
+
+-- name: extend
+-- One member more. Gaussian positions multiply, so the Bayes factor of n positions is a product of two-way ones: of the
+-- members so far, at their weighted mean with its covariance, and the new one; then of the source and all of them. So
+-- the order of the catalogues does not matter (Pineau et al. 2017). A pair more than six sigma apart and a million times
+-- less likely than chance is left out.
+INSERT INTO pg_temp.association (no, mask, ks, members, x, y, cxx, cxy, cyy, log_members, log_back, log_bf, log_weight)
+SELECT no, mask, ks, members, x, y, cxx, cxy, cyy, log_members, log_back, log_bf, log_rest + log_bf
+FROM (
+    SELECT *, log_members + ln(2) + 2 * ln(206264.80624709636) - ln(det) / 2
+              - ((tcyy + cyy) * x * x - 2 * (tcxy + cxy) * x * y + (tcxx + cxx) * y * y) / det / 2 AS log_bf
+    FROM (
+        SELECT *, (tcxx + cxx) * (tcyy + cyy) - (tcxy + cxy) ^ 2 AS det
+        FROM (
+            SELECT no, mask, ks, members, tcxx, tcxy, tcyy, log_rest,
+                   log_members + log_step AS log_members, log_back + log_step - log_nu AS log_back,
+                   ax + gxx * dx + gxy * dy AS x, ay + gyx * dx + gyy * dy AS y,
+                   acxx - gxx * acxx - gxy * acxy AS cxx, acxy - gxx * acxy - gxy * acyy AS cxy,
+                   acyy - gyx * acxy - gyy * acyy AS cyy
+            FROM (
+                SELECT *, ln(2) + 2 * ln(206264.80624709636) - ln(sdet) / 2 - chi2 / 2 AS log_step,
+                       (acxx * syy - acxy * sxy) / sdet AS gxx, (acxy * sxx - acxx * sxy) / sdet AS gxy,
+                       (acxy * syy - acyy * sxy) / sdet AS gyx, (acyy * sxx - acxy * sxy) / sdet AS gyy
+                FROM (
+                    SELECT *, (syy * dx * dx - 2 * sxy * dx * dy + sxx * dy * dy) / sdet AS chi2
+                    FROM (
+                        SELECT a.no, (a.mask | b.mask)::smallint AS mask, a.ks || b.ks AS ks, a.members || b.members AS members,
+                               t.cxx AS tcxx, t.cxy AS tcxy, t.cyy AS tcyy, t.log_nu[%(k)s] AS log_nu,
+                               a.x AS ax, a.y AS ay, a.cxx AS acxx, a.cxy AS acxy, a.cyy AS acyy, b.x - a.x AS dx, b.y - a.y AS dy,
+                               a.cxx + b.cxx AS sxx, a.cxy + b.cxy AS sxy, a.cyy + b.cyy AS syy,
+                               (a.cxx + b.cxx) * (a.cyy + b.cyy) - (a.cxy + b.cxy) ^ 2 AS sdet, a.log_members, a.log_back,
+                               a.log_weight - a.log_bf + b.log_weight - b.log_bf AS log_rest
+                        FROM pg_temp.association AS a
+                        JOIN pg_temp.association AS b ON b.no = a.no
+                        JOIN pg_temp.target AS t ON t.no = a.no
+                        WHERE b.mask = 1 << (%(k)s - 1) AND a.mask < 1 << (%(k)s - 1)
+                          AND abs(b.x - a.x) < %(reach_arcsec)s AND abs(b.y - a.y) < %(reach_arcsec)s
+                        OFFSET 0) AS couple
+                    OFFSET 0) AS distance
+                OFFSET 0) AS gain
+            WHERE chi2 < 36 OR log_step - log_nu > -14
+            OFFSET 0) AS combined
+        OFFSET 0) AS determinant
+    OFFSET 0) AS with_source;
+
+-- name: clear_shares
+-- Forget the shares before.
+TRUNCATE pg_temp.share, pg_temp.touched;
+
+-- name: touch
+-- Weight of "these objects of several catalogues are one, whether or not it is the source" over "they are apart", summed
+-- for every object over the associations that it is in.
+INSERT INTO pg_temp.touched (no, k, object_id, weight)
+SELECT a.no, m.k, m.object_id, sum(exp(greatest(least(a.log_back + s.log_back, 250), -250)))
+FROM pg_temp.association AS a
+JOIN pg_temp.target AS t USING (no)
+JOIN pg_temp.share AS s ON s.part = t.part AND s.mask = a.mask
+CROSS JOIN LATERAL unnest(a.ks, a.members) AS m (k, object_id)
+WHERE cardinality(a.ks) > 1
+GROUP BY 1, 2, 3;
+
+-- name: shares
+-- How many objects are in several catalogues, at shifted positions where there are any: for each pattern of catalogues the
+-- sum of the probabilities that such an association is one object.
+SELECT t.part, a.mask, sum(w / (1 + greatest(a.touched - (cardinality(a.ks) - 1) * a.w, a.w)))::double precision AS n
+FROM (
+    SELECT a.no, a.mask, a.ks, exp(greatest(least(a.log_back + s.log_back, 250), -250)) AS w,
+           (SELECT sum(u.weight) FROM unnest(a.ks, a.members) AS m (k, object_id)
+            JOIN pg_temp.touched AS u ON u.no = a.no AND u.k = m.k AND u.object_id = m.object_id) AS touched
+    FROM pg_temp.association AS a
+    JOIN pg_temp.target AS tt USING (no)
+    JOIN pg_temp.share AS s ON s.part = tt.part AND s.mask = a.mask
+    WHERE cardinality(a.ks) > 1 AND tt.is_shifted = %(shifted)s) AS a
+JOIN pg_temp.target AS t USING (no)
+GROUP BY 1, 2;
 
 -- name: count_objects
--- Rows of the catalogue.
-SELECT count(*) FROM {haystack};
+-- Objects located of each catalogue, by part.
+SELECT t.part, l.k, count(*) AS n
+FROM pg_temp.located AS l JOIN pg_temp.target AS t USING (no)
+WHERE t.is_shifted = %(shifted)s
+GROUP BY 1, 2;
 
--- name: weigh
--- Bayes factor of "same object" against "chance" for circular Gaussian errors, sigma per axis in radians,
---   B = 2 / (s1^2 + s2^2) * exp(-psi^2 / (2 (s1^2 + s2^2)))      (Budavari & Szalay 2008, eq. 16)
--- and the weight of the candidate, B over the number of catalogue objects on a sky of this density. A candidate with a
--- proper motion is moved to the epoch of the source first, in the tangent plane, since next to a pole the motion in right
--- ascension is no small angle; it is a candidate if it is within the search radius then.
-INSERT INTO pg_temp.weight (id, object_id, sep_arcsec, log_bayes_factor, weight)
-SELECT id, object_id, sep_arcsec, log_bayes_factor,
-       exp(greatest(log_bayes_factor, -500)) / (density_per_deg2 * 41252.96124941928)
+-- name: count_once
+-- An object that several catalogues have is one object, and chance offers it once: the weight of every association is
+-- divided by 1 + the weights of all associations of several objects that share a member with it (for two catalogues this is the sum
+-- over all ways to pair up the objects around, one pair at a time), and by the share of objects that are in one catalogue alone, for
+-- their density is lower than the catalogue's.
+UPDATE pg_temp.association AS a
+SET log_weight = a.log_weight - c.log_alone
+                 - ln(1 + greatest(c.touched - (cardinality(a.ks) - 1) * c.w, c.w))
 FROM (
-    SELECT p.id, p.object_id, m.sep_arcsec, d.density_per_deg2,
-           ln(2) + 2 * ln(206264.80624709636) - ln(v.arcsec2) - m.sep_arcsec ^ 2 / (2 * v.arcsec2) AS log_bayes_factor
-    FROM pg_temp.pair AS p
-    JOIN pg_temp.density AS d USING (id)
-    JOIN xcat.source AS s ON s.run_id = %(source_run_id)s AND s.source_id = p.id
-    JOIN {haystack} AS h ON h.object_id = p.object_id
-    CROSS JOIN LATERAL (
-        SELECT s.err_arcsec::double precision ^ 2 + h.err_arcsec::double precision ^ 2 AS arcsec2,
-               (s.epoch_yr - coalesce(h.epoch_yr, %(epoch_yr)s::double precision)) / 3.6e6 AS mas_to_deg) AS v
-    CROSS JOIN LATERAL (
-        SELECT radians(h.pmra_mas_yr * v.mas_to_deg) AS east, radians(h.pmdec_mas_yr * v.mas_to_deg) AS north) AS t
-    CROSS JOIN LATERAL (
-        SELECT cosd(h.dec) - t.north * sind(h.dec) AS across, sind(h.dec) + t.north * cosd(h.dec) AS up) AS o
-    CROSS JOIN LATERAL (
-        SELECT coalesce(public.q3c_dist(s.ra, s.dec, h.ra + atan2d(t.east, o.across),
-                                        atan2d(o.up, sqrt(o.across ^ 2 + t.east ^ 2))) * 3600,
-                        p.sep_arcsec) AS sep_arcsec) AS m
-) AS b
-WHERE sep_arcsec <= %(radius_arcsec)s;
+    SELECT a.ctid AS place, s.log_alone,
+           CASE WHEN cardinality(a.ks) > 1 THEN exp(greatest(least(a.log_back + s.log_back, 250), -250)) ELSE 0 END AS w,
+           coalesce((SELECT sum(u.weight) FROM unnest(a.ks, a.members) AS m (k, object_id)
+                     JOIN pg_temp.touched AS u ON u.no = a.no AND u.k = m.k AND u.object_id = m.object_id), 0) AS touched
+    FROM pg_temp.association AS a
+    JOIN pg_temp.target AS t USING (no)
+    JOIN pg_temp.share AS s ON s.part = t.part AND s.mask = a.mask) AS c
+WHERE a.ctid = c.place;
 
 -- name: sums
--- Sum of the weights of each source's candidates, 0 without any; the density around the source, and its error.
-SELECT d.id, d.density_per_deg2, s.err_arcsec, coalesce(w.weights, 0)::double precision AS weights
-FROM pg_temp.density AS d
-JOIN xcat.source AS s ON s.run_id = %(source_run_id)s AND s.source_id = d.id
-LEFT JOIN (SELECT id, sum(weight) AS weights FROM pg_temp.weight GROUP BY id) AS w USING (id);
+-- For every source and pattern of catalogues, the sum of the weights of its associations.
+SELECT t.no, a.mask::integer AS mask, sum(exp(greatest(least(a.log_weight, 250), -250)))::double precision AS weights
+FROM pg_temp.association AS a JOIN pg_temp.target AS t USING (no)
+WHERE NOT t.is_shifted
+GROUP BY 1, 2;
 
--- name: completeness_constant
--- One completeness for all sources.
-INSERT INTO pg_temp.completeness SELECT id, %(completeness)s::double precision FROM pg_temp.density;
+-- name: weigh_none
+-- What "no counterpart" weighs where chance offers an association of several objects: the approximation of NWAY 4.8, in which the best of
+-- these multiplies "no counterpart" alone.
+UPDATE pg_temp.association AS a
+SET log_weight = a.log_weight - n.log_none
+FROM (SELECT no, greatest(0, max(log_back)) AS log_none FROM pg_temp.association WHERE cardinality(ks) > 1 GROUP BY no) AS n
+WHERE a.no = n.no;
+
+-- name: posterior
+-- Odds of every association against "no counterpart", prior probabilities included; p_any = S / (1 + S) with their sum S, and
+-- p_i = odds / S, worked out relative to the best so that nothing overflows. p_single is the probability of the association
+-- beside "no counterpart" alone.
+INSERT INTO pg_temp.posterior (no, rank, ks, members, log_bf, p_single, p_any, p_i, match_flag)
+SELECT no, rank, ks, members, log_bf, odds / (1 + odds), best * total / (1 + best * total), relative / total,
+       CASE WHEN rank = 1 THEN 1 WHEN relative > 0.5 THEN 2 ELSE 0 END
+FROM (
+    SELECT *, sum(relative) OVER (PARTITION BY no) AS total, exp(greatest(least(log_best, 250), -250)) AS best,
+           exp(greatest(least(log_odds, 250), -250)) AS odds,
+           row_number() OVER (PARTITION BY no ORDER BY log_odds DESC, log_bf DESC, members) AS rank
+    FROM (
+        SELECT *, exp(greatest(log_odds - log_best, -250)) AS relative
+        FROM (
+            SELECT a.no, a.ks, a.members, a.log_bf, a.log_weight + p.log_odds AS log_odds,
+                   max(a.log_weight + p.log_odds) OVER (PARTITION BY a.no) AS log_best
+            FROM pg_temp.association AS a
+            JOIN pg_temp.target AS t USING (no)
+            JOIN pg_temp.pattern_prior AS p ON p.kin = t.kin AND p.mask = a.mask
+            OFFSET 0) AS o
+        OFFSET 0) AS r
+    OFFSET 0) AS w;
+
+-- name: posterior_none
+-- "No counterpart", the hypothesis that every target has.
+INSERT INTO pg_temp.posterior (no, rank, ks, members, log_bf, p_any, match_flag)
+SELECT t.no, 0, '{{}}', '{{}}', 0, coalesce(b.p_any, 0), CASE WHEN b.no IS NULL THEN 1 ELSE 0 END
+FROM pg_temp.target AS t LEFT JOIN pg_temp.posterior AS b ON b.no = t.no AND b.rank = 1;
+
+-- name: chances
+-- Probability that a target has a counterpart in a catalogue, other catalogues whatever they say; k = 0 is any of them.
+INSERT INTO pg_temp.chance (no, k, p_any)
+SELECT no, 0, p_any FROM pg_temp.posterior WHERE rank = 0
+UNION ALL
+SELECT no, k, least(sum(p_any * p_i), 1) FROM pg_temp.posterior, unnest(ks) AS k WHERE rank > 0 GROUP BY 1, 2;
+
+-- name: chances_read
+-- The same, to be counted.
+SELECT t.no, c.k::integer AS k, c.p_any FROM pg_temp.chance AS c JOIN pg_temp.target AS t USING (no);
 
 -- name: store_match
--- p_any = c S / (c S + 1 - c), S the sum of weights: the share of "has a counterpart" among all hypotheses. With
--- none_weight the hypothesis of none has that weight instead (NWAY: 1).
-INSERT INTO {match} (run_id, source_id, catalogue_id, n_candidates, density_per_deg2, completeness, p_any)
-SELECT %(run_id)s, id, %(catalogue_id)s, n_candidates, density_per_deg2, completeness,
-       CASE WHEN p_any < 1e-30 THEN 0 ELSE p_any END
-FROM (
-    SELECT d.id, coalesce(g.n, 0) AS n_candidates, d.density_per_deg2, c.completeness,
-           coalesce(c.completeness * g.s / (c.completeness * g.s + coalesce(%(none_weight)s::double precision, 1 - c.completeness)), 0)
-           AS p_any
-    FROM pg_temp.density AS d
-    JOIN pg_temp.completeness AS c USING (id)
-    LEFT JOIN (SELECT id, count(*) AS n, sum(weight) AS s FROM pg_temp.weight GROUP BY id) AS g USING (id)
-) AS m;
+-- Whether a source has a counterpart in a catalogue.
+INSERT INTO {match} (run_id, source_id, catalogue_id, n_candidates, density_per_deg2, completeness, p_any, accepted)
+SELECT %(run_id)s, t.id, %(catalogue_id)s, coalesce(l.n, 0), exp(t.log_nu[%(k)s]) / 41252.96124941928, q.completeness,
+       CASE WHEN c.p_any > 1e-30 THEN c.p_any ELSE 0 END, coalesce(c.p_any >= u.cutoff, false)
+FROM pg_temp.target AS t
+JOIN pg_temp.cut AS u ON u.k = %(k)s AND u.part = t.part
+JOIN (SELECT DISTINCT kin, completeness[%(k)s] AS completeness FROM pg_temp.pattern_prior) AS q USING (kin)
+LEFT JOIN pg_temp.chance AS c ON c.no = t.no AND c.k = %(k)s
+LEFT JOIN (SELECT no, count(*) AS n FROM pg_temp.located WHERE k = %(k)s GROUP BY no) AS l ON l.no = t.no
+WHERE NOT t.is_shifted;
 
 -- name: store_candidates
--- p_i = w / S, 0 where it is too small for a real; the best candidate is marked, of equals the nearest, then the first.
+-- Every object within the radius with its share p_i of the probability of a counterpart in this catalogue; the best is marked, of equals the
+-- nearest, then the first.
 INSERT INTO {match_candidate} (
     run_id, source_id, catalogue_id, object_id, sep_arcsec, log_bayes_factor, p_i, is_best)
-SELECT %(run_id)s, id, %(catalogue_id)s, object_id, sep_arcsec, log_bayes_factor,
-       CASE WHEN share < 1e-30 THEN 0 ELSE least(1, share) END, rank = 1
+SELECT %(run_id)s, id, %(catalogue_id)s, object_id, sep_arcsec, log_bf, CASE WHEN share > 1e-30 THEN least(share, 1) ELSE 0 END,
+       row_number() OVER (PARTITION BY no ORDER BY share DESC, sep_arcsec, object_id) = 1
 FROM (
-    SELECT id, object_id, sep_arcsec, log_bayes_factor, weight / sum(weight) OVER (PARTITION BY id) AS share,
-           row_number() OVER (PARTITION BY id ORDER BY weight DESC, sep_arcsec, object_id) AS rank
-    FROM pg_temp.weight
-) AS w;
+    SELECT t.no, t.id, l.object_id, sqrt(l.x * l.x + l.y * l.y) AS sep_arcsec, l.log_bf,
+           coalesce(p.p / sum(p.p) OVER (PARTITION BY t.no), 0) AS share
+    FROM pg_temp.located AS l
+    JOIN pg_temp.target AS t USING (no)
+    LEFT JOIN (SELECT no, members[array_position(ks, %(k)s::smallint)] AS object_id, sum(p_i) AS p
+               FROM pg_temp.posterior WHERE %(k)s = ANY (ks) GROUP BY 1, 2) AS p ON p.no = l.no AND p.object_id = l.object_id
+    WHERE l.k = %(k)s AND NOT t.is_shifted) AS c;
+
+-- name: store_hypotheses
+-- Hypotheses that are probable enough to matter, the best ones, and "none".
+INSERT INTO {hypothesis} (run_id, source_id, rank, catalogues, objects, log_bayes_factor, p_hypothesis, p_i, match_flag)
+SELECT %(run_id)s, t.id, p.rank,
+       ARRAY(SELECT (%(catalogue_ids)s::smallint[])[k] FROM unnest(p.ks) WITH ORDINALITY AS u (k, i) ORDER BY i),
+       p.members, p.log_bf, CASE WHEN p.rank = 0 THEN 1 - p.p_any WHEN p.p_any * p.p_i > 1e-30 THEN p.p_any * p.p_i ELSE 0 END,
+       p.p_i, p.match_flag
+FROM pg_temp.posterior AS p JOIN pg_temp.target AS t USING (no)
+WHERE NOT t.is_shifted AND (p.rank = 0 OR p.match_flag > 0 OR p.p_any * p.p_i >= %(min_p)s);
 
 -- name: count
 -- What was matched.
 SELECT count(*) AS sources, count(*) FILTER (WHERE n_candidates > 0) AS with_candidates,
-       coalesce(sum(n_candidates), 0) AS candidates, count(*) FILTER (WHERE p_any >= %(min_p_any)s) AS accepted,
+       coalesce(sum(n_candidates), 0) AS candidates, count(*) FILTER (WHERE accepted) AS accepted,
        avg(density_per_deg2) AS mean_density_per_deg2, avg(completeness)::double precision AS completeness
 FROM {match}
-WHERE catalogue_id = %(catalogue_id)s AND source_id IN (SELECT id FROM pg_temp.needle);
+WHERE catalogue_id = %(catalogue_id)s;
+
+-- name: add_curve
+-- The log of counterparts over field against a magnitude or colour, as steps.
+INSERT INTO pg_temp.curve (k, term, part, edges, log_ratio) VALUES (%s, %s, %s, %s, %s);
+
+-- name: add_share
+-- How the objects of a part of the sky are shared among the catalogues.
+INSERT INTO pg_temp.share (part, mask, log_back, log_alone) VALUES (%s, %s, %s, %s);
+
+-- name: add_pattern_prior
+-- Prior odds of a pattern of catalogues against "no counterpart", for sources of a kind.
+INSERT INTO pg_temp.pattern_prior (kin, mask, log_odds, completeness) VALUES (%s, %s, %s, %s);
+
+-- name: add_cut
+-- The cutoff of p_any that is in use.
+INSERT INTO pg_temp.cut (k, part, cutoff) VALUES (%s, %s, %s);
+
+-- name: index_touched
+-- Looked up object by object.
+CREATE INDEX IF NOT EXISTS touched_idx ON pg_temp.touched (no, k, object_id);
+
+-- name: sources
+-- Sources to look around; each mission is a group of its own.
+SELECT source_id, catalogue_id, ra, dec, err_arcsec, coalesce(err_maj_arcsec, 'NaN'), coalesce(err_min_arcsec, 'NaN'),
+       coalesce(err_pa_deg, 'NaN'), coalesce(epoch_yr, 'NaN')
+FROM xcat.source
+WHERE run_id = %(source_run_id)s AND catalogue_id = ANY (%(catalogue_ids)s);
+
+-- name: field_names
+-- Observations of a merge run's detections, in the order of their numbers from 0.
+SELECT DISTINCT m.catalogue_id, d.obs_id
+FROM xcat.source_detection AS m
+JOIN xcat.detection AS d USING (catalogue_id, object_id)
+WHERE m.run_id = %(source_run_id)s AND d.obs_id IS NOT NULL
+ORDER BY 1, 2;
+
+-- name: fields
+-- The observation of each source's best detection, where the mission names observations.
+SELECT DISTINCT ON (source_id) source_id, field::integer
+FROM (
+    SELECT m.source_id, d.err_arcsec, d.object_id, dense_rank() OVER (ORDER BY m.catalogue_id, d.obs_id) - 1 AS field
+    FROM xcat.source_detection AS m
+    JOIN xcat.detection AS d USING (catalogue_id, object_id)
+    WHERE m.run_id = %(source_run_id)s AND d.obs_id IS NOT NULL) AS f
+ORDER BY source_id, err_arcsec, object_id;
+
+-- name: secure
+-- Offsets of secure counterparts, of several members of a hypothesis their mean position.
+SELECT t.id, a.x, a.y, (t.cxx + t.cyy + a.cxx + a.cyy) / 2 AS variance
+FROM pg_temp.posterior AS p
+JOIN pg_temp.target AS t USING (no)
+JOIN pg_temp.association AS a ON a.no = p.no AND a.ks = p.ks AND a.members = p.members
+WHERE p.rank = 1 AND p.p_any * p.p_i > %(secure)s AND NOT t.is_shifted;

@@ -69,17 +69,25 @@ JOIN xcat.source_identity AS i ON i.catalogue_id = %(catalogue_id)s AND i.missio
 -- name: sources
 -- Detections to sources. Means are weighted with 1/sigma^2 where a detection has an error, and plain where none has.
 -- Positions are averaged as unit vectors, so RA = 0 and the poles are ordinary places, and epochs with them. Where the catalogue repeats the
--- source's own position on each detection (shared_position), the error is not divided by the number of detections.
+-- source's own position on each detection (shared_position), the error is not divided by the number of detections, and
+-- the ellipse is that of the detection with the smallest error.
+-- Error ellipses are added as precision matrices over east and north, a detection without one being a circle; the error
+-- of the source is then that of a circle of equal area. North turns between the detections of a source only within
+-- arcminutes of a pole, which is left out.
 -- A source that the mission does not name is named after its position.
 INSERT INTO {source} (
-    run_id, source_id, catalogue_id, name, ra, dec, err_arcsec, glon, glat, epoch_yr, mjd_first, mjd_last, n_detections,
+    run_id, source_id, catalogue_id, name, ra, dec, err_arcsec, err_maj_arcsec, err_min_arcsec, err_pa_deg,
+    glon, glat, epoch_yr, mjd_first, mjd_last, n_detections,
     flux_cgs, flux_err_cgs, flux_soft_cgs, flux_soft_err_cgs, flux_medium_cgs, flux_medium_err_cgs,
     flux_hard_cgs, flux_hard_err_cgs, flux_std_cgs, hr1, hr1_err, hr2, hr2_err, gamma, snr, det_likelihood,
     flux_ratio, flux_ratio_low, p_variable, extent_arcsec, quality_flag)
 WITH d AS MATERIALIZED (
     SELECT i.source_id, i.mission_source, det.*,
            coalesce(det.epoch_yr, 2000 + (det.mjd - 51544.5) / 365.25, %(epoch_yr)s::double precision) AS epoch,
-           1 / det.err_arcsec::double precision ^ 2 AS w,
+           1 / det.err_arcsec::double precision ^ 2 AS w, e.*,
+           sind(e.pa) ^ 2 / e.major ^ 2 + cosd(e.pa) ^ 2 / e.minor ^ 2 AS p_ee,
+           cosd(e.pa) ^ 2 / e.major ^ 2 + sind(e.pa) ^ 2 / e.minor ^ 2 AS p_nn,
+           sind(e.pa) * cosd(e.pa) * (1 / e.major ^ 2 - 1 / e.minor ^ 2) AS p_en,
            1 / nullif(det.flux_err_cgs::double precision, 0) ^ 2 AS wf,
            1 / nullif(det.flux_soft_err_cgs::double precision, 0) ^ 2 AS ws,
            1 / nullif(det.flux_medium_err_cgs::double precision, 0) ^ 2 AS wm,
@@ -90,10 +98,22 @@ WITH d AS MATERIALIZED (
     JOIN pg_temp.member AS m USING (object_id)
     JOIN xcat.source_identity AS i
       ON i.catalogue_id = %(catalogue_id)s AND i.mission_source = m.mission_source
+    CROSS JOIN LATERAL (
+        SELECT det.err_maj_arcsec + det.err_min_arcsec + det.err_pa_deg IS NOT NULL AS is_ellipse
+    ) AS has
+    CROSS JOIN LATERAL (
+        SELECT has.is_ellipse,
+               CASE WHEN has.is_ellipse THEN det.err_maj_arcsec ELSE det.err_arcsec END::double precision AS major,
+               CASE WHEN has.is_ellipse THEN det.err_min_arcsec ELSE det.err_arcsec END::double precision AS minor,
+               CASE WHEN has.is_ellipse THEN det.err_pa_deg ELSE 0 END::double precision AS pa
+    ) AS e
 ), s AS (
     SELECT source_id, coalesce(min(name), CASE WHEN %(named)s THEN mission_source END) AS name, count(*) AS n_rows,
            sum(w * cosd(ra) * cosd(dec)) AS x, sum(w * sind(ra) * cosd(dec)) AS y, sum(w * sind(dec)) AS z,
            sum(w) AS w, min(err_arcsec) AS best_err,
+           bool_or(is_ellipse) AS has_ellipse, sum(p_ee) AS p_ee, sum(p_nn) AS p_nn, sum(p_en) AS p_en,
+           -- arrays are compared by their first element first
+           min(ARRAY[err_arcsec, major, minor, pa, is_ellipse::int]) AS best,
            sum(epoch * w) / sum(w) FILTER (WHERE epoch IS NOT NULL) AS epoch_yr, min(mjd) AS mjd_first, max(mjd) AS mjd_last,
            greatest(count(*), coalesce(max(n_detections), 1)) AS n_detections,
            coalesce(sum(flux_cgs * wf) / sum(wf) FILTER (WHERE flux_cgs IS NOT NULL), avg(flux_cgs)) AS flux,
@@ -130,9 +150,26 @@ WITH d AS MATERIALIZED (
                 WHEN atan2d(y, x) + 360 >= 360 THEN 0
                 ELSE atan2d(y, x) + 360 END AS ra_mean
     FROM s
+), shape AS (
+    -- of the summed precision matrix: its determinant, and the larger eigenvalue, which belongs to the minor axis
+    SELECT placed.*, p_ee * p_nn - p_en ^ 2 AS det,
+           (p_ee + p_nn) / 2 + sqrt(((p_ee - p_nn) / 2) ^ 2 + p_en ^ 2) AS steepest
+    FROM placed
+), ellipse AS (
+    SELECT shape.*, axes.*
+    FROM shape
+    LEFT JOIN LATERAL (
+        SELECT best[2] AS major, best[3] AS minor, best[4] AS pa, best_err AS err
+        WHERE %(shared_position)s AND best[5] = 1
+        UNION ALL
+        SELECT greatest(sqrt(steepest / det), 1 / sqrt(steepest)), 1 / sqrt(steepest),
+               atan2d(-2 * p_en, p_ee - p_nn) / 2 + CASE WHEN atan2d(-2 * p_en, p_ee - p_nn) < 0 THEN 180 ELSE 0 END,
+               det ^ -0.25
+        WHERE NOT %(shared_position)s AND has_ellipse
+    ) AS axes ON true
 )
 SELECT %(run_id)s, source_id, %(catalogue_id)s, coalesce(name, 'XCAT ' || xcat.iau_name(ra_mean, dec_mean)), ra_mean, dec_mean,
-       CASE WHEN %(shared_position)s THEN best_err ELSE 1 / sqrt(w) END,
+       CASE WHEN err IS NOT NULL THEN err WHEN %(shared_position)s THEN best_err ELSE 1 / sqrt(w) END, major, minor, pa,
        xcat.glon(ra_mean, dec_mean), xcat.glat(ra_mean, dec_mean), epoch_yr, mjd_first, mjd_last, n_detections,
        flux, flux_err, soft, soft_err, medium, medium_err, hard, hard_err, flux * %(standard_flux_factor)s,
        coalesce(hr1, CASE WHEN medium + soft IS NOT NULL  -- greatest() would take a missing flux for 0
@@ -142,7 +179,7 @@ SELECT %(run_id)s, source_id, %(catalogue_id)s, coalesce(name, 'XCAT ' || xcat.i
                       THEN (greatest(hard, 0) - greatest(medium, 0)) / nullif(greatest(hard, 0) + greatest(medium, 0), 0) END),
        hr2_err,
        gamma, snr, det_likelihood, flux_ratio, flux_ratio_low, p_variable, extent_arcsec, quality_flag
-FROM placed;
+FROM ellipse;
 
 -- name: count
 -- What was merged.

@@ -1,13 +1,13 @@
 -- name: make_tables
 -- The two sides of every positional join: what is looked for, and what was found.
-CREATE TEMP TABLE needle (
+CREATE TEMP TABLE IF NOT EXISTS needle (
     id bigint PRIMARY KEY,
     ra double precision NOT NULL CHECK (ra >= 0 AND ra < 360),
     dec double precision NOT NULL CHECK (dec BETWEEN -90 AND 90),
     -- q3c takes radius -1 for 1, NaN for nothing, and cones beyond 20 degrees were wrong before 2.0.5
     radius_arcsec double precision NOT NULL CHECK (radius_arcsec > 0 AND radius_arcsec < 72000)
 ) ON COMMIT DROP;
-CREATE TEMP TABLE pair (
+CREATE TEMP TABLE IF NOT EXISTS pair (
     id bigint NOT NULL,
     object_id bigint NOT NULL,
     sep_arcsec double precision NOT NULL
@@ -28,24 +28,6 @@ SELECT n.id, h.{haystack_id}, public.q3c_dist(n.ra, n.dec, h.ra, h.dec) * 3600
 FROM pg_temp.needle AS n
 JOIN {haystack} AS h ON public.q3c_join(n.ra, n.dec, h.ra, h.dec, n.radius_arcsec / 3600)
 WHERE n.id > %(after)s AND n.id <= %(upto)s;
-
--- name: count_ring
--- Objects in a ring around each needle, the radius being the outer one; no pair is written.
-INSERT INTO pg_temp.ring (id, n_objects)
-SELECT n.id, count(h.ra) FILTER (
-    WHERE public.q3c_dist(n.ra, n.dec, h.ra, h.dec) * 3600 > %(inner_arcsec)s)
-FROM pg_temp.needle AS n
-LEFT JOIN {haystack} AS h ON public.q3c_join(n.ra, n.dec, h.ra, h.dec, n.radius_arcsec / 3600)
-WHERE n.id > %(after)s AND n.id <= %(upto)s
-GROUP BY n.id;
-
--- name: make_ring
--- Where count_ring writes.
-CREATE TEMP TABLE ring (id bigint PRIMARY KEY, n_objects bigint NOT NULL) ON COMMIT DROP;
-
--- name: clear_ring
--- Forget the counts of the search before.
-TRUNCATE pg_temp.ring;
 
 -- name: slices
 -- Ids that cut the needles into slices of about equal size, for a progress bar and bounded memory.

@@ -19,7 +19,8 @@ from tiny import load, match, merge, rows, separation
 from xcat.catalogues import definition
 from xcat.config import Settings
 from xcat.ingest.load import ingest
-from xcat.match.probability import Loaded, completeness_by_part, estimate_completeness
+from xcat.match.priors import pattern_priors
+from xcat.match.probability import Loaded
 
 SKY_DEG2 = 41252.96124941928
 ARCSEC = 1 / 3600
@@ -64,7 +65,7 @@ def test_probabilities_by_hand(module_settings: Settings, none_weight: bool) -> 
         {"ra": [p[0] for p in place], "dec": [p[1] + p[2] * ARCSEC for p in place], "err_arcsec": 0.5},
         sky={"density_per_deg2": density}, completeness=c,
     )  # fmt: skip
-    run = match(module_settings, merge(module_settings, xray), [xray], [other], nway_none_weight=none_weight)
+    run = match(module_settings, merge(module_settings, xray), [xray], [other], nway=none_weight)
     found = _matches(module_settings, run)
     assert set(found) == set(offsets)
     for key, seps in offsets.items():
@@ -72,7 +73,7 @@ def test_probabilities_by_hand(module_settings: Settings, none_weight: bool) -> 
         w = [_weight(s, 1.2, 0.5, density) for s in seps]
         total = c * sum(w)
         assert row["p_any"] == pytest.approx(total / (total + (1 if none_weight else 1 - c)), rel=1e-5)
-        assert (row["n_candidates"], row["density_per_deg2"]) == (len(seps), density)
+        assert (row["n_candidates"], row["density_per_deg2"]) == (len(seps), pytest.approx(density))
         assert row["completeness"] == pytest.approx(c)
         assert [r["p_i"] for r in row["candidates"]] == pytest.approx([x / sum(w) for x in w], rel=1e-5)
         assert [r["sep_arcsec"] for r in row["candidates"]] == pytest.approx(seps, rel=1e-6)
@@ -95,7 +96,7 @@ def test_candidates_that_are_alike_share(module_settings: Settings) -> None:
     assert (found[1]["p_any"], found[1]["candidates"][0]["p_i"]) == (0.0, 1.0)
 
 
-@pytest.mark.parametrize("sky", [{"area_deg2": 2.0}, {"local_annulus_arcsec": [20, 60]}, {"density_per_deg2": 10}])
+@pytest.mark.parametrize("sky", [{"area_deg2": 2.0}, {"local": True}, {"density_per_deg2": 10}])
 @pytest.mark.parametrize("completeness", [0.5, "estimate"])
 def test_an_empty_catalogue_and_no_source(module_settings: Settings, sky: Any, completeness: Any) -> None:
     xray = load(module_settings, "xray_sources", {"ra": [5.0, 7.0], "dec": [0.0, 1.0]})
@@ -109,39 +110,11 @@ def test_an_empty_catalogue_and_no_source(module_settings: Settings, sky: Any, c
 # --- density and completeness -------------------------------------------------------------------------------
 
 
-def test_the_local_density_is_near_the_truth(module_settings: Settings) -> None:
-    """A uniform field: the scatter of the rings is all Poisson noise, and is taken away. Two: each has its own."""
-    rng = np.random.default_rng(4)
-    n, half = 300, 0.018
-    m = rng.poisson(20_000 * (2 * half) ** 2, n)
-    ra = np.repeat((np.arange(n) + 0.5) / 2, m) + rng.uniform(-half, half, m.sum())
-    dec = rng.uniform(-half, half, m.sum())
-    sparse = ra < n / 4  # the first half of the sources sees a tenth of the objects
-    for keep, wanted in ((np.ones(ra.size, dtype=bool), None), (~sparse | (rng.random(ra.size) < 0.1), 2_000)):
-        xray = load(module_settings, "xray_sources", {"ra": (np.arange(n) + 0.5) / 2, "dec": [0.0] * n})
-        other = load(
-            module_settings, "optical", {"ra": ra[keep], "dec": dec[keep]},
-            sky={"local_annulus_arcsec": [20, 60]}, completeness=0.5,
-        )  # fmt: skip
-        run = match(module_settings, merge(module_settings, xray), [xray], [other])
-        query = ("SELECT density_per_deg2 AS d FROM xcat.match JOIN xcat.source USING (source_id)"
-                 " WHERE match.run_id = %s AND source.run_id = match.run_id - 1 ORDER BY ra")  # fmt: skip
-        d = np.array([r["d"] for r in rows(module_settings, query, [run])])
-        assert len(d) == n
-        if wanted is None:
-            # 15.5 objects a ring would scatter by 25 %
-            assert np.abs(d / 20_000 - 1).max() < 0.15
-        else:
-            # 1.6 objects a ring are worth little beside what the other rings say, but pull stronger than those
-            assert wanted / 2 < d.min() < wanted < np.mean(d[: n // 2]) < 2 * wanted
-            assert np.mean(d[n // 2 :]) == pytest.approx(20_000, rel=0.1)
-
-
 def test_an_areas_density_is_the_count_over_it(module_settings: Settings) -> None:
     xray = load(module_settings, "xray_sources", {"ra": [5.0], "dec": [0.0]})
     other = load(module_settings, "optical", {"ra": [1.0] * 7, "dec": [0.0] * 7}, sky={"area_deg2": 2.0})
     (row,) = _matches(module_settings, match(module_settings, merge(module_settings, xray), [xray], [other])).values()
-    assert row["density_per_deg2"] == 3.5
+    assert row["density_per_deg2"] == pytest.approx(3.5)
 
 
 def _sums(rng: np.random.Generator, n: int, c: float, density: float, sigma: float) -> tuple[np.ndarray, np.ndarray]:
@@ -156,36 +129,53 @@ def _sums(rng: np.random.Generator, n: int, c: float, density: float, sigma: flo
     return total, has
 
 
+def _completeness(sums: np.ndarray) -> float:
+    return float(pattern_priors(sums[:, None], np.zeros(len(sums), int), 1, [None])[0, 1])
+
+
 @hypothesis(max_examples=12, deadline=None)
 @given(c=st.floats(0.05, 0.95), density=st.sampled_from([3e3, 3e4, 3e5]), seed=st.integers(0, 1000))
 def test_the_completeness_is_recovered_from_the_weights(c: float, density: float, seed: int) -> None:
     rng = np.random.default_rng(seed)
     sums, has = _sums(rng, 1500, c, density, 1.0)
-    estimate = estimate_completeness(sums)
+    estimate = _completeness(sums)
     assert abs(estimate - has.mean()) < 0.05
     p_any = estimate * sums / (estimate * sums + 1 - estimate)
     assert np.mean(p_any) == pytest.approx(estimate, abs=2e-3)
 
 
-def test_parts_of_the_sky_have_completenesses_of_their_own() -> None:
-    """Dense and empty, bright and faint: the four are told apart, where there are sources enough."""
+def test_kinds_of_sources_have_completenesses_of_their_own() -> None:
     rng = np.random.default_rng(1)
-    truth = {(3e3, 0.5): 0.2, (3e3, 1.5): 0.4, (6e4, 0.5): 0.9, (6e4, 1.5): 0.6}
-    parts = [(d, s, *_sums(rng, 600, c, d, s)) for (d, s), c in truth.items()]
-    density, error = (np.repeat([p[i] for p in parts], 600) for i in (0, 1))
-    sums, has = (np.concatenate([p[i] for p in parts]) for i in (2, 3))
-    found = completeness_by_part(sums, density, error)
-    for d, s in truth:
-        here = (density == d) & (error == s)
-        assert found[here].mean() == pytest.approx(has[here].mean(), abs=0.06)
-    assert np.ptp(completeness_by_part(sums[:400], rng.random(400), rng.random(400))) == 0.0
+    parts = [
+        _sums(rng, 600, c, d, s) for c, d, s in [(0.2, 3e3, 0.5), (0.4, 3e3, 1.5), (0.9, 6e4, 0.5), (0.6, 6e4, 1.5)]
+    ]
+    sums = np.concatenate([p[0] for p in parts])[:, None]
+    found = pattern_priors(sums, np.repeat(np.arange(4), 600), 4, [None])
+    assert found[:, 1] == pytest.approx([p[1].mean() for p in parts], abs=0.06)
+    assert found.sum(axis=1) == pytest.approx(1.0)
 
 
 def test_extremes_of_the_completeness() -> None:
-    assert estimate_completeness(np.zeros(50)) == 0.001
-    assert estimate_completeness(np.full(50, 1e12)) == 0.999
-    assert estimate_completeness(np.empty(0)) == 0.5
-    assert completeness_by_part(np.empty(0), np.empty(0), np.empty(0)).size == 0
+    assert _completeness(np.zeros(50)) < 1e-3
+    assert _completeness(np.full(50, 1e12)) > 0.999
+    assert pattern_priors(np.empty((0, 1)), np.empty(0, int), 1, [None])[0].tolist() == [0.5, 0.5]
+
+
+@hypothesis(max_examples=20, deadline=None)
+@given(given_=st.tuples(*[st.one_of(st.none(), st.floats(0.05, 0.95))] * 2), seed=st.integers(0, 99))
+def test_a_given_completeness_holds_and_the_others_follow_the_data(given_: Any, seed: int) -> None:
+    """Two catalogues: sources in neither, in one and in both, with weights that tell them apart well."""
+    rng = np.random.default_rng(seed)
+    pattern = rng.choice(4, 2000, p=[0.3, 0.1, 0.2, 0.4])
+    sums = rng.exponential(0.02, (2000, 3))
+    sums[np.arange(2000)[pattern > 0], pattern[pattern > 0] - 1] = 1e4
+    p = pattern_priors(sums, np.zeros(2000, int), 1, list(given_))[0]
+    marginal = [p[1] + p[3], p[2] + p[3]]
+    for mine, wanted, truth in zip(marginal, given_, (0.5, 0.6), strict=True):
+        assert mine == pytest.approx(wanted, abs=0.01) if wanted is not None else True
+        if given_ == (None, None):
+            assert mine == pytest.approx(truth, abs=0.05)
+    assert p.sum() == pytest.approx(1.0)
 
 
 # --- motion -------------------------------------------------------------------------------------------------
@@ -269,7 +259,7 @@ def cosmos(module_settings: Settings, shared_data: Path) -> dict[str, Any]:
     runs = {
         none: match(
             module_settings, merged, loaded[:1], loaded[1:], radius_arcsec=15.0,
-            completeness={"cosmos_optical": 0.9}, nway_none_weight=none,
+            completeness={"cosmos_optical": 0.9}, nway=none, magnitudes={"cosmos_optical": []},
         ) for none in (True, False)
     }  # fmt: skip
     query = (

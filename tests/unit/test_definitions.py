@@ -100,7 +100,9 @@ def test_a_definition_of_ones_own(tmp_path: Path) -> None:
         ("axis_1sigma", "ellipse_95", 5, "two columns"),
         ("{area_deg2: 2.0}", "{area_deg2: 2.0, density_per_deg2: 3}", 8, "exactly one"),
         ("{area_deg2: 2.0}", "{}", 8, "exactly one"),
-        ("{area_deg2: 2.0}", "{local_annulus_arcsec: [60, 20]}", 8, "annulus"),
+        ("{area_deg2: 2.0}", "{local: true, area_deg2: 2.0}", 8, "exactly one of density_per_deg2, area_deg2, local"),
+        ("{area_deg2: 2.0}", "{local: false}", 8, "local"),
+        ("{area_deg2: 2.0}", "{local_annulus_arcsec: [20, 60]}", 8, "unknown key"),
         ("sky: {area_deg2: 2.0}\n", "", 1, "sky: is missing"),
         ("completeness: 0.5", "completeness: 1.5", 9, "probability"),
         ("completeness: 0.5", "completeness: guess", 9, "completeness"),
@@ -178,7 +180,7 @@ def test_extends_overrides_keys_and_merges_columns(tmp_path: Path) -> None:
         name: gaia_here
         extends: gaia_dr3
         title: Ours
-        sky: {local_annulus_arcsec: [20, 60]}
+        sky: {local: true}
         columns:
           ra: {from: ra, unit: deg}
           mag_gaia_rp: null
@@ -192,6 +194,7 @@ def test_extends_overrides_keys_and_merges_columns(tmp_path: Path) -> None:
     assert "mag_gaia_rp" not in ours.columns
     assert ours.sky is not None
     assert ours.sky.density_per_deg2 is None
+    assert ours.sky.local is True
     assert ours.sha256 != theirs.sha256
     edr3 = load("gaia_edr3")
     assert edr3.columns == theirs.columns

@@ -42,8 +42,9 @@ def problems(d: Definition) -> Iterator[tuple[KeyPath, str]]:
         if not 0 < band[0] < band[1]:
             yield key, f"{list(band)} is not a range of energies: 0 < low < high, in keV"
     xray = d.table_kind == "detection"
-    if xray and "flux_cgs" in d.columns and d.flux_band_kev is None:
-        yield ("flux_band_kev",), "is missing: which band is flux_cgs in?"
+    full = next((c for c in ("flux_cgs", "flux_upper_cgs") if c in d.columns), None)
+    if xray and full and d.flux_band_kev is None:
+        yield ("flux_band_kev",), f"is missing: which band is {full} in?"
     if xray and d.bands_kev is None and any(f"flux_{b}_cgs" in d.columns for b in BANDS):
         yield ("bands_kev",), "is missing: which bands are the soft, medium and hard fluxes in?"
     if isinstance(d.completeness, float) and not 0 < d.completeness <= 1:

@@ -88,15 +88,13 @@ class Sky(Strict):
 
     density_per_deg2: float | None = Field(default=None, gt=0)
     area_deg2: float | None = Field(default=None, gt=0, le=41252.97)
-    local_annulus_arcsec: tuple[float, float] | None = None
+    local: Literal[True] | None = None  # measured around each source, from the rows loaded
 
     @model_validator(mode="after")
     def _check(self) -> Sky:
         given = [k for k in type(self).model_fields if getattr(self, k) is not None]
         if len(given) != 1:
             raise ValueError(f"exactly one of {', '.join(type(self).model_fields)} is needed")
-        if self.local_annulus_arcsec and not 0 <= self.local_annulus_arcsec[0] < self.local_annulus_arcsec[1]:
-            raise ValueError("an annulus is [inner, outer] with 0 <= inner < outer")
         return self
 
 

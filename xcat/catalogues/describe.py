@@ -95,9 +95,8 @@ def _facts(definition: Definition) -> list[tuple[str, str]]:
             facts.append(("sky", f"{sky.density_per_deg2:,.0f} objects per square degree"))
         elif sky.area_deg2 is not None:
             facts.append(("sky", f"{sky.area_deg2:g} square degrees; density from the rows loaded"))
-        elif sky.local_annulus_arcsec is not None:
-            inner, outer = sky.local_annulus_arcsec
-            facts.append(("sky", f"density counted {inner:g}-{outer:g} arcsec around each source"))
+        elif sky.local:
+            facts.append(("sky", "density measured around each source, from the rows loaded"))
     if definition.kind in ("optical", "infrared"):
         facts.append(("completeness", str(definition.completeness)))
         for band in ("b", "r", "w1", "w2"):

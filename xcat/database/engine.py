@@ -70,12 +70,12 @@ def connect(config: Settings | None = None, *, autocommit: bool = False) -> Conn
 
 
 def check_server(conn: Connection) -> dict[str, str]:
-    """Check that a server can hold xcat: version, q3c, privileges.
+    """Check that a server can hold xcat: version, q3c, privileges. Enables q3c, and its parallel plans.
 
     Returns
     -------
     dict
-        Versions of ``postgresql`` and ``q3c``.
+        Versions of ``postgresql`` and ``q3c``, the latter with a remark if its joins run on one core.
 
     Raises
     ------
@@ -119,7 +119,20 @@ def check_server(conn: Connection) -> dict[str, str]:
             raise DatabaseError(
                 f"q3c is not enabled in database {database}. A superuser can say: CREATE EXTENSION q3c"
             ) from None
-    return {"postgresql": str(conn.info.parameter_status("server_version")), "q3c": installed or available}
+    said = installed or available
+    if not _relabel_q3c(conn):
+        said += " (parallel unsafe; a superuser can say: psql -f sql/q3c_parallel.sql)"
+    return {"postgresql": str(conn.info.parameter_status("server_version")), "q3c": said}
+
+
+def _relabel_q3c(conn: Connection) -> bool:
+    """Let workers run the functions of an old q3c, where we may; say whether a join can be parallel."""
+    with conn.transaction():
+        conn.execute((folder("sql") / "q3c_parallel.sql").read_text())
+        row = conn.execute(
+            "SELECT bool_and(proparallel = 's') FROM pg_proc WHERE proname IN ('q3c_join', 'q3c_seloper')"
+        ).fetchone()
+    return bool(row and row[0])
 
 
 def _alembic_config(url: str) -> alembic.config.Config:

@@ -27,6 +27,7 @@ from xcat.database.sqlfiles import dicts, job
 from xcat.errors import InputError, StageError
 from xcat.ingest.convert import Rejects, convert
 from xcat.ingest.readers import open_table
+from xcat.match import density
 
 _SUFFIX = "_loading"  # of the table that is written, until it is a partition
 
@@ -197,15 +198,20 @@ def _load(run: Run, definition: Definition, files: list[InputFile], replace: boo
         target, base = partitions.create(conn, table, catalogue_id, suffix=_SUFFIX), 0
     conn.execute(job("ingest.make_file_base").compose())
     types = copy.column_types(conn, target)
+    counter = density.Counter() if table == "counterpart" else None
     entered = []
     for file in wanted:
         with run.step(f"read {file.path.name}"):
             file_id = _enter(conn, catalogue_id, run.run_id, file, base)
-            n_read, n_skipped = _copy_file(conn, definition, file, catalogue_id, file_id, target, types, base)
+            n_read, n_skipped = _copy_file(conn, definition, file, catalogue_id, file_id, target, types, base, counter)
             base += n_read
             entered.append((file, file_id, n_skipped))
     with run.step("index"), progress.bar(f"{definition.name}: indexes"):
-        _finish(conn, definition, table, catalogue_id, target, append)
+        n_gone = _finish(conn, definition, table, catalogue_id, target, append)
+        if not append:
+            conn.execute(job("density.forget").compose(), {"catalogue_id": catalogue_id})
+        if counter is not None:
+            _map_density(conn, catalogue_id, counter, partition, target if append else None, n_gone)
     for file, file_id, n_skipped in entered:
         counted = conn.execute(job("ingest.rows_of_file").compose(loaded=partition), {"file_id": file_id}).fetchone()
         values = {"file_id": file_id, "n_rows": counted[0] if counted else 0}
@@ -250,8 +256,9 @@ def _copy_file(
     target: str,
     types: dict[str, str],
     base: int,
+    counter: density.Counter | None,
 ) -> tuple[int, int]:
-    """COPY one file into the target and its bad rows into ``reject``.
+    """COPY one file into the target, count its positions, and its bad rows into ``reject``.
 
     Returns
     -------
@@ -279,6 +286,8 @@ def _copy_file(
                     raise InputError(
                         f"{file.path}: rows {chunk.first_row}-{last_row}: {str(error).splitlines()[0]}"
                     ) from error
+                if counter is not None:
+                    counter.add(converted.columns["ra"], converted.columns["dec"])
             _keep_rejects(conn, file_id, converted.rejects)
             advance(chunk.n_rows)
     if file.path.stat().st_mtime_ns != file.modified_ns:
@@ -292,25 +301,46 @@ def _keep_rejects(conn: Connection, file_id: int, rejects: Rejects) -> None:
         copy.copy_in(conn, "reject", [block])
 
 
-def _finish(conn: Connection, definition: Definition, table: str, catalogue_id: int, target: str, append: bool) -> None:
-    """Set duplicates aside, build the indexes and make the rows visible."""
+def _map_density(
+    conn: Connection, catalogue_id: int, counter: density.Counter, partition: str, appended: str | None, n_gone: int
+) -> None:
+    """Add the new rows to the catalogue's density map; `appended` is their table if they are not all of it."""
+    row = conn.execute(job("density.exists").compose(), {"catalogue_id": catalogue_id}).fetchone()
+    mapped = bool(row and row[0])
+    # the counter has seen rows that are gone, or never saw those that came before there were maps
+    if n_gone or (appended is not None and not mapped):
+        counted = appended if appended is not None and mapped else partition
+        counter = density.count(conn, job("density.positions").compose(counted=counted))
+    density.store(conn, catalogue_id, counter)
+
+
+def _finish(conn: Connection, definition: Definition, table: str, catalogue_id: int, target: str, append: bool) -> int:
+    """Set duplicates aside, build the indexes and make the rows visible.
+
+    Returns
+    -------
+    int
+        Rows set aside.
+    """
     spec = definition.columns.get("native_id")
     values = {"column_name": ", ".join(spec.from_) if spec is not None else None}
     if append:
         partition = partitions.qualified(table, catalogue_id)
-        conn.execute(job("ingest.reject_repeats").compose(loaded=target), values)
-        conn.execute(job("ingest.reject_known").compose(loaded=target, partition=partition), values)
+        repeats = conn.execute(job("ingest.reject_repeats").compose(loaded=target), values)
+        known = conn.execute(job("ingest.reject_known").compose(loaded=target, partition=partition), values)
         conn.execute(job("ingest.append").compose(loaded=target, partition=partition))
         conn.execute(f"ANALYZE {partition}")
-        return
+        return repeats.rowcount + known.rowcount
+    n_gone = 0
     try:
         with conn.transaction():
             partitions.prepare(conn, table, catalogue_id, suffix=_SUFFIX)
     except psycopg.errors.UniqueViolation:
         # looking for duplicates costs a sort, so only a load that has some pays for it
-        conn.execute(job("ingest.reject_repeats").compose(loaded=target), values)
+        n_gone = conn.execute(job("ingest.reject_repeats").compose(loaded=target), values).rowcount
         partitions.prepare(conn, table, catalogue_id, suffix=_SUFFIX)
     # what is replaced goes only now, so that it can be read meanwhile; it may be in another table, if the kind changed
     for name in schema.CATALOGUE_TABLES:
         partitions.drop(conn, name, catalogue_id)
     partitions.adopt(conn, table, catalogue_id, suffix=_SUFFIX)
+    return n_gone

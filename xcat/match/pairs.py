@@ -64,14 +64,36 @@ def search(conn: Connection, haystack: str, what: str, *, haystack_id: str = "ob
     return n_pairs
 
 
-def count_ring(conn: Connection, haystack: str, inner_arcsec: float, what: str) -> None:
-    """Count the objects between `inner_arcsec` and each needle's radius into ``pg_temp.ring``."""
-    conn.execute(job("pairs.clear_ring").compose())
-    _in_slices(conn, job("pairs.count_ring").compose(haystack=haystack), {"inner_arcsec": inner_arcsec}, what)
+def join_slices(conn: Connection, statement: sql.Composed, params: Mapping[str, Any], n_needles: int, what: str) -> int:
+    """Run an INSERT of a positional join whose needles are numbered from 1, slice by slice.
+
+    Parameters
+    ----------
+    conn : Connection
+    statement : Composed
+        Takes the needles with numbers above ``%(after)s`` up to ``%(upto)s``.
+    params : mapping
+    n_needles : int
+    what : str
+        Shown beside the progress bar.
+
+    Returns
+    -------
+    int
+        Rows inserted.
+    """
+    ends = [*range(SLICE_ROWS, n_needles, SLICE_ROWS), *([n_needles] if n_needles else [])]
+    return _run_slices(conn, statement, params, ends, what)
 
 
 def _in_slices(conn: Connection, statement: sql.Composed, params: Mapping[str, Any], what: str) -> int:
     ends = [row[0] for row in conn.execute(job("pairs.slices").compose(), {"slice_rows": SLICE_ROWS})]
+    return _run_slices(conn, statement, params, ends, what)
+
+
+def _run_slices(
+    conn: Connection, statement: sql.Composed, params: Mapping[str, Any], ends: list[int], what: str
+) -> int:
     n_rows, after = 0, -1
     # Nested loops over the q3c index are the only sane plan; the planner's guess of a cone's
     # selectivity is rough enough to prefer a scan of everything.

@@ -1,35 +1,28 @@
-"""The match stage: candidates of every source in every counterpart catalogue, with p_i and p_any.
-
-The statements are in sql/jobs/match.sql. References: Budavari & Szalay 2008, ApJ 679, 301; Salvato et al. 2018,
-MNRAS 473, 4937.
-"""
+"""The match stage: the sources of a merge run against all counterpart catalogues together."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from xcat import progress
 from xcat.catalogues.definition import Definition
 from xcat.database import copy, partitions
+from xcat.database.engine import Connection
 from xcat.database.runs import Run
 from xcat.database.sqlfiles import dicts, job
 from xcat.errors import StageError
-from xcat.match import pairs
+from xcat.match import density
+from xcat.match.engine import Haystack, Options, Outcome, Term, match
+from xcat.match.fields import fit_fields
+from xcat.match.targets import Targets
 
-# Completeness is estimated apart for denser and emptier parts of the sky, and in each for bright and faint sources, as
-# their positional errors tell: what the sources are, and so how many have a counterpart, differs between the plane and
-# the poles, and between bright and faint. A part has about this many sources, and there are at most so many parts.
-_SOURCES_PER_PART = 500
-_MOST_DENSITIES = 8
-_MOST_ERRORS = 4
-# Objects with a proper motion are looked for where they were: those that moved by less than this in the same search as
-# all others, with a radius larger by as much; faster ones in a search of their own.
-_MARGIN_ARCSEC = 0.5
+# A hypothesis that is less probable than this changes no property of a source that could be seen.
+_MIN_P_HYPOTHESIS = 0.001
+_DOUBLE, _REAL = "double precision", "real"
 
 
 @dataclass(frozen=True)
@@ -51,67 +44,52 @@ class Loaded:
         return partitions.qualified(self.definition.table_kind, self.catalogue_id)
 
 
-def estimate_completeness(sums: np.ndarray, tolerance: float = 1e-4) -> float:
-    """Share of sources that have a counterpart, from the weights alone.
-
-    Maximises the likelihood of ``c S + (1 - c)`` over c by expectation-maximisation; the mean of p_any at the
-    solution is c itself, so that p_any is calibrated over the sample.
-
-    Parameters
-    ----------
-    sums : ndarray, shape (n_sources,)
-        Sum S of the weights of each source's candidates, 0 without any.
-    tolerance : float
-        Stop when c changes by less.
-
-    Returns
-    -------
-    float
-        Between 0.001 and 0.999, so that no hypothesis is ever impossible.
-    """
-    if sums.size == 0:
-        return 0.5
-    c = 0.5
-    for _ in range(1000):
-        new = float(np.mean(c * sums / (c * sums + 1 - c)))
-        new = min(max(new, 0.001), 0.999)
-        if abs(new - c) < tolerance:
-            return new
-        c = new
-    return c
-
-
-def completeness_by_part(sums: np.ndarray, density: np.ndarray, error: np.ndarray) -> np.ndarray:
-    """Completeness of each source, estimated over the sources in like densities and with like errors.
+def haystack_of(
+    conn: Connection,
+    other: Loaded,
+    completeness: float | Literal["estimate"] | None = None,
+    magnitudes: Sequence[str] | None = None,
+) -> Haystack:
+    """A loaded counterpart catalogue as the engine sees it.
 
     Parameters
     ----------
-    sums : ndarray, shape (n_sources,)
-        As in `estimate_completeness`.
-    density : ndarray, shape (n_sources,)
-        Density of catalogue objects around the source, per square degree.
-    error : ndarray, shape (n_sources,)
-        Positional error of the source.
+    conn : Connection
+    other : Loaded
+    completeness : float or "estimate", optional
+        Instead of what the definition says.
+    magnitudes : sequence of str, optional
+        Magnitudes and colours that tell counterparts from the field; without, the catalogue's R or W1 if what is
+        loaded is all of the catalogue around the sources, so that they can be learned.
 
-    Returns
-    -------
-    ndarray, shape (n_sources,)
+    Raises
+    ------
+    StageError
+        The definition says nothing about the density on the sky.
     """
-    n_parts = max(len(sums) // _SOURCES_PER_PART, 1)
-    n_errors = min(math.isqrt(n_parts), _MOST_ERRORS)
-    out = np.empty(len(sums))
-    for alike in _parts(density, min(n_parts // n_errors, _MOST_DENSITIES)):
-        for part in _parts(error[alike], n_errors):
-            out[alike[part]] = estimate_completeness(sums[alike[part]])
-    return out
-
-
-def _parts(values: np.ndarray, n_parts: int) -> Iterator[np.ndarray]:
-    """Indices of the values in parts of about equal size; equal values stay together."""
-    number = np.zeros(len(values), dtype=np.int64)
-    if n_parts > 1:
-        number = np.digitize(values, np.unique(np.quantile(values, np.linspace(0, 1, n_parts + 1)[1:-1])))
-    yield from (np.flatnonzero(number == part) for part in np.unique(number))
+    definition = other.definition
+    if definition.sky is None:
+        raise StageError(f"{definition.name}: the definition says nothing about its sky density (key sky).")
+    map_ = None if definition.sky.density_per_deg2 is not None else density.load(conn, other.catalogue_id)
+    known = definition.sky.density_per_deg2
+    if definition.sky.area_deg2 is not None and map_ is not None:
+        known = map_.n_objects / definition.sky.area_deg2
+    if magnitudes is None:
+        band = "w1" if definition.kind == "infrared" else "r"
+        terms = definition.colour_terms(band)[:1] if map_ is not None else []
+        magnitudes = [column for column, _ in terms]
+    return Haystack(
+        other.catalogue_id,
+        definition.name,
+        other.table,
+        density_per_deg2=known,
+        density_map=map_,
+        completeness=definition.completeness if completeness is None else completeness,
+        epoch_yr=definition.epoch_yr,
+        moves="pmra_mas_yr" in definition.columns,
+        elliptical=definition.position_error is not None and definition.position_error.is_ellipse,
+        terms=tuple(Term(m) for m in magnitudes),
+    )
 
 
 def match_stage(
@@ -121,11 +99,14 @@ def match_stage(
     counterparts: list[Loaded],
     *,
     radius_arcsec: float,
-    min_p_any: float,
-    completeness: Mapping[str, float | str] | None = None,
-    nway_none_weight: bool = False,
+    false_rate: float = 0.05,
+    min_p_any: float = 0.5,
+    completeness: Mapping[str, float | Literal["estimate"]] | None = None,
+    magnitudes: Mapping[str, Sequence[str]] | None = None,
+    nway: bool = False,
+    field_offsets: bool = False,
 ) -> None:
-    """Match the sources of every mission with every counterpart catalogue, two-way, by position.
+    """Match the sources of every mission with all counterpart catalogues at once.
 
     Parameters
     ----------
@@ -135,136 +116,109 @@ def match_stage(
     xray, counterparts : list of Loaded
     radius_arcsec : float
         Search radius; every object inside is stored as a candidate.
+    false_rate : float
+        A counterpart is accepted at a p_any that this share of shifted positions reaches.
     min_p_any : float
-        Only for the counts of the summary.
-    completeness : mapping, optional
-        Overrides the definitions' completeness by catalogue name; "estimate", or nothing said, takes it from the data.
-    nway_none_weight : bool
-        Give the hypothesis "no counterpart" the weight 1 as NWAY does, instead of 1 - completeness.
+        None is accepted below.
+    completeness, magnitudes : mapping, optional
+        By catalogue name, instead of what `haystack_of` would take.
+    nway : bool
+        Reproduce the approximations of NWAY.
+    field_offsets : bool
+        Fit an offset and a rotation of every X-ray field first, and apply them.
     """
     conn = run.conn
-    pairs.make_tables(conn)
-    conn.execute(job("match.make_work").compose())
-    conn.execute(job("pairs.make_ring").compose())
-    targets = {name: partitions.create(conn, name, run.run_id) for name in ("match", "match_candidate")}
-    report: dict[str, Any] = {}
-    for mission in xray:
-        for other in counterparts:
-            name = f"{mission.definition.name} x {other.definition.name}"
-            with run.step(name):
-                conn.execute(job("match.clear_work").compose())
-                _pairs(run, source_run_id, mission, other, radius_arcsec)
-                _densities(run, source_run_id, mission, other)
-                wanted = (completeness or {}).get(other.definition.name, other.definition.completeness)
-                report[name] = _store(
-                    run, source_run_id, other, targets, radius_arcsec, wanted, nway_none_weight, min_p_any
-                )
-    with run.step("index"), progress.bar("match: indexes"):
-        for table in targets:
-            partitions.attach(conn, table, run.run_id)
-    run.summary["matches"] = report
-
-
-def _needles(run: Run, source_run_id: int, mission: Loaded, radius_arcsec: float) -> None:
-    """Look around the sources of a mission."""
-    values = {
-        "radius_arcsec": radius_arcsec,
-        "source_run_id": source_run_id,
-        "xray_catalogue_id": mission.catalogue_id,
+    targets_for = {
+        name: partitions.create(conn, name, run.run_id) for name in ("match", "match_candidate", "hypothesis")
     }
-    pairs.needles(run.conn, job("match.needles").compose(), values)
+    if counterparts:
+        targets = _sources(conn, source_run_id, xray)
+        haystacks = [
+            haystack_of(conn, c, (completeness or {}).get(c.definition.name), (magnitudes or {}).get(c.definition.name))
+            for c in counterparts
+        ]
+        options = Options(radius_arcsec, false_rate, min_p_any, nway=nway)
+        if field_offsets:
+            with run.step("field offsets"):
+                targets = fit_fields(run, source_run_id, targets, haystacks, options)
+        outcome = match(conn, targets, haystacks, options)
+        run.summary.setdefault("seconds", {}).update(outcome.seconds)
+        with run.step("store"):
+            run.summary["matches"] = _store(run, haystacks, outcome, targets_for)
+        run.summary |= {"counts": outcome.counts, "notes": outcome.notes}
+    with run.step("index"), progress.bar("match: indexes"):
+        for table in targets_for:
+            partitions.attach(conn, table, run.run_id)
 
 
-def _pairs(run: Run, source_run_id: int, mission: Loaded, other: Loaded, radius_arcsec: float) -> None:
-    """Fill ``pg_temp.pair`` with everything that can be within the radius at the epoch of the source."""
-    conn, name = run.conn, f"{mission.definition.name} x {other.definition.name}"
-    moves = "pmra_mas_yr" in other.definition.columns
-    if moves:
-        values = {
-            "radius_arcsec": radius_arcsec,
-            "source_run_id": source_run_id,
-            "xray_catalogue_id": mission.catalogue_id,
-            "epoch_yr": other.definition.epoch_yr,
-            "margin_arcsec": _MARGIN_ARCSEC,
-        }
-        pairs.needles(conn, job("match.mover_needles").compose(haystack=other.table), values)
-        sources = partitions.qualified("source", source_run_id)
-        pairs.search(conn, sources, f"{name}: fast objects", haystack_id="source_id")
-        conn.execute(job("match.keep_movers").compose())
-    _needles(run, source_run_id, mission, radius_arcsec + (_MARGIN_ARCSEC if moves else 0.0))
-    pairs.search(conn, other.table, name)
-    if moves:
-        conn.execute(job("match.add_movers").compose())
+def _sources(conn: Connection, source_run_id: int, xray: list[Loaded]) -> Targets:
+    rows = copy.fetch_columns(
+        conn,
+        job("match.sources").compose(),
+        [("id", "bigint"), ("group", "smallint"), ("ra", _DOUBLE), ("dec", _DOUBLE), ("err_arcsec", _REAL),
+         ("err_maj_arcsec", _REAL), ("err_min_arcsec", _REAL), ("err_pa_deg", _REAL), ("epoch_yr", _DOUBLE)],
+        {"source_run_id": source_run_id, "catalogue_ids": [x.catalogue_id for x in xray]},
+    )  # fmt: skip
+    return Targets.of({name: rows[name] for name in rows.dtype.names or ()})
 
 
-def _densities(run: Run, source_run_id: int, mission: Loaded, other: Loaded) -> None:
-    """Fill ``pg_temp.density`` with the density of catalogue objects around each source, per square degree."""
-    conn, sky = run.conn, other.definition.sky
-    if sky is None:
-        raise StageError(f"{other.definition.name}: the definition says nothing about its sky density (key sky).")
-    if sky.local_annulus_arcsec is not None:
-        inner, outer = sky.local_annulus_arcsec
-        _needles(run, source_run_id, mission, outer)
-        pairs.count_ring(conn, other.table, inner, f"{other.definition.name}: local density")
-        area_deg2 = math.pi * (outer**2 - inner**2) / 3600.0**2
-        conn.execute(job("match.density_local").compose(), {"area_deg2": area_deg2})
-    else:
-        density = sky.density_per_deg2
-        if density is None:
-            row = conn.execute(job("match.count_objects").compose(haystack=other.table)).fetchone()
-            assert row is not None and sky.area_deg2 is not None
-            density = row[0] / sky.area_deg2
-        if density <= 0:  # an empty catalogue: no pairs, so any density will do
-            density = 1.0
-        conn.execute(job("match.density_constant").compose(), {"density_per_deg2": density})
-    conn.execute("ANALYZE pg_temp.density")
-
-
-def _store(
-    run: Run,
-    source_run_id: int,
-    other: Loaded,
-    targets: dict[str, str],
-    radius_arcsec: float,
-    completeness: float | str | None,
-    nway_none_weight: bool,
-    min_p_any: float,
-) -> dict[str, Any]:
+def _store(run: Run, haystacks: list[Haystack], outcome: Outcome, tables: Mapping[str, str]) -> dict[str, Any]:
     conn = run.conn
-    with progress.bar(f"{other.definition.name}: probabilities"):
-        conn.execute(
-            job("match.weigh").compose(haystack=other.table),
-            {
-                "source_run_id": source_run_id,
-                "epoch_yr": other.definition.epoch_yr,
-                "radius_arcsec": radius_arcsec,
-            },
-        )
-        if isinstance(completeness, float):
-            conn.execute(job("match.completeness_constant").compose(), {"completeness": completeness})
-        else:
-            double = "double precision"
-            rows = copy.fetch_columns(
-                conn,
-                job("match.sums").compose(),
-                [("id", "bigint"), ("density", double), ("error", "real"), ("weights", double)],
-                {"source_run_id": source_run_id},
-            )
-            estimated = completeness_by_part(rows["weights"], rows["density"], rows["error"])
-            copy.copy_in(
-                conn, "completeness", [{"id": rows["id"], "completeness": estimated}],
-                types={"id": "bigint", "completeness": double},
-            )  # fmt: skip
+    report: dict[str, Any] = {}
+    with progress.bar("match: store", len(haystacks) + 1) as advance:
+        for k, haystack in enumerate(haystacks, 1):
+            values = {"run_id": run.run_id, "catalogue_id": haystack.catalogue_id, "k": k}
+            conn.execute(job("match.store_match").compose(match=tables["match"]), values)
+            conn.execute(job("match.store_candidates").compose(match_candidate=tables["match_candidate"]), values)
+            (counts,) = dicts(conn.execute(job("match.count").compose(match=tables["match"]), values))
+            report[haystack.name] = _summary(k, counts, outcome)
+            advance(1)
         values = {
             "run_id": run.run_id,
-            "catalogue_id": other.catalogue_id,
-            "none_weight": 1.0 if nway_none_weight else None,
-            "min_p_any": min_p_any,
+            "catalogue_ids": [h.catalogue_id for h in haystacks],
+            "min_p": _MIN_P_HYPOTHESIS,
         }
-        for table, target in targets.items():
-            statement = "store_match" if table == "match" else "store_candidates"
-            conn.execute(job(f"match.{statement}").compose(**{table: target}), values)
-        (counts,) = dicts(conn.execute(job("match.count").compose(match=targets["match"]), values))
-    counts = {k: float(v) if v is not None and not isinstance(v, int) else v for k, v in counts.items()}
-    counts["accepted_fraction"] = round(counts["accepted"] / counts["sources"], 4) if counts["sources"] else None
-    return counts
+        conn.execute(job("match.store_hypotheses").compose(hypothesis=tables["hypothesis"]), values)
+        _store_what_was_learned(run, haystacks, outcome)
+        advance(1)
+    return report
+
+
+def _summary(k: int, counts: dict[str, Any], outcome: Outcome) -> dict[str, Any]:
+    counts = {name: float(v) if v is not None and not isinstance(v, int) else v for name, v in counts.items()}
+    calibration = outcome.calibration
+    chosen = calibration.is_chosen & (calibration.k == k) & (calibration.part == 0)
+    shifted = int(calibration.n_shifted[chosen].sum())
+    return counts | {
+        "accepted_fraction": round(counts["accepted"] / counts["sources"], 4) if counts["sources"] else None,
+        "cutoff": calibration.cutoff_of(k),
+        "false_rate": float(calibration.false_rate[chosen][0]) if shifted else None,
+        "n_shifted": shifted,
+        "magnitudes": sorted({c.name for c in outcome.priors if c.k == k}),
+    }
+
+
+def _store_what_was_learned(run: Run, haystacks: list[Haystack], outcome: Outcome) -> None:
+    """Keep curves and calibration: a result without them could not be checked."""
+    ids = np.array([0, *(h.catalogue_id for h in haystacks)])
+    for curve in outcome.priors:
+        n = len(curve.log_ratio)
+        block = {
+            "run_id": np.full(n, run.run_id, np.int32), "catalogue_id": np.full(n, ids[curve.k], np.int16),
+            "term": np.full(n, curve.name.encode()), "part": np.full(n, curve.part, np.int16),
+            "bin_low": curve.edges[:-1], "bin_high": curve.edges[1:],
+            "density_counterparts": curve.counterparts, "density_field": curve.field, "log_ratio": curve.log_ratio,
+        }  # fmt: skip
+        copy.copy_in(run.conn, "magnitude_prior", [block])
+    c = outcome.calibration
+    kept = c.n_shifted > 0
+    names = (
+        "cutoff", "is_chosen", "n_sources", "n_sources_above", "n_shifted", "n_shifted_above", "false_rate",
+        "contamination", "density_low_per_deg2", "density_high_per_deg2",
+    )  # fmt: skip
+    block = {
+        "run_id": np.full(int(kept.sum()), run.run_id, np.int32), "catalogue_id": ids[c.k][kept], "part": c.part[kept],
+        **{name: getattr(c, name)[kept] for name in names},
+    }  # fmt: skip
+    if kept.any():
+        copy.copy_in(run.conn, "calibration", [block])

@@ -55,7 +55,7 @@ columns:
   extent_arcsec: {{from: obs_extent, unit: arcsec}}
 """
 
-_SKY = "vizier: null\nsky: {local_annulus_arcsec: [20, 60]}\ncompleteness: estimate\n"
+_SKY = "vizier: null\nsky: {local: true}\ncompleteness: estimate\n"
 
 _GAIA = f"""\
 name: sim_gaia

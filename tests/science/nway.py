@@ -1,0 +1,117 @@
+"""NWAY 4.8.0 as a program: installed from PyPI into a virtual environment of its own, once a machine.
+
+NWAY is AGPL. Nothing of it is imported or read here: its programs get files and arguments, and write files.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from astropy.io import fits
+from astropy.table import Table
+from platformdirs import user_cache_path
+
+VERSION = "4.8.0"
+
+
+class NotInstalled(Exception):
+    """NWAY could not be installed, most often because there is no network."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """A program that has ended well.
+
+    Attributes
+    ----------
+    text : str
+        What it printed.
+    seconds : float
+    peak_mb : float
+        Largest memory.
+    """
+
+    text: str
+    seconds: float
+    peak_mb: float
+
+
+def environment() -> Path:
+    """Folder with NWAY's programs; the first call on a machine installs them (a minute).
+
+    Raises
+    ------
+    NotInstalled
+        With the last words of pip.
+    """
+    home = user_cache_path("xcat-tests") / f"nway-{VERSION}-python{sys.version_info[0]}.{sys.version_info[1]}"
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "lock").open("w") as lock:  # two test runs at once: the second waits
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        ready = home / "ready"
+        if not ready.exists():
+            pip = [home / "venv" / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
+                   f"nway=={VERSION}"]  # fmt: skip
+            for command in ([sys.executable, "-m", "venv", "--clear", home / "venv"], pip):
+                done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=900)
+                if done.returncode:
+                    raise NotInstalled((done.stderr or done.stdout).strip()[-500:])
+            ready.touch()
+    return home / "venv" / "bin"
+
+
+def run(folder: Path, program: str, *arguments: object) -> Done:
+    """Run one of its programs in a folder, where it leaves its files.
+
+    Raises
+    ------
+    RuntimeError
+        It failed; with its last words.
+    """
+    bin_ = environment()
+    command = [str(bin_ / "python"), str(bin_ / program), *map(str, arguments)]
+    # no display, and no cache: a cached match would be neither its time nor its answer
+    env = {**os.environ, "MPLBACKEND": "Agg"}
+    env.pop("PYTHONPATH", None)
+    shutil.rmtree(folder / "cache", ignore_errors=True)
+    log = folder / f"{program}.log"
+    start = time.perf_counter()
+    with log.open("w") as out:
+        child = subprocess.Popen(command, cwd=folder, env=env, stdout=out, stderr=subprocess.STDOUT)
+        _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    seconds = time.perf_counter() - start
+    text = log.read_text(errors="replace")
+    if child.returncode:
+        raise RuntimeError(f"{program} {' '.join(map(str, arguments))} failed: {text[-1000:]}")
+    return Done(text, seconds, usage.ru_maxrss / 1024)
+
+
+def write_catalogue(path: Path, name: str, area_deg2: float, columns: dict[str, np.ndarray]) -> None:
+    """Write a catalogue as its programs want it: table name, SKYAREA, columns ID, RA, DEC and others."""
+    table = Table(columns)
+    table.meta.update(EXTNAME=name, SKYAREA=area_deg2)
+    table.write(path, overwrite=True)
+
+
+def read_matches(path: Path) -> pd.DataFrame:
+    """Its answer, one row a hypothesis, all columns; -99 stands for none."""
+    with fits.open(path) as hdus:
+        data = hdus[1].data
+        return pd.DataFrame({n: np.asarray(data[n]).astype(data[n].dtype.newbyteorder("=")) for n in data.names})
+
+
+def cutoffs(text: str) -> dict[int, tuple[float, float]]:
+    """What nway-calibrate-cutoff.py prints: false rate in percent -> cutoff of p_any, percent of matches above it."""
+    found = re.findall(r"rate of <(\d+)%\s+--> use only counterparts with p_any>([\d.]+) \(([\d.]+)% of", text)
+    return {int(rate): (float(cut), float(kept)) for rate, cut, kept in found}

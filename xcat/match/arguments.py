@@ -1,0 +1,137 @@
+"""What stands on the command line of `xcat match-files`: files with their errors, magnitudes with their histograms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from xcat.errors import ConfigError, InputError
+
+
+@dataclass(frozen=True)
+class FileSpec:
+    """A file, and its positional error: columns, a number in arcsec, or None to guess."""
+
+    path: Path
+    pos_err: str | None = None
+
+
+@dataclass(frozen=True)
+class MagnitudeSpec:
+    """A magnitude of a table (or a colour, ``g-r``), and the file with its histograms; None: learned."""
+
+    table: str
+    column: str
+    histogram: Path | None = None
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Densities of a magnitude for counterparts and for other objects, as NWAY writes them.
+
+    Parameters
+    ----------
+    low, high : ndarray, shape (n_bins,)
+        Ends of each bin, mag.
+    counterparts, field : ndarray, shape (n_bins,)
+        Densities, 1/mag.
+    """
+
+    low: np.ndarray
+    high: np.ndarray
+    counterparts: np.ndarray
+    field: np.ndarray
+
+
+def file_spec(text: str) -> FileSpec:
+    """Split ``FILE`` or ``FILE:ERR``, where ERR is a column, ``RA_ERR,DEC_ERR``, ``MAJ,MIN,PA`` or a number in arcsec.
+
+    Raises
+    ------
+    InputError
+        There is no such file.
+    """
+    if Path(text).is_file():
+        return FileSpec(Path(text))
+    name, colon, error = text.rpartition(":")
+    if colon and name and Path(name).is_file():
+        if not error.strip():
+            raise ConfigError(f"{text}: after the colon a column or a number in arcsec is missing")
+        return FileSpec(Path(name), error.strip())
+    raise InputError(f"{name if colon and name else text}: there is no such file (write FILE or FILE:ERROR)")
+
+
+def magnitude_spec(text: str) -> MagnitudeSpec:
+    """Split ``TABLE:COLUMN``, ``TABLE:COLUMN:auto`` or ``TABLE:COLUMN:FILE``.
+
+    Raises
+    ------
+    ConfigError
+        It has another form, or there is no such file.
+    """
+    parts = text.split(":", 2)
+    if len(parts) < 2 or not all(p.strip() for p in parts):
+        raise ConfigError(f"--mag takes TABLE:COLUMN, TABLE:COLUMN:auto or TABLE:COLUMN:FILE, not {text!r}")
+    table, column = parts[0].strip(), parts[1].strip()
+    if len(parts) == 2 or parts[2].strip() == "auto":
+        return MagnitudeSpec(table, column)
+    path = Path(parts[2])
+    if not path.is_file():
+        raise ConfigError(f"--mag {text}: there is no file {path}; 'auto' learns the histogram from the match")
+    return MagnitudeSpec(table, column, path)
+
+
+def read_histogram(path: Path) -> Histogram:
+    """Read a histogram in NWAY's form: columns lo, hi, selected, others; lines with # are comments.
+
+    Raises
+    ------
+    InputError
+        Not four columns of numbers, bins that overlap or are empty, or densities below 0; names the line.
+    """
+    rows, numbers = [], []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        fields = line.partition("#")[0].split()
+        if not fields:
+            continue
+        try:
+            low, high, counterparts, field = map(float, fields)
+        except ValueError:
+            raise InputError(f"{path}: line {number} is not 'lo hi selected others': {line.strip()!r}") from None
+        rows.append((low, high, counterparts, field))
+        numbers.append(number)
+    if not rows:
+        raise InputError(f"{path}: there is no bin in this file")
+    table = np.array(rows)
+    wrong = ~np.isfinite(table).all(axis=1) | (table[:, 1] <= table[:, 0]) | (table[:, 2:] < 0).any(axis=1)
+    wrong[1:] |= table[1:, 0] < table[:-1, 1] - 1e-4 * np.abs(table[:-1, 1])  # ends are rounded in these files
+    if wrong.any():
+        raise InputError(
+            f"{path}: line {numbers[int(wrong.argmax())]}: bins must ascend without overlap, densities be 0 or more"
+        )
+    if not table[:, 2].sum() or not table[:, 3].sum():
+        raise InputError(f"{path}: counterparts or others are 0 in all bins")
+    return Histogram(*table.T.copy())
+
+
+def numbers_of_tables(options: Sequence[str], option: str) -> dict[str, float]:
+    """Parse ``TABLE:NUMBER`` options.
+
+    Raises
+    ------
+    ConfigError
+        Another form, or a number that is not above 0.
+    """
+    found = {}
+    for text in options:
+        table, _, number = text.rpartition(":")
+        try:
+            found[table] = float(number)
+        except ValueError:
+            found[table] = float("nan")
+        if not table or not found[table] > 0:
+            raise ConfigError(f"{option} takes TABLE:NUMBER, not {text!r}")
+    return found

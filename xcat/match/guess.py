@@ -1,0 +1,483 @@
+"""Which column of somebody's table is what: by UCD first, then by name; units by what the file says.
+
+A guess is never silent: every choice is a line that says what was taken and why. Where several columns fit equally
+well, or none does, the error lists them and names the option that decides.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import astropy.units as u
+
+from xcat.catalogues.definition import Definition
+from xcat.errors import InputError
+from xcat.ingest.facts import ColumnFacts, TableFacts, parsed
+
+#: What stands for "no value" in the tables of this field; NWAY's users write -99.
+NULLS: tuple[float | str, ...] = (-99.0, -999.0, "N/A", "NA", "null", "NULL", "None", "--", "-")
+
+# spellings that astropy does not know, or takes for something else (h is an hour of time)
+_UNITS = {
+    "degree": "deg", "degrees": "deg", "degs": "deg", "arcseconds": "arcsec", "arcsecs": "arcsec", "asec": "arcsec",
+    "second of arc": "arcsec", '"': "arcsec", "''": "arcsec", "arcs": "arcsec", "arcmins": "arcmin", "'": "arcmin",
+    "h": "hourangle", "hr": "hourangle", "hour": "hourangle", "hours": "hourangle", "masec": "mas",
+}  # fmt: skip
+_SEXAGESIMAL_UNITS = ('"h:m:s"', "h:m:s", '"d:m:s"', "d:m:s", "hms", "dms", "hh:mm:ss", "dd:mm:ss")
+# names of right ascension without signs, the most usual first
+_RA_NAMES = (
+    "ra", "radeg", "radegj2000", "raicrs", "raj2000", "raj2000deg", "ra2000", "rajd", "rightascension", "alphaj2000",
+    "alpha", "raepoch2000",
+)  # fmt: skip
+_PAIRS = (
+    ("rightascension", "declination"), ("alpha", "delta"), ("ra", "dec"), ("ra", "decl"), ("ra", "de"),
+)  # fmt: skip
+_NOT_A_PLACE = re.compile(r"err|unc|sig|std|rms|cov|corr?coef|(^|_)e_|_e$|pm|diff|off|delta_ra|nom|pnt|aim|gal", re.I)
+
+_POSITION_ERRORS = (
+    "poserr", "radecerr", "errpos", "epos", "poserror", "positionerror", "positionalerror", "posunc", "possigma", "sigpos",
+    "radecerrcorr", "scposerr", "errarcsec", "errradius", "radecerror", "sigmapos", "centroiderr", "astromerr",
+    "posuncertainty",
+)  # fmt: skip
+_BARE_ERRORS = ("err", "error", "sigma")
+_FRACTIONS = {"68": "radius_68", "90": "radius_90", "95": "radius_95"}
+_FRACTION = re.compile(
+    r"^(?:.*(?:err|error|pos|rad|radius|unc|cl|r|pu)_?(68|90|95)|(?:r|err|e|pu)?_?(68|90|95)_?(?:err|pos|radius).*)$"
+)
+# ellipses: semi-axes and position angle, and what they hold
+_ELLIPSES = (
+    (("errmaj", "errmin", "errpa"), "ellipse_1sigma"),
+    (("errmajarcsec", "errminarcsec", "errpadeg"), "ellipse_1sigma"),
+    (("errhalfmaj", "errhalfmin", "errposang"), "ellipse_1sigma"),
+    (("eemaj", "eemin", "eepa"), "ellipse_1sigma"),
+    (("errellipser0", "errellipser1", "errellipseang"), "ellipse_95"),  # as the Chandra Source Catalog defines them
+)
+_PAIR_ERRORS = (
+    ("raerr", "decerr"), ("raerror", "decerror"), ("eraicrs", "edeicrs"), ("eraj2000", "edej2000"), ("eradeg", "ededeg"),
+    ("era", "edec"), ("era", "ede"), ("errra", "errdec"), ("sigra", "sigdec"), ("raunc", "decunc"), ("rasigma", "decsigma"),
+)  # fmt: skip
+_GAIA_ERRORS = ("eraicrs", "edeicrs")
+_MOTIONS = (("pmra", "pmdec"), ("pmra", "pmde"), ("pmramasyr", "pmdecmasyr"))
+_EPOCHS = ("epochyr", "refepoch", "epoch", "obsepoch", "mjd", "mjdobs", "obsmjd", "mjdmean")
+_IDS = ("id", "sourceid", "srcid", "objid", "objectid", "name", "iauname", "sourcename", "nativeid", "detid", "srcname")
+_MAGNITUDE = re.compile(r"(?:^|_)(?:[a-z]+_)?mag(?:$|_|\d)|^[a-z0-9]{1,4}mag$|^w[1-4]mpro$|^[jhk]_m$", re.I)
+_YEAR_OF_MJD = (1 / 365.25, 2000 - 51544.5 / 365.25)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the user said himself; the rest is guessed.
+
+    Parameters
+    ----------
+    ra, dec : str, optional
+        Columns.
+    pos_err : str or float, optional
+        A column, ``RA_ERR,DEC_ERR``, ``MAJOR,MINOR,PA``, or a number in arcsec for all rows.
+    option : str
+        How one gives the error, for messages.
+    """
+
+    ra: str | None = None
+    dec: str | None = None
+    pos_err: str | float | None = None
+    option: str = "--pos-err"
+
+
+@dataclass
+class Guess:
+    """The meaning of the columns of a table.
+
+    Attributes
+    ----------
+    definition : Definition
+        As for a catalogue that ships with xcat, so that the same code converts the rows.
+    lines : list of str
+        What was taken for what, and why.
+    id_column : str or None
+        Name of each object, only shown.
+    magnitudes : list of str
+        Columns that hold magnitudes.
+    moves : bool
+        Proper motions and their epoch are known.
+    """
+
+    definition: Definition
+    lines: list[str] = field(default_factory=list)
+    id_column: str | None = None
+    magnitudes: list[str] = field(default_factory=list)
+    moves: bool = False
+
+
+def guess(facts: TableFacts, wanted: Wanted | None = None, *, xray: bool = True) -> Guess:
+    """Find position, positional error, epoch, motion, identifier and magnitudes of a table.
+
+    Parameters
+    ----------
+    facts : TableFacts
+    wanted : Wanted, optional
+    xray : bool
+        The side of the X-ray sources; only the other side has proper motions.
+
+    Returns
+    -------
+    Guess
+
+    Raises
+    ------
+    InputError
+        A column is missing or ambiguous; the message lists the candidates and the option that decides.
+    """
+    return _Guessing(facts, wanted or Wanted(), xray).guess()
+
+
+def plain(name: str) -> str:
+    """A name without signs and case."""
+    return re.sub(r"[^a-z0-9]", "", name.casefold())
+
+
+@dataclass
+class _Guessing:
+    facts: TableFacts
+    wanted: Wanted
+    xray: bool
+    lines: list[str] = field(default_factory=list)
+
+    def guess(self) -> Guess:
+        ra, dec = self._position()
+        columns: dict[str, Any] = {"ra": self._angle("ra", ra, "hms"), "dec": self._angle("dec", dec, "dms")}
+        error = self._error({ra.name, dec.name})
+        epoch = self._epoch()
+        columns |= epoch
+        motion = {} if self.xray else self._motion(bool(epoch))
+        columns |= motion
+        data = {
+            "name": "own",
+            "title": self.facts.label,
+            "citation": str(self.facts.path),
+            "kind": "xray_sources" if self.xray else "optical",
+            "nulls": list(NULLS),
+            "position_error": error,
+            "columns": columns,
+            **({} if self.xray else {"sky": {"area_deg2": 1.0}}),
+        }
+        ids = self._first_named(_IDS)
+        magnitudes = [c.name for c in self.facts.columns if _is_magnitude(c)]
+        if magnitudes:
+            self._say(f"magnitudes: {', '.join(magnitudes[:8])}{' ...' if len(magnitudes) > 8 else ''}")
+        for reason in self.facts.left_out:
+            self._say(f"left out: {reason}")
+        return Guess(Definition.from_dict(data), self.lines, ids.name if ids else None, magnitudes, bool(motion))
+
+    # --- helpers ---
+
+    def _say(self, text: str) -> None:
+        self.lines.append(f"{self.facts.label}: {text}")
+
+    def _given(self, name: str, option: str) -> ColumnFacts:
+        found = self.facts.column(name)
+        if found is None:
+            raise InputError(f"{self.facts.path}: there is no column '{name}' ({option}); it has: {self._names()}")
+        return found
+
+    def _names(self, columns: Sequence[ColumnFacts] = ()) -> str:
+        names = [c.name for c in columns or self.facts.columns]
+        return ", ".join(names[:40]) + (f" and {len(names) - 40} more" if len(names) > 40 else "")
+
+    def _first_named(self, names: Sequence[str]) -> ColumnFacts | None:
+        by_name = {plain(c.name): c for c in reversed(self.facts.columns)}
+        return next((by_name[n] for n in names if n in by_name), None)
+
+    def _ambiguous(self, what: str, found: Sequence[str], option: str) -> InputError:
+        return InputError(
+            f"{self.facts.path}: several columns may be the {what}: {', '.join(found)}. Say which: {option}"
+        )
+
+    # --- position ---
+
+    def _position(self) -> tuple[ColumnFacts, ColumnFacts]:
+        ra, dec = self.wanted.ra, self.wanted.dec
+        if ra is not None and dec is not None:
+            return self._given(ra, "--ra"), self._given(dec, "--dec")
+        if ra is not None or dec is not None:
+            given = self._given(str(ra or dec), "--ra" if ra else "--dec")
+            pairs = [p for p in self._named_pairs(lambda name: True) if given in p]
+            if len(pairs) != 1:
+                raise InputError(
+                    f"{self.facts.path}: which column goes with '{given.name}'? Give {'--dec' if ra else '--ra'} as "
+                    f"well; it has: {self._names()}"
+                )
+            self._say(f"position from {pairs[0][0].name}, {pairs[0][1].name} (the one given and its pair by name)")
+            return pairs[0]
+        for pairs, why in self._position_tiers():
+            if not pairs:
+                continue
+            numeric = [p for p in pairs if not (p[0].is_text or p[1].is_text)]
+            best = numeric or pairs  # text in hours and numbers in degrees are the same place twice
+            if len(best) > 1:
+                raise self._ambiguous("position", [f"{a.name}, {b.name}" for a, b in best], "--ra COLUMN --dec COLUMN")
+            self._say(f"position from {best[0][0].name}, {best[0][1].name} ({why})")
+            return best[0]
+        raise InputError(
+            f"{self.facts.path}: no column looks like a position. Say which: --ra COLUMN --dec COLUMN; "
+            f"it has: {self._names()}"
+        )
+
+    def _position_tiers(self) -> list[tuple[list[tuple[ColumnFacts, ColumnFacts]], str]]:
+        tiers = []
+        for ra_ucd, dec_ucd, why in (
+            ("pos.eq.ra;meta.main", "pos.eq.dec;meta.main", "UCD, main position"),
+            ("pos_eq_ra_main", "pos_eq_dec_main", "UCD, main position"),
+            ("pos.eq.ra", "pos.eq.dec", "UCD"),
+        ):
+            right = [c for c in self.facts.columns if c.ucd.casefold() == ra_ucd and not _NOT_A_PLACE.search(c.name)]
+            down = [c for c in self.facts.columns if c.ucd.casefold() == dec_ucd and not _NOT_A_PLACE.search(c.name)]
+            if len(right) == len(down) == 1:
+                tiers.append(([(right[0], down[0])], why))
+            elif right or down:
+                both = self._named_pairs(lambda name: True)
+                tiers.append(([p for p in both if p[0] in right and p[1] in down], why))
+        # J2000 and ICRS are one place here; of several usual names, the most usual
+        named = self._named_pairs(lambda name: plain(name) in _RA_NAMES)
+        if named:
+            ranks = [(p[0].is_text or p[1].is_text, _RA_NAMES.index(plain(p[0].name))) for p in named]
+            usual = [p for p, rank in zip(named, ranks, strict=True) if rank == min(ranks)]
+            others = [f"{a.name}, {b.name}" for a, b in named if (a, b) not in usual]
+            tiers.append((usual, "name" + (f"; there are also {'; '.join(others)}" if others else "")))
+        tiers.append((self._named_pairs(lambda name: not _NOT_A_PLACE.search(name)), "name"))
+        return tiers
+
+    def _named_pairs(self, fits: Callable[[str], object]) -> list[tuple[ColumnFacts, ColumnFacts]]:
+        """Columns whose names differ by RA against Dec only."""
+        by_name = {_folded(c.name): c for c in self.facts.columns}
+        found = []
+        for column in self.facts.columns:
+            name = _folded(column.name)
+            if not fits(column.name):
+                continue
+            for mine, theirs in _PAIRS:
+                # "ra" only as a word: "OPT_RA", "ra_deg", "RAJ2000", "RAdeg", but not "ratio"
+                word = rf"(?<![a-z]){mine}(?=$|[^a-z]|j2000|deg|icrs|_)|(?<=[a-z]){mine}$"
+                other = re.sub(word, theirs, name, count=1)
+                if other != name and other in by_name and _is_angle(column) and _is_angle(by_name[other]):
+                    found.append((column, by_name[other]))
+                    break
+        return found
+
+    def _angle(self, what: str, column: ColumnFacts, sexagesimal: str) -> Any:
+        unit = column.unit.strip()
+        option = f"--{what}"
+        if column.is_text or unit.casefold() in _SEXAGESIMAL_UNITS:
+            self._say(
+                f"{column.name} is text, read as {'hours' if sexagesimal == 'hms' else 'degrees'}, minutes, seconds"
+            )
+            return {"from": column.name, "transform": sexagesimal}
+        if not unit:
+            self._say(f"{column.name} has no unit, taken as deg")
+            return {"from": column.name, "unit": "deg"}
+        known = as_unit(unit)
+        if known is None or not known.is_equivalent(u.deg):
+            raise InputError(f"{self.facts.path}: column '{column.name}' ({option}) is in '{unit}', which is no angle")
+        return {"from": column.name, "unit": known.to_string()}
+
+    # --- positional error ---
+
+    def _error(self, used: set[str]) -> dict[str, Any]:
+        given = self.wanted.pos_err
+        if isinstance(given, int | float):
+            return self._constant(float(given))
+        if given is not None:
+            names = [n.strip() for n in given.split(",")]
+            if len(names) == 1 and self.facts.column(names[0]) is None and _is_number(names[0]):
+                return self._constant(float(names[0]))
+            if len(names) > 3:
+                raise InputError(
+                    f"{self.wanted.option} takes a column, two (RA, Dec) or three (major, minor, angle), not {given!r}"
+                )
+            columns = [self._given(n, self.wanted.option) for n in names]
+            convention = _convention(columns[0].name) if len(columns) == 1 else "axis_1sigma"
+            if len(columns) == 3:
+                convention = next((c for n, c in _ELLIPSES if n[0] == plain(columns[0].name)), "ellipse_1sigma")
+            return self._described(columns, convention, "given")
+        angles = [c for c in self.facts.columns if c.name not in used and not c.is_text and _is_angle(c)]
+        for candidates, why in self._error_tiers(angles):
+            if len(candidates) > 1:
+                found = ["/".join(c.name for c in columns) for columns, _ in candidates]
+                raise self._ambiguous("positional error", found, f"{self.wanted.option} COLUMN, or a number in arcsec")
+            if candidates:
+                return self._described(*candidates[0], why)
+        likely = [c for c in angles if re.search(r"err|unc|sig|^e_|pu$|rad", c.name, re.I)]
+        hint = f"perhaps: {self._names(likely)}" if likely else f"it has: {self._names()}"
+        raise InputError(
+            f"{self.facts.path}: no column looks like a positional error ({hint}). "
+            f"Say which, or give a number in arcsec: {self.wanted.option}"
+        )
+
+    def _error_tiers(self, angles: list[ColumnFacts]) -> list[tuple[list[tuple[list[ColumnFacts], str]], str]]:
+        by_name = {plain(c.name): c for c in reversed(angles)}
+        # the position angle of an ellipse may have any unit of an angle, or none
+        ellipses = [([by_name[n] for n in names], c) for names, c in _ELLIPSES if all(n in by_name for n in names)]
+        by_ucd = [([c], _convention(c.name)) for c in angles if _is_position_error(c.ucd)]
+        usual = [([c], "axis_1sigma") for c in angles if plain(c.name) in _POSITION_ERRORS]
+        bare = [([c], "axis_1sigma") for c in angles if plain(c.name) in _BARE_ERRORS]
+        fractions = [([c], _convention(c.name)) for c in angles if _FRACTION.match(c.name.casefold())]
+        pairs = [
+            ([by_name[n] for n in names], "axis_1sigma") for names in _PAIR_ERRORS if all(n in by_name for n in names)
+        ]
+        ending = [
+            ([c], "axis_1sigma")
+            for c in angles
+            if re.search(r"(?:pos_?err(?:or)?|radec_?err(?:_corr)?)$", c.name, re.I)
+        ]
+        return [
+            (ellipses[:1], "name"), (by_ucd, "UCD"), (usual, "name"), (fractions, "name"), (pairs[:1], "name"),
+            (ending, "name"), (bare, "name"),
+        ]  # fmt: skip
+
+    def _constant(self, arcsec: float) -> dict[str, Any]:
+        if not 0 < arcsec < 3600:
+            raise InputError(f"{self.wanted.option}: a positional error of {arcsec:g} arcsec is none")
+        self._say(f"positional error {arcsec:g} arcsec for all rows (given)")
+        return {"convention": "axis_1sigma", "constant": arcsec}
+
+    def _described(self, columns: list[ColumnFacts], convention: str, why: str) -> dict[str, Any]:
+        axes = columns[:2]
+        units = {self._error_unit(c) for c in axes}
+        if len(units) > 1:
+            raise InputError(
+                f"{self.facts.path}: columns '{axes[0].name}' and '{axes[1].name}' are in different units ({', '.join(sorted(units))})"
+            )
+        unit = units.pop()
+        names = ", ".join(c.name for c in columns)
+        self._say(f"positional error from {names} ({why}), {_WORDS[convention]}, in {unit}")
+        data: dict[str, Any] = {"convention": convention, "columns": [c.name for c in axes], "unit": unit}
+        if len(columns) == 3:
+            data["pa"] = columns[2].name
+            known = as_unit(columns[2].unit)
+            if known is not None and known != u.deg:
+                raise InputError(
+                    f"{self.facts.path}: column '{columns[2].name}' is a position angle, but not in degrees"
+                )
+        return data
+
+    def _error_unit(self, column: ColumnFacts) -> str:
+        unit = column.unit.strip()
+        if unit:
+            known = as_unit(unit)
+            if known is None or not known.is_equivalent(u.arcsec):
+                raise InputError(
+                    f"{self.facts.path}: column '{column.name}' is in '{unit}', which is no angle ({self.wanted.option})"
+                )
+            return known.to_string()
+        said = re.search(r"(?:^|_)(deg|mas|arcsec|arcmin)$", column.name.casefold())
+        if said:
+            self._say(f"{column.name} has no unit, its name says {said[1]}")
+            return said[1]
+        if plain(column.name) in _GAIA_ERRORS:
+            self._say(f"{column.name} has no unit; columns of this name are Gaia's, in mas")
+            return "mas"
+        self._say(f"{column.name} has no unit, taken as arcsec")
+        numbers = [float(v) for v in column.sample if _is_number(v)]
+        if numbers and 0 < max(numbers) < 0.002:
+            self._say(
+                f"WARNING: {column.name} is below {max(numbers):.2g} in the first rows: is it in degrees? "
+                "Then give the column a unit"
+            )
+        return "arcsec"
+
+    # --- the rest ---
+
+    def _epoch(self) -> dict[str, Any]:
+        column = self._first_named(_EPOCHS)
+        if column is None or column.is_text:
+            return {}
+        unit = as_unit(column.unit)
+        years = [float(v) for v in column.sample if _is_number(v)]
+        if unit == u.d or (unit is None and "mjd" in plain(column.name)):
+            scale, shift = _YEAR_OF_MJD
+            self._say(f"epoch from {column.name} (name), a modified Julian date")
+            return {"epoch_yr": {"from": column.name, "transform": [{"scale": scale}, {"shift": shift}]}}
+        if years and all(1850 < y < 2150 for y in years):
+            self._say(f"epoch from {column.name} (name), in years")
+            return {"epoch_yr": column.name}
+        self._say(f"{column.name} is no epoch in years: not used")
+        return {}
+
+    def _motion(self, epoch: bool) -> dict[str, Any]:
+        by_name = {plain(c.name): c for c in reversed(self.facts.columns) if not c.is_text}
+        both = next(([by_name[n] for n in pair] for pair in _MOTIONS if all(n in by_name for n in pair)), None)
+        if both is None:
+            return {}
+        names = ", ".join(c.name for c in both)
+        if not epoch:
+            self._say(f"proper motions {names} are not used: the table has no epoch")
+            return {}
+        units = [as_unit(c.unit) or u.mas / u.yr for c in both]
+        if not all(unit.is_equivalent(u.mas / u.yr) for unit in units):
+            self._say(f"proper motions {names} are not used: they are not in mas/yr")
+            return {}
+        self._say(f"proper motions from {names} (name), the first times cos(dec)")
+        return {
+            name: {"from": c.name, "unit": unit.to_string()}
+            for name, c, unit in zip(("pmra_mas_yr", "pmdec_mas_yr"), both, units, strict=True)
+        }
+
+
+_WORDS = {
+    "axis_1sigma": "1 sigma per axis",
+    "radius_68": "68 % radius",
+    "radius_90": "90 % radius",
+    "radius_95": "95 % radius",
+    "ellipse_1sigma": "axes and angle of the 1 sigma ellipse",
+    "ellipse_95": "axes and angle of the 95 % ellipse",
+}
+
+
+def as_unit(text: str) -> u.UnitBase | None:
+    """Unit of a text, with the spellings of old tables; None if nobody can tell."""
+    text = text.strip()
+    known = parsed(_UNITS.get(text.casefold(), text))
+    return known if known is not None else parsed(text.casefold())
+
+
+def _folded(name: str) -> str:
+    """``R.A.`` and ``CSC RA`` as ``ra`` and ``csc_ra``."""
+    return re.sub(r"\s+", "_", name.casefold().replace(".", "").strip())
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_angle(column: ColumnFacts) -> bool:
+    """Whether the unit, if there is one, lets a column be an angle; sexagesimal text is one as well."""
+    unit = as_unit(column.unit)
+    if column.unit.strip().casefold() in _SEXAGESIMAL_UNITS or unit is None:
+        return not column.unit.strip() or column.unit.strip().casefold() in _SEXAGESIMAL_UNITS
+    return bool(unit.is_equivalent(u.deg))
+
+
+def _is_position_error(ucd: str) -> bool:
+    words = ucd.casefold().split(";")
+    return words[0] == "stat.error" and any(w in ("pos", "pos.eq") for w in words) or ucd.casefold() == "pos_eq_err"
+
+
+def _is_magnitude(column: ColumnFacts) -> bool:
+    if column.is_text or "stat.error" in column.ucd.casefold() or re.search(r"err|unc|sig|^e_|_e$", column.name, re.I):
+        return False
+    if column.ucd.casefold().startswith(("phot.mag", "phot_mag")):
+        return True
+    unit = column.unit.strip().casefold()
+    return unit.startswith("mag") and "/" not in unit or (not unit and bool(_MAGNITUDE.search(column.name)))
+
+
+def _convention(name: str) -> str:
+    found = _FRACTION.match(name.casefold())
+    return _FRACTIONS[found[1] or found[2]] if found else "axis_1sigma"

@@ -1,0 +1,193 @@
+"""What is estimated from sums over a match: magnitudes of counterparts and field; the share that has a counterpart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from xcat.match.targets import Parts
+
+STEP_MAG = 0.1
+_FEWEST = 200.0  # counterparts, or field objects, that a part of the sky needs for a curve of its own
+_PER_BIN = 40.0  # counterparts that a bin of the curve should have
+_MOST_BINS = 15
+_FAR_MAG = 1e4
+
+
+@dataclass(frozen=True)
+class PriorTable:
+    """Histograms of a magnitude or colour, as densities.
+
+    Attributes
+    ----------
+    low, high : ndarray, shape (n_bins,)
+        Edges, each bin beginning where the one before ends.
+    counterparts, field : ndarray, shape (n_bins,)
+        Densities of counterparts and of field objects.
+    """
+
+    low: np.ndarray
+    high: np.ndarray
+    counterparts: np.ndarray
+    field: np.ndarray
+
+    def curve(self, k: int, term: int, part: int) -> Curve:
+        """The log of the ratio; a bin without field objects or counterparts gets no more than a factor 1e4."""
+        tiny = 1e-4 * max(self.counterparts.max(), self.field.max())
+        ratio = np.maximum(self.counterparts, tiny) / np.maximum(self.field, tiny)
+        edges = np.append(self.low, self.high[-1])
+        return Curve(k, term, part, edges, np.log(ratio), self.counterparts, self.field)
+
+
+@dataclass
+class Curve:
+    """Log of counterparts over field against a magnitude or colour, in steps.
+
+    Attributes
+    ----------
+    k, term, part : int
+        Catalogue, number of the term, part of the sky.
+    edges : ndarray, shape (n_bins + 1,)
+    log_ratio, counterparts, field : ndarray, shape (n_bins,)
+    name : str
+        Of the term.
+    """
+
+    k: int
+    term: int
+    part: int
+    edges: np.ndarray
+    log_ratio: np.ndarray
+    counterparts: np.ndarray
+    field: np.ndarray
+    name: str = ""
+
+
+def learn(histogram: np.ndarray, k: int, term: int, parts: Parts) -> list[Curve]:
+    """Learn the curves of one magnitude or colour, a curve a part of the sky.
+
+    What is found around sources is counterparts and field, what is found at shifted positions is field alone. Both are
+    counted with the probability to be the counterpart by position alone, and the difference is the counterparts,
+    whatever that probability is worth: no threshold, and no field objects among them.
+
+    Parameters
+    ----------
+    histogram : ndarray of records
+        Rows of the statement ``match.magnitudes``.
+    k, term : int
+    parts : Parts
+
+    Returns
+    -------
+    list of Curve
+        Empty if there is too little to learn from.
+    """
+    if not len(histogram) or not parts.n_shifted.sum():
+        return []
+    low = int(histogram["bin"].min())
+    n_bins = int(histogram["bin"].max()) - low + 1
+    shape = (parts.n_parts + 1, n_bins)
+    counterparts, field = np.zeros(shape), np.zeros(shape)
+    n_sources, n_shifted = parts.n_sources, parts.n_shifted
+    for row in histogram:  # a few hundred bins a part, not objects
+        part, bin_ = row["part"], row["bin"] - low
+        if row["is_shifted"]:
+            scale = n_sources[part] / n_shifted[part]
+            counterparts[part, bin_] -= scale * row["n_likely"]
+            field[part, bin_] += scale * row["n_objects"]
+        else:
+            counterparts[part, bin_] += row["n_likely"]
+    counterparts[0], field[0] = counterparts.sum(axis=0), field.sum(axis=0)
+    counterparts = np.maximum(counterparts, 0)
+    if min(counterparts[0].sum(), field[0].sum()) < 20:
+        return []
+    edges = (low + np.arange(n_bins + 1)) * STEP_MAG
+    edges[0], edges[-1] = -_FAR_MAG, _FAR_MAG  # beyond its ends the curve goes on level
+    curves = []
+    for part in range(1, parts.n_parts + 1):
+        own = min(counterparts[part].sum(), field[part].sum()) >= _FEWEST
+        c, f = (counterparts[part], field[part]) if own else (counterparts[0], field[0])
+        log_ratio = _log_ratio(c, f)
+        curves.append(
+            Curve(k, term, part, edges, log_ratio, c / (c.sum() * STEP_MAG), f / (f.sum() * STEP_MAG))
+        )  # fmt: skip
+    return curves
+
+
+def _log_ratio(counterparts: np.ndarray, field: np.ndarray) -> np.ndarray:
+    """Smooth log ratio of two histograms of equal bins: in wide bins that have enough of both, then interpolated."""
+    both = counterparts / counterparts.sum() + field / field.sum()
+    n_bins = int(np.clip(counterparts.sum() / _PER_BIN, 3, _MOST_BINS))
+    wide = np.minimum((np.cumsum(both) - both / 2) / both.sum() * n_bins, n_bins - 1e-9).astype(np.int64)
+    wide = np.unique(wide, return_inverse=True)[1]
+    n_bins = int(wide.max()) + 1
+    c, f = (np.bincount(wide, h, n_bins) for h in (counterparts, field))
+    # half a count in each, so that an empty bin is rare and not impossible
+    ratio = np.log((c + 0.5) / (c.sum() + 0.5 * n_bins)) - np.log((f + 0.5) / (f.sum() + 0.5 * n_bins))
+    weight = np.bincount(wide, both, n_bins)
+    centre = np.bincount(wide, both * np.arange(len(both)), n_bins) / np.maximum(weight, 1e-300)
+    return np.interp(np.arange(len(both)), centre, ratio)
+
+
+def pattern_priors(
+    sums: np.ndarray, kin: np.ndarray, n_kin: int, given: Sequence[float | None], tolerance: float = 1e-4
+) -> np.ndarray:
+    """Prior probability of every pattern of catalogues that have the counterpart, for each kind of source.
+
+    Maximises the likelihood of the priors pi over the sources of a kind, prod (pi_0 + sum_S pi_S W_S), by
+    expectation-maximisation; at the solution the mean of the posterior of each pattern is its prior, so that p_any is
+    calibrated over the kind. A completeness that is given holds whatever the data say.
+
+    Parameters
+    ----------
+    sums : ndarray, shape (n_sources, 2^n_catalogues - 1)
+        Sum of the weights of each source's associations by pattern, pattern S in column S - 1.
+    kin : ndarray of int, shape (n_sources,)
+        Kind of each source, from 0.
+    n_kin : int
+    given : sequence of float or None
+        Completeness of each catalogue where it is given.
+    tolerance : float
+        Stop when no prior changes by more.
+
+    Returns
+    -------
+    ndarray, shape (n_kin, 2^n_catalogues)
+        Entry 0 is "none"; rows add up to 1, and nothing is below 1e-4.
+    """
+    n = len(given)
+    member = (np.arange(2**n)[:, None] >> np.arange(n)) & 1
+    c = np.array([0.5 if g is None else g for g in given])
+    start = np.prod(np.where(member, c, 1 - c), axis=1)
+    out = np.tile(start, (n_kin, 1))
+    if all(g is not None for g in given):
+        return out
+    for i in range(n_kin):
+        weights = sums[kin == i]
+        if not len(weights):
+            continue
+        weights = np.concatenate([np.ones((len(weights), 1)), weights], axis=1)
+        p = start
+        for _ in range(1000):
+            share = weights * p
+            new = (share / share.sum(axis=1, keepdims=True)).mean(axis=0)
+            new = np.maximum(_held(new, member, given), 1e-4 / len(new))
+            new /= new.sum()
+            done = np.abs(new - p).max() < tolerance
+            p = new
+            if done:
+                break
+        out[i] = p
+    return out
+
+
+def _held(p: np.ndarray, member: np.ndarray, given: Sequence[float | None]) -> np.ndarray:
+    """Scale probabilities of patterns so that a completeness that is given holds."""
+    for k, c in enumerate(given):
+        if c is not None:
+            has = member[:, k] == 1
+            total = p[has].sum()
+            p = np.where(has, p * c / max(total, 1e-12), p * (1 - c) / max(1 - total, 1e-12))
+    return p

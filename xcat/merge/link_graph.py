@@ -1,0 +1,277 @@
+"""Which sources of several missions are one: rules and graphs over whole columns, without the database.
+
+The rules are those of STONKS (Quintin et al. 2024, A&A 687, A250), with these choices:
+
+- The distance that a positional error allows is the radius of 99.73 %, the "3 sigma" of one dimension. xcat's errors
+  are per axis, so it is sqrt(-2 ln 0.0027) = 3.44 of them (Rayleigh), and 1 arcsec at least.
+- The weight of a pair is the Bayes factor as it is published. STONKS's program has psi^2 without the half in the
+  exponent, and divides the error of a new detection by 3 once more; neither is copied.
+- STONKS gives the place to an XMM source where two missions compete. Here no mission has a privilege: an undecided
+  source goes to the candidate that a third mission ties to it by links of its own.
+- Nothing is guessed. A source that is undecided between two candidates keeps only those links that are more likely,
+  by the same factor 5, than what it is undecided about.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+
+#: Radius that holds 99.73 % of a Gaussian on the sky, in per-axis sigmas.
+REACH_SIGMA = math.sqrt(-2 * math.log(0.0027))
+#: No error is so small that a distance below this speaks against one source: the frames of missions differ by as much.
+MIN_REACH_ARCSEC = 1.0
+#: Nothing farther apart is looked at, whatever the errors.
+MAX_SEP_ARCSEC = 20.0
+#: A candidate is better than another if its Bayes factor is larger by more than this factor.
+ODDS = 5.0
+
+PAIR_STATUS = ("accepted", "ambiguous", "rejected")
+SOURCE_STATUS = ("single", "linked", "ambiguous")
+REASONS = (
+    "only candidate",
+    "best by more than 5",
+    "settled by a third mission",
+    "two as likely",
+    "an end is undecided",
+    "two sources of one mission",
+    "ends that disagree",
+    "another is better by more than 5",
+    "weakest link of a chain",
+)
+_ONLY, _BEST, _SETTLED, _TWO, _UNDECIDED, _ONE_MISSION, _DISAGREE, _BETTER, _WEAKEST = range(len(REASONS))
+_ACCEPTED, _AMBIGUOUS, _REJECTED = range(len(PAIR_STATUS))
+_SINGLE, _LINKED, _UNSURE = range(len(SOURCE_STATUS))
+_LOG_ODDS = math.log(ODDS)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What was made of the pairs, and of the sources.
+
+    Attributes
+    ----------
+    pair_status : ndarray of int, shape (n_pairs,)
+        Index into `PAIR_STATUS`.
+    reason : ndarray of int, shape (n_pairs,)
+        Index into `REASONS`.
+    component : ndarray of int, shape (n_sources,)
+        Number of the master source, from 0 in the order of its first source.
+    source_status : ndarray of int, shape (n_sources,)
+        Index into `SOURCE_STATUS`. A source that is one with others is linked; one that stands alone and is an end of
+        an ambiguous pair is ambiguous.
+    """
+
+    pair_status: IntArray
+    reason: IntArray
+    component: IntArray
+    source_status: IntArray
+
+
+def log_bayes_factor(sep_arcsec: FloatArray, err1_arcsec: FloatArray, err2_arcsec: FloatArray) -> FloatArray:
+    """Natural log of the Bayes factor of one source against two, from positions alone.
+
+    Parameters
+    ----------
+    sep_arcsec, err1_arcsec, err2_arcsec : ndarray, shape (n_pairs,)
+        Separation, and 1-sigma errors per axis.
+
+    Notes
+    -----
+    B = 2 / (s1^2 + s2^2) exp(-psi^2 / 2(s1^2 + s2^2)), in radians: Budavari & Szalay 2008, ApJ 679, 301.
+    """
+    variance = err1_arcsec**2 + err2_arcsec**2
+    return np.log(2 / (variance * math.radians(1 / 3600) ** 2)) - sep_arcsec**2 / (2 * variance)
+
+
+def components(n: int, a: IntArray, b: IntArray) -> IntArray:
+    """Connected components of n nodes, numbered in the order of their first node."""
+    graph = coo_array((np.ones(len(a), np.int8), (a, b)), shape=(n, n))
+    _, label = connected_components(graph, directed=False)
+    _, first, inverse = np.unique(label, return_index=True, return_inverse=True)
+    return np.asarray(np.argsort(np.argsort(first))[inverse], np.int64)
+
+
+def decide(mission: IntArray, a: IntArray, b: IntArray, log_bf: FloatArray) -> Decision:
+    """Decide which pairs are one source.
+
+    Parameters
+    ----------
+    mission : ndarray of int, shape (n_sources,)
+    a, b : ndarray of int, shape (n_pairs,)
+        The two ends of every candidate pair, as indices of sources; of different missions, each pair once.
+    log_bf : ndarray, shape (n_pairs,)
+        Log Bayes factor of each pair.
+
+    Returns
+    -------
+    Decision
+
+    Notes
+    -----
+    1. A pair is out if one of its ends has a better candidate in the same mission, better by more than `ODDS`.
+    2. A pair that is then the only one on both sides is accepted.
+    3. Accepted pairs make components. All members of a component must be candidates of each other, so that it has no
+       two sources of one mission and no ends that are too far apart. If not, it is cut at its weakest link, if that is
+       the weakest by more than `ODDS` and the parts are sound; else none of its links holds.
+    4. Where several pairs of a source are left in a mission, one within the component of the source settles it. Else
+       the source is undecided, and loses every link that is not more likely by `ODDS` than those in question.
+    """
+    n = len(mission)
+    # both ends of every pair, each with its rivals: the pairs of the same source with the same other mission
+    end = np.concatenate([a, b])
+    key = np.stack([end, np.concatenate([mission[b], mission[a]])])
+    _, group = np.unique(key, axis=1, return_inverse=True)
+    group_a, group_b = np.split(group.reshape(-1), 2)
+    n_groups = int(group.max(initial=-1)) + 1
+
+    def of_group(pairs: BoolArray) -> IntArray:
+        return np.bincount(group_a[pairs], minlength=n_groups) + np.bincount(group_b[pairs], minlength=n_groups)
+
+    best = np.full(n_groups, -np.inf)
+    np.maximum.at(best, group_a, log_bf)
+    np.maximum.at(best, group_b, log_bf)
+    alive = log_bf + _LOG_ODDS >= np.maximum(best[group_a], best[group_b])
+    n_all, n_alive = of_group(np.ones(len(a), bool)), of_group(alive)
+    reason = np.where(alive, _TWO, _BETTER)
+    accepted = alive & (n_alive[group_a] == 1) & (n_alive[group_b] == 1)
+    alone = (n_all[group_a] == 1) & (n_all[group_b] == 1)
+    reason[accepted] = np.where(alone[accepted], _ONLY, _BEST)
+
+    accepted, cut, unsound = _make_sound(mission, a, b, log_bf, alive, accepted)
+    reason[cut] = _WEAKEST
+    label = components(n, a[accepted], b[accepted])
+    while True:
+        same = alive & (label[a] == label[b])
+        settled = of_group(same) > 0
+        elsewhere = alive & ~same & (settled[group_a] | settled[group_b])
+        open_ = alive & ~same & ~elsewhere
+        doubt = np.full(n, -np.inf)
+        for ends, groups in ((a, group_a), (b, group_b)):
+            undecided = open_ & (n_alive[groups] > 1)
+            np.maximum.at(doubt, ends[undecided], log_bf[undecided])
+        withdrawn = accepted & (log_bf <= np.maximum(doubt[a], doubt[b]) + _LOG_ODDS)
+        if not withdrawn.any():
+            break
+        reason[withdrawn] = _UNDECIDED
+        accepted &= ~withdrawn
+        label = components(n, a[accepted], b[accepted])
+
+    reason[(same & ~accepted) | elsewhere] = _SETTLED
+    for which, code in unsound:
+        reason[which] = code
+    out = ~alive | cut | elsewhere
+    status = np.where(same, _ACCEPTED, np.where(out, _REJECTED, _AMBIGUOUS))
+    in_doubt = np.zeros(n, bool)
+    in_doubt[a[status == _AMBIGUOUS]] = in_doubt[b[status == _AMBIGUOUS]] = True
+    several = np.bincount(label, minlength=1)[label] > 1
+    source_status = np.where(several, _LINKED, np.where(in_doubt, _UNSURE, _SINGLE))
+    return Decision(status, reason, label, source_status)
+
+
+def _make_sound(
+    mission: IntArray, a: IntArray, b: IntArray, log_bf: FloatArray, alive: BoolArray, accepted: BoolArray
+) -> tuple[BoolArray, BoolArray, list[tuple[BoolArray, int]]]:
+    """Cut or dissolve the components whose members are not all candidates of each other.
+
+    Returns
+    -------
+    accepted, cut : ndarray of bool, shape (n_pairs,)
+        Links that hold; links where a component was cut.
+    unsound : list of (ndarray of bool, int)
+        Links of dissolved components, with the reason.
+    """
+    n = len(mission)
+
+    def unsound_components(links: BoolArray) -> tuple[IntArray, BoolArray]:
+        label = components(n, a[links], b[links])
+        size = np.bincount(label, minlength=1)
+        inside = alive & (label[a] == label[b])
+        return label, np.bincount(label[a[inside]], minlength=len(size)) != size * (size - 1) // 2
+
+    label, bad = unsound_components(accepted)
+    link = np.flatnonzero(accepted & bad[label[a]])
+    link = link[np.lexsort((log_bf[link], label[a[link]]))]
+    # an unsound component has two links at least, so that the second weakest follows the weakest
+    first = np.flatnonzero(np.diff(label[a[link]], prepend=-1))
+    weakest = link[first[log_bf[link[first + 1]] - log_bf[link[first]] > _LOG_ODDS]] if len(link) else link
+    cut = np.zeros(len(a), bool)
+    cut[weakest] = True
+    after, still_bad = unsound_components(accepted & ~cut)
+    hopeless = np.zeros(len(bad), bool)
+    hopeless[label[still_bad[after]]] = True
+    dissolved = accepted & hopeless[label[a]]
+    members = np.unique(np.stack([label, mission]), axis=1)[0]
+    n_missions = np.bincount(members, minlength=len(bad))
+    twice = (n_missions < np.bincount(label, minlength=len(bad)))[label[a]]
+    return (
+        accepted & ~cut & ~dissolved,
+        cut & ~dissolved,
+        [(dissolved & twice, _ONE_MISSION), (dissolved & ~twice, _DISAGREE)],
+    )
+
+
+def keep_ids(component: IntArray, old_id: IntArray, n_components: int) -> IntArray:
+    """Give components the numbers that they had.
+
+    Parameters
+    ----------
+    component, old_id : ndarray of int, shape (n_shared,)
+        For each source that is in both runs: its component now, and the number of its master source before.
+    n_components : int
+
+    Returns
+    -------
+    ndarray of int, shape (n_components,)
+        The old number, or -1. Each old number is given once: to the component that shares most sources with it; of
+        equal ones the lowest number goes first, then the component whose first source is the oldest.
+    """
+    kept = np.full(n_components, -1, np.int64)
+    pairs, shared = np.unique(np.stack([component, old_id]), axis=1, return_counts=True)
+    order = np.lexsort((pairs[0], pairs[1], -shared))
+    new, old = pairs[:, order]
+    while len(new):
+        # what is first for both sides is settled; the rest is asked again
+        first_new, first_old = (np.unique(side, return_index=True)[1] for side in (new, old))
+        fixed = np.intersect1d(first_new, first_old)
+        kept[new[fixed]] = old[fixed]
+        rest = ~np.isin(new, new[fixed]) & ~np.isin(old, old[fixed])
+        new, old = new[rest], old[rest]
+    return kept
+
+
+def changes(
+    old_source: IntArray, old_master: IntArray, old_status: IntArray,
+    new_source: IntArray, new_master: IntArray, new_status: IntArray,
+) -> tuple[IntArray, IntArray, IntArray, npt.NDArray[np.bytes_]]:  # fmt: skip
+    """Find the sources whose membership changed.
+
+    Parameters
+    ----------
+    old_source, old_master, old_status, new_source, new_master, new_status : ndarray of int
+        Membership before and now, ordered by source.
+
+    Returns
+    -------
+    source, old_master, new_master : ndarray of int
+        One entry a change, ordered by source; -1 where there is none.
+    change : ndarray of bytes
+        ``new``, ``gone``, ``moved`` or ``marked`` (same master source, another status).
+    """
+    source = np.union1d(old_source, new_source)
+    before, now = (np.full((2, len(source)), -1, np.int64) for _ in range(2))
+    before[:, np.searchsorted(source, old_source)] = old_master, old_status
+    now[:, np.searchsorted(source, new_source)] = new_master, new_status
+    cases = [before[0] < 0, now[0] < 0, before[0] != now[0], before[1] != now[1]]
+    change = np.select(cases, [b"new", b"gone", b"moved", b"marked"], b"")
+    differs = change != b""
+    return source[differs], before[0][differs], now[0][differs], change[differs]
