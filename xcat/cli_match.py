@@ -22,7 +22,12 @@ RA = Annotated[str | None, typer.Option("--ra", help="Column of right ascension;
 DEC = Annotated[str | None, typer.Option("--dec", help="Column of declination; guessed if not given.")]
 PosErr = Annotated[
     str | None,
-    typer.Option("--pos-err", help="Column of the positional error, RA_ERR,DEC_ERR, MAJ,MIN,PA or a number in arcsec."),
+    typer.Option(
+        "--pos-err", help="Positional error: COLUMN[@95][@mas], RA_ERR,DEC_ERR, MAJ,MIN,PA or a number in arcsec."
+    ),
+]
+Epoch = Annotated[
+    float | None, typer.Option("--epoch", min=1850, max=2150, help="Year of my positions, where no column says it.")
 ]
 Radius = Annotated[float, typer.Option("--radius", help="Search radius in arcsec.")]
 FalseRate = Annotated[float, typer.Option("--false-rate", help="Share of false matches to accept.")]
@@ -37,6 +42,45 @@ Mag = Annotated[
 ]
 
 
+def match(
+    table: Annotated[
+        Path, typer.Argument(metavar="PIPELINE|TABLE", help="A pipeline file, or with --against a table of your own.")
+    ],
+    against: Annotated[
+        list[str] | None, typer.Option("--against", help="A loaded catalogue; may be repeated. For a table.")
+    ] = None,
+    data: Annotated[Path, typer.Option("--data", help="Folder that the pipeline's files are relative to.")] = Path(),
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Write to this file: .fits .vot .parquet .csv .ecsv.")
+    ] = None,
+    ra: RA = None,
+    dec: DEC = None,
+    pos_err: PosErr = None,
+    epoch: Epoch = None,
+    radius: Radius = 15.0,
+    false_rate: FalseRate = 0.05,
+    mag: Mag = None,
+    best: Best = False,
+    figure: Figure = None,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Match the sources of a pipeline, or a table of your own, with the counterpart catalogues."""
+    if not against and table.suffix.lower() in (".yaml", ".yml"):
+        from xcat.cli import _one_stage  # the command line imports this file
+
+        _one_stage("match", table, data)
+        return
+    if not against:
+        raise ConfigError(f"{table}: say which catalogues: --against CATALOGUE (a pipeline ends in .yaml)")
+    if output is None:
+        raise ConfigError("say where the answer goes: -o FILE (.fits .vot .parquet .csv .ecsv)")
+    match_table(
+        table, against, output, ra=ra, dec=dec, pos_err=pos_err, epoch=epoch, radius=radius, false_rate=false_rate, mag=mag,
+        best=best, figure=figure, overwrite=overwrite, as_json=as_json,
+    )  # fmt: skip
+
+
 def match_table(
     table: Path,
     against: list[str],
@@ -45,6 +89,7 @@ def match_table(
     ra: str | None = None,
     dec: str | None = None,
     pos_err: str | None = None,
+    epoch: float | None = None,
     radius: float = 15.0,
     false_rate: float = 0.05,
     mag: list[str] | None = None,
@@ -62,7 +107,7 @@ def match_table(
     _prepare(output, figure, false_rate, overwrite, as_json)
     answer = own.match_table(
         settings(), table, against, Options(radius, false_rate),
-        magnitudes=[magnitude_spec(m) for m in mag or []], wanted=Wanted(ra, dec, pos_err),
+        magnitudes=[magnitude_spec(m) for m in mag or []], wanted=Wanted(ra, dec, pos_err, epoch),
     )  # fmt: skip
     _finish(answer, output, best, figure, overwrite, as_json)
 
@@ -81,6 +126,7 @@ def match_files(
     ] = None,
     ra: RA = None,
     dec: DEC = None,
+    epoch: Epoch = None,
     false_rate: FalseRate = 0.05,
     nway: Annotated[bool, typer.Option("--nway", help="Reproduce the approximations of NWAY 4.8.")] = False,
     best: Best = False,
@@ -99,7 +145,7 @@ def match_files(
     answer = own.match_files(
         settings(), [file_spec(f) for f in files], Options(radius, false_rate, nway=nway), completeness=shares,
         magnitudes=[magnitude_spec(m) for m in mag or []], areas_deg2=numbers_of_tables(area or [], "--area"),
-        wanted=Wanted(ra, dec),
+        wanted=Wanted(ra, dec, epoch_yr=epoch),
     )  # fmt: skip
     _finish(answer, output, best, figure, overwrite, as_json)
 

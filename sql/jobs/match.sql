@@ -134,18 +134,25 @@ FROM (
     WHERE x * x + y * y <= (%(radius_arcsec)s * (1 + 1e-12)) ^ 2
     OFFSET 0) AS near;
 
--- name: magnitudes
--- Histogram of a catalogue's magnitudes and colours around sources and shifted positions: all objects, and each with the
--- probability that it is the counterpart by its own position alone.
-SELECT t.is_shifted, t.part, m.term::integer AS term, floor(m.value / %(step_mag)s)::integer AS bin,
-       count(*)::double precision AS n_objects, sum(l.p)::double precision AS n_likely
-FROM (SELECT no, marks, 1 / (1 + exp(greatest(least(log_nu[k] - log_bf, 250), -250))) AS p
-      FROM pg_temp.located JOIN pg_temp.target USING (no)
-      WHERE k = %(k)s) AS l
+-- name: field_magnitudes
+-- Histogram of a catalogue's magnitudes and colours at shifted positions.
+SELECT t.part, m.term::integer AS term, floor(m.value / %(step_mag)s)::integer AS bin, count(*)::integer AS n_objects
+FROM pg_temp.located AS l
 JOIN pg_temp.target AS t USING (no)
 CROSS JOIN LATERAL unnest(l.marks) WITH ORDINALITY AS m (value, term)
-WHERE m.value BETWEEN -1e4 AND 1e4
-GROUP BY 1, 2, 3, 4;
+WHERE l.k = %(k)s AND t.is_shifted AND m.value BETWEEN -1e4 AND 1e4
+GROUP BY 1, 2, 3;
+
+-- name: candidate_magnitudes
+-- Magnitudes and colours of the candidates that their position does not rule out, with their weight by position.
+SELECT l.no, (l.log_bf - t.log_nu[l.k])::real, {values}
+FROM pg_temp.located AS l
+JOIN pg_temp.target AS t USING (no)
+WHERE l.k = %(k)s AND NOT t.is_shifted AND l.log_bf - t.log_nu[l.k] > -12;
+
+-- name: candidate_magnitude
+-- One of them.
+coalesce(l.marks[{i}], 'NaN')
 
 -- name: factor
 -- What one magnitude or colour says, 0 where it is missing or the curve does not reach.

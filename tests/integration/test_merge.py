@@ -229,6 +229,71 @@ def test_an_empty_catalogue_makes_no_source(module_settings: Settings) -> None:
     assert sources(module_settings, merge(module_settings, empty)) == []
 
 
+# --- error ellipses -----------------------------------------------------------------------------------------
+
+
+def _ellipses(
+    settings: Settings, cases: list[list[tuple[float | None, float | None, float | None, float]]], **keys: Any
+) -> list[dict[str, Any]]:
+    """Sources whose detections have these axes, angles and errors."""
+    flat = [(i, *d) for i, case in enumerate(cases) for d in case]
+    catalogue = load(settings, "xray_detections", {
+        "ra": [10.0] * len(flat), "dec": [20.0] * len(flat), "source_native_id": [f"{f[0]:02}" for f in flat],
+        "err_arcsec": [f[4] for f in flat],
+    }, **keys)  # fmt: skip
+    with ready(settings) as conn:
+        conn.cursor().executemany(
+            f"UPDATE {catalogue.table} SET err_maj_arcsec = %s, err_min_arcsec = %s, err_pa_deg = %s"
+            " WHERE object_id = %s", [(*f[1:4], i) for i, f in enumerate(flat, 1)],
+        )  # fmt: skip
+    return sources(settings, merge(settings, catalogue))
+
+
+def _covariance(major: float, minor: float, pa_deg: float) -> np.ndarray:
+    """Over (east, north), the angle from north to east."""
+    along = np.array([np.sin(np.radians(pa_deg)), np.cos(np.radians(pa_deg))])
+    across = np.array([along[1], -along[0]])
+    return major**2 * np.outer(along, along) + minor**2 * np.outer(across, across)
+
+
+_ELLIPSES: list[list[tuple[Any, ...]]] = [
+    [(2.0, 1.0, 30.0, 2**0.5)],
+    [(2.0, 1.0, 0.0, 2**0.5), (2.0, 1.0, 90.0, 2**0.5)],  # crossed: a circle
+    [(3.0, 1.0, 170.0, 3**0.5), (2.0, 0.5, 20.0, 1.0), (1.0, 1.0, 77.0, 1.0)],
+    [(5.0, 0.5, 135.0, 2.5**0.5), (None, None, None, 2.0)],  # with a circle
+    [(5.0, 0.5, None, 2.5**0.5), (3.0, 1.0, 45.0, 3**0.5)],  # without an angle it is a circle
+    [(300.0, 0.01, 89.9, 3**0.5)] * 3,
+]
+
+
+def test_ellipses_are_added_as_precision_matrices(module_settings: Settings) -> None:
+    for source, case in zip(_ellipses(module_settings, _ELLIPSES), _ELLIPSES, strict=True):
+        each = [_covariance(*d[:3]) if d[2] is not None else _covariance(d[3], d[3], 0) for d in case]
+        expected = np.linalg.inv(sum(np.linalg.inv(c) for c in each))
+        found = (source["err_maj_arcsec"], source["err_min_arcsec"])
+        assert found == pytest.approx(np.sqrt(np.linalg.eigvalsh(expected))[::-1], rel=1e-4)
+        assert 0 <= source["err_pa_deg"] < 180.0001
+        matrix = _covariance(*found, source["err_pa_deg"])
+        assert np.allclose(matrix, expected, rtol=1e-3, atol=1e-4 * expected.max())
+        assert source["err_arcsec"] == pytest.approx(math.sqrt(found[0] * found[1]), rel=1e-5)
+
+
+def test_a_source_of_circles_has_no_ellipse(module_settings: Settings) -> None:
+    (source,) = _ellipses(module_settings, [[(None, None, None, 1.0), (2.0, 1.0, None, 1.0)]])
+    assert source["err_maj_arcsec"] is source["err_min_arcsec"] is source["err_pa_deg"] is None
+    assert source["err_arcsec"] == pytest.approx(0.5**0.5, rel=1e-6)
+
+
+def test_a_shared_position_has_the_ellipse_of_the_best_detection(module_settings: Settings) -> None:
+    cases: list[list[Any]] = [
+        [(3.0, 2.0, 10.0, 6**0.5), (2.0, 1.0, 40.0, 2**0.5)], [(3.0, 2.0, 10.0, 6**0.5), (None, None, None, 1.0)],
+    ]  # fmt: skip
+    one, other = _ellipses(module_settings, cases, position_of="source")
+    found = [one[k] for k in ("err_maj_arcsec", "err_min_arcsec", "err_pa_deg", "err_arcsec")]
+    assert found == pytest.approx([2.0, 1.0, 40.0, 2**0.5], rel=1e-6)
+    assert (other["err_maj_arcsec"], other["err_arcsec"]) == (None, 1.0)
+
+
 # --- galactic coordinates -----------------------------------------------------------------------------------
 
 ANGLES = st.lists(st.tuples(st.floats(0, 360, exclude_max=True), st.floats(-90, 90)), min_size=1, max_size=20)

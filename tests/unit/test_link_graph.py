@@ -154,7 +154,7 @@ def skies(draw: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
 
 @given(sky=skies())
 def test_what_holds_for_any_graph(sky: Any) -> None:
-    mission, a, b, weight = sky
+    mission, a, b, _ = sky
     found = graph.decide(*sky)
     status = np.array(graph.PAIR_STATUS)[found.pair_status]
     # a pair is accepted exactly where its ends are one source and no better candidate speaks against it

@@ -76,7 +76,7 @@ def test_the_density_follows_a_gradient() -> None:
 
 
 def test_where_the_catalogue_thins_out_empty_cells_are_not_taken_for_its_edge() -> None:
-    """One half of the sky 100 times denser: its cells set the fine order, of which the other half fills one in twenty."""
+    """One half of the sky 100 times denser: its cells set the fine order; the other half fills one in twenty."""
     rng = np.random.default_rng(4)
     ra, dec = sphere(rng, 1_000_000)
     keep = (dec > 0) | (rng.random(len(dec)) < 0.01)

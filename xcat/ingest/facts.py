@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 from xml.etree import ElementTree
 
 import astropy.units as u
@@ -198,7 +198,9 @@ def _fits_header(path: Path) -> TableFacts:
         label = re.sub(r"\W+", "_", str(header.get("EXTNAME", ""))).strip("_")
     if area is not None and not (isinstance(area, int | float) and 0 < area <= 41252.97):
         raise InputError(f"{path}: SKYAREA is {area!r}, not an area of the sky in square degrees; or use --area")
-    return TableFacts(path, label or _label(path), tuple(columns), tuple(left_out), None if area is None else float(area))
+    return TableFacts(
+        path, label or _label(path), tuple(columns), tuple(left_out), None if area is None else float(area)
+    )
 
 
 def _unpacked(path: Path) -> IO[bytes]:
@@ -215,9 +217,7 @@ def _votable_header(path: Path) -> TableFacts:
             tag = element.tag.rpartition("}")[2]
             if event == "start" and tag == "TABLE":
                 in_table = True
-            elif event == "start" and tag == "DATA" and in_table:
-                break
-            elif event == "end" and tag == "TABLE":
+            elif (event == "start" and tag == "DATA" and in_table) or (event == "end" and tag == "TABLE"):
                 break
             elif event == "end" and tag == "FIELD" and in_table:
                 name = (element.get("name") or element.get("ID") or "").strip()

@@ -118,6 +118,8 @@ class Answer:
         Smallest p_any that is accepted.
     false_rate : float
         Wanted share of false matches.
+    measured_rate : float or None
+        Share of the shifted positions that pass; None if it was not measured.
     calibration : (p_any, share of shifted positions above, share of sources above) or None
     lines : list of str
         What was guessed, taken, left out.
@@ -133,6 +135,7 @@ class Answer:
     objects: np.ndarray
     cutoff: float
     false_rate: float
+    measured_rate: float | None = None
     calibration: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
     lines: list[str] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)

@@ -13,7 +13,7 @@ from xcat.match.targets import Parts, Targets, unit_vectors
 
 # 20,000 positions know a rate of 5 % to 0.15 %, and parts of the sky with a twentieth of them to 0.7 %
 _WANTED = 20_000
-_MOST_PER_SOURCE = 20
+_MOST_PER_SOURCE = 5
 _FEWEST = 200  # positions that a part needs for a cutoff of its own
 _TRIES = 8
 _GRID = np.linspace(0, 1, 101)
@@ -22,8 +22,8 @@ _GRID = np.linspace(0, 1, 101)
 def shifted(targets: Targets, maps: Sequence[DensityMap], radius_arcsec: float, seed: int) -> Targets:
     """Positions near the sources that are no sources, with their errors and epochs.
 
-    A position is moved along a great circle, which takes care of cos(dec), RA = 0 and the poles, by 3 to 12 search radii
-    (60 arcsec at least). It keeps two radii from every source, and stays where all maps say that the catalogue has been
+    A position is moved along a great circle, which takes care of cos(dec), RA = 0 and the poles, by 3 to 12 search
+    radii (60 arcsec at least). It keeps two radii from every source, and stays where all maps say that the catalogue has been
     observed.
 
     Parameters
@@ -37,7 +37,7 @@ def shifted(targets: Targets, maps: Sequence[DensityMap], radius_arcsec: float, 
     Returns
     -------
     Targets
-        20,000 or, if there are few sources, 20 for each; fewer where no free place is found in eight tries.
+        20,000 or, if there are few sources, 5 for each; fewer where no free place is found in eight tries.
     """
     if not maps or not len(targets):
         return targets.take(np.zeros(0, np.int64))

@@ -287,33 +287,13 @@ def _locate(conn: Connection, k: int, haystack: Haystack, radius_arcsec: float, 
 
 def _singles(conn: Connection, k: int, haystack: Haystack, parts: Parts, outcome: Outcome) -> None:
     """Weigh each object by position and magnitudes."""
-    if haystack.terms:
-        double = "double precision"
-        histogram = copy.fetch_columns(
-            conn,
-            job("match.magnitudes").compose(),
-            [("is_shifted", "boolean"), ("part", "smallint"), ("term", "integer"), ("bin", "integer"),
-             ("n_objects", double), ("n_likely", double)],
-            {"k": k, "step_mag": STEP_MAG},
-        )  # fmt: skip
-        for i, term in enumerate(haystack.terms, 1):
-            given = term.table
-            curves = (
-                [given.curve(k, i, part) for part in range(1, parts.n_parts + 1)]
-                if given is not None
-                else learn(histogram[histogram["term"] == i], k, i, parts)
-            )
-            for curve in curves:
-                curve.name = term.name
-            if not curves:
-                outcome.notes.append(
-                    f"{haystack.name}: too few counterparts or field objects to learn from {term.name}"
-                )
-            outcome.priors += curves
-            rows = [(c.k, c.term, c.part, c.edges.tolist(), c.log_ratio.tolist()) for c in curves]
-            with conn.cursor() as cursor:
-                cursor.executemany(job("match.add_curve").compose(), rows)
     numbers = range(1, len(haystack.terms) + 1)
+    if haystack.terms:
+        curves = _curves(conn, k, haystack, parts, outcome)
+        rows = [(c.k, c.term, c.part, c.edges.tolist(), c.log_ratio.tolist()) for c in curves]
+        with conn.cursor() as cursor:
+            cursor.executemany(job("match.add_curve").compose(), rows)
+        outcome.priors += curves
     conn.execute(
         job("match.singles").compose(
             factors=sql.SQL(" ").join(job("match.factor").compose(i=sql.Literal(i)) for i in numbers),
@@ -323,6 +303,35 @@ def _singles(conn: Connection, k: int, haystack: Haystack, parts: Parts, outcome
         ),
         {"k": k},
     )
+
+
+def _curves(conn: Connection, k: int, haystack: Haystack, parts: Parts, outcome: Outcome) -> list[Curve]:
+    """What the magnitudes and colours of a catalogue say: given, or learned here."""
+    terms = haystack.terms
+    given = {i: term.table for i, term in enumerate(terms, 1) if term.table is not None}
+    curves = [table.curve(k, i, part) for i, table in given.items() for part in range(1, parts.n_parts + 1)]
+    if len(given) < len(terms):
+        values = {"k": k, "step_mag": STEP_MAG}
+        field_ = copy.fetch_columns(
+            conn,
+            job("match.field_magnitudes").compose(),
+            [("part", "smallint"), ("term", "integer"), ("bin", "integer"), ("n_objects", "integer")],
+            values,
+        )
+        numbers = range(1, len(terms) + 1)
+        columns = sql.SQL(", ").join(job("match.candidate_magnitude").compose(i=sql.Literal(i)) for i in numbers)
+        candidates = copy.fetch_columns(
+            conn,
+            job("match.candidate_magnitudes").compose(values=columns),
+            [("no", "integer"), ("log_weight", "real"), *((f"v{i}", "real") for i in numbers)],
+            values,
+        )
+        curves += [c for c in learn(candidates, field_, k, len(terms), parts) if c.term not in given]
+    for curve in curves:
+        curve.name = terms[curve.term - 1].name
+    for name in sorted({t.name for t in terms} - {c.name for c in curves}):
+        outcome.notes.append(f"{haystack.name}: too few counterparts or field objects to learn from {name}")
+    return curves
 
 
 def _associate(conn: Connection, n_catalogues: int, parts: Parts, nway: bool) -> None:

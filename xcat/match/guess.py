@@ -15,56 +15,34 @@ import astropy.units as u
 
 from xcat.catalogues.definition import Definition
 from xcat.errors import InputError
-from xcat.ingest.facts import ColumnFacts, TableFacts, parsed
-
-#: What stands for "no value" in the tables of this field; NWAY's users write -99.
-NULLS: tuple[float | str, ...] = (-99.0, -999.0, "N/A", "NA", "null", "NULL", "None", "--", "-")
-
-# spellings that astropy does not know, or takes for something else (h is an hour of time)
-_UNITS = {
-    "degree": "deg", "degrees": "deg", "degs": "deg", "arcseconds": "arcsec", "arcsecs": "arcsec", "asec": "arcsec",
-    "second of arc": "arcsec", '"': "arcsec", "''": "arcsec", "arcs": "arcsec", "arcmins": "arcmin", "'": "arcmin",
-    "h": "hourangle", "hr": "hourangle", "hour": "hourangle", "hours": "hourangle", "masec": "mas",
-}  # fmt: skip
-_SEXAGESIMAL_UNITS = ('"h:m:s"', "h:m:s", '"d:m:s"', "d:m:s", "hms", "dms", "hh:mm:ss", "dd:mm:ss")
-# names of right ascension without signs, the most usual first
-_RA_NAMES = (
-    "ra", "radeg", "radegj2000", "raicrs", "raj2000", "raj2000deg", "ra2000", "rajd", "rightascension", "alphaj2000",
-    "alpha", "raepoch2000",
-)  # fmt: skip
-_PAIRS = (
-    ("rightascension", "declination"), ("alpha", "delta"), ("ra", "dec"), ("ra", "decl"), ("ra", "de"),
-)  # fmt: skip
-_NOT_A_PLACE = re.compile(r"err|unc|sig|std|rms|cov|corr?coef|(^|_)e_|_e$|pm|diff|off|delta_ra|nom|pnt|aim|gal", re.I)
-
-_POSITION_ERRORS = (
-    "poserr", "radecerr", "errpos", "epos", "poserror", "positionerror", "positionalerror", "posunc", "possigma", "sigpos",
-    "radecerrcorr", "scposerr", "errarcsec", "errradius", "radecerror", "sigmapos", "centroiderr", "astromerr",
-    "posuncertainty",
-)  # fmt: skip
-_BARE_ERRORS = ("err", "error", "sigma")
-_FRACTIONS = {"68": "radius_68", "90": "radius_90", "95": "radius_95"}
-_FRACTION = re.compile(
-    r"^(?:.*(?:err|error|pos|rad|radius|unc|cl|r|pu)_?(68|90|95)|(?:r|err|e|pu)?_?(68|90|95)_?(?:err|pos|radius).*)$"
+from xcat.ingest.facts import ColumnFacts, TableFacts
+from xcat.match.vocabulary import (
+    BARE_ERRORS,
+    ELLIPSES,
+    EPOCHS,
+    FRACTION,
+    FRACTIONS,
+    GAIA_ERRORS,
+    IDS,
+    MOTIONS,
+    NOT_A_PLACE,
+    NULLS,
+    PAIR_ERRORS,
+    PAIRS,
+    POSITION_ERRORS,
+    RA_NAMES,
+    SEXAGESIMAL_UNITS,
+    WORDS,
+    YEAR_OF_MJD,
+    as_unit,
+    convention_of,
+    folded,
+    is_angle,
+    is_magnitude,
+    is_number,
+    is_position_error,
+    plain,
 )
-# ellipses: semi-axes and position angle, and what they hold
-_ELLIPSES = (
-    (("errmaj", "errmin", "errpa"), "ellipse_1sigma"),
-    (("errmajarcsec", "errminarcsec", "errpadeg"), "ellipse_1sigma"),
-    (("errhalfmaj", "errhalfmin", "errposang"), "ellipse_1sigma"),
-    (("eemaj", "eemin", "eepa"), "ellipse_1sigma"),
-    (("errellipser0", "errellipser1", "errellipseang"), "ellipse_95"),  # as the Chandra Source Catalog defines them
-)
-_PAIR_ERRORS = (
-    ("raerr", "decerr"), ("raerror", "decerror"), ("eraicrs", "edeicrs"), ("eraj2000", "edej2000"), ("eradeg", "ededeg"),
-    ("era", "edec"), ("era", "ede"), ("errra", "errdec"), ("sigra", "sigdec"), ("raunc", "decunc"), ("rasigma", "decsigma"),
-)  # fmt: skip
-_GAIA_ERRORS = ("eraicrs", "edeicrs")
-_MOTIONS = (("pmra", "pmdec"), ("pmra", "pmde"), ("pmramasyr", "pmdecmasyr"))
-_EPOCHS = ("epochyr", "refepoch", "epoch", "obsepoch", "mjd", "mjdobs", "obsmjd", "mjdmean")
-_IDS = ("id", "sourceid", "srcid", "objid", "objectid", "name", "iauname", "sourcename", "nativeid", "detid", "srcname")
-_MAGNITUDE = re.compile(r"(?:^|_)(?:[a-z]+_)?mag(?:$|_|\d)|^[a-z0-9]{1,4}mag$|^w[1-4]mpro$|^[jhk]_m$", re.I)
-_YEAR_OF_MJD = (1 / 365.25, 2000 - 51544.5 / 365.25)
 
 
 @dataclass(frozen=True)
@@ -76,7 +54,10 @@ class Wanted:
     ra, dec : str, optional
         Columns.
     pos_err : str or float, optional
-        A column, ``RA_ERR,DEC_ERR``, ``MAJOR,MINOR,PA``, or a number in arcsec for all rows.
+        A column, ``RA_ERR,DEC_ERR``, ``MAJOR,MINOR,PA``, or a number in arcsec for all rows. After a column,
+        ``@95`` says that it is a radius of 95 % (68, 90), ``@mas`` its unit.
+    epoch_yr : float, optional
+        Of all positions, where no column says it.
     option : str
         How one gives the error, for messages.
     """
@@ -84,6 +65,7 @@ class Wanted:
     ra: str | None = None
     dec: str | None = None
     pos_err: str | float | None = None
+    epoch_yr: float | None = None
     option: str = "--pos-err"
 
 
@@ -134,11 +116,6 @@ def guess(facts: TableFacts, wanted: Wanted | None = None, *, xray: bool = True)
     return _Guessing(facts, wanted or Wanted(), xray).guess()
 
 
-def plain(name: str) -> str:
-    """A name without signs and case."""
-    return re.sub(r"[^a-z0-9]", "", name.casefold())
-
-
 @dataclass
 class _Guessing:
     facts: TableFacts
@@ -162,10 +139,11 @@ class _Guessing:
             "nulls": list(NULLS),
             "position_error": error,
             "columns": columns,
+            **({} if self.wanted.epoch_yr is None else {"epoch_yr": self.wanted.epoch_yr}),
             **({} if self.xray else {"sky": {"area_deg2": 1.0}}),
         }
-        ids = self._first_named(_IDS)
-        magnitudes = [c.name for c in self.facts.columns if _is_magnitude(c)]
+        ids = self._first_named(IDS)
+        magnitudes = [c.name for c in self.facts.columns if is_magnitude(c)]
         if magnitudes:
             self._say(f"magnitudes: {', '.join(magnitudes[:8])}{' ...' if len(magnitudes) > 8 else ''}")
         for reason in self.facts.left_out:
@@ -233,36 +211,36 @@ class _Guessing:
             ("pos_eq_ra_main", "pos_eq_dec_main", "UCD, main position"),
             ("pos.eq.ra", "pos.eq.dec", "UCD"),
         ):
-            right = [c for c in self.facts.columns if c.ucd.casefold() == ra_ucd and not _NOT_A_PLACE.search(c.name)]
-            down = [c for c in self.facts.columns if c.ucd.casefold() == dec_ucd and not _NOT_A_PLACE.search(c.name)]
+            right = [c for c in self.facts.columns if c.ucd.casefold() == ra_ucd and not NOT_A_PLACE.search(c.name)]
+            down = [c for c in self.facts.columns if c.ucd.casefold() == dec_ucd and not NOT_A_PLACE.search(c.name)]
             if len(right) == len(down) == 1:
                 tiers.append(([(right[0], down[0])], why))
             elif right or down:
                 both = self._named_pairs(lambda name: True)
                 tiers.append(([p for p in both if p[0] in right and p[1] in down], why))
         # J2000 and ICRS are one place here; of several usual names, the most usual
-        named = self._named_pairs(lambda name: plain(name) in _RA_NAMES)
+        named = self._named_pairs(lambda name: plain(name) in RA_NAMES)
         if named:
-            ranks = [(p[0].is_text or p[1].is_text, _RA_NAMES.index(plain(p[0].name))) for p in named]
+            ranks = [(p[0].is_text or p[1].is_text, RA_NAMES.index(plain(p[0].name))) for p in named]
             usual = [p for p, rank in zip(named, ranks, strict=True) if rank == min(ranks)]
             others = [f"{a.name}, {b.name}" for a, b in named if (a, b) not in usual]
             tiers.append((usual, "name" + (f"; there are also {'; '.join(others)}" if others else "")))
-        tiers.append((self._named_pairs(lambda name: not _NOT_A_PLACE.search(name)), "name"))
+        tiers.append((self._named_pairs(lambda name: not NOT_A_PLACE.search(name)), "name"))
         return tiers
 
     def _named_pairs(self, fits: Callable[[str], object]) -> list[tuple[ColumnFacts, ColumnFacts]]:
         """Columns whose names differ by RA against Dec only."""
-        by_name = {_folded(c.name): c for c in self.facts.columns}
+        by_name = {folded(c.name): c for c in self.facts.columns}
         found = []
         for column in self.facts.columns:
-            name = _folded(column.name)
+            name = folded(column.name)
             if not fits(column.name):
                 continue
-            for mine, theirs in _PAIRS:
+            for mine, theirs in PAIRS:
                 # "ra" only as a word: "OPT_RA", "ra_deg", "RAJ2000", "RAdeg", but not "ratio"
                 word = rf"(?<![a-z]){mine}(?=$|[^a-z]|j2000|deg|icrs|_)|(?<=[a-z]){mine}$"
                 other = re.sub(word, theirs, name, count=1)
-                if other != name and other in by_name and _is_angle(column) and _is_angle(by_name[other]):
+                if other != name and other in by_name and is_angle(column) and is_angle(by_name[other]):
                     found.append((column, by_name[other]))
                     break
         return found
@@ -270,7 +248,7 @@ class _Guessing:
     def _angle(self, what: str, column: ColumnFacts, sexagesimal: str) -> Any:
         unit = column.unit.strip()
         option = f"--{what}"
-        if column.is_text or unit.casefold() in _SEXAGESIMAL_UNITS:
+        if column.is_text or unit.casefold() in SEXAGESIMAL_UNITS:
             self._say(
                 f"{column.name} is text, read as {'hours' if sexagesimal == 'hms' else 'degrees'}, minutes, seconds"
             )
@@ -290,19 +268,8 @@ class _Guessing:
         if isinstance(given, int | float):
             return self._constant(float(given))
         if given is not None:
-            names = [n.strip() for n in given.split(",")]
-            if len(names) == 1 and self.facts.column(names[0]) is None and _is_number(names[0]):
-                return self._constant(float(names[0]))
-            if len(names) > 3:
-                raise InputError(
-                    f"{self.wanted.option} takes a column, two (RA, Dec) or three (major, minor, angle), not {given!r}"
-                )
-            columns = [self._given(n, self.wanted.option) for n in names]
-            convention = _convention(columns[0].name) if len(columns) == 1 else "axis_1sigma"
-            if len(columns) == 3:
-                convention = next((c for n, c in _ELLIPSES if n[0] == plain(columns[0].name)), "ellipse_1sigma")
-            return self._described(columns, convention, "given")
-        angles = [c for c in self.facts.columns if c.name not in used and not c.is_text and _is_angle(c)]
+            return self._given_error(given)
+        angles = [c for c in self.facts.columns if c.name not in used and not c.is_text and is_angle(c)]
         for candidates, why in self._error_tiers(angles):
             if len(candidates) > 1:
                 found = ["/".join(c.name for c in columns) for columns, _ in candidates]
@@ -316,16 +283,42 @@ class _Guessing:
             f"Say which, or give a number in arcsec: {self.wanted.option}"
         )
 
+    def _given_error(self, given: str) -> dict[str, Any]:
+        if self.facts.column(given) is None and is_number(given):
+            return self._constant(float(given))
+        text, *said = [given] if self.facts.column(given) else given.split("@")
+        names = [n.strip() for n in text.split(",")]
+        if len(names) > 3:
+            raise InputError(
+                f"{self.wanted.option} takes a column, two (RA, Dec) or three (major, minor, angle), not {given!r}"
+            )
+        columns = [self._given(n, self.wanted.option) for n in names]
+        convention = convention_of(columns[0].name) if len(columns) == 1 else "axis_1sigma"
+        if len(columns) == 3:
+            convention = next((c for n, c in ELLIPSES if n[0] == plain(columns[0].name)), "ellipse_1sigma")
+        unit = None
+        for word in said:
+            known = as_unit(word)
+            if word in FRACTIONS and len(columns) == 1:
+                convention = FRACTIONS[word]
+            elif known is not None and known.is_equivalent(u.arcsec):
+                unit = known.to_string()
+            else:
+                raise InputError(
+                    f"{self.wanted.option} {given}: after @ comes 68, 90 or 95 (percent), or a unit, not '{word}'"
+                )
+        return self._described(columns, convention, "given", unit)
+
     def _error_tiers(self, angles: list[ColumnFacts]) -> list[tuple[list[tuple[list[ColumnFacts], str]], str]]:
         by_name = {plain(c.name): c for c in reversed(angles)}
         # the position angle of an ellipse may have any unit of an angle, or none
-        ellipses = [([by_name[n] for n in names], c) for names, c in _ELLIPSES if all(n in by_name for n in names)]
-        by_ucd = [([c], _convention(c.name)) for c in angles if _is_position_error(c.ucd)]
-        usual = [([c], "axis_1sigma") for c in angles if plain(c.name) in _POSITION_ERRORS]
-        bare = [([c], "axis_1sigma") for c in angles if plain(c.name) in _BARE_ERRORS]
-        fractions = [([c], _convention(c.name)) for c in angles if _FRACTION.match(c.name.casefold())]
+        ellipses = [([by_name[n] for n in names], c) for names, c in ELLIPSES if all(n in by_name for n in names)]
+        by_ucd = [([c], convention_of(c.name)) for c in angles if is_position_error(c.ucd)]
+        usual = [([c], "axis_1sigma") for c in angles if plain(c.name) in POSITION_ERRORS]
+        bare = [([c], "axis_1sigma") for c in angles if plain(c.name) in BARE_ERRORS]
+        fractions = [([c], convention_of(c.name)) for c in angles if FRACTION.match(c.name.casefold())]
         pairs = [
-            ([by_name[n] for n in names], "axis_1sigma") for names in _PAIR_ERRORS if all(n in by_name for n in names)
+            ([by_name[n] for n in names], "axis_1sigma") for names in PAIR_ERRORS if all(n in by_name for n in names)
         ]
         ending = [
             ([c], "axis_1sigma")
@@ -343,16 +336,17 @@ class _Guessing:
         self._say(f"positional error {arcsec:g} arcsec for all rows (given)")
         return {"convention": "axis_1sigma", "constant": arcsec}
 
-    def _described(self, columns: list[ColumnFacts], convention: str, why: str) -> dict[str, Any]:
+    def _described(
+        self, columns: list[ColumnFacts], convention: str, why: str, unit: str | None = None
+    ) -> dict[str, Any]:
         axes = columns[:2]
-        units = {self._error_unit(c) for c in axes}
+        units = {unit or self._error_unit(c) for c in axes}
         if len(units) > 1:
-            raise InputError(
-                f"{self.facts.path}: columns '{axes[0].name}' and '{axes[1].name}' are in different units ({', '.join(sorted(units))})"
-            )
+            both, found = " and ".join(f"'{c.name}'" for c in axes), ", ".join(sorted(units))
+            raise InputError(f"{self.facts.path}: columns {both} are in different units ({found})")
         unit = units.pop()
         names = ", ".join(c.name for c in columns)
-        self._say(f"positional error from {names} ({why}), {_WORDS[convention]}, in {unit}")
+        self._say(f"positional error from {names} ({why}), {WORDS[convention]}, in {unit}")
         data: dict[str, Any] = {"convention": convention, "columns": [c.name for c in axes], "unit": unit}
         if len(columns) == 3:
             data["pa"] = columns[2].name
@@ -369,35 +363,36 @@ class _Guessing:
             known = as_unit(unit)
             if known is None or not known.is_equivalent(u.arcsec):
                 raise InputError(
-                    f"{self.facts.path}: column '{column.name}' is in '{unit}', which is no angle ({self.wanted.option})"
+                    f"{self.facts.path}: column '{column.name}' ({self.wanted.option}) is in '{unit}', "
+                    "which is no angle"
                 )
             return known.to_string()
         said = re.search(r"(?:^|_)(deg|mas|arcsec|arcmin)$", column.name.casefold())
         if said:
             self._say(f"{column.name} has no unit, its name says {said[1]}")
             return said[1]
-        if plain(column.name) in _GAIA_ERRORS:
+        if plain(column.name) in GAIA_ERRORS:
             self._say(f"{column.name} has no unit; columns of this name are Gaia's, in mas")
             return "mas"
         self._say(f"{column.name} has no unit, taken as arcsec")
-        numbers = [float(v) for v in column.sample if _is_number(v)]
+        numbers = [float(v) for v in column.sample if is_number(v)]
         if numbers and 0 < max(numbers) < 0.002:
             self._say(
                 f"WARNING: {column.name} is below {max(numbers):.2g} in the first rows: is it in degrees? "
-                "Then give the column a unit"
+                f"Then say so: {self.wanted.option} {column.name}@deg"
             )
         return "arcsec"
 
     # --- the rest ---
 
     def _epoch(self) -> dict[str, Any]:
-        column = self._first_named(_EPOCHS)
+        column = self._first_named(EPOCHS)
         if column is None or column.is_text:
             return {}
         unit = as_unit(column.unit)
-        years = [float(v) for v in column.sample if _is_number(v)]
+        years = [float(v) for v in column.sample if is_number(v)]
         if unit == u.d or (unit is None and "mjd" in plain(column.name)):
-            scale, shift = _YEAR_OF_MJD
+            scale, shift = YEAR_OF_MJD
             self._say(f"epoch from {column.name} (name), a modified Julian date")
             return {"epoch_yr": {"from": column.name, "transform": [{"scale": scale}, {"shift": shift}]}}
         if years and all(1850 < y < 2150 for y in years):
@@ -408,7 +403,7 @@ class _Guessing:
 
     def _motion(self, epoch: bool) -> dict[str, Any]:
         by_name = {plain(c.name): c for c in reversed(self.facts.columns) if not c.is_text}
-        both = next(([by_name[n] for n in pair] for pair in _MOTIONS if all(n in by_name for n in pair)), None)
+        both = next(([by_name[n] for n in pair] for pair in MOTIONS if all(n in by_name for n in pair)), None)
         if both is None:
             return {}
         names = ", ".join(c.name for c in both)
@@ -424,60 +419,3 @@ class _Guessing:
             name: {"from": c.name, "unit": unit.to_string()}
             for name, c, unit in zip(("pmra_mas_yr", "pmdec_mas_yr"), both, units, strict=True)
         }
-
-
-_WORDS = {
-    "axis_1sigma": "1 sigma per axis",
-    "radius_68": "68 % radius",
-    "radius_90": "90 % radius",
-    "radius_95": "95 % radius",
-    "ellipse_1sigma": "axes and angle of the 1 sigma ellipse",
-    "ellipse_95": "axes and angle of the 95 % ellipse",
-}
-
-
-def as_unit(text: str) -> u.UnitBase | None:
-    """Unit of a text, with the spellings of old tables; None if nobody can tell."""
-    text = text.strip()
-    known = parsed(_UNITS.get(text.casefold(), text))
-    return known if known is not None else parsed(text.casefold())
-
-
-def _folded(name: str) -> str:
-    """``R.A.`` and ``CSC RA`` as ``ra`` and ``csc_ra``."""
-    return re.sub(r"\s+", "_", name.casefold().replace(".", "").strip())
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _is_angle(column: ColumnFacts) -> bool:
-    """Whether the unit, if there is one, lets a column be an angle; sexagesimal text is one as well."""
-    unit = as_unit(column.unit)
-    if column.unit.strip().casefold() in _SEXAGESIMAL_UNITS or unit is None:
-        return not column.unit.strip() or column.unit.strip().casefold() in _SEXAGESIMAL_UNITS
-    return bool(unit.is_equivalent(u.deg))
-
-
-def _is_position_error(ucd: str) -> bool:
-    words = ucd.casefold().split(";")
-    return words[0] == "stat.error" and any(w in ("pos", "pos.eq") for w in words) or ucd.casefold() == "pos_eq_err"
-
-
-def _is_magnitude(column: ColumnFacts) -> bool:
-    if column.is_text or "stat.error" in column.ucd.casefold() or re.search(r"err|unc|sig|^e_|_e$", column.name, re.I):
-        return False
-    if column.ucd.casefold().startswith(("phot.mag", "phot_mag")):
-        return True
-    unit = column.unit.strip().casefold()
-    return unit.startswith("mag") and "/" not in unit or (not unit and bool(_MAGNITUDE.search(column.name)))
-
-
-def _convention(name: str) -> str:
-    found = _FRACTION.match(name.casefold())
-    return _FRACTIONS[found[1] or found[2]] if found else "axis_1sigma"

@@ -5,69 +5,42 @@ The database is only the engine room. All that is written are temporary tables, 
 
 from __future__ import annotations
 
-import re
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import pyarrow as pa
-from astropy.table import Table
 
 from xcat import progress
-from xcat.catalogues.definition import Definition
 from xcat.config import Settings
 from xcat.database import copy
 from xcat.database.engine import Connection, ready
 from xcat.database.sqlfiles import job
 from xcat.errors import ConfigError, InputError
-from xcat.ingest.convert import convert
-from xcat.ingest.facts import TableFacts, describe, take, to_table
-from xcat.ingest.rows import Rows
-from xcat.match import density, engine
+from xcat.ingest.facts import describe, take
+from xcat.match import engine
 from xcat.match.answer import HYPOTHESIS, Answer, Places, Side, unique_labels
-from xcat.match.arguments import FileSpec, Histogram, MagnitudeSpec, read_histogram
+from xcat.match.arguments import FileSpec, MagnitudeSpec
 from xcat.match.calibrate import Calibration
-from xcat.match.engine import Haystack, Options, Outcome, Term
-from xcat.match.guess import Guess, Wanted, guess
-from xcat.match.priors import PriorTable
+from xcat.match.engine import Haystack, Options, Outcome
+from xcat.match.guess import Wanted, guess
+from xcat.match.own_tables import (
+    Mine,
+    Other,
+    haystack_of_catalogue,
+    haystack_of_file,
+    load_other,
+    loaded_catalogue,
+    read_mine,
+)
 from xcat.match.probability import Loaded
 from xcat.match.targets import Targets
 
-_BASE = (
-    "object_id", "ra", "dec", "err_arcsec", "err_maj_arcsec", "err_min_arcsec", "err_pa_deg", "epoch_yr", "pmra_mas_yr",
-    "pmdec_mas_yr",
-)  # fmt: skip
 _BINS = 12
 _ROW_TYPES = {"i8": "bigint", "i4": "integer", "i2": "smallint", "f8": "double precision"}
-
-
-@dataclass
-class _Mine:
-    """My table: all of it, and what of it can be matched."""
-
-    label: str
-    table: Table
-    unusable: np.ndarray
-    columns: dict[str, np.ndarray]
-    n_rows: int
-
-
-@dataclass
-class _Other:
-    """A file on the other side, loaded into a temporary table."""
-
-    facts: TableFacts
-    guess: Guess
-    label: str
-    table: str
-    n_usable: int = 0
-    magnitudes: dict[str, str] = field(default_factory=dict)  # column of the file -> column of the temporary table
-    map: density.DensityMap | None = None
 
 
 class _Clock:
@@ -127,7 +100,7 @@ def match_files(
     shares = _each(completeness, len(files) - 1)
     clock = _Clock()
     wanted = wanted or Wanted()
-    mine_wanted = Wanted(wanted.ra, wanted.dec, wanted.pos_err or files[0].pos_err, "FILE:ERROR")
+    mine_wanted = replace(wanted, pos_err=wanted.pos_err or files[0].pos_err, option="FILE:ERROR")
     guesses = [guess(facts[0], mine_wanted)]
     guesses += [
         guess(f, Wanted(pos_err=spec.pos_err, option="FILE:ERROR"), xray=False)
@@ -135,18 +108,18 @@ def match_files(
     ]
     lines = [line for g in guesses for line in g.lines]
     with clock.step(f"read {labels[0]}"):
-        mine = _read_mine(facts[0], guesses[0], labels[0], lines)
+        mine = read_mine(facts[0], guesses[0], labels[0], lines)
     with ready(config) as conn:
         try:
             sides, haystacks = [], []
             for k, label in enumerate(labels[1:], 1):
                 area, wanted_magnitudes = others[label]
-                other = _Other(facts[k], guesses[k], label, f"pg_temp.own_{k}")
+                other = Other(facts[k], guesses[k], label, f"pg_temp.own_{k}")
                 with clock.step(f"load {label}"):
-                    _load(conn, other, wanted_magnitudes, lines)
-                haystacks.append(_haystack(k, other, shares[k - 1], wanted_magnitudes, area, lines))
+                    load_other(conn, other, wanted_magnitudes, lines)
+                haystacks.append(haystack_of_file(k, other, shares[k - 1], wanted_magnitudes, area, lines))
                 sides.append(other)
-            outcome = engine.match(conn, _targets(mine), haystacks, options)
+            outcome = _match(conn, mine, haystacks, options, lines)
             hypotheses, objects = _hypotheses(conn, len(sides), outcome)
             with clock.step("read counterparts"):
                 found = [_file_side(conn, s, h, o) for s, h, o in zip(sides, haystacks, objects.T, strict=True)]
@@ -194,15 +167,15 @@ def match_table(
     labels = unique_labels([facts.label, *against])
     by_label = _resolved(labels[1:], magnitudes, {})
     with clock.step(f"read {facts.label}"):
-        mine = _read_mine(facts, mine_guess, labels[0], lines)
+        mine = read_mine(facts, mine_guess, labels[0], lines)
     with ready(config) as conn:
         try:
-            loaded = [_loaded(conn, name) for name in against]
+            loaded = [loaded_catalogue(conn, name) for name in against]
             haystacks = [
-                _catalogue_haystack(conn, one, label, by_label[label][1], lines)
+                haystack_of_catalogue(conn, one, label, by_label[label][1], lines)
                 for one, label in zip(loaded, labels[1:], strict=True)
             ]
-            outcome = engine.match(conn, _targets(mine), haystacks, options)
+            outcome = _match(conn, mine, haystacks, options, lines)
             hypotheses, objects = _hypotheses(conn, len(haystacks), outcome)
             with clock.step("read counterparts"):
                 found = [
@@ -212,6 +185,17 @@ def match_table(
         finally:
             conn.rollback()
     return _answer(mine, found, hypotheses, objects, outcome, options, lines, clock)
+
+
+def _match(conn: Connection, mine: Mine, haystacks: Sequence[Haystack], options: Options, lines: list[str]) -> Outcome:
+    targets = Targets.of(mine.columns)
+    moving = [h.name for h in haystacks if h.moves]
+    if moving and np.isnan(targets.epoch_yr).any():
+        lines.append(
+            f"{mine.label}: {np.isnan(targets.epoch_yr).sum():,} rows have no epoch, so for them the objects of "
+            f"{', '.join(moving)} are not moved (give --epoch YEAR)"
+        )
+    return engine.match(conn, targets, haystacks, options)
 
 
 # --- arguments --------------------------------------------------------------------------------------------
@@ -230,7 +214,9 @@ def _resolved(
     by_fold = {label.casefold(): label for label in labels}
     for option, name in [("--mag", m.table) for m in magnitudes] + [("--area", a) for a in areas]:
         if name.casefold() not in by_fold:
-            raise ConfigError(f"{option} {name}: there is no counterpart table of this name; there is: {', '.join(labels)}")
+            raise ConfigError(
+                f"{option} {name}: there is no counterpart table of this name; there is: {', '.join(labels)}"
+            )
     found: dict[str, tuple[float | None, list[MagnitudeSpec]]] = {}
     for label in labels:
         area = next((a for name, a in areas.items() if name.casefold() == label.casefold()), None)
@@ -238,183 +224,14 @@ def _resolved(
     return found
 
 
-# --- reading ----------------------------------------------------------------------------------------------
-
-
-def _read_mine(facts: TableFacts, guessed: Guess, label: str, lines: list[str]) -> _Mine:
-    batches: list[pa.RecordBatch] = []
-    parts: list[dict[str, np.ndarray]] = []
-    reasons: list[tuple[int, str]] = []
-    with facts.open() as reader:
-        for chunk in reader:
-            batches.append(chunk.batch)
-            converted = convert(chunk, guessed.definition)
-            parts.append({"id": converted.row_number, **_numbers(converted.columns)})
-            rejects = converted.rejects
-            reasons += zip(rejects.row_number.tolist(), rejects.reason, strict=True)
-    table = to_table(facts, batches)
-    if not len(table):
-        raise InputError(f"{facts.path}: the table has no rows")
-    unusable = np.full(len(table), "", dtype=object)
-    for row, reason in reasons:
-        unusable[row - 1] = reason
-    columns = {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
-    _tell_rejects(label, Counter(reason for _, reason in reasons), reasons, lines)
-    return _Mine(label, table, unusable.astype(np.str_), columns, len(table))
-
-
-def _numbers(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {name: values for name, values in columns.items() if name in _BASE}
-
-
-def _tell_rejects(label: str, counts: Counter[str], first: Sequence[tuple[int, str]], lines: list[str]) -> None:
-    where: dict[str, int] = {}
-    for row, reason in first:
-        where.setdefault(reason, row)
-    for reason, n in counts.most_common():
-        lines.append(f"{label}: {n:,} rows cannot be matched: {reason} (first in row {where[reason]:,})")
-
-
-def _targets(mine: _Mine) -> Targets:
-    return Targets.of(mine.columns)
-
-
-def _load(conn: Connection, other: _Other, magnitudes: Sequence[MagnitudeSpec], lines: list[str]) -> None:
-    """Copy position, error, motion and magnitudes of a file into its temporary table, chunk by chunk."""
-    columns = [c for m in magnitudes for c in _columns_of(other.facts, m)]
-    columns += [c for c in other.guess.magnitudes[:1] if not magnitudes]
-    for column in dict.fromkeys(columns):
-        name = column if re.fullmatch(r"[A-Za-z_]\w{0,40}", column, re.A) else f"m_{len(other.magnitudes) + 1}"
-        taken = {*_BASE, *(n.casefold() for n in other.magnitudes.values())}
-        other.magnitudes[column] = f"m_{len(other.magnitudes) + 1}" if name.casefold() in taken else name
-    conn.execute(job("own.make_table").compose(table=other.table))
-    for name in other.magnitudes.values():
-        conn.execute(job("own.add_magnitude").compose(table=other.table, column=name))
-    counter, rejected = density.Counter(), Counter[str]()
-    first: list[tuple[int, str]] = []
-    definition = other.guess.definition
-    wanted = dict.fromkeys([*definition.file_columns, *other.magnitudes])
-
-    def blocks() -> Iterator[dict[str, np.ndarray]]:
-        with other.facts.open(list(wanted)) as reader:
-            for chunk in reader:
-                converted = convert(chunk, definition)
-                rejected.update(converted.rejects.reason)
-                first.extend(zip(converted.rejects.row_number[:1].tolist(), converted.rejects.reason[:1], strict=True))
-                raw = Rows(chunk, definition)
-                at = converted.row_number - chunk.first_row
-                values = {name: raw.numbers(column)[at] for column, name in other.magnitudes.items()}
-                counter.add(converted.columns["ra"], converted.columns["dec"])
-                yield {"object_id": converted.row_number, **_numbers(converted.columns), **values}
-
-    other.n_usable = copy.copy_in(conn, other.table, blocks())
-    conn.execute(job("own.index_table").compose(table=other.table))
-    conn.execute(_analyze(other.table))
-    other.map = density.DensityMap(*counter.occupied())
-    for reason, n in rejected.most_common():
-        lines.append(f"{other.label}: {n:,} rows are left out: {reason}")
-
-
-def _analyze(table: str) -> Any:
-    return job("own.analyze").compose(table=table)
-
-
-def _columns_of(facts: TableFacts, magnitude: MagnitudeSpec) -> list[str]:
-    """Columns of a magnitude, or of a colour written ``a-b``."""
-    names = [magnitude.column]
-    if facts.column(magnitude.column) is None and magnitude.column.count("-") == 1:
-        names = [n.strip() for n in magnitude.column.split("-")]
-    found = [facts.column(n) for n in names]
-    for name, column in zip(names, found, strict=True):
-        if column is None or column.is_text:
-            what = "is no column" if column is None else "is text"
-            numbers = ", ".join(c.name for c in facts.columns if not c.is_text)
-            raise InputError(f"{facts.path}: '{name}' {what} (--mag {magnitude.table}:{magnitude.column}); it has: {numbers}")
-    return [c.name for c in found if c is not None]
-
-
-def _haystack(
-    k: int,
-    other: _Other,
-    completeness: float | Literal["estimate"],
-    magnitudes: Sequence[MagnitudeSpec],
-    area_deg2: float | None,
-    lines: list[str],
-) -> Haystack:
-    per_deg2 = None
-    if area_deg2 is not None or other.facts.sky_area_deg2 is not None:
-        area = area_deg2 if area_deg2 is not None else float(other.facts.sky_area_deg2 or 0)
-        # rows that cannot be counterparts are not counted: they are in no sky
-        per_deg2 = max(other.n_usable, 1) / area
-        said = "--area" if area_deg2 is not None else "SKYAREA"
-        lines.append(f"{other.label}: {per_deg2:,.4g} objects per deg2 ({other.n_usable:,} in {area:g} deg2, {said})")
-    else:
-        lines.append(f"{other.label}: density measured from its own {other.n_usable:,} positions, cell by cell")
-    terms = []
-    for magnitude in magnitudes:
-        names = [other.magnitudes[c] for c in _columns_of(other.facts, magnitude)]
-        table = None if magnitude.histogram is None else _prior(read_histogram(magnitude.histogram))
-        terms.append(Term(" - ".join(names), table))
-    columns = other.guess.definition
-    return Haystack(
-        k, other.label, other.table, per_deg2, other.map, completeness,
-        moves=other.guess.moves,
-        elliptical=bool(columns.position_error and columns.position_error.is_ellipse),
-        terms=tuple(terms),
-    )  # fmt: skip
-
-
-def _prior(histogram: Histogram) -> PriorTable:
-    return PriorTable(histogram.low, histogram.high, histogram.counterparts, histogram.field)
-
-
-def _loaded(conn: Connection, name: str) -> Loaded:
-    """A counterpart catalogue by its name."""
-    rows = conn.execute(job("own.catalogues").compose()).fetchall()
-    by_name = {row[1]: row for row in rows}
-    if name not in by_name:
-        there = ", ".join(by_name) or "none; load one: xcat ingest CATALOGUE FILE"
-        raise ConfigError(f"--against {name}: no optical or infrared catalogue of this name is loaded; there is: {there}")
-    return Loaded(by_name[name][0], Definition.from_dict(by_name[name][2]))
-
-
-def _catalogue_haystack(
-    conn: Connection, loaded: Loaded, label: str, magnitudes: Sequence[MagnitudeSpec], lines: list[str]
-) -> Haystack:
-    """A loaded catalogue as the match sees it; its definition says how dense it is and how complete."""
-    definition = loaded.definition
-    sky = definition.sky
-    per_deg2 = None if sky is None else sky.density_per_deg2
-    # a definition that states the density is of a catalogue of which only some places may be loaded
-    where = None if per_deg2 is not None else density.load(conn, loaded.catalogue_id)
-    if sky is not None and sky.area_deg2 is not None:
-        row = conn.execute(job("own.count").compose(table=loaded.table)).fetchone()
-        per_deg2 = max(row[0] if row else 0, 1) / sky.area_deg2
-    terms = []
-    for magnitude in magnitudes:
-        names = [n.strip() for n in magnitude.column.split("-")]
-        there = [c for c in definition.columns if c == "mag" or c.startswith("mag_")]
-        if len(names) > 2 or not set(names) <= set(there):
-            raise ConfigError(f"--mag {label}:{magnitude.column}: {label} has the magnitudes {', '.join(there) or '(none)'}")
-        table = None if magnitude.histogram is None else _prior(read_histogram(magnitude.histogram))
-        terms.append(Term(" - ".join(names), table))
-    said = "its definition" if per_deg2 is not None else "measured cell by cell"
-    lines.append(f"{label}: density {'' if per_deg2 is None else f'{per_deg2:,.4g} objects per deg2, '}{said}")
-    error = definition.position_error
-    return Haystack(
-        loaded.catalogue_id, label, loaded.table, per_deg2, where,
-        "estimate" if definition.completeness is None else definition.completeness,  # type: ignore[arg-type]
-        epoch_yr=definition.epoch_yr, moves="pmra_mas_yr" in definition.columns,
-        elliptical=bool(error and error.is_ellipse), terms=tuple(terms),
-    )  # fmt: skip
-
-
 # --- answers ----------------------------------------------------------------------------------------------
 
 
 def _hypotheses(conn: Connection, n_sides: int, outcome: Outcome) -> tuple[np.ndarray, np.ndarray]:
     types = [(name, _ROW_TYPES[code]) for name, code in HYPOTHESIS]
-    hypotheses = copy.fetch_columns(conn, job("own.hypotheses").compose(), types, {"cutoff": outcome.calibration.cutoff_of(0)})
+    hypotheses = copy.fetch_columns(
+        conn, job("own.hypotheses").compose(), types, {"cutoff": outcome.calibration.cutoff_of(0)}
+    )
     objects = [
         copy.fetch_columns(conn, job("own.members").compose(), [("object_id", "bigint")], {"k": k})["object_id"]
         for k in range(1, n_sides + 1)
@@ -439,7 +256,7 @@ def _places_of_table(conn: Connection, table: str, ids: np.ndarray, epoch_yr: fl
     return Places.of({n: rows[n] for n in names}, len(rows), epoch_yr)
 
 
-def _file_side(conn: Connection, other: _Other, haystack: Haystack, objects: np.ndarray) -> Side:
+def _file_side(conn: Connection, other: Other, haystack: Haystack, objects: np.ndarray) -> Side:
     ids = _needed(objects)
     places = _places_of_table(conn, other.table, ids, haystack.epoch_yr)
     magnitude = next(iter(other.magnitudes), None)
@@ -481,7 +298,7 @@ def _field(conn: Connection, table: str, column: str) -> tuple[np.ndarray, np.nd
 
 
 def _answer(
-    mine: _Mine,
+    mine: Mine,
     sides: list[Side],
     hypotheses: np.ndarray,
     objects: np.ndarray,
@@ -490,7 +307,7 @@ def _answer(
     lines: list[str],
     clock: _Clock,
 ) -> Answer:
-    n = mine.n_rows
+    n = len(mine.table)
     everywhere: dict[str, np.ndarray] = {}
     for name in ("ra", "dec", "epoch_yr"):
         everywhere[name] = np.full(n, np.nan)
@@ -499,9 +316,15 @@ def _answer(
     calibration = outcome.calibration
     return Answer(
         mine.label, mine.table, mine.unusable, Places.of(everywhere, n), sides, hypotheses, objects,
-        calibration.cutoff_of(0), options.false_rate, _curve(calibration),
+        calibration.cutoff_of(0), options.false_rate, _measured(calibration), _curve(calibration),
         lines + outcome.notes, dict(outcome.counts), clock.seconds | outcome.seconds,
     )  # fmt: skip
+
+
+def _measured(calibration: Calibration) -> float | None:
+    """Share of the shifted positions that pass the cutoff in use."""
+    here = (calibration.k == 0) & (calibration.part == 0) & calibration.is_chosen & (calibration.n_shifted > 0)
+    return float(calibration.false_rate[here][0]) if here.any() else None
 
 
 def _curve(calibration: Calibration) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:

@@ -10,6 +10,8 @@ import numpy as np
 from xcat.match.targets import Parts
 
 STEP_MAG = 0.1
+_ROUNDS = 25
+_FEWEST_OF_ALL = 20.0  # counterparts, and field objects, below which nothing is learned
 _FEWEST = 200.0  # counterparts, or field objects, that a part of the sky needs for a curve of its own
 _PER_BIN = 40.0  # counterparts that a bin of the curve should have
 _MOST_BINS = 15
@@ -65,18 +67,23 @@ class Curve:
     name: str = ""
 
 
-def learn(histogram: np.ndarray, k: int, term: int, parts: Parts) -> list[Curve]:
-    """Learn the curves of one magnitude or colour, a curve a part of the sky.
+def learn(candidates: np.ndarray, field: np.ndarray, k: int, n_terms: int, parts: Parts) -> list[Curve]:
+    """Learn the curves of a catalogue's magnitudes and colours, one for each term and part of the sky.
 
-    What is found around sources is counterparts and field, what is found at shifted positions is field alone. Both are
-    counted with the probability to be the counterpart by position alone, and the difference is the counterparts,
-    whatever that probability is worth: no threshold, and no field objects among them.
+    The field is what is found at shifted positions. The counterparts are learned by expectation-maximisation: each
+    candidate counts with the probability that it is the counterpart, by its position and by the curves so far, of which
+    "none of the candidates" has its share. No threshold is needed, field objects do not leak in, and faint objects that a bright
+    counterpart hides are not missed, since its neighbours count for nothing.
 
     Parameters
     ----------
-    histogram : ndarray of records
-        Rows of the statement ``match.magnitudes``.
-    k, term : int
+    candidates : ndarray of records
+        no, log_weight (by position alone) and v1, v2 ... (NaN if missing) of the candidates of the sources, by no.
+    field : ndarray of records
+        part, term, bin and n_objects at the shifted positions.
+    k : int
+        The catalogue.
+    n_terms : int
     parts : Parts
 
     Returns
@@ -84,36 +91,54 @@ def learn(histogram: np.ndarray, k: int, term: int, parts: Parts) -> list[Curve]
     list of Curve
         Empty if there is too little to learn from.
     """
-    if not len(histogram) or not parts.n_shifted.sum():
+    bins = [np.floor(candidates[f"v{i + 1}"] / STEP_MAG) for i in range(n_terms)]
+    known = [np.abs(b) < _FAR_MAG / STEP_MAG for b in bins]
+    if not len(field) or not any(mask.any() for mask in known):
         return []
-    low = int(histogram["bin"].min())
-    n_bins = int(histogram["bin"].max()) - low + 1
-    shape = (parts.n_parts + 1, n_bins)
-    counterparts, field = np.zeros(shape), np.zeros(shape)
-    n_sources, n_shifted = parts.n_sources, parts.n_shifted
-    for row in histogram:  # a few hundred bins a part, not objects
-        part, bin_ = row["part"], row["bin"] - low
-        if row["is_shifted"]:
-            scale = n_sources[part] / n_shifted[part]
-            counterparts[part, bin_] -= scale * row["n_likely"]
-            field[part, bin_] += scale * row["n_objects"]
-        else:
-            counterparts[part, bin_] += row["n_likely"]
-    counterparts[0], field[0] = counterparts.sum(axis=0), field.sum(axis=0)
-    counterparts = np.maximum(counterparts, 0)
-    if min(counterparts[0].sum(), field[0].sum()) < 20:
-        return []
+    low = int(min(field["bin"].min(), *(b[m].min() for b, m in zip(bins, known, strict=True) if m.any())))
+    n_bins = int(max(field["bin"].max(), *(b[m].max() for b, m in zip(bins, known, strict=True) if m.any()))) - low + 1
+    part = parts.part[candidates["no"] - 1]
+    scale = parts.n_sources / np.maximum(parts.n_shifted, 1)  # so that all parts together are mixed as the sources are
+    n_field = np.zeros((n_terms, parts.n_parts + 1, n_bins))
+    np.add.at(
+        n_field, (field["term"] - 1, field["part"], field["bin"] - low), field["n_objects"] * scale[field["part"]]
+    )
+    n_field[:, 0] = n_field.sum(axis=1)
+    place = [np.where(m, b - low, 0).astype(np.int64) for b, m in zip(bins, known, strict=True)]
+    source = np.unique(candidates["no"], return_inverse=True)[1]
+    n_all = int(parts.is_source.sum())
+    curves = np.zeros((n_terms, parts.n_parts + 1, n_bins))
+    counted = np.zeros_like(curves)
+    c = 0.5
+    for _ in range(_ROUNDS):
+        log_weight = candidates["log_weight"].astype(float)
+        for i in range(n_terms):
+            log_weight = log_weight + np.where(known[i], curves[i, part, place[i]], 0.0)
+        weight = np.exp(np.clip(log_weight, -50, 50)) * c
+        p = weight / (np.bincount(source, weight)[source] + 1 - c)
+        c = float(np.clip(p.sum() / max(n_all, 1), 0.01, 0.99))
+        for i in range(n_terms):
+            counted[i] = 0
+            np.add.at(counted[i], (part[known[i]], place[i][known[i]]), p[known[i]])
+            counted[i, 0] = counted[i].sum(axis=0)
+            if min(counted[i, 0].sum(), n_field[i, 0].sum()) < _FEWEST_OF_ALL:
+                continue
+            curves[i] = _log_ratio(counted[i, 0], n_field[i, 0])
+            for j in range(1, parts.n_parts + 1):
+                if min(counted[i, j].sum(), n_field[i, j].sum()) >= _FEWEST:
+                    curves[i, j] = _log_ratio(counted[i, j], n_field[i, j])
     edges = (low + np.arange(n_bins + 1)) * STEP_MAG
     edges[0], edges[-1] = -_FAR_MAG, _FAR_MAG  # beyond its ends the curve goes on level
-    curves = []
-    for part in range(1, parts.n_parts + 1):
-        own = min(counterparts[part].sum(), field[part].sum()) >= _FEWEST
-        c, f = (counterparts[part], field[part]) if own else (counterparts[0], field[0])
-        log_ratio = _log_ratio(c, f)
-        curves.append(
-            Curve(k, term, part, edges, log_ratio, c / (c.sum() * STEP_MAG), f / (f.sum() * STEP_MAG))
-        )  # fmt: skip
-    return curves
+
+    def density(counts: np.ndarray) -> np.ndarray:
+        return np.asarray(counts / (max(counts.sum(), 1e-300) * STEP_MAG))
+
+    return [
+        Curve(k, i + 1, j, edges, curves[i, j], density(counted[i, j]), density(n_field[i, j]))
+        for i in range(n_terms)
+        if curves[i].any()
+        for j in range(1, parts.n_parts + 1)
+    ]
 
 
 def _log_ratio(counterparts: np.ndarray, field: np.ndarray) -> np.ndarray:

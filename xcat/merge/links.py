@@ -1,11 +1,11 @@
 """The link stage: sources of several missions become master sources (statements in sql/jobs/link.sql).
 
 The rules are in :mod:`xcat.merge.link_graph`. Fluxes are compared in 0.2-12 keV, brought there with
-`Definition.standard_flux_factor`: an unabsorbed power law of photon index 1.7. STONKS (Quintin et al. 2024) has the same
-index behind 3e20 cm^-2 of hydrogen and takes 0.1-12 keV, which matters for soft bands: to the common band its factor
-is 1.45 and ours 1.52 from 0.5-7 keV, 1.11 and 1.15 from 0.3-10, 2.56 and 2.24 from 0.2-2.3, 2.44 and 1.86 from 0.1-2.4.
-A source of another spectrum looks variable between missions of different bands by such factors, and an absorbed one by
-more: a ratio between a soft and a hard mission below 2 or 3 says nothing.
+`Definition.standard_flux_factor`: an unabsorbed power law of photon index 1.7. STONKS (Quintin et al. 2024) has the
+same index behind 3e20 cm^-2 of hydrogen and takes 0.1-12 keV, which matters for soft bands: its factor to the common
+band and ours are 1.45 and 1.52 from 0.5-7 keV, 1.11 and 1.15 from 0.3-10, 2.56 and 2.24 from 0.2-2.3, and 2.44 and 1.86
+from 0.1-2.4. A source of another spectrum looks variable between missions of different bands by such factors, and an
+absorbed one by more: a ratio between a soft and a hard mission below 2 or 3 says nothing.
 """
 
 from __future__ import annotations
@@ -77,8 +77,8 @@ def link_stage(
         )
     with run.step("graph"), progress.bar("links: graph"):
         log_bf = graph.log_bayes_factor(found["sep"], found["err_a"], found["err_b"])
-        ends = (np.searchsorted(every["source_id"], found[end]) for end in ("a", "b"))
-        decision = graph.decide(every["catalogue_id"].astype(np.int64), *ends, log_bf)
+        a, b = (np.searchsorted(every["source_id"], found[end]) for end in ("a", "b"))
+        decision = graph.decide(every["catalogue_id"].astype(np.int64), a, b, log_bf)
         master_id = _number_masters(run, every["source_id"], decision, previous_run_id)
     with run.step("store"), progress.bar("links: store"):
         targets = {name: partitions.create(conn, name, run.run_id) for name in _TABLES}

@@ -165,7 +165,16 @@ def write(table: Table, path: Path, *, overwrite: bool = False) -> Path:
                         np.where(mask, _MISSING, data).astype(data.dtype),
                         unit=column.unit, description=column.description, meta=column.meta,
                     )  # fmt: skip
+    elif path.suffix.lower() == ".csv":
+        table = table.copy(copy_data=False)
+        for column in table.itercols():
+            if column.dtype == np.float32:  # as many digits as they have: 0.91, not 0.9100000262260437
+                column.info.format = _short
     return files.write(table, path, overwrite=overwrite)
+
+
+def _short(value: float) -> str:
+    return str(np.float32(value))
 
 
 def check_output(path: Path, *, overwrite: bool) -> None:
@@ -204,20 +213,13 @@ def summary(answer: Answer) -> dict[str, Any]:
         "cutoff_low": float(cutoffs.min()) if len(cutoffs) else answer.cutoff,
         "cutoff_high": float(cutoffs.max()) if len(cutoffs) else answer.cutoff,
         "false_rate_wanted": answer.false_rate,
-        "false_rate_measured": _at_cutoff(answer),
+        "false_rate_measured": answer.measured_rate,
         "magnitudes": [h for k, side in enumerate(answer.sides) if (h := _histogram(answer, k, side, accepted))],
         "counts": answer.counts,
         "seconds": answer.seconds,
         "peak_memory_mb": round(peak, 1),
         "notes": answer.lines,
     }
-
-
-def _at_cutoff(answer: Answer) -> float | None:
-    if answer.calibration is None:
-        return None
-    cut, false_rate, _ = answer.calibration
-    return float(np.interp(answer.cutoff, cut, false_rate))
 
 
 def _histogram(answer: Answer, k: int, side: Side, accepted: np.ndarray) -> dict[str, Any] | None:
@@ -270,7 +272,9 @@ def _bars(histogram: dict[str, Any]) -> list[str]:
     cells = [[f"{histogram['table']}_{histogram['column']}", "accepted", "", "all objects", ""]]
     for i in range(len(n)):
         bars = ["#" * round(_BAR * x[i] / max(x.max(), 1)) for x in (n, field)]
-        cells.append([f"{edges[i]:.2f} to {edges[i + 1]:.2f}", f"{n[i]:,}", bars[0].ljust(_BAR), f"{field[i]:,}", bars[1]])
+        cells.append(
+            [f"{edges[i]:.2f} to {edges[i + 1]:.2f}", f"{n[i]:,}", bars[0].ljust(_BAR), f"{field[i]:,}", bars[1]]
+        )
     return aligned(cells, {1, 3})
 
 
