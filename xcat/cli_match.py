@@ -76,8 +76,8 @@ def match(
     if output is None:
         raise ConfigError("say where the answer goes: -o FILE (.fits .vot .parquet .csv .ecsv)")
     match_table(
-        table, against, output, ra=ra, dec=dec, pos_err=pos_err, epoch=epoch, radius=radius, false_rate=false_rate, mag=mag,
-        best=best, figure=figure, overwrite=overwrite, as_json=as_json,
+        table, against, output, ra=ra, dec=dec, pos_err=pos_err, epoch=epoch, radius=radius, false_rate=false_rate,
+        mag=mag, best=best, figure=figure, overwrite=overwrite, as_json=as_json,
     )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ CREATE TEMP TABLE curve (
     edges double precision[] NOT NULL, log_ratio double precision[] NOT NULL
 ) ON COMMIT DROP;
 CREATE TEMP TABLE association (
-    no integer NOT NULL, mask smallint NOT NULL, ks smallint[] NOT NULL, members bigint[] NOT NULL,
+    tid bigint GENERATED ALWAYS AS IDENTITY, no integer NOT NULL, mask smallint NOT NULL, ks smallint[] NOT NULL, members bigint[] NOT NULL,
     x double precision, y double precision, cxx double precision, cxy double precision, cyy double precision,
     log_members double precision NOT NULL, log_back double precision NOT NULL, log_bf double precision NOT NULL,
     log_weight double precision NOT NULL
@@ -27,6 +27,7 @@ CREATE TEMP TABLE association (
 CREATE TEMP TABLE touched (
     no integer NOT NULL, k smallint NOT NULL, object_id bigint NOT NULL, weight double precision NOT NULL
 ) ON COMMIT DROP;
+CREATE TEMP TABLE crowd (tid bigint NOT NULL, log_crowd double precision NOT NULL) ON COMMIT DROP;
 CREATE TEMP TABLE share (
     part smallint NOT NULL, mask smallint NOT NULL, log_back double precision NOT NULL,
     log_alone double precision NOT NULL
@@ -48,7 +49,7 @@ CREATE TEMP TABLE cut (
 
 -- name: forget
 -- Everything of the match before, in the same transaction.
-DROP TABLE IF EXISTS pg_temp.target, pg_temp.located, pg_temp.curve, pg_temp.association, pg_temp.touched, pg_temp.share,
+DROP TABLE IF EXISTS pg_temp.target, pg_temp.located, pg_temp.curve, pg_temp.association, pg_temp.touched, pg_temp.crowd, pg_temp.share,
                      pg_temp.pattern_prior, pg_temp.posterior, pg_temp.chance, pg_temp.cut;
 
 -- name: index_targets
@@ -223,33 +224,57 @@ FROM (
 
 -- name: clear_shares
 -- Forget the shares before.
-TRUNCATE pg_temp.share, pg_temp.touched;
+TRUNCATE pg_temp.share, pg_temp.touched, pg_temp.crowd;
 
 -- name: touch
 -- Weight of "these objects of several catalogues are one, whether or not it is the source" over "they are apart", summed
--- for every object over the associations that it is in.
+-- for every object over the associations that it is in; those of a weight below e^-9 change nothing.
 INSERT INTO pg_temp.touched (no, k, object_id, weight)
-SELECT a.no, m.k, m.object_id, sum(exp(greatest(least(a.log_back + s.log_back, 250), -250)))
+SELECT a.no, m.k, m.object_id, sum(a.w)
+FROM (
+    SELECT a.no, a.ks, a.members, exp(least(a.log_back + s.log_back, 250)) AS w
+    FROM pg_temp.association AS a
+    JOIN pg_temp.target AS t USING (no)
+    JOIN pg_temp.share AS s ON s.part = t.part AND s.mask = a.mask
+    WHERE cardinality(a.ks) > 1 AND a.log_back + s.log_back > -9
+    OFFSET 0) AS a
+CROSS JOIN LATERAL unnest(a.ks, a.members) AS m (k, object_id)
+GROUP BY 1, 2, 3;
+
+-- name: crowd_singles
+-- An object that several catalogues have is one object, and chance offers it once: the weight of every association is
+-- divided by 1 + the weights of all associations of several objects that share a member with it. For two catalogues this is the sum
+-- over all ways to pair up the objects around, one pair at a time.
+INSERT INTO pg_temp.crowd (tid, log_crowd)
+SELECT a.tid, ln(1 + u.weight)
+FROM pg_temp.association AS a
+JOIN pg_temp.touched AS u ON u.no = a.no AND u.k = a.ks[1] AND u.object_id = a.members[1]
+WHERE cardinality(a.ks) = 1;
+
+-- name: crowd_associations
+-- The same for associations of several objects, which share all members with themselves.
+INSERT INTO pg_temp.crowd (tid, log_crowd)
+SELECT tid, ln(1 + greatest(sum(u.weight) - (cardinality(ks) - 1) * w, w))
+FROM (
+    SELECT a.tid, a.no, a.ks, a.members, exp(least(a.log_back + s.log_back, 250)) AS w
+    FROM pg_temp.association AS a
+    JOIN pg_temp.target AS t USING (no)
+    JOIN pg_temp.share AS s ON s.part = t.part AND s.mask = a.mask
+    WHERE cardinality(a.ks) > 1 AND a.log_back + s.log_back > -9
+    OFFSET 0) AS a
+CROSS JOIN LATERAL unnest(a.ks, a.members) AS m (k, object_id)
+JOIN pg_temp.touched AS u ON u.no = a.no AND u.k = m.k AND u.object_id = m.object_id
+GROUP BY tid, ks, w;
+
+-- name: shares
+-- How many objects are in several catalogues: for each pattern of catalogues the sum of the probabilities that such an association is
+-- one object.
+SELECT t.part, a.mask, sum(exp(least(a.log_back + s.log_back, 250) - c.log_crowd))::double precision AS n
 FROM pg_temp.association AS a
 JOIN pg_temp.target AS t USING (no)
 JOIN pg_temp.share AS s ON s.part = t.part AND s.mask = a.mask
-CROSS JOIN LATERAL unnest(a.ks, a.members) AS m (k, object_id)
-WHERE cardinality(a.ks) > 1
-GROUP BY 1, 2, 3;
-
--- name: shares
--- How many objects are in several catalogues, at shifted positions where there are any: for each pattern of catalogues the
--- sum of the probabilities that such an association is one object.
-SELECT t.part, a.mask, sum(w / (1 + greatest(a.touched - (cardinality(a.ks) - 1) * a.w, a.w)))::double precision AS n
-FROM (
-    SELECT a.no, a.mask, a.ks, exp(greatest(least(a.log_back + s.log_back, 250), -250)) AS w,
-           (SELECT sum(u.weight) FROM unnest(a.ks, a.members) AS m (k, object_id)
-            JOIN pg_temp.touched AS u ON u.no = a.no AND u.k = m.k AND u.object_id = m.object_id) AS touched
-    FROM pg_temp.association AS a
-    JOIN pg_temp.target AS tt USING (no)
-    JOIN pg_temp.share AS s ON s.part = tt.part AND s.mask = a.mask
-    WHERE cardinality(a.ks) > 1 AND tt.is_shifted = %(shifted)s) AS a
-JOIN pg_temp.target AS t USING (no)
+JOIN pg_temp.crowd AS c USING (tid)
+WHERE cardinality(a.ks) > 1 AND t.is_shifted = %(shifted)s
 GROUP BY 1, 2;
 
 -- name: count_objects
@@ -259,28 +284,14 @@ FROM pg_temp.located AS l JOIN pg_temp.target AS t USING (no)
 WHERE t.is_shifted = %(shifted)s
 GROUP BY 1, 2;
 
--- name: count_once
--- An object that several catalogues have is one object, and chance offers it once: the weight of every association is
--- divided by 1 + the weights of all associations of several objects that share a member with it (for two catalogues this is the sum
--- over all ways to pair up the objects around, one pair at a time), and by the share of objects that are in one catalogue alone, for
--- their density is lower than the catalogue's.
-UPDATE pg_temp.association AS a
-SET log_weight = a.log_weight - c.log_alone
-                 - ln(1 + greatest(c.touched - (cardinality(a.ks) - 1) * c.w, c.w))
-FROM (
-    SELECT a.ctid AS place, s.log_alone,
-           CASE WHEN cardinality(a.ks) > 1 THEN exp(greatest(least(a.log_back + s.log_back, 250), -250)) ELSE 0 END AS w,
-           coalesce((SELECT sum(u.weight) FROM unnest(a.ks, a.members) AS m (k, object_id)
-                     JOIN pg_temp.touched AS u ON u.no = a.no AND u.k = m.k AND u.object_id = m.object_id), 0) AS touched
-    FROM pg_temp.association AS a
-    JOIN pg_temp.target AS t USING (no)
-    JOIN pg_temp.share AS s ON s.part = t.part AND s.mask = a.mask) AS c
-WHERE a.ctid = c.place;
-
 -- name: sums
 -- For every source and pattern of catalogues, the sum of the weights of its associations.
-SELECT t.no, a.mask::integer AS mask, sum(exp(greatest(least(a.log_weight, 250), -250)))::double precision AS weights
-FROM pg_temp.association AS a JOIN pg_temp.target AS t USING (no)
+SELECT t.no, a.mask::integer AS mask,
+       sum(exp(greatest(least(a.log_weight - coalesce(c.log_crowd, 0) - coalesce(s.log_alone, 0), 250), -250)))::double precision AS weights
+FROM pg_temp.association AS a
+JOIN pg_temp.target AS t USING (no)
+LEFT JOIN pg_temp.crowd AS c USING (tid)
+LEFT JOIN pg_temp.share AS s ON s.part = t.part AND s.mask = a.mask
 WHERE NOT t.is_shifted
 GROUP BY 1, 2;
 
@@ -306,11 +317,16 @@ FROM (
     FROM (
         SELECT *, exp(greatest(log_odds - log_best, -250)) AS relative
         FROM (
-            SELECT a.no, a.ks, a.members, a.log_bf, a.log_weight + p.log_odds AS log_odds,
-                   max(a.log_weight + p.log_odds) OVER (PARTITION BY a.no) AS log_best
-            FROM pg_temp.association AS a
-            JOIN pg_temp.target AS t USING (no)
-            JOIN pg_temp.pattern_prior AS p ON p.kin = t.kin AND p.mask = a.mask
+            SELECT *, max(log_odds) OVER (PARTITION BY no) AS log_best
+            FROM (
+                SELECT a.no, a.ks, a.members, a.log_bf,
+                       a.log_weight + p.log_odds - coalesce(c.log_crowd, 0) - coalesce(s.log_alone, 0) AS log_odds
+                FROM pg_temp.association AS a
+                JOIN pg_temp.target AS t USING (no)
+                JOIN pg_temp.pattern_prior AS p ON p.kin = t.kin AND p.mask = a.mask
+                LEFT JOIN pg_temp.crowd AS c USING (tid)
+                LEFT JOIN pg_temp.share AS s ON s.part = t.part AND s.mask = a.mask
+                OFFSET 0) AS a
             OFFSET 0) AS o
         OFFSET 0) AS r
     OFFSET 0) AS w;
@@ -393,10 +409,6 @@ INSERT INTO pg_temp.pattern_prior (kin, mask, log_odds, completeness) VALUES (%s
 -- name: add_cut
 -- The cutoff of p_any that is in use.
 INSERT INTO pg_temp.cut (k, part, cutoff) VALUES (%s, %s, %s);
-
--- name: index_touched
--- Looked up object by object.
-CREATE INDEX IF NOT EXISTS touched_idx ON pg_temp.touched (no, k, object_id);
 
 -- name: sources
 -- Sources to look around; each mission is a group of its own.

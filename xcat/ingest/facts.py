@@ -19,7 +19,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import yaml
 from astropy.io import fits
+from astropy.io.fits.verify import VerifyWarning
 from astropy.table import Column, MaskedColumn, Table
+from astropy.utils.exceptions import AstropyUserWarning
 
 from xcat.catalogues.definition import Definition, ReadOptions
 from xcat.errors import InputError
@@ -179,23 +181,27 @@ def _label(path: Path) -> str:
 
 
 def _fits_header(path: Path) -> TableFacts:
-    with fits.open(path) as hdus:
-        hdu = next((h for h in hdus if isinstance(h, fits.BinTableHDU | fits.TableHDU)), None)
-        if hdu is None:
-            raise InputError(f"{path}: the FITS file has no table")
-        header = hdu.header
-        columns, left_out = [], []
-        for i, column in enumerate(hdu.columns, start=1):
-            form = column.format
-            code = getattr(form, "format", "A")
-            if isinstance(hdu, fits.BinTableHDU) and (code in "PQXCM" or (code != "A" and form.repeat != 1)):
-                left_out.append(f"column '{column.name}' ({form}) holds arrays")
-                continue
-            ucd = str(header.get(f"TUCD{i}", header.get(f"TBUCD{i}", "")))
-            about = str(header.get(f"TCOMM{i}", header.get(f"TDESC{i}", "")))
-            columns.append(ColumnFacts(column.name.strip(), column.unit or "", ucd, about))
-        area = header.get("SKYAREA", hdus[0].header.get("SKYAREA"))
-        label = re.sub(r"\W+", "_", str(header.get("EXTNAME", ""))).strip("_")
+    with warnings.catch_warnings():
+        # as in fits_table: archives bend the standard in harmless ways, and a cut-off file is noticed by the reader
+        warnings.simplefilter("ignore", VerifyWarning)
+        warnings.simplefilter("ignore", AstropyUserWarning)
+        with fits.open(path) as hdus:
+            hdu = next((h for h in hdus if isinstance(h, fits.BinTableHDU | fits.TableHDU)), None)
+            if hdu is None:
+                raise InputError(f"{path}: the FITS file has no table")
+            header = hdu.header
+            columns, left_out = [], []
+            for i, column in enumerate(hdu.columns, start=1):
+                form = column.format
+                code = getattr(form, "format", "A")
+                if isinstance(hdu, fits.BinTableHDU) and (code in "PQXCM" or (code != "A" and form.repeat != 1)):
+                    left_out.append(f"column '{column.name}' ({form}) holds arrays")
+                    continue
+                ucd = str(header.get(f"TUCD{i}", header.get(f"TBUCD{i}", "")))
+                about = str(header.get(f"TCOMM{i}", header.get(f"TDESC{i}", "")))
+                columns.append(ColumnFacts(column.name.strip(), column.unit or "", ucd, about))
+            area = header.get("SKYAREA", hdus[0].header.get("SKYAREA"))
+            label = re.sub(r"\W+", "_", str(header.get("EXTNAME", ""))).strip("_")
     if area is not None and not (isinstance(area, int | float) and 0 < area <= 41252.97):
         raise InputError(f"{path}: SKYAREA is {area!r}, not an area of the sky in square degrees; or use --area")
     return TableFacts(

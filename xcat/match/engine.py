@@ -374,7 +374,6 @@ def _associate(conn: Connection, n_catalogues: int, parts: Parts, nway: bool) ->
             shared = of_part[:, mine].sum(axis=1)
             pooled = shared[0] / max(objects[0, k - 1], 1)
             alone[:, k - 1] = np.clip(1 - (shared + 20 * pooled) / (objects[:, k - 1] + 20), 0.02, 1)
-    conn.execute(job("match.count_once").compose())
 
 
 def _write_shares(
@@ -395,8 +394,10 @@ def _write_shares(
         cursor.executemany(job("match.add_share").compose(), rows)
     conn.execute("ANALYZE pg_temp.share")
     conn.execute(job("match.touch").compose())
-    conn.execute(job("match.index_touched").compose())
     conn.execute("ANALYZE pg_temp.touched")
+    conn.execute(job("match.crowd_singles").compose())
+    conn.execute(job("match.crowd_associations").compose())
+    conn.execute("ANALYZE pg_temp.crowd")
 
 
 def _priors(conn: Connection, haystacks: Sequence[Haystack], parts: Parts, nway: bool) -> None:

@@ -129,9 +129,9 @@ def decide(mission: IntArray, a: IntArray, b: IntArray, log_bf: FloatArray) -> D
     n = len(mission)
     # both ends of every pair, each with its rivals: the pairs of the same source with the same other mission
     end = np.concatenate([a, b])
-    key = np.stack([end, np.concatenate([mission[b], mission[a]])])
-    _, group = np.unique(key, axis=1, return_inverse=True)
-    group_a, group_b = np.split(group.reshape(-1), 2)
+    kinds, kind = np.unique(mission, return_inverse=True)
+    _, group = np.unique(end * len(kinds) + np.concatenate([kind[b], kind[a]]), return_inverse=True)
+    group_a, group_b = np.split(group, 2)
     n_groups = int(group.max(initial=-1)) + 1
 
     def of_group(pairs: BoolArray) -> IntArray:
@@ -210,9 +210,12 @@ def _make_sound(
     hopeless = np.zeros(len(bad), bool)
     hopeless[label[still_bad[after]]] = True
     dissolved = accepted & hopeless[label[a]]
-    members = np.unique(np.stack([label, mission]), axis=1)[0]
-    n_missions = np.bincount(members, minlength=len(bad))
-    twice = (n_missions < np.bincount(label, minlength=len(bad)))[label[a]]
+    # sorted by component and mission, a repeated pair of both is a source too many
+    order = np.lexsort((mission, label))
+    repeated = (np.diff(label[order]) == 0) & (np.diff(mission[order]) == 0)
+    has_two = np.zeros(len(bad), bool)
+    has_two[label[order][1:][repeated]] = True
+    twice = has_two[label[a]]
     return (
         accepted & ~cut & ~dissolved,
         cut & ~dissolved,
