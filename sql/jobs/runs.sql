@@ -58,3 +58,7 @@ LIMIT %(limit)s;
 -- name: show
 -- Everything about one run.
 SELECT to_jsonb(run) FROM xcat.run WHERE run_id = %(run_id)s;
+
+-- name: last_done
+-- Newest finished run of a kind and name.
+SELECT max(run_id) FROM xcat.run WHERE kind = %(kind)s AND name = %(name)s AND status = 'done' HAVING count(*) > 0;

@@ -94,6 +94,22 @@ def test_an_undecided_source_keeps_only_what_is_more_likely_than_its_doubt() -> 
     assert (status[0], master[0]) == ("linked", "03")
 
 
+def test_doubt_about_a_source_is_not_doubt_of_that_source() -> None:
+    """r0 may be c1 or c2; c1 itself has one candidate in each mission, and is e3, be it only just as likely."""
+    _, told, status, master = _decide("RCCE", {"r0 c1": 15.0, "r0 c2": 15.0, "c1 e3": 15.5})
+    assert told["c1 e3"] == ("accepted", "only candidate")
+    assert (status, master[1]) == (["ambiguous", "linked", "ambiguous", "linked"], "13")
+
+
+def test_a_better_candidate_elsewhere_speaks_against_a_component() -> None:
+    """x4 ties a0 to b2, but a0 is far more likely b3, for which a1 is as good."""
+    pairs = {"a0 b3": 20.0, "a1 b3": 20.0, "a0 b2": 15.0, "a0 x4": 20.0, "b2 x4": 20.0}
+    _, told, status, _ = _decide("AABBX", pairs)
+    assert told["a0 x4"] == told["b2 x4"] == ("ambiguous", "ends that disagree")
+    assert told["a0 b2"] == ("rejected", "another is better by more than 5")
+    assert status == ["ambiguous"] * 5
+
+
 def test_a_chain_whose_ends_disagree_is_cut_where_it_is_weakest() -> None:
     _, told, status, master = _decide("RXC", {"r0 x1": 15.0, "x1 c2": 15.1 + FIVE})
     assert told["r0 x1"] == ("rejected", "weakest link of a chain")

@@ -265,7 +265,10 @@ def _astropy_columns(text: str) -> tuple[list[ColumnFacts], list[str]]:
             left_out.append(f"column '{name}' ({entry['subtype']}) holds arrays")
             continue
         type_ = entry.get("datatype", "")
-        ucd = (entry.get("meta") or {}).get("ucd", "") if isinstance(entry.get("meta"), dict) else ""
+        notes = entry.get("meta") or {}
+        if isinstance(notes, list):  # an ordered mapping is a list of mappings of one key
+            notes = {key: value for pair in notes for key, value in pair.items()}
+        ucd = str(notes.get("ucd", ""))
         about = entry.get("description", "")
         columns.append(ColumnFacts(name, entry.get("unit", ""), ucd, about, _ECSV_TYPES.get(type_, type_)))
     return columns, left_out

@@ -28,19 +28,25 @@ class CatalogueInput(Strict):
         Its files, relative to the data folder. They are all of the catalogue. Without files, whatever is loaded.
     completeness : float or "estimate", optional
         Of a counterpart catalogue, instead of what the definition says.
+    magnitudes : tuple of str, optional
+        Of a counterpart catalogue: magnitudes and colours (``mag_w1 - mag_w2``) that tell counterparts from the
+        field, instead of its R or W1; none with an empty list.
     """
 
     catalogue: str
     files: tuple[str, ...] = ()
     completeness: Annotated[float, Field(gt=0, lt=1)] | Literal["estimate"] | None = None
+    magnitudes: tuple[str, ...] | None = None
 
 
 class MatchOptions(Strict):
     """How counterparts are looked for and accepted."""
 
     radius_arcsec: float = Field(default=10.0, gt=0, le=600)
+    false_rate: float = Field(default=0.05, gt=0, le=1)
     min_p_any: float = Field(default=0.5, ge=0, le=1)
-    nway_none_weight: bool = False
+    nway: bool = False
+    field_offsets: bool = False
 
 
 class Pipeline(Strict):
@@ -51,9 +57,9 @@ class Pipeline(Strict):
     xray: tuple[CatalogueInput, ...] = Field(min_length=1)
     counterparts: tuple[CatalogueInput, ...] = ()
     galaxies: tuple[CatalogueInput, ...] = ()
-    references: tuple[CatalogueInput, ...] = Field(min_length=1)
+    references: tuple[CatalogueInput, ...] = ()
     match: MatchOptions = MatchOptions()
-    classes: dict[str, float] = Field(min_length=2)
+    classes: dict[str, float] = Field(default_factory=dict)
     properties: tuple[str, ...] | None = None
     weights: dict[str, float] | Literal["fit"] = dict.fromkeys(CATEGORIES, 1.0)
     sharpness: Annotated[float, Field(gt=0)] | Literal["fit"] = "fit"
@@ -64,7 +70,7 @@ class Pipeline(Strict):
     @field_validator("classes")
     @classmethod
     def _priors(cls, value: dict[str, float]) -> dict[str, float]:
-        if any(not 0 < prior < 1 for prior in value.values()) or abs(sum(value.values()) - 1) > 1e-6:
+        if value and (any(not 0 < prior < 1 for prior in value.values()) or abs(sum(value.values()) - 1) > 1e-6):
             raise ValueError("the priors of the classes must be between 0 and 1 and add up to 1")
         return value
 
@@ -86,6 +92,10 @@ class Pipeline(Strict):
         twice = sorted({n for n in names if names.count(n) > 1})
         if twice:
             raise ValueError(f"named more than once: {', '.join(twice)}")
+        if bool(self.references) != (len(self.classes) > 1):
+            raise ValueError(
+                "references and at least two classes belong together; leave both out to stop before labels"
+            )
         return self
 
     @property
@@ -100,7 +110,7 @@ class Pipeline(Strict):
 
     @property
     def property_list(self) -> tuple[Property, ...]:
-        """The properties to use, all thirteen if the file names none."""
+        """The properties to use, all of them if the file names none."""
         return select(list(self.properties) if self.properties is not None else None)
 
 

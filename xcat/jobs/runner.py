@@ -21,10 +21,11 @@ from xcat.ingest.load import Loading, checksum, ingest, loaded_files
 from xcat.jobs import stages
 from xcat.jobs.pipeline import Plan, frozen
 from xcat.match.probability import Loaded, match_stage
+from xcat.merge.links import link_stage
 from xcat.merge.sources import merge_stage
 from xcat.properties.compute import properties_stage
 
-STAGES = ("ingest", "merge", "match", "properties", "label", "fit", "classify", "publish")
+STAGES = ("ingest", "merge", "link", "match", "properties", "label", "fit", "classify", "publish")
 
 
 class Listener:
@@ -73,6 +74,10 @@ class Runner:
         wanted = STAGES[: STAGES.index(only) + 1] if only else STAGES
         if only is None and not self.plan.pipeline.publish:
             wanted = wanted[:-1]
+        if not self.plan.of("references"):  # nothing to learn classes from
+            wanted = wanted[: STAGES.index("label")]
+            if only not in (None, *wanted):
+                raise StageError(f"the pipeline names no references and classes, which the stage '{only}' needs.")
         for kind in wanted:
             step: Callable[[bool], None] = getattr(self, f"_{kind}")
             step(only in (None, kind))
@@ -115,18 +120,31 @@ class Runner:
         body = partial(merge_stage, xray=self._loaded("xray"))
         self._stage("merge", may_run, config, body, ("xray",))
 
+    def _link(self, may_run: bool) -> None:
+        lineage = {"source_run_id": self.runs["merge"]}
+        config = {**lineage, "xray": self._contents("xray")}
+
+        def body(run: Run) -> None:
+            with ready(self.settings) as conn:
+                values = {"kind": "link", "name": self.plan.pipeline.name}
+                row = conn.execute(job("runs.last_done").compose(), values).fetchone()
+            link_stage(run, self.runs["merge"], self._loaded("xray"), row[0] if row else None)
+
+        self._stage("link", may_run, config, body, ("xray",), **lineage)
+
     def _match(self, may_run: bool) -> None:
         pipeline = self.plan.pipeline
-        wanted = {
-            definition.name: item.completeness
-            for definition, item in zip(self.plan.of("counterparts"), pipeline.counterparts, strict=True)
-            if item.completeness is not None
-        }
+        inputs = dict(
+            zip((d.name for d in self.plan.of("counterparts")), pipeline.counterparts, strict=True)
+        )  # a definition named by its path has another name than the path
+        completeness = {name: c.completeness for name, c in inputs.items() if c.completeness is not None}
+        magnitudes = {name: list(c.magnitudes) for name, c in inputs.items() if c.magnitudes is not None}
         options = pipeline.match.model_dump()
         config = {
             "source_run_id": self.runs["merge"],
             "counterparts": sorted(self._contents("counterparts"), key=lambda c: str(c["catalogue"])),
-            "completeness": wanted,
+            "completeness": completeness,
+            "magnitudes": magnitudes,
             **options,
         }
         body = partial(
@@ -134,24 +152,23 @@ class Runner:
             source_run_id=self.runs["merge"],
             xray=self._loaded("xray"),
             counterparts=self._loaded("counterparts"),
-            completeness=wanted,
+            completeness=completeness,
+            magnitudes=magnitudes,
             **options,
         )
         self._stage("match", may_run, config, body, ("counterparts",), source_run_id=self.runs["merge"])
 
     def _properties(self, may_run: bool) -> None:
-        runs = {"source_run_id": self.runs["merge"], "match_run_id": self.runs["match"]}
-        min_p_any = self.plan.pipeline.match.min_p_any
+        runs = self._before()
         config = {
             **runs,
             "counterparts": self._contents("counterparts"),
             "galaxies": self._contents("galaxies"),
-            "min_p_any": min_p_any,
         }
         counterparts, galaxies = self._loaded("counterparts"), self._loaded("galaxies")
 
         def body(run: Run) -> None:
-            properties_stage(run, **runs, counterparts=counterparts, galaxies=galaxies, min_p_any=min_p_any)
+            properties_stage(run, **runs, counterparts=counterparts, galaxies=galaxies)
 
         self._stage("properties", may_run, config, body, ("counterparts", "galaxies"), **runs)
 
@@ -246,6 +263,7 @@ class Runner:
         column = {"properties": "property_run_id", "label": "label_run_id", "fit": "model_run_id"}
         return {
             "source_run_id": self.runs["merge"],
+            "link_run_id": self.runs["link"],
             "match_run_id": self.runs["match"],
             **{column[kind]: self.runs[kind] for kind in kinds},
         }

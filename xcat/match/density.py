@@ -153,7 +153,8 @@ class DensityMap:
     n_objects : int
         All objects.
     area_deg2 : float
-        Of the footprint; the whole sky if there is no object.
+        Of the footprint, in whole cells, so too large by half of those along the edge; the whole sky if there is no
+        object.
     fine_order : int
         Order of the cells that the footprint is made of.
 

@@ -14,6 +14,8 @@ from xcat.errors import ConfigError
 from xcat.match import pairs
 from xcat.match.probability import Loaded
 
+# Hypotheses below this probability say too little about a source to be worth a row.
+MIN_P_HYPOTHESIS = 0.01
 # A source counts as in the field of a galaxy out to this many D25 radii (Tranin et al. 2022).
 MAX_RADII = 1.26
 _BANDS = ("b", "r", "w1", "w2")
@@ -21,7 +23,7 @@ _BANDS = ("b", "r", "w1", "w2")
 
 @cache
 def all_properties() -> tuple[Property, ...]:
-    """The thirteen properties as the classifier knows them, in the order of the registry."""
+    """The properties as the classifier knows them, in the order of the registry."""
     return tuple(
         Property(
             name=entry["name"],
@@ -56,22 +58,23 @@ def select(names: list[str] | None) -> tuple[Property, ...]:
 def properties_stage(
     run: Run,
     source_run_id: int,
+    link_run_id: int,
     match_run_id: int,
     counterparts: list[Loaded],
     galaxies: list[Loaded],
-    min_p_any: float,
 ) -> None:
     """Compute the properties of every source of a merge run.
+
+    Those that need a counterpart are computed twice: with the accepted ones, for the source; and for every hypothesis
+    that has a probability of 0.01 at least.
 
     Parameters
     ----------
     run : Run
-    source_run_id, match_run_id : int
+    source_run_id, link_run_id, match_run_id : int
     counterparts : list of Loaded
         In the order of priority: the first that has a magnitude or a proper motion gives it.
     galaxies : list of Loaded
-    min_p_any : float
-        The best candidate counts as the counterpart if p_any is at least this.
     """
     conn = run.conn
     pairs.make_tables(conn)
@@ -86,7 +89,7 @@ def properties_stage(
                     "catalogue_id": other.catalogue_id,
                     "is_optical": other.definition.kind == "optical",
                     "priority": priority,
-                    "min_p_any": min_p_any,
+                    "min_p": MIN_P_HYPOTHESIS,
                 },
             )
             for band in _BANDS:
@@ -95,7 +98,10 @@ def properties_stage(
             advance(1)
         with conn.cursor() as cursor:
             cursor.executemany(job("properties.add_colour_term").compose(), terms)
-        conn.execute("ANALYZE pg_temp.accepted")
+        conn.execute("ANALYZE pg_temp.member")
+        conn.execute("ANALYZE pg_temp.colour_term")
+        conn.execute(job("properties.look_up").compose())
+        conn.execute("ANALYZE pg_temp.seen")
     for nearby in galaxies:
         with run.step(nearby.definition.name):
             find = job("properties.galaxy_needles").compose(galaxy=nearby.table)
@@ -106,13 +112,17 @@ def properties_stage(
                 job("properties.in_galaxy").compose(galaxy=nearby.table),
                 {"source_run_id": source_run_id, "max_radii": MAX_RADII},
             )
+    values = {
+        "run_id": run.run_id, "source_run_id": source_run_id, "link_run_id": link_run_id, "match_run_id": match_run_id,
+        "min_p": MIN_P_HYPOTHESIS,
+    }  # fmt: skip
     target = partitions.create(conn, "property", run.run_id)
+    hypotheses = partitions.create(conn, "hypothesis_property", run.run_id)
     with run.step("store"), progress.bar("properties: store"):
-        conn.execute(
-            job("properties.store").compose(property=target),
-            {"run_id": run.run_id, "source_run_id": source_run_id},
-        )
+        conn.execute(job("properties.store").compose(property=target), values)
+        conn.execute(job("properties.store_hypotheses").compose(hypothesis_property=hypotheses), values)
         partitions.attach(conn, "property", run.run_id)
+        partitions.attach(conn, "hypothesis_property", run.run_id)
     run.summary |= dicts(conn.execute(job("properties.count").compose(property=target)))[0]
     names = {p.name for p in all_properties()}
     present = dict(conn.execute(job("properties.presence").compose(property=target)).fetchall())
