@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from psycopg import sql
+from sqlalchemy import Column
 from sqlalchemy.sql.schema import ColumnCollectionConstraint
 
 from xcat.database import copy, schema
@@ -98,7 +99,8 @@ def _index(conn: Connection, table: str, child: sql.Identifier) -> None:
         names = sql.SQL(", ").join([sql.Identifier(c.name) for c in constraint.columns])
         conn.execute(sql.SQL("ALTER TABLE {} ADD {} ({})").format(child, sql.SQL(kind), names))
     for idx in sorted(definition.indexes, key=lambda i: str(i.name)):
-        expression = sql.SQL(", ").join([sql.SQL(str(e)) for e in idx.expressions])
+        parts = [e.name if isinstance(e, Column) else str(e) for e in idx.expressions]
+        expression = sql.SQL(", ").join([sql.SQL(part) for part in parts])
         conn.execute(sql.SQL("CREATE INDEX ON {} ({})").format(child, expression))
 
 

@@ -24,7 +24,8 @@ RA_NAMES = (
     "alpha", "raepoch2000",
 )  # fmt: skip
 PAIRS = (
-    ("right_ascension", "declination"), ("rightascension", "declination"), ("alpha", "delta"), ("ra", "dec"), ("ra", "decl"), ("ra", "de"),
+    ("right_ascension", "declination"), ("rightascension", "declination"),
+    ("alpha", "delta"), ("ra", "dec"), ("ra", "decl"), ("ra", "de"),
 )  # fmt: skip
 NOT_A_PLACE = re.compile(r"err|unc|sig|std|rms|cov|corr?coef|(^|_)e_|_e$|pm|diff|off|delta_ra|nom|pnt|aim|gal", re.I)
 
