@@ -113,7 +113,9 @@ def match_table(
 
 
 def match_files(
-    files: Annotated[list[str], typer.Argument(help="FILE[:ERR], the X-ray sources first. ERR: columns or arcsec.")],
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE[:ERR]...", help="The X-ray sources first. ERR: columns or arcsec.")
+    ],
     output: Out,
     radius: Radius = 15.0,
     completeness: Annotated[
@@ -123,6 +125,13 @@ def match_files(
     mag: Mag = None,
     area: Annotated[
         list[str] | None, typer.Option("--area", help="TABLE:DEG2, where no SKYAREA says it; may be repeated.")
+    ] = None,
+    around: Annotated[
+        list[str] | None,
+        typer.Option("--around", help="TABLE:ARCSEC, if it has only the objects so near to the sources."),
+    ] = None,
+    density: Annotated[
+        list[str] | None, typer.Option("--density", help="TABLE:PER_DEG2, if it has only some of those.")
     ] = None,
     ra: RA = None,
     dec: DEC = None,
@@ -142,9 +151,11 @@ def match_files(
 
     _prepare(output, figure, false_rate, overwrite, as_json)
     shares = _completeness(completeness if completeness is not None else ("1" if nway else "estimate"), nway)
+    given = {"area": area, "around": around, "density": density}
+    skies = {key: numbers_of_tables(texts or [], f"--{key}") for key, texts in given.items()}
     answer = own.match_files(
         settings(), [file_spec(f) for f in files], Options(radius, false_rate, nway=nway), completeness=shares,
-        magnitudes=[magnitude_spec(m) for m in mag or []], areas_deg2=numbers_of_tables(area or [], "--area"),
+        magnitudes=[magnitude_spec(m) for m in mag or []], skies=skies,
         wanted=Wanted(ra, dec, epoch_yr=epoch),
     )  # fmt: skip
     _finish(answer, output, best, figure, overwrite, as_json)

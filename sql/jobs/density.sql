@@ -31,3 +31,20 @@ SELECT ra, dec FROM {counted};
 -- name: catalogue_positions
 -- Where the objects of a catalogue are.
 SELECT ra, dec FROM xcat.counterpart WHERE catalogue_id = %(catalogue_id)s;
+
+-- name: make_centre
+-- Positions to count around.
+CREATE TEMP TABLE centre (id bigint, ra double precision, dec double precision) ON COMMIT DROP;
+
+-- name: centres
+-- The same, to look around.
+INSERT INTO pg_temp.needle (id, ra, dec, radius_arcsec)
+SELECT id, ra, dec, %(radius_arcsec)s::double precision FROM pg_temp.centre;
+
+-- name: rings
+-- What was counted.
+SELECT id, n_objects FROM pg_temp.ring;
+
+-- name: drop_centre
+-- It has been counted around.
+DROP TABLE pg_temp.centre;

@@ -1,6 +1,7 @@
 -- name: make_tables
 -- target: positions to look around, sources and shifted ones; located: catalogue objects around them, as offsets from the
--- target in its tangent plane (arcsec, east and north) with the covariance of their positions in the same axes;
+-- target in its tangent plane (arcsec, east and north) with the covariance of their positions in the same axes, their
+-- motion (arcsec a year, 0 if unknown) and, where that is unknown, the years from their epoch to the target's;
 -- association: one object or several of different catalogues that may be one and the same; posterior: the hypotheses.
 CREATE TEMP TABLE target (
     no integer NOT NULL, id bigint NOT NULL, is_shifted boolean NOT NULL, ra double precision NOT NULL,
@@ -12,6 +13,7 @@ CREATE TEMP TABLE located (
     k smallint NOT NULL, no integer NOT NULL, object_id bigint NOT NULL,
     x double precision NOT NULL, y double precision NOT NULL,
     cxx double precision NOT NULL, cxy double precision NOT NULL, cyy double precision NOT NULL,
+    move_x double precision NOT NULL, move_y double precision NOT NULL, unmoved_yr double precision NOT NULL,
     log_bf double precision NOT NULL, marks real[]
 ) ON COMMIT DROP;
 CREATE TEMP TABLE curve (
@@ -21,6 +23,7 @@ CREATE TEMP TABLE curve (
 CREATE TEMP TABLE association (
     tid bigint GENERATED ALWAYS AS IDENTITY, no integer NOT NULL, mask smallint NOT NULL, ks smallint[] NOT NULL, members bigint[] NOT NULL,
     x double precision, y double precision, cxx double precision, cxy double precision, cyy double precision,
+    move_x double precision, move_y double precision, unmoved_yr double precision,
     log_members double precision NOT NULL, log_back double precision NOT NULL, log_bf double precision NOT NULL,
     log_weight double precision NOT NULL
 ) ON COMMIT DROP;
@@ -86,23 +89,23 @@ WHERE m.arcsec > %(margin_arcsec)s AND m.arcsec < 3600;
 -- name: locate
 -- Offset of every object from its target, from the inner one to the outer one of the four selections (OFFSET 0 keeps the
 -- planner from working the same sines out again for every use):
---   1. sines and cosines; the motion to the target's epoch, in arcsec;
+--   1. sines and cosines; the motion, in arcsec a year, and the years to the target's epoch;
 --   2. east and north component of the direction, of length sin(separation); the angle between the two meridians;
 --   3. offset, with the motion turned into the target's axes, and the covariance matrix, turned likewise;
 --   4. the Bayes factor of "same object" against "chance" for two Gaussian positions with covariances C1 and C2,
 --      ln B = ln 2 + 2 ln(206264.8) - ln det(C1 + C2) / 2 - d (C1 + C2)^-1 d / 2     (Budavari & Szalay 2008, ApJ 679, 301;
 --      circles: their eq. 16).
-INSERT INTO pg_temp.located (k, no, object_id, x, y, cxx, cxy, cyy, log_bf, marks)
-SELECT %(k)s, no, object_id, x, y, cxx, cxy, cyy,
+INSERT INTO pg_temp.located (k, no, object_id, x, y, cxx, cxy, cyy, move_x, move_y, unmoved_yr, log_bf, marks)
+SELECT %(k)s, no, object_id, x, y, cxx, cxy, cyy, move_x, move_y, unmoved_yr,
        ln(2) + 2 * ln(206264.80624709636) - ln(det) / 2 - (syy * x * x - 2 * sxy * x * y + sxx * y * y) / det / 2, marks
 FROM (
     SELECT *, sxx * syy - sxy * sxy AS det
     FROM (
         SELECT no, object_id, marks, cxx, cxy, cyy, tcxx + cxx AS sxx, tcxy + cxy AS sxy, tcyy + cyy AS syy,
-               east * arcsec + move_east * cos_a - move_north * turn AS x,
-               north * arcsec + move_east * turn + move_north * cos_a AS y
+               east * arcsec + move_x * years AS x, north * arcsec + move_y * years AS y, move_x, move_y, unmoved_yr
         FROM (
-            SELECT *, 206264.80624709636 * (1 + (east * east + north * north) / 6) AS arcsec,
+            SELECT *, pm_east * cos_a - pm_north * turn AS move_x, pm_east * turn + pm_north * cos_a AS move_y,
+                   206264.80624709636 * (1 + (east * east + north * north) / 6) AS arcsec,
                    CASE WHEN %(elliptical)s::boolean THEN (maj * u) ^ 2 + (mnr * v) ^ 2 ELSE maj * maj END AS cxx,
                    CASE WHEN %(elliptical)s::boolean THEN (maj * maj - mnr * mnr) * u * v ELSE 0 END AS cxy,
                    CASE WHEN %(elliptical)s::boolean THEN (maj * v) ^ 2 + (mnr * u) ^ 2 ELSE maj * maj END AS cyy
@@ -120,12 +123,12 @@ FROM (
                                 THEN coalesce(h.err_min_arcsec, h.err_arcsec)::double precision END AS mnr,
                            CASE WHEN %(elliptical)s::boolean THEN sin(radians(coalesce(h.err_pa_deg, 0))) END AS sin_pa,
                            CASE WHEN %(elliptical)s::boolean THEN cos(radians(coalesce(h.err_pa_deg, 0))) END AS cos_pa,
-                           CASE WHEN %(moves)s::boolean
-                                THEN coalesce(h.pmra_mas_yr * (t.epoch_yr - coalesce(h.epoch_yr, %(epoch_yr)s::double precision))
-                                              / 1000, 0) ELSE 0 END AS move_east,
-                           CASE WHEN %(moves)s::boolean
-                                THEN coalesce(h.pmdec_mas_yr * (t.epoch_yr - coalesce(h.epoch_yr, %(epoch_yr)s::double precision))
-                                              / 1000, 0) ELSE 0 END AS move_north,
+                           CASE WHEN %(moves)s::boolean THEN coalesce(h.pmra_mas_yr, 0) / 1000 ELSE 0 END AS pm_east,
+                           CASE WHEN %(moves)s::boolean THEN coalesce(h.pmdec_mas_yr, 0) / 1000 ELSE 0 END AS pm_north,
+                           coalesce(t.epoch_yr - coalesce(h.epoch_yr, %(epoch_yr)s::double precision), 0) AS years,
+                           CASE WHEN %(moves)s::boolean AND h.pmra_mas_yr IS NOT NULL THEN 0
+                                ELSE coalesce(t.epoch_yr - coalesce(h.epoch_yr, %(epoch_yr)s::double precision), 0)
+                                END AS unmoved_yr,
                            {marks} AS marks
                     FROM {found}
                     OFFSET 0) AS trigonometry
@@ -165,8 +168,10 @@ LEFT JOIN pg_temp.curve AS c{i} ON c{i}.k = {k} AND c{i}.term = {i} AND c{i}.par
 
 -- name: singles
 -- Associations of one object: weight B / nu with what its magnitudes say, the prior probability left out.
-INSERT INTO pg_temp.association (no, mask, ks, members, x, y, cxx, cxy, cyy, log_members, log_back, log_bf, log_weight)
-SELECT l.no, 1 << (%(k)s - 1), ARRAY[%(k)s]::smallint[], ARRAY[l.object_id], l.x, l.y, l.cxx, l.cxy, l.cyy, 0, 0, l.log_bf,
+INSERT INTO pg_temp.association (no, mask, ks, members, x, y, cxx, cxy, cyy, move_x, move_y, unmoved_yr,
+                                log_members, log_back, log_bf, log_weight)
+SELECT l.no, 1 << (%(k)s - 1), ARRAY[%(k)s]::smallint[], ARRAY[l.object_id], l.x, l.y, l.cxx, l.cxy, l.cyy,
+       l.move_x, l.move_y, l.unmoved_yr, 0, 0, l.log_bf,
        l.log_bf - t.log_nu[%(k)s] {factors}
 FROM pg_temp.located AS l
 JOIN pg_temp.target AS t USING (no)
@@ -174,24 +179,26 @@ JOIN pg_temp.target AS t USING (no)
 WHERE l.k = %(k)s;
 
 -- name: reach
--- Six sigma of the least certain pair of positions of a catalogue and those before it.
-SELECT 6 * sqrt(2 * greatest(max(greatest(cxx, cyy)) FILTER (WHERE k < %(k)s), max(greatest(cxx, cyy)) FILTER (WHERE k = %(k)s)))
-FROM pg_temp.located WHERE k <= %(k)s;
+-- Six sigma of the least certain pair of positions.
+SELECT 6 * sqrt(2 * max(greatest(cxx, cyy))) FROM pg_temp.located;
 
 -- name: extend
 -- One member more. Gaussian positions multiply, so the Bayes factor of n positions is a product of two-way ones: of the
 -- members so far, at their weighted mean with its covariance, and the new one; then of the source and all of them. So
--- the order of the catalogues does not matter (Pineau et al. 2017). A pair more than six sigma apart and a million times
--- less likely than chance is left out.
-INSERT INTO pg_temp.association (no, mask, ks, members, x, y, cxx, cxy, cyy, log_members, log_back, log_bf, log_weight)
-SELECT no, mask, ks, members, x, y, cxx, cxy, cyy, log_members, log_back, log_bf, log_rest + log_bf
+-- the order of the catalogues does not matter (Pineau et al. 2017). If the motion of one is known and that of the other
+-- is not, it is that of both: the other is moved with it. A pair more than six sigma apart and a million times less likely
+-- than chance is left out.
+INSERT INTO pg_temp.association (no, mask, ks, members, x, y, cxx, cxy, cyy, move_x, move_y, unmoved_yr,
+                                log_members, log_back, log_bf, log_weight)
+SELECT no, mask, ks, members, x, y, cxx, cxy, cyy, move_x, move_y, 0,
+       log_members, log_back, log_bf, log_rest + log_bf
 FROM (
     SELECT *, log_members + ln(2) + 2 * ln(206264.80624709636) - ln(det) / 2
               - ((tcyy + cyy) * x * x - 2 * (tcxy + cxy) * x * y + (tcxx + cxx) * y * y) / det / 2 AS log_bf
     FROM (
         SELECT *, (tcxx + cxx) * (tcyy + cyy) - (tcxy + cxy) ^ 2 AS det
         FROM (
-            SELECT no, mask, ks, members, tcxx, tcxy, tcyy, log_rest,
+            SELECT no, mask, ks, members, tcxx, tcxy, tcyy, log_rest, move_x, move_y,
                    log_members + log_step AS log_members, log_back + log_step - log_nu AS log_back,
                    ax + gxx * dx + gxy * dy AS x, ay + gyx * dx + gyy * dy AS y,
                    acxx - gxx * acxx - gxy * acxy AS cxx, acxy - gxx * acxy - gxy * acyy AS cxy,
@@ -205,15 +212,18 @@ FROM (
                     FROM (
                         SELECT a.no, (a.mask | b.mask)::smallint AS mask, a.ks || b.ks AS ks, a.members || b.members AS members,
                                t.cxx AS tcxx, t.cxy AS tcxy, t.cyy AS tcyy, t.log_nu[%(k)s] AS log_nu,
-                               a.x AS ax, a.y AS ay, a.cxx AS acxx, a.cxy AS acxy, a.cyy AS acyy, b.x - a.x AS dx, b.y - a.y AS dy,
+                               a.x AS ax, a.y AS ay, a.cxx AS acxx, a.cxy AS acxy, a.cyy AS acyy,
+                               b.x + a.move_x * b.unmoved_yr - a.x AS dx, b.y + a.move_y * b.unmoved_yr - a.y AS dy,
+                               a.move_x, a.move_y,
                                a.cxx + b.cxx AS sxx, a.cxy + b.cxy AS sxy, a.cyy + b.cyy AS syy,
                                (a.cxx + b.cxx) * (a.cyy + b.cyy) - (a.cxy + b.cxy) ^ 2 AS sdet, a.log_members, a.log_back,
                                a.log_weight - a.log_bf + b.log_weight - b.log_bf AS log_rest
                         FROM pg_temp.association AS a
                         JOIN pg_temp.association AS b ON b.no = a.no
                         JOIN pg_temp.target AS t ON t.no = a.no
-                        WHERE b.mask = 1 << (%(k)s - 1) AND a.mask < 1 << (%(k)s - 1)
-                          AND abs(b.x - a.x) < %(reach_arcsec)s AND abs(b.y - a.y) < %(reach_arcsec)s
+                        WHERE b.mask = 1 << (%(k)s - 1) AND a.mask & ~%(before)s::integer = 0
+                          AND abs(b.x + a.move_x * b.unmoved_yr - a.x) < %(reach_arcsec)s
+                          AND abs(b.y + a.move_y * b.unmoved_yr - a.y) < %(reach_arcsec)s
                         OFFSET 0) AS couple
                     OFFSET 0) AS distance
                 OFFSET 0) AS gain

@@ -83,7 +83,3 @@ ORDER BY h.object_id;
 -- Where nearly all magnitudes of a catalogue lie; a sample of a large one is enough.
 SELECT percentile_disc(0.001) WITHIN GROUP (ORDER BY x.value), percentile_disc(0.999) WITHIN GROUP (ORDER BY x.value)
 FROM (SELECT h.{column} AS value FROM {haystack} AS h WHERE h.{column} IS NOT NULL LIMIT 200000) AS x;
-
--- name: count
--- Rows of a table.
-SELECT count(*) FROM {table};

@@ -29,6 +29,24 @@ FROM pg_temp.needle AS n
 JOIN {haystack} AS h ON public.q3c_join(n.ra, n.dec, h.ra, h.dec, n.radius_arcsec / 3600)
 WHERE n.id > %(after)s AND n.id <= %(upto)s;
 
+-- name: count_ring
+-- Objects in a ring around each needle, the radius being the outer one; no pair is written.
+INSERT INTO pg_temp.ring (id, n_objects)
+SELECT n.id, count(h.ra) FILTER (
+    WHERE public.q3c_dist(n.ra, n.dec, h.ra, h.dec) * 3600 > %(inner_arcsec)s)
+FROM pg_temp.needle AS n
+LEFT JOIN {haystack} AS h ON public.q3c_join(n.ra, n.dec, h.ra, h.dec, n.radius_arcsec / 3600)
+WHERE n.id > %(after)s AND n.id <= %(upto)s
+GROUP BY n.id;
+
+-- name: make_ring
+-- Where count_ring writes.
+CREATE TEMP TABLE IF NOT EXISTS ring (id bigint PRIMARY KEY, n_objects bigint NOT NULL) ON COMMIT DROP;
+
+-- name: clear_ring
+-- Forget the counts of the search before.
+TRUNCATE pg_temp.ring;
+
 -- name: slices
 -- Ids that cut the needles into slices of about equal size, for a progress bar and bounded memory.
 SELECT id

@@ -23,7 +23,7 @@ SELECT p.*, m.classes FROM xcat.published AS p JOIN xcat.model AS m ON m.run_id 
 SELECT source_id, name, ra, dec, p_class, margin, outlier, is_outlier, flux_cgs, n_detections, n_missing, alternative,
        class, catalogue, snr, known_class, origin, err_arcsec, flux_err_cgs, extent_arcsec, quality_flag, in_test_sample,
        p_agn, p_star, p_xrb, p_cv, abs_b, pm_mas_yr, sep_to_radius, hr1, hr2, gamma, log_fx_fb, log_fx_fr, log_fx_fw1,
-       log_fx_fw2, log_flux_ratio, log_flux_ratio_low, p_variable, run_id
+       log_fx_fw2, log_flux_ratio, log_flux_ratio_low, flux_ratio_sigma, p_variable, run_id
 FROM xcat.classified
 WHERE class = %(class)s AND p_class >= %(min_probability)s AND (known_class IS NULL OR %(include_known)s) {near}
 ORDER BY p_class DESC, margin DESC, source_id
@@ -89,8 +89,7 @@ SELECT {values} FROM xcat.property WHERE run_id = %(property_run_id)s AND source
 
 -- name: counterparts
 -- The best candidate of one source in every catalogue, and whether the properties were computed with it.
-SELECT k.name AS catalogue, k.kind, o.native_id, c.sep_arcsec, c.p_i, m.p_any, m.n_candidates,
-       m.p_any >= %(min_p_any)s AS accepted,
+SELECT k.name AS catalogue, k.kind, o.native_id, c.sep_arcsec, c.p_i, m.p_any, m.n_candidates, m.accepted,
        (SELECT jsonb_object_agg(key, value) FROM jsonb_each(to_jsonb(o))
         WHERE key LIKE 'mag%%' AND value <> 'null') AS magnitudes
 FROM xcat.match AS m
@@ -100,6 +99,56 @@ LEFT JOIN xcat.match_candidate AS c
 LEFT JOIN xcat.counterpart AS o ON o.catalogue_id = c.catalogue_id AND o.object_id = c.object_id
 WHERE m.run_id = %(match_run_id)s AND m.source_id = %(source_id)s
 ORDER BY k.kind DESC, k.catalogue_id;
+
+-- name: hypotheses
+-- "None" and the most probable hypotheses of one source, with their members. A member is within the search radius, so its
+-- separation is that of the candidate.
+SELECT h.rank, h.p_hypothesis, h.p_i, h.match_flag, coalesce(m.members, '[]') AS members
+FROM xcat.hypothesis AS h
+LEFT JOIN LATERAL (
+    SELECT jsonb_agg(jsonb_build_object(
+               'catalogue', k.name, 'native_id', o.native_id, 'sep_arcsec', c.sep_arcsec, 'magnitudes',
+               (SELECT jsonb_object_agg(key, value) FROM jsonb_each(to_jsonb(o))
+                WHERE key LIKE 'mag%%' AND value <> 'null')) ORDER BY u.i) AS members
+    FROM unnest(h.catalogues, h.objects) WITH ORDINALITY AS u (catalogue_id, object_id, i)
+    JOIN xcat.catalogue AS k ON k.catalogue_id = u.catalogue_id
+    JOIN xcat.counterpart AS o ON o.catalogue_id = u.catalogue_id AND o.object_id = u.object_id
+    LEFT JOIN xcat.match_candidate AS c
+           ON c.run_id = %(match_run_id)s AND c.source_id = %(source_id)s
+          AND c.catalogue_id = u.catalogue_id AND c.object_id = u.object_id) AS m ON true
+WHERE h.run_id = %(match_run_id)s AND h.source_id = %(source_id)s AND h.rank <= %(most)s
+ORDER BY h.rank;
+
+-- name: count_hypotheses
+-- How many hypotheses of one source are kept, "none" not counted, and what they and "none" add up to.
+SELECT count(*) FILTER (WHERE rank > 0) AS n_hypotheses, sum(p_hypothesis)::double precision AS p_kept
+FROM xcat.hypothesis WHERE run_id = %(match_run_id)s AND source_id = %(source_id)s;
+
+-- name: master
+-- The master source of one source: what its missions say of it together.
+SELECT b.status, m.master_id, m.n_missions, m.n_sources, m.n_detections, m.n_upper_limits, m.is_ambiguous,
+       m.mjd_first, m.mjd_last, m.flux_std_min_cgs, m.flux_std_max_cgs, m.flux_ratio, m.flux_ratio_low, m.flux_ratio_sigma
+FROM xcat.master_source AS b
+JOIN xcat.master AS m ON m.run_id = b.run_id AND m.master_id = b.master_id
+WHERE b.run_id = %(link_run_id)s AND b.source_id = %(source_id)s;
+
+-- name: other_members
+-- The other sources of a master source, or those that an ambiguous one might be one with.
+SELECT s.source_id, s.name, k.name AS catalogue, public.q3c_dist(x.ra, x.dec, s.ra, s.dec) * 3600 AS sep_arcsec,
+       s.n_detections, s.flux_std_cgs, b.relation
+FROM (
+    SELECT source_id, 'member' AS relation FROM xcat.master_source
+    WHERE run_id = %(link_run_id)s AND master_id = %(master_id)s AND source_id <> %(source_id)s
+    UNION ALL
+    SELECT other_source_id, 'ambiguous' FROM xcat.source_link
+    WHERE run_id = %(link_run_id)s AND source_id = %(source_id)s AND status = 'ambiguous'
+    UNION ALL
+    SELECT source_id, 'ambiguous' FROM xcat.source_link
+    WHERE run_id = %(link_run_id)s AND other_source_id = %(source_id)s AND status = 'ambiguous') AS b
+JOIN xcat.source AS s ON s.run_id = %(source_run_id)s AND s.source_id = b.source_id
+JOIN xcat.source AS x ON x.run_id = %(source_run_id)s AND x.source_id = %(source_id)s
+JOIN xcat.catalogue AS k ON k.catalogue_id = s.catalogue_id
+ORDER BY b.relation DESC, sep_arcsec;
 
 -- name: labels
 -- What reference catalogues say of one source.
@@ -166,7 +215,7 @@ WHERE s.source_id %% %(every)s = 0;
 -- How probable counterparts are, in twenty bins of p_any, mission by catalogue.
 SELECT x.name AS mission, k.name AS catalogue, k.kind, least(19, floor(m.p_any * 20))::integer AS bin, count(*) AS sources,
        count(*) FILTER (WHERE m.n_candidates > 0) AS with_candidates, sum(m.n_candidates)::bigint AS candidates,
-       count(*) FILTER (WHERE m.p_any >= %(min_p_any)s) AS accepted, sum(m.p_any)::double precision AS sum_p_any,
+       count(*) FILTER (WHERE m.accepted) AS accepted, sum(m.p_any)::double precision AS sum_p_any,
        sum(m.density_per_deg2) AS sum_density, max(m.completeness)::double precision AS completeness
 FROM {match} AS m
 JOIN {source} AS s USING (source_id)
@@ -174,6 +223,25 @@ JOIN xcat.catalogue AS k ON k.catalogue_id = m.catalogue_id
 JOIN xcat.catalogue AS x ON x.catalogue_id = s.catalogue_id
 GROUP BY x.catalogue_id, x.name, k.catalogue_id, k.name, k.kind, bin
 ORDER BY x.catalogue_id, k.catalogue_id, bin;
+
+-- name: calibration
+-- False matches against the cutoff of p_any, by catalogue and part; catalogue 0 is all together.
+SELECT catalogue_id, part, cutoff, is_chosen, n_sources, n_sources_above, n_shifted, n_shifted_above, false_rate,
+       coalesce(contamination, 'NaN'), density_low_per_deg2, density_high_per_deg2
+FROM xcat.calibration
+WHERE run_id = %(run_id)s
+ORDER BY catalogue_id, part, cutoff, is_chosen;
+
+-- name: magnitude_priors
+-- Magnitudes of counterparts and field, as they were learned or given.
+SELECT catalogue_id, term, part, bin_low, bin_high, density_counterparts, density_field, log_ratio
+FROM xcat.magnitude_prior
+WHERE run_id = %(run_id)s
+ORDER BY catalogue_id, term, part, bin_low;
+
+-- name: catalogue_names
+-- Names of catalogues.
+SELECT catalogue_id, name FROM xcat.catalogue;
 
 -- name: presence
 -- Sources of each class that have each property.

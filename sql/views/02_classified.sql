@@ -13,7 +13,7 @@ SELECT c.source_id, s.name, k.name AS catalogue, s.ra, s.dec, s.err_arcsec, s.gl
        c.in_test_sample, s.n_detections, s.flux_cgs, s.flux_err_cgs, s.flux_std_cgs, s.snr, s.extent_arcsec,
        s.quality_flag, p.has_optical, p.has_infrared, p.has_spectrum,
        p.abs_b, p.pm_mas_yr, p.sep_to_radius, p.hr1, p.hr2, p.gamma, p.log_fx_fb, p.log_fx_fr, p.log_fx_fw1,
-       p.log_fx_fw2, p.log_flux_ratio, p.log_flux_ratio_low, p.p_variable, c.run_id
+       p.log_fx_fw2, p.log_flux_ratio, p.log_flux_ratio_low, p.flux_ratio_sigma, p.p_variable, c.run_id
 FROM xcat.classification AS c
 JOIN xcat.source AS s ON s.source_id = c.source_id
 JOIN xcat.property AS p ON p.source_id = c.source_id

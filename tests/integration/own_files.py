@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import typer
-from astropy.table import Table
+from astropy.table import MaskedColumn, Table
 from typer.testing import CliRunner
 
 from xcat import cli_match
@@ -73,6 +74,21 @@ def sky(n: int = 60, n_field: int = 4000, seed: int = 3) -> tuple[Table, Table]:
 def save(table: Table, path: Path) -> Path:
     """Write a table."""
     return write(table, path, overwrite=True)
+
+
+def read(path: Path) -> Table:
+    """Read a table; astropy makes floats of Parquet's whole numbers with gaps."""
+    if path.suffix != ".parquet":
+        return Table.read(path, format="votable" if path.suffix == ".vot" else None)
+    out = Table()
+    whole = pq.read_table(path)
+    for field in whole.schema:
+        values = whole.column(field.name).to_pylist()
+        mask = [v is None for v in values]
+        blank = next((v for v in values if v is not None), 0)
+        out[field.name] = MaskedColumn([blank if v is None else v for v in values], mask=mask)
+        out[field.name].unit = (field.metadata or {}).get(b"unit", b"").decode() or None
+    return out
 
 
 def relations(settings: Settings) -> tuple[list[Any], int]:

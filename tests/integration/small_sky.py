@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import small_matches
 from astropy.coordinates import SkyCoord
 from psycopg.types.json import Jsonb
 
@@ -43,6 +44,9 @@ def _properties(rng: np.random.Generator, truth: np.ndarray, glat: np.ndarray) -
     inside = rng.random(n) < np.array([0.02, 0.01, 0.3, 0.01])[truth]
     values["sep_to_radius"] = np.where(inside, 1.2 * rng.random(n) ** 0.5, np.nan)
     values["log_flux_ratio"] = np.abs(values["log_flux_ratio_low"]) + 0.3 * rng.random(n)
+    values["flux_ratio_sigma"] = np.where(
+        np.isnan(values["log_flux_ratio"]), np.nan, 10 ** (values["log_flux_ratio"] + 0.3 * rng.standard_normal(n))
+    )
     values["p_variable"] = np.where(rng.random(n) < 0.5, rng.random(n) ** np.array([1.5, 0.8, 0.3, 0.4])[truth], np.nan)
     return values
 
@@ -76,7 +80,7 @@ def _pipeline(**weights: float) -> Pipeline:
     return Pipeline.model_validate(
         {
             "name": "small_sky",
-            "xray": [{"catalogue": "xmm"}],
+            "xray": [{"catalogue": "xmm"}, {"catalogue": "swift"}],
             "counterparts": [{"catalogue": "gaia"}, {"catalogue": "allwise"}],
             "references": [{"catalogue": "milliquas"}],
             "classes": {"AGN": 0.66, "Star": 0.25, "XRB": 0.07, "CV": 0.02},
@@ -96,17 +100,21 @@ def make(settings: Settings, n: int = 600, n_labelled: int = 400, seed: int = 3)
     """
     rng = np.random.default_rng(seed)
     truth = rng.choice(4, n, p=SHARES)
+    second, first = small_matches.twins(n)
+    truth[second] = truth[first]
     glon = np.where(truth == 0, 360 * rng.random(n), (40 * rng.standard_normal(n)) % 360)
     wide = np.degrees(np.arcsin(rng.uniform(-1, 1, n)))
     glat = np.where(truth == 0, wide, np.clip(np.array([0, 25, 4, 15])[truth] * rng.standard_normal(n), -89, 89))
+    glon[second], glat[second] = glon[first], glat[first]
     place = SkyCoord(glon, glat, unit="deg", frame="galactic").icrs
     ra, dec = np.asarray(place.ra.deg) % 360.0, np.asarray(place.dec.deg)
     values = _properties(rng, truth, glat)
     optical, infrared = ~np.isnan(values["log_fx_fr"]), ~np.isnan(values["log_fx_fw1"])
     source_id = np.arange(1, n + 1, dtype=np.int64)
     flux = 10 ** rng.normal(-13.3, 0.5, n)
+    mission = np.where(np.arange(n) < second[0], "4XMM", "2SXPS")
     names = np.array(
-        [f"4XMM J{r / 15:010.6f}{d:+010.5f}".replace(".", "") for r, d in zip(ra, dec, strict=True)]
+        [f"{m} J{r / 15:010.6f}{d:+010.5f}".replace(".", "") for m, r, d in zip(mission, ra, dec, strict=True)]
     ).astype(np.bytes_)
     n_det = 1 + ~np.isnan(values["log_flux_ratio"]) * rng.integers(1, 5, n)
     spectrum = ~np.isnan(values["gamma"])
@@ -116,6 +124,7 @@ def make(settings: Settings, n: int = 600, n_labelled: int = 400, seed: int = 3)
         parent = whole.run_id
         with runs.stage(settings, "ingest", "xmm", {"n": n}, pipeline_run_id=parent) as run:
             xmm, _ = _catalogue(run, "xmm", "xray_sources", "XMM serendipitous sources", n, 7)
+            swift, _ = _catalogue(run, "swift", "xray_sources", "Swift point sources", len(second))
             gaia, gaia_file = _catalogue(run, "gaia", "optical", "Gaia DR3", int(optical.sum()) * 2)
             wise, wise_file = _catalogue(run, "allwise", "infrared", "AllWISE", int(infrared.sum()))
             quasars, quasar_file = _catalogue(run, "milliquas", "reference", "Million Quasars", n_labelled, 2)
@@ -150,8 +159,9 @@ def make(settings: Settings, n: int = 600, n_labelled: int = 400, seed: int = 3)
             partitions.write(
                 run.conn, "source", run.run_id,
                 [{
-                    "run_id": _full(n, run.run_id), "source_id": source_id, "catalogue_id": _full(n, xmm, np.int16),
-                    "name": names, "ra": ra, "dec": dec, "err_arcsec": rng.uniform(0.5, 2, n).astype(np.float32),
+                    "run_id": _full(n, run.run_id), "source_id": source_id,
+                    "catalogue_id": np.where(mission == "4XMM", xmm, swift).astype(np.int16), "name": names,
+                    "ra": ra, "dec": dec, "err_arcsec": rng.uniform(0.5, 2, n).astype(np.float32),
                     "glon": glon, "glat": glat, "n_detections": n_det.astype(np.int32),
                     "flux_cgs": flux.astype(np.float32), "flux_err_cgs": (0.1 * flux).astype(np.float32),
                     "flux_std_cgs": flux.astype(np.float32), "snr": rng.uniform(3, 30, n).astype(np.float32),
@@ -163,41 +173,27 @@ def make(settings: Settings, n: int = 600, n_labelled: int = 400, seed: int = 3)
             run.summary["missions"] = {"xmm": {"sources": n, "detections": int(n_det.sum())}}
         made["merge"] = run.run_id
         lineage = {"source_run_id": made["merge"]}
-        with runs.stage(
-            settings, "match", "small_sky", {"radius_arcsec": 10.0}, pipeline_run_id=parent, **lineage
-        ) as run:
-            matches, candidates = [], []
-            for catalogue_id, there in ((gaia, optical), (wise, infrared)):
-                # a second candidate that is as good as the first makes a few of them ambiguous
-                twice = there & (rng.random(n) < 0.1)
-                chance = np.where(there, rng.beta(5, 1, n), rng.beta(1, 8, n) * (rng.random(n) < 0.5))
-                matches.append({
-                    "run_id": _full(n, run.run_id), "source_id": source_id,
-                    "catalogue_id": _full(n, catalogue_id, np.int16),
-                    "n_candidates": (there.astype(np.int32) + twice), "p_any": chance.astype(np.float32),
-                    "density_per_deg2": rng.lognormal(9.5, 0.7, n), "completeness": np.full(n, 0.62, np.float32),
-                })  # fmt: skip
-                m = int(there.sum())
-                share = np.where(twice[there], 0.55, 1.0)
-                candidates.append({
-                    "run_id": _full(m, run.run_id), "source_id": source_id[there],
-                    "catalogue_id": _full(m, catalogue_id, np.int16), "object_id": source_id[there],
-                    "sep_arcsec": rng.rayleigh(0.9, m), "log_bayes_factor": rng.normal(9, 1, m),
-                    "p_i": share.astype(np.float32), "is_best": np.ones(m, bool),
-                })  # fmt: skip
-                m = int(twice.sum())
-                candidates.append({
-                    "run_id": _full(m, run.run_id), "source_id": source_id[twice],
-                    "catalogue_id": _full(m, catalogue_id, np.int16), "object_id": source_id[twice] + 10**6,
-                    "sep_arcsec": rng.rayleigh(1.2, m), "log_bayes_factor": rng.normal(8, 1, m),
-                    "p_i": np.full(m, 0.45, np.float32), "is_best": np.zeros(m, bool),
-                })  # fmt: skip
-            partitions.write(run.conn, "match", run.run_id, matches)
-            partitions.write(run.conn, "match_candidate", run.run_id, candidates)
-        made["match"] = lineage["match_run_id"] = run.run_id
-        with runs.stage(
-            settings, "properties", "small_sky", {"min_p_any": 0.5}, pipeline_run_id=parent, **lineage
-        ) as run:
+        sky = {
+            "source_id": source_id, "ra": ra, "dec": dec, "n_detections": n_det, "flux": flux,
+            "flux_ratio": 10 ** values["log_flux_ratio"], "flux_ratio_low": 10 ** values["log_flux_ratio_low"],
+            "flux_ratio_sigma": values["flux_ratio_sigma"],
+        }  # fmt: skip
+        with runs.stage(settings, "link", "small_sky", {"first": True}, pipeline_run_id=parent, **lineage) as run:
+            small_matches.changes(run, source_id, None, source_id, "new")
+        with runs.stage(settings, "link", "small_sky", {"first": False}, pipeline_run_id=parent, **lineage) as run:
+            small_matches.links(run, sky)
+            small_matches.changes(run, source_id[second], source_id[second], source_id[first], "moved")
+        made["link"] = lineage["link_run_id"] = run.run_id
+        for name, lost in (("earlier_match", 10), ("match", 0)):
+            config = {"radius_arcsec": 10.0, "false_rate": small_matches.FALSE_RATE, "min_p_any": 0.5, "lost": lost}
+            with runs.stage(settings, "match", "small_sky", config, pipeline_run_id=parent, **lineage) as run:
+                there = {gaia: optical & (source_id > lost), wise: infrared}
+                small_matches.counterparts(run, source_id, there, rng)
+                small_matches.learned(run, {gaia: "mag_gaia_g", wise: "mag_w1 - mag_w2"}, n)
+                run.summary["notes"] = ["allwise: too few to learn from mag_w2"]
+            made[name] = run.run_id
+        lineage["match_run_id"] = made["match"]
+        with runs.stage(settings, "properties", "small_sky", {"n": n}, pipeline_run_id=parent, **lineage) as run:
             votes = optical.astype(int) + infrared + spectrum + (n_det > 1)
             partitions.write(
                 run.conn, "property", run.run_id,
@@ -208,6 +204,7 @@ def make(settings: Settings, n: int = 600, n_labelled: int = 400, seed: int = 3)
                     "n_detections": n_det.astype(np.int32), "in_test_sample": votes >= 2,
                 }],
             )  # fmt: skip
+            small_matches.hypothesis_properties(run, made["match"])
         made["properties"] = lineage["property_run_id"] = run.run_id
         with runs.stage(
             settings, "label", "small_sky", {"classes": CLASSES}, pipeline_run_id=parent,
@@ -254,6 +251,7 @@ def classify_again(settings: Settings, made: dict[str, int]) -> int:
     """
     lineage = {
         "source_run_id": made["merge"],
+        "link_run_id": made["link"],
         "match_run_id": made["match"],
         "property_run_id": made["properties"],
         "label_run_id": made["label"],

@@ -294,6 +294,8 @@ def test_the_first_run_says_that_everything_is_new(module_settings: Settings) ->
     assert {r["source_id"]: r["new_master_id"] for r in found} == {
         s: m for s, (m, _) in _by_source(module_settings, linked).items()
     }
+    given = [m for _, (m, _) in sorted(_by_source(module_settings, linked).items())]
+    assert list(dict.fromkeys(given)) == sorted(set(given))  # new numbers are in the order of the sources
     first = rows(module_settings, "SELECT first_run_id FROM xcat.master_identity ORDER BY master_id DESC LIMIT 2")
     assert [r["first_run_id"] for r in first] == [linked] * 2
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
 from astropy.table import Table
-from integration.own_files import relations, run, save, sky, stderr_of
+from integration.own_files import read, relations, run, save, sky, stderr_of
 
 from xcat.errors import ConfigError, InputError, XcatError
 
@@ -19,10 +19,6 @@ def files(module_settings, monkeypatch, tmp_path):
     mine, other = sky()
     mine["ra"][7], mine["pos_err"][20] = np.nan, -1.0
     return save(mine, tmp_path / "mine.fits"), save(other, tmp_path / "opt.fits"), mine, other
-
-
-def read(path):
-    return Table.read(path, format="votable" if path.suffix == ".vot" else None)
 
 
 @pytest.mark.parametrize("ending", ["fits", "vot", "parquet", "csv", "ecsv"])
@@ -43,7 +39,7 @@ def test_every_row_comes_back_in_order_in_every_format(files, tmp_path, ending, 
     assert set(ids) == set(mine["src_id"])
     if best:
         assert len(got) == 60
-        assert np.asarray(got["accepted"]).sum() == told["matched"] > 20
+        assert (np.asarray(got["accepted"]).astype(str) == "True").sum() == told["matched"] > 20
     members = np.ma.filled(np.ma.asarray(got["n_members"]).astype(float), np.nan)
     members[members == -99] = np.nan
     joined = members == 2
@@ -149,6 +145,29 @@ def test_three_files_and_magnitudes(files, tmp_path):
         assert words in said, words
 
 
+def test_neighbours_of_the_sources_only(files, tmp_path):
+    """A file of cut-outs has no sky of its own: its density is counted around the sources, or given."""
+    mine_path, other_path, mine, other = files
+    good = mine[np.isfinite(mine["ra"])]
+    places = SkyCoord(other["RA"], other["DEC"], unit="deg")
+    _, sep, _ = places.match_to_catalog_sky(SkyCoord(good["ra"], good["dec"], unit="deg"))
+    cut = save(other[sep.arcsec < 90], tmp_path / "cut.fits")
+    common = ["--radius", RADIUS, "--completeness", "0.8", "-o", tmp_path / "o.ecsv", "--overwrite", "--best"]
+
+    def p_any(*arguments):
+        told = run("match-files", mine_path, *arguments, *common)
+        return np.ma.filled(read(tmp_path / "o.ecsv")["p_any"].astype(float), 0), told
+
+    whole, _ = p_any(f"{other_path}:0.2", "--area", "opt:1")
+    around, told = p_any(f"{cut}:0.2", "--around", "cut:90")
+    assert told["false_rate_measured"] is not None
+    assert np.abs(around - whole).max() < 0.1
+    given, told = p_any(f"{cut}:0.2", "--density", f"CUT:{len(other)}")
+    np.testing.assert_allclose(given, whole, atol=1e-9)
+    assert told["false_rate_measured"] is None
+    assert any("no calibration" in line for line in told["notes"])
+
+
 def test_columns_of_one_name_stay_apart(files, tmp_path):
     """Two tables of one name, and a table whose columns are those of the answer."""
     mine_path, other_path, _, other = files
@@ -215,6 +234,8 @@ def test_nothing_to_match_is_no_error(module_settings, monkeypatch, tmp_path, ca
         (["--mag", "ir:MAG"], "--mag ir: there is no counterpart table of this name; there is: opt"),
         (["--mag", "opt:nope"], "'nope' is no column .*it has: ID, RA, DEC, MAG"),
         (["--area", "mine:2"], "--area mine"),
+        (["--area", "opt:2", "--density", "OPT:5"], "exclude each other"),
+        (["--around", "opt:25"], "wider than twice the search radius"),
         (["--completeness", "0.5,0.6"], "--completeness: give one number"),
         (["--completeness", "2"], "--completeness takes probabilities"),
         (["--completeness", "estimate", "--nway"], "NWAY estimates none"),

@@ -38,7 +38,7 @@ class Done:
         What it printed.
     seconds : float
     peak_mb : float
-        Largest memory.
+        Largest memory so far as Linux tells, else 0.
     """
 
     text: str
@@ -88,13 +88,25 @@ def run(folder: Path, program: str, *arguments: object) -> Done:
     start = time.perf_counter()
     with log.open("w") as out:
         child = subprocess.Popen(command, cwd=folder, env=env, stdout=out, stderr=subprocess.STDOUT)
-        _, status, usage = os.wait4(child.pid, 0)
-    child.returncode = os.waitstatus_to_exitcode(status)
+        peak_mb = 0.0
+        while child.poll() is None:
+            peak_mb = max(peak_mb, _peak_mb(child.pid))
+            time.sleep(0.02)
     seconds = time.perf_counter() - start
     text = log.read_text(errors="replace")
     if child.returncode:
         raise RuntimeError(f"{program} {' '.join(map(str, arguments))} failed: {text[-1000:]}")
-    return Done(text, seconds, usage.ru_maxrss / 1024)
+    return Done(text, seconds, peak_mb)
+
+
+def _peak_mb(pid: int) -> float:
+    """Not that of wait4, which begins with what its parent had."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0.0
+    found = re.search(r"VmHWM:\s+(\d+) kB", status)
+    return int(found[1]) / 1024 if found else 0.0
 
 
 def write_catalogue(path: Path, name: str, area_deg2: float, columns: dict[str, np.ndarray]) -> None:

@@ -8,7 +8,9 @@ from astropy.io import fits
 from astropy.table import MaskedColumn, Table
 
 from xcat.errors import InputError
-from xcat.ingest.facts import describe, take
+from xcat.ingest.facts import describe
+from xcat.ingest.whole_rows import take
+from xcat.match.guess import guess
 from xcat.report.files import write
 
 
@@ -76,6 +78,20 @@ def test_text_that_looks_like_a_number_keeps_its_digits(tmp_path):
     assert got["small"].tolist() == [1, -2]
     assert got["x"].tolist() == [1.5, 0.002]
     assert got["mixed"].tolist() == ["1", "a"]
+
+
+def test_fixed_width_tables_of_journals(tmp_path):
+    made = Table({"Name": ["a", "b"], "RAdeg": [10.5, 20.25], "DEdeg": [-1.5, 2.0], "poserr": [300.0, 500.0]})
+    for name, unit in {"RAdeg": "deg", "DEdeg": "deg", "poserr": "mas"}.items():
+        made[name].unit = unit
+    made.write(tmp_path / "t.txt", format="ascii.mrt")
+    facts = describe(tmp_path / "t.txt")
+    guessed = guess(facts)
+    assert "t: positional error from poserr (name), 1 sigma per axis, in mas" in guessed.lines
+    got = take(facts)
+    assert got["Name"].tolist() == ["a", "b"]
+    assert got["poserr"].tolist() == [300.0, 500.0]
+    assert got["RAdeg"].unit == "deg"
 
 
 def test_comments_repeated_and_nameless_columns(tmp_path):

@@ -88,7 +88,9 @@ class Sky(Strict):
 
     density_per_deg2: float | None = Field(default=None, gt=0)
     area_deg2: float | None = Field(default=None, gt=0, le=41252.97)
-    local: Literal[True] | None = None  # measured around each source, from the rows loaded
+    local: Literal[True] | None = None  # measured in the rows loaded, which are all of the sky where there are any
+    # the rows loaded are cut-outs of this radius around X-ray sources; measured in each, beyond the search radius
+    around_sources_arcsec: float | None = Field(default=None, gt=0, le=3600)
 
     @model_validator(mode="after")
     def _check(self) -> Sky:

@@ -97,6 +97,8 @@ def _facts(definition: Definition) -> list[tuple[str, str]]:
             facts.append(("sky", f"{sky.area_deg2:g} square degrees; density from the rows loaded"))
         elif sky.local:
             facts.append(("sky", "density measured around each source, from the rows loaded"))
+        elif sky.around_sources_arcsec is not None:
+            facts.append(("sky", f"cut-outs of {sky.around_sources_arcsec:g} arcsec around X-ray sources"))
     if definition.kind in ("optical", "infrared"):
         facts.append(("completeness", str(definition.completeness)))
         for band in ("b", "r", "w1", "w2"):

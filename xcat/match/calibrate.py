@@ -19,35 +19,48 @@ _TRIES = 8
 _GRID = np.linspace(0, 1, 101)
 
 
-def shifted(targets: Targets, maps: Sequence[DensityMap], radius_arcsec: float, seed: int) -> Targets:
+def shifted(
+    targets: Targets,
+    maps: Sequence[DensityMap],
+    around_arcsec: float | None,
+    radius_arcsec: float,
+    seed: int | None,
+) -> tuple[Targets, np.ndarray]:
     """Positions near the sources that are no sources, with their errors and epochs.
 
-    A position is moved along a great circle, which takes care of cos(dec), RA = 0 and the poles, by 3 to 12 search
-    radii (60 arcsec at least). It keeps two radii from every source, and stays where all maps say that the catalogue has been
-    observed.
+    A position is moved along a great circle, which takes care of cos(dec), RA = 0 and the poles, by 2 to 12 search
+    radii (60 arcsec at least). It keeps two radii from every source, and stays where all catalogues have been observed.
 
     Parameters
     ----------
     targets : Targets
     maps : sequence of DensityMap
-        Of the catalogues; without any, nothing is known and nothing is returned.
+        Footprints to stay on.
+    around_arcsec : float, optional
+        Radius of the cut-outs around the sources to stay in, with the whole search circle.
     radius_arcsec : float
-    seed : int
+    seed : int, optional
+        Without, nothing is known of any catalogue and nothing is returned.
 
     Returns
     -------
-    Targets
+    shifted : Targets
         20,000 or, if there are few sources, 5 for each; fewer where no free place is found in eight tries.
+    origin : ndarray of int
+        The target that each was made of.
     """
-    if not maps or not len(targets):
-        return targets.take(np.zeros(0, np.int64))
+    inner, outer = 2 * radius_arcsec, max(12 * radius_arcsec, 60.0)
+    if around_arcsec is not None:
+        outer = min(outer, around_arcsec - radius_arcsec)
+    if seed is None or not len(targets) or outer <= inner:
+        none = np.zeros(0, np.int64)
+        return targets.take(none), none
     rng = np.random.default_rng(seed)
     n = len(targets)
     per_source = min(-(-_WANTED // n), _MOST_PER_SOURCE)
     source = rng.permutation(n)[:_WANTED] if per_source == 1 else np.repeat(np.arange(n), per_source)[:_WANTED]
     tree = cKDTree(targets.unit_vectors())
     apart = 2 * np.sin(np.radians(2 * radius_arcsec / 3600) / 2)
-    inner, outer = 3 * radius_arcsec, max(12 * radius_arcsec, 60.0)
     ra, dec = targets.ra[source].astype(float), targets.dec[source].astype(float)
     free = np.zeros(len(source), bool)
     for _ in range(_TRIES):
@@ -63,7 +76,7 @@ def shifted(targets: Targets, maps: Sequence[DensityMap], radius_arcsec: float, 
             ok &= density_map.covers(new_ra, new_dec)
         ra[todo[ok]], dec[todo[ok]] = new_ra[ok], new_dec[ok]
         free[todo[ok]] = True
-    return targets.take(source[free]).moved_to(ra[free], dec[free])
+    return targets.take(source[free]).moved_to(ra[free], dec[free]), source[free]
 
 
 def _along(ra: np.ndarray, dec: np.ndarray, away: np.ndarray, angle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -27,12 +27,14 @@ from scipy.special import lambertw
 from xcat.database import copy
 from xcat.database.engine import Connection
 from xcat.database.sqlfiles import job
+from xcat.match import pairs
 
 ORDER = 10
 _SKY_DEG2 = 360.0**2 / np.pi
 _COARSEST_FINE = 3
 _OBJECTS_IN_CELL = 4.0  # exp(-4): 2 % of such cells are empty by chance
 _PRIOR_OBJECTS = 20.0
+_POOL_ORDER = 6  # 55 arcmin: cut-outs of one such cell have much in common
 _POSITION = [("ra", "double precision"), ("dec", "double precision")]
 
 Floats = npt.NDArray[np.float64]
@@ -127,6 +129,47 @@ def load(conn: Connection, catalogue_id: int) -> DensityMap:
 def from_positions(ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike) -> DensityMap:
     """Density map of a table of one's own; positions in degrees, shape (n,)."""
     return DensityMap(*np.unique(cells(ra_deg, dec_deg), return_counts=True))
+
+
+def cut_outs(
+    conn: Connection, table: str, ra_deg: Floats, dec_deg: Floats, inner_arcsec: float, outer_arcsec: float
+) -> Floats:
+    """Density around sources in a catalogue of which only cut-outs around them are there.
+
+    Parameters
+    ----------
+    conn : Connection
+        In a transaction, with the tables of :mod:`xcat.match.pairs`.
+    table : str
+        Qualified name, with a q3c index.
+    ra_deg, dec_deg : ndarray, shape (n,)
+    inner_arcsec, outer_arcsec : float
+        Ring in which the objects of each cut-out are counted.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        Per square degree. A few counts say little: they are drawn towards the mean of the cut-outs within half a
+        degree by a Gamma prior, whose strength is what the scatter of the counts leaves when the Poisson noise is
+        taken away.
+    """
+    n = len(ra_deg)
+    conn.execute(job("density.make_centre").compose())
+    copy.copy_in(conn, "centre", [{"id": np.arange(n), "ra": ra_deg, "dec": dec_deg}])
+    pairs.needles(conn, job("density.centres").compose(), {"radius_arcsec": outer_arcsec})
+    pairs.count_ring(conn, table, inner_arcsec, "density around the sources")
+    rows = copy.fetch_columns(conn, job("density.rings").compose(), [("id", "bigint"), ("n_objects", "bigint")])
+    conn.execute(job("density.drop_centre").compose())
+    counts = np.zeros(n)
+    counts[rows["id"]] = rows["n_objects"]
+    area_deg2 = np.pi * (outer_arcsec**2 - inner_arcsec**2) / 3600.0**2
+    place = np.unique(cells(ra_deg, dec_deg, _POOL_ORDER), return_inverse=True)[1] if n else np.zeros(0, np.int64)
+    size, total = np.bincount(place), np.bincount(place, counts)
+    whole = max(counts.mean(), 1e-3) if n else 1.0
+    mean = (total + whole) / (size + 1)  # a place with one source leans on all of them
+    scatter = float(np.sum((counts - mean[place]) ** 2 - counts)) if n else 0.0
+    shape = float(np.sum(mean[place] ** 2)) / max(scatter, 0.01 * float(np.sum(mean[place]))) if n else 1.0
+    return np.asarray((counts + shape) / (area_deg2 * (1 + shape / mean[place])))
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from xcat.database.sqlfiles import job
 from xcat.errors import ConfigError
 from xcat.match import pairs
 from xcat.match.calibrate import Calibration, calibrate, shifted
-from xcat.match.density import DensityMap
+from xcat.match.density import DensityMap, cut_outs
 from xcat.match.priors import STEP_MAG, Curve, PriorTable, learn, pattern_priors
 from xcat.match.targets import Parts, Targets, parts_of
 
@@ -78,8 +78,11 @@ class Haystack:
     density_per_deg2 : float, optional
         Of its objects; without, it comes from the map.
     density_map : DensityMap, optional
-        Where its objects are. Without a map, what is loaded is not all of the sky, and nothing can be said about
-        other positions than the sources': no calibration.
+        Where its objects are. Without a map or cut-outs, what is loaded is not all of the sky, and nothing can be said
+        about other positions than the sources': no calibration.
+    around_arcsec : float, optional
+        What is loaded are cut-outs of this radius around the sources: the density is counted in each, and shifted
+        positions stay inside.
     completeness : float or "estimate"
         Prior probability that a source has a counterpart in it.
     epoch_yr : float, optional
@@ -97,19 +100,17 @@ class Haystack:
     table: str
     density_per_deg2: float | None = None
     density_map: DensityMap | None = None
+    around_arcsec: float | None = None
     completeness: float | Literal["estimate"] = "estimate"
     epoch_yr: float | None = None
     moves: bool = False
     elliptical: bool = False
     terms: tuple[Term, ...] = ()
 
-    def log_nu(self, ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
-        """Natural log of the number of objects that a whole sky of the local density has, shape of `ra`."""
-        if self.density_per_deg2 is not None:
-            return np.full(len(ra), np.log(max(self.density_per_deg2, 1e-6) * SKY_DEG2))
-        if self.density_map is None:
-            raise ConfigError(f"{self.name}: neither a density nor a map is given")
-        return np.log(np.maximum(self.density_map.density_per_deg2(ra, dec), 1e-6) * SKY_DEG2)
+    @property
+    def is_whole(self) -> bool:
+        """Whether what is loaded is all of the catalogue where a shifted position may be."""
+        return self.density_map is not None or self.around_arcsec is not None
 
 
 @dataclass(frozen=True)
@@ -205,7 +206,7 @@ def match(conn: Connection, targets: Targets, haystacks: Sequence[Haystack], opt
         for k, haystack in enumerate(haystacks, 1):
             _singles(conn, k, haystack, parts, outcome)
             advance(1)
-        _associate(conn, len(haystacks), parts, options.nway)
+        _associate(conn, haystacks, parts, options.nway)
         _priors(conn, haystacks, parts, options.nway)
         advance(1)
         for name in ("posterior", "posterior_none", "chances"):
@@ -239,24 +240,48 @@ def _write_targets(
     pairs.make_tables(conn)
     conn.execute(job("match.forget").compose())
     conn.execute(job("match.make_tables").compose())
+    moved, origin = targets.take(np.zeros(0, np.int64)), np.zeros(0, np.int64)
     everything = targets
     if options.calibrate:
-        maps = [h.density_map for h in haystacks if h.density_map is not None]
-        moved = shifted(targets, maps, options.radius_arcsec, options.seed)
+        whole = [h for h in haystacks if h.is_whole]
+        moved, origin = shifted(
+            targets,
+            [h.density_map for h in whole if h.density_map is not None],
+            min((h.around_arcsec for h in whole if h.around_arcsec is not None), default=None),
+            options.radius_arcsec,
+            options.seed if whole else None,
+        )
         everything = targets.with_shifted(moved)
         if not len(moved):
             outcome.notes.append(
                 "no calibration: what is loaded does not tell where the catalogues have been observed"
-                if not maps
+                if not whole
                 else "no calibration: no free place for shifted positions near the sources"
             )
-    log_nu = np.stack([h.log_nu(everything.ra, everything.dec) for h in haystacks], axis=1)
+    log_nu = np.stack([_log_nu(conn, h, targets, moved, origin, options.radius_arcsec) for h in haystacks], axis=1)
     parts = parts_of(everything, log_nu)
     copy.copy_in(conn, "target", [everything.columns(parts, log_nu)])
     conn.execute(job("match.index_targets").compose())
     conn.execute("ANALYZE pg_temp.target")
     outcome.counts["targets"], outcome.counts["shifted"] = len(targets), len(everything) - len(targets)
     return parts
+
+
+def _log_nu(
+    conn: Connection, haystack: Haystack, targets: Targets, moved: Targets, origin: np.ndarray, radius_arcsec: float
+) -> np.ndarray:
+    """Natural log of the number of objects that a whole sky of the local density has, sources before shifted ones."""
+    ra, dec = np.concatenate([targets.ra, moved.ra]), np.concatenate([targets.dec, moved.dec])
+    if haystack.density_per_deg2 is not None:
+        density = np.full(len(ra), haystack.density_per_deg2)
+    elif haystack.around_arcsec is not None:
+        at_sources = cut_outs(conn, haystack.table, targets.ra, targets.dec, 2 * radius_arcsec, haystack.around_arcsec)
+        density = np.concatenate([at_sources, at_sources[origin]])
+    elif haystack.density_map is not None:
+        density = haystack.density_map.density_per_deg2(ra, dec)
+    else:
+        raise ConfigError(f"{haystack.name}: neither a density nor a map is given")
+    return np.log(np.maximum(density, 1e-6) * SKY_DEG2)
 
 
 def _locate(conn: Connection, k: int, haystack: Haystack, radius_arcsec: float, parts: Parts) -> int:
@@ -334,21 +359,25 @@ def _curves(conn: Connection, k: int, haystack: Haystack, parts: Parts, outcome:
     return curves
 
 
-def _associate(conn: Connection, n_catalogues: int, parts: Parts, nway: bool) -> None:
+def _associate(conn: Connection, haystacks: Sequence[Haystack], parts: Parts, nway: bool) -> None:
     """Put objects of several catalogues together, and count an object that several have only once."""
+    n_catalogues = len(haystacks)
     if n_catalogues == 1:
         return
-    for k in range(2, n_catalogues + 1):
-        row = conn.execute(job("match.reach").compose(), {"k": k}).fetchone()
-        reach_arcsec = row[0] if row and row[0] is not None else 0.0
+    # those with motions first: the others are moved with them
+    order = sorted(range(1, n_catalogues + 1), key=lambda k: not haystacks[k - 1].moves)
+    row = conn.execute(job("match.reach").compose()).fetchone()
+    values = {"reach_arcsec": row[0] if row and row[0] is not None else 0.0, "before": 1 << (order[0] - 1)}
+    for k in order[1:]:
         conn.execute("ANALYZE pg_temp.association")
-        conn.execute(job("match.extend").compose(), {"k": k, "reach_arcsec": reach_arcsec})
+        conn.execute(job("match.extend").compose(), values | {"k": k})
+        values["before"] |= 1 << (k - 1)
     conn.execute("ANALYZE pg_temp.association")
     if nway:
         conn.execute(job("match.weigh_none").compose())
         return
     masks = np.arange(1, 2**n_catalogues)
-    first = np.array([(int(mask) & -int(mask)).bit_length() for mask in masks])
+    first = np.array([next(k for k in order if mask & (1 << (k - 1))) for mask in masks.tolist()])
     several = np.array([int(mask).bit_count() > 1 for mask in masks])
     # to begin with, an object is as likely to be in the other catalogues as not
     in_both = np.where(several, 0.5, 1.0)[None, :] * np.ones((parts.n_parts + 1, 1))
@@ -440,8 +469,8 @@ def _calibrate(
     )
     p_any = np.zeros((len(haystacks) + 1, parts.n_targets))
     p_any[rows["k"], rows["no"] - 1] = rows["p_any"]
-    mapped = [h.density_map is not None for h in haystacks]
-    outcome.calibration = calibrate(p_any, parts, [all(mapped), *mapped], options.false_rate, options.min_p_any)
+    whole = [h.is_whole for h in haystacks]
+    outcome.calibration = calibrate(p_any, parts, [all(whole), *whole], options.false_rate, options.min_p_any)
     with conn.cursor() as cursor:
         cursor.executemany(job("match.add_cut").compose(), outcome.calibration.cuts())
     conn.execute("ANALYZE pg_temp.cut")

@@ -6,7 +6,7 @@ The database is only the engine room. All that is written are temporary tables, 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +20,8 @@ from xcat.database import copy
 from xcat.database.engine import Connection, ready
 from xcat.database.sqlfiles import job
 from xcat.errors import ConfigError, InputError
-from xcat.ingest.facts import describe, take
+from xcat.ingest.facts import describe
+from xcat.ingest.whole_rows import take
 from xcat.match import engine
 from xcat.match.answer import HYPOTHESIS, Answer, Places, Side, unique_labels
 from xcat.match.arguments import FileSpec, MagnitudeSpec
@@ -30,6 +31,7 @@ from xcat.match.guess import Wanted, guess
 from xcat.match.own_tables import (
     Mine,
     Other,
+    Sky,
     haystack_of_catalogue,
     haystack_of_file,
     load_other,
@@ -64,7 +66,7 @@ def match_files(
     *,
     completeness: Sequence[float | Literal["estimate"]] = ("estimate",),
     magnitudes: Sequence[MagnitudeSpec] = (),
-    areas_deg2: dict[str, float] | None = None,
+    skies: Mapping[str, Mapping[str, float]] | None = None,
     wanted: Wanted | None = None,
 ) -> Answer:
     """Match a file of X-ray sources with one or more files of possible counterparts.
@@ -78,8 +80,9 @@ def match_files(
     completeness : sequence
         One for all counterpart files, or one each.
     magnitudes : sequence of MagnitudeSpec
-    areas_deg2 : dict, optional
-        Area of the sky that a table covers, by its name.
+    skies : mapping, optional
+        What is known of the sky of some tables: for ``area``, ``around`` or ``density``, the number (deg2, arcsec,
+        1/deg2; see `Sky`) by the name of the table.
     wanted : Wanted, optional
         Columns of the first file.
 
@@ -96,7 +99,8 @@ def match_files(
         raise ConfigError("give two files at least: the X-ray sources first, then one or more of possible counterparts")
     facts = [describe(f.path) for f in files]
     labels = unique_labels([f.label for f in facts])
-    others = _resolved(labels[1:], magnitudes, areas_deg2 or {})
+    by_label = _by_label(labels[1:], magnitudes)
+    sky_of = _skies(labels[1:], skies or {}, options.radius_arcsec)
     shares = _each(completeness, len(files) - 1)
     clock = _Clock()
     wanted = wanted or Wanted()
@@ -113,11 +117,10 @@ def match_files(
         try:
             sides, haystacks = [], []
             for k, label in enumerate(labels[1:], 1):
-                area, wanted_magnitudes = others[label]
                 other = Other(facts[k], guesses[k], label, f"pg_temp.own_{k}")
                 with clock.step(f"load {label}"):
-                    load_other(conn, other, wanted_magnitudes, lines)
-                haystacks.append(haystack_of_file(k, other, shares[k - 1], wanted_magnitudes, area, lines))
+                    load_other(conn, other, by_label[label], lines)
+                haystacks.append(haystack_of_file(k, other, shares[k - 1], by_label[label], sky_of[label], lines))
                 sides.append(other)
             outcome = _match(conn, mine, haystacks, options, lines)
             hypotheses, objects = _hypotheses(conn, len(sides), outcome)
@@ -165,14 +168,14 @@ def match_table(
     lines = list(mine_guess.lines)
     clock = _Clock()
     labels = unique_labels([facts.label, *against])
-    by_label = _resolved(labels[1:], magnitudes, {})
+    by_label = _by_label(labels[1:], magnitudes)
     with clock.step(f"read {facts.label}"):
         mine = read_mine(facts, mine_guess, labels[0], lines)
     with ready(config) as conn:
         try:
             loaded = [loaded_catalogue(conn, name) for name in against]
             haystacks = [
-                haystack_of_catalogue(conn, one, label, by_label[label][1], lines)
+                haystack_of_catalogue(conn, one, label, by_label[label], lines)
                 for one, label in zip(loaded, labels[1:], strict=True)
             ]
             outcome = _match(conn, mine, haystacks, options, lines)
@@ -207,21 +210,38 @@ def _each(values: Sequence[Any], n: int) -> list[Any]:
     return list(values) * n if len(values) == 1 else list(values)
 
 
-def _resolved(
-    labels: Sequence[str], magnitudes: Sequence[MagnitudeSpec], areas: dict[str, float]
-) -> dict[str, tuple[float | None, list[MagnitudeSpec]]]:
-    """Area and magnitudes of every counterpart table."""
-    by_fold = {label.casefold(): label for label in labels}
-    for option, name in [("--mag", m.table) for m in magnitudes] + [("--area", a) for a in areas]:
-        if name.casefold() not in by_fold:
-            raise ConfigError(
-                f"{option} {name}: there is no counterpart table of this name; there is: {', '.join(labels)}"
-            )
-    found: dict[str, tuple[float | None, list[MagnitudeSpec]]] = {}
-    for label in labels:
-        area = next((a for name, a in areas.items() if name.casefold() == label.casefold()), None)
-        found[label] = (area, [m for m in magnitudes if m.table.casefold() == label.casefold()])
+def _by_label(labels: Sequence[str], magnitudes: Sequence[MagnitudeSpec]) -> dict[str, list[MagnitudeSpec]]:
+    """Magnitudes of every counterpart table."""
+    found: dict[str, list[MagnitudeSpec]] = {label: [] for label in labels}
+    for magnitude in magnitudes:
+        found[_label(labels, magnitude.table, "--mag")].append(magnitude)
     return found
+
+
+def _skies(labels: Sequence[str], skies: Mapping[str, Mapping[str, float]], radius_arcsec: float) -> dict[str, Sky]:
+    """What is said about the sky of every counterpart table."""
+    found: dict[str, Sky] = {label: Sky() for label in labels}
+    for key, name in {"area": "area_deg2", "around": "around_arcsec", "density": "density_per_deg2"}.items():
+        for table, value in skies.get(key, {}).items():
+            label = _label(labels, table, f"--{key}")
+            if found[label] != Sky():
+                raise ConfigError(f"{label}: give one of --area, --around and --density, they exclude each other")
+            found[label] = Sky(**{name: value})
+    for label, sky in found.items():
+        if sky.around_arcsec is not None and sky.around_arcsec <= 2 * radius_arcsec:
+            raise ConfigError(
+                f"--around {label}:{sky.around_arcsec:g}: to count the field around the sources, the cut-outs must be "
+                f"wider than twice the search radius of {radius_arcsec:g} arcsec"
+            )
+    return found
+
+
+def _label(labels: Sequence[str], name: str, option: str) -> str:
+    """The table that an option means, without regard to case."""
+    found = [label for label in labels if label.casefold() == name.casefold()]
+    if not found:
+        raise ConfigError(f"{option} {name}: there is no counterpart table of this name; there is: {', '.join(labels)}")
+    return found[0]
 
 
 # --- answers ----------------------------------------------------------------------------------------------
@@ -275,7 +295,8 @@ def _catalogue_side(conn: Connection, label: str, loaded: Loaded, haystack: Hays
     known = {"native_id", "ra", "dec", "err_arcsec", *loaded.definition.columns}
     if haystack.elliptical:
         known |= {"err_maj_arcsec", "err_min_arcsec", "err_pa_deg"}
-    magnitude = next((c for c in loaded.definition.columns if c == "mag" or c.startswith("mag_")), None)
+    weighed = [c for t in haystack.terms for c in t.name.split(" - ")]
+    magnitude = next((c for c in (*weighed, *loaded.definition.columns) if c == "mag" or c.startswith("mag_")), None)
     side = Side(label, ids, table[[c for c in table.colnames if c in known]], places, magnitude)
     if magnitude is not None:
         side.field = _field(conn, loaded.table, magnitude)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -17,14 +17,15 @@ from xcat.database.engine import Connection
 from xcat.database.sqlfiles import job
 from xcat.errors import ConfigError, InputError
 from xcat.ingest.convert import convert
-from xcat.ingest.facts import TableFacts, to_table
+from xcat.ingest.facts import TableFacts
 from xcat.ingest.rows import Rejects, Rows
+from xcat.ingest.whole_rows import to_table
 from xcat.match import density
 from xcat.match.arguments import Histogram, MagnitudeSpec, read_histogram
 from xcat.match.engine import Haystack, Term
 from xcat.match.guess import Guess
 from xcat.match.priors import PriorTable
-from xcat.match.probability import Loaded
+from xcat.match.probability import Loaded, haystack_of
 
 _BASE = (
     "object_id", "ra", "dec", "err_arcsec", "err_maj_arcsec", "err_min_arcsec", "err_pa_deg", "epoch_yr", "pmra_mas_yr",
@@ -55,6 +56,25 @@ class Mine:
     table: Table
     unusable: np.ndarray
     columns: dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Sky:
+    """What the user says about the sky of a file: at most one of these.
+
+    Parameters
+    ----------
+    area_deg2 : float, optional
+        Area that the file covers.
+    around_arcsec : float, optional
+        The file has only the objects so near to the sources.
+    density_per_deg2 : float, optional
+        Of the catalogue, of which the file has some objects near the sources, not all.
+    """
+
+    area_deg2: float | None = None
+    around_arcsec: float | None = None
+    density_per_deg2: float | None = None
 
 
 @dataclass
@@ -168,10 +188,10 @@ def haystack_of_file(
     other: Other,
     completeness: float | Literal["estimate"],
     magnitudes: Sequence[MagnitudeSpec],
-    area_deg2: float | None,
+    sky: Sky,
     lines: list[str],
 ) -> Haystack:
-    """A file, loaded by `load_other`, as the match sees it; its density comes from the area that it covers, if known.
+    """A file, loaded by `load_other`, as the match sees it.
 
     Parameters
     ----------
@@ -180,32 +200,49 @@ def haystack_of_file(
     other : Other
     completeness : float or "estimate"
     magnitudes : sequence of MagnitudeSpec
-    area_deg2 : float, optional
-        Given by the user; else SKYAREA of the header, else the density is measured.
+    sky : Sky
+        What the user says; else SKYAREA of the header tells the density, else it is measured.
     lines : list of str
         Gets what was taken for the density.
     """
-    per_deg2 = None
-    if area_deg2 is not None or other.facts.sky_area_deg2 is not None:
-        area = area_deg2 if area_deg2 is not None else float(other.facts.sky_area_deg2 or 0)
+    per_deg2, where = None, other.map
+    area = sky.area_deg2 if sky.area_deg2 is not None else other.facts.sky_area_deg2
+    n = other.n_usable
+    if sky.around_arcsec is not None:
+        where = None
+        said = f"cut-outs of {sky.around_arcsec:g} arcsec around the sources, density counted in each"
+        lines.append(f"{other.label}: {said}")
+    elif sky.density_per_deg2 is not None:
+        per_deg2, where = sky.density_per_deg2, None
+        lines.append(f"{other.label}: {per_deg2:,.4g} objects per deg2 (--density)")
+    elif area is not None:
         # rows that cannot be counterparts are not counted: they are in no sky
-        per_deg2 = max(other.n_usable, 1) / area
-        said = "--area" if area_deg2 is not None else "SKYAREA"
-        lines.append(f"{other.label}: {per_deg2:,.4g} objects per deg2 ({other.n_usable:,} in {area:g} deg2, {said})")
+        per_deg2 = max(n, 1) / area
+        said = "--area" if sky.area_deg2 is not None else "SKYAREA"
+        lines.append(f"{other.label}: {per_deg2:,.4g} objects per deg2 ({n:,} in {area:g} deg2, {said})")
     else:
-        lines.append(f"{other.label}: density measured from its own {other.n_usable:,} positions, cell by cell")
+        lines.append(
+            f"{other.label}: density measured from its own {n:,} positions, cell by cell "
+            f"(if it has only neighbours of the sources: --around or --density)"
+        )
     terms = []
     for magnitude in magnitudes:
         names = [other.magnitudes[c] for c in _columns_of(other.facts, magnitude)]
         table = None if magnitude.histogram is None else _prior(read_histogram(magnitude.histogram))
         terms.append(Term(" - ".join(names), table))
-    columns = other.guess.definition
+    error = other.guess.definition.position_error
     return Haystack(
-        k, other.label, other.table, per_deg2, other.map, completeness,
+        k,
+        other.label,
+        other.table,
+        density_per_deg2=per_deg2,
+        density_map=where,
+        around_arcsec=sky.around_arcsec,
+        completeness=completeness,
         moves=other.guess.moves,
-        elliptical=bool(columns.position_error and columns.position_error.is_ellipse),
+        elliptical=error is not None and error.is_ellipse,
         terms=tuple(terms),
-    )  # fmt: skip
+    )
 
 
 def _prior(histogram: Histogram) -> PriorTable:
@@ -227,31 +264,31 @@ def loaded_catalogue(conn: Connection, name: str) -> Loaded:
 def haystack_of_catalogue(
     conn: Connection, loaded: Loaded, label: str, magnitudes: Sequence[MagnitudeSpec], lines: list[str]
 ) -> Haystack:
-    """A loaded catalogue as the match sees it; its definition says how dense it is and how complete."""
-    definition = loaded.definition
-    sky = definition.sky
-    per_deg2 = None if sky is None else sky.density_per_deg2
-    # a definition that states the density is of a catalogue of which only some places may be loaded
-    where = None if per_deg2 is not None else density.load(conn, loaded.catalogue_id)
-    if sky is not None and sky.area_deg2 is not None:
-        row = conn.execute(job("own.count").compose(table=loaded.table)).fetchone()
-        per_deg2 = max(row[0] if row else 0, 1) / sky.area_deg2
-    terms = []
-    for magnitude in magnitudes:
-        names = [n.strip() for n in magnitude.column.split("-")]
-        there = [c for c in definition.columns if c == "mag" or c.startswith("mag_")]
-        if len(names) > 2 or not set(names) <= set(there):
-            raise ConfigError(
-                f"--mag {label}:{magnitude.column}: {label} has the magnitudes {', '.join(there) or '(none)'}"
-            )
-        table = None if magnitude.histogram is None else _prior(read_histogram(magnitude.histogram))
-        terms.append(Term(" - ".join(names), table))
-    said = "its definition" if per_deg2 is not None else "measured cell by cell"
-    lines.append(f"{label}: density {'' if per_deg2 is None else f'{per_deg2:,.4g} objects per deg2, '}{said}")
-    error = definition.position_error
-    return Haystack(
-        loaded.catalogue_id, label, loaded.table, per_deg2, where,
-        "estimate" if definition.completeness is None else definition.completeness,
-        epoch_yr=definition.epoch_yr, moves="pmra_mas_yr" in definition.columns,
-        elliptical=bool(error and error.is_ellipse), terms=tuple(terms),
-    )  # fmt: skip
+    """A loaded catalogue as the match stage sees it, but with the magnitudes that the user names, if any.
+
+    Raises
+    ------
+    ConfigError
+        The catalogue has no such magnitude.
+    StageError
+        Its definition says nothing about its density.
+    """
+    found = haystack_of(conn, loaded)
+    if magnitudes:
+        found = replace(found, terms=tuple(_term(loaded, m) for m in magnitudes))
+    known = found.density_per_deg2
+    density_said = "density measured cell by cell" if known is None else f"{known:,.4g} objects per deg2"
+    weighed = ", ".join(t.name for t in found.terms) or "position alone"
+    lines.append(f"{label}: {density_said}, completeness {found.completeness}, weighed by {weighed}")
+    return replace(found, name=label)
+
+
+def _term(loaded: Loaded, magnitude: MagnitudeSpec) -> Term:
+    names = [n.strip() for n in magnitude.column.split("-")]
+    there = [c for c in loaded.definition.columns if c == "mag" or c.startswith("mag_")]
+    if len(names) > 2 or not set(names) <= set(there):
+        raise ConfigError(
+            f"--mag {magnitude.table}:{magnitude.column}: {loaded.definition.name} has the magnitudes "
+            f"{', '.join(there) or '(none)'}"
+        )
+    return Term(" - ".join(names), None if magnitude.histogram is None else _prior(read_histogram(magnitude.histogram)))

@@ -64,6 +64,13 @@ def search(conn: Connection, haystack: str, what: str, *, haystack_id: str = "ob
     return n_pairs
 
 
+def count_ring(conn: Connection, haystack: str, inner_arcsec: float, what: str) -> None:
+    """Count the objects between `inner_arcsec` and each needle's radius into ``pg_temp.ring`` (id, n_objects)."""
+    conn.execute(job("pairs.make_ring").compose())
+    conn.execute(job("pairs.clear_ring").compose())
+    _in_slices(conn, job("pairs.count_ring").compose(haystack=haystack), {"inner_arcsec": inner_arcsec}, what)
+
+
 def join_slices(conn: Connection, statement: sql.Composed, params: Mapping[str, Any], n_needles: int, what: str) -> int:
     """Run an INSERT of a positional join whose needles are numbered from 1, slice by slice.
 

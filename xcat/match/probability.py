@@ -70,13 +70,14 @@ def haystack_of(
     definition = other.definition
     if definition.sky is None:
         raise StageError(f"{definition.name}: the definition says nothing about its sky density (key sky).")
-    map_ = None if definition.sky.density_per_deg2 is not None else density.load(conn, other.catalogue_id)
+    cut_out = definition.sky.around_sources_arcsec
+    map_ = density.load(conn, other.catalogue_id) if definition.sky.local or definition.sky.area_deg2 else None
     known = definition.sky.density_per_deg2
     if definition.sky.area_deg2 is not None and map_ is not None:
         known = map_.n_objects / definition.sky.area_deg2
     if magnitudes is None:
         band = "w1" if definition.kind == "infrared" else "r"
-        terms = definition.colour_terms(band)[:1] if map_ is not None else []
+        terms = definition.colour_terms(band)[:1] if map_ is not None or cut_out is not None else []
         magnitudes = [column for column, _ in terms]
     return Haystack(
         other.catalogue_id,
@@ -84,6 +85,7 @@ def haystack_of(
         other.table,
         density_per_deg2=known,
         density_map=map_,
+        around_arcsec=cut_out,
         completeness=definition.completeness if completeness is None else completeness,
         epoch_yr=definition.epoch_yr,
         moves="pmra_mas_yr" in definition.columns,

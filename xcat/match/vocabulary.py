@@ -6,7 +6,8 @@ import re
 
 import astropy.units as u
 
-from xcat.ingest.facts import ColumnFacts, parsed
+from xcat.ingest.facts import ColumnFacts
+from xcat.ingest.whole_rows import parsed
 
 #: What stands for "no value" in the tables of this field; NWAY's users write -99.
 NULLS: tuple[float | str, ...] = (-99.0, -999.0, "N/A", "NA", "null", "NULL", "None", "--", "-")

@@ -25,6 +25,8 @@ from xcat.jobs import models
 from xcat.report import explain_figure, explain_text
 from xcat.report.reading import Row, one, rows, showing
 
+_HYPOTHESES = 5  # of a source, that are shown
+
 
 @dataclass(frozen=True)
 class Term:
@@ -99,6 +101,15 @@ class Explanation:
     categories : tuple of CategoryTotal
     counterparts : tuple of dict
         Best candidate of every catalogue.
+    hypotheses : tuple of dict
+        What the source may be in all catalogues together: "none" (rank 0), then the most probable ones, five at most,
+        each with its `members`; empty for a run that knows none.
+    n_hypotheses : int
+        Hypotheses that are kept, "none" not counted.
+    p_kept : float
+        Sum of the probabilities of these and "none"; what was too improbable to keep is not in it.
+    master : dict or None
+        The master source, with the `others`: its sources in other missions, or what an ambiguous one might be one with.
     labels : tuple of dict
         What reference catalogues say; a status other than "used" did not become a label.
     """
@@ -122,6 +133,10 @@ class Explanation:
     terms: tuple[Term, ...]
     categories: tuple[CategoryTotal, ...]
     counterparts: tuple[Row, ...]
+    hypotheses: tuple[Row, ...]
+    n_hypotheses: int
+    p_kept: float
+    master: Row | None
     labels: tuple[Row, ...]
 
     @property
@@ -238,7 +253,7 @@ def _explain(conn: Connection, run: Row, model: Model, source_id: int) -> Explan
             for j, p in enumerate(model.properties)
         ),
         categories=_totals(model, terms, said, decision["class_without"], b, s),
-        counterparts=tuple(_counterparts(conn, run, keys)),
+        **_counterparts(conn, run, keys),
         labels=tuple(rows(conn, "report.labels", keys)),
     )  # fmt: skip
 
@@ -280,12 +295,20 @@ def _totals(
     return tuple(totals)
 
 
-def _counterparts(conn: Connection, run: Row, keys: Row) -> list[Row]:
-    if run["match_run_id"] is None:
-        return []
-    computed = one(conn, "runs.show", {"run_id": run["property_run_id"]})
-    config = computed["to_jsonb"]["config"] if computed else {}
-    return rows(conn, "report.counterparts", {**keys, "min_p_any": config.get("min_p_any", 0.5)})
+def _counterparts(conn: Connection, run: Row, keys: Row) -> dict[str, Any]:
+    """What the match and link runs say of the source, as far as there are any."""
+    found: dict[str, Any] = {"counterparts": (), "hypotheses": (), "n_hypotheses": 0, "p_kept": 0.0, "master": None}
+    if run["match_run_id"] is not None:
+        found["counterparts"] = tuple(rows(conn, "report.counterparts", keys))
+        found["hypotheses"] = tuple(rows(conn, "report.hypotheses", {**keys, "most": _HYPOTHESES}))
+        if found["hypotheses"]:
+            found |= one(conn, "report.count_hypotheses", keys) or {}
+    if run["link_run_id"] is not None:
+        master = one(conn, "report.master", keys)
+        if master is not None:
+            others = rows(conn, "report.other_members", {**keys, "master_id": master["master_id"]})
+            found["master"] = master | {"others": others}
+    return found
 
 
 def to_json(explanation: Explanation) -> dict[str, Any]:

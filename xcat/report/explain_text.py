@@ -10,6 +10,7 @@ from xcat.report.terminal import aligned, number
 
 if TYPE_CHECKING:
     from xcat.report.explain import Explanation, Term
+    from xcat.report.reading import Row
 
 _BAR = 6  # characters of a bar on either side
 
@@ -65,8 +66,7 @@ def source_lines(e: Explanation) -> list[str]:
     if s["flux_cgs"] is not None:
         error = f" +- {s['flux_err_cgs']:.1e}" if s["flux_err_cgs"] is not None else ""
         facts.append(f"flux {s['flux_cgs']:.2e}{error} erg/(s cm2)")
-    detections = s["n_detections"]
-    facts.append(f"{detections} detection{'s' if detections != 1 else ''}")
+    facts.append(_counted(s["n_detections"], "detection"))
     if s["snr"] is not None:
         facts.append(f"S/N {s['snr']:.1f}")
     facts.append("in the test sample" if s["in_test_sample"] else "not in the test sample")
@@ -99,7 +99,7 @@ def text(e: Explanation, width: int = 100) -> str:
     lines = [*source_lines(e), *label_lines(e), "", headline(e), ""]
     # more than five classes do not fit beside each other; the least probable ones go
     shown = [c for c in e.classes if c in sorted(e.classes, key=lambda k: -e.posterior[k])[:5]]
-    lines += [*_properties(e, shown), "", *_categories(e, shown), "", *_counterparts(e)]
+    lines += [*_properties(e, shown), "", *_categories(e, shown), "", *_counterparts(e), *_hypotheses(e), *_master(e)]
     folded = [textwrap.wrap(line, width, subsequent_indent="  ") if len(line) > width else [line] for line in lines]
     return "\n".join(line for part in folded for line in part)
 
@@ -163,13 +163,17 @@ def _categories(e: Explanation, shown: list[str]) -> list[str]:
     return [*aligned(body, {1, *range(2, n + 2), n + 3, n + 4}), *rule]
 
 
+def _magnitudes(row: Row) -> str:
+    values = sorted((row["magnitudes"] or {}).items())
+    return "  ".join(f"{name.removeprefix('mag_')} {value:.2f}" for name, value in values)
+
+
 def _counterparts(e: Explanation) -> list[str]:
     if not e.counterparts:
         return ["Counterparts: none was looked for"]
     body = [["catalogue", "object", "arcsec", "p_i", "p_any", "candidates", "used", "magnitudes"]]
     for c in e.counterparts:
         there = c["sep_arcsec"] is not None
-        magnitudes = [f"{k.removeprefix('mag_')} {v:.2f}" for k, v in sorted((c["magnitudes"] or {}).items())]
         body.append(
             [
                 c["catalogue"],
@@ -179,10 +183,63 @@ def _counterparts(e: Explanation) -> list[str]:
                 f"{c['p_any']:.3f}",
                 str(c["n_candidates"]),
                 "yes" if c["accepted"] and there else "no",
-                "  ".join(magnitudes),
+                _magnitudes(c),
             ]
         )
     return [
         "Best candidate in each catalogue (p_any: that there is a counterpart; p_i: that it is this one)",
         *aligned(body, {2, 3, 4, 5}),
     ]
+
+
+def _hypotheses(e: Explanation) -> list[str]:
+    """The combinations of objects that the source may be, most probable first; "none of these" has its place there."""
+    if not e.hypotheses:
+        return []
+    body = [["rank", "P", "catalogue", "object", "arcsec", "magnitudes"]]
+    for h in sorted(e.hypotheses, key=lambda h: -h["p_hypothesis"]):
+        first = [str(h["rank"]), probability(h["p_hypothesis"])]
+        if not h["members"]:
+            body.append([*first, "none of these", "", "", ""])
+        for i, member in enumerate(h["members"]):
+            sep = f"{member['sep_arcsec']:.2f}" if member["sep_arcsec"] is not None else "-"
+            body.append(
+                [*(first if i == 0 else ["", ""]), member["catalogue"], member["native_id"], sep, _magnitudes(member)]
+            )
+    lines = ["", "What it may be in all catalogues together", *aligned(body, {0, 1, 4})]
+    more = e.n_hypotheses - sum(h["rank"] > 0 for h in e.hypotheses)
+    if more > 0:
+        p = max(e.p_kept - sum(h["p_hypothesis"] for h in e.hypotheses), 0.0)
+        lines.append(f"and {more} more, together P = {probability(p)}")
+    return lines
+
+
+def _master(e: Explanation) -> list[str]:
+    """What the other missions saw of it."""
+    m = e.master
+    if m is None:
+        return []
+    seen = f"{_counted(m['n_missions'], 'mission')}, {_counted(m['n_detections'], 'detection')}"
+    limits = f", {_counted(m['n_upper_limits'], 'upper limit')}" if m["n_upper_limits"] else ""
+    lines = ["", f"Master source {m['master_id']}: {m['status']}; {seen}{limits}"]
+    if m["flux_ratio"] is not None:
+        ratio = f"flux ratio {number(m['flux_ratio'])}"
+        if m["flux_ratio_low"] is not None:
+            ratio += f", {number(m['flux_ratio_low'])} with the errors taken off"
+        if m["flux_ratio_sigma"] is not None:
+            ratio += f", {number(m['flux_ratio_sigma'])} sigma"
+        span = f"{m['flux_std_min_cgs']:.2e} to {m['flux_std_max_cgs']:.2e} erg/(s cm2) in 0.2-12 keV"
+        lines.append(f"{ratio}; {span}")
+    if m["others"]:
+        body = [["mission", "source", "arcsec", "detections", "mean flux", ""]]
+        for other in m["others"]:
+            flux = f"{other['flux_std_cgs']:.2e}" if other["flux_std_cgs"] is not None else "-"
+            remark = "perhaps the same" if other["relation"] == "ambiguous" else ""
+            cells = [other["catalogue"], other["name"], f"{other['sep_arcsec']:.2f}", str(other["n_detections"])]
+            body.append([*cells, flux, remark])
+        lines += aligned(body, {2, 3, 4})
+    return lines
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n} {what}{'s' if n != 1 else ''}"

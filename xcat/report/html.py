@@ -16,7 +16,7 @@ from xcat import __version__
 from xcat.classifier.model import Model
 from xcat.database.engine import Connection
 from xcat.errors import XcatError
-from xcat.report import explain_figure, page_data, page_figures, style, summary_figure, summary_text
+from xcat.report import explain_figure, match_figures, page_data, page_figures, style, summary_figure, summary_text
 from xcat.report.candidates import candidates
 from xcat.report.explain import explain
 from xcat.report.summary import Report
@@ -69,8 +69,13 @@ def html(report: Report, conn: Connection, folder: Path | str) -> Path:
         add("sky", lambda: page_figures.sky(report, data), 130)
         add("densities", lambda: page_figures.densities(report, data))
         add("presence", lambda: page_figures.presence(report, data))
-        if data.matches:
-            add("matches", lambda: page_figures.matches(data))
+        matching = data.matching
+        if matching.matches:
+            add("matches", lambda: match_figures.accepted(matching))
+        if matching.calibrations:
+            add("calibration", lambda: match_figures.calibration(matching))
+        if matching.priors:
+            add("magnitudes", lambda: match_figures.priors(matching))
     best = [_best(conn, report, data.model, name, figures) for name in _WANTED if name in report.classes]
     page = (
         _environment()

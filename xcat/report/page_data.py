@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
@@ -15,28 +15,12 @@ from xcat.database.engine import Connection
 from xcat.database.runs import get
 from xcat.database.sqlfiles import job
 from xcat.jobs import models
+from xcat.report import links, match_data
+from xcat.report.match_data import Matching
 from xcat.report.reading import Row, one, rows
 from xcat.report.summary import Report
 
-P_ANY_BINS = 20
 _MOST_POINTS = 200_000
-
-
-@dataclass
-class Match:
-    """A mission matched with a catalogue; `bins` counts sources by p_any, in twenty bins from 0 to 1."""
-
-    mission: str
-    catalogue: str
-    kind: str
-    bins: np.ndarray
-    sources: int = 0
-    with_candidates: int = 0
-    candidates: int = 0
-    accepted: int = 0
-    mean_p_any: float = 0.0
-    density_per_deg2: float = 0.0
-    completeness: float = 0.0
 
 
 @dataclass
@@ -50,6 +34,9 @@ class PageData:
     pipeline : dict
         Configuration of the pipeline run, or of the fit run if there is none.
     stages, files, rejects : list of dict
+    matching : Matching
+    links : dict or None
+        What the link run counted, if there is more than one mission; see `xcat.report.links.as_json`.
     sky : structured array
         Galactic coordinates and class, of every `every`-th source.
     presence : dict
@@ -65,12 +52,11 @@ class PageData:
     rejects: list[Row]
     sky: np.ndarray
     every: int
-    matches: list[Match]
-    min_p_any: float
+    matching: Matching
+    links: Row | None
     presence: dict[str, dict[str, float]]
     n_of_class: dict[str, int]
     model: Model
-    notes: list[str] = field(default_factory=list)
 
 
 def collect(report: Report, conn: Connection) -> PageData:
@@ -85,8 +71,6 @@ def collect(report: Report, conn: Connection) -> PageData:
     parent = run["pipeline_run_id"] and one(conn, "runs.show", {"run_id": run["pipeline_run_id"]})
     fit = get(conn, report.model_run_id)
     pipeline = parent["to_jsonb"]["config"] if parent else fit["config"]
-    properties = get(conn, run["property_run_id"])
-    min_p_any = float(properties["config"].get("min_p_any", 0.5))
     ids = [report.run_id, *report.lineage.values()]
     catalogues = {"catalogues": _catalogues(pipeline)}
     presence, n_of_class = _presence(conn, report, model, tables)
@@ -105,8 +89,8 @@ def collect(report: Report, conn: Connection) -> PageData:
             {"every": every},
         ),
         every=every,
-        matches=_matches(conn, run, tables, min_p_any),
-        min_p_any=min_p_any,
+        matching=match_data.collect(conn, run["match_run_id"], tables["source"]),
+        links=_links(conn, run["link_run_id"]),
         presence=presence,
         n_of_class=n_of_class,
         model=model,
@@ -123,6 +107,13 @@ def _catalogues(pipeline: Row) -> list[str]:
     return [PurePath(item["catalogue"]).stem for item in items]
 
 
+def _links(conn: Connection, link_run_id: int | None) -> Row | None:
+    if link_run_id is None:
+        return None
+    counted = links.as_json(conn, link_run_id)
+    return counted if len(counted["missions"]) > 1 else None
+
+
 def _presence(
     conn: Connection, report: Report, model: Model, tables: dict[str, str]
 ) -> tuple[dict[str, dict[str, float]], dict[str, int]]:
@@ -137,28 +128,3 @@ def _presence(
         if c in by_class
     }
     return share, {c: by_class[c]["sources"] if c in by_class else 0 for c in report.classes}
-
-
-def _matches(conn: Connection, run: Row, tables: dict[str, str], min_p_any: float) -> list[Match]:
-    if run["match_run_id"] is None or not partitions.exists(conn, "match", run["match_run_id"]):
-        return []
-    found = rows(
-        conn, "report.p_any", {"min_p_any": min_p_any},
-        match=partitions.qualified("match", run["match_run_id"]), source=tables["source"],
-    )  # fmt: skip
-    matches: dict[tuple[str, str], Match] = {}
-    for row in found:
-        key = (row["mission"], row["catalogue"])
-        m = matches.setdefault(key, Match(*key, row["kind"], np.zeros(P_ANY_BINS, dtype=np.int64)))
-        m.bins[row["bin"]] += row["sources"]
-        m.sources += row["sources"]
-        m.with_candidates += row["with_candidates"]
-        m.candidates += row["candidates"]
-        m.accepted += row["accepted"]
-        m.mean_p_any += row["sum_p_any"]
-        m.density_per_deg2 += row["sum_density"]
-        m.completeness = max(m.completeness, row["completeness"])
-    for m in matches.values():
-        m.mean_p_any /= m.sources
-        m.density_per_deg2 /= m.sources
-    return list(matches.values())

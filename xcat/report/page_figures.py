@@ -1,4 +1,4 @@
-"""Figures of the page: sky, reliability, densities, matches, presence."""
+"""Figures of the page: sky, reliability, densities, presence; those of the counterparts are in match_figures.py."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from xcat.classifier.metrics import wilson
 from xcat.report import style
-from xcat.report.page_data import P_ANY_BINS, PageData
+from xcat.report.page_data import PageData
 from xcat.report.summary import Report
 
 _WIDTH = 10.0  # inches; the page scales figures to its own width
@@ -127,33 +127,6 @@ def densities(report: Report, data: PageData) -> Figure:
         axes.text(
             0.31, k, f"{name}, {data.model.n_reference[k]:,} labelled", va="center", color=s.colour, fontweight="bold"
         )
-    return fig
-
-
-def matches(data: PageData) -> Figure:
-    """Histograms of p_any, mission by catalogue."""
-    columns = min(4, len(data.matches))
-    n_rows = math.ceil(len(data.matches) / columns)
-    height = 1.95 * n_rows + 0.1
-    fig = Figure(figsize=(_WIDTH, height))
-    edges = np.linspace(0, 1, P_ANY_BINS + 1)
-    for i, m in enumerate(data.matches):
-        row, column = divmod(i, columns)
-        axes = fig.add_axes((0.06 + 0.245 * column, 1 - (1.95 * row + 1.5) / height, 0.18, 1.08 / height))
-        colours = np.where(edges[:-1] >= data.min_p_any - 1e-9, "#0072B2", "#bbbbbb")
-        axes.bar(edges[:-1], m.bins, width=0.045, align="edge", color=colours.tolist())
-        axes.axvline(data.min_p_any, color=style.INK, lw=0.8, ls=(0, (4, 2)))
-        axes.set_yscale("symlog", linthresh=10)
-        axes.set_ylim(0, max(10, m.bins.max() * 2))
-        axes.set_xlim(0, 1)
-        axes.set_title(f"{m.mission} x {m.catalogue}", loc="left", fontsize=8, fontweight="bold", pad=12)
-        axes.text(
-            0, 1.04, f"{m.accepted:,} of {m.sources:,} accepted ({m.accepted / m.sources:.0%})", fontsize=7,
-            transform=axes.transAxes, color=style.GREY,
-        )  # fmt: skip
-        axes.set_xlabel("p_any", fontsize=7.5, labelpad=1)
-        if column == 0:
-            axes.set_ylabel("sources")
     return fig
 
 

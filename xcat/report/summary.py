@@ -169,7 +169,7 @@ def report(conn: Connection, run_id: int) -> Report:
         lineage={
             kind: run[f"{column}_run_id"]
             for kind, column in (
-                ("merge", "source"), ("match", "match"), ("properties", "property"),
+                ("merge", "source"), ("link", "link"), ("match", "match"), ("properties", "property"),
                 ("label", "label"), ("fit", "model"), ("pipeline", "pipeline"),
             )
             if run[f"{column}_run_id"] is not None

@@ -1,6 +1,7 @@
 """The catalogue definitions and the pipeline that go with a simulated sky."""
 
 from xcat.simulate.counterpart_tables import ALLWISE_EPOCH_YR, TWOMASS_EPOCH_YR
+from xcat.simulate.counterparts import CUT_OUT_ARCSEC
 from xcat.simulate.references import EPOCH_YR as REFERENCE_EPOCH_YR
 
 _CITATION = 'citation: "Simulated by xcat simulate; no real source"'
@@ -55,7 +56,7 @@ columns:
   extent_arcsec: {{from: obs_extent, unit: arcsec}}
 """
 
-_SKY = "vizier: null\nsky: {local: true}\ncompleteness: estimate\n"
+_SKY = f"vizier: null\nsky: {{around_sources_arcsec: {CUT_OUT_ARCSEC:g}}}\ncompleteness: estimate\n"
 
 _GAIA = f"""\
 name: sim_gaia

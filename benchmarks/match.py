@@ -1,0 +1,323 @@
+"""Matching with calibration and magnitude priors, against NWAY 4.8 and against the bare q3c join of the same pairs.
+
+Ours is the whole stage on catalogues that are loaded: search, magnitudes learned, hypotheses, shifted positions matched
+and counted, everything stored and indexed in committed tables. NWAY's side is its own procedure: nway.py with `--mag
+auto`, the program that makes the shifted catalogue, nway.py on that with the learned histogram, and
+nway-calibrate-cutoff.py; it reads and writes FITS files and matches every source once more, shifted, where ours shifts
+20,000. The bare side writes the same pairs, of sources and shifted positions, into a temporary table without an index.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from common import in_turn, peak_memory_mb, private_database
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from xcat.catalogues.definition import Definition
+from xcat.catalogues.definition import load as definition_of
+from xcat.config import Settings
+from xcat.database import copy, partitions, runs
+from xcat.database.engine import ready
+from xcat.ingest.load import ingest
+from xcat.match import density, engine, pairs
+from xcat.match.calibrate import shifted
+from xcat.match.engine import Options, Term
+from xcat.match.priors import PriorTable
+from xcat.match.probability import Loaded, haystack_of, match_stage
+from xcat.match.targets import Targets
+from xcat.merge.sources import merge_stage
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "science"))
+import nway  # the program's harness, shared with the tests
+
+RADIUS_ARCSEC = 10.0
+PER_DEG2 = 20_000.0
+Columns = dict[str, np.ndarray]
+
+
+def simulated(n_sources: int, n_objects: int, seed: int = 1) -> tuple[Columns, Columns]:
+    """Sources with errors of 0.5 to 2 arcsec, half of which have a counterpart, and 20,000 objects a square degree.
+
+    Both are in the order in which catalogues come, by zones of declination.
+    """
+    rng = np.random.default_rng(seed)
+    side = np.sqrt(n_objects / PER_DEG2)
+
+    def positions(n: int) -> tuple[np.ndarray, np.ndarray]:
+        z = np.sin(np.radians(side / 2))
+        ra, dec = rng.uniform(180 - side / 2, 180 + side / 2, n), np.degrees(np.arcsin(rng.uniform(-z, z, n)))
+        order = np.lexsort((ra, np.floor(dec * 10)))
+        return ra[order], dec[order]
+
+    ra, dec = positions(n_objects)
+    mag = 14 + 10 * np.log10(1 + 9 * rng.random(n_objects))
+    x_ra, x_dec = positions(n_sources)
+    err = rng.uniform(0.5, 2.0, n_sources)
+    has = np.flatnonzero(rng.random(n_sources) < 0.5)
+    mine = np.sort(rng.choice(n_objects, has.size, replace=False))
+    x_ra[has] = ra[mine] + rng.normal(0, err[has]) / 3600 / np.cos(np.radians(dec[mine]))
+    x_dec[has] = dec[mine] + rng.normal(0, err[has]) / 3600
+    mag[mine] = rng.normal(20, 1.5, has.size)
+    sources = {"ra": x_ra, "dec": x_dec, "err_arcsec": err}
+    return sources, {"ra": ra, "dec": dec, "err_arcsec": np.full(n_objects, 0.1), "mag": mag}
+
+
+def load(settings: Settings, sources: Columns, objects: Columns) -> tuple[int, Loaded, Loaded]:
+    """Write both as catalogues with their indexes and maps; merge the sources."""
+    loaded = []
+    for name, kind, columns in (("bench_x", "xray_sources", sources), ("bench_opt", "optical", objects)):
+        definition = Definition.from_dict({
+            "name": name, "title": "Made by a benchmark", "kind": kind, "citation": "none",
+            "position_error": {"convention": "axis_1sigma", "constant": 1.0},
+            "columns": {c: c for c in ("native_id", *columns) if c != "err_arcsec"},
+            **({"sky": {"local": True}, "completeness": "estimate"} if kind == "optical" else {}),
+        })  # fmt: skip
+        with ready(settings) as conn:
+            row = conn.execute(
+                "INSERT INTO catalogue (name, kind, definition, definition_sha256) VALUES (%s, %s, %s, %s)"
+                " RETURNING catalogue_id",
+                [name, kind, Jsonb(definition.as_dict()), definition.sha256],
+            ).fetchone()
+            assert row is not None
+            n, counter = len(columns["ra"]), density.Counter()
+            partitions.write(conn, definition.table_kind, row[0], _blocks(columns, row[0], n))
+            if kind == "optical":
+                counter.add(columns["ra"], columns["dec"])
+                density.store(conn, row[0], counter)
+        loaded.append(Loaded(row[0], definition))
+    with runs.stage(settings, "merge", "benchmark", {}) as run:
+        merge_stage(run, loaded[:1])
+    return run.run_id, loaded[0], loaded[1]
+
+
+def _blocks(columns: Columns, catalogue_id: int, n: int, size: int = 500_000):  # type: ignore[no-untyped-def]
+    for start in range(0, n, size):
+        part = {name: values[start : start + size] for name, values in columns.items()}
+        number = np.arange(start + 1, start + 1 + len(part["ra"]))
+        yield {
+            "catalogue_id": np.full(len(number), catalogue_id, np.int16), "object_id": number,
+            "file_id": np.zeros(len(number), np.int32), "native_id": number.astype(np.bytes_), **part,
+        }  # fmt: skip
+
+
+def magnitude_of(catalogue: Loaded) -> str:
+    """Its first magnitude."""
+    return next(c for c in catalogue.definition.columns if c.startswith("mag"))
+
+
+def match(
+    settings: Settings, source_run_id: int, xray: Loaded, others: list[Loaded], radius_arcsec: float, **options: object
+) -> dict[str, object]:
+    """The stage; its summary."""
+    magnitudes = {o.definition.name: [magnitude_of(o)] for o in others}
+    with runs.stage(settings, "match", "benchmark", {"at": time.time()}, source_run_id=source_run_id) as run:
+        match_stage(
+            run, source_run_id, [xray], others, radius_arcsec=radius_arcsec, magnitudes=magnitudes, **options,  # type: ignore[arg-type]
+        )  # fmt: skip
+    return {"run_id": run.run_id, **run.summary}
+
+
+def bare_join(settings: Settings, other: Loaded, needles: Columns) -> int:
+    """Write the pairs of the same positions, in the order of the sky; their number."""
+    with ready(settings) as conn:
+        pairs.make_tables(conn)
+        types = {"id": "bigint", "ra": "double precision", "dec": "double precision"}
+        conn.execute("CREATE TEMP TABLE centre (id bigint, ra float8, dec float8) ON COMMIT DROP")
+        copy.copy_in(conn, "centre", [needles], types=types)
+        fill = sql.SQL("INSERT INTO pg_temp.needle SELECT id, ra, dec, %(radius)s FROM centre")
+        pairs.needles(conn, sql.Composed([fill]), {"radius": RADIUS_ARCSEC})
+        return pairs.search(conn, other.table, "bare")
+
+
+def all_positions(settings: Settings, sources: Columns, other: Loaded) -> Columns:
+    """Sources and the shifted positions that the stage makes, numbered by sky."""
+    with ready(settings) as conn:
+        map_ = density.load(conn, other.catalogue_id)
+    targets = Targets.of({"id": np.arange(len(sources["ra"])), **sources})
+    moved = shifted(targets, [map_], RADIUS_ARCSEC, 1)
+    ra, dec = np.append(targets.ra, moved.ra), np.append(targets.dec, moved.dec)
+    order = np.argsort(density.cells(ra, dec, 12))
+    return {"id": np.arange(1, ra.size + 1), "ra": ra[order], "dec": dec[order]}
+
+
+def nway_procedure(folder: Path, sources: Columns, objects: Columns, maker: str) -> dict[str, float]:
+    """Its programs one after the other: seconds of each."""
+    area = len(objects["ra"]) / PER_DEG2
+    for name, columns in (("X", sources), ("OPT", objects)):
+        renamed = {"ID": np.arange(len(columns["ra"]), dtype=np.int32)}
+        renamed |= {"RA": columns["ra"], "DEC": columns["dec"]}
+        renamed |= {
+            "pos_err" if n == "err_arcsec" else n.upper(): columns[n] for n in columns if n not in ("ra", "dec")
+        }
+        nway.write_catalogue(folder / f"{name}.fits", name, area, renamed)
+    matching = ["OPT.fits", 0.1, "--radius", RADIUS_ARCSEC, "--prior-completeness", 0.5]
+    shift = ["--shift-ra", 60] if "shifted" in maker else []
+    steps: list[tuple[str, list[object]]] = [
+        ("nway.py", ["X.fits", ":pos_err", *matching, "--mag", "OPT:MAG", "auto", "--out", "real.fits"]),
+        (maker, ["--radius", 2 * RADIUS_ARCSEC, *shift, "X.fits", "fake.fits"]),
+        ("nway.py", ["fake.fits", ":pos_err", *matching, "--mag", "OPT:MAG", "OPT_MAG_fit.txt", "--out", "fakes.fits"]),
+        ("nway-calibrate-cutoff.py", ["real.fits", "fakes.fits"]),
+    ]
+    seconds = {}
+    for number, (program, arguments) in enumerate(steps, 1):
+        done = nway.run(folder, program, *arguments)
+        seconds[f"{number}. {program}"] = done.seconds
+        print(f"  {number}. {program:34s} {done.seconds:8.1f} s   {done.peak_mb:6.0f} MB", flush=True)
+    print(f"  cutoffs (false rate %: p_any, % of matches kept): {nway.cutoffs(done.text)}")
+    return seconds
+
+
+class ServerMemory(threading.Thread):
+    """Largest private memory of the server's processes, and of all of them together, as Linux counts it."""
+
+    def __init__(self, home: Path) -> None:
+        super().__init__(daemon=True)
+        self.home, self.largest_mb, self.together_mb, self.stopped = home, 0.0, 0.0, threading.Event()
+
+    def run(self) -> None:
+        """Look five times a second."""
+        while not self.stopped.wait(0.2):
+            sizes = [_anonymous_mb(pid) for pid in _server_processes(self.home)]
+            self.largest_mb = max([self.largest_mb, *sizes])
+            self.together_mb = max(self.together_mb, sum(sizes))
+
+
+def _server_processes(home: Path) -> list[int]:
+    (pid_file,) = list(home.rglob("postmaster.pid")) or [None]
+    if pid_file is None:
+        return []
+    parent = int(pid_file.read_text().split()[0])
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    return [parent, *map(int, children)]
+
+
+def _anonymous_mb(pid: int) -> float:
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:  # it has just ended
+        return 0.0
+    return next((float(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("RssAnon")), 0.0)
+
+
+def two_way(options: argparse.Namespace) -> None:
+    sources, objects = simulated(options.sources, options.objects)
+    print(f"{options.sources:,} sources x {options.objects:,} objects within {RADIUS_ARCSEC:g} arcsec")
+    with private_database() as settings:
+        source_run_id, xray, other = load(settings, sources, objects)
+        needles = all_positions(settings, sources, other)
+        done: list[dict[str, object]] = []
+        bare: list[int] = []
+        memory = ServerMemory(settings.home)
+        memory.start()
+
+        def ours() -> None:
+            done.append(match(settings, source_run_id, xray, [other], RADIUS_ARCSEC))
+
+        def reset() -> None:
+            with ready(settings) as conn:
+                for earlier in done[:-1]:
+                    for table in ("match", "match_candidate", "hypothesis"):
+                        if partitions.exists(conn, table, earlier["run_id"]):  # type: ignore[arg-type]
+                            partitions.drop(conn, table, earlier["run_id"])  # type: ignore[arg-type]
+
+        print("the whole match against the bare join of the same pairs")
+        in_turn(ours, lambda: bare.append(bare_join(settings, other, needles)), options.runs, before=reset)
+        start = time.perf_counter()
+        ours()
+        seconds = time.perf_counter() - start
+        memory.stopped.set()
+        summary = done[-1]
+        print(f"pairs: ours {summary['counts']}, bare {bare[-1]:,}")
+        print(f"steps: {summary['seconds']}")
+        print(f"found: {summary['matches']}")
+        print(
+            f"peak memory: this process {peak_memory_mb():.0f} MB (the made-up catalogues included), "
+            f"the server's processes {memory.largest_mb:.0f} MB at most, {memory.together_mb:.0f} MB together"
+        )
+    if not options.nway:
+        return
+    with tempfile.TemporaryDirectory(prefix="xcat-nway-") as folder:
+        print(f"NWAY {nway.VERSION}, its procedure (reads and writes FITS files):")
+        steps = nway_procedure(Path(folder), sources, objects, f"nway-create-{options.nway}-catalogue.py")
+    total, maker = sum(steps.values()), next(v for k, v in steps.items() if "create" in k)
+    print(f"ours {seconds:.1f} s, NWAY {total:.1f} s: ratio {total / seconds:.1f}")
+    print(f"without the program that shifts the catalogue {total - maker:.1f} s: ratio {(total - maker) / seconds:.1f}")
+
+
+def three_way(options: argparse.Namespace) -> None:
+    folder: Path = options.cosmos
+    with private_database() as settings, tempfile.TemporaryDirectory(prefix="xcat-nway-") as work:
+        loaded = []
+        for name in ("cosmos_xmm", "cosmos_optical", "cosmos_irac"):
+            ingest(settings, definition_of(name), [folder / f"{name}.fits"])
+            with ready(settings) as conn:
+                row = conn.execute("SELECT catalogue_id FROM catalogue WHERE name = %s", [name]).fetchone()
+            assert row is not None
+            loaded.append(Loaded(row[0], definition_of(name)))
+        with runs.stage(settings, "merge", "benchmark", {}) as run:
+            merge_stage(run, loaded[:1])
+        arguments: list[object] = [folder / "cosmos_xmm.fits", ":pos_err", folder / "cosmos_optical.fits", 0.1,
+                                   folder / "cosmos_irac.fits", 0.5, "--radius", 15, "--prior-completeness", 0.9,
+                                   "--mag", "OPT:MAG", folder / "opt_mag_fit.txt", "--mag", "IRAC:mag_ch1",
+                                   folder / "irac_mag_ch1_fit.txt", "--out", "out.fits"]  # fmt: skip
+        tables = {"cosmos_optical": "opt_mag_fit.txt", "cosmos_irac": "irac_mag_ch1_fit.txt"}
+
+        def same_work() -> None:
+            """The match that NWAY does: its histograms, its approximations, no shifted positions."""
+            with ready(settings) as conn:
+                haystacks = []
+                for other in loaded[1:]:
+                    haystack = haystack_of(conn, other, 0.9)
+                    table = PriorTable(*np.loadtxt(folder / tables[haystack.name]).T)
+                    term = Term(magnitude_of(other), table)
+                    haystacks.append(replace(haystack, terms=(term,)))
+                names = ("id", "ra", "dec", "err_arcsec")
+                query = "SELECT source_id, ra, dec, err_arcsec FROM source WHERE run_id = %s"
+                rows = np.array(conn.execute(query, [run.run_id]).fetchall(), float)
+                targets = Targets.of(dict(zip(names, rows.T, strict=True)))
+                engine.match(conn, targets, haystacks, Options(15.0, calibrate=False, nway=True))
+                conn.execute("CREATE TABLE IF NOT EXISTS kept AS SELECT * FROM pg_temp.posterior")
+
+        def forget() -> None:
+            with ready(settings) as conn:
+                conn.execute("DROP TABLE IF EXISTS kept")
+
+        print("XMM-COSMOS x optical x IRAC: ours with its histograms and approximations; 'bare' is NWAY")
+        in_turn(same_work, lambda: print(f"    NWAY {nway.run(Path(work), 'nway.py', *arguments).peak_mb:.0f} MB"),
+                options.runs, before=forget)  # fmt: skip
+        start = time.perf_counter()
+        summary = match(settings, run.run_id, loaded[0], loaded[1:], 15.0)
+        print(f"the whole stage, magnitudes learned, {summary['counts']}: {time.perf_counter() - start:.1f} s")  # type: ignore[index]
+        print(f"steps: {summary['seconds']}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sources", type=int, default=100_000)
+    parser.add_argument("--objects", type=int, default=5_000_000)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--nway", choices=("shifted", "fake"), help="run NWAY's procedure too, with this program")
+    parser.add_argument("--large", action="store_true", help="600,000 x 20,000,000, once, without NWAY")
+    parser.add_argument(
+        "--cosmos", type=Path, help="folder of the three COSMOS files: only the three-way match of these"
+    )
+    options = parser.parse_args()
+    if options.cosmos:
+        three_way(options)
+        return
+    if options.large:
+        options.sources, options.objects, options.runs, options.nway = 600_000, 20_000_000, 1, None
+    two_way(options)
+
+
+if __name__ == "__main__":
+    main()
