@@ -17,7 +17,7 @@ CREATE TEMP TABLE located (
     log_bf double precision NOT NULL, marks real[]
 ) ON COMMIT DROP;
 CREATE TEMP TABLE curve (
-    k smallint NOT NULL, term smallint NOT NULL, part smallint NOT NULL,
+    mask smallint NOT NULL, term smallint NOT NULL, part smallint NOT NULL,
     edges double precision[] NOT NULL, log_ratio double precision[] NOT NULL
 ) ON COMMIT DROP;
 CREATE TEMP TABLE association (
@@ -25,12 +25,13 @@ CREATE TEMP TABLE association (
     x double precision, y double precision, cxx double precision, cxy double precision, cyy double precision,
     move_x double precision, move_y double precision, unmoved_yr double precision,
     log_members double precision NOT NULL, log_back double precision NOT NULL, log_bf double precision NOT NULL,
-    log_weight double precision NOT NULL
+    log_weight double precision NOT NULL, marks real[]
 ) ON COMMIT DROP;
 CREATE TEMP TABLE touched (
     no integer NOT NULL, k smallint NOT NULL, object_id bigint NOT NULL, weight double precision NOT NULL
 ) ON COMMIT DROP;
 CREATE TEMP TABLE crowd (tid bigint NOT NULL, log_crowd double precision NOT NULL) ON COMMIT DROP;
+CREATE TEMP TABLE extra (tid bigint NOT NULL, log_extra double precision NOT NULL) ON COMMIT DROP;
 CREATE TEMP TABLE share (
     part smallint NOT NULL, mask smallint NOT NULL, log_back double precision NOT NULL,
     log_alone double precision NOT NULL
@@ -52,7 +53,7 @@ CREATE TEMP TABLE cut (
 
 -- name: forget
 -- Everything of the match before, in the same transaction.
-DROP TABLE IF EXISTS pg_temp.target, pg_temp.located, pg_temp.curve, pg_temp.association, pg_temp.touched, pg_temp.crowd, pg_temp.share,
+DROP TABLE IF EXISTS pg_temp.target, pg_temp.located, pg_temp.curve, pg_temp.association, pg_temp.touched, pg_temp.crowd, pg_temp.extra, pg_temp.share,
                      pg_temp.pattern_prior, pg_temp.posterior, pg_temp.chance, pg_temp.cut;
 
 -- name: index_targets
@@ -139,43 +140,64 @@ FROM (
     OFFSET 0) AS near;
 
 -- name: field_magnitudes
--- Histogram of a catalogue's magnitudes and colours at shifted positions.
-SELECT t.part, m.term::integer AS term, floor(m.value / %(step_mag)s)::integer AS bin, count(*)::integer AS n_objects
-FROM pg_temp.located AS l
+-- Histogram of magnitudes and colours at shifted positions, by pattern of catalogues: of the first member of each association, which
+-- counts with the probability that it is one object of the sky and no part of another one.
+SELECT a.mask::integer AS mask, t.part, m.term::integer AS term, floor(m.value / %(step_mag)s)::integer AS bin,
+       sum(a.p)::double precision AS n_objects
+FROM (
+    SELECT a.no, a.mask, a.marks,
+           exp(CASE WHEN cardinality(a.ks) > 1 THEN least(a.log_back + s.log_back, 250) ELSE 0 END - coalesce(c.log_crowd, 0)) AS p
+    FROM pg_temp.association AS a
+    JOIN pg_temp.target AS t USING (no)
+    LEFT JOIN pg_temp.crowd AS c USING (tid)
+    LEFT JOIN pg_temp.share AS s ON s.part = t.part AND s.mask = a.mask
+    WHERE t.is_shifted AND a.mask = ANY (%(masks)s) AND (cardinality(a.ks) = 1 OR c.tid IS NOT NULL)
+    OFFSET 0) AS a
 JOIN pg_temp.target AS t USING (no)
-CROSS JOIN LATERAL unnest(l.marks) WITH ORDINALITY AS m (value, term)
-WHERE l.k = %(k)s AND t.is_shifted AND m.value BETWEEN -1e4 AND 1e4
-GROUP BY 1, 2, 3;
+CROSS JOIN LATERAL unnest(a.marks) WITH ORDINALITY AS m (value, term)
+WHERE m.value BETWEEN -1e4 AND 1e4
+GROUP BY 1, 2, 3, 4;
 
 -- name: candidate_magnitudes
--- Magnitudes and colours of the candidates that their position does not rule out, with their weight by position.
-SELECT l.no, (l.log_bf - t.log_nu[l.k])::real, {values}
-FROM pg_temp.located AS l
+-- Magnitudes and colours of the associations that their position does not rule out, with their weight by position.
+SELECT a.no, a.mask::integer, w.log_weight::real, {values}
+FROM pg_temp.association AS a
 JOIN pg_temp.target AS t USING (no)
-WHERE l.k = %(k)s AND NOT t.is_shifted AND l.log_bf - t.log_nu[l.k] > -12;
+LEFT JOIN pg_temp.crowd AS c USING (tid)
+LEFT JOIN pg_temp.share AS s ON s.part = t.part AND s.mask = a.mask
+CROSS JOIN LATERAL (SELECT a.log_weight - coalesce(c.log_crowd, 0) - coalesce(s.log_alone, 0) AS log_weight) AS w
+WHERE NOT t.is_shifted AND a.mask = ANY (%(masks)s) AND w.log_weight > -12;
 
 -- name: candidate_magnitude
 -- One of them.
-coalesce(l.marks[{i}], 'NaN')
+coalesce(a.marks[{i}], 'NaN')
 
 -- name: factor
 -- What one magnitude or colour says, 0 where it is missing or the curve does not reach.
-+ coalesce(c{i}.log_ratio[width_bucket(l.marks[{i}]::double precision, c{i}.edges)], 0)
++ coalesce(c{i}.log_ratio[width_bucket(a.marks[{i}]::double precision, c{i}.edges)], 0)
 
 -- name: factor_curve
 -- Where it is read off.
-LEFT JOIN pg_temp.curve AS c{i} ON c{i}.k = {k} AND c{i}.term = {i} AND c{i}.part = t.part
+LEFT JOIN pg_temp.curve AS c{i} ON c{i}.mask = a.mask AND c{i}.term = {i} AND c{i}.part = t.part
+
+-- name: extras
+-- What the weight of an association by position is multiplied with: its magnitudes, and how many other objects share its members.
+INSERT INTO pg_temp.extra (tid, log_extra)
+SELECT a.tid, - coalesce(c.log_crowd, 0) - coalesce(s.log_alone, 0) {factors}
+FROM pg_temp.association AS a
+JOIN pg_temp.target AS t USING (no)
+LEFT JOIN pg_temp.crowd AS c USING (tid)
+LEFT JOIN pg_temp.share AS s ON s.part = t.part AND s.mask = a.mask
+{curves};
 
 -- name: singles
--- Associations of one object: weight B / nu with what its magnitudes say, the prior probability left out.
+-- Associations of one object: weight B / nu, the prior probability and the magnitudes left out.
 INSERT INTO pg_temp.association (no, mask, ks, members, x, y, cxx, cxy, cyy, move_x, move_y, unmoved_yr,
-                                log_members, log_back, log_bf, log_weight)
+                                log_members, log_back, log_bf, log_weight, marks)
 SELECT l.no, 1 << (%(k)s - 1), ARRAY[%(k)s]::smallint[], ARRAY[l.object_id], l.x, l.y, l.cxx, l.cxy, l.cyy,
-       l.move_x, l.move_y, l.unmoved_yr, 0, 0, l.log_bf,
-       l.log_bf - t.log_nu[%(k)s] {factors}
+       l.move_x, l.move_y, l.unmoved_yr, 0, 0, l.log_bf, l.log_bf - t.log_nu[%(k)s], l.marks
 FROM pg_temp.located AS l
 JOIN pg_temp.target AS t USING (no)
-{curves}
 WHERE l.k = %(k)s;
 
 -- name: reach
@@ -189,16 +211,16 @@ SELECT 6 * sqrt(2 * max(greatest(cxx, cyy))) FROM pg_temp.located;
 -- is not, it is that of both: the other is moved with it. A pair more than six sigma apart and a million times less likely
 -- than chance is left out.
 INSERT INTO pg_temp.association (no, mask, ks, members, x, y, cxx, cxy, cyy, move_x, move_y, unmoved_yr,
-                                log_members, log_back, log_bf, log_weight)
+                                log_members, log_back, log_bf, log_weight, marks)
 SELECT no, mask, ks, members, x, y, cxx, cxy, cyy, move_x, move_y, 0,
-       log_members, log_back, log_bf, log_rest + log_bf
+       log_members, log_back, log_bf, log_rest + log_bf, marks
 FROM (
     SELECT *, log_members + ln(2) + 2 * ln(206264.80624709636) - ln(det) / 2
               - ((tcyy + cyy) * x * x - 2 * (tcxy + cxy) * x * y + (tcxx + cxx) * y * y) / det / 2 AS log_bf
     FROM (
         SELECT *, (tcxx + cxx) * (tcyy + cyy) - (tcxy + cxy) ^ 2 AS det
         FROM (
-            SELECT no, mask, ks, members, tcxx, tcxy, tcyy, log_rest, move_x, move_y,
+            SELECT no, mask, ks, members, tcxx, tcxy, tcyy, log_rest, move_x, move_y, marks,
                    log_members + log_step AS log_members, log_back + log_step - log_nu AS log_back,
                    ax + gxx * dx + gxy * dy AS x, ay + gyx * dx + gyy * dy AS y,
                    acxx - gxx * acxx - gxy * acxy AS cxx, acxy - gxx * acxy - gxy * acyy AS cxy,
@@ -214,7 +236,7 @@ FROM (
                                t.cxx AS tcxx, t.cxy AS tcxy, t.cyy AS tcyy, t.log_nu[%(k)s] AS log_nu,
                                a.x AS ax, a.y AS ay, a.cxx AS acxx, a.cxy AS acxy, a.cyy AS acyy,
                                b.x + a.move_x * b.unmoved_yr - a.x AS dx, b.y + a.move_y * b.unmoved_yr - a.y AS dy,
-                               a.move_x, a.move_y,
+                               a.move_x, a.move_y, a.marks,
                                a.cxx + b.cxx AS sxx, a.cxy + b.cxy AS sxy, a.cyy + b.cyy AS syy,
                                (a.cxx + b.cxx) * (a.cyy + b.cyy) - (a.cxy + b.cxy) ^ 2 AS sdet, a.log_members, a.log_back,
                                a.log_weight - a.log_bf + b.log_weight - b.log_bf AS log_rest
@@ -297,13 +319,26 @@ GROUP BY 1, 2;
 -- name: sums
 -- For every source and pattern of catalogues, the sum of the weights of its associations.
 SELECT t.no, a.mask::integer AS mask,
-       sum(exp(greatest(least(a.log_weight - coalesce(c.log_crowd, 0) - coalesce(s.log_alone, 0), 250), -250)))::double precision AS weights
+       sum(exp(greatest(least(a.log_weight + e.log_extra, 250), -250)))::double precision AS weights
 FROM pg_temp.association AS a
+JOIN pg_temp.extra AS e USING (tid)
 JOIN pg_temp.target AS t USING (no)
-LEFT JOIN pg_temp.crowd AS c USING (tid)
-LEFT JOIN pg_temp.share AS s ON s.part = t.part AND s.mask = a.mask
 WHERE NOT t.is_shifted
 GROUP BY 1, 2;
+
+-- name: spread_extras
+-- The approximation of NWAY: magnitudes of all members multiply, as if those of one object in two catalogues were independent.
+UPDATE pg_temp.extra AS e
+SET log_extra = m.log_extra
+FROM (
+    SELECT a.tid, sum(o.log_extra) AS log_extra
+    FROM (SELECT * FROM pg_temp.association WHERE cardinality(ks) > 1) AS a
+    CROSS JOIN LATERAL unnest(a.ks, a.members) AS m (k, object_id)
+    JOIN (SELECT a.no, a.ks[1] AS k, a.members[1] AS object_id, e.log_extra
+          FROM pg_temp.association AS a JOIN pg_temp.extra AS e USING (tid)
+          WHERE cardinality(a.ks) = 1) AS o ON o.no = a.no AND o.k = m.k AND o.object_id = m.object_id
+    GROUP BY a.tid) AS m
+WHERE e.tid = m.tid;
 
 -- name: weigh_none
 -- What "no counterpart" weighs where chance offers an association of several objects: the approximation of NWAY 4.8, in which the best of
@@ -329,13 +364,11 @@ FROM (
         FROM (
             SELECT *, max(log_odds) OVER (PARTITION BY no) AS log_best
             FROM (
-                SELECT a.no, a.ks, a.members, a.log_bf,
-                       a.log_weight + p.log_odds - coalesce(c.log_crowd, 0) - coalesce(s.log_alone, 0) AS log_odds
+                SELECT a.no, a.ks, a.members, a.log_bf, a.log_weight + e.log_extra + p.log_odds AS log_odds
                 FROM pg_temp.association AS a
+                JOIN pg_temp.extra AS e USING (tid)
                 JOIN pg_temp.target AS t USING (no)
                 JOIN pg_temp.pattern_prior AS p ON p.kin = t.kin AND p.mask = a.mask
-                LEFT JOIN pg_temp.crowd AS c USING (tid)
-                LEFT JOIN pg_temp.share AS s ON s.part = t.part AND s.mask = a.mask
                 OFFSET 0) AS a
             OFFSET 0) AS o
         OFFSET 0) AS r
@@ -406,7 +439,7 @@ WHERE catalogue_id = %(catalogue_id)s;
 
 -- name: add_curve
 -- The log of counterparts over field against a magnitude or colour, as steps.
-INSERT INTO pg_temp.curve (k, term, part, edges, log_ratio) VALUES (%s, %s, %s, %s, %s);
+INSERT INTO pg_temp.curve (mask, term, part, edges, log_ratio) VALUES (%s, %s, %s, %s, %s);
 
 -- name: add_share
 -- How the objects of a part of the sky are shared among the catalogues.

@@ -202,11 +202,13 @@ def match(conn: Connection, targets: Targets, haystacks: Sequence[Haystack], opt
         with outcome.step(f"search {haystack.name}"):
             outcome.counts[f"pairs {haystack.name}"] = _locate(conn, k, haystack, options.radius_arcsec, parts)
     conn.execute("ANALYZE pg_temp.located")
-    with outcome.step("probabilities"), progress.bar("match: probabilities", len(haystacks) + 2) as advance:
-        for k, haystack in enumerate(haystacks, 1):
-            _singles(conn, k, haystack, parts, outcome)
-            advance(1)
-        _associate(conn, haystacks, parts, options.nway)
+    with outcome.step("probabilities"), progress.bar("match: probabilities", 4) as advance:
+        for k in range(1, len(haystacks) + 1):
+            conn.execute(job("match.singles").compose(), {"k": k})
+        order = _associate(conn, haystacks, parts, options.nway)
+        advance(1)
+        _magnitudes(conn, haystacks, order, parts, options.nway, outcome)
+        advance(1)
         _priors(conn, haystacks, parts, options.nway)
         advance(1)
         for name in ("posterior", "posterior_none", "chances"):
@@ -310,62 +312,90 @@ def _locate(conn: Connection, k: int, haystack: Haystack, radius_arcsec: float, 
     return n_pairs
 
 
-def _singles(conn: Connection, k: int, haystack: Haystack, parts: Parts, outcome: Outcome) -> None:
-    """Weigh each object by position and magnitudes."""
-    numbers = range(1, len(haystack.terms) + 1)
-    if haystack.terms:
-        curves = _curves(conn, k, haystack, parts, outcome)
-        rows = [(c.k, c.term, c.part, c.edges.tolist(), c.log_ratio.tolist()) for c in curves]
-        with conn.cursor() as cursor:
-            cursor.executemany(job("match.add_curve").compose(), rows)
-        outcome.priors += curves
-    conn.execute(
-        job("match.singles").compose(
-            factors=sql.SQL(" ").join(job("match.factor").compose(i=sql.Literal(i)) for i in numbers),
-            curves=sql.SQL(" ").join(
-                job("match.factor_curve").compose(i=sql.Literal(i), k=sql.Literal(k)) for i in numbers
-            ),
-        ),
-        {"k": k},
-    )
+def _magnitudes(
+    conn: Connection, haystacks: Sequence[Haystack], order: list[int], parts: Parts, nway: bool, outcome: Outcome
+) -> None:
+    """Multiply the weights with what magnitudes and colours say.
 
-
-def _curves(conn: Connection, k: int, haystack: Haystack, parts: Parts, outcome: Outcome) -> list[Curve]:
-    """What the magnitudes and colours of a catalogue say: given, or learned here."""
-    terms = haystack.terms
-    given = {i: term.table for i, term in enumerate(terms, 1) if term.table is not None}
-    curves = [table.curve(k, i, part) for i, table in given.items() for part in range(1, parts.n_parts + 1)]
-    if len(given) < len(terms):
-        values = {"k": k, "step_mag": STEP_MAG}
-        field_ = copy.fetch_columns(
-            conn,
-            job("match.field_magnitudes").compose(),
-            [("part", "smallint"), ("term", "integer"), ("bin", "integer"), ("n_objects", "integer")],
-            values,
-        )
-        numbers = range(1, len(terms) + 1)
-        columns = sql.SQL(", ").join(job("match.candidate_magnitude").compose(i=sql.Literal(i)) for i in numbers)
-        candidates = copy.fetch_columns(
-            conn,
-            job("match.candidate_magnitudes").compose(values=columns),
-            [("no", "integer"), ("log_weight", "real"), *((f"v{i}", "real") for i in numbers)],
-            values,
-        )
-        curves += [c for c in learn(candidates, field_, k, len(terms), parts) if c.term not in given]
+    An association of several objects is told by the magnitudes of its first member, whose distribution among such
+    objects is learned apart: that an object is in two catalogues tells much about its brightness.
+    """
+    masks = range(1, 2 ** len(haystacks))
+    first = {mask: next(k for k in order if mask & (1 << (k - 1))) for mask in masks}
+    terms = {mask: haystacks[first[mask] - 1].terms for mask in masks if not nway or mask.bit_count() == 1}
+    learned = [mask for mask, some in terms.items() if any(t.table is None for t in some)]
+    n_terms = max((len(some) for some in terms.values()), default=0)
+    curves = [
+        term.table.curve(mask, i, part)
+        for mask, some in terms.items()
+        for i, term in enumerate(some, 1)
+        if term.table is not None
+        for part in range(1, parts.n_parts + 1)
+    ]
+    if learned and parts.n_shifted.sum():
+        given = {(c.mask, c.term) for c in curves}
+        curves += [c for c in _learn(conn, learned, n_terms, parts) if (c.mask, c.term) not in given]
     for curve in curves:
-        curve.name = terms[curve.term - 1].name
-    for name in sorted({t.name for t in terms} - {c.name for c in curves}):
-        outcome.notes.append(f"{haystack.name}: too few counterparts or field objects to learn from {name}")
-    return curves
+        others = [h.name for k, h in enumerate(haystacks, 1) if curve.mask & (1 << (k - 1)) and k != first[curve.mask]]
+        curve.catalogue = first[curve.mask]
+        curve.name = " with ".join([terms[curve.mask][curve.term - 1].name, *others])
+    for k, haystack in enumerate(haystacks, 1):
+        told = {c.term for c in curves if c.mask == 1 << (k - 1)}
+        for i, term in enumerate(haystack.terms, 1):
+            if i not in told:
+                outcome.notes.append(
+                    f"{haystack.name}: too few counterparts or field objects to learn from {term.name}"
+                )
+    rows = [(c.mask, c.term, c.part, c.edges.tolist(), c.log_ratio.tolist()) for c in curves]
+    with conn.cursor() as cursor:
+        cursor.executemany(job("match.add_curve").compose(), rows)
+    conn.execute("ANALYZE pg_temp.curve")
+    outcome.priors += curves
+    numbers = [sql.Literal(i) for i in sorted({c.term for c in curves})]
+    conn.execute(
+        job("match.extras").compose(
+            factors=sql.SQL(" ").join([job("match.factor").compose(i=i) for i in numbers]),
+            curves=sql.SQL(" ").join([job("match.factor_curve").compose(i=i) for i in numbers]),
+        )
+    )
+    if nway and curves:
+        conn.execute(job("match.spread_extras").compose())
+    conn.execute("ANALYZE pg_temp.extra")
 
 
-def _associate(conn: Connection, haystacks: Sequence[Haystack], parts: Parts, nway: bool) -> None:
-    """Put objects of several catalogues together, and count an object that several have only once."""
+def _learn(conn: Connection, masks: list[int], n_terms: int, parts: Parts) -> list[Curve]:
+    values = {"step_mag": STEP_MAG, "masks": masks}
+    integer, double, real = "integer", "double precision", "real"
+    field_ = copy.fetch_columns(
+        conn,
+        job("match.field_magnitudes").compose(),
+        [("mask", integer), ("part", "smallint"), ("term", integer), ("bin", integer), ("n_objects", double)],
+        values,
+    )
+    numbers = range(1, n_terms + 1)
+    columns = sql.SQL(", ").join(job("match.candidate_magnitude").compose(i=sql.Literal(i)) for i in numbers)
+    candidates = copy.fetch_columns(
+        conn,
+        job("match.candidate_magnitudes").compose(values=columns),
+        [("no", integer), ("mask", integer), ("log_weight", real), *((f"v{i}", real) for i in numbers)],
+        values,
+    )
+    return learn(candidates, field_, masks, n_terms, parts)
+
+
+def _associate(conn: Connection, haystacks: Sequence[Haystack], parts: Parts, nway: bool) -> list[int]:
+    """Put objects of several catalogues together, and count an object that several have only once.
+
+    Returns
+    -------
+    list of int
+        The catalogues in the order of the members of associations.
+    """
     n_catalogues = len(haystacks)
-    if n_catalogues == 1:
-        return
     # those with motions first: the others are moved with them
     order = sorted(range(1, n_catalogues + 1), key=lambda k: not haystacks[k - 1].moves)
+    if n_catalogues == 1:
+        return order
     row = conn.execute(job("match.reach").compose()).fetchone()
     values = {"reach_arcsec": row[0] if row and row[0] is not None else 0.0, "before": 1 << (order[0] - 1)}
     for k in order[1:]:
@@ -375,7 +405,7 @@ def _associate(conn: Connection, haystacks: Sequence[Haystack], parts: Parts, nw
     conn.execute("ANALYZE pg_temp.association")
     if nway:
         conn.execute(job("match.weigh_none").compose())
-        return
+        return order
     masks = np.arange(1, 2**n_catalogues)
     first = np.array([next(k for k in order if mask & (1 << (k - 1))) for mask in masks.tolist()])
     several = np.array([int(mask).bit_count() > 1 for mask in masks])
@@ -403,6 +433,7 @@ def _associate(conn: Connection, haystacks: Sequence[Haystack], parts: Parts, nw
             shared = of_part[:, mine].sum(axis=1)
             pooled = shared[0] / max(objects[0, k - 1], 1)
             alone[:, k - 1] = np.clip(1 - (shared + 20 * pooled) / (objects[:, k - 1] + 20), 0.02, 1)
+    return order
 
 
 def _write_shares(

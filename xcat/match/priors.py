@@ -35,12 +35,12 @@ class PriorTable:
     counterparts: np.ndarray
     field: np.ndarray
 
-    def curve(self, k: int, term: int, part: int) -> Curve:
+    def curve(self, mask: int, term: int, part: int) -> Curve:
         """The log of the ratio; a bin without field objects or counterparts gets no more than a factor 1e4."""
         tiny = 1e-4 * max(self.counterparts.max(), self.field.max())
         ratio = np.maximum(self.counterparts, tiny) / np.maximum(self.field, tiny)
         edges = np.append(self.low, self.high[-1])
-        return Curve(k, term, part, edges, np.log(ratio), self.counterparts, self.field)
+        return Curve(mask, term, part, edges, np.log(ratio), self.counterparts, self.field)
 
 
 @dataclass
@@ -49,15 +49,17 @@ class Curve:
 
     Attributes
     ----------
-    k, term, part : int
-        Catalogue, number of the term, part of the sky.
+    mask, term, part : int
+        Pattern of catalogues (bit k - 1 for catalogue k), number of the term, part of the sky.
     edges : ndarray, shape (n_bins + 1,)
     log_ratio, counterparts, field : ndarray, shape (n_bins,)
     name : str
         Of the term.
+    catalogue : int
+        Number k of the catalogue that has it.
     """
 
-    k: int
+    mask: int
     term: int
     part: int
     edges: np.ndarray
@@ -65,68 +67,68 @@ class Curve:
     counterparts: np.ndarray
     field: np.ndarray
     name: str = ""
+    catalogue: int = 0
 
 
-def learn(candidates: np.ndarray, field: np.ndarray, k: int, n_terms: int, parts: Parts) -> list[Curve]:
-    """Learn the curves of a catalogue's magnitudes and colours, one for each term and part of the sky.
+def learn(candidates: np.ndarray, field: np.ndarray, masks: Sequence[int], n_terms: int, parts: Parts) -> list[Curve]:
+    """Learn the curves of magnitudes and colours, one for each pattern of catalogues, term and part of the sky.
 
     The field is what is found at shifted positions. The counterparts are learned by expectation-maximisation: each
     candidate counts with the probability that it is the counterpart, by its position and by the curves so far, of which
-    "none of the candidates" has its share. No threshold is needed, field objects do not leak in, and faint objects that a bright
-    counterpart hides are not missed, since its neighbours count for nothing.
+    "none of the candidates" has its share. No threshold is needed, field objects do not leak in, and faint objects that
+    a bright counterpart hides are not missed, since its neighbours count for nothing. An object that several catalogues
+    have is told by one of them: its magnitudes are not independent.
 
     Parameters
     ----------
     candidates : ndarray of records
-        no, log_weight (by position alone) and v1, v2 ... (NaN if missing) of the candidates of the sources, by no.
+        no, mask, log_weight (by position alone) and v1, v2 ... (NaN if missing) of the candidates of the sources.
     field : ndarray of records
-        part, term, bin and n_objects at the shifted positions.
-    k : int
-        The catalogue.
+        mask, part, term, bin and n_objects at the shifted positions.
+    masks : sequence of int
+        Patterns to learn.
     n_terms : int
+        The most terms that a pattern has.
     parts : Parts
 
     Returns
     -------
     list of Curve
-        Empty if there is too little to learn from.
+        Without the patterns and terms of which there is too little to learn from.
     """
     bins = [np.floor(candidates[f"v{i + 1}"] / STEP_MAG) for i in range(n_terms)]
     known = [np.abs(b) < _FAR_MAG / STEP_MAG for b in bins]
     if not len(field) or not any(mask.any() for mask in known):
         return []
-    low = int(min(field["bin"].min(), *(b[m].min() for b, m in zip(bins, known, strict=True) if m.any())))
-    n_bins = int(max(field["bin"].max(), *(b[m].max() for b, m in zip(bins, known, strict=True) if m.any()))) - low + 1
-    part = parts.part[candidates["no"] - 1]
+    seen = [field["bin"], *(b[m] for b, m in zip(bins, known, strict=True) if m.any())]
+    low = int(min(b.min() for b in seen))
+    n_bins = int(max(b.max() for b in seen)) - low + 1
+    number = np.full(max(masks) + 1, -1)
+    number[list(masks)] = np.arange(len(masks))
+    pattern, part = number[candidates["mask"]], parts.part[candidates["no"] - 1]
     scale = parts.n_sources / np.maximum(parts.n_shifted, 1)  # so that all parts together are mixed as the sources are
-    n_field = np.zeros((n_terms, parts.n_parts + 1, n_bins))
-    np.add.at(
-        n_field, (field["term"] - 1, field["part"], field["bin"] - low), field["n_objects"] * scale[field["part"]]
-    )
-    n_field[:, 0] = n_field.sum(axis=1)
+    shape = (n_terms, len(masks), parts.n_parts + 1, n_bins)
+    n_field, counted, curves = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+    place_of_field = (field["term"] - 1, number[field["mask"]], field["part"], field["bin"] - low)
+    np.add.at(n_field, place_of_field, field["n_objects"] * scale[field["part"]])
+    n_field[:, :, 0] = n_field.sum(axis=2)
     place = [np.where(m, b - low, 0).astype(np.int64) for b, m in zip(bins, known, strict=True)]
     source = np.unique(candidates["no"], return_inverse=True)[1]
-    n_all = int(parts.is_source.sum())
-    curves = np.zeros((n_terms, parts.n_parts + 1, n_bins))
-    counted = np.zeros_like(curves)
-    c = 0.5
+    n_all = max(int(parts.is_source.sum()), 1)
+    prior = np.full(len(masks), 0.5 / len(masks))
     for _ in range(_ROUNDS):
         log_weight = candidates["log_weight"].astype(float)
         for i in range(n_terms):
-            log_weight = log_weight + np.where(known[i], curves[i, part, place[i]], 0.0)
-        weight = np.exp(np.clip(log_weight, -50, 50)) * c
-        p = weight / (np.bincount(source, weight)[source] + 1 - c)
-        c = float(np.clip(p.sum() / max(n_all, 1), 0.01, 0.99))
+            log_weight = log_weight + np.where(known[i], curves[i, pattern, part, place[i]], 0.0)
+        weight = np.exp(np.clip(log_weight, -50, 50)) * prior[pattern]
+        p = weight / (np.bincount(source, weight)[source] + 1 - prior.sum())
+        prior = np.maximum(np.bincount(pattern, p, len(masks)) / n_all, 1e-3 / len(masks))
+        prior *= min(1.0, 0.99 / prior.sum())
+        counted[:] = 0
         for i in range(n_terms):
-            counted[i] = 0
-            np.add.at(counted[i], (part[known[i]], place[i][known[i]]), p[known[i]])
-            counted[i, 0] = counted[i].sum(axis=0)
-            if min(counted[i, 0].sum(), n_field[i, 0].sum()) < _FEWEST_OF_ALL:
-                continue
-            curves[i] = _log_ratio(counted[i, 0], n_field[i, 0])
-            for j in range(1, parts.n_parts + 1):
-                if min(counted[i, j].sum(), n_field[i, j].sum()) >= _FEWEST:
-                    curves[i, j] = _log_ratio(counted[i, j], n_field[i, j])
+            np.add.at(counted[i], (pattern[known[i]], part[known[i]], place[i][known[i]]), p[known[i]])
+        counted[:, :, 0] = counted.sum(axis=2)
+        _update(curves, counted, n_field)
     edges = (low + np.arange(n_bins + 1)) * STEP_MAG
     edges[0], edges[-1] = -_FAR_MAG, _FAR_MAG  # beyond its ends the curve goes on level
 
@@ -134,11 +136,23 @@ def learn(candidates: np.ndarray, field: np.ndarray, k: int, n_terms: int, parts
         return np.asarray(counts / (max(counts.sum(), 1e-300) * STEP_MAG))
 
     return [
-        Curve(k, i + 1, j, edges, curves[i, j], density(counted[i, j]), density(n_field[i, j]))
+        Curve(mask, i + 1, j, edges, curves[i, g, j], density(counted[i, g, j]), density(n_field[i, g, j]))
+        for g, mask in enumerate(masks)
         for i in range(n_terms)
-        if curves[i].any()
+        if curves[i, g].any()
         for j in range(1, parts.n_parts + 1)
     ]
+
+
+def _update(curves: np.ndarray, counted: np.ndarray, n_field: np.ndarray) -> None:
+    """New curves from the counts of counterparts and field, shape (terms, patterns, parts, bins); part 0 is all."""
+    for i, g in np.ndindex(curves.shape[:2]):
+        if min(counted[i, g, 0].sum(), n_field[i, g, 0].sum()) < _FEWEST_OF_ALL:
+            continue
+        curves[i, g] = _log_ratio(counted[i, g, 0], n_field[i, g, 0])
+        for j in range(1, curves.shape[2]):
+            if min(counted[i, g, j].sum(), n_field[i, g, j].sum()) >= _FEWEST:
+                curves[i, g, j] = _log_ratio(counted[i, g, j], n_field[i, g, j])
 
 
 def _log_ratio(counterparts: np.ndarray, field: np.ndarray) -> np.ndarray:

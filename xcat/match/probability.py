@@ -196,7 +196,7 @@ def _summary(k: int, counts: dict[str, Any], outcome: Outcome) -> dict[str, Any]
         "cutoff": calibration.cutoff_of(k),
         "false_rate": float(calibration.false_rate[chosen][0]) if shifted else None,
         "n_shifted": shifted,
-        "magnitudes": sorted({c.name for c in outcome.priors if c.k == k}),
+        "magnitudes": sorted({c.name for c in outcome.priors if c.catalogue == k}),
     }
 
 
@@ -206,7 +206,7 @@ def _store_what_was_learned(run: Run, haystacks: list[Haystack], outcome: Outcom
     for curve in outcome.priors:
         n = len(curve.log_ratio)
         block = {
-            "run_id": np.full(n, run.run_id, np.int32), "catalogue_id": np.full(n, ids[curve.k], np.int16),
+            "run_id": np.full(n, run.run_id, np.int32), "catalogue_id": np.full(n, ids[curve.catalogue], np.int16),
             "term": np.full(n, curve.name.encode()), "part": np.full(n, curve.part, np.int16),
             "bin_low": curve.edges[:-1], "bin_high": curve.edges[1:],
             "density_counterparts": curve.counterparts, "density_field": curve.field, "log_ratio": curve.log_ratio,

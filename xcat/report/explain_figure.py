@@ -31,7 +31,7 @@ def draw(explanation: Explanation, model: Model, path: Path, dpi: int = 150) -> 
 def figure(e: Explanation, model: Model) -> Figure:
     """Make the figure: the track above, one panel a property below."""
     n_rows = -(-(len(e.terms) + 1) // _COLUMNS)
-    height = 3.95 + _ROW * n_rows
+    height = 4.12 + _ROW * n_rows
     fig = Figure(figsize=(11.2, height))
     inch = 1 / height
     place, facts = explain_text.source_lines(e)[1:]
@@ -42,8 +42,9 @@ def figure(e: Explanation, model: Model) -> Figure:
         _LEFT, 1 - 0.71 * inch, f"{place.partition(',  1 sigma')[0]};  {facts};  {known}", fontsize=7.5,
         color=style.GREY, va="center",
     )  # fmt: skip
+    fig.text(_LEFT, 1 - 0.88 * inch, explain_text.surroundings(e), fontsize=7.5, color=style.GREY, va="center")
     bottom = _ROW * n_rows + 0.72
-    _track(fig.add_axes((_LEFT, bottom * inch, 0.865, (height - bottom - 1.08) * inch)), e)
+    _track(fig.add_axes((_LEFT, bottom * inch, 0.865, (height - bottom - 1.25) * inch)), e)
     for i, term in enumerate(e.terms):
         row, column = divmod(i, _COLUMNS)
         y = (_ROW * (n_rows - 1 - row) + 0.3) * inch

@@ -73,6 +73,21 @@ def source_lines(e: Explanation) -> list[str]:
     return [*lines, ", ".join(facts)]
 
 
+def surroundings(e: Explanation) -> str:
+    """The most probable hypothesis, and what the other missions say, in one line."""
+    parts = ["no counterpart was looked for"]
+    if e.hypotheses:
+        best = max(e.hypotheses, key=lambda h: h["p_hypothesis"])
+        named = " + ".join(f"{m['catalogue']} {m['native_id']}" for m in best["members"])
+        parts = [f"{named or 'no counterpart'}, P = {probability(best['p_hypothesis'])}"]
+    if e.master is not None and e.master["others"]:
+        perhaps = "perhaps " if e.master["is_ambiguous"] else ""
+        parts.append(f"{perhaps}one with {', '.join(other['name'] for other in e.master['others'][:3])}")
+    if e.master is not None and e.master["flux_ratio_sigma"] is not None:
+        parts.append(f"flux ratio {number(e.master['flux_ratio'])}, {number(e.master['flux_ratio_sigma'])} sigma")
+    return ";  ".join(parts)
+
+
 def label_lines(e: Explanation) -> list[str]:
     """What the literature says."""
     if not e.labels:
