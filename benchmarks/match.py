@@ -143,7 +143,7 @@ def all_positions(settings: Settings, sources: Columns, other: Loaded) -> Column
     with ready(settings) as conn:
         map_ = density.load(conn, other.catalogue_id)
     targets = Targets.of({"id": np.arange(len(sources["ra"])), **sources})
-    moved = shifted(targets, [map_], RADIUS_ARCSEC, 1)
+    moved, _ = shifted(targets, [map_], None, RADIUS_ARCSEC, 1)
     ra, dec = np.append(targets.ra, moved.ra), np.append(targets.dec, moved.dec)
     order = np.argsort(density.cells(ra, dec, 12))
     return {"id": np.arange(1, ra.size + 1), "ra": ra[order], "dec": dec[order]}

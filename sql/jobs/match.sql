@@ -17,7 +17,7 @@ CREATE TEMP TABLE located (
     log_bf double precision NOT NULL, marks real[]
 ) ON COMMIT DROP;
 CREATE TEMP TABLE curve (
-    mask smallint NOT NULL, term smallint NOT NULL, part smallint NOT NULL,
+    mask smallint NOT NULL, term smallint NOT NULL, kin smallint NOT NULL,
     edges double precision[] NOT NULL, log_ratio double precision[] NOT NULL
 ) ON COMMIT DROP;
 CREATE TEMP TABLE association (
@@ -178,7 +178,7 @@ coalesce(a.marks[{i}], 'NaN')
 
 -- name: factor_curve
 -- Where it is read off.
-LEFT JOIN pg_temp.curve AS c{i} ON c{i}.mask = a.mask AND c{i}.term = {i} AND c{i}.part = t.part
+LEFT JOIN pg_temp.curve AS c{i} ON c{i}.mask = a.mask AND c{i}.term = {i} AND c{i}.kin = t.kin
 
 -- name: extras
 -- What the weight of an association by position is multiplied with: its magnitudes, and how many other objects share its members.
@@ -208,11 +208,12 @@ SELECT 6 * sqrt(2 * max(greatest(cxx, cyy))) FROM pg_temp.located;
 -- One member more. Gaussian positions multiply, so the Bayes factor of n positions is a product of two-way ones: of the
 -- members so far, at their weighted mean with its covariance, and the new one; then of the source and all of them. So
 -- the order of the catalogues does not matter (Pineau et al. 2017). If the motion of one is known and that of the other
--- is not, it is that of both: the other is moved with it. A pair more than six sigma apart and a million times less likely
+-- is not, it is that of both: the other is moved with it. If neither is known, either may have moved by 10 mas a year, which
+-- most stars do not exceed. A pair more than six sigma apart and a million times less likely
 -- than chance is left out.
 INSERT INTO pg_temp.association (no, mask, ks, members, x, y, cxx, cxy, cyy, move_x, move_y, unmoved_yr,
                                 log_members, log_back, log_bf, log_weight, marks)
-SELECT no, mask, ks, members, x, y, cxx, cxy, cyy, move_x, move_y, 0,
+SELECT no, mask, ks, members, x, y, cxx, cxy, cyy, move_x, move_y, unmoved_yr,
        log_members, log_back, log_bf, log_rest + log_bf, marks
 FROM (
     SELECT *, log_members + ln(2) + 2 * ln(206264.80624709636) - ln(det) / 2
@@ -220,7 +221,7 @@ FROM (
     FROM (
         SELECT *, (tcxx + cxx) * (tcyy + cyy) - (tcxy + cxy) ^ 2 AS det
         FROM (
-            SELECT no, mask, ks, members, tcxx, tcxy, tcyy, log_rest, move_x, move_y, marks,
+            SELECT no, mask, ks, members, tcxx, tcxy, tcyy, log_rest, move_x, move_y, unmoved_yr, marks,
                    log_members + log_step AS log_members, log_back + log_step - log_nu AS log_back,
                    ax + gxx * dx + gxy * dy AS x, ay + gyx * dx + gyy * dy AS y,
                    acxx - gxx * acxx - gxy * acxy AS cxx, acxy - gxx * acxy - gxy * acyy AS cxy,
@@ -237,12 +238,16 @@ FROM (
                                a.x AS ax, a.y AS ay, a.cxx AS acxx, a.cxy AS acxy, a.cyy AS acyy,
                                b.x + a.move_x * b.unmoved_yr - a.x AS dx, b.y + a.move_y * b.unmoved_yr - a.y AS dy,
                                a.move_x, a.move_y, a.marks,
-                               a.cxx + b.cxx AS sxx, a.cxy + b.cxy AS sxy, a.cyy + b.cyy AS syy,
-                               (a.cxx + b.cxx) * (a.cyy + b.cyy) - (a.cxy + b.cxy) ^ 2 AS sdet, a.log_members, a.log_back,
+                               a.cxx + b.cxx + u.arcsec2 AS sxx, a.cxy + b.cxy AS sxy, a.cyy + b.cyy + u.arcsec2 AS syy,
+                               (a.cxx + b.cxx + u.arcsec2) * (a.cyy + b.cyy + u.arcsec2) - (a.cxy + b.cxy) ^ 2 AS sdet,
+                               a.unmoved_yr, a.log_members, a.log_back,
                                a.log_weight - a.log_bf + b.log_weight - b.log_bf AS log_rest
                         FROM pg_temp.association AS a
                         JOIN pg_temp.association AS b ON b.no = a.no
                         JOIN pg_temp.target AS t ON t.no = a.no
+                        CROSS JOIN LATERAL (
+                            SELECT CASE WHEN a.unmoved_yr <> 0 AND b.unmoved_yr <> 0
+                                        THEN (0.010 * (a.unmoved_yr - b.unmoved_yr)) ^ 2 ELSE 0 END AS arcsec2) AS u
                         WHERE b.mask = 1 << (%(k)s - 1) AND a.mask & ~%(before)s::integer = 0
                           AND abs(b.x + a.move_x * b.unmoved_yr - a.x) < %(reach_arcsec)s
                           AND abs(b.y + a.move_y * b.unmoved_yr - a.y) < %(reach_arcsec)s
@@ -439,7 +444,7 @@ WHERE catalogue_id = %(catalogue_id)s;
 
 -- name: add_curve
 -- The log of counterparts over field against a magnitude or colour, as steps.
-INSERT INTO pg_temp.curve (mask, term, part, edges, log_ratio) VALUES (%s, %s, %s, %s, %s);
+INSERT INTO pg_temp.curve (mask, term, kin, edges, log_ratio) VALUES (%s, %s, %s, %s, %s);
 
 -- name: add_share
 -- How the objects of a part of the sky are shared among the catalogues.

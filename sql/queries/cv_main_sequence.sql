@@ -3,13 +3,10 @@
 -- log Fx/Fopt = (BP - RP) - 3.5 (Rodriguez 2024, PASP 136, 054201), and what are they classified as? Only counterparts
 -- with a good parallax, if the catalogue has one, so that quasars stay out.
 SELECT c.name, c.ra, c.dec, c.class, c.p_cv, c.log_fx_fr, o.mag_gaia_bp - o.mag_gaia_rp AS bp_rp,
-       c.log_fx_fr - (o.mag_gaia_bp - o.mag_gaia_rp - 3.5) AS above_line, o.parallax_mas, m.sep_arcsec
+       c.log_fx_fr - (o.mag_gaia_bp - o.mag_gaia_rp - 3.5) AS above_line, o.parallax_mas, o.sep_arcsec
 FROM xcat.classified AS c
-JOIN xcat.match_candidate AS m
-  ON m.run_id = (SELECT match_run_id FROM xcat.published) AND m.source_id = c.source_id AND m.is_best
-JOIN xcat.counterpart AS o ON o.catalogue_id = m.catalogue_id AND o.object_id = m.object_id
-WHERE c.has_optical
-  AND c.log_fx_fr > o.mag_gaia_bp - o.mag_gaia_rp - 3.5
+JOIN xcat.counterparts AS o ON o.source_id = c.source_id AND o.kind = 'optical'
+WHERE c.log_fx_fr > o.mag_gaia_bp - o.mag_gaia_rp - 3.5
   AND (o.parallax_mas IS NULL OR o.parallax_mas > 5 * o.parallax_err_mas)
 ORDER BY c.p_cv DESC, above_line DESC
 LIMIT 100;

@@ -99,7 +99,9 @@ def counterparts(run: Run, source_id: np.ndarray, there: Mapping[int, np.ndarray
     for catalogue_id, has in there.items():
         # a second candidate that is as good as the first makes a few of them ambiguous
         twice = has & (rng.random(n) < 0.1)
-        chance = np.where(has, np.maximum(rng.beta(5, 1, n), CUTOFF), rng.beta(1, 8, n) * (rng.random(n) < 0.5))
+        # p_any alone does not say what is accepted: some that are not have a higher one than the cutoff of others
+        poor = np.where(source_id % 20 == 0, 0.8, rng.beta(1, 8, n) * (rng.random(n) < 0.5))
+        chance = np.where(has, np.maximum(rng.beta(5, 1, n), CUTOFF), poor)
         matches.append({
             "run_id": _full(n, run.run_id), "source_id": source_id,
             "catalogue_id": _full(n, catalogue_id, np.int16),

@@ -326,11 +326,11 @@ def _magnitudes(
     learned = [mask for mask, some in terms.items() if any(t.table is None for t in some)]
     n_terms = max((len(some) for some in terms.values()), default=0)
     curves = [
-        term.table.curve(mask, i, part)
+        term.table.curve(mask, i, kin)
         for mask, some in terms.items()
         for i, term in enumerate(some, 1)
         if term.table is not None
-        for part in range(1, parts.n_parts + 1)
+        for kin in range(1, parts.n_kin + 1)
     ]
     if learned and parts.n_shifted.sum():
         given = {(c.mask, c.term) for c in curves}
@@ -346,7 +346,7 @@ def _magnitudes(
                 outcome.notes.append(
                     f"{haystack.name}: too few counterparts or field objects to learn from {term.name}"
                 )
-    rows = [(c.mask, c.term, c.part, c.edges.tolist(), c.log_ratio.tolist()) for c in curves]
+    rows = [(c.mask, c.term, c.kin, c.edges.tolist(), c.log_ratio.tolist()) for c in curves]
     with conn.cursor() as cursor:
         cursor.executemany(job("match.add_curve").compose(), rows)
     conn.execute("ANALYZE pg_temp.curve")

@@ -9,10 +9,10 @@ import numpy as np
 
 from xcat.match.targets import Parts
 
-STEP_MAG = 0.1
+STEP_MAG = 0.2
 _ROUNDS = 25
-_FEWEST_OF_ALL = 20.0  # counterparts, and field objects, below which nothing is learned
-_FEWEST = 200.0  # counterparts, or field objects, that a part of the sky needs for a curve of its own
+_FEWEST = 20.0  # counterparts, and field objects, below which nothing is learned
+_LENT = 100.0  # counts that a small set takes from the larger one that it is part of
 _PER_BIN = 40.0  # counterparts that a bin of the curve should have
 _MOST_BINS = 15
 _FAR_MAG = 1e4
@@ -35,12 +35,12 @@ class PriorTable:
     counterparts: np.ndarray
     field: np.ndarray
 
-    def curve(self, mask: int, term: int, part: int) -> Curve:
+    def curve(self, mask: int, term: int, kin: int) -> Curve:
         """The log of the ratio; a bin without field objects or counterparts gets no more than a factor 1e4."""
         tiny = 1e-4 * max(self.counterparts.max(), self.field.max())
         ratio = np.maximum(self.counterparts, tiny) / np.maximum(self.field, tiny)
         edges = np.append(self.low, self.high[-1])
-        return Curve(mask, term, part, edges, np.log(ratio), self.counterparts, self.field)
+        return Curve(mask, term, kin, edges, np.log(ratio), self.counterparts, self.field)
 
 
 @dataclass
@@ -49,8 +49,8 @@ class Curve:
 
     Attributes
     ----------
-    mask, term, part : int
-        Pattern of catalogues (bit k - 1 for catalogue k), number of the term, part of the sky.
+    mask, term, kin : int
+        Pattern of catalogues (bit k - 1 for catalogue k), number of the term, kind of source from 1.
     edges : ndarray, shape (n_bins + 1,)
     log_ratio, counterparts, field : ndarray, shape (n_bins,)
     name : str
@@ -61,7 +61,7 @@ class Curve:
 
     mask: int
     term: int
-    part: int
+    kin: int
     edges: np.ndarray
     log_ratio: np.ndarray
     counterparts: np.ndarray
@@ -71,7 +71,7 @@ class Curve:
 
 
 def learn(candidates: np.ndarray, field: np.ndarray, masks: Sequence[int], n_terms: int, parts: Parts) -> list[Curve]:
-    """Learn the curves of magnitudes and colours, one for each pattern of catalogues, term and part of the sky.
+    """Learn the curves of magnitudes and colours, one for each pattern of catalogues, term and kind of source.
 
     The field is what is found at shifted positions. The counterparts are learned by expectation-maximisation: each
     candidate counts with the probability that it is the counterpart, by its position and by the curves so far, of which
@@ -105,13 +105,13 @@ def learn(candidates: np.ndarray, field: np.ndarray, masks: Sequence[int], n_ter
     n_bins = int(max(b.max() for b in seen)) - low + 1
     number = np.full(max(masks) + 1, -1)
     number[list(masks)] = np.arange(len(masks))
-    pattern, part = number[candidates["mask"]], parts.part[candidates["no"] - 1]
-    scale = parts.n_sources / np.maximum(parts.n_shifted, 1)  # so that all parts together are mixed as the sources are
-    shape = (n_terms, len(masks), parts.n_parts + 1, n_bins)
-    n_field, counted, curves = np.zeros(shape), np.zeros(shape), np.zeros(shape)
-    place_of_field = (field["term"] - 1, number[field["mask"]], field["part"], field["bin"] - low)
-    np.add.at(n_field, place_of_field, field["n_objects"] * scale[field["part"]])
-    n_field[:, :, 0] = n_field.sum(axis=2)
+    pattern, kin = number[candidates["mask"]], parts.kin[candidates["no"] - 1]
+    n_field = np.zeros((n_terms, len(masks), parts.n_parts + 1, n_bins))
+    np.add.at(
+        n_field, (field["term"] - 1, number[field["mask"]], field["part"], field["bin"] - low), field["n_objects"]
+    )
+    counted = np.zeros((n_terms, len(masks), parts.n_kin, n_bins))
+    curves = np.zeros_like(counted)
     place = [np.where(m, b - low, 0).astype(np.int64) for b, m in zip(bins, known, strict=True)]
     source = np.unique(candidates["no"], return_inverse=True)[1]
     n_all = max(int(parts.is_source.sum()), 1)
@@ -119,16 +119,15 @@ def learn(candidates: np.ndarray, field: np.ndarray, masks: Sequence[int], n_ter
     for _ in range(_ROUNDS):
         log_weight = candidates["log_weight"].astype(float)
         for i in range(n_terms):
-            log_weight = log_weight + np.where(known[i], curves[i, pattern, part, place[i]], 0.0)
+            log_weight = log_weight + np.where(known[i], curves[i, pattern, kin, place[i]], 0.0)
         weight = np.exp(np.clip(log_weight, -50, 50)) * prior[pattern]
         p = weight / (np.bincount(source, weight)[source] + 1 - prior.sum())
         prior = np.maximum(np.bincount(pattern, p, len(masks)) / n_all, 1e-3 / len(masks))
         prior *= min(1.0, 0.99 / prior.sum())
         counted[:] = 0
         for i in range(n_terms):
-            np.add.at(counted[i], (pattern[known[i]], part[known[i]], place[i][known[i]]), p[known[i]])
-        counted[:, :, 0] = counted.sum(axis=2)
-        _update(curves, counted, n_field)
+            np.add.at(counted[i], (pattern[known[i]], kin[known[i]], place[i][known[i]]), p[known[i]])
+        _update(curves, counted, n_field, parts)
     edges = (low + np.arange(n_bins + 1)) * STEP_MAG
     edges[0], edges[-1] = -_FAR_MAG, _FAR_MAG  # beyond its ends the curve goes on level
 
@@ -136,23 +135,45 @@ def learn(candidates: np.ndarray, field: np.ndarray, masks: Sequence[int], n_ter
         return np.asarray(counts / (max(counts.sum(), 1e-300) * STEP_MAG))
 
     return [
-        Curve(mask, i + 1, j, edges, curves[i, g, j], density(counted[i, g, j]), density(n_field[i, g, j]))
+        Curve(
+            mask,
+            i + 1,
+            j + 1,
+            edges,
+            curves[i, g, j],
+            density(counted[i, g, j]),
+            density(n_field[i, g, parts.part_of[j]]),
+        )
         for g, mask in enumerate(masks)
         for i in range(n_terms)
         if curves[i, g].any()
-        for j in range(1, parts.n_parts + 1)
+        for j in range(parts.n_kin)
     ]
 
 
-def _update(curves: np.ndarray, counted: np.ndarray, n_field: np.ndarray) -> None:
-    """New curves from the counts of counterparts and field, shape (terms, patterns, parts, bins); part 0 is all."""
+def _update(curves: np.ndarray, counted: np.ndarray, n_field: np.ndarray, parts: Parts) -> None:
+    """New curves from the counts of counterparts by kind and of the field by part.
+
+    What a kind of source has too few of, it takes from its part of the sky, and this from all: counts are added as if the larger
+    set had sent so many.
+    """
+    # so that all parts together are mixed as the sources are
+    scale = parts.n_sources / np.maximum(parts.n_shifted, 1)
     for i, g in np.ndindex(curves.shape[:2]):
-        if min(counted[i, g, 0].sum(), n_field[i, g, 0].sum()) < _FEWEST_OF_ALL:
+        all_field = (n_field[i, g] * scale[:, None]).sum(axis=0)
+        all_counted = counted[i, g].sum(axis=0)
+        if min(all_counted.sum(), all_field.sum()) < _FEWEST:
             continue
-        curves[i, g] = _log_ratio(counted[i, g, 0], n_field[i, g, 0])
-        for j in range(1, curves.shape[2]):
-            if min(counted[i, g, j].sum(), n_field[i, g, j].sum()) >= _FEWEST:
-                curves[i, g, j] = _log_ratio(counted[i, g, j], n_field[i, g, j])
+        for part in range(1, parts.n_parts + 1):
+            kinds = np.flatnonzero(parts.part_of == part)
+            field = _lent(n_field[i, g, part], all_field)
+            of_part = _lent(counted[i, g, kinds].sum(axis=0), all_counted)
+            for j in kinds:
+                curves[i, g, j] = _log_ratio(_lent(counted[i, g, j], of_part), field)
+
+
+def _lent(counts: np.ndarray, larger: np.ndarray) -> np.ndarray:
+    return np.asarray(counts + larger * (_LENT / larger.sum()))
 
 
 def _log_ratio(counterparts: np.ndarray, field: np.ndarray) -> np.ndarray:

@@ -207,7 +207,7 @@ def _store_what_was_learned(run: Run, haystacks: list[Haystack], outcome: Outcom
         n = len(curve.log_ratio)
         block = {
             "run_id": np.full(n, run.run_id, np.int32), "catalogue_id": np.full(n, ids[curve.catalogue], np.int16),
-            "term": np.full(n, curve.name.encode()), "part": np.full(n, curve.part, np.int16),
+            "term": np.full(n, curve.name.encode()), "part": np.full(n, curve.kin, np.int16),
             "bin_low": curve.edges[:-1], "bin_high": curve.edges[1:],
             "density_counterparts": curve.counterparts, "density_field": curve.field, "log_ratio": curve.log_ratio,
         }  # fmt: skip

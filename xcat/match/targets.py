@@ -129,6 +129,8 @@ class Parts:
         Mission and density of the catalogues, from 1.
     kin : ndarray of int, shape (n,)
         Part and positional error, from 0.
+    part_of : ndarray of int, shape (n_kin,)
+        Part of each kind.
     n_kin, n_parts, n_targets : int
     n_sources, n_shifted : ndarray of int, shape (n_parts + 1,)
         By part; entry 0 counts nothing.
@@ -141,6 +143,7 @@ class Parts:
     part: np.ndarray
     kin: np.ndarray
     density: np.ndarray
+    part_of: np.ndarray
     n_kin: int
     n_parts: int
 
@@ -178,6 +181,7 @@ def parts_of(targets: Targets, log_nu: np.ndarray) -> Parts:
     error = (cxx * cyy - cxy**2) ** 0.25
     part, kin = np.zeros(len(targets), np.int64), np.zeros(len(targets), np.int64)
     n_parts = n_kin = 0
+    part_of: list[int] = []
     for group in np.unique(targets.group):
         here = np.flatnonzero(targets.group == group)
         source = here[~targets.is_shifted[here]]
@@ -191,10 +195,11 @@ def parts_of(targets: Targets, log_nu: np.ndarray) -> Parts:
             kinds = _binned(error[inside], error[inside[~targets.is_shifted[inside]]], n_errors)
             kin[inside] = n_kin + kinds
             n_kin += int(kinds.max()) + 1
+            part_of += [n_parts] * (n_kin - len(part_of))
     order = np.lexsort((targets.is_shifted, cells(targets.ra, targets.dec, _SKY_ORDER)))
     return Parts(
         order, ~targets.is_shifted[order], part[order], kin[order],
-        np.exp(density[order]) / 41252.96124941928, n_kin, n_parts,
+        np.exp(density[order]) / 41252.96124941928, np.array(part_of, dtype=np.int64), n_kin, n_parts,
     )  # fmt: skip
 
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from xcat.report.explain import Explanation, Term
 
 _COLUMNS = 5
-_LEFT, _WIDE, _GAP = 0.055, 0.162, 0.0325  # of the width of the figure
-_ROW = 1.52  # inches that a row of panels takes
+_LEFT, _WIDE, _GAP = 0.055, 0.158, 0.0325  # of the width of the figure
+_ROW, _FOOT = 1.52, 0.62  # inches that a row of panels takes, and the legend below them
 _HALO = [effects.withStroke(linewidth=2.2, foreground="white")]
 
 
@@ -30,8 +30,8 @@ def draw(explanation: Explanation, model: Model, path: Path, dpi: int = 150) -> 
 
 def figure(e: Explanation, model: Model) -> Figure:
     """Make the figure: the track above, one panel a property below."""
-    n_rows = -(-(len(e.terms) + 1) // _COLUMNS)
-    height = 4.12 + _ROW * n_rows
+    n_rows = -(-len(e.terms) // _COLUMNS)
+    height = 4.12 + _ROW * n_rows + _FOOT
     fig = Figure(figsize=(11.2, height))
     inch = 1 / height
     place, facts = explain_text.source_lines(e)[1:]
@@ -43,16 +43,13 @@ def figure(e: Explanation, model: Model) -> Figure:
         color=style.GREY, va="center",
     )  # fmt: skip
     fig.text(_LEFT, 1 - 0.88 * inch, explain_text.surroundings(e), fontsize=7.5, color=style.GREY, va="center")
-    bottom = _ROW * n_rows + 0.72
+    bottom = _ROW * n_rows + _FOOT + 0.72
     _track(fig.add_axes((_LEFT, bottom * inch, 0.865, (height - bottom - 1.25) * inch)), e)
     for i, term in enumerate(e.terms):
         row, column = divmod(i, _COLUMNS)
-        y = (_ROW * (n_rows - 1 - row) + 0.3) * inch
+        y = (_ROW * (n_rows - 1 - row) + _FOOT + 0.3) * inch
         _panel(fig.add_axes((_LEFT + column * (_WIDE + _GAP), y, _WIDE, 0.92 * inch)), e, model, i, term)
-    row, column = divmod(len(e.terms), _COLUMNS)
-    x = _LEFT + column * (_WIDE + _GAP)
-    y = (_ROW * (n_rows - 1 - row) + 0.2) * inch
-    _legend(fig.add_axes((x, y, min(2 * _WIDE + _GAP, 0.985 - x), 1.1 * inch)), e)
+    _legend(fig.add_axes((_LEFT, 0.06 * inch, 0.93, _FOOT * inch)), e)
     return fig
 
 
@@ -199,17 +196,17 @@ def _legend(axes: Axes, e: Explanation) -> None:
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1)
     styles = style.of_classes(e.classes)
+    step = min(0.09, 0.6 / len(e.classes))
     for i, name in enumerate(e.classes):
         s = styles[name]
-        place = 0.93 - 0.155 * i
-        axes.plot([0.0, 0.13], [place, place], color=s.colour, ls=s.line, lw=1.5)
-        axes.plot(0.065, place, s.marker, color=s.colour, ms=4.5, mec="white", mew=0.5)
-        axes.text(0.155, place, name, va="center", color=s.colour, fontweight="bold", fontsize=8)
+        axes.plot([step * i, step * i + 0.03], [0.85, 0.85], color=s.colour, ls=s.line, lw=1.5)
+        axes.plot(step * i + 0.015, 0.85, s.marker, color=s.colour, ms=4.5, mec="white", mew=0.5)
+        axes.text(step * i + 0.036, 0.85, name, va="center", color=s.colour, fontweight="bold", fontsize=8)
     axes.text(
-        0.33, 1.0,
-        "Curves: density of each class in the reference\n"
-        "sample (a triangle on top: a narrow peak is cut).\nLine and markers: this source.\n"
-        f"Upper right: factor on the odds {e.best}:{e.second}\n(x for {e.best}, / for {e.second}), exponent included.\n"
-        f"Order of the steps does not change the end.\nClassify run {e.run_id}, model of run {e.model_run_id}.",
+        0, 0.6,
+        "Curves: density of each class in the reference sample (a triangle on top: a narrow peak is cut). Line and"
+        f" markers: this source. Upper right: factor on the odds {e.best}:{e.second}\n"
+        f"(x for {e.best}, / for {e.second}), exponent included. The order of the steps does not change the end."
+        f" Classify run {e.run_id}, model of run {e.model_run_id}.",
         fontsize=7, color=style.GREY, va="top", linespacing=1.3,
     )  # fmt: skip
