@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from xcat import __version__, progress
+from xcat import __version__, cli_match, progress
 from xcat.cli_db import db_app
 from xcat.config import settings
 from xcat.errors import ConfigError, XcatError
@@ -217,6 +217,9 @@ def run(pipeline: PipelineFile, data: Data = Path(), replace: Replace = False, a
     if as_json:
         runner.listener = type(runner.listener).__mro__[1]()
     runs = runner.run_as_pipeline()
+    if "classify" not in runs:  # the pipeline names no references
+        _tell_links(runs["link"], as_json)
+        return
     with ready(settings()) as conn:
         result = summary.report(conn, runs["classify"])
     if as_json:
@@ -236,14 +239,33 @@ def merge(pipeline: PipelineFile, data: Data = Path()) -> None:
 
 
 @app.command()
-def match(pipeline: PipelineFile, data: Data = Path()) -> None:
-    """Match the sources with the counterpart catalogues."""
-    _one_stage("match", pipeline, data)
+def link(pipeline: PipelineFile, data: Data = Path(), as_json: AsJson = False) -> None:
+    """Link the sources of all missions into master sources, and report how many."""
+    progress.silence(as_json)
+    runner = _runner(pipeline, data)
+    if as_json:
+        runner.listener = type(runner.listener).__mro__[1]()
+    _tell_links(runner.run(only="link")["link"], as_json)
+
+
+def _tell_links(run_id: int, as_json: bool) -> None:
+    from xcat.database.engine import ready
+    from xcat.report import links
+
+    with ready(settings()) as conn:
+        if as_json:
+            _print_json(links.as_json(conn, run_id))
+        else:
+            _out.print(links.text(conn, run_id), markup=False)
+
+
+app.command("match")(cli_match.match)
+app.command("match-files")(cli_match.match_files)
 
 
 @app.command()
 def properties(pipeline: PipelineFile, data: Data = Path()) -> None:
-    """Compute the thirteen properties of every source."""
+    """Compute the properties of every source, and of every counterpart hypothesis."""
     _one_stage("properties", pipeline, data)
 
 

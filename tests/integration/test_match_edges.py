@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import permutations
 from typing import Any
 
@@ -55,6 +56,11 @@ def _objects(
         pa = rng.uniform(0, 180, n).astype(np.float32)
         shape = {name: np.where(circular, np.nan, x) for name, x in (("maj", maj), ("min", min_), ("pa", pa))}
     return Objects(**_around(place, rng, n, spread), err=err, **shape, **keys)
+
+
+def _together(several: list[Objects]) -> Objects:
+    """Circles of several skies in one."""
+    return Objects(*(np.concatenate([getattr(o, name) for o in several]) for name in ("ra", "dec", "err")))
 
 
 def _one(objects: Objects, i: int) -> Objects:
@@ -125,6 +131,28 @@ def test_several_catalogues(
         nway=nway,
         near=1e-5 if nway else 1e-3,
     )
+
+
+@pytest.mark.parametrize("nway", [False, True])
+@pytest.mark.parametrize("n_catalogues", [2, 3])
+def test_objects_that_are_in_several_catalogues(work: Connection, n_catalogues: int, nway: bool) -> None:
+    """Eighty neighbourhoods, each with objects that all catalogues have among others that only one has."""
+    rng = np.random.default_rng(17)
+    places = [(10.0, -40.0 + i) for i in range(80)]
+    sources = _together([_objects(place, rng, 1, spread=2.0) for place in places])
+    real = [_around(place, rng, 2, 3.0) for place in places]
+    catalogues = []
+    for k in range(n_catalogues):
+        seen = [
+            Objects(r["ra"] + rng.normal(0, 0.3, 2) / 3600, r["dec"] + rng.normal(0, 0.3, 2) / 3600, np.full(2, 0.3))
+            for r in real
+        ]
+        others = [_objects(place, rng, 2, spread=7.0) for place in places]
+        every = _together([*seen, *others])
+        catalogues.append(replace(every, density_per_deg2=10.0 ** (5.5 - k), completeness=0.3 + 0.2 * k))
+    found = run(work, sources, catalogues, radius_arcsec=8.0, nway=nway)
+    assert (found.p_any() > 0.5).sum() > 40
+    _check(found, sources, catalogues, 8.0, nway=nway, near=1e-5 if nway else 3e-3)
 
 
 @pytest.mark.parametrize(

@@ -156,7 +156,13 @@ _GOOD: dict[str, dict[str, Any]] = {
     "galaxy": _DETECTION | {"d25_arcmin": 3.0, "axis_ratio": 1.0},
     "source": {"run_id": 1, **_SOURCE, "p_variable": 1.0},
     "match": {"run_id": 1, "source_id": 1, "catalogue_id": 1, "n_candidates": 1, "density_per_deg2": 1.0,
-              "completeness": 0.5, "p_any": 0.5},
+              "completeness": 0.5, "p_any": 0.5, "accepted": True},
+    "hypothesis": {"run_id": 1, "source_id": 1, "rank": 1, "catalogues": [1, 2], "objects": [7, 8],
+                   "log_bayes_factor": 1.0, "p_hypothesis": 0.5, "p_i": 0.5, "match_flag": 1},
+    "source_link": {"run_id": 1, "source_id": 1, "other_source_id": 2, "sep_arcsec": 1.0, "log_bayes_factor": 1.0,
+                    "status": "accepted", "reason": "only candidate"},
+    "master": {"run_id": 1, "master_id": 1, "ra": 1.0, "dec": 1.0, "err_arcsec": 1.0, "n_missions": 1, "n_sources": 1,
+               "n_detections": 1, "n_upper_limits": 0, "is_ambiguous": False},
     "match_candidate": {"run_id": 1, "source_id": 1, "catalogue_id": 1, "object_id": 1, "sep_arcsec": 1.0,
                         "log_bayes_factor": 1.0, "p_i": 0.5, "is_best": True},
     "classification": {"run_id": 1, "source_id": 1, "class_id": 1, "p": [0.25, 0.75], "margin": 0.5, "outlier": 0.0,
@@ -187,6 +193,12 @@ _BAD = [
     *[("source", "p_variable", v) for v in _NO_PROBABILITY],
     *[("match", name, v) for name in ("p_any", "completeness") for v in _NO_PROBABILITY],
     *[("match_candidate", "p_i", v) for v in _NO_PROBABILITY],
+    *[("hypothesis", name, v) for name in ("p_hypothesis", "p_i") for v in _NO_PROBABILITY],
+    ("hypothesis", "match_flag", 3),
+    ("hypothesis", "objects", [7]),
+    ("source_link", "other_source_id", 1),
+    ("source_link", "status", "perhaps"),
+    *[("master", *bad) for bad in [("ra", 360.0), ("dec", _NAN), ("err_arcsec", 0.0)]],
     *[("match_candidate", "sep_arcsec", v) for v in (-1.0, _NAN, _INF)],
     *[("match", "density_per_deg2", v) for v in (-1.0, _NAN, _INF)],
     *[("classification", "p", [0.5, v]) for v in _NO_PROBABILITY],
@@ -199,7 +211,7 @@ _BAD = [
 ]  # fmt: skip
 
 
-_CHECK = {"err_maj_arcsec": "ellipse", "err_min_arcsec": "ellipse"}
+_CHECK = {"err_maj_arcsec": "ellipse", "err_min_arcsec": "ellipse", "objects": "members", "other_source_id": "order"}
 
 
 @pytest.fixture(scope="module")

@@ -51,7 +51,7 @@ BANDS = ("soft", "medium", "hard")
 STANDARD_COLUMNS: dict[str, tuple[str, ...]] = {
     "detection": (
         "native_id", "ra", "dec", "source_native_id", "name", "obs_id", "epoch_yr", "mjd", "exposure_s",
-        "flux_cgs", "flux_err_cgs",
+        "flux_cgs", "flux_err_cgs", "flux_upper_cgs",
         *(f"flux_{band}{error}_cgs" for band in BANDS for error in ("", "_err")),
         "hr1", "hr1_err", "hr2", "hr2_err", "gamma", "snr", "det_likelihood", "p_variable",
         "extent_arcsec", "quality_flag", "n_detections",
