@@ -667,4 +667,3 @@ def downgrade() -> None:
     op.execute("DELETE FROM xcat.run WHERE kind = 'link'")
     op.drop_constraint(op.f("run_kind_check"), "run", schema="xcat", type_="check")
     op.create_check_constraint(op.f("run_kind_check"), "run", _KINDS.format(""), schema="xcat")
-    op.drop_constraint(op.f("source_ellipse_check"), "source", schema="xcat", type_="check")

@@ -82,6 +82,11 @@ def links(run: Run, sky: Mapping[str, np.ndarray]) -> None:
     }  # fmt: skip
 
 
+def refused(source_id: np.ndarray) -> np.ndarray:
+    """Sources whose candidates are not accepted."""
+    return np.asarray(source_id % 5 == 2)
+
+
 def changes(run: Run, source_id: np.ndarray, old: np.ndarray | None, new: np.ndarray, change: str) -> None:
     """Write down a change of membership."""
     n = len(source_id)
@@ -99,13 +104,12 @@ def counterparts(run: Run, source_id: np.ndarray, there: Mapping[int, np.ndarray
     for catalogue_id, has in there.items():
         # a second candidate that is as good as the first makes a few of them ambiguous
         twice = has & (rng.random(n) < 0.1)
-        # p_any alone does not say what is accepted: some that are not have a higher one than the cutoff of others
-        poor = np.where(source_id % 20 == 0, 0.8, rng.beta(1, 8, n) * (rng.random(n) < 0.5))
-        chance = np.where(has, np.maximum(rng.beta(5, 1, n), CUTOFF), poor)
+        chance = np.where(has, np.maximum(rng.beta(5, 1, n), CUTOFF), rng.beta(1, 8, n) * (rng.random(n) < 0.5))
         matches.append({
             "run_id": _full(n, run.run_id), "source_id": source_id,
             "catalogue_id": _full(n, catalogue_id, np.int16),
-            "n_candidates": (has.astype(np.int32) + twice), "p_any": chance.astype(np.float32), "accepted": has,
+            "n_candidates": (has.astype(np.int32) + twice), "p_any": chance.astype(np.float32),
+            "accepted": has & ~refused(source_id),
             "density_per_deg2": rng.lognormal(9.5, 0.7, n), "completeness": np.full(n, 0.62, np.float32),
         })  # fmt: skip
         m = int(has.sum())

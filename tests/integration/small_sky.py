@@ -194,6 +194,8 @@ def make(settings: Settings, n: int = 600, n_labelled: int = 400, seed: int = 3)
             made[name] = run.run_id
         lineage["match_run_id"] = made["match"]
         with runs.stage(settings, "properties", "small_sky", {"n": n}, pipeline_run_id=parent, **lineage) as run:
+            refused = small_matches.refused(source_id)
+            optical, infrared = optical & ~refused, infrared & ~refused
             votes = optical.astype(int) + infrared + spectrum + (n_det > 1)
             partitions.write(
                 run.conn, "property", run.run_id,

@@ -10,13 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
+from psycopg import sql
 from tiny import separation
 
 from xcat.config import Settings
 from xcat.database import copy
 from xcat.database.engine import Connection, ready
 from xcat.database.sqlfiles import job
-from xcat.match import pairs
+from xcat.match import engine, pairs
+from xcat.match.engine import Haystack
 
 TYPES = {"object_id": "bigint", "ra": "double precision", "dec": "double precision"}
 
@@ -36,8 +38,7 @@ def work(module_settings: Settings) -> Iterator[Connection]:
 def _fill(conn: Connection, needle: np.ndarray, hay: np.ndarray) -> None:
     """`needle` has rows of ra, dec, radius in arcsec; `hay` of ra, dec."""
     conn.execute("TRUNCATE hay")
-    pairs.needles(conn, job("match.needles").compose(), dict.fromkeys(
-        ("radius_arcsec", "source_run_id", "xray_catalogue_id"), 0))  # fmt: skip
+    pairs.needles(conn, sql.SQL("INSERT INTO pg_temp.needle SELECT 1, 0, 0, 1 WHERE false").format())
     for table, values, names in (("needle", needle, ("id", *list(TYPES)[1:], "radius_arcsec")), ("hay", hay, TYPES)):
         if len(values):
             columns = dict(zip(names, (np.arange(1, len(values) + 1), *values.T), strict=True))
@@ -171,7 +172,7 @@ def _nodes(plan: dict[str, object]) -> Iterator[dict[str, object]]:
 
 
 @pytest.mark.parametrize("n_needles", [300, 20_000])
-@pytest.mark.parametrize("statement", ["join", "count_ring"])
+@pytest.mark.parametrize("statement", ["join", "count_ring", "locate"])
 def test_the_plan_uses_the_index(work: Connection, statement: str, n_needles: int) -> None:
     """With the planner's settings of a search, on 200,000 objects, for few needles and for many."""
     rng = np.random.default_rng(2)
@@ -183,6 +184,14 @@ def test_the_plan_uses_the_index(work: Connection, statement: str, n_needles: in
         [n_needles],
     )
     work.execute("ANALYZE pg_temp.needle")
+    work.execute(job("match.forget").compose())
+    work.execute(job("match.make_tables").compose())
+    work.execute(
+        "INSERT INTO pg_temp.target SELECT id, id, false, ra, dec, sind(dec), cosd(dec), 1, 0, 1, NULL, 1, 1, '{20}'"
+        " FROM pg_temp.needle"
+    )
+    work.execute(job("match.index_targets").compose())
+    work.execute("ANALYZE pg_temp.target")
     seen = []
 
     class Watched:
@@ -198,8 +207,21 @@ def test_the_plan_uses_the_index(work: Connection, statement: str, n_needles: in
 
     if statement == "join":
         pairs.search(Watched(), "pg_temp.hay", "")  # type: ignore[arg-type]
-    else:
+    elif statement == "count_ring":
         pairs.count_ring(Watched(), "pg_temp.hay", 2.0, "")  # type: ignore[arg-type]
+    else:
+        for column in (
+            "err_arcsec",
+            "err_maj_arcsec",
+            "err_min_arcsec",
+            "err_pa_deg",
+            "epoch_yr",
+            "pmra_mas_yr",
+            "pmdec_mas_yr",
+        ):
+            work.execute(f"ALTER TABLE hay ADD COLUMN IF NOT EXISTS {column} real DEFAULT 1")
+        haystack = Haystack(1, "hay", "pg_temp.hay", 1.0)
+        engine._locate(Watched(), 1, haystack, 8.0, n_needles)  # type: ignore[arg-type]
     assert seen
     for plan in seen:
         hay = [n for n in _nodes(plan) if n.get("Relation Name") == "hay" or n.get("Index Name") == "hay_q3c"]

@@ -115,7 +115,7 @@ def test_the_evidence_adds_up_to_the_posterior(module_settings: Settings, done: 
         " WHERE c.run_id = %s AND p.run_id = %s ORDER BY source_id LIMIT 300",
         [done["classify"], done["properties"]],
     )
-    logarithmic = {"pm_mas_yr"}
+    logarithmic = {"pm_mas_yr", "flux_ratio_sigma"}
     for row in found:
         score = np.log(model["priors"]) + np.array(model["offsets"] or 0.0)
         terms = []
@@ -176,7 +176,7 @@ def test_other_weights_repeat_only_what_depends_on_them(
     before = _runs(module_settings)
     changed = _runner(module_settings, sky, weights=FIRST_WEIGHTS | {"variability": 0.0}).run()
     assert [k for k, _ in _runs(module_settings)[len(before) :]] == ["fit", "classify", "publish"]
-    assert {k for k in done if changed[k] == done[k]} == {"merge", "match", "properties", "label"}
+    assert {k for k in done if changed[k] == done[k]} == {"merge", "link", "match", "properties", "label"}
     with ready(module_settings) as conn:
         query = "SELECT run_id, count(*) FROM xcat.classified GROUP BY 1"
         new = conn.execute(query).fetchall()
@@ -259,8 +259,20 @@ def test_a_stage_by_itself_wants_the_stage_before(settings: Settings, sky: Path)
         with pytest.raises(StageError, match=rf"'{missing}' .*has not been run.*xcat {missing}"):
             _runner(settings, sky).run(kind)
     assert set(_runner(settings, sky).run("merge")) == {"merge"}
+    with pytest.raises(StageError, match="'link'"):
+        _runner(settings, sky).run("match")
+    assert set(_runner(settings, sky).run("link")) == {"merge", "link"}
     with pytest.raises(StageError, match="'match'"):
         _runner(settings, sky).run("properties")
+
+
+def test_without_references_the_pipeline_ends_before_the_labels(settings: Settings, sky: Path) -> None:
+    nothing = {"references": [], "classes": {}}
+    runs = _runner(settings, sky, **nothing).run()
+    assert list(runs) == ["merge", "link", "match", "properties"]
+    assert _count(settings, "SELECT count(*) FROM xcat.master") > 0
+    with pytest.raises(StageError, match="no references"):
+        _runner(settings, sky, **nothing).run("fit")
 
 
 def test_files_that_the_pipeline_does_not_name_are_refused(settings: Settings, sky: Path, tmp_path: Path) -> None:

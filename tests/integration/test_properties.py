@@ -1,8 +1,9 @@
-"""The thirteen properties by hand, on skies of a few sources."""
+"""The properties by hand, on skies of a few sources."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import product
 from typing import Any
 
@@ -13,6 +14,8 @@ from astropy.coordinates import SkyCoord
 from tiny import load, rows, write
 
 from xcat.config import Settings
+from xcat.database import partitions
+from xcat.database.engine import ready
 from xcat.database.runs import stage
 from xcat.match.probability import Loaded
 from xcat.properties.compute import MAX_RADII, properties_stage
@@ -31,12 +34,15 @@ def _sources(settings: Settings, columns: dict[str, Any]) -> int:
     return run.run_id
 
 
-def _matches(settings: Settings, source_run: int, best: list[tuple[int, Loaded, int, float, bool]]) -> int:
+def _matches(
+    settings: Settings, source_run: int, best: list[tuple[int, Loaded, int, float, bool]], hypotheses: Any
+) -> int:
     """Write (source, catalogue, object, p_any, is_best)."""
     with stage(settings, "match", "tiny", {}, source_run_id=source_run) as run:
         pass
     once = {(s, c.catalogue_id): p for s, c, _, p, _ in best}
     common = {"n_candidates": 1, "density_per_deg2": 1e4, "completeness": 0.5}
+    accepted = [p >= 0.5 for p in once.values()]
     write(
         settings,
         "match",
@@ -45,6 +51,7 @@ def _matches(settings: Settings, source_run: int, best: list[tuple[int, Loaded, 
             "source_id": [k[0] for k in once],
             "catalogue_id": [k[1] for k in once],
             "p_any": list(once.values()),
+            "accepted": accepted,
             **common,
         },
     )
@@ -52,17 +59,51 @@ def _matches(settings: Settings, source_run: int, best: list[tuple[int, Loaded, 
         "source_id": [b[0] for b in best], "catalogue_id": [b[1].catalogue_id for b in best],
         "object_id": [b[2] for b in best], "is_best": [b[4] for b in best],
         "sep_arcsec": 0.1, "log_bayes_factor": 1.0, "p_i": 0.5})  # fmt: skip
+    _hypotheses(settings, run.run_id, hypotheses)
+    return run.run_id
+
+
+def _hypotheses(
+    settings: Settings, run: int, hypotheses: Sequence[tuple[int, int, float, list[tuple[Loaded, int]]]]
+) -> None:
+    """Write (source, rank, probability, members by catalogue)."""
+    with ready(settings) as conn:
+        table = partitions.create(conn, "hypothesis", run)
+        for source, rank, p, members in hypotheses:
+            catalogues = [c.catalogue_id for c, _ in members]
+            values = [run, source, rank, catalogues, [o for _, o in members], p, min(rank, 2)]
+            conn.execute(f"INSERT INTO {table} VALUES (%s, %s, %s, %s, %s, 1, %s, 0.5, %s)", values)  # type: ignore[arg-type]
+        partitions.attach(conn, "hypothesis", run)
+
+
+def _masters(settings: Settings, source_run: int, ratios: dict[str, Any], n: int) -> int:
+    """Every source is a master source of its own."""
+    with stage(settings, "link", "tiny", {}, source_run_id=source_run) as run:
+        pass
+    ids = list(range(1, n + 1))
+    write(settings, "master_source", run.run_id, {"source_id": ids, "master_id": ids, "status": "single"}, n)
+    write(
+        settings, "master", run.run_id,
+        {"master_id": ids, "ra": 10.0, "dec": 20.0, "err_arcsec": 1.0, "n_missions": 1, "n_sources": 1,
+         "n_detections": 2, "n_upper_limits": 0, "is_ambiguous": False, **ratios}, n,
+    )  # fmt: skip
     return run.run_id
 
 
 def _properties(
     settings: Settings, columns: dict[str, Any], best: Any = (), counterparts: Any = (), galaxies: Any = (),
-    min_p_any: float = 0.5,
+    hypotheses: Any = (), table: str = "property",
 ) -> list[dict[str, Any]]:  # fmt: skip
+    names = ("flux_ratio", "flux_ratio_low", "flux_ratio_sigma")
+    ratios = {name: columns[name] for name in names if name in columns}
+    columns = {name: values for name, values in columns.items() if name not in ratios}
     source_run = _sources(settings, columns)
-    match_run = _matches(settings, source_run, list(best))
+    match_run = _matches(settings, source_run, list(best), hypotheses)
+    link_run = _masters(settings, source_run, ratios, len(next(iter(columns.values()))))
     with stage(settings, "properties", "tiny", {}) as run:
-        properties_stage(run, source_run, match_run, list(counterparts), list(galaxies), min_p_any)
+        properties_stage(run, source_run, link_run, match_run, list(counterparts), list(galaxies))
+    if table != "property":
+        return rows(settings, f"SELECT * FROM xcat.{table} WHERE run_id = %s ORDER BY source_id, rank", [run.run_id])
     return rows(settings, "SELECT * FROM xcat.property WHERE run_id = %s ORDER BY source_id", [run.run_id])
 
 
@@ -74,15 +115,16 @@ def _counterparts(settings: Settings, kind: str, colours: dict[str, Any], **colu
 def test_what_the_source_itself_gives(module_settings: Settings) -> None:
     (full, empty) = _properties(module_settings, {
         "glat": [-30.5, 2.0], "hr1": [0.3, None], "hr2": [-0.4, None], "gamma": [1.7, None], "p_variable": [0.9, None],
-        "flux_ratio": [100.0, None], "flux_ratio_low": [0.1, None], "flux_std_cgs": [_FLUX, None],
+        "flux_ratio": [100.0, None], "flux_ratio_low": [0.1, None], "flux_ratio_sigma": [5.0, None],
+        "flux_std_cgs": [_FLUX, None],
     })  # fmt: skip
     expected = {"abs_b": 30.5, "hr1": 0.3, "hr2": -0.4, "gamma": 1.7, "p_variable": 0.9, "log_flux_ratio": 2.0,
-                "log_flux_ratio_low": -1.0}  # fmt: skip
+                "log_flux_ratio_low": -1.0, "flux_ratio_sigma": 5.0}  # fmt: skip
     assert {k: full[k] for k in expected} == pytest.approx(expected, rel=1e-6)
     assert empty["abs_b"] == 2.0
     kept = {"run_id", "source_id", "abs_b", "has_optical", "has_infrared", "has_spectrum", "n_detections"}
     missing = {k: v for k, v in empty.items() if k not in kept | {"in_test_sample"}}
-    assert len(missing) == 12
+    assert len(missing) == 13
     assert set(missing.values()) == {None}
     assert [full[k] for k in missing if k.startswith("log_fx") or k in ("pm_mas_yr", "sep_to_radius")] == [None] * 6
 
@@ -149,8 +191,32 @@ def test_only_the_best_and_probable_candidate_counts(module_settings: Settings) 
     assert yes["log_fx_fr"] == pytest.approx(math.log10(_FLUX) + 5.37 + 8.0, abs=1e-5)
     assert (yes["has_optical"], no["has_optical"]) == (True, False)
     assert no["log_fx_fr"] is no["pm_mas_yr"] is None
-    (_, now) = _properties(module_settings, {"flux_std_cgs": [_FLUX] * 2}, best, [other], min_p_any=0.4)
-    assert now["has_optical"]
+
+
+def test_every_hypothesis_has_its_properties(module_settings: Settings) -> None:
+    """Members together give the colours; "none" has none; one that is too improbable has no row."""
+    gaia = _counterparts(
+        module_settings, "optical", {"r": ["mag_gaia_rp"]}, mag_gaia_rp=[17.0, 12.0], pmra_mas_yr=[3.0, None],
+        pmdec_mas_yr=[4.0, None],
+    )  # fmt: skip
+    wise = _counterparts(module_settings, "infrared", {"w1": ["mag_w1"]}, mag_w1=[14.0])
+    hypotheses = [
+        (1, 0, 0.1, []), (1, 1, 0.6, [(gaia, 1), (wise, 1)]), (1, 2, 0.2, [(gaia, 2)]), (1, 3, 0.09, [(wise, 1)]),
+        (1, 4, 0.009, [(gaia, 1)]), (2, 0, 1.0, []),
+    ]  # fmt: skip
+    found = _properties(
+        module_settings, {"flux_std_cgs": [_FLUX] * 2}, [], [gaia, wise], hypotheses=hypotheses,
+        table="hypothesis_property",
+    )  # fmt: skip
+    assert [(h["source_id"], h["rank"]) for h in found] == [(1, 0), (1, 1), (1, 2), (1, 3), (2, 0)]
+    assert [h["p_hypothesis"] for h in found] == pytest.approx([0.1, 0.6, 0.2, 0.09, 1.0])
+    log_fx = math.log10(_FLUX)
+    bright, faint, infrared = log_fx + 5.37 + 12 / 2.5, log_fx + 5.37 + 17 / 2.5, log_fx + 6.95 + 14 / 2.5
+    values = [(h["pm_mas_yr"], h["log_fx_fr"], h["log_fx_fw1"], h["log_fx_fb"]) for h in found]
+    assert values[1] == (5.0, pytest.approx(faint, abs=1e-5), pytest.approx(infrared, abs=1e-5), None)
+    assert values[2] == (None, pytest.approx(bright, abs=1e-5), None, None)
+    assert values[3] == (None, None, pytest.approx(infrared, abs=1e-5), None)
+    assert values[0] == values[4] == (None,) * 4
 
 
 def test_the_test_sample_takes_two_of_four(module_settings: Settings) -> None:

@@ -103,9 +103,9 @@ def sources(settings: Settings, run_id: int) -> list[dict[str, Any]]:
     return rows(settings, 'SELECT * FROM xcat.source WHERE run_id = %s ORDER BY name COLLATE "C"', [run_id])
 
 
-def write(settings: Settings, table: str, run_id: int, columns: dict[str, Any]) -> None:
-    """Write rows of a run table."""
-    n = len(columns["source_id"])
+def write(settings: Settings, table: str, run_id: int, columns: dict[str, Any], n: int | None = None) -> None:
+    """Write `n` rows of a run table, as many as sources if not said."""
+    n = len(columns["source_id"]) if n is None else n
     with ready(settings) as conn:
         types = copy.column_types(conn, f"xcat.{table}")
         block = {"run_id": run_id, **columns}

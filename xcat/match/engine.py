@@ -200,7 +200,9 @@ def match(conn: Connection, targets: Targets, haystacks: Sequence[Haystack], opt
         parts = _write_targets(conn, targets, haystacks, options, outcome)
     for k, haystack in enumerate(haystacks, 1):
         with outcome.step(f"search {haystack.name}"):
-            outcome.counts[f"pairs {haystack.name}"] = _locate(conn, k, haystack, options.radius_arcsec, parts)
+            outcome.counts[f"pairs {haystack.name}"] = _locate(
+                conn, k, haystack, options.radius_arcsec, parts.n_targets
+            )
     conn.execute("ANALYZE pg_temp.located")
     with outcome.step("probabilities"), progress.bar("match: probabilities", 4) as advance:
         for k in range(1, len(haystacks) + 1):
@@ -286,7 +288,7 @@ def _log_nu(
     return np.log(np.maximum(density, 1e-6) * SKY_DEG2)
 
 
-def _locate(conn: Connection, k: int, haystack: Haystack, radius_arcsec: float, parts: Parts) -> int:
+def _locate(conn: Connection, k: int, haystack: Haystack, radius_arcsec: float, n_targets: int) -> int:
     """Find every object within the radius at the epoch of the target, as an offset with its Bayes factor."""
     marks: sql.Composable = sql.SQL("NULL::real[]")
     if haystack.terms:
@@ -301,7 +303,7 @@ def _locate(conn: Connection, k: int, haystack: Haystack, radius_arcsec: float, 
     }
     found = job("match.located_by_join").compose(haystack=haystack.table)
     statement = job("match.locate").compose(found=found, marks=marks)
-    n_pairs = pairs.join_slices(conn, statement, values, parts.n_targets, haystack.name)
+    n_pairs = pairs.join_slices(conn, statement, values, n_targets, haystack.name)
     if haystack.moves:
         conn.execute(job("match.index_targets_by_position").compose())
         fast = {"radius_arcsec": radius_arcsec, "epoch_yr": haystack.epoch_yr, "margin_arcsec": _MARGIN_ARCSEC}
