@@ -190,6 +190,14 @@ LEFT JOIN pg_temp.crowd AS c USING (tid)
 LEFT JOIN pg_temp.share AS s ON s.part = t.part AND s.mask = a.mask
 {curves};
 
+-- name: extras_of_one
+-- The same for one catalogue, where nothing is shared.
+INSERT INTO pg_temp.extra (tid, log_extra)
+SELECT a.tid, 0.0 {factors}
+FROM pg_temp.association AS a
+JOIN pg_temp.target AS t USING (no)
+{curves};
+
 -- name: singles
 -- Associations of one object: weight B / nu, the prior probability and the magnitudes left out.
 INSERT INTO pg_temp.association (no, mask, ks, members, x, y, cxx, cxy, cyy, move_x, move_y, unmoved_yr,
@@ -388,13 +396,16 @@ FROM pg_temp.target AS t LEFT JOIN pg_temp.posterior AS b ON b.no = t.no AND b.r
 -- name: chances
 -- Probability that a target has a counterpart in a catalogue, other catalogues whatever they say; k = 0 is any of them.
 INSERT INTO pg_temp.chance (no, k, p_any)
-SELECT no, 0, p_any FROM pg_temp.posterior WHERE rank = 0
+SELECT no, 0, p_any FROM pg_temp.posterior WHERE rank = 1
 UNION ALL
-SELECT no, k, least(sum(p_any * p_i), 1) FROM pg_temp.posterior, unnest(ks) AS k WHERE rank > 0 GROUP BY 1, 2;
+SELECT no, 1, p_any FROM pg_temp.posterior WHERE rank = 1 AND %(n_catalogues)s = 1
+UNION ALL
+SELECT no, k, least(sum(p_any * p_i), 1) FROM pg_temp.posterior, unnest(ks) AS k
+WHERE rank > 0 AND %(n_catalogues)s > 1 GROUP BY 1, 2;
 
 -- name: chances_read
 -- The same, to be counted.
-SELECT t.no, c.k::integer AS k, c.p_any FROM pg_temp.chance AS c JOIN pg_temp.target AS t USING (no);
+SELECT no, k::integer AS k, p_any FROM pg_temp.chance;
 
 -- name: store_match
 -- Whether a source has a counterpart in a catalogue.
@@ -420,18 +431,24 @@ FROM (
            coalesce(p.p / sum(p.p) OVER (PARTITION BY t.no), 0) AS share
     FROM pg_temp.located AS l
     JOIN pg_temp.target AS t USING (no)
-    LEFT JOIN (SELECT no, members[array_position(ks, %(k)s::smallint)] AS object_id, sum(p_i) AS p
-               FROM pg_temp.posterior WHERE %(k)s = ANY (ks) GROUP BY 1, 2) AS p ON p.no = l.no AND p.object_id = l.object_id
+    LEFT JOIN (SELECT no, members[1] AS object_id, p_i AS p FROM pg_temp.posterior WHERE %(n_catalogues)s = 1 AND rank > 0
+               UNION ALL
+               SELECT no, members[array_position(ks, %(k)s::smallint)], sum(p_i)
+               FROM pg_temp.posterior WHERE %(n_catalogues)s > 1 AND %(k)s = ANY (ks) GROUP BY 1, 2) AS p
+           ON p.no = l.no AND p.object_id = l.object_id
     WHERE l.k = %(k)s AND NOT t.is_shifted) AS c;
 
 -- name: store_hypotheses
 -- Hypotheses that are probable enough to matter, the best ones, and "none".
 INSERT INTO {hypothesis} (run_id, source_id, rank, catalogues, objects, log_bayes_factor, p_hypothesis, p_i, match_flag)
 SELECT %(run_id)s, t.id, p.rank,
-       ARRAY(SELECT (%(catalogue_ids)s::smallint[])[k] FROM unnest(p.ks) WITH ORDINALITY AS u (k, i) ORDER BY i),
+       CASE cardinality(p.ks) WHEN 0 THEN '{{}}' WHEN 1 THEN ARRAY[i.ids[p.ks[1]]]
+                              ELSE ARRAY(SELECT i.ids[k] FROM unnest(p.ks) WITH ORDINALITY AS u (k, n) ORDER BY n) END,
        p.members, p.log_bf, CASE WHEN p.rank = 0 THEN 1 - p.p_any WHEN p.p_any * p.p_i > 1e-30 THEN p.p_any * p.p_i ELSE 0 END,
        p.p_i, p.match_flag
-FROM pg_temp.posterior AS p JOIN pg_temp.target AS t USING (no)
+FROM pg_temp.posterior AS p
+JOIN pg_temp.target AS t USING (no)
+CROSS JOIN (SELECT %(catalogue_ids)s::smallint[] AS ids) AS i
 WHERE NOT t.is_shifted AND (p.rank = 0 OR p.match_flag > 0 OR p.p_any * p.p_i >= %(min_p)s);
 
 -- name: count

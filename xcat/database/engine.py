@@ -64,6 +64,7 @@ def connect(config: Settings | None = None, *, autocommit: bool = False) -> Conn
         conn.execute("SET search_path TO xcat, public")
         conn.execute("SET timezone TO 'UTC'")
         conn.execute("SET client_min_messages TO warning")
+        conn.execute("SET temp_buffers TO '128MB'")  # matches work in temporary tables; taken only as it is needed
         timeout = str(math.ceil(config.statement_timeout_s * 1000))
         conn.execute("SELECT set_config('statement_timeout', %s, false)", [timeout])
     return conn

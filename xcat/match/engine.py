@@ -195,6 +195,8 @@ def match(conn: Connection, targets: Targets, haystacks: Sequence[Haystack], opt
         The radius, the number of catalogues or a term makes no sense.
     """
     _check(haystacks, options)
+    # temporary tables of known shape: a rough look at them is enough for the planner
+    conn.execute("SET LOCAL default_statistics_target = 10")
     outcome = Outcome(Calibration.none(len(haystacks), options.min_p_any))
     with outcome.step("targets"):
         parts = _write_targets(conn, targets, haystacks, options, outcome)
@@ -213,8 +215,9 @@ def match(conn: Connection, targets: Targets, haystacks: Sequence[Haystack], opt
         advance(1)
         _priors(conn, haystacks, parts, options.nway)
         advance(1)
-        for name in ("posterior", "posterior_none", "chances"):
+        for name in ("posterior", "posterior_none"):
             conn.execute(job(f"match.{name}").compose())
+        conn.execute(job("match.chances").compose(), {"n_catalogues": len(haystacks)})
         conn.execute("ANALYZE pg_temp.posterior")
         advance(1)
     with outcome.step("calibration"):
@@ -355,7 +358,7 @@ def _magnitudes(
     outcome.priors += curves
     numbers = [sql.Literal(i) for i in sorted({c.term for c in curves})]
     conn.execute(
-        job("match.extras").compose(
+        job("match.extras" if len(haystacks) > 1 else "match.extras_of_one").compose(
             factors=sql.SQL(" ").join([job("match.factor").compose(i=i) for i in numbers]),
             curves=sql.SQL(" ").join([job("match.factor_curve").compose(i=i) for i in numbers]),
         )

@@ -113,6 +113,7 @@ def learn(candidates: np.ndarray, field: np.ndarray, masks: Sequence[int], n_ter
     counted = np.zeros((n_terms, len(masks), parts.n_kin, n_bins))
     curves = np.zeros_like(counted)
     place = [np.where(m, b - low, 0).astype(np.int64) for b, m in zip(bins, known, strict=True)]
+    cell = [np.ravel_multi_index((pattern, kin, x), counted.shape[1:]) for x in place]
     source = np.unique(candidates["no"], return_inverse=True)[1]
     n_all = max(int(parts.is_source.sum()), 1)
     prior = np.full(len(masks), 0.5 / len(masks))
@@ -122,12 +123,13 @@ def learn(candidates: np.ndarray, field: np.ndarray, masks: Sequence[int], n_ter
             log_weight = log_weight + np.where(known[i], curves[i, pattern, kin, place[i]], 0.0)
         weight = np.exp(np.clip(log_weight, -50, 50)) * prior[pattern]
         p = weight / (np.bincount(source, weight)[source] + 1 - prior.sum())
-        prior = np.maximum(np.bincount(pattern, p, len(masks)) / n_all, 1e-3 / len(masks))
+        before, prior = prior, np.maximum(np.bincount(pattern, p, len(masks)) / n_all, 1e-3 / len(masks))
         prior *= min(1.0, 0.99 / prior.sum())
-        counted[:] = 0
         for i in range(n_terms):
-            np.add.at(counted[i], (pattern[known[i]], kin[known[i]], place[i][known[i]]), p[known[i]])
+            counted[i] = np.bincount(cell[i], np.where(known[i], p, 0.0), counted[i].size).reshape(counted[i].shape)
         _update(curves, counted, n_field, parts)
+        if np.abs(prior - before).max() < 1e-4:
+            break
     edges = (low + np.arange(n_bins + 1)) * STEP_MAG
     edges[0], edges[-1] = -_FAR_MAG, _FAR_MAG  # beyond its ends the curve goes on level
 

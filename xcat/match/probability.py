@@ -148,6 +148,7 @@ def match_stage(
         with run.step("store"):
             run.summary["matches"] = _store(run, haystacks, outcome, targets_for)
         run.summary |= {"counts": outcome.counts, "notes": outcome.notes}
+    conn.execute("RESET default_statistics_target")
     with run.step("index"), progress.bar("match: indexes"):
         for table in targets_for:
             partitions.attach(conn, table, run.run_id)
@@ -169,7 +170,9 @@ def _store(run: Run, haystacks: list[Haystack], outcome: Outcome, tables: Mappin
     report: dict[str, Any] = {}
     with progress.bar("match: store", len(haystacks) + 1) as advance:
         for k, haystack in enumerate(haystacks, 1):
-            values = {"run_id": run.run_id, "catalogue_id": haystack.catalogue_id, "k": k}
+            values = {
+                "run_id": run.run_id, "catalogue_id": haystack.catalogue_id, "k": k, "n_catalogues": len(haystacks),
+            }  # fmt: skip
             conn.execute(job("match.store_match").compose(match=tables["match"]), values)
             conn.execute(job("match.store_candidates").compose(match_candidate=tables["match_candidate"]), values)
             (counts,) = dicts(conn.execute(job("match.count").compose(match=tables["match"]), values))
