@@ -38,13 +38,13 @@ def upgrade() -> None:
             "catalogues",
             postgresql.ARRAY(sa.SmallInteger()),
             nullable=False,
-            comment="Catalogues that have a member in the hypothesis {meta.id;meta.dataset}",
+            comment="Catalogues that have a member in the hypothesis: numbers in the table, names in the view {meta.id;meta.dataset}",
         ),
         sa.Column(
             "objects",
             postgresql.ARRAY(sa.BigInteger()),
             nullable=False,
-            comment="The members, in the order of the catalogues {meta.id}",
+            comment="The members, in the order of the catalogues: numbers in the table, the catalogues' own identifiers in the view {meta.id}",
         ),
         sa.Column(
             "log_bayes_factor",
@@ -253,7 +253,7 @@ def upgrade() -> None:
             "status",
             sa.Text(),
             nullable=False,
-            comment="State: running, done, failed or lost for a run; used, conflict or unmapped for a label {meta.code.status}",
+            comment="State: running, done, failed or lost for a run; used, duplicate, conflict or unmapped for a label; single, linked or ambiguous for a source among the missions; accepted, ambiguous or rejected for a pair of sources {meta.code.status}",
         ),
         sa.CheckConstraint("status IN ('single', 'linked', 'ambiguous')", name=op.f("master_source_status_check")),
         sa.PrimaryKeyConstraint("run_id", "source_id", name=op.f("master_source_pkey")),
@@ -290,7 +290,7 @@ def upgrade() -> None:
             "status",
             sa.Text(),
             nullable=False,
-            comment="State: running, done, failed or lost for a run; used, conflict or unmapped for a label {meta.code.status}",
+            comment="State: running, done, failed or lost for a run; used, duplicate, conflict or unmapped for a label; single, linked or ambiguous for a source among the missions; accepted, ambiguous or rejected for a pair of sources {meta.code.status}",
         ),
         sa.Column("reason", sa.Text(), nullable=False, comment="Why the row cannot be used {meta.note}"),
         sa.CheckConstraint("sep_arcsec >= 0 AND sep_arcsec < 'Infinity'", name=op.f("source_link_sep_arcsec_check")),
@@ -433,12 +433,29 @@ def upgrade() -> None:
         "magnitude_prior",
         sa.Column("run_id", sa.Integer(), nullable=False, comment="The run that wrote this row {meta.id;meta.main}"),
         sa.Column("catalogue_id", sa.SmallInteger(), nullable=False, comment="The catalogue {meta.id;meta.dataset}"),
-        sa.Column("term", sa.Text(), nullable=False, comment="Magnitude or colour {meta.id}"),
+        sa.Column(
+            "term",
+            sa.Text(),
+            nullable=False,
+            comment="Magnitude or colour; of objects that other catalogues have too, with their names {meta.id}",
+        ),
+        sa.Column(
+            "source_kind",
+            sa.SmallInteger(),
+            nullable=False,
+            comment="Kind of source: part and positional error, from 1 {meta.id}",
+        ),
         sa.Column(
             "part",
             sa.SmallInteger(),
             nullable=False,
             comment="Part of the sources by mission and density of the catalogue, from 1; 0 is all of them {meta.id}",
+        ),
+        sa.Column(
+            "n_sources",
+            sa.Integer(),
+            nullable=False,
+            comment="Sources of single missions, or sources that were counted {meta.number}",
         ),
         sa.Column(
             "bin_low", sa.DOUBLE_PRECISION(), nullable=False, comment="Lower edge of the bin [mag] {phot.mag;stat.min}"
@@ -465,7 +482,9 @@ def upgrade() -> None:
             comment="Natural log of their smoothed ratio, which multiplies the odds of a candidate {stat.likelihood}",
         ),
         sa.ForeignKeyConstraint(["run_id"], ["xcat.run.run_id"], name=op.f("magnitude_prior_run_id_fkey")),
-        sa.PrimaryKeyConstraint("run_id", "catalogue_id", "term", "part", "bin_low", name=op.f("magnitude_prior_pkey")),
+        sa.PrimaryKeyConstraint(
+            "run_id", "catalogue_id", "term", "source_kind", "bin_low", name=op.f("magnitude_prior_pkey")
+        ),
         schema="xcat",
         comment="Magnitudes and colours of counterparts against those of field objects, as a match run learned them",
     )
@@ -529,6 +548,15 @@ def upgrade() -> None:
         ),
         schema="xcat",
     )
+    op.alter_column(
+        "label",
+        "status",
+        existing_type=sa.TEXT(),
+        comment="State: running, done, failed or lost for a run; used, duplicate, conflict or unmapped for a label; single, linked or ambiguous for a source among the missions; accepted, ambiguous or rejected for a pair of sources {meta.code.status}",
+        existing_comment="State: running, done, failed or lost for a run; used, conflict or unmapped for a label {meta.code.status}",
+        existing_nullable=False,
+        schema="xcat",
+    )
     op.add_column(
         "match",
         sa.Column(
@@ -575,6 +603,15 @@ def upgrade() -> None:
             nullable=True,
             comment="The link run whose master sources were read {meta.id.assoc}",
         ),
+        schema="xcat",
+    )
+    op.alter_column(
+        "run",
+        "status",
+        existing_type=sa.TEXT(),
+        comment="State: running, done, failed or lost for a run; used, duplicate, conflict or unmapped for a label; single, linked or ambiguous for a source among the missions; accepted, ambiguous or rejected for a pair of sources {meta.code.status}",
+        existing_comment="State: running, done, failed or lost for a run; used, conflict or unmapped for a label {meta.code.status}",
+        existing_nullable=False,
         schema="xcat",
     )
     op.create_foreign_key(
@@ -629,6 +666,15 @@ def downgrade() -> None:
     op.drop_column("source", "err_min_arcsec", schema="xcat")
     op.drop_column("source", "err_maj_arcsec", schema="xcat")
     op.drop_constraint(op.f("run_link_run_id_fkey"), "run", schema="xcat", type_="foreignkey")
+    op.alter_column(
+        "run",
+        "status",
+        existing_type=sa.TEXT(),
+        comment="State: running, done, failed or lost for a run; used, conflict or unmapped for a label {meta.code.status}",
+        existing_comment="State: running, done, failed or lost for a run; used, duplicate, conflict or unmapped for a label; single, linked or ambiguous for a source among the missions; accepted, ambiguous or rejected for a pair of sources {meta.code.status}",
+        existing_nullable=False,
+        schema="xcat",
+    )
     op.drop_column("run", "link_run_id", schema="xcat")
     op.alter_column(
         "property",
@@ -650,6 +696,15 @@ def downgrade() -> None:
     )
     op.drop_column("property", "flux_ratio_sigma", schema="xcat")
     op.drop_column("match", "accepted", schema="xcat")
+    op.alter_column(
+        "label",
+        "status",
+        existing_type=sa.TEXT(),
+        comment="State: running, done, failed or lost for a run; used, conflict or unmapped for a label {meta.code.status}",
+        existing_comment="State: running, done, failed or lost for a run; used, duplicate, conflict or unmapped for a label; single, linked or ambiguous for a source among the missions; accepted, ambiguous or rejected for a pair of sources {meta.code.status}",
+        existing_nullable=False,
+        schema="xcat",
+    )
     op.drop_column("detection", "flux_upper_cgs", schema="xcat")
     op.drop_table("master_identity", schema="xcat")
     op.drop_table("master_change", schema="xcat")

@@ -233,10 +233,14 @@ WHERE run_id = %(run_id)s
 ORDER BY catalogue_id, part, cutoff, is_chosen;
 
 -- name: magnitude_priors
--- Magnitudes of counterparts and field, as they were learned or given.
-SELECT catalogue_id, term, part, bin_low, bin_high, density_counterparts, density_field, log_ratio
+-- Magnitudes of counterparts and field, as they were learned or given: by part of the sky, means over its kinds of source.
+SELECT catalogue_id, term, part, bin_low, bin_high, sum(n_sources)::integer AS n_sources,
+       sum(n_sources * density_counterparts) / sum(n_sources) AS density_counterparts,
+       sum(n_sources * density_field) / sum(n_sources) AS density_field,
+       sum(n_sources * log_ratio) / sum(n_sources) AS log_ratio
 FROM xcat.magnitude_prior
 WHERE run_id = %(run_id)s
+GROUP BY catalogue_id, term, part, bin_low, bin_high
 ORDER BY catalogue_id, term, part, bin_low;
 
 -- name: catalogue_names

@@ -192,7 +192,8 @@ def learned(run: Run, terms: Mapping[int, str], n_sources: int) -> None:
             edges = np.concatenate([[-1e4], low[1:], [1e4]])
             copy.copy_in(run.conn, "xcat.magnitude_prior", [{
                 "run_id": _full(n, run.run_id), "catalogue_id": _full(n, catalogue_id, np.int16),
-                "term": np.full(n, term.encode()), "part": _full(n, part, np.int16), "bin_low": edges[:-1],
+                "term": np.full(n, term.encode()), "part": _full(n, part, np.int16),
+                "source_kind": _full(n, part, np.int16), "n_sources": _full(n, 10), "bin_low": edges[:-1],
                 "bin_high": edges[1:], "density_counterparts": 2 * mine / mine.sum(),
                 "density_field": 2 * field / field.sum(), "log_ratio": np.log(mine / field) / part,
             }])  # fmt: skip

@@ -91,8 +91,10 @@ def test_one_best_candidate_and_shares_that_add_up(module_settings: Settings, do
 
 def test_the_published_views_show_the_run(module_settings: Settings, done: dict[str, int]) -> None:
     (shown,) = rows(module_settings, "SELECT * FROM xcat.published")
-    lineage = ("run_id", "source_run_id", "match_run_id", "property_run_id", "label_run_id", "model_run_id")
-    kinds = ("classify", "merge", "match", "properties", "label", "fit")
+    lineage = (
+        "run_id", "source_run_id", "link_run_id", "match_run_id", "property_run_id", "label_run_id", "model_run_id",
+    )  # fmt: skip
+    kinds = ("classify", "merge", "link", "match", "properties", "label", "fit")
     assert [shown[c] for c in lineage] == [done[k] for k in kinds]
     best = rows(module_settings, "SELECT class, p_class, p_agn, p_star, p_xrb, p_cv FROM xcat.classified")
     for row in best:

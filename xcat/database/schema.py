@@ -534,7 +534,7 @@ RUN_TABLES = {
     )
 }  # fmt: skip
 
-# --- what a match learned: a few thousand rows a run, immutable ---------------------------------------------
+# --- what a match learned: a few ten thousand rows a run, immutable ---------------------------------------------
 
 magnitude_prior = Table(
     "magnitude_prior",
@@ -542,13 +542,15 @@ magnitude_prior = Table(
     _c("run_id", Integer, ForeignKey("run.run_id"), nullable=False),
     _c("catalogue_id", SmallInteger, nullable=False),
     _c("term", Text, nullable=False),
+    _c("source_kind", SmallInteger, nullable=False),
     _c("part", SmallInteger, nullable=False),
+    _c("n_sources", Integer, nullable=False),
     _c("bin_low", DOUBLE, nullable=False),
     _c("bin_high", DOUBLE, nullable=False),
     _c("density_counterparts", DOUBLE, nullable=False),
     _c("density_field", DOUBLE, nullable=False),
     _c("log_ratio", DOUBLE, nullable=False),
-    PrimaryKeyConstraint("run_id", "catalogue_id", "term", "part", "bin_low"),
+    PrimaryKeyConstraint("run_id", "catalogue_id", "term", "source_kind", "bin_low"),
     comment="Magnitudes and colours of counterparts against those of field objects, as a match run learned them",
 )
 

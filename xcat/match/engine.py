@@ -340,9 +340,11 @@ def _magnitudes(
     if learned and parts.n_shifted.sum():
         given = {(c.mask, c.term) for c in curves}
         curves += [c for c in _learn(conn, learned, n_terms, parts) if (c.mask, c.term) not in given]
+    n_sources = np.bincount(parts.kin[parts.is_source], minlength=parts.n_kin)
     for curve in curves:
         others = [h.name for k, h in enumerate(haystacks, 1) if curve.mask & (1 << (k - 1)) and k != first[curve.mask]]
         curve.catalogue = first[curve.mask]
+        curve.part, curve.n_sources = int(parts.part_of[curve.kin - 1]), int(n_sources[curve.kin - 1])
         curve.name = " with ".join([terms[curve.mask][curve.term - 1].name, *others])
     for k, haystack in enumerate(haystacks, 1):
         told = {c.term for c in curves if c.mask == 1 << (k - 1)}
@@ -402,11 +404,12 @@ def _associate(conn: Connection, haystacks: Sequence[Haystack], parts: Parts, nw
     if n_catalogues == 1:
         return order
     row = conn.execute(job("match.reach").compose()).fetchone()
-    values = {"reach_arcsec": row[0] if row and row[0] is not None else 0.0, "before": 1 << (order[0] - 1)}
+    reach_arcsec = row[0] if row and row[0] is not None else 0.0
+    before = 1 << (order[0] - 1)
     for k in order[1:]:
         conn.execute("ANALYZE pg_temp.association")
-        conn.execute(job("match.extend").compose(), values | {"k": k})
-        values["before"] |= 1 << (k - 1)
+        conn.execute(job("match.extend").compose(), {"k": k, "reach_arcsec": reach_arcsec, "before": before})
+        before |= 1 << (k - 1)
     conn.execute("ANALYZE pg_temp.association")
     if nway:
         conn.execute(job("match.weigh_none").compose())

@@ -57,6 +57,8 @@ class Curve:
         Of the term.
     catalogue : int
         Number k of the catalogue that has it.
+    part, n_sources : int
+        Part of the kind of source, and how many sources it has.
     """
 
     mask: int
@@ -68,6 +70,8 @@ class Curve:
     field: np.ndarray
     name: str = ""
     catalogue: int = 0
+    part: int = 0
+    n_sources: int = 0
 
 
 def learn(candidates: np.ndarray, field: np.ndarray, masks: Sequence[int], n_terms: int, parts: Parts) -> list[Curve]:
@@ -156,8 +160,8 @@ def learn(candidates: np.ndarray, field: np.ndarray, masks: Sequence[int], n_ter
 def _update(curves: np.ndarray, counted: np.ndarray, n_field: np.ndarray, parts: Parts) -> None:
     """New curves from the counts of counterparts by kind and of the field by part.
 
-    What a kind of source has too few of, it takes from its part of the sky, and this from all: counts are added as if the larger
-    set had sent so many.
+    What a kind of source has too few of, it takes from its part of the sky, and this from all: a hundred counts are
+    added as the larger set has them.
     """
     # so that all parts together are mixed as the sources are
     scale = parts.n_sources / np.maximum(parts.n_shifted, 1)

@@ -178,12 +178,12 @@ def _store(run: Run, haystacks: list[Haystack], outcome: Outcome, tables: Mappin
             (counts,) = dicts(conn.execute(job("match.count").compose(match=tables["match"]), values))
             report[haystack.name] = _summary(k, counts, outcome)
             advance(1)
-        values = {
+        kept = {
             "run_id": run.run_id,
             "catalogue_ids": [h.catalogue_id for h in haystacks],
             "min_p": _MIN_P_HYPOTHESIS,
         }
-        conn.execute(job("match.store_hypotheses").compose(hypothesis=tables["hypothesis"]), values)
+        conn.execute(job("match.store_hypotheses").compose(hypothesis=tables["hypothesis"]), kept)
         _store_what_was_learned(run, haystacks, outcome)
         advance(1)
     return report
@@ -206,14 +206,23 @@ def _summary(k: int, counts: dict[str, Any], outcome: Outcome) -> dict[str, Any]
 def _store_what_was_learned(run: Run, haystacks: list[Haystack], outcome: Outcome) -> None:
     """Keep curves and calibration: a result without them could not be checked."""
     ids = np.array([0, *(h.catalogue_id for h in haystacks)])
-    for curve in outcome.priors:
-        n = len(curve.log_ratio)
-        block = {
-            "run_id": np.full(n, run.run_id, np.int32), "catalogue_id": np.full(n, ids[curve.catalogue], np.int16),
-            "term": np.full(n, curve.name.encode()), "part": np.full(n, curve.kin, np.int16),
-            "bin_low": curve.edges[:-1], "bin_high": curve.edges[1:],
-            "density_counterparts": curve.counterparts, "density_field": curve.field, "log_ratio": curve.log_ratio,
+    curves = [c for c in outcome.priors if c.n_sources]
+    if curves:
+        per_curve = {
+            "catalogue_id": ids[[c.catalogue for c in curves]], "term": np.array([c.name.encode() for c in curves]),
+            "source_kind": np.array([c.kin for c in curves]), "part": np.array([c.part for c in curves]),
+            "n_sources": np.array([c.n_sources for c in curves]),
         }  # fmt: skip
+        length = [len(c.log_ratio) for c in curves]
+        block = {
+            "run_id": np.full(sum(length), run.run_id, np.int32),
+            **{name: np.repeat(values, length) for name, values in per_curve.items()},
+            "bin_low": np.concatenate([c.edges[:-1] for c in curves]),
+            "bin_high": np.concatenate([c.edges[1:] for c in curves]),
+            "density_counterparts": np.concatenate([c.counterparts for c in curves]),
+            "density_field": np.concatenate([c.field for c in curves]),
+            "log_ratio": np.concatenate([c.log_ratio for c in curves]),
+        }
         copy.copy_in(run.conn, "magnitude_prior", [block])
     c = outcome.calibration
     kept = c.n_shifted > 0

@@ -156,7 +156,7 @@ def collect(conn: Connection, match_run_id: int | None, source: str) -> Matching
     return Matching(
         matches=_matches(conn, partitions.qualified("match", match_run_id), source),
         calibrations=_calibrations(table, names),
-        priors=_priors(rows(conn, "report.magnitude_priors", {"run_id": match_run_id}), table, names),
+        priors=_priors(rows(conn, "report.magnitude_priors", {"run_id": match_run_id}), names),
         notes=list(run["summary"].get("notes", [])),
         false_rate=run["config"].get("false_rate"),
         min_p_any=run["config"].get("min_p_any"),
@@ -198,17 +198,14 @@ def _calibrations(table: np.ndarray, names: dict[int, str]) -> list[Calibrated]:
     return found
 
 
-def _priors(learned: list[Row], table: np.ndarray, names: dict[int, str]) -> list[MagnitudePrior]:
-    sources = {
-        (int(row["catalogue_id"]), int(row["part"])): int(row["n_sources"]) for row in table[table["is_chosen"] == 1]
-    }
+def _priors(learned: list[Row], names: dict[int, str]) -> list[MagnitudePrior]:
     groups: dict[tuple[int, str], dict[int, list[Row]]] = {}
     for row in learned:
         groups.setdefault((row["catalogue_id"], row["term"]), {}).setdefault(row["part"], []).append(row)
     found = []
     for (catalogue_id, term), parts in groups.items():
         first = next(iter(parts.values()))
-        weight = np.array([sources.get((catalogue_id, part), 1) for part in parts], dtype=float)
+        weight = np.array([each[0]["n_sources"] for each in parts.values()], dtype=float)
 
         def by_part(name: str, parts: dict[int, list[Row]] = parts) -> np.ndarray:
             return np.array([[row[name] for row in each] for each in parts.values()])
