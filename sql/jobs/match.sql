@@ -4,15 +4,17 @@
 -- motion (arcsec a year, 0 if unknown) and, where that is unknown, the years from their epoch to the target's;
 -- association: one object or several of different catalogues that may be one and the same; posterior: the hypotheses.
 CREATE TEMP TABLE target (
-    no integer NOT NULL, id bigint NOT NULL, is_shifted boolean NOT NULL, ra double precision NOT NULL,
-    dec double precision NOT NULL, sin_dec double precision NOT NULL, cos_dec double precision NOT NULL,
-    cxx double precision NOT NULL, cxy double precision NOT NULL, cyy double precision NOT NULL,
-    epoch_yr double precision, part smallint NOT NULL, kin smallint NOT NULL, log_nu double precision[] NOT NULL
+    no integer NOT NULL, id bigint NOT NULL, is_shifted boolean NOT NULL,
+    -- q3c finds nothing at RA 360, and NaN is above every number
+    ra double precision NOT NULL CHECK (ra >= 0 AND ra < 360), dec double precision NOT NULL CHECK (dec BETWEEN -90 AND 90),
+    sin_dec double precision NOT NULL, cos_dec double precision NOT NULL,
+    cxx double precision NOT NULL CHECK (cxx > 0 AND cxx < 'Infinity'), cxy double precision NOT NULL,
+    cyy double precision NOT NULL CHECK (cyy > 0 AND cyy < 'Infinity'), epoch_yr double precision, part smallint NOT NULL, kin smallint NOT NULL, log_nu double precision[] NOT NULL
 ) ON COMMIT DROP;
 CREATE TEMP TABLE located (
     k smallint NOT NULL, no integer NOT NULL, object_id bigint NOT NULL,
     x double precision NOT NULL, y double precision NOT NULL,
-    cxx double precision NOT NULL, cxy double precision NOT NULL, cyy double precision NOT NULL,
+    cxx double precision NOT NULL CHECK (cxx > 0), cxy double precision NOT NULL, cyy double precision NOT NULL CHECK (cyy > 0),
     move_x double precision NOT NULL, move_y double precision NOT NULL, unmoved_yr double precision NOT NULL,
     log_bf double precision NOT NULL, marks real[]
 ) ON COMMIT DROP;
@@ -140,18 +142,19 @@ FROM (
     OFFSET 0) AS near;
 
 -- name: field_magnitudes
--- Histogram of magnitudes and colours at shifted positions, by pattern of catalogues: of the first member of each association, which
--- counts with the probability that it is one object of the sky and no part of another one.
+-- Histogram of magnitudes and colours at shifted positions, by pattern of catalogues; an association counts with the
+-- probability that it is one object of the sky and no part of another one.
 SELECT a.mask::integer AS mask, t.part, m.term::integer AS term, floor(m.value / %(step_mag)s)::integer AS bin,
        sum(a.p)::double precision AS n_objects
 FROM (
     SELECT a.no, a.mask, a.marks,
-           exp(CASE WHEN cardinality(a.ks) > 1 THEN least(a.log_back + s.log_back, 250) ELSE 0 END - coalesce(c.log_crowd, 0)) AS p
+           exp(greatest(CASE WHEN cardinality(a.ks) > 1 THEN least(a.log_back + s.log_back, 250) ELSE 0 END
+                        - coalesce(c.log_crowd, 0), -250)) AS p
     FROM pg_temp.association AS a
     JOIN pg_temp.target AS t USING (no)
     LEFT JOIN pg_temp.crowd AS c USING (tid)
     LEFT JOIN pg_temp.share AS s ON s.part = t.part AND s.mask = a.mask
-    WHERE t.is_shifted AND a.mask = ANY (%(masks)s) AND (cardinality(a.ks) = 1 OR c.tid IS NOT NULL)
+    WHERE t.is_shifted AND a.mask = ANY (%(masks)s)
     OFFSET 0) AS a
 JOIN pg_temp.target AS t USING (no)
 CROSS JOIN LATERAL unnest(a.marks) WITH ORDINALITY AS m (value, term)
@@ -245,7 +248,7 @@ FROM (
                                t.cxx AS tcxx, t.cxy AS tcxy, t.cyy AS tcyy, t.log_nu[%(k)s] AS log_nu,
                                a.x AS ax, a.y AS ay, a.cxx AS acxx, a.cxy AS acxy, a.cyy AS acyy,
                                b.x + a.move_x * b.unmoved_yr - a.x AS dx, b.y + a.move_y * b.unmoved_yr - a.y AS dy,
-                               a.move_x, a.move_y, a.marks,
+                               a.move_x, a.move_y, a.marks || b.marks AS marks,
                                a.cxx + b.cxx + u.arcsec2 AS sxx, a.cxy + b.cxy AS sxy, a.cyy + b.cyy + u.arcsec2 AS syy,
                                (a.cxx + b.cxx + u.arcsec2) * (a.cyy + b.cyy + u.arcsec2) - (a.cxy + b.cxy) ^ 2 AS sdet,
                                a.unmoved_yr, a.log_members, a.log_back,
@@ -299,22 +302,22 @@ WHERE cardinality(a.ks) = 1;
 -- name: crowd_associations
 -- The same for associations of several objects, which share all members with themselves.
 INSERT INTO pg_temp.crowd (tid, log_crowd)
-SELECT tid, ln(1 + greatest(sum(u.weight) - (cardinality(ks) - 1) * w, w))
+SELECT tid, ln(1 + greatest(coalesce(sum(u.weight), 0) - (cardinality(ks) - 1) * w, w))
 FROM (
-    SELECT a.tid, a.no, a.ks, a.members, exp(least(a.log_back + s.log_back, 250)) AS w
+    SELECT a.tid, a.no, a.ks, a.members, exp(greatest(least(a.log_back + s.log_back, 250), -250)) AS w
     FROM pg_temp.association AS a
     JOIN pg_temp.target AS t USING (no)
     JOIN pg_temp.share AS s ON s.part = t.part AND s.mask = a.mask
-    WHERE cardinality(a.ks) > 1 AND a.log_back + s.log_back > -9
+    WHERE cardinality(a.ks) > 1
     OFFSET 0) AS a
 CROSS JOIN LATERAL unnest(a.ks, a.members) AS m (k, object_id)
-JOIN pg_temp.touched AS u ON u.no = a.no AND u.k = m.k AND u.object_id = m.object_id
+LEFT JOIN pg_temp.touched AS u ON u.no = a.no AND u.k = m.k AND u.object_id = m.object_id
 GROUP BY tid, ks, w;
 
 -- name: shares
 -- How many objects are in several catalogues: for each pattern of catalogues the sum of the probabilities that such an association is
 -- one object.
-SELECT t.part, a.mask, sum(exp(least(a.log_back + s.log_back, 250) - c.log_crowd))::double precision AS n
+SELECT t.part, a.mask, sum(exp(greatest(least(a.log_back + s.log_back, 250) - c.log_crowd, -250)))::double precision AS n
 FROM pg_temp.association AS a
 JOIN pg_temp.target AS t USING (no)
 JOIN pg_temp.share AS s ON s.part = t.part AND s.mask = a.mask

@@ -342,7 +342,7 @@ def fetch_columns(
     ----------
     conn : psycopg.Connection
     query : Composable or str
-        A SELECT without NULL (``coalesce(x, 'NaN')``).
+        A SELECT, or an INSERT that returns, without NULL (``coalesce(x, 'NaN')``).
     dtype : sequence of (name, type)
         Names and PostgreSQL types of its columns, which are cast to them.
     params : mapping, optional
@@ -364,8 +364,8 @@ def fetch_columns(
         for name, (_, t) in zip(names, dtype, strict=True)
     ]
     body = query if isinstance(query, sql.Composable) else sql.SQL(query)
-    statement = sql.SQL("SELECT count(*), {} FROM ({}) AS q ({})").format(
-        sql.SQL(", ").join(packed), body, sql.SQL(", ").join(names)
+    statement = sql.SQL("WITH q ({}) AS ({}) SELECT count(*), {} FROM q").format(
+        sql.SQL(", ").join(names), body, sql.SQL(", ").join(packed)
     )
     with conn.cursor(binary=True) as cursor:
         row = cursor.execute(statement, params).fetchone()

@@ -322,30 +322,35 @@ def _magnitudes(
 ) -> None:
     """Multiply the weights with what magnitudes and colours say.
 
-    An association of several objects is told by the magnitudes of its first member, whose distribution among such
-    objects is learned apart: that an object is in two catalogues tells much about its brightness.
+    An association of several objects is told by the magnitudes of one of them, whose distribution among such objects
+    is learned apart: that an object is in two catalogues tells much about its brightness.
     """
-    masks = range(1, 2 ** len(haystacks))
-    first = {mask: next(k for k in order if mask & (1 << (k - 1))) for mask in masks}
-    terms = {mask: haystacks[first[mask] - 1].terms for mask in masks if not nway or mask.bit_count() == 1}
-    learned = [mask for mask, some in terms.items() if any(t.table is None for t in some)]
-    n_terms = max((len(some) for some in terms.values()), default=0)
-    curves = [
-        term.table.curve(mask, i, kin)
-        for mask, some in terms.items()
-        for i, term in enumerate(some, 1)
-        if term.table is not None
-        for kin in range(1, parts.n_kin + 1)
-    ]
-    if learned and parts.n_shifted.sum():
-        given = {(c.mask, c.term) for c in curves}
-        curves += [c for c in _learn(conn, learned, n_terms, parts) if (c.mask, c.term) not in given]
+    patterns = [mask for mask in range(1, 2 ** len(haystacks)) if not nway or mask.bit_count() == 1]
+    # terms of each pattern with their catalogue, in the order of its members
+    terms = {
+        mask: [(k, term) for k in order if mask & (1 << (k - 1)) for term in haystacks[k - 1].terms]
+        for mask in patterns
+    }
+    curves = []
+    for mask, some in terms.items():
+        given = [k for k, term in some if term.table is not None]
+        curves += [
+            term.table.curve(mask, i, kin)
+            for i, (k, term) in enumerate(some, 1)
+            if term.table is not None and k == given[0]
+            for kin in range(1, parts.n_kin + 1)
+        ]
+    owners = {
+        mask: [k for k, _ in some] for mask, some in terms.items() if some and mask not in {c.mask for c in curves}
+    }
+    if owners and parts.n_shifted.sum():
+        curves += _learn(conn, owners, parts)
     n_sources = np.bincount(parts.kin[parts.is_source], minlength=parts.n_kin)
     for curve in curves:
-        others = [h.name for k, h in enumerate(haystacks, 1) if curve.mask & (1 << (k - 1)) and k != first[curve.mask]]
-        curve.catalogue = first[curve.mask]
+        curve.catalogue, term = terms[curve.mask][curve.term - 1]
+        others = [h.name for k, h in enumerate(haystacks, 1) if curve.mask & (1 << (k - 1)) and k != curve.catalogue]
+        curve.name = " with ".join([term.name, *others])
         curve.part, curve.n_sources = int(parts.part_of[curve.kin - 1]), int(n_sources[curve.kin - 1])
-        curve.name = " with ".join([terms[curve.mask][curve.term - 1].name, *others])
     for k, haystack in enumerate(haystacks, 1):
         told = {c.term for c in curves if c.mask == 1 << (k - 1)}
         for i, term in enumerate(haystack.terms, 1):
@@ -370,8 +375,8 @@ def _magnitudes(
     conn.execute("ANALYZE pg_temp.extra")
 
 
-def _learn(conn: Connection, masks: list[int], n_terms: int, parts: Parts) -> list[Curve]:
-    values = {"step_mag": STEP_MAG, "masks": masks}
+def _learn(conn: Connection, owners: dict[int, list[int]], parts: Parts) -> list[Curve]:
+    values = {"step_mag": STEP_MAG, "masks": list(owners)}
     integer, double, real = "integer", "double precision", "real"
     field_ = copy.fetch_columns(
         conn,
@@ -379,7 +384,7 @@ def _learn(conn: Connection, masks: list[int], n_terms: int, parts: Parts) -> li
         [("mask", integer), ("part", "smallint"), ("term", integer), ("bin", integer), ("n_objects", double)],
         values,
     )
-    numbers = range(1, n_terms + 1)
+    numbers = range(1, max(map(len, owners.values())) + 1)
     columns = sql.SQL(", ").join(job("match.candidate_magnitude").compose(i=sql.Literal(i)) for i in numbers)
     candidates = copy.fetch_columns(
         conn,
@@ -387,7 +392,7 @@ def _learn(conn: Connection, masks: list[int], n_terms: int, parts: Parts) -> li
         [("no", integer), ("mask", integer), ("log_weight", real), *((f"v{i}", real) for i in numbers)],
         values,
     )
-    return learn(candidates, field_, masks, n_terms, parts)
+    return learn(candidates, field_, owners, parts)
 
 
 def _associate(conn: Connection, haystacks: Sequence[Haystack], parts: Parts, nway: bool) -> list[int]:
@@ -417,10 +422,16 @@ def _associate(conn: Connection, haystacks: Sequence[Haystack], parts: Parts, nw
     masks = np.arange(1, 2**n_catalogues)
     first = np.array([next(k for k in order if mask & (1 << (k - 1))) for mask in masks.tolist()])
     several = np.array([int(mask).bit_count() > 1 for mask in masks])
-    # to begin with, an object is as likely to be in the other catalogues as not
-    in_both = np.where(several, 0.5, 1.0)[None, :] * np.ones((parts.n_parts + 1, 1))
-    alone = np.ones((parts.n_parts + 1, n_catalogues))
     shifted_ones = bool(parts.n_shifted.sum())
+    objects = np.zeros((parts.n_parts + 1, n_catalogues))
+    for part, k, n in conn.execute(job("match.count_objects").compose(), {"shifted": shifted_ones}):
+        objects[part, k - 1] = n
+    member = (masks[:, None] >> np.arange(n_catalogues)) & 1
+    # to begin with, half of the smallest catalogue's objects are in the others too, whatever their order
+    fewest = np.where(member == 1, objects.sum(axis=0), np.inf).min(axis=1)
+    share = np.clip(0.5 * fewest / np.maximum(objects.sum(axis=0)[first - 1], 1), 1e-4, 0.5)
+    in_both = np.where(several, share, 1.0)[None, :] * np.ones((parts.n_parts + 1, 1))
+    alone = np.ones((parts.n_parts + 1, n_catalogues))
     for last in (False, True):
         _write_shares(conn, masks, first, in_both, alone)
         if last:
@@ -428,9 +439,6 @@ def _associate(conn: Connection, haystacks: Sequence[Haystack], parts: Parts, nw
         of_part = np.zeros((parts.n_parts + 1, masks.size))
         for part, mask, n in conn.execute(job("match.shares").compose(), {"shifted": shifted_ones}):
             of_part[part, mask - 1] = n
-        objects = np.zeros((parts.n_parts + 1, n_catalogues))
-        for part, k, n in conn.execute(job("match.count_objects").compose(), {"shifted": shifted_ones}):
-            objects[part, k - 1] = n
         # a part with few objects is told by all parts together
         of_part[0], objects[0] = of_part.sum(axis=0), objects.sum(axis=0)
         share_of_all = of_part[0] / np.maximum(objects[0][first - 1], 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,14 +74,15 @@ class Curve:
     n_sources: int = 0
 
 
-def learn(candidates: np.ndarray, field: np.ndarray, masks: Sequence[int], n_terms: int, parts: Parts) -> list[Curve]:
+def learn(candidates: np.ndarray, field: np.ndarray, owners: Mapping[int, Sequence[int]], parts: Parts) -> list[Curve]:
     """Learn the curves of magnitudes and colours, one for each pattern of catalogues, term and kind of source.
 
     The field is what is found at shifted positions. The counterparts are learned by expectation-maximisation: each
     candidate counts with the probability that it is the counterpart, by its position and by the curves so far, of which
     "none of the candidates" has its share. No threshold is needed, field objects do not leak in, and faint objects that
     a bright counterpart hides are not missed, since its neighbours count for nothing. An object that several catalogues
-    have is told by one of them: its magnitudes are not independent.
+    have is told by the one whose magnitudes say most (the largest Kullback-Leibler divergence of counterparts from
+    field): magnitudes of one object are not independent, and multiplied would count the same evidence twice.
 
     Parameters
     ----------
@@ -89,10 +90,8 @@ def learn(candidates: np.ndarray, field: np.ndarray, masks: Sequence[int], n_ter
         no, mask, log_weight (by position alone) and v1, v2 ... (NaN if missing) of the candidates of the sources.
     field : ndarray of records
         mask, part, term, bin and n_objects at the shifted positions.
-    masks : sequence of int
-        Patterns to learn.
-    n_terms : int
-        The most terms that a pattern has.
+    owners : mapping
+        Patterns to learn, with the catalogue of each of their terms.
     parts : Parts
 
     Returns
@@ -100,6 +99,7 @@ def learn(candidates: np.ndarray, field: np.ndarray, masks: Sequence[int], n_ter
     list of Curve
         Without the patterns and terms of which there is too little to learn from.
     """
+    masks, n_terms = list(owners), max(map(len, owners.values()))
     bins = [np.floor(candidates[f"v{i + 1}"] / STEP_MAG) for i in range(n_terms)]
     known = [np.abs(b) < _FAR_MAG / STEP_MAG for b in bins]
     if not len(field) or not any(mask.any() for mask in known):
@@ -116,6 +116,7 @@ def learn(candidates: np.ndarray, field: np.ndarray, masks: Sequence[int], n_ter
     )
     counted = np.zeros((n_terms, len(masks), parts.n_kin, n_bins))
     curves = np.zeros_like(counted)
+    told, used = curves, np.zeros((n_terms, len(masks)), bool)
     place = [np.where(m, b - low, 0).astype(np.int64) for b, m in zip(bins, known, strict=True)]
     cell = [np.ravel_multi_index((pattern, kin, x), counted.shape[1:]) for x in place]
     source = np.unique(candidates["no"], return_inverse=True)[1]
@@ -124,7 +125,7 @@ def learn(candidates: np.ndarray, field: np.ndarray, masks: Sequence[int], n_ter
     for _ in range(_ROUNDS):
         log_weight = candidates["log_weight"].astype(float)
         for i in range(n_terms):
-            log_weight = log_weight + np.where(known[i], curves[i, pattern, kin, place[i]], 0.0)
+            log_weight = log_weight + np.where(known[i], told[i, pattern, kin, place[i]], 0.0)
         weight = np.exp(np.clip(log_weight, -50, 50)) * prior[pattern]
         p = weight / (np.bincount(source, weight)[source] + 1 - prior.sum())
         before, prior = prior, np.maximum(np.bincount(pattern, p, len(masks)) / n_all, 1e-3 / len(masks))
@@ -132,6 +133,8 @@ def learn(candidates: np.ndarray, field: np.ndarray, masks: Sequence[int], n_ter
         for i in range(n_terms):
             counted[i] = np.bincount(cell[i], np.where(known[i], p, 0.0), counted[i].size).reshape(counted[i].shape)
         _update(curves, counted, n_field, parts)
+        used = _most_telling(curves, counted, owners)
+        told = curves * used[:, :, None, None]
         if np.abs(prior - before).max() < 1e-4:
             break
     edges = (low + np.arange(n_bins + 1)) * STEP_MAG
@@ -152,9 +155,21 @@ def learn(candidates: np.ndarray, field: np.ndarray, masks: Sequence[int], n_ter
         )
         for g, mask in enumerate(masks)
         for i in range(n_terms)
-        if curves[i, g].any()
+        if used[i, g]
         for j in range(parts.n_kin)
     ]
+
+
+def _most_telling(curves: np.ndarray, counted: np.ndarray, owners: Mapping[int, Sequence[int]]) -> np.ndarray:
+    """Which terms of each pattern count: those of the catalogue that says most; shape (terms, patterns)."""
+    said = (counted * curves).sum(axis=(2, 3)) / np.maximum(counted.sum(axis=(2, 3)), 1e-300)
+    used = np.zeros(said.shape, bool)
+    for g, owner in enumerate(owners.values()):
+        total = {k: sum(said[i, g] for i, other in enumerate(owner) if other == k) for k in owner}
+        best = max(total, key=lambda k: total[k])
+        for i, k in enumerate(owner):
+            used[i, g] = k == best and bool(curves[i, g].any())
+    return used
 
 
 def _update(curves: np.ndarray, counted: np.ndarray, n_field: np.ndarray, parts: Parts) -> None:

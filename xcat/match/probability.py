@@ -59,8 +59,8 @@ def haystack_of(
     completeness : float or "estimate", optional
         Instead of what the definition says.
     magnitudes : sequence of str, optional
-        Magnitudes and colours that tell counterparts from the field; without, the catalogue's R or W1 if what is
-        loaded is all of the catalogue around the sources, so that they can be learned.
+        Magnitudes and colours that tell counterparts from the field; without, the catalogue's R or W1, or the first
+        magnitude it has, if what is loaded is all of the catalogue around the sources, so that they can be learned.
 
     Raises
     ------
@@ -77,8 +77,9 @@ def haystack_of(
         known = map_.n_objects / definition.sky.area_deg2
     if magnitudes is None:
         band = "w1" if definition.kind == "infrared" else "r"
-        terms = definition.colour_terms(band)[:1] if map_ is not None or cut_out is not None else []
-        magnitudes = [column for column, _ in terms]
+        known_bands = [column for column, _ in definition.colour_terms(band)]
+        known_bands += [column for column in definition.columns if column.startswith("mag")]
+        magnitudes = known_bands[:1] if map_ is not None or cut_out is not None else []
     return Haystack(
         other.catalogue_id,
         definition.name,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
+from xcat.errors import ConfigError
 from xcat.match.density import cells
 
 # What the sources are, and so how many have a counterpart and how bright it is, differs between the plane and the poles
@@ -58,12 +59,28 @@ class Targets:
         ----------
         rows : mapping
             Name of an attribute to its values.
+
+        Raises
+        ------
+        ConfigError
+            A position or an error is none; names the first.
         """
         n = len(rows["id"])
         nothing = {"group": np.zeros(n, np.int64), "is_shifted": np.zeros(n, bool)}
         names = [f.name for f in fields(cls)]
-        return cls(**{name: np.asarray(rows[name]) if name in rows else nothing.get(name, np.full(n, np.nan))
-                      for name in names})  # fmt: skip
+        targets = cls(**{name: np.asarray(rows[name]) if name in rows else nothing.get(name, np.full(n, np.nan))
+                         for name in names})  # fmt: skip
+        # squares would hide the sign, and comparisons with NaN are false
+        ellipse = np.isnan(targets.err_maj_arcsec) | (targets.err_min_arcsec > 0)
+        good = {
+            "right ascension": (targets.ra >= 0) & (targets.ra < 360),
+            "declination": np.abs(targets.dec) <= 90,
+            "positional error": (targets.err_arcsec > 0) & (targets.err_arcsec < 3600) & ellipse,
+        }
+        for what, ok in good.items():
+            if not ok.all():
+                raise ConfigError(f"target {targets.id[np.argmin(ok)]} has no usable {what}")
+        return targets
 
     def __len__(self) -> int:
         return len(self.id)
