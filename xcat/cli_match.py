@@ -23,7 +23,9 @@ DEC = Annotated[str | None, typer.Option("--dec", help="Column of declination; g
 PosErr = Annotated[
     str | None,
     typer.Option(
-        "--pos-err", help="Positional error: COLUMN[@95][@mas], RA_ERR,DEC_ERR, MAJ,MIN,PA or a number in arcsec."
+        "--pos-err",
+        help="Positional error: COLUMN (1 sigma; COLUMN@95 a 95 % radius, COLUMN@mas its unit), RA_ERR,DEC_ERR, MAJ,MIN,PA,"
+        " or a number in arcsec.",
     ),
 ]
 Epoch = Annotated[

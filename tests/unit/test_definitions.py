@@ -100,7 +100,7 @@ def test_a_definition_of_ones_own(tmp_path: Path) -> None:
         ("axis_1sigma", "ellipse_95", 5, "two columns"),
         ("{area_deg2: 2.0}", "{area_deg2: 2.0, density_per_deg2: 3}", 8, "exactly one"),
         ("{area_deg2: 2.0}", "{}", 8, "exactly one"),
-        ("{area_deg2: 2.0}", "{local: true, area_deg2: 2.0}", 8, "exactly one of density_per_deg2, area_deg2, local, around"),
+        ("{area_deg2: 2.0}", "{local: true, area_deg2: 2.0}", 8, "exactly one of density_per_deg2, area_deg2, local"),
         ("{area_deg2: 2.0}", "{local: false}", 8, "local"),
         ("{area_deg2: 2.0}", "{local_annulus_arcsec: [20, 60]}", 8, "unknown key"),
         ("sky: {area_deg2: 2.0}\n", "", 1, "sky: is missing"),
