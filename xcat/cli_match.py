@@ -24,8 +24,8 @@ PosErr = Annotated[
     str | None,
     typer.Option(
         "--pos-err",
-        help="Positional error: COLUMN (1 sigma; COLUMN@95 a 95 % radius, COLUMN@mas its unit), RA_ERR,DEC_ERR, MAJ,MIN,PA,"
-        " or a number in arcsec.",
+        help="Positional error: COLUMN (1 sigma; COLUMN@95 a 95 % radius, COLUMN@mas its unit), "
+        "RA_ERR,DEC_ERR, MAJ,MIN,PA or a number in arcsec.",
     ),
 ]
 Epoch = Annotated[

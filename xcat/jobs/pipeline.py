@@ -110,7 +110,7 @@ class Pipeline(Strict):
 
     @property
     def property_list(self) -> tuple[Property, ...]:
-        """The properties to use, all of them if the file names none."""
+        """The properties to use; all but the optional ones if the file names none."""
         return select(list(self.properties) if self.properties is not None else None)
 
 

@@ -39,7 +39,7 @@ def all_properties() -> tuple[Property, ...]:
 
 
 def select(names: list[str] | None) -> tuple[Property, ...]:
-    """Properties by name; all of them without names.
+    """Properties by name; without names all but the optional ones, which repeat what others say.
 
     Raises
     ------
@@ -48,7 +48,7 @@ def select(names: list[str] | None) -> tuple[Property, ...]:
     """
     known = {p.name: p for p in all_properties()}
     if names is None:
-        return tuple(known.values())
+        return tuple(known[entry["name"]] for entry in property_entries() if not entry.get("optional"))
     unknown = [name for name in names if name not in known]
     if unknown:
         raise ConfigError(f"unknown property {', '.join(unknown)}. There are: {', '.join(known)}")
