@@ -19,7 +19,7 @@ from xcat.database.engine import Connection, connect
 from xcat.database.sqlfiles import folder, statements
 from xcat.errors import XcatError
 from xcat.jobs import models
-from xcat.properties.compute import all_properties
+from xcat.properties.compute import select
 from xcat.report import explain as why
 from xcat.report import html, summary, tables
 from xcat.report.candidates import candidates
@@ -67,7 +67,7 @@ def test_types(conn: Connection) -> None:
     )
     assert table["p"].shape == (3, 4) and table["p"].dtype == np.float32
     assert (
-        table["evidence"].shape == (3, 4 * len(all_properties()))
+        table["evidence"].shape == (3, 4 * len(select(None)))
         and table["is_outlier"].dtype == bool
         and table["class_id"].dtype == np.int16
     )
@@ -151,7 +151,7 @@ def test_examples_meet_their_words(conn: Connection) -> None:
     assert sum(example("without_variability")["sources"]) == 600
     assert sum(example("classes_by_latitude")["sources"]) == 600
     assert sum(example("rejected_rows")["rejected_rows"]) == 9
-    assert len(example("evidence_of_a_source")) == 4 * len(all_properties())
+    assert len(example("evidence_of_a_source")) == 4 * len(select(None))
     alone = example("optical_without_infrared")
     assert len(alone) == _one(conn, "SELECT count(*) FROM xcat.property WHERE has_optical AND NOT has_infrared")
     assert set(alone["catalogue"]) == {"gaia"}
@@ -284,7 +284,7 @@ def test_terms_add_up_to_the_posterior(conn: Connection, runs: Runs) -> None:
 def test_terms_are_those_of_the_database(conn: Connection, runs: Runs) -> None:
     e = why.explain(conn, 5)
     rows = conn.execute("SELECT property, class, log_likelihood FROM xcat.evidence WHERE source_id = 5").fetchall()
-    assert len(rows) == 4 * len(all_properties())
+    assert len(rows) == 4 * len(select(None))
     for prop, name, term in rows:
         (mine,) = [t for t in e.terms if t.property == prop]
         assert mine.log_likelihood[name] == pytest.approx(term, abs=1e-6)
