@@ -324,3 +324,57 @@ def test_the_best_match_is_where_chandra_sees_the_source(cosmos: dict[str, Any],
     best = ours[ours.is_best.eq(True)].set_index("name").reindex(positions.index[close])
     away = separation(best.ra, best.dec, there[nearest[close]].ra.deg, there[nearest[close]].dec.deg)
     assert 232 <= (away < 1).sum() <= 236, int((away < 1).sum())
+
+
+# --- offsets of fields --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dec0", [-5.0, 88.0])
+def test_an_offset_and_rotation_of_a_field_are_found_and_taken_back(module_settings: Settings, dec0: float) -> None:
+    """Two observations are off by 3 arcsec and turned by 0.15 degrees, one has too few counterparts to tell."""
+    rng = np.random.default_rng(9)
+    wrong = {"a": (2.0, -2.2, 0.15), "b": (-1.5, 1.0, -0.1), "few": (3.0, 0.0, 0.0)}
+    columns: dict[str, list[Any]] = {name: [] for name in ("ra", "dec", "err_arcsec", "obs_id")}
+    stars: list[SkyCoord] = []
+    for i, (obs, (east, north, turn)) in enumerate(wrong.items()):
+        n = 4 if obs == "few" else 60
+        centre = SkyCoord(20.0 + 40 * i, dec0, unit="deg")
+        x, y = rng.uniform(-500, 500, (2, n))
+        angle, away = np.arctan2(x, y), np.hypot(x, y)
+        stars.append(centre.directional_offset_by(np.degrees(angle) * centre.ra.unit, away * ARCSEC * centre.ra.unit))
+        # the X-ray frame is turned and shifted the other way
+        t = np.radians(-turn)
+        seen_x = x - east - t * y + rng.normal(0, 0.3, n)
+        seen_y = y - north + t * x + rng.normal(0, 0.3, n)
+        seen = centre.directional_offset_by(
+            np.degrees(np.arctan2(seen_x, seen_y)) * centre.ra.unit, np.hypot(seen_x, seen_y) * ARCSEC * centre.ra.unit
+        )
+        columns["ra"] += seen.ra.deg.tolist()
+        columns["dec"] += seen.dec.deg.tolist()
+        columns["err_arcsec"] += [0.8] * n
+        columns["obs_id"] += [obs] * n
+    xray = load(module_settings, "xray_sources", columns)
+    ra, dec = (np.concatenate([getattr(s, c).deg for s in stars]) for c in ("ra", "dec"))
+    other = load(
+        module_settings, "optical", {"ra": ra % 360, "dec": dec, "err_arcsec": [0.1] * ra.size},
+        sky={"density_per_deg2": 1000.0}, completeness=0.9,
+    )  # fmt: skip
+    merged = merge(module_settings, xray)
+    run = match(module_settings, merged, [xray], [other], field_offsets=True)
+    found = {f["obs_id"]: f for f in rows(module_settings, "SELECT * FROM xcat.field_offset WHERE run_id = %s", [run])}
+    assert set(found) == {"a", "b"}
+    for obs, f in found.items():
+        east, north, turn = wrong[obs]
+        # the offset is that of the mean position of the sources
+        assert f["n_secure"] >= 55
+        assert f["rotation_deg"] == pytest.approx(turn, abs=4 * f["rotation_err_deg"])
+        assert f["rotation_err_deg"] < 0.02
+        assert f["offset_ra_arcsec"] == pytest.approx(east, abs=4 * f["offset_err_arcsec"] + 0.15)
+        assert f["offset_dec_arcsec"] == pytest.approx(north, abs=4 * f["offset_err_arcsec"] + 0.15)
+    query = (
+        "SELECT d.obs_id, avg(c.sep_arcsec) AS sep FROM xcat.match_candidate AS c JOIN xcat.source_detection AS m"
+        " ON m.run_id = %s AND m.source_id = c.source_id JOIN xcat.detection AS d ON d.catalogue_id = m.catalogue_id"
+        " AND d.object_id = m.object_id WHERE c.run_id = %s AND c.is_best GROUP BY 1"
+    )
+    corrected = {r["obs_id"]: r["sep"] for r in rows(module_settings, query, [merged, run])}
+    assert corrected["a"] < 0.5 and corrected["b"] < 0.5 and corrected["few"] > 2.5
