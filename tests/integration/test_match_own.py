@@ -4,6 +4,7 @@ import astropy.units as u
 import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
+from astropy.io import fits
 from astropy.table import Table
 from hypothesis import given
 from hypothesis import strategies as st
@@ -175,3 +176,15 @@ def test_separations_need_no_hypothesis():
     nothing = answer([], np.zeros((0, 2)))
     assert all(len(v) == 0 for v in separations(nothing).values())
     assert build(nothing)["M_id"].tolist() == [0, 1, 2]
+
+
+def test_files_whose_extensions_have_one_name_are_told_by_their_own(settings, monkeypatch, tmp_path):
+    monkeypatch.setenv("XCAT_DATABASE_URL", str(settings.database_url))
+    for name, n in (("stars", 3), ("quasars", 5)):
+        table = Table({"ra": np.linspace(10, 10.01, n) * u.deg, "dec": np.zeros(n) * u.deg})
+        hdus = [fits.PrimaryHDU(), fits.BinTableHDU(table, name="CATALOGUE")]
+        fits.HDUList(hdus).writeto(tmp_path / f"{name}.fits")
+    out = tmp_path / "out.fits"
+    run("match-files", f"{tmp_path / 'stars.fits'}:0.5", f"{tmp_path / 'quasars.fits'}:0.5",
+        "--density", "quasars:1000", "-o", out)  # fmt: skip
+    assert {"stars_ra", "quasars_ra"} <= set(read(out).colnames)

@@ -168,7 +168,8 @@ def _sampled(columns: tuple[ColumnFacts, ...], chunk: RawChunk) -> tuple[ColumnF
     return tuple(out)
 
 
-def _label(path: Path) -> str:
+def file_label(path: Path) -> str:
+    """What a table is called after its file."""
     name = path.name.removesuffix(".gz")
     return re.sub(r"\W+", "_", Path(name).stem).strip("_") or "table"
 
@@ -201,7 +202,7 @@ def _fits_header(path: Path) -> TableFacts:
     if area is not None and not (isinstance(area, int | float) and 0 < area <= 41252.97):
         raise InputError(f"{path}: SKYAREA is {area!r}, not an area of the sky in square degrees; or use --area")
     return TableFacts(
-        path, label or _label(path), tuple(columns), tuple(left_out), None if area is None else float(area)
+        path, label or file_label(path), tuple(columns), tuple(left_out), None if area is None else float(area)
     )
 
 
@@ -235,7 +236,7 @@ def _votable_header(path: Path) -> TableFacts:
                         _VOTABLE_TYPES[type_],
                     )
                 )  # fmt: skip
-    return TableFacts(path, _label(path), tuple(columns), tuple(left_out))
+    return TableFacts(path, file_label(path), tuple(columns), tuple(left_out))
 
 
 def _ecsv_header(path: Path) -> TableFacts:
@@ -244,7 +245,7 @@ def _ecsv_header(path: Path) -> TableFacts:
         while (line := stream.readline().decode("utf-8")).startswith("#"):
             lines.append(line.lstrip("#").removeprefix(" "))
     columns, left_out = _astropy_columns("".join(lines[1:]))
-    return TableFacts(path, _label(path), tuple(columns), tuple(left_out))
+    return TableFacts(path, file_label(path), tuple(columns), tuple(left_out))
 
 
 def _astropy_columns(text: str) -> tuple[list[ColumnFacts], list[str]]:
@@ -282,7 +283,7 @@ def _csv_header(path: Path) -> TableFacts:
                 break
     names = next(csv.reader([line], delimiter=max(_SEPARATORS, key=line.count)), [])
     columns = tuple(ColumnFacts(n.strip()) for n in names)
-    return TableFacts(path, _label(path), columns, read=ReadOptions(comment=comment))
+    return TableFacts(path, file_label(path), columns, read=ReadOptions(comment=comment))
 
 
 def _parquet_header(path: Path) -> TableFacts:
@@ -302,7 +303,7 @@ def _parquet_header(path: Path) -> TableFacts:
                 own.get("description", other.description),
             )
         )  # fmt: skip
-    return TableFacts(path, _label(path), tuple(columns), tuple(left_out))
+    return TableFacts(path, file_label(path), tuple(columns), tuple(left_out))
 
 
 def _mrt_header(path: Path) -> TableFacts:
@@ -317,7 +318,7 @@ def _mrt_header(path: Path) -> TableFacts:
         ColumnFacts(c.name, "" if c.unit is None else str(c.unit), "", c.description or "")
         for c in table.itercols()
     ]  # fmt: skip
-    return TableFacts(path, _label(path), tuple(columns))
+    return TableFacts(path, file_label(path), tuple(columns))
 
 
 _HEADERS = {

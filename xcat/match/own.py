@@ -20,7 +20,7 @@ from xcat.database import copy
 from xcat.database.engine import Connection, ready
 from xcat.database.sqlfiles import job
 from xcat.errors import ConfigError, InputError
-from xcat.ingest.facts import describe
+from xcat.ingest.facts import describe, file_label
 from xcat.ingest.whole_rows import take
 from xcat.match import engine
 from xcat.match.answer import HYPOTHESIS, Answer, Places, Side, unique_labels
@@ -98,7 +98,10 @@ def match_files(
     if len(files) < 2:
         raise ConfigError("give two files at least: the X-ray sources first, then one or more of possible counterparts")
     facts = [describe(f.path) for f in files]
-    labels = unique_labels([f.label for f in facts])
+    named = [f.label.casefold() for f in facts]
+    # an EXTNAME that several files have tells nothing: the names of the files do
+    labels = unique_labels([f.label if named.count(f.label.casefold()) == 1 else file_label(f.path) for f in facts])
+    facts = [replace(f, label=label) for f, label in zip(facts, labels, strict=True)]
     by_label = _by_label(labels[1:], magnitudes)
     sky_of = _skies(labels[1:], skies or {}, options.radius_arcsec)
     shares = _each(completeness, len(files) - 1)

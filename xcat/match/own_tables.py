@@ -277,7 +277,11 @@ def haystack_of_catalogue(
     if magnitudes:
         found = replace(found, terms=tuple(_term(loaded, m) for m in magnitudes))
     known = found.density_per_deg2
-    density_said = "density measured cell by cell" if known is None else f"{known:,.4g} objects per deg2"
+    density_said = "density measured cell by cell"
+    if found.around_arcsec is not None:
+        density_said = f"cut-outs of {found.around_arcsec:g} arcsec around X-ray sources, density counted in each"
+    elif known is not None:
+        density_said = f"{known:,.4g} objects per deg2"
     weighed = ", ".join(t.name for t in found.terms) or "position alone"
     lines.append(f"{label}: {density_said}, completeness {found.completeness}, weighed by {weighed}")
     return replace(found, name=label)

@@ -58,7 +58,7 @@ def calibration(matching: Matching) -> Figure:
     fig = Figure(figsize=(_WIDTH, height))
     for i, c in enumerate(matching.calibrations):
         row, column = divmod(i, columns)
-        x, top = _LEFT + _STEP * column, height - high * row - 0.3
+        x, top = _LEFT + _STEP * column, height - high * row - 0.4
         kept = fig.add_axes((x, (top - 1.15) / height, _PANEL, 1.15 / height))
         rates = fig.add_axes((x, (top - 3.0) / height, _PANEL, 1.7 / height), sharex=kept)
         _kept(kept, c, first=column == 0)
@@ -137,12 +137,12 @@ def priors(matching: Matching) -> Figure:
     """Magnitudes and colours of counterparts and of field objects, and the log of their ratio."""
     columns = min(4, len(matching.priors))
     n_rows = math.ceil(len(matching.priors) / columns)
-    high = 2.95
+    high = 3.05
     height = high * n_rows + 0.1
     fig = Figure(figsize=(_WIDTH, height))
     for i, prior in enumerate(matching.priors):
         row, column = divmod(i, columns)
-        x, top = _LEFT + _STEP * column, height - high * row - 0.3
+        x, top = _LEFT + _STEP * column, height - high * row - 0.4
         shapes = fig.add_axes((x, (top - 1.2) / height, _PANEL, 1.2 / height))
         ratio = fig.add_axes((x, (top - 2.3) / height, _PANEL, 0.95 / height), sharex=shapes)
         _prior(shapes, ratio, prior, first=column == 0)
@@ -157,7 +157,11 @@ def _prior(shapes: Axes, ratio: Axes, prior: MagnitudePrior, *, first: bool) -> 
     shapes.set_xlim(low, high)
     shapes.set_ylim(0, None)
     shapes.tick_params(labelbottom=False)
-    shapes.set_title(f"{prior.catalogue}: {prior.term}", loc="left", fontsize=8, fontweight="bold", pad=4)
+    term, *others = prior.term.split(" with ")
+    shapes.set_title(f"{prior.catalogue}: {term}", loc="left", fontsize=8, fontweight="bold", pad=13 if others else 4)
+    if others:
+        also = "of objects also in " + ", ".join(others)
+        shapes.text(0, 1.03, also, fontsize=6.5, transform=shapes.transAxes, color=style.GREY)
     shapes.legend(loc="upper left", fontsize=7, handlelength=1.3, borderaxespad=0.1)
     ratio.axhline(0, color=style.GREY, lw=0.7, ls=(0, (4, 3)))
     middle = (edges[:-1] + edges[1:]) / 2
