@@ -39,7 +39,7 @@ def test_the_console_commands_run_as_they_stand(module_settings, tmp_path):
     for command in commands:
         done = _run(command, tmp_path, module_settings)
         assert done.returncode == 0, f"{command}\n{done.stderr}"
-        assert done.stdout.strip(), command
+        assert (done.stdout + done.stderr).strip(), command
     assert (tmp_path / "why.png").stat().st_size > 10_000
     assert (tmp_path / "xrb.fits").exists()
     assert "<html" in (tmp_path / "demo" / "report" / "index.html").read_text()
