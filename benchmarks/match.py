@@ -32,7 +32,7 @@ from xcat.match import density, engine, pairs
 from xcat.match.calibrate import shifted
 from xcat.match.engine import Options, Term
 from xcat.match.priors import PriorTable
-from xcat.match.probability import Loaded, haystack_of, match_stage
+from xcat.match.stage import Loaded, haystack_of, match_stage
 from xcat.match.targets import Targets
 from xcat.merge.sources import merge_stage
 

@@ -10,7 +10,7 @@ from tiny import load, merge, rows
 from xcat.config import Settings
 from xcat.database.runs import stage
 from xcat.jobs.stages import label_stage
-from xcat.match.probability import Loaded
+from xcat.match.stage import Loaded
 
 ARCSEC = 1 / 3600
 CLASSES = ["AGN", "Star", "XRB", "CV"]

@@ -25,7 +25,7 @@ from xcat.database.engine import ready
 from xcat.database.runs import stage
 from xcat.errors import ConfigError, StageError, XcatError
 from xcat.ingest.load import ingest
-from xcat.match.probability import Loaded
+from xcat.match.stage import Loaded
 from xcat.merge.link_graph import MAX_SEP_ARCSEC, MIN_REACH_ARCSEC, REACH_SIGMA
 from xcat.merge.links import link_stage
 from xcat.report import links as report

@@ -20,7 +20,7 @@ from xcat.catalogues import definition
 from xcat.config import Settings
 from xcat.ingest.load import ingest
 from xcat.match.priors import pattern_priors
-from xcat.match.probability import Loaded
+from xcat.match.stage import Loaded
 
 SKY_DEG2 = 41252.96124941928
 ARCSEC = 1 / 3600

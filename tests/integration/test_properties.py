@@ -17,7 +17,7 @@ from xcat.config import Settings
 from xcat.database import partitions
 from xcat.database.engine import ready
 from xcat.database.runs import stage
-from xcat.match.probability import Loaded
+from xcat.match.stage import Loaded
 from xcat.properties.compute import MAX_RADII, properties_stage
 
 _FLUX = 2e-14

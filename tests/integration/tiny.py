@@ -13,7 +13,7 @@ from xcat.config import Settings
 from xcat.database import copy, partitions
 from xcat.database.engine import ready
 from xcat.database.runs import stage
-from xcat.match.probability import Loaded, match_stage
+from xcat.match.stage import Loaded, match_stage
 from xcat.merge.sources import merge_stage
 
 _number = count(1)

@@ -20,7 +20,7 @@ from xcat.errors import StageError
 from xcat.ingest.load import Loading, checksum, ingest, loaded_files
 from xcat.jobs import stages
 from xcat.jobs.pipeline import Plan, frozen
-from xcat.match.probability import Loaded, match_stage
+from xcat.match.stage import Loaded, match_stage
 from xcat.merge.links import link_stage
 from xcat.merge.sources import merge_stage
 from xcat.properties.compute import properties_stage

@@ -19,7 +19,7 @@ from xcat.errors import StageError
 from xcat.jobs import models
 from xcat.jobs.pipeline import Pipeline
 from xcat.match import pairs
-from xcat.match.probability import Loaded
+from xcat.match.stage import Loaded
 
 _MAX_LABEL_RADIUS_ARCSEC = 60.0
 _CHUNK_ROWS = 50_000

@@ -38,7 +38,7 @@ from xcat.match.own_tables import (
     loaded_catalogue,
     read_mine,
 )
-from xcat.match.probability import Loaded
+from xcat.match.stage import Loaded
 from xcat.match.targets import Targets
 
 _BINS = 12

@@ -25,7 +25,7 @@ from xcat.match.arguments import Histogram, MagnitudeSpec, read_histogram
 from xcat.match.engine import Haystack, Term
 from xcat.match.guess import Guess
 from xcat.match.priors import PriorTable
-from xcat.match.probability import Loaded, haystack_of
+from xcat.match.stage import Loaded, haystack_of
 
 _BASE = (
     "object_id", "ra", "dec", "err_arcsec", "err_maj_arcsec", "err_min_arcsec", "err_pa_deg", "epoch_yr", "pmra_mas_yr",

@@ -21,7 +21,7 @@ from xcat.database.runs import Run
 from xcat.database.sqlfiles import dicts, job
 from xcat.errors import StageError
 from xcat.match import pairs
-from xcat.match.probability import Loaded
+from xcat.match.stage import Loaded
 from xcat.merge import link_graph as graph
 
 _TABLES = ("source_link", "master_source", "master")

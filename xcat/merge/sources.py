@@ -11,7 +11,7 @@ from xcat.database import copy, partitions
 from xcat.database.runs import Run
 from xcat.database.sqlfiles import dicts, job
 from xcat.match import pairs
-from xcat.match.probability import Loaded
+from xcat.match.stage import Loaded
 
 # Two positions of one source differ by less than this many combined per-axis sigmas in 99 % of cases (Rayleigh).
 GROUP_SIGMA = 3.03

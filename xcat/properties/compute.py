@@ -12,7 +12,7 @@ from xcat.database.runs import Run
 from xcat.database.sqlfiles import dicts, job
 from xcat.errors import ConfigError
 from xcat.match import pairs
-from xcat.match.probability import Loaded
+from xcat.match.stage import Loaded
 
 # Hypotheses below this probability say too little about a source to be worth a row.
 MIN_P_HYPOTHESIS = 0.01
