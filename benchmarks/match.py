@@ -30,7 +30,8 @@ from xcat.database.engine import ready
 from xcat.ingest.load import ingest
 from xcat.match import density, engine, pairs
 from xcat.match.calibrate import shifted
-from xcat.match.engine import Options, Term
+from xcat.match.engine import Options
+from xcat.match.haystack import Term
 from xcat.match.priors import PriorTable
 from xcat.match.stage import Loaded, haystack_of, match_stage
 from xcat.match.targets import Targets

@@ -13,7 +13,8 @@ from unit.oracle import Objects, Shares
 from xcat.database import copy
 from xcat.database.engine import Connection
 from xcat.match.density import from_positions
-from xcat.match.engine import Haystack, Options, Outcome, Term, match
+from xcat.match.engine import Options, Outcome, match
+from xcat.match.haystack import Haystack, Term
 from xcat.match.priors import PriorTable
 from xcat.match.targets import Targets
 

@@ -18,7 +18,7 @@ from xcat.database import copy
 from xcat.database.engine import Connection, ready
 from xcat.database.sqlfiles import job
 from xcat.match import engine, pairs
-from xcat.match.engine import Haystack
+from xcat.match.haystack import Haystack
 
 TYPES = {"object_id": "bigint", "ra": "double precision", "dec": "double precision"}
 

@@ -10,7 +10,8 @@ import numpy as np
 from xcat.database import copy
 from xcat.database.runs import Run
 from xcat.database.sqlfiles import job
-from xcat.match.engine import Haystack, Options, match
+from xcat.match.engine import Options, match
+from xcat.match.haystack import Haystack
 from xcat.match.targets import Targets
 
 _FEWEST = 8  # secure counterparts that a field needs for three numbers

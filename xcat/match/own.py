@@ -26,8 +26,9 @@ from xcat.match import engine
 from xcat.match.answer import HYPOTHESIS, Answer, Places, Side, unique_labels
 from xcat.match.arguments import FileSpec, MagnitudeSpec
 from xcat.match.calibrate import Calibration
-from xcat.match.engine import Haystack, Options, Outcome
+from xcat.match.engine import Options, Outcome
 from xcat.match.guess import Wanted, guess
+from xcat.match.haystack import Haystack
 from xcat.match.own_tables import (
     Mine,
     Other,

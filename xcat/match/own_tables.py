@@ -22,8 +22,8 @@ from xcat.ingest.rows import Rejects, Rows
 from xcat.ingest.whole_rows import to_table
 from xcat.match import density
 from xcat.match.arguments import Histogram, MagnitudeSpec, read_histogram
-from xcat.match.engine import Haystack, Term
 from xcat.match.guess import Guess
+from xcat.match.haystack import Haystack, Term
 from xcat.match.priors import PriorTable
 from xcat.match.stage import Loaded, haystack_of
 

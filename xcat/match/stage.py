@@ -16,8 +16,9 @@ from xcat.database.runs import Run
 from xcat.database.sqlfiles import dicts, job
 from xcat.errors import StageError
 from xcat.match import density
-from xcat.match.engine import Haystack, Options, Outcome, Term, match
+from xcat.match.engine import Options, Outcome, match
 from xcat.match.fields import fit_fields
+from xcat.match.haystack import Haystack, Term
 from xcat.match.targets import Targets
 
 # A hypothesis that is less probable than this changes no property of a source that could be seen.
