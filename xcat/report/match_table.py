@@ -313,5 +313,5 @@ def _draw_calibration(axes: Axes, answer: Answer) -> None:
     cut, false_rate, share = answer.calibration
     axes.plot(cut, share, color="#0072B2")
     axes.plot(cut, false_rate, color="#D55E00", ls="--")
-    axes.set_title(f"sources (solid), shifted positions (dashed); cutoff {answer.cutoff:.2f}")
+    axes.set_title(f"sources (solid), shifted positions (dashed); cutoff {answer.cutoff:.3f}")
     axes.set_ylim(0, 1)
