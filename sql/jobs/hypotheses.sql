@@ -222,9 +222,9 @@ WHERE a.no = n.no;
 -- name: sums
 -- For every source and pattern of catalogues, the sum of the weights of its associations.
 SELECT t.no, a.mask::integer AS mask,
-       sum(exp(greatest(least(a.log_weight + e.log_extra, 250), -250)))::double precision AS weights
+       sum(exp(greatest(least(a.log_weight + coalesce(e.log_extra, 0), 250), -250)))::double precision AS weights
 FROM pg_temp.association AS a
-JOIN pg_temp.extra AS e USING (tid)
+LEFT JOIN pg_temp.extra AS e USING (tid)
 JOIN pg_temp.target AS t USING (no)
 WHERE NOT t.is_shifted
 GROUP BY 1, 2;
@@ -242,19 +242,19 @@ SELECT no, rank, ks, members, log_bf, odds / (1 + odds), best * total / (1 + bes
        CASE WHEN rank = 1 THEN 1 WHEN relative > 0.5 THEN 2 ELSE 0 END
 FROM (
     SELECT *, sum(relative) OVER (PARTITION BY no) AS total, exp(greatest(least(log_best, 250), -250)) AS best,
-           exp(greatest(least(log_odds, 250), -250)) AS odds,
-           row_number() OVER (PARTITION BY no ORDER BY log_odds DESC, log_bf DESC, members) AS rank
+           exp(greatest(least(log_odds, 250), -250)) AS odds
     FROM (
         SELECT *, exp(greatest(log_odds - log_best, -250)) AS relative
         FROM (
-            SELECT *, max(log_odds) OVER (PARTITION BY no) AS log_best
+            SELECT *, first_value(log_odds) OVER ranking AS log_best, row_number() OVER ranking AS rank
             FROM (
-                SELECT a.no, a.ks, a.members, a.log_bf, a.log_weight + e.log_extra + p.log_odds AS log_odds
+                SELECT a.no, a.ks, a.members, a.log_bf, a.log_weight + coalesce(e.log_extra, 0) + p.log_odds AS log_odds
                 FROM pg_temp.association AS a
-                JOIN pg_temp.extra AS e USING (tid)
+                LEFT JOIN pg_temp.extra AS e USING (tid)
                 JOIN pg_temp.target AS t USING (no)
                 JOIN pg_temp.pattern_prior AS p ON p.kin = t.kin AND p.mask = a.mask
                 OFFSET 0) AS a
+            WINDOW ranking AS (PARTITION BY no ORDER BY log_odds DESC, log_bf DESC, members)
             OFFSET 0) AS o
         OFFSET 0) AS r
     OFFSET 0) AS w;

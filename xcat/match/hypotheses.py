@@ -99,12 +99,13 @@ def _magnitudes(
         cursor.executemany(job("hypotheses.add_curve").compose(), rows)
     conn.execute("ANALYZE pg_temp.curve")
     numbers = [sql.Literal(i) for i in sorted({c.term for c in curves})]
-    conn.execute(
-        job("hypotheses.extras" if len(haystacks) > 1 else "hypotheses.extras_of_one").compose(
-            factors=sql.SQL(" ").join([job("hypotheses.factor").compose(i=i) for i in numbers]),
-            curves=sql.SQL(" ").join([job("hypotheses.factor_curve").compose(i=i) for i in numbers]),
+    if curves or len(haystacks) > 1:
+        conn.execute(
+            job("hypotheses.extras" if len(haystacks) > 1 else "hypotheses.extras_of_one").compose(
+                factors=sql.SQL(" ").join([job("hypotheses.factor").compose(i=i) for i in numbers]),
+                curves=sql.SQL(" ").join([job("hypotheses.factor_curve").compose(i=i) for i in numbers]),
+            )
         )
-    )
     if nway and curves:
         conn.execute(job("hypotheses.spread_extras").compose())
     conn.execute("ANALYZE pg_temp.extra")
