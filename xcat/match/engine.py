@@ -29,9 +29,8 @@ from xcat.match.density import cut_outs
 from xcat.match.haystack import Haystack
 from xcat.match.hypotheses import weigh
 from xcat.match.priors import Curve
-from xcat.match.targets import Parts, Targets, parts_of
+from xcat.match.targets import SKY_DEG2, Parts, Targets, parts_of
 
-SKY_DEG2 = 41252.96124941928
 MAX_RADIUS_ARCSEC = 3600.0
 MAX_CATALOGUES = 8
 # Objects with a proper motion are looked for where they were: those that moved by less than this in the same search as
@@ -108,7 +107,8 @@ def match(conn: Connection, targets: Targets, haystacks: Sequence[Haystack], opt
         In a transaction; the temporary tables live as long.
     targets : Targets
     haystacks : sequence of Haystack
-        One to eight; the order changes nothing but the numbers k = 1, 2 ... of the catalogues.
+        One to eight, numbered k = 1, 2 ...; the Bayes factors do not depend on the order, p_any does by 0.02 at most,
+        through the shares of common objects that few targets leave uncertain.
     options : Options
 
     Returns

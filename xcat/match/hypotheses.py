@@ -158,42 +158,45 @@ def _associate(conn: Connection, haystacks: Sequence[Haystack], parts: Parts, nw
         return order
     masks = np.arange(1, 2**n_catalogues)
     first = np.array([next(k for k in order if mask & (1 << (k - 1))) for mask in masks.tolist()])
-    several = np.array([int(mask).bit_count() > 1 for mask in masks])
-    shifted_ones = bool(parts.n_shifted.sum())
+    values = {"shifted": bool(parts.n_shifted.sum())}
     objects = np.zeros((parts.n_parts + 1, n_catalogues))
-    for part, k, n in conn.execute(job("hypotheses.count_objects").compose(), {"shifted": shifted_ones}):
+    for part, k, n in conn.execute(job("hypotheses.count_objects").compose(), values):
         objects[part, k - 1] = n
-    member = (masks[:, None] >> np.arange(n_catalogues)) & 1
+    objects[0] = objects.sum(axis=0)
     # to begin with, half of the smallest catalogue's objects are in the others too, whatever their order
-    fewest = np.where(member == 1, objects.sum(axis=0), np.inf).min(axis=1)
-    share = np.clip(0.5 * fewest / np.maximum(objects.sum(axis=0)[first - 1], 1), 1e-4, 0.5)
-    in_both = np.where(several, share, 1.0)[None, :] * np.ones((parts.n_parts + 1, 1))
-    alone = np.ones((parts.n_parts + 1, n_catalogues))
-    for last in (False, True):
-        _write_shares(conn, masks, first, in_both, alone)
-        if last:
-            break
-        of_part = np.zeros((parts.n_parts + 1, masks.size))
-        for part, mask, n in conn.execute(job("hypotheses.shares").compose(), {"shifted": shifted_ones}):
-            of_part[part, mask - 1] = n
-        # a part with few objects is told by all parts together
-        of_part[0], objects[0] = of_part.sum(axis=0), objects.sum(axis=0)
-        share_of_all = of_part[0] / np.maximum(objects[0][first - 1], 1)
-        in_both = (of_part + 20 * share_of_all) / (objects[:, first - 1] + 20)
-        in_both = np.where(several, np.clip(in_both, 1e-4, 1.0), 1.0)
-        for k in range(1, n_catalogues + 1):
-            mine = several & (masks & (1 << (k - 1)) > 0)
-            shared = of_part[:, mine].sum(axis=1)
-            pooled = shared[0] / max(objects[0, k - 1], 1)
-            alone[:, k - 1] = np.clip(1 - (shared + 20 * pooled) / (objects[:, k - 1] + 20), 0.02, 1)
+    fewest = np.where(_members(masks, n_catalogues), objects[0], np.inf).min(axis=1)
+    in_both = np.clip(0.5 * fewest / np.maximum(objects[0][first - 1], 1), 1e-4, 0.5)
+    _write_shares(conn, masks, np.tile(in_both, (parts.n_parts + 1, 1)), np.ones(objects.shape))
+    common = np.zeros((parts.n_parts + 1, masks.size))
+    for part, mask, n in conn.execute(job("hypotheses.shares").compose(), values):
+        common[part, mask - 1] = n
+    common[0] = common.sum(axis=0)
+    _write_shares(conn, masks, *_shares(masks, first, objects, common))
     return order
 
 
-def _write_shares(
-    conn: Connection, masks: np.ndarray, first: np.ndarray, in_both: np.ndarray, alone: np.ndarray
-) -> None:
+def _members(masks: np.ndarray, n_catalogues: int) -> np.ndarray:
+    """Whether a pattern has a catalogue, shape (n_patterns, n_catalogues)."""
+    return ((masks[:, None] >> np.arange(n_catalogues)) & 1).astype(bool)
+
+
+def _shares(
+    masks: np.ndarray, first: np.ndarray, objects: np.ndarray, common: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Share of the first catalogue's objects in all of a pattern, and of each catalogue's in no other.
+
+    Row 0 of the counts is for all parts together; a part takes twenty objects from it.
+    """
+    in_both = (common + 20 * common[0] / np.maximum(objects[0][first - 1], 1)) / (objects[:, first - 1] + 20)
+    several = _members(masks, objects.shape[1]) & (_members(masks, objects.shape[1]).sum(axis=1) > 1)[:, None]
+    shared = common @ several
+    alone = 1 - (shared + 20 * shared[0] / np.maximum(objects[0], 1)) / (objects + 20)
+    return np.clip(in_both, 1e-4, 1.0), np.clip(alone, 0.02, 1.0)
+
+
+def _write_shares(conn: Connection, masks: np.ndarray, in_both: np.ndarray, alone: np.ndarray) -> None:
     """Write the constants of every part and pattern, and weigh the associations with them."""
-    member = (masks[:, None] >> np.arange(alone.shape[1])) & 1
+    member = _members(masks, alone.shape[1])
     log_alone = np.log(alone) @ member.T
     several = member.sum(axis=1) > 1
     log_back = np.where(several, np.log(in_both) - log_alone, 0.0)
@@ -218,7 +221,7 @@ def _priors(conn: Connection, haystacks: Sequence[Haystack], parts: Parts, nway:
     n = len(haystacks)
     given = [None if h.completeness == "estimate" else float(h.completeness) for h in haystacks]
     masks = np.arange(1, 2**n)
-    member = (masks[:, None] >> np.arange(n)) & 1
+    member = _members(masks, n)
     if nway:
         each = np.array([1.0 if c is None else c for c in given]) ** (1 / n)
         log_odds = np.tile(member @ np.log(each), (parts.n_kin, 1))

@@ -16,6 +16,7 @@ from xcat.match.density import cells
 _SOURCES_PER_KIND = 500
 _MOST_DENSITIES = 8
 _MOST_ERRORS = 4
+SKY_DEG2 = 41252.96124941928
 _SKY_ORDER = 12  # HEALPix order by which targets are sorted: neighbours on the sky are neighbours on disk
 
 
@@ -216,7 +217,7 @@ def parts_of(targets: Targets, log_nu: np.ndarray) -> Parts:
     order = np.lexsort((targets.is_shifted, cells(targets.ra, targets.dec, _SKY_ORDER)))
     return Parts(
         order, ~targets.is_shifted[order], part[order], kin[order],
-        np.exp(density[order]) / 41252.96124941928, np.array(part_of, dtype=np.int64), n_kin, n_parts,
+        np.exp(density[order]) / SKY_DEG2, np.array(part_of, dtype=np.int64), n_kin, n_parts,
     )  # fmt: skip
 
 
