@@ -4,7 +4,8 @@ Ours is the whole stage on catalogues that are loaded: search, magnitudes learne
 and counted, everything stored and indexed in committed tables. NWAY's side is its own procedure: nway.py with `--mag
 auto`, the program that makes the shifted catalogue, nway.py on that with the learned histogram, and
 nway-calibrate-cutoff.py; it reads and writes FITS files and matches every source once more, shifted, where ours shifts
-20,000. The bare side writes the same pairs, of sources and shifted positions, into a temporary table without an index.
+20,000. The bare side is given all positions, sources and shifted ones, in the order of the sky, and writes the pairs
+into a temporary table without an index; with `--keep-pairs` it commits them in a table with a key, as ours does.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import tempfile
 import threading
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -127,7 +129,7 @@ def match(
     return {"run_id": run.run_id, **run.summary}
 
 
-def bare_join(settings: Settings, other: Loaded, needles: Columns) -> int:
+def bare_join(settings: Settings, other: Loaded, needles: Columns, *, keep: bool = False) -> int:
     """Write the pairs of the same positions, in the order of the sky; their number."""
     with ready(settings) as conn:
         pairs.make_tables(conn)
@@ -136,7 +138,11 @@ def bare_join(settings: Settings, other: Loaded, needles: Columns) -> int:
         copy.copy_in(conn, "centre", [needles], types=types)
         fill = sql.SQL("INSERT INTO pg_temp.needle SELECT id, ra, dec, %(radius)s FROM centre")
         pairs.needles(conn, sql.Composed([fill]), {"radius": RADIUS_ARCSEC})
-        return pairs.search(conn, other.table, "bare")
+        n_pairs = pairs.search(conn, other.table, "bare")
+        if keep:
+            conn.execute("CREATE TABLE bare_pair AS SELECT * FROM pg_temp.pair")
+            conn.execute("ALTER TABLE bare_pair ADD PRIMARY KEY (id, object_id)")
+        return n_pairs
 
 
 def all_positions(settings: Settings, sources: Columns, other: Loaded) -> Columns:
@@ -225,13 +231,15 @@ def two_way(options: argparse.Namespace) -> None:
 
         def reset() -> None:
             with ready(settings) as conn:
+                conn.execute("DROP TABLE IF EXISTS bare_pair")
                 for earlier in done[:-1]:
                     for table in ("match", "match_candidate", "hypothesis"):
                         if partitions.exists(conn, table, earlier["run_id"]):  # type: ignore[arg-type]
                             partitions.drop(conn, table, earlier["run_id"])  # type: ignore[arg-type]
 
         print("the whole match against the bare join of the same pairs")
-        in_turn(ours, lambda: bare.append(bare_join(settings, other, needles)), options.runs, before=reset)
+        bare_side = partial(bare_join, settings, other, needles, keep=options.keep_pairs)
+        in_turn(ours, lambda: bare.append(bare_side()), options.runs, before=reset)
         start = time.perf_counter()
         ours()
         seconds = time.perf_counter() - start
@@ -307,6 +315,7 @@ def main() -> None:
     parser.add_argument("--objects", type=int, default=5_000_000)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--nway", choices=("shifted", "fake"), help="run NWAY's procedure too, with this program")
+    parser.add_argument("--keep-pairs", action="store_true", help="the bare side commits its pairs, with a key")
     parser.add_argument("--large", action="store_true", help="600,000 x 20,000,000, once, without NWAY")
     parser.add_argument(
         "--cosmos", type=Path, help="folder of the three COSMOS files: only the three-way match of these"

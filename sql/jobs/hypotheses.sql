@@ -1,16 +1,6 @@
--- name: singles
--- Associations of one object: weight B / nu, the prior probability and the magnitudes left out.
-INSERT INTO pg_temp.association (no, mask, ks, members, x, y, cxx, cxy, cyy, move_x, move_y, unmoved_yr,
-                                log_members, log_back, log_bf, log_weight, marks)
-SELECT l.no, 1 << (%(k)s - 1), ARRAY[%(k)s]::smallint[], ARRAY[l.object_id], l.x, l.y, l.cxx, l.cxy, l.cyy,
-       l.move_x, l.move_y, l.unmoved_yr, 0, 0, l.log_bf, l.log_bf - t.log_nu[%(k)s], l.marks
-FROM pg_temp.located AS l
-JOIN pg_temp.target AS t USING (no)
-WHERE l.k = %(k)s;
-
 -- name: reach
 -- Six sigma of the least certain pair of positions.
-SELECT 6 * sqrt(2 * max(greatest(cxx, cyy))) FROM pg_temp.located;
+SELECT 6 * sqrt(2 * max(greatest(cxx, cyy))) FROM pg_temp.association;
 
 -- name: extend
 -- One member more. Gaussian positions multiply, so the Bayes factor of n positions is a product of two-way ones: of the
@@ -19,9 +9,9 @@ SELECT 6 * sqrt(2 * max(greatest(cxx, cyy))) FROM pg_temp.located;
 -- is not, it is that of both: the other is moved with it. If neither is known, either may have moved by 10 mas a year, which
 -- most stars do not exceed. A pair more than six sigma apart and a million times less likely
 -- than chance is left out.
-INSERT INTO pg_temp.association (no, mask, ks, members, x, y, cxx, cxy, cyy, move_x, move_y, unmoved_yr,
-                                log_members, log_back, log_bf, log_weight, marks)
-SELECT no, mask, ks, members, x, y, cxx, cxy, cyy, move_x, move_y, unmoved_yr,
+INSERT INTO pg_temp.association (no, id, is_shifted, part, kin, mask, ks, members, x, y, cxx, cxy, cyy, move_x, move_y,
+                                unmoved_yr, log_members, log_back, log_bf, log_weight, marks)
+SELECT no, id, is_shifted, part, kin, mask, ks, members, x, y, cxx, cxy, cyy, move_x, move_y, unmoved_yr,
        log_members, log_back, log_bf, log_rest + log_bf, marks
 FROM (
     SELECT *, log_members + ln(2) + 2 * ln(206264.80624709636) - ln(det) / 2
@@ -29,7 +19,7 @@ FROM (
     FROM (
         SELECT *, (tcxx + cxx) * (tcyy + cyy) - (tcxy + cxy) ^ 2 AS det
         FROM (
-            SELECT no, mask, ks, members, tcxx, tcxy, tcyy, log_rest, move_x, move_y, unmoved_yr, marks,
+            SELECT no, id, is_shifted, part, kin, mask, ks, members, tcxx, tcxy, tcyy, log_rest, move_x, move_y, unmoved_yr, marks,
                    log_members + log_step AS log_members, log_back + log_step - log_nu AS log_back,
                    ax + gxx * dx + gxy * dy AS x, ay + gyx * dx + gyy * dy AS y,
                    acxx - gxx * acxx - gxy * acxy AS cxx, acxy - gxx * acxy - gxy * acyy AS cxy,
@@ -41,7 +31,7 @@ FROM (
                 FROM (
                     SELECT *, (syy * dx * dx - 2 * sxy * dx * dy + sxx * dy * dy) / sdet AS chi2
                     FROM (
-                        SELECT a.no, (a.mask | b.mask)::smallint AS mask, a.ks || b.ks AS ks, a.members || b.members AS members,
+                        SELECT a.no, a.id, a.is_shifted, a.part, a.kin, (a.mask | b.mask)::smallint AS mask, a.ks || b.ks AS ks, a.members || b.members AS members,
                                t.cxx AS tcxx, t.cxy AS tcxy, t.cyy AS tcyy, t.log_nu[%(k)s] AS log_nu,
                                a.x AS ax, a.y AS ay, a.cxx AS acxx, a.cxy AS acxy, a.cyy AS acyy,
                                b.x + a.move_x * b.unmoved_yr - a.x AS dx, b.y + a.move_y * b.unmoved_yr - a.y AS dy,
@@ -83,8 +73,7 @@ SELECT a.no, m.k, m.object_id, sum(a.w)
 FROM (
     SELECT a.no, a.ks, a.members, exp(least(a.log_back + s.log_back, 250)) AS w
     FROM pg_temp.association AS a
-    JOIN pg_temp.target AS t USING (no)
-    JOIN pg_temp.share AS s ON s.part = t.part AND s.mask = a.mask
+    JOIN pg_temp.share AS s ON s.part = a.part AND s.mask = a.mask
     WHERE cardinality(a.ks) > 1 AND a.log_back + s.log_back > -9
     OFFSET 0) AS a
 CROSS JOIN LATERAL unnest(a.ks, a.members) AS m (k, object_id)
@@ -107,8 +96,7 @@ SELECT tid, ln(1 + greatest(coalesce(sum(u.weight), 0) - (cardinality(ks) - 1) *
 FROM (
     SELECT a.tid, a.no, a.ks, a.members, exp(greatest(least(a.log_back + s.log_back, 250), -250)) AS w
     FROM pg_temp.association AS a
-    JOIN pg_temp.target AS t USING (no)
-    JOIN pg_temp.share AS s ON s.part = t.part AND s.mask = a.mask
+    JOIN pg_temp.share AS s ON s.part = a.part AND s.mask = a.mask
     WHERE cardinality(a.ks) > 1
     OFFSET 0) AS a
 CROSS JOIN LATERAL unnest(a.ks, a.members) AS m (k, object_id)
@@ -118,37 +106,34 @@ GROUP BY tid, ks, w;
 -- name: shares
 -- How many objects are in several catalogues: for each pattern of catalogues the sum of the probabilities that such an association is
 -- one object.
-SELECT t.part, a.mask, sum(exp(greatest(least(a.log_back + s.log_back, 250) - c.log_crowd, -250)))::double precision AS n
+SELECT a.part, a.mask, sum(exp(greatest(least(a.log_back + s.log_back, 250) - c.log_crowd, -250)))::double precision AS n
 FROM pg_temp.association AS a
-JOIN pg_temp.target AS t USING (no)
-JOIN pg_temp.share AS s ON s.part = t.part AND s.mask = a.mask
+JOIN pg_temp.share AS s ON s.part = a.part AND s.mask = a.mask
 JOIN pg_temp.crowd AS c USING (tid)
-WHERE cardinality(a.ks) > 1 AND t.is_shifted = %(shifted)s
+WHERE cardinality(a.ks) > 1 AND a.is_shifted = %(shifted)s
 GROUP BY 1, 2;
 
 -- name: count_objects
 -- Objects located of each catalogue, by part.
-SELECT t.part, l.k, count(*) AS n
-FROM pg_temp.located AS l JOIN pg_temp.target AS t USING (no)
-WHERE t.is_shifted = %(shifted)s
+SELECT part, ks[1] AS k, count(*) AS n
+FROM pg_temp.association
+WHERE cardinality(ks) = 1 AND is_shifted = %(shifted)s
 GROUP BY 1, 2;
 
 -- name: field_magnitudes
 -- Histogram of magnitudes and colours at shifted positions, by pattern of catalogues; an association counts with the
 -- probability that it is one object of the sky and no part of another one.
-SELECT a.mask::integer AS mask, t.part, m.term::integer AS term, floor(m.value / %(step_mag)s)::integer AS bin,
+SELECT a.mask::integer AS mask, a.part, m.term::integer AS term, floor(m.value / %(step_mag)s)::integer AS bin,
        sum(a.p)::double precision AS n_objects
 FROM (
-    SELECT a.no, a.mask, a.marks,
+    SELECT a.part, a.mask, a.marks,
            exp(greatest(CASE WHEN cardinality(a.ks) > 1 THEN least(a.log_back + s.log_back, 250) ELSE 0 END
                         - coalesce(c.log_crowd, 0), -250)) AS p
     FROM pg_temp.association AS a
-    JOIN pg_temp.target AS t USING (no)
     LEFT JOIN pg_temp.crowd AS c USING (tid)
-    LEFT JOIN pg_temp.share AS s ON s.part = t.part AND s.mask = a.mask
-    WHERE t.is_shifted AND a.mask = ANY (%(masks)s)
+    LEFT JOIN pg_temp.share AS s ON s.part = a.part AND s.mask = a.mask
+    WHERE a.is_shifted AND a.mask = ANY (%(masks)s)
     OFFSET 0) AS a
-JOIN pg_temp.target AS t USING (no)
 CROSS JOIN LATERAL unnest(a.marks) WITH ORDINALITY AS m (value, term)
 WHERE m.value BETWEEN -1e4 AND 1e4
 GROUP BY 1, 2, 3, 4;
@@ -157,11 +142,10 @@ GROUP BY 1, 2, 3, 4;
 -- Magnitudes and colours of the associations that their position does not rule out, with their weight by position.
 SELECT a.no, a.mask::integer, w.log_weight::real, {values}
 FROM pg_temp.association AS a
-JOIN pg_temp.target AS t USING (no)
 LEFT JOIN pg_temp.crowd AS c USING (tid)
-LEFT JOIN pg_temp.share AS s ON s.part = t.part AND s.mask = a.mask
+LEFT JOIN pg_temp.share AS s ON s.part = a.part AND s.mask = a.mask
 CROSS JOIN LATERAL (SELECT a.log_weight - coalesce(c.log_crowd, 0) - coalesce(s.log_alone, 0) AS log_weight) AS w
-WHERE NOT t.is_shifted AND a.mask = ANY (%(masks)s) AND w.log_weight > -12;
+WHERE NOT a.is_shifted AND a.mask = ANY (%(masks)s) AND w.log_weight > -12;
 
 -- name: candidate_magnitude
 -- One of them.
@@ -177,25 +161,26 @@ INSERT INTO pg_temp.curve (mask, term, kin, edges, log_ratio) VALUES (%s, %s, %s
 
 -- name: factor_curve
 -- Where it is read off.
-LEFT JOIN pg_temp.curve AS c{i} ON c{i}.mask = a.mask AND c{i}.term = {i} AND c{i}.kin = t.kin
+LEFT JOIN pg_temp.curve AS c{i} ON c{i}.mask = a.mask AND c{i}.term = {i} AND c{i}.kin = a.kin
 
 -- name: extras
 -- What the weight of an association by position is multiplied with: its magnitudes, and how many other objects share its members.
 INSERT INTO pg_temp.extra (tid, log_extra)
 SELECT a.tid, - coalesce(c.log_crowd, 0) - coalesce(s.log_alone, 0) {factors}
 FROM pg_temp.association AS a
-JOIN pg_temp.target AS t USING (no)
 LEFT JOIN pg_temp.crowd AS c USING (tid)
-LEFT JOIN pg_temp.share AS s ON s.part = t.part AND s.mask = a.mask
+LEFT JOIN pg_temp.share AS s ON s.part = a.part AND s.mask = a.mask
 {curves};
 
--- name: extras_of_one
--- The same for one catalogue, where nothing is shared.
-INSERT INTO pg_temp.extra (tid, log_extra)
-SELECT a.tid, 0.0 {factors}
-FROM pg_temp.association AS a
-JOIN pg_temp.target AS t USING (no)
-{curves};
+-- name: weighed
+-- Where associations come from with the logs of their weight by position and of what it is multiplied with.
+(SELECT a.*, coalesce(e.log_extra, 0) AS log_extra
+ FROM pg_temp.association AS a LEFT JOIN pg_temp.extra AS e USING (tid))
+
+-- name: weighed_of_one
+-- The same for one catalogue, where nothing is shared: only the magnitudes, looked up again each time.
+(SELECT a.*, 0.0 {factors} AS log_extra
+ FROM pg_temp.association AS a {curves})
 
 -- name: spread_extras
 -- The approximation of NWAY: magnitudes of all members multiply, as if those of one object in two catalogues were independent.
@@ -221,56 +206,41 @@ WHERE a.no = n.no;
 
 -- name: sums
 -- For every source and pattern of catalogues, the sum of the weights of its associations.
-SELECT t.no, a.mask::integer AS mask,
-       sum(exp(greatest(least(a.log_weight + coalesce(e.log_extra, 0), 250), -250)))::double precision AS weights
-FROM pg_temp.association AS a
-LEFT JOIN pg_temp.extra AS e USING (tid)
-JOIN pg_temp.target AS t USING (no)
-WHERE NOT t.is_shifted
+SELECT no, mask::integer AS mask,
+       sum(exp(greatest(least(log_weight + log_extra, 250), -250)))::double precision AS weights
+FROM {weighed} AS a
+WHERE NOT is_shifted
 GROUP BY 1, 2;
 
 -- name: add_pattern_prior
 -- Prior odds of a pattern of catalogues against "no counterpart", for sources of a kind.
-INSERT INTO pg_temp.pattern_prior (kin, mask, log_odds, completeness) VALUES (%s, %s, %s, %s);
+INSERT INTO pg_temp.pattern_prior (kin, mask, log_odds) VALUES (%s, %s, %s);
 
 -- name: posterior
 -- Odds of every association against "no counterpart", prior probabilities included; p_any = S / (1 + S) with their sum S, and
 -- p_i = odds / S, worked out relative to the best so that nothing overflows. p_single is the probability of the association
 -- beside "no counterpart" alone.
-INSERT INTO pg_temp.posterior (no, rank, ks, members, log_bf, p_single, p_any, p_i, match_flag)
-SELECT no, rank, ks, members, log_bf, odds / (1 + odds), best * total / (1 + best * total), relative / total,
-       CASE WHEN rank = 1 THEN 1 WHEN relative > 0.5 THEN 2 ELSE 0 END
+INSERT INTO pg_temp.posterior (no, id, is_shifted, rank, ks, members, sep_arcsec, log_bf, p_single, p_any, p_i, match_flag)
+SELECT no, id, is_shifted, rank, ks, members, sqrt(x * x + y * y), log_bf, odds / (1 + odds), best * total / (1 + best * total),
+       relative / total, CASE WHEN rank = 1 THEN 1 WHEN relative > 0.5 THEN 2 ELSE 0 END
 FROM (
     SELECT *, sum(relative) OVER (PARTITION BY no) AS total, exp(greatest(least(log_best, 250), -250)) AS best,
            exp(greatest(least(log_odds, 250), -250)) AS odds
     FROM (
-        SELECT *, exp(greatest(log_odds - log_best, -250)) AS relative
+        SELECT *, first_value(log_odds) OVER ranking AS log_best, row_number() OVER ranking AS rank,
+               exp(greatest(log_odds - first_value(log_odds) OVER ranking, -250)) AS relative
         FROM (
-            SELECT *, first_value(log_odds) OVER ranking AS log_best, row_number() OVER ranking AS rank
-            FROM (
-                SELECT a.no, a.ks, a.members, a.log_bf, a.log_weight + coalesce(e.log_extra, 0) + p.log_odds AS log_odds
-                FROM pg_temp.association AS a
-                LEFT JOIN pg_temp.extra AS e USING (tid)
-                JOIN pg_temp.target AS t USING (no)
-                JOIN pg_temp.pattern_prior AS p ON p.kin = t.kin AND p.mask = a.mask
-                OFFSET 0) AS a
-            WINDOW ranking AS (PARTITION BY no ORDER BY log_odds DESC, log_bf DESC, members)
-            OFFSET 0) AS o
-        OFFSET 0) AS r
+            SELECT a.no, a.id, a.is_shifted, a.ks, a.members, a.x, a.y, a.log_bf,
+                   a.log_weight + a.log_extra + p.log_odds AS log_odds
+            FROM {weighed} AS a
+            JOIN pg_temp.pattern_prior AS p ON p.kin = a.kin AND p.mask = a.mask
+            OFFSET 0) AS a
+        WINDOW ranking AS (PARTITION BY no ORDER BY log_odds DESC, log_bf DESC, members)
+        OFFSET 0) AS o
     OFFSET 0) AS w;
 
 -- name: posterior_none
 -- "No counterpart", the hypothesis that every target has.
-INSERT INTO pg_temp.posterior (no, rank, ks, members, log_bf, p_any, match_flag)
-SELECT t.no, 0, '{{}}', '{{}}', 0, coalesce(b.p_any, 0), CASE WHEN b.no IS NULL THEN 1 ELSE 0 END
+INSERT INTO pg_temp.posterior (no, id, is_shifted, rank, ks, members, log_bf, p_any, match_flag)
+SELECT t.no, t.id, t.is_shifted, 0, '{{}}', '{{}}', 0, coalesce(b.p_any, 0), CASE WHEN b.no IS NULL THEN 1 ELSE 0 END
 FROM pg_temp.target AS t LEFT JOIN pg_temp.posterior AS b ON b.no = t.no AND b.rank = 1;
-
--- name: chances
--- Probability that a target has a counterpart in a catalogue, other catalogues whatever they say; k = 0 is any of them.
-INSERT INTO pg_temp.chance (no, k, p_any)
-SELECT no, 0, p_any FROM pg_temp.posterior WHERE rank = 1
-UNION ALL
-SELECT no, 1, p_any FROM pg_temp.posterior WHERE rank = 1 AND %(n_catalogues)s = 1
-UNION ALL
-SELECT no, k, least(sum(p_any * p_i), 1) FROM pg_temp.posterior, unnest(ks) AS k
-WHERE rank > 0 AND %(n_catalogues)s > 1 GROUP BY 1, 2;

@@ -1,8 +1,9 @@
 -- name: make_tables
--- target: positions to look around, sources and shifted ones; located: catalogue objects around them, as offsets from the
--- target in its tangent plane (arcsec, east and north) with the covariance of their positions in the same axes, their
--- motion (arcsec a year, 0 if unknown) and, where that is unknown, the years from their epoch to the target's;
--- association: one object or several of different catalogues that may be one and the same; posterior: the hypotheses.
+-- target: positions to look around, sources and shifted ones; association: an object around one, or several of different
+-- catalogues that may be one and the same, as the offset from the target in its tangent plane (arcsec, east and north) with the
+-- covariance of their position in the same axes, their motion (arcsec a year, 0 if unknown) and, where that is unknown, the years
+-- from their epoch to the target's; posterior: the hypotheses. What a statement needs of the target stands in every row: a join with
+-- all targets costs more than the arithmetic.
 CREATE TEMP TABLE target (
     no integer NOT NULL, id bigint NOT NULL, is_shifted boolean NOT NULL,
     -- q3c finds nothing at RA 360, and NaN is above every number
@@ -11,23 +12,19 @@ CREATE TEMP TABLE target (
     cxx double precision NOT NULL CHECK (cxx > 0 AND cxx < 'Infinity'), cxy double precision NOT NULL,
     cyy double precision NOT NULL CHECK (cyy > 0 AND cyy < 'Infinity'), epoch_yr double precision, part smallint NOT NULL, kin smallint NOT NULL, log_nu double precision[] NOT NULL
 ) ON COMMIT DROP;
-CREATE TEMP TABLE located (
-    k smallint NOT NULL, no integer NOT NULL, object_id bigint NOT NULL,
-    x double precision NOT NULL, y double precision NOT NULL,
-    cxx double precision NOT NULL CHECK (cxx > 0), cxy double precision NOT NULL, cyy double precision NOT NULL CHECK (cyy > 0),
-    move_x double precision NOT NULL, move_y double precision NOT NULL, unmoved_yr double precision NOT NULL,
-    log_bf double precision NOT NULL, marks real[]
-) ON COMMIT DROP;
 CREATE TEMP TABLE curve (
     mask smallint NOT NULL, term smallint NOT NULL, kin smallint NOT NULL,
     edges double precision[] NOT NULL, log_ratio double precision[] NOT NULL
 ) ON COMMIT DROP;
 CREATE TEMP TABLE association (
-    tid bigint GENERATED ALWAYS AS IDENTITY, no integer NOT NULL, mask smallint NOT NULL, ks smallint[] NOT NULL, members bigint[] NOT NULL,
-    x double precision, y double precision, cxx double precision, cxy double precision, cyy double precision,
-    move_x double precision, move_y double precision, unmoved_yr double precision,
+    tid bigint GENERATED ALWAYS AS IDENTITY (CACHE 1000), no integer NOT NULL, id bigint NOT NULL, is_shifted boolean NOT NULL,
+    part smallint NOT NULL, kin smallint NOT NULL, mask smallint NOT NULL, ks smallint[] NOT NULL, members bigint[] NOT NULL,
+    x double precision NOT NULL, y double precision NOT NULL,
+    cxx double precision NOT NULL, cxy double precision NOT NULL, cyy double precision NOT NULL,
+    move_x double precision NOT NULL, move_y double precision NOT NULL, unmoved_yr double precision NOT NULL,
     log_members double precision NOT NULL, log_back double precision NOT NULL, log_bf double precision NOT NULL,
-    log_weight double precision NOT NULL, marks real[]
+    log_weight double precision NOT NULL, marks real[],
+    CHECK (cardinality(ks) > 1 OR cxx > 0 AND cyy > 0)
 ) ON COMMIT DROP;
 CREATE TEMP TABLE touched (
     no integer NOT NULL, k smallint NOT NULL, object_id bigint NOT NULL, weight double precision NOT NULL
@@ -39,15 +36,12 @@ CREATE TEMP TABLE share (
     log_alone double precision NOT NULL
 ) ON COMMIT DROP;
 CREATE TEMP TABLE pattern_prior (
-    kin smallint NOT NULL, mask smallint NOT NULL, log_odds double precision NOT NULL, completeness double precision[] NOT NULL
+    kin smallint NOT NULL, mask smallint NOT NULL, log_odds double precision NOT NULL
 ) ON COMMIT DROP;
 CREATE TEMP TABLE posterior (
-    no integer NOT NULL, rank integer NOT NULL, ks smallint[] NOT NULL, members bigint[] NOT NULL,
-    log_bf double precision NOT NULL, p_single double precision, p_any double precision NOT NULL, p_i double precision,
-    match_flag smallint NOT NULL
-) ON COMMIT DROP;
-CREATE TEMP TABLE chance (
-    no integer NOT NULL, k smallint NOT NULL, p_any double precision NOT NULL
+    no integer NOT NULL, id bigint NOT NULL, is_shifted boolean NOT NULL, rank integer NOT NULL, ks smallint[] NOT NULL,
+    members bigint[] NOT NULL, sep_arcsec double precision, log_bf double precision NOT NULL, p_single double precision,
+    p_any double precision NOT NULL, p_i double precision, match_flag smallint NOT NULL
 ) ON COMMIT DROP;
 CREATE TEMP TABLE cut (
     k smallint NOT NULL, part smallint NOT NULL, cutoff double precision NOT NULL
@@ -55,8 +49,8 @@ CREATE TEMP TABLE cut (
 
 -- name: forget
 -- Everything of the match before, in the same transaction.
-DROP TABLE IF EXISTS pg_temp.target, pg_temp.located, pg_temp.curve, pg_temp.association, pg_temp.touched, pg_temp.crowd, pg_temp.extra, pg_temp.share,
-                     pg_temp.pattern_prior, pg_temp.posterior, pg_temp.chance, pg_temp.cut;
+DROP TABLE IF EXISTS pg_temp.target, pg_temp.curve, pg_temp.association, pg_temp.touched, pg_temp.crowd, pg_temp.extra, pg_temp.share,
+                     pg_temp.pattern_prior, pg_temp.posterior, pg_temp.cut;
 
 -- name: index_targets
 -- Targets are found by number; fast objects look for them by position.
@@ -98,64 +92,69 @@ WHERE m.arcsec > %(margin_arcsec)s AND m.arcsec < 3600;
 --   4. the Bayes factor of "same object" against "chance" for two Gaussian positions with covariances C1 and C2,
 --      ln B = ln 2 + 2 ln(206264.8) - ln det(C1 + C2) / 2 - d (C1 + C2)^-1 d / 2     (Budavari & Szalay 2008, ApJ 679, 301;
 --      circles: their eq. 16).
-INSERT INTO pg_temp.located (k, no, object_id, x, y, cxx, cxy, cyy, move_x, move_y, unmoved_yr, log_bf, marks)
-SELECT %(k)s, no, object_id, x, y, cxx, cxy, cyy, move_x, move_y, unmoved_yr,
-       ln(2) + 2 * ln(206264.80624709636) - ln(det) / 2 - (syy * x * x - 2 * sxy * x * y + sxx * y * y) / det / 2, marks
+-- Each is an association of one object: weight B / nu, the prior probability and the magnitudes left out.
+INSERT INTO pg_temp.association (no, id, is_shifted, part, kin, mask, ks, members, x, y, cxx, cxy, cyy, move_x, move_y,
+                                unmoved_yr, log_members, log_back, log_bf, log_weight, marks)
+SELECT no, id, is_shifted, part, kin, 1 << (%(k)s - 1), ARRAY[%(k)s]::smallint[], ARRAY[object_id], x, y, cxx, cxy, cyy,
+       move_x, move_y, unmoved_yr, 0, 0, log_bf, log_bf - log_nu, marks
 FROM (
-    SELECT *, sxx * syy - sxy * sxy AS det
+    SELECT *, ln(2) + 2 * ln(206264.80624709636) - ln(det) / 2
+              - (syy * x * x - 2 * sxy * x * y + sxx * y * y) / det / 2 AS log_bf
     FROM (
-        SELECT no, object_id, marks, cxx, cxy, cyy, tcxx + cxx AS sxx, tcxy + cxy AS sxy, tcyy + cyy AS syy,
-               east * arcsec + move_x * years AS x, north * arcsec + move_y * years AS y, move_x, move_y, unmoved_yr
+        SELECT *, sxx * syy - sxy * sxy AS det
         FROM (
-            SELECT *, pm_east * cos_a - pm_north * turn AS move_x, pm_east * turn + pm_north * cos_a AS move_y,
-                   206264.80624709636 * (1 + (east * east + north * north) / 6) AS arcsec,
-                   CASE WHEN %(elliptical)s::boolean THEN (maj * u) ^ 2 + (mnr * v) ^ 2 ELSE maj * maj END AS cxx,
-                   CASE WHEN %(elliptical)s::boolean THEN (maj * maj - mnr * mnr) * u * v ELSE 0 END AS cxy,
-                   CASE WHEN %(elliptical)s::boolean THEN (maj * v) ^ 2 + (mnr * u) ^ 2 ELSE maj * maj END AS cyy
+            SELECT no, id, is_shifted, part, kin, log_nu, object_id, marks, cxx, cxy, cyy,
+                   tcxx + cxx AS sxx, tcxy + cxy AS sxy, tcyy + cyy AS syy,
+                   east * arcsec + move_x * years AS x, north * arcsec + move_y * years AS y, move_x, move_y, unmoved_yr
             FROM (
-                SELECT *, cos_d * sin_a AS east, cos_dec * sin_d - sin_dec * cos_d * cos_a AS north,
-                       sin_dec * sin_a AS turn,
-                       cos_a * sin_pa - sin_dec * sin_a * cos_pa AS u, sin_dec * sin_a * sin_pa + cos_a * cos_pa AS v
+                SELECT *, pm_east * cos_a - pm_north * turn AS move_x, pm_east * turn + pm_north * cos_a AS move_y,
+                       206264.80624709636 * (1 + (east * east + north * north) / 6) AS arcsec,
+                       CASE WHEN %(elliptical)s::boolean THEN (maj * u) ^ 2 + (mnr * v) ^ 2 ELSE maj * maj END AS cxx,
+                       CASE WHEN %(elliptical)s::boolean THEN (maj * maj - mnr * mnr) * u * v ELSE 0 END AS cxy,
+                       CASE WHEN %(elliptical)s::boolean THEN (maj * v) ^ 2 + (mnr * u) ^ 2 ELSE maj * maj END AS cyy
                 FROM (
-                    SELECT t.no, t.sin_dec, t.cos_dec, t.cxx AS tcxx, t.cxy AS tcxy, t.cyy AS tcyy, h.object_id,
-                           sin(radians(h.ra - t.ra)) AS sin_a, cos(radians(h.ra - t.ra)) AS cos_a,
-                           sin(radians(h.dec)) AS sin_d, cos(radians(h.dec)) AS cos_d,
-                           CASE WHEN %(elliptical)s::boolean THEN coalesce(h.err_maj_arcsec, h.err_arcsec)::double precision
-                                ELSE h.err_arcsec::double precision END AS maj,
-                           CASE WHEN %(elliptical)s::boolean
-                                THEN coalesce(h.err_min_arcsec, h.err_arcsec)::double precision END AS mnr,
-                           CASE WHEN %(elliptical)s::boolean THEN sin(radians(coalesce(h.err_pa_deg, 0))) END AS sin_pa,
-                           CASE WHEN %(elliptical)s::boolean THEN cos(radians(coalesce(h.err_pa_deg, 0))) END AS cos_pa,
-                           CASE WHEN %(moves)s::boolean THEN coalesce(h.pmra_mas_yr, 0) / 1000 ELSE 0 END AS pm_east,
-                           CASE WHEN %(moves)s::boolean THEN coalesce(h.pmdec_mas_yr, 0) / 1000 ELSE 0 END AS pm_north,
-                           coalesce(t.epoch_yr - coalesce(h.epoch_yr, %(epoch_yr)s::double precision), 0) AS years,
-                           CASE WHEN %(moves)s::boolean AND h.pmra_mas_yr IS NOT NULL THEN 0
-                                ELSE coalesce(t.epoch_yr - coalesce(h.epoch_yr, %(epoch_yr)s::double precision), 0)
-                                END AS unmoved_yr,
-                           {marks} AS marks
-                    FROM {found}
-                    OFFSET 0) AS trigonometry
-                OFFSET 0) AS direction
-            OFFSET 0) AS shape
-        OFFSET 0) AS offsets
-    WHERE x * x + y * y <= (%(radius_arcsec)s * (1 + 1e-12)) ^ 2
-    OFFSET 0) AS near;
+                    SELECT *, cos_d * sin_a AS east, cos_dec * sin_d - sin_dec * cos_d * cos_a AS north,
+                           sin_dec * sin_a AS turn,
+                           cos_a * sin_pa - sin_dec * sin_a * cos_pa AS u, sin_dec * sin_a * sin_pa + cos_a * cos_pa AS v
+                    FROM (
+                        SELECT t.no, t.id, t.is_shifted, t.part, t.kin, t.log_nu[%(k)s] AS log_nu, t.sin_dec, t.cos_dec,
+                               t.cxx AS tcxx, t.cxy AS tcxy, t.cyy AS tcyy, h.object_id,
+                               sin(radians(h.ra - t.ra)) AS sin_a, cos(radians(h.ra - t.ra)) AS cos_a,
+                               sin(radians(h.dec)) AS sin_d, cos(radians(h.dec)) AS cos_d,
+                               CASE WHEN %(elliptical)s::boolean THEN coalesce(h.err_maj_arcsec, h.err_arcsec)::double precision
+                                    ELSE h.err_arcsec::double precision END AS maj,
+                               CASE WHEN %(elliptical)s::boolean
+                                    THEN coalesce(h.err_min_arcsec, h.err_arcsec)::double precision END AS mnr,
+                               CASE WHEN %(elliptical)s::boolean THEN sin(radians(coalesce(h.err_pa_deg, 0))) END AS sin_pa,
+                               CASE WHEN %(elliptical)s::boolean THEN cos(radians(coalesce(h.err_pa_deg, 0))) END AS cos_pa,
+                               CASE WHEN %(moves)s::boolean THEN coalesce(h.pmra_mas_yr, 0) / 1000 ELSE 0 END AS pm_east,
+                               CASE WHEN %(moves)s::boolean THEN coalesce(h.pmdec_mas_yr, 0) / 1000 ELSE 0 END AS pm_north,
+                               coalesce(t.epoch_yr - coalesce(h.epoch_yr, %(epoch_yr)s::double precision), 0) AS years,
+                               CASE WHEN %(moves)s::boolean AND h.pmra_mas_yr IS NOT NULL THEN 0
+                                    ELSE coalesce(t.epoch_yr - coalesce(h.epoch_yr, %(epoch_yr)s::double precision), 0)
+                                    END AS unmoved_yr,
+                               {marks} AS marks
+                        FROM {found}
+                        OFFSET 0) AS trigonometry
+                    OFFSET 0) AS direction
+                ) AS shape
+            OFFSET 0) AS offsets
+        WHERE x * x + y * y <= (%(radius_arcsec)s * (1 + 1e-12)) ^ 2
+        ) AS near
+    OFFSET 0) AS weighed;
 
--- name: chances_read
--- The same, to be counted.
-SELECT no, k::integer AS k, p_any FROM pg_temp.chance;
+-- name: chances
+-- Probability that a target has a counterpart in any catalogue.
+SELECT no, p_any FROM pg_temp.posterior WHERE rank = 1;
 
--- name: store_match
--- Whether a source has a counterpart in a catalogue.
-INSERT INTO {match} (run_id, source_id, catalogue_id, n_candidates, density_per_deg2, completeness, p_any, accepted)
-SELECT %(run_id)s, t.id, %(catalogue_id)s, coalesce(l.n, 0), exp(t.log_nu[%(k)s]) / 41252.96124941928, q.completeness,
-       CASE WHEN c.p_any > 1e-30 THEN c.p_any ELSE 0 END, coalesce(c.p_any >= u.cutoff, false)
-FROM pg_temp.target AS t
-JOIN pg_temp.cut AS u ON u.k = %(k)s AND u.part = t.part
-JOIN (SELECT DISTINCT kin, completeness[%(k)s] AS completeness FROM pg_temp.pattern_prior) AS q USING (kin)
-LEFT JOIN pg_temp.chance AS c ON c.no = t.no AND c.k = %(k)s
-LEFT JOIN (SELECT no, count(*) AS n FROM pg_temp.located WHERE k = %(k)s GROUP BY no) AS l ON l.no = t.no
-WHERE NOT t.is_shifted;
+-- name: chances_by_catalogue
+-- The same for each catalogue, other catalogues whatever they say.
+SELECT no, least(sum(p_any * p_i), 1) AS p_any, k::integer AS k
+FROM pg_temp.posterior, unnest(ks) AS k WHERE rank > 0 GROUP BY 1, 3;
+
+-- name: candidates_of
+-- The target of every object within the radius.
+SELECT no FROM pg_temp.association WHERE mask = 1 << (%(k)s - 1);
 
 -- name: store_candidates
 -- Every object within the radius with its share p_i of the probability of a counterpart in this catalogue; the best is marked, of equals the
@@ -165,37 +164,34 @@ INSERT INTO {match_candidate} (
 SELECT %(run_id)s, id, %(catalogue_id)s, object_id, sep_arcsec, log_bf, CASE WHEN share > 1e-30 THEN least(share, 1) ELSE 0 END,
        row_number() OVER (PARTITION BY no ORDER BY share DESC, sep_arcsec, object_id) = 1
 FROM (
-    SELECT t.no, t.id, l.object_id, sqrt(l.x * l.x + l.y * l.y) AS sep_arcsec, l.log_bf,
-           coalesce(p.p / sum(p.p) OVER (PARTITION BY t.no), 0) AS share
-    FROM pg_temp.located AS l
-    JOIN pg_temp.target AS t USING (no)
-    LEFT JOIN (SELECT no, members[1] AS object_id, p_i AS p FROM pg_temp.posterior WHERE %(n_catalogues)s = 1 AND rank > 0
-               UNION ALL
-               SELECT no, members[array_position(ks, %(k)s::smallint)], sum(p_i)
-               FROM pg_temp.posterior WHERE %(n_catalogues)s > 1 AND %(k)s = ANY (ks) GROUP BY 1, 2) AS p
-           ON p.no = l.no AND p.object_id = l.object_id
-    WHERE l.k = %(k)s AND NOT t.is_shifted) AS c;
+    SELECT no, id, object_id, sep_arcsec, log_bf, p / sum(p) OVER (PARTITION BY no) AS share
+    FROM (
+        SELECT no, id, m.object_id, sum(p_i) AS p,
+               min(sep_arcsec) FILTER (WHERE cardinality(ks) = 1) AS sep_arcsec, min(log_bf) FILTER (WHERE cardinality(ks) = 1) AS log_bf
+        FROM pg_temp.posterior
+        CROSS JOIN LATERAL (SELECT members[array_position(ks, %(k)s::smallint)] AS object_id) AS m
+        WHERE %(k)s = ANY (ks) AND NOT is_shifted
+        GROUP BY 1, 2, 3) AS s) AS c;
+
+-- name: store_candidates_of_one
+-- The same where one catalogue is matched: a hypothesis is an object.
+INSERT INTO {match_candidate} (
+    run_id, source_id, catalogue_id, object_id, sep_arcsec, log_bayes_factor, p_i, is_best)
+SELECT %(run_id)s, id, %(catalogue_id)s, members[1], sep_arcsec, log_bf, CASE WHEN p_i > 1e-30 THEN p_i ELSE 0 END, rank = 1
+FROM pg_temp.posterior
+WHERE rank > 0 AND NOT is_shifted;
 
 -- name: store_hypotheses
 -- Hypotheses that are probable enough to matter, the best ones, and "none".
 INSERT INTO {hypothesis} (run_id, source_id, rank, catalogues, objects, log_bayes_factor, p_hypothesis, p_i, match_flag)
-SELECT %(run_id)s, t.id, p.rank,
+SELECT %(run_id)s, p.id, p.rank,
        CASE cardinality(p.ks) WHEN 0 THEN '{{}}' WHEN 1 THEN ARRAY[i.ids[p.ks[1]]]
                               ELSE ARRAY(SELECT i.ids[k] FROM unnest(p.ks) WITH ORDINALITY AS u (k, n) ORDER BY n) END,
        p.members, p.log_bf, CASE WHEN p.rank = 0 THEN 1 - p.p_any WHEN p.p_any * p.p_i > 1e-30 THEN p.p_any * p.p_i ELSE 0 END,
        p.p_i, p.match_flag
 FROM pg_temp.posterior AS p
-JOIN pg_temp.target AS t USING (no)
 CROSS JOIN (SELECT %(catalogue_ids)s::smallint[] AS ids) AS i
-WHERE NOT t.is_shifted AND (p.rank = 0 OR p.match_flag > 0 OR p.p_any * p.p_i >= %(min_p)s);
-
--- name: count
--- What was matched.
-SELECT count(*) AS sources, count(*) FILTER (WHERE n_candidates > 0) AS with_candidates,
-       coalesce(sum(n_candidates), 0) AS candidates, count(*) FILTER (WHERE accepted) AS accepted,
-       avg(density_per_deg2) AS mean_density_per_deg2, avg(completeness)::double precision AS completeness
-FROM {match}
-WHERE catalogue_id = %(catalogue_id)s;
+WHERE NOT p.is_shifted AND (p.rank = 0 OR p.match_flag > 0 OR p.p_any * p.p_i >= %(min_p)s);
 
 -- name: add_cut
 -- The cutoff of p_any that is in use.

@@ -96,6 +96,45 @@ def test_candidates_that_are_alike_share(module_settings: Settings) -> None:
     assert (found[1]["p_any"], found[1]["candidates"][0]["p_i"]) == (0.0, 1.0)
 
 
+@pytest.mark.parametrize("n_catalogues", [1, 2])
+def test_candidates_and_sources_follow_from_the_hypotheses(module_settings: Settings, n_catalogues: int) -> None:
+    """p_any and p_i of a catalogue are sums over the hypotheses with a member of it; distances are to each object."""
+    rng = np.random.default_rng(3)
+    dec = np.arange(30.0)
+    xray = load(module_settings, "xray_sources", {"ra": [9.0] * dec.size, "dec": dec, "err_arcsec": 1.0})
+    places = dec.repeat(3) + rng.normal(0, 2, 3 * dec.size) * ARCSEC
+    others = [
+        load(module_settings, kind, {"ra": [9.0] * places.size, "dec": places + 0.2 * k * ARCSEC, "err_arcsec": 0.4},
+             sky={"density_per_deg2": 2e4}, completeness=0.7)
+        for k, kind in enumerate(["optical", "infrared"][:n_catalogues])
+    ]  # fmt: skip
+    run = match(module_settings, merge(module_settings, xray), [xray], others)
+    of_run = "SELECT * FROM xcat.{} WHERE run_id = %s"
+    found, candidates, hypotheses = (
+        pd.DataFrame(rows(module_settings, of_run.format(table), [run]))
+        for table in ("match", "match_candidate", "hypothesis")
+    )
+    assert len(found) == n_catalogues * dec.size and len(candidates) == n_catalogues * places.size
+    assert (found["n_candidates"] == 3).all() and 0.2 < found["p_any"].mean() < 1
+    members = hypotheses.explode(["catalogues", "objects"])
+    members = members[members["rank"] > 0].astype({"catalogues": int, "objects": int})
+    p = members.groupby(["source_id", "catalogues", "objects"])["p_hypothesis"].sum().rename("p").reset_index()
+    p["p_any"] = p.groupby(["source_id", "catalogues"])["p"].transform("sum")
+    both = candidates.merge(
+        p, "left", left_on=["source_id", "catalogue_id", "object_id"], right_on=["source_id", "catalogues", "objects"]
+    ).merge(found, on=["source_id", "catalogue_id"], suffixes=("", "_stored"))
+    told = both.dropna(subset="p")
+    # hypotheses below 0.001 are not kept
+    assert len(told) > 0.5 * len(both) and np.abs(told["p_any"] - told["p_any_stored"]).max() < 0.02
+    assert np.abs(told["p"] / told["p_any"] - told["p_i"]).max() < 0.02
+    best = both.sort_values("p_i").groupby(["source_id", "catalogue_id"]).tail(1)
+    assert best["is_best"].all() and both["is_best"].sum() == len(best)
+    seps = candidates.merge(pd.DataFrame(rows(
+        module_settings, "SELECT c.catalogue_id, c.object_id, c.dec FROM xcat.counterpart AS c WHERE c.ra = 9"
+    )), on=["catalogue_id", "object_id"])  # fmt: skip
+    assert seps["sep_arcsec"].to_numpy() == pytest.approx(np.abs(seps["dec"] - seps["dec"].round()) * 3600, abs=1e-5)
+
+
 @pytest.mark.parametrize("sky", [{"area_deg2": 2.0}, {"local": True}, {"density_per_deg2": 10}])
 @pytest.mark.parametrize("completeness", [0.5, "estimate"])
 def test_an_empty_catalogue_and_no_source(module_settings: Settings, sky: Any, completeness: Any) -> None:

@@ -278,17 +278,18 @@ class DensityMap:
         """
         order = self.fine_order - 2
         own = cells(ra_deg, dec_deg, order)
-        density = self._at_level(len(self._levels), order, own)
         if not self._levels or not len(own):
-            return density
+            return self._at_level(len(self._levels), order, own)
         ra, dec = np.atleast_1d(np.asarray(ra_deg, dtype=float)), np.atleast_1d(np.asarray(dec_deg, dtype=float))
         ra = ra % 360 % 360  # beyond a turn the weights become infinite; the first % makes 360.0 of -1e-20
         around, weight = bilinear_interpolation_weights(ra * u.deg, dec * u.deg, 2**order, order="nested")
         where, there = _find(self._levels[-1].healpix, around)
         weight = np.where(there, weight, 0.0)
         total = weight.sum(axis=0)
-        mean = (weight * self._levels[-1].density_per_deg2[where]).sum(axis=0) / np.where(total > 0, total, 1.0)
-        return np.where(total > 0, mean, density)
+        density = (weight * self._levels[-1].density_per_deg2[where]).sum(axis=0) / np.where(total > 0, total, 1.0)
+        alone = total <= 0
+        density[alone] = self._at_level(len(self._levels), order, own[alone])
+        return np.asarray(density)
 
     def covers(self, ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """Whether positions are on the footprint.

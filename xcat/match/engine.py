@@ -3,7 +3,7 @@
 A *target* is a position with an error, an X-ray source or a shifted one. A *hypothesis* is "none of these", or an
 association of one object of each of some catalogues with the target. The arithmetic runs in SQL (sql/jobs/match.sql);
 here are the steps, and what is estimated from sums. After `match` the temporary tables ``target`` and ``posterior``
-hold the answer until the transaction ends.
+hold the hypotheses until the transaction ends.
 
 References: Budavari & Szalay 2008, ApJ 679, 301; Pineau et al. 2017, A&A 597, A89; Salvato et al. 2018, MNRAS 473,
 4937.
@@ -67,6 +67,30 @@ class Options:
     seed: int = 1
 
 
+@dataclass(frozen=True)
+class Found:
+    """Whether each source has a counterpart; arrays (n_catalogues, n_sources), the sources in the order of the sky.
+
+    Attributes
+    ----------
+    id : ndarray of int, shape (n_sources,)
+    n_candidates : ndarray of int
+        Objects within the radius.
+    density_per_deg2, completeness : ndarray
+        Of the catalogue around the source; prior probability that a source like it has a counterpart in it.
+    p_any : ndarray
+    accepted : ndarray of bool
+        Whether p_any reaches the cutoff.
+    """
+
+    id: np.ndarray
+    n_candidates: np.ndarray
+    density_per_deg2: np.ndarray
+    completeness: np.ndarray
+    p_any: np.ndarray
+    accepted: np.ndarray
+
+
 @dataclass
 class Outcome:
     """What a match found out besides the hypotheses.
@@ -74,6 +98,7 @@ class Outcome:
     Attributes
     ----------
     calibration : Calibration
+    found : Found
     priors : list of Curve
         What was learned, or given, about magnitudes and colours.
     seconds : dict
@@ -85,6 +110,7 @@ class Outcome:
     """
 
     calibration: Calibration
+    found: Found = field(init=False)
     priors: list[Curve] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
@@ -125,18 +151,19 @@ def match(conn: Connection, targets: Targets, haystacks: Sequence[Haystack], opt
     conn.execute("SET LOCAL default_statistics_target = 10")
     outcome = Outcome(Calibration.none(len(haystacks), options.min_p_any))
     with outcome.step("targets"):
-        parts = _write_targets(conn, targets, haystacks, options, outcome)
+        parts, ids, log_nu = _write_targets(conn, targets, haystacks, options, outcome)
     for k, haystack in enumerate(haystacks, 1):
         with outcome.step(f"search {haystack.name}"):
             outcome.counts[f"pairs {haystack.name}"] = _locate(
                 conn, k, haystack, options.radius_arcsec, parts.n_targets
             )
-    conn.execute("ANALYZE pg_temp.located")
+    conn.execute("ANALYZE pg_temp.association")
     with outcome.step("probabilities"):
-        outcome.priors, notes = weigh(conn, haystacks, parts, options.nway)
+        outcome.priors, notes, completeness = weigh(conn, haystacks, parts, options.nway)
         outcome.notes += notes
     with outcome.step("calibration"):
-        _calibrate(conn, haystacks, parts, options, outcome)
+        p_any = _calibrate(conn, haystacks, parts, options, outcome)
+        outcome.found = _found(conn, parts, ids, log_nu, completeness, p_any[1:], outcome.calibration)
     return outcome
 
 
@@ -157,8 +184,16 @@ def _check(haystacks: Sequence[Haystack], options: Options) -> None:
 
 def _write_targets(
     conn: Connection, targets: Targets, haystacks: Sequence[Haystack], options: Options, outcome: Outcome
-) -> Parts:
-    """Write the sources and the shifted positions, in the order of the sky, so that neighbours share pages."""
+) -> tuple[Parts, np.ndarray, np.ndarray]:
+    """Write the sources and the shifted positions, in the order of the sky, so that neighbours share pages.
+
+    Returns
+    -------
+    parts : Parts
+    ids : ndarray of int, shape (n_targets,)
+    log_nu : ndarray, shape (n_targets, n_catalogues)
+        Both in the order of the targets' numbers.
+    """
     pairs.make_tables(conn)
     conn.execute(job("match.forget").compose())
     conn.execute(job("match.make_tables").compose())
@@ -182,11 +217,12 @@ def _write_targets(
             )
     log_nu = np.stack([_log_nu(conn, h, targets, moved, origin, options.radius_arcsec) for h in haystacks], axis=1)
     parts = parts_of(everything, log_nu)
-    copy.copy_in(conn, "target", [everything.columns(parts, log_nu)])
+    columns = everything.columns(parts, log_nu)
+    copy.copy_in(conn, "target", [columns])
     conn.execute(job("match.index_targets").compose())
     conn.execute("ANALYZE pg_temp.target")
     outcome.counts["targets"], outcome.counts["shifted"] = len(targets), len(everything) - len(targets)
-    return parts
+    return parts, columns["id"], columns["log_nu"]
 
 
 def _log_nu(
@@ -234,17 +270,50 @@ def _locate(conn: Connection, k: int, haystack: Haystack, radius_arcsec: float, 
 
 def _calibrate(
     conn: Connection, haystacks: Sequence[Haystack], parts: Parts, options: Options, outcome: Outcome
-) -> None:
-    """Find the cutoffs from what shifted positions were given."""
-    rows = copy.fetch_columns(
-        conn,
-        job("match.chances_read").compose(),
-        [("no", "integer"), ("k", "integer"), ("p_any", "double precision")],
-    )
+) -> np.ndarray:
+    """Find the cutoffs from what shifted positions were given.
+
+    Returns
+    -------
+    ndarray, shape (n_catalogues + 1, n_targets)
+        p_any; row 0 for all catalogues together.
+    """
+    types = [("no", "integer"), ("p_any", "double precision")]
+    rows = copy.fetch_columns(conn, job("match.chances").compose(), types)
     p_any = np.zeros((len(haystacks) + 1, parts.n_targets))
-    p_any[rows["k"], rows["no"] - 1] = rows["p_any"]
+    p_any[0, rows["no"] - 1] = rows["p_any"]
+    if len(haystacks) == 1:
+        p_any[1] = p_any[0]
+    else:
+        rows = copy.fetch_columns(conn, job("match.chances_by_catalogue").compose(), [*types, ("k", "integer")])
+        p_any[rows["k"], rows["no"] - 1] = rows["p_any"]
     whole = [h.is_whole for h in haystacks]
     outcome.calibration = calibrate(p_any, parts, [all(whole), *whole], options.false_rate, options.min_p_any)
     with conn.cursor() as cursor:
         cursor.executemany(job("match.add_cut").compose(), outcome.calibration.cuts())
     conn.execute("ANALYZE pg_temp.cut")
+    return p_any
+
+
+def _found(
+    conn: Connection,
+    parts: Parts,
+    ids: np.ndarray,
+    log_nu: np.ndarray,
+    completeness: np.ndarray,
+    p_any: np.ndarray,
+    calibration: Calibration,
+) -> Found:
+    """Put together what is known of each source."""
+    source, n_catalogues = parts.is_source, len(p_any)
+    n_candidates = np.zeros(p_any.shape, np.int64)
+    for k in range(1, n_catalogues + 1):
+        rows = copy.fetch_columns(conn, job("match.candidates_of").compose(), [("no", "integer")], {"k": k})
+        n_candidates[k - 1] = np.bincount(rows["no"] - 1, minlength=parts.n_targets)
+    cutoff = np.zeros((n_catalogues + 1, parts.n_parts + 1))
+    for k, part, cut in calibration.cuts():
+        cutoff[k, part] = cut
+    return Found(
+        ids[source], n_candidates[:, source], np.exp(log_nu[source].T) / SKY_DEG2, completeness[parts.kin[source]].T,
+        p_any[:, source], p_any[:, source] >= cutoff[1:, parts.part[source]],
+    )  # fmt: skip

@@ -19,8 +19,10 @@ from xcat.match.priors import STEP_MAG, Curve, learn, pattern_priors
 from xcat.match.targets import Parts
 
 
-def weigh(conn: Connection, haystacks: Sequence[Haystack], parts: Parts, nway: bool) -> tuple[list[Curve], list[str]]:
-    """Fill ``posterior`` and ``chance`` from ``target`` and ``located``.
+def weigh(
+    conn: Connection, haystacks: Sequence[Haystack], parts: Parts, nway: bool
+) -> tuple[list[Curve], list[str], np.ndarray]:
+    """Fill ``posterior`` from the associations of one object.
 
     Parameters
     ----------
@@ -36,28 +38,27 @@ def weigh(conn: Connection, haystacks: Sequence[Haystack], parts: Parts, nway: b
         What was learned, or given, about magnitudes and colours.
     notes : list of str
         Of which there was too little to learn from.
+    completeness : ndarray, shape (n_kin, n_catalogues)
+        Prior probability that a source of a kind has a counterpart in a catalogue.
     """
     with progress.bar("match: probabilities", 4) as advance:
-        for k in range(1, len(haystacks) + 1):
-            conn.execute(job("hypotheses.singles").compose(), {"k": k})
         order = _associate(conn, haystacks, parts, nway)
         advance(1)
-        curves, notes = _magnitudes(conn, haystacks, order, parts, nway)
+        curves, notes, weighed = _magnitudes(conn, haystacks, order, parts, nway)
         advance(1)
-        _priors(conn, haystacks, parts, nway)
+        completeness = _priors(conn, haystacks, parts, nway, weighed)
         advance(1)
-        for name in ("posterior", "posterior_none"):
-            conn.execute(job(f"hypotheses.{name}").compose())
-        conn.execute(job("hypotheses.chances").compose(), {"n_catalogues": len(haystacks)})
+        conn.execute(job("hypotheses.posterior").compose(weighed=weighed))
+        conn.execute(job("hypotheses.posterior_none").compose())
         conn.execute("ANALYZE pg_temp.posterior")
         advance(1)
-    return curves, notes
+    return curves, notes, completeness
 
 
 def _magnitudes(
     conn: Connection, haystacks: Sequence[Haystack], order: list[int], parts: Parts, nway: bool
-) -> tuple[list[Curve], list[str]]:
-    """Multiply the weights with what magnitudes and colours say.
+) -> tuple[list[Curve], list[str], sql.Composed]:
+    """Learn what magnitudes and colours say, and where the weights come from that are multiplied with it.
 
     An association of several objects is told by the magnitudes of one of them, whose distribution among such objects
     is learned apart: that an object is in two catalogues tells much about its brightness.
@@ -90,26 +91,26 @@ def _magnitudes(
         curve.part, curve.n_sources = int(parts.part_of[curve.kin - 1]), int(n_sources[curve.kin - 1])
     notes = []
     for k, haystack in enumerate(haystacks, 1):
-        told = {c.term for c in curves if c.mask == 1 << (k - 1)}
+        learned = {c.term for c in curves if c.mask == 1 << (k - 1)}
         for i, term in enumerate(haystack.terms, 1):
-            if i not in told:
+            if i not in learned:
                 notes.append(f"{haystack.name}: too few counterparts or field objects to learn from {term.name}")
     rows = [(c.mask, c.term, c.kin, c.edges.tolist(), c.log_ratio.tolist()) for c in curves]
     with conn.cursor() as cursor:
         cursor.executemany(job("hypotheses.add_curve").compose(), rows)
     conn.execute("ANALYZE pg_temp.curve")
     numbers = [sql.Literal(i) for i in sorted({c.term for c in curves})]
-    if curves or len(haystacks) > 1:
-        conn.execute(
-            job("hypotheses.extras" if len(haystacks) > 1 else "hypotheses.extras_of_one").compose(
-                factors=sql.SQL(" ").join([job("hypotheses.factor").compose(i=i) for i in numbers]),
-                curves=sql.SQL(" ").join([job("hypotheses.factor_curve").compose(i=i) for i in numbers]),
-            )
-        )
+    told = {
+        "factors": sql.SQL(" ").join([job("hypotheses.factor").compose(i=i) for i in numbers]),
+        "curves": sql.SQL(" ").join([job("hypotheses.factor_curve").compose(i=i) for i in numbers]),
+    }
+    if len(haystacks) == 1:
+        return curves, notes, job("hypotheses.weighed_of_one").compose(**told)
+    conn.execute(job("hypotheses.extras").compose(**told))
     if nway and curves:
         conn.execute(job("hypotheses.spread_extras").compose())
     conn.execute("ANALYZE pg_temp.extra")
-    return curves, notes
+    return curves, notes, job("hypotheses.weighed").compose()
 
 
 def _learn(conn: Connection, owners: dict[int, list[int]], parts: Parts) -> list[Curve]:
@@ -144,6 +145,7 @@ def _associate(conn: Connection, haystacks: Sequence[Haystack], parts: Parts, nw
     # those with motions first: the others are moved with them
     order = sorted(range(1, n_catalogues + 1), key=lambda k: not haystacks[k - 1].moves)
     if n_catalogues == 1:
+        conn.execute("ANALYZE pg_temp.share, pg_temp.crowd")  # that they are empty
         return order
     row = conn.execute(job("hypotheses.reach").compose()).fetchone()
     reach_arcsec = row[0] if row and row[0] is not None else 0.0
@@ -216,8 +218,10 @@ def _write_shares(conn: Connection, masks: np.ndarray, in_both: np.ndarray, alon
     conn.execute("ANALYZE pg_temp.crowd")
 
 
-def _priors(conn: Connection, haystacks: Sequence[Haystack], parts: Parts, nway: bool) -> None:
-    """Prior odds of every pattern of catalogues, given or estimated from the sums of the weights."""
+def _priors(
+    conn: Connection, haystacks: Sequence[Haystack], parts: Parts, nway: bool, weighed: sql.Composed
+) -> np.ndarray:
+    """Prior odds of every pattern of catalogues, given or estimated from the sums of the weights; the completeness."""
     n = len(haystacks)
     given = [None if h.completeness == "estimate" else float(h.completeness) for h in haystacks]
     masks = np.arange(1, 2**n)
@@ -228,17 +232,14 @@ def _priors(conn: Connection, haystacks: Sequence[Haystack], parts: Parts, nway:
         completeness = np.tile(each, (parts.n_kin, 1))
     else:
         types = [("no", "integer"), ("mask", "integer"), ("weights", "double precision")]
-        rows = copy.fetch_columns(conn, job("hypotheses.sums").compose(), types)
+        rows = copy.fetch_columns(conn, job("hypotheses.sums").compose(weighed=weighed), types)
         sums = np.zeros((parts.n_targets, masks.size))
         sums[rows["no"] - 1, rows["mask"] - 1] = rows["weights"]
         p = pattern_priors(sums[parts.is_source], parts.kin[parts.is_source], parts.n_kin, given)
         log_odds = np.log(p[:, 1:]) - np.log(p[:, :1])
         completeness = p[:, 1:] @ member
-    rows_out = [
-        (kin + 1, int(mask), log_odds[kin, i], completeness[kin].tolist())
-        for kin in range(parts.n_kin)
-        for i, mask in enumerate(masks)
-    ]
+    rows_out = [(kin + 1, int(mask), log_odds[kin, i]) for kin in range(parts.n_kin) for i, mask in enumerate(masks)]
     with conn.cursor() as cursor:
         cursor.executemany(job("hypotheses.add_pattern_prior").compose(), rows_out)
     conn.execute("ANALYZE pg_temp.pattern_prior")
+    return np.asarray(completeness)

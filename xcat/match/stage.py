@@ -13,10 +13,10 @@ from xcat.catalogues.definition import Definition
 from xcat.database import copy, partitions
 from xcat.database.engine import Connection
 from xcat.database.runs import Run
-from xcat.database.sqlfiles import dicts, job
+from xcat.database.sqlfiles import job
 from xcat.errors import StageError
 from xcat.match import density
-from xcat.match.engine import Options, Outcome, match
+from xcat.match.engine import Found, Options, Outcome, match
 from xcat.match.fields import fit_fields
 from xcat.match.haystack import Haystack, Term
 from xcat.match.targets import Targets
@@ -150,10 +150,10 @@ def match_stage(
         with run.step("store"):
             run.summary["matches"] = _store(run, haystacks, outcome, targets_for)
         run.summary |= {"counts": outcome.counts, "notes": outcome.notes}
-    conn.execute("RESET default_statistics_target")
     with run.step("index"), progress.bar("match: indexes"):
         for table in targets_for:
             partitions.attach(conn, table, run.run_id)
+    conn.execute("RESET default_statistics_target")  # the rough look of the match is enough for its tables too
 
 
 def _sources(conn: Connection, source_run_id: int, xray: list[Loaded]) -> Targets:
@@ -172,13 +172,11 @@ def _store(run: Run, haystacks: list[Haystack], outcome: Outcome, tables: Mappin
     report: dict[str, Any] = {}
     with progress.bar("match: store", len(haystacks) + 1) as advance:
         for k, haystack in enumerate(haystacks, 1):
-            values = {
-                "run_id": run.run_id, "catalogue_id": haystack.catalogue_id, "k": k, "n_catalogues": len(haystacks),
-            }  # fmt: skip
-            conn.execute(job("match.store_match").compose(match=tables["match"]), values)
-            conn.execute(job("match.store_candidates").compose(match_candidate=tables["match_candidate"]), values)
-            (counts,) = dicts(conn.execute(job("match.count").compose(match=tables["match"]), values))
-            report[haystack.name] = _summary(k, counts, outcome)
+            values = {"run_id": run.run_id, "catalogue_id": haystack.catalogue_id, "k": k}
+            copy.copy_in(conn, tables["match"], [_rows(values, outcome.found, k)], freeze=True)
+            which = "store_candidates" if len(haystacks) > 1 else "store_candidates_of_one"
+            conn.execute(job(f"match.{which}").compose(match_candidate=tables["match_candidate"]), values)
+            report[haystack.name] = _summary(k, outcome)
             advance(1)
         kept = {
             "run_id": run.run_id,
@@ -191,13 +189,31 @@ def _store(run: Run, haystacks: list[Haystack], outcome: Outcome, tables: Mappin
     return report
 
 
-def _summary(k: int, counts: dict[str, Any], outcome: Outcome) -> dict[str, Any]:
-    counts = {name: float(v) if v is not None and not isinstance(v, int) else v for name, v in counts.items()}
+def _rows(values: Mapping[str, int], found: Found, k: int) -> dict[str, np.ndarray]:
+    """Rows of the table match for one catalogue."""
+    n, p_any = len(found.id), found.p_any[k - 1]
+    return {
+        "run_id": np.full(n, values["run_id"]), "source_id": found.id,
+        "catalogue_id": np.full(n, values["catalogue_id"]), "n_candidates": found.n_candidates[k - 1],
+        "density_per_deg2": found.density_per_deg2[k - 1], "completeness": found.completeness[k - 1],
+        "p_any": np.where(p_any > 1e-30, p_any, 0.0), "accepted": found.accepted[k - 1],
+    }  # fmt: skip
+
+
+def _summary(k: int, outcome: Outcome) -> dict[str, Any]:
+    found, n_sources = outcome.found, len(outcome.found.id)
+    n_candidates, n_accepted = found.n_candidates[k - 1], int(found.accepted[k - 1].sum())
     calibration = outcome.calibration
     chosen = calibration.is_chosen & (calibration.k == k) & (calibration.part == 0)
     shifted = int(calibration.n_shifted[chosen].sum())
-    return counts | {
-        "accepted_fraction": round(counts["accepted"] / counts["sources"], 4) if counts["sources"] else None,
+    return {
+        "sources": n_sources,
+        "with_candidates": int((n_candidates > 0).sum()),
+        "candidates": int(n_candidates.sum()),
+        "accepted": n_accepted,
+        "mean_density_per_deg2": float(found.density_per_deg2[k - 1].mean()) if n_sources else None,
+        "completeness": float(found.completeness[k - 1].mean()) if n_sources else None,
+        "accepted_fraction": round(n_accepted / n_sources, 4) if n_sources else None,
         "cutoff": calibration.cutoff_of(k),
         "false_rate": float(calibration.false_rate[chosen][0]) if shifted else None,
         "n_shifted": shifted,
