@@ -30,6 +30,8 @@ def simulated_properties(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         value = np.clip(rng.normal(middle, 0.1 * (prop.high - prop.low)), prop.low, prop.high)
         if prop.scale == "log10":
             value = 10**value
+        elif prop.scale == "asinh":
+            value = np.sinh(value)
         columns.append(np.where(rng.random(n) < 0.33, np.nan, value))
     return np.stack(columns, axis=1), labels
 
@@ -43,6 +45,7 @@ def write_properties(settings: Settings, values: np.ndarray) -> tuple[int, int]:
             "source_id": np.arange(1, n + 1),
             **{p.name: values[:, j].astype(np.float32) for j, p in enumerate(all_properties())},
             **{name: np.zeros(n, bool) for name in ("has_optical", "has_infrared", "has_spectrum")},
+            **{name: np.ones(n, bool) for name in ("observed_optical", "observed_infrared")},
             "n_detections": np.ones(n, np.int32),
             "in_test_sample": np.ones(n, bool),
         }

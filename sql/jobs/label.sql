@@ -8,12 +8,27 @@ SELECT source_id, ra, dec,
 FROM xcat.source
 WHERE run_id = %(source_run_id)s;
 
--- name: make_hits
--- Reference objects found at sources, before conflicts are looked for.
+-- name: make_work
+-- Reference objects found at sources, before conflicts are looked for; the rules of the classes; and what the rules ask
+-- of a source.
 CREATE TEMP TABLE hit (
     source_id bigint NOT NULL, catalogue_id smallint NOT NULL, object_id bigint NOT NULL, class text, class_native text,
     origin text NOT NULL, sep_arcsec double precision NOT NULL
 ) ON COMMIT DROP;
+CREATE TEMP TABLE class_rule (
+    position integer PRIMARY KEY, class text NOT NULL, of_class text, exact text[] NOT NULL, prefixes text[] NOT NULL,
+    place text, nucleus_arcsec double precision NOT NULL
+) ON COMMIT DROP;
+CREATE TEMP TABLE nucleus (source_id bigint NOT NULL, sep_arcsec double precision NOT NULL) ON COMMIT DROP;
+CREATE TEMP TABLE place (
+    source_id bigint PRIMARY KEY, in_galaxy boolean NOT NULL, err_arcsec double precision NOT NULL,
+    sep_arcsec double precision, is_extended boolean NOT NULL
+) ON COMMIT DROP;
+
+-- name: add_rule
+-- A class with what it asks for; those before it are tried first.
+INSERT INTO pg_temp.class_rule (position, class, of_class, exact, prefixes, place, nucleus_arcsec)
+VALUES (%(position)s, %(class)s, %(of_class)s, %(exact)s::text[], %(prefixes)s::text[], %(place)s, %(nucleus_arcsec)s);
 
 -- name: hits
 -- Three sigma of both errors plus the catalogue's tolerance. An object labels the nearest source of each mission only.
@@ -26,19 +41,60 @@ JOIN xcat.source AS s ON s.run_id = %(source_run_id)s AND s.source_id = p.id
 WHERE p.sep_arcsec < 3 * sqrt(s.err_arcsec ^ 2 + r.err_arcsec ^ 2) + %(tolerance_arcsec)s
 ORDER BY s.catalogue_id, r.object_id, p.sep_arcsec, p.id;
 
+-- name: nucleus_needles
+-- Sources that have a hit, searched around for the centre of a galaxy.
+INSERT INTO pg_temp.needle (id, ra, dec, radius_arcsec)
+SELECT source_id, ra, dec, greatest(3 * err_arcsec, %(nucleus_arcsec)s)
+FROM xcat.source
+WHERE run_id = %(source_run_id)s AND source_id IN (SELECT source_id FROM pg_temp.hit);
+
+-- name: nuclei
+-- Centres of galaxies at these sources; a galaxy without a diameter is none that a source could be in.
+INSERT INTO pg_temp.nucleus (source_id, sep_arcsec)
+SELECT p.id, p.sep_arcsec
+FROM pg_temp.pair AS p
+JOIN {galaxy} AS g ON g.object_id = p.object_id
+WHERE g.d25_arcmin > 0;
+
+-- name: places
+-- Where the sources are that have a hit: in a galaxy, near a nucleus, extended.
+INSERT INTO pg_temp.place (source_id, in_galaxy, err_arcsec, sep_arcsec, is_extended)
+SELECT s.source_id, p.sep_to_radius IS NOT NULL, s.err_arcsec, n.sep_arcsec, coalesce(s.extent_arcsec > 0, false)
+FROM xcat.source AS s
+LEFT JOIN xcat.property AS p ON p.run_id = %(property_run_id)s::integer AND p.source_id = s.source_id
+LEFT JOIN (SELECT source_id, min(sep_arcsec) AS sep_arcsec FROM pg_temp.nucleus GROUP BY source_id) AS n
+  ON n.source_id = s.source_id
+WHERE s.run_id = %(source_run_id)s AND s.source_id IN (SELECT source_id FROM pg_temp.hit);
+
 -- name: store
--- A source with one class keeps its nearest reference object as the label; with two classes it has none, and all its
--- rows say conflict. A reference object of a class that is not ours neither labels nor conflicts.
+-- A hit is of the first class whose rule it fits. A source with one class keeps its nearest reference object as the
+-- label; with two classes it has none, and all its rows say conflict. A reference object that fits no class neither
+-- labels nor conflicts; its row keeps the class that the reference catalogue gives.
 INSERT INTO {label} (
     run_id, source_id, catalogue_id, object_id, class, class_native, origin, sep_arcsec, status)
-SELECT %(run_id)s, source_id, catalogue_id, object_id, class, class_native, origin, sep_arcsec,
-       CASE WHEN NOT usable THEN 'unmapped'
-            WHEN min(class) FILTER (WHERE usable) OVER same_source
-                 <> max(class) FILTER (WHERE usable) OVER same_source THEN 'conflict'
-            WHEN row_number() OVER (PARTITION BY source_id, usable ORDER BY sep_arcsec, catalogue_id, object_id) = 1
+SELECT %(run_id)s, source_id, catalogue_id, object_id, coalesce(ours, class), class_native, origin, sep_arcsec,
+       CASE WHEN ours IS NULL THEN 'unmapped'
+            WHEN min(ours) OVER same_source <> max(ours) OVER same_source THEN 'conflict'
+            WHEN row_number() OVER (PARTITION BY source_id, ours IS NULL ORDER BY sep_arcsec, catalogue_id, object_id) = 1
                  THEN 'used'
             ELSE 'duplicate' END
-FROM (SELECT h.*, coalesce(class = ANY (%(classes)s), false) AS usable FROM pg_temp.hit AS h) AS h
+FROM (SELECT h.*,
+             (SELECT r.class
+              FROM pg_temp.class_rule AS r
+              WHERE (r.of_class IS NULL OR r.of_class = h.class)
+                AND (cardinality(r.exact) + cardinality(r.prefixes) = 0 OR btrim(h.class_native) = ANY (r.exact)
+                     OR EXISTS (SELECT FROM unnest(r.prefixes) AS u (prefix)
+                                WHERE starts_with(btrim(h.class_native), u.prefix)))
+                AND CASE r.place
+                    WHEN 'in_galaxy' THEN w.in_galaxy
+                    WHEN 'off_nuclear' THEN w.in_galaxy AND coalesce(
+                         w.sep_arcsec > greatest(3 * w.err_arcsec, r.nucleus_arcsec), true)
+                    WHEN 'extended' THEN w.is_extended
+                    ELSE true END
+              ORDER BY r.position
+              LIMIT 1) AS ours
+      FROM pg_temp.hit AS h
+      JOIN pg_temp.place AS w USING (source_id)) AS h
 WINDOW same_source AS (PARTITION BY source_id);
 
 -- name: count

@@ -74,13 +74,14 @@ JOIN xcat.source_identity AS i ON i.catalogue_id = %(catalogue_id)s AND i.missio
 -- Error ellipses are added as precision matrices over east and north, a detection without one being a circle; the error
 -- of the source is then that of a circle of equal area. North turns between the detections of a source only within
 -- arcminutes of a pole, which is left out.
+-- A hardness ratio that the mission does not give is made of the band fluxes, its error propagated from theirs.
 -- A source that the mission does not name is named after its position.
 INSERT INTO {source} (
     run_id, source_id, catalogue_id, name, ra, dec, err_arcsec, err_maj_arcsec, err_min_arcsec, err_pa_deg,
     glon, glat, epoch_yr, mjd_first, mjd_last, n_detections,
     flux_cgs, flux_err_cgs, flux_soft_cgs, flux_soft_err_cgs, flux_medium_cgs, flux_medium_err_cgs,
     flux_hard_cgs, flux_hard_err_cgs, flux_std_cgs, hr1, hr1_err, hr2, hr2_err, gamma, snr, det_likelihood,
-    flux_ratio, flux_ratio_low, p_variable, extent_arcsec, quality_flag)
+    flux_ratio, flux_ratio_low, p_variable, p_variable_long, extent_arcsec, quality_flag)
 WITH d AS MATERIALIZED (
     SELECT i.source_id, i.mission_source, det.*,
            coalesce(det.epoch_yr, 2000 + (det.mjd - 51544.5) / 365.25, %(epoch_yr)s::double precision) AS epoch,
@@ -140,7 +141,8 @@ WITH d AS MATERIALIZED (
                 THEN nullif(greatest(max(flux_cgs - flux_err_cgs) FILTER (WHERE flux_cgs > 0 AND flux_err_cgs > 0), 0), 0)
                      / min(flux_cgs + flux_err_cgs) FILTER (WHERE flux_cgs > 0 AND flux_err_cgs > 0)
            END AS flux_ratio_low,
-           max(p_variable) AS p_variable, max(extent_arcsec) AS extent_arcsec, bit_or(quality_flag) AS quality_flag
+           max(p_variable) AS p_variable, max(p_variable_long) AS p_variable_long,
+           max(extent_arcsec) AS extent_arcsec, bit_or(quality_flag) AS quality_flag
     FROM d
     GROUP BY source_id, mission_source
 ), placed AS (
@@ -172,14 +174,17 @@ SELECT %(run_id)s, source_id, %(catalogue_id)s, coalesce(name, 'XCAT ' || xcat.i
        CASE WHEN err IS NOT NULL THEN err WHEN %(shared_position)s THEN best_err ELSE 1 / sqrt(w) END, major, minor, pa,
        xcat.glon(ra_mean, dec_mean), xcat.glat(ra_mean, dec_mean), epoch_yr, mjd_first, mjd_last, n_detections,
        flux, flux_err, soft, soft_err, medium, medium_err, hard, hard_err, flux * %(standard_flux_factor)s,
-       coalesce(hr1, CASE WHEN medium + soft IS NOT NULL  -- greatest() would take a missing flux for 0
-                      THEN (greatest(medium, 0) - greatest(soft, 0)) / nullif(greatest(medium, 0) + greatest(soft, 0), 0) END),
-       hr1_err,
-       coalesce(hr2, CASE WHEN hard + medium IS NOT NULL  -- greatest() would take a missing flux for 0
-                      THEN (greatest(hard, 0) - greatest(medium, 0)) / nullif(greatest(hard, 0) + greatest(medium, 0), 0) END),
-       hr2_err,
-       gamma, snr, det_likelihood, flux_ratio, flux_ratio_low, p_variable, extent_arcsec, quality_flag
-FROM ellipse;
+       coalesce(hr1, (m - s) / nullif(m + s, 0)),
+       coalesce(hr1_err, CASE WHEN hr1 IS NULL THEN 2 * sqrt((s * medium_err) ^ 2 + (m * soft_err) ^ 2) / nullif(m + s, 0) ^ 2 END),
+       coalesce(hr2, (h - m) / nullif(h + m, 0)),
+       coalesce(hr2_err, CASE WHEN hr2 IS NULL THEN 2 * sqrt((m * hard_err) ^ 2 + (h * medium_err) ^ 2) / nullif(h + m, 0) ^ 2 END),
+       gamma, snr, det_likelihood, flux_ratio, flux_ratio_low, p_variable, p_variable_long, extent_arcsec, quality_flag
+FROM ellipse
+CROSS JOIN LATERAL (  -- greatest() would take a missing flux for 0
+    SELECT CASE WHEN soft IS NOT NULL THEN greatest(soft, 0) END AS s,
+           CASE WHEN medium IS NOT NULL THEN greatest(medium, 0) END AS m,
+           CASE WHEN hard IS NOT NULL THEN greatest(hard, 0) END AS h
+) AS band;
 
 -- name: count
 -- What was merged.

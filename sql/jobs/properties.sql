@@ -1,75 +1,100 @@
 -- name: make_work
--- What the properties are made of.
-CREATE TEMP TABLE colour_term (
-    catalogue_id smallint NOT NULL, band text NOT NULL, priority integer NOT NULL,
-    column_name text NOT NULL, offset_mag double precision NOT NULL
-) ON COMMIT DROP;
+-- What the properties are made of: the members of hypotheses, one row an object; what they say together; the nearest
+-- galaxy; what the catalogues cover, with the value of each flux ratio at their depth, less log Fx.
 CREATE TEMP TABLE member (
-    source_id bigint NOT NULL, rank smallint NOT NULL, catalogue_id smallint NOT NULL, object_id bigint NOT NULL,
-    is_optical boolean NOT NULL, priority integer NOT NULL
+    source_id bigint NOT NULL, rank smallint NOT NULL, priority double precision NOT NULL, is_optical boolean NOT NULL,
+    b double precision, r double precision, w1 double precision, w2 double precision, j double precision,
+    pm_mas_yr double precision, parallax_sigma double precision, distance_pc double precision,
+    mag_j double precision, mag_w1 double precision, bp_rp double precision, j_k double precision, h_k double precision,
+    w1_w2 double precision, w2_w3 double precision
 ) ON COMMIT DROP;
 CREATE TEMP TABLE seen (
-    source_id bigint NOT NULL, rank smallint NOT NULL, b double precision, r double precision, w1 double precision,
-    w2 double precision, pm_mas_yr double precision, has_optical boolean NOT NULL, has_infrared boolean NOT NULL
+    source_id bigint NOT NULL, rank smallint NOT NULL, has_optical boolean NOT NULL, has_infrared boolean NOT NULL,
+    pm_mas_yr double precision, parallax_sigma double precision, distance_pc double precision,
+    log_lx_counterpart double precision, log_fx_fb double precision, log_fx_fr double precision,
+    log_fx_fw1 double precision, log_fx_fw2 double precision, log_fx_fj double precision, bp_rp double precision,
+    r_w1 double precision, j_k double precision, h_k double precision, j_w1 double precision, w1_w2 double precision,
+    w2_w3 double precision
 ) ON COMMIT DROP;
-CREATE TEMP TABLE in_galaxy (source_id bigint PRIMARY KEY, sep_to_radius double precision NOT NULL) ON COMMIT DROP;
+CREATE TEMP TABLE in_galaxy (
+    source_id bigint PRIMARY KEY, sep_to_radius double precision NOT NULL, distance_mpc double precision
+) ON COMMIT DROP;
+CREATE TEMP TABLE covered (
+    source_id bigint NOT NULL, optical boolean NOT NULL, infrared boolean NOT NULL, fb double precision,
+    fr double precision, fw1 double precision, fw2 double precision, fj double precision
+) ON COMMIT DROP;
 
--- name: add_colour_term
--- A column that stands for a standard band, with its offset; of several the one of the lowest priority number wins.
-INSERT INTO pg_temp.colour_term (catalogue_id, band, priority, column_name, offset_mag) VALUES (%s, %s, %s, %s, %s);
+-- name: positions
+-- Where every source is.
+SELECT source_id, ra, dec FROM xcat.source WHERE run_id = %(source_run_id)s;
+
+-- name: band
+-- A standard band: the first of its columns that is present.
+coalesce(NULL::double precision, {terms})
+
+-- name: term
+-- A column that stands for a standard band, with its offset.
+o.{column} + {offset}::double precision
 
 -- name: accept
 -- The best candidates of a catalogue that are accepted, under rank -1; and the members of every hypothesis that is
--- probable enough, under its own rank.
-INSERT INTO pg_temp.member (source_id, rank, catalogue_id, object_id, is_optical, priority)
-SELECT c.source_id, -1, c.catalogue_id, c.object_id, %(is_optical)s, %(priority)s
-FROM xcat.match_candidate AS c
-JOIN xcat.match AS m USING (run_id, source_id, catalogue_id)
-WHERE c.run_id = %(match_run_id)s AND c.catalogue_id = %(catalogue_id)s AND c.is_best AND m.accepted
-UNION ALL
-SELECT source_id, rank, catalogues[i], objects[i], %(is_optical)s, %(priority)s
-FROM (SELECT *, array_position(catalogues, %(catalogue_id)s::smallint) AS i
-      FROM xcat.hypothesis
-      WHERE run_id = %(match_run_id)s AND rank > 0 AND p_hypothesis >= %(min_p)s) AS h
-WHERE i IS NOT NULL;
+-- probable enough, under its own rank; with what each object says. A colour is of magnitudes of the object itself.
+INSERT INTO pg_temp.member (
+    source_id, rank, priority, is_optical, b, r, w1, w2, j, pm_mas_yr, parallax_sigma, distance_pc,
+    mag_j, mag_w1, bp_rp, j_k, h_k, w1_w2, w2_w3)
+SELECT a.source_id, a.rank, %(priority)s, %(is_optical)s, {b}, {r}, {w1}, {w2}, {j},
+       CASE WHEN %(is_optical)s THEN nullif(sqrt(o.pmra_mas_yr ^ 2 + o.pmdec_mas_yr ^ 2), 0) END,
+       CASE WHEN %(is_optical)s AND o.parallax_err_mas > 0 THEN o.parallax_mas / o.parallax_err_mas END,
+       CASE WHEN %(is_optical)s AND o.distance_pc > 0 THEN o.distance_pc END,
+       o.mag_j, o.mag_w1, o.mag_gaia_bp - o.mag_gaia_rp, o.mag_j - o.mag_k, o.mag_h - o.mag_k, o.mag_w1 - o.mag_w2,
+       o.mag_w2 - o.mag_w3
+FROM (
+    SELECT c.source_id, -1 AS rank, c.object_id
+    FROM xcat.match_candidate AS c
+    JOIN xcat.match AS m USING (run_id, source_id, catalogue_id)
+    WHERE c.run_id = %(match_run_id)s AND c.catalogue_id = %(catalogue_id)s AND c.is_best AND m.accepted
+    UNION ALL
+    SELECT source_id, rank, objects[i]
+    FROM (SELECT *, array_position(catalogues, %(catalogue_id)s::smallint) AS i
+          FROM xcat.hypothesis
+          WHERE run_id = %(match_run_id)s AND rank > 0 AND p_hypothesis >= %(min_p)s) AS h
+    WHERE i IS NOT NULL
+) AS a
+JOIN {counterpart} AS o USING (object_id);
 
 -- name: look_up
--- What the members are: magnitudes in the standard bands, the first catalogue that has a band giving it; proper motion.
-INSERT INTO pg_temp.seen (source_id, rank, b, r, w1, w2, pm_mas_yr, has_optical, has_infrared)
-WITH object AS MATERIALIZED (
-    SELECT a.source_id, a.rank, a.is_optical, a.priority, c.*
-    FROM pg_temp.member AS a
-    JOIN xcat.counterpart AS c USING (catalogue_id, object_id)
-), magnitude AS (
-    SELECT source_id, o.rank, t.band, (array_agg(v.mag + t.offset_mag ORDER BY t.priority))[1] AS mag
-    FROM object AS o
-    CROSS JOIN LATERAL (VALUES
-        ('mag', o.mag), ('mag_gaia_g', o.mag_gaia_g), ('mag_gaia_bp', o.mag_gaia_bp), ('mag_gaia_rp', o.mag_gaia_rp),
-        ('mag_g', o.mag_g), ('mag_r', o.mag_r), ('mag_i', o.mag_i), ('mag_z', o.mag_z), ('mag_y', o.mag_y),
-        ('mag_j', o.mag_j), ('mag_h', o.mag_h), ('mag_k', o.mag_k), ('mag_w1', o.mag_w1), ('mag_w2', o.mag_w2),
-        ('mag_ch1', o.mag_ch1)) AS v (column_name, mag)
-    JOIN pg_temp.colour_term AS t ON t.catalogue_id = o.catalogue_id AND t.column_name = v.column_name
-    WHERE v.mag IS NOT NULL
-    GROUP BY source_id, o.rank, t.band
-), colour AS (
-    SELECT source_id, rank, min(mag) FILTER (WHERE band = 'b') AS b, min(mag) FILTER (WHERE band = 'r') AS r,
-           min(mag) FILTER (WHERE band = 'w1') AS w1, min(mag) FILTER (WHERE band = 'w2') AS w2
-    FROM magnitude
+-- What the members say together, the first catalogue that has a value giving it; arrays are compared by their first
+-- element first.
+INSERT INTO pg_temp.seen (
+    source_id, rank, has_optical, has_infrared, pm_mas_yr, parallax_sigma, distance_pc, log_lx_counterpart,
+    log_fx_fb, log_fx_fr, log_fx_fw1, log_fx_fw2, log_fx_fj, bp_rp, r_w1, j_k, h_k, j_w1, w1_w2, w2_w3)
+SELECT source_id, c.rank, c.has_optical, c.has_infrared, c.pm_mas_yr, c.parallax_sigma, c.distance_pc,
+       x.log_fx + log(4 * pi()) + 2 * log(%(cm_in_pc)s * c.distance_pc),
+       x.log_fx + %(zero_b)s + c.b / 2.5, x.log_fx + %(zero_r)s + c.r / 2.5, x.log_fx + %(zero_w1)s + c.w1 / 2.5,
+       x.log_fx + %(zero_w2)s + c.w2 / 2.5, x.log_fx + %(zero_j)s + c.j / 2.5,
+       c.bp_rp, c.r - c.mag_w1, c.j_k, c.h_k, c.mag_j - c.mag_w1, c.w1_w2, c.w2_w3
+FROM (
+    SELECT source_id, rank, bool_or(is_optical) AS has_optical, bool_or(NOT is_optical) AS has_infrared,
+           (min(ARRAY[priority, b]) FILTER (WHERE b IS NOT NULL))[2] AS b,
+           (min(ARRAY[priority, r]) FILTER (WHERE r IS NOT NULL))[2] AS r,
+           (min(ARRAY[priority, w1]) FILTER (WHERE w1 IS NOT NULL))[2] AS w1,
+           (min(ARRAY[priority, w2]) FILTER (WHERE w2 IS NOT NULL))[2] AS w2,
+           (min(ARRAY[priority, j]) FILTER (WHERE j IS NOT NULL))[2] AS j,
+           (min(ARRAY[priority, pm_mas_yr]) FILTER (WHERE pm_mas_yr IS NOT NULL))[2] AS pm_mas_yr,
+           (min(ARRAY[priority, parallax_sigma]) FILTER (WHERE parallax_sigma IS NOT NULL))[2] AS parallax_sigma,
+           (min(ARRAY[priority, distance_pc]) FILTER (WHERE distance_pc IS NOT NULL))[2] AS distance_pc,
+           (min(ARRAY[priority, mag_j]) FILTER (WHERE mag_j IS NOT NULL))[2] AS mag_j,
+           (min(ARRAY[priority, mag_w1]) FILTER (WHERE mag_w1 IS NOT NULL))[2] AS mag_w1,
+           (min(ARRAY[priority, bp_rp]) FILTER (WHERE bp_rp IS NOT NULL))[2] AS bp_rp,
+           (min(ARRAY[priority, j_k]) FILTER (WHERE j_k IS NOT NULL))[2] AS j_k,
+           (min(ARRAY[priority, h_k]) FILTER (WHERE h_k IS NOT NULL))[2] AS h_k,
+           (min(ARRAY[priority, w1_w2]) FILTER (WHERE w1_w2 IS NOT NULL))[2] AS w1_w2,
+           (min(ARRAY[priority, w2_w3]) FILTER (WHERE w2_w3 IS NOT NULL))[2] AS w2_w3
+    FROM pg_temp.member
     GROUP BY source_id, rank
-), motion AS (
-    SELECT DISTINCT ON (source_id, rank) source_id, rank, sqrt(pmra_mas_yr ^ 2 + pmdec_mas_yr ^ 2) AS pm_mas_yr
-    FROM object
-    WHERE is_optical AND pmra_mas_yr IS NOT NULL AND pmdec_mas_yr IS NOT NULL
-    ORDER BY source_id, rank, priority
-), found AS (
-    SELECT source_id, rank, bool_or(is_optical) AS optical, bool_or(NOT is_optical) AS infrared
-    FROM object
-    GROUP BY source_id, rank
-)
-SELECT source_id, rank, c.b, c.r, c.w1, c.w2, nullif(m.pm_mas_yr, 0), f.optical, f.infrared
-FROM found AS f
-LEFT JOIN colour AS c USING (source_id, rank)
-LEFT JOIN motion AS m USING (source_id, rank);
+) AS c
+JOIN (SELECT source_id, CASE WHEN flux_std_cgs > 0 THEN log(flux_std_cgs) END AS log_fx
+      FROM xcat.source WHERE run_id = %(source_run_id)s) AS x USING (source_id);
 
 -- name: galaxy_needles
 -- Galaxies, searched around out to so many D25 radii along the major axis.
@@ -81,10 +106,10 @@ WHERE d25_arcmin > 0;
 -- name: in_galaxy
 -- Separation over the radius of the D25 ellipse in the direction of the source, r = a b / sqrt((b cos d)^2 + (a sin d)^2),
 -- d from the major axis; of several galaxies the one whose ellipse is the deepest. Angles east of north.
-INSERT INTO pg_temp.in_galaxy (source_id, sep_to_radius)
-SELECT source_id, min(sep_to_radius)
+INSERT INTO pg_temp.in_galaxy (source_id, sep_to_radius, distance_mpc)
+SELECT DISTINCT ON (source_id) source_id, sep_to_radius, distance_mpc
 FROM (
-    SELECT s.source_id,
+    SELECT s.source_id, CASE WHEN g.distance_mpc > 0 THEN g.distance_mpc END AS distance_mpc,
            p.sep_arcsec * sqrt((e.b * cosd(e.delta)) ^ 2 + (e.a * sind(e.delta)) ^ 2) / (e.a * e.b) AS sep_to_radius
     FROM pg_temp.pair AS p
     JOIN {galaxy} AS g ON g.object_id = p.id
@@ -97,39 +122,56 @@ FROM (
     ) AS e
 ) AS each_pair
 WHERE sep_to_radius <= %(max_radii)s
-GROUP BY source_id
-ON CONFLICT (source_id) DO UPDATE SET sep_to_radius = least(in_galaxy.sep_to_radius, excluded.sep_to_radius);
+ORDER BY source_id, sep_to_radius, distance_mpc
+ON CONFLICT (source_id) DO UPDATE SET sep_to_radius = excluded.sep_to_radius, distance_mpc = excluded.distance_mpc
+WHERE excluded.sep_to_radius < in_galaxy.sep_to_radius;
 
 -- name: store
 -- The properties; xcat/properties/registry.yaml defines them. The ratios of fluxes are those of the master source.
+-- Nothing between -1 and 1 has a larger standard deviation than 1.
 INSERT INTO {property} (
-    run_id, source_id, abs_b, pm_mas_yr, sep_to_radius, hr1, hr2, gamma, log_fx_fb, log_fx_fr, log_fx_fw1, log_fx_fw2,
-    log_flux_ratio, log_flux_ratio_low, flux_ratio_sigma, p_variable, has_optical, has_infrared, has_spectrum,
-    n_detections, in_test_sample)
-SELECT %(run_id)s, x.source_id, abs(x.glat), c.pm_mas_yr, g.sep_to_radius, x.hr1, x.hr2, x.gamma,
-       x.log_fx + 5.37 + c.b / 2.5, x.log_fx + 5.37 + c.r / 2.5, x.log_fx + 6.95 + c.w1 / 2.5, x.log_fx + 6.95 + c.w2 / 2.5,
-       log(v.flux_ratio), log(v.flux_ratio_low), nullif(v.flux_ratio_sigma, 0), x.p_variable,
-       f.has_optical, f.has_infrared, x.has_spectrum, x.n_detections,
+    run_id, source_id, abs_b, abs_l, pm_mas_yr, parallax_sigma, distance_pc, log_lx_counterpart, sep_to_radius,
+    log_lx_galaxy, hr1, hr1_err, hr2, hr2_err, gamma, log_fx, log_fx_err, log_fx_fb, log_fx_fr, log_fx_fw1, log_fx_fw2,
+    log_fx_fj, log_fx_fb_limit, log_fx_fr_limit, log_fx_fw1_limit, log_fx_fw2_limit, log_fx_fj_limit,
+    bp_rp, r_w1, j_k, h_k, j_w1, w1_w2, w2_w3, log_flux_ratio, log_flux_ratio_low, flux_ratio_sigma, p_variable,
+    p_variable_long, observed_optical, observed_infrared, has_optical, has_infrared, has_spectrum, n_detections,
+    in_test_sample)
+SELECT %(run_id)s, x.source_id, abs(x.glat), least(x.glon, 360 - x.glon), c.pm_mas_yr, c.parallax_sigma, c.distance_pc,
+       c.log_lx_counterpart, g.sep_to_radius,
+       x.log_fx + log(4 * pi()) + 2 * log(%(cm_in_pc)s * 1e6 * g.distance_mpc),
+       x.hr1, e.hr1_err, x.hr2, e.hr2_err, x.gamma, x.log_fx, x.log_fx_err,
+       c.log_fx_fb, c.log_fx_fr, c.log_fx_fw1, c.log_fx_fw2, c.log_fx_fj,
+       x.log_fx + o.fb, x.log_fx + o.fr, x.log_fx + o.fw1, x.log_fx + o.fw2, x.log_fx + o.fj,
+       c.bp_rp, c.r_w1, c.j_k, c.h_k, c.j_w1, c.w1_w2, c.w2_w3,
+       log(v.flux_ratio), log(v.flux_ratio_low), nullif(v.flux_ratio_sigma, 0), x.p_variable, x.p_variable_long,
+       o.optical, o.infrared, f.has_optical, f.has_infrared, x.has_spectrum, x.n_detections,
        f.has_optical::int + f.has_infrared::int + x.has_spectrum::int + (x.n_detections > 1)::int >= 2
 FROM (
     SELECT s.*, CASE WHEN s.flux_std_cgs > 0 THEN log(s.flux_std_cgs) END AS log_fx,
+           CASE WHEN s.flux_cgs > 0 THEN s.flux_err_cgs / s.flux_cgs / ln(10::double precision) END AS log_fx_err,
            coalesce(s.gamma IS NOT NULL OR s.snr > 10, false) AS has_spectrum
     FROM xcat.source AS s
     WHERE s.run_id = %(source_run_id)s) AS x
+LEFT JOIN pg_temp.covered AS o ON o.source_id = x.source_id
 LEFT JOIN pg_temp.seen AS c ON c.source_id = x.source_id AND c.rank = -1
 CROSS JOIN LATERAL (SELECT coalesce(c.has_optical, false) AS has_optical, coalesce(c.has_infrared, false) AS has_infrared) AS f
+CROSS JOIN LATERAL (  -- least() would take a missing error for 1
+    SELECT CASE WHEN x.hr1_err > 1 THEN 1 ELSE x.hr1_err END AS hr1_err,
+           CASE WHEN x.hr2_err > 1 THEN 1 ELSE x.hr2_err END AS hr2_err
+) AS e
 LEFT JOIN pg_temp.in_galaxy AS g ON g.source_id = x.source_id
 LEFT JOIN xcat.master_source AS m ON m.run_id = %(link_run_id)s AND m.source_id = x.source_id
 LEFT JOIN xcat.master AS v ON v.run_id = %(link_run_id)s AND v.master_id = m.master_id;
 
 -- name: store_hypotheses
 -- The properties that need a counterpart, for every hypothesis that is probable enough; "none" has none of them.
-INSERT INTO {hypothesis_property} (run_id, source_id, rank, p_hypothesis, pm_mas_yr, log_fx_fb, log_fx_fr, log_fx_fw1, log_fx_fw2)
-SELECT %(run_id)s, x.source_id, h.rank, h.p_hypothesis, c.pm_mas_yr,
-       x.log_fx + 5.37 + c.b / 2.5, x.log_fx + 5.37 + c.r / 2.5, x.log_fx + 6.95 + c.w1 / 2.5, x.log_fx + 6.95 + c.w2 / 2.5
+INSERT INTO {hypothesis_property} (
+    run_id, source_id, rank, p_hypothesis, pm_mas_yr, parallax_sigma, distance_pc, log_lx_counterpart, log_fx_fb,
+    log_fx_fr, log_fx_fw1, log_fx_fw2, log_fx_fj, bp_rp, r_w1, j_k, h_k, j_w1, w1_w2, w2_w3)
+SELECT %(run_id)s, h.source_id, h.rank, h.p_hypothesis, c.pm_mas_yr, c.parallax_sigma, c.distance_pc,
+       c.log_lx_counterpart, c.log_fx_fb, c.log_fx_fr, c.log_fx_fw1, c.log_fx_fw2, c.log_fx_fj, c.bp_rp, c.r_w1, c.j_k,
+       c.h_k, c.j_w1, c.w1_w2, c.w2_w3
 FROM xcat.hypothesis AS h
-JOIN (SELECT source_id, CASE WHEN flux_std_cgs > 0 THEN log(flux_std_cgs) END AS log_fx
-      FROM xcat.source WHERE run_id = %(source_run_id)s) AS x USING (source_id)
 LEFT JOIN pg_temp.seen AS c ON c.source_id = h.source_id AND c.rank = h.rank
 WHERE h.run_id = %(match_run_id)s AND (h.rank = 0 OR h.p_hypothesis >= %(min_p)s);
 
@@ -137,9 +179,15 @@ WHERE h.run_id = %(match_run_id)s AND (h.rank = 0 OR h.p_hypothesis >= %(min_p)s
 -- How often each property is there.
 SELECT count(*) AS sources, count(*) FILTER (WHERE in_test_sample) AS test_sample, count(*) FILTER (WHERE has_optical) AS optical,
        count(*) FILTER (WHERE has_infrared) AS infrared, count(*) FILTER (WHERE has_spectrum) AS spectrum,
-       count(*) FILTER (WHERE n_detections > 1) AS several_detections
+       count(*) FILTER (WHERE n_detections > 1) AS several_detections,
+       count(*) FILTER (WHERE observed_optical) AS observed_optical,
+       count(*) FILTER (WHERE observed_infrared) AS observed_infrared
 FROM {property};
 
 -- name: presence
 -- Sources that have each property.
-SELECT key, count(*) FROM {property} AS p, jsonb_each(to_jsonb(p)) WHERE value <> 'null' GROUP BY key;
+SELECT {counts} FROM {property};
+
+-- name: presence_of
+-- Sources that have one property.
+count({name}) AS {name}

@@ -11,9 +11,12 @@ SELECT c.source_id, s.name, k.name AS catalogue, s.ra, s.dec, s.err_arcsec, s.gl
        xcat.alternative(c.class_without, c.class_id, m.categories, m.classes) AS alternative,
        l.class AS known_class, l.origin,
        c.in_test_sample, s.n_detections, s.flux_cgs, s.flux_err_cgs, s.flux_std_cgs, s.snr, s.extent_arcsec,
-       s.quality_flag, p.has_optical, p.has_infrared, p.has_spectrum,
-       p.abs_b, p.pm_mas_yr, p.sep_to_radius, p.hr1, p.hr2, p.gamma, p.log_fx_fb, p.log_fx_fr, p.log_fx_fw1,
-       p.log_fx_fw2, p.log_flux_ratio, p.log_flux_ratio_low, p.flux_ratio_sigma, p.p_variable, c.run_id
+       s.quality_flag, p.observed_optical, p.observed_infrared, p.has_optical, p.has_infrared, p.has_spectrum,
+       p.abs_b, p.abs_l, p.pm_mas_yr, p.parallax_sigma, p.distance_pc, p.log_lx_counterpart, p.sep_to_radius,
+       p.log_lx_galaxy, p.hr1, p.hr1_err, p.hr2, p.hr2_err, p.gamma, p.log_fx, p.log_fx_err, p.log_fx_fb, p.log_fx_fr,
+       p.log_fx_fw1, p.log_fx_fw2, p.log_fx_fj, p.log_fx_fb_limit, p.log_fx_fr_limit, p.log_fx_fw1_limit,
+       p.log_fx_fw2_limit, p.log_fx_fj_limit, p.bp_rp, p.r_w1, p.j_k, p.h_k, p.j_w1, p.w1_w2, p.w2_w3,
+       p.log_flux_ratio, p.log_flux_ratio_low, p.flux_ratio_sigma, p.p_variable, p.p_variable_long, c.run_id
 FROM xcat.classification AS c
 JOIN xcat.source AS s ON s.source_id = c.source_id
 JOIN xcat.property AS p ON p.source_id = c.source_id

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import small_galaxies
 import small_matches
 from astropy.coordinates import SkyCoord
 from psycopg.types.json import Jsonb
@@ -202,6 +203,7 @@ def make(settings: Settings, n: int = 600, n_labelled: int = 400, seed: int = 3)
                 [{
                     "run_id": _full(n, run.run_id), "source_id": source_id,
                     **{name: x.astype(np.float32) for name, x in values.items()},
+                    "observed_optical": np.ones(n, bool), "observed_infrared": np.ones(n, bool),
                     "has_optical": optical, "has_infrared": infrared, "has_spectrum": spectrum,
                     "n_detections": n_det.astype(np.int32), "in_test_sample": votes >= 2,
                 }],
@@ -240,6 +242,7 @@ def make(settings: Settings, n: int = 600, n_labelled: int = 400, seed: int = 3)
         made["publish"] = run.run_id
         whole.summary["runs"] = dict(made)
     made["pipeline"] = parent
+    small_galaxies.add(settings)
     return made
 
 

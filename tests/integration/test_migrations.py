@@ -71,6 +71,24 @@ def test_up_down_and_up_again(empty):
     assert migrate(empty) == (head[0][0], head[0][0]), "a second upgrade has nothing to do"
 
 
+def test_properties_of_earlier_runs_were_observed(empty):
+    """That is how a missing value counted before there was a column for it; new rows have to say so themselves."""
+    migrate(empty, "0003")
+    row = {"run_id": 1, "source_id": 1, "has_optical": False, "has_infrared": False, "has_spectrum": False,
+           "n_detections": 1, "in_test_sample": False}  # fmt: skip
+    with connect(empty, autocommit=True) as conn:
+        conn.execute("CREATE TABLE xcat.property_r1 PARTITION OF xcat.property FOR VALUES IN (1)")
+        _insert(conn, "property", row)
+    migrate(empty)
+    with connect(empty, autocommit=True) as conn:
+        found = conn.execute("SELECT observed_optical, observed_infrared, abs_l FROM xcat.property").fetchall()
+        assert found == [(True, True, None)]
+        with pytest.raises(psycopg.errors.NotNullViolation, match="observed_optical"):
+            _insert(conn, "property", row | {"source_id": 2})
+    migrate(empty, "0003")
+    assert _rows(empty, "SELECT count(*) FROM xcat.property") == [(1,)]
+
+
 def test_migrations_make_the_tables_of_schema_py(empty, settings):
     """The same CHECKs, keys, types: also what autogenerate does not compare."""
     engine_ = sa.create_engine(empty.database_url or "", poolclass=sa.NullPool)
@@ -188,6 +206,7 @@ _BAD = [
     *[("galaxy", "axis_ratio", v) for v in (0.0, 1.01, _NAN)],
     *[("galaxy", "d25_arcmin", v) for v in (-1.0, 1200.0, _NAN, _INF)],
     *[("detection", "p_variable", v) for v in _NO_PROBABILITY],
+    *[(table, "p_variable_long", v) for table in ("detection", "source") for v in _NO_PROBABILITY],
     *[("detection", "err_min_arcsec", v) for v in (0.0, 3.0, _NAN)],
     *[("detection", "err_maj_arcsec", v) for v in (_NAN, _INF)],
     *[("source", "p_variable", v) for v in _NO_PROBABILITY],

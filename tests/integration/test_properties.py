@@ -11,14 +11,17 @@ import numpy as np
 import pytest
 from astropy import units as u
 from astropy.coordinates import SkyCoord
-from tiny import load, rows, write
+from tiny import load, merge, rows, sources, write
 
 from xcat.config import Settings
 from xcat.database import partitions
 from xcat.database.engine import ready
+from xcat.database.registry import columns, property_entries
 from xcat.database.runs import stage
+from xcat.database.schema import RUN_TABLES
+from xcat.match import density
 from xcat.match.stage import Loaded
-from xcat.properties.compute import MAX_RADII, properties_stage
+from xcat.properties.compute import MAX_RADII, error_column, limit_column, observed_column, properties_stage, select
 
 _FLUX = 2e-14
 
@@ -107,26 +110,35 @@ def _properties(
     return rows(settings, "SELECT * FROM xcat.property WHERE run_id = %s ORDER BY source_id", [run.run_id])
 
 
-def _counterparts(settings: Settings, kind: str, colours: dict[str, Any], **columns: list[Any]) -> Loaded:
+def _counterparts(
+    settings: Settings, kind: str, colours: dict[str, Any], *, depth: dict[str, float] | None = None,
+    sky: dict[str, Any] | None = None, **columns: list[Any],
+) -> Loaded:  # fmt: skip
     n = len(next(iter(columns.values())))
-    return load(settings, kind, {"ra": [10.0] * n, "dec": [20.0] * n, **columns}, colours=colours)
+    keys = {"depth": depth or {}} | ({"sky": sky} if sky else {})
+    return load(settings, kind, {"ra": [10.0] * n, "dec": [20.0] * n, **columns}, colours=colours, **keys)
 
 
 def test_what_the_source_itself_gives(module_settings: Settings) -> None:
     (full, empty) = _properties(module_settings, {
         "glat": [-30.5, 2.0], "hr1": [0.3, None], "hr2": [-0.4, None], "gamma": [1.7, None], "p_variable": [0.9, None],
         "flux_ratio": [100.0, None], "flux_ratio_low": [0.1, None], "flux_ratio_sigma": [5.0, None],
-        "flux_std_cgs": [_FLUX, None],
+        "flux_std_cgs": [_FLUX, None], "flux_cgs": [1e-14, None], "flux_err_cgs": [2e-15, None],
+        "glon": [350.0, 170.0], "hr1_err": [0.1, None], "hr2_err": [7.0, None], "p_variable_long": [0.7, None],
     })  # fmt: skip
-    expected = {"abs_b": 30.5, "hr1": 0.3, "hr2": -0.4, "gamma": 1.7, "p_variable": 0.9, "log_flux_ratio": 2.0,
+    expected = {"abs_b": 30.5, "abs_l": 10.0, "hr1_err": 0.1, "hr2_err": 1.0, "log_fx": math.log10(_FLUX),
+                "log_fx_err": 0.2 / math.log(10), "p_variable_long": 0.7,
+                "hr1": 0.3, "hr2": -0.4, "gamma": 1.7, "p_variable": 0.9, "log_flux_ratio": 2.0,
                 "log_flux_ratio_low": -1.0, "flux_ratio_sigma": 5.0}  # fmt: skip
     assert {k: full[k] for k in expected} == pytest.approx(expected, rel=1e-6)
-    assert empty["abs_b"] == 2.0
-    kept = {"run_id", "source_id", "abs_b", "has_optical", "has_infrared", "has_spectrum", "n_detections"}
-    missing = {k: v for k, v in empty.items() if k not in kept | {"in_test_sample"}}
-    assert len(missing) == 13
-    assert set(missing.values()) == {None}
-    assert [full[k] for k in missing if k.startswith("log_fx") or k in ("pm_mas_yr", "sep_to_radius")] == [None] * 6
+    assert (empty["abs_b"], empty["abs_l"]) == (2.0, 170.0)
+    missing = {e["name"] for e in property_entries()} - {"abs_b", "abs_l"} | {"hr1_err", "hr2_err", "log_fx_err"}
+    assert {empty[k] for k in missing} == {None}
+    counterpart = {e["name"] for e in property_entries() if e.get("counterpart")} | {"sep_to_radius", "log_lx_galaxy"}
+    limits = {k for k in full if k.endswith("_limit")}
+    assert len(limits) == 5
+    assert {full[k] for k in counterpart | limits} == {None}
+    assert not full["observed_optical"] and not full["observed_infrared"], "there is no catalogue"
 
 
 def test_flux_ratios_to_the_colours(module_settings: Settings) -> None:
@@ -148,7 +160,7 @@ def test_flux_ratios_to_the_colours(module_settings: Settings) -> None:
                     "log_fx_fw1": 6.95 + w1 / 2.5, "log_fx_fw2": 6.95 + w2 / 2.5}  # fmt: skip
         assert {k: row[k] - math.log10(_FLUX) for k in expected} == pytest.approx(expected, abs=1e-5)
     for row in found[2:]:
-        assert [row[k] for k in row if k.startswith("log_fx")] == [None] * 4
+        assert {row[k] for k in row if k.startswith("log_fx")} == {None}
         assert row["has_optical"] and row["has_infrared"]
 
 
@@ -275,3 +287,153 @@ def test_of_several_galaxies_the_deepest_counts(module_settings: Settings) -> No
     assert both == pytest.approx(0.03 / 0.1, rel=1e-4)
     for order in ([first, second], [second, first]):
         assert _properties(module_settings, spot, galaxies=order)[0]["sep_to_radius"] == pytest.approx(0, abs=1e-6)
+
+
+# --- beyond the thirteen ----------------------------------------------------------------------------------
+
+
+def test_the_registry_names_columns_for_errors_limits_and_coverage() -> None:
+    table = RUN_TABLES["property"].columns
+    for entry in property_entries():
+        assert set(entry) <= {
+            "name", "category", "counterpart", "optional", "unit", "ucd", "scale", "range", "bounded", "formula",
+            "about", "error", "limit", "observed",
+        }  # fmt: skip
+        for role, kind in (("error", float), ("limit", float), ("observed", bool)):
+            assert role not in entry or table[entry[role]].type.python_type is kind
+        assert ("observed" in entry) == bool(entry.get("counterpart")), entry["name"]
+        if "error" in entry:
+            assert columns()[entry["error"]].unit == entry["unit"]
+    assert error_column("hr1") == "hr1_err" and error_column("log_fx_fw1") == "log_fx_err"
+    assert limit_column("log_fx_fj") == "log_fx_fj_limit" and limit_column("bp_rp") is None
+    assert observed_column("w1_w2") == "observed_infrared" and observed_column("distance_pc") == "observed_optical"
+    assert error_column("abs_b") is limit_column("abs_b") is observed_column("abs_b") is None
+
+
+def test_the_default_set_is_that_of_the_method() -> None:
+    method = "abs_b pm_mas_yr sep_to_radius hr1 hr2 gamma log_fx_fb log_fx_fr log_fx_fw1 log_fx_fw2 log_flux_ratio"
+    assert [p.name for p in select(None)] == [*method.split(), "log_flux_ratio_low", "p_variable"]
+
+
+def test_colours_are_of_measured_magnitudes_of_one_hypothesis(module_settings: Settings) -> None:
+    """No proxy makes a colour; those of one survey are of one object; R - W1 and J - W1 may join two catalogues."""
+    gaia = _counterparts(
+        module_settings, "optical",
+        {"r": ["mag_gaia_rp", "mag_gaia_g - 0.5"], "b": ["mag_gaia_bp", "mag_gaia_g + 0.3"]},
+        mag_gaia_g=[18.0, 18.0], mag_gaia_bp=[18.6, 18.6], mag_gaia_rp=[17.0, None],
+    )  # fmt: skip
+    wise = _counterparts(
+        module_settings, "infrared", {"w1": ["mag_w1", "mag_w2"], "w2": ["mag_w2", "mag_w1"]},
+        mag_w1=[14.0, None], mag_w2=[13.25, 13.5], mag_w3=[10.0, None],
+    )  # fmt: skip
+    near = _counterparts(
+        module_settings, "infrared", {"w1": ["mag_k - 0.1"], "j": ["mag_j"]}, mag_j=[16.0, 16.0], mag_h=[15.5, 15.5],
+        mag_k=[15.25, None],
+    )  # fmt: skip
+    names = ("bp_rp", "r_w1", "j_k", "h_k", "j_w1", "w1_w2", "w2_w3")
+    hypotheses = [(1, 1, 0.6, [(gaia, 1), (wise, 1), (near, 1)]), (1, 2, 0.2, [(gaia, 2), (wise, 2), (near, 2)]),
+                  (2, 1, 0.5, [(gaia, 1), (wise, 2), (near, 1)]), (3, 1, 0.5, [(near, 1)])]  # fmt: skip
+    flux = {"flux_std_cgs": [_FLUX] * 3}
+    found = _properties(
+        module_settings, flux, [], [gaia, wise, near], hypotheses=hypotheses, table="hypothesis_property"
+    )
+    assert [[h[n] for n in names] for h in found] == [
+        [pytest.approx(1.6, abs=1e-5), 3.0, 0.75, 0.25, 2.0, 0.75, 3.25],
+        [None] * 7,
+        [pytest.approx(1.6, abs=1e-5), None, 0.75, 0.25, None, None, None],
+        [None, None, 0.75, 0.25, None, None, None],
+    ]
+    log_fj = math.log10(_FLUX) + 6.29 + 16.0 / 2.5
+    assert [h["log_fx_fj"] for h in found] == pytest.approx([log_fj] * 4, abs=1e-5)
+    best = [(1, gaia, 2, 0.9, True), (1, wise, 1, 0.9, True)]
+    first = _properties(module_settings, flux, best, [gaia, wise, near])[0]
+    assert first["r_w1"] == 3.5, "R stands for itself, as in the flux ratio: G - 0.5"
+    assert (first["bp_rp"], first["w1_w2"], first["log_fx_fj"]) == (None, 0.75, None)
+
+
+def _log_lx(distance: u.Quantity) -> float:
+    return math.log10((4 * math.pi * distance**2 * _FLUX * u.erg / u.s / u.cm**2).to_value("erg/s"))
+
+
+def test_parallax_distance_and_luminosity(module_settings: Settings) -> None:
+    """Of the first optical catalogue that has them; erg / s by astropy; no error, no significance."""
+    deep = _counterparts(module_settings, "optical", {}, mag_r=[20.0] * 4)
+    gaia = _counterparts(
+        module_settings, "optical", {}, parallax_mas=[2.0, -1.0, 1.0, 5.0], parallax_err_mas=[0.5, 0.5, None, 0.0],
+        distance_pc=[500.0, 3000.0, 1000.0, 0.0],
+    )  # fmt: skip
+    best = [(i, c, i, 0.9, True) for i in range(1, 5) for c in (deep, gaia)]
+    found = _properties(module_settings, {"flux_std_cgs": [_FLUX, _FLUX, None, _FLUX]}, best, [deep, gaia])
+    assert [row["parallax_sigma"] for row in found] == [4.0, -2.0, None, None]
+    assert [row["distance_pc"] for row in found] == [500.0, 3000.0, 1000.0, None]
+    luminosity = [
+        (4 * math.pi * (d * u.pc) ** 2 * _FLUX * u.erg / u.s / u.cm**2).to_value("erg/s") for d in (500, 3000)
+    ]
+    expected = [*np.log10(luminosity), None, None]
+    assert [row["log_lx_counterpart"] for row in found] == [e and pytest.approx(e, abs=1e-5) for e in expected]
+
+
+def test_luminosity_in_the_galaxy_of_the_separation(module_settings: Settings) -> None:
+    """Of two galaxies that of the deeper ellipse, in either order; one without a distance gives none."""
+    near = load(module_settings, "galaxy", {"ra": [10.0], "dec": [20.0], "d25_arcmin": [6.0], "distance_mpc": [3.0]})
+    far = load(module_settings, "galaxy", {"ra": [10.0], "dec": [20.0], "d25_arcmin": [12.0], "distance_mpc": [50.0]})
+    none = load(module_settings, "galaxy", {"ra": [10.0], "dec": [20.0], "d25_arcmin": [30.0], "distance_mpc": [None]})
+    spot = {"ra": [10.0], "dec": [20.02], "flux_std_cgs": [_FLUX]}
+    expected = _log_lx(50 * u.Mpc)
+    for order in ([near, far], [far, near]):
+        found = _properties(module_settings, spot, galaxies=order)[0]
+        assert found["log_lx_galaxy"] == pytest.approx(expected, abs=1e-5)
+    assert _properties(module_settings, spot, galaxies=[near, none])[0]["log_lx_galaxy"] is None
+
+
+def test_errors_of_hardness_ratios_of_band_fluxes(module_settings: Settings) -> None:
+    """Propagated by a simulation; the mission's own ratio keeps its own error, or has none."""
+    band = {"flux_soft_cgs": [2e-14] * 3, "flux_soft_err_cgs": [2e-15] * 3, "flux_medium_cgs": [3e-14] * 3,
+            "flux_medium_err_cgs": [3e-15, 3e-15, None], "flux_hard_cgs": [4e-14] * 3, "flux_hard_err_cgs": [2e-15] * 3,
+            "hr1": [None, 0.5, None]}  # fmt: skip
+    xray = load(module_settings, "xray_detections", {"ra": [10.0, 11.0, 12.0], "dec": [20.0] * 3} | band)
+    first, own, without = sources(module_settings, merge(module_settings, xray))
+    rng = np.random.default_rng(3)
+    soft, medium, hard = (f * (1 + e * rng.standard_normal(200_000)) for f, e in ((2, 0.1), (3, 0.1), (4, 0.05)))
+    assert first["hr1_err"] == pytest.approx(np.std((medium - soft) / (medium + soft)), rel=0.03)
+    assert first["hr2_err"] == pytest.approx(np.std((hard - medium) / (hard + medium)), rel=0.03)
+    assert (own["hr1"], own["hr1_err"]) == (0.5, None)
+    assert own["hr2_err"] == first["hr2_err"]
+    assert without["hr1"] is not None and without["hr1_err"] is None
+
+
+def test_limits_are_those_of_the_deepest_catalogue_that_covers(module_settings: Settings) -> None:
+    """A field and the whole sky: depth and coverage by position, with and without a counterpart or a flux."""
+    rng = np.random.default_rng(4)
+    spots = {"ra": (10 + rng.uniform(-0.5, 0.5, 4000)).tolist(), "dec": (20 + rng.uniform(-0.5, 0.5, 4000)).tolist()}
+    field = load(
+        module_settings, "optical", spots | {"mag_r": [20.0] * 4000}, colours={"r": ["mag_r"]}, depth={"r": 24.0},
+        sky={"local": True},
+    )  # fmt: skip
+    with ready(module_settings) as conn:
+        found = density.load(conn, field.catalogue_id).covers([10.0, 50.0], [20.0, 20.0])
+    assert found.tolist() == [True, False]
+    shallow = _counterparts(
+        module_settings, "infrared", {"w1": ["mag_w1"], "w2": ["mag_w1"]}, depth={"w1": 15.0}, mag_w1=[14.0]
+    )
+    deeper = _counterparts(
+        module_settings, "infrared", {"w1": ["mag_w1"], "w2": ["mag_w1"]}, depth={"w1": 17.0, "w2": 16.0}, mag_w1=[14.0]
+    )
+    columns_ = {"ra": [10.0, 50.0, 10.0], "dec": [20.0] * 3, "flux_std_cgs": [_FLUX, _FLUX, None]}
+    inside, outside, dark = _properties(
+        module_settings, columns_, [(1, deeper, 1, 0.9, True)], [shallow, field, deeper]
+    )
+    assert [row["observed_optical"] for row in (inside, outside, dark)] == [True, False, True]
+    assert [row["observed_infrared"] for row in (inside, outside, dark)] == [True] * 3
+    log_fx = math.log10(_FLUX)
+    limits = {
+        "log_fx_fr_limit": 5.37 + 24 / 2.5,
+        "log_fx_fw1_limit": 6.95 + 17 / 2.5,
+        "log_fx_fw2_limit": 6.95 + 16 / 2.5,
+    }
+    assert {k: inside[k] - log_fx for k in limits} == pytest.approx(limits, abs=1e-5)
+    assert outside["log_fx_fr_limit"] is None and outside["log_fx_fw1_limit"] == inside["log_fx_fw1_limit"]
+    assert inside["log_fx_fb_limit"] is inside["log_fx_fj_limit"] is dark["log_fx_fr_limit"] is None
+    assert inside["log_fx_fw1"] < inside["log_fx_fw1_limit"], "a counterpart is brighter than the limit"
+    (both,) = _properties(module_settings, {"ra": [50.0], "dec": [20.0], "glon": [1.0]}, [], [field])
+    assert not both["observed_optical"] and not both["observed_infrared"]

@@ -221,6 +221,8 @@ def test_steps() -> None:
     assert one("hypot", 3.0, 4.0) == 5.0
     assert one("first", None, 4.0) == 4.0
     assert one("first_positive", 0.0, 4.0) == 4.0
+    assert one("measured", 15.5, 0.1) == 15.5
+    assert math.isnan(one("measured", 15.5, None))
     assert one("flags", True, False, True, name="quality_flag") == 5
     assert one("flags", "FALSE", "T", None, name="quality_flag") == 2
     assert one("iso_time", "2009-08-15T19:27:22", name="mjd") == pytest.approx(Time("2009-08-15T19:27:22").mjd)

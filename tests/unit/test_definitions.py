@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from xcat.catalogues import Definition, available, load
+from xcat.catalogues.describe import describe
 from xcat.catalogues.grammar import INTEGER_COLUMNS, STANDARD_COLUMNS, TEXT_COLUMNS, standard_units
 from xcat.database.schema import CATALOGUE_TABLES
 from xcat.errors import ConfigError
@@ -45,10 +46,11 @@ def test_every_shipped_definition_loads(name: str) -> None:
     again = Definition.from_dict(definition.as_dict())
     assert again == definition
     assert again.sha256 == definition.sha256
-    for band in ("r", "b", "w1", "w2"):
+    for band in ("r", "b", "w1", "w2", "j"):
         for column, offset in definition.colour_terms(band):
             assert column in definition.columns
             assert abs(offset) < 2
+        assert band not in definition.depth or 5 < definition.depth[band] < 25
 
 
 def test_all_catalogues_of_the_issue_are_shipped() -> None:
@@ -108,6 +110,8 @@ def test_a_definition_of_ones_own(tmp_path: Path) -> None:
         ("completeness: 0.5", "completeness: guess", 9, "completeness"),
         ("mag_r - 0.75", "mag_q - 0.75", 11, "mag_q"),
         ("mag_r - 0.75", "mag_r * 0.75", 11, "not of the form"),
+        ("completeness: 0.5", "completeness: 0.5\ndepth: {k: 17.0}", 10, "depth.k"),
+        ("completeness: 0.5", "completeness: 0.5\ndepth: {r: -99}", 10, "depth.r"),
         ("  ra: {from: RA, unit: deg}\n", "", 12, "'ra' is missing"),
         ("mag_r: {from", "mag_R: {from", 15, "no standard column"),
         ("mag_r: {from: R, unit: mag}", "mag_r: R\n  hr1: HR", 16, "does not fit kind"),
@@ -246,6 +250,21 @@ def test_colour_terms() -> None:
     ]
     assert load("twomass").colour_terms("w1") == [("mag_k", -0.1)]
     assert load("twomass").colour_terms("r") == []
+
+
+def test_depth_is_told_with_the_bands() -> None:
+    assert load("gaia_edr3").depth == load("gaia_dr3").depth == {"r": 20.0, "b": 20.8}
+    assert "depth        j 15.8, w1 14.2, w2 14.2: complete over most of its sky" in describe(load("twomass"))
+    assert "band j       mag_j" in describe(load("twomass"))
+    assert "depth" not in describe(load("cosmos_irac"))
+
+
+def test_distances_are_in_a_definition_of_their_own() -> None:
+    """VizieR's table has none, so that `xcat fetch gaia_edr3` could not ask for them."""
+    assert "distance_pc" not in load("gaia_edr3").columns
+    joined = load("gaia_edr3_distances")
+    assert joined.columns["distance_pc"].from_ == ("rgeo_gaiadist",)
+    assert joined.vizier is None
 
 
 def test_classify_native_takes_exact_then_the_longest_prefix() -> None:

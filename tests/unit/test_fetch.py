@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlparse
 
+import numpy as np
 import pytest
 
 from xcat.catalogues import load
@@ -18,7 +19,8 @@ from xcat.ingest.readers import open_table
 
 FIELDS = [
     ("_2MASS", "char"), ("RAJ2000", "double"), ("DEJ2000", "double"), ("Jmag", "float"), ("Hmag", "float"),
-    ("Kmag", "float"), ("errMaj", "float"), ("errMin", "float"), ("errPA", "short"),
+    ("Kmag", "float"), ("e_Jmag", "float"), ("e_Hmag", "float"), ("e_Kmag", "float"), ("errMaj", "float"),
+    ("errMin", "float"), ("errPA", "short"),
 ]  # fmt: skip
 
 
@@ -69,7 +71,7 @@ class Handler(BaseHTTPRequestHandler):
         else:
             wanted = server.n_rows - (server.mode == "short")
             n = min(wanted, server.limit, int(asked["MAXREC"]))
-            rows = [[f"id{i}", "10.1", "20.2", "15.5", "15", "", "0.1", "0.08", "30"] for i in range(n)]
+            rows = [[f"id{i}", "10.1", "20.2", "15.5", "15", "", "0.05", "", "", "0.1", "0.08", "30"] for i in range(n)]
             overflow = '<INFO name="QUERY_STATUS" value="OVERFLOW"/>' if n < wanted else ""
             text = votable(FIELDS, rows, OK, overflow)
         return self.send(200, "application/x-votable+xml", text)
@@ -125,6 +127,7 @@ def test_a_cone_is_fetched_and_can_be_read(service: StandIn, tmp_path: Path, suf
     converted = convert(chunk, twomass)
     assert converted.columns["native_id"].tolist() == [f"id{i}".encode() for i in range(5)]
     assert converted.columns["mag_j"].tolist() == pytest.approx([15.5] * 5)
+    assert np.isnan(converted.columns["mag_h"]).all(), "without an error it is a limit"
 
 
 def test_a_result_that_is_cut_off_is_refused(service: StandIn, tmp_path: Path) -> None:

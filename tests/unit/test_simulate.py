@@ -18,7 +18,7 @@ from scipy import stats
 
 from xcat.catalogues.definition import load
 from xcat.errors import InputError
-from xcat.simulate import Summary, simulate, simulation
+from xcat.simulate import Summary, counterpart_tables, mission_tables, simulate, simulation
 from xcat.simulate.counterparts import CUT_OUT_ARCSEC, field_in_circles
 from xcat.simulate.geometry import from_galactic, offset, separation_arcsec, to_galactic, to_vector
 from xcat.simulate.identifiers import sexagesimal
@@ -407,3 +407,28 @@ def test_source_counts_fall_as_published() -> None:
 def test_parquet_has_plain_types(sky: Sky) -> None:
     schema = pq.read_schema(sky.folder / "allwise.parquet")
     assert {str(t) for t in schema.types} <= {"string", "double"}
+
+
+def test_geometric_distances_are_the_mode_of_the_posterior() -> None:
+    """Oracle: the smallest positive root of the cubic, by companion matrix; good, poor and negative parallaxes."""
+    rng = np.random.default_rng(1)
+    error = 10 ** rng.uniform(-2, 0.5, 2000)
+    parallax = 1 / rng.uniform(0.01, 10, 2000) + error * rng.standard_normal(2000)
+    found = counterpart_tables._geometric_distance_pc(parallax, error) / 1000
+    for w, e, r in zip(parallax, error, found, strict=True):
+        roots = np.roots([1 / 1.35, -2, w / e**2, -1 / e**2])
+        real = roots[np.abs(roots.imag) < 1e-6 * np.abs(roots)].real
+        assert r == pytest.approx(real[real > 0].min(), rel=1e-4)
+    assert (parallax < 0).any() and (parallax / error > 10).any()
+    assert np.isnan(counterpart_tables._geometric_distance_pc(np.array([np.nan]), np.array([1.0]))).all()
+
+
+def test_variability_between_observations_is_a_probability_where_the_source_is_constant() -> None:
+    rng = np.random.default_rng(2)
+    source = np.repeat(np.arange(4000), 3)
+    error = rng.uniform(0.1, 0.5, source.size)
+    p = mission_tables._varied(source, 5 + error * rng.standard_normal(source.size), error).reshape(-1, 3)
+    assert (p == p[:, :1]).all()
+    assert stats.kstest(p[:, 0], "uniform").pvalue > 0.01
+    assert np.isnan(mission_tables._varied(np.array([1, 2]), np.ones(2), np.ones(2))).all()
+    assert mission_tables._varied(np.array([1, 1]), np.array([1.0, 9.0]), np.ones(2))[0] > 0.999

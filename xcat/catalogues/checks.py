@@ -51,7 +51,7 @@ def problems(d: Definition) -> Iterator[tuple[KeyPath, str]]:
         yield ("completeness",), f"{d.completeness} is not a probability above 0"
     if d.table_kind == "counterpart" and d.sky is None:
         yield ("sky",), "is missing: chance matches cannot be weighed without the catalogue's density"
-    for name in ("r", "b", "w1", "w2"):
+    for name in type(d.colours).model_fields:
         for i, term in enumerate(getattr(d.colours, name)):
             try:
                 column, _ = colour_term(term)

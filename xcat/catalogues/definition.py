@@ -151,6 +151,7 @@ class Colours(Strict):
     b: tuple[str, ...] = ()
     w1: tuple[str, ...] = ()
     w2: tuple[str, ...] = ()
+    j: tuple[str, ...] = ()
 
 
 def _probability(value: Any) -> Any:
@@ -181,6 +182,8 @@ class Definition(Strict):
     sky: Sky | None = None
     completeness: Annotated[float | Literal["estimate"], BeforeValidator(_probability)] = "estimate"
     colours: Colours = Colours()
+    # magnitude to which the catalogue is complete over most of its sky; counts in the bands that have colours
+    depth: dict[Literal["r", "b", "w1", "w2", "j"], Annotated[float, Field(gt=0, lt=40)]] = Field(default_factory=dict)
     classes: dict[str, str] = Field(default_factory=dict)
     klass: str | None = Field(default=None, alias="class", min_length=1)
     label_tolerance_arcsec: float = Field(default=1.0, ge=0)
@@ -227,7 +230,7 @@ class Definition(Strict):
 
         Parameters
         ----------
-        band : {'r', 'b', 'w1', 'w2'}
+        band : {'r', 'b', 'w1', 'w2', 'j'}
             Standard band.
         """
         return [colour_term(term) for term in getattr(self.colours, band)]

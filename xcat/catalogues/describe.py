@@ -101,11 +101,13 @@ def _facts(definition: Definition) -> list[tuple[str, str]]:
             facts.append(("sky", f"cut-outs of {sky.around_sources_arcsec:g} arcsec around X-ray sources"))
     if definition.kind in ("optical", "infrared"):
         facts.append(("completeness", str(definition.completeness)))
-        for band in ("b", "r", "w1", "w2"):
+        for band in ("b", "r", "w1", "w2", "j"):
             terms = definition.colour_terms(band)
             if terms:
                 said = ", else ".join(f"{column} {offset:+g}" if offset else column for column, offset in terms)
                 facts.append((f"band {band}", said))
+        depth = ", ".join(f"{band} {magnitude:g}" for band, magnitude in definition.depth.items())
+        facts.append(("depth", f"{depth}: complete over most of its sky" if depth else ""))
     if definition.kind == "reference":
         facts.append(("label", f"within 3 sigma + {definition.label_tolerance_arcsec} arcsec"))
         if definition.klass is not None:

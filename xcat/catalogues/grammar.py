@@ -24,6 +24,7 @@ An entry of ``columns`` is the name of a file column, or a mapping::
     hypot            2 or more  the root of the sum of their squares; NULL if one is NULL
     first            2 or more  the first that is not NULL
     first_positive   2 or more  the first that is above 0
+    measured         2          the first, NULL where the second, its error, is NULL: then it is a limit
     join: text       2 or more  the texts with the separator between them (composite identifiers)
     flags            1 or more  an integer whose bit k is set where the column number k is true or not 0
     hms              1 or 3     degrees, from sexagesimal hours, minutes and seconds
@@ -54,12 +55,13 @@ STANDARD_COLUMNS: dict[str, tuple[str, ...]] = {
         "flux_cgs", "flux_err_cgs", "flux_upper_cgs",
         *(f"flux_{band}{error}_cgs" for band in BANDS for error in ("", "_err")),
         "hr1", "hr1_err", "hr2", "hr2_err", "gamma", "snr", "det_likelihood", "p_variable",
-        "extent_arcsec", "quality_flag", "n_detections",
+        "p_variable_long", "extent_arcsec", "quality_flag", "n_detections",
     ),
     "counterpart": (
         "native_id", "ra", "dec", "epoch_yr", "pmra_mas_yr", "pmdec_mas_yr", "parallax_mas",
         "parallax_err_mas", "distance_pc", "mag", "mag_gaia_g", "mag_gaia_bp", "mag_gaia_rp", "mag_g",
-        "mag_r", "mag_i", "mag_z", "mag_y", "mag_j", "mag_h", "mag_k", "mag_w1", "mag_w2", "mag_ch1",
+        "mag_r", "mag_i", "mag_z", "mag_y", "mag_j", "mag_h", "mag_k", "mag_w1", "mag_w2", "mag_w3",
+        "mag_ch1",
     ),
     "galaxy": ("native_id", "ra", "dec", "distance_mpc", "d25_arcmin", "axis_ratio", "pa_deg"),
     "reference_object": ("native_id", "ra", "dec", "name", "class_native"),
@@ -80,6 +82,7 @@ _STEPS: dict[str, tuple[type | None, int, int, bool]] = {
     "hypot": (None, 2, 99, False),
     "first": (None, 2, 99, False),
     "first_positive": (None, 2, 99, False),
+    "measured": (None, 2, 2, False),
     "join": (str, 2, 99, True),
     "flags": (None, 1, 30, True),
     "hms": (None, 1, 3, True),

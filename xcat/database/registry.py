@@ -59,6 +59,16 @@ def property_entries() -> tuple[dict[str, Any], ...]:
     return tuple(yaml.safe_load((_PACKAGE / "properties" / "registry.yaml").read_text()))
 
 
+def property_columns(role: str) -> tuple[str, ...]:
+    """Columns of the table ``property`` that the properties name in a role, each once, in the order of the registry.
+
+    Parameters
+    ----------
+    role : {'error', 'limit', 'observed'}
+    """
+    return tuple(dict.fromkeys(entry[role] for entry in property_entries() if role in entry))
+
+
 @cache
 def columns() -> dict[str, ColumnMeaning]:
     """Every column name of the schema with its meaning."""

@@ -32,7 +32,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, DOUBLE_PRECISION, JSONB, REAL
 from sqlalchemy.types import TypeEngine
 
-from xcat.database.registry import columns, property_entries
+from xcat.database.registry import columns, property_columns, property_entries
 
 SCHEMA = "xcat"
 
@@ -147,7 +147,7 @@ def _run_table(name: str, comment: str, *items: Any, key: tuple[str, ...]) -> Ta
 # --- bookkeeping ------------------------------------------------------------------------------------------
 
 _RUN_KINDS = (
-    "pipeline", "ingest", "merge", "link", "match", "properties", "label", "fit", "classify", "publish",
+    "pipeline", "ingest", "merge", "link", "match", "properties", "label", "fit", "classify", "publish", "evaluate",
 )  # fmt: skip
 
 run = Table(
@@ -291,10 +291,10 @@ detection = _catalogue_table(
     _c("epoch_yr", DOUBLE),
     _c("mjd", DOUBLE),
     _c("exposure_s", FLOAT),
-    *_floats(*_XRAY_FLUXES, "flux_upper_cgs", *_SPECTRUM, "p_variable", "extent_arcsec"),
+    *_floats(*_XRAY_FLUXES, "flux_upper_cgs", *_SPECTRUM, "p_variable", "p_variable_long", "extent_arcsec"),
     _c("quality_flag", Integer),
     _c("n_detections", Integer),
-    *_probability("p_variable"),
+    *_probability("p_variable", "p_variable_long"),
 )
 
 counterpart = _catalogue_table(
@@ -306,7 +306,7 @@ counterpart = _catalogue_table(
     *_floats(
         "pmra_mas_yr", "pmdec_mas_yr", "parallax_mas", "parallax_err_mas", "distance_pc",
         "mag", "mag_gaia_g", "mag_gaia_bp", "mag_gaia_rp", "mag_g", "mag_r", "mag_i", "mag_z", "mag_y",
-        "mag_j", "mag_h", "mag_k", "mag_w1", "mag_w2", "mag_ch1",
+        "mag_j", "mag_h", "mag_k", "mag_w1", "mag_w2", "mag_w3", "mag_ch1",
     ),
 )  # fmt: skip
 
@@ -347,10 +347,10 @@ source = _run_table(
     _c("mjd_last", DOUBLE),
     _c("n_detections", Integer, nullable=False),
     *_floats(*_XRAY_FLUXES, "flux_std_cgs", *_SPECTRUM, "flux_ratio", "flux_ratio_low", "p_variable"),
-    _c("extent_arcsec", FLOAT),
+    *_floats("p_variable_long", "extent_arcsec"),
     _c("quality_flag", Integer),
     Index("source_q3c_idx", text("public.q3c_ang2ipix(ra, dec)")),
-    *_probability("p_variable"),
+    *_probability("p_variable", "p_variable_long"),
     key=("source_id",),
 )
 
@@ -459,6 +459,8 @@ property_ = _run_table(
     "The properties of the method, one row a source; missing is NULL",
     _c("source_id", BigInteger, nullable=False),
     *_floats(*(entry["name"] for entry in property_entries())),
+    *_floats(*property_columns("error"), *property_columns("limit")),
+    *(_c(name, Boolean, nullable=False) for name in property_columns("observed")),
     _c("has_optical", Boolean, nullable=False),
     _c("has_infrared", Boolean, nullable=False),
     _c("has_spectrum", Boolean, nullable=False),
@@ -507,6 +509,22 @@ out_of_fold = _run_table(
     key=("source_id",),
 )
 
+evaluation = _run_table(
+    "evaluation",
+    "What every method answered for every labelled source (of a table of one's own: every row), by what the other folds"
+    " taught it",
+    _c("source_id", BigInteger, nullable=False),
+    _c("method", Text, nullable=False),
+    _c("seed", Integer, nullable=False),
+    _c("folds", Text, nullable=False),
+    _c("class", Text, nullable=False),
+    _c("fold", SmallInteger, nullable=False),
+    _c("p", ARRAY(REAL), nullable=False),
+    *_probabilities(),
+    CheckConstraint("folds IN ('source', 'sky')", name="folds"),
+    key=("source_id", "method", "seed", "folds"),
+)
+
 classification = _run_table(
     "classification",
     "The class of every source, with the evidence",
@@ -530,7 +548,7 @@ RUN_TABLES = {
     t.name: t
     for t in (
         source, source_detection, master, master_source, source_link, match, match_candidate, hypothesis, property_,
-        hypothesis_property, label, out_of_fold, classification,
+        hypothesis_property, label, out_of_fold, evaluation, classification,
     )
 }  # fmt: skip
 

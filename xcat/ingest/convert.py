@@ -24,6 +24,7 @@ _MAX_ERROR_ARCSEC = 3600.0
 # columns whose values the database bounds: name -> (low, high, low itself allowed, high itself allowed)
 _BOUNDS = {
     "p_variable": (0.0, 1.0, True, True),
+    "p_variable_long": (0.0, 1.0, True, True),
     "d25_arcmin": (0.0, 1200.0, True, False),
     "axis_ratio": (0.0, 1.0, False, True),
 }

@@ -239,6 +239,7 @@ _OF_SEVERAL: dict[str, Callable[[list[FloatArray]], FloatArray]] = {
     "sum": lambda c: np.sum(c, axis=0),
     "hypot": lambda c: np.sqrt(np.sum(np.square(c), axis=0)),
     "first": _first,
+    "measured": lambda c: np.where(np.isnan(c[1]), np.nan, c[0]),
     "first_positive": lambda c: _first([np.where(x > 0, x, np.nan) for x in c]),
 }
 

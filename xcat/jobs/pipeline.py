@@ -14,6 +14,7 @@ from xcat.catalogues.grammar import Strict
 from xcat.classifier.model import CATEGORIES
 from xcat.classifier.properties import Property
 from xcat.errors import ConfigError
+from xcat.jobs.classes import ClassRule, circular
 from xcat.properties.compute import select
 
 
@@ -59,7 +60,7 @@ class Pipeline(Strict):
     galaxies: tuple[CatalogueInput, ...] = ()
     references: tuple[CatalogueInput, ...] = ()
     match: MatchOptions = MatchOptions()
-    classes: dict[str, float] = Field(default_factory=dict)
+    classes: dict[str, ClassRule] = Field(default_factory=dict)
     properties: tuple[str, ...] | None = None
     weights: dict[str, float] | Literal["fit"] = dict.fromkeys(CATEGORIES, 1.0)
     sharpness: Annotated[float, Field(gt=0)] | Literal["fit"] = "fit"
@@ -69,8 +70,8 @@ class Pipeline(Strict):
 
     @field_validator("classes")
     @classmethod
-    def _priors(cls, value: dict[str, float]) -> dict[str, float]:
-        if value and (any(not 0 < prior < 1 for prior in value.values()) or abs(sum(value.values()) - 1) > 1e-6):
+    def _priors(cls, value: dict[str, ClassRule]) -> dict[str, ClassRule]:
+        if value and abs(sum(rule.prior for rule in value.values()) - 1) > 1e-6:
             raise ValueError("the priors of the classes must be between 0 and 1 and add up to 1")
         return value
 
@@ -107,6 +108,16 @@ class Pipeline(Strict):
             "galaxies": self.galaxies,
             "references": self.references,
         }
+
+    @property
+    def class_names(self) -> list[str]:
+        """The classes, in the order of the file."""
+        return list(self.classes)
+
+    @property
+    def class_priors(self) -> dict[str, float]:
+        """Class to prior, in the order of the file."""
+        return {name: rule.prior for name, rule in self.classes.items()}
 
     @property
     def property_list(self) -> tuple[Property, ...]:
@@ -178,13 +189,33 @@ def read(path: Path) -> Pipeline:
     ConfigError
         Names file and line of every mistake.
     """
+    data, places = _resolved(path, ())
+    try:
+        pipeline = Pipeline.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError("\n".join(yamlfile.messages(error, places, path))) from None
+    wrong = circular(pipeline.classes, tuple(p.name for p in pipeline.property_list))
+    if wrong:
+        raise ConfigError("\n".join(yamlfile.line(("classes", k, "where"), m, places, path) for k, m in wrong.items()))
+    return pipeline
+
+
+def _resolved(path: Path, children: tuple[Path, ...]) -> tuple[dict[str, Any], dict[yamlfile.KeyPath, yamlfile.Place]]:
+    """Read a pipeline file and the one that it extends; a key of the child replaces the parent's, whole."""
     if not path.is_file():
         raise ConfigError(f"{path}: no such file")
     data, places = yamlfile.read(path)
+    parent = data.pop("extends", None)
+    if parent is None:
+        return data, places
+    file, line = places.pop(("extends",))
+    if path.resolve() in children:
+        raise ConfigError(f"{file}:{line}: 'extends' goes round in a circle")
     try:
-        return Pipeline.model_validate(data)
-    except ValidationError as error:
-        raise ConfigError("\n".join(yamlfile.messages(error, places, path))) from None
+        base, base_places = _resolved(path.parent / str(parent), (*children, path.resolve()))
+    except ConfigError as error:
+        raise ConfigError(f"{file}:{line}: extends: {error}") from None
+    return base | data, {k: v for k, v in base_places.items() if k[0] not in data} | places
 
 
 def frozen(pipeline: Pipeline) -> dict[str, Any]:

@@ -19,6 +19,8 @@ from xcat.database.sqlfiles import job
 from xcat.errors import StageError
 from xcat.ingest.load import Loading, checksum, ingest, loaded_files
 from xcat.jobs import stages
+from xcat.jobs.classes import rules
+from xcat.jobs.labels import label_stage
 from xcat.jobs.pipeline import Plan, frozen
 from xcat.match.stage import Loaded, match_stage
 from xcat.merge.links import link_stage
@@ -173,19 +175,26 @@ class Runner:
         self._stage("properties", may_run, config, body, ("counterparts", "galaxies"), **runs)
 
     def _label(self, may_run: bool) -> None:
-        classes = list(self.plan.pipeline.classes)
+        classes = self.plan.pipeline.classes
+        lineage = {"source_run_id": self.runs["merge"]}
+        groups: tuple[str, ...] = ("references",)
+        if any(rule.is_of_place for rule in classes.values()):
+            lineage["property_run_id"] = self.runs["properties"]
+            groups = ("references", "galaxies")
         config = {
-            "source_run_id": self.runs["merge"],
+            **lineage,
             "references": self._contents("references"),
-            "classes": classes,
+            "classes": rules(classes),
         }
         body = partial(
-            stages.label_stage,
+            label_stage,
             source_run_id=self.runs["merge"],
             references=self._loaded("references"),
             classes=classes,
+            property_run_id=lineage.get("property_run_id"),
+            galaxies=self._loaded("galaxies"),
         )
-        self._stage("label", may_run, config, body, ("references",), source_run_id=self.runs["merge"])
+        self._stage("label", may_run, config, body, groups, **lineage)
 
     def _fit(self, may_run: bool) -> None:
         pipeline = self.plan.pipeline
@@ -197,7 +206,7 @@ class Runner:
         config = {
             **runs,
             # pairs, since the order of the classes matters and JSON objects are compared sorted
-            "classes": [list(item) for item in pipeline.classes.items()],
+            "classes": [list(item) for item in pipeline.class_priors.items()],
             "properties": [p.name for p in pipeline.property_list],
             "weights": pipeline.weights,
             "sharpness": pipeline.sharpness,

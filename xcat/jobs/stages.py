@@ -1,4 +1,4 @@
-"""The stages after the properties: labels, fit, classify, publish."""
+"""The stages after the labels: fit, classify, publish."""
 
 from __future__ import annotations
 
@@ -18,34 +18,8 @@ from xcat.database.sqlfiles import dicts, job
 from xcat.errors import StageError
 from xcat.jobs import models
 from xcat.jobs.pipeline import Pipeline
-from xcat.match import pairs
-from xcat.match.stage import Loaded
 
-_MAX_LABEL_RADIUS_ARCSEC = 60.0
 _CHUNK_ROWS = 50_000
-
-
-def label_stage(run: Run, source_run_id: int, references: list[Loaded], classes: list[str]) -> None:
-    """Label sources by position with the reference catalogues (statements in sql/jobs/label.sql)."""
-    conn = run.conn
-    pairs.make_tables(conn)
-    conn.execute(job("label.make_hits").compose())
-    for reference in references:
-        values = {
-            "source_run_id": source_run_id,
-            "tolerance_arcsec": reference.definition.label_tolerance_arcsec,
-            "max_radius_arcsec": _MAX_LABEL_RADIUS_ARCSEC,
-            "catalogue_id": reference.catalogue_id,
-            "origin": reference.definition.name,
-        }
-        with run.step(reference.definition.name):
-            pairs.needles(conn, job("label.needles").compose(haystack=reference.table), values)
-            pairs.search(conn, reference.table, f"{reference.definition.name} x sources")
-            conn.execute(job("label.hits").compose(haystack=reference.table), values)
-    target = partitions.create(conn, "label", run.run_id)
-    conn.execute(job("label.store").compose(label=target), {"run_id": run.run_id, "classes": classes})
-    partitions.attach(conn, "label", run.run_id)
-    run.summary["labels"] = dicts(conn.execute(job("label.count").compose(label=target)))
 
 
 def _value_list(properties: tuple[Property, ...]) -> sql.Composable:
@@ -58,7 +32,7 @@ def _matrix(rows: np.ndarray, properties: tuple[Property, ...]) -> np.ndarray:
 
 def fit_stage(run: Run, pipeline: Pipeline, source_run_id: int, property_run_id: int, label_run_id: int) -> None:
     """Fit the likelihood tables on the labelled sources and cross-validate them."""
-    conn, properties, classes = run.conn, pipeline.property_list, list(pipeline.classes)
+    conn, properties, classes = run.conn, pipeline.property_list, pipeline.class_names
     real = [(p.name, "real") for p in properties]
     rows = copy.fetch_columns(
         conn,
@@ -78,7 +52,7 @@ def fit_stage(run: Run, pipeline: Pipeline, source_run_id: int, property_run_id:
             f"too few labelled sources for {pipeline.folds} folds: {', '.join(few)}. "
             "Add reference catalogues, or leave the class out of the pipeline."
         )
-    priors = np.array(list(pipeline.classes.values()))
+    priors = np.array(list(pipeline.class_priors.values()))
     with run.step("fit"), progress.bar(f"fit: {len(rows)} labelled sources, {pipeline.folds} folds"):
         model, validation = fit(
             _matrix(rows, properties),

@@ -7,15 +7,17 @@ well, or none does, the error lists them and names the option that decides.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import astropy.units as u
 
 from xcat.catalogues.definition import Definition
+from xcat.catalogues.grammar import ColumnSpec
 from xcat.errors import InputError
 from xcat.ingest.facts import ColumnFacts, TableFacts
+from xcat.match.columns import Columns
 from xcat.match.vocabulary import (
     BARE_ERRORS,
     ELLIPSES,
@@ -94,6 +96,15 @@ class Guess:
     moves: bool = False
 
 
+@dataclass(frozen=True)
+class Position:
+    """Where the rows of a table are: how its columns become ``ra`` and ``dec``, and the lines that say so."""
+
+    ra: ColumnSpec
+    dec: ColumnSpec
+    lines: list[str]
+
+
 def guess(facts: TableFacts, wanted: Wanted | None = None, *, xray: bool = True) -> Guess:
     """Find position, positional error, epoch, motion, identifier and magnitudes of a table.
 
@@ -113,19 +124,44 @@ def guess(facts: TableFacts, wanted: Wanted | None = None, *, xray: bool = True)
     InputError
         A column is missing or ambiguous; the message lists the candidates and the option that decides.
     """
-    return _Guessing(facts, wanted or Wanted(), xray).guess()
+    return _Guessing(facts, wanted=wanted or Wanted(), xray=xray).guess()
+
+
+def guess_position(facts: TableFacts, ra: str | None = None, dec: str | None = None) -> Position | None:
+    """Find the position alone.
+
+    Parameters
+    ----------
+    facts : TableFacts
+    ra, dec : str, optional
+        Columns that the user named.
+
+    Returns
+    -------
+    Position or None
+        None if no column looks like one.
+
+    Raises
+    ------
+    InputError
+        Several columns fit equally well, a named one is not there, or its unit is no angle.
+    """
+    asking = _Guessing(facts, wanted=Wanted(ra, dec))
+    found = asking.find_position()
+    if found is None:
+        return None
+    specs = {name: ColumnSpec.model_validate(spec) for name, spec in asking.place(*found).items()}
+    return Position(specs["ra"], specs["dec"], asking.lines)
 
 
 @dataclass
-class _Guessing:
-    facts: TableFacts
-    wanted: Wanted
-    xray: bool
-    lines: list[str] = field(default_factory=list)
+class _Guessing(Columns):
+    wanted: Wanted = field(default_factory=Wanted)
+    xray: bool = True
 
     def guess(self) -> Guess:
         ra, dec = self._position()
-        columns: dict[str, Any] = {"ra": self._angle("ra", ra, "hms"), "dec": self._angle("dec", dec, "dms")}
+        columns: dict[str, Any] = self.place(ra, dec)
         error = self._error({ra.name, dec.name})
         epoch = self._epoch()
         columns |= epoch
@@ -142,53 +178,43 @@ class _Guessing:
             **({} if self.wanted.epoch_yr is None else {"epoch_yr": self.wanted.epoch_yr}),
             **({} if self.xray else {"sky": {"area_deg2": 1.0}}),
         }
-        ids = self._first_named(IDS)
+        ids = self.first_named(IDS)
         magnitudes = [c.name for c in self.facts.columns if is_magnitude(c)]
         if magnitudes:
-            self._say(f"magnitudes: {', '.join(magnitudes[:8])}{' ...' if len(magnitudes) > 8 else ''}")
+            self.say(f"magnitudes: {', '.join(magnitudes[:8])}{' ...' if len(magnitudes) > 8 else ''}")
         for reason in self.facts.left_out:
-            self._say(f"left out: {reason}")
+            self.say(f"left out: {reason}")
         return Guess(Definition.from_dict(data), self.lines, ids.name if ids else None, magnitudes, bool(motion))
-
-    # --- helpers ---
-
-    def _say(self, text: str) -> None:
-        self.lines.append(f"{self.facts.label}: {text}")
-
-    def _given(self, name: str, option: str) -> ColumnFacts:
-        found = self.facts.column(name)
-        if found is None:
-            raise InputError(f"{self.facts.path}: there is no column '{name}' ({option}); it has: {self._names()}")
-        return found
-
-    def _names(self, columns: Sequence[ColumnFacts] = ()) -> str:
-        names = [c.name for c in columns or self.facts.columns]
-        return ", ".join(names[:40]) + (f" and {len(names) - 40} more" if len(names) > 40 else "")
-
-    def _first_named(self, names: Sequence[str]) -> ColumnFacts | None:
-        by_name = {plain(c.name): c for c in reversed(self.facts.columns)}
-        return next((by_name[n] for n in names if n in by_name), None)
-
-    def _ambiguous(self, what: str, found: Sequence[str], option: str) -> InputError:
-        return InputError(
-            f"{self.facts.path}: several columns may be the {what}: {', '.join(found)}. Say which: {option}"
-        )
 
     # --- position ---
 
+    def place(self, ra: ColumnFacts, dec: ColumnFacts) -> dict[str, Any]:
+        """How two columns become a position, as a definition says it."""
+        return {"ra": self._angle("ra", ra, "hms"), "dec": self._angle("dec", dec, "dms")}
+
     def _position(self) -> tuple[ColumnFacts, ColumnFacts]:
+        found = self.find_position()
+        if found is None:
+            raise InputError(
+                f"{self.facts.path}: no column looks like a position. Say which: --ra COLUMN --dec COLUMN; "
+                f"it has: {self.names()}"
+            )
+        return found
+
+    def find_position(self) -> tuple[ColumnFacts, ColumnFacts] | None:
+        """Columns of right ascension and declination; None if none look like that."""
         ra, dec = self.wanted.ra, self.wanted.dec
         if ra is not None and dec is not None:
-            return self._given(ra, "--ra"), self._given(dec, "--dec")
+            return self.given(ra, "--ra"), self.given(dec, "--dec")
         if ra is not None or dec is not None:
-            given = self._given(str(ra or dec), "--ra" if ra else "--dec")
+            given = self.given(str(ra or dec), "--ra" if ra else "--dec")
             pairs = [p for p in self._named_pairs(lambda name: True) if given in p]
             if len(pairs) != 1:
                 raise InputError(
                     f"{self.facts.path}: which column goes with '{given.name}'? Give {'--dec' if ra else '--ra'} as "
-                    f"well; it has: {self._names()}"
+                    f"well; it has: {self.names()}"
                 )
-            self._say(f"position from {pairs[0][0].name}, {pairs[0][1].name} (the one given and its pair by name)")
+            self.say(f"position from {pairs[0][0].name}, {pairs[0][1].name} (the one given and its pair by name)")
             return pairs[0]
         for pairs, why in self._position_tiers():
             if not pairs:
@@ -196,13 +222,10 @@ class _Guessing:
             numeric = [p for p in pairs if not (p[0].is_text or p[1].is_text)]
             best = numeric or pairs  # text in hours and numbers in degrees are the same place twice
             if len(best) > 1:
-                raise self._ambiguous("position", [f"{a.name}, {b.name}" for a, b in best], "--ra COLUMN --dec COLUMN")
-            self._say(f"position from {best[0][0].name}, {best[0][1].name} ({why})")
+                raise self.ambiguous("position", [f"{a.name}, {b.name}" for a, b in best], "--ra COLUMN --dec COLUMN")
+            self.say(f"position from {best[0][0].name}, {best[0][1].name} ({why})")
             return best[0]
-        raise InputError(
-            f"{self.facts.path}: no column looks like a position. Say which: --ra COLUMN --dec COLUMN; "
-            f"it has: {self._names()}"
-        )
+        return None
 
     def _position_tiers(self) -> list[tuple[list[tuple[ColumnFacts, ColumnFacts]], str]]:
         tiers = []
@@ -249,12 +272,12 @@ class _Guessing:
         unit = column.unit.strip()
         option = f"--{what}"
         if column.is_text or unit.casefold() in SEXAGESIMAL_UNITS:
-            self._say(
+            self.say(
                 f"{column.name} is text, read as {'hours' if sexagesimal == 'hms' else 'degrees'}, minutes, seconds"
             )
             return {"from": column.name, "transform": sexagesimal}
         if not unit:
-            self._say(f"{column.name} has no unit, taken as deg")
+            self.say(f"{column.name} has no unit, taken as deg")
             return {"from": column.name, "unit": "deg"}
         known = as_unit(unit)
         if known is None or not known.is_equivalent(u.deg):
@@ -273,11 +296,11 @@ class _Guessing:
         for candidates, why in self._error_tiers(angles):
             if len(candidates) > 1:
                 found = ["/".join(c.name for c in columns) for columns, _ in candidates]
-                raise self._ambiguous("positional error", found, f"{self.wanted.option} COLUMN, or a number in arcsec")
+                raise self.ambiguous("positional error", found, f"{self.wanted.option} COLUMN, or a number in arcsec")
             if candidates:
                 return self._described(*candidates[0], why)
         likely = [c for c in angles if re.search(r"err|unc|sig|^e_|pu$|rad", c.name, re.I)]
-        hint = f"perhaps: {self._names(likely)}" if likely else f"it has: {self._names()}"
+        hint = f"perhaps: {self.names(likely)}" if likely else f"it has: {self.names()}"
         raise InputError(
             f"{self.facts.path}: no column looks like a positional error ({hint}). "
             f"Say which, or give a number in arcsec: {self.wanted.option}"
@@ -292,7 +315,7 @@ class _Guessing:
             raise InputError(
                 f"{self.wanted.option} takes a column, two (RA, Dec) or three (major, minor, angle), not {given!r}"
             )
-        columns = [self._given(n, self.wanted.option) for n in names]
+        columns = [self.given(n, self.wanted.option) for n in names]
         convention = convention_of(columns[0].name) if len(columns) == 1 else "axis_1sigma"
         if len(columns) == 3:
             convention = next((c for n, c in ELLIPSES if n[0] == plain(columns[0].name)), "ellipse_1sigma")
@@ -333,7 +356,7 @@ class _Guessing:
     def _constant(self, arcsec: float) -> dict[str, Any]:
         if not 0 < arcsec < 3600:
             raise InputError(f"{self.wanted.option}: a positional error of {arcsec:g} arcsec is none")
-        self._say(f"positional error {arcsec:g} arcsec for all rows (given)")
+        self.say(f"positional error {arcsec:g} arcsec for all rows (given)")
         return {"convention": "axis_1sigma", "constant": arcsec}
 
     def _described(
@@ -346,7 +369,7 @@ class _Guessing:
             raise InputError(f"{self.facts.path}: columns {both} are in different units ({found})")
         unit = units.pop()
         names = ", ".join(c.name for c in columns)
-        self._say(f"positional error from {names} ({why}), {WORDS[convention]}, in {unit}")
+        self.say(f"positional error from {names} ({why}), {WORDS[convention]}, in {unit}")
         data: dict[str, Any] = {"convention": convention, "columns": [c.name for c in axes], "unit": unit}
         if len(columns) == 3:
             data["pa"] = columns[2].name
@@ -369,15 +392,15 @@ class _Guessing:
             return known.to_string()
         said = re.search(r"(?:^|_)(deg|mas|arcsec|arcmin)$", column.name.casefold())
         if said:
-            self._say(f"{column.name} has no unit, its name says {said[1]}")
+            self.say(f"{column.name} has no unit, its name says {said[1]}")
             return said[1]
         if plain(column.name) in GAIA_ERRORS:
-            self._say(f"{column.name} has no unit; columns of this name are Gaia's, in mas")
+            self.say(f"{column.name} has no unit; columns of this name are Gaia's, in mas")
             return "mas"
-        self._say(f"{column.name} has no unit, taken as arcsec")
+        self.say(f"{column.name} has no unit, taken as arcsec")
         numbers = [float(v) for v in column.sample if is_number(v)]
         if numbers and 0 < max(numbers) < 0.002:
-            self._say(
+            self.say(
                 f"WARNING: {column.name} is below {max(numbers):.2g} in the first rows: is it in degrees? "
                 f"Then say so: {self.wanted.option} {column.name}@deg"
             )
@@ -386,19 +409,19 @@ class _Guessing:
     # --- the rest ---
 
     def _epoch(self) -> dict[str, Any]:
-        column = self._first_named(EPOCHS)
+        column = self.first_named(EPOCHS)
         if column is None or column.is_text:
             return {}
         unit = as_unit(column.unit)
         years = [float(v) for v in column.sample if is_number(v)]
         if unit == u.d or (unit is None and "mjd" in plain(column.name)):
             scale, shift = YEAR_OF_MJD
-            self._say(f"epoch from {column.name} (name), a modified Julian date")
+            self.say(f"epoch from {column.name} (name), a modified Julian date")
             return {"epoch_yr": {"from": column.name, "transform": [{"scale": scale}, {"shift": shift}]}}
         if years and all(1850 < y < 2150 for y in years):
-            self._say(f"epoch from {column.name} (name), in years")
+            self.say(f"epoch from {column.name} (name), in years")
             return {"epoch_yr": column.name}
-        self._say(f"{column.name} is no epoch in years: not used")
+        self.say(f"{column.name} is no epoch in years: not used")
         return {}
 
     def _motion(self, epoch: bool) -> dict[str, Any]:
@@ -408,13 +431,13 @@ class _Guessing:
             return {}
         names = ", ".join(c.name for c in both)
         if not epoch:
-            self._say(f"proper motions {names} are not used: the table has no epoch")
+            self.say(f"proper motions {names} are not used: the table has no epoch")
             return {}
         units = [as_unit(c.unit) or u.mas / u.yr for c in both]
         if not all(unit.is_equivalent(u.mas / u.yr) for unit in units):
-            self._say(f"proper motions {names} are not used: they are not in mas/yr")
+            self.say(f"proper motions {names} are not used: they are not in mas/yr")
             return {}
-        self._say(f"proper motions from {names} (name), the first times cos(dec)")
+        self.say(f"proper motions from {names} (name), the first times cos(dec)")
         return {
             name: {"from": c.name, "unit": unit.to_string()}
             for name, c, unit in zip(("pmra_mas_yr", "pmdec_mas_yr"), both, units, strict=True)

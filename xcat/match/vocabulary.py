@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
 
 import astropy.units as u
+import yaml
 
 from xcat.ingest.facts import ColumnFacts
 from xcat.ingest.whole_rows import parsed
@@ -80,7 +85,13 @@ def as_unit(text: str) -> u.UnitBase | None:
     """Unit of a text, with the spellings of old tables; None if nobody can tell."""
     text = text.strip()
     known = parsed(UNITS.get(text.casefold(), text))
-    return known if known is not None else parsed(text.casefold())
+    known = known if known is not None else parsed(text.casefold())
+    if known is None and text:
+        try:
+            return u.Unit(text, format="cds")  # VizieR's 10-17W/m2
+        except ValueError:
+            return None
+    return known
 
 
 def folded(name: str) -> str:
@@ -95,6 +106,11 @@ def is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def is_words(column: ColumnFacts) -> bool:
+    """Whether a column is of words; one whose first rows are mostly "N/A" is not."""
+    return column.is_text and not all(is_number(v) or v in NULLS for v in column.sample)
 
 
 def is_angle(column: ColumnFacts) -> bool:
@@ -127,3 +143,69 @@ def convention_of(name: str) -> str:
         return "radius_95"
     found = FRACTION.match(name.casefold())
     return FRACTIONS[found[1] or found[2]] if found else "axis_1sigma"
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A measurement that properties are derived from, and how its column is known; see quantities.yaml.
+
+    Parameters
+    ----------
+    name : str
+        As xcat's own columns are called.
+    unit, words : str
+    names, exact : tuple of str
+        Regular expressions of names without signs and case; names where case matters.
+    ucd, not_ucd, by_unit : str
+        Regular expressions of UCDs that are it, of UCDs that are not, and of names that are believed if the unit fits.
+    bands : dict
+        Energies (keV) that a survey means by a name, and which survey.
+    """
+
+    name: str
+    unit: str
+    words: str
+    names: tuple[str, ...] = ()
+    exact: tuple[str, ...] = ()
+    ucd: str = ""
+    not_ucd: str = ""
+    by_unit: str = ""
+    bands: Mapping[str, tuple[float, float, str]] = field(default_factory=dict)
+
+    def is_name(self, name: str) -> bool:
+        """Whether a column of this name would be the quantity."""
+        return name in self.exact or any(re.fullmatch(pattern, plain(name)) for pattern in self.names)
+
+
+@cache
+def quantities() -> dict[str, Quantity]:
+    """All quantities by name."""
+    text = Path(__file__).with_name("quantities.yaml").read_text(encoding="utf-8")
+    return {name: Quantity(name, **entry) for name, entry in yaml.safe_load(text).items()}
+
+
+_KEV = re.compile(r"(\d+(?:\.\d+)?)\s*(?:-|–|to|_)\s*(\d+(?:\.\d+)?)\s*_?\s*kev", re.I)
+_KEV_IN_NAME = re.compile(r"(?<![\d.])(\d+[.p]\d+)\s*(?:-|–|_|to)\s*(\d+(?:[.p]\d+)?)(?!\d)", re.I)
+
+
+def band_of(column: ColumnFacts, quantity: Quantity) -> tuple[float, float, str] | None:
+    """Energies of a flux in keV, and who says so: the description, the name, or a survey that uses the name."""
+    for pattern, text, who in (
+        (_KEV, column.description, "description"), (_KEV, column.name, "name"), (_KEV_IN_NAME, column.name, "name"),
+    ):  # fmt: skip
+        found = pattern.search(text)
+        if found:
+            low, high = (float(x.casefold().replace("p", ".")) for x in found.groups())
+            if 0 < low < high:
+                return low, high, f"its {who} says so"
+    for name in (column.name, *endings(column.name)):
+        for pattern_of_name, (low, high, who) in quantity.bands.items():
+            if re.fullmatch(pattern_of_name, plain(name)):
+                return low, high, f"as {who}"
+    return None
+
+
+def endings(name: str) -> list[str]:
+    """What follows each underscore of a name, longest first: a match puts the label of a table before it."""
+    parts = name.split("_")
+    return ["_".join(parts[k:]) for k in range(1, len(parts))]

@@ -4,21 +4,30 @@ from __future__ import annotations
 
 from functools import cache
 
+import numpy as np
+from psycopg import sql
+
 from xcat import progress
+from xcat.catalogues.definition import Definition
 from xcat.classifier.properties import Property
-from xcat.database import partitions
+from xcat.database import copy, partitions
+from xcat.database.engine import Connection
 from xcat.database.registry import property_entries
 from xcat.database.runs import Run
 from xcat.database.sqlfiles import dicts, job
 from xcat.errors import ConfigError
-from xcat.match import pairs
+from xcat.match import density, pairs
 from xcat.match.stage import Loaded
 
 # Hypotheses below this probability say too little about a source to be worth a row.
 MIN_P_HYPOTHESIS = 0.01
 # A source counts as in the field of a galaxy out to this many D25 radii (Tranin et al. 2022).
 MAX_RADII = 1.26
-_BANDS = ("b", "r", "w1", "w2")
+# -log10 of the flux, erg / (s cm2), of magnitude 0 in each standard band: V of Maccacaro et al. (1988, ApJ 326, 680)
+# for optical ones, Ks for those of WISE as in Lin et al. (2012, ApJ 756, 27), and J by the same rule: the in-band
+# fluxes are 1.122e-7 in Ks and 5.082e-7 in J (Cohen, Wheaton & Megeath 2003, AJ 126, 1090, table 2).
+ZERO = {"b": 5.37, "r": 5.37, "w1": 6.95, "w2": 6.95, "j": 6.29}
+_CM_IN_PC = 3.0856775814913673e18
 
 
 @cache
@@ -55,6 +64,27 @@ def select(names: list[str] | None) -> tuple[Property, ...]:
     return tuple(known[name] for name in names)
 
 
+def error_column(name: str) -> str | None:
+    """Column of ``property`` with the 1 sigma error of a property, on its scale; None if there is none."""
+    return _role(name, "error")
+
+
+def limit_column(name: str) -> str | None:
+    """Column of ``property`` with the lower limit of a property for sources without a value; None if there is none."""
+    return _role(name, "limit")
+
+
+def observed_column(name: str) -> str | None:
+    """Column of ``property`` that says whether a property could have been observed; None where that is not told."""
+    return _role(name, "observed")
+
+
+def _role(name: str, role: str) -> str | None:
+    (entry,) = (e for e in property_entries() if e["name"] == name)
+    found: str | None = entry.get(role)
+    return found
+
+
 def properties_stage(
     run: Run,
     source_run_id: int,
@@ -79,29 +109,28 @@ def properties_stage(
     conn = run.conn
     pairs.make_tables(conn)
     conn.execute(job("properties.make_work").compose())
-    with run.step("counterparts"), progress.bar("properties: counterparts", len(counterparts)) as advance:
-        terms: list[tuple[int, str, int, str, float]] = []
+    values = {
+        "run_id": run.run_id, "source_run_id": source_run_id, "link_run_id": link_run_id, "match_run_id": match_run_id,
+        "min_p": MIN_P_HYPOTHESIS, "cm_in_pc": _CM_IN_PC, **{f"zero_{band}": zero for band, zero in ZERO.items()},
+    }  # fmt: skip
+    with run.step("counterparts"), progress.bar("properties: counterparts", len(counterparts) + 1) as advance:
         for priority, other in enumerate(counterparts):
+            bands = {band: _band(other.definition, band) for band in ZERO}
             conn.execute(
-                job("properties.accept").compose(),
-                {
-                    "match_run_id": match_run_id,
+                job("properties.accept").compose(counterpart=other.table, **bands),
+                values | {
                     "catalogue_id": other.catalogue_id,
                     "is_optical": other.definition.kind == "optical",
                     "priority": priority,
-                    "min_p": MIN_P_HYPOTHESIS,
                 },
-            )
-            for band in _BANDS:
-                for rank, (column, offset) in enumerate(other.definition.colour_terms(band)):
-                    terms.append((other.catalogue_id, band, 100 * priority + rank, column, offset))
+            )  # fmt: skip
             advance(1)
-        with conn.cursor() as cursor:
-            cursor.executemany(job("properties.add_colour_term").compose(), terms)
         conn.execute("ANALYZE pg_temp.member")
-        conn.execute("ANALYZE pg_temp.colour_term")
-        conn.execute(job("properties.look_up").compose())
+        conn.execute(job("properties.look_up").compose(), values)
         conn.execute("ANALYZE pg_temp.seen")
+        advance(1)
+    with run.step("coverage"):
+        _cover(conn, source_run_id, counterparts)
     for nearby in galaxies:
         with run.step(nearby.definition.name):
             find = job("properties.galaxy_needles").compose(galaxy=nearby.table)
@@ -112,10 +141,6 @@ def properties_stage(
                 job("properties.in_galaxy").compose(galaxy=nearby.table),
                 {"source_run_id": source_run_id, "max_radii": MAX_RADII},
             )
-    values = {
-        "run_id": run.run_id, "source_run_id": source_run_id, "link_run_id": link_run_id, "match_run_id": match_run_id,
-        "min_p": MIN_P_HYPOTHESIS,
-    }  # fmt: skip
     target = partitions.create(conn, "property", run.run_id)
     hypotheses = partitions.create(conn, "hypothesis_property", run.run_id)
     with run.step("store"), progress.bar("properties: store"):
@@ -124,6 +149,40 @@ def properties_stage(
         partitions.attach(conn, "property", run.run_id)
         partitions.attach(conn, "hypothesis_property", run.run_id)
     run.summary |= dicts(conn.execute(job("properties.count").compose(property=target)))[0]
-    names = {p.name for p in all_properties()}
-    present = dict(conn.execute(job("properties.presence").compose(property=target)).fetchall())
-    run.summary["present"] = {name: present.get(name, 0) for name in sorted(names)}
+    names = sorted(entry["name"] for entry in property_entries())
+    counts = sql.SQL(", ").join(job("properties.presence_of").compose(name=name) for name in names)
+    (run.summary["present"],) = dicts(conn.execute(job("properties.presence").compose(counts=counts, property=target)))
+
+
+def _band(definition: Definition, band: str) -> sql.Composed:
+    """The magnitude of a catalogue object in a standard band."""
+    terms: list[sql.Composable] = [
+        job("properties.term").compose(column=column, offset=sql.Literal(offset))
+        for column, offset in definition.colour_terms(band)
+    ]
+    return job("properties.band").compose(terms=sql.SQL(", ").join(terms or [sql.NULL]))
+
+
+def _cover(conn: Connection, source_run_id: int, counterparts: list[Loaded]) -> None:
+    """Fill ``pg_temp.covered``: which sources the catalogues cover, and how deep the deepest of them is there."""
+    rows = copy.fetch_columns(
+        conn,
+        job("properties.positions").compose(),
+        [("source_id", "bigint"), ("ra", "double precision"), ("dec", "double precision")],
+        {"source_run_id": source_run_id},
+    )
+    observed = {kind: np.zeros(len(rows), bool) for kind in ("optical", "infrared")}
+    depth = {band: np.full(len(rows), np.nan) for band in ZERO}
+    for other in counterparts:
+        sky = other.definition.sky
+        covers = np.ones(len(rows), bool)  # a catalogue of which cut-outs are loaded has been everywhere
+        if sky is not None and (sky.local or sky.area_deg2 is not None):
+            covers = density.load(conn, other.catalogue_id).covers(rows["ra"], rows["dec"])
+        observed[other.definition.kind] |= covers
+        for band, magnitude in other.definition.depth.items():
+            if not other.definition.colour_terms(band):
+                continue  # a child of the definition that gives no magnitude in this band: nothing is missing there
+            depth[band] = np.where(covers, np.fmax(depth[band], magnitude), depth[band])
+    limits = {f"f{band}": zero + depth[band] / 2.5 for band, zero in ZERO.items()}
+    copy.copy_in(conn, "covered", [{"source_id": rows["source_id"], **observed, **limits}])
+    conn.execute("ANALYZE pg_temp.covered")

@@ -51,6 +51,28 @@ def _noisy(rng: np.random.Generator, mag: FloatArray, floor: float, at: float) -
     return mag + error * rng.standard_normal(mag.size), error
 
 
+def _geometric_distance_pc(parallax_mas: FloatArray, error_mas: FloatArray) -> FloatArray:
+    """Most probable distance where stars thin out as r^2 exp(-r / L) (Bailer-Jones 2015, PASP 127, 994, section 7).
+
+    It is a root of r^3 / L - 2 r^2 + a r - c, the smallest of several, which Newton's method reaches without passing
+    it: from 0 where the first hump of the cubic is above zero, from far beyond where it is not, and from the point of
+    inflexion where there is no hump.
+    """
+    length = 1.35  # kpc
+    a, c = parallax_mas / error_mas**2, 1 / error_mas**2
+
+    def cubic(r: FloatArray) -> FloatArray:
+        return np.asarray(((r / length - 2) * r + a) * r - c)
+
+    no_hump = 3 * a / length > 4
+    hump = length / 3 * (2 - np.sqrt(np.where(no_hump, 0, 4 - 3 * a / length)))
+    beyond = 2 * np.maximum(np.maximum(2 * length, np.sqrt(length * np.abs(a))), np.cbrt(length * c))
+    r = np.where(no_hump, 2 * length / 3, np.where((hump > 0) & (cubic(hump) > 0), 0.0, beyond))
+    for _ in range(40):
+        r = r - cubic(r) / ((3 * r / length - 4) * r + a)
+    return np.asarray(1000 * r)
+
+
 def gaia_table(rng: np.random.Generator, field: Field) -> CounterpartTable:
     """Gaia DR3: epoch 2016.0, errors in mas (Lindegren et al. 2021, A&A 649, A2, figure 7)."""
     index = _by_declination(field, field.in_gaia)
@@ -68,9 +90,10 @@ def gaia_table(rng: np.random.Generator, field: Field) -> CounterpartTable:
     full = rng.random(n) > 0.01 + 0.12 * np.clip(mag.g - 19.5, 0, 1)
     e_plx, e_pm = 1.2 * error_mas, 1.25 * error_mas
 
-    def motion(true: FloatArray, error: FloatArray) -> np.ndarray:
+    def motion(true: FloatArray, error: FloatArray) -> FloatArray:
         return np.where(full, true + error * rng.standard_normal(n), np.nan)
 
+    parallax = motion(field.parallax_mas[index], e_plx)
     g, _ = _noisy(rng, mag.g, 0.003, 20.0)
     bp, _ = _noisy(rng, mag.bp, 0.005, 18.0)
     rp, _ = _noisy(rng, mag.rp, 0.005, 17.5)
@@ -82,12 +105,13 @@ def gaia_table(rng: np.random.Generator, field: Field) -> CounterpartTable:
         "e_RA_ICRS": e_ra.astype(np.float32),
         "DE_ICRS": dec,
         "e_DE_ICRS": e_dec.astype(np.float32),
-        "Plx": motion(field.parallax_mas[index], e_plx).astype(np.float32),
+        "Plx": parallax.astype(np.float32),
         "e_Plx": np.where(full, e_plx, np.nan).astype(np.float32),
         "pmRA": motion(field.pmra_mas_yr[index], e_pm).astype(np.float32),
         "e_pmRA": np.where(full, e_pm, np.nan).astype(np.float32),
         "pmDE": motion(field.pmdec_mas_yr[index], e_pm).astype(np.float32),
         "e_pmDE": np.where(full, e_pm, np.nan).astype(np.float32),
+        "rgeo": _geometric_distance_pc(parallax, e_plx).astype(np.float32),
         "Gmag": g.astype(np.float32),
         "BPmag": np.where(lost, np.nan, bp).astype(np.float32),
         "RPmag": np.where(lost, np.nan, rp).astype(np.float32),

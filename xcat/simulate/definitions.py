@@ -1,7 +1,7 @@
 """The catalogue definitions and the pipeline that go with a simulated sky."""
 
 from xcat.simulate.counterpart_tables import ALLWISE_EPOCH_YR, TWOMASS_EPOCH_YR
-from xcat.simulate.counterparts import CUT_OUT_ARCSEC
+from xcat.simulate.counterparts import ALLWISE_LIMIT_W1, CUT_OUT_ARCSEC, GAIA_LIMIT_G, TWOMASS_LIMIT_K
 from xcat.simulate.references import EPOCH_YR as REFERENCE_EPOCH_YR
 
 _CITATION = 'citation: "Simulated by xcat simulate; no real source"'
@@ -56,14 +56,19 @@ columns:
   extent_arcsec: {{from: obs_extent, unit: arcsec}}
 """
 
+# colours at the limits: the simulated 2MASS is cut in Ks and AllWISE in W1
+_J_K, _W1_W2 = 0.7, 1.0
 _SKY = f"vizier: null\nsky: {{around_sources_arcsec: {CUT_OUT_ARCSEC:g}}}\ncompleteness: estimate\n"
 
 _GAIA = f"""\
 name: sim_gaia
 extends: gaia_dr3
-title: Simulated Gaia DR3 sources
+title: Simulated Gaia DR3 sources, with geometric distances
 {_CITATION}
-{_SKY}"""
+{_SKY}depth: {{r: {GAIA_LIMIT_G - 0.5:g}, b: {GAIA_LIMIT_G + 0.3:g}}}
+columns:
+  distance_pc: {{from: rgeo, unit: pc}}
+"""
 
 _TWOMASS = f"""\
 name: sim_twomass
@@ -71,7 +76,8 @@ extends: twomass
 title: Simulated 2MASS point sources
 epoch_yr: {TWOMASS_EPOCH_YR}
 {_CITATION}
-{_SKY}"""
+{_SKY}depth: {{j: {TWOMASS_LIMIT_K + _J_K:g}, w1: {TWOMASS_LIMIT_K - 0.1:g}, w2: {TWOMASS_LIMIT_K - 0.1:g}}}
+"""
 
 _ALLWISE = f"""\
 name: sim_allwise
@@ -79,7 +85,15 @@ extends: allwise
 title: Simulated AllWISE sources
 epoch_yr: {ALLWISE_EPOCH_YR}
 {_CITATION}
-{_SKY}"""
+{_SKY}depth: {{w1: {ALLWISE_LIMIT_W1:g}, w2: {ALLWISE_LIMIT_W1 - _W1_W2:g}}}
+columns:  # the simulation has no W3, and no errors of what it repeats from 2MASS
+  mag_j: Jmag
+  mag_h: Hmag
+  mag_k: Kmag
+  mag_w1: W1mag
+  mag_w2: W2mag
+  mag_w3: null
+"""
 
 _GALAXIES = f"""\
 name: sim_galaxies

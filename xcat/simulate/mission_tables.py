@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy.special import gammainc
 
 from xcat.simulate.geometry import FloatArray, IntArray
 from xcat.simulate.identifiers import numbered, sexagesimal
@@ -131,6 +132,16 @@ def swift_table(d: Detections, mission: Mission) -> MissionTable:
     return MissionTable(columns, _text(detection))
 
 
+def _varied(source: IntArray, flux: FloatArray, error: FloatArray) -> FloatArray:
+    """Probability that a source varied between its detections, by chi-squared of a constant; NaN where there is one."""
+    _, each, n = np.unique(source, return_inverse=True, return_counts=True)
+    weight = 1 / error**2
+    mean = np.bincount(each, weight * flux) / np.bincount(each, weight)
+    chi2 = np.bincount(each, weight * (flux - mean[each]) ** 2)
+    p = np.where(n > 1, gammainc(np.maximum(n - 1, 1) / 2, chi2 / 2), np.nan)
+    return np.asarray(p[each])
+
+
 def chandra_table(d: Detections, mission: Mission) -> MissionTable:
     """CSC 2: one row a detection with the source's name, 95 % error ellipse, confidence limits for errors."""
     source = _source_number(d)
@@ -146,6 +157,7 @@ def chandra_table(d: Detections, mission: Mission) -> MissionTable:
         "err_ellipse_r1": np.round(_RADIUS_95 * d.sigma_minor_arcsec, 3),
         "err_ellipse_ang": np.round(d.sigma_pa_deg, 1),
         "powlaw_gamma": np.round(d.gamma, 3),
+        "var_inter_prob_b": np.round(_varied(source, d.full_flux_cgs, d.full_flux_err_cgs), 4),
         "obs_obsid": observation,
         "obs_region_id": detection,
         "obs_obi": np.zeros(d.object.size, dtype=np.int64),

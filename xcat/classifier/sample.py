@@ -1,0 +1,145 @@
+"""Sources as the classifier takes them: properties, their errors and limits, and the counterpart hypotheses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from xcat.classifier.properties import FloatArray, IntArray, Property, as_table
+
+NOT_OBSERVED = np.inf
+"""Value of a property that nobody has looked for; NaN: looked for, and not there."""
+
+
+@dataclass(frozen=True, eq=False)
+class Hypotheses:
+    """What the counterpart of each source may be, and the properties that depend on it.
+
+    Attributes
+    ----------
+    start : (N + 1,) int64
+        Hypotheses of source n are rows start[n] to start[n + 1]; a source without any keeps its values.
+    p : (R,) float64
+        Probability of each; those of a source add up to 1.
+    columns : (C,) int64
+        Numbers of the properties that need a counterpart.
+    values : (R, C) array
+        On the physical scales.
+    """
+
+    start: IntArray
+    p: FloatArray
+    columns: IntArray
+    values: NDArray[np.floating]
+
+    @property
+    def source(self) -> IntArray:
+        """Number of the source of every hypothesis, (R,)."""
+        return np.repeat(np.arange(self.start.size - 1), np.diff(self.start))
+
+    @classmethod
+    def of(cls, source: ArrayLike, p: ArrayLike, columns: ArrayLike, values: ArrayLike, n_sources: int) -> Hypotheses:
+        """Take rows that are sorted by source; probabilities are scaled to the sum 1 for each source.
+
+        Raises
+        ------
+        ValueError
+            When the sources are not sorted or out of range, a probability is not positive, or shapes differ.
+        """
+        owner, weight = np.asarray(source, dtype=np.int64), np.asarray(p, dtype=np.float64)
+        column, table = np.asarray(columns, dtype=np.int64), np.asarray(values)
+        if owner.shape != weight.shape or table.shape != (owner.size, column.size):
+            raise ValueError(f"hypotheses have shapes {owner.shape}, {weight.shape} and {table.shape}")
+        if owner.size and (np.any(np.diff(owner) < 0) or owner[0] < 0 or owner[-1] >= n_sources):
+            raise ValueError("the hypotheses are not sorted by source, or name sources that are not there")
+        if not np.all(weight > 0):
+            raise ValueError("the probability of a hypothesis must be positive")
+        total = np.bincount(owner, weight, n_sources)
+        start = np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=n_sources))])
+        return cls(start.astype(np.int64), weight / total[owner], column, table)
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """N sources with P properties.
+
+    Attributes
+    ----------
+    properties : tuple of P Property
+    values : (N, P) array
+        On the physical scales; NaN: looked for and not there, +inf: not looked for. With the accepted counterpart.
+    errors : (N, P) array or None
+        One sigma, on the scale of the property (of log10 for "log10"); NaN or 0: exact.
+    limits : (N, P) array or None
+        Lower limits, on the scale of the property, of values that are not there; NaN: none. In the column of a property
+        that has limits at all, every source that was looked at should have one, also beside a value.
+    hypotheses : Hypotheses or None
+        None: the accepted counterpart is taken for certain.
+
+    Raises
+    ------
+    ValueError
+        When a shape is wrong.
+    """
+
+    properties: tuple[Property, ...]
+    values: NDArray[np.floating]
+    errors: NDArray[np.floating] | None = None
+    limits: NDArray[np.floating] | None = None
+    hypotheses: Hypotheses | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("values", "errors", "limits"):
+            given = getattr(self, name)
+            if given is not None:
+                object.__setattr__(self, name, as_table(given, len(self.properties)))
+                if given.shape[0] != self.values.shape[0]:
+                    raise ValueError(f"{name} of {given.shape[0]} sources, values of {self.values.shape[0]}")
+        if self.hypotheses is not None and self.hypotheses.start.size != len(self) + 1:
+            raise ValueError(f"hypotheses of {self.hypotheses.start.size - 1} sources, values of {len(self)}")
+
+    def __len__(self) -> int:
+        return int(self.values.shape[0])
+
+    def take(self, index: ArrayLike) -> Sample:
+        """Return some of the sources, by number or mask, with their hypotheses."""
+        chosen = np.arange(len(self))[np.asarray(index)]
+        hypotheses = self.hypotheses
+        if hypotheses is not None:
+            size = np.diff(hypotheses.start)[chosen]
+            start = np.concatenate([[0], np.cumsum(size)])
+            rows = np.repeat(hypotheses.start[chosen] - start[:-1], size) + np.arange(start[-1])
+            hypotheses = Hypotheses(start, hypotheses.p[rows], hypotheses.columns, hypotheses.values[rows])
+        return replace(
+            self,
+            values=self.values[chosen],
+            errors=None if self.errors is None else self.errors[chosen],
+            limits=None if self.limits is None else self.limits[chosen],
+            hypotheses=hypotheses,
+        )
+
+    def select(self, names: Sequence[str]) -> Sample:
+        """Return all sources with these of the properties, in this order."""
+        position = {p.name: j for j, p in enumerate(self.properties)}
+        kept = [position[name] for name in names]
+        hypotheses = self.hypotheses
+        if hypotheses is not None:
+            there = {int(c): i for i, c in enumerate(hypotheses.columns)}
+            pairs = [(new, there[old]) for new, old in enumerate(kept) if old in there]
+            columns = np.array([new for new, _ in pairs], dtype=np.int64)
+            values = hypotheses.values[:, [i for _, i in pairs]]
+            hypotheses = Hypotheses(hypotheses.start, hypotheses.p, columns, values)
+        return Sample(
+            tuple(self.properties[j] for j in kept),
+            self.values[:, kept],
+            None if self.errors is None else self.errors[:, kept],
+            None if self.limits is None else self.limits[:, kept],
+            hypotheses,
+        )
+
+    def best_match(self) -> Sample:
+        """Return the sources with the accepted counterpart taken for certain."""
+        return replace(self, hypotheses=None)

@@ -1,0 +1,62 @@
+"""All methods by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from xcat.errors import ConfigError
+from xcat.evaluate.baselines import Baseline, baselines
+from xcat.evaluate.protocol import Labelled, Method
+from xcat.evaluate.rules import Rules, roles
+from xcat.evaluate.tables import Tables
+
+RARE = "XRB"
+"""Class whose F1 one of the methods is tuned for; the rarest class where it is not among them."""
+NAMES = (
+    "property", "category", "category_f1", "equal", "forest", "lightgbm", "histogram", "explainable", "rules",
+)  # fmt: skip
+
+
+def choose(
+    data: Labelled, names: Sequence[str] | None = None, *, n_trees: int = 500, n_rounds: int | None = None
+) -> list[Method]:
+    """Methods for these labelled sources.
+
+    Parameters
+    ----------
+    data : Labelled
+    names : sequence of str, optional
+        All that the classes allow, if not given.
+    n_trees, n_rounds
+        As in `baselines`.
+
+    Raises
+    ------
+    ConfigError
+        There is no such method, what it needs is not installed, or the classes are not those that it knows.
+    """
+    rare = RARE if RARE in data.classes else data.classes[int(data.mix.argmin())]
+    made: list[Method] = [
+        Tables("property", "tables, property weights", "property"),
+        Tables("category", "tables, category weights", "category"),
+        Tables("category_f1", f"the same, for F1 of {rare}", "category", f"f1:{rare}"),
+        Tables("equal", "tables, unweighted", "equal"),
+        *baselines(n_trees, n_rounds),
+        Rules(),
+    ]
+    known = {method.name: method for method in made}
+    unknown = [name for name in names or () if name not in known]
+    if unknown:
+        raise ConfigError(f"unknown method {', '.join(unknown)}. There are: {', '.join(known)}")
+    chosen = [known[name] for name in names or NAMES]
+    for method in chosen:
+        if isinstance(method, Baseline):
+            method.load()
+    if any(isinstance(method, Rules) for method in chosen):
+        try:
+            roles(data.classes, data.label)
+        except ConfigError:
+            if names is not None:
+                raise
+            chosen = [method for method in chosen if not isinstance(method, Rules)]
+    return chosen

@@ -1,0 +1,306 @@
+"""The protocol: what a method is, and how it answers for sources that it has not seen.
+
+Everything that a method fits, it fits on the training part: the folds that it is not asked about. Sources of one group
+(one physical object, or one cell of the sky) are never on both sides.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from xcat import progress
+from xcat.classifier.crossval import folds
+from xcat.classifier.properties import FloatArray, IntArray
+from xcat.classifier.sample import Sample
+from xcat.errors import ConfigError
+from xcat.evaluate.scores import mean_and_spread, score
+
+FOLD_KINDS = ("source", "sky")
+
+
+class Method(Protocol):
+    """Something that classifies.
+
+    Attributes
+    ----------
+    name : str
+        Short, for options and JSON.
+    about : str
+        A few words for tables and figures.
+    probabilities : bool
+        False: answers with decisions (see `scores`).
+    """
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def about(self) -> str: ...  # noqa: D102
+    @property
+    def probabilities(self) -> bool: ...  # noqa: D102
+
+    def fit_predict(
+        self,
+        train: Sample,
+        label: IntArray,
+        groups: IntArray,
+        test: Sample,
+        classes: Sequence[str],
+        priors: FloatArray,
+        seed: int,
+    ) -> FloatArray:
+        """Probabilities of the sources of `test`, (n, K), by what `train` with its labels and groups teaches."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """What is evaluated on: N sources with labels.
+
+    Attributes
+    ----------
+    source_id : (N,) int64
+    sample : Sample
+    label : (N,) int64
+    groups : mapping of "source" and "sky" to (N,) int64
+        Sources that are one physical object; sources in one cell of the sky.
+    classes : tuple of K str
+    priors : (K,) float64
+        Of the survey.
+    brightness : (N,) float64
+        Log of the flux; NaN where there is none.
+    n_counterparts : (N,) int64
+        Wavebands (optical, infrared) with a counterpart.
+    answers : mapping of str to (N,) int64
+        Published classes of the same sources, -1 where there is none.
+    """
+
+    source_id: IntArray
+    sample: Sample
+    label: IntArray
+    groups: Mapping[str, IntArray]
+    classes: tuple[str, ...]
+    priors: FloatArray
+    brightness: FloatArray
+    n_counterparts: IntArray
+    answers: Mapping[str, IntArray] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return int(self.label.size)
+
+    @property
+    def mix(self) -> FloatArray:
+        """Share of each class among the labels, (K,)."""
+        return np.bincount(self.label, minlength=len(self.classes)) / max(len(self), 1)
+
+
+@dataclass(frozen=True, eq=False)
+class OutOfFold:
+    """Answers for sources that were not seen.
+
+    Attributes
+    ----------
+    p : (N, K) float64
+    fold : (N,) int64
+    seconds : float
+    """
+
+    p: FloatArray
+    fold: IntArray
+    seconds: float
+
+
+def class_mix(label: ArrayLike, n_classes: int) -> FloatArray:
+    """Frequencies of the classes, (K,); one without members counts half a source, since priors are positive."""
+    count = np.maximum(np.bincount(np.asarray(label), minlength=n_classes), 0.5)
+    return np.asarray(count / count.sum())
+
+
+def out_of_fold(
+    method: Method,
+    data: Labelled,
+    kind: str,
+    n_folds: int,
+    seed: int,
+    *,
+    sample: Sample | None = None,
+    part: Callable[[IntArray], IntArray] | None = None,
+    advance: progress.Advance = lambda amount: None,
+    pool: Executor | None = None,
+) -> OutOfFold:
+    """Let a method classify every source by what the other folds teach.
+
+    Parameters
+    ----------
+    method : Method
+    data : Labelled
+    kind : {"source", "sky"}
+        Which groups stay together.
+    n_folds : int
+    seed : int
+        Of the folds and of the method.
+    sample : Sample, optional
+        Instead of that of the data: the same sources with other properties.
+    part : callable, optional
+        Which of the training sources, given by number, to train on.
+    advance : callable
+        Told of every fold that is done.
+    pool : Executor, optional
+        Fits folds at the same time; see `workers`.
+
+    Returns
+    -------
+    OutOfFold
+    """
+    start = time.monotonic()
+    used = data.sample if sample is None else sample
+    group = data.groups[kind]
+    fold = folds(data.label, group, n_folds, seed)
+    members = [np.flatnonzero(fold == f) for f in range(n_folds)]
+
+    def arguments(test: IntArray) -> tuple[Any, ...]:
+        train = np.setdiff1d(np.arange(len(data)), test, assume_unique=True)
+        train = train if part is None else part(train)
+        label = data.label[train]
+        mix = class_mix(label, len(data.classes))
+        return used.take(train), label, group[train], used.take(test), data.classes, mix, seed
+
+    p = np.zeros((len(data), len(data.classes)))
+    calls = (arguments(test) for test in members)
+    if pool is None:
+        answers: Iterator[FloatArray] = (method.fit_predict(*call) for call in calls)
+    else:
+        waiting = [pool.submit(method.fit_predict, *call) for call in calls]
+        answers = (future.result() for future in waiting)
+    for test, answer in zip(members, answers, strict=True):
+        p[test] = answer
+        advance(1)
+    return OutOfFold(p, fold, time.monotonic() - start)
+
+
+@contextmanager
+def workers(n: int) -> Iterator[Executor | None]:
+    """Processes that fit folds at the same time, each with one thread; None for one, which needs no other process."""
+    if n <= 1:
+        yield None
+        return
+    # a forked process would inherit the threads of numerical libraries in whatever state they are
+    with ProcessPoolExecutor(n, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield pool
+
+
+@dataclass
+class Results:
+    """What all methods said.
+
+    Attributes
+    ----------
+    figures : dict
+        {"source": {"methods": {NAME: {"about", "probabilities", "seeds": {"0": {...}}, "mean": {...}, "spread": {...},
+        "seconds"}}}, "sky": ...}.
+    answers : dict of (kind, method, seed) to OutOfFold
+    """
+
+    figures: dict[str, Any]
+    answers: dict[tuple[str, str, int], OutOfFold]
+
+
+def evaluate(
+    methods: Sequence[Method],
+    data: Labelled,
+    *,
+    n_folds: int = 10,
+    seeds: Sequence[int] = (0, 1, 2),
+    kinds: Sequence[str] = FOLD_KINDS,
+    told: Callable[[str], None] = lambda text: None,
+    pool: Executor | None = None,
+) -> Results:
+    """Evaluate methods on the same folds, repeated.
+
+    Parameters
+    ----------
+    methods : sequence of Method
+    data : Labelled
+    n_folds : int
+    seeds : sequence of int
+        One repetition each.
+    kinds : sequence of {"source", "sky"}
+    told : callable
+        Told how long each method took.
+    pool : Executor, optional
+        As in `out_of_fold`.
+
+    Returns
+    -------
+    Results
+        Published answers in the data stand beside the methods; they are the same for all seeds.
+
+    Raises
+    ------
+    ConfigError
+        A class has fewer members than folds, or there are fewer groups than folds.
+    """
+    check(data, n_folds, kinds)
+    figures: dict[str, Any] = {kind: {"methods": {}} for kind in kinds}
+    answers: dict[tuple[str, str, int], OutOfFold] = {}
+    for method in methods:
+        begun = time.monotonic()
+        total = len(kinds) * len(seeds) * n_folds
+        with progress.bar(f"evaluate: {method.about}", total) as advance:
+            for kind in kinds:
+                for seed in seeds:
+                    answers[kind, method.name, seed] = out_of_fold(
+                        method, data, kind, n_folds, seed, advance=advance, pool=pool
+                    )
+        seconds = time.monotonic() - begun
+        for kind in kinds:
+            runs = {seed: answers[kind, method.name, seed] for seed in seeds}
+            figures[kind]["methods"][method.name] = _entry(method.about, method.probabilities, runs, data)
+        told(f"{method.about}: {seconds:.1f} s for {total} fits")
+    for name, answer in data.answers.items():
+        p = (answer[:, None] == np.arange(len(data.classes))).astype(np.float64)
+        none = np.full(len(data), -1)
+        for kind in kinds:
+            runs = {seed: OutOfFold(p, none, 0.0) for seed in seeds[:1]}
+            figures[kind]["methods"][name] = _entry(f"published: {name}", False, runs, data)
+    return Results(figures, answers)
+
+
+def check(data: Labelled, n_folds: int, kinds: Sequence[str] = FOLD_KINDS) -> None:
+    """Refuse (ConfigError) data that cannot be dealt to so many folds."""
+    members = np.bincount(data.label, minlength=len(data.classes))
+    few = [f"{c} ({n})" for c, n in zip(data.classes, members, strict=True) if n < n_folds]
+    if few:
+        raise ConfigError(
+            f"too few labelled sources for {n_folds} folds: {', '.join(few)}. Leave the class out, or take fewer folds."
+        )
+    for kind in kinds:
+        n_groups = np.unique(data.groups[kind]).size
+        if n_groups < n_folds:
+            raise ConfigError(
+                f"the labelled sources are in {n_groups} groups by {kind}, fewer than {n_folds} folds. "
+                "Take fewer folds, or one kind only: --by source"
+            )
+
+
+def _entry(about: str, probabilities: bool, runs: Mapping[int, OutOfFold], data: Labelled) -> dict[str, Any]:
+    by_seed = {
+        str(seed): score(run.p, data.label, data.classes, data.priors, probabilities) for seed, run in runs.items()
+    }
+    mean, spread = mean_and_spread(list(by_seed.values()))
+    return {
+        "about": about,
+        "probabilities": probabilities,
+        "seeds": by_seed,
+        "mean": mean,
+        "spread": spread,
+        "seconds": round(sum(run.seconds for run in runs.values()), 3),
+    }

@@ -1,0 +1,119 @@
+"""Decision rules in the manner of Lin, Webb & Barret 2012 (ApJ 756, 27): star, AGN or compact object.
+
+What they found: stars have low X-ray-to-infrared flux ratios, or flare; AGN have power laws of index 1.91 +- 0.31 and
+vary between observations by less than a factor of 10 (98.5 % of them); compact objects are very soft or hard, vary
+more, or have larger ratios than any AGN. The factor and the indices are theirs. The two limits of the flux ratio are
+not in their abstract, and are fitted here on the training part by what the abstract says of them: the ratio that best
+parts stars from AGN, and the one that 98.5 % of the AGN are below. Flares within an observation are not used: the
+probability of variability does not say of which kind it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from xcat.classifier.properties import FloatArray, IntArray
+from xcat.classifier.sample import Sample
+from xcat.errors import ConfigError
+from xcat.evaluate.scores import decisions
+
+MOST_VARIABLE_AGN = 1.0
+"""log10 of the factor between observations that 98.5 % of the AGN stay below."""
+INDEX_OF_AGN = (1.91 - 3 * 0.31, 1.91 + 3 * 0.31)
+"""Photon indices of AGN, out to three standard deviations."""
+SHARE_OF_AGN = 0.985
+_RATIOS = ("log_fx_fw1", "log_fx_fj", "log_fx_fw2")
+_COMPACT = ("XRB", "CV", "LMXB", "HMXB", "NS")
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The decision rules; no answer where nothing is known.
+
+    A source without an infrared counterpart counts with the lower limit of its ratio, where the sample has limits.
+    """
+
+    name: str = "rules"
+    about: str = "rules after Lin+2012"
+    probabilities: bool = False
+
+    def fit_predict(
+        self,
+        train: Sample,
+        label: IntArray,
+        groups: IntArray,
+        test: Sample,
+        classes: Sequence[str],
+        priors: FloatArray,
+        seed: int,
+    ) -> FloatArray:
+        """Fit the two limits of the flux ratio, and decide; a compact object is of the commonest compact class."""
+        agn, star, compact = roles(classes, label)
+        ratio = _ratio(train)
+        seen = np.isfinite(ratio)
+        low = best_cut(ratio[seen & (label == star)], ratio[seen & (label == agn)])
+        agn_ratios = ratio[seen & (label == agn)]
+        high = float(np.quantile(agn_ratios, SHARE_OF_AGN)) if agn_ratios.size else np.inf
+        x = _ratio(test)
+        x = np.where(np.isnan(x), _limit(test), x)
+        factor = np.fmax(_column(test, "log_flux_ratio_low"), _column(test, "log_flux_ratio"))
+        index = _column(test, "gamma")
+        with np.errstate(invalid="ignore"):
+            odd = (factor > MOST_VARIABLE_AGN) | (index < INDEX_OF_AGN[0]) | (index > INDEX_OF_AGN[1]) | (x > high)
+            decided = np.select([(x < low) & np.isfinite(_ratio(test)), odd, x >= low], [star, compact, agn], -1)
+        return decisions(decided, len(classes))
+
+
+def roles(classes: Sequence[str], label: IntArray) -> tuple[int, int, int]:
+    """Numbers of the classes AGN, Star and, of the compact ones, the commonest.
+
+    Raises
+    ------
+    ConfigError
+        The classes have no such names.
+    """
+    names = list(classes)
+    count = np.bincount(label, minlength=len(names))
+    compact = [names.index(c) for c in _COMPACT if c in names]
+    if "AGN" not in names or "Star" not in names or not compact:
+        raise ConfigError(
+            f"the rules need classes AGN, Star and one of {', '.join(_COMPACT)}; there are {', '.join(names)}"
+        )
+    return names.index("AGN"), names.index("Star"), max(compact, key=lambda c: int(count[c]))
+
+
+def best_cut(below: FloatArray, above: FloatArray) -> float:
+    """Value that parts two samples with the largest sum of the shares on their own side; -inf without one of them."""
+    if not below.size or not above.size:
+        return -np.inf
+    cuts = np.unique(np.concatenate([below, above]))
+    right = np.searchsorted(np.sort(below), cuts) / below.size - np.searchsorted(np.sort(above), cuts) / above.size
+    return float(cuts[np.argmax(right)])
+
+
+def _column(sample: Sample, name: str) -> FloatArray:
+    """Finite values of a property, NaN elsewhere or if the sample has no such property."""
+    names = [p.name for p in sample.properties]
+    if name not in names:
+        return np.full(len(sample), np.nan)
+    values = np.asarray(sample.values[:, names.index(name)], dtype=np.float64)
+    return np.where(np.isfinite(values), values, np.nan)
+
+
+def _ratio(sample: Sample) -> FloatArray:
+    """Log of the flux over that in Ks, from the band that the source has: all have nearly the constant of Ks."""
+    ratio = _column(sample, _RATIOS[0])
+    for name in _RATIOS[1:]:
+        ratio = np.where(np.isnan(ratio), _column(sample, name), ratio)
+    return ratio
+
+
+def _limit(sample: Sample) -> FloatArray:
+    """Lower limit of the same ratio, NaN where there is none."""
+    names = [p.name for p in sample.properties]
+    if sample.limits is None or _RATIOS[0] not in names:
+        return np.full(len(sample), np.nan)
+    return np.asarray(sample.limits[:, names.index(_RATIOS[0])], dtype=np.float64)

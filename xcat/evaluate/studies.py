@@ -1,0 +1,238 @@
+"""What else is asked, mostly of one method: how much data, which properties, which sources, and what a shift costs.
+
+All numbers are out of fold. Studies that fit many models use fewer folds than the evaluation itself, and say with what
+they are to be compared.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from xcat import progress
+from xcat.classifier.properties import FloatArray, IntArray
+from xcat.evaluate.protocol import Labelled, Method, class_mix, out_of_fold
+from xcat.evaluate.scores import plain, score
+
+FRACTIONS = (0.1, 0.2, 0.4, 0.7, 1.0)
+LATITUDE = ("abs_b", "abs_l")
+"""Place on the sky: a literature sample has the pointings of those who chose it."""
+_LEAST_RATIO, _MOST_RATIO = 0.1, 10.0
+_N_FLUX_BINS = 20
+
+
+def brief(p: FloatArray, label: IntArray, data: Labelled, probabilities: bool = True) -> dict[str, Any]:
+    """Accuracy, macro-F1, log-loss, calibration and the F1 of each class, of some of the sources."""
+    full = score(p, label, data.classes, data.priors, probabilities)
+    return {
+        "n": int(label.size),
+        **{name: full[name] for name in ("accuracy", "macro_f1", "log_loss", "ece")},
+        "recall": {c: full["classes"][c]["recall"] for c in data.classes},
+        "f1": {c: full["classes"][c]["f1"] for c in data.classes},
+    }
+
+
+def learning_curve(
+    method: Method, data: Labelled, n_folds: int, seed: int, pool: Executor | None = None
+) -> list[dict[str, Any]]:
+    """Figures by the share of the training part that is used, drawn class by class."""
+    found = []
+    with progress.bar("learning curve", len(FRACTIONS) * n_folds) as advance:
+        for fraction in FRACTIONS:
+            rng = np.random.default_rng(seed)
+
+            def part(train: IntArray, fraction: float = fraction, rng: np.random.Generator = rng) -> IntArray:
+                return _share(train, data.label[train], fraction, rng)
+
+            result = out_of_fold(method, data, "source", n_folds, seed, part=part, advance=advance, pool=pool)
+            n_train = round(fraction * len(data) * (1 - 1 / n_folds))
+            found.append({"fraction": fraction, "n_train": n_train, **brief(result.p, data.label, data)})
+    return found
+
+
+def ablation(
+    method: Method, data: Labelled, n_folds: int, seed: int, pool: Executor | None = None
+) -> list[dict[str, Any]]:
+    """Figures with all properties, without the place on the sky, and without each category and property."""
+    properties = data.sample.properties
+    names = [p.name for p in properties]
+    categories = list(dict.fromkeys(p.category for p in properties))
+    variants: list[tuple[str, str, list[str]]] = [("all", "all properties", [])]
+    if set(names) & set(LATITUDE):
+        variants.append(("latitude", "place on the sky", [n for n in names if n in LATITUDE]))
+    variants += [("category", c, [p.name for p in properties if p.category == c]) for c in categories]
+    variants += [("property", n, [n]) for n in names]
+    variants = [v for v in variants if len(v[2]) < len(names)]
+    found = []
+    with progress.bar("ablation", len(variants) * n_folds) as advance:
+        for kind, about, left_out in variants:
+            sample = data.sample.select([n for n in names if n not in left_out])
+            result = out_of_fold(method, data, "source", n_folds, seed, sample=sample, advance=advance, pool=pool)
+            found.append({"kind": kind, "without": about, "left_out": left_out, **brief(result.p, data.label, data)})
+    return found
+
+
+def by_brightness(p: FloatArray, data: Labelled, probabilities: bool = True) -> list[dict[str, Any]]:
+    """Figures in thirds of the flux."""
+    known = np.isfinite(data.brightness)
+    ends = np.quantile(data.brightness[known], [1 / 3, 2 / 3]) if known.any() else np.zeros(2)
+    third = np.searchsorted(ends, data.brightness)
+    found = []
+    for i, about in enumerate(("faintest third", "middle third", "brightest third")):
+        chosen = known & (third == i)
+        if chosen.any():
+            low, high = data.brightness[chosen].min(), data.brightness[chosen].max()
+            figures = brief(p[chosen], data.label[chosen], data, probabilities)
+            found.append({"part": about, "log_fx_low": plain(low), "log_fx_high": plain(high), **figures})
+    return found
+
+
+def by_counterparts(p: FloatArray, data: Labelled, probabilities: bool = True) -> list[dict[str, Any]]:
+    """Figures by the number of wavebands with a counterpart."""
+    found = []
+    for number in np.unique(data.n_counterparts):
+        chosen = data.n_counterparts == number
+        figures = brief(p[chosen], data.label[chosen], data, probabilities)
+        found.append({"n_counterparts": int(number), **figures})
+    return found
+
+
+def shift(method: Method, data: Labelled, reference: FloatArray, seed: int) -> list[dict[str, Any]]:
+    """Train on the bright half of each class, test on the faint half: a literature sample on a survey.
+
+    Parameters
+    ----------
+    method : Method
+    data : Labelled
+    reference : (N, K) float64
+        Out-of-fold probabilities of a fair training part, for comparison.
+    seed : int
+
+    Returns
+    -------
+    list of dict
+        Figures on the faint half: trained fairly, on the bright half as it is, and on the bright half drawn anew with
+        weights (density of the faint over that of the bright in bins of the flux, 0.1 to 10; Shimodaira 2000); the last
+        two also with priors estimated from the faint half (`estimated_priors`).
+    """
+    known = np.flatnonzero(np.isfinite(data.brightness))
+    bright = np.zeros(len(data), dtype=bool)
+    for k in range(len(data.classes)):
+        members = known[data.label[known] == k]
+        if members.size:
+            bright[members] = data.brightness[members] > np.median(data.brightness[members])
+    train, test = known[bright[known]], known[~bright[known]]
+    if not train.size or not test.size:
+        return []
+    faint, label = data.sample.take(test), data.label[test]
+    ratio = _density_ratio(data.brightness[train], data.brightness[test])
+    drawn = _drawn(train, data.label[train], ratio, np.random.default_rng(seed))
+    found = [{"training": "fair", **brief(reference[test], label, data)}]
+    with progress.bar("shift", 2) as advance:
+        for about, part in (("bright half", train), ("bright half, weighted by flux", drawn)):
+            priors = class_mix(data.label[part], len(data.classes))
+            p = method.fit_predict(
+                data.sample.take(part), data.label[part], data.groups["source"][part], faint, data.classes, priors, seed
+            )
+            advance(1)
+            found.append({"training": about, **brief(p, label, data)})
+            estimated, q = estimated_priors(p, priors)
+            figures = brief(q, label, data)
+            found.append({"training": f"{about}, priors estimated", "priors": plain(estimated), **figures})
+    return found
+
+
+def estimated_priors(p: FloatArray, priors: FloatArray, n_steps: int = 200) -> tuple[FloatArray, FloatArray]:
+    """Priors that explain unlabelled sources best, and the posteriors with them (Saerens et al. 2002).
+
+    Parameters
+    ----------
+    p : (N, K) float64
+        Posteriors with `priors`.
+    priors : (K,) float64
+    n_steps : int
+        Of expectation-maximisation at most.
+    """
+    estimated, q = priors, p
+    for _ in range(n_steps):
+        q = p * (estimated / priors)
+        q = q / np.maximum(q.sum(axis=1, keepdims=True), 1e-300)
+        before, estimated = estimated, np.maximum(q.mean(axis=0), 1e-9)
+        if np.abs(estimated - before).max() < 1e-6:
+            break
+    return estimated, q
+
+
+def run_all(
+    method: Method,
+    data: Labelled,
+    out_of_folds: dict[str, tuple[FloatArray, bool]],
+    n_folds: int,
+    seed: int,
+    quick: bool,
+    pool: Executor | None = None,
+) -> dict[str, Any]:
+    """All studies: those by brightness and counterparts for every method, the expensive ones for one.
+
+    Parameters
+    ----------
+    method : Method
+    data : Labelled
+    out_of_folds : dict of str to ((N, K) float64, bool)
+        Method to its probabilities by source folds with this seed, and whether they are probabilities.
+    n_folds : int
+        Of learning curve and ablation.
+    seed : int
+    quick : bool
+        Leave the expensive ones out.
+    pool : Executor, optional
+        As in `out_of_fold`.
+    """
+    found: dict[str, Any] = {
+        "method": method.name,
+        "n_folds": n_folds,
+        "by_brightness": {name: by_brightness(answer[0], data, answer[1]) for name, answer in out_of_folds.items()},
+        "by_counterparts": {name: by_counterparts(answer[0], data, answer[1]) for name, answer in out_of_folds.items()},
+    }
+    if not quick:
+        found["learning_curve"] = learning_curve(method, data, n_folds, seed, pool)
+        found["ablation"] = ablation(method, data, n_folds, seed, pool)
+        reference = out_of_folds.get(method.name)
+        fair = reference[0] if reference else out_of_fold(method, data, "source", n_folds, seed, pool=pool).p
+        found["shift"] = shift(method, data, fair, seed)
+    return found
+
+
+def permuted(data: Labelled, seed: int) -> Labelled:
+    """The same sources with labels dealt at random: whatever is found on these is chance."""
+    return replace(data, label=np.random.default_rng(seed).permutation(data.label))
+
+
+def _share(train: IntArray, label: IntArray, fraction: float, rng: np.random.Generator) -> IntArray:
+    """A share of each class of the training part, at random, in the order of the part."""
+    place = np.lexsort((rng.random(train.size), label))
+    start = np.searchsorted(label[place], label[place])  # where the class of each begins
+    rank = np.arange(train.size) - start
+    members = np.bincount(label)[label[place]]
+    return train[np.sort(place[rank < np.maximum(np.ceil(fraction * members), 2)])]
+
+
+def _density_ratio(bright: FloatArray, faint: FloatArray) -> FloatArray:
+    """Density of the faint over that of the bright at each of the bright, in bins of equal numbers, bounded."""
+    edges = np.unique(np.quantile(np.concatenate([bright, faint]), np.linspace(0, 1, _N_FLUX_BINS + 1)[1:-1]))
+    here = np.searchsorted(edges, bright)
+    n_bright, n_faint = (np.bincount(np.searchsorted(edges, x), minlength=edges.size + 1) for x in (bright, faint))
+    ratio = (n_faint / faint.size) / np.maximum(n_bright / bright.size, 1e-9)
+    return np.clip(ratio, _LEAST_RATIO, _MOST_RATIO)[here]
+
+
+def _drawn(train: IntArray, label: IntArray, weight: FloatArray, rng: np.random.Generator) -> IntArray:
+    """As many of each class, drawn with these weights."""
+    drawn = [
+        rng.choice(train[label == k], int(np.sum(label == k)), p=weight[label == k] / weight[label == k].sum())
+        for k in np.unique(label)
+    ]
+    return np.sort(np.concatenate(drawn))

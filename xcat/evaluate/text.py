@@ -1,0 +1,119 @@
+"""An evaluation as text for a terminal, and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from xcat.evaluate.scores import OVERALL
+from xcat.report.terminal import aligned
+
+BY = {"source": "physical sources stay together", "sky": "cells of the sky of 1.4 degrees stay together"}
+_HEADS = {"accuracy": "accuracy", "macro_f1": "macro-F1", "log_loss": "log-loss", "brier": "Brier", "ece": "ECE"}
+
+
+def text(result: Mapping[str, Any]) -> str:
+    """The whole evaluation: figures of all methods by kind of folds, classes, confusion, studies."""
+    classes: list[str] = result["classes"]
+    mix = ", ".join(f"{c} {result['n_class'][c]:,}" for c in classes)
+    lines = [
+        f"{result['n']:,} labelled sources ({mix}), {len(result['properties'])} properties, {result['n_folds']} folds, "
+        f"seeds {', '.join(map(str, result['seeds_used']))}; mean, and standard deviation over the seeds"
+    ]
+    for kind, part in result["folds"].items():
+        methods = part["methods"]
+        lines += ["", f"Folds by {kind}: {BY[kind]}", *aligned(overall_rows(methods), set(range(1, 9)))]
+        lines += ["", *aligned(class_rows(methods, classes), set(range(1, 40)))]
+    first_kind = next(iter(result["folds"]))
+    lines += ["", f"Classified as (rows) and truly (columns), folds by {first_kind}, mean over seeds"]
+    for entry in result["folds"][first_kind]["methods"].values():
+        lines += ["", *aligned(confusion_rows(entry, classes), set(range(1, len(classes) + 1)))]
+    lines += study_lines(result["studies"], classes)
+    return "\n".join(lines)
+
+
+def overall_rows(methods: Mapping[str, Any]) -> list[list[str]]:
+    """Overall figures, a row a method: in the sample's mix, and at the priors."""
+    rows = [["", *_HEADS.values(), "log-loss at priors", "ECE at priors", "seconds"]]
+    for entry in methods.values():
+        mean, spread, prior = entry["mean"], entry["spread"], entry["mean"]["at_priors"]
+        figures = [with_spread(mean[name], spread[name]) for name in OVERALL]
+        rows.append(
+            [entry["about"], *figures, number(prior["log_loss"]), number(prior["ece"]), f"{entry['seconds']:.0f}"]
+        )
+    return rows
+
+
+def class_rows(methods: Mapping[str, Any], classes: Sequence[str]) -> list[list[str]]:
+    """Recall, precision as counted and at the priors, and F1 of each class, a row a method."""
+    rows = [["", *[f"{c} {what}" for c in classes for what in ("recall", "precision", "at priors", "F1")]]]
+    for entry in methods.values():
+        cells = [entry["about"]]
+        for c in classes:
+            figures, spread = entry["mean"]["classes"][c], entry["spread"]["classes"][c]
+            cells += [number(figures[name]) for name in ("recall", "precision", "precision_prior_corrected")]
+            cells.append(with_spread(figures["f1"], spread["f1"]))
+        rows.append(cells)
+    return rows
+
+
+def confusion_rows(entry: Mapping[str, Any], classes: Sequence[str]) -> list[list[str]]:
+    """Confusion matrix of a method, with the sources that it gave no answer for."""
+    rows = [[entry["about"], *classes]]
+    rows += [[c, *[f"{v:.1f}" for v in row]] for c, row in zip(classes, entry["mean"]["confusion"], strict=True)]
+    none = entry["mean"]["n_no_answer"]
+    return [*rows, [f"no answer for {none:.0f} sources"]] if none else rows
+
+
+def study_lines(studies: Mapping[str, Any], classes: Sequence[str]) -> list[str]:
+    """The studies, one table each."""
+    lines = []
+    heads = ["accuracy", "macro-F1", "log-loss", "ECE", *[f"{c} F1" for c in classes]]
+    right = set(range(1, 12))
+
+    def table(title: str, first: str, rows: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:
+        cells = [[about, f"{r['n']:,}", *brief_cells(r, classes)] for about, r in rows]
+        return ["", title, *aligned([[first, "sources", *heads], *cells], right)]
+
+    method = studies["method"]
+    shown = _of_method(studies["by_brightness"], method)
+    if shown:
+        rows = [(f"{r['part']}, log Fx {r['log_fx_low']:.2f} to {r['log_fx_high']:.2f}", r) for r in shown]
+        lines += table("By brightness, folds by source", "", rows)
+    shown = _of_method(studies["by_counterparts"], method)
+    words = {0: "neither", 1: "one of them", 2: "optical and infrared"}
+    lines += table("By counterparts, folds by source", "", [(words[r["n_counterparts"]], r) for r in shown])
+    with_folds = f"{method}, {studies['n_folds']} folds"
+    if "learning_curve" in studies:
+        rows = [(f"{100 * r['fraction']:.0f} %, {r['n_train']:,} sources", r) for r in studies["learning_curve"]]
+        lines += table(f"Learning curve ({with_folds}): share of the training part", "", rows)
+    if "ablation" in studies:
+        rows = [(r["without"] if r["kind"] == "all" else f"without {r['without']}", r) for r in studies["ablation"]]
+        lines += table(f"Without a property or category ({with_folds})", "", rows)
+    if studies.get("shift"):
+        rows = [(r["training"], r) for r in studies["shift"]]
+        lines += table("Tested on the faint half of each class, trained on", "", rows)
+    return lines
+
+
+def _of_method(study: Mapping[str, list[dict[str, Any]]], method: str) -> list[dict[str, Any]]:
+    """Rows of the method that the studies are of, or of the first one evaluated."""
+    return study.get(method) or next(iter(study.values()), [])
+
+
+def brief_cells(figures: Mapping[str, Any], classes: Sequence[str]) -> list[str]:
+    """The figures of a part of the sources, as text."""
+    return [
+        *[number(figures[name]) for name in ("accuracy", "macro_f1", "log_loss", "ece")],
+        *[number(figures["f1"][c]) for c in classes],
+    ]
+
+
+def number(value: float | None) -> str:
+    """Write a fraction or a loss with three digits."""
+    return "-" if value is None else f"{value:.3f}"
+
+
+def with_spread(value: float | None, spread: float | None) -> str:
+    """Write a mean with its standard deviation."""
+    return number(value) if value is None or spread is None else f"{value:.3f} ± {spread:.3f}"
