@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from xcat import __version__, cli_evaluate, cli_match, cli_table, progress
+from xcat import __version__, cli_evaluate, cli_match, cli_models, cli_table, progress
 from xcat.cli_db import db_app
 from xcat.config import settings
 from xcat.errors import ConfigError, XcatError
@@ -262,6 +262,8 @@ def _tell_links(run_id: int, as_json: bool) -> None:
 app.command("match")(cli_match.match)
 app.command("match-files")(cli_match.match_files)
 app.command("classify-table")(cli_table.classify_table)
+app.command("models")(cli_models.models)
+app.command("diff")(cli_models.diff)
 app.command("evaluate", epilog=cli_evaluate.EPILOG)(cli_evaluate.evaluate)
 
 

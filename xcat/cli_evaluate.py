@@ -49,6 +49,9 @@ def evaluate(
     column: Annotated[
         list[str] | None, typer.Option("--column", help="PROPERTY=COLUMN of the table, where the guess needs help.")
     ] = None,
+    pairs: Annotated[
+        str | None, typer.Option("--pairs", help="A:B,C:D: properties with a table together, in the weighted tables.")
+    ] = None,
     methods: Annotated[
         str | None,
         typer.Option(
@@ -84,17 +87,17 @@ def evaluate(
     inputs: dict[str, Any] = {}
     if what.suffix.lower() in (".yaml", ".yml"):
         wrong = [n for n, v in (("--label", label), ("--class-map", class_map), ("--priors", priors)) if v is not None]
-        if wrong or band or column or properties:
+        if wrong or band or column or properties or pairs:
             raise ConfigError(
                 f"{what}: {' '.join(wrong) or 'these options'}: for a table only; a pipeline says it itself"
             )
         plan = Plan(read(what), data)
-        name = plan.pipeline.name
+        name, together = plan.pipeline.name, plan.pipeline.pairs
         sources, lineage = work.of_pipeline(settings(), plan, answers or [])
     else:
         if label is None:
             raise ConfigError(f"{what}: say which column is the true class: --label COLUMN (a pipeline ends in .yaml)")
-        name = what.stem
+        name, together = what.stem, _together(pairs)
         sources, lines = own.of_table(
             what, label, class_map=_pairs("--class-map", class_map), priors=_numbers("--priors", priors),
             properties=_names(properties) if properties else None, answers=answers or [],
@@ -103,11 +106,11 @@ def evaluate(
         inputs = work.file_of(what)
         for line in lines:
             _err.print(line, markup=False)
-    chosen = known.choose(sources, _names(methods) if methods else None)
+    chosen = known.choose(sources, _names(methods) if methods else None, pairs=together)
     config = {
         **lineage, "name": name, "methods": [m.name for m in chosen], "n_folds": folds, "seeds": numbers,
         "kinds": kinds, "properties": [p.name for p in sources.sample.properties], "classes": list(sources.classes),
-        "priors": sources.priors.tolist(), "quick": quick, **({"file": inputs} if inputs else {}),
+        "priors": sources.priors.tolist(), "pairs": together, "quick": quick, **({"file": inputs} if inputs else {}),
     }  # fmt: skip
     with runs.stage(settings(), "evaluate", name, config, inputs=inputs, **lineage) as run:
         result = {"name": name} | work.evaluate_stage(
@@ -124,6 +127,16 @@ def evaluate(
 
 def _names(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _together(text: str | None) -> tuple[tuple[str, str], ...]:
+    found = []
+    for part in _names(text or ""):
+        one, colon, two = (p.strip() for p in part.partition(":"))
+        if not (one and colon and two):
+            raise ConfigError(f"--pairs takes PROPERTY:PROPERTY,..., not {part!r}")
+        found.append((one, two))
+    return tuple(found)
 
 
 def _seeds(text: str) -> list[int]:

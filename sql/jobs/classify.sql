@@ -1,8 +1,15 @@
 -- name: property_rows
--- Properties of every source; a missing value is NaN here, since COPY out wants fixed widths.
+-- Properties of every source, in the order of their numbers, as the hypotheses come; a missing value is NaN here, since
+-- COPY out wants fixed widths.
 SELECT source_id, in_test_sample, {values}
-FROM xcat.property AS p
-WHERE run_id = %(property_run_id)s;
+FROM {property} AS p
+ORDER BY source_id;
+
+-- name: hypothesis_rows
+-- Properties that need a counterpart, of every hypothesis.
+SELECT source_id, p_hypothesis, {values}
+FROM {property} AS p
+ORDER BY source_id;
 
 -- name: value
 -- One property for COPY out.

@@ -11,28 +11,42 @@ WHERE s.run_id = %(source_run_id)s AND l.run_id = %(label_run_id)s AND p.run_id 
   AND l.class = ANY (%(classes)s::text[])
 ORDER BY source_id;
 
+-- name: reference_hypotheses
+-- Counterpart hypotheses of the labelled sources.
+SELECT p.source_id, p.p_hypothesis, {values}
+FROM xcat.hypothesis_property AS p
+JOIN xcat.label AS l USING (source_id)
+WHERE p.run_id = %(property_run_id)s AND l.run_id = %(label_run_id)s AND l.status = 'used'
+  AND l.class = ANY (%(classes)s::text[])
+ORDER BY source_id, p.rank;
+
 -- name: add_model
 -- What a fit run made.
-INSERT INTO xcat.model (run_id, classes, priors, n_reference, categories, weights, properties, property_category,
-                        sharpness, offsets, outlier_limit)
-VALUES (%(run_id)s, %(classes)s, %(priors)s, %(n_reference)s, %(categories)s, %(weights)s, %(properties)s,
-        %(property_category)s, %(sharpness)s, %(offsets)s, %(outlier_limit)s);
+INSERT INTO xcat.model (run_id, classes, priors, offsets, n_reference, categories, weighting, weights, sharpness, smoothing,
+                        properties, terms, term_category, outlier_p, outlier_levels)
+VALUES (%(run_id)s, %(classes)s, %(priors)s, %(offsets)s, %(n_reference)s, %(categories)s, %(weighting)s, %(weights)s,
+        %(sharpness)s, %(smoothing)s, %(properties)s, %(terms)s, %(term_category)s, %(outlier_p)s, %(outlier_levels)s);
 
 -- name: add_table
--- The density of a property in a class.
-INSERT INTO xcat.likelihood_table (run_id, property, category, class, grid, log_density, tail_slope, exponent,
-                                   log_present, log_missing, bandwidth, n_present)
-VALUES (%(run_id)s, %(property)s, %(category)s, %(class)s, %(grid)s, %(log_density)s, %(tail_slope)s, %(exponent)s,
-        %(log_present)s, %(log_missing)s, %(bandwidth)s, %(n_present)s);
+-- The density of a property in a class, or what two properties say together.
+INSERT INTO xcat.likelihood_table (
+    run_id, property, axes, scales, category, class, grid, grid_2, log_density, log_smeared, log_atoms, log_above,
+    tail_slope, mixing, log_present, log_missing, bandwidth, typical_error, n_present, error_column, limit_column,
+    observed_column)
+VALUES (%(run_id)s, %(property)s, %(axes)s, %(scales)s, %(category)s, %(class)s, %(grid)s, %(grid_2)s, %(log_density)s,
+        %(log_smeared)s, %(log_atoms)s, %(log_above)s, %(tail_slope)s, %(mixing)s, %(log_present)s, %(log_missing)s,
+        %(bandwidth)s, %(typical_error)s, %(n_present)s, %(error_column)s, %(limit_column)s, %(observed_column)s);
 
 -- name: model
 -- A model's row.
-SELECT classes, priors, n_reference, categories, weights, properties, property_category, sharpness, offsets, outlier_limit
+SELECT classes, priors, offsets, n_reference, categories, weighting, weights, sharpness, smoothing, properties, terms,
+       term_category, outlier_p, outlier_levels
 FROM xcat.model WHERE run_id = %(run_id)s;
 
 -- name: tables
 -- A model's tables.
-SELECT property, class, grid, log_density, tail_slope, exponent, log_present, log_missing, bandwidth, n_present
+SELECT property, class, axes, category, grid, grid_2, log_density, log_smeared, log_atoms, log_above, tail_slope, mixing,
+       log_present, log_missing, bandwidth, typical_error, n_present
 FROM xcat.likelihood_table WHERE run_id = %(run_id)s;
 
 -- name: out_of_fold

@@ -20,10 +20,10 @@ SELECT p.*, m.classes FROM xcat.published AS p JOIN xcat.model AS m ON m.run_id 
 
 -- name: candidates
 -- Sources of one class, most probable first.
-SELECT source_id, name, ra, dec, p_class, margin, outlier, is_outlier, flux_cgs, n_detections, n_missing, alternative,
+SELECT source_id, name, ra, dec, p_class, margin, p_tail, is_outlier, flux_cgs, n_detections, n_missing, alternative,
        class, catalogue, snr, known_class, origin, err_arcsec, flux_err_cgs, extent_arcsec, quality_flag, in_test_sample,
        p_agn, p_star, p_xrb, p_cv, abs_b, pm_mas_yr, sep_to_radius, hr1, hr2, gamma, log_fx_fb, log_fx_fr, log_fx_fw1,
-       log_fx_fw2, log_flux_ratio, log_flux_ratio_low, flux_ratio_sigma, p_variable, run_id
+       log_fx_fw2, log_flux_ratio, log_flux_ratio_low, flux_ratio_sigma, p_variable, outlier, run_id
 FROM xcat.classified
 WHERE class = %(class)s AND p_class >= %(min_probability)s AND (known_class IS NULL OR %(include_known)s) {near}
 ORDER BY p_class DESC, margin DESC, source_id
@@ -80,12 +80,38 @@ WHERE s.run_id = %(source_run_id)s AND s.source_id = %(source_id)s;
 
 -- name: decision
 -- What a classify run said of one source.
-SELECT class_id, p, margin, outlier, is_outlier, n_missing, class_without
+SELECT class_id, p, margin, outlier, p_tail, is_outlier, n_missing, class_without
 FROM xcat.classification WHERE run_id = %(run_id)s AND source_id = %(source_id)s;
 
--- name: values
--- The properties of one source.
-SELECT {values} FROM xcat.property WHERE run_id = %(property_run_id)s AND source_id = %(source_id)s;
+-- name: property_rows
+-- The properties of some sources, as the classifier takes them.
+SELECT source_id, {values}
+FROM xcat.property AS p
+WHERE run_id = %(property_run_id)s AND source_id = ANY (%(source_ids)s::bigint[])
+ORDER BY source_id;
+
+-- name: hypothesis_rows
+-- The properties of the counterpart hypotheses of one source, as the classifier takes them.
+SELECT source_id, rank, p_hypothesis, {values}
+FROM xcat.hypothesis_property AS p
+WHERE run_id = %(property_run_id)s AND source_id = %(source_id)s
+ORDER BY rank;
+
+-- name: reference_evidence
+-- What the properties say of every labelled source of a fit, but for one source.
+SELECT o.source_id, c.evidence
+FROM xcat.out_of_fold AS o
+JOIN xcat.classification AS c ON c.run_id = %(run_id)s AND c.source_id = o.source_id
+WHERE o.run_id = %(model_run_id)s AND o.source_id <> %(source_id)s
+ORDER BY o.source_id;
+
+-- name: reference_sources
+-- Some labelled sources of a fit, with their out-of-fold probabilities.
+SELECT o.source_id, s.name, k.name AS catalogue, o.class, o.p
+FROM xcat.out_of_fold AS o
+JOIN xcat.source AS s ON s.run_id = %(source_run_id)s AND s.source_id = o.source_id
+JOIN xcat.catalogue AS k USING (catalogue_id)
+WHERE o.run_id = %(model_run_id)s AND o.source_id = ANY (%(source_ids)s::bigint[]);
 
 -- name: counterparts
 -- The best candidate of one source in every catalogue, and whether the properties were computed with it.

@@ -7,7 +7,7 @@ SELECT c.source_id, s.name, k.name AS catalogue, s.ra, s.dec, s.err_arcsec, s.gl
        c.p[array_position(m.classes, 'Star')] AS p_star,
        c.p[array_position(m.classes, 'XRB')] AS p_xrb,
        c.p[array_position(m.classes, 'CV')] AS p_cv,
-       c.margin, c.outlier, c.is_outlier, c.n_missing,
+       c.margin, c.outlier, c.p_tail, c.is_outlier, c.n_missing,
        xcat.alternative(c.class_without, c.class_id, m.categories, m.classes) AS alternative,
        l.class AS known_class, l.origin,
        c.in_test_sample, s.n_detections, s.flux_cgs, s.flux_err_cgs, s.flux_std_cgs, s.snr, s.extent_arcsec,

@@ -20,10 +20,10 @@ JOIN xcat.source AS s ON s.source_id = c.source_id
 CROSS JOIN (SELECT * FROM xcat.model WHERE run_id = (SELECT model_run_id FROM xcat.published)) AS m
 CROSS JOIN LATERAL (SELECT array_position(m.classes, 'AGN') AS agn, array_position(m.classes, 'Star') AS star,
                            array_position(m.classes, 'XRB') AS xrb, array_position(m.classes, 'CV') AS cv) AS o
-CROSS JOIN LATERAL (SELECT xcat.category_probabilities(c.evidence, m.property_category, 'location', cardinality(m.classes))) AS l (p)
-CROSS JOIN LATERAL (SELECT xcat.category_probabilities(c.evidence, m.property_category, 'spectrum', cardinality(m.classes))) AS x (p)
-CROSS JOIN LATERAL (SELECT xcat.category_probabilities(c.evidence, m.property_category, 'multiwavelength', cardinality(m.classes))) AS w (p)
-CROSS JOIN LATERAL (SELECT xcat.category_probabilities(c.evidence, m.property_category, 'variability', cardinality(m.classes))) AS v (p)
+CROSS JOIN LATERAL (SELECT xcat.category_probabilities(c.evidence, m.term_category, 'location', cardinality(m.classes))) AS l (p)
+CROSS JOIN LATERAL (SELECT xcat.category_probabilities(c.evidence, m.term_category, 'spectrum', cardinality(m.classes))) AS x (p)
+CROSS JOIN LATERAL (SELECT xcat.category_probabilities(c.evidence, m.term_category, 'multiwavelength', cardinality(m.classes))) AS w (p)
+CROSS JOIN LATERAL (SELECT xcat.category_probabilities(c.evidence, m.term_category, 'variability', cardinality(m.classes))) AS v (p)
 WHERE c.run_id = (SELECT run_id FROM xcat.published)
   AND s.run_id = (SELECT source_run_id FROM xcat.published);
 COMMENT ON VIEW xcat.claxboi IS 'The published run under the column names of the published XMM classifications';

@@ -188,9 +188,8 @@ def test_a_class_is_taken_by_the_rules_of_the_pipeline() -> None:
             }
         }
     )
-    assert [work._class_of(pipeline, c, n) for c, n in (("AGN", "QSO"), ("XRB", "LMXB"), (None, "YSO"), ("CV", "CV"))] == [
-        0, 1, 2, -1,
-    ]  # fmt: skip
+    objects = (("AGN", "QSO"), ("XRB", "LMXB"), (None, "YSO"), ("CV", "CV"))
+    assert [work._class_of(pipeline, c, n) for c, n in objects] == [0, 1, 2, -1]
 
 
 def test_the_command_on_a_table(cli: Any, settings: Settings, tmp_path: Path) -> None:  # noqa: F811
@@ -205,10 +204,11 @@ def test_the_command_on_a_table(cli: Any, settings: Settings, tmp_path: Path) ->
     table.write_text("\n".join(lines) + "\n")
     out, page = tmp_path / "out.json", tmp_path / "page"
     said = cli(
-        "evaluate", str(table), "--label", "kind", "--answers", "old", "--methods", "equal,histogram", "--folds", "4",
-        "--seeds", "0,1", "--by", "source", "--quick", "--workers", "1", "--json", str(out), "--html", str(page),
+        "evaluate", str(table), "--label", "kind", "--answers", "old", "--methods", "equal,histogram",
+        "--folds", "4", "--properties", "hr1,log_fx", "--seeds", "0,1",
+        "--by", "source", "--quick", "--workers", "1", "--json", str(out), "--html", str(page),
     )  # fmt: skip
-    assert "120 labelled sources (a 60, b 60), 4 properties" in said or "120 labelled sources (a 60, b 60)" in said
+    assert "120 labelled sources (a 60, b 60), 2 properties, 4 folds" in said
     assert "published: old" in said
     result = json.loads(out.read_text())
     entry = result["folds"]["source"]["methods"]["histogram"]
@@ -242,3 +242,24 @@ def test_wrong_arguments_are_told(cli: Any, arguments: list[str], words: str) ->
     done = CliRunner().invoke(app, arguments)
     assert isinstance(done.exception, ConfigError)
     assert words in str(done.exception)
+
+
+@pytest.mark.parametrize(
+    ("changed", "constraint"), [({"folds": "moon"}, "folds"), ({"p": [0.5, 1.5]}, "p"), ({"p": [0.5, np.nan]}, "p")]
+)
+def test_the_table_refuses_nonsense(settings: Settings, changed: dict[str, Any], constraint: str) -> None:
+    import psycopg
+
+    from xcat.database import partitions
+
+    row = {"run_id": 1, "source_id": 1, "method": "equal", "seed": 0, "folds": "sky", "class": "AGN", "fold": 1}
+    insert = (
+        "INSERT INTO xcat.evaluation (run_id, source_id, method, seed, folds, class, fold, p) VALUES (%(run_id)s,"
+        " %(source_id)s, %(method)s, %(seed)s, %(folds)s, %(class)s, %(fold)s, %(p)s)"
+    )
+    with ready(settings) as conn:
+        partitions.create(conn, "evaluation", 1)
+        partitions.attach(conn, "evaluation", 1)
+        conn.execute(insert, row | {"p": [0.0, 0.0]})  # no answer
+        with pytest.raises(psycopg.errors.CheckViolation, match=f"evaluation_{constraint}_check"):
+            conn.execute(insert, row | {"p": [0.5, 0.5], "source_id": 2} | changed)

@@ -33,7 +33,7 @@ WHERE relnamespace = to_regnamespace('xcat') AND relkind = 'v'
 UNION ALL
 SELECT c.oid::regclass || '.' || attname, format_type(atttypid, atttypmod) || ' ' || attnotnull
 FROM pg_attribute a JOIN pg_class c ON c.oid = attrelid
-WHERE relnamespace = to_regnamespace('xcat') AND relkind IN ('r', 'p', 'v') AND attnum > 0
+WHERE relnamespace = to_regnamespace('xcat') AND relkind IN ('r', 'p', 'v') AND attnum > 0 AND NOT attisdropped
 UNION ALL
 SELECT conrelid::regclass || '.' || conname, pg_get_constraintdef(oid) FROM pg_constraint
 WHERE connamespace = to_regnamespace('xcat') AND conrelid <> 0

@@ -13,15 +13,13 @@ import pytest
 from small_matches import N_TWICE
 from small_sky import CLASSES, classify_again, make
 
-from xcat.classifier import classify
 from xcat.config import Settings
 from xcat.database.engine import Connection, connect
 from xcat.database.sqlfiles import folder, statements
 from xcat.errors import XcatError
-from xcat.jobs import models
 from xcat.properties.compute import select
 from xcat.report import explain as why
-from xcat.report import html, summary, tables
+from xcat.report import explain_figure, html, summary, tables
 from xcat.report.candidates import candidates
 from xcat.report.reading import showing
 
@@ -258,29 +256,6 @@ def test_nothing_published_says_what_to_do(settings: Settings) -> None:
 # --- explain ------------------------------------------------------------------------------------------------
 
 
-def test_terms_add_up_to_the_posterior(conn: Connection, runs: Runs) -> None:
-    model = models.load(conn, runs["fit"])
-    for source_id in range(1, 601, 5):
-        e = why.explain(conn, source_id, model=model)
-        stored = np.array([e.posterior[c] for c in e.classes])
-        assert np.abs(e.track()[-1] - stored).max() < 1e-5
-        assert np.allclose(e.track()[0], model.priors)
-        # the same sum by hand: prior plus exponent times term
-        exponent = {c.category: c.exponent for c in e.categories}
-        score = np.array(
-            [np.log(e.prior[c]) + sum(exponent[t.category] * t.log_likelihood[c] for t in e.terms) for c in e.classes]
-        )
-        p = np.exp(score - score.max())
-        assert np.abs(p / p.sum() - stored).max() < 1e-5
-        for c in e.categories:
-            inside = [t for t in e.terms if t.category == c.category]
-            assert sum(t.nats for t in inside) == pytest.approx(c.nats, abs=1e-6)
-        b, s = e.classes.index(e.best), e.classes.index(e.second)
-        whole = e.prior_nats + sum(c.nats for c in e.categories)
-        assert whole == pytest.approx(score[b] - score[s], abs=1e-6)
-        assert e.best == e.classes[int(stored.argmax())]
-
-
 def test_terms_are_those_of_the_database(conn: Connection, runs: Runs) -> None:
     e = why.explain(conn, 5)
     rows = conn.execute("SELECT property, class, log_likelihood FROM xcat.evidence WHERE source_id = 5").fetchall()
@@ -288,28 +263,6 @@ def test_terms_are_those_of_the_database(conn: Connection, runs: Runs) -> None:
     for prop, name, term in rows:
         (mine,) = [t for t in e.terms if t.property == prop]
         assert mine.log_likelihood[name] == pytest.approx(term, abs=1e-6)
-
-
-def test_a_value_beyond_its_table_adds_up_too(conn: Connection, runs: Runs) -> None:
-    # beyond the table the stored terms are huge and equal: what remains of their difference must not decide
-    row = conn.execute("SELECT gamma FROM xcat.property WHERE source_id = 3").fetchone()
-    model = models.load(conn, runs["fit"])
-    try:
-        conn.execute("UPDATE xcat.property SET gamma = 5000, pm_mas_yr = 1e-5 WHERE source_id = 3")
-        names = ", ".join(p.name for p in model.properties)
-        values = conn.execute(f"SELECT {names} FROM xcat.property WHERE source_id = 3").fetchone()
-        assert values is not None and row is not None
-        x = np.array([[np.nan if v is None else v for v in values]])
-        conn.execute(
-            "UPDATE xcat.classification SET p = %s::real[], class_id = %s WHERE source_id = 3",
-            [classify(model, x).p[0].tolist(), int(classify(model, x).class_index[0]) + 1],
-        )
-        e = why.explain(conn, 3)
-        assert {t.property: t.beyond for t in e.terms if t.beyond} == {"pm_mas_yr": "below", "gamma": "above"}
-        assert np.abs(e.track()[-1] - [e.posterior[c] for c in e.classes]).max() < 1e-5
-        assert "(> table)" in why.text(e)
-    finally:
-        conn.rollback()
 
 
 def test_sources_are_found_by_name_and_number(conn: Connection) -> None:
@@ -360,7 +313,7 @@ def test_figure(conn: Connection, tmp_path: Path, ending: str) -> None:
     assert why.draw(e, conn, tmp_path / f"e.{ending}").stat().st_size > 10_000
     if ending == "svg":
         drawn = (tmp_path / "e.svg").read_text()
-        assert all(t.property in drawn for t in e.terms) and "missing here" in drawn
+        assert all(t.property in drawn for t in explain_figure.chosen(e)[0]) and "missing here" in drawn
         (none, *_) = e.hypotheses or ({"p_hypothesis": 0},)
         assert ("obj 12" in drawn) == (0 < none["p_hypothesis"] < 0.4) and e.master is not None
         assert e.master["others"][0]["name"] in drawn

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from labelled_sky import CLASSES, sky
+from labelled_sky import CLASSES, PROPERTIES, sky
 
 from xcat.errors import ConfigError, InputError
 from xcat.evaluate.own import neighbours, of_table, sky_cells
@@ -27,7 +27,7 @@ def table(tmp_path: Path) -> Path:
             "ra": np.linspace(0, 350, 360), "dec": np.linspace(-80, 80, 360), "type": native,
             "guess": np.where(np.arange(360) % 4 == 0, "LMXB", native),
             "P_QSO": 0.3, "P_Seyfert": 0.3, "P_LMXB": 0.4,
-            **{p.name: np.where(np.isinf(c), np.nan, c) for p, c in zip(data.sample.properties, data.sample.values.T)},
+            **{p.name: np.where(np.isinf(c), np.nan, c) for p, c in zip(PROPERTIES, data.sample.values.T, strict=True)},
         }
     )  # fmt: skip
     path = tmp_path / "mine.csv"
@@ -80,7 +80,7 @@ def test_what_is_not_there_is_named(table):
 
 
 def test_positions_are_grouped_by_object_and_by_cell():
-    ra = np.array([10.0, 10.0 + 0.5 / 3600, 10.0 + 2.5 / 3600, 359.9999, 0.0, np.nan, np.nan, 10.9])
+    ra = np.array([10.0, 10.0 + 0.5 / 3600, 10.0 + 2.5 / 3600, 359.9, 0.0, np.nan, np.nan, 10.9])
     dec = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0])
     same = neighbours(ra, dec)
     assert same[0] == same[1] and np.unique(same).size == 7

@@ -1,31 +1,38 @@
-"""The classifier: densities, tables, posterior, evidence, folds and metrics. It never sees the database.
+"""The classifier: densities, tables, weights, posterior, evidence, folds and metrics. It never sees the database.
 
-Everywhere N counts sources, P properties, K classes, T categories and G table nodes, in the order that the
-`Model` lists them. Classes are numbered from 0, missing values are NaN, log is natural unless it says log10.
+Everywhere N counts sources, P properties, Q pairs of them, K classes, T categories and G table nodes, in the order that
+the `Model` lists them. Classes are numbered from 0; a missing value is NaN, one that nobody has looked for +inf; log is
+natural unless it says log10.
 """
 
-from xcat.classifier.crossval import CrossValidation, cross_validate, fit, fit_sharpness, folds
+from xcat.classifier.crossval import CrossValidation, Options, cross_validate, fit, folds, tune
 from xcat.classifier.density import Table, fit_table
 from xcat.classifier.metrics import summarise
 from xcat.classifier.model import CATEGORIES, Model, fit_tables
-from xcat.classifier.posterior import Classification, classify, evidence
+from xcat.classifier.posterior import Classification, classify, contributions, evidence
 from xcat.classifier.properties import Property, to_scale
+from xcat.classifier.sample import NOT_OBSERVED, Hypotheses, Sample
 
 __all__ = [
     "CATEGORIES",
+    "NOT_OBSERVED",
     "Classification",
     "CrossValidation",
+    "Hypotheses",
     "Model",
+    "Options",
     "Property",
+    "Sample",
     "Table",
     "classify",
+    "contributions",
     "cross_validate",
     "evidence",
     "fit",
-    "fit_sharpness",
     "fit_table",
     "fit_tables",
     "folds",
     "summarise",
     "to_scale",
+    "tune",
 ]

@@ -1,37 +1,88 @@
-"""Cross-validation: folds, the sharpness that suits the out-of-fold likelihoods, and the final model.
+"""Fitting inside folds: tables, smoothing, weights and outlier levels, and what to expect of them.
 
-Nothing that is reported of a source has seen its label. The tables of an outer fold leave that fold out; its
-sharpness is fitted on likelihoods from tables that leave out two folds, the outer one and the source's own.
-Those tables serve both ways round, so ten folds need 45 of them, each made from sums of counts.
+Nothing that is reported of a source has seen its label. `tune` makes a model: its smoothing and weights are fitted on
+terms from tables that leave the source's own fold out. `cross_validate` calls it once for every outer fold, on the
+others only, so everything that is fitted is fitted inside the fold.
 """
+
+from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
+from functools import reduce
+from operator import add
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import brentq, minimize
+from numpy.typing import ArrayLike
 
 from xcat.classifier.density import N_NODES
 from xcat.classifier.model import (
     CATEGORIES,
-    Counts,
+    OUTLIER_P,
     Model,
+    SampleCounts,
+    category_mixing,
     check_labels,
     check_priors,
     check_weights,
     count,
     model_of_counts,
+    typical_errors,
 )
-from xcat.classifier.posterior import classify, evidence, mean_log_likelihood, softmax
-from xcat.classifier.properties import FloatArray, IntArray, Property, as_table
+from xcat.classifier.posterior import classify, evidence
+from xcat.classifier.properties import FloatArray, IntArray
+from xcat.classifier.sample import Sample
+from xcat.classifier.weights import Terms, fit_category_weights, fit_mixing, fit_sharpness, prior_weights
 
-LEAST_SHARPNESS = 0.05
-MOST_SHARPNESS = 3.0
-"""Largest sharpness considered, in units of the number of categories: three times plain naive Bayes."""
-INVERSE_RIDGE = 0.05
-"""Strength of the ridge on fitted exponents, as logistic regressions count it (C): smaller is stronger."""
+INNER_FOLDS = 5
+SMOOTHINGS = (1.0, 1.6)
+"""Factors on the bandwidths that are tried. Those of the densities alone are too narrow where many terms are added."""
+LEAST_HYPOTHESIS = 0.05
+"""Hypotheses that are less probable have no part in fitting the weights."""
+FEW_MEMBERS = 20
+"""A class with fewer members has no outlier levels of its own, but those of all classes together."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a model is fitted.
+
+    Attributes
+    ----------
+    weights : {"property", "category", "equal"} or tuple of T float
+        One weight for every property and pair of classes, or one for every category, fitted; or equal, or given ones.
+    objective : str
+        What category weights are made best in: "log_loss", "macro_f1" or "f1:CLASS".
+    sharpness : float or "fit"
+        Of equal and given weights.
+    pairs : tuple of (str, str)
+        Properties that have a table together.
+    smoothing : float or "fit"
+        Factor on the bandwidths.
+    silent : tuple of str
+        Properties that say nothing themselves: the prior will be a function of them (`xcat.classifier.priors`).
+    seed : int
+        Of inner folds and searches.
+
+    Raises
+    ------
+    ValueError
+        When weights or objective are unknown.
+    """
+
+    weights: str | tuple[float, ...] = "property"
+    objective: str = "log_loss"
+    sharpness: float | str = "fit"
+    pairs: tuple[tuple[str, str], ...] = ()
+    smoothing: float | str = "fit"
+    silent: tuple[str, ...] = ()
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.weights, str) and self.weights not in ("property", "category", "equal"):
+            raise ValueError(f"weights are property, category, equal or numbers, not {self.weights!r}")
+        if self.objective not in ("log_loss", "macro_f1") and not self.objective.startswith("f1:"):
+            raise ValueError(f"the objective is log_loss, macro_f1 or f1:CLASS, not {self.objective!r}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,23 +94,21 @@ class CrossValidation:
     fold : (N,) int64
         Fold in which the source was held out.
     p : (N, K) float64
-        Posterior probabilities from tables and sharpness that never saw the source.
+        Posterior probabilities from a model that never saw the source.
     class_index : (N,) int64
         Most probable class.
-    outlier : (N,) float64
-        Outlier measure, in decades.
-    sharpness : (n_folds,) float64
-        Sharpness used for each fold.
-    terms : (N, P, K) float32
-        Log-likelihood terms, from the tables without the source.
+    outlier, p_tail : (N,) float64
+        Outlier measure, in decades, and its tail probability.
+    models : tuple of Model
+        The model of each fold.
     """
 
     fold: IntArray
     p: FloatArray
     class_index: IntArray
     outlier: FloatArray
-    sharpness: FloatArray
-    terms: NDArray[np.float32]
+    p_tail: FloatArray
+    models: tuple[Model, ...]
 
 
 def folds(class_index: ArrayLike, groups: ArrayLike | None = None, n_folds: int = 10, seed: int = 0) -> IntArray:
@@ -108,140 +157,153 @@ def folds(class_index: ArrayLike, groups: ArrayLike | None = None, n_folds: int 
     return fold_of_group[member]
 
 
-def fit_sharpness(
-    log_likelihood: FloatArray,
+def tune(
+    sample: Sample,
     class_index: ArrayLike,
+    groups: ArrayLike | None,
+    classes: Sequence[str],
     priors: ArrayLike,
-    most: float = MOST_SHARPNESS * len(CATEGORIES),
-) -> float:
-    """Find the sharpness with the least prior-weighted log-loss.
+    options: Options | None = None,
+    *,
+    categories: Sequence[str] = CATEGORIES,
+    n_nodes: int = N_NODES,
+) -> Model:
+    """Fit a model to labelled sources.
 
     Parameters
     ----------
-    log_likelihood : (N, K) float64
-        Weighted mean log-likelihoods of sources that the tables never saw (`posterior.mean_log_likelihood`).
+    sample : Sample
+        N labelled sources; with hypotheses, each counts with its probability.
     class_index : (N,) integer array
-        True classes.
+        Class of every source, from 0.
+    groups : (N,) array or None
+        As in `folds`: what must not be split by the inner folds.
+    classes : sequence of K str
     priors : (K,) array
-        A source of class c weighs priors_c / N_c: the loss is that of a sample with the priors' mix.
-    most : float
-        Upper end of the search; the lower one is 0.05.
+        Prior probability of each class, sum 1. A source of class c weighs priors_c / N_c in all that is fitted: the loss
+        is that of a sample with the priors' mix.
+    options : Options, optional
+    categories : sequence of T str
+    n_nodes : int
+        Nodes of every table.
 
     Returns
     -------
-    float
-        An end of the search when the loss still falls there.
+    Model
 
     Raises
     ------
     ValueError
-        When there are no sources, or a class number or a shape is wrong.
-
-    Notes
-    -----
-    The loss is convex in this one number, so the root of its derivative is the minimum. It is the inverse of
-    the temperature of Guo et al. 2017.
+        When shapes, labels, priors, weights or categories do not fit together, or groups are too few for inner folds.
     """
-    n, k = log_likelihood.shape
-    label = check_labels(class_index, n, k)
+    chosen = options or Options()
+    k = len(classes)
+    label = check_labels(class_index, len(sample), k)
     prior = np.asarray(priors, dtype=np.float64)
     check_priors(prior, k)
-    if n == 0:
-        raise ValueError("no labelled sources to fit the sharpness on")
-    weight = (prior / np.maximum(np.bincount(label, minlength=k), 1))[label]
-    of_truth = log_likelihood[np.arange(n), label]
+    pairs, errors = chosen.pairs, typical_errors(sample)
+    total = count(sample, label, k, pairs, n_nodes)
+    given = np.ones(len(categories)) if isinstance(chosen.weights, str) else np.array(chosen.weights, dtype=np.float64)
+    check_weights(given, categories)
 
-    def derivative(sharpness: float) -> float:
-        p = softmax(np.log(prior) + sharpness * log_likelihood)
-        return float(weight @ (np.einsum("nk,nk->n", p, log_likelihood) - of_truth))
+    def model(counts: SampleCounts, smoothing: float, sharpness: float = 1.0) -> Model:
+        made = model_of_counts(
+            counts, sample.properties, classes, prior, pairs=pairs, errors=errors, smoothing=smoothing,
+            weights=given, sharpness=sharpness, categories=categories,
+        )  # fmt: skip
+        weighting = chosen.weights if isinstance(chosen.weights, str) else "given"
+        return replace(made, weighting=weighting, mixing=made.mixing * speaks(made))
 
-    if derivative(LEAST_SHARPNESS) >= 0.0:
-        return LEAST_SHARPNESS
-    if derivative(most) <= 0.0:
-        return most
-    return float(brentq(derivative, LEAST_SHARPNESS, most, xtol=1e-4))
+    def speaks(made: Model) -> FloatArray:
+        return np.array([name not in chosen.silent for name in made.term_names], dtype=np.float64)[:, None, None]
+
+    if chosen.sharpness != "fit" and chosen.smoothing != "fit" and chosen.weights not in ("property", "category"):
+        return _with_levels(model(total, float(chosen.smoothing), float(chosen.sharpness)), sample, label)
+
+    inner = folds(label, groups, INNER_FOLDS, chosen.seed)
+    parts = [np.flatnonzero(inner == f) for f in range(INNER_FOLDS)]
+    samples = [sample.take(part) for part in parts]
+    counts = [count(s, label[part], k, pairs, n_nodes) for s, part in zip(samples, parts, strict=True)]
+    without = [reduce(add, counts[:f] + counts[f + 1 :]) for f in range(INNER_FOLDS)]
+    rows = [_likely(s) for s in samples]
+    plain = model(total, 1.0)
+    category_index, heard = plain.category_index, speaks(plain)
+    shares = (given / given.sum())[category_index]
+    base = np.concatenate(parts)
+    first = np.cumsum([0, *(part.size for part in parts)])
+    source = np.concatenate([r[2] + first[f] for f, r in enumerate(rows)])
+    row_weight = np.concatenate([r[1] for r in rows])
+    weight = prior_weights(label[base], prior)
+
+    best: tuple[float, float, Terms, FloatArray, float] | None = None
+    for smoothing in SMOOTHINGS if chosen.smoothing == "fit" else (float(chosen.smoothing),):
+        advantage = np.concatenate([evidence(model(c, smoothing), r[0]) for c, r in zip(without, rows, strict=True)])
+        wide = advantage * heard[:, :, 0]
+        terms = Terms(wide - wide.mean(axis=2, keepdims=True), row_weight, source, label[base], weight)
+        sharpness = fit_sharpness(terms, prior, shares) if chosen.sharpness == "fit" else float(chosen.sharpness)
+        mixing = category_mixing(given, sharpness, category_index, k) * heard
+        loss = _expected_loss(terms, prior, mixing, chosen.weights == "property")
+        if best is None or loss < best[0]:
+            best = (loss, smoothing, terms, mixing, sharpness)
+    assert best is not None
+    _, smoothing, terms, mixing, sharpness = best
+    offsets = np.zeros(k)
+    if chosen.weights == "property":
+        mixing, offsets = fit_mixing(terms, prior, mixing)
+    found = model(total, smoothing, sharpness)
+    if chosen.weights == "category":
+        name, _, of_class = chosen.objective.partition(":")
+        if of_class and of_class not in classes:
+            raise ValueError(f"the objective names the class {of_class}; there are {', '.join(classes)}")
+        number = list(classes).index(of_class) if of_class else None
+        alpha, sharpness = fit_category_weights(
+            terms, prior, category_index, len(categories), name, number, chosen.seed
+        )
+        mixing = category_mixing(alpha, sharpness, category_index, k) * heard
+        found = replace(found, weights=alpha, sharpness=sharpness)
+    return _with_levels(replace(found, mixing=mixing, offsets=offsets), sample, label)
 
 
-def fit_exponents(
-    terms: NDArray[np.floating], class_index: ArrayLike, priors: ArrayLike, sharpness: float, n_categories: int
-) -> tuple[FloatArray, FloatArray]:
-    """Fit one exponent per property and class, and an offset per class, with the least prior-weighted log-loss.
+def _likely(sample: Sample) -> tuple[Sample, FloatArray, IntArray]:
+    """Rows of the hypotheses that can say something of the weights: the improbable ones only cost time."""
+    rows, weight, source = sample.rows()
+    kept = weight >= LEAST_HYPOTHESIS
+    total = np.bincount(source[kept], weight[kept], len(sample))
+    kept |= (total == 0.0)[source]
+    total = np.bincount(source[kept], weight[kept], len(sample))
+    return rows.take(kept), weight[kept] / total[source[kept]], source[kept]
 
-    Parameters
-    ----------
-    terms : (N, P, K) array
-        Log-likelihood terms of sources that the tables never saw (`posterior.evidence`).
-    class_index : (N,) integer array
-        True classes.
-    priors : (K,) array
-        As in `fit_sharpness`.
-    sharpness : float
-        The exponents are drawn towards those of this sharpness and equal weights.
-    n_categories : int
 
-    Returns
-    -------
-    exponents : (P, K) float64
-        Zero or more: a property may say less than its table, never the contrary.
-    offsets : (K,) float64
-        Added to the log of the priors; their mean is zero.
+def _expected_loss(terms: Terms, priors: FloatArray, mixing: FloatArray, refit: bool) -> float:
+    """Log-loss of the terms; of weights with many degrees of freedom, of one half with the weights of the other."""
+    if not refit:
+        return terms.log_loss(terms.score(priors, mixing, np.zeros(priors.size)))
+    half = np.arange(terms.label.size) % 2 == 0
+    held = terms.take(~half)
+    return held.log_loss(held.score(priors, *fit_mixing(terms.take(half), priors, mixing)))
 
-    Raises
-    ------
-    ValueError
-        As `fit_sharpness` does.
 
-    Notes
-    -----
-    A multinomial logistic regression on the terms less their mean over the classes, with a ridge penalty: properties
-    that are nearly copies of each other share one exponent's worth instead of being counted repeatedly.
-    """
-    n, n_properties, k = terms.shape
-    label = check_labels(class_index, n, k)
-    prior = np.asarray(priors, dtype=np.float64)
-    check_priors(prior, k)
-    if n == 0:
-        raise ValueError("no labelled sources to fit exponents on")
-    centred = terms - terms.mean(axis=2, keepdims=True, dtype=np.float64)
-    weight = (prior / np.maximum(np.bincount(label, minlength=k), 1))[label]
-    weight /= weight.sum()
-    start = np.full(n_properties * k, sharpness / n_categories)
-    truth = np.zeros((n, k))
-    truth[np.arange(n), label] = weight
-    ridge = 1.0 / (2.0 * INVERSE_RIDGE * n)
+def _with_levels(model: Model, sample: Sample, label: IntArray) -> Model:
+    """Give the model outlier levels from its own sample; `fit` replaces them by out-of-fold ones."""
+    return replace(model, outlier_levels=outlier_levels(classify(model, sample).outlier, label, len(model.classes)))
 
-    def loss(x: FloatArray) -> tuple[float, FloatArray]:
-        exponent, offset = x[: start.size].reshape(n_properties, k), x[start.size :]
-        score = np.log(prior) + offset + np.einsum("npk,pk->nk", centred, exponent)
-        top = score.max(axis=1, keepdims=True)
-        p = np.exp(score - top)
-        total = p.sum(axis=1, keepdims=True)
-        away = x[: start.size] - start
-        value = float((truth * (top + np.log(total) - score)).sum())
-        value += ridge * float(away @ away + offset @ offset)
-        wrong = weight[:, None] * p / total - truth
-        slope = np.einsum("npk,nk->pk", centred, wrong).ravel() + 2.0 * ridge * away
-        return value, np.concatenate([slope, wrong.sum(axis=0) + 2.0 * ridge * offset])
 
-    found = minimize(
-        loss, np.concatenate([start, np.zeros(k)]), jac=True, method="L-BFGS-B",
-        bounds=[(0.0, None)] * start.size + [(None, None)] * k, options={"maxiter": 500},
-    )  # fmt: skip
-    offset = found.x[start.size :]
-    return found.x[: start.size].reshape(n_properties, k), offset - offset.mean()
+def outlier_levels(outlier: FloatArray, label: IntArray, n_classes: int) -> FloatArray:
+    """Quantiles of the outlier measure of each class's members, (K, L); see `Model.outlier_levels`."""
+    quantile = 1.0 - OUTLIER_P
+    together = np.quantile(outlier, quantile)
+    members = [outlier[label == c] for c in range(n_classes)]
+    return np.stack([np.quantile(m, quantile) if m.size >= FEW_MEMBERS else together for m in members])
 
 
 def cross_validate(
-    values: ArrayLike,
+    sample: Sample,
     class_index: ArrayLike,
     groups: ArrayLike | None,
-    properties: Sequence[Property],
     classes: Sequence[str],
     priors: ArrayLike,
-    weights: ArrayLike | None,
-    sharpness: float | None = None,
+    options: Options | None = None,
     n_folds: int = 10,
-    seed: int = 0,
     *,
     categories: Sequence[str] = CATEGORIES,
     n_nodes: int = N_NODES,
@@ -250,15 +312,9 @@ def cross_validate(
 
     Parameters
     ----------
-    values, class_index, properties, classes, priors, categories, n_nodes
-        As in `fit_tables`.
-    groups, n_folds, seed
-        As in `folds`. Three folds at least when the sharpness is to be fitted.
-    weights : (T,) array or None
-        Weights of the categories. None: an exponent for every property and class is fitted (`fit_exponents`), for
-        each fold on the others.
-    sharpness : float or None
-        None: fitted for each fold on the others, by inner cross-validation.
+    sample, class_index, groups, classes, priors, options, categories, n_nodes
+        As in `tune`.
+    n_folds : int
 
     Returns
     -------
@@ -267,115 +323,63 @@ def cross_validate(
     Raises
     ------
     ValueError
-        As `fit_tables` and `folds` do.
+        As `tune` and `folds` do.
     """
-    table = as_table(values, len(properties))
-    label = check_labels(class_index, table.shape[0], len(classes))
-    prior = np.asarray(priors, dtype=np.float64)
-    weight = np.ones(len(categories)) if weights is None else np.asarray(weights, dtype=np.float64)
-    check_priors(prior, len(classes))
-    check_weights(weight, categories)
-    if n_folds < 3 and (sharpness is None or weights is None):
-        raise ValueError("fitting weights or sharpness inside the folds needs 3 folds or more")
-    fold = folds(label, groups, n_folds, seed)
-    members = [np.flatnonzero(fold == f) for f in range(n_folds)]
-    counts = [count(table[m], label[m], properties, len(classes), n_nodes) for m in members]
-
-    def without(*left_out: int) -> Model:
-        kept = [c for f, c in enumerate(counts) if f not in left_out]
-        total = Counts(
-            sum(c.cells for c in kept[1:]) + kept[0].cells, sum(c.n_class for c in kept[1:]) + kept[0].n_class
-        )
-        return model_of_counts(total, properties, classes, prior, weight, categories=categories)
-
-    outer = [without(f) for f in range(n_folds)]
-    if sharpness is not None:
-        outer = [replace(model, sharpness=sharpness) for model in outer]
-    if sharpness is None or weights is None:
-        # [n, f]: terms of source n from tables without its own fold and without fold f
-        inner = np.empty((table.shape[0], n_folds, len(properties), len(classes)), dtype=np.float32)
-        for a, b in combinations(range(n_folds), 2):
-            model = without(a, b)
-            inner[members[a], b] = evidence(model, table[members[a]])
-            inner[members[b], a] = evidence(model, table[members[b]])
-        outer = [
-            _tuned(model, inner[fold != f, f], label[fold != f], sharpness, weights is None)
-            for f, model in enumerate(outer)
-        ]
-
-    p = np.empty((table.shape[0], len(classes)))
-    terms = np.empty((table.shape[0], len(properties), len(classes)), dtype=np.float32)
-    predicted = np.empty(table.shape[0], dtype=np.int64)
-    outlier = np.empty(table.shape[0])
-    for m, model in zip(members, outer, strict=True):
-        result = classify(model, table[m])
-        p[m], predicted[m], outlier[m], terms[m] = result.p, result.class_index, result.outlier, result.evidence
-    return CrossValidation(fold, p, predicted, outlier, np.array([model.sharpness for model in outer]), terms)
-
-
-def _tuned(
-    model: Model, terms: NDArray[np.float32], label: IntArray, sharpness: float | None, exponents: bool
-) -> Model:
-    """Give a model the sharpness, and the exponents if wanted, that suit terms from tables without the sources."""
-    if sharpness is None:
-        most = MOST_SHARPNESS * len(model.categories)
-        sharpness = fit_sharpness(mean_log_likelihood(model, terms), label, model.priors, most)
-    model = replace(model, sharpness=sharpness)
-    if exponents:
-        fitted, offsets = fit_exponents(terms, label, model.priors, sharpness, len(model.categories))
-        model = replace(model, fitted_exponents=fitted, fitted_offsets=offsets)
-    return model
+    chosen = options or Options()
+    label = check_labels(class_index, len(sample), len(classes))
+    group = None if groups is None else np.asarray(groups)
+    fold = folds(label, group, n_folds, chosen.seed)
+    n, k = len(sample), len(classes)
+    p, predicted = np.empty((n, k)), np.empty(n, dtype=np.int64)
+    outlier, p_tail = np.empty(n), np.empty(n)
+    models = []
+    for f in range(n_folds):
+        held, kept = np.flatnonzero(fold == f), np.flatnonzero(fold != f)
+        model = tune(
+            sample.take(kept), label[kept], None if group is None else group[kept], classes, priors, chosen,
+            categories=categories, n_nodes=n_nodes,
+        )  # fmt: skip
+        result = classify(model, sample.take(held))
+        p[held], predicted[held], outlier[held] = result.p, result.class_index, result.outlier
+        p_tail[held] = result.p_tail
+        models.append(model)
+    return CrossValidation(fold, p, predicted, outlier, p_tail, tuple(models))
 
 
 def fit(
-    values: ArrayLike,
+    sample: Sample,
     class_index: ArrayLike,
     groups: ArrayLike | None,
-    properties: Sequence[Property],
     classes: Sequence[str],
     priors: ArrayLike,
-    weights: ArrayLike | None,
-    sharpness: float | None = None,
+    options: Options | None = None,
     n_folds: int = 10,
-    seed: int = 0,
     *,
     categories: Sequence[str] = CATEGORIES,
     n_nodes: int = N_NODES,
-    outlier_quantile: float = 0.99,
 ) -> tuple[Model, CrossValidation]:
     """Fit the final model on all labelled sources, and cross-validate the way it was made.
 
     Parameters
     ----------
-    values, class_index, groups, properties, classes, priors, weights, sharpness
+    sample, class_index, groups, classes, priors, options, n_folds, categories, n_nodes
         As in `cross_validate`.
-    n_folds, seed, categories, n_nodes
-        As in `cross_validate`.
-    outlier_quantile : float
-        The model's outlier_limit is this quantile of the out-of-fold outlier measure.
 
     Returns
     -------
     Model
-        Its tables come from all sources; its sharpness and exponents (unless given) and its outlier limit from the
-        out-of-fold likelihoods of all sources.
+        Its outlier levels are those of the sources when they were held out.
     CrossValidation
-        What to expect of it. The sharpness of each fold was fitted without that fold.
+        What to expect of it.
 
     Raises
     ------
     ValueError
-        As `fit_tables` and `folds` do, and when the quantile is not between 0 and 1.
+        As `tune` and `folds` do.
     """
-    if not 0.0 < outlier_quantile <= 1.0:
-        raise ValueError(f"outlier_quantile must be above 0 and at most 1, not {outlier_quantile}")
     validation = cross_validate(
-        values, class_index, groups, properties, classes, priors, weights, sharpness, n_folds, seed,
-        categories=categories, n_nodes=n_nodes,
-    )  # fmt: skip
-    counts = count(values, class_index, properties, len(classes), n_nodes)
-    base = np.ones(len(categories)) if weights is None else weights
-    model = model_of_counts(counts, properties, classes, priors, base, categories=categories)
+        sample, class_index, groups, classes, priors, options, n_folds, categories=categories, n_nodes=n_nodes
+    )
+    model = tune(sample, class_index, groups, classes, priors, options, categories=categories, n_nodes=n_nodes)
     label = np.asarray(class_index, dtype=np.int64)
-    model = _tuned(model, validation.terms, label, sharpness, weights is None)
-    return replace(model, outlier_limit=float(np.quantile(validation.outlier, outlier_quantile))), validation
+    return replace(model, outlier_levels=outlier_levels(validation.outlier, label, len(classes))), validation

@@ -1,21 +1,25 @@
-"""Kernel densities of one property in one class, tabulated as natural-log density on a uniform grid of nodes.
+"""Densities of one property in every class, tabulated as natural-log density on a uniform grid of nodes.
 
 The values are counted in cells, four to the distance between two nodes, and the counts are smoothed through
 their cosine transform: a Gaussian kernel on a segment whose ends reflect is exactly a damping of the cosine
 coefficients [1]_. Walls of the property are ends of that segment; at an end which is no wall the segment is
-continued by half the range, so that the kernel leaves freely, and cut off afterwards. Counts are whole
-numbers and add up, so the tables without a fold cost a sum and a transform, not another pass over the
-sources.
+continued by half the range, so that the kernel leaves freely, and cut off afterwards. Counts add up, so the tables
+without a fold cost a sum and a transform, not another pass over the sources.
 
-The bandwidth is that of Improved Sheather-Jones [1]_, from the same coefficients. KDEpy 1.1.12's own
-``improved_sheather_jones`` is not used: it solves for the bandwidth in units of its padded mesh and
-multiplies by the range of the data, so that the answer is two times too small or more (its issues 199 and
-201). Corrected for that it agrees, and a test says so.
+The bandwidth is that of Improved Sheather-Jones [1]_, from the same coefficients, times a factor that
+cross-validation chooses (`xcat.classifier.crossval`). KDEpy 1.1.12's own ``improved_sheather_jones`` is not used: it
+solves for the bandwidth in units of its padded mesh and multiplies by the range of the data, so that the answer is two
+times too small or more (its issues 199 and 201). Corrected for that it agrees, and a test says so.
+
+A value with an error is looked up in the density smoothed once more by that error, which is again a damping: a ladder
+of such tables is kept. A lower limit is looked up in the integral of the density beyond it.
 
 References
 ----------
 .. [1] Botev, Grotowski & Kroese 2010, "Kernel density estimation via diffusion", Ann. Statist. 38, 2916.
 .. [2] Silverman 1986, "Density estimation for statistics and data analysis", eq. 3.31.
+.. [3] Turnbull 1976, "The empirical distribution function with arbitrarily grouped, censored and truncated data",
+   J. R. Statist. Soc. B 38, 290: self-consistency.
 """
 
 from dataclasses import dataclass
@@ -34,61 +38,117 @@ FEW = 100
 """Below this number of values ISJ follows the noise, and Silverman's rule is used."""
 
 LEAST_FLOOR = 0.001
-"""Least share of the flat density in a table: no value may exclude a class by itself."""
+"""Least share of the pooled density in a table: no value may exclude a class by itself."""
+FLAT_SHARE = 0.1
+"""Share of the flat density in the pooled one."""
 
 TAIL_DECADES = 10.0
 """Fall of every density beyond the ends of its table, in decades for each length of the table."""
 
+N_LEVELS = 16
+"""Tables in the ladder of errors: the first for exact values, the others for sigmas of 1, sqrt(2), 2, ... steps."""
+
+_CENSORED_ROUNDS = 20
+
 
 @dataclass(frozen=True, eq=False)
-class Table:
-    """Density of one property in one class.
+class Counts:
+    """Values of one property, counted by class: all that its tables are made of. They may be added and subtracted.
 
     Attributes
     ----------
-    log_density : (G,) float64
-        Natural log of the density at the nodes, per unit of the property's scale. Interpolated linearly, it
-        integrates to 1 over the range.
-    bandwidth : float
-        Standard deviation of the kernel, on the property's scale; the whole range when there are no values.
-    n : int
-        Values that it was made from.
+    cells : (K, M) float64
+        Values in each cell of the range; those outside it are in the first or the last. Sums of probabilities, where a
+        source has several counterpart hypotheses.
+    atoms : (K, 2) float64
+        Values that lie on the lower and on the upper wall; not in `cells`.
+    above : (K, M) float64
+        Lower limits in each cell, of values that are not there.
+    missing : (K,) float64
+        Sources that were looked at and have neither value nor limit.
     """
 
-    log_density: FloatArray
-    bandwidth: float
-    n: int
+    cells: FloatArray
+    atoms: FloatArray
+    above: FloatArray
+    missing: FloatArray
+
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(
+            self.cells + other.cells, self.atoms + other.atoms, self.above + other.above, self.missing + other.missing
+        )
+
+    def __sub__(self, other: "Counts") -> "Counts":
+        # differences of sums of probabilities may fall below zero by rounding
+        return Counts(
+            *(
+                np.maximum(mine - theirs, 0.0)
+                for mine, theirs in (
+                    (self.cells, other.cells), (self.atoms, other.atoms),
+                    (self.above, other.above), (self.missing, other.missing),
+                )
+            )
+        )  # fmt: skip
+
+    @property
+    def n_present(self) -> FloatArray:
+        """Sources of each class with a value, (K,)."""
+        return self.cells.sum(axis=1) + self.atoms.sum(axis=1)
 
 
-def fit_table(x_scaled: ArrayLike, prop: Property, n_nodes: int = N_NODES) -> Table:
-    """Estimate the density of one property in one class.
+@dataclass(frozen=True, eq=False)
+class Table:
+    """One property in K classes.
 
-    Parameters
+    Attributes
     ----------
-    x_scaled : (n,) array
-        Values of the class's members, on the property's scale. NaN is missing and left out; a value outside
-        the range counts at the nearer end.
-    prop : Property
-    n_nodes : int
-        Nodes of the table, both ends included.
-
-    Returns
-    -------
-    Table
-
-    Raises
-    ------
-    ValueError
-        When there are fewer than 9 nodes.
-
-    Notes
-    -----
-    The table is (1 - e) kernel density + e / range with e = max(0.001, 1 / (n + 2)): Laplace's probability
-    that the next member is unlike the n seen so far. A class of three is one fifth flat, one of a hundred
-    one hundredth.
+    low, step : float
+        First node and distance of the nodes, on the property's scale.
+    log_density : (G, K) float64
+        Natural log of the density at the nodes, per unit of the property's scale. Interpolated linearly, it integrates
+        to 1 over the range, or to what the atoms leave.
+    log_smeared : (N_LEVELS - 1, G, K) float64 or None
+        The same for values with an error of step * sqrt(2)^(level - 1), if the property has errors.
+    log_atoms : (2, K) float64 or None
+        Log of the probability of a value on the lower and the upper wall, per step of the table; minus infinity at an
+        end that is no wall, None if neither is one.
+    log_above : (G, K) float64 or None
+        Log of the probability of a value beyond the node, if the property has limits.
+    tail_slope : float
+        Decrease of log_density per unit of scale beyond the ends.
+    log_present, log_missing : (K,) float64
+        Log of the probability, given that it was looked for, that there is a value (or limit), or none.
+    bandwidth : (K,) float64
+        Standard deviation of the kernel, on the property's scale.
+    typical_error : float
+        Median error of the values in the tables: they are blurred by it already.
+    n_present : (K,) float64
+        Labelled sources of the class that have a value.
     """
-    x = np.asarray(x_scaled, dtype=np.float64)
-    return table_of_counts(np.bincount(cells(x[~np.isnan(x)], prop, n_nodes), minlength=n_cells(n_nodes)), prop)
+
+    low: float
+    step: float
+    log_density: FloatArray
+    log_smeared: FloatArray | None
+    log_atoms: FloatArray | None
+    log_above: FloatArray | None
+    tail_slope: float
+    log_present: FloatArray
+    log_missing: FloatArray
+    bandwidth: FloatArray
+    typical_error: float
+    n_present: FloatArray
+
+    @property
+    def high(self) -> float:
+        """Last node."""
+        return self.low + (self.log_density.shape[0] - 1) * self.step
+
+    @property
+    def log_peak(self) -> FloatArray:
+        """Largest log density or atom of each class, (K,)."""
+        peak = self.log_density.max(axis=0)
+        return peak if self.log_atoms is None else np.maximum(peak, self.log_atoms.max(axis=0))
 
 
 def n_cells(n_nodes: int) -> int:
@@ -105,47 +165,226 @@ def cells(x_scaled: FloatArray, prop: Property, n_nodes: int) -> IntArray:
     return np.minimum((inside - prop.low) * (m / prop.width), m - 1).astype(np.int64)
 
 
-def table_of_counts(counts: NDArray[np.integer], prop: Property) -> Table:
-    """Make the table from the number of values in each cell; see `fit_table`."""
-    m = counts.size
+def levels(error: NDArray[np.floating], step: float, typical_error: float) -> IntArray:
+    """Level of the ladder for every error: 0 for none, or for less than what blurs the tables themselves."""
+    excess = np.sqrt(np.maximum(np.nan_to_num(np.asarray(error, dtype=np.float64)) ** 2 - typical_error**2, 0.0))
+    steps = np.maximum(excess / step, 1e-9)
+    return np.clip(np.rint(1.0 + 2.0 * np.log2(steps)), 0, N_LEVELS - 1).astype(np.int64)
+
+
+def fit_table(x_scaled: ArrayLike, prop: Property, n_nodes: int = N_NODES) -> Table:
+    """Estimate the density of one property in one class, from exact values.
+
+    Parameters
+    ----------
+    x_scaled : (n,) array
+        Values of the class's members, on the property's scale. NaN is missing; a value outside the range counts at the
+        nearer end.
+    prop : Property
+    n_nodes : int
+        Nodes of the table, both ends included.
+
+    Returns
+    -------
+    Table
+        Of one class.
+
+    Raises
+    ------
+    ValueError
+        When there are fewer than 9 nodes.
+    """
+    x = np.asarray(x_scaled, dtype=np.float64)
+    counts = count_values(x, np.zeros(x.size, dtype=np.int64), 1, prop, n_nodes)
+    return table_of_counts(counts, prop)
+
+
+def count_values(
+    x_scaled: FloatArray,
+    label: IntArray,
+    n_classes: int,
+    prop: Property,
+    n_nodes: int = N_NODES,
+    weight: FloatArray | None = None,
+    limit: NDArray[np.floating] | None = None,
+) -> Counts:
+    """Count the values of one property.
+
+    Parameters
+    ----------
+    x_scaled : (n,) float64
+        On the property's scale; NaN: not there, +inf: not looked for.
+    label : (n,) int64
+    n_classes : int
+    prop : Property
+    n_nodes : int
+    weight : (n,) float64, optional
+        Probability of each row; 1 without.
+    limit : (n,) array, optional
+        Lower limits where the value is not there; NaN: none.
+    """
+    m, k = n_cells(n_nodes), n_classes
+    w = np.ones(x_scaled.size) if weight is None else weight
+    absent = np.isnan(x_scaled)
+    there = ~absent & (x_scaled != np.inf)
+
+    atoms = np.zeros((k, 2))
+    for end, (wall, bounded) in enumerate(((prop.low, prop.bounded_low), (prop.high, prop.bounded_high))):
+        if bounded:
+            on = there & (x_scaled == wall)
+            atoms[:, end] = np.bincount(label[on], w[on], k)
+            there &= ~on
+    flat = label[there] * m + cells(x_scaled[there], prop, n_nodes)
+    counted = np.bincount(flat, w[there], k * m).astype(np.float64).reshape(k, m)
+
+    above = np.zeros((k, m))
+    if limit is not None:
+        limited = absent & ~np.isnan(limit)
+        flat = label[limited] * m + cells(np.asarray(limit[limited], dtype=np.float64), prop, n_nodes)
+        above = np.bincount(flat, w[limited], k * m).astype(np.float64).reshape(k, m)
+        absent &= ~limited
+    return Counts(counted, atoms, above, np.bincount(label[absent], w[absent], k).astype(np.float64))
+
+
+def table_of_counts(
+    counts: Counts,
+    prop: Property,
+    smoothing: float = 1.0,
+    typical_error: float | None = None,
+) -> Table:
+    """Make the table of a property.
+
+    Parameters
+    ----------
+    counts : Counts
+    prop : Property
+    smoothing : float
+        Factor on the bandwidths.
+    typical_error : float, optional
+        Median error of the values, on the scale; given, the ladder for noisy values is made.
+
+    Notes
+    -----
+    The density is (1 - e) kernel density + e pooled density, with e = max(0.001, 1 / (n + 2)): Laplace's probability
+    that the next member is unlike the n seen so far. A class of three is one fifth like all classes together, one of a
+    hundred one hundredth. The pooled density is the mean of the classes' kernel densities, one tenth of it flat.
+
+    Lower limits are spread over the cells beyond them in proportion to the density there, until that is consistent with
+    itself [3]_: without it the density would be that of the bright ones.
+    """
+    k, m = counts.cells.shape
     n_nodes = m // CELLS_PER_STEP + 1
-    n = int(counts.sum())
-    if n == 0:
-        return Table(np.full(n_nodes, -np.log(prop.width)), prop.width, 0)
+    step = prop.width / (n_nodes - 1)
+    limits = bool(counts.above.any())
+    kernels = [_Kernel(c, prop, smoothing) for c in counts.cells]
+    if limits:
+        completed = _complete(counts, prop, kernels)
+        kernels = [_Kernel(c, prop, smoothing, kernel.bandwidth) for c, kernel in zip(completed, kernels, strict=True)]
 
-    half = m // 2
-    before, after = half * (not prop.bounded_low), half * (not prop.bounded_high)
-    segment = np.pad(counts / n, (before, after))
-    length = prop.width * segment.size / m
-    coefficients = dct(segment) / 2.0  # mean of cos(pi k x / length) over the values
-    # Values piled up at a wall (a hardness ratio without counts in one band) are no structure to resolve: they would
-    # ask for a bandwidth of one cell everywhere, so they have no say in it.
-    free = counts.copy()
-    free[[0, -1]] = 0
-    n_free = int(free.sum())
-    if n_free == 0:
-        free, n_free = counts, n
-    shape = dct(np.pad(free / n_free, (before, after))) / 2.0
-    h = _bandwidth(free, shape, n_free, length, prop.width, prop.width / (n_nodes - 1))
+    n_inside = np.array([kernel.n for kernel in kernels])
+    n_atoms = counts.atoms.sum(axis=1)
+    floor = np.maximum(LEAST_FLOOR, 1.0 / (n_inside + 2.0))
+    # one source more in every class, like all classes together: what nobody has seen excludes no class
+    is_wall = np.array([prop.bounded_low, prop.bounded_high])
+    everywhere = is_wall * (counts.atoms.sum(axis=0) + 0.25) / (counts.n_present.sum() + 1.0)
+    share = (counts.atoms + everywhere) / (n_inside + n_atoms + 1.0)[:, None]
+    inside = 1.0 - share.sum(axis=1)
 
-    k = np.arange(segment.size + 1)
-    damped = np.append(coefficients, 0.0) * np.exp(-0.5 * (np.pi * k * h / length) ** 2)
-    at_cell_edges = dct(damped, type=1)  # the cosine series, summed where the nodes are
-    at_nodes = at_cell_edges[before : before + m + 1 : CELLS_PER_STEP]
-    kernel = np.maximum(at_nodes, 0.0)  # the series may undershoot zero by rounding
-    kernel /= np.trapezoid(kernel, dx=prop.width / (n_nodes - 1))
+    rungs = np.arange(1, N_LEVELS) if typical_error is not None else np.zeros(0)
+    errors = np.concatenate([[0.0], step * 2.0 ** ((rungs - 1) / 2)])
+    dense = np.stack([kernel.density(errors) for kernel in kernels], axis=2)
+    pooled = dense.mean(axis=2, keepdims=True) * (1.0 - FLAT_SHARE) + FLAT_SHARE / prop.width
+    log_density = np.log((1.0 - floor) * dense + floor * pooled)
+    log_density += np.log(inside / integral(log_density, prop))[:, None, :]
+    exact = np.ascontiguousarray(log_density[0])
+    n_seen = counts.n_present + counts.above.sum(axis=1)
+    # half a source on either side: a property that all members have may still be missing in the next one
+    present = (n_seen + 0.5) / (n_seen + counts.missing + 1.0)
+    return Table(
+        low=prop.low,
+        step=step,
+        log_density=exact,
+        log_smeared=log_density[1:] if rungs.size else None,
+        log_atoms=np.log(share.T / step, where=is_wall[:, None], out=np.full((2, k), -np.inf))
+        if is_wall.any()
+        else None,
+        log_above=_log_above(exact, step) if limits else None,
+        tail_slope=tail_slope(prop),
+        log_present=np.log(present),
+        log_missing=np.log1p(-present),
+        bandwidth=np.array([kernel.bandwidth for kernel in kernels]),
+        typical_error=typical_error or 0.0,
+        n_present=counts.n_present,
+    )
 
-    floor = max(LEAST_FLOOR, 1.0 / (n + 2))
-    log_density = np.log((1.0 - floor) * kernel + floor / prop.width)
-    return Table(log_density - np.log(integral(log_density, prop)), h, n)
+
+class _Kernel:
+    """Kernel density of one class, through the cosine transform of its cell counts."""
+
+    def __init__(self, counts: FloatArray, prop: Property, smoothing: float, bandwidth: float | None = None) -> None:
+        m = counts.size
+        self.prop, self.m, self.n = prop, m, float(counts.sum())
+        self.step = prop.width * CELLS_PER_STEP / m
+        if self.n <= 0.0:
+            self.bandwidth = prop.width
+            return
+        half = m // 2
+        pad = (half * (not prop.bounded_low), half * (not prop.bounded_high))
+        self.before = pad[0]
+        segment = np.pad(counts / self.n, pad)
+        self.length = prop.width * segment.size / m
+        self.coefficients = dct(segment) / 2.0  # mean of cos(pi k x / length) over the values
+        if bandwidth is None:
+            bandwidth = _bandwidth(counts, self.coefficients, self.n, self.length, prop.width, self.step) * smoothing
+        self.bandwidth = float(np.clip(bandwidth, self.step, prop.width / 2.0))
+
+    def density(self, errors: FloatArray) -> FloatArray:
+        """Density at the nodes, (L, G), blurred by L errors (one sigma, on the property's scale); integral 1."""
+        n_nodes = self.m // CELLS_PER_STEP + 1
+        if self.n <= 0.0:
+            return np.full((errors.size, n_nodes), 1.0 / self.prop.width)
+        k = np.arange(self.coefficients.size + 1)
+        variance = self.bandwidth**2 + errors**2
+        damping = np.exp(-0.5 * variance[:, None] * (np.pi * k / self.length) ** 2)
+        # the cosine series, summed where the nodes are
+        at_cell_edges = dct(np.append(self.coefficients, 0.0) * damping, type=1)
+        at_nodes = at_cell_edges[:, self.before : self.before + self.m + 1 : CELLS_PER_STEP]
+        kernel = np.maximum(at_nodes, 0.0)  # the series may undershoot zero by rounding
+        return np.asarray(kernel / np.trapezoid(kernel, dx=self.step)[:, None])
 
 
-def integral(log_density: FloatArray, prop: Property) -> float:
-    """Integral over the range of the density whose logarithm is interpolated linearly between the nodes."""
-    rise = np.diff(log_density)
+def _complete(counts: Counts, prop: Property, kernels: list[_Kernel]) -> FloatArray:
+    """Cell counts with the limits spread over the cells beyond them, (K, M)."""
+    m = counts.cells.shape[1]
+    middle = (np.arange(m) + 0.5) / CELLS_PER_STEP
+    node = np.minimum(middle.astype(np.int64), m // CELLS_PER_STEP - 1)
+    completed = counts.cells
+    for _ in range(_CENSORED_ROUNDS):
+        rows = []
+        for k, kernel in enumerate(kernels):
+            dense = kernel.density(np.zeros(1))[0]
+            part = dense[node] + (middle - node) * (dense[node + 1] - dense[node]) + 1e-6 / prop.width
+            beyond = np.cumsum(part[::-1])[::-1]
+            rows.append(counts.cells[k] + part * np.cumsum(counts.above[k] / beyond))
+        completed = np.array(rows)
+        kernels = [_Kernel(row, prop, 1.0, kernel.bandwidth) for row, kernel in zip(completed, kernels, strict=True)]
+    return completed
+
+
+def _log_above(log_density: FloatArray, step: float) -> FloatArray:
+    """Log of the integral of the densities beyond each node, (G, K); the table's own floor keeps the last from zero."""
+    density = np.exp(log_density)
+    piece = 0.5 * (density[1:] + density[:-1]) * step
+    above = np.concatenate([np.cumsum(piece[::-1], axis=0)[::-1], np.zeros((1, density.shape[1]))])
+    return np.log(np.maximum(above, 0.5 * density[-1] * step))
+
+
+def integral(log_density: FloatArray, prop: Property) -> FloatArray:
+    """Integral over the range of densities (L, G, K) whose logarithms are interpolated linearly between the nodes."""
+    rise = np.diff(log_density, axis=1)
     # (e^d - 1) / d is the mean of the exponential over one step, 1 in the limit of no rise
     mean = np.divide(np.expm1(rise), rise, out=np.ones_like(rise), where=np.abs(rise) > 1e-12)
-    return float(np.sum(np.exp(log_density[:-1]) * mean) * prop.width / rise.size)
+    return np.asarray(np.sum(np.exp(log_density[:, :-1]) * mean, axis=1) * prop.width / rise.shape[1])
 
 
 def tail_slope(prop: Property) -> float:
@@ -157,31 +396,31 @@ def tail_slope(prop: Property) -> float:
     return TAIL_DECADES * float(np.log(10.0)) / prop.width
 
 
-def silverman(counts: NDArray[np.integer], width: float) -> float:
+def silverman(counts: NDArray[np.number], width: float) -> float:
     """Silverman's bandwidth 0.9 min(std, IQR / 1.34) n^-1/5 [2]_, on cell counts.
 
     One imaginary value with a deviation of an eighth of the range joins the spread, so that one value, or
     five equal ones, do not pose as a narrow class. For tens of values it no longer matters.
     """
-    n = int(counts.sum())
+    n = float(counts.sum())
     centres = (np.arange(counts.size) + 0.5) * (width / counts.size)
     mean = np.average(centres, weights=counts)
-    std = np.sqrt(np.average((centres - mean) ** 2, weights=counts) * n / max(n - 1, 1))
+    std = np.sqrt(np.average((centres - mean) ** 2, weights=counts) * n / max(n - 1, 1.0))
     quartiles = centres[np.searchsorted(np.cumsum(counts), [0.25 * n, 0.75 * n])]
     robust = (quartiles[1] - quartiles[0]) / 1.34
     spread = min(std, robust) if robust > 0 else std
-    spread = np.sqrt(((n - 1) * spread**2 + (width / 8.0) ** 2) / n)
-    return float(0.9 * spread * n**-0.2)
+    spread = np.sqrt((max(n - 1, 0.0) * spread**2 + (width / 8.0) ** 2) / max(n, 1.0))
+    return float(0.9 * spread * max(n, 1.0) ** -0.2)
 
 
-def improved_sheather_jones(coefficients: FloatArray, n: int, least: float, most: float) -> float | None:
+def improved_sheather_jones(coefficients: FloatArray, n: float, least: float, most: float) -> float | None:
     """Bandwidth by the fixed point of Botev et al. [1]_, section 5, in units of the segment.
 
     Parameters
     ----------
     coefficients : (M,) float64
         Means of cos(pi k x) over the values x in [0, 1], k = 0 ... M-1.
-    n : int
+    n : float
         Number of values.
     least, most : float
         Where to look for it.
@@ -222,7 +461,7 @@ def improved_sheather_jones(coefficients: FloatArray, n: int, least: float, most
 
 
 def _bandwidth(
-    counts: NDArray[np.integer], coefficients: FloatArray, n: int, length: float, width: float, step: float
+    counts: FloatArray, coefficients: FloatArray, n: float, length: float, width: float, step: float
 ) -> float:
     """Bandwidth on the property's scale: ISJ where it can be trusted, else Silverman; one step at least."""
     most = width / 4.0

@@ -1,54 +1,59 @@
 """The fitted model: everything that the posterior needs, as plain arrays that fit in database rows."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from xcat.classifier.density import N_NODES, cells, n_cells, table_of_counts, tail_slope
-from xcat.classifier.properties import FloatArray, IntArray, Property, as_table, column_to_scale
+from xcat.classifier.density import N_NODES, Counts, Table, count_values, table_of_counts
+from xcat.classifier.pairs import PairTable, count_pair, pair_table
+from xcat.classifier.properties import FloatArray, IntArray, Property, column_to_scale
+from xcat.classifier.sample import Sample
 
 CATEGORIES = ("location", "spectrum", "multiwavelength", "variability")
+OUTLIER_P = np.concatenate([np.linspace(1.0, 0.02, 99), [0.01, 0.005, 0.002, 0.001]])
+"""Tail probabilities at which the outlier levels of a model are given."""
+LEAST_WITH_ERROR = 0.01
+"""A property is given the ladder of blurred tables when at least this share of its values has an error."""
 
 
 @dataclass(frozen=True, eq=False)
 class Model:
     """Tables, priors and weights.
 
+    The log score of class c is log_prior[c] + offsets[c] + the sum over terms t and classes k of mixing[t, c, k] times
+    the advantage of class k in term t: its log-likelihood less the mean over the classes. Terms are the properties, and
+    after them the pairs.
+
     Attributes
     ----------
     classes : tuple of K str
     properties : tuple of P Property
+    categories : tuple of T str
     priors : (K,) float64
         Prior probabilities; they sum to 1.
+    offsets : (K,) float64
+        Added to the log of the priors.
+    weighting : str
+        How the mixing was found: "equal", "given", "category" or "property".
     weights : (T,) float64
-        Weight alpha of each category, zero or more.
-    categories : tuple of T str
+        Weight alpha of each category, zero or more; all 1 where weights were fitted property by property.
     sharpness : float
         Exponent of the weighted mean log-likelihood: 1 is the poster's formula, T plain naive Bayes.
-    fitted_exponents : (P, K) float64 or None
-        Exponent of every property and class, if they were fitted; without, those of the weights and the sharpness.
-    fitted_offsets : (K,) float64 or None
-        Added to the log of the priors, if exponents were fitted.
-    low, step : (P,) float64
-        First node and distance of the nodes, on the property's scale.
-    log_density : (P, G, K) float64
-        Natural log of the density at the nodes, per unit of the property's scale.
-    tail_slope : (P,) float64
-        Decrease of log_density per unit of scale beyond the ends.
-    log_present, log_missing : (P, K) float64
-        Natural log of the probability that the property is there, or not, in the class.
-    log_peak : (P, K) float64
-        Largest log_density.
-    bandwidth : (P, K) float64
-        On the property's scale.
-    n_present : (P, K) int64
-        Labelled sources of the class that have the property.
-    n_reference : (K,) int64
-        Labelled sources of the class.
-    outlier_limit : float
-        Outlier measure, in decades, above which a source is called an outlier; NaN before it is known.
+    mixing : (P + Q, K, K) float64
+    tables : tuple of P Table
+    pairs : tuple of Q PairTable
+    smoothing : float
+        Factor on the bandwidths.
+    n_reference : (K,) float64
+        Labelled sources of each class.
+    outlier_p : (L,) float64
+        Tail probabilities, decreasing.
+    outlier_levels : (K, L) float64
+        Outlier measure, in decades, that the members of the class exceed with these probabilities; NaN before it is known.
 
     Raises
     ------
@@ -58,23 +63,19 @@ class Model:
 
     classes: tuple[str, ...]
     properties: tuple[Property, ...]
-    priors: FloatArray
-    weights: FloatArray
     categories: tuple[str, ...]
+    priors: FloatArray
+    offsets: FloatArray
+    weighting: str
+    weights: FloatArray
     sharpness: float
-    low: FloatArray
-    step: FloatArray
-    log_density: FloatArray
-    tail_slope: FloatArray
-    log_present: FloatArray
-    log_missing: FloatArray
-    log_peak: FloatArray
-    bandwidth: FloatArray
-    n_present: IntArray
-    n_reference: IntArray
-    outlier_limit: float
-    fitted_exponents: FloatArray | None = None
-    fitted_offsets: FloatArray | None = None
+    mixing: FloatArray
+    tables: tuple[Table, ...]
+    pairs: tuple[PairTable, ...]
+    smoothing: float
+    n_reference: FloatArray
+    outlier_p: FloatArray
+    outlier_levels: FloatArray
 
     def __post_init__(self) -> None:
         p, k = len(self.properties), len(self.classes)
@@ -82,48 +83,53 @@ class Model:
         check_weights(self.weights, self.categories)
         if not (np.isfinite(self.sharpness) and self.sharpness > 0):
             raise ValueError(f"sharpness must be a positive number, not {self.sharpness}")
-        nodes = self.log_density.shape[1] if self.log_density.ndim == 3 else 0
         shapes = {
-            "low": (p,), "step": (p,), "tail_slope": (p,), "log_density": (p, nodes, k), "n_reference": (k,),
-            "log_present": (p, k), "log_missing": (p, k), "log_peak": (p, k), "bandwidth": (p, k),
-            "n_present": (p, k),
+            "offsets": (k,), "mixing": (p + len(self.pairs), k, k), "n_reference": (k,),
+            "outlier_levels": (k, self.outlier_p.size),
         }  # fmt: skip
         for name, shape in shapes.items():
             if getattr(self, name).shape != shape:
                 raise ValueError(f"{name} has shape {getattr(self, name).shape}, not {shape}")
-        if (self.fitted_exponents is None) != (self.fitted_offsets is None):
-            raise ValueError("fitted exponents and offsets come together")
-        if self.fitted_exponents is not None and self.fitted_offsets is not None:
-            if self.fitted_exponents.shape != (p, k) or self.fitted_offsets.shape != (k,):
-                raise ValueError(f"exponents and offsets must have shape {(p, k)} and {(k,)}")
-            if not (np.all(np.isfinite(self.fitted_exponents)) and np.all(self.fitted_exponents >= 0)):
-                raise ValueError("exponents must be finite numbers of zero or more")
-        for prop in self.properties:
-            if prop.category not in self.categories:
-                raise ValueError(f"property {prop.name}: no category {prop.category!r} in the model")
+        if not (np.all(np.isfinite(self.mixing)) and np.all(np.isfinite(self.offsets))):
+            raise ValueError("mixing and offsets must be finite numbers")
+        if len(self.tables) != p or any(t.log_density.shape[1:] != (k,) for t in self.tables):
+            raise ValueError(f"tables must be {p}, of {k} classes each")
+        for name, category in zip(self.term_names, self.term_categories, strict=True):
+            if category not in self.categories:
+                raise ValueError(f"{name}: no category {category!r} in the model")
 
     @property
-    def property_category(self) -> IntArray:
-        """Number of the category of every property, (P,)."""
-        return np.array([self.categories.index(q.category) for q in self.properties], dtype=np.int64)
+    def term_names(self) -> tuple[str, ...]:
+        """Names of the properties, and after them of the pairs."""
+        return (*(p.name for p in self.properties), *(p.name for p in self.pairs))
 
     @property
-    def exponents(self) -> FloatArray:
-        """Exponent of the likelihood of every category, (T,): sharpness alpha_t / sum of alpha."""
-        return self.sharpness * self.weights / self.weights.sum()
+    def term_categories(self) -> tuple[str, ...]:
+        """Category of every term."""
+        return (*(p.category for p in self.properties), *(p.category for p in self.pairs))
 
     @property
-    def term_exponents(self) -> FloatArray:
-        """Exponent of the term of every property and class, (P, K): the fitted ones, or those of the categories."""
-        if self.fitted_exponents is not None:
-            return self.fitted_exponents
-        return np.repeat(self.exponents[self.property_category][:, None], len(self.classes), axis=1)
+    def category_index(self) -> IntArray:
+        """Number of the category of every term, (P + Q,)."""
+        return np.array([self.categories.index(c) for c in self.term_categories], dtype=np.int64)
+
+    @property
+    def pair_columns(self) -> IntArray:
+        """Numbers of the two properties of every pair, (Q, 2)."""
+        names = self.term_names
+        found = [[names.index(axis) for axis in pair.axes] for pair in self.pairs]
+        return np.array(found, dtype=np.int64).reshape(len(self.pairs), 2)
 
     @property
     def log_prior(self) -> FloatArray:
-        """Where the score of every class starts, (K,): log of the priors, and the offsets if exponents were fitted."""
-        log_prior = np.log(self.priors)
-        return log_prior if self.fitted_offsets is None else log_prior + self.fitted_offsets
+        """Where the score of every class starts, (K,)."""
+        return np.log(self.priors) + self.offsets
+
+
+def category_mixing(weights: FloatArray, sharpness: float, category_index: IntArray, n_classes: int) -> FloatArray:
+    """Mixing of the poster's formula, (terms, K, K): the exponent of the category, for every class its own table."""
+    exponents = sharpness * weights / weights.sum()
+    return exponents[category_index][:, None, None] * np.eye(n_classes)
 
 
 def check_priors(priors: FloatArray, n_classes: int) -> None:
@@ -142,42 +148,6 @@ def check_weights(weights: FloatArray, categories: Sequence[str]) -> None:
         )
 
 
-@dataclass(frozen=True, eq=False)
-class Counts:
-    """Reference sample, counted: all that tables are made of. Counts of disjoint samples may be added.
-
-    Attributes
-    ----------
-    cells : (P, K, M) int64
-        Values of each property and class in each cell of the range.
-    n_class : (K,) int64
-        Sources of each class, whether they have the property or not.
-    """
-
-    cells: IntArray
-    n_class: IntArray
-
-
-def count(
-    values: ArrayLike,
-    class_index: ArrayLike,
-    properties: Sequence[Property],
-    n_classes: int,
-    n_nodes: int = N_NODES,
-) -> Counts:
-    """Count labelled sources in the cells of the tables; parameters and errors as in `fit_tables`."""
-    table = as_table(values, len(properties))
-    label = check_labels(class_index, table.shape[0], n_classes)
-    m = n_cells(n_nodes)
-    counted = np.empty((len(properties), n_classes, m), dtype=np.int64)
-    for j, prop in enumerate(properties):
-        x = column_to_scale(table[:, j], prop)
-        there = ~np.isnan(x)
-        flat = label[there] * m + cells(x[there], prop, n_nodes)
-        counted[j] = np.bincount(flat, minlength=n_classes * m).reshape(n_classes, m)
-    return Counts(counted, np.bincount(label, minlength=n_classes))
-
-
 def check_labels(class_index: ArrayLike, n_sources: int, n_classes: int) -> IntArray:
     """Return the labels as (N,) integers; ValueError when one is no class number or their number is wrong."""
     label = np.asarray(class_index)
@@ -188,88 +158,171 @@ def check_labels(class_index: ArrayLike, n_sources: int, n_classes: int) -> IntA
     return label.astype(np.int64)
 
 
-def fit_tables(
-    values: ArrayLike,
-    class_index: ArrayLike,
-    properties: Sequence[Property],
-    classes: Sequence[str],
-    priors: ArrayLike,
-    weights: ArrayLike,
-    *,
-    categories: Sequence[str] = CATEGORIES,
-    sharpness: float = 1.0,
-    outlier_limit: float = float("nan"),
-    n_nodes: int = N_NODES,
-) -> Model:
-    """Fit the tables to a labelled sample.
+@dataclass(frozen=True, eq=False)
+class SampleCounts:
+    """A reference sample, counted: all that tables are made of. Those of disjoint samples may be added.
 
-    Parameters
+    Attributes
     ----------
-    values : (N, P) array
-        Properties on their physical scales; NaN is missing.
-    class_index : (N,) integer array
-        Class of every source, from 0.
-    properties : sequence of P Property
-    classes : sequence of K str
-    priors : (K,) array
-        Prior probability of each class, sum 1.
-    weights : (T,) array
-        Weight alpha of each category.
-    categories : sequence of T str
-    sharpness, outlier_limit : float
-        Taken over into the model; `xcat.classifier.fit` finds them by cross-validation.
-    n_nodes : int
-        Nodes of every table.
+    singles : tuple of P Counts
+    pairs : tuple of Q (K, G, G) float64
+    n_class : (K,) float64
+    """
 
-    Returns
-    -------
-    Model
+    singles: tuple[Counts, ...]
+    pairs: tuple[FloatArray, ...]
+    n_class: FloatArray
+
+    def __add__(self, other: SampleCounts) -> SampleCounts:
+        return SampleCounts(
+            tuple(a + b for a, b in zip(self.singles, other.singles, strict=True)),
+            tuple(a + b for a, b in zip(self.pairs, other.pairs, strict=True)),
+            self.n_class + other.n_class,
+        )
+
+    def __sub__(self, other: SampleCounts) -> SampleCounts:
+        return SampleCounts(
+            tuple(a - b for a, b in zip(self.singles, other.singles, strict=True)),
+            tuple(np.maximum(a - b, 0.0) for a, b in zip(self.pairs, other.pairs, strict=True)),
+            self.n_class - other.n_class,
+        )
+
+
+def count(
+    sample: Sample,
+    class_index: ArrayLike,
+    n_classes: int,
+    pairs: Sequence[tuple[str, str]] = (),
+    n_nodes: int = N_NODES,
+) -> SampleCounts:
+    """Count labelled sources in the cells of the tables; every hypothesis with its probability.
 
     Raises
     ------
     ValueError
-        When shapes, labels, priors, weights or categories do not fit together.
+        A label is no class number, or their number is wrong; a pair names a property that the sample does not have.
     """
-    counts = count(values, class_index, properties, len(classes), n_nodes)
-    return model_of_counts(
-        counts, properties, classes, priors, weights,
-        categories=categories, sharpness=sharpness, outlier_limit=outlier_limit,
-    )  # fmt: skip
+    label = check_labels(class_index, len(sample), n_classes)
+    rows, weight, source = sample.rows()
+    row_label = label[source]
+    scaled = [column_to_scale(rows.values[:, j], p) for j, p in enumerate(rows.properties)]
+    singles = tuple(
+        count_values(x, row_label, n_classes, prop, n_nodes, weight, None if rows.limits is None else rows.limits[:, j])
+        for j, (x, prop) in enumerate(zip(scaled, rows.properties, strict=True))
+    )
+    position = {p.name: j for j, p in enumerate(sample.properties)}
+    unknown = sorted({name for pair in pairs for name in pair} - set(position))
+    if unknown:
+        raise ValueError(f"a pair names properties that are not used: {', '.join(unknown)}")
+    counted = []
+    for pair in pairs:
+        i, j = (position[name] for name in pair)
+        axes = (sample.properties[i], sample.properties[j])
+        counted.append(count_pair(scaled[i], scaled[j], row_label, n_classes, axes, weight))
+    return SampleCounts(singles, tuple(counted), np.bincount(label, minlength=n_classes).astype(np.float64))
+
+
+def typical_errors(sample: Sample) -> tuple[float | None, ...]:
+    """Median error of every property, on its scale; None for one whose values have none."""
+    found: list[float | None] = []
+    for j in range(len(sample.properties)):
+        there = np.isfinite(sample.values[:, j])
+        errors = np.zeros(0) if sample.errors is None else np.nan_to_num(sample.errors[there, j])
+        positive = errors[errors > 0]
+        enough = positive.size > LEAST_WITH_ERROR * max(int(there.sum()), 1)
+        found.append(float(np.median(positive)) if enough else None)
+    return tuple(found)
 
 
 def model_of_counts(
-    counts: Counts,
+    counts: SampleCounts,
     properties: Sequence[Property],
     classes: Sequence[str],
     priors: ArrayLike,
-    weights: ArrayLike,
     *,
-    categories: Sequence[str] = CATEGORIES,
+    pairs: Sequence[tuple[str, str]] = (),
+    errors: Sequence[float | None] | None = None,
+    smoothing: float = 1.0,
+    weights: ArrayLike | None = None,
     sharpness: float = 1.0,
-    outlier_limit: float = float("nan"),
+    categories: Sequence[str] = CATEGORIES,
 ) -> Model:
-    """Fit the tables to a counted sample; parameters and errors as in `fit_tables`."""
-    tables = [[table_of_counts(c, q) for c in by_class] for q, by_class in zip(properties, counts.cells, strict=True)]
-    log_density = np.array([[t.log_density for t in row] for row in tables]).transpose(0, 2, 1)
-    n_present = counts.cells.sum(axis=2)
-    # half a source on either side: a property that all members have may still be missing in the next one
-    present = (n_present + 0.5) / (counts.n_class + 1.0)
+    """Make the tables of a counted sample, weighted by the poster's formula.
+
+    Parameters
+    ----------
+    counts : SampleCounts
+    properties : sequence of P Property
+    classes : sequence of K str
+    priors : (K,) array
+        Prior probability of each class, sum 1.
+    pairs : sequence of Q (str, str)
+        As they were counted.
+    errors : sequence of P (float or None), optional
+        See `typical_errors`.
+    smoothing : float
+    weights : (T,) array, optional
+        Weight alpha of each category; equal ones without.
+    sharpness : float
+    categories : sequence of T str
+
+    Raises
+    ------
+    ValueError
+        When priors, weights or categories do not fit together.
+    """
+    typical = errors if errors is not None else [None] * len(properties)
+    tables = tuple(
+        table_of_counts(c, p, smoothing, e) for c, p, e in zip(counts.singles, properties, typical, strict=True)
+    )
+    position = {p.name: j for j, p in enumerate(properties)}
+    both = []
+    for pair, counted in zip(pairs, counts.pairs, strict=True):
+        i, j = (position[name] for name in pair)
+        bandwidth = np.stack([tables[i].bandwidth, tables[j].bandwidth])
+        both.append(pair_table(counted, (properties[i], properties[j]), bandwidth, properties[i].category))
+    given = np.ones(len(categories)) if weights is None else np.asarray(weights, dtype=np.float64)
+    check_weights(given, categories)
+    k = len(classes)
+    unknown = sorted({p.category for p in properties} - set(categories))
+    if unknown:
+        raise ValueError(f"no category {', '.join(unknown)} in the model")
+    of_term = [categories.index(c) for c in (*(p.category for p in properties), *(p.category for p in both))]
     return Model(
         classes=tuple(classes),
         properties=tuple(properties),
-        priors=np.asarray(priors, dtype=np.float64),
-        weights=np.asarray(weights, dtype=np.float64),
         categories=tuple(categories),
+        priors=np.asarray(priors, dtype=np.float64),
+        offsets=np.zeros(k),
+        weighting="equal" if weights is None else "given",
+        weights=given,
         sharpness=float(sharpness),
-        low=np.array([q.low for q in properties], dtype=np.float64),
-        step=np.array([q.width for q in properties]) / (log_density.shape[1] - 1),
-        log_density=np.ascontiguousarray(log_density),
-        tail_slope=np.array([tail_slope(q) for q in properties]),
-        log_present=np.log(present),
-        log_missing=np.log1p(-present),
-        log_peak=log_density.max(axis=1),
-        bandwidth=np.array([[t.bandwidth for t in row] for row in tables]),
-        n_present=n_present,
+        mixing=category_mixing(given, sharpness, np.array(of_term, dtype=np.int64), k),
+        tables=tables,
+        pairs=tuple(both),
+        smoothing=smoothing,
         n_reference=counts.n_class,
-        outlier_limit=float(outlier_limit),
+        outlier_p=OUTLIER_P,
+        outlier_levels=np.full((k, OUTLIER_P.size), np.nan),
     )
+
+
+def fit_tables(
+    sample: Sample,
+    class_index: ArrayLike,
+    classes: Sequence[str],
+    priors: ArrayLike,
+    *,
+    pairs: Sequence[tuple[str, str]] = (),
+    smoothing: float = 1.0,
+    weights: ArrayLike | None = None,
+    sharpness: float = 1.0,
+    categories: Sequence[str] = CATEGORIES,
+    n_nodes: int = N_NODES,
+) -> Model:
+    """Count a labelled sample and make its tables; parameters and errors as in `count` and `model_of_counts`."""
+    return model_of_counts(
+        count(sample, class_index, len(classes), pairs, n_nodes), sample.properties, classes, priors,
+        pairs=pairs, errors=typical_errors(sample), smoothing=smoothing, weights=weights, sharpness=sharpness,
+        categories=categories,
+    )  # fmt: skip

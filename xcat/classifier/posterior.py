@@ -1,26 +1,30 @@
 """Posterior probabilities, and the evidence behind them.
 
-The posterior is that of the poster, with one more number:
+The log score of a class is its prior and what every term adds (`contribution`); the terms are log-likelihoods, looked
+up in the model's tables. With weights by category and sharpness 1 it is the formula of Tranin et al. 2022 (A&A 657,
+A138) as the poster prints it,
 
-    ln P(c) = ln prior_c + sharpness * sum_t alpha_t l_t(c) / sum_t alpha_t + const
+    ln P(c) = ln prior_c + sharpness * sum_t alpha_t l_t(c) / sum_t alpha_t + const,
 
-where l_t(c) is the sum of the log-likelihood terms of the properties in category t. With sharpness 1 it is
-the formula of Tranin et al. 2022 (A&A 657, A138) as the poster prints it; with sharpness T and equal weights
-it is plain naive Bayes, whose terms count as independent. The sharpness between them is fitted, as the
-temperature of Guo et al. 2017 (ICML, PMLR 70, 1321) is for networks: it mends over- and under-confidence.
+where l_t(c) is the sum of the terms of category t; with sharpness T and equal weights it is plain naive Bayes. The
+sharpness between them is fitted, as the temperature of Guo et al. 2017 (ICML, PMLR 70, 1321) is for networks.
+
+A source with several counterpart hypotheses h has the posterior sum_h p_h P(c | h).
 """
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
+from xcat.classifier.density import Table, levels
 from xcat.classifier.model import Model
-from xcat.classifier.properties import FloatArray, IntArray, as_table, column_to_scale
+from xcat.classifier.properties import FloatArray, IntArray, column_to_scale
+from xcat.classifier.sample import Sample
 
 FARTHEST = 100.0
-"""A value this many lengths of its table beyond the end, or farther, or infinite, counts as that far."""
+"""A value this many lengths of its table beyond the end, or farther, counts as that far."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,72 +41,89 @@ class Classification:
         Its probability minus that of the second.
     outlier : (N,) float64
         Decades by which the source is less likely than the most typical member of its most probable class.
+    p_tail : (N,) float64
+        Probability that a member of that class is as outlying as this or more; NaN if the model does not know.
     n_missing : (N,) int64
         Properties without a value.
     class_without : (N, T) int64
         Most probable class when the category is left out.
-    evidence : (N, P, K) float32
-        Natural-log likelihood terms; see `evidence`.
+    evidence : (N, P + Q, K) float32
+        Natural-log likelihood terms with the accepted counterpart; see `evidence`.
     """
 
     p: FloatArray
     class_index: IntArray
     margin: FloatArray
     outlier: FloatArray
+    p_tail: FloatArray
     n_missing: IntArray
     class_without: IntArray
     evidence: NDArray[np.float32]
 
 
-def evidence(model: Model, values: ArrayLike) -> NDArray[np.float32]:
-    """Log-likelihood term of every property and class.
+def evidence(model: Model, sample: Sample) -> NDArray[np.float32]:
+    """Log-likelihood of every term and class, (N, P + Q, K) float32; hypotheses are not looked at.
 
-    Parameters
-    ----------
-    model : Model
-    values : (N, P) array
-        On the physical scales; NaN is missing.
-
-    Returns
-    -------
-    (N, P, K) float32
-        log_present + log density where the property has a value, log_missing where it has none; natural logs.
-        The density is interpolated in the table, and beyond its ends it falls by the property's tail_slope.
+    Of a property: log_present + log density where there is a value (of an error: the density blurred by it), log_present
+    + log of the probability beyond it where there is a lower limit, log_missing where there is nothing, 0 where nobody
+    has looked. Densities are interpolated in the table, and fall beyond its ends by the property's tail_slope. Of a
+    pair: see `PairTable`.
 
     Raises
     ------
     ValueError
-        When `values` is not (N, P).
+        When the properties of the sample are not those of the model.
     """
-    table = as_table(values, len(model.properties))
-    terms = np.empty((*table.shape, len(model.classes)), dtype=np.float32)
-    for j, (inside, tail, _) in enumerate(_terms(model, table)):
+    _check(model, sample)
+    n_properties = len(model.properties)
+    terms = np.empty((len(sample), n_properties + len(model.pairs), len(model.classes)), dtype=np.float32)
+    scaled = [column_to_scale(sample.values[:, j], p) for j, p in enumerate(sample.properties)]
+    for j, table in enumerate(model.tables):
+        inside, tail = _look_up(table, scaled[j], _column(sample.errors, j), _column(sample.limits, j))
         terms[:, j] = inside - tail[:, None]
+    for q, (pair, (i, j)) in enumerate(zip(model.pairs, model.pair_columns, strict=True)):
+        terms[:, n_properties + q] = pair.term(scaled[i], scaled[j])
     return terms
 
 
-def mean_log_likelihood(model: Model, terms: NDArray[np.floating]) -> FloatArray:
-    """Weighted mean log-likelihood sum_t alpha_t l_t(c) / sum_t alpha_t, (N, K), less its mean over the classes.
+def contribution(terms: NDArray[np.floating], mixing: FloatArray) -> FloatArray:
+    """What terms add to the score of every class: sum over k of mixing[c, k] (term_k - mean of the terms over k).
 
     Parameters
     ----------
-    model : Model
-        Its weights are used.
-    terms : (N, P, K) array
-        Log-likelihood terms; see `evidence`.
+    terms : (..., K) array
+        Log-likelihoods of one term.
+    mixing : (K, K) float64
+        `Model.mixing` of that term.
+
+    Returns
+    -------
+    (..., K) float64
+        Only ratios of the classes' densities count, not the unit of the property.
     """
-    share = (model.weights / model.weights.sum())[model.property_category]
-    return np.einsum("npk,p->nk", terms - terms.mean(axis=2, keepdims=True, dtype=np.float64), share)
+    wide = np.asarray(terms, dtype=np.float64)
+    advantage = wide - wide.mean(axis=-1, keepdims=True)
+    diagonal = np.diag(mixing)
+    if np.array_equal(mixing, np.diag(diagonal)):
+        return advantage * diagonal
+    return advantage @ mixing.T
 
 
-def classify(model: Model, values: ArrayLike) -> Classification:
-    """Classify sources. Memory is some 600 bytes a source; give it pieces of about 50,000.
+def contributions(model: Model, terms: NDArray[np.floating]) -> FloatArray:
+    """What every term of `evidence` (..., terms, K) adds to the score of every class; see `contribution`."""
+    wide = np.asarray(terms, dtype=np.float64)
+    advantage = wide - wide.mean(axis=-1, keepdims=True)
+    return np.asarray(np.einsum("...tk,tck->...tc", advantage, model.mixing))
+
+
+def classify(model: Model, sample: Sample) -> Classification:
+    """Classify sources. Memory is some kilobyte a source; give it pieces of about 50,000.
 
     Parameters
     ----------
     model : Model
-    values : (N, P) array
-        On the physical scales; NaN is missing.
+    sample : Sample
+        With hypotheses the posterior is their mean, weighted by their probabilities; without, that of the values.
 
     Returns
     -------
@@ -111,13 +132,12 @@ def classify(model: Model, values: ArrayLike) -> Classification:
     Raises
     ------
     ValueError
-        When `values` is not (N, P).
+        When the properties of the sample are not those of the model.
 
     Notes
     -----
-    `class_without` leaves a category's weight out of both sums of the formula and multiplies the sharpness by
-    what the sum of weights lost: the other categories keep their exponents, so a change of class says that
-    this category decided, not that the others were turned up.
+    `class_without` leaves out what a category adds to the scores: the other categories keep their weights, so a change
+    of class says that this category decided, not that the others were turned up.
 
     The outlier measure of a source with most probable class c is sum_p w_p (best_p(c) - term_p(c)) / ln 10.
     The best term of a property with a value is the peak of its density; its being there, or missing, counts
@@ -125,52 +145,109 @@ def classify(model: Model, values: ArrayLike) -> Classification:
     class in everything, and positive for all others. Beyond the ends of a table all classes fall alike, so a
     value that moves outwards leaves the class as it is and can only make the source more outlying. (The least
     over all classes would be no measure: a class of few members has flat tables, in which nothing is an
-    outlier.)
+    outlier.) `p_tail` is the share of the reference sample's members of c, out of fold, that are as far out; it
+    falls for ever as the measure grows.
     """
-    table = as_table(values, len(model.properties))
-    n, n_classes, n_categories = table.shape[0], len(model.classes), len(model.categories)
-    category = model.property_category
+    _check(model, sample)
+    n, n_terms = len(sample), len(model.term_names)
+    n_properties, n_classes = len(model.properties), len(model.classes)
+    category = model.category_index
     typical = (model.weights / model.weights.mean())[category]
-    more_common = np.maximum(model.log_present, model.log_missing)
 
-    terms = np.empty((*table.shape, n_classes), dtype=np.float32)
-    exponents = model.term_exponents
-    said = np.zeros((n_categories, n, n_classes))
+    terms = np.empty((n, n_terms, n_classes), dtype=np.float32)
+    fixed, varying = _split(model, sample)
+    said = np.zeros((len(model.categories), n, n_classes))  # by the terms that are the same for all hypotheses
+    moved = np.zeros_like(said)  # by the others, with the accepted counterpart
     typical_sum = np.zeros((n, n_classes))
     best = np.zeros((n, n_classes))
     beyond = np.zeros(n)
     n_missing = np.zeros(n, dtype=np.int64)
-    for j, (inside, tail, missing) in enumerate(_terms(model, table)):
+    scaled = [column_to_scale(sample.values[:, j], p) for j, p in enumerate(sample.properties)]
+    for j, table in enumerate(model.tables):
+        error, limit = _column(sample.errors, j), _column(sample.limits, j)
+        inside, tail = _look_up(table, scaled[j], error, limit)
         terms[:, j] = inside - tail[:, None]
-        said[category[j]] += contribution(inside, exponents[j])
+        (said if j in fixed else moved)[category[j]] += contribution(inside, model.mixing[j])
+        there, absent = np.isfinite(scaled[j]), np.isnan(scaled[j])
         typical_sum += typical[j] * inside
-        best += typical[j] * np.where(missing[:, None], more_common[j], more_common[j] + model.log_peak[j])
+        common = np.maximum(table.log_present, table.log_missing)
+        top = np.where(there[:, None], common + table.log_peak, common)
+        if limit is not None:
+            top[absent & ~np.isnan(limit)] = table.log_present
+        best += typical[j] * np.where((there | absent)[:, None], top, 0.0)
         beyond += typical[j] * tail
-        n_missing += missing
+        n_missing += ~there
+    for q, (pair, (i, j)) in enumerate(zip(model.pairs, model.pair_columns, strict=True)):
+        t = n_properties + q
+        terms[:, t] = pair.term(scaled[i], scaled[j])
+        (said if t in fixed else moved)[category[t]] += contribution(terms[:, t], model.mixing[t])
 
-    score = model.log_prior + said.sum(axis=0)
-    class_index = np.argmax(score, axis=1)
-    without = np.stack([np.argmax(score - said[t], axis=1) for t in range(n_categories)], axis=1)
+    p, p_without = _posterior(model, sample, said, moved, varying)
+    class_index = np.argmax(p, axis=1)
+    without = np.stack([np.argmax(each, axis=1) for each in p_without], axis=1)
+    shortfall = np.take_along_axis(best - typical_sum, class_index[:, None], axis=1)[:, 0]
+    # below zero only by rounding
+    outlier = (np.maximum(shortfall, 0.0) + beyond) / np.log(10.0)
+    p_tail = tail_probability(model, outlier, class_index)
+    return Classification(p, class_index, _margin(p), outlier, p_tail, n_missing, without, terms)
 
-    reached = best - typical_sum
-    shortfall = np.take_along_axis(reached, class_index[:, None], axis=1)[:, 0]
-    outlier = np.maximum(shortfall, 0.0) + beyond  # below zero only by rounding
-    p = softmax(score)
-    return Classification(p, class_index, _margin(p), outlier / np.log(10.0), n_missing, without, terms)
+
+def _posterior(
+    model: Model, sample: Sample, said: FloatArray, moved: FloatArray, varying: Sequence[int]
+) -> tuple[FloatArray, list[FloatArray]]:
+    """Posterior, and the one without each category in turn; the mean over the hypotheses if there are any."""
+    total = said.sum(axis=0) + model.log_prior
+    if sample.hypotheses is None:
+        score = total + moved.sum(axis=0)
+        return softmax(score), [score - said[t] - moved[t] for t in range(len(said))]
+    rows, weight, source = sample.rows()
+    by_category = np.zeros((len(said), source.size, len(model.classes)))
+    scaled = {
+        int(j): column_to_scale(rows.values[:, j], model.properties[j])
+        for t in varying
+        for j in ([t] if t < len(model.properties) else model.pair_columns[t - len(model.properties)])
+    }
+    category = model.category_index
+    for t in varying:
+        if t < len(model.properties):
+            inside, _ = _look_up(model.tables[t], scaled[t], _column(rows.errors, t), _column(rows.limits, t))
+        else:
+            i, j = model.pair_columns[t - len(model.properties)]
+            inside = model.pairs[t - len(model.properties)].term(scaled[int(i)], scaled[int(j)])
+        by_category[category[t]] += contribution(inside, model.mixing[t])
+    score = total[source] + by_category.sum(axis=0)
+    start = np.searchsorted(source, np.arange(len(sample)))
+
+    def mean(of: FloatArray) -> FloatArray:
+        return np.asarray(np.add.reduceat(weight[:, None] * softmax(of), start, axis=0))
+
+    return mean(score), [mean(score - said[t][source] - by_category[t]) for t in range(len(said))]
 
 
-def contribution(terms: FloatArray, exponents: FloatArray) -> FloatArray:
-    """What terms add to the score of every class: the exponent times the term's advantage over the mean of the classes.
+def _split(model: Model, sample: Sample) -> tuple[set[int], list[int]]:
+    """Terms that are the same for all hypotheses of a source, and those that are not."""
+    n_properties = len(model.properties)
+    columns = set() if sample.hypotheses is None else {int(c) for c in sample.hypotheses.columns}
+    varying = sorted(columns)
+    varying += [n_properties + q for q, pair in enumerate(model.pair_columns) if columns & {int(c) for c in pair}]
+    return set(range(n_properties + len(model.pairs))) - set(varying), varying
 
-    Parameters
-    ----------
-    terms : (..., K) float64
-        Log-likelihood terms of a property.
-    exponents : (K,) or (..., K) float64
-        Where they are equal for all classes, taking the mean away changes no probability. Where they were fitted class
-        by class it is what makes them comparable: only ratios of densities count, not the unit of the property.
+
+def tail_probability(model: Model, outlier: FloatArray, class_index: IntArray) -> FloatArray:
+    """Probability that a member of the class has this outlier measure or a larger one, (N,).
+
+    Between the levels of the model its logarithm is interpolated; beyond the last it falls on as steeply as it does
+    among the last tenth of the members.
     """
-    return exponents * (terms - terms.mean(axis=-1, keepdims=True))
+    p = np.full(outlier.shape, np.nan)
+    log_p = np.log(model.outlier_p)
+    tenth = min(int(np.searchsorted(-model.outlier_p, -0.1)), log_p.size - 2)
+    for k, level in enumerate(model.outlier_levels):
+        of = class_index == k
+        last = level[-1]
+        slope = (log_p[-1] - log_p[tenth]) / max(float(last - level[tenth]), 1e-6)
+        p[of] = np.exp(np.interp(outlier[of], level, log_p) + slope * np.maximum(outlier[of] - last, 0.0))
+    return p
 
 
 def softmax(score: FloatArray) -> FloatArray:
@@ -188,31 +265,69 @@ def _margin(p: FloatArray) -> FloatArray:
     return largest[:, 1] - largest[:, 0]
 
 
-def _terms(model: Model, table: NDArray[np.floating]) -> Iterator[tuple[FloatArray, FloatArray, NDArray[np.bool_]]]:
-    """Look the sources up, property by property.
+def _check(model: Model, sample: Sample) -> None:
+    given, wanted = [p.name for p in sample.properties], [p.name for p in model.properties]
+    if given != wanted:
+        raise ValueError(f"the sample has the properties {', '.join(given)}, the model {', '.join(wanted)}")
 
-    Yields
-    ------
+
+def _column(of: NDArray[np.floating] | None, j: int) -> NDArray[np.floating] | None:
+    return None if of is None else of[:, j]
+
+
+def _look_up(
+    table: Table,
+    x_scaled: FloatArray,
+    error: NDArray[np.floating] | None,
+    limit: NDArray[np.floating] | None,
+) -> tuple[FloatArray, FloatArray]:
+    """Look the values of one property up.
+
+    Returns
+    -------
     inside : (N, K) float64
         The term, with the value brought back to the end of the table when it is beyond.
     tail : (N,) float64
         What the term loses beyond the end, in every class: kept apart so that it cannot touch the ratios.
-    missing : (N,) bool
     """
-    last = model.log_density.shape[1] - 1
-    for j, prop in enumerate(model.properties):
-        x = column_to_scale(table[:, j], prop)
-        missing = np.isnan(x)
-        low, high = model.low[j], model.low[j] + last * model.step[j]
-        reach = FARTHEST * (high - low)
-        x = np.clip(np.where(missing, low, x), low - reach, high + reach)
-        tail = model.tail_slope[j] * np.maximum(np.maximum(low - x, x - high), 0.0)
+    absent, unknown = np.isnan(x_scaled), x_scaled == np.inf
+    reach = FARTHEST * (table.high - table.low)
+    x = np.clip(np.where(absent | unknown, table.low, x_scaled), table.low - reach, table.high + reach)
+    tail = table.tail_slope * np.maximum(np.maximum(table.low - x, x - table.high), 0.0)
 
-        position = np.clip((x - low) / model.step[j], 0.0, last)
-        node = np.minimum(position.astype(np.int64), last - 1)
-        values = model.log_density[j]
-        inside = np.take(np.diff(values, axis=0), node, axis=0)
-        inside *= (position - node)[:, None]
-        inside += np.take(values + model.log_present[j], node, axis=0)
-        inside[missing] = model.log_missing[j]
-        yield inside, tail, missing
+    node, part = _place(table, x)
+    inside = _between(table.log_density, node, part)
+    if table.log_smeared is not None and error is not None:
+        level = levels(error, table.step, table.typical_error)
+        noisy = np.flatnonzero((level > 0) & ~absent & ~unknown)
+        at, rest, rung = node[noisy], part[noisy], level[noisy] - 1
+        lower = table.log_smeared[rung, at]
+        inside[noisy] = lower + rest[:, None] * (table.log_smeared[rung, at + 1] - lower)
+    if table.log_atoms is not None:
+        for end, wall in enumerate((table.low, table.high)):
+            if table.log_atoms[end, 0] > -np.inf:
+                inside[x_scaled == wall] = table.log_atoms[end]
+    inside += table.log_present
+    inside[absent] = table.log_missing
+    if table.log_above is not None and limit is not None:
+        limited = np.flatnonzero(absent & ~np.isnan(limit))
+        at, rest = _place(table, np.clip(np.asarray(limit[limited], dtype=np.float64), table.low, table.high))
+        inside[limited] = _between(table.log_above, at, rest) + table.log_present
+    inside[unknown] = 0.0
+    return inside, tail
+
+
+def _place(table: Table, x: FloatArray) -> tuple[IntArray, FloatArray]:
+    """Node below every value, and the part of the step beyond it; held inside the table."""
+    last = table.log_density.shape[0] - 1
+    position = np.clip((x - table.low) / table.step, 0.0, last)
+    node = np.minimum(position.astype(np.int64), last - 1)
+    return node, position - node
+
+
+def _between(at_nodes: FloatArray, node: IntArray, part: FloatArray) -> FloatArray:
+    """Interpolate linearly between the nodes, (N, K)."""
+    found = np.take(np.diff(at_nodes, axis=0), node, axis=0)
+    found *= part[:, None]
+    found += np.take(at_nodes, node, axis=0)
+    return found

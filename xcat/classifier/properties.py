@@ -18,12 +18,13 @@ class Property:
     Attributes
     ----------
     name, category : str
-    scale : {"linear", "log10"}
+    scale : {"linear", "log10", "asinh"}
         The tables are made on this scale of the value.
     low, high : float
         Ends of the table, on that scale (log10 of the unit for "log10"). A value outside is allowed.
     bounded_low, bounded_high : bool
-        The end is a wall that no value can cross; the kernel density is reflected there.
+        The end is a wall that no value can cross; the kernel density is reflected there, and values that lie on the
+        wall itself (a hardness ratio without counts in one band) are counted apart, as a point mass.
 
     Raises
     ------
@@ -33,15 +34,15 @@ class Property:
 
     name: str
     category: str
-    scale: Literal["linear", "log10"]
+    scale: Literal["linear", "log10", "asinh"]
     low: float
     high: float
     bounded_low: bool
     bounded_high: bool
 
     def __post_init__(self) -> None:
-        if self.scale not in ("linear", "log10"):
-            raise ValueError(f"property {self.name}: scale is linear or log10, not {self.scale!r}")
+        if self.scale not in ("linear", "log10", "asinh"):
+            raise ValueError(f"property {self.name}: scale is linear, log10 or asinh, not {self.scale!r}")
         if not (np.isfinite(self.low) and np.isfinite(self.high) and self.low < self.high):
             raise ValueError(f"property {self.name}: range [{self.low}, {self.high}] is empty or not finite")
 
@@ -56,6 +57,8 @@ def column_to_scale(column: ArrayLike, prop: Property) -> FloatArray:
     x = np.asarray(column, dtype=np.float64)
     if prop.scale == "linear":
         return x
+    if prop.scale == "asinh":
+        return np.arcsinh(x)
     # A flux or a motion of zero or less has no logarithm: it is missing, not minus infinity.
     return np.log10(x, out=np.full(x.shape, np.nan), where=x > 0)
 

@@ -143,3 +143,32 @@ class Sample:
     def best_match(self) -> Sample:
         """Return the sources with the accepted counterpart taken for certain."""
         return replace(self, hypotheses=None)
+
+    def rows(self) -> tuple[Sample, FloatArray, IntArray]:
+        """Return every hypothesis as a source of its own.
+
+        Returns
+        -------
+        Sample
+            R rows without hypotheses: one for each hypothesis, and one for each source that has none.
+        weight : (R,) float64
+            Probability of the row.
+        source : (R,) int64
+            Number of its source, sorted.
+        """
+        if self.hypotheses is None:
+            return self, np.ones(len(self)), np.arange(len(self))
+        size = np.diff(self.hypotheses.start)
+        source = np.repeat(np.arange(len(self)), np.maximum(size, 1))
+        is_hypothesis = np.repeat(size > 0, np.maximum(size, 1))
+        weight = np.ones(source.size)
+        weight[is_hypothesis] = self.hypotheses.p
+        values = self.values[source]
+        values[np.ix_(is_hypothesis, self.hypotheses.columns)] = self.hypotheses.values
+        rows = Sample(
+            self.properties,
+            values,
+            None if self.errors is None else self.errors[source],
+            None if self.limits is None else self.limits[source],
+        )
+        return rows, weight, source

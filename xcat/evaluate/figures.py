@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from xcat.report import style
@@ -129,7 +130,9 @@ def ablation(result: Mapping[str, Any]) -> Figure:
     y = np.arange(len(parts))[::-1]
     tint = {"latitude": _ORANGE, "category": _GREEN, "property": _LIGHT}
     hatch = {"latitude": "//", "category": "..", "property": ""}
-    for i, (name, sign, title) in enumerate((("log_loss", 1, "log-loss gained"), ("macro_f1", -1, "macro-F1 lost"))):
+    for i, (name, sign, title) in enumerate(
+        (("log_loss", 1, "Rise of the log-loss"), ("macro_f1", -1, "Fall of macro-F1"))
+    ):
         axes = fig.add_axes((0.17 + 0.42 * i, 0.45 / height, 0.38, 1 - 0.8 / height))
         change = sign * (_nan([r[name] for r in parts]) - full[name])
         for kind in tint:
@@ -155,7 +158,7 @@ def learning_curve(result: Mapping[str, Any]) -> Figure:
     for i, (name, title) in enumerate((("macro_f1", "macro-F1"), ("log_loss", "log-loss (nats)"))):
         axes = fig.add_axes((0.06 + 0.33 * i, 0.16, 0.26, 0.7))
         axes.plot(n, _nan([r[name] for r in rows]), "o-", color=_BLUE, ms=4, lw=1.2)
-        axes.set_xscale("log")
+        _sizes(axes, n)
         axes.set_title(title, loc="left", fontsize=8.5)
         axes.set_xlabel("sources in the training part")
     axes = fig.add_axes((0.72, 0.16, 0.26, 0.7))
@@ -164,7 +167,7 @@ def learning_curve(result: Mapping[str, Any]) -> Figure:
         axes.plot(
             n, _nan([r["f1"][c] for r in rows]), color=s.colour, ls=s.line, marker=s.marker, ms=4, lw=1.2, label=c
         )
-    axes.set_xscale("log")
+    _sizes(axes, n)
     axes.set_ylim(0, 1.03)
     axes.set_title("F1 of each class", loc="left", fontsize=8.5)
     axes.set_xlabel("sources in the training part")
@@ -218,6 +221,13 @@ def shift(result: Mapping[str, Any]) -> Figure:
         axes.set_ylim(-0.6, len(rows) - 0.4)
         axes.set_title(title, loc="left", fontsize=8.5)
     return fig
+
+
+def _sizes(axes: Axes, sizes: Sequence[int]) -> None:
+    """A logarithmic axis with a tick at each size."""
+    axes.set_xscale("log")
+    axes.set_xticks(sizes, [f"{n:,}" for n in sizes])
+    axes.set_xticks([], minor=True)
 
 
 def _figure(entry: Mapping[str, Any], name: str) -> float | None:

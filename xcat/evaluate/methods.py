@@ -18,7 +18,12 @@ NAMES = (
 
 
 def choose(
-    data: Labelled, names: Sequence[str] | None = None, *, n_trees: int = 500, n_rounds: int | None = None
+    data: Labelled,
+    names: Sequence[str] | None = None,
+    *,
+    pairs: tuple[tuple[str, str], ...] = (),
+    n_trees: int = 500,
+    n_rounds: int | None = None,
 ) -> list[Method]:
     """Methods for these labelled sources.
 
@@ -27,6 +32,8 @@ def choose(
     data : Labelled
     names : sequence of str, optional
         All that the classes allow, if not given.
+    pairs : tuple of (str, str)
+        Properties that have a table together in the weighted tables.
     n_trees, n_rounds
         As in `baselines`.
 
@@ -37,9 +44,9 @@ def choose(
     """
     rare = RARE if RARE in data.classes else data.classes[int(data.mix.argmin())]
     made: list[Method] = [
-        Tables("property", "tables, property weights", "property"),
-        Tables("category", "tables, category weights", "category"),
-        Tables("category_f1", f"the same, for F1 of {rare}", "category", f"f1:{rare}"),
+        Tables("property", "tables, property weights", "property", pairs=pairs),
+        Tables("category", "tables, category weights", "category", pairs=pairs),
+        Tables("category_f1", f"tables, categories, F1 of {rare}", "category", f"f1:{rare}", pairs),
         Tables("equal", "tables, unweighted", "equal"),
         *baselines(n_trees, n_rounds),
         Rules(),

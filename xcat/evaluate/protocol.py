@@ -220,7 +220,6 @@ def evaluate(
     n_folds: int = 10,
     seeds: Sequence[int] = (0, 1, 2),
     kinds: Sequence[str] = FOLD_KINDS,
-    told: Callable[[str], None] = lambda text: None,
     pool: Executor | None = None,
 ) -> Results:
     """Evaluate methods on the same folds, repeated.
@@ -233,8 +232,6 @@ def evaluate(
     seeds : sequence of int
         One repetition each.
     kinds : sequence of {"source", "sky"}
-    told : callable
-        Told how long each method took.
     pool : Executor, optional
         As in `out_of_fold`.
 
@@ -252,7 +249,6 @@ def evaluate(
     figures: dict[str, Any] = {kind: {"methods": {}} for kind in kinds}
     answers: dict[tuple[str, str, int], OutOfFold] = {}
     for method in methods:
-        begun = time.monotonic()
         total = len(kinds) * len(seeds) * n_folds
         with progress.bar(f"evaluate: {method.about}", total) as advance:
             for kind in kinds:
@@ -260,11 +256,9 @@ def evaluate(
                     answers[kind, method.name, seed] = out_of_fold(
                         method, data, kind, n_folds, seed, advance=advance, pool=pool
                     )
-        seconds = time.monotonic() - begun
         for kind in kinds:
             runs = {seed: answers[kind, method.name, seed] for seed in seeds}
             figures[kind]["methods"][method.name] = _entry(method.about, method.probabilities, runs, data)
-        told(f"{method.about}: {seconds:.1f} s for {total} fits")
     for name, answer in data.answers.items():
         p = (answer[:, None] == np.arange(len(data.classes))).astype(np.float64)
         none = np.full(len(data), -1)

@@ -16,8 +16,9 @@ from xcat.classifier import metrics
 from xcat.classifier.properties import FloatArray, IntArray
 
 OVERALL = ("accuracy", "macro_f1", "log_loss", "brier", "ece")
-PER_CLASS = ("recall", "precision", "precision_prior_corrected", "f1", "n")
 NO_ANSWER = -1
+LEAST_PROBABILITY = float(np.finfo(np.float64).eps)
+"""What counts for less in a log-loss, as in scikit-learn: a forest without a vote for the truth says 0."""
 
 
 def decided(p: FloatArray) -> IntArray:
@@ -73,7 +74,6 @@ def score(
     recall = np.where(n_true > 0, hit / np.maximum(n_true, 1), np.nan)
     raw, corrected = metrics.precision(matrix), metrics.precision(rates * prior)
     f1 = metrics.f1(raw, recall)
-    low, high = metrics.wilson(hit, n_true), metrics.wilson(hit, called)
     there = n_true > 0
     by_class = {
         "recall": recall,
@@ -81,9 +81,12 @@ def score(
         "precision_prior_corrected": corrected,
         "f1": f1,
         "n": n_true,
-        "recall_interval": np.stack(low, axis=1),
-        "precision_interval": np.stack(high, axis=1),
-        "precision_prior_corrected_interval": np.stack(metrics.prior_precision_interval(matrix, prior), axis=1),
+        "recall_interval": np.stack(metrics.wilson(hit, n_true), axis=1),
+        "precision_interval": np.stack(metrics.wilson(hit, called), axis=1),
+        # a source without an answer has no row that could be drawn anew
+        "precision_prior_corrected_interval": np.full((k, 2), np.nan)
+        if none
+        else np.stack(metrics.prior_precision_interval(matrix, prior), axis=1),
     }
     mix = np.maximum(n_true, 1) / max(label.size, 1)
     shifted = at_priors(p, prior, mix)
@@ -140,7 +143,7 @@ def _overall(p: FloatArray, label: IntArray, weight: FloatArray | None, probabil
     return {
         "accuracy": float(np.average(decided(p) == label, weights=weight)),
         "macro_f1": None,
-        "log_loss": metrics.log_loss(p, label, weight) if probabilities else None,
+        "log_loss": metrics.log_loss(np.maximum(p, LEAST_PROBABILITY), label, weight) if probabilities else None,
         "brier": metrics.brier(p, label, weight) if probabilities else None,
         "ece": metrics.reliability(p, label, weight).ece if probabilities else None,
     }

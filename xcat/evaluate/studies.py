@@ -36,7 +36,7 @@ def brief(p: FloatArray, label: IntArray, data: Labelled, probabilities: bool = 
 
 
 def learning_curve(
-    method: Method, data: Labelled, n_folds: int, seed: int, pool: Executor | None = None
+    method: Method, data: Labelled, kind: str, n_folds: int, seed: int, pool: Executor | None = None
 ) -> list[dict[str, Any]]:
     """Figures by the share of the training part that is used, drawn class by class."""
     found = []
@@ -47,14 +47,14 @@ def learning_curve(
             def part(train: IntArray, fraction: float = fraction, rng: np.random.Generator = rng) -> IntArray:
                 return _share(train, data.label[train], fraction, rng)
 
-            result = out_of_fold(method, data, "source", n_folds, seed, part=part, advance=advance, pool=pool)
+            result = out_of_fold(method, data, kind, n_folds, seed, part=part, advance=advance, pool=pool)
             n_train = round(fraction * len(data) * (1 - 1 / n_folds))
             found.append({"fraction": fraction, "n_train": n_train, **brief(result.p, data.label, data)})
     return found
 
 
 def ablation(
-    method: Method, data: Labelled, n_folds: int, seed: int, pool: Executor | None = None
+    method: Method, data: Labelled, kind: str, n_folds: int, seed: int, pool: Executor | None = None
 ) -> list[dict[str, Any]]:
     """Figures with all properties, without the place on the sky, and without each category and property."""
     properties = data.sample.properties
@@ -68,10 +68,10 @@ def ablation(
     variants = [v for v in variants if len(v[2]) < len(names)]
     found = []
     with progress.bar("ablation", len(variants) * n_folds) as advance:
-        for kind, about, left_out in variants:
+        for what, about, left_out in variants:
             sample = data.sample.select([n for n in names if n not in left_out])
-            result = out_of_fold(method, data, "source", n_folds, seed, sample=sample, advance=advance, pool=pool)
-            found.append({"kind": kind, "without": about, "left_out": left_out, **brief(result.p, data.label, data)})
+            result = out_of_fold(method, data, kind, n_folds, seed, sample=sample, advance=advance, pool=pool)
+            found.append({"kind": what, "without": about, "left_out": left_out, **brief(result.p, data.label, data)})
     return found
 
 
@@ -100,13 +100,15 @@ def by_counterparts(p: FloatArray, data: Labelled, probabilities: bool = True) -
     return found
 
 
-def shift(method: Method, data: Labelled, reference: FloatArray, seed: int) -> list[dict[str, Any]]:
+def shift(method: Method, data: Labelled, kind: str, reference: FloatArray, seed: int) -> list[dict[str, Any]]:
     """Train on the bright half of each class, test on the faint half: a literature sample on a survey.
 
     Parameters
     ----------
     method : Method
     data : Labelled
+    kind : {"source", "sky"}
+        Groups of inner folds.
     reference : (N, K) float64
         Out-of-fold probabilities of a fair training part, for comparison.
     seed : int
@@ -135,7 +137,7 @@ def shift(method: Method, data: Labelled, reference: FloatArray, seed: int) -> l
         for about, part in (("bright half", train), ("bright half, weighted by flux", drawn)):
             priors = class_mix(data.label[part], len(data.classes))
             p = method.fit_predict(
-                data.sample.take(part), data.label[part], data.groups["source"][part], faint, data.classes, priors, seed
+                data.sample.take(part), data.label[part], data.groups[kind][part], faint, data.classes, priors, seed
             )
             advance(1)
             found.append({"training": about, **brief(p, label, data)})
@@ -169,6 +171,7 @@ def estimated_priors(p: FloatArray, priors: FloatArray, n_steps: int = 200) -> t
 def run_all(
     method: Method,
     data: Labelled,
+    kind: str,
     out_of_folds: dict[str, tuple[FloatArray, bool]],
     n_folds: int,
     seed: int,
@@ -181,8 +184,10 @@ def run_all(
     ----------
     method : Method
     data : Labelled
+    kind : {"source", "sky"}
+        What stays together in a fold.
     out_of_folds : dict of str to ((N, K) float64, bool)
-        Method to its probabilities by source folds with this seed, and whether they are probabilities.
+        Method to its probabilities by these folds with this seed, and whether they are probabilities.
     n_folds : int
         Of learning curve and ablation.
     seed : int
@@ -193,16 +198,17 @@ def run_all(
     """
     found: dict[str, Any] = {
         "method": method.name,
+        "folds": kind,
         "n_folds": n_folds,
         "by_brightness": {name: by_brightness(answer[0], data, answer[1]) for name, answer in out_of_folds.items()},
         "by_counterparts": {name: by_counterparts(answer[0], data, answer[1]) for name, answer in out_of_folds.items()},
     }
     if not quick:
-        found["learning_curve"] = learning_curve(method, data, n_folds, seed, pool)
-        found["ablation"] = ablation(method, data, n_folds, seed, pool)
+        found["learning_curve"] = learning_curve(method, data, kind, n_folds, seed, pool)
+        found["ablation"] = ablation(method, data, kind, n_folds, seed, pool)
         reference = out_of_folds.get(method.name)
-        fair = reference[0] if reference else out_of_fold(method, data, "source", n_folds, seed, pool=pool).p
-        found["shift"] = shift(method, data, fair, seed)
+        fair = reference[0] if reference else out_of_fold(method, data, kind, n_folds, seed, pool=pool).p
+        found["shift"] = shift(method, data, kind, fair, seed)
     return found
 
 

@@ -6,15 +6,11 @@ The only place of the evaluation that knows how xcat's model is fitted.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-
-from xcat.classifier import classify
-from xcat.classifier.model import CATEGORIES, Model
+from xcat.classifier import CATEGORIES, Model, Options, Sample, classify, tune
 from xcat.classifier.properties import FloatArray, IntArray
-from xcat.classifier.sample import Sample
 
 
 @dataclass(frozen=True)
@@ -25,18 +21,19 @@ class Tables:
     ----------
     name, about : str
     weights : {"property", "category", "equal"}
-        An exponent a property and class, one a category, or 1 for all.
+        Fitted for every property and pair of classes, or for every category; or 1 for all, which counts all properties
+        as independent.
     objective : str
         What category weights are tuned for: log_loss, macro_f1 or f1:CLASS.
-    n_inner : int
-        Folds inside the training part, on which weights are fitted.
+    pairs : tuple of (str, str)
+        Properties that have a table together, where both are in the sample.
     """
 
     name: str
     about: str
     weights: Literal["property", "category", "equal"]
     objective: str = "log_loss"
-    n_inner: int = 10
+    pairs: tuple[tuple[str, str], ...] = ()
     probabilities: bool = True
 
     def fit_predict(
@@ -49,10 +46,10 @@ class Tables:
         priors: FloatArray,
         seed: int,
     ) -> FloatArray:
-        """Fit tables and weights on the training part, and classify the rest."""
-        return classify(self._model(train, label, groups, classes, priors, seed), _values(test)).p
+        """Fit tables, smoothing and weights on the training part, and classify the rest."""
+        return classify(self.fit(train, label, groups, classes, priors, seed), test).p
 
-    def _model(
+    def fit(
         self,
         train: Sample,
         label: IntArray,
@@ -61,20 +58,11 @@ class Tables:
         priors: FloatArray,
         seed: int,
     ) -> Model:
-        from xcat.classifier import crossval, evidence
-        from xcat.classifier.model import fit_tables
-
-        args = (train.properties, classes, priors, np.ones(len(CATEGORIES)))
-        model = fit_tables(_values(train), label, *args)
+        """Fit the model."""
+        names = {p.name for p in train.properties}
+        pairs = tuple(pair for pair in self.pairs if set(pair) <= names)
         if self.weights == "equal":
-            return replace(model, sharpness=float(len(CATEGORIES)))
-        fold = crossval.folds(label, groups, self.n_inner, seed)
-        terms = np.empty((len(train), len(train.properties), len(classes)), dtype=np.float32)
-        for f in range(self.n_inner):
-            inner = fit_tables(_values(train)[fold != f], label[fold != f], *args)
-            terms[fold == f] = evidence(inner, _values(train)[fold == f])
-        return crossval._tuned(model, terms, label, None, self.weights == "property")
-
-
-def _values(sample: Sample) -> FloatArray:
-    return np.where(np.isinf(sample.values), np.nan, sample.values)
+            options = Options("equal", sharpness=float(len(CATEGORIES)), smoothing=1.0, pairs=pairs, seed=seed)
+        else:
+            options = Options(self.weights, self.objective, pairs=pairs, seed=seed)
+        return tune(train, label, groups, classes, priors, options)

@@ -79,10 +79,12 @@ def study_lines(studies: Mapping[str, Any], classes: Sequence[str]) -> list[str]
     shown = _of_method(studies["by_brightness"], method)
     if shown:
         rows = [(f"{r['part']}, log Fx {r['log_fx_low']:.2f} to {r['log_fx_high']:.2f}", r) for r in shown]
-        lines += table("By brightness, folds by source", "", rows)
+        lines += table(f"By brightness, folds by {studies['folds']}", "", rows)
     shown = _of_method(studies["by_counterparts"], method)
     words = {0: "neither", 1: "one of them", 2: "optical and infrared"}
-    lines += table("By counterparts, folds by source", "", [(words[r["n_counterparts"]], r) for r in shown])
+    lines += table(
+        f"By counterparts, folds by {studies['folds']}", "", [(words[r["n_counterparts"]], r) for r in shown]
+    )
     with_folds = f"{method}, {studies['n_folds']} folds"
     if "learning_curve" in studies:
         rows = [(f"{100 * r['fraction']:.0f} %, {r['n_train']:,} sources", r) for r in studies["learning_curve"]]

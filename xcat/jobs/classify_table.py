@@ -16,7 +16,8 @@ from astropy.table import Column, MaskedColumn, Table
 
 from xcat import progress
 from xcat.classifier.model import Model
-from xcat.classifier.posterior import Classification, classify, contribution
+from xcat.classifier.posterior import Classification, classify, contributions
+from xcat.classifier.sample import NOT_OBSERVED, Sample
 from xcat.database import runs
 from xcat.database.engine import Connection
 from xcat.database.registry import columns as meanings
@@ -137,7 +138,8 @@ def classify_table(
 
 def _columns(model: Model, own: OwnTable, piece: slice) -> dict[str, np.ndarray]:
     """What the model says of some rows, as columns."""
-    result = classify(_silenced(model, own.known), own.values[piece])
+    values = np.where(own.known, own.values[piece], NOT_OBSERVED)
+    result = classify(model, Sample(model.properties, values, own.errors[piece]))
     names = np.array(model.classes)
     labels = [f"{t}:" for t in model.categories]
     alternative = np.full(len(result.p), "", dtype=object)
@@ -150,29 +152,22 @@ def _columns(model: Model, own: OwnTable, piece: slice) -> dict[str, np.ndarray]
         **{f"p_{_word(c)}": result.p[:, k] for k, c in enumerate(model.classes)},
         "margin": result.margin,
         "outlier": result.outlier,
-        "is_outlier": result.outlier > model.outlier_limit,
+        "p_tail": result.p_tail,
+        "is_outlier": result.p_tail < OUTLIER_P,
         "n_missing": result.n_missing.astype(np.int16),
         "alternative": np.char.lstrip(alternative.astype(np.str_)),
         **_nats(model, result),
     }
 
 
-def _silenced(model: Model, known: np.ndarray) -> Model:
-    """The model with terms that are the same for all classes where the table cannot give the property."""
-    lost = ~known[:, None]
-    return replace(
-        model, log_present=np.where(lost, 0.0, model.log_present), log_missing=np.where(lost, 0.0, model.log_missing)
-    )
-
-
 def _nats(model: Model, result: Classification) -> dict[str, np.ndarray]:
     """Natural log of the odds of the best class over the second, and what prior and each category have of it."""
     order = np.argsort(result.p, axis=1)
     best, second = order[:, -1], order[:, -2] if len(model.classes) > 1 else order[:, -1]
-    said = contribution(result.evidence.astype(np.float64), model.term_exponents)
+    said = contributions(model, result.evidence)
     rows = np.arange(len(best))
     advantage = said[rows, :, best] - said[rows, :, second]
-    category = model.property_category
+    category = model.category_index
     return {
         "nats_prior": model.log_prior[best] - model.log_prior[second],
         **{f"nats_{t}": advantage[:, category == k].sum(axis=1) for k, t in enumerate(model.categories)},
@@ -246,7 +241,6 @@ def _summary(
         "classified": int(usable.sum()),
         "classes": {c: int((classes == c).sum()) for c in model.classes},
         "outliers": {c: int(outlier[classes == c].sum()) for c in model.classes},
-        "outlier_limit": model.outlier_limit,
         "properties": [name for name, there in zip(own.names, own.known, strict=True) if there],
         "not_in_the_table": [name for name, there in zip(own.names, own.known, strict=True) if not there],
         "bad_values": own.n_bad,
@@ -268,7 +262,7 @@ def text(result: dict[str, Any]) -> str:
         f"  -> {name.ljust(width)} {n:>9,} ({n / total:6.1%}), {result['outliers'][name]:,} of them outliers"
         for name, n in result["classes"].items()
     ]
-    lines.append(f"outliers: measure above {result['outlier_limit']:.1f} decades")
+    lines.append(f"outliers: as far out as fewer than {OUTLIER_P:.0%} of the members of the class")
     lines.append("seconds: " + ", ".join(f"{name} {value:.1f}" for name, value in result["seconds"].items()))
     lines.append(f"peak memory: {result['peak_memory_mb']:,.0f} MB, the database apart")
     return "\n".join(lines)

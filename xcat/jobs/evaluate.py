@@ -11,7 +11,6 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from xcat.classifier.properties import IntArray
-from xcat.classifier.sample import Sample
 from xcat.config import Settings
 from xcat.database import copy, partitions
 from xcat.database.engine import Connection, ready
@@ -26,36 +25,10 @@ from xcat.ingest.load import checksum
 from xcat.jobs.classes import rules
 from xcat.jobs.pipeline import Pipeline, Plan
 from xcat.jobs.runner import Runner
+from xcat.jobs.samples import labelled
 
 STUDY_FOLDS = 5
 """Of learning curve and ablation, which fit many models."""
-
-
-def labelled(
-    conn: Connection, pipeline: Pipeline, runs: Mapping[str, int]
-) -> tuple[IntArray, Sample, IntArray, IntArray]:
-    """Stub of xcat.jobs.samples.labelled."""
-    from xcat.jobs.stages import _matrix, _value_list
-
-    properties = pipeline.property_list
-    rows = copy.fetch_columns(
-        conn,
-        job("fit.reference_sample").compose(values=_value_list(properties)),
-        [
-            ("source_id", "bigint"),
-            ("class_index", "integer"),
-            ("sky_cell", "bigint"),
-            *[(p.name, "real") for p in properties],
-        ],
-        {
-            "classes": pipeline.class_names,
-            "source_run_id": runs["merge"],
-            "label_run_id": runs["label"],
-            "property_run_id": runs["properties"],
-        },
-    )
-    label = rows["class_index"].astype(np.int64)
-    return rows["source_id"], Sample(properties, _matrix(rows, properties)), label, rows["sky_cell"]
 
 
 def of_pipeline(settings: Settings, plan: Plan, answers: Sequence[str] = ()) -> tuple[Labelled, dict[str, int]]:
@@ -139,7 +112,7 @@ def evaluate_stage(
     Parameters
     ----------
     run : Run
-    data, methods, n_folds, seeds, kinds, told
+    data, methods, n_folds, seeds, kinds
         As in `xcat.evaluate.protocol.evaluate`.
     quick : bool
         Without learning curve, ablation and shift.
@@ -147,6 +120,8 @@ def evaluate_stage(
         Properties that may tell the label.
     n_workers : int
         Folds fitted at the same time.
+    told : callable
+        Told of properties that nearly tell a class.
 
     Returns
     -------
@@ -164,12 +139,11 @@ def evaluate_stage(
         told(line)
     with workers(n_workers) as pool:
         with run.step("methods"):
-            results = evaluate(methods, data, n_folds=n_folds, seeds=seeds, kinds=kinds, told=told, pool=pool)
+            results = evaluate(methods, data, n_folds=n_folds, seeds=seeds, kinds=kinds, pool=pool)
         first = {m.name: (results.answers[kinds[0], m.name, seeds[0]].p, m.probabilities) for m in methods}
         with run.step("studies"):
-            studies = run_all(
-                methods[0], data, first, min(n_folds, STUDY_FOLDS), seeds[0], quick or kinds[0] != "source", pool
-            )
+            n_few = min(n_folds, STUDY_FOLDS)
+            studies = run_all(methods[0], data, kinds[0], first, n_few, seeds[0], quick, pool)
     with run.step("store"):
         n_rows = store(run, data, results)
     result: dict[str, Any] = {

@@ -6,55 +6,81 @@ from typing import Any
 
 import numpy as np
 
+from xcat.classifier.density import Table
 from xcat.classifier.model import Model
+from xcat.classifier.pairs import PairTable, as_row
 from xcat.database.engine import Connection
 from xcat.database.sqlfiles import job
 from xcat.errors import XcatError
-from xcat.properties.compute import select
+from xcat.properties.compute import error_column, limit_column, observed_column, select
 
 
 def store(conn: Connection, run_id: int, model: Model) -> None:
     """Write a model and its tables as rows of the run."""
-    category = [model.categories[i] for i in model.property_category]
-    names = [p.name for p in model.properties]
     conn.execute(
         job("fit.add_model").compose(),
         {
             "run_id": run_id,
             "classes": list(model.classes),
             "priors": model.priors.tolist(),
-            "n_reference": model.n_reference.tolist(),
+            "offsets": model.offsets.tolist(),
+            "n_reference": np.rint(model.n_reference).astype(int).tolist(),
             "categories": list(model.categories),
+            "weighting": model.weighting,
             "weights": model.weights.tolist(),
-            "properties": names,
-            "property_category": category,
             "sharpness": model.sharpness,
-            "offsets": None if model.fitted_offsets is None else model.fitted_offsets.tolist(),
-            "outlier_limit": model.outlier_limit,
+            "smoothing": model.smoothing,
+            "properties": [p.name for p in model.properties],
+            "terms": list(model.term_names),
+            "term_category": list(model.term_categories),
+            "outlier_p": model.outlier_p.tolist(),
+            "outlier_levels": model.outlier_levels.tolist(),
         },
     )
-    n_nodes = model.log_density.shape[1]
-    exponents = model.term_exponents
-    rows = [
-        {
-            "run_id": run_id,
-            "property": names[j],
-            "category": category[j],
-            "class": model.classes[k],
-            "grid": (model.low[j] + model.step[j] * np.arange(n_nodes)).tolist(),
-            "log_density": model.log_density[j, :, k].tolist(),
-            "tail_slope": float(model.tail_slope[j]),
-            "exponent": float(exponents[j, k]),
-            "log_present": float(model.log_present[j, k]),
-            "log_missing": float(model.log_missing[j, k]),
-            "bandwidth": None if np.isnan(model.bandwidth[j, k]) else float(model.bandwidth[j, k]),
-            "n_present": int(model.n_present[j, k]),
-        }
-        for j in range(len(names))
-        for k in range(len(model.classes))
-    ]
     with conn.cursor() as cursor:
-        cursor.executemany(job("fit.add_table").compose(), rows)
+        cursor.executemany(job("fit.add_table").compose(), [*_singles(run_id, model), *_pairs(run_id, model)])
+
+
+def _singles(run_id: int, model: Model) -> list[dict[str, Any]]:
+    return [
+        {
+            "run_id": run_id, "property": prop.name, "axes": [prop.name], "scales": [prop.scale],
+            "category": prop.category, "class": name,
+            "grid": (table.low + table.step * np.arange(table.log_density.shape[0])).tolist(), "grid_2": None,
+            "log_density": table.log_density[:, k].tolist(),
+            "log_smeared": None if table.log_smeared is None else table.log_smeared[:, :, k].tolist(),
+            "log_atoms": None if table.log_atoms is None else table.log_atoms[:, k].tolist(),
+            "log_above": None if table.log_above is None else table.log_above[:, k].tolist(),
+            "tail_slope": table.tail_slope, "mixing": model.mixing[j, k].tolist(),
+            "log_present": float(table.log_present[k]), "log_missing": float(table.log_missing[k]),
+            "bandwidth": float(table.bandwidth[k]), "typical_error": table.typical_error,
+            "n_present": float(table.n_present[k]),
+            "error_column": None if table.log_smeared is None else error_column(prop.name),
+            "limit_column": None if table.log_above is None else limit_column(prop.name),
+            "observed_column": observed_column(prop.name),
+        }
+        for j, (prop, table) in enumerate(zip(model.properties, model.tables, strict=True))
+        for k, name in enumerate(model.classes)
+    ]  # fmt: skip
+
+
+def _pairs(run_id: int, model: Model) -> list[dict[str, Any]]:
+    scales = {p.name: p.scale for p in model.properties}
+    first = len(model.properties)
+    return [
+        {
+            "run_id": run_id, "property": pair.name, "axes": list(pair.axes),
+            "scales": [scales[a] for a in pair.axes], "category": pair.category, "class": name,
+            "grid": (pair.low[0] + pair.step[0] * np.arange(pair.log_ratio.shape[0])).tolist(),
+            "grid_2": (pair.low[1] + pair.step[1] * np.arange(pair.log_ratio.shape[1])).tolist(),
+            "log_density": as_row(pair)[k].tolist(), "log_smeared": None, "log_atoms": None, "log_above": None,
+            "tail_slope": 0.0, "mixing": model.mixing[first + q, k].tolist(), "log_present": 0.0, "log_missing": 0.0,
+            "bandwidth": None, "typical_error": None, "n_present": float(pair.n_present[k]),
+            "error_column": None, "limit_column": None, "observed_column": None,
+        }
+        for q, pair in enumerate(model.pairs)
+        for k, name in enumerate(model.classes)
+    ]  # fmt: skip
 
 
 def load(conn: Connection, run_id: int) -> Model:
@@ -68,38 +94,67 @@ def load(conn: Connection, run_id: int) -> Model:
     row = conn.execute(job("fit.model").compose(), {"run_id": run_id}).fetchone()
     if row is None:
         raise XcatError(f"run {run_id} made no model. See: xcat runs")
-    classes, priors, n_reference, categories, weights, properties, _, sharpness, offsets, limit = row
-    p, k = len(properties), len(classes)
-    tables: dict[tuple[str, str], tuple[Any, ...]] = {
-        (r[0], r[1]): r[2:] for r in conn.execute(job("fit.tables").compose(), {"run_id": run_id})
-    }
-    n_nodes = len(next(iter(tables.values()))[0])
-    arrays = {
-        "log_density": np.empty((p, n_nodes, k)), "log_present": np.empty((p, k)), "log_missing": np.empty((p, k)),
-        "bandwidth": np.empty((p, k)), "n_present": np.empty((p, k), dtype=np.int64), "low": np.empty(p),
-        "step": np.empty(p), "tail_slope": np.empty(p), "fitted_exponents": np.empty((p, k)),
-    }  # fmt: skip
-    for j, prop in enumerate(properties):
-        for c, name in enumerate(classes):
-            grid, density, slope, exponent, present, missing, bandwidth, n_present = tables[prop, name]
-            arrays["log_density"][j, :, c] = density
-            arrays["low"][j], arrays["step"][j] = grid[0], (grid[-1] - grid[0]) / (n_nodes - 1)
-            arrays["tail_slope"][j], arrays["fitted_exponents"][j, c] = slope, exponent
-            arrays["log_present"][j, c], arrays["log_missing"][j, c] = present, missing
-            arrays["bandwidth"][j, c] = np.nan if bandwidth is None else bandwidth
-            arrays["n_present"][j, c] = n_present
-    if offsets is None:  # the exponents follow from the weights
-        del arrays["fitted_exponents"]
+    classes, priors, offsets, n_reference, categories, weighting, weights, sharpness, smoothing = row[:9]
+    properties, terms, _, outlier_p, outlier_levels = row[9:]
+    found: dict[str, dict[str, tuple[Any, ...]]] = {}
+    for name, of_class, *rest in conn.execute(job("fit.tables").compose(), {"run_id": run_id}):
+        found.setdefault(name, {})[of_class] = tuple(rest)
+    by_term = [[found[term][c] for c in classes] for term in terms]
     return Model(
         classes=tuple(classes),
         properties=select(properties),
-        priors=np.array(priors),
-        weights=np.array(weights),
         categories=tuple(categories),
+        priors=np.array(priors),
+        offsets=np.array(offsets),
+        weighting=weighting,
+        weights=np.array(weights),
         sharpness=sharpness,
-        log_peak=arrays["log_density"].max(axis=1),
-        n_reference=np.array(n_reference, dtype=np.int64),
-        outlier_limit=limit,
-        fitted_offsets=None if offsets is None else np.array(offsets),
-        **arrays,  # type: ignore[arg-type]
+        mixing=np.array([[of_class[9] for of_class in rows] for rows in by_term]),
+        tables=tuple(_table(rows) for rows in by_term[: len(properties)]),
+        pairs=tuple(_pair(name, rows) for name, rows in zip(terms, by_term, strict=True) if len(rows[0][0]) == 2),
+        smoothing=smoothing,
+        n_reference=np.array(n_reference, dtype=np.float64),
+        outlier_p=np.array(outlier_p),
+        outlier_levels=np.array(outlier_levels, dtype=np.float64),
+    )
+
+
+def _column(rows: list[tuple[Any, ...]], i: int) -> np.ndarray:
+    """One column of the rows of all classes, the classes last."""
+    return np.moveaxis(np.array([row[i] for row in rows], dtype=np.float64), 0, -1)
+
+
+def _table(rows: list[tuple[Any, ...]]) -> Table:
+    grid = rows[0][2]
+
+    def optional(i: int) -> np.ndarray | None:
+        return None if rows[0][i] is None else np.ascontiguousarray(_column(rows, i))
+
+    return Table(
+        low=grid[0],
+        step=(grid[-1] - grid[0]) / (len(grid) - 1),
+        log_density=np.ascontiguousarray(_column(rows, 4)),
+        log_smeared=optional(5),
+        log_atoms=optional(6),
+        log_above=optional(7),
+        tail_slope=rows[0][8],
+        log_present=_column(rows, 10),
+        log_missing=_column(rows, 11),
+        bandwidth=_column(rows, 12),
+        typical_error=rows[0][13],
+        n_present=_column(rows, 14),
+    )
+
+
+def _pair(name: str, rows: list[tuple[Any, ...]]) -> PairTable:
+    axes, category, grid, grid_2 = rows[0][:4]
+    ratio = _column(rows, 4).reshape(len(grid), len(grid_2), len(rows))
+    return PairTable(
+        name=name,
+        category=category,
+        axes=(axes[0], axes[1]),
+        low=np.array([grid[0], grid_2[0]]),
+        step=np.array([(g[-1] - g[0]) / (len(g) - 1) for g in (grid, grid_2)]),
+        log_ratio=np.ascontiguousarray(ratio),
+        n_present=_column(rows, 14),
     )

@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from xcat.catalogues import yamlfile
 from xcat.catalogues.definition import Definition, load
 from xcat.catalogues.grammar import Strict
+from xcat.classifier.crossval import Options
 from xcat.classifier.model import CATEGORIES
 from xcat.classifier.properties import Property
 from xcat.errors import ConfigError
@@ -62,8 +63,14 @@ class Pipeline(Strict):
     match: MatchOptions = MatchOptions()
     classes: dict[str, ClassRule] = Field(default_factory=dict)
     properties: tuple[str, ...] | None = None
-    weights: dict[str, float] | Literal["fit"] = dict.fromkeys(CATEGORIES, 1.0)
+    pairs: tuple[tuple[str, str], ...] = ()
+    errors: bool = True
+    limits: bool = True
+    best_match: bool = False
+    weights: dict[str, float] | Literal["property", "category", "equal"] = "property"
+    objective: str = "log_loss"
     sharpness: Annotated[float, Field(gt=0)] | Literal["fit"] = "fit"
+    priors: Literal["given", "estimate", "sky"] = "given"
     folds: int = Field(default=10, ge=3, le=100)
     seed: int = 1
     publish: bool = True
@@ -77,8 +84,8 @@ class Pipeline(Strict):
 
     @field_validator("weights")
     @classmethod
-    def _weights(cls, value: dict[str, float] | Literal["fit"]) -> dict[str, float] | Literal["fit"]:
-        if value == "fit":
+    def _weights(cls, value: dict[str, float] | str) -> dict[str, float] | str:
+        if isinstance(value, str):
             return value
         unknown = set(value) - set(CATEGORIES)
         if unknown:
@@ -97,7 +104,30 @@ class Pipeline(Strict):
             raise ValueError(
                 "references and at least two classes belong together; leave both out to stop before labels"
             )
+        kind, _, of_class = self.objective.partition(":")
+        if kind not in ("log_loss", "macro_f1", "f1") or (kind == "f1") != (of_class in self.classes):
+            raise ValueError("objective is log_loss, macro_f1 or f1:CLASS, with one of the classes")
+        used = set(self.properties if self.properties is not None else (p.name for p in select(None)))
+        unused = sorted({name for pair in self.pairs for name in pair} - used)
+        if unused:
+            raise ValueError(f"pairs name what is not among the properties: {', '.join(unused)}")
+        if self.priors == "sky" and not set(_SKY) <= used:
+            raise ValueError(f"priors: sky needs {' and '.join(_SKY)} among the properties")
         return self
+
+    @property
+    def sky_axes(self) -> tuple[str, ...]:
+        """What the prior is a function of."""
+        return _SKY if self.priors == "sky" else ()
+
+    @property
+    def fit_options(self) -> Options:
+        """How the classifier is to be fitted."""
+        weights = self.weights if isinstance(self.weights, str) else tuple(self.weights[c] for c in CATEGORIES)
+        return Options(
+            weights=weights, objective=self.objective, sharpness=self.sharpness, pairs=self.pairs,
+            silent=self.sky_axes, seed=self.seed,
+        )  # fmt: skip
 
     @property
     def groups(self) -> dict[str, tuple[CatalogueInput, ...]]:
@@ -124,6 +154,8 @@ class Pipeline(Strict):
         """The properties to use; all but the optional ones if the file names none."""
         return select(list(self.properties) if self.properties is not None else None)
 
+
+_SKY = ("abs_b", "log_fx")  # what the prior may be a function of
 
 _KINDS: Mapping[str, tuple[str, ...]] = {
     "xray": ("xray_detections", "xray_sources"),

@@ -18,7 +18,7 @@ from xcat.database.runs import Run, find_done, get, stage
 from xcat.database.sqlfiles import job
 from xcat.errors import StageError
 from xcat.ingest.load import Loading, checksum, ingest, loaded_files
-from xcat.jobs import stages
+from xcat.jobs import samples, stages
 from xcat.jobs.classes import rules
 from xcat.jobs.labels import label_stage
 from xcat.jobs.pipeline import Plan, frozen
@@ -198,25 +198,23 @@ class Runner:
 
     def _fit(self, may_run: bool) -> None:
         pipeline = self.plan.pipeline
-        runs = {
+        config = {
             "source_run_id": self.runs["merge"],
             "property_run_id": self.runs["properties"],
             "label_run_id": self.runs["label"],
-        }
-        config = {
-            **runs,
             # pairs, since the order of the classes matters and JSON objects are compared sorted
             "classes": [list(item) for item in pipeline.class_priors.items()],
             "properties": [p.name for p in pipeline.property_list],
+            "pairs": [list(pair) for pair in pipeline.pairs],
+            **samples.settings_of(pipeline),
             "weights": pipeline.weights,
+            "objective": pipeline.objective,
             "sharpness": pipeline.sharpness,
+            "priors": pipeline.priors,
             "folds": pipeline.folds,
             "seed": pipeline.seed,
         }
-
-        def body(run: Run) -> None:
-            stages.fit_stage(run, pipeline, **runs)
-
+        body = partial(stages.fit_stage, pipeline=pipeline, runs=dict(self.runs))
         self._stage("fit", may_run, config, body, (), **self._before("properties", "label"))
 
     def _classify(self, may_run: bool) -> None:
@@ -226,7 +224,12 @@ class Runner:
             "label_run_id": self.runs["label"],
             "model_run_id": self.runs["fit"],
         }
-        self._stage("classify", may_run, runs, lambda run: stages.classify_stage(run, **runs), (), **lineage)
+        best_match = self.plan.pipeline.best_match
+
+        def body(run: Run) -> None:
+            stages.classify_stage(run, **runs, best_match=best_match)
+
+        self._stage("classify", may_run, {**runs, "best_match": best_match}, body, (), **lineage)
 
     def _publish(self, may_run: bool) -> None:
         with ready(self.settings) as conn:

@@ -2,70 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
+from dataclasses import replace
 
 import numpy as np
-from psycopg import sql
 
 from xcat import progress
-from xcat.classifier import CATEGORIES, classify, fit, summarise
-from xcat.classifier.properties import Property
-from xcat.database import copy, partitions
+from xcat.classifier import Model, classify, fit, summarise
+from xcat.classifier.priors import estimate, reweighted, sky_prior
+from xcat.database import partitions
 from xcat.database.engine import connect
 from xcat.database.runs import Run
 from xcat.database.sqlfiles import dicts, job
 from xcat.errors import StageError
-from xcat.jobs import models
+from xcat.jobs import models, samples
 from xcat.jobs.pipeline import Pipeline
 
 _CHUNK_ROWS = 50_000
+OUTLIER_P = 0.01
+"""A source is an outlier if fewer members of its class than this are as far out."""
 
 
-def _value_list(properties: tuple[Property, ...]) -> sql.Composable:
-    return sql.SQL(", ").join(job("classify.value").compose(name=p.name) for p in properties)
+def fit_stage(run: Run, pipeline: Pipeline, runs: Mapping[str, int]) -> None:
+    """Fit the likelihood tables on the labelled sources and cross-validate them.
 
+    Parameters
+    ----------
+    run : Run
+    pipeline : Pipeline
+    runs : mapping
+        Run of "merge", "label" and "properties".
 
-def _matrix(rows: np.ndarray, properties: tuple[Property, ...]) -> np.ndarray:
-    return np.stack([rows[p.name] for p in properties], axis=1).astype(np.float64)
-
-
-def fit_stage(run: Run, pipeline: Pipeline, source_run_id: int, property_run_id: int, label_run_id: int) -> None:
-    """Fit the likelihood tables on the labelled sources and cross-validate them."""
-    conn, properties, classes = run.conn, pipeline.property_list, pipeline.class_names
-    real = [(p.name, "real") for p in properties]
-    rows = copy.fetch_columns(
-        conn,
-        job("fit.reference_sample").compose(values=_value_list(properties)),
-        [("source_id", "bigint"), ("class_index", "integer"), ("sky_cell", "bigint"), *real],
-        {
-            "classes": classes,
-            "source_run_id": source_run_id,
-            "label_run_id": label_run_id,
-            "property_run_id": property_run_id,
-        },
-    )
-    counts = np.bincount(rows["class_index"], minlength=len(classes))
+    Raises
+    ------
+    StageError
+        A class has fewer labelled sources than folds.
+    """
+    conn, classes = run.conn, pipeline.class_names
+    source_id, sample, label, cell = samples.labelled(conn, pipeline, runs)
+    counts = np.bincount(label, minlength=len(classes))
     few = [f"{name} ({n})" for name, n in zip(classes, counts, strict=True) if n < pipeline.folds]
     if few:
         raise StageError(
             f"too few labelled sources for {pipeline.folds} folds: {', '.join(few)}. "
             "Add reference catalogues, or leave the class out of the pipeline."
         )
-    priors = np.array(list(pipeline.class_priors.values()))
-    with run.step("fit"), progress.bar(f"fit: {len(rows)} labelled sources, {pipeline.folds} folds"):
-        model, validation = fit(
-            _matrix(rows, properties),
-            rows["class_index"],
-            rows["sky_cell"],
-            properties,
-            classes,
-            priors / priors.sum(),
-            None if pipeline.weights == "fit" else np.array([pipeline.weights[c] for c in CATEGORIES]),
-            None if pipeline.sharpness == "fit" else float(pipeline.sharpness),
-            pipeline.folds,
-            pipeline.seed,
-        )
+    given = np.array(list(pipeline.class_priors.values()))
+    given = given / given.sum()
+    with run.step("fit"), progress.bar(f"fit: {len(label)} labelled sources, {pipeline.folds} folds"):
+        model, validation = fit(sample, label, cell, classes, given, pipeline.fit_options, pipeline.folds)
+    p = validation.p
+    if pipeline.priors != "given":
+        with run.step("priors"):
+            model, p = _with_priors(run, pipeline, model, p, runs["properties"])
     models.store(conn, run.run_id, model)
     names = np.array([c.encode() for c in classes])
     partitions.write(
@@ -74,21 +64,25 @@ def fit_stage(run: Run, pipeline: Pipeline, source_run_id: int, property_run_id:
         run.run_id,
         [
             {
-                "run_id": np.full(len(rows), run.run_id, np.int32),
-                "source_id": rows["source_id"],
-                "class": names[rows["class_index"]],
+                "run_id": np.full(len(label), run.run_id, np.int32),
+                "source_id": source_id,
+                "class": names[label],
                 "fold": validation.fold.astype(np.int16),
-                "p": _probabilities(validation.p),
+                "p": _probabilities(p),
                 "outlier": validation.outlier.astype(np.float32),
             }
         ],
     )
     run.summary |= {
         "n_reference": dict(zip(classes, counts.tolist(), strict=True)),
+        "weights": dict(zip(model.categories, model.weights.tolist(), strict=True)),
         "sharpness": model.sharpness,
-        "sharpness_per_fold": validation.sharpness.tolist(),
-        "outlier_limit": model.outlier_limit,
-        "out_of_fold": summarise(validation.p, rows["class_index"], classes, model.priors),
+        "sharpness_per_fold": [m.sharpness for m in validation.models],
+        "smoothing": model.smoothing,
+        "smoothing_per_fold": [m.smoothing for m in validation.models],
+        "priors": dict(zip(classes, model.priors.tolist(), strict=True)),
+        "priors_given": dict(zip(classes, given.tolist(), strict=True)),
+        "out_of_fold": summarise(p, label, classes, model.priors),
     }
 
 
@@ -97,32 +91,34 @@ def _probabilities(p: np.ndarray) -> np.ndarray:
     return np.clip(p, 0, 1).astype(np.float32)
 
 
-def classify_stage(run: Run, property_run_id: int, label_run_id: int, model_run_id: int) -> None:
-    """Classify every source of a properties run, in one pass of bounded memory."""
+def classify_stage(
+    run: Run, property_run_id: int, label_run_id: int, model_run_id: int, best_match: bool = False
+) -> None:
+    """Classify every source of a properties run, in one pass of bounded memory.
+
+    Parameters
+    ----------
+    run : Run
+    property_run_id, label_run_id, model_run_id : int
+    best_match : bool
+        Take the accepted counterpart for certain; else the posterior is the mean over the hypotheses.
+    """
     model = models.load(run.conn, model_run_id)
     total = run.conn.execute(job("classify.count").compose(), {"property_run_id": property_run_id}).fetchone()
     n_sources = total[0] if total else 0
-    real = [(p.name, "real") for p in model.properties]
+    layout = samples.Layout.of_model(model, best_match)
     with (
         run.step("classify"),
-        # COPY out and COPY in at the same time need two sessions; the properties are long committed
+        # COPY out and COPY in at the same time need sessions of their own; the properties are long committed
         connect(run.settings) as reader,
-        # a COPY that is left in the middle is ended here, or the session would wait for it for ever
-        closing(
-            copy.copy_out(
-                reader,
-                job("classify.property_rows").compose(values=_value_list(model.properties)),
-                [("source_id", "bigint"), ("in_test_sample", "boolean"), *real],
-                {"property_run_id": property_run_id},
-                chunk_rows=_CHUNK_ROWS,
-            )
-        ) as chunks,
+        connect(run.settings) as second,
+        closing(samples.every_source(reader, second, layout, property_run_id, _CHUNK_ROWS)) as pieces,
         progress.bar(f"classify: {n_sources} sources", n_sources) as advance,
     ):
 
         def blocks() -> Iterator[dict[str, np.ndarray]]:
-            for rows in chunks:
-                result = classify(model, _matrix(rows, model.properties))
+            for rows, sample in pieces:
+                result = classify(model, sample)
                 n = len(rows)
                 yield {
                     "run_id": np.full(n, run.run_id, np.int32),
@@ -131,7 +127,8 @@ def classify_stage(run: Run, property_run_id: int, label_run_id: int, model_run_
                     "p": _probabilities(result.p),
                     "margin": _probabilities(result.margin),
                     "outlier": result.outlier.astype(np.float32),
-                    "is_outlier": result.outlier > model.outlier_limit,
+                    "p_tail": _probabilities(result.p_tail),
+                    "is_outlier": result.p_tail < OUTLIER_P,
                     "n_missing": result.n_missing.astype(np.int16),
                     "class_without": (result.class_without + 1).astype(np.int16),
                     "in_test_sample": rows["in_test_sample"],
@@ -145,6 +142,26 @@ def classify_stage(run: Run, property_run_id: int, label_run_id: int, model_run_
         {"run_id": run.run_id, "model_run_id": model_run_id, "label_run_id": label_run_id},
     )
     run.summary |= {"n_sources": n_sources, "totals": dicts(cursor)}
+
+
+def _with_priors(
+    run: Run, pipeline: Pipeline, model: Model, p: np.ndarray, property_run_id: int
+) -> tuple[Model, np.ndarray]:
+    """Replace the given priors by those of the catalogue; the out-of-fold probabilities likewise."""
+    layout = samples.Layout.of_model(model, pipeline.best_match)
+    kept: list[np.ndarray] = []
+    sky: list[np.ndarray] = []
+    axes = [[q.name for q in model.properties].index(name) for name in pipeline.sky_axes]
+    with connect(run.settings) as reader, connect(run.settings) as second:
+        for _, sample in samples.every_source(reader, second, layout, property_run_id, _CHUNK_ROWS):
+            kept.append(classify(model, sample).p)
+            sky.append(sample.values[:, axes])
+    everywhere = np.concatenate(kept)
+    priors = estimate(everywhere, model.priors)
+    found = replace(model, priors=priors)
+    if pipeline.priors == "sky":
+        found = sky_prior(found, reweighted(everywhere, model.priors, priors), np.concatenate(sky), pipeline.sky_axes)
+    return found, reweighted(p, model.priors, priors)
 
 
 def publish_stage(run: Run, classify_run_id: int) -> None:

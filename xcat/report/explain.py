@@ -1,159 +1,50 @@
 """Why a source has its class: prior, evidence property by property, counterparts, and what would change the answer.
 
-The terms are the model's natural-log likelihoods. Times their exponent (that of their category, or one fitted for each
-property and class) they add up, with the log of the prior, to the log of the posterior, less what all classes have in
-common.
+The terms are the model's natural-log likelihoods with the accepted counterpart. Weighted (`contributions`) they add up,
+with the log of the prior, to the log of the posterior with that counterpart, less what all classes have in common. The
+posterior is the mean over the counterpart hypotheses, and these are explained one by one.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from psycopg import sql
 
+from xcat.classifier.density import levels
 from xcat.classifier.model import Model
-from xcat.classifier.posterior import contribution, evidence
-from xcat.classifier.properties import FloatArray, Property
-from xcat.database import partitions
+from xcat.classifier.posterior import classify, contributions, evidence
+from xcat.classifier.properties import FloatArray, column_to_scale
+from xcat.classifier.sample import Sample
+from xcat.database import copy, partitions, runs
 from xcat.database.engine import Connection
 from xcat.database.registry import columns
+from xcat.database.sqlfiles import job
 from xcat.errors import XcatError
 from xcat.jobs import models
-from xcat.report import explain_figure, explain_text
-from xcat.report.reading import Row, one, rows, showing
+from xcat.jobs.samples import Layout
+from xcat.report import explain_alike, explain_change, explain_figure, explain_text
+from xcat.report.explain_change import from_scale, probabilities
+from xcat.report.explanation import Alike, CategoryTotal, Change, Explanation, Term, Without
+from xcat.report.reading import Row, one, rows, showing, words_of_weighting
+
+__all__ = [
+    "Alike",
+    "CategoryTotal",
+    "Change",
+    "Explanation",
+    "Term",
+    "Without",
+    "draw",
+    "explain",
+    "find",
+    "text",
+    "to_json",
+]
 
 _HYPOTHESES = 5  # of a source, that are shown
-
-
-@dataclass(frozen=True)
-class Term:
-    """What one property says.
-
-    Attributes
-    ----------
-    property, category, unit, about : str
-    value : float or None
-        None is missing; that, too, is evidence.
-    beyond : str
-        "below" or "above" where the value lies outside the table: all classes lose alike there, and
-        `log_likelihood` is taken at the end of the table.
-    log_likelihood : dict
-        Term of each class, in nats.
-    nats : float
-        Effective advantage of the best class over the runner-up: exponent times the difference of their terms.
-    odds : float
-        exp(nats), the factor on the odds between the two.
-    said : dict
-        What the term adds to the log score of each class, in nats: exponent included, mean over the classes taken away.
-    """
-
-    property: str
-    category: str
-    unit: str
-    about: str
-    value: float | None
-    beyond: str
-    log_likelihood: dict[str, float]
-    nats: float
-    odds: float
-    said: dict[str, float]
-
-
-@dataclass(frozen=True)
-class CategoryTotal:
-    """What one category says; `exponent` is sharpness * alpha / sum of alpha, None where exponents were fitted."""
-
-    category: str
-    weight: float
-    exponent: float | None
-    log_likelihood: dict[str, float]
-    nats: float
-    odds: float
-    class_without: str
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """The evidence of one source in one classify run.
-
-    Attributes
-    ----------
-    run_id, model_run_id : int
-    source : dict
-        Its row: name, catalogue, position, flux and so on; units are those of the column registry.
-    classes : tuple of str
-    prior, posterior : dict
-        Probability of each class.
-    log_prior : dict
-        Where the log score of each class starts: log of the prior, and the model's offset if exponents were fitted.
-    best, second : str
-        The most probable class and the runner-up.
-    margin, outlier, outlier_limit : float
-    is_outlier : bool
-    n_missing : int
-    sharpness : float
-    prior_nats : float
-        Advantage of `best` over `second` in `log_prior`.
-    terms : tuple of Term
-    categories : tuple of CategoryTotal
-    counterparts : tuple of dict
-        Best candidate of every catalogue.
-    hypotheses : tuple of dict
-        What the source may be in all catalogues together: "none" (rank 0), then the most probable ones, five at most,
-        each with its `members`; empty for a run that knows none.
-    n_hypotheses : int
-        Hypotheses that are kept, "none" not counted.
-    p_kept : float
-        Sum of the probabilities of these and "none"; what was too improbable to keep is not in it.
-    master : dict or None
-        The master source, with the `others`: its sources in other missions, or what an ambiguous one might be one with.
-    labels : tuple of dict
-        What reference catalogues say; a status other than "used" did not become a label.
-    """
-
-    run_id: int
-    model_run_id: int
-    source: Row
-    classes: tuple[str, ...]
-    prior: dict[str, float]
-    log_prior: dict[str, float]
-    posterior: dict[str, float]
-    best: str
-    second: str
-    margin: float
-    outlier: float
-    outlier_limit: float
-    is_outlier: bool
-    n_missing: int
-    sharpness: float
-    prior_nats: float
-    terms: tuple[Term, ...]
-    categories: tuple[CategoryTotal, ...]
-    counterparts: tuple[Row, ...]
-    hypotheses: tuple[Row, ...]
-    n_hypotheses: int
-    p_kept: float
-    master: Row | None
-    labels: tuple[Row, ...]
-
-    @property
-    def known_class(self) -> str | None:
-        """Class in the literature, if there is an undisputed one."""
-        return next((label["class"] for label in self.labels if label["status"] == "used"), None)
-
-    def track(self) -> FloatArray:
-        """Posterior after the prior and after each term in turn, (P + 1, K)."""
-        score = np.array([self.log_prior[c] for c in self.classes])
-        steps = [score]
-        for term in self.terms:
-            score = score + np.array([term.said[c] for c in self.classes])
-            steps.append(score)
-        stacked = np.array(steps)
-        p = np.exp(stacked - stacked.max(axis=1, keepdims=True))
-        return p / p.sum(axis=1, keepdims=True)
 
 
 def explain(conn: Connection, source: str | int, run_id: int | None = None, model: Model | None = None) -> Explanation:
@@ -213,95 +104,162 @@ def _explain(conn: Connection, run: Row, model: Model, source_id: int) -> Explan
     keys = {**run, "source_id": source_id}
     row = one(conn, "report.source", keys)
     decision = one(conn, "report.decision", keys)
-    names = sql.SQL(", ").join(sql.Identifier(p.name) for p in model.properties)
-    values = one(conn, "report.values", keys, values=names)
-    if row is None or decision is None or values is None:
+    best_match = bool(runs.get(conn, run["run_id"])["config"].get("best_match", False))
+    layout = Layout.of_model(model, best_match)
+    property_rows = explain_alike.read_rows(conn, run, layout, [source_id])
+    if row is None or decision is None or not len(property_rows):
         raise XcatError(f"source {source_id} was not classified in run {run['run_id']}")
+    of_hypotheses = _hypothesis_rows(conn, layout, keys)
+    sample = layout.sample(property_rows, of_hypotheses)
     posterior = dict(zip(model.classes, decision["p"], strict=True))
     best = model.classes[decision["class_id"] - 1]
     second = max((c for c in model.classes if c != best), key=lambda c: posterior[c])
     b, s = model.classes.index(best), model.classes.index(second)
-    x = np.array([[np.nan if values[p.name] is None else values[p.name] for p in model.properties]])
-    inside, beyond = _inside(x, model.properties)
-    terms = evidence(model, inside)[0].astype(np.float64)
-    said = contribution(terms, model.term_exponents)
-    by_class, adds = ([dict(zip(model.classes, t.tolist(), strict=True)) for t in array] for array in (terms, said))
-    effective = said[:, b] - said[:, s]
-    meaning = columns()
+    terms = evidence(model, _inside(model, sample.best_match()))[0].astype(np.float64)
+    said = contributions(model, terms)
+    changes, without = explain_change.what_if(model, sample)
     return Explanation(
         run_id=run["run_id"],
         model_run_id=run["model_run_id"],
         source=row,
         classes=model.classes,
-        prior=dict(zip(model.classes, model.priors.tolist(), strict=True)),
-        log_prior=dict(zip(model.classes, model.log_prior.tolist(), strict=True)),
+        prior=probabilities(model, model.priors),
+        log_prior=probabilities(model, model.log_prior),
         posterior=posterior,
+        posterior_accepted=probabilities(model, classify(model, sample.best_match()).p[0]),
+        is_summed=of_hypotheses is not None and len(of_hypotheses) > 0,
         best=best,
         second=second,
         margin=decision["margin"],
         outlier=decision["outlier"],
-        outlier_limit=model.outlier_limit,
+        p_tail=decision["p_tail"],
         is_outlier=decision["is_outlier"],
         n_missing=decision["n_missing"],
-        sharpness=model.sharpness,
+        weighting=words_of_weighting(model.weighting, model.categories, model.weights.tolist(), model.sharpness),
         prior_nats=float(model.log_prior[b] - model.log_prior[s]),
-        terms=tuple(
-            Term(
-                p.name, p.category, meaning[p.name].unit, meaning[p.name].about.partition(":")[0],
-                values[p.name], beyond[j], by_class[j], float(effective[j]), float(np.exp(effective[j])), adds[j],
-            )
-            for j, p in enumerate(model.properties)
-        ),
-        categories=_totals(model, terms, said, decision["class_without"], b, s),
-        **_counterparts(conn, run, keys),
+        terms=_terms(model, sample, terms, said, b, s),
+        categories=_totals(model, sample, terms, said, decision["class_without"], b, s),
+        changes=changes,
+        without=without,
+        alike=explain_alike.nearest(conn, run, model, layout, source_id, said),
+        **_counterparts(conn, run, keys, model, sample, of_hypotheses),
         labels=tuple(rows(conn, "report.labels", keys)),
-    )  # fmt: skip
+    )
 
 
-def _inside(x: FloatArray, properties: tuple[Property, ...]) -> tuple[FloatArray, list[str]]:
+def _hypothesis_rows(conn: Connection, layout: Layout, keys: Row) -> np.ndarray | None:
+    if not layout.dependent or not partitions.exists(conn, "hypothesis_property", keys["property_run_id"]):
+        return None
+    return copy.fetch_columns(
+        conn,
+        job("report.hypothesis_rows").compose(values=layout.hypothesis_values),
+        [("source_id", "bigint"), ("rank", "smallint"), ("p_hypothesis", "real"), *layout.hypothesis_columns],
+        keys,
+    )
+
+
+def _inside(model: Model, sample: Sample) -> Sample:
     """Bring values beyond the tables back to their ends.
 
     Beyond an end every class loses the same, which cannot move a probability; taken along, such a loss would only
     swallow the digits of the differences.
     """
-    inside, beyond = x.copy(), []
-    for j, prop in enumerate(properties):
-        low, high = (10**prop.low, 10**prop.high) if prop.scale == "log10" else (prop.low, prop.high)
-        beyond.append("below" if x[0, j] < low else "above" if x[0, j] > high else "")
-        if beyond[-1] and not (prop.scale == "log10" and x[0, j] <= 0):
-            inside[0, j] = np.clip(x[0, j], low, high)
-    return inside, beyond
+    values = sample.values.copy()
+    for j, (prop, table) in enumerate(zip(model.properties, model.tables, strict=True)):
+        x = column_to_scale(values[:, j], prop)
+        out = np.isfinite(x) & ((x < table.low) | (x > table.high))
+        # not onto the end itself, where a wall has values of its own
+        margin = 1e-9 * prop.width
+        values[out, j] = from_scale(np.clip(x[out], table.low + margin, table.high - margin), prop)
+    return Sample(sample.properties, values, sample.errors, sample.limits)
+
+
+def _terms(model: Model, sample: Sample, terms: FloatArray, said: FloatArray, b: int, s: int) -> tuple[Term, ...]:
+    meaning = columns()
+    found: list[Term] = []
+    for t, name in enumerate(model.term_names):
+        nats = float(said[t, b] - said[t, s])
+        common: Row = {
+            "property": name, "category": model.term_categories[t], "log_likelihood": probabilities(model, terms[t]),
+            "nats": nats, "odds": float(np.exp(nats)), "said": probabilities(model, said[t]),
+        }  # fmt: skip
+        if t < len(model.properties):
+            unit, about = meaning[name].unit, meaning[name].about.partition(":")[0]
+            found.append(Term(**common, **_state(model, sample, t), unit=unit, about=about, axes=()))
+            continue
+        pair = model.pairs[t - len(model.properties)]
+        both = all(term.state == "value" for term in found if term.property in pair.axes)
+        silent = all(not model.mixing[j].any() for j in model.pair_columns[t - len(model.properties)])
+        first, second = pair.axes
+        what = f"Prior as a function of {first} and {second}" if silent else f"{first} and {second}, beyond each alone"
+        found.append(
+            Term(
+                **common, unit="", about=what, axes=pair.axes, state="value" if both else "missing", value=None,
+                error=None, is_blurred=False, limit=None, beyond="",
+            )
+        )  # fmt: skip
+    return tuple(found)
+
+
+def _state(model: Model, sample: Sample, j: int) -> Row:
+    """What there is of one property: value with error, limit, nothing, or nobody has looked."""
+    prop, table = model.properties[j], model.tables[j]
+    x = float(column_to_scale(sample.values[:, j], prop)[0])
+    error = np.nan if sample.errors is None or table.log_smeared is None else float(sample.errors[0, j])
+    limit = np.nan if sample.limits is None or table.log_above is None else float(sample.limits[0, j])
+    state: Row = {
+        "state": "value", "value": None, "error": None, "is_blurred": False, "limit": None, "beyond": "",
+    }  # fmt: skip
+    if np.isfinite(x):
+        state["value"] = float(sample.values[0, j])
+        state["beyond"] = "below" if x < table.low else "above" if x > table.high else ""
+        if error > 0:
+            state["error"] = error
+            state["is_blurred"] = bool(levels(np.array([error]), table.step, table.typical_error)[0] > 0)
+    elif np.isposinf(x):
+        state["state"] = "not observed"
+    elif np.isnan(limit):
+        state["state"] = "missing"
+    else:
+        state |= {"state": "limit", "limit": float(from_scale(np.array(limit), prop))}
+    return state
 
 
 def _totals(
-    model: Model, terms: FloatArray, said: FloatArray, class_without: list[int], b: int, s: int
+    model: Model, sample: Sample, terms: FloatArray, said: FloatArray, class_without: list[int], b: int, s: int
 ) -> tuple[CategoryTotal, ...]:
+    exponents = model.sharpness * model.weights / model.weights.sum()
+    left = explain_change.without_category(model, sample)
     totals = []
     for t, category in enumerate(model.categories):
-        mine = model.property_category == t
-        total = terms[mine].sum(axis=0)
+        mine = model.category_index == t
         nats = float((said[mine, b] - said[mine, s]).sum())
         totals.append(
             CategoryTotal(
                 category,
-                float(model.weights[t]),
-                float(model.exponents[t]) if model.fitted_exponents is None else None,
-                dict(zip(model.classes, total.tolist(), strict=True)),
+                None if model.weighting == "property" else float(exponents[t]),
+                probabilities(model, terms[mine].sum(axis=0)),
                 nats,
                 float(np.exp(nats)),
                 model.classes[class_without[t] - 1],
+                probabilities(model, left[t]),
             )
         )
     return tuple(totals)
 
 
-def _counterparts(conn: Connection, run: Row, keys: Row) -> dict[str, Any]:
-    """What the match and link runs say of the source, as far as there are any."""
-    found: dict[str, Any] = {"counterparts": (), "hypotheses": (), "n_hypotheses": 0, "p_kept": 0.0, "master": None}
+def _counterparts(
+    conn: Connection, run: Row, keys: Row, model: Model, sample: Sample, of_hypotheses: np.ndarray | None
+) -> Row:
+    """What the match and link runs say of the source, as far as there are any, and what each hypothesis would mean."""
+    found: Row = {
+        "counterparts": (), "hypotheses": (), "rest": None, "n_hypotheses": 0, "p_kept": 0.0, "master": None,
+    }  # fmt: skip
     if run["match_run_id"] is not None:
         found["counterparts"] = tuple(rows(conn, "report.counterparts", keys))
-        found["hypotheses"] = tuple(rows(conn, "report.hypotheses", {**keys, "most": _HYPOTHESES}))
-        if found["hypotheses"]:
+        listed = rows(conn, "report.hypotheses", {**keys, "most": _HYPOTHESES})
+        found |= _by_hypothesis(listed, model, sample, of_hypotheses)
+        if listed:
             found |= one(conn, "report.count_hypotheses", keys) or {}
     if run["link_run_id"] is not None:
         master = one(conn, "report.master", keys)
@@ -309,6 +267,32 @@ def _counterparts(conn: Connection, run: Row, keys: Row) -> dict[str, Any]:
             others = rows(conn, "report.other_members", {**keys, "master_id": master["master_id"]})
             found["master"] = master | {"others": others}
     return found
+
+
+def _by_hypothesis(listed: list[Row], model: Model, sample: Sample, of_hypotheses: np.ndarray | None) -> Row:
+    """Weight and posterior of every hypothesis that is listed, and of the others together."""
+    weights: dict[int, float] = {}
+    posteriors: dict[int, FloatArray] = {}
+    if of_hypotheses is not None and len(of_hypotheses):
+        single, weight, _ = sample.rows()
+        p = classify(model, single).p
+        ranks = of_hypotheses["rank"].tolist()
+        weights = dict(zip(ranks, weight.tolist(), strict=True))
+        posteriors = dict(zip(ranks, p, strict=True))
+    shown = tuple(
+        h
+        | {
+            "weight": weights.get(h["rank"], 0.0),
+            "posterior": probabilities(model, posteriors[h["rank"]]) if h["rank"] in posteriors else None,
+        }
+        for h in listed
+    )
+    others = sorted(set(weights) - {h["rank"] for h in listed})
+    total = sum(weights[r] for r in others)
+    if not others:
+        return {"hypotheses": shown, "rest": None}
+    mean = np.array([weights[r] * posteriors[r] for r in others]).sum(axis=0) / total
+    return {"hypotheses": shown, "rest": {"weight": total, "posterior": probabilities(model, mean)}}
 
 
 def to_json(explanation: Explanation) -> dict[str, Any]:

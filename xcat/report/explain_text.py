@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from xcat.report.terminal import aligned, number
 
 if TYPE_CHECKING:
-    from xcat.report.explain import Explanation, Term
+    from xcat.report.explanation import Explanation, Term
     from xcat.report.reading import Row
 
 _BAR = 6  # characters of a bar on either side
@@ -32,25 +32,33 @@ def bar(nats: float, largest: float) -> str:
     return f"{left:>{_BAR}}|{right:<{_BAR}}"
 
 
-def value(term: Term) -> str:
-    """Value with unit; missing and out-of-range ones say so."""
-    if term.value is None:
-        return "missing"
-    beyond = {"below": " (< table)", "above": " (> table)", "": ""}[term.beyond]
+def value(term: Term, with_error: bool = True) -> str:
+    """Value with error and unit; a limit, a missing and an out-of-range one say so. Without error: three digits."""
+    if term.axes:
+        return "both" if term.state == "value" else "-"
     unit = {"mas / yr": "mas/yr"}.get(term.unit, term.unit)
-    return f"{number(term.value)}{' ' if unit else ''}{unit}{beyond}"
+    after = f" {unit}" if unit else ""
+    if term.limit is not None:
+        return f"> {number(term.limit if with_error else _rounded(term.limit))}{after}"
+    if term.value is None:
+        return term.state
+    error = f" +- {term.error:.2g}" if with_error and term.error is not None else ""
+    beyond = {"below": " (< table)", "above": " (> table)", "": ""}[term.beyond]
+    return f"{number(term.value if with_error else _rounded(term.value))}{error}{after}{beyond}"
+
+
+def tail(p: float) -> str:
+    """A tail probability as a number of members."""
+    if p < 0.001:
+        return "fewer than 1 in 1000"
+    return f"{1000 * p:.0f} in 1000" if p < 0.0095 else f"{100 * p:.0f} in 100"
 
 
 def headline(e: Explanation) -> str:
     """Class and probability in one line."""
-    state = (
-        f"an outlier: {e.outlier:.1f} decades, limit {e.outlier_limit:.1f}"
-        if e.is_outlier
-        else f"not an outlier: {e.outlier:.1f} decades, limit {e.outlier_limit:.1f}"
-    )
     return (
         f"{e.best}, P = {probability(e.posterior[e.best])}; next {e.second}, P = {probability(e.posterior[e.second])};"
-        f" margin {e.margin:.3f}; {state}"
+        f" margin {e.margin:.3f}; {'an' if e.is_outlier else 'no'} outlier, as far out as {tail(e.p_tail)} {e.best}"
     )
 
 
@@ -112,9 +120,14 @@ def probability(p: float) -> str:
 def text(e: Explanation, width: int = 100) -> str:
     """Write everything; lines are at most ``width`` characters long as far as names allow."""
     lines = [*source_lines(e), *label_lines(e), "", headline(e), ""]
-    # more than five classes do not fit beside each other; the least probable ones go
-    shown = [c for c in e.classes if c in sorted(e.classes, key=lambda k: -e.posterior[k])[:5]]
-    lines += [*_properties(e, shown), "", *_categories(e, shown), "", *_counterparts(e), *_hypotheses(e), *_master(e)]
+    by_probability = sorted(e.classes, key=lambda k: -e.posterior[k])
+    for most in range(min(len(e.classes), 5), 1, -1):  # the least probable classes go where the lines are too long
+        evidence = [*_properties(e, [c for c in e.classes if c in by_probability[:most]])]
+        if max(map(len, evidence)) <= width:
+            break
+    shown = [c for c in e.classes if c in by_probability[:most]]
+    lines += [*evidence, "", *_categories(e, shown), "", *_changes(e), *_without(e), *_alike(e), ""]
+    lines += [*_counterparts(e), *_hypotheses(e), *_master(e)]
     folded = [textwrap.wrap(line, width, subsequent_indent="  ") if len(line) > width else [line] for line in lines]
     return "\n".join(line for part in folded for line in part)
 
@@ -125,16 +138,24 @@ def _properties(e: Explanation, shown: list[str]) -> list[str]:
     head = ["property", "value", *shown, f"{_scale(e.second, e.best)}", "nats", "odds"]
     prior = ["prior", "", *(f"{e.log_prior[c]:.2f}" for c in shown)]
     body = [head, [*prior, bar(e.prior_nats, largest), f"{e.prior_nats:+.2f}", odds(e.prior_nats)]]
+    silent = [t for t in e.terms if not any(t.said.values())]
     for category in e.categories:
-        body.append([category.category])
-        for t in e.terms:
-            if t.category == category.category:
-                terms = [f"{t.log_likelihood[c]:.2f}" for c in shown]
-                body.append([f"  {t.property}", value(t), *terms, bar(t.nats, largest), f"{t.nats:+.2f}", odds(t.nats)])
-    return [
-        f"Log-likelihood of each class (nats); then what {e.best} gains on {e.second}, exponent included",
+        mine = [t for t in e.terms if t.category == category.category and t not in silent]
+        body += [[category.category]] if mine else []
+        for t in mine:
+            said = [f"{t.said[c]:+.2f}" for c in shown]
+            body.append([f"  {t.property}", value(t), *said, bar(t.nats, largest), f"{t.nats:+.2f}", odds(t.nats)])
+    lines = [
+        f"What each property adds to the score of each class (nats); then what {e.best} gains on {e.second}",
         *aligned(body, {*range(2, n + 2), n + 3, n + 4}),
     ]
+    for state, why in (
+        ("not observed", "nobody has looked"), ("missing", "one of the two is not there"), ("value", "no weight"),
+    ):  # fmt: skip
+        names = [t.property for t in silent if t.state == state or (state == "value" and t.state == "limit")]
+        if names:
+            lines.append(f"Nothing is said ({why}) by {', '.join(names)}")
+    return lines
 
 
 def _scale(second: str, best: str) -> str:
@@ -144,43 +165,89 @@ def _scale(second: str, best: str) -> str:
 def _categories(e: Explanation, shown: list[str]) -> list[str]:
     largest = max([abs(c.nats) for c in e.categories] + [abs(e.prior_nats)])
     n = len(shown)
-    body = [["category", "exponent", *shown, _scale(e.second, e.best), "nats", "odds", "without"]]
+    body = [["category", *shown, _scale(e.second, e.best), "nats", "odds", "without"]]
     prior = [f"{e.log_prior[c]:.2f}" for c in shown]
-    body.append(["prior", "", *prior, bar(e.prior_nats, largest), f"{e.prior_nats:+.2f}", odds(e.prior_nats), ""])
+    body.append(["prior", *prior, bar(e.prior_nats, largest), f"{e.prior_nats:+.2f}", odds(e.prior_nats), ""])
     for c in e.categories:
-        sums = [f"{c.log_likelihood[k]:.2f}" for k in shown]
-        without = c.class_without if c.class_without == e.best else f"{c.class_without} (!)"
-        body.append(
-            [
-                c.category,
-                "fitted" if c.exponent is None else f"{c.exponent:.3f}",
-                *sums,
-                bar(c.nats, largest),
-                f"{c.nats:+.2f}",
-                odds(c.nats),
-                without,
-            ]
-        )
+        sums = [f"{sum(t.said[k] for t in e.terms if t.category == c.category):+.2f}" for k in shown]
+        without = f"{c.class_without} {probability(c.posterior_without[c.class_without])}"
+        without += "" if c.class_without == e.best else " (!)"
+        body.append([c.category, *sums, bar(c.nats, largest), f"{c.nats:+.2f}", odds(c.nats), without])
     whole = e.prior_nats + sum(c.nats for c in e.categories)
-    p = [probability(e.posterior[c]) for c in shown]
-    body.append(["posterior", "", *p, "", f"{whole:+.2f}", odds(whole), ""])
-    if any(c.exponent is None for c in e.categories):
-        rule = [
-            "posterior = prior x product over properties of (likelihood / its mean over classes) ^ exponent,",
-            "normalised; the exponents were fitted, one a property and class; without: class if it is dropped",
-        ]
-    else:
-        rule = [
-            "posterior = prior x product over categories of likelihood ^ exponent, normalised;",
-            f"exponent = sharpness x alpha / sum of alpha, sharpness {e.sharpness:.3g};"
-            " without: class if it is dropped",
-        ]
-    return [*aligned(body, {1, *range(2, n + 2), n + 3, n + 4}), *rule]
+    end = [probability(e.posterior_accepted[c]) for c in shown]
+    body.append(["P", *end, "", f"{whole:+.2f}", odds(whole), ""])
+    lines = aligned(body, {*range(1, n + 1), n + 2, n + 3})
+    if e.counterpart_matters:
+        lines.append("That is with the accepted counterpart; P of the source is the mean over what it may be:")
+        lines.append("  " + ", ".join(f"{c} {probability(e.posterior[c])}" for c in shown))
+    elif e.is_summed:
+        lines.append("That is with the accepted counterpart; the mean over what it may be is within 0.005")
+    return [
+        *lines,
+        "P = exp(score) / sum, score = prior + what is added; without: the answer if nothing of it is added",
+        e.weighting,
+    ]
+
+
+def changes(e: Explanation, most: int) -> list[str]:
+    """The nearest values that would change the answer, one a line."""
+    units = {t.property: t.unit for t in e.terms}
+    return [
+        f"{c.to} if {c.property} were {c.direction} {number(_rounded(c.threshold))}"
+        f"{' ' + units[c.property] if units[c.property] else ''} (is {number(_rounded(c.value))};"
+        f" {c.spreads:.2g} spreads of {e.best} away)"
+        for c in e.changes[:most]
+    ]
+
+
+def _rounded(x: float) -> float:
+    return float(f"{x:.3g}")
+
+
+def _changes(e: Explanation) -> list[str]:
+    told = changes(e, 6)
+    if not told:
+        return [f"No value of any one property, all else as it is, would make it anything but {e.best}"]
+    return ["What would change the answer, one property at a time", *(f"  {line}" for line in told)]
+
+
+def _without(e: Explanation) -> list[str]:
+    """What the answer would be without each property, where that makes a difference."""
+    p = e.posterior[e.best]
+    told = sorted(e.without, key=lambda w: (w.to == e.best, -abs(w.posterior[e.best] - p)))
+    told = [w for w in told if w.to != e.best or abs(w.posterior[e.best] - p) >= 0.02][:6]
+    if not told:
+        return [f"Without any one property it would still be {e.best}, P within 0.02"]
+    words = []
+    for w in told:
+        words.append(f"{w.property}: {w.to} {probability(w.posterior[w.to])}{' (!)' if w.to != e.best else ''}")
+    return [f"Without  {';  '.join(words)}"]
+
+
+def _alike(e: Explanation) -> list[str]:
+    if not e.alike:
+        return []
+    mine = {t.property: t for t in e.terms}
+    body = [["source", "catalogue", "is", "P out of fold", "nats away", "differs in"]]
+    for a in e.alike:
+        most = a.differs_in[0] if a.differs_in else ""
+        values = f" ({_short(mine[most].value)}, {_short(a.values[most])})" if most in a.values else ""
+        away = f"{a.distance_nats:.2f}"
+        body.append([a.name, a.catalogue, a.known_class, probability(a.out_of_fold), away, most + values])
+    return [
+        "",
+        "Labelled sources whose evidence is most like this, and what differs most (here, there)",
+        *aligned(body, {3, 4}),
+    ]
+
+
+def _short(x: float | None) -> str:
+    return "-" if x is None else number(_rounded(x))
 
 
 def _magnitudes(row: Row) -> str:
     values = sorted((row["magnitudes"] or {}).items())
-    return "  ".join(f"{name.removeprefix('mag_')} {value:.2f}" for name, value in values)
+    return ", ".join(f"{name.removeprefix('mag_').removeprefix('gaia_')} {value:.2f}" for name, value in values)
 
 
 def _counterparts(e: Explanation) -> list[str]:
@@ -211,22 +278,38 @@ def _hypotheses(e: Explanation) -> list[str]:
     """The combinations of objects that the source may be, most probable first; "none of these" has its place there."""
     if not e.hypotheses:
         return []
-    body = [["rank", "P", "catalogue", "object", "arcsec", "magnitudes"]]
+    classes = [e.best, e.second] if e.is_summed else []
+    body = [["rank", "P", *(f"P({c})" for c in classes), "catalogue", "object", "arcsec", "magnitudes"]]
     for h in sorted(e.hypotheses, key=lambda h: -h["p_hypothesis"]):
-        first = [str(h["rank"]), probability(h["p_hypothesis"])]
+        then = [probability(h["posterior"][c]) if h["posterior"] else "-" for c in classes]
+        first = [str(h["rank"]), probability(h["p_hypothesis"]), *then]
         if not h["members"]:
             body.append([*first, "none of these", "", "", ""])
         for i, member in enumerate(h["members"]):
             sep = f"{member['sep_arcsec']:.2f}" if member["sep_arcsec"] is not None else "-"
-            body.append(
-                [*(first if i == 0 else ["", ""]), member["catalogue"], member["native_id"], sep, _magnitudes(member)]
-            )
-    lines = ["", "What it may be in all catalogues together", *aligned(body, {0, 1, 4})]
+            cells = first if i == 0 else [""] * len(first)
+            body.append([*cells, member["catalogue"], member["native_id"], sep, _magnitudes(member)])
+    n = len(classes)
+    about = "; P(class): if that is true" if e.is_summed else ""
+    lines = ["", f"What it may be in all catalogues together{about}"]
+    lines += aligned(body, {*range(2 + n), 4 + n})
     more = e.n_hypotheses - sum(h["rank"] > 0 for h in e.hypotheses)
     if more > 0:
         p = max(e.p_kept - sum(h["p_hypothesis"] for h in e.hypotheses), 0.0)
-        lines.append(f"and {more} more, together P = {probability(p)}")
+        then_all = f", P({e.best}) {probability(e.rest['posterior'][e.best])}" if e.rest else ""
+        lines.append(f"and {more} more, together P = {probability(p)}{then_all}")
+    if e.is_summed:
+        parts = [f"{h['weight']:.3f} x {h['posterior'][e.best]:.3f}" for h in _taken(e)]
+        parts += [f"{e.rest['weight']:.3f} x {e.rest['posterior'][e.best]:.3f}"] if e.rest else []
+        lines.append(f"P({e.best}) = {' + '.join(parts)} = {probability(e.posterior[e.best])}")
+        if any(h["posterior"] is None for h in e.hypotheses):
+            lines.append("A hypothesis below P = 0.01 is left out of the mean")
     return lines
+
+
+def _taken(e: Explanation) -> list[Row]:
+    taken = [h for h in e.hypotheses if h["posterior"] is not None]
+    return sorted(taken, key=lambda h: -h["weight"])
 
 
 def _master(e: Explanation) -> list[str]:

@@ -26,7 +26,7 @@ _DPI = 110
 _LISTED, _EXPLAINED = 10, 5
 _WANTED = ("XRB", "CV")
 _COLUMNS = (
-    "name", "ra", "dec", "p_class", "margin", "outlier", "n_missing", "alternative", "flux_cgs", "n_detections",
+    "name", "ra", "dec", "p_class", "margin", "p_tail", "n_missing", "alternative", "flux_cgs", "n_detections",
 )  # fmt: skip
 
 
@@ -68,6 +68,8 @@ def html(report: Report, conn: Connection, folder: Path | str) -> Path:
         add("reliability", lambda: page_figures.reliability(report))
         add("sky", lambda: page_figures.sky(report, data), 130)
         add("densities", lambda: page_figures.densities(report, data))
+        if data.model.pairs:
+            add("pairs", lambda: page_figures.pairs(report, data))
         add("presence", lambda: page_figures.presence(report, data))
         matching = data.matching
         if matching.matches:
@@ -91,6 +93,8 @@ def html(report: Report, conn: Connection, folder: Path | str) -> Path:
             totals=summary_text.total_rows(report),
             overall=summary_text.overall_rows(report),
             shading=_shading(report),
+            priors=summary_text.priors(report),
+            outlier_rule=summary_text.outlier_rule(report),
             labels=_labels(report),
             configuration=yaml.safe_dump(data.pipeline, sort_keys=False, allow_unicode=True),
         )

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from xcat.classifier.metrics import wilson
-from xcat.report import style
+from xcat.report import explain_panels, style
 from xcat.report.page_data import PageData
 from xcat.report.summary import Report
 
@@ -98,22 +98,17 @@ def densities(report: Report, data: PageData) -> Figure:
     for j, prop in enumerate(model.properties):
         row, column = divmod(j, columns)
         axes = fig.add_axes((0.025 + 0.245 * column, 1 - (1.75 * row + 1.45) / height, 0.215, 1.15 / height))
-        x = model.low[j] + model.step[j] * np.arange(model.log_density.shape[1])
-        density = np.exp(model.log_density[j])
+        table = model.tables[j]
+        x, density = explain_panels.nodes(table), explain_panels.density(table, None)
         for k, name in enumerate(report.classes):
             axes.plot(x, density[:, k], color=styles[name].colour, ls=styles[name].line, lw=1.3)
-        share = np.cumsum(density, axis=0) / density.sum(axis=0)
-        low = min(x[np.argmax(s > 0.005)] for s in share.T)
-        high = max(x[np.argmax(s >= 0.995)] for s in share.T)
+        low, high = explain_panels.span(x, density, 0.005)
         axes.set_xlim(low, high)
         seen = (x >= low) & (x <= high)
         style.density_top(axes, x[seen], density[seen], [styles[c].colour for c in report.classes])
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
-        axes.locator_params(axis="x", nbins=5)
-        if prop.scale == "log10":
-            ticks = np.arange(np.ceil(low), np.floor(high) + 1)
-            axes.set_xticks(ticks, [f"{10.0**t:g}" for t in ticks])
+        explain_panels.ticks(axes, prop.scale, low, high)
         axes.set_title(prop.name, loc="left", fontsize=8, fontweight="bold", pad=3)
         axes.set_title(prop.category, loc="right", fontsize=7, color=style.GREY, pad=3)
     row, column = divmod(len(model.properties), columns)
@@ -125,8 +120,32 @@ def densities(report: Report, data: PageData) -> Figure:
         s = styles[name]
         axes.plot([0, 0.25], [k, k], color=s.colour, ls=s.line, lw=1.6)
         axes.text(
-            0.31, k, f"{name}, {data.model.n_reference[k]:,} labelled", va="center", color=s.colour, fontweight="bold"
+            0.31, k, f"{name}, {model.n_reference[k]:,.0f} labelled", va="center", color=s.colour, fontweight="bold"
         )
+    return fig
+
+
+def pairs(report: Report, data: PageData) -> Figure:
+    """What two properties say together: one row a pair, one panel a class."""
+    model, styles = data.model, style.of_classes(report.classes)
+    k = len(report.classes)
+    height = 2.1 * len(model.pairs) + 0.35
+    fig = Figure(figsize=(_WIDTH, height))
+    for row, pair in enumerate(model.pairs):
+        gain = pair.log_ratio - pair.log_ratio.mean(axis=2, keepdims=True)
+        at = [pair.low[i] + pair.step[i] * np.arange(gain.shape[i]) for i in (0, 1)]
+        tables = [model.tables[j] for j in model.pair_columns[row]]
+        ends = [explain_panels.span(explain_panels.nodes(t), np.exp(t.log_density), 0.005) for t in tables]
+        for c, name in enumerate(report.classes):
+            place = (0.07 + 0.93 * c / k, 1 - (2.1 * row + 1.8) / height, 0.93 / k - 0.03, 1.45 / height)
+            axes = fig.add_axes(place)
+            explain_panels.contours(axes, at[0], at[1], gain[:, :, c], styles[name].colour)
+            axes.set_xlim(max(ends[0][0], at[0][0]), min(ends[0][1], at[0][-1]))
+            axes.set_ylim(max(ends[1][0], at[1][0]), min(ends[1][1], at[1][-1]))
+            axes.set_title(name, color=styles[name].colour, fontweight="bold", fontsize=8, pad=3)
+            axes.set_xlabel(pair.axes[0], fontsize=7, labelpad=1)
+            axes.set_yticks([]) if c else axes.set_ylabel(pair.axes[1], fontsize=7)
+            axes.tick_params(length=2, labelsize=6.5)
     return fig
 
 

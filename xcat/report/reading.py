@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -28,6 +28,15 @@ def one(
     """First row of a statement of sql/jobs, or None."""
     found = rows(conn, name, params, **places)
     return found[0] if found else None
+
+
+def words_of_weighting(weighting: str, categories: Sequence[str], weights: Sequence[float], sharpness: float) -> str:
+    """How a model weighs its evidence, in words."""
+    if weighting == "property":
+        return "weights fitted property by property, and an offset for every class"
+    told = {"category": "fitted", "given": "given", "equal": "equal"}[weighting]
+    alphas = ", ".join(f"{category} {weight:.3g}" for category, weight in zip(categories, weights, strict=True))
+    return f"category weights, {told}: {alphas}; sharpness {sharpness:.3g}"
 
 
 @contextmanager

@@ -13,8 +13,9 @@ from xcat.database import partitions
 from xcat.database.engine import Connection
 from xcat.database.runs import get
 from xcat.errors import XcatError
+from xcat.jobs.stages import OUTLIER_P
 from xcat.report import summary_figure, summary_text
-from xcat.report.reading import Row, one, rows
+from xcat.report.reading import Row, one, rows, words_of_weighting
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,12 @@ class Report:
         sources were classified as, columns what they are.
     n_reference : int
     totals : tuple of Totals
-    outlier_limit : float
-        In decades.
+    outlier_p : float
+        A source is an outlier if fewer members of its class than this are as far out.
+    weighting : str
+        How the evidence is weighted, in words.
+    priors_given : dict or None
+        Priors of the pipeline, where the model has others: estimated ones.
     labels : tuple of dict
         Counts by class, origin and status.
     conflicts : tuple of dict
@@ -67,20 +72,12 @@ class Report:
     metrics: dict[str, Any]
     n_reference: int
     totals: tuple[Totals, ...]
-    outlier_limit: float
-    sharpness: float
-    weights: dict[str, float] | None
+    outlier_p: float
+    weighting: str
+    priors_given: dict[str, float] | None
     labels: tuple[Row, ...]
     conflicts: tuple[Row, ...]
     lineage: dict[str, int]
-
-    @property
-    def weighting(self) -> str:
-        """How the evidence is weighted, in words."""
-        if self.weights is None:
-            return "an exponent fitted for every property and class"
-        alphas = ", ".join(f"{category} {weight:g}" for category, weight in self.weights.items())
-        return f"category weights {alphas}; sharpness {self.sharpness:.3g}"
 
     @property
     def whole(self) -> Totals:
@@ -159,11 +156,9 @@ def report(conn: Connection, run_id: int) -> Report:
         metrics=summarise(p, truth, classes, np.array(model["priors"])),
         n_reference=len(held_out),
         totals=_totals(classes, rows(conn, "classify.totals", run)),
-        outlier_limit=model["outlier_limit"],
-        sharpness=model["sharpness"],
-        weights=(
-            dict(zip(model["categories"], model["weights"], strict=True)) if model["offsets"] is None else None
-        ),
+        outlier_p=OUTLIER_P,
+        weighting=words_of_weighting(model["weighting"], model["categories"], model["weights"], model["sharpness"]),
+        priors_given=_priors_given(conn, run["model_run_id"], dict(zip(classes, model["priors"], strict=True))),
         labels=tuple(rows(conn, "label.count", label=labels)),
         conflicts=tuple(rows(conn, "report.conflicts", run)),
         lineage={
@@ -175,6 +170,11 @@ def report(conn: Connection, run_id: int) -> Report:
             if run[f"{column}_run_id"] is not None
         },
     )  # fmt: skip
+
+
+def _priors_given(conn: Connection, model_run_id: int, priors: dict[str, float]) -> dict[str, float] | None:
+    given: dict[str, float] = get(conn, model_run_id)["summary"].get("priors_given", priors)
+    return given if any(abs(given[c] - p) > 1e-6 for c, p in priors.items()) else None
 
 
 def _totals(classes: tuple[str, ...], counted: list[Row]) -> tuple[Totals, ...]:

@@ -29,7 +29,7 @@ def figure(r: Report) -> Figure:
     k = len(r.classes)
     rates = summary_text.rate_rows(r)
     n_lines = k + 3 + len(rates) + sum(bool(ends) for _, _, ends in rates) * 0.8
-    height = 1.1 + _LINE * n_lines
+    height = 1.2 + _LINE * n_lines
     left_width = 0.25 + 1.75 + 0.98 * k + 0.9
     width = left_width + 0.35 + 4.6
     fig = Figure(figsize=(width, height))
@@ -41,10 +41,9 @@ def figure(r: Report) -> Figure:
     _right(axes, r, left_width + 0.45, width - 0.25, 0.7 + _LINE * (k + 2))
     foot = (
         f"Run {r.run_id} of pipeline {r.pipeline}. Intervals: 95 %. Priors:"
-        f" {', '.join(f'{c} {p:g}' for c, p in r.priors.items())}."
-        f" Outliers: measure above {r.outlier_limit:.1f} decades."
+        f" {summary_text.priors(r)}.\n{summary_text.outlier_rule(r).capitalize()}."
     )
-    axes.text(0.25, height - 0.16, foot, fontsize=7, color=style.GREY, va="center")
+    axes.text(0.25, height - 0.2, foot, fontsize=7, linespacing=1.4, color=style.GREY, va="center")
     return fig
 
 

@@ -10,6 +10,19 @@ if TYPE_CHECKING:
     from xcat.report.summary import Report
 
 
+def priors(r: Report) -> str:
+    """The priors; where they were estimated, those that were given behind them."""
+    used = ", ".join(f"{c} {p:.3g}" for c, p in r.priors.items())
+    if r.priors_given is None:
+        return used
+    return f"{used} (estimated; given were {', '.join(f'{c} {p:.3g}' for c, p in r.priors_given.items())})"
+
+
+def outlier_rule(r: Report) -> str:
+    """What is called an outlier."""
+    return f"outliers: fewer than {100 * r.outlier_p:g} % of the members of their class are as far out, out of fold"
+
+
 def percent(fraction: float | None) -> str:
     """A fraction as a percentage; what does not exist is a dash."""
     return "-" if fraction is None else f"{100 * fraction:.1f}"
@@ -69,10 +82,9 @@ def total_rows(r: Report) -> list[list[str]]:
 def text(r: Report) -> str:
     """Write the report for a terminal."""
     shown = "published" if r.published else "not published"
-    priors = ", ".join(f"{c} {p:g}" for c, p in r.priors.items())
     lines = [
         f"Classify run {r.run_id} of pipeline {r.pipeline}, {r.started_at[:16].replace('T', ' ')} UTC, {shown}",
-        f"model of run {r.model_run_id}; priors {priors}",
+        f"model of run {r.model_run_id}; priors {priors(r)}",
         r.weighting,
         "",
         f"Reference sample, out of fold: {r.n_reference:,} labelled sources (columns: what they are)",
@@ -87,7 +99,7 @@ def text(r: Report) -> str:
     lines += ["", *aligned(overall_rows(r), {1, 2})]
     lines += ["", "Test sample (two of: optical, infrared, spectrum, several detections; no label), and all sources"]
     lines += aligned(total_rows(r), {1, 2, 3, 4})
-    lines += [f"outliers: measure above {r.outlier_limit:.1f} decades, a quantile of the out-of-fold reference sample"]
+    lines += [outlier_rule(r)]
     n_conflicts = sum(row["sources"] for row in r.conflicts)
     if n_conflicts:
         parts = ", ".join(f"{row['sources']} {row['classes']}" for row in r.conflicts)

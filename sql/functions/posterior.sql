@@ -1,0 +1,255 @@
+-- The posterior and the evidence of xcat/classifier/posterior.py, from the stored tables alone. Arguments called properties
+-- are rows of xcat.property as jsonb, in the units of its columns: a number is the value, null is "looked for and not
+-- there", a key that is absent (or "Infinity") is "nobody has looked", which says nothing. Where an observed_ column is
+-- false, null is "nobody has looked", too.
+CREATE FUNCTION xcat.checked_model(model_run_id integer)
+RETURNS integer
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM xcat.model AS m WHERE m.run_id = model_run_id) THEN
+        RAISE EXCEPTION 'run % made no model', model_run_id USING HINT = 'The runs that did: xcat models';
+    END IF;
+    RETURN model_run_id;
+END
+$$;
+COMMENT ON FUNCTION xcat.checked_model(integer) IS 'The number of a fit run; an error if it made no model';
+
+CREATE FUNCTION xcat.checked_properties(properties jsonb)
+RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+AS $$
+BEGIN
+    -- a slip that would say nothing of nothing: to_jsonb(p) is the column p where a joined table has one
+    IF jsonb_typeof(properties) IS DISTINCT FROM 'object' THEN
+        RAISE EXCEPTION 'the properties are no row of xcat.property, but %', left(coalesce(properties::text, 'NULL'), 60)
+            USING HINT = 'Give the row: to_jsonb(s) FROM xcat.property AS s; p is a column of other tables.';
+    END IF;
+    RETURN properties;
+END
+$$;
+COMMENT ON FUNCTION xcat.checked_properties(jsonb) IS 'The properties of a source; an error if they are no object';
+
+CREATE FUNCTION xcat.published_lineage(stage text)
+RETURNS integer
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+AS $$
+DECLARE
+    shown jsonb;
+BEGIN
+    SELECT to_jsonb(p) INTO shown FROM xcat.published AS p;
+    IF shown IS NULL THEN
+        RAISE EXCEPTION 'nothing is published yet' USING HINT = 'Run a pipeline, or: xcat publish RUN';
+    END IF;
+    RETURN (shown ->> stage)::integer;
+END
+$$;
+COMMENT ON FUNCTION xcat.published_lineage(text) IS
+'A run number of the view xcat.published: run_id, property_run_id, model_run_id ...; an error if nothing is published';
+
+CREATE FUNCTION xcat.changed(properties jsonb, changes jsonb)
+RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+AS $$
+DECLARE
+    unknown text;
+BEGIN
+    SELECT string_agg(key, ', ') INTO unknown FROM jsonb_object_keys(changes) AS key WHERE NOT properties ? key;
+    IF unknown IS NOT NULL THEN
+        RAISE EXCEPTION 'no column % in xcat.property', unknown USING HINT = 'Its columns are its properties: \d xcat.property';
+    END IF;
+    RETURN properties || changes;
+END
+$$;
+COMMENT ON FUNCTION xcat.changed(jsonb, jsonb) IS
+'A row of xcat.property with some columns changed; an error if a changed column is not one of its own';
+
+CREATE FUNCTION xcat.on_scale(value double precision, scale text)
+RETURNS double precision
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS $$
+    -- a flux of zero or less has no logarithm: it is missing. NaN is above every number here, so it stays NaN
+    SELECT CASE scale WHEN 'linear' THEN value WHEN 'asinh' THEN asinh(value) ELSE log(CASE WHEN value > 0 THEN value ELSE 'NaN' END) END
+$$;
+COMMENT ON FUNCTION xcat.on_scale(double precision, text) IS
+'A value on the scale of its table: linear, log10 or asinh; NaN where that does not exist';
+
+CREATE FUNCTION xcat.property_value(properties jsonb, name text, observed_column text, scale text)
+RETURNS double precision
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS $$
+    -- text to real first: jsonb has the digits of the real, which are those of another double
+    SELECT CASE
+        WHEN coalesce((properties ->> name)::real, 'NaN') <> 'NaN' THEN xcat.on_scale((properties ->> name)::real, scale)
+        WHEN properties ? name AND coalesce((properties ->> observed_column)::boolean, true) THEN 'NaN'
+        ELSE 'Infinity'
+    END
+$$;
+COMMENT ON FUNCTION xcat.property_value(jsonb, text, text, text) IS
+'A property on the scale of its table; NaN: looked for and not there; Infinity: nobody has looked';
+
+-- One row a term, its arrays with the classes first. Joined, they are in memory unpacked, however often a query looks into them.
+CREATE FUNCTION xcat.terms_of(model_run_id integer)
+RETURNS TABLE (
+    property text, category text, classes text[], axes text[], scales text[],
+    low double precision[], step double precision[], last_node integer[],
+    log_density double precision[], log_smeared double precision[], log_atoms double precision[],
+    log_above double precision[], log_present double precision[], log_missing double precision[], n_levels integer,
+    tail_slope double precision, typical_error double precision, error_column text, limit_column text, observed_column text,
+    centred double precision[])
+LANGUAGE sql STABLE PARALLEL SAFE ROWS 20
+AS $$
+    SELECT f.property, f.category, m.classes, f.axes, f.scales, ARRAY[f.grid[1], f.grid_2[1]],
+           ARRAY[(f.grid[cardinality(f.grid)] - f.grid[1]) / (cardinality(f.grid) - 1),
+                 (f.grid_2[cardinality(f.grid_2)] - f.grid_2[1]) / (cardinality(f.grid_2) - 1)],
+           ARRAY[cardinality(f.grid) - 1, cardinality(f.grid_2) - 1],
+           c.log_density, c.log_smeared, c.log_atoms, c.log_above, c.log_present, c.log_missing,
+           coalesce(array_length(f.log_smeared, 1), 0), f.tail_slope, f.typical_error, f.error_column, f.limit_column,
+           f.observed_column, c.centred
+    FROM xcat.model AS m
+    JOIN xcat.likelihood_table AS f ON f.run_id = m.run_id AND f.class = m.classes[1]
+    CROSS JOIN LATERAL (
+        SELECT array_agg(t.log_density ORDER BY k) AS log_density,
+               array_agg(t.log_smeared ORDER BY k) FILTER (WHERE t.log_smeared IS NOT NULL) AS log_smeared,
+               array_agg(t.log_atoms ORDER BY k) FILTER (WHERE t.log_atoms IS NOT NULL) AS log_atoms,
+               array_agg(t.log_above ORDER BY k) FILTER (WHERE t.log_above IS NOT NULL) AS log_above,
+               array_agg(t.log_present ORDER BY k) AS log_present, array_agg(t.log_missing ORDER BY k) AS log_missing,
+               -- a row less its mean says of log-likelihoods what the row says of their advantages
+               array_agg((SELECT array_agg(w - (SELECT avg(each) FROM unnest(t.mixing) AS each) ORDER BY i)
+                          FROM unnest(t.mixing) WITH ORDINALITY AS u (w, i)) ORDER BY k) AS centred
+        FROM xcat.likelihood_table AS t
+        CROSS JOIN LATERAL (SELECT array_position(m.classes, t.class) AS k) AS number
+        WHERE t.run_id = m.run_id AND t.property = f.property) AS c
+    WHERE m.run_id = xcat.checked_model(model_run_id)
+$$;
+COMMENT ON FUNCTION xcat.terms_of(integer) IS
+'The terms of a model, properties and pairs of them: tables [class][node], [class][level][node] of values with errors';
+
+CREATE FUNCTION xcat.evidence_of(model_run_id integer, properties jsonb)
+RETURNS TABLE (property text, category text, class text, log_likelihood double precision, contribution double precision)
+LANGUAGE sql STABLE PARALLEL SAFE ROWS 60
+AS $$
+    -- both once, and not in every place below where they are named; the tables once for all rows of a query
+    WITH terms AS MATERIALIZED (SELECT * FROM xcat.terms_of(model_run_id)),
+         given AS MATERIALIZED (SELECT xcat.checked_properties(properties) AS said)
+    SELECT t.property, t.category, t.classes[c], l.log_likelihood[c],
+           (SELECT sum(t.centred[c][k] * l.log_likelihood[k]) FROM generate_series(1, cardinality(t.classes)) AS k)
+    FROM given
+    CROSS JOIN terms AS t
+    CROSS JOIN LATERAL (
+        SELECT xcat.property_value(said, t.axes[1], t.observed_column, t.scales[1]) AS x,
+               CASE WHEN cardinality(t.axes) = 2 THEN xcat.property_value(said, t.axes[2], NULL, t.scales[2]) END AS y,
+               nullif((said ->> t.error_column)::real::double precision, 'NaN') AS error,
+               nullif((said ->> t.limit_column)::real::double precision, 'NaN') AS beyond,
+               t.low[1] + t.last_node[1] * t.step[1] AS high
+        OFFSET 0) AS v
+    CROSS JOIN LATERAL (
+        SELECT least(greatest((CASE WHEN v.x = 'NaN' THEN v.beyond ELSE v.x END - t.low[1]) / t.step[1], 0),
+                     t.last_node[1]) AS at_1,
+               least(greatest((v.y - t.low[2]) / t.step[2], 0), t.last_node[2]) AS at_2,
+               round(1 + 2 * ln(greatest(sqrt(greatest(v.error ^ 2 - t.typical_error ^ 2, 0)) / t.step[1], 1e-9)) / ln(2))
+                   AS level,
+               -- beyond the ends all classes fall alike; a value 100 lengths of the table out, or farther, counts as that far
+               t.tail_slope * least(greatest(t.low[1] - v.x, v.x - v.high, 0), 100 * (v.high - t.low[1])) AS tail
+        OFFSET 0) AS p
+    CROSS JOIN LATERAL (
+        SELECT least(floor(p.at_1)::integer, t.last_node[1] - 1) + 1 AS i,
+               p.at_1 - least(floor(p.at_1), t.last_node[1] - 1) AS u,
+               least(floor(p.at_2)::integer, t.last_node[2] - 1) + 1 AS j,
+               p.at_2 - least(floor(p.at_2), t.last_node[2] - 1) AS w,
+               CASE
+                   WHEN cardinality(t.axes) = 2 THEN
+                       CASE WHEN greatest(abs(v.x), abs(v.y)) < 'Infinity' THEN 'pair' ELSE 'nothing' END
+                   WHEN v.x = 'Infinity' THEN 'nothing'
+                   WHEN v.x = 'NaN' THEN CASE WHEN t.log_above IS NOT NULL AND v.beyond IS NOT NULL THEN 'limit' ELSE 'missing' END
+                   WHEN v.x = t.low[1] AND t.log_atoms[1][1] > '-Infinity' THEN 'low wall'
+                   WHEN v.x = v.high AND t.log_atoms[1][2] > '-Infinity' THEN 'high wall'
+                   WHEN p.level > 0 AND t.n_levels > 0 THEN 'noisy'
+                   ELSE 'exact'
+               END AS found,
+               least(p.level, t.n_levels)::integer AS level
+        OFFSET 0) AS n
+    CROSS JOIN LATERAL (
+        SELECT ARRAY(
+            SELECT CASE n.found
+                WHEN 'nothing' THEN 0
+                WHEN 'missing' THEN t.log_missing[k]
+                WHEN 'limit' THEN t.log_present[k] + t.log_above[k][n.i] + n.u * (t.log_above[k][n.i + 1] - t.log_above[k][n.i])
+                WHEN 'low wall' THEN t.log_present[k] + t.log_atoms[k][1]
+                WHEN 'high wall' THEN t.log_present[k] + t.log_atoms[k][2]
+                WHEN 'noisy' THEN t.log_present[k] - p.tail + t.log_smeared[k][n.level][n.i]
+                    + n.u * (t.log_smeared[k][n.level][n.i + 1] - t.log_smeared[k][n.level][n.i])
+                WHEN 'exact' THEN t.log_present[k] - p.tail + t.log_density[k][n.i]
+                    + n.u * (t.log_density[k][n.i + 1] - t.log_density[k][n.i])
+                ELSE (1 - n.u) * ((1 - n.w) * t.log_density[k][(n.i - 1) * (t.last_node[2] + 1) + n.j]
+                                  + n.w * t.log_density[k][(n.i - 1) * (t.last_node[2] + 1) + n.j + 1])
+                    + n.u * ((1 - n.w) * t.log_density[k][n.i * (t.last_node[2] + 1) + n.j]
+                             + n.w * t.log_density[k][n.i * (t.last_node[2] + 1) + n.j + 1])
+                END
+            FROM generate_series(1, cardinality(t.classes)) AS k) AS log_likelihood
+        OFFSET 0) AS l
+    CROSS JOIN LATERAL generate_series(1, cardinality(t.classes)) AS c
+$$;
+COMMENT ON FUNCTION xcat.evidence_of(integer, jsonb) IS
+'What every term of a model says of every class, for one row of properties: natural-log likelihood (per unit of the property''s scale), and what it adds to the log score of the class';
+
+CREATE FUNCTION xcat.posterior(model_run_id integer, properties jsonb)
+RETURNS TABLE (class text, p double precision)
+LANGUAGE sql STABLE PARALLEL SAFE ROWS 4
+AS $$
+    WITH start AS MATERIALIZED (
+        SELECT k.class, ln(k.prior) + k.shift AS score
+        FROM xcat.model AS m, unnest(m.classes, m.priors, m.offsets) AS k (class, prior, shift)
+        WHERE m.run_id = xcat.checked_model(model_run_id)
+    ), scores AS (
+        SELECT s.class, s.score + e.score AS score
+        FROM (SELECT class, sum(contribution) AS score FROM xcat.evidence_of(model_run_id, properties) GROUP BY class) AS e
+        JOIN start AS s ON s.class = e.class
+    ), shares AS (
+        -- below e^-600 the exponential would be an error here; nothing is lost
+        SELECT class, exp(greatest(score - max(score) OVER (), -600)) AS share FROM scores
+    )
+    SELECT class, share / sum(share) OVER () FROM shares
+$$;
+COMMENT ON FUNCTION xcat.posterior(integer, jsonb) IS
+'Probability of every class by the model of a fit run, for one row of properties: to_jsonb(s) of xcat.property AS s, perhaps || ''{"hr1": 0.2}''; units are those of the columns; a counterpart is taken for certain';
+
+CREATE FUNCTION xcat.hypotheses_of(source_id bigint, best_match boolean DEFAULT NULL)
+RETURNS TABLE (p_hypothesis double precision, properties jsonb)
+LANGUAGE sql STABLE PARALLEL SAFE ROWS 3
+AS $$
+    SELECT coalesce(h.p_hypothesis, 1)::double precision, to_jsonb(s) || coalesce(to_jsonb(h) - 'rank' - 'p_hypothesis', '{}')
+    FROM xcat.property AS s
+    JOIN xcat.run AS r ON r.run_id = xcat.published_lineage('run_id')
+    LEFT JOIN xcat.hypothesis_property AS h
+        ON h.run_id = xcat.published_lineage('property_run_id') AND h.source_id = s.source_id
+        AND NOT coalesce(best_match, (r.config ->> 'best_match')::boolean, false)
+    WHERE s.run_id = xcat.published_lineage('property_run_id') AND s.source_id = hypotheses_of.source_id
+$$;
+COMMENT ON FUNCTION xcat.hypotheses_of(bigint, boolean) IS
+'Properties of a source of the published run under each hypothesis on its counterparts, with its probability (those of a source may add up to less than 1); one row, with the accepted counterpart, for best_match (default: as the run was made) and for a source without any';
+
+CREATE FUNCTION xcat.posterior_of(source_id bigint, changes jsonb DEFAULT '{}', best_match boolean DEFAULT NULL)
+RETURNS TABLE (class text, p double precision)
+LANGUAGE sql STABLE PARALLEL SAFE ROWS 4
+AS $$
+    SELECT q.class, sum(h.p_hypothesis * q.p) / sum(h.p_hypothesis)
+    FROM xcat.hypotheses_of(posterior_of.source_id, posterior_of.best_match) AS h
+    CROSS JOIN LATERAL xcat.posterior(xcat.published_lineage('model_run_id'), xcat.changed(h.properties, changes)) AS q
+    GROUP BY q.class
+$$;
+COMMENT ON FUNCTION xcat.posterior_of(bigint, jsonb, boolean) IS
+'Probability of every class for a source of the published run, mean over its counterpart hypotheses, with some columns of xcat.property changed, as in ''{"hr1": 0.2, "pm_mas_yr": null}''; a property that needs a counterpart is changed in every hypothesis; best_match takes the accepted counterpart for certain (default: as the run was made)';
+
+-- A model is what a fit run made, for ever: whoever compares two, or reads an old classification, must find it as it was.
+CREATE FUNCTION xcat.refuse_update()
+RETURNS trigger
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    RAISE EXCEPTION 'xcat.% is never changed', TG_TABLE_NAME USING HINT = 'Another model is another run: xcat fit PIPELINE';
+END
+$$;
+COMMENT ON FUNCTION xcat.refuse_update() IS 'Trigger that refuses to change what a run has made';
+CREATE TRIGGER immutable BEFORE UPDATE ON xcat.model FOR EACH STATEMENT EXECUTE FUNCTION xcat.refuse_update();
+CREATE TRIGGER immutable BEFORE UPDATE ON xcat.likelihood_table FOR EACH STATEMENT EXECUTE FUNCTION xcat.refuse_update();

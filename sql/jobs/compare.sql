@@ -1,0 +1,44 @@
+-- name: models
+-- Models, newest first, with what cross-validation said of them. The published one is what the views show.
+SELECT m.run_id, r.name, r.started_at, m.classes, m.weighting, m.n_reference,
+       (r.summary #>> '{{out_of_fold,sample,accuracy}}')::double precision AS accuracy,
+       (r.summary #>> '{{out_of_fold,sample,macro_f1}}')::double precision AS macro_f1,
+       (r.summary #>> '{{out_of_fold,sample,log_loss}}')::double precision AS log_loss,
+       EXISTS (SELECT FROM xcat.publication AS p JOIN xcat.run AS c ON c.run_id = p.run_id
+               WHERE p.active AND c.model_run_id = m.run_id) AS published
+FROM xcat.model AS m
+JOIN xcat.run AS r ON r.run_id = m.run_id
+WHERE m.run_id = coalesce(%(run_id)s, m.run_id)
+ORDER BY m.run_id DESC
+LIMIT %(limit)s;
+
+-- name: classify_run
+-- The newest finished classify run of a model on a properties run, with hypotheses summed or the best match.
+SELECT max(run_id) FROM xcat.run
+WHERE kind = 'classify' AND status = 'done' AND model_run_id = %(model_run_id)s AND property_run_id = %(property_run_id)s
+  AND coalesce((config ->> 'best_match')::boolean, false) = %(best_match)s;
+
+-- name: answers
+-- What a classify run said of every source, in the order of their numbers; elements of the arrays as columns of fixed width.
+SELECT source_id, class_id, {elements}
+FROM {classification}
+ORDER BY source_id;
+
+-- name: element
+-- One element of an array.
+{name}[{number}] AS {alias};
+
+-- name: values
+-- In how many sources the properties of two runs differ.
+SELECT {counts}
+FROM {old} AS o
+JOIN {new} AS n USING (source_id);
+
+-- name: value
+-- One property: how many sources have another value, have one only in the new run, or only in the old.
+count(*) FILTER (WHERE o.{name} <> n.{name}), count(*) FILTER (WHERE o.{name} IS NULL AND n.{name} IS NOT NULL),
+count(*) FILTER (WHERE o.{name} IS NOT NULL AND n.{name} IS NULL);
+
+-- name: names
+-- Names and positions of sources.
+SELECT source_id, name, ra, dec FROM xcat.source WHERE run_id = %(source_run_id)s AND source_id = ANY (%(source_ids)s);

@@ -1,0 +1,253 @@
+"""The posterior and the evidence computed in the database: those of Python, for every source and every case."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import psycopg
+import pytest
+import two_models
+
+from xcat.classifier import Model, classify
+from xcat.classifier.posterior import contributions
+from xcat.config import Settings
+from xcat.database.engine import Connection, ready
+from xcat.jobs import models, samples
+
+MODELS = ("", "_category")
+KINDS = [f"{kind}{suffix}" for kind in ("classify", "best_match") for suffix in MODELS]
+
+
+@pytest.fixture(scope="module")
+def runs(module_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
+    return two_models.make(module_settings, tmp_path_factory.mktemp("sky"))
+
+
+@pytest.fixture
+def conn(module_settings: Settings, runs: dict[str, int]) -> Any:
+    with ready(module_settings) as connection:
+        connection.execute("SELECT set_config('xcat.run', %s, false)", [str(runs["classify"])])
+        yield connection
+        connection.rollback()
+
+
+def _show(conn: Connection, run_id: int) -> None:
+    conn.execute("SELECT set_config('xcat.run', %s, false)", [str(run_id)])
+
+
+def _one(conn: Connection, query: str, *params: Any) -> Any:
+    row = conn.execute(query.encode(), params).fetchone()
+    assert row is not None
+    return row[0]
+
+
+def _posterior(conn: Connection, query: str, *params: Any) -> dict[str, float]:
+    return dict(conn.execute(query.encode(), params).fetchall())
+
+
+def test_every_case_is_there(conn: Connection, runs: dict[str, int]) -> None:
+    """Without this the comparisons below would be of the easy sources."""
+    for suffix in MODELS:
+        tables = {m.name: t for m, t in zip(*_tables(conn, runs[f"fit{suffix}"]), strict=True)}
+        assert tables["hr1"].log_smeared is not None
+        assert tables["hr1"].log_atoms is not None
+        assert tables["log_fx_fr"].log_above is not None
+    pairs = [pair.axes for pair in models.load(conn, runs["fit_category"]).pairs]
+    assert pairs == [("hr1", "hr2"), ("log_fx_fr", "bp_rp"), ("abs_b", "log_fx")]
+    assert models.load(conn, runs["fit"]).weighting == "property"
+    for case in (
+        "hr1 IN (-1, 1) AND hr1_err > 0", "abs_b IN (0, 90)", "pm_mas_yr <= 0", "log_fx_fr > 10", "hr1 > 1",
+        "hr1 IS NULL",
+        "hr1_err IS NULL AND hr1 IS NOT NULL", "log_fx_fr IS NULL AND log_fx_fr_limit BETWEEN -7 AND 5",
+        "log_fx_fr IS NULL AND log_fx_fr_limit > 5", "log_fx_fr IS NULL AND log_fx_fr_limit < -7",
+        "log_fx_fr IS NULL AND log_fx_fr_limit IS NULL AND observed_optical",
+        "log_fx_fr IS NULL AND NOT observed_optical", "log_fx_fr IS NOT NULL AND NOT observed_optical",
+        "log_fx_fw1 IS NULL AND NOT observed_infrared",
+    ):  # fmt: skip
+        query = f"SELECT count(*) FROM xcat.property WHERE run_id = %s AND {case}"
+        assert _one(conn, query, runs["properties"]) > 0, case
+    several = "SELECT count(*) - count(DISTINCT source_id) FROM xcat.hypothesis_property WHERE run_id = %s"
+    assert _one(conn, several, runs["properties"]) > 100
+
+
+def _tables(conn: Connection, run_id: int) -> tuple[Any, Any]:
+    model = models.load(conn, run_id)
+    return model.properties, model.tables
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_posterior_is_pythons(conn: Connection, runs: dict[str, int], kind: str) -> None:
+    _show(conn, runs[kind])
+    model = models.load(conn, runs[kind.replace("classify", "fit").replace("best_match", "fit")])
+    found = conn.execute(
+        "SELECT c.source_id, max(abs(q.p - c.p[array_position(%s::text[], q.class)])) AS dp, count(*), sum(q.p)"
+        " FROM xcat.classification AS c, LATERAL xcat.posterior_of(c.source_id) AS q WHERE c.run_id = %s GROUP BY 1",
+        [list(model.classes), runs[kind]],
+    ).fetchall()
+    assert len(found) == _one(conn, "SELECT count(*) FROM xcat.classification WHERE run_id = %s", runs[kind]) > 1200
+    dp = np.array([row[1] for row in found])
+    assert dp.max() < 1e-6, [row for row in found if row[1] >= 1e-6][:5]
+    assert {row[2] for row in found} == {len(model.classes)}
+    assert np.abs([row[3] - 1 for row in found]).max() < 1e-12
+
+
+@pytest.mark.parametrize("suffix", MODELS)
+def test_the_evidence_is_pythons(conn: Connection, runs: dict[str, int], suffix: str) -> None:
+    _show(conn, runs[f"classify{suffix}"])
+    model = models.load(conn, runs[f"fit{suffix}"])
+    rows = conn.execute(
+        "SELECT c.evidence, array_agg(e.log_likelihood ORDER BY o.i), array_agg(e.contribution ORDER BY o.i)"
+        " FROM xcat.classification AS c JOIN xcat.property AS s USING (source_id)"
+        " CROSS JOIN LATERAL xcat.evidence_of(%s, to_jsonb(s)) AS e"
+        " CROSS JOIN LATERAL (SELECT array_position(%s::text[], e.property) * 100 + array_position(%s::text[], e.class)"
+        " AS i) AS o WHERE c.run_id = %s AND s.run_id = %s GROUP BY c.source_id, c.evidence",
+        [
+            runs[f"fit{suffix}"],
+            list(model.term_names),
+            list(model.classes),
+            runs[f"classify{suffix}"],
+            runs["properties"],
+        ],
+    ).fetchall()
+    stored, terms, said = (np.array([row[i] for row in rows]) for i in range(3))
+    # the stored ones have the seven digits of float32
+    tolerance = 1e-6 * np.maximum(1, np.abs(stored))
+    assert (np.abs(terms - stored) < tolerance).all()
+    shape = (len(rows), len(model.term_names), len(model.classes))
+    expected = contributions(model, stored.reshape(shape))
+    largest = tolerance.reshape(shape).max(axis=2, keepdims=True) * np.abs(model.mixing).sum(axis=2)[None].clip(1) * 2
+    assert (np.abs(said.reshape(shape) - expected) < largest).all()
+
+
+def _sample_of(conn: Connection, runs: dict[str, int], settings: Settings, model: Model) -> tuple[np.ndarray, Any]:
+    layout = samples.Layout.of_model(model, best_match=False)
+    with ready(settings) as second:
+        ((rows, sample),) = samples.every_source(conn, second, layout, runs["properties"], 100_000)
+    return rows["source_id"], sample
+
+
+@pytest.mark.parametrize("suffix", MODELS)
+def test_a_changed_property_is_changed_in_every_hypothesis(
+    conn: Connection, runs: dict[str, int], module_settings: Settings, suffix: str
+) -> None:
+    _show(conn, runs[f"classify{suffix}"])
+    model = models.load(conn, runs[f"fit{suffix}"])
+    source_id, sample = _sample_of(conn, runs, module_settings, model)
+    index = {p.name: j for j, p in enumerate(model.properties)}
+    hypotheses = sample.hypotheses
+    in_hypotheses = list(hypotheses.columns)
+    changes = {"hr1": 0.2, "pm_mas_yr": 55.5, "hr2": None, "log_fx_fr": "Infinity"}
+    for name, value in changes.items():
+        number = np.float32(np.nan if value is None else value)  # a column of xcat.property is real
+        sample.values[:, index[name]] = number
+        if index[name] in in_hypotheses:
+            hypotheses.values[:, in_hypotheses.index(index[name])] = number
+    expected = classify(model, sample).p
+    n = np.diff(hypotheses.start)
+    for row in [*np.flatnonzero(n > 2)[:20], *np.flatnonzero(n <= 1)[:20]]:
+        found = _posterior(
+            conn, "SELECT * FROM xcat.posterior_of(%s, %s::jsonb)", int(source_id[row]), json.dumps(changes)
+        )
+        assert [found[c] for c in model.classes] == pytest.approx(expected[row], abs=1e-6)
+
+
+def test_hypotheses_are_summed_or_not_as_the_run_did(conn: Connection, runs: dict[str, int]) -> None:
+    source_id = _one(
+        conn,
+        "SELECT source_id FROM xcat.hypothesis_property WHERE run_id = %s GROUP BY 1 HAVING count(*) > 2 LIMIT 1",
+        runs["properties"],
+    )
+    query = "SELECT * FROM xcat.posterior_of(%s, '{}', %s)"
+    summed, best = (_posterior(conn, query, source_id, flag) for flag in (False, True))
+    assert summed != best
+    assert _posterior(conn, query, source_id, None) == summed
+    _show(conn, runs["best_match"])
+    assert _posterior(conn, query, source_id, None) == best
+    assert _posterior(conn, query, source_id, False) == summed
+
+
+def test_what_is_not_told_says_nothing(conn: Connection, runs: dict[str, int]) -> None:
+    for suffix in MODELS:
+        model = models.load(conn, runs[f"fit{suffix}"])
+        found = _posterior(conn, "SELECT * FROM xcat.posterior(%s, '{}')", runs[f"fit{suffix}"])
+        score = np.exp(model.log_prior)
+        assert [found[c] for c in model.classes] == pytest.approx(score / score.sum(), abs=1e-12)
+        number = _posterior(conn, "SELECT * FROM xcat.posterior(%s, '{\"hr1\": null}')", runs[f"fit{suffix}"])
+        assert number != found  # missing is not unknown
+
+
+def test_real_columns_keep_their_value_through_jsonb(conn: Connection, runs: dict[str, int]) -> None:
+    """6.1 as a real is 6.099999904: the table between two nodes tells them apart."""
+    query = "SELECT log_likelihood FROM xcat.evidence_of(%s, %s::jsonb) WHERE property = 'hr2' AND class = 'AGN'"
+    by_text = _one(conn, query, runs["fit"], '{"hr2": 0.1}')
+    by_real = _one(conn, query, runs["fit"], json.dumps({"hr2": float(np.float32(0.1))}))
+    assert by_text == by_real
+
+
+def test_wrong_names_and_numbers_are_refused(conn: Connection, runs: dict[str, int]) -> None:
+    for query, message in (
+        ("SELECT * FROM xcat.posterior(%(classify)s, '{}')", r"run \d+ made no model"),
+        ("SELECT * FROM xcat.evidence_of(0, '{}')", "run 0 made no model"),
+        ("SELECT * FROM xcat.posterior(%(fit)s, '[0.2, 0.8]')", r"no row of xcat.property, but \[0.2"),
+        ("SELECT * FROM xcat.posterior(%(fit)s, NULL)", "no row of xcat.property, but NULL"),
+        ("SELECT * FROM xcat.posterior_of(1, '{\"hr_1\": 0}')", "no column hr_1 in xcat.property"),
+        ('SELECT * FROM xcat.posterior(%(fit)s, \'{"hr1": "soft"}\')', "invalid input syntax"),
+    ):
+        with pytest.raises(psycopg.Error, match=message):
+            conn.execute(query.encode(), runs)
+        conn.rollback()
+        _show(conn, runs["classify"])
+
+
+def test_nothing_published_is_said(settings: Settings) -> None:
+    with ready(settings) as fresh, pytest.raises(psycopg.Error, match="nothing is published yet"):
+        fresh.execute("SELECT * FROM xcat.posterior_of(1)")
+
+
+@pytest.mark.parametrize("call", ["xcat.posterior(%(fit)s, to_jsonb(p))", "xcat.posterior_of(p.source_id)"])
+def test_a_query_reads_the_tables_once(conn: Connection, runs: dict[str, int], call: str) -> None:
+    """However many sources it has: else ten thousand would take minutes."""
+    plan = _one(
+        conn,
+        f"EXPLAIN (ANALYZE, FORMAT JSON) SELECT q.* FROM xcat.property AS p, LATERAL {call % runs} AS q"
+        " WHERE p.run_id = %s",
+        runs["properties"],
+    )
+    nodes = list(_nodes(plan[0]["Plan"]))
+    (terms,) = (node for node in nodes if node.get("Subplan Name") == "CTE terms")
+    assert terms["Actual Loops"] == 1
+    (scan,) = (node for node in nodes if node.get("CTE Name") == "terms")
+    assert scan["Actual Loops"] > 1000
+
+
+def _nodes(node: dict[str, Any]) -> Any:
+    yield node
+    for child in node.get("Plans", ()):
+        yield from _nodes(child)
+
+
+def test_a_model_is_never_changed(conn: Connection, runs: dict[str, int]) -> None:
+    for table in ("model", "likelihood_table"):
+        with pytest.raises(psycopg.Error, match=rf"xcat\.{table} is never changed"):
+            conn.execute(f"UPDATE xcat.{table} SET run_id = run_id WHERE run_id = %s".encode(), [runs["fit"]])
+        conn.rollback()
+
+
+def test_no_statement_of_ours_updates_a_model() -> None:
+    from xcat.database.sqlfiles import folder
+
+    for path in (folder("sql") / "jobs").glob("*.sql"):
+        text = path.read_text().lower()
+        assert "update xcat.model" not in text, path
+        assert "update xcat.likelihood_table" not in text, path
+
+
+def test_workers_may_compute_it(conn: Connection) -> None:
+    rows = conn.execute(
+        "SELECT proname, provolatile, proparallel FROM pg_proc WHERE pronamespace = to_regnamespace('xcat')"
+        " AND proname IN ('evidence_of', 'posterior', 'posterior_of', 'terms_of', 'hypotheses_of')"
+    ).fetchall()
+    assert len(rows) == 5
+    assert {row[1:] for row in rows} == {("s", "s")}

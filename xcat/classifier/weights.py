@@ -1,0 +1,278 @@
+"""What turns log-likelihood terms into scores: sharpness, weights of categories, weights of properties and classes.
+
+All are fitted on terms from tables that never saw the source (`xcat.classifier.crossval`). A source with several
+counterpart hypotheses has a row of terms for each; its probability is their mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import Bounds, brentq, differential_evolution, minimize
+
+from xcat.classifier.model import category_mixing
+from xcat.classifier.posterior import softmax
+from xcat.classifier.properties import FloatArray, IntArray
+
+LEAST_SHARPNESS = 0.05
+MOST_SHARPNESS = 3.0
+"""Largest sharpness considered, in units of the number of categories: three times plain naive Bayes."""
+INVERSE_RIDGE = 0.08
+"""Strength of the ridge on the weights of properties, as logistic regressions count it (C): smaller is stronger."""
+MOST_ALPHA = 3.0
+"""Largest exponent of a category that is tried: three times what plain naive Bayes would give it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Terms:
+    """Terms of labelled sources, less their mean over the classes.
+
+    Attributes
+    ----------
+    advantage : (R, T, K) float64
+        A row for every hypothesis of every source; T terms.
+    row_weight : (R,) float64
+        Probability of the hypothesis.
+    source : (R,) int64
+        Source of the row, sorted.
+    label : (N,) int64
+    source_weight : (N,) float64
+        With the sum 1: how much each source counts.
+    """
+
+    advantage: FloatArray
+    row_weight: FloatArray
+    source: IntArray
+    label: IntArray
+    source_weight: FloatArray
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether every source has one row."""
+        return self.source.size == self.label.size
+
+    def take(self, sources: NDArray[np.bool_]) -> Terms:
+        """Return some of the sources, with all their rows."""
+        rows = sources[self.source]
+        number = np.cumsum(sources) - 1
+        weight = self.source_weight[sources]
+        return Terms(
+            self.advantage[rows], self.row_weight[rows], number[self.source[rows]], self.label[sources],
+            weight / weight.sum(),
+        )  # fmt: skip
+
+    def score(self, priors: FloatArray, mixing: FloatArray, offsets: FloatArray) -> FloatArray:
+        """Log scores of the rows, (R, K)."""
+        n_rows, n_terms, k = self.advantage.shape
+        weight = mixing.transpose(0, 2, 1).reshape(n_terms * k, k)
+        return np.asarray(np.log(priors) + offsets + self.advantage.reshape(n_rows, n_terms * k) @ weight)
+
+    def posterior(self, score: FloatArray) -> FloatArray:
+        """Mean over the hypotheses of the probabilities of the scores (R, K): (N, K)."""
+        p = softmax(score)
+        if self.is_plain:
+            return p
+        start = np.searchsorted(self.source, np.arange(self.label.size))
+        return np.asarray(np.add.reduceat(self.row_weight[:, None] * p, start, axis=0))
+
+    def log_loss(self, score: FloatArray) -> float:
+        """Weighted mean of -ln p(true class)."""
+        p = self.posterior(score)[np.arange(self.label.size), self.label]
+        return float(-(self.source_weight @ np.log(np.maximum(p, 1e-300))))
+
+    def by_category(self, category_index: IntArray, n_categories: int) -> FloatArray:
+        """Sums over the terms of each category, (n_categories, R, K)."""
+        return np.stack([self.advantage[:, category_index == t].sum(axis=1) for t in range(n_categories)])
+
+
+def prior_weights(label: IntArray, priors: FloatArray) -> FloatArray:
+    """Weights that give a sample the priors' mix, (N,): priors_c / N_c for a source of class c, with the sum 1."""
+    weight = (priors / np.maximum(np.bincount(label, minlength=priors.size), 1))[label]
+    return np.asarray(weight / weight.sum())
+
+
+def fit_sharpness(terms: Terms, priors: FloatArray, shares: FloatArray) -> float:
+    """Find the sharpness with the least weighted log-loss.
+
+    Parameters
+    ----------
+    terms : Terms
+    priors : (K,) float64
+    shares : (number of terms,) float64
+        Share of each term in the weighted mean log-likelihood: alpha of its category over the sum of alphas.
+
+    Returns
+    -------
+    float
+        An end of the search when the loss still falls there.
+
+    Notes
+    -----
+    With one row a source the loss is convex in this one number, so the root of its derivative is the minimum. It is the
+    inverse of the temperature of Guo et al. 2017.
+    """
+    mean = np.einsum("rtk,t->rk", terms.advantage, shares)
+    log_prior = np.log(priors)
+    most = MOST_SHARPNESS * max(1.0, 1.0 / shares.max())
+
+    def slope(sharpness: float) -> float:
+        _, wrong = _loss_and_slope(terms, log_prior + sharpness * mean)
+        return float(np.sum(wrong * mean))
+
+    if slope(LEAST_SHARPNESS) >= 0.0:
+        return LEAST_SHARPNESS
+    if slope(most) <= 0.0:
+        return most
+    return float(brentq(slope, LEAST_SHARPNESS, most, xtol=1e-4))
+
+
+def fit_mixing(terms: Terms, priors: FloatArray, start: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Fit the weights of all properties and classes, and an offset a class, with the least weighted log-loss.
+
+    Parameters
+    ----------
+    terms : Terms
+    priors : (K,) float64
+    start : (T, K, K) float64
+        Mixing that the ridge draws towards.
+
+    Returns
+    -------
+    mixing : (T, K, K) float64
+        mixing[t, c, k]: what the advantage of class k in term t gives to class c.
+    offsets : (K,) float64
+        Added to the log of the priors; their mean is zero.
+
+    Notes
+    -----
+    A multinomial logistic regression on the advantages, with a ridge: properties that are nearly copies of each other
+    share one weight's worth instead of being counted repeatedly. A class may also profit from the tables of
+    the others: what tells a CV from an XRB need not be what tells it from a star. The sum over k is still a table of
+    the one property, so the score stays a sum of look-ups.
+    """
+    rows, n_terms, k = terms.advantage.shape
+    # single precision is enough for a gradient, and half the memory to run through
+    flat = terms.advantage.reshape(rows, n_terms * k).astype(np.float32)
+    centre = start.transpose(0, 2, 1).reshape(n_terms * k, k)
+    # The ridge of a logistic regression on n equally weighted sources.
+    ridge = 1.0 / (2.0 * INVERSE_RIDGE * terms.label.size)
+    log_prior = np.log(priors)
+
+    def loss(x: FloatArray) -> tuple[float, FloatArray]:
+        weight, offset = x[:-k].reshape(n_terms * k, k), x[-k:]
+        value, wrong = _loss_and_slope(terms, log_prior + offset + flat @ weight.astype(np.float32))
+        away = weight - centre
+        value += ridge * float(np.sum(away**2) + offset @ offset)
+        slope = flat.T @ wrong.astype(np.float32) + 2.0 * ridge * away
+        return value, np.concatenate([slope.ravel(), wrong.sum(axis=0) + 2.0 * ridge * offset])
+
+    found = minimize(
+        loss, np.concatenate([centre.ravel(), np.zeros(k)]), jac=True, method="L-BFGS-B",
+        options={"maxiter": 300, "ftol": 1e-7},
+    )  # fmt: skip
+    offset = found.x[-k:]
+    mixing = found.x[:-k].reshape(n_terms, k, k).transpose(0, 2, 1)
+    return np.ascontiguousarray(mixing), offset - offset.mean()
+
+
+def _loss_and_slope(terms: Terms, score: FloatArray) -> tuple[float, FloatArray]:
+    """Weighted log-loss, and its derivative by the scores of the rows (R, K)."""
+    top = score.max(axis=1, keepdims=True)
+    p = np.exp(score - top)
+    p /= p.sum(axis=1, keepdims=True)
+    rows = np.arange(score.shape[0])
+    label = terms.label[terms.source]
+    of_truth = p[rows, label] * terms.row_weight
+    total = np.bincount(terms.source, of_truth, terms.label.size)
+    total = np.maximum(total, 1e-300)
+    value = -float(terms.source_weight @ np.log(total))
+    # the share of a hypothesis in what its source gives to the true class
+    share = of_truth / total[terms.source] * terms.source_weight[terms.source]
+    wrong = share[:, None] * p
+    wrong[rows, label] -= share
+    return value, wrong
+
+
+def fit_category_weights(
+    terms: Terms,
+    priors: FloatArray,
+    category_index: IntArray,
+    n_categories: int,
+    objective: str,
+    class_index: int | None,
+    seed: int,
+) -> tuple[FloatArray, float]:
+    """Find the weights alpha of the categories by differential evolution (Storn & Price 1997).
+
+    Parameters
+    ----------
+    terms : Terms
+    priors : (K,) float64
+    category_index : (T,) int64
+        Category of every term.
+    n_categories : int
+    objective : {"log_loss", "macro_f1", "f1"}
+        What is made best, on the sample mixed as the source weights say.
+    class_index : int or None
+        Class of "f1".
+    seed : int
+
+    Returns
+    -------
+    weights : (n_categories,) float64
+        With the mean 1.
+    sharpness : float
+
+    Notes
+    -----
+    A whole generation is tried at once; J. Global Optim. 11, 341.
+    """
+    said = terms.by_category(category_index, n_categories)
+    log_prior = np.log(priors)
+    lost = _objective(terms, objective, class_index)
+    used = np.flatnonzero(np.bincount(category_index, minlength=n_categories))
+
+    def badness(exponents: FloatArray) -> FloatArray:
+        """Take a whole generation, (categories, members)."""
+        return np.array([lost(log_prior + np.tensordot(member, said[used], axes=1)) for member in exponents.T])
+
+    found = differential_evolution(
+        badness, Bounds(np.zeros(used.size), np.full(used.size, MOST_ALPHA)), rng=seed, popsize=12, maxiter=60,  # type: ignore[arg-type]
+        tol=1e-3, vectorized=True, updating="deferred", polish=False, init="sobol",
+    )  # fmt: skip
+    exponents = np.zeros(n_categories)
+    exponents[used] = found.x
+    total = max(float(exponents.sum()), 1e-6)
+    weights = exponents / total * n_categories if exponents.any() else np.ones(n_categories)
+    return weights, total
+
+
+def _objective(terms: Terms, objective: str, class_index: int | None) -> Callable[[FloatArray], float]:
+    """What is to be made small, as a function of the scores of the rows."""
+    if objective == "log_loss":
+        return terms.log_loss
+    k = terms.advantage.shape[2]
+
+    def lost_f1(score: FloatArray) -> float:
+        called = np.argmax(score if terms.is_plain else terms.posterior(score), axis=1)
+        right = called == terms.label
+        hit = np.bincount(terms.label[right], terms.source_weight[right], k)
+        n_true = np.bincount(terms.label, terms.source_weight, k)
+        n_called = np.bincount(called, terms.source_weight, k)
+        f1 = 2.0 * hit / np.maximum(n_true + n_called, 1e-12)
+        return 1.0 - float(f1.mean() if class_index is None else f1[class_index])
+
+    return lost_f1
+
+
+__all__ = [
+    "Terms",
+    "category_mixing",
+    "fit_category_weights",
+    "fit_mixing",
+    "fit_sharpness",
+    "prior_weights",
+]
