@@ -33,6 +33,10 @@ _out = Console(soft_wrap=True, highlight=False)
 PipelineFile = Annotated[Path, typer.Argument(metavar="PIPELINE", help="Pipeline file, see examples/.")]
 Data = Annotated[Path, typer.Option("--data", help="Folder that the pipeline's files are relative to.")]
 Replace = Annotated[bool, typer.Option("--replace", help="Replace what the catalogue holds by these files.")]
+BestMatch = Annotated[
+    bool,
+    typer.Option("--best-match", help="Take the accepted counterpart for certain, not the mean over the hypotheses."),
+]
 Definitions = Annotated[
     list[Path] | None,
     typer.Option("--definitions", help="Folder with definitions of your own; may be repeated."),
@@ -192,7 +196,7 @@ def simulate(
 # --- stages -----------------------------------------------------------------------------------------------
 
 
-def _runner(pipeline: Path, data: Path, replace: bool = False) -> Any:
+def _runner(pipeline: Path, data: Path, replace: bool = False, best_match: bool = False) -> Any:
     from xcat.jobs.pipeline import Plan, read
     from xcat.jobs.runner import Listener, Runner
 
@@ -203,17 +207,26 @@ def _runner(pipeline: Path, data: Path, replace: bool = False) -> Any:
         def finished(self, kind: str, run_id: int, summary: dict[str, Any] | None) -> None:
             _out.print(f"{kind}: run {run_id}{' (done before)' if summary is None else ''}")
 
-    return Runner(settings(), Plan(read(pipeline), data), replace, Tell())
+    plan = Plan(read(pipeline), data)
+    if best_match:
+        plan.pipeline = plan.pipeline.model_copy(update={"best_match": True})
+    return Runner(settings(), plan, replace, Tell())
 
 
 @app.command()
-def run(pipeline: PipelineFile, data: Data = Path(), replace: Replace = False, as_json: AsJson = False) -> None:
+def run(
+    pipeline: PipelineFile,
+    data: Data = Path(),
+    replace: Replace = False,
+    best_match: BestMatch = False,
+    as_json: AsJson = False,
+) -> None:
     """Run a pipeline from files to published classes; what is done already is not done again."""
     from xcat.database.engine import ready
     from xcat.report import summary
 
     progress.silence(as_json)
-    runner = _runner(pipeline, data, replace)
+    runner = _runner(pipeline, data, replace, best_match)
     if as_json:
         runner.listener = type(runner.listener).__mro__[1]()
     runs = runner.run_as_pipeline()
@@ -228,8 +241,8 @@ def run(pipeline: PipelineFile, data: Data = Path(), replace: Replace = False, a
         _out.print(summary.text(result), markup=False)
 
 
-def _one_stage(kind: str, pipeline: Path, data: Path) -> None:
-    _runner(pipeline, data).run(only=kind)
+def _one_stage(kind: str, pipeline: Path, data: Path, best_match: bool = False) -> None:
+    _runner(pipeline, data, best_match=best_match).run(only=kind)
 
 
 @app.command()
@@ -280,15 +293,15 @@ def label(pipeline: PipelineFile, data: Data = Path()) -> None:
 
 
 @app.command()
-def fit(pipeline: PipelineFile, data: Data = Path()) -> None:
+def fit(pipeline: PipelineFile, data: Data = Path(), best_match: BestMatch = False) -> None:
     """Fit the likelihood tables on the labelled sources, and cross-validate them."""
-    _one_stage("fit", pipeline, data)
+    _one_stage("fit", pipeline, data, best_match)
 
 
 @app.command()
-def classify(pipeline: PipelineFile, data: Data = Path()) -> None:
+def classify(pipeline: PipelineFile, data: Data = Path(), best_match: BestMatch = False) -> None:
     """Classify every source."""
-    _one_stage("classify", pipeline, data)
+    _one_stage("classify", pipeline, data, best_match)
 
 
 @app.command()

@@ -56,7 +56,8 @@ DECLARE
 BEGIN
     SELECT string_agg(key, ', ') INTO unknown FROM jsonb_object_keys(changes) AS key WHERE NOT properties ? key;
     IF unknown IS NOT NULL THEN
-        RAISE EXCEPTION 'no column % in xcat.property', unknown USING HINT = 'Its columns are its properties: \d xcat.property';
+        RAISE EXCEPTION 'no column % in xcat.property', unknown
+            USING HINT = 'Its columns are its properties: \d xcat.property';
     END IF;
     RETURN properties || changes;
 END
@@ -69,7 +70,11 @@ RETURNS double precision
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 AS $$
     -- a flux of zero or less has no logarithm: it is missing. NaN is above every number here, so it stays NaN
-    SELECT CASE scale WHEN 'linear' THEN value WHEN 'asinh' THEN asinh(value) ELSE log(CASE WHEN value > 0 THEN value ELSE 'NaN' END) END
+    SELECT CASE scale
+        WHEN 'linear' THEN value
+        WHEN 'asinh' THEN asinh(value)
+        ELSE log(CASE WHEN value > 0 THEN value ELSE 'NaN' END)
+    END
 $$;
 COMMENT ON FUNCTION xcat.on_scale(double precision, text) IS
 'A value on the scale of its table: linear, log10 or asinh; NaN where that does not exist';
@@ -88,7 +93,8 @@ $$;
 COMMENT ON FUNCTION xcat.property_value(jsonb, text, text, text) IS
 'A property on the scale of its table; NaN: looked for and not there; Infinity: nobody has looked';
 
--- One row a term, its arrays with the classes first. Joined, they are in memory unpacked, however often a query looks into them.
+-- One row a term, its arrays with the classes first. Joined, they lie unpacked in memory, however often a query looks into
+-- them.
 CREATE FUNCTION xcat.terms_of(model_run_id integer)
 RETURNS TABLE (
     property text, category text, classes text[], axes text[], scales text[],
@@ -149,7 +155,7 @@ AS $$
                least(greatest((v.y - t.low[2]) / t.step[2], 0), t.last_node[2]) AS at_2,
                round(1 + 2 * ln(greatest(sqrt(greatest(v.error ^ 2 - t.typical_error ^ 2, 0)) / t.step[1], 1e-9)) / ln(2))
                    AS level,
-               -- beyond the ends all classes fall alike; a value 100 lengths of the table out, or farther, counts as that far
+               -- beyond the ends all classes fall alike; 100 lengths of the table out, or farther, count as that far
                t.tail_slope * least(greatest(t.low[1] - v.x, v.x - v.high, 0), 100 * (v.high - t.low[1])) AS tail
         OFFSET 0) AS p
     CROSS JOIN LATERAL (
@@ -161,7 +167,8 @@ AS $$
                    WHEN cardinality(t.axes) = 2 THEN
                        CASE WHEN greatest(abs(v.x), abs(v.y)) < 'Infinity' THEN 'pair' ELSE 'nothing' END
                    WHEN v.x = 'Infinity' THEN 'nothing'
-                   WHEN v.x = 'NaN' THEN CASE WHEN t.log_above IS NOT NULL AND v.beyond IS NOT NULL THEN 'limit' ELSE 'missing' END
+                   WHEN v.x = 'NaN' THEN
+                       CASE WHEN t.log_above IS NOT NULL AND v.beyond IS NOT NULL THEN 'limit' ELSE 'missing' END
                    WHEN v.x = t.low[1] AND t.log_atoms[1][1] > '-Infinity' THEN 'low wall'
                    WHEN v.x = v.high AND t.log_atoms[1][2] > '-Infinity' THEN 'high wall'
                    WHEN p.level > 0 AND t.n_levels > 0 THEN 'noisy'
@@ -174,7 +181,8 @@ AS $$
             SELECT CASE n.found
                 WHEN 'nothing' THEN 0
                 WHEN 'missing' THEN t.log_missing[k]
-                WHEN 'limit' THEN t.log_present[k] + t.log_above[k][n.i] + n.u * (t.log_above[k][n.i + 1] - t.log_above[k][n.i])
+                WHEN 'limit' THEN t.log_present[k] + t.log_above[k][n.i]
+                    + n.u * (t.log_above[k][n.i + 1] - t.log_above[k][n.i])
                 WHEN 'low wall' THEN t.log_present[k] + t.log_atoms[k][1]
                 WHEN 'high wall' THEN t.log_present[k] + t.log_atoms[k][2]
                 WHEN 'noisy' THEN t.log_present[k] - p.tail + t.log_smeared[k][n.level][n.i]
@@ -218,7 +226,8 @@ CREATE FUNCTION xcat.hypotheses_of(source_id bigint, best_match boolean DEFAULT 
 RETURNS TABLE (p_hypothesis double precision, properties jsonb)
 LANGUAGE sql STABLE PARALLEL SAFE ROWS 3
 AS $$
-    SELECT coalesce(h.p_hypothesis, 1)::double precision, to_jsonb(s) || coalesce(to_jsonb(h) - 'rank' - 'p_hypothesis', '{}')
+    SELECT coalesce(h.p_hypothesis, 1)::double precision,
+           to_jsonb(s) || coalesce(to_jsonb(h) - 'rank' - 'p_hypothesis', '{}')
     FROM xcat.property AS s
     JOIN xcat.run AS r ON r.run_id = xcat.published_lineage('run_id')
     LEFT JOIN xcat.hypothesis_property AS h

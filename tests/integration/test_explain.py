@@ -18,7 +18,7 @@ from xcat.database.engine import Connection, connect
 from xcat.jobs import models, stages
 from xcat.jobs.pipeline import Pipeline
 from xcat.report import explain as why
-from xcat.report import explain_figure, html, page_data, page_figures, summary
+from xcat.report import explain_figure, html, page_data, page_figures, style, summary
 
 Runs = dict[str, int]
 PAIRS = (("log_fx_fr", "hr1"), ("log_fx_fb", "log_fx_fw1"))
@@ -248,6 +248,24 @@ def test_text_tells_the_whole(conn: Connection, runs: Runs, model: Model) -> Non
         "outlier, as far out as",
     ):  # fmt: skip
         assert words in told, words
+
+
+def test_a_threshold_can_be_told_from_the_value(conn: Connection, runs: Runs) -> None:
+    e = why.explain(conn, 3, runs["summed"])
+    for value, threshold, words in (
+        (150.04, 149.96, "below 149.96 deg (is 150.04; 0.5"), (0.3, -1.23456, "below -1.23 deg (is 0.3; 0.5"),
+        (1.0, 0.9999999, "not 1 exactly deg (is 1; 0.5"),
+    ):  # fmt: skip
+        change = why.Change("abs_b", value, "below", threshold, "CV", 0.5)
+        assert words in why.text(replace(e, changes=(change,)))
+
+
+def test_ten_classes_can_be_told_apart() -> None:
+    names = ["AGN", "CV", "HM-STAR", "HMXB", "LM-STAR", "LMXB", "NS", "YSO", "ULX", "TDE"]
+    for classes in (names, names[:8], [*CLASSES, *names[2:8]]):
+        styles = style.of_classes(classes).values()
+        for look in ({s.colour for s in styles}, {str(s.line) + s.marker for s in styles}):
+            assert len(look) == len(classes)
 
 
 def test_tail_probabilities_in_words() -> None:

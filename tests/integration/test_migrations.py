@@ -184,9 +184,11 @@ _GOOD: dict[str, dict[str, Any]] = {
     "match_candidate": {"run_id": 1, "source_id": 1, "catalogue_id": 1, "object_id": 1, "sep_arcsec": 1.0,
                         "log_bayes_factor": 1.0, "p_i": 0.5, "is_best": True},
     "classification": {"run_id": 1, "source_id": 1, "class_id": 1, "p": [0.25, 0.75], "margin": 0.5, "outlier": 0.0,
-                       "is_outlier": False, "n_missing": 0, "class_without": [1], "in_test_sample": True,
+                       "p_tail": 1.0, "is_outlier": False, "n_missing": 0, "class_without": [1], "in_test_sample": True,
                        "evidence": [0.0]},
     "out_of_fold": {"run_id": 1, "source_id": 1, "class": "AGN", "fold": 1, "p": [0.0, 1.0], "outlier": 0.0},
+    "evaluation": {"run_id": 1, "source_id": 1, "method": "equal", "seed": 0, "folds": "sky", "class": "AGN", "fold": 1,
+                   "p": [0.0, 1.0]},
     "label": {"run_id": 1, "source_id": 1, "catalogue_id": 1, "object_id": 1, "origin": "a", "sep_arcsec": 1.0,
               "status": "used"},
 }  # fmt: skip

@@ -53,7 +53,8 @@ class Model:
     outlier_p : (L,) float64
         Tail probabilities, decreasing.
     outlier_levels : (K, L) float64
-        Outlier measure, in decades, that the members of the class exceed with these probabilities; NaN before it is known.
+        Outlier measure, in decades, that the members of the class exceed with these probabilities; NaN before it is
+        known.
 
     Raises
     ------

@@ -64,9 +64,9 @@ class Classification:
 def evidence(model: Model, sample: Sample) -> NDArray[np.float32]:
     """Log-likelihood of every term and class, (N, P + Q, K) float32; hypotheses are not looked at.
 
-    Of a property: log_present + log density where there is a value (of an error: the density blurred by it), log_present
-    + log of the probability beyond it where there is a lower limit, log_missing where there is nothing, 0 where nobody
-    has looked. Densities are interpolated in the table, and fall beyond its ends by the property's tail_slope. Of a
+    Of a property: log_present + log density where there is a value (with an error: of the density blurred by it),
+    log_present + log of the probability beyond it where there is a lower limit, log_missing where there is nothing, 0
+    where nobody has looked. Densities are interpolated in the table, and fall beyond its ends by the property's tail_slope. Of a
     pair: see `PairTable`.
 
     Raises

@@ -20,8 +20,8 @@ CELLS = (6, 4)
 """Cells of the prior that depends on two properties, along each; between their middles it is interpolated."""
 STRENGTH = 4.0
 """What the prior of the whole catalogue counts for in a cell, in mean numbers of sources in a cell. The members of a
-class in one part of the sky do not look just like the labelled ones, so what they say of the shares is not all believed:
-with less, the shares of the rare classes run away where most sources are faint."""
+class in one part of the sky do not look just like the labelled ones, so what they say of the shares is not all
+believed: with less, the shares of the rare classes run away where most sources are faint."""
 
 
 def estimate(p: ArrayLike, priors: ArrayLike, strength: float = 0.0) -> FloatArray:
@@ -88,9 +88,9 @@ def sky_prior(model: Model, p: FloatArray, values: ArrayLike, axes: Sequence[str
     Notes
     -----
     The shares are estimated in cells with equally many sources along each axis, and drawn to the prior of the whole
-    catalogue (`STRENGTH`). Then they are scaled so that all cells together have that prior again: where the classes lie is
-    learned from the catalogue, how many there are of each is not. A source that lacks one of the two properties has the
-    prior of the whole.
+    catalogue (`STRENGTH`). Then they are scaled so that all cells together have that prior again: where the classes lie
+    is learned from the catalogue, how many there are of each is not. A source that lacks one of the two properties has
+    the prior of the whole.
     """
     props = [next(q for q in model.properties if q.name == name) for name in axes]
     table = np.asarray(values, dtype=np.float64)

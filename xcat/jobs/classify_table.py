@@ -7,7 +7,7 @@ import resource
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from xcat.database.registry import columns as meanings
 from xcat.database.sqlfiles import job
 from xcat.errors import XcatError
 from xcat.jobs import models
+from xcat.jobs.stages import OUTLIER_P
 from xcat.match.answer import unique_labels
 from xcat.properties.own import OwnTable, read_properties
 

@@ -95,9 +95,10 @@ class Layout:
     def sample(self, rows: np.ndarray, hypotheses: np.ndarray | None = None) -> Sample:
         """Make a sample of rows, sorted by source_id, and of the hypotheses of these sources, sorted likewise."""
         values = np.stack([rows[p.name] for p in self.properties], axis=1).astype(np.float64)
+        # a boolean of COPY is a byte here: 0 or 1, not a mask
         for j, flag in enumerate(self.observed):
             if flag is not None:
-                values[~rows[flag] & np.isnan(values[:, j]), j] = NOT_OBSERVED
+                values[(rows[flag] == 0) & np.isnan(values[:, j]), j] = NOT_OBSERVED
         made = None
         if hypotheses is not None and self.dependent:
             owner = np.searchsorted(rows["source_id"], hypotheses["source_id"])
@@ -105,7 +106,7 @@ class Layout:
             for i, j in enumerate(self.dependent):
                 flag = self.observed[j]
                 if flag is not None:
-                    table[~rows[flag][owner] & np.isnan(table[:, i]), i] = NOT_OBSERVED
+                    table[(rows[flag][owner] == 0) & np.isnan(table[:, i]), i] = NOT_OBSERVED
             made = Hypotheses.of(owner, hypotheses["p_hypothesis"], self.dependent, table, len(rows))
         return Sample(self.properties, values, self._stack(rows, self.error), self._stack(rows, self.limit), made)
 

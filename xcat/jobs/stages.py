@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from xcat import progress
-from xcat.classifier import Model, classify, fit, summarise
+from xcat.classifier import Model, Sample, classify, evidence, fit, summarise
 from xcat.classifier.priors import estimate, reweighted, sky_prior
 from xcat.database import partitions
 from xcat.database.engine import connect
@@ -55,7 +55,7 @@ def fit_stage(run: Run, pipeline: Pipeline, runs: Mapping[str, int]) -> None:
     p = validation.p
     if pipeline.priors != "given":
         with run.step("priors"):
-            model, p = _with_priors(run, pipeline, model, p, runs["properties"])
+            model, p = _with_priors(run, pipeline, model, p, sample, runs["properties"])
     models.store(conn, run.run_id, model)
     names = np.array([c.encode() for c in classes])
     partitions.write(
@@ -145,23 +145,24 @@ def classify_stage(
 
 
 def _with_priors(
-    run: Run, pipeline: Pipeline, model: Model, p: np.ndarray, property_run_id: int
+    run: Run, pipeline: Pipeline, model: Model, p: np.ndarray, sample: Sample, property_run_id: int
 ) -> tuple[Model, np.ndarray]:
-    """Replace the given priors by those of the catalogue; the out-of-fold probabilities likewise."""
+    """Let the catalogue tell the priors; the out-of-fold probabilities of the sample follow."""
     layout = samples.Layout.of_model(model, pipeline.best_match)
     kept: list[np.ndarray] = []
     sky: list[np.ndarray] = []
     axes = [[q.name for q in model.properties].index(name) for name in pipeline.sky_axes]
     with connect(run.settings) as reader, connect(run.settings) as second:
-        for _, sample in samples.every_source(reader, second, layout, property_run_id, _CHUNK_ROWS):
-            kept.append(classify(model, sample).p)
-            sky.append(sample.values[:, axes])
+        for _, piece in samples.every_source(reader, second, layout, property_run_id, _CHUNK_ROWS):
+            kept.append(classify(model, piece).p)
+            sky.append(piece.values[:, axes])
     everywhere = np.concatenate(kept)
-    priors = estimate(everywhere, model.priors)
-    found = replace(model, priors=priors)
-    if pipeline.priors == "sky":
-        found = sky_prior(found, reweighted(everywhere, model.priors, priors), np.concatenate(sky), pipeline.sky_axes)
-    return found, reweighted(p, model.priors, priors)
+    if pipeline.priors == "estimate":
+        priors = estimate(everywhere, model.priors)
+        return replace(model, priors=priors), reweighted(p, model.priors, priors)
+    found = sky_prior(model, everywhere, np.concatenate(sky), pipeline.sky_axes)
+    # the pair of the prior is the last term
+    return found, reweighted(p, np.ones(1), np.exp(evidence(found, sample)[:, -1].astype(np.float64)))
 
 
 def publish_stage(run: Run, classify_run_id: int) -> None:

@@ -49,7 +49,9 @@ def figure(e: Explanation, model: Model) -> Figure:
     around = textwrap.shorten(explain_text.surroundings(e), 165, placeholder=" ...")
     fig.text(_LEFT, 1 - 0.88 * inch, around, fontsize=7.5, color=style.GREY, va="center")
     bottom = _ROW * n_rows + _FOOT + 0.72
-    axes = fig.add_axes((_LEFT, bottom * inch, 0.855, (height - bottom - 1.4) * inch))
+    longest = max(len(name) for name in e.classes)
+    width = 0.855 - 0.0085 * max(longest - 4, 0)  # room for the names at the ends of the lines
+    axes = fig.add_axes((_LEFT, bottom * inch, width, (height - bottom - 1.4) * inch))
     _track(axes, e, shown, others)
     for i, term in enumerate(shown):
         row, column = divmod(i, _COLUMNS)
@@ -154,7 +156,7 @@ def _legend(axes: Axes, e: Explanation, is_cut: bool) -> None:
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1)
     styles = style.of_classes(e.classes)
-    step = min(0.09, 0.6 / len(e.classes))
+    step = 0.055 + 0.0085 * max(len(name) for name in e.classes)
     for i, name in enumerate(e.classes):
         s = styles[name]
         axes.plot([step * i, step * i + 0.03], [0.85, 0.85], color=s.colour, ls=s.line, lw=1.5)

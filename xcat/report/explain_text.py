@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from xcat.report.terminal import aligned, number
 
 if TYPE_CHECKING:
-    from xcat.report.explanation import Explanation, Term
+    from xcat.report.explanation import Change, Explanation, Term
     from xcat.report.reading import Row
 
 _BAR = 6  # characters of a bar on either side
@@ -149,6 +149,7 @@ def _properties(e: Explanation, shown: list[str]) -> list[str]:
         f"What each property adds to the score of each class (nats); then what {e.best} gains on {e.second}",
         *aligned(body, {*range(2, n + 2), n + 3, n + 4}),
     ]
+    lines += [f"{t.property}: {t.about.lower()}" for t in e.terms if t.axes and t.about.startswith("Prior")]
     for state, why in (
         ("not observed", "nobody has looked"), ("missing", "one of the two is not there"), ("value", "no weight"),
     ):  # fmt: skip
@@ -191,13 +192,21 @@ def _categories(e: Explanation, shown: list[str]) -> list[str]:
 
 def changes(e: Explanation, most: int) -> list[str]:
     """The nearest values that would change the answer, one a line."""
-    units = {t.property: t.unit for t in e.terms}
+    units = {t.property: f" {t.unit}" if t.unit else "" for t in e.terms}
     return [
-        f"{c.to} if {c.property} were {c.direction} {number(_rounded(c.threshold))}"
-        f"{' ' + units[c.property] if units[c.property] else ''} (is {number(_rounded(c.value))};"
+        f"{c.to} if {c.property} were {_apart(c)[0]}{units[c.property]} (is {_apart(c)[1]};"
         f" {c.spreads:.2g} spreads of {e.best} away)"
         for c in e.changes[:most]
     ]
+
+
+def _apart(c: Change) -> tuple[str, str]:
+    """Where the change is, and the value, with as many digits as tell them apart."""
+    for digits in range(3, 7):
+        there, here = (f"{x:.{digits}g}" if digits > 3 else number(_rounded(x)) for x in (c.threshold, c.value))
+        if there != here:
+            return f"{c.direction} {there}", here
+    return f"not {here} exactly", here
 
 
 def _rounded(x: float) -> float:

@@ -63,13 +63,16 @@ _OTHERS = (
     ClassStyle("#56B4E9", (0, (8, 2)), "P"),
     ClassStyle("#000000", (0, (2, 2)), "X"),
     ClassStyle("#999999", "-", "*"),
+    ClassStyle("#8C510A", (0, (6, 1.5, 1, 1.5, 1, 1.5)), "<"),
+    ClassStyle("#6A51A3", (0, (1, 2.5)), ">"),
 )
 
 
 def of_classes(classes: Sequence[str]) -> dict[str, ClassStyle]:
-    """Style of every class; the poster's four always look alike."""
+    """Style of every class; the poster's four always look alike. Ten classes can be told apart."""
     others = [c for c in classes if c not in _KNOWN]
-    return {c: _KNOWN[c] if c in _KNOWN else _OTHERS[others.index(c) % len(_OTHERS)] for c in classes}
+    free = [*_OTHERS, *(s for name, s in _KNOWN.items() if name not in classes)]
+    return {c: _KNOWN[c] if c in _KNOWN else free[others.index(c) % len(free)] for c in classes}
 
 
 def settings() -> Any:

@@ -174,7 +174,7 @@ def report(conn: Connection, run_id: int) -> Report:
 
 def _priors_given(conn: Connection, model_run_id: int, priors: dict[str, float]) -> dict[str, float] | None:
     given: dict[str, float] = get(conn, model_run_id)["summary"].get("priors_given", priors)
-    return given if any(abs(given[c] - p) > 1e-6 for c, p in priors.items()) else None
+    return {c: given[c] for c in priors} if any(abs(given[c] - p) > 1e-6 for c, p in priors.items()) else None
 
 
 def _totals(classes: tuple[str, ...], counted: list[Row]) -> tuple[Totals, ...]:
