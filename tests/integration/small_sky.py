@@ -232,7 +232,7 @@ def make(settings: Settings, n: int = 600, n_labelled: int = 400, seed: int = 3)
         made["label"] = lineage["label_run_id"] = run.run_id
         reads = (made["properties"], made["label"])
         with runs.stage(settings, "fit", "small_sky", {"folds": 5}, pipeline_run_id=parent, **lineage) as run:
-            stages.fit_stage(run, pipeline, made["merge"], *reads)
+            stages.fit_stage(run, pipeline, made)
         made["fit"] = lineage["model_run_id"] = run.run_id
         with runs.stage(settings, "classify", "small_sky", {"n": n}, pipeline_run_id=parent, **lineage) as run:
             stages.classify_stage(run, *reads, made["fit"])
@@ -263,7 +263,7 @@ def classify_again(settings: Settings, made: dict[str, int]) -> int:
     }
     pipeline = _pipeline(location=1, spectrum=0.2, multiwavelength=0, variability=0)
     with runs.stage(settings, "fit", "small_sky", {"weights": pipeline.weights}, **lineage) as run:
-        stages.fit_stage(run, pipeline, made["merge"], made["properties"], made["label"])
+        stages.fit_stage(run, pipeline, made)
     model = run.run_id
     with runs.stage(settings, "classify", "small_sky", {"model": model}, model_run_id=model, **lineage) as run:
         stages.classify_stage(run, made["properties"], made["label"], model)

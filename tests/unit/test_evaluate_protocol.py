@@ -433,18 +433,6 @@ def test_the_shift_trains_on_the_bright_and_tests_on_the_faint():
     assert len(found) == 5
 
 
-def test_priors_are_found_again_without_labels():
-    rng = np.random.default_rng(3)
-    true, trained = np.array([0.2, 0.8]), np.array([0.5, 0.5])
-    label = rng.choice(2, 4000, p=true)
-    x = rng.normal(label * 2.0, 1.0)
-    odds = np.exp(2.0 * x - 2.0)
-    p = np.stack([1 / (1 + odds), odds / (1 + odds)], axis=1)
-    estimated, q = studies.estimated_priors(p, trained)
-    assert estimated == pytest.approx(true, abs=0.02)
-    assert q.mean(axis=0) == pytest.approx(estimated, abs=1e-4)
-
-
 # --- output -----------------------------------------------------------------------------------------------
 
 

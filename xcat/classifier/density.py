@@ -45,8 +45,9 @@ FLAT_SHARE = 0.1
 TAIL_DECADES = 10.0
 """Fall of every density beyond the ends of its table, in decades for each length of the table."""
 
-N_LEVELS = 16
-"""Tables in the ladder of errors: the first for exact values, the others for sigmas of 1, sqrt(2), 2, ... steps."""
+N_LEVELS = 18
+"""Tables in the ladder of errors: the first for exact values, the others for sigmas of 1, sqrt(2), 2, ... steps, up to
+the length of the table, where a value says next to nothing."""
 
 _CENSORED_ROUNDS = 20
 
@@ -167,7 +168,8 @@ def cells(x_scaled: FloatArray, prop: Property, n_nodes: int) -> IntArray:
 
 def levels(error: NDArray[np.floating], step: float, typical_error: float) -> IntArray:
     """Level of the ladder for every error: 0 for none, or for less than what blurs the tables themselves."""
-    excess = np.sqrt(np.maximum(np.nan_to_num(np.asarray(error, dtype=np.float64)) ** 2 - typical_error**2, 0.0))
+    sigma = np.minimum(np.nan_to_num(np.asarray(error, dtype=np.float64)), 1e100)  # its square is a number
+    excess = np.sqrt(np.maximum(sigma**2 - typical_error**2, 0.0))
     steps = np.maximum(excess / step, 1e-9)
     return np.clip(np.rint(1.0 + 2.0 * np.log2(steps)), 0, N_LEVELS - 1).astype(np.int64)
 
@@ -373,18 +375,23 @@ def _complete(counts: Counts, prop: Property, kernels: list[_Kernel]) -> FloatAr
 
 def _log_above(log_density: FloatArray, step: float) -> FloatArray:
     """Log of the integral of the densities beyond each node, (G, K); the table's own floor keeps the last from zero."""
-    density = np.exp(log_density)
-    piece = 0.5 * (density[1:] + density[:-1]) * step
-    above = np.concatenate([np.cumsum(piece[::-1], axis=0)[::-1], np.zeros((1, density.shape[1]))])
-    return np.log(np.maximum(above, 0.5 * density[-1] * step))
+    piece = _between_nodes(log_density) * step
+    above = np.concatenate([np.cumsum(piece[::-1], axis=0)[::-1], np.zeros((1, log_density.shape[1]))])
+    return np.log(np.maximum(above, 0.5 * np.exp(log_density[-1]) * step))
 
 
 def integral(log_density: FloatArray, prop: Property) -> FloatArray:
     """Integral over the range of densities (L, G, K) whose logarithms are interpolated linearly between the nodes."""
-    rise = np.diff(log_density, axis=1)
+    mean = np.moveaxis(_between_nodes(np.moveaxis(log_density, 1, 0)), 0, 1)
+    return np.asarray(np.sum(mean, axis=1) * prop.width / mean.shape[1])
+
+
+def _between_nodes(log_density: FloatArray) -> FloatArray:
+    """Mean density between each two nodes, (G - 1, ...), of logarithms (G, ...) that are interpolated linearly."""
+    rise = np.diff(log_density, axis=0)
     # (e^d - 1) / d is the mean of the exponential over one step, 1 in the limit of no rise
     mean = np.divide(np.expm1(rise), rise, out=np.ones_like(rise), where=np.abs(rise) > 1e-12)
-    return np.asarray(np.sum(np.exp(log_density[:, :-1]) * mean, axis=1) * prop.width / rise.shape[1])
+    return np.asarray(np.exp(log_density[:-1]) * mean)
 
 
 def tail_slope(prop: Property) -> float:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import dctn, idctn
 
+from xcat.classifier.density import LEAST_FLOOR
 from xcat.classifier.properties import FloatArray, IntArray, Property
 
 N_BINS = 32
@@ -103,7 +104,9 @@ def pair_table(counts: FloatArray, axes: Sequence[Property], bandwidth: FloatArr
         width = np.maximum(bandwidth[:, c] * n[c] ** (1 / 30) / step, 0.5)
         damping = np.exp(-0.5 * ((frequency[:, None] * width[0]) ** 2 + (frequency[None, :] * width[1]) ** 2))
         joint = np.maximum(idctn(dctn(counts[c] / n[c]) * damping), 0.0)
-        joint = (1.0 - 1e-3) * joint / joint.sum() + 1e-3 / N_BINS**2
+        # the floor of the two tables: with a lower one, where nobody is would be more than their product takes away
+        floor = max(LEAST_FLOOR, 1.0 / (n[c] + 2.0))
+        joint = (1.0 - floor) * joint / joint.sum() + floor / N_BINS**2
         product = np.outer(joint.sum(axis=1), joint.sum(axis=0))
         share = n[c] / (n[c] + DOUBT)
         log_ratio[:, :, c] = np.log(share * joint / product + 1.0 - share)

@@ -14,6 +14,7 @@ A source with several counterpart hypotheses h has the posterior sum_h p_h P(c |
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,8 @@ from xcat.classifier.model import Model
 from xcat.classifier.properties import FloatArray, IntArray, column_to_scale
 from xcat.classifier.sample import Sample
 
+LEAST_P_TAIL = 0.01
+"""A source is an outlier if fewer members of its class than this are as far out."""
 FARTHEST = 100.0
 """A value this many lengths of its table beyond the end, or farther, counts as that far."""
 
@@ -101,12 +104,9 @@ def contribution(terms: NDArray[np.floating], mixing: FloatArray) -> FloatArray:
     (..., K) float64
         Only ratios of the classes' densities count, not the unit of the property.
     """
-    wide = np.asarray(terms, dtype=np.float64)
-    advantage = wide - wide.mean(axis=-1, keepdims=True)
-    diagonal = np.diag(mixing)
-    if np.array_equal(mixing, np.diag(diagonal)):
-        return advantage * diagonal
-    return advantage @ mixing.T
+    # a row of the mixing less its mean says of log-likelihoods what the row says of their advantages
+    centred = mixing - mixing.mean(axis=1, keepdims=True)
+    return np.asarray(np.asarray(terms, dtype=np.float64) @ centred.T)
 
 
 def contributions(model: Model, terms: NDArray[np.floating]) -> FloatArray:
@@ -140,9 +140,9 @@ def classify(model: Model, sample: Sample) -> Classification:
     of class says that this category decided, not that the others were turned up.
 
     The outlier measure of a source with most probable class c is sum_p w_p (best_p(c) - term_p(c)) / ln 10.
-    The best term of a property with a value is the peak of its density; its being there, or missing, counts
-    against the more common case. w_p = alpha_t / mean(alpha). It is zero for a source at the mode of its
-    class in everything, and positive for all others. Beyond the ends of a table all classes fall alike, so a
+    The best term of a property with a value is the peak of its density, blurred by its error; its being there, or
+    missing, counts against the more common case. w_p = alpha_t / mean(alpha). It is zero for a source at the mode of
+    its class in everything, and positive for all others. Beyond the ends of a table all classes fall alike, so a
     value that moves outwards leaves the class as it is and can only make the source more outlying. (The least
     over all classes would be no measure: a class of few members has flat tables, in which nothing is an
     outlier.) `p_tail` is the share of the reference sample's members of c, out of fold, that are as far out; it
@@ -157,7 +157,6 @@ def classify(model: Model, sample: Sample) -> Classification:
     terms = np.empty((n, n_terms, n_classes), dtype=np.float32)
     fixed, varying = _split(model, sample)
     said = np.zeros((len(model.categories), n, n_classes))  # by the terms that are the same for all hypotheses
-    moved = np.zeros_like(said)  # by the others, with the accepted counterpart
     typical_sum = np.zeros((n, n_classes))
     best = np.zeros((n, n_classes))
     beyond = np.zeros(n)
@@ -167,11 +166,13 @@ def classify(model: Model, sample: Sample) -> Classification:
         error, limit = _column(sample.errors, j), _column(sample.limits, j)
         inside, tail = _look_up(table, scaled[j], error, limit)
         terms[:, j] = inside - tail[:, None]
-        (said if j in fixed else moved)[category[j]] += contribution(inside, model.mixing[j])
-        there, absent = np.isfinite(scaled[j]), np.isnan(scaled[j])
+        if j in fixed:
+            said[category[j]] += contribution(inside, model.mixing[j])
+        absent = np.isnan(scaled[j])
+        there = ~absent & (scaled[j] != np.inf)
         typical_sum += typical[j] * inside
         common = np.maximum(table.log_present, table.log_missing)
-        top = np.where(there[:, None], common + table.log_peak, common)
+        top = np.where(there[:, None], common + _peak(table, error), common)
         if limit is not None:
             top[absent & ~np.isnan(limit)] = table.log_present
         best += typical[j] * np.where((there | absent)[:, None], top, 0.0)
@@ -180,9 +181,10 @@ def classify(model: Model, sample: Sample) -> Classification:
     for q, (pair, (i, j)) in enumerate(zip(model.pairs, model.pair_columns, strict=True)):
         t = n_properties + q
         terms[:, t] = pair.term(scaled[i], scaled[j])
-        (said if t in fixed else moved)[category[t]] += contribution(terms[:, t], model.mixing[t])
+        if t in fixed:
+            said[category[t]] += contribution(terms[:, t], model.mixing[t])
 
-    p, p_without = _posterior(model, sample, said, moved, varying)
+    p, p_without = _posterior(model, sample, said, varying)
     class_index = np.argmax(p, axis=1)
     without = np.stack([np.argmax(each, axis=1) for each in p_without], axis=1)
     shortfall = np.take_along_axis(best - typical_sum, class_index[:, None], axis=1)[:, 0]
@@ -193,13 +195,12 @@ def classify(model: Model, sample: Sample) -> Classification:
 
 
 def _posterior(
-    model: Model, sample: Sample, said: FloatArray, moved: FloatArray, varying: Sequence[int]
+    model: Model, sample: Sample, said: FloatArray, varying: Sequence[int]
 ) -> tuple[FloatArray, list[FloatArray]]:
     """Posterior, and the one without each category in turn; the mean over the hypotheses if there are any."""
     total = said.sum(axis=0) + model.log_prior
     if sample.hypotheses is None:
-        score = total + moved.sum(axis=0)
-        return softmax(score), [score - said[t] - moved[t] for t in range(len(said))]
+        return softmax(total), [total - each for each in said]
     rows, weight, source = sample.rows()
     by_category = np.zeros((len(said), source.size, len(model.classes)))
     scaled = {
@@ -245,15 +246,19 @@ def tail_probability(model: Model, outlier: FloatArray, class_index: IntArray) -
     for k, level in enumerate(model.outlier_levels):
         of = class_index == k
         last = level[-1]
+        # of members that are equally far out, all are as far out as this or more: the first of equal levels
+        level_of, first = np.unique(level, return_index=True)
         slope = (log_p[-1] - log_p[tenth]) / max(float(last - level[tenth]), 1e-6)
-        p[of] = np.exp(np.interp(outlier[of], level, log_p) + slope * np.maximum(outlier[of] - last, 0.0))
+        inside = np.interp(outlier[of], level_of, log_p[first])
+        p[of] = np.exp(inside + slope * np.maximum(outlier[of] - last, 0.0))
     return p
 
 
 def softmax(score: FloatArray) -> FloatArray:
     """Probabilities from log scores, (N, K), safe against overflow."""
-    p = np.exp(score - score.max(axis=1, keepdims=True))
-    p /= p.sum(axis=1, keepdims=True)
+    # class by class: NumPy is slow along a short last axis
+    p = np.exp(score - reduce(np.maximum, score.T)[:, None])
+    p /= reduce(np.add, p.T)[:, None]
     return p
 
 
@@ -269,6 +274,16 @@ def _check(model: Model, sample: Sample) -> None:
     given, wanted = [p.name for p in sample.properties], [p.name for p in model.properties]
     if given != wanted:
         raise ValueError(f"the sample has the properties {', '.join(given)}, the model {', '.join(wanted)}")
+
+
+def _peak(table: Table, error: NDArray[np.floating] | None) -> FloatArray:
+    """Largest log density that a value with this error can have, (K,), or (N, K) with errors."""
+    if table.log_smeared is None or error is None:
+        return table.log_peak
+    peak = np.concatenate([table.log_density[None], table.log_smeared]).max(axis=1)
+    if table.log_atoms is not None:
+        peak = np.maximum(peak, table.log_atoms.max(axis=0))
+    return np.asarray(peak[levels(error, table.step, table.typical_error)])
 
 
 def _column(of: NDArray[np.floating] | None, j: int) -> NDArray[np.floating] | None:

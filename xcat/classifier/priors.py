@@ -83,7 +83,7 @@ def sky_prior(model: Model, p: FloatArray, values: ArrayLike, axes: Sequence[str
     Returns
     -------
     Model
-        With one pair more: log of the prior there over the prior everywhere.
+        With one pair more: log of the prior there over the prior everywhere. The same one if no source has both.
 
     Notes
     -----
@@ -96,11 +96,14 @@ def sky_prior(model: Model, p: FloatArray, values: ArrayLike, axes: Sequence[str
     table = np.asarray(values, dtype=np.float64)
     scaled = [column_to_scale(table[:, i], prop) for i, prop in enumerate(props)]
     there = np.isfinite(scaled[0]) & np.isfinite(scaled[1])
+    if not there.any():
+        return model
     k = len(model.classes)
     cell, centre = [], []
     for x, n_cells in zip(scaled, CELLS, strict=True):
         steps = np.linspace(0.0, 1.0, n_cells + 1)[1:-1]
-        edges = np.unique(np.quantile(x[there], steps)) if there.any() else np.zeros(0)
+        edges = np.unique(np.quantile(x[there], steps))
+        edges = edges[edges > x[there].min()]  # below the first edge is somebody, too
         part = np.searchsorted(edges, x, side="right")
         cell.append(part)
         centre.append([float(np.median(x[there & (part == c)])) for c in range(edges.size + 1)])

@@ -230,14 +230,14 @@ def fit_category_weights(
     -----
     A whole generation is tried at once; J. Global Optim. 11, 341.
     """
-    said = terms.by_category(category_index, n_categories)
     log_prior = np.log(priors)
     lost = _objective(terms, objective, class_index)
     used = np.flatnonzero(np.bincount(category_index, minlength=n_categories))
+    said = terms.by_category(category_index, n_categories)[used]
 
     def badness(exponents: FloatArray) -> FloatArray:
         """Take a whole generation, (categories, members)."""
-        return np.array([lost(log_prior + np.tensordot(member, said[used], axes=1)) for member in exponents.T])
+        return np.array([lost(log_prior + np.tensordot(member, said, axes=1)) for member in exponents.T])
 
     found = differential_evolution(
         badness, Bounds(np.zeros(used.size), np.full(used.size, MOST_ALPHA)), rng=seed, popsize=12, maxiter=60,  # type: ignore[arg-type]

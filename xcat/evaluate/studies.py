@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from xcat import progress
+from xcat.classifier.priors import estimate, reweighted
 from xcat.classifier.properties import FloatArray, IntArray
 from xcat.evaluate.protocol import Labelled, Method, class_mix, out_of_fold
 from xcat.evaluate.scores import plain, score
@@ -118,7 +119,7 @@ def shift(method: Method, data: Labelled, kind: str, reference: FloatArray, seed
     list of dict
         Figures on the faint half: trained fairly, on the bright half as it is, and on the bright half drawn anew with
         weights (density of the faint over that of the bright in bins of the flux, 0.1 to 10; Shimodaira 2000); the last
-        two also with priors estimated from the faint half (`estimated_priors`).
+        two also with priors estimated from the faint half (`xcat.classifier.priors`).
     """
     known = np.flatnonzero(np.isfinite(data.brightness))
     bright = np.zeros(len(data), dtype=bool)
@@ -141,31 +142,10 @@ def shift(method: Method, data: Labelled, kind: str, reference: FloatArray, seed
             )
             advance(1)
             found.append({"training": about, **brief(p, label, data)})
-            estimated, q = estimated_priors(p, priors)
-            figures = brief(q, label, data)
+            estimated = estimate(p, priors)
+            figures = brief(reweighted(p, priors, estimated), label, data)
             found.append({"training": f"{about}, priors estimated", "priors": plain(estimated), **figures})
     return found
-
-
-def estimated_priors(p: FloatArray, priors: FloatArray, n_steps: int = 200) -> tuple[FloatArray, FloatArray]:
-    """Priors that explain unlabelled sources best, and the posteriors with them (Saerens et al. 2002).
-
-    Parameters
-    ----------
-    p : (N, K) float64
-        Posteriors with `priors`.
-    priors : (K,) float64
-    n_steps : int
-        Of expectation-maximisation at most.
-    """
-    estimated, q = priors, p
-    for _ in range(n_steps):
-        q = p * (estimated / priors)
-        q = q / np.maximum(q.sum(axis=1, keepdims=True), 1e-300)
-        before, estimated = estimated, np.maximum(q.mean(axis=0), 1e-9)
-        if np.abs(estimated - before).max() < 1e-6:
-            break
-    return estimated, q
 
 
 def run_all(

@@ -16,7 +16,7 @@ from astropy.table import Column, MaskedColumn, Table
 
 from xcat import progress
 from xcat.classifier.model import Model
-from xcat.classifier.posterior import Classification, classify, contributions
+from xcat.classifier.posterior import LEAST_P_TAIL, Classification, classify, contributions
 from xcat.classifier.sample import NOT_OBSERVED, Sample
 from xcat.database import runs
 from xcat.database.engine import Connection
@@ -24,7 +24,6 @@ from xcat.database.registry import columns as meanings
 from xcat.database.sqlfiles import job
 from xcat.errors import XcatError
 from xcat.jobs import models
-from xcat.jobs.stages import OUTLIER_P
 from xcat.match.answer import unique_labels
 from xcat.properties.own import OwnTable, read_properties
 
@@ -154,7 +153,7 @@ def _columns(model: Model, own: OwnTable, piece: slice) -> dict[str, np.ndarray]
         "margin": result.margin,
         "outlier": result.outlier,
         "p_tail": result.p_tail,
-        "is_outlier": result.p_tail < OUTLIER_P,
+        "is_outlier": result.p_tail < LEAST_P_TAIL,
         "n_missing": result.n_missing.astype(np.int16),
         "alternative": np.char.lstrip(alternative.astype(np.str_)),
         **_nats(model, result),
@@ -263,7 +262,7 @@ def text(result: dict[str, Any]) -> str:
         f"  -> {name.ljust(width)} {n:>9,} ({n / total:6.1%}), {result['outliers'][name]:,} of them outliers"
         for name, n in result["classes"].items()
     ]
-    lines.append(f"outliers: as far out as fewer than {OUTLIER_P:.0%} of the members of the class")
+    lines.append(f"outliers: as far out as fewer than {LEAST_P_TAIL:.0%} of the members of the class")
     lines.append("seconds: " + ", ".join(f"{name} {value:.1f}" for name, value in result["seconds"].items()))
     lines.append(f"peak memory: {result['peak_memory_mb']:,.0f} MB, the database apart")
     return "\n".join(lines)

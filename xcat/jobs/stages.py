@@ -10,6 +10,7 @@ import numpy as np
 
 from xcat import progress
 from xcat.classifier import Model, Sample, classify, evidence, fit, summarise
+from xcat.classifier.posterior import LEAST_P_TAIL
 from xcat.classifier.priors import estimate, reweighted, sky_prior
 from xcat.database import partitions
 from xcat.database.engine import connect
@@ -20,8 +21,6 @@ from xcat.jobs import models, samples
 from xcat.jobs.pipeline import Pipeline
 
 _CHUNK_ROWS = 50_000
-OUTLIER_P = 0.01
-"""A source is an outlier if fewer members of its class than this are as far out."""
 
 
 def fit_stage(run: Run, pipeline: Pipeline, runs: Mapping[str, int]) -> None:
@@ -128,7 +127,7 @@ def classify_stage(
                     "margin": _probabilities(result.margin),
                     "outlier": result.outlier.astype(np.float32),
                     "p_tail": _probabilities(result.p_tail),
-                    "is_outlier": result.p_tail < OUTLIER_P,
+                    "is_outlier": result.p_tail < LEAST_P_TAIL,
                     "n_missing": result.n_missing.astype(np.int16),
                     "class_without": (result.class_without + 1).astype(np.int16),
                     "in_test_sample": rows["in_test_sample"],

@@ -83,16 +83,12 @@ def values_of(conn: Connection, run: Row, layout: Layout, source_ids: list[int])
 
 def read_rows(conn: Connection, run: Row, layout: Layout, source_ids: list[int]) -> NDArray[np.void]:
     """Rows of the property table as a layout wants them, in the order of the numbers of the sources."""
-    types = [("source_id", "bigint"), *layout.columns]
-    found = copy.fetch_columns(
+    return copy.fetch_columns(
         conn,
         job("report.property_rows").compose(values=layout.values),
-        types,
+        [("source_id", "bigint"), *layout.columns],
         {"property_run_id": run["property_run_id"], "source_ids": source_ids},
     )
-    # COPY gives flags as bytes, and the complement of a byte is no mask
-    kinds = [(name, bool if kind == "boolean" else found.dtype[name]) for name, kind in types]
-    return found.astype(np.dtype(kinds))
 
 
 def _centred(said: FloatArray) -> FloatArray:

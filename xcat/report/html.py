@@ -24,7 +24,7 @@ from xcat.report.terminal import cell_format, number
 
 _DPI = 110
 _LISTED, _EXPLAINED = 10, 5
-_WANTED = ("XRB", "CV")
+_WANTED = ("XRB", "LMXB", "HMXB", "ULX", "CV")
 _COLUMNS = (
     "name", "ra", "dec", "p_class", "margin", "p_tail", "n_missing", "alternative", "flux_cgs", "n_detections",
 )  # fmt: skip

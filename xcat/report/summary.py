@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from xcat.classifier import summarise
+from xcat.classifier.posterior import LEAST_P_TAIL
 from xcat.database import partitions
 from xcat.database.engine import Connection
 from xcat.database.runs import get
 from xcat.errors import XcatError
-from xcat.jobs.stages import OUTLIER_P
 from xcat.report import summary_figure, summary_text
 from xcat.report.reading import Row, one, rows, words_of_weighting
 
@@ -156,7 +156,7 @@ def report(conn: Connection, run_id: int) -> Report:
         metrics=summarise(p, truth, classes, np.array(model["priors"])),
         n_reference=len(held_out),
         totals=_totals(classes, rows(conn, "classify.totals", run)),
-        outlier_p=OUTLIER_P,
+        outlier_p=LEAST_P_TAIL,
         weighting=words_of_weighting(model["weighting"], model["categories"], model["weights"], model["sharpness"]),
         priors_given=_priors_given(conn, run["model_run_id"], dict(zip(classes, model["priors"], strict=True))),
         labels=tuple(rows(conn, "label.count", label=labels)),

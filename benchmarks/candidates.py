@@ -1,0 +1,134 @@
+"""How many of the candidates are real? Purity and calibration over a whole simulated catalogue, spurious sources too.
+
+The pipeline is examples/simulated.yaml, run four times on one sky: as it is (the posterior is the mean over the
+counterpart hypotheses), with the accepted counterpart taken for certain (--best-match), the same with the published way
+to accept one (a false rate of 15 %, no least p_any), and as it is but with given priors, |b| and flux being properties.
+Figures are of the sources that no reference catalogue knows; differences are of the same sources, with errors from 200
+bootstrap samples.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from common import private_database
+
+from xcat.config import Settings
+from xcat.database.engine import ready
+from xcat.jobs.pipeline import MatchOptions, Plan, read
+from xcat.jobs.runner import Runner
+from xcat.simulate import simulate
+
+EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "simulated.yaml"
+CLASSIC = {"match": MatchOptions(false_rate=0.15, min_p_any=0.001), "best_match": True}
+VARIANTS = {
+    "hypotheses summed": {},
+    "best match": {"best_match": True},
+    "classic best match": CLASSIC,
+    "summed, given priors": {"priors": "given"},
+}
+AT = (("XRB", 0.8), ("CV", 0.5))
+DRAWS = 200
+
+
+def frame(settings: Settings, query: str, *params: object) -> pd.DataFrame:
+    with ready(settings) as conn:
+        cursor = conn.execute(query, params)
+        return pd.DataFrame(cursor.fetchall(), columns=[c.name for c in cursor.description or ()])
+
+
+def answers(settings: Settings, folder: Path, change: dict[str, object]) -> tuple[dict[str, int], pd.DataFrame]:
+    """Run a variant; its runs, and the probabilities of every source that nobody knows."""
+    plan = Plan(read(EXAMPLE), folder)
+    plan.pipeline = plan.pipeline.model_copy(update={**change, "publish": False})
+    runs = Runner(settings, plan).run()
+    found = frame(
+        settings,
+        "SELECT c.source_id, c.p, s.glat, p.has_optical OR p.has_infrared AS has_counterpart"
+        " FROM xcat.classification AS c"
+        " JOIN xcat.source AS s USING (source_id) JOIN xcat.property AS p USING (source_id)"
+        " WHERE c.run_id = %s AND s.run_id = %s AND p.run_id = %s AND NOT EXISTS (SELECT FROM xcat.label AS l"
+        " WHERE l.run_id = %s AND l.source_id = c.source_id AND l.status = 'used') ORDER BY c.source_id",
+        runs["classify"], runs["merge"], runs["properties"], runs["label"],
+    )  # fmt: skip
+    return runs, found.set_index("source_id")
+
+
+def truth_of(settings: Settings, folder: Path, merge_run_id: int) -> pd.Series:
+    """What most detections of each source are of."""
+    members = frame(
+        settings,
+        "SELECT sd.source_id, substr(k.name, 5) AS mission, d.native_id FROM xcat.source_detection AS sd"
+        " JOIN xcat.detection AS d USING (catalogue_id, object_id) JOIN xcat.catalogue AS k USING (catalogue_id)"
+        " WHERE sd.run_id = %s",
+        merge_run_id,
+    ).merge(pd.read_parquet(folder / "truth" / "xray.parquet"), on=["mission", "native_id"], validate="one_to_one")
+    members["is"] = members["class"].where(~members.is_spurious, "spurious")
+    counted = members.groupby(["source_id", "is"]).size().sort_values(kind="stable")
+    return counted.reset_index().drop_duplicates("source_id", keep="last").set_index("source_id")["is"]
+
+
+def purity(p: np.ndarray, is_it: np.ndarray, completeness: float) -> float:
+    """Fraction that is right among the most probable sources that hold this fraction of the class."""
+    right = is_it[np.argsort(-p, kind="stable")]
+    n = int(np.searchsorted(np.cumsum(right), np.ceil(completeness * right.sum()))) + 1
+    return float(right[:n].mean())
+
+
+def calibration_error(p: np.ndarray, right: np.ndarray) -> float:
+    """ECE in 15 bins of the largest probability."""
+    top = p.max(axis=1)
+    bins = np.minimum((top * 15).astype(int), 14)
+    return sum(abs(top[bins == b].sum() - right[bins == b].sum()) for b in np.unique(bins)) / len(top)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sources", type=int, default=60_000)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    with private_database() as settings, tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "sky"
+        simulate(options.sources, options.seed, folder)
+        classes = read(EXAMPLE).class_names
+        of_variant: dict[str, np.ndarray] = {}
+        truth = np.zeros(0)
+        for name, change in VARIANTS.items():
+            runs, found = answers(settings, folder, change)
+            truth = (
+                truth_of(settings, folder, runs["merge"]).reindex(found.index).to_numpy() if truth is None else truth
+            )
+            of_variant[name] = p = np.stack(found.p.to_list())
+            called = np.array(classes)[p.argmax(axis=1)]
+            real = np.isin(truth, classes)  # "other" and spurious sources are none of the classes
+            plane, alone = np.abs(found.glat.to_numpy()) < 10, ~found.has_counterpart.to_numpy()
+            ece = [calibration_error(p[m & real], (called == truth)[m & real]) for m in (real, alone, plane)]
+            print(f"{name}: {len(p):,} sources")
+            for of_class, completeness in AT:
+                mine = called == of_class
+                pure = purity(p[:, classes.index(of_class)], truth == of_class, completeness)
+                real_share, spurious = (truth[mine] == of_class).mean(), (truth[mine] == "spurious").mean()
+                print(
+                    f"  {of_class}: purity {pure:.3f} at completeness {completeness}; {mine.sum():,} so called,"
+                    f" {real_share:.3f} of them are, {spurious:.3f} are spurious detections"
+                )
+            print(f"  ECE {ece[0]:.4f}; without counterpart {ece[1]:.4f}; |b| < 10 deg {ece[2]:.4f}", flush=True)
+        rng = np.random.default_rng(options.seed)
+        first, *others = of_variant.items()
+        for of_class, completeness in AT:
+            k = classes.index(of_class)
+            draws = []
+            for _ in range(DRAWS):
+                i = rng.integers(0, len(truth), len(truth))
+                each = [purity(p[i, k], truth[i] == of_class, completeness) for _, p in (first, *others)]
+                draws.append(each[0] - np.array(each[1:]))
+            for (name, _), mean, std in zip(others, np.mean(draws, axis=0), np.std(draws, axis=0), strict=True):
+                print(f"{of_class} at completeness {completeness}: {first[0]} less {name}: {mean:+.4f} +- {std:.4f}")
+
+
+if __name__ == "__main__":
+    main()
