@@ -50,7 +50,11 @@ def evaluate(
         list[str] | None, typer.Option("--column", help="PROPERTY=COLUMN of the table, where the guess needs help.")
     ] = None,
     pairs: Annotated[
-        str | None, typer.Option("--pairs", help="A:B,C:D: properties with a table together, in the weighted tables.")
+        str | None,
+        typer.Option(
+            "--pairs",
+            help="A:B,C:D: properties that have a table together, too; place, hardness, colours if not given.",
+        ),
     ] = None,
     methods: Annotated[
         str | None,
@@ -97,7 +101,7 @@ def evaluate(
     else:
         if label is None:
             raise ConfigError(f"{what}: say which column is the true class: --label COLUMN (a pipeline ends in .yaml)")
-        name, together = what.stem, _together(pairs)
+        name, together = what.stem, known.PAIRS if pairs is None else _together(pairs)
         sources, lines = own.of_table(
             what, label, class_map=_pairs("--class-map", class_map), priors=_numbers("--priors", priors),
             properties=_names(properties) if properties else None, answers=answers or [],

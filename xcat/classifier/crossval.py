@@ -180,8 +180,8 @@ def tune(
         As in `folds`: what must not be split by the inner folds.
     classes : sequence of K str
     priors : (K,) array
-        Prior probability of each class, sum 1. A source of class c weighs priors_c / N_c in all that is fitted: the loss
-        is that of a sample with the priors' mix.
+        Prior probability of each class, sum 1. A source of class c weighs priors_c / N_c in all that is fitted: the
+        loss is that of a sample with the priors' mix.
     options : Options, optional
     categories : sequence of T str
     n_nodes : int

@@ -52,7 +52,9 @@ class PairTable:
         last = np.array(self.log_ratio.shape[:2]) - 1.0
         node, rest = [], []
         for axis, value in enumerate((x, y)):
-            at = np.clip((np.where(there, value, 0.0) - self.low[axis]) / self.step[axis], 0.0, last[axis])
+            low, step = self.low[axis], self.step[axis]
+            at = (np.clip(np.where(there, value, low), low, low + last[axis] * step) - low) / step
+            at = np.minimum(at, last[axis])
             node.append(np.minimum(at.astype(np.int64), int(last[axis]) - 1))
             rest.append((at - node[axis])[:, None])
         (i, j), (u, v), r = node, rest, self.log_ratio
@@ -63,7 +65,8 @@ class PairTable:
 
 def bins(x_scaled: FloatArray, prop: Property) -> IntArray:
     """Bin of every value on the axis of a property; those outside the range are in the first or the last."""
-    return np.clip((x_scaled - prop.low) / prop.width * N_BINS, 0, N_BINS - 1).astype(np.int64)
+    inside = np.clip(x_scaled, prop.low, prop.high)
+    return np.minimum((inside - prop.low) / prop.width * N_BINS, N_BINS - 1).astype(np.int64)
 
 
 def middles(prop: Property) -> tuple[float, float]:

@@ -69,8 +69,8 @@ def evidence(model: Model, sample: Sample) -> NDArray[np.float32]:
 
     Of a property: log_present + log density where there is a value (with an error: of the density blurred by it),
     log_present + log of the probability beyond it where there is a lower limit, log_missing where there is nothing, 0
-    where nobody has looked. Densities are interpolated in the table, and fall beyond its ends by the property's tail_slope. Of a
-    pair: see `PairTable`.
+    where nobody has looked. Densities are interpolated in the table, and fall beyond its ends by the property's
+    tail_slope. Of a pair: see `PairTable`.
 
     Raises
     ------
@@ -180,9 +180,10 @@ def classify(model: Model, sample: Sample) -> Classification:
         n_missing += ~there
     for q, (pair, (i, j)) in enumerate(zip(model.pairs, model.pair_columns, strict=True)):
         t = n_properties + q
-        terms[:, t] = pair.term(scaled[i], scaled[j])
+        inside = pair.term(scaled[i], scaled[j])
+        terms[:, t] = inside
         if t in fixed:
-            said[category[t]] += contribution(terms[:, t], model.mixing[t])
+            said[category[t]] += contribution(inside, model.mixing[t])
 
     p, p_without = _posterior(model, sample, said, varying)
     class_index = np.argmax(p, axis=1)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +55,11 @@ class Terms:
         """Whether every source has one row."""
         return self.source.size == self.label.size
 
+    @cached_property
+    def first(self) -> IntArray:
+        """First row of every source, (N,)."""
+        return np.searchsorted(self.source, np.arange(self.label.size))
+
     def take(self, sources: NDArray[np.bool_]) -> Terms:
         """Return some of the sources, with all their rows."""
         rows = sources[self.source]
@@ -75,8 +81,7 @@ class Terms:
         p = softmax(score)
         if self.is_plain:
             return p
-        start = np.searchsorted(self.source, np.arange(self.label.size))
-        return np.asarray(np.add.reduceat(self.row_weight[:, None] * p, start, axis=0))
+        return np.asarray(np.add.reduceat(self.row_weight[:, None] * p, self.first, axis=0))
 
     def log_loss(self, score: FloatArray) -> float:
         """Weighted mean of -ln p(true class)."""

@@ -668,7 +668,8 @@ likelihood_table = Table(
     CheckConstraint("cardinality(axes) = cardinality(scales) AND cardinality(axes) IN (1, 2)", name="axes"),
     CheckConstraint("'Infinity' > ALL (mixing) AND '-Infinity' < ALL (mixing)", name="mixing"),
     CheckConstraint("log_present <= 0 AND log_missing <= 0", name="presence"),
-    comment="The density of a property in a class, or of two properties beside the product of both, as a table on a grid",
+    comment="The density of a property in a class, or of two properties beside the product of both, as a table on a"
+    " grid",
 )
 
 __all__ = ["CATALOGUE_TABLES", "RUN_TABLES", "SCHEMA", "metadata"]

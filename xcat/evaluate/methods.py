@@ -12,6 +12,8 @@ from xcat.evaluate.tables import Tables
 
 RARE = "XRB"
 """Class whose F1 one of the methods is tuned for; the rarest class where it is not among them."""
+PAIRS = (("abs_b", "abs_l"), ("hr1", "hr2"), ("bp_rp", "log_fx_fr"), ("w1_w2", "j_w1"))
+"""Properties that have a table together, where a table of labelled sources has both."""
 NAMES = (
     "property", "category", "category_f1", "equal", "forest", "lightgbm", "histogram", "explainable", "rules",
 )  # fmt: skip

@@ -1,0 +1,124 @@
+"""Priors estimated from unlabelled sources, everywhere and as a function of the sky."""
+
+import numpy as np
+import pytest
+
+from xcat.classifier import Options, Property, Sample, classify, tune
+from xcat.classifier.pairs import N_BINS
+from xcat.classifier.priors import LEAST_PRIOR, estimate, reweighted, sky_prior
+
+GIVEN = np.array([0.4, 0.3, 0.3])
+PROPERTIES = (
+    Property("abs_b", "location", "linear", 0.0, 90.0, True, True),
+    Property("log_fx", "spectrum", "linear", -18.0, -8.0, False, False),
+    Property("hr", "spectrum", "linear", -6.0, 6.0, False, False),
+)
+AXES = ("abs_b", "log_fx")
+
+
+def posteriors(shares, n, seed=0, priors=GIVEN):
+    rng = np.random.default_rng(seed)
+    label = rng.choice(3, n, p=shares)
+    x = rng.normal(1.5 * label, 1.0)
+    likelihood = np.exp(-0.5 * (x[:, None] - 1.5 * np.arange(3)) ** 2)
+    p = likelihood * priors
+    return p / p.sum(axis=1, keepdims=True), label
+
+
+@pytest.mark.parametrize("shares", [(0.8, 0.15, 0.05), (0.02, 0.03, 0.95), (1 / 3, 1 / 3, 1 / 3)])
+def test_shares_are_recovered(shares):
+    p, _ = posteriors(shares, 60_000)
+    found = estimate(p, GIVEN)
+    assert found == pytest.approx(shares, abs=0.015)
+    assert found.sum() == pytest.approx(1.0)
+    # at the maximum the mean posterior is the share itself
+    assert reweighted(p, GIVEN, found).mean(axis=0) == pytest.approx(found, abs=1e-4)
+
+
+def test_no_class_is_given_up_and_strength_holds_to_the_priors():
+    p, _ = posteriors((0.7, 0.3, 0.0), 20_000)
+    found = estimate(p, GIVEN)
+    assert found[2] >= 0.9 * LEAST_PRIOR
+    off = [np.abs(estimate(p, GIVEN, s) - GIVEN).max() for s in (0.0, 1e3, 1e5, 1e9)]
+    assert off == sorted(off, reverse=True)
+    assert off[-1] < 1e-3
+    assert estimate(np.empty((0, 3)), GIVEN, 5.0) == pytest.approx(GIVEN)
+
+
+def test_reweighted_is_bayes_and_back():
+    new = np.array([0.1, 0.2, 0.7])
+    p, _ = posteriors(GIVEN, 100)
+    changed, _ = posteriors(GIVEN, 100, priors=new)
+    assert reweighted(p, GIVEN, new) == pytest.approx(changed)
+    assert reweighted(reweighted(p, GIVEN, new), new, GIVEN) == pytest.approx(p)
+
+
+# --- of the sky -------------------------------------------------------------------------------------------
+
+
+def catalogue(n, seed):
+    """Class 1 lies near the plane, class 2 is bright; labelled sources are anywhere."""
+    rng = np.random.default_rng(seed)
+    label = rng.choice(3, n, p=GIVEN)
+    b = np.where(label == 1, rng.exponential(10.0, n), rng.uniform(0, 90, n)).clip(0.0, 90.0)
+    flux = np.where(label == 2, rng.normal(-11, 1, n), rng.normal(-14, 1, n))
+    return np.stack([b, flux, rng.normal(2.0 * label, 0.7)], axis=1), label
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    x, label = catalogue(3000, 1)
+    options = Options("equal", sharpness=4.0, smoothing=1.0, silent=AXES)
+    model = tune(Sample(PROPERTIES, x), label, None, ["a", "b", "c"], GIVEN, options)
+    fresh, truth = catalogue(20_000, 2)
+    return model, fresh, truth, classify(model, Sample(PROPERTIES, fresh)).p
+
+
+def test_the_prior_of_the_sky_keeps_that_of_the_whole_catalogue(fitted):
+    model, x, truth, p = fitted
+    found = sky_prior(model, p, x[:, :2], AXES)
+    assert [pair.name for pair in found.pairs] == ["abs_b*log_fx"]
+    assert found.pairs[0].log_ratio.shape == (N_BINS, N_BINS, 3)
+    np.testing.assert_array_equal(found.mixing[-1], np.eye(3))
+    there = GIVEN * np.exp(found.pairs[0].term(x[:, 0], x[:, 1]))
+    there /= there.sum(axis=1, keepdims=True)
+    assert there.mean(axis=0) == pytest.approx(GIVEN, abs=0.03)
+    # and it knows where the classes lie
+    assert there[x[:, 0] < 5, 1].mean() > 1.5 * GIVEN[1]
+    assert there[x[:, 0] > 60, 1].mean() < 0.3 * GIVEN[1]
+    assert there[x[:, 1] > -11, 2].mean() > 1.8 * GIVEN[2]
+
+    def loss(q):
+        return -np.log(q[np.arange(len(truth)), truth]).mean()
+
+    assert loss(classify(found, Sample(PROPERTIES, x)).p) < 0.8 * loss(p)
+
+
+def test_a_source_without_a_place_has_the_prior_of_the_whole(fitted):
+    model, x, _, p = fitted
+    found = sky_prior(model, p, x[:, :2], AXES)
+    nowhere = np.array([[np.nan, -12.0, 1.0], [np.inf, -12.0, 1.0]])
+    one, other = (classify(m, Sample(PROPERTIES, nowhere)).p for m in (found, model))
+    np.testing.assert_allclose(one, other)
+
+
+def test_a_silent_property_says_nothing_itself(fitted):
+    model, x, _, p = fitted
+    moved = x[:100].copy()
+    moved[:, :2] = 45.0, -12.0
+    np.testing.assert_allclose(classify(model, Sample(PROPERTIES, moved)).p, p[:100])
+
+
+@pytest.mark.parametrize("column", [0, 1])
+def test_many_sources_at_one_place(fitted, column):
+    model, x, _, p = fitted
+    tied = x[:, :2].copy()
+    tied[:15_000, column] = tied[:, column].min()
+    assert np.isfinite(sky_prior(model, p, tied, AXES).pairs[0].log_ratio).all()
+    tied[:, column] = 1.0
+    assert np.isfinite(sky_prior(model, p, tied, AXES).pairs[0].log_ratio).all()
+
+
+def test_without_any_place_the_model_stays(fitted):
+    model, x, _, p = fitted
+    assert sky_prior(model, p, np.full((len(x), 2), np.nan), AXES) is model
