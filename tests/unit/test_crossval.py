@@ -1,4 +1,4 @@
-"""Folds, sharpness, nested cross-validation; and the whole classifier on real sources."""
+"""Folds, nested fitting, what may and what may not influence an answer; and the whole classifier on real sources."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -11,21 +11,35 @@ from hypothesis import strategies as st
 
 from xcat.classifier import (
     CATEGORIES,
+    Hypotheses,
+    Options,
     Property,
+    Sample,
     classify,
     cross_validate,
     fit,
-    fit_sharpness,
     fit_tables,
     folds,
     summarise,
+    tune,
 )
-from xcat.classifier.crossval import INVERSE_RIDGE, fit_exponents
-from xcat.classifier.posterior import evidence, mean_log_likelihood
+from xcat.classifier.crossval import FEW_MEMBERS, SMOOTHINGS, outlier_levels
+from xcat.classifier.model import OUTLIER_P
 
 PROPERTIES = tuple(Property(c, c, "linear", -8.0, 8.0, False, False) for c in CATEGORIES)
 EVEN = np.array([0.5, 0.5])
-CHANDRA = Path(__file__).parents[2].parent / "shared" / "data" / "chandra" / "csc2_labelled_td.csv"
+TWO = ("a", "b")
+QUICK = Options("equal", sharpness=4.0, smoothing=1.0)
+WEIGHTINGS = [
+    Options("property"),
+    Options("category", objective="f1:b"),
+    Options("equal"),
+    Options((1.0, 2.0, 0.0, 1.0)),
+]
+
+
+def of(x, **columns):
+    return Sample(PROPERTIES[: x.shape[1]], x, **columns)
 
 
 def two_classes(n, seed=0, copies=1):
@@ -33,7 +47,25 @@ def two_classes(n, seed=0, copies=1):
     rng = np.random.default_rng(seed)
     label = rng.integers(0, 2, n)
     independent = rng.normal(label[:, None] * 1.0, 1.0, (n, 4 // copies))
-    return np.repeat(independent, copies, axis=1), label
+    return of(np.repeat(independent, copies, axis=1)), label
+
+
+def with_hypotheses(n, seed=0):
+    """The true counterpart is one of two; what it says of the class is lost in the other. Gaps, errors and limits."""
+    rng = np.random.default_rng(seed)
+    s, label = two_classes(n, seed)
+    owner = np.repeat(np.arange(n), 2)
+    other = rng.normal(0.5, 1.2, (2 * n, 2))
+    other[::2] = s.values[:, 2:]
+    p = np.tile([0.7, 0.3], n)
+    x = s.values.copy()
+    x[::7, 1] = np.nan
+    errors, limits = np.full(x.shape, np.nan), np.full(x.shape, np.nan)
+    errors[:, 0], limits[::14, 1] = rng.lognormal(-1, 0.5, n), -1.0
+    return of(x, errors=errors, limits=limits, hypotheses=Hypotheses.of(owner, p, [2, 3], other, n)), label
+
+
+# --- folds ------------------------------------------------------------------------------------------------
 
 
 @settings(deadline=None)
@@ -83,128 +115,222 @@ def test_groups_of_text_and_of_another_length():
         folds(label, np.arange(3), 2)
 
 
-def fitted_sharpness(copies):
-    tables = fit_tables(*two_classes(20_000, 1, copies), PROPERTIES, ["a", "b"], EVEN, np.ones(4))
-    values, label = two_classes(20_000, 2, copies)
-    return fit_sharpness(mean_log_likelihood(tables, evidence(tables, values)), label, EVEN)
+# --- tune -------------------------------------------------------------------------------------------------
 
 
-def test_sharpness_of_independent_properties_is_naive_bayes():
-    assert fitted_sharpness(copies=1) == pytest.approx(4.0, rel=0.1)
+@pytest.mark.parametrize("copies", [1, 2, 4])
+def test_sharpness_falls_by_the_number_of_copies(copies):
+    model = tune(*two_classes(10_000, 1, copies), None, TWO, EVEN, Options("equal", smoothing=1.0))
+    assert model.sharpness == pytest.approx(4.0 / copies, rel=0.1)
+    assert model.weighting == "equal"
+    assert model.mixing == pytest.approx(np.tile(np.eye(2) / copies, (4, 1, 1)), rel=0.1)
 
 
-def test_sharpness_falls_by_the_number_of_copies():
-    assert fitted_sharpness(copies=2) == pytest.approx(2.0, rel=0.1)
-    assert fitted_sharpness(copies=4) == pytest.approx(1.0, rel=0.1)
+def test_everything_given_is_taken_as_it_is():
+    s, label = with_hypotheses(300)
+    pairs = (("location", "multiwavelength"),)
+    options = Options((1.0, 2.0, 0.0, 1.0), sharpness=1.5, smoothing=1.3, pairs=pairs)
+    model = tune(s, label, None, TWO, EVEN, options)
+    plain = fit_tables(s, label, TWO, EVEN, pairs=pairs, smoothing=1.3, weights=[1, 2, 0, 1], sharpness=1.5)
+    assert (model.weighting, model.sharpness, model.smoothing) == ("given", 1.5, 1.3)
+    np.testing.assert_array_equal(model.mixing, plain.mixing)
+    np.testing.assert_array_equal(classify(model, s).p, classify(plain, s).p)
 
 
-def test_sharpness_stops_at_the_ends_of_its_range():
-    says_all, label = np.array([[0.0, -9.0], [-9.0, 0.0]]), np.array([0, 1])
-    assert fit_sharpness(says_all, label, EVEN, most=12.0) == 12.0
-    assert fit_sharpness(says_all, 1 - label, EVEN) == 0.05
-    assert fit_sharpness(np.zeros((2, 2)), label, EVEN) == 0.05
-    with pytest.raises(ValueError, match="no labelled sources"):
-        fit_sharpness(np.zeros((0, 2)), np.zeros(0, int), EVEN)
+def test_the_smoothing_with_the_smaller_loss_is_chosen():
+    s, label = two_classes(150, 4)
+    model = tune(s, label, None, TWO, EVEN, Options("equal", sharpness=4.0))
+    assert model.smoothing == max(SMOOTHINGS)  # 75 members a class and 4 properties: the kernel is never wide enough
+    sharp = np.random.default_rng(0).choice([-4.0, -3.0, -2.0, -1.0, 0.0, 1.0], (4000, 1)) + 0.5 * (label := np.arange(
+        4000) % 2)[:, None]  # fmt: skip
+    comb = tune(of(sharp), label, None, TWO, EVEN, Options("equal", sharpness=4.0))
+    assert comb.smoothing == min(SMOOTHINGS)
 
 
-def test_sharpness_is_the_minimum_of_the_prior_weighted_loss():
-    rng = np.random.default_rng(0)
-    label = rng.choice(2, 3000, p=[0.9, 0.1])
-    likelihood = rng.normal(0, 1, (3000, 2)) + 0.7 * np.eye(2)[label]
-    prior = np.array([0.3, 0.7])
-
-    def loss(sharpness):
-        score = np.log(prior) + sharpness * likelihood
-        nats = np.logaddexp(*score.T) - score[np.arange(3000), label]
-        return sum(prior[k] * nats[label == k].mean() for k in (0, 1))
-
-    best = fit_sharpness(likelihood, label, prior)
-    assert loss(best) < min(loss(best * 1.02), loss(best * 0.98))
+@pytest.mark.parametrize("options", WEIGHTINGS, ids=lambda o: str(o.weights))
+def test_the_same_seed_gives_the_same_model(options):
+    s, label = with_hypotheses(300)
+    one, other = (tune(s, label, np.arange(300) // 2, TWO, EVEN, options) for _ in range(2))
+    np.testing.assert_array_equal(one.mixing, other.mixing)
+    np.testing.assert_array_equal(one.outlier_levels, other.outlier_levels)
+    assert np.isfinite(one.mixing).all()
+    assert np.isfinite(one.outlier_levels).all()
 
 
-def test_cross_validation_is_that_of_the_tables_without_the_fold():
-    values, label = two_classes(500, 3)
-    values[::7, 1] = np.nan
-    cv = cross_validate(values, label, None, PROPERTIES, ["a", "b"], EVEN, np.ones(4), sharpness=1.5, n_folds=5, seed=4)
-    assert cv.sharpness.tolist() == [1.5] * 5
+def test_property_weights_give_copies_one_share_and_calibrated_answers():
+    rng = np.random.default_rng(1)
+    label = rng.integers(0, 2, 6000)
+    a, b = rng.normal(label * 1.5, 1.0), rng.normal(label * 1.0, 1.0)
+    s = of(np.stack([a, a, b, rng.normal(size=label.size)], axis=1))
+    results = {w: fit(s, label, None, TWO, EVEN, Options(w, smoothing=1.0), n_folds=3) for w in ("property", "equal")}
+    said = [np.trace(m) - m[0, 1] - m[1, 0] for m in results["property"][0].mixing]
+    # the difference of the scores of two classes, by the difference of the terms: 2 for plain naive Bayes
+    assert said[0] + said[1] == pytest.approx(2.0, abs=0.2)
+    assert said[2] == pytest.approx(2.0, abs=0.3)
+    assert said[3] == pytest.approx(0.0, abs=0.5)
+    found = {w: summarise(cv.p, label, TWO, EVEN)["sample"] for w, (_, cv) in results.items()}
+    assert found["property"]["log_loss"] < found["equal"]["log_loss"] - 0.002
+    assert found["property"]["ece"] < 0.025
+
+
+def test_hypotheses_are_worth_more_than_the_best_one_alone():
+    s, label = with_hypotheses(3000)
+    wrong = s.values.copy()
+    third = np.random.default_rng(3).random(3000) < 0.3  # the accepted counterpart is wrong as often as it says
+    wrong[np.ix_(third, [2, 3])] = s.hypotheses.values[1::2][third]
+    s = replace(s, values=wrong)
+    loss = {}
+    for name, given_sample in (("summed", s), ("best", s.best_match())):
+        cv = cross_validate(given_sample, label, None, TWO, EVEN, Options(smoothing=1.0), n_folds=3)
+        loss[name] = summarise(cv.p, label, TWO, EVEN)["sample"]["log_loss"]
+    assert loss["summed"] < loss["best"] + 0.02
+
+
+# --- cross-validation -------------------------------------------------------------------------------------
+
+
+def test_cross_validation_is_that_of_the_models_without_the_fold():
+    s, label = with_hypotheses(500, 3)
+    options = Options("equal", smoothing=1.0, seed=4)
+    cv = cross_validate(s, label, None, TWO, EVEN, options, n_folds=5)
     for f in range(5):
         out = cv.fold == f
-        m = fit_tables(values[~out], label[~out], PROPERTIES, ["a", "b"], EVEN, np.ones(4), sharpness=1.5)
-        expected = classify(m, values[out])
+        expected = classify(tune(s.take(~out), label[~out], None, TWO, EVEN, options), s.take(out))
         np.testing.assert_array_equal(cv.p[out], expected.p)
         np.testing.assert_array_equal(cv.outlier[out], expected.outlier)
+        np.testing.assert_array_equal(cv.class_index[out], expected.class_index)
 
 
-def test_no_fold_sees_its_own_labels():
-    values, label = two_classes(300, 5)
-    arguments = (None, PROPERTIES, ["a", "b"], EVEN, np.ones(4))
-    before = cross_validate(values, label, *arguments, n_folds=4)
-    # other values for fold 0 must leave all that was decided without it, tables and sharpness, for that fold
-    changed = np.where(before.fold[:, None] == 0, -values, values)
-    after = cross_validate(changed, label, *arguments, n_folds=4)
-    assert after.sharpness[0] == before.sharpness[0]
-    assert (after.sharpness[1:] != before.sharpness[1:]).all()
+@pytest.mark.parametrize("options", WEIGHTINGS, ids=lambda o: str(o.weights))
+def test_nothing_of_a_fold_influences_its_own_answers(options):
+    """Other values and errors for fold 0 leave its model, whole, as it was, and move those of the other folds."""
+    s, label = with_hypotheses(300, 5)
+    before = cross_validate(s, label, np.arange(300) // 3, TWO, EVEN, options, n_folds=3)
+    held = before.fold == 0
+    h = s.hypotheses
+    changed = replace(
+        s, values=np.where(held[:, None], -s.values, s.values), errors=np.where(held[:, None], 3.0, s.errors),
+        hypotheses=replace(h, values=np.where(held[h.source][:, None], 2.0, h.values)),
+    )  # fmt: skip
+    after = cross_validate(changed, label, np.arange(300) // 3, TWO, EVEN, options, n_folds=3)
+    np.testing.assert_array_equal(after.fold, before.fold)
+    probe = s.take(np.arange(50))
+    for f, (one, other) in enumerate(zip(before.models, after.models, strict=True)):
+        same = np.array_equal(classify(one, probe).p, classify(other, probe).p)
+        assert same == (f == 0)
+    assert before.models[0].outlier_levels.tolist() == after.models[0].outlier_levels.tolist()
+    assert before.models[0].tables[0].typical_error == after.models[0].tables[0].typical_error
+
+
+def test_held_out_labels_do_not_influence_their_answers():
+    s, label = with_hypotheses(300, 6)
+    before = cross_validate(s, label, None, TWO, EVEN, Options(smoothing=1.0), n_folds=3)
+    # labels of two sources of one fold are exchanged: the folds stay what they were, being made of counts
+    i, j = (np.flatnonzero((before.fold == 0) & (label == k))[0] for k in (0, 1))
+    swapped = label.copy()
+    swapped[[i, j]] = swapped[[j, i]]
+    held = before.fold == 0
+    for changed in (label, swapped):
+        model = tune(s.take(~held), changed[~held], None, TWO, EVEN, Options(smoothing=1.0))
+        np.testing.assert_array_equal(classify(model, s.take(held)).p, before.p[held])
 
 
 def test_members_of_a_group_teach_nothing_about_each_other():
     rng = np.random.default_rng(6)
     # each object is there five times, and its values say nothing: its class is known only from its copies
     label = np.repeat(rng.integers(0, 2, 60), 5)
-    values = np.repeat(rng.uniform(-8, 8, (60, 4)), 5, axis=0)
-    group = np.repeat(np.arange(60), 5)
-    apart = cross_validate(values, label, group, PROPERTIES, ["a", "b"], EVEN, np.ones(4), sharpness=4.0)
-    mixed = cross_validate(values, label, None, PROPERTIES, ["a", "b"], EVEN, np.ones(4), sharpness=4.0)
+    s = of(np.repeat(rng.uniform(-8, 8, (60, 4)), 5, axis=0))
+    apart = cross_validate(s, label, np.repeat(np.arange(60), 5), TWO, EVEN, QUICK)
+    mixed = cross_validate(s, label, None, TWO, EVEN, QUICK)
     assert (apart.class_index == label).mean() < 0.65 < 0.8 < (mixed.class_index == label).mean()
 
 
-def test_permuted_labels_give_chance():
+@pytest.mark.parametrize("options", [Options("property"), Options("category")], ids=lambda o: str(o.weights))
+def test_permuted_labels_give_chance(options):
     rng = np.random.default_rng(7)
-    values = rng.normal(0, 1, (4000, 4))
-    label = rng.permutation(np.repeat([0, 1, 2, 3], [2500, 1000, 400, 100]))
-    even = np.full(4, 0.25)
-    model, cv = fit(values, label, None, PROPERTIES, ["a", "b", "c", "d"], even, np.ones(4), n_folds=5)
-    s = summarise(cv.p, label, ["a", "b", "c", "d"], even)
-    assert np.mean([c["recall"] for c in s["classes"].values()]) == pytest.approx(0.25, abs=0.05)
-    assert s["at_priors"]["log_loss"] == pytest.approx(np.log(4), abs=0.03)
-    assert model.sharpness < 0.5  # and the sharpness says so
+    s = of(rng.normal(0, 1, (3000, 4)))
+    label = rng.permutation(np.repeat([0, 1, 2, 3], [1800, 800, 300, 100]))
+    even, names = np.full(4, 0.25), ("a", "b", "c", "d")
+    model, cv = fit(s, label, None, names, even, replace(options, smoothing=1.6), n_folds=4)
+    found = summarise(cv.p, label, names, even)
+    assert np.mean([c["recall"] for c in found["classes"].values()]) == pytest.approx(0.25, abs=0.06)
+    assert found["at_priors"]["log_loss"] == pytest.approx(np.log(4), abs=0.06)
+    assert (np.abs(model.mixing) < 0.6).all()
 
 
-def test_final_model_takes_sharpness_and_outlier_limit_from_the_folds():
-    values, label = two_classes(3000, 8, copies=2)
-    model, cv = fit(values, label, None, PROPERTIES, ["a", "b"], EVEN, np.ones(4), outlier_quantile=0.9)
-    assert model.sharpness == fit_sharpness(mean_log_likelihood(model, cv.terms), label, EVEN)
-    assert model.sharpness == pytest.approx(2.0, rel=0.3)
-    assert np.ptp(cv.sharpness) < 0.5
-    assert (cv.outlier > model.outlier_limit).mean() == pytest.approx(0.1, abs=0.002)
-    assert model.n_reference.sum() == 3000
-    given_one, _ = fit(values, label, None, PROPERTIES, ["a", "b"], EVEN, np.ones(4), sharpness=1.0)
-    assert given_one.sharpness == 1.0
+def test_the_final_model_has_outlier_levels_from_the_folds():
+    s, label = two_classes(2000, 8, copies=2)
+    model, cv = fit(s, label, None, TWO, EVEN, Options("equal", smoothing=1.0), n_folds=5)
+    np.testing.assert_array_equal(model.outlier_levels, outlier_levels(cv.outlier, label, 2))
+    own = tune(s, label, None, TWO, EVEN, Options("equal", smoothing=1.0))
+    np.testing.assert_array_equal(model.mixing, own.mixing)
+    assert (own.outlier_levels != model.outlier_levels).any()
+    for k in (0, 1):
+        at = OUTLIER_P.tolist().index(0.01)
+        assert (cv.outlier[label == k] > model.outlier_levels[k, at]).mean() == pytest.approx(0.01, abs=0.002)
+    assert model.n_reference.sum() == 2000
 
 
-def test_a_class_smaller_than_the_number_of_folds_and_one_without_members():
-    values, label = two_classes(300, 9)
+def test_a_class_of_few_has_the_outlier_levels_of_all():
+    outlier = np.arange(200.0)
+    label = np.repeat([0, 1, 2], [200 - 2 * FEW_MEMBERS + 1, FEW_MEMBERS, FEW_MEMBERS - 1])
+    levels = outlier_levels(outlier, label, 4)
+    assert (np.diff(levels, axis=1) > 0).all()
+    np.testing.assert_array_equal(levels[2], levels[3])
+    assert levels[2, 0] == 0
+    assert levels[1, 0] == 200 - 2 * FEW_MEMBERS + 1
+
+
+@pytest.mark.parametrize("options", WEIGHTINGS[:3], ids=lambda o: str(o.weights))
+def test_a_class_smaller_than_the_number_of_folds_and_one_without_members(options):
+    s, label = two_classes(200, 9)
     label[:3] = 2
-    priors = np.array([0.4, 0.4, 0.1, 0.1])
-    model, cv = fit(values, label, None, PROPERTIES, ["a", "b", "c", "none"], priors, np.ones(4))
+    priors, names = np.array([0.4, 0.4, 0.1, 0.1]), ("a", "b", "c", "none")
+    model, cv = fit(s, label, None, names, priors, options, n_folds=4)
     assert np.isfinite(cv.p).all()
+    assert np.isfinite(cv.p_tail).all()
     assert model.n_reference.tolist()[2:] == [3, 0]
-    assert np.isfinite(summarise(cv.p, label, ["a", "b", "c", "none"], priors)["sample"]["log_loss"])
+    assert np.isfinite(summarise(cv.p, label, names, priors)["sample"]["log_loss"])
+
+
+@pytest.mark.parametrize("options", WEIGHTINGS[:3], ids=lambda o: str(o.weights))
+def test_a_property_that_nobody_has_and_one_that_all_have_alike(options):
+    s, label = two_classes(200, 9)
+    for nothing in (np.nan, np.inf):
+        x = s.values.copy()
+        x[:, 0], x[:, 1] = nothing, 1.0
+        model = tune(of(x), label, None, TWO, EVEN, options)
+        result = classify(model, of(x))
+        assert np.isfinite(result.p).all()
+        assert (result.class_index == label).mean() > 0.7
 
 
 def test_what_cannot_be_cross_validated_is_refused():
-    values, label = two_classes(60)
-    arguments = (None, PROPERTIES, ["a", "b"], EVEN, np.ones(4))
-    with pytest.raises(ValueError, match="3 folds or more"):
-        cross_validate(values, label, *arguments, n_folds=2)
+    s, label = two_classes(60)
     with pytest.raises(ValueError, match="61 folds"):
-        cross_validate(values, label, *arguments, n_folds=61)
-    with pytest.raises(ValueError, match="outlier_quantile"):
-        fit(values, label, *arguments, outlier_quantile=1.5)
+        cross_validate(s, label, None, TWO, EVEN, n_folds=61)
+    with pytest.raises(ValueError, match="5 folds asked for of 4 groups"):
+        tune(s, label, np.arange(60) % 4, TWO, EVEN)
+    with pytest.raises(ValueError, match="the objective names the class c; there are a, b"):
+        tune(s, label, None, TWO, EVEN, Options("category", objective="f1:c"))
+    with pytest.raises(ValueError, match="property, category, equal or numbers"):
+        Options("fit")
+    with pytest.raises(ValueError, match="log_loss, macro_f1 or f1:CLASS"):
+        Options("category", objective="f1")
+    with pytest.raises(ValueError, match="sum 1"):
+        tune(s, label, None, TWO, [0.5, 0.6])
+    with pytest.raises(ValueError, match="class numbers"):
+        tune(s, label * 1.0, None, TWO, EVEN)
+    with pytest.raises(ValueError, match="zero or more"):
+        tune(s, label, None, TWO, EVEN, Options((1.0, -1.0, 1.0, 1.0)))
 
 
-def chandra_sources():
+# --- real sources -----------------------------------------------------------------------------------------
+
+
+def chandra_sources(path):
     """Read the labelled Chandra sources with 13 properties in four categories; neutron stars are left out."""
-    t = pd.read_csv(CHANDRA, low_memory=False)
+    t = pd.read_csv(path, low_memory=False)
     number = {"AGN": 0, "YSO": 1, "LM-STAR": 1, "HM-STAR": 1, "LMXB": 2, "HMXB": 2, "CV": 3}
     t = t[t["True_Class"].isin(number)]
     ra, dec = np.radians(t["CSCv2_RA"]), np.radians(t["CSCv2_DEC"])
@@ -233,98 +359,26 @@ def chandra_sources():
         (t["P_intra"], Property("p_intra", "variability", "linear", 0, 1, True, True)),
         (t["P_inter"], Property("p_inter", "variability", "linear", 0, 1, True, True)),
     ]
-    values = np.stack([np.asarray(c, dtype=float) for c, _ in columns], axis=1)
-    return values, t["True_Class"].map(number).to_numpy(), [q for _, q in columns]
+    x = np.stack([np.asarray(c, dtype=float) for c, _ in columns], axis=1)
+    return Sample(tuple(q for _, q in columns), x), t["True_Class"].map(number).to_numpy()
 
 
 @pytest.mark.shared
-@pytest.mark.skipif(not CHANDRA.exists(), reason="csc2_labelled_td.csv is not in ../shared/data/chandra")
-def test_real_chandra_sources():
-    values, label, properties = chandra_sources()
+def test_real_chandra_sources(shared_data: Path):
+    s, label = chandra_sources(shared_data / "chandra" / "csc2_labelled_td.csv")
     assert label.size == 2854
-    classes, priors = ["AGN", "Star", "XRB", "CV"], [0.66, 0.25, 0.07, 0.02]
+    classes, priors = ("AGN", "Star", "XRB", "CV"), np.array([0.66, 0.25, 0.07, 0.02])
     results = {}
-    for name, sharpness in (("poster", 1.0), ("fitted", None), ("naive Bayes", 4.0)):
-        model, cv = fit(values, label, None, properties, classes, priors, np.ones(4), sharpness)
-        s = results[name] = summarise(cv.p, label, classes, priors)
+    for name, options in (("poster", Options("equal", sharpness=1.0)), ("category", Options("category")),
+                          ("property", Options("property"))):  # fmt: skip
+        cv = cross_validate(s, label, None, classes, priors, options, n_folds=5)
+        found = results[name] = summarise(cv.p, label, classes, priors)
         print(
-            f"\n{name}: sharpness {model.sharpness:.2f}, accuracy {s['sample']['accuracy']:.3f},"
-            f" macro-F1 {s['sample']['macro_f1']:.3f}; at priors: log-loss {s['at_priors']['log_loss']:.3f},"
-            f" ECE {s['at_priors']['ece']:.3f}; outlier limit {model.outlier_limit:.1f}\n"
-            + pd.DataFrame(s["matrix"], classes, classes).to_string()
+            f"\n{name}: accuracy {found['sample']['accuracy']:.3f}, macro-F1 {found['sample']['macro_f1']:.3f}; at"
+            f" priors: log-loss {found['at_priors']['log_loss']:.3f}, ECE {found['at_priors']['ece']:.3f}\n"
+            + pd.DataFrame(found["matrix"], classes, classes).to_string()
         )
-    fitted = results["fitted"]
-    assert fitted["sample"]["macro_f1"] > 0.70
-    assert fitted["at_priors"]["ece"] < 0.03
-    for other in ("poster", "naive Bayes"):
-        assert fitted["at_priors"]["log_loss"] < results[other]["at_priors"]["log_loss"]
-
-
-def one_property_twice(n, seed):
-    """Two classes; the first two properties are one and the same, the third is independent, the fourth is noise."""
-    rng = np.random.default_rng(seed)
-    label = rng.integers(0, 2, n)
-    a, b = rng.normal(label * 1.5, 1.0), rng.normal(label * 1.0, 1.0)
-    return np.stack([a, a, b, rng.normal(size=n)], axis=1), label
-
-
-def test_fitted_exponents_share_one_property_between_its_copies():
-    values, label = one_property_twice(20_000, 1)
-    model, cv = fit(values, label, None, PROPERTIES, ["a", "b"], EVEN, None, n_folds=3)
-    exponent = model.fitted_exponents.mean(axis=1)
-    # the ratio of two classes sees the mean of their exponents: 1/2 + 1/2 for the copies, 1 for the third
-    assert exponent[0] + exponent[1] == pytest.approx(1.0, abs=0.1)
-    assert exponent[2] == pytest.approx(1.0, abs=0.1)
-    assert model.fitted_offsets.sum() == pytest.approx(0.0, abs=1e-9)
-    truth = summarise(cv.p, label, ["a", "b"], EVEN)["sample"]
-    equal = fit(values, label, None, PROPERTIES, ["a", "b"], EVEN, np.ones(4), n_folds=3)[1]
-    assert truth["log_loss"] < summarise(equal.p, label, ["a", "b"], EVEN)["sample"]["log_loss"]
-    assert truth["ece"] < 0.015
-
-
-def test_fitted_exponents_are_at_the_minimum_and_never_negative():
-    values, label = two_classes(2000, 5)
-    tables = fit_tables(*two_classes(2000, 6), PROPERTIES, ["a", "b"], EVEN, np.ones(4))
-    terms = evidence(tables, values).astype(float)
-    exponent, offset = fit_exponents(terms, label, EVEN, 4.0, 4)
-    assert exponent.min() >= 0
-    weight = (EVEN / np.bincount(label))[label]
-    ridge = 1 / (2 * INVERSE_RIDGE * len(label))
-
-    def loss(x, o):
-        score = np.log(EVEN) + o + ((terms - terms.mean(axis=2, keepdims=True)) * x).sum(axis=1)
-        score -= np.log(np.exp(score).sum(axis=1, keepdims=True))
-        return -(weight @ score[np.arange(len(label)), label]) + ridge * (((x - 1) ** 2).sum() + (o**2).sum())
-
-    least = loss(exponent, offset)
-    rng = np.random.default_rng(0)
-    for _ in range(20):
-        step = rng.normal(scale=0.05, size=exponent.shape)
-        assert loss(np.maximum(exponent + step, 0), offset) >= least - 1e-6
-
-
-def test_exponents_of_the_weights_and_the_same_ones_as_fitted_agree():
-    values, label = two_classes(500, 3)
-    model = fit_tables(values, label, PROPERTIES, ["a", "b"], EVEN, np.array([1.0, 2.0, 0.0, 1.0]), sharpness=2.5)
-    same = replace(model, fitted_exponents=model.term_exponents, fitted_offsets=np.zeros(2))
-    one, other = classify(model, values), classify(same, values)
-    np.testing.assert_allclose(one.p, other.p, atol=1e-12)
-    np.testing.assert_array_equal(one.class_without, other.class_without)
-    np.testing.assert_allclose(one.outlier, other.outlier)
-
-
-def test_labels_that_mean_nothing_are_not_fitted_into_something():
-    rng = np.random.default_rng(2)
-    values, label = rng.normal(size=(3000, 4)), rng.integers(0, 2, 3000)
-    _, cv = fit(values, label, None, PROPERTIES, ["a", "b"], EVEN, None, n_folds=5)
-    assert np.mean(cv.class_index == label) == pytest.approx(0.5, abs=0.035)
-    assert summarise(cv.p, label, ["a", "b"], EVEN)["sample"]["log_loss"] < np.log(2) + 0.02
-
-
-@pytest.mark.parametrize(
-    "change", [{"fitted_exponents": np.ones((4, 2))}, {"fitted_exponents": -np.ones((4, 2)), "fitted_offsets": EVEN}]
-)
-def test_exponents_that_cannot_be_are_refused(change):
-    model = fit_tables(*two_classes(50), PROPERTIES, ["a", "b"], EVEN, np.ones(4))
-    with pytest.raises(ValueError, match="exponents"):
-        replace(model, **change)
+    assert results["property"]["sample"]["macro_f1"] > 0.78
+    assert results["property"]["at_priors"]["ece"] < 0.03
+    losses = [results[name]["at_priors"]["log_loss"] for name in ("property", "category", "poster")]
+    assert losses == sorted(losses)

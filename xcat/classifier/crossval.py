@@ -14,6 +14,7 @@ from operator import add
 
 import numpy as np
 from numpy.typing import ArrayLike
+from threadpoolctl import threadpool_limits
 
 from xcat.classifier.density import N_NODES
 from xcat.classifier.model import (
@@ -157,6 +158,8 @@ def folds(class_index: ArrayLike, groups: ArrayLike | None = None, n_folds: int 
     return fold_of_group[member]
 
 
+# The matrices are narrow: threads of the linear algebra would wait for each other more than they compute.
+@threadpool_limits.wrap(limits=1, user_api="blas")
 def tune(
     sample: Sample,
     class_index: ArrayLike,
@@ -206,10 +209,12 @@ def tune(
     given = np.ones(len(categories)) if isinstance(chosen.weights, str) else np.array(chosen.weights, dtype=np.float64)
     check_weights(given, categories)
 
-    def model(counts: SampleCounts, smoothing: float, sharpness: float = 1.0) -> Model:
+    def model(
+        counts: SampleCounts, smoothing: float, sharpness: float = 1.0, bandwidths: Sequence[FloatArray] | None = None
+    ) -> Model:
         made = model_of_counts(
             counts, sample.properties, classes, prior, pairs=pairs, errors=errors, smoothing=smoothing,
-            weights=given, sharpness=sharpness, categories=categories,
+            bandwidths=bandwidths, weights=given, sharpness=sharpness, categories=categories,
         )  # fmt: skip
         weighting = chosen.weights if isinstance(chosen.weights, str) else "given"
         return replace(made, weighting=weighting, mixing=made.mixing * speaks(made))
@@ -234,10 +239,13 @@ def tune(
     source = np.concatenate([r[2] + first[f] for f, r in enumerate(rows)])
     row_weight = np.concatenate([r[1] for r in rows])
     weight = prior_weights(label[base], prior)
+    widths = [[t.bandwidth for t in model(c, 1.0).tables] for c in without]
 
     best: tuple[float, float, Terms, FloatArray, float] | None = None
     for smoothing in SMOOTHINGS if chosen.smoothing == "fit" else (float(chosen.smoothing),):
-        advantage = np.concatenate([evidence(model(c, smoothing), r[0]) for c, r in zip(without, rows, strict=True)])
+        advantage = np.concatenate(
+            [evidence(model(c, smoothing, 1.0, h), r[0]) for c, h, r in zip(without, widths, rows, strict=True)]
+        )
         wide = advantage * heard[:, :, 0]
         terms = Terms(wide - wide.mean(axis=2, keepdims=True), row_weight, source, label[base], weight)
         sharpness = fit_sharpness(terms, prior, shares) if chosen.sharpness == "fit" else float(chosen.sharpness)
@@ -250,7 +258,7 @@ def tune(
     offsets = np.zeros(k)
     if chosen.weights == "property":
         mixing, offsets = fit_mixing(terms, prior, mixing)
-    found = model(total, smoothing, sharpness)
+    found = model(total, smoothing, sharpness, [t.bandwidth for t in plain.tables])
     if chosen.weights == "category":
         name, _, of_class = chosen.objective.partition(":")
         if of_class and of_class not in classes:

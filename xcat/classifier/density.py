@@ -49,7 +49,7 @@ N_LEVELS = 18
 """Tables in the ladder of errors: the first for exact values, the others for sigmas of 1, sqrt(2), 2, ... steps, up to
 the length of the table, where a value says next to nothing."""
 
-_CENSORED_ROUNDS = 20
+_CENSORED_ROUNDS, _CENSORED_CHANGE = 20, 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -253,6 +253,7 @@ def table_of_counts(
     prop: Property,
     smoothing: float = 1.0,
     typical_error: float | None = None,
+    bandwidth: FloatArray | None = None,
 ) -> Table:
     """Make the table of a property.
 
@@ -264,6 +265,8 @@ def table_of_counts(
         Factor on the bandwidths.
     typical_error : float, optional
         Median error of the values, on the scale; given, the ladder for noisy values is made.
+    bandwidth : (K,) float64, optional
+        Bandwidths, if they are known already, to be multiplied by `smoothing`.
 
     Notes
     -----
@@ -278,7 +281,8 @@ def table_of_counts(
     n_nodes = m // CELLS_PER_STEP + 1
     step = prop.width / (n_nodes - 1)
     limits = bool(counts.above.any())
-    kernels = [_Kernel(c, prop, smoothing) for c in counts.cells]
+    known = [None] * k if bandwidth is None else (bandwidth * smoothing).tolist()
+    kernels = [_Kernel(c, prop, smoothing, h) for c, h in zip(counts.cells, known, strict=True)]
     if limits:
         completed = _complete(counts, prop, kernels)
         kernels = [_Kernel(c, prop, smoothing, kernel.bandwidth) for c, kernel in zip(completed, kernels, strict=True)]
@@ -368,7 +372,9 @@ def _complete(counts: Counts, prop: Property, kernels: list[_Kernel]) -> FloatAr
             part = dense[node] + (middle - node) * (dense[node + 1] - dense[node]) + 1e-6 / prop.width
             beyond = np.cumsum(part[::-1])[::-1]
             rows.append(counts.cells[k] + part * np.cumsum(counts.above[k] / beyond))
-        completed = np.array(rows)
+        before, completed = completed, np.array(rows)
+        if np.abs(completed - before).sum() < _CENSORED_CHANGE * completed.sum():
+            break
         kernels = [_Kernel(row, prop, 1.0, kernel.bandwidth) for row, kernel in zip(completed, kernels, strict=True)]
     return completed
 
@@ -439,13 +445,14 @@ def improved_sheather_jones(coefficients: FloatArray, n: float, least: float, mo
     """
     frequency = (np.pi * np.arange(1, coefficients.size)) ** 2
     power = coefficients[1:] ** 2
+    weighted = power * frequency ** np.arange(8)[:, None]
 
     def excess(time: float) -> float:
         """Return the time (squared bandwidth) minus the one that it leads to."""
         following = time
         for order in range(7, 1, -1):
             # squared norm of the derivative of this order, of the density smoothed for that time
-            roughness = 2.0 * float(np.sum(frequency**order * power * np.exp(-frequency * following)))
+            roughness = 2.0 * float(weighted[order] @ np.exp(-frequency * following))
             if roughness <= 0.0 or not np.isfinite(roughness):
                 return -time  # no structure left to smooth: look further out
             if order == 2:

@@ -244,6 +244,7 @@ def model_of_counts(
     pairs: Sequence[tuple[str, str]] = (),
     errors: Sequence[float | None] | None = None,
     smoothing: float = 1.0,
+    bandwidths: Sequence[FloatArray] | None = None,
     weights: ArrayLike | None = None,
     sharpness: float = 1.0,
     categories: Sequence[str] = CATEGORIES,
@@ -262,6 +263,8 @@ def model_of_counts(
     errors : sequence of P (float or None), optional
         See `typical_errors`.
     smoothing : float
+    bandwidths : sequence of P (K,) float64, optional
+        Those without smoothing, if they are known already: finding them takes most of the time.
     weights : (T,) array, optional
         Weight alpha of each category; equal ones without.
     sharpness : float
@@ -273,8 +276,10 @@ def model_of_counts(
         When priors, weights or categories do not fit together.
     """
     typical = errors if errors is not None else [None] * len(properties)
+    known = bandwidths if bandwidths is not None else [None] * len(properties)
     tables = tuple(
-        table_of_counts(c, p, smoothing, e) for c, p, e in zip(counts.singles, properties, typical, strict=True)
+        table_of_counts(c, p, smoothing, e, h)
+        for c, p, e, h in zip(counts.singles, properties, typical, known, strict=True)
     )
     position = {p.name: j for j, p in enumerate(properties)}
     both = []

@@ -106,7 +106,8 @@ def contribution(terms: NDArray[np.floating], mixing: FloatArray) -> FloatArray:
     """
     # a row of the mixing less its mean says of log-likelihoods what the row says of their advantages
     centred = mixing - mixing.mean(axis=1, keepdims=True)
-    return np.asarray(np.asarray(terms, dtype=np.float64) @ centred.T)
+    # no matrix product: the threads of a BLAS cost more than so small a product is worth
+    return np.asarray(np.einsum("...k,ck->...c", np.asarray(terms, dtype=np.float64), centred))
 
 
 def contributions(model: Model, terms: NDArray[np.floating]) -> FloatArray:
