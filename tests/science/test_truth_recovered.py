@@ -216,7 +216,8 @@ def fair(sky: Sky, tmp_path_factory: pytest.TempPathFactory) -> Classified:
         references.append({"catalogue": definition, "files": [str(folder / f"{name}.csv")]})
     mix = xmm["class"].value_counts(normalize=True)
     changes = {
-        "name": "fair", "references": references, "classes": {c: float(mix[c]) for c in CLASSES}, "publish": False
+        "name": "fair", "references": references, "classes": {c: float(mix[c]) for c in CLASSES}, "priors": "given",
+        "publish": False,
     }  # fmt: skip
 
     def classified(weights: Weights) -> pd.DataFrame:
@@ -245,7 +246,7 @@ def _reliability(found: pd.DataFrame) -> tuple[str, float, float]:
     return "\n".join([f"worst bin {worst:.3f}, mean {mean:.3f}", *report]), worst, mean
 
 
-@pytest.mark.parametrize("weights", [EQUAL, "fit"], ids=["equal", "fit"])
+@pytest.mark.parametrize("weights", [EQUAL, "category", "property"], ids=["equal", "category", "property"])
 def test_the_posterior_is_right_on_the_mean(fair: Classified, weights: Weights) -> None:
     """In fields that the model has not seen: 0.03 for every class, and for the most probable class."""
     found = fair(weights)
@@ -259,12 +260,12 @@ def test_the_posterior_is_right_on_the_mean(fair: Classified, weights: Weights) 
 
 
 def test_the_posterior_is_right_in_every_bin(fair: Classified) -> None:
-    """With fitted exponents every bin of every class holds what it promises, within binomial errors.
+    """With weights by property every bin of every class holds what it promises, within binomial errors.
 
     On this sky. Binomial errors take sources for independent, and those of one galaxy are not: ARCHITECTURE.md, under
     Figures, says how far other skies are off.
     """
-    found = fair("fit")
+    found = fair("property")
     text, worst, _ = _reliability(found)
     assert worst <= 0.10, text
     squares, n_bins = 0.0, 0
@@ -276,12 +277,12 @@ def test_the_posterior_is_right_in_every_bin(fair: Classified) -> None:
     assert stats.chi2.sf(squares, n_bins) > 1e-3, text
 
 
-def test_fitted_exponents_make_the_posterior_better(fair: Classified) -> None:
+def test_fitted_weights_make_the_posterior_better(fair: Classified) -> None:
     def loss(found: pd.DataFrame) -> float:
         p = found[list(CLASSES)].to_numpy()[np.arange(len(found)), found["class"].map(CLASSES.index)]
         return float(-np.log(p.clip(1e-30)).mean())
 
-    equal, fitted = fair(EQUAL), fair("fit")
+    equal, fitted = fair(EQUAL), fair("property")
     assert loss(fitted) < 0.8 * loss(equal), (loss(fitted), loss(equal))
     assert _reliability(fitted)[1] < _reliability(equal)[1]
 

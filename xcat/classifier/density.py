@@ -54,7 +54,7 @@ _CENSORED_ROUNDS, _CENSORED_CHANGE = 20, 1e-3
 
 @dataclass(frozen=True, eq=False)
 class Counts:
-    """Values of one property, counted by class: all that its tables are made of. They may be added and subtracted.
+    """Values of one property, counted by class: all that its tables are made of; they may be added.
 
     Attributes
     ----------
@@ -78,18 +78,6 @@ class Counts:
         return Counts(
             self.cells + other.cells, self.atoms + other.atoms, self.above + other.above, self.missing + other.missing
         )
-
-    def __sub__(self, other: "Counts") -> "Counts":
-        # differences of sums of probabilities may fall below zero by rounding
-        return Counts(
-            *(
-                np.maximum(mine - theirs, 0.0)
-                for mine, theirs in (
-                    (self.cells, other.cells), (self.atoms, other.atoms),
-                    (self.above, other.above), (self.missing, other.missing),
-                )
-            )
-        )  # fmt: skip
 
     @property
     def n_present(self) -> FloatArray:

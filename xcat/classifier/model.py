@@ -181,13 +181,6 @@ class SampleCounts:
             self.n_class + other.n_class,
         )
 
-    def __sub__(self, other: SampleCounts) -> SampleCounts:
-        return SampleCounts(
-            tuple(a - b for a, b in zip(self.singles, other.singles, strict=True)),
-            tuple(np.maximum(a - b, 0.0) for a, b in zip(self.pairs, other.pairs, strict=True)),
-            self.n_class - other.n_class,
-        )
-
 
 def count(
     sample: Sample,
