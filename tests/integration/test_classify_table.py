@@ -305,7 +305,7 @@ def test_what_a_person_reads(known, tmp_path):
         "hr1 = HR1",
         "300 rows in, 300 classified",
         "-> AGN",
-        "outliers: measure above",
+        "outliers: as far out as fewer than 1%",
         "peak memory",
         "seconds",
     ):

@@ -92,7 +92,7 @@ def test_a_pipeline_extends_another(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "classes"),
-    [("chandra", 4), ("simulated", 4), ("chandra8", 8), ("galaxies6", 6)],
+    [("chandra", 4), ("simulated", 4), ("chandra8", 8), ("galaxies7", 7)],
 )
 def test_examples_parse(name: str, classes: int) -> None:
     pipeline = read(EXAMPLES / f"{name}.yaml")

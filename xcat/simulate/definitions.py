@@ -148,4 +148,11 @@ DEFINITIONS: dict[str, str] = {
         1.0,
         _SEXAGESIMAL,
     ),
+    "sim_ref_extended": _reference(
+        "sim_ref_extended",
+        "Simulated catalogue of known clusters of galaxies and supernova remnants",
+        'classes: {Cluster: extended, SNR: extended, "Cluster?": ""}',
+        2.0,
+        _DEGREES,
+    ),
 }

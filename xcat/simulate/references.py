@@ -12,12 +12,12 @@ from xcat.simulate.geometry import FloatArray, IntArray, offset, to_galactic
 from xcat.simulate.identifiers import numbered, sexagesimal
 from xcat.simulate.observe import EPOCH_YR as OBJECTS_EPOCH_YR
 from xcat.simulate.photometry import Magnitudes
-from xcat.simulate.populations import AGN, CV, STAR, XRB, Objects
+from xcat.simulate.populations import AGN, CV, STAR, XRB, Objects, kind_values
 from xcat.simulate.sky import random_sky
 from xcat.simulate.write import Columns
 
 EPOCH_YR = 2000.0
-CATALOGUES = ("ref_agn", "ref_star", "ref_xrb", "ref_cv")
+CATALOGUES = ("ref_agn", "ref_star", "ref_xrb", "ref_cv", "ref_extended")
 # Labelled objects for each X-ray source of the sky: 9,000 AGN, 3,500 stars, 350 XRB, 200 CV of 60,000.
 LABELLED_PER_SOURCE = (9_000 / 60_000, 3_500 / 60_000, 350 / 60_000, 200 / 60_000)
 WRONG_FRACTION = 0.01
@@ -26,13 +26,16 @@ CONFLICT_FRACTION = 0.004
 ELSEWHERE = 0.5
 _XRB_CATALOGUE, _CV_CATALOGUE = 2, 3
 _CONFUSED_WITH = (1, 0, 3, 2)  # AGN with stars, X-ray binaries with CVs
-_POSITION_ERROR_ARCSEC = (0.3, 0.1, 1.0, 0.5)  # typical, 1 sigma per axis
+_POSITION_ERROR_ARCSEC = (0.3, 0.1, 1.0, 0.5, 2.0)  # typical, 1 sigma per axis
 _TYPES = (
     ("QSO", "Sy1", "Sy2", "BLLac"),
     ("Star", "Em", "Flare", "YSO"),
     ("LMXB", "HMXB", "XB"),
     ("DN", "NL", "AM", "DQ"),
+    ("Cluster", "SNR"),
 )
+# Of the extended objects, clusters of galaxies and supernova remnants, the brightest in X-rays are known.
+_EXTENDED_KNOWN = 0.4
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,11 @@ def choose(rng: np.random.Generator, objects: Objects, magnitudes: Magnitudes, b
         own.append(np.sort(member[np.argsort(-score, kind="stable")[:n]]))
         taken[own[-1]] = True
     unlisted = np.flatnonzero(~taken & (magnitudes.rp < 20))
-    return _with_errors(rng, own, unlisted, objects.class_id[unlisted])
+    labels = _with_errors(rng, own, unlisted, objects.class_id[unlisted])
+    extended = np.flatnonzero(kind_values(objects.kind, "extent_arcsec") > 0)
+    brightest = extended[np.argsort(-objects.flux_cgs[extended], kind="stable")]
+    known = np.sort(brightest[: round(_EXTENDED_KNOWN * brightest.size)])
+    return Labels((*labels.listed, known), labels.n_wrong, labels.n_conflict)
 
 
 def _with_errors(rng: np.random.Generator, own: list[IntArray], unlisted: IntArray, unlisted_class: IntArray) -> Labels:

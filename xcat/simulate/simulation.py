@@ -23,7 +23,7 @@ from xcat.simulate.sky import PLACES, Galaxies, Targets, count_targets, make_gal
 from xcat.simulate.spoil import SPOILT, spoil
 from xcat.simulate.write import Columns, write
 
-GENERATOR_VERSION = 2
+GENERATOR_VERSION = 3
 SMALLEST_SKY, LARGEST_SKY = 100, 1_000_000
 _LEAST_PER_MISSION = 10
 _STREAMS = ("sky", "objects", "observe", "choice", "spurious", "field", "tables", "labels", "spoil")
