@@ -99,9 +99,7 @@ def main() -> None:
         truth = np.zeros(0)
         for name, change in VARIANTS.items():
             runs, found = answers(settings, folder, change)
-            truth = (
-                truth_of(settings, folder, runs["merge"]).reindex(found.index).to_numpy() if truth is None else truth
-            )
+            truth = truth_of(settings, folder, runs["merge"]).reindex(found.index).to_numpy()
             of_variant[name] = p = np.stack(found.p.to_list())
             called = np.array(classes)[p.argmax(axis=1)]
             real = np.isin(truth, classes)  # "other" and spurious sources are none of the classes

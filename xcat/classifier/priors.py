@@ -18,7 +18,7 @@ LEAST_PRIOR = 1e-4
 _SCALINGS = 200
 CELLS = (6, 4)
 """Cells of the prior that depends on two properties, along each; between their middles it is interpolated."""
-STRENGTH = 4.0
+STRENGTH = 2.0
 """What the prior of the whole catalogue counts for in a cell, in mean numbers of sources in a cell. The members of a
 class in one part of the sky do not look just like the labelled ones, so what they say of the shares is not all
 believed: with less, the shares of the rare classes run away where most sources are faint."""
