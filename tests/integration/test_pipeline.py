@@ -26,7 +26,7 @@ FIRST_WEIGHTS = {"location": 1.0, "spectrum": 1.0, "multiwavelength": 1.0, "vari
 
 
 def _pipeline(**changes: Any) -> Pipeline:
-    return Pipeline.model_validate(read(EXAMPLE).model_dump() | changes)
+    return Pipeline.model_validate(read(EXAMPLE).model_dump() | {"folds": 4} | changes)
 
 
 def _runner(settings: Settings, sky: Path, replace: bool = False, **changes: Any) -> Runner:

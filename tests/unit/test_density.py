@@ -379,7 +379,7 @@ row = st.tuples(
 
 @settings(deadline=None, max_examples=60)
 @given(rows=st.lists(row, min_size=1, max_size=60))
-def test_counts_of_parts_add_up_and_are_taken_away(rows):
+def test_counts_of_parts_add_up(rows):
     prop = Property("x", "spectrum", "linear", -1.0, 1.0, True, True)
     x, label, part, limit, weight = (np.array(c, dtype=float) for c in zip(*rows, strict=True))
     label, part = label.astype(int), part.astype(int)
@@ -395,6 +395,5 @@ def test_counts_of_parts_add_up_and_are_taken_away(rows):
     parts = [counted(part == f) for f in range(4)]
     everything = counted(part >= 0)
     assert same(reduce(add, parts), everything)
-    assert same(everything - parts[0], reduce(add, parts[1:]))
     in_sum = everything.n_present + everything.above.sum(axis=1) + everything.missing
     assert in_sum == pytest.approx(np.bincount(label, weight * (x != np.inf), 3))
