@@ -60,7 +60,7 @@ check: .venv/ready-test
 	.venv/bin/mypy
 
 test: .venv/ready-test check
-	.venv/bin/python -m pytest -q $(PYTEST)
+	.venv/bin/python -m pytest -q -n auto --dist loadfile $(PYTEST)
 
 clean:
 	rm -rf .venv demo
