@@ -260,13 +260,19 @@ def test_the_posterior_is_right_on_the_mean(fair: Classified, weights: Weights) 
 
 
 def test_the_posterior_is_right_in_every_bin(fair: Classified) -> None:
-    """With weights by property no bin of 100 sources is off by more than 0.1, and no class by 0.015 on the mean.
+    """No bin of 100 sources is off by more than 0.1, no class by 0.015 on the mean; chi-square is 4 a bin at most.
 
-    It is not exact: ARCHITECTURE.md, under Figures, says in which bins binomial errors are exceeded.
+    Not 1 a bin: sums of terms know no interplay that has no pair, so AGN between .4 and .9 are promised too much.
+    With equal weights it is 15 a bin, and 9 to 13 with gradient boosting (ARCHITECTURE.md, Figures).
     """
-    text, worst, ece = _reliability(fair("property"))
+    found = fair("property")
+    text, worst, ece = _reliability(found)
     assert worst <= 0.10, text
     assert ece <= 0.015, text
+    tables = [_calibration(found[name], found["class"] == name)[0] for name in CLASSES]
+    squares, n_bins = sum(float((t.z**2).sum()) for t in tables), sum(map(len, tables))
+    assert n_bins >= 15, text
+    assert squares <= 4 * n_bins, f"chi-square {squares:.1f} in {n_bins} bins\n{text}"
 
 
 def test_fitted_weights_make_the_posterior_better(fair: Classified) -> None:

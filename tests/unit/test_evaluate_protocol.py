@@ -15,7 +15,7 @@ from xcat.classifier.properties import Property
 from xcat.classifier.sample import Sample
 from xcat.errors import ConfigError
 from xcat.evaluate import figures, leakage, methods, page, rules, scores, studies, text
-from xcat.evaluate.protocol import Labelled, class_mix, evaluate, out_of_fold, workers
+from xcat.evaluate.protocol import Labelled, evaluate, out_of_fold, workers
 from xcat.evaluate.rules import Rules
 
 NAMES = ("property", "category", "equal", "forest", "lightgbm", "histogram", "explainable", "rules")
@@ -100,10 +100,10 @@ class Spy:
     about: str = "spy"
     probabilities: bool = True
 
-    def fit_predict(self, train, label, groups, test, classes, priors, seed):
-        self.shown.append((train.values[:, 0].astype(int), label, test.values[:, 0].astype(int)))
-        assert groups.shape == label.shape
-        return np.repeat(priors[None], len(test), axis=0)
+    def fit_predict(self, train, test, seed):
+        self.shown.append((train.sample.values[:, 0].astype(int), train.label, test.values[:, 0].astype(int)))
+        assert train.groups.shape == train.label.shape
+        return np.repeat(train.mix[None], len(test), axis=0)
 
 
 def numbered(data: Labelled) -> Labelled:
@@ -125,7 +125,8 @@ def test_nothing_of_the_test_part_is_seen(kind):
         assert np.array_equal(label, data.label[train]), "labels belong to their sources"
         (fold,) = np.unique(result.fold[test])
         assert not np.any(result.fold[train] == fold)
-        assert result.p[test[0]] == pytest.approx(class_mix(label, 3)), "priors are the mix of the training part"
+        mix = np.bincount(label) / len(label)
+        assert result.p[test[0]] == pytest.approx(mix), "priors are the mix of the training part"
 
 
 def test_the_answers_do_not_depend_on_the_labels_asked_for():
@@ -134,9 +135,9 @@ def test_the_answers_do_not_depend_on_the_labels_asked_for():
     (method,) = few(data, "property")
     test = np.arange(0, len(data), 5)
     train = np.setdiff1d(np.arange(len(data)), test)
-    args = (data.label[train], data.groups["source"][train], data.sample.take(test), CLASSES, np.array(MIX), 0)
-    alone = method.fit_predict(data.sample.take(train), *args)
-    fewer = method.fit_predict(data.sample.take(train), *args[:2], data.sample.take(test[:7]), *args[3:])
+    training = data.training("source", train)
+    alone = method.fit_predict(training, data.sample.take(test), 0)
+    fewer = method.fit_predict(training, data.sample.take(test[:7]), 0)
     assert fewer == pytest.approx(alone[:7], abs=1e-9), "nothing is learned from the other sources asked for"
 
 
@@ -237,12 +238,12 @@ def test_the_rules_decide_as_they_say():
         [45.0, 0.0, no, np.inf, no],  # nobody looked
     ]
     test = Sample(PROPERTIES, np.array(rows))
-    args = (data.sample, data.label, data.groups["source"])
-    found = scores.decided(Rules().fit_predict(*args, test, CLASSES, np.array(MIX), 0))
+    training = data.training("source", np.arange(len(data)))
+    found = scores.decided(Rules().fit_predict(training, test, 0))
     assert found.tolist() == [1, 0, 2, 2, 2, 2, -1, -1]
     limits = np.full((8, 5), np.nan)
     limits[6, 3], limits[7, 3] = 5.0, 1.0
-    found = scores.decided(Rules().fit_predict(*args, replace(test, limits=limits), CLASSES, np.array(MIX), 0))
+    found = scores.decided(Rules().fit_predict(training, replace(test, limits=limits), 0))
     assert found.tolist()[6:] == [2, 0], "a limit above all AGN; one that only says: no star"
 
 

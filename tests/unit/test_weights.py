@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import approx_fprime
 
+from xcat.classifier.crossval import INNER_FOLDS, _best_ridge
 from xcat.classifier.model import category_mixing
 from xcat.classifier.weights import (
-    INVERSE_RIDGE,
+    INVERSE_RIDGES,
     LEAST_SHARPNESS,
     Terms,
     _loss_and_slope,
@@ -105,7 +106,7 @@ def test_the_slope_of_the_loss_is_that_of_finite_differences(seed, hypotheses):
 def test_planted_weights_are_recovered(hypotheses):
     made = terms(20_000, planted=(1.0, 0.4, 0.0), hypotheses=hypotheses)
     start = category_mixing(np.ones(3), 3.0, CATEGORY, 3)
-    mixing, offsets = fit_mixing(made, EVEN, start)
+    ((mixing, offsets),) = fit_mixing(made, EVEN, start, [0.08])
     planted = np.array([1.0, 0.4, 0.0])[:, None, None] * np.eye(3)
     assert only_what_counts(mixing) == pytest.approx(only_what_counts(planted), abs=0.07)
     assert offsets == pytest.approx(np.zeros(3), abs=0.1)
@@ -117,7 +118,7 @@ def test_a_class_may_profit_from_the_table_of_another():
     mix = np.zeros((3, 3, 3))
     mix[:, 0, 1] = 1.0  # what speaks for class 1 speaks for class 0
     made = terms(20_000, mix=mix)
-    found, offsets = fit_mixing(made, EVEN, category_mixing(np.ones(3), 3.0, CATEGORY, 3))
+    ((found, offsets),) = fit_mixing(made, EVEN, category_mixing(np.ones(3), 3.0, CATEGORY, 3), [0.08])
     assert only_what_counts(found) == pytest.approx(only_what_counts(mix), abs=0.07)
     assert loss_of(made, EVEN, found, offsets) == pytest.approx(loss_of(made, EVEN, mix), abs=0.005)
 
@@ -125,7 +126,7 @@ def test_a_class_may_profit_from_the_table_of_another():
 def test_copies_of_a_property_share_one_weight():
     made = terms(20_000, planted=(1.0, 0.0, 1.0))
     made.advantage[:, 1] = made.advantage[:, 0]
-    mixing, _ = fit_mixing(made, EVEN, category_mixing(np.ones(3), 3.0, CATEGORY, 3))
+    ((mixing, _),) = fit_mixing(made, EVEN, category_mixing(np.ones(3), 3.0, CATEGORY, 3), [0.08])
     own = np.array([np.trace(m) / 2 for m in only_what_counts(mixing)])
     assert own[0] == pytest.approx(own[1], abs=0.01)
     assert own[0] + own[1] == pytest.approx(1.0, abs=0.1)
@@ -135,30 +136,50 @@ def test_copies_of_a_property_share_one_weight():
 def test_the_weights_are_at_the_minimum_of_loss_and_ridge():
     made = terms(500, planted=(1.0, 0.3, 2.0), hypotheses=True)
     start = category_mixing(np.ones(3), 2.0, CATEGORY, 3)
-    mixing, offsets = fit_mixing(made, EVEN, start)
-    ridge = 1 / (2 * INVERSE_RIDGE * 500)
+    for inverse, (mixing, offsets) in zip(INVERSE_RIDGES, fit_mixing(made, EVEN, start, INVERSE_RIDGES), strict=True):
+        ridge = 1 / (2 * inverse * 500)
 
-    def cost(m, o):
-        return loss_of(made, EVEN, m, o) + ridge * (((m - start) ** 2).sum() + (o**2).sum())
+        def cost(m, o, ridge=ridge):
+            return loss_of(made, EVEN, m, o) + ridge * (((m - start) ** 2).sum() + (o**2).sum())
 
-    least, rng = cost(mixing, offsets), np.random.default_rng(0)
-    for size in (0.3, 0.1, 0.03):
-        for _ in range(10):
-            moved = cost(mixing + rng.normal(0, size, mixing.shape), offsets + rng.normal(0, size, 3))
-            assert moved > least - 1e-6
+        least, rng = cost(mixing, offsets), np.random.default_rng(0)
+        for size in (0.3, 0.1, 0.03):
+            for _ in range(10):
+                moved = cost(mixing + rng.normal(0, size, mixing.shape), offsets + rng.normal(0, size, 3))
+                assert moved > least - 1e-6
 
 
 def test_few_sources_stay_near_the_start():
     made = terms(6, planted=(5.0, 0.0, 0.0))
     start = category_mixing(np.ones(3), 2.0, CATEGORY, 3)
-    assert np.abs(fit_mixing(made, EVEN, start)[0] - start).max() < 0.5
+    ((mixing, _),) = fit_mixing(made, EVEN, start, [0.08])
+    assert np.abs(mixing - start).max() < 0.5
+
+
+def test_the_ridge_is_as_strong_as_the_sources_are_few():
+    start = category_mixing(np.ones(3), 3.0, CATEGORY, 3)
+    for n, planted, strongest in ((60, (1.0, 1.0, 1.0), True), (20_000, (3.0, 0.0, 0.0), False)):
+        made = terms(n, planted=planted)
+        _, inverse = _best_ridge(made, np.arange(n) % INNER_FOLDS, EVEN, start)
+        assert inverse == (INVERSE_RIDGES[0] if strongest else INVERSE_RIDGES[-1])
+
+
+def test_the_loss_of_a_ridge_is_of_sources_that_had_no_part():
+    """Terms that say nothing: what the weights learn by heart makes the loss larger than that of the priors."""
+    rng = np.random.default_rng(3)
+    made = terms(200, planted=(0.0, 0.0, 0.0))
+    made.advantage[:] = rng.normal(0, 3, made.advantage.shape)
+    start = np.zeros((3, 3, 3))
+    held_out, inverse = _best_ridge(made, np.arange(200) % INNER_FOLDS, EVEN, start)
+    ((mixing, offsets),) = fit_mixing(made, EVEN, start, [inverse])
+    assert loss_of(made, EVEN, mixing, offsets) < np.log(3) < held_out
 
 
 @pytest.mark.parametrize("k", [1, 2])
 def test_one_class_and_two(k):
     priors = np.full(k, 1 / k)
     made = terms(200, priors=priors)
-    mixing, offsets = fit_mixing(made, priors, category_mixing(np.ones(3), 3.0, CATEGORY, k))
+    ((mixing, offsets),) = fit_mixing(made, priors, category_mixing(np.ones(3), 3.0, CATEGORY, k), [0.08])
     assert np.isfinite(mixing).all()
     assert offsets.shape == (k,)
     weights, sharpness = fit_category_weights(made, priors, CATEGORY, 3, "log_loss", None, 0)

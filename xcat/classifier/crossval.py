@@ -33,10 +33,17 @@ from xcat.classifier.model import (
 from xcat.classifier.posterior import classify, evidence
 from xcat.classifier.properties import FloatArray, IntArray
 from xcat.classifier.sample import Sample
-from xcat.classifier.weights import Terms, fit_category_weights, fit_mixing, fit_sharpness, prior_weights
+from xcat.classifier.weights import (
+    INVERSE_RIDGES,
+    Terms,
+    fit_category_weights,
+    fit_mixing,
+    fit_sharpness,
+    prior_weights,
+)
 
 INNER_FOLDS = 5
-SMOOTHINGS = (1.0, 1.6)
+SMOOTHINGS = (1.0, 1.6, 2.3)
 """Factors on the bandwidths that are tried. Those of the densities alone are too narrow where many terms are added."""
 LEAST_HYPOTHESIS = 0.05
 """Hypotheses that are less probable have no part in fitting the weights."""
@@ -241,7 +248,7 @@ def tune(
     weight = prior_weights(label[base], prior)
     widths = [[t.bandwidth for t in model(c, 1.0).tables] for c in without]
 
-    best: tuple[float, float, Terms, FloatArray, float] | None = None
+    best: tuple[float, float, Terms, FloatArray, float, float] | None = None
     for smoothing in SMOOTHINGS if chosen.smoothing == "fit" else (float(chosen.smoothing),):
         advantage = np.concatenate(
             [evidence(model(c, smoothing, 1.0, h), r[0]) for c, h, r in zip(without, widths, rows, strict=True)]
@@ -250,14 +257,17 @@ def tune(
         terms = Terms(wide - wide.mean(axis=2, keepdims=True), row_weight, source, label[base], weight)
         sharpness = fit_sharpness(terms, prior, shares) if chosen.sharpness == "fit" else float(chosen.sharpness)
         mixing = category_mixing(given, sharpness, category_index, k) * heard
-        loss = _expected_loss(terms, prior, mixing, chosen.weights == "property")
+        if chosen.weights == "property":
+            loss, inverse_ridge = _best_ridge(terms, inner[base], prior, mixing)
+        else:
+            loss, inverse_ridge = terms.log_loss(terms.score(prior, mixing, np.zeros(k))), np.nan
         if best is None or loss < best[0]:
-            best = (loss, smoothing, terms, mixing, sharpness)
+            best = (loss, smoothing, terms, mixing, sharpness, inverse_ridge)
     assert best is not None
-    _, smoothing, terms, mixing, sharpness = best
+    _, smoothing, terms, mixing, sharpness, inverse_ridge = best
     offsets = np.zeros(k)
     if chosen.weights == "property":
-        mixing, offsets = fit_mixing(terms, prior, mixing)
+        ((mixing, offsets),) = fit_mixing(terms, prior, mixing, [inverse_ridge])
     found = model(total, smoothing, sharpness, [t.bandwidth for t in plain.tables])
     if chosen.weights == "category":
         name, _, of_class = chosen.objective.partition(":")
@@ -282,13 +292,18 @@ def _likely(sample: Sample) -> tuple[Sample, FloatArray, IntArray]:
     return rows.take(kept), weight[kept] / total[source[kept]], source[kept]
 
 
-def _expected_loss(terms: Terms, priors: FloatArray, mixing: FloatArray, refit: bool) -> float:
-    """Log-loss of the terms; of weights with many degrees of freedom, of one half with the weights of the other."""
-    if not refit:
-        return terms.log_loss(terms.score(priors, mixing, np.zeros(priors.size)))
-    half = np.arange(terms.label.size) % 2 == 0
-    held = terms.take(~half)
-    return held.log_loss(held.score(priors, *fit_mixing(terms.take(half), priors, mixing)))
+def _best_ridge(terms: Terms, fold: IntArray, priors: FloatArray, start: FloatArray) -> tuple[float, float]:
+    """Find the ridge with the least log-loss of sources whose fold had no part in the weights; return loss and C."""
+    n_rows, _, k = terms.advantage.shape
+    score = np.empty((len(INVERSE_RIDGES), n_rows, k))
+    for f in range(INNER_FOLDS):
+        held = fold == f
+        rows, sources = held[terms.source], terms.take(held)
+        for i, (mixing, offsets) in enumerate(fit_mixing(terms.take(~held), priors, start, INVERSE_RIDGES)):
+            score[i, rows] = sources.score(priors, mixing, offsets)
+    loss = [terms.log_loss(each) for each in score]
+    best = int(np.argmin(loss))
+    return loss[best], INVERSE_RIDGES[best]
 
 
 def _with_levels(model: Model, sample: Sample, label: IntArray) -> Model:

@@ -6,7 +6,7 @@ counterpart hypotheses has a row of terms for each; its probability is their mea
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -21,8 +21,8 @@ from xcat.classifier.properties import FloatArray, IntArray
 LEAST_SHARPNESS = 0.05
 MOST_SHARPNESS = 3.0
 """Largest sharpness considered, in units of the number of categories: three times plain naive Bayes."""
-INVERSE_RIDGE = 0.08
-"""Strength of the ridge on the weights of properties, as logistic regressions count it (C): smaller is stronger."""
+INVERSE_RIDGES = (0.08, 0.25, 0.8)
+"""Strengths of the ridge on the weights of properties, as logistic regressions count it (C), the strongest first."""
 MOST_ALPHA = 3.0
 """Largest exponent of a category that is tried: three times what plain naive Bayes would give it."""
 
@@ -134,7 +134,9 @@ def fit_sharpness(terms: Terms, priors: FloatArray, shares: FloatArray) -> float
     return float(brentq(slope, LEAST_SHARPNESS, most, xtol=1e-4))
 
 
-def fit_mixing(terms: Terms, priors: FloatArray, start: FloatArray) -> tuple[FloatArray, FloatArray]:
+def fit_mixing(
+    terms: Terms, priors: FloatArray, start: FloatArray, inverse_ridges: Sequence[float]
+) -> list[tuple[FloatArray, FloatArray]]:
     """Fit the weights of all properties and classes, and an offset a class, with the least weighted log-loss.
 
     Parameters
@@ -143,13 +145,14 @@ def fit_mixing(terms: Terms, priors: FloatArray, start: FloatArray) -> tuple[Flo
     priors : (K,) float64
     start : (T, K, K) float64
         Mixing that the ridge draws towards.
+    inverse_ridges : sequence of float
+        Each fit begins where the one before has ended: the strongest ridge first is fastest.
 
     Returns
     -------
-    mixing : (T, K, K) float64
-        mixing[t, c, k]: what the advantage of class k in term t gives to class c.
-    offsets : (K,) float64
-        Added to the log of the priors; their mean is zero.
+    list of (mixing, offsets)
+        One for every ridge. mixing[t, c, k], (T, K, K) float64, is what the advantage of class k in term t gives to
+        class c; the offsets, (K,) float64, are added to the log of the priors and have the mean zero.
 
     Notes
     -----
@@ -162,11 +165,9 @@ def fit_mixing(terms: Terms, priors: FloatArray, start: FloatArray) -> tuple[Flo
     # single precision is enough for a gradient, and half the memory to run through
     flat = terms.advantage.reshape(rows, n_terms * k).astype(np.float32)
     centre = start.transpose(0, 2, 1).reshape(n_terms * k, k)
-    # The ridge of a logistic regression on n equally weighted sources.
-    ridge = 1.0 / (2.0 * INVERSE_RIDGE * terms.label.size)
     log_prior = np.log(priors)
 
-    def loss(x: FloatArray) -> tuple[float, FloatArray]:
+    def loss(x: FloatArray, ridge: float) -> tuple[float, FloatArray]:
         weight, offset = x[:-k].reshape(n_terms * k, k), x[-k:]
         value, wrong = _loss_and_slope(terms, log_prior + offset + flat @ weight.astype(np.float32))
         away = weight - centre
@@ -174,13 +175,16 @@ def fit_mixing(terms: Terms, priors: FloatArray, start: FloatArray) -> tuple[Flo
         slope = flat.T @ wrong.astype(np.float32) + 2.0 * ridge * away
         return value, np.concatenate([slope.ravel(), wrong.sum(axis=0) + 2.0 * ridge * offset])
 
-    found = minimize(
-        loss, np.concatenate([centre.ravel(), np.zeros(k)]), jac=True, method="L-BFGS-B",
-        options={"maxiter": 300, "ftol": 1e-7},
-    )  # fmt: skip
-    offset = found.x[-k:]
-    mixing = found.x[:-k].reshape(n_terms, k, k).transpose(0, 2, 1)
-    return np.ascontiguousarray(mixing), offset - offset.mean()
+    made = []
+    x = np.concatenate([centre.ravel(), np.zeros(k)])
+    for inverse in inverse_ridges:
+        # as strong as that of a logistic regression on n equally weighted sources
+        ridge = 1.0 / (2.0 * inverse * terms.label.size)
+        x = minimize(loss, x, (ridge,), jac=True, method="L-BFGS-B", options={"maxiter": 300, "ftol": 1e-7}).x
+        offset = x[-k:]
+        mixing = x[:-k].reshape(n_terms, k, k).transpose(0, 2, 1)
+        made.append((np.ascontiguousarray(mixing), offset - offset.mean()))
+    return made
 
 
 def _loss_and_slope(terms: Terms, score: FloatArray) -> tuple[float, FloatArray]:

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import importlib
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from xcat.classifier.properties import FloatArray, IntArray
+from xcat.classifier.properties import FloatArray
 from xcat.classifier.sample import Sample
 from xcat.errors import ConfigError
+from xcat.evaluate.protocol import Training
 
 MISSING = -99.0
 """What a random forest, which knows no missing values, is given for one."""
@@ -48,16 +48,7 @@ class Baseline:
     missing: float = np.nan
     probabilities: bool = True
 
-    def fit_predict(
-        self,
-        train: Sample,
-        label: IntArray,
-        groups: IntArray,
-        test: Sample,
-        classes: Sequence[str],
-        priors: FloatArray,
-        seed: int,
-    ) -> FloatArray:
+    def fit_predict(self, train: Training, test: Sample, seed: int) -> FloatArray:
         """Fit on the training part, and classify the rest; a class that it never saw has the probability 0."""
         # a warning on how a data set is shaped is not for the reader of a report
         # two folds at once on two cores are faster than two threads that wait for each other
@@ -65,9 +56,9 @@ class Baseline:
         limits = importlib.import_module("threadpoolctl").threadpool_limits
         with warnings.catch_warnings(), limits(1):
             warnings.simplefilter("ignore")
-            model = kind(random_state=seed, **dict(self.options)).fit(self._values(train), label)
+            model = kind(random_state=seed, **dict(self.options)).fit(self._values(train.sample), train.label)
             found = model.predict_proba(self._values(test))
-        p = np.zeros((len(test), len(classes)))
+        p = np.zeros((len(test), len(train.classes)))
         p[:, np.asarray(model.classes_, dtype=np.int64)] = found
         return p
 

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from xcat import progress
 from xcat.classifier.crossval import folds
@@ -25,6 +24,31 @@ from xcat.errors import ConfigError
 from xcat.evaluate.scores import mean_and_spread, score
 
 FOLD_KINDS = ("source", "sky")
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """What a method may learn from.
+
+    Attributes
+    ----------
+    sample : Sample
+        N labelled sources.
+    label, groups : (N,) int64
+        Class of each, from 0, and what must stay together in folds.
+    classes : tuple of K str
+    """
+
+    sample: Sample
+    label: IntArray
+    groups: IntArray
+    classes: tuple[str, ...]
+
+    @property
+    def mix(self) -> FloatArray:
+        """Frequencies of the classes, (K,); one without members counts half a source, since priors are positive."""
+        count = np.maximum(np.bincount(self.label, minlength=len(self.classes)), 0.5)
+        return np.asarray(count / count.sum())
 
 
 class Method(Protocol):
@@ -47,17 +71,8 @@ class Method(Protocol):
     @property
     def probabilities(self) -> bool: ...  # noqa: D102
 
-    def fit_predict(
-        self,
-        train: Sample,
-        label: IntArray,
-        groups: IntArray,
-        test: Sample,
-        classes: Sequence[str],
-        priors: FloatArray,
-        seed: int,
-    ) -> FloatArray:
-        """Probabilities of the sources of `test`, (n, K), by what `train` with its labels and groups teaches."""
+    def fit_predict(self, train: Training, test: Sample, seed: int) -> FloatArray:
+        """Probabilities of the sources of `test`, (n, K), by what `train` teaches."""
         ...
 
 
@@ -96,6 +111,11 @@ class Labelled:
     def __len__(self) -> int:
         return int(self.label.size)
 
+    def training(self, kind: str, chosen: IntArray, sample: Sample | None = None) -> Training:
+        """Some of the sources, by number, with the groups of this kind; with the values of another sample, if given."""
+        used = self.sample if sample is None else sample
+        return Training(used.take(chosen), self.label[chosen], self.groups[kind][chosen], self.classes)
+
     @property
     def mix(self) -> FloatArray:
         """Share of each class among the labels, (K,)."""
@@ -116,12 +136,6 @@ class OutOfFold:
     p: FloatArray
     fold: IntArray
     seconds: float
-
-
-def class_mix(label: ArrayLike, n_classes: int) -> FloatArray:
-    """Frequencies of the classes, (K,); one without members counts half a source, since priors are positive."""
-    count = np.maximum(np.bincount(np.asarray(label), minlength=n_classes), 0.5)
-    return np.asarray(count / count.sum())
 
 
 def out_of_fold(
@@ -162,16 +176,12 @@ def out_of_fold(
     """
     start = time.monotonic()
     used = data.sample if sample is None else sample
-    group = data.groups[kind]
-    fold = folds(data.label, group, n_folds, seed)
+    fold = folds(data.label, data.groups[kind], n_folds, seed)
     members = [np.flatnonzero(fold == f) for f in range(n_folds)]
 
-    def arguments(test: IntArray) -> tuple[Any, ...]:
+    def arguments(test: IntArray) -> tuple[Training, Sample, int]:
         train = np.setdiff1d(np.arange(len(data)), test, assume_unique=True)
-        train = train if part is None else part(train)
-        label = data.label[train]
-        mix = class_mix(label, len(data.classes))
-        return used.take(train), label, group[train], used.take(test), data.classes, mix, seed
+        return data.training(kind, train if part is None else part(train), used), used.take(test), seed
 
     p = np.zeros((len(data), len(data.classes)))
     calls = (arguments(test) for test in members)

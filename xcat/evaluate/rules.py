@@ -18,6 +18,7 @@ import numpy as np
 from xcat.classifier.properties import FloatArray, IntArray
 from xcat.classifier.sample import Sample
 from xcat.errors import ConfigError
+from xcat.evaluate.protocol import Training
 from xcat.evaluate.scores import decisions
 
 MOST_VARIABLE_AGN = 1.0
@@ -40,19 +41,11 @@ class Rules:
     about: str = "rules after Lin+2012"
     probabilities: bool = False
 
-    def fit_predict(
-        self,
-        train: Sample,
-        label: IntArray,
-        groups: IntArray,
-        test: Sample,
-        classes: Sequence[str],
-        priors: FloatArray,
-        seed: int,
-    ) -> FloatArray:
+    def fit_predict(self, train: Training, test: Sample, seed: int) -> FloatArray:
         """Fit the two limits of the flux ratio, and decide; a compact object is of the commonest compact class."""
-        agn, star, compact = roles(classes, label)
-        ratio = _ratio(train)
+        label = train.label
+        agn, star, compact = roles(train.classes, label)
+        ratio = _ratio(train.sample)
         seen = np.isfinite(ratio)
         low = best_cut(ratio[seen & (label == star)], ratio[seen & (label == agn)])
         agn_ratios = ratio[seen & (label == agn)]
@@ -64,7 +57,7 @@ class Rules:
         with np.errstate(invalid="ignore"):
             odd = (factor > MOST_VARIABLE_AGN) | (index < INDEX_OF_AGN[0]) | (index > INDEX_OF_AGN[1]) | (x > high)
             decided = np.select([(x < low) & np.isfinite(_ratio(test)), odd, x >= low], [star, compact, agn], -1)
-        return decisions(decided, len(classes))
+        return decisions(decided, len(train.classes))
 
 
 def roles(classes: Sequence[str], label: IntArray) -> tuple[int, int, int]:

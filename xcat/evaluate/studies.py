@@ -15,7 +15,7 @@ import numpy as np
 from xcat import progress
 from xcat.classifier.priors import estimate, reweighted
 from xcat.classifier.properties import FloatArray, IntArray
-from xcat.evaluate.protocol import Labelled, Method, class_mix, out_of_fold
+from xcat.evaluate.protocol import Labelled, Method, out_of_fold
 from xcat.evaluate.scores import plain, score
 
 FRACTIONS = (0.1, 0.2, 0.4, 0.7, 1.0)
@@ -136,14 +136,12 @@ def shift(method: Method, data: Labelled, kind: str, reference: FloatArray, seed
     found = [{"training": "fair", **brief(reference[test], label, data)}]
     with progress.bar("shift", 2) as advance:
         for about, part in (("bright half", train), ("bright half, weighted by flux", drawn)):
-            priors = class_mix(data.label[part], len(data.classes))
-            p = method.fit_predict(
-                data.sample.take(part), data.label[part], data.groups[kind][part], faint, data.classes, priors, seed
-            )
+            training = data.training(kind, part)
+            p = method.fit_predict(training, faint, seed)
             advance(1)
             found.append({"training": about, **brief(p, label, data)})
-            estimated = estimate(p, priors)
-            figures = brief(reweighted(p, priors, estimated), label, data)
+            estimated = estimate(p, training.mix)
+            figures = brief(reweighted(p, training.mix, estimated), label, data)
             found.append({"training": f"{about}, priors estimated", "priors": plain(estimated), **figures})
     return found
 

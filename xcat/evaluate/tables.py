@@ -5,12 +5,12 @@ The only place of the evaluation that knows how xcat's model is fitted.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from xcat.classifier import CATEGORIES, Model, Options, Sample, classify, tune
-from xcat.classifier.properties import FloatArray, IntArray
+from xcat.classifier import CATEGORIES, Options, Sample, classify, tune
+from xcat.classifier.properties import FloatArray
+from xcat.evaluate.protocol import Training
 
 
 @dataclass(frozen=True)
@@ -36,33 +36,13 @@ class Tables:
     pairs: tuple[tuple[str, str], ...] = ()
     probabilities: bool = True
 
-    def fit_predict(
-        self,
-        train: Sample,
-        label: IntArray,
-        groups: IntArray,
-        test: Sample,
-        classes: Sequence[str],
-        priors: FloatArray,
-        seed: int,
-    ) -> FloatArray:
+    def fit_predict(self, train: Training, test: Sample, seed: int) -> FloatArray:
         """Fit tables, smoothing and weights on the training part, and classify the rest."""
-        return classify(self.fit(train, label, groups, classes, priors, seed), test).p
-
-    def fit(
-        self,
-        train: Sample,
-        label: IntArray,
-        groups: IntArray,
-        classes: Sequence[str],
-        priors: FloatArray,
-        seed: int,
-    ) -> Model:
-        """Fit the model."""
-        names = {p.name for p in train.properties}
+        names = {p.name for p in train.sample.properties}
         pairs = tuple(pair for pair in self.pairs if set(pair) <= names)
         if self.weights == "equal":
             options = Options("equal", sharpness=float(len(CATEGORIES)), smoothing=1.0, pairs=pairs, seed=seed)
         else:
             options = Options(self.weights, self.objective, pairs=pairs, seed=seed)
-        return tune(train, label, groups, classes, priors, options)
+        model = tune(train.sample, train.label, train.groups, train.classes, train.mix, options)
+        return classify(model, test).p
