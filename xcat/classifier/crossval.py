@@ -43,7 +43,7 @@ from xcat.classifier.weights import (
 )
 
 INNER_FOLDS = 5
-SMOOTHINGS = (1.0, 1.6, 2.3)
+SMOOTHINGS = (1.0, 1.6)
 """Factors on the bandwidths that are tried. Those of the densities alone are too narrow where many terms are added."""
 LEAST_HYPOTHESIS = 0.05
 """Hypotheses that are less probable have no part in fitting the weights."""
