@@ -87,7 +87,8 @@ def _tell_model(found: dict[str, Any]) -> None:
         f"{found['weighting']}{', published' if found['published'] else ''}",
         markup=False,
     )
-    _out.print(f"sharpness {found['sharpness']:.3g}, factor on the bandwidths {found['smoothing']:.3g}")
+    ridge = "" if found["inverse_ridge"] is None else f", ridge of C = {found['inverse_ridge']:.3g}"
+    _out.print(f"sharpness {found['sharpness']:.3g}, factor on the bandwidths {found['smoothing']:.3g}{ridge}")
     for where, figures in found["out_of_fold"].items():
         words = {"sample": "out of fold", "at_priors": "at the priors"}[where]
         _out.print(f"{words}: " + ", ".join(f"{key} {_number(value)}" for key, value in figures.items()))
@@ -150,8 +151,8 @@ def _tell_models(old: dict[str, Any], new: dict[str, Any]) -> None:
             table.add_row(what, *(v if isinstance(v, str) else _number(v) for v in (one, two)))
 
     compare("run", old["run_id"], new["run_id"])
-    for key in ("weighting", "sharpness", "smoothing"):
-        compare(key, old[key], new[key])
+    for key in ("weighting", "sharpness", "smoothing", "inverse_ridge"):
+        compare(key.replace("_", " "), old[key], new[key])
     for name in _union(old["classes"], new["classes"]):
         for key, words in (("prior", "prior"), ("offset", "offset"), ("n_reference", "labelled sources")):
             compare(f"{words} {name}", *(side["classes"].get(name, {}).get(key) for side in (old, new)))

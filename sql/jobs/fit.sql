@@ -23,9 +23,10 @@ ORDER BY source_id, p.rank;
 -- name: add_model
 -- What a fit run made.
 INSERT INTO xcat.model (run_id, classes, priors, offsets, n_reference, categories, weighting, weights, sharpness, smoothing,
-                        properties, terms, term_category, outlier_p, outlier_levels)
+                        properties, terms, term_category, outlier_p, outlier_levels, inverse_ridge)
 VALUES (%(run_id)s, %(classes)s, %(priors)s, %(offsets)s, %(n_reference)s, %(categories)s, %(weighting)s, %(weights)s,
-        %(sharpness)s, %(smoothing)s, %(properties)s, %(terms)s, %(term_category)s, %(outlier_p)s, %(outlier_levels)s);
+        %(sharpness)s, %(smoothing)s, %(properties)s, %(terms)s, %(term_category)s, %(outlier_p)s, %(outlier_levels)s,
+        %(inverse_ridge)s);
 
 -- name: add_table
 -- The density of a property in a class, or what two properties say together.
@@ -40,7 +41,7 @@ VALUES (%(run_id)s, %(property)s, %(axes)s, %(scales)s, %(category)s, %(class)s,
 -- name: model
 -- A model's row.
 SELECT classes, priors, offsets, n_reference, categories, weighting, weights, sharpness, smoothing, properties, terms,
-       term_category, outlier_p, outlier_levels
+       term_category, outlier_p, outlier_levels, inverse_ridge
 FROM xcat.model WHERE run_id = %(run_id)s;
 
 -- name: tables

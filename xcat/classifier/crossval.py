@@ -248,7 +248,7 @@ def tune(
     weight = prior_weights(label[base], prior)
     widths = [[t.bandwidth for t in model(c, 1.0).tables] for c in without]
 
-    best: tuple[float, float, Terms, FloatArray, float, float] | None = None
+    best: tuple[float, float, Terms, FloatArray, float, float | None] | None = None
     for smoothing in SMOOTHINGS if chosen.smoothing == "fit" else (float(chosen.smoothing),):
         advantage = np.concatenate(
             [evidence(model(c, smoothing, 1.0, h), r[0]) for c, h, r in zip(without, widths, rows, strict=True)]
@@ -260,13 +260,13 @@ def tune(
         if chosen.weights == "property":
             loss, inverse_ridge = _best_ridge(terms, inner[base], prior, mixing)
         else:
-            loss, inverse_ridge = terms.log_loss(terms.score(prior, mixing, np.zeros(k))), np.nan
+            loss, inverse_ridge = terms.log_loss(terms.score(prior, mixing, np.zeros(k))), None
         if best is None or loss < best[0]:
             best = (loss, smoothing, terms, mixing, sharpness, inverse_ridge)
     assert best is not None
     _, smoothing, terms, mixing, sharpness, inverse_ridge = best
     offsets = np.zeros(k)
-    if chosen.weights == "property":
+    if inverse_ridge is not None:
         ((mixing, offsets),) = fit_mixing(terms, prior, mixing, [inverse_ridge])
     found = model(total, smoothing, sharpness, [t.bandwidth for t in plain.tables])
     if chosen.weights == "category":
@@ -279,7 +279,7 @@ def tune(
         )
         mixing = category_mixing(alpha, sharpness, category_index, k) * heard
         found = replace(found, weights=alpha, sharpness=sharpness)
-    return _with_levels(replace(found, mixing=mixing, offsets=offsets), sample, label)
+    return _with_levels(replace(found, mixing=mixing, offsets=offsets, inverse_ridge=inverse_ridge), sample, label)
 
 
 def _likely(sample: Sample) -> tuple[Sample, FloatArray, IntArray]:

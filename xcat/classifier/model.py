@@ -55,6 +55,8 @@ class Model:
     outlier_levels : (K, L) float64
         Outlier measure, in decades, that the members of the class exceed with these probabilities; NaN before it is
         known.
+    inverse_ridge : float or None
+        Strength C of the ridge that the mixing was fitted with; None without one.
 
     Raises
     ------
@@ -77,6 +79,7 @@ class Model:
     n_reference: FloatArray
     outlier_p: FloatArray
     outlier_levels: FloatArray
+    inverse_ridge: float | None = None
 
     def __post_init__(self) -> None:
         p, k = len(self.properties), len(self.classes)

@@ -630,11 +630,12 @@ model = Table(
     _c("smoothing", DOUBLE, nullable=False),
     _c("outlier_p", ARRAY(DOUBLE_PRECISION), nullable=False),
     _c("outlier_levels", ARRAY(DOUBLE_PRECISION), nullable=False),
+    _c("inverse_ridge", DOUBLE),
     CheckConstraint("weighting IN ('equal', 'given', 'category', 'property')", name="weighting"),
     CheckConstraint("0 <= ALL (weights) AND 'Infinity' > ALL (weights)", name="weights"),
     CheckConstraint("0 < ALL (priors) AND 1 >= ALL (priors)", name="priors"),
     CheckConstraint("cardinality(terms) = cardinality(term_category)", name="terms"),
-    *_positive("sharpness", "smoothing"),
+    *_positive("sharpness", "smoothing", "inverse_ridge"),
     comment="What a fit run made: classes, priors, weights; its tables are in likelihood_table",
 )
 

@@ -68,6 +68,7 @@ def describe(conn: Connection, run_id: int) -> dict[str, Any]:
         "weights": dict(zip(model.categories, model.weights.tolist(), strict=True)),
         "sharpness": model.sharpness,
         "smoothing": model.smoothing,
+        "inverse_ridge": model.inverse_ridge,
         "terms": _terms(model),
         "out_of_fold": {
             where: {key: out_of_fold.get(where, {}).get(key) for key in _HEADLINE} for where in ("sample", "at_priors")

@@ -35,6 +35,7 @@ def store(conn: Connection, run_id: int, model: Model) -> None:
             "term_category": list(model.term_categories),
             "outlier_p": model.outlier_p.tolist(),
             "outlier_levels": model.outlier_levels.tolist(),
+            "inverse_ridge": model.inverse_ridge,
         },
     )
     with conn.cursor() as cursor:
@@ -95,7 +96,7 @@ def load(conn: Connection, run_id: int) -> Model:
     if row is None:
         raise XcatError(f"run {run_id} made no model. See: xcat runs")
     classes, priors, offsets, n_reference, categories, weighting, weights, sharpness, smoothing = row[:9]
-    properties, terms, _, outlier_p, outlier_levels = row[9:]
+    properties, terms, _, outlier_p, outlier_levels, inverse_ridge = row[9:]
     found: dict[str, dict[str, tuple[Any, ...]]] = {}
     for name, of_class, *rest in conn.execute(job("fit.tables").compose(), {"run_id": run_id}):
         found.setdefault(name, {})[of_class] = tuple(rest)
@@ -116,6 +117,7 @@ def load(conn: Connection, run_id: int) -> Model:
         n_reference=np.array(n_reference, dtype=np.float64),
         outlier_p=np.array(outlier_p),
         outlier_levels=np.array(outlier_levels, dtype=np.float64),
+        inverse_ridge=inverse_ridge,
     )
 
 

@@ -79,6 +79,8 @@ def fit_stage(run: Run, pipeline: Pipeline, runs: Mapping[str, int]) -> None:
         "sharpness_per_fold": [m.sharpness for m in validation.models],
         "smoothing": model.smoothing,
         "smoothing_per_fold": [m.smoothing for m in validation.models],
+        "inverse_ridge": model.inverse_ridge,
+        "inverse_ridge_per_fold": [m.inverse_ridge for m in validation.models],
         "priors": dict(zip(classes, model.priors.tolist(), strict=True)),
         "priors_given": dict(zip(classes, given.tolist(), strict=True)),
         "out_of_fold": summarise(p, label, classes, model.priors),
