@@ -70,20 +70,25 @@ def test_mean_and_spread_over_seeds():
     one = {
         "accuracy": 0.5,
         "log_loss": None,
-        "classes": {"a": {"f1": 0.2, "recall_interval": [0, 1]}},
+        "classes": {"a": {"f1": 0.2, "recall_interval": [0.0, 0.5], "precision_interval": [None, None]}},
         "confusion": [[2]],
     }
     two = {
         "accuracy": 0.7,
         "log_loss": None,
-        "classes": {"a": {"f1": 0.4, "recall_interval": [0, 1]}},
+        "classes": {"a": {"f1": 0.4, "recall_interval": [0.2, 0.7], "precision_interval": [None, None]}},
         "confusion": [[4]],
     }
     mean, spread = scores.mean_and_spread([one, two])
     assert mean["accuracy"] == pytest.approx(0.6)
     assert spread["accuracy"] == pytest.approx(0.1 * np.sqrt(2))
     assert mean["log_loss"] is None
-    assert mean["classes"]["a"] == {"f1": pytest.approx(0.3)}
+    assert mean["classes"]["a"] == {
+        "f1": pytest.approx(0.3),
+        "recall_interval": pytest.approx([0.1, 0.6]),
+        "precision_interval": [None, None],
+    }
+    assert spread["classes"]["a"] == {"f1": pytest.approx(0.1 * np.sqrt(2))}
     assert mean["confusion"] == [[3.0]]
     assert scores.mean_and_spread([one])[1]["accuracy"] is None
 
@@ -450,8 +455,8 @@ def test_text_and_page(tmp_path):
         "studies": studies.run_all(chosen[0], data, "source", first, 2, 0, quick=False),
     }  # fmt: skip
     said = text.text(result)
-    for words in ("published: rival", "XRB at priors", "no answer for", "without place on the sky", "Learning curve",
-                  "brightest third", "bright half, weighted by flux, priors estimated"):  # fmt: skip
+    for words in ("published: rival", "precision at priors", "no answer for", "without place on the sky",
+                  "Learning curve", "brightest third", "bright half, weighted by flux, priors estimated"):  # fmt: skip
         assert words in said, words
     assert max(map(len, said.splitlines())) < 250
     index = page.html(result, tmp_path / "page")

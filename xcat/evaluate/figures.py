@@ -181,10 +181,10 @@ def parts(result: Mapping[str, Any]) -> Figure:
     methods = result["folds"][kind]["methods"]
     studies = result["studies"]
     words = {0: "neither", 1: "one", 2: "optical and\ninfrared"}
-    fig = Figure(figsize=(_WIDTH, 3.1))
+    fig = Figure(figsize=(_WIDTH, 3.5))
     panels = (("by_brightness", "macro_f1"), ("by_brightness", "log_loss"), ("by_counterparts", "macro_f1"))
     for i, (study, name) in enumerate(panels):
-        axes = fig.add_axes((0.055 + 0.265 * i, 0.17, 0.215, 0.7))
+        axes = fig.add_axes((0.055 + 0.325 * i, 0.29, 0.275, 0.62))
         for k, (method, entry) in enumerate(methods.items()):
             rows = studies[study].get(method, [])
             if not rows or all(r[name] is None for r in rows):
@@ -201,7 +201,7 @@ def parts(result: Mapping[str, Any]) -> Figure:
         axes.margins(x=0.1)
         if i == 0:
             handles = axes.get_legend_handles_labels()
-    fig.legend(*handles, loc="center left", bbox_to_anchor=(0.845, 0.52), fontsize=6.8, handlelength=1.4)
+    fig.legend(*handles, loc="lower center", ncols=5, fontsize=7, handlelength=1.6, columnspacing=1.2)
     return fig
 
 
@@ -236,4 +236,5 @@ def _figure(entry: Mapping[str, Any], name: str) -> float | None:
 
 
 def _colour(k: int) -> str:
-    return (_BLUE, _ORANGE, _GREEN, "#E69F00", "#CC79A7", _LIGHT, "#000000", style.GREY)[k % 8]
+    colours = (_BLUE, _ORANGE, _GREEN, "#E69F00", "#CC79A7", _LIGHT, "#000000", style.GREY, "#8B4513")
+    return colours[k % len(colours)]

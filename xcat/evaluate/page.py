@@ -69,7 +69,10 @@ def html(result: Mapping[str, Any], folder: Path) -> Path:
         version=__version__,
         by=text.BY,
         overall={kind: text.overall_rows(part["methods"]) for kind, part in result["folds"].items()},
-        classes={kind: text.class_rows(part["methods"], result["classes"]) for kind, part in result["folds"].items()},
+        classes={
+            kind: [text.class_rows(part["methods"], name) for name in result["classes"]]
+            for kind, part in result["folds"].items()
+        },
     )
     index = folder / "index.html"
     part = folder / ".index.html.part"

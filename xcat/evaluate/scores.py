@@ -107,9 +107,10 @@ def score(
 
 
 def mean_and_spread(repeats: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Mean and standard deviation (over repeats - 1) of every figure; intervals and curves are left out.
+    """Mean and standard deviation (over repeats - 1) of every figure; curves are left out.
 
-    The spread is None where there is one repeat only.
+    The spread is None where there is one repeat only. Intervals have no spread, and their ends are averaged: repeats
+    are of the same sources, and tell nothing of others.
     """
     mean: dict[str, Any] = {}
     spread: dict[str, Any] = {}
@@ -118,8 +119,8 @@ def mean_and_spread(repeats: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any
         if isinstance(first, Mapping):
             if name != "reliability":
                 mean[name], spread[name] = mean_and_spread(values)
-        elif name == "confusion":
-            mean[name] = np.mean(values, axis=0).tolist()
+        elif name == "confusion" or name.endswith("_interval"):
+            mean[name] = plain(np.mean(np.array(values, dtype=np.float64), axis=0))
         elif isinstance(first, list):
             continue
         elif any(v is None for v in values):

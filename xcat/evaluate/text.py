@@ -23,7 +23,8 @@ def text(result: Mapping[str, Any]) -> str:
     for kind, part in result["folds"].items():
         methods = part["methods"]
         lines += ["", f"Folds by {kind}: {BY[kind]}", *aligned(overall_rows(methods), set(range(1, 9)))]
-        lines += ["", *aligned(class_rows(methods, classes), set(range(1, 40)))]
+        for name in classes:
+            lines += ["", *aligned(class_rows(methods, name), set(range(1, 5)))]
     first_kind = next(iter(result["folds"]))
     lines += ["", f"Classified as (rows) and truly (columns), folds by {first_kind}, mean over seeds"]
     for entry in result["folds"][first_kind]["methods"].values():
@@ -44,16 +45,16 @@ def overall_rows(methods: Mapping[str, Any]) -> list[list[str]]:
     return rows
 
 
-def class_rows(methods: Mapping[str, Any], classes: Sequence[str]) -> list[list[str]]:
-    """Recall, precision as counted and at the priors, and F1 of each class, a row a method."""
-    rows = [["", *[f"{c} {what}" for c in classes for what in ("recall", "precision", "at priors", "F1")]]]
+def class_rows(methods: Mapping[str, Any], name: str) -> list[list[str]]:
+    """Recall, precision as counted and at the priors (95 % intervals), and F1 of a class, a row a method."""
+    rows = [[name, "recall", "precision", "precision at priors", "F1"]]
     for entry in methods.values():
-        cells = [entry["about"]]
-        for c in classes:
-            figures, spread = entry["mean"]["classes"][c], entry["spread"]["classes"][c]
-            cells += [number(figures[name]) for name in ("recall", "precision", "precision_prior_corrected")]
-            cells.append(with_spread(figures["f1"], spread["f1"]))
-        rows.append(cells)
+        figures, spread = entry["mean"]["classes"][name], entry["spread"]["classes"][name]
+        cells = [
+            with_interval(figures[of], figures[f"{of}_interval"])
+            for of in ("recall", "precision", "precision_prior_corrected")
+        ]
+        rows.append([entry["about"], *cells, with_spread(figures["f1"], spread["f1"])])
     return rows
 
 
@@ -119,3 +120,9 @@ def number(value: float | None) -> str:
 def with_spread(value: float | None, spread: float | None) -> str:
     """Write a mean with its standard deviation."""
     return number(value) if value is None or spread is None else f"{value:.3f} ± {spread:.3f}"
+
+
+def with_interval(value: float | None, interval: Sequence[float | None]) -> str:
+    """Write a fraction with the ends of its interval."""
+    low, high = interval
+    return number(value) if value is None or low is None or high is None else f"{value:.3f} ({low:.2f}-{high:.2f})"
