@@ -18,7 +18,7 @@ from xcat.evaluate import figures, leakage, methods, page, rules, scores, studie
 from xcat.evaluate.protocol import Labelled, evaluate, out_of_fold, workers
 from xcat.evaluate.rules import Rules
 
-NAMES = ("property", "category", "equal", "forest", "lightgbm", "histogram", "explainable", "rules")
+NAMES = methods.NAMES
 N_FOLDS = 4
 
 
