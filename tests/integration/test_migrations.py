@@ -1,4 +1,4 @@
-"""The migrations make what xcat/database/schema.py and sql/ say, up and down, and the tables refuse nonsense."""
+"""The migrations make what xcat/database/schema and sql/ say, up and down, and the tables refuse nonsense."""
 
 from __future__ import annotations
 

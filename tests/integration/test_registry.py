@@ -13,7 +13,7 @@ from astropy.io.votable.ucd import check_ucd
 
 import xcat
 from xcat.catalogues.grammar import STANDARD_COLUMNS
-from xcat.database import schema
+from xcat.database import registry, schema
 from xcat.database.registry import ColumnMeaning, columns, property_entries
 
 _COMMENTS = """
@@ -71,7 +71,7 @@ def test_nothing_in_the_registry_is_unused(conn):
 
 
 def test_no_name_is_defined_twice():
-    text = (Path(schema.__file__).parent / "columns.yaml").read_text()
+    text = (Path(registry.__file__).parent / "columns.yaml").read_text()
     names = re.findall(r"^(\w+):", text, re.M)
     names += [entry["name"] for entry in property_entries()]
     assert [name for name, n in Counter(names).items() if n > 1] == []
