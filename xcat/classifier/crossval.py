@@ -246,13 +246,15 @@ def tune(
     source = np.concatenate([r[2] + first[f] for f, r in enumerate(rows)])
     row_weight = np.concatenate([r[1] for r in rows])
     weight = prior_weights(label[base], prior)
-    widths = [[t.bandwidth for t in model(c, 1.0).tables] for c in without]
+    unsmoothed = [model(c, 1.0) for c in without]
 
     best: tuple[float, float, Terms, FloatArray, float, float | None] | None = None
     for smoothing in SMOOTHINGS if chosen.smoothing == "fit" else (float(chosen.smoothing),):
-        advantage = np.concatenate(
-            [evidence(model(c, smoothing, 1.0, h), r[0]) for c, h, r in zip(without, widths, rows, strict=True)]
-        )
+        inner_models = unsmoothed
+        if smoothing != 1.0:
+            widths = [[t.bandwidth for t in made.tables] for made in unsmoothed]
+            inner_models = [model(c, smoothing, 1.0, h) for c, h in zip(without, widths, strict=True)]
+        advantage = np.concatenate([evidence(made, r[0]) for made, r in zip(inner_models, rows, strict=True)])
         wide = advantage * heard[:, :, 0]
         terms = Terms(wide - wide.mean(axis=2, keepdims=True), row_weight, source, label[base], weight)
         sharpness = fit_sharpness(terms, prior, shares) if chosen.sharpness == "fit" else float(chosen.sharpness)

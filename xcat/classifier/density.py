@@ -269,13 +269,11 @@ def table_of_counts(
     n_nodes = m // CELLS_PER_STEP + 1
     step = prop.width / (n_nodes - 1)
     limits = bool(counts.above.any())
-    known = [None] * k if bandwidth is None else (bandwidth * smoothing).tolist()
-    kernels = [_Kernel(c, prop, smoothing, h) for c, h in zip(counts.cells, known, strict=True)]
+    kernels = _Kernels(counts.cells, prop, smoothing, None if bandwidth is None else bandwidth * smoothing)
     if limits:
-        completed = _complete(counts, prop, kernels)
-        kernels = [_Kernel(c, prop, smoothing, kernel.bandwidth) for c, kernel in zip(completed, kernels, strict=True)]
+        kernels = _complete(counts, prop, kernels)
 
-    n_inside = np.array([kernel.n for kernel in kernels])
+    n_inside = kernels.n
     n_atoms = counts.atoms.sum(axis=1)
     floor = np.maximum(LEAST_FLOOR, 1.0 / (n_inside + 2.0))
     # one source more in every class, like all classes together: what nobody has seen excludes no class
@@ -286,7 +284,7 @@ def table_of_counts(
 
     rungs = np.arange(1, N_LEVELS) if typical_error is not None else np.zeros(0)
     errors = np.concatenate([[0.0], step * 2.0 ** ((rungs - 1) / 2)])
-    dense = np.stack([kernel.density(errors) for kernel in kernels], axis=2)
+    dense = kernels.density(errors)
     pooled = dense.mean(axis=2, keepdims=True) * (1.0 - FLAT_SHARE) + FLAT_SHARE / prop.width
     log_density = np.log((1.0 - floor) * dense + floor * pooled)
     log_density += np.log(inside / integral(log_density, prop))[:, None, :]
@@ -306,65 +304,62 @@ def table_of_counts(
         tail_slope=tail_slope(prop),
         log_present=np.log(present),
         log_missing=np.log1p(-present),
-        bandwidth=np.array([kernel.bandwidth for kernel in kernels]),
+        bandwidth=kernels.bandwidth,
         typical_error=typical_error or 0.0,
         n_present=counts.n_present,
     )
 
 
-class _Kernel:
-    """Kernel density of one class, through the cosine transform of its cell counts."""
+class _Kernels:
+    """Kernel densities of all classes, through the cosine transforms of their cell counts (K, M)."""
 
-    def __init__(self, counts: FloatArray, prop: Property, smoothing: float, bandwidth: float | None = None) -> None:
-        m = counts.size
-        self.prop, self.m, self.n = prop, m, float(counts.sum())
+    def __init__(self, counts: FloatArray, prop: Property, smoothing: float, bandwidth: FloatArray | None) -> None:
+        m = counts.shape[1]
+        self.prop, self.m, self.n = prop, m, counts.sum(axis=1)
         self.step = prop.width * CELLS_PER_STEP / m
-        if self.n <= 0.0:
-            self.bandwidth = prop.width
-            return
         half = m // 2
         pad = (half * (not prop.bounded_low), half * (not prop.bounded_high))
         self.before = pad[0]
-        segment = np.pad(counts / self.n, pad)
-        self.length = prop.width * segment.size / m
-        self.coefficients = dct(segment) / 2.0  # mean of cos(pi k x / length) over the values
+        segment = np.pad(counts / np.where(self.n > 0.0, self.n, 1.0)[:, None], ((0, 0), pad))
+        self.length = prop.width * segment.shape[1] / m
+        self.coefficients = dct(segment) / 2.0  # means of cos(pi k x / length) over the values
         if bandwidth is None:
-            bandwidth = _bandwidth(counts, self.coefficients, self.n, self.length, prop.width, self.step) * smoothing
-        self.bandwidth = float(np.clip(bandwidth, self.step, prop.width / 2.0))
+            classes = zip(counts, self.coefficients, self.n.tolist(), strict=True)
+            found = [
+                _bandwidth(c, f, n, self.length, prop.width, self.step) if n > 0.0 else np.inf for c, f, n in classes
+            ]
+            bandwidth = np.array(found) * smoothing
+        self.bandwidth = np.where(self.n > 0.0, np.clip(bandwidth, self.step, prop.width / 2.0), prop.width)
 
     def density(self, errors: FloatArray) -> FloatArray:
-        """Density at the nodes, (L, G), blurred by L errors (one sigma, on the property's scale); integral 1."""
-        n_nodes = self.m // CELLS_PER_STEP + 1
-        if self.n <= 0.0:
-            return np.full((errors.size, n_nodes), 1.0 / self.prop.width)
-        k = np.arange(self.coefficients.size + 1)
-        variance = self.bandwidth**2 + errors**2
-        damping = np.exp(-0.5 * variance[:, None] * (np.pi * k / self.length) ** 2)
+        """Densities at the nodes, (L, G, K), blurred by L errors (one sigma, on the property's scale); integrals 1."""
+        k = np.arange(self.coefficients.shape[1] + 1)
+        variance = self.bandwidth**2 + errors[:, None] ** 2
+        damping = np.exp(-0.5 * variance[:, :, None] * (np.pi * k / self.length) ** 2)
         # the cosine series, summed where the nodes are
-        at_cell_edges = dct(np.append(self.coefficients, 0.0) * damping, type=1)
-        at_nodes = at_cell_edges[:, self.before : self.before + self.m + 1 : CELLS_PER_STEP]
+        at_cell_edges = dct(np.pad(self.coefficients, ((0, 0), (0, 1))) * damping, type=1)
+        at_nodes = at_cell_edges[:, :, self.before : self.before + self.m + 1 : CELLS_PER_STEP]
         kernel = np.maximum(at_nodes, 0.0)  # the series may undershoot zero by rounding
-        return np.asarray(kernel / np.trapezoid(kernel, dx=self.step)[:, None])
+        kernel[:, self.n <= 0.0] = 1.0
+        kernel /= np.trapezoid(kernel, dx=self.step)[:, :, None]
+        return np.moveaxis(kernel, 1, 2)
 
 
-def _complete(counts: Counts, prop: Property, kernels: list[_Kernel]) -> FloatArray:
-    """Cell counts with the limits spread over the cells beyond them, (K, M)."""
+def _complete(counts: Counts, prop: Property, kernels: _Kernels) -> _Kernels:
+    """Kernels of the cell counts with the limits spread over the cells beyond them; the bandwidths stay."""
     m = counts.cells.shape[1]
     middle = (np.arange(m) + 0.5) / CELLS_PER_STEP
     node = np.minimum(middle.astype(np.int64), m // CELLS_PER_STEP - 1)
-    completed = counts.cells
+    bandwidth, completed = kernels.bandwidth, counts.cells
     for _ in range(_CENSORED_ROUNDS):
-        rows = []
-        for k, kernel in enumerate(kernels):
-            dense = kernel.density(np.zeros(1))[0]
-            part = dense[node] + (middle - node) * (dense[node + 1] - dense[node]) + 1e-6 / prop.width
-            beyond = np.cumsum(part[::-1])[::-1]
-            rows.append(counts.cells[k] + part * np.cumsum(counts.above[k] / beyond))
-        before, completed = completed, np.array(rows)
+        dense = kernels.density(np.zeros(1))[0].T
+        part = dense[:, node] + (middle - node) * (dense[:, node + 1] - dense[:, node]) + 1e-6 / prop.width
+        beyond = np.cumsum(part[:, ::-1], axis=1)[:, ::-1]
+        before, completed = completed, counts.cells + part * np.cumsum(counts.above / beyond, axis=1)
+        kernels = _Kernels(completed, prop, 1.0, bandwidth)
         if np.abs(completed - before).sum() < _CENSORED_CHANGE * completed.sum():
             break
-        kernels = [_Kernel(row, prop, 1.0, kernel.bandwidth) for row, kernel in zip(completed, kernels, strict=True)]
-    return completed
+    return kernels
 
 
 def _log_above(log_density: FloatArray, step: float) -> FloatArray:
