@@ -143,7 +143,7 @@ def test_the_evidence_adds_up_to_the_posterior(module_settings: Settings, done: 
         module_settings,
         "SELECT c.p, c.evidence, c.class_id, p.* FROM xcat.classification AS c"
         " JOIN xcat.property AS p USING (source_id)"
-        " WHERE c.run_id = %s AND p.run_id = %s ORDER BY source_id LIMIT 200",
+        " WHERE c.run_id = %s AND p.run_id = %s ORDER BY source_id LIMIT 300",
         [done["classify"], done["properties"]],
     )
     hypotheses: dict[int, list[dict[str, Any]]] = {}

@@ -269,10 +269,21 @@ def test_the_posterior_is_right_in_every_bin(fair: Classified) -> None:
     text, worst, ece = _reliability(found)
     assert worst <= 0.10, text
     assert ece <= 0.015, text
-    tables = [_calibration(found[name], found["class"] == name)[0] for name in CLASSES]
-    squares, n_bins = sum(float((t.z**2).sum()) for t in tables), sum(map(len, tables))
+    squares, n_bins = _chi_square(found)
     assert n_bins >= 15, text
     assert squares <= 4 * n_bins, f"chi-square {squares:.1f} in {n_bins} bins\n{text}"
+
+
+@pytest.mark.xfail(strict=True, reason="known: AGN of middling probability are promised too much; see above")
+def test_the_posterior_is_right_within_binomial_errors(fair: Classified) -> None:
+    """What should hold once interplays are known; it fails loudly when it does."""
+    assert stats.chi2.sf(*_chi_square(fair("property"))) > 1e-3
+
+
+def _chi_square(found: pd.DataFrame) -> tuple[float, int]:
+    """Chi-square of the bins of all classes, and their number."""
+    tables = [_calibration(found[name], found["class"] == name)[0] for name in CLASSES]
+    return sum(float((t.z**2).sum()) for t in tables), sum(map(len, tables))
 
 
 def test_fitted_weights_make_the_posterior_better(fair: Classified) -> None:

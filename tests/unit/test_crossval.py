@@ -169,6 +169,7 @@ def test_property_weights_give_copies_one_share_and_calibrated_answers():
     # the difference of the scores of two classes, by the difference of the terms: 2 for plain naive Bayes
     assert said[0] + said[1] == pytest.approx(2.0, abs=0.2)
     assert said[2] == pytest.approx(2.0, abs=0.3)
+    assert said[3] == pytest.approx(0.0, abs=0.7)
     found = {w: summarise(cv.p, label, TWO, EVEN)["sample"] for w, (_, cv) in results.items()}
     assert found["property"]["log_loss"] < found["equal"]["log_loss"] - 0.002
     assert found["property"]["ece"] < 0.025
@@ -252,10 +253,11 @@ def test_permuted_labels_give_chance(options):
     s = of(rng.normal(0, 1, (3000, 4)))
     label = rng.permutation(np.repeat([0, 1, 2, 3], [1800, 800, 300, 100]))
     even, names = np.full(4, 0.25), ("a", "b", "c", "d")
-    cv = cross_validate(s, label, None, names, even, replace(options, smoothing=1.6), n_folds=4)
+    model, cv = fit(s, label, None, names, even, replace(options, smoothing=1.6), n_folds=4)
     found = summarise(cv.p, label, names, even)
     assert np.mean([c["recall"] for c in found["classes"].values()]) == pytest.approx(0.25, abs=0.06)
     assert found["at_priors"]["log_loss"] == pytest.approx(np.log(4), abs=0.06)
+    assert (np.abs(model.mixing) < 1.0).all()
 
 
 def test_the_final_model_has_outlier_levels_from_the_folds():
@@ -371,14 +373,14 @@ def test_real_chandra_sources(shared_data: Path):
     results = {}
     for name, options in (("poster", Options("equal", sharpness=1.0)), ("category", Options("category")),
                           ("property", Options("property"))):  # fmt: skip
-        cv = cross_validate(s, label, None, classes, priors, options, n_folds=3)
+        cv = cross_validate(s, label, None, classes, priors, options, n_folds=5)
         found = results[name] = summarise(cv.p, label, classes, priors)
         print(
             f"\n{name}: accuracy {found['sample']['accuracy']:.3f}, macro-F1 {found['sample']['macro_f1']:.3f}; at"
             f" priors: log-loss {found['at_priors']['log_loss']:.3f}, ECE {found['at_priors']['ece']:.3f}\n"
             + pd.DataFrame(found["matrix"], classes, classes).to_string()
         )
-    assert results["property"]["sample"]["macro_f1"] > 0.70
+    assert results["property"]["sample"]["macro_f1"] > 0.73
     assert results["property"]["at_priors"]["ece"] < 0.03
     losses = [results[name]["at_priors"]["log_loss"] for name in ("property", "category", "poster")]
     assert losses == sorted(losses)

@@ -374,7 +374,7 @@ def test_p_tail_falls_for_ever_and_is_one_at_the_first_of_equal_levels(model):
 # --- invariances ------------------------------------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=8)
+@settings(deadline=None, max_examples=25)
 @given(
     classes=st.permutations(range(4)),
     columns=st.permutations(range(8)),
@@ -412,7 +412,7 @@ def test_a_constant_added_to_all_classes_changes_no_probability(model, constant,
     assert after.outlier == pytest.approx(before.outlier, abs=1e-9)
 
 
-@settings(deadline=None, max_examples=6)
+@settings(deadline=None, max_examples=25)
 @given(shift=st.integers(-1000, 1000), power=st.integers(-6, 6))
 def test_another_zero_point_and_unit_changes_no_probability(shift, power):
     s, label = sample(120, seed=2)

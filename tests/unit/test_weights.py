@@ -235,7 +235,7 @@ def f1_of(made, priors, mixing, k):
 def test_the_f1_objective_raises_the_f1_of_its_class(hypotheses):
     priors = np.array([0.8, 0.15, 0.05])
     rng = np.random.default_rng(1)
-    made = terms(1200, planted=(0.3, 0.6, 0.0), priors=priors, hypotheses=hypotheses)
+    made = terms(3000, planted=(0.3, 0.6, 0.0), priors=priors, hypotheses=hypotheses)
     # the first term says nothing of the rare class but noise
     made.advantage[:, 2, 2] += rng.normal(0, 4.0, len(made.source))
     made.advantage[:, 0, 2] += np.where(made.label == 2, 3.0, 0.0)[made.source]
