@@ -25,6 +25,7 @@ from xcat.classifier import (
 )
 from xcat.classifier.crossval import FEW_MEMBERS, SMOOTHINGS, outlier_levels
 from xcat.classifier.model import OUTLIER_P
+from xcat.classifier.posterior import contributions, evidence
 
 PROPERTIES = tuple(Property(c, c, "linear", -8.0, 8.0, False, False) for c in CATEGORIES)
 EVEN = np.array([0.5, 0.5])
@@ -257,7 +258,8 @@ def test_permuted_labels_give_chance(options):
     found = summarise(cv.p, label, names, even)
     assert np.mean([c["recall"] for c in found["classes"].values()]) == pytest.approx(0.25, abs=0.06)
     assert found["at_priors"]["log_loss"] == pytest.approx(np.log(4), abs=0.06)
-    assert (np.abs(model.mixing) < 1.0).all()
+    # tables of noise are flat, so a weight may be large: what counts is what the terms add, in nats
+    assert (contributions(model, evidence(model, s)).std(axis=0) < 0.6).all()
 
 
 def test_the_final_model_has_outlier_levels_from_the_folds():
