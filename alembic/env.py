@@ -11,7 +11,7 @@ from alembic import context
 from xcat.config import settings
 from xcat.database import objects
 from xcat.database.engine import database_url
-from xcat.database.schema import SCHEMA, metadata
+from xcat.database.schema import SCHEMA, SCHEMAS, metadata
 
 _PARTITION = re.compile(r"_[cr]\d+$")
 
@@ -19,7 +19,7 @@ _PARTITION = re.compile(r"_[cr]\d+$")
 def include_name(name: str | None, type_: str, parent_names: Any) -> bool:
     """Look at our schema only, and at its tables but not at their partitions."""
     if type_ == "schema":
-        return name == SCHEMA
+        return name in SCHEMAS
     if type_ == "table":
         return name is not None and not _PARTITION.search(name)
     return True
@@ -29,7 +29,8 @@ def run_online() -> None:
     url = context.config.attributes.get("url") or database_url(settings())
     engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
     with engine.connect() as connection:
-        connection.execute(sqlalchemy.text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
+        for name in SCHEMAS:
+            connection.execute(sqlalchemy.text(f"CREATE SCHEMA IF NOT EXISTS {name}"))
         connection.execute(sqlalchemy.text("SET client_min_messages TO warning"))
         # a role named like the schema would have it on its path, and Alembic would take it for the default one
         connection.execute(sqlalchemy.text("SET search_path TO pg_catalog"))

@@ -8,7 +8,7 @@ bookkeeping. Partitions are made when a catalogue or a run is written (xcat/data
 
 from xcat.database.schema import bookkeeping, learned
 from xcat.database.schema.catalogue_tables import CATALOGUE_TABLES
-from xcat.database.schema.parts import SCHEMA, metadata
+from xcat.database.schema.parts import PUB, SCHEMA, SCHEMAS, metadata
 from xcat.database.schema.run_tables import RUN_TABLES
 
-__all__ = ["CATALOGUE_TABLES", "RUN_TABLES", "SCHEMA", "bookkeeping", "learned", "metadata"]
+__all__ = ["CATALOGUE_TABLES", "PUB", "RUN_TABLES", "SCHEMA", "SCHEMAS", "bookkeeping", "learned", "metadata"]

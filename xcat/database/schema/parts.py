@@ -24,6 +24,8 @@ from sqlalchemy.types import TypeEngine
 from xcat.database.registry import columns
 
 SCHEMA = "xcat"
+PUB = "pub"
+SCHEMAS = (SCHEMA, PUB)
 
 metadata = MetaData(
     schema=SCHEMA,
