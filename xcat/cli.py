@@ -14,6 +14,7 @@ from rich.table import Table as RichTable
 
 from xcat import __version__, cli_evaluate, cli_match, cli_models, cli_table, progress
 from xcat.cli_db import db_app
+from xcat.cli_runs import runs_app
 from xcat.config import settings
 from xcat.errors import ConfigError, XcatError
 
@@ -27,6 +28,7 @@ app = typer.Typer(
 catalogues_app = typer.Typer(help="Catalogue definitions: what there is, and what each means.")
 app.add_typer(db_app, name="db", no_args_is_help=True)
 app.add_typer(catalogues_app, name="catalogues", invoke_without_command=True)
+app.add_typer(runs_app, name="runs", invoke_without_command=True)
 
 _out = Console(soft_wrap=True, highlight=False)
 
@@ -305,35 +307,33 @@ def classify(pipeline: PipelineFile, data: Data = Path(), best_match: BestMatch 
 
 
 @app.command()
-def publish(run_id: Annotated[int, typer.Argument(metavar="RUN", help="A finished classify run.")]) -> None:
-    """Make the views show a classify run."""
-    from xcat.jobs.runner import publish as switch
+def publish(
+    run_id: Annotated[int, typer.Argument(metavar="RUN", help="A finished classify run.")],
+    hold: Annotated[
+        bool, typer.Option("--hold", help="Only make its tables, pub.classified_rRUN ...; the views stay as they are.")
+    ] = False,
+) -> None:
+    """Write the flat tables of a classify run, and let the views of the schema pub show it."""
+    from xcat.jobs.publishing import publish as write
 
-    switch(settings(), run_id)
-    _out.print(f"run {run_id} is published: the views xcat.classified, xcat.xrb_candidates ... show it")
+    write(settings(), run_id, hold=hold)
+    tables = f"pub.classified_r{run_id}, pub.counterparts_r{run_id} ..."
+    if hold:
+        _out.print(f"run {run_id} can be read as {tables}; the views show what they showed")
+    else:
+        _out.print(f"run {run_id} is published: pub.classified, pub.xrb_candidates ... show it ({tables})")
 
 
 # --- answers ----------------------------------------------------------------------------------------------
 
 
-def _reading(run_id: int | None) -> Any:
-    """Open a connection on which the views show the published run, or the one asked for."""
+def _reading() -> Any:
+    """Open a connection that reads and cannot write."""
     from xcat.database.engine import ready
-    from xcat.database.runs import get
 
     conn = ready(settings())
     conn.read_only = True
-    if run_id is not None:
-        get(conn, run_id, "classify")
-        conn.execute("SELECT set_config('xcat.run', %s, false)", [str(run_id)])
     return conn
-
-
-def _published(conn: Any) -> int:
-    row = conn.execute("SELECT run_id FROM xcat.published").fetchone()
-    if row is None:
-        raise XcatError("nothing is published yet. Run a pipeline, or: xcat publish RUN")
-    return int(row[0])
 
 
 def _give(table: Any, output: Path | None, as_json: bool = False, max_rows: int = 40) -> None:
@@ -350,11 +350,10 @@ def _give(table: Any, output: Path | None, as_json: bool = False, max_rows: int 
 
 @app.command()
 def sql(
-    query: Annotated[str | None, typer.Argument(help="A SELECT; the views are in the schema xcat.")] = None,
+    query: Annotated[str | None, typer.Argument(help="A SELECT; what is published is in the schema pub.")] = None,
     file: Annotated[Path | None, typer.Option("-f", "--file", help="Read the query from this file.")] = None,
     output: Output = None,
     as_json: AsJson = False,
-    run_id: OfRun = None,
     value: Annotated[bool, typer.Option("--value", help="Print the first value and nothing else.")] = False,
     max_rows: Annotated[int, typer.Option(help="Rows to print.")] = 40,
 ) -> None:
@@ -363,7 +362,7 @@ def sql(
 
     if (query is None) == (file is None):
         raise ConfigError("give a query, or a file with one (-f)")
-    with _reading(run_id) as conn:
+    with _reading() as conn:
         table = tables.query(conn, query or Path(str(file)).read_text())
     if value:
         if not len(table):
@@ -387,9 +386,9 @@ def candidates(
     """List the candidates of a class, the most probable first."""
     from xcat.report.candidates import candidates as find
 
-    with _reading(run_id) as conn:
-        _published(conn)
-        table = find(conn, class_name, min_probability, cone=None if cone is None else _cone(cone), include_known=known)
+    with _reading() as conn:
+        place = None if cone is None else _cone(cone)
+        table = find(conn, class_name, min_probability, cone=place, include_known=known, run_id=run_id)
         _give(table, output, as_json, max_rows)
 
 
@@ -403,9 +402,8 @@ def explain(
     """Say why a source has its class, property by property."""
     from xcat.report import explain as why
 
-    with _reading(run_id) as conn:
-        _published(conn)
-        explanation = why.explain(conn, source)
+    with _reading() as conn:
+        explanation = why.explain(conn, source, run_id)
         if figure is not None:
             why.draw(explanation, conn, figure)
     if as_json:
@@ -427,9 +425,10 @@ def report(
     from xcat.database.engine import ready
     from xcat.report import html as page
     from xcat.report import summary
+    from xcat.report.reading import classify_run
 
     with ready(settings()) as conn:
-        result = summary.report(conn, run_id if run_id is not None else _published(conn))
+        result = summary.report(conn, classify_run(conn, run_id)["run_id"])
         if as_json:
             _print_json(summary.as_json(result))
         else:
@@ -439,35 +438,3 @@ def report(
         if html is not None:
             index = page.html(result, conn, html)
             (Console(stderr=True) if as_json else _out).print(f"page written: {index}")
-
-
-@app.command()
-def runs(
-    run_id: Annotated[int | None, typer.Argument(metavar="[RUN]", help="All about this run.")] = None,
-    limit: Annotated[int, typer.Option(help="Newest runs to list.")] = 30,
-    as_json: AsJson = False,
-) -> None:
-    """List the runs, or show everything about one."""
-    from xcat.database import runs as records
-    from xcat.database.engine import ready
-
-    with ready(settings(), autocommit=True) as conn:
-        if run_id is not None:
-            _print_json(records.get(conn, run_id))
-            return
-        found = records.listing(conn, limit)
-    if as_json:
-        _print_json(found)
-        return
-    table = RichTable("run", "kind", "name", "status", "started", "seconds", "part of", box=None, pad_edge=False)
-    for row in found:
-        status = row["status"] + (" *" if row["published"] else "")
-        table.add_row(
-            str(row["run_id"]), row["kind"], row["name"], status, f"{row['started_at']:%Y-%m-%d %H:%M:%S}",
-            f"{row['seconds']:.1f}", "" if row["pipeline_run_id"] is None else str(row["pipeline_run_id"]),
-        )  # fmt: skip
-    _out.print(table)
-    if any(row["published"] for row in found):
-        _out.print("* published")
-    if len(found) == limit:
-        _out.print(f"the newest {limit}; for more: --limit")

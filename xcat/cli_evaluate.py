@@ -116,7 +116,7 @@ def evaluate(
         "kinds": kinds, "properties": [p.name for p in sources.sample.properties], "classes": list(sources.classes),
         "priors": sources.priors.tolist(), "pairs": together, "quick": quick, **({"file": inputs} if inputs else {}),
     }  # fmt: skip
-    with runs.stage(settings(), "evaluate", name, config, inputs=inputs, **lineage) as run:
+    with runs.stage(settings(), "evaluate", name, config, inputs=inputs, catalogues=(), **lineage) as run:
         result = {"name": name} | work.evaluate_stage(
             run, sources, chosen, n_folds=folds, seeds=numbers, kinds=kinds, quick=quick, allowed=allow or [],
             n_workers=workers, told=lambda line: _err.print(line, markup=False),

@@ -19,15 +19,324 @@ def upgrade() -> None:
     op.execute("COMMENT ON TABLE xcat.alembic_version IS 'Revision of the schema'")
     op.execute("COMMENT ON COLUMN xcat.alembic_version.version_num IS 'Revision of the schema {meta.version}'")
     op.create_table(
+        "classified_runs",
+        sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.Column("source_id", sa.BigInteger(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("catalogue", sa.Text(), nullable=False),
+        sa.Column("ra", sa.DOUBLE_PRECISION(), nullable=False),
+        sa.Column("dec", sa.DOUBLE_PRECISION(), nullable=False),
+        sa.Column("err_arcsec", sa.REAL(), nullable=False),
+        sa.Column("glon", sa.DOUBLE_PRECISION(), nullable=False),
+        sa.Column("glat", sa.DOUBLE_PRECISION(), nullable=False),
+        sa.Column("hpx29", sa.BigInteger(), nullable=False),
+        sa.Column("class", sa.Text(), nullable=False),
+        sa.Column("p_class", sa.REAL(), nullable=False),
+        sa.Column("p_agn", sa.REAL(), nullable=True),
+        sa.Column("p_star", sa.REAL(), nullable=True),
+        sa.Column("p_xrb", sa.REAL(), nullable=True),
+        sa.Column("p_cv", sa.REAL(), nullable=True),
+        sa.Column("margin", sa.REAL(), nullable=True),
+        sa.Column("outlier", sa.REAL(), nullable=True),
+        sa.Column("p_tail", sa.REAL(), nullable=True),
+        sa.Column("is_outlier", sa.Boolean(), nullable=False),
+        sa.Column("n_missing", sa.SmallInteger(), nullable=False),
+        sa.Column("alternative", sa.Text(), nullable=False),
+        sa.Column("is_out_of_fold", sa.Boolean(), nullable=False),
+        sa.Column("known_class", sa.Text(), nullable=True),
+        sa.Column("origin", sa.Text(), nullable=True),
+        sa.Column("is_classifiable", sa.Boolean(), nullable=False),
+        sa.Column("in_test_sample", sa.Boolean(), nullable=False),
+        sa.Column("n_detections", sa.Integer(), nullable=False),
+        sa.Column("mjd_first", sa.DOUBLE_PRECISION(), nullable=True),
+        sa.Column("mjd_last", sa.DOUBLE_PRECISION(), nullable=True),
+        sa.Column("flux_cgs", sa.REAL(), nullable=True),
+        sa.Column("flux_err_cgs", sa.REAL(), nullable=True),
+        sa.Column("flux_low_kev", sa.REAL(), nullable=True),
+        sa.Column("flux_high_kev", sa.REAL(), nullable=True),
+        sa.Column("flux_std_cgs", sa.REAL(), nullable=True),
+        sa.Column("snr", sa.REAL(), nullable=True),
+        sa.Column("det_likelihood", sa.REAL(), nullable=True),
+        sa.Column("flux_ratio", sa.REAL(), nullable=True),
+        sa.Column("flux_ratio_low", sa.REAL(), nullable=True),
+        sa.Column("extent_arcsec", sa.REAL(), nullable=True),
+        sa.Column("quality_flag", sa.Integer(), nullable=True),
+        sa.Column("master_id", sa.BigInteger(), nullable=True),
+        sa.Column("n_missions", sa.SmallInteger(), nullable=True),
+        sa.Column("is_ambiguous", sa.Boolean(), nullable=True),
+        sa.Column("optical_catalogue", sa.Text(), nullable=True),
+        sa.Column("optical_native_id", sa.Text(), nullable=True),
+        sa.Column("optical_sep_arcsec", sa.DOUBLE_PRECISION(), nullable=True),
+        sa.Column("optical_p_any", sa.REAL(), nullable=True),
+        sa.Column("infrared_catalogue", sa.Text(), nullable=True),
+        sa.Column("infrared_native_id", sa.Text(), nullable=True),
+        sa.Column("infrared_sep_arcsec", sa.DOUBLE_PRECISION(), nullable=True),
+        sa.Column("infrared_p_any", sa.REAL(), nullable=True),
+        sa.Column("has_optical", sa.Boolean(), nullable=False),
+        sa.Column("has_infrared", sa.Boolean(), nullable=False),
+        sa.Column("has_spectrum", sa.Boolean(), nullable=False),
+        sa.Column("observed_optical", sa.Boolean(), nullable=False),
+        sa.Column("observed_infrared", sa.Boolean(), nullable=False),
+        sa.Column("abs_b", sa.REAL(), nullable=True),
+        sa.Column("abs_l", sa.REAL(), nullable=True),
+        sa.Column("pm_mas_yr", sa.REAL(), nullable=True),
+        sa.Column("parallax_sigma", sa.REAL(), nullable=True),
+        sa.Column("distance_pc", sa.REAL(), nullable=True),
+        sa.Column("log_lx_counterpart", sa.REAL(), nullable=True),
+        sa.Column("sep_to_radius", sa.REAL(), nullable=True),
+        sa.Column("log_lx_galaxy", sa.REAL(), nullable=True),
+        sa.Column("hr1", sa.REAL(), nullable=True),
+        sa.Column("hr2", sa.REAL(), nullable=True),
+        sa.Column("gamma", sa.REAL(), nullable=True),
+        sa.Column("log_fx", sa.REAL(), nullable=True),
+        sa.Column("log_fx_fb", sa.REAL(), nullable=True),
+        sa.Column("log_fx_fr", sa.REAL(), nullable=True),
+        sa.Column("log_fx_fw1", sa.REAL(), nullable=True),
+        sa.Column("log_fx_fw2", sa.REAL(), nullable=True),
+        sa.Column("log_fx_fj", sa.REAL(), nullable=True),
+        sa.Column("bp_rp", sa.REAL(), nullable=True),
+        sa.Column("r_w1", sa.REAL(), nullable=True),
+        sa.Column("j_k", sa.REAL(), nullable=True),
+        sa.Column("h_k", sa.REAL(), nullable=True),
+        sa.Column("j_w1", sa.REAL(), nullable=True),
+        sa.Column("w1_w2", sa.REAL(), nullable=True),
+        sa.Column("w2_w3", sa.REAL(), nullable=True),
+        sa.Column("log_flux_ratio", sa.REAL(), nullable=True),
+        sa.Column("log_flux_ratio_low", sa.REAL(), nullable=True),
+        sa.Column("flux_ratio_sigma", sa.REAL(), nullable=True),
+        sa.Column("p_variable", sa.REAL(), nullable=True),
+        sa.Column("p_variable_long", sa.REAL(), nullable=True),
+        sa.Column("hr1_err", sa.REAL(), nullable=True),
+        sa.Column("hr2_err", sa.REAL(), nullable=True),
+        sa.Column("log_fx_err", sa.REAL(), nullable=True),
+        sa.Column("log_fx_fb_limit", sa.REAL(), nullable=True),
+        sa.Column("log_fx_fr_limit", sa.REAL(), nullable=True),
+        sa.Column("log_fx_fw1_limit", sa.REAL(), nullable=True),
+        sa.Column("log_fx_fw2_limit", sa.REAL(), nullable=True),
+        sa.Column("log_fx_fj_limit", sa.REAL(), nullable=True),
+        schema="pub",
+        postgresql_partition_by="LIST (run_id)",
+    )
+    op.create_index(
+        "classified_runs_class_p_class_idx", "classified_runs", ["class", "p_class"], unique=False, schema="pub"
+    )
+    op.create_index("classified_runs_hpx29_idx", "classified_runs", ["hpx29"], unique=False, schema="pub")
+    op.create_index(
+        "classified_runs_name_idx",
+        "classified_runs",
+        [sa.literal_column("lower(regexp_replace(name, '\\s'::text, ''::text, 'g'::text))")],
+        unique=False,
+        schema="pub",
+    )
+    op.create_index(
+        "classified_runs_q3c_idx",
+        "classified_runs",
+        [sa.literal_column("public.q3c_ang2ipix(ra, dec)")],
+        unique=False,
+        schema="pub",
+    )
+    op.create_index("classified_runs_source_id_idx", "classified_runs", ["source_id"], unique=False, schema="pub")
+    op.create_table(
+        "counterparts_runs",
+        sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.Column("source_id", sa.BigInteger(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("catalogue", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("native_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("ra", sa.DOUBLE_PRECISION(), nullable=False),
+        sa.Column("dec", sa.DOUBLE_PRECISION(), nullable=False),
+        sa.Column("sep_arcsec", sa.DOUBLE_PRECISION(), nullable=False),
+        sa.Column("p_any", sa.REAL(), nullable=True),
+        sa.Column("p_i", sa.REAL(), nullable=True),
+        sa.Column("n_candidates", sa.Integer(), nullable=False),
+        sa.Column("density_per_deg2", sa.DOUBLE_PRECISION(), nullable=False),
+        sa.Column("pmra_mas_yr", sa.REAL(), nullable=True),
+        sa.Column("pmdec_mas_yr", sa.REAL(), nullable=True),
+        sa.Column("parallax_mas", sa.REAL(), nullable=True),
+        sa.Column("parallax_err_mas", sa.REAL(), nullable=True),
+        sa.Column("distance_pc", sa.REAL(), nullable=True),
+        sa.Column("mag", sa.REAL(), nullable=True),
+        sa.Column("mag_gaia_g", sa.REAL(), nullable=True),
+        sa.Column("mag_gaia_bp", sa.REAL(), nullable=True),
+        sa.Column("mag_gaia_rp", sa.REAL(), nullable=True),
+        sa.Column("mag_g", sa.REAL(), nullable=True),
+        sa.Column("mag_r", sa.REAL(), nullable=True),
+        sa.Column("mag_i", sa.REAL(), nullable=True),
+        sa.Column("mag_z", sa.REAL(), nullable=True),
+        sa.Column("mag_y", sa.REAL(), nullable=True),
+        sa.Column("mag_j", sa.REAL(), nullable=True),
+        sa.Column("mag_h", sa.REAL(), nullable=True),
+        sa.Column("mag_k", sa.REAL(), nullable=True),
+        sa.Column("mag_w1", sa.REAL(), nullable=True),
+        sa.Column("mag_w2", sa.REAL(), nullable=True),
+        sa.Column("mag_w3", sa.REAL(), nullable=True),
+        sa.Column("mag_ch1", sa.REAL(), nullable=True),
+        schema="pub",
+        postgresql_partition_by="LIST (run_id)",
+    )
+    op.create_index(
+        "counterparts_runs_q3c_idx",
+        "counterparts_runs",
+        [sa.literal_column("public.q3c_ang2ipix(ra, dec)")],
+        unique=False,
+        schema="pub",
+    )
+    op.create_index("counterparts_runs_source_id_idx", "counterparts_runs", ["source_id"], unique=False, schema="pub")
+    op.create_table(
+        "hypotheses_runs",
+        sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.Column("source_id", sa.BigInteger(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("rank", sa.SmallInteger(), nullable=False),
+        sa.Column("p_hypothesis", sa.REAL(), nullable=False),
+        sa.Column("p_i", sa.REAL(), nullable=True),
+        sa.Column("match_flag", sa.SmallInteger(), nullable=False),
+        sa.Column("log_bayes_factor", sa.DOUBLE_PRECISION(), nullable=False),
+        sa.Column("catalogues", postgresql.ARRAY(sa.Text()), nullable=False),
+        sa.Column("objects", postgresql.ARRAY(sa.Text()), nullable=False),
+        sa.Column("has_properties", sa.Boolean(), nullable=False),
+        sa.Column("pm_mas_yr", sa.REAL(), nullable=True),
+        sa.Column("parallax_sigma", sa.REAL(), nullable=True),
+        sa.Column("distance_pc", sa.REAL(), nullable=True),
+        sa.Column("log_lx_counterpart", sa.REAL(), nullable=True),
+        sa.Column("log_fx_fb", sa.REAL(), nullable=True),
+        sa.Column("log_fx_fr", sa.REAL(), nullable=True),
+        sa.Column("log_fx_fw1", sa.REAL(), nullable=True),
+        sa.Column("log_fx_fw2", sa.REAL(), nullable=True),
+        sa.Column("log_fx_fj", sa.REAL(), nullable=True),
+        sa.Column("bp_rp", sa.REAL(), nullable=True),
+        sa.Column("r_w1", sa.REAL(), nullable=True),
+        sa.Column("j_k", sa.REAL(), nullable=True),
+        sa.Column("h_k", sa.REAL(), nullable=True),
+        sa.Column("j_w1", sa.REAL(), nullable=True),
+        sa.Column("w1_w2", sa.REAL(), nullable=True),
+        sa.Column("w2_w3", sa.REAL(), nullable=True),
+        schema="pub",
+        postgresql_partition_by="LIST (run_id)",
+    )
+    op.create_index("hypotheses_runs_source_id_idx", "hypotheses_runs", ["source_id"], unique=False, schema="pub")
+    op.create_table(
+        "master_sources_runs",
+        sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.Column("master_id", sa.BigInteger(), nullable=False),
+        sa.Column("ra", sa.DOUBLE_PRECISION(), nullable=False),
+        sa.Column("dec", sa.DOUBLE_PRECISION(), nullable=False),
+        sa.Column("err_arcsec", sa.REAL(), nullable=False),
+        sa.Column("n_missions", sa.SmallInteger(), nullable=False),
+        sa.Column("n_sources", sa.SmallInteger(), nullable=False),
+        sa.Column("n_detections", sa.Integer(), nullable=False),
+        sa.Column("n_upper_limits", sa.Integer(), nullable=False),
+        sa.Column("is_ambiguous", sa.Boolean(), nullable=False),
+        sa.Column("mjd_first", sa.DOUBLE_PRECISION(), nullable=True),
+        sa.Column("mjd_last", sa.DOUBLE_PRECISION(), nullable=True),
+        sa.Column("flux_std_min_cgs", sa.REAL(), nullable=True),
+        sa.Column("flux_std_max_cgs", sa.REAL(), nullable=True),
+        sa.Column("flux_ratio", sa.REAL(), nullable=True),
+        sa.Column("flux_ratio_low", sa.REAL(), nullable=True),
+        sa.Column("flux_ratio_sigma", sa.REAL(), nullable=True),
+        sa.Column("source_id", sa.BigInteger(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("catalogue", sa.Text(), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("flux_std_cgs", sa.REAL(), nullable=True),
+        sa.Column("sep_arcsec", sa.DOUBLE_PRECISION(), nullable=False),
+        schema="pub",
+        postgresql_partition_by="LIST (run_id)",
+    )
+    op.create_index(
+        "master_sources_runs_master_id_idx", "master_sources_runs", ["master_id"], unique=False, schema="pub"
+    )
+    op.create_index(
+        "master_sources_runs_q3c_idx",
+        "master_sources_runs",
+        [sa.literal_column("public.q3c_ang2ipix(ra, dec)")],
+        unique=False,
+        schema="pub",
+    )
+    op.create_index(
+        "master_sources_runs_source_id_idx", "master_sources_runs", ["source_id"], unique=False, schema="pub"
+    )
+    op.create_table(
+        "source_evidence_runs",
+        sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.Column("source_id", sa.BigInteger(), nullable=False),
+        sa.Column("evidence", postgresql.ARRAY(sa.REAL()), nullable=False),
+        schema="pub",
+        postgresql_partition_by="LIST (run_id)",
+    )
+    op.create_index(
+        "source_evidence_runs_source_id_idx", "source_evidence_runs", ["source_id"], unique=False, schema="pub"
+    )
+    op.create_table(
+        "ulx_candidates_runs",
+        sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.Column("source_id", sa.BigInteger(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("catalogue", sa.Text(), nullable=False),
+        sa.Column("ra", sa.DOUBLE_PRECISION(), nullable=False),
+        sa.Column("dec", sa.DOUBLE_PRECISION(), nullable=False),
+        sa.Column("err_arcsec", sa.REAL(), nullable=False),
+        sa.Column("galaxy", sa.Text(), nullable=False),
+        sa.Column("distance_mpc", sa.REAL(), nullable=True),
+        sa.Column("sep_arcsec", sa.DOUBLE_PRECISION(), nullable=True),
+        sa.Column("sep_nucleus_arcsec", sa.DOUBLE_PRECISION(), nullable=True),
+        sa.Column("sep_to_radius", sa.REAL(), nullable=True),
+        sa.Column("log_lx_galaxy", sa.REAL(), nullable=True),
+        sa.Column("is_hyperluminous", sa.Boolean(), nullable=False),
+        sa.Column("flux_std_cgs", sa.REAL(), nullable=True),
+        sa.Column("flux_cgs", sa.REAL(), nullable=True),
+        sa.Column("flux_err_cgs", sa.REAL(), nullable=True),
+        sa.Column("snr", sa.REAL(), nullable=True),
+        sa.Column("n_detections", sa.Integer(), nullable=False),
+        sa.Column("ellipse_deg2", sa.DOUBLE_PRECISION(), nullable=True),
+        sa.Column("n_background", sa.DOUBLE_PRECISION(), nullable=True),
+        sa.Column("n_as_bright", sa.BigInteger(), nullable=True),
+        sa.Column("p_contaminant", sa.DOUBLE_PRECISION(), nullable=True),
+        sa.Column("class", sa.Text(), nullable=False),
+        sa.Column("p_class", sa.REAL(), nullable=True),
+        sa.Column("p_agn", sa.REAL(), nullable=True),
+        sa.Column("p_xrb", sa.REAL(), nullable=True),
+        sa.Column("outlier", sa.REAL(), nullable=True),
+        sa.Column("is_outlier", sa.Boolean(), nullable=False),
+        sa.Column("alternative", sa.Text(), nullable=False),
+        sa.Column("known_class", sa.Text(), nullable=True),
+        sa.Column("origin", sa.Text(), nullable=True),
+        sa.Column("extent_arcsec", sa.REAL(), nullable=True),
+        sa.Column("quality_flag", sa.Integer(), nullable=True),
+        schema="pub",
+        postgresql_partition_by="LIST (run_id)",
+    )
+    op.create_index(
+        "ulx_candidates_runs_q3c_idx",
+        "ulx_candidates_runs",
+        [sa.literal_column("public.q3c_ang2ipix(ra, dec)")],
+        unique=False,
+        schema="pub",
+    )
+    op.create_index(
+        "ulx_candidates_runs_source_id_idx", "ulx_candidates_runs", ["source_id"], unique=False, schema="pub"
+    )
+    op.create_table(
         "catalogue",
         sa.Column("catalogue_id", sa.SmallInteger(), sa.Identity(always=False), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("is_current", sa.Boolean(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("definition", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("definition_sha256", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("catalogue_id", name=op.f("catalogue_pkey")),
-        sa.UniqueConstraint("name", name=op.f("catalogue_name_key")),
+        sa.UniqueConstraint("name", "version", name=op.f("catalogue_name_version_key")),
         schema="xcat",
+    )
+    op.create_index(
+        "catalogue_one_current_idx",
+        "catalogue",
+        ["name"],
+        unique=True,
+        schema="xcat",
+        postgresql_where=sa.text("is_current"),
     )
     op.create_table(
         "classification",
@@ -169,6 +478,12 @@ def upgrade() -> None:
         schema="xcat",
     )
     op.create_table(
+        "dropped_table",
+        sa.Column("table_name", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("table_name", name=op.f("dropped_table_pkey")),
+        schema="xcat",
+    )
+    op.create_table(
         "evaluation",
         sa.Column("run_id", sa.Integer(), nullable=False),
         sa.Column("source_id", sa.BigInteger(), nullable=False),
@@ -303,6 +618,13 @@ def upgrade() -> None:
     )
     op.create_index(
         "master_q3c_idx", "master", [sa.literal_column("public.q3c_ang2ipix(ra, dec)")], unique=False, schema="xcat"
+    )
+    op.create_table(
+        "master_identity",
+        sa.Column("master_id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("first_run_id", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("master_id", name=op.f("master_identity_pkey")),
+        schema="xcat",
     )
     op.create_table(
         "master_source",
@@ -466,6 +788,7 @@ def upgrade() -> None:
             "summary", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'{}'::jsonb"), nullable=False
         ),
         sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("pinned", sa.Text(), nullable=True),
         sa.Column("pipeline_run_id", sa.Integer(), nullable=True),
         sa.Column("source_run_id", sa.Integer(), nullable=True),
         sa.Column("link_run_id", sa.Integer(), nullable=True),
@@ -483,7 +806,9 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["link_run_id"], ["xcat.run.run_id"], name=op.f("run_link_run_id_fkey")),
         sa.ForeignKeyConstraint(["match_run_id"], ["xcat.run.run_id"], name=op.f("run_match_run_id_fkey")),
         sa.ForeignKeyConstraint(["model_run_id"], ["xcat.run.run_id"], name=op.f("run_model_run_id_fkey")),
-        sa.ForeignKeyConstraint(["pipeline_run_id"], ["xcat.run.run_id"], name=op.f("run_pipeline_run_id_fkey")),
+        sa.ForeignKeyConstraint(
+            ["pipeline_run_id"], ["xcat.run.run_id"], name=op.f("run_pipeline_run_id_fkey"), ondelete="SET NULL"
+        ),
         sa.ForeignKeyConstraint(["property_run_id"], ["xcat.run.run_id"], name=op.f("run_property_run_id_fkey")),
         sa.ForeignKeyConstraint(["source_run_id"], ["xcat.run.run_id"], name=op.f("run_source_run_id_fkey")),
         sa.PrimaryKeyConstraint("run_id", name=op.f("run_pkey")),
@@ -516,6 +841,8 @@ def upgrade() -> None:
         sa.Column("flux_medium_err_cgs", sa.REAL(), nullable=True),
         sa.Column("flux_hard_cgs", sa.REAL(), nullable=True),
         sa.Column("flux_hard_err_cgs", sa.REAL(), nullable=True),
+        sa.Column("flux_low_kev", sa.REAL(), nullable=True),
+        sa.Column("flux_high_kev", sa.REAL(), nullable=True),
         sa.Column("flux_std_cgs", sa.REAL(), nullable=True),
         sa.Column("hr1", sa.REAL(), nullable=True),
         sa.Column("hr1_err", sa.REAL(), nullable=True),
@@ -544,6 +871,13 @@ def upgrade() -> None:
         postgresql_partition_by="LIST (run_id)",
     )
     op.create_index(
+        "source_name_idx",
+        "source",
+        [sa.literal_column("lower(regexp_replace(name, '\\s'::text, ''::text, 'g'::text))")],
+        unique=False,
+        schema="xcat",
+    )
+    op.create_index(
         "source_q3c_idx", "source", [sa.literal_column("public.q3c_ang2ipix(ra, dec)")], unique=False, schema="xcat"
     )
     op.create_table(
@@ -555,6 +889,16 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("run_id", "source_id", "object_id", name=op.f("source_detection_pkey")),
         schema="xcat",
         postgresql_partition_by="LIST (run_id)",
+    )
+    op.create_table(
+        "source_identity",
+        sa.Column("source_id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("catalogue", sa.Text(), nullable=False),
+        sa.Column("mission_source", sa.Text(collation="C"), nullable=False),
+        sa.Column("first_run_id", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("source_id", name=op.f("source_identity_pkey")),
+        sa.UniqueConstraint("catalogue", "mission_source", name=op.f("source_identity_catalogue_mission_source_key")),
+        schema="xcat",
     )
     op.create_table(
         "source_link",
@@ -575,7 +919,7 @@ def upgrade() -> None:
     op.create_table(
         "calibration",
         sa.Column("run_id", sa.Integer(), nullable=False),
-        sa.Column("catalogue_id", sa.SmallInteger(), nullable=False),
+        sa.Column("catalogue_id", sa.SmallInteger(), nullable=True),
         sa.Column("part", sa.SmallInteger(), nullable=False),
         sa.Column("cutoff", sa.DOUBLE_PRECISION(), nullable=False),
         sa.Column("is_chosen", sa.Boolean(), nullable=False),
@@ -589,26 +933,34 @@ def upgrade() -> None:
         sa.Column("density_high_per_deg2", sa.DOUBLE_PRECISION(), nullable=False),
         sa.CheckConstraint("cutoff >= 0 AND cutoff <= 1", name=op.f("calibration_cutoff_check")),
         sa.CheckConstraint("false_rate >= 0 AND false_rate <= 1", name=op.f("calibration_false_rate_check")),
-        sa.ForeignKeyConstraint(["run_id"], ["xcat.run.run_id"], name=op.f("calibration_run_id_fkey")),
-        sa.PrimaryKeyConstraint("run_id", "catalogue_id", "part", "cutoff", "is_chosen", name=op.f("calibration_pkey")),
+        sa.ForeignKeyConstraint(
+            ["catalogue_id"], ["xcat.catalogue.catalogue_id"], name=op.f("calibration_catalogue_id_fkey")
+        ),
+        sa.ForeignKeyConstraint(
+            ["run_id"], ["xcat.run.run_id"], name=op.f("calibration_run_id_fkey"), ondelete="CASCADE"
+        ),
+        sa.UniqueConstraint(
+            "run_id",
+            "catalogue_id",
+            "part",
+            "cutoff",
+            "is_chosen",
+            name=op.f("calibration_run_id_catalogue_id_part_cutoff_is_chosen_key"),
+            postgresql_nulls_not_distinct=True,
+        ),
         schema="xcat",
     )
     op.create_table(
         "catalogue_file",
         sa.Column("file_id", sa.Integer(), sa.Identity(always=False), nullable=False),
-        sa.Column("catalogue_id", sa.SmallInteger(), nullable=False),
         sa.Column("run_id", sa.Integer(), nullable=False),
         sa.Column("file_name", sa.Text(), nullable=False),
         sa.Column("sha256", sa.Text(), nullable=False),
         sa.Column("n_bytes", sa.BigInteger(), nullable=False),
         sa.Column("n_rows", sa.BigInteger(), nullable=False),
         sa.Column("n_rejected", sa.BigInteger(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["catalogue_id"], ["xcat.catalogue.catalogue_id"], name=op.f("catalogue_file_catalogue_id_fkey")
-        ),
         sa.ForeignKeyConstraint(["run_id"], ["xcat.run.run_id"], name=op.f("catalogue_file_run_id_fkey")),
         sa.PrimaryKeyConstraint("file_id", name=op.f("catalogue_file_pkey")),
-        sa.UniqueConstraint("catalogue_id", "sha256", name=op.f("catalogue_file_catalogue_id_sha256_key")),
         schema="xcat",
     )
     op.create_table(
@@ -618,7 +970,10 @@ def upgrade() -> None:
         sa.Column("n_objects", sa.Integer(), nullable=False),
         sa.CheckConstraint("n_objects > 0", name=op.f("density_map_n_objects_check")),
         sa.ForeignKeyConstraint(
-            ["catalogue_id"], ["xcat.catalogue.catalogue_id"], name=op.f("density_map_catalogue_id_fkey")
+            ["catalogue_id"],
+            ["xcat.catalogue.catalogue_id"],
+            name=op.f("density_map_catalogue_id_fkey"),
+            ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("catalogue_id", "healpix", name=op.f("density_map_pkey")),
         schema="xcat",
@@ -634,7 +989,12 @@ def upgrade() -> None:
         sa.Column("offset_err_arcsec", sa.DOUBLE_PRECISION(), nullable=False),
         sa.Column("rotation_deg", sa.DOUBLE_PRECISION(), nullable=False),
         sa.Column("rotation_err_deg", sa.DOUBLE_PRECISION(), nullable=False),
-        sa.ForeignKeyConstraint(["run_id"], ["xcat.run.run_id"], name=op.f("field_offset_run_id_fkey")),
+        sa.ForeignKeyConstraint(
+            ["catalogue_id"], ["xcat.catalogue.catalogue_id"], name=op.f("field_offset_catalogue_id_fkey")
+        ),
+        sa.ForeignKeyConstraint(
+            ["run_id"], ["xcat.run.run_id"], name=op.f("field_offset_run_id_fkey"), ondelete="CASCADE"
+        ),
         sa.PrimaryKeyConstraint("run_id", "catalogue_id", "obs_id", name=op.f("field_offset_pkey")),
         schema="xcat",
     )
@@ -651,7 +1011,12 @@ def upgrade() -> None:
         sa.Column("density_counterparts", sa.DOUBLE_PRECISION(), nullable=False),
         sa.Column("density_field", sa.DOUBLE_PRECISION(), nullable=False),
         sa.Column("log_ratio", sa.DOUBLE_PRECISION(), nullable=False),
-        sa.ForeignKeyConstraint(["run_id"], ["xcat.run.run_id"], name=op.f("magnitude_prior_run_id_fkey")),
+        sa.ForeignKeyConstraint(
+            ["catalogue_id"], ["xcat.catalogue.catalogue_id"], name=op.f("magnitude_prior_catalogue_id_fkey")
+        ),
+        sa.ForeignKeyConstraint(
+            ["run_id"], ["xcat.run.run_id"], name=op.f("magnitude_prior_run_id_fkey"), ondelete="CASCADE"
+        ),
         sa.PrimaryKeyConstraint(
             "run_id", "catalogue_id", "term", "source_kind", "bin_low", name=op.f("magnitude_prior_pkey")
         ),
@@ -665,16 +1030,10 @@ def upgrade() -> None:
         sa.Column("new_master_id", sa.BigInteger(), nullable=True),
         sa.Column("change", sa.Text(), nullable=False),
         sa.CheckConstraint("change IN ('new', 'moved', 'marked', 'gone')", name=op.f("master_change_change_check")),
-        sa.ForeignKeyConstraint(["run_id"], ["xcat.run.run_id"], name=op.f("master_change_run_id_fkey")),
+        sa.ForeignKeyConstraint(
+            ["run_id"], ["xcat.run.run_id"], name=op.f("master_change_run_id_fkey"), ondelete="CASCADE"
+        ),
         sa.PrimaryKeyConstraint("run_id", "source_id", name=op.f("master_change_pkey")),
-        schema="xcat",
-    )
-    op.create_table(
-        "master_identity",
-        sa.Column("master_id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
-        sa.Column("first_run_id", sa.Integer(), nullable=False),
-        sa.ForeignKeyConstraint(["first_run_id"], ["xcat.run.run_id"], name=op.f("master_identity_first_run_id_fkey")),
-        sa.PrimaryKeyConstraint("master_id", name=op.f("master_identity_pkey")),
         schema="xcat",
     )
     op.create_table(
@@ -704,7 +1063,7 @@ def upgrade() -> None:
         ),
         sa.CheckConstraint("0 < ALL (priors) AND 1 >= ALL (priors)", name=op.f("model_priors_check")),
         sa.CheckConstraint("cardinality(terms) = cardinality(term_category)", name=op.f("model_terms_check")),
-        sa.ForeignKeyConstraint(["run_id"], ["xcat.run.run_id"], name=op.f("model_run_id_fkey")),
+        sa.ForeignKeyConstraint(["run_id"], ["xcat.run.run_id"], name=op.f("model_run_id_fkey"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("run_id", name=op.f("model_pkey")),
         schema="xcat",
     )
@@ -714,7 +1073,9 @@ def upgrade() -> None:
         sa.Column("run_id", sa.Integer(), nullable=False),
         sa.Column("published_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("active", sa.Boolean(), nullable=False),
-        sa.ForeignKeyConstraint(["run_id"], ["xcat.run.run_id"], name=op.f("publication_run_id_fkey")),
+        sa.ForeignKeyConstraint(
+            ["run_id"], ["xcat.run.run_id"], name=op.f("publication_run_id_fkey"), ondelete="CASCADE"
+        ),
         sa.PrimaryKeyConstraint("publication_id", name=op.f("publication_pkey")),
         schema="xcat",
     )
@@ -726,21 +1087,41 @@ def upgrade() -> None:
         schema="xcat",
         postgresql_where=sa.text("active"),
     )
+    op.create_index(op.f("publication_run_id_idx"), "publication", ["run_id"], unique=False, schema="xcat")
     op.create_table(
-        "source_identity",
-        sa.Column("source_id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        "run_catalogue",
+        sa.Column("run_id", sa.Integer(), nullable=False),
         sa.Column("catalogue_id", sa.SmallInteger(), nullable=False),
-        sa.Column("mission_source", sa.Text(collation="C"), nullable=False),
-        sa.Column("first_run_id", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(
-            ["catalogue_id"], ["xcat.catalogue.catalogue_id"], name=op.f("source_identity_catalogue_id_fkey")
+            ["catalogue_id"], ["xcat.catalogue.catalogue_id"], name=op.f("run_catalogue_catalogue_id_fkey")
         ),
-        sa.ForeignKeyConstraint(["first_run_id"], ["xcat.run.run_id"], name=op.f("source_identity_first_run_id_fkey")),
-        sa.PrimaryKeyConstraint("source_id", name=op.f("source_identity_pkey")),
-        sa.UniqueConstraint(
-            "catalogue_id", "mission_source", name=op.f("source_identity_catalogue_id_mission_source_key")
+        sa.ForeignKeyConstraint(
+            ["run_id"], ["xcat.run.run_id"], name=op.f("run_catalogue_run_id_fkey"), ondelete="CASCADE"
         ),
+        sa.PrimaryKeyConstraint("run_id", "catalogue_id", name=op.f("run_catalogue_pkey")),
         schema="xcat",
+    )
+    op.create_index(
+        op.f("run_catalogue_catalogue_id_idx"), "run_catalogue", ["catalogue_id"], unique=False, schema="xcat"
+    )
+    op.create_table(
+        "catalogue_content",
+        sa.Column("catalogue_id", sa.SmallInteger(), nullable=False),
+        sa.Column("file_id", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["catalogue_id"],
+            ["xcat.catalogue.catalogue_id"],
+            name=op.f("catalogue_content_catalogue_id_fkey"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["file_id"], ["xcat.catalogue_file.file_id"], name=op.f("catalogue_content_file_id_fkey")
+        ),
+        sa.PrimaryKeyConstraint("catalogue_id", "file_id", name=op.f("catalogue_content_pkey")),
+        schema="xcat",
+    )
+    op.create_index(
+        op.f("catalogue_content_file_id_idx"), "catalogue_content", ["file_id"], unique=False, schema="xcat"
     )
     op.create_table(
         "likelihood_table",
@@ -804,13 +1185,16 @@ def downgrade() -> None:
     op.drop_index(op.f("reject_file_id_idx"), table_name="reject", schema="xcat")
     op.drop_table("reject", schema="xcat")
     op.drop_table("likelihood_table", schema="xcat")
-    op.drop_table("source_identity", schema="xcat")
+    op.drop_index(op.f("catalogue_content_file_id_idx"), table_name="catalogue_content", schema="xcat")
+    op.drop_table("catalogue_content", schema="xcat")
+    op.drop_index(op.f("run_catalogue_catalogue_id_idx"), table_name="run_catalogue", schema="xcat")
+    op.drop_table("run_catalogue", schema="xcat")
+    op.drop_index(op.f("publication_run_id_idx"), table_name="publication", schema="xcat")
     op.drop_index(
         "publication_one_active_idx", table_name="publication", schema="xcat", postgresql_where=sa.text("active")
     )
     op.drop_table("publication", schema="xcat")
     op.drop_table("model", schema="xcat")
-    op.drop_table("master_identity", schema="xcat")
     op.drop_table("master_change", schema="xcat")
     op.drop_table("magnitude_prior", schema="xcat")
     op.drop_table("field_offset", schema="xcat")
@@ -818,8 +1202,10 @@ def downgrade() -> None:
     op.drop_table("catalogue_file", schema="xcat")
     op.drop_table("calibration", schema="xcat")
     op.drop_table("source_link", schema="xcat")
+    op.drop_table("source_identity", schema="xcat")
     op.drop_table("source_detection", schema="xcat")
     op.drop_index("source_q3c_idx", table_name="source", schema="xcat")
+    op.drop_index("source_name_idx", table_name="source", schema="xcat")
     op.drop_table("source", schema="xcat")
     op.drop_index(op.f("run_config_key_idx"), table_name="run", schema="xcat")
     op.drop_table("run", schema="xcat")
@@ -831,6 +1217,7 @@ def downgrade() -> None:
     op.drop_table("match", schema="xcat")
     op.drop_index(op.f("master_source_master_id_idx"), table_name="master_source", schema="xcat")
     op.drop_table("master_source", schema="xcat")
+    op.drop_table("master_identity", schema="xcat")
     op.drop_index("master_q3c_idx", table_name="master", schema="xcat")
     op.drop_table("master", schema="xcat")
     op.drop_table("label", schema="xcat")
@@ -839,9 +1226,33 @@ def downgrade() -> None:
     op.drop_index("galaxy_q3c_idx", table_name="galaxy", schema="xcat")
     op.drop_table("galaxy", schema="xcat")
     op.drop_table("evaluation", schema="xcat")
+    op.drop_table("dropped_table", schema="xcat")
     op.drop_index("detection_q3c_idx", table_name="detection", schema="xcat")
     op.drop_table("detection", schema="xcat")
     op.drop_index("counterpart_q3c_idx", table_name="counterpart", schema="xcat")
     op.drop_table("counterpart", schema="xcat")
     op.drop_table("classification", schema="xcat")
+    op.drop_index(
+        "catalogue_one_current_idx", table_name="catalogue", schema="xcat", postgresql_where=sa.text("is_current")
+    )
     op.drop_table("catalogue", schema="xcat")
+    op.drop_index("ulx_candidates_runs_source_id_idx", table_name="ulx_candidates_runs", schema="pub")
+    op.drop_index("ulx_candidates_runs_q3c_idx", table_name="ulx_candidates_runs", schema="pub")
+    op.drop_table("ulx_candidates_runs", schema="pub")
+    op.drop_index("source_evidence_runs_source_id_idx", table_name="source_evidence_runs", schema="pub")
+    op.drop_table("source_evidence_runs", schema="pub")
+    op.drop_index("master_sources_runs_source_id_idx", table_name="master_sources_runs", schema="pub")
+    op.drop_index("master_sources_runs_q3c_idx", table_name="master_sources_runs", schema="pub")
+    op.drop_index("master_sources_runs_master_id_idx", table_name="master_sources_runs", schema="pub")
+    op.drop_table("master_sources_runs", schema="pub")
+    op.drop_index("hypotheses_runs_source_id_idx", table_name="hypotheses_runs", schema="pub")
+    op.drop_table("hypotheses_runs", schema="pub")
+    op.drop_index("counterparts_runs_source_id_idx", table_name="counterparts_runs", schema="pub")
+    op.drop_index("counterparts_runs_q3c_idx", table_name="counterparts_runs", schema="pub")
+    op.drop_table("counterparts_runs", schema="pub")
+    op.drop_index("classified_runs_source_id_idx", table_name="classified_runs", schema="pub")
+    op.drop_index("classified_runs_q3c_idx", table_name="classified_runs", schema="pub")
+    op.drop_index("classified_runs_name_idx", table_name="classified_runs", schema="pub")
+    op.drop_index("classified_runs_hpx29_idx", table_name="classified_runs", schema="pub")
+    op.drop_index("classified_runs_class_p_class_idx", table_name="classified_runs", schema="pub")
+    op.drop_table("classified_runs", schema="pub")

@@ -33,10 +33,6 @@ GROUP BY 1, 2, 3;
 -- The run that the views show.
 SELECT run_id FROM xcat.publication WHERE active;
 
--- name: lock_publication
--- One publication at a time; readers are not held up.
-LOCK TABLE xcat.publication IN SHARE ROW EXCLUSIVE MODE;
-
 -- name: unpublish
 -- The publication that was shown until now stays in the table.
 UPDATE xcat.publication SET active = false WHERE active;

@@ -1,7 +1,3 @@
--- name: forget
--- Remove the map of a catalogue whose rows are replaced.
-DELETE FROM xcat.density_map WHERE catalogue_id = %(catalogue_id)s;
-
 -- name: make_counted
 -- Where the counts of a load wait to be added to the map.
 CREATE TEMP TABLE counted (healpix integer PRIMARY KEY, n_objects integer NOT NULL) ON COMMIT DROP;

@@ -3,28 +3,87 @@
 SELECT pg_advisory_xact_lock(hashtext('xcat.catalogue'), hashtext(%(name)s));
 
 -- name: catalogue
--- The catalogue's row, if it was ever loaded.
-SELECT catalogue_id, definition_sha256, definition FROM xcat.catalogue WHERE name = %(name)s;
+-- The current version of a catalogue, if it was ever loaded.
+SELECT catalogue_id, definition_sha256, definition FROM xcat.catalogue WHERE name = %(name)s AND is_current;
+
+-- name: same_content
+-- A version of a catalogue that holds these files, read with this definition, and no others.
+SELECT k.catalogue_id
+FROM xcat.catalogue AS k
+WHERE k.name = %(name)s AND k.definition_sha256 = %(definition_sha256)s
+  AND (SELECT array_agg(f.sha256 ORDER BY f.sha256 COLLATE "C")
+       FROM xcat.catalogue_content AS c JOIN xcat.catalogue_file AS f USING (file_id)
+       WHERE c.catalogue_id = k.catalogue_id) = %(sha256s)s::text[]
+ORDER BY k.version DESC
+LIMIT 1;
 
 -- name: add_catalogue
--- Enter a catalogue, or give it the definition it is now loaded with.
-INSERT INTO xcat.catalogue (name, kind, definition, definition_sha256)
-VALUES (%(name)s, %(kind)s, %(definition)s, %(definition_sha256)s)
-ON CONFLICT (name) DO UPDATE
-SET kind = excluded.kind, definition = excluded.definition, definition_sha256 = excluded.definition_sha256
+-- A new version of a catalogue; it is current when `make_current` says so.
+INSERT INTO xcat.catalogue (name, version, is_current, kind, definition, definition_sha256)
+SELECT %(name)s::text, coalesce(max(version), 0) + 1, false, %(kind)s, %(definition)s, %(definition_sha256)s
+FROM xcat.catalogue WHERE name = %(name)s
 RETURNING catalogue_id;
 
+-- name: copy_catalogue
+-- A new version of a catalogue with the definition and the files of another version.
+WITH made AS (
+    INSERT INTO xcat.catalogue (name, version, is_current, kind, definition, definition_sha256)
+    SELECT name, (SELECT max(version) FROM xcat.catalogue AS k WHERE k.name = catalogue.name) + 1, false, kind, definition,
+           definition_sha256
+    FROM xcat.catalogue WHERE catalogue_id = %(catalogue_id)s
+    RETURNING catalogue_id
+), files AS (
+    INSERT INTO xcat.catalogue_content (catalogue_id, file_id)
+    SELECT made.catalogue_id, c.file_id FROM made, xcat.catalogue_content AS c WHERE c.catalogue_id = %(catalogue_id)s
+), map AS (
+    INSERT INTO xcat.density_map (catalogue_id, healpix, n_objects)
+    SELECT made.catalogue_id, m.healpix, m.n_objects FROM made, xcat.density_map AS m WHERE m.catalogue_id = %(catalogue_id)s
+)
+SELECT catalogue_id FROM made;
+
+-- name: copy_rows
+-- The rows of one version for another one, in the same order.
+INSERT INTO {target} ({columns}) SELECT {values} FROM {partition};
+
+-- name: make_current
+-- From now on runs read this version; one statement each, since only one may be current.
+UPDATE xcat.catalogue SET is_current = false WHERE name = %(name)s AND is_current AND catalogue_id <> %(catalogue_id)s;
+
+-- name: set_current
+-- See make_current.
+UPDATE xcat.catalogue SET is_current = true WHERE catalogue_id = %(catalogue_id)s;
+
+-- name: lock_content
+-- Nobody begins to read a version while rows are added to it in place.
+SELECT pg_advisory_xact_lock(hashtext('xcat.content'), %(catalogue_id)s);
+
+-- name: is_read
+-- Whether a run has read a version, so that it must stay as it is.
+SELECT EXISTS (SELECT FROM xcat.run_catalogue WHERE catalogue_id = %(catalogue_id)s);
+
 -- name: files
--- Files that are loaded in a catalogue.
+-- Files that are loaded in the current version of a catalogue.
 SELECT f.file_id, f.file_name, f.sha256, f.n_rows, f.n_rejected
-FROM xcat.catalogue_file AS f JOIN xcat.catalogue AS c USING (catalogue_id)
-WHERE c.name = %(name)s
+FROM xcat.catalogue AS k
+JOIN xcat.catalogue_content AS c USING (catalogue_id)
+JOIN xcat.catalogue_file AS f USING (file_id)
+WHERE k.name = %(name)s AND k.is_current
 ORDER BY f.file_id;
+
+-- name: files_of_version
+-- Files of one version of a catalogue.
+SELECT f.sha256 FROM xcat.catalogue_content AS c JOIN xcat.catalogue_file AS f USING (file_id)
+WHERE c.catalogue_id = %(catalogue_id)s;
 
 -- name: add_file
 -- Enter a file; its counts follow when it is read.
-INSERT INTO xcat.catalogue_file (catalogue_id, run_id, file_name, sha256, n_bytes, n_rows, n_rejected)
-VALUES (%(catalogue_id)s, %(run_id)s, %(file_name)s, %(sha256)s, %(n_bytes)s, 0, 0)
+WITH file AS (
+    INSERT INTO xcat.catalogue_file (run_id, file_name, sha256, n_bytes, n_rows, n_rejected)
+    VALUES (%(run_id)s, %(file_name)s, %(sha256)s, %(n_bytes)s, 0, 0)
+    RETURNING file_id
+)
+INSERT INTO xcat.catalogue_content (catalogue_id, file_id)
+SELECT %(catalogue_id)s, file_id FROM file
 RETURNING file_id;
 
 -- name: count_file
@@ -34,10 +93,6 @@ SET n_rows = %(n_rows)s,
     n_rejected = (SELECT count(*) FROM xcat.reject WHERE reject.file_id = %(file_id)s)
 WHERE file_id = %(file_id)s
 RETURNING n_rejected;
-
--- name: forget_files
--- Remove the files of a catalogue whose rows are replaced; their rejects go with them.
-DELETE FROM xcat.catalogue_file WHERE catalogue_id = %(catalogue_id)s;
 
 -- name: last_object
 -- Largest object number in a partition.

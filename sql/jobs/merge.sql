@@ -53,18 +53,18 @@ TRUNCATE pg_temp.component;
 
 -- name: number_sources
 -- Give a number to every source that has none yet.
-INSERT INTO xcat.source_identity (catalogue_id, mission_source, first_run_id)
-SELECT %(catalogue_id)s, mission_source, %(run_id)s
+INSERT INTO xcat.source_identity (catalogue, mission_source, first_run_id)
+SELECT %(catalogue)s, mission_source, %(run_id)s
 FROM (SELECT DISTINCT mission_source FROM pg_temp.member) AS m
 ORDER BY mission_source
-ON CONFLICT (catalogue_id, mission_source) DO NOTHING;
+ON CONFLICT (catalogue, mission_source) DO NOTHING;
 
 -- name: source_detections
 -- Membership, one row a detection.
 INSERT INTO {source_detection} (run_id, source_id, catalogue_id, object_id)
 SELECT %(run_id)s, i.source_id, %(catalogue_id)s, m.object_id
 FROM pg_temp.member AS m
-JOIN xcat.source_identity AS i ON i.catalogue_id = %(catalogue_id)s AND i.mission_source = m.mission_source;
+JOIN xcat.source_identity AS i ON i.catalogue = %(catalogue)s AND i.mission_source = m.mission_source;
 
 -- name: sources
 -- Detections to sources. Means are weighted with 1/sigma^2 where a detection has an error, and plain where none has.
@@ -80,7 +80,7 @@ INSERT INTO {source} (
     run_id, source_id, catalogue_id, name, ra, dec, err_arcsec, err_maj_arcsec, err_min_arcsec, err_pa_deg,
     glon, glat, epoch_yr, mjd_first, mjd_last, n_detections,
     flux_cgs, flux_err_cgs, flux_soft_cgs, flux_soft_err_cgs, flux_medium_cgs, flux_medium_err_cgs,
-    flux_hard_cgs, flux_hard_err_cgs, flux_std_cgs, hr1, hr1_err, hr2, hr2_err, gamma, snr, det_likelihood,
+    flux_hard_cgs, flux_hard_err_cgs, flux_low_kev, flux_high_kev, flux_std_cgs, hr1, hr1_err, hr2, hr2_err, gamma, snr, det_likelihood,
     flux_ratio, flux_ratio_low, p_variable, p_variable_long, extent_arcsec, quality_flag)
 WITH d AS MATERIALIZED (
     SELECT i.source_id, i.mission_source, det.*,
@@ -98,7 +98,7 @@ WITH d AS MATERIALIZED (
     FROM {detection} AS det
     JOIN pg_temp.member AS m USING (object_id)
     JOIN xcat.source_identity AS i
-      ON i.catalogue_id = %(catalogue_id)s AND i.mission_source = m.mission_source
+      ON i.catalogue = %(catalogue)s AND i.mission_source = m.mission_source
     CROSS JOIN LATERAL (
         SELECT det.err_maj_arcsec + det.err_min_arcsec + det.err_pa_deg IS NOT NULL AS is_ellipse
     ) AS has
@@ -173,7 +173,8 @@ WITH d AS MATERIALIZED (
 SELECT %(run_id)s, source_id, %(catalogue_id)s, coalesce(name, 'XCAT ' || xcat.iau_name(ra_mean, dec_mean)), ra_mean, dec_mean,
        CASE WHEN err IS NOT NULL THEN err WHEN %(shared_position)s THEN best_err ELSE 1 / sqrt(w) END, major, minor, pa,
        xcat.glon(ra_mean, dec_mean), xcat.glat(ra_mean, dec_mean), epoch_yr, mjd_first, mjd_last, n_detections,
-       flux, flux_err, soft, soft_err, medium, medium_err, hard, hard_err, flux * %(standard_flux_factor)s,
+       flux, flux_err, soft, soft_err, medium, medium_err, hard, hard_err, %(flux_low_kev)s::real, %(flux_high_kev)s::real,
+       flux * %(standard_flux_factor)s,
        coalesce(hr1, (m - s) / nullif(m + s, 0)),
        coalesce(hr1_err, CASE WHEN hr1 IS NULL THEN 2 * sqrt((s * medium_err) ^ 2 + (m * soft_err) ^ 2) / nullif(m + s, 0) ^ 2 END),
        coalesce(hr2, (h - m) / nullif(h + m, 0)),
@@ -184,7 +185,8 @@ CROSS JOIN LATERAL (  -- greatest() would take a missing flux for 0
     SELECT CASE WHEN soft IS NOT NULL THEN greatest(soft, 0) END AS s,
            CASE WHEN medium IS NOT NULL THEN greatest(medium, 0) END AS m,
            CASE WHEN hard IS NOT NULL THEN greatest(hard, 0) END AS h
-) AS band;
+) AS band
+ORDER BY public.q3c_ang2ipix(ra_mean, dec_mean);
 
 -- name: count
 -- What was merged.

@@ -6,25 +6,23 @@ JOIN unnest(%(tables)s::bigint[], %(columns)s::integer[]) AS o (table_oid, colum
   ON d.objoid = o.table_oid::oid AND d.objsubid = o.column_number
 WHERE d.classoid = 'pg_class'::regclass;
 
--- name: shown_run
--- The run that the session asked the views to show, empty for the published one.
-SELECT coalesce(current_setting('xcat.run', true), '');
-
--- name: show_run
--- From now on the views of this session show that run; empty: the published one.
-SELECT set_config('xcat.run', %(run_id)s::text, false);
-
--- name: published
--- The classify run that the views show.
-SELECT p.*, m.classes FROM xcat.published AS p JOIN xcat.model AS m ON m.run_id = p.model_run_id;
+-- name: classify_run
+-- A finished classify run: the one of this number, or else the published one.
+SELECT r.run_id, r.name, r.started_at, r.source_run_id, r.link_run_id, r.match_run_id, r.property_run_id, r.label_run_id,
+       r.model_run_id,
+       (SELECT array_agg(k.class ORDER BY k.class_id) FROM xcat.model_class AS k WHERE k.run_id = r.model_run_id) AS classes,
+       EXISTS (SELECT FROM xcat.publication AS p WHERE p.run_id = r.run_id) AS is_in_pub
+FROM xcat.run AS r
+WHERE r.kind = 'classify' AND r.status = 'done' AND r.run_id = coalesce(%(run_id)s, pub.published_run());
 
 -- name: candidates
 -- Sources of one class, most probable first.
 SELECT source_id, name, ra, dec, p_class, margin, p_tail, is_outlier, flux_cgs, n_detections, n_missing, alternative,
-       class, catalogue, snr, known_class, origin, err_arcsec, flux_err_cgs, extent_arcsec, quality_flag, in_test_sample,
-       p_agn, p_star, p_xrb, p_cv, abs_b, pm_mas_yr, sep_to_radius, hr1, hr2, gamma, log_fx_fb, log_fx_fr, log_fx_fw1,
-       log_fx_fw2, log_flux_ratio, log_flux_ratio_low, flux_ratio_sigma, p_variable, outlier, run_id
-FROM xcat.classified
+       class, catalogue, snr, known_class, origin, is_out_of_fold, err_arcsec, flux_err_cgs, extent_arcsec, quality_flag,
+       in_test_sample, {classes}, abs_b, pm_mas_yr, sep_to_radius, hr1, hr2, gamma, log_fx_fb, log_fx_fr, log_fx_fw1,
+       log_fx_fw2, log_flux_ratio, log_flux_ratio_low, flux_ratio_sigma, p_variable, outlier,
+       optical_catalogue, optical_native_id, infrared_catalogue, infrared_native_id, master_id, run_id
+FROM {classified}
 WHERE class = %(class)s AND p_class >= %(min_probability)s AND (known_class IS NULL OR %(include_known)s) {near}
 ORDER BY p_class DESC, margin DESC, source_id
 LIMIT %(limit)s;
@@ -32,14 +30,14 @@ LIMIT %(limit)s;
 -- name: count_candidates
 -- How many there are when a limit has cut them.
 SELECT count(*)
-FROM xcat.classified
+FROM {classified}
 WHERE class = %(class)s AND p_class >= %(min_probability)s AND (known_class IS NULL OR %(include_known)s) {near};
 
 -- name: near
--- Clause for a cone. The cone stands alone in its WHERE, on one partition, so that q3c's index is used.
+-- Clause for a cone. The cone stands alone in its WHERE, so that q3c's index is used.
 AND source_id IN (
     WITH near AS MATERIALIZED (
-        SELECT s.source_id FROM {source} AS s
+        SELECT s.source_id FROM {classified} AS s
         WHERE public.q3c_radial_query(s.ra, s.dec, %(ra)s::double precision, %(dec)s::double precision,
                                       %(radius_deg)s::double precision)
     )
@@ -213,22 +211,23 @@ SELECT run_id, kind, status, started_at,
 FROM xcat.run WHERE run_id = ANY (%(run_ids)s) ORDER BY run_id;
 
 -- name: files
--- Files behind a report: those of the catalogues that its sources, counterparts, labels and galaxies come from.
-SELECT k.name AS catalogue, k.kind, k.definition ->> 'title' AS title, f.file_name, f.n_rows, f.n_rejected,
+-- Files behind a report: those of the versions of catalogues that its runs have read.
+SELECT k.name AS catalogue, k.version, k.kind, k.definition ->> 'title' AS title, f.file_name, f.n_rows, f.n_rejected,
        extract(epoch FROM r.ended_at - r.started_at)::double precision AS seconds, left(f.sha256, 12) AS sha256
-FROM xcat.catalogue_file AS f
-JOIN xcat.catalogue AS k USING (catalogue_id)
+FROM xcat.catalogue AS k
+JOIN xcat.catalogue_content AS c USING (catalogue_id)
+JOIN xcat.catalogue_file AS f USING (file_id)
 JOIN xcat.run AS r USING (run_id)
-WHERE k.name = ANY (%(catalogues)s) OR %(catalogues)s::text[] = '{{}}'
-ORDER BY k.catalogue_id, f.file_id;
+WHERE k.catalogue_id IN (SELECT catalogue_id FROM xcat.run_catalogue WHERE run_id = ANY (%(run_ids)s))
+ORDER BY k.kind DESC, k.name, f.file_id;
 
 -- name: rejects
 -- Why rows of the files could not be used.
 SELECT k.name AS catalogue, r.reason, r.column_name, count(*) AS n_rows, min(r.value) AS example
-FROM xcat.reject AS r
-JOIN xcat.catalogue_file AS f USING (file_id)
-JOIN xcat.catalogue AS k USING (catalogue_id)
-WHERE k.name = ANY (%(catalogues)s) OR %(catalogues)s::text[] = '{{}}'
+FROM xcat.catalogue AS k
+JOIN xcat.catalogue_content AS c USING (catalogue_id)
+JOIN xcat.reject AS r USING (file_id)
+WHERE k.catalogue_id IN (SELECT catalogue_id FROM xcat.run_catalogue WHERE run_id = ANY (%(run_ids)s))
 GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 2, 3;
 
 -- name: sky
@@ -251,12 +250,12 @@ GROUP BY x.catalogue_id, x.name, k.catalogue_id, k.name, k.kind, bin
 ORDER BY x.catalogue_id, k.catalogue_id, bin;
 
 -- name: calibration
--- False matches against the cutoff of p_any, by catalogue and part; catalogue 0 is all together.
-SELECT catalogue_id, part, cutoff, is_chosen, n_sources, n_sources_above, n_shifted, n_shifted_above, false_rate,
+-- False matches against the cutoff of p_any, by catalogue and part; catalogue 0, NULL in the table, is all together.
+SELECT coalesce(catalogue_id, 0), part, cutoff, is_chosen, n_sources, n_sources_above, n_shifted, n_shifted_above, false_rate,
        coalesce(contamination, 'NaN'), density_low_per_deg2, density_high_per_deg2
 FROM xcat.calibration
 WHERE run_id = %(run_id)s
-ORDER BY catalogue_id, part, cutoff, is_chosen;
+ORDER BY 1, part, cutoff, is_chosen;
 
 -- name: magnitude_priors
 -- Magnitudes of counterparts and field, as they were learned or given: by part of the sky, means over its kinds of source.

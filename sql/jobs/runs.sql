@@ -7,11 +7,25 @@ VALUES (%(kind)s, %(name)s, 'running', %(config)s, %(config_key)s, %(versions)s,
         %(model_run_id)s)
 RETURNING run_id;
 
+-- name: lock_content
+-- Held while a run enters what it reads: no rows are added to this version meanwhile, and it is not dropped.
+SELECT pg_advisory_xact_lock_shared(hashtext('xcat.content'), %(catalogue_id)s);
+
+-- name: reads
+-- A run reads a version of a catalogue, which therefore stays as it is.
+INSERT INTO xcat.run_catalogue (run_id, catalogue_id) VALUES (%(run_id)s, %(catalogue_id)s);
+
 -- name: finish
--- Mark a run done, in the transaction that wrote its rows: both become visible, or neither.
-UPDATE xcat.run
-SET status = 'done', ended_at = clock_timestamp(), summary = %(summary)s, inputs = inputs || %(inputs)s
-WHERE run_id = %(run_id)s;
+-- Mark a run done, in the transaction that wrote its rows: both become visible, or neither. Failed and lost runs of the
+-- same kind and name leave now: what they were to do has been done.
+WITH finished AS (
+    UPDATE xcat.run
+    SET status = 'done', ended_at = clock_timestamp(), summary = %(summary)s, inputs = inputs || %(inputs)s
+    WHERE run_id = %(run_id)s
+    RETURNING kind, name
+)
+DELETE FROM xcat.run USING finished
+WHERE run.status IN ('failed', 'lost') AND run.kind = finished.kind AND run.name = finished.name AND run.pinned IS NULL;
 
 -- name: fail
 -- Mark a run failed, after its transaction was rolled back.
@@ -37,7 +51,7 @@ WITH dead AS MATERIALIZED (
             AND objid::bigint = run_id)
 )
 UPDATE xcat.run
-SET status = 'lost', ended_at = clock_timestamp(), error = 'the process that ran it ended without a word'
+SET status = 'lost', ended_at = clock_timestamp(), error = 'the process died without reporting an error'
 WHERE run_id IN (SELECT run_id FROM dead)
   AND status = 'running'  -- asked again: it may have ended well since
 RETURNING run_id;
@@ -50,7 +64,7 @@ SELECT max(run_id) FROM xcat.run WHERE kind = %(kind)s AND config_key = %(config
 -- Runs, newest first.
 SELECT run_id, kind, name, status, started_at,
        extract(epoch FROM coalesce(ended_at, clock_timestamp()) - started_at)::double precision AS seconds,
-       pipeline_run_id, run_id = (SELECT run_id FROM xcat.publication WHERE active) AS published, summary, error
+       pipeline_run_id, run_id = (SELECT run_id FROM xcat.publication WHERE active) AS published, pinned, summary, error
 FROM xcat.run
 ORDER BY run_id DESC
 LIMIT %(limit)s;
@@ -62,3 +76,138 @@ SELECT to_jsonb(run) FROM xcat.run WHERE run_id = %(run_id)s;
 -- name: last_done
 -- Newest finished run of a kind and name.
 SELECT max(run_id) FROM xcat.run WHERE kind = %(kind)s AND name = %(name)s AND status = 'done' HAVING count(*) > 0;
+
+-- name: one_at_a_time
+-- Publishing, dropping and pruning wait for each other; readers and stages do not.
+SELECT pg_advisory_xact_lock(hashtext('xcat.publish'), 0);
+
+-- name: pin
+-- Keep a run, and all that it stands on, whatever is pruned; or no longer.
+UPDATE xcat.run SET pinned = %(pinned)s WHERE run_id = %(run_id)s;
+
+-- name: with_parts
+-- Runs, and the stages that those of them that are pipelines have made; and the records of the publication of these.
+WITH asked AS (
+    SELECT run_id FROM xcat.run WHERE run_id = ANY (%(run_ids)s) OR pipeline_run_id = ANY (%(run_ids)s)
+)
+SELECT run_id FROM asked
+UNION
+SELECT run_id FROM xcat.run
+WHERE kind = 'publish' AND (config ->> 'classify_run_id')::integer IN (SELECT run_id FROM asked)
+ORDER BY run_id;
+
+-- name: not_to_keep
+-- What `prune` drops: all but the published and pinned runs, those that are running, the last runs of each kind and name,
+-- and whatever these stand on. A run that loaded files stays as long as a version of a catalogue holds one of them.
+WITH RECURSIVE edge (run_id, needs) AS (
+    SELECT r.run_id, n.needs
+    FROM xcat.run AS r
+    CROSS JOIN LATERAL (VALUES (r.source_run_id), (r.link_run_id), (r.match_run_id), (r.property_run_id), (r.label_run_id),
+                               (r.model_run_id),
+                               (CASE WHEN r.kind = 'publish' THEN (r.config ->> 'classify_run_id')::integer END)) AS n (needs)
+    WHERE n.needs IS NOT NULL
+    UNION ALL
+    SELECT r.run_id, s.value::integer
+    FROM xcat.run AS r
+    CROSS JOIN LATERAL jsonb_each_text(CASE WHEN r.kind = 'pipeline' THEN r.summary -> 'runs' END) AS s
+    WHERE r.status = 'done'
+), kept (run_id) AS (
+    SELECT run_id FROM xcat.publication WHERE active
+    UNION
+    SELECT run_id FROM xcat.run WHERE pinned IS NOT NULL OR status = 'running'
+    UNION
+    SELECT run_id
+    FROM (SELECT run_id, row_number() OVER (PARTITION BY kind, name ORDER BY run_id DESC) AS age
+          FROM xcat.run WHERE status = 'done' AND kind <> 'ingest') AS r
+    WHERE age <= %(keep)s
+    UNION
+    SELECT edge.needs FROM kept JOIN edge USING (run_id)
+), read (catalogue_id) AS (
+    SELECT catalogue_id FROM xcat.catalogue WHERE is_current
+    UNION
+    SELECT c.catalogue_id FROM xcat.run_catalogue AS c JOIN kept USING (run_id)
+)
+SELECT run_id
+FROM xcat.run AS r
+WHERE run_id NOT IN (SELECT run_id FROM kept)
+  AND NOT EXISTS (SELECT FROM xcat.catalogue_file AS f JOIN xcat.catalogue_content AS c USING (file_id) JOIN read USING (catalogue_id)
+                  WHERE f.run_id = r.run_id)
+ORDER BY run_id;
+
+-- name: obstacles
+-- Why runs cannot be dropped: what still needs them.
+SELECT r.run_id, 'is running' AS why FROM xcat.run AS r WHERE r.run_id = ANY (%(run_ids)s) AND r.status = 'running'
+UNION ALL
+SELECT run_id, 'is published' FROM xcat.publication WHERE active AND run_id = ANY (%(run_ids)s)
+UNION ALL
+SELECT run_id, 'is pinned: ' || pinned FROM xcat.run WHERE pinned IS NOT NULL AND run_id = ANY (%(run_ids)s)
+UNION ALL
+SELECT n.needs, 'is read by ' || string_agg(r.kind || ' run ' || r.run_id, ', ' ORDER BY r.run_id)
+FROM xcat.run AS r
+CROSS JOIN LATERAL (VALUES (r.source_run_id), (r.link_run_id), (r.match_run_id), (r.property_run_id), (r.label_run_id),
+                           (r.model_run_id)) AS n (needs)
+WHERE n.needs = ANY (%(run_ids)s) AND r.run_id <> ALL (%(run_ids)s)
+GROUP BY n.needs
+UNION ALL
+SELECT f.run_id, 'loaded files that the catalogue ' || string_agg(DISTINCT k.name, ', ') || ' holds'
+FROM xcat.catalogue_file AS f
+JOIN xcat.catalogue_content AS c USING (file_id)
+JOIN xcat.catalogue AS k USING (catalogue_id)
+WHERE f.run_id = ANY (%(run_ids)s)
+  AND (k.is_current OR EXISTS (SELECT FROM xcat.run_catalogue AS u
+                               WHERE u.catalogue_id = k.catalogue_id AND u.run_id <> ALL (%(run_ids)s)))
+GROUP BY f.run_id
+ORDER BY 1, 2;
+
+-- name: forget
+-- Runs leave the books, and what hangs on them goes along.
+DELETE FROM xcat.run WHERE run_id = ANY (%(run_ids)s);
+
+-- name: forget_readings
+-- What these runs read is not read by them any more.
+DELETE FROM xcat.run_catalogue WHERE run_id = ANY (%(run_ids)s);
+
+-- name: unread_versions
+-- Versions of catalogues that are not current and that no run has read.
+SELECT catalogue_id FROM xcat.catalogue AS k
+WHERE NOT is_current AND NOT EXISTS (SELECT FROM xcat.run_catalogue AS u WHERE u.catalogue_id = k.catalogue_id)
+ORDER BY catalogue_id;
+
+-- name: lock_version
+-- A run that enters this version as read, or a load that adds rows to it, has ended.
+SELECT pg_advisory_xact_lock(hashtext('xcat.content'), %(catalogue_id)s);
+
+-- name: forget_version
+-- A version leaves the books, if still nobody reads it.
+DELETE FROM xcat.catalogue AS k
+WHERE catalogue_id = %(catalogue_id)s AND NOT is_current
+  AND NOT EXISTS (SELECT FROM xcat.run_catalogue AS u WHERE u.catalogue_id = k.catalogue_id)
+RETURNING catalogue_id;
+
+-- name: forget_files
+-- Files that no version holds any more, with their rejected rows.
+DELETE FROM xcat.catalogue_file AS f
+WHERE NOT EXISTS (SELECT FROM xcat.catalogue_content AS c WHERE c.file_id = f.file_id);
+
+-- name: to_drop
+-- Tables that are to be dropped as soon as nobody reads them.
+INSERT INTO xcat.dropped_table (table_name)
+SELECT name FROM unnest(%(names)s::text[]) AS n (name) WHERE to_regclass(name) IS NOT NULL
+ON CONFLICT DO NOTHING;
+
+-- name: next_to_drop
+-- One of them that nobody else is about to drop.
+SELECT table_name FROM xcat.dropped_table WHERE table_name <> ALL (%(busy)s)
+ORDER BY table_name LIMIT %(limit)s FOR UPDATE SKIP LOCKED;
+
+-- name: was_dropped
+-- It is gone.
+DELETE FROM xcat.dropped_table WHERE table_name = ANY (%(names)s);
+
+-- name: readers
+-- Sessions that still read tables which are to be dropped.
+SELECT DISTINCT a.pid, coalesce(nullif(a.application_name, ''), a.usename) AS who, a.xact_start
+FROM xcat.dropped_table AS d
+JOIN pg_locks AS l ON l.relation = to_regclass(d.table_name) AND l.pid <> pg_backend_pid()
+JOIN pg_stat_activity AS a ON a.pid = l.pid
+ORDER BY a.pid;

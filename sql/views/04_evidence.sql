@@ -1,22 +1,17 @@
--- The evidence, one row a source, property and class.
-CREATE VIEW xcat.evidence AS
-SELECT c.source_id, p.property, p.category, k.class,
-       c.evidence[(p.i - 1) * cardinality(m.classes) + k.i] AS log_likelihood,
-       c.evidence[(p.i - 1) * cardinality(m.classes) + k.i]
-           - (SELECT avg(e) FROM unnest(c.evidence[(p.i - 1) * cardinality(m.classes) + 1:p.i * cardinality(m.classes)]) AS e)
-           AS advantage,
-       c.run_id
-FROM xcat.classification AS c
-CROSS JOIN (SELECT * FROM xcat.model WHERE run_id = (SELECT model_run_id FROM xcat.published)) AS m
-CROSS JOIN LATERAL unnest(m.terms, m.term_category) WITH ORDINALITY AS p (property, category, i)
-CROSS JOIN LATERAL unnest(m.classes) WITH ORDINALITY AS k (class, i)
-WHERE c.run_id = (SELECT run_id FROM xcat.published);
-COMMENT ON VIEW xcat.evidence IS 'What every property says of every class, source by source, in the published run';
+-- The evidence, one row per source, term and class. It is kept as one array a source, or it would be seventy times as many rows.
+CREATE VIEW pub.evidence_runs AS
+SELECT e.run_id, e.source_id, t.term AS property, t.category, k.class,
+       e.evidence[(t.term_id - 1) * n.n_classes + k.class_id] AS log_likelihood,
+       e.evidence[(t.term_id - 1) * n.n_classes + k.class_id]
+           - (SELECT avg(each) FROM unnest(e.evidence[(t.term_id - 1) * n.n_classes + 1:t.term_id * n.n_classes]) AS each)
+           AS advantage
+FROM pub.source_evidence_runs AS e
+JOIN xcat.run AS r ON r.run_id = e.run_id
+JOIN xcat.model_term AS t ON t.run_id = r.model_run_id
+JOIN xcat.model_class AS k ON k.run_id = r.model_run_id
+CROSS JOIN LATERAL (SELECT count(*)::integer AS n_classes FROM xcat.model_class AS c WHERE c.run_id = r.model_run_id) AS n;
+COMMENT ON VIEW pub.evidence_runs IS 'The log-likelihood of every term in every class, source by source, in every published run';
 
--- The tables, one row a node.
-CREATE VIEW xcat.likelihood_density AS
-SELECT t.property, t.category, t.class, n.x, exp(n.log_density) AS density, t.run_id
-FROM xcat.likelihood_table AS t
-CROSS JOIN LATERAL unnest(t.grid, t.log_density) AS n (x, log_density)
-WHERE cardinality(t.axes) = 1;
-COMMENT ON VIEW xcat.likelihood_density IS 'The likelihood tables of every model, one row a node';
+CREATE VIEW pub.evidence AS SELECT * FROM pub.evidence_runs WHERE run_id = pub.published_run();
+COMMENT ON VIEW pub.evidence IS
+'The log-likelihood of every term in every class, source by source, in the published run; of labelled sources out of fold';

@@ -1,29 +1,31 @@
 -- The names that users of the published XMM classifications know (Tranin et al. 2022; 5XMM-DR15).
-CREATE VIEW xcat.claxboi AS
+CREATE VIEW pub.claxboi_runs AS
 SELECT s.name AS iauname, s.ra, s.dec,
-       array_position(ARRAY['AGN', 'Star', 'XRB', 'CV'], m.classes[c.class_id]) - 1 AS prediction,
-       (SELECT coalesce(string_agg(
-            t.category || (array_position(ARRAY['AGN', 'Star', 'XRB', 'CV'], m.classes[t.class]) - 1), ','), '')
-        FROM unnest(m.categories, c.class_without) AS t (category, class) WHERE t.class <> c.class_id) AS alt,
-       2 * c.p[c.class_id] - 1 AS clmargin,
-       c.outlier, c.n_missing,
-       c.p[o.agn] AS pbac0, c.p[o.star] AS pbac1, c.p[o.xrb] AS pbac2, c.p[o.cv] AS pbac3,
+       CASE s.class WHEN 'AGN' THEN 0 WHEN 'Star' THEN 1 WHEN 'XRB' THEN 2 WHEN 'CV' THEN 3 END AS prediction,
+       replace(replace(replace(replace(replace(replace(s.alternative, ':AGN', '0'), ':Star', '1'), ':XRB', '2'), ':CV', '3'), ' ', ','), ':', '')
+           AS alt,
+       2 * s.p_class - 1 AS clmargin, s.outlier, s.n_missing,
+       s.p_agn AS pbac0, s.p_star AS pbac1, s.p_xrb AS pbac2, s.p_cv AS pbac3,
        l.p[o.agn] AS pbac0_location, l.p[o.star] AS pbac1_location, l.p[o.xrb] AS pbac2_location, l.p[o.cv] AS pbac3_location,
        x.p[o.agn] AS pbac0_spectrum, x.p[o.star] AS pbac1_spectrum, x.p[o.xrb] AS pbac2_spectrum, x.p[o.cv] AS pbac3_spectrum,
        w.p[o.agn] AS pbac0_multiwavelength, w.p[o.star] AS pbac1_multiwavelength, w.p[o.xrb] AS pbac2_multiwavelength,
        w.p[o.cv] AS pbac3_multiwavelength,
        v.p[o.agn] AS pbac0_variability, v.p[o.star] AS pbac1_variability, v.p[o.xrb] AS pbac2_variability,
        v.p[o.cv] AS pbac3_variability,
-       c.source_id, c.run_id
-FROM xcat.classification AS c
-JOIN xcat.source AS s ON s.source_id = c.source_id
-CROSS JOIN (SELECT * FROM xcat.model WHERE run_id = (SELECT model_run_id FROM xcat.published)) AS m
-CROSS JOIN LATERAL (SELECT array_position(m.classes, 'AGN') AS agn, array_position(m.classes, 'Star') AS star,
-                           array_position(m.classes, 'XRB') AS xrb, array_position(m.classes, 'CV') AS cv) AS o
-CROSS JOIN LATERAL (SELECT xcat.category_probabilities(c.evidence, m.term_category, 'location', cardinality(m.classes))) AS l (p)
-CROSS JOIN LATERAL (SELECT xcat.category_probabilities(c.evidence, m.term_category, 'spectrum', cardinality(m.classes))) AS x (p)
-CROSS JOIN LATERAL (SELECT xcat.category_probabilities(c.evidence, m.term_category, 'multiwavelength', cardinality(m.classes))) AS w (p)
-CROSS JOIN LATERAL (SELECT xcat.category_probabilities(c.evidence, m.term_category, 'variability', cardinality(m.classes))) AS v (p)
-WHERE c.run_id = (SELECT run_id FROM xcat.published)
-  AND s.run_id = (SELECT source_run_id FROM xcat.published);
-COMMENT ON VIEW xcat.claxboi IS 'The published run under the column names of the published XMM classifications';
+       s.source_id, s.run_id
+FROM pub.classified_runs AS s
+JOIN pub.source_evidence_runs AS e ON e.run_id = s.run_id AND e.source_id = s.source_id
+JOIN pub.runs AS r ON r.run_id = s.run_id
+CROSS JOIN LATERAL (
+    SELECT array_agg(t.category ORDER BY t.term_id) AS term_category FROM xcat.model_term AS t WHERE t.run_id = r.model_run_id) AS m
+CROSS JOIN LATERAL (
+    SELECT array_position(r.classes, 'AGN') AS agn, array_position(r.classes, 'Star') AS star,
+           array_position(r.classes, 'XRB') AS xrb, array_position(r.classes, 'CV') AS cv) AS o
+CROSS JOIN LATERAL (SELECT xcat.category_probabilities(e.evidence, m.term_category, 'location', cardinality(r.classes))) AS l (p)
+CROSS JOIN LATERAL (SELECT xcat.category_probabilities(e.evidence, m.term_category, 'spectrum', cardinality(r.classes))) AS x (p)
+CROSS JOIN LATERAL (SELECT xcat.category_probabilities(e.evidence, m.term_category, 'multiwavelength', cardinality(r.classes))) AS w (p)
+CROSS JOIN LATERAL (SELECT xcat.category_probabilities(e.evidence, m.term_category, 'variability', cardinality(r.classes))) AS v (p);
+COMMENT ON VIEW pub.claxboi_runs IS 'Every published run under the column names of the published XMM classifications';
+
+CREATE VIEW pub.claxboi AS SELECT * FROM pub.claxboi_runs WHERE run_id = pub.published_run();
+COMMENT ON VIEW pub.claxboi IS 'The published run under the column names of the published XMM classifications';

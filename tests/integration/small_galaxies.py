@@ -17,8 +17,8 @@ def add(settings: Settings) -> None:
     """Load the galaxies that ``sep_to_radius`` is of, and give their sources the luminosity at that distance."""
     with ready(settings) as conn:
         row = conn.execute(
-            "INSERT INTO xcat.catalogue (name, kind, definition, definition_sha256)"
-            " VALUES ('galaxies', 'galaxy', %s, '0') RETURNING catalogue_id",
+            "INSERT INTO xcat.catalogue (name, version, is_current, kind, definition, definition_sha256)"
+            " VALUES ('galaxies', 1, true, 'galaxy', %s, '0') RETURNING catalogue_id",
             [Jsonb({"name": "galaxies", "title": "Small galaxies"})],
         ).fetchone()
         assert row is not None

@@ -54,17 +54,19 @@ def _properties(rng: np.random.Generator, truth: np.ndarray, glat: np.ndarray) -
 
 def _catalogue(run: runs.Run, name: str, kind: str, title: str, n_rows: int, n_rejected: int = 0) -> tuple[int, int]:
     row = run.conn.execute(
-        "INSERT INTO xcat.catalogue (name, kind, definition, definition_sha256) VALUES (%s, %s, %s, %s)"
+        "INSERT INTO xcat.catalogue (name, version, is_current, kind, definition, definition_sha256)"
+        " VALUES (%s, 1, true, %s, %s, %s)"
         " RETURNING catalogue_id",
         [name, kind, Jsonb({"name": name, "title": title}), "0" * 64],
     ).fetchone()
     assert row is not None
     file = run.conn.execute(
-        "INSERT INTO xcat.catalogue_file (catalogue_id, run_id, file_name, sha256, n_bytes, n_rows, n_rejected)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s) RETURNING file_id",
-        [row[0], run.run_id, f"{name}.fits", f"{row[0]:064d}", 1_000_000, n_rows, n_rejected],
+        "INSERT INTO xcat.catalogue_file (run_id, file_name, sha256, n_bytes, n_rows, n_rejected)"
+        " VALUES (%s, %s, %s, %s, %s, %s) RETURNING file_id",
+        [run.run_id, f"{name}.fits", f"{row[0]:064d}", 1_000_000, n_rows, n_rejected],
     ).fetchone()
     assert file is not None
+    run.conn.execute("INSERT INTO xcat.catalogue_content VALUES (%s, %s)", [row[0], file[0]])
     for number in range(n_rejected):
         run.conn.execute(
             "INSERT INTO xcat.reject (file_id, row_number, column_name, value, reason) VALUES (%s, %s, %s, %s, %s)",

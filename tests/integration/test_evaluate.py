@@ -138,8 +138,8 @@ def test_published_answers_by_the_name_of_the_object(module_settings: Settings, 
     names = dict.fromkeys(r["native_id"] for r in labels)
     with ready(module_settings) as conn:
         row = conn.execute(
-            "INSERT INTO xcat.catalogue (name, kind, definition, definition_sha256)"
-            " VALUES ('answers', 'reference', '{}', '') RETURNING catalogue_id"
+            "INSERT INTO xcat.catalogue (name, version, is_current, kind, definition, definition_sha256)"
+            " VALUES ('answers', 1, true, 'reference', '{}', '') RETURNING catalogue_id"
         ).fetchone()
     assert row is not None
     n = len(names)

@@ -34,7 +34,8 @@ def _made(settings):
 
 def _make(run, name):
     run.conn.execute(
-        "INSERT INTO xcat.catalogue (name, kind, definition, definition_sha256) VALUES (%s, 'optical', '{}', '')",
+        "INSERT INTO xcat.catalogue (name, version, is_current, kind, definition, definition_sha256)"
+        " VALUES (%s, 1, true, 'optical', '{}', '')",
         [name],
     )
 
@@ -151,8 +152,8 @@ from xcat.config import settings
 from xcat.database.runs import stage
 progress.silence()
 with stage(settings(), "ingest", "name", {}) as run:
-    columns = "name, kind, definition, definition_sha256"
-    run.conn.execute(f"INSERT INTO xcat.catalogue ({columns}) VALUES ('x', 'y', '{{}}', '')")
+    columns = "name, version, is_current, kind, definition, definition_sha256"
+    run.conn.execute(f"INSERT INTO xcat.catalogue ({columns}) VALUES ('x', 1, true, 'y', '{{}}', '')")
     print(run.run_id, flush=True)
     os.kill(os.getpid(), signal.SIGKILL) if sys.argv[1] == "killed" else os._exit(3)
 """

@@ -60,7 +60,8 @@ def load(settings: Settings, kind: str, columns: dict[str, Any], *, extra: tuple
     table = definition.table_kind
     with ready(settings) as conn:
         row = conn.execute(
-            "INSERT INTO xcat.catalogue (name, kind, definition, definition_sha256) VALUES (%s, %s, %s, %s)"
+            "INSERT INTO xcat.catalogue (name, version, is_current, kind, definition, definition_sha256)"
+            " VALUES (%s, 1, true, %s, %s, %s)"
             " RETURNING catalogue_id",
             [definition.name, kind, Jsonb(definition.as_dict()), definition.sha256],
         ).fetchone()

@@ -1,7 +1,8 @@
-"""Partitions of the catalogue and run tables: written detached, attached when whole.
+"""Partitions of the catalogue, run and published tables: written detached, attached when whole.
 
 A new partition is an ordinary table until the last moment, so that a long load takes no lock that a reader of
-the parent would feel, COPY can freeze its rows, and indexes are built once over all of them.
+the parent would feel, COPY can freeze its rows, and indexes are built once over all of them. ATTACH waits for no
+reader either; only dropping a partition does (see xcat/database/retention.py).
 """
 
 from __future__ import annotations
@@ -9,23 +10,36 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from psycopg import sql
-from sqlalchemy import Column
+from sqlalchemy import Column, Table
 from sqlalchemy.sql.schema import ColumnCollectionConstraint
 
 from xcat.database import copy, schema
 from xcat.database.engine import Connection
 
-_KEY = dict.fromkeys(schema.CATALOGUE_TABLES, "catalogue_id") | dict.fromkeys(schema.RUN_TABLES, "run_id")
+_TABLES = schema.CATALOGUE_TABLES | schema.RUN_TABLES | schema.PUB_TABLES
+_KEY = dict.fromkeys(schema.CATALOGUE_TABLES, "catalogue_id")
+
+
+def _key(table: str) -> str:
+    return _KEY.get(table, "run_id")
 
 
 def partition_name(table: str, key: int) -> str:
-    """Name of a partition: ``detection_c3`` for a catalogue, ``source_r12`` for a run."""
-    return f"{table}_{_KEY[table][0]}{key}"
+    """Name of a partition: ``detection_c3`` for a catalogue, ``source_r12`` for a run, of ``x_runs`` ``x_r12``."""
+    return f"{table.removesuffix(schema.ALL_RUNS)}_{_key(table)[0]}{key}"
 
 
 def qualified(table: str, key: int) -> str:
     """Name of a partition with its schema."""
-    return f"{schema.SCHEMA}.{partition_name(table, key)}"
+    return f"{_TABLES[table].schema}.{partition_name(table, key)}"
+
+
+def _identifier(table: str, key: int) -> sql.Identifier:
+    return sql.Identifier(*qualified(table, key).split("."))
+
+
+def _parent(table: str) -> sql.Identifier:
+    return sql.Identifier(str(_TABLES[table].schema), table)
 
 
 def exists(conn: Connection, table: str, key: int) -> bool:
@@ -34,7 +48,7 @@ def exists(conn: Connection, table: str, key: int) -> bool:
     return bool(row and row[0])
 
 
-def create(conn: Connection, table: str, key: int, *, suffix: str = "") -> str:
+def create(conn: Connection, table: str, key: int) -> str:
     """Make the table that will become a partition: columns, CHECKs and comments of the parent, no index.
 
     Parameters
@@ -42,43 +56,35 @@ def create(conn: Connection, table: str, key: int, *, suffix: str = "") -> str:
     conn : psycopg.Connection
     table : str
     key : int
-    suffix : str
-        Added to its name, where the partition that it will replace still has that name; see `adopt`.
 
     Returns
     -------
     str
         Its qualified name.
     """
-    name = qualified(table, key) + suffix
     conn.execute(
         sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING ALL EXCLUDING INDEXES EXCLUDING IDENTITY)").format(
-            sql.Identifier(*name.split(".")), sql.Identifier(schema.SCHEMA, table)
+            _identifier(table, key), _parent(table)
         )
     )
-    return name
+    return qualified(table, key)
 
 
-def prepare(conn: Connection, table: str, key: int, *, suffix: str = "") -> None:
+def prepare(conn: Connection, table: str, key: int) -> None:
     """Make a table written by `create` ready to be a partition: key CHECK, indexes, statistics."""
-    child = sql.Identifier(schema.SCHEMA, partition_name(table, key) + suffix)
-    key_name = sql.Identifier(_KEY[table])
+    child = _identifier(table, key)
     # with this CHECK, ATTACH believes the bound without reading the table under its lock
     bound = sql.SQL("ALTER TABLE {} ADD CONSTRAINT bound CHECK ({} = {})")
-    conn.execute(bound.format(child, key_name, sql.Literal(key)))
-    _index(conn, table, child)
+    conn.execute(bound.format(child, sql.Identifier(_key(table)), sql.Literal(key)))
+    _index(conn, _TABLES[table], partition_name(table, key), child)
     conn.execute(sql.SQL("ANALYZE {}").format(child))
 
 
-def adopt(conn: Connection, table: str, key: int, *, suffix: str = "") -> None:
-    """Attach a prepared table to its parent, under the partition's name."""
-    child = sql.Identifier(schema.SCHEMA, partition_name(table, key))
-    if suffix:
-        written = sql.Identifier(schema.SCHEMA, partition_name(table, key) + suffix)
-        conn.execute(sql.SQL("ALTER TABLE {} RENAME TO {}").format(written, sql.Identifier(partition_name(table, key))))
-    parent = sql.Identifier(schema.SCHEMA, table)
+def adopt(conn: Connection, table: str, key: int) -> None:
+    """Attach a prepared table to its parent."""
+    child = _identifier(table, key)
     conn.execute(
-        sql.SQL("ALTER TABLE {} ATTACH PARTITION {} FOR VALUES IN ({})").format(parent, child, sql.Literal(key))
+        sql.SQL("ALTER TABLE {} ATTACH PARTITION {} FOR VALUES IN ({})").format(_parent(table), child, sql.Literal(key))
     )
     conn.execute(sql.SQL("ALTER TABLE {} DROP CONSTRAINT bound").format(child))
 
@@ -89,19 +95,24 @@ def attach(conn: Connection, table: str, key: int) -> None:
     adopt(conn, table, key)
 
 
-def _index(conn: Connection, table: str, child: sql.Identifier) -> None:
-    """Build the parent's indexes on a detached partition, so that ATTACH adopts them."""
-    definition = schema.metadata.tables[f"{schema.SCHEMA}.{table}"]
-    for constraint in sorted(definition.constraints, key=lambda c: str(c.name)):
+def _index(conn: Connection, parent: Table, name: str, child: sql.Identifier) -> None:
+    """Build the parent's indexes on a detached partition, so that ATTACH adopts them; named after what they index."""
+    for constraint in sorted(parent.constraints, key=lambda c: str(c.name)):
         kind = {"primary_key_constraint": "PRIMARY KEY", "unique_constraint": "UNIQUE"}.get(constraint.__visit_name__)
         if not isinstance(constraint, ColumnCollectionConstraint) or kind is None:
             continue
-        names = sql.SQL(", ").join([sql.Identifier(c.name) for c in constraint.columns])
-        conn.execute(sql.SQL("ALTER TABLE {} ADD {} ({})").format(child, sql.SQL(kind), names))
-    for idx in sorted(definition.indexes, key=lambda i: str(i.name)):
+        columns = [c.name for c in constraint.columns]
+        label = f"{name}_pkey" if kind == "PRIMARY KEY" else f"{name}_{'_'.join(columns)}_key"
+        conn.execute(
+            sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} {} ({})").format(
+                child, sql.Identifier(label), sql.SQL(kind), sql.SQL(", ").join(map(sql.Identifier, columns))
+            )
+        )
+    for idx in sorted(parent.indexes, key=lambda i: str(i.name)):
         parts = [e.name if isinstance(e, Column) else str(e) for e in idx.expressions]
         expression = sql.SQL(", ").join([sql.SQL(part) for part in parts])
-        conn.execute(sql.SQL("CREATE INDEX ON {} ({})").format(child, expression))
+        label = name + str(idx.name).removeprefix(parent.name)
+        conn.execute(sql.SQL("CREATE INDEX {} ON {} ({})").format(sql.Identifier(label), child, expression))
 
 
 def write(conn: Connection, table: str, key: int, blocks: Iterable[Mapping[str, object]]) -> int:
@@ -118,6 +129,6 @@ def write(conn: Connection, table: str, key: int, blocks: Iterable[Mapping[str, 
     return n_rows
 
 
-def drop(conn: Connection, table: str, key: int) -> None:
-    """Drop a partition and its rows, if it is there; readers of the parent wait from here to the end."""
-    conn.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(sql.Identifier(schema.SCHEMA, partition_name(table, key))))
+def of_key(tables: Iterable[str], key: int) -> list[str]:
+    """Qualified names of the partitions that a run or a catalogue version may have in some tables."""
+    return [qualified(table, key) for table in tables]

@@ -6,7 +6,7 @@ import hashlib
 import json
 import platform
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -95,6 +95,7 @@ def stage(
     config: Mapping[str, Any],
     *,
     inputs: Mapping[str, Any] | None = None,
+    catalogues: Sequence[int] = (),
     **lineage: int | None,
 ) -> Iterator[Run]:
     """Run a stage as one transaction, with its row in the table ``run``.
@@ -110,6 +111,8 @@ def stage(
         Frozen with the run.
     inputs : mapping, optional
         What is read, as far as known before.
+    catalogues : sequence of int
+        Versions of catalogues that are read; they stay as they are while the run is kept.
     **lineage
         Runs that are read: ``source_run_id`` and so on.
 
@@ -141,6 +144,7 @@ def stage(
             assert row is not None
             run = Run(row[0], kind, settings, work, inputs=dict(inputs or {}))
             books.execute(job("runs.lock").compose(), {"run_id": run.run_id})
+            _enter_readings(books, kind, run.run_id, catalogues)
         try:
             with work.transaction():
                 yield run
@@ -163,6 +167,17 @@ def stage(
             if isinstance(error, psycopg.OperationalError):  # disk full, out of memory, deadlock
                 raise StageError(f"{kind}: {str(error).strip()}; nothing was changed.") from error
             raise
+
+
+def _enter_readings(books: Connection, kind: str, run_id: int, catalogues: Sequence[int]) -> None:
+    try:
+        for catalogue_id in sorted(catalogues):
+            books.execute(job("runs.lock_content").compose(), {"catalogue_id": catalogue_id})
+            books.execute(job("runs.reads").compose(), {"run_id": run_id, "catalogue_id": catalogue_id})
+    except psycopg.errors.ForeignKeyViolation as error:
+        raise StageError(
+            f"{kind}: a catalogue was replaced just before it was to be read; nothing was changed. Run it again."
+        ) from error
 
 
 def _record_failure(books: Connection, run: Run, error: BaseException) -> None:
@@ -202,6 +217,18 @@ def get(conn: Connection, run_id: int, kind: str | None = None) -> dict[str, Any
     if kind is not None and row[0]["kind"] != kind:
         raise XcatError(f"run {run_id} is a {row[0]['kind']} run, not a {kind} run. See: xcat runs")
     return dict(row[0])
+
+
+def pin(conn: Connection, run_id: int, why: str | None) -> None:
+    """Keep a run, and what it stands on, whatever is pruned; without a reason, no longer.
+
+    Raises
+    ------
+    XcatError
+        There is no such run.
+    """
+    get(conn, run_id)
+    conn.execute(job("runs.pin").compose(), {"run_id": run_id, "pinned": why})
 
 
 def listing(conn: Connection, limit: int) -> list[dict[str, Any]]:

@@ -2,6 +2,9 @@
 
 Rows go through binary COPY into a table that nobody sees yet: a new partition, or a temporary table whose rows are
 appended. Only then are indexes built, duplicates found and the partition attached, all in one transaction.
+
+The contents of a catalogue are versions. Replaced files make a new one; files that are added make a new one if a run
+has read the present one, so what a run read never changes. Files that a kept version holds are not loaded again.
 """
 
 from __future__ import annotations
@@ -15,12 +18,13 @@ from typing import Any
 
 import numpy as np
 import psycopg
+from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from xcat import progress
 from xcat.catalogues.definition import Definition
 from xcat.config import Settings
-from xcat.database import copy, partitions, schema
+from xcat.database import copy, partitions, retention
 from xcat.database.engine import Connection, ready
 from xcat.database.runs import Run, stage
 from xcat.database.sqlfiles import dicts, job
@@ -28,8 +32,6 @@ from xcat.errors import InputError, StageError
 from xcat.ingest.convert import Rejects, convert
 from xcat.ingest.readers import open_table
 from xcat.match import density
-
-_SUFFIX = "_loading"  # of the table that is written, until it is a partition
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,8 @@ def ingest(
     definition : Definition
     paths : sequence of Path
     replace : bool
-        These files become all of the catalogue; what it held before goes.
+        These files become all of the catalogue: a new version, or the one that holds just them. The version before
+        stays as long as a run that read it.
     pipeline_run_id : int, optional
         The pipeline that asked.
 
@@ -150,6 +153,7 @@ def ingest(
             "n_rows": loading.n_rows, "n_rejected": loading.n_rejected, "already_loaded": loading.already,
             "rejects": loading.rejects,
         }  # fmt: skip
+    retention.sweep(settings)
     return loading
 
 
@@ -168,26 +172,22 @@ def _load(run: Run, definition: Definition, files: list[InputFile], replace: boo
             f"{definition.name}: its definition has changed since its {len(known)} file(s) were loaded. "
             "Load all files again with --replace."
         )
-    row = conn.execute(
-        job("ingest.add_catalogue").compose(),
-        {
-            "name": definition.name,
-            "kind": definition.kind,
-            "definition": Jsonb(definition.as_dict()),
-            "definition_sha256": definition.sha256,
-        },
-    ).fetchone()
-    assert row is not None
-    catalogue_id: int = row[0]
-    if replace:
-        conn.execute(job("ingest.forget_files").compose(), {"catalogue_id": catalogue_id})
-        known = set()
-    wanted = [f for f in files if f.sha256 not in known]
-    loading = Loading([], [f.path.name for f in files if f.sha256 in known], [])
+    before = conn.execute(job("ingest.catalogue").compose(), {"name": definition.name}).fetchone()
+    append = bool(known) and not replace
+    wanted = [f for f in files if f.sha256 not in known] if append else files
+    loading = Loading([], [f.path.name for f in files if f not in wanted], [])
     if not wanted:
         return loading
+    content = sorted({f.sha256 for f in wanted} | (known if append else set()))
+    same = conn.execute(
+        job("ingest.same_content").compose(),
+        {"name": definition.name, "definition_sha256": definition.sha256, "sha256s": content},
+    ).fetchone()
+    if same is not None:
+        _make_current(conn, definition.name, same[0], before[0] if before else None)
+        return Loading([], [f.path.name for f in files], [])
+    catalogue_id = _version(conn, definition, before[0] if before else None, append)
     partition = partitions.qualified(table, catalogue_id)
-    append = not replace and partitions.exists(conn, table, catalogue_id)
     if append:
         target, (base,) = (
             "loading",
@@ -195,7 +195,7 @@ def _load(run: Run, definition: Definition, files: list[InputFile], replace: boo
         )
         conn.execute(job("ingest.make_loading").compose(parent=f"xcat.{table}"))
     else:
-        target, base = partitions.create(conn, table, catalogue_id, suffix=_SUFFIX), 0
+        target, base = partitions.create(conn, table, catalogue_id), 0
     conn.execute(job("ingest.make_file_base").compose())
     types = copy.column_types(conn, target)
     counter = density.Counter() if table == "counterpart" else None
@@ -208,8 +208,6 @@ def _load(run: Run, definition: Definition, files: list[InputFile], replace: boo
             entered.append((file, file_id, n_skipped))
     with run.step("index"), progress.bar(f"{definition.name}: indexes"):
         n_gone = _finish(conn, definition, table, catalogue_id, target, append)
-        if not append:
-            conn.execute(job("density.forget").compose(), {"catalogue_id": catalogue_id})
         if counter is not None:
             _map_density(conn, catalogue_id, counter, partition, target if append else None, n_gone)
     for file, file_id, n_skipped in entered:
@@ -228,7 +226,46 @@ def _load(run: Run, definition: Definition, files: list[InputFile], replace: boo
         )
     file_ids = [file_id for _, file_id, _ in entered]
     loading.rejects = dicts(conn.execute(job("ingest.rejects_by_reason").compose(), {"file_ids": file_ids}))
+    _make_current(conn, definition.name, catalogue_id, before[0] if before else None)
     return loading
+
+
+def _version(conn: Connection, definition: Definition, before: int | None, append: bool) -> int:
+    """Number of the version to load into: the present one if rows are added that no run has missed, else a new one."""
+    if not append or before is None:
+        values = {
+            "name": definition.name, "kind": definition.kind, "definition": Jsonb(definition.as_dict()),
+            "definition_sha256": definition.sha256,
+        }  # fmt: skip
+        row = conn.execute(job("ingest.add_catalogue").compose(), values).fetchone()
+        assert row is not None
+        return int(row[0])
+    conn.execute(job("ingest.lock_content").compose(), {"catalogue_id": before})
+    read = conn.execute(job("ingest.is_read").compose(), {"catalogue_id": before}).fetchone()
+    if read is not None and not read[0]:
+        return before
+    row = conn.execute(job("ingest.copy_catalogue").compose(), {"catalogue_id": before}).fetchone()
+    assert row is not None
+    table, made = definition.table_kind, int(row[0])
+    target = partitions.create(conn, table, made)
+    names = list(copy.column_types(conn, target))
+    values_ = [sql.Literal(made) if name == "catalogue_id" else sql.Identifier(name) for name in names]
+    conn.execute(
+        job("ingest.copy_rows").compose(
+            target=target, partition=partitions.qualified(table, before),
+            columns=sql.SQL(", ").join(map(sql.Identifier, names)), values=sql.SQL(", ").join(values_),
+        )
+    )  # fmt: skip
+    partitions.attach(conn, table, made)
+    return made
+
+
+def _make_current(conn: Connection, name: str, catalogue_id: int, before: int | None) -> None:
+    """Let the next runs read this version, and drop the one before if no run has read it."""
+    for statement in ("make_current", "set_current"):
+        conn.execute(job(f"ingest.{statement}").compose(), {"name": name, "catalogue_id": catalogue_id})
+    if before is not None and before != catalogue_id:
+        retention.forget_unread_versions(conn)
 
 
 def _enter(conn: Connection, catalogue_id: int, run_id: int, file: InputFile, base: int) -> int:
@@ -334,13 +371,10 @@ def _finish(conn: Connection, definition: Definition, table: str, catalogue_id: 
     n_gone = 0
     try:
         with conn.transaction():
-            partitions.prepare(conn, table, catalogue_id, suffix=_SUFFIX)
+            partitions.prepare(conn, table, catalogue_id)
     except psycopg.errors.UniqueViolation:
         # looking for duplicates costs a sort, so only a load that has some pays for it
         n_gone = conn.execute(job("ingest.reject_repeats").compose(loaded=target), values).rowcount
-        partitions.prepare(conn, table, catalogue_id, suffix=_SUFFIX)
-    # what is replaced goes only now, so that it can be read meanwhile; it may be in another table, if the kind changed
-    for name in schema.CATALOGUE_TABLES:
-        partitions.drop(conn, name, catalogue_id)
-    partitions.adopt(conn, table, catalogue_id, suffix=_SUFFIX)
+        partitions.prepare(conn, table, catalogue_id)
+    partitions.adopt(conn, table, catalogue_id)
     return n_gone

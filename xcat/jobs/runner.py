@@ -14,14 +14,15 @@ from typing import Any
 
 from xcat.config import Settings
 from xcat.database.engine import ready
-from xcat.database.runs import Run, find_done, get, stage
-from xcat.database.sqlfiles import job
+from xcat.database.runs import Run, find_done, stage
+from xcat.database.sqlfiles import dicts, job
 from xcat.errors import StageError
 from xcat.ingest.load import Loading, checksum, ingest, loaded_files
 from xcat.jobs import samples, stages
 from xcat.jobs.classes import rules
 from xcat.jobs.labels import label_stage
 from xcat.jobs.pipeline import Plan, frozen
+from xcat.jobs.publishing import publish
 from xcat.match.stage import Loaded, match_stage
 from xcat.merge.links import link_stage
 from xcat.merge.sources import merge_stage
@@ -59,6 +60,8 @@ class Runner:
     listener: Listener = field(default_factory=Listener)
     pipeline_run_id: int | None = None
     runs: dict[str, int] = field(default_factory=dict)
+    versions: dict[str, Loaded] = field(default_factory=dict)
+    files: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
     def run(self, only: str | None = None) -> dict[str, int]:
         """Run the whole line, or one stage on what the stages before it have done.
@@ -116,6 +119,13 @@ class Runner:
                     pipeline_run_id=self.pipeline_run_id,
                 )  # fmt: skip
                 self.listener.loaded(name, loading)
+        with ready(self.settings) as conn:  # all stages read these versions, whatever is loaded meanwhile
+            for definition in self.plan.definitions.values():
+                row = conn.execute(job("ingest.catalogue").compose(), {"name": definition.name}).fetchone()
+                if row is None:
+                    raise StageError(f"{definition.name}: nothing is loaded yet.")
+                self.versions[definition.name] = Loaded(row[0], definition)
+                self.files[definition.name] = loaded_files(conn, definition.name)
 
     def _merge(self, may_run: bool) -> None:
         config = {"xray": self._contents("xray")}
@@ -262,13 +272,24 @@ class Runner:
             return
         if not may_run:
             raise StageError(f"the stage '{kind}' of this pipeline has not been run. Run: xcat {kind} PIPELINE")
+        read = [loaded for group in groups for loaded in self._loaded(group)]
         with stage(
             self.settings, kind, self.plan.pipeline.name, config, inputs=self._inputs(*groups),
-            pipeline_run_id=self.pipeline_run_id, **lineage,
+            catalogues=[loaded.catalogue_id for loaded in read], pipeline_run_id=self.pipeline_run_id, **lineage,
         ) as run:  # fmt: skip
+            self._check_unchanged(run, read)
             body(run)
         self.runs[kind] = run.run_id
         self.listener.finished(kind, run.run_id, run.summary)
+
+    def _check_unchanged(self, run: Run, read: list[Loaded]) -> None:
+        """Refuse versions that were added to between the look at their files and the entry of this run as a reader."""
+        for loaded in read:
+            name = loaded.definition.name
+            values = {"catalogue_id": loaded.catalogue_id}
+            now = dicts(run.conn.execute(job("ingest.files_of_version").compose(), values))
+            if {row["sha256"] for row in now} != {row["sha256"] for row in self.files[name]}:
+                raise StageError(f"{name}: files were added just before it was to be read. Run the pipeline again.")
 
     def _before(self, *kinds: str) -> dict[str, int]:
         """Lineage columns of a run that reads these stages, and what they read."""
@@ -281,55 +302,19 @@ class Runner:
         }
 
     def _loaded(self, group: str) -> list[Loaded]:
-        found = []
-        with ready(self.settings) as conn:
-            for definition in self.plan.of(group):
-                row = conn.execute(job("ingest.catalogue").compose(), {"name": definition.name}).fetchone()
-                if row is None:
-                    raise StageError(f"{definition.name}: nothing is loaded yet.")
-                found.append(Loaded(row[0], definition))
-        return found
+        return [self.versions[definition.name] for definition in self.plan.of(group)]
 
     def _inputs(self, *groups: str) -> dict[str, Any]:
         """Catalogues that a stage reads, with files, checksums and row counts, for its row in ``run``."""
-        with ready(self.settings) as conn:
-            return {
-                definition.name: loaded_files(conn, definition.name)
-                for group in groups
-                for definition in self.plan.of(group)
-            }
+        return {definition.name: self.files[definition.name] for group in groups for definition in self.plan.of(group)}
 
     def _contents(self, group: str) -> list[dict[str, Any]]:
         """What a stage reads of a group: definitions and files, by checksum."""
-        with ready(self.settings) as conn:
-            return [
-                {
-                    "catalogue": definition.name,
-                    "definition_sha256": definition.sha256,
-                    "files": sorted(row["sha256"] for row in loaded_files(conn, definition.name)),
-                }
-                for definition in self.plan.of(group)
-            ]
-
-
-def publish(settings: Settings, classify_run_id: int, pipeline_run_id: int | None = None) -> int:
-    """Publish a classify run, in one transaction.
-
-    Returns
-    -------
-    int
-        The publish run.
-
-    Raises
-    ------
-    XcatError
-        It is not a finished classify run.
-    """
-    with ready(settings) as conn:
-        found = get(conn, classify_run_id, "classify")
-    if found["status"] != "done":
-        raise StageError(f"run {classify_run_id} is {found['status']}; only a finished run can be published.")
-    config = {"classify_run_id": classify_run_id}
-    with stage(settings, "publish", found["name"], config, pipeline_run_id=pipeline_run_id) as run:
-        stages.publish_stage(run, classify_run_id)
-    return run.run_id
+        return [
+            {
+                "catalogue": definition.name,
+                "definition_sha256": definition.sha256,
+                "files": sorted(row["sha256"] for row in self.files[definition.name]),
+            }
+            for definition in self.plan.of(group)
+        ]

@@ -164,11 +164,3 @@ def _with_priors(
     found = sky_prior(model, everywhere, np.concatenate(sky), pipeline.sky_axes)
     # the pair of the prior is the last term
     return found, reweighted(p, np.ones(1), np.exp(evidence(found, sample)[:, -1].astype(np.float64)))
-
-
-def publish_stage(run: Run, classify_run_id: int) -> None:
-    """Make the views show a classify run; what they showed before stays on record."""
-    run.conn.execute(job("classify.lock_publication").compose())
-    run.conn.execute(job("classify.unpublish").compose())
-    run.conn.execute(job("classify.publish").compose(), {"run_id": classify_run_id})
-    run.summary["published_run_id"] = classify_run_id

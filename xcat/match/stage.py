@@ -223,7 +223,7 @@ def _summary(k: int, outcome: Outcome) -> dict[str, Any]:
 
 def _store_what_was_learned(run: Run, haystacks: list[Haystack], outcome: Outcome) -> None:
     """Keep curves and calibration: a result without them could not be checked."""
-    ids = np.array([0, *(h.catalogue_id for h in haystacks)])
+    ids = np.array([0, *(h.catalogue_id for h in haystacks)])  # 0: all together, NULL in the table
     curves = [c for c in outcome.priors if c.n_sources]
     if curves:
         per_curve = {
@@ -249,7 +249,8 @@ def _store_what_was_learned(run: Run, haystacks: list[Haystack], outcome: Outcom
         "contamination", "density_low_per_deg2", "density_high_per_deg2",
     )  # fmt: skip
     block = {
-        "run_id": np.full(int(kept.sum()), run.run_id, np.int32), "catalogue_id": ids[c.k][kept], "part": c.part[kept],
+        "run_id": np.full(int(kept.sum()), run.run_id, np.int32), "catalogue_id": np.ma.masked_equal(ids[c.k][kept], 0),
+        "part": c.part[kept],
         **{name: getattr(c, name)[kept] for name in names},
     }  # fmt: skip
     if kept.any():

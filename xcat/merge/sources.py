@@ -49,7 +49,10 @@ def merge_stage(run: Run, xray: list[Loaded]) -> None:
             values = {
                 "run_id": run.run_id,
                 "named": named,
+                "catalogue": definition.name,
                 "catalogue_id": mission.catalogue_id,
+                "flux_low_kev": definition.flux_band_kev[0] if definition.flux_band_kev is not None else None,
+                "flux_high_kev": definition.flux_band_kev[1] if definition.flux_band_kev is not None else None,
                 "shared_position": definition.position_of == "source",
                 "epoch_yr": definition.epoch_yr,
                 "standard_flux_factor": (

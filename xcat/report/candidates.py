@@ -9,9 +9,10 @@ from psycopg import sql
 
 from xcat.database import partitions
 from xcat.database.engine import Connection
+from xcat.database.published import class_column
 from xcat.database.sqlfiles import job
 from xcat.errors import XcatError
-from xcat.report.reading import showing
+from xcat.report.reading import classify_run
 from xcat.report.tables import query
 
 MAX_RADIUS_DEG = 20.0  # larger cones were wrong in q3c before 2.0.5
@@ -75,25 +76,33 @@ def candidates(
     if limit is not None and limit < 1:
         raise XcatError(f"a limit is 1 or more, not {limit}")
     place = checked_cone(*cone) if cone is not None else {}
-    with showing(conn, run_id) as run:
-        known = {name.lower(): name for name in run["classes"]}
-        if class_name.lower() not in known:
-            raise XcatError(
-                f"there is no class '{class_name}' in run {run['run_id']}; there are: {', '.join(run['classes'])}"
-            )
-        source = partitions.qualified("source", run["source_run_id"])
-        near: sql.Composable = job("report.near").compose(source=source) if place else sql.SQL("")
-        values = {
-            "class": known[class_name.lower()],
-            "min_probability": min_probability,
-            "include_known": include_known,
-            "limit": limit,
-            **place,
-        }
-        table = query(conn, job("report.candidates").compose(near=near).as_string(conn), values)
-        total = len(table)
-        if limit is not None and total == limit:
-            row = conn.execute(job("report.count_candidates").compose(near=near), values).fetchone()
-            total = row[0] if row else total
+    run = classify_run(conn, run_id)
+    known = {name.lower(): name for name in run["classes"]}
+    if class_name.lower() not in known:
+        raise XcatError(
+            f"there is no class '{class_name}' in run {run['run_id']}; there are: {', '.join(run['classes'])}"
+        )
+    if not run["is_in_pub"]:
+        raise XcatError(
+            f"run {run['run_id']} is not in pub. Make its tables: xcat publish {run['run_id']}, or, to go on showing "
+            f"the present run, xcat publish {run['run_id']} --hold"
+        )
+    classified = partitions.qualified("classified_runs", run["run_id"])
+    near: sql.Composable = job("report.near").compose(classified=classified) if place else sql.SQL("")
+    values = {
+        "class": known[class_name.lower()],
+        "min_probability": min_probability,
+        "include_known": include_known,
+        "limit": limit,
+        **place,
+    }
+    of_class = sql.SQL(", ").join(sql.Identifier(class_column(name)) for name in run["classes"])
+    statement = job("report.candidates").compose(near=near, classified=classified, classes=of_class)
+    table = query(conn, statement.as_string(conn), values)
+    total = len(table)
+    if limit is not None and total == limit:
+        counted = job("report.count_candidates").compose(near=near, classified=classified)
+        row = conn.execute(counted, values).fetchone()
+        total = row[0] if row else total
     table.meta |= {"run_id": run["run_id"], "class": values["class"], "total_rows": total}
     return table

@@ -28,7 +28,7 @@ from xcat.jobs.samples import Layout
 from xcat.report import explain_alike, explain_change, explain_figure, explain_text
 from xcat.report.explain_change import from_scale, probabilities
 from xcat.report.explanation import Alike, CategoryTotal, Change, Explanation, Term, Without
-from xcat.report.reading import Row, one, rows, showing, words_of_weighting
+from xcat.report.reading import Row, classify_run, one, rows, words_of_weighting
 
 __all__ = [
     "Alike",
@@ -69,10 +69,9 @@ def explain(conn: Connection, source: str | int, run_id: int | None = None, mode
     XcatError
         Nothing is published, or no source, or more than one, is meant.
     """
-    with showing(conn, run_id) as run:
-        source_id = find(conn, run, source)
-        model = model or models.load(conn, run["model_run_id"])
-        return _explain(conn, run, model, source_id)
+    run = classify_run(conn, run_id)
+    source_id = find(conn, run, source)
+    return _explain(conn, run, model or models.load(conn, run["model_run_id"]), source_id)
 
 
 def find(conn: Connection, run: Row, source: str | int) -> int:

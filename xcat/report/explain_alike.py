@@ -28,7 +28,7 @@ def nearest(
     ----------
     conn : Connection
     run : dict
-        Row of ``xcat.published``.
+        As `xcat.report.reading.classify_run` gives it.
     model : Model
     layout : Layout
     source_id : int

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -72,7 +71,6 @@ def collect(report: Report, conn: Connection) -> PageData:
     fit = get(conn, report.model_run_id)
     pipeline = parent["to_jsonb"]["config"] if parent else fit["config"]
     ids = [report.run_id, *report.lineage.values()]
-    catalogues = {"catalogues": _catalogues(pipeline)}
     presence, n_of_class = _presence(conn, report, model, tables)
     every = max(1, -(-report.whole.all // _MOST_POINTS))
     return PageData(
@@ -80,8 +78,8 @@ def collect(report: Report, conn: Connection) -> PageData:
         versions=run["versions"],
         pipeline=pipeline,
         stages=rows(conn, "report.stages", {"run_ids": ids}),
-        files=rows(conn, "report.files", catalogues),
-        rejects=rows(conn, "report.rejects", catalogues),
+        files=rows(conn, "report.files", {"run_ids": ids}),
+        rejects=rows(conn, "report.rejects", {"run_ids": ids}),
         sky=copy.fetch_columns(
             conn,
             job("report.sky").compose(classification=tables["classification"], source=tables["source"]),
@@ -95,16 +93,6 @@ def collect(report: Report, conn: Connection) -> PageData:
         n_of_class=n_of_class,
         model=model,
     )
-
-
-def _catalogues(pipeline: Row) -> list[str]:
-    """Names of the catalogues that a pipeline's configuration lists; none means all.
-
-    A definition that is given by its path is called like its file.
-    """
-    groups = ("xray", "counterparts", "galaxies", "references")
-    items = [item for group in groups for item in pipeline.get(group) or [] if isinstance(item, dict)]
-    return [PurePath(item["catalogue"]).stem for item in items]
 
 
 def _links(conn: Connection, link_run_id: int | None) -> Row | None:

@@ -1,9 +1,8 @@
-"""Small helpers to read the database: rows as dicts, and which classify run is looked at."""
+"""Query helpers: rows as dicts, and which classify run to read."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from psycopg import sql
@@ -39,37 +38,22 @@ def words_of_weighting(weighting: str, categories: Sequence[str], weights: Seque
     return f"category weights, {told}: {alphas}; sharpness {sharpness:.3g}"
 
 
-@contextmanager
-def showing(conn: Connection, run_id: int | None) -> Iterator[Row]:
-    """Look at one classify run through the views; without a number, at the one that they show already.
+def classify_run(conn: Connection, run_id: int | None) -> Row:
+    """Find the classify run to read: that of a number, or the published one.
 
-    Parameters
-    ----------
-    conn : Connection
-    run_id : int or None
-
-    Yields
-    ------
+    Returns
+    -------
     dict
-        The run's row of ``xcat.published``, and the ``classes`` of its model.
+        Its number and name, the runs that it stands on, the ``classes`` of its model, and whether it is in ``pub``.
 
     Raises
     ------
     XcatError
         Nothing is published, or the run is no finished classify run.
     """
-    before = rows(conn, "report.shown_run")[0]["coalesce"]
-    if run_id is not None:
-        conn.execute(job("report.show_run").compose(), {"run_id": run_id})
-    shown = one(conn, "report.published")
-    try:
-        if shown is None:
-            asked = run_id if run_id is not None else before
-            if asked:
-                raise XcatError(f"run {asked} is not a finished classify run. See: xcat runs")
-            raise XcatError("nothing is published yet. Run: xcat publish RUN, with a classify run of: xcat runs")
-        yield shown
-    finally:
-        # after a failed statement there is nothing to set: the roll-back undoes the setting, too
-        if run_id is not None and conn.info.transaction_status.name != "INERROR":
-            conn.execute(job("report.show_run").compose(), {"run_id": before})
+    run = one(conn, "report.classify_run", {"run_id": run_id})
+    if run is None and run_id is not None:
+        raise XcatError(f"run {run_id} is not a finished classify run. See: xcat runs")
+    if run is None:
+        raise XcatError("nothing is published yet. Run: xcat publish RUN, with a classify run of: xcat runs")
+    return run

@@ -42,7 +42,8 @@ run = Table(
     column("inputs", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
     column("summary", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
     column("error", Text),
-    column("pipeline_run_id", Integer, ForeignKey("run.run_id")),
+    column("pinned", Text),
+    column("pipeline_run_id", Integer, ForeignKey("run.run_id", ondelete="SET NULL")),
     column("source_run_id", Integer, ForeignKey("run.run_id")),
     column("link_run_id", Integer, ForeignKey("run.run_id")),
     column("match_run_id", Integer, ForeignKey("run.run_id")),
@@ -60,26 +61,48 @@ catalogue = Table(
     "catalogue",
     metadata,
     column("catalogue_id", SmallInteger, Identity(), primary_key=True),
-    column("name", Text, nullable=False, unique=True),
+    column("name", Text, nullable=False),
+    column("version", Integer, nullable=False),
+    column("is_current", Boolean, nullable=False),
     column("kind", Text, nullable=False),
     column("definition", JSONB, nullable=False),
     column("definition_sha256", Text, nullable=False),
-    comment="Catalogues that have been loaded, with the definition that was used",
+    UniqueConstraint("name", "version"),
+    Index("catalogue_one_current_idx", "name", unique=True, postgresql_where=text("is_current")),
+    comment="Versions of catalogues: contents that never change once a run has read them, and their definition",
 )
 
 catalogue_file = Table(
     "catalogue_file",
     metadata,
     column("file_id", Integer, Identity(), primary_key=True),
-    column("catalogue_id", SmallInteger, ForeignKey("catalogue.catalogue_id"), nullable=False),
     column("run_id", Integer, ForeignKey("run.run_id"), nullable=False),
     column("file_name", Text, nullable=False),
     column("sha256", Text, nullable=False),
     column("n_bytes", BigInteger, nullable=False),
     column("n_rows", BigInteger, nullable=False),
     column("n_rejected", BigInteger, nullable=False),
-    UniqueConstraint("catalogue_id", "sha256"),
     comment="Files whose rows are in the catalogue tables",
+)
+
+catalogue_content = Table(
+    "catalogue_content",
+    metadata,
+    column("catalogue_id", SmallInteger, ForeignKey("catalogue.catalogue_id", ondelete="CASCADE"), nullable=False),
+    column("file_id", Integer, ForeignKey("catalogue_file.file_id"), nullable=False),
+    PrimaryKeyConstraint("catalogue_id", "file_id"),
+    Index(None, "file_id"),
+    comment="Which files a version of a catalogue holds; a version that adds files keeps those of the one before",
+)
+
+run_catalogue = Table(
+    "run_catalogue",
+    metadata,
+    column("run_id", Integer, ForeignKey("run.run_id", ondelete="CASCADE"), nullable=False),
+    column("catalogue_id", SmallInteger, ForeignKey("catalogue.catalogue_id"), nullable=False),
+    PrimaryKeyConstraint("run_id", "catalogue_id"),
+    Index(None, "catalogue_id"),
+    comment="Which versions of catalogues a run read: they stay as long as it does",
 )
 
 reject = Table(
@@ -95,14 +118,21 @@ reject = Table(
     comment="Rows of the files that could not be used, each with its reason",
 )
 
+dropped_table = Table(
+    "dropped_table",
+    metadata,
+    column("table_name", Text, primary_key=True),
+    comment="Tables of runs and catalogue versions that have gone, which a reader may still hold open",
+)
+
 source_identity = Table(
     "source_identity",
     metadata,
     column("source_id", BigInteger, Identity(), primary_key=True),
-    column("catalogue_id", SmallInteger, ForeignKey("catalogue.catalogue_id"), nullable=False),
+    column("catalogue", Text, nullable=False),
     column("mission_source", Text(collation="C"), nullable=False),
-    column("first_run_id", Integer, ForeignKey("run.run_id"), nullable=False),
-    UniqueConstraint("catalogue_id", "mission_source"),
+    column("first_run_id", Integer, nullable=False),
+    UniqueConstraint("catalogue", "mission_source"),
     comment="The number of every source, given once and never again; append-only",
 )
 
@@ -110,14 +140,14 @@ master_identity = Table(
     "master_identity",
     metadata,
     column("master_id", BigInteger, Identity(), primary_key=True),
-    column("first_run_id", Integer, ForeignKey("run.run_id"), nullable=False),
+    column("first_run_id", Integer, nullable=False),
     comment="The number of every master source, given once and never again; append-only",
 )
 
 master_change = Table(
     "master_change",
     metadata,
-    column("run_id", Integer, ForeignKey("run.run_id"), nullable=False),
+    column("run_id", Integer, ForeignKey("run.run_id", ondelete="CASCADE"), nullable=False),
     column("source_id", BigInteger, nullable=False),
     column("old_master_id", BigInteger),
     column("new_master_id", BigInteger),
@@ -130,7 +160,7 @@ master_change = Table(
 density_map = Table(
     "density_map",
     metadata,
-    column("catalogue_id", SmallInteger, ForeignKey("catalogue.catalogue_id"), nullable=False),
+    column("catalogue_id", SmallInteger, ForeignKey("catalogue.catalogue_id", ondelete="CASCADE"), nullable=False),
     column("healpix", Integer, nullable=False),
     column("n_objects", Integer, nullable=False),
     PrimaryKeyConstraint("catalogue_id", "healpix"),
@@ -142,9 +172,10 @@ publication = Table(
     "publication",
     metadata,
     column("publication_id", Integer, Identity(), primary_key=True),
-    column("run_id", Integer, ForeignKey("run.run_id"), nullable=False),
+    column("run_id", Integer, ForeignKey("run.run_id", ondelete="CASCADE"), nullable=False),
     column("published_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     column("active", Boolean, nullable=False),
     Index("publication_one_active_idx", "active", unique=True, postgresql_where=text("active")),
-    comment="Which classify run the views show, and which they showed before",
+    Index(None, "run_id"),
+    comment="Which classify run pub shows, and which it showed before",
 )

@@ -11,6 +11,11 @@ XRAY_FLUXES = [
     "flux_medium_err_cgs", "flux_hard_cgs", "flux_hard_err_cgs",
 ]  # fmt: skip
 SPECTRUM = ["hr1", "hr1_err", "hr2", "hr2_err", "gamma", "snr", "det_likelihood"]
+MOTION = ["pmra_mas_yr", "pmdec_mas_yr", "parallax_mas", "parallax_err_mas", "distance_pc"]
+MAGNITUDES = [
+    "mag", "mag_gaia_g", "mag_gaia_bp", "mag_gaia_rp", "mag_g", "mag_r", "mag_i", "mag_z", "mag_y", "mag_j", "mag_h",
+    "mag_k", "mag_w1", "mag_w2", "mag_w3", "mag_ch1",
+]  # fmt: skip
 
 detection = catalogue_table(
     "detection",
@@ -35,12 +40,8 @@ counterpart = catalogue_table(
     *position(),
     *ellipse(),
     column("epoch_yr", DOUBLE),
-    *floats(
-        "pmra_mas_yr", "pmdec_mas_yr", "parallax_mas", "parallax_err_mas", "distance_pc",
-        "mag", "mag_gaia_g", "mag_gaia_bp", "mag_gaia_rp", "mag_g", "mag_r", "mag_i", "mag_z", "mag_y",
-        "mag_j", "mag_h", "mag_k", "mag_w1", "mag_w2", "mag_w3", "mag_ch1",
-    ),
-)  # fmt: skip
+    *floats(*MOTION, *MAGNITUDES),
+)
 
 galaxy = catalogue_table(
     "galaxy",

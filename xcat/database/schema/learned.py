@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, CheckConstraint, ForeignKey, Integer, PrimaryKeyConstraint, SmallInteger, Table, Text
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    ForeignKey,
+    Integer,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, DOUBLE_PRECISION
 
 from xcat.database.schema.parts import DOUBLE, column, metadata, not_negative, positive, probability
@@ -10,8 +20,8 @@ from xcat.database.schema.parts import DOUBLE, column, metadata, not_negative, p
 magnitude_prior = Table(
     "magnitude_prior",
     metadata,
-    column("run_id", Integer, ForeignKey("run.run_id"), nullable=False),
-    column("catalogue_id", SmallInteger, nullable=False),
+    column("run_id", Integer, ForeignKey("run.run_id", ondelete="CASCADE"), nullable=False),
+    column("catalogue_id", SmallInteger, ForeignKey("catalogue.catalogue_id"), nullable=False),
     column("term", Text, nullable=False),
     column("source_kind", SmallInteger, nullable=False),
     column("part", SmallInteger, nullable=False),
@@ -28,8 +38,8 @@ magnitude_prior = Table(
 calibration = Table(
     "calibration",
     metadata,
-    column("run_id", Integer, ForeignKey("run.run_id"), nullable=False),
-    column("catalogue_id", SmallInteger, nullable=False),
+    column("run_id", Integer, ForeignKey("run.run_id", ondelete="CASCADE"), nullable=False),
+    column("catalogue_id", SmallInteger, ForeignKey("catalogue.catalogue_id")),
     column("part", SmallInteger, nullable=False),
     column("cutoff", DOUBLE, nullable=False),
     column("is_chosen", Boolean, nullable=False),
@@ -41,16 +51,16 @@ calibration = Table(
     column("contamination", DOUBLE),
     column("density_low_per_deg2", DOUBLE, nullable=False),
     column("density_high_per_deg2", DOUBLE, nullable=False),
-    PrimaryKeyConstraint("run_id", "catalogue_id", "part", "cutoff", "is_chosen"),
+    UniqueConstraint("run_id", "catalogue_id", "part", "cutoff", "is_chosen", postgresql_nulls_not_distinct=True),
     *probability("false_rate", "cutoff"),
-    comment="False matches at shifted positions against p_any, by catalogue (0: all together) and part (0: all)",
+    comment="False matches at shifted positions against p_any, by catalogue (NULL: all together) and part (0: all)",
 )
 
 field_offset = Table(
     "field_offset",
     metadata,
-    column("run_id", Integer, ForeignKey("run.run_id"), nullable=False),
-    column("catalogue_id", SmallInteger, nullable=False),
+    column("run_id", Integer, ForeignKey("run.run_id", ondelete="CASCADE"), nullable=False),
+    column("catalogue_id", SmallInteger, ForeignKey("catalogue.catalogue_id"), nullable=False),
     column("obs_id", Text(collation="C"), nullable=False),
     column("n_secure", Integer, nullable=False),
     column("offset_ra_arcsec", DOUBLE, nullable=False),
@@ -67,7 +77,7 @@ field_offset = Table(
 model = Table(
     "model",
     metadata,
-    column("run_id", Integer, ForeignKey("run.run_id"), primary_key=True),
+    column("run_id", Integer, ForeignKey("run.run_id", ondelete="CASCADE"), primary_key=True),
     column("classes", ARRAY(Text), nullable=False),
     column("priors", ARRAY(DOUBLE_PRECISION), nullable=False),
     column("n_reference", ARRAY(Integer), nullable=False),

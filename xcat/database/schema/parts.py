@@ -38,6 +38,9 @@ metadata = MetaData(
     },
 )
 
+# Names are looked up whatever their case and blanks.
+NAME_KEY = r"lower(regexp_replace(name, '\s'::text, ''::text, 'g'::text))"
+
 DOUBLE: TypeEngine[float] = DOUBLE_PRECISION()
 FLOAT: TypeEngine[float] = REAL()
 

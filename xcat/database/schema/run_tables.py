@@ -10,6 +10,7 @@ from xcat.database.schema.catalogue_tables import SPECTRUM, XRAY_FLUXES
 from xcat.database.schema.parts import (
     DOUBLE,
     FLOAT,
+    NAME_KEY,
     column,
     ellipse,
     floats,
@@ -34,10 +35,12 @@ source = run_table(
     column("mjd_first", DOUBLE),
     column("mjd_last", DOUBLE),
     column("n_detections", Integer, nullable=False),
-    *floats(*XRAY_FLUXES, "flux_std_cgs", *SPECTRUM, "flux_ratio", "flux_ratio_low", "p_variable"),
+    *floats(*XRAY_FLUXES, "flux_low_kev", "flux_high_kev", "flux_std_cgs", *SPECTRUM),
+    *floats("flux_ratio", "flux_ratio_low", "p_variable"),
     *floats("p_variable_long", "extent_arcsec"),
     column("quality_flag", Integer),
     Index("source_q3c_idx", text("public.q3c_ang2ipix(ra, dec)")),
+    Index("source_name_idx", text(NAME_KEY)),
     *probability("p_variable", "p_variable_long"),
     key=("source_id",),
 )

@@ -1,0 +1,83 @@
+"""The views of ``pub`` whose columns are the classes of the published model: pub.classified and the candidates."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from psycopg import sql
+
+from xcat.database import schema
+from xcat.database.engine import Connection
+from xcat.database.registry import columns
+from xcat.database.sqlfiles import job
+from xcat.errors import StageError
+
+_CLASSIFIED = schema.PUB_TABLES["classified_runs"]
+_USUAL = {name: f"p_{name.lower()}" for name in schema.USUAL_CLASSES}
+
+
+def class_column(name: str) -> str:
+    """Column of the probability of a class: ``p_`` and its name in small letters.
+
+    A name that another column has is put apart: the class "variable" is ``p_variable_class``.
+    """
+    column = "p_" + re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+    return f"{column}_class" if column in _CLASSIFIED.columns and _USUAL.get(name) != column else column
+
+
+def view_columns(classes: Sequence[str]) -> list[str]:
+    """Columns of pub.classified: those of the table, the classes of the model after the class, and the run last."""
+    names = [c.name for c in _CLASSIFIED.columns if c.name not in ("run_id", *_USUAL.values())]
+    place = names.index("p_class") + 1
+    return [*names[:place], *map(class_column, classes), *names[place:], "run_id"]
+
+
+def make_views(conn: Connection, classes: Sequence[str]) -> None:
+    """Make pub.classified anew with these classes, and a view of the candidates of each.
+
+    Raises
+    ------
+    StageError
+        Somebody's views stand on them.
+    """
+    wanted = view_columns(classes)
+    old = [f"{schema.PUB}.{row[0]}" for row in conn.execute(job("publish.candidate_views").compose())]
+    if conn.execute(job("publish.columns_of").compose(), {"relation": "pub.classified"}).fetchone() is not None:
+        old.append(f"{schema.PUB}.classified")
+    users = [row[0] for row in conn.execute(job("publish.users_of_views").compose(), {"views": old})]
+    if users:
+        raise StageError(
+            f"pub.classified has to be made anew for the classes {', '.join(classes)}, and views of your own stand on "
+            f"it: {', '.join(users)}. Drop them first, and make them again."
+        )
+    for view in old:
+        conn.execute(job("publish.drop_view").compose(view=view))
+    conn.execute(job("publish.classified_view").compose(columns=sql.SQL(", ").join(map(sql.Identifier, wanted))))
+    _describe(conn, "pub.classified", "Every classified source of the published run, with its properties", wanted)
+    for name in classes:
+        view = f"{schema.PUB}.{class_column(name).removeprefix('p_')}_candidates"
+        conn.execute(job("publish.candidates_view").compose(view=view, **{"class": sql.Literal(name)}))
+        about = f"Candidates: sources classified as {name} that no reference catalogue knows"
+        _describe(conn, view, about, wanted)
+
+
+def _describe(conn: Connection, view: str, about: str, names: list[str]) -> None:
+    conn.execute(job("publish.comment_view").compose(view=view, comment=sql.Literal(about)))
+    for name in names:
+        comment(conn, view, name)
+
+
+def comment(conn: Connection, relation: str, column: str) -> None:
+    """Describe a column, that of a class too, which the registry may not know."""
+    known = columns().get(column)
+    of_class = column.removeprefix("p_")
+    text = known.comment if known else f"Posterior probability of the class {of_class} {{stat.probability;src.class}}"
+    place = job("publish.comment_column")
+    conn.execute(place.compose(relation=relation, name=column, comment=sql.Literal(text)))
+
+
+def make_first_views(conn: Connection) -> None:
+    """Make these views after a migration: for the classes of the published run, or for the usual ones."""
+    row = conn.execute(job("publish.published_classes").compose()).fetchone()
+    make_views(conn, list(row[0]) if row is not None and row[0] else schema.USUAL_CLASSES)
