@@ -112,7 +112,8 @@ AS $$
            c.log_density, c.log_smeared, c.log_atoms, c.log_above, c.log_present, c.log_missing,
            coalesce(array_length(f.log_smeared, 1), 0), f.tail_slope, f.typical_error, f.error_column, f.limit_column,
            f.observed_column, c.centred
-    FROM xcat.model AS m
+    FROM (SELECT run_id, array_agg(class ORDER BY class_id) AS classes FROM xcat.model_class
+          WHERE run_id = xcat.checked_model(model_run_id) GROUP BY run_id) AS m
     JOIN xcat.likelihood_table AS f ON f.run_id = m.run_id AND f.class = m.classes[1]
     CROSS JOIN LATERAL (
         SELECT array_agg(t.log_density ORDER BY k) AS log_density,
@@ -126,7 +127,6 @@ AS $$
         FROM xcat.likelihood_table AS t
         CROSS JOIN LATERAL (SELECT array_position(m.classes, t.class) AS k) AS number
         WHERE t.run_id = m.run_id AND t.property = f.property) AS c
-    WHERE m.run_id = xcat.checked_model(model_run_id)
 $$;
 COMMENT ON FUNCTION xcat.terms_of(integer) IS
 'The terms of a model, properties and pairs of them: tables [class][node], [class][level][node] of values with errors';
@@ -206,9 +206,9 @@ RETURNS TABLE (class text, p double precision)
 LANGUAGE sql STABLE PARALLEL SAFE ROWS 4
 AS $$
     WITH start AS MATERIALIZED (
-        SELECT k.class, ln(k.prior) + k.shift AS score
-        FROM xcat.model AS m, unnest(m.classes, m.priors, m.offsets) AS k (class, prior, shift)
-        WHERE m.run_id = xcat.checked_model(model_run_id)
+        SELECT k.class, ln(k.prior) + k.log_offset AS score
+        FROM xcat.model_class AS k
+        WHERE k.run_id = xcat.checked_model(model_run_id)
     ), scores AS (
         SELECT s.class, s.score + e.score AS score
         FROM (SELECT class, sum(contribution) AS score FROM xcat.evidence_of(model_run_id, properties) GROUP BY class) AS e
@@ -261,4 +261,7 @@ END
 $$;
 COMMENT ON FUNCTION xcat.refuse_update() IS 'Trigger that refuses to change what a run has made';
 CREATE TRIGGER immutable BEFORE UPDATE ON xcat.model FOR EACH STATEMENT EXECUTE FUNCTION xcat.refuse_update();
+CREATE TRIGGER immutable BEFORE UPDATE ON xcat.model_class FOR EACH STATEMENT EXECUTE FUNCTION xcat.refuse_update();
+CREATE TRIGGER immutable BEFORE UPDATE ON xcat.model_category FOR EACH STATEMENT EXECUTE FUNCTION xcat.refuse_update();
+CREATE TRIGGER immutable BEFORE UPDATE ON xcat.model_term FOR EACH STATEMENT EXECUTE FUNCTION xcat.refuse_update();
 CREATE TRIGGER immutable BEFORE UPDATE ON xcat.likelihood_table FOR EACH STATEMENT EXECUTE FUNCTION xcat.refuse_update();

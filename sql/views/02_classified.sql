@@ -1,16 +1,17 @@
 -- Every classified source. The runs are named by scalar subqueries, so that only their partitions are read.
 CREATE VIEW xcat.classified AS
 SELECT c.source_id, s.name, k.name AS catalogue, s.ra, s.dec, s.err_arcsec, s.glon, s.glat,
-       m.classes[c.class_id] AS class,
-       c.p[c.class_id] AS p_class,
+       c.class,
+       c.p[array_position(m.classes, c.class)] AS p_class,
        c.p[array_position(m.classes, 'AGN')] AS p_agn,
        c.p[array_position(m.classes, 'Star')] AS p_star,
        c.p[array_position(m.classes, 'XRB')] AS p_xrb,
        c.p[array_position(m.classes, 'CV')] AS p_cv,
        c.margin, c.outlier, c.p_tail, c.is_outlier, c.n_missing,
-       xcat.alternative(c.class_without, c.class_id, m.categories, m.classes) AS alternative,
+       c.alternative,
        l.class AS known_class, l.origin,
-       c.in_test_sample, s.n_detections, s.flux_cgs, s.flux_err_cgs, s.flux_std_cgs, s.snr, s.extent_arcsec,
+       c.is_classifiable, xcat.in_test_sample(c.is_classifiable, l.class) AS in_test_sample,
+       s.n_detections, s.flux_cgs, s.flux_err_cgs, s.flux_std_cgs, s.snr, s.extent_arcsec,
        s.quality_flag, p.observed_optical, p.observed_infrared, p.has_optical, p.has_infrared, p.has_spectrum,
        p.abs_b, p.abs_l, p.pm_mas_yr, p.parallax_sigma, p.distance_pc, p.log_lx_counterpart, p.sep_to_radius,
        p.log_lx_galaxy, p.hr1, p.hr1_err, p.hr2, p.hr2_err, p.gamma, p.log_fx, p.log_fx_err, p.log_fx_fb, p.log_fx_fr,
@@ -23,7 +24,8 @@ JOIN xcat.property AS p ON p.source_id = c.source_id
 JOIN xcat.catalogue AS k ON k.catalogue_id = s.catalogue_id
 LEFT JOIN xcat.label AS l ON l.source_id = c.source_id AND l.status = 'used'
      AND l.run_id = (SELECT label_run_id FROM xcat.published)
-CROSS JOIN (SELECT * FROM xcat.model WHERE run_id = (SELECT model_run_id FROM xcat.published)) AS m
+CROSS JOIN (SELECT array_agg(class ORDER BY class_id) AS classes FROM xcat.model_class
+            WHERE run_id = (SELECT model_run_id FROM xcat.published)) AS m
 WHERE c.run_id = (SELECT run_id FROM xcat.published)
   AND s.run_id = (SELECT source_run_id FROM xcat.published)
   AND p.run_id = (SELECT property_run_id FROM xcat.published);

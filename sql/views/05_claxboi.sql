@@ -1,11 +1,12 @@
 -- The names that users of the published XMM classifications know (Tranin et al. 2022; 5XMM-DR15).
 CREATE VIEW xcat.claxboi AS
 SELECT s.name AS iauname, s.ra, s.dec,
-       array_position(ARRAY['AGN', 'Star', 'XRB', 'CV'], m.classes[c.class_id]) - 1 AS prediction,
+       array_position(ARRAY['AGN', 'Star', 'XRB', 'CV'], c.class) - 1 AS prediction,
        (SELECT coalesce(string_agg(
-            t.category || (array_position(ARRAY['AGN', 'Star', 'XRB', 'CV'], m.classes[t.class]) - 1), ','), '')
-        FROM unnest(m.categories, c.class_without) AS t (category, class) WHERE t.class <> c.class_id) AS alt,
-       2 * c.p[c.class_id] - 1 AS clmargin,
+            split_part(t.pair, ':', 1)
+            || (array_position(ARRAY['AGN', 'Star', 'XRB', 'CV'], split_part(t.pair, ':', 2)) - 1), ',' ORDER BY t.i), '')
+        FROM unnest(string_to_array(c.alternative, ' ')) WITH ORDINALITY AS t (pair, i)) AS alt,
+       2 * c.p[array_position(m.classes, c.class)] - 1 AS clmargin,
        c.outlier, c.n_missing,
        c.p[o.agn] AS pbac0, c.p[o.star] AS pbac1, c.p[o.xrb] AS pbac2, c.p[o.cv] AS pbac3,
        l.p[o.agn] AS pbac0_location, l.p[o.star] AS pbac1_location, l.p[o.xrb] AS pbac2_location, l.p[o.cv] AS pbac3_location,
@@ -17,7 +18,10 @@ SELECT s.name AS iauname, s.ra, s.dec,
        c.source_id, c.run_id
 FROM xcat.classification AS c
 JOIN xcat.source AS s ON s.source_id = c.source_id
-CROSS JOIN (SELECT * FROM xcat.model WHERE run_id = (SELECT model_run_id FROM xcat.published)) AS m
+CROSS JOIN (SELECT ARRAY(SELECT class FROM xcat.model_class WHERE run_id = (SELECT model_run_id FROM xcat.published)
+                         ORDER BY class_id) AS classes,
+                   ARRAY(SELECT category FROM xcat.model_term WHERE run_id = (SELECT model_run_id FROM xcat.published)
+                         ORDER BY term_id) AS term_category) AS m
 CROSS JOIN LATERAL (SELECT array_position(m.classes, 'AGN') AS agn, array_position(m.classes, 'Star') AS star,
                            array_position(m.classes, 'XRB') AS xrb, array_position(m.classes, 'CV') AS cv) AS o
 CROSS JOIN LATERAL (SELECT xcat.category_probabilities(c.evidence, m.term_category, 'location', cardinality(m.classes))) AS l (p)
