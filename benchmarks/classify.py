@@ -88,7 +88,7 @@ def write_properties(settings: Settings, n: int) -> int:
                 **{name: np.zeros(size, bool) for name in ("has_optical", "has_infrared", "has_spectrum")},
                 **{name: np.arange(size) % 10 != i for i, name in enumerate(property_columns("observed"))},
                 "n_detections": np.ones(size, np.int32),
-                "in_test_sample": np.ones(size, bool),
+                "is_classifiable": np.ones(size, bool),
             }
             first += size
 

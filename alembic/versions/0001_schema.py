@@ -342,15 +342,15 @@ def upgrade() -> None:
         "classification",
         sa.Column("run_id", sa.Integer(), nullable=False),
         sa.Column("source_id", sa.BigInteger(), nullable=False),
-        sa.Column("class_id", sa.SmallInteger(), nullable=False),
+        sa.Column("class", sa.Text(), nullable=False),
         sa.Column("p", postgresql.ARRAY(sa.REAL()), nullable=False),
         sa.Column("margin", sa.REAL(), nullable=False),
         sa.Column("outlier", sa.REAL(), nullable=False),
         sa.Column("p_tail", sa.REAL(), nullable=False),
         sa.Column("is_outlier", sa.Boolean(), nullable=False),
         sa.Column("n_missing", sa.SmallInteger(), nullable=False),
-        sa.Column("class_without", postgresql.ARRAY(sa.SmallInteger()), nullable=False),
-        sa.Column("in_test_sample", sa.Boolean(), nullable=False),
+        sa.Column("alternative", sa.Text(), nullable=False),
+        sa.Column("is_classifiable", sa.Boolean(), nullable=False),
         sa.Column("evidence", postgresql.ARRAY(sa.REAL()), nullable=False),
         sa.CheckConstraint("outlier >= 0 AND outlier < 'Infinity'", name=op.f("classification_outlier_check")),
         sa.CheckConstraint(
@@ -738,7 +738,7 @@ def upgrade() -> None:
         sa.Column("has_infrared", sa.Boolean(), nullable=False),
         sa.Column("has_spectrum", sa.Boolean(), nullable=False),
         sa.Column("n_detections", sa.Integer(), nullable=False),
-        sa.Column("in_test_sample", sa.Boolean(), nullable=False),
+        sa.Column("is_classifiable", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("run_id", "source_id", name=op.f("property_pkey")),
         schema="xcat",
         postgresql_partition_by="LIST (run_id)",
@@ -1039,30 +1039,17 @@ def upgrade() -> None:
     op.create_table(
         "model",
         sa.Column("run_id", sa.Integer(), nullable=False),
-        sa.Column("classes", postgresql.ARRAY(sa.Text()), nullable=False),
-        sa.Column("priors", postgresql.ARRAY(sa.DOUBLE_PRECISION()), nullable=False),
-        sa.Column("n_reference", postgresql.ARRAY(sa.Integer()), nullable=False),
-        sa.Column("categories", postgresql.ARRAY(sa.Text()), nullable=False),
-        sa.Column("weights", postgresql.ARRAY(sa.DOUBLE_PRECISION()), nullable=False),
-        sa.Column("properties", postgresql.ARRAY(sa.Text()), nullable=False),
-        sa.Column("sharpness", sa.DOUBLE_PRECISION(), nullable=False),
-        sa.Column("offsets", postgresql.ARRAY(sa.DOUBLE_PRECISION()), nullable=False),
-        sa.Column("terms", postgresql.ARRAY(sa.Text()), nullable=False),
-        sa.Column("term_category", postgresql.ARRAY(sa.Text()), nullable=False),
         sa.Column("weighting", sa.Text(), nullable=False),
+        sa.Column("sharpness", sa.DOUBLE_PRECISION(), nullable=False),
         sa.Column("smoothing", sa.DOUBLE_PRECISION(), nullable=False),
-        sa.Column("outlier_p", postgresql.ARRAY(sa.DOUBLE_PRECISION()), nullable=False),
-        sa.Column("outlier_levels", postgresql.ARRAY(sa.DOUBLE_PRECISION()), nullable=False),
         sa.Column("inverse_ridge", sa.DOUBLE_PRECISION(), nullable=True),
-        sa.CheckConstraint("0 <= ALL (weights) AND 'Infinity' > ALL (weights)", name=op.f("model_weights_check")),
+        sa.Column("outlier_p", postgresql.ARRAY(sa.DOUBLE_PRECISION()), nullable=False),
         sa.CheckConstraint("inverse_ridge > 0 AND inverse_ridge < 'Infinity'", name=op.f("model_inverse_ridge_check")),
         sa.CheckConstraint("sharpness > 0 AND sharpness < 'Infinity'", name=op.f("model_sharpness_check")),
         sa.CheckConstraint("smoothing > 0 AND smoothing < 'Infinity'", name=op.f("model_smoothing_check")),
         sa.CheckConstraint(
             "weighting IN ('equal', 'given', 'category', 'property')", name=op.f("model_weighting_check")
         ),
-        sa.CheckConstraint("0 < ALL (priors) AND 1 >= ALL (priors)", name=op.f("model_priors_check")),
-        sa.CheckConstraint("cardinality(terms) = cardinality(term_category)", name=op.f("model_terms_check")),
         sa.ForeignKeyConstraint(["run_id"], ["xcat.run.run_id"], name=op.f("model_run_id_fkey"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("run_id", name=op.f("model_pkey")),
         schema="xcat",
@@ -1124,6 +1111,75 @@ def upgrade() -> None:
         op.f("catalogue_content_file_id_idx"), "catalogue_content", ["file_id"], unique=False, schema="xcat"
     )
     op.create_table(
+        "model_category",
+        sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.Column("category_id", sa.SmallInteger(), nullable=False),
+        sa.Column("category", sa.Text(), nullable=False),
+        sa.Column("weight", sa.DOUBLE_PRECISION(), nullable=False),
+        sa.CheckConstraint("weight >= 0 AND weight < 'Infinity'", name=op.f("model_category_weight_check")),
+        sa.CheckConstraint("category_id >= 1", name=op.f("model_category_category_id_check")),
+        sa.ForeignKeyConstraint(
+            ["run_id"], ["xcat.model.run_id"], name=op.f("model_category_run_id_fkey"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("run_id", "category_id", name=op.f("model_category_pkey")),
+        sa.UniqueConstraint("run_id", "category", name=op.f("model_category_run_id_category_key")),
+        schema="xcat",
+    )
+    op.create_table(
+        "model_class",
+        sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.Column("class_id", sa.SmallInteger(), nullable=False),
+        sa.Column("class", sa.Text(), nullable=False),
+        sa.Column("prior", sa.DOUBLE_PRECISION(), nullable=False),
+        sa.Column("log_offset", sa.DOUBLE_PRECISION(), nullable=False),
+        sa.Column("n_reference", sa.Integer(), nullable=False),
+        sa.Column("outlier_levels", postgresql.ARRAY(sa.DOUBLE_PRECISION()), nullable=False),
+        sa.CheckConstraint(
+            "log_offset > '-Infinity' AND log_offset < 'Infinity'", name=op.f("model_class_log_offset_check")
+        ),
+        sa.CheckConstraint("class_id >= 1", name=op.f("model_class_class_id_check")),
+        sa.CheckConstraint("prior > 0 AND prior <= 1", name=op.f("model_class_prior_check")),
+        sa.ForeignKeyConstraint(
+            ["run_id"], ["xcat.model.run_id"], name=op.f("model_class_run_id_fkey"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("run_id", "class_id", name=op.f("model_class_pkey")),
+        sa.UniqueConstraint("run_id", "class", name=op.f("model_class_run_id_class_key")),
+        schema="xcat",
+    )
+    op.create_table(
+        "reject",
+        sa.Column("reject_id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("file_id", sa.Integer(), nullable=False),
+        sa.Column("row_number", sa.BigInteger(), nullable=False),
+        sa.Column("column_name", sa.Text(), nullable=True),
+        sa.Column("value", sa.Text(), nullable=True),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["file_id"], ["xcat.catalogue_file.file_id"], name=op.f("reject_file_id_fkey"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("reject_id", name=op.f("reject_pkey")),
+        schema="xcat",
+    )
+    op.create_index(op.f("reject_file_id_idx"), "reject", ["file_id"], unique=False, schema="xcat")
+    op.create_table(
+        "model_term",
+        sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.Column("term_id", sa.SmallInteger(), nullable=False),
+        sa.Column("term", sa.Text(), nullable=False),
+        sa.Column("category", sa.Text(), nullable=False),
+        sa.Column("is_pair", sa.Boolean(), nullable=False),
+        sa.CheckConstraint("term_id >= 1", name=op.f("model_term_term_id_check")),
+        sa.ForeignKeyConstraint(
+            ["run_id", "category"],
+            ["xcat.model_category.run_id", "xcat.model_category.category"],
+            name=op.f("model_term_run_id_category_fkey"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("run_id", "term_id", name=op.f("model_term_pkey")),
+        sa.UniqueConstraint("run_id", "term", name=op.f("model_term_run_id_term_key")),
+        schema="xcat",
+    )
+    op.create_table(
         "likelihood_table",
         sa.Column("run_id", sa.Integer(), nullable=False),
         sa.Column("property", sa.Text(), nullable=False),
@@ -1159,32 +1215,29 @@ def upgrade() -> None:
         ),
         sa.CheckConstraint("log_present <= 0 AND log_missing <= 0", name=op.f("likelihood_table_presence_check")),
         sa.ForeignKeyConstraint(
-            ["run_id"], ["xcat.model.run_id"], name=op.f("likelihood_table_run_id_fkey"), ondelete="CASCADE"
+            ["run_id", "class"],
+            ["xcat.model_class.run_id", "xcat.model_class.class"],
+            name=op.f("likelihood_table_run_id_class_fkey"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["run_id", "property"],
+            ["xcat.model_term.run_id", "xcat.model_term.term"],
+            name=op.f("likelihood_table_run_id_property_fkey"),
+            ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("run_id", "property", "class", name=op.f("likelihood_table_pkey")),
         schema="xcat",
     )
-    op.create_table(
-        "reject",
-        sa.Column("reject_id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
-        sa.Column("file_id", sa.Integer(), nullable=False),
-        sa.Column("row_number", sa.BigInteger(), nullable=False),
-        sa.Column("column_name", sa.Text(), nullable=True),
-        sa.Column("value", sa.Text(), nullable=True),
-        sa.Column("reason", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["file_id"], ["xcat.catalogue_file.file_id"], name=op.f("reject_file_id_fkey"), ondelete="CASCADE"
-        ),
-        sa.PrimaryKeyConstraint("reject_id", name=op.f("reject_pkey")),
-        schema="xcat",
-    )
-    op.create_index(op.f("reject_file_id_idx"), "reject", ["file_id"], unique=False, schema="xcat")
 
 
 def downgrade() -> None:
+    op.drop_table("likelihood_table", schema="xcat")
+    op.drop_table("model_term", schema="xcat")
     op.drop_index(op.f("reject_file_id_idx"), table_name="reject", schema="xcat")
     op.drop_table("reject", schema="xcat")
-    op.drop_table("likelihood_table", schema="xcat")
+    op.drop_table("model_class", schema="xcat")
+    op.drop_table("model_category", schema="xcat")
     op.drop_index(op.f("catalogue_content_file_id_idx"), table_name="catalogue_content", schema="xcat")
     op.drop_table("catalogue_content", schema="xcat")
     op.drop_index(op.f("run_catalogue_catalogue_id_idx"), table_name="run_catalogue", schema="xcat")

@@ -1,15 +1,4 @@
 -- Reading the evidence array: property by property, in each the classes in the model's order.
-CREATE FUNCTION xcat.alternative(class_without smallint[], class_id smallint, categories text[], classes text[])
-RETURNS text
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-AS $$
-    SELECT coalesce(string_agg(t.category || ':' || classes[t.class], ' ' ORDER BY t.i), '')
-    FROM unnest(categories, class_without) WITH ORDINALITY AS t (category, class, i)
-    WHERE t.class <> class_id
-$$;
-COMMENT ON FUNCTION xcat.alternative(smallint[], smallint, text[], text[]) IS
-'Classes that win when a category is dropped, as category:class';
-
 CREATE FUNCTION xcat.category_probabilities(
     evidence real[], property_category text[], category text, n_classes integer)
 RETURNS double precision[]

@@ -30,23 +30,6 @@ END
 $$;
 COMMENT ON FUNCTION xcat.checked_properties(jsonb) IS 'The properties of a source; an error if they are no object';
 
-CREATE FUNCTION xcat.published_lineage(stage text)
-RETURNS integer
-LANGUAGE plpgsql STABLE PARALLEL SAFE
-AS $$
-DECLARE
-    shown jsonb;
-BEGIN
-    SELECT to_jsonb(p) INTO shown FROM xcat.published AS p;
-    IF shown IS NULL THEN
-        RAISE EXCEPTION 'nothing is published yet' USING HINT = 'Run a pipeline, or: xcat publish RUN';
-    END IF;
-    RETURN (shown ->> stage)::integer;
-END
-$$;
-COMMENT ON FUNCTION xcat.published_lineage(text) IS
-'A run number of the view xcat.published: run_id, property_run_id, model_run_id ...; an error if nothing is published';
-
 CREATE FUNCTION xcat.changed(properties jsonb, changes jsonb)
 RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
@@ -112,7 +95,8 @@ AS $$
            c.log_density, c.log_smeared, c.log_atoms, c.log_above, c.log_present, c.log_missing,
            coalesce(array_length(f.log_smeared, 1), 0), f.tail_slope, f.typical_error, f.error_column, f.limit_column,
            f.observed_column, c.centred
-    FROM xcat.model AS m
+    FROM (SELECT run_id, array_agg(class ORDER BY class_id) AS classes FROM xcat.model_class
+          WHERE run_id = xcat.checked_model(model_run_id) GROUP BY run_id) AS m
     JOIN xcat.likelihood_table AS f ON f.run_id = m.run_id AND f.class = m.classes[1]
     CROSS JOIN LATERAL (
         SELECT array_agg(t.log_density ORDER BY k) AS log_density,
@@ -126,7 +110,6 @@ AS $$
         FROM xcat.likelihood_table AS t
         CROSS JOIN LATERAL (SELECT array_position(m.classes, t.class) AS k) AS number
         WHERE t.run_id = m.run_id AND t.property = f.property) AS c
-    WHERE m.run_id = xcat.checked_model(model_run_id)
 $$;
 COMMENT ON FUNCTION xcat.terms_of(integer) IS
 'The terms of a model, properties and pairs of them: tables [class][node], [class][level][node] of values with errors';
@@ -206,9 +189,9 @@ RETURNS TABLE (class text, p double precision)
 LANGUAGE sql STABLE PARALLEL SAFE ROWS 4
 AS $$
     WITH start AS MATERIALIZED (
-        SELECT k.class, ln(k.prior) + k.shift AS score
-        FROM xcat.model AS m, unnest(m.classes, m.priors, m.offsets) AS k (class, prior, shift)
-        WHERE m.run_id = xcat.checked_model(model_run_id)
+        SELECT k.class, ln(k.prior) + k.log_offset AS score
+        FROM xcat.model_class AS k
+        WHERE k.run_id = xcat.checked_model(model_run_id)
     ), scores AS (
         SELECT s.class, s.score + e.score AS score
         FROM (SELECT class, sum(contribution) AS score FROM xcat.evidence_of(model_run_id, properties) GROUP BY class) AS e
@@ -222,34 +205,6 @@ $$;
 COMMENT ON FUNCTION xcat.posterior(integer, jsonb) IS
 'Probability of every class by the model of a fit run, for one row of properties: to_jsonb(s) of xcat.property AS s, perhaps || ''{"hr1": 0.2}''; units are those of the columns; a counterpart is taken for certain';
 
-CREATE FUNCTION xcat.hypotheses_of(source_id bigint, best_match boolean DEFAULT NULL)
-RETURNS TABLE (p_hypothesis double precision, properties jsonb)
-LANGUAGE sql STABLE PARALLEL SAFE ROWS 3
-AS $$
-    SELECT coalesce(h.p_hypothesis, 1)::double precision,
-           to_jsonb(s) || coalesce(to_jsonb(h) - 'rank' - 'p_hypothesis', '{}')
-    FROM xcat.property AS s
-    JOIN xcat.run AS r ON r.run_id = xcat.published_lineage('run_id')
-    LEFT JOIN xcat.hypothesis_property AS h
-        ON h.run_id = xcat.published_lineage('property_run_id') AND h.source_id = s.source_id
-        AND NOT coalesce(best_match, (r.config ->> 'best_match')::boolean, false)
-    WHERE s.run_id = xcat.published_lineage('property_run_id') AND s.source_id = hypotheses_of.source_id
-$$;
-COMMENT ON FUNCTION xcat.hypotheses_of(bigint, boolean) IS
-'Properties of a source of the published run under each hypothesis on its counterparts, with its probability (those of a source may add up to less than 1); one row, with the accepted counterpart, for best_match (default: as the run was made) and for a source without any';
-
-CREATE FUNCTION xcat.posterior_of(source_id bigint, changes jsonb DEFAULT '{}', best_match boolean DEFAULT NULL)
-RETURNS TABLE (class text, p double precision)
-LANGUAGE sql STABLE PARALLEL SAFE ROWS 4
-AS $$
-    SELECT q.class, sum(h.p_hypothesis * q.p) / sum(h.p_hypothesis)
-    FROM xcat.hypotheses_of(posterior_of.source_id, posterior_of.best_match) AS h
-    CROSS JOIN LATERAL xcat.posterior(xcat.published_lineage('model_run_id'), xcat.changed(h.properties, changes)) AS q
-    GROUP BY q.class
-$$;
-COMMENT ON FUNCTION xcat.posterior_of(bigint, jsonb, boolean) IS
-'Probability of every class for a source of the published run, mean over its counterpart hypotheses, with some columns of xcat.property changed, as in ''{"hr1": 0.2, "pm_mas_yr": null}''; a property that needs a counterpart is changed in every hypothesis; best_match takes the accepted counterpart for certain (default: as the run was made)';
-
 -- A model is what a fit run made, for ever: whoever compares two, or reads an old classification, must find it as it was.
 CREATE FUNCTION xcat.refuse_update()
 RETURNS trigger
@@ -261,4 +216,7 @@ END
 $$;
 COMMENT ON FUNCTION xcat.refuse_update() IS 'Trigger that refuses to change what a run has made';
 CREATE TRIGGER immutable BEFORE UPDATE ON xcat.model FOR EACH STATEMENT EXECUTE FUNCTION xcat.refuse_update();
+CREATE TRIGGER immutable BEFORE UPDATE ON xcat.model_class FOR EACH STATEMENT EXECUTE FUNCTION xcat.refuse_update();
+CREATE TRIGGER immutable BEFORE UPDATE ON xcat.model_category FOR EACH STATEMENT EXECUTE FUNCTION xcat.refuse_update();
+CREATE TRIGGER immutable BEFORE UPDATE ON xcat.model_term FOR EACH STATEMENT EXECUTE FUNCTION xcat.refuse_update();
 CREATE TRIGGER immutable BEFORE UPDATE ON xcat.likelihood_table FOR EACH STATEMENT EXECUTE FUNCTION xcat.refuse_update();

@@ -1,7 +1,7 @@
 -- name: property_rows
 -- Properties of every source, in the order of their numbers, as the hypotheses come; a missing value is NaN here, since
 -- COPY out wants fixed widths.
-SELECT source_id, in_test_sample, {values}
+SELECT source_id, is_classifiable, {values}
 FROM {property} AS p
 ORDER BY source_id;
 
@@ -20,14 +20,13 @@ coalesce(p.{name}, 'NaN')::real AS {name};
 SELECT count(*) FROM xcat.property WHERE run_id = %(property_run_id)s;
 
 -- name: totals
--- Classes of the sources that no reference catalogue knows, and how many of them are outliers.
-SELECT m.classes[c.class_id] AS class, c.in_test_sample, l.class IS NOT NULL AS is_known, count(*) AS sources,
+-- Classes of all sources, inside and outside the test sample, and how many of them are outliers.
+SELECT c.class, xcat.in_test_sample(c.is_classifiable, l.class) AS in_test_sample, count(*) AS sources,
        count(*) FILTER (WHERE c.is_outlier) AS outliers
 FROM xcat.classification AS c
-JOIN xcat.model AS m ON m.run_id = %(model_run_id)s
 LEFT JOIN xcat.label AS l ON l.run_id = %(label_run_id)s AND l.source_id = c.source_id AND l.status = 'used'
 WHERE c.run_id = %(run_id)s
-GROUP BY 1, 2, 3;
+GROUP BY 1, 2;
 
 -- name: published
 -- The run that the views show.

@@ -1,6 +1,6 @@
 -- name: models
 -- Models, newest first, with what cross-validation said of them. The published one is what the views show.
-SELECT m.run_id, r.name, r.started_at, m.classes, m.weighting, m.n_reference,
+SELECT m.run_id, r.name, r.started_at, k.classes, m.weighting, k.n_reference,
        (r.summary #>> '{{out_of_fold,sample,accuracy}}')::double precision AS accuracy,
        (r.summary #>> '{{out_of_fold,sample,macro_f1}}')::double precision AS macro_f1,
        (r.summary #>> '{{out_of_fold,sample,log_loss}}')::double precision AS log_loss,
@@ -8,6 +8,8 @@ SELECT m.run_id, r.name, r.started_at, m.classes, m.weighting, m.n_reference,
                WHERE p.active AND c.model_run_id = m.run_id) AS published
 FROM xcat.model AS m
 JOIN xcat.run AS r ON r.run_id = m.run_id
+CROSS JOIN LATERAL (SELECT array_agg(class ORDER BY class_id) AS classes, array_agg(n_reference ORDER BY class_id) AS n_reference
+                    FROM xcat.model_class AS c WHERE c.run_id = m.run_id) AS k
 WHERE m.run_id = coalesce(%(run_id)s, m.run_id)
 ORDER BY m.run_id DESC
 LIMIT %(limit)s;
@@ -19,8 +21,9 @@ WHERE kind = 'classify' AND status = 'done' AND model_run_id = %(model_run_id)s 
   AND coalesce((config ->> 'best_match')::boolean, false) = %(best_match)s;
 
 -- name: answers
--- What a classify run said of every source, in the order of their numbers; elements of the arrays as columns of fixed width.
-SELECT source_id, class_id, {elements}
+-- What a classify run said of every source, in the order of their numbers; the class as its number and the elements of the
+-- arrays one by one, as columns of fixed width.
+SELECT source_id, array_position(%(classes)s::text[], class) AS class_id, {elements}
 FROM {classification}
 ORDER BY source_id;
 

@@ -22,11 +22,23 @@ ORDER BY source_id, p.rank;
 
 -- name: add_model
 -- What a fit run made.
-INSERT INTO xcat.model (run_id, classes, priors, offsets, n_reference, categories, weighting, weights, sharpness, smoothing,
-                        properties, terms, term_category, outlier_p, outlier_levels, inverse_ridge)
-VALUES (%(run_id)s, %(classes)s, %(priors)s, %(offsets)s, %(n_reference)s, %(categories)s, %(weighting)s, %(weights)s,
-        %(sharpness)s, %(smoothing)s, %(properties)s, %(terms)s, %(term_category)s, %(outlier_p)s, %(outlier_levels)s,
-        %(inverse_ridge)s);
+INSERT INTO xcat.model (run_id, weighting, sharpness, smoothing, inverse_ridge, outlier_p)
+VALUES (%(run_id)s, %(weighting)s, %(sharpness)s, %(smoothing)s, %(inverse_ridge)s, %(outlier_p)s);
+
+-- name: add_class
+-- A class of a model.
+INSERT INTO xcat.model_class (run_id, class_id, class, prior, log_offset, n_reference, outlier_levels)
+VALUES (%(run_id)s, %(class_id)s, %(class)s, %(prior)s, %(log_offset)s, %(n_reference)s, %(outlier_levels)s);
+
+-- name: add_category
+-- A category of a model.
+INSERT INTO xcat.model_category (run_id, category_id, category, weight)
+VALUES (%(run_id)s, %(category_id)s, %(category)s, %(weight)s);
+
+-- name: add_term
+-- A property of a model, or a pair of them.
+INSERT INTO xcat.model_term (run_id, term_id, term, category, is_pair)
+VALUES (%(run_id)s, %(term_id)s, %(term)s, %(category)s, %(is_pair)s);
 
 -- name: add_table
 -- The density of a property in a class, or what two properties say together.
@@ -40,9 +52,20 @@ VALUES (%(run_id)s, %(property)s, %(axes)s, %(scales)s, %(category)s, %(class)s,
 
 -- name: model
 -- A model's row.
-SELECT classes, priors, offsets, n_reference, categories, weighting, weights, sharpness, smoothing, properties, terms,
-       term_category, outlier_p, outlier_levels, inverse_ridge
-FROM xcat.model WHERE run_id = %(run_id)s;
+SELECT weighting, sharpness, smoothing, inverse_ridge, outlier_p FROM xcat.model WHERE run_id = %(run_id)s;
+
+-- name: model_classes
+-- A model's classes, in their order.
+SELECT class, prior, log_offset, n_reference, outlier_levels
+FROM xcat.model_class WHERE run_id = %(run_id)s ORDER BY class_id;
+
+-- name: model_categories
+-- A model's categories, in their order.
+SELECT category, weight FROM xcat.model_category WHERE run_id = %(run_id)s ORDER BY category_id;
+
+-- name: model_terms
+-- A model's terms, in their order.
+SELECT term, is_pair FROM xcat.model_term WHERE run_id = %(run_id)s ORDER BY term_id;
 
 -- name: tables
 -- A model's tables.

@@ -135,7 +135,7 @@ INSERT INTO {property} (
     log_fx_fj, log_fx_fb_limit, log_fx_fr_limit, log_fx_fw1_limit, log_fx_fw2_limit, log_fx_fj_limit,
     bp_rp, r_w1, j_k, h_k, j_w1, w1_w2, w2_w3, log_flux_ratio, log_flux_ratio_low, flux_ratio_sigma, p_variable,
     p_variable_long, observed_optical, observed_infrared, has_optical, has_infrared, has_spectrum, n_detections,
-    in_test_sample)
+    is_classifiable)
 SELECT %(run_id)s, x.source_id, abs(x.glat), least(x.glon, 360 - x.glon), c.pm_mas_yr, c.parallax_sigma, c.distance_pc,
        c.log_lx_counterpart, g.sep_to_radius,
        x.log_fx + log(4 * pi()) + 2 * log(%(cm_in_pc)s * 1e6 * g.distance_mpc),
@@ -177,7 +177,7 @@ WHERE h.run_id = %(match_run_id)s AND (h.rank = 0 OR h.p_hypothesis >= %(min_p)s
 
 -- name: count
 -- How often each property is there.
-SELECT count(*) AS sources, count(*) FILTER (WHERE in_test_sample) AS test_sample, count(*) FILTER (WHERE has_optical) AS optical,
+SELECT count(*) AS sources, count(*) FILTER (WHERE is_classifiable) AS classifiable, count(*) FILTER (WHERE has_optical) AS optical,
        count(*) FILTER (WHERE has_infrared) AS infrared, count(*) FILTER (WHERE has_spectrum) AS spectrum,
        count(*) FILTER (WHERE n_detections > 1) AS several_detections,
        count(*) FILTER (WHERE observed_optical) AS observed_optical,

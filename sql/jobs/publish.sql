@@ -103,7 +103,7 @@ INSERT INTO {target} (
     has_optical, has_infrared, has_spectrum, {columns})
 SELECT %(run_id)s, c.source_id, s.name, k.name, s.ra, s.dec, s.err_arcsec, s.glon, s.glat, h.hpx29,
        d.class, d.p[array_position(%(classes)s::text[], d.class)], d.margin, d.outlier, d.p_tail, d.is_outlier, d.n_missing, d.alternative,
-       o.source_id IS NOT NULL, l.class, l.origin, c.is_classifiable, c.is_classifiable AND l.source_id IS NULL,
+       o.source_id IS NOT NULL, l.class, l.origin, c.is_classifiable, xcat.in_test_sample(c.is_classifiable, l.class),
        s.n_detections, s.mjd_first, s.mjd_last, s.flux_cgs, s.flux_err_cgs, s.flux_low_kev, s.flux_high_kev, s.flux_std_cgs, s.snr,
        s.det_likelihood, s.flux_ratio, s.flux_ratio_low, s.extent_arcsec, s.quality_flag, m.master_id, m.n_missions, m.is_ambiguous,
        f.catalogue, f.native_id, f.sep_arcsec, f.p_any, g.catalogue, g.native_id, g.sep_arcsec, g.p_any,

@@ -70,15 +70,17 @@ ORDER BY place;
 -- All about one source of a classify run.
 SELECT s.source_id, s.name, k.name AS catalogue, s.ra, s.dec, s.err_arcsec, s.glon, s.glat, s.mjd_first, s.mjd_last,
        s.n_detections, s.flux_cgs, s.flux_err_cgs, s.flux_std_cgs, s.snr, s.det_likelihood, s.flux_ratio,
-       s.flux_ratio_low, s.extent_arcsec, s.quality_flag, p.has_optical, p.has_infrared, p.has_spectrum, p.in_test_sample
+       s.flux_ratio_low, s.extent_arcsec, s.quality_flag, p.has_optical, p.has_infrared, p.has_spectrum, p.is_classifiable,
+       xcat.in_test_sample(p.is_classifiable, l.class) AS in_test_sample
 FROM xcat.source AS s
 JOIN xcat.catalogue AS k USING (catalogue_id)
 JOIN xcat.property AS p ON p.source_id = s.source_id AND p.run_id = %(property_run_id)s
+LEFT JOIN xcat.label AS l ON l.run_id = %(label_run_id)s AND l.source_id = s.source_id AND l.status = 'used'
 WHERE s.run_id = %(source_run_id)s AND s.source_id = %(source_id)s;
 
 -- name: decision
 -- What a classify run said of one source.
-SELECT class_id, p, margin, outlier, p_tail, is_outlier, n_missing, class_without
+SELECT class, p, margin, outlier, p_tail, is_outlier, n_missing
 FROM xcat.classification WHERE run_id = %(run_id)s AND source_id = %(source_id)s;
 
 -- name: property_rows
@@ -231,8 +233,8 @@ WHERE k.catalogue_id IN (SELECT catalogue_id FROM xcat.run_catalogue WHERE run_i
 GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 2, 3;
 
 -- name: sky
--- Position and class of every source, or of every n-th if there are very many.
-SELECT s.glon, s.glat, c.class_id
+-- Position and number of the class of every source, or of every n-th if there are very many.
+SELECT s.glon, s.glat, array_position(%(classes)s::text[], c.class) AS class_id
 FROM {classification} AS c JOIN {source} AS s USING (source_id)
 WHERE s.source_id %% %(every)s = 0;
 
@@ -274,9 +276,9 @@ SELECT catalogue_id, name FROM xcat.catalogue;
 
 -- name: presence
 -- Sources of each class that have each property.
-SELECT c.class_id, count(*) AS sources, {counts}
+SELECT c.class, count(*) AS sources, {counts}
 FROM {property} AS p JOIN {classification} AS c USING (source_id)
-GROUP BY c.class_id;
+GROUP BY c.class;
 
 -- name: presence_of
 -- One property of that.

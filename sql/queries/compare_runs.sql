@@ -6,15 +6,15 @@ WITH chosen AS (
            (SELECT max(run_id) FROM xcat.run
             WHERE kind = 'classify' AND status = 'done' AND run_id < (SELECT run_id FROM xcat.published)) AS old_run
 )
-SELECT s.name, om.classes[o.class_id] AS old_class, o.p[o.class_id] AS old_probability, nm.classes[n.class_id] AS class,
-       n.p[n.class_id] AS p_class, n.margin, s.ra, s.dec
+SELECT s.name, o.class AS old_class, o.p[ok.class_id] AS old_probability, n.class, n.p[nk.class_id] AS p_class, n.margin,
+       s.ra, s.dec
 FROM chosen
 JOIN xcat.run AS orun ON orun.run_id = chosen.old_run
 JOIN xcat.run AS nrun ON nrun.run_id = chosen.new_run
-JOIN xcat.model AS om ON om.run_id = orun.model_run_id
-JOIN xcat.model AS nm ON nm.run_id = nrun.model_run_id
 JOIN xcat.classification AS n ON n.run_id = chosen.new_run
 JOIN xcat.classification AS o ON o.run_id = chosen.old_run AND o.source_id = n.source_id
+JOIN xcat.model_class AS ok ON ok.run_id = orun.model_run_id AND ok.class = o.class
+JOIN xcat.model_class AS nk ON nk.run_id = nrun.model_run_id AND nk.class = n.class
 JOIN xcat.source AS s ON s.run_id = nrun.source_run_id AND s.source_id = n.source_id
-WHERE om.classes[o.class_id] <> nm.classes[n.class_id]
+WHERE o.class <> n.class
 ORDER BY n.margin DESC;

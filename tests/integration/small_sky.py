@@ -207,7 +207,7 @@ def make(settings: Settings, n: int = 600, n_labelled: int = 400, seed: int = 3)
                     **{name: x.astype(np.float32) for name, x in values.items()},
                     "observed_optical": np.ones(n, bool), "observed_infrared": np.ones(n, bool),
                     "has_optical": optical, "has_infrared": infrared, "has_spectrum": spectrum,
-                    "n_detections": n_det.astype(np.int32), "in_test_sample": votes >= 2,
+                    "n_detections": n_det.astype(np.int32), "is_classifiable": votes >= 2,
                 }],
             )  # fmt: skip
             small_matches.hypothesis_properties(run, made["match"])

@@ -167,10 +167,8 @@ def sky(module_settings):
         row["source_id"]: row
         for row in tiny.rows(
             module_settings,
-            """SELECT c.*, m.classes,
-                      xcat.alternative(c.class_without, c.class_id, m.categories, m.classes) AS alternative
-               FROM xcat.classification AS c, xcat.model AS m WHERE c.run_id = %s AND m.run_id = %s""",
-            [made["classify"], made["fit"]],
+            "SELECT * FROM xcat.classification WHERE run_id = %s",
+            [made["classify"]],
         )
     }
     return module_settings, made, table, answers
@@ -195,8 +193,7 @@ def test_the_pipelines_own_properties_give_its_own_answers(known, tmp_path, suff
     assert got.colnames[: len(table.colnames)] == table.colnames
     assert got["id"].tolist() == table["id"].tolist(), "rows stay in the order of the file"
     expected = [answers[i] for i in table["id"].tolist()]
-    names = expected[0]["classes"]
-    assert [str(c) for c in got["class"]] == [names[row["class_id"] - 1] for row in expected]
+    assert [str(c) for c in got["class"]] == [row["class"] for row in expected]
     for k, name in enumerate(CLASSES):
         np.testing.assert_allclose(numbers(got[f"p_{name}"]), [row["p"][k] for row in expected], atol=2e-6)
     np.testing.assert_allclose(numbers(got["margin"]), [row["margin"] for row in expected], atol=3e-6)

@@ -41,6 +41,19 @@ def test_every_type_and_null_comes_back(conn):
     assert rows[2][6] == "abcdef"
 
 
+def test_empty_text_is_null_unless_a_mask_says_what_is(conn):
+    _table(conn)
+    texts = np.array([b"", b"a", b"b"])
+    for first, values in (
+        (0, texts),
+        (3, np.ma.MaskedArray(texts)),
+        (6, np.ma.MaskedArray(texts, [False, True, False])),
+    ):
+        copy.copy_in(conn, "t", [{"c": np.arange(first, first + 3), "s": values}])
+    found = [s for (s,) in conn.execute("SELECT s FROM t ORDER BY c").fetchall()]
+    assert found == [None, "a", "b", "", "a", "b", "", None, "b"]
+
+
 @hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30)
 @given(
     data=st.integers(0, 300).flatmap(

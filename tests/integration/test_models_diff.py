@@ -56,10 +56,15 @@ def _stored(settings: Settings, run_id: int) -> tuple[Model, np.ndarray, np.ndar
         (model_run_id,) = conn.execute("SELECT model_run_id FROM xcat.run WHERE run_id = %s", [run_id]).fetchone()
         model = models.load(conn, model_run_id)
         rows = conn.execute(
-            "SELECT class_id - 1, p, evidence FROM xcat.classification WHERE run_id = %s ORDER BY source_id", [run_id]
+            "SELECT class, p, evidence FROM xcat.classification WHERE run_id = %s ORDER BY source_id", [run_id]
         ).fetchall()
     terms = np.array([row[2] for row in rows]).reshape(len(rows), len(model.term_names), len(model.classes))
-    return model, np.array([row[0] for row in rows]), np.array([row[1] for row in rows]), contributions(model, terms)
+    return (
+        model,
+        np.array([model.classes.index(row[0]) for row in rows]),
+        np.array([row[1] for row in rows]),
+        contributions(model, terms),
+    )
 
 
 def test_what_changes_is_what_is_stored(module_settings: Settings, runs: dict[str, int]) -> None:

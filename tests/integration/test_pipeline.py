@@ -136,12 +136,19 @@ def _log_likelihood(t: dict[str, Any], row: dict[str, Any]) -> float:
 
 def test_the_evidence_adds_up_to_the_posterior(module_settings: Settings, done: dict[str, int]) -> None:
     """Nothing but rows of the database and numpy: tables, weights, priors and hypotheses give what is stored."""
-    (model,) = rows(module_settings, "SELECT * FROM xcat.model WHERE run_id = %s", [done["fit"]])
+    classes = rows(module_settings, "SELECT * FROM xcat.model_class WHERE run_id = %s ORDER BY class_id", [done["fit"]])
+    names = [c["class"] for c in classes]
+    terms = [
+        t["term"]
+        for t in rows(
+            module_settings, "SELECT * FROM xcat.model_term WHERE run_id = %s ORDER BY term_id", [done["fit"]]
+        )
+    ]
     tables = {(t["property"], t["class"]): t for t in rows(
         module_settings, "SELECT * FROM xcat.likelihood_table WHERE run_id = %s", [done["fit"]])}  # fmt: skip
     found = rows(
         module_settings,
-        "SELECT c.p, c.evidence, c.class_id, p.* FROM xcat.classification AS c"
+        "SELECT c.p, c.evidence, c.class, p.* FROM xcat.classification AS c"
         " JOIN xcat.property AS p USING (source_id)"
         " WHERE c.run_id = %s AND p.run_id = %s ORDER BY source_id LIMIT 300",
         [done["classify"], done["properties"]],
@@ -154,17 +161,17 @@ def test_the_evidence_adds_up_to_the_posterior(module_settings: Settings, done: 
     ):  # fmt: skip
         hypotheses.setdefault(h["source_id"], []).append(h)
     dependent = [e["name"] for e in property_entries() if e.get("counterpart")]
-    kinds = [tables[name, model["classes"][0]] for name in model["terms"]]
+    kinds = [tables[name, names[0]] for name in terms]
     for kind in ("log_smeared", "log_atoms", "log_above", "grid_2"):
         assert any(t[kind] is not None for t in kinds), kind
     several = 0
     for row in found:
 
         def answer(of: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-            said = np.array([[_log_likelihood(tables[t, c], of) for c in model["classes"]] for t in model["terms"]])
-            score = np.log(model["priors"]) + np.array(model["offsets"])
-            for term, name in zip(said, model["terms"], strict=True):
-                score += [np.dot(tables[name, c]["mixing"], term - term.mean()) for c in model["classes"]]
+            said = np.array([[_log_likelihood(tables[t, c], of) for c in names] for t in terms])
+            score = np.array([np.log(c["prior"]) + c["log_offset"] for c in classes])
+            for term, name in zip(said, terms, strict=True):
+                score += [np.dot(tables[name, c]["mixing"], term - term.mean()) for c in names]
             p = np.exp(score - score.max())
             return p / p.sum(), said
 
@@ -172,11 +179,11 @@ def test_the_evidence_adds_up_to_the_posterior(module_settings: Settings, done: 
         several += len(each) > 1
         weight = np.array([h["p_hypothesis"] for h in each])
         parts = [answer(row | {name: h[name] for name in dependent})[0] for h in each]
-        accepted, terms = answer(row)
+        accepted, evidence = answer(row)
         p = weight @ np.array(parts) / weight.sum() if each else accepted
         assert row["p"] == pytest.approx(p, abs=2e-5)
-        assert row["evidence"] == pytest.approx(terms.ravel(), rel=1e-5, abs=1e-4)
-        assert row["class_id"] == np.argmax(p) + 1
+        assert row["evidence"] == pytest.approx(evidence.ravel(), rel=1e-5, abs=1e-4)
+        assert row["class"] == names[np.argmax(p)]
     assert several > 20
 
 

@@ -17,6 +17,7 @@ from xcat.database.engine import Connection, ready
 from xcat.jobs import models, samples
 
 MODELS = ("", "_category")
+MODEL_TABLES = ("model", "model_class", "model_category", "model_term", "likelihood_table")
 KINDS = [f"{kind}{suffix}" for kind in ("classify", "best_match") for suffix in MODELS]
 
 
@@ -229,9 +230,32 @@ def _nodes(node: dict[str, Any]) -> Any:
 
 
 def test_a_model_is_never_changed(conn: Connection, runs: dict[str, int]) -> None:
-    for table in ("model", "likelihood_table"):
+    for table in MODEL_TABLES:
         with pytest.raises(psycopg.Error, match=rf"xcat\.{table} is never changed"):
             conn.execute(f"UPDATE xcat.{table} SET run_id = run_id WHERE run_id = %s".encode(), [runs["fit"]])
+        conn.rollback()
+
+
+def test_a_model_goes_with_its_run(conn: Connection, runs: dict[str, int]) -> None:
+    count = " UNION ALL ".join(f"SELECT count(*) FROM xcat.{table} WHERE run_id = %(run)s" for table in MODEL_TABLES)
+    keys = {"run": runs["fit"]}
+    assert all(n > 0 for (n,) in conn.execute(count.encode(), keys).fetchall())
+    conn.execute("UPDATE xcat.run SET model_run_id = NULL WHERE model_run_id = %(run)s", keys)
+    conn.execute("DELETE FROM xcat.run WHERE run_id = %(run)s", keys)
+    assert all(n == 0 for (n,) in conn.execute(count.encode(), keys).fetchall())
+
+
+def test_a_table_belongs_to_a_class_and_a_term_of_its_model(conn: Connection, runs: dict[str, int]) -> None:
+    for column, key in (("class", "run_id_class"), ("property", "run_id_property")):
+        values = {"class": "class", "property": "property"} | {column: "'nothing'"}
+        query = (
+            "INSERT INTO xcat.likelihood_table (run_id, property, class, axes, scales, category, grid, log_density,"
+            f" tail_slope, mixing, log_present, log_missing, n_present) SELECT run_id, {values['property']},"
+            f" {values['class']}, axes, scales, category, grid, log_density, tail_slope, mixing, log_present,"
+            " log_missing, n_present FROM xcat.likelihood_table WHERE run_id = %s LIMIT 1"
+        )
+        with pytest.raises(psycopg.errors.ForeignKeyViolation, match=key):
+            conn.execute(query.encode(), [runs["fit"]])
         conn.rollback()
 
 
@@ -240,7 +264,7 @@ def test_no_statement_of_ours_updates_a_model() -> None:
 
     for path in (folder("sql") / "jobs").glob("*.sql"):
         text = path.read_text().lower()
-        assert "update xcat.model" not in text, path
+        assert "update xcat.model" not in text, path  # model_class and the others, too
         assert "update xcat.likelihood_table" not in text, path
 
 

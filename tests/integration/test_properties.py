@@ -231,7 +231,7 @@ def test_every_hypothesis_has_its_properties(module_settings: Settings) -> None:
     assert values[0] == values[4] == (None,) * 4
 
 
-def test_the_test_sample_takes_two_of_four(module_settings: Settings) -> None:
+def test_classifiable_takes_two_of_four(module_settings: Settings) -> None:
     optical = _counterparts(module_settings, "optical", {}, mag_r=[20.0])
     infrared = _counterparts(module_settings, "infrared", {}, mag_k=[20.0])
     cases = list(product([False, True], repeat=4))
@@ -244,7 +244,7 @@ def test_the_test_sample_takes_two_of_four(module_settings: Settings) -> None:
     )  # fmt: skip
     for case, row in zip(cases, found, strict=True):
         assert (row["has_optical"], row["has_infrared"], row["has_spectrum"], row["n_detections"] > 1) == case
-        assert row["in_test_sample"] == (sum(case) >= 2)
+        assert row["is_classifiable"] == (sum(case) >= 2)
     spectrum = _properties(module_settings, {"gamma": [1.7, None, None], "snr": [None, None, 11.0]})
     assert [row["has_spectrum"] for row in spectrum] == [True, False, True]
 

@@ -58,7 +58,7 @@ def test_origin_comes_through_partitions_and_parents(conn: Connection, runs: Run
 def test_types(conn: Connection) -> None:
     table = tables.query(
         conn,
-        "SELECT p, evidence, is_outlier, class_id, NULL::integer AS nothing, 1.5::numeric AS n,"
+        "SELECT p, evidence, is_outlier, n_missing, NULL::integer AS nothing, 1.5::numeric AS n,"
         " '{\"a\": [1]}'::jsonb AS j, '2026-01-02 03:04:05+00'::timestamptz AS t, interval '90 s' AS d,"
         " ARRAY['a', 'b'] AS words"
         " FROM xcat.classification LIMIT 3",
@@ -67,7 +67,7 @@ def test_types(conn: Connection) -> None:
     assert (
         table["evidence"].shape == (3, 4 * len(select(None)))
         and table["is_outlier"].dtype == bool
-        and table["class_id"].dtype == np.int16
+        and table["n_missing"].dtype == np.int16
     )
     assert table["nothing"].mask.all() and table["n"].dtype == np.float64
     assert table["j"][0] == '{"a": [1]}' and table["t"][0] == "2026-01-02T03:04:05.000Z"
@@ -342,7 +342,7 @@ def test_report_numbers(conn: Connection, runs: Runs) -> None:
     assert r.whole.all == 600 and r.published
     row = conn.execute(
         "SELECT count(*), count(*) FILTER (WHERE is_outlier) FROM xcat.classified"
-        " WHERE class = 'AGN' AND in_test_sample AND known_class IS NULL"
+        " WHERE class = 'AGN' AND in_test_sample"
     ).fetchone()
     agn = r.totals[0]
     assert (agn.name, agn.test, agn.test_outliers) == ("AGN", *(row or ()))

@@ -42,7 +42,7 @@ Block = Mapping[str, np.ndarray]
 
 
 def _null_mask(values: np.ndarray) -> np.ndarray | None:
-    """True where NULL: masked, NaN, or empty text; None if nothing is."""
+    """True where NULL: masked, NaN, or empty text; None if nothing is. Of masked text only the mask counts."""
     mask = None
     if isinstance(values, np.ma.MaskedArray) and values.mask is not np.ma.nomask:
         mask = np.asarray(values.mask)
@@ -51,9 +51,8 @@ def _null_mask(values: np.ndarray) -> np.ndarray | None:
         if data.dtype.kind == "f":
             nan = np.isnan(data)
             mask = nan if mask is None else mask | nan
-        elif data.dtype.kind == "S":
-            empty = data == b""
-            mask = empty if mask is None else mask | empty
+        elif data.dtype.kind == "S" and not isinstance(values, np.ma.MaskedArray):
+            mask = data == b""
     return mask if mask is not None and mask.any() else None
 
 
@@ -100,7 +99,8 @@ def encode(block: Block, types: Mapping[str, str]) -> Iterator[bytes]:
     ----------
     block : mapping of str to ndarray
         Columns of equal length. Floats: NaN is NULL. Integers: masked is NULL. Text: bytes (dtype ``S``), empty is
-        NULL. Two-dimensional arrays become PostgreSQL arrays and may not hold NULLs.
+        NULL; in a masked array only what is masked. Two-dimensional arrays become PostgreSQL arrays and may not hold
+        NULLs.
     types : mapping of str to str
         PostgreSQL type of each column, in the order of the row.
 

@@ -23,7 +23,7 @@ from xcat.database.engine import Connection
 from xcat.database.registry import columns as meanings
 from xcat.database.sqlfiles import job
 from xcat.errors import XcatError
-from xcat.jobs import models
+from xcat.jobs import answers, models
 from xcat.match.answer import unique_labels
 from xcat.properties.own import OwnTable, read_properties
 
@@ -141,12 +141,6 @@ def _columns(model: Model, own: OwnTable, piece: slice) -> dict[str, np.ndarray]
     values = np.where(own.known, own.values[piece], NOT_OBSERVED)
     result = classify(model, Sample(model.properties, values, own.errors[piece]))
     names = np.array(model.classes)
-    labels = [f"{t}:" for t in model.categories]
-    alternative = np.full(len(result.p), "", dtype=object)
-    for t, label in enumerate(labels):
-        other = result.class_without[:, t]
-        changed = other != result.class_index
-        alternative[changed] += np.array([f" {label}{c}" for c in names], dtype=object)[other[changed]]
     return {
         "class": names[result.class_index],
         **{f"p_{_word(c)}": result.p[:, k] for k, c in enumerate(model.classes)},
@@ -155,7 +149,7 @@ def _columns(model: Model, own: OwnTable, piece: slice) -> dict[str, np.ndarray]
         "p_tail": result.p_tail,
         "is_outlier": result.p_tail < LEAST_P_TAIL,
         "n_missing": result.n_missing.astype(np.int16),
-        "alternative": np.char.lstrip(alternative.astype(np.str_)),
+        "alternative": np.char.decode(answers.alternatives(model, result)),
         **_nats(model, result),
     }
 

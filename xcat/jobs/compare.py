@@ -209,8 +209,9 @@ def _stored(conn: Connection, model: Model, run_id: int) -> Generator[Piece, Non
     query = job("compare.answers").compose(
         elements=elements, classification=partitions.qualified("classification", run_id)
     )
-    dtype = [("source_id", "bigint"), ("class_id", "smallint"), *((f"{name}_{i}", "real") for name, i in columns)]
-    with closing(copy.copy_out(conn, query, dtype, chunk_rows=_CHUNK_ROWS)) as chunks:
+    dtype = [("source_id", "bigint"), ("class_id", "integer"), *((f"{name}_{i}", "real") for name, i in columns)]
+    parameters = {"classes": list(model.classes)}
+    with closing(copy.copy_out(conn, query, dtype, parameters, chunk_rows=_CHUNK_ROWS)) as chunks:
         for rows in chunks:
             reals = np.stack([rows[f"{name}_{i}"] for name, i in columns], axis=1)
             said = contributions(model, reals[:, k:].reshape(len(rows), n_terms, k))

@@ -17,35 +17,45 @@ from xcat.properties.compute import error_column, limit_column, observed_column,
 
 def store(conn: Connection, run_id: int, model: Model) -> None:
     """Write a model and its tables as rows of the run."""
-    conn.execute(
-        job("fit.add_model").compose(),
-        {
-            "run_id": run_id,
-            "classes": list(model.classes),
-            "priors": model.priors.tolist(),
-            "offsets": model.offsets.tolist(),
-            "n_reference": np.rint(model.n_reference).astype(int).tolist(),
-            "categories": list(model.categories),
-            "weighting": model.weighting,
-            "weights": model.weights.tolist(),
-            "sharpness": model.sharpness,
-            "smoothing": model.smoothing,
-            "properties": [p.name for p in model.properties],
-            "terms": list(model.term_names),
-            "term_category": list(model.term_categories),
-            "outlier_p": model.outlier_p.tolist(),
-            "outlier_levels": model.outlier_levels.tolist(),
-            "inverse_ridge": model.inverse_ridge,
-        },
-    )
+    keys = {"run_id": run_id}
+    row = {name: getattr(model, name) for name in ("weighting", "sharpness", "smoothing", "inverse_ridge")}
+    conn.execute(job("fit.add_model").compose(), keys | row | {"outlier_p": model.outlier_p.tolist()})
     with conn.cursor() as cursor:
-        cursor.executemany(job("fit.add_table").compose(), [*_singles(run_id, model), *_pairs(run_id, model)])
+        for statement, rows in (
+            ("add_class", _classes(model)), ("add_category", _categories(model)), ("add_term", _terms(model)),
+            ("add_table", [*_singles(model), *_pairs(model)]),
+        ):  # fmt: skip
+            cursor.executemany(job(f"fit.{statement}").compose(), [keys | each for each in rows])
 
 
-def _singles(run_id: int, model: Model) -> list[dict[str, Any]]:
+def _classes(model: Model) -> list[dict[str, Any]]:
     return [
         {
-            "run_id": run_id, "property": prop.name, "axes": [prop.name], "scales": [prop.scale],
+            "class_id": k + 1, "class": name, "prior": float(model.priors[k]), "log_offset": float(model.offsets[k]),
+            "n_reference": round(model.n_reference[k]), "outlier_levels": model.outlier_levels[k].tolist(),
+        }
+        for k, name in enumerate(model.classes)
+    ]  # fmt: skip
+
+
+def _categories(model: Model) -> list[dict[str, Any]]:
+    return [
+        {"category_id": t + 1, "category": name, "weight": float(model.weights[t])}
+        for t, name in enumerate(model.categories)
+    ]
+
+
+def _terms(model: Model) -> list[dict[str, Any]]:
+    return [
+        {"term_id": t + 1, "term": name, "category": category, "is_pair": t >= len(model.properties)}
+        for t, (name, category) in enumerate(zip(model.term_names, model.term_categories, strict=True))
+    ]
+
+
+def _singles(model: Model) -> list[dict[str, Any]]:
+    return [
+        {
+            "property": prop.name, "axes": [prop.name], "scales": [prop.scale],
             "category": prop.category, "class": name,
             "grid": (table.low + table.step * np.arange(table.log_density.shape[0])).tolist(), "grid_2": None,
             "log_density": table.log_density[:, k].tolist(),
@@ -65,12 +75,12 @@ def _singles(run_id: int, model: Model) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _pairs(run_id: int, model: Model) -> list[dict[str, Any]]:
+def _pairs(model: Model) -> list[dict[str, Any]]:
     scales = {p.name: p.scale for p in model.properties}
     first = len(model.properties)
     return [
         {
-            "run_id": run_id, "property": pair.name, "axes": list(pair.axes),
+            "property": pair.name, "axes": list(pair.axes),
             "scales": [scales[a] for a in pair.axes], "category": pair.category, "class": name,
             "grid": (pair.low[0] + pair.step[0] * np.arange(pair.log_ratio.shape[0])).tolist(),
             "grid_2": (pair.low[1] + pair.step[1] * np.arange(pair.log_ratio.shape[1])).tolist(),
@@ -92,33 +102,43 @@ def load(conn: Connection, run_id: int) -> Model:
     XcatError
         The run made no model.
     """
-    row = conn.execute(job("fit.model").compose(), {"run_id": run_id}).fetchone()
+    keys = {"run_id": run_id}
+    row = conn.execute(job("fit.model").compose(), keys).fetchone()
     if row is None:
         raise XcatError(f"run {run_id} made no model. See: xcat runs")
-    classes, priors, offsets, n_reference, categories, weighting, weights, sharpness, smoothing = row[:9]
-    properties, terms, _, outlier_p, outlier_levels, inverse_ridge = row[9:]
-    found: dict[str, dict[str, tuple[Any, ...]]] = {}
-    for name, of_class, *rest in conn.execute(job("fit.tables").compose(), {"run_id": run_id}):
-        found.setdefault(name, {})[of_class] = tuple(rest)
-    by_term = [[found[term][c] for c in classes] for term in terms]
+    weighting, sharpness, smoothing, inverse_ridge, outlier_p = row
+    classes, priors, offsets, n_reference, outlier_levels = _columns(conn, "fit.model_classes", keys)
+    categories, weights = _columns(conn, "fit.model_categories", keys)
+    terms, is_pair = _columns(conn, "fit.model_terms", keys)
+    of_term: dict[str, dict[str, tuple[Any, ...]]] = {}
+    for name, of_class, *rest in conn.execute(job("fit.tables").compose(), keys):
+        of_term.setdefault(name, {})[of_class] = tuple(rest)
+    by_term = [[of_term[term][c] for c in classes] for term in terms]
+    singles = [(term, rows) for term, pair, rows in zip(terms, is_pair, by_term, strict=True) if not pair]
+    pairs = [(term, rows) for term, pair, rows in zip(terms, is_pair, by_term, strict=True) if pair]
     return Model(
-        classes=tuple(classes),
-        properties=select(properties),
-        categories=tuple(categories),
+        classes=classes,
+        properties=select([term for term, _ in singles]),
+        categories=categories,
         priors=np.array(priors),
         offsets=np.array(offsets),
         weighting=weighting,
         weights=np.array(weights),
         sharpness=sharpness,
         mixing=np.array([[of_class[9] for of_class in rows] for rows in by_term]),
-        tables=tuple(_table(rows) for rows in by_term[: len(properties)]),
-        pairs=tuple(_pair(name, rows) for name, rows in zip(terms, by_term, strict=True) if len(rows[0][0]) == 2),
+        tables=tuple(_table(rows) for _, rows in singles),
+        pairs=tuple(_pair(term, rows) for term, rows in pairs),
         smoothing=smoothing,
         n_reference=np.array(n_reference, dtype=np.float64),
         outlier_p=np.array(outlier_p),
         outlier_levels=np.array(outlier_levels, dtype=np.float64),
         inverse_ridge=inverse_ridge,
     )
+
+
+def _columns(conn: Connection, statement: str, keys: dict[str, Any]) -> list[tuple[Any, ...]]:
+    """Columns of the rows of a statement."""
+    return list(zip(*conn.execute(job(statement).compose(), keys).fetchall(), strict=True))
 
 
 def _column(rows: list[tuple[Any, ...]], i: int) -> np.ndarray:

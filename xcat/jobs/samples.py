@@ -188,14 +188,14 @@ def every_source(
     Yields
     ------
     rows : structured array
-        With source_id and in_test_sample.
+        With source_id and is_classifiable.
     sample : Sample
     """
     table = sql.SQL(partitions.qualified("property", property_run_id))
     sources = copy.copy_out(
         reader,
         job("classify.property_rows").compose(values=layout.values, property=table),
-        [("source_id", "bigint"), ("in_test_sample", "boolean"), *layout.columns],
+        [("source_id", "bigint"), ("is_classifiable", "boolean"), *layout.columns],
         chunk_rows=chunk_rows,
     )
     hypotheses: Generator[np.ndarray, None, None] | None = None

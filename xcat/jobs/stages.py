@@ -10,14 +10,13 @@ import numpy as np
 
 from xcat import progress
 from xcat.classifier import Model, Sample, classify, evidence, fit, summarise
-from xcat.classifier.posterior import LEAST_P_TAIL
 from xcat.classifier.priors import estimate, reweighted, sky_prior
 from xcat.database import partitions
 from xcat.database.engine import connect
 from xcat.database.runs import Run
 from xcat.database.sqlfiles import dicts, job
 from xcat.errors import StageError
-from xcat.jobs import models, samples
+from xcat.jobs import answers, models, samples
 from xcat.jobs.pipeline import Pipeline
 
 _CHUNK_ROWS = 50_000
@@ -67,7 +66,7 @@ def fit_stage(run: Run, pipeline: Pipeline, runs: Mapping[str, int]) -> None:
                 "source_id": source_id,
                 "class": names[label],
                 "fold": validation.fold.astype(np.int16),
-                "p": _probabilities(p),
+                "p": answers.probabilities(p),
                 "outlier": validation.outlier.astype(np.float32),
             }
         ],
@@ -85,11 +84,6 @@ def fit_stage(run: Run, pipeline: Pipeline, runs: Mapping[str, int]) -> None:
         "priors_given": dict(zip(classes, given.tolist(), strict=True)),
         "out_of_fold": summarise(p, label, classes, model.priors),
     }
-
-
-def _probabilities(p: np.ndarray) -> np.ndarray:
-    # rounding to float32 can lift a probability over 1, which the table's CHECK refuses
-    return np.clip(p, 0, 1).astype(np.float32)
 
 
 def classify_stage(
@@ -124,16 +118,7 @@ def classify_stage(
                 yield {
                     "run_id": np.full(n, run.run_id, np.int32),
                     "source_id": rows["source_id"],
-                    "class_id": (result.class_index + 1).astype(np.int16),
-                    "p": _probabilities(result.p),
-                    "margin": _probabilities(result.margin),
-                    "outlier": result.outlier.astype(np.float32),
-                    "p_tail": _probabilities(result.p_tail),
-                    "is_outlier": result.p_tail < LEAST_P_TAIL,
-                    "n_missing": result.n_missing.astype(np.int16),
-                    "class_without": (result.class_without + 1).astype(np.int16),
-                    "in_test_sample": rows["in_test_sample"],
-                    "evidence": result.evidence.reshape(n, -1),
+                    **answers.columns(model, result, rows["is_classifiable"]),
                 }
                 advance(n)
 

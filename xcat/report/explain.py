@@ -111,7 +111,7 @@ def _explain(conn: Connection, run: Row, model: Model, source_id: int) -> Explan
     of_hypotheses = _hypothesis_rows(conn, layout, keys)
     sample = layout.sample(property_rows, of_hypotheses)
     posterior = dict(zip(model.classes, decision["p"], strict=True))
-    best = model.classes[decision["class_id"] - 1]
+    best = decision["class"]
     second = max((c for c in model.classes if c != best), key=lambda c: posterior[c])
     b, s = model.classes.index(best), model.classes.index(second)
     terms = evidence(model, _inside(model, sample.best_match()))[0].astype(np.float64)
@@ -137,7 +137,7 @@ def _explain(conn: Connection, run: Row, model: Model, source_id: int) -> Explan
         weighting=words_of_weighting(model.weighting, model.categories, model.weights.tolist(), model.sharpness),
         prior_nats=float(model.log_prior[b] - model.log_prior[s]),
         terms=_terms(model, sample, terms, said, b, s),
-        categories=_totals(model, sample, terms, said, decision["class_without"], b, s),
+        categories=_totals(model, sample, terms, said, b, s),
         changes=changes,
         without=without,
         alike=explain_alike.nearest(conn, run, model, layout, source_id, said),
@@ -225,7 +225,7 @@ def _state(model: Model, sample: Sample, j: int) -> Row:
 
 
 def _totals(
-    model: Model, sample: Sample, terms: FloatArray, said: FloatArray, class_without: list[int], b: int, s: int
+    model: Model, sample: Sample, terms: FloatArray, said: FloatArray, b: int, s: int
 ) -> tuple[CategoryTotal, ...]:
     exponents = model.sharpness * model.weights / model.weights.sum()
     left = explain_change.without_category(model, sample)
@@ -240,7 +240,7 @@ def _totals(
                 probabilities(model, terms[mine].sum(axis=0)),
                 nats,
                 float(np.exp(nats)),
-                model.classes[class_without[t] - 1],
+                model.classes[int(left[t].argmax())],
                 probabilities(model, left[t]),
             )
         )

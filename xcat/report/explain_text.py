@@ -77,8 +77,14 @@ def source_lines(e: Explanation) -> list[str]:
     facts.append(_counted(s["n_detections"], "detection"))
     if s["snr"] is not None:
         facts.append(f"S/N {s['snr']:.1f}")
-    facts.append("in the test sample" if s["in_test_sample"] else "not in the test sample")
+    facts.append(_place_in_samples(e))
     return [*lines, ", ".join(facts)]
+
+
+def _place_in_samples(e: Explanation) -> str:
+    if e.source["in_test_sample"]:
+        return "in the test sample"
+    return f"not in the test sample ({'labelled' if e.known_class else 'not classifiable by hand'})"
 
 
 def surroundings(e: Explanation) -> str:

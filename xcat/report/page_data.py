@@ -37,7 +37,7 @@ class PageData:
     links : dict or None
         What the link run counted, if there is more than one mission; see `xcat.report.links.as_json`.
     sky : structured array
-        Galactic coordinates and class, of every `every`-th source.
+        Galactic coordinates and number of the class (from 1), of every `every`-th source.
     presence : dict
         Fraction of the sources of each class that have each property.
     model : Model
@@ -83,8 +83,8 @@ def collect(report: Report, conn: Connection) -> PageData:
         sky=copy.fetch_columns(
             conn,
             job("report.sky").compose(classification=tables["classification"], source=tables["source"]),
-            [("glon", "double precision"), ("glat", "double precision"), ("class_id", "smallint")],
-            {"every": every},
+            [("glon", "double precision"), ("glat", "double precision"), ("class_id", "integer")],
+            {"every": every, "classes": list(report.classes)},
         ),
         every=every,
         matching=match_data.collect(conn, run["match_run_id"], tables["source"]),
@@ -109,7 +109,7 @@ def _presence(
     found = rows(
         conn, "report.presence", counts=counts, property=tables["property"], classification=tables["classification"]
     )
-    by_class: dict[str, Any] = {report.classes[row["class_id"] - 1]: row for row in found}
+    by_class: dict[str, Any] = {row["class"]: row for row in found}
     share = {
         c: {p.name: by_class[c][p.name] / by_class[c]["sources"] for p in model.properties}
         for c in report.classes

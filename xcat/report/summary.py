@@ -22,7 +22,7 @@ from xcat.report.reading import Row, one, rows, words_of_weighting
 class Totals:
     """Sources that were given a class, and how many of them are outliers.
 
-    `test_` counts the test sample without the reference sample, `all_` every source.
+    `test` counts the test sample (classifiable by hand, and not labelled), `all` every source.
     """
 
     name: str
@@ -137,11 +137,14 @@ def report(conn: Connection, run_id: int) -> Report:
     Report
     """
     run = resolve(conn, run_id)
-    model = one(conn, "fit.model", {"run_id": run["model_run_id"]})
+    keys = {"run_id": run["model_run_id"]}
+    model = one(conn, "fit.model", keys)
     if model is None:
         raise XcatError(f"the model of run {run['run_id']} is gone (run {run['model_run_id']})")
-    classes = tuple(model["classes"])
-    held_out = rows(conn, "fit.out_of_fold", {"run_id": run["model_run_id"]})
+    priors = {row["class"]: row["prior"] for row in rows(conn, "fit.model_classes", keys)}
+    weights = {row["category"]: row["weight"] for row in rows(conn, "fit.model_categories", keys)}
+    classes = tuple(priors)
+    held_out = rows(conn, "fit.out_of_fold", keys)
     p = np.array([row["p"] for row in held_out], dtype=np.float64).reshape(len(held_out), len(classes))
     truth = np.array([classes.index(row["class"]) for row in held_out], dtype=np.int64)
     labels = partitions.qualified("label", run["label_run_id"])
@@ -152,13 +155,13 @@ def report(conn: Connection, run_id: int) -> Report:
         started_at=run["started_at"],
         published=bool(one_value(conn, "report.is_published", {"run_id": run["run_id"]})),
         classes=classes,
-        priors=dict(zip(classes, model["priors"], strict=True)),
-        metrics=summarise(p, truth, classes, np.array(model["priors"])),
+        priors=priors,
+        metrics=summarise(p, truth, classes, np.array(list(priors.values()))),
         n_reference=len(held_out),
         totals=_totals(classes, rows(conn, "classify.totals", run)),
         outlier_p=LEAST_P_TAIL,
-        weighting=words_of_weighting(model["weighting"], model["categories"], model["weights"], model["sharpness"]),
-        priors_given=_priors_given(conn, run["model_run_id"], dict(zip(classes, model["priors"], strict=True))),
+        weighting=words_of_weighting(model["weighting"], list(weights), list(weights.values()), model["sharpness"]),
+        priors_given=_priors_given(conn, run["model_run_id"], priors),
         labels=tuple(rows(conn, "label.count", label=labels)),
         conflicts=tuple(rows(conn, "report.conflicts", run)),
         lineage={
@@ -179,11 +182,7 @@ def _priors_given(conn: Connection, model_run_id: int, priors: dict[str, float])
 
 def _totals(classes: tuple[str, ...], counted: list[Row]) -> tuple[Totals, ...]:
     def total(name: str, column: str, test: bool) -> int:
-        return sum(
-            row[column]
-            for row in counted
-            if row["class"] == name and (not test or (row["in_test_sample"] and not row["is_known"]))
-        )
+        return sum(row[column] for row in counted if row["class"] == name and (not test or row["in_test_sample"]))
 
     return tuple(
         Totals(c, total(c, "sources", True), total(c, "outliers", True), total(c, "sources", False),

@@ -97,7 +97,7 @@ def _right(axes: Axes, r: Report, x0: float, x1: float, below: float) -> None:
     axes.text(
         x0,
         0.53,
-        "test sample: classifiable by hand, not in the reference sample",
+        "test sample: classifiable by hand, and not labelled",
         fontsize=8,
         color=style.GREY,
         va="center",

@@ -97,7 +97,10 @@ def text(r: Report) -> str:
             body.append(["  95 % interval", *ends, ""])
     lines += aligned(body, set(range(1, k + 2)))
     lines += ["", *aligned(overall_rows(r), {1, 2})]
-    lines += ["", "Test sample (two of: optical, infrared, spectrum, several detections; no label), and all sources"]
+    lines += [
+        "",
+        "Test sample (two of: optical, infrared, spectrum, several detections; not labelled), and all sources",
+    ]
     lines += aligned(total_rows(r), {1, 2, 3, 4})
     lines += [outlier_rule(r)]
     n_conflicts = sum(row["sources"] for row in r.conflicts)

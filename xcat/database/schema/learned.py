@@ -6,6 +6,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     ForeignKey,
+    ForeignKeyConstraint,
     Integer,
     PrimaryKeyConstraint,
     SmallInteger,
@@ -72,39 +73,75 @@ field_offset = Table(
     comment="Offset and rotation of X-ray fields against their secure counterparts, where a match run fitted them",
 )
 
-# --- the model: a few rows a run, immutable ---------------------------------------------------------------
+# --- the model: a few rows a run, immutable; deleting the run deletes them ------------------------------------
 
 model = Table(
     "model",
     metadata,
     column("run_id", Integer, ForeignKey("run.run_id", ondelete="CASCADE"), primary_key=True),
-    column("classes", ARRAY(Text), nullable=False),
-    column("priors", ARRAY(DOUBLE_PRECISION), nullable=False),
-    column("n_reference", ARRAY(Integer), nullable=False),
-    column("categories", ARRAY(Text), nullable=False),
-    column("weights", ARRAY(DOUBLE_PRECISION), nullable=False),
-    column("properties", ARRAY(Text), nullable=False),
-    column("sharpness", DOUBLE, nullable=False),
-    column("offsets", ARRAY(DOUBLE_PRECISION), nullable=False),
-    column("terms", ARRAY(Text), nullable=False),
-    column("term_category", ARRAY(Text), nullable=False),
     column("weighting", Text, nullable=False),
+    column("sharpness", DOUBLE, nullable=False),
     column("smoothing", DOUBLE, nullable=False),
-    column("outlier_p", ARRAY(DOUBLE_PRECISION), nullable=False),
-    column("outlier_levels", ARRAY(DOUBLE_PRECISION), nullable=False),
     column("inverse_ridge", DOUBLE),
+    column("outlier_p", ARRAY(DOUBLE_PRECISION), nullable=False),
     CheckConstraint("weighting IN ('equal', 'given', 'category', 'property')", name="weighting"),
-    CheckConstraint("0 <= ALL (weights) AND 'Infinity' > ALL (weights)", name="weights"),
-    CheckConstraint("0 < ALL (priors) AND 1 >= ALL (priors)", name="priors"),
-    CheckConstraint("cardinality(terms) = cardinality(term_category)", name="terms"),
     *positive("sharpness", "smoothing", "inverse_ridge"),
-    comment="What a fit run made: classes, priors, weights; its tables are in likelihood_table",
+    comment="What a fit run made, one row a model; its classes, categories and terms are rows of their own",
+)
+
+model_class = Table(
+    "model_class",
+    metadata,
+    column("run_id", Integer, ForeignKey("model.run_id", ondelete="CASCADE"), nullable=False),
+    column("class_id", SmallInteger, nullable=False),
+    column("class", Text, nullable=False),
+    column("prior", DOUBLE, nullable=False),
+    column("log_offset", DOUBLE, nullable=False),
+    column("n_reference", Integer, nullable=False),
+    column("outlier_levels", ARRAY(DOUBLE_PRECISION), nullable=False),
+    PrimaryKeyConstraint("run_id", "class_id"),
+    UniqueConstraint("run_id", "class"),
+    CheckConstraint("class_id >= 1", name="class_id"),
+    CheckConstraint("prior > 0 AND prior <= 1", name="prior"),
+    CheckConstraint("log_offset > '-Infinity' AND log_offset < 'Infinity'", name="log_offset"),
+    comment="The classes of every model",
+)
+
+model_category = Table(
+    "model_category",
+    metadata,
+    column("run_id", Integer, ForeignKey("model.run_id", ondelete="CASCADE"), nullable=False),
+    column("category_id", SmallInteger, nullable=False),
+    column("category", Text, nullable=False),
+    column("weight", DOUBLE, nullable=False),
+    PrimaryKeyConstraint("run_id", "category_id"),
+    UniqueConstraint("run_id", "category"),
+    CheckConstraint("category_id >= 1", name="category_id"),
+    *not_negative("weight"),
+    comment="The categories of every model, with their weights",
+)
+
+model_term = Table(
+    "model_term",
+    metadata,
+    column("run_id", Integer, nullable=False),
+    column("term_id", SmallInteger, nullable=False),
+    column("term", Text, nullable=False),
+    column("category", Text, nullable=False),
+    column("is_pair", Boolean, nullable=False),
+    PrimaryKeyConstraint("run_id", "term_id"),
+    UniqueConstraint("run_id", "term"),
+    ForeignKeyConstraint(
+        ["run_id", "category"], ["model_category.run_id", "model_category.category"], ondelete="CASCADE"
+    ),
+    CheckConstraint("term_id >= 1", name="term_id"),
+    comment="What every model adds up: properties, and after them pairs of properties",
 )
 
 likelihood_table = Table(
     "likelihood_table",
     metadata,
-    column("run_id", Integer, ForeignKey("model.run_id", ondelete="CASCADE"), nullable=False),
+    column("run_id", Integer, nullable=False),
     column("property", Text, nullable=False),
     column("axes", ARRAY(Text), nullable=False),
     column("scales", ARRAY(Text), nullable=False),
@@ -127,6 +164,8 @@ likelihood_table = Table(
     column("limit_column", Text),
     column("observed_column", Text),
     PrimaryKeyConstraint("run_id", "property", "class"),
+    ForeignKeyConstraint(["run_id", "class"], ["model_class.run_id", "model_class.class"], ondelete="CASCADE"),
+    ForeignKeyConstraint(["run_id", "property"], ["model_term.run_id", "model_term.term"], ondelete="CASCADE"),
     *not_negative("tail_slope"),
     CheckConstraint("cardinality(axes) = cardinality(scales) AND cardinality(axes) IN (1, 2)", name="axes"),
     CheckConstraint("'Infinity' > ALL (mixing) AND '-Infinity' < ALL (mixing)", name="mixing"),
