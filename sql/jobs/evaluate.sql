@@ -15,7 +15,8 @@ SELECT l.source_id, a.class, btrim(a.class_native) AS class_native
 FROM xcat.label AS l
 JOIN xcat.reference_object AS r ON r.catalogue_id = l.catalogue_id AND r.object_id = l.object_id
 JOIN xcat.reference_object AS a ON a.catalogue_id = %(answers_id)s AND btrim(a.native_id) = btrim(r.native_id)
-WHERE l.run_id = %(label_run_id)s AND l.status = 'used';
+WHERE l.run_id = %(label_run_id)s AND l.status = 'used'
+ORDER BY l.source_id, a.native_id;
 
 -- name: stored
 -- What a method answered in an evaluate run.

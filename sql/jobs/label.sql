@@ -13,7 +13,7 @@ WHERE run_id = %(source_run_id)s;
 -- of a source.
 CREATE TEMP TABLE hit (
     source_id bigint NOT NULL, catalogue_id smallint NOT NULL, object_id bigint NOT NULL, class text, class_native text,
-    origin text NOT NULL, sep_arcsec double precision NOT NULL
+    origin text NOT NULL, sep_arcsec double precision NOT NULL, place integer NOT NULL, native_id text COLLATE "C" NOT NULL
 ) ON COMMIT DROP;
 CREATE TEMP TABLE class_rule (
     position integer PRIMARY KEY, class text NOT NULL, of_class text, exact text[] NOT NULL, prefixes text[] NOT NULL,
@@ -31,15 +31,17 @@ INSERT INTO pg_temp.class_rule (position, class, of_class, exact, prefixes, plac
 VALUES (%(position)s, %(class)s, %(of_class)s, %(exact)s::text[], %(prefixes)s::text[], %(place)s, %(nucleus_arcsec)s);
 
 -- name: hits
--- Three sigma of both errors plus the catalogue's tolerance. An object labels the nearest source of each mission only.
+-- Three sigma of both errors plus the catalogue's tolerance. An object labels the nearest source of each mission only,
+-- of equals the first by the mission's own id.
 INSERT INTO pg_temp.hit
 SELECT DISTINCT ON (s.catalogue_id, r.object_id)
-       p.id, %(catalogue_id)s, r.object_id, r.class, r.class_native, %(origin)s, p.sep_arcsec
+       p.id, %(catalogue_id)s, r.object_id, r.class, r.class_native, %(origin)s, p.sep_arcsec, %(place)s, r.native_id
 FROM pg_temp.pair AS p
 JOIN {haystack} AS r ON r.object_id = p.object_id
 JOIN xcat.source AS s ON s.run_id = %(source_run_id)s AND s.source_id = p.id
+LEFT JOIN xcat.source_identity AS i ON i.source_id = p.id
 WHERE p.sep_arcsec < 3 * sqrt(s.err_arcsec ^ 2 + r.err_arcsec ^ 2) + %(tolerance_arcsec)s
-ORDER BY s.catalogue_id, r.object_id, p.sep_arcsec, p.id;
+ORDER BY s.catalogue_id, r.object_id, p.sep_arcsec, i.mission_source, p.id;
 
 -- name: nucleus_needles
 -- Sources that have a hit, searched around for the centre of a galaxy.
@@ -68,14 +70,14 @@ WHERE s.run_id = %(source_run_id)s AND s.source_id IN (SELECT source_id FROM pg_
 
 -- name: store
 -- A hit is of the first class whose rule it fits. A source with one class keeps its nearest reference object as the
--- label; with two classes it has none, and all its rows say conflict. A reference object that fits no class neither
+-- label, of equals that of the catalogue named first, then the first by its id there; with two classes it has none, and all its rows say conflict. A reference object that fits no class neither
 -- labels nor conflicts; its row keeps the class that the reference catalogue gives.
 INSERT INTO {label} (
     run_id, source_id, catalogue_id, object_id, class, class_native, origin, sep_arcsec, status)
 SELECT %(run_id)s, source_id, catalogue_id, object_id, coalesce(ours, class), class_native, origin, sep_arcsec,
        CASE WHEN ours IS NULL THEN 'unmapped'
             WHEN min(ours) OVER same_source <> max(ours) OVER same_source THEN 'conflict'
-            WHEN row_number() OVER (PARTITION BY source_id, ours IS NULL ORDER BY sep_arcsec, catalogue_id, object_id) = 1
+            WHEN row_number() OVER (PARTITION BY source_id, ours IS NULL ORDER BY sep_arcsec, place, native_id) = 1
                  THEN 'used'
             ELSE 'duplicate' END
 FROM (SELECT h.*,

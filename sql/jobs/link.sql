@@ -9,20 +9,22 @@ SELECT source_id, ra, dec,
 FROM {source};
 
 -- name: candidates
--- Pairs of sources of two missions that are close enough for their errors, each once.
+-- Pairs of sources of two missions that are close enough for their errors, each once: the earlier mission first.
 SELECT p.id, p.object_id, p.sep_arcsec, a.err_arcsec::double precision, b.err_arcsec::double precision
 FROM pg_temp.pair AS p
 JOIN {source} AS a ON a.source_id = p.id
 JOIN {source} AS b ON b.source_id = p.object_id
-WHERE p.id < p.object_id
-  AND a.catalogue_id <> b.catalogue_id
+WHERE array_position(%(catalogue_ids)s::smallint[], a.catalogue_id)
+      < array_position(%(catalogue_ids)s::smallint[], b.catalogue_id)
   AND p.sep_arcsec < greatest(%(reach_sigma)s * a.err_arcsec, %(min_reach_arcsec)s)
-                     + greatest(%(reach_sigma)s * b.err_arcsec, %(min_reach_arcsec)s)
-ORDER BY p.id, p.object_id;
+                     + greatest(%(reach_sigma)s * b.err_arcsec, %(min_reach_arcsec)s);
 
 -- name: sources
--- Every source with its mission.
-SELECT source_id, catalogue_id FROM {source} ORDER BY source_id;
+-- Every source with its mission, in an order that the data alone decide: the missions as given, then their own ids.
+SELECT s.source_id, s.catalogue_id
+FROM {source} AS s
+LEFT JOIN xcat.source_identity AS i USING (source_id)
+ORDER BY array_position(%(catalogue_ids)s::smallint[], s.catalogue_id), i.mission_source, s.source_id;
 
 -- name: members_before
 -- Membership in an earlier link run; the status as its place in the list.
@@ -49,7 +51,8 @@ INSERT INTO pg_temp.flux_factor (catalogue_id, factor) VALUES (%s, %s);
 -- Master sources. Positions are averaged as unit vectors with the weights 1/sigma^2, so RA = 0 and the poles are
 -- ordinary places. Fluxes are those of all detections of all members, in 0.2-12 keV. A detection has a positive flux;
 -- else an observation gives an upper limit, its own or F + 3 sigma, which counts among what the smallest flux may be.
--- The pair (flux, error) is compared as an array: by the flux first.
+-- The pair (flux, error) is compared as an array: by the flux first. A mission has one source in a master source, so that
+-- members are summed in the order of the missions, whatever their numbers.
 INSERT INTO {master} (
     run_id, master_id, ra, dec, err_arcsec, n_missions, n_sources, n_detections, n_upper_limits, is_ambiguous, mjd_first,
     mjd_last, flux_std_min_cgs, flux_std_max_cgs, flux_ratio, flux_ratio_low, flux_ratio_sigma)
@@ -83,7 +86,9 @@ WITH member AS MATERIALIZED (
            1 / sqrt(sum(w)) AS err_arcsec, count(DISTINCT catalogue_id) AS n_missions, count(*) AS n_sources,
            sum(n_detections) AS n_detections, bool_or(status = 'ambiguous') AS is_ambiguous,
            min(mjd_first) AS mjd_first, max(mjd_last) AS mjd_last
-    FROM member
+    FROM (SELECT *
+          FROM member
+          ORDER BY master_id, array_position(%(catalogue_ids)s::smallint[], catalogue_id), source_id) AS sorted
     GROUP BY master_id
 )
 SELECT %(run_id)s, p.master_id,

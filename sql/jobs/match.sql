@@ -164,7 +164,9 @@ INSERT INTO {match_candidate} (
 SELECT %(run_id)s, id, %(catalogue_id)s, object_id, sep_arcsec, log_bf, CASE WHEN share > 1e-30 THEN least(share, 1) ELSE 0 END,
        row_number() OVER (PARTITION BY no ORDER BY share DESC, sep_arcsec, object_id) = 1
 FROM (
-    SELECT no, id, object_id, sep_arcsec, log_bf, p / sum(p) OVER (PARTITION BY no) AS share
+    -- summed in the order of the objects: that of the groups below depends on the number of the source
+    SELECT no, id, object_id, sep_arcsec, log_bf, p / sum(p) OVER (
+               PARTITION BY no ORDER BY object_id ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS share
     FROM (
         SELECT no, id, m.object_id, sum(p_i) AS p,
                min(sep_arcsec) FILTER (WHERE cardinality(ks) = 1) AS sep_arcsec, min(log_bf) FILTER (WHERE cardinality(ks) = 1) AS log_bf
@@ -198,11 +200,15 @@ WHERE NOT p.is_shifted AND (p.rank = 0 OR p.match_flag > 0 OR p.p_any * p.p_i >=
 INSERT INTO pg_temp.cut (k, part, cutoff) VALUES (%s, %s, %s);
 
 -- name: sources
--- Sources to look around; each mission is a group of its own.
-SELECT source_id, catalogue_id, ra, dec, err_arcsec, coalesce(err_maj_arcsec, 'NaN'), coalesce(err_min_arcsec, 'NaN'),
-       coalesce(err_pa_deg, 'NaN'), coalesce(epoch_yr, 'NaN')
-FROM xcat.source
-WHERE run_id = %(source_run_id)s AND catalogue_id = ANY (%(catalogue_ids)s);
+-- Sources to look around; each mission is a group of its own. Their order, by which shifted positions are drawn, comes from the
+-- data alone: the missions as given, then their own ids.
+SELECT s.source_id, m.place::smallint, s.ra, s.dec, s.err_arcsec, coalesce(s.err_maj_arcsec, 'NaN'),
+       coalesce(s.err_min_arcsec, 'NaN'), coalesce(s.err_pa_deg, 'NaN'), coalesce(s.epoch_yr, 'NaN')
+FROM xcat.source AS s
+JOIN unnest(%(catalogue_ids)s::smallint[]) WITH ORDINALITY AS m (catalogue_id, place) USING (catalogue_id)
+LEFT JOIN xcat.source_identity AS i ON i.source_id = s.source_id
+WHERE s.run_id = %(source_run_id)s
+ORDER BY m.place, i.mission_source, s.source_id;
 
 -- name: field_names
 -- Observations of a merge run's detections, in the order of their numbers from 0.
@@ -213,14 +219,14 @@ WHERE m.run_id = %(source_run_id)s AND d.obs_id IS NOT NULL
 ORDER BY 1, 2;
 
 -- name: fields
--- The observation of each source's best detection, where the mission names observations.
+-- The observation of each source's best detection, where the mission names observations; of equals the first by its id.
 SELECT DISTINCT ON (source_id) source_id, field::integer
 FROM (
-    SELECT m.source_id, d.err_arcsec, d.object_id, dense_rank() OVER (ORDER BY m.catalogue_id, d.obs_id) - 1 AS field
+    SELECT m.source_id, d.err_arcsec, d.native_id, dense_rank() OVER (ORDER BY m.catalogue_id, d.obs_id) - 1 AS field
     FROM xcat.source_detection AS m
     JOIN xcat.detection AS d USING (catalogue_id, object_id)
     WHERE m.run_id = %(source_run_id)s AND d.obs_id IS NOT NULL) AS f
-ORDER BY source_id, err_arcsec, object_id;
+ORDER BY source_id, err_arcsec, native_id;
 
 -- name: secure
 -- Offsets of secure counterparts, of several members of a hypothesis their mean position.
@@ -228,4 +234,5 @@ SELECT t.id, a.x, a.y, (t.cxx + t.cyy + a.cxx + a.cyy) / 2 AS variance
 FROM pg_temp.posterior AS p
 JOIN pg_temp.target AS t USING (no)
 JOIN pg_temp.association AS a ON a.no = p.no AND a.ks = p.ks AND a.members = p.members
-WHERE p.rank = 1 AND p.p_any * p.p_i > %(secure)s AND NOT t.is_shifted;
+WHERE p.rank = 1 AND p.p_any * p.p_i > %(secure)s AND NOT t.is_shifted
+ORDER BY p.no;

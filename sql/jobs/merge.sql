@@ -76,13 +76,14 @@ JOIN xcat.source_identity AS i ON i.catalogue = %(catalogue)s AND i.mission_sour
 -- arcminutes of a pole, which is left out.
 -- A hardness ratio that the mission does not give is made of the band fluxes, its error propagated from theirs.
 -- A source that the mission does not name is named after its position.
+-- Detections are sorted before they are summed, for a sum of floats depends on the order of its terms in the last digit.
 INSERT INTO {source} (
     run_id, source_id, catalogue_id, name, ra, dec, err_arcsec, err_maj_arcsec, err_min_arcsec, err_pa_deg,
     glon, glat, epoch_yr, mjd_first, mjd_last, n_detections,
     flux_cgs, flux_err_cgs, flux_soft_cgs, flux_soft_err_cgs, flux_medium_cgs, flux_medium_err_cgs,
     flux_hard_cgs, flux_hard_err_cgs, flux_low_kev, flux_high_kev, flux_std_cgs, hr1, hr1_err, hr2, hr2_err, gamma, snr, det_likelihood,
     flux_ratio, flux_ratio_low, p_variable, p_variable_long, extent_arcsec, quality_flag)
-WITH d AS MATERIALIZED (
+WITH d AS (
     SELECT i.source_id, i.mission_source, det.*,
            coalesce(det.epoch_yr, 2000 + (det.mjd - 51544.5) / 365.25, %(epoch_yr)s::double precision) AS epoch,
            1 / det.err_arcsec::double precision ^ 2 AS w, e.*,
@@ -108,6 +109,7 @@ WITH d AS MATERIALIZED (
                CASE WHEN has.is_ellipse THEN det.err_min_arcsec ELSE det.err_arcsec END::double precision AS minor,
                CASE WHEN has.is_ellipse THEN det.err_pa_deg ELSE 0 END::double precision AS pa
     ) AS e
+    ORDER BY i.source_id, i.mission_source, det.object_id
 ), s AS (
     SELECT source_id, coalesce(min(name), CASE WHEN %(named)s THEN mission_source END) AS name, count(*) AS n_rows,
            sum(w * cosd(ra) * cosd(dec)) AS x, sum(w * sind(ra) * cosd(dec)) AS y, sum(w * sind(dec)) AS z,
@@ -193,3 +195,18 @@ ORDER BY public.q3c_ang2ipix(ra_mean, dec_mean);
 SELECT count(*) AS sources, coalesce(sum(n_detections), 0)::bigint AS detections,
        count(*) FILTER (WHERE n_detections > 1) AS several
 FROM {source} WHERE catalogue_id = %(catalogue_id)s;
+
+-- name: source_order
+-- Sources of a merge run in an order that the data alone decide: the missions as the run was given them, then their own ids.
+-- Numbers of sources and catalogues tell what the database saw first, which must not decide anything.
+SELECT s.source_id
+FROM xcat.source AS s
+JOIN xcat.catalogue AS k USING (catalogue_id)
+LEFT JOIN xcat.source_identity AS i ON i.source_id = s.source_id
+LEFT JOIN (SELECT x.mission ->> 'catalogue' AS name, x.place
+           FROM xcat.run AS r
+           CROSS JOIN jsonb_array_elements(coalesce(r.config -> 'xray', '[]')) WITH ORDINALITY AS x (mission, place)
+           WHERE r.run_id = %(source_run_id)s) AS m ON m.name = k.name
+WHERE s.run_id = %(source_run_id)s
+  AND (%(source_ids)s::bigint[] IS NULL OR s.source_id = ANY (%(source_ids)s::bigint[]))
+ORDER BY m.place, k.name COLLATE "C", i.mission_source, s.source_id;

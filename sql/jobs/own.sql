@@ -80,6 +80,7 @@ JOIN {haystack} AS h USING (object_id)
 ORDER BY h.object_id;
 
 -- name: magnitude_range
--- Where nearly all magnitudes of a catalogue lie; a sample of a large one is enough.
+-- Where nearly all magnitudes of a catalogue lie; the first rows of a large one are enough.
 SELECT percentile_disc(0.001) WITHIN GROUP (ORDER BY x.value), percentile_disc(0.999) WITHIN GROUP (ORDER BY x.value)
-FROM (SELECT h.{column} AS value FROM {haystack} AS h WHERE h.{column} IS NOT NULL LIMIT 200000) AS x;
+FROM (SELECT h.{column} AS value FROM {haystack} AS h WHERE h.{column} IS NOT NULL
+      ORDER BY h.object_id LIMIT 200000) AS x;

@@ -279,7 +279,9 @@ class Change:
         for name, column in zip(rows.dtype.names or (), (*columns, value[first, most]), strict=True):
             rows[name] = column
         together = np.concatenate([*self.kept, rows])
-        order = np.lexsort((together["source_id"], -together["dp"]))
+        # of equals those that the data put first, and only of what nothing tells apart the first number
+        ties = [together[name] for name in ("source_id", "value", "total", "p_b", "p_a", "b", "a")]
+        order = np.lexsort((*ties, -together["dp"]))
         self.kept = [together[order[: self.max_rows]]]
 
     def _number(self, model: Model) -> IntArray:

@@ -221,8 +221,9 @@ def _published(
     said = {(c, native): _class_of(pipeline, c, native) for _, c, native in found}
     answer = np.full(source_id.size, -1, dtype=np.int64)
     numbers = np.array([r[0] for r in found], dtype=np.int64)
-    place = np.searchsorted(source_id, numbers)
-    there = (place < source_id.size) & (source_id[np.minimum(place, source_id.size - 1)] == numbers)
+    by_id = np.argsort(source_id)
+    place = by_id[np.minimum(np.searchsorted(source_id, numbers, sorter=by_id), source_id.size - 1)]
+    there = source_id[place] == numbers
     answer[place[there]] = np.array([said[r[1], r[2]] for r in found], dtype=np.int64)[there]
     return answer
 

@@ -19,6 +19,7 @@ from xcat.jobs.pipeline import Pipeline
 from xcat.properties.compute import error_column, limit_column, observed_column
 
 Columns = list[tuple[str, str]]
+_FEW = 100_000  # sources that are named to the server one by one; of more, it says the order of all
 
 
 class Layout:
@@ -117,6 +118,30 @@ class Layout:
         return np.stack([nothing if name is None else rows[name] for name in names], axis=1).astype(np.float64)
 
 
+def places(conn: Connection, source_run_id: int, source_id: IntArray) -> IntArray:
+    """Places of sources in an order that the data alone decide, whatever numbers the database gave them.
+
+    Parameters
+    ----------
+    conn : Connection
+    source_run_id : int
+    source_id : (N,) int64
+        Sources of that merge run, each once.
+
+    Returns
+    -------
+    (N,) int64
+        What sorts them: by mission, as the run was given them, and by the mission's own id.
+    """
+    few = source_id.tolist() if source_id.size <= _FEW else None
+    query, values = job("merge.source_order").compose(), {"source_run_id": source_run_id, "source_ids": few}
+    sorted_ids = copy.fetch_columns(conn, query, [("source_id", "bigint")], values)["source_id"]
+    by_id = np.argsort(source_id, kind="stable")
+    place = np.searchsorted(source_id, sorted_ids, sorter=by_id)
+    found = by_id[np.minimum(place, source_id.size - 1)] if source_id.size else by_id
+    return np.asarray(found[source_id[found] == sorted_ids], np.int64)
+
+
 def labelled(
     conn: Connection, pipeline: Pipeline, runs: Mapping[str, int]
 ) -> tuple[IntArray, Sample, IntArray, IntArray]:
@@ -132,6 +157,7 @@ def labelled(
     Returns
     -------
     source_id : (N,) int64
+        In the order of `places`: folds and sums must not depend on the numbers.
     sample : Sample
         With the errors, limits and hypotheses that the pipeline wants.
     label : (N,) int64
@@ -164,11 +190,13 @@ def labelled(
             [("source_id", "bigint"), ("p_hypothesis", "real"), *layout.hypothesis_columns],
             values,
         )
+    source_id = rows["source_id"].astype(np.int64)
+    order = places(conn, runs["merge"], source_id)
     return (
-        rows["source_id"].astype(np.int64),
-        layout.sample(rows, hypotheses),
-        rows["class_index"].astype(np.int64),
-        rows["sky_cell"].astype(np.int64),
+        source_id[order],
+        layout.sample(rows, hypotheses).take(order),
+        rows["class_index"].astype(np.int64)[order],
+        rows["sky_cell"].astype(np.int64)[order],
     )
 
 

@@ -53,7 +53,7 @@ def fit_stage(run: Run, pipeline: Pipeline, runs: Mapping[str, int]) -> None:
     p = validation.p
     if pipeline.priors != "given":
         with run.step("priors"):
-            model, p = _with_priors(run, pipeline, model, p, sample, runs["properties"])
+            model, p = _with_priors(run, pipeline, model, p, sample, runs)
     models.store(conn, run.run_id, model)
     names = np.array([c.encode() for c in classes])
     partitions.write(
@@ -131,21 +131,25 @@ def classify_stage(
 
 
 def _with_priors(
-    run: Run, pipeline: Pipeline, model: Model, p: np.ndarray, sample: Sample, property_run_id: int
+    run: Run, pipeline: Pipeline, model: Model, p: np.ndarray, sample: Sample, runs: Mapping[str, int]
 ) -> tuple[Model, np.ndarray]:
     """Let the catalogue tell the priors; the out-of-fold probabilities of the sample follow."""
     layout = samples.Layout.of_model(model, pipeline.best_match)
     kept: list[np.ndarray] = []
     sky: list[np.ndarray] = []
+    ids: list[np.ndarray] = []
     axes = [[q.name for q in model.properties].index(name) for name in pipeline.sky_axes]
     with connect(run.settings) as reader, connect(run.settings) as second:
-        for _, piece in samples.every_source(reader, second, layout, property_run_id, _CHUNK_ROWS):
+        for rows, piece in samples.every_source(reader, second, layout, runs["properties"], _CHUNK_ROWS):
+            ids.append(rows["source_id"].astype(np.int64))
             kept.append(classify(model, piece).p)
             sky.append(piece.values[:, axes])
-    everywhere = np.concatenate(kept)
+    # sums over the sources must not depend on their numbers
+    order = samples.places(run.conn, runs["merge"], np.concatenate(ids))
+    everywhere = np.concatenate(kept)[order]
     if pipeline.priors == "estimate":
         priors = estimate(everywhere, model.priors)
         return replace(model, priors=priors), reweighted(p, model.priors, priors)
-    found = sky_prior(model, everywhere, np.concatenate(sky), pipeline.sky_axes)
+    found = sky_prior(model, everywhere, np.concatenate(sky)[order], pipeline.sky_axes)
     # the pair of the prior is the last term
     return found, reweighted(p, np.ones(1), np.exp(evidence(found, sample)[:, -1].astype(np.float64)))

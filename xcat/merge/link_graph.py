@@ -261,7 +261,7 @@ def changes(
     Parameters
     ----------
     old_source, old_master, old_status, new_source, new_master, new_status : ndarray of int
-        Membership before and now, ordered by source.
+        Membership before and now, each source once.
 
     Returns
     -------

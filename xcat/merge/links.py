@@ -61,6 +61,7 @@ def link_stage(
         "min_reach_arcsec": graph.MIN_REACH_ARCSEC,
         "max_sep_arcsec": max_sep_arcsec,
     }
+    missions = {"catalogue_ids": [mission.catalogue_id for mission in xray]}
     with run.step("search"):
         pairs.make_tables(conn)
         pairs.needles(conn, job("link.needles").compose(source=source), reach)
@@ -70,14 +71,20 @@ def link_stage(
             job("link.candidates").compose(source=source),
             [("a", "bigint"), ("b", "bigint"), ("sep", "double precision"),
              ("err_a", "double precision"), ("err_b", "double precision")],
-            reach,
+            reach | missions,
         )  # fmt: skip
         every = copy.fetch_columns(
-            conn, job("link.sources").compose(source=source), [("source_id", "bigint"), ("catalogue_id", "smallint")]
+            conn,
+            job("link.sources").compose(source=source),
+            [("source_id", "bigint"), ("catalogue_id", "smallint")],
+            missions,
         )
     with run.step("graph"), progress.bar("links: graph"):
+        by_id = np.argsort(every["source_id"])
+        a, b = (by_id[np.searchsorted(every["source_id"], found[end], sorter=by_id)] for end in ("a", "b"))
+        order = np.lexsort((b, a))
+        found, a, b = found[order], a[order], b[order]
         log_bf = graph.log_bayes_factor(found["sep"], found["err_a"], found["err_b"])
-        a, b = (np.searchsorted(every["source_id"], found[end]) for end in ("a", "b"))
         decision = graph.decide(every["catalogue_id"].astype(np.int64), a, b, log_bf)
         master_id = _number_masters(run, every["source_id"], decision, previous_run_id)
     with run.step("store"), progress.bar("links: store"):
@@ -85,7 +92,8 @@ def link_stage(
         _store_members(run, targets, every["source_id"], master_id, decision.source_status)
         copy.copy_in(conn, targets["source_link"], [{
             "run_id": np.full(len(found), run.run_id, np.int32),
-            "source_id": found["a"], "other_source_id": found["b"], "sep_arcsec": found["sep"],
+            "source_id": np.minimum(found["a"], found["b"]), "other_source_id": np.maximum(found["a"], found["b"]),
+            "sep_arcsec": found["sep"],
             "log_bayes_factor": log_bf,
             "status": _names(graph.PAIR_STATUS)[decision.pair_status],
             "reason": _names(graph.REASONS)[decision.reason],
@@ -161,7 +169,7 @@ def _store_masters(run: Run, targets: Mapping[str, str], source: str, source_run
     conn.execute(job("link.masters").compose(
         source=source, source_detection=partitions.qualified("source_detection", source_run_id),
         master=targets["master"], master_source=targets["master_source"],
-    ), {"run_id": run.run_id})  # fmt: skip
+    ), {"run_id": run.run_id, "catalogue_ids": [mission.catalogue_id for mission in xray]})  # fmt: skip
 
 
 def _summarise(run: Run, targets: Mapping[str, str], source: str, previous_run_id: int | None) -> None:

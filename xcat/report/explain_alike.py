@@ -11,7 +11,7 @@ from xcat.classifier.properties import FloatArray
 from xcat.database import copy
 from xcat.database.engine import Connection
 from xcat.database.sqlfiles import job
-from xcat.jobs.samples import Layout
+from xcat.jobs.samples import Layout, places
 from xcat.report.explanation import Alike
 from xcat.report.reading import Row, rows
 
@@ -51,6 +51,9 @@ def nearest(
         found = cursor.execute(job("report.reference_evidence").compose(), keys).fetchall()
     if not found:
         return ()
+    # of sources that are equally near, the first in an order that the data alone decide
+    order = places(conn, run["source_run_id"], np.array([row[0] for row in found], dtype=np.int64))
+    found = [found[i] for i in order]
     terms = np.array([row[1] for row in found], dtype=np.float32).reshape(len(found), *said.shape)
     by_term = ((_centred(contributions(model, terms)) - _centred(said)) ** 2).sum(axis=2)
     distance = np.sqrt(by_term.sum(axis=1))

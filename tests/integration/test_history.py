@@ -1,0 +1,182 @@
+"""The same data give the same answers, whatever the database went through before.
+
+Numbers of sources, master sources, catalogues, files and runs are given at first sight and kept; nothing else may depend
+on them. So everything that a pipeline made is compared bit for bit, by names: in a fresh database, after another sky
+under the same catalogue names, and beside other pipelines on the same files.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from xcat.config import Settings
+from xcat.database.embedded import EmbeddedServer
+from xcat.database.engine import ready
+from xcat.ingest.load import ingest
+from xcat.jobs.pipeline import Pipeline, Plan, read
+from xcat.jobs.runner import Runner
+from xcat.simulate import simulate
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "simulated.yaml"
+N_SOURCES = 1200
+CHANGES: dict[str, Any] = {
+    "folds": 3,
+    "match": {"radius_arcsec": 10, "min_p_any": 0.5, "field_offsets": True},
+}
+
+# Names in place of numbers: a source by its mission's own id, an object of a catalogue by its id there, a master source by
+# its members. What is left of a row when its numbers are taken away goes to JSON, which keeps every bit of a float.
+_NAMES = """
+WITH source_name AS (
+    SELECT source_id, k.name || '/' || mission_source AS source
+    FROM xcat.source_identity JOIN xcat.catalogue AS k USING (catalogue_id)
+), master_name AS (
+    SELECT master_id, string_agg(source, ' + ' ORDER BY source COLLATE "C") AS master
+    FROM xcat.master_source JOIN source_name USING (source_id) WHERE run_id = %(link)s GROUP BY master_id
+), object_name AS (
+    SELECT catalogue_id, object_id, k.name || '/' || native_id AS object
+    FROM xcat.counterpart JOIN xcat.catalogue AS k USING (catalogue_id)
+), reference_name AS (
+    SELECT catalogue_id, object_id, k.name || '/' || native_id AS object
+    FROM xcat.reference_object JOIN xcat.catalogue AS k USING (catalogue_id)
+), rest AS (SELECT ARRAY['run_id', 'source_id', 'other_source_id', 'catalogue_id', 'object_id', 'master_id',
+                         'catalogues', 'objects'] AS numbers)
+"""
+_QUERIES = {
+    "source": "SELECT source, (to_jsonb(t) - numbers)::text FROM xcat.source AS t"
+              " JOIN source_name USING (source_id), rest WHERE run_id = %(merge)s",
+    "source_detection": "SELECT source, d.native_id FROM xcat.source_detection AS t JOIN source_name USING (source_id)"
+                        " JOIN xcat.detection AS d USING (catalogue_id, object_id) WHERE run_id = %(merge)s",
+    "source_link": 'SELECT least(a.source COLLATE "C", b.source), greatest(a.source COLLATE "C", b.source),'
+                   " (to_jsonb(t) - numbers)::text FROM xcat.source_link AS t"
+                   " JOIN source_name AS a ON a.source_id = t.source_id"
+                   " JOIN source_name AS b ON b.source_id = t.other_source_id, rest WHERE run_id = %(link)s",
+    "master_source": "SELECT source, master, (to_jsonb(t) - numbers)::text FROM xcat.master_source AS t"
+                     " JOIN source_name USING (source_id) JOIN master_name USING (master_id), rest WHERE run_id = %(link)s",
+    "master": "SELECT master, (to_jsonb(t) - numbers)::text FROM xcat.master AS t"
+              " JOIN master_name USING (master_id), rest WHERE run_id = %(link)s",
+    "match": "SELECT source, k.name, (to_jsonb(t) - numbers)::text FROM xcat.match AS t"
+             " JOIN source_name USING (source_id) JOIN xcat.catalogue AS k USING (catalogue_id), rest"
+             " WHERE run_id = %(match)s",
+    "match_candidate": "SELECT source, object, (to_jsonb(t) - numbers)::text FROM xcat.match_candidate AS t"
+                       " JOIN source_name USING (source_id) JOIN object_name USING (catalogue_id, object_id), rest"
+                       " WHERE run_id = %(match)s",
+    "hypothesis": "SELECT source, (to_jsonb(t) - numbers)::text, m.objects FROM xcat.hypothesis AS t"
+                  " JOIN source_name USING (source_id), rest, LATERAL (SELECT string_agg(object, ' + ' ORDER BY i) AS objects"
+                  " FROM unnest(catalogues, objects) WITH ORDINALITY AS u (catalogue_id, object_id, i)"
+                  " JOIN object_name USING (catalogue_id, object_id)) AS m WHERE run_id = %(match)s",
+    "calibration": "SELECT coalesce(k.name, 'all'), (to_jsonb(t) - numbers)::text FROM xcat.calibration AS t"
+                   " LEFT JOIN xcat.catalogue AS k USING (catalogue_id), rest WHERE run_id = %(match)s",
+    "magnitude_prior": "SELECT k.name, (to_jsonb(t) - numbers)::text FROM xcat.magnitude_prior AS t"
+                       " JOIN xcat.catalogue AS k USING (catalogue_id), rest WHERE run_id = %(match)s",
+    "field_offset": "SELECT k.name, (to_jsonb(t) - numbers)::text FROM xcat.field_offset AS t"
+                    " JOIN xcat.catalogue AS k USING (catalogue_id), rest WHERE run_id = %(match)s",
+    "property": "SELECT source, (to_jsonb(t) - numbers)::text FROM xcat.property AS t"
+                " JOIN source_name USING (source_id), rest WHERE run_id = %(properties)s",
+    "hypothesis_property": "SELECT source, (to_jsonb(t) - numbers)::text FROM xcat.hypothesis_property AS t"
+                           " JOIN source_name USING (source_id), rest WHERE run_id = %(properties)s",
+    "label": "SELECT source, object, (to_jsonb(t) - numbers)::text FROM xcat.label AS t"
+             " JOIN source_name USING (source_id) JOIN reference_name USING (catalogue_id, object_id), rest"
+             " WHERE run_id = %(label)s",
+    "model": "SELECT (to_jsonb(t) - numbers)::text FROM xcat.model AS t, rest WHERE run_id = %(fit)s",
+    "likelihood_table": "SELECT (to_jsonb(t) - numbers)::text FROM xcat.likelihood_table AS t, rest"
+                        " WHERE run_id = %(fit)s",
+    "out_of_fold": "SELECT source, (to_jsonb(t) - numbers)::text FROM xcat.out_of_fold AS t"
+                   " JOIN source_name USING (source_id), rest WHERE run_id = %(fit)s",
+    "summary of the fit": "SELECT (summary - '{seconds}'::text[])::text FROM xcat.run WHERE run_id = %(fit)s",
+    "classification": "SELECT source, (to_jsonb(t) - numbers)::text FROM xcat.classification AS t"
+                      " JOIN source_name USING (source_id), rest WHERE run_id = %(classify)s",
+}  # fmt: skip
+Answers = dict[str, list[tuple[Any, ...]]]
+Databases = Callable[[str], Settings]
+
+
+def _answers(settings: Settings, runs: dict[str, int]) -> Answers:
+    """Everything that the runs made, by names instead of numbers."""
+    with ready(settings) as conn:
+        return {
+            name: sorted(conn.execute((_NAMES + query).encode(), runs).fetchall()) for name, query in _QUERIES.items()
+        }
+
+
+def _differences(one: Answers, other: Answers) -> dict[str, str]:
+    """Tables that differ, with the number of rows that do and the first of them."""
+    found = {}
+    for name, rows in one.items():
+        mine, theirs = set(rows) - set(other[name]), set(other[name]) - set(rows)
+        if mine or theirs:
+            found[name] = f"{len(mine)} of {len(rows)}: {min(mine, default=())} / {min(theirs, default=())}"
+    return found
+
+
+def _pipeline(**changes: Any) -> Pipeline:
+    return Pipeline.model_validate(read(EXAMPLE).model_dump() | CHANGES | changes)
+
+
+def _run(settings: Settings, sky: Path, replace: bool = False, **changes: Any) -> dict[str, int]:
+    return dict(Runner(settings, Plan(_pipeline(**changes), sky), replace=replace).run_as_pipeline())
+
+
+def _sky(folder: Path, seed: int) -> Path:
+    simulate(N_SOURCES, seed, folder)
+    shutil.rmtree(folder / "truth")
+    return folder
+
+
+@contextmanager
+def _database(server: EmbeddedServer, template: str, name: str) -> Iterator[Settings]:
+    with psycopg.connect(f"host={server.socket_folder} user=xcat dbname=postgres", autocommit=True) as admin:
+        admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)))
+        yield Settings(home=server.home, database_url=f"postgresql+psycopg://xcat@/{name}?host={server.socket_folder}")
+        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture(scope="module")
+def databases(server: EmbeddedServer, template: str) -> Iterator[Databases]:
+    """Makes fresh databases, which end with the module."""
+    with ExitStack() as stack:
+        yield lambda name: stack.enter_context(_database(server, template, f"xcat_history_{name}"))
+
+
+@pytest.fixture(scope="module")
+def sky(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _sky(tmp_path_factory.mktemp("history") / "sky", 5)
+
+
+@pytest.fixture(scope="module")
+def fresh(databases: Databases, sky: Path) -> Answers:
+    """What the sky gives in a fresh database."""
+    settings = databases("fresh")
+    return _answers(settings, _run(settings, sky))
+
+
+def test_every_table_says_something(fresh: Answers) -> None:
+    assert {name for name, rows in fresh.items() if not rows} == set()
+
+
+def test_after_another_sky_in_its_place(
+    databases: Databases, fresh: Answers, sky: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    settings = databases("replaced")
+    _run(settings, _sky(tmp_path_factory.mktemp("other") / "sky", 6))
+    assert _differences(fresh, _answers(settings, _run(settings, sky, replace=True))) == {}
+
+
+def test_beside_other_pipelines_on_the_same_files(databases: Databases, fresh: Answers, sky: Path) -> None:
+    """Missions in another order, some of the catalogues only, and other options have come first."""
+    settings, example = databases("beside"), read(EXAMPLE).model_dump()
+    changes: dict[str, Any] = {group: example[group][::-1] for group in ("xray", "galaxies", "references")}
+    changes["counterparts"] = example["counterparts"][1:]
+    changes["match"] = {"radius_arcsec": 6, "min_p_any": 0.3}
+    _run(settings, sky, name="backwards", weights="equal", priors="given", **changes)
+    assert _differences(fresh, _answers(settings, _run(settings, sky))) == {}
