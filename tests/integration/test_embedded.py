@@ -11,12 +11,13 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
+import children
 import psycopg
 import pytest
+from children import TIMEOUT_S, until
 
 from xcat.config import Settings
 from xcat.database import embedded, engine
@@ -56,13 +57,6 @@ def _query(server: EmbeddedServer, statement: str) -> object:
         cursor = conn.execute(statement)
         row = cursor.fetchone() if cursor.description else None
         return row[0] if row else None
-
-
-def _until(condition: Callable[[], object], timeout_s: float = 20) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.02)
 
 
 def _alive(pid: int) -> bool:
@@ -178,7 +172,7 @@ def test_a_killed_server_comes_back_with_its_data(running):
     pid = running.status().pid
     assert pid
     os.kill(pid, signal.SIGKILL)
-    _until(lambda: not _alive(pid))
+    until(lambda: not _alive(pid))
     assert not running.status().running
     assert running.start() is True
     assert _query(running, "SELECT sum(i) FROM public.kept") == 500500
@@ -197,9 +191,9 @@ def test_what_a_killed_server_left_working_is_ended_first(running):
         thread.start()
         pid = running.status().pid
         assert pid
-        _until(lambda: _query(running, f"SELECT state FROM pg_stat_activity WHERE pid = {backend}") == "active")
+        until(lambda: _query(running, f"SELECT state FROM pg_stat_activity WHERE pid = {backend}") == "active")
         os.kill(pid, signal.SIGKILL)
-        _until(lambda: not _alive(pid))
+        until(lambda: not _alive(pid))
         assert _alive(backend), "the test needs a backend that outlives its postmaster"
         assert running.start() is True
         assert not _alive(backend)
@@ -228,10 +222,9 @@ def test_two_processes_start_one_server(folder):
         "print(conn.execute('SELECT count(*) FROM xcat.run').fetchone()[0]); conn.close()"
     )
     command = [sys.executable, "-W", "error", "-c", script, str(home)]
-    both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    both = [children.start(command) for _ in range(2)]
     try:
-        answers = [p.communicate(timeout=60) for p in both]
-        assert answers == [("0\n", ""), ("0\n", "")]
+        assert [children.end(p) for p in both] == [(0, "0\n", ""), (0, "0\n", "")]
         assert EmbeddedServer(home).status().running
     finally:
         EmbeddedServer(home).stop()
@@ -241,19 +234,25 @@ def test_a_server_that_is_still_starting_is_waited_for(home, monkeypatch):
     """The second process must not connect before the first one's server answers."""
     server, second = EmbeddedServer(home), EmbeddedServer(home)
     server.stop()
-    finished, entered = [], threading.Event()
-    create = EmbeddedServer._create_database
+    finished, entered, second_is_here = [], threading.Event(), threading.Event()
+    create, flock = EmbeddedServer._create_database, embedded.fcntl.flock
 
     def slowly(self: EmbeddedServer, bindir: Path) -> None:
         entered.set()
-        time.sleep(0.5)
+        assert second_is_here.wait(TIMEOUT_S)
         create(self, bindir)
         finished.append("first")
 
+    def announced(handle: object, operation: int) -> None:
+        if threading.current_thread() is not thread:
+            second_is_here.set()
+        flock(handle, operation)  # type: ignore[arg-type]
+
     monkeypatch.setattr(EmbeddedServer, "_create_database", slowly)
+    monkeypatch.setattr(embedded.fcntl, "flock", announced)
     thread = threading.Thread(target=server.start)
     thread.start()
-    assert entered.wait(30)
+    assert entered.wait(TIMEOUT_S)
     assert second.start() is False
     assert finished == ["first"]
     thread.join()
@@ -389,7 +388,7 @@ def _as_user(home: Path, uid: int, owner: int) -> str:
     home.mkdir(mode=0o700)
     os.chown(home, owner, owner)
     command = [sys.executable, "-W", "error", "-c", _AS_USER, str(home), str(uid)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd="/")
+    done = children.run(command, cwd="/")
     assert done.stderr == ""
     return done.stdout.strip()
 
