@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import time
+from datetime import datetime
 from pathlib import Path
 
 from common import peak_memory_mb, private_database
@@ -40,8 +41,11 @@ def main() -> None:
             else:
                 with ready(settings, autocommit=True) as conn:
                     link = get(conn, runs["link"])
-                linked = (link["ended_at"] - link["started_at"]).total_seconds()
-                print(said("surveys.yaml, the links", linked, LINK_LIMIT_S), f"(all stages {wall:.1f} s)")
+                begun, ended = (datetime.fromisoformat(link[key]) for key in ("started_at", "ended_at"))
+                print(
+                    said("surveys.yaml, the links", (ended - begun).total_seconds(), LINK_LIMIT_S),
+                    f"(all stages {wall:.1f} s)",
+                )
     print(f"peak memory {peak_memory_mb():.0f} MB")
 
 

@@ -125,4 +125,3 @@ def until(condition: Callable[[], Any]) -> Any:
         assert time.monotonic() < deadline, "did not happen"
         time.sleep(0.02)
     return found
-

@@ -66,9 +66,11 @@ def start(settings: Settings, flags: Path, tmp_path: Path) -> Iterator[Callable[
     begun: list[subprocess.Popen[str]] = []
     path = small.write_definition(tmp_path)
 
-    def begin(*files: Path, options: tuple[str, ...] = (), **variables: str) -> subprocess.Popen[str]:
+    def begin(
+        *files: Path, options: tuple[str, ...] = (), through: Callable[[list[str]], list[str]] = list, **variables: str
+    ) -> subprocess.Popen[str]:
         command = [sys.executable, "-c", _CLI, str(flags), "--quiet", "ingest", str(path), *map(str, files), *options]
-        process = children.start(command, settings, env=variables)
+        process = children.start(through(command), settings, env=variables)
         begun.append(process)
         return process
 
@@ -160,6 +162,34 @@ def test_ctrl_c_leaves_nothing_and_says_so(settings, definition, files, flags, s
     code, out, error = children.end(start(*files[1:]))
     assert (code, error) == (0, "")
     assert "180 rows loaded, 24 rejected" in out
+    assert small.last_run(settings) == ("done", None)
+
+
+@pytest.mark.parametrize("name", ["TERM", "HUP"])
+def test_other_signals_that_end_a_program_are_like_ctrl_c(settings, definition, files, flags, start, name):
+    ingest(settings, definition, files[:1])
+    before = small.snapshot(settings)
+    process = start(*files[1:])
+    _loading(flags, process)
+    number = signal.Signals[f"SIG{name}"]
+    process.send_signal(number)
+    how = f"cancelled by a signal (SIG{name})"
+    said = f"xcat: {how}; nothing was changed by the step that was running\n"
+    assert children.end(process) == (128 + number, "", said)
+    assert small.last_run(settings) == ("failed", how)
+    _check_then_succeed(settings, before, definition, files[1:])
+
+
+def test_what_the_caller_ignores_ends_nothing(settings, files, flags, start):
+    """Under nohup and in the background of a script, the terminal's Ctrl-C and its end are for others."""
+    process = start(files[0], through=lambda command: children.ignoring(["INT", "HUP"], command))
+    _loading(flags, process)
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGHUP)
+    (flags / "go").touch()
+    code, out, error = children.end(process)
+    assert (code, error) == (0, "")
+    assert "100 rows loaded" in out
     assert small.last_run(settings) == ("done", None)
 
 

@@ -13,6 +13,7 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
+from xcat import signals
 from xcat.database import runs
 from xcat.database.engine import connect, ready
 from xcat.database.runs import stage
@@ -76,9 +77,10 @@ def test_a_stage_leaves_its_row(settings):
         (ValueError("column ra: no such thing"), "column ra: no such thing"),
         (ValueError(), "ValueError()"),
         (KeyboardInterrupt(), "cancelled by the user"),
+        (signals.Ended("cancelled by a signal (SIGTERM)"), "cancelled by a signal (SIGTERM)"),
         (SystemExit(1), "1"),
     ],
-    ids=["error", "silent error", "ctrl-c", "exit"],
+    ids=["error", "silent error", "ctrl-c", "signal", "exit"],
 )
 def test_a_failed_stage_leaves_its_reason_and_nothing_else(settings, error, text):
     with pytest.raises(type(error)), stage(settings, "ingest", "name", _CONFIG) as run:

@@ -33,7 +33,7 @@ def create(connection: sa.Connection) -> None:
     """
     for path in [*objects("functions"), *objects("views")]:
         # no parameters here, so percent signs are the file's own
-        connection.exec_driver_sql(path.read_text().replace("%", "%%"))
+        connection.exec_driver_sql(path.read_text(encoding="utf-8").replace("%", "%%"))
     described = connection.execute(
         sa.text(
             "SELECT c.relname, a.attname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid"

@@ -166,7 +166,7 @@ def stage(
 
 
 def _record_failure(books: Connection, run: Run, error: BaseException) -> None:
-    text = "cancelled by the user" if isinstance(error, KeyboardInterrupt) else str(error) or repr(error)
+    text = str(error) or ("cancelled by the user" if isinstance(error, KeyboardInterrupt) else repr(error))
     try:
         books.execute(
             job("runs.fail").compose(),
