@@ -39,8 +39,9 @@ from xcat.match.stage import Loaded, haystack_of, match_stage
 from xcat.match.targets import Targets
 from xcat.merge.sources import merge_stage
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "science"))
-import nway  # the program's harness, shared with the tests
+TESTS = Path(__file__).resolve().parents[1] / "tests"
+sys.path[:0] = [str(TESTS), str(TESTS / "science")]
+import nway  # noqa: E402 - the program's harness, shared with the tests
 
 RADIUS_ARCSEC = 10.0
 PER_DEG2 = 20_000.0

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import children
 import psycopg
 import pytest
 from psycopg import sql
@@ -20,8 +21,19 @@ from xcat.database.engine import migrate, ready
 _TEMPLATE = "xcat_template"
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    """Before any test module is imported: some libraries look at the terminal and the locale only then."""
+    home = children.tidy()
+    config.add_cleanup(lambda: shutil.rmtree(home, ignore_errors=True))
     progress.silence()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _silence() -> Iterator[None]:
+    """Progress stays silent: a command run in this process would let it speak, in all tests that follow."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(progress, "silence", lambda quiet=True: None)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from xcat import __version__, cli_evaluate, cli_match, cli_models, cli_table, progress
+from xcat import __version__, cli_evaluate, cli_match, cli_models, cli_table, progress, signals
 from xcat.cli_db import db_app
 from xcat.cli_runs import runs_app
 from xcat.config import settings
@@ -69,15 +71,19 @@ def _main(
 
 def main() -> None:
     """Run the command line; errors of ours are one message, and nothing was changed."""
+    signals.listen()
     try:
         app()
     except XcatError as error:
         print(f"xcat: {error}", file=sys.stderr)
         sys.exit(1)
     except SystemExit as end:
-        if end.code == 130:  # what typer makes of Ctrl-C
-            print("xcat: cancelled; nothing was changed by the step that was running", file=sys.stderr)
-        raise
+        if end.code != 130:  # what typer makes of Ctrl-C
+            raise
+        how = "cancelled" if signals.received is None else f"cancelled by a signal ({signals.received.name})"
+        with suppress(OSError):  # after SIGHUP the terminal may be gone
+            print(f"xcat: {how}; nothing was changed by the step that was running", file=sys.stderr)
+        sys.exit(128 + (signals.received or signal.SIGINT))
     except BrokenPipeError:  # the reader of our output has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -363,7 +369,7 @@ def sql(
     if (query is None) == (file is None):
         raise ConfigError("give a query, or a file with one (-f)")
     with _reading() as conn:
-        table = tables.query(conn, query or Path(str(file)).read_text())
+        table = tables.query(conn, query or Path(str(file)).read_text(encoding="utf-8"))
     if value:
         if not len(table):
             raise XcatError("the query gave no row")

@@ -95,8 +95,9 @@ def db_shell(context: typer.Context) -> None:
 
     config = settings()
     ready(config).close()
+    address = conninfo(database_url(config))
     os.environ["PGOPTIONS"] = "-c search_path=xcat,public"
     try:
-        os.execvp("psql", ["psql", conninfo(database_url(config)), *context.args])
+        os.execvp("psql", ["psql", address, *context.args])
     except FileNotFoundError:
         raise XcatError("psql is not installed. Install the package postgresql-client.") from None

@@ -1,16 +1,13 @@
 """The command line: what it prints, how it fails."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
+import children
 import pytest
 from typer.testing import CliRunner
 
 from xcat.cli import app
 
-XCAT = Path(sys.executable).parent / "xcat"
 runner = CliRunner()
 
 
@@ -18,7 +15,6 @@ runner = CliRunner()
 def cli(settings, monkeypatch):
     """Run the command line in this process, on the test's database."""
     monkeypatch.setenv("XCAT_DATABASE_URL", str(settings.database_url))
-    monkeypatch.setenv("COLUMNS", "200")
 
     def invoke(*arguments: str, code: int = 0) -> str:
         result = runner.invoke(app, list(arguments), catch_exceptions=True)
@@ -48,12 +44,7 @@ def test_version(cli):
 
 
 def test_an_error_is_one_message_and_exit_code_1(settings):
-    done = subprocess.run(
-        [XCAT, "publish", "7"],
-        capture_output=True,
-        text=True,
-        env={"XCAT_DATABASE_URL": str(settings.database_url), "PATH": "/usr/bin:/bin"},
-    )
+    done = children.run([children.XCAT, "publish", "7"], settings)
     assert done.returncode == 1
     assert done.stderr.strip() == "xcat: there is no run 7. See: xcat runs"
     assert not done.stdout

@@ -11,12 +11,13 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
+import children
 import psycopg
 import pytest
+from children import TIMEOUT_S, until
 
 from xcat.config import Settings
 from xcat.database import embedded, engine
@@ -58,13 +59,6 @@ def _query(server: EmbeddedServer, statement: str) -> object:
         return row[0] if row else None
 
 
-def _until(condition: Callable[[], object], timeout_s: float = 20) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.02)
-
-
 def _alive(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
@@ -74,6 +68,8 @@ def _alive(pid: int) -> bool:
 
 def test_starts_from_nothing_twice_and_stops_twice(home):
     server = EmbeddedServer(home)
+    server.stop()
+    shutil.rmtree(server.data, ignore_errors=True)
     assert server.status() == embedded.Status(False, None, None)
     assert server.start() is True
     assert server.start() is False
@@ -109,15 +105,84 @@ def test_the_server_of_root_is_not_root(running):
     assert Path(f"/proc/{running.status().pid}").stat().st_uid == pwd.getpwnam("postgres").pw_uid
 
 
+# each of these alone keeps libpq from the embedded server, or sends it to another
+_LIBPQ = {
+    "PGPORT": "5999", "PGDATABASE": "other", "PGDATA": "/nowhere", "PGOPTIONS": "-c x", "PGUSER": "nobody",
+    "PGHOST": "nowhere", "PGHOSTADDR": "192.0.2.1", "PGSERVICE": "nothing", "PGREQUIREAUTH": "scram-sha-256",
+    "PGSSLMODE": "nonsense", "PGTARGETSESSIONATTRS": "standby", "PGCLIENTENCODING": "LATIN1",
+}  # fmt: skip
+
+
 def test_the_users_own_postgresql_variables_change_nothing(running, monkeypatch):
     running.stop()
-    for name, value in {"PGPORT": "5999", "PGDATABASE": "other", "PGDATA": "/nowhere", "PGOPTIONS": "-c x"}.items():
+    for name, value in _LIBPQ.items():
         monkeypatch.setenv(name, value)
     assert running.start() is True
-    monkeypatch.delenv("PGOPTIONS")  # psycopg's own business
     assert _query(running, "SELECT current_database()") == "xcat"
+    assert _query(running, "SHOW client_encoding") == "UTF8"
     monkeypatch.undo()
     assert _query(running, "SELECT current_database()") == "xcat"
+
+
+@pytest.mark.parametrize("name", _LIBPQ)
+def test_no_variable_keeps_a_new_schema_from_being_made(running, monkeypatch, name):
+    monkeypatch.setenv(name, _LIBPQ[name])
+    settings = Settings(home=running.home, database_url=None)
+    engine.migrate(settings)
+    with engine.ready(settings) as conn:
+        assert conn.execute("SELECT count(*) FROM xcat.run").fetchone() == (0,)
+
+
+def test_a_server_of_ones_own_is_spoken_to_in_utf_8(settings, monkeypatch):
+    monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
+    with engine.connect(settings) as conn:
+        assert conn.execute("SELECT 'σ', current_setting('client_encoding')").fetchone() == ("σ", "UTF8")
+
+
+_SIGNALS = ("INT", "QUIT", "TERM", "HUP", "USR1", "USR2", "PIPE", "ALRM")
+
+
+def _traits(server: EmbeddedServer) -> tuple[object, ...]:
+    """What the server has from whoever started it: signals ignored and blocked, umask, priority, variables, folder."""
+    pid = server.status().pid
+    of = Path(f"/proc/{pid}")
+    state = dict(line.split(":\t", 1) for line in (of / "status").read_text().splitlines() if ":\t" in line)
+    return (
+        int(state["SigIgn"], 16) & sum(1 << getattr(signal, f"SIG{name}") - 1 for name in _SIGNALS),
+        int(state["SigBlk"], 16), state["Umask"], os.getpriority(os.PRIO_PROCESS, pid or 0),
+        os.getsid(pid or 0) == os.getsid(0), (of / "cwd").readlink(), (of / "fd" / "0").readlink(),
+        _query(server, "SHOW log_timezone"), _query(server, "SHOW lc_messages"), _query(server, "SHOW timezone"),
+    )  # fmt: skip
+
+
+def test_the_server_has_nothing_of_the_shell_that_started_it(home, folder):
+    """From a terminal, or in the background of a script under nice, with a umask and variables of its own: the same."""
+    server = EmbeddedServer(home)
+    server.stop()
+    command = [children.XCAT, "db", "start"]
+    children.run(command, Settings(home=home), check=True)
+    expected = _traits(server)
+    server.stop()
+    variables = {"LC_ALL": "C", "LANGUAGE": "de", "TZ": "Asia/Kathmandu", "MY_OWN": "secret"} | _LIBPQ
+    hostile = ["nice", *children.ignoring(_SIGNALS, command)]
+    children.run(hostile, Settings(home=home), env=variables, check=True, umask=0o077, cwd=folder)
+    found = list(_traits(server))
+    if os.geteuid() != 0:  # only root may take back a priority
+        found[3] = expected[3]
+    assert tuple(found) == expected
+    assert children.run([children.XCAT, "db", "stop"], Settings(home=home), check=True).stdout == "stopped\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's server has another user, who must pass through")
+def test_a_new_home_of_several_folders_is_made_under_any_umask(folder):
+    server = EmbeddedServer(folder / "one" / "two" / "three")
+    before = os.umask(0o077)
+    try:
+        server.start()
+        assert _query(server, "SELECT 1") == 1
+    finally:
+        os.umask(before)
+        server.stop()
 
 
 def test_the_machine_sets_the_memory(running):
@@ -178,7 +243,7 @@ def test_a_killed_server_comes_back_with_its_data(running):
     pid = running.status().pid
     assert pid
     os.kill(pid, signal.SIGKILL)
-    _until(lambda: not _alive(pid))
+    until(lambda: not _alive(pid))
     assert not running.status().running
     assert running.start() is True
     assert _query(running, "SELECT sum(i) FROM public.kept") == 500500
@@ -197,9 +262,9 @@ def test_what_a_killed_server_left_working_is_ended_first(running):
         thread.start()
         pid = running.status().pid
         assert pid
-        _until(lambda: _query(running, f"SELECT state FROM pg_stat_activity WHERE pid = {backend}") == "active")
+        until(lambda: _query(running, f"SELECT state FROM pg_stat_activity WHERE pid = {backend}") == "active")
         os.kill(pid, signal.SIGKILL)
-        _until(lambda: not _alive(pid))
+        until(lambda: not _alive(pid))
         assert _alive(backend), "the test needs a backend that outlives its postmaster"
         assert running.start() is True
         assert not _alive(backend)
@@ -228,10 +293,9 @@ def test_two_processes_start_one_server(folder):
         "print(conn.execute('SELECT count(*) FROM xcat.run').fetchone()[0]); conn.close()"
     )
     command = [sys.executable, "-W", "error", "-c", script, str(home)]
-    both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    both = [children.start(command) for _ in range(2)]
     try:
-        answers = [p.communicate(timeout=60) for p in both]
-        assert answers == [("0\n", ""), ("0\n", "")]
+        assert [children.end(p) for p in both] == [(0, "0\n", ""), (0, "0\n", "")]
         assert EmbeddedServer(home).status().running
     finally:
         EmbeddedServer(home).stop()
@@ -241,19 +305,25 @@ def test_a_server_that_is_still_starting_is_waited_for(home, monkeypatch):
     """The second process must not connect before the first one's server answers."""
     server, second = EmbeddedServer(home), EmbeddedServer(home)
     server.stop()
-    finished, entered = [], threading.Event()
-    create = EmbeddedServer._create_database
+    finished, entered, second_is_here = [], threading.Event(), threading.Event()
+    create, flock = EmbeddedServer._create_database, embedded.fcntl.flock
 
     def slowly(self: EmbeddedServer, bindir: Path) -> None:
         entered.set()
-        time.sleep(0.5)
+        assert second_is_here.wait(TIMEOUT_S)
         create(self, bindir)
         finished.append("first")
 
+    def announced(handle: object, operation: int) -> None:
+        if threading.current_thread() is not thread:
+            second_is_here.set()
+        flock(handle, operation)  # type: ignore[arg-type]
+
     monkeypatch.setattr(EmbeddedServer, "_create_database", slowly)
+    monkeypatch.setattr(embedded.fcntl, "flock", announced)
     thread = threading.Thread(target=server.start)
     thread.start()
-    assert entered.wait(30)
+    assert entered.wait(TIMEOUT_S)
     assert second.start() is False
     assert finished == ["first"]
     thread.join()
@@ -389,7 +459,7 @@ def _as_user(home: Path, uid: int, owner: int) -> str:
     home.mkdir(mode=0o700)
     os.chown(home, owner, owner)
     command = [sys.executable, "-W", "error", "-c", _AS_USER, str(home), str(uid)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd="/")
+    done = children.run(command, cwd="/")
     assert done.stderr == ""
     return done.stdout.strip()
 

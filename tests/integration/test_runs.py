@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import threading
+import time
 from importlib.metadata import version
 
+import children
 import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
+from xcat import signals
 from xcat.database import runs
 from xcat.database.engine import connect, ready
 from xcat.database.runs import stage
@@ -41,6 +43,7 @@ def _make(run, name):
 
 
 def test_a_stage_leaves_its_row(settings):
+    begin = time.monotonic()
     with stage(settings, "merge", "first", {}) as before:
         pass
     inputs = {"files": [{"name": "f.fits"}]}
@@ -60,7 +63,7 @@ def test_a_stage_leaves_its_row(settings):
     assert row["config_key"] == runs.config_key("ingest", _CONFIG)
     assert row["inputs"] == inputs | {"n": 5}
     assert row["summary"]["n_rows"] == 3
-    assert 0.04 <= row["summary"]["seconds"]["read"] < 5
+    assert 0.04 <= row["summary"]["seconds"]["read"] <= time.monotonic() - begin
     assert row["started_at"] < row["ended_at"]
     assert row["source_run_id"] == before.run_id
     assert row["versions"]["xcat"] == version("xcat")
@@ -75,9 +78,10 @@ def test_a_stage_leaves_its_row(settings):
         (ValueError("column ra: no such thing"), "column ra: no such thing"),
         (ValueError(), "ValueError()"),
         (KeyboardInterrupt(), "cancelled by the user"),
+        (signals.Ended("cancelled by a signal (SIGTERM)"), "cancelled by a signal (SIGTERM)"),
         (SystemExit(1), "1"),
     ],
-    ids=["error", "silent error", "ctrl-c", "exit"],
+    ids=["error", "silent error", "ctrl-c", "signal", "exit"],
 )
 def test_a_failed_stage_leaves_its_reason_and_nothing_else(settings, error, text):
     with pytest.raises(type(error)), stage(settings, "ingest", "name", _CONFIG) as run:
@@ -103,14 +107,15 @@ def test_a_failed_statement_is_told_with_its_text(settings):
 
 
 def test_a_statement_that_takes_too_long_is_explained(settings):
-    short = settings.model_copy(update={"statement_timeout_s": 0.2})
+    # long enough for the first statements of a stage on a busy machine, so that the limit meets the one that it is for
+    short = settings.model_copy(update={"statement_timeout_s": 3.0})
     with (
         pytest.raises(
-            StageError, match=r"(?s)statement timeout.*nothing was changed.*XCAT_STATEMENT_TIMEOUT_S above 0\.2"
+            StageError, match=r"(?s)statement timeout.*nothing was changed.*XCAT_STATEMENT_TIMEOUT_S above 3"
         ),
         stage(short, "merge", "name", {}) as run,
     ):
-        run.conn.execute("SELECT pg_sleep(20)")
+        run.conn.execute("SELECT pg_sleep(600)")
     assert "statement timeout" in _run(settings, run.run_id)["error"]
 
 
@@ -160,10 +165,8 @@ with stage(settings(), "ingest", "name", {}) as run:
 
 
 @pytest.mark.parametrize("how", ["killed", "exits"])
-def test_a_run_whose_process_died_is_lost_at_once(settings, monkeypatch, how):
-    monkeypatch.setenv("XCAT_HOME", str(settings.home))
-    monkeypatch.setenv("XCAT_DATABASE_URL", settings.database_url)
-    done = subprocess.run([sys.executable, "-c", _DIES, how], capture_output=True, text=True, timeout=60)
+def test_a_run_whose_process_died_is_lost_at_once(settings, how):
+    done = children.run([sys.executable, "-c", _DIES, how], settings)
     assert done.returncode == (-9 if how == "killed" else 3), done.stderr
     run_id = int(done.stdout)
     _wait_for_sessions(settings)
@@ -176,15 +179,9 @@ def test_a_run_whose_process_died_is_lost_at_once(settings, monkeypatch, how):
 
 def _wait_for_sessions(settings):
     """The server notices a closed socket in its own time."""
+    others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
     with connect(settings, autocommit=True) as conn:
-        for _ in range(500):
-            row = conn.execute(
-                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-            ).fetchone()
-            if row == (0,):
-                return
-            conn.execute("SELECT pg_sleep(0.02)")
-    raise AssertionError("sessions of a dead process did not end")
+        children.until(lambda: conn.execute(others).fetchone() == (0,))
 
 
 def test_a_run_at_work_is_not_lost(settings):

@@ -15,6 +15,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import children
 import numpy as np
 import pandas as pd
 from astropy.io import fits
@@ -63,7 +64,7 @@ def environment() -> Path:
             pip = [home / "venv" / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
                    f"nway=={VERSION}"]  # fmt: skip
             for command in ([sys.executable, "-m", "venv", "--clear", home / "venv"], pip):
-                done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=900)
+                done = children.run(command, env=children.CALLER)  # pip needs the user's proxies and package index
                 if done.returncode:
                     raise NotInstalled((done.stderr or done.stdout).strip()[-500:])
             ready.touch()
@@ -81,8 +82,7 @@ def run(folder: Path, program: str, *arguments: object) -> Done:
     bin_ = environment()
     command = [str(bin_ / "python"), str(bin_ / program), *map(str, arguments)]
     # no display, and no cache: a cached match would be neither its time nor its answer
-    env = {**os.environ, "MPLBACKEND": "Agg"}
-    env.pop("PYTHONPATH", None)
+    env = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {"MPLBACKEND": "Agg"}
     shutil.rmtree(folder / "cache", ignore_errors=True)
     log = folder / f"{program}.log"
     start = time.perf_counter()

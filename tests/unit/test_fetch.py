@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, urlparse
 
 import numpy as np
 import pytest
+from children import TIMEOUT_S
 
 from xcat.catalogues import load
 from xcat.errors import InputError
@@ -35,6 +36,7 @@ class StandIn(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.queries: list[str] = []
         self.maxrec: list[int] = []
+        self.given_up = threading.Event()
 
     @property
     def url(self) -> str:
@@ -60,7 +62,7 @@ class Handler(BaseHTTPRequestHandler):
         server.maxrec.append(int(asked["MAXREC"]))
         counting = "COUNT(*)" in asked["QUERY"]
         if server.mode == "slow":
-            threading.Event().wait(2)
+            server.given_up.wait(TIMEOUT_S)
         if server.mode == "broken":
             return self.send(500, "text/plain", "no disk left")
         if server.mode == "error":
@@ -104,6 +106,7 @@ def service() -> Iterator[StandIn]:
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield server
+    server.given_up.set()
     server.shutdown()
     thread.join()
     server.server_close()
@@ -158,18 +161,19 @@ def test_an_empty_cone_is_an_answer(service: StandIn, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("mode", "message"), [("error", "no such table"), ("broken", "no disk left"), ("slow", "timed? ?out")]
+    ("mode", "message", "timeout_s"),
+    [("error", "no such table", TIMEOUT_S), ("broken", "no disk left", TIMEOUT_S), ("slow", "timed? ?out", 0.5)],
 )
-def test_a_service_that_fails(service: StandIn, tmp_path: Path, mode: str, message: str) -> None:
+def test_a_service_that_fails(service: StandIn, tmp_path: Path, mode: str, message: str, timeout_s: float) -> None:
     service.mode = mode
     with pytest.raises(InputError, match=message):
-        fetch(load("twomass"), 10, 20, 0.5, tmp_path / "x.vot", tap_url=service.url, timeout_s=0.5)
+        fetch(load("twomass"), 10, 20, 0.5, tmp_path / "x.vot", tap_url=service.url, timeout_s=timeout_s)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_nobody_there(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="Is the address right"):
-        fetch(load("twomass"), 10, 20, 0.5, tmp_path / "x.vot", tap_url="http://127.0.0.1:9/tap", timeout_s=2)
+        fetch(load("twomass"), 10, 20, 0.5, tmp_path / "x.vot", tap_url="http://127.0.0.1:9/tap")
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ _LONGEST_SOCKET_PATH = 100  # sun_path holds 108 bytes, the file name in the fol
 _PORT = 5432  # the socket's name; PGPORT in the environment must not change it
 _START_TIMEOUT_S = 120
 _ORPHAN_TIMEOUT_S = 30
+_KEPT_VARIABLES = ("PATH", "LD_LIBRARY_PATH")  # of the caller's environment, all that the server gets
 
 
 @dataclass(frozen=True)
@@ -159,8 +160,24 @@ def server_settings(memory_mb: int, cores: int) -> dict[str, str]:
         "jit": "off",  # compiling costs more than it gains on these statements
         "max_locks_per_transaction": "256",  # a lock a partition
         "timezone": "UTC",
+        "log_timezone": "UTC",
         "listen_addresses": "",
     }
+
+
+@contextmanager
+def _usual_priority() -> Iterator[None]:
+    """Children start with the usual priority where that is allowed: a server outlives the `nice` that started it."""
+    nice = os.getpriority(os.PRIO_PROCESS, 0)
+    if nice <= 0:
+        yield
+        return
+    with suppress(PermissionError):
+        os.setpriority(os.PRIO_PROCESS, 0, 0)
+    try:
+        yield
+    finally:
+        os.setpriority(os.PRIO_PROCESS, 0, nice)
 
 
 class EmbeddedServer:
@@ -209,7 +226,7 @@ class EmbeddedServer:
         if os.geteuid() == 0:
             identity = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
         # The server inherits these descriptors and keeps them open, so a pipe would never end.
-        with tempfile.TemporaryFile("w+") as output:
+        with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output, _usual_priority():
             done = subprocess.run(
                 [str(c) for c in command],
                 stdin=subprocess.DEVNULL,
@@ -218,7 +235,8 @@ class EmbeddedServer:
                 cwd="/",
                 timeout=timeout_s,
                 start_new_session=True,  # Ctrl-C is for the client, not for its server
-                env={k: v for k, v in os.environ.items() if not k.startswith("PG")} | {"LC_ALL": "C.UTF-8"},
+                umask=0o077,
+                env={k: os.environ[k] for k in _KEPT_VARIABLES if k in os.environ} | {"LC_ALL": "C.UTF-8"},
                 **identity,  # type: ignore[call-overload]
             )
             output.seek(0)
@@ -237,7 +255,11 @@ class EmbeddedServer:
 
     def _make_home(self) -> None:
         try:
-            self.home.mkdir(parents=True, exist_ok=True)
+            for folder in (*reversed(self.home.parents), self.home):
+                if not folder.exists():
+                    folder.mkdir(exist_ok=True)
+                    if os.geteuid() == 0:  # whatever the umask: the server's user must be able to pass through
+                        folder.chmod(0o755)
         except OSError as error:
             raise DatabaseError(
                 f"{self.home} cannot be made ({error.strerror}); set XCAT_HOME to a folder of your own."
@@ -272,7 +294,7 @@ class EmbeddedServer:
         """Say whether the server runs; a stale pid file counts as not running."""
         version_file = self.data / "PG_VERSION"
         try:
-            version = version_file.read_text().strip() if version_file.exists() else None
+            version = version_file.read_text(encoding="utf-8").strip() if version_file.exists() else None
         except PermissionError:
             raise DatabaseError(f"{self.data} belongs to another user; set XCAT_HOME.") from None
         pid = self._live_pid()
@@ -280,7 +302,7 @@ class EmbeddedServer:
 
     def _live_pid(self) -> int | None:
         try:
-            first = (self.data / "postmaster.pid").read_text().splitlines()[0]
+            first = (self.data / "postmaster.pid").read_text(encoding="utf-8", errors="replace").splitlines()[0]
             pid = int(first)
             command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         except (FileNotFoundError, ProcessLookupError, NotADirectoryError, IndexError, ValueError):
@@ -358,7 +380,7 @@ class EmbeddedServer:
                 timeout_s=_START_TIMEOUT_S + 10,
             )
             if done.returncode != 0:
-                tail = "".join(self.log.read_text(errors="replace").splitlines(keepends=True)[-15:])
+                tail = "".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)[-15:])
                 raise DatabaseError(f"the server did not start: {done.stdout.strip()}\n{tail}")
             self._create_database(bindir)
         return True
@@ -389,12 +411,12 @@ class EmbeddedServer:
         options["unix_socket_permissions"] = "0700"
         lines = ["{} = '{}'".format(name, value.replace("'", "''")) for name, value in options.items()]
         settings_file = self.data / "xcat.conf"
-        settings_file.write_text("# written at every start by xcat\n" + "\n".join(lines) + "\n")
+        settings_file.write_text("# written at every start by xcat\n" + "\n".join(lines) + "\n", encoding="utf-8")
         settings_file.chmod(0o644)
         main = self.data / "postgresql.conf"
         include = "include 'xcat.conf'"
-        if include not in main.read_text():
-            with main.open("a") as handle:
+        if include not in main.read_text(encoding="utf-8"):
+            with main.open("a", encoding="utf-8") as handle:
                 handle.write(f"\n{include}\n")
 
     def _create_database(self, bindir: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from typing import Any
 
@@ -22,8 +23,13 @@ Connection = psycopg.Connection[Any]
 
 
 def database_url(config: Settings) -> str:
-    """SQLAlchemy URL of the database in use."""
-    return config.database_url or EmbeddedServer(config.home).url
+    """SQLAlchemy URL of the database in use; libpq's own variables are about other servers than the embedded one."""
+    if config.database_url:
+        return config.database_url
+    # for good, not for a moment: PGSERVICE and others act even where the address says everything
+    for name in [name for name in os.environ if name.startswith("PG")]:
+        os.environ.pop(name, None)
+    return EmbeddedServer(config.home).url
 
 
 def conninfo(url: str) -> str:
@@ -56,7 +62,7 @@ def connect(config: Settings | None = None, *, autocommit: bool = False) -> Conn
     config = config or settings()
     url = database_url(config)
     try:
-        conn = psycopg.connect(conninfo(url), autocommit=autocommit, connect_timeout=15)
+        conn = psycopg.connect(conninfo(url), autocommit=autocommit, connect_timeout=15, client_encoding="utf8")
     except psycopg.OperationalError as error:
         hint = "Check XCAT_DATABASE_URL." if config.database_url else "Start it: xcat db start"
         raise DatabaseError(f"cannot reach the database: {str(error).strip()}. {hint}") from error
@@ -129,7 +135,7 @@ def check_server(conn: Connection) -> dict[str, str]:
 def _relabel_q3c(conn: Connection) -> bool:
     """Let workers run the functions of an old q3c, where we may; say whether a join can be parallel."""
     with conn.transaction():
-        conn.execute((folder("sql") / "q3c_parallel.sql").read_text())
+        conn.execute((folder("sql") / "q3c_parallel.sql").read_text(encoding="utf-8"))
         row = conn.execute(
             "SELECT bool_and(proparallel = 's') FROM pg_proc WHERE proname IN ('q3c_join', 'q3c_seloper')"
         ).fetchone()

@@ -46,7 +46,7 @@ def create(connection: sa.Connection) -> None:
     """
     for path in [*objects("functions"), *objects("views")]:
         # no parameters here, so percent signs are the file's own
-        connection.exec_driver_sql(path.read_text().replace("%", "%%"))
+        connection.exec_driver_sql(path.read_text(encoding="utf-8").replace("%", "%%"))
     # the same transaction, through the driver
     published.make_first_views(connection.connection.driver_connection)  # type: ignore[arg-type]
     for table in metadata.tables.values():

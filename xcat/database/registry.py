@@ -56,7 +56,7 @@ class ColumnMeaning:
 @cache
 def property_entries() -> tuple[dict[str, Any], ...]:
     """The properties as ``xcat/properties/registry.yaml`` defines them, in its order."""
-    return tuple(yaml.safe_load((_PACKAGE / "properties" / "registry.yaml").read_text()))
+    return tuple(yaml.safe_load((_PACKAGE / "properties" / "registry.yaml").read_text(encoding="utf-8")))
 
 
 def property_columns(role: str) -> tuple[str, ...]:
@@ -74,7 +74,7 @@ def columns() -> dict[str, ColumnMeaning]:
     """Every column name of the schema with its meaning."""
     known = {
         name: ColumnMeaning(name, *entry)
-        for name, entry in yaml.safe_load((_PACKAGE / "database" / "columns.yaml").read_text()).items()
+        for name, entry in yaml.safe_load((_PACKAGE / "database" / "columns.yaml").read_text(encoding="utf-8")).items()
     }
     for entry in property_entries():
         known[entry["name"]] = ColumnMeaning(

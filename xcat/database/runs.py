@@ -181,7 +181,7 @@ def _enter_readings(books: Connection, kind: str, run_id: int, catalogues: Seque
 
 
 def _record_failure(books: Connection, run: Run, error: BaseException) -> None:
-    text = "cancelled by the user" if isinstance(error, KeyboardInterrupt) else str(error) or repr(error)
+    text = str(error) or ("cancelled by the user" if isinstance(error, KeyboardInterrupt) else repr(error))
     try:
         books.execute(
             job("runs.fail").compose(),

@@ -64,7 +64,7 @@ def job(name: str) -> Statement:
 @cache
 def statements(path: Path) -> dict[str, Statement]:
     """All statements of a file, by ``file.name``."""
-    text = path.read_text()
+    text = path.read_text(encoding="utf-8")
     heads = list(_HEAD.finditer(text))
     found = {}
     for head, following in zip(heads, [*heads[1:], None], strict=True):

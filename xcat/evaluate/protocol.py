@@ -204,7 +204,11 @@ def workers(n: int) -> Iterator[Executor | None]:
         return
     # a forked process would inherit the threads of numerical libraries in whatever state they are
     with ProcessPoolExecutor(n, mp_context=multiprocessing.get_context("spawn")) as pool:
-        yield pool
+        try:
+            yield pool
+        except BaseException:  # nobody waits for the folds that have not begun
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 @dataclass
