@@ -114,7 +114,7 @@ $$;
 COMMENT ON FUNCTION xcat.terms_of(integer) IS
 'The terms of a model, properties and pairs of them: tables [class][node], [class][level][node] of values with errors';
 
-CREATE FUNCTION xcat.evidence_of(model_run_id integer, properties jsonb)
+CREATE FUNCTION pub.evidence_of(model_run_id integer, properties jsonb)
 RETURNS TABLE (property text, category text, class text, log_likelihood double precision, contribution double precision)
 LANGUAGE sql STABLE PARALLEL SAFE ROWS 60
 AS $$
@@ -181,10 +181,10 @@ AS $$
         OFFSET 0) AS l
     CROSS JOIN LATERAL generate_series(1, cardinality(t.classes)) AS c
 $$;
-COMMENT ON FUNCTION xcat.evidence_of(integer, jsonb) IS
+COMMENT ON FUNCTION pub.evidence_of(integer, jsonb) IS
 'What every term of a model says of every class, for one row of properties: natural-log likelihood (per unit of the property''s scale), and what it adds to the log score of the class';
 
-CREATE FUNCTION xcat.posterior(model_run_id integer, properties jsonb)
+CREATE FUNCTION pub.posterior(model_run_id integer, properties jsonb)
 RETURNS TABLE (class text, p double precision)
 LANGUAGE sql STABLE PARALLEL SAFE ROWS 4
 AS $$
@@ -194,7 +194,7 @@ AS $$
         WHERE k.run_id = xcat.checked_model(model_run_id)
     ), scores AS (
         SELECT s.class, s.score + e.score AS score
-        FROM (SELECT class, sum(contribution) AS score FROM xcat.evidence_of(model_run_id, properties) GROUP BY class) AS e
+        FROM (SELECT class, sum(contribution) AS score FROM pub.evidence_of(model_run_id, properties) GROUP BY class) AS e
         JOIN start AS s ON s.class = e.class
     ), shares AS (
         -- below e^-600 the exponential would be an error here; nothing is lost
@@ -202,7 +202,7 @@ AS $$
     )
     SELECT class, share / sum(share) OVER () FROM shares
 $$;
-COMMENT ON FUNCTION xcat.posterior(integer, jsonb) IS
+COMMENT ON FUNCTION pub.posterior(integer, jsonb) IS
 'Probability of every class by the model of a fit run, for one row of properties: to_jsonb(s) of xcat.property AS s, perhaps || ''{"hr1": 0.2}''; units are those of the columns; a counterpart is taken for certain';
 
 -- A model is what a fit run made, for ever: whoever compares two, or reads an old classification, must find it as it was.

@@ -48,7 +48,7 @@ LANGUAGE sql STABLE PARALLEL SAFE ROWS 4
 AS $$
     SELECT q.class, sum(h.p_hypothesis * q.p) / sum(h.p_hypothesis)
     FROM pub.hypotheses_of(posterior_of.source_id, posterior_of.best_match) AS h
-    CROSS JOIN LATERAL xcat.posterior(pub.published_model(), xcat.changed(h.properties, changes)) AS q
+    CROSS JOIN LATERAL pub.posterior(pub.published_model(), xcat.changed(h.properties, changes)) AS q
     GROUP BY q.class
 $$;
 COMMENT ON FUNCTION pub.posterior_of(bigint, jsonb, boolean) IS

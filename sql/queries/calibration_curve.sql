@@ -4,7 +4,7 @@
 -- (part 0); is_chosen marks the cutoff in use.
 SELECT catalogue, cutoff, is_chosen, false_rate, n_sources_above::double precision / n_sources AS kept, contamination,
        n_shifted
-FROM xcat.reliability
+FROM pub.reliability
 WHERE part = 0
-  AND catalogue = (SELECT min(catalogue) FROM xcat.reliability WHERE catalogue <> 'all together')
+  AND catalogue = (SELECT min(catalogue) FROM pub.reliability WHERE catalogue <> 'all together')
 ORDER BY cutoff, is_chosen;

@@ -1,6 +1,8 @@
 -- name: earlier_run
--- What did an earlier classify run say? Every view shows the run that xcat.run names, until it is reset; the run's number
--- is enough, as in SET xcat.run = 12. Here the oldest one.
-SELECT set_config('xcat.run', min(run_id)::text, false) FROM xcat.run WHERE kind = 'classify' AND status = 'done';
-SELECT run_id, class, count(*) AS sources, avg(p_class) AS mean_probability FROM xcat.classified GROUP BY 1, 2 ORDER BY 3 DESC;
-RESET xcat.run;
+-- What did earlier published runs say? pub.classified_runs holds all that are kept, by run_id; one of them by its number
+-- is a table of its own, as in SELECT * FROM pub.classified_r12. Here the oldest one.
+SELECT run_id, class, count(*) AS sources, avg(p_class) AS mean_probability
+FROM pub.classified_runs
+WHERE run_id = (SELECT min(run_id) FROM pub.runs)
+GROUP BY 1, 2
+ORDER BY 3 DESC;

@@ -3,8 +3,8 @@
 -- one, too (rank 0).
 SELECT a.name, a.p_hypothesis, a.catalogues, a.objects, b.p_hypothesis AS other_p_hypothesis,
        b.catalogues AS other_catalogues, b.objects AS other_objects
-FROM xcat.hypotheses AS a
-JOIN xcat.hypotheses AS b ON b.source_id = a.source_id AND b.rank <> a.rank
+FROM pub.hypotheses AS a
+JOIN pub.hypotheses AS b ON b.source_id = a.source_id AND b.rank <> a.rank
 WHERE a.p_hypothesis > 0.2
   AND b.p_hypothesis > 0.5 * a.p_hypothesis
   AND (a.p_hypothesis, b.rank) > (b.p_hypothesis, a.rank)

@@ -4,7 +4,7 @@
 -- in erg / s, at the distance of the galaxy.
 SELECT name, ra, dec, galaxy, distance_mpc, sep_to_radius, log_lx_galaxy, is_hyperluminous, snr, p_xrb, p_contaminant,
        n_background, n_as_bright
-FROM xcat.ulx_candidates
+FROM pub.ulx_candidates
 WHERE snr > 3
   AND p_xrb > p_contaminant
   AND coalesce(extent_arcsec, 0) = 0

@@ -2,7 +2,7 @@
 -- Which sources are X-ray binaries that the literature does not know? Probable, not outlying, point-like, of good
 -- quality, and the same class whichever category of evidence is left out.
 SELECT name, ra, dec, p_xrb, margin, outlier, flux_cgs, n_detections, log_fx_fr, sep_to_radius
-FROM xcat.xrb_candidates
+FROM pub.xrb_candidates
 WHERE p_xrb > 0.9
   AND NOT is_outlier
   AND alternative = ''

@@ -84,7 +84,7 @@ def test_the_posterior_is_pythons(conn: Connection, runs: dict[str, int], kind: 
     model = models.load(conn, runs[kind.replace("classify", "fit").replace("best_match", "fit")])
     found = conn.execute(
         "SELECT c.source_id, max(abs(q.p - c.p[array_position(%s::text[], q.class)])) AS dp, count(*), sum(q.p)"
-        " FROM xcat.classification AS c, LATERAL xcat.posterior_of(c.source_id) AS q WHERE c.run_id = %s GROUP BY 1",
+        " FROM xcat.classification AS c, LATERAL pub.posterior_of(c.source_id) AS q WHERE c.run_id = %s GROUP BY 1",
         [list(model.classes), runs[kind]],
     ).fetchall()
     assert len(found) == _one(conn, "SELECT count(*) FROM xcat.classification WHERE run_id = %s", runs[kind]) > 1200
@@ -101,7 +101,7 @@ def test_the_evidence_is_pythons(conn: Connection, runs: dict[str, int], suffix:
     rows = conn.execute(
         "SELECT c.evidence, array_agg(e.log_likelihood ORDER BY o.i), array_agg(e.contribution ORDER BY o.i)"
         " FROM xcat.classification AS c JOIN xcat.property AS s USING (source_id)"
-        " CROSS JOIN LATERAL xcat.evidence_of(%s, to_jsonb(s)) AS e"
+        " CROSS JOIN LATERAL pub.evidence_of(%s, to_jsonb(s)) AS e"
         " CROSS JOIN LATERAL (SELECT array_position(%s::text[], e.property) * 100 + array_position(%s::text[], e.class)"
         " AS i) AS o WHERE c.run_id = %s AND s.run_id = %s GROUP BY c.source_id, c.evidence",
         [
@@ -149,7 +149,7 @@ def test_a_changed_property_is_changed_in_every_hypothesis(
     n = np.diff(hypotheses.start)
     for row in [*np.flatnonzero(n > 2)[:20], *np.flatnonzero(n <= 1)[:20]]:
         found = _posterior(
-            conn, "SELECT * FROM xcat.posterior_of(%s, %s::jsonb)", int(source_id[row]), json.dumps(changes)
+            conn, "SELECT * FROM pub.posterior_of(%s, %s::jsonb)", int(source_id[row]), json.dumps(changes)
         )
         assert [found[c] for c in model.classes] == pytest.approx(expected[row], abs=1e-6)
 
@@ -160,7 +160,7 @@ def test_hypotheses_are_summed_or_not_as_the_run_did(conn: Connection, runs: dic
         "SELECT source_id FROM xcat.hypothesis_property WHERE run_id = %s GROUP BY 1 HAVING count(*) > 2 LIMIT 1",
         runs["properties"],
     )
-    query = "SELECT * FROM xcat.posterior_of(%s, '{}', %s)"
+    query = "SELECT * FROM pub.posterior_of(%s, '{}', %s)"
     summed, best = (_posterior(conn, query, source_id, flag) for flag in (False, True))
     assert summed != best
     assert _posterior(conn, query, source_id, None) == summed
@@ -172,16 +172,16 @@ def test_hypotheses_are_summed_or_not_as_the_run_did(conn: Connection, runs: dic
 def test_what_is_not_told_says_nothing(conn: Connection, runs: dict[str, int]) -> None:
     for suffix in MODELS:
         model = models.load(conn, runs[f"fit{suffix}"])
-        found = _posterior(conn, "SELECT * FROM xcat.posterior(%s, '{}')", runs[f"fit{suffix}"])
+        found = _posterior(conn, "SELECT * FROM pub.posterior(%s, '{}')", runs[f"fit{suffix}"])
         score = np.exp(model.log_prior)
         assert [found[c] for c in model.classes] == pytest.approx(score / score.sum(), abs=1e-12)
-        number = _posterior(conn, "SELECT * FROM xcat.posterior(%s, '{\"hr1\": null}')", runs[f"fit{suffix}"])
+        number = _posterior(conn, "SELECT * FROM pub.posterior(%s, '{\"hr1\": null}')", runs[f"fit{suffix}"])
         assert number != found  # missing is not unknown
 
 
 def test_real_columns_keep_their_value_through_jsonb(conn: Connection, runs: dict[str, int]) -> None:
     """6.1 as a real is 6.099999904: the table between two nodes tells them apart."""
-    query = "SELECT log_likelihood FROM xcat.evidence_of(%s, %s::jsonb) WHERE property = 'hr2' AND class = 'AGN'"
+    query = "SELECT log_likelihood FROM pub.evidence_of(%s, %s::jsonb) WHERE property = 'hr2' AND class = 'AGN'"
     by_text = _one(conn, query, runs["fit"], '{"hr2": 0.1}')
     by_real = _one(conn, query, runs["fit"], json.dumps({"hr2": float(np.float32(0.1))}))
     assert by_text == by_real
@@ -189,12 +189,12 @@ def test_real_columns_keep_their_value_through_jsonb(conn: Connection, runs: dic
 
 def test_wrong_names_and_numbers_are_refused(conn: Connection, runs: dict[str, int]) -> None:
     for query, message in (
-        ("SELECT * FROM xcat.posterior(%(classify)s, '{}')", r"run \d+ made no model"),
-        ("SELECT * FROM xcat.evidence_of(0, '{}')", "run 0 made no model"),
-        ("SELECT * FROM xcat.posterior(%(fit)s, '[0.2, 0.8]')", r"no row of xcat.property, but \[0.2"),
-        ("SELECT * FROM xcat.posterior(%(fit)s, NULL)", "no row of xcat.property, but NULL"),
-        ("SELECT * FROM xcat.posterior_of(1, '{\"hr_1\": 0}')", "no column hr_1 in xcat.property"),
-        ('SELECT * FROM xcat.posterior(%(fit)s, \'{"hr1": "soft"}\')', "invalid input syntax"),
+        ("SELECT * FROM pub.posterior(%(classify)s, '{}')", r"run \d+ made no model"),
+        ("SELECT * FROM pub.evidence_of(0, '{}')", "run 0 made no model"),
+        ("SELECT * FROM pub.posterior(%(fit)s, '[0.2, 0.8]')", r"no row of xcat.property, but \[0.2"),
+        ("SELECT * FROM pub.posterior(%(fit)s, NULL)", "no row of xcat.property, but NULL"),
+        ("SELECT * FROM pub.posterior_of(1, '{\"hr_1\": 0}')", "no column hr_1 in xcat.property"),
+        ('SELECT * FROM pub.posterior(%(fit)s, \'{"hr1": "soft"}\')', "invalid input syntax"),
     ):
         with pytest.raises(psycopg.Error, match=message):
             conn.execute(query.encode(), runs)
@@ -204,10 +204,10 @@ def test_wrong_names_and_numbers_are_refused(conn: Connection, runs: dict[str, i
 
 def test_nothing_published_is_said(settings: Settings) -> None:
     with ready(settings) as fresh, pytest.raises(psycopg.Error, match="nothing is published yet"):
-        fresh.execute("SELECT * FROM xcat.posterior_of(1)")
+        fresh.execute("SELECT * FROM pub.posterior_of(1)")
 
 
-@pytest.mark.parametrize("call", ["xcat.posterior(%(fit)s, to_jsonb(p))", "xcat.posterior_of(p.source_id)"])
+@pytest.mark.parametrize("call", ["pub.posterior(%(fit)s, to_jsonb(p))", "pub.posterior_of(p.source_id)"])
 def test_a_query_reads_the_tables_once(conn: Connection, runs: dict[str, int], call: str) -> None:
     """However many sources it has: else ten thousand would take minutes."""
     plan = _one(

@@ -74,8 +74,8 @@ def label_stage(
             pairs.search(conn, nearby.table, f"{nearby.definition.name} x labelled sources")
             conn.execute(job("label.nuclei").compose(galaxy=nearby.table))
     target = partitions.create(conn, "label", run.run_id)
-    place = {"source_run_id": source_run_id, "property_run_id": property_run_id}
-    conn.execute(job("label.places").compose(), place)
+    where = {"source_run_id": source_run_id, "property_run_id": property_run_id}
+    conn.execute(job("label.places").compose(), where)
     conn.execute(job("label.store").compose(label=target), {"run_id": run.run_id})
     partitions.attach(conn, "label", run.run_id)
     run.summary["labels"] = dicts(conn.execute(job("label.count").compose(label=target)))
