@@ -99,7 +99,7 @@ def _index(conn: Connection, parent: Table, name: str, child: sql.Identifier) ->
     """Build the parent's indexes on a detached partition, so that ATTACH adopts them; named after what they index."""
     for constraint in sorted(parent.constraints, key=lambda c: str(c.name)):
         kind = {"primary_key_constraint": "PRIMARY KEY", "unique_constraint": "UNIQUE"}.get(constraint.__visit_name__)
-        if not isinstance(constraint, ColumnCollectionConstraint) or kind is None:
+        if not isinstance(constraint, ColumnCollectionConstraint) or kind is None or not constraint.columns:
             continue
         columns = [c.name for c in constraint.columns]
         label = f"{name}_pkey" if kind == "PRIMARY KEY" else f"{name}_{'_'.join(columns)}_key"
