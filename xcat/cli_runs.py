@@ -53,7 +53,7 @@ def runs(
         return
     table = RichTable("run", "kind", "name", "status", "started", "seconds", "part of", box=None, pad_edge=False)
     for row in found:
-        marks = " *" * row["published"] + " pinned" * (row["pinned"] is not None)
+        marks = " *" * bool(row["published"]) + " pinned" * (row["pinned"] is not None)
         table.add_row(
             str(row["run_id"]), row["kind"], escape(row["name"]), row["status"] + marks,
             f"{row['started_at']:%Y-%m-%d %H:%M:%S}", f"{row['seconds']:.1f}",

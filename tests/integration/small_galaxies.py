@@ -13,7 +13,7 @@ D25_ARCMIN, DISTANCE_MPC = 4.0, 20.0
 MPC_CM = 3.0856775814913673e24
 
 
-def add(settings: Settings) -> None:
+def add(settings: Settings, property_run_id: int) -> None:
     """Load the galaxies that ``sep_to_radius`` is of, and give their sources the luminosity at that distance."""
     with ready(settings) as conn:
         row = conn.execute(
@@ -37,6 +37,7 @@ def add(settings: Settings) -> None:
             **{name: np.full(n, value, np.float32) for name, value in shape.items()},
         }  # fmt: skip
         partitions.write(conn, "galaxy", row[0], [block])
+        conn.execute("INSERT INTO xcat.run_catalogue VALUES (%s, %s)", [property_run_id, row[0]])
         conn.execute(
             "UPDATE xcat.property AS p SET log_lx_galaxy = log(4 * pi() * %s ^ 2 * s.flux_std_cgs)"
             " FROM xcat.source AS s WHERE s.source_id = p.source_id AND p.sep_to_radius IS NOT NULL",

@@ -14,6 +14,7 @@ from xcat.config import Settings
 from xcat.database import partitions, runs
 from xcat.jobs import stages
 from xcat.jobs.pipeline import Pipeline, frozen
+from xcat.jobs.publishing import publish
 
 CLASSES = ("AGN", "Star", "XRB", "CV")
 SHARES = (0.62, 0.26, 0.07, 0.05)
@@ -158,7 +159,9 @@ def make(settings: Settings, n: int = 600, n_labelled: int = 400, seed: int = 3)
                 }],
             )  # fmt: skip
         made["ingest"] = run.run_id
-        with runs.stage(settings, "merge", "small_sky", {"n": n}, pipeline_run_id=parent) as run:
+        with runs.stage(
+            settings, "merge", "small_sky", {"n": n}, catalogues=[xmm, swift], pipeline_run_id=parent
+        ) as run:
             partitions.write(
                 run.conn, "source", run.run_id,
                 [{
@@ -189,7 +192,9 @@ def make(settings: Settings, n: int = 600, n_labelled: int = 400, seed: int = 3)
         made["link"] = lineage["link_run_id"] = run.run_id
         for name, lost in (("earlier_match", 10), ("match", 0)):
             config = {"radius_arcsec": 10.0, "false_rate": small_matches.FALSE_RATE, "min_p_any": 0.5, "lost": lost}
-            with runs.stage(settings, "match", "small_sky", config, pipeline_run_id=parent, **lineage) as run:
+            with runs.stage(
+                settings, "match", "small_sky", config, catalogues=[gaia, wise], pipeline_run_id=parent, **lineage
+            ) as run:
                 there = {gaia: optical & (source_id > lost), wise: infrared}
                 small_matches.counterparts(run, source_id, there, rng)
                 small_matches.learned(run, {gaia: "mag_gaia_g", wise: "mag_w1 - mag_w2"}, n)
@@ -212,8 +217,9 @@ def make(settings: Settings, n: int = 600, n_labelled: int = 400, seed: int = 3)
             )  # fmt: skip
             small_matches.hypothesis_properties(run, made["match"])
         made["properties"] = lineage["property_run_id"] = run.run_id
+        small_galaxies.add(settings, made["properties"])
         with runs.stage(
-            settings, "label", "small_sky", {"classes": CLASSES}, pipeline_run_id=parent,
+            settings, "label", "small_sky", {"classes": CLASSES}, catalogues=[quasars], pipeline_run_id=parent,
             source_run_id=made["merge"],
         ) as run:  # fmt: skip
             m = n_labelled
@@ -239,12 +245,9 @@ def make(settings: Settings, n: int = 600, n_labelled: int = 400, seed: int = 3)
         with runs.stage(settings, "classify", "small_sky", {"n": n}, pipeline_run_id=parent, **lineage) as run:
             stages.classify_stage(run, *reads, made["fit"])
         made["classify"] = run.run_id
-        with runs.stage(settings, "publish", "small_sky", {}, pipeline_run_id=parent) as run:
-            stages.publish_stage(run, made["classify"])
-        made["publish"] = run.run_id
+        made["publish"] = publish(settings, made["classify"], parent)
         whole.summary["runs"] = dict(made)
     made["pipeline"] = parent
-    small_galaxies.add(settings)
     return made
 
 
@@ -270,6 +273,5 @@ def classify_again(settings: Settings, made: dict[str, int]) -> int:
     with runs.stage(settings, "classify", "small_sky", {"model": model}, model_run_id=model, **lineage) as run:
         stages.classify_stage(run, made["properties"], made["label"], model)
     classified = run.run_id
-    with runs.stage(settings, "publish", "small_sky", {}) as run:
-        stages.publish_stage(run, classified)
+    publish(settings, classified)
     return classified

@@ -7,8 +7,6 @@ under the same catalogue names, and beside other pipelines on the same files.
 
 from __future__ import annotations
 
-import csv
-import gzip
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -22,7 +20,6 @@ from psycopg import sql
 from xcat.config import Settings
 from xcat.database.embedded import EmbeddedServer
 from xcat.database.engine import ready
-from xcat.ingest.load import ingest
 from xcat.jobs.pipeline import Pipeline, Plan, read
 from xcat.jobs.runner import Runner
 from xcat.simulate import simulate

@@ -140,7 +140,7 @@ def test_a_load_keeps_no_reader_waiting_and_leaves_nothing_when_killed(settings,
     with connect(settings) as reader:
         reader.execute("SET lock_timeout = '100ms'")
         assert reader.execute("SELECT count(*) FROM xcat.counterpart").fetchone() == (100 * n_before,)
-        reader.execute("SELECT * FROM xcat.classified")
+        reader.execute("SELECT * FROM pub.classified")
     process.send_signal(signal.SIGKILL)
     assert children.end(process)[0] == -signal.SIGKILL
     until(lambda: _n_sessions(settings) == 0)

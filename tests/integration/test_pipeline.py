@@ -60,8 +60,8 @@ def test_every_source_is_classified_once(module_settings: Settings, done: dict[s
     assert n > 2000
     for table, kind in (("property", "properties"), ("classification", "classify")):
         assert _count(module_settings, f"SELECT count(*) FROM xcat.{table} WHERE run_id = %s", [done[kind]]) == n
-    assert _count(module_settings, "SELECT count(DISTINCT source_id) FROM xcat.classified") == n
-    assert _count(module_settings, "SELECT count(*) FROM xcat.classified") == n
+    assert _count(module_settings, "SELECT count(DISTINCT source_id) FROM pub.classified") == n
+    assert _count(module_settings, "SELECT count(*) FROM pub.classified") == n
     assert _count(module_settings, "SELECT max(abs((SELECT sum(x) FROM unnest(p) AS x) - 1)) FROM xcat.classification"
                                    " WHERE run_id = %s", [done["classify"]]) < 1e-6  # fmt: skip
     # three missions x three catalogues, every source a row in each
@@ -97,11 +97,11 @@ def test_the_published_views_show_the_run(module_settings: Settings, done: dict[
     )  # fmt: skip
     kinds = ("classify", "merge", "link", "match", "properties", "label", "fit")
     assert [shown[c] for c in lineage] == [done[k] for k in kinds]
-    best = rows(module_settings, "SELECT class, p_class, p_agn, p_star, p_xrb, p_cv FROM xcat.classified")
+    best = rows(module_settings, "SELECT class, p_class, p_agn, p_star, p_xrb, p_cv FROM pub.classified")
     for row in best:
         p = {"AGN": row["p_agn"], "Star": row["p_star"], "XRB": row["p_xrb"], "CV": row["p_cv"]}
         assert row["p_class"] == max(p.values()) == p[row["class"]]
-    known = _count(module_settings, "SELECT count(*) FROM xcat.classified WHERE known_class IS NOT NULL")
+    known = _count(module_settings, "SELECT count(*) FROM pub.classified WHERE known_class IS NOT NULL")
     used = "SELECT count(*) FROM xcat.label WHERE run_id = %s AND status = 'used'"
     assert known == _count(module_settings, used, [done["label"]]) > 100
 
@@ -227,7 +227,7 @@ def test_other_weights_repeat_only_what_depends_on_them(
     assert [k for k, _ in _runs(module_settings)[len(before) :]] == ["fit", "classify", "publish"]
     assert {k for k in done if changed[k] == done[k]} == {"merge", "link", "match", "properties", "label"}
     with ready(module_settings) as conn:
-        query = "SELECT run_id, count(*) FROM xcat.classified GROUP BY 1"
+        query = "SELECT run_id, count(*) FROM pub.classified GROUP BY 1"
         new = conn.execute(query).fetchall()
         conn.execute("SELECT set_config('xcat.run', %s, false)", [str(done["classify"])])
         old = conn.execute(query).fetchall()
@@ -295,7 +295,7 @@ def test_a_stage_that_dies_leaves_nothing_and_is_taken_up_again(
     n = len(_runs(settings))
     runs = _runner(settings, sky, **smaller).run()
     assert [k for k, _ in _runs(settings)[n:]] == list(STAGES[STAGES.index(failed) :])
-    assert _count(settings, "SELECT count(*) FROM xcat.classified") == _count(
+    assert _count(settings, "SELECT count(*) FROM pub.classified") == _count(
         settings, "SELECT count(*) FROM xcat.source WHERE run_id = %s", [runs["merge"]]
     )
 

@@ -32,7 +32,7 @@ def test_the_labelled_sources_are_classified(module_settings: Settings, chandra:
         module_settings,
         "SELECT count(*) AS listed, count(c.source_id) AS classified FROM xcat.reference_object AS r"
         " JOIN xcat.catalogue AS k ON k.catalogue_id = r.catalogue_id AND k.name = 'muwclass_td'"
-        " LEFT JOIN xcat.classified AS c ON trim(c.name) = trim(r.native_id)",
+        " LEFT JOIN pub.classified AS c ON trim(c.name) = trim(r.native_id)",
     )
     assert found == {"listed": 2941, "classified": 2929}
 

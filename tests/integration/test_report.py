@@ -41,7 +41,7 @@ def conn(module_settings: Settings, runs: Runs) -> Iterator[Connection]:
 
 
 def test_columns_know_what_they_mean(conn: Connection) -> None:
-    table = tables.query(conn, "SELECT name, flux_cgs AS f, p_xrb, ra + 0 AS ra, count(*) OVER () FROM xcat.classified")
+    table = tables.query(conn, "SELECT name, flux_cgs AS f, p_xrb, ra + 0 AS ra, count(*) OVER () FROM pub.classified")
     assert table.colnames == ["name", "f", "p_xrb", "ra", "count"]
     assert table["f"].unit.to_string() == "erg / (s cm2)" and table["f"].meta["ucd"] == "phot.flux;em.X-ray"
     assert table["f"].dtype == np.float32 and table["f"].description.startswith("Flux in the mission")
@@ -51,7 +51,7 @@ def test_columns_know_what_they_mean(conn: Connection) -> None:
 
 
 def test_origin_comes_through_partitions_and_parents(conn: Connection, runs: Runs) -> None:
-    for relation in ("xcat.source", f"xcat.source_r{runs['merge']}", "xcat.classified"):
+    for relation in ("xcat.source", f"xcat.source_r{runs['merge']}", "pub.classified"):
         assert tables.query(conn, f"SELECT dec FROM {relation} LIMIT 1")["dec"].unit == "deg"
 
 
@@ -75,10 +75,10 @@ def test_types(conn: Connection) -> None:
 
 
 def test_null_is_masked_and_empty_keeps_types(conn: Connection) -> None:
-    gamma = tables.query(conn, "SELECT gamma FROM xcat.classified")["gamma"]
-    missing = tables.query(conn, "SELECT count(*) AS n FROM xcat.classified WHERE gamma IS NULL")["n"][0]
+    gamma = tables.query(conn, "SELECT gamma FROM pub.classified")["gamma"]
+    missing = tables.query(conn, "SELECT count(*) AS n FROM pub.classified WHERE gamma IS NULL")["n"][0]
     assert 0 < gamma.mask.sum() == missing
-    empty = tables.query(conn, "SELECT source_id, name, ra, is_outlier FROM xcat.classified WHERE false")
+    empty = tables.query(conn, "SELECT source_id, name, ra, is_outlier FROM pub.classified WHERE false")
     assert len(empty) == 0 and empty["ra"].unit == "deg"
     assert [empty[c].dtype.kind for c in empty.colnames] == ["i", "U", "f", "b"]
 
@@ -109,7 +109,7 @@ def test_bad_queries(conn: Connection, text: str, message: str) -> None:
 
 
 def test_files_of_a_query_keep_units(conn: Connection, tmp_path: Path) -> None:
-    table = tables.query(conn, "SELECT * FROM xcat.classified")
+    table = tables.query(conn, "SELECT * FROM pub.classified")
     for ending in ("fits", "vot", "parquet", "ecsv", "csv"):
         assert tables.write(table, tmp_path / f"all.{ending}").stat().st_size > 10_000
 
@@ -155,7 +155,7 @@ def test_examples_meet_their_words(conn: Connection) -> None:
     assert set(alone["catalogue"]) == {"gaia"}
     # the first ten sources had lost their Gaia objects in the match run before
     found = example("changed_counterparts")
-    lost = "SELECT count(*) FROM xcat.counterparts WHERE catalogue = 'gaia' AND source_id <= 10"
+    lost = "SELECT count(*) FROM pub.counterparts WHERE catalogue = 'gaia' AND source_id <= 10"
     assert len(found) == _one(conn, lost) > 0
     assert found["old_native_id"].mask.all() and not np.ma.getmaskarray(found["native_id"]).any()
     variable = example("variable_xrb_candidates")
@@ -258,7 +258,7 @@ def test_nothing_published_says_what_to_do(settings: Settings) -> None:
 
 def test_terms_are_those_of_the_database(conn: Connection, runs: Runs) -> None:
     e = why.explain(conn, 5)
-    rows = conn.execute("SELECT property, class, log_likelihood FROM xcat.evidence WHERE source_id = 5").fetchall()
+    rows = conn.execute("SELECT property, class, log_likelihood FROM pub.evidence WHERE source_id = 5").fetchall()
     assert len(rows) == 4 * len(select(None))
     for prop, name, term in rows:
         (mine,) = [t for t in e.terms if t.property == prop]
@@ -341,8 +341,7 @@ def test_report_numbers(conn: Connection, runs: Runs) -> None:
     assert r.metrics["matrix"] == matrix.tolist() and r.n_reference == len(held_out) == 390
     assert r.whole.all == 600 and r.published
     row = conn.execute(
-        "SELECT count(*), count(*) FILTER (WHERE is_outlier) FROM xcat.classified"
-        " WHERE class = 'AGN' AND in_test_sample"
+        "SELECT count(*), count(*) FILTER (WHERE is_outlier) FROM pub.classified WHERE class = 'AGN' AND in_test_sample"
     ).fetchone()
     agn = r.totals[0]
     assert (agn.name, agn.test, agn.test_outliers) == ("AGN", *(row or ()))

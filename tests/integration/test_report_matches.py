@@ -42,7 +42,7 @@ def _one(conn: Connection, query: str) -> object:
 
 
 def test_counterparts_are_the_accepted_ones(conn: Connection, runs: Runs) -> None:
-    table = tables.query(conn, "SELECT * FROM xcat.counterparts")
+    table = tables.query(conn, "SELECT * FROM pub.counterparts")
     accepted = f"SELECT count(*) FROM xcat.match WHERE accepted AND run_id = {runs['match']}"
     assert len(table) == _one(conn, accepted) > 0
     assert set(zip(table["catalogue"], table["kind"], strict=True)) == {("gaia", "optical"), ("allwise", "infrared")}
@@ -53,19 +53,19 @@ def test_counterparts_are_the_accepted_ones(conn: Connection, runs: Runs) -> Non
 
 def test_hypotheses_name_their_members(conn: Connection, runs: Runs) -> None:
     found = conn.execute(
-        "SELECT source_id, catalogues, objects, p_hypothesis, log_fx_fr FROM xcat.hypotheses WHERE rank = 1"
+        "SELECT source_id, catalogues, objects, p_hypothesis, log_fx_fr FROM pub.hypotheses WHERE rank = 1"
     ).fetchall()
     both = [row for row in found if len(row[1]) == 2]
     assert both and all(names == ["gaia", "allwise"] and objects == [f"obj {i}"] * 2 for i, names, objects, *_ in both)
     assert any(row[4] is not None for row in both)
-    sums = "SELECT max(s) FROM (SELECT sum(p_hypothesis) AS s FROM xcat.hypotheses GROUP BY source_id) AS t"
+    sums = "SELECT max(s) FROM (SELECT sum(p_hypothesis) AS s FROM pub.hypotheses GROUP BY source_id) AS t"
     assert 0.5 < float(str(_one(conn, sums))) <= 1.0001
-    nobody = "SELECT count(*) FROM xcat.hypotheses WHERE rank = 0 AND catalogues = '{}' AND objects = '{}'"
-    assert _one(conn, nobody) == _one(conn, "SELECT count(DISTINCT source_id) FROM xcat.hypotheses")
+    nobody = "SELECT count(*) FROM pub.hypotheses WHERE rank = 0 AND catalogues = '{}' AND objects = '{}'"
+    assert _one(conn, nobody) == _one(conn, "SELECT count(DISTINCT source_id) FROM pub.hypotheses")
 
 
 def test_master_sources_have_their_members(conn: Connection) -> None:
-    table = tables.query(conn, "SELECT * FROM xcat.master_sources")
+    table = tables.query(conn, "SELECT * FROM pub.master_sources")
     assert len(table) == 600 and len(set(table["source_id"])) == 600
     linked = table[table["status"] == "linked"]
     assert len(linked) == 2 * (N_TWICE - N_AMBIGUOUS) == 2 * len(set(linked["master_id"]))
@@ -74,7 +74,7 @@ def test_master_sources_have_their_members(conn: Connection) -> None:
 
 
 def test_reliability_is_that_of_the_run(conn: Connection) -> None:
-    table = tables.query(conn, "SELECT * FROM xcat.reliability WHERE is_chosen")
+    table = tables.query(conn, "SELECT * FROM pub.reliability WHERE is_chosen")
     assert sorted({*table["catalogue"]}) == ["all together", "allwise", "gaia"] and len(table) == 9
     assert set(table["cutoff"]) == {CUTOFF} and table["false_rate"].meta["ucd"] == "stat.probability"
 
@@ -83,7 +83,7 @@ def test_reliability_is_that_of_the_run(conn: Connection) -> None:
 
 
 def _with_hypotheses(conn: Connection, condition: str) -> int:
-    query = f"SELECT source_id FROM xcat.hypotheses WHERE rank = 1 AND cardinality(objects) = 2 AND {condition} LIMIT 1"
+    query = f"SELECT source_id FROM pub.hypotheses WHERE rank = 1 AND cardinality(objects) = 2 AND {condition} LIMIT 1"
     return int(str(_one(conn, query)))
 
 
@@ -96,7 +96,7 @@ def test_hypotheses_of_a_source(conn: Connection) -> None:
     assert [m["catalogue"] for m in best["members"]] == ["gaia", "allwise"] and len(second["members"]) == 1
     for member in best["members"]:
         stored = conn.execute(
-            "SELECT sep_arcsec FROM xcat.counterparts WHERE source_id = %s AND catalogue = %s",
+            "SELECT sep_arcsec FROM pub.counterparts WHERE source_id = %s AND catalogue = %s",
             [source_id, member["catalogue"]],
         ).fetchone()
         assert (member["sep_arcsec"],) == stored and member["native_id"] == f"obj {source_id}"
@@ -127,7 +127,7 @@ def test_other_missions_of_a_source(conn: Connection) -> None:
     assert (
         single.master is not None and single.master["others"] == [] and "Master source 300: single" in why.text(single)
     )
-    sigma = "SELECT source_id FROM xcat.master_sources WHERE flux_ratio_sigma > 1 ORDER BY source_id LIMIT 1"
+    sigma = "SELECT source_id FROM pub.master_sources WHERE flux_ratio_sigma > 1 ORDER BY source_id LIMIT 1"
     e = why.explain(conn, int(str(_one(conn, sigma))))
     assert e.master is not None and f"{e.master['flux_ratio_sigma']:.4g} sigma" in why.text(e)
 

@@ -58,7 +58,7 @@ def sky(module_settings: Settings) -> dict[int, dict[str, Any]]:
         near = conn.execute("SELECT ra, dec FROM xcat.source WHERE source_id IN (8, 9) ORDER BY source_id").fetchall()
     others = {"ra": [p[0] for p in near], "dec": [near[0][1] + 40 * ARCSEC, near[1][1]], "d25_arcmin": [0.5, None]}
     load(module_settings, "galaxy", others)
-    return {row["source_id"]: row for row in rows(module_settings, "SELECT * FROM xcat.ulx_candidates")}
+    return {row["source_id"]: row for row in rows(module_settings, "SELECT * FROM pub.ulx_candidates")}
 
 
 def test_who_is_listed(sky: dict[int, dict[str, Any]]) -> None:
@@ -68,7 +68,7 @@ def test_who_is_listed(sky: dict[int, dict[str, Any]]) -> None:
 
 
 def test_hyperluminous_ones(module_settings: Settings, sky: dict[int, dict[str, Any]]) -> None:
-    assert [r["source_id"] for r in rows(module_settings, "SELECT * FROM xcat.hyperluminous_candidates")] == [4]
+    assert [r["source_id"] for r in rows(module_settings, "SELECT * FROM pub.hyperluminous_candidates")] == [4]
 
 
 def test_the_galaxy_and_the_place_in_it(module_settings: Settings, sky: dict[int, dict[str, Any]]) -> None:

@@ -1,0 +1,167 @@
+"""Runs leave at once and whole, never under somebody's hands, and never what is still needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import small_sky
+
+from xcat.config import Settings
+from xcat.database import retention, runs, schema
+from xcat.database.engine import Connection, ready
+from xcat.errors import StageError, XcatError
+from xcat.jobs.publishing import publish
+
+_OF_RUN = """
+SELECT count(*) FROM pg_class AS c WHERE c.relnamespace IN ('xcat'::regnamespace, 'pub'::regnamespace)
+  AND c.relkind = 'r' AND c.relname ~ ('_r' || %s || '$')
+"""
+
+
+@pytest.fixture
+def made(settings: Settings) -> dict[str, int]:
+    return small_sky.make(settings, n=400, n_labelled=300)
+
+
+@pytest.fixture
+def read(settings: Settings) -> Iterator[Connection]:
+    with ready(settings, autocommit=True) as conn:
+        yield conn
+
+
+def _tables(conn: Connection, run_id: int) -> int:
+    row = conn.execute(_OF_RUN, [run_id]).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def _numbers(conn: Connection, where: str = "true") -> list[int]:
+    return [row[0] for row in conn.execute(f"SELECT run_id FROM xcat.run WHERE {where} ORDER BY 1")]
+
+
+def test_a_run_leaves_with_its_tables_and_what_hangs_on_it(settings, made, read):
+    other = small_sky.classify_again(settings, made)
+    model = runs.get(read, made["classify"])["model_run_id"]
+    assert _tables(read, made["classify"]) > 5
+    left = retention.drop_runs(settings, [made["classify"], model])
+    assert set(left.run_ids) == {made["classify"], made["publish"], model} and left.waiting == []
+    assert _tables(read, made["classify"]) == _tables(read, model) == 0
+    assert not set(_numbers(read)) & {made["classify"], made["publish"], model}
+    assert read.execute("SELECT count(*) FROM xcat.likelihood_table WHERE run_id = %s", [model]).fetchone() == (0,)
+    assert read.execute("SELECT DISTINCT run_id FROM pub.classified_runs").fetchall() == [(other,)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [("classify", "is published"), ("merge", "is read by .*match run"), ("ingest", "loaded files that the catalogue")],
+)
+def test_what_is_needed_stays_and_says_why(settings, made, read, kind, why):
+    before = _numbers(read)
+    with pytest.raises(StageError, match=rf"nothing was dropped: .*run {made[kind]} {why}"):
+        retention.drop_runs(settings, [made[kind]])
+    assert _numbers(read) == before
+
+
+def test_a_running_run_stays(settings, made, read):
+    with runs.stage(settings, "classify", "x", {}) as run, pytest.raises(StageError, match="is running"):
+        retention.drop_runs(settings, [run.run_id])
+
+
+def test_an_unknown_run_is_an_error(settings, made):
+    with pytest.raises(XcatError, match="no run 987654"):
+        retention.drop_runs(settings, [987654])
+
+
+def test_a_pipeline_run_leaves_with_its_stages(settings, made, read):
+    with pytest.raises(StageError, match="is published"):
+        retention.drop_runs(settings, [made["pipeline"]])
+    read.execute("UPDATE xcat.publication SET active = false")
+    with pytest.raises(StageError, match="loaded files"):
+        retention.drop_runs(settings, [made["pipeline"]])
+    read.execute("UPDATE xcat.catalogue SET is_current = false")
+    retention.drop_runs(settings, [made["pipeline"]])
+    assert _numbers(read) == []
+    names = [*schema.RUN_TABLES, *schema.CATALOGUE_TABLES]
+    for name in (*(f"xcat.{n}" for n in names), *(f"pub.{n}" for n in schema.PUB_TABLES), "xcat.catalogue_file"):
+        assert read.execute(f"SELECT count(*) FROM {name}").fetchone() == (0,), name
+    kept = read.execute("SELECT count(*) FROM xcat.master_identity").fetchone()
+    assert kept is not None, "numbers are given once and never again"
+
+
+def test_a_pinned_run_and_what_it_stands_on_stay(settings, made, read):
+    with ready(settings) as conn:
+        runs.pin(conn, made["classify"], "the paper's")
+    small_sky.classify_again(settings, made)
+    with pytest.raises(StageError, match="is pinned: the paper's"):
+        retention.drop_runs(settings, [made["classify"]])
+    retention.prune(settings, 1)
+    kept = _numbers(read)
+    assert {made[k] for k in ("classify", "fit", "label", "properties", "match", "link", "merge", "ingest")} <= set(
+        kept
+    )
+    with ready(settings) as conn:
+        runs.pin(conn, made["classify"], None)
+    left = retention.prune(settings, 1)
+    assert made["classify"] in left.run_ids
+
+
+def test_prune_keeps_the_last_and_the_published(settings, made, read):
+    numbers = [small_sky.classify_again(settings, made) for _ in range(3)]
+    publish(settings, made["classify"])
+    retention.prune(settings, 2)
+    assert _numbers(read, "kind = 'classify'") == [made["classify"], *numbers[1:]]
+    assert made["earlier_match"] in _numbers(read), "two of each kind"
+    retention.prune(settings, 1)
+    # the last publication was that of the first run; the last classify run is another one
+    assert _numbers(read, "kind = 'classify'") == [made["classify"], numbers[2]]
+    assert made["earlier_match"] not in _numbers(read)
+    assert _tables(read, numbers[0]) == _tables(read, made["earlier_match"]) == 0
+    assert retention.prune(settings, 1).run_ids == []
+
+
+def test_failed_and_lost_runs_leave_by_themselves(settings, made, read):
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError), runs.stage(settings, "match", "small_sky", {"a": 1}):
+            1 / 0  # noqa: B018
+    with pytest.raises(ZeroDivisionError), runs.stage(settings, "match", "another", {"a": 1}):
+        1 / 0  # noqa: B018
+    assert len(_numbers(read, "status = 'failed'")) == 3, "until then they can be looked at"
+    with runs.stage(settings, "match", "small_sky", {"a": 2}):
+        pass
+    assert (
+        len(_numbers(read, "status = 'failed' AND name = 'another'")) == len(_numbers(read, "status = 'failed'")) == 1
+    )
+    retention.prune(settings, 5)
+    assert _numbers(read, "status = 'failed'") == []
+
+
+def test_a_reader_in_a_long_transaction_holds_up_nobody(settings, made, read):
+    other = small_sky.classify_again(settings, made)
+    gone = made["classify"]
+    with ready(settings) as long:
+        query = f"SELECT count(*), sum(p_class) FROM pub.classified_r{gone}"
+        before = long.execute(query).fetchone()
+        left = retention.drop_runs(settings, [gone])
+        assert gone in left.run_ids and left.waiting[0]["pid"] == long.info.backend_pid
+        assert gone not in _numbers(read)
+        assert read.execute("SELECT DISTINCT run_id FROM pub.classified").fetchall() == [(other,)]
+        assert read.execute("SELECT run_id FROM pub.runs").fetchall() == [(other,)]
+        assert long.execute(query).fetchone() == before, "what it reads stays until it has ended"
+        publish(settings, other)
+    retention.sweep(settings)
+    assert _tables(read, gone) == 0
+    assert read.execute("SELECT count(*) FROM xcat.dropped_table").fetchone() == (0,)
+
+
+def test_nothing_is_left_behind_by_a_hundred_runs(settings, made, read):
+    tables = "SELECT count(*) FROM pg_class WHERE relnamespace IN ('xcat'::regnamespace, 'pub'::regnamespace)"
+    before: Any = read.execute(tables).fetchone()
+    for number in range(100):
+        with runs.stage(settings, "evaluate", "many", {"n": number}):
+            pass
+    retention.prune(settings, 1)
+    assert len(_numbers(read, "kind = 'evaluate'")) == 1
+    after: Any = read.execute(tables).fetchone()
+    assert after[0] <= before[0]
