@@ -172,7 +172,7 @@ def test_a_run_whose_process_died_is_lost_at_once(settings, how):
     _wait_for_sessions(settings)
     with stage(settings, "merge", "next", {}) as run:
         row = _run(settings, run_id)
-        assert (row["status"], row["error"]) == ("lost", "the process that ran it ended without a word")
+        assert (row["status"], row["error"]) == ("lost", "the process died without reporting an error")
         assert _run(settings, run.run_id)["status"] == "running"
     assert _made(settings) == []
 
