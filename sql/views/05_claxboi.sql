@@ -16,7 +16,12 @@ SELECT s.name AS iauname, s.ra, s.dec,
        v.p[o.agn] AS pbac0_variability, v.p[o.star] AS pbac1_variability, v.p[o.xrb] AS pbac2_variability,
        v.p[o.cv] AS pbac3_variability,
        c.source_id, c.run_id
-FROM xcat.classification AS c
+FROM (SELECT c.run_id, c.source_id, c.n_missing, coalesce(o.class, c.class) AS class, coalesce(o.p, c.p) AS p,
+             coalesce(o.outlier, c.outlier) AS outlier, coalesce(o.alternative, c.alternative) AS alternative,
+             coalesce(o.evidence, c.evidence) AS evidence
+      FROM xcat.classification AS c
+      LEFT JOIN xcat.out_of_fold AS o
+             ON o.source_id = c.source_id AND o.run_id = (SELECT model_run_id FROM xcat.published)) AS c
 JOIN xcat.source AS s ON s.source_id = c.source_id
 CROSS JOIN (SELECT ARRAY(SELECT class FROM xcat.model_class WHERE run_id = (SELECT model_run_id FROM xcat.published)
                          ORDER BY class_id) AS classes,

@@ -6,6 +6,7 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from psycopg import sql
 
 from xcat.classifier.model import Model
@@ -119,7 +120,7 @@ class Layout:
 
 def labelled(
     conn: Connection, pipeline: Pipeline, runs: Mapping[str, int]
-) -> tuple[IntArray, Sample, IntArray, IntArray]:
+) -> tuple[IntArray, Sample, IntArray, IntArray, NDArray[np.bool_]]:
     """Read the labelled sources of a pipeline.
 
     Parameters
@@ -138,6 +139,7 @@ def labelled(
         Number of the class, in the pipeline's order.
     group : (N,) int64
         Cell of 1.4 degrees on the sky.
+    is_classifiable : (N,) bool
     """
     properties = pipeline.property_list
     names = [p.name for p in properties]
@@ -153,7 +155,13 @@ def labelled(
     rows = copy.fetch_columns(
         conn,
         job("fit.reference_sample").compose(values=layout.values),
-        [("source_id", "bigint"), ("class_index", "integer"), ("sky_cell", "bigint"), *layout.columns],
+        [
+            ("source_id", "bigint"),
+            ("class_index", "integer"),
+            ("sky_cell", "bigint"),
+            ("is_classifiable", "boolean"),
+            *layout.columns,
+        ],
         values,
     )
     hypotheses = None
@@ -169,6 +177,7 @@ def labelled(
         layout.sample(rows, hypotheses),
         rows["class_index"].astype(np.int64),
         rows["sky_cell"].astype(np.int64),
+        rows["is_classifiable"].astype(bool),
     )
 
 
