@@ -3,7 +3,7 @@
 -- The group is a cell of 1.4 degrees on the sky (q3c's pixels, 48 bits coarser): the pointings of a survey make spikes
 -- in every distribution over the sky, so sources of one field stay in one fold, and so do two missions' views of one.
 SELECT source_id, (array_position(%(classes)s::text[], l.class) - 1)::integer AS class_index,
-       public.q3c_ang2ipix(s.ra, s.dec) >> 48 AS sky_cell, {values}
+       public.q3c_ang2ipix(s.ra, s.dec) >> 48 AS sky_cell, is_classifiable, {values}
 FROM xcat.label AS l
 JOIN xcat.property AS p USING (source_id)
 JOIN xcat.source AS s USING (source_id)
@@ -75,4 +75,4 @@ FROM xcat.likelihood_table WHERE run_id = %(run_id)s;
 
 -- name: out_of_fold
 -- Out-of-fold posteriors of a fit run.
-SELECT source_id, class, fold, p, outlier FROM xcat.out_of_fold WHERE run_id = %(run_id)s ORDER BY source_id;
+SELECT source_id, known_class, fold, p, outlier FROM xcat.out_of_fold WHERE run_id = %(run_id)s ORDER BY source_id;

@@ -83,6 +83,12 @@ WHERE s.run_id = %(source_run_id)s AND s.source_id = %(source_id)s;
 SELECT class, p, margin, outlier, p_tail, is_outlier, n_missing
 FROM xcat.classification WHERE run_id = %(run_id)s AND source_id = %(source_id)s;
 
+-- name: decision_out_of_fold
+-- What tables said of one labelled source that were fitted without it; fold by fold there are n_folds of them.
+SELECT class, p, margin, outlier, p_tail, is_outlier, n_missing, fold,
+       (SELECT max(fold) FROM xcat.out_of_fold WHERE run_id = %(model_run_id)s) AS n_folds
+FROM xcat.out_of_fold WHERE run_id = %(model_run_id)s AND source_id = %(source_id)s;
+
 -- name: property_rows
 -- The properties of some sources, as the classifier takes them.
 SELECT source_id, {values}
@@ -107,7 +113,7 @@ ORDER BY o.source_id;
 
 -- name: reference_sources
 -- Some labelled sources of a fit, with their out-of-fold probabilities.
-SELECT o.source_id, s.name, k.name AS catalogue, o.class, o.p
+SELECT o.source_id, s.name, k.name AS catalogue, o.known_class, o.p
 FROM xcat.out_of_fold AS o
 JOIN xcat.source AS s ON s.run_id = %(source_run_id)s AND s.source_id = o.source_id
 JOIN xcat.catalogue AS k USING (catalogue_id)
@@ -234,8 +240,10 @@ GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 2, 3;
 
 -- name: sky
 -- Position and number of the class of every source, or of every n-th if there are very many.
-SELECT s.glon, s.glat, array_position(%(classes)s::text[], c.class) AS class_id
-FROM {classification} AS c JOIN {source} AS s USING (source_id)
+SELECT s.glon, s.glat, array_position(%(classes)s::text[], coalesce(o.class, c.class)) AS class_id
+FROM {classification} AS c
+JOIN {source} AS s ON s.source_id = c.source_id
+LEFT JOIN xcat.out_of_fold AS o ON o.run_id = %(model_run_id)s AND o.source_id = c.source_id
 WHERE s.source_id %% %(every)s = 0;
 
 -- name: p_any
@@ -276,9 +284,11 @@ SELECT catalogue_id, name FROM xcat.catalogue;
 
 -- name: presence
 -- Sources of each class that have each property.
-SELECT c.class, count(*) AS sources, {counts}
-FROM {property} AS p JOIN {classification} AS c USING (source_id)
-GROUP BY c.class;
+SELECT coalesce(o.class, c.class) AS class, count(*) AS sources, {counts}
+FROM {property} AS p
+JOIN {classification} AS c ON c.source_id = p.source_id
+LEFT JOIN xcat.out_of_fold AS o ON o.run_id = %(model_run_id)s AND o.source_id = c.source_id
+GROUP BY 1;
 
 -- name: presence_of
 -- One property of that.

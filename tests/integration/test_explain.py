@@ -112,7 +112,7 @@ def test_terms_add_up(conn: Connection, runs: Runs, kind: str) -> None:
         assert e.best == CLASSES[int(_p(e.posterior).argmax())]
         if kind == "best_match":
             assert not e.is_summed and e.rest is None and not e.counterpart_matters
-            assert np.abs(_p(e.posterior) - _p(e.posterior_accepted)).max() < 1e-6
+            assert np.abs(_p(e.posterior_by_model) - _p(e.posterior_accepted)).max() < 1e-6
 
 
 def test_hypotheses_add_up_to_the_posterior(conn: Connection, runs: Runs, model: Model) -> None:
@@ -125,7 +125,7 @@ def test_hypotheses_add_up_to_the_posterior(conn: Connection, runs: Runs, model:
         if parts:
             assert sum(h["weight"] for h in parts) == pytest.approx(1, abs=1e-6)
             total = sum(h["weight"] * _p(h["posterior"]) for h in parts)
-            assert np.abs(total - _p(e.posterior)).max() < 1e-6
+            assert np.abs(total - _p(e.posterior_by_model)).max() < 1e-6
             assert all(_p(h["posterior"]).sum() == pytest.approx(1) for h in parts)
         matters += e.counterpart_matters
         with_rest += e.rest is not None
@@ -204,7 +204,7 @@ def test_a_value_beyond_its_table_adds_up_too(conn: Connection, runs: Runs, mode
 
 def test_the_nearest_labelled_sources(conn: Connection, runs: Runs, model: Model) -> None:
     found = conn.execute(
-        "SELECT o.source_id, o.class, c.evidence FROM xcat.out_of_fold AS o JOIN xcat.classification AS c"
+        "SELECT o.source_id, o.known_class, c.evidence FROM xcat.out_of_fold AS o JOIN xcat.classification AS c"
         " ON c.source_id = o.source_id AND c.run_id = %s WHERE o.run_id = %s",
         [runs["summed"], runs["property_fit"]],
     ).fetchall()
@@ -227,6 +227,54 @@ def test_the_nearest_labelled_sources(conn: Connection, runs: Runs, model: Model
             row = conn.execute("SELECT hr1 FROM xcat.property WHERE source_id = %s", [a.source_id]).fetchone()
             assert row is not None and a.values["hr1"] == (None if row[0] is None else pytest.approx(row[0]))
             assert len(a.differs_in) == 3 and set(a.differs_in) <= {t.property for t in e.terms}
+
+
+def test_a_labelled_source_is_shown_out_of_fold(conn: Connection, runs: Runs, model: Model, tmp_path: Path) -> None:
+    query = (
+        "SELECT c.source_id, c.p, o.class, o.p, o.margin, o.outlier, o.p_tail, o.is_outlier, o.fold"
+        " FROM xcat.classification AS c LEFT JOIN xcat.out_of_fold AS o ON o.source_id = c.source_id AND o.run_id = %s"
+        " WHERE c.run_id = %s AND c.source_id %% 13 = 0 ORDER BY c.source_id"
+    )
+    labelled, moved = 0, 0
+    for source_id, p, *held_out, fold in conn.execute(query, [runs["property_fit"], runs["summed"]]).fetchall():
+        e = why.explain(conn, source_id, runs["summed"], model)
+        assert _p(e.posterior_by_model).tolist() == p and e.is_out_of_fold == (fold is not None)
+        told = " ".join(why.text(e).split())
+        words = f"probabilities are out of fold (fold {fold} of 5: from tables fitted without this source)"
+        assert (words in told) == e.is_out_of_fold
+        if fold is None:
+            assert e.posterior_in_sample is None and e.fold is None and e.posterior is e.posterior_by_model
+            assert e.best_by_model == e.best
+            continue
+        labelled += 1
+        shown = [e.best, [e.posterior[c] for c in CLASSES], e.margin, e.outlier, e.p_tail, e.is_outlier]
+        assert shown == held_out and e.fold == fold and e.known_class is not None
+        assert e.posterior_in_sample == dict(zip(CLASSES, p, strict=True))
+        moved += np.abs(_p(e.posterior) - np.array(p)).max() > 0.01
+        found = why.to_json(e)
+        assert found["is_out_of_fold"] and found["posterior_in_sample"] == e.posterior_in_sample
+        if labelled == 1:
+            drawn = why.draw(e, conn, tmp_path / "e.svg").read_text()
+            assert "out of fold:" in drawn and f"probabilities out of fold ({fold} of 5)" in drawn
+            assert f"{e.best} {e.posterior[e.best]:.3f}" in drawn
+    assert labelled > 20 and moved > 2
+
+
+def test_the_view_shows_what_explain_does(conn: Connection, runs: Runs, model: Model) -> None:
+    conn.execute("SELECT set_config('xcat.run', %s, false)", [str(runs["summed"])])
+    rows = conn.execute(
+        "SELECT source_id, class, p_class, margin, p_tail, is_out_of_fold, known_class, in_test_sample, is_classifiable"
+        " FROM xcat.classified WHERE source_id % 17 = 0 ORDER BY source_id"
+    ).fetchall()
+    assert len(rows) == 35
+    for source_id, name, p_class, margin, p_tail, is_out_of_fold, known, in_test_sample, is_classifiable in rows:
+        e = why.explain(conn, source_id, runs["summed"], model)
+        assert (e.best, e.posterior[e.best], e.margin, e.p_tail) == (name, p_class, margin, p_tail)
+        assert e.is_out_of_fold == is_out_of_fold == (known is not None) and e.known_class == known
+        assert e.source["in_test_sample"] == in_test_sample == (is_classifiable and known is None)
+        words = "in the test sample" if in_test_sample else f"({'labelled' if known else 'not classifiable by hand'})"
+        assert words in " ".join(why.text(e).split())
+    assert {row[7] for row in rows if row[8]} == {True, False}
 
 
 # --- text, JSON and figures ---------------------------------------------------------------------------------

@@ -95,6 +95,32 @@ def test_the_posterior_is_pythons(conn: Connection, runs: dict[str, int], kind: 
 
 
 @pytest.mark.parametrize("suffix", MODELS)
+def test_out_of_fold_answers_are_whole(conn: Connection, runs: dict[str, int], suffix: str) -> None:
+    """All columns follow the probabilities, which have the priors of the sky in one of the models."""
+    model = models.load(conn, runs[f"fit{suffix}"])
+    rows = conn.execute(
+        "SELECT o.class, o.p, o.margin, o.is_outlier, o.p_tail, o.alternative, o.evidence, o.fold,"
+        " o.known_class, l.class"
+        " FROM xcat.out_of_fold AS o JOIN xcat.run AS r USING (run_id)"
+        " JOIN xcat.label AS l ON l.run_id = r.label_run_id AND l.source_id = o.source_id AND l.status = 'used'"
+        " WHERE o.run_id = %s",
+        [runs[f"fit{suffix}"]],
+    ).fetchall()
+    assert len(rows) == model.n_reference.sum() > 200
+    p = np.array([row[1] for row in rows])
+    assert [row[0] for row in rows] == [model.classes[k] for k in p.argmax(axis=1)]
+    first, second = np.sort(p, axis=1)[:, :-3:-1].T
+    assert [row[2] for row in rows] == pytest.approx(first - second, abs=1e-6)
+    assert all(row[3] == (row[4] < 0.01) and row[8] == row[9] for row in rows)
+    assert np.mean([row[3] for row in rows]) < 0.05  # 1 in 100, and sources of other classes
+    assert {len(row[6]) for row in rows} == {len(model.term_names) * len(model.classes)}
+    assert {row[7] for row in rows} == {1, 2, 3}
+    texts = [part for row in rows for part in row[5].split()]
+    assert texts and {part.split(":")[0] for part in texts} <= set(model.categories)
+    assert all(not any(part.endswith(f":{row[0]}") for part in row[5].split()) for row in rows)
+
+
+@pytest.mark.parametrize("suffix", MODELS)
 def test_the_evidence_is_pythons(conn: Connection, runs: dict[str, int], suffix: str) -> None:
     _show(conn, runs[f"classify{suffix}"])
     model = models.load(conn, runs[f"fit{suffix}"])

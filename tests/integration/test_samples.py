@@ -145,11 +145,17 @@ def test_a_model_asks_for_what_its_tables_know() -> None:
 
 def test_labelled_sources_are_read_as_they_are(module_settings: Settings, runs: dict[str, int]) -> None:
     with ready(module_settings) as conn:
-        source_id, sample, label, group = samples.labelled(conn, _pipeline(), runs)
+        source_id, sample, label, group, is_classifiable = samples.labelled(conn, _pipeline(), runs)
         (everyone,) = conn.execute("SELECT array_agg(source_id ORDER BY source_id) FROM xcat.source").fetchone() or ()
     chosen = np.array([i for i in range(N) if i % 4 != 1 and i % 3 != 2])  # an XRB is no class of this pipeline
     np.testing.assert_array_equal(source_id, np.array(everyone)[chosen])
     np.testing.assert_array_equal(label, chosen % 3)
+    with ready(module_settings) as conn:
+        rows = conn.execute(
+            "SELECT is_classifiable FROM xcat.property WHERE run_id = %s AND source_id = ANY (%s) ORDER BY source_id",
+            [runs["properties"], source_id.tolist()],
+        ).fetchall()
+    assert is_classifiable.tolist() == [flag for (flag,) in rows]
     assert np.unique(group).size > 10
     np.testing.assert_array_equal(sample.values, _expected()[chosen].astype(np.float32))
     data = _values()

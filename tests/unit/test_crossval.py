@@ -1,6 +1,6 @@
 """Folds, nested fitting, what may and what may not influence an answer; and the whole classifier on real sources."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from xcat.classifier import (
     CATEGORIES,
+    Classification,
     Hypotheses,
     Options,
     Property,
@@ -22,10 +23,12 @@ from xcat.classifier import (
     folds,
     summarise,
     tune,
+    with_priors,
 )
 from xcat.classifier.crossval import FEW_MEMBERS, SMOOTHINGS, outlier_levels
 from xcat.classifier.model import OUTLIER_P
 from xcat.classifier.posterior import contributions, evidence
+from xcat.classifier.priors import reweighted
 
 PROPERTIES = tuple(Property(c, c, "linear", -8.0, 8.0, False, False) for c in CATEGORIES)
 EVEN = np.array([0.5, 0.5])
@@ -199,9 +202,31 @@ def test_cross_validation_is_that_of_the_models_without_the_fold():
     for f in range(5):
         out = cv.fold == f
         expected = classify(tune(s.take(~out), label[~out], None, TWO, EVEN, options), s.take(out))
-        np.testing.assert_array_equal(cv.p[out], expected.p)
-        np.testing.assert_array_equal(cv.outlier[out], expected.outlier)
-        np.testing.assert_array_equal(cv.class_index[out], expected.class_index)
+        for name in (field.name for field in fields(Classification)):
+            np.testing.assert_array_equal(getattr(cv, name)[out], getattr(expected, name))
+
+
+@pytest.mark.parametrize("category", [None, 0])
+def test_other_priors_change_all_that_depends_on_the_probabilities(category):
+    s, label = two_classes(400, 10)
+    cv = cross_validate(s, label, None, TWO, EVEN, Options("equal", smoothing=1.0), n_folds=4)
+    priors = np.array([0.9, 0.1])
+    changed = with_priors(cv, s, np.broadcast_to(priors / EVEN, (400, 2)), category)
+    np.testing.assert_array_equal(changed.p, reweighted(cv.p, EVEN, priors))
+    assert (changed.class_index != cv.class_index).sum() > 5
+    for f, model in enumerate(cv.models):
+        out = cv.fold == f
+        expected = classify(replace(model, priors=priors), s.take(out))
+        assert changed.p[out] == pytest.approx(expected.p, abs=1e-12)
+        for name in ("class_index", "n_missing", "evidence"):
+            np.testing.assert_array_equal(getattr(changed, name)[out], getattr(expected, name))
+        for name in ("margin", "outlier", "p_tail"):
+            assert getattr(changed, name)[out] == pytest.approx(getattr(expected, name), abs=1e-12)
+        # without the category that the priors belong to they are the model's own
+        own = classify(model, s.take(out)).class_without
+        for t in range(expected.class_without.shape[1]):
+            wanted = own[:, t] if t == category else expected.class_without[:, t]
+            np.testing.assert_array_equal(changed.class_without[out, t], wanted)
 
 
 @pytest.mark.parametrize("options", WEIGHTINGS, ids=lambda o: str(o.weights))

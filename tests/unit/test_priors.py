@@ -1,9 +1,11 @@
 """Priors estimated from unlabelled sources, everywhere and as a function of the sky."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from xcat.classifier import Options, Property, Sample, classify, tune
+from xcat.classifier import Options, Property, Sample, classify, cross_validate, tune, with_priors
 from xcat.classifier.pairs import N_BINS
 from xcat.classifier.priors import LEAST_PRIOR, estimate, reweighted, sky_prior
 
@@ -122,3 +124,27 @@ def test_many_sources_at_one_place(fitted, column):
 def test_without_any_place_the_model_stays(fitted):
     model, x, _, p = fitted
     assert sky_prior(model, p, np.full((len(x), 2), np.nan), AXES) is model
+
+
+def test_out_of_fold_answers_follow_the_prior_of_the_sky(fitted):
+    """They are those of the models of the folds with the pair of the prior, also without the category that it is of."""
+    model, fresh, _, p = fitted
+    x, label = catalogue(600, 3)
+    sample, names = Sample(PROPERTIES, x), ["a", "b", "c"]
+    options = Options("equal", sharpness=4.0, smoothing=1.0, silent=AXES)
+    validation = cross_validate(sample, label, None, names, GIVEN, options, n_folds=3)
+    found = sky_prior(model, p, fresh[:, :2], AXES)
+    pair = found.pairs[-1]
+    ratio = np.exp(pair.term(x[:, 0], x[:, 1]))
+    changed = with_priors(validation, sample, ratio, model.categories.index(pair.category))
+    assert (changed.class_index != validation.class_index).any()
+    for f, of_fold in enumerate(validation.models):
+        out = validation.fold == f
+        with_pair = replace(
+            of_fold, pairs=(*of_fold.pairs, pair), mixing=np.concatenate([of_fold.mixing, np.eye(3)[None]])
+        )
+        expected = classify(with_pair, sample.take(out))
+        for name in ("class_index", "class_without", "n_missing"):
+            np.testing.assert_array_equal(getattr(changed, name)[out], getattr(expected, name))
+        for name in ("p", "margin", "outlier", "p_tail"):
+            assert getattr(changed, name)[out] == pytest.approx(getattr(expected, name), abs=1e-5)

@@ -5,7 +5,7 @@ the `Model` lists them. Classes are numbered from 0; a missing value is NaN, one
 natural unless it says log10.
 """
 
-from xcat.classifier.crossval import CrossValidation, Options, cross_validate, fit, folds, tune
+from xcat.classifier.crossval import CrossValidation, Options, cross_validate, fit, folds, tune, with_priors
 from xcat.classifier.density import Table, fit_table
 from xcat.classifier.metrics import summarise
 from xcat.classifier.model import CATEGORIES, Model, fit_tables
@@ -35,4 +35,5 @@ __all__ = [
     "summarise",
     "to_scale",
     "tune",
+    "with_priors",
 ]

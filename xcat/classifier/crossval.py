@@ -8,7 +8,7 @@ others only, so everything that is fitted is fitted inside the fold.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import reduce
 from operator import add
 
@@ -30,7 +30,7 @@ from xcat.classifier.model import (
     model_of_counts,
     typical_errors,
 )
-from xcat.classifier.posterior import classify, evidence
+from xcat.classifier.posterior import Classification, classify, evidence
 from xcat.classifier.properties import FloatArray, IntArray
 from xcat.classifier.sample import Sample
 from xcat.classifier.weights import (
@@ -94,28 +94,18 @@ class Options:
 
 
 @dataclass(frozen=True, eq=False)
-class CrossValidation:
-    """Out-of-fold results of N labelled sources.
+class CrossValidation(Classification):
+    """Out-of-fold results of N labelled sources: what the model says that never saw the source.
 
     Attributes
     ----------
     fold : (N,) int64
-        Fold in which the source was held out.
-    p : (N, K) float64
-        Posterior probabilities from a model that never saw the source.
-    class_index : (N,) int64
-        Most probable class.
-    outlier, p_tail : (N,) float64
-        Outlier measure, in decades, and its tail probability.
+        Fold in which the source was held out, from 0.
     models : tuple of Model
         The model of each fold.
     """
 
     fold: IntArray
-    p: FloatArray
-    class_index: IntArray
-    outlier: FloatArray
-    p_tail: FloatArray
     models: tuple[Model, ...]
 
 
@@ -354,21 +344,52 @@ def cross_validate(
     label = check_labels(class_index, len(sample), len(classes))
     group = None if groups is None else np.asarray(groups)
     fold = folds(label, group, n_folds, chosen.seed)
-    n, k = len(sample), len(classes)
-    p, predicted = np.empty((n, k)), np.empty(n, dtype=np.int64)
-    outlier, p_tail = np.empty(n), np.empty(n)
     models = []
     for f in range(n_folds):
-        held, kept = np.flatnonzero(fold == f), np.flatnonzero(fold != f)
+        kept = np.flatnonzero(fold != f)
         model = tune(
             sample.take(kept), label[kept], None if group is None else group[kept], classes, priors, chosen,
             categories=categories, n_nodes=n_nodes,
         )  # fmt: skip
-        result = classify(model, sample.take(held))
-        p[held], predicted[held], outlier[held] = result.p, result.class_index, result.outlier
-        p_tail[held] = result.p_tail
         models.append(model)
-    return CrossValidation(fold, p, predicted, outlier, p_tail, tuple(models))
+    return _held_out(tuple(models), fold, sample)
+
+
+def with_priors(
+    validation: CrossValidation, sample: Sample, prior_ratio: FloatArray, prior_category: int | None = None
+) -> CrossValidation:
+    """Give the out-of-fold results other priors, which were not known when the folds were fitted.
+
+    Parameters
+    ----------
+    validation : CrossValidation
+    sample : Sample
+        As it was cross-validated.
+    prior_ratio, prior_category
+        As in `classify`.
+    """
+    return _held_out(validation.models, validation.fold, sample, prior_ratio, prior_category)
+
+
+def _held_out(
+    models: tuple[Model, ...],
+    fold: IntArray,
+    sample: Sample,
+    prior_ratio: FloatArray | None = None,
+    prior_category: int | None = None,
+) -> CrossValidation:
+    """Classify the sources of every fold by the model of that fold."""
+    parts = [np.flatnonzero(fold == f) for f in range(len(models))]
+    results = [
+        classify(model, sample.take(part), None if prior_ratio is None else prior_ratio[part], prior_category)
+        for model, part in zip(models, parts, strict=True)
+    ]
+    place = np.argsort(np.concatenate(parts))
+    whole = {
+        each.name: np.concatenate([getattr(result, each.name) for result in results])[place]
+        for each in fields(Classification)
+    }
+    return CrossValidation(**whole, fold=fold, models=models)
 
 
 def fit(

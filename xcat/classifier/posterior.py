@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from xcat.classifier.density import Table, levels
 from xcat.classifier.model import Model
+from xcat.classifier.priors import reweighted
 from xcat.classifier.properties import FloatArray, IntArray, column_to_scale
 from xcat.classifier.sample import Sample
 
@@ -117,7 +118,9 @@ def contributions(model: Model, terms: NDArray[np.floating]) -> FloatArray:
     return np.asarray(np.einsum("...tk,tck->...tc", advantage, model.mixing))
 
 
-def classify(model: Model, sample: Sample) -> Classification:
+def classify(
+    model: Model, sample: Sample, prior_ratio: FloatArray | None = None, prior_category: int | None = None
+) -> Classification:
     """Classify sources. Memory is some kilobyte a source; give it pieces of about 50,000.
 
     Parameters
@@ -125,6 +128,11 @@ def classify(model: Model, sample: Sample) -> Classification:
     model : Model
     sample : Sample
         With hypotheses the posterior is their mean, weighted by their probabilities; without, that of the values.
+    prior_ratio : (N, K) array, optional
+        Priors of each source over those of the model: the probabilities are `reweighted` by it, and all that is made of
+        them follows.
+    prior_category : int, optional
+        Number of the category that these priors belong to; they are left out with it.
 
     Returns
     -------
@@ -187,6 +195,12 @@ def classify(model: Model, sample: Sample) -> Classification:
             said[category[t]] += contribution(inside, model.mixing[t])
 
     p, p_without = _posterior(model, sample, said, varying)
+    if prior_ratio is not None:
+        one = np.ones(1)
+        if sample.hypotheses is None:
+            p_without = [softmax(score) for score in p_without]
+        p = reweighted(p, one, prior_ratio)
+        p_without = [q if t == prior_category else reweighted(q, one, prior_ratio) for t, q in enumerate(p_without)]
     class_index = np.argmax(p, axis=1)
     without = np.stack([np.argmax(each, axis=1) for each in p_without], axis=1)
     shortfall = np.take_along_axis(best - typical_sum, class_index[:, None], axis=1)[:, 0]
@@ -199,7 +213,10 @@ def classify(model: Model, sample: Sample) -> Classification:
 def _posterior(
     model: Model, sample: Sample, said: FloatArray, varying: Sequence[int]
 ) -> tuple[FloatArray, list[FloatArray]]:
-    """Posterior, and the one without each category in turn; the mean over the hypotheses if there are any."""
+    """Posterior, and the one without each category in turn; the mean over the hypotheses if there are any.
+
+    Without hypotheses the latter are left as log scores, whose largest is that of the same class.
+    """
     total = said.sum(axis=0) + model.log_prior
     if sample.hypotheses is None:
         return softmax(total), [total - each for each in said]

@@ -62,7 +62,7 @@ def of_pipeline(settings: Settings, plan: Plan, answers: Sequence[str] = ()) -> 
         "label_run_id": runs["label"],
     }
     with ready(settings) as conn:
-        source_id, sample, label, cell = labelled(conn, pipeline, runs)
+        source_id, sample, label, cell, _ = labelled(conn, pipeline, runs)
         if not label.size:
             raise StageError("no source has a label; see: xcat runs. Add reference catalogues to the pipeline.")
         rows = copy.fetch_columns(
@@ -185,7 +185,7 @@ def store(run: Run, data: Labelled, results: Results) -> int:
                 "seed": np.full(n, seed, np.int32),
                 "folds": np.full(n, kind.encode()),
                 "class": names,
-                "fold": answer.fold.astype(np.int16),
+                "fold": (answer.fold + 1).astype(np.int16),
                 # rounding to float32 can lift a probability over 1, which the table's CHECK refuses
                 "p": np.clip(answer.p, 0, 1).astype(np.float32),
             }

@@ -6,6 +6,7 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from psycopg import sql
 
 from xcat.classifier.model import Model
@@ -144,7 +145,7 @@ def places(conn: Connection, source_run_id: int, source_id: IntArray) -> IntArra
 
 def labelled(
     conn: Connection, pipeline: Pipeline, runs: Mapping[str, int]
-) -> tuple[IntArray, Sample, IntArray, IntArray]:
+) -> tuple[IntArray, Sample, IntArray, IntArray, NDArray[np.bool_]]:
     """Read the labelled sources of a pipeline.
 
     Parameters
@@ -164,6 +165,7 @@ def labelled(
         Number of the class, in the pipeline's order.
     group : (N,) int64
         Cell of 1.4 degrees on the sky.
+    is_classifiable : (N,) bool
     """
     properties = pipeline.property_list
     names = [p.name for p in properties]
@@ -179,7 +181,13 @@ def labelled(
     rows = copy.fetch_columns(
         conn,
         job("fit.reference_sample").compose(values=layout.values),
-        [("source_id", "bigint"), ("class_index", "integer"), ("sky_cell", "bigint"), *layout.columns],
+        [
+            ("source_id", "bigint"),
+            ("class_index", "integer"),
+            ("sky_cell", "bigint"),
+            ("is_classifiable", "boolean"),
+            *layout.columns,
+        ],
         values,
     )
     hypotheses = None
@@ -197,6 +205,7 @@ def labelled(
         layout.sample(rows, hypotheses).take(order),
         rows["class_index"].astype(np.int64)[order],
         rows["sky_cell"].astype(np.int64)[order],
+        rows["is_classifiable"].astype(bool)[order],
     )
 
 

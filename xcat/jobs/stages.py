@@ -9,8 +9,9 @@ from dataclasses import replace
 import numpy as np
 
 from xcat import progress
-from xcat.classifier import Model, Sample, classify, evidence, fit, summarise
-from xcat.classifier.priors import estimate, reweighted, sky_prior
+from xcat.classifier import CrossValidation, Model, Sample, classify, evidence, fit, summarise, with_priors
+from xcat.classifier.posterior import tail_probability
+from xcat.classifier.priors import estimate, sky_prior
 from xcat.database import partitions
 from xcat.database.engine import connect
 from xcat.database.runs import Run
@@ -38,7 +39,7 @@ def fit_stage(run: Run, pipeline: Pipeline, runs: Mapping[str, int]) -> None:
         A class has fewer labelled sources than folds.
     """
     conn, classes = run.conn, pipeline.class_names
-    source_id, sample, label, cell = samples.labelled(conn, pipeline, runs)
+    source_id, sample, label, cell, is_classifiable = samples.labelled(conn, pipeline, runs)
     counts = np.bincount(label, minlength=len(classes))
     few = [f"{name} ({n})" for name, n in zip(classes, counts, strict=True) if n < pipeline.folds]
     if few:
@@ -50,11 +51,13 @@ def fit_stage(run: Run, pipeline: Pipeline, runs: Mapping[str, int]) -> None:
     given = given / given.sum()
     with run.step("fit"), progress.bar(f"fit: {len(label)} labelled sources, {pipeline.folds} folds"):
         model, validation = fit(sample, label, cell, classes, given, pipeline.fit_options, pipeline.folds)
-    p = validation.p
     if pipeline.priors != "given":
         with run.step("priors"):
-            model, p = _with_priors(run, pipeline, model, p, sample, runs)
+            model, validation = _with_priors(run, pipeline, model, validation, sample, runs)
     models.store(conn, run.run_id, model)
+    # the levels of the folds' models come from the sources that they were fitted on, which are less far out; the
+    # model's own come from held-out sources, so that 1 in 100 of these has a tail probability below 0.01
+    p_tail = tail_probability(model, validation.outlier, validation.class_index)
     names = np.array([c.encode() for c in classes])
     partitions.write(
         conn,
@@ -64,10 +67,9 @@ def fit_stage(run: Run, pipeline: Pipeline, runs: Mapping[str, int]) -> None:
             {
                 "run_id": np.full(len(label), run.run_id, np.int32),
                 "source_id": source_id,
-                "class": names[label],
-                "fold": validation.fold.astype(np.int16),
-                "p": answers.probabilities(p),
-                "outlier": validation.outlier.astype(np.float32),
+                "known_class": names[label],
+                "fold": (validation.fold + 1).astype(np.int16),
+                **answers.columns(model, replace(validation, p_tail=p_tail), is_classifiable),
             }
         ],
     )
@@ -82,7 +84,7 @@ def fit_stage(run: Run, pipeline: Pipeline, runs: Mapping[str, int]) -> None:
         "inverse_ridge_per_fold": [m.inverse_ridge for m in validation.models],
         "priors": dict(zip(classes, model.priors.tolist(), strict=True)),
         "priors_given": dict(zip(classes, given.tolist(), strict=True)),
-        "out_of_fold": summarise(p, label, classes, model.priors),
+        "out_of_fold": summarise(validation.p, label, classes, model.priors),
     }
 
 
@@ -131,9 +133,9 @@ def classify_stage(
 
 
 def _with_priors(
-    run: Run, pipeline: Pipeline, model: Model, p: np.ndarray, sample: Sample, runs: Mapping[str, int]
-) -> tuple[Model, np.ndarray]:
-    """Let the catalogue tell the priors; the out-of-fold probabilities of the sample follow."""
+    run: Run, pipeline: Pipeline, model: Model, validation: CrossValidation, sample: Sample, runs: Mapping[str, int]
+) -> tuple[Model, CrossValidation]:
+    """Let the catalogue tell the priors; the out-of-fold answers of the sample follow."""
     layout = samples.Layout.of_model(model, pipeline.best_match)
     kept: list[np.ndarray] = []
     sky: list[np.ndarray] = []
@@ -149,7 +151,13 @@ def _with_priors(
     everywhere = np.concatenate(kept)[order]
     if pipeline.priors == "estimate":
         priors = estimate(everywhere, model.priors)
-        return replace(model, priors=priors), reweighted(p, model.priors, priors)
-    found = sky_prior(model, everywhere, np.concatenate(sky)[order], pipeline.sky_axes)
-    # the pair of the prior is the last term
-    return found, reweighted(p, np.ones(1), np.exp(evidence(found, sample)[:, -1].astype(np.float64)))
+        ratio = np.broadcast_to(priors / model.priors, validation.p.shape)
+        return replace(model, priors=priors), with_priors(validation, sample, ratio)
+    changed = sky_prior(model, everywhere, np.concatenate(sky)[order], pipeline.sky_axes)
+    if changed is model:  # no source has both properties: the priors stay as they are
+        return model, validation
+    # the pair of the prior is the last term; the models of the folds do not have it
+    term = evidence(changed, sample)[:, -1:]
+    category = changed.categories.index(changed.pairs[-1].category)
+    held_out = with_priors(validation, sample, np.exp(term[:, 0].astype(np.float64)), category)
+    return changed, replace(held_out, evidence=np.concatenate([held_out.evidence, term], axis=1))

@@ -2,7 +2,8 @@
 
 The terms are the model's natural-log likelihoods with the accepted counterpart. Weighted (`contributions`) they add up,
 with the log of the prior, to the log of the posterior with that counterpart, less what all classes have in common. The
-posterior is the mean over the counterpart hypotheses, and these are explained one by one.
+posterior is the mean over the counterpart hypotheses, and these are explained one by one. Class and probabilities of a
+labelled source are out of fold; the terms and all else are of the whole model, which has seen its label.
 """
 
 from __future__ import annotations
@@ -110,7 +111,12 @@ def _explain(conn: Connection, run: Row, model: Model, source_id: int) -> Explan
         raise XcatError(f"source {source_id} was not classified in run {run['run_id']}")
     of_hypotheses = _hypothesis_rows(conn, layout, keys)
     sample = layout.sample(property_rows, of_hypotheses)
-    posterior = dict(zip(model.classes, decision["p"], strict=True))
+    held_out = one(conn, "report.decision_out_of_fold", keys)
+    by_model = dict(zip(model.classes, decision["p"], strict=True))
+    posterior, in_sample = by_model, None
+    if held_out is not None:
+        decision, in_sample = held_out, by_model
+        posterior = dict(zip(model.classes, held_out["p"], strict=True))
     best = decision["class"]
     second = max((c for c in model.classes if c != best), key=lambda c: posterior[c])
     b, s = model.classes.index(best), model.classes.index(second)
@@ -125,6 +131,10 @@ def _explain(conn: Connection, run: Row, model: Model, source_id: int) -> Explan
         prior=probabilities(model, model.priors),
         log_prior=probabilities(model, model.log_prior),
         posterior=posterior,
+        is_out_of_fold=held_out is not None,
+        fold=held_out["fold"] if held_out else None,
+        n_folds=held_out["n_folds"] if held_out else None,
+        posterior_in_sample=in_sample,
         posterior_accepted=probabilities(model, classify(model, sample.best_match()).p[0]),
         is_summed=of_hypotheses is not None and len(of_hypotheses) > 0,
         best=best,

@@ -67,7 +67,8 @@ def nearest(
         most = np.argsort(-by_term[i], kind="stable")[:_DIFFERENT]
         alike.append(
             Alike(
-                number, row["name"], row["catalogue"], row["class"], row["p"][model.classes.index(row["class"])],
+                number, row["name"], row["catalogue"], row["known_class"],
+                row["p"][model.classes.index(row["known_class"])],
                 float(distance[i]), values[number], tuple(model.term_names[t] for t in most if by_term[i, t] > 1e-6),
             )
         )  # fmt: skip

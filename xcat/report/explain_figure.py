@@ -40,6 +40,7 @@ def figure(e: Explanation, model: Model) -> Figure:
     inch = 1 / height
     place, facts = explain_text.source_lines(e)[1:]
     known = f"literature: {e.known_class}" if e.known_class else "not in the reference sample"
+    known += f";  probabilities out of fold ({e.fold} of {e.n_folds})" if e.is_out_of_fold else ""
     fig.text(_LEFT, 1 - 0.28 * inch, e.source["name"], fontsize=13, fontweight="bold", va="center")
     fig.text(_LEFT, 1 - 0.52 * inch, explain_text.headline(e), fontsize=9, va="center")
     fig.text(
@@ -90,7 +91,12 @@ def _track(axes: Axes, e: Explanation, shown: list[Term], others: list[Term]) ->
         tones.append(style.GREY)
     last = len(p) - 1
     styles = style.of_classes(e.classes)
-    end = last + 1 if e.counterpart_matters else last
+    further = []  # probabilities that are no sum of the terms
+    if e.counterpart_matters:
+        further.append(("mean over\nall counter-\nparts", e.posterior_by_model))
+    if e.is_out_of_fold:
+        further.append(("out of fold:\nfitted with-\nout it", e.posterior))
+    end = last + len(further)
     axes.set_xlim(-0.35, end + 0.35)
     axes.set_ylim(-0.03, 1.03)
     axes.set_yticks([0, 0.25, 0.5, 0.75, 1])
@@ -106,12 +112,15 @@ def _track(axes: Axes, e: Explanation, shown: list[Term], others: list[Term]) ->
             np.arange(last + 1), p[:, k], color=s.colour, ls=s.line, marker=s.marker, ms=4, lw=1.7, mec="white",
             mew=0.5, zorder=over, clip_on=False,
         )  # fmt: skip
-        if e.counterpart_matters:
-            axes.plot([last, end], [p[-1, k], final[k]], color=s.colour, lw=0.8, ls=(0, (1, 1.5)), zorder=over)
-            axes.plot(end, final[k], s.marker, ms=6, mfc="white", mec=s.colour, mew=1.4, zorder=6, clip_on=False)
-    if e.counterpart_matters:
-        axes.axvline(last + 0.5, color=style.GREY, lw=0.8)
-        labels.append("mean over\nall counter-\nparts")
+        if further:
+            x, y = np.arange(last, end + 1), [p[-1, k], *(step[name] for _, step in further)]
+            axes.plot(x, y, color=s.colour, lw=0.8, ls=(0, (1, 1.5)), zorder=over)
+            axes.plot(
+                x[1:], y[1:], s.marker, ls="", ms=6, mfc="white", mec=s.colour, mew=1.4, zorder=6, clip_on=False,
+            )  # fmt: skip
+    for i, (words, _) in enumerate(further):
+        axes.axvline(last + i + 0.5, color=style.GREY, lw=0.8)
+        labels.append(words)
         tones.append(style.INK)
     texts = [f"{c} {explain_text.probability(v)}" for c, v in zip(e.classes, final, strict=True)]
     style.end_labels(axes, float(end), final, texts, [styles[c].colour for c in e.classes], 0.085)
@@ -163,7 +172,11 @@ def _legend(axes: Axes, e: Explanation, is_cut: bool) -> None:
         axes.plot(step * i + 0.015, 0.85, s.marker, color=s.colour, ms=4.5, mec="white", mew=0.5)
         axes.text(step * i + 0.036, 0.85, name, va="center", color=s.colour, fontweight="bold", fontsize=8)
     accepted = " The track is that of the accepted counterpart" if e.is_summed else ""
-    accepted += ", its end the mean over all." if e.counterpart_matters else "." if accepted else ""
+    accepted += ", then the mean over all." if e.counterpart_matters else "." if accepted else ""
+    if e.is_out_of_fold:
+        accepted += (
+            f" {explain_text.out_of_fold(e)}; all but the last step is of the whole model, which has seen its label."
+        )
     others = f" Only the {MOST_TERMS} terms that matter most have a step and a panel." if is_cut else ""
     words = (
         "Curves: density of each class in the reference sample, blurred by the error where there is one (a triangle on"

@@ -62,6 +62,24 @@ def headline(e: Explanation) -> str:
     )
 
 
+def out_of_fold(e: Explanation) -> str:
+    """Where the probabilities of a labelled source come from; empty for any other."""
+    if not e.is_out_of_fold:
+        return ""
+    return (
+        f"Labelled source: probabilities are out of fold (fold {e.fold} of {e.n_folds}:"
+        " from tables fitted without this source)"
+    )
+
+
+def _in_sample(e: Explanation) -> list[str]:
+    """The same, with what the whole model says."""
+    if e.posterior_in_sample is None:
+        return []
+    p = ", ".join(f"P({c}) = {probability(e.posterior_in_sample[c])}" for c in dict.fromkeys([e.best, e.best_by_model]))
+    return [f"{out_of_fold(e)}.", f"All that is listed below is of the whole model, which has seen its label: {p}"]
+
+
 def source_lines(e: Explanation) -> list[str]:
     """Where the source is and how bright."""
     s = e.source
@@ -125,7 +143,7 @@ def probability(p: float) -> str:
 
 def text(e: Explanation, width: int = 100) -> str:
     """Write everything; lines are at most ``width`` characters long as far as names allow."""
-    lines = [*source_lines(e), *label_lines(e), "", headline(e), ""]
+    lines = [*source_lines(e), *label_lines(e), "", headline(e), *_in_sample(e), ""]
     by_probability = sorted(e.classes, key=lambda k: -e.posterior[k])
     for most in range(min(len(e.classes), 5), 1, -1):  # the least probable classes go where the lines are too long
         evidence = [*_properties(e, [c for c in e.classes if c in by_probability[:most]])]
@@ -178,7 +196,7 @@ def _categories(e: Explanation, shown: list[str]) -> list[str]:
     for c in e.categories:
         sums = [f"{sum(t.said[k] for t in e.terms if t.category == c.category):+.2f}" for k in shown]
         without = f"{c.class_without} {probability(c.posterior_without[c.class_without])}"
-        without += "" if c.class_without == e.best else " (!)"
+        without += "" if c.class_without == e.best_by_model else " (!)"
         body.append([c.category, *sums, bar(c.nats, largest), f"{c.nats:+.2f}", odds(c.nats), without])
     whole = e.prior_nats + sum(c.nats for c in e.categories)
     end = [probability(e.posterior_accepted[c]) for c in shown]
@@ -186,7 +204,7 @@ def _categories(e: Explanation, shown: list[str]) -> list[str]:
     lines = aligned(body, {*range(1, n + 1), n + 2, n + 3})
     if e.counterpart_matters:
         lines.append("That is with the accepted counterpart; P of the source is the mean over what it may be:")
-        lines.append("  " + ", ".join(f"{c} {probability(e.posterior[c])}" for c in shown))
+        lines.append("  " + ", ".join(f"{c} {probability(e.posterior_by_model[c])}" for c in shown))
     elif e.is_summed:
         lines.append("That is with the accepted counterpart; the mean over what it may be is within 0.005")
     return [
@@ -201,7 +219,7 @@ def changes(e: Explanation, most: int) -> list[str]:
     units = {t.property: f" {t.unit}" if t.unit else "" for t in e.terms}
     return [
         f"{c.to} if {c.property} were {_apart(c)[0]}{units[c.property]} (is {_apart(c)[1]};"
-        f" {c.spreads:.2g} spreads of {e.best} away)"
+        f" {c.spreads:.2g} spreads of {e.best_by_model} away)"
         for c in e.changes[:most]
     ]
 
@@ -222,20 +240,21 @@ def _rounded(x: float) -> float:
 def _changes(e: Explanation) -> list[str]:
     told = changes(e, 6)
     if not told:
-        return [f"No value of any one property, all else as it is, would make it anything but {e.best}"]
+        return [f"No value of any one property, all else as it is, would make it anything but {e.best_by_model}"]
     return ["What would change the answer, one property at a time", *(f"  {line}" for line in told)]
 
 
 def _without(e: Explanation) -> list[str]:
     """What the answer would be without each property, where that makes a difference."""
-    p = e.posterior[e.best]
-    told = sorted(e.without, key=lambda w: (w.to == e.best, -abs(w.posterior[e.best] - p)))
-    told = [w for w in told if w.to != e.best or abs(w.posterior[e.best] - p) >= 0.02][:6]
+    best = e.best_by_model
+    p = e.posterior_by_model[best]
+    told = sorted(e.without, key=lambda w: (w.to == best, -abs(w.posterior[best] - p)))
+    told = [w for w in told if w.to != best or abs(w.posterior[best] - p) >= 0.02][:6]
     if not told:
-        return [f"Without any one property it would still be {e.best}, P within 0.02"]
+        return [f"Without any one property it would still be {best}, P within 0.02"]
     words = []
     for w in told:
-        words.append(f"{w.property}: {w.to} {probability(w.posterior[w.to])}{' (!)' if w.to != e.best else ''}")
+        words.append(f"{w.property}: {w.to} {probability(w.posterior[w.to])}{' (!)' if w.to != best else ''}")
     return [f"Without  {';  '.join(words)}"]
 
 
@@ -316,7 +335,7 @@ def _hypotheses(e: Explanation) -> list[str]:
     if e.is_summed:
         parts = [f"{h['weight']:.3f} x {h['posterior'][e.best]:.3f}" for h in _taken(e)]
         parts += [f"{e.rest['weight']:.3f} x {e.rest['posterior'][e.best]:.3f}"] if e.rest else []
-        lines.append(f"P({e.best}) = {' + '.join(parts)} = {probability(e.posterior[e.best])}")
+        lines.append(f"P({e.best}) = {' + '.join(parts)} = {probability(e.posterior_by_model[e.best])}")
         if any(h["posterior"] is None for h in e.hypotheses):
             lines.append("A hypothesis below P = 0.01 is left out of the mean")
     return lines

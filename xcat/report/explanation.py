@@ -163,7 +163,15 @@ class Explanation:
         Its row: name, catalogue, position, flux and so on; units are those of the column registry.
     classes : tuple of str
     prior, posterior : dict
-        Probability of each class.
+        Probability of each class. The posterior of a labelled source is out of fold, and so are `best`, `second`,
+        `margin`, `outlier`, `p_tail` and `is_outlier`: from tables that were fitted without it.
+    is_out_of_fold : bool
+        Whether the source is labelled, so that this is so. All else, from the prior and the terms to the hypotheses, is
+        of the model that was fitted on all labelled sources.
+    fold, n_folds : int or None
+        Fold in which the source was held out, from 1, and how many there are.
+    posterior_in_sample : dict or None
+        Probability of each class by the model that has seen the label; None for a source that is not labelled.
     log_prior : dict
         Where the log score of each class starts: log of the prior, and the model's offset.
     posterior_accepted : dict
@@ -217,6 +225,10 @@ class Explanation:
     prior: dict[str, float]
     log_prior: dict[str, float]
     posterior: dict[str, float]
+    is_out_of_fold: bool
+    fold: int | None
+    n_folds: int | None
+    posterior_in_sample: dict[str, float] | None
     posterior_accepted: dict[str, float]
     is_summed: bool
     best: str
@@ -247,9 +259,19 @@ class Explanation:
         return next((label["class"] for label in self.labels if label["status"] == "used"), None)
 
     @property
+    def posterior_by_model(self) -> dict[str, float]:
+        """Probability of each class by the whole model, whose terms, hypotheses and changes are listed."""
+        return self.posterior if self.posterior_in_sample is None else self.posterior_in_sample
+
+    @property
+    def best_by_model(self) -> str:
+        """The most probable class by the whole model; `best`, but for some labelled sources."""
+        return max(self.classes, key=lambda c: self.posterior_by_model[c])
+
+    @property
     def counterpart_matters(self) -> bool:
         """Whether the mean over the hypotheses differs visibly from the posterior with the accepted counterpart."""
-        return any(abs(self.posterior[c] - self.posterior_accepted[c]) >= 0.005 for c in self.classes)
+        return any(abs(self.posterior_by_model[c] - self.posterior_accepted[c]) >= 0.005 for c in self.classes)
 
     def track(self, terms: tuple[Term, ...] | None = None) -> FloatArray:
         """Probabilities after the prior and after each of the terms in turn, (terms + 1, K).

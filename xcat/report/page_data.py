@@ -84,7 +84,7 @@ def collect(report: Report, conn: Connection) -> PageData:
             conn,
             job("report.sky").compose(classification=tables["classification"], source=tables["source"]),
             [("glon", "double precision"), ("glat", "double precision"), ("class_id", "integer")],
-            {"every": every, "classes": list(report.classes)},
+            {"every": every, "classes": list(report.classes), "model_run_id": report.model_run_id},
         ),
         every=every,
         matching=match_data.collect(conn, run["match_run_id"], tables["source"]),
@@ -107,8 +107,9 @@ def _presence(
 ) -> tuple[dict[str, dict[str, float]], dict[str, int]]:
     counts = sql.SQL(", ").join(job("report.presence_of").compose(name=p.name) for p in model.properties)
     found = rows(
-        conn, "report.presence", counts=counts, property=tables["property"], classification=tables["classification"]
-    )
+        conn, "report.presence", {"model_run_id": report.model_run_id}, counts=counts, property=tables["property"],
+        classification=tables["classification"],
+    )  # fmt: skip
     by_class: dict[str, Any] = {row["class"]: row for row in found}
     share = {
         c: {p.name: by_class[c][p.name] / by_class[c]["sources"] for p in model.properties}

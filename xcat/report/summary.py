@@ -146,7 +146,7 @@ def report(conn: Connection, run_id: int) -> Report:
     classes = tuple(priors)
     held_out = rows(conn, "fit.out_of_fold", keys)
     p = np.array([row["p"] for row in held_out], dtype=np.float64).reshape(len(held_out), len(classes))
-    truth = np.array([classes.index(row["class"]) for row in held_out], dtype=np.int64)
+    truth = np.array([classes.index(row["known_class"]) for row in held_out], dtype=np.int64)
     labels = partitions.qualified("label", run["label_run_id"])
     return Report(
         run_id=run["run_id"],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import BigInteger, Boolean, CheckConstraint, Index, Integer, SmallInteger, Text, text
 from sqlalchemy.dialects.postgresql import ARRAY, REAL
 
@@ -187,16 +189,33 @@ label = run_table(
     key=("source_id", "catalogue_id", "object_id"),
 )
 
+
+def _answer() -> list[Any]:
+    """Columns and checks of what the classifier says of a source, by the whole model or out of fold."""
+    return [
+        column("class", Text, nullable=False),
+        column("p", ARRAY(REAL), nullable=False),
+        column("margin", FLOAT, nullable=False),
+        column("outlier", FLOAT, nullable=False),
+        column("p_tail", FLOAT, nullable=False),
+        column("is_outlier", Boolean, nullable=False),
+        column("n_missing", SmallInteger, nullable=False),
+        column("alternative", Text, nullable=False),
+        column("is_classifiable", Boolean, nullable=False),
+        column("evidence", ARRAY(REAL), nullable=False),
+        *probabilities(),
+        *probability("margin", "p_tail"),
+        *not_negative("outlier"),
+    ]
+
+
 out_of_fold = run_table(
     "out_of_fold",
-    "Posterior of each labelled source from tables that were fitted without it",
+    "The class of each labelled source, with the evidence, by tables that were fitted without it",
     column("source_id", BigInteger, nullable=False),
-    column("class", Text, nullable=False),
+    column("known_class", Text, nullable=False),
     column("fold", SmallInteger, nullable=False),
-    column("p", ARRAY(REAL), nullable=False),
-    column("outlier", FLOAT, nullable=False),
-    *probabilities(),
-    *not_negative("outlier"),
+    *_answer(),
     key=("source_id",),
 )
 
@@ -218,21 +237,9 @@ evaluation = run_table(
 
 classification = run_table(
     "classification",
-    "The class of every source, with the evidence",
+    "The class of every source, with the evidence; by tables that have seen the labelled ones",
     column("source_id", BigInteger, nullable=False),
-    column("class", Text, nullable=False),
-    column("p", ARRAY(REAL), nullable=False),
-    column("margin", FLOAT, nullable=False),
-    column("outlier", FLOAT, nullable=False),
-    column("p_tail", FLOAT, nullable=False),
-    column("is_outlier", Boolean, nullable=False),
-    column("n_missing", SmallInteger, nullable=False),
-    column("alternative", Text, nullable=False),
-    column("is_classifiable", Boolean, nullable=False),
-    column("evidence", ARRAY(REAL), nullable=False),
-    *probabilities(),
-    *probability("margin", "p_tail"),
-    *not_negative("outlier"),
+    *_answer(),
     key=("source_id",),
 )
 
