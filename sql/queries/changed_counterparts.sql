@@ -14,4 +14,5 @@ SELECT coalesce(n.name, o.name) AS name, coalesce(n.catalogue, o.catalogue) AS c
 FROM (SELECT best.* FROM best JOIN chosen ON best.run_id = new_run) AS n
 FULL JOIN (SELECT best.* FROM best JOIN chosen ON best.run_id = old_run) AS o USING (source_id, catalogue)
 WHERE o.native_id IS DISTINCT FROM n.native_id
+  AND (SELECT old_run FROM chosen) IS NOT NULL
 ORDER BY n.p_any DESC NULLS LAST, 1;

@@ -177,7 +177,7 @@ def learned(run: Run, terms: Mapping[int, str], n_sources: int) -> None:
             rate = 0.03 * (1 + part) * (1.001 - cutoff)
             total, moved = n_sources if part == 0 else n_sources // 2, 2000 if part == 0 else 1000
             copy.copy_in(run.conn, "xcat.calibration", [{
-                "run_id": _full(n, run.run_id), "catalogue_id": _full(n, catalogue_id, np.int16),
+                "run_id": _full(n, run.run_id), "catalogue_id": np.ma.masked_equal(_full(n, catalogue_id, np.int16), 0),
                 "part": _full(n, part, np.int16), "cutoff": cutoff, "is_chosen": np.arange(n) == n - 1,
                 "n_sources": _full(n, total), "n_sources_above": (total * (1 - 0.5 * cutoff)).astype(np.int32),
                 "n_shifted": _full(n, moved), "n_shifted_above": (moved * rate).astype(np.int32), "false_rate": rate,
