@@ -160,12 +160,9 @@ GROUP BY f.run_id
 ORDER BY 1, 2;
 
 -- name: forget
--- Runs leave the books, and what hangs on them goes along.
-DELETE FROM xcat.run WHERE run_id = ANY (%(run_ids)s);
-
--- name: forget_readings
--- What these runs read is not read by them any more.
-DELETE FROM xcat.run_catalogue WHERE run_id = ANY (%(run_ids)s);
+-- Runs leave the books, and what hangs on them goes along; those that loaded files only after the files.
+DELETE FROM xcat.run
+WHERE run_id = ANY (%(run_ids)s) AND NOT EXISTS (SELECT FROM xcat.catalogue_file AS f WHERE f.run_id = run.run_id);
 
 -- name: unread_versions
 -- Versions of catalogues that are not current and that no run has read.

@@ -85,9 +85,9 @@ def _forget(conn: Connection, run_ids: list[int]) -> Leaving:
     tables = [*schema.RUN_TABLES, *schema.PUB_TABLES]
     names = [name for run_id in run_ids for name in partitions.of_key(tables, run_id)]
     conn.execute(job("runs.to_drop").compose(), {"names": names})
-    conn.execute(job("runs.forget_readings").compose(), {"run_ids": run_ids})
-    n_versions = forget_unread_versions(conn)
     conn.execute(job("runs.forget").compose(), {"run_ids": run_ids})
+    n_versions = forget_unread_versions(conn)
+    conn.execute(job("runs.forget").compose(), {"run_ids": run_ids})  # those that loaded files which have gone now
     return Leaving(run_ids, n_versions)
 
 
