@@ -19,14 +19,15 @@ SELECT set_config('xcat.run', %(run_id)s::text, false);
 SELECT p.*, m.classes FROM xcat.published AS p JOIN xcat.model AS m ON m.run_id = p.model_run_id;
 
 -- name: candidates
--- Sources of one class, most probable first.
+-- Sources of one class, most probable first; of equals, many where probabilities are 1, in an order that the data alone decide,
+-- so that a limit cuts off the same everywhere.
 SELECT source_id, name, ra, dec, p_class, margin, p_tail, is_outlier, flux_cgs, n_detections, n_missing, alternative,
        class, catalogue, snr, known_class, origin, err_arcsec, flux_err_cgs, extent_arcsec, quality_flag, in_test_sample,
        p_agn, p_star, p_xrb, p_cv, abs_b, pm_mas_yr, sep_to_radius, hr1, hr2, gamma, log_fx_fb, log_fx_fr, log_fx_fw1,
        log_fx_fw2, log_flux_ratio, log_flux_ratio_low, flux_ratio_sigma, p_variable, outlier, run_id
 FROM xcat.classified
 WHERE class = %(class)s AND p_class >= %(min_probability)s AND (known_class IS NULL OR %(include_known)s) {near}
-ORDER BY p_class DESC, margin DESC, source_id
+ORDER BY p_class DESC, margin DESC, catalogue COLLATE "C", name COLLATE "C", ra, dec, source_id
 LIMIT %(limit)s;
 
 -- name: count_candidates
@@ -56,7 +57,7 @@ WHERE s.source_id = %(source_id)s;
 SELECT s.source_id, s.name, k.name AS catalogue, lower(regexp_replace(s.name, '\s', '', 'g')) = %(key)s AS exact
 FROM {source} AS s JOIN xcat.catalogue AS k USING (catalogue_id)
 WHERE strpos(lower(regexp_replace(s.name, '\s', '', 'g')), %(key)s) > 0
-ORDER BY exact DESC, s.name, s.source_id
+ORDER BY exact DESC, s.name COLLATE "C", k.name COLLATE "C", s.ra, s.dec, s.source_id
 LIMIT 12;
 
 -- name: names_beside
@@ -124,7 +125,12 @@ LEFT JOIN xcat.match_candidate AS c
        ON c.run_id = m.run_id AND c.source_id = m.source_id AND c.catalogue_id = m.catalogue_id AND c.is_best
 LEFT JOIN xcat.counterpart AS o ON o.catalogue_id = c.catalogue_id AND o.object_id = c.object_id
 WHERE m.run_id = %(match_run_id)s AND m.source_id = %(source_id)s
-ORDER BY k.kind DESC, k.catalogue_id;
+ORDER BY k.kind DESC,
+         (SELECT x.place  -- as the pipeline names them
+          FROM xcat.run AS r
+          CROSS JOIN jsonb_array_elements(coalesce(r.config -> 'counterparts', '[]')) WITH ORDINALITY AS x (item, place)
+          WHERE r.run_id = %(property_run_id)s AND x.item ->> 'catalogue' = k.name),
+         k.name COLLATE "C";
 
 -- name: hypotheses
 -- "None" and the most probable hypotheses of one source, with their members. A member is within the search radius, so its
@@ -174,7 +180,7 @@ FROM (
 JOIN xcat.source AS s ON s.run_id = %(source_run_id)s AND s.source_id = b.source_id
 JOIN xcat.source AS x ON x.run_id = %(source_run_id)s AND x.source_id = %(source_id)s
 JOIN xcat.catalogue AS k ON k.catalogue_id = s.catalogue_id
-ORDER BY b.relation DESC, sep_arcsec;
+ORDER BY b.relation DESC, sep_arcsec, k.name COLLATE "C", s.name COLLATE "C";
 
 -- name: labels
 -- What reference catalogues say of one source.
@@ -182,7 +188,7 @@ SELECT l.class, l.class_native, l.origin, l.sep_arcsec, l.status, r.name
 FROM xcat.label AS l
 LEFT JOIN xcat.reference_object AS r ON r.catalogue_id = l.catalogue_id AND r.object_id = l.object_id
 WHERE l.run_id = %(label_run_id)s AND l.source_id = %(source_id)s
-ORDER BY l.status <> 'used', l.sep_arcsec;
+ORDER BY l.status <> 'used', l.sep_arcsec, l.origin COLLATE "C", r.native_id;
 
 -- name: classify_run_of_model
 -- The newest classify run that used a model.
@@ -220,7 +226,7 @@ FROM xcat.catalogue_file AS f
 JOIN xcat.catalogue AS k USING (catalogue_id)
 JOIN xcat.run AS r USING (run_id)
 WHERE k.name = ANY (%(catalogues)s) OR %(catalogues)s::text[] = '{{}}'
-ORDER BY k.catalogue_id, f.file_id;
+ORDER BY array_position(%(catalogues)s::text[], k.name), k.name COLLATE "C", f.file_id;
 
 -- name: rejects
 -- Why rows of the files could not be used.
@@ -232,23 +238,25 @@ WHERE k.name = ANY (%(catalogues)s) OR %(catalogues)s::text[] = '{{}}'
 GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 2, 3;
 
 -- name: sky
--- Position and class of every source, or of every n-th if there are very many.
+-- Position and class of every source, or of some if there are very many.
 SELECT s.glon, s.glat, c.class_id
 FROM {classification} AS c JOIN {source} AS s USING (source_id)
-WHERE s.source_id %% %(every)s = 0;
+WHERE %(source_ids)s::bigint[] IS NULL OR s.source_id = ANY (%(source_ids)s::bigint[])
+ORDER BY s.ra, s.dec;
 
 -- name: p_any
 -- How probable counterparts are, in twenty bins of p_any, mission by catalogue.
 SELECT x.name AS mission, k.name AS catalogue, k.kind, least(19, floor(m.p_any * 20))::integer AS bin, count(*) AS sources,
        count(*) FILTER (WHERE m.n_candidates > 0) AS with_candidates, sum(m.n_candidates)::bigint AS candidates,
-       count(*) FILTER (WHERE m.accepted) AS accepted, sum(m.p_any)::double precision AS sum_p_any,
+       count(*) FILTER (WHERE m.accepted) AS accepted, sum(m.p_any::double precision) AS sum_p_any,
        sum(m.density_per_deg2) AS sum_density, max(m.completeness)::double precision AS completeness
 FROM {match} AS m
 JOIN {source} AS s USING (source_id)
 JOIN xcat.catalogue AS k ON k.catalogue_id = m.catalogue_id
 JOIN xcat.catalogue AS x ON x.catalogue_id = s.catalogue_id
 GROUP BY x.catalogue_id, x.name, k.catalogue_id, k.name, k.kind, bin
-ORDER BY x.catalogue_id, k.catalogue_id, bin;
+ORDER BY array_position(%(catalogues)s::text[], x.name), x.name COLLATE "C",
+         array_position(%(catalogues)s::text[], k.name), k.name COLLATE "C", bin;
 
 -- name: calibration
 -- False matches against the cutoff of p_any, by catalogue and part; catalogue 0 is all together.
@@ -261,9 +269,9 @@ ORDER BY catalogue_id, part, cutoff, is_chosen;
 -- name: magnitude_priors
 -- Magnitudes of counterparts and field, as they were learned or given: by part of the sky, means over its kinds of source.
 SELECT catalogue_id, term, part, bin_low, bin_high, sum(n_sources)::integer AS n_sources,
-       sum(n_sources * density_counterparts) / sum(n_sources) AS density_counterparts,
-       sum(n_sources * density_field) / sum(n_sources) AS density_field,
-       sum(n_sources * log_ratio) / sum(n_sources) AS log_ratio
+       sum(n_sources * density_counterparts ORDER BY source_kind) / sum(n_sources) AS density_counterparts,
+       sum(n_sources * density_field ORDER BY source_kind) / sum(n_sources) AS density_field,
+       sum(n_sources * log_ratio ORDER BY source_kind) / sum(n_sources) AS log_ratio
 FROM xcat.magnitude_prior
 WHERE run_id = %(run_id)s
 GROUP BY catalogue_id, term, part, bin_low, bin_high

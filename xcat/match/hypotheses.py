@@ -127,7 +127,13 @@ def _learn(conn: Connection, owners: dict[int, list[int]], parts: Parts) -> list
     candidates = copy.fetch_columns(
         conn,
         job("hypotheses.candidate_magnitudes").compose(values=columns),
-        [("tid", "bigint"), ("no", integer), ("mask", integer), ("log_weight", real), *((f"v{i}", real) for i in numbers)],
+        [
+            ("tid", "bigint"),
+            ("no", integer),
+            ("mask", integer),
+            ("log_weight", real),
+            *((f"v{i}", real) for i in numbers),
+        ],
         values,
     )
     # sums over them are taken in the order of their numbers, whatever order the plan gave them in

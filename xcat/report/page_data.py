@@ -15,6 +15,7 @@ from xcat.database.engine import Connection
 from xcat.database.runs import get
 from xcat.database.sqlfiles import job
 from xcat.jobs import models
+from xcat.jobs.samples import in_order
 from xcat.report import links, match_data
 from xcat.report.match_data import Matching
 from xcat.report.reading import Row, one, rows
@@ -75,6 +76,7 @@ def collect(report: Report, conn: Connection) -> PageData:
     catalogues = {"catalogues": _catalogues(pipeline)}
     presence, n_of_class = _presence(conn, report, model, tables)
     every = max(1, -(-report.whole.all // _MOST_POINTS))
+    some = in_order(conn, run["source_run_id"])[every - 1 :: every].tolist() if every > 1 else None
     return PageData(
         run=run,
         versions=run["versions"],
@@ -86,10 +88,10 @@ def collect(report: Report, conn: Connection) -> PageData:
             conn,
             job("report.sky").compose(classification=tables["classification"], source=tables["source"]),
             [("glon", "double precision"), ("glat", "double precision"), ("class_id", "smallint")],
-            {"every": every},
+            {"source_ids": some},
         ),
         every=every,
-        matching=match_data.collect(conn, run["match_run_id"], tables["source"]),
+        matching=match_data.collect(conn, run["match_run_id"], tables["source"], catalogues["catalogues"]),
         links=_links(conn, run["link_run_id"]),
         presence=presence,
         n_of_class=n_of_class,
