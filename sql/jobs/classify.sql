@@ -6,10 +6,10 @@ FROM {property} AS p
 ORDER BY source_id;
 
 -- name: hypothesis_rows
--- Properties that need a counterpart, of every hypothesis.
+-- Properties that need a counterpart, of every hypothesis, the most probable first: the order in which they are summed.
 SELECT source_id, p_hypothesis, {values}
 FROM {property} AS p
-ORDER BY source_id;
+ORDER BY source_id, p.rank;
 
 -- name: value
 -- One property for COPY out.

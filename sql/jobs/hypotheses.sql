@@ -19,7 +19,7 @@ FROM (
     FROM (
         SELECT *, (tcxx + cxx) * (tcyy + cyy) - (tcxy + cxy) ^ 2 AS det
         FROM (
-            SELECT no, id, is_shifted, part, kin, mask, ks, members, tcxx, tcxy, tcyy, log_rest, move_x, move_y, unmoved_yr, marks,
+            SELECT atid, btid, no, id, is_shifted, part, kin, mask, ks, members, tcxx, tcxy, tcyy, log_rest, move_x, move_y, unmoved_yr, marks,
                    log_members + log_step AS log_members, log_back + log_step - log_nu AS log_back,
                    ax + gxx * dx + gxy * dy AS x, ay + gyx * dx + gyy * dy AS y,
                    acxx - gxx * acxx - gxy * acxy AS cxx, acxy - gxx * acxy - gxy * acyy AS cxy,
@@ -31,7 +31,8 @@ FROM (
                 FROM (
                     SELECT *, (syy * dx * dx - 2 * sxy * dx * dy + sxx * dy * dy) / sdet AS chi2
                     FROM (
-                        SELECT a.no, a.id, a.is_shifted, a.part, a.kin, (a.mask | b.mask)::smallint AS mask, a.ks || b.ks AS ks, a.members || b.members AS members,
+                        SELECT a.tid AS atid, b.tid AS btid, a.no, a.id, a.is_shifted, a.part, a.kin,
+                               (a.mask | b.mask)::smallint AS mask, a.ks || b.ks AS ks, a.members || b.members AS members,
                                t.cxx AS tcxx, t.cxy AS tcxy, t.cyy AS tcyy, t.log_nu[%(k)s] AS log_nu,
                                a.x AS ax, a.y AS ay, a.cxx AS acxx, a.cxy AS acxy, a.cyy AS acyy,
                                b.x + a.move_x * b.unmoved_yr - a.x AS dx, b.y + a.move_y * b.unmoved_yr - a.y AS dy,
@@ -55,7 +56,8 @@ FROM (
             WHERE chi2 < 36 OR log_step - log_nu > -14
             OFFSET 0) AS combined
         OFFSET 0) AS determinant
-    OFFSET 0) AS with_source;
+    OFFSET 0) AS with_source
+ORDER BY no, atid, btid;
 
 -- name: add_share
 -- How the objects of a part of the sky are shared among the catalogues.
@@ -69,15 +71,18 @@ TRUNCATE pg_temp.share, pg_temp.touched, pg_temp.crowd;
 -- Weight of "these objects of several catalogues are one, whether or not it is the source" over "they are apart", summed
 -- for every object over the associations that it is in; those of a weight below e^-9 change nothing.
 INSERT INTO pg_temp.touched (no, k, object_id, weight)
-SELECT a.no, m.k, m.object_id, sum(a.w)
+SELECT no, k, object_id, sum(w)
 FROM (
-    SELECT a.no, a.ks, a.members, exp(least(a.log_back + s.log_back, 250)) AS w
-    FROM pg_temp.association AS a
-    JOIN pg_temp.share AS s ON s.part = a.part AND s.mask = a.mask
-    WHERE cardinality(a.ks) > 1 AND a.log_back + s.log_back > -9
-    OFFSET 0) AS a
-CROSS JOIN LATERAL unnest(a.ks, a.members) AS m (k, object_id)
-GROUP BY 1, 2, 3;
+    SELECT a.no, m.k, m.object_id, a.w
+    FROM (
+        SELECT a.tid, a.no, a.ks, a.members, exp(least(a.log_back + s.log_back, 250)) AS w
+        FROM pg_temp.association AS a
+        JOIN pg_temp.share AS s ON s.part = a.part AND s.mask = a.mask
+        WHERE cardinality(a.ks) > 1 AND a.log_back + s.log_back > -9
+        OFFSET 0) AS a
+    CROSS JOIN LATERAL unnest(a.ks, a.members) AS m (k, object_id)
+    ORDER BY a.no, m.k, m.object_id, a.tid) AS sorted
+GROUP BY no, k, object_id;
 
 -- name: crowd_singles
 -- An object that several catalogues have is one object, and chance offers it once: the weight of every association is
@@ -92,26 +97,32 @@ WHERE cardinality(a.ks) = 1;
 -- name: crowd_associations
 -- The same for associations of several objects, which share all members with themselves.
 INSERT INTO pg_temp.crowd (tid, log_crowd)
-SELECT tid, ln(1 + greatest(coalesce(sum(u.weight), 0) - (cardinality(ks) - 1) * w, w))
+SELECT tid, ln(1 + greatest(coalesce(sum(weight), 0) - (count(*) - 1) * min(w), min(w)))
 FROM (
-    SELECT a.tid, a.no, a.ks, a.members, exp(greatest(least(a.log_back + s.log_back, 250), -250)) AS w
-    FROM pg_temp.association AS a
-    JOIN pg_temp.share AS s ON s.part = a.part AND s.mask = a.mask
-    WHERE cardinality(a.ks) > 1
-    OFFSET 0) AS a
-CROSS JOIN LATERAL unnest(a.ks, a.members) AS m (k, object_id)
-LEFT JOIN pg_temp.touched AS u ON u.no = a.no AND u.k = m.k AND u.object_id = m.object_id
-GROUP BY tid, ks, w;
+    SELECT a.tid, a.w, u.weight
+    FROM (
+        SELECT a.tid, a.no, a.ks, a.members, exp(greatest(least(a.log_back + s.log_back, 250), -250)) AS w
+        FROM pg_temp.association AS a
+        JOIN pg_temp.share AS s ON s.part = a.part AND s.mask = a.mask
+        WHERE cardinality(a.ks) > 1
+        OFFSET 0) AS a
+    CROSS JOIN LATERAL unnest(a.ks, a.members) AS m (k, object_id)
+    LEFT JOIN pg_temp.touched AS u ON u.no = a.no AND u.k = m.k AND u.object_id = m.object_id
+    ORDER BY a.tid, m.k) AS sorted
+GROUP BY tid;
 
 -- name: shares
 -- How many objects are in several catalogues: for each pattern of catalogues the sum of the probabilities that such an association is
 -- one object.
-SELECT a.part, a.mask, sum(exp(greatest(least(a.log_back + s.log_back, 250) - c.log_crowd, -250)))::double precision AS n
-FROM pg_temp.association AS a
-JOIN pg_temp.share AS s ON s.part = a.part AND s.mask = a.mask
-JOIN pg_temp.crowd AS c USING (tid)
-WHERE cardinality(a.ks) > 1 AND a.is_shifted = %(shifted)s
-GROUP BY 1, 2;
+SELECT part, mask, sum(p)::double precision AS n
+FROM (
+    SELECT a.part, a.mask, exp(greatest(least(a.log_back + s.log_back, 250) - c.log_crowd, -250)) AS p
+    FROM pg_temp.association AS a
+    JOIN pg_temp.share AS s ON s.part = a.part AND s.mask = a.mask
+    JOIN pg_temp.crowd AS c USING (tid)
+    WHERE cardinality(a.ks) > 1 AND a.is_shifted = %(shifted)s
+    ORDER BY a.part, a.mask, a.tid) AS sorted
+GROUP BY part, mask;
 
 -- name: count_objects
 -- Objects located of each catalogue, by part.
@@ -123,24 +134,27 @@ GROUP BY 1, 2;
 -- name: field_magnitudes
 -- Histogram of magnitudes and colours at shifted positions, by pattern of catalogues; an association counts with the
 -- probability that it is one object of the sky and no part of another one.
-SELECT a.mask::integer AS mask, a.part, m.term::integer AS term, floor(m.value / %(step_mag)s)::integer AS bin,
-       sum(a.p)::double precision AS n_objects
+SELECT mask::integer AS mask, part, term::integer AS term, bin, sum(p)::double precision AS n_objects
 FROM (
-    SELECT a.part, a.mask, a.marks,
-           exp(greatest(CASE WHEN cardinality(a.ks) > 1 THEN least(a.log_back + s.log_back, 250) ELSE 0 END
-                        - coalesce(c.log_crowd, 0), -250)) AS p
-    FROM pg_temp.association AS a
-    LEFT JOIN pg_temp.crowd AS c USING (tid)
-    LEFT JOIN pg_temp.share AS s ON s.part = a.part AND s.mask = a.mask
-    WHERE a.is_shifted AND a.mask = ANY (%(masks)s)
-    OFFSET 0) AS a
-CROSS JOIN LATERAL unnest(a.marks) WITH ORDINALITY AS m (value, term)
-WHERE m.value BETWEEN -1e4 AND 1e4
-GROUP BY 1, 2, 3, 4;
+    SELECT a.mask, a.part, m.term, b.bin, a.p
+    FROM (
+        SELECT a.tid, a.part, a.mask, a.marks,
+               exp(greatest(CASE WHEN cardinality(a.ks) > 1 THEN least(a.log_back + s.log_back, 250) ELSE 0 END
+                            - coalesce(c.log_crowd, 0), -250)) AS p
+        FROM pg_temp.association AS a
+        LEFT JOIN pg_temp.crowd AS c USING (tid)
+        LEFT JOIN pg_temp.share AS s ON s.part = a.part AND s.mask = a.mask
+        WHERE a.is_shifted AND a.mask = ANY (%(masks)s)
+        OFFSET 0) AS a
+    CROSS JOIN LATERAL unnest(a.marks) WITH ORDINALITY AS m (value, term)
+    CROSS JOIN LATERAL (SELECT floor(m.value / %(step_mag)s)::integer AS bin) AS b
+    WHERE m.value BETWEEN -1e4 AND 1e4
+    ORDER BY a.mask, a.part, m.term, b.bin, a.tid) AS sorted
+GROUP BY mask, part, term, bin;
 
 -- name: candidate_magnitudes
 -- Magnitudes and colours of the associations that their position does not rule out, with their weight by position.
-SELECT a.no, a.mask::integer, w.log_weight::real, {values}
+SELECT a.tid, a.no, a.mask::integer, w.log_weight::real, {values}
 FROM pg_temp.association AS a
 LEFT JOIN pg_temp.crowd AS c USING (tid)
 LEFT JOIN pg_temp.share AS s ON s.part = a.part AND s.mask = a.mask
@@ -187,7 +201,7 @@ LEFT JOIN pg_temp.share AS s ON s.part = a.part AND s.mask = a.mask
 UPDATE pg_temp.extra AS e
 SET log_extra = m.log_extra
 FROM (
-    SELECT a.tid, sum(o.log_extra) AS log_extra
+    SELECT a.tid, sum(o.log_extra ORDER BY o.k) AS log_extra
     FROM (SELECT * FROM pg_temp.association WHERE cardinality(ks) > 1) AS a
     CROSS JOIN LATERAL unnest(a.ks, a.members) AS m (k, object_id)
     JOIN (SELECT a.no, a.ks[1] AS k, a.members[1] AS object_id, e.log_extra
@@ -206,11 +220,13 @@ WHERE a.no = n.no;
 
 -- name: sums
 -- For every source and pattern of catalogues, the sum of the weights of its associations.
-SELECT no, mask::integer AS mask,
-       sum(exp(greatest(least(log_weight + log_extra, 250), -250)))::double precision AS weights
-FROM {weighed} AS a
-WHERE NOT is_shifted
-GROUP BY 1, 2;
+SELECT no, mask::integer AS mask, sum(weight)::double precision AS weights
+FROM (
+    SELECT no, mask, exp(greatest(least(log_weight + log_extra, 250), -250)) AS weight
+    FROM {weighed} AS a
+    WHERE NOT is_shifted
+    ORDER BY no, mask, tid) AS sorted
+GROUP BY no, mask;
 
 -- name: add_pattern_prior
 -- Prior odds of a pattern of catalogues against "no counterpart", for sources of a kind.

@@ -92,7 +92,9 @@ WHERE m.arcsec > %(margin_arcsec)s AND m.arcsec < 3600;
 --   4. the Bayes factor of "same object" against "chance" for two Gaussian positions with covariances C1 and C2,
 --      ln B = ln 2 + 2 ln(206264.8) - ln det(C1 + C2) / 2 - d (C1 + C2)^-1 d / 2     (Budavari & Szalay 2008, ApJ 679, 301;
 --      circles: their eq. 16).
--- Each is an association of one object: weight B / nu, the prior probability and the magnitudes left out.
+-- Each is an association of one object: weight B / nu, the prior probability and the magnitudes left out. They are numbered in
+-- the order of targets and positions, in which all sums over them are taken: the last digit of a sum depends on its order, and
+-- that of rows on plans and files.
 INSERT INTO pg_temp.association (no, id, is_shifted, part, kin, mask, ks, members, x, y, cxx, cxy, cyy, move_x, move_y,
                                 unmoved_yr, log_members, log_back, log_bf, log_weight, marks)
 SELECT no, id, is_shifted, part, kin, 1 << (%(k)s - 1), ARRAY[%(k)s]::smallint[], ARRAY[object_id], x, y, cxx, cxy, cyy,
@@ -135,6 +137,7 @@ FROM (
                                     END AS unmoved_yr,
                                {marks} AS marks
                         FROM {found}
+                        ORDER BY t.no, h.dec, h.ra, h.object_id
                         OFFSET 0) AS trigonometry
                     OFFSET 0) AS direction
                 ) AS shape
@@ -149,8 +152,9 @@ SELECT no, p_any FROM pg_temp.posterior WHERE rank = 1;
 
 -- name: chances_by_catalogue
 -- The same for each catalogue, other catalogues whatever they say.
-SELECT no, least(sum(p_any * p_i), 1) AS p_any, k::integer AS k
-FROM pg_temp.posterior, unnest(ks) AS k WHERE rank > 0 GROUP BY 1, 3;
+SELECT no, least(sum(p), 1) AS p_any, k::integer AS k
+FROM (SELECT no, k, p_any * p_i AS p FROM pg_temp.posterior, unnest(ks) AS k WHERE rank > 0 ORDER BY no, k, rank) AS sorted
+GROUP BY no, k;
 
 -- name: candidates_of
 -- The target of every object within the radius.
@@ -164,16 +168,17 @@ INSERT INTO {match_candidate} (
 SELECT %(run_id)s, id, %(catalogue_id)s, object_id, sep_arcsec, log_bf, CASE WHEN share > 1e-30 THEN least(share, 1) ELSE 0 END,
        row_number() OVER (PARTITION BY no ORDER BY share DESC, sep_arcsec, object_id) = 1
 FROM (
-    -- summed in the order of the objects: that of the groups below depends on the number of the source
     SELECT no, id, object_id, sep_arcsec, log_bf, p / sum(p) OVER (
                PARTITION BY no ORDER BY object_id ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS share
     FROM (
-        SELECT no, id, m.object_id, sum(p_i) AS p,
-               min(sep_arcsec) FILTER (WHERE cardinality(ks) = 1) AS sep_arcsec, min(log_bf) FILTER (WHERE cardinality(ks) = 1) AS log_bf
-        FROM pg_temp.posterior
-        CROSS JOIN LATERAL (SELECT members[array_position(ks, %(k)s::smallint)] AS object_id) AS m
-        WHERE %(k)s = ANY (ks) AND NOT is_shifted
-        GROUP BY 1, 2, 3) AS s) AS c;
+        SELECT no, min(id) AS id, object_id, sum(p_i) AS p,
+               min(sep_arcsec) FILTER (WHERE is_single) AS sep_arcsec, min(log_bf) FILTER (WHERE is_single) AS log_bf
+        FROM (SELECT no, id, m.object_id, p_i, sep_arcsec, log_bf, cardinality(ks) = 1 AS is_single
+              FROM pg_temp.posterior
+              CROSS JOIN LATERAL (SELECT members[array_position(ks, %(k)s::smallint)] AS object_id) AS m
+              WHERE %(k)s = ANY (ks) AND NOT is_shifted
+              ORDER BY no, m.object_id, rank) AS sorted
+        GROUP BY no, object_id) AS s) AS c;
 
 -- name: store_candidates_of_one
 -- The same where one catalogue is matched: a hypothesis is an object.

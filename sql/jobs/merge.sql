@@ -109,7 +109,7 @@ WITH d AS (
                CASE WHEN has.is_ellipse THEN det.err_min_arcsec ELSE det.err_arcsec END::double precision AS minor,
                CASE WHEN has.is_ellipse THEN det.err_pa_deg ELSE 0 END::double precision AS pa
     ) AS e
-    ORDER BY i.source_id, i.mission_source, det.object_id
+    ORDER BY i.source_id, i.mission_source, det.native_id
 ), s AS (
     SELECT source_id, coalesce(min(name), CASE WHEN %(named)s THEN mission_source END) AS name, count(*) AS n_rows,
            sum(w * cosd(ra) * cosd(dec)) AS x, sum(w * sind(ra) * cosd(dec)) AS y, sum(w * sind(dec)) AS z,

@@ -16,7 +16,8 @@ FROM xcat.run AS r
 WHERE r.kind = 'classify' AND r.status = 'done' AND r.run_id = coalesce(%(run_id)s, pub.published_run());
 
 -- name: candidates
--- Sources of one class, most probable first.
+-- Sources of one class, most probable first; of equals, many where probabilities are 1, in an order that the data alone decide,
+-- so that a limit cuts off the same everywhere.
 SELECT source_id, name, ra, dec, p_class, margin, p_tail, is_outlier, flux_cgs, n_detections, n_missing, alternative,
        class, catalogue, snr, known_class, origin, is_out_of_fold, err_arcsec, flux_err_cgs, extent_arcsec, quality_flag,
        in_test_sample, {classes}, abs_b, pm_mas_yr, sep_to_radius, hr1, hr2, gamma, log_fx_fb, log_fx_fr, log_fx_fw1,
@@ -24,7 +25,7 @@ SELECT source_id, name, ra, dec, p_class, margin, p_tail, is_outlier, flux_cgs, 
        optical_catalogue, optical_native_id, infrared_catalogue, infrared_native_id, master_id, run_id
 FROM {classified}
 WHERE class = %(class)s AND p_class >= %(min_probability)s AND (known_class IS NULL OR %(include_known)s) {near}
-ORDER BY p_class DESC, margin DESC, source_id
+ORDER BY p_class DESC, margin DESC, catalogue COLLATE "C", name COLLATE "C", ra, dec, source_id
 LIMIT %(limit)s;
 
 -- name: count_candidates
@@ -54,7 +55,7 @@ WHERE s.source_id = %(source_id)s;
 SELECT s.source_id, s.name, k.name AS catalogue, lower(regexp_replace(s.name, '\s', '', 'g')) = %(key)s AS exact
 FROM {source} AS s JOIN xcat.catalogue AS k USING (catalogue_id)
 WHERE strpos(lower(regexp_replace(s.name, '\s', '', 'g')), %(key)s) > 0
-ORDER BY exact DESC, s.name, s.source_id
+ORDER BY exact DESC, s.name COLLATE "C", k.name COLLATE "C", s.ra, s.dec, s.source_id
 LIMIT 12;
 
 -- name: names_beside
@@ -130,7 +131,12 @@ LEFT JOIN xcat.match_candidate AS c
        ON c.run_id = m.run_id AND c.source_id = m.source_id AND c.catalogue_id = m.catalogue_id AND c.is_best
 LEFT JOIN xcat.counterpart AS o ON o.catalogue_id = c.catalogue_id AND o.object_id = c.object_id
 WHERE m.run_id = %(match_run_id)s AND m.source_id = %(source_id)s
-ORDER BY k.kind DESC, k.catalogue_id;
+ORDER BY k.kind DESC,
+         (SELECT x.place  -- as the pipeline names them
+          FROM xcat.run AS r
+          CROSS JOIN jsonb_array_elements(coalesce(r.config -> 'counterparts', '[]')) WITH ORDINALITY AS x (item, place)
+          WHERE r.run_id = %(property_run_id)s AND x.item ->> 'catalogue' = k.name),
+         k.name COLLATE "C";
 
 -- name: hypotheses
 -- "None" and the most probable hypotheses of one source, with their members. A member is within the search radius, so its
@@ -180,7 +186,7 @@ FROM (
 JOIN xcat.source AS s ON s.run_id = %(source_run_id)s AND s.source_id = b.source_id
 JOIN xcat.source AS x ON x.run_id = %(source_run_id)s AND x.source_id = %(source_id)s
 JOIN xcat.catalogue AS k ON k.catalogue_id = s.catalogue_id
-ORDER BY b.relation DESC, sep_arcsec;
+ORDER BY b.relation DESC, sep_arcsec, k.name COLLATE "C", s.name COLLATE "C";
 
 -- name: labels
 -- What reference catalogues say of one source.
@@ -188,7 +194,7 @@ SELECT l.class, l.class_native, l.origin, l.sep_arcsec, l.status, r.name
 FROM xcat.label AS l
 LEFT JOIN xcat.reference_object AS r ON r.catalogue_id = l.catalogue_id AND r.object_id = l.object_id
 WHERE l.run_id = %(label_run_id)s AND l.source_id = %(source_id)s
-ORDER BY l.status <> 'used', l.sep_arcsec;
+ORDER BY l.status <> 'used', l.sep_arcsec, l.origin COLLATE "C", r.native_id;
 
 -- name: classify_run_of_model
 -- The newest classify run that used a model.
@@ -227,7 +233,7 @@ JOIN xcat.catalogue_content AS c USING (catalogue_id)
 JOIN xcat.catalogue_file AS f USING (file_id)
 JOIN xcat.run AS r USING (run_id)
 WHERE k.catalogue_id IN (SELECT catalogue_id FROM xcat.run_catalogue WHERE run_id = ANY (%(run_ids)s))
-ORDER BY k.kind DESC, k.name, f.file_id;
+ORDER BY array_position(%(catalogues)s::text[], k.name), k.name COLLATE "C", f.file_id;
 
 -- name: rejects
 -- Why rows of the files could not be used.
@@ -239,25 +245,27 @@ WHERE k.catalogue_id IN (SELECT catalogue_id FROM xcat.run_catalogue WHERE run_i
 GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 2, 3;
 
 -- name: sky
--- Position and number of the class of every source, or of every n-th if there are very many.
+-- Position and number of the class of every source, or of some if there are very many.
 SELECT s.glon, s.glat, array_position(%(classes)s::text[], coalesce(o.class, c.class)) AS class_id
 FROM {classification} AS c
 JOIN {source} AS s ON s.source_id = c.source_id
 LEFT JOIN xcat.out_of_fold AS o ON o.run_id = %(model_run_id)s AND o.source_id = c.source_id
-WHERE s.source_id %% %(every)s = 0;
+WHERE %(source_ids)s::bigint[] IS NULL OR s.source_id = ANY (%(source_ids)s::bigint[])
+ORDER BY s.ra, s.dec;
 
 -- name: p_any
 -- How probable counterparts are, in twenty bins of p_any, mission by catalogue.
 SELECT x.name AS mission, k.name AS catalogue, k.kind, least(19, floor(m.p_any * 20))::integer AS bin, count(*) AS sources,
        count(*) FILTER (WHERE m.n_candidates > 0) AS with_candidates, sum(m.n_candidates)::bigint AS candidates,
-       count(*) FILTER (WHERE m.accepted) AS accepted, sum(m.p_any)::double precision AS sum_p_any,
+       count(*) FILTER (WHERE m.accepted) AS accepted, sum(m.p_any::double precision) AS sum_p_any,
        sum(m.density_per_deg2) AS sum_density, max(m.completeness)::double precision AS completeness
 FROM {match} AS m
 JOIN {source} AS s USING (source_id)
 JOIN xcat.catalogue AS k ON k.catalogue_id = m.catalogue_id
 JOIN xcat.catalogue AS x ON x.catalogue_id = s.catalogue_id
 GROUP BY x.catalogue_id, x.name, k.catalogue_id, k.name, k.kind, bin
-ORDER BY x.catalogue_id, k.catalogue_id, bin;
+ORDER BY array_position(%(catalogues)s::text[], x.name), x.name COLLATE "C",
+         array_position(%(catalogues)s::text[], k.name), k.name COLLATE "C", bin;
 
 -- name: calibration
 -- False matches against the cutoff of p_any, by catalogue and part; catalogue 0, NULL in the table, is all together.
@@ -270,9 +278,9 @@ ORDER BY 1, part, cutoff, is_chosen;
 -- name: magnitude_priors
 -- Magnitudes of counterparts and field, as they were learned or given: by part of the sky, means over its kinds of source.
 SELECT catalogue_id, term, part, bin_low, bin_high, sum(n_sources)::integer AS n_sources,
-       sum(n_sources * density_counterparts) / sum(n_sources) AS density_counterparts,
-       sum(n_sources * density_field) / sum(n_sources) AS density_field,
-       sum(n_sources * log_ratio) / sum(n_sources) AS log_ratio
+       sum(n_sources * density_counterparts ORDER BY source_kind) / sum(n_sources) AS density_counterparts,
+       sum(n_sources * density_field ORDER BY source_kind) / sum(n_sources) AS density_field,
+       sum(n_sources * log_ratio ORDER BY source_kind) / sum(n_sources) AS log_ratio
 FROM xcat.magnitude_prior
 WHERE run_id = %(run_id)s
 GROUP BY catalogue_id, term, part, bin_low, bin_high

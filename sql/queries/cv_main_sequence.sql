@@ -8,5 +8,5 @@ FROM pub.classified AS c
 JOIN pub.counterparts AS o ON o.source_id = c.source_id AND o.kind = 'optical'
 WHERE c.log_fx_fr > o.mag_gaia_bp - o.mag_gaia_rp - 3.5
   AND (o.parallax_mas IS NULL OR o.parallax_mas > 5 * o.parallax_err_mas)
-ORDER BY c.p_cv DESC, above_line DESC
+ORDER BY c.p_cv DESC, above_line DESC, c.name
 LIMIT 100;

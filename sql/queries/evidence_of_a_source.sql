@@ -3,5 +3,5 @@
 -- the mean of all. Here of the most probable X-ray binary; put a source_id of your own.
 SELECT e.property, e.category, e.class, e.log_likelihood, e.advantage
 FROM pub.evidence AS e
-WHERE e.source_id = (SELECT source_id FROM pub.classified ORDER BY p_xrb DESC, source_id LIMIT 1)
+WHERE e.source_id = (SELECT source_id FROM pub.classified ORDER BY p_xrb DESC, name LIMIT 1)
 ORDER BY e.property, e.advantage DESC;

@@ -2,7 +2,7 @@
 -- What would a source be if it were as soft as a star? The probabilities of the published run, and those with another
 -- hardness ratio; hypotheses on its counterparts are summed in both. Put a source_id and changes of your own: any columns
 -- of pub.classified, null for "not there", "Infinity" for "nobody has looked".
-WITH chosen AS (SELECT source_id FROM pub.classified ORDER BY p_xrb DESC, source_id LIMIT 1)
+WITH chosen AS (SELECT source_id FROM pub.classified ORDER BY p_xrb DESC, name LIMIT 1)
 SELECT chosen.source_id, o.class, o.p AS old_probability, n.p AS new_probability
 FROM chosen
 CROSS JOIN LATERAL pub.posterior_of(chosen.source_id) AS o

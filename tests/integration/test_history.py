@@ -1,12 +1,13 @@
 """The same data give the same answers, whatever the database went through before.
 
-Numbers of sources, master sources, catalogues, files and runs are given at first sight and kept; nothing else may depend
-on them. So everything that a pipeline made is compared bit for bit, by names: in a fresh database, after another sky
-under the same catalogue names, and beside other pipelines on the same files.
+Numbers of sources, master sources, catalogues, files and runs are given at first sight and kept; nothing else may
+depend on them. So everything that a pipeline made is compared bit for bit, by names: in a fresh database, after another
+sky under the same catalogue names, beside other pipelines on the same files, and from files loaded in another order.
 """
 
 from __future__ import annotations
 
+import gzip
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -20,6 +21,7 @@ from psycopg import sql
 from xcat.config import Settings
 from xcat.database.embedded import EmbeddedServer
 from xcat.database.engine import ready
+from xcat.ingest.load import ingest
 from xcat.jobs.pipeline import Pipeline, Plan, read
 from xcat.jobs.runner import Runner
 from xcat.simulate import simulate
@@ -31,12 +33,11 @@ CHANGES: dict[str, Any] = {
     "match": {"radius_arcsec": 10, "min_p_any": 0.5, "field_offsets": True},
 }
 
-# Names in place of numbers: a source by its mission's own id, an object of a catalogue by its id there, a master source by
-# its members. What is left of a row when its numbers are taken away goes to JSON, which keeps every bit of a float.
+# Names in place of numbers: a source by its mission's own id, an object of a catalogue by its id there, a master source
+# by its members. What is left of a row when its numbers are taken away goes to JSON, which keeps every bit of a float.
 _NAMES = """
 WITH source_name AS (
-    SELECT source_id, k.name || '/' || mission_source AS source
-    FROM xcat.source_identity JOIN xcat.catalogue AS k USING (catalogue_id)
+    SELECT source_id, catalogue || '/' || mission_source AS source FROM xcat.source_identity
 ), master_name AS (
     SELECT master_id, string_agg(source, ' + ' ORDER BY source COLLATE "C") AS master
     FROM xcat.master_source JOIN source_name USING (source_id) WHERE run_id = %(link)s GROUP BY master_id
@@ -59,7 +60,8 @@ _QUERIES = {
                    " JOIN source_name AS a ON a.source_id = t.source_id"
                    " JOIN source_name AS b ON b.source_id = t.other_source_id, rest WHERE run_id = %(link)s",
     "master_source": "SELECT source, master, (to_jsonb(t) - numbers)::text FROM xcat.master_source AS t"
-                     " JOIN source_name USING (source_id) JOIN master_name USING (master_id), rest WHERE run_id = %(link)s",
+                     " JOIN source_name USING (source_id) JOIN master_name USING (master_id), rest"
+                     " WHERE run_id = %(link)s",
     "master": "SELECT master, (to_jsonb(t) - numbers)::text FROM xcat.master AS t"
               " JOIN master_name USING (master_id), rest WHERE run_id = %(link)s",
     "match": "SELECT source, k.name, (to_jsonb(t) - numbers)::text FROM xcat.match AS t"
@@ -69,7 +71,8 @@ _QUERIES = {
                        " JOIN source_name USING (source_id) JOIN object_name USING (catalogue_id, object_id), rest"
                        " WHERE run_id = %(match)s",
     "hypothesis": "SELECT source, (to_jsonb(t) - numbers)::text, m.objects FROM xcat.hypothesis AS t"
-                  " JOIN source_name USING (source_id), rest, LATERAL (SELECT string_agg(object, ' + ' ORDER BY i) AS objects"
+                  " JOIN source_name USING (source_id), rest, LATERAL"
+                  " (SELECT string_agg(object, ' + ' ORDER BY i) AS objects"
                   " FROM unnest(catalogues, objects) WITH ORDINALITY AS u (catalogue_id, object_id, i)"
                   " JOIN object_name USING (catalogue_id, object_id)) AS m WHERE run_id = %(match)s",
     "calibration": "SELECT coalesce(k.name, 'all'), (to_jsonb(t) - numbers)::text FROM xcat.calibration AS t"
@@ -86,6 +89,9 @@ _QUERIES = {
              " JOIN source_name USING (source_id) JOIN reference_name USING (catalogue_id, object_id), rest"
              " WHERE run_id = %(label)s",
     "model": "SELECT (to_jsonb(t) - numbers)::text FROM xcat.model AS t, rest WHERE run_id = %(fit)s",
+    "model_class": "SELECT (to_jsonb(t) - numbers)::text FROM xcat.model_class AS t, rest WHERE run_id = %(fit)s",
+    "model_term": "SELECT (to_jsonb(t) - numbers)::text FROM xcat.model_term AS t, rest WHERE run_id = %(fit)s",
+    "model_category": "SELECT (to_jsonb(t) - numbers)::text FROM xcat.model_category AS t, rest WHERE run_id = %(fit)s",
     "likelihood_table": "SELECT (to_jsonb(t) - numbers)::text FROM xcat.likelihood_table AS t, rest"
                         " WHERE run_id = %(fit)s",
     "out_of_fold": "SELECT source, (to_jsonb(t) - numbers)::text FROM xcat.out_of_fold AS t"
@@ -93,6 +99,13 @@ _QUERIES = {
     "summary of the fit": "SELECT (summary - '{seconds}'::text[])::text FROM xcat.run WHERE run_id = %(fit)s",
     "classification": "SELECT source, (to_jsonb(t) - numbers)::text FROM xcat.classification AS t"
                       " JOIN source_name USING (source_id), rest WHERE run_id = %(classify)s",
+    "published": "SELECT source, (to_jsonb(t) - numbers)::text FROM pub.classified_runs AS t"
+                 " JOIN source_name USING (source_id), rest WHERE run_id = %(classify)s",
+    "published counterparts": "SELECT source, (to_jsonb(t) - numbers)::text FROM pub.counterparts_runs AS t"
+                              " JOIN source_name USING (source_id), rest WHERE run_id = %(classify)s",
+    "published hypotheses": "SELECT source, (to_jsonb(t) - ARRAY['run_id', 'source_id'])::text"
+                            " FROM pub.hypotheses_runs AS t JOIN source_name USING (source_id)"
+                            " WHERE run_id = %(classify)s",
 }  # fmt: skip
 Answers = dict[str, list[tuple[Any, ...]]]
 Databases = Callable[[str], Settings]
@@ -177,3 +190,24 @@ def test_beside_other_pipelines_on_the_same_files(databases: Databases, fresh: A
     changes["match"] = {"radius_arcsec": 6, "min_p_any": 0.3}
     _run(settings, sky, name="backwards", weights="equal", priors="given", **changes)
     assert _differences(fresh, _answers(settings, _run(settings, sky))) == {}
+
+
+def _halves(path: Path, folder: Path) -> list[Path]:
+    """The rows of a CSV file in two files."""
+    head, *rows = (gzip.decompress if path.suffix == ".gz" else bytes)(path.read_bytes()).splitlines(keepends=True)
+    halves = [folder / f"{path.name.partition('.')[0]}_{i}.csv" for i in (1, 2)]
+    for half, part in zip(halves, (rows[: len(rows) // 2], rows[len(rows) // 2 :]), strict=True):
+        half.write_bytes(b"".join([head, *part]))
+    return halves
+
+
+def test_files_in_two_parts_of_which_the_second_came_first(databases: Databases, fresh: Answers, sky: Path) -> None:
+    settings, example = databases("parts"), read(EXAMPLE).model_dump()
+    groups = {group: list(example[group]) for group in ("xray", "references")}
+    for group, name in (("xray", "sim_swift"), ("references", "sim_ref_agn")):
+        (number,) = (i for i, item in enumerate(groups[group]) if item["catalogue"] == name)
+        halves = _halves(sky / groups[group][number]["files"][0], sky)
+        groups[group][number] = groups[group][number] | {"files": tuple(half.name for half in halves)}
+        definition = Plan(_pipeline(), sky).definitions[name]
+        ingest(settings, definition, halves[1:])
+    assert _differences(fresh, _answers(settings, _run(settings, sky, **groups))) == {}

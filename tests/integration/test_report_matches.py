@@ -136,7 +136,9 @@ def test_other_missions_of_a_source(conn: Connection) -> None:
 
 
 def test_page_data_of_the_counterparts(conn: Connection, runs: Runs) -> None:
-    found = match_data.collect(conn, runs["match"], f"xcat.source_r{runs['merge']}")
+    found = match_data.collect(
+        conn, runs["match"], f"xcat.source_r{runs['merge']}", ["xmm", "swift", "gaia", "allwise"]
+    )
     assert {(m.mission, m.catalogue) for m in found.matches} == {
         (mission, catalogue) for mission in ("xmm", "swift") for catalogue in ("gaia", "allwise")
     }

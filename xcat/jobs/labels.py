@@ -53,14 +53,14 @@ def label_stage(
     conn.execute(job("label.make_work").compose())
     with conn.cursor() as cursor:
         cursor.executemany(job("label.add_rule").compose(), rules(classes))
-    for place, reference in enumerate(references):
+    for number, reference in enumerate(references):
         values = {
             "source_run_id": source_run_id,
             "tolerance_arcsec": reference.definition.label_tolerance_arcsec,
             "max_radius_arcsec": _MAX_LABEL_RADIUS_ARCSEC,
             "catalogue_id": reference.catalogue_id,
             "origin": reference.definition.name,
-            "place": place,
+            "place": number,
         }
         with run.step(reference.definition.name):
             pairs.needles(conn, job("label.needles").compose(haystack=reference.table), values)

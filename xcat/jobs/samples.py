@@ -119,6 +119,15 @@ class Layout:
         return np.stack([nothing if name is None else rows[name] for name in names], axis=1).astype(np.float64)
 
 
+def in_order(conn: Connection, source_run_id: int, source_ids: list[int] | None = None) -> IntArray:
+    """Numbers of the sources of a merge run, or of some, in an order that the data alone decide.
+
+    By mission, as the run was given them, and by the mission's own id.
+    """
+    query, values = job("merge.source_order").compose(), {"source_run_id": source_run_id, "source_ids": source_ids}
+    return np.asarray(copy.fetch_columns(conn, query, [("source_id", "bigint")], values)["source_id"], np.int64)
+
+
 def places(conn: Connection, source_run_id: int, source_id: IntArray) -> IntArray:
     """Places of sources in an order that the data alone decide, whatever numbers the database gave them.
 
@@ -132,11 +141,9 @@ def places(conn: Connection, source_run_id: int, source_id: IntArray) -> IntArra
     Returns
     -------
     (N,) int64
-        What sorts them: by mission, as the run was given them, and by the mission's own id.
+        What sorts them as `in_order` does.
     """
-    few = source_id.tolist() if source_id.size <= _FEW else None
-    query, values = job("merge.source_order").compose(), {"source_run_id": source_run_id, "source_ids": few}
-    sorted_ids = copy.fetch_columns(conn, query, [("source_id", "bigint")], values)["source_id"]
+    sorted_ids = in_order(conn, source_run_id, source_id.tolist() if source_id.size <= _FEW else None)
     by_id = np.argsort(source_id, kind="stable")
     place = np.searchsorted(source_id, sorted_ids, sorter=by_id)
     found = by_id[np.minimum(place, source_id.size - 1)] if source_id.size else by_id

@@ -127,10 +127,17 @@ def _learn(conn: Connection, owners: dict[int, list[int]], parts: Parts) -> list
     candidates = copy.fetch_columns(
         conn,
         job("hypotheses.candidate_magnitudes").compose(values=columns),
-        [("no", integer), ("mask", integer), ("log_weight", real), *((f"v{i}", real) for i in numbers)],
+        [
+            ("tid", "bigint"),
+            ("no", integer),
+            ("mask", integer),
+            ("log_weight", real),
+            *((f"v{i}", real) for i in numbers),
+        ],
         values,
     )
-    return learn(candidates, field_, owners, parts)
+    # sums over them are taken in the order of their numbers, whatever order the plan gave them in
+    return learn(candidates[np.argsort(candidates["tid"], kind="stable")], field_, owners, parts)
 
 
 def _associate(conn: Connection, haystacks: Sequence[Haystack], parts: Parts, nway: bool) -> list[int]:

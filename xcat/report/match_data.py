@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -138,7 +139,7 @@ class Matching:
         return max((int(c.whole["n_shifted"]) for c in self.calibrations), default=0)
 
 
-def collect(conn: Connection, match_run_id: int | None, source: str) -> Matching:
+def collect(conn: Connection, match_run_id: int | None, source: str, order: Sequence[str] = ()) -> Matching:
     """Read it.
 
     Parameters
@@ -147,14 +148,18 @@ def collect(conn: Connection, match_run_id: int | None, source: str) -> Matching
     match_run_id : int or None
     source : str
         Qualified name of the partition of the sources.
+    order : sequence of str
+        Names of catalogues as they are to be listed; others follow by name.
     """
     if match_run_id is None or not partitions.exists(conn, "match", match_run_id):
         return Matching()
     run = get(conn, match_run_id)
-    names = {row["catalogue_id"]: row["name"] for row in rows(conn, "report.catalogue_names")}
+    first = {name: place for place, name in enumerate(order)}
+    listed = sorted(rows(conn, "report.catalogue_names"), key=lambda c: (first.get(c["name"], len(first)), c["name"]))
+    names = {row["catalogue_id"]: row["name"] for row in listed}
     table = copy.fetch_columns(conn, job("report.calibration").compose(), _CALIBRATION, {"run_id": match_run_id})
     return Matching(
-        matches=_matches(conn, partitions.qualified("match", match_run_id), source),
+        matches=_matches(conn, partitions.qualified("match", match_run_id), source, order),
         calibrations=_calibrations(table, names),
         priors=_priors(rows(conn, "report.magnitude_priors", {"run_id": match_run_id}), names),
         notes=list(run["summary"].get("notes", [])),
@@ -163,9 +168,9 @@ def collect(conn: Connection, match_run_id: int | None, source: str) -> Matching
     )
 
 
-def _matches(conn: Connection, match: str, source: str) -> list[Match]:
+def _matches(conn: Connection, match: str, source: str, order: Sequence[str]) -> list[Match]:
     matches: dict[tuple[str, str], Match] = {}
-    for row in rows(conn, "report.p_any", match=match, source=source):
+    for row in rows(conn, "report.p_any", {"catalogues": list(order)}, match=match, source=source):
         key = (row["mission"], row["catalogue"])
         empty = (np.zeros(P_ANY_BINS, dtype=np.int64), np.zeros(P_ANY_BINS, dtype=np.int64))
         m = matches.setdefault(key, Match(*key, row["kind"], *empty))
@@ -186,7 +191,7 @@ def _matches(conn: Connection, match: str, source: str) -> list[Match]:
 def _calibrations(table: np.ndarray, names: dict[int, str]) -> list[Calibrated]:
     measured = table[table["n_shifted"] > 0]
     whole = measured[measured["part"] == 0]
-    numbers = [i for i in np.unique(whole["catalogue_id"]).tolist() if i]
+    numbers = [i for i in names if i in whole["catalogue_id"]]
     if len(numbers) > 1 and (whole["catalogue_id"] == 0).any():
         numbers.append(0)
     found = []
@@ -203,7 +208,8 @@ def _priors(learned: list[Row], names: dict[int, str]) -> list[MagnitudePrior]:
     for row in learned:
         groups.setdefault((row["catalogue_id"], row["term"]), {}).setdefault(row["part"], []).append(row)
     found = []
-    for (catalogue_id, term), parts in groups.items():
+    place = list(names)
+    for (catalogue_id, term), parts in sorted(groups.items(), key=lambda g: (place.index(g[0][0]), g[0][1])):
         first = next(iter(parts.values()))
         weight = np.array([each[0]["n_sources"] for each in parts.values()], dtype=float)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from xcat.database.engine import Connection
 from xcat.database.runs import get
 from xcat.database.sqlfiles import job
 from xcat.jobs import models
+from xcat.jobs.samples import in_order
 from xcat.report import links, match_data
 from xcat.report.match_data import Matching
 from xcat.report.reading import Row, one, rows
@@ -71,28 +73,37 @@ def collect(report: Report, conn: Connection) -> PageData:
     fit = get(conn, report.model_run_id)
     pipeline = parent["to_jsonb"]["config"] if parent else fit["config"]
     ids = [report.run_id, *report.lineage.values()]
+    catalogues = _catalogues(pipeline)
     presence, n_of_class = _presence(conn, report, model, tables)
     every = max(1, -(-report.whole.all // _MOST_POINTS))
+    some = in_order(conn, run["source_run_id"])[every - 1 :: every].tolist() if every > 1 else None
     return PageData(
         run=run,
         versions=run["versions"],
         pipeline=pipeline,
         stages=rows(conn, "report.stages", {"run_ids": ids}),
-        files=rows(conn, "report.files", {"run_ids": ids}),
+        files=rows(conn, "report.files", {"run_ids": ids, "catalogues": catalogues}),
         rejects=rows(conn, "report.rejects", {"run_ids": ids}),
         sky=copy.fetch_columns(
             conn,
             job("report.sky").compose(classification=tables["classification"], source=tables["source"]),
             [("glon", "double precision"), ("glat", "double precision"), ("class_id", "integer")],
-            {"every": every, "classes": list(report.classes), "model_run_id": report.model_run_id},
+            {"source_ids": some, "classes": list(report.classes), "model_run_id": report.model_run_id},
         ),
         every=every,
-        matching=match_data.collect(conn, run["match_run_id"], tables["source"]),
+        matching=match_data.collect(conn, run["match_run_id"], tables["source"], catalogues),
         links=_links(conn, run["link_run_id"]),
         presence=presence,
         n_of_class=n_of_class,
         model=model,
     )
+
+
+def _catalogues(pipeline: Row) -> list[str]:
+    """Names of the catalogues of a configuration, in its order; one given by its path is called like its file."""
+    groups = ("xray", "counterparts", "galaxies", "references")
+    items = [item for group in groups for item in pipeline.get(group) or [] if isinstance(item, dict)]
+    return [PurePath(item["catalogue"]).stem for item in items]
 
 
 def _links(conn: Connection, link_run_id: int | None) -> Row | None:
