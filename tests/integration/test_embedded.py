@@ -139,7 +139,7 @@ def test_a_server_of_ones_own_is_spoken_to_in_utf_8(settings, monkeypatch):
         assert conn.execute("SELECT 'σ', current_setting('client_encoding')").fetchone() == ("σ", "UTF8")
 
 
-_SIGNALS = ("INT", "QUIT", "TERM", "HUP", "USR1", "USR2", "PIPE", "ALRM")
+_SIGNALS = ("INT", "QUIT", "TERM", "HUP", "USR1", "USR2", "PIPE", "ALRM", "CHLD")
 
 
 def _traits(server: EmbeddedServer) -> tuple[object, ...]:
