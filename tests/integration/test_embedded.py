@@ -105,7 +105,7 @@ def test_the_server_of_root_is_not_root(running):
     assert Path(f"/proc/{running.status().pid}").stat().st_uid == pwd.getpwnam("postgres").pw_uid
 
 
-# each of these alone keeps libpq from the embedded server, or sends it to another
+# what libpq reads besides the address; most of these alone would keep it from the embedded server
 _LIBPQ = {
     "PGPORT": "5999", "PGDATABASE": "other", "PGDATA": "/nowhere", "PGOPTIONS": "-c x", "PGUSER": "nobody",
     "PGHOST": "nowhere", "PGHOSTADDR": "192.0.2.1", "PGSERVICE": "nothing", "PGREQUIREAUTH": "scram-sha-256",
