@@ -246,7 +246,7 @@ def test_a_publication_switches_in_one_transaction(
         seen.append(_count(module_settings, "SELECT run_id FROM xcat.published"))
         raise RuntimeError("the light went out")
 
-    other = _runner(module_settings, sky, weights=FIRST_WEIGHTS | {"variability": 0.0}).run()["classify"]
+    other = _runner(module_settings, sky, weights=FIRST_WEIGHTS | {"variability": 0.5}).run()["classify"]
     assert other != done["classify"]
     runner.publish(module_settings, done["classify"])
     before = rows(module_settings, "SELECT * FROM xcat.publication ORDER BY 1")

@@ -335,7 +335,7 @@ def test_figure_of_an_outlying_value(conn: Connection, tmp_path: Path) -> None:
 
 def test_report_numbers(conn: Connection, runs: Runs) -> None:
     r = summary.report(conn, runs["classify"])
-    held_out = conn.execute("SELECT class, p FROM xcat.out_of_fold").fetchall()
+    held_out = conn.execute("SELECT class, p FROM xcat.out_of_fold WHERE run_id = %s", [runs["fit"]]).fetchall()
     matrix = np.zeros((4, 4), dtype=int)
     for name, p in held_out:
         matrix[int(np.argmax(p)), CLASSES.index(name)] += 1
