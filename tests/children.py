@@ -23,7 +23,9 @@ XCAT = Path(sys.executable).parent / "xcat"
 TIMEOUT_S = 600  # ends what hangs; far more than anything takes, so that a busy machine is no failure
 
 CALLER = dict(os.environ)  # for pip, which needs the user's proxies and package index
-_KEPT = {"PATH", "LD_LIBRARY_PATH", "JAVA_HOME", "USER", "LOGNAME", "TMPDIR", "TEMP", "TMP", "XCAT_SHARED_DATA"}
+_KEPT = {"PATH", "LD_LIBRARY_PATH", "JAVA_HOME", "USER", "LOGNAME", "XCAT_SHARED_DATA"}
+if os.geteuid() != 0:  # root's may be closed to the user who runs the server
+    _KEPT.add("TMPDIR")
 _KEPT_PREFIXES = ("PYTEST_", "COV_", "COVERAGE_")
 _OURS_ALONE = {signal.SIGPIPE, signal.SIGXFSZ}  # Python ignores them itself, and restores them in children
 
@@ -31,10 +33,11 @@ _OURS_ALONE = {signal.SIGPIPE, signal.SIGXFSZ}  # Python ignores them itself, an
 def tidy() -> Path:
     """Give this process, and so its children, the same surroundings everywhere; the folder made as HOME is returned."""
     cache = user_cache_path()
-    home = Path(tempfile.mkdtemp(prefix="xcat-test-home-"))
     kept = {k: v for k, v in os.environ.items() if k in _KEPT or k.startswith(_KEPT_PREFIXES)}
     os.environ.clear()
     os.environ.update(kept)
+    tempfile.tempdir = None  # asked again, now that the variables are others
+    home = Path(tempfile.mkdtemp(prefix="xcat-test-home-"))
     os.environ.update(
         HOME=str(home),  # no matplotlibrc, .pgpass or astropy.cfg of the user
         XDG_CACHE_HOME=str(cache if _writable(cache) else home / "cache"),  # fonts and NWAY are found once a machine

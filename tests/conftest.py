@@ -23,8 +23,10 @@ _TEMPLATE = "xcat_template"
 
 def pytest_configure(config: pytest.Config) -> None:
     """Before any test module is imported: some libraries look at the terminal and the locale only then."""
-    home = children.tidy()
-    config.add_cleanup(lambda: shutil.rmtree(home, ignore_errors=True))
+    # xdist's workers tidy up for themselves, and must still see what the caller has
+    if hasattr(config, "workerinput") or config.getoption("dist", "no") == "no":
+        home = children.tidy()
+        config.add_cleanup(lambda: shutil.rmtree(home, ignore_errors=True))
     progress.silence()
 
 

@@ -15,7 +15,7 @@ from xcat import progress
 from xcat.config import settings
 
 # a file or a pipe has no width: its tables are as wide as they need to be
-_out = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else 240)
+_out = Console(soft_wrap=True, highlight=False, width=None if sys.stdout and sys.stdout.isatty() else 240)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 

@@ -42,7 +42,7 @@ def bar(what: str, total: float | None = None) -> Iterator[Advance]:
         yield lambda amount: None
         return
     console = Console(stderr=True)
-    if not console.is_terminal:
+    if not console.file.isatty():  # FORCE_COLOR asks for colours, not for a moving bar in a log
         start = time.monotonic()
         yield lambda amount: None
         seconds = time.monotonic() - start

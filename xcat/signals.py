@@ -20,6 +20,7 @@ def _end(number: int, frame: FrameType | None) -> None:
 
 def listen() -> None:
     """From now on SIGTERM and SIGHUP raise `Ended`; one that the caller ignores stays ignored, as under nohup."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # a caller that ignores it would hide how our children end
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _end)

@@ -1,6 +1,7 @@
 """The command line: what it prints, how it fails."""
 
 import json
+import shlex
 
 import children
 import pytest
@@ -48,6 +49,24 @@ def test_an_error_is_one_message_and_exit_code_1(settings):
     assert done.returncode == 1
     assert done.stderr.strip() == "xcat: there is no run 7. See: xcat runs"
     assert not done.stdout
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-"])
+def test_a_closed_stream_is_no_obstacle(closed):
+    done = children.run(["sh", "-c", f"exec {shlex.quote(str(children.XCAT))} catalogues {closed}"])
+    assert (done.returncode, done.stderr) == (0, "")
+    assert ("csc2_detections" in done.stdout) == (closed != ">&-")
+
+
+@pytest.mark.parametrize(
+    "variables", [{"LC_ALL": "C"}, {"LC_ALL": "C", "PYTHONUTF8": "0"}, {"PYTHONUTF8": "1"}], ids=str
+)
+def test_the_locale_changes_nothing_that_is_said_or_read(settings, variables):
+    arguments = ["sql", "SELECT chr(963) AS sigma, E'\\u2192' AS arrow", "--json"]
+    done = children.run([children.XCAT, *arguments], settings, env=variables)
+    assert (done.returncode, json.loads(done.stdout)["rows"]) == (0, [["σ", "→"]])
+    for command in (["catalogues"], ["catalogues", "show", "csc2_detections"], ["db", "status"]):
+        assert children.run([children.XCAT, *command], settings, env=variables, check=True).stderr == ""
 
 
 def test_a_wrong_definition_is_refused_with_its_line(cli, tmp_path):

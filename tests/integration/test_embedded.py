@@ -105,7 +105,7 @@ def test_the_server_of_root_is_not_root(running):
     assert Path(f"/proc/{running.status().pid}").stat().st_uid == pwd.getpwnam("postgres").pw_uid
 
 
-# each of these alone keeps libpq from the embedded server, or sends it to another
+# what libpq reads besides the address; most of these alone would keep it from the embedded server
 _LIBPQ = {
     "PGPORT": "5999", "PGDATABASE": "other", "PGDATA": "/nowhere", "PGOPTIONS": "-c x", "PGUSER": "nobody",
     "PGHOST": "nowhere", "PGHOSTADDR": "192.0.2.1", "PGSERVICE": "nothing", "PGREQUIREAUTH": "scram-sha-256",
@@ -139,7 +139,7 @@ def test_a_server_of_ones_own_is_spoken_to_in_utf_8(settings, monkeypatch):
         assert conn.execute("SELECT 'σ', current_setting('client_encoding')").fetchone() == ("σ", "UTF8")
 
 
-_SIGNALS = ("INT", "QUIT", "TERM", "HUP", "USR1", "USR2", "PIPE", "ALRM")
+_SIGNALS = ("INT", "QUIT", "TERM", "HUP", "USR1", "USR2", "PIPE", "ALRM", "CHLD")
 
 
 def _traits(server: EmbeddedServer) -> tuple[object, ...]:

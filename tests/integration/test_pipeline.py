@@ -242,7 +242,7 @@ def test_other_weights_repeat_only_what_depends_on_them(
 
 
 def test_a_publication_switches_in_one_transaction(
-    module_settings: Settings, done: dict[str, int], monkeypatch: pytest.MonkeyPatch
+    module_settings: Settings, done: dict[str, int], sky: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A reader in the middle of it sees the earlier run whole; if it breaks, nothing has changed."""
     seen = []
@@ -253,9 +253,10 @@ def test_a_publication_switches_in_one_transaction(
         seen.append(_count(module_settings, "SELECT run_id FROM xcat.published"))
         raise RuntimeError("the light went out")
 
-    before = rows(module_settings, "SELECT * FROM xcat.publication ORDER BY 1")
-    other = _count(module_settings, "SELECT max(run_id) FROM xcat.run WHERE kind = 'classify' AND status = 'done'")
+    other = _runner(module_settings, sky, weights=FIRST_WEIGHTS | {"variability": 0.5}).run()["classify"]
     assert other != done["classify"]
+    runner.publish(module_settings, done["classify"])
+    before = rows(module_settings, "SELECT * FROM xcat.publication ORDER BY 1")
     monkeypatch.setattr(stages, "publish_stage", broken)
     with pytest.raises(RuntimeError, match="light"):
         runner.publish(module_settings, other)

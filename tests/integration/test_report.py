@@ -17,6 +17,7 @@ from xcat.config import Settings
 from xcat.database.engine import Connection, connect
 from xcat.database.sqlfiles import folder, statements
 from xcat.errors import XcatError
+from xcat.jobs.runner import publish
 from xcat.properties.compute import select
 from xcat.report import explain as why
 from xcat.report import explain_figure, html, summary, tables
@@ -334,7 +335,7 @@ def test_figure_of_an_outlying_value(conn: Connection, tmp_path: Path) -> None:
 
 def test_report_numbers(conn: Connection, runs: Runs) -> None:
     r = summary.report(conn, runs["classify"])
-    held_out = conn.execute("SELECT known_class, p FROM xcat.out_of_fold").fetchall()
+    held_out = conn.execute("SELECT known_class, p FROM xcat.out_of_fold WHERE run_id = %s", [runs["fit"]]).fetchall()
     matrix = np.zeros((4, 4), dtype=int)
     for name, p in held_out:
         matrix[int(np.argmax(p)), CLASSES.index(name)] += 1
@@ -397,9 +398,14 @@ def test_page(conn: Connection, runs: Runs, tmp_path: Path) -> None:
         html.html(r, conn, blocked)
 
 
-def test_runs_are_compared(conn: Connection, module_settings: Settings, runs: Runs) -> None:
-    """Last of this module, since it publishes another run."""
-    again = classify_again(module_settings, runs)
+@pytest.fixture
+def again(module_settings: Settings, runs: Runs) -> Iterator[int]:
+    """Another classify run, published for the length of a test."""
+    yield classify_again(module_settings, runs)
+    publish(module_settings, runs["classify"])
+
+
+def test_runs_are_compared(conn: Connection, runs: Runs, again: int) -> None:
     table = tables.query(conn, (folder("sql") / "queries" / "compare_runs.sql").read_text())
     assert len(table) > 0 and (table["old_class"] != table["class"]).all()
     assert summary.report(conn, runs["fit"]).run_id == runs["classify"]
