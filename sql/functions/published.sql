@@ -9,47 +9,52 @@ AS $$
 $$;
 COMMENT ON FUNCTION pub.published_run() IS 'The classify run that pub shows; NULL while nothing is published';
 
-CREATE FUNCTION pub.published_model()
+CREATE FUNCTION pub.model_of(of_run integer DEFAULT NULL)
 RETURNS integer
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $$
 DECLARE
-    model integer := (SELECT model_run_id FROM pub.runs WHERE is_published);
+    model integer := (SELECT r.model_run_id FROM pub.runs AS r WHERE r.run_id = coalesce(of_run, pub.published_run()));
 BEGIN
     IF model IS NULL THEN
-        RAISE EXCEPTION 'nothing is published yet' USING HINT = 'Run a pipeline, or: xcat publish RUN';
+        RAISE EXCEPTION '%', CASE WHEN of_run IS NULL THEN 'nothing is published yet' ELSE format('run %s is not published', of_run) END
+            USING HINT = 'Run a pipeline, or: xcat publish RUN';
     END IF;
     RETURN model;
 END
 $$;
-COMMENT ON FUNCTION pub.published_model() IS 'The fit run whose model classified the published run; an error if nothing is published';
+COMMENT ON FUNCTION pub.model_of(integer) IS
+'The fit run whose model made a published run (default: the one that the views show); an error if it is not published';
 
-CREATE FUNCTION pub.hypotheses_of(source_id bigint, best_match boolean DEFAULT NULL)
+CREATE FUNCTION pub.hypotheses_of(source_id bigint, best_match boolean DEFAULT NULL, of_run integer DEFAULT NULL)
 RETURNS TABLE (p_hypothesis double precision, properties jsonb)
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 3
 AS $$
+DECLARE
+    shown integer := coalesce(of_run, pub.published_run());
+    accepted boolean := coalesce(best_match, (SELECT r.best_match FROM pub.runs AS r WHERE r.run_id = shown), false);
 BEGIN
     RETURN QUERY
     SELECT coalesce(h.p_hypothesis, 1)::double precision,
            to_jsonb(s) || coalesce(to_jsonb(h) - '{run_id,source_id,name,rank,p_hypothesis,p_i,match_flag,log_bayes_factor,catalogues,objects,has_properties}'::text[], '{}')
-    FROM pub.classified AS s
-    LEFT JOIN pub.hypotheses AS h
-        ON h.source_id = s.source_id AND h.has_properties
-        AND NOT coalesce(hypotheses_of.best_match, (SELECT r.best_match FROM pub.runs AS r WHERE r.is_published), false)
-    WHERE s.source_id = hypotheses_of.source_id;
+    FROM pub.classified_runs AS s
+    LEFT JOIN pub.hypotheses_runs AS h
+        ON h.run_id = shown AND h.source_id = s.source_id AND h.has_properties AND NOT accepted
+    WHERE s.run_id = shown AND s.source_id = hypotheses_of.source_id;
 END
 $$;
-COMMENT ON FUNCTION pub.hypotheses_of(bigint, boolean) IS
-'Properties of a source of the published run under each hypothesis on its counterparts, with its probability (those of a source may add up to less than 1); one row, with the accepted counterpart, for best_match (default: as the run was made) and for a source without any';
+COMMENT ON FUNCTION pub.hypotheses_of(bigint, boolean, integer) IS
+'Properties of a source of a published run (default: the one that the views show) under each hypothesis on its counterparts, with its probability (those of a source may add up to less than 1); one row, with the accepted counterpart, for best_match (default: as the run was made) and for a source without any';
 
-CREATE FUNCTION pub.posterior_of(source_id bigint, changes jsonb DEFAULT '{}', best_match boolean DEFAULT NULL)
+CREATE FUNCTION pub.posterior_of(
+    source_id bigint, changes jsonb DEFAULT '{}', best_match boolean DEFAULT NULL, of_run integer DEFAULT NULL)
 RETURNS TABLE (class text, p double precision)
 LANGUAGE sql STABLE PARALLEL SAFE ROWS 4
 AS $$
     SELECT q.class, sum(h.p_hypothesis * q.p) / sum(h.p_hypothesis)
-    FROM pub.hypotheses_of(posterior_of.source_id, posterior_of.best_match) AS h
-    CROSS JOIN LATERAL pub.posterior(pub.published_model(), xcat.changed(h.properties, changes)) AS q
+    FROM pub.hypotheses_of(posterior_of.source_id, posterior_of.best_match, posterior_of.of_run) AS h
+    CROSS JOIN LATERAL pub.posterior(pub.model_of(posterior_of.of_run), xcat.changed(h.properties, changes)) AS q
     GROUP BY q.class
 $$;
-COMMENT ON FUNCTION pub.posterior_of(bigint, jsonb, boolean) IS
-'Probability of every class by the full model for a source of the published run, mean over its counterpart hypotheses, with some columns of pub.classified changed, as in ''{"hr1": 0.2, "pm_mas_yr": null}''; a property that needs a counterpart is changed in every hypothesis; best_match takes the accepted counterpart for certain (default: as the run was made)';
+COMMENT ON FUNCTION pub.posterior_of(bigint, jsonb, boolean, integer) IS
+'Probability of every class by the full model for a source of a published run (default: the one that the views show), mean over its counterpart hypotheses, with some columns of pub.classified changed, as in ''{"hr1": 0.2, "pm_mas_yr": null}''; a property that needs a counterpart is changed in every hypothesis; best_match takes the accepted counterpart for certain (default: as the run was made)';
