@@ -253,6 +253,7 @@ def test_a_labelled_source_is_shown_out_of_fold(conn: Connection, runs: Runs, mo
         moved += np.abs(_p(e.posterior) - np.array(p)).max() > 0.01
         found = why.to_json(e)
         assert found["is_out_of_fold"] and found["posterior_in_sample"] == e.posterior_in_sample
+        assert words in found["note"]
         if labelled == 1:
             drawn = why.draw(e, conn, tmp_path / "e.svg").read_text()
             assert "out of fold:" in drawn and f"probabilities out of fold ({fold} of 5)" in drawn

@@ -305,8 +305,9 @@ def _by_hypothesis(listed: list[Row], model: Model, sample: Sample, of_hypothese
 
 
 def to_json(explanation: Explanation) -> dict[str, Any]:
-    """An explanation as JSON-ready data."""
-    return {**asdict(explanation), "known_class": explanation.known_class}
+    """An explanation as JSON-ready data; `note` says where the probabilities of a labelled source come from."""
+    note = explain_text.out_of_fold(explanation) or None
+    return {**asdict(explanation), "known_class": explanation.known_class, "note": note}
 
 
 def text(explanation: Explanation, width: int = 100) -> str:

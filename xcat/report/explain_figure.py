@@ -40,9 +40,10 @@ def figure(e: Explanation, model: Model) -> Figure:
     inch = 1 / height
     place, facts = explain_text.source_lines(e)[1:]
     known = f"literature: {e.known_class}" if e.known_class else "not in the reference sample"
-    known += f";  probabilities out of fold ({e.fold} of {e.n_folds})" if e.is_out_of_fold else ""
+    headline = explain_text.headline(e)
+    headline += f";  probabilities out of fold ({e.fold} of {e.n_folds})" if e.is_out_of_fold else ""
     fig.text(_LEFT, 1 - 0.28 * inch, e.source["name"], fontsize=13, fontweight="bold", va="center")
-    fig.text(_LEFT, 1 - 0.52 * inch, explain_text.headline(e), fontsize=9, va="center")
+    fig.text(_LEFT, 1 - 0.52 * inch, headline, fontsize=9, va="center")
     fig.text(
         _LEFT, 1 - 0.71 * inch, f"{place.partition(',  1 sigma')[0]};  {facts};  {known}", fontsize=7.5,
         color=style.GREY, va="center",
