@@ -39,14 +39,14 @@ DECLARE
 BEGIN
     SELECT string_agg(key, ', ') INTO unknown FROM jsonb_object_keys(changes) AS key WHERE NOT properties ? key;
     IF unknown IS NOT NULL THEN
-        RAISE EXCEPTION 'no column % in xcat.property', unknown
-            USING HINT = 'Its columns are its properties: \d xcat.property';
+        RAISE EXCEPTION 'no column % in pub.classified', unknown
+            USING HINT = 'Its columns are the properties: \d pub.classified';
     END IF;
     RETURN properties || changes;
 END
 $$;
 COMMENT ON FUNCTION xcat.changed(jsonb, jsonb) IS
-'A row of xcat.property with some columns changed; an error if a changed column is not one of its own';
+'A row of pub.classified with some columns changed; an error if a changed column is not one of its own';
 
 CREATE FUNCTION xcat.on_scale(value double precision, scale text)
 RETURNS double precision

@@ -34,6 +34,7 @@ DECLARE
     shown integer := coalesce(of_run, pub.published_run());
     accepted boolean := coalesce(best_match, (SELECT r.best_match FROM pub.runs AS r WHERE r.run_id = shown), false);
 BEGIN
+    PERFORM pub.model_of(of_run);  -- an error if there is nothing to read
     RETURN QUERY
     SELECT coalesce(h.p_hypothesis, 1)::double precision,
            to_jsonb(s) || coalesce(to_jsonb(h) - '{run_id,source_id,name,rank,p_hypothesis,p_i,match_flag,log_bayes_factor,catalogues,objects,has_properties}'::text[], '{}')

@@ -129,11 +129,15 @@ ORDER BY public.q3c_ang2ipix(s.ra, s.dec), c.source_id;
 -- The probability of one class, by its number in the model.
 d.p[{number}]
 
+-- name: largest_galaxy
+-- The largest diameter of a galaxy in some catalogues.
+SELECT coalesce(max(d25_arcmin), 0)::double precision FROM xcat.galaxy WHERE catalogue_id = ANY (%(catalogue_ids)s);
+
 -- name: luminous_needles
 -- Sources inside a D25 ellipse and above 1e39 erg / s, searched around as far as a galaxy with them inside may be.
 INSERT INTO pg_temp.needle (id, ra, dec, radius_arcsec)
-SELECT source_id, ra, dec, greatest((SELECT max(d25_arcmin) FROM {galaxy}) * 30, 3 * err_arcsec)
-FROM {classified} WHERE log_lx_galaxy > 39 AND sep_to_radius <= 1 AND EXISTS (SELECT FROM {galaxy} WHERE d25_arcmin > 0);
+SELECT source_id, ra, dec, greatest(%(d25_arcmin)s * 30, 3 * err_arcsec)
+FROM {classified} WHERE log_lx_galaxy > 39 AND sep_to_radius <= 1;
 
 -- name: near_galaxies
 -- Galaxies around them; `deviation` says how well a galaxy agrees with the one that sep_to_radius was computed with.

@@ -186,6 +186,7 @@ def make(settings: Settings, n: int = 600, n_labelled: int = 400, seed: int = 3)
         }  # fmt: skip
         with runs.stage(settings, "link", "small_sky", {"first": True}, pipeline_run_id=parent, **lineage) as run:
             small_matches.changes(run, source_id, None, source_id, "new")
+        first_link = run.run_id
         with runs.stage(settings, "link", "small_sky", {"first": False}, pipeline_run_id=parent, **lineage) as run:
             small_matches.links(run, sky)
             small_matches.changes(run, source_id[second], source_id[second], source_id[first], "moved")
@@ -242,9 +243,15 @@ def make(settings: Settings, n: int = 600, n_labelled: int = 400, seed: int = 3)
         with runs.stage(settings, "fit", "small_sky", {"folds": 5}, pipeline_run_id=parent, **lineage) as run:
             stages.fit_stage(run, pipeline, made)
         made["fit"] = lineage["model_run_id"] = run.run_id
-        with runs.stage(settings, "classify", "small_sky", {"n": n}, pipeline_run_id=parent, **lineage) as run:
-            stages.classify_stage(run, *reads, made["fit"])
-        made["classify"] = run.run_id
+        # published before, on the links and the matches before: what the examples compare with
+        before = lineage | {"link_run_id": first_link, "match_run_id": made["earlier_match"]}
+        for name, stands_on in (("earlier_classify", before), ("classify", lineage)):
+            with runs.stage(
+                settings, "classify", "small_sky", {"n": n, "name": name}, pipeline_run_id=parent, **stands_on
+            ) as run:
+                stages.classify_stage(run, *reads, made["fit"])
+            made[name] = run.run_id
+        publish(settings, made["earlier_classify"], parent, hold=True)
         made["publish"] = publish(settings, made["classify"], parent)
         whole.summary["runs"] = dict(made)
     made["pipeline"] = parent

@@ -12,11 +12,11 @@ import pytest
 from tiny import rows
 
 from xcat.config import Settings
-from xcat.database.engine import ready
+from xcat.database.engine import Connection, ready
 from xcat.database.registry import property_entries
 from xcat.errors import StageError, XcatError
 from xcat.ingest.load import ingest
-from xcat.jobs import runner, stages
+from xcat.jobs import publishing, runner, stages
 from xcat.jobs.pipeline import Pipeline, Plan, read
 from xcat.jobs.runner import STAGES, Runner
 from xcat.simulate import simulate
@@ -91,7 +91,7 @@ def test_one_best_candidate_and_shares_that_add_up(module_settings: Settings, do
 
 
 def test_the_published_views_show_the_run(module_settings: Settings, done: dict[str, int]) -> None:
-    (shown,) = rows(module_settings, "SELECT * FROM xcat.published")
+    (shown,) = rows(module_settings, "SELECT * FROM pub.runs WHERE is_published")
     lineage = (
         "run_id", "source_run_id", "link_run_id", "match_run_id", "property_run_id", "label_run_id", "model_run_id",
     )  # fmt: skip
@@ -221,16 +221,14 @@ def test_a_second_run_does_nothing_twice(module_settings: Settings, done: dict[s
 def test_other_weights_repeat_only_what_depends_on_them(
     module_settings: Settings, done: dict[str, int], sky: Path
 ) -> None:
-    """Fit, classify, publish; the earlier run stays, and SET xcat.run shows it."""
+    """Fit, classify, publish; the earlier run stays, under its number."""
     before = _runs(module_settings)
     changed = _runner(module_settings, sky, weights=FIRST_WEIGHTS | {"variability": 0.0}).run()
     assert [k for k, _ in _runs(module_settings)[len(before) :]] == ["fit", "classify", "publish"]
     assert {k for k in done if changed[k] == done[k]} == {"merge", "link", "match", "properties", "label"}
     with ready(module_settings) as conn:
-        query = "SELECT run_id, count(*) FROM pub.classified GROUP BY 1"
-        new = conn.execute(query).fetchall()
-        conn.execute("SELECT set_config('xcat.run', %s, false)", [str(done["classify"])])
-        old = conn.execute(query).fetchall()
+        new = conn.execute("SELECT run_id, count(*) FROM pub.classified GROUP BY 1").fetchall()
+        old = conn.execute(f"SELECT run_id, count(*) FROM pub.classified_r{done['classify']} GROUP BY 1").fetchall()
     assert (new[0][0], old[0][0]) == (changed["classify"], done["classify"])
     assert new[0][1] == old[0][1]
     active = "SELECT run_id FROM xcat.publication WHERE active"
@@ -246,18 +244,18 @@ def test_a_publication_switches_in_one_transaction(
 ) -> None:
     """A reader in the middle of it sees the earlier run whole; if it breaks, nothing has changed."""
     seen = []
-    real = stages.publish_stage
+    real = publishing._switch
 
-    def broken(run: Any, classify_run_id: int) -> None:
-        real(run, classify_run_id)
-        seen.append(_count(module_settings, "SELECT run_id FROM xcat.published"))
+    def broken(conn: Connection, classify_run_id: int, classes: list[str]) -> None:
+        real(conn, classify_run_id, classes)
+        seen.append(_count(module_settings, "SELECT run_id FROM pub.runs WHERE is_published"))
         raise RuntimeError("the light went out")
 
     other = _runner(module_settings, sky, weights=FIRST_WEIGHTS | {"variability": 0.5}).run()["classify"]
     assert other != done["classify"]
     runner.publish(module_settings, done["classify"])
     before = rows(module_settings, "SELECT * FROM xcat.publication ORDER BY 1")
-    monkeypatch.setattr(stages, "publish_stage", broken)
+    monkeypatch.setattr(publishing, "_switch", broken)
     with pytest.raises(RuntimeError, match="light"):
         runner.publish(module_settings, other)
     assert seen == [done["classify"]]

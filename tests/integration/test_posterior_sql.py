@@ -15,6 +15,7 @@ from xcat.classifier.posterior import contributions
 from xcat.config import Settings
 from xcat.database.engine import Connection, ready
 from xcat.jobs import models, samples
+from xcat.jobs.publishing import publish
 
 MODELS = ("", "_category")
 MODEL_TABLES = ("model", "model_class", "model_category", "model_term", "likelihood_table")
@@ -23,19 +24,17 @@ KINDS = [f"{kind}{suffix}" for kind in ("classify", "best_match") for suffix in 
 
 @pytest.fixture(scope="module")
 def runs(module_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
-    return two_models.make(module_settings, tmp_path_factory.mktemp("sky"))
+    made = two_models.make(module_settings, tmp_path_factory.mktemp("sky"))
+    for kind in KINDS:
+        publish(module_settings, made[kind], hold=kind != "classify")
+    return made
 
 
 @pytest.fixture
 def conn(module_settings: Settings, runs: dict[str, int]) -> Any:
     with ready(module_settings) as connection:
-        connection.execute("SELECT set_config('xcat.run', %s, false)", [str(runs["classify"])])
         yield connection
         connection.rollback()
-
-
-def _show(conn: Connection, run_id: int) -> None:
-    conn.execute("SELECT set_config('xcat.run', %s, false)", [str(run_id)])
 
 
 def _one(conn: Connection, query: str, *params: Any) -> Any:
@@ -80,12 +79,12 @@ def _tables(conn: Connection, run_id: int) -> tuple[Any, Any]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_posterior_is_pythons(conn: Connection, runs: dict[str, int], kind: str) -> None:
-    _show(conn, runs[kind])
     model = models.load(conn, runs[kind.replace("classify", "fit").replace("best_match", "fit")])
     found = conn.execute(
         "SELECT c.source_id, max(abs(q.p - c.p[array_position(%s::text[], q.class)])) AS dp, count(*), sum(q.p)"
-        " FROM xcat.classification AS c, LATERAL pub.posterior_of(c.source_id) AS q WHERE c.run_id = %s GROUP BY 1",
-        [list(model.classes), runs[kind]],
+        " FROM xcat.classification AS c, LATERAL pub.posterior_of(c.source_id, of_run => %s) AS q"
+        " WHERE c.run_id = %s GROUP BY 1",
+        [list(model.classes), runs[kind], runs[kind]],
     ).fetchall()
     assert len(found) == _one(conn, "SELECT count(*) FROM xcat.classification WHERE run_id = %s", runs[kind]) > 1200
     dp = np.array([row[1] for row in found])
@@ -122,7 +121,6 @@ def test_out_of_fold_answers_are_whole(conn: Connection, runs: dict[str, int], s
 
 @pytest.mark.parametrize("suffix", MODELS)
 def test_the_evidence_is_pythons(conn: Connection, runs: dict[str, int], suffix: str) -> None:
-    _show(conn, runs[f"classify{suffix}"])
     model = models.load(conn, runs[f"fit{suffix}"])
     rows = conn.execute(
         "SELECT c.evidence, array_agg(e.log_likelihood ORDER BY o.i), array_agg(e.contribution ORDER BY o.i)"
@@ -159,7 +157,6 @@ def _sample_of(conn: Connection, runs: dict[str, int], settings: Settings, model
 def test_a_changed_property_is_changed_in_every_hypothesis(
     conn: Connection, runs: dict[str, int], module_settings: Settings, suffix: str
 ) -> None:
-    _show(conn, runs[f"classify{suffix}"])
     model = models.load(conn, runs[f"fit{suffix}"])
     source_id, sample = _sample_of(conn, runs, module_settings, model)
     index = {p.name: j for j, p in enumerate(model.properties)}
@@ -174,9 +171,8 @@ def test_a_changed_property_is_changed_in_every_hypothesis(
     expected = classify(model, sample).p
     n = np.diff(hypotheses.start)
     for row in [*np.flatnonzero(n > 2)[:20], *np.flatnonzero(n <= 1)[:20]]:
-        found = _posterior(
-            conn, "SELECT * FROM pub.posterior_of(%s, %s::jsonb)", int(source_id[row]), json.dumps(changes)
-        )
+        query = "SELECT * FROM pub.posterior_of(%s, %s::jsonb, of_run => %s)"
+        found = _posterior(conn, query, int(source_id[row]), json.dumps(changes), runs[f"classify{suffix}"])
         assert [found[c] for c in model.classes] == pytest.approx(expected[row], abs=1e-6)
 
 
@@ -186,13 +182,12 @@ def test_hypotheses_are_summed_or_not_as_the_run_did(conn: Connection, runs: dic
         "SELECT source_id FROM xcat.hypothesis_property WHERE run_id = %s GROUP BY 1 HAVING count(*) > 2 LIMIT 1",
         runs["properties"],
     )
-    query = "SELECT * FROM pub.posterior_of(%s, '{}', %s)"
-    summed, best = (_posterior(conn, query, source_id, flag) for flag in (False, True))
+    query = "SELECT * FROM pub.posterior_of(%s, '{}', %s, %s)"
+    summed, best = (_posterior(conn, query, source_id, flag, None) for flag in (False, True))
     assert summed != best
-    assert _posterior(conn, query, source_id, None) == summed
-    _show(conn, runs["best_match"])
-    assert _posterior(conn, query, source_id, None) == best
-    assert _posterior(conn, query, source_id, False) == summed
+    assert _posterior(conn, query, source_id, None, None) == summed
+    assert _posterior(conn, query, source_id, None, runs["best_match"]) == best
+    assert _posterior(conn, query, source_id, False, runs["best_match"]) == summed
 
 
 def test_what_is_not_told_says_nothing(conn: Connection, runs: dict[str, int]) -> None:
@@ -219,13 +214,12 @@ def test_wrong_names_and_numbers_are_refused(conn: Connection, runs: dict[str, i
         ("SELECT * FROM pub.evidence_of(0, '{}')", "run 0 made no model"),
         ("SELECT * FROM pub.posterior(%(fit)s, '[0.2, 0.8]')", r"no row of xcat.property, but \[0.2"),
         ("SELECT * FROM pub.posterior(%(fit)s, NULL)", "no row of xcat.property, but NULL"),
-        ("SELECT * FROM pub.posterior_of(1, '{\"hr_1\": 0}')", "no column hr_1 in xcat.property"),
+        ("SELECT * FROM pub.posterior_of(1, '{\"hr_1\": 0}')", "no column hr_1 in pub.classified"),
         ('SELECT * FROM pub.posterior(%(fit)s, \'{"hr1": "soft"}\')', "invalid input syntax"),
     ):
         with pytest.raises(psycopg.Error, match=message):
             conn.execute(query.encode(), runs)
         conn.rollback()
-        _show(conn, runs["classify"])
 
 
 def test_nothing_published_is_said(settings: Settings) -> None:
@@ -296,7 +290,7 @@ def test_no_statement_of_ours_updates_a_model() -> None:
 
 def test_workers_may_compute_it(conn: Connection) -> None:
     rows = conn.execute(
-        "SELECT proname, provolatile, proparallel FROM pg_proc WHERE pronamespace = to_regnamespace('xcat')"
+        "SELECT proname, provolatile, proparallel FROM pg_proc WHERE pronamespace IN ('xcat'::regnamespace, 'pub'::regnamespace)"
         " AND proname IN ('evidence_of', 'posterior', 'posterior_of', 'terms_of', 'hypotheses_of')"
     ).fetchall()
     assert len(rows) == 5

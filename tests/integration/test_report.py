@@ -22,7 +22,6 @@ from xcat.properties.compute import select
 from xcat.report import explain as why
 from xcat.report import explain_figure, html, summary, tables
 from xcat.report.candidates import candidates
-from xcat.report.reading import showing
 
 Runs = dict[str, int]
 
@@ -99,7 +98,7 @@ def test_parameters_percent_signs_and_equal_names(conn: Connection) -> None:
         ("SELECT nonsense FROM xcat.source", "does not exist"),
         ("DELETE FROM xcat.label", "may not change"),
         ("CREATE TABLE t (a int)", "may not change"),
-        ("SET xcat.run = ''", "no result"),
+        ("SET work_mem = '64MB'", "no result"),
         ("SET LOCAL statement_timeout = 10; SELECT pg_sleep(5)", "cancelled"),
     ],
 )
@@ -146,7 +145,7 @@ def test_examples_meet_their_words(conn: Connection) -> None:
     assert (example("cone_search")["sep_arcsec"] <= 5 * 3600).all()
     assert (example("cv_main_sequence")["above_line"] > 0).all()
     assert set(example("xmm_names")["prediction"]) == {2}
-    assert (example("ambiguous_counterparts")["possible"] > 1).all()
+    assert (example("ambiguous_counterparts")["other_p_hypothesis"] > 0.2).all()
     assert sum(example("without_variability")["sources"]) == 600
     assert sum(example("classes_by_latitude")["sources"]) == 600
     assert sum(example("rejected_rows")["rejected_rows"]) == 9
@@ -212,10 +211,10 @@ def test_a_cone_uses_the_index_on_the_sky(conn: Connection, runs: Runs) -> None:
     from xcat.database import partitions
     from xcat.database.sqlfiles import job
 
-    clause = job("report.near").compose(source=partitions.qualified("source", runs["merge"]))
+    clause = job("report.near").compose(classified=partitions.qualified("classified_runs", runs["classify"]))
     conn.execute("SET LOCAL enable_seqscan = off")
     plan = conn.execute(
-        b"EXPLAIN SELECT 1 FROM xcat.source WHERE true " + clause.as_bytes(conn),
+        b"EXPLAIN SELECT 1 FROM pub.classified WHERE true " + clause.as_bytes(conn),
         {"ra": 266.4, "dec": -29.0, "radius_deg": 1.0},
     ).fetchall()
     assert "q3c_ang2ipix" in str(plan)
@@ -240,15 +239,6 @@ def test_impossible_requests_are_refused(conn: Connection) -> None:
         candidates(conn, "XRB", run_id=1)
 
 
-def test_looking_at_a_run_does_not_last(conn: Connection, runs: Runs) -> None:
-    with showing(conn, runs["classify"]):
-        pass
-    assert conn.execute("SELECT current_setting('xcat.run', true)").fetchone() == ("",)
-    with pytest.raises(ZeroDivisionError), showing(conn, runs["classify"]):
-        raise ZeroDivisionError
-    assert conn.execute("SELECT current_setting('xcat.run', true)").fetchone() == ("",)
-
-
 def test_nothing_published_says_what_to_do(settings: Settings) -> None:
     with connect(settings) as fresh, pytest.raises(XcatError, match="nothing is published yet"):
         candidates(fresh, "XRB")
@@ -258,8 +248,8 @@ def test_nothing_published_says_what_to_do(settings: Settings) -> None:
 
 
 def test_terms_are_those_of_the_database(conn: Connection, runs: Runs) -> None:
-    e = why.explain(conn, 5)
-    rows = conn.execute("SELECT property, class, log_likelihood FROM pub.evidence WHERE source_id = 5").fetchall()
+    e = why.explain(conn, 450)  # not labelled: the evidence of a labelled one is out of fold
+    rows = conn.execute("SELECT property, class, log_likelihood FROM pub.evidence WHERE source_id = 450").fetchall()
     assert len(rows) == 4 * len(select(None))
     for prop, name, term in rows:
         (mine,) = [t for t in e.terms if t.property == prop]

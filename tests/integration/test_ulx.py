@@ -12,7 +12,9 @@ from small_sky import make
 from tiny import load, rows, separation
 
 from xcat.config import Settings
+from xcat.database import partitions, schema
 from xcat.database.engine import ready
+from xcat.jobs.publishing import publish
 
 ARCSEC = 1 / 3600
 RA, DEC, D25, AXIS_RATIO, PA, DISTANCE_MPC = 359.999, 12.0, 6.0, 0.5, 30.0, 10.0
@@ -33,9 +35,9 @@ def _ellipse_radius(along: float, across: float) -> float:
 @pytest.fixture(scope="module")
 def sky(module_settings: Settings) -> dict[int, dict[str, Any]]:
     """Nine sources of the small sky moved into one galaxy, the sixth of the other mission; the rows of the view."""
-    make(module_settings)
+    made = make(module_settings)
     galaxies = {"ra": [RA], "dec": [DEC], "d25_arcmin": [D25], "axis_ratio": [AXIS_RATIO], "pa_deg": [PA]}
-    load(module_settings, "galaxy", {**galaxies, "distance_mpc": [DISTANCE_MPC], "native_id": ["NGC 1"]})
+    loaded = [load(module_settings, "galaxy", {**galaxies, "distance_mpc": [DISTANCE_MPC], "native_id": ["NGC 1"]})]
     with ready(module_settings) as conn:
         conn.execute("UPDATE xcat.property SET log_lx_galaxy = NULL, sep_to_radius = NULL")
         for source, (along, across, log_lx, err) in PLACES.items():
@@ -57,7 +59,14 @@ def sky(module_settings: Settings) -> dict[int, dict[str, Any]]:
         # a small galaxy 40 arcsec from the eighth source, and one right at the ninth that is none to be in
         near = conn.execute("SELECT ra, dec FROM xcat.source WHERE source_id IN (8, 9) ORDER BY source_id").fetchall()
     others = {"ra": [p[0] for p in near], "dec": [near[0][1] + 40 * ARCSEC, near[1][1]], "d25_arcmin": [0.5, None]}
-    load(module_settings, "galaxy", others)
+    loaded.append(load(module_settings, "galaxy", others))
+    with ready(module_settings) as conn:  # as if it had all been there before the publication
+        for catalogue in loaded:
+            conn.execute("INSERT INTO xcat.run_catalogue VALUES (%s, %s)", [made["properties"], catalogue.catalogue_id])
+        for table in schema.PUB_TABLES:
+            conn.execute(f"DROP TABLE {partitions.qualified(table, made['classify'])}")
+        conn.execute("DELETE FROM xcat.publication WHERE run_id = %s", [made["classify"]])
+    publish(module_settings, made["classify"])
     return {row["source_id"]: row for row in rows(module_settings, "SELECT * FROM pub.ulx_candidates")}
 
 

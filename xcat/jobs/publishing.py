@@ -230,10 +230,13 @@ class _Writer:
     def ulx(self, target: str) -> None:
         """Ultraluminous sources, by the galaxies that the properties were computed with."""
         classified = self.targets["classified"]
+        numbers = [item["catalogue_id"] for item in self.catalogues("galaxy")]
+        row = self.conn.execute(job("publish.largest_galaxy").compose(), {"catalogue_ids": numbers}).fetchone()
+        reach = {"d25_arcmin": row[0] if row is not None else 0.0}
         for item in self.catalogues("galaxy"):
             galaxy = partitions.qualified("galaxy", item["catalogue_id"])
-            find = job("publish.luminous_needles").compose(galaxy=galaxy, classified=classified)
-            pairs.needles(self.conn, find)
+            find = job("publish.luminous_needles").compose(classified=classified)
+            pairs.needles(self.conn, find, reach)
             pairs.search(self.conn, galaxy, f"{item['name']} x luminous sources")
             self.execute("near_galaxies", galaxy=galaxy, classified=classified)
         self.execute("ulx_candidates", target=target, classified=classified)

@@ -154,7 +154,7 @@ class Runner:
         options = pipeline.match.model_dump()
         config = {
             "source_run_id": self.runs["merge"],
-            "counterparts": sorted(self._contents("counterparts"), key=lambda c: str(c["catalogue"])),
+            "counterparts": self._contents("counterparts"),  # p_any depends on their order, a little
             "completeness": completeness,
             "magnitudes": magnitudes,
             **options,
