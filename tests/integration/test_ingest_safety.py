@@ -146,7 +146,8 @@ def test_a_load_keeps_no_reader_waiting_and_leaves_nothing_when_killed(settings,
     until(lambda: _n_sessions(settings) == 0)
     assert small.last_run(settings) == ("running", None), "nobody could write down how it ended"
     _check_then_succeed(settings, before, definition, files[1:], way)
-    assert [s for (s,) in small.loaded(settings, "status", "run", "run_id")][-2:] == ["lost", "done"]
+    states = [s for (s,) in small.loaded(settings, "status", "run", "run_id")]
+    assert set(states) == {"done"}, "a lost run leaves when the same has been done"
 
 
 def test_ctrl_c_leaves_nothing_and_says_so(settings, definition, files, flags, start):
@@ -420,7 +421,7 @@ def test_a_killed_server_leaves_nothing_and_says_so(files, flags, tmp_path):
         server.start()
         assert small.snapshot(settings) == before
         assert ingest(settings, definition, files[1:]).n_rows == 180
-        assert [s for (s,) in small.loaded(settings, "status", "run", "run_id")] == ["done", "lost", "done"]
+        assert [s for (s,) in small.loaded(settings, "status", "run", "run_id")] == ["done", "done"]
     finally:
         server.stop()
         shutil.rmtree(home)
