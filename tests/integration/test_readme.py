@@ -54,9 +54,11 @@ def test_the_settings_are_those_of_the_readme():
 
 
 def test_the_views_are_those_of_the_readme(conn):
-    named = set(re.findall(r"`xcat\.(\w+)`", README))
+    named = set(re.findall(r"`((?:xcat|pub)\.\w+)`", README)) - {"pub.classified_r12"}
+    assert len(named) > 12
     rows = conn.execute(
-        "SELECT relname FROM pg_class WHERE relnamespace = 'xcat'::regnamespace AND relkind IN ('v', 'p', 'r')"
+        "SELECT relnamespace::regnamespace || '.' || relname FROM pg_class"
+        " WHERE relnamespace IN ('xcat'::regnamespace, 'pub'::regnamespace) AND relkind IN ('v', 'p', 'r')"
     )
     assert named <= {name for (name,) in rows.fetchall()}
 
