@@ -1,9 +1,9 @@
 -- name: make_work
--- What the flat tables are put together from.
-CREATE TEMP TABLE cell (source_id bigint PRIMARY KEY, hpx29 bigint NOT NULL) ON COMMIT DROP;
+-- What the flat tables are put together from; without keys, since whole tables are joined.
+CREATE TEMP TABLE cell (source_id bigint NOT NULL, hpx29 bigint NOT NULL) ON COMMIT DROP;
 CREATE TEMP TABLE first_counterpart (
     source_id bigint NOT NULL, kind text NOT NULL, catalogue text NOT NULL, native_id text NOT NULL,
-    sep_arcsec double precision NOT NULL, p_any real NOT NULL, PRIMARY KEY (source_id, kind)
+    sep_arcsec double precision NOT NULL, p_any real NOT NULL
 ) ON COMMIT DROP;
 CREATE TEMP TABLE member (
     source_id bigint NOT NULL, rank smallint NOT NULL, i bigint NOT NULL, catalogue text NOT NULL, native_id text NOT NULL
@@ -217,7 +217,7 @@ CREATE VIEW pub.classified AS SELECT {columns} FROM pub.classified_runs WHERE ru
 
 -- name: candidates_view
 -- Sources of one class that no reference catalogue knows.
-CREATE VIEW {view} AS SELECT * FROM pub.classified WHERE class = {class} AND known_class IS NULL;
+CREATE VIEW {view} AS SELECT {columns} FROM pub.classified WHERE class = {class} AND known_class IS NULL;
 
 -- name: comment_view
 -- What a view shows.

@@ -193,18 +193,36 @@ SELECT name FROM unnest(%(names)s::text[]) AS n (name) WHERE to_regclass(name) I
 ON CONFLICT DO NOTHING;
 
 -- name: next_to_drop
--- One of them that nobody else is about to drop.
-SELECT table_name FROM xcat.dropped_table WHERE table_name <> ALL (%(busy)s)
-ORDER BY table_name LIMIT %(limit)s FOR UPDATE SKIP LOCKED;
+-- Some of them that nobody else is about to drop. Those are left alone which, or whose parent, a transaction holds that has
+-- been open for a second: it would be waited for in vain, and new readers would stand behind us meanwhile.
+WITH held AS MATERIALIZED (
+    SELECT DISTINCT l.relation
+    FROM pg_locks AS l JOIN pg_stat_activity AS a ON a.pid = l.pid
+    WHERE l.granted AND l.relation IS NOT NULL AND l.pid <> pg_backend_pid()
+      AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+      AND a.xact_start < clock_timestamp() - interval '1 second'
+)
+SELECT d.table_name FROM xcat.dropped_table AS d
+WHERE d.table_name <> ALL (%(busy)s)
+  AND NOT EXISTS (
+      SELECT FROM held
+      WHERE held.relation = to_regclass(d.table_name)
+         OR held.relation IN (SELECT i.inhparent FROM pg_inherits AS i WHERE i.inhrelid = to_regclass(d.table_name)))
+ORDER BY d.table_name LIMIT %(limit)s FOR UPDATE OF d SKIP LOCKED;
+
+-- name: any_to_drop
+-- Whether some are left.
+SELECT EXISTS (SELECT FROM xcat.dropped_table);
 
 -- name: was_dropped
 -- It is gone.
 DELETE FROM xcat.dropped_table WHERE table_name = ANY (%(names)s);
 
 -- name: readers
--- Sessions that still read tables which are to be dropped.
+-- Sessions that still read tables which are to be dropped, or hold their parents.
 SELECT DISTINCT a.pid, coalesce(nullif(a.application_name, ''), a.usename) AS who, a.xact_start
 FROM xcat.dropped_table AS d
-JOIN pg_locks AS l ON l.relation = to_regclass(d.table_name) AND l.pid <> pg_backend_pid()
+LEFT JOIN pg_inherits AS i ON i.inhrelid = to_regclass(d.table_name)
+JOIN pg_locks AS l ON l.relation IN (to_regclass(d.table_name), i.inhparent) AND l.pid <> pg_backend_pid()
 JOIN pg_stat_activity AS a ON a.pid = l.pid
 ORDER BY a.pid;

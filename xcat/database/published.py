@@ -57,9 +57,22 @@ def make_views(conn: Connection, classes: Sequence[str]) -> None:
     _describe(conn, "pub.classified", "Every classified source of the published run, with its properties", wanted)
     for name in classes:
         view = f"{schema.PUB}.{class_column(name).removeprefix('p_')}_candidates"
-        conn.execute(job("publish.candidates_view").compose(view=view, **{"class": sql.Literal(name)}))
+        conn.execute(
+            job("publish.candidates_view").compose(
+                view=view, columns=_of_candidates(wanted, class_column(name)), **{"class": sql.Literal(name)}
+            )
+        )
         about = f"Candidates: sources classified as {name} that no reference catalogue knows"
         _describe(conn, view, about, wanted)
+
+
+def _of_candidates(names: list[str], of_class: str) -> sql.Composed:
+    """Columns of a view of candidates: the probability of their class is p_class, for which there is an index."""
+    columns = [
+        sql.SQL("p_class AS {}").format(sql.Identifier(name)) if name == of_class else sql.Identifier(name)
+        for name in names
+    ]
+    return sql.SQL(", ").join(columns)
 
 
 def _describe(conn: Connection, view: str, about: str, names: list[str]) -> None:
