@@ -121,8 +121,9 @@ def upgrade() -> None:
         "classified_runs_class_p_class_idx", "classified_runs", ["class", "p_class"], unique=False, schema="pub"
     )
     op.create_index("classified_runs_hpx29_idx", "classified_runs", ["hpx29"], unique=False, schema="pub")
+    op.create_index("classified_runs_name_idx", "classified_runs", ["name"], unique=False, schema="pub")
     op.create_index(
-        "classified_runs_name_idx",
+        "classified_runs_name_key_idx",
         "classified_runs",
         [sa.literal_column("lower(regexp_replace(name, '\\s'::text, ''::text, 'g'::text))")],
         unique=False,
@@ -175,6 +176,7 @@ def upgrade() -> None:
         schema="pub",
         postgresql_partition_by="LIST (run_id)",
     )
+    op.create_index("counterparts_runs_native_id_idx", "counterparts_runs", ["native_id"], unique=False, schema="pub")
     op.create_index(
         "counterparts_runs_q3c_idx",
         "counterparts_runs",
@@ -881,7 +883,7 @@ def upgrade() -> None:
         postgresql_partition_by="LIST (run_id)",
     )
     op.create_index(
-        "source_name_idx",
+        "source_name_key_idx",
         "source",
         [sa.literal_column("lower(regexp_replace(name, '\\s'::text, ''::text, 'g'::text))")],
         unique=False,
@@ -1268,7 +1270,7 @@ def downgrade() -> None:
     op.drop_table("source_identity", schema="xcat")
     op.drop_table("source_detection", schema="xcat")
     op.drop_index("source_q3c_idx", table_name="source", schema="xcat")
-    op.drop_index("source_name_idx", table_name="source", schema="xcat")
+    op.drop_index("source_name_key_idx", table_name="source", schema="xcat")
     op.drop_table("source", schema="xcat")
     op.drop_index(op.f("run_config_key_idx"), table_name="run", schema="xcat")
     op.drop_table("run", schema="xcat")
@@ -1312,9 +1314,11 @@ def downgrade() -> None:
     op.drop_table("hypotheses_runs", schema="pub")
     op.drop_index("counterparts_runs_source_id_idx", table_name="counterparts_runs", schema="pub")
     op.drop_index("counterparts_runs_q3c_idx", table_name="counterparts_runs", schema="pub")
+    op.drop_index("counterparts_runs_native_id_idx", table_name="counterparts_runs", schema="pub")
     op.drop_table("counterparts_runs", schema="pub")
     op.drop_index("classified_runs_source_id_idx", table_name="classified_runs", schema="pub")
     op.drop_index("classified_runs_q3c_idx", table_name="classified_runs", schema="pub")
+    op.drop_index("classified_runs_name_key_idx", table_name="classified_runs", schema="pub")
     op.drop_index("classified_runs_name_idx", table_name="classified_runs", schema="pub")
     op.drop_index("classified_runs_hpx29_idx", table_name="classified_runs", schema="pub")
     op.drop_index("classified_runs_class_p_class_idx", table_name="classified_runs", schema="pub")

@@ -95,7 +95,8 @@ classified = _pub_table(
     *_on_the_sky("classified"),
     Index("classified_runs_class_p_class_idx", "class", "p_class"),
     Index("classified_runs_hpx29_idx", "hpx29"),
-    Index("classified_runs_name_idx", text(NAME_KEY)),
+    Index("classified_runs_name_idx", "name"),
+    Index("classified_runs_name_key_idx", text(NAME_KEY)),
 )
 
 counterparts = _pub_table(
@@ -113,6 +114,7 @@ counterparts = _pub_table(
     column("density_per_deg2", DOUBLE, nullable=False),
     *floats(*MOTION, *MAGNITUDES),
     *_on_the_sky("counterparts"),
+    Index("counterparts_runs_native_id_idx", "native_id"),
 )
 
 hypotheses = _pub_table(

@@ -42,7 +42,7 @@ source = run_table(
     *floats("p_variable_long", "extent_arcsec"),
     column("quality_flag", Integer),
     Index("source_q3c_idx", text("public.q3c_ang2ipix(ra, dec)")),
-    Index("source_name_idx", text(NAME_KEY)),
+    Index("source_name_key_idx", text(NAME_KEY)),
     *probability("p_variable", "p_variable_long"),
     key=("source_id",),
 )
