@@ -179,7 +179,9 @@ def measure_joins(n: int, n_uploaded: int) -> None:
         print(said("  with itself, within 5 arcsec", statistics.median(times[1:]), SELF_JOIN_LIMIT_S, " s"))
         # the planner takes the index of source_id for this one, too, and reads half of it for every source
         once = f"{itself} LIMIT 20".replace("<>", "<")
-        print(f"  the same, each pair once by source_id <, the first 20 pairs: {seconds(lambda: conn.execute(once)):.2f} s")
+        print(
+            f"  the same, each pair once by source_id <, the first 20 pairs: {seconds(lambda: conn.execute(once)):.2f} s"
+        )
         mine = (
             "SELECT m.id, c.name, c.class, c.p_class FROM mine AS m"
             " JOIN pub.classified AS c ON q3c_join(m.ra, m.dec, c.ra, c.dec, 5.0 / 3600)"
@@ -391,7 +393,9 @@ def measure_readers(n: int, n_readers: int, pause_s: float, idle_s: float, works
 
 
 def measure_many(n: int, n_runs: int) -> None:
-    print(f"many: {n_runs} published runs and {n_runs} chains of runs that are not, {n:,} sources each, against one of each")
+    print(
+        f"many: {n_runs} published runs and {n_runs} chains of runs that are not, {n:,} sources each, against one of each"
+    )
     with published(n) as (few, few_made, few_first), published(n) as (many, many_made, many_first):
         # the queries that compare need a run before the published one
         add_published(few, few_made, 1, few_first)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -13,7 +14,8 @@ from typer.core import TyperGroup
 
 from xcat.config import settings
 
-_out = Console(soft_wrap=True, highlight=False)
+# a table that is not for a terminal must not be cut to the width of one
+_out = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else 160)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 Runs = Annotated[list[int], typer.Argument(metavar="RUN...", help="Numbers of runs; a pipeline run means its stages.")]

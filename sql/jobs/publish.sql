@@ -207,6 +207,16 @@ JOIN pg_rewrite AS w ON w.oid = d.objid
 WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = ANY (%(views)s::regclass[]::oid[])
   AND d.classid = 'pg_rewrite'::regclass AND w.ev_class <> ALL (%(views)s::regclass[]::oid[]);
 
+-- name: readers_of_view
+-- Who else may read pub.classified, as a GRANT names them.
+SELECT DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END
+FROM pg_class AS c CROSS JOIN LATERAL aclexplode(c.relacl) AS a
+WHERE c.oid = to_regclass('pub.classified') AND a.privilege_type = 'SELECT' AND a.grantee <> c.relowner;
+
+-- name: let_read
+-- As before the view was made anew.
+GRANT SELECT ON {view} TO {reader};
+
 -- name: drop_view
 -- A view that is made anew.
 DROP VIEW IF EXISTS {view};

@@ -77,6 +77,10 @@ SELECT to_jsonb(run) FROM xcat.run WHERE run_id = %(run_id)s;
 -- Newest finished run of a kind and name.
 SELECT max(run_id) FROM xcat.run WHERE kind = %(kind)s AND name = %(name)s AND status = 'done' HAVING count(*) > 0;
 
+-- name: note_stages
+-- What a pipeline run stands on, before it has ended.
+UPDATE xcat.run SET summary = summary || jsonb_build_object('runs', %(stages)s::jsonb) WHERE run_id = %(run_id)s;
+
 -- name: one_at_a_time
 -- Publishing, dropping and pruning wait for each other; readers and stages do not.
 SELECT pg_advisory_xact_lock(hashtext('xcat.publish'), 0);
@@ -110,7 +114,7 @@ WITH RECURSIVE edge (run_id, needs) AS (
     SELECT r.run_id, s.value::integer
     FROM xcat.run AS r
     CROSS JOIN LATERAL jsonb_each_text(CASE WHEN r.kind = 'pipeline' THEN r.summary -> 'runs' END) AS s
-    WHERE r.status = 'done'
+    WHERE r.status IN ('done', 'running')
 ), kept (run_id) AS (
     SELECT run_id FROM xcat.publication WHERE active
     UNION

@@ -349,6 +349,25 @@ def test_views_of_users_are_not_torn_down(module_settings, made, other, read):
         read.execute("DROP VIEW public.mine")
 
 
+def test_who_could_read_the_views_still_can_when_they_are_made_anew(module_settings, made, read):
+    from xcat.database import published
+
+    read.execute("CREATE ROLE visitor")
+    try:
+        read.execute("GRANT SELECT ON pub.classified TO visitor")
+        with ready(module_settings) as conn:
+            published.make_views(conn, ["AGN", "XRB"])
+            granted = "SELECT has_table_privilege('visitor', 'pub.classified', 'SELECT'), has_table_privilege('visitor', 'pub.xrb_candidates', 'SELECT')"
+            assert conn.execute(granted).fetchone() == (True, True)
+            assert "p_star" not in [
+                c.name for c in conn.execute("SELECT * FROM pub.classified LIMIT 0").description or ()
+            ]
+            conn.rollback()
+    finally:
+        read.execute("REVOKE ALL ON pub.classified FROM visitor")
+        read.execute("DROP ROLE visitor")
+
+
 def test_every_published_relation_is_described(read):
     silent = _rows(
         read,

@@ -51,10 +51,12 @@ def make_views(conn: Connection, classes: Sequence[str]) -> None:
             f"pub.classified has to be made anew for the classes {', '.join(classes)}, and views of your own stand on "
             f"it: {', '.join(users)}. Drop them first, and make them again."
         )
+    readers = conn.execute(job("publish.readers_of_view").compose()).fetchall()
     for view in old:
         conn.execute(job("publish.drop_view").compose(view=view))
     conn.execute(job("publish.classified_view").compose(columns=sql.SQL(", ").join(map(sql.Identifier, wanted))))
     _describe(conn, "pub.classified", "Every classified source of the published run, with its properties", wanted)
+    views = [f"{schema.PUB}.classified"]
     for name in classes:
         view = f"{schema.PUB}.{class_column(name).removeprefix('p_')}_candidates"
         conn.execute(
@@ -62,8 +64,12 @@ def make_views(conn: Connection, classes: Sequence[str]) -> None:
                 view=view, columns=_of_candidates(wanted, class_column(name)), **{"class": sql.Literal(name)}
             )
         )
+        views.append(view)
         about = f"Candidates: sources classified as {name} that no reference catalogue knows"
         _describe(conn, view, about, wanted)
+    for (reader,) in readers:  # who could read the views before still can
+        for view in views:
+            conn.execute(job("publish.let_read").compose(view=view, reader=sql.SQL(reader)))
 
 
 def _of_candidates(names: list[str], of_class: str) -> sql.Composed:

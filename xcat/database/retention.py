@@ -82,6 +82,13 @@ def prune(settings: Settings, keep: int) -> Leaving:
 
 
 def _forget(conn: Connection, run_ids: list[int]) -> Leaving:
+    try:
+        return _forgotten(conn, run_ids)
+    except psycopg.errors.ForeignKeyViolation as error:
+        raise StageError("a stage has just begun to read one of these runs; nothing was dropped. Try again.") from error
+
+
+def _forgotten(conn: Connection, run_ids: list[int]) -> Leaving:
     tables = [*schema.RUN_TABLES, *schema.PUB_TABLES]
     names = [name for run_id in run_ids for name in partitions.of_key(tables, run_id)]
     conn.execute(job("runs.to_drop").compose(), {"names": names})

@@ -140,9 +140,8 @@ def stage(
             **{key: lineage.get(key) for key in _LINEAGE},
         }
         with books.transaction():
-            row = books.execute(job("runs.begin").compose(), values).fetchone()
-            assert row is not None
-            run = Run(row[0], kind, settings, work, inputs=dict(inputs or {}))
+            row = _begin(books, kind, values)
+            run = Run(row, kind, settings, work, inputs=dict(inputs or {}))
             books.execute(job("runs.lock").compose(), {"run_id": run.run_id})
             _enter_readings(books, kind, run.run_id, catalogues)
         try:
@@ -167,6 +166,17 @@ def stage(
             if isinstance(error, psycopg.OperationalError):  # disk full, out of memory, deadlock
                 raise StageError(f"{kind}: {str(error).strip()}; nothing was changed.") from error
             raise
+
+
+def _begin(books: Connection, kind: str, values: Mapping[str, Any]) -> int:
+    try:
+        row = books.execute(job("runs.begin").compose(), values).fetchone()
+    except psycopg.errors.ForeignKeyViolation as error:
+        raise StageError(
+            f"{kind}: a run that it reads was dropped just before; nothing was changed. Run it again."
+        ) from error
+    assert row is not None
+    return int(row[0])
 
 
 def _enter_readings(books: Connection, kind: str, run_id: int, catalogues: Sequence[int]) -> None:
@@ -217,6 +227,11 @@ def get(conn: Connection, run_id: int, kind: str | None = None) -> dict[str, Any
     if kind is not None and row[0]["kind"] != kind:
         raise XcatError(f"run {run_id} is a {row[0]['kind']} run, not a {kind} run. See: xcat runs")
     return dict(row[0])
+
+
+def note_stages(conn: Connection, run_id: int, stages: Mapping[str, int]) -> None:
+    """Write down which runs a pipeline run has made or found done so far, so that they stay meanwhile."""
+    conn.execute(job("runs.note_stages").compose(), {"run_id": run_id, "stages": Jsonb(dict(stages))})
 
 
 def pin(conn: Connection, run_id: int, why: str | None) -> None:

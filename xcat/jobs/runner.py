@@ -14,7 +14,7 @@ from typing import Any
 
 from xcat.config import Settings
 from xcat.database.engine import ready
-from xcat.database.runs import Run, find_done, stage
+from xcat.database.runs import Run, find_done, note_stages, stage
 from xcat.database.sqlfiles import dicts, job
 from xcat.errors import StageError
 from xcat.ingest.load import Loading, checksum, ingest, loaded_files
@@ -86,6 +86,9 @@ class Runner:
         for kind in wanted:
             step: Callable[[bool], None] = getattr(self, f"_{kind}")
             step(only in (None, kind))
+            if self.pipeline_run_id is not None:
+                with ready(self.settings) as conn:
+                    note_stages(conn, self.pipeline_run_id, self.runs)
         return self.runs
 
     def run_as_pipeline(self) -> dict[str, int]:
