@@ -223,9 +223,10 @@ def _link(conn: Connection, made: Runs) -> None:
         "flux_ratio_low": "1.5", "flux_ratio_sigma": "5 * v",
     }  # fmt: skip
     _fill(conn, "master", run_id, values, "public.sky WHERE NOT is_second")
+    # later link runs find the same, which is no change
     conn.execute(
-        "INSERT INTO xcat.master_change (run_id, source_id, new_master_id, change)"
-        " SELECT %s, source_id, master_id, 'new' FROM public.sky WHERE source_id <= 100",
+        "INSERT INTO xcat.master_change (run_id, source_id, new_master_id, change) SELECT %s, source_id, master_id, 'new'"
+        " FROM public.sky WHERE source_id <= 100 AND NOT EXISTS (SELECT FROM xcat.master_change)",
         [run_id],
     )
 
