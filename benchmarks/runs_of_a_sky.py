@@ -241,7 +241,8 @@ def _link(conn: Connection, made: Runs) -> None:
     # later link runs find the same, which is no change
     conn.execute(
         "INSERT INTO xcat.master_change (run_id, source_id, new_master_id, change)"
-        " SELECT %s, source_id, master_id, 'new' FROM public.sky WHERE source_id <= 100 AND NOT EXISTS (SELECT FROM xcat.master_change)",
+        " SELECT %s, source_id, master_id, 'new'"
+        " FROM public.sky WHERE source_id <= 100 AND NOT EXISTS (SELECT FROM xcat.master_change)",
         [run_id],
     )
 
