@@ -30,8 +30,8 @@ CREATE TABLE public.sky AS
 SELECT i AS source_id, j AS master_id, i > j AS is_second, 360 * (j * 0.6180339887498949 %% 1)::double precision AS ra,
        degrees(asin(2 * (j * 0.7548776662466927 %% 1) - 1)) + CASE WHEN i > j THEN 1 / 3600.0 ELSE 0 END AS dec,
        CASE WHEN u < 0.62 THEN 1 WHEN u < 0.88 THEN 2 WHEN u < 0.95 THEN 3 ELSE 4 END AS class_id,
-       (0.4 + 0.6 * v ^ 0.3)::real AS p_class, (10 ^ (-14.5 + 3 * w))::real AS flux, v < 0.7 AS has_optical, w < 0.7 AS has_infrared,
-       u, v, w, i %% 500 = 0 AS in_galaxy
+       (0.4 + 0.6 * v ^ 0.3)::real AS p_class, (10 ^ (-14.5 + 3 * w))::real AS flux,
+       v < 0.7 AS has_optical, w < 0.7 AS has_infrared, u, v, w, i %% 500 = 0 AS in_galaxy
 FROM (SELECT i, CASE WHEN i > %(n)s * 0.9 THEN i - (%(n)s * 0.9)::bigint ELSE i END AS j,
              random() AS u, random() AS v, random() AS w
       FROM generate_series(1, %(n)s) AS i) AS drawn
@@ -44,21 +44,42 @@ FROM generate_series(0, 999) AS k
 _CLASS = "(ARRAY['AGN', 'Star', 'XRB', 'CV'])[class_id]"
 _ANSWER = {
     "source_id": "source_id", "class": _CLASS, "margin": "p_class", "outlier": "10 * w", "p_tail": "1 - w",
-    "p": "ARRAY[" + ", ".join(f"CASE class_id WHEN {k} THEN p_class ELSE (1 - p_class) / 3 END" for k in (1, 2, 3, 4)) + "]",
-    "is_outlier": "w > 0.97", "n_missing": "(10 * v)::int", "alternative": "CASE WHEN u > 0.9 THEN 'variability:AGN' ELSE '' END",
+    "p": f"ARRAY[{', '.join(f'CASE class_id WHEN {k} THEN p_class ELSE (1 - p_class) / 3 END' for k in (1, 2, 3, 4))}]",
+    "is_outlier": "w > 0.97", "n_missing": "(10 * v)::int",
+    "alternative": "CASE WHEN u > 0.9 THEN 'variability:AGN' ELSE '' END",
     "is_classifiable": "has_optical OR has_infrared", "evidence": "evidence",
 }  # fmt: skip
 _ANSWERED = "public.sky JOIN public.some_evidence ON k = source_id % 1000"
 _VALUE = {
     "abs_b": "abs(dec)", "hr1": "2 * u - 1", "hr2": "2 * v - 1", "log_fx": "log(flux)",
     "sep_to_radius": "CASE WHEN in_galaxy THEN 0.33 END", "gamma": "CASE WHEN w < 0.3 THEN 1.5 + u END",
-    "log_flux_ratio": "CASE WHEN u < 0.4 THEN 2 * v END", "log_flux_ratio_low": "CASE WHEN u < 0.4 THEN 1.5 * v - 0.2 END",
+    "log_flux_ratio": "CASE WHEN u < 0.4 THEN 2 * v END",
+    "log_flux_ratio_low": "CASE WHEN u < 0.4 THEN 1.5 * v - 0.2 END",
     "flux_ratio_sigma": "CASE WHEN u < 0.4 THEN 5 * v END", "p_variable": "CASE WHEN v < 0.5 THEN w END",
     "log_lx_galaxy": "CASE WHEN in_galaxy THEN 38.8 + u END",
     "pm_mas_yr": "CASE WHEN has_optical THEN 20 * w END", "bp_rp": "CASE WHEN has_optical THEN 3 * u END",
     "log_fx_fb": "CASE WHEN has_optical THEN 4 * u - 2 END", "log_fx_fr": "CASE WHEN has_optical THEN 4 * w - 2 END",
-    "log_fx_fw1": "CASE WHEN has_infrared THEN 4 * v - 2 END", "log_fx_fw2": "CASE WHEN has_infrared THEN 4 * u - 2 END",
+    "log_fx_fw1": "CASE WHEN has_infrared THEN 4 * v - 2 END",
+    "log_fx_fw2": "CASE WHEN has_infrared THEN 4 * u - 2 END",
 }  # fmt: skip
+
+_P_HYPOTHESIS = "CASE WHEN NOT (has_optical OR has_infrared) THEN 1 WHEN rank = 0 THEN 0.5 * u ELSE 1 - 0.5 * u END"
+_RANKS = "public.sky CROSS JOIN generate_series(0, 1) AS rank WHERE rank = 0 OR has_optical OR has_infrared"
+CATALOGUES = {
+    "syn_xmm": "xray_sources", "syn_swift": "xray_sources", "syn_optical": "optical", "syn_infrared": "infrared",
+    "syn_galaxies": "galaxy", "syn_reference": "reference",
+}  # fmt: skip
+
+LIKELIHOOD = """
+INSERT INTO xcat.likelihood_table (run_id, property, axes, scales, category, class, grid, log_density, tail_slope,
+                                   mixing, log_present, log_missing, n_present)
+SELECT %(fit)s::int, %(name)s, ARRAY[%(name)s::text], ARRAY[%(scale)s::text], %(category)s, class, x.grid,
+       ARRAY(SELECT -2 * (g - k) ^ 2 / (1 + abs(g)) - 1 FROM unnest(x.grid) AS g), 1,
+       ARRAY(SELECT (i = k)::int::float8 FROM generate_series(1, 4) AS i), -0.3, -1.5, 100
+FROM unnest(%(classes)s::text[]) WITH ORDINALITY AS c (class, k),
+     (SELECT array_agg(%(low)s::float8 + (%(high)s - %(low)s)::float8 * i / 100 ORDER BY i)
+      FROM generate_series(0, 100) AS i) AS x (grid)
+"""
 
 
 @dataclass
@@ -90,8 +111,7 @@ def make_sky(settings: Settings, n: int) -> Runs:
         conn.execute("ANALYZE public.sky")
         conn.execute("ANALYZE public.some_evidence")
         load = _run(conn, made, "ingest", "syn", {})
-        for name, kind in (("syn_xmm", "xray_sources"), ("syn_swift", "xray_sources"), ("syn_optical", "optical"),
-                           ("syn_infrared", "infrared"), ("syn_galaxies", "galaxy"), ("syn_reference", "reference")):  # fmt: skip
+        for name, kind in CATALOGUES.items():
             made.catalogues[name] = _number(
                 conn,
                 "INSERT INTO xcat.catalogue (name, version, is_current, kind, definition, definition_sha256)"
@@ -118,8 +138,10 @@ def make_sky(settings: Settings, n: int) -> Runs:
                     f"public.sky WHERE has_{kind}",
                 )
             elif kind == "galaxy":
-                place = {"ra": "ra", "dec": "least(dec + 20 / 3600.0, 90)", "distance_mpc": "5 + 10 * u", "d25_arcmin": "2",
-                         "axis_ratio": "1", "pa_deg": "0"}  # fmt: skip
+                place = {
+                    "ra": "ra", "dec": "least(dec + 20 / 3600.0, 90)", "distance_mpc": "5 + 10 * u",
+                    "d25_arcmin": "2", "axis_ratio": "1", "pa_deg": "0",
+                }  # fmt: skip
                 _fill(conn, "galaxy", made.catalogues[name], common | place, "public.sky WHERE in_galaxy")
     return made
 
@@ -164,21 +186,11 @@ def classify_again(conn: Connection, made: Runs) -> int:
     for k, name in enumerate(CATEGORIES):
         conn.execute("INSERT INTO xcat.model_category VALUES (%s, %s, %s, 1)", [fit, k + 1, name])
     for t, entry in enumerate(METHOD):
-        values = [fit, t + 1, entry["name"], entry["category"]]
-        conn.execute("INSERT INTO xcat.model_term VALUES (%s, %s, %s, %s, false)", values)
+        term = [fit, t + 1, entry["name"], entry["category"]]
+        conn.execute("INSERT INTO xcat.model_term VALUES (%s, %s, %s, %s, false)", term)
         low, high = entry["range"]
-        conn.execute(
-            "INSERT INTO xcat.likelihood_table (run_id, property, axes, scales, category, class, grid, log_density, tail_slope, mixing,"
-            " log_present, log_missing, n_present)"
-            " SELECT %(fit)s::int, %(name)s, ARRAY[%(name)s::text], ARRAY[%(scale)s::text], %(category)s, class, x.grid,"
-            "        ARRAY(SELECT -2 * (g - k) ^ 2 / (1 + abs(g)) - 1 FROM unnest(x.grid) AS g), 1,"
-            "        ARRAY(SELECT (i = k)::int::float8 FROM generate_series(1, 4) AS i), -0.3, -1.5, 100"
-            " FROM unnest(%(classes)s::text[]) WITH ORDINALITY AS c (class, k),"
-            "      (SELECT array_agg(%(low)s::float8 + (%(high)s - %(low)s)::float8 * i / 100.0 ORDER BY i)::float8[] FROM generate_series(0, 100) AS i)"
-            " AS x (grid)",
-            {"fit": fit, "name": entry["name"], "scale": entry["scale"], "category": entry["category"], "low": low, "high": high,
-             "classes": list(CLASSES)},
-        )  # fmt: skip
+        values = {key: entry[key] for key in ("name", "scale", "category")}
+        conn.execute(LIKELIHOOD, values | {"fit": fit, "low": low, "high": high, "classes": list(CLASSES)})
     of_fold = _ANSWER | {"known_class": _CLASS, "fold": "source_id % 5"}
     _fill(conn, "out_of_fold", fit, of_fold, f"{_ANSWERED} WHERE source_id <= {LABELLED * made.n}")
     made.lineage["model_run_id"] = fit
@@ -193,11 +205,13 @@ def _merge(conn: Connection, made: Runs) -> None:
     xmm, swift = made.catalogues["syn_xmm"], made.catalogues["syn_swift"]
     values = {
         "source_id": "source_id", "catalogue_id": f"CASE WHEN is_second THEN {swift} ELSE {xmm} END",
-        "name": "CASE WHEN is_second THEN '2SXPS ' ELSE '4XMM ' END || xcat.iau_name(ra, dec)", "ra": "ra", "dec": "dec",
-        "err_arcsec": "0.5 + u", "glon": "ra", "glat": "dec", "mjd_first": "52000 + 1000 * u", "mjd_last": "57000 + 1000 * u",
+        "name": "CASE WHEN is_second THEN '2SXPS ' ELSE '4XMM ' END || xcat.iau_name(ra, dec)", "ra": "ra",
+        "dec": "dec", "err_arcsec": "0.5 + u", "glon": "ra", "glat": "dec",
+        "mjd_first": "52000 + 1000 * u", "mjd_last": "57000 + 1000 * u",
         "n_detections": "1 + (3 * v)::int", "flux_cgs": "flux", "flux_err_cgs": "0.1 * flux", "flux_low_kev": "0.2",
         "flux_high_kev": "12", "flux_std_cgs": "flux", "snr": "3 + 30 * w", "det_likelihood": "10 + 100 * w",
-        "flux_ratio": "CASE WHEN u < 0.4 THEN 10 ^ (2 * v) END", "flux_ratio_low": "CASE WHEN u < 0.4 THEN 10 ^ (1.5 * v - 0.2) END",
+        "flux_ratio": "CASE WHEN u < 0.4 THEN 10 ^ (2 * v) END",
+        "flux_ratio_low": "CASE WHEN u < 0.4 THEN 10 ^ (1.5 * v - 0.2) END",
         "hr1": "2 * u - 1", "hr2": "2 * v - 1", "extent_arcsec": "0", "quality_flag": "0",
     }  # fmt: skip
     _fill(conn, "source", run_id, values, "public.sky")
@@ -217,15 +231,18 @@ def _link(conn: Connection, made: Runs) -> None:
         "public.sky",
     )
     values = {
-        "master_id": "master_id", "ra": "ra", "dec": "dec", "err_arcsec": "0.5", "n_missions": missions, "n_sources": missions,
+        "master_id": "master_id", "ra": "ra", "dec": "dec", "err_arcsec": "0.5", "n_missions": missions,
+        "n_sources": missions,
         "n_detections": "2", "n_upper_limits": "0", "is_ambiguous": "false", "mjd_first": "52000 + 1000 * u",
         "mjd_last": "57000 + 1000 * u", "flux_std_min_cgs": "flux", "flux_std_max_cgs": "2 * flux", "flux_ratio": "2",
         "flux_ratio_low": "1.5", "flux_ratio_sigma": "5 * v",
     }  # fmt: skip
     _fill(conn, "master", run_id, values, "public.sky WHERE NOT is_second")
+    # later link runs find the same, which is no change
     conn.execute(
         "INSERT INTO xcat.master_change (run_id, source_id, new_master_id, change)"
-        " SELECT %s, source_id, master_id, 'new' FROM public.sky WHERE source_id <= 100",
+        " SELECT %s, source_id, master_id, 'new'"
+        " FROM public.sky WHERE source_id <= 100 AND NOT EXISTS (SELECT FROM xcat.master_change)",
         [run_id],
     )
 
@@ -253,13 +270,13 @@ def _match(conn: Connection, made: Runs) -> None:
     }
     values = {
         "source_id": "source_id", "rank": "rank", **members, "log_bayes_factor": "9 * rank",
-        "p_hypothesis": "CASE WHEN NOT (has_optical OR has_infrared) THEN 1 WHEN rank = 0 THEN 0.5 * u ELSE 1 - 0.5 * u END",
+        "p_hypothesis": _P_HYPOTHESIS,
         "p_i": "CASE WHEN rank = 1 THEN 1 END", "match_flag": "rank",
     }  # fmt: skip
-    ranks = "public.sky CROSS JOIN generate_series(0, 1) AS rank WHERE rank = 0 OR has_optical OR has_infrared"
-    _fill(conn, "hypothesis", run_id, values, ranks)
+    _fill(conn, "hypothesis", run_id, values, _RANKS)
     conn.execute(
-        "INSERT INTO xcat.calibration SELECT %s, k, 0, c / 100.0, c = 50, 1000, 1000 - c, 1000, 100 - c, 0.001 * c, NULL, 1, 1e6"
+        "INSERT INTO xcat.calibration"
+        " SELECT %s, k, 0, c / 100.0, c = 50, 1000, 1000 - c, 1000, 100 - c, 0.001 * c, NULL, 1, 1e6"
         " FROM unnest(%s::smallint[]) AS k, generate_series(0, 99) AS c",
         [run_id, [o, i]],
     )
@@ -270,17 +287,17 @@ def _properties(conn: Connection, made: Runs) -> None:
     run_id = _run(conn, made, "properties", "syn", config, "syn_galaxies")
     made.lineage["property_run_id"] = run_id
     values = {
-        "source_id": "source_id", **_VALUE, **dict.fromkeys(property_columns("observed"), "true"), "has_optical": "has_optical",
-        "has_infrared": "has_infrared", "has_spectrum": "w < 0.3", "n_detections": "1 + (3 * v)::int",
+        "source_id": "source_id", **_VALUE, **dict.fromkeys(property_columns("observed"), "true"),
+        "has_optical": "has_optical", "has_infrared": "has_infrared", "has_spectrum": "w < 0.3",
+        "n_detections": "1 + (3 * v)::int",
         "is_classifiable": "has_optical OR has_infrared",
     }  # fmt: skip
     _fill(conn, "property", run_id, values, "public.sky")
     values = {name: f"CASE WHEN rank = 1 THEN {_VALUE[name]} END" for name in COUNTERPART} | {
         "source_id": "source_id", "rank": "rank",
-        "p_hypothesis": "CASE WHEN NOT (has_optical OR has_infrared) THEN 1 WHEN rank = 0 THEN 0.5 * u ELSE 1 - 0.5 * u END",
+        "p_hypothesis": _P_HYPOTHESIS,
     }  # fmt: skip
-    ranks = "public.sky CROSS JOIN generate_series(0, 1) AS rank WHERE rank = 0 OR has_optical OR has_infrared"
-    _fill(conn, "hypothesis_property", run_id, values, ranks)
+    _fill(conn, "hypothesis_property", run_id, values, _RANKS)
 
 
 def _run(conn: Connection, made: Runs, kind: str, name: str, config: Mapping[str, object], *catalogues: str) -> int:
@@ -288,8 +305,8 @@ def _run(conn: Connection, made: Runs, kind: str, name: str, config: Mapping[str
     columns = sql.SQL(", ").join(map(sql.Identifier, ["kind", "name", "config", *made.lineage]))
     values = [kind, name, Jsonb(config), *made.lineage.values()]
     query = sql.SQL(
-        "INSERT INTO xcat.run (status, ended_at, config_key, versions, {}) VALUES ('done', now(), random()::text, '{{}}', {})"
-        " RETURNING run_id"
+        "INSERT INTO xcat.run (status, ended_at, config_key, versions, {})"
+        " VALUES ('done', now(), random()::text, '{{}}', {}) RETURNING run_id"
     ).format(columns, sql.SQL(", ").join([sql.Placeholder()] * len(values)))
     row = conn.execute(query, values).fetchone()
     assert row is not None
@@ -304,7 +321,8 @@ def _fill(conn: Connection, table: str, key: int, values: Mapping[str, str], of:
     column = "catalogue_id" if target.rsplit("_", 1)[1].startswith("c") else "run_id"
     columns = sql.SQL(", ").join(map(sql.Identifier, [column, *values]))
     query = sql.SQL("INSERT INTO {} ({}) SELECT {}, {} FROM {}").format(
-        sql.Identifier(*target.split(".")), columns, sql.Literal(key), sql.SQL(", ").join(map(sql.SQL, values.values())), sql.SQL(of)
+        sql.Identifier(*target.split(".")), columns, sql.Literal(key),
+        sql.SQL(", ").join(map(sql.SQL, values.values())), sql.SQL(of),
     )  # fmt: skip
     conn.execute(query)
     partitions.attach(conn, table, key)

@@ -9,6 +9,16 @@ AS $$
 $$;
 COMMENT ON FUNCTION pub.published_run() IS 'The classify run that pub shows; NULL while nothing is published';
 
+-- The other run of comparisons. As above: a subquery would have every published run planned, and its tables locked.
+CREATE FUNCTION pub.run_before()
+RETURNS integer
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SECURITY DEFINER SET search_path FROM CURRENT
+AS $$
+    SELECT max(run_id) FROM xcat.publication
+    WHERE run_id <> coalesce((SELECT run_id FROM xcat.publication WHERE active), -1)
+$$;
+COMMENT ON FUNCTION pub.run_before() IS 'The newest run in pub that is not the published one; NULL if there is none';
+
 CREATE FUNCTION pub.model_of(of_run integer DEFAULT NULL)
 RETURNS integer
 LANGUAGE plpgsql STABLE PARALLEL SAFE

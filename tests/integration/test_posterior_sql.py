@@ -290,7 +290,8 @@ def test_no_statement_of_ours_updates_a_model() -> None:
 
 def test_workers_may_compute_it(conn: Connection) -> None:
     rows = conn.execute(
-        "SELECT proname, provolatile, proparallel FROM pg_proc WHERE pronamespace IN ('xcat'::regnamespace, 'pub'::regnamespace)"
+        "SELECT proname, provolatile, proparallel FROM pg_proc"
+        " WHERE pronamespace IN ('xcat'::regnamespace, 'pub'::regnamespace)"
         " AND proname IN ('evidence_of', 'posterior', 'posterior_of', 'terms_of', 'hypotheses_of')"
     ).fetchall()
     assert len(rows) == 5

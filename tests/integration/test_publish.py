@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import threading
@@ -77,7 +78,8 @@ def test_a_labelled_source_has_the_posterior_out_of_fold(read, made):
         read,
         "SELECT count(*), count(*) FILTER (WHERE o.p IS DISTINCT FROM ARRAY[k.p_agn, k.p_star, k.p_xrb, k.p_cv]),"
         " count(*) FILTER (WHERE o.class <> k.class), count(*) FILTER (WHERE c.p <> o.p),"
-        " count(*) FILTER (WHERE e.evidence <> o.evidence), count(*) FILTER (WHERE k.known_class IS NULL OR k.in_test_sample)"
+        " count(*) FILTER (WHERE e.evidence <> o.evidence),"
+        " count(*) FILTER (WHERE k.known_class IS NULL OR k.in_test_sample)"
         " FROM xcat.out_of_fold AS o JOIN pub.classified AS k USING (source_id) JOIN pub.source_evidence_runs AS e"
         " ON e.run_id = k.run_id AND e.source_id = k.source_id"
         " JOIN xcat.classification AS c ON c.run_id = k.run_id AND c.source_id = k.source_id"
@@ -95,14 +97,18 @@ def test_the_properties_are_those_of_the_run(read, made):
         c.name for c in schema.RUN_TABLES["property"].columns if c.name in schema.PUB_TABLES["classified_runs"].columns
     ]
     pairs = " OR ".join(f"p.{n} IS DISTINCT FROM k.{n}" for n in names if n not in ("run_id", "source_id"))
-    query = f"SELECT count(*), count(*) FILTER (WHERE {pairs}) FROM xcat.property AS p JOIN pub.classified AS k USING (source_id)"
-    assert _rows(read, query + f" WHERE p.run_id = {made['properties']}") == [(600, 0)]
+    query = (
+        f"SELECT count(*), count(*) FILTER (WHERE {pairs}) FROM xcat.property AS p"
+        f" JOIN pub.classified AS k USING (source_id) WHERE p.run_id = {made['properties']}"
+    )
+    assert _rows(read, query) == [(600, 0)]
 
 
 def test_accepted_counterparts_stand_beside_the_source(read, made):
     n_without, n_with, differ = _rows(
         read,
-        "SELECT count(*) FILTER (WHERE optical_native_id IS NULL), count(*) FILTER (WHERE optical_native_id IS NOT NULL),"
+        "SELECT count(*) FILTER (WHERE optical_native_id IS NULL),"
+        " count(*) FILTER (WHERE optical_native_id IS NOT NULL),"
         " count(*) FILTER (WHERE (k.optical_native_id, k.optical_catalogue) IS DISTINCT FROM (o.native_id, o.catalogue)"
         "                  OR k.has_optical IS DISTINCT FROM (o.native_id IS NOT NULL))"
         " FROM pub.classified AS k LEFT JOIN pub.counterparts AS o ON o.source_id = k.source_id AND o.kind = 'optical'",
@@ -143,7 +149,7 @@ def test_the_rows_lie_in_the_order_of_the_sky(read, made):
             row[0]
             for row in _rows(read, f"SELECT q3c_ang2ipix(ra, dec) FROM pub.{table}_r{made['classify']} ORDER BY ctid")
         ]
-        assert sum(a > b for a, b in zip(cells, cells[1:], strict=False)) <= 2, table  # one catalogue after the other
+        assert sum(a > b for a, b in itertools.pairwise(cells)) <= 2, table  # one catalogue after the other
 
 
 def test_a_model_with_other_classes_has_its_columns(module_settings, made, read):
@@ -189,7 +195,8 @@ def test_a_query_reads_one_flat_table_by_its_index(read, made, query, index):
 def test_joins_by_position_use_the_index_of_the_sky(read, made):
     plan = _plan(
         read,
-        "SELECT count(*) FROM pub.classified AS a JOIN pub.classified AS b ON q3c_join(a.ra, a.dec, b.ra, b.dec, 5 / 3600.0)",
+        "SELECT count(*) FROM pub.classified AS a"
+        " JOIN pub.classified AS b ON q3c_join(a.ra, a.dec, b.ra, b.dec, 5 / 3600.0)",
     )
     assert f"classified_r{made['classify']}_q3c_idx" in plan, plan
     read.execute("CREATE TEMP TABLE mine AS SELECT ra, dec FROM pub.classified LIMIT 100")
@@ -260,7 +267,8 @@ def test_no_statement_sees_two_runs(module_settings, made, other):
     stop, seen, errors = threading.Event(), [], []
     query = (
         "SELECT min(c.run_id), max(c.run_id), min(k.run_id), max(k.run_id), min(e.run_id), max(e.run_id), count(*)"
-        " FROM pub.xrb_candidates AS c JOIN pub.counterparts AS k USING (source_id) JOIN pub.evidence AS e USING (source_id)"
+        " FROM pub.xrb_candidates AS c JOIN pub.counterparts AS k USING (source_id)"
+        " JOIN pub.evidence AS e USING (source_id)"
     )
 
     def loop() -> None:
@@ -357,8 +365,9 @@ def test_who_could_read_the_views_still_can_when_they_are_made_anew(module_setti
         read.execute("GRANT SELECT ON pub.classified TO visitor")
         with ready(module_settings) as conn:
             published.make_views(conn, ["AGN", "XRB"])
-            granted = "SELECT has_table_privilege('visitor', 'pub.classified', 'SELECT'), has_table_privilege('visitor', 'pub.xrb_candidates', 'SELECT')"
-            assert conn.execute(granted).fetchone() == (True, True)
+            granted = "SELECT has_table_privilege('visitor', t, 'SELECT') FROM unnest(%s::text[]) AS t"
+            views = ["pub.classified", "pub.xrb_candidates"]
+            assert conn.execute(granted, [views]).fetchall() == [(True,), (True,)]
             assert "p_star" not in [
                 c.name for c in conn.execute("SELECT * FROM pub.classified LIMIT 0").description or ()
             ]

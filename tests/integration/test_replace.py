@@ -1,4 +1,4 @@
-"""Every catalogue replaced: what was published, and what earlier runs and their explanations say, stays byte for byte."""
+"""Every catalogue replaced: what was published, and what earlier runs and explanations say, stays byte for byte."""
 
 from __future__ import annotations
 
