@@ -306,9 +306,9 @@ def test_earlier_runs_are_read_by_their_number(module_settings, made, other, rea
         (other, other, 600)
     ]
     by_run = _rows(read, "SELECT run_id, count(*) FROM pub.classified_runs GROUP BY 1 ORDER BY 1")
-    assert by_run == [(made["classify"], 600), (other, 600)]
+    assert by_run == [(made["earlier_classify"], 600), (made["classify"], 600), (other, 600)]
     runs = _rows(read, "SELECT run_id, is_published FROM pub.runs ORDER BY 1")
-    assert runs == [(made["classify"], True), (other, False)]
+    assert runs == [(made["earlier_classify"], False), (made["classify"], True), (other, False)]
     assert candidates(read, "XRB", run_id=other).meta["run_id"] == other
 
 
