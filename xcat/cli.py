@@ -138,12 +138,20 @@ def ingest(
 
     loading = load_files(settings(), load(catalogue, definitions or []), files, replace=replace)
     if as_json:
-        _print_json({"files": loading.files, "already_loaded": loading.already, "rejects": loading.rejects})
+        _print_json(
+            {
+                "files": loading.files, "already_loaded": loading.already, "rejects": loading.rejects,
+                "version_current_again": loading.version,
+            }
+        )  # fmt: skip
     else:
         _tell_loading(catalogue, loading)
 
 
 def _tell_loading(name: str, loading: Any) -> None:
+    if loading.version is not None:
+        _out.print(f"{name}: version {loading.version} holds just these files and is current again; nothing was loaded")
+        return
     if not loading.files:
         _out.print(f"{name}: already loaded, nothing changed ({', '.join(loading.already)})")
         return

@@ -8,7 +8,7 @@ SELECT catalogue_id, definition_sha256, definition FROM xcat.catalogue WHERE nam
 
 -- name: same_content
 -- A version of a catalogue that holds these files, read with this definition, and no others.
-SELECT k.catalogue_id
+SELECT k.catalogue_id, k.version
 FROM xcat.catalogue AS k
 WHERE k.name = %(name)s AND k.definition_sha256 = %(definition_sha256)s
   AND (SELECT array_agg(f.sha256 ORDER BY f.sha256 COLLATE "C")

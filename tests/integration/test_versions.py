@@ -100,7 +100,7 @@ def test_files_that_a_kept_version_holds_are_not_loaded_again(settings, definiti
     _read(settings, 1)
     ingest(settings, definition, files[2:], replace=True)
     result = ingest(settings, definition, [files[1], files[0]], replace=True)
-    assert (result.files, sorted(result.already)) == ([], ["0.csv", "1.csv"])
+    assert (result.files, sorted(result.already), result.version) == ([], ["0.csv", "1.csv"], 1)
     assert _versions(conn) == [(1, 1, True, ["0.csv", "1.csv"])], "the version between was read by nobody"
 
 

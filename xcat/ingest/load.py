@@ -72,11 +72,12 @@ def checksum(path: Path) -> InputFile:
 
 @dataclass
 class Loading:
-    """What a load has made so far: counts by file, and rejects by reason."""
+    """What a load has made: counts by file, rejects by reason, and the kept version that it made current again."""
 
     files: list[dict[str, Any]]
     already: list[str]
     rejects: list[dict[str, Any]]
+    version: int | None = None
 
     @property
     def n_rows(self) -> int:
@@ -151,7 +152,7 @@ def ingest(
         run.inputs["files"] = loading.files
         run.summary |= {
             "n_rows": loading.n_rows, "n_rejected": loading.n_rejected, "already_loaded": loading.already,
-            "rejects": loading.rejects,
+            "rejects": loading.rejects, "version_current_again": loading.version,
         }  # fmt: skip
     retention.sweep(settings)
     return loading
@@ -185,7 +186,7 @@ def _load(run: Run, definition: Definition, files: list[InputFile], replace: boo
     ).fetchone()
     if same is not None:
         _make_current(conn, definition.name, same[0], before[0] if before else None)
-        return Loading([], [f.path.name for f in files], [])
+        return Loading([], [f.path.name for f in files], [], version=same[1])
     catalogue_id = _version(conn, definition, before[0] if before else None, append)
     partition = partitions.qualified(table, catalogue_id)
     if append:

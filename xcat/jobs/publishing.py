@@ -64,7 +64,8 @@ def publish(settings: Settings, classify_run_id: int, pipeline_run_id: int | Non
         raise StageError(f"run {classify_run_id} is {row['status']}; only a finished run can be published.")
     config = {"classify_run_id": classify_run_id, **({"hold": True} if hold else {})}
     with runs.stage(settings, "publish", row["name"], config, pipeline_run_id=pipeline_run_id) as run:
-        run.conn.execute(job("runs.one_at_a_time").compose())
+        with progress.bar("publish: waiting for its turn"):
+            run.conn.execute(job("runs.one_at_a_time").compose())
         classes = _classes(run.conn, row["model_run_id"])
         written = run.conn.execute(job("publish.is_written").compose(), {"run_id": classify_run_id}).fetchone()
         if not (written and written[0]):
