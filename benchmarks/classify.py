@@ -166,7 +166,7 @@ def main() -> None:
         def reset() -> None:
             with ready(settings) as conn:
                 while done:
-                    partitions.drop(conn, "classification", done.pop())
+                    conn.execute(f"DROP TABLE {partitions.qualified('classification', done.pop())}")
 
         print(
             f"{options.sources:,} sources, {HYPOTHESES} hypotheses each, {len(blob) / 1e6:.0f} MB of rows", flush=True

@@ -11,7 +11,7 @@ from pathlib import Path
 from common import in_turn, peak_memory_mb, private_database
 
 from xcat.catalogues.definition import load as definition_of
-from xcat.database import copy, partitions
+from xcat.database import copy, retention
 from xcat.database.engine import ready
 from xcat.ingest.convert import convert
 from xcat.ingest.load import ingest
@@ -53,10 +53,9 @@ def main() -> None:
 
         def reset() -> None:
             with ready(settings) as conn:
-                row = conn.execute("SELECT catalogue_id FROM catalogue WHERE name = %s", [definition.name]).fetchone()
-                if row is not None:
-                    partitions.drop(conn, definition.table_kind, row[0])
-                    conn.execute("DELETE FROM catalogue_file WHERE catalogue_id = %s", [row[0]])
+                conn.execute("UPDATE catalogue SET is_current = false")
+                retention.forget_unread_versions(conn)
+            retention.sweep(settings)
 
         print(f"{n_rows:,} rows of {options.file.name}")
         in_turn(ours, bare, options.runs, before=reset)

@@ -87,7 +87,8 @@ def load(settings: Settings, sources: Columns, objects: Columns) -> tuple[int, L
         })  # fmt: skip
         with ready(settings) as conn:
             row = conn.execute(
-                "INSERT INTO catalogue (name, kind, definition, definition_sha256) VALUES (%s, %s, %s, %s)"
+                "INSERT INTO catalogue (name, version, is_current, kind, definition, definition_sha256)"
+                " VALUES (%s, 1, true, %s, %s, %s)"
                 " RETURNING catalogue_id",
                 [name, kind, Jsonb(definition.as_dict()), definition.sha256],
             ).fetchone()
@@ -235,8 +236,7 @@ def two_way(options: argparse.Namespace) -> None:
                 conn.execute("DROP TABLE IF EXISTS bare_pair")
                 for earlier in done[:-1]:
                     for table in ("match", "match_candidate", "hypothesis"):
-                        if partitions.exists(conn, table, earlier["run_id"]):  # type: ignore[arg-type]
-                            partitions.drop(conn, table, earlier["run_id"])  # type: ignore[arg-type]
+                        conn.execute(f"DROP TABLE IF EXISTS {partitions.qualified(table, earlier['run_id'])}")  # type: ignore[arg-type]
 
         print("the whole match against the bare join of the same pairs")
         bare_side = partial(bare_join, settings, other, needles, keep=options.keep_pairs)
