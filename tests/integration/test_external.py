@@ -93,15 +93,16 @@ def test_a_role_that_may_not_use_the_schema_is_refused_with_the_grant_that_helps
     migrate(empty)
     with connect(empty) as conn:
         conn.execute(f'GRANT CREATE ON DATABASE {_DATABASE} TO "o\'stranger"')
-    with pytest.raises(DatabaseError, match=r'GRANT USAGE, CREATE ON SCHEMA xcat TO "o\'stranger"$'):
+    with pytest.raises(DatabaseError, match=r'GRANT USAGE, CREATE ON SCHEMA xcat, pub TO "o\'stranger"$'):
         migrate(stranger)
-    with pytest.raises(DatabaseError, match=r"may not read the schema xcat") as refused:
+    with pytest.raises(DatabaseError, match=r"may not read the schemas xcat and pub") as refused:
         ready(stranger)
     grants = str(refused.value).partition("can say: ")[2]
     with connect(empty) as conn:
         conn.execute(grants)
     with ready(stranger) as conn:
         assert conn.execute("SELECT count(*) FROM xcat.run").fetchone() == (0,)
+        assert conn.execute("SELECT count(*) FROM pub.classified").fetchone() == (0,)
 
 
 def test_a_server_without_q3c_names_the_package(settings):

@@ -103,8 +103,8 @@ def check_server(conn: Connection) -> dict[str, str]:
     installed, available = row
     rights = conn.execute(
         "SELECT has_database_privilege(current_database(), 'CREATE'),"
-        " to_regnamespace('xcat') IS NULL OR has_schema_privilege('xcat', 'USAGE, CREATE'),"
-        " current_user, current_database()"
+        " NOT EXISTS (SELECT FROM pg_namespace WHERE nspname IN ('xcat', 'pub')"
+        " AND NOT has_schema_privilege(oid, 'USAGE, CREATE')), current_user, current_database()"
     ).fetchone()
     assert rights is not None
     may_create, may_use, user, database = rights
@@ -115,8 +115,8 @@ def check_server(conn: Connection) -> dict[str, str]:
         )
     if not may_use:
         raise DatabaseError(
-            f"user {user} may not write to the schema xcat of database {database}. Its owner can say: "
-            f'GRANT USAGE, CREATE ON SCHEMA xcat TO "{user}"'
+            f"user {user} may not write to the schemas xcat and pub of database {database}. Their owner can say: "
+            f'GRANT USAGE, CREATE ON SCHEMA xcat, pub TO "{user}"'
         )
     if installed is None:
         try:
@@ -219,9 +219,9 @@ def ready(config: Settings | None = None, *, autocommit: bool = False) -> Connec
                 current, known = schema_revision(conn)
         except psycopg.errors.InsufficientPrivilege:
             raise DatabaseError(
-                f"user {conn.info.user} may not read the schema xcat of database {conn.info.dbname}. Its owner can "
-                f'say: GRANT USAGE ON SCHEMA xcat TO "{conn.info.user}"; '
-                f'GRANT SELECT ON ALL TABLES IN SCHEMA xcat TO "{conn.info.user}"'
+                f"user {conn.info.user} may not read the schemas xcat and pub of database {conn.info.dbname}. Their "
+                f'owner can say: GRANT USAGE ON SCHEMA xcat, pub TO "{conn.info.user}"; '
+                f'GRANT SELECT ON ALL TABLES IN SCHEMA xcat, pub TO "{conn.info.user}"'
             ) from None
         _refuse_newer(current)
         if current is None and config.database_url is None:
