@@ -217,7 +217,7 @@ def read_in_a_loop(settings: Settings, phase: Any, pause_s: float, out: Any) -> 
     seen: set[int] = set()
     with connect(settings, autocommit=True) as conn:
         conn.execute("SET application_name TO 'reader'")
-        while phase.value < 2:
+        while phase.value < 2 and not conn.closed:
             now, start = phase.value, time.perf_counter()
             try:
                 row = conn.execute(READ).fetchone()
@@ -486,7 +486,9 @@ def main() -> None:
     parser.add_argument("--uploaded", type=int, default=1_000, help="positions that are joined with them")
     parser.add_argument("--readers", type=int, default=20)
     parser.add_argument("--read", type=int, default=4_000, help="sources of the sky that the readers read")
-    parser.add_argument("--pause-ms", type=float, default=0.0, help="of a reader between two statements")
+    parser.add_argument(
+        "--pause-ms", type=float, default=200.0, help="of a reader; without, two cores do nothing but read"
+    )
     parser.add_argument("--idle-s", type=float, default=15.0, help="readers alone")
     parser.add_argument("--publishes", type=int, default=30)
     parser.add_argument("--replaces", type=int, default=5)
