@@ -121,13 +121,16 @@ def upgrade() -> None:
         "classified_runs_class_p_class_idx", "classified_runs", ["class", "p_class"], unique=False, schema="pub"
     )
     op.create_index("classified_runs_hpx29_idx", "classified_runs", ["hpx29"], unique=False, schema="pub")
-    op.create_index("classified_runs_name_idx", "classified_runs", ["name"], unique=False, schema="pub")
+    op.create_index(
+        "classified_runs_name_idx", "classified_runs", ["name"], unique=False, schema="pub", postgresql_using="hash"
+    )
     op.create_index(
         "classified_runs_name_key_idx",
         "classified_runs",
         [sa.literal_column("lower(regexp_replace(name, '\\s'::text, ''::text, 'g'::text))")],
         unique=False,
         schema="pub",
+        postgresql_using="hash",
     )
     op.create_index(
         "classified_runs_q3c_idx",
@@ -136,7 +139,14 @@ def upgrade() -> None:
         unique=False,
         schema="pub",
     )
-    op.create_index("classified_runs_source_id_idx", "classified_runs", ["source_id"], unique=False, schema="pub")
+    op.create_index(
+        "classified_runs_source_id_idx",
+        "classified_runs",
+        ["source_id"],
+        unique=False,
+        schema="pub",
+        postgresql_using="hash",
+    )
     op.create_table(
         "counterparts_runs",
         sa.Column("run_id", sa.Integer(), nullable=False),
@@ -176,7 +186,14 @@ def upgrade() -> None:
         schema="pub",
         postgresql_partition_by="LIST (run_id)",
     )
-    op.create_index("counterparts_runs_native_id_idx", "counterparts_runs", ["native_id"], unique=False, schema="pub")
+    op.create_index(
+        "counterparts_runs_native_id_idx",
+        "counterparts_runs",
+        ["native_id"],
+        unique=False,
+        schema="pub",
+        postgresql_using="hash",
+    )
     op.create_index(
         "counterparts_runs_q3c_idx",
         "counterparts_runs",
@@ -184,7 +201,14 @@ def upgrade() -> None:
         unique=False,
         schema="pub",
     )
-    op.create_index("counterparts_runs_source_id_idx", "counterparts_runs", ["source_id"], unique=False, schema="pub")
+    op.create_index(
+        "counterparts_runs_source_id_idx",
+        "counterparts_runs",
+        ["source_id"],
+        unique=False,
+        schema="pub",
+        postgresql_using="hash",
+    )
     op.create_table(
         "hypotheses_runs",
         sa.Column("run_id", sa.Integer(), nullable=False),
@@ -217,7 +241,14 @@ def upgrade() -> None:
         schema="pub",
         postgresql_partition_by="LIST (run_id)",
     )
-    op.create_index("hypotheses_runs_source_id_idx", "hypotheses_runs", ["source_id"], unique=False, schema="pub")
+    op.create_index(
+        "hypotheses_runs_source_id_idx",
+        "hypotheses_runs",
+        ["source_id"],
+        unique=False,
+        schema="pub",
+        postgresql_using="hash",
+    )
     op.create_table(
         "master_sources_runs",
         sa.Column("run_id", sa.Integer(), nullable=False),
@@ -247,7 +278,12 @@ def upgrade() -> None:
         postgresql_partition_by="LIST (run_id)",
     )
     op.create_index(
-        "master_sources_runs_master_id_idx", "master_sources_runs", ["master_id"], unique=False, schema="pub"
+        "master_sources_runs_master_id_idx",
+        "master_sources_runs",
+        ["master_id"],
+        unique=False,
+        schema="pub",
+        postgresql_using="hash",
     )
     op.create_index(
         "master_sources_runs_q3c_idx",
@@ -257,7 +293,12 @@ def upgrade() -> None:
         schema="pub",
     )
     op.create_index(
-        "master_sources_runs_source_id_idx", "master_sources_runs", ["source_id"], unique=False, schema="pub"
+        "master_sources_runs_source_id_idx",
+        "master_sources_runs",
+        ["source_id"],
+        unique=False,
+        schema="pub",
+        postgresql_using="hash",
     )
     op.create_table(
         "source_evidence_runs",
@@ -268,7 +309,12 @@ def upgrade() -> None:
         postgresql_partition_by="LIST (run_id)",
     )
     op.create_index(
-        "source_evidence_runs_source_id_idx", "source_evidence_runs", ["source_id"], unique=False, schema="pub"
+        "source_evidence_runs_source_id_idx",
+        "source_evidence_runs",
+        ["source_id"],
+        unique=False,
+        schema="pub",
+        postgresql_using="hash",
     )
     op.create_table(
         "ulx_candidates_runs",
@@ -317,7 +363,12 @@ def upgrade() -> None:
         schema="pub",
     )
     op.create_index(
-        "ulx_candidates_runs_source_id_idx", "ulx_candidates_runs", ["source_id"], unique=False, schema="pub"
+        "ulx_candidates_runs_source_id_idx",
+        "ulx_candidates_runs",
+        ["source_id"],
+        unique=False,
+        schema="pub",
+        postgresql_using="hash",
     )
     op.create_table(
         "catalogue",
@@ -1301,25 +1352,37 @@ def downgrade() -> None:
         "catalogue_one_current_idx", table_name="catalogue", schema="xcat", postgresql_where=sa.text("is_current")
     )
     op.drop_table("catalogue", schema="xcat")
-    op.drop_index("ulx_candidates_runs_source_id_idx", table_name="ulx_candidates_runs", schema="pub")
+    op.drop_index(
+        "ulx_candidates_runs_source_id_idx", table_name="ulx_candidates_runs", schema="pub", postgresql_using="hash"
+    )
     op.drop_index("ulx_candidates_runs_q3c_idx", table_name="ulx_candidates_runs", schema="pub")
     op.drop_table("ulx_candidates_runs", schema="pub")
-    op.drop_index("source_evidence_runs_source_id_idx", table_name="source_evidence_runs", schema="pub")
+    op.drop_index(
+        "source_evidence_runs_source_id_idx", table_name="source_evidence_runs", schema="pub", postgresql_using="hash"
+    )
     op.drop_table("source_evidence_runs", schema="pub")
-    op.drop_index("master_sources_runs_source_id_idx", table_name="master_sources_runs", schema="pub")
+    op.drop_index(
+        "master_sources_runs_source_id_idx", table_name="master_sources_runs", schema="pub", postgresql_using="hash"
+    )
     op.drop_index("master_sources_runs_q3c_idx", table_name="master_sources_runs", schema="pub")
-    op.drop_index("master_sources_runs_master_id_idx", table_name="master_sources_runs", schema="pub")
+    op.drop_index(
+        "master_sources_runs_master_id_idx", table_name="master_sources_runs", schema="pub", postgresql_using="hash"
+    )
     op.drop_table("master_sources_runs", schema="pub")
-    op.drop_index("hypotheses_runs_source_id_idx", table_name="hypotheses_runs", schema="pub")
+    op.drop_index("hypotheses_runs_source_id_idx", table_name="hypotheses_runs", schema="pub", postgresql_using="hash")
     op.drop_table("hypotheses_runs", schema="pub")
-    op.drop_index("counterparts_runs_source_id_idx", table_name="counterparts_runs", schema="pub")
+    op.drop_index(
+        "counterparts_runs_source_id_idx", table_name="counterparts_runs", schema="pub", postgresql_using="hash"
+    )
     op.drop_index("counterparts_runs_q3c_idx", table_name="counterparts_runs", schema="pub")
-    op.drop_index("counterparts_runs_native_id_idx", table_name="counterparts_runs", schema="pub")
+    op.drop_index(
+        "counterparts_runs_native_id_idx", table_name="counterparts_runs", schema="pub", postgresql_using="hash"
+    )
     op.drop_table("counterparts_runs", schema="pub")
-    op.drop_index("classified_runs_source_id_idx", table_name="classified_runs", schema="pub")
+    op.drop_index("classified_runs_source_id_idx", table_name="classified_runs", schema="pub", postgresql_using="hash")
     op.drop_index("classified_runs_q3c_idx", table_name="classified_runs", schema="pub")
-    op.drop_index("classified_runs_name_key_idx", table_name="classified_runs", schema="pub")
-    op.drop_index("classified_runs_name_idx", table_name="classified_runs", schema="pub")
+    op.drop_index("classified_runs_name_key_idx", table_name="classified_runs", schema="pub", postgresql_using="hash")
+    op.drop_index("classified_runs_name_idx", table_name="classified_runs", schema="pub", postgresql_using="hash")
     op.drop_index("classified_runs_hpx29_idx", table_name="classified_runs", schema="pub")
     op.drop_index("classified_runs_class_p_class_idx", table_name="classified_runs", schema="pub")
     op.drop_table("classified_runs", schema="pub")

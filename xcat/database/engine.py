@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
+from functools import cache
 from typing import Any
 
 import alembic.command
@@ -149,6 +150,7 @@ def _alembic_config(url: str) -> alembic.config.Config:
     return config
 
 
+@cache
 def _known_revisions() -> list[str]:
     """Revisions that this xcat knows, newest first."""
     return [s.revision for s in ScriptDirectory.from_config(_alembic_config("")).walk_revisions()]

@@ -112,7 +112,9 @@ def _index(conn: Connection, parent: Table, name: str, child: sql.Identifier) ->
         parts = [e.name if isinstance(e, Column) else str(e) for e in idx.expressions]
         expression = sql.SQL(", ").join([sql.SQL(part) for part in parts])
         label = name + str(idx.name).removeprefix(parent.name)
-        conn.execute(sql.SQL("CREATE INDEX {} ON {} ({})").format(sql.Identifier(label), child, expression))
+        method = sql.SQL(idx.dialect_options["postgresql"]["using"] or "btree")
+        statement = sql.SQL("CREATE INDEX {} ON {} USING {} ({})")
+        conn.execute(statement.format(sql.Identifier(label), child, method, expression))
 
 
 def write(conn: Connection, table: str, key: int, blocks: Iterable[Mapping[str, object]]) -> int:

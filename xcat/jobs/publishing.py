@@ -30,7 +30,7 @@ from xcat.match import pairs
 
 _LOCK_TIMEOUT_MS = 50
 _PATIENCE_S = 600.0
-_WORK_MEM = "256MB"  # sorts and hash joins over whole tables
+_WORK_MEM = "256MB"  # sorts, hash joins and indexes of whole tables
 _CLASSIFIED = schema.PUB_TABLES["classified_runs"]
 
 
@@ -97,7 +97,7 @@ def _classes(conn: Connection, model_run_id: int) -> list[str]:
 def _write(run: Run, row: dict[str, Any], classes: list[str]) -> None:
     """Write and attach the tables of a classify run, in a transaction of their own."""
     with connect(run.settings) as conn, progress.bar("publish: tables", len(schema.PUB_TABLES)) as advance:
-        conn.execute(f"SET LOCAL work_mem TO '{_WORK_MEM}'")
+        conn.execute(f"SET LOCAL work_mem TO '{_WORK_MEM}'; SET LOCAL maintenance_work_mem TO '{_WORK_MEM}'")
         pairs.make_tables(conn)
         conn.execute(job("publish.make_work").compose())
         writer = _Writer(conn, row, classes)
