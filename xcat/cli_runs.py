@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 from xcat.config import settings
 
 # a table that is not for a terminal must not be cut to the width of one
-_out = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else 160)
+_out = Console(soft_wrap=True, highlight=False, width=None if sys.stdout and sys.stdout.isatty() else 160)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 Runs = Annotated[list[int], typer.Argument(metavar="RUN...", help="Numbers of runs; a pipeline run means its stages.")]

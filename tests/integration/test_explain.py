@@ -17,6 +17,7 @@ from xcat.database import runs as books
 from xcat.database.engine import Connection, connect
 from xcat.jobs import models, stages
 from xcat.jobs.pipeline import Pipeline
+from xcat.jobs.publishing import publish
 from xcat.report import explain as why
 from xcat.report import explain_figure, html, page_data, page_figures, style, summary
 
@@ -74,6 +75,7 @@ def runs(module_settings: Settings) -> Runs:
         conn.commit()
     made["property_fit"], made["summed"] = _classified(module_settings, made, _pipeline(pairs=PAIRS))
     made["category_fit"], made["category"] = _classified(module_settings, made, _pipeline(weights="category"))
+    publish(module_settings, made["summed"], hold=True)
     _, made["best_match"] = _classified(module_settings, made, _pipeline(weights="equal", best_match=True))
     return made
 
@@ -262,10 +264,9 @@ def test_a_labelled_source_is_shown_out_of_fold(conn: Connection, runs: Runs, mo
 
 
 def test_the_view_shows_what_explain_does(conn: Connection, runs: Runs, model: Model) -> None:
-    conn.execute("SELECT set_config('xcat.run', %s, false)", [str(runs["summed"])])
     rows = conn.execute(
         "SELECT source_id, class, p_class, margin, p_tail, is_out_of_fold, known_class, in_test_sample, is_classifiable"
-        " FROM xcat.classified WHERE source_id % 17 = 0 ORDER BY source_id"
+        f" FROM pub.classified_r{runs['summed']} WHERE source_id % 17 = 0 ORDER BY source_id"
     ).fetchall()
     assert len(rows) == 35
     for source_id, name, p_class, margin, p_tail, is_out_of_fold, known, in_test_sample, is_classifiable in rows:
@@ -356,8 +357,11 @@ def test_page_with_pairs_and_weights_in_words(conn: Connection, runs: Runs, tmp_
     assert r.weighting == "weights fitted property by property, and an offset for every class"
     assert "fewer than 1 % of the members" in summary.text(r) and r.priors_given is None
     page = html.html(r, conn, tmp_path / "page").read_text()
+    assert "<h3>XRB:" in page and "no published tables" not in page
     assert "figures/pairs.png" in page and (tmp_path / "page" / "figures" / "pairs.png").stat().st_size > 10_000
     category = summary.report(conn, runs["category"])
+    unpublished = html.html(category, conn, tmp_path / "unpublished").read_text()
+    assert f"xcat publish {category.run_id} --hold" in unpublished
     assert category.weighting.startswith("category weights, fitted: location ") and "sharpness" in category.weighting
     data = page_data.collect(category, conn)
     assert not data.model.pairs and page_figures.densities(category, data).axes

@@ -19,6 +19,7 @@ from xcat.errors import XcatError
 from xcat.report import explain_figure, match_figures, page_data, page_figures, style, summary_figure, summary_text
 from xcat.report.candidates import candidates
 from xcat.report.explain import explain
+from xcat.report.reading import classify_run
 from xcat.report.summary import Report
 from xcat.report.terminal import cell_format, number
 
@@ -78,7 +79,8 @@ def html(report: Report, conn: Connection, folder: Path | str) -> Path:
             add("calibration", lambda: match_figures.calibration(matching))
         if matching.priors:
             add("magnitudes", lambda: match_figures.priors(matching))
-    best = [_best(conn, report, data.model, name, figures) for name in _WANTED if name in report.classes]
+    listed = _WANTED if classify_run(conn, report.run_id)["is_in_pub"] else ()
+    best = [_best(conn, report, data.model, name, figures) for name in listed if name in report.classes]
     page = (
         _environment()
         .get_template("report.html")
