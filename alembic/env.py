@@ -13,7 +13,7 @@ from xcat.database import objects
 from xcat.database.engine import database_url
 from xcat.database.schema import SCHEMA, SCHEMAS, metadata
 
-_PARTITION = re.compile(r"_[cr]\d+$")
+_PARTITION = re.compile(r"_[bcr]\d+$")
 
 
 def include_name(name: str | None, type_: str, parent_names: Any) -> bool:

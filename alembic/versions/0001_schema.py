@@ -115,7 +115,7 @@ def upgrade() -> None:
         sa.Column("log_fx_fw2_limit", sa.REAL(), nullable=True),
         sa.Column("log_fx_fj_limit", sa.REAL(), nullable=True),
         schema="pub",
-        postgresql_partition_by="LIST (run_id)",
+        postgresql_partition_by="RANGE (run_id)",
     )
     op.create_index(
         "classified_runs_class_p_class_idx", "classified_runs", ["class", "p_class"], unique=False, schema="pub"
@@ -184,7 +184,7 @@ def upgrade() -> None:
         sa.Column("mag_w3", sa.REAL(), nullable=True),
         sa.Column("mag_ch1", sa.REAL(), nullable=True),
         schema="pub",
-        postgresql_partition_by="LIST (run_id)",
+        postgresql_partition_by="RANGE (run_id)",
     )
     op.create_index(
         "counterparts_runs_native_id_idx",
@@ -239,7 +239,7 @@ def upgrade() -> None:
         sa.Column("w1_w2", sa.REAL(), nullable=True),
         sa.Column("w2_w3", sa.REAL(), nullable=True),
         schema="pub",
-        postgresql_partition_by="LIST (run_id)",
+        postgresql_partition_by="RANGE (run_id)",
     )
     op.create_index(
         "hypotheses_runs_source_id_idx",
@@ -275,7 +275,7 @@ def upgrade() -> None:
         sa.Column("flux_std_cgs", sa.REAL(), nullable=True),
         sa.Column("sep_arcsec", sa.DOUBLE_PRECISION(), nullable=False),
         schema="pub",
-        postgresql_partition_by="LIST (run_id)",
+        postgresql_partition_by="RANGE (run_id)",
     )
     op.create_index(
         "master_sources_runs_master_id_idx",
@@ -306,7 +306,7 @@ def upgrade() -> None:
         sa.Column("source_id", sa.BigInteger(), nullable=False),
         sa.Column("evidence", postgresql.ARRAY(sa.REAL()), nullable=False),
         schema="pub",
-        postgresql_partition_by="LIST (run_id)",
+        postgresql_partition_by="RANGE (run_id)",
     )
     op.create_index(
         "source_evidence_runs_source_id_idx",
@@ -353,7 +353,7 @@ def upgrade() -> None:
         sa.Column("extent_arcsec", sa.REAL(), nullable=True),
         sa.Column("quality_flag", sa.Integer(), nullable=True),
         schema="pub",
-        postgresql_partition_by="LIST (run_id)",
+        postgresql_partition_by="RANGE (run_id)",
     )
     op.create_index(
         "ulx_candidates_runs_q3c_idx",

@@ -88,7 +88,7 @@ def test_migrations_make_the_tables_of_schema_py(empty, settings):
 def test_autogenerate_finds_nothing(settings, with_partitions):
     if with_partitions:
         with ready(settings) as conn:
-            for tables in (schema.CATALOGUE_TABLES, schema.RUN_TABLES):
+            for tables in (schema.CATALOGUE_TABLES, schema.RUN_TABLES, schema.PUB_TABLES):
                 for table in tables:
                     partitions.create(conn, table, 7)
                     partitions.attach(conn, table, 7)

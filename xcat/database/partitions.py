@@ -18,6 +18,7 @@ from xcat.database.engine import Connection
 
 _TABLES = schema.CATALOGUE_TABLES | schema.RUN_TABLES | schema.PUB_TABLES
 _KEY = dict.fromkeys(schema.CATALOGUE_TABLES, "catalogue_id")
+_RUNS_IN_BLOCK = 256
 
 
 def _key(table: str) -> str:
@@ -83,10 +84,30 @@ def prepare(conn: Connection, table: str, key: int) -> None:
 def adopt(conn: Connection, table: str, key: int) -> None:
     """Attach a prepared table to its parent."""
     child = _identifier(table, key)
+    parent = _block(conn, table, key) if table in schema.PUB_TABLES else _parent(table)
     conn.execute(
-        sql.SQL("ALTER TABLE {} ATTACH PARTITION {} FOR VALUES IN ({})").format(_parent(table), child, sql.Literal(key))
+        sql.SQL("ALTER TABLE {} ATTACH PARTITION {} FOR VALUES IN ({})").format(parent, child, sql.Literal(key))
     )
     conn.execute(sql.SQL("ALTER TABLE {} DROP CONSTRAINT bound").format(child))
+
+
+def _block(conn: Connection, table: str, key: int) -> sql.Identifier:
+    """Find or make the part of a published table that holds the runs around a number.
+
+    Each new session reads the list of all partitions of a table that it touches: of 200 runs in blocks it reads one
+    block, and not 200 entries.
+    """
+    number = key // _RUNS_IN_BLOCK
+    name = f"{table.removesuffix(schema.ALL_RUNS)}_b{number}"
+    block = sql.Identifier(schema.PUB, name)
+    row = conn.execute("SELECT to_regclass(%s) IS NULL", [f"{schema.PUB}.{name}"]).fetchone()
+    if row and row[0]:
+        parent, low = _parent(table), number * _RUNS_IN_BLOCK
+        made = sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING ALL EXCLUDING INDEXES) PARTITION BY LIST (run_id)")
+        conn.execute(made.format(block, parent))
+        bounds = sql.SQL("FROM ({}) TO ({})").format(sql.Literal(low), sql.Literal(low + _RUNS_IN_BLOCK))
+        conn.execute(sql.SQL("ALTER TABLE {} ATTACH PARTITION {} FOR VALUES {}").format(parent, block, bounds))
+    return block
 
 
 def attach(conn: Connection, table: str, key: int) -> None:

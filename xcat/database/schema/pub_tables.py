@@ -29,7 +29,7 @@ def _pub_table(name: str, comment: str, *items: Any) -> Table:
         *items,
         comment=comment,
         schema=PUB,
-        postgresql_partition_by="LIST (run_id)",
+        postgresql_partition_by="RANGE (run_id)",  # in blocks, see xcat/database/partitions.py
     )
 
 
