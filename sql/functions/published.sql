@@ -41,17 +41,26 @@ RETURNS TABLE (p_hypothesis double precision, properties jsonb)
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 3
 AS $$
 DECLARE
-    shown integer := coalesce(of_run, pub.published_run());
-    accepted boolean := coalesce(best_match, (SELECT r.best_match FROM pub.runs AS r WHERE r.run_id = shown), false);
+    accepted boolean := coalesce(
+        best_match, (SELECT r.best_match FROM pub.runs AS r WHERE r.run_id = coalesce(of_run, pub.published_run())), false);
+    not_properties CONSTANT text[] := '{run_id,source_id,name,rank,p_hypothesis,p_i,match_flag,log_bayes_factor,catalogues,objects,has_properties}';
 BEGIN
     PERFORM pub.model_of(of_run);  -- an error if there is nothing to read
-    RETURN QUERY
-    SELECT coalesce(h.p_hypothesis, 1)::double precision,
-           to_jsonb(s) || coalesce(to_jsonb(h) - '{run_id,source_id,name,rank,p_hypothesis,p_i,match_flag,log_bayes_factor,catalogues,objects,has_properties}'::text[], '{}')
-    FROM pub.classified_runs AS s
-    LEFT JOIN pub.hypotheses_runs AS h
-        ON h.run_id = shown AND h.source_id = s.source_id AND h.has_properties AND NOT accepted
-    WHERE s.run_id = shown AND s.source_id = hypotheses_of.source_id;
+    -- the run that the views show is put into the plan, which is kept; another one is found among all when it is asked for
+    IF of_run IS NULL THEN
+        RETURN QUERY
+        SELECT coalesce(h.p_hypothesis, 1)::double precision, to_jsonb(s) || coalesce(to_jsonb(h) - not_properties, '{}')
+        FROM pub.classified AS s
+        LEFT JOIN pub.hypotheses AS h ON h.source_id = s.source_id AND h.has_properties AND NOT accepted
+        WHERE s.source_id = hypotheses_of.source_id;
+    ELSE
+        RETURN QUERY
+        SELECT coalesce(h.p_hypothesis, 1)::double precision, to_jsonb(s) || coalesce(to_jsonb(h) - not_properties, '{}')
+        FROM pub.classified_runs AS s
+        LEFT JOIN pub.hypotheses_runs AS h
+            ON h.run_id = of_run AND h.source_id = s.source_id AND h.has_properties AND NOT accepted
+        WHERE s.run_id = of_run AND s.source_id = hypotheses_of.source_id;
+    END IF;
 END
 $$;
 COMMENT ON FUNCTION pub.hypotheses_of(bigint, boolean, integer) IS

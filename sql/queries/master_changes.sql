@@ -1,8 +1,8 @@
 -- name: master_changes
--- How has the membership of master sources changed since a link run? Put the number of a run of your own (xcat runs) in
--- place of the subquery, which takes the first link run. A run after which nothing changed has no rows here.
+-- How has the membership of master sources changed since the run that was published before? Put the number of a link run of
+-- your own (pub.runs) in place of the subquery. A run after which nothing changed has no rows here.
 SELECT c.run_id, c.started_at, c.change, c.source_id, s.name, c.old_master_id, c.new_master_id
 FROM pub.master_changes AS c
 LEFT JOIN pub.classified AS s USING (source_id)
-WHERE c.run_id > (SELECT min(link_run_id) FROM pub.runs)
+WHERE c.run_id > (SELECT link_run_id FROM pub.runs WHERE run_id = pub.run_before())
 ORDER BY c.run_id, c.new_master_id, c.source_id;
