@@ -64,10 +64,10 @@ ORDER BY 1;
 ANALYZE {table};
 
 -- name: catalogues
--- Catalogues that can hold counterparts.
+-- Catalogues that can hold counterparts, as they are now.
 SELECT catalogue_id, name, definition
 FROM xcat.catalogue
-WHERE kind IN ('optical', 'infrared')
+WHERE is_current AND kind IN ('optical', 'infrared')
 ORDER BY name;
 
 -- name: places

@@ -13,6 +13,7 @@ from xcat.config import Settings
 from xcat.database import retention
 from xcat.database.engine import Connection, ready
 from xcat.database.runs import stage
+from xcat.database.sqlfiles import job
 from xcat.errors import StageError
 from xcat.ingest.load import ingest
 
@@ -82,6 +83,8 @@ def test_what_was_read_stays_when_files_are_replaced(settings, definition, files
     ingest(settings, definition, files[1:2], replace=True)
     assert _versions(conn) == [(1, 1, False, ["0.csv"]), (2, 2, True, ["1.csv"])]
     assert _ids(conn, 1) == ["S0", "S1", "S2"]
+    offered = conn.execute(job("own.catalogues").compose()).fetchall()
+    assert [row[:2] for row in offered] == [(2, "small")], "a table of one's own is matched with what is current"
     retention.drop_runs(settings, [reader])
     assert _versions(conn) == [(2, 2, True, ["1.csv"])]
     assert conn.execute("SELECT to_regclass('xcat.counterpart_c1')").fetchone() == (None,)
