@@ -160,7 +160,9 @@ def test_functions_of_somebody_else_are_left_with_a_notice(settings):
     with connect(settings) as conn:
         conn.execute("ALTER FUNCTION q3c_join(float8, float8, float8, float8, float8) PARALLEL UNSAFE")
         conn.execute("CREATE ROLE q3c_user")
-        conn.execute("GRANT CREATE ON DATABASE xcat_test TO q3c_user; GRANT USAGE, CREATE ON SCHEMA xcat TO q3c_user")
+        conn.execute(
+            "GRANT CREATE ON DATABASE xcat_test TO q3c_user; GRANT USAGE, CREATE ON SCHEMA xcat, pub TO q3c_user"
+        )
         conn.execute("SET LOCAL ROLE q3c_user")
         conn.execute("SET LOCAL client_min_messages TO notice")
         conn.add_notice_handler(lambda notice: heard.append(notice.message_primary or ""))

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import psycopg
 import pytest
 import small_sky
+from psycopg import sql
+from sqlalchemy.engine import make_url
 
 from xcat.config import Settings
 from xcat.database import retention, runs, schema
+from xcat.database.embedded import EmbeddedServer
 from xcat.database.engine import Connection, ready
 from xcat.errors import StageError, XcatError
 from xcat.jobs.publishing import publish
@@ -20,9 +24,28 @@ SELECT count(*) FROM pg_class AS c WHERE c.relnamespace IN ('xcat'::regnamespace
 """
 
 
+@pytest.fixture(scope="module")
+def sky(module_settings: Settings) -> dict[str, int]:
+    """The runs that every test begins with, made once."""
+    return small_sky.make(module_settings, n=400, n_labelled=300)
+
+
 @pytest.fixture
-def made(settings: Settings) -> dict[str, int]:
-    return small_sky.make(settings, n=400, n_labelled=300)
+def settings(server: EmbeddedServer, module_settings: Settings, sky: dict[str, int]) -> Iterator[Settings]:
+    """Settings of a copy of that database."""
+    url = make_url(module_settings.database_url or "")
+    with psycopg.connect(f"host={server.socket_folder} user=xcat dbname=postgres", autocommit=True) as admin:
+        admin.execute(
+            sql.SQL("CREATE DATABASE xcat_of_retention TEMPLATE {}").format(sql.Identifier(str(url.database)))
+        )
+        copied = url.set(database="xcat_of_retention").render_as_string(hide_password=False)
+        yield Settings(home=server.home, database_url=copied)
+        admin.execute("DROP DATABASE xcat_of_retention WITH (FORCE)")
+
+
+@pytest.fixture
+def made(sky: dict[str, int]) -> dict[str, int]:
+    return dict(sky)
 
 
 @pytest.fixture
