@@ -7,7 +7,8 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE SECURITY DEFINER SET search_path FROM CURRE
 AS $$
     SELECT run_id FROM xcat.publication WHERE active
 $$;
-COMMENT ON FUNCTION pub.published_run() IS 'The classify run that pub shows; NULL while nothing is published';
+COMMENT ON FUNCTION pub.published_run() IS
+'The classify run that pub shows, for use beside its tables; NULL while nothing is published. By itself in a prepared statement it would not change: ask pub.runs';
 
 -- The other run of comparisons. As above: a subquery would have every published run planned, and its tables locked.
 CREATE FUNCTION pub.run_before()

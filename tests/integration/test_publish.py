@@ -263,6 +263,24 @@ def test_what_was_prepared_before_shows_the_new_run(module_settings, made, other
     assert read.execute(query).fetchone() == (made["classify"],) * 2
 
 
+@pytest.mark.parametrize(
+    ("query", "shown"),
+    [
+        ("SELECT run_id FROM pub.runs WHERE is_published", "run_id"),
+        ("SELECT min(run_id) FROM pub.reliability", "run_id"),
+        ("SELECT min(run_id) FROM pub.model_class", "run_id"),
+        ("SELECT pub.model_of()", "model_run_id"),
+        ("SELECT min(run_id) FROM pub.ulx_candidates", "run_id"),
+    ],
+)
+def test_nothing_that_was_prepared_stays_behind(module_settings, made, other, read, query, shown):
+    for number in (made["classify"], other, made["classify"]):
+        publish(module_settings, number)
+        expected = get(read, number)[shown]
+        for _ in range(7):
+            assert read.execute(query).fetchone() == (expected,)
+
+
 def test_no_statement_sees_two_runs(module_settings, made, other):
     stop, seen, errors = threading.Event(), [], []
     query = (

@@ -261,8 +261,9 @@ def _switch(conn: Connection, classify_run_id: int, classes: list[str]) -> None:
         _patiently(conn, lambda: published.make_views(conn, classes))
     conn.execute(job("classify.unpublish").compose())
     conn.execute(job("classify.publish").compose(), {"run_id": classify_run_id})
-    for table in schema.PUB_TABLES:
-        conn.execute(job("publish.plans_are_old").compose(table=f"{schema.PUB}.{table}"))
+    # every view of pub stands on one of these
+    for table in (f"{schema.SCHEMA}.publication", *(f"{schema.PUB}.{name}" for name in schema.PUB_TABLES)):
+        conn.execute(job("publish.plans_are_old").compose(table=table))
 
 
 def _add_class_columns(settings: Settings, classes: list[str]) -> None:
