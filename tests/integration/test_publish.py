@@ -395,6 +395,17 @@ def test_who_could_read_the_views_still_can_when_they_are_made_anew(module_setti
         read.execute("DROP ROLE visitor")
 
 
+def test_a_class_may_be_called_like_a_view_that_is_there(module_settings, made):
+    from xcat.database import published
+
+    with ready(module_settings) as conn:
+        conn.execute("ALTER TABLE pub.classified_runs ADD COLUMN p_ulx real")
+        published.make_views(conn, ["AGN", "ULX"])
+        assert conn.execute("SELECT count(*) FROM pub.ulx_class_candidates").fetchone() == (0,)
+        assert "galaxy" in [c.name for c in conn.execute("SELECT * FROM pub.ulx_candidates LIMIT 0").description or ()]
+        conn.rollback()
+
+
 def test_every_published_relation_is_described(read):
     silent = _rows(
         read,

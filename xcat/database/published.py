@@ -14,6 +14,7 @@ from xcat.database.sqlfiles import job
 from xcat.errors import StageError
 
 _CLASSIFIED = schema.PUB_TABLES["classified_runs"]
+_NOT_OF_A_CLASS = ("ulx", "hyperluminous")  # views of candidates that sql/views makes
 _USUAL = {name: f"p_{name.lower()}" for name in schema.USUAL_CLASSES}
 
 
@@ -24,6 +25,12 @@ def class_column(name: str) -> str:
     """
     column = "p_" + re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
     return f"{column}_class" if column in _CLASSIFIED.columns and _USUAL.get(name) != column else column
+
+
+def candidates_view(name: str) -> str:
+    """View of the candidates of a class; a class "ULX" is put apart from the ultraluminous sources of any class."""
+    of_class = class_column(name).removeprefix("p_")
+    return f"{schema.PUB}.{of_class}{'_class' if of_class in _NOT_OF_A_CLASS else ''}_candidates"
 
 
 def view_columns(classes: Sequence[str]) -> list[str]:
@@ -58,7 +65,7 @@ def make_views(conn: Connection, classes: Sequence[str]) -> None:
     _describe(conn, "pub.classified", "Every classified source of the published run, with its properties", wanted)
     views = [f"{schema.PUB}.classified"]
     for name in classes:
-        view = f"{schema.PUB}.{class_column(name).removeprefix('p_')}_candidates"
+        view = candidates_view(name)
         conn.execute(
             job("publish.candidates_view").compose(
                 view=view, columns=_of_candidates(wanted, class_column(name)), **{"class": sql.Literal(name)}
