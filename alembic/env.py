@@ -10,7 +10,7 @@ from alembic import context
 
 from xcat.config import settings
 from xcat.database import objects
-from xcat.database.engine import database_url
+from xcat.database.connection import database_url
 from xcat.database.schema import SCHEMA, SCHEMAS, metadata
 
 _PARTITION = re.compile(r"_[bcr]\d+$")

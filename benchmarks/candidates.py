@@ -18,7 +18,7 @@ import pandas as pd
 from common import private_database
 
 from xcat.config import Settings
-from xcat.database.engine import ready
+from xcat.database.connection import ready
 from xcat.jobs.pipeline import MatchOptions, Plan, read
 from xcat.jobs.runner import Runner
 from xcat.simulate import simulate

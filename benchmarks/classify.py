@@ -14,13 +14,14 @@ import numpy as np
 from common import in_turn, peak_memory_mb, private_database
 
 from xcat.classifier import Hypotheses, Sample, fit_tables
+from xcat.columns.properties import select
+from xcat.columns.registry import property_columns, property_entries
 from xcat.config import Settings
 from xcat.database import copy, partitions, runs
-from xcat.database.engine import ready
-from xcat.database.registry import property_columns, property_entries
-from xcat.jobs import models, stages
-from xcat.jobs.samples import Layout
-from xcat.properties.compute import select
+from xcat.database.connection import ready
+from xcat.jobs import stages
+from xcat.models import store
+from xcat.models.samples import Layout
 
 CLASSES = ("AGN", "Star", "XRB", "CV")
 PRIORS = np.array([0.66, 0.25, 0.07, 0.02])
@@ -125,7 +126,7 @@ def write_model(settings: Settings) -> int:
     model = replace(model, weighting="property", mixing=0.5 * model.mixing + noise)
     levels = np.cumsum(np.full(model.outlier_levels.shape, 0.05), axis=1)
     with runs.stage(settings, "fit", "benchmark", {}) as fitted:
-        models.store(fitted.conn, fitted.run_id, replace(model, outlier_levels=levels))
+        store.store(fitted.conn, fitted.run_id, replace(model, outlier_levels=levels))
     return fitted.run_id
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from xcat import progress
 from xcat.config import Settings
+from xcat.database.connection import ready
 from xcat.database.embedded import EmbeddedServer
-from xcat.database.engine import ready
 
 
 @contextmanager

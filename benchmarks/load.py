@@ -12,7 +12,7 @@ from common import in_turn, peak_memory_mb, private_database
 
 from xcat.catalogues.definition import load as definition_of
 from xcat.database import copy, retention
-from xcat.database.engine import ready
+from xcat.database.connection import ready
 from xcat.ingest.convert import convert
 from xcat.ingest.load import ingest
 from xcat.ingest.readers import open_table

@@ -28,16 +28,18 @@ from xcat.catalogues.definition import Definition
 from xcat.catalogues.definition import load as definition_of
 from xcat.config import Settings
 from xcat.database import copy, partitions, runs
-from xcat.database.engine import ready
+from xcat.database.connection import ready
+from xcat.database.loaded import Loaded
 from xcat.ingest.load import ingest
-from xcat.match import density, engine, pairs
+from xcat.match import engine
 from xcat.match.calibrate import shifted
 from xcat.match.engine import Options
 from xcat.match.haystack import Term
-from xcat.match.priors import PriorTable
-from xcat.match.stage import Loaded, haystack_of, match_stage
+from xcat.match.learning import PriorTable
+from xcat.match.stage import haystack_of, match_stage
 from xcat.match.targets import Targets
 from xcat.merge.sources import merge_stage
+from xcat.sky import density_map, joins
 
 TESTS = Path(__file__).resolve().parents[1] / "tests"
 sys.path[:0] = [str(TESTS), str(TESTS / "science")]
@@ -93,11 +95,11 @@ def load(settings: Settings, sources: Columns, objects: Columns) -> tuple[int, L
                 [name, kind, Jsonb(definition.as_dict()), definition.sha256],
             ).fetchone()
             assert row is not None
-            n, counter = len(columns["ra"]), density.Counter()
+            n, counter = len(columns["ra"]), density_map.Counter()
             partitions.write(conn, definition.table_kind, row[0], _blocks(columns, row[0], n))
             if kind == "optical":
                 counter.add(columns["ra"], columns["dec"])
-                density.store(conn, row[0], counter)
+                density_map.store(conn, row[0], counter)
         loaded.append(Loaded(row[0], definition))
     with runs.stage(settings, "merge", "benchmark", {}) as run:
         merge_stage(run, loaded[:1])
@@ -134,13 +136,13 @@ def match(
 def bare_join(settings: Settings, other: Loaded, needles: Columns, *, keep: bool = False) -> int:
     """Write the pairs of the same positions, in the order of the sky; their number."""
     with ready(settings) as conn:
-        pairs.make_tables(conn)
+        joins.make_tables(conn)
         types = {"id": "bigint", "ra": "double precision", "dec": "double precision"}
         conn.execute("CREATE TEMP TABLE centre (id bigint, ra float8, dec float8) ON COMMIT DROP")
         copy.copy_in(conn, "centre", [needles], types=types)
         fill = sql.SQL("INSERT INTO pg_temp.needle SELECT id, ra, dec, %(radius)s FROM centre")
-        pairs.needles(conn, sql.Composed([fill]), {"radius": RADIUS_ARCSEC})
-        n_pairs = pairs.search(conn, other.table, "bare")
+        joins.needles(conn, sql.Composed([fill]), {"radius": RADIUS_ARCSEC})
+        n_pairs = joins.search(conn, other.table, "bare")
         if keep:
             conn.execute("CREATE TABLE bare_pair AS SELECT * FROM pg_temp.pair")
             conn.execute("ALTER TABLE bare_pair ADD PRIMARY KEY (id, object_id)")
@@ -150,11 +152,11 @@ def bare_join(settings: Settings, other: Loaded, needles: Columns, *, keep: bool
 def all_positions(settings: Settings, sources: Columns, other: Loaded) -> Columns:
     """Sources and the shifted positions that the stage makes, numbered by sky."""
     with ready(settings) as conn:
-        map_ = density.load(conn, other.catalogue_id)
+        map_ = density_map.load(conn, other.catalogue_id)
     targets = Targets.of({"id": np.arange(len(sources["ra"])), **sources})
     moved, _ = shifted(targets, [map_], None, RADIUS_ARCSEC, 1)
     ra, dec = np.append(targets.ra, moved.ra), np.append(targets.dec, moved.dec)
-    order = np.argsort(density.cells(ra, dec, 12))
+    order = np.argsort(density_map.cells(ra, dec, 12))
     return {"id": np.arange(1, ra.size + 1), "ra": ra[order], "dec": dec[order]}
 
 

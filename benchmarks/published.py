@@ -36,7 +36,7 @@ from common import private_database
 from xcat.catalogues.definition import load
 from xcat.config import Settings
 from xcat.database import retention, runs
-from xcat.database.engine import Connection, connect, ready
+from xcat.database.connection import Connection, connect, ready
 from xcat.database.sqlfiles import folder, statements
 from xcat.errors import XcatError
 from xcat.ingest.load import ingest

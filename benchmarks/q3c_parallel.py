@@ -11,7 +11,7 @@ import numpy as np
 from common import in_turn, private_database
 
 from xcat.database import copy
-from xcat.database.engine import Connection, ready
+from xcat.database.connection import Connection, ready
 
 JOIN = "SELECT count(*) FROM needles AS n JOIN haystack AS h ON q3c_join(n.ra, n.dec, h.ra, h.dec, %s)"
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from common import peak_memory_mb, private_database
 
-from xcat.database.engine import ready
+from xcat.database.connection import ready
 from xcat.database.runs import get
 from xcat.jobs.pipeline import Plan, read
 from xcat.jobs.runner import Runner

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
+from xcat.columns.registry import property_columns, property_entries
 from xcat.config import Settings
 from xcat.database import partitions
-from xcat.database.engine import Connection, ready
-from xcat.database.registry import property_columns, property_entries
+from xcat.database.connection import Connection, ready
 
 CLASSES = ("AGN", "Star", "XRB", "CV")
 PRIORS = (0.66, 0.25, 0.07, 0.02)

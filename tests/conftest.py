@@ -15,8 +15,8 @@ from psycopg import sql
 
 from xcat import progress
 from xcat.config import Settings
+from xcat.database.connection import migrate, ready
 from xcat.database.embedded import EmbeddedServer
-from xcat.database.engine import migrate, ready
 
 _TEMPLATE = "xcat_template"
 

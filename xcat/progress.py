@@ -1,7 +1,8 @@
-"""One way to show progress: a bar on a terminal, a line at the end elsewhere. Always on standard error."""
+"""How far a command is and what it took: a bar on a terminal, a line at the end elsewhere, on standard error."""
 
 from __future__ import annotations
 
+import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +21,22 @@ def silence(quiet: bool = True) -> None:
     """Show nothing (``--json``, tests)."""
     global _quiet
     _quiet = quiet
+
+
+@contextmanager
+def timed(seconds: dict[str, float], name: str) -> Iterator[None]:
+    """Add the time of a step to `seconds`, also that of one that failed."""
+    start = time.monotonic()
+    try:
+        yield
+    finally:
+        seconds[name] = round(seconds.get(name, 0.0) + time.monotonic() - start, 3)
+
+
+def peak_memory_mb() -> float:
+    """Most memory that this process has held, in MB; the database is not part of it."""
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit, 1)
 
 
 @contextmanager

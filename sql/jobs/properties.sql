@@ -127,7 +127,7 @@ ON CONFLICT (source_id) DO UPDATE SET sep_to_radius = excluded.sep_to_radius, di
 WHERE excluded.sep_to_radius < in_galaxy.sep_to_radius;
 
 -- name: store
--- The properties; xcat/properties/registry.yaml defines them. The ratios of fluxes are those of the master source.
+-- The properties; xcat/columns/properties.yaml defines them. The ratios of fluxes are those of the master source.
 -- Nothing between -1 and 1 has a larger standard deviation than 1.
 INSERT INTO {property} (
     run_id, source_id, abs_b, abs_l, pm_mas_yr, parallax_sigma, distance_pc, log_lx_counterpart, sep_to_radius,

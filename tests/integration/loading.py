@@ -9,7 +9,7 @@ import yaml
 
 from xcat.catalogues.definition import Definition, load
 from xcat.config import Settings
-from xcat.database.engine import connect
+from xcat.database.connection import connect
 from xcat.database.schema import CATALOGUE_TABLES
 
 DEFINITION = {

@@ -11,12 +11,12 @@ import pandas as pd
 from unit.oracle import Objects, Shares
 
 from xcat.database import copy
-from xcat.database.engine import Connection
-from xcat.match.density import from_positions
+from xcat.database.connection import Connection
 from xcat.match.engine import Options, Outcome, match
 from xcat.match.haystack import Haystack, Term
-from xcat.match.priors import PriorTable
+from xcat.match.learning import PriorTable
 from xcat.match.targets import Targets
+from xcat.sky.density_map import from_positions
 
 
 @dataclass(frozen=True)

@@ -14,14 +14,14 @@ import typer
 from astropy.table import MaskedColumn, Table
 from typer.testing import CliRunner
 
-from xcat import cli_match
+from xcat.cli import match_commands
 from xcat.config import Settings
-from xcat.database.engine import connect
-from xcat.report.files import write
+from xcat.database.connection import connect
+from xcat.output.files import write
 
 app = typer.Typer(pretty_exceptions_enable=False)
-app.command("match")(cli_match.match)
-app.command("match-files")(cli_match.match_files)
+app.command("match")(match_commands.match)
+app.command("match-files")(match_commands.match_files)
 
 
 def run(*arguments: Any) -> dict[str, Any]:
@@ -102,11 +102,11 @@ def relations(settings: Settings) -> tuple[list[Any], int]:
 def stderr_of(*arguments: Any) -> str:
     """Run a command as a person does; what it says on stderr."""
     said = io.StringIO()
-    before, cli_match._err.file = cli_match._err.file, said
+    before, match_commands._err.file = match_commands._err.file, said
     try:
         result = CliRunner().invoke(app, [*map(str, arguments)])
     finally:
-        cli_match._err.file = before
+        match_commands._err.file = before
     if result.exception is not None:
         raise result.exception
     assert not result.stdout

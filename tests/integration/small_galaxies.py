@@ -7,7 +7,7 @@ from psycopg.types.json import Jsonb
 
 from xcat.config import Settings
 from xcat.database import partitions
-from xcat.database.engine import ready
+from xcat.database.connection import ready
 
 D25_ARCMIN, DISTANCE_MPC = 4.0, 20.0
 MPC_CM = 3.0856775814913673e24

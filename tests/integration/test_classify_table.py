@@ -14,20 +14,21 @@ from integration import small_sky, tiny
 from integration.own_files import read
 from typer.testing import CliRunner
 
-from xcat import cli_table
 from xcat.catalogues.definition import load as definition
+from xcat.cli import classify_commands
+from xcat.columns.properties import error_column
+from xcat.columns.registry import property_entries
 from xcat.database import partitions
-from xcat.database.engine import ready
-from xcat.database.registry import property_entries
+from xcat.database.connection import ready
 from xcat.database.runs import stage
 from xcat.errors import ConfigError, InputError, XcatError
-from xcat.jobs import models
-from xcat.properties.compute import error_column, properties_stage
-from xcat.properties.own import read_properties
-from xcat.report.files import write
+from xcat.models import store
+from xcat.output.files import write
+from xcat.own.property_columns import read_properties
+from xcat.properties.compute import properties_stage
 
 app = typer.Typer(pretty_exceptions_enable=False)
-app.command()(cli_table.classify_table)
+app.command()(classify_commands.classify_table)
 CLASSES = ("agn", "star", "xrb", "cv")
 
 
@@ -152,7 +153,7 @@ def sky(module_settings):
     """A published classification of 300 sources: settings, run numbers, its properties and its answers."""
     made = small_sky.make(module_settings, n=300, n_labelled=200)
     with ready(module_settings) as conn:
-        model = models.load(conn, made["fit"])
+        model = store.load(conn, made["fit"])
     names = [p.name for p in model.properties]
     rows = tiny.rows(
         module_settings,
@@ -290,12 +291,12 @@ def test_units_and_meanings_go_along(known, tmp_path):
 def test_what_a_person_reads(known, tmp_path):
     _, _, table, _ = known
     said = io.StringIO()
-    before, cli_table._err.file = cli_table._err.file, said
+    before, classify_commands._err.file = classify_commands._err.file, said
     try:
         path = write(table, tmp_path / "mine.csv")
         result = CliRunner().invoke(app, [str(path), "-o", str(tmp_path / "o.csv")])
     finally:
-        cli_table._err.file = before
+        classify_commands._err.file = before
     assert result.exit_code == 0, result.output
     text = said.getvalue()
     for words in (

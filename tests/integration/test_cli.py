@@ -7,7 +7,7 @@ import children
 import pytest
 from typer.testing import CliRunner
 
-from xcat.cli import app
+from xcat.cli.app import app
 
 runner = CliRunner()
 

@@ -12,11 +12,11 @@ import tiny
 from loading import definition, rows, write_csv
 
 from xcat.config import Settings
-from xcat.database import engine
-from xcat.database.engine import connect, ready
+from xcat.database import connection
+from xcat.database.connection import connect, ready
 from xcat.errors import InputError
 from xcat.ingest.load import ingest
-from xcat.match import density
+from xcat.sky import density_map
 
 # --- the map ------------------------------------------------------------------------------------------------
 
@@ -34,7 +34,7 @@ def of_the_rows(settings: Settings) -> dict[int, int]:
     with connect(settings) as conn:
         positions = conn.execute("SELECT ra, dec FROM xcat.counterpart").fetchall()
     ra, dec = np.array(positions, dtype=float).reshape(-1, 2).T
-    cells, counts = np.unique(density.cells(ra, dec), return_counts=True)
+    cells, counts = np.unique(density_map.cells(ra, dec), return_counts=True)
     return dict(zip(cells.tolist(), counts.tolist(), strict=True))
 
 
@@ -103,10 +103,10 @@ def test_a_map_is_read_as_it_was_stored_or_counted_from_the_rows(settings, tmp_p
     at = [0.37, 10.0, 200.0], [0.11, -20.0, 50.0]
     with ready(settings) as conn:
         catalogue_id = conn.execute("SELECT catalogue_id FROM xcat.catalogue").fetchone()[0]
-        sky = density.load(conn, catalogue_id)
+        sky = density_map.load(conn, catalogue_id)
         conn.execute("DELETE FROM xcat.density_map")
-        assert density.load(conn, catalogue_id).density_per_deg2(*at) == pytest.approx(sky.density_per_deg2(*at))
-        assert density.load(conn, catalogue_id + 1).n_objects == 0
+        assert density_map.load(conn, catalogue_id).density_per_deg2(*at) == pytest.approx(sky.density_per_deg2(*at))
+        assert density_map.load(conn, catalogue_id + 1).n_objects == 0
         conn.rollback()
     assert sky.n_objects == 90
     assert sky.covers(*at).tolist() == [True, True, False]
@@ -115,7 +115,7 @@ def test_a_map_is_read_as_it_was_stored_or_counted_from_the_rows(settings, tmp_p
 def test_a_catalogue_written_by_hand_has_a_density(settings):
     other = tiny.load(settings, "optical", {"ra": [1.0, 1.01, 1.02], "dec": [2.0, 2.0, 2.0]}, sky={"local": True})
     with ready(settings) as conn:
-        assert density.load(conn, other.catalogue_id).n_objects == 3
+        assert density_map.load(conn, other.catalogue_id).n_objects == 3
 
 
 # --- q3c in parallel ----------------------------------------------------------------------------------------
@@ -141,7 +141,7 @@ def test_a_database_that_has_q3c_already_is_relabelled_and_again_without_harm(se
             conn.execute(f"ALTER FUNCTION {signature} PARALLEL UNSAFE")
         assert "q3c_join" in unsafe(conn)
         for _ in range(2):
-            assert engine.check_server(conn)["q3c"] == version
+            assert connection.check_server(conn)["q3c"] == version
             assert unsafe(conn) == LEFT
         conn.rollback()
 
@@ -150,7 +150,7 @@ def test_a_newer_q3c_keeps_its_own_labels(settings):
     with connect(settings) as conn:
         conn.execute("ALTER FUNCTION q3c_dist(float8, float8, float8, float8) PARALLEL UNSAFE")
         conn.execute("UPDATE pg_extension SET extversion = '3.0.0rc1' WHERE extname = 'q3c'")
-        engine.check_server(conn)
+        connection.check_server(conn)
         assert "q3c_dist" in unsafe(conn)
         conn.rollback()
 
@@ -166,7 +166,7 @@ def test_functions_of_somebody_else_are_left_with_a_notice(settings):
         conn.execute("SET LOCAL ROLE q3c_user")
         conn.execute("SET LOCAL client_min_messages TO notice")
         conn.add_notice_handler(lambda notice: heard.append(notice.message_primary or ""))
-        assert "parallel unsafe" in engine.check_server(conn)["q3c"]
+        assert "parallel unsafe" in connection.check_server(conn)["q3c"]
         assert "q3c_join" in unsafe(conn)
         conn.rollback()
     assert len(heard) == 1

@@ -20,7 +20,7 @@ import pytest
 from children import TIMEOUT_S, until
 
 from xcat.config import Settings
-from xcat.database import embedded, engine
+from xcat.database import connection, embedded
 from xcat.database.embedded import EmbeddedServer, find_binaries, server_settings
 from xcat.errors import DatabaseError
 
@@ -53,7 +53,7 @@ def running(home: Path) -> EmbeddedServer:
 
 
 def _query(server: EmbeddedServer, statement: str) -> object:
-    with engine.connect(Settings(home=server.home, database_url=None)) as conn:
+    with connection.connect(Settings(home=server.home, database_url=None)) as conn:
         cursor = conn.execute(statement)
         row = cursor.fetchone() if cursor.description else None
         return row[0] if row else None
@@ -128,14 +128,14 @@ def test_the_users_own_postgresql_variables_change_nothing(running, monkeypatch)
 def test_no_variable_keeps_a_new_schema_from_being_made(running, monkeypatch, name):
     monkeypatch.setenv(name, _LIBPQ[name])
     settings = Settings(home=running.home, database_url=None)
-    engine.migrate(settings)
-    with engine.ready(settings) as conn:
+    connection.migrate(settings)
+    with connection.ready(settings) as conn:
         assert conn.execute("SELECT count(*) FROM xcat.run").fetchone() == (0,)
 
 
 def test_a_server_of_ones_own_is_spoken_to_in_utf_8(settings, monkeypatch):
     monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
-    with engine.connect(settings) as conn:
+    with connection.connect(settings) as conn:
         assert conn.execute("SELECT 'σ', current_setting('client_encoding')").fetchone() == ("σ", "UTF8")
 
 
@@ -251,7 +251,7 @@ def test_a_killed_server_comes_back_with_its_data(running):
 
 def test_what_a_killed_server_left_working_is_ended_first(running):
     """Two servers on the same data would ruin it, and this one's pid file is not worth trusting."""
-    with engine.connect(Settings(home=running.home)) as conn:
+    with connection.connect(Settings(home=running.home)) as conn:
         backend = conn.info.backend_pid
 
         def work() -> None:
@@ -288,7 +288,7 @@ def test_two_processes_start_one_server(folder):
     home = folder / "two"
     script = (
         "import sys; from pathlib import Path; from xcat import progress; progress.silence()\n"
-        "from xcat.config import Settings; from xcat.database.engine import ready\n"
+        "from xcat.config import Settings; from xcat.database.connection import ready\n"
         "conn = ready(Settings(home=Path(sys.argv[1]), database_url=None))\n"
         "print(conn.execute('SELECT count(*) FROM xcat.run').fetchone()[0]); conn.close()"
     )

@@ -13,10 +13,10 @@ from test_cli import cli  # noqa: F401  the fixture
 from tiny import rows
 
 from xcat.config import Settings
-from xcat.database.engine import ready
+from xcat.database.connection import ready
 from xcat.errors import ConfigError, StageError
 from xcat.evaluate import methods, scores
-from xcat.jobs import evaluate as work
+from xcat.jobs import evaluation as work
 from xcat.jobs.pipeline import Pipeline, Plan, read
 from xcat.jobs.runner import Runner
 from xcat.simulate import simulate
@@ -237,7 +237,7 @@ def test_the_command_on_a_table(cli: Any, settings: Settings, tmp_path: Path) ->
 def test_wrong_arguments_are_told(cli: Any, arguments: list[str], words: str) -> None:  # noqa: F811
     from typer.testing import CliRunner
 
-    from xcat.cli import app
+    from xcat.cli.app import app
 
     done = CliRunner().invoke(app, arguments)
     assert isinstance(done.exception, ConfigError)

@@ -14,12 +14,15 @@ from small_sky import CLASSES, make
 from xcat.classifier import Model, contributions
 from xcat.config import Settings
 from xcat.database import runs as books
-from xcat.database.engine import Connection, connect
-from xcat.jobs import models, stages
+from xcat.database.connection import Connection, connect
+from xcat.jobs import stages
 from xcat.jobs.pipeline import Pipeline
 from xcat.jobs.publishing import publish
-from xcat.report import explain as why
-from xcat.report import explain_figure, html, page_data, page_figures, style, summary
+from xcat.models import store
+from xcat.output import style
+from xcat.report.explain import drawing
+from xcat.report.explain import gather as why
+from xcat.report.run import page_data, page_figures, run_page, summary
 
 Runs = dict[str, int]
 PAIRS = (("log_fx_fr", "hr1"), ("log_fx_fb", "log_fx_fw1"))
@@ -89,7 +92,7 @@ def conn(module_settings: Settings, runs: Runs) -> Iterator[Connection]:
 @pytest.fixture(scope="module")
 def model(module_settings: Settings, runs: Runs) -> Model:
     with connect(module_settings) as connection:
-        return models.load(connection, runs["property_fit"])
+        return store.load(connection, runs["property_fit"])
 
 
 def _p(of: dict[str, float]) -> np.ndarray:
@@ -319,7 +322,7 @@ def test_ten_classes_can_be_told_apart() -> None:
 
 
 def test_tail_probabilities_in_words() -> None:
-    from xcat.report.explain_text import tail
+    from xcat.report.explain.wording import tail
 
     assert [tail(p) for p in (0.5, 0.04, 0.003, 1e-9)] == ["50 in 100", "4 in 100", "3 in 1000", "fewer than 1 in 1000"]
 
@@ -327,7 +330,7 @@ def test_tail_probabilities_in_words() -> None:
 def test_the_figure_sums_what_it_does_not_show(conn: Connection, runs: Runs, model: Model, tmp_path: Path) -> None:
     e = why.explain(conn, 12, runs["summed"], model)
     assert len(e.terms) == 15
-    shown, others = explain_figure.chosen(e)
+    shown, others = drawing.chosen(e)
     assert len(shown) == 12 and {t.property for t in (*shown, *others)} == {t.property for t in e.terms}
     assert e.track((*shown, *others))[-1] == pytest.approx(e.track()[-1])
     second = CLASSES.index(e.second)
@@ -337,7 +340,7 @@ def test_the_figure_sums_what_it_does_not_show(conn: Connection, runs: Runs, mod
     drawn = why.draw(e, conn, tmp_path / "e.svg").read_text()
     assert "3 others" in drawn and f"{e.best} {e.posterior[e.best]:.3f}" in drawn
     few = replace(e, terms=e.terms[:4])
-    assert explain_figure.chosen(few) == ([*few.terms], [])
+    assert drawing.chosen(few) == ([*few.terms], [])
 
 
 def test_figures_of_every_state(conn: Connection, runs: Runs, model: Model, tmp_path: Path) -> None:
@@ -356,11 +359,11 @@ def test_page_with_pairs_and_weights_in_words(conn: Connection, runs: Runs, tmp_
     r = summary.report(conn, runs["summed"])
     assert r.weighting == "weights fitted property by property, and an offset for every class"
     assert "fewer than 1 % of the members" in summary.text(r) and r.priors_given is None
-    page = html.html(r, conn, tmp_path / "page").read_text()
+    page = run_page.html(r, conn, tmp_path / "page").read_text()
     assert "<h3>XRB:" in page and "no published tables" not in page
     assert "figures/pairs.png" in page and (tmp_path / "page" / "figures" / "pairs.png").stat().st_size > 10_000
     category = summary.report(conn, runs["category"])
-    unpublished = html.html(category, conn, tmp_path / "unpublished").read_text()
+    unpublished = run_page.html(category, conn, tmp_path / "unpublished").read_text()
     assert f"xcat publish {category.run_id} --hold" in unpublished
     assert category.weighting.startswith("category weights, fitted: location ") and "sharpness" in category.weighting
     data = page_data.collect(category, conn)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from xcat.classifier import NOT_OBSERVED, Hypotheses, Model, Property, Sample, classify, fit_tables
-from xcat.report.explain_change import what_if, without_category
+from xcat.report.explain.change import what_if, without_category
 
 PROPERTIES = (
     Property("hr1", "spectrum", "linear", -1.0, 1.0, True, True),

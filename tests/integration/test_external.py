@@ -11,8 +11,8 @@ from psycopg import sql
 
 from xcat import config
 from xcat.config import Settings
-from xcat.database import engine
-from xcat.database.engine import connect, migrate, ready
+from xcat.database import connection
+from xcat.database.connection import connect, migrate, ready
 from xcat.errors import ConfigError, DatabaseError
 
 _DATABASE = "xcat_external"
@@ -40,7 +40,7 @@ def stranger(admin, empty) -> Iterator[Settings]:
     admin.execute('CREATE ROLE "o\'stranger" LOGIN')
     assert empty.database_url
     yield empty.model_copy(update={"database_url": empty.database_url.replace("//xcat@", "//o%27stranger@")})
-    with psycopg.connect(engine.conninfo(empty.database_url), autocommit=True) as conn:
+    with psycopg.connect(connection.conninfo(empty.database_url), autocommit=True) as conn:
         conn.execute('DROP OWNED BY "o\'stranger"')
     admin.execute('DROP ROLE "o\'stranger"')
 
@@ -51,12 +51,12 @@ def test_a_database_without_schema_asks_for_migrate_which_makes_it(empty):
     before, after = migrate(empty)
     assert before is None
     with ready(empty) as conn:
-        assert engine.schema_revision(conn) == (after, after)
+        assert connection.schema_revision(conn) == (after, after)
 
 
 def test_an_old_schema_asks_for_migrate(empty, monkeypatch):
     assert migrate(empty, "0001") == (None, "0001")
-    monkeypatch.setattr(engine, "_known_revisions", lambda: ["0002", "0001"])  # as a later xcat will know
+    monkeypatch.setattr(connection, "_known_revisions", lambda: ["0002", "0001"])  # as a later xcat will know
     with pytest.raises(DatabaseError, match=r"has schema 0001, not \d{4}\. Run: xcat db migrate"):
         ready(empty)
 
@@ -86,7 +86,7 @@ def test_a_role_that_may_not_create_is_refused_with_the_grant_that_helps(empty, 
         conn.execute("CREATE EXTENSION q3c")
     _, after = migrate(stranger)
     with ready(stranger) as conn:
-        assert engine.schema_revision(conn) == (after, after)
+        assert connection.schema_revision(conn) == (after, after)
 
 
 def test_a_role_that_may_not_use_the_schema_is_refused_with_the_grant_that_helps(empty, stranger):
@@ -114,13 +114,13 @@ def test_a_server_without_q3c_names_the_package(settings):
         )
         conn.execute("SET search_path TO pg_temp, pg_catalog")
         with pytest.raises(DatabaseError, match=rf"no q3c\. Install the package postgresql-{major}-q3c"):
-            engine.check_server(conn)
+            connection.check_server(conn)
 
 
 def test_a_server_that_is_too_old_is_refused(settings, monkeypatch):
-    monkeypatch.setattr(engine, "OLDEST_VERSION", 99)
+    monkeypatch.setattr(connection, "OLDEST_VERSION", 99)
     with connect(settings) as conn, pytest.raises(DatabaseError, match="xcat needs 99 or newer"):
-        engine.check_server(conn)
+        connection.check_server(conn)
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_a_password_is_not_shown():
 
 @pytest.mark.parametrize("url", ["postgresql://u:p%40%2F@h:5/d", "postgresql+psycopg://u:p%40%2F@h:5/d"])
 def test_an_address_reaches_libpq_whole(url):
-    assert psycopg.conninfo.conninfo_to_dict(engine.conninfo(url)) == {
+    assert psycopg.conninfo.conninfo_to_dict(connection.conninfo(url)) == {
         "user": "u", "password": "p@/", "host": "h", "port": "5", "dbname": "d",
     }  # fmt: skip
 

@@ -19,8 +19,8 @@ import pytest
 from psycopg import sql
 
 from xcat.config import Settings
+from xcat.database.connection import ready
 from xcat.database.embedded import EmbeddedServer
-from xcat.database.engine import ready
 from xcat.ingest.load import ingest
 from xcat.jobs.pipeline import Pipeline, Plan, read
 from xcat.jobs.runner import Runner

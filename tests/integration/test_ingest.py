@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from astropy.table import Table
 
-from xcat.database.engine import connect
+from xcat.database.connection import connect
 from xcat.errors import InputError, StageError
 from xcat.ingest import load
 from xcat.ingest.load import ingest

@@ -26,7 +26,7 @@ from astropy.table import Table
 from children import TIMEOUT_S, until
 
 from xcat.config import Settings
-from xcat.database.engine import connect
+from xcat.database.connection import connect
 from xcat.errors import InputError, StageError
 from xcat.ingest import load, text_table
 from xcat.ingest.load import ingest

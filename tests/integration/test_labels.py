@@ -10,12 +10,12 @@ from sqlalchemy import Boolean
 from tiny import load, merge, rows, sources, write
 
 from xcat.config import Settings
+from xcat.database.loaded import Loaded
 from xcat.database.runs import stage
 from xcat.database.schema import RUN_TABLES
 from xcat.errors import StageError
 from xcat.jobs.classes import ClassRule
 from xcat.jobs.labels import label_stage
-from xcat.match.stage import Loaded
 
 ARCSEC = 1 / 3600
 CLASSES = {name: ClassRule(prior=0.25) for name in ("AGN", "Star", "XRB", "CV")}

@@ -20,14 +20,14 @@ from tiny import load, merge, rows, separation
 from xcat.catalogues.definition import Definition
 from xcat.catalogues.definition import load as definition
 from xcat.config import Settings
-from xcat.database.engine import ready
+from xcat.database.connection import ready
+from xcat.database.loaded import Loaded
 from xcat.database.runs import stage
 from xcat.errors import ConfigError, StageError, XcatError
 from xcat.ingest.load import ingest
-from xcat.match.stage import Loaded
 from xcat.merge.link_graph import MAX_SEP_ARCSEC, MIN_REACH_ARCSEC, REACH_SIGMA
 from xcat.merge.links import link_stage
-from xcat.report import links as report
+from xcat.report.run import link_summary as report
 
 _number = count(1)
 SURVEYS = Path(__file__).resolve().parents[2] / "examples" / "surveys.yaml"

@@ -18,9 +18,9 @@ from tiny import load, match, merge, rows, separation
 
 from xcat.catalogues import definition
 from xcat.config import Settings
+from xcat.database.loaded import Loaded
 from xcat.ingest.load import ingest
-from xcat.match.priors import pattern_priors
-from xcat.match.stage import Loaded
+from xcat.match.learning import pattern_priors
 
 SKY_DEG2 = 41252.96124941928
 ARCSEC = 1 / 3600

@@ -18,9 +18,9 @@ from integration.matching import Matched, run
 from unit.oracle import Objects, match
 
 from xcat.config import Settings
-from xcat.database.engine import Connection, ready
+from xcat.database.connection import Connection, ready
 from xcat.errors import ConfigError
-from xcat.match.priors import PriorTable
+from xcat.match.learning import PriorTable
 
 # right ascension 0 from both sides, both poles and next to them, the equator, a corner of q3c's cube
 PLACES = st.sampled_from([(0.0, 10.0), (359.99999, -45.0), (0.0, 90.0), (123.0, -90.0), (77.0, 89.9995), (10.0, -89.99),

@@ -12,8 +12,8 @@ from integration import tiny
 from integration.own_files import read, relations, run, save, sky
 
 from xcat.errors import ConfigError
-from xcat.match.answer import HYPOTHESIS, Answer, Places, Side, separations, unique_labels
-from xcat.report.match_table import build
+from xcat.own.match_answer import HYPOTHESIS, Answer, Places, Side, separations, unique_labels
+from xcat.own.match_output import build
 
 
 @pytest.fixture

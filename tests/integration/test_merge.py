@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tiny import load, merge, rows, separation, sources
 
 from xcat.config import Settings
-from xcat.database.engine import ready
+from xcat.database.connection import ready
 from xcat.merge.sources import GROUP_SIGMA
 
 

@@ -14,16 +14,17 @@ from typer.testing import CliRunner
 from xcat.classifier import Model
 from xcat.classifier.model import fit_tables
 from xcat.classifier.posterior import contributions
-from xcat.classifier.properties import Property
 from xcat.classifier.sample import Sample
-from xcat.cli import app
+from xcat.cli.app import app
+from xcat.columns.properties import Property
 from xcat.config import Settings
 from xcat.database import partitions
-from xcat.database.engine import ready
+from xcat.database.connection import ready
 from xcat.database.runs import get, stage
 from xcat.errors import XcatError
-from xcat.jobs import compare, model_list, models
-from xcat.jobs.compare import PRIOR, Change, Piece, diff
+from xcat.models import store
+from xcat.report.models import compare, model_list
+from xcat.report.models.compare import PRIOR, Change, Piece, diff
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +55,7 @@ def _stored(settings: Settings, run_id: int) -> tuple[Model, np.ndarray, np.ndar
     """Class numbers, probabilities and contributions of a classify run, as it stored them."""
     with ready(settings) as conn:
         (model_run_id,) = conn.execute("SELECT model_run_id FROM xcat.run WHERE run_id = %s", [run_id]).fetchone()
-        model = models.load(conn, model_run_id)
+        model = store.load(conn, model_run_id)
         rows = conn.execute(
             "SELECT class, p, evidence FROM xcat.classification WHERE run_id = %s ORDER BY source_id", [run_id]
         ).fetchall()
@@ -160,7 +161,7 @@ def test_models_of_two_properties_runs_are_asked_of_the_newer(
 ) -> None:
     lineage = {"property_run_id": runs["softer"], "label_run_id": runs["label"], "source_run_id": runs["merge"]}
     with stage(module_settings, "fit", "copied", {"of": runs["fit"]}, **lineage) as run:
-        models.store(run.conn, run.run_id, models.load(run.conn, runs["fit"]))
+        store.store(run.conn, run.run_id, store.load(run.conn, runs["fit"]))
     found = diff(module_settings, runs["fit"], run.run_id)
     assert found["property_run_ids"] == {"old": runs["softer"], "new": runs["softer"]}
     assert found["n_changed"] == 0  # one model, stored answers against computed ones

@@ -15,10 +15,11 @@ from tiny import separation
 
 from xcat.config import Settings
 from xcat.database import copy
-from xcat.database.engine import Connection, ready
+from xcat.database.connection import Connection, ready
 from xcat.database.sqlfiles import job
-from xcat.match import engine, pairs
+from xcat.match import engine
 from xcat.match.haystack import Haystack
+from xcat.sky import joins
 
 TYPES = {"object_id": "bigint", "ra": "double precision", "dec": "double precision"}
 
@@ -27,8 +28,8 @@ TYPES = {"object_id": "bigint", "ra": "double precision", "dec": "double precisi
 def work(module_settings: Settings) -> Iterator[Connection]:
     """One transaction with the temporary tables and an empty, indexed haystack."""
     with ready(module_settings) as conn:
-        pairs.make_tables(conn)
-        conn.execute(job("pairs.make_ring").compose())
+        joins.make_tables(conn)
+        conn.execute(job("joins.make_ring").compose())
         conn.execute("CREATE TEMP TABLE hay (object_id bigint PRIMARY KEY, ra float8 NOT NULL, dec float8 NOT NULL)")
         conn.execute("CREATE INDEX hay_q3c ON hay (public.q3c_ang2ipix(ra, dec))")
         yield conn
@@ -38,7 +39,7 @@ def work(module_settings: Settings) -> Iterator[Connection]:
 def _fill(conn: Connection, needle: np.ndarray, hay: np.ndarray) -> None:
     """`needle` has rows of ra, dec, radius in arcsec; `hay` of ra, dec."""
     conn.execute("TRUNCATE hay")
-    pairs.needles(conn, sql.SQL("INSERT INTO pg_temp.needle SELECT 1, 0, 0, 1 WHERE false").format())
+    joins.needles(conn, sql.SQL("INSERT INTO pg_temp.needle SELECT 1, 0, 0, 1 WHERE false").format())
     for table, values, names in (("needle", needle, ("id", *list(TYPES)[1:], "radius_arcsec")), ("hay", hay, TYPES)):
         if len(values):
             columns = dict(zip(names, (np.arange(1, len(values) + 1), *values.T), strict=True))
@@ -54,7 +55,7 @@ def _found(conn: Connection) -> dict[tuple[int, int], float]:
 def _check(conn: Connection, needle: np.ndarray, hay: np.ndarray) -> None:
     """All pairs that brute force finds, no others, with their separations; a pair on the edge may go either way."""
     _fill(conn, needle, hay)
-    n_pairs = pairs.search(conn, "pg_temp.hay", "")
+    n_pairs = joins.search(conn, "pg_temp.hay", "")
     found = _found(conn)
     assert n_pairs == len(found)
     if not (len(needle) and len(hay)):
@@ -119,7 +120,7 @@ def test_an_empty_side_gives_no_pair(work: Connection) -> None:
     one = np.array([[10.0, 20.0, 5.0]])
     _check(work, one, np.empty((0, 2)))
     _check(work, np.empty((0, 3)), one[:, :2])
-    pairs.count_ring(work, "pg_temp.hay", 1.0, "")
+    joins.count_ring(work, "pg_temp.hay", 1.0, "")
     assert work.execute("SELECT count(*) FROM pg_temp.ring").fetchone() == (0,)
 
 
@@ -154,9 +155,9 @@ def test_slices_change_nothing(work: Connection, monkeypatch: pytest.MonkeyPatch
     _fill(work, needle, rng.uniform(0, 1, (500, 2)))
     whole = []
     for rows in (20_000, 7, 1):
-        monkeypatch.setattr(pairs, "SLICE_ROWS", rows)
-        pairs.search(work, "pg_temp.hay", "")
-        pairs.count_ring(work, "pg_temp.hay", 120.0, "")
+        monkeypatch.setattr(joins, "SLICE_ROWS", rows)
+        joins.search(work, "pg_temp.hay", "")
+        joins.count_ring(work, "pg_temp.hay", 120.0, "")
         whole.append((_found(work), dict(work.execute("SELECT id, n_objects FROM pg_temp.ring").fetchall())))
     assert whole[0] == whole[1] == whole[2]
     found, ring = whole[0]
@@ -206,9 +207,9 @@ def test_the_plan_uses_the_index(work: Connection, statement: str, n_needles: in
             return work.execute(query, params)  # type: ignore[arg-type]
 
     if statement == "join":
-        pairs.search(Watched(), "pg_temp.hay", "")  # type: ignore[arg-type]
+        joins.search(Watched(), "pg_temp.hay", "")  # type: ignore[arg-type]
     elif statement == "count_ring":
-        pairs.count_ring(Watched(), "pg_temp.hay", 2.0, "")  # type: ignore[arg-type]
+        joins.count_ring(Watched(), "pg_temp.hay", 2.0, "")  # type: ignore[arg-type]
     else:
         for column in (
             "err_arcsec",

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from tiny import rows
 
+from xcat.columns.registry import property_entries
 from xcat.config import Settings
-from xcat.database.engine import Connection, ready
-from xcat.database.registry import property_entries
+from xcat.database.connection import Connection, ready
 from xcat.errors import StageError, XcatError
 from xcat.ingest.load import ingest
 from xcat.jobs import publishing, runner, stages

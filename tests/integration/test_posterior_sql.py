@@ -13,9 +13,9 @@ import two_models
 from xcat.classifier import Model, classify
 from xcat.classifier.posterior import contributions
 from xcat.config import Settings
-from xcat.database.engine import Connection, ready
-from xcat.jobs import models, samples
+from xcat.database.connection import Connection, ready
 from xcat.jobs.publishing import publish
+from xcat.models import samples, store
 
 MODELS = ("", "_category")
 MODEL_TABLES = ("model", "model_class", "model_category", "model_term", "likelihood_table")
@@ -54,9 +54,9 @@ def test_every_case_is_there(conn: Connection, runs: dict[str, int]) -> None:
         assert tables["hr1"].log_smeared is not None
         assert tables["hr1"].log_atoms is not None
         assert tables["log_fx_fr"].log_above is not None
-    pairs = [pair.axes for pair in models.load(conn, runs["fit_category"]).pairs]
+    pairs = [pair.axes for pair in store.load(conn, runs["fit_category"]).pairs]
     assert pairs == [("hr1", "hr2"), ("log_fx_fr", "bp_rp"), ("abs_b", "log_fx")]
-    assert models.load(conn, runs["fit"]).weighting == "property"
+    assert store.load(conn, runs["fit"]).weighting == "property"
     for case in (
         "hr1 IN (-1, 1) AND hr1_err > 0", "abs_b IN (0, 90)", "pm_mas_yr <= 0", "log_fx_fr > 10", "hr1 > 1",
         "hr1 IS NULL",
@@ -73,13 +73,13 @@ def test_every_case_is_there(conn: Connection, runs: dict[str, int]) -> None:
 
 
 def _tables(conn: Connection, run_id: int) -> tuple[Any, Any]:
-    model = models.load(conn, run_id)
+    model = store.load(conn, run_id)
     return model.properties, model.tables
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_posterior_is_pythons(conn: Connection, runs: dict[str, int], kind: str) -> None:
-    model = models.load(conn, runs[kind.replace("classify", "fit").replace("best_match", "fit")])
+    model = store.load(conn, runs[kind.replace("classify", "fit").replace("best_match", "fit")])
     found = conn.execute(
         "SELECT c.source_id, max(abs(q.p - c.p[array_position(%s::text[], q.class)])) AS dp, count(*), sum(q.p)"
         " FROM xcat.classification AS c, LATERAL pub.posterior_of(c.source_id, of_run => %s) AS q"
@@ -96,7 +96,7 @@ def test_the_posterior_is_pythons(conn: Connection, runs: dict[str, int], kind: 
 @pytest.mark.parametrize("suffix", MODELS)
 def test_out_of_fold_answers_are_whole(conn: Connection, runs: dict[str, int], suffix: str) -> None:
     """All columns follow the probabilities, which have the priors of the sky in one of the models."""
-    model = models.load(conn, runs[f"fit{suffix}"])
+    model = store.load(conn, runs[f"fit{suffix}"])
     rows = conn.execute(
         "SELECT o.class, o.p, o.margin, o.is_outlier, o.p_tail, o.alternative, o.evidence, o.fold,"
         " o.known_class, l.class"
@@ -121,7 +121,7 @@ def test_out_of_fold_answers_are_whole(conn: Connection, runs: dict[str, int], s
 
 @pytest.mark.parametrize("suffix", MODELS)
 def test_the_evidence_is_pythons(conn: Connection, runs: dict[str, int], suffix: str) -> None:
-    model = models.load(conn, runs[f"fit{suffix}"])
+    model = store.load(conn, runs[f"fit{suffix}"])
     rows = conn.execute(
         "SELECT c.evidence, array_agg(e.log_likelihood ORDER BY o.i), array_agg(e.contribution ORDER BY o.i)"
         " FROM xcat.classification AS c JOIN xcat.property AS s USING (source_id)"
@@ -157,7 +157,7 @@ def _sample_of(conn: Connection, runs: dict[str, int], settings: Settings, model
 def test_a_changed_property_is_changed_in_every_hypothesis(
     conn: Connection, runs: dict[str, int], module_settings: Settings, suffix: str
 ) -> None:
-    model = models.load(conn, runs[f"fit{suffix}"])
+    model = store.load(conn, runs[f"fit{suffix}"])
     source_id, sample = _sample_of(conn, runs, module_settings, model)
     index = {p.name: j for j, p in enumerate(model.properties)}
     hypotheses = sample.hypotheses
@@ -192,7 +192,7 @@ def test_hypotheses_are_summed_or_not_as_the_run_did(conn: Connection, runs: dic
 
 def test_what_is_not_told_says_nothing(conn: Connection, runs: dict[str, int]) -> None:
     for suffix in MODELS:
-        model = models.load(conn, runs[f"fit{suffix}"])
+        model = store.load(conn, runs[f"fit{suffix}"])
         found = _posterior(conn, "SELECT * FROM pub.posterior(%s, '{}')", runs[f"fit{suffix}"])
         score = np.exp(model.log_prior)
         assert [found[c] for c in model.classes] == pytest.approx(score / score.sum(), abs=1e-12)

@@ -13,15 +13,16 @@ from astropy import units as u
 from astropy.coordinates import SkyCoord
 from tiny import load, merge, rows, sources, write
 
+from xcat.columns.properties import error_column, limit_column, observed_column, select
+from xcat.columns.registry import columns, property_entries
 from xcat.config import Settings
 from xcat.database import partitions
-from xcat.database.engine import ready
-from xcat.database.registry import columns, property_entries
+from xcat.database.connection import ready
+from xcat.database.loaded import Loaded
 from xcat.database.runs import stage
 from xcat.database.schema import RUN_TABLES
-from xcat.match import density
-from xcat.match.stage import Loaded
-from xcat.properties.compute import MAX_RADII, error_column, limit_column, observed_column, properties_stage, select
+from xcat.properties.compute import MAX_RADII, properties_stage
+from xcat.sky import density_map
 
 _FLUX = 2e-14
 
@@ -411,7 +412,7 @@ def test_limits_are_those_of_the_deepest_catalogue_that_covers(module_settings: 
         sky={"local": True},
     )  # fmt: skip
     with ready(module_settings) as conn:
-        found = density.load(conn, field.catalogue_id).covers([10.0, 50.0], [20.0, 20.0])
+        found = density_map.load(conn, field.catalogue_id).covers([10.0, 50.0], [20.0, 20.0])
     assert found.tolist() == [True, False]
     shallow = _counterparts(
         module_settings, "infrared", {"w1": ["mag_w1"], "w2": ["mag_w1"]}, depth={"w1": 15.0}, mag_w1=[14.0]

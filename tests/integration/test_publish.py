@@ -19,7 +19,7 @@ from psycopg import sql
 
 from xcat.config import Settings
 from xcat.database import schema
-from xcat.database.engine import Connection, connect, ready
+from xcat.database.connection import Connection, connect, ready
 from xcat.database.published import class_column
 from xcat.database.runs import get, stage
 from xcat.errors import StageError

@@ -41,7 +41,7 @@ def test_the_console_commands_run_as_they_stand(module_settings, tmp_path):
 def test_the_table_of_commands_is_the_help():
     from typer.main import get_command
 
-    from xcat.cli import app
+    from xcat.cli.app import app
 
     table = dict(re.findall(r"^\| `xcat ([\w-]+)` \| (.+) \|$", README, re.M))
     commands = get_command(app).commands  # type: ignore[attr-defined]
@@ -108,7 +108,7 @@ def test_ci_runs_the_readme_command():
 
 
 def test_the_table_of_properties_is_the_registry():
-    from xcat.database.registry import property_entries
+    from xcat.columns.registry import property_entries
 
     rows = re.findall(r"^\| `(\w+)` \| (\w+) \| (.+?) \| (\w+) \| (.+?) to (.+?) \| (.+) \|$", ARCHITECTURE, re.M)
     expected = [

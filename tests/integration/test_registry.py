@@ -13,8 +13,9 @@ from astropy.io.votable.ucd import check_ucd
 
 import xcat
 from xcat.catalogues.grammar import STANDARD_COLUMNS
-from xcat.database import registry, schema
-from xcat.database.registry import ColumnMeaning, columns, property_entries
+from xcat.columns import registry
+from xcat.columns.registry import ColumnMeaning, columns, property_entries
+from xcat.database import schema
 
 _COMMENTS = """
 SELECT c.relname, a.attname, col_description(c.oid, a.attnum), obj_description(c.oid), c.relkind

@@ -10,12 +10,12 @@ import pytest
 
 from xcat.config import Settings
 from xcat.database import schema
-from xcat.database.engine import Connection, ready
+from xcat.database.connection import Connection, ready
 from xcat.ingest.load import ingest
 from xcat.jobs.pipeline import Pipeline, Plan, read
 from xcat.jobs.runner import Runner
-from xcat.report import explain as why
-from xcat.report import summary
+from xcat.report.explain import gather as why
+from xcat.report.run import summary
 from xcat.simulate import simulate
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "simulated.yaml"

@@ -13,15 +13,17 @@ import pytest
 from small_matches import N_TWICE
 from small_sky import CLASSES, classify_again, make
 
+from xcat.columns.properties import select
 from xcat.config import Settings
-from xcat.database.engine import Connection, connect
+from xcat.database.connection import Connection, connect
 from xcat.database.sqlfiles import folder, statements
 from xcat.errors import XcatError
 from xcat.jobs.runner import publish
-from xcat.properties.compute import select
-from xcat.report import explain as why
-from xcat.report import explain_figure, html, summary, tables
+from xcat.output import results
 from xcat.report.candidates import candidates
+from xcat.report.explain import drawing
+from xcat.report.explain import gather as why
+from xcat.report.run import run_page, summary
 
 Runs = dict[str, int]
 
@@ -41,7 +43,7 @@ def conn(module_settings: Settings, runs: Runs) -> Iterator[Connection]:
 
 
 def test_columns_know_what_they_mean(conn: Connection) -> None:
-    table = tables.query(conn, "SELECT name, flux_cgs AS f, p_xrb, ra + 0 AS ra, count(*) OVER () FROM pub.classified")
+    table = results.query(conn, "SELECT name, flux_cgs AS f, p_xrb, ra + 0 AS ra, count(*) OVER () FROM pub.classified")
     assert table.colnames == ["name", "f", "p_xrb", "ra", "count"]
     assert table["f"].unit.to_string() == "erg / (s cm2)" and table["f"].meta["ucd"] == "phot.flux;em.X-ray"
     assert table["f"].dtype == np.float32 and table["f"].description.startswith("Flux in the mission")
@@ -52,11 +54,11 @@ def test_columns_know_what_they_mean(conn: Connection) -> None:
 
 def test_origin_comes_through_partitions_and_parents(conn: Connection, runs: Runs) -> None:
     for relation in ("xcat.source", f"xcat.source_r{runs['merge']}", "pub.classified"):
-        assert tables.query(conn, f"SELECT dec FROM {relation} LIMIT 1")["dec"].unit == "deg"
+        assert results.query(conn, f"SELECT dec FROM {relation} LIMIT 1")["dec"].unit == "deg"
 
 
 def test_types(conn: Connection) -> None:
-    table = tables.query(
+    table = results.query(
         conn,
         "SELECT p, evidence, is_outlier, n_missing, NULL::integer AS nothing, 1.5::numeric AS n,"
         " '{\"a\": [1]}'::jsonb AS j, '2026-01-02 03:04:05+00'::timestamptz AS t, interval '90 s' AS d,"
@@ -75,21 +77,21 @@ def test_types(conn: Connection) -> None:
 
 
 def test_null_is_masked_and_empty_keeps_types(conn: Connection) -> None:
-    gamma = tables.query(conn, "SELECT gamma FROM pub.classified")["gamma"]
-    missing = tables.query(conn, "SELECT count(*) AS n FROM pub.classified WHERE gamma IS NULL")["n"][0]
+    gamma = results.query(conn, "SELECT gamma FROM pub.classified")["gamma"]
+    missing = results.query(conn, "SELECT count(*) AS n FROM pub.classified WHERE gamma IS NULL")["n"][0]
     assert 0 < gamma.mask.sum() == missing
-    empty = tables.query(conn, "SELECT source_id, name, ra, is_outlier FROM pub.classified WHERE false")
+    empty = results.query(conn, "SELECT source_id, name, ra, is_outlier FROM pub.classified WHERE false")
     assert len(empty) == 0 and empty["ra"].unit == "deg"
     assert [empty[c].dtype.kind for c in empty.colnames] == ["i", "U", "f", "b"]
 
 
 def test_parameters_percent_signs_and_equal_names(conn: Connection) -> None:
-    table = tables.query(
+    table = results.query(
         conn, "SELECT s.run_id, p.run_id FROM xcat.source s JOIN xcat.property p USING (source_id) LIMIT 1"
     )
     assert table.colnames == ["run_id", "run_id_2"]
-    assert len(tables.query(conn, "SELECT name FROM xcat.source WHERE name LIKE '4XMM%'")) == 540
-    assert len(tables.query(conn, "SELECT name FROM xcat.source WHERE source_id = %(i)s", {"i": 7})) == 1
+    assert len(results.query(conn, "SELECT name FROM xcat.source WHERE name LIKE '4XMM%'")) == 540
+    assert len(results.query(conn, "SELECT name FROM xcat.source WHERE source_id = %(i)s", {"i": 7})) == 1
 
 
 @pytest.mark.parametrize(
@@ -104,14 +106,14 @@ def test_parameters_percent_signs_and_equal_names(conn: Connection) -> None:
 )
 def test_bad_queries(conn: Connection, text: str, message: str) -> None:
     with pytest.raises(XcatError, match=message):
-        tables.query(conn, text)
-    assert len(tables.query(conn, "SELECT 1")) == 1  # the connection is as good as before
+        results.query(conn, text)
+    assert len(results.query(conn, "SELECT 1")) == 1  # the connection is as good as before
 
 
 def test_files_of_a_query_keep_units(conn: Connection, tmp_path: Path) -> None:
-    table = tables.query(conn, "SELECT * FROM pub.classified")
+    table = results.query(conn, "SELECT * FROM pub.classified")
     for ending in ("fits", "vot", "parquet", "ecsv", "csv"):
-        assert tables.write(table, tmp_path / f"all.{ending}").stat().st_size > 10_000
+        assert results.write(table, tmp_path / f"all.{ending}").stat().st_size > 10_000
 
 
 def _examples() -> list[Path]:
@@ -122,7 +124,7 @@ def _examples() -> list[Path]:
 def test_worked_examples(conn: Connection, module_settings: Settings, runs: Runs, path: Path) -> None:
     (statement,) = statements(path).values()
     assert statement.about.endswith((".", "?", "run."))
-    table = tables.query(conn, path.read_text())
+    table = results.query(conn, path.read_text())
     assert table.colnames
     conn.rollback()
     if path.stem == "compare_runs":
@@ -138,7 +140,7 @@ def _one(conn: Connection, query: str) -> object:
 
 def test_examples_meet_their_words(conn: Connection) -> None:
     def example(name: str) -> object:
-        return tables.query(conn, (folder("sql") / "queries" / f"{name}.sql").read_text())
+        return results.query(conn, (folder("sql") / "queries" / f"{name}.sql").read_text())
 
     assert (example("xrb_candidates")["p_xrb"] > 0.9).all()
     assert (example("transients")["flux_ratio_low"] > 5).all()
@@ -191,7 +193,7 @@ def test_a_limit_says_what_it_cut(conn: Connection) -> None:
     everything = candidates(conn, "AGN")
     cut = candidates(conn, "AGN", limit=3)
     assert list(cut["source_id"]) == list(everything["source_id"][:3]) and cut.meta["total_rows"] == len(everything)
-    assert f"3 of {len(everything)} rows shown" in tables.show(cut)
+    assert f"3 of {len(everything)} rows shown" in results.show(cut)
 
 
 def test_a_cone_is_what_it_says(conn: Connection) -> None:
@@ -304,7 +306,7 @@ def test_figure(conn: Connection, tmp_path: Path, ending: str) -> None:
     assert why.draw(e, conn, tmp_path / f"e.{ending}").stat().st_size > 10_000
     if ending == "svg":
         drawn = (tmp_path / "e.svg").read_text()
-        assert all(t.property in drawn for t in explain_figure.chosen(e)[0]) and "missing here" in drawn
+        assert all(t.property in drawn for t in drawing.chosen(e)[0]) and "missing here" in drawn
         (none, *_) = e.hypotheses or ({"p_hypothesis": 0},)
         assert ("obj 12" in drawn) == (0 < none["p_hypothesis"] < 0.4) and e.master is not None
         assert e.master["others"][0]["name"] in drawn
@@ -369,7 +371,7 @@ def test_report_text_and_figure(conn: Connection, runs: Runs, tmp_path: Path) ->
 
 def test_page(conn: Connection, runs: Runs, tmp_path: Path) -> None:
     r = summary.report(conn, runs["classify"])
-    index = html.html(r, conn, tmp_path / "page")
+    index = run_page.html(r, conn, tmp_path / "page")
     page = index.read_text()
     assert str(tmp_path) not in page and "file:" not in page and "http" not in page  # it can be moved, and read offline
     for needed in ("allwise", "milliquas", "not between -90 and 90", "390", "Versions", "folds: 5"):
@@ -381,11 +383,11 @@ def test_page(conn: Connection, runs: Runs, tmp_path: Path) -> None:
     assert used == drawn and {"sky.png", "reliability.png", "densities.png", "matches.png", "presence.png"} < drawn
     assert {"calibration.png", "magnitudes.png"} < drawn
     assert sum(name.startswith(("xrb_", "cv_")) for name in drawn) >= 6  # the five best of each class
-    assert html.html(r, conn, tmp_path / "page") == index  # again, in its place
+    assert run_page.html(r, conn, tmp_path / "page") == index  # again, in its place
     blocked = tmp_path / "file"
     blocked.write_text("")
     with pytest.raises(XcatError, match="cannot be made"):
-        html.html(r, conn, blocked)
+        run_page.html(r, conn, blocked)
 
 
 @pytest.fixture
@@ -396,7 +398,7 @@ def again(module_settings: Settings, runs: Runs) -> Iterator[int]:
 
 
 def test_runs_are_compared(conn: Connection, runs: Runs, again: int) -> None:
-    table = tables.query(conn, (folder("sql") / "queries" / "compare_runs.sql").read_text())
+    table = results.query(conn, (folder("sql") / "queries" / "compare_runs.sql").read_text())
     assert len(table) > 0 and (table["old_class"] != table["class"]).all()
     assert summary.report(conn, runs["fit"]).run_id == runs["classify"]
     assert not summary.report(conn, runs["classify"]).published and summary.report(conn, again).published

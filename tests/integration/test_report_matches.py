@@ -13,10 +13,11 @@ from small_sky import make
 
 from xcat.config import Settings
 from xcat.database import partitions
-from xcat.database.engine import Connection, connect
+from xcat.database.connection import Connection, connect
 from xcat.database.schema import PUB_TABLES, RUN_TABLES
-from xcat.report import explain as why
-from xcat.report import html, match_data, summary, tables
+from xcat.output import results
+from xcat.report.explain import gather as why
+from xcat.report.run import match_data, run_page, summary
 
 Runs = dict[str, int]
 
@@ -42,7 +43,7 @@ def _one(conn: Connection, query: str) -> object:
 
 
 def test_counterparts_are_the_accepted_ones(conn: Connection, runs: Runs) -> None:
-    table = tables.query(conn, "SELECT * FROM pub.counterparts")
+    table = results.query(conn, "SELECT * FROM pub.counterparts")
     accepted = f"SELECT count(*) FROM xcat.match WHERE accepted AND run_id = {runs['match']}"
     assert len(table) == _one(conn, accepted) > 0
     assert set(zip(table["catalogue"], table["kind"], strict=True)) == {("gaia", "optical"), ("allwise", "infrared")}
@@ -65,7 +66,7 @@ def test_hypotheses_name_their_members(conn: Connection, runs: Runs) -> None:
 
 
 def test_master_sources_have_their_members(conn: Connection) -> None:
-    table = tables.query(conn, "SELECT * FROM pub.master_sources")
+    table = results.query(conn, "SELECT * FROM pub.master_sources")
     assert len(table) == 600 and len(set(table["source_id"])) == 600
     linked = table[table["status"] == "linked"]
     assert len(linked) == 2 * (N_TWICE - N_AMBIGUOUS) == 2 * len(set(linked["master_id"]))
@@ -74,7 +75,7 @@ def test_master_sources_have_their_members(conn: Connection) -> None:
 
 
 def test_reliability_is_that_of_the_run(conn: Connection) -> None:
-    table = tables.query(conn, "SELECT * FROM pub.reliability WHERE is_chosen")
+    table = results.query(conn, "SELECT * FROM pub.reliability WHERE is_chosen")
     assert sorted({*table["catalogue"]}) == ["all together", "allwise", "gaia"] and len(table) == 9
     assert set(table["cutoff"]) == {CUTOFF} and table["false_rate"].meta["ucd"] == "stat.probability"
 
@@ -168,7 +169,7 @@ def test_page_of_a_run_that_was_not_calibrated(conn: Connection, runs: Runs, tmp
     conn.execute("DELETE FROM xcat.calibration")
     conn.execute("DELETE FROM xcat.magnitude_prior")
     conn.execute("UPDATE xcat.run SET link_run_id = NULL WHERE run_id = %s", [runs["classify"]])
-    page = html.html(r, conn, tmp_path / "page").read_text()
+    page = run_page.html(r, conn, tmp_path / "page").read_text()
     conn.rollback()
     assert "Not measured: counterparts are accepted from p_any 0.5 on" in page and "Note of the run" in page
     assert "false rate is the share" not in page and "One source across missions" not in page

@@ -13,8 +13,8 @@ from sqlalchemy.engine import make_url
 
 from xcat.config import Settings
 from xcat.database import retention, runs, schema
+from xcat.database.connection import Connection, ready
 from xcat.database.embedded import EmbeddedServer
-from xcat.database.engine import Connection, ready
 from xcat.errors import StageError, XcatError
 from xcat.jobs.publishing import publish
 

@@ -13,9 +13,9 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-from xcat import signals
+from xcat.cli import signals
 from xcat.database import runs
-from xcat.database.engine import connect, ready
+from xcat.database.connection import connect, ready
 from xcat.database.runs import stage
 from xcat.database.sqlfiles import job
 from xcat.errors import StageError, XcatError

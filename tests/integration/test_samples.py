@@ -13,14 +13,14 @@ from tiny import load, merge, sources, write
 
 from xcat.classifier import CATEGORIES, Hypotheses, Sample, classify, fit_tables
 from xcat.classifier.priors import sky_prior
+from xcat.columns.properties import select
 from xcat.config import Settings
-from xcat.database.engine import connect, ready
+from xcat.database.connection import connect, ready
 from xcat.database.runs import stage
 from xcat.database.schema import RUN_TABLES
 from xcat.errors import XcatError
-from xcat.jobs import models, samples
 from xcat.jobs.pipeline import Pipeline
-from xcat.properties.compute import select
+from xcat.models import samples, store
 
 NAMES = ["abs_b", "pm_mas_yr", "hr1", "log_fx", "log_fx_fr", "log_fx_fw1"]
 DEPENDENT = ["pm_mas_yr", "log_fx_fr", "log_fx_fw1"]
@@ -105,6 +105,10 @@ def _pipeline(**changes: Any) -> Pipeline:
     return Pipeline.model_validate(base | changes)
 
 
+def _labelled(conn, pipeline: Pipeline, runs: dict[str, int]):
+    return samples.labelled(conn, pipeline.layout, pipeline.class_names, runs)
+
+
 def _expected() -> np.ndarray:
     data = _values()
     x = np.array([[np.nan if v is None else v for v in data[name]] for name in NAMES]).T
@@ -145,7 +149,7 @@ def test_a_model_asks_for_what_its_tables_know() -> None:
 
 def test_labelled_sources_are_read_as_they_are(module_settings: Settings, runs: dict[str, int]) -> None:
     with ready(module_settings) as conn:
-        source_id, sample, label, group, is_classifiable = samples.labelled(conn, _pipeline(), runs)
+        source_id, sample, label, group, is_classifiable = _labelled(conn, _pipeline(), runs)
         (everyone,) = conn.execute("SELECT array_agg(source_id ORDER BY source_id) FROM xcat.source").fetchone() or ()
     chosen = np.array([i for i in range(N) if i % 4 != 1 and i % 3 != 2])  # an XRB is no class of this pipeline
     np.testing.assert_array_equal(source_id, np.array(everyone)[chosen])
@@ -177,9 +181,9 @@ def test_labelled_sources_are_read_as_they_are(module_settings: Settings, runs: 
 
 def test_what_a_pipeline_does_not_want_is_not_read(module_settings: Settings, runs: dict[str, int]) -> None:
     with ready(module_settings) as conn:
-        plain = samples.labelled(conn, _pipeline(errors=False, limits=False, best_match=True), runs)[1]
-        full = samples.labelled(conn, _pipeline(), runs)[1]
-        nobody = samples.labelled(conn, _pipeline(), runs | {"label": runs["other_label"]})
+        plain = _labelled(conn, _pipeline(errors=False, limits=False, best_match=True), runs)[1]
+        full = _labelled(conn, _pipeline(), runs)[1]
+        nobody = _labelled(conn, _pipeline(), runs | {"label": runs["other_label"]})
     assert (plain.errors, plain.limits, plain.hypotheses) == (None, None, None)
     np.testing.assert_array_equal(plain.values, full.values)
     assert len(nobody[1]) == 0
@@ -265,9 +269,9 @@ def _fitted() -> tuple[Any, Sample]:
 
 def _stored(settings: Settings, model: Any) -> Any:
     with stage(settings, "fit", "tiny", {}) as run:
-        models.store(run.conn, run.run_id, model)
+        store.store(run.conn, run.run_id, model)
     with ready(settings) as conn:
-        return models.load(conn, run.run_id)
+        return store.load(conn, run.run_id)
 
 
 def _same(one: Any, other: Any, place: str) -> None:
@@ -309,4 +313,4 @@ def test_a_plain_model_comes_back_too(module_settings: Settings) -> None:
 
 def test_a_run_without_a_model_says_so(module_settings: Settings, runs: dict[str, int]) -> None:
     with ready(module_settings) as conn, pytest.raises(XcatError, match=r"made no model. See: xcat runs"):
-        models.load(conn, runs["merge"])
+        store.load(conn, runs["merge"])

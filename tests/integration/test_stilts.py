@@ -12,8 +12,8 @@ from astropy.table import Table
 from psycopg import sql
 
 from xcat.database import copy
-from xcat.database.engine import Connection
-from xcat.match import pairs
+from xcat.database.connection import Connection
+from xcat.sky import joins
 
 # both poles, right ascension 0, an edge and a corner of q3c's cube, the equator
 PLACES = [(0.0, 90.0), (123.0, -90.0), (0.0, 0.0), (359.9999, 60.0), (45.0, 35.2643897), (200.0, -45.0), (77.0, 89.9)]
@@ -38,7 +38,7 @@ def _sky(n_each: int, size_arcsec: float, seed: int) -> np.ndarray:
 
 
 def _ours(conn: Connection, needle: np.ndarray, hay: np.ndarray, radius_arcsec: float) -> dict[tuple[int, int], float]:
-    pairs.make_tables(conn)
+    joins.make_tables(conn)
     for name, sky in (("centre", needle), ("hay", hay)):
         conn.execute(
             f"CREATE TEMP TABLE {name} (object_id bigint PRIMARY KEY, ra float8 NOT NULL, dec float8 NOT NULL)"
@@ -49,8 +49,8 @@ def _ours(conn: Connection, needle: np.ndarray, hay: np.ndarray, radius_arcsec: 
     conn.execute("CREATE INDEX ON hay (public.q3c_ang2ipix(ra, dec))")
     conn.execute("ANALYZE hay")
     fill = "INSERT INTO pg_temp.needle (id, ra, dec, radius_arcsec) SELECT object_id, ra, dec, %(radius)s FROM centre"
-    pairs.needles(conn, sql.Composed([sql.SQL(fill)]), {"radius": radius_arcsec})
-    n_pairs = pairs.search(conn, "pg_temp.hay", "")
+    joins.needles(conn, sql.Composed([sql.SQL(fill)]), {"radius": radius_arcsec})
+    n_pairs = joins.search(conn, "pg_temp.hay", "")
     found = {(a, b): sep for a, b, sep in conn.execute("SELECT id, object_id, sep_arcsec FROM pg_temp.pair")}
     assert n_pairs == len(found)
     return found

@@ -13,7 +13,7 @@ from tiny import load, rows, separation
 
 from xcat.config import Settings
 from xcat.database import partitions, schema
-from xcat.database.engine import ready
+from xcat.database.connection import ready
 from xcat.jobs.publishing import publish
 
 ARCSEC = 1 / 3600

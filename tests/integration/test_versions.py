@@ -11,7 +11,7 @@ import pytest
 from xcat.catalogues.definition import Definition
 from xcat.config import Settings
 from xcat.database import retention
-from xcat.database.engine import Connection, ready
+from xcat.database.connection import Connection, ready
 from xcat.database.runs import stage
 from xcat.database.sqlfiles import job
 from xcat.errors import StageError

@@ -11,9 +11,10 @@ from psycopg.types.json import Jsonb
 from xcat.catalogues.definition import Definition
 from xcat.config import Settings
 from xcat.database import copy, partitions
-from xcat.database.engine import ready
+from xcat.database.connection import ready
+from xcat.database.loaded import Loaded
 from xcat.database.runs import stage
-from xcat.match.stage import Loaded, match_stage
+from xcat.match.stage import match_stage
 from xcat.merge.sources import merge_stage
 
 _number = count(1)

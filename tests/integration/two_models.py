@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from xcat.config import Settings
-from xcat.database.engine import ready
+from xcat.database.connection import ready
 from xcat.database.runs import get, stage
 from xcat.jobs import stages
 from xcat.jobs.pipeline import Pipeline, Plan, read

@@ -19,7 +19,7 @@ from scipy import stats
 from scipy.spatial import cKDTree
 
 from xcat.config import Settings
-from xcat.database.engine import ready
+from xcat.database.connection import ready
 from xcat.jobs.pipeline import Pipeline, Plan, read
 from xcat.jobs.runner import Runner
 from xcat.match.targets import unit_vectors

@@ -19,8 +19,8 @@ from nway import run as run_nway
 from unit.oracle import Objects
 
 from xcat.config import Settings
-from xcat.database.engine import Connection, ready
-from xcat.match.priors import PriorTable
+from xcat.database.connection import Connection, ready
+from xcat.match.learning import PriorTable
 
 pytestmark = pytest.mark.shared
 RADIUS_ARCSEC, COMPLETENESS, N = 15.0, 0.9, 1797

@@ -15,7 +15,7 @@ import pytest
 from scipy import stats
 
 from xcat.config import Settings
-from xcat.database.engine import ready
+from xcat.database.connection import ready
 from xcat.jobs.pipeline import Pipeline, Plan, read
 from xcat.jobs.runner import Runner
 from xcat.simulate import simulate

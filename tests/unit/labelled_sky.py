@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from xcat.classifier.properties import Property
 from xcat.classifier.sample import Sample
+from xcat.columns.properties import Property
 from xcat.evaluate.protocol import Labelled
 
 CLASSES = ("AGN", "Star", "XRB")

@@ -8,7 +8,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from xcat.jobs.answers import alternatives
+from xcat.models.answers import alternatives
 
 
 @pytest.mark.parametrize(("n", "k"), [(0, 4), (1, 2), (500, 4), (500, 11)])

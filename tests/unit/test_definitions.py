@@ -10,7 +10,8 @@ import pytest
 
 from xcat.catalogues import Definition, available, load
 from xcat.catalogues.describe import describe
-from xcat.catalogues.grammar import INTEGER_COLUMNS, STANDARD_COLUMNS, TEXT_COLUMNS, standard_units
+from xcat.catalogues.grammar import INTEGER_COLUMNS, STANDARD_COLUMNS, TEXT_COLUMNS
+from xcat.columns import registry
 from xcat.database.schema import CATALOGUE_TABLES
 from xcat.errors import ConfigError
 
@@ -70,7 +71,7 @@ def test_the_standard_columns_are_those_of_the_tables() -> None:
     for table, names in STANDARD_COLUMNS.items():
         assert set(names) == set(CATALOGUE_TABLES[table].columns.keys()) - made_by_xcat
         for name in names:
-            assert name in standard_units()
+            assert name in registry.columns()
             kind = CATALOGUE_TABLES[table].columns[name].type.python_type
             assert (kind is str) == (name in TEXT_COLUMNS)
             assert (kind is int) == (name in INTEGER_COLUMNS)

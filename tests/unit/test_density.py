@@ -21,7 +21,8 @@ from xcat.classifier.density import (
     silverman,
     table_of_counts,
 )
-from xcat.classifier.properties import Property, to_scale
+from xcat.classifier.scales import to_scale
+from xcat.columns.properties import Property
 
 WALLED = Property("p", "variability", "linear", 0.0, 1.0, True, True)
 OPEN = Property("g", "spectrum", "linear", -10.0, 10.0, False, False)

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from labelled_sky import CLASSES, MIX, PRIORS, PROPERTIES, sky
 
-from xcat.classifier.properties import Property
 from xcat.classifier.sample import Sample
+from xcat.columns.properties import Property
 from xcat.errors import ConfigError
 from xcat.evaluate import figures, leakage, methods, page, rules, scores, studies, text
 from xcat.evaluate.protocol import Labelled, evaluate, out_of_fold, workers

@@ -10,7 +10,7 @@ import pytest
 from labelled_sky import CLASSES, PROPERTIES, sky
 
 from xcat.errors import ConfigError, InputError
-from xcat.evaluate.own import neighbours, of_table, sky_cells
+from xcat.own.labelled_table import neighbours, of_table, sky_cells
 
 MAP = {"QSO": "AGN", "Seyfert": "AGN", "M dwarf": "Star", "LMXB": "XRB"}
 

@@ -8,10 +8,10 @@ from astropy.io import fits
 from astropy.table import MaskedColumn, Table
 
 from xcat.errors import InputError
-from xcat.ingest.facts import describe
-from xcat.ingest.whole_rows import take
-from xcat.match.guess import guess
-from xcat.report.files import write
+from xcat.output.files import write
+from xcat.tables.facts import describe
+from xcat.tables.guess import guess
+from xcat.tables.whole_rows import take
 
 
 @pytest.fixture

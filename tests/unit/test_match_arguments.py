@@ -4,14 +4,7 @@ import numpy as np
 import pytest
 
 from xcat.errors import ConfigError, InputError
-from xcat.match.arguments import (
-    FileSpec,
-    MagnitudeSpec,
-    file_spec,
-    magnitude_spec,
-    numbers_of_tables,
-    read_histogram,
-)
+from xcat.own.arguments import FileSpec, MagnitudeSpec, file_spec, magnitude_spec, numbers_of_tables, read_histogram
 
 
 def test_a_file_may_have_an_error_behind_a_colon(tmp_path):

@@ -11,14 +11,14 @@ from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.table import MaskedColumn, Table
 
-from xcat.database.registry import property_entries
+from xcat.columns.registry import property_entries
 from xcat.errors import ConfigError, InputError
-from xcat.ingest.facts import ColumnFacts
-from xcat.match.quantities import Quantities
-from xcat.match.vocabulary import band_of, quantities
-from xcat.properties.derived import galactic
-from xcat.properties.own import OwnTable, read_properties
-from xcat.report.files import write
+from xcat.output.files import write
+from xcat.own.derived import galactic
+from xcat.own.property_columns import OwnTable, read_properties
+from xcat.tables.facts import ColumnFacts
+from xcat.tables.quantities import Quantities
+from xcat.tables.vocabulary import band_of, quantities
 
 NAMES = [entry["name"] for entry in property_entries()]
 # 0.5-7 keV to 0.2-12 keV for a photon index of 1.7
@@ -41,7 +41,7 @@ def told(own: OwnTable, *words: str) -> bool:
 
 
 def chosen(quantity: str, *columns: ColumnFacts) -> str | None:
-    from xcat.ingest.facts import TableFacts
+    from xcat.tables.facts import TableFacts
 
     found = Quantities(TableFacts(Path("mine.csv"), "mine", columns)).find(quantity)
     return None if found is None else found.column

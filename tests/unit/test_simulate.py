@@ -20,10 +20,10 @@ from xcat.catalogues.definition import load
 from xcat.errors import InputError
 from xcat.simulate import Summary, counterpart_tables, mission_tables, simulate, simulation
 from xcat.simulate.counterparts import CUT_OUT_ARCSEC, field_in_circles
-from xcat.simulate.geometry import from_galactic, offset, separation_arcsec, to_galactic, to_vector
 from xcat.simulate.identifiers import sexagesimal
 from xcat.simulate.populations import agn_per_deg2
 from xcat.simulate.sky import galaxy_density_per_deg2, star_density_per_deg2
+from xcat.sky.geometry import from_galactic, offset, separation_arcsec, to_galactic, to_vector
 
 N, SEED = 4_000, 7
 PIPELINE = Path(__file__).resolve().parents[2] / "examples" / "simulated.yaml"

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 
-from xcat.match import density
-from xcat.match.density import DensityMap, cells, from_positions
+from xcat.sky import density_map
+from xcat.sky.density_map import DensityMap, cells, from_positions
 
 SKY_DEG2 = 41252.96125
 # right ascension 0, both poles, a corner of a polar base cell, an ordinary place
@@ -155,7 +155,7 @@ def test_a_map_needs_every_cell_once_with_an_object(healpix: list[int], n: list[
 
 def test_a_counter_counts_blocks_as_if_they_were_one() -> None:
     ra, dec = sphere(np.random.default_rng(5), 5000)
-    counter = density.Counter()
+    counter = density_map.Counter()
     for start in range(0, 5000, 700):
         counter.add(ra[start : start + 700], dec[start : start + 700])
     whole = np.unique(cells(ra, dec), return_counts=True)

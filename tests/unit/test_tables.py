@@ -14,9 +14,9 @@ from astropy.io.votable import parse_single_table
 from astropy.table import Column, MaskedColumn, Table
 
 from xcat.errors import XcatError
-from xcat.report.style import spread
-from xcat.report.tables import _by_name, _column, as_json, show, write
-from xcat.report.terminal import number
+from xcat.output.results import _by_name, _column, as_json, show, write
+from xcat.output.style import spread
+from xcat.output.terminal import number
 
 FLUX = "erg / (s cm2)"
 

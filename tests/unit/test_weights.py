@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy.optimize import approx_fprime
 
 from xcat.classifier.crossval import INNER_FOLDS, _best_ridge
+from xcat.classifier.metrics import prior_weights
 from xcat.classifier.model import category_mixing
 from xcat.classifier.weights import (
     INVERSE_RIDGES,
@@ -18,7 +19,6 @@ from xcat.classifier.weights import (
     fit_category_weights,
     fit_mixing,
     fit_sharpness,
-    prior_weights,
 )
 
 CATEGORY = np.array([0, 1, 2])

@@ -14,9 +14,9 @@ from xcat.catalogues.grammar import (
     STANDARD_COLUMNS,
     TEXT_COLUMNS,
     parsed_unit,
-    standard_units,
 )
 from xcat.catalogues.yamlfile import KeyPath
+from xcat.columns.registry import columns
 
 if TYPE_CHECKING:
     from xcat.catalogues.definition import Definition
@@ -85,7 +85,7 @@ def _class_problems(d: Definition) -> Iterator[tuple[KeyPath, str]]:
 
 def _column_problems(d: Definition) -> Iterator[tuple[KeyPath, str]]:
     allowed = STANDARD_COLUMNS[d.table_kind]
-    units = standard_units()
+    units = {name: meaning.unit for name, meaning in columns().items()}
     for name in ("ra", "dec"):
         if name not in d.columns:
             yield ("columns",), f"'{name}' is missing"

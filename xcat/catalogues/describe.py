@@ -6,7 +6,7 @@ from typing import Any
 
 from xcat.catalogues.definition import Definition
 from xcat.catalogues.grammar import ColumnSpec
-from xcat.database.registry import columns
+from xcat.columns.registry import columns
 
 _ERRORS = {
     "axis_1sigma": "1 sigma per axis",

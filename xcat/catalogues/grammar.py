@@ -37,15 +37,10 @@ An entry of ``columns`` is the name of a file column, or a mapping::
 
 from __future__ import annotations
 
-from functools import cache
-from pathlib import Path
 from typing import Annotated, Any
 
 import astropy.units as u
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_serializer, model_validator
-
-_PACKAGE = Path(__file__).resolve().parent.parent
 
 BANDS = ("soft", "medium", "hard")
 #: Standard columns that a definition may fill, by the table that they go to.
@@ -91,15 +86,6 @@ _STEPS: dict[str, tuple[type | None, int, int, bool]] = {
 }
 #: Steps that must come first, because they read the file's own text or several columns.
 FIRST_STEPS = frozenset(name for name, (_, _, most, text) in _STEPS.items() if most > 1 or text)
-
-
-@cache
-def standard_units() -> dict[str, str]:
-    """Unit of every standard column, as xcat's one registry of columns has it."""
-    entries = yaml.safe_load((_PACKAGE / "database" / "columns.yaml").read_text(encoding="utf-8"))
-    units = {name: entry[0] for name, entry in entries.items()}
-    properties = (_PACKAGE / "properties" / "registry.yaml").read_text(encoding="utf-8")
-    return units | {entry["name"]: entry["unit"] for entry in yaml.safe_load(properties)}
 
 
 def listed(value: Any) -> Any:

@@ -10,8 +10,9 @@ from xcat.classifier.density import Table, fit_table
 from xcat.classifier.metrics import summarise
 from xcat.classifier.model import CATEGORIES, Model, fit_tables
 from xcat.classifier.posterior import Classification, classify, contributions, evidence
-from xcat.classifier.properties import Property, to_scale
 from xcat.classifier.sample import NOT_OBSERVED, Hypotheses, Sample
+from xcat.classifier.scales import to_scale
+from xcat.columns.properties import Property
 
 __all__ = [
     "CATEGORIES",

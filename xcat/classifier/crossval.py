@@ -16,7 +16,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from threadpoolctl import threadpool_limits
 
+from xcat.arrays import FloatArray, IntArray
 from xcat.classifier.density import N_NODES
+from xcat.classifier.metrics import prior_weights
 from xcat.classifier.model import (
     CATEGORIES,
     OUTLIER_P,
@@ -31,7 +33,6 @@ from xcat.classifier.model import (
     typical_errors,
 )
 from xcat.classifier.posterior import Classification, classify, evidence
-from xcat.classifier.properties import FloatArray, IntArray
 from xcat.classifier.sample import Sample
 from xcat.classifier.weights import (
     INVERSE_RIDGES,
@@ -39,7 +40,6 @@ from xcat.classifier.weights import (
     fit_category_weights,
     fit_mixing,
     fit_sharpness,
-    prior_weights,
 )
 
 INNER_FOLDS = 5

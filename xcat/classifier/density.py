@@ -29,7 +29,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.fft import dct
 from scipy.optimize import brentq
 
-from xcat.classifier.properties import FloatArray, IntArray, Property
+from xcat.arrays import FloatArray, IntArray
+from xcat.columns.properties import Property
 
 N_NODES = 257
 CELLS_PER_STEP = 4

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
+from xcat.arrays import FloatArray, IntArray, jsonable
 from xcat.classifier.model import check_labels, check_priors
-from xcat.classifier.properties import FloatArray, IntArray
 
 LEAST_PROBABILITY = 1e-300  # keeps the logarithm of a probability that underflowed finite
 
@@ -231,13 +231,13 @@ def summarise(
             "brier": brier(p, label, weight),
             "ece": curve.ece,
             "reliability": {
-                name: _plain(getattr(curve, name)) for name in ("edges", "n", "weight", "confidence", "accuracy")
+                name: jsonable(getattr(curve, name)) for name in ("edges", "n", "weight", "confidence", "accuracy")
             },
         }
 
     return {
         "n": int(label.size),
-        "classes": {c: {name: _plain(v[k]) for name, v in figures.items()} for k, c in enumerate(classes)},
+        "classes": {c: {name: jsonable(v[k]) for name, v in figures.items()} for k, c in enumerate(classes)},
         "matrix": matrix.tolist(),
         "confidence": confidence,
         "sample": overall(np.full(label.size, 1.0 / max(label.size, 1)), "f1"),
@@ -258,12 +258,3 @@ def _ratio(numerator: ArrayLike, denominator: ArrayLike, otherwise: float = floa
     """Divide; `otherwise` where the denominator is zero."""
     a, b = np.broadcast_arrays(np.asarray(numerator, dtype=np.float64), np.asarray(denominator, dtype=np.float64))
     return np.divide(a, b, out=np.full(a.shape, otherwise), where=b != 0)
-
-
-def _plain(value: Any) -> Any:
-    """Turn numbers and arrays of numpy into those of JSON, with None for NaN."""
-    if isinstance(value, np.ndarray):
-        return [_plain(v) for v in value]
-    if isinstance(value, np.floating | float):
-        return None if np.isnan(value) else float(value)
-    return int(value)

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from xcat.arrays import FloatArray, IntArray
 from xcat.classifier.density import N_NODES, Counts, Table, count_values, table_of_counts
 from xcat.classifier.pairs import PairTable, count_pair, pair_table
-from xcat.classifier.properties import FloatArray, IntArray, Property, column_to_scale
 from xcat.classifier.sample import Sample
+from xcat.classifier.scales import column_to_scale
+from xcat.columns.properties import Property
 
 CATEGORIES = ("location", "spectrum", "multiwavelength", "variability")
 OUTLIER_P = np.concatenate([np.linspace(1.0, 0.02, 99), [0.01, 0.005, 0.002, 0.001]])

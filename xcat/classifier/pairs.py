@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import dctn, idctn
 
+from xcat.arrays import FloatArray, IntArray
 from xcat.classifier.density import LEAST_FLOOR
-from xcat.classifier.properties import FloatArray, IntArray, Property
+from xcat.columns.properties import Property
 
 N_BINS = 32
 """Bins of each axis."""

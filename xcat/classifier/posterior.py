@@ -19,11 +19,12 @@ from functools import reduce
 import numpy as np
 from numpy.typing import NDArray
 
+from xcat.arrays import FloatArray, IntArray
 from xcat.classifier.density import Table, levels
 from xcat.classifier.model import Model
 from xcat.classifier.priors import reweighted
-from xcat.classifier.properties import FloatArray, IntArray, column_to_scale
 from xcat.classifier.sample import Sample
+from xcat.classifier.scales import column_to_scale
 
 LEAST_P_TAIL = 0.01
 """A source is an outlier if fewer members of its class than this are as far out."""

@@ -8,9 +8,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike
 
+from xcat.arrays import FloatArray
 from xcat.classifier.model import Model
 from xcat.classifier.pairs import N_BINS, PairTable, middles, pair_name
-from xcat.classifier.properties import FloatArray, column_to_scale
+from xcat.classifier.scales import column_to_scale
 
 ROUNDS = 500
 LEAST_PRIOR = 1e-4

@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from xcat.classifier.properties import FloatArray, IntArray, Property, as_table
+from xcat.arrays import FloatArray, IntArray
+from xcat.classifier.scales import as_table
+from xcat.columns.properties import Property
 
 NOT_OBSERVED = np.inf
 """Value of a property that nobody has looked for; NaN: looked for, and not there."""

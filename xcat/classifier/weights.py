@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import Bounds, brentq, differential_evolution, minimize
 
+from xcat.arrays import FloatArray, IntArray
 from xcat.classifier.model import category_mixing
 from xcat.classifier.posterior import softmax
-from xcat.classifier.properties import FloatArray, IntArray
 
 LEAST_SHARPNESS = 0.05
 MOST_SHARPNESS = 3.0
@@ -91,12 +91,6 @@ class Terms:
     def by_category(self, category_index: IntArray, n_categories: int) -> FloatArray:
         """Sums over the terms of each category, (n_categories, R, K)."""
         return np.stack([self.advantage[:, category_index == t].sum(axis=1) for t in range(n_categories)])
-
-
-def prior_weights(label: IntArray, priors: FloatArray) -> FloatArray:
-    """Weights that give a sample the priors' mix, (N,): priors_c / N_c for a source of class c, with the sum 1."""
-    weight = (priors / np.maximum(np.bincount(label, minlength=priors.size), 1))[label]
-    return np.asarray(weight / weight.sum())
 
 
 def fit_sharpness(terms: Terms, priors: FloatArray, shares: FloatArray) -> float:
@@ -283,5 +277,4 @@ __all__ = [
     "fit_category_weights",
     "fit_mixing",
     "fit_sharpness",
-    "prior_weights",
 ]

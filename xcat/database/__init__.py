@@ -1,1 +1,1 @@
-"""Everything that touches PostgreSQL: server, schema, registry of columns, binary COPY, runs."""
+"""Everything that touches PostgreSQL: server, schema, binary COPY, runs, retention."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from xcat.columns.registry import columns
 from xcat.database import published
-from xcat.database.registry import columns
 from xcat.database.schema import SCHEMAS, metadata
 from xcat.database.sqlfiles import objects
 

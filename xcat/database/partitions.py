@@ -14,7 +14,7 @@ from sqlalchemy import Column, Table
 from sqlalchemy.sql.schema import ColumnCollectionConstraint
 
 from xcat.database import copy, schema
-from xcat.database.engine import Connection
+from xcat.database.connection import Connection
 
 _TABLES = schema.CATALOGUE_TABLES | schema.RUN_TABLES | schema.PUB_TABLES
 _KEY = dict.fromkeys(schema.CATALOGUE_TABLES, "catalogue_id")

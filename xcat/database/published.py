@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from psycopg import sql
 
+from xcat.columns.registry import columns
 from xcat.database import schema
-from xcat.database.engine import Connection
-from xcat.database.registry import columns
+from xcat.database.connection import Connection
 from xcat.database.sqlfiles import job
 from xcat.errors import StageError
 

@@ -17,7 +17,7 @@ from psycopg import sql
 
 from xcat.config import Settings
 from xcat.database import partitions, schema
-from xcat.database.engine import Connection, ready
+from xcat.database.connection import Connection, ready
 from xcat.database.sqlfiles import dicts, job
 from xcat.errors import StageError, XcatError
 

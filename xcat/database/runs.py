@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,9 +15,10 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from xcat.config import Settings
-from xcat.database.engine import Connection, ready
+from xcat.database.connection import Connection, ready
 from xcat.database.sqlfiles import dicts, job
 from xcat.errors import StageError, XcatError
+from xcat.progress import timed
 
 _LIBRARIES = ("xcat", "numpy", "scipy", "astropy", "pyarrow", "psycopg", "sqlalchemy")
 _LINEAGE = (
@@ -79,12 +79,8 @@ class Run:
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
         """Time a step into the summary, in seconds."""
-        start = time.monotonic()
-        try:
+        with timed(self.summary.setdefault("seconds", {}), name):
             yield
-        finally:
-            seconds = self.summary.setdefault("seconds", {})
-            seconds[name] = round(seconds.get(name, 0.0) + time.monotonic() - start, 3)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from xcat.classifier.properties import FloatArray
+from xcat.arrays import FloatArray
 from xcat.classifier.sample import Sample
 from xcat.errors import ConfigError
 from xcat.evaluate.protocol import Training

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from xcat.report import style
+from xcat.output import style
 
 _WIDTH = 10.0  # inches; the page scales figures to its own width
 _BLUE, _ORANGE, _GREEN, _LIGHT = "#0072B2", "#D55E00", "#009E73", "#56B4E9"

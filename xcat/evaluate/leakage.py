@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from xcat.arrays import FloatArray, IntArray
 from xcat.classifier.crossval import folds
-from xcat.classifier.properties import FloatArray, IntArray
 from xcat.classifier.sample import Sample
 from xcat.errors import ConfigError
 

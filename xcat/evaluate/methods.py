@@ -8,7 +8,7 @@ from xcat.errors import ConfigError
 from xcat.evaluate.baselines import Baseline, baselines
 from xcat.evaluate.protocol import Labelled, Method
 from xcat.evaluate.rules import Rules, roles
-from xcat.evaluate.tables import Tables
+from xcat.evaluate.table_method import Tables
 
 RARE = "XRB"
 """Class whose F1 one of the methods is tuned for; the rarest class where it is not among them."""

@@ -6,13 +6,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from matplotlib.figure import Figure
 
-from xcat import __version__
 from xcat.errors import XcatError
 from xcat.evaluate import figures, text
-from xcat.report import style
+from xcat.output import style
+from xcat.output.pages import write_page
 
 _DPI = 130
 
@@ -59,14 +58,11 @@ def html(result: Mapping[str, Any], folder: Path) -> Path:
             style.save(figure, drawn / f"{name}.png", _DPI)
             style.save(figure, drawn / f"{name}.pdf")
             names[name] = f"figures/{name}"
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("xcat.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )  # fmt: skip
-    page = environment.get_template("evaluation.html").render(
+    return write_page(
+        folder,
+        "evaluation.html",
         r=result,
         figures=names,
-        version=__version__,
         by=text.BY,
         overall={kind: text.overall_rows(part["methods"]) for kind, part in result["folds"].items()},
         classes={
@@ -74,8 +70,3 @@ def html(result: Mapping[str, Any], folder: Path) -> Path:
             for kind, part in result["folds"].items()
         },
     )
-    index = folder / "index.html"
-    part = folder / ".index.html.part"
-    part.write_text(page, encoding="utf-8")
-    part.replace(index)
-    return index

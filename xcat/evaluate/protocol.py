@@ -17,9 +17,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from xcat import progress
+from xcat.arrays import FloatArray, IntArray
 from xcat.classifier.crossval import folds
-from xcat.classifier.properties import FloatArray, IntArray
 from xcat.classifier.sample import Sample
+from xcat.columns.registry import property_entries
 from xcat.errors import ConfigError
 from xcat.evaluate.scores import mean_and_spread, score
 
@@ -120,6 +121,16 @@ class Labelled:
     def mix(self) -> FloatArray:
         """Share of each class among the labels, (K,)."""
         return np.bincount(self.label, minlength=len(self.classes)) / max(len(self), 1)
+
+
+def counterparts(sample: Sample) -> IntArray:
+    """In how many wavebands, optical and infrared, each source has a counterpart, as its properties tell, (N,)."""
+    total = np.zeros(len(sample), dtype=np.int64)
+    for observed in ("observed_optical", "observed_infrared"):
+        names = {e["name"] for e in property_entries() if e.get("counterpart") and e.get("observed") == observed}
+        columns = [j for j, p in enumerate(sample.properties) if p.name in names]
+        total += np.isfinite(sample.values[:, columns]).any(axis=1)
+    return total
 
 
 @dataclass(frozen=True, eq=False)

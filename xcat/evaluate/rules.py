@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xcat.classifier.properties import FloatArray, IntArray
+from xcat.arrays import FloatArray, IntArray
 from xcat.classifier.sample import Sample
 from xcat.errors import ConfigError
 from xcat.evaluate.protocol import Training

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from xcat.arrays import FloatArray, IntArray, jsonable
 from xcat.classifier import metrics
-from xcat.classifier.properties import FloatArray, IntArray
 
 OVERALL = ("accuracy", "macro_f1", "log_loss", "brier", "ece")
 NO_ANSWER = -1
@@ -93,14 +93,14 @@ def score(
     f1_at_priors = metrics.f1(*_rates_at_priors(shifted, label, prior, n_true))
     return {
         **overall,
-        "macro_f1": plain(np.mean(f1[there])),
-        "classes": {c: {name: plain(v[i]) for name, v in by_class.items()} for i, c in enumerate(classes)},
+        "macro_f1": jsonable(np.mean(f1[there])),
+        "classes": {c: {name: jsonable(v[i]) for name, v in by_class.items()} for i, c in enumerate(classes)},
         "confusion": matrix.tolist(),
-        "n_no_answer": plain(none),
+        "n_no_answer": jsonable(none),
         "reliability": _curve(p, label) if probabilities else None,
         "at_priors": {
             **_overall(shifted, label, weight, probabilities),
-            "macro_f1": plain(np.mean(f1_at_priors[there])),
+            "macro_f1": jsonable(np.mean(f1_at_priors[there])),
             "confusion": _matrix(shifted, label, k)[0].tolist(),
         },
     }
@@ -120,7 +120,7 @@ def mean_and_spread(repeats: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any
             if name != "reliability":
                 mean[name], spread[name] = mean_and_spread(values)
         elif name == "confusion" or name.endswith("_interval"):
-            mean[name] = plain(np.mean(np.array(values, dtype=np.float64), axis=0))
+            mean[name] = jsonable(np.mean(np.array(values, dtype=np.float64), axis=0))
         elif isinstance(first, list):
             continue
         elif any(v is None for v in values):
@@ -129,15 +129,6 @@ def mean_and_spread(repeats: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any
             mean[name] = float(np.mean(values))
             spread[name] = float(np.std(values, ddof=1)) if len(values) > 1 else None
     return mean, spread
-
-
-def plain(value: Any) -> Any:
-    """Numbers and arrays of numpy as those of JSON, None for NaN."""
-    if isinstance(value, np.ndarray):
-        return [plain(v) for v in value]
-    if isinstance(value, np.integer | int):
-        return int(value)
-    return None if np.isnan(value) else float(value)
 
 
 def _overall(p: FloatArray, label: IntArray, weight: FloatArray | None, probabilities: bool) -> dict[str, Any]:
@@ -168,4 +159,4 @@ def _rates_at_priors(
 
 def _curve(p: FloatArray, label: IntArray) -> dict[str, Any]:
     curve = metrics.reliability(p, label)
-    return {name: plain(getattr(curve, name)) for name in ("n", "confidence", "accuracy")}
+    return {name: jsonable(getattr(curve, name)) for name in ("n", "confidence", "accuracy")}

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from xcat import progress
+from xcat.arrays import FloatArray, IntArray, jsonable
 from xcat.classifier.priors import estimate, reweighted
-from xcat.classifier.properties import FloatArray, IntArray
 from xcat.evaluate.protocol import Labelled, Method, out_of_fold
-from xcat.evaluate.scores import plain, score
+from xcat.evaluate.scores import score
 
 FRACTIONS = (0.1, 0.2, 0.4, 0.7, 1.0)
 LATITUDE = ("abs_b", "abs_l")
@@ -87,7 +87,7 @@ def by_brightness(p: FloatArray, data: Labelled, probabilities: bool = True) -> 
         if chosen.any():
             low, high = data.brightness[chosen].min(), data.brightness[chosen].max()
             figures = brief(p[chosen], data.label[chosen], data, probabilities)
-            found.append({"part": about, "log_fx_low": plain(low), "log_fx_high": plain(high), **figures})
+            found.append({"part": about, "log_fx_low": jsonable(low), "log_fx_high": jsonable(high), **figures})
     return found
 
 
@@ -142,7 +142,7 @@ def shift(method: Method, data: Labelled, kind: str, reference: FloatArray, seed
             found.append({"training": about, **brief(p, label, data)})
             estimated = estimate(p, training.mix)
             figures = brief(reweighted(p, training.mix, estimated), label, data)
-            found.append({"training": f"{about}, priors estimated", "priors": plain(estimated), **figures})
+            found.append({"training": f"{about}, priors estimated", "priors": jsonable(estimated), **figures})
     return found
 
 

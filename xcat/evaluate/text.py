@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from xcat.evaluate.scores import OVERALL
-from xcat.report.terminal import aligned
+from xcat.output.terminal import aligned
 
 BY = {"source": "physical sources stay together", "sky": "cells of the sky of 1.4 degrees stay together"}
 _HEADS = {"accuracy": "accuracy", "macro_f1": "macro-F1", "log_loss": "log-loss", "brier": "Brier", "ece": "ECE"}

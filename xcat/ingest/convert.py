@@ -13,12 +13,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from xcat.arrays import FloatArray
 from xcat.catalogues.definition import Definition, PositionError
 from xcat.catalogues.grammar import INTEGER_COLUMNS, TEXT_COLUMNS, ColumnSpec
 from xcat.ingest import values
 from xcat.ingest.readers import RawChunk
 from xcat.ingest.rows import Rejects, Rows, unit_factor
-from xcat.ingest.values import FloatArray
 
 _MAX_ERROR_ARCSEC = 3600.0
 # columns whose values the database bounds: name -> (low, high, low itself allowed, high itself allowed)

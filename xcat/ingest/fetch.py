@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +14,7 @@ from astropy.table import MaskedColumn, Table
 from astropy.units import UnitsWarning
 from pyvo.dal.exceptions import DALOverflowWarning, PyvoUserWarning
 
+from xcat.atomic import writing
 from xcat.catalogues.definition import Definition
 from xcat.errors import InputError
 
@@ -189,18 +188,9 @@ def _plain_table(result: pyvo.dal.TAPResults) -> Table:
 
 
 def _write(result: pyvo.dal.TAPResults, path: Path, format_: str) -> None:
-    """Write beside the final place and move there, so that a file of that name is always a whole one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
-    try:
+    with writing(path) as part:
         if format_ == "votable":
-            result.votable.to_xml(name, tabledata_format="tabledata")
+            result.votable.to_xml(str(part), tabledata_format="tabledata")
         else:
-            _plain_table(result).write(name, format=format_, overwrite=True)
-        os.umask(mask := os.umask(0))
-        temporary.chmod(0o666 & ~mask)  # mkstemp makes files that only their owner may read
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+            _plain_table(result).write(part, format=format_, overwrite=True)

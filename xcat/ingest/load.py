@@ -25,13 +25,13 @@ from xcat import progress
 from xcat.catalogues.definition import Definition
 from xcat.config import Settings
 from xcat.database import copy, partitions, retention
-from xcat.database.engine import Connection, ready
+from xcat.database.connection import Connection, ready
 from xcat.database.runs import Run, stage
 from xcat.database.sqlfiles import dicts, job
 from xcat.errors import InputError, StageError
 from xcat.ingest.convert import Rejects, convert
 from xcat.ingest.readers import open_table
-from xcat.match import density
+from xcat.sky import density_map
 
 
 @dataclass(frozen=True)
@@ -199,7 +199,7 @@ def _load(run: Run, definition: Definition, files: list[InputFile], replace: boo
         target, base = partitions.create(conn, table, catalogue_id), 0
     conn.execute(job("ingest.make_file_base").compose())
     types = copy.column_types(conn, target)
-    counter = density.Counter() if table == "counterpart" else None
+    counter = density_map.Counter() if table == "counterpart" else None
     entered = []
     for file in wanted:
         with run.step(f"read {file.path.name}"):
@@ -294,7 +294,7 @@ def _copy_file(
     target: str,
     types: dict[str, str],
     base: int,
-    counter: density.Counter | None,
+    counter: density_map.Counter | None,
 ) -> tuple[int, int]:
     """COPY one file into the target, count its positions, and its bad rows into ``reject``.
 
@@ -340,7 +340,7 @@ def _keep_rejects(conn: Connection, file_id: int, rejects: Rejects) -> None:
 
 
 def _map_density(
-    conn: Connection, catalogue_id: int, counter: density.Counter, partition: str, appended: str | None, n_gone: int
+    conn: Connection, catalogue_id: int, counter: density_map.Counter, partition: str, appended: str | None, n_gone: int
 ) -> None:
     """Add the new rows to the catalogue's density map; `appended` is their table if they are not all of it."""
     row = conn.execute(job("density.exists").compose(), {"catalogue_id": catalogue_id}).fetchone()
@@ -348,8 +348,8 @@ def _map_density(
     # the counter has seen rows that are gone, or never saw those that came before there were maps
     if n_gone or (appended is not None and not mapped):
         counted = appended if appended is not None and mapped else partition
-        counter = density.count(conn, job("density.positions").compose(counted=counted))
-    density.store(conn, catalogue_id, counter)
+        counter = density_map.count(conn, job("density.positions").compose(counted=counted))
+    density_map.store(conn, catalogue_id, counter)
 
 
 def _finish(conn: Connection, definition: Definition, table: str, catalogue_id: int, target: str, append: bool) -> int:

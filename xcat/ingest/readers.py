@@ -20,7 +20,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from xcat.catalogues.definition import Definition
-from xcat.catalogues.grammar import parsed_unit, standard_units
+from xcat.catalogues.grammar import parsed_unit
+from xcat.columns import registry
 from xcat.errors import InputError
 from xcat.ingest.fits_table import open_fits
 from xcat.ingest.opened import CHUNK_ROWS, Opened, locate
@@ -214,7 +215,7 @@ _OPENERS: dict[str, Callable[[Path, Definition, int], Opened]] = {
 def _check_units(reader: TableReader, definition: Definition) -> None:
     """Refuse a file whose own unit of a column differs from the unit that the definition says."""
     expected = {
-        spec.from_[0]: spec.unit or standard_units()[name]
+        spec.from_[0]: spec.unit or registry.columns()[name].unit
         for name, spec in definition.columns.items()
         if not spec.transform
     }

@@ -12,11 +12,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from xcat.arrays import BoolArray, FloatArray
 from xcat.catalogues.definition import Definition
-from xcat.catalogues.grammar import ColumnSpec, standard_units
+from xcat.catalogues.grammar import ColumnSpec
+from xcat.columns import registry
 from xcat.ingest import values
 from xcat.ingest.readers import RawChunk
-from xcat.ingest.values import BoolArray, FloatArray
 
 #: Some catalogues write the largest float for "no value".
 _TOO_LARGE = 3e38  # the columns are float32; its largest number serves as a null marker, as that of float64 does
@@ -165,7 +166,7 @@ class Rows:
     def quantity(self, name: str, spec: ColumnSpec) -> FloatArray:
         """The values of a standard column, in its standard unit."""
         found = self.plain(spec)
-        factor = unit_factor(spec.unit, standard_units()[name])
+        factor = unit_factor(spec.unit, registry.columns()[name].unit)
         return found if factor == 1.0 else found * factor
 
     def plain(self, spec: ColumnSpec) -> FloatArray:

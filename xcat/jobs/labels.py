@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from xcat.database import partitions
+from xcat.database.loaded import Loaded
 from xcat.database.runs import Run
 from xcat.database.sqlfiles import dicts, job
 from xcat.errors import StageError
 from xcat.jobs.classes import Classes, rules
-from xcat.match import pairs
-from xcat.match.stage import Loaded
+from xcat.sky import joins
 
 _MAX_LABEL_RADIUS_ARCSEC = 60.0
 
@@ -49,7 +49,7 @@ def label_stage(
             f"{of_place[0]}: a class with 'where: {classes[of_place[0]].where}' needs a catalogue of galaxies. "
             "Name one under 'galaxies' in the pipeline."
         )
-    pairs.make_tables(conn)
+    joins.make_tables(conn)
     conn.execute(job("label.make_work").compose())
     with conn.cursor() as cursor:
         cursor.executemany(job("label.add_rule").compose(), rules(classes))
@@ -63,15 +63,15 @@ def label_stage(
             "place": number,
         }
         with run.step(reference.definition.name):
-            pairs.needles(conn, job("label.needles").compose(haystack=reference.table), values)
-            pairs.search(conn, reference.table, f"{reference.definition.name} x sources")
+            joins.needles(conn, job("label.needles").compose(haystack=reference.table), values)
+            joins.search(conn, reference.table, f"{reference.definition.name} x sources")
             conn.execute(job("label.hits").compose(haystack=reference.table), values)
     nuclei = [rule.nucleus_arcsec for rule in classes.values() if rule.where == "off_nuclear"]
     for nearby in (galaxies or []) if nuclei else []:
         with run.step(nearby.definition.name):
             find = job("label.nucleus_needles").compose()
-            pairs.needles(conn, find, {"source_run_id": source_run_id, "nucleus_arcsec": max(nuclei)})
-            pairs.search(conn, nearby.table, f"{nearby.definition.name} x labelled sources")
+            joins.needles(conn, find, {"source_run_id": source_run_id, "nucleus_arcsec": max(nuclei)})
+            joins.search(conn, nearby.table, f"{nearby.definition.name} x labelled sources")
             conn.execute(job("label.nuclei").compose(galaxy=nearby.table))
     target = partitions.create(conn, "label", run.run_id)
     where = {"source_run_id": source_run_id, "property_run_id": property_run_id}

@@ -13,10 +13,10 @@ from xcat.catalogues.definition import Definition, load
 from xcat.catalogues.grammar import Strict
 from xcat.classifier.crossval import Options
 from xcat.classifier.model import CATEGORIES
-from xcat.classifier.properties import Property
+from xcat.columns.properties import Property, select
 from xcat.errors import ConfigError
 from xcat.jobs.classes import ClassRule, circular
-from xcat.properties.compute import select
+from xcat.models.samples import Layout
 
 
 class CatalogueInput(Strict):
@@ -119,6 +119,19 @@ class Pipeline(Strict):
     def sky_axes(self) -> tuple[str, ...]:
         """What the prior is a function of."""
         return _SKY if self.priors == "sky" else ()
+
+    @property
+    def layout(self) -> Layout:
+        """Which columns of the database make its samples."""
+        names = [p.name for p in self.property_list]
+        return Layout(
+            self.property_list, names if self.errors else (), names if self.limits else (), not self.best_match
+        )
+
+    @property
+    def sample_options(self) -> dict[str, Any]:
+        """What decides how its sources are read, for the key of a run."""
+        return {"errors": self.errors, "limits": self.limits, "best_match": self.best_match}
 
     @property
     def fit_options(self) -> Options:

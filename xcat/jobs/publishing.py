@@ -22,11 +22,11 @@ from psycopg import sql
 from xcat import progress
 from xcat.config import Settings
 from xcat.database import copy, partitions, published, retention, runs, schema
-from xcat.database.engine import Connection, connect, ready
+from xcat.database.connection import Connection, connect, ready
 from xcat.database.runs import Run
 from xcat.database.sqlfiles import dicts, job
 from xcat.errors import StageError
-from xcat.match import pairs
+from xcat.sky import joins
 
 _LOCK_TIMEOUT_MS = 50
 _PATIENCE_S = 600.0
@@ -98,7 +98,7 @@ def _write(run: Run, row: dict[str, Any], classes: list[str]) -> None:
     """Write and attach the tables of a classify run, in a transaction of their own."""
     with connect(run.settings) as conn, progress.bar("publish: tables", len(schema.PUB_TABLES)) as advance:
         conn.execute(f"SET LOCAL work_mem TO '{_WORK_MEM}'; SET LOCAL maintenance_work_mem TO '{_WORK_MEM}'")
-        pairs.make_tables(conn)
+        joins.make_tables(conn)
         conn.execute(job("publish.make_work").compose())
         writer = _Writer(conn, row, classes)
         for name, fill in writer.tables.items():
@@ -237,8 +237,8 @@ class _Writer:
         for item in self.catalogues("galaxy"):
             galaxy = partitions.qualified("galaxy", item["catalogue_id"])
             find = job("publish.luminous_needles").compose(classified=classified)
-            pairs.needles(self.conn, find, reach)
-            pairs.search(self.conn, galaxy, f"{item['name']} x luminous sources")
+            joins.needles(self.conn, find, reach)
+            joins.search(self.conn, galaxy, f"{item['name']} x luminous sources")
             self.execute("near_galaxies", galaxy=galaxy, classified=classified)
         self.execute("ulx_candidates", target=target, classified=classified)
 

@@ -13,17 +13,18 @@ from functools import partial
 from typing import Any
 
 from xcat.config import Settings
-from xcat.database.engine import ready
+from xcat.database.connection import ready
+from xcat.database.loaded import Loaded
 from xcat.database.runs import Run, find_done, note_stages, stage
 from xcat.database.sqlfiles import dicts, job
 from xcat.errors import StageError
 from xcat.ingest.load import Loading, checksum, ingest, loaded_files
-from xcat.jobs import samples, stages
+from xcat.jobs import stages
 from xcat.jobs.classes import rules
 from xcat.jobs.labels import label_stage
 from xcat.jobs.pipeline import Plan, frozen
 from xcat.jobs.publishing import publish
-from xcat.match.stage import Loaded, match_stage
+from xcat.match.stage import match_stage
 from xcat.merge.links import link_stage
 from xcat.merge.sources import merge_stage
 from xcat.properties.compute import properties_stage
@@ -219,7 +220,7 @@ class Runner:
             "classes": [list(item) for item in pipeline.class_priors.items()],
             "properties": [p.name for p in pipeline.property_list],
             "pairs": [list(pair) for pair in pipeline.pairs],
-            **samples.settings_of(pipeline),
+            **pipeline.sample_options,
             "weights": pipeline.weights,
             "objective": pipeline.objective,
             "sharpness": pipeline.sharpness,

@@ -13,12 +13,12 @@ from xcat.classifier import CrossValidation, Model, Sample, classify, evidence, 
 from xcat.classifier.posterior import tail_probability
 from xcat.classifier.priors import estimate, sky_prior
 from xcat.database import partitions
-from xcat.database.engine import connect
+from xcat.database.connection import connect
 from xcat.database.runs import Run
 from xcat.database.sqlfiles import dicts, job
 from xcat.errors import StageError
-from xcat.jobs import answers, models, samples
 from xcat.jobs.pipeline import Pipeline
+from xcat.models import answers, samples, store
 
 _CHUNK_ROWS = 50_000
 
@@ -39,7 +39,9 @@ def fit_stage(run: Run, pipeline: Pipeline, runs: Mapping[str, int]) -> None:
         A class has fewer labelled sources than folds.
     """
     conn, classes = run.conn, pipeline.class_names
-    source_id, sample, label, cell, is_classifiable = samples.labelled(conn, pipeline, runs)
+    source_id, sample, label, cell, is_classifiable = samples.labelled(
+        conn, pipeline.layout, pipeline.class_names, runs
+    )
     counts = np.bincount(label, minlength=len(classes))
     few = [f"{name} ({n})" for name, n in zip(classes, counts, strict=True) if n < pipeline.folds]
     if few:
@@ -54,7 +56,7 @@ def fit_stage(run: Run, pipeline: Pipeline, runs: Mapping[str, int]) -> None:
     if pipeline.priors != "given":
         with run.step("priors"):
             model, validation = _with_priors(run, pipeline, model, validation, sample, runs)
-    models.store(conn, run.run_id, model)
+    store.store(conn, run.run_id, model)
     # the levels of the folds' models come from the sources that they were fitted on, which are less far out; the
     # model's own come from held-out sources, so that 1 in 100 of these has a tail probability below 0.01
     p_tail = tail_probability(model, validation.outlier, validation.class_index)
@@ -100,7 +102,7 @@ def classify_stage(
     best_match : bool
         Take the accepted counterpart for certain; else the posterior is the mean over the hypotheses.
     """
-    model = models.load(run.conn, model_run_id)
+    model = store.load(run.conn, model_run_id)
     total = run.conn.execute(job("classify.count").compose(), {"property_run_id": property_run_id}).fetchone()
     n_sources = total[0] if total else 0
     layout = samples.Layout.of_model(model, best_match)

@@ -1,1 +1,1 @@
-"""Positional joins with q3c, and the probability that a candidate is the counterpart."""
+"""The probability that an object is the counterpart of an X-ray source."""

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import cKDTree
 
-from xcat.match.density import DensityMap
-from xcat.match.targets import Parts, Targets, unit_vectors
+from xcat.match.targets import Parts, Targets
+from xcat.sky import geometry
+from xcat.sky.density_map import DensityMap
 
 # 20,000 positions know a rate of 5 % to 0.15 %, and parts of the sky with a twentieth of them to 0.7 %
 _WANTED = 20_000
@@ -68,26 +69,15 @@ def shifted(
         if not len(todo):
             break
         away = np.radians(np.sqrt(rng.uniform(inner**2, outer**2, len(todo))) / 3600)
-        new_ra, new_dec = _along(
+        new_ra, new_dec = geometry.along(
             targets.ra[source[todo]], targets.dec[source[todo]], away, rng.uniform(0, 2 * np.pi, len(todo))
         )
-        ok = tree.query(unit_vectors(new_ra, new_dec))[0] > apart
+        ok = tree.query(geometry.to_vector(new_ra, new_dec))[0] > apart
         for density_map in maps:
             ok &= density_map.covers(new_ra, new_dec)
         ra[todo[ok]], dec[todo[ok]] = new_ra[ok], new_dec[ok]
         free[todo[ok]] = True
     return targets.take(source[free]).moved_to(ra[free], dec[free]), source[free]
-
-
-def _along(ra: np.ndarray, dec: np.ndarray, away: np.ndarray, angle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Positions (deg) at a distance (rad) in a direction (rad east of north)."""
-    d = np.radians(dec)
-    up = np.sin(d) * np.cos(away) + np.cos(d) * np.sin(away) * np.cos(angle)
-    east = np.sin(angle) * np.sin(away)
-    north = np.cos(d) * np.cos(away) - np.sin(d) * np.sin(away) * np.cos(angle)
-    new_ra = np.mod(ra + np.degrees(np.arctan2(east, north)), 360.0)
-    new_ra[new_ra >= 360.0] = 0.0
-    return new_ra, np.degrees(np.arctan2(up, np.hypot(east, north)))
 
 
 @dataclass(frozen=True)

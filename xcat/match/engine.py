@@ -11,7 +11,6 @@ References: Budavari & Szalay 2008, ApJ 679, 301; Pineau et al. 2017, A&A 597, A
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,16 +19,17 @@ import numpy as np
 from psycopg import sql
 
 from xcat.database import copy
-from xcat.database.engine import Connection
+from xcat.database.connection import Connection
 from xcat.database.sqlfiles import job
 from xcat.errors import ConfigError
-from xcat.match import pairs
 from xcat.match.calibrate import Calibration, calibrate, shifted
-from xcat.match.density import cut_outs
 from xcat.match.haystack import Haystack
 from xcat.match.hypotheses import weigh
-from xcat.match.priors import Curve
+from xcat.match.learning import Curve
 from xcat.match.targets import SKY_DEG2, Parts, Targets, parts_of
+from xcat.progress import timed
+from xcat.sky import joins
+from xcat.sky.density_map import cut_outs
 
 MAX_RADIUS_ARCSEC = 3600.0
 MAX_CATALOGUES = 8
@@ -119,9 +119,8 @@ class Outcome:
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
         """Time a step."""
-        start = time.monotonic()
-        yield
-        self.seconds[name] = round(self.seconds.get(name, 0.0) + time.monotonic() - start, 3)
+        with timed(self.seconds, name):
+            yield
 
 
 def match(conn: Connection, targets: Targets, haystacks: Sequence[Haystack], options: Options) -> Outcome:
@@ -194,7 +193,7 @@ def _write_targets(
     log_nu : ndarray, shape (n_targets, n_catalogues)
         Both in the order of the targets' numbers.
     """
-    pairs.make_tables(conn)
+    joins.make_tables(conn)
     conn.execute(job("match.forget").compose())
     conn.execute(job("match.make_tables").compose())
     moved, origin = targets.take(np.zeros(0, np.int64)), np.zeros(0, np.int64)
@@ -257,12 +256,12 @@ def _locate(conn: Connection, k: int, haystack: Haystack, radius_arcsec: float, 
     }
     found = job("match.located_by_join").compose(haystack=haystack.table)
     statement = job("match.locate").compose(found=found, marks=marks)
-    n_pairs = pairs.join_slices(conn, statement, values, n_targets, haystack.name)
+    n_pairs = joins.join_slices(conn, statement, values, n_targets, haystack.name)
     if haystack.moves:
         conn.execute(job("match.index_targets_by_position").compose())
         fast = {"radius_arcsec": radius_arcsec, "epoch_yr": haystack.epoch_yr, "margin_arcsec": _MARGIN_ARCSEC}
-        pairs.needles(conn, job("match.mover_needles").compose(haystack=haystack.table), fast)
-        pairs.search(conn, "pg_temp.target", f"{haystack.name}: fast objects", haystack_id="no")
+        joins.needles(conn, job("match.mover_needles").compose(haystack=haystack.table), fast)
+        joins.search(conn, "pg_temp.target", f"{haystack.name}: fast objects", haystack_id="no")
         found = job("match.located_by_motion").compose(haystack=haystack.table)
         n_pairs += conn.execute(job("match.locate").compose(found=found, marks=marks), values).rowcount
     return n_pairs

@@ -13,6 +13,7 @@ from xcat.database.sqlfiles import job
 from xcat.match.engine import Options, match
 from xcat.match.haystack import Haystack
 from xcat.match.targets import Targets
+from xcat.sky import geometry
 
 _FEWEST = 8  # secure counterparts that a field needs for three numbers
 _SECURE = 0.8  # p_any p_i
@@ -84,7 +85,8 @@ def fit_fields(
         dx = solution[field, 0] - np.radians(solution[field, 2]) * y
         dy = solution[field, 1] + np.radians(solution[field, 2]) * x
         moved = (field >= 0) & (used[field] >= _FEWEST)
-        corrected = _moved(targets, np.where(moved, dx, 0.0), np.where(moved, dy, 0.0))
+        ra, dec = geometry.offset(targets.ra, targets.dec, np.where(moved, dx, 0.0), np.where(moved, dy, 0.0))
+        corrected = replace(targets, ra=ra, dec=dec)
     _store(run, names, solution, covariance, used)
     extra = np.where((field >= 0) & (used[field] >= _FEWEST), covariance[field, 0, 0], 0.0)
     return replace(
@@ -123,16 +125,6 @@ def _solve(
     covariance = np.linalg.inv(normal)
     used = np.bincount(field, minlength=n_fields)
     return np.einsum("fij,fj->fi", covariance, right) * (used >= _FEWEST)[:, None], covariance, used
-
-
-def _moved(targets: Targets, east_arcsec: np.ndarray, north_arcsec: np.ndarray) -> Targets:
-    """Positions moved in the tangent plane, also next to a pole."""
-    a, d = np.radians(targets.ra), np.radians(targets.dec)
-    e, n = np.radians(east_arcsec / 3600), np.radians(north_arcsec / 3600)
-    across, up = np.cos(d) - n * np.sin(d), np.sin(d) + n * np.cos(d)
-    ra = np.mod(np.degrees(a + np.arctan2(e, across)), 360.0)
-    ra[ra >= 360.0] = 0.0
-    return replace(targets, ra=ra, dec=np.degrees(np.arctan2(up, np.hypot(across, e))))
 
 
 def _store(

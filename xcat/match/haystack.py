@@ -9,8 +9,8 @@ from typing import Literal
 from psycopg import sql
 
 from xcat.errors import ConfigError
-from xcat.match.density import DensityMap
-from xcat.match.priors import PriorTable
+from xcat.match.learning import PriorTable
+from xcat.sky.density_map import DensityMap
 
 _COLUMN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 

@@ -12,10 +12,10 @@ from psycopg import sql
 
 from xcat import progress
 from xcat.database import copy
-from xcat.database.engine import Connection
+from xcat.database.connection import Connection
 from xcat.database.sqlfiles import job
 from xcat.match.haystack import Haystack
-from xcat.match.priors import STEP_MAG, Curve, learn, pattern_priors
+from xcat.match.learning import STEP_MAG, Curve, learn, pattern_priors
 from xcat.match.targets import Parts
 
 

@@ -3,46 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
 from xcat import progress
-from xcat.catalogues.definition import Definition
 from xcat.database import copy, partitions
-from xcat.database.engine import Connection
+from xcat.database.connection import Connection
+from xcat.database.loaded import Loaded
 from xcat.database.runs import Run
 from xcat.database.sqlfiles import job
 from xcat.errors import StageError
-from xcat.match import density
 from xcat.match.engine import Found, Options, Outcome, match
 from xcat.match.fields import fit_fields
 from xcat.match.haystack import Haystack, Term
 from xcat.match.targets import Targets
+from xcat.sky import density_map
 
 # A hypothesis that is less probable than this changes no property of a source that could be seen.
 _MIN_P_HYPOTHESIS = 0.001
 _DOUBLE, _REAL = "double precision", "real"
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """A catalogue in the database.
-
-    Attributes
-    ----------
-    catalogue_id : int
-    definition : Definition
-    """
-
-    catalogue_id: int
-    definition: Definition
-
-    @property
-    def table(self) -> str:
-        """Qualified name of its partition."""
-        return partitions.qualified(self.definition.table_kind, self.catalogue_id)
 
 
 def haystack_of(
@@ -72,7 +52,7 @@ def haystack_of(
     if definition.sky is None:
         raise StageError(f"{definition.name}: the definition says nothing about its sky density (key sky).")
     cut_out = definition.sky.around_sources_arcsec
-    map_ = density.load(conn, other.catalogue_id) if definition.sky.local or definition.sky.area_deg2 else None
+    map_ = density_map.load(conn, other.catalogue_id) if definition.sky.local or definition.sky.area_deg2 else None
     known = definition.sky.density_per_deg2
     if definition.sky.area_deg2 is not None and map_ is not None:
         known = map_.n_objects / definition.sky.area_deg2

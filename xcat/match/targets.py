@@ -9,7 +9,8 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from xcat.errors import ConfigError
-from xcat.match.density import cells
+from xcat.sky import geometry
+from xcat.sky.density_map import cells
 
 # What the sources are, and so how many have a counterpart and how bright it is, differs between the plane and the poles
 # and between bright and faint sources, as their positional errors tell. A kind has about this many sources, ...
@@ -102,7 +103,7 @@ class Targets:
 
     def unit_vectors(self) -> np.ndarray:
         """Positions on the unit sphere, shape (n, 3)."""
-        return unit_vectors(self.ra, self.dec)
+        return geometry.to_vector(self.ra, self.dec)
 
     def covariance(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Covariance of the positions along east and north: xx, xy, yy in arcsec^2."""
@@ -126,12 +127,6 @@ class Targets:
         }  # fmt: skip
         ordered = {name: values[parts.order] for name, values in columns.items()}
         return {"no": np.arange(1, len(self) + 1, dtype=np.int32), **ordered, "part": parts.part, "kin": parts.kin + 1}
-
-
-def unit_vectors(ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
-    """Directions in deg as vectors, shape (n, 3)."""
-    a, d = np.radians(ra), np.radians(dec)
-    return np.stack([np.cos(d) * np.cos(a), np.cos(d) * np.sin(a), np.sin(d)], axis=1)
 
 
 @dataclass(frozen=True)

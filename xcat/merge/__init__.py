@@ -1,1 +1,1 @@
-"""Detections of one mission to sources."""
+"""Detections to sources, and sources of several missions to master sources."""

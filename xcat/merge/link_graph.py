@@ -19,12 +19,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
-IntArray = npt.NDArray[np.int64]
-FloatArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
+from xcat.arrays import BoolArray, FloatArray, IntArray, components
 
 #: Radius that holds 99.73 % of a Gaussian on the sky, in per-axis sigmas.
 REACH_SIGMA = math.sqrt(-2 * math.log(0.0027))
@@ -91,14 +87,6 @@ def log_bayes_factor(sep_arcsec: FloatArray, err1_arcsec: FloatArray, err2_arcse
     """
     variance = err1_arcsec**2 + err2_arcsec**2
     return np.log(2 / (variance * math.radians(1 / 3600) ** 2)) - sep_arcsec**2 / (2 * variance)
-
-
-def components(n: int, a: IntArray, b: IntArray) -> IntArray:
-    """Connected components of n nodes, numbered in the order of their first node."""
-    graph = coo_array((np.ones(len(a), np.int8), (a, b)), shape=(n, n))
-    _, label = connected_components(graph, directed=False)
-    _, first, inverse = np.unique(label, return_index=True, return_inverse=True)
-    return np.asarray(np.argsort(np.argsort(first))[inverse], np.int64)
 
 
 def decide(mission: IntArray, a: IntArray, b: IntArray, log_bf: FloatArray) -> Decision:

@@ -17,12 +17,12 @@ import numpy as np
 
 from xcat import progress
 from xcat.database import copy, partitions
+from xcat.database.loaded import Loaded
 from xcat.database.runs import Run
 from xcat.database.sqlfiles import dicts, job
 from xcat.errors import StageError
-from xcat.match import pairs
-from xcat.match.stage import Loaded
 from xcat.merge import link_graph as graph
+from xcat.sky import joins
 
 _TABLES = ("source_link", "master_source", "master")
 
@@ -63,9 +63,9 @@ def link_stage(
     }
     missions = {"catalogue_ids": [mission.catalogue_id for mission in xray]}
     with run.step("search"):
-        pairs.make_tables(conn)
-        pairs.needles(conn, job("link.needles").compose(source=source), reach)
-        pairs.search(conn, source, "links between missions", haystack_id="source_id")
+        joins.make_tables(conn)
+        joins.needles(conn, job("link.needles").compose(source=source), reach)
+        joins.search(conn, source, "links between missions", haystack_id="source_id")
         found = copy.fetch_columns(
             conn,
             job("link.candidates").compose(source=source),

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from xcat import progress
+from xcat.arrays import components
 from xcat.database import copy, partitions
+from xcat.database.loaded import Loaded
 from xcat.database.runs import Run
 from xcat.database.sqlfiles import dicts, job
-from xcat.match import pairs
-from xcat.match.stage import Loaded
+from xcat.sky import joins
 
 # Two positions of one source differ by less than this many combined per-axis sigmas in 99 % of cases (Rayleigh).
 GROUP_SIGMA = 3.03
@@ -31,7 +30,7 @@ def merge_stage(run: Run, xray: list[Loaded]) -> None:
         X-ray catalogues; each is a mission of its own.
     """
     conn = run.conn
-    pairs.make_tables(conn)
+    joins.make_tables(conn)
     conn.execute(job("merge.make_members").compose())
     conn.execute(job("merge.make_components").compose())
     targets = {name: partitions.create(conn, name, run.run_id) for name in ("source", "source_detection")}
@@ -77,15 +76,14 @@ def _group_by_position(run: Run, mission: Loaded) -> None:
     """Fill ``pg_temp.member`` with the connected components of positional links."""
     conn = run.conn
     values = {"n_sigma": GROUP_SIGMA, "max_radius_arcsec": _MAX_RADIUS_ARCSEC}
-    pairs.needles(conn, job("merge.needles").compose(detection=mission.table), values)
-    pairs.search(conn, mission.table, f"{mission.definition.name}: links")
+    joins.needles(conn, job("merge.needles").compose(detection=mission.table), values)
+    joins.search(conn, mission.table, f"{mission.definition.name}: links")
     bigint = [("a", "bigint"), ("b", "bigint")]
     ids = copy.fetch_columns(conn, job("merge.detection_ids").compose(detection=mission.table), bigint[:1])["a"]
     statement = job("merge.links").compose(detection=mission.table)
     links = copy.fetch_columns(conn, statement, bigint, values)
     a, b = np.searchsorted(ids, links["a"]), np.searchsorted(ids, links["b"])
-    graph = coo_array((np.ones(len(a), dtype=np.int8), (a, b)), shape=(len(ids), len(ids)))
-    _, component = connected_components(graph, directed=False)
+    component = components(len(ids), a, b)
     conn.execute(job("merge.clear_components").compose())
     copy.copy_in(
         conn, "component", [{"object_id": ids, "component": component.astype(np.int32)}],

@@ -1,1 +1,1 @@
-"""The thirteen properties: their registry, and the job that computes them."""
+"""The properties stage: computes the properties of every source and of every counterpart hypothesis."""

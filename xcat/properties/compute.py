@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 import numpy as np
 from psycopg import sql
 
 from xcat import progress
 from xcat.catalogues.definition import Definition
-from xcat.classifier.properties import Property
+from xcat.columns.registry import property_entries
 from xcat.database import copy, partitions
-from xcat.database.engine import Connection
-from xcat.database.registry import property_entries
+from xcat.database.connection import Connection
+from xcat.database.loaded import Loaded
 from xcat.database.runs import Run
 from xcat.database.sqlfiles import dicts, job
-from xcat.errors import ConfigError
-from xcat.match import density, pairs
-from xcat.match.stage import Loaded
+from xcat.sky import density_map, joins
 
 # Hypotheses below this probability say too little about a source to be worth a row.
 MIN_P_HYPOTHESIS = 0.01
@@ -28,61 +24,6 @@ MAX_RADII = 1.26
 # fluxes are 1.122e-7 in Ks and 5.082e-7 in J (Cohen, Wheaton & Megeath 2003, AJ 126, 1090, table 2).
 ZERO = {"b": 5.37, "r": 5.37, "w1": 6.95, "w2": 6.95, "j": 6.29}
 _CM_IN_PC = 3.0856775814913673e18
-
-
-@cache
-def all_properties() -> tuple[Property, ...]:
-    """The properties as the classifier knows them, in the order of the registry."""
-    return tuple(
-        Property(
-            name=entry["name"],
-            category=entry["category"],
-            scale=entry["scale"],
-            low=float(entry["range"][0]),
-            high=float(entry["range"][1]),
-            bounded_low=entry["bounded"][0],
-            bounded_high=entry["bounded"][1],
-        )
-        for entry in property_entries()
-    )
-
-
-def select(names: list[str] | None) -> tuple[Property, ...]:
-    """Properties by name; without names all but the optional ones, which repeat what others say.
-
-    Raises
-    ------
-    ConfigError
-        A name is not in the registry.
-    """
-    known = {p.name: p for p in all_properties()}
-    if names is None:
-        return tuple(known[entry["name"]] for entry in property_entries() if not entry.get("optional"))
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise ConfigError(f"unknown property {', '.join(unknown)}. There are: {', '.join(known)}")
-    return tuple(known[name] for name in names)
-
-
-def error_column(name: str) -> str | None:
-    """Column of ``property`` with the 1 sigma error of a property, on its scale; None if there is none."""
-    return _role(name, "error")
-
-
-def limit_column(name: str) -> str | None:
-    """Column of ``property`` with the lower limit of a property for sources without a value; None if there is none."""
-    return _role(name, "limit")
-
-
-def observed_column(name: str) -> str | None:
-    """Column of ``property`` that says whether a property could have been observed; None where that is not told."""
-    return _role(name, "observed")
-
-
-def _role(name: str, role: str) -> str | None:
-    (entry,) = (e for e in property_entries() if e["name"] == name)
-    found: str | None = entry.get(role)
-    return found
 
 
 def properties_stage(
@@ -107,7 +48,7 @@ def properties_stage(
     galaxies : list of Loaded
     """
     conn = run.conn
-    pairs.make_tables(conn)
+    joins.make_tables(conn)
     conn.execute(job("properties.make_work").compose())
     values = {
         "run_id": run.run_id, "source_run_id": source_run_id, "link_run_id": link_run_id, "match_run_id": match_run_id,
@@ -134,9 +75,9 @@ def properties_stage(
     for nearby in galaxies:
         with run.step(nearby.definition.name):
             find = job("properties.galaxy_needles").compose(galaxy=nearby.table)
-            pairs.needles(conn, find, {"max_radii": MAX_RADII})
+            joins.needles(conn, find, {"max_radii": MAX_RADII})
             sources = partitions.qualified("source", source_run_id)
-            pairs.search(conn, sources, f"{nearby.definition.name} x sources", haystack_id="source_id")
+            joins.search(conn, sources, f"{nearby.definition.name} x sources", haystack_id="source_id")
             conn.execute(
                 job("properties.in_galaxy").compose(galaxy=nearby.table),
                 {"source_run_id": source_run_id, "max_radii": MAX_RADII},
@@ -177,7 +118,7 @@ def _cover(conn: Connection, source_run_id: int, counterparts: list[Loaded]) -> 
         sky = other.definition.sky
         covers = np.ones(len(rows), bool)  # a catalogue of which cut-outs are loaded has been everywhere
         if sky is not None and (sky.local or sky.area_deg2 is not None):
-            covers = density.load(conn, other.catalogue_id).covers(rows["ra"], rows["dec"])
+            covers = density_map.load(conn, other.catalogue_id).covers(rows["ra"], rows["dec"])
         observed[other.definition.kind] |= covers
         for band, magnitude in other.definition.depth.items():
             if not other.definition.colour_terms(band):

@@ -1,1 +1,1 @@
-"""What people see: tables with their units, candidates, the evidence of a source, and the report of a run."""
+"""What people look at: the evidence of a source, the report of a run, models, candidates."""

@@ -8,12 +8,12 @@ from astropy.table import Table
 from psycopg import sql
 
 from xcat.database import partitions
-from xcat.database.engine import Connection
+from xcat.database.connection import Connection
 from xcat.database.published import class_column
 from xcat.database.sqlfiles import job
 from xcat.errors import XcatError
-from xcat.report.reading import classify_run
-from xcat.report.tables import query
+from xcat.output.reading import classify_run
+from xcat.output.results import query
 
 MAX_RADIUS_DEG = 20.0  # larger cones were wrong in q3c before 2.0.5
 

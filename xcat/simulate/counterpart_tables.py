@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from xcat.arrays import FloatArray, IntArray
 from xcat.simulate.counterparts import Field
-from xcat.simulate.geometry import FloatArray, IntArray, offset
 from xcat.simulate.identifiers import first_of_each, sexagesimal
 from xcat.simulate.observe import EPOCH_YR
 from xcat.simulate.write import Columns
+from xcat.sky.geometry import offset
 
 TWOMASS_EPOCH_YR = 1999.5
 ALLWISE_EPOCH_YR = 2010.5

@@ -8,17 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xcat.simulate.geometry import (
-    ARCSEC_RAD,
-    BoolArray,
-    FloatArray,
-    IntArray,
-    close_pairs,
-    in_disc,
-    offset,
-    to_galactic,
-    to_vector,
-)
+from xcat.arrays import BoolArray, FloatArray, IntArray
 from xcat.simulate.photometry import (
     Magnitudes,
     galaxy_magnitudes,
@@ -27,6 +17,7 @@ from xcat.simulate.photometry import (
 )
 from xcat.simulate.populations import Objects
 from xcat.simulate.sky import extinction_mag, galaxy_density_per_deg2, star_density_per_deg2
+from xcat.sky.geometry import ARCSEC_RAD, close_pairs, in_disc, offset, to_galactic, to_vector
 
 CUT_OUT_ARCSEC = 60.0
 GAIA_LIMIT_G = 20.7

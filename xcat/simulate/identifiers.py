@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from xcat.simulate.geometry import FloatArray, IntArray
+from xcat.arrays import FloatArray, IntArray
 
 _ZERO, _PLUS, _MINUS = (ord(c) for c in "0+-")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import gammainc
 
-from xcat.simulate.geometry import FloatArray, IntArray
+from xcat.arrays import FloatArray, IntArray
 from xcat.simulate.identifiers import numbered, sexagesimal
 from xcat.simulate.missions import Mission
 from xcat.simulate.observe import Detections

@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from xcat.simulate.geometry import FloatArray
+from xcat.arrays import FloatArray
 from xcat.simulate.spectra import ENERGY_KEV, ERG_PER_KEV, band_mask, power_law
 
 

@@ -9,10 +9,11 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from scipy.special import gammaincc
 
-from xcat.simulate.geometry import FloatArray, IntArray, close_pairs, in_disc, offset, separation_arcsec
+from xcat.arrays import FloatArray, IntArray
 from xcat.simulate.missions import MISSIONS, Mission
 from xcat.simulate.populations import Objects, kind_values
 from xcat.simulate.sky import Targets
+from xcat.sky.geometry import close_pairs, in_disc, offset, separation_arcsec
 
 EPOCH_YR = 2016.0
 SPURIOUS_FRACTION = 0.012

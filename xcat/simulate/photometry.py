@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from xcat.simulate.geometry import FloatArray
+from xcat.arrays import FloatArray
 from xcat.simulate.populations import STAR, Objects, draw_normal, kind_values
 
 # Extinction in each band over that in V (Wang & Chen 2019, ApJ 877, 116).

@@ -7,9 +7,10 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from xcat.simulate.geometry import FloatArray, IntArray, in_disc, offset
+from xcat.arrays import FloatArray, IntArray
 from xcat.simulate.sky import GALAXY, HIGH, PLANE, Galaxies, Targets, extinction_mag
 from xcat.simulate.spectra import normalised, plasma, power_law
+from xcat.sky.geometry import in_disc, offset
 
 CLASSES = ("AGN", "Star", "XRB", "CV", "other")
 AGN, STAR, XRB, CV, OTHER = range(5)

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xcat.simulate.geometry import FloatArray, IntArray, offset, to_galactic
+from xcat.arrays import FloatArray, IntArray
 from xcat.simulate.identifiers import numbered, sexagesimal
 from xcat.simulate.observe import EPOCH_YR as OBJECTS_EPOCH_YR
 from xcat.simulate.photometry import Magnitudes
 from xcat.simulate.populations import AGN, CV, STAR, XRB, Objects, kind_values
 from xcat.simulate.sky import random_sky
 from xcat.simulate.write import Columns
+from xcat.sky.geometry import offset, to_galactic
 
 EPOCH_YR = 2000.0
 CATALOGUES = ("ref_agn", "ref_star", "ref_xrb", "ref_cv", "ref_extended")

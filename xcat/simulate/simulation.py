@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from xcat.arrays import FloatArray
 from xcat.errors import InputError
 from xcat.simulate import counterpart_tables, mission_tables, references, truth
 from xcat.simulate.counterparts import Field, make_field
 from xcat.simulate.definitions import DEFINITIONS
-from xcat.simulate.geometry import FloatArray, to_position, to_vector
 from xcat.simulate.missions import MISSIONS
 from xcat.simulate.observe import Detections, add_spurious, observe
 from xcat.simulate.photometry import Magnitudes, counterpart_magnitudes
@@ -22,6 +22,7 @@ from xcat.simulate.populations import CLASSES, Objects, draw_objects
 from xcat.simulate.sky import PLACES, Galaxies, Targets, count_targets, make_galaxies, make_targets
 from xcat.simulate.spoil import SPOILT, spoil
 from xcat.simulate.write import Columns, write
+from xcat.sky.geometry import to_position, to_vector
 
 GENERATOR_VERSION = 3
 SMALLEST_SKY, LARGEST_SKY = 100, 1_000_000

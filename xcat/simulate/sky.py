@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xcat.simulate.geometry import FloatArray, IntArray, from_galactic, offset, to_galactic, to_position
+from xcat.arrays import FloatArray, IntArray
 from xcat.simulate.missions import MISSIONS
+from xcat.sky.geometry import from_galactic, offset, to_galactic, to_position
 
 PLACES = ("plane", "high", "galaxy")
 PLANE, HIGH, GALAXY = range(3)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from xcat.simulate.geometry import FloatArray
+from xcat.arrays import FloatArray
 
 # 60 bins, the same number per octave: fine enough for bands that are a factor of two wide.
 _EDGES_KEV = np.geomspace(0.2, 12.0, 61)

@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from xcat.arrays import FloatArray, IntArray
 from xcat.simulate.counterpart_tables import CounterpartTable
 from xcat.simulate.counterparts import Field
-from xcat.simulate.geometry import FloatArray, IntArray
 from xcat.simulate.mission_tables import MissionTable
 from xcat.simulate.missions import MISSIONS
 from xcat.simulate.observe import Detections

@@ -21,7 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import DOUBLE_PRECISION, REAL
 from sqlalchemy.types import TypeEngine
 
-from xcat.database.registry import columns
+from xcat.columns.registry import columns
 
 SCHEMA = "xcat"
 PUB = "pub"

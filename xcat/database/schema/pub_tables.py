@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Boolean, Index, Integer, SmallInteger, Table, Text, TextClause, text
 from sqlalchemy.dialects.postgresql import ARRAY, REAL
 
-from xcat.database.registry import property_columns, property_entries
+from xcat.columns.registry import property_columns, property_entries
 from xcat.database.schema.catalogue_tables import MAGNITUDES, MOTION
 from xcat.database.schema.parts import DOUBLE, FLOAT, NAME_KEY, PUB, column, floats, metadata
 

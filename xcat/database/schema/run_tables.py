@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Boolean, CheckConstraint, Index, Integer, SmallInteger, Text, text
 from sqlalchemy.dialects.postgresql import ARRAY, REAL
 
-from xcat.database.registry import property_columns, property_entries
+from xcat.columns.registry import property_columns, property_entries
 from xcat.database.schema.catalogue_tables import SPECTRUM, XRAY_FLUXES
 from xcat.database.schema.parts import (
     DOUBLE,

@@ -1,0 +1,32 @@
+"""What every room needs of arrays: names of their types, connected components, and their form in JSON."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+FloatArray: TypeAlias = NDArray[np.float64]
+IntArray: TypeAlias = NDArray[np.int64]
+BoolArray: TypeAlias = NDArray[np.bool_]
+
+
+def components(n: int, a: IntArray, b: IntArray) -> IntArray:
+    """Connected components of `n` nodes joined by the links a[i] - b[i]: the number of each node's, (n,)."""
+    graph = coo_array((np.ones(len(a), np.int8), (a, b)), shape=(n, n))
+    return connected_components(graph, directed=False)[1].astype(np.int64)
+
+
+def jsonable(value: Any) -> Any:
+    """Arrays as lists and numpy's numbers as Python's, with None for what is not finite, which JSON cannot say."""
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if isinstance(value, list):
+        return [jsonable(v) for v in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,1 @@
+"""The command line: arguments in, messages out. What happens is in the rooms behind it."""

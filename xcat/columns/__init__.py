@@ -1,0 +1,1 @@
+"""What every name means: the registry of columns, and that of the properties."""

@@ -1,0 +1,108 @@
+"""The properties of the method as ``properties.yaml`` defines them: category, scale, range, walls, helper columns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal
+
+import numpy as np
+
+from xcat.columns.registry import property_entries
+from xcat.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Property:
+    """One property of a source, as the tables see it.
+
+    Attributes
+    ----------
+    name, category : str
+    scale : {"linear", "log10", "asinh"}
+        The tables are made on this scale of the value.
+    low, high : float
+        Ends of the table, on that scale (log10 of the unit for "log10"). A value outside is allowed.
+    bounded_low, bounded_high : bool
+        The end is a wall that no value can cross; the kernel density is reflected there, and values that lie on the
+        wall itself (a hardness ratio without counts in one band) are counted apart, as a point mass.
+
+    Raises
+    ------
+    ValueError
+        When the scale is unknown or the range is empty or not finite.
+    """
+
+    name: str
+    category: str
+    scale: Literal["linear", "log10", "asinh"]
+    low: float
+    high: float
+    bounded_low: bool
+    bounded_high: bool
+
+    def __post_init__(self) -> None:
+        if self.scale not in ("linear", "log10", "asinh"):
+            raise ValueError(f"property {self.name}: scale is linear, log10 or asinh, not {self.scale!r}")
+        if not (np.isfinite(self.low) and np.isfinite(self.high) and self.low < self.high):
+            raise ValueError(f"property {self.name}: range [{self.low}, {self.high}] is empty or not finite")
+
+    @property
+    def width(self) -> float:
+        """Length of the table, on the property's scale."""
+        return self.high - self.low
+
+
+@cache
+def all_properties() -> tuple[Property, ...]:
+    """The properties as the classifier knows them, in the order of the registry."""
+    return tuple(
+        Property(
+            name=entry["name"],
+            category=entry["category"],
+            scale=entry["scale"],
+            low=float(entry["range"][0]),
+            high=float(entry["range"][1]),
+            bounded_low=entry["bounded"][0],
+            bounded_high=entry["bounded"][1],
+        )
+        for entry in property_entries()
+    )
+
+
+def select(names: list[str] | None) -> tuple[Property, ...]:
+    """Properties by name; without names all but the optional ones, which repeat what others say.
+
+    Raises
+    ------
+    ConfigError
+        A name is not in the registry.
+    """
+    known = {p.name: p for p in all_properties()}
+    if names is None:
+        return tuple(known[entry["name"]] for entry in property_entries() if not entry.get("optional"))
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise ConfigError(f"unknown property {', '.join(unknown)}. There are: {', '.join(known)}")
+    return tuple(known[name] for name in names)
+
+
+def error_column(name: str) -> str | None:
+    """Column of ``property`` with the 1 sigma error of a property, on its scale; None if there is none."""
+    return _role(name, "error")
+
+
+def limit_column(name: str) -> str | None:
+    """Column of ``property`` with the lower limit of a property for sources without a value; None if there is none."""
+    return _role(name, "limit")
+
+
+def observed_column(name: str) -> str | None:
+    """Column of ``property`` that says whether a property could have been observed; None where that is not told."""
+    return _role(name, "observed")
+
+
+def _role(name: str, role: str) -> str | None:
+    (entry,) = (e for e in property_entries() if e["name"] == name)
+    found: str | None = entry.get(role)
+    return found

@@ -1,0 +1,223 @@
+"""The evaluate stage: the labelled sources of a pipeline, and where the answers of all methods are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xcat.arrays import IntArray
+from xcat.config import Settings
+from xcat.database import copy, partitions
+from xcat.database.connection import Connection, ready
+from xcat.database.runs import Run
+from xcat.database.sqlfiles import job
+from xcat.errors import StageError
+from xcat.evaluate import leakage
+from xcat.evaluate.grouping import joined
+from xcat.evaluate.protocol import FOLD_KINDS, Labelled, Method, Results, check, counterparts, evaluate, workers
+from xcat.evaluate.studies import run_all
+from xcat.ingest.load import checksum
+from xcat.jobs.classes import rules
+from xcat.jobs.pipeline import Pipeline, Plan
+from xcat.jobs.runner import Runner
+from xcat.models.samples import labelled
+
+STUDY_FOLDS = 5
+"""Of learning curve and ablation, which fit many models."""
+
+
+def of_pipeline(settings: Settings, plan: Plan, answers: Sequence[str] = ()) -> tuple[Labelled, dict[str, int]]:
+    """Labelled sources of a pipeline's finished runs.
+
+    Parameters
+    ----------
+    settings : Settings
+    plan : Plan
+    answers : sequence of str
+        Loaded reference catalogues whose classes are published answers.
+
+    Returns
+    -------
+    Labelled
+    dict
+        Lineage columns of a run that reads them.
+
+    Raises
+    ------
+    StageError
+        A stage before the labels has not been run, or a catalogue of answers is not loaded or knows no source.
+    """
+    runs = Runner(settings, plan).run(only="label")
+    pipeline = plan.pipeline
+    lineage = {
+        "source_run_id": runs["merge"],
+        "link_run_id": runs["link"],
+        "match_run_id": runs["match"],
+        "property_run_id": runs["properties"],
+        "label_run_id": runs["label"],
+    }
+    with ready(settings) as conn:
+        source_id, sample, label, cell, _ = labelled(conn, pipeline.layout, pipeline.class_names, runs)
+        if not label.size:
+            raise StageError("no source has a label; see: xcat runs. Add reference catalogues to the pipeline.")
+        rows = copy.fetch_columns(
+            conn,
+            job("evaluate.objects").compose(),
+            [
+                ("source_id", "bigint"), ("master_id", "bigint"), ("catalogue_id", "smallint"),
+                ("object_id", "bigint"), ("log_fx", "real"),
+            ],
+            lineage,
+        )  # fmt: skip
+        rows = rows[np.searchsorted(rows["source_id"], source_id)]
+        published = {name: _published(conn, pipeline, name, source_id, lineage) for name in answers}
+    priors = np.array(list(pipeline.class_priors.values()))
+    objects = np.stack([rows["catalogue_id"].astype(np.int64), rows["object_id"]], axis=1)
+    return (
+        Labelled(
+            source_id, sample, label, {"source": joined(rows["master_id"], objects), "sky": cell},
+            tuple(pipeline.class_names), priors / priors.sum(), rows["log_fx"].astype(np.float64),
+            counterparts(sample), published,
+        ),
+        lineage,
+    )  # fmt: skip
+
+
+def file_of(path: Path) -> dict[str, Any]:
+    """What a run says of the file that it read."""
+    file = checksum(path)
+    return {"file_name": path.name, "sha256": file.sha256}
+
+
+def evaluate_stage(
+    run: Run,
+    data: Labelled,
+    methods: Sequence[Method],
+    *,
+    n_folds: int = 10,
+    seeds: Sequence[int] = (0, 1, 2),
+    kinds: Sequence[str] = FOLD_KINDS,
+    quick: bool = False,
+    allowed: Sequence[str] = (),
+    n_workers: int = 1,
+    told: Callable[[str], None] = lambda text: None,
+) -> dict[str, Any]:
+    """Evaluate, and keep every out-of-fold answer.
+
+    Parameters
+    ----------
+    run : Run
+    data, methods, n_folds, seeds, kinds
+        As in `xcat.evaluate.protocol.evaluate`.
+    quick : bool
+        Without learning curve, ablation and shift.
+    allowed : sequence of str
+        Properties that may tell the label.
+    n_workers : int
+        Folds fitted at the same time.
+    told : callable
+        Told of properties that nearly tell a class.
+
+    Returns
+    -------
+    dict
+        What ``xcat evaluate --json`` writes.
+
+    Raises
+    ------
+    ConfigError
+        A property is the label by another name, or the sources cannot be dealt to so many folds.
+    """
+    check(data, n_folds, kinds)
+    flags = leakage.refuse(data.sample, data.label, data.classes, data.groups["source"], allowed)
+    for line in flags:
+        told(line)
+    with workers(n_workers) as pool:
+        with run.step("methods"):
+            results = evaluate(methods, data, n_folds=n_folds, seeds=seeds, kinds=kinds, pool=pool)
+        first = {m.name: (results.answers[kinds[0], m.name, seeds[0]].p, m.probabilities) for m in methods}
+        with run.step("studies"):
+            n_few = min(n_folds, STUDY_FOLDS)
+            studies = run_all(methods[0], data, kinds[0], first, n_few, seeds[0], quick, pool)
+    with run.step("store"):
+        n_rows = store(run, data, results)
+    result: dict[str, Any] = {
+        "run_id": run.run_id,
+        "n": len(data),
+        "classes": list(data.classes),
+        "n_class": dict(zip(data.classes, np.bincount(data.label, minlength=len(data.classes)).tolist(), strict=True)),
+        "priors": dict(zip(data.classes, data.priors.tolist(), strict=True)),
+        "properties": [p.name for p in data.sample.properties],
+        "n_folds": n_folds,
+        "seeds_used": list(seeds),
+        "flags": flags,
+        "folds": results.figures,
+        "studies": studies,
+    }
+    run.summary |= {
+        "n": len(data),
+        "n_rows": n_rows,
+        "flags": flags,
+        "mean": {
+            kind: {name: entry["mean"] for name, entry in part["methods"].items()}
+            for kind, part in results.figures.items()
+        },
+    }
+    return result
+
+
+def store(run: Run, data: Labelled, results: Results) -> int:
+    """Write every out-of-fold answer: a row a source, method, seed and kind of folds; returns the number of rows."""
+    names = np.array([c.encode() for c in data.classes])[data.label]
+    n = len(data)
+
+    def blocks() -> Any:
+        for (kind, method, seed), answer in results.answers.items():
+            yield {
+                "run_id": np.full(n, run.run_id, np.int32),
+                "source_id": data.source_id,
+                "method": np.full(n, method.encode()),
+                "seed": np.full(n, seed, np.int32),
+                "folds": np.full(n, kind.encode()),
+                "class": names,
+                "fold": (answer.fold + 1).astype(np.int16),
+                # rounding to float32 can lift a probability over 1, which the table's CHECK refuses
+                "p": np.clip(answer.p, 0, 1).astype(np.float32),
+            }
+
+    return partitions.write(run.conn, "evaluation", run.run_id, blocks())
+
+
+def _published(
+    conn: Connection, pipeline: Pipeline, name: str, source_id: IntArray, lineage: Mapping[str, int]
+) -> IntArray:
+    """Class of every source in a catalogue of answers, by the rules of the pipeline; -1 where there is none."""
+    row = conn.execute(job("ingest.catalogue").compose(), {"name": name}).fetchone()
+    if row is None:
+        raise StageError(f"{name}: nothing is loaded yet. Run: xcat ingest {name} FILE...")
+    values = {"answers_id": row[0], "label_run_id": lineage["label_run_id"]}
+    found = conn.execute(job("evaluate.published").compose(), values).fetchall()
+    if not found:
+        raise StageError(f"{name}: no labelled source has an object of the same name in it")
+    said = {(c, native): _class_of(pipeline, c, native) for _, c, native in found}
+    answer = np.full(source_id.size, -1, dtype=np.int64)
+    numbers = np.array([r[0] for r in found], dtype=np.int64)
+    by_id = np.argsort(source_id)
+    place = by_id[np.minimum(np.searchsorted(source_id, numbers, sorter=by_id), source_id.size - 1)]
+    there = source_id[place] == numbers
+    answer[place[there]] = np.array([said[r[1], r[2]] for r in found], dtype=np.int64)[there]
+    return answer
+
+
+def _class_of(pipeline: Pipeline, name: str | None, native: str | None) -> int:
+    """Number of the first class of the pipeline that an object of a reference catalogue fits, wherever it is."""
+    text = native or ""
+    for rule in rules(pipeline.classes):
+        names = rule["of_class"] is None or rule["of_class"] == name
+        any_native = not rule["exact"] and not rule["prefixes"]
+        if names and (any_native or text in rule["exact"] or text.startswith(tuple(rule["prefixes"]) or ("\0",))):
+            return int(rule["position"])
+    return -1

@@ -1,0 +1,1 @@
+"""Models and labelled samples: between the database and the arrays of the classifier."""

@@ -1,0 +1,72 @@
+"""The classifier's answers as columns of the database: names instead of class numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xcat.arrays import FloatArray
+from xcat.classifier.model import Model
+from xcat.classifier.posterior import LEAST_P_TAIL, Classification
+
+
+def columns(model: Model, result: Classification, is_classifiable: NDArray[np.bool_]) -> dict[str, np.ndarray]:
+    """Columns that the tables classification and out_of_fold share, for COPY.
+
+    Parameters
+    ----------
+    model : Model
+    result : Classification
+        N sources.
+    is_classifiable : (N,) bool
+        As the properties run says.
+    """
+    names = np.array([name.encode() for name in model.classes])
+    return {
+        "class": names[result.class_index],
+        "p": probabilities(result.p),
+        "margin": probabilities(result.margin),
+        "outlier": result.outlier.astype(np.float32),
+        "p_tail": probabilities(result.p_tail),
+        "is_outlier": result.p_tail < LEAST_P_TAIL,
+        "n_missing": result.n_missing.astype(np.int16),
+        # a masked array without a mask: the empty text is a value here, and not NULL
+        "alternative": np.ma.MaskedArray(alternatives(model, result)),
+        "is_classifiable": is_classifiable,
+        "evidence": result.evidence.reshape(len(result.p), -1),
+    }
+
+
+def probabilities(p: FloatArray) -> NDArray[np.float32]:
+    """Probabilities as the database holds them."""
+    # rounding to float32 can lift a probability over 1, which the table's CHECK refuses
+    return np.clip(p, 0, 1).astype(np.float32)
+
+
+def alternatives(model: Model, result: Classification) -> NDArray[np.bytes_]:
+    """Classes that win when a category is dropped: "category:class category:class", empty if the class never changes.
+
+    Parameters
+    ----------
+    model : Model
+    result : Classification
+        N sources.
+
+    Returns
+    -------
+    (N,) bytes
+        In UTF-8.
+    """
+    # few combinations of classes occur: each has its text once, and every source the number of its combination
+    classes = np.column_stack([result.class_index, result.class_without])
+    shape = (len(model.classes),) * classes.shape[1]
+    combination, of_source = np.unique(np.ravel_multi_index(tuple(classes.T), shape), return_inverse=True)
+    texts = [
+        " ".join(
+            f"{category}:{model.classes[other]}"
+            for category, other in zip(model.categories, without, strict=True)
+            if other != best
+        )
+        for best, *without in zip(*np.unravel_index(combination, shape), strict=True)
+    ]
+    return np.array([text.encode() for text in texts], dtype=np.bytes_)[of_source]

@@ -1,0 +1,280 @@
+"""Sources between the database and the classifier: property rows, with errors, limits, coverage and hypotheses."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from psycopg import sql
+
+from xcat.arrays import IntArray
+from xcat.classifier.model import Model
+from xcat.classifier.sample import NOT_OBSERVED, Hypotheses, Sample
+from xcat.columns.properties import Property, error_column, limit_column, observed_column
+from xcat.columns.registry import property_entries
+from xcat.database import copy, partitions
+from xcat.database.connection import Connection
+from xcat.database.sqlfiles import job
+
+Columns = list[tuple[str, str]]
+_FEW = 100_000  # sources that are named to the server one by one; of more, it says the order of all
+
+
+class Layout:
+    """Which columns of the database make a sample.
+
+    Parameters
+    ----------
+    properties : sequence of Property
+    errors, limits : collection of str
+        Properties whose errors and lower limits are wanted, where the registry knows a column for them.
+    hypotheses : bool
+        Whether hypotheses are wanted.
+    """
+
+    def __init__(
+        self,
+        properties: Sequence[Property],
+        errors: Iterable[str] = (),
+        limits: Iterable[str] = (),
+        hypotheses: bool = True,
+    ) -> None:
+        self.properties = tuple(properties)
+        names = [p.name for p in properties]
+        with_error, with_limit = set(errors), set(limits)
+        self.error = [error_column(name) if name in with_error else None for name in names]
+        self.limit = [limit_column(name) if name in with_limit else None for name in names]
+        self.observed = [observed_column(name) for name in names]
+        dependent = {entry["name"] for entry in property_entries() if entry.get("counterpart")}
+        self.dependent = [j for j, name in enumerate(names) if name in dependent] if hypotheses else []
+
+    @classmethod
+    def of_model(cls, model: Model, best_match: bool) -> Layout:
+        """What a model can use."""
+        pairs = list(zip(model.properties, model.tables, strict=True))
+        return cls(
+            model.properties,
+            [p.name for p, table in pairs if table.log_smeared is not None],
+            [p.name for p, table in pairs if table.log_above is not None],
+            not best_match,
+        )
+
+    @property
+    def reals(self) -> list[str]:
+        """Columns with numbers, each once."""
+        names = [p.name for p in self.properties]
+        return list(dict.fromkeys([*names, *(c for c in (*self.error, *self.limit) if c is not None)]))
+
+    @property
+    def flags(self) -> list[str]:
+        """Columns that say whether anybody looked."""
+        return list(dict.fromkeys(c for c in self.observed if c is not None))
+
+    @property
+    def columns(self) -> Columns:
+        """Names and types, of the source's row."""
+        return [*((name, "real") for name in self.reals), *((name, "boolean") for name in self.flags)]
+
+    @property
+    def hypothesis_columns(self) -> Columns:
+        """Names and types, of a hypothesis."""
+        return [(self.properties[j].name, "real") for j in self.dependent]
+
+    @property
+    def values(self) -> sql.Composable:
+        """The columns of the source's row, for a SELECT."""
+        flags = [sql.Identifier("p", name) for name in self.flags]
+        return sql.SQL(", ").join([*(job("classify.value").compose(name=name) for name in self.reals), *flags])
+
+    @property
+    def hypothesis_values(self) -> sql.Composable:
+        """The columns of a hypothesis, for a SELECT."""
+        return sql.SQL(", ").join(job("classify.value").compose(name=name) for name, _ in self.hypothesis_columns)
+
+    def sample(self, rows: np.ndarray, hypotheses: np.ndarray | None = None) -> Sample:
+        """Make a sample of rows, sorted by source_id, and of the hypotheses of these sources, sorted likewise."""
+        values = np.stack([rows[p.name] for p in self.properties], axis=1).astype(np.float64)
+        # a boolean of COPY is a byte here: 0 or 1, not a mask
+        for j, flag in enumerate(self.observed):
+            if flag is not None:
+                values[(rows[flag] == 0) & np.isnan(values[:, j]), j] = NOT_OBSERVED
+        made = None
+        if hypotheses is not None and self.dependent:
+            owner = np.searchsorted(rows["source_id"], hypotheses["source_id"])
+            table = np.stack([hypotheses[name] for name, _ in self.hypothesis_columns], axis=1).astype(np.float64)
+            for i, j in enumerate(self.dependent):
+                flag = self.observed[j]
+                if flag is not None:
+                    table[(rows[flag][owner] == 0) & np.isnan(table[:, i]), i] = NOT_OBSERVED
+            made = Hypotheses.of(owner, hypotheses["p_hypothesis"], self.dependent, table, len(rows))
+        return Sample(self.properties, values, self._stack(rows, self.error), self._stack(rows, self.limit), made)
+
+    def _stack(self, rows: np.ndarray, names: list[str | None]) -> np.ndarray | None:
+        if not any(names):
+            return None
+        nothing = np.full(len(rows), np.nan)
+        return np.stack([nothing if name is None else rows[name] for name in names], axis=1).astype(np.float64)
+
+
+def in_order(conn: Connection, source_run_id: int, source_ids: list[int] | None = None) -> IntArray:
+    """Numbers of the sources of a merge run, or of some, in an order that the data alone decide.
+
+    By mission, as the run was given them, and by the mission's own id.
+    """
+    query, values = job("merge.source_order").compose(), {"source_run_id": source_run_id, "source_ids": source_ids}
+    return np.asarray(copy.fetch_columns(conn, query, [("source_id", "bigint")], values)["source_id"], np.int64)
+
+
+def places(conn: Connection, source_run_id: int, source_id: IntArray) -> IntArray:
+    """Places of sources in an order that the data alone decide, whatever numbers the database gave them.
+
+    Parameters
+    ----------
+    conn : Connection
+    source_run_id : int
+    source_id : (N,) int64
+        Sources of that merge run, each once.
+
+    Returns
+    -------
+    (N,) int64
+        What sorts them as `in_order` does.
+    """
+    sorted_ids = in_order(conn, source_run_id, source_id.tolist() if source_id.size <= _FEW else None)
+    by_id = np.argsort(source_id, kind="stable")
+    place = np.searchsorted(source_id, sorted_ids, sorter=by_id)
+    found = by_id[np.minimum(place, source_id.size - 1)] if source_id.size else by_id
+    return np.asarray(found[source_id[found] == sorted_ids], np.int64)
+
+
+def labelled(
+    conn: Connection, layout: Layout, classes: Sequence[str], runs: Mapping[str, int]
+) -> tuple[IntArray, Sample, IntArray, IntArray, NDArray[np.bool_]]:
+    """Read the labelled sources of a label run.
+
+    Parameters
+    ----------
+    conn : Connection
+    layout : Layout
+    classes : sequence of str
+    runs : mapping
+        Run of "merge", "label" and "properties".
+
+    Returns
+    -------
+    source_id : (N,) int64
+        In the order of `places`: folds and sums must not depend on the numbers.
+    sample : Sample
+        With the errors, limits and hypotheses of the layout.
+    label : (N,) int64
+        Number of the class in `classes`.
+    group : (N,) int64
+        Cell of 1.4 degrees on the sky.
+    is_classifiable : (N,) bool
+    """
+    values = {
+        "classes": list(classes),
+        "source_run_id": runs["merge"],
+        "label_run_id": runs["label"],
+        "property_run_id": runs["properties"],
+    }
+    rows = copy.fetch_columns(
+        conn,
+        job("fit.reference_sample").compose(values=layout.values),
+        [
+            ("source_id", "bigint"),
+            ("class_index", "integer"),
+            ("sky_cell", "bigint"),
+            ("is_classifiable", "boolean"),
+            *layout.columns,
+        ],
+        values,
+    )
+    hypotheses = None
+    if layout.dependent:
+        hypotheses = copy.fetch_columns(
+            conn,
+            job("fit.reference_hypotheses").compose(values=layout.hypothesis_values),
+            [("source_id", "bigint"), ("p_hypothesis", "real"), *layout.hypothesis_columns],
+            values,
+        )
+    source_id = rows["source_id"].astype(np.int64)
+    order = places(conn, runs["merge"], source_id)
+    return (
+        source_id[order],
+        layout.sample(rows, hypotheses).take(order),
+        rows["class_index"].astype(np.int64)[order],
+        rows["sky_cell"].astype(np.int64)[order],
+        rows["is_classifiable"].astype(bool)[order],
+    )
+
+
+def every_source(
+    reader: Connection, second: Connection, layout: Layout, property_run_id: int, chunk_rows: int
+) -> Generator[tuple[np.ndarray, Sample], None, None]:
+    """Read all sources of a properties run, piece by piece, in the order of their numbers.
+
+    Parameters
+    ----------
+    reader, second : Connection
+        Two sessions: the hypotheses come in a COPY of their own.
+    layout : Layout
+    property_run_id : int
+    chunk_rows : int
+
+    Yields
+    ------
+    rows : structured array
+        With source_id and is_classifiable.
+    sample : Sample
+    """
+    table = sql.SQL(partitions.qualified("property", property_run_id))
+    sources = copy.copy_out(
+        reader,
+        job("classify.property_rows").compose(values=layout.values, property=table),
+        [("source_id", "bigint"), ("is_classifiable", "boolean"), *layout.columns],
+        chunk_rows=chunk_rows,
+    )
+    hypotheses: Generator[np.ndarray, None, None] | None = None
+    if layout.dependent and partitions.exists(second, "hypothesis_property", property_run_id):
+        table = sql.SQL(partitions.qualified("hypothesis_property", property_run_id))
+        hypotheses = copy.copy_out(
+            second,
+            job("classify.hypothesis_rows").compose(values=layout.hypothesis_values, property=table),
+            [("source_id", "bigint"), ("p_hypothesis", "real"), *layout.hypothesis_columns],
+            chunk_rows=chunk_rows,
+        )
+    try:
+        ahead = _Ahead(hypotheses)
+        for rows in sources:
+            yield rows, layout.sample(rows, ahead.up_to(int(rows["source_id"][-1])))
+    finally:
+        # a COPY that is left in the middle is ended here, or its session would wait for it for ever
+        sources.close()
+        if hypotheses is not None:
+            hypotheses.close()
+
+
+class _Ahead:
+    """The stream of hypotheses, cut where the stream of sources is cut."""
+
+    def __init__(self, stream: Generator[np.ndarray, None, None] | None) -> None:
+        self.stream = stream
+        self.kept: list[np.ndarray] = []
+
+    def up_to(self, source_id: int) -> np.ndarray | None:
+        """Hypotheses of the sources up to this one, that were not given before."""
+        if self.stream is None:
+            return None
+        while not self.kept or self.kept[-1]["source_id"][-1] <= source_id:
+            more = next(self.stream, None)
+            if more is None:
+                break
+            self.kept.append(more)
+        if not self.kept:
+            return None
+        together = np.concatenate(self.kept)
+        cut = int(np.searchsorted(together["source_id"], source_id, side="right"))
+        self.kept = [together[cut:]] if cut < len(together) else []
+        return together[:cut]

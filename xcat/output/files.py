@@ -1,0 +1,172 @@
+"""Tables as files. Units, descriptions and UCDs go along wherever the format has a place for them."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from astropy.io import fits
+from astropy.io.votable import from_table, writeto
+from astropy.table import Column, Table, meta
+from astropy.units import UnitsWarning
+
+from xcat.atomic import writing
+from xcat.errors import XcatError
+
+
+def write(table: Table, path: Path | str, *, overwrite: bool = False) -> Path:
+    """Write a table to a file, in the format that the ending of its name asks for.
+
+    The file appears whole or not at all: it is written beside its place and renamed.
+
+    Parameters
+    ----------
+    table : Table
+    path : Path or str
+        Ends in .fits, .vot, .xml, .parquet, .csv or .ecsv.
+    overwrite : bool
+        Replace a file that is there.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    XcatError
+        Unknown ending, a file that is there already, or a folder that cannot be written to.
+    """
+    path = Path(path)
+    writer = _WRITERS.get(path.suffix.lower())
+    if writer is None:
+        raise XcatError(
+            f"{path}: the ending says which format to write, and '{path.suffix}' is not one of {', '.join(_WRITERS)}"
+        )
+    if path.exists() and not overwrite:
+        raise XcatError(f"{path} is there already. Choose another name, or use --overwrite.")
+    try:
+        with writing(path) as part:
+            writer(table, part)
+    except OSError as error:
+        raise XcatError(f"{path}: cannot be written ({error.strerror or error})") from error
+    return path
+
+
+def _fits(table: Table, path: Path) -> None:
+    plain = table.copy(copy_data=False)
+    plain.meta = {}  # its keys are longer than FITS keywords
+    descriptions = {}
+    for name in plain.colnames:
+        # table_to_hdu would turn descriptions into a YAML block in the comments; TCOMMn is what others read
+        descriptions[name], plain[name].info.description = plain[name].description, None
+        if plain[name].dtype.kind == "U":
+            plain[name] = _ascii(plain[name])
+        elif plain[name].dtype.kind == "b" and hasattr(plain[name], "mask"):
+            plain[name] = _logical(plain[name])
+        _safe_null(plain[name])
+    hdu = fits.table_to_hdu(plain)
+    for i, name in enumerate(table.colnames, start=1):
+        ucd, about = table[name].meta.get("ucd"), descriptions[name]
+        if ucd:
+            hdu.header.set(f"TUCD{i}", ucd, "unified content descriptor", after=f"TFORM{i}")
+        if about:
+            text = about.encode("ascii", "backslashreplace").decode()
+            hdu.header.set(f"TCOMM{i}", text, after=f"TFORM{i}")
+    for key, value in table.meta.items():
+        hdu.header.add_history(f"{key}: {value}".encode("ascii", "backslashreplace").decode())
+    fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(path, overwrite=True)
+
+
+def _safe_null(column: Column) -> None:
+    """Let NULL of an integer be the least number, not numpy's 999999, which may occur."""
+    if column.dtype.kind in "iu" and hasattr(column, "fill_value"):
+        column.fill_value = np.iinfo(column.dtype).min
+
+
+def _ascii(column: Column) -> Column:
+    """FITS holds ASCII only; other characters are written as their escapes, so that none is lost."""
+    data = np.char.encode(np.ma.filled(column, ""), "ascii", "backslashreplace")
+    return Column(data, unit=column.unit, meta=column.meta)
+
+
+def _logical(column: Column) -> Column:
+    """FITS logicals have no mask of their own: 'T', 'F' and blank as text say all three."""
+    text = np.where(np.ma.getmaskarray(column), b"", np.where(np.ma.filled(column, False), b"T", b"F"))
+    return Column(text, meta=column.meta)
+
+
+def _votable(table: Table, path: Path) -> None:
+    plain = table.copy(copy_data=False)
+    for name in plain.colnames:
+        column = plain[name]
+        if column.ndim > 1 and column.dtype.kind == "U":
+            plain[name] = _as_json_text(column)
+        _safe_null(column)
+    with warnings.catch_warnings():
+        # VOUnit deprecates erg, in which X-ray astronomy measures
+        warnings.filterwarnings("ignore", message="The unit 'erg'", category=UnitsWarning)
+        writeto(from_table(plain), str(path))
+
+
+def _parquet(table: Table, path: Path) -> None:
+    arrays, fields = [], []
+    for name in table.colnames:
+        column = table[name]
+        array = _arrow(column)
+        notes = {
+            "unit": "" if column.unit is None else column.unit.to_string(),
+            "ucd": column.meta.get("ucd", ""),
+            "description": column.description or "",
+        }
+        arrays.append(array)
+        fields.append(pa.field(name, array.type, metadata={k: v for k, v in notes.items() if v}))
+    # with these keys astropy finds the units and the lengths of texts again
+    notes_of_table = {"table_meta_yaml": "\n".join(meta.get_yaml_from_table(table))}
+    for name in table.colnames:
+        if table[name].dtype.kind == "U":
+            notes_of_table[f"table::len::{name}"] = str(max(table[name].dtype.itemsize // 4, 1))
+    pq.write_table(pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=notes_of_table)), path)
+
+
+def _arrow(column: Column) -> Any:
+    mask = np.ma.getmaskarray(column) if hasattr(column, "mask") else None
+    data = np.asarray(column)
+    if data.ndim == 1:
+        return pa.array(data.astype(object) if data.dtype.kind == "U" else data, mask=mask)
+    flat = data.ravel().astype(object) if data.dtype.kind == "U" else data.ravel()
+    inner = pa.array(flat, mask=None if mask is None else mask.ravel())
+    return pa.FixedSizeListArray.from_arrays(inner, data.shape[1])
+
+
+def _as_json_text(column: Column) -> Column:
+    """Arrays as JSON, for formats that have none."""
+    text = [json.dumps(np.ma.asarray(row).tolist()) for row in column]
+    return Column(np.array(text, dtype=np.str_), description=column.description, meta=column.meta)
+
+
+def _csv(table: Table, path: Path) -> None:
+    plain = table.copy(copy_data=False)
+    for name in plain.colnames:
+        if plain[name].ndim > 1:
+            plain[name] = _as_json_text(plain[name])
+    plain.write(path, format="ascii.csv", overwrite=True)
+
+
+def _ecsv(table: Table, path: Path) -> None:
+    table.write(path, format="ascii.ecsv", overwrite=True)
+
+
+_WRITERS: dict[str, Callable[[Table, Path], None]] = {
+    ".fits": _fits,
+    ".vot": _votable,
+    ".xml": _votable,
+    ".parquet": _parquet,
+    ".csv": _csv,
+    ".ecsv": _ecsv,
+}

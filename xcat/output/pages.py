@@ -1,0 +1,32 @@
+"""HTML pages from the templates beside this file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from xcat import __version__
+from xcat.atomic import writing
+from xcat.output.terminal import number
+
+
+def write_page(folder: Path, template: str, **values: Any) -> Path:
+    """Write ``index.html`` from a template; what the template asks for and is not given is an error."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("xcat.output"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters["number"] = lambda v: "-" if v is None else number(float(v))
+    environment.filters["count"] = lambda v: "-" if v is None else f"{v:,}"
+    environment.filters["percent"] = lambda v: f"{100 * v:.1f}"
+    environment.filters["moment"] = lambda v: str(v)[:16].replace("T", " ")
+    index = folder / "index.html"
+    page = environment.get_template(template).render(version=__version__, **values)
+    with writing(index) as part:
+        part.write_text(page, encoding="utf-8")
+    return index

@@ -1,0 +1,239 @@
+"""Results of queries as astropy tables whose columns know their unit, their UCD and what they mean.
+
+libpq says of each result column which table column it is; the comment of that column, written from the registry of
+columns, carries unit and UCD. A computed column has no origin: it is looked up by its name, if its type fits.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from functools import cache
+from typing import Any
+
+import astropy.units as u
+import numpy as np
+import psycopg
+from astropy.table import Column, MaskedColumn, Table
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.types import Boolean, Float, Integer, Numeric
+
+from xcat.columns.registry import ColumnMeaning, columns
+from xcat.database import schema
+from xcat.database.connection import Connection
+from xcat.database.sqlfiles import job
+from xcat.errors import DatabaseError, XcatError
+from xcat.output.files import write
+from xcat.output.terminal import as_json, show
+
+__all__ = ["as_json", "query", "show", "write"]
+
+# numbers of PostgreSQL's built-in types, which never change (pg_type.dat), and what numpy calls them
+_NUMBERS = {
+    16: "bool", 20: "i8", 21: "i2", 23: "i4", 26: "i8", 700: "f4", 701: "f8", 1186: "f8", 1700: "f8",
+}  # fmt: skip
+_ARRAYS = {1000: 16, 1005: 21, 1007: 23, 1016: 20, 1021: 700, 1022: 701, 1231: 1700, 1009: 25, 1015: 25}
+_INTERVAL = 1186
+
+
+@dataclass(frozen=True)
+class _Result:
+    """What a statement gave, and where each column comes from."""
+
+    names: list[str]
+    types: list[int]
+    origins: list[tuple[int, int]]
+    rows: list[tuple[Any, ...]]
+
+
+def query(conn: Connection, text: str, params: Mapping[str, Any] | Sequence[Any] | None = None) -> Table:
+    """Run a query and give its result as a table.
+
+    Parameters
+    ----------
+    conn : Connection
+        Its statement timeout holds. The query cannot change anything.
+    text : str
+        SQL. Several statements, with semicolons between them, may be given if there are no parameters; the table is
+        the last result.
+    params : mapping or sequence, optional
+        Values for the places ``%(name)s`` or ``%s``.
+
+    Returns
+    -------
+    Table
+        Columns have unit, description and ``meta["ucd"]`` as far as they are known. NULL is masked. Arrays of one
+        length become two-dimensional columns; other arrays, and JSON, become JSON text; times are ISO 8601 in UTC.
+
+    Raises
+    ------
+    XcatError
+        The server refused the query, or it has no result.
+    """
+    try:
+        with conn.transaction():
+            conn.execute("SET TRANSACTION READ ONLY")
+            result = _fetch(conn, text, params)
+            comments = _comments(conn, result.origins)
+    except psycopg.errors.QueryCanceled as error:
+        raise XcatError(
+            f"the query was cancelled: {str(error).strip()}. Ask for less, or raise XCAT_STATEMENT_TIMEOUT_S."
+        ) from error
+    except psycopg.errors.ReadOnlySqlTransaction as error:
+        raise XcatError("a query may not change anything here. Use: xcat db shell") from error
+    except psycopg.OperationalError as error:
+        raise DatabaseError(f"the connection to the database was lost: {str(error).strip()}") from error
+    except psycopg.Error as error:
+        raise XcatError(f"the server refused the query: {str(error).strip()}") from error
+    table = Table()
+    for i, name in enumerate(_distinct(result.names)):
+        values = [row[i] for row in result.rows]
+        column = _column(values, result.types[i])
+        comment = comments.get(result.origins[i])
+        meaning = (
+            ColumnMeaning.parse(name, comment)
+            if comment is not None
+            else _by_name(result.names[i], result.types[i], computed=result.origins[i][0] == 0)
+        )
+        if result.types[i] == _INTERVAL and meaning is None:
+            meaning = ColumnMeaning(name, "s", "time.duration", "")
+        if meaning is not None:
+            _describe(column, meaning)
+        table[name] = column
+    return table
+
+
+def _fetch(conn: Connection, text: str, params: Mapping[str, Any] | Sequence[Any] | None) -> _Result:
+    cursor = conn.execute(text, params)
+    result = None
+    while True:
+        if cursor.description is not None and cursor.pgresult is not None:
+            origin = cursor.pgresult
+            n_columns = len(cursor.description)
+            result = _Result(
+                [c.name for c in cursor.description],
+                [c.type_code for c in cursor.description],
+                [(origin.ftable(i), origin.ftablecol(i)) for i in range(n_columns)],
+                cursor.fetchall(),
+            )
+        if not cursor.nextset():
+            break
+    if result is None:
+        raise XcatError("the query has no result: it must be a SELECT")
+    return result
+
+
+def _comments(conn: Connection, origins: list[tuple[int, int]]) -> dict[tuple[int, int], str]:
+    wanted = sorted({o for o in origins if o[0]})
+    if not wanted:
+        return {}
+    tables, numbers = zip(*wanted, strict=True)
+    found = conn.execute(job("report.origins").compose(), {"tables": list(tables), "columns": list(numbers)})
+    return {(oid, number): text for oid, number, text in found.fetchall()}
+
+
+@cache
+def _families() -> dict[str, str]:
+    """Family of types of every column of the schema: int, float, bool, array or text."""
+    families = {}
+    for table in schema.metadata.tables.values():
+        for column in table.columns:
+            kind = column.type
+            families[column.name] = (
+                "array" if isinstance(kind, ARRAY)
+                else "int" if isinstance(kind, Integer)
+                else "bool" if isinstance(kind, Boolean)
+                else "float" if isinstance(kind, Float | Numeric)
+                else "text"
+            )  # fmt: skip
+    return families
+
+
+def _by_name(name: str, type_: int, *, computed: bool) -> ColumnMeaning | None:
+    """Meaning of a computed column that bears a name of the registry.
+
+    An aggregate cannot be told from its result, but ``count(*) AS ra`` can: its type is not that of ``ra``. Names of
+    one letter are anybody's.
+    """
+    meaning = columns().get(name)
+    if meaning is None or not computed or len(name) < 2:
+        return None
+    kind = _NUMBERS.get(type_, "text")
+    family = "array" if type_ in _ARRAYS else {"b": "bool", "i": "int", "f": "float"}.get(kind[0], "text")
+    expected = _families().get(name)
+    if expected is not None:
+        return meaning if family == expected else None
+    return None if meaning.unit and family != "float" else meaning
+
+
+def _describe(column: Column, meaning: ColumnMeaning) -> None:
+    column.description = meaning.about or None
+    if meaning.ucd:
+        column.meta["ucd"] = meaning.ucd
+    if meaning.unit:
+        try:
+            column.unit = u.Unit(meaning.unit)
+        except ValueError:  # a comment of somebody else's, with a unit that astropy cannot read
+            column.description = f"{meaning.about} [{meaning.unit}]"
+
+
+def _distinct(names: list[str]) -> list[str]:
+    """Give columns of equal name a number, from the second on."""
+    out: list[str] = []
+    for name in names:
+        candidate, number = name, 1
+        while candidate in out:
+            number += 1
+            candidate = f"{name}_{number}"
+        out.append(candidate)
+    return out
+
+
+def _column(values: list[Any], type_: int) -> Column:
+    if type_ in _ARRAYS:
+        return _array_column(values, _ARRAYS[type_])
+    missing = np.array([v is None for v in values], dtype=bool)
+    if type_ in _NUMBERS:
+        kind = _NUMBERS[type_]
+        blank = float("nan") if kind[0] == "f" else 0
+        plain = [blank if v is None else v.total_seconds() if isinstance(v, timedelta) else v for v in values]
+        data = np.array(plain, dtype=kind)
+    else:
+        data = np.array(["" if v is None else _text(v) for v in values], dtype=np.str_)
+    return MaskedColumn(data, mask=missing) if missing.any() else Column(data)
+
+
+def _array_column(values: list[Any], element: int) -> Column:
+    kind = _NUMBERS.get(element, "str")
+    lengths = {len(v) for v in values if v is not None}
+    whole = len(lengths) == 1 and all(
+        e is not None and not isinstance(e, list) for v in values if v is not None for e in v
+    )
+    if not values:
+        return Column(np.empty((0, 1), dtype=kind))
+    if not whole:
+        missing = np.array([v is None for v in values])
+        data = np.array(["" if v is None else _text(v) for v in values], dtype=np.str_)
+        return MaskedColumn(data, mask=missing) if missing.any() else Column(data)
+    (length,) = lengths
+    blank = [float("nan") if kind[0] == "f" else "" if kind == "str" else 0] * length
+    missing = np.array([v is None for v in values])
+    data = np.array([blank if v is None else v for v in values], dtype=kind)
+    if not missing.any():
+        return Column(data)
+    return MaskedColumn(data, mask=np.broadcast_to(missing[:, None], data.shape).copy())
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, datetime):
+        utc = value.astimezone(UTC) if value.tzinfo else value
+        return utc.replace(tzinfo=None).isoformat(timespec="milliseconds") + ("Z" if value.tzinfo else "")
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, dict | list | bool | int | float) or value is None:
+        return json.dumps(value, default=str)
+    return str(value)

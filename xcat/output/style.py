@@ -1,0 +1,163 @@
+"""How figures look: colours that colour-blind readers and black-and-white printers can tell apart.
+
+The colours are those of Okabe & Ito (2008, jfly.uni-koeln.de/color); every class has a line style and a marker, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from xcat.arrays import FloatArray
+from xcat.errors import XcatError
+
+INK, GREY, PALE = "#222222", "#767676", "#e4e4e4"
+_SETTINGS: Any = {
+    "font.family": "DejaVu Sans",
+    "font.size": 8.5,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": GREY,
+    "axes.linewidth": 0.7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 9,
+    "xtick.color": GREY,
+    "ytick.color": GREY,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "legend.frameon": False,
+    "svg.fonttype": "none",
+    "pdf.fonttype": 42,
+}
+
+
+@dataclass(frozen=True)
+class ClassStyle:
+    """Colour, line and marker of a class."""
+
+    colour: str
+    line: Any
+    marker: str
+
+
+_KNOWN = {
+    "AGN": ClassStyle("#0072B2", "-", "o"),
+    "Star": ClassStyle("#E69F00", (0, (5, 1.5)), "^"),
+    "XRB": ClassStyle("#D55E00", (0, (5, 1.2, 1.2, 1.2)), "s"),
+    "CV": ClassStyle("#009E73", (0, (1.2, 1.1)), "D"),
+}
+_OTHERS = (
+    ClassStyle("#CC79A7", (0, (3, 1, 1, 1, 1, 1)), "v"),
+    ClassStyle("#56B4E9", (0, (8, 2)), "P"),
+    ClassStyle("#000000", (0, (2, 2)), "X"),
+    ClassStyle("#999999", "-", "*"),
+    ClassStyle("#8C510A", (0, (6, 1.5, 1, 1.5, 1, 1.5)), "<"),
+    ClassStyle("#6A51A3", (0, (1, 2.5)), ">"),
+)
+
+
+def of_classes(classes: Sequence[str]) -> dict[str, ClassStyle]:
+    """Style of every class; the poster's four always look alike. Ten classes can be told apart."""
+    others = [c for c in classes if c not in _KNOWN]
+    free = [*_OTHERS, *(s for name, s in _KNOWN.items() if name not in classes)]
+    return {c: _KNOWN[c] if c in _KNOWN else free[others.index(c) % len(free)] for c in classes}
+
+
+def settings() -> Any:
+    """Context in which to make and save a figure."""
+    return rc_context(_SETTINGS)
+
+
+def save(figure: Figure, path: Path, dpi: int = 150) -> Path:
+    """Write a figure; the ending of the name says in which format.
+
+    Raises
+    ------
+    XcatError
+        Another ending than .png, .pdf and .svg, or a place that cannot be written to.
+    """
+    if path.suffix.lower() not in (".png", ".pdf", ".svg"):
+        raise XcatError(f"{path}: figures end in .png, .pdf or .svg")
+    try:
+        figure.savefig(path, dpi=dpi)
+    except OSError as error:
+        raise XcatError(f"{path}: cannot be written ({error.strerror or error})") from error
+    return path
+
+
+def density_top(
+    axes: Axes, x: FloatArray, density: FloatArray, colours: Sequence[str], least: float = 0.0, room: float = 1.05
+) -> float:
+    """Scale an axis to densities; a peak narrower than a hundredth of the panel is cut, and a mark says so.
+
+    Parameters
+    ----------
+    axes : Axes
+    x : (G,) array
+    density : (G, K) array
+    colours : sequence of K str
+    least : float
+        Density that must be visible.
+    room : float
+        Height of the axis over the highest density.
+
+    Returns
+    -------
+    float
+        Upper end of the axis.
+    """
+    top = room * max(float(np.quantile(density, 0.99, axis=0).max()), least)
+    axes.set_ylim(0, top)
+    for k, colour in enumerate(colours):
+        if density[:, k].max() > top:
+            axes.plot(x[density[:, k].argmax()], top, "^", color=colour, ms=5, clip_on=False, zorder=6)
+    return top
+
+
+def spread(values: Sequence[float], least: float, low: float, high: float) -> list[float]:
+    """Move labels apart: places near `values`, in order, at least `least` from each other, in [low, high]."""
+    order = np.argsort(values, kind="stable")
+    place = np.clip(np.asarray(values, dtype=float)[order], low, high)
+    for _ in range(200):
+        gaps = least - np.diff(place)
+        if np.all(gaps <= 1e-9):
+            break
+        for i in np.flatnonzero(gaps > 0):
+            shift = (least - (place[i + 1] - place[i])) / 2
+            place[i] -= max(shift, 0)
+            place[i + 1] += max(shift, 0)
+        place = np.clip(place, low, high)
+        if place[0] == low:
+            place = np.maximum(place, low + least * np.arange(len(place)))
+        if place[-1] == high:
+            place = np.minimum(place, high - least * np.arange(len(place))[::-1])
+    out = np.empty(len(place))
+    out[order] = place
+    return out.tolist()
+
+
+def end_labels(
+    axes: Axes, x: float, values: Sequence[float], texts: Sequence[str], colours: Sequence[str], least: float
+) -> None:
+    """Write labels to the right of the ends of lines, moved apart, with a thin leader where they had to move."""
+    low, high = axes.get_ylim()
+    places = spread(values, least, low, high)
+    left, right = axes.get_xlim()
+    step = (right - left) * 0.012
+    for value, place, text, colour in zip(values, places, texts, colours, strict=True):
+        axes.plot(
+            [x + 0.6 * step, x + 2.4 * step], [value, place], color=colour, lw=0.7, clip_on=False, solid_capstyle="butt"
+        )
+        axes.text(x + 2.9 * step, place, text, color=colour, va="center", ha="left", fontweight="bold", clip_on=False)

@@ -1,0 +1,175 @@
+"""What a match of one's own tables gives: the rows of all sides, and the hypotheses that join them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from astropy.coordinates import angular_separation
+from astropy.table import Table
+
+from xcat.errors import InputError
+from xcat.sky import geometry
+
+#: Hypotheses in the order of the answer: row of my table, the most probable first, "none of these" (rank 0) last.
+HYPOTHESIS = [
+    ("row", "i8"), ("rank", "i4"), ("log_bf", "f8"), ("p_single", "f8"), ("p_any", "f8"), ("p_i", "f8"),
+    ("match_flag", "i2"), ("cutoff", "f8"),
+]  # fmt: skip
+
+
+@dataclass
+class Places:
+    """Positions of some rows, and how they move.
+
+    Parameters
+    ----------
+    ra, dec : ndarray, shape (n,), deg
+    epoch_yr : ndarray, shape (n,)
+        Year of each position; NaN where unknown.
+    pmra_mas_yr, pmdec_mas_yr : ndarray, shape (n,)
+        The first times cos(dec); 0 where unknown.
+    """
+
+    ra: np.ndarray
+    dec: np.ndarray
+    epoch_yr: np.ndarray
+    pmra_mas_yr: np.ndarray
+    pmdec_mas_yr: np.ndarray
+
+    @classmethod
+    def of(cls, columns: dict[str, Any], n: int, epoch_yr: float | None = None) -> Places:
+        """Places of standard columns; `epoch_yr` is that of rows without one."""
+        nan = np.full(n, np.nan)
+        epoch = np.asarray(columns.get("epoch_yr", nan), dtype=float)
+        if epoch_yr is not None:
+            epoch = np.where(np.isnan(epoch), epoch_yr, epoch)
+        motion = [np.nan_to_num(np.asarray(columns.get(c, nan), dtype=float)) for c in ("pmra_mas_yr", "pmdec_mas_yr")]
+        return cls(np.asarray(columns["ra"], dtype=float), np.asarray(columns["dec"], dtype=float), epoch, *motion)
+
+    def at(self, rows: np.ndarray, epoch_yr: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """RA and Dec of rows, moved to an epoch; where one of the epochs is unknown, as they are."""
+        years = np.nan_to_num(epoch_yr - self.epoch_yr[rows])
+        east, north = (years * pm[rows] / 1000 for pm in (self.pmra_mas_yr, self.pmdec_mas_yr))
+        return geometry.offset(self.ra[rows], self.dec[rows], east, north)
+
+
+@dataclass
+class Side:
+    """One counterpart table, as far as some hypothesis needs it.
+
+    Parameters
+    ----------
+    label : str
+        Begins the names of its columns.
+    ids : ndarray of int64, shape (n,)
+        Numbers of the rows, ascending.
+    table : Table
+        All columns of these rows.
+    places : Places
+        Of these rows.
+    magnitude : str or None
+        Column of `table` for the histogram.
+    field : tuple of ndarrays or None
+        Edges (mag) and numbers of all objects of the catalogue, for the histogram.
+    """
+
+    label: str
+    ids: np.ndarray
+    table: Table
+    places: Places
+    magnitude: str | None = None
+    field: tuple[np.ndarray, np.ndarray] | None = None
+
+    def index(self, object_id: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Places of objects in `table`, and whether each is one (0 is none)."""
+        there = object_id > 0
+        at = np.searchsorted(self.ids, np.where(there, object_id, 0))
+        if len(self.ids):
+            at = np.minimum(at, len(self.ids) - 1)
+            if not np.array_equal(self.ids[at[there]], object_id[there]):
+                raise InputError(f"{self.label}: the table changed while it was matched; run the match again")
+        return at, there
+
+
+@dataclass
+class Answer:
+    """A match of one's own table.
+
+    Parameters
+    ----------
+    label : str
+    table : Table
+        All rows and columns of my table.
+    unusable : ndarray of str, shape (n_rows,)
+        Why a row could not be matched; empty where it could.
+    places : Places
+        Of all rows; NaN where unusable.
+    sides : list of Side
+    hypotheses : structured ndarray of `HYPOTHESIS`
+    objects : ndarray of int64, shape (n_hypotheses, n_sides)
+        Row of each side; 0 for none.
+    cutoff : float
+        Smallest p_any that is accepted.
+    false_rate : float
+        Wanted share of false matches.
+    measured_rate : float or None
+        Share of the shifted positions that pass; None if it was not measured.
+    calibration : (p_any, share of shifted positions above, share of sources above) or None
+    lines : list of str
+        What was guessed, taken, left out.
+    counts, seconds : dict
+    """
+
+    label: str
+    table: Table
+    unusable: np.ndarray
+    places: Places
+    sides: list[Side]
+    hypotheses: np.ndarray
+    objects: np.ndarray
+    cutoff: float
+    false_rate: float
+    measured_rate: float | None = None
+    calibration: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
+    lines: list[str] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+def separations(answer: Answer) -> dict[tuple[int, int], np.ndarray]:
+    """Separation of every pair of sides in each hypothesis, at the epoch of my row.
+
+    Returns
+    -------
+    dict
+        (0, k) is my table and side k = 1, 2 ...; arcsec, NaN where one of the two is not there.
+    """
+    mine = answer.hypotheses["row"] - 1
+    epoch = answer.places.epoch_yr[mine]
+    positions = [(answer.places.ra[mine], answer.places.dec[mine])]
+    for side, objects in zip(answer.sides, answer.objects.T, strict=True):
+        at, there = side.index(objects)
+        ra, dec = np.full(len(mine), np.nan), np.full(len(mine), np.nan)
+        ra[there], dec[there] = side.places.at(at[there], epoch[there])
+        positions.append((ra, dec))
+    found = {}
+    for i in range(len(positions)):
+        for j in range(i + 1, len(positions)):
+            angles = [np.radians(x) for x in (*positions[i], *positions[j])]
+            found[i, j] = np.degrees(angular_separation(*angles)) * 3600
+    return found
+
+
+def unique_labels(labels: Sequence[str]) -> list[str]:
+    """Labels, with a number from the second of equal ones on."""
+    out: list[str] = []
+    for label in labels:
+        candidate, number = label, 1
+        while candidate.casefold() in {o.casefold() for o in out}:  # FITS does not tell case apart
+            number += 1
+            candidate = f"{label}_{number}"
+        out.append(candidate)
+    return out

@@ -1,0 +1,1 @@
+"""Why a source has its class, property by property."""

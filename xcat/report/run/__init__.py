@@ -1,0 +1,1 @@
+"""The report of a classify run: the two-part table, and the page with figures."""

@@ -1,0 +1,142 @@
+"""The page of a run: everything a reader needs to judge it, on one page that also prints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from astropy.table import Table
+from matplotlib.figure import Figure
+
+from xcat.classifier.model import Model
+from xcat.database.connection import Connection
+from xcat.errors import XcatError
+from xcat.output import style
+from xcat.output.pages import write_page
+from xcat.output.reading import classify_run
+from xcat.output.terminal import cell_format
+from xcat.report.candidates import candidates
+from xcat.report.explain import drawing
+from xcat.report.explain.gather import explain
+from xcat.report.run import match_figures, page_data, page_figures, summary_figure, summary_text
+from xcat.report.run.summary import Report
+
+_DPI = 110
+_LISTED, _EXPLAINED = 10, 5
+_WANTED = ("XRB", "LMXB", "HMXB", "ULX", "CV")
+_COLUMNS = (
+    "name", "ra", "dec", "p_class", "margin", "p_tail", "n_missing", "alternative", "flux_cgs", "n_detections",
+)  # fmt: skip
+
+
+def html(report: Report, conn: Connection, folder: Path | str) -> Path:
+    """Write the page of a run.
+
+    Parameters
+    ----------
+    report : Report
+    conn : Connection
+    folder : Path or str
+        Made if missing; gets index.html and figures/.
+
+    Returns
+    -------
+    Path
+        The page.
+
+    Raises
+    ------
+    XcatError
+        The folder cannot be written to.
+    """
+    folder = Path(folder)
+    figures = folder / "figures"
+    try:
+        figures.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise XcatError(f"{folder}: cannot be made ({error.strerror})") from error
+    data = page_data.collect(report, conn)
+    drawn: dict[str, str] = {}
+
+    def add(name: str, make: Callable[[], Figure], dpi: int = _DPI) -> None:
+        style.save(make(), figures / f"{name}.png", dpi)
+        drawn[name] = f"figures/{name}.png"
+
+    with style.settings():
+        add("two_part_table", lambda: summary_figure.figure(report))
+        add("reliability", lambda: page_figures.reliability(report))
+        add("sky", lambda: page_figures.sky(report, data), 130)
+        add("densities", lambda: page_figures.densities(report, data))
+        if data.model.pairs:
+            add("pairs", lambda: page_figures.pairs(report, data))
+        add("presence", lambda: page_figures.presence(report, data))
+        matching = data.matching
+        if matching.matches:
+            add("matches", lambda: match_figures.accepted(matching))
+        if matching.calibrations:
+            add("calibration", lambda: match_figures.calibration(matching))
+        if matching.priors:
+            add("magnitudes", lambda: match_figures.priors(matching))
+    listed = _WANTED if classify_run(conn, report.run_id)["is_in_pub"] else ()
+    best = [_best(conn, report, data.model, name, figures) for name in listed if name in report.classes]
+    return write_page(
+        folder,
+        "report.html",
+        r=report,
+        d=data,
+        figures=drawn,
+        best=best,
+        matrix=summary_text.matrix_rows(report),
+        rates=summary_text.rate_rows(report),
+        totals=summary_text.total_rows(report),
+        overall=summary_text.overall_rows(report),
+        shading=_shading(report),
+        priors=summary_text.priors(report),
+        outlier_rule=summary_text.outlier_rule(report),
+        labels=_labels(report),
+        configuration=yaml.safe_dump(data.pipeline, sort_keys=False, allow_unicode=True),
+    )
+
+
+def _shading(report: Report) -> list[list[float]]:
+    """Share of each true class in each cell of the matrix, which the page shades by."""
+    matrix = np.array(report.metrics["matrix"], dtype=float)
+    shares: list[list[float]] = (matrix / np.maximum(matrix.sum(axis=0), 1)).tolist()
+    return shares
+
+
+def _labels(report: Report) -> list[dict[str, Any]]:
+    """Labels by origin and class, one row each, with their states side by side."""
+    table: dict[tuple[str, str], dict[str, Any]] = {}
+    for row in report.labels:
+        entry = table.setdefault(
+            (row["origin"], row["class"]),
+            {"origin": row["origin"], "class": row["class"], "used": 0, "duplicate": 0, "conflict": 0, "unmapped": 0},
+        )
+        entry[row["status"]] += row["sources"]
+    return sorted(table.values(), key=lambda e: (e["origin"], -e["used"], e["class"]))
+
+
+def _best(conn: Connection, report: Report, model: Model, name: str, figures: Path) -> dict[str, Any]:
+    """The best candidates of a class, the first of them each with the figure of its evidence."""
+    table = candidates(conn, name, limit=_LISTED, run_id=report.run_id)
+    shown = []
+    for i, row in enumerate(_cells(table)):
+        row["figure"] = ""
+        if i < _EXPLAINED:
+            source_id = int(table["source_id"][i])
+            explanation = explain(conn, source_id, run_id=report.run_id, model=model)
+            file = f"{name.lower()}_{source_id}.png"
+            drawing.draw(explanation, model, figures / file, dpi=100)
+            row["figure"] = f"figures/{file}"
+        shown.append(row)
+    units = {c: "" if table[c].unit is None else table[c].unit.to_string() for c in _COLUMNS}
+    return {"class": name, "rows": shown, "columns": _COLUMNS, "units": units, "total": table.meta["total_rows"]}
+
+
+def _cells(table: Table) -> list[dict[str, str]]:
+    formats = {name: cell_format(table[name]) for name in _COLUMNS}
+    return [{name: write(table[name][i]) for name, write in formats.items()} for i in range(len(table))]

@@ -1,0 +1,227 @@
+"""Which column of somebody's table is which measurement: a flux, a magnitude, a motion.
+
+What the user named comes first, then the name that xcat itself gives to the measurement, then the UCD, then names that
+archives use, whole or after the label of a table that was joined (``gaia_edr3_Gmag``), and for fluxes at last the unit.
+A quantity that two columns fit equally well is refused. Which names and UCDs these are stands in quantities.yaml.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import astropy.units as u
+
+from xcat.errors import ConfigError, InputError
+from xcat.tables.columns_given import Columns
+from xcat.tables.facts import ColumnFacts
+from xcat.tables.vocabulary import Quantity, as_unit, endings, is_words, plain, quantities
+
+_NO_VALUE = re.compile(
+    r"err|unc|sig|limit|upper|lower|lolim|hilim|(^|_)(e|lo|up|hi|min|max)\d?(_|$)|_(lo|up)\d?_", re.I
+)
+_UNIT_AT_END = re.compile(r"[_ (\[](kpc|pc|mas|arcsec|mag|deg)[)\]]?$", re.I)
+_ERROR_NAMES = ("e{0}", "{0}err", "err{0}", "{0}error", "error{0}", "sig{0}", "sigma{0}", "{0}unc", "{0}sigma")
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The column of a quantity.
+
+    Parameters
+    ----------
+    quantity : Quantity
+    column : str
+    factor : float
+        From the column's unit to the quantity's.
+    unit : str
+        The column's unit, as shown.
+    assumed : bool
+        The file does not say the unit.
+    """
+
+    quantity: Quantity
+    column: str
+    factor: float
+    unit: str
+    assumed: bool
+
+    def __str__(self) -> str:
+        return self.column
+
+
+@dataclass
+class Quantities(Columns):
+    """The quantities of a table, each guessed when it is asked for.
+
+    Parameters
+    ----------
+    facts : TableFacts
+    given_columns : mapping
+        Columns that the user named, by quantity: ``COLUMN``, ``COLUMN@UNIT``, or an empty text for "none".
+    lacking : list of str
+        Grows with every quantity that is asked for and not there.
+    """
+
+    given_columns: Mapping[str, str] = field(default_factory=dict)
+    lacking: list[str] = field(default_factory=list)
+    _known: dict[str, Chosen | None] = field(default_factory=dict)
+
+    def find(self, name: str) -> Chosen | None:
+        """Column of a quantity, or None if the table has none.
+
+        Raises
+        ------
+        InputError
+            Several columns fit equally well; a column is missing, holds text or has a unit that is none of this
+            quantity. The message names the option that decides.
+        """
+        if name not in self._known:
+            self._known[name] = self._find(quantities()[name])
+        if self._known[name] is None:
+            self.lacking.append(quantities()[name].words)
+        return self._known[name]
+
+    def error_of(self, chosen: Chosen) -> Chosen | None:
+        """1 sigma error of a quantity that was found: what the user or its own name says, else the column's name."""
+        name = error_name(chosen.quantity.name)
+        if name not in self._known:
+            quantity = Quantity(name, chosen.quantity.unit, f"error of {chosen.column}")
+            if self._is_given(name):
+                self._known[name] = self._of_user(quantity)
+            else:
+                spellings = [plain(name), *(t.format(plain(chosen.column)) for t in _ERROR_NAMES)]
+                columns = [c for s in spellings for c in self.facts.columns if plain(c.name) == s and not is_words(c)]
+                self._known[name] = self._chosen(quantity, columns[0], "name") if columns else None
+        return self._known[name]
+
+    def _is_given(self, name: str) -> bool:
+        return name in self.given_columns
+
+    def _find(self, quantity: Quantity) -> Chosen | None:
+        if self._is_given(quantity.name):
+            return self._of_user(quantity)
+        usable = [c for c in self.facts.columns if not is_words(c)]
+        for column in self.facts.columns:
+            if column not in usable and (quantity.is_name(column.name) or plain(column.name) == plain(quantity.name)):
+                self.say(f"{column.name} holds text, so it is not the {quantity.words}")
+        for columns, why in self._tiers(quantity, usable):
+            fitting = [c for c in columns if self._unit(quantity, c) is not None]
+            if columns and not fitting:
+                raise self._wrong_unit(quantity, columns[0], columns[0].unit)
+            for column in columns:
+                if column not in fitting:
+                    self.say(f"{column.name} is not the {quantity.words}: '{column.unit}' is no unit of it")
+            if len(fitting) > 1:
+                option = f"--column {quantity.name}=COLUMN (or '{quantity.name}=' to go without)"
+                raise self.ambiguous(quantity.words, [c.name for c in fitting], option)
+            if fitting:
+                return self._chosen(quantity, fitting[0], why)
+        return None
+
+    def _tiers(self, quantity: Quantity, usable: list[ColumnFacts]) -> Iterator[tuple[list[ColumnFacts], str]]:
+        """Columns that fit, the best reason first."""
+        own = [c for c in usable if plain(c.name) == plain(quantity.name)]
+        yield own[:1] if len(own) == 1 else [c for c in own if c.name == quantity.name] or own, "name"
+        fits = [c for c in usable if self._may_be(quantity, c)]
+        named = [c for c in fits if quantity.is_name(c.name)]
+        by_ucd = [c for c in fits if quantity.ucd and re.fullmatch(quantity.ucd, c.ucd.strip().casefold())]
+        both = [c for c in by_ucd if c in named]
+        yield both or by_ucd, "UCD and name" if both else "UCD"
+        yield named, "name"
+        yield [c for c in fits if any(quantity.is_name(ending) for ending in endings(c.name))], "end of the name"
+        if quantity.by_unit:
+            yield [c for c in fits if re.search(quantity.by_unit, c.name, re.I) and _same(c, quantity)], "unit and name"
+
+    def _may_be(self, quantity: Quantity, column: ColumnFacts) -> bool:
+        """Whether neither UCD nor name forbids that the column is the quantity."""
+        ucd = column.ucd.strip().casefold()
+        if re.search(r"stat\.(error|min|max|stdev)", ucd):
+            return False
+        if quantity.not_ucd and re.search(quantity.not_ucd, ucd):
+            return False
+        return quantity.is_name(column.name) or not _NO_VALUE.search(column.name)
+
+    # --- what a choice says ---
+
+    def _of_user(self, quantity: Quantity) -> Chosen | None:
+        text, option = self.given_columns[quantity.name], f"--column {quantity.name}=COLUMN"
+        if not text.strip():
+            self.say(f"{quantity.name}: none (given)")
+            return None
+        name, unit = text, None
+        if self.facts.column(text) is None and "@" in text:
+            name, _, unit = text.rpartition("@")
+        column = self.given(name, option)
+        if is_words(column):
+            raise InputError(f"{self.facts.path}: column '{column.name}' ({option}) holds text, not numbers")
+        return self._chosen(quantity, column, "given", unit)
+
+    def _chosen(self, quantity: Quantity, column: ColumnFacts, why: str, said: str | None = None) -> Chosen:
+        found = self._unit(quantity, column, said)
+        if found is None:
+            raise self._wrong_unit(quantity, column, said or column.unit)
+        unit, factor, how = found
+        assumed = how == "assumed"
+        note = {"assumed": f"no unit, taken as {unit}" if unit else "", "said": f"in {unit}, as its name says"}
+        notes = [why, *filter(None, [note.get(how, f"in {unit}" if unit else "")])]
+        if column.name.casefold() != quantity.name or len(notes) > 1:  # of hr1 = hr1 there is nothing to say
+            self.say(f"{quantity.name} is {column.name} ({', '.join(notes)})")
+        return Chosen(quantity, column.name, factor, unit, assumed)
+
+    def _unit(self, quantity: Quantity, column: ColumnFacts, said: str | None = None) -> tuple[str, float, str] | None:
+        """Unit of a column, its factor, and who says it; None if it cannot be converted."""
+        text = (said if said is not None else column.unit).strip()
+        wanted = u.Unit(quantity.unit)
+        how = "file"
+        if not text:
+            ending = _UNIT_AT_END.search(column.name)
+            known = as_unit(ending[1]) if ending else None
+            if known is None or not known.is_equivalent(wanted) or known == wanted:
+                return quantity.unit, 1.0, "assumed"
+            text, how = ending[1], "said"  # type: ignore[index]
+        known = as_unit(text)
+        if quantity.unit == "mag" and text.casefold().startswith("mag") and "/" not in text:
+            return text, 1.0, how  # mag(Vega), mag(AB), magnitude
+        if quantity.unit == "" and text in ("-", "---"):
+            return "", 1.0, how
+        if known is None or not known.is_equivalent(wanted):
+            return None
+        return text, float(known.to(wanted)), how
+
+    def _wrong_unit(self, quantity: Quantity, column: ColumnFacts, unit: str) -> InputError:
+        what = quantity.words
+        wanted = quantity.unit or "a plain number"
+        return InputError(
+            f"{self.facts.path}: column '{column.name}' would be the {what}, but '{unit}' cannot be converted to "
+            f"{wanted}. Name another column, --column {quantity.name}=COLUMN, or its true unit, "
+            f"--column {quantity.name}=COLUMN@UNIT, or go without, --column {quantity.name}="
+        )
+
+
+def _same(column: ColumnFacts, quantity: Quantity) -> bool:
+    known = as_unit(column.unit) if column.unit.strip() else None
+    return known is not None and known.is_equivalent(u.Unit(quantity.unit))
+
+
+def error_name(name: str) -> str:
+    """What xcat calls the 1 sigma error of a quantity: ``flux_err_cgs`` of ``flux_cgs``, ``hr1_err`` of ``hr1``."""
+    stem, unit = re.fullmatch(r"(.*?)((?:_cgs|_mas|_mas_yr|_pc)?)", name).groups()  # type: ignore[union-attr]
+    return f"{stem}_err{unit}"
+
+
+def check_given(given: Mapping[str, str], names: list[str]) -> None:
+    """Refuse a ``--column`` that means nothing.
+
+    Raises
+    ------
+    ConfigError
+        A name is no property, no quantity and no error of one.
+    """
+    known = list(dict.fromkeys([*names, *quantities(), "ra", "dec"]))
+    for name in given:
+        if name not in known and name not in map(error_name, known):
+            raise ConfigError(
+                f"--column {name}=...: there is no property or quantity of this name; there is: {', '.join(known)}"
+            )
