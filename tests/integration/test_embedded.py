@@ -437,7 +437,7 @@ _AS_USER = """
 import os, sys
 from pathlib import Path
 from xcat.config import Settings
-from xcat.database import engine
+from xcat.database import connection
 from xcat.database.embedded import EmbeddedServer
 # the interpreter may lie where only root can read, so everything is loaded before root is given up
 import encodings.idna, multiprocessing, psycopg, pwd, shutil
@@ -447,7 +447,7 @@ os.environ["HOME"] = str(home)
 server = EmbeddedServer(home / "xcat")
 try:
     server.start()
-    with engine.connect(Settings(home=server.home, database_url=None)) as conn:
+    with connection.connect(Settings(home=server.home, database_url=None)) as conn:
         print(conn.execute("SELECT current_user").fetchone()[0], Path(f"/proc/{server.status().pid}").stat().st_uid)
     server.stop()
 except Exception as error:
