@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from xcat.catalogues.grammar import Strict, listed
 
@@ -19,27 +26,21 @@ class ClassRule(Strict):
     In YAML the prior alone is enough: ``AGN: 0.66``.
     """
 
-    prior: float = Field(gt=0, lt=1, description="Prior probability of the class.")
-    of: str | None = Field(
-        default=None,
-        min_length=1,
-        description="Class that the definition of the reference catalogue gives to the object. Default: the name of "
-        "this class; any class if 'native' is given.",
-    )
-    native: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(listed)] = Field(
-        default=(),
-        description="Classes as the reference catalogue writes them, one or a list; LMXB* stands for all that begin "
-        "with LMXB. Without 'of', also those that the definition leaves out.",
-    )
-    where: Literal["in_galaxy", "off_nuclear", "extended"] | None = Field(
-        default=None,
-        description="Only sources in a galaxy ('in_galaxy'); only those in a galaxy and farther from every nucleus "
-        "than nucleus_arcsec and 3 sigma of their position ('off_nuclear'); or only sources with an X-ray extent "
-        "('extended').",
-    )
-    nucleus_arcsec: float = Field(
-        default=3.0, gt=0, le=600, description="Radius of a nucleus, arcsec, with 'where: off_nuclear'."
-    )
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    prior: float = Field(gt=0, lt=1)
+    """Prior probability of the class."""
+    of: str | None = Field(default=None, min_length=1)
+    """Class that the definition of the reference catalogue gives to the object. Default: the name of this class; any
+    class if 'native' is given."""
+    native: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(listed)] = ()
+    """Classes as the reference catalogue writes them, one or a list; LMXB* stands for all that begin with LMXB. Without
+    'of', also those that the definition leaves out."""
+    where: Literal["in_galaxy", "off_nuclear", "extended"] | None = None
+    """Only sources in a galaxy ('in_galaxy'); only those in a galaxy and farther from every nucleus than nucleus_arcsec
+    and 3 sigma of their position ('off_nuclear'); or only sources with an X-ray extent ('extended')."""
+    nucleus_arcsec: float = Field(default=3.0, gt=0, le=600)
+    """Radius of a nucleus, arcsec, with 'where: off_nuclear'."""
 
     @model_validator(mode="before")
     @classmethod

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from xcat.catalogues import yamlfile
 from xcat.catalogues.definition import Definition, load
@@ -38,94 +38,71 @@ _BEFORE_FIT = {"name", "definitions", *_KINDS, "match", "publish"}
 class CatalogueInput(Strict):
     """A catalogue of the pipeline."""
 
-    catalogue: str = Field(description="Name of the catalogue's definition, or path of a definition file.")
-    files: tuple[str, ...] = Field(
-        default=(),
-        description="All files of the catalogue, relative to the data folder. Default: the version that is loaded.",
-    )
-    completeness: Annotated[float, Field(gt=0, lt=1)] | Literal["estimate"] | None = Field(
-        default=None,
-        description="Of a counterpart catalogue: prior probability that a source has a counterpart in it, or "
-        "'estimate' to learn it. Default: as the definition.",
-    )
-    magnitudes: tuple[str, ...] | None = Field(
-        default=None,
-        description="Of a counterpart catalogue: magnitudes and colours (mag_w1 - mag_w2) that separate counterparts "
-        "from field objects. Default: R or W1, or its first magnitude; an empty list for none.",
-    )
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    catalogue: str
+    """Name of the catalogue's definition, or path of a definition file."""
+    files: tuple[str, ...] = ()
+    """All files of the catalogue, relative to the data folder. Default: the version that is loaded."""
+    completeness: Annotated[float, Field(gt=0, lt=1)] | Literal["estimate"] | None = None
+    """Of a counterpart catalogue: prior probability that a source has a counterpart in it, or 'estimate' to learn it.
+    Default: as the catalogue's definition."""
+    magnitudes: tuple[str, ...] | None = None
+    """Of a counterpart catalogue: magnitudes and colours (mag_w1 - mag_w2) that separate counterparts from field
+    objects; an empty list for none. Default: R or W1, or its first magnitude."""
 
 
 class Pipeline(Strict):
     """What ``xcat run`` does, from files to a published classification."""
 
-    extends: str | None = Field(
-        default=None,
-        exclude=True,
-        description="Another pipeline file, relative to this one, whose keys are used unless this file has them.",
-    )
-    name: str = Field(
-        pattern=r"^[a-z][a-z0-9_]*$", description="Name of the pipeline: lower-case letters, digits and underscores."
-    )
-    definitions: tuple[str, ...] = Field(
-        default=(), description="Folders with additional catalogue definitions, relative to the data folder."
-    )
-    xray: tuple[CatalogueInput, ...] = Field(
-        min_length=1, description="X-ray catalogues, of detections or sources; each is a mission."
-    )
-    counterparts: tuple[CatalogueInput, ...] = Field(
-        default=(),
-        description="Optical and infrared catalogues to match. A magnitude or proper motion is taken from the first "
-        "that has it.",
-    )
-    galaxies: tuple[CatalogueInput, ...] = Field(
-        default=(), description="Catalogues of galaxies with diameters: which sources are in a galaxy."
-    )
-    references: tuple[CatalogueInput, ...] = Field(
-        default=(), description="Catalogues of objects of known class, by which sources are labelled."
-    )
-    match: MatchStageOptions = Field(
-        default=MatchStageOptions(), description="Options of the match: how counterparts are searched for and accepted."
-    )
-    classes: dict[str, ClassRule] = Field(
-        default_factory=dict,
-        description="Classes, each with its prior probability or with a rule; a labelled source takes the first class "
-        "whose rule fits. The priors add up to 1.",
-    )
-    properties: tuple[str, ...] | None = Field(
-        default=None, description="Properties that the classifier uses. Default: all but the optional ones."
-    )
-    pairs: tuple[tuple[str, str], ...] = Field(
-        default=(), description="Pairs of properties whose joint distribution is used in addition to their own."
-    )
-    errors: bool = Field(default=True, description="Use the measurement errors of the properties.")
-    limits: bool = Field(
-        default=True, description="Use limits on flux ratios of sources without a counterpart in a catalogue."
-    )
-    best_match: bool = Field(
-        default=False,
-        description="Use only the accepted counterpart. By default the classification is the mean over all "
-        "counterpart hypotheses, weighted with their probability.",
-    )
-    weights: dict[str, float] | Literal["property", "category", "equal"] = Field(
-        default="property",
-        description="Weights of the properties: 'property' (fitted, one per property and pair of classes), 'category' "
-        f"(fitted, one per category), 'equal', or given ones by category ({', '.join(CATEGORIES)}).",
-    )
-    objective: str = Field(
-        default="log_loss",
-        description="What fitted category weights optimise: log_loss, macro_f1, or f1:CLASS for one class.",
-    )
-    sharpness: Annotated[float, Field(gt=0)] | Literal["fit"] = Field(
-        default="fit", description="Factor on the log-likelihoods with equal or given weights; 'fit' to learn it."
-    )
-    priors: Literal["given", "estimate", "sky"] = Field(
-        default="given",
-        description="Prior probabilities of the classes: 'given' under classes, 'estimate' from all sources, or 'sky' "
-        f"(estimated as a function of {' and '.join(_SKY)}).",
-    )
-    folds: int = Field(default=10, ge=3, le=100, description="Folds of the cross-validation.")
-    seed: int = Field(default=1, description="Seed of the random numbers that deal sources to folds.")
-    publish: bool = Field(default=True, description="Publish the classification: the views of pub then show it.")
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    extends: str | None = Field(default=None, exclude=True)
+    """Another pipeline file, relative to this one, whose keys are used unless this file has them."""
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    """Name of the pipeline: lower-case letters, digits and underscores."""
+    definitions: tuple[str, ...] = ()
+    """Folders with additional catalogue definitions, relative to the data folder."""
+    xray: tuple[CatalogueInput, ...] = Field(min_length=1)
+    """X-ray catalogues, of detections or of sources; each is a mission."""
+    counterparts: tuple[CatalogueInput, ...] = ()
+    """Optical and infrared catalogues to match; a magnitude or proper motion is taken from the first that has it."""
+    galaxies: tuple[CatalogueInput, ...] = ()
+    """Catalogues of galaxies with diameters, to find the sources inside galaxies."""
+    references: tuple[CatalogueInput, ...] = ()
+    """Catalogues of objects of known class, by which sources are labelled."""
+    match: MatchStageOptions = MatchStageOptions()
+    """Options of the match: how counterparts are searched for and accepted."""
+    classes: dict[str, ClassRule] = Field(default_factory=dict)
+    """Classes, each with its prior probability or with a rule; a labelled source takes the first class whose rule fits.
+    The priors add up to 1."""
+    properties: tuple[str, ...] | None = None
+    """Properties that the classifier uses. Default: all but the optional ones."""
+    pairs: tuple[tuple[str, str], ...] = ()
+    """Pairs of properties whose joint distribution is used in addition to their own."""
+    errors: bool = True
+    """Use the measurement errors of the properties."""
+    limits: bool = True
+    """Use limits on flux ratios of sources without a counterpart in a catalogue."""
+    best_match: bool = False
+    """Use only the accepted counterpart. By default the classification is the mean over all counterpart hypotheses,
+    weighted with their probability."""
+    weights: dict[str, float] | Literal["property", "category", "equal"] = "property"
+    """Weights of the properties: 'property' (fitted, one per property and pair of classes), 'category' (fitted, one per
+    category), 'equal', or given ones by category (location, spectrum, multiwavelength, variability)."""
+    objective: str = "log_loss"
+    """Score that fitted category weights optimise: log_loss, macro_f1, or f1:CLASS for one class."""
+    sharpness: Annotated[float, Field(gt=0)] | Literal["fit"] = "fit"
+    """Factor on the log-likelihoods with equal or given weights; 'fit' to learn it."""
+    priors: Literal["given", "estimate", "sky"] = "given"
+    """Prior probabilities of the classes: 'given' under classes, 'estimate' from all sources, or 'sky' (estimated as a
+    function of galactic latitude and X-ray flux)."""
+    folds: int = Field(default=10, ge=3, le=100)
+    """Number of folds of the cross-validation."""
+    seed: int = 1
+    """Seed of the random numbers that deal sources to folds."""
+    publish: bool = True
+    """Publish the classification, so that the views of pub show it."""
 
     @field_validator("classes")
     @classmethod
@@ -157,7 +134,7 @@ class Pipeline(Strict):
         kind, _, of_class = self.objective.partition(":")
         if kind not in ("log_loss", "macro_f1", "f1") or (kind == "f1") != (of_class in self.classes):
             raise ValueError("objective is log_loss, macro_f1 or f1:CLASS, with one of the classes")
-        used = set(self.properties if self.properties is not None else (p.name for p in select(None)))
+        used = {p.name for p in select(None)} if self.properties is None else set(self.properties)
         unused = sorted({name for pair in self.pairs for name in pair} - used)
         if unused:
             raise ValueError(f"pairs name properties that are not used: {', '.join(unused)}")
@@ -231,13 +208,12 @@ class Plan:
 
     def __init__(self, pipeline: Pipeline, data: Path) -> None:
         self.pipeline = pipeline
-        folders = [data / folder for folder in pipeline.definitions]
         self.definitions: dict[str, Definition] = {}
         self.files: dict[str, list[Path]] = {}
-        self.members: dict[str, list[Definition]] = {}
+        self.members: dict[str, list[Definition]] = {group: [] for group in _KINDS}
         for group, kinds in _KINDS.items():
             for item in pipeline.group(group):
-                definition = load(item.catalogue, folders)
+                definition = load(item.catalogue, [data / folder for folder in pipeline.definitions])
                 if definition.kind not in kinds:
                     raise ConfigError(
                         f"{item.catalogue} is a catalogue of kind {definition.kind}; "
@@ -254,12 +230,12 @@ class Plan:
                     raise ConfigError(f"{definition.name} is named more than once")
                 self.definitions[definition.name] = definition
                 self.files[definition.name] = paths
-                self.members.setdefault(group, []).append(definition)
+                self.members[group].append(definition)
         pipeline.property_list  # noqa: B018  refuse an unknown property now, not after the match
 
     def of(self, group: str) -> list[Definition]:
         """Definitions of a group, in the order of the file."""
-        return self.members.get(group, [])
+        return self.members[group]
 
 
 def read(path: Path) -> Pipeline:

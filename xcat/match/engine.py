@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from psycopg import sql
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from xcat.catalogues.grammar import Strict
 from xcat.database import copy
@@ -43,26 +43,19 @@ _MARGIN_ARCSEC = 0.5
 class MatchOptions(Strict):
     """How to match."""
 
-    radius_arcsec: float = Field(description="Search radius, arcsec: every object within it is a candidate.")
-    false_rate: float = Field(
-        default=0.05,
-        gt=0,
-        le=1,
-        description="Largest share of shifted positions (random positions near the sources) that may be given a "
-        "counterpart; the cutoff of p_any follows from it.",
-    )
-    min_p_any: float = Field(
-        default=0.5,
-        ge=0,
-        le=1,
-        description="Smallest cutoff of p_any, the probability that a source has any counterpart; it is the cutoff "
-        "where shifted positions cannot be matched.",
-    )
-    nway: bool = Field(
-        default=False,
-        description='Reproduce the approximations of NWAY 4.8: "no counterpart" weighs 1 instead of 1 - completeness, '
-        "one completeness for all catalogues, and objects in several catalogues are counted once for each.",
-    )
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    radius_arcsec: float
+    """Search radius, arcsec: every object within it is a candidate."""
+    false_rate: float = Field(default=0.05, gt=0, le=1)
+    """Largest share of shifted positions (random positions near the sources) that may be given a counterpart, from which
+    the cutoff of p_any follows."""
+    min_p_any: float = Field(default=0.5, ge=0, le=1)
+    """Smallest cutoff of p_any, the probability that a source has any counterpart; the cutoff itself where shifted
+    positions cannot be matched."""
+    nway: bool = False
+    """Reproduce the approximations of NWAY 4.8: "no counterpart" weighs 1 instead of 1 - completeness, one completeness
+    for all catalogues, and objects in several catalogues are counted once for each."""
 
 
 @dataclass(frozen=True)
@@ -91,28 +84,18 @@ class MatchResult:
 
 @dataclass
 class Outcome:
-    """What a match gives besides the hypotheses.
-
-    Attributes
-    ----------
-    calibration : Calibration
-    result : MatchResult
-    priors : list of Curve
-        Learned or given curves of magnitudes and colours.
-    seconds : dict
-        Time of each step.
-    counts : dict
-        Numbers of targets and pairs.
-    notes : list of str
-        What could not be learned or calibrated.
-    """
+    """What a match gives besides the hypotheses."""
 
     calibration: Calibration
     result: MatchResult = field(init=False)
     priors: list[Curve] = field(default_factory=list)
+    """Learned or given curves of magnitudes and colours."""
     seconds: dict[str, float] = field(default_factory=dict)
+    """Time of each step."""
     counts: dict[str, int] = field(default_factory=dict)
+    """Numbers of targets and pairs."""
     notes: list[str] = field(default_factory=list)
+    """What could not be learned or calibrated."""
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:

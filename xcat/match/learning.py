@@ -76,23 +76,13 @@ class Curve:
 
 @dataclass(frozen=True)
 class _Binned:
-    """Candidates of the sources and field objects in bins of magnitude; terms are the first axis of all arrays.
+    """Candidates of the sources and field objects in bins of magnitude."""
 
-    Attributes
-    ----------
-    has_value : ndarray of bool, shape (n_terms, n_candidates)
-    cell : ndarray of int, shape (n_terms, n_candidates)
-        Flat index into (patterns, strata, bins).
-    pattern : ndarray of int, shape (n_candidates,)
-    n_field : ndarray, shape (n_terms, n_patterns, n_parts + 1, n_bins)
-    edges : ndarray, shape (n_bins + 1,)
-    """
-
-    has_value: np.ndarray
-    cell: np.ndarray
-    pattern: np.ndarray
-    n_field: np.ndarray
-    edges: np.ndarray
+    has_value: np.ndarray  # (n_terms, n_candidates)
+    cell: np.ndarray  # (n_terms, n_candidates): flat index into (patterns, strata, bins)
+    pattern: np.ndarray  # (n_candidates,)
+    n_field: np.ndarray  # (n_terms, n_patterns, n_parts + 1, n_bins)
+    edges: np.ndarray  # (n_bins + 1,)
 
 
 def _binned(

@@ -29,17 +29,11 @@ _MIN_P_HYPOTHESIS = 0.001
 class MatchStageOptions(MatchOptions):
     """How counterparts are searched for and accepted."""
 
-    radius_arcsec: float = Field(
-        default=10.0,
-        gt=0,
-        le=600,
-        description="Search radius, arcsec: every object of a counterpart catalogue within it is a candidate.",
-    )
-    field_offsets: bool = Field(
-        default=False,
-        description="Fit an offset and a rotation of every X-ray observation to its secure counterparts, and correct "
-        "the X-ray positions before the match.",
-    )
+    radius_arcsec: float = Field(default=10.0, gt=0, le=600)
+    """Search radius, arcsec: every object of a counterpart catalogue within it is a candidate."""
+    field_offsets: bool = False
+    """Fit an offset and a rotation of every X-ray observation to its secure counterparts, and correct the X-ray
+    positions before the match."""
 
 
 def haystack_of(
