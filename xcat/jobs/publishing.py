@@ -86,8 +86,8 @@ def _classes(conn: Connection, model_run_id: int) -> list[str]:
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise StageError(
-            f"several classes of the model would share the column {', '.join(repeated)}; rename them so that they differ "
-            "in letters or digits."
+            f"several classes of the model would share the column {', '.join(repeated)}; "
+            "rename them so that they differ in letters or digits."
         )
     return list(row[0])
 
@@ -301,6 +301,7 @@ def _patiently(conn: Connection, change: Callable[[], None]) -> None:
                 if time.monotonic() - start > _PATIENCE_S:
                     raise StageError(
                         "the classes differ from those of the previous run, so pub.classified must be created again, "
-                        "but a session has locked it for ten minutes; nothing was changed. See pg_stat_activity; try again."
+                        "but a session has locked it for ten minutes; nothing was changed. See pg_stat_activity, and "
+                        "try again."
                     ) from None
                 time.sleep(min(0.05 * (attempt + 1), 1.0))

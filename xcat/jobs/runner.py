@@ -32,7 +32,8 @@ from xcat.merge.sources import merge_stage
 from xcat.properties.compute import properties_stage
 
 STAGES = ("ingest", "merge", "link", "match", "properties", "label", "fit", "classify", "publish")
-_LINEAGE = {
+#: Lineage column of the run of each stage.
+LINEAGE = {
     "merge": "source_run_id",
     "link": "link_run_id",
     "match": "match_run_id",
@@ -289,7 +290,7 @@ class Runner:
 
     def _lineage(self, *kinds: str) -> dict[str, int]:
         """Runs of these stages, by their lineage column."""
-        return {_LINEAGE[kind]: self.runs[kind] for kind in kinds}
+        return {LINEAGE[kind]: self.runs[kind] for kind in kinds}
 
     def _loaded(self, group: str) -> list[Loaded]:
         return [self.versions[definition.name] for definition in self.plan.of(group)]

@@ -48,8 +48,8 @@ class MatchOptions(Strict):
     radius_arcsec: float
     """Search radius, arcsec: every object within it is a candidate."""
     false_rate: float = Field(default=0.05, gt=0, le=1)
-    """Largest share of shifted positions (random positions near the sources) that may be given a counterpart, from which
-    the cutoff of p_any follows."""
+    """Largest share of shifted positions (random positions near the sources) that may be given a counterpart, from
+    which the cutoff of p_any follows."""
     min_p_any: float = Field(default=0.5, ge=0, le=1)
     """Smallest cutoff of p_any, the probability that a source has any counterpart; the cutoff itself where shifted
     positions cannot be matched."""
