@@ -65,8 +65,8 @@ def publish(settings: Settings, classify_run_id: int, pipeline_run_id: int | Non
         with progress.bar("publish: waiting for its turn"):
             run.conn.execute(job("runs.one_at_a_time").compose())
         classes = _classes(run.conn, row["model_run_id"])
-        written = run.conn.execute(job("publish.is_written").compose(), {"run_id": classify_run_id}).fetchone()
-        if not (written and written[0]):
+        ((is_written,),) = run.conn.execute(job("publish.is_written").compose(), {"run_id": classify_run_id})
+        if not is_written:
             with run.step("classes"):
                 _add_class_columns(settings, classes)
             with run.step("tables"):
@@ -80,16 +80,15 @@ def publish(settings: Settings, classify_run_id: int, pipeline_run_id: int | Non
 
 
 def _classes(conn: Connection, model_run_id: int) -> list[str]:
-    row = conn.execute(job("publish.classes").compose(), {"model_run_id": model_run_id}).fetchone()
-    assert row is not None
-    names = [published.class_column(name) for name in row[0]]
+    ((classes,),) = conn.execute(job("publish.classes").compose(), {"model_run_id": model_run_id})
+    names = [published.class_column(name) for name in classes]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise StageError(
             f"several classes of the model would share the column {', '.join(repeated)}; "
             "rename them so that they differ in letters or digits."
         )
-    return list(row[0])
+    return list(classes)
 
 
 # --- the flat tables --------------------------------------------------------------------------------------
@@ -102,27 +101,25 @@ def _write(run: Run, row: dict[str, Any], classes: list[str]) -> None:
         joins.make_tables(conn)
         conn.execute(job("publish.make_work").compose())
         writer = _Writer(conn, row, classes)
-        for name, fill in writer.tables.items():
+        for name in _FLAT_TABLES:
             with run.step(name):
                 writer.targets[name] = partitions.create(conn, f"{name}{schema.ALL_RUNS}", row["run_id"])
-                fill(writer.targets[name])
+                getattr(writer, name)(writer.targets[name])
                 partitions.prepare(conn, f"{name}{schema.ALL_RUNS}", row["run_id"])
             advance(1)
-        for name in writer.tables:
+        for name in _FLAT_TABLES:
             partitions.adopt(conn, f"{name}{schema.ALL_RUNS}", row["run_id"])
         conn.execute(job("publish.held").compose(), {"run_id": row["run_id"]})
 
 
-_RUN_OF = {
-    "source": "source_run_id",
-    "property": "property_run_id",
-    "hypothesis_property": "property_run_id",
-    "match": "match_run_id",
-    "match_candidate": "match_run_id",
-    "hypothesis": "match_run_id",
-    "master": "link_run_id",
-    "master_source": "link_run_id",
-    "classification": "run_id",
+# in the order in which they are filled, each by the method of its name
+_FLAT_TABLES = ("counterparts", "hypotheses", "source_evidence", "master_sources", "classified", "ulx_candidates")
+_TABLES_OF = {
+    "source_run_id": ("source",),
+    "link_run_id": ("master", "master_source"),
+    "match_run_id": ("match", "match_candidate", "hypothesis"),
+    "property_run_id": ("property", "hypothesis_property"),
+    "run_id": ("classification",),
 }
 
 
@@ -134,18 +131,11 @@ class _Writer:
         # partitions of the run tables; a run made by hand may lack links or matches
         self.partitions = {
             table: partitions.qualified(table, row[column])
-            for table, column in _RUN_OF.items()
+            for column, tables in _TABLES_OF.items()
+            for table in tables
             if row[column] is not None and partitions.exists(conn, table, row[column])
         }
         self.targets: dict[str, str] = {}
-        self.tables: dict[str, Callable[[str], None]] = {
-            "counterparts": self.counterparts,
-            "hypotheses": self.hypotheses,
-            "source_evidence": self.evidence,
-            "master_sources": self.master_sources,
-            "classified": self.classified,
-            "ulx_candidates": self.ulx,
-        }
 
     def execute(self, name: str, params: dict[str, Any] | None = None, /, **places: str | sql.Composable) -> None:
         """Run a statement of sql/jobs/publish.sql."""
@@ -182,7 +172,7 @@ class _Writer:
         columns = _columns("p", schema.RUN_TABLES["hypothesis_property"], "hypotheses_runs", _OF_HYPOTHESIS)
         self.execute("hypotheses", target=target, **columns)
 
-    def evidence(self, target: str) -> None:
+    def source_evidence(self, target: str) -> None:
         """Evidence, one array per source."""
         self.execute("evidence", target=target)
 
@@ -210,16 +200,16 @@ class _Writer:
         copy.copy_in(self.conn, "cell", [block])
         self.conn.execute("ANALYZE pg_temp.cell")
 
-    def ulx(self, target: str) -> None:
+    def ulx_candidates(self, target: str) -> None:
         """Ultraluminous sources, by the galaxies that the properties were computed with."""
         classified = self.targets["classified"]
         numbers = [item["catalogue_id"] for item in self.catalogues("galaxy")]
-        row = self.conn.execute(job("publish.largest_galaxy").compose(), {"catalogue_ids": numbers}).fetchone()
-        reach = {"d25_arcmin": row[0] if row is not None else 0.0}
+        query = job("publish.largest_galaxy").compose()
+        ((d25_arcmin,),) = self.conn.execute(query, {"catalogue_ids": numbers})
         for item in self.catalogues("galaxy"):
             galaxy = partitions.qualified("galaxy", item["catalogue_id"])
             find = job("publish.luminous_needles").compose(classified=classified)
-            joins.needles(self.conn, find, reach)
+            joins.needles(self.conn, find, {"d25_arcmin": d25_arcmin})
             joins.search(self.conn, galaxy, f"{item['name']} x luminous sources")
             self.execute("near_galaxies", galaxy=galaxy, classified=classified)
         self.execute("ulx_candidates", target=target, classified=classified)

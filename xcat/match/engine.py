@@ -140,7 +140,7 @@ def match(
     conn.execute("SET LOCAL default_statistics_target = 10")
     outcome = Outcome(Calibration.none(len(haystacks), options.min_p_any))
     with outcome.step("targets"):
-        parts, ids, log_nu = _write_targets(conn, targets, haystacks, options.radius_arcsec, with_calibration, outcome)
+        parts, ids, log_nu = _write_targets(conn, targets, haystacks, options.radius_arcsec, outcome, with_calibration)
     for k, haystack in enumerate(haystacks, 1):
         with outcome.step(f"search {haystack.name}"):
             n_pairs = _locate(conn, k, haystack, options.radius_arcsec, parts.n_targets)
@@ -177,17 +177,13 @@ def _write_targets(
     targets: Targets,
     haystacks: Sequence[Haystack],
     radius_arcsec: float,
-    with_calibration: bool,
     outcome: Outcome,
+    with_calibration: bool,
 ) -> tuple[Parts, np.ndarray, np.ndarray]:
     """Write the sources and the shifted positions, in the order of the sky, so that neighbours share pages.
 
-    Returns
-    -------
-    parts : Parts
-    ids : ndarray of int, shape (n_targets,)
-    log_nu : ndarray, shape (n_targets, n_catalogues)
-        Both in the order of the targets' numbers.
+    Returns the parts, and in the order of the targets' numbers the ids, shape (n_targets,), and log_nu, shape
+    (n_targets, n_catalogues).
     """
     joins.make_tables(conn)
     conn.execute(job("match.forget").compose())

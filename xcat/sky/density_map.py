@@ -100,14 +100,7 @@ def store(conn: Connection, catalogue_id: int, counter: Counter) -> None:
 
 
 def load(conn: Connection, catalogue_id: int) -> DensityMap:
-    """Density map of a catalogue of table ``counterpart``.
-
-    Parameters
-    ----------
-    conn : Connection
-    catalogue_id : int
-        If it has no stored map (loaded by an early version), its rows are counted.
-    """
+    """Density map of a counterpart catalogue; without a stored map (early versions) its rows are counted."""
     types = [("healpix", "integer"), ("n_objects", "integer")]
     stored = copy.fetch_columns(conn, job("density.cells").compose(), types, {"catalogue_id": catalogue_id})
     if len(stored):
@@ -138,9 +131,8 @@ def cut_outs(
         prior, whose strength follows from the scatter of the counts in excess of the Poisson noise.
     """
     n = len(ra_deg)
-    joins.copy_needles(
-        conn, {"id": np.arange(n), "ra": ra_deg, "dec": dec_deg, "radius_arcsec": np.full(n, outer_arcsec)}
-    )
+    needles = {"id": np.arange(n), "ra": ra_deg, "dec": dec_deg, "radius_arcsec": np.full(n, outer_arcsec)}
+    joins.copy_needles(conn, needles)
     joins.count_ring(conn, table, inner_arcsec, "density around the sources")
     rows = copy.fetch_columns(conn, job("joins.rings").compose(), [("id", "bigint"), ("n_objects", "bigint")])
     counts = np.zeros(n)
@@ -222,7 +214,7 @@ class DensityMap:
             parent, (total, n_fine, inner_total, n_inner) = _merged(
                 cell, order - level, n, np.ones_like(n), n * inner, inner
             )
-            coarse = self._at_level(len(self._levels), level, parent)
+            coarse = self._at_level(level, parent)
             coarse_mean = coarse * fine_deg2 / -np.expm1(-coarse * fine_deg2)
             mean = (total + 1) / (n_fine + 1 / coarse_mean)  # cells with few objects borrow one from the coarser cell
             is_filled = mean >= _OBJECTS_IN_CELL
@@ -231,10 +223,10 @@ class DensityMap:
             density = (total + _PRIOR_OBJECTS) / (covered + _PRIOR_OBJECTS / coarse)
             self._levels.append(_Level(level, parent, density))
 
-    def _at_level(self, n_levels: int, order: int, healpix: IntArray) -> FloatArray:
-        """Density by the finest of the first levels whose cell is occupied, else that of the whole footprint."""
+    def _at_level(self, order: int, healpix: IntArray) -> FloatArray:
+        """Density of the finest occupied cell around cells of an order, else that of the whole footprint."""
         density = np.full(healpix.shape, self._whole_per_deg2)
-        for level in self._levels[:n_levels]:
+        for level in self._levels:
             where, is_occupied = _find(level.healpix, healpix >> 2 * (order - level.order))
             density = np.where(is_occupied, level.density_per_deg2[where], density)
         return density
@@ -242,21 +234,9 @@ class DensityMap:
     def density_per_deg2(self, ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike) -> FloatArray:
         """Density around positions, interpolated between the cells that have objects.
 
-        Parameters
-        ----------
-        ra_deg, dec_deg : array_like, shape (n,)
-            ICRS, degrees.
-
-        Returns
-        -------
-        ndarray of float, shape (n,)
-            Objects per square degree, always finite and above zero: off the footprint that of the next larger
-            occupied cell, for an empty catalogue one object on the whole sky.
-
-        Raises
-        ------
-        ValueError
-            As `cells`.
+        Parameters and errors as of `cells`; an ndarray of float, shape (n,). Objects per square degree, always finite
+        and above zero: off the footprint that of the next larger occupied cell, for an empty catalogue one object on
+        the whole sky.
         """
         ra, dec = _positions(ra_deg, dec_deg)
         if not self._levels or not len(ra):
@@ -270,7 +250,7 @@ class DensityMap:
         density = (weight * self._levels[-1].density_per_deg2[where]).sum(axis=0) / np.where(total > 0, total, 1.0)
         alone = total <= 0
         if alone.any():
-            density[alone] = self._at_level(len(self._levels), order, cells(ra[alone], dec[alone], order))
+            density[alone] = self._at_level(order, cells(ra[alone], dec[alone], order))
         return np.asarray(density)
 
     def covers(self, ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike) -> npt.NDArray[np.bool_]:

@@ -45,7 +45,7 @@ def clear(conn: Connection, table: str) -> None:
 
 
 def search(conn: Connection, haystack: str, what: str, *, haystack_id: str = "object_id") -> int:
-    """Find all pairs of a needle and an object of the haystack within the needle's radius.
+    """Find all pairs of a needle and an object of the haystack within the needle's radius; the number of pairs.
 
     The pairs replace those of the previous search, in ``pg_temp.pair`` (id, object_id, sep_arcsec).
 
@@ -58,11 +58,6 @@ def search(conn: Connection, haystack: str, what: str, *, haystack_id: str = "ob
         Shown beside the progress bar.
     haystack_id : str
         Column of the haystack that becomes ``object_id``.
-
-    Returns
-    -------
-    int
-        Pairs found.
     """
     clear(conn, "pair")
     join = job("joins.join").compose(haystack=haystack, haystack_id=haystack_id)
@@ -79,22 +74,9 @@ def count_ring(conn: Connection, haystack: str, inner_arcsec: float, what: str) 
 
 
 def join_slices(conn: Connection, statement: sql.Composed, params: Mapping[str, Any], n_needles: int, what: str) -> int:
-    """Run an INSERT of a positional join whose needles are numbered from 1, slice by slice.
+    """Run an INSERT of a positional join whose needles are numbered from 1, slice by slice; the number of rows.
 
-    Parameters
-    ----------
-    conn : Connection
-    statement : Composed
-        Takes the needles with numbers above ``%(after)s`` up to ``%(upto)s``.
-    params : mapping
-    n_needles : int
-    what : str
-        Shown beside the progress bar.
-
-    Returns
-    -------
-    int
-        Rows inserted.
+    The statement takes the needles with numbers above ``%(after)s`` up to ``%(upto)s``.
     """
     ends = [*range(SLICE_ROWS, n_needles, SLICE_ROWS), *([n_needles] if n_needles else [])]
     return _run_slices(conn, statement, params, ends, what)
