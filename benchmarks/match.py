@@ -51,7 +51,7 @@ Columns = dict[str, np.ndarray]
 
 
 def simulated(n_sources: int, n_objects: int, seed: int = 1) -> tuple[Columns, Columns]:
-    """Sources with errors of 0.5 to 2 arcsec, half of which have a counterpart, and 20,000 objects a square degree.
+    """Sources with errors of 0.5 to 2 arcsec, half of which have a counterpart, and 20,000 objects per square degree.
 
     Both are in the order in which catalogues come, by zones of declination.
     """
@@ -69,10 +69,10 @@ def simulated(n_sources: int, n_objects: int, seed: int = 1) -> tuple[Columns, C
     x_ra, x_dec = positions(n_sources)
     err = rng.uniform(0.5, 2.0, n_sources)
     has = np.flatnonzero(rng.random(n_sources) < 0.5)
-    mine = np.sort(rng.choice(n_objects, has.size, replace=False))
-    x_ra[has] = ra[mine] + rng.normal(0, err[has]) / 3600 / np.cos(np.radians(dec[mine]))
-    x_dec[has] = dec[mine] + rng.normal(0, err[has]) / 3600
-    mag[mine] = rng.normal(20, 1.5, has.size)
+    chosen = np.sort(rng.choice(n_objects, has.size, replace=False))
+    x_ra[has] = ra[chosen] + rng.normal(0, err[has]) / 3600 / np.cos(np.radians(dec[chosen]))
+    x_dec[has] = dec[chosen] + rng.normal(0, err[has]) / 3600
+    mag[chosen] = rng.normal(20, 1.5, has.size)
     sources = {"ra": x_ra, "dec": x_dec, "err_arcsec": err}
     return sources, {"ra": ra, "dec": dec, "err_arcsec": np.full(n_objects, 0.1), "mag": mag}
 

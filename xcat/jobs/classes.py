@@ -5,14 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    model_serializer,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from xcat.catalogues.grammar import Strict, listed
 
@@ -25,8 +18,6 @@ class ClassRule(Strict):
 
     In YAML the prior alone is enough: ``AGN: 0.66``.
     """
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
 
     prior: float = Field(gt=0, lt=1)
     """Prior probability of the class."""

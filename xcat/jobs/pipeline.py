@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from xcat.catalogues import yamlfile
 from xcat.catalogues.definition import Definition, load
@@ -38,8 +38,6 @@ _BEFORE_FIT = {"name", "definitions", *_KINDS, "match", "publish"}
 class CatalogueInput(Strict):
     """A catalogue of the pipeline."""
 
-    model_config = ConfigDict(use_attribute_docstrings=True)
-
     catalogue: str
     """Name of the catalogue's definition, or path of a definition file."""
     files: tuple[str, ...] = ()
@@ -54,8 +52,6 @@ class CatalogueInput(Strict):
 
 class Pipeline(Strict):
     """What ``xcat run`` does, from files to a published classification."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
 
     extends: str | None = Field(default=None, exclude=True)
     """Another pipeline file, relative to this one, whose keys are used unless this file has them."""

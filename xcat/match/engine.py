@@ -11,13 +11,12 @@ References: Budavari & Szalay 2008, ApJ 679, 301; Pineau et al. 2017, A&A 597, A
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from psycopg import sql
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from xcat.catalogues.grammar import Strict
 from xcat.database import copy
@@ -42,8 +41,6 @@ _MARGIN_ARCSEC = 0.5
 
 class MatchOptions(Strict):
     """How to match."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
 
     radius_arcsec: float
     """Search radius, arcsec: every object within it is a candidate."""
@@ -97,12 +94,6 @@ class Outcome:
     notes: list[str] = field(default_factory=list)
     """What could not be learned or calibrated."""
 
-    @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        """Time a step."""
-        with timed(self.seconds, name):
-            yield
-
 
 def match(
     conn: Connection,
@@ -139,17 +130,17 @@ def match(
     # temporary tables of known shape: rough statistics are enough for the planner
     conn.execute("SET LOCAL default_statistics_target = 10")
     outcome = Outcome(Calibration.none(len(haystacks), options.min_p_any))
-    with outcome.step("targets"):
+    with timed(outcome.seconds, "targets"):
         parts, ids, log_nu = _write_targets(conn, targets, haystacks, options.radius_arcsec, outcome, with_calibration)
     for k, haystack in enumerate(haystacks, 1):
-        with outcome.step(f"search {haystack.name}"):
+        with timed(outcome.seconds, f"search {haystack.name}"):
             n_pairs = _locate(conn, k, haystack, options.radius_arcsec, parts.n_targets)
             outcome.counts[f"pairs {haystack.name}"] = n_pairs
     conn.execute("ANALYZE pg_temp.association")
-    with outcome.step("probabilities"):
+    with timed(outcome.seconds, "probabilities"):
         outcome.priors, notes, completeness = weigh(conn, haystacks, parts, options.nway)
         outcome.notes += notes
-    with outcome.step("calibration"):
+    with timed(outcome.seconds, "calibration"):
         p_any = _p_any(conn, len(haystacks), parts)
         whole = [h.is_whole for h in haystacks]
         outcome.calibration = calibrate(p_any, parts, [all(whole), *whole], options.false_rate, options.min_p_any)
@@ -283,9 +274,9 @@ def _result(
     """Put the results for the sources together, and write the cutoffs in use."""
     source, n_catalogues = parts.is_source, len(p_any)
     n_candidates = np.zeros(p_any.shape, np.int64)
-    for k in range(1, n_catalogues + 1):
-        rows = copy.fetch_columns(conn, job("match.candidates_of").compose(), [("no", "integer")], {"k": k})
-        n_candidates[k - 1] = np.bincount(rows["no"] - 1, minlength=parts.n_targets)
+    for k in range(n_catalogues):
+        rows = copy.fetch_columns(conn, job("match.candidates_of").compose(), [("no", "integer")], {"k": k + 1})
+        n_candidates[k] = np.bincount(rows["no"] - 1, minlength=parts.n_targets)
     cuts = calibration.cuts()
     cutoff = np.zeros((n_catalogues + 1, parts.n_parts + 1))
     for k, part, cut in cuts:

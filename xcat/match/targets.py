@@ -105,11 +105,8 @@ class Targets:
         minor = np.where(is_circle, self.err_arcsec, self.err_min_arcsec).astype(float)
         angle = np.radians(np.where(np.isnan(self.err_pa_deg), 0.0, self.err_pa_deg))
         s, c = np.sin(angle), np.cos(angle)
-        return (
-            (major * s) ** 2 + (minor * c) ** 2,
-            (major**2 - minor**2) * s * c,
-            (major * c) ** 2 + (minor * s) ** 2,
-        )
+        xx, yy = (major * s) ** 2 + (minor * c) ** 2, (major * c) ** 2 + (minor * s) ** 2
+        return xx, (major**2 - minor**2) * s * c, yy
 
     def columns(self, parts: Parts, log_nu: np.ndarray) -> dict[str, np.ndarray]:
         """Rows of the temporary table ``target``, numbered from 1 in the order of the sky."""

@@ -65,16 +65,10 @@ def properties_stage(
     conn = run.conn
     joins.make_tables(conn)
     conn.execute(job("properties.make_work").compose())
-    values = {
-        "run_id": run.run_id,
-        "source_run_id": source_run_id,
-        "link_run_id": link_run_id,
-        "match_run_id": match_run_id,
-        "min_p": MIN_P_HYPOTHESIS,
-        "cm_in_pc": _CM_IN_PC,
-        "max_radii": MAX_RADII,
-        **{f"zero_{band}": zero for band, zero in ZERO.items()},
-    }
+    runs = {"source_run_id": source_run_id, "link_run_id": link_run_id, "match_run_id": match_run_id}
+    constants = {"min_p": MIN_P_HYPOTHESIS, "cm_in_pc": _CM_IN_PC, "max_radii": MAX_RADII}
+    zeros = {f"zero_{band}": zero for band, zero in ZERO.items()}
+    values = {"run_id": run.run_id, **runs, **constants, **zeros}
     with run.step("counterparts"), progress.bar("properties: counterparts", len(counterparts) + 1) as advance:
         for priority, loaded in enumerate(counterparts):
             bands = {band: _band(loaded.definition, band) for band in ZERO}
