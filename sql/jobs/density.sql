@@ -1,16 +1,13 @@
 -- name: make_counted
 -- Counts of a load, to be added to the map.
-CREATE TEMP TABLE counted (healpix integer PRIMARY KEY, n_objects integer NOT NULL) ON COMMIT DROP;
+CREATE TEMP TABLE IF NOT EXISTS counted (healpix integer PRIMARY KEY, n_objects integer NOT NULL) ON COMMIT DROP;
+TRUNCATE pg_temp.counted;
 
 -- name: add
 -- Add the counts of a load to the map.
 INSERT INTO xcat.density_map AS m (catalogue_id, healpix, n_objects)
 SELECT %(catalogue_id)s, healpix, n_objects FROM pg_temp.counted
 ON CONFLICT (catalogue_id, healpix) DO UPDATE SET n_objects = m.n_objects + excluded.n_objects;
-
--- name: drop_counted
--- After the counts are in the map.
-DROP TABLE pg_temp.counted;
 
 -- name: exists
 -- Whether a catalogue has a map.
@@ -23,3 +20,7 @@ SELECT healpix, n_objects FROM xcat.density_map WHERE catalogue_id = %(catalogue
 -- name: positions
 -- Positions of all objects of a table.
 SELECT ra, dec FROM {counted};
+
+-- name: catalogue_positions
+-- Positions of all objects of a counterpart catalogue.
+SELECT ra, dec FROM xcat.counterpart WHERE catalogue_id = %(catalogue_id)s;

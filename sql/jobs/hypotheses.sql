@@ -3,11 +3,11 @@
 SELECT 6 * sqrt(2 * max(greatest(cxx, cyy))) FROM pg_temp.association;
 
 -- name: extend
--- Add an object of one more catalogue. Gaussian positions multiply, so the Bayes factor of n positions is a product of two-way ones: of
--- the members so far, at their weighted mean with its covariance, and the new one; then of the source and all of them. So the order of
--- the catalogues does not matter (Pineau et al. 2017). If the proper motion of only one is known, the other is moved with it; if neither
--- is, both may have moved by 10 mas per year, which most stars do not exceed. Pairs more than six sigma apart and a million times less
--- likely than chance are dropped.
+-- Add an object of one more catalogue. Gaussian positions multiply, so the Bayes factor of n positions is a product of
+-- two-way ones: of the members so far, at their weighted mean with its covariance, and the new one; then of the source
+-- and all of them. So the order of the catalogues does not matter (Pineau et al. 2017). If the proper motion of only
+-- one is known, the other is moved with it; if neither is, both may have moved by 10 mas per year, which most stars do
+-- not exceed. Pairs more than six sigma apart and a million times less likely than chance are dropped.
 INSERT INTO pg_temp.association (no, id, is_shifted, part, stratum, mask, ks, members, x, y, cxx, cxy, cyy, move_x, move_y,
                                 unmoved_yr, log_members, log_back, log_bf, log_weight, marks)
 SELECT no, id, is_shifted, part, stratum, mask, ks, members, x, y, cxx, cxy, cyy, move_x, move_y, unmoved_yr,
@@ -67,8 +67,8 @@ INSERT INTO pg_temp.share (part, mask, log_back, log_alone) VALUES (%s, %s, %s, 
 TRUNCATE pg_temp.share, pg_temp.touched, pg_temp.crowd;
 
 -- name: touch
--- Weight of "these objects of several catalogues are one, whether or not it is the source" over "they are separate", summed
--- for every object over its associations; those of a weight below e^-9 are negligible.
+-- Weight of "these objects of several catalogues are one, whether or not it is the source" over "they are separate",
+-- summed for every object over its associations; those of a weight below e^-9 are negligible.
 INSERT INTO pg_temp.touched (no, k, object_id, weight)
 SELECT no, k, object_id, sum(w)
 FROM (
@@ -84,9 +84,9 @@ FROM (
 GROUP BY no, k, object_id;
 
 -- name: crowd_singles
--- One object in several catalogues is a chance neighbour only once: the weight of every association is divided by 1 + the weights of
--- all associations of several objects that share a member with it. For two catalogues this is the sum over all ways to pair up the
--- objects around, one pair at a time.
+-- One object in several catalogues is a chance neighbour only once: the weight of every association is divided by 1 +
+-- the weights of all associations of several objects that share a member with it. For two catalogues this is the sum
+-- over all ways to pair up the objects around, one pair at a time.
 INSERT INTO pg_temp.crowd (tid, log_crowd)
 SELECT a.tid, ln(1 + u.weight)
 FROM pg_temp.association AS a
@@ -111,7 +111,8 @@ FROM (
 GROUP BY tid;
 
 -- name: shares
--- Number of objects in several catalogues: for each pattern of catalogues the sum of the probabilities that an association is one object.
+-- Number of objects in several catalogues: for each pattern of catalogues the sum of the probabilities that an
+-- association is one object.
 SELECT part, mask, sum(p)::double precision AS n
 FROM (
     SELECT a.part, a.mask, exp(greatest(least(a.log_back + s.log_back, 250) - c.log_crowd, -250)) AS p
@@ -209,7 +210,8 @@ FROM (
 WHERE e.tid = m.tid;
 
 -- name: weigh_none
--- The approximation of NWAY 4.8: the best chance association of several objects multiplies the weight of "no counterpart" only.
+-- The approximation of NWAY 4.8: the best chance association of several objects multiplies the weight of "no
+-- counterpart" only.
 UPDATE pg_temp.association AS a
 SET log_weight = a.log_weight - n.log_none
 FROM (SELECT no, greatest(0, max(log_back)) AS log_none FROM pg_temp.association WHERE cardinality(ks) > 1 GROUP BY no) AS n
@@ -230,8 +232,9 @@ GROUP BY no, mask;
 INSERT INTO pg_temp.pattern_prior (stratum, mask, log_odds) VALUES (%s, %s, %s);
 
 -- name: posterior
--- Posterior odds of every association against "no counterpart"; p_any = S / (1 + S) with their sum S, and p_i = odds / S, computed
--- relative to the best so that nothing overflows. p_single is the probability against "no counterpart" alone.
+-- Posterior odds of every association against "no counterpart"; p_any = S / (1 + S) with their sum S, and p_i = odds /
+-- S, computed relative to the best so that nothing overflows. p_single is the probability against "no counterpart"
+-- alone.
 INSERT INTO pg_temp.posterior (no, id, is_shifted, rank, ks, members, sep_arcsec, log_bf, p_single, p_any, p_i, match_flag)
 SELECT no, id, is_shifted, rank, ks, members, sqrt(x * x + y * y), log_bf, odds / (1 + odds), best * total / (1 + best * total),
        relative / total, CASE WHEN rank = 1 THEN 1 WHEN relative > 0.5 THEN 2 ELSE 0 END

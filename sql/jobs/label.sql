@@ -9,8 +9,8 @@ FROM xcat.source
 WHERE run_id = %(source_run_id)s;
 
 -- name: make_work
--- Reference objects at sources, before conflicts are resolved; the rules of the classes; and what the rules need to know
--- about a source.
+-- Reference objects at sources, before conflicts are resolved; the rules of the classes; and what the rules need to
+-- know about a source.
 CREATE TEMP TABLE hit (
     source_id bigint NOT NULL, catalogue_id smallint NOT NULL, object_id bigint NOT NULL, class text, class_native text,
     origin text NOT NULL, sep_arcsec double precision NOT NULL, place integer NOT NULL, native_id text COLLATE "C" NOT NULL
@@ -69,9 +69,10 @@ LEFT JOIN (SELECT source_id, min(sep_arcsec) AS sep_arcsec FROM pg_temp.nucleus 
 WHERE s.run_id = %(source_run_id)s AND s.source_id IN (SELECT source_id FROM pg_temp.hit);
 
 -- name: store
--- A hit has the first class whose rule it fits. A source with hits of one class keeps its nearest reference object as the label, of
--- equally near ones that of the catalogue named first, then the first by its id. With hits of two classes it has no label, and all its
--- rows are conflicts. Reference objects that fit no class neither label nor conflict; their rows keep the catalogue's class.
+-- A hit has the first class whose rule it fits. A source with hits of one class keeps its nearest reference object as
+-- the label, of equally near ones that of the catalogue named first, then the first by its id. With hits of two classes
+-- it has no label, and all its rows are conflicts. Reference objects that fit no class neither label nor conflict;
+-- their rows keep the catalogue's class.
 INSERT INTO {label} (
     run_id, source_id, catalogue_id, object_id, class, class_native, origin, sep_arcsec, status)
 SELECT %(run_id)s, source_id, catalogue_id, object_id, coalesce(ours, class), class_native, origin, sep_arcsec,

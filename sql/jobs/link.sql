@@ -48,11 +48,11 @@ CREATE TEMP TABLE flux_factor (catalogue_id smallint PRIMARY KEY, factor double 
 INSERT INTO pg_temp.flux_factor (catalogue_id, factor) VALUES (%s, %s);
 
 -- name: masters
--- Master sources. Positions are averaged as unit vectors with the weights 1/sigma^2, so that RA = 0 and the poles need no
--- care. Fluxes are those of all detections of all members, in 0.2-12 keV. A detection has a positive flux; other
--- observations give an upper limit, their own or F + 3 sigma, which counts for the smallest flux. The pair (flux, error) is
--- compared as an array: by the flux first. A master source has one source per mission, so that members are summed in the
--- order of the missions, whatever their numbers.
+-- Master sources. Positions are averaged as unit vectors with the weights 1/sigma^2, so that RA = 0 and the poles need
+-- no care. Fluxes are those of all detections of all members, in 0.2-12 keV. A detection has a positive flux; other
+-- observations give an upper limit, their own or F + 3 sigma, which counts for the smallest flux. The pair (flux,
+-- error) is compared as an array: by the flux first. A master source has one source per mission, so that members are
+-- summed in the order of the missions, whatever their numbers.
 INSERT INTO {master} (
     run_id, master_id, ra, dec, err_arcsec, n_missions, n_sources, n_detections, n_upper_limits, is_ambiguous, mjd_first,
     mjd_last, flux_std_min_cgs, flux_std_max_cgs, flux_ratio, flux_ratio_low, flux_ratio_sigma)

@@ -1,8 +1,9 @@
 -- name: make_tables
--- target: sources and shifted positions. association: an object near a target, or several objects of different catalogues that
--- may be one: its offset from the target in the tangent plane (arcsec, east and north) with the covariance, its proper motion
--- (arcsec per year, 0 if unknown) and, where that is unknown, the years from its epoch to the target's. posterior: the hypotheses.
--- Rows repeat what statements need of the target: a join with all targets costs more than the arithmetic.
+-- target: sources and shifted positions. association: an object near a target, or several objects of different
+-- catalogues that may be one: its offset from the target in the tangent plane (arcsec, east and north) with the
+-- covariance, its proper motion (arcsec per year, 0 if unknown) and, where that is unknown, the years from its epoch to
+-- the target's. posterior: the hypotheses. Rows repeat what statements need of the target: a join with all targets
+-- costs more than the arithmetic.
 CREATE TEMP TABLE target (
     no integer NOT NULL, id bigint NOT NULL, is_shifted boolean NOT NULL,
     -- q3c has no pairs at RA 360, and NaN is above every number
@@ -67,8 +68,8 @@ pg_temp.pair AS p JOIN pg_temp.target AS t ON t.no = p.object_id JOIN {haystack}
 WHERE p.sep_arcsec > %(search_arcsec)s
 
 -- name: mover_needles
--- Objects that have moved by more than a margin between their epoch and that of a target, with the search radius enlarged by that
--- distance; motions of more than a degree are errors in the catalogue.
+-- Objects that have moved by more than a margin between their epoch and that of a target, with the search radius
+-- enlarged by that distance; motions of more than a degree are errors in the catalogue.
 INSERT INTO pg_temp.needle (id, ra, dec, radius_arcsec)
 SELECT h.object_id, h.ra, h.dec, %(radius_arcsec)s + m.arcsec
 FROM {haystack} AS h
@@ -80,16 +81,17 @@ CROSS JOIN LATERAL (
 WHERE m.arcsec > %(margin_arcsec)s AND m.arcsec < 3600;
 
 -- name: locate
--- Offset of every object from its target and its Bayes factor, in four nested selections, the innermost first (OFFSET 0 keeps the
--- planner from computing the same sines again for every use):
+-- Offset of every object from its target and its Bayes factor, in four nested selections, the innermost first (OFFSET 0
+-- keeps the planner from computing the same sines again for every use):
 --   1. sines and cosines; the proper motion, arcsec per year, and the years to the target's epoch;
 --   2. east and north component of the direction, of length sin(separation); the angle between the two meridians;
 --   3. offset, with the motion turned into the target's axes, and the covariance matrix, turned likewise;
 --   4. the Bayes factor of "same object" against "chance" for two Gaussian positions with covariances C1 and C2,
---      ln B = ln 2 + 2 ln(206264.8) - ln det(C1 + C2) / 2 - d (C1 + C2)^-1 d / 2     (Budavari & Szalay 2008, ApJ 679, 301;
---      circles: their eq. 16).
--- Each is an association of one object, with weight B / nu: prior probability and magnitudes come later. They are numbered in the
--- order of targets and positions, in which all sums over them are taken: the last digit of a sum depends on the order of its terms.
+--      ln B = ln 2 + 2 ln(206264.8) - ln det(C1 + C2) / 2 - d (C1 + C2)^-1 d / 2
+--      (Budavari & Szalay 2008, ApJ 679, 301; circles: their eq. 16).
+-- Each is an association of one object, with weight B / nu: prior probability and magnitudes come later. They are
+-- numbered in the order of targets and positions, in which all sums over them are taken: the last digit of a sum
+-- depends on the order of its terms.
 INSERT INTO pg_temp.association (no, id, is_shifted, part, stratum, mask, ks, members, x, y, cxx, cxy, cyy, move_x, move_y,
                                 unmoved_yr, log_members, log_back, log_bf, log_weight, marks)
 SELECT no, id, is_shifted, part, stratum, 1 << (%(k)s - 1), ARRAY[%(k)s]::smallint[], ARRAY[object_id], x, y, cxx, cxy, cyy,
@@ -156,8 +158,8 @@ GROUP BY no, k;
 SELECT no FROM pg_temp.association WHERE mask = 1 << (%(k)s - 1);
 
 -- name: store_candidates
--- Every object within the radius with its share p_i of the probability of a counterpart in this catalogue. The best is marked; of
--- equal ones the nearest, then the first.
+-- Every object within the radius with its share p_i of the probability of a counterpart in this catalogue. The best is
+-- marked; of equal ones the nearest, then the first.
 INSERT INTO {match_candidate} (
     run_id, source_id, catalogue_id, object_id, sep_arcsec, log_bayes_factor, p_i, is_best)
 SELECT %(run_id)s, id, %(catalogue_id)s, object_id, sep_arcsec, log_bf, CASE WHEN share > 1e-30 THEN least(share, 1) ELSE 0 END,
@@ -200,8 +202,8 @@ WHERE NOT p.is_shifted AND (p.rank = 0 OR p.match_flag > 0 OR p.p_any * p.p_i >=
 INSERT INTO pg_temp.cut (k, part, cutoff) VALUES (%s, %s, %s);
 
 -- name: sources
--- Sources, the mission being their group. Their order, by which shifted positions are drawn, comes from the data alone: the
--- missions as given, then their own ids.
+-- Sources, the mission being their group. Their order, by which shifted positions are drawn, comes from the data alone:
+-- the missions as given, then their own ids.
 SELECT s.source_id, m.place::smallint, s.ra, s.dec, s.err_arcsec, coalesce(s.err_maj_arcsec, 'NaN'),
        coalesce(s.err_min_arcsec, 'NaN'), coalesce(s.err_pa_deg, 'NaN'), coalesce(s.epoch_yr, 'NaN')
 FROM xcat.source AS s

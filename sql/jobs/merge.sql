@@ -1,5 +1,6 @@
 -- name: make_work
--- Source of the mission that each detection belongs to, before sources have numbers; and the groups of detections by position.
+-- Source of the mission that each detection belongs to, before sources have numbers; and the groups of detections by
+-- position.
 CREATE TEMP TABLE member (object_id bigint PRIMARY KEY, mission_source text COLLATE "C" NOT NULL) ON COMMIT DROP;
 CREATE TEMP TABLE component (object_id bigint PRIMARY KEY, component integer NOT NULL) ON COMMIT DROP;
 
@@ -54,14 +55,14 @@ JOIN xcat.source_identity AS i ON i.catalogue = %(catalogue)s AND i.mission_sour
 
 -- name: sources
 -- Detections to sources. Means are weighted with 1/sigma^2 where a detection has an error, and plain where none has.
--- Positions are averaged as unit vectors, so that RA = 0 and the poles need no care; epochs with the same weights. Where the catalogue
--- repeats the source's position on each detection (shared_position), the error is not divided by the number of detections, and the
--- ellipse is that of the detection with the smallest error.
--- Error ellipses are added as precision matrices over east and north, a detection without one being a circle; the error
--- of the source is then that of a circle of equal area. The rotation of north between detections is neglected: it
--- matters only within arcminutes of a pole.
--- A missing hardness ratio is computed from the band fluxes, its error propagated from theirs. A source without a name is named after
--- its position. Detections are sorted before they are summed: the last digit of a sum depends on the order of its terms.
+-- Positions are averaged as unit vectors, so that RA = 0 and the poles need no care; epochs with the same weights.
+-- Where the catalogue repeats the source's position on each detection (shared_position), the error is not divided by
+-- the number of detections, and the ellipse is that of the detection with the smallest error. Error ellipses are added
+-- as precision matrices over east and north, a detection without one being a circle; the error of the source is then
+-- that of a circle of equal area. The rotation of north between detections is neglected: it matters only within
+-- arcminutes of a pole. A missing hardness ratio is computed from the band fluxes, its error propagated from theirs. A
+-- source without a name is named after its position. Detections are sorted before they are summed: the last digit of a
+-- sum depends on the order of its terms.
 INSERT INTO {source} (
     run_id, source_id, catalogue_id, name, ra, dec, err_arcsec, err_maj_arcsec, err_min_arcsec, err_pa_deg,
     glon, glat, epoch_yr, mjd_first, mjd_last, n_detections,
@@ -116,9 +117,8 @@ WITH d AS (
 ), placed AS (
     -- atan2d gives (-180, 180]; a tiny negative angle plus 360 may round to 360 itself
     SELECT s.*, atan2d(z, sqrt(x * x + y * y)) AS dec_mean,
-           CASE WHEN atan2d(y, x) >= 0 THEN atan2d(y, x)
-                WHEN atan2d(y, x) + 360 >= 360 THEN 0
-                ELSE atan2d(y, x) + 360 END AS ra_mean
+           CASE WHEN atan2d(y, x) >= 0 THEN atan2d(y, x) WHEN atan2d(y, x) + 360 >= 360 THEN 0 ELSE atan2d(y, x) + 360
+           END AS ra_mean
     FROM s
 ), shape AS (
     -- of the summed precision matrix: its determinant, and the larger eigenvalue, which belongs to the minor axis
@@ -172,8 +172,8 @@ SELECT count(*) AS sources, coalesce(sum(n_detections), 0)::bigint AS detections
 FROM {source} WHERE catalogue_id = %(catalogue_id)s;
 
 -- name: source_order
--- Sources of a merge run in an order that the data alone decide: the missions as the run was given them, then their own ids.
--- Numbers of sources and catalogues depend on what the database loaded first, which must not decide anything.
+-- Sources of a merge run in an order that the data alone decide: the missions as the run was given them, then their own
+-- ids. Numbers of sources and catalogues depend on what the database loaded first, which must not decide anything.
 SELECT s.source_id
 FROM xcat.source AS s
 JOIN xcat.catalogue AS k USING (catalogue_id)

@@ -1,6 +1,7 @@
 -- name: make_work
--- Ingredients of the properties: the members of hypotheses, one row per object; the values of each hypothesis; the galaxy that a
--- source is in; the coverage of the catalogues, with the value of each flux ratio at their depth, less log Fx.
+-- Ingredients of the properties: the members of hypotheses, one row per object; the values of each hypothesis; the
+-- galaxy that a source is in; the coverage of the catalogues, with the value of each flux ratio at their depth, less
+-- log Fx.
 CREATE TEMP TABLE member (
     source_id bigint NOT NULL, rank smallint NOT NULL, priority double precision NOT NULL, is_optical boolean NOT NULL,
     b double precision, r double precision, w1 double precision, w2 double precision, j double precision,
@@ -37,8 +38,8 @@ coalesce(NULL::double precision, {terms})
 o.{column} + {offset}::double precision
 
 -- name: accept
--- The accepted counterparts of a catalogue, with rank -1; and the members of every hypothesis that is probable enough, with its
--- rank. Colours are of magnitudes of one object.
+-- The accepted counterparts of a catalogue, with rank -1; and the members of every hypothesis that is probable enough,
+-- with its rank. Colours are of magnitudes of one object.
 INSERT INTO pg_temp.member
 SELECT a.source_id, a.rank, %(priority)s, %(is_optical)s, {b}, {r}, {w1}, {w2}, {j},
        CASE WHEN %(is_optical)s THEN nullif(sqrt(o.pmra_mas_yr ^ 2 + o.pmdec_mas_yr ^ 2), 0) END,
@@ -89,8 +90,8 @@ FROM {galaxy}
 WHERE d25_arcmin > 0;
 
 -- name: in_galaxy
--- Separation over the radius of the D25 ellipse in the direction of the source, r = a b / sqrt((b cos d)^2 + (a sin d)^2),
--- d from the major axis; of several galaxies the one with the smallest ratio. Angles east of north.
+-- Separation over the radius of the D25 ellipse in the direction of the source, r = a b / sqrt((b cos d)^2 + (a sin
+-- d)^2), d from the major axis; of several galaxies the one with the smallest ratio. Angles east of north.
 INSERT INTO pg_temp.in_galaxy (source_id, sep_to_radius, distance_mpc)
 SELECT DISTINCT ON (source_id) source_id, sep_to_radius, distance_mpc
 FROM (
@@ -144,7 +145,8 @@ LEFT JOIN xcat.master_source AS m ON m.run_id = %(link_run_id)s AND m.source_id 
 LEFT JOIN xcat.master AS v ON v.run_id = %(link_run_id)s AND v.master_id = m.master_id;
 
 -- name: store_hypotheses
--- The properties that need a counterpart, for every hypothesis that is probable enough; all are NULL for "no counterpart".
+-- The properties that need a counterpart, for every hypothesis that is probable enough; all are NULL for "no
+-- counterpart".
 INSERT INTO {hypothesis_property} (run_id, source_id, rank, p_hypothesis, {columns})
 SELECT %(run_id)s, h.source_id, h.rank, h.p_hypothesis, {values}
 FROM xcat.hypothesis AS h

@@ -25,7 +25,7 @@ from psycopg import sql
 from scipy.special import lambertw
 
 from xcat.arrays import FloatArray, IntArray
-from xcat.database import copy, partitions
+from xcat.database import copy
 from xcat.database.connection import Connection
 from xcat.database.sqlfiles import job
 from xcat.sky import joins
@@ -96,17 +96,15 @@ def store(conn: Connection, catalogue_id: int, counter: Counter) -> None:
     conn.execute(job("density.make_counted").compose())
     copy.copy_in(conn, "counted", [{"healpix": healpix, "n_objects": n_objects}])
     conn.execute(job("density.add").compose(), {"catalogue_id": catalogue_id})
-    conn.execute(job("density.drop_counted").compose())
 
 
 def load(conn: Connection, catalogue_id: int) -> DensityMap:
     """Density map of a counterpart catalogue; without a stored map (early versions) its rows are counted."""
-    types = [("healpix", "integer"), ("n_objects", "integer")]
-    stored = copy.fetch_columns(conn, job("density.cells").compose(), types, {"catalogue_id": catalogue_id})
+    types, params = [("healpix", "integer"), ("n_objects", "integer")], {"catalogue_id": catalogue_id}
+    stored = copy.fetch_columns(conn, job("density.cells").compose(), types, params)
     if len(stored):
         return DensityMap(stored["healpix"], stored["n_objects"])
-    table = partitions.qualified("counterpart", catalogue_id)
-    return DensityMap(*count(conn, job("density.positions").compose(counted=table)).occupied())
+    return DensityMap(*count(conn, job("density.catalogue_positions").compose(), params).occupied())
 
 
 def cut_outs(
