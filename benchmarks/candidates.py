@@ -19,12 +19,13 @@ from common import private_database
 
 from xcat.config import Settings
 from xcat.database.connection import ready
-from xcat.jobs.pipeline import MatchOptions, Plan, read
+from xcat.jobs.pipeline import Plan, read
 from xcat.jobs.runner import Runner
+from xcat.match.stage import MatchStageOptions
 from xcat.simulate import simulate
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "simulated.yaml"
-CLASSIC = {"match": MatchOptions(false_rate=0.15, min_p_any=0.001), "best_match": True}
+CLASSIC = {"match": MatchStageOptions(false_rate=0.15, min_p_any=0.001), "best_match": True}
 VARIANTS = {
     "hypotheses summed": {},
     "best match": {"best_match": True},

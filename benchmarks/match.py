@@ -33,10 +33,10 @@ from xcat.database.loaded import Loaded
 from xcat.ingest.load import ingest
 from xcat.match import engine
 from xcat.match.calibrate import shifted
-from xcat.match.engine import Options
-from xcat.match.haystack import Term
+from xcat.match.engine import MatchOptions
+from xcat.match.haystack import MagnitudeTerm
 from xcat.match.learning import PriorTable
-from xcat.match.stage import haystack_of, match_stage
+from xcat.match.stage import MatchStageOptions, haystack_of, match_stage
 from xcat.match.targets import Targets
 from xcat.merge.sources import merge_stage
 from xcat.sky import density_map, joins
@@ -51,7 +51,7 @@ Columns = dict[str, np.ndarray]
 
 
 def simulated(n_sources: int, n_objects: int, seed: int = 1) -> tuple[Columns, Columns]:
-    """Sources with errors of 0.5 to 2 arcsec, half of which have a counterpart, and 20,000 objects a square degree.
+    """Sources with errors of 0.5 to 2 arcsec, half of which have a counterpart, and 20,000 objects per square degree.
 
     Both are in the order in which catalogues come, by zones of declination.
     """
@@ -69,10 +69,10 @@ def simulated(n_sources: int, n_objects: int, seed: int = 1) -> tuple[Columns, C
     x_ra, x_dec = positions(n_sources)
     err = rng.uniform(0.5, 2.0, n_sources)
     has = np.flatnonzero(rng.random(n_sources) < 0.5)
-    mine = np.sort(rng.choice(n_objects, has.size, replace=False))
-    x_ra[has] = ra[mine] + rng.normal(0, err[has]) / 3600 / np.cos(np.radians(dec[mine]))
-    x_dec[has] = dec[mine] + rng.normal(0, err[has]) / 3600
-    mag[mine] = rng.normal(20, 1.5, has.size)
+    chosen = np.sort(rng.choice(n_objects, has.size, replace=False))
+    x_ra[has] = ra[chosen] + rng.normal(0, err[has]) / 3600 / np.cos(np.radians(dec[chosen]))
+    x_dec[has] = dec[chosen] + rng.normal(0, err[has]) / 3600
+    mag[chosen] = rng.normal(20, 1.5, has.size)
     sources = {"ra": x_ra, "dec": x_dec, "err_arcsec": err}
     return sources, {"ra": ra, "dec": dec, "err_arcsec": np.full(n_objects, 0.1), "mag": mag}
 
@@ -127,9 +127,8 @@ def match(
     """The stage; its summary."""
     magnitudes = {o.definition.name: [magnitude_of(o)] for o in others}
     with runs.stage(settings, "match", "benchmark", {"at": time.time()}, source_run_id=source_run_id) as run:
-        match_stage(
-            run, source_run_id, [xray], others, radius_arcsec=radius_arcsec, magnitudes=magnitudes, **options,  # type: ignore[arg-type]
-        )  # fmt: skip
+        how = MatchStageOptions(radius_arcsec=radius_arcsec, **options)  # type: ignore[arg-type]
+        match_stage(run, source_run_id, [xray], others, how, magnitudes=magnitudes)
     return {"run_id": run.run_id, **run.summary}
 
 
@@ -154,7 +153,7 @@ def all_positions(settings: Settings, sources: Columns, other: Loaded) -> Column
     with ready(settings) as conn:
         map_ = density_map.load(conn, other.catalogue_id)
     targets = Targets.of({"id": np.arange(len(sources["ra"])), **sources})
-    moved, _ = shifted(targets, [map_], None, RADIUS_ARCSEC, 1)
+    moved, _ = shifted(targets, [map_], None, RADIUS_ARCSEC)
     ra, dec = np.append(targets.ra, moved.ra), np.append(targets.dec, moved.dec)
     order = np.argsort(density_map.cells(ra, dec, 12))
     return {"id": np.arange(1, ra.size + 1), "ra": ra[order], "dec": dec[order]}
@@ -290,13 +289,15 @@ def three_way(options: argparse.Namespace) -> None:
                 for other in loaded[1:]:
                     haystack = haystack_of(conn, other, 0.9)
                     table = PriorTable(*np.loadtxt(folder / tables[haystack.name]).T)
-                    term = Term(magnitude_of(other), table)
+                    term = MagnitudeTerm(magnitude_of(other), table)
                     haystacks.append(replace(haystack, terms=(term,)))
                 names = ("id", "ra", "dec", "err_arcsec")
                 query = "SELECT source_id, ra, dec, err_arcsec FROM source WHERE run_id = %s"
                 rows = np.array(conn.execute(query, [run.run_id]).fetchall(), float)
                 targets = Targets.of(dict(zip(names, rows.T, strict=True)))
-                engine.match(conn, targets, haystacks, Options(15.0, calibrate=False, nway=True))
+                engine.match(
+                    conn, targets, haystacks, MatchOptions(radius_arcsec=15.0, nway=True), with_calibration=False
+                )
                 conn.execute("CREATE TABLE IF NOT EXISTS kept AS SELECT * FROM pg_temp.posterior")
 
         def forget() -> None:

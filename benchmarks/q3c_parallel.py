@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--runs", type=int, default=5)
     options = parser.parse_args()
-    found: list[int] = []
+    n_pairs: list[int] = []
     with private_database() as settings, ready(settings) as conn:
         fill(conn, "needles", options.needles, seed=1)
         fill(conn, "haystack", options.haystack, seed=2)
@@ -48,16 +48,16 @@ def main() -> None:
             conn.execute(f"SET LOCAL max_parallel_workers_per_gather = {workers}")
             row = conn.execute(JOIN, [options.radius_arcsec / 3600]).fetchone()
             assert row is not None
-            found.append(row[0])
+            n_pairs.append(row[0])
 
         conn.execute(f"SET LOCAL max_parallel_workers_per_gather = {options.workers}")
         for (line,) in conn.execute("EXPLAIN (COSTS OFF) " + JOIN, [options.radius_arcsec / 3600]):
             print(f"  {line[:100]}")
         print(f"{options.needles:,} x {options.haystack:,} positions, {options.radius_arcsec:g} arcsec")
         in_turn(lambda: join(options.workers), lambda: join(0), options.runs, before=conn.rollback)
-    if len(set(found)) != 1:
-        raise SystemExit(f"the two sides do not find the same pairs: {sorted(set(found))}")
-    print(f"{found[0]:,} pairs on both sides; ours has up to {options.workers} workers, bare none")
+    if len(set(n_pairs)) != 1:
+        raise SystemExit(f"the two sides give different numbers of pairs: {sorted(set(n_pairs))}")
+    print(f"{n_pairs[0]:,} pairs on both sides; ours has up to {options.workers} workers, bare none")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Seconds that the real catalogues take: the whole Chandra pipeline, and linking the seven surveys.
 
-The limits are 40 s and 30 s on two cores of their own; single times mean little on a shared machine, so the time of
-this process is given as well (not the server's).
+The limits are 40 s and 30 s on two idle cores; single times mean little on a shared machine, so the CPU time of
+this process is also given (not the server's).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 CHANDRA_LIMIT_S, LINK_LIMIT_S = 40.0, 30.0
 
 
-def said(what: str, seconds: float, limit_s: float) -> str:
+def verdict(what: str, seconds: float, limit_s: float) -> str:
     return f"{what}: {seconds:.1f} s, limit {limit_s:.0f} s: {'kept' if seconds < limit_s else 'MISSED'}"
 
 
@@ -37,13 +37,13 @@ def main() -> None:
             runs = Runner(settings, Plan(read(EXAMPLES / f"{name}.yaml"), options.data)).run_as_pipeline()
             wall, ours = time.perf_counter() - start, sum(os.times()[:2]) - used
             if name == "chandra":
-                print(said("chandra.yaml, all stages", wall, CHANDRA_LIMIT_S), f"({ours:.1f} s of this process)")
+                print(verdict("chandra.yaml, all stages", wall, CHANDRA_LIMIT_S), f"({ours:.1f} s of this process)")
             else:
                 with ready(settings, autocommit=True) as conn:
                     link = get(conn, runs["link"])
                 begun, ended = (datetime.fromisoformat(link[key]) for key in ("started_at", "ended_at"))
                 print(
-                    said("surveys.yaml, the links", (ended - begun).total_seconds(), LINK_LIMIT_S),
+                    verdict("surveys.yaml, the links", (ended - begun).total_seconds(), LINK_LIMIT_S),
                     f"(all stages {wall:.1f} s)",
                 )
     print(f"peak memory {peak_memory_mb():.0f} MB")

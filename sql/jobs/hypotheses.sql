@@ -1,17 +1,16 @@
 -- name: reach
--- Six sigma of the least certain pair of positions.
+-- Six sigma of the pair of positions with the largest errors.
 SELECT 6 * sqrt(2 * max(greatest(cxx, cyy))) FROM pg_temp.association;
 
 -- name: extend
--- One member more. Gaussian positions multiply, so the Bayes factor of n positions is a product of two-way ones: of the
--- members so far, at their weighted mean with its covariance, and the new one; then of the source and all of them. So
--- the order of the catalogues does not matter (Pineau et al. 2017). If the motion of one is known and that of the other
--- is not, it is that of both: the other is moved with it. If neither is known, either may have moved by 10 mas a year, which
--- most stars do not exceed. A pair more than six sigma apart and a million times less likely
--- than chance is left out.
-INSERT INTO pg_temp.association (no, id, is_shifted, part, kin, mask, ks, members, x, y, cxx, cxy, cyy, move_x, move_y,
+-- Add an object of one more catalogue. Gaussian positions multiply, so the Bayes factor of n positions is a product of
+-- two-way ones: of the members so far, at their weighted mean with its covariance, and the new one; then of the source
+-- and all of them. So the order of the catalogues does not matter (Pineau et al. 2017). If the proper motion of only
+-- one is known, the other is moved with it; if neither is, both may have moved by 10 mas per year, which most stars do
+-- not exceed. Pairs more than six sigma apart and a million times less likely than chance are dropped.
+INSERT INTO pg_temp.association (no, id, is_shifted, part, stratum, mask, ks, members, x, y, cxx, cxy, cyy, move_x, move_y,
                                 unmoved_yr, log_members, log_back, log_bf, log_weight, marks)
-SELECT no, id, is_shifted, part, kin, mask, ks, members, x, y, cxx, cxy, cyy, move_x, move_y, unmoved_yr,
+SELECT no, id, is_shifted, part, stratum, mask, ks, members, x, y, cxx, cxy, cyy, move_x, move_y, unmoved_yr,
        log_members, log_back, log_bf, log_rest + log_bf, marks
 FROM (
     SELECT *, log_members + ln(2) + 2 * ln(206264.80624709636) - ln(det) / 2
@@ -19,7 +18,7 @@ FROM (
     FROM (
         SELECT *, (tcxx + cxx) * (tcyy + cyy) - (tcxy + cxy) ^ 2 AS det
         FROM (
-            SELECT atid, btid, no, id, is_shifted, part, kin, mask, ks, members, tcxx, tcxy, tcyy, log_rest, move_x, move_y, unmoved_yr, marks,
+            SELECT atid, btid, no, id, is_shifted, part, stratum, mask, ks, members, tcxx, tcxy, tcyy, log_rest, move_x, move_y, unmoved_yr, marks,
                    log_members + log_step AS log_members, log_back + log_step - log_nu AS log_back,
                    ax + gxx * dx + gxy * dy AS x, ay + gyx * dx + gyy * dy AS y,
                    acxx - gxx * acxx - gxy * acxy AS cxx, acxy - gxx * acxy - gxy * acyy AS cxy,
@@ -31,7 +30,7 @@ FROM (
                 FROM (
                     SELECT *, (syy * dx * dx - 2 * sxy * dx * dy + sxx * dy * dy) / sdet AS chi2
                     FROM (
-                        SELECT a.tid AS atid, b.tid AS btid, a.no, a.id, a.is_shifted, a.part, a.kin,
+                        SELECT a.tid AS atid, b.tid AS btid, a.no, a.id, a.is_shifted, a.part, a.stratum,
                                (a.mask | b.mask)::smallint AS mask, a.ks || b.ks AS ks, a.members || b.members AS members,
                                t.cxx AS tcxx, t.cxy AS tcxy, t.cyy AS tcyy, t.log_nu[%(k)s] AS log_nu,
                                a.x AS ax, a.y AS ay, a.cxx AS acxx, a.cxy AS acxy, a.cyy AS acyy,
@@ -60,16 +59,16 @@ FROM (
 ORDER BY no, atid, btid;
 
 -- name: add_share
--- How the objects of a part of the sky are shared among the catalogues.
+-- Shares of common objects among the catalogues, by part of the sky.
 INSERT INTO pg_temp.share (part, mask, log_back, log_alone) VALUES (%s, %s, %s, %s);
 
 -- name: clear_shares
--- Forget the shares before.
+-- Empty the tables before new shares.
 TRUNCATE pg_temp.share, pg_temp.touched, pg_temp.crowd;
 
 -- name: touch
--- Weight of "these objects of several catalogues are one, whether or not it is the source" over "they are apart", summed
--- for every object over the associations that it is in; those of a weight below e^-9 change nothing.
+-- Weight of "these objects of several catalogues are one, whether or not it is the source" over "they are separate",
+-- summed for every object over its associations; those of a weight below e^-9 are negligible.
 INSERT INTO pg_temp.touched (no, k, object_id, weight)
 SELECT no, k, object_id, sum(w)
 FROM (
@@ -85,8 +84,8 @@ FROM (
 GROUP BY no, k, object_id;
 
 -- name: crowd_singles
--- An object that several catalogues have is one object, and chance offers it once: the weight of every association is
--- divided by 1 + the weights of all associations of several objects that share a member with it. For two catalogues this is the sum
+-- One object in several catalogues is a chance neighbour only once: the weight of every association is divided by 1 +
+-- the weights of all associations of several objects that share a member with it. For two catalogues this is the sum
 -- over all ways to pair up the objects around, one pair at a time.
 INSERT INTO pg_temp.crowd (tid, log_crowd)
 SELECT a.tid, ln(1 + u.weight)
@@ -112,8 +111,8 @@ FROM (
 GROUP BY tid;
 
 -- name: shares
--- How many objects are in several catalogues: for each pattern of catalogues the sum of the probabilities that such an association is
--- one object.
+-- Number of objects in several catalogues: for each pattern of catalogues the sum of the probabilities that an
+-- association is one object.
 SELECT part, mask, sum(p)::double precision AS n
 FROM (
     SELECT a.part, a.mask, exp(greatest(least(a.log_back + s.log_back, 250) - c.log_crowd, -250)) AS p
@@ -133,7 +132,7 @@ GROUP BY 1, 2;
 
 -- name: field_magnitudes
 -- Histogram of magnitudes and colours at shifted positions, by pattern of catalogues; an association counts with the
--- probability that it is one object of the sky and no part of another one.
+-- probability that it is one object, and not part of a larger one.
 SELECT mask::integer AS mask, part, term::integer AS term, bin, sum(p)::double precision AS n_objects
 FROM (
     SELECT a.mask, a.part, m.term, b.bin, a.p
@@ -153,7 +152,7 @@ FROM (
 GROUP BY mask, part, term, bin;
 
 -- name: candidate_magnitudes
--- Magnitudes and colours of the associations that their position does not rule out, with their weight by position.
+-- Magnitudes and colours of the associations that are possible by position, with their weight by position.
 SELECT a.tid, a.no, a.mask::integer, w.log_weight::real, {values}
 FROM pg_temp.association AS a
 LEFT JOIN pg_temp.crowd AS c USING (tid)
@@ -162,23 +161,23 @@ CROSS JOIN LATERAL (SELECT a.log_weight - coalesce(c.log_crowd, 0) - coalesce(s.
 WHERE NOT a.is_shifted AND a.mask = ANY (%(masks)s) AND w.log_weight > -12;
 
 -- name: candidate_magnitude
--- One of them.
+-- One magnitude or colour of them.
 coalesce(a.marks[{i}], 'NaN')
 
 -- name: add_curve
 -- The log of counterparts over field against a magnitude or colour, as steps.
-INSERT INTO pg_temp.curve (mask, term, kin, edges, log_ratio) VALUES (%s, %s, %s, %s, %s);
+INSERT INTO pg_temp.curve (mask, term, stratum, edges, log_ratio) VALUES (%s, %s, %s, %s, %s);
 
 -- name: factor
--- What one magnitude or colour says, 0 where it is missing or the curve does not reach.
+-- Log ratio of one magnitude or colour, 0 where it is missing or outside the curve.
 + coalesce(c{i}.log_ratio[width_bucket(a.marks[{i}]::double precision, c{i}.edges)], 0)
 
 -- name: factor_curve
--- Where it is read off.
-LEFT JOIN pg_temp.curve AS c{i} ON c{i}.mask = a.mask AND c{i}.term = {i} AND c{i}.kin = a.kin
+-- The curve that it is read from.
+LEFT JOIN pg_temp.curve AS c{i} ON c{i}.mask = a.mask AND c{i}.term = {i} AND c{i}.stratum = a.stratum
 
 -- name: extras
--- What the weight of an association by position is multiplied with: its magnitudes, and how many other objects share its members.
+-- Log of the factor on the weight by position: magnitudes, and other associations that share the members.
 INSERT INTO pg_temp.extra (tid, log_extra)
 SELECT a.tid, - coalesce(c.log_crowd, 0) - coalesce(s.log_alone, 0) {factors}
 FROM pg_temp.association AS a
@@ -187,17 +186,17 @@ LEFT JOIN pg_temp.share AS s ON s.part = a.part AND s.mask = a.mask
 {curves};
 
 -- name: weighed
--- Where associations come from with the logs of their weight by position and of what it is multiplied with.
+-- Associations with the logs of their weight by position and of the factor on it.
 (SELECT a.*, coalesce(e.log_extra, 0) AS log_extra
  FROM pg_temp.association AS a LEFT JOIN pg_temp.extra AS e USING (tid))
 
 -- name: weighed_of_one
--- The same for one catalogue, where nothing is shared: only the magnitudes, looked up again each time.
+-- The same for one catalogue: only the magnitudes, looked up at every use.
 (SELECT a.*, 0.0 {factors} AS log_extra
  FROM pg_temp.association AS a {curves})
 
 -- name: spread_extras
--- The approximation of NWAY: magnitudes of all members multiply, as if those of one object in two catalogues were independent.
+-- The approximation of NWAY: magnitudes of all members multiply, as if those of one object were independent.
 UPDATE pg_temp.extra AS e
 SET log_extra = m.log_extra
 FROM (
@@ -211,15 +210,15 @@ FROM (
 WHERE e.tid = m.tid;
 
 -- name: weigh_none
--- What "no counterpart" weighs where chance offers an association of several objects: the approximation of NWAY 4.8, in which the best of
--- these multiplies "no counterpart" alone.
+-- The approximation of NWAY 4.8: the best chance association of several objects multiplies the weight of "no
+-- counterpart" only.
 UPDATE pg_temp.association AS a
 SET log_weight = a.log_weight - n.log_none
 FROM (SELECT no, greatest(0, max(log_back)) AS log_none FROM pg_temp.association WHERE cardinality(ks) > 1 GROUP BY no) AS n
 WHERE a.no = n.no;
 
 -- name: sums
--- For every source and pattern of catalogues, the sum of the weights of its associations.
+-- Sum of the weights of the associations, by source and pattern of catalogues.
 SELECT no, mask::integer AS mask, sum(weight)::double precision AS weights
 FROM (
     SELECT no, mask, exp(greatest(least(log_weight + log_extra, 250), -250)) AS weight
@@ -229,13 +228,13 @@ FROM (
 GROUP BY no, mask;
 
 -- name: add_pattern_prior
--- Prior odds of a pattern of catalogues against "no counterpart", for sources of a kind.
-INSERT INTO pg_temp.pattern_prior (kin, mask, log_odds) VALUES (%s, %s, %s);
+-- Prior odds of a pattern of catalogues against "no counterpart", by stratum.
+INSERT INTO pg_temp.pattern_prior (stratum, mask, log_odds) VALUES (%s, %s, %s);
 
 -- name: posterior
--- Odds of every association against "no counterpart", prior probabilities included; p_any = S / (1 + S) with their sum S, and
--- p_i = odds / S, worked out relative to the best so that nothing overflows. p_single is the probability of the association
--- beside "no counterpart" alone.
+-- Posterior odds of every association against "no counterpart"; p_any = S / (1 + S) with their sum S, and p_i = odds /
+-- S, computed relative to the best so that nothing overflows. p_single is the probability against "no counterpart"
+-- alone.
 INSERT INTO pg_temp.posterior (no, id, is_shifted, rank, ks, members, sep_arcsec, log_bf, p_single, p_any, p_i, match_flag)
 SELECT no, id, is_shifted, rank, ks, members, sqrt(x * x + y * y), log_bf, odds / (1 + odds), best * total / (1 + best * total),
        relative / total, CASE WHEN rank = 1 THEN 1 WHEN relative > 0.5 THEN 2 ELSE 0 END
@@ -249,7 +248,7 @@ FROM (
             SELECT a.no, a.id, a.is_shifted, a.ks, a.members, a.x, a.y, a.log_bf,
                    a.log_weight + a.log_extra + p.log_odds AS log_odds
             FROM {weighed} AS a
-            JOIN pg_temp.pattern_prior AS p ON p.kin = a.kin AND p.mask = a.mask
+            JOIN pg_temp.pattern_prior AS p ON p.stratum = a.stratum AND p.mask = a.mask
             OFFSET 0) AS a
         WINDOW ranking AS (PARTITION BY no ORDER BY log_odds DESC, log_bf DESC, members)
         OFFSET 0) AS o

@@ -1,5 +1,5 @@
 -- name: make_tables
--- The two sides of every positional join: what is looked for, and what was found.
+-- Work tables of every positional join: the positions to search around, the pairs, and counts of objects in rings.
 CREATE TEMP TABLE IF NOT EXISTS needle (
     id bigint PRIMARY KEY,
     ra double precision NOT NULL CHECK (ra >= 0 AND ra < 360),
@@ -8,18 +8,13 @@ CREATE TEMP TABLE IF NOT EXISTS needle (
     radius_arcsec double precision NOT NULL CHECK (radius_arcsec > 0 AND radius_arcsec < 72000)
 ) ON COMMIT DROP;
 CREATE TEMP TABLE IF NOT EXISTS pair (
-    id bigint NOT NULL,
-    object_id bigint NOT NULL,
-    sep_arcsec double precision NOT NULL
+    id bigint NOT NULL, object_id bigint NOT NULL, sep_arcsec double precision NOT NULL
 ) ON COMMIT DROP;
+CREATE TEMP TABLE IF NOT EXISTS ring (id bigint PRIMARY KEY, n_objects bigint NOT NULL) ON COMMIT DROP;
 
--- name: clear_needles
--- Forget the needles of the search before.
-TRUNCATE pg_temp.needle;
-
--- name: clear_pairs
--- Forget the pairs of the search before.
-TRUNCATE pg_temp.pair;
+-- name: clear
+-- Empty a work table before the next search.
+TRUNCATE {table};
 
 -- name: join
 -- The one place that knows how a q3c join is written: the indexed table last, no other filter in the same WHERE.
@@ -39,13 +34,9 @@ LEFT JOIN {haystack} AS h ON public.q3c_join(n.ra, n.dec, h.ra, h.dec, n.radius_
 WHERE n.id > %(after)s AND n.id <= %(upto)s
 GROUP BY n.id;
 
--- name: make_ring
--- Where count_ring writes.
-CREATE TEMP TABLE IF NOT EXISTS ring (id bigint PRIMARY KEY, n_objects bigint NOT NULL) ON COMMIT DROP;
-
--- name: clear_ring
--- Forget the counts of the search before.
-TRUNCATE pg_temp.ring;
+-- name: rings
+-- Counts per needle.
+SELECT id, n_objects FROM pg_temp.ring;
 
 -- name: slices
 -- Ids that cut the needles into slices of about equal size, for a progress bar and bounded memory.

@@ -1,5 +1,5 @@
 -- name: needles
--- Sources, searched around as far as their own error and the worst one of the reference catalogue allow.
+-- Sources, with a search radius from their error and the largest one of the reference catalogue.
 INSERT INTO pg_temp.needle (id, ra, dec, radius_arcsec)
 SELECT source_id, ra, dec,
        least(%(max_radius_arcsec)s,
@@ -9,8 +9,8 @@ FROM xcat.source
 WHERE run_id = %(source_run_id)s;
 
 -- name: make_work
--- Reference objects found at sources, before conflicts are looked for; the rules of the classes; and what the rules ask
--- of a source.
+-- Reference objects at sources, before conflicts are resolved; the rules of the classes; and what the rules need to
+-- know about a source.
 CREATE TEMP TABLE hit (
     source_id bigint NOT NULL, catalogue_id smallint NOT NULL, object_id bigint NOT NULL, class text, class_native text,
     origin text NOT NULL, sep_arcsec double precision NOT NULL, place integer NOT NULL, native_id text COLLATE "C" NOT NULL
@@ -26,13 +26,13 @@ CREATE TEMP TABLE place (
 ) ON COMMIT DROP;
 
 -- name: add_rule
--- A class with what it asks for; those before it are tried first.
+-- Rule of a class; classes are tried in the order of their positions.
 INSERT INTO pg_temp.class_rule (position, class, of_class, exact, prefixes, place, nucleus_arcsec)
 VALUES (%(position)s, %(class)s, %(of_class)s, %(exact)s::text[], %(prefixes)s::text[], %(place)s, %(nucleus_arcsec)s);
 
 -- name: hits
--- Three sigma of both errors plus the catalogue's tolerance. An object labels the nearest source of each mission only,
--- of equals the first by the mission's own id.
+-- Reference objects within three sigma of both errors plus the catalogue's tolerance. An object labels only the nearest
+-- source of each mission, of equally near ones the first by the mission's own id.
 INSERT INTO pg_temp.hit
 SELECT DISTINCT ON (s.catalogue_id, r.object_id)
        p.id, %(catalogue_id)s, r.object_id, r.class, r.class_native, %(origin)s, p.sep_arcsec, %(place)s, r.native_id
@@ -44,14 +44,14 @@ WHERE p.sep_arcsec < 3 * sqrt(s.err_arcsec ^ 2 + r.err_arcsec ^ 2) + %(tolerance
 ORDER BY s.catalogue_id, r.object_id, p.sep_arcsec, i.mission_source, p.id;
 
 -- name: nucleus_needles
--- Sources that have a hit, searched around for the centre of a galaxy.
+-- Sources with a hit, to search for centres of galaxies.
 INSERT INTO pg_temp.needle (id, ra, dec, radius_arcsec)
 SELECT source_id, ra, dec, greatest(3 * err_arcsec, %(nucleus_arcsec)s)
 FROM xcat.source
 WHERE run_id = %(source_run_id)s AND source_id IN (SELECT source_id FROM pg_temp.hit);
 
 -- name: nuclei
--- Centres of galaxies at these sources; a galaxy without a diameter is none that a source could be in.
+-- Centres of galaxies at these sources; no source is in a galaxy without a diameter.
 INSERT INTO pg_temp.nucleus (source_id, sep_arcsec)
 SELECT p.id, p.sep_arcsec
 FROM pg_temp.pair AS p
@@ -59,7 +59,7 @@ JOIN {galaxy} AS g ON g.object_id = p.object_id
 WHERE g.d25_arcmin > 0;
 
 -- name: places
--- Where the sources are that have a hit: in a galaxy, near a nucleus, extended.
+-- Whether sources with a hit are in a galaxy, near a nucleus, or extended.
 INSERT INTO pg_temp.place (source_id, in_galaxy, err_arcsec, sep_arcsec, is_extended)
 SELECT s.source_id, p.sep_to_radius IS NOT NULL, s.err_arcsec, n.sep_arcsec, coalesce(s.extent_arcsec > 0, false)
 FROM xcat.source AS s
@@ -69,9 +69,10 @@ LEFT JOIN (SELECT source_id, min(sep_arcsec) AS sep_arcsec FROM pg_temp.nucleus 
 WHERE s.run_id = %(source_run_id)s AND s.source_id IN (SELECT source_id FROM pg_temp.hit);
 
 -- name: store
--- A hit is of the first class whose rule it fits. A source with one class keeps its nearest reference object as the
--- label, of equals that of the catalogue named first, then the first by its id there; with two classes it has none, and all its rows say conflict. A reference object that fits no class neither
--- labels nor conflicts; its row keeps the class that the reference catalogue gives.
+-- A hit has the first class whose rule it fits. A source with hits of one class keeps its nearest reference object as
+-- the label, of equally near ones that of the catalogue named first, then the first by its id. With hits of two classes
+-- it has no label, and all its rows are conflicts. Reference objects that fit no class neither label nor conflict;
+-- their rows keep the catalogue's class.
 INSERT INTO {label} (
     run_id, source_id, catalogue_id, object_id, class, class_native, origin, sep_arcsec, status)
 SELECT %(run_id)s, source_id, catalogue_id, object_id, coalesce(ours, class), class_native, origin, sep_arcsec,

@@ -1,6 +1,6 @@
 -- name: needles
--- Sources, each with the distance within which a source of another mission could be it: what its own error and the
--- largest error of all allow, up to a limit.
+-- Sources, with the largest distance of the same object in another mission: from their error and the largest error of
+-- all, up to a limit.
 INSERT INTO pg_temp.needle (id, ra, dec, radius_arcsec)
 SELECT source_id, ra, dec,
        least(%(max_sep_arcsec)s::double precision,
@@ -27,20 +27,20 @@ LEFT JOIN xcat.source_identity AS i USING (source_id)
 ORDER BY array_position(%(catalogue_ids)s::smallint[], s.catalogue_id), i.mission_source, s.source_id;
 
 -- name: members_before
--- Membership in an earlier link run; the status as its place in the list.
+-- Membership in an earlier link run; the status as its index in the list.
 SELECT source_id, master_id, array_position(%(statuses)s::text[], status) - 1
 FROM xcat.master_source
 WHERE run_id = %(run_id)s
 ORDER BY source_id;
 
 -- name: new_masters
--- Give out numbers for new master sources.
+-- Numbers for new master sources.
 INSERT INTO xcat.master_identity (first_run_id)
 SELECT %(run_id)s FROM generate_series(1, %(n)s)
 RETURNING master_id;
 
 -- name: make_factors
--- What brings the fluxes of each mission to 0.2-12 keV; a mission without fluxes has no row.
+-- Factors that convert the fluxes of each mission to 0.2-12 keV; a mission without fluxes has no row.
 CREATE TEMP TABLE flux_factor (catalogue_id smallint PRIMARY KEY, factor double precision NOT NULL) ON COMMIT DROP;
 
 -- name: add_factor
@@ -48,11 +48,11 @@ CREATE TEMP TABLE flux_factor (catalogue_id smallint PRIMARY KEY, factor double 
 INSERT INTO pg_temp.flux_factor (catalogue_id, factor) VALUES (%s, %s);
 
 -- name: masters
--- Master sources. Positions are averaged as unit vectors with the weights 1/sigma^2, so RA = 0 and the poles are
--- ordinary places. Fluxes are those of all detections of all members, in 0.2-12 keV. A detection has a positive flux;
--- else an observation gives an upper limit, its own or F + 3 sigma, which counts among what the smallest flux may be.
--- The pair (flux, error) is compared as an array: by the flux first. A mission has one source in a master source, so that
--- members are summed in the order of the missions, whatever their numbers.
+-- Master sources. Positions are averaged as unit vectors with the weights 1/sigma^2, so that RA = 0 and the poles need
+-- no care. Fluxes are those of all detections of all members, in 0.2-12 keV. A detection has a positive flux; other
+-- observations give an upper limit, their own or F + 3 sigma, which counts for the smallest flux. The pair (flux,
+-- error) is compared as an array: by the flux first. A master source has one source per mission, so that members are
+-- summed in the order of the missions, whatever their numbers.
 INSERT INTO {master} (
     run_id, master_id, ra, dec, err_arcsec, n_missions, n_sources, n_detections, n_upper_limits, is_ambiguous, mjd_first,
     mjd_last, flux_std_min_cgs, flux_std_max_cgs, flux_ratio, flux_ratio_low, flux_ratio_sigma)
@@ -103,7 +103,7 @@ FROM place AS p
 LEFT JOIN flux AS f USING (master_id);
 
 -- name: count_pairs
--- What was made of the pairs of every two missions.
+-- Pairs of every two missions, by status.
 SELECT least(ka.name, kb.name) AS mission, greatest(ka.name, kb.name) AS other,
        count(*) FILTER (WHERE l.status = 'accepted') AS linked, count(*) FILTER (WHERE l.status = 'ambiguous') AS ambiguous,
        count(*) FILTER (WHERE l.status = 'rejected') AS rejected
@@ -116,11 +116,11 @@ GROUP BY 1, 2
 ORDER BY 1, 2;
 
 -- name: count_reasons
--- Why.
+-- Pairs by status and reason.
 SELECT status, reason, count(*) AS pairs FROM {source_link} GROUP BY 1, 2 ORDER BY 1, 3 DESC, 2;
 
 -- name: count_sources
--- What became of the sources of each mission.
+-- Sources of each mission, by status.
 SELECT k.name AS mission, count(*) AS sources, count(*) FILTER (WHERE m.status = 'single') AS single,
        count(*) FILTER (WHERE m.status = 'linked') AS linked, count(*) FILTER (WHERE m.status = 'ambiguous') AS ambiguous
 FROM {master_source} AS m
@@ -130,7 +130,7 @@ GROUP BY 1
 ORDER BY 1;
 
 -- name: count_masters
--- Master sources, and what is known of their variability.
+-- Master sources by number of missions, and those with flux ratios.
 SELECT count(*) AS masters, count(*) FILTER (WHERE n_missions = 1 AND NOT is_ambiguous) AS of_one_mission,
        count(*) FILTER (WHERE n_missions = 2) AS of_two_missions, count(*) FILTER (WHERE n_missions > 2) AS of_more_missions,
        count(*) FILTER (WHERE is_ambiguous) AS ambiguous, count(flux_ratio) AS with_flux_ratio,
@@ -138,7 +138,7 @@ SELECT count(*) AS masters, count(*) FILTER (WHERE n_missions = 1 AND NOT is_amb
 FROM {master};
 
 -- name: count_changes
--- Changes of membership against the link run before.
+-- Changes of membership against the previous link run.
 SELECT count(*) FILTER (WHERE change = 'new') AS new, count(*) FILTER (WHERE change = 'moved') AS moved,
        count(*) FILTER (WHERE change = 'marked') AS marked, count(*) FILTER (WHERE change = 'gone') AS gone
 FROM xcat.master_change

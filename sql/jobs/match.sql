@@ -1,24 +1,24 @@
 -- name: make_tables
--- target: positions to look around, sources and shifted ones; association: an object around one, or several of different
--- catalogues that may be one and the same, as the offset from the target in its tangent plane (arcsec, east and north) with the
--- covariance of their position in the same axes, their motion (arcsec a year, 0 if unknown) and, where that is unknown, the years
--- from their epoch to the target's; posterior: the hypotheses. What a statement needs of the target stands in every row: a join with
--- all targets costs more than the arithmetic.
+-- target: sources and shifted positions. association: an object near a target, or several objects of different
+-- catalogues that may be one: its offset from the target in the tangent plane (arcsec, east and north) with the
+-- covariance, its proper motion (arcsec per year, 0 if unknown) and, where that is unknown, the years from its epoch to
+-- the target's. posterior: the hypotheses. Rows repeat what statements need of the target: a join with all targets
+-- costs more than the arithmetic.
 CREATE TEMP TABLE target (
     no integer NOT NULL, id bigint NOT NULL, is_shifted boolean NOT NULL,
-    -- q3c finds nothing at RA 360, and NaN is above every number
+    -- q3c has no pairs at RA 360, and NaN is above every number
     ra double precision NOT NULL CHECK (ra >= 0 AND ra < 360), dec double precision NOT NULL CHECK (dec BETWEEN -90 AND 90),
     sin_dec double precision NOT NULL, cos_dec double precision NOT NULL,
     cxx double precision NOT NULL CHECK (cxx > 0 AND cxx < 'Infinity'), cxy double precision NOT NULL,
-    cyy double precision NOT NULL CHECK (cyy > 0 AND cyy < 'Infinity'), epoch_yr double precision, part smallint NOT NULL, kin smallint NOT NULL, log_nu double precision[] NOT NULL
+    cyy double precision NOT NULL CHECK (cyy > 0 AND cyy < 'Infinity'), epoch_yr double precision, part smallint NOT NULL, stratum smallint NOT NULL, log_nu double precision[] NOT NULL
 ) ON COMMIT DROP;
 CREATE TEMP TABLE curve (
-    mask smallint NOT NULL, term smallint NOT NULL, kin smallint NOT NULL,
+    mask smallint NOT NULL, term smallint NOT NULL, stratum smallint NOT NULL,
     edges double precision[] NOT NULL, log_ratio double precision[] NOT NULL
 ) ON COMMIT DROP;
 CREATE TEMP TABLE association (
     tid bigint GENERATED ALWAYS AS IDENTITY (CACHE 1000), no integer NOT NULL, id bigint NOT NULL, is_shifted boolean NOT NULL,
-    part smallint NOT NULL, kin smallint NOT NULL, mask smallint NOT NULL, ks smallint[] NOT NULL, members bigint[] NOT NULL,
+    part smallint NOT NULL, stratum smallint NOT NULL, mask smallint NOT NULL, ks smallint[] NOT NULL, members bigint[] NOT NULL,
     x double precision NOT NULL, y double precision NOT NULL,
     cxx double precision NOT NULL, cxy double precision NOT NULL, cyy double precision NOT NULL,
     move_x double precision NOT NULL, move_y double precision NOT NULL, unmoved_yr double precision NOT NULL,
@@ -32,36 +32,33 @@ CREATE TEMP TABLE touched (
 CREATE TEMP TABLE crowd (tid bigint NOT NULL, log_crowd double precision NOT NULL) ON COMMIT DROP;
 CREATE TEMP TABLE extra (tid bigint NOT NULL, log_extra double precision NOT NULL) ON COMMIT DROP;
 CREATE TEMP TABLE share (
-    part smallint NOT NULL, mask smallint NOT NULL, log_back double precision NOT NULL,
-    log_alone double precision NOT NULL
+    part smallint NOT NULL, mask smallint NOT NULL, log_back double precision NOT NULL, log_alone double precision NOT NULL
 ) ON COMMIT DROP;
 CREATE TEMP TABLE pattern_prior (
-    kin smallint NOT NULL, mask smallint NOT NULL, log_odds double precision NOT NULL
+    stratum smallint NOT NULL, mask smallint NOT NULL, log_odds double precision NOT NULL
 ) ON COMMIT DROP;
 CREATE TEMP TABLE posterior (
     no integer NOT NULL, id bigint NOT NULL, is_shifted boolean NOT NULL, rank integer NOT NULL, ks smallint[] NOT NULL,
     members bigint[] NOT NULL, sep_arcsec double precision, log_bf double precision NOT NULL, p_single double precision,
     p_any double precision NOT NULL, p_i double precision, match_flag smallint NOT NULL
 ) ON COMMIT DROP;
-CREATE TEMP TABLE cut (
-    k smallint NOT NULL, part smallint NOT NULL, cutoff double precision NOT NULL
-) ON COMMIT DROP;
+CREATE TEMP TABLE cut (k smallint NOT NULL, part smallint NOT NULL, cutoff double precision NOT NULL) ON COMMIT DROP;
 
 -- name: forget
--- Everything of the match before, in the same transaction.
+-- Drop the tables of a previous match in the same transaction.
 DROP TABLE IF EXISTS pg_temp.target, pg_temp.curve, pg_temp.association, pg_temp.touched, pg_temp.crowd, pg_temp.extra, pg_temp.share,
                      pg_temp.pattern_prior, pg_temp.posterior, pg_temp.cut;
 
 -- name: index_targets
--- Targets are found by number; fast objects look for them by position.
+-- Targets are looked up by number.
 ALTER TABLE pg_temp.target ADD PRIMARY KEY (no);
 
 -- name: index_targets_by_position
--- The search from the side of the objects.
+-- For the search of fast objects, which look for targets by position.
 CREATE INDEX IF NOT EXISTS target_q3c_idx ON pg_temp.target (public.q3c_ang2ipix(ra, dec));
 
 -- name: located_by_join
--- Where the positional join of a slice of targets comes from.
+-- Pairs of the positional join of a slice of targets.
 pg_temp.target AS t JOIN {haystack} AS h ON public.q3c_join(t.ra, t.dec, h.ra, h.dec, %(search_arcsec)s / 3600)
 WHERE t.no > %(after)s AND t.no <= %(upto)s
 
@@ -71,8 +68,8 @@ pg_temp.pair AS p JOIN pg_temp.target AS t ON t.no = p.object_id JOIN {haystack}
 WHERE p.sep_arcsec > %(search_arcsec)s
 
 -- name: mover_needles
--- Objects that have moved by more than a margin between their epoch and that of a target, searched around as far as
--- they came; a motion of more than a degree is a mistake.
+-- Objects that have moved by more than a margin between their epoch and that of a target, with the search radius
+-- enlarged by that distance; motions of more than a degree are errors in the catalogue.
 INSERT INTO pg_temp.needle (id, ra, dec, radius_arcsec)
 SELECT h.object_id, h.ra, h.dec, %(radius_arcsec)s + m.arcsec
 FROM {haystack} AS h
@@ -84,20 +81,20 @@ CROSS JOIN LATERAL (
 WHERE m.arcsec > %(margin_arcsec)s AND m.arcsec < 3600;
 
 -- name: locate
--- Offset of every object from its target, from the inner one to the outer one of the four selections (OFFSET 0 keeps the
--- planner from working the same sines out again for every use):
---   1. sines and cosines; the motion, in arcsec a year, and the years to the target's epoch;
+-- Offset of every object from its target and its Bayes factor, in four nested selections, the innermost first (OFFSET 0
+-- keeps the planner from computing the same sines again for every use):
+--   1. sines and cosines; the proper motion, arcsec per year, and the years to the target's epoch;
 --   2. east and north component of the direction, of length sin(separation); the angle between the two meridians;
 --   3. offset, with the motion turned into the target's axes, and the covariance matrix, turned likewise;
 --   4. the Bayes factor of "same object" against "chance" for two Gaussian positions with covariances C1 and C2,
---      ln B = ln 2 + 2 ln(206264.8) - ln det(C1 + C2) / 2 - d (C1 + C2)^-1 d / 2     (Budavari & Szalay 2008, ApJ 679, 301;
---      circles: their eq. 16).
--- Each is an association of one object: weight B / nu, the prior probability and the magnitudes left out. They are numbered in
--- the order of targets and positions, in which all sums over them are taken: the last digit of a sum depends on its order, and
--- that of rows on plans and files.
-INSERT INTO pg_temp.association (no, id, is_shifted, part, kin, mask, ks, members, x, y, cxx, cxy, cyy, move_x, move_y,
+--      ln B = ln 2 + 2 ln(206264.8) - ln det(C1 + C2) / 2 - d (C1 + C2)^-1 d / 2
+--      (Budavari & Szalay 2008, ApJ 679, 301; circles: their eq. 16).
+-- Each is an association of one object, with weight B / nu: prior probability and magnitudes come later. They are
+-- numbered in the order of targets and positions, in which all sums over them are taken: the last digit of a sum
+-- depends on the order of its terms.
+INSERT INTO pg_temp.association (no, id, is_shifted, part, stratum, mask, ks, members, x, y, cxx, cxy, cyy, move_x, move_y,
                                 unmoved_yr, log_members, log_back, log_bf, log_weight, marks)
-SELECT no, id, is_shifted, part, kin, 1 << (%(k)s - 1), ARRAY[%(k)s]::smallint[], ARRAY[object_id], x, y, cxx, cxy, cyy,
+SELECT no, id, is_shifted, part, stratum, 1 << (%(k)s - 1), ARRAY[%(k)s]::smallint[], ARRAY[object_id], x, y, cxx, cxy, cyy,
        move_x, move_y, unmoved_yr, 0, 0, log_bf, log_bf - log_nu, marks
 FROM (
     SELECT *, ln(2) + 2 * ln(206264.80624709636) - ln(det) / 2
@@ -105,7 +102,7 @@ FROM (
     FROM (
         SELECT *, sxx * syy - sxy * sxy AS det
         FROM (
-            SELECT no, id, is_shifted, part, kin, log_nu, object_id, marks, cxx, cxy, cyy,
+            SELECT no, id, is_shifted, part, stratum, log_nu, object_id, marks, cxx, cxy, cyy,
                    tcxx + cxx AS sxx, tcxy + cxy AS sxy, tcyy + cyy AS syy,
                    east * arcsec + move_x * years AS x, north * arcsec + move_y * years AS y, move_x, move_y, unmoved_yr
             FROM (
@@ -119,7 +116,7 @@ FROM (
                            sin_dec * sin_a AS turn,
                            cos_a * sin_pa - sin_dec * sin_a * cos_pa AS u, sin_dec * sin_a * sin_pa + cos_a * cos_pa AS v
                     FROM (
-                        SELECT t.no, t.id, t.is_shifted, t.part, t.kin, t.log_nu[%(k)s] AS log_nu, t.sin_dec, t.cos_dec,
+                        SELECT t.no, t.id, t.is_shifted, t.part, t.stratum, t.log_nu[%(k)s] AS log_nu, t.sin_dec, t.cos_dec,
                                t.cxx AS tcxx, t.cxy AS tcxy, t.cyy AS tcyy, h.object_id,
                                sin(radians(h.ra - t.ra)) AS sin_a, cos(radians(h.ra - t.ra)) AS cos_a,
                                sin(radians(h.dec)) AS sin_d, cos(radians(h.dec)) AS cos_d,
@@ -136,7 +133,7 @@ FROM (
                                     ELSE coalesce(t.epoch_yr - coalesce(h.epoch_yr, %(epoch_yr)s::double precision), 0)
                                     END AS unmoved_yr,
                                {marks} AS marks
-                        FROM {found}
+                        FROM {pairs}
                         ORDER BY t.no, h.dec, h.ra, h.object_id
                         OFFSET 0) AS trigonometry
                     OFFSET 0) AS direction
@@ -151,18 +148,18 @@ FROM (
 SELECT no, p_any FROM pg_temp.posterior WHERE rank = 1;
 
 -- name: chances_by_catalogue
--- The same for each catalogue, other catalogues whatever they say.
+-- The same for each catalogue, summed over the hypotheses of the others.
 SELECT no, least(sum(p), 1) AS p_any, k::integer AS k
 FROM (SELECT no, k, p_any * p_i AS p FROM pg_temp.posterior, unnest(ks) AS k WHERE rank > 0 ORDER BY no, k, rank) AS sorted
 GROUP BY no, k;
 
 -- name: candidates_of
--- The target of every object within the radius.
+-- Target of every object of a catalogue within the radius.
 SELECT no FROM pg_temp.association WHERE mask = 1 << (%(k)s - 1);
 
 -- name: store_candidates
--- Every object within the radius with its share p_i of the probability of a counterpart in this catalogue; the best is marked, of equals the
--- nearest, then the first.
+-- Every object within the radius with its share p_i of the probability of a counterpart in this catalogue. The best is
+-- marked; of equal ones the nearest, then the first.
 INSERT INTO {match_candidate} (
     run_id, source_id, catalogue_id, object_id, sep_arcsec, log_bayes_factor, p_i, is_best)
 SELECT %(run_id)s, id, %(catalogue_id)s, object_id, sep_arcsec, log_bf, CASE WHEN share > 1e-30 THEN least(share, 1) ELSE 0 END,
@@ -181,7 +178,7 @@ FROM (
         GROUP BY no, object_id) AS s) AS c;
 
 -- name: store_candidates_of_one
--- The same where one catalogue is matched: a hypothesis is an object.
+-- The same for a match with one catalogue, where every hypothesis is one object.
 INSERT INTO {match_candidate} (
     run_id, source_id, catalogue_id, object_id, sep_arcsec, log_bayes_factor, p_i, is_best)
 SELECT %(run_id)s, id, %(catalogue_id)s, members[1], sep_arcsec, log_bf, CASE WHEN p_i > 1e-30 THEN p_i ELSE 0 END, rank = 1
@@ -189,7 +186,7 @@ FROM pg_temp.posterior
 WHERE rank > 0 AND NOT is_shifted;
 
 -- name: store_hypotheses
--- Hypotheses that are probable enough to matter, the best ones, and "none".
+-- Hypotheses above a probability, the best ones, and "no counterpart".
 INSERT INTO {hypothesis} (run_id, source_id, rank, catalogues, objects, log_bayes_factor, p_hypothesis, p_i, match_flag)
 SELECT %(run_id)s, p.id, p.rank,
        CASE cardinality(p.ks) WHEN 0 THEN '{{}}' WHEN 1 THEN ARRAY[i.ids[p.ks[1]]]
@@ -205,8 +202,8 @@ WHERE NOT p.is_shifted AND (p.rank = 0 OR p.match_flag > 0 OR p.p_any * p.p_i >=
 INSERT INTO pg_temp.cut (k, part, cutoff) VALUES (%s, %s, %s);
 
 -- name: sources
--- Sources to look around; each mission is a group of its own. Their order, by which shifted positions are drawn, comes from the
--- data alone: the missions as given, then their own ids.
+-- Sources, the mission being their group. Their order, by which shifted positions are drawn, comes from the data alone:
+-- the missions as given, then their own ids.
 SELECT s.source_id, m.place::smallint, s.ra, s.dec, s.err_arcsec, coalesce(s.err_maj_arcsec, 'NaN'),
        coalesce(s.err_min_arcsec, 'NaN'), coalesce(s.err_pa_deg, 'NaN'), coalesce(s.epoch_yr, 'NaN')
 FROM xcat.source AS s
@@ -216,7 +213,7 @@ WHERE s.run_id = %(source_run_id)s
 ORDER BY m.place, i.mission_source, s.source_id;
 
 -- name: field_names
--- Observations of a merge run's detections, in the order of their numbers from 0.
+-- Observations of a merge run's detections, numbered from 0 in this order.
 SELECT DISTINCT m.catalogue_id, d.obs_id
 FROM xcat.source_detection AS m
 JOIN xcat.detection AS d USING (catalogue_id, object_id)
@@ -224,7 +221,7 @@ WHERE m.run_id = %(source_run_id)s AND d.obs_id IS NOT NULL
 ORDER BY 1, 2;
 
 -- name: fields
--- The observation of each source's best detection, where the mission names observations; of equals the first by its id.
+-- Observation of each source's best detection, where the mission names observations; of equal ones the first by its id.
 SELECT DISTINCT ON (source_id) source_id, field::integer
 FROM (
     SELECT m.source_id, d.err_arcsec, d.native_id, dense_rank() OVER (ORDER BY m.catalogue_id, d.obs_id) - 1 AS field
@@ -234,7 +231,7 @@ FROM (
 ORDER BY source_id, err_arcsec, native_id;
 
 -- name: secure
--- Offsets of secure counterparts, of several members of a hypothesis their mean position.
+-- Offsets of secure counterparts; of a hypothesis of several objects, of their mean position.
 SELECT t.id, a.x, a.y, (t.cxx + t.cyy + a.cxx + a.cyy) / 2 AS variance
 FROM pg_temp.posterior AS p
 JOIN pg_temp.target AS t USING (no)

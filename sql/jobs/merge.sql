@@ -1,16 +1,11 @@
--- name: make_members
--- Which detection belongs to which source of the mission, before sources have numbers.
-CREATE TEMP TABLE member (
-    object_id bigint PRIMARY KEY,
-    mission_source text COLLATE "C" NOT NULL
-) ON COMMIT DROP;
-
--- name: clear_members
--- Forget the members of the catalogue before.
-TRUNCATE pg_temp.member;
+-- name: make_work
+-- Source of the mission that each detection belongs to, before sources have numbers; and the groups of detections by
+-- position.
+CREATE TEMP TABLE member (object_id bigint PRIMARY KEY, mission_source text COLLATE "C" NOT NULL) ON COMMIT DROP;
+CREATE TEMP TABLE component (object_id bigint PRIMARY KEY, component integer NOT NULL) ON COMMIT DROP;
 
 -- name: members_by_name
--- The mission says which source a detection belongs to; a row without that is a source of its own.
+-- The mission names the source of each detection; a row without a name is a source by itself.
 INSERT INTO pg_temp.member (object_id, mission_source)
 SELECT object_id, coalesce(source_native_id, native_id)
 FROM {detection};
@@ -24,7 +19,7 @@ SELECT object_id, ra, dec,
 FROM {detection};
 
 -- name: links
--- Pairs of detections that are one source as far as their errors tell.
+-- Pairs of detections that may be one source by their positional errors.
 SELECT p.id, p.object_id
 FROM pg_temp.pair AS p
 JOIN {detection} AS a ON a.object_id = p.id
@@ -37,22 +32,14 @@ WHERE p.id < p.object_id
 SELECT object_id FROM {detection} ORDER BY object_id;
 
 -- name: name_components
--- A component is named after the native id of its first detection, which a later release does not change.
+-- A group is named after the native id of its first detection, which a later release does not change.
 INSERT INTO pg_temp.member (object_id, mission_source)
 SELECT c.object_id, min(d.native_id) OVER (PARTITION BY c.component)
 FROM pg_temp.component AS c
 JOIN {detection} AS d USING (object_id);
 
--- name: make_components
--- Result of the component analysis, copied in.
-CREATE TEMP TABLE component (object_id bigint PRIMARY KEY, component integer NOT NULL) ON COMMIT DROP;
-
--- name: clear_components
--- Forget the components of the catalogue before.
-TRUNCATE pg_temp.component;
-
 -- name: number_sources
--- Give a number to every source that has none yet.
+-- Give a number to every new source.
 INSERT INTO xcat.source_identity (catalogue, mission_source, first_run_id)
 SELECT %(catalogue)s, mission_source, %(run_id)s
 FROM (SELECT DISTINCT mission_source FROM pg_temp.member) AS m
@@ -60,7 +47,7 @@ ORDER BY mission_source
 ON CONFLICT (catalogue, mission_source) DO NOTHING;
 
 -- name: source_detections
--- Membership, one row a detection.
+-- Membership, one row per detection.
 INSERT INTO {source_detection} (run_id, source_id, catalogue_id, object_id)
 SELECT %(run_id)s, i.source_id, %(catalogue_id)s, m.object_id
 FROM pg_temp.member AS m
@@ -68,15 +55,14 @@ JOIN xcat.source_identity AS i ON i.catalogue = %(catalogue)s AND i.mission_sour
 
 -- name: sources
 -- Detections to sources. Means are weighted with 1/sigma^2 where a detection has an error, and plain where none has.
--- Positions are averaged as unit vectors, so RA = 0 and the poles are ordinary places, and epochs with them. Where the catalogue repeats the
--- source's own position on each detection (shared_position), the error is not divided by the number of detections, and
--- the ellipse is that of the detection with the smallest error.
--- Error ellipses are added as precision matrices over east and north, a detection without one being a circle; the error
--- of the source is then that of a circle of equal area. North turns between the detections of a source only within
--- arcminutes of a pole, which is left out.
--- A hardness ratio that the mission does not give is made of the band fluxes, its error propagated from theirs.
--- A source that the mission does not name is named after its position.
--- Detections are sorted before they are summed, for a sum of floats depends on the order of its terms in the last digit.
+-- Positions are averaged as unit vectors, so that RA = 0 and the poles need no care; epochs with the same weights.
+-- Where the catalogue repeats the source's position on each detection (shared_position), the error is not divided by
+-- the number of detections, and the ellipse is that of the detection with the smallest error. Error ellipses are added
+-- as precision matrices over east and north, a detection without one being a circle; the error of the source is then
+-- that of a circle of equal area. The rotation of north between detections is neglected: it matters only within
+-- arcminutes of a pole. A missing hardness ratio is computed from the band fluxes, its error propagated from theirs. A
+-- source without a name is named after its position. Detections are sorted before they are summed: the last digit of a
+-- sum depends on the order of its terms.
 INSERT INTO {source} (
     run_id, source_id, catalogue_id, name, ra, dec, err_arcsec, err_maj_arcsec, err_min_arcsec, err_pa_deg,
     glon, glat, epoch_yr, mjd_first, mjd_last, n_detections,
@@ -90,12 +76,7 @@ WITH d AS (
            sind(e.pa) ^ 2 / e.major ^ 2 + cosd(e.pa) ^ 2 / e.minor ^ 2 AS p_ee,
            cosd(e.pa) ^ 2 / e.major ^ 2 + sind(e.pa) ^ 2 / e.minor ^ 2 AS p_nn,
            sind(e.pa) * cosd(e.pa) * (1 / e.major ^ 2 - 1 / e.minor ^ 2) AS p_en,
-           1 / nullif(det.flux_err_cgs::double precision, 0) ^ 2 AS wf,
-           1 / nullif(det.flux_soft_err_cgs::double precision, 0) ^ 2 AS ws,
-           1 / nullif(det.flux_medium_err_cgs::double precision, 0) ^ 2 AS wm,
-           1 / nullif(det.flux_hard_err_cgs::double precision, 0) ^ 2 AS wh,
-           1 / nullif(det.hr1_err::double precision, 0) ^ 2 AS w1,
-           1 / nullif(det.hr2_err::double precision, 0) ^ 2 AS w2
+           {weights}
     FROM {detection} AS det
     JOIN pg_temp.member AS m USING (object_id)
     JOIN xcat.source_identity AS i
@@ -119,21 +100,7 @@ WITH d AS (
            min(ARRAY[err_arcsec, major, minor, pa, is_ellipse::int]) AS best,
            sum(epoch * w) / sum(w) FILTER (WHERE epoch IS NOT NULL) AS epoch_yr, min(mjd) AS mjd_first, max(mjd) AS mjd_last,
            greatest(count(*), coalesce(max(n_detections), 1)) AS n_detections,
-           coalesce(sum(flux_cgs * wf) / sum(wf) FILTER (WHERE flux_cgs IS NOT NULL), avg(flux_cgs)) AS flux,
-           1 / sqrt(sum(wf) FILTER (WHERE flux_cgs IS NOT NULL)) AS flux_err,
-           coalesce(sum(flux_soft_cgs * ws) / sum(ws) FILTER (WHERE flux_soft_cgs IS NOT NULL),
-                    avg(flux_soft_cgs)) AS soft,
-           1 / sqrt(sum(ws) FILTER (WHERE flux_soft_cgs IS NOT NULL)) AS soft_err,
-           coalesce(sum(flux_medium_cgs * wm) / sum(wm) FILTER (WHERE flux_medium_cgs IS NOT NULL),
-                    avg(flux_medium_cgs)) AS medium,
-           1 / sqrt(sum(wm) FILTER (WHERE flux_medium_cgs IS NOT NULL)) AS medium_err,
-           coalesce(sum(flux_hard_cgs * wh) / sum(wh) FILTER (WHERE flux_hard_cgs IS NOT NULL),
-                    avg(flux_hard_cgs)) AS hard,
-           1 / sqrt(sum(wh) FILTER (WHERE flux_hard_cgs IS NOT NULL)) AS hard_err,
-           coalesce(sum(hr1 * w1) / sum(w1) FILTER (WHERE hr1 IS NOT NULL), avg(hr1)) AS hr1,
-           1 / sqrt(sum(w1) FILTER (WHERE hr1 IS NOT NULL)) AS hr1_err,
-           coalesce(sum(hr2 * w2) / sum(w2) FILTER (WHERE hr2 IS NOT NULL), avg(hr2)) AS hr2,
-           1 / sqrt(sum(w2) FILTER (WHERE hr2 IS NOT NULL)) AS hr2_err,
+           {means},
            avg(gamma) AS gamma, max(snr) AS snr, max(det_likelihood) AS det_likelihood,
            -- a ratio needs two positive fluxes
            CASE WHEN count(*) FILTER (WHERE flux_cgs > 0) > 1
@@ -150,9 +117,8 @@ WITH d AS (
 ), placed AS (
     -- atan2d gives (-180, 180]; a tiny negative angle plus 360 may round to 360 itself
     SELECT s.*, atan2d(z, sqrt(x * x + y * y)) AS dec_mean,
-           CASE WHEN atan2d(y, x) >= 0 THEN atan2d(y, x)
-                WHEN atan2d(y, x) + 360 >= 360 THEN 0
-                ELSE atan2d(y, x) + 360 END AS ra_mean
+           CASE WHEN atan2d(y, x) >= 0 THEN atan2d(y, x) WHEN atan2d(y, x) + 360 >= 360 THEN 0 ELSE atan2d(y, x) + 360
+           END AS ra_mean
     FROM s
 ), shape AS (
     -- of the summed precision matrix: its determinant, and the larger eigenvalue, which belongs to the minor axis
@@ -190,15 +156,24 @@ CROSS JOIN LATERAL (  -- greatest() would take a missing flux for 0
 ) AS band
 ORDER BY public.q3c_ang2ipix(ra_mean, dec_mean);
 
+-- name: weight
+-- Weight of a value of a detection.
+1 / nullif(det.{error}::double precision, 0) ^ 2 AS {weight}
+
+-- name: mean
+-- Weighted mean of a quantity over detections, and its error.
+coalesce(sum({value} * {weight}) / sum({weight}) FILTER (WHERE {value} IS NOT NULL), avg({value})) AS {mean},
+           1 / sqrt(sum({weight}) FILTER (WHERE {value} IS NOT NULL)) AS {mean_err}
+
 -- name: count
--- What was merged.
+-- Numbers of sources and detections.
 SELECT count(*) AS sources, coalesce(sum(n_detections), 0)::bigint AS detections,
        count(*) FILTER (WHERE n_detections > 1) AS several
 FROM {source} WHERE catalogue_id = %(catalogue_id)s;
 
 -- name: source_order
--- Sources of a merge run in an order that the data alone decide: the missions as the run was given them, then their own ids.
--- Numbers of sources and catalogues tell what the database saw first, which must not decide anything.
+-- Sources of a merge run in an order that the data alone decide: the missions as the run was given them, then their own
+-- ids. Numbers of sources and catalogues depend on what the database loaded first, which must not decide anything.
 SELECT s.source_id
 FROM xcat.source AS s
 JOIN xcat.catalogue AS k USING (catalogue_id)

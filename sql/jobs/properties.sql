@@ -1,6 +1,7 @@
 -- name: make_work
--- What the properties are made of: the members of hypotheses, one row an object; what they say together; the nearest
--- galaxy; what the catalogues cover, with the value of each flux ratio at their depth, less log Fx.
+-- Ingredients of the properties: the members of hypotheses, one row per object; the values of each hypothesis; the
+-- galaxy that a source is in; the coverage of the catalogues, with the value of each flux ratio at their depth, less
+-- log Fx.
 CREATE TEMP TABLE member (
     source_id bigint NOT NULL, rank smallint NOT NULL, priority double precision NOT NULL, is_optical boolean NOT NULL,
     b double precision, r double precision, w1 double precision, w2 double precision, j double precision,
@@ -25,23 +26,21 @@ CREATE TEMP TABLE covered (
 ) ON COMMIT DROP;
 
 -- name: positions
--- Where every source is.
+-- Position of every source.
 SELECT source_id, ra, dec FROM xcat.source WHERE run_id = %(source_run_id)s;
 
 -- name: band
--- A standard band: the first of its columns that is present.
+-- Magnitude in a standard band: the first of its columns that is not NULL.
 coalesce(NULL::double precision, {terms})
 
 -- name: term
--- A column that stands for a standard band, with its offset.
+-- A column that approximates a standard band, with its offset.
 o.{column} + {offset}::double precision
 
 -- name: accept
--- The best candidates of a catalogue that are accepted, under rank -1; and the members of every hypothesis that is
--- probable enough, under its own rank; with what each object says. A colour is of magnitudes of the object itself.
-INSERT INTO pg_temp.member (
-    source_id, rank, priority, is_optical, b, r, w1, w2, j, pm_mas_yr, parallax_sigma, distance_pc,
-    mag_j, mag_w1, bp_rp, j_k, h_k, w1_w2, w2_w3)
+-- The accepted counterparts of a catalogue, with rank -1; and the members of every hypothesis that is probable enough,
+-- with its rank. Colours are of magnitudes of one object.
+INSERT INTO pg_temp.member
 SELECT a.source_id, a.rank, %(priority)s, %(is_optical)s, {b}, {r}, {w1}, {w2}, {j},
        CASE WHEN %(is_optical)s THEN nullif(sqrt(o.pmra_mas_yr ^ 2 + o.pmdec_mas_yr ^ 2), 0) END,
        CASE WHEN %(is_optical)s AND o.parallax_err_mas > 0 THEN o.parallax_mas / o.parallax_err_mas END,
@@ -63,11 +62,8 @@ FROM (
 JOIN {counterpart} AS o USING (object_id);
 
 -- name: look_up
--- What the members say together, the first catalogue that has a value giving it; arrays are compared by their first
--- element first.
-INSERT INTO pg_temp.seen (
-    source_id, rank, has_optical, has_infrared, pm_mas_yr, parallax_sigma, distance_pc, log_lx_counterpart,
-    log_fx_fb, log_fx_fr, log_fx_fw1, log_fx_fw2, log_fx_fj, bp_rp, r_w1, j_k, h_k, j_w1, w1_w2, w2_w3)
+-- Values of a hypothesis: of each quantity that of the first catalogue that has it.
+INSERT INTO pg_temp.seen
 SELECT source_id, c.rank, c.has_optical, c.has_infrared, c.pm_mas_yr, c.parallax_sigma, c.distance_pc,
        x.log_fx + log(4 * pi()) + 2 * log(%(cm_in_pc)s * c.distance_pc),
        x.log_fx + %(zero_b)s + c.b / 2.5, x.log_fx + %(zero_r)s + c.r / 2.5, x.log_fx + %(zero_w1)s + c.w1 / 2.5,
@@ -75,37 +71,27 @@ SELECT source_id, c.rank, c.has_optical, c.has_infrared, c.pm_mas_yr, c.parallax
        c.bp_rp, c.r - c.mag_w1, c.j_k, c.h_k, c.mag_j - c.mag_w1, c.w1_w2, c.w2_w3
 FROM (
     SELECT source_id, rank, bool_or(is_optical) AS has_optical, bool_or(NOT is_optical) AS has_infrared,
-           (min(ARRAY[priority, b]) FILTER (WHERE b IS NOT NULL))[2] AS b,
-           (min(ARRAY[priority, r]) FILTER (WHERE r IS NOT NULL))[2] AS r,
-           (min(ARRAY[priority, w1]) FILTER (WHERE w1 IS NOT NULL))[2] AS w1,
-           (min(ARRAY[priority, w2]) FILTER (WHERE w2 IS NOT NULL))[2] AS w2,
-           (min(ARRAY[priority, j]) FILTER (WHERE j IS NOT NULL))[2] AS j,
-           (min(ARRAY[priority, pm_mas_yr]) FILTER (WHERE pm_mas_yr IS NOT NULL))[2] AS pm_mas_yr,
-           (min(ARRAY[priority, parallax_sigma]) FILTER (WHERE parallax_sigma IS NOT NULL))[2] AS parallax_sigma,
-           (min(ARRAY[priority, distance_pc]) FILTER (WHERE distance_pc IS NOT NULL))[2] AS distance_pc,
-           (min(ARRAY[priority, mag_j]) FILTER (WHERE mag_j IS NOT NULL))[2] AS mag_j,
-           (min(ARRAY[priority, mag_w1]) FILTER (WHERE mag_w1 IS NOT NULL))[2] AS mag_w1,
-           (min(ARRAY[priority, bp_rp]) FILTER (WHERE bp_rp IS NOT NULL))[2] AS bp_rp,
-           (min(ARRAY[priority, j_k]) FILTER (WHERE j_k IS NOT NULL))[2] AS j_k,
-           (min(ARRAY[priority, h_k]) FILTER (WHERE h_k IS NOT NULL))[2] AS h_k,
-           (min(ARRAY[priority, w1_w2]) FILTER (WHERE w1_w2 IS NOT NULL))[2] AS w1_w2,
-           (min(ARRAY[priority, w2_w3]) FILTER (WHERE w2_w3 IS NOT NULL))[2] AS w2_w3
+           {firsts}
     FROM pg_temp.member
     GROUP BY source_id, rank
 ) AS c
 JOIN (SELECT source_id, CASE WHEN flux_std_cgs > 0 THEN log(flux_std_cgs) END AS log_fx
       FROM xcat.source WHERE run_id = %(source_run_id)s) AS x USING (source_id);
 
+-- name: first_of
+-- Value of the first catalogue that has one; arrays are compared by their first element first.
+(min(ARRAY[priority, {name}]) FILTER (WHERE {name} IS NOT NULL))[2] AS {name}
+
 -- name: galaxy_needles
--- Galaxies, searched around out to so many D25 radii along the major axis.
+-- Galaxies, with a search radius of so many D25 radii along the major axis.
 INSERT INTO pg_temp.needle (id, ra, dec, radius_arcsec)
 SELECT object_id, ra, dec, %(max_radii)s * d25_arcmin * 30
 FROM {galaxy}
 WHERE d25_arcmin > 0;
 
 -- name: in_galaxy
--- Separation over the radius of the D25 ellipse in the direction of the source, r = a b / sqrt((b cos d)^2 + (a sin d)^2),
--- d from the major axis; of several galaxies the one whose ellipse is the deepest. Angles east of north.
+-- Separation over the radius of the D25 ellipse in the direction of the source, r = a b / sqrt((b cos d)^2 + (a sin
+-- d)^2), d from the major axis; of several galaxies the one with the smallest ratio. Angles east of north.
 INSERT INTO pg_temp.in_galaxy (source_id, sep_to_radius, distance_mpc)
 SELECT DISTINCT ON (source_id) source_id, sep_to_radius, distance_mpc
 FROM (
@@ -127,22 +113,17 @@ ON CONFLICT (source_id) DO UPDATE SET sep_to_radius = excluded.sep_to_radius, di
 WHERE excluded.sep_to_radius < in_galaxy.sep_to_radius;
 
 -- name: store
--- The properties; xcat/columns/properties.yaml defines them. The ratios of fluxes are those of the master source.
--- Nothing between -1 and 1 has a larger standard deviation than 1.
+-- The properties, as defined in xcat/columns/properties.yaml. Flux ratios over time are those of the master source. The
+-- error of a hardness ratio is at most 1, the largest standard deviation of anything between -1 and 1.
 INSERT INTO {property} (
-    run_id, source_id, abs_b, abs_l, pm_mas_yr, parallax_sigma, distance_pc, log_lx_counterpart, sep_to_radius,
-    log_lx_galaxy, hr1, hr1_err, hr2, hr2_err, gamma, log_fx, log_fx_err, log_fx_fb, log_fx_fr, log_fx_fw1, log_fx_fw2,
-    log_fx_fj, log_fx_fb_limit, log_fx_fr_limit, log_fx_fw1_limit, log_fx_fw2_limit, log_fx_fj_limit,
-    bp_rp, r_w1, j_k, h_k, j_w1, w1_w2, w2_w3, log_flux_ratio, log_flux_ratio_low, flux_ratio_sigma, p_variable,
-    p_variable_long, observed_optical, observed_infrared, has_optical, has_infrared, has_spectrum, n_detections,
-    is_classifiable)
-SELECT %(run_id)s, x.source_id, abs(x.glat), least(x.glon, 360 - x.glon), c.pm_mas_yr, c.parallax_sigma, c.distance_pc,
-       c.log_lx_counterpart, g.sep_to_radius,
+    run_id, source_id, {columns}, abs_b, abs_l, sep_to_radius, log_lx_galaxy, hr1, hr1_err, hr2, hr2_err, gamma, log_fx,
+    log_fx_err, log_fx_fb_limit, log_fx_fr_limit, log_fx_fw1_limit, log_fx_fw2_limit, log_fx_fj_limit,
+    log_flux_ratio, log_flux_ratio_low, flux_ratio_sigma, p_variable, p_variable_long, observed_optical,
+    observed_infrared, has_optical, has_infrared, has_spectrum, n_detections, is_classifiable)
+SELECT %(run_id)s, x.source_id, {values}, abs(x.glat), least(x.glon, 360 - x.glon), g.sep_to_radius,
        x.log_fx + log(4 * pi()) + 2 * log(%(cm_in_pc)s * 1e6 * g.distance_mpc),
        x.hr1, e.hr1_err, x.hr2, e.hr2_err, x.gamma, x.log_fx, x.log_fx_err,
-       c.log_fx_fb, c.log_fx_fr, c.log_fx_fw1, c.log_fx_fw2, c.log_fx_fj,
        x.log_fx + o.fb, x.log_fx + o.fr, x.log_fx + o.fw1, x.log_fx + o.fw2, x.log_fx + o.fj,
-       c.bp_rp, c.r_w1, c.j_k, c.h_k, c.j_w1, c.w1_w2, c.w2_w3,
        log(v.flux_ratio), log(v.flux_ratio_low), nullif(v.flux_ratio_sigma, 0), x.p_variable, x.p_variable_long,
        o.optical, o.infrared, f.has_optical, f.has_infrared, x.has_spectrum, x.n_detections,
        f.has_optical::int + f.has_infrared::int + x.has_spectrum::int + (x.n_detections > 1)::int >= 2
@@ -164,30 +145,27 @@ LEFT JOIN xcat.master_source AS m ON m.run_id = %(link_run_id)s AND m.source_id 
 LEFT JOIN xcat.master AS v ON v.run_id = %(link_run_id)s AND v.master_id = m.master_id;
 
 -- name: store_hypotheses
--- The properties that need a counterpart, for every hypothesis that is probable enough; "none" has none of them.
-INSERT INTO {hypothesis_property} (
-    run_id, source_id, rank, p_hypothesis, pm_mas_yr, parallax_sigma, distance_pc, log_lx_counterpart, log_fx_fb,
-    log_fx_fr, log_fx_fw1, log_fx_fw2, log_fx_fj, bp_rp, r_w1, j_k, h_k, j_w1, w1_w2, w2_w3)
-SELECT %(run_id)s, h.source_id, h.rank, h.p_hypothesis, c.pm_mas_yr, c.parallax_sigma, c.distance_pc,
-       c.log_lx_counterpart, c.log_fx_fb, c.log_fx_fr, c.log_fx_fw1, c.log_fx_fw2, c.log_fx_fj, c.bp_rp, c.r_w1, c.j_k,
-       c.h_k, c.j_w1, c.w1_w2, c.w2_w3
+-- The properties that need a counterpart, for every hypothesis that is probable enough; all are NULL for "no
+-- counterpart".
+INSERT INTO {hypothesis_property} (run_id, source_id, rank, p_hypothesis, {columns})
+SELECT %(run_id)s, h.source_id, h.rank, h.p_hypothesis, {values}
 FROM xcat.hypothesis AS h
 LEFT JOIN pg_temp.seen AS c ON c.source_id = h.source_id AND c.rank = h.rank
 WHERE h.run_id = %(match_run_id)s AND (h.rank = 0 OR h.p_hypothesis >= %(min_p)s);
 
 -- name: count
--- How often each property is there.
-SELECT count(*) AS sources, count(*) FILTER (WHERE is_classifiable) AS classifiable, count(*) FILTER (WHERE has_optical) AS optical,
-       count(*) FILTER (WHERE has_infrared) AS infrared, count(*) FILTER (WHERE has_spectrum) AS spectrum,
-       count(*) FILTER (WHERE n_detections > 1) AS several_detections,
+-- Sources in total, and with each kind of data.
+SELECT count(*) AS sources, count(*) FILTER (WHERE is_classifiable) AS classifiable,
+       count(*) FILTER (WHERE has_optical) AS optical, count(*) FILTER (WHERE has_infrared) AS infrared,
+       count(*) FILTER (WHERE has_spectrum) AS spectrum, count(*) FILTER (WHERE n_detections > 1) AS several_detections,
        count(*) FILTER (WHERE observed_optical) AS observed_optical,
        count(*) FILTER (WHERE observed_infrared) AS observed_infrared
 FROM {property};
 
 -- name: presence
--- Sources that have each property.
+-- Number of sources that have each property.
 SELECT {counts} FROM {property};
 
 -- name: presence_of
--- Sources that have one property.
+-- Number of sources that have one property.
 count({name}) AS {name}

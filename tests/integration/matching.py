@@ -12,11 +12,11 @@ from unit.oracle import Objects, Shares
 
 from xcat.database import copy
 from xcat.database.connection import Connection
-from xcat.match.engine import Options, Outcome, match
-from xcat.match.haystack import Haystack, Term
+from xcat.match.engine import MatchOptions, Outcome, match
+from xcat.match.haystack import Haystack, MagnitudeTerm
 from xcat.match.learning import PriorTable
 from xcat.match.targets import Targets
-from xcat.sky.density_map import from_positions
+from xcat.sky.density_map import DensityMap, cells
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,7 @@ def run(
     priors: Sequence[PriorTable | None] | None = None,
     local: bool = False,
     completeness: Any = None,
+    calibrate: bool = False,
     **options: Any,
 ) -> Matched:
     """Match within one transaction, in temporary tables.
@@ -76,23 +77,28 @@ def run(
         Densities from the positions instead of `Objects.density_per_deg2`.
     completeness : float or "estimate", optional
         Instead of `Objects.completeness`.
+    calibrate : bool
+        Match shifted positions.
     **options
-        Of the engine; it does not calibrate if nothing is said.
+        Of the engine.
     """
     haystacks = []
     for k, objects in enumerate(catalogues):
         mag = magnitudes[k] if magnitudes else None
         _load(conn, f"hay{k + 1}", objects, mag)
-        terms = () if mag is None else (Term("mag", priors[k] if priors else None),)
+        terms = () if mag is None else (MagnitudeTerm("mag", priors[k] if priors else None),)
         wanted = objects.completeness if completeness is None else completeness
         haystacks.append(Haystack(
             k + 1, f"hay{k + 1}", f"pg_temp.hay{k + 1}", None if local else objects.density_per_deg2,
-            from_positions(objects.ra, objects.dec) if len(objects) else None, completeness=wanted,
+            _map(objects) if len(objects) else None, completeness=wanted,
             elliptical=objects.maj is not None, terms=terms,
         ))  # fmt: skip
-    options = {"calibrate": False} | options
-    outcome = match(conn, targets(sources), haystacks, Options(**options))
+    outcome = match(conn, targets(sources), haystacks, MatchOptions(**options), with_calibration=calibrate)
     return Matched(_read(conn, len(catalogues)), outcome, _shares(conn))
+
+
+def _map(objects: Objects) -> DensityMap:
+    return DensityMap(*np.unique(cells(objects.ra, objects.dec), return_counts=True))
 
 
 def targets(sources: Objects) -> Targets:

@@ -29,7 +29,6 @@ def work(module_settings: Settings) -> Iterator[Connection]:
     """One transaction with the temporary tables and an empty, indexed haystack."""
     with ready(module_settings) as conn:
         joins.make_tables(conn)
-        conn.execute(job("joins.make_ring").compose())
         conn.execute("CREATE TEMP TABLE hay (object_id bigint PRIMARY KEY, ra float8 NOT NULL, dec float8 NOT NULL)")
         conn.execute("CREATE INDEX hay_q3c ON hay (public.q3c_ang2ipix(ra, dec))")
         yield conn

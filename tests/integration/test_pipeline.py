@@ -303,17 +303,32 @@ def test_a_stage_that_dies_leaves_nothing_and_is_taken_up_again(
 def test_a_stage_by_itself_wants_the_stage_before(settings: Settings, sky: Path) -> None:
     for kind in ("merge", "classify"):
         with pytest.raises(StageError, match="nothing is loaded yet"):
-            _runner(settings, sky).run(kind)
-    assert _runner(settings, sky).run("ingest") == {}
+            _runner(settings, sky).run(only=kind)
+    assert _runner(settings, sky).run(only="ingest") == {}
     for kind, missing in (("match", "merge"), ("fit", "merge"), ("publish", "merge")):
-        with pytest.raises(StageError, match=rf"'{missing}' .*has not been run.*xcat {missing}"):
-            _runner(settings, sky).run(kind)
-    assert set(_runner(settings, sky).run("merge")) == {"merge"}
+        with pytest.raises(StageError, match=rf"'{missing}' .*has not been run.*--to {missing}"):
+            _runner(settings, sky).run(only=kind)
+    assert set(_runner(settings, sky).run(only="merge")) == {"merge"}
     with pytest.raises(StageError, match="'link'"):
-        _runner(settings, sky).run("match")
-    assert set(_runner(settings, sky).run("link")) == {"merge", "link"}
+        _runner(settings, sky).run(only="match")
+    assert set(_runner(settings, sky).run(only="link")) == {"merge", "link"}
     with pytest.raises(StageError, match="'match'"):
-        _runner(settings, sky).run("properties")
+        _runner(settings, sky).run(only="properties")
+
+
+def test_the_stages_up_to_one(settings: Settings, sky: Path) -> None:
+    assert set(_runner(settings, sky).run(to="link")) == {"merge", "link"}
+    kinds = [kind for kind, _ in _runs(settings) if kind != "ingest"]
+    assert kinds == ["merge", "link"]
+    assert _runner(settings, sky).run_as_pipeline(to="merge").keys() == {"merge"}
+    assert [kind for kind, _ in _runs(settings) if kind != "ingest"] == [*kinds, "pipeline"]
+    for wrong, message in (
+        ({"to": "links"}, "no stage 'links'.*ingest, merge, link, match"),
+        ({"only": "fits"}, "no stage 'fits'"),
+        ({"only": "merge", "to": "link"}, "not both"),
+    ):
+        with pytest.raises(StageError, match=message):
+            _runner(settings, sky).run(**wrong)
 
 
 def test_without_references_the_pipeline_ends_before_the_labels(settings: Settings, sky: Path) -> None:
@@ -322,7 +337,7 @@ def test_without_references_the_pipeline_ends_before_the_labels(settings: Settin
     assert list(runs) == ["merge", "link", "match", "properties"]
     assert _count(settings, "SELECT count(*) FROM xcat.master") > 0
     with pytest.raises(StageError, match="no references"):
-        _runner(settings, sky, **nothing).run("fit")
+        _runner(settings, sky, **nothing).run(only="fit")
 
 
 def test_files_that_the_pipeline_does_not_name_are_refused(settings: Settings, sky: Path, tmp_path: Path) -> None:
@@ -332,8 +347,8 @@ def test_files_that_the_pipeline_does_not_name_are_refused(settings: Settings, s
     foreign.write_text("\n".join([lines[0], *(line.replace("AGN ", "OLD ") for line in lines[1:5])]) + "\n")
     ingest(settings, plan.definitions["sim_ref_agn"], [foreign])
     with pytest.raises(StageError, match=r"foreign\.csv.*--replace"):
-        _runner(settings, sky).run("ingest")
-    _runner(settings, sky, replace=True).run("ingest")
+        _runner(settings, sky).run(only="ingest")
+    _runner(settings, sky, replace=True).run(only="ingest")
     files = (
         "SELECT string_agg(file_name, ' ') FROM xcat.catalogue_file JOIN xcat.catalogue_content USING (file_id)"
         " JOIN xcat.catalogue USING (catalogue_id)"

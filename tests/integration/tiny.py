@@ -14,7 +14,7 @@ from xcat.database import copy, partitions
 from xcat.database.connection import ready
 from xcat.database.loaded import Loaded
 from xcat.database.runs import stage
-from xcat.match.stage import match_stage
+from xcat.match.stage import MatchStageOptions, match_stage
 from xcat.merge.sources import merge_stage
 
 _number = count(1)
@@ -94,9 +94,9 @@ def merge(settings: Settings, *xray: Loaded) -> int:
 
 def match(settings: Settings, merged: int, xray: list[Loaded], others: list[Loaded], **options: Any) -> int:
     """Run the match stage."""
-    options = {"radius_arcsec": 10.0, "min_p_any": 0.5} | options
+    given = {name: options.pop(name, None) for name in ("completeness", "magnitudes")}
     with stage(settings, "match", "tiny", {"n": next(_number)}, source_run_id=merged) as run:
-        match_stage(run, merged, xray, others, **options)
+        match_stage(run, merged, xray, others, MatchStageOptions(**options), **given)
     return run.run_id
 
 

@@ -22,10 +22,10 @@ from xcat.config import Settings
 from xcat.database.connection import ready
 from xcat.jobs.pipeline import Pipeline, Plan, read
 from xcat.jobs.runner import Runner
-from xcat.match.targets import unit_vectors
 from xcat.simulate import simulate
 from xcat.simulate.counterpart_tables import ALLWISE_EPOCH_YR
 from xcat.simulate.counterparts import CUT_OUT_ARCSEC
+from xcat.sky.geometry import to_vector
 
 N, SEED, RADIUS_ARCSEC = 10_000, 31, 8.0
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "simulated.yaml"
@@ -146,7 +146,7 @@ def _sources(settings: Settings, folder: Path, merge_run: int, names: Names) -> 
 def _area_deg2(sources: pd.DataFrame) -> float:
     """Area of the neighbourhoods that the catalogue is cut out to, those that overlap counted once."""
     rng = np.random.default_rng(1)
-    centre = unit_vectors(sources.ra.to_numpy(), sources.dec.to_numpy())
+    centre = to_vector(sources.ra.to_numpy(), sources.dec.to_numpy())
     radius = np.radians(CUT_OUT_ARCSEC / 3600)
     steps = rng.normal(size=(20, *centre.shape))
     steps -= (steps * centre).sum(axis=2, keepdims=True) * centre

@@ -70,7 +70,7 @@ def test_mistakes_are_told_with_file_and_line(tmp_path: Path, classes: str, line
 def test_a_label_of_place_is_no_property(tmp_path: Path) -> None:
     text = _HEAD + "classes: {A: {prior: 0.5, where: off_nuclear}, B: 0.5}\nproperties: [abs_b, hr1"
     assert _read(tmp_path, text + "]\n").property_list
-    with pytest.raises(ConfigError, match="sep_to_radius cannot be a property as well"):
+    with pytest.raises(ConfigError, match="sep_to_radius cannot be a property"):
         _read(tmp_path, text + ", sep_to_radius]\n")
 
 

@@ -25,7 +25,7 @@ def written(folder: Path, text: str) -> Path:
     [
         ("objective: f2", "objective is log_loss, macro_f1 or f1:CLASS"),
         ("objective: f1:ULX", "with one of the classes"),
-        ("pairs: [[abs_b, j_k]]", "pairs name what is not among the properties: j_k"),
+        ("pairs: [[abs_b, j_k]]", "pairs name properties that are not used: j_k"),
         ("properties: [abs_b, hr1]", "priors: sky needs abs_b and log_fx"),
         ("weights: fit", "weights"),
         ("weights: {colour: 1}", "unknown category colour"),

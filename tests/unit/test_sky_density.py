@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import astropy.units as u
 import numpy as np
+import numpy.typing as npt
 import pytest
 from astropy.coordinates import SkyCoord
 from hypothesis import given
@@ -11,11 +12,16 @@ from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 
 from xcat.sky import density_map
-from xcat.sky.density_map import DensityMap, cells, from_positions
+from xcat.sky.density_map import DensityMap, cells
 
 SKY_DEG2 = 41252.96125
 # right ascension 0, both poles, a corner of a polar base cell, an ordinary place
 CENTRES = [(0.0, 0.0), (123.0, 90.0), (10.0, -90.0), (0.0, 41.8103), (359.999, -41.8103), (150.0, 2.2), (45.0, 89.6)]
+
+
+def from_positions(ra: npt.ArrayLike, dec: npt.ArrayLike) -> DensityMap:
+    """Density map of positions in degrees."""
+    return DensityMap(*np.unique(cells(ra, dec), return_counts=True))
 
 
 def sphere(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -140,10 +146,10 @@ def test_cells_are_those_of_healpix() -> None:
 
 
 @pytest.mark.parametrize(("ra", "dec"), [(np.nan, 0.0), (0.0, np.inf), (0.0, 90.1), (0.0, -91.0)])
-def test_a_position_that_is_none_is_refused(ra: float, dec: float) -> None:
+def test_an_invalid_position_is_refused(ra: float, dec: float) -> None:
     sky = from_positions([1.0], [1.0])
     for ask in (cells, sky.density_per_deg2, sky.covers, from_positions):
-        with pytest.raises(ValueError, match="no position"):
+        with pytest.raises(ValueError, match="invalid position"):
             ask([ra], [dec])
 
 

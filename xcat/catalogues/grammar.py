@@ -96,7 +96,7 @@ def listed(value: Any) -> Any:
 class Strict(BaseModel):
     """A mapping whose unknown keys are mistakes."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, use_attribute_docstrings=True)
 
 
 class Step(Strict):

@@ -120,7 +120,7 @@ def evaluate(
     with runs.stage(settings(), "evaluate", name, config, inputs=inputs, catalogues=(), **lineage) as run:
         result = {"name": name} | work.evaluate_stage(
             run, sources, chosen, n_folds=folds, seeds=numbers, kinds=kinds, quick=quick, allowed=allow or [],
-            n_workers=workers, told=lambda line: _err.print(line, markup=False),
+            n_workers=workers, on_flag=lambda line: _err.print(line, markup=False),
         )  # fmt: skip
     if json_file is not None:
         json_file.write_text(json.dumps(result, indent=1, allow_nan=False), encoding="utf-8")

@@ -101,14 +101,14 @@ def match_table(
     as_json: bool = False,
 ) -> None:
     """Match a table of one's own with catalogues of the database: ``xcat match TABLE --against CATALOGUE``."""
-    from xcat.match.engine import Options
+    from xcat.match.engine import MatchOptions
     from xcat.own import match_table
     from xcat.own.arguments import magnitude_spec
     from xcat.tables.guess import Wanted
 
     _prepare(output, figure, false_rate, overwrite, as_json)
     answer = match_table.match_table(
-        settings(), table, against, Options(radius, false_rate),
+        settings(), table, against, MatchOptions(radius_arcsec=radius, false_rate=false_rate),
         magnitudes=[magnitude_spec(m) for m in mag or []], wanted=Wanted(ra, dec, pos_err, epoch),
     )  # fmt: skip
     _finish(answer, output, best, figure, overwrite, as_json)
@@ -146,7 +146,7 @@ def match_files(
     as_json: AsJson = False,
 ) -> None:
     """Match files with each other; the database is only used to compute, and nothing stays there."""
-    from xcat.match.engine import Options
+    from xcat.match.engine import MatchOptions
     from xcat.own import match_table
     from xcat.own.arguments import file_spec, magnitude_spec, numbers_of_tables
     from xcat.tables.guess import Wanted
@@ -155,8 +155,9 @@ def match_files(
     shares = _completeness(completeness if completeness is not None else ("1" if nway else "estimate"), nway)
     given = {"area": area, "around": around, "density": density}
     skies = {key: numbers_of_tables(texts or [], f"--{key}") for key, texts in given.items()}
+    options = MatchOptions(radius_arcsec=radius, false_rate=false_rate, nway=nway)
     answer = match_table.match_files(
-        settings(), [file_spec(f) for f in files], Options(radius, false_rate, nway=nway), completeness=shares,
+        settings(), [file_spec(f) for f in files], options, completeness=shares,
         magnitudes=[magnitude_spec(m) for m in mag or []], skies=skies,
         wanted=Wanted(ra, dec, epoch_yr=epoch),
     )  # fmt: skip

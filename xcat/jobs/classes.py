@@ -1,4 +1,4 @@
-"""The classes of a pipeline: data, not code. Each says its prior and which known objects are its examples."""
+"""The classes of a pipeline: each has a prior and a rule for the known objects that are its examples."""
 
 from __future__ import annotations
 
@@ -9,34 +9,29 @@ from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, mode
 
 from xcat.catalogues.grammar import Strict, listed
 
-# What a place in a galaxy is told by: as properties these would repeat the label.
+# Properties that give the place in a galaxy away: with classes of such places they would repeat the label.
 _OF_PLACE = ("sep_to_radius", "log_lx_galaxy")
 
 
 class ClassRule(Strict):
-    """What a class is made of; every key that is given must fit. In YAML its prior alone is enough: ``AGN: 0.66``.
+    """A class: its prior, and which known objects are its examples; an object must fit every given key.
 
-    Parameters
-    ----------
-    prior : float
-        Prior probability.
-    of : str, optional
-        Class that the definition of the reference catalogue gives; the name of the class, if `native` is not given.
-    native : tuple of str
-        Classes as the reference catalogue writes them, ``LMXB*`` standing for all that begin so. Without `of` they
-        count whatever the definition makes of them, so one that it leaves out can be a class of its own.
-    where : {"in_galaxy", "off_nuclear", "extended"}, optional
-        Only sources in the field of a galaxy; only those that are farther from the centre of every galaxy than
-        `nucleus_arcsec` and than 3 sigma of their position, too; or only sources with an X-ray extent.
-    nucleus_arcsec : float
-        Radius of a nucleus, with ``where: off_nuclear``.
+    In YAML the prior alone is enough: ``AGN: 0.66``.
     """
 
     prior: float = Field(gt=0, lt=1)
+    """Prior probability of the class."""
     of: str | None = Field(default=None, min_length=1)
+    """Class that the definition of the reference catalogue gives to the object. Default: the name of this class; any
+    class if 'native' is given."""
     native: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(listed)] = ()
+    """Classes as the reference catalogue writes them, one or a list; LMXB* stands for all that begin with LMXB. Without
+    'of', also those that the definition leaves out."""
     where: Literal["in_galaxy", "off_nuclear", "extended"] | None = None
+    """Only sources in a galaxy ('in_galaxy'); only those in a galaxy and farther from every nucleus than nucleus_arcsec
+    and 3 sigma of their position ('off_nuclear'); or only sources with an X-ray extent ('extended')."""
     nucleus_arcsec: float = Field(default=3.0, gt=0, le=600)
+    """Radius of a nucleus, arcsec, with 'where: off_nuclear'."""
 
     @model_validator(mode="before")
     @classmethod
@@ -55,12 +50,12 @@ class ClassRule(Strict):
 
     @model_serializer(mode="wrap")
     def _to_yaml(self, plain: SerializerFunctionWrapHandler) -> Any:
-        said = {key: value for key, value in plain(self).items() if key in self.model_fields_set}
-        return said["prior"] if set(said) == {"prior"} else said
+        given = {key: value for key, value in plain(self).items() if key in self.model_fields_set}
+        return given["prior"] if set(given) == {"prior"} else given
 
     @property
     def is_of_place(self) -> bool:
-        """Whether membership in a galaxy decides on the class."""
+        """Whether the class depends on the place in a galaxy."""
         return self.where in ("in_galaxy", "off_nuclear")
 
 
@@ -68,18 +63,18 @@ Classes = Mapping[str, ClassRule]
 
 
 def circular(classes: Classes, properties: tuple[str, ...]) -> dict[str, str]:
-    """Classes that one of the properties tells by itself, each with what to do about it."""
-    told = [name for name in properties if name in _OF_PLACE]
+    """Classes whose label is repeated by one of the properties, each with a message what to do."""
+    repeating = [name for name in properties if name in _OF_PLACE]
     return {
-        name: f"the place in a galaxy makes the label, so {' and '.join(told)} cannot be a property as well: "
+        name: f"the label depends on the place in a galaxy, so {' and '.join(repeating)} cannot be a property: "
         "it would repeat the label. Name the 'properties' of the pipeline, without it"
         for name, rule in classes.items()
-        if told and rule.is_of_place
+        if repeating and rule.is_of_place
     }
 
 
 def rules(classes: Classes) -> list[dict[str, Any]]:
-    """What decides on the labels, as rows for sql/jobs/label.sql, in the order of the classes; JSON-ready."""
+    """Rules of the classes as rows for sql/jobs/label.sql, in the order of the classes; JSON-ready."""
     return [
         {
             "position": position,

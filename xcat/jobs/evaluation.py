@@ -1,4 +1,4 @@
-"""The evaluate stage: the labelled sources of a pipeline, and where the answers of all methods are kept."""
+"""The evaluate stage: methods on the labelled sources of a pipeline, and storage of their out-of-fold answers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from xcat.evaluate.studies import run_all
 from xcat.ingest.load import checksum
 from xcat.jobs.classes import rules
 from xcat.jobs.pipeline import Pipeline, Plan
-from xcat.jobs.runner import Runner
+from xcat.jobs.runner import LINEAGE, Runner
 from xcat.models.samples import labelled
 
 STUDY_FOLDS = 5
@@ -48,46 +48,32 @@ def of_pipeline(settings: Settings, plan: Plan, answers: Sequence[str] = ()) -> 
     Raises
     ------
     StageError
-        A stage before the labels has not been run, or a catalogue of answers is not loaded or knows no source.
+        A stage before the labels has not been run, or a catalogue of answers is not loaded or has no labelled source.
     """
     runs = Runner(settings, plan).run(only="label")
     pipeline = plan.pipeline
-    lineage = {
-        "source_run_id": runs["merge"],
-        "link_run_id": runs["link"],
-        "match_run_id": runs["match"],
-        "property_run_id": runs["properties"],
-        "label_run_id": runs["label"],
-    }
+    lineage = {column: runs[kind] for kind, column in LINEAGE.items() if kind in runs}
+    types = {"source_id": "bigint", "master_id": "bigint", "catalogue_id": "smallint", "object_id": "bigint"}
     with ready(settings) as conn:
         source_id, sample, label, cell, _ = labelled(conn, pipeline.layout, pipeline.class_names, runs)
         if not label.size:
             raise StageError("no source has a label; see: xcat runs. Add reference catalogues to the pipeline.")
-        rows = copy.fetch_columns(
-            conn,
-            job("evaluate.objects").compose(),
-            [
-                ("source_id", "bigint"), ("master_id", "bigint"), ("catalogue_id", "smallint"),
-                ("object_id", "bigint"), ("log_fx", "real"),
-            ],
-            lineage,
-        )  # fmt: skip
+        query = job("evaluate.objects").compose()
+        rows = copy.fetch_columns(conn, query, [*types.items(), ("log_fx", "real")], lineage)
         rows = rows[np.searchsorted(rows["source_id"], source_id)]
         published = {name: _published(conn, pipeline, name, source_id, lineage) for name in answers}
     priors = np.array(list(pipeline.class_priors.values()))
     objects = np.stack([rows["catalogue_id"].astype(np.int64), rows["object_id"]], axis=1)
-    return (
-        Labelled(
-            source_id, sample, label, {"source": joined(rows["master_id"], objects), "sky": cell},
-            tuple(pipeline.class_names), priors / priors.sum(), rows["log_fx"].astype(np.float64),
-            counterparts(sample), published,
-        ),
-        lineage,
-    )  # fmt: skip
+    groups = {"source": joined(rows["master_id"], objects), "sky": cell}
+    priors, log_fx = priors / priors.sum(), rows["log_fx"].astype(np.float64)
+    data = Labelled(
+        source_id, sample, label, groups, tuple(pipeline.class_names), priors, log_fx, counterparts(sample), published
+    )
+    return data, lineage
 
 
 def file_of(path: Path) -> dict[str, Any]:
-    """What a run says of the file that it read."""
+    """Name and checksum of a file that a run reads."""
     file = checksum(path)
     return {"file_name": path.name, "sha256": file.sha256}
 
@@ -103,9 +89,9 @@ def evaluate_stage(
     quick: bool = False,
     allowed: Sequence[str] = (),
     n_workers: int = 1,
-    told: Callable[[str], None] = lambda text: None,
+    on_flag: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
-    """Evaluate, and keep every out-of-fold answer.
+    """Evaluate methods, and store every out-of-fold answer.
 
     Parameters
     ----------
@@ -115,11 +101,11 @@ def evaluate_stage(
     quick : bool
         Without learning curve, ablation and shift.
     allowed : sequence of str
-        Properties that may tell the label.
+        Properties that may repeat the label.
     n_workers : int
         Folds fitted at the same time.
-    told : callable
-        Told of properties that nearly tell a class.
+    on_flag : callable
+        Receives a message for every property that nearly repeats a class.
 
     Returns
     -------
@@ -129,12 +115,12 @@ def evaluate_stage(
     Raises
     ------
     ConfigError
-        A property is the label by another name, or the sources cannot be dealt to so many folds.
+        A property repeats the label, or there are too few sources for the folds.
     """
     check(data, n_folds, kinds)
     flags = leakage.refuse(data.sample, data.label, data.classes, data.groups["source"], allowed)
     for line in flags:
-        told(line)
+        on_flag(line)
     with workers(n_workers) as pool:
         with run.step("methods"):
             results = evaluate(methods, data, n_folds=n_folds, seeds=seeds, kinds=kinds, pool=pool)
@@ -162,15 +148,15 @@ def evaluate_stage(
         "n_rows": n_rows,
         "flags": flags,
         "mean": {
-            kind: {name: entry["mean"] for name, entry in part["methods"].items()}
-            for kind, part in results.figures.items()
+            kind: {name: entry["mean"] for name, entry in of_kind["methods"].items()}
+            for kind, of_kind in results.figures.items()
         },
     }
     return result
 
 
 def store(run: Run, data: Labelled, results: Results) -> int:
-    """Write every out-of-fold answer: a row a source, method, seed and kind of folds; returns the number of rows."""
+    """Write one row per source, method, seed and kind of folds; returns the number of rows."""
     names = np.array([c.encode() for c in data.classes])[data.label]
     n = len(data)
 
@@ -194,21 +180,21 @@ def store(run: Run, data: Labelled, results: Results) -> int:
 def _published(
     conn: Connection, pipeline: Pipeline, name: str, source_id: IntArray, lineage: Mapping[str, int]
 ) -> IntArray:
-    """Class of every source in a catalogue of answers, by the rules of the pipeline; -1 where there is none."""
+    """Class of every source in a catalogue of answers, by the rules of the pipeline; -1 for no answer."""
     row = conn.execute(job("ingest.catalogue").compose(), {"name": name}).fetchone()
     if row is None:
         raise StageError(f"{name}: nothing is loaded yet. Run: xcat ingest {name} FILE...")
     values = {"answers_id": row[0], "label_run_id": lineage["label_run_id"]}
-    found = conn.execute(job("evaluate.published").compose(), values).fetchall()
-    if not found:
-        raise StageError(f"{name}: no labelled source has an object of the same name in it")
-    said = {(c, native): _class_of(pipeline, c, native) for _, c, native in found}
-    answer = np.full(source_id.size, -1, dtype=np.int64)
-    numbers = np.array([r[0] for r in found], dtype=np.int64)
+    rows = conn.execute(job("evaluate.published").compose(), values).fetchall()
+    if not rows:
+        raise StageError(f"{name}: no object has the name of one that labels a source")
     by_id = np.argsort(source_id)
+    numbers = np.array([number for number, *_ in rows], dtype=np.int64)
     place = by_id[np.minimum(np.searchsorted(source_id, numbers, sorter=by_id), source_id.size - 1)]
-    there = source_id[place] == numbers
-    answer[place[there]] = np.array([said[r[1], r[2]] for r in found], dtype=np.int64)[there]
+    is_used = source_id[place] == numbers
+    answer = np.full(source_id.size, -1, dtype=np.int64)
+    class_of = {(c, native): _class_of(pipeline, c, native) for c, native in {(c, native) for _, c, native in rows}}
+    answer[place[is_used]] = np.array([class_of[c, native] for _, c, native in rows], dtype=np.int64)[is_used]
     return answer
 
 
@@ -216,8 +202,8 @@ def _class_of(pipeline: Pipeline, name: str | None, native: str | None) -> int:
     """Number of the first class of the pipeline that an object of a reference catalogue fits, wherever it is."""
     text = native or ""
     for rule in rules(pipeline.classes):
-        names = rule["of_class"] is None or rule["of_class"] == name
+        is_of_class = rule["of_class"] is None or rule["of_class"] == name
         any_native = not rule["exact"] and not rule["prefixes"]
-        if names and (any_native or text in rule["exact"] or text.startswith(tuple(rule["prefixes"]) or ("\0",))):
+        if is_of_class and (any_native or text in rule["exact"] or text.startswith(tuple(rule["prefixes"]))):
             return int(rule["position"])
     return -1

@@ -1,6 +1,8 @@
-"""The label stage: which sources are known objects, and of which class of the pipeline (sql/jobs/label.sql)."""
+"""The label stage: known objects among the sources, and their class of the pipeline (sql/jobs/label.sql)."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from xcat.database import partitions
 from xcat.database.loaded import Loaded
@@ -19,7 +21,7 @@ def label_stage(
     references: list[Loaded],
     classes: Classes,
     property_run_id: int | None = None,
-    galaxies: list[Loaded] | None = None,
+    galaxies: Sequence[Loaded] = (),
 ) -> None:
     """Label sources by position with the reference catalogues.
 
@@ -33,14 +35,14 @@ def label_stage(
     classes : mapping
         Class to its rule, in the order in which they are tried.
     property_run_id : int, optional
-        Properties that say which sources are in a galaxy; needed where a class asks for that.
-    galaxies : list of Loaded, optional
-        Where nuclei are, for classes of sources away from them.
+        Properties of the sources, needed by classes of sources in galaxies.
+    galaxies : sequence of Loaded
+        Needed by the same classes; their centres are the nuclei.
 
     Raises
     ------
     StageError
-        A class asks for a place in a galaxy, and there are no galaxies.
+        A class depends on the place in a galaxy, and there are no galaxies.
     """
     conn = run.conn
     of_place = [name for name, rule in classes.items() if rule.is_of_place]
@@ -53,9 +55,9 @@ def label_stage(
     conn.execute(job("label.make_work").compose())
     with conn.cursor() as cursor:
         cursor.executemany(job("label.add_rule").compose(), rules(classes))
+    of_run = {"run_id": run.run_id, "source_run_id": source_run_id, "property_run_id": property_run_id}
     for number, reference in enumerate(references):
-        values = {
-            "source_run_id": source_run_id,
+        values = of_run | {
             "tolerance_arcsec": reference.definition.label_tolerance_arcsec,
             "max_radius_arcsec": _MAX_LABEL_RADIUS_ARCSEC,
             "catalogue_id": reference.catalogue_id,
@@ -67,15 +69,14 @@ def label_stage(
             joins.search(conn, reference.table, f"{reference.definition.name} x sources")
             conn.execute(job("label.hits").compose(haystack=reference.table), values)
     nuclei = [rule.nucleus_arcsec for rule in classes.values() if rule.where == "off_nuclear"]
-    for nearby in (galaxies or []) if nuclei else []:
+    for nearby in galaxies if nuclei else ():
         with run.step(nearby.definition.name):
             find = job("label.nucleus_needles").compose()
-            joins.needles(conn, find, {"source_run_id": source_run_id, "nucleus_arcsec": max(nuclei)})
+            joins.needles(conn, find, of_run | {"nucleus_arcsec": max(nuclei)})
             joins.search(conn, nearby.table, f"{nearby.definition.name} x labelled sources")
             conn.execute(job("label.nuclei").compose(galaxy=nearby.table))
     target = partitions.create(conn, "label", run.run_id)
-    where = {"source_run_id": source_run_id, "property_run_id": property_run_id}
-    conn.execute(job("label.places").compose(), where)
-    conn.execute(job("label.store").compose(label=target), {"run_id": run.run_id})
+    conn.execute(job("label.places").compose(), of_run)
+    conn.execute(job("label.store").compose(label=target), of_run)
     partitions.attach(conn, "label", run.run_id)
     run.summary["labels"] = dicts(conn.execute(job("label.count").compose(label=target)))

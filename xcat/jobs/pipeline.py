@@ -1,4 +1,8 @@
-"""The pipeline file: which catalogues and files, which classes, properties, weights and priors."""
+"""The pipeline file: the one place that defines its keys, with their meaning, defaults and limits.
+
+The configuration of every run is made of these models, so that a new key decides at once whether a finished run can be
+used again. docs/reference is generated from the descriptions.
+"""
 
 from __future__ import annotations
 
@@ -16,64 +20,85 @@ from xcat.classifier.model import CATEGORIES
 from xcat.columns.properties import Property, select
 from xcat.errors import ConfigError
 from xcat.jobs.classes import ClassRule, circular
+from xcat.match.stage import MatchStageOptions
 from xcat.models.samples import Layout
+
+# kinds of catalogue that each group may have
+_KINDS: Mapping[str, tuple[str, ...]] = {
+    "xray": ("xray_detections", "xray_sources"),
+    "counterparts": ("optical", "infrared"),
+    "galaxies": ("galaxy",),
+    "references": ("reference",),
+}
+_SKY = ("abs_b", "log_fx")  # the prior may be a function of these properties
+# keys that affect the fit only through the runs that it reads: any other key is part of the fit's configuration
+_BEFORE_FIT = {"name", "definitions", *_KINDS, "match", "publish"}
 
 
 class CatalogueInput(Strict):
-    """A catalogue of the pipeline.
-
-    Parameters
-    ----------
-    catalogue : str
-        Name of its definition, or path of one.
-    files : tuple of str
-        Its files, relative to the data folder. They are all of the catalogue. Without files, whatever is loaded.
-    completeness : float or "estimate", optional
-        Of a counterpart catalogue, instead of what the definition says.
-    magnitudes : tuple of str, optional
-        Of a counterpart catalogue: magnitudes and colours (``mag_w1 - mag_w2``) that tell counterparts from the
-        field, instead of its R or W1; none with an empty list.
-    """
+    """A catalogue of the pipeline."""
 
     catalogue: str
+    """Name of the catalogue's definition, or path of a definition file."""
     files: tuple[str, ...] = ()
+    """All files of the catalogue, relative to the data folder. Default: the version that is loaded."""
     completeness: Annotated[float, Field(gt=0, lt=1)] | Literal["estimate"] | None = None
+    """Of a counterpart catalogue: prior probability that a source has a counterpart in it, or 'estimate' to learn it.
+    Default: as the catalogue's definition."""
     magnitudes: tuple[str, ...] | None = None
-
-
-class MatchOptions(Strict):
-    """How counterparts are looked for and accepted."""
-
-    radius_arcsec: float = Field(default=10.0, gt=0, le=600)
-    false_rate: float = Field(default=0.05, gt=0, le=1)
-    min_p_any: float = Field(default=0.5, ge=0, le=1)
-    nway: bool = False
-    field_offsets: bool = False
+    """Of a counterpart catalogue: magnitudes and colours (mag_w1 - mag_w2) that separate counterparts from field
+    objects; an empty list for none. Default: R or W1, or its first magnitude."""
 
 
 class Pipeline(Strict):
     """What ``xcat run`` does, from files to a published classification."""
 
+    extends: str | None = Field(default=None, exclude=True)
+    """Another pipeline file, relative to this one, whose keys are used unless this file has them."""
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    """Name of the pipeline: lower-case letters, digits and underscores."""
     definitions: tuple[str, ...] = ()
+    """Folders with additional catalogue definitions, relative to the data folder."""
     xray: tuple[CatalogueInput, ...] = Field(min_length=1)
+    """X-ray catalogues, of detections or of sources; each is a mission."""
     counterparts: tuple[CatalogueInput, ...] = ()
+    """Optical and infrared catalogues to match; a magnitude or proper motion is taken from the first that has it."""
     galaxies: tuple[CatalogueInput, ...] = ()
+    """Catalogues of galaxies with diameters, to find the sources inside galaxies."""
     references: tuple[CatalogueInput, ...] = ()
-    match: MatchOptions = MatchOptions()
+    """Catalogues of objects of known class, by which sources are labelled."""
+    match: MatchStageOptions = MatchStageOptions()
+    """Options of the match: how counterparts are searched for and accepted."""
     classes: dict[str, ClassRule] = Field(default_factory=dict)
+    """Classes, each with its prior probability or with a rule; a labelled source takes the first class whose rule fits.
+    The priors add up to 1."""
     properties: tuple[str, ...] | None = None
+    """Properties that the classifier uses. Default: all but the optional ones."""
     pairs: tuple[tuple[str, str], ...] = ()
+    """Pairs of properties whose joint distribution is used in addition to their own."""
     errors: bool = True
+    """Use the measurement errors of the properties."""
     limits: bool = True
+    """Use limits on flux ratios of sources without a counterpart in a catalogue."""
     best_match: bool = False
+    """Use only the accepted counterpart. By default the classification is the mean over all counterpart hypotheses,
+    weighted with their probability."""
     weights: dict[str, float] | Literal["property", "category", "equal"] = "property"
+    """Weights of the properties: 'property' (fitted, one per property and pair of classes), 'category' (fitted, one per
+    category), 'equal', or given ones by category (location, spectrum, multiwavelength, variability)."""
     objective: str = "log_loss"
+    """Score that fitted category weights optimise: log_loss, macro_f1, or f1:CLASS for one class."""
     sharpness: Annotated[float, Field(gt=0)] | Literal["fit"] = "fit"
+    """Factor on the log-likelihoods with equal or given weights; 'fit' to learn it."""
     priors: Literal["given", "estimate", "sky"] = "given"
+    """Prior probabilities of the classes: 'given' under classes, 'estimate' from all sources, or 'sky' (estimated as a
+    function of galactic latitude and X-ray flux)."""
     folds: int = Field(default=10, ge=3, le=100)
+    """Number of folds of the cross-validation."""
     seed: int = 1
+    """Seed of the random numbers that deal sources to folds."""
     publish: bool = True
+    """Publish the classification, so that the views of pub show it."""
 
     @field_validator("classes")
     @classmethod
@@ -89,68 +114,62 @@ class Pipeline(Strict):
             return value
         unknown = set(value) - set(CATEGORIES)
         if unknown:
-            raise ValueError(f"unknown category {', '.join(sorted(unknown))}; there are {', '.join(CATEGORIES)}")
+            raise ValueError(f"unknown category {', '.join(sorted(unknown))}; categories are {', '.join(CATEGORIES)}")
         if any(not 0 <= w < 1e6 for w in value.values()) or not any(value.values()):
-            raise ValueError("weights are zero or positive, and not all zero")
+            raise ValueError("weights must be zero or positive, and not all zero")
         return {category: value.get(category, 0.0) for category in CATEGORIES}
 
     @model_validator(mode="after")
     def _once(self) -> Pipeline:
-        names = [c.catalogue for group in self.groups.values() for c in group]
+        names = [c.catalogue for group in _KINDS for c in self.group(group)]
         twice = sorted({n for n in names if names.count(n) > 1})
         if twice:
             raise ValueError(f"named more than once: {', '.join(twice)}")
         if bool(self.references) != (len(self.classes) > 1):
-            raise ValueError(
-                "references and at least two classes belong together; leave both out to stop before labels"
-            )
+            raise ValueError("references need at least two classes, and classes need references; give both or neither")
         kind, _, of_class = self.objective.partition(":")
         if kind not in ("log_loss", "macro_f1", "f1") or (kind == "f1") != (of_class in self.classes):
             raise ValueError("objective is log_loss, macro_f1 or f1:CLASS, with one of the classes")
-        used = set(self.properties if self.properties is not None else (p.name for p in select(None)))
+        used = {p.name for p in select(None)} if self.properties is None else set(self.properties)
         unused = sorted({name for pair in self.pairs for name in pair} - used)
         if unused:
-            raise ValueError(f"pairs name what is not among the properties: {', '.join(unused)}")
+            raise ValueError(f"pairs name properties that are not used: {', '.join(unused)}")
         if self.priors == "sky" and not set(_SKY) <= used:
             raise ValueError(f"priors: sky needs {' and '.join(_SKY)} among the properties")
         return self
 
     @property
     def sky_axes(self) -> tuple[str, ...]:
-        """What the prior is a function of."""
+        """Properties that the prior is a function of."""
         return _SKY if self.priors == "sky" else ()
 
     @property
     def layout(self) -> Layout:
-        """Which columns of the database make its samples."""
+        """Columns of the database that make its samples."""
         names = [p.name for p in self.property_list]
-        return Layout(
-            self.property_list, names if self.errors else (), names if self.limits else (), not self.best_match
-        )
-
-    @property
-    def sample_options(self) -> dict[str, Any]:
-        """What decides how its sources are read, for the key of a run."""
-        return {"errors": self.errors, "limits": self.limits, "best_match": self.best_match}
+        with_errors, with_limits = names if self.errors else (), names if self.limits else ()
+        return Layout(self.property_list, with_errors, with_limits, not self.best_match)
 
     @property
     def fit_options(self) -> Options:
-        """How the classifier is to be fitted."""
+        """Options of the classifier."""
         weights = self.weights if isinstance(self.weights, str) else tuple(self.weights[c] for c in CATEGORIES)
-        return Options(
-            weights=weights, objective=self.objective, sharpness=self.sharpness, pairs=self.pairs,
-            silent=self.sky_axes, seed=self.seed,
-        )  # fmt: skip
+        given = {name: getattr(self, name) for name in ("objective", "sharpness", "pairs", "seed")}
+        return Options(weights=weights, silent=self.sky_axes, **given)
 
     @property
-    def groups(self) -> dict[str, tuple[CatalogueInput, ...]]:
-        """Catalogues by what they are for."""
-        return {
-            "xray": self.xray,
-            "counterparts": self.counterparts,
-            "galaxies": self.galaxies,
-            "references": self.references,
+    def fit_config(self) -> dict[str, Any]:
+        """Everything that decides on a fit besides the runs that it reads, for the key of its run; JSON-ready."""
+        return self.model_dump(mode="json", exclude=_BEFORE_FIT) | {
+            # pairs, since the order of the classes matters and JSON objects are compared sorted
+            "classes": [list(item) for item in self.class_priors.items()],
+            "properties": [p.name for p in self.property_list],
         }
+
+    def group(self, name: str) -> tuple[CatalogueInput, ...]:
+        """Catalogues under ``xray``, ``counterparts``, ``galaxies`` or ``references``."""
+        catalogues: tuple[CatalogueInput, ...] = getattr(self, name)
+        return catalogues
 
     @property
     def class_names(self) -> list[str]:
@@ -168,18 +187,8 @@ class Pipeline(Strict):
         return select(list(self.properties) if self.properties is not None else None)
 
 
-_SKY = ("abs_b", "log_fx")  # what the prior may be a function of
-
-_KINDS: Mapping[str, tuple[str, ...]] = {
-    "xray": ("xray_detections", "xray_sources"),
-    "counterparts": ("optical", "infrared"),
-    "galaxies": ("galaxy",),
-    "references": ("reference",),
-}
-
-
 class Plan:
-    """A pipeline with its definitions loaded and its files found.
+    """A pipeline with its definitions and files.
 
     Parameters
     ----------
@@ -195,35 +204,34 @@ class Plan:
 
     def __init__(self, pipeline: Pipeline, data: Path) -> None:
         self.pipeline = pipeline
-        folders = [data / folder for folder in pipeline.definitions]
         self.definitions: dict[str, Definition] = {}
         self.files: dict[str, list[Path]] = {}
-        self.members: dict[str, list[Definition]] = {}
-        for group, inputs in pipeline.groups.items():
-            for item in inputs:
-                definition = load(item.catalogue, folders)
-                if definition.kind not in _KINDS[group]:
+        self.members: dict[str, list[Definition]] = {group: [] for group in _KINDS}
+        for group, kinds in _KINDS.items():
+            for item in pipeline.group(group):
+                definition = load(item.catalogue, [data / folder for folder in pipeline.definitions])
+                if definition.kind not in kinds:
                     raise ConfigError(
                         f"{item.catalogue} is a catalogue of kind {definition.kind}; "
-                        f"under '{group}' belong: {', '.join(_KINDS[group])}"
+                        f"'{group}' takes catalogues of kind {' or '.join(kinds)}"
                     )
                 paths = [data / name for name in item.files]
                 missing = [str(p) for p in paths if not p.is_file()]
                 if missing:
                     raise ConfigError(
                         f"{item.catalogue}: no such file: {', '.join(missing)}. "
-                        "Files are looked for in the folder that --data names."
+                        "Files are relative to the folder given with --data."
                     )
                 if definition.name in self.definitions:
                     raise ConfigError(f"{definition.name} is named more than once")
                 self.definitions[definition.name] = definition
                 self.files[definition.name] = paths
-                self.members.setdefault(group, []).append(definition)
-        pipeline.property_list  # noqa: B018  an unknown property is refused now, not after the match
+                self.members[group].append(definition)
+        pipeline.property_list  # noqa: B018  refuse an unknown property now, not after the match
 
     def of(self, group: str) -> list[Definition]:
         """Definitions of a group, in the order of the file."""
-        return self.members.get(group, [])
+        return self.members[group]
 
 
 def read(path: Path) -> Pipeline:

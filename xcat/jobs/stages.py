@@ -1,4 +1,4 @@
-"""The stages after the labels: fit, classify, publish."""
+"""The stages after the labels: fit and classify."""
 
 from __future__ import annotations
 
@@ -39,9 +39,7 @@ def fit_stage(run: Run, pipeline: Pipeline, runs: Mapping[str, int]) -> None:
         A class has fewer labelled sources than folds.
     """
     conn, classes = run.conn, pipeline.class_names
-    source_id, sample, label, cell, is_classifiable = samples.labelled(
-        conn, pipeline.layout, pipeline.class_names, runs
-    )
+    source_id, sample, label, cell, is_classifiable = samples.labelled(conn, pipeline.layout, classes, runs)
     counts = np.bincount(label, minlength=len(classes))
     few = [f"{name} ({n})" for name, n in zip(classes, counts, strict=True) if n < pipeline.folds]
     if few:
@@ -57,33 +55,23 @@ def fit_stage(run: Run, pipeline: Pipeline, runs: Mapping[str, int]) -> None:
         with run.step("priors"):
             model, validation = _with_priors(run, pipeline, model, validation, sample, runs)
     store.store(conn, run.run_id, model)
-    # the levels of the folds' models come from the sources that they were fitted on, which are less far out; the
-    # model's own come from held-out sources, so that 1 in 100 of these has a tail probability below 0.01
+    # levels of the folds' models come from the sources that they were fitted on, which are less extreme; the model's
+    # own come from held-out sources, so that 1 in 100 of these has a tail probability below 0.01
     p_tail = tail_probability(model, validation.outlier, validation.class_index)
-    names = np.array([c.encode() for c in classes])
-    partitions.write(
-        conn,
-        "out_of_fold",
-        run.run_id,
-        [
-            {
-                "run_id": np.full(len(label), run.run_id, np.int32),
-                "source_id": source_id,
-                "known_class": names[label],
-                "fold": (validation.fold + 1).astype(np.int16),
-                **answers.columns(model, replace(validation, p_tail=p_tail), is_classifiable),
-            }
-        ],
-    )
+    rows = {
+        "run_id": np.full(len(label), run.run_id, np.int32),
+        "source_id": source_id,
+        "known_class": np.array([c.encode() for c in classes])[label],
+        "fold": (validation.fold + 1).astype(np.int16),
+        **answers.columns(model, replace(validation, p_tail=p_tail), is_classifiable),
+    }
+    partitions.write(conn, "out_of_fold", run.run_id, [rows])
+    for name in ("sharpness", "smoothing", "inverse_ridge"):
+        run.summary[name] = getattr(model, name)
+        run.summary[f"{name}_per_fold"] = [getattr(m, name) for m in validation.models]
     run.summary |= {
         "n_reference": dict(zip(classes, counts.tolist(), strict=True)),
         "weights": dict(zip(model.categories, model.weights.tolist(), strict=True)),
-        "sharpness": model.sharpness,
-        "sharpness_per_fold": [m.sharpness for m in validation.models],
-        "smoothing": model.smoothing,
-        "smoothing_per_fold": [m.smoothing for m in validation.models],
-        "inverse_ridge": model.inverse_ridge,
-        "inverse_ridge_per_fold": [m.inverse_ridge for m in validation.models],
         "priors": dict(zip(classes, model.priors.tolist(), strict=True)),
         "priors_given": dict(zip(classes, given.tolist(), strict=True)),
         "out_of_fold": summarise(validation.p, label, classes, model.priors),
@@ -100,15 +88,14 @@ def classify_stage(
     run : Run
     property_run_id, label_run_id, model_run_id : int
     best_match : bool
-        Take the accepted counterpart for certain; else the posterior is the mean over the hypotheses.
+        Use only the accepted counterpart; else the posterior is the mean over the hypotheses.
     """
     model = store.load(run.conn, model_run_id)
-    total = run.conn.execute(job("classify.count").compose(), {"property_run_id": property_run_id}).fetchone()
-    n_sources = total[0] if total else 0
+    ((n_sources,),) = run.conn.execute(job("classify.count").compose(), {"property_run_id": property_run_id})
     layout = samples.Layout.of_model(model, best_match)
     with (
         run.step("classify"),
-        # COPY out and COPY in at the same time need sessions of their own; the properties are long committed
+        # COPY out and COPY in at the same time need separate sessions; the properties are committed
         connect(run.settings) as reader,
         connect(run.settings) as second,
         closing(samples.every_source(reader, second, layout, property_run_id, _CHUNK_ROWS)) as pieces,
@@ -127,35 +114,30 @@ def classify_stage(
                 advance(n)
 
         partitions.write(run.conn, "classification", run.run_id, blocks())
-    cursor = run.conn.execute(
-        job("classify.totals").compose(),
-        {"run_id": run.run_id, "model_run_id": model_run_id, "label_run_id": label_run_id},
-    )
-    run.summary |= {"n_sources": n_sources, "totals": dicts(cursor)}
+    values = {"run_id": run.run_id, "model_run_id": model_run_id, "label_run_id": label_run_id}
+    totals = dicts(run.conn.execute(job("classify.totals").compose(), values))
+    run.summary |= {"n_sources": n_sources, "totals": totals}
 
 
 def _with_priors(
     run: Run, pipeline: Pipeline, model: Model, validation: CrossValidation, sample: Sample, runs: Mapping[str, int]
 ) -> tuple[Model, CrossValidation]:
-    """Let the catalogue tell the priors; the out-of-fold answers of the sample follow."""
+    """Estimate the priors from all sources of the catalogue, and update the out-of-fold answers of the sample."""
     layout = samples.Layout.of_model(model, pipeline.best_match)
-    kept: list[np.ndarray] = []
-    sky: list[np.ndarray] = []
-    ids: list[np.ndarray] = []
     axes = [[q.name for q in model.properties].index(name) for name in pipeline.sky_axes]
     with connect(run.settings) as reader, connect(run.settings) as second:
-        for rows, piece in samples.every_source(reader, second, layout, runs["properties"], _CHUNK_ROWS):
-            ids.append(rows["source_id"].astype(np.int64))
-            kept.append(classify(model, piece).p)
-            sky.append(piece.values[:, axes])
+        pieces = [
+            (rows["source_id"].astype(np.int64), classify(model, piece).p, piece.values[:, axes])
+            for rows, piece in samples.every_source(reader, second, layout, runs["properties"], _CHUNK_ROWS)
+        ]
+    ids, p, sky = (np.concatenate(arrays) for arrays in zip(*pieces, strict=True))
     # sums over the sources must not depend on their numbers
-    order = samples.places(run.conn, runs["merge"], np.concatenate(ids))
-    everywhere = np.concatenate(kept)[order]
+    order = samples.places(run.conn, runs["merge"], ids)
     if pipeline.priors == "estimate":
-        priors = estimate(everywhere, model.priors)
+        priors = estimate(p[order], model.priors)
         ratio = np.broadcast_to(priors / model.priors, validation.p.shape)
         return replace(model, priors=priors), with_priors(validation, sample, ratio)
-    changed = sky_prior(model, everywhere, np.concatenate(sky)[order], pipeline.sky_axes)
+    changed = sky_prior(model, p[order], sky[order], pipeline.sky_axes)
     if changed is model:  # no source has both properties: the priors stay as they are
         return model, validation
     # the pair of the prior is the last term; the models of the folds do not have it

@@ -1,4 +1,4 @@
-"""How often a position without a counterpart is given one, measured at shifted positions."""
+"""Rate of false matches, measured at shifted positions, and the cutoff of p_any that follows from it."""
 
 from __future__ import annotations
 
@@ -12,25 +12,22 @@ from xcat.match.targets import Parts, Targets
 from xcat.sky import geometry
 from xcat.sky.density_map import DensityMap
 
-# 20,000 positions know a rate of 5 % to 0.15 %, and parts of the sky with a twentieth of them to 0.7 %
-_WANTED = 20_000
+# 20,000 positions measure a rate of 5 % to +-0.15 %, and a part of the sky with a twentieth of them to +-0.7 %
+_N_SHIFTED = 20_000
 _MOST_PER_SOURCE = 5
-_FEWEST = 200  # positions that a part needs for a cutoff of its own
+_FEWEST = 200  # shifted positions that a part of the sky needs for its own cutoff
 _TRIES = 8
+_SEED = 1
 _GRID = np.linspace(0, 1, 101)
 
 
 def shifted(
-    targets: Targets,
-    maps: Sequence[DensityMap],
-    around_arcsec: float | None,
-    radius_arcsec: float,
-    seed: int | None,
+    targets: Targets, maps: Sequence[DensityMap], around_arcsec: float | None, radius_arcsec: float
 ) -> tuple[Targets, np.ndarray]:
-    """Positions near the sources that are no sources, with their errors and epochs.
+    """Positions near the sources that are not sources, with their errors and epochs.
 
     A position is moved along a great circle, which takes care of cos(dec), RA = 0 and the poles, by 2 to 12 search
-    radii (60 arcsec at least). It keeps two radii from every source, and stays where all catalogues have been observed.
+    radii (60 arcsec at least). It keeps two radii from every source, and stays on the footprint of all catalogues.
 
     Parameters
     ----------
@@ -40,26 +37,23 @@ def shifted(
     around_arcsec : float, optional
         Radius of the cut-outs around the sources to stay in, with the whole search circle.
     radius_arcsec : float
-    seed : int, optional
-        Without, nothing is known of any catalogue and nothing is returned.
 
     Returns
     -------
     shifted : Targets
-        20,000 or, if there are few sources, 5 for each; fewer where no free place is found in eight tries.
+        20,000 or, if there are few sources, 5 for each; fewer where eight tries find no free position.
     origin : ndarray of int
-        The target that each was made of.
+        Index of the target that each was made from.
     """
     inner, outer = 2 * radius_arcsec, max(12 * radius_arcsec, 60.0)
     if around_arcsec is not None:
         outer = min(outer, around_arcsec - radius_arcsec)
-    if seed is None or not len(targets) or outer <= inner:
-        none = np.zeros(0, np.int64)
-        return targets.take(none), none
-    rng = np.random.default_rng(seed)
+    if not len(targets) or outer <= inner:
+        return targets.take(np.zeros(0, np.int64)), np.zeros(0, np.int64)
+    rng = np.random.default_rng(_SEED)
     n = len(targets)
-    per_source = min(-(-_WANTED // n), _MOST_PER_SOURCE)
-    source = rng.permutation(n)[:_WANTED] if per_source == 1 else np.repeat(np.arange(n), per_source)[:_WANTED]
+    per_source = min(-(-_N_SHIFTED // n), _MOST_PER_SOURCE)
+    source = rng.permutation(n)[:_N_SHIFTED] if per_source == 1 else np.repeat(np.arange(n), per_source)[:_N_SHIFTED]
     tree = cKDTree(targets.unit_vectors())
     apart = 2 * np.sin(np.radians(2 * radius_arcsec / 3600) / 2)
     ra, dec = targets.ra[source].astype(float), targets.dec[source].astype(float)
@@ -68,10 +62,10 @@ def shifted(
         todo = np.flatnonzero(~free)
         if not len(todo):
             break
+        start = source[todo]
         away = np.radians(np.sqrt(rng.uniform(inner**2, outer**2, len(todo))) / 3600)
-        new_ra, new_dec = geometry.along(
-            targets.ra[source[todo]], targets.dec[source[todo]], away, rng.uniform(0, 2 * np.pi, len(todo))
-        )
+        direction = rng.uniform(0, 2 * np.pi, len(todo))
+        new_ra, new_dec = geometry.along(targets.ra[start], targets.dec[start], away, direction)
         ok = tree.query(geometry.to_vector(new_ra, new_dec))[0] > apart
         for density_map in maps:
             ok &= density_map.covers(new_ra, new_dec)
@@ -113,7 +107,7 @@ class Calibration:
 
     @classmethod
     def none(cls, n_catalogues: int, min_p_any: float) -> Calibration:
-        """Nothing measured."""
+        """Without shifted positions: the same cutoff everywhere."""
         n = n_catalogues + 1
         zero, nan = np.zeros(n, np.int64), np.full(n, np.nan)
         return cls(
@@ -141,9 +135,9 @@ def calibrate(
         Row 0 for all catalogues together.
     parts : Parts
     measured : sequence of bool
-        Whether shifted positions mean anything for a row.
+        Whether shifted positions are meaningful for a row of `p_any`.
     false_rate : float
-        The chosen cutoff lets this share of the shifted positions pass, or less.
+        Largest share of the shifted positions that may reach the chosen cutoff.
     min_p_any : float
         The chosen cutoff is not below this.
 
@@ -152,29 +146,37 @@ def calibrate(
     Calibration
         A part with fewer than 200 shifted positions has the cutoff of all parts.
     """
-    rows = []
+    rows: list[dict[str, np.ndarray]] = []
     for k, p in enumerate(p_any):
         chosen_of_all = min_p_any
         for part in range(parts.n_parts + 1):
-            here = slice(None) if part == 0 else parts.part == part
-            source = np.sort(p[here][parts.is_source[here]])
-            moved = np.sort(p[here][~parts.is_source[here]]) if measured[k] else np.zeros(0)
-            density = parts.density[here]
+            inside = slice(None) if part == 0 else parts.part == part
+            source = np.sort(p[inside][parts.is_source[inside]])
+            moved = np.sort(p[inside][~parts.is_source[inside]]) if measured[k] else np.zeros(0)
+            density = parts.density[inside] if parts.n_targets else np.zeros(1)
             chosen = chosen_of_all
             if len(moved) >= (1 if part == 0 else _FEWEST):
-                # the smallest number that no more than the wanted share of the shifted positions reaches
+                # the smallest number that at most this share of the shifted positions reaches
                 last_refused = moved[len(moved) - 1 - int(false_rate * len(moved))] if false_rate < 1 else 0.0
                 chosen = float(min(max(np.nextafter(last_refused, 2), min_p_any), 1.0))
             if part == 0:
                 chosen_of_all = chosen
             cutoff = np.append(_GRID, chosen)
             above, moved_above = (len(x) - np.searchsorted(x, cutoff) for x in (source, moved))
-            rest = np.append(np.cumsum((1 - source)[::-1])[::-1], 0.0)[np.searchsorted(source, cutoff)]
-            n = len(cutoff)
-            rows.append((
-                np.full(n, k), np.full(n, part), cutoff, np.arange(n) == n - 1, np.full(n, len(source)), above,
-                np.full(n, len(moved)), moved_above, moved_above / max(len(moved), 1),
-                np.where(above > 0, rest / np.maximum(above, 1), np.nan),
-                np.full(n, density.min() if len(density) else 0.0), np.full(n, density.max() if len(density) else 0.0),
-            ))  # fmt: skip
-    return Calibration(*(np.concatenate(column) for column in zip(*rows, strict=True)))
+            without = np.append(np.cumsum((1 - source)[::-1])[::-1], 0.0)[np.searchsorted(source, cutoff)]
+            row = {
+                "k": k,
+                "part": part,
+                "cutoff": cutoff,
+                "is_chosen": np.arange(len(cutoff)) == len(_GRID),
+                "n_sources": len(source),
+                "n_sources_above": above,
+                "n_shifted": len(moved),
+                "n_shifted_above": moved_above,
+                "false_rate": moved_above / max(len(moved), 1),
+                "contamination": np.where(above > 0, without / np.maximum(above, 1), np.nan),
+                "density_low_per_deg2": density.min(),
+                "density_high_per_deg2": density.max(),
+            }
+            rows.append({name: np.broadcast_to(value, cutoff.shape) for name, value in row.items()})
+    return Calibration(**{name: np.concatenate([row[name] for row in rows]) for name in rows[0]})

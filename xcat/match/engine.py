@@ -1,9 +1,9 @@
-"""Positions against one, two or more counterpart catalogues at once: every hypothesis, and how probable it is.
+"""Positions against one or more counterpart catalogues at once: every hypothesis, and its probability.
 
-A *target* is a position with an error, an X-ray source or a shifted one. A *hypothesis* is "none of these", or an
-association of one object of each of some catalogues with the target. The arithmetic runs in SQL (sql/jobs/match.sql);
-here are the steps, and what is estimated from sums. After `match` the temporary tables ``target`` and ``posterior``
-hold the hypotheses until the transaction ends.
+A *target* is a position with an error: an X-ray source or a shifted position. A *hypothesis* is "no counterpart", or an
+association of the target with one object of each of some catalogues. The arithmetic runs in SQL (sql/jobs/match.sql and
+hypotheses.sql); this module has the steps. After `match` the temporary tables ``target`` and ``posterior`` hold the
+hypotheses until the transaction ends.
 
 References: Budavari & Szalay 2008, ApJ 679, 301; Pineau et al. 2017, A&A 597, A89; Salvato et al. 2018, MNRAS 473,
 4937.
@@ -11,13 +11,14 @@ References: Budavari & Szalay 2008, ApJ 679, 301; Pineau et al. 2017, A&A 597, A
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from psycopg import sql
+from pydantic import Field
 
+from xcat.catalogues.grammar import Strict
 from xcat.database import copy
 from xcat.database.connection import Connection
 from xcat.database.sqlfiles import job
@@ -33,42 +34,29 @@ from xcat.sky.density_map import cut_outs
 
 MAX_RADIUS_ARCSEC = 3600.0
 MAX_CATALOGUES = 8
-# Objects with a proper motion are looked for where they were: those that moved by less than this in the same search as
-# all others, with a radius larger by as much; faster ones in a search of their own.
+# Objects with a proper motion are searched for at their earlier positions: those that moved by less than this in the
+# common search, with a radius larger by as much; faster ones in a search from their own side.
 _MARGIN_ARCSEC = 0.5
 
 
-@dataclass(frozen=True)
-class Options:
-    """How to match.
-
-    Attributes
-    ----------
-    radius_arcsec : float
-        Every object within it is a candidate.
-    false_rate : float
-        Share of shifted positions that may be accepted: the cutoff of p_any follows from it.
-    min_p_any : float
-        No cutoff is below this, and it is the cutoff where shifted positions can tell nothing.
-    calibrate : bool
-        Match shifted positions too.
-    nway : bool
-        Reproduce the approximations of NWAY 4.8: "no counterpart" weighs 1 instead of 1 - c, one completeness for all
-        catalogues, and objects in several catalogues are counted for each.
-    seed : int
-        Of the shifted positions.
-    """
+class MatchOptions(Strict):
+    """How to match."""
 
     radius_arcsec: float
-    false_rate: float = 0.05
-    min_p_any: float = 0.5
-    calibrate: bool = True
+    """Search radius, arcsec: every object within it is a candidate."""
+    false_rate: float = Field(default=0.05, gt=0, le=1)
+    """Largest share of shifted positions (random positions near the sources) that may be given a counterpart, from
+    which the cutoff of p_any follows."""
+    min_p_any: float = Field(default=0.5, ge=0, le=1)
+    """Smallest cutoff of p_any, the probability that a source has any counterpart; the cutoff itself where shifted
+    positions cannot be matched."""
     nway: bool = False
-    seed: int = 1
+    """Reproduce the approximations of NWAY 4.8: "no counterpart" weighs 1 instead of 1 - completeness, one completeness
+    for all catalogues, and objects in several catalogues are counted once for each."""
 
 
 @dataclass(frozen=True)
-class Found:
+class MatchResult:
     """Whether each source has a counterpart; arrays (n_catalogues, n_sources), the sources in the order of the sky.
 
     Attributes
@@ -93,48 +81,41 @@ class Found:
 
 @dataclass
 class Outcome:
-    """What a match found out besides the hypotheses.
-
-    Attributes
-    ----------
-    calibration : Calibration
-    found : Found
-    priors : list of Curve
-        What was learned, or given, about magnitudes and colours.
-    seconds : dict
-        Time of each step.
-    counts : dict
-        Targets, pairs and associations.
-    notes : list of str
-        What was left out, and what could not be done.
-    """
+    """What a match gives besides the hypotheses."""
 
     calibration: Calibration
-    found: Found = field(init=False)
+    result: MatchResult = field(init=False)
     priors: list[Curve] = field(default_factory=list)
+    """Learned or given curves of magnitudes and colours."""
     seconds: dict[str, float] = field(default_factory=dict)
+    """Time of each step."""
     counts: dict[str, int] = field(default_factory=dict)
+    """Numbers of targets and pairs."""
     notes: list[str] = field(default_factory=list)
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        """Time a step."""
-        with timed(self.seconds, name):
-            yield
+    """What could not be learned or calibrated."""
 
 
-def match(conn: Connection, targets: Targets, haystacks: Sequence[Haystack], options: Options) -> Outcome:
+def match(
+    conn: Connection,
+    targets: Targets,
+    haystacks: Sequence[Haystack],
+    options: MatchOptions,
+    *,
+    with_calibration: bool = True,
+) -> Outcome:
     """Match targets with counterpart catalogues.
 
     Parameters
     ----------
     conn : Connection
-        In a transaction; the temporary tables live as long.
+        In a transaction, whose end drops the temporary tables.
     targets : Targets
     haystacks : sequence of Haystack
         One to eight, numbered k = 1, 2 ...; the Bayes factors do not depend on the order, p_any does by 0.02 at most,
         through the shares of common objects that few targets leave uncertain.
-    options : Options
+    options : MatchOptions
+    with_calibration : bool
+        Match shifted positions, to learn magnitudes of field objects and the cutoff of p_any.
 
     Returns
     -------
@@ -143,30 +124,31 @@ def match(conn: Connection, targets: Targets, haystacks: Sequence[Haystack], opt
     Raises
     ------
     ConfigError
-        The radius, the number of catalogues or a term makes no sense.
+        The radius, the number of catalogues or a magnitude term is invalid.
     """
     _check(haystacks, options)
-    # temporary tables of known shape: a rough look at them is enough for the planner
+    # temporary tables of known shape: rough statistics are enough for the planner
     conn.execute("SET LOCAL default_statistics_target = 10")
     outcome = Outcome(Calibration.none(len(haystacks), options.min_p_any))
-    with outcome.step("targets"):
-        parts, ids, log_nu = _write_targets(conn, targets, haystacks, options, outcome)
+    with timed(outcome.seconds, "targets"):
+        parts, ids, log_nu = _write_targets(conn, targets, haystacks, options.radius_arcsec, outcome, with_calibration)
     for k, haystack in enumerate(haystacks, 1):
-        with outcome.step(f"search {haystack.name}"):
-            outcome.counts[f"pairs {haystack.name}"] = _locate(
-                conn, k, haystack, options.radius_arcsec, parts.n_targets
-            )
+        with timed(outcome.seconds, f"search {haystack.name}"):
+            n_pairs = _locate(conn, k, haystack, options.radius_arcsec, parts.n_targets)
+            outcome.counts[f"pairs {haystack.name}"] = n_pairs
     conn.execute("ANALYZE pg_temp.association")
-    with outcome.step("probabilities"):
+    with timed(outcome.seconds, "probabilities"):
         outcome.priors, notes, completeness = weigh(conn, haystacks, parts, options.nway)
         outcome.notes += notes
-    with outcome.step("calibration"):
-        p_any = _calibrate(conn, haystacks, parts, options, outcome)
-        outcome.found = _found(conn, parts, ids, log_nu, completeness, p_any[1:], outcome.calibration)
+    with timed(outcome.seconds, "calibration"):
+        p_any = _p_any(conn, len(haystacks), parts)
+        whole = [h.is_whole for h in haystacks]
+        outcome.calibration = calibrate(p_any, parts, [all(whole), *whole], options.false_rate, options.min_p_any)
+        outcome.result = _result(conn, parts, ids, log_nu, completeness, p_any[1:], outcome.calibration)
     return outcome
 
 
-def _check(haystacks: Sequence[Haystack], options: Options) -> None:
+def _check(haystacks: Sequence[Haystack], options: MatchOptions) -> None:
     if not 0 < options.radius_arcsec <= MAX_RADIUS_ARCSEC:
         raise ConfigError(
             f"the radius is {options.radius_arcsec:g} arcsec; it must be above 0 and at most {MAX_RADIUS_ARCSEC:g}"
@@ -182,63 +164,60 @@ def _check(haystacks: Sequence[Haystack], options: Options) -> None:
 
 
 def _write_targets(
-    conn: Connection, targets: Targets, haystacks: Sequence[Haystack], options: Options, outcome: Outcome
+    conn: Connection,
+    targets: Targets,
+    haystacks: Sequence[Haystack],
+    radius_arcsec: float,
+    outcome: Outcome,
+    with_calibration: bool,
 ) -> tuple[Parts, np.ndarray, np.ndarray]:
     """Write the sources and the shifted positions, in the order of the sky, so that neighbours share pages.
 
-    Returns
-    -------
-    parts : Parts
-    ids : ndarray of int, shape (n_targets,)
-    log_nu : ndarray, shape (n_targets, n_catalogues)
-        Both in the order of the targets' numbers.
+    Returns the parts, and in the order of the targets' numbers the ids, shape (n_targets,), and log_nu, shape
+    (n_targets, n_catalogues).
     """
     joins.make_tables(conn)
     conn.execute(job("match.forget").compose())
     conn.execute(job("match.make_tables").compose())
     moved, origin = targets.take(np.zeros(0, np.int64)), np.zeros(0, np.int64)
-    everything = targets
-    if options.calibrate:
+    if with_calibration:
         whole = [h for h in haystacks if h.is_whole]
-        moved, origin = shifted(
-            targets,
-            [h.density_map for h in whole if h.density_map is not None],
-            min((h.around_arcsec for h in whole if h.around_arcsec is not None), default=None),
-            options.radius_arcsec,
-            options.seed if whole else None,
-        )
-        everything = targets.with_shifted(moved)
+        if whole:
+            maps = [h.density_map for h in whole if h.density_map is not None]
+            around_arcsec = min((h.around_arcsec for h in whole if h.around_arcsec is not None), default=None)
+            moved, origin = shifted(targets, maps, around_arcsec, radius_arcsec)
         if not len(moved):
             outcome.notes.append(
-                "no calibration: what is loaded does not tell where the catalogues have been observed"
-                if not whole
-                else "no calibration: no free place for shifted positions near the sources"
+                "no calibration: no free place for shifted positions near the sources"
+                if whole
+                else "no calibration: the footprint of the catalogues is not known from what is loaded"
             )
-    log_nu = np.stack([_log_nu(conn, h, targets, moved, origin, options.radius_arcsec) for h in haystacks], axis=1)
+    everything = targets.with_shifted(moved)
+    log_nu = np.stack([_log_nu(conn, h, targets, moved, origin, radius_arcsec) for h in haystacks], axis=1)
     parts = parts_of(everything, log_nu)
     columns = everything.columns(parts, log_nu)
     copy.copy_in(conn, "target", [columns])
     conn.execute(job("match.index_targets").compose())
     conn.execute("ANALYZE pg_temp.target")
-    outcome.counts["targets"], outcome.counts["shifted"] = len(targets), len(everything) - len(targets)
+    outcome.counts["targets"], outcome.counts["shifted"] = len(targets), len(moved)
     return parts, columns["id"], columns["log_nu"]
 
 
 def _log_nu(
     conn: Connection, haystack: Haystack, targets: Targets, moved: Targets, origin: np.ndarray, radius_arcsec: float
 ) -> np.ndarray:
-    """Natural log of the number of objects that a whole sky of the local density has, sources before shifted ones."""
-    ra, dec = np.concatenate([targets.ra, moved.ra]), np.concatenate([targets.dec, moved.dec])
+    """Natural log of the number of objects on a whole sky of the local density, sources before shifted positions."""
     if haystack.density_per_deg2 is not None:
-        density = np.full(len(ra), haystack.density_per_deg2)
+        density = np.full(len(targets) + len(moved), haystack.density_per_deg2)
     elif haystack.around_arcsec is not None:
         at_sources = cut_outs(conn, haystack.table, targets.ra, targets.dec, 2 * radius_arcsec, haystack.around_arcsec)
         density = np.concatenate([at_sources, at_sources[origin]])
     elif haystack.density_map is not None:
+        ra, dec = np.concatenate([targets.ra, moved.ra]), np.concatenate([targets.dec, moved.dec])
         density = haystack.density_map.density_per_deg2(ra, dec)
     else:
         raise ConfigError(f"{haystack.name}: neither a density nor a map is given")
-    return np.log(np.maximum(density, 1e-6) * SKY_DEG2)
+    return np.asarray(np.log(np.maximum(density, 1e-6) * SKY_DEG2))
 
 
 def _locate(conn: Connection, k: int, haystack: Haystack, radius_arcsec: float, n_targets: int) -> int:
@@ -250,51 +229,40 @@ def _locate(conn: Connection, k: int, haystack: Haystack, radius_arcsec: float, 
         "k": k,
         "radius_arcsec": radius_arcsec,
         "search_arcsec": radius_arcsec + (_MARGIN_ARCSEC if haystack.moves else 0.0),
+        "margin_arcsec": _MARGIN_ARCSEC,
         "epoch_yr": haystack.epoch_yr,
         "elliptical": haystack.elliptical,
         "moves": haystack.moves,
     }
-    found = job("match.located_by_join").compose(haystack=haystack.table)
-    statement = job("match.locate").compose(found=found, marks=marks)
-    n_pairs = joins.join_slices(conn, statement, values, n_targets, haystack.name)
+
+    def locate(origin: str) -> sql.Composed:
+        pairs = job(f"match.{origin}").compose(haystack=haystack.table)
+        return job("match.locate").compose(pairs=pairs, marks=marks)
+
+    n_pairs = joins.join_slices(conn, locate("located_by_join"), values, n_targets, haystack.name)
     if haystack.moves:
         conn.execute(job("match.index_targets_by_position").compose())
-        fast = {"radius_arcsec": radius_arcsec, "epoch_yr": haystack.epoch_yr, "margin_arcsec": _MARGIN_ARCSEC}
-        joins.needles(conn, job("match.mover_needles").compose(haystack=haystack.table), fast)
+        joins.needles(conn, job("match.mover_needles").compose(haystack=haystack.table), values)
         joins.search(conn, "pg_temp.target", f"{haystack.name}: fast objects", haystack_id="no")
-        found = job("match.located_by_motion").compose(haystack=haystack.table)
-        n_pairs += conn.execute(job("match.locate").compose(found=found, marks=marks), values).rowcount
+        n_pairs += conn.execute(locate("located_by_motion"), values).rowcount
     return n_pairs
 
 
-def _calibrate(
-    conn: Connection, haystacks: Sequence[Haystack], parts: Parts, options: Options, outcome: Outcome
-) -> np.ndarray:
-    """Find the cutoffs from what shifted positions were given.
-
-    Returns
-    -------
-    ndarray, shape (n_catalogues + 1, n_targets)
-        p_any; row 0 for all catalogues together.
-    """
+def _p_any(conn: Connection, n_catalogues: int, parts: Parts) -> np.ndarray:
+    """Probability of a counterpart, shape (n_catalogues + 1, n_targets); row 0 for all catalogues together."""
     types = [("no", "integer"), ("p_any", "double precision")]
     rows = copy.fetch_columns(conn, job("match.chances").compose(), types)
-    p_any = np.zeros((len(haystacks) + 1, parts.n_targets))
+    p_any = np.zeros((n_catalogues + 1, parts.n_targets))
     p_any[0, rows["no"] - 1] = rows["p_any"]
-    if len(haystacks) == 1:
+    if n_catalogues == 1:
         p_any[1] = p_any[0]
     else:
         rows = copy.fetch_columns(conn, job("match.chances_by_catalogue").compose(), [*types, ("k", "integer")])
         p_any[rows["k"], rows["no"] - 1] = rows["p_any"]
-    whole = [h.is_whole for h in haystacks]
-    outcome.calibration = calibrate(p_any, parts, [all(whole), *whole], options.false_rate, options.min_p_any)
-    with conn.cursor() as cursor:
-        cursor.executemany(job("match.add_cut").compose(), outcome.calibration.cuts())
-    conn.execute("ANALYZE pg_temp.cut")
     return p_any
 
 
-def _found(
+def _result(
     conn: Connection,
     parts: Parts,
     ids: np.ndarray,
@@ -302,17 +270,25 @@ def _found(
     completeness: np.ndarray,
     p_any: np.ndarray,
     calibration: Calibration,
-) -> Found:
-    """Put together what is known of each source."""
+) -> MatchResult:
+    """Put the results for the sources together, and write the cutoffs in use."""
     source, n_catalogues = parts.is_source, len(p_any)
     n_candidates = np.zeros(p_any.shape, np.int64)
-    for k in range(1, n_catalogues + 1):
-        rows = copy.fetch_columns(conn, job("match.candidates_of").compose(), [("no", "integer")], {"k": k})
-        n_candidates[k - 1] = np.bincount(rows["no"] - 1, minlength=parts.n_targets)
+    for k in range(n_catalogues):
+        rows = copy.fetch_columns(conn, job("match.candidates_of").compose(), [("no", "integer")], {"k": k + 1})
+        n_candidates[k] = np.bincount(rows["no"] - 1, minlength=parts.n_targets)
+    cuts = calibration.cuts()
     cutoff = np.zeros((n_catalogues + 1, parts.n_parts + 1))
-    for k, part, cut in calibration.cuts():
+    for k, part, cut in cuts:
         cutoff[k, part] = cut
-    return Found(
-        ids[source], n_candidates[:, source], np.exp(log_nu[source].T) / SKY_DEG2, completeness[parts.kin[source]].T,
-        p_any[:, source], p_any[:, source] >= cutoff[1:, parts.part[source]],
-    )  # fmt: skip
+    with conn.cursor() as cursor:
+        cursor.executemany(job("match.add_cut").compose(), cuts)
+    conn.execute("ANALYZE pg_temp.cut")
+    return MatchResult(
+        id=ids[source],
+        n_candidates=n_candidates[:, source],
+        density_per_deg2=np.exp(log_nu[source].T) / SKY_DEG2,
+        completeness=completeness[parts.stratum[source]].T,
+        p_any=p_any[:, source],
+        accepted=p_any[:, source] >= cutoff[1:, parts.part[source]],
+    )

@@ -1,4 +1,4 @@
-"""Offset and rotation of every X-ray field against its secure counterparts."""
+"""Offset and rotation of every X-ray field relative to its secure counterparts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from xcat.database import copy
 from xcat.database.runs import Run
 from xcat.database.sqlfiles import job
-from xcat.match.engine import Options, match
+from xcat.match.engine import MatchOptions, match
 from xcat.match.haystack import Haystack
 from xcat.match.targets import Targets
 from xcat.sky import geometry
@@ -21,9 +21,9 @@ _ROUNDS = 3
 
 
 def fit_fields(
-    run: Run, source_run_id: int, targets: Targets, haystacks: Sequence[Haystack], options: Options
+    run: Run, source_run_id: int, targets: Targets, haystacks: Sequence[Haystack], options: MatchOptions
 ) -> Targets:
-    """Bring X-ray positions to the frame of their counterparts, observation by observation.
+    """Correct X-ray positions to the frame of their counterparts, observation by observation.
 
     A field is the observation of a source's best detection. Its secure counterparts give, by weighted least squares,
     an offset and a rotation about their mean position; their errors are added to those of the positions. Fields with
@@ -36,7 +36,7 @@ def fit_fields(
     source_run_id : int
     targets : Targets
     haystacks : sequence of Haystack
-    options : Options
+    options : MatchOptions
 
     Returns
     -------
@@ -46,37 +46,28 @@ def fit_fields(
     conn = run.conn
     values = {"source_run_id": source_run_id}
     names = conn.execute(job("match.field_names").compose(), values).fetchall()
-    rows = copy.fetch_columns(
-        conn, job("match.fields").compose(), [("source_id", "bigint"), ("field", "integer")], values
-    )
+    types = [("source_id", "bigint"), ("field", "integer")]
+    rows = copy.fetch_columns(conn, job("match.fields").compose(), types, values)
     field = np.full(len(targets), -1)
     by_id = np.argsort(targets.id)
     field[_places(targets.id, by_id, rows["source_id"])] = rows["field"]
     if not names:
         return targets
-    d, a = np.radians(targets.dec), np.radians(targets.ra)
-    centre = np.stack(
-        [np.bincount(field[field >= 0], v[field >= 0], len(names)) for v in targets.unit_vectors().T], axis=1
-    )
-    centre_ra, centre_dec = np.arctan2(centre[:, 1], centre[:, 0]), np.arctan2(centre[:, 2], np.hypot(*centre[:, :2].T))
-    # place in the field, arcsec east and north of its centre, in the tangent plane
-    da = a - centre_ra[field]
-    cos = np.sin(centre_dec[field]) * np.sin(d) + np.cos(centre_dec[field]) * np.cos(d) * np.cos(da)
-    x = np.degrees(np.cos(d) * np.sin(da) / cos) * 3600
-    y = (
-        np.degrees((np.cos(centre_dec[field]) * np.sin(d) - np.sin(centre_dec[field]) * np.cos(d) * np.cos(da)) / cos)
-        * 3600
-    )
+    has_field = field >= 0
+    vectors = targets.unit_vectors()[has_field].T
+    cx, cy, cz = (np.bincount(field[has_field], v, len(names)) for v in vectors)
+    # place in the field: arcsec east and north of its centre, in the tangent plane
+    da, dec = np.radians(targets.ra) - np.arctan2(cy, cx)[field], np.radians(targets.dec)
+    centre_dec = np.arctan2(cz, np.hypot(cx, cy))[field]
+    cos = np.sin(centre_dec) * np.sin(dec) + np.cos(centre_dec) * np.cos(dec) * np.cos(da)
+    north = np.cos(centre_dec) * np.sin(dec) - np.sin(centre_dec) * np.cos(dec) * np.cos(da)
+    x, y = np.degrees(np.cos(dec) * np.sin(da) / cos) * 3600, np.degrees(north / cos) * 3600
     corrected, solution, covariance = targets, np.zeros((len(names), 3)), np.zeros((len(names), 3, 3))
     used = np.zeros(len(names), np.int64)
     for _ in range(_ROUNDS):
-        match(conn, corrected, haystacks, replace(options, calibrate=False))
-        secure = copy.fetch_columns(
-            conn,
-            job("match.secure").compose(),
-            [("id", "bigint"), ("x", "double precision"), ("y", "double precision"), ("variance", "double precision")],
-            {"secure": _SECURE},
-        )
+        match(conn, corrected, haystacks, options, with_calibration=False)
+        types = [("id", "bigint"), *((name, "double precision") for name in ("x", "y", "variance"))]
+        secure = copy.fetch_columns(conn, job("match.secure").compose(), types, {"secure": _SECURE})
         if not len(secure):
             break
         i = _places(targets.id, by_id, secure["id"])
@@ -84,17 +75,14 @@ def fit_fields(
         solution += step
         dx = solution[field, 0] - np.radians(solution[field, 2]) * y
         dy = solution[field, 1] + np.radians(solution[field, 2]) * x
-        moved = (field >= 0) & (used[field] >= _FEWEST)
+        moved = has_field & (used[field] >= _FEWEST)
         ra, dec = geometry.offset(targets.ra, targets.dec, np.where(moved, dx, 0.0), np.where(moved, dy, 0.0))
         corrected = replace(targets, ra=ra, dec=dec)
     _store(run, names, solution, covariance, used)
-    extra = np.where((field >= 0) & (used[field] >= _FEWEST), covariance[field, 0, 0], 0.0)
-    return replace(
-        corrected,
-        err_arcsec=np.sqrt(targets.err_arcsec.astype(float) ** 2 + extra),
-        err_maj_arcsec=np.sqrt(targets.err_maj_arcsec.astype(float) ** 2 + extra),
-        err_min_arcsec=np.sqrt(targets.err_min_arcsec.astype(float) ** 2 + extra),
-    )
+    variance = np.where(has_field & (used[field] >= _FEWEST), covariance[field, 0, 0], 0.0)
+    errors = {name: getattr(targets, name) for name in ("err_arcsec", "err_maj_arcsec", "err_min_arcsec")}
+    larger = {name: np.sqrt(error.astype(float) ** 2 + variance) for name, error in errors.items()}
+    return replace(corrected, **larger)
 
 
 def _places(ids: np.ndarray, by_id: np.ndarray, wanted: np.ndarray) -> np.ndarray:
@@ -107,7 +95,7 @@ def _solve(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Weighted least squares for all fields at once: dx = a - r y, dy = b + r x; r in deg.
 
-    A weak prior of 5 arcsec and 0.2 deg keeps fields with few sources solvable.
+    A weak prior of 5 arcsec and 0.2 deg keeps the matrices of fields with few sources invertible.
     """
     w, t = 1 / secure["variance"], np.pi / 180
 

@@ -1,4 +1,4 @@
-"""A counterpart catalogue as the match sees it, and the magnitudes that tell its counterparts."""
+"""A counterpart catalogue prepared for the match, and the magnitudes that separate counterparts from the field."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _COLUMN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 @dataclass(frozen=True)
-class Term:
-    """A magnitude or colour that tells counterparts from field objects.
+class MagnitudeTerm:
+    """A magnitude or colour that separates counterparts from field objects.
 
     Attributes
     ----------
     name : str
         A column of the catalogue, or the difference of two: ``mag_w1 - mag_w2``.
     table : PriorTable, optional
-        Histograms to use; without, they are learned from the match.
+        Histograms to use; by default they are learned from the match.
     """
 
     name: str
@@ -34,38 +34,40 @@ class Term:
         """The term as SQL, for the haystack's alias ``h``."""
         columns = [part.strip() for part in self.name.split(" - ")]
         if len(columns) > 2 or not all(_COLUMN.fullmatch(c) for c in columns):
-            raise ConfigError(f"{self.name!r} is no magnitude or colour; write a column, or two as 'mag_w1 - mag_w2'")
+            raise ConfigError(
+                f"{self.name!r} is not a magnitude or colour; write a column, or two as 'mag_w1 - mag_w2'"
+            )
         return sql.SQL(" - ").join(sql.Identifier("h", column) for column in columns)
 
 
 @dataclass(frozen=True)
 class Haystack:
-    """A counterpart catalogue as the match sees it.
+    """A counterpart catalogue prepared for the match.
 
     Attributes
     ----------
     catalogue_id : int
-        Anything that tells it from the others.
+        Any number that no other haystack of the match has.
     name : str
     table : str
         Qualified name of a table with the columns of ``xcat.counterpart`` and a q3c index on ra, dec.
     density_per_deg2 : float, optional
-        Of its objects; without, it comes from the map.
+        Of its objects; by default it comes from the map.
     density_map : DensityMap, optional
-        Where its objects are. Without a map or cut-outs, what is loaded is not all of the sky, and nothing can be said
-        about other positions than the sources': no calibration.
+        Density and footprint. Without a map or cut-outs the footprint is unknown, so that no shifted positions can be
+        matched: no calibration.
     around_arcsec : float, optional
-        What is loaded are cut-outs of this radius around the sources: the density is counted in each, and shifted
+        The table holds cut-outs of this radius around the sources: the density is counted in each, and shifted
         positions stay inside.
     completeness : float or "estimate"
         Prior probability that a source has a counterpart in it.
     epoch_yr : float, optional
-        Of the positions, where a row has none.
+        Of the positions, where a row has no epoch.
     moves : bool
         Its objects have proper motions.
     elliptical : bool
         Its objects may have elliptical errors.
-    terms : tuple of Term
+    terms : tuple of MagnitudeTerm
         At most nine.
     """
 
@@ -79,9 +81,9 @@ class Haystack:
     epoch_yr: float | None = None
     moves: bool = False
     elliptical: bool = False
-    terms: tuple[Term, ...] = ()
+    terms: tuple[MagnitudeTerm, ...] = ()
 
     @property
     def is_whole(self) -> bool:
-        """Whether what is loaded is all of the catalogue where a shifted position may be."""
+        """Whether all objects around a shifted position are loaded."""
         return self.density_map is not None or self.around_arcsec is not None

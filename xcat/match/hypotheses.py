@@ -1,4 +1,4 @@
-"""From located objects to hypotheses: associations, what magnitudes say of them, prior odds and posterior.
+"""From located objects to hypotheses: associations, their magnitudes, prior odds and posterior.
 
 The statements are in sql/jobs/hypotheses.sql; ARCHITECTURE.md ("Matching") has the formula.
 """
@@ -35,11 +35,11 @@ def weigh(
     Returns
     -------
     curves : list of Curve
-        What was learned, or given, about magnitudes and colours.
+        Learned or given curves of magnitudes and colours.
     notes : list of str
-        Of which there was too little to learn from.
-    completeness : ndarray, shape (n_kin, n_catalogues)
-        Prior probability that a source of a kind has a counterpart in a catalogue.
+        Magnitudes and colours that could not be learned.
+    completeness : ndarray, shape (n_strata, n_catalogues)
+        Prior probability that a source of a stratum has a counterpart in a catalogue.
     """
     with progress.bar("match: probabilities", 4) as advance:
         order = _associate(conn, haystacks, parts, nway)
@@ -58,10 +58,10 @@ def weigh(
 def _magnitudes(
     conn: Connection, haystacks: Sequence[Haystack], order: list[int], parts: Parts, nway: bool
 ) -> tuple[list[Curve], list[str], sql.Composed]:
-    """Learn what magnitudes and colours say, and where the weights come from that are multiplied with it.
+    """Learn the curves of magnitudes and colours, and compose the source of the weights that are multiplied with them.
 
-    An association of several objects is told by the magnitudes of one of them, whose distribution among such objects
-    is learned apart: that an object is in two catalogues tells much about its brightness.
+    An association of several objects is weighted by the magnitudes of one of them, whose distribution among such
+    objects is learned separately: whether an object is in two catalogues depends on its brightness.
     """
     patterns = [mask for mask in range(1, 2 ** len(haystacks)) if not nway or mask.bit_count() == 1]
     # terms of each pattern with their catalogue, in the order of its members
@@ -70,78 +70,70 @@ def _magnitudes(
         for mask in patterns
     }
     curves = []
-    for mask, some in terms.items():
-        given = [k for k, term in some if term.table is not None]
+    for mask, of_mask in terms.items():
+        first = next((k for k, term in of_mask if term.table is not None), None)
         curves += [
-            term.table.curve(mask, i, kin)
-            for i, (k, term) in enumerate(some, 1)
-            if term.table is not None and k == given[0]
-            for kin in range(1, parts.n_kin + 1)
+            term.table.curve(mask, i, stratum)
+            for i, (k, term) in enumerate(of_mask, 1)
+            if term.table is not None and k == first
+            for stratum in range(1, parts.n_strata + 1)
         ]
-    owners = {
-        mask: [k for k, _ in some] for mask, some in terms.items() if some and mask not in {c.mask for c in curves}
-    }
+    given = {c.mask for c in curves}
+    owners = {mask: [k for k, _ in of_mask] for mask, of_mask in terms.items() if of_mask and mask not in given}
     if owners and parts.n_shifted.sum():
         curves += _learn(conn, owners, parts)
-    n_sources = np.bincount(parts.kin[parts.is_source], minlength=parts.n_kin)
+    n_sources = np.bincount(parts.stratum[parts.is_source], minlength=parts.n_strata)
     for curve in curves:
         curve.catalogue, term = terms[curve.mask][curve.term - 1]
         others = [h.name for k, h in enumerate(haystacks, 1) if curve.mask & (1 << (k - 1)) and k != curve.catalogue]
         curve.name = " with ".join([term.name, *others])
-        curve.part, curve.n_sources = int(parts.part_of[curve.kin - 1]), int(n_sources[curve.kin - 1])
-    notes = []
-    for k, haystack in enumerate(haystacks, 1):
-        learned = {c.term for c in curves if c.mask == 1 << (k - 1)}
-        for i, term in enumerate(haystack.terms, 1):
-            if i not in learned:
-                notes.append(f"{haystack.name}: too few counterparts or field objects to learn from {term.name}")
-    rows = [(c.mask, c.term, c.kin, c.edges.tolist(), c.log_ratio.tolist()) for c in curves]
-    with conn.cursor() as cursor:
-        cursor.executemany(job("hypotheses.add_curve").compose(), rows)
+        curve.part, curve.n_sources = int(parts.part_of[curve.stratum - 1]), int(n_sources[curve.stratum - 1])
+    learned = {(c.mask, c.term) for c in curves}
+    notes = [
+        f"{haystack.name}: too few counterparts or field objects to learn from {term.name}"
+        for k, haystack in enumerate(haystacks)
+        for i, term in enumerate(haystack.terms, 1)
+        if (1 << k, i) not in learned
+    ]
+    rows = [(c.mask, c.term, c.stratum, c.edges.tolist(), c.log_ratio.tolist()) for c in curves]
+    _insert(conn, "add_curve", rows)
     conn.execute("ANALYZE pg_temp.curve")
     numbers = [sql.Literal(i) for i in sorted({c.term for c in curves})]
-    told = {
+    fragments = {
         "factors": sql.SQL(" ").join([job("hypotheses.factor").compose(i=i) for i in numbers]),
         "curves": sql.SQL(" ").join([job("hypotheses.factor_curve").compose(i=i) for i in numbers]),
     }
     if len(haystacks) == 1:
-        return curves, notes, job("hypotheses.weighed_of_one").compose(**told)
-    conn.execute(job("hypotheses.extras").compose(**told))
+        return curves, notes, job("hypotheses.weighed_of_one").compose(**fragments)
+    conn.execute(job("hypotheses.extras").compose(**fragments))
     if nway and curves:
         conn.execute(job("hypotheses.spread_extras").compose())
     conn.execute("ANALYZE pg_temp.extra")
     return curves, notes, job("hypotheses.weighed").compose()
 
 
+def _insert(conn: Connection, name: str, rows: Sequence[tuple[object, ...]]) -> None:
+    with conn.cursor() as cursor:
+        cursor.executemany(job(f"hypotheses.{name}").compose(), rows)
+
+
 def _learn(conn: Connection, owners: dict[int, list[int]], parts: Parts) -> list[Curve]:
     values = {"step_mag": STEP_MAG, "masks": list(owners)}
-    integer, double, real = "integer", "double precision", "real"
-    field_ = copy.fetch_columns(
-        conn,
-        job("hypotheses.field_magnitudes").compose(),
-        [("mask", integer), ("part", "smallint"), ("term", integer), ("bin", integer), ("n_objects", double)],
-        values,
-    )
+    integer = "integer"
+    types = [("mask", integer), ("part", "smallint"), ("term", integer), ("bin", integer)]
+    query = job("hypotheses.field_magnitudes").compose()
+    field = copy.fetch_columns(conn, query, [*types, ("n_objects", "double precision")], values)
     numbers = range(1, max(map(len, owners.values())) + 1)
     columns = sql.SQL(", ").join(job("hypotheses.candidate_magnitude").compose(i=sql.Literal(i)) for i in numbers)
-    candidates = copy.fetch_columns(
-        conn,
-        job("hypotheses.candidate_magnitudes").compose(values=columns),
-        [
-            ("tid", "bigint"),
-            ("no", integer),
-            ("mask", integer),
-            ("log_weight", real),
-            *((f"v{i}", real) for i in numbers),
-        ],
-        values,
-    )
-    # sums over them are taken in the order of their numbers, whatever order the plan gave them in
-    return learn(candidates[np.argsort(candidates["tid"], kind="stable")], field_, owners, parts)
+    query = job("hypotheses.candidate_magnitudes").compose(values=columns)
+    types = [("tid", "bigint"), ("no", integer), ("mask", integer), ("log_weight", "real")]
+    candidates = copy.fetch_columns(conn, query, [*types, *((f"v{i}", "real") for i in numbers)], values)
+    # their sums must not depend on the order of rows, which the plan decides
+    return learn(candidates[np.argsort(candidates["tid"], kind="stable")], field, owners, parts)
 
 
 def _associate(conn: Connection, haystacks: Sequence[Haystack], parts: Parts, nway: bool) -> list[int]:
-    """Put objects of several catalogues together, and count an object that several have only once.
+    """Combine objects of several catalogues, and count an object that several have only once.
 
     Returns
     -------
@@ -149,10 +141,10 @@ def _associate(conn: Connection, haystacks: Sequence[Haystack], parts: Parts, nw
         The catalogues in the order of the members of associations.
     """
     n_catalogues = len(haystacks)
-    # those with motions first: the others are moved with them
+    # catalogues with proper motions first: the objects of the others are moved with theirs
     order = sorted(range(1, n_catalogues + 1), key=lambda k: not haystacks[k - 1].moves)
     if n_catalogues == 1:
-        conn.execute("ANALYZE pg_temp.share, pg_temp.crowd")  # that they are empty
+        conn.execute("ANALYZE pg_temp.share, pg_temp.crowd")  # tell the planner that these tables are empty
         return order
     row = conn.execute(job("hypotheses.reach").compose()).fetchone()
     reach_arcsec = row[0] if row and row[0] is not None else 0.0
@@ -172,7 +164,7 @@ def _associate(conn: Connection, haystacks: Sequence[Haystack], parts: Parts, nw
     for part, k, n in conn.execute(job("hypotheses.count_objects").compose(), values):
         objects[part, k - 1] = n
     objects[0] = objects.sum(axis=0)
-    # to begin with, half of the smallest catalogue's objects are in the others too, whatever their order
+    # first guess: half of the smallest catalogue's objects are also in the others, whatever their order
     fewest = np.where(_members(masks, n_catalogues), objects[0], np.inf).min(axis=1)
     in_both = np.clip(0.5 * fewest / np.maximum(objects[0][first - 1], 1), 1e-4, 0.5)
     _write_shares(conn, masks, np.tile(in_both, (parts.n_parts + 1, 1)), np.ones(objects.shape))
@@ -194,17 +186,17 @@ def _shares(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Share of the first catalogue's objects in all of a pattern, and of each catalogue's in no other.
 
-    Row 0 of the counts is for all parts together; a part takes twenty objects from it.
+    Row 0 of the counts is for all parts together; a part borrows twenty objects from it.
     """
     in_both = (common + 20 * common[0] / np.maximum(objects[0][first - 1], 1)) / (objects[:, first - 1] + 20)
-    several = _members(masks, objects.shape[1]) & (_members(masks, objects.shape[1]).sum(axis=1) > 1)[:, None]
-    shared = common @ several
+    member = _members(masks, objects.shape[1])
+    shared = common @ (member & (member.sum(axis=1) > 1)[:, None])
     alone = 1 - (shared + 20 * shared[0] / np.maximum(objects[0], 1)) / (objects + 20)
     return np.clip(in_both, 1e-4, 1.0), np.clip(alone, 0.02, 1.0)
 
 
 def _write_shares(conn: Connection, masks: np.ndarray, in_both: np.ndarray, alone: np.ndarray) -> None:
-    """Write the constants of every part and pattern, and weigh the associations with them."""
+    """Write the shares of every part and pattern, and weight the associations with them."""
     member = _members(masks, alone.shape[1])
     log_alone = np.log(alone) @ member.T
     several = member.sum(axis=1) > 1
@@ -215,8 +207,7 @@ def _write_shares(conn: Connection, masks: np.ndarray, in_both: np.ndarray, alon
         for part in range(1, len(alone))
         for i, mask in enumerate(masks)
     ]
-    with conn.cursor() as cursor:
-        cursor.executemany(job("hypotheses.add_share").compose(), rows)
+    _insert(conn, "add_share", rows)
     conn.execute("ANALYZE pg_temp.share")
     conn.execute(job("hypotheses.touch").compose())
     conn.execute("ANALYZE pg_temp.touched")
@@ -228,25 +219,23 @@ def _write_shares(conn: Connection, masks: np.ndarray, in_both: np.ndarray, alon
 def _priors(
     conn: Connection, haystacks: Sequence[Haystack], parts: Parts, nway: bool, weighed: sql.Composed
 ) -> np.ndarray:
-    """Prior odds of every pattern of catalogues, given or estimated from the sums of the weights; the completeness."""
+    """Write the prior odds of every pattern, given or estimated from the sums of the weights; the completeness."""
     n = len(haystacks)
     given = [None if h.completeness == "estimate" else float(h.completeness) for h in haystacks]
     masks = np.arange(1, 2**n)
     member = _members(masks, n)
     if nway:
         each = np.array([1.0 if c is None else c for c in given]) ** (1 / n)
-        log_odds = np.tile(member @ np.log(each), (parts.n_kin, 1))
-        completeness = np.tile(each, (parts.n_kin, 1))
+        log_odds = np.tile(member @ np.log(each), (parts.n_strata, 1))
+        completeness = np.tile(each, (parts.n_strata, 1))
     else:
         types = [("no", "integer"), ("mask", "integer"), ("weights", "double precision")]
         rows = copy.fetch_columns(conn, job("hypotheses.sums").compose(weighed=weighed), types)
         sums = np.zeros((parts.n_targets, masks.size))
         sums[rows["no"] - 1, rows["mask"] - 1] = rows["weights"]
-        p = pattern_priors(sums[parts.is_source], parts.kin[parts.is_source], parts.n_kin, given)
+        p = pattern_priors(sums[parts.is_source], parts.stratum[parts.is_source], parts.n_strata, given)
         log_odds = np.log(p[:, 1:]) - np.log(p[:, :1])
         completeness = p[:, 1:] @ member
-    rows_out = [(kin + 1, int(mask), log_odds[kin, i]) for kin in range(parts.n_kin) for i, mask in enumerate(masks)]
-    with conn.cursor() as cursor:
-        cursor.executemany(job("hypotheses.add_pattern_prior").compose(), rows_out)
+    _insert(conn, "add_pattern_prior", [(j + 1, int(masks[i]), log_odds[j, i]) for j, i in np.ndindex(log_odds.shape)])
     conn.execute("ANALYZE pg_temp.pattern_prior")
     return np.asarray(completeness)

@@ -1,4 +1,4 @@
-"""What is estimated from sums over a match: magnitudes of counterparts and field; the share that has a counterpart."""
+"""Estimates from a match: the magnitudes of counterparts and field, and the share of sources with a counterpart."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from xcat.match.targets import Parts
 STEP_MAG = 0.2
 _ROUNDS = 25
 _FEWEST = 20.0  # counterparts, and field objects, below which nothing is learned
-_LENT = 100.0  # counts that a small set takes from the larger one that it is part of
+_PSEUDO_COUNTS = 100.0  # borrowed by a small sample from its parent sample
 _PER_BIN = 40.0  # counterparts that a bin of the curve should have
 _MOST_BINS = 15
 _FAR_MAG = 1e4
@@ -25,7 +25,7 @@ class PriorTable:
     Attributes
     ----------
     low, high : ndarray, shape (n_bins,)
-        Edges, each bin beginning where the one before ends.
+        Edges; each bin begins at the end of the previous one.
     counterparts, field : ndarray, shape (n_bins,)
         Densities of counterparts and of field objects.
     """
@@ -35,12 +35,12 @@ class PriorTable:
     counterparts: np.ndarray
     field: np.ndarray
 
-    def curve(self, mask: int, term: int, kin: int) -> Curve:
-        """The log of the ratio; a bin without field objects or counterparts gets no more than a factor 1e4."""
+    def curve(self, mask: int, term: int, stratum: int) -> Curve:
+        """The log of the ratio; a bin without field objects or counterparts gets at most a factor 1e4."""
         tiny = 1e-4 * max(self.counterparts.max(), self.field.max())
         ratio = np.maximum(self.counterparts, tiny) / np.maximum(self.field, tiny)
         edges = np.append(self.low, self.high[-1])
-        return Curve(mask, term, kin, edges, np.log(ratio), self.counterparts, self.field)
+        return Curve(mask, term, stratum, edges, np.log(ratio), self.counterparts, self.field)
 
 
 @dataclass
@@ -49,21 +49,21 @@ class Curve:
 
     Attributes
     ----------
-    mask, term, kin : int
-        Pattern of catalogues (bit k - 1 for catalogue k), number of the term, kind of source from 1.
+    mask, term, stratum : int
+        Pattern of catalogues (bit k - 1 for catalogue k); number of the term and of the stratum, from 1.
     edges : ndarray, shape (n_bins + 1,)
     log_ratio, counterparts, field : ndarray, shape (n_bins,)
     name : str
         Of the term.
     catalogue : int
-        Number k of the catalogue that has it.
+        Number k of the catalogue that the term belongs to.
     part, n_sources : int
-        Part of the kind of source, and how many sources it has.
+        Part of the sky of the stratum, and number of its sources.
     """
 
     mask: int
     term: int
-    kin: int
+    stratum: int
     edges: np.ndarray
     log_ratio: np.ndarray
     counterparts: np.ndarray
@@ -74,15 +74,49 @@ class Curve:
     n_sources: int = 0
 
 
-def learn(candidates: np.ndarray, field: np.ndarray, owners: Mapping[int, Sequence[int]], parts: Parts) -> list[Curve]:
-    """Learn the curves of magnitudes and colours, one for each pattern of catalogues, term and kind of source.
+@dataclass(frozen=True)
+class _Binned:
+    """Candidates of the sources and field objects in bins of magnitude."""
 
-    The field is what is found at shifted positions. The counterparts are learned by expectation-maximisation: each
-    candidate counts with the probability that it is the counterpart, by its position and by the curves so far, of which
-    "none of the candidates" has its share. No threshold is needed, field objects do not leak in, and faint objects that
-    a bright counterpart hides are not missed, since its neighbours count for nothing. An object that several catalogues
-    have is told by the one whose magnitudes say most (the largest Kullback-Leibler divergence of counterparts from
-    field): magnitudes of one object are not independent, and multiplied would count the same evidence twice.
+    has_value: np.ndarray  # (n_terms, n_candidates)
+    cell: np.ndarray  # (n_terms, n_candidates): flat index into (patterns, strata, bins)
+    pattern: np.ndarray  # (n_candidates,)
+    n_field: np.ndarray  # (n_terms, n_patterns, n_parts + 1, n_bins)
+    edges: np.ndarray  # (n_bins + 1,)
+
+
+def _binned(
+    candidates: np.ndarray, field: np.ndarray, masks: Sequence[int], n_terms: int, parts: Parts
+) -> _Binned | None:
+    """Put magnitudes into bins; None if there are no field objects, or no candidate has a magnitude."""
+    bins = np.stack([np.floor(candidates[f"v{i + 1}"] / STEP_MAG) for i in range(n_terms)])
+    has_value = np.abs(bins) < _FAR_MAG / STEP_MAG
+    if not len(field) or not has_value.any():
+        return None
+    low = int(min(field["bin"].min(), bins[has_value].min()))
+    n_bins = int(max(field["bin"].max(), bins[has_value].max())) - low + 1
+    number = np.full(max(masks) + 1, -1)
+    number[list(masks)] = np.arange(len(masks))
+    pattern, stratum = number[candidates["mask"]], parts.stratum[candidates["no"] - 1]
+    n_field = np.zeros((n_terms, len(masks), parts.n_parts + 1, n_bins))
+    place = (field["term"] - 1, number[field["mask"]], field["part"], field["bin"] - low)
+    np.add.at(n_field, place, field["n_objects"])
+    bin_ = np.where(has_value, bins - low, 0).astype(np.int64)
+    cell = (pattern * parts.n_strata + stratum) * n_bins + bin_
+    edges = (low + np.arange(n_bins + 1)) * STEP_MAG
+    edges[0], edges[-1] = -_FAR_MAG, _FAR_MAG  # beyond its ends the curve is constant
+    return _Binned(has_value, cell, pattern, n_field, edges)
+
+
+def learn(candidates: np.ndarray, field: np.ndarray, owners: Mapping[int, Sequence[int]], parts: Parts) -> list[Curve]:
+    """Learn the curves of magnitudes and colours, one for each pattern of catalogues, term and stratum.
+
+    The field is the objects at shifted positions. The counterparts are learned by expectation-maximisation: each
+    candidate counts with the probability that it is the counterpart, by its position and the current curves, with a
+    share for "none of the candidates". So no threshold is needed, field objects do not contaminate the counterparts,
+    and faint objects hidden by a bright counterpart are not missed. For an object in several catalogues only the most
+    informative catalogue counts (largest Kullback-Leibler divergence of counterparts from field): magnitudes of one
+    object are not independent, and their product would count the same evidence twice.
 
     Parameters
     ----------
@@ -97,75 +131,60 @@ def learn(candidates: np.ndarray, field: np.ndarray, owners: Mapping[int, Sequen
     Returns
     -------
     list of Curve
-        Without the patterns and terms of which there is too little to learn from.
+        Without the patterns and terms that have too few counterparts or field objects.
     """
     masks, n_terms = list(owners), max(map(len, owners.values()))
-    bins = [np.floor(candidates[f"v{i + 1}"] / STEP_MAG) for i in range(n_terms)]
-    known = [np.abs(b) < _FAR_MAG / STEP_MAG for b in bins]
-    if not len(field) or not any(mask.any() for mask in known):
+    binned = _binned(candidates, field, masks, n_terms, parts)
+    if binned is None:
         return []
-    seen = [field["bin"], *(b[m] for b, m in zip(bins, known, strict=True) if m.any())]
-    low = int(min(b.min() for b in seen))
-    n_bins = int(max(b.max() for b in seen)) - low + 1
-    number = np.full(max(masks) + 1, -1)
-    number[list(masks)] = np.arange(len(masks))
-    pattern, kin = number[candidates["mask"]], parts.kin[candidates["no"] - 1]
-    n_field = np.zeros((n_terms, len(masks), parts.n_parts + 1, n_bins))
-    np.add.at(
-        n_field, (field["term"] - 1, number[field["mask"]], field["part"], field["bin"] - low), field["n_objects"]
-    )
-    counted = np.zeros((n_terms, len(masks), parts.n_kin, n_bins))
+    pattern, n_bins = binned.pattern, len(binned.edges) - 1
+    counted = np.zeros((n_terms, len(masks), parts.n_strata, n_bins))
     curves = np.zeros_like(counted)
-    told, used = curves, np.zeros((n_terms, len(masks)), bool)
-    place = [np.where(m, b - low, 0).astype(np.int64) for b, m in zip(bins, known, strict=True)]
-    cell = [np.ravel_multi_index((pattern, kin, x), counted.shape[1:]) for x in place]
+    contributions, used = curves, np.zeros((n_terms, len(masks)), bool)
     source = np.unique(candidates["no"], return_inverse=True)[1]
     n_all = max(int(parts.is_source.sum()), 1)
     prior = np.full(len(masks), 0.5 / len(masks))
     for _ in range(_ROUNDS):
         log_weight = candidates["log_weight"].astype(float)
         for i in range(n_terms):
-            log_weight = log_weight + np.where(known[i], told[i, pattern, kin, place[i]], 0.0)
+            log_weight = log_weight + np.where(binned.has_value[i], contributions[i].ravel()[binned.cell[i]], 0.0)
         weight = np.exp(np.clip(log_weight, -50, 50)) * prior[pattern]
         p = weight / (np.bincount(source, weight)[source] + 1 - prior.sum())
         before, prior = prior, np.maximum(np.bincount(pattern, p, len(masks)) / n_all, 1e-3 / len(masks))
         prior *= min(1.0, 0.99 / prior.sum())
         for i in range(n_terms):
-            counted[i] = np.bincount(cell[i], np.where(known[i], p, 0.0), counted[i].size).reshape(counted[i].shape)
-        _update(curves, counted, n_field, parts)
-        used = _most_telling(curves, counted, owners)
-        told = curves * used[:, :, None, None]
+            of_cell = np.bincount(binned.cell[i], np.where(binned.has_value[i], p, 0.0), counted[i].size)
+            counted[i] = of_cell.reshape(counted[i].shape)
+        _update(curves, counted, binned.n_field, parts)
+        used = _most_informative(curves, counted, owners)
+        contributions = curves * used[:, :, None, None]
         if np.abs(prior - before).max() < 1e-4:
             break
-    edges = (low + np.arange(n_bins + 1)) * STEP_MAG
-    edges[0], edges[-1] = -_FAR_MAG, _FAR_MAG  # beyond its ends the curve goes on level
 
     def density(counts: np.ndarray) -> np.ndarray:
         return np.asarray(counts / (max(counts.sum(), 1e-300) * STEP_MAG))
 
     return [
         Curve(
-            mask,
+            masks[g],
             i + 1,
             j + 1,
-            edges,
+            binned.edges,
             curves[i, g, j],
             density(counted[i, g, j]),
-            density(n_field[i, g, parts.part_of[j]]),
+            density(binned.n_field[i, g, parts.part_of[j]]),
         )
-        for g, mask in enumerate(masks)
-        for i in range(n_terms)
+        for g, i, j in np.ndindex(len(masks), n_terms, parts.n_strata)
         if used[i, g]
-        for j in range(parts.n_kin)
     ]
 
 
-def _most_telling(curves: np.ndarray, counted: np.ndarray, owners: Mapping[int, Sequence[int]]) -> np.ndarray:
-    """Which terms of each pattern count: those of the catalogue that says most; shape (terms, patterns)."""
-    said = (counted * curves).sum(axis=(2, 3)) / np.maximum(counted.sum(axis=(2, 3)), 1e-300)
-    used = np.zeros(said.shape, bool)
+def _most_informative(curves: np.ndarray, counted: np.ndarray, owners: Mapping[int, Sequence[int]]) -> np.ndarray:
+    """Which terms of each pattern count: those of its most informative catalogue; shape (terms, patterns)."""
+    divergence = (counted * curves).sum(axis=(2, 3)) / np.maximum(counted.sum(axis=(2, 3)), 1e-300)
+    used = np.zeros(divergence.shape, bool)
     for g, owner in enumerate(owners.values()):
-        total = {k: sum(said[i, g] for i, other in enumerate(owner) if other == k) for k in owner}
+        total = {k: sum(divergence[i, g] for i, other in enumerate(owner) if other == k) for k in owner}
         best = max(total, key=lambda k: total[k])
         for i, k in enumerate(owner):
             used[i, g] = k == best and bool(curves[i, g].any())
@@ -173,12 +192,12 @@ def _most_telling(curves: np.ndarray, counted: np.ndarray, owners: Mapping[int, 
 
 
 def _update(curves: np.ndarray, counted: np.ndarray, n_field: np.ndarray, parts: Parts) -> None:
-    """New curves from the counts of counterparts by kind and of the field by part.
+    """Compute new curves from the counts of counterparts by stratum and of the field by part.
 
-    What a kind of source has too few of, it takes from its part of the sky, and this from all: a hundred counts are
-    added as the larger set has them.
+    A stratum is shrunk towards its part of the sky, and a part towards all: a hundred pseudo-counts are borrowed from
+    the parent sample.
     """
-    # so that all parts together are mixed as the sources are
+    # shifted positions of a part count as often as its sources
     scale = parts.n_sources / np.maximum(parts.n_shifted, 1)
     for i, g in np.ndindex(curves.shape[:2]):
         all_field = (n_field[i, g] * scale[:, None]).sum(axis=0)
@@ -186,15 +205,16 @@ def _update(curves: np.ndarray, counted: np.ndarray, n_field: np.ndarray, parts:
         if min(all_counted.sum(), all_field.sum()) < _FEWEST:
             continue
         for part in range(1, parts.n_parts + 1):
-            kinds = np.flatnonzero(parts.part_of == part)
-            field = _lent(n_field[i, g, part], all_field)
-            of_part = _lent(counted[i, g, kinds].sum(axis=0), all_counted)
-            for j in kinds:
-                curves[i, g, j] = _log_ratio(_lent(counted[i, g, j], of_part), field)
+            strata = np.flatnonzero(parts.part_of == part)
+            field = _shrunk(n_field[i, g, part], all_field)
+            of_part = _shrunk(counted[i, g, strata].sum(axis=0), all_counted)
+            for j in strata:
+                curves[i, g, j] = _log_ratio(_shrunk(counted[i, g, j], of_part), field)
 
 
-def _lent(counts: np.ndarray, larger: np.ndarray) -> np.ndarray:
-    return np.asarray(counts + larger * (_LENT / larger.sum()))
+def _shrunk(counts: np.ndarray, parent: np.ndarray) -> np.ndarray:
+    """Counts with pseudo-counts borrowed from the parent sample."""
+    return np.asarray(counts + parent * (_PSEUDO_COUNTS / parent.sum()))
 
 
 def _log_ratio(counterparts: np.ndarray, field: np.ndarray) -> np.ndarray:
@@ -205,48 +225,48 @@ def _log_ratio(counterparts: np.ndarray, field: np.ndarray) -> np.ndarray:
     wide = np.unique(wide, return_inverse=True)[1]
     n_bins = int(wide.max()) + 1
     c, f = (np.bincount(wide, h, n_bins) for h in (counterparts, field))
-    # half a count in each, so that an empty bin is rare and not impossible
+    # half a count in each bin, so that an empty one is rare and not impossible
     ratio = np.log((c + 0.5) / (c.sum() + 0.5 * n_bins)) - np.log((f + 0.5) / (f.sum() + 0.5 * n_bins))
     weight = np.bincount(wide, both, n_bins)
     centre = np.bincount(wide, both * np.arange(len(both)), n_bins) / np.maximum(weight, 1e-300)
-    return np.interp(np.arange(len(both)), centre, ratio)
+    return np.asarray(np.interp(np.arange(len(both)), centre, ratio))
 
 
 def pattern_priors(
-    sums: np.ndarray, kin: np.ndarray, n_kin: int, given: Sequence[float | None], tolerance: float = 1e-4
+    sums: np.ndarray, stratum: np.ndarray, n_strata: int, given: Sequence[float | None], tolerance: float = 1e-4
 ) -> np.ndarray:
-    """Prior probability of every pattern of catalogues that have the counterpart, for each kind of source.
+    """Prior probability of every pattern of catalogues that have the counterpart, for each stratum.
 
-    Maximises the likelihood of the priors pi over the sources of a kind, prod (pi_0 + sum_S pi_S W_S), by
+    Maximises the likelihood of the priors pi over the sources of a stratum, prod (pi_0 + sum_S pi_S W_S), by
     expectation-maximisation; at the solution the mean of the posterior of each pattern is its prior, so that p_any is
-    calibrated over the kind. A completeness that is given holds whatever the data say.
+    calibrated over the stratum. A given completeness is kept whatever the data.
 
     Parameters
     ----------
     sums : ndarray, shape (n_sources, 2^n_catalogues - 1)
         Sum of the weights of each source's associations by pattern, pattern S in column S - 1.
-    kin : ndarray of int, shape (n_sources,)
-        Kind of each source, from 0.
-    n_kin : int
+    stratum : ndarray of int, shape (n_sources,)
+        Of each source, from 0.
+    n_strata : int
     given : sequence of float or None
-        Completeness of each catalogue where it is given.
+        Completeness of each catalogue; None to estimate it.
     tolerance : float
         Stop when no prior changes by more.
 
     Returns
     -------
-    ndarray, shape (n_kin, 2^n_catalogues)
-        Entry 0 is "none"; rows add up to 1, and nothing is below 1e-4.
+    ndarray, shape (n_strata, 2^n_catalogues)
+        Column 0 is "no counterpart"; rows add up to 1, and nothing is below 1e-4.
     """
     n = len(given)
     member = (np.arange(2**n)[:, None] >> np.arange(n)) & 1
     c = np.array([0.5 if g is None else g for g in given])
     start = np.prod(np.where(member, c, 1 - c), axis=1)
-    out = np.tile(start, (n_kin, 1))
+    out = np.tile(start, (n_strata, 1))
     if all(g is not None for g in given):
         return out
-    for i in range(n_kin):
-        weights = sums[kin == i]
+    for i in range(n_strata):
+        weights = sums[stratum == i]
         if not len(weights):
             continue
         weights = np.concatenate([np.ones((len(weights), 1)), weights], axis=1)
@@ -254,7 +274,7 @@ def pattern_priors(
         for _ in range(1000):
             share = weights * p
             new = (share / share.sum(axis=1, keepdims=True)).mean(axis=0)
-            new = np.maximum(_held(new, member, given), 1e-4 / len(new))
+            new = np.maximum(_with_given(new, member, given), 1e-4 / len(new))
             new /= new.sum()
             done = np.abs(new - p).max() < tolerance
             p = new
@@ -264,8 +284,8 @@ def pattern_priors(
     return out
 
 
-def _held(p: np.ndarray, member: np.ndarray, given: Sequence[float | None]) -> np.ndarray:
-    """Scale probabilities of patterns so that a completeness that is given holds."""
+def _with_given(p: np.ndarray, member: np.ndarray, given: Sequence[float | None]) -> np.ndarray:
+    """Scale probabilities of patterns to the given completenesses."""
     for k, c in enumerate(given):
         if c is not None:
             has = member[:, k] == 1

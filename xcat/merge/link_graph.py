@@ -2,14 +2,14 @@
 
 The rules are those of STONKS (Quintin et al. 2024, A&A 687, A250), with these choices:
 
-- The distance that a positional error allows is the radius of 99.73 %, the "3 sigma" of one dimension. xcat's errors
-  are per axis, so it is sqrt(-2 ln 0.0027) = 3.44 of them (Rayleigh), and 1 arcsec at least.
-- The weight of a pair is the Bayes factor as it is published. STONKS's program has psi^2 without the half in the
-  exponent, and divides the error of a new detection by 3 once more; neither is copied.
-- STONKS gives the place to an XMM source where two missions compete. Here no mission has a privilege: an undecided
-  source goes to the candidate that a third mission ties to it by links of its own.
-- Nothing is guessed. A source that is undecided between two candidates keeps only those links that are more likely,
-  by the same factor 5, than what it is undecided about.
+- Two sources may be one within the 99.73 % radii of their errors ("3 sigma" in one dimension): sqrt(-2 ln 0.0027) =
+  3.44 of xcat's errors per axis (Rayleigh), and 1 arcsec at least.
+- The weight of a pair is the Bayes factor as published. STONKS's program has psi^2 without the half in the exponent,
+  and divides the error of a new detection by 3 once more; neither is copied.
+- STONKS prefers XMM sources where two missions compete. Here no mission is preferred: an undecided source goes to the
+  candidate that is linked to it through a third mission.
+- Nothing is guessed. A source that is undecided between two candidates keeps only links that are more likely than
+  those candidates by the same factor 5.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from xcat.arrays import BoolArray, FloatArray, IntArray, components
 
 #: Radius that holds 99.73 % of a Gaussian on the sky, in per-axis sigmas.
 REACH_SIGMA = math.sqrt(-2 * math.log(0.0027))
-#: No error is so small that a distance below this speaks against one source: the frames of missions differ by as much.
+#: Smallest distance that counts against one source, however small the errors: the frames of missions differ by as much.
 MIN_REACH_ARCSEC = 1.0
-#: Nothing farther apart is looked at, whatever the errors.
+#: Largest separation of a pair, whatever the errors.
 MAX_SEP_ARCSEC = 20.0
-#: A candidate is better than another if its Bayes factor is larger by more than this factor.
+#: A candidate is better than another if its Bayes factor is larger by more than this.
 ODDS = 5.0
 
 PAIR_STATUS = ("accepted", "ambiguous", "rejected")
@@ -52,19 +52,16 @@ _LOG_ODDS = math.log(ODDS)
 
 @dataclass(frozen=True)
 class Decision:
-    """What was made of the pairs, and of the sources.
+    """Status of pairs and sources.
 
     Attributes
     ----------
-    pair_status : ndarray of int, shape (n_pairs,)
-        Index into `PAIR_STATUS`.
-    reason : ndarray of int, shape (n_pairs,)
-        Index into `REASONS`.
+    pair_status, reason : ndarray of int, shape (n_pairs,)
+        Indices into `PAIR_STATUS` and `REASONS`.
     component : ndarray of int, shape (n_sources,)
         Number of the master source, from 0 in the order of its first source.
     source_status : ndarray of int, shape (n_sources,)
-        Index into `SOURCE_STATUS`. A source that is one with others is linked; one that stands alone and is an end of
-        an ambiguous pair is ambiguous.
+        Index into `SOURCE_STATUS`. A source without links that is an end of an ambiguous pair is ambiguous.
     """
 
     pair_status: IntArray
@@ -76,14 +73,8 @@ class Decision:
 def log_bayes_factor(sep_arcsec: FloatArray, err1_arcsec: FloatArray, err2_arcsec: FloatArray) -> FloatArray:
     """Natural log of the Bayes factor of one source against two, from positions alone.
 
-    Parameters
-    ----------
-    sep_arcsec, err1_arcsec, err2_arcsec : ndarray, shape (n_pairs,)
-        Separation, and 1-sigma errors per axis.
-
-    Notes
-    -----
-    B = 2 / (s1^2 + s2^2) exp(-psi^2 / 2(s1^2 + s2^2)), in radians: Budavari & Szalay 2008, ApJ 679, 301.
+    B = 2 / (s1^2 + s2^2) exp(-psi^2 / 2(s1^2 + s2^2)) in radians, of the separation psi and 1-sigma errors per axis, of
+    shape (n_pairs,): Budavari & Szalay 2008, ApJ 679, 301.
     """
     variance = err1_arcsec**2 + err2_arcsec**2
     return np.log(2 / (variance * math.radians(1 / 3600) ** 2)) - sep_arcsec**2 / (2 * variance)
@@ -100,22 +91,18 @@ def decide(mission: IntArray, a: IntArray, b: IntArray, log_bf: FloatArray) -> D
     log_bf : ndarray, shape (n_pairs,)
         Log Bayes factor of each pair.
 
-    Returns
-    -------
-    Decision
-
     Notes
     -----
-    1. A pair is out if one of its ends has a better candidate in the same mission, better by more than `ODDS`.
+    1. A pair is rejected if an end has a candidate in the same mission that is better by more than `ODDS`.
     2. A pair that is then the only one on both sides is accepted.
-    3. Accepted pairs make components. All members of a component must be candidates of each other, so that it has no
-       two sources of one mission and no ends that are too far apart. If not, it is cut at its weakest link, if that is
-       the weakest by more than `ODDS` and the parts are sound; else none of its links holds.
-    4. Where several pairs of a source are left in a mission, one within the component of the source settles it. Else
-       the source is undecided, and loses every link that is not more likely by `ODDS` than those in question.
+    3. Accepted pairs make components. A component is sound if all its members are candidates of each other, so that it
+       has no two sources of one mission and no ends that are too far apart. An unsound one is cut at its weakest link,
+       if that is the weakest by more than `ODDS` and the pieces are sound; else it is dissolved.
+    4. If several pairs of a source are left in a mission, one within the component of the source decides. Else the
+       source is undecided, and loses every link that is not more likely by `ODDS` than those pairs.
     """
     n = len(mission)
-    # both ends of every pair, each with its rivals: the pairs of the same source with the same other mission
+    # both ends of every pair, grouped with its rivals: the pairs of the same source with the same mission
     end = np.concatenate([a, b])
     kinds, kind = np.unique(mission, return_inverse=True)
     _, group = np.unique(end * len(kinds) + np.concatenate([kind[b], kind[a]]), return_inverse=True)
@@ -169,12 +156,12 @@ def decide(mission: IntArray, a: IntArray, b: IntArray, log_bf: FloatArray) -> D
 def _make_sound(
     mission: IntArray, a: IntArray, b: IntArray, log_bf: FloatArray, alive: BoolArray, accepted: BoolArray
 ) -> tuple[BoolArray, BoolArray, list[tuple[BoolArray, int]]]:
-    """Cut or dissolve the components whose members are not all candidates of each other.
+    """Cut or dissolve unsound components.
 
     Returns
     -------
     accepted, cut : ndarray of bool, shape (n_pairs,)
-        Links that hold; links where a component was cut.
+        Links that are kept; links where a component was cut.
     unsound : list of (ndarray of bool, int)
         Links of dissolved components, with the reason.
     """
@@ -198,7 +185,7 @@ def _make_sound(
     hopeless = np.zeros(len(bad), bool)
     hopeless[label[still_bad[after]]] = True
     dissolved = accepted & hopeless[label[a]]
-    # sorted by component and mission, a repeated pair of both is a source too many
+    # sorted by component and mission, a repeated pair of both means two sources of one mission
     order = np.lexsort((mission, label))
     repeated = (np.diff(label[order]) == 0) & (np.diff(mission[order]) == 0)
     has_two = np.zeros(len(bad), bool)
@@ -212,12 +199,12 @@ def _make_sound(
 
 
 def keep_ids(component: IntArray, old_id: IntArray, n_components: int) -> IntArray:
-    """Give components the numbers that they had.
+    """Give components their old numbers.
 
     Parameters
     ----------
     component, old_id : ndarray of int, shape (n_shared,)
-        For each source that is in both runs: its component now, and the number of its master source before.
+        Component and previous master source of each source that is in both runs.
     n_components : int
 
     Returns
@@ -231,7 +218,7 @@ def keep_ids(component: IntArray, old_id: IntArray, n_components: int) -> IntArr
     order = np.lexsort((pairs[0], pairs[1], -shared))
     new, old = pairs[:, order]
     while len(new):
-        # what is first for both sides is settled; the rest is asked again
+        # pairs that are first for both sides are final; the others are compared again
         first_new, first_old = (np.unique(side, return_index=True)[1] for side in (new, old))
         fixed = np.intersect1d(first_new, first_old)
         kept[new[fixed]] = old[fixed]
@@ -241,20 +228,19 @@ def keep_ids(component: IntArray, old_id: IntArray, n_components: int) -> IntArr
 
 
 def changes(
-    old_source: IntArray, old_master: IntArray, old_status: IntArray,
-    new_source: IntArray, new_master: IntArray, new_status: IntArray,
-) -> tuple[IntArray, IntArray, IntArray, npt.NDArray[np.bytes_]]:  # fmt: skip
-    """Find the sources whose membership changed.
-
-    Parameters
-    ----------
-    old_source, old_master, old_status, new_source, new_master, new_status : ndarray of int
-        Membership before and now, each source once.
+    old_source: IntArray,
+    old_master: IntArray,
+    old_status: IntArray,
+    new_source: IntArray,
+    new_master: IntArray,
+    new_status: IntArray,
+) -> tuple[IntArray, IntArray, IntArray, npt.NDArray[np.bytes_]]:
+    """Find the sources whose membership changed, from the membership before and now, each source once.
 
     Returns
     -------
     source, old_master, new_master : ndarray of int
-        One entry a change, ordered by source; -1 where there is none.
+        One entry per change, ordered by source; -1 for no master source.
     change : ndarray of bytes
         ``new``, ``gone``, ``moved`` or ``marked`` (same master source, another status).
     """

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+from psycopg import sql
 
 from xcat import progress
 from xcat.arrays import components
+from xcat.catalogues.grammar import BANDS
 from xcat.database import copy, partitions
 from xcat.database.loaded import Loaded
 from xcat.database.runs import Run
@@ -15,13 +17,20 @@ from xcat.sky import joins
 # Two positions of one source differ by less than this many combined per-axis sigmas in 99 % of cases (Rayleigh).
 GROUP_SIGMA = 3.03
 _MAX_RADIUS_ARCSEC = 60.0
+# means over the detections of a source, by the name of the mean: column and its error
+_MEANS = {
+    "flux": ("flux_cgs", "flux_err_cgs"),
+    **{band: (f"flux_{band}_cgs", f"flux_{band}_err_cgs") for band in BANDS},
+    "hr1": ("hr1", "hr1_err"),
+    "hr2": ("hr2", "hr2_err"),
+}
 
 
 def merge_stage(run: Run, xray: list[Loaded]) -> None:
     """Merge the detections of each mission into sources.
 
-    A mission that names its sources is believed. Else detections closer than their errors allow are linked, and
-    the connected components of the links are the sources.
+    If the mission names the source of each detection, its names are used. Else detections that are closer than their
+    errors allow are linked, and the connected components of the links are the sources.
 
     Parameters
     ----------
@@ -31,39 +40,44 @@ def merge_stage(run: Run, xray: list[Loaded]) -> None:
     """
     conn = run.conn
     joins.make_tables(conn)
-    conn.execute(job("merge.make_members").compose())
-    conn.execute(job("merge.make_components").compose())
+    conn.execute(job("merge.make_work").compose())
+    weights = [job("merge.weight").compose(error=error, weight=f"w_{mean}") for mean, (_, error) in _MEANS.items()]
+    means = [
+        job("merge.mean").compose(value=value, weight=f"w_{mean}", mean=mean, mean_err=f"{mean}_err")
+        for mean, (value, _) in _MEANS.items()
+    ]
+    fragments = {"weights": sql.SQL(", ").join(weights), "means": sql.SQL(", ").join(means)}
     targets = {name: partitions.create(conn, name, run.run_id) for name in ("source", "source_detection")}
     report = {}
     for mission in xray:
         definition = mission.definition
         with run.step(definition.name):
-            conn.execute(job("merge.clear_members").compose())
-            named = definition.kind == "xray_sources" or "source_native_id" in definition.columns
-            if not named:
-                _group_by_position(run, mission)
-            else:
+            joins.clear(conn, "member")
+            is_named = definition.kind == "xray_sources" or "source_native_id" in definition.columns
+            if is_named:
                 conn.execute(job("merge.members_by_name").compose(detection=mission.table))
+            else:
+                _group_by_position(run, mission)
             conn.execute("ANALYZE pg_temp.member")
+            band = definition.flux_band_kev
             values = {
                 "run_id": run.run_id,
-                "named": named,
+                "named": is_named,
                 "catalogue": definition.name,
                 "catalogue_id": mission.catalogue_id,
-                "flux_low_kev": definition.flux_band_kev[0] if definition.flux_band_kev is not None else None,
-                "flux_high_kev": definition.flux_band_kev[1] if definition.flux_band_kev is not None else None,
+                "flux_low_kev": band[0] if band is not None else None,
+                "flux_high_kev": band[1] if band is not None else None,
                 "shared_position": definition.position_of == "source",
                 "epoch_yr": definition.epoch_yr,
-                "standard_flux_factor": (
-                    definition.standard_flux_factor() if definition.flux_band_kev is not None else 1.0
-                ),
+                "standard_flux_factor": definition.standard_flux_factor() if band is not None else 1.0,
             }
             with progress.bar(f"{definition.name}: detections to sources"):
                 conn.execute(job("merge.number_sources").compose(), values)
-                conn.execute("ANALYZE xcat.source_identity")  # or the planner takes it for empty, and loops
-                for table in ("source_detection", "source"):
-                    statement = job(f"merge.{table}s").compose(detection=mission.table, **{table: targets[table]})
-                    conn.execute(statement, values)
+                conn.execute("ANALYZE xcat.source_identity")  # else the planner takes it for empty, and loops
+                statement = job("merge.source_detections").compose(source_detection=targets["source_detection"])
+                conn.execute(statement, values)
+                statement = job("merge.sources").compose(detection=mission.table, source=targets["source"], **fragments)
+                conn.execute(statement, values)
             (counts,) = dicts(conn.execute(job("merge.count").compose(source=targets["source"]), values))
             report[definition.name] = counts
     with run.step("index"), progress.bar("sources: indexes"):
@@ -84,9 +98,6 @@ def _group_by_position(run: Run, mission: Loaded) -> None:
     links = copy.fetch_columns(conn, statement, bigint, values)
     a, b = np.searchsorted(ids, links["a"]), np.searchsorted(ids, links["b"])
     component = components(len(ids), a, b)
-    conn.execute(job("merge.clear_components").compose())
-    copy.copy_in(
-        conn, "component", [{"object_id": ids, "component": component.astype(np.int32)}],
-        types={"object_id": "bigint", "component": "integer"},
-    )  # fmt: skip
+    joins.clear(conn, "component")
+    copy.copy_in(conn, "component", [{"object_id": ids, "component": component.astype(np.int32)}])
     conn.execute(job("merge.name_components").compose(detection=mission.table))

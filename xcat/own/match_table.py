@@ -22,7 +22,7 @@ from xcat.database.sqlfiles import job
 from xcat.errors import ConfigError, InputError
 from xcat.match import engine
 from xcat.match.calibrate import Calibration
-from xcat.match.engine import Options, Outcome
+from xcat.match.engine import MatchOptions, Outcome
 from xcat.match.haystack import Haystack
 from xcat.match.targets import Targets
 from xcat.own.arguments import FileSpec, MagnitudeSpec
@@ -60,7 +60,7 @@ class _Clock:
 def match_files(
     config: Settings,
     files: Sequence[FileSpec],
-    options: Options,
+    options: MatchOptions,
     *,
     completeness: Sequence[float | Literal["estimate"]] = ("estimate",),
     magnitudes: Sequence[MagnitudeSpec] = (),
@@ -74,7 +74,7 @@ def match_files(
     config : Settings
     files : sequence of FileSpec
         The X-ray side first.
-    options : Options
+    options : MatchOptions
     completeness : sequence
         One for all counterpart files, or one each.
     magnitudes : sequence of MagnitudeSpec
@@ -136,7 +136,7 @@ def match_table(
     config: Settings,
     path: Path,
     against: Sequence[str],
-    options: Options,
+    options: MatchOptions,
     *,
     magnitudes: Sequence[MagnitudeSpec] = (),
     wanted: Wanted | None = None,
@@ -149,7 +149,7 @@ def match_table(
     path : Path
     against : sequence of str
         Names of optical or infrared catalogues.
-    options : Options
+    options : MatchOptions
     magnitudes : sequence of MagnitudeSpec
         Magnitudes of the catalogues that tell counterparts from field objects.
     wanted : Wanted, optional
@@ -191,7 +191,9 @@ def match_table(
     return _answer(mine, found, hypotheses, objects, outcome, options, lines, clock)
 
 
-def _match(conn: Connection, mine: Mine, haystacks: Sequence[Haystack], options: Options, lines: list[str]) -> Outcome:
+def _match(
+    conn: Connection, mine: Mine, haystacks: Sequence[Haystack], options: MatchOptions, lines: list[str]
+) -> Outcome:
     targets = Targets.of(mine.columns)
     moving = [h.name for h in haystacks if h.moves]
     if moving and np.isnan(targets.epoch_yr).any():
@@ -325,7 +327,7 @@ def _answer(
     hypotheses: np.ndarray,
     objects: np.ndarray,
     outcome: Outcome,
-    options: Options,
+    options: MatchOptions,
     lines: list[str],
     clock: _Clock,
 ) -> Answer:

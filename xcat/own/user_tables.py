@@ -19,7 +19,7 @@ from xcat.database.sqlfiles import job
 from xcat.errors import ConfigError, InputError
 from xcat.ingest.convert import convert
 from xcat.ingest.rows import Rejects, Rows
-from xcat.match.haystack import Haystack, Term
+from xcat.match.haystack import Haystack, MagnitudeTerm
 from xcat.match.learning import PriorTable
 from xcat.match.stage import haystack_of
 from xcat.own.arguments import Histogram, MagnitudeSpec, read_histogram
@@ -230,7 +230,7 @@ def haystack_of_file(
     for magnitude in magnitudes:
         names = [other.magnitudes[c] for c in _columns_of(other.facts, magnitude)]
         table = None if magnitude.histogram is None else _prior(read_histogram(magnitude.histogram))
-        terms.append(Term(" - ".join(names), table))
+        terms.append(MagnitudeTerm(" - ".join(names), table))
     error = other.guess.definition.position_error
     return Haystack(
         k,
@@ -288,7 +288,7 @@ def haystack_of_catalogue(
     return replace(found, name=label)
 
 
-def _term(loaded: Loaded, magnitude: MagnitudeSpec) -> Term:
+def _term(loaded: Loaded, magnitude: MagnitudeSpec) -> MagnitudeTerm:
     names = [n.strip() for n in magnitude.column.split("-")]
     there = [c for c in loaded.definition.columns if c == "mag" or c.startswith("mag_")]
     if len(names) > 2 or not set(names) <= set(there):
@@ -296,4 +296,6 @@ def _term(loaded: Loaded, magnitude: MagnitudeSpec) -> Term:
             f"--mag {magnitude.table}:{magnitude.column}: {loaded.definition.name} has the magnitudes "
             f"{', '.join(there) or '(none)'}"
         )
-    return Term(" - ".join(names), None if magnitude.histogram is None else _prior(read_histogram(magnitude.histogram)))
+    return MagnitudeTerm(
+        " - ".join(names), None if magnitude.histogram is None else _prior(read_histogram(magnitude.histogram))
+    )

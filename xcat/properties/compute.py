@@ -1,4 +1,4 @@
-"""The properties stage (statements in sql/jobs/properties.sql, definitions in registry.yaml)."""
+"""The properties stage (statements in sql/jobs/properties.sql, definitions in xcat/columns/properties.yaml)."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from psycopg import sql
 from xcat import progress
 from xcat.catalogues.definition import Definition
 from xcat.columns.registry import property_entries
-from xcat.database import copy, partitions
+from xcat.database import copy, partitions, schema
 from xcat.database.connection import Connection
 from xcat.database.loaded import Loaded
 from xcat.database.runs import Run
 from xcat.database.sqlfiles import dicts, job
 from xcat.sky import density_map, joins
 
-# Hypotheses below this probability say too little about a source to be worth a row.
+# Less probable hypotheses contribute too little to be worth a row.
 MIN_P_HYPOTHESIS = 0.01
 # A source counts as in the field of a galaxy out to this many D25 radii (Tranin et al. 2022).
 MAX_RADII = 1.26
@@ -24,6 +24,21 @@ MAX_RADII = 1.26
 # fluxes are 1.122e-7 in Ks and 5.082e-7 in J (Cohen, Wheaton & Megeath 2003, AJ 126, 1090, table 2).
 ZERO = {"b": 5.37, "r": 5.37, "w1": 6.95, "w2": 6.95, "j": 6.29}
 _CM_IN_PC = 3.0856775814913673e18
+# quantities of a hypothesis, each from the first catalogue that has it
+_FIRST_OF = (
+    *ZERO,
+    "pm_mas_yr",
+    "parallax_sigma",
+    "distance_pc",
+    "mag_j",
+    "mag_w1",
+    "bp_rp",
+    "j_k",
+    "h_k",
+    "w1_w2",
+    "w2_w3",
+)
+_OF_HYPOTHESIS = ("run_id", "source_id", "rank", "p_hypothesis")
 
 
 def properties_stage(
@@ -36,38 +51,35 @@ def properties_stage(
 ) -> None:
     """Compute the properties of every source of a merge run.
 
-    Those that need a counterpart are computed twice: with the accepted ones, for the source; and for every hypothesis
-    that has a probability of 0.01 at least.
+    Those that need a counterpart are computed twice: for the source, from the accepted counterparts; and for every
+    hypothesis with a probability of at least 0.01.
 
     Parameters
     ----------
     run : Run
     source_run_id, link_run_id, match_run_id : int
     counterparts : list of Loaded
-        In the order of priority: the first that has a magnitude or a proper motion gives it.
+        In the order of priority: a magnitude or proper motion is taken from the first that has it.
     galaxies : list of Loaded
     """
     conn = run.conn
     joins.make_tables(conn)
     conn.execute(job("properties.make_work").compose())
-    values = {
-        "run_id": run.run_id, "source_run_id": source_run_id, "link_run_id": link_run_id, "match_run_id": match_run_id,
-        "min_p": MIN_P_HYPOTHESIS, "cm_in_pc": _CM_IN_PC, **{f"zero_{band}": zero for band, zero in ZERO.items()},
-    }  # fmt: skip
+    runs = {"source_run_id": source_run_id, "link_run_id": link_run_id, "match_run_id": match_run_id}
+    constants = {"min_p": MIN_P_HYPOTHESIS, "cm_in_pc": _CM_IN_PC, "max_radii": MAX_RADII}
+    zeros = {f"zero_{band}": zero for band, zero in ZERO.items()}
+    values = {"run_id": run.run_id, **runs, **constants, **zeros}
     with run.step("counterparts"), progress.bar("properties: counterparts", len(counterparts) + 1) as advance:
-        for priority, other in enumerate(counterparts):
-            bands = {band: _band(other.definition, band) for band in ZERO}
-            conn.execute(
-                job("properties.accept").compose(counterpart=other.table, **bands),
-                values | {
-                    "catalogue_id": other.catalogue_id,
-                    "is_optical": other.definition.kind == "optical",
-                    "priority": priority,
-                },
-            )  # fmt: skip
+        for priority, loaded in enumerate(counterparts):
+            bands = {band: _band(loaded.definition, band) for band in ZERO}
+            is_optical = loaded.definition.kind == "optical"
+            of_catalogue = {"catalogue_id": loaded.catalogue_id, "is_optical": is_optical, "priority": priority}
+            statement = job("properties.accept").compose(counterpart=loaded.table, **bands)
+            conn.execute(statement, values | of_catalogue)
             advance(1)
         conn.execute("ANALYZE pg_temp.member")
-        conn.execute(job("properties.look_up").compose(), values)
+        firsts = sql.SQL(", ").join(job("properties.first_of").compose(name=name) for name in _FIRST_OF)
+        conn.execute(job("properties.look_up").compose(firsts=firsts), values)
         conn.execute("ANALYZE pg_temp.seen")
         advance(1)
     with run.step("coverage"):
@@ -75,18 +87,21 @@ def properties_stage(
     for nearby in galaxies:
         with run.step(nearby.definition.name):
             find = job("properties.galaxy_needles").compose(galaxy=nearby.table)
-            joins.needles(conn, find, {"max_radii": MAX_RADII})
+            joins.needles(conn, find, values)
             sources = partitions.qualified("source", source_run_id)
             joins.search(conn, sources, f"{nearby.definition.name} x sources", haystack_id="source_id")
-            conn.execute(
-                job("properties.in_galaxy").compose(galaxy=nearby.table),
-                {"source_run_id": source_run_id, "max_radii": MAX_RADII},
-            )
+            conn.execute(job("properties.in_galaxy").compose(galaxy=nearby.table), values)
     target = partitions.create(conn, "property", run.run_id)
     hypotheses = partitions.create(conn, "hypothesis_property", run.run_id)
+    names = [c.name for c in schema.RUN_TABLES["hypothesis_property"].columns if c.name not in _OF_HYPOTHESIS]
+    of_counterparts = {
+        "columns": sql.SQL(", ").join(map(sql.Identifier, names)),
+        "values": sql.SQL(", ").join(sql.Identifier("c", name) for name in names),
+    }
     with run.step("store"), progress.bar("properties: store"):
-        conn.execute(job("properties.store").compose(property=target), values)
-        conn.execute(job("properties.store_hypotheses").compose(hypothesis_property=hypotheses), values)
+        conn.execute(job("properties.store").compose(property=target, **of_counterparts), values)
+        statement = job("properties.store_hypotheses").compose(hypothesis_property=hypotheses, **of_counterparts)
+        conn.execute(statement, values)
         partitions.attach(conn, "property", run.run_id)
         partitions.attach(conn, "hypothesis_property", run.run_id)
     run.summary |= dicts(conn.execute(job("properties.count").compose(property=target)))[0]
@@ -105,25 +120,21 @@ def _band(definition: Definition, band: str) -> sql.Composed:
 
 
 def _cover(conn: Connection, source_run_id: int, counterparts: list[Loaded]) -> None:
-    """Fill ``pg_temp.covered``: which sources the catalogues cover, and how deep the deepest of them is there."""
-    rows = copy.fetch_columns(
-        conn,
-        job("properties.positions").compose(),
-        [("source_id", "bigint"), ("ra", "double precision"), ("dec", "double precision")],
-        {"source_run_id": source_run_id},
-    )
+    """Fill ``pg_temp.covered``: which sources the catalogues cover, and the depth of the deepest of them."""
+    types = [("source_id", "bigint"), ("ra", "double precision"), ("dec", "double precision")]
+    query = job("properties.positions").compose()
+    rows = copy.fetch_columns(conn, query, types, {"source_run_id": source_run_id})
     observed = {kind: np.zeros(len(rows), bool) for kind in ("optical", "infrared")}
     depth = {band: np.full(len(rows), np.nan) for band in ZERO}
-    for other in counterparts:
-        sky = other.definition.sky
-        covers = np.ones(len(rows), bool)  # a catalogue of which cut-outs are loaded has been everywhere
-        if sky is not None and (sky.local or sky.area_deg2 is not None):
-            covers = density_map.load(conn, other.catalogue_id).covers(rows["ra"], rows["dec"])
-        observed[other.definition.kind] |= covers
-        for band, magnitude in other.definition.depth.items():
-            if not other.definition.colour_terms(band):
-                continue  # a child of the definition that gives no magnitude in this band: nothing is missing there
-            depth[band] = np.where(covers, np.fmax(depth[band], magnitude), depth[band])
+    for loaded in counterparts:
+        definition = loaded.definition
+        covers = np.ones(len(rows), bool)  # cut-outs around the sources cover all of them
+        if definition.sky is not None and (definition.sky.local or definition.sky.area_deg2 is not None):
+            covers = density_map.load(conn, loaded.catalogue_id).covers(rows["ra"], rows["dec"])
+        observed[definition.kind] |= covers
+        for band, magnitude in definition.depth.items():
+            if definition.colour_terms(band):  # a derived definition may lack the band: no limit from it
+                depth[band] = np.where(covers, np.fmax(depth[band], magnitude), depth[band])
     limits = {f"f{band}": zero + depth[band] / 2.5 for band, zero in ZERO.items()}
     copy.copy_in(conn, "covered", [{"source_id": rows["source_id"], **observed, **limits}])
     conn.execute("ANALYZE pg_temp.covered")

@@ -1,14 +1,14 @@
-"""How densely a catalogue fills the sky around a position, and where it has been at all.
+"""Sky density of a catalogue around any position, and its footprint.
 
 A catalogue is counted in HEALPix cells of order 10 (3.4 arcmin, nested, ICRS) when it is loaded. Its footprint is made
 of the occupied cells of the *fine* order, the finest at which an occupied cell holds four objects on average. The
-density of a cell two orders coarser is that of its objects over the part of it that is footprint, drawn towards the
+density of a cell two orders coarser is that of its objects over the part of it that is footprint, shrunk towards the
 next coarser cell by a Gamma prior (Poisson counts; the posterior mean of their rate).
 
-Which part is footprint? An empty fine cell may be off it, or empty by chance. The mean over the occupied ones decides:
-of a Poisson number with expectation x that is seen only above zero, it is x / (1 - exp(-x)), and the occupied cells
-are the fraction 1 - exp(-x) of the footprint. So a catalogue may thin out from 50 objects a cell to 0.1. Where cells
-are well filled, those at the edge, with an empty neighbour, do not count: they are footprint in part only.
+An empty fine cell may be off the footprint, or empty by chance; the mean count of the occupied cells decides. For a
+Poisson number of expectation x, the mean of the values above zero is x / (1 - exp(-x)), and the occupied cells are the
+fraction 1 - exp(-x) of the footprint. So the density may fall from 50 objects per cell to 0.1. Where cells are well
+filled, those with an empty neighbour are left out: they are at the edge, and only partly on the footprint.
 """
 
 from __future__ import annotations
@@ -39,33 +39,30 @@ _POOL_ORDER = 6  # 55 arcmin: cut-outs of one such cell have much in common
 _POSITION = [("ra", "double precision"), ("dec", "double precision")]
 
 
+def _positions(ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
+    ra, dec = np.atleast_1d(np.asarray(ra_deg, dtype=float)), np.atleast_1d(np.asarray(dec_deg, dtype=float))
+    if not (np.isfinite(ra).all() and (np.abs(dec) <= 90).all()):
+        raise ValueError("invalid position: right ascensions must be finite, declinations within -90 and 90 degrees")
+    return ra, dec
+
+
 def cells(ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike, order: int = ORDER) -> IntArray:
-    """HEALPix cells of positions.
+    """HEALPix cells (nested, int64) of positions.
 
     Parameters
     ----------
     ra_deg, dec_deg : array_like, shape (n,)
-        ICRS, degrees, finite, declination from -90 to 90.
+        ICRS, degrees.
     order : int
         0 to 29; there are 12 * 4**order cells.
-
-    Returns
-    -------
-    ndarray of int64, shape (n,)
-        Nested numbering.
 
     Raises
     ------
     ValueError
         A right ascension is not finite, or a declination not within -90 and 90 degrees.
     """
-    ra, dec = np.atleast_1d(np.asarray(ra_deg, dtype=float)), np.atleast_1d(np.asarray(dec_deg, dtype=float))
-    if not (np.isfinite(ra).all() and (np.abs(dec) <= 90).all()):
-        raise ValueError(
-            "no position: a right ascension is not finite or a declination is not within -90 and 90 degrees"
-        )
-    found = lonlat_to_healpix(ra * u.deg, dec * u.deg, 2**order, order="nested")
-    return np.asarray(found, dtype=np.int64)
+    ra, dec = _positions(ra_deg, dec_deg)
+    return np.asarray(lonlat_to_healpix(ra * u.deg, dec * u.deg, 2**order, order="nested"), dtype=np.int64)
 
 
 class Counter:
@@ -99,40 +96,21 @@ def store(conn: Connection, catalogue_id: int, counter: Counter) -> None:
     conn.execute(job("density.make_counted").compose())
     copy.copy_in(conn, "counted", [{"healpix": healpix, "n_objects": n_objects}])
     conn.execute(job("density.add").compose(), {"catalogue_id": catalogue_id})
-    conn.execute(job("density.drop_counted").compose())
 
 
 def load(conn: Connection, catalogue_id: int) -> DensityMap:
-    """Density map of a catalogue of table ``counterpart``.
-
-    Parameters
-    ----------
-    conn : Connection
-    catalogue_id : int
-        One that was loaded before there were maps has none: its rows are counted.
-
-    Returns
-    -------
-    DensityMap
-        Of a catalogue without rows, an empty one.
-    """
-    params = {"catalogue_id": catalogue_id}
-    types = [("healpix", "integer"), ("n_objects", "integer")]
+    """Density map of a counterpart catalogue; without a stored map (early versions) its rows are counted."""
+    types, params = [("healpix", "integer"), ("n_objects", "integer")], {"catalogue_id": catalogue_id}
     stored = copy.fetch_columns(conn, job("density.cells").compose(), types, params)
     if len(stored):
         return DensityMap(stored["healpix"], stored["n_objects"])
     return DensityMap(*count(conn, job("density.catalogue_positions").compose(), params).occupied())
 
 
-def from_positions(ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike) -> DensityMap:
-    """Density map of a table of one's own; positions in degrees, shape (n,)."""
-    return DensityMap(*np.unique(cells(ra_deg, dec_deg), return_counts=True))
-
-
 def cut_outs(
     conn: Connection, table: str, ra_deg: FloatArray, dec_deg: FloatArray, inner_arcsec: float, outer_arcsec: float
 ) -> FloatArray:
-    """Density around sources in a catalogue of which only cut-outs around them are there.
+    """Density around sources in a catalogue of which only cut-outs around them are loaded.
 
     Parameters
     ----------
@@ -147,27 +125,24 @@ def cut_outs(
     Returns
     -------
     ndarray, shape (n,)
-        Per square degree. A few counts say little: they are drawn towards the mean of the cut-outs within half a
-        degree by a Gamma prior, whose strength is what the scatter of the counts leaves when the Poisson noise is
-        taken away.
+        Per square degree. Small counts are shrunk towards the mean of the cut-outs within half a degree by a Gamma
+        prior, whose strength follows from the scatter of the counts in excess of the Poisson noise.
     """
     n = len(ra_deg)
-    conn.execute(job("density.make_centre").compose())
-    copy.copy_in(conn, "centre", [{"id": np.arange(n), "ra": ra_deg, "dec": dec_deg}])
-    joins.needles(conn, job("density.centres").compose(), {"radius_arcsec": outer_arcsec})
+    needles = {"id": np.arange(n), "ra": ra_deg, "dec": dec_deg, "radius_arcsec": np.full(n, outer_arcsec)}
+    joins.copy_needles(conn, needles)
     joins.count_ring(conn, table, inner_arcsec, "density around the sources")
-    rows = copy.fetch_columns(conn, job("density.rings").compose(), [("id", "bigint"), ("n_objects", "bigint")])
-    conn.execute(job("density.drop_centre").compose())
+    rows = copy.fetch_columns(conn, job("joins.rings").compose(), [("id", "bigint"), ("n_objects", "bigint")])
     counts = np.zeros(n)
     counts[rows["id"]] = rows["n_objects"]
     area_deg2 = np.pi * (outer_arcsec**2 - inner_arcsec**2) / 3600.0**2
-    place = np.unique(cells(ra_deg, dec_deg, _POOL_ORDER), return_inverse=True)[1] if n else np.zeros(0, np.int64)
-    size, total = np.bincount(place), np.bincount(place, counts)
+    field = np.unique(cells(ra_deg, dec_deg, _POOL_ORDER), return_inverse=True)[1] if n else np.zeros(0, np.int64)
+    size, total = np.bincount(field), np.bincount(field, counts)
     whole = max(counts.mean(), 1e-3) if n else 1.0
-    mean = (total + whole) / (size + 1)  # a place with one source leans on all of them
-    scatter = float(np.sum((counts - mean[place]) ** 2 - counts)) if n else 0.0
-    shape = float(np.sum(mean[place] ** 2)) / max(scatter, 0.01 * float(np.sum(mean[place]))) if n else 1.0
-    return np.asarray((counts + shape) / (area_deg2 * (1 + shape / mean[place])))
+    mean = (total + whole) / (size + 1)  # fields with one source shrink to the global mean
+    scatter = float(np.sum((counts - mean[field]) ** 2 - counts)) if n else 0.0
+    shape = float(np.sum(mean[field] ** 2)) / max(scatter, 0.01 * float(np.sum(mean[field]))) if n else 1.0
+    return np.asarray((counts + shape) / (area_deg2 * (1 + shape / mean[field])))
 
 
 @dataclass(frozen=True)
@@ -194,8 +169,7 @@ class DensityMap:
     n_objects : int
         All objects.
     area_deg2 : float
-        Of the footprint, in whole cells, so too large by half of those along the edge; the whole sky if there is no
-        object.
+        Of the footprint, in whole cells, so too large by half of those along the edge; the whole sky if empty.
     fine_order : int
         Order of the cells that the footprint is made of.
 
@@ -238,90 +212,64 @@ class DensityMap:
             parent, (total, n_fine, inner_total, n_inner) = _merged(
                 cell, order - level, n, np.ones_like(n), n * inner, inner
             )
-            coarse = self._at_level(len(self._levels), level, parent)
+            coarse = self._at_level(level, parent)
             coarse_mean = coarse * fine_deg2 / -np.expm1(-coarse * fine_deg2)
-            mean = (total + 1) / (n_fine + 1 / coarse_mean)  # one object as from the coarser cell, for cells with few
+            mean = (total + 1) / (n_fine + 1 / coarse_mean)  # cells with few objects borrow one from the coarser cell
             is_filled = mean >= _OBJECTS_IN_CELL
             total, n_fine = np.where(is_filled, inner_total, total), np.where(is_filled, n_inner, n_fine)
             covered = _covered(n_fine, mean, fine_deg2, _cell_deg2(level))
             density = (total + _PRIOR_OBJECTS) / (covered + _PRIOR_OBJECTS / coarse)
             self._levels.append(_Level(level, parent, density))
 
-    def _at_level(self, n_levels: int, order: int, healpix: IntArray) -> FloatArray:
-        """Density by the finest of the first levels that knows a cell of an order, else that of the whole."""
+    def _at_level(self, order: int, healpix: IntArray) -> FloatArray:
+        """Density of the finest occupied cell around cells of an order, else that of the whole footprint."""
         density = np.full(healpix.shape, self._whole_per_deg2)
-        for level in self._levels[:n_levels]:
-            where, there = _find(level.healpix, healpix >> 2 * (order - level.order))
-            density = np.where(there, level.density_per_deg2[where], density)
+        for level in self._levels:
+            where, is_occupied = _find(level.healpix, healpix >> 2 * (order - level.order))
+            density = np.where(is_occupied, level.density_per_deg2[where], density)
         return density
 
     def density_per_deg2(self, ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike) -> FloatArray:
         """Density around positions, interpolated between the cells that have objects.
 
-        Parameters
-        ----------
-        ra_deg, dec_deg : array_like, shape (n,)
-            ICRS, degrees.
-
-        Returns
-        -------
-        ndarray of float, shape (n,)
-            Objects per square degree, above zero and finite also off the footprint, where it is that of the larger
-            cell around, and for an empty catalogue, where it is one object on the whole sky.
-
-        Raises
-        ------
-        ValueError
-            A right ascension is not finite, or a declination not within -90 and 90 degrees.
+        Parameters and errors as of `cells`; an ndarray of float, shape (n,). Objects per square degree, always finite
+        and above zero: off the footprint that of the next larger occupied cell, for an empty catalogue one object on
+        the whole sky.
         """
+        ra, dec = _positions(ra_deg, dec_deg)
+        if not self._levels or not len(ra):
+            return np.full(ra.shape, self._whole_per_deg2)
         order = self.fine_order - 2
-        own = cells(ra_deg, dec_deg, order)
-        if not self._levels or not len(own):
-            return self._at_level(len(self._levels), order, own)
-        ra, dec = np.atleast_1d(np.asarray(ra_deg, dtype=float)), np.atleast_1d(np.asarray(dec_deg, dtype=float))
-        ra = ra % 360 % 360  # beyond a turn the weights become infinite; the first % makes 360.0 of -1e-20
+        ra = ra % 360 % 360  # beyond 360 deg the weights become infinite; the first % makes 360.0 of -1e-20
         around, weight = bilinear_interpolation_weights(ra * u.deg, dec * u.deg, 2**order, order="nested")
-        where, there = _find(self._levels[-1].healpix, around)
-        weight = np.where(there, weight, 0.0)
+        where, is_occupied = _find(self._levels[-1].healpix, around)
+        weight = np.where(is_occupied, weight, 0.0)
         total = weight.sum(axis=0)
         density = (weight * self._levels[-1].density_per_deg2[where]).sum(axis=0) / np.where(total > 0, total, 1.0)
         alone = total <= 0
-        density[alone] = self._at_level(len(self._levels), order, own[alone])
+        if alone.any():
+            density[alone] = self._at_level(order, cells(ra[alone], dec[alone], order))
         return np.asarray(density)
 
     def covers(self, ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """Whether positions are on the footprint.
 
-        A position is, if the cell around it has an object. The cell is the smallest in which four are expected by the
-        local density (3.4 arcmin at least), so that the answer is as sharp as the catalogue allows and 2 % at most of
-        the footprint are missed by chance.
-
-        Parameters
-        ----------
-        ra_deg, dec_deg : array_like, shape (n,)
-            ICRS, degrees.
-
-        Returns
-        -------
-        ndarray of bool, shape (n,)
-
-        Raises
-        ------
-        ValueError
-            A right ascension is not finite, or a declination not within -90 and 90 degrees.
+        A position is if its cell has an object. The cell is the smallest (3.4 arcmin at least) in which the local
+        density lets expect four, so that the footprint is as sharp as the catalogue allows, and at most 2 % of it are
+        missed by chance. Parameters and errors as of `cells`; an ndarray of bool, shape (n,).
         """
         finest = cells(ra_deg, dec_deg)
-        on_it = np.zeros(finest.shape, bool)
+        is_covered = np.zeros(finest.shape, bool)
         if not self.n_objects:
-            return on_it
+            return is_covered
         cells_of_sky = self.density_per_deg2(ra_deg, dec_deg) * _SKY_DEG2 / _OBJECTS_IN_CELL
         orders = np.clip(np.floor(np.log2(cells_of_sky / 12) / 2), 0, ORDER).astype(int)
         for order in np.unique(orders).tolist():
             if order not in self._occupied:
                 self._occupied[order] = _merged(self._cells, ORDER - order)[0]
-            here = orders == order
-            on_it[here] = _find(self._occupied[order], finest[here] >> 2 * (ORDER - order))[1]
-        return on_it
+            at_order = orders == order
+            is_covered[at_order] = _find(self._occupied[order], finest[at_order] >> 2 * (ORDER - order))[1]
+        return is_covered
 
 
 def _cell_deg2(order: int) -> float:
@@ -330,11 +278,12 @@ def _cell_deg2(order: int) -> float:
 
 def _covered(n_cells: IntArray, mean: FloatArray, cell_deg2: float, largest_deg2: float) -> FloatArray:
     """Area of footprint with so many occupied cells that hold so many objects on average."""
-    # x of mean = x / (1 - exp(-x)); single objects, of mean 1, have x = 0 and say nothing: then it is all there is
+    # solve mean = x / (1 - exp(-x)); if every occupied cell holds one object (x = 0) the footprint is undetermined:
+    # the largest area is taken
     mean = np.maximum(mean, 1 + 1e-9)  # at 1 is the branch point of the function, where scipy's gives NaN
     branch = lambertw(-mean * np.exp(-mean))  # type: ignore[call-overload]  # the stubs know no array of float64
     expected = np.maximum(mean + branch.real, 1e-9)
-    return np.minimum(n_cells * cell_deg2 / -np.expm1(-expected), largest_deg2)
+    return np.asarray(np.minimum(n_cells * cell_deg2 / -np.expm1(-expected), largest_deg2))
 
 
 def _inner(healpix: IntArray, order: int) -> npt.NDArray[np.bool_]:
@@ -358,6 +307,6 @@ def _merged(healpix: IntArray, orders: int, *values: IntArray) -> tuple[IntArray
 
 
 def _find(ascending: IntArray, wanted: IntArray) -> tuple[IntArray, npt.NDArray[np.bool_]]:
-    """Where each wanted cell is in a list that is not empty, and whether it is there at all."""
+    """Index of each wanted cell in a list that is not empty, and whether the list has it."""
     where = np.minimum(np.searchsorted(ascending, wanted), len(ascending) - 1)
     return where, ascending[where] == wanted

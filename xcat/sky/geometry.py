@@ -70,7 +70,7 @@ def separation_arcsec(
 ) -> FloatArray:
     """Angular separation; from the chord, so that it keeps its digits at 1e-4 arcsec."""
     chord = np.linalg.norm(to_vector(ra1_deg, dec1_deg) - to_vector(ra2_deg, dec2_deg), axis=-1)
-    return 2 * np.arcsin(np.clip(chord / 2, 0, 1)) / ARCSEC_RAD
+    return np.asarray(2 * np.arcsin(np.clip(chord / 2, 0, 1)) / ARCSEC_RAD)
 
 
 def to_galactic(ra_deg: FloatArray, dec_deg: FloatArray) -> tuple[FloatArray, FloatArray]:

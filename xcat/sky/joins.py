@@ -1,7 +1,7 @@
 """The one place that runs q3c joins (their text is in sql/jobs/joins.sql).
 
-A search has *needles*, a temporary table of positions with a radius each, and a *haystack*, a table with a q3c
-index. It runs in slices of needles: memory stays bounded, and there is something to show.
+A search has *needles*, a temporary table of positions with one radius each, and a *haystack*, a table with a q3c
+index. It runs in slices of needles, so that memory stays bounded and progress can be shown.
 """
 
 from __future__ import annotations
@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from psycopg import sql
 
 from xcat import progress
+from xcat.database import copy
 from xcat.database.connection import Connection
 from xcat.database.sqlfiles import job
 
@@ -19,29 +21,33 @@ SLICE_ROWS = 20_000
 
 
 def make_tables(conn: Connection) -> None:
-    """Make the temporary tables ``needle`` and ``pair``; they end with the transaction."""
+    """Make the temporary tables ``needle``, ``pair`` and ``ring``; they end with the transaction."""
     conn.execute(job("joins.make_tables").compose())
 
 
 def needles(conn: Connection, statement: sql.Composed, params: Mapping[str, Any] | None = None) -> None:
-    """Fill the needles anew with an INSERT of ours.
-
-    Parameters
-    ----------
-    conn : Connection
-    statement : Composed
-        Inserts id, ra, dec (deg) and radius_arcsec into ``pg_temp.needle``.
-    params : mapping, optional
-    """
-    conn.execute(job("joins.clear_needles").compose())
+    """Replace the needles by those of an INSERT of id, ra, dec (deg) and radius_arcsec into ``pg_temp.needle``."""
+    clear(conn, "needle")
     conn.execute(statement, params)
     conn.execute("ANALYZE pg_temp.needle")
 
 
-def search(conn: Connection, haystack: str, what: str, *, haystack_id: str = "object_id") -> int:
-    """Find all pairs of a needle and an object of the haystack within the needle's radius.
+def copy_needles(conn: Connection, columns: Mapping[str, np.ndarray]) -> None:
+    """Replace the needles by columns id, ra, dec (deg) and radius_arcsec, all of shape (n,)."""
+    clear(conn, "needle")
+    copy.copy_in(conn, "pg_temp.needle", [columns])
+    conn.execute("ANALYZE pg_temp.needle")
 
-    The pairs replace those of the search before, in ``pg_temp.pair`` (id, object_id, sep_arcsec).
+
+def clear(conn: Connection, table: str) -> None:
+    """Empty a temporary work table."""
+    conn.execute(job("joins.clear").compose(table=f"pg_temp.{table}"))
+
+
+def search(conn: Connection, haystack: str, what: str, *, haystack_id: str = "object_id") -> int:
+    """Find all pairs of a needle and an object of the haystack within the needle's radius; the number of pairs.
+
+    The pairs replace those of the previous search, in ``pg_temp.pair`` (id, object_id, sep_arcsec).
 
     Parameters
     ----------
@@ -52,58 +58,40 @@ def search(conn: Connection, haystack: str, what: str, *, haystack_id: str = "ob
         Shown beside the progress bar.
     haystack_id : str
         Column of the haystack that becomes ``object_id``.
-
-    Returns
-    -------
-    int
-        Pairs found.
     """
-    conn.execute(job("joins.clear_pairs").compose())
-    n_pairs = _in_slices(conn, job("joins.join").compose(haystack=haystack, haystack_id=haystack_id), {}, what)
+    clear(conn, "pair")
+    join = job("joins.join").compose(haystack=haystack, haystack_id=haystack_id)
+    n_pairs = _run_slices(conn, join, {}, _slices(conn), what)
     conn.execute("ANALYZE pg_temp.pair")
     return n_pairs
 
 
 def count_ring(conn: Connection, haystack: str, inner_arcsec: float, what: str) -> None:
     """Count the objects between `inner_arcsec` and each needle's radius into ``pg_temp.ring`` (id, n_objects)."""
-    conn.execute(job("joins.make_ring").compose())
-    conn.execute(job("joins.clear_ring").compose())
-    _in_slices(conn, job("joins.count_ring").compose(haystack=haystack), {"inner_arcsec": inner_arcsec}, what)
+    clear(conn, "ring")
+    counting = job("joins.count_ring").compose(haystack=haystack)
+    _run_slices(conn, counting, {"inner_arcsec": inner_arcsec}, _slices(conn), what)
 
 
 def join_slices(conn: Connection, statement: sql.Composed, params: Mapping[str, Any], n_needles: int, what: str) -> int:
-    """Run an INSERT of a positional join whose needles are numbered from 1, slice by slice.
+    """Run an INSERT of a positional join whose needles are numbered from 1, slice by slice; the number of rows.
 
-    Parameters
-    ----------
-    conn : Connection
-    statement : Composed
-        Takes the needles with numbers above ``%(after)s`` up to ``%(upto)s``.
-    params : mapping
-    n_needles : int
-    what : str
-        Shown beside the progress bar.
-
-    Returns
-    -------
-    int
-        Rows inserted.
+    The statement takes the needles with numbers above ``%(after)s`` up to ``%(upto)s``.
     """
     ends = [*range(SLICE_ROWS, n_needles, SLICE_ROWS), *([n_needles] if n_needles else [])]
     return _run_slices(conn, statement, params, ends, what)
 
 
-def _in_slices(conn: Connection, statement: sql.Composed, params: Mapping[str, Any], what: str) -> int:
-    ends = [row[0] for row in conn.execute(job("joins.slices").compose(), {"slice_rows": SLICE_ROWS})]
-    return _run_slices(conn, statement, params, ends, what)
+def _slices(conn: Connection) -> list[int]:
+    return [row[0] for row in conn.execute(job("joins.slices").compose(), {"slice_rows": SLICE_ROWS})]
 
 
 def _run_slices(
     conn: Connection, statement: sql.Composed, params: Mapping[str, Any], ends: list[int], what: str
 ) -> int:
     n_rows, after = 0, -1
-    # Nested loops over the q3c index are the only sane plan; the planner's guess of a cone's
-    # selectivity is rough enough to prefer a scan of everything.
+    # the planner's estimate of a cone's selectivity is so rough that it would scan whole tables: only nested loops
+    # over the q3c index are fast
     conn.execute("SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_seqscan = off")
     with progress.bar(what, len(ends)) as advance:
         for upto in ends:
