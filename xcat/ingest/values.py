@@ -120,15 +120,15 @@ def _where(condition: pa.BooleanArray, text: pa.StringArray) -> pa.StringArray:
 
 def to_floats(array: pa.Array) -> FloatArray:
     """Make a numpy array of an Arrow array of numbers; NaN where null."""
-    return array.to_numpy(zero_copy_only=False).astype(np.float64, copy=False)
+    return np.asarray(array.to_numpy(zero_copy_only=False), dtype=np.float64)
 
 
 def to_bools(array: pa.BooleanArray) -> BoolArray:
     """Make a numpy array of an Arrow array of truth values; False where null."""
-    return array.fill_null(False).to_numpy(zero_copy_only=False)
+    return np.asarray(array.fill_null(False).to_numpy(zero_copy_only=False))
 
 
 def to_bytes(text: pa.StringArray) -> npt.NDArray[np.bytes_]:
     """Make a numpy array of UTF-8 bytes; empty where null."""
-    found = text.cast(pa.binary()).fill_null(b"").to_numpy(zero_copy_only=False)
-    return found.astype("S") if len(found) else np.empty(0, "S1")
+    raw = text.cast(pa.binary()).fill_null(b"").to_numpy(zero_copy_only=False)
+    return raw.astype("S") if len(raw) else np.empty(0, "S1")
