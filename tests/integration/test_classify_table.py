@@ -303,7 +303,7 @@ def test_what_a_person_reads(known, tmp_path):
         "hr1 = HR1",
         "300 rows in, 300 classified",
         "-> AGN",
-        "outliers: as far out as fewer than 1%",
+        "outliers: fewer than 1% of the members of the class are at least as extreme",
         "peak memory",
         "seconds",
     ):

@@ -1,4 +1,4 @@
-"""A table of one's own against catalogues in the database, and what joins the rows of the answer."""
+"""A user's table against catalogues in the database, and what joins the rows of the answer."""
 
 import astropy.units as u
 import numpy as np
@@ -12,8 +12,9 @@ from integration import tiny
 from integration.own_files import read, relations, run, save, sky
 
 from xcat.errors import ConfigError
-from xcat.own.match_answer import HYPOTHESIS, Answer, Places, Side, separations, unique_labels
+from xcat.own.match_answer import HYPOTHESIS, Answer, CounterpartRows, Places, separations
 from xcat.own.match_output import build
+from xcat.own.table_result import unique_labels
 
 
 @pytest.fixture
@@ -116,7 +117,9 @@ def answer(hypotheses, objects, n_rows=3):
 
     table = Table({"id": np.arange(n_rows), "big": np.full(n_rows, 2**60)})
     sides = [
-        Side(f"S{k}", np.array([2, 5]), Table({"x": np.array([20, 50], "u1"), "t": ["a", "b"]}), places(2, 1 / 3600))
+        CounterpartRows(
+            f"S{k}", np.array([2, 5]), Table({"x": np.array([20, 50], "u1"), "t": ["a", "b"]}), places(2, 1 / 3600)
+        )
         for k in range(objects.shape[1])
     ]
     return Answer(

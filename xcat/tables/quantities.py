@@ -83,7 +83,7 @@ class Quantities(Columns):
         return self._choices[name]
 
     def error_of(self, chosen: Chosen) -> Chosen | None:
-        """1 sigma error of a quantity: the column that the user gave, or that has its name or one like the quantity's."""
+        """Column of the 1 sigma error: given by the user, or by xcat's name of it, or by a name like the quantity's."""
         name = error_name(chosen.quantity.name)
         if name not in self._choices:
             quantity = Quantity(name, chosen.quantity.unit, f"error of {chosen.column}")
