@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from xcat.errors import ConfigError, InputError
+from xcat.match.learning import PriorTable
 from xcat.tables.facts import TableLike
 
 
@@ -27,24 +28,6 @@ class MagnitudeSpec:
     table: str
     column: str
     histogram: Path | None = None
-
-
-@dataclass(frozen=True)
-class Histogram:
-    """Densities of a magnitude for counterparts and for other objects, as NWAY writes them.
-
-    Parameters
-    ----------
-    low, high : ndarray, shape (n_bins,)
-        Ends of each bin, mag.
-    counterparts, field : ndarray, shape (n_bins,)
-        Densities, 1/mag.
-    """
-
-    low: np.ndarray
-    high: np.ndarray
-    counterparts: np.ndarray
-    field: np.ndarray
 
 
 def file_spec(text: str) -> FileSpec:
@@ -85,8 +68,8 @@ def magnitude_spec(text: str) -> MagnitudeSpec:
     return MagnitudeSpec(table, column, path)
 
 
-def read_histogram(path: Path) -> Histogram:
-    """Read a histogram in NWAY's form: columns lo, hi, selected, others; lines with # are comments.
+def read_histogram(path: Path) -> PriorTable:
+    """Read a histogram in NWAY's form: columns lo, hi (mag), selected, others (1/mag); lines with # are comments.
 
     Raises
     ------
@@ -99,10 +82,10 @@ def read_histogram(path: Path) -> Histogram:
         if not fields:
             continue
         try:
-            low, high, counterparts, field = map(float, fields)
+            low, high, counterparts, others = map(float, fields)
         except ValueError:
             raise InputError(f"{path}: line {number} is not 'lo hi selected others': {line.strip()!r}") from None
-        rows.append((low, high, counterparts, field))
+        rows.append((low, high, counterparts, others))
         lines.append(number)
     if not rows:
         raise InputError(f"{path}: there is no bin in this file")
@@ -115,7 +98,7 @@ def read_histogram(path: Path) -> Histogram:
         )
     if not table[:, 2].sum() or not table[:, 3].sum():
         raise InputError(f"{path}: counterparts or others are 0 in all bins")
-    return Histogram(*table.T.copy())
+    return PriorTable(*table.T.copy())
 
 
 def numbers_of_tables(options: Sequence[str], option: str) -> dict[str, float]:

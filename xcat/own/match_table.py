@@ -112,7 +112,7 @@ def match_files(
             file = CounterpartFile(facts[k], guesses[k], label, f"pg_temp.own_{k}")
             with step(seconds, f"load {label}"):
                 load_file(conn, file, by_label[label], messages)
-            haystack = haystack_of_file(k, file, shares[k - 1], by_label[label], sky_of[label], messages)
+            haystack = haystack_of_file(k, file, shares[k - 1], by_label[label], sky_of.get(label), messages)
             yield haystack, partial(_rows_of_file, file)
 
     return _match(config, user_table, prepare, options, messages, seconds)
@@ -241,20 +241,19 @@ def _by_label(labels: Sequence[str], magnitudes: Sequence[MagnitudeSpec]) -> dic
 def _skies(
     labels: Sequence[str], skies: Mapping[str, Mapping[str, float]], radius_arcsec: float
 ) -> dict[str, SkyCoverage]:
-    """What the user states about the sky of every counterpart table."""
-    by_label = dict.fromkeys(labels, SkyCoverage())
-    for key, name in {"area": "area_deg2", "around": "around_arcsec", "density": "density_per_deg2"}.items():
-        for table, value in skies.get(key, {}).items():
-            label = _label(labels, table, f"--{key}")
-            if by_label[label] != SkyCoverage():
+    """What the user states about the sky, by counterpart table."""
+    by_label: dict[str, SkyCoverage] = {}
+    for kind, tables in skies.items():
+        for table, value in tables.items():
+            label = _label(labels, table, f"--{kind}")
+            if label in by_label:
                 raise ConfigError(f"{label}: give one of --area, --around and --density, they exclude each other")
-            by_label[label] = SkyCoverage(**{name: value})
-    for label, sky in by_label.items():
-        if sky.around_arcsec is not None and sky.around_arcsec <= 2 * radius_arcsec:
-            raise ConfigError(
-                f"--around {label}:{sky.around_arcsec:g}: to count the field around the sources, the cut-outs must be "
-                f"wider than twice the search radius of {radius_arcsec:g} arcsec"
-            )
+            if kind == "around" and value <= 2 * radius_arcsec:
+                raise ConfigError(
+                    f"--around {label}:{value:g}: to count the field around the sources, the cut-outs must be wider "
+                    f"than twice the search radius of {radius_arcsec:g} arcsec"
+                )
+            by_label[label] = SkyCoverage(kind, value)
     return by_label
 
 

@@ -20,7 +20,6 @@ from xcat.errors import ConfigError, InputError
 from xcat.ingest.convert import convert
 from xcat.ingest.rows import Rejects, Rows
 from xcat.match.haystack import Haystack, Term
-from xcat.match.learning import PriorTable
 from xcat.match.stage import haystack_of
 from xcat.own.arguments import MagnitudeSpec, read_histogram
 from xcat.sky import density_map
@@ -59,21 +58,19 @@ class UserTable:
 
 @dataclass(frozen=True)
 class SkyCoverage:
-    """What the user states about the sky of a file: at most one of these.
+    """What the user states about the sky of a counterpart file.
 
     Parameters
     ----------
-    area_deg2 : float, optional
-        Area that the file covers.
-    around_arcsec : float, optional
-        The file has only the objects within this radius around the sources.
-    density_per_deg2 : float, optional
-        Of the catalogue, of which the file has some objects near the sources, not all.
+    kind : {"area", "around", "density"}
+        The area that the file covers; or the file has only the objects within a radius around the sources; or it has
+        some objects near the sources of a catalogue with this density.
+    value : float
+        deg2, arcsec, 1/deg2.
     """
 
-    area_deg2: float | None = None
-    around_arcsec: float | None = None
-    density_per_deg2: float | None = None
+    kind: str
+    value: float
 
 
 @dataclass
@@ -192,7 +189,7 @@ def haystack_of_file(
     file: CounterpartFile,
     completeness: float | Literal["estimate"],
     magnitudes: Sequence[MagnitudeSpec],
-    sky: SkyCoverage,
+    sky: SkyCoverage | None,
     messages: list[str],
 ) -> Haystack:
     """A file, loaded by `load_file`, as the match sees it.
@@ -204,29 +201,31 @@ def haystack_of_file(
     file : CounterpartFile
     completeness : float or "estimate"
     magnitudes : sequence of MagnitudeSpec
-    sky : SkyCoverage
+    sky : SkyCoverage or None
         Without it the density comes from SKYAREA of the header, else it is measured.
     messages : list of str
         Grows with the density.
     """
-    density, where = None, None
-    area = sky.area_deg2 if sky.area_deg2 is not None else file.facts.sky_area_deg2
-    if sky.around_arcsec is not None:
-        about = f"cut-outs of {sky.around_arcsec:g} arcsec around the sources, density counted in each"
-    elif sky.density_per_deg2 is not None:
-        density = sky.density_per_deg2
-        about = f"{density:,.4g} objects per deg2 (--density)"
-    elif area is not None:
-        # unusable rows are not counted: they have no place on the sky
-        density, where = max(file.n_usable, 1) / area, file.map
-        source = "--area" if sky.area_deg2 is not None else "SKYAREA"
-        about = f"{density:,.4g} objects per deg2 ({file.n_usable:,} in {area:g} deg2, {source})"
-    else:
+    density, around, where = None, None, None
+    if sky is None and file.facts.sky_area_deg2 is not None:
+        sky = SkyCoverage("SKYAREA", file.facts.sky_area_deg2)
+    if sky is None:
         where = file.map
         about = (
             f"density measured from its own {file.n_usable:,} positions, cell by cell "
             "(if it has only neighbours of the sources: --around or --density)"
         )
+    elif sky.kind == "around":
+        around = sky.value
+        about = f"cut-outs of {around:g} arcsec around the sources, density counted in each"
+    elif sky.kind == "density":
+        density = sky.value
+        about = f"{density:,.4g} objects per deg2 (--density)"
+    else:
+        # unusable rows are not counted: they have no place on the sky
+        density, where = max(file.n_usable, 1) / sky.value, file.map
+        source = "--area" if sky.kind == "area" else sky.kind
+        about = f"{density:,.4g} objects per deg2 ({file.n_usable:,} in {sky.value:g} deg2, {source})"
     messages.append(f"{file.label}: {about}")
     names = [[file.magnitudes[c] for c in _columns_of(file.facts, m)] for m in magnitudes]
     error = file.guess.definition.position_error
@@ -236,7 +235,7 @@ def haystack_of_file(
         file.table,
         density_per_deg2=density,
         density_map=where,
-        around_arcsec=sky.around_arcsec,
+        around_arcsec=around,
         completeness=completeness,
         moves=file.guess.moves,
         elliptical=error is not None and error.is_ellipse,
@@ -245,10 +244,7 @@ def haystack_of_file(
 
 
 def _term(names: Sequence[str], magnitude: MagnitudeSpec) -> Term:
-    if magnitude.histogram is None:
-        return Term(" - ".join(names))
-    bins = read_histogram(magnitude.histogram)
-    return Term(" - ".join(names), PriorTable(bins.low, bins.high, bins.counterparts, bins.field))
+    return Term(" - ".join(names), None if magnitude.histogram is None else read_histogram(magnitude.histogram))
 
 
 def loaded_catalogue(conn: Connection, name: str) -> Loaded:
