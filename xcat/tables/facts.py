@@ -323,9 +323,9 @@ def _parquet_header(path: Path) -> TableFacts:
             left_out.append(f"column '{f.name}' ({f.type}) holds arrays")
             continue
         of_field = {k.decode(): v.decode() for k, v in (f.metadata or {}).items()}
-        known = by_name.get(f.name, ColumnFacts(f.name))
-        unit, ucd = of_field.get("unit", known.unit), of_field.get("ucd", known.ucd)
-        columns.append(ColumnFacts(f.name, unit, ucd, of_field.get("description", known.description)))
+        of_table = by_name.get(f.name, ColumnFacts(f.name))
+        unit, ucd = of_field.get("unit", of_table.unit), of_field.get("ucd", of_table.ucd)
+        columns.append(ColumnFacts(f.name, unit, ucd, of_field.get("description", of_table.description)))
     return TableFacts(path, file_label(path), tuple(columns), tuple(left_out))
 
 

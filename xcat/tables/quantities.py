@@ -171,18 +171,18 @@ class Quantities(Columns):
         how = "table"
         if not text:
             ending = _UNIT_AT_END.search(column.name)
-            known = as_unit(ending[1]) if ending else None
-            if ending is None or known is None or not known.is_equivalent(wanted) or known == wanted:
+            unit = as_unit(ending[1]) if ending else None
+            if ending is None or unit is None or not unit.is_equivalent(wanted) or unit == wanted:
                 return quantity.unit, 1.0, "assumed"
             text, how = ending[1], "name"
-        known = as_unit(text)
+        unit = as_unit(text)
         if quantity.unit == "mag" and text.casefold().startswith("mag") and "/" not in text:
             return text, 1.0, how  # mag(Vega), mag(AB), magnitude
         if quantity.unit == "" and text in ("-", "---"):
             return "", 1.0, how
-        if known is None or not known.is_equivalent(wanted):
+        if unit is None or not unit.is_equivalent(wanted):
             return None
-        return text, float(known.to(wanted)), how
+        return text, float(unit.to(wanted)), how
 
     def _wrong_unit(self, quantity: Quantity, column: ColumnFacts, unit: str) -> InputError:
         return self.error(
@@ -193,8 +193,8 @@ class Quantities(Columns):
 
 
 def _same(column: ColumnFacts, quantity: Quantity) -> bool:
-    known = as_unit(column.unit) if column.unit.strip() else None
-    return known is not None and known.is_equivalent(u.Unit(quantity.unit))
+    unit = as_unit(column.unit) if column.unit.strip() else None
+    return unit is not None and unit.is_equivalent(u.Unit(quantity.unit))
 
 
 def error_name(name: str) -> str:
@@ -211,9 +211,9 @@ def check_given(given: Mapping[str, str], names: list[str]) -> None:
     ConfigError
         A name is not that of a property, a quantity or an error of one.
     """
-    known = list(dict.fromkeys([*names, *quantities(), "ra", "dec"]))
+    allowed = list(dict.fromkeys([*names, *quantities(), "ra", "dec"]))
     for name in given:
-        if name not in known and name not in map(error_name, known):
+        if name not in allowed and name not in map(error_name, allowed):
             raise ConfigError(
-                f"--column {name}=...: there is no property or quantity of this name; there is: {', '.join(known)}"
+                f"--column {name}=...: there is no property or quantity of this name; there is: {', '.join(allowed)}"
             )

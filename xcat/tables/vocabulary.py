@@ -58,14 +58,14 @@ WORDS = {
 def as_unit(text: str) -> u.UnitBase | None:
     """Unit of a text, with the spellings of old tables; None if it is empty or not understood."""
     text = text.strip()
-    known = parsed(UNITS.get(text.casefold(), text))
-    known = known if known is not None else parsed(text.casefold())
-    if known is None and text:
+    unit = parsed(UNITS.get(text.casefold(), text))
+    unit = unit if unit is not None else parsed(text.casefold())
+    if unit is None and text:
         try:
             return u.Unit(text, format="cds")  # VizieR's 10-17W/m2
         except ValueError:
             return None
-    return known
+    return unit
 
 
 def folded(name: str) -> str:

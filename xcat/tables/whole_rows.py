@@ -74,8 +74,8 @@ def parsed(unit: str) -> u.UnitBase | None:
         return None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", u.UnitsWarning)  # many files write units in their own way
-        known = u.Unit(unit, parse_strict="silent")
-    return None if isinstance(known, u.UnrecognizedUnit) else known
+        understood = u.Unit(unit, parse_strict="silent")
+    return None if isinstance(understood, u.UnrecognizedUnit) else understood
 
 
 def _typed(array: pa.Array, column: ColumnFacts) -> tuple[np.ndarray, np.ndarray]:
