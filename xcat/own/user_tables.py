@@ -87,16 +87,7 @@ class CounterpartFile:
 
 
 def read_user_table(facts: TableFacts, guessed: Guess, label: str, messages: list[str]) -> UserTable:
-    """Read the X-ray sources: all columns for the answer, and what the match needs.
-
-    Parameters
-    ----------
-    facts : TableFacts
-    guessed : Guess
-    label : str
-        Name of the table in messages.
-    messages : list of str
-        Grows with what cannot be matched, and why.
+    """Read the X-ray sources: all columns for the answer, and what the match needs; `messages` gets the rejected rows.
 
     Raises
     ------
@@ -192,19 +183,9 @@ def haystack_of_file(
     sky: SkyCoverage | None,
     messages: list[str],
 ) -> Haystack:
-    """A file, loaded by `load_file`, as the match sees it.
+    """Counterpart file number k, loaded by `load_file`, as the match sees it; `messages` gets its density.
 
-    Parameters
-    ----------
-    k : int
-        Its number.
-    file : CounterpartFile
-    completeness : float or "estimate"
-    magnitudes : sequence of MagnitudeSpec
-    sky : SkyCoverage or None
-        Without it the density comes from SKYAREA of the header, else it is measured.
-    messages : list of str
-        Grows with the density.
+    Without `sky` the density comes from SKYAREA of the header, else it is measured.
     """
     density, around, where = None, None, None
     if sky is None and file.facts.sky_area_deg2 is not None:

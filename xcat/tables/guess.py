@@ -101,18 +101,7 @@ def guess(facts: TableFacts, wanted: Wanted | None = None, *, xray: bool = True)
 
 
 def guess_position(facts: TableFacts, ra: str | None = None, dec: str | None = None) -> Position | None:
-    """Find the position alone.
-
-    Parameters
-    ----------
-    facts : TableFacts
-    ra, dec : str, optional
-        Columns that the user named.
-
-    Returns
-    -------
-    Position or None
-        None if no column looks like one.
+    """Find the position alone, with the columns that the user named; None if no column looks like one.
 
     Raises
     ------
