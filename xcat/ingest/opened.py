@@ -60,12 +60,13 @@ def array_batches(columns: Mapping[str, np.ndarray], n_rows: int, chunk_rows: in
 
 def _arrow(column: np.ma.MaskedArray[Any, Any]) -> pa.Array:
     data, mask = np.ma.getdata(column), np.ma.getmaskarray(column)
-    if data.dtype.kind not in "OUS":
-        return pa.array(data.astype(data.dtype.newbyteorder("=")), mask=mask)
     if data.dtype.kind == "O":
-        mask = mask | np.array([v is None for v in data.tolist()], dtype=bool)
-    texts = [v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in data.tolist()]
-    return pa.array(texts, pa.string(), mask=mask)
+        mask = mask | np.array([v is None for v in data], dtype=bool)
+        texts = [v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in data]
+        return pa.array(texts, pa.string(), mask=mask)
+    if data.dtype.kind == "S":
+        data = np.char.decode(data, "utf-8", "replace")
+    return pa.array(data.astype(data.dtype.newbyteorder("=")), mask=mask)
 
 
 def locate(wanted: Sequence[str], present: Iterable[str], path: Path) -> dict[str, int]:
