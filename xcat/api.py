@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from astropy.table import Table
 
     from xcat.database.connection import Connection
+    from xcat.own.table_result import TableResult
     from xcat.report.explain.explanation import Explanation
 
     AnyTable: TypeAlias = Table | pd.DataFrame | Path | str
@@ -236,10 +237,62 @@ def match(
 
     answer = match_table(
         settings(),
-        taken(table),
+        table,
         list(against),
-        MatchOptions(radius_arcsec, false_rate),
+        MatchOptions(radius_arcsec=radius_arcsec, false_rate=false_rate),
         magnitudes=[magnitude_spec(text) for text in magnitudes],
         wanted=Wanted(ra, dec, pos_err, epoch_yr),
     )
-    return _given_back(match_output.build(answer, best=best), answer.messages, table)
+    return _as_given(match_output.result(answer, best=best), table)
+
+
+def classify(
+    table: AnyTable,
+    *,
+    model: str = "published",
+    band_kev: tuple[float, float] | None = None,
+    columns: Mapping[str, str] | None = None,
+) -> Any:
+    """Classify the rows of a table, from the model's properties or from raw fluxes, magnitudes and positions.
+
+    Parameters
+    ----------
+    table : Table, DataFrame or path
+        Columns are recognised by UCD, unit and name.
+    model : str
+        Number of a fit run, or "published".
+    band_kev : tuple of float, optional
+        Energies of the table's flux, where no column or header says them.
+    columns : mapping, optional
+        Property or quantity to column (``COLUMN@UNIT``), where the guess needs help; empty for none.
+
+    Returns
+    -------
+    Table or DataFrame
+        All columns of the table in its order, then class, probabilities, margin and outlier measure.
+        ``meta["messages"]`` (``attrs`` of a DataFrame) says which columns were taken for what.
+
+    Raises
+    ------
+    InputError, ConfigError
+        The table has none of the model's properties, or a column is ambiguous.
+    """
+    from xcat.own.classify_table import classify_table, load_model
+
+    with reading() as conn:
+        run_id, loaded = load_model(conn, model)
+    return _as_given(classify_table(table, run_id, loaded, band=band_kev, columns=columns), table)
+
+
+def _as_given(result: TableResult, table: AnyTable) -> Any:
+    """The result as a DataFrame if the user's table is one, with messages and summary."""
+    import pandas as pd
+
+    notes = {"messages": result.messages, "summary": result.summary}
+    if isinstance(table, pd.DataFrame):
+        frame = result.table.to_pandas(index=False)
+        frame.index = table.index if len(frame) == len(table) else frame.index
+        frame.attrs |= notes
+        return frame
+    result.table.meta |= notes
+    return result.table

@@ -1,5 +1,5 @@
 -- name: make_table
--- A counterpart table of somebody's own, for as long as the transaction: what the match reads of xcat.counterpart.
+-- A counterpart table of the user, for as long as the transaction: what the match reads of xcat.counterpart.
 CREATE TEMP TABLE {table} (
     object_id bigint NOT NULL,
     ra double precision NOT NULL CHECK (ra >= 0 AND ra < 360),
@@ -10,7 +10,7 @@ CREATE TEMP TABLE {table} (
 ) ON COMMIT DROP;
 
 -- name: add_magnitude
--- One magnitude more of such a table.
+-- A magnitude of such a table.
 ALTER TABLE {table} ADD COLUMN {column} real;
 
 -- name: index_table
@@ -18,7 +18,7 @@ ALTER TABLE {table} ADD COLUMN {column} real;
 CREATE INDEX ON {table} (public.q3c_ang2ipix(ra, dec));
 
 -- name: hypotheses
--- All hypotheses of the rows of a table of one's own, the most probable first and "none of these" last.
+-- All hypotheses of the rows of a user's table, the most probable first and "none of these" last.
 SELECT t.id, p.rank, p.log_bf, coalesce(p.p_single, 'NaN') AS p_single, p.p_any, coalesce(p.p_i, 'NaN') AS p_i,
     p.match_flag, coalesce(c.cutoff, %(cutoff)s::double precision) AS cutoff
 FROM pg_temp.posterior AS p
@@ -36,15 +36,15 @@ WHERE NOT t.is_shifted
 ORDER BY t.id, p.rank = 0, p.rank;
 
 -- name: make_wanted
--- Objects of a loaded catalogue that some hypothesis needs.
+-- Objects of a counterpart table that some hypothesis needs.
 CREATE TEMP TABLE IF NOT EXISTS wanted_object (object_id bigint PRIMARY KEY) ON COMMIT DROP;
 
 -- name: clear_wanted
--- Forget the objects asked for before.
+-- Forget the objects of the table before.
 TRUNCATE pg_temp.wanted_object;
 
 -- name: wanted
--- Everything that is known of these objects.
+-- All columns of these objects.
 SELECT h.*
 FROM pg_temp.wanted_object AS w
 JOIN {haystack} AS h USING (object_id)
@@ -60,11 +60,11 @@ GROUP BY 1
 ORDER BY 1;
 
 -- name: analyze
--- So that the planner knows how many rows there are.
+-- Tell the planner how many rows there are.
 ANALYZE {table};
 
 -- name: catalogues
--- Catalogues that can hold counterparts, as they are now.
+-- Current versions of the catalogues that can hold counterparts.
 SELECT catalogue_id, name, definition
 FROM xcat.catalogue
 WHERE is_current AND kind IN ('optical', 'infrared')

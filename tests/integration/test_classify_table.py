@@ -24,6 +24,7 @@ from xcat.database.runs import stage
 from xcat.errors import ConfigError, InputError, XcatError
 from xcat.models import store
 from xcat.output.files import write
+from xcat.own.classify_table import classify_table
 from xcat.own.property_columns import read_properties
 from xcat.properties.compute import properties_stage
 
@@ -303,7 +304,7 @@ def test_what_a_person_reads(known, tmp_path):
         "hr1 = HR1",
         "300 rows in, 300 classified",
         "-> AGN",
-        "outliers: as far out as fewer than 1%",
+        "outliers: fewer than 1% of the members of the class are at least as extreme",
         "peak memory",
         "seconds",
     ):
@@ -345,6 +346,20 @@ def test_nothing_is_written_to_the_database(known, tmp_path):
     before = tiny.rows(settings, count)
     run(write(table, tmp_path / "mine.csv"), "-o", tmp_path / "o.csv")
     assert tiny.rows(settings, count) == before
+
+
+def test_a_table_in_memory_gets_the_classes_of_its_file(known, tmp_path):
+    settings, made, table, _ = known
+    with ready(settings) as conn:
+        model = store.load(conn, made["fit"])
+    path = write(table, tmp_path / "table.parquet")
+    of_file, of_table, of_frame = (classify_table(t, made["fit"], model) for t in (path, table, table.to_pandas()))
+    assert of_table.messages == of_file.messages
+    for one in (of_table, of_frame):
+        assert one.table.colnames == of_file.table.colnames
+        for name in ("id", "class", "p_agn", "nats_prior"):
+            assert one.table[name].tolist() == of_file.table[name].tolist(), name
+    assert of_table.summary["table"] == "table"
 
 
 def test_without_a_publication(settings, monkeypatch, tmp_path):

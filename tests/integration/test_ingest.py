@@ -260,18 +260,18 @@ def test_replace_with_another_kind_leaves_nothing_behind(settings, tmp_path, def
     assert (content["counterpart"][0], content["reference_object"][0]) == (0, 3)
 
 
-@pytest.mark.parametrize("step", ["_copy_file", "_finish"])
+@pytest.mark.parametrize("step", ["read", "finish"])
 def test_a_replace_that_fails_leaves_what_was_there(settings, tmp_path, definition, monkeypatch, step):
     one, two = (small.write_csv(tmp_path / f"{i}.csv", [*small.rows(10 * i, 3), ("", 1, 1, 1, 1, 1)]) for i in range(2))
     ingest(settings, definition, [one])
     before = small.snapshot(settings)
-    original = getattr(load, step)
+    original = getattr(load._Load, step)
 
     def fails(*args):
         original(*args)
         raise RuntimeError("in the middle")
 
-    monkeypatch.setattr(load, step, fails)
+    monkeypatch.setattr(load._Load, step, fails)
     with pytest.raises(RuntimeError, match="in the middle"):
         ingest(settings, definition, [two], replace=True)
     assert small.snapshot(settings) == before

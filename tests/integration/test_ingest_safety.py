@@ -35,21 +35,20 @@ from xcat.ingest.load import ingest
 _CLI = """
 import sys, time
 from pathlib import Path
-from xcat import cli
+from xcat.cli.app import main
 from xcat.ingest import load, text_table
 
 flags = Path(sys.argv.pop(1))
-copy_file = load._copy_file
+read = load._Load.read
 
-def pausing(conn, definition, file, *rest):
-    done = copy_file(conn, definition, file, *rest)
-    (flags / f"{conn.info.backend_pid}.loading").touch()
+def pausing(self, file):
+    read(self, file)
+    (flags / f"{self.conn.info.backend_pid}.loading").touch()
     while not (flags / "go").exists():
         time.sleep(0.01)
-    return done
 
-load._copy_file = pausing
-cli.main()
+load._Load.read = pausing
+main()
 """
 
 
@@ -390,7 +389,7 @@ def test_a_killed_server_leaves_nothing_and_says_so(files, flags, tmp_path):
     try:
         ingest(settings, definition, files[:1])
         before = small.snapshot(settings)
-        original, reached, go = load._finish, threading.Event(), threading.Event()
+        original, reached, go = load._Load.finish, threading.Event(), threading.Event()
 
         def pausing(*args: Any) -> None:
             reached.set()
@@ -404,7 +403,7 @@ def test_a_killed_server_leaves_nothing_and_says_so(files, flags, tmp_path):
                 failures.append(error)
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(load, "_finish", pausing)
+            patch.setattr(load._Load, "finish", pausing)
             thread = threading.Thread(target=work)
             thread.start()
             assert reached.wait(TIMEOUT_S)

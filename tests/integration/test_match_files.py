@@ -232,7 +232,7 @@ def test_nothing_to_match_is_no_error(module_settings, monkeypatch, tmp_path, ca
     ("more", "message"),
     [
         (["--mag", "ir:MAG"], "--mag ir: there is no counterpart table of this name; there is: opt"),
-        (["--mag", "opt:nope"], "'nope' is no column .*it has: ID, RA, DEC, MAG"),
+        (["--mag", "opt:nope"], "column 'nope' does not exist .*it has: ID, RA, DEC, MAG"),
         (["--area", "mine:2"], "--area mine"),
         (["--area", "opt:2", "--density", "OPT:5"], "exclude each other"),
         (["--around", "opt:25"], "wider than twice the search radius"),

@@ -1,4 +1,4 @@
-"""A table of one's own against catalogues in the database, and what joins the rows of the answer."""
+"""A user's table against catalogues in the database, and what joins the rows of the answer."""
 
 import astropy.units as u
 import numpy as np
@@ -12,8 +12,13 @@ from integration import tiny
 from integration.own_files import read, relations, run, save, sky
 
 from xcat.errors import ConfigError
-from xcat.own.match_answer import HYPOTHESIS, Answer, Places, Side, separations, unique_labels
-from xcat.own.match_output import build
+from xcat.match.engine import Options
+from xcat.own.arguments import FileSpec
+from xcat.own.match_answer import HYPOTHESIS, Answer, CounterpartRows, Places, separations
+from xcat.own.match_output import build, result
+from xcat.own.match_table import match_files
+from xcat.own.table_result import unique_labels
+from xcat.tables.guess import Wanted
 
 
 @pytest.fixture
@@ -116,7 +121,9 @@ def answer(hypotheses, objects, n_rows=3):
 
     table = Table({"id": np.arange(n_rows), "big": np.full(n_rows, 2**60)})
     sides = [
-        Side(f"S{k}", np.array([2, 5]), Table({"x": np.array([20, 50], "u1"), "t": ["a", "b"]}), places(2, 1 / 3600))
+        CounterpartRows(
+            f"S{k}", np.array([2, 5]), Table({"x": np.array([20, 50], "u1"), "t": ["a", "b"]}), places(2, 1 / 3600)
+        )
         for k in range(objects.shape[1])
     ]
     return Answer(
@@ -188,3 +195,25 @@ def test_files_whose_extensions_have_one_name_are_told_by_their_own(settings, mo
     run("match-files", f"{tmp_path / 'stars.fits'}:0.5", f"{tmp_path / 'quasars.fits'}:0.5",
         "--density", "quasars:1000", "-o", out)  # fmt: skip
     assert {"stars_ra", "quasars_ra"} <= set(read(out).colnames)
+
+
+def test_tables_in_memory_are_matched_as_their_files(settings, tmp_path):
+    """In the user's order, with one answer for files, astropy tables and a DataFrame."""
+    mine, other = sky()
+    mine = mine[::-1]
+    paths = save(mine, tmp_path / "table.fits"), save(other, tmp_path / "table_2.fits")
+    frame = mine.to_pandas()
+    made = [
+        result(match_files(settings, [FileSpec(a), FileSpec(b, 0.2)], Options(10.0, 0.05), wanted=wanted), best=True)
+        for a, b, wanted in ((*paths, None), (mine, other, None), (frame, other, Wanted("ra", "dec", "pos_err")))
+    ]
+    assert made[0].table.colnames[:6] == ["table_src_id", "table_ra", "table_dec", "table_pos_err", "table_flux",
+                                          "table_2_ID"]  # fmt: skip
+    assert made[1].messages == made[0].messages
+    assert made[0].table["table_src_id"].tolist() == mine["src_id"].tolist()
+    for one in made[1:]:
+        assert one.table.colnames == made[0].table.colnames
+        for name in one.table.colnames:
+            assert one.table[name].tolist() == made[0].table[name].tolist(), name
+        assert one.summary["matched"] == made[0].summary["matched"] > 20
+    assert made[1].table["table_flux"].unit == "erg / (s cm2)"

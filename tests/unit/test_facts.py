@@ -87,7 +87,7 @@ def test_fixed_width_tables_of_journals(tmp_path):
     made.write(tmp_path / "t.txt", format="ascii.mrt")
     facts = describe(tmp_path / "t.txt")
     guessed = guess(facts)
-    assert "t: positional error from poserr (name), 1 sigma per axis, in mas" in guessed.lines
+    assert "t: positional error from poserr (name), 1 sigma per axis, in mas" in guessed.messages
     got = take(facts)
     assert got["Name"].tolist() == ["a", "b"]
     assert got["poserr"].tolist() == [300.0, 500.0]
@@ -99,7 +99,7 @@ def test_comments_repeated_and_nameless_columns(tmp_path):
     path.write_text("# a survey\n# of somebody\nra;dec;x;x;\n1;2;3;4;\n")
     facts = describe(path)
     assert [c.name for c in facts.columns] == ["ra", "dec"]
-    assert facts.left_out == ("column 'x' is there 2 times",)
+    assert facts.left_out == ("column 'x' occurs 2 times",)
     assert take(facts)["dec"].tolist() == [2]
 
 

@@ -76,7 +76,7 @@ def test_names_and_units_are_understood(names, angle, error, error_unit, others,
     assert got["ra"] == pytest.approx(RA, abs=1e-10)
     assert got["dec"] == DEC
     assert got["err_arcsec"] == pytest.approx(ERR, rel=1e-12)
-    said = "\n".join(guessed.lines)
+    said = "\n".join(guessed.messages)
     assert f"position from {names[0]}, {names[1]}" in said
     assert f"positional error from {error}" in said
     assert (f"{error} has no unit" in said) == (not error_unit)
@@ -89,19 +89,19 @@ def test_the_ucd_is_stronger_than_the_name(order):
         "RA_OPT": "pos.eq.ra;meta.main", "DEC_OPT": "pos.eq.dec;meta.main", "RA": "pos.eq.ra", "DEC": "pos.eq.dec",
         "other_err": "stat.error;pos",
     }  # fmt: skip
-    lines = "\n".join(guess(table(*[(n, "", ucds.get(n, "")) for n in order])).lines)
+    lines = "\n".join(guess(table(*[(n, "", ucds.get(n, "")) for n in order])).messages)
     assert "position from RA_OPT, DEC_OPT (UCD, main position)" in lines
     assert "positional error from other_err (UCD)" in lines
 
 
 def test_old_ucds_are_known():
-    lines = guess(table(("a", "deg", "POS_EQ_RA_MAIN"), ("b", "deg", "POS_EQ_DEC_MAIN"), "poserr")).lines
+    lines = guess(table(("a", "deg", "POS_EQ_RA_MAIN"), ("b", "deg", "POS_EQ_DEC_MAIN"), "poserr")).messages
     assert "mine: position from a, b (UCD, main position)" in lines
 
 
 def test_an_error_of_the_position_is_no_position():
     guessed = guess(table("ra", "dec", ("ra_err", "arcsec"), ("dec_err", "arcsec"), ("pm_ra", "mas/yr"), "ra_dec_corr"))
-    assert "mine: position from ra, dec (name)" in guessed.lines
+    assert "mine: position from ra, dec (name)" in guessed.messages
     assert row(guessed, ra=RA, dec=DEC, ra_err=0.4, dec_err=0.9)["err_arcsec"] == pytest.approx(0.6)
 
 
@@ -134,7 +134,7 @@ def test_given_columns_are_taken():
     assert row(guessed, OPT_RA=RA, OPT_DEC=DEC, b=2.0)["ra"] == RA
     with pytest.raises(InputError, match="there is no column 'x'"):
         guess(facts, Wanted(ra="x", dec="OPT_DEC", pos_err="b"))
-    with pytest.raises(InputError, match=r"which column goes with 'a'\? Give --dec"):
+    with pytest.raises(InputError, match=r"which column goes with 'a'\? Also give --dec"):
         guess(facts, Wanted(ra="a", pos_err="b"))
 
 
@@ -153,9 +153,20 @@ def test_the_error_may_be_given_in_many_ways(given_error, values, expected):
     assert row(guessed, ra=RA, dec=DEC, **values)["err_arcsec"] == pytest.approx(expected, rel=1e-6)
 
 
-@pytest.mark.parametrize("wrong", ["PU@80", "PU@s", "0", "-1", "PU,S,PA,X", "nowhere"])
-def test_a_wrong_error_is_refused(wrong):
-    with pytest.raises(InputError):
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ("PU@80", "after @ comes 68, 90 or 95"),
+        ("PU@s", "or a unit, not 's'"),
+        ("0", "must be between 0 and 3600 arcsec, got 0"),
+        ("-1", "got -1"),
+        ("3700", r"mine\.csv: --pos-err: positional error must be between 0 and 3600 arcsec, got 3700"),
+        ("PU,S,PA,X", "takes a column, two"),
+        ("nowhere", "there is no column 'nowhere'"),
+    ],
+)
+def test_a_wrong_error_is_refused(wrong, message):
+    with pytest.raises(InputError, match=message):
         guess(table("ra", "dec", "PU", "S", "PA", "X"), Wanted(pos_err=wrong))
 
 
@@ -181,11 +192,11 @@ def test_ellipses_are_known():
 
 
 def test_degrees_taken_for_arcsec_are_suspected():
-    assert any("WARNING: pos_err" in line for line in guess(table("ra", "dec", ("pos_err", "", "", "0.0002"))).lines)
-    assert not any("WARNING" in line for line in guess(table("ra", "dec", ("pos_err", "", "", "0.2"))).lines)
+    assert any("WARNING: pos_err" in line for line in guess(table("ra", "dec", ("pos_err", "", "", "0.0002"))).messages)
+    assert not any("WARNING" in line for line in guess(table("ra", "dec", ("pos_err", "", "", "0.2"))).messages)
     assert any(
         "its name says deg" in line
-        for line in guess(table("ra", "dec", "pos_err_deg"), Wanted(pos_err="pos_err_deg")).lines
+        for line in guess(table("ra", "dec", "pos_err_deg"), Wanted(pos_err="pos_err_deg")).messages
     )
 
 
@@ -197,11 +208,11 @@ def test_errors_of_gaia_without_unit_are_mas():
 
 def test_numbers_in_degrees_come_before_text_in_hours():
     both = table(("ra", "", "", "12:00:00"), ("dec", "", "", "-01:30:00"), "ra_deg", "dec_deg", "err")
-    assert "mine: position from ra_deg, dec_deg (name; there are also ra, dec)" in guess(both).lines
+    assert "mine: position from ra_deg, dec_deg (name; there are also ra, dec)" in guess(both).messages
     text = guess(table(("ra", "", "", "12 00 00"), ("dec", "", "", "-01 30 00"), "err"))
     got = row(text, ra="12 00 03", dec="-00 30 00", err="0.5")
     assert (got["ra"], got["dec"]) == (pytest.approx(180.0125), pytest.approx(-0.5))
-    assert any("text, read as hours" in line for line in text.lines)
+    assert any("text, read as hours" in line for line in text.messages)
 
 
 def test_epoch_and_motion():
@@ -213,7 +224,7 @@ def test_epoch_and_motion():
     assert (got["pmra_mas_yr"], got["pmdec_mas_yr"]) == (5.0, pytest.approx(1.0))
     still = guess(table("ra", "dec", "err", "pmRA", "pmDE"), xray=False)
     assert not still.moves
-    assert any("no epoch" in line for line in still.lines)
+    assert any("no epoch" in line for line in still.messages)
     assert not guess(facts).moves, "X-ray positions are where they are"
 
 

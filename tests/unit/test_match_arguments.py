@@ -17,7 +17,7 @@ def test_a_file_may_have_an_error_behind_a_colon(tmp_path):
     assert file_spec(f"{plain}:maj,min,pa") == FileSpec(plain, "maj,min,pa")
     assert file_spec(str(odd)) == FileSpec(odd), "a colon in the name of a file"
     assert file_spec(f"{odd}:e") == FileSpec(odd, "e")
-    with pytest.raises(ConfigError, match="after the colon"):
+    with pytest.raises(ConfigError, match="missing after the colon"):
         file_spec(f"{plain}:")
     with pytest.raises(InputError, match=r"b\.fits: there is no such file"):
         file_spec(str(tmp_path / "b.fits:0.1"))

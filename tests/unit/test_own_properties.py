@@ -15,7 +15,7 @@ from xcat.columns.registry import property_entries
 from xcat.errors import ConfigError, InputError
 from xcat.output.files import write
 from xcat.own.derived import galactic
-from xcat.own.property_columns import OwnTable, read_properties
+from xcat.own.property_columns import UserProperties, read_properties
 from xcat.tables.facts import ColumnFacts
 from xcat.tables.quantities import Quantities
 from xcat.tables.vocabulary import band_of, quantities
@@ -31,13 +31,13 @@ def csv(path: Path, text: str) -> Path:
     return file
 
 
-def one(own: OwnTable, name: str) -> np.ndarray:
+def one(own: UserProperties, name: str) -> np.ndarray:
     return own.values[:, own.names.index(name)]
 
 
-def told(own: OwnTable, *words: str) -> bool:
+def told(own: UserProperties, *words: str) -> bool:
     """Whether one line has all these words."""
-    return any(all(w in line for w in words) for line in own.told)
+    return any(all(w in line for w in words) for line in own.messages)
 
 
 def chosen(quantity: str, *columns: ColumnFacts) -> str | None:
@@ -105,7 +105,7 @@ def test_every_format_gives_the_same_properties(tmp_path, suffix):
     assert told(own, "flux_cgs is flux_0.5-7keV", "W / m2") or told(own, "flux_cgs is flux_0.5-7keV", "W")
     assert told(own, "1 rows without a value: pm_mas_yr zero or negative (first in row 3)")
     assert told(own, "sep_to_radius: not in the table")
-    assert not own.known[own.names.index("sep_to_radius")]
+    assert not own.has_columns[own.names.index("sep_to_radius")]
 
 
 def test_properties_are_taken_as_they_are_whatever_the_case(tmp_path):
@@ -118,7 +118,7 @@ def test_properties_are_taken_as_they_are_whatever_the_case(tmp_path):
     np.testing.assert_array_equal(one(own, "log_fx_fr"), [-1.5, np.nan, 2])
     np.testing.assert_array_equal(one(own, "pm_mas_yr"), [3, np.nan, np.nan])
     np.testing.assert_array_equal(own.errors[:, 1], [0.1, np.nan, np.nan])
-    assert own.known.tolist() == [True, True, True, True, False]
+    assert own.has_columns.tolist() == [True, True, True, True, False]
     assert own.n_bad == {
         "abs_b outside 0 to 90": 1, "hr1 outside -1 to 1": 1, "pm_mas_yr zero or negative": 2,
     }  # fmt: skip
@@ -153,11 +153,11 @@ def test_missing_zero_and_negative_values(tmp_path):
 
 def test_what_is_lacking_is_said(tmp_path):
     own = read_properties(csv(tmp_path, "Gmag,Fs\n20,1e-14\n"), ["log_fx_fr", "hr1", "abs_b", "log_flux_ratio"])
-    assert told(own, "log_fx_fr: not in the table (no flux in 0.2-12 keV, no X-ray flux), so it says nothing")
+    assert told(own, "log_fx_fr: not in the table (no flux in 0.2-12 keV, no X-ray flux), so it is excluded")
     assert told(own, "hr1: not in the table (no hardness ratio of", "no flux in the medium band, no count rate")
     assert told(own, "abs_b: not in the table (no position, no galactic latitude, no galactic longitude)")
     assert told(own, "log_flux_ratio: not in the table, so")
-    assert not own.known.any()
+    assert not own.has_columns.any()
 
 
 def test_mostly_not_available_is_still_a_number(tmp_path):
@@ -208,7 +208,7 @@ def test_columns_that_fit_equally_are_refused(tmp_path):
     own = read_properties(path, ["log_fx", "abs_b"], columns={"flux_cgs": "flux_aper90_b"})
     np.testing.assert_allclose(one(own, "log_fx"), np.log10(3e-14 * FACTOR))
     without = read_properties(path, ["log_fx", "abs_b"], columns={"flux_cgs": ""})
-    assert without.known.tolist() == [False, True]
+    assert without.has_columns.tolist() == [False, True]
     assert told(without, "flux_cgs: none (given)")
     read_properties(path, ["abs_b"])  # nobody asks for the flux
 
@@ -228,7 +228,7 @@ def test_a_unit_that_cannot_be_converted_names_column_and_unit(tmp_path):
 
 
 def test_a_flux_without_unit_must_look_like_one(tmp_path):
-    with pytest.raises(InputError, match=r"column 'flux' has no unit, and with a median of 3 it is no flux"):
+    with pytest.raises(InputError, match=r"column 'flux' has no unit, and its median of 3 is not a possible flux"):
         read_properties(csv(tmp_path, "flux\n3\n3\n0\n"), ["log_fx"], band=(0.5, 7))
 
 
@@ -340,7 +340,7 @@ def test_galactic_coordinates():
 def test_the_chandra_training_table(shared_data):
     """Every property that its columns can give is found without help."""
     own = read_properties(shared_data / "chandra" / "csc2_labelled_td.csv", NAMES)
-    missing = {n for n, there in zip(own.names, own.known, strict=True) if not there}
+    missing = {n for n, there in zip(own.names, own.has_columns, strict=True) if not there}
     assert missing == {
         "sep_to_radius", "log_lx_galaxy", "gamma", "log_flux_ratio", "log_flux_ratio_low", "flux_ratio_sigma",
     }  # fmt: skip

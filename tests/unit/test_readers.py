@@ -129,8 +129,6 @@ def test_every_format_gives_the_same_rows(tmp_path: Path, kind: str) -> None:
     with open_table(path, asked, chunk_rows=10) as reader:
         chunks = list(reader)
         assert reader.n_rows in (None, N)
-        if kind in ("csv", "csv.gz", "vot", "padded"):
-            assert reader.bytes_read == reader.n_bytes
     assert [c.first_row for c in chunks] == list(np.cumsum([1, *(c.n_rows for c in chunks[:-1])]))
     out = [convert(c, asked) for c in chunks]
     assert sum(len(o.rejects) for o in out) == 0
@@ -227,12 +225,12 @@ def test_a_fits_extension_by_name(tmp_path: Path) -> None:
     hdus.writeto(path)
     with open_table(path, definition({"hdu": "SRC"})) as reader:
         assert reader.n_rows == N
-    with pytest.raises(InputError, match=r"t\.fits: there is no extension 'NOPE'"):
+    with pytest.raises(InputError, match=r"t\.fits: there is no table in extension 'NOPE'"):
         open_table(path, definition({"hdu": "NOPE"}))
-    with pytest.raises(InputError, match="extension 0 is no table"):
+    with pytest.raises(InputError, match="there is no table in extension 0"):
         open_table(path, definition({"hdu": 0}))
     fits.PrimaryHDU(np.zeros((2, 2))).writeto(tmp_path / "image.fits")
-    with pytest.raises(InputError, match="has no table"):
+    with pytest.raises(InputError, match=r"image\.fits: there is no table in the FITS file"):
         open_table(tmp_path / "image.fits", definition())
 
 
@@ -313,7 +311,7 @@ def test_headers_of_all_sorts(tmp_path: Path) -> None:
     (chunk,) = chunks_of(path, definition({"skip": 1, "skip_after_header": 2, "header": names, "separator": ";"}))
     assert chunk.batch.to_pylist()[0]["RA"] == "2"
     path.write_text("id,RA,DEC,err,flux,obs,flux\n")
-    with pytest.raises(InputError, match="column 'flux' is there 2 times"):
+    with pytest.raises(InputError, match="column 'flux' occurs 2 times"):
         open_table(path, definition())
     path.write_text("id,RA,DEC,err,flux,obs\n")
     assert chunks_of(path, definition()) == []
@@ -363,7 +361,7 @@ def test_a_unit_that_contradicts_the_definition(tmp_path: Path) -> None:
     t["err"].unit = "mas"
     for name, format_ in (("t.fits", "fits"), ("t.vot", "votable"), ("t.ecsv", "ascii.ecsv")):
         t.write(tmp_path / name, format=format_)
-        with pytest.raises(InputError, match="column 'err' is in mas, but the definition 'test' takes it for arcsec"):
+        with pytest.raises(InputError, match="column 'err' is in mas, but the definition 'test' says arcsec"):
             open_table(tmp_path / name, definition())
         open_table(tmp_path / name, definition({"check_units": False})).close()
 

@@ -39,10 +39,9 @@ def classify_table(
     from xcat.database.connection import ready
     from xcat.output import files
     from xcat.own import classify_table as work
-    from xcat.own.match_output import check_output
 
     progress.silence(as_json)
-    check_output(output, overwrite=overwrite)
+    files.check_output(output, overwrite=overwrite)
     columns = _columns(column or []) | {name: given for name, given in (("ra", ra), ("dec", dec)) if given}
     energies = None if band is None else _band(band)
     with ready(settings()) as conn:
@@ -55,9 +54,9 @@ def classify_table(
     files.write(result.table, output, overwrite=overwrite)
     summary = result.summary | {"output": str(output)}
     if as_json:
-        print(json.dumps(summary | {"notes": result.told}, indent=2))
+        print(json.dumps(summary | {"notes": result.messages}, indent=2))
         return
-    for line in [*result.told, "", work.text(summary), f"{len(result.table):,} rows written to {output}"]:
+    for line in [*result.messages, "", work.text(summary), f"{len(result.table):,} rows written to {output}"]:
         _err.print(line, markup=False)
 
 

@@ -182,7 +182,7 @@ def _completeness(text: str, nway: bool) -> list[float | Literal["estimate"]]:
 
 
 def _prepare(output: Path, figure: Path | None, false_rate: float, overwrite: bool, as_json: bool) -> None:
-    from xcat.own.match_output import check_output
+    from xcat.output.files import check_output
 
     progress.silence(as_json)
     if not 0 < false_rate < 1:
@@ -203,7 +203,7 @@ def _finish(answer: Answer, output: Path, best: bool, figure: Path | None, overw
     if as_json:
         print(json.dumps(result, indent=2))
         return
-    for line in [*answer.lines, "", report.text(result), f"{len(table):,} rows written to {output}"]:
+    for line in [*answer.messages, "", report.text(result), f"{len(table):,} rows written to {output}"]:
         _err.print(line, markup=False)
     if figure is not None:
         _err.print(f"drawn to {figure}", markup=False)

@@ -1,6 +1,6 @@
 """Rows of a file to rows of a catalogue table: standard columns, standard units, one error convention.
 
-Everything works on whole columns. A row that cannot be used is set aside with the column and the value at
+Everything works on whole columns. A row that cannot be used is rejected, with the column and the value at
 fault; a value that is merely absent becomes NULL.
 """
 
@@ -44,7 +44,7 @@ class Converted:
     row_number : ndarray
         Row of the file that each row came from.
     rejects : Rejects
-        The rows set aside.
+        The rows that cannot be used.
     n_skipped : int
         Rows that ``read.only`` leaves out: neither used nor rejected.
     """
@@ -92,21 +92,15 @@ def convert(chunk: RawChunk, definition: Definition) -> Converted:
         out["pmra_mas_yr"] = out["pmra_mas_yr"] * np.cos(np.radians(out["dec"]))
     if definition.kind == "reference":
         out["class"] = _classes(definition, out, rows.n)
-    keep = rows.live
-    everything = bool(keep.all())
-    return Converted(
-        {name: column if everything else column[keep] for name, column in out.items()},
-        np.flatnonzero(keep) + chunk.first_row,
-        rows.rejects(),
-        n_skipped,
-    )
+    keep = slice(None) if rows.live.all() else rows.live
+    kept = {name: column[keep] for name, column in out.items()}
+    return Converted(kept, np.flatnonzero(rows.live) + chunk.first_row, rows.rejects(), n_skipped)
 
 
 def _identify(rows: Rows, out: dict[str, np.ndarray]) -> None:
     spec = rows.definition.columns.get("native_id")
     if spec is None:
-        numbers = np.arange(rows.first_row, rows.first_row + rows.n)
-        out["native_id"] = numbers.astype("S")
+        out["native_id"] = np.arange(rows.first_row, rows.first_row + rows.n).astype("S")
         return
     text = rows.any_text(spec)
     rows.reject(values.to_bools(pc.is_null(text)), spec.from_, "no identifier")
@@ -114,7 +108,7 @@ def _identify(rows: Rows, out: dict[str, np.ndarray]) -> None:
 
 
 def _place(rows: Rows, out: dict[str, np.ndarray]) -> None:
-    """Fill ra and dec, and set aside what is no place on the sky."""
+    """Fill ra and dec, and reject rows without a valid position."""
     ra_spec, dec_spec = rows.definition.columns["ra"], rows.definition.columns["dec"]
     ra, dec = rows.quantity("ra", ra_spec), rows.quantity("dec", dec_spec)
     rows.reject(np.isnan(ra), ra_spec.from_, "no position")
@@ -149,14 +143,14 @@ def axis_sigma_factor(convention: str) -> float:
 
 
 def _errors(rows: Rows, spec: PositionError, out: dict[str, np.ndarray]) -> None:
-    """Fill err_arcsec and, where there is one, the ellipse; set aside rows without a usable error."""
+    """Fill err_arcsec and, where there is one, the ellipse; reject rows without a usable error."""
     factor = axis_sigma_factor(spec.convention) * unit_factor(spec.unit, "arcsec")
     if spec.constant is not None:
         axes = [np.full(rows.n, spec.constant * factor)]
     else:
         axes = [rows.plain(c) * factor for c in spec.columns]
     if spec.systematic_arcsec:
-        # a zero or negative error is a mark for "none", and stays one
+        # a zero or negative error marks a missing one, and must stay recognisable
         axes = [np.where(a > 0, np.hypot(a, spec.systematic_arcsec), a) for a in axes]
     columns = tuple(c for s in spec.columns for c in s.from_)
     missing = np.isnan(axes[0]) if len(axes) == 1 else np.isnan(axes[0]) | np.isnan(axes[1])
@@ -174,7 +168,7 @@ def _errors(rows: Rows, spec: PositionError, out: dict[str, np.ndarray]) -> None
     if spec.is_ellipse and rows.definition.table_kind in _HAS_ELLIPSE:
         out["err_maj_arcsec"], out["err_min_arcsec"] = major, minor
         angle = rows.plain(ColumnSpec.model_validate(spec.pa)) if spec.pa else np.full(rows.n, np.nan)
-        turned = angle + np.where(axes[0] < axes[1], 90.0, 0.0)  # the file had the axes the other way round
+        turned = angle + np.where(axes[0] < axes[1], 90.0, 0.0)  # the file lists the minor axis first
         out["err_pa_deg"] = np.where(np.isfinite(turned), np.mod(turned, 180.0), np.nan)
 
 
@@ -200,4 +194,4 @@ def _classes(definition: Definition, out: dict[str, np.ndarray], n: int) -> npt.
     native = pa.array(out["class_native"]).dictionary_encode()
     mapped = definition.classify_native(native.dictionary.to_pylist())
     table = np.array([c.encode() for c in mapped] or [b""], "S")
-    return table[native.indices.to_numpy()]
+    return np.asarray(table[native.indices.to_numpy()])

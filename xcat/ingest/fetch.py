@@ -14,20 +14,11 @@ from astropy.table import MaskedColumn, Table
 from astropy.units import UnitsWarning
 from pyvo.dal.exceptions import DALOverflowWarning, PyvoUserWarning
 
-from xcat.atomic import writing
 from xcat.catalogues.definition import Definition
 from xcat.errors import InputError
+from xcat.output import files
 
 VIZIER_TAP = "https://tapvizier.cds.unistra.fr/TAPVizieR/tap"
-_FORMATS = {
-    ".vot": "votable",
-    ".xml": "votable",
-    ".votable": "votable",
-    ".fits": "fits",
-    ".ecsv": "ascii.ecsv",
-    ".csv": "ascii.csv",
-    ".parquet": "parquet",
-}
 
 
 @dataclass(frozen=True)
@@ -90,15 +81,14 @@ def fetch(
     Raises
     ------
     InputError
-        If the cone makes no sense, the service fails, or the result is not complete.
+        If the cone is invalid, the service fails, or the result is not complete.
     """
     out_path = Path(out_path)
-    format_ = _FORMATS.get(out_path.suffix.lower())
-    if format_ is None:
-        raise InputError(f"{out_path}: the name must end in one of {', '.join(_FORMATS)}")
+    if out_path.suffix.lower() not in files.ENDINGS:
+        raise InputError(f"{out_path}: the name must end in one of {', '.join(files.ENDINGS)}")
     where = _cone(definition, ra_deg, dec_deg, radius_deg)
-    service = _Service(tap_url, timeout_s)
-    counted = service.run(f"SELECT COUNT(*) AS n FROM {where}", 1)
+    tap_url, session = tap_url.rstrip("/"), _Session(timeout_s)
+    counted = _query(tap_url, session, f"SELECT COUNT(*) AS n FROM {where}", 1)
     expected = int(counted.getvalue(counted.fieldnames[0], 0))
     if expected > max_rows:
         raise InputError(
@@ -107,13 +97,14 @@ def fetch(
         )
     columns = ", ".join(_quoted(c) for c in definition.file_columns)
     query = f"SELECT {columns} FROM {where}"
-    result = service.run(query, expected + 1)
+    result = _query(tap_url, session, query, expected + 1)
     if result.query_status[0].upper() == "OVERFLOW" or len(result) != expected:
         raise InputError(
             f"{definition.name}: {tap_url} counted {expected:,} rows but sent {len(result):,}: it cuts results "
             "off at its own limit. Fetch smaller cones and load the files together; nothing was written"
         )
-    _write(result, out_path, format_)
+    out_path.parent.mkdir(parents=True, exist_ok=True)
+    files.write(_plain_table(result), out_path, overwrite=True)
     return FetchResult(out_path, len(result), query, tap_url)
 
 
@@ -130,8 +121,8 @@ def _cone(definition: Definition, ra_deg: float, dec_deg: float, radius_deg: flo
         )
     if not (0 <= ra_deg < 360 and -90 <= dec_deg <= 90 and 0 < radius_deg <= 90):
         raise InputError(
-            f"no cone: RA {ra_deg} must be in 0 to 360, Dec {dec_deg} in -90 to 90, radius {radius_deg} in "
-            "0 to 90 degrees"
+            f"invalid cone: RA must be in 0 to 360, Dec in -90 to 90, radius in 0 to 90 degrees; "
+            f"got {ra_deg}, {dec_deg}, {radius_deg}"
         )
     ra, dec = definition.columns["ra"], definition.columns["dec"]
     if ra.transform or dec.transform:
@@ -145,7 +136,7 @@ def _cone(definition: Definition, ra_deg: float, dec_deg: float, radius_deg: flo
 
 
 class _Session(requests.Session):
-    """A session whose every request has a time limit."""
+    """A session whose every request has a time limit, which pyvo does not set."""
 
     def __init__(self, timeout_s: float):
         super().__init__()
@@ -156,24 +147,16 @@ class _Session(requests.Session):
         return super().request(*args, **kwargs)
 
 
-class _Service:
-    """A TAP service that is asked synchronously."""
-
-    def __init__(self, url: str, timeout_s: float):
-        self._url = url.rstrip("/")
-        self._session = _Session(timeout_s)
-
-    def run(self, query: str, max_rows: int) -> pyvo.dal.TAPResults:
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", DALOverflowWarning)  # looked at by the caller
-                warnings.simplefilter("ignore", PyvoUserWarning)
-                warnings.simplefilter("ignore", UnitsWarning)
-                return pyvo.dal.TAPQuery(self._url, query, maxrec=max_rows, session=self._session).execute()
-        except pyvo.dal.DALAccessError as error:
-            unreachable = isinstance(getattr(error, "cause", None), requests.RequestException)
-            hint = ". Is the address right, the service up, and this machine online?" if unreachable else ""
-            raise InputError(f"{self._url}: {error}{hint}") from error
+def _query(tap_url: str, session: requests.Session, query: str, max_rows: int) -> pyvo.dal.TAPResults:
+    try:
+        with warnings.catch_warnings():
+            for category in (DALOverflowWarning, PyvoUserWarning, UnitsWarning):  # the caller checks for overflow
+                warnings.simplefilter("ignore", category)
+            return pyvo.dal.TAPQuery(tap_url, query, maxrec=max_rows, session=session).execute()
+    except pyvo.dal.DALAccessError as error:
+        unreachable = isinstance(getattr(error, "cause", None), requests.RequestException)
+        hint = ". Is the address right, the service up, and this machine online?" if unreachable else ""
+        raise InputError(f"{tap_url}: {error}{hint}") from error
 
 
 def _plain_table(result: pyvo.dal.TAPResults) -> Table:
@@ -185,12 +168,3 @@ def _plain_table(result: pyvo.dal.TAPResults) -> Table:
             texts = ["" if v is None else str(v) for v in column.filled(None)]
             table[name] = MaskedColumn(np.array(texts, np.str_), mask=np.ma.getmaskarray(column))
     return table
-
-
-def _write(result: pyvo.dal.TAPResults, path: Path, format_: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with writing(path) as part:
-        if format_ == "votable":
-            result.votable.to_xml(str(part), tabledata_format="tabledata")
-        else:
-            _plain_table(result).write(part, format=format_, overwrite=True)

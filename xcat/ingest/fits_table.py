@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import gzip
 import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,44 +19,38 @@ from astropy.utils.exceptions import AstropyUserWarning
 
 from xcat.catalogues.definition import Definition
 from xcat.errors import InputError
-from xcat.ingest.opened import Opened, locate
+from xcat.ingest.opened import Opened, array_batches, is_gzip, locate, unpacked
 
 
 def open_fits(path: Path, definition: Definition, chunk_rows: int) -> Opened:
     """Open the first table of a FITS file, or the one that ``read.hdu`` names."""
-    unpacked = _unpacked(path)
-    plain = Path(unpacked.name) if unpacked else path
-    close = unpacked.close if unpacked else (lambda: None)
+    temporary = _decompressed(path)
+    plain = Path(temporary.name) if temporary else path
+    close = temporary.close if temporary else (lambda: None)
     try:
-        with warnings.catch_warnings():
-            # archives bend the standard in harmless ways; a cut-off file is noticed below
-            warnings.simplefilter("ignore", VerifyWarning)
-            warnings.simplefilter("ignore", AstropyUserWarning)
-            with fits.open(plain, memmap=True) as hdus:
-                hdu = _table(hdus, definition.read.hdu, path)
-                columns = hdu.columns
-                places = locate(definition.file_columns, columns.names, path)
-                n_rows = int(hdu.header["NAXIS2"])
-                units = {name: columns[i].unit for name, i in places.items() if columns[i].unit}
-                if isinstance(hdu, fits.TableHDU):  # ASCII tables are old and small
-                    data = {name: np.array(hdu.data.field(i)) for name, i in places.items()}
-                    return Opened(_ascii(data, n_rows, chunk_rows), n_rows, units, close=close)
-                rows = _mapped(plain, path, hdu, n_rows)
-                fields = {name: _Field(columns[i], columns.names[i], name, path) for name, i in places.items()}
+        with table_hdu(plain, definition.read.hdu, path) as hdu:
+            columns = hdu.columns
+            places = locate(definition.file_columns, columns.names, path)
+            n_rows = int(hdu.header["NAXIS2"])
+            units = {name: columns[i].unit for name, i in places.items() if columns[i].unit}
+            if isinstance(hdu, fits.TableHDU):  # ASCII tables are old and small
+                data = {name: np.array(hdu.data.field(i)) for name, i in places.items()}
+                return Opened(array_batches(data, n_rows, chunk_rows), n_rows, units, close)
+            rows = _mapped(plain, path, hdu, n_rows)
+            fields = {name: _Field(columns[i], columns.names[i], name, path) for name, i in places.items()}
     except BaseException:
         close()
         raise
-    return Opened(_batches(rows, fields, chunk_rows), n_rows, units, close=close)
+    return Opened(_batches(rows, fields, chunk_rows), n_rows, units, close)
 
 
-def _unpacked(path: Path) -> IO[bytes] | None:
-    """Unpack a compressed file to a temporary one, because memory mapping needs plain bytes."""
-    with path.open("rb") as stream:
-        if stream.read(2) != b"\x1f\x8b":
-            return None
+def _decompressed(path: Path) -> IO[bytes] | None:
+    """Decompress a gzip file to a temporary one, because memory mapping needs plain bytes."""
+    if not is_gzip(path):
+        return None
     temporary = tempfile.NamedTemporaryFile(suffix=".fits")  # noqa: SIM115 - lives as long as the reader
     try:
-        with gzip.open(path, "rb") as packed:
+        with unpacked(path) as packed:
             shutil.copyfileobj(packed, temporary, 1 << 20)
     except BaseException:
         temporary.close()
@@ -65,19 +59,23 @@ def _unpacked(path: Path) -> IO[bytes] | None:
     return temporary
 
 
-def _table(hdus: fits.HDUList, wanted: int | str | None, path: Path) -> Any:
-    if wanted is not None:
-        try:
-            hdu = hdus[wanted]
-        except (KeyError, IndexError):
-            raise InputError(f"{path}: there is no extension {wanted!r} (read.hdu)") from None
-        if not isinstance(hdu, fits.BinTableHDU | fits.TableHDU):
-            raise InputError(f"{path}: extension {wanted!r} is no table")
-        return hdu
-    for hdu in hdus:
-        if isinstance(hdu, fits.BinTableHDU | fits.TableHDU):
-            return hdu
-    raise InputError(f"{path}: the FITS file has no table")
+@contextmanager
+def table_hdu(plain: Path, wanted: int | str | None, path: Path) -> Iterator[Any]:
+    """Open the first table of a FITS file, or the extension of this number or name; `path` is for messages."""
+    with warnings.catch_warnings():
+        # archives bend the standard in harmless ways; a cut-off file is noticed when its rows are mapped
+        warnings.simplefilter("ignore", VerifyWarning)
+        warnings.simplefilter("ignore", AstropyUserWarning)
+        with fits.open(plain, memmap=True) as hdus:
+            try:
+                candidates = hdus if wanted is None else [hdus[wanted]]
+            except (KeyError, IndexError):
+                candidates = []
+            hdu = next((h for h in candidates if isinstance(h, fits.BinTableHDU | fits.TableHDU)), None)
+            if hdu is None:
+                where = "" if wanted is None else f"extension {wanted!r} of "
+                raise InputError(f"{path}: there is no table in {where}the FITS file")
+            yield hdu
 
 
 def _mapped(plain: Path, path: Path, hdu: fits.BinTableHDU, n_rows: int) -> npt.NDArray[np.void]:
@@ -85,14 +83,19 @@ def _mapped(plain: Path, path: Path, hdu: fits.BinTableHDU, n_rows: int) -> npt.
     dtype = hdu.columns.dtype.newbyteorder(">")
     width = int(hdu.header["NAXIS1"])
     if dtype.itemsize != width:
-        raise InputError(f"{path}: the columns take {dtype.itemsize} bytes a row, the header says {width}")
+        raise InputError(f"{path}: the columns take {dtype.itemsize} bytes per row, the header says {width}")
     start = hdu.fileinfo()["datLoc"]
-    there = max(0, plain.stat().st_size - start) // max(width, 1)
-    if there < n_rows:
-        raise InputError(f"{path}: the file is cut off after row {there} of {n_rows}; fetch it again")
+    n_complete = max(0, plain.stat().st_size - start) // max(width, 1)
+    if n_complete < n_rows:
+        raise InputError(f"{path}: the file is cut off after row {n_complete} of {n_rows}; fetch it again")
     if n_rows == 0:
         return np.empty(0, dtype)
     return np.memmap(plain, dtype, mode="r", offset=start, shape=(n_rows,))
+
+
+def holds_arrays(column: fits.Column) -> bool:
+    """Whether a column of a binary table has more, or other things, than one value per row."""
+    return bool(column.format.format in "PQXCM" or (column.format.format != "A" and column.format.repeat != 1))
 
 
 class _Field:
@@ -104,7 +107,7 @@ class _Field:
         self.null = column.null if column.null not in ("", None) else None
         self.scale = 1 if column.bscale in ("", None) else column.bscale
         self.zero = 0 if column.bzero in ("", None) else column.bzero
-        if self.code in "PQXCM" or (self.code != "A" and column.format.repeat != 1):
+        if holds_arrays(column):
             raise InputError(f"{path}: column '{name}' ({column.format}) holds arrays, not single numbers")
 
     def convert(self, stored: npt.NDArray[Any]) -> pa.Array:
@@ -136,10 +139,3 @@ def _batches(rows: npt.NDArray[np.void], fields: dict[str, _Field], chunk_rows: 
         part = rows[start : start + chunk_rows]
         arrays = [f.convert(part[f.stored]) for f in fields.values()]
         yield pa.record_batch(arrays, names=list(fields))
-
-
-def _ascii(data: dict[str, npt.NDArray[Any]], n_rows: int, chunk_rows: int) -> Iterator[pa.RecordBatch]:
-    for start in range(0, n_rows, chunk_rows):
-        parts = {name: values[start : start + chunk_rows] for name, values in data.items()}
-        arrays = [pa.array(v.tolist()) if v.dtype.kind in "US" else pa.array(v) for v in parts.values()]
-        yield pa.record_batch(arrays, names=list(parts))

@@ -1,6 +1,6 @@
 """The ingest stage: files to rows of a catalogue table, all of them or none.
 
-Rows go through binary COPY into a table that nobody sees yet: a new partition, or a temporary table whose rows are
+Rows go through binary COPY into a table that is not visible yet: a new partition, or a temporary table whose rows are
 appended. Only then are indexes built, duplicates found and the partition attached, all in one transaction.
 
 The contents of a catalogue are versions. Replaced files make a new one; files that are added make a new one if a run
@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from xcat.database.connection import Connection, ready
 from xcat.database.runs import Run, stage
 from xcat.database.sqlfiles import dicts, job
 from xcat.errors import InputError, StageError
-from xcat.ingest.convert import Rejects, convert
+from xcat.ingest.convert import Converted, convert
 from xcat.ingest.readers import open_table
 from xcat.sky import density_map
 
@@ -54,7 +54,7 @@ class InputFile:
 
 
 def checksum(path: Path) -> InputFile:
-    """Read a file once to know its content.
+    """Read a file once to compute the checksum of its content.
 
     Raises
     ------
@@ -86,7 +86,7 @@ class Loading:
 
     @property
     def n_rejected(self) -> int:
-        """Rows set aside."""
+        """Rows that could not be used."""
         return sum(f["n_rejected"] for f in self.files)
 
 
@@ -136,9 +136,10 @@ def ingest(
         names = ", ".join(str(f.path) for f in files if f.sha256 in repeated)
         raise InputError(f"the same content is given more than once: {names}")
     with ready(settings) as conn:
-        known = {row["sha256"] for row in loaded_files(conn, definition.name)}
-        unchanged = not _other_definition(conn, definition)
-    if unchanged and known >= {f.sha256 for f in files} and (not replace or len(known) == len(files)):
+        loaded = {row["sha256"] for row in loaded_files(conn, definition.name)}
+        _, definition_sha256 = _current(conn, definition.name)
+    is_same = definition_sha256 in (None, definition.sha256)
+    if is_same and loaded >= {f.sha256 for f in files} and (not replace or len(loaded) == len(files)):
         return Loading([], [f.path.name for f in files], [])
     config = {
         "catalogue": definition.name,
@@ -151,114 +152,87 @@ def ingest(
         loading = _load(run, definition, files, replace)
         run.inputs["files"] = loading.files
         run.summary |= {
-            "n_rows": loading.n_rows, "n_rejected": loading.n_rejected, "already_loaded": loading.already,
-            "rejects": loading.rejects, "version_current_again": loading.version,
-        }  # fmt: skip
+            "n_rows": loading.n_rows,
+            "n_rejected": loading.n_rejected,
+            "already_loaded": loading.already,
+            "rejects": loading.rejects,
+            "version_current_again": loading.version,
+        }
     retention.sweep(settings)
     return loading
 
 
-def _other_definition(conn: Connection, definition: Definition) -> bool:
-    row = conn.execute(job("ingest.catalogue").compose(), {"name": definition.name}).fetchone()
-    return row is not None and row[1] != definition.sha256
+def _current(conn: Connection, name: str) -> tuple[int | None, str | None]:
+    """Number and definition (its checksum) of the current version of a catalogue; None if it was never loaded."""
+    row = conn.execute(job("ingest.catalogue").compose(), {"name": name}).fetchone()
+    return (None, None) if row is None else (row[0], row[1])
 
 
 def _load(run: Run, definition: Definition, files: list[InputFile], replace: bool) -> Loading:
-    conn, table = run.conn, definition.table_kind
-    with progress.bar(f"{definition.name}: waiting for its turn"):
-        conn.execute(job("ingest.lock").compose(), {"name": definition.name})
-    known = {row["sha256"] for row in loaded_files(conn, definition.name)}
-    if known and not replace and _other_definition(conn, definition):
+    """Load the files that the catalogue does not have, or make an earlier version with just these files current."""
+    conn, name = run.conn, definition.name
+    with progress.bar(f"{name}: waiting for its turn"):
+        conn.execute(job("ingest.lock").compose(), {"name": name})
+    loaded = {row["sha256"] for row in loaded_files(conn, name)}
+    before, definition_sha256 = _current(conn, name)
+    if loaded and not replace and definition_sha256 != definition.sha256:
         raise StageError(
-            f"{definition.name}: its definition has changed since its {len(known)} file(s) were loaded. "
+            f"{name}: its definition has changed since its {len(loaded)} file(s) were loaded. "
             "Load all files again with --replace."
         )
-    before = conn.execute(job("ingest.catalogue").compose(), {"name": definition.name}).fetchone()
-    append = bool(known) and not replace
-    wanted = [f for f in files if f.sha256 not in known] if append else files
-    loading = Loading([], [f.path.name for f in files if f not in wanted], [])
+    append = bool(loaded) and not replace
+    wanted = [f for f in files if f.sha256 not in loaded] if append else files
     if not wanted:
-        return loading
-    content = sorted({f.sha256 for f in wanted} | (known if append else set()))
-    same = conn.execute(
-        job("ingest.same_content").compose(),
-        {"name": definition.name, "definition_sha256": definition.sha256, "sha256s": content},
-    ).fetchone()
+        return Loading([], [f.path.name for f in files], [])
+    content = sorted({f.sha256 for f in wanted} | (loaded if append else set()))
+    values = {"name": name, "definition_sha256": definition.sha256, "sha256s": content}
+    same = conn.execute(job("ingest.same_content").compose(), values).fetchone()
     if same is not None:
-        _make_current(conn, definition.name, same[0], before[0] if before else None)
+        _make_current(conn, name, same[0], before)
         return Loading([], [f.path.name for f in files], [], version=same[1])
-    catalogue_id = _version(conn, definition, before[0] if before else None, append)
-    partition = partitions.qualified(table, catalogue_id)
-    if append:
-        target, (base,) = (
-            "loading",
-            conn.execute(job("ingest.last_object").compose(partition=partition)).fetchone() or (0,),
-        )
-        conn.execute(job("ingest.make_loading").compose(parent=f"xcat.{table}"))
-    else:
-        target, base = partitions.create(conn, table, catalogue_id), 0
-    conn.execute(job("ingest.make_file_base").compose())
-    types = copy.column_types(conn, target)
-    counter = density_map.Counter() if table == "counterpart" else None
-    entered = []
+    load = _Load.begin(conn, definition, run.run_id, _version(conn, definition, before, append), append)
     for file in wanted:
         with run.step(f"read {file.path.name}"):
-            file_id = _enter(conn, catalogue_id, run.run_id, file, base)
-            n_read, n_skipped = _copy_file(conn, definition, file, catalogue_id, file_id, target, types, base, counter)
-            base += n_read
-            entered.append((file, file_id, n_skipped))
-    with run.step("index"), progress.bar(f"{definition.name}: indexes"):
-        n_gone = _finish(conn, definition, table, catalogue_id, target, append)
-        if counter is not None:
-            _map_density(conn, catalogue_id, counter, partition, target if append else None, n_gone)
-    for file, file_id, n_skipped in entered:
-        counted = conn.execute(job("ingest.rows_of_file").compose(loaded=partition), {"file_id": file_id}).fetchone()
-        values = {"file_id": file_id, "n_rows": counted[0] if counted else 0}
-        rejected = conn.execute(job("ingest.count_file").compose(), values).fetchone()
-        loading.files.append(
-            {
-                "name": file.path.name,
-                "sha256": file.sha256,
-                "n_bytes": file.n_bytes,
-                "n_rows": values["n_rows"],
-                "n_rejected": rejected[0] if rejected else 0,
-                "n_skipped": n_skipped,
-            }
-        )
-    file_ids = [file_id for _, file_id, _ in entered]
-    loading.rejects = dicts(conn.execute(job("ingest.rejects_by_reason").compose(), {"file_ids": file_ids}))
-    _make_current(conn, definition.name, catalogue_id, before[0] if before else None)
-    return loading
+            load.read(file)
+    with run.step("index"), progress.bar(f"{name}: indexes"):
+        n_gone = load.finish()
+        if load.counter is not None:
+            load.map_density(n_gone)
+    entries, rejects = load.count()
+    _make_current(conn, name, load.catalogue_id, before)
+    return Loading(entries, [f.path.name for f in files if f not in wanted], rejects)
 
 
 def _version(conn: Connection, definition: Definition, before: int | None, append: bool) -> int:
-    """Number of the version to load into: the present one if rows are added that no run has missed, else a new one."""
+    """Number of the version to load into: the current one if rows are added that no run has missed, else a new one."""
     if not append or before is None:
         values = {
-            "name": definition.name, "kind": definition.kind, "definition": Jsonb(definition.as_dict()),
+            "name": definition.name,
+            "kind": definition.kind,
+            "definition": Jsonb(definition.as_dict()),
             "definition_sha256": definition.sha256,
-        }  # fmt: skip
-        row = conn.execute(job("ingest.add_catalogue").compose(), values).fetchone()
-        assert row is not None
-        return int(row[0])
-    conn.execute(job("ingest.lock_content").compose(), {"catalogue_id": before})
-    read = conn.execute(job("ingest.is_read").compose(), {"catalogue_id": before}).fetchone()
-    if read is not None and not read[0]:
+        }
+        return _number(conn, "add_catalogue", values)
+    of_before = {"catalogue_id": before}
+    conn.execute(job("ingest.lock_content").compose(), of_before)
+    if not _number(conn, "is_read", of_before):
         return before
-    row = conn.execute(job("ingest.copy_catalogue").compose(), {"catalogue_id": before}).fetchone()
-    assert row is not None
-    table, made = definition.table_kind, int(row[0])
+    table, made = definition.table_kind, _number(conn, "copy_catalogue", of_before)
     target = partitions.create(conn, table, made)
     names = list(copy.column_types(conn, target))
-    values_ = [sql.Literal(made) if name == "catalogue_id" else sql.Identifier(name) for name in names]
-    conn.execute(
-        job("ingest.copy_rows").compose(
-            target=target, partition=partitions.qualified(table, before),
-            columns=sql.SQL(", ").join(map(sql.Identifier, names)), values=sql.SQL(", ").join(values_),
-        )
-    )  # fmt: skip
+    selected = [sql.Literal(made) if name == "catalogue_id" else sql.Identifier(name) for name in names]
+    columns, values_ = sql.SQL(", ").join(map(sql.Identifier, names)), sql.SQL(", ").join(selected)
+    partition = partitions.qualified(table, before)
+    conn.execute(job("ingest.copy_rows").compose(target=target, partition=partition, columns=columns, values=values_))
     partitions.attach(conn, table, made)
     return made
+
+
+def _number(conn: Connection, statement: str, values: dict[str, Any] | None = None, **identifiers: str) -> int:
+    """The one number that a statement of sql/jobs/ingest.sql returns."""
+    row = conn.execute(job(f"ingest.{statement}").compose(**identifiers), values).fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 def _make_current(conn: Connection, name: str, catalogue_id: int, before: int | None) -> None:
@@ -269,113 +243,138 @@ def _make_current(conn: Connection, name: str, catalogue_id: int, before: int | 
         retention.forget_unread_versions(conn)
 
 
-def _enter(conn: Connection, catalogue_id: int, run_id: int, file: InputFile, base: int) -> int:
-    row = conn.execute(
-        job("ingest.add_file").compose(),
-        {
-            "catalogue_id": catalogue_id,
-            "run_id": run_id,
+@dataclass
+class _Load:
+    """Files on their way into one version of a catalogue.
+
+    Attributes
+    ----------
+    target : str
+        Table that the rows are copied into: the new partition, or ``loading`` if they are appended.
+    types : dict
+        Its columns.
+    base : int
+        Largest object number in use.
+    counter : Counter or None
+        Positions of a counterpart catalogue, for its density map.
+    entered : list of (InputFile, file_id, n_skipped)
+        The files that were read.
+    """
+
+    conn: Connection
+    definition: Definition
+    run_id: int
+    catalogue_id: int
+    append: bool
+    target: str
+    types: dict[str, str]
+    base: int
+    counter: density_map.Counter | None
+    entered: list[tuple[InputFile, int, int]] = field(default_factory=list)
+
+    @classmethod
+    def begin(cls, conn: Connection, definition: Definition, run_id: int, catalogue_id: int, append: bool) -> _Load:
+        """Make the table to load into."""
+        table = definition.table_kind
+        if append:
+            base = _number(conn, "last_object", partition=partitions.qualified(table, catalogue_id))
+            conn.execute(job("ingest.make_loading").compose(parent=f"xcat.{table}"))
+            target = "loading"
+        else:
+            target, base = partitions.create(conn, table, catalogue_id), 0
+        conn.execute(job("ingest.make_file_base").compose())
+        counter = density_map.Counter() if table == "counterpart" else None
+        types = copy.column_types(conn, target)
+        return cls(conn, definition, run_id, catalogue_id, append, target, types, base, counter)
+
+    @property
+    def partition(self) -> str:
+        """Qualified name of the version's partition."""
+        return partitions.qualified(self.definition.table_kind, self.catalogue_id)
+
+    def read(self, file: InputFile) -> None:
+        """COPY one file into the target, count its positions, and write its bad rows to ``reject``."""
+        values = {
+            "catalogue_id": self.catalogue_id,
+            "run_id": self.run_id,
             "file_name": file.path.name,
             "sha256": file.sha256,
             "n_bytes": file.n_bytes,
-        },
-    ).fetchone()
-    assert row is not None
-    conn.execute(job("ingest.add_file_base").compose(), {"file_id": row[0], "base": base})
-    return int(row[0])
-
-
-def _copy_file(
-    conn: Connection,
-    definition: Definition,
-    file: InputFile,
-    catalogue_id: int,
-    file_id: int,
-    target: str,
-    types: dict[str, str],
-    base: int,
-    counter: density_map.Counter | None,
-) -> tuple[int, int]:
-    """COPY one file into the target, count its positions, and its bad rows into ``reject``.
-
-    Returns
-    -------
-    tuple of int
-        Number of its last row, and rows that the definition leaves out (``read.only``).
-    """
-    last_row = n_skipped = 0
-    freeze = target != "loading"
-    with open_table(file.path, definition) as table, progress.bar(file.path.name, table.n_rows) as advance:
-        for chunk in table:
-            converted = convert(chunk, definition)
-            n_rows = len(converted)
-            n_skipped += converted.n_skipped
-            last_row = max(last_row, chunk.first_row + chunk.n_rows - 1)
-            if n_rows:
-                block: dict[str, np.ndarray] = {
-                    "catalogue_id": np.full(n_rows, catalogue_id, np.int16),
-                    "object_id": base + converted.row_number,
-                    "file_id": np.full(n_rows, file_id, np.int32),
-                    **converted.columns,
-                }
+        }
+        file_id = _number(self.conn, "add_file", values)
+        self.conn.execute(job("ingest.add_file_base").compose(), {"file_id": file_id, "base": self.base})
+        last_row = n_skipped = 0
+        with open_table(file.path, self.definition) as table, progress.bar(file.path.name, table.n_rows) as advance:
+            for chunk in table:
+                converted = convert(chunk, self.definition)
+                n_skipped += converted.n_skipped
+                last_row = max(last_row, chunk.first_row + chunk.n_rows - 1)
                 try:
-                    copy.copy_in(conn, target, [block], types=types, freeze=freeze)
+                    self._copy(converted, file_id)
                 except (psycopg.IntegrityError, psycopg.DataError, OverflowError) as error:
-                    raise InputError(
-                        f"{file.path}: rows {chunk.first_row}-{last_row}: {str(error).splitlines()[0]}"
-                    ) from error
-                if counter is not None:
-                    counter.add(converted.columns["ra"], converted.columns["dec"])
-            _keep_rejects(conn, file_id, converted.rejects)
-            advance(chunk.n_rows)
-    if file.path.stat().st_mtime_ns != file.modified_ns:
-        raise InputError(f"{file.path}: changed while it was being read; load it when it is whole")
-    return last_row, n_skipped
+                    rows = f"rows {chunk.first_row}-{last_row}"
+                    raise InputError(f"{file.path}: {rows}: {str(error).splitlines()[0]}") from error
+                advance(chunk.n_rows)
+        if file.path.stat().st_mtime_ns != file.modified_ns:
+            raise InputError(f"{file.path}: changed while it was being read; load it when it is complete")
+        self.base += last_row
+        self.entered.append((file, file_id, n_skipped))
 
+    def _copy(self, converted: Converted, file_id: int) -> None:
+        n_rows, rejects = len(converted), converted.rejects
+        if n_rows:
+            block: dict[str, np.ndarray] = {
+                "catalogue_id": np.full(n_rows, self.catalogue_id, np.int16),
+                "object_id": self.base + converted.row_number,
+                "file_id": np.full(n_rows, file_id, np.int32),
+                **converted.columns,
+            }
+            copy.copy_in(self.conn, self.target, [block], types=self.types, freeze=not self.append)
+            if self.counter is not None:
+                self.counter.add(converted.columns["ra"], converted.columns["dec"])
+        if len(rejects):
+            block = {"file_id": np.full(len(rejects), file_id, np.int32), **rejects.columns()}
+            copy.copy_in(self.conn, "reject", [block])
 
-def _keep_rejects(conn: Connection, file_id: int, rejects: Rejects) -> None:
-    if len(rejects):
-        block: dict[str, np.ndarray] = {"file_id": np.full(len(rejects), file_id, np.int32), **rejects.columns()}
-        copy.copy_in(conn, "reject", [block])
+    def finish(self) -> int:
+        """Reject duplicates, build the indexes and make the rows visible; return the number of duplicates."""
+        conn, table, target, partition = self.conn, self.definition.table_kind, self.target, self.partition
+        spec = self.definition.columns.get("native_id")
+        values = {"column_name": ", ".join(spec.from_) if spec is not None else None}
+        if self.append:
+            repeats = conn.execute(job("ingest.reject_repeats").compose(loaded=target), values)
+            loaded = conn.execute(job("ingest.reject_known").compose(loaded=target, partition=partition), values)
+            conn.execute(job("ingest.append").compose(loaded=target, partition=partition))
+            conn.execute(f"ANALYZE {partition}")
+            return repeats.rowcount + loaded.rowcount
+        n_gone = 0
+        try:
+            with conn.transaction():
+                partitions.prepare(conn, table, self.catalogue_id)
+        except psycopg.errors.UniqueViolation:
+            # looking for duplicates costs a sort, so only a load that has some pays for it
+            n_gone = conn.execute(job("ingest.reject_repeats").compose(loaded=target), values).rowcount
+            partitions.prepare(conn, table, self.catalogue_id)
+        partitions.adopt(conn, table, self.catalogue_id)
+        return n_gone
 
+    def map_density(self, n_gone: int) -> None:
+        """Add the new rows to the catalogue's density map."""
+        row = self.conn.execute(job("density.exists").compose(), {"catalogue_id": self.catalogue_id}).fetchone()
+        counter, is_mapped = self.counter or density_map.Counter(), bool(row and row[0])
+        # the counter includes rejected rows, or lacks rows loaded before maps existed
+        if n_gone or (self.append and not is_mapped):
+            counted = self.target if self.append and is_mapped else self.partition
+            counter = density_map.count(self.conn, job("density.positions").compose(counted=counted))
+        density_map.store(self.conn, self.catalogue_id, counter)
 
-def _map_density(
-    conn: Connection, catalogue_id: int, counter: density_map.Counter, partition: str, appended: str | None, n_gone: int
-) -> None:
-    """Add the new rows to the catalogue's density map; `appended` is their table if they are not all of it."""
-    row = conn.execute(job("density.exists").compose(), {"catalogue_id": catalogue_id}).fetchone()
-    mapped = bool(row and row[0])
-    # the counter has seen rows that are gone, or never saw those that came before there were maps
-    if n_gone or (appended is not None and not mapped):
-        counted = appended if appended is not None and mapped else partition
-        counter = density_map.count(conn, job("density.positions").compose(counted=counted))
-    density_map.store(conn, catalogue_id, counter)
-
-
-def _finish(conn: Connection, definition: Definition, table: str, catalogue_id: int, target: str, append: bool) -> int:
-    """Set duplicates aside, build the indexes and make the rows visible.
-
-    Returns
-    -------
-    int
-        Rows set aside.
-    """
-    spec = definition.columns.get("native_id")
-    values = {"column_name": ", ".join(spec.from_) if spec is not None else None}
-    if append:
-        partition = partitions.qualified(table, catalogue_id)
-        repeats = conn.execute(job("ingest.reject_repeats").compose(loaded=target), values)
-        known = conn.execute(job("ingest.reject_known").compose(loaded=target, partition=partition), values)
-        conn.execute(job("ingest.append").compose(loaded=target, partition=partition))
-        conn.execute(f"ANALYZE {partition}")
-        return repeats.rowcount + known.rowcount
-    n_gone = 0
-    try:
-        with conn.transaction():
-            partitions.prepare(conn, table, catalogue_id)
-    except psycopg.errors.UniqueViolation:
-        # looking for duplicates costs a sort, so only a load that has some pays for it
-        n_gone = conn.execute(job("ingest.reject_repeats").compose(loaded=target), values).rowcount
-        partitions.prepare(conn, table, catalogue_id)
-    partitions.adopt(conn, table, catalogue_id)
-    return n_gone
+    def count(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """Rows, rejected and skipped rows of every file, and the rejected rows of all by reason."""
+        entries = []
+        for file, file_id, n_skipped in self.entered:
+            n_rows = _number(self.conn, "rows_of_file", {"file_id": file_id}, loaded=self.partition)
+            n_rejected = _number(self.conn, "count_file", {"file_id": file_id, "n_rows": n_rows})
+            counts = {"n_rows": n_rows, "n_rejected": n_rejected, "n_skipped": n_skipped}
+            entries.append({"name": file.path.name, "sha256": file.sha256, "n_bytes": file.n_bytes} | counts)
+        file_ids = {"file_ids": [file_id for _, file_id, _ in self.entered]}
+        return entries, dicts(self.conn.execute(job("ingest.rejects_by_reason").compose(), file_ids))

@@ -1,12 +1,16 @@
-"""What every reader of a file format hands over, and how it finds the columns that it was asked for."""
+"""What the readers of all formats share: the opened table, columns by name, unpacking, arrays to batches."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import gzip
+import io
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from xcat.errors import InputError
@@ -26,17 +30,43 @@ class Opened:
         Number of rows, where the header says it.
     units : dict
         Units that the file itself states, by column.
-    tell : callable, optional
-        Bytes of the file that have been read.
     close : callable
-        Lets go of the file.
+        Closes the file.
     """
 
     batches: Iterator[pa.RecordBatch]
     n_rows: int | None = None
     units: dict[str, str] = field(default_factory=dict)
-    tell: Callable[[], int] | None = None
     close: Callable[[], None] = lambda: None
+
+
+def is_gzip(path: Path) -> bool:
+    """Whether a file is compressed, whatever its name."""
+    with path.open("rb") as stream:
+        return stream.read(2) == b"\x1f\x8b"
+
+
+def unpacked(path: Path) -> io.BufferedReader | gzip.GzipFile:
+    """Open a file for reading, decompressed if it is gzip."""
+    return gzip.open(path, "rb") if is_gzip(path) else path.open("rb")
+
+
+def array_batches(columns: Mapping[str, np.ndarray], n_rows: int, chunk_rows: int) -> Iterator[pa.RecordBatch]:
+    """Cut columns in memory into batches; masked values become null, text and objects become strings."""
+    for start in range(0, n_rows, chunk_rows):
+        parts = [_arrow(np.ma.asarray(column[start : start + chunk_rows])) for column in columns.values()]
+        yield pa.record_batch(parts, names=list(columns))
+
+
+def _arrow(column: np.ma.MaskedArray[Any, Any]) -> pa.Array:
+    data, mask = np.ma.getdata(column), np.ma.getmaskarray(column)
+    if data.dtype.kind == "O":
+        mask = mask | np.array([v is None for v in data], dtype=bool)
+        texts = [v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in data]
+        return pa.array(texts, pa.string(), mask=mask)
+    if data.dtype.kind == "S":
+        data = np.char.decode(data, "utf-8", "replace")
+    return pa.array(data.astype(data.dtype.newbyteorder("=")), mask=mask)
 
 
 def locate(wanted: Sequence[str], present: Iterable[str], path: Path) -> dict[str, int]:
@@ -52,7 +82,7 @@ def locate(wanted: Sequence[str], present: Iterable[str], path: Path) -> dict[st
     Raises
     ------
     InputError
-        If a column is missing, or is there more than once.
+        If a column is missing, or occurs more than once.
     """
     names = [name.strip() for name in present]
     exact: dict[str, list[int]] = {}
@@ -60,15 +90,15 @@ def locate(wanted: Sequence[str], present: Iterable[str], path: Path) -> dict[st
     for index, name in enumerate(names):
         exact.setdefault(name, []).append(index)
         folded.setdefault(name.casefold(), []).append(index)
-    found: dict[str, int] = {}
+    indices: dict[str, int] = {}
     for name in wanted:
         places = exact.get(name) or folded.get(name.casefold()) or []
         if not places:
             raise InputError(_missing(name, names, path))
         if len(places) > 1:
-            raise InputError(f"{path}: column '{name}' is there {len(places)} times; rename the others first")
-        found[name] = places[0]
-    return found
+            raise InputError(f"{path}: column '{name}' occurs {len(places)} times; rename the others first")
+        indices[name] = places[0]
+    return indices
 
 
 def _missing(name: str, names: Sequence[str], path: Path) -> str:

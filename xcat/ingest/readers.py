@@ -6,13 +6,11 @@ travel as Arrow arrays of the file's own type. Only the columns that the definit
 
 from __future__ import annotations
 
-import gzip
 import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import astropy.units as u
@@ -24,7 +22,7 @@ from xcat.catalogues.grammar import parsed_unit
 from xcat.columns import registry
 from xcat.errors import InputError
 from xcat.ingest.fits_table import open_fits
-from xcat.ingest.opened import CHUNK_ROWS, Opened, locate
+from xcat.ingest.opened import CHUNK_ROWS, Opened, locate, unpacked
 from xcat.ingest.text_table import open_csv, open_ecsv, open_mrt
 from xcat.ingest.votable_table import open_votable
 
@@ -44,7 +42,7 @@ class RawChunk:
     """
 
     batch: pa.RecordBatch
-    first_row: int
+    first_row: int = 1
 
     @property
     def n_rows(self) -> int:
@@ -57,30 +55,19 @@ class TableReader:
 
     Attributes
     ----------
-    path : Path
-        The file.
-    format : str
-        How it is read: fits, votable, ecsv, csv, mrt or parquet.
+    path : Path or str
+        The file, or what to call a table in memory.
     n_rows : int or None
-        Rows of the file, where the header says it.
-    n_bytes : int
-        Size of the file.
+        Number of rows, where the header states it.
     units : dict
         Units that the file itself states, by column.
     """
 
-    def __init__(self, path: Path, format_: str, opened: Opened):
+    def __init__(self, path: Path | str, opened: Opened):
         self.path = path
-        self.format = format_
         self.n_rows = opened.n_rows
-        self.n_bytes = path.stat().st_size
         self.units = opened.units
         self._opened = opened
-
-    @property
-    def bytes_read(self) -> int | None:
-        """Bytes of the file that have been read, where the format lets one tell."""
-        return self._opened.tell() if self._opened.tell else None
 
     def __iter__(self) -> Iterator[RawChunk]:
         row = 1
@@ -100,15 +87,13 @@ class TableReader:
             raise InputError(f"{self.path}: the header promises {self.n_rows} rows, the file has {row - 1}")
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._opened.close()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
 
@@ -142,7 +127,7 @@ def open_table(path: str | Path, definition: Definition, chunk_rows: int = CHUNK
         raise
     except _UNREADABLE as error:
         raise InputError(f"{path}: cannot be read: {error}") from error
-    reader = TableReader(path, format_, opened)
+    reader = TableReader(path, opened)
     if definition.read.check_units:
         try:
             _check_units(reader, definition)
@@ -154,11 +139,8 @@ def open_table(path: str | Path, definition: Definition, chunk_rows: int = CHUNK
 
 def sniff(path: Path) -> str:
     """Tell the format of a file by its content, and by its neighbours for a bare fixed-width table."""
-    with path.open("rb") as stream:
+    with unpacked(path) as stream:
         head = stream.read(_SNIFF_BYTES)
-    if head[:2] == b"\x1f\x8b":
-        with gzip.open(path, "rb") as stream:
-            head = stream.read(_SNIFF_BYTES)
     if not head.strip():
         raise InputError(f"{path}: the file is empty")
     if head.startswith(b"SIMPLE  ="):
@@ -169,7 +151,7 @@ def sniff(path: Path) -> str:
     if start.startswith(b"<"):
         if b"VOTABLE" in head:
             return "votable"
-        raise InputError(f"{path}: this is a web page or XML, not a table; was the download refused?")
+        raise InputError(f"{path}: this is a web page or other XML, not a table; was the download refused?")
     if start.startswith(b"# %ECSV"):
         return "ecsv"
     if b"Byte-by-byte Description of file" in head or _described_beside(path):
@@ -189,8 +171,7 @@ def _described_beside(path: Path) -> bool:
 def _open_parquet(path: Path, definition: Definition, chunk_rows: int) -> Opened:
     file = pq.ParquetFile(path)
     names = file.schema_arrow.names
-    wanted = definition.file_columns
-    places = locate(wanted, names, path)
+    places = locate(definition.file_columns, names, path)
     for name, index in places.items():
         if pa.types.is_nested(file.schema_arrow.field(index).type):
             raise InputError(f"{path}: column '{name}' holds lists or structures, not single values")
@@ -213,7 +194,7 @@ _OPENERS: dict[str, Callable[[Path, Definition, int], Opened]] = {
 
 
 def _check_units(reader: TableReader, definition: Definition) -> None:
-    """Refuse a file whose own unit of a column differs from the unit that the definition says."""
+    """Refuse a file that states another unit for a column than the definition does."""
     expected = {
         spec.from_[0]: spec.unit or registry.columns()[name].unit
         for name, spec in definition.columns.items()
@@ -236,6 +217,6 @@ def _check_units(reader: TableReader, definition: Definition) -> None:
         if abs(factor - 1) > 1e-6:
             raise InputError(
                 f"{reader.path}: column '{column}' is in {reader.units[column]}, but the definition "
-                f"'{definition.name}' takes it for {wanted}. Mend the definition's unit, or, if the file is "
+                f"'{definition.name}' says {wanted}. Correct the unit in the definition, or, if the file is "
                 "wrong, set 'read: {check_units: false}'"
             )

@@ -19,13 +19,12 @@ from xcat.columns import registry
 from xcat.ingest import values
 from xcat.ingest.readers import RawChunk
 
-#: Some catalogues write the largest float for "no value".
-_TOO_LARGE = 3e38  # the columns are float32; its largest number serves as a null marker, as that of float64 does
+_TOO_LARGE = 3e38  # the columns are float32; some catalogues write its largest number, or that of float64, for null
 
 
 @dataclass
 class Rejects:
-    """Rows that cannot be used, one entry a row: the first thing found wrong with it."""
+    """Rows that cannot be used, one entry per row: the first thing wrong with it."""
 
     row_number: npt.NDArray[np.int64]
     column_name: list[str]
@@ -51,12 +50,12 @@ def unit_factor(unit: str | None, standard: str) -> float:
 
 @dataclass
 class Rows:
-    """The rows of a chunk, and what has been found wrong with them.
+    """The rows of a chunk, and what is wrong with them.
 
     Attributes
     ----------
     live : ndarray of bool
-        Rows that are still good.
+        Rows that are still usable.
     """
 
     chunk: RawChunk
@@ -67,47 +66,41 @@ class Rows:
         self.n = self.chunk.n_rows
         self.first_row = self.chunk.first_row
         self.live = np.ones(self.n, np.bool_)
-        self._found: list[tuple[npt.NDArray[np.int64], tuple[str, ...], str]] = []
+        self._rejected: list[tuple[npt.NDArray[np.int64], tuple[str, ...], str]] = []
         self._texts: dict[str, pa.StringArray] = {}
-        numbers = [v for v in self.definition.nulls if isinstance(v, float)]
+        self._null_numbers = numbers = [v for v in self.definition.nulls if isinstance(v, float)]
         texts = [v.strip() for v in self.definition.nulls if isinstance(v, str)]
-        self._null_numbers = numbers
-        self._null_texts = pa.array(["", *texts, *(f"{v:g}" for v in numbers), *(str(v) for v in numbers)])
+        self._null_texts = pa.array(["", *texts, *(f"{v:g}" for v in numbers), *map(str, numbers)])
 
     def leave_out(self) -> int:
-        """Put aside the rows that ``read.only`` does not want; return how many."""
+        """Leave out the rows that ``read.only`` does not want; return how many."""
         for column, allowed in self.definition.read.only.items():
             texts = pa.array([str(v) for v in allowed])
             wanted = values.to_bools(pc.is_in(self.text(column), texts))
             numbers = [v for v in allowed if isinstance(v, float)]
             if numbers:
-                found, _ = values.parse_numbers(self.text(column))
-                wanted |= np.isin(found, numbers)
+                wanted |= np.isin(values.parse_numbers(self.text(column))[0], numbers)
             self.live &= wanted
         return int(self.n - self.live.sum())
 
     def reject(self, wrong: BoolArray, columns: tuple[str, ...], reason: str) -> None:
-        """Set rows aside; a row that is out already keeps its first reason."""
+        """Reject rows; a row that is rejected already keeps its first reason."""
         new = np.flatnonzero(wrong & self.live)
         if len(new):
-            self._found.append((new, columns, reason))
+            self._rejected.append((new, columns, reason))
             self.live[new] = False
 
     def rejects(self) -> Rejects:
-        """All rows set aside, in the order of the file, with the values at fault."""
+        """All rejected rows, in the order of the file, with the values at fault."""
         entries = []
-        for indices, columns, reason in self._found:
+        for indices, columns, reason in self._rejected:
             shown = [self.chunk.batch.column(c).take(pa.array(indices)).to_pylist() for c in columns]
             for index, *cells in zip(indices.tolist(), *shown, strict=True):
                 value = " ".join("" if c is None else str(c).strip() for c in cells).strip()
                 entries.append((index + self.first_row, ", ".join(columns), value, reason))
         entries.sort()
-        return Rejects(
-            np.array([e[0] for e in entries], np.int64),
-            [e[1] for e in entries],
-            [e[2] for e in entries],
-            [e[3] for e in entries],
-        )
+        numbers, names, cells_, reasons = ([e[k] for e in entries] for k in range(4))
+        return Rejects(np.array(numbers, np.int64), names, cells_, reasons)
 
     def text(self, column: str) -> pa.StringArray:
         """A column as trimmed text; null where blank or marked as missing."""
@@ -134,16 +127,16 @@ class Rows:
     def parsed(
         self, column: str, parse: Callable[[pa.StringArray], tuple[FloatArray, BoolArray]], what: str
     ) -> FloatArray:
-        """Parse the text of a column; rows whose text cannot be parsed are set aside."""
-        found, bad = parse(self.text(column))
+        """Parse the text of a column; rows whose text cannot be parsed are rejected."""
+        numbers, bad = parse(self.text(column))
         self.reject(bad, (column,), f"not {what}")
-        return found
+        return numbers
 
     def numbers(self, column: str) -> FloatArray:
         """A column as numbers; NaN where missing."""
         array = self.chunk.batch.column(column)
         if _is_text(array.type):
-            found = self.parsed(column, values.parse_numbers, "a number")
+            numbers = self.parsed(column, values.parse_numbers, "a number")
             stored = np.dtype(np.float64)
         else:
             if pa.types.is_boolean(array.type):
@@ -152,62 +145,57 @@ class Rows:
                 array = array.cast(pa.float64())
             raw = array.to_numpy(zero_copy_only=False)
             stored = raw.dtype
-            found = raw.astype(np.float64)
+            numbers = raw.astype(np.float64)
         with np.errstate(invalid="ignore"):
-            null = np.abs(found) > _TOO_LARGE
+            null = np.abs(numbers) > _TOO_LARGE
         for marker in self._null_numbers:
             # a marker such as 99.9 was rounded when the file stored it in single precision
             rounded = float(np.float32(marker)) if stored == np.float32 else marker
-            null |= found == rounded
-        if null.any():
-            found = np.where(null, np.nan, found)
-        return found
+            null |= numbers == rounded
+        return np.where(null, np.nan, numbers) if null.any() else numbers
 
     def quantity(self, name: str, spec: ColumnSpec) -> FloatArray:
         """The values of a standard column, in its standard unit."""
-        found = self.plain(spec)
+        numbers = self.plain(spec)
         factor = unit_factor(spec.unit, registry.columns()[name].unit)
-        return found if factor == 1.0 else found * factor
+        return numbers if factor == 1.0 else numbers * factor
 
     def plain(self, spec: ColumnSpec) -> FloatArray:
         """The values of an entry after its transform, before its unit."""
-        first, *rest = [s.name for s in spec.transform] or [""]
+        first, steps = spec.transform[0].name if spec.transform else "", spec.transform[1:]
         if first in ("hms", "dms"):
-            found = self._sexagesimal(spec, 15.0 if first == "hms" else 1.0)
+            x = self._sexagesimal(spec, 15.0 if first == "hms" else 1.0)
         elif first == "iso_time":
-            found = self.parsed(spec.from_[0], values.parse_dates, "a date")
+            x = self.parsed(spec.from_[0], values.parse_dates, "a date")
         elif first == "flags":
             bits = [self.parsed(c, values.parse_flags, "true or false") for c in spec.from_]
-            found = np.sum([np.nan_to_num(b) * 2**k for k, b in enumerate(bits)], axis=0)
+            x = np.sum([np.nan_to_num(b) * 2**k for k, b in enumerate(bits)], axis=0)
         elif first in _OF_SEVERAL:
-            columns = [self.numbers(c) for c in spec.from_]
-            found = _OF_SEVERAL[first](columns)
+            x = _OF_SEVERAL[first]([self.numbers(c) for c in spec.from_])
             if spec.transform[0].arg is not None:
-                found = found / float(spec.transform[0].arg)
+                x = x / float(spec.transform[0].arg)
         else:
-            found = self.numbers(spec.from_[0])
-            rest = [s.name for s in spec.transform]
-        steps = spec.transform[len(spec.transform) - len(rest) :]
+            x, steps = self.numbers(spec.from_[0]), spec.transform
         with np.errstate(all="ignore"):
             for step in steps:
-                found = _OF_ONE[step.name](found, float(step.arg or 0.0))
-            return np.where(np.isfinite(found) & (np.abs(found) <= _TOO_LARGE), found, np.nan)
+                x = _OF_ONE[step.name](x, float(step.arg or 0.0))
+            return np.where(np.isfinite(x) & (np.abs(x) <= _TOO_LARGE), x, np.nan)
 
     def _sexagesimal(self, spec: ColumnSpec, per_unit: float) -> FloatArray:
         texts = [self.text(c) for c in spec.from_]
         if len(texts) == 1:
             joined = texts[0]
         else:
-            # the sign has a column of its own in dms; an empty one means plus. Seconds may be missing, or
-            # minutes and seconds; minutes alone may not, and "~" makes sure that such an angle is no angle
+            # the sign has a separate column in dms; an empty one means plus. Seconds may be missing, or minutes
+            # and seconds; minutes alone may not, and "~" makes such an angle invalid
             sign = [pc.fill_null(texts[0], "+")] if len(texts) == 4 else []
             filled = [pc.fill_null(t, "~") for t in texts[len(sign) :]]
             whole = pc.utf8_rtrim(pc.binary_join_element_wise(*sign, *filled, " "), " ~")
             given = pc.is_valid(texts[len(sign)])
             joined = pc.if_else(given, whole, pa.scalar(None, pa.string()))
-        found, bad = values.parse_sexagesimal(joined)
+        angle, bad = values.parse_sexagesimal(joined)
         self.reject(bad, spec.from_, "not a sexagesimal angle")
-        return found * per_unit
+        return angle * per_unit
 
 
 def _whole_if_possible(array: pa.Array) -> pa.Array:
@@ -220,19 +208,15 @@ def _whole_if_possible(array: pa.Array) -> pa.Array:
 
 
 def _is_text(type_: pa.DataType) -> bool:
-    return bool(
-        pa.types.is_string(type_)
-        or pa.types.is_large_string(type_)
-        or pa.types.is_string_view(type_)
-        or pa.types.is_dictionary(type_)
-    )
+    kinds = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_dictionary)
+    return any(is_kind(type_) for is_kind in kinds)
 
 
 def _first(columns: list[FloatArray]) -> FloatArray:
-    found = columns[0]
+    x = columns[0]
     for other in columns[1:]:
-        found = np.where(np.isnan(found), other, found)
-    return found
+        x = np.where(np.isnan(x), other, x)
+    return x
 
 
 _OF_SEVERAL: dict[str, Callable[[list[FloatArray]], FloatArray]] = {

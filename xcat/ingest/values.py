@@ -1,4 +1,8 @@
-"""Text to numbers without a Python loop: plain numbers, sexagesimal angles, dates, truth values."""
+"""Text to numbers without a Python loop: plain numbers, sexagesimal angles, dates, truth values.
+
+Every ``parse_...`` takes trimmed text and returns two arrays: the values, NaN where the text is null or cannot be
+parsed, and where there is a text that cannot be parsed.
+"""
 
 from __future__ import annotations
 
@@ -25,15 +29,7 @@ _US_PER_DAY = 86_400e6
 
 
 def parse_numbers(text: pa.StringArray) -> tuple[FloatArray, BoolArray]:
-    """Parse trimmed text as numbers, correctly rounded.
-
-    Returns
-    -------
-    values : ndarray
-        NaN where the text is null or no number.
-    bad : ndarray of bool
-        Where there is a text that is no number.
-    """
+    """Parse numbers, correctly rounded."""
     bad = np.zeros(len(text), np.bool_)
     try:
         return to_floats(pc.cast(text, pa.float64())), bad
@@ -45,15 +41,7 @@ def parse_numbers(text: pa.StringArray) -> tuple[FloatArray, BoolArray]:
 
 
 def parse_sexagesimal(text: pa.StringArray) -> tuple[FloatArray, BoolArray]:
-    """Parse text such as ``12 34 56.7``, ``12:34:56.7``, ``-00 30 00`` or ``+12d34m56s``.
-
-    Returns
-    -------
-    values : ndarray
-        In units of the first number (hours or degrees); NaN where the text is null or something else.
-    bad : ndarray of bool
-        Where there is a text that is no such angle.
-    """
+    """Parse angles such as ``12 34 56.7``, ``12:34:56.7``, ``-00 30 00`` or ``+12d34m56s``, in hours or degrees."""
     parts = pc.extract_regex(pc.replace_substring(text, "−", "-"), _SEXAGESIMAL)
     first, minutes, seconds = (_part(parts, name) for name in ("first", "minutes", "seconds"))
     with np.errstate(invalid="ignore"):
@@ -69,15 +57,7 @@ def _part(parts: pa.StructArray, name: str) -> FloatArray:
 
 
 def parse_dates(text: pa.StringArray) -> tuple[FloatArray, BoolArray]:
-    """Parse ISO 8601 text (UTC) as modified Julian dates.
-
-    Returns
-    -------
-    values : ndarray
-        NaN where the text is null or no date.
-    bad : ndarray of bool
-        Where there is a text that is no date.
-    """
+    """Parse dates of ISO 8601 (UTC) as modified Julian dates."""
     text = pc.utf8_rtrim(text, "Z")
     valid = pc.match_substring_regex(text, _DATE)
     try:
@@ -96,15 +76,7 @@ def _stamp(text: str | None) -> Any:
 
 
 def parse_flags(text: pa.StringArray) -> tuple[FloatArray, BoolArray]:
-    """Parse truth values, also numbers: 0 is false, any other true.
-
-    Returns
-    -------
-    values : ndarray
-        1, 0, or NaN where the text is null or no truth value.
-    bad : ndarray of bool
-        Where there is a text that is neither.
-    """
+    """Parse truth values as 1 and 0; among numbers 0 is false, all others are true."""
     lower = pc.utf8_lower(text)
     true, false = to_bools(pc.is_in(lower, _TRUE)), to_bools(pc.is_in(lower, _FALSE))
     rest = pa.array(~(true | false))
@@ -120,15 +92,15 @@ def _where(condition: pa.BooleanArray, text: pa.StringArray) -> pa.StringArray:
 
 def to_floats(array: pa.Array) -> FloatArray:
     """Make a numpy array of an Arrow array of numbers; NaN where null."""
-    return array.to_numpy(zero_copy_only=False).astype(np.float64, copy=False)
+    return np.asarray(array.to_numpy(zero_copy_only=False), dtype=np.float64)
 
 
 def to_bools(array: pa.BooleanArray) -> BoolArray:
     """Make a numpy array of an Arrow array of truth values; False where null."""
-    return array.fill_null(False).to_numpy(zero_copy_only=False)
+    return np.asarray(array.fill_null(False).to_numpy(zero_copy_only=False))
 
 
 def to_bytes(text: pa.StringArray) -> npt.NDArray[np.bytes_]:
     """Make a numpy array of UTF-8 bytes; empty where null."""
-    found = text.cast(pa.binary()).fill_null(b"").to_numpy(zero_copy_only=False)
-    return found.astype("S") if len(found) else np.empty(0, "S1")
+    raw = text.cast(pa.binary()).fill_null(b"").to_numpy(zero_copy_only=False)
+    return raw.astype("S") if len(raw) else np.empty(0, "S1")

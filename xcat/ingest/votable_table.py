@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import IO
 from xml.etree import ElementTree
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from astropy.io.votable import parse
@@ -19,70 +18,79 @@ from astropy.units import UnitsWarning
 
 from xcat.catalogues.definition import Definition
 from xcat.errors import InputError
-from xcat.ingest.opened import Opened, locate
+from xcat.ingest.opened import Opened, array_batches, locate, unpacked
 
 _BINARY = ("BINARY", "BINARY2", "FITS")
 
 
 def open_votable(path: Path, definition: Definition, chunk_rows: int) -> Opened:
     """Open the first table of a VOTable; a result that its server cut off is refused."""
-    raw = path.open("rb")
+    stream = unpacked(path)
     try:
-        packed = raw.read(2) == b"\x1f\x8b"
-        raw.seek(0)
-        stream: IO[bytes] = gzip.GzipFile(fileobj=raw, mode="rb") if packed else raw  # type: ignore[assignment]
-        document = _Document(path, stream)
-        head = document.head()
-        if head in _BINARY:
-            raw.close()
+        document = Document(path, stream)
+        if document.head() in _BINARY:
+            stream.close()
             return _whole(path, definition, chunk_rows)
         places = locate(definition.file_columns, document.names, path)
-        nulls = [document.nulls[i] for i in places.values()]
-        units = {name: document.units[i] for name, i in places.items() if document.units[i]}
-    except ElementTree.ParseError as error:
-        raw.close()
-        raise InputError(f"{path}: not well-formed XML, or cut off: {error}") from error
+        nulls = [_null(document.fields[i]) for i in places.values()]
+        units = {name: unit for name, i in places.items() if (unit := document.fields[i].get("unit", ""))}
     except BaseException:
-        raw.close()
+        stream.close()
         raise
-    batches = _batches(document, places, nulls, chunk_rows)
-    return Opened(batches, document.n_rows, units, raw.tell, raw.close)
+    return Opened(_batches(document, places, nulls, chunk_rows), document.n_rows, units, stream.close)
 
 
-class _Document:
-    """The XML events of a VOTable, and what has been learned from them."""
+class Document:
+    """The XML events of a VOTable, and what has been learned from them.
 
-    def __init__(self, path: Path, stream: IO[bytes]):
+    Attributes
+    ----------
+    fields : list of Element
+        The FIELDs of the first table, after `head`.
+    n_rows : int or None
+        As the table states it.
+    """
+
+    def __init__(self, path: Path, stream: IO[bytes] | gzip.GzipFile):
         self.path = path
-        self.names: list[str] = []
-        self.units: list[str] = []
-        self.nulls: list[str | None] = []
+        self.fields: list[ElementTree.Element] = []
         self.n_rows: int | None = None
         self._events = ElementTree.iterparse(stream, events=("start", "end"))
         self._rows: ElementTree.Element | None = None
 
+    @property
+    def names(self) -> list[str]:
+        """Names of the columns; empty where a FIELD has neither name nor ID."""
+        return [element.get("name") or element.get("ID") or "" for element in self.fields]
+
     def head(self) -> str:
-        """Read up to the rows; return how they are serialised."""
+        """Read up to the rows; return how they are serialised.
+
+        Raises
+        ------
+        InputError
+            There is no table, the XML is broken, or the server cut the result off.
+        """
         in_table = False
-        for event, element in self._events:
-            tag = element.tag.rpartition("}")[2]
-            if event == "start":
-                if tag == "TABLE":
-                    in_table = True
-                    n_rows = element.get("nrows", "")
-                    self.n_rows = int(n_rows) if n_rows.isdigit() else None
-                elif tag == "TABLEDATA" or tag in _BINARY:
-                    self._rows = element
-                    return tag
-            elif tag == "INFO":
-                self._check_status(element)
-            elif tag == "FIELD" and in_table:
-                self.names.append(element.get("name") or element.get("ID") or "")
-                self.units.append(element.get("unit", ""))
-                values = [v for v in element if v.tag.endswith("VALUES")]
-                self.nulls.append(values[0].get("null") if values else None)
-            elif tag == "TABLE":
-                return "TABLEDATA"  # a table without DATA has no rows
+        try:
+            for event, element in self._events:
+                tag = element.tag.rpartition("}")[2]
+                if event == "start":
+                    if tag == "TABLE":
+                        in_table = True
+                        n_rows = element.get("nrows", "")
+                        self.n_rows = int(n_rows) if n_rows.isdigit() else None
+                    elif tag == "TABLEDATA" or tag in _BINARY:
+                        self._rows = element
+                        return str(tag)
+                elif tag == "INFO":
+                    self._check_status(element)
+                elif tag == "FIELD" and in_table:
+                    self.fields.append(element)
+                elif tag == "TABLE":
+                    return "TABLEDATA"  # a table without DATA has no rows
+        except ElementTree.ParseError as error:
+            raise InputError(f"{self.path}: not well-formed XML, or cut off: {error}") from error
         raise InputError(f"{self.path}: the VOTable has no table")
 
     def rows(self) -> Iterator[list[str | None]]:
@@ -99,23 +107,30 @@ class _Document:
                 self._check_status(element)
 
     def _check_status(self, element: ElementTree.Element) -> None:
-        if element.get("name") != "QUERY_STATUS":
-            return
-        status = (element.get("value") or "").upper()
-        if status == "OVERFLOW":
-            raise InputError(
-                f"{self.path}: its server cut this result off (QUERY_STATUS is OVERFLOW). "
-                "Fetch it again in smaller pieces"
-            )
-        if status == "ERROR":
-            raise InputError(f"{self.path}: its server answered with an error: {(element.text or '').strip()}")
+        check_status(self.path, element.get("name"), element.get("value"), element.text)
+
+
+def check_status(path: Path, name: str | None, value: str | None, text: str | None = None) -> None:
+    """Refuse a result whose INFO says that its server cut it off, or failed."""
+    status = (value or "").upper() if name == "QUERY_STATUS" else ""
+    if status == "OVERFLOW":
+        raise InputError(
+            f"{path}: its server cut this result off (QUERY_STATUS is OVERFLOW). Fetch it again in smaller pieces"
+        )
+    if status == "ERROR":
+        raise InputError(f"{path}: its server answered with an error: {(text or '').strip()}")
+
+
+def _null(element: ElementTree.Element) -> str | None:
+    """Text that stands for no value in a column."""
+    return next((v.get("null") for v in element if v.tag.endswith("VALUES")), None)
 
 
 def _batches(
-    document: _Document, places: dict[str, int], nulls: list[str | None], chunk_rows: int
+    document: Document, places: dict[str, int], nulls: list[str | None], chunk_rows: int
 ) -> Iterator[pa.RecordBatch]:
-    pick = itemgetter(*places.values(), 0)  # the extra item makes it return a tuple for one column as well
-    n_fields = len(document.names)
+    pick = itemgetter(*places.values(), 0)  # the extra item makes it return a tuple even for one column
+    n_fields = len(document.fields)
     row, chunk = 0, []
     try:
         for cells in document.rows():
@@ -150,25 +165,9 @@ def _whole(path: Path, definition: Definition, chunk_rows: int) -> Opened:
         document = parse(path, verify="ignore")
     for resource in document.resources:
         for info in resource.infos:
-            if info.name == "QUERY_STATUS" and (info.value or "").upper() == "OVERFLOW":
-                raise InputError(
-                    f"{path}: its server cut this result off (QUERY_STATUS is OVERFLOW). "
-                    "Fetch it again in smaller pieces"
-                )
+            check_status(path, info.name, info.value, info.content)
     table = document.get_first_table()
     places = locate(definition.file_columns, [f.name for f in table.fields], path)
     units = {name: str(table.fields[i].unit) for name, i in places.items() if table.fields[i].unit}
     chosen = {name: table.array[table.fields[i].ID] for name, i in places.items()}
-
-    def batches() -> Iterator[pa.RecordBatch]:
-        for start in range(0, len(table.array), chunk_rows):
-            part = {n: c[start : start + chunk_rows] for n, c in chosen.items()}
-            arrays = [
-                pa.array([None if v is np.ma.masked else str(v) for v in c], pa.string())
-                if c.dtype.kind in "OUS"
-                else pa.array(np.ma.getdata(c), mask=np.ma.getmaskarray(c))
-                for c in part.values()
-            ]
-            yield pa.record_batch(arrays, names=list(part))
-
-    return Opened(batches(), len(table.array), units)
+    return Opened(array_batches(chosen, len(table.array), chunk_rows), len(table.array), units)

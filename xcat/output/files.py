@@ -43,19 +43,31 @@ def write(table: Table, path: Path | str, *, overwrite: bool = False) -> Path:
         Unknown ending, a file that is there already, or a folder that cannot be written to.
     """
     path = Path(path)
-    writer = _WRITERS.get(path.suffix.lower())
-    if writer is None:
+    check_output(path, overwrite=overwrite)
+    try:
+        with writing(path) as part:
+            _WRITERS[path.suffix.lower()](table, part)
+    except OSError as error:
+        raise XcatError(f"{path}: cannot be written ({error.strerror or error})") from error
+    return path
+
+
+def check_output(path: Path, *, overwrite: bool) -> None:
+    """Refuse an output that could not be written, also before the work is done.
+
+    Raises
+    ------
+    XcatError
+        Unknown ending, a file that exists already, or no such folder.
+    """
+    if path.suffix.lower() not in _WRITERS:
         raise XcatError(
             f"{path}: the ending says which format to write, and '{path.suffix}' is not one of {', '.join(_WRITERS)}"
         )
     if path.exists() and not overwrite:
         raise XcatError(f"{path} is there already. Choose another name, or use --overwrite.")
-    try:
-        with writing(path) as part:
-            writer(table, part)
-    except OSError as error:
-        raise XcatError(f"{path}: cannot be written ({error.strerror or error})") from error
-    return path
+    if not path.absolute().parent.is_dir():
+        raise XcatError(f"{path}: cannot be written, there is no folder {path.parent}")
 
 
 def _fits(table: Table, path: Path) -> None:
@@ -169,4 +181,7 @@ _WRITERS: dict[str, Callable[[Table, Path], None]] = {
     ".parquet": _parquet,
     ".csv": _csv,
     ".ecsv": _ecsv,
+    ".votable": _votable,
 }
+#: Endings of the names of files that can be written; each says the format.
+ENDINGS = tuple(_WRITERS)

@@ -1,4 +1,4 @@
-"""What stands on the command line of `xcat match-files`: files with their errors, magnitudes with their histograms."""
+"""Arguments of a match of user tables: tables with their errors, magnitudes with their histograms."""
 
 from __future__ import annotations
 
@@ -9,41 +9,25 @@ from pathlib import Path
 import numpy as np
 
 from xcat.errors import ConfigError, InputError
+from xcat.match.learning import PriorTable
+from xcat.tables.facts import TableLike
 
 
 @dataclass(frozen=True)
 class FileSpec:
-    """A file, and its positional error: columns, a number in arcsec, or None to guess."""
+    """A file or table, and its positional error: columns, a number in arcsec, or None to guess."""
 
-    path: Path
-    pos_err: str | None = None
+    table: TableLike
+    pos_err: str | float | None = None
 
 
 @dataclass(frozen=True)
 class MagnitudeSpec:
-    """A magnitude of a table (or a colour, ``g-r``), and the file with its histograms; None: learned."""
+    """A magnitude of a table (or a colour, ``g-r``), and the file with its histograms; None to learn them."""
 
     table: str
     column: str
     histogram: Path | None = None
-
-
-@dataclass(frozen=True)
-class Histogram:
-    """Densities of a magnitude for counterparts and for other objects, as NWAY writes them.
-
-    Parameters
-    ----------
-    low, high : ndarray, shape (n_bins,)
-        Ends of each bin, mag.
-    counterparts, field : ndarray, shape (n_bins,)
-        Densities, 1/mag.
-    """
-
-    low: np.ndarray
-    high: np.ndarray
-    counterparts: np.ndarray
-    field: np.ndarray
 
 
 def file_spec(text: str) -> FileSpec:
@@ -59,7 +43,7 @@ def file_spec(text: str) -> FileSpec:
     name, colon, error = text.rpartition(":")
     if colon and name and Path(name).is_file():
         if not error.strip():
-            raise ConfigError(f"{text}: after the colon a column or a number in arcsec is missing")
+            raise ConfigError(f"{text}: a column or a number in arcsec is missing after the colon")
         return FileSpec(Path(name), error.strip())
     raise InputError(f"{name if colon and name else text}: there is no such file (write FILE or FILE:ERROR)")
 
@@ -84,25 +68,25 @@ def magnitude_spec(text: str) -> MagnitudeSpec:
     return MagnitudeSpec(table, column, path)
 
 
-def read_histogram(path: Path) -> Histogram:
-    """Read a histogram in NWAY's form: columns lo, hi, selected, others; lines with # are comments.
+def read_histogram(path: Path) -> PriorTable:
+    """Read a histogram in NWAY's form: columns lo, hi (mag), selected, others (1/mag); lines with # are comments.
 
     Raises
     ------
     InputError
         Not four columns of numbers, bins that overlap or are empty, or densities below 0; names the line.
     """
-    rows, numbers = [], []
+    rows, lines = [], []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         fields = line.partition("#")[0].split()
         if not fields:
             continue
         try:
-            low, high, counterparts, field = map(float, fields)
+            low, high, counterparts, others = map(float, fields)
         except ValueError:
             raise InputError(f"{path}: line {number} is not 'lo hi selected others': {line.strip()!r}") from None
-        rows.append((low, high, counterparts, field))
-        numbers.append(number)
+        rows.append((low, high, counterparts, others))
+        lines.append(number)
     if not rows:
         raise InputError(f"{path}: there is no bin in this file")
     table = np.array(rows)
@@ -110,11 +94,11 @@ def read_histogram(path: Path) -> Histogram:
     wrong[1:] |= table[1:, 0] < table[:-1, 1] - 1e-4 * np.abs(table[:-1, 1])  # ends are rounded in these files
     if wrong.any():
         raise InputError(
-            f"{path}: line {numbers[int(wrong.argmax())]}: bins must ascend without overlap, densities be 0 or more"
+            f"{path}: line {lines[int(wrong.argmax())]}: bins must ascend without overlap, densities be 0 or more"
         )
     if not table[:, 2].sum() or not table[:, 3].sum():
         raise InputError(f"{path}: counterparts or others are 0 in all bins")
-    return Histogram(*table.T.copy())
+    return PriorTable(*table.T.copy())
 
 
 def numbers_of_tables(options: Sequence[str], option: str) -> dict[str, float]:
@@ -125,13 +109,13 @@ def numbers_of_tables(options: Sequence[str], option: str) -> dict[str, float]:
     ConfigError
         Another form, or a number that is not above 0.
     """
-    found = {}
+    numbers = {}
     for text in options:
         table, _, number = text.rpartition(":")
         try:
-            found[table] = float(number)
+            numbers[table] = float(number)
         except ValueError:
-            found[table] = float("nan")
-        if not table or not found[table] > 0:
-            raise ConfigError(f"{option} takes TABLE:NUMBER, not {text!r}")
-    return found
+            numbers[table] = float("nan")
+        if not table or not numbers[table] > 0:
+            raise ConfigError(f"{option} takes TABLE:NUMBER with a number above 0, not {text!r}")
+    return numbers

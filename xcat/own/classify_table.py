@@ -1,15 +1,13 @@
-"""Classify a table of one's own with a model of the database; nothing is written there."""
+"""Classify a user's table with a model of the database; nothing is written there."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from astropy.table import Column, MaskedColumn, Table
+from astropy.table import Table
 
 from xcat import progress
 from xcat.classifier.model import Model
@@ -21,29 +19,11 @@ from xcat.database.connection import Connection
 from xcat.database.sqlfiles import job
 from xcat.errors import XcatError
 from xcat.models import answers, store
-from xcat.own.match_answer import unique_labels
-from xcat.own.property_columns import OwnTable, read_properties
+from xcat.own.property_columns import UserProperties, read_properties
+from xcat.own.table_result import TableResult, cost_lines, costs, masked, step, unique_labels
+from xcat.tables.facts import TableLike
 
-_PIECE = 50_000  # rows; a classification takes some 600 bytes a row
-
-
-@dataclass
-class Classified:
-    """A table with its classes.
-
-    Parameters
-    ----------
-    table : Table
-        The rows of the file in their order; its columns, then those of the classification.
-    told : list of str
-        What was taken for what, and what is missing.
-    summary : dict
-        Rows, classes, outliers, times and memory; JSON-ready.
-    """
-
-    table: Table
-    told: list[str]
-    summary: dict[str, Any]
+_PIECE = 50_000  # rows; a classification takes some 600 bytes per row
 
 
 def load_model(conn: Connection, which: str) -> tuple[int, Model]:
@@ -70,7 +50,7 @@ def load_model(conn: Connection, which: str) -> tuple[int, Model]:
 
 
 def classify_table(
-    path: Path,
+    table: TableLike,
     run_id: int,
     model: Model,
     *,
@@ -78,23 +58,23 @@ def classify_table(
     columns: Mapping[str, str] | None = None,
     hdu: int | str | None = None,
     for_fits: bool = False,
-) -> Classified:
+) -> TableResult:
     """Read a table, derive the properties of the model, and classify its rows.
 
     Parameters
     ----------
-    path : Path
+    table : Path, str, Table or DataFrame
     run_id : int
         Number of the model, for the record.
     model : Model
     band, columns, hdu
         See `xcat.own.property_columns.read_properties`.
     for_fits : bool
-        The table is to be written to FITS, whose names are ASCII and not told apart by case.
+        The table is to be written to FITS, whose names are ASCII and do not distinguish case.
 
     Returns
     -------
-    Classified
+    TableResult
 
     Raises
     ------
@@ -103,37 +83,50 @@ def classify_table(
 
     Notes
     -----
-    A property that the table has no columns for says nothing: it is left out of the sum. One that has columns, and no
-    value in a row, is missing there as it is in a source of the catalogues, which is evidence. So what a row gets does
-    not depend on the other rows. A row without any value is not classified.
+    A property that the table has no columns for is excluded: it contributes nothing to the sum. One that has columns,
+    and no value in a row, is missing there as it is in a source of the catalogues, which is evidence. So the answer for
+    a row does not depend on the other rows. A row without any value is not classified.
     """
-    clock: dict[str, float] = {}
-    with progress.timed(clock, "read"), progress.bar(f"read {path.name}"):
-        own = read_properties(path, [p.name for p in model.properties], band, columns, hdu)
-    if not own.known.any():
+    seconds: dict[str, float] = {}
+    with step(seconds, "read", "read the table"):
+        user = read_properties(table, [p.name for p in model.properties], band, columns, hdu)
+    if not user.has_columns.any():
         raise XcatError(
-            f"{path}: the table gives none of the properties of model {run_id} ({', '.join(own.names)}). "
+            f"{user.name}: the table gives none of the properties of model {run_id} ({', '.join(user.names)}). "
             "Say which column gives one: --column PROPERTY=COLUMN"
         )
-    with progress.timed(clock, "classify"):
-        usable = np.asarray(~np.isnan(own.values).all(axis=1))
-        parts = []
+    with progress.timed(seconds, "classify"):
+        usable = np.asarray(~np.isnan(user.values).all(axis=1))
+        pieces = []
         with progress.bar(f"classify {len(usable):,} rows", len(usable)) as advance:
             for first in range(0, len(usable), _PIECE):
                 piece = slice(first, first + _PIECE)
-                parts.append(_columns(model, own, piece))
+                pieces.append(_columns(model, user, piece))
                 advance(len(usable[piece]))
-        found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        answer = {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
         if not usable.all():
-            own.told.append(f"{path.name}: {(~usable).sum():,} rows have no value at all and are not classified")
-        table = _joined(own, found, usable, model, for_fits)
-    return Classified(table, own.told, _summary(path, run_id, model, own, found, usable, clock))
+            user.messages.append(f"{user.name}: {(~usable).sum():,} rows have no value at all and are not classified")
+        joined = _joined(user, answer, usable, model, for_fits)
+    classes, is_outlier = answer["class"][usable], answer["is_outlier"][usable]
+    summary = {
+        "table": user.name,
+        "model_run_id": run_id,
+        "rows_in": len(usable),
+        "classified": int(usable.sum()),
+        "classes": {c: int((classes == c).sum()) for c in model.classes},
+        "outliers": {c: int(is_outlier[classes == c].sum()) for c in model.classes},
+        "properties": [name for name, present in zip(user.names, user.has_columns, strict=True) if present],
+        "not_in_the_table": [name for name, present in zip(user.names, user.has_columns, strict=True) if not present],
+        "bad_values": user.n_bad,
+        **costs(seconds),
+    }
+    return TableResult(joined, user.messages, summary)
 
 
-def _columns(model: Model, own: OwnTable, piece: slice) -> dict[str, np.ndarray]:
-    """What the model says of some rows, as columns."""
-    values = np.where(own.known, own.values[piece], NOT_OBSERVED)
-    result = classify(model, Sample(model.properties, values, own.errors[piece]))
+def _columns(model: Model, user: UserProperties, piece: slice) -> dict[str, np.ndarray]:
+    """The classification of some rows, as columns."""
+    values = np.where(user.has_columns, user.values[piece], NOT_OBSERVED)
+    result = classify(model, Sample(model.properties, values, user.errors[piece]))
     names = np.array(model.classes)
     return {
         "class": names[result.class_index],
@@ -149,12 +142,12 @@ def _columns(model: Model, own: OwnTable, piece: slice) -> dict[str, np.ndarray]
 
 
 def _nats(model: Model, result: Classification) -> dict[str, np.ndarray]:
-    """Natural log of the odds of the best class over the second, and what prior and each category have of it."""
+    """Natural log of the odds of the best class over the second, by prior and category."""
     order = np.argsort(result.p, axis=1)
     best, second = order[:, -1], order[:, -2] if len(model.classes) > 1 else order[:, -1]
-    said = contributions(model, result.evidence)
+    terms = contributions(model, result.evidence)
     rows = np.arange(len(best))
-    advantage = said[rows, :, best] - said[rows, :, second]
+    advantage = terms[rows, :, best] - terms[rows, :, second]
     category = model.category_index
     return {
         "nats_prior": model.log_prior[best] - model.log_prior[second],
@@ -167,37 +160,35 @@ def _word(name: str) -> str:
     return re.sub(r"\W+", "_", name).strip("_").lower()
 
 
-def _joined(own: OwnTable, found: dict[str, np.ndarray], usable: np.ndarray, model: Model, for_fits: bool) -> Table:
-    """The file's columns, then ours, all with a prefix if the file has one of the names."""
-    out, told = own.table.copy(copy_data=False), own.told
+def _joined(
+    user: UserProperties, answer: dict[str, np.ndarray], usable: np.ndarray, model: Model, for_fits: bool
+) -> Table:
+    """The user's columns, then those of the answer, all with a prefix if the user's table has one of the names."""
+    out, messages = user.table.copy(copy_data=False), user.messages
     if for_fits:
         ascii_names = [name.encode("ascii", "replace").decode() for name in out.colnames]
-        for old, new in zip(own.table.colnames, unique_labels(ascii_names), strict=True):
+        for old, new in zip(user.table.colnames, unique_labels(ascii_names), strict=True):
             if old != new:
                 out.rename_column(old, new)
-                told.append(f"column '{old}' is written as '{new}': names in FITS are ASCII, and alike in either case")
-    there = {name.casefold() for name in out.colnames}
+                messages.append(
+                    f"column '{old}' is written as '{new}': names in FITS are ASCII, without regard to case"
+                )
+    used = {name.casefold() for name in out.colnames}
     prefix = ""
-    while taken := [name for name in found if (prefix + name).casefold() in there]:
+    while taken := [name for name in answer if (prefix + name).casefold() in used]:
         prefix += "xcat_"
-        told.append(f"the columns of the classification begin with {prefix}: the table has {', '.join(taken)}")
-    for name, values in found.items():
-        column = Column(values) if usable.all() else _masked(values, ~usable)
+        messages.append(f"the columns of the classification begin with {prefix}: the table has {', '.join(taken)}")
+    for name, values in answer.items():
+        column = masked(values, ~usable)
         column.description, column.meta["ucd"] = _meaning(name, model)
         if values.dtype.kind == "f":
-            column.info.format = ".7g"  # as many digits as mean something, in formats that are text
+            column.info.format = ".7g"  # the significant digits, in formats that are text
         out[prefix + name] = column
     return out
 
 
-def _masked(values: np.ndarray, mask: np.ndarray) -> MaskedColumn:
-    values = values.copy()
-    values[mask] = np.nan if values.dtype.kind == "f" else np.zeros(1, values.dtype)[0]
-    return MaskedColumn(values, mask=mask)
-
-
 def _meaning(name: str, model: Model) -> tuple[str, str]:
-    """Words and UCD of a column."""
+    """Description and UCD of a column."""
     if name in meanings():
         return meanings()[name].about, meanings()[name].ucd
     if name.startswith("nats_"):
@@ -207,49 +198,18 @@ def _meaning(name: str, model: Model) -> tuple[str, str]:
     return f"Probability of the class {klass}", "stat.probability;src.class"
 
 
-# --- what happened ----------------------------------------------------------------------------------------
-
-
-def _summary(
-    path: Path,
-    run_id: int,
-    model: Model,
-    own: OwnTable,
-    found: dict[str, np.ndarray],
-    usable: np.ndarray,
-    seconds: dict[str, float],
-) -> dict[str, Any]:
-    classes = found["class"][usable]
-    outlier = found["is_outlier"][usable]
-    return {
-        "table": str(path),
-        "model_run_id": run_id,
-        "rows_in": len(usable),
-        "classified": int(usable.sum()),
-        "classes": {c: int((classes == c).sum()) for c in model.classes},
-        "outliers": {c: int(outlier[classes == c].sum()) for c in model.classes},
-        "properties": [name for name, there in zip(own.names, own.known, strict=True) if there],
-        "not_in_the_table": [name for name, there in zip(own.names, own.known, strict=True) if not there],
-        "bad_values": own.n_bad,
-        "seconds": {name: round(value, 3) for name, value in seconds.items()},
-        "peak_memory_mb": progress.peak_memory_mb(),
-    }
-
-
 def text(result: dict[str, Any]) -> str:
     """The summary for a terminal."""
-    total = max(result["classified"], 1)
-    there, gone = len(result["properties"]), len(result["not_in_the_table"])
-    lines = [f"model of run {result['model_run_id']}: {there} of its {there + gone} properties are in the table"]
-    if there < gone:
-        lines.append("WARNING: with so few, the classes are little more than the priors")
+    n_classified = max(result["classified"], 1)
+    present, missing = len(result["properties"]), len(result["not_in_the_table"])
+    lines = [f"model of run {result['model_run_id']}: {present} of its {present + missing} properties are in the table"]
+    if present < missing:
+        lines.append("WARNING: with so few properties, the classes are little more than the priors")
     lines.append(f"{result['rows_in']:,} rows in, {result['classified']:,} classified")
     width = max(len(name) for name in result["classes"])
     lines += [
-        f"  -> {name.ljust(width)} {n:>9,} ({n / total:6.1%}), {result['outliers'][name]:,} of them outliers"
+        f"  -> {name.ljust(width)} {n:>9,} ({n / n_classified:6.1%}), {result['outliers'][name]:,} of them outliers"
         for name, n in result["classes"].items()
     ]
-    lines.append(f"outliers: as far out as fewer than {LEAST_P_TAIL:.0%} of the members of the class")
-    lines.append("seconds: " + ", ".join(f"{name} {value:.1f}" for name, value in result["seconds"].items()))
-    lines.append(f"peak memory: {result['peak_memory_mb']:,.0f} MB, the database apart")
-    return "\n".join(lines)
+    lines.append(f"outliers: fewer than {LEAST_P_TAIL:.0%} of the members of the class are at least as extreme")
+    return "\n".join([*lines, *cost_lines(result)])

@@ -1,23 +1,21 @@
-"""The formulas that make properties of the fluxes, magnitudes and positions of a table of one's own.
+"""The formulas that derive properties from the fluxes, magnitudes and positions of a user's table.
 
-They are those of sql/jobs/merge.sql and sql/jobs/properties.sql, which a test runs on the same sources.
+They are those of sql/jobs/merge.sql and sql/jobs/properties.sql; a test runs both on the same sources.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import astropy.units as u
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
-from xcat.arrays import FloatArray
+from xcat.arrays import BoolArray, FloatArray
 from xcat.catalogues.definition import Definition, ReadOptions, load
-from xcat.errors import InputError
 from xcat.ingest.readers import RawChunk
 from xcat.ingest.rows import Rows
 from xcat.properties.compute import ZERO
@@ -25,17 +23,17 @@ from xcat.tables.guess import Position, guess_position
 from xcat.tables.quantities import Chosen, Quantities
 from xcat.tables.vocabulary import NULLS, Quantity, band_of, is_words
 
-#: Catalogues whose terms say how magnitudes stand for the bands of the ratios, in the order of priority.
+#: Catalogues whose colour terms convert magnitudes to the bands of the ratios, in the order of priority.
 _COLOUR_TERMS = ("gaia_dr3", "panstarrs1", "allwise", "twomass")
 _POLE_RA_DEG, _POLE_DEC_DEG, _NODE_L_DEG = 192.85948, 27.12825, 122.93192  # as sql/functions/galactic.sql
-_FAINTEST, _BRIGHTEST = 90.0, -30.0  # magnitudes beyond are marks such as 99.99
+_FAINTEST, _BRIGHTEST = 90.0, -30.0  # magnitudes beyond are null markers such as 99.99
 _POSSIBLE_FLUX = (1e-22, 1e-4)  # erg/(s cm2), of a median
 _CM2_PER_PC2 = float((u.pc**2).to(u.cm**2))
 
 
 @dataclass
-class Found:
-    """Values with the formula that made them."""
+class DerivedValues:
+    """Values of all rows with their formula, and their 1 sigma errors."""
 
     values: FloatArray
     formula: str
@@ -44,14 +42,13 @@ class Found:
 
 @cache
 def _terms(band: str) -> tuple[tuple[str, float], ...]:
-    """Magnitudes that stand for a band, with what to add, the best first."""
-    # two catalogues may have the same band
+    """Magnitudes that can stand for a band, with what to add, the best first; each once."""
     return tuple(dict.fromkeys(term for name in _COLOUR_TERMS for term in load(name).colour_terms(band)))
 
 
 @dataclass
 class Deriving(Quantities):
-    """The rows of a table on their way to properties.
+    """The rows of a table whose properties are being derived.
 
     Parameters
     ----------
@@ -65,165 +62,158 @@ class Deriving(Quantities):
 
     batch: pa.RecordBatch | None = None
     band: tuple[float, float] | None = None
-    n: int = 0
     n_bad: dict[str, int] = field(default_factory=dict)
-    _first: dict[str, int] = field(default_factory=dict)
-    _read: dict[Any, Any] = field(default_factory=dict)
+    _first_bad: dict[str, int] = field(default_factory=dict)
+    _numbers: dict[str, FloatArray] = field(default_factory=dict)
 
-    def derive(self, entry: dict[str, Any]) -> Found | None:
-        """Values of a property, or None, which is told."""
+    @property
+    def n(self) -> int:
+        """Number of rows."""
+        return int(self.batch.num_rows) if self.batch is not None else 0
+
+    def derive(self, entry: dict[str, Any]) -> DerivedValues | None:
+        """Values of a property, or None if the table cannot give it; a message says which."""
         name = entry["name"]
         self.lacking.clear()
-        found = self._as_it_is(entry) or self._derived(name)
-        if found is None:
+        derived = self._as_it_is(entry)
+        if derived is None and name in _RECIPES and self.given_columns.get(name) != "":
+            derived = _RECIPES[name](self)
+        if derived is None:
             lacking = f" (no {', no '.join(dict.fromkeys(self.lacking))})" if self.lacking else ""
-            self.say(f"{name}: not in the table{lacking}, so it says nothing")
+            self.note(f"{name}: not in the table{lacking}, so it is excluded")
             return None
-        low, high = (end if wall else limit for end, wall, limit in zip(
-            entry["range"], entry["bounded"], (-np.inf, np.inf), strict=True))  # fmt: skip
+        (low, high), (has_low, has_high) = entry["range"], entry["bounded"]
+        low, high = low if has_low else -np.inf, high if has_high else np.inf
+        what = f"outside {low:g} to {high:g}"
         if entry["scale"] == "log10":
-            low, high = np.nextafter(0, 1), np.inf
-        outside = (found.values < low) | (found.values > high)
-        what = "zero or negative" if entry["scale"] == "log10" else f"outside {low:g} to {high:g}"
-        self.bad(f"{name} {what}", outside)
-        found.values = np.where(outside, np.nan, found.values)
-        if found.error is not None and all(entry["bounded"]):
-            found.error = np.minimum(found.error, (high - low) / 2)  # worse than knowing nothing it cannot be
-        self.say(f"{name} = {found.formula}: {np.isfinite(found.values).sum():,} of {self.n:,} rows")
-        return found
+            low, high, what = np.nextafter(0, 1), np.inf, "zero or negative"
+        outside = (derived.values < low) | (derived.values > high)
+        self._bad(f"{name} {what}", outside)
+        derived.values = np.where(outside, np.nan, derived.values)
+        if derived.error is not None and has_low and has_high:
+            derived.error = np.minimum(derived.error, (high - low) / 2)  # the range itself bounds it
+        self.note(f"{name} = {derived.formula}: {np.isfinite(derived.values).sum():,} of {self.n:,} rows")
+        return derived
 
-    def bad(self, reason: str, rows: NDArray[np.bool_]) -> None:
-        """Count rows whose value cannot be used."""
+    def _bad(self, reason: str, rows: BoolArray) -> None:
         if rows.any() and reason not in self.n_bad:
-            self.n_bad[reason], self._first[reason] = int(rows.sum()), int(rows.argmax()) + 1
+            self.n_bad[reason], self._first_bad[reason] = int(rows.sum()), int(rows.argmax()) + 1
 
-    def tell_bad(self) -> None:
-        """Say how many values could not be used, and why."""
+    def note_bad(self) -> None:
+        """Add messages on the values that could not be used, and why."""
         for reason, count in self.n_bad.items():
-            self.say(f"{count:,} rows without a value: {reason} (first in row {self._first[reason]:,})")
+            self.note(f"{count:,} rows without a value: {reason} (first in row {self._first_bad[reason]:,})")
 
     # --- values of columns ---
 
-    def numbers(self, column: str) -> FloatArray:
-        """A column as numbers; NaN where there is none, or something else, which is counted."""
-        if column not in self._read:
-            rows = self._rows(column)
-            self._read[column] = rows.numbers(column)
-            self._count_rejects(rows)
-        return self._read[column]
-
     def _rows(self, *columns: str) -> Rows:
         assert self.batch is not None
-        taken = pa.record_batch([self.batch.column(c) for c in columns], names=list(columns))
         definition = Definition.model_construct(nulls=NULLS, columns={}, position_error=None, read=ReadOptions())
-        return Rows(RawChunk(taken, 1), definition)
+        return Rows(RawChunk(self.batch.select(list(dict.fromkeys(columns)))), definition)
 
     def _count_rejects(self, rows: Rows) -> None:
         rejects = rows.rejects()
-        for column, reason in dict.fromkeys(zip(rejects.column_name, rejects.reason, strict=True)):
-            here = [c == column and r == reason for c, r in zip(rejects.column_name, rejects.reason, strict=True)]
+        reasons = [f"{c}: {r}" for c, r in zip(rejects.column_name, rejects.reason, strict=True)]
+        for reason in dict.fromkeys(reasons):
             wrong = np.zeros(self.n, dtype=bool)
-            wrong[rejects.row_number[here] - 1] = True
-            self.bad(f"{column}: {reason}", wrong)
+            wrong[rejects.row_number[np.array(reasons) == reason] - 1] = True
+            self._bad(reason, wrong)
 
     def of(self, chosen: Chosen) -> FloatArray:
-        """Values of a quantity in its own unit."""
-        values = self.numbers(chosen.column) * chosen.factor
-        if chosen.quantity.unit == "mag":  # 99.99 is not bad, it says "none"
+        """Values of a quantity in the quantity's unit; NaN where the column has no number."""
+        if chosen.column not in self._numbers:
+            rows = self._rows(chosen.column)
+            self._numbers[chosen.column] = rows.numbers(chosen.column)
+            self._count_rejects(rows)
+        values = self._numbers[chosen.column] * chosen.factor
+        if chosen.quantity.unit == "mag":  # 99.99 is not bad, it marks a missing value
             values = np.where((values < _FAINTEST) & (values > _BRIGHTEST), values, np.nan)
         return values
 
-    def value(self, name: str) -> Found | None:
+    def sigma(self, chosen: Chosen) -> FloatArray | None:
+        """1 sigma errors of a quantity; zero and below mark missing ones."""
+        error = self.error_of(chosen)
+        if error is None:
+            return None
+        values = self.of(error)
+        return np.where(values > 0, values, np.nan)
+
+    def value(self, name: str) -> DerivedValues | None:
         """Values of a quantity by its name, with the column as formula."""
         chosen = self.find(name)
-        return None if chosen is None else Found(self.of(chosen), str(chosen))
+        return None if chosen is None else DerivedValues(self.of(chosen), str(chosen))
 
-    # --- properties ---
-
-    def _as_it_is(self, entry: dict[str, Any]) -> Found | None:
-        """A column that bears the property's name, or that the user gave for it."""
+    def _as_it_is(self, entry: dict[str, Any]) -> DerivedValues | None:
+        """A column that has the property's name, or that the user gave for it."""
         name = entry["name"]
         quantity = Quantity(name, entry["unit"], entry["about"])
-        if self._is_given(name):
+        if name in self.given_columns:
             chosen = self._of_user(quantity)
         else:
             column = self.facts.column(name)
             chosen = None if column is None or is_words(column) else self._chosen(quantity, column, "name")
         if chosen is None:
             return None
-        error = self.error_of(chosen) if "error" in entry else None
-        return Found(self.of(chosen), str(chosen), None if error is None else self._positive(error))
+        error = self.sigma(chosen) if "error" in entry else None
+        return DerivedValues(self.of(chosen), str(chosen), error)
 
-    def _derived(self, name: str) -> Found | None:
-        recipe = _RECIPES.get(name)
-        return None if recipe is None or self.given_columns.get(name) == "" else recipe(self)
+    # --- position ---
 
-    def _positive(self, chosen: Chosen) -> FloatArray:
-        """Errors; zero and below mark "none"."""
-        values = self.of(chosen)
-        return np.where(values > 0, values, np.nan)
-
-    @property
+    @cached_property
     def position(self) -> Position | None:
         """How the columns become a position."""
-        if "position" not in self._read:
-            ra, dec = (self.given_columns.get(x) for x in ("ra", "dec"))
-            self._read["position"] = found = guess_position(self.facts, ra, dec)
-            self.lines += [] if found is None else found.lines
-        return self._read["position"]
+        position = guess_position(self.facts, self.given_columns.get("ra"), self.given_columns.get("dec"))
+        self.messages += [] if position is None else position.messages
+        return position
 
-    @property
+    @cached_property
     def place(self) -> tuple[FloatArray, FloatArray]:
-        """RA and Dec in degrees; NaN where a row has no position, or none on the sky."""
-        if "place" not in self._read:
-            found = self.position
-            if found is None:
-                self._read["place"] = tuple(np.full((2, self.n), np.nan))
-            else:
-                rows = self._rows(*found.ra.from_, *found.dec.from_)
-                ra, dec = rows.quantity("ra", found.ra), rows.quantity("dec", found.dec)
-                with np.errstate(invalid="ignore"):
-                    rows.reject((ra < 0) | (ra > 360), found.ra.from_, "right ascension outside 0 to 360 degrees")
-                    rows.reject(np.abs(dec) > 90, found.dec.from_, "declination outside -90 to 90 degrees")
-                self._count_rejects(rows)
-                nowhere = ~rows.live | np.isnan(ra) | np.isnan(dec)
-                self.bad(f"{found.ra.from_[0]}, {found.dec.from_[0]}: no position", nowhere & rows.live)
-                self._read["place"] = tuple(np.where(nowhere, np.nan, x) for x in (ra, dec))
-        return self._read["place"]
-
-    def galactic(self) -> tuple[FloatArray, FloatArray, str] | None:
-        """Galactic longitude (0 to 360) and latitude, deg."""
+        """RA and Dec in degrees; NaN where a row has no valid position."""
         position = self.position
         if position is None:
-            self.lacking.append("position")
-        else:
-            lon, lat = galactic(*self.place)
-            return lon, lat, f"{position.ra.from_[0]}, {position.dec.from_[0]}"
-        lat_found, lon_found = self.value("glat"), self.value("glon")
-        if lat_found is None:
+            return np.full(self.n, np.nan), np.full(self.n, np.nan)
+        rows = self._rows(*position.ra.from_, *position.dec.from_)
+        ra, dec = rows.quantity("ra", position.ra), rows.quantity("dec", position.dec)
+        with np.errstate(invalid="ignore"):
+            rows.reject((ra < 0) | (ra > 360), position.ra.from_, "right ascension outside 0 to 360 degrees")
+            rows.reject(np.abs(dec) > 90, position.dec.from_, "declination outside -90 to 90 degrees")
+        self._count_rejects(rows)
+        missing = rows.live & (np.isnan(ra) | np.isnan(dec))
+        self._bad(f"{position.ra.from_[0]}, {position.dec.from_[0]}: no position", missing)
+        valid = rows.live & ~missing
+        return np.where(valid, ra, np.nan), np.where(valid, dec, np.nan)
+
+    def _galactic(self) -> tuple[FloatArray | None, FloatArray, str] | None:
+        """Galactic longitude (0 to 360, None if unknown) and latitude, deg, and the columns."""
+        if self.position is not None:
+            columns = f"{self.position.ra.from_[0]}, {self.position.dec.from_[0]}"
+            return *galactic(*self.place), columns
+        self.lacking.append("position")
+        lat, lon = self.value("glat"), self.value("glon")
+        if lat is None:
             return None
-        lon = np.full(self.n, np.nan) if lon_found is None else np.mod(lon_found.values, 360.0)
-        return lon, lat_found.values, lat_found.formula if lon_found is None else lon_found.formula
+        return (None, lat.values, lat.formula) if lon is None else (np.mod(lon.values, 360.0), lat.values, lon.formula)
 
-    def abs_b(self) -> Found | None:
-        """See registry.yaml."""
-        found = self.galactic()
-        return None if found is None else Found(np.abs(found[1]), f"galactic latitude of {found[2]}, its sign left out")
-
-    def abs_l(self) -> Found | None:
-        """See registry.yaml."""
-        found = self.galactic()
-        if found is None or np.isnan(found[0]).all():
+    def abs_b(self) -> DerivedValues | None:
+        """Distance from the galactic plane, deg."""
+        place = self._galactic()
+        if place is None:
             return None
-        return Found(np.minimum(found[0], 360 - found[0]), f"galactic longitude of {found[2]}, folded at the centre")
+        return DerivedValues(np.abs(place[1]), f"galactic latitude of {place[2]}, without its sign")
 
-    def flux(self) -> Found | None:
+    def abs_l(self) -> DerivedValues | None:
+        """Longitude from the galactic centre, deg."""
+        place = self._galactic()
+        if place is None or place[0] is None or np.isnan(place[0]).all():
+            return None
+        folded = np.minimum(place[0], 360 - place[0])
+        return DerivedValues(folded, f"galactic longitude of {place[2]}, folded at the centre")
+
+    # --- X-ray flux ---
+
+    @cached_property
+    def flux(self) -> DerivedValues | None:
         """Flux in 0.2-12 keV, erg/(s cm2), above 0, with its error."""
-        if "flux" not in self._read:
-            self._read["flux"] = self._flux()
-        return self._read["flux"]
-
-    def _flux(self) -> Found | None:
         chosen = self.find("flux_std_cgs")
         factor, text = 1.0, ""
         if chosen is None:
@@ -236,129 +226,125 @@ class Deriving(Quantities):
         flux = self.of(chosen)
         median = np.nanmedian(flux[flux > 0]) if (flux > 0).any() else np.nan
         if chosen.assumed and not (np.isnan(median) or _POSSIBLE_FLUX[0] < median < _POSSIBLE_FLUX[1]):
-            raise InputError(
-                f"{self.facts.path}: column '{chosen.column}' has no unit, and with a median of {median:.3g} it is no "
-                f"flux in erg/(s cm2). Say its unit, --column flux_cgs={chosen.column}@UNIT, or name another column"
+            raise self.error(
+                f"column '{chosen.column}' has no unit, and its median of {median:.3g} is not a possible flux in "
+                f"erg/(s cm2). Say its unit, --column flux_cgs={chosen.column}@UNIT, or name another column"
             )
-        self.bad(f"{chosen.column} zero or negative, so no flux ratio", flux <= 0)
+        self._bad(f"{chosen.column} zero or negative, so no flux ratio", flux <= 0)
+        sigma = self.sigma(chosen)
         flux = np.where(flux > 0, flux * factor, np.nan)
-        error = self.error_of(chosen)
-        sigma = None if error is None else self._positive(error) * factor
-        return Found(flux, f"{chosen}{text}", sigma)
+        return DerivedValues(flux, f"{chosen}{text}", None if sigma is None else sigma * factor)
 
     def _band_of(self, chosen: Chosen) -> tuple[float, float]:
         if self.band is not None:
-            self.say(f"{chosen.column} is the flux in {self.band[0]:g}-{self.band[1]:g} keV (given)")
+            self.note(f"{chosen.column} is the flux in {self.band[0]:g}-{self.band[1]:g} keV (given)")
             return self.band
         column = self.facts.column(chosen.column)
-        found = None if column is None else band_of(column, chosen.quantity)
-        if found is None:
-            raise InputError(
-                f"{self.facts.path}: which energies has the flux of column '{chosen.column}'? Neither its name nor its "
-                f"description says it. Give --band LOW-HIGH in keV, or go without it, --column flux_cgs="
+        band = None if column is None else band_of(column, chosen.quantity)
+        if band is None:
+            raise self.error(
+                f"which energies has the flux of column '{chosen.column}'? Neither its name nor its description says "
+                "it. Give --band LOW-HIGH in keV, or go without it, --column flux_cgs="
             )
-        low, high, who = found
-        self.say(f"{chosen.column} is the flux in {low:g}-{high:g} keV ({who}; --band says otherwise)")
+        low, high, source = band
+        self.note(f"{chosen.column} is the flux in {low:g}-{high:g} keV ({source}; change it with --band)")
         return low, high
 
-    def log_fx(self) -> Found | None:
-        """See registry.yaml."""
-        flux = self.flux()
+    def log_fx(self) -> DerivedValues | None:
+        """Log of the flux."""
+        flux = self.flux
         if flux is None:
             return None
         error = None if flux.error is None else flux.error / (flux.values * np.log(10))
-        return Found(np.log10(flux.values), f"log10({flux.formula})", error)
+        return DerivedValues(np.log10(flux.values), f"log10({flux.formula})", error)
 
-    def magnitude(self, band: str) -> Found | None:
-        """Magnitude in a band of the ratios, from the best column that a row has."""
-        before = len(self.lacking)
-        found = [(offset, self.value(term)) for term, offset in _terms(band)]
-        there = [(offset, value) for offset, value in found if value is not None]
-        if not there:
-            return None
-        del self.lacking[before:]  # one is enough
-        values, texts = np.full(self.n, np.nan), []
-        for offset, value in there:
-            values = np.where(np.isnan(values), value.values + offset, values)
-            texts.append(f"{value.formula} {'+' if offset > 0 else '-'} {abs(offset):g}" if offset else value.formula)
-        return Found(values, ", else ".join(texts))
-
-    def ratio(self, band: str) -> Found | None:
-        """X-ray flux over the flux in a band."""
-        flux, mag = self.log_fx(), self.magnitude(band)
-        if flux is None or mag is None:
-            return None
-        zero = ZERO[band]
-        formula = f"{flux.formula} + {zero} + {band.upper()} / 2.5, {band.upper()}: {mag.formula}"
-        return Found(flux.values + zero + mag.values / 2.5, formula, flux.error)
-
-    def colour(self, blue: str, red: str) -> Found | None:
-        """Difference of two magnitudes."""
-        one = self.magnitude("r") if blue == "r" else self.value(f"mag_{blue}")
-        other = self.value(f"mag_{red}")
-        if one is None or other is None:
-            return None
-        first = f"({one.formula})" if "," in one.formula else one.formula
-        return Found(one.values - other.values, f"{first} - {other.formula}")
-
-    def hardness(self, name: str, low: str, high: str) -> Found | None:
-        """Hardness ratio: the column of the mission, else from fluxes, else from count rates."""
-        chosen = self.find(name)
-        if chosen is not None:
-            error = self.error_of(chosen)
-            return Found(self.of(chosen), str(chosen), None if error is None else self._positive(error))
-        for pattern in ("flux_{}_cgs", "rate_{}"):
-            pair = [self.find(pattern.format(b)) for b in (low, high)]
-            if pair[0] is None or pair[1] is None:
-                continue
-            soft, hard = (np.maximum(self.of(c), 0.0) for c in pair if c is not None)  # NaN stays NaN
-            errors = [self.error_of(c) for c in pair if c is not None]
-            total = np.where(soft + hard > 0, soft + hard, np.nan)
-            self.bad(f"{pair[0].column}, {pair[1].column} both zero or negative, so no {name}", soft + hard == 0)
-            sigma = None
-            if errors[0] is not None and errors[1] is not None:
-                d_soft, d_hard = self._positive(errors[0]), self._positive(errors[1])
-                sigma = 2 * np.hypot(soft * d_hard, hard * d_soft) / total**2
-            a, b = pair[1], pair[0]
-            return Found((hard - soft) / total, f"({a} - {b}) / ({a} + {b}), negative as 0", sigma)
-        return None
-
-    def motion(self) -> Found | None:
-        """Total proper motion, mas/yr."""
-        total = self.value("pm_mas_yr")
-        if total is not None:
-            return total
-        pmra, pmdec = self.value("pmra_mas_yr"), self.value("pmdec_mas_yr")
-        if pmra is None or pmdec is None:
-            return None
-        return Found(np.hypot(pmra.values, pmdec.values), f"sqrt({pmra.formula}^2 + {pmdec.formula}^2)")
-
-    def parallax(self) -> Found | None:
-        """Parallax over its error."""
-        chosen = self.find("parallax_mas")
-        error = None if chosen is None else self.error_of(chosen)
-        if chosen is None or error is None:
-            return self.value("parallax_sigma")
-        return Found(self.of(chosen) / self._positive(error), f"{chosen} / {error}")
-
-    def luminosity(self) -> Found | None:
+    def luminosity(self) -> DerivedValues | None:
         """Log of the luminosity at the counterpart's distance, erg/s."""
         flux, distance = self.log_fx(), self.value("distance_pc")
         if flux is None or distance is None:
             return None
         pc = np.where(distance.values > 0, distance.values, np.nan)
         formula = f"{flux.formula} + log10(4 pi {distance.formula}^2)"
-        return Found(flux.values + np.log10(4 * np.pi * _CM2_PER_PC2 * pc**2), formula)
+        return DerivedValues(flux.values + np.log10(4 * np.pi * _CM2_PER_PC2 * pc**2), formula)
 
-    def p_variable(self) -> Found | None:
+    def hardness(self, name: str, low: str, high: str) -> DerivedValues | None:
+        """Hardness ratio: the column of the mission, else from fluxes, else from count rates."""
+        chosen = self.find(name)
+        if chosen is not None:
+            return DerivedValues(self.of(chosen), str(chosen), self.sigma(chosen))
+        for pattern in ("flux_{}_cgs", "rate_{}"):
+            a, b = self.find(pattern.format(low)), self.find(pattern.format(high))
+            if a is None or b is None:
+                continue
+            soft, hard = np.maximum(self.of(a), 0.0), np.maximum(self.of(b), 0.0)  # NaN stays NaN
+            d_soft, d_hard = self.sigma(a), self.sigma(b)
+            total = np.where(soft + hard > 0, soft + hard, np.nan)
+            self._bad(f"{a}, {b} both zero or negative, so no {name}", soft + hard == 0)
+            error = None
+            if d_soft is not None and d_hard is not None:
+                error = 2 * np.hypot(soft * d_hard, hard * d_soft) / total**2
+            return DerivedValues((hard - soft) / total, f"({b} - {a}) / ({b} + {a}), negative as 0", error)
+        return None
+
+    def p_variable(self) -> DerivedValues | None:
         """Probability of variability within an observation."""
-        found = self.value("p_variable")
-        if found is None and (constant := self.value("p_constant")) is not None:
-            found = Found(1 - constant.values, f"1 - {constant.formula}")
-        return found
+        variable = self.value("p_variable")
+        if variable is None and (constant := self.value("p_constant")) is not None:
+            return DerivedValues(1 - constant.values, f"1 - {constant.formula}")
+        return variable
+
+    # --- counterparts ---
+
+    def magnitude(self, band: str) -> DerivedValues | None:
+        """Magnitude in a band of the ratios, from the best column that a row has."""
+        before = len(self.lacking)
+        magnitudes = [(offset, m) for term, offset in _terms(band) if (m := self.value(term)) is not None]
+        if not magnitudes:
+            return None
+        del self.lacking[before:]  # one is enough
+        values, formulas = np.full(self.n, np.nan), []
+        for offset, magnitude in magnitudes:
+            values = np.where(np.isnan(values), magnitude.values + offset, values)
+            formulas.append(magnitude.formula + (f" {'+' if offset > 0 else '-'} {abs(offset):g}" if offset else ""))
+        return DerivedValues(values, ", else ".join(formulas))
+
+    def ratio(self, band: str) -> DerivedValues | None:
+        """Log of the X-ray flux over the flux in a band."""
+        flux, mag = self.log_fx(), self.magnitude(band)
+        if flux is None or mag is None:
+            return None
+        zero = ZERO[band]
+        formula = f"{flux.formula} + {zero} + {band.upper()} / 2.5, {band.upper()}: {mag.formula}"
+        return DerivedValues(flux.values + zero + mag.values / 2.5, formula, flux.error)
+
+    def colour(self, blue: str, red: str) -> DerivedValues | None:
+        """Difference of two magnitudes."""
+        a, b = self.magnitude("r") if blue == "r" else self.value(f"mag_{blue}"), self.value(f"mag_{red}")
+        if a is None or b is None:
+            return None
+        first = f"({a.formula})" if "," in a.formula else a.formula
+        return DerivedValues(a.values - b.values, f"{first} - {b.formula}")
+
+    def motion(self) -> DerivedValues | None:
+        """Total proper motion, mas/yr."""
+        total = self.value("pm_mas_yr")
+        if total is not None:
+            return total
+        ra, dec = self.value("pmra_mas_yr"), self.value("pmdec_mas_yr")
+        if ra is None or dec is None:
+            return None
+        return DerivedValues(np.hypot(ra.values, dec.values), f"sqrt({ra.formula}^2 + {dec.formula}^2)")
+
+    def parallax(self) -> DerivedValues | None:
+        """Parallax over its error."""
+        chosen = self.find("parallax_mas")
+        sigma = None if chosen is None else self.sigma(chosen)
+        if chosen is None or sigma is None:
+            return self.value("parallax_sigma")
+        return DerivedValues(self.of(chosen) / sigma, f"{chosen} / {self.error_of(chosen)}")
 
 
-_RECIPES: dict[str, Callable[[Deriving], Found | None]] = {
+_RECIPES: dict[str, Callable[[Deriving], DerivedValues | None]] = {
     "abs_b": Deriving.abs_b,
     "abs_l": Deriving.abs_l,
     "pm_mas_yr": Deriving.motion,

@@ -1,8 +1,7 @@
-"""What a match of one's own tables gives: the rows of all sides, and the hypotheses that join them."""
+"""The answer of a match of a user's table: the rows of all tables, and the hypotheses that join them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,11 +12,17 @@ from astropy.table import Table
 from xcat.errors import InputError
 from xcat.sky import geometry
 
-#: Hypotheses in the order of the answer: row of my table, the most probable first, "none of these" (rank 0) last.
+#: Hypotheses by row of the user's table, the most probable first, "none of these" (rank 0) last.
 HYPOTHESIS = [
-    ("row", "i8"), ("rank", "i4"), ("log_bf", "f8"), ("p_single", "f8"), ("p_any", "f8"), ("p_i", "f8"),
-    ("match_flag", "i2"), ("cutoff", "f8"),
-]  # fmt: skip
+    ("row", "i8"),
+    ("rank", "i4"),
+    ("log_bf", "f8"),
+    ("p_single", "f8"),
+    ("p_any", "f8"),
+    ("p_i", "f8"),
+    ("match_flag", "i2"),
+    ("cutoff", "f8"),
+]
 
 
 @dataclass
@@ -57,8 +62,8 @@ class Places:
 
 
 @dataclass
-class Side:
-    """One counterpart table, as far as some hypothesis needs it.
+class CounterpartRows:
+    """The rows of a counterpart table that some hypothesis needs.
 
     Parameters
     ----------
@@ -84,33 +89,34 @@ class Side:
     field: tuple[np.ndarray, np.ndarray] | None = None
 
     def index(self, object_id: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Places of objects in `table`, and whether each is one (0 is none)."""
-        there = object_id > 0
-        at = np.searchsorted(self.ids, np.where(there, object_id, 0))
+        """Indices of objects in `table`, and whether there is an object (0 stands for none)."""
+        exists = object_id > 0
+        at = np.searchsorted(self.ids, np.where(exists, object_id, 0))
         if len(self.ids):
             at = np.minimum(at, len(self.ids) - 1)
-            if not np.array_equal(self.ids[at[there]], object_id[there]):
+            if not np.array_equal(self.ids[at[exists]], object_id[exists]):
                 raise InputError(f"{self.label}: the table changed while it was matched; run the match again")
-        return at, there
+        return at, exists
 
 
 @dataclass
 class Answer:
-    """A match of one's own table.
+    """A match of a user's table.
 
     Parameters
     ----------
     label : str
     table : Table
-        All rows and columns of my table.
+        All rows and columns of the user's table.
     unusable : ndarray of str, shape (n_rows,)
         Why a row could not be matched; empty where it could.
     places : Places
         Of all rows; NaN where unusable.
-    sides : list of Side
+    counterparts : list of CounterpartRows
+        One per counterpart table.
     hypotheses : structured ndarray of `HYPOTHESIS`
-    objects : ndarray of int64, shape (n_hypotheses, n_sides)
-        Row of each side; 0 for none.
+    objects : ndarray of int64, shape (n_hypotheses, n_counterpart_tables)
+        Row of each counterpart table; 0 for none.
     cutoff : float
         Smallest p_any that is accepted.
     false_rate : float
@@ -118,7 +124,7 @@ class Answer:
     measured_rate : float or None
         Share of the shifted positions that pass; None if it was not measured.
     calibration : (p_any, share of shifted positions above, share of sources above) or None
-    lines : list of str
+    messages : list of str
         What was guessed, taken, left out.
     counts, seconds : dict
     """
@@ -127,49 +133,42 @@ class Answer:
     table: Table
     unusable: np.ndarray
     places: Places
-    sides: list[Side]
+    counterparts: list[CounterpartRows]
     hypotheses: np.ndarray
     objects: np.ndarray
     cutoff: float
     false_rate: float
     measured_rate: float | None = None
     calibration: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
-    lines: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
 
+    @property
+    def is_accepted(self) -> np.ndarray:
+        """Whether each hypothesis is the counterpart of its source, shape (n_hypotheses,)."""
+        return np.asarray((self.hypotheses["rank"] == 1) & (self.hypotheses["p_any"] >= self.hypotheses["cutoff"]))
+
 
 def separations(answer: Answer) -> dict[tuple[int, int], np.ndarray]:
-    """Separation of every pair of sides in each hypothesis, at the epoch of my row.
+    """Separation of every pair of tables in each hypothesis, at the epoch of the user's row.
 
     Returns
     -------
     dict
-        (0, k) is my table and side k = 1, 2 ...; arcsec, NaN where one of the two is not there.
+        (0, k) is the user's table and counterpart table k = 1, 2 ...; arcsec, NaN where one of the two has no member.
     """
-    mine = answer.hypotheses["row"] - 1
-    epoch = answer.places.epoch_yr[mine]
-    positions = [(answer.places.ra[mine], answer.places.dec[mine])]
-    for side, objects in zip(answer.sides, answer.objects.T, strict=True):
-        at, there = side.index(objects)
-        ra, dec = np.full(len(mine), np.nan), np.full(len(mine), np.nan)
-        ra[there], dec[there] = side.places.at(at[there], epoch[there])
+    row = answer.hypotheses["row"] - 1
+    epoch = answer.places.epoch_yr[row]
+    positions = [(answer.places.ra[row], answer.places.dec[row])]
+    for counterparts, objects in zip(answer.counterparts, answer.objects.T, strict=True):
+        at, exists = counterparts.index(objects)
+        ra, dec = np.full((2, len(row)), np.nan)
+        ra[exists], dec[exists] = counterparts.places.at(at[exists], epoch[exists])
         positions.append((ra, dec))
-    found = {}
-    for i in range(len(positions)):
-        for j in range(i + 1, len(positions)):
-            angles = [np.radians(x) for x in (*positions[i], *positions[j])]
-            found[i, j] = np.degrees(angular_separation(*angles)) * 3600
-    return found
-
-
-def unique_labels(labels: Sequence[str]) -> list[str]:
-    """Labels, with a number from the second of equal ones on."""
-    out: list[str] = []
-    for label in labels:
-        candidate, number = label, 1
-        while candidate.casefold() in {o.casefold() for o in out}:  # FITS does not tell case apart
-            number += 1
-            candidate = f"{label}_{number}"
-        out.append(candidate)
-    return out
+    radians = [np.radians(p) for p in positions]
+    return {
+        (i, j): np.degrees(angular_separation(*radians[i], *radians[j])) * 3600
+        for i in range(len(radians))
+        for j in range(i + 1, len(radians))
+    }

@@ -1,4 +1,4 @@
-"""The table that a match of one's own gives: all columns of all sides, one row a hypothesis, and what happened."""
+"""The table that a match gives: all columns of all tables, one row per hypothesis; and its summary."""
 
 from __future__ import annotations
 
@@ -6,24 +6,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from astropy.table import Column, MaskedColumn, Table
+from astropy.table import Column, Table
 from astropy.units import Unit
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from xcat.errors import XcatError
 from xcat.output import files, style
 from xcat.output.terminal import aligned
-from xcat.own.match_answer import Answer, Side, separations
-from xcat.progress import peak_memory_mb
+from xcat.own.match_answer import Answer, CounterpartRows, separations
+from xcat.own.table_result import TableResult, cost_lines, costs, masked, unique_labels
 
-_MISSING = -99  # what NWAY's users know
+_MISSING = -99  # NWAY's mark
 _BAR = 20
 
 # name: (unit, UCD, words)
 _MEANINGS = {
     "sep_arcsec": ("arcsec", "pos.angDistance;stat.max", "Largest separation of a member from the source"),
-    "n_members": ("", "meta.number", "Tables that the hypothesis joins, mine included"),
+    "n_members": ("", "meta.number", "Tables that the hypothesis joins, the user's included"),
     "log_bayes_factor": ("", "stat.likelihood", "Natural log of the Bayes factor of association against chance"),
     "p_single": ("", "stat.probability", "Probability of this hypothesis beside 'none of these' alone"),
     "p_any": ("", "stat.probability", "Probability that the source has a counterpart in any of the tables"),
@@ -34,204 +33,165 @@ _MEANINGS = {
 }
 
 
+def result(answer: Answer, *, best: bool = False) -> TableResult:
+    """The table of `build` with messages and summary."""
+    return TableResult(build(answer, best=best), answer.messages, summary(answer))
+
+
 def build(answer: Answer, *, best: bool = False) -> Table:
-    """Join the rows of all sides.
+    """Join the rows of all tables.
 
     Parameters
     ----------
     answer : Answer
     best : bool
-        One row a source, its best hypothesis, whether accepted or not; else all, "none of these" as the last of each.
+        One row per source, its best hypothesis, whether accepted or not; else all, "none of these" last.
 
     Returns
     -------
     Table
-        In the order of my rows, each of them at least once; hypotheses by falling probability. Columns
+        In the order of the user's rows, each at least once; hypotheses by falling probability. Columns
         ``<TABLE>_<COLUMN>``, then those of the match; masked where a source has no value.
     """
-    found = answer.hypotheses
-    number = np.arange(len(found))
+    hypotheses = answer.hypotheses
+    number = np.arange(len(hypotheses))
     if best:
-        number = np.unique(found["row"], return_index=True)[1]  # "none of these" is the last, or the only one
-    alone = np.setdiff1d(np.arange(1, len(answer.table) + 1), found["row"])
-    row = np.concatenate([found["row"][number], alone])
+        number = np.unique(hypotheses["row"], return_index=True)[1]  # "none of these" is the last, or the only one
+    unmatched = np.setdiff1d(np.arange(1, len(answer.table) + 1), hypotheses["row"])
+    row = np.concatenate([hypotheses["row"][number], unmatched])
     order = np.argsort(row, kind="stable")
-    number = np.concatenate([number, np.full(len(alone), -1)])[order]
-    there = number >= 0
-    out = Table()
-    _add(out, answer.label, answer.table, row[order] - 1, np.ones(len(order), dtype=bool))
-    for k, side in enumerate(answer.sides):
-        at, has = side.index(np.where(there, answer.objects[number, k], 0) if len(found) else np.zeros(len(order), int))
-        _add(out, side.label, side.table, at, has)
-    _add_match(out, answer, number, there)
-    _put(out, "unusable", Column(answer.unusable[row[order] - 1]))
-    return out
+    row, number = row[order] - 1, np.concatenate([number, np.full(len(unmatched), -1)])[order]
+    named = _side_columns(answer.label, answer.table, row, np.ones(len(row), dtype=bool))
+    for k, counterparts in enumerate(answer.counterparts):
+        object_id = np.zeros(len(number), dtype=np.int64)
+        object_id[number >= 0] = answer.objects[number[number >= 0], k]
+        named += _side_columns(counterparts.label, counterparts.table, *counterparts.index(object_id))
+    named += _match_columns(answer, number)
+    named.append(_with_meaning("unusable", Column(answer.unusable[row])))
+    table = Table()
+    for name, (_, column) in zip(unique_labels([name for name, _ in named]), named, strict=True):
+        table[name] = column
+    return table
 
 
-def _add(out: Table, label: str, table: Table, at: np.ndarray, there: np.ndarray) -> None:
-    """Columns of one side; masked where it has no member."""
+def _side_columns(label: str, table: Table, at: np.ndarray, exists: np.ndarray) -> list[tuple[str, Column]]:
+    """Columns of one of the tables; masked where a hypothesis has no member in it."""
+    named = []
     for name in table.colnames:
-        column = table[name]
-        data = np.ma.asarray(column)
+        column, data = table[name], np.ma.asarray(table[name])
         if len(data):
-            values, mask = np.ma.getdata(data)[at], np.ma.getmaskarray(data)[at] | ~there
+            taken = masked(np.ma.getdata(data)[at], np.ma.getmaskarray(data)[at] | ~exists)
         else:
-            values, mask = np.zeros(len(at), dtype=data.dtype), np.ones(len(at), dtype=bool)
-        made = _masked(values, mask)
-        made.unit, made.description, made.meta = column.unit, column.description, dict(column.meta)
-        out[_free(out, f"{label}_{name}")] = made
+            taken = masked(np.zeros(len(at), dtype=data.dtype), np.ones(len(at), dtype=bool))
+        taken.unit, taken.description, taken.meta = column.unit, column.description, dict(column.meta)
+        named.append((f"{label}_{name}", taken))
+    return named
 
 
-def _masked(values: np.ndarray, mask: np.ndarray) -> Column:
-    if not mask.any():
-        return Column(values)
-    values = values.copy()
-    values[mask] = np.nan if values.dtype.kind == "f" else np.zeros(1, values.dtype)[0]
-    return MaskedColumn(values, mask=mask)
+def _with_meaning(name: str, column: Column, meaning: str = "") -> tuple[str, Column]:
+    unit, column.meta["ucd"], column.description = _MEANINGS[meaning or name]
+    column.unit = Unit(unit) if unit else None
+    return name, column
 
 
-def _free(out: Table, name: str) -> str:
-    used = {n.casefold() for n in out.colnames}
-    candidate, number = name, 1
-    while candidate.casefold() in used:
-        number += 1
-        candidate = f"{name}_{number}"
-    return candidate
-
-
-def _put(out: Table, name: str, column: Column, meaning: str = "") -> None:
-    unit, ucd, words = _MEANINGS[meaning or name]
-    column.description = words
-    column.meta["ucd"] = ucd
-    if unit:
-        column.unit = Unit(unit)
-    out[_free(out, name)] = column
-
-
-def _add_match(out: Table, answer: Answer, number: np.ndarray, there: np.ndarray) -> None:
-    labels = [answer.label, *(side.label for side in answer.sides)]
+def _match_columns(answer: Answer, number: np.ndarray) -> list[tuple[str, Column]]:
+    """Columns of the match for hypotheses of these numbers; -1 stands for none."""
+    labels = [answer.label, *(c.label for c in answer.counterparts)]
+    hypotheses, exists = answer.hypotheses, number >= 0
     apart = separations(answer)
-    from_me = np.stack([apart[0, k] for k in range(1, len(labels))], axis=1)
-    known = ~np.isnan(from_me)
-    largest = np.where(known.any(axis=1), np.where(known, from_me, -1.0).max(axis=1, initial=-1.0), np.nan)
+    largest = np.fmax.reduce([apart[0, k] for k in range(1, len(labels))])
 
-    def put(name: str, values: np.ndarray, meaning: str = "") -> None:
+    def column(name: str, values: np.ndarray, meaning: str = "") -> tuple[str, Column]:
         taken = values[number] if len(values) else np.zeros(len(number), dtype=values.dtype)
-        gone = ~there | np.isnan(taken) if taken.dtype.kind == "f" else ~there
-        _put(out, name, _masked(taken, gone), meaning)
+        missing = ~exists | np.isnan(taken) if taken.dtype.kind == "f" else ~exists
+        return _with_meaning(name, masked(taken, missing), meaning)
 
-    put("sep_arcsec", largest)
+    named = [column("sep_arcsec", largest)]
     for (i, j), values in apart.items():
-        put(f"{labels[i]}_{labels[j]}_sep_arcsec", values, "sep_arcsec")
-        out.columns[-1].description = f"Separation of the members of {labels[i]} and {labels[j]}"
-    put("n_members", (1 + (answer.objects > 0).sum(axis=1)).astype(np.int16))
-    found = answer.hypotheses
-    put("log_bayes_factor", found["log_bf"])
-    for name in ("p_single", "p_any", "p_i"):
-        # "none of these" has no share of the counterparts
-        put(name, np.where(found["rank"] == 0, 0.0, found["p_i"]) if name == "p_i" else found[name])
-    put("match_flag", found["match_flag"])
+        named.append(column(f"{labels[i]}_{labels[j]}_sep_arcsec", values, "sep_arcsec"))
+        named[-1][1].description = f"Separation of the members of {labels[i]} and {labels[j]}"
     accepted = np.zeros(len(number), dtype=bool)
-    accepted[there] = is_accepted(answer)[number[there]]
-    _put(out, "accepted", Column(accepted))
-
-
-def is_accepted(answer: Answer) -> np.ndarray:
-    """Whether each hypothesis is the counterpart of its source, shape (n_hypotheses,)."""
-    found = answer.hypotheses
-    return np.asarray((found["rank"] == 1) & (found["p_any"] >= found["cutoff"]))
+    accepted[exists] = answer.is_accepted[number[exists]]
+    return [
+        *named,
+        column("n_members", (1 + (answer.objects > 0).sum(axis=1)).astype(np.int16)),
+        column("log_bayes_factor", hypotheses["log_bf"]),
+        column("p_single", hypotheses["p_single"]),
+        column("p_any", hypotheses["p_any"]),
+        # "none of these" has no share of the counterparts
+        column("p_i", np.where(hypotheses["rank"] == 0, 0.0, hypotheses["p_i"])),
+        column("match_flag", hypotheses["match_flag"]),
+        _with_meaning("accepted", Column(accepted)),
+    ]
 
 
 def write(table: Table, path: Path, *, overwrite: bool = False) -> Path:
-    """Write the table; in FITS, whole numbers that a source does not have are -99, as NWAY's users know them.
+    """Write the table; in FITS, missing whole numbers are -99, as NWAY's users expect.
 
     Raises
     ------
     XcatError
         As `xcat.output.files.write`.
     """
+    plain = table.copy(copy_data=False)
     if path.suffix.lower() == ".fits":
-        table = table.copy(copy_data=False)
-        for name in table.colnames:
-            column = table[name]
-            mask = getattr(column, "mask", None)
-            if column.dtype.kind in "iu" and mask is not None and np.any(mask):
+        for column in table.itercols():
+            mask = np.ma.getmaskarray(np.ma.asarray(column))
+            if column.dtype.kind in "iu" and mask.any():
                 data = np.ma.getdata(np.ma.asarray(column))
                 if data.dtype.kind == "u" or data.dtype.itemsize < 2:
                     data = data.astype(np.int16 if data.dtype.itemsize < 2 else np.int64)
-                if not np.any(data[~mask] == _MISSING):  # else the mask stays, which FITS knows as TNULL
-                    table[name] = Column(
-                        np.where(mask, _MISSING, data).astype(data.dtype),
-                        unit=column.unit, description=column.description, meta=column.meta,
-                    )  # fmt: skip
+                if not np.any(data[~mask] == _MISSING):  # else the mask stays, as TNULL
+                    data = np.where(mask, _MISSING, data).astype(data.dtype)
+                    about = {"unit": column.unit, "description": column.description, "meta": column.meta}
+                    plain[column.name] = Column(data, **about)
     elif path.suffix.lower() == ".csv":
-        table = table.copy(copy_data=False)
-        for column in table.itercols():
+        for column in plain.itercols():
             if column.dtype == np.float32:  # as many digits as they have: 0.91, not 0.9100000262260437
-                column.info.format = _short
-    return files.write(table, path, overwrite=overwrite)
+                column.info.format = lambda value: str(np.float32(value))
+    return files.write(plain, path, overwrite=overwrite)
 
 
-def _short(value: float) -> str:
-    return str(np.float32(value))
-
-
-def check_output(path: Path, *, overwrite: bool) -> None:
-    """Refuse an output that could not be written, before the work is done.
-
-    Raises
-    ------
-    XcatError
-    """
-    if path.suffix.lower() not in (".fits", ".vot", ".xml", ".parquet", ".csv", ".ecsv"):
-        raise XcatError(f"{path}: the ending says which format to write: .fits .vot .xml .parquet .csv .ecsv")
-    if path.exists() and not overwrite:
-        raise XcatError(f"{path} is there already. Choose another name, or use --overwrite.")
-    if not path.absolute().parent.is_dir():
-        raise XcatError(f"{path}: there is no folder {path.parent}")
-
-
-# --- what happened ----------------------------------------------------------------------------------------
+# --- summary ----------------------------------------------------------------------------------------------
 
 
 def summary(answer: Answer) -> dict[str, Any]:
     """Rows in, rows that could not be matched and why, matches, cutoff, magnitudes, times, memory; JSON-ready."""
     n_rows = len(answer.table)
     reasons, counts = np.unique(answer.unusable[answer.unusable != ""], return_counts=True)
-    accepted = is_accepted(answer)
-    cutoffs = answer.hypotheses["cutoff"]
+    n_matched = int(answer.is_accepted.sum())
+    cutoffs = answer.hypotheses["cutoff"] if len(answer.hypotheses) else np.array([answer.cutoff])
     return {
         "rows_in": n_rows,
         "unusable": dict(zip(reasons.tolist(), counts.tolist(), strict=True)),
         "n_unusable": int(counts.sum()),
         "with_candidates": int((answer.hypotheses["rank"] == 1).sum()),
-        "matched": int(accepted.sum()),
-        "fraction_matched": float(accepted.sum() / max(n_rows, 1)),
+        "matched": n_matched,
+        "fraction_matched": n_matched / max(n_rows, 1),
         "cutoff": answer.cutoff,
-        "cutoff_low": float(cutoffs.min()) if len(cutoffs) else answer.cutoff,
-        "cutoff_high": float(cutoffs.max()) if len(cutoffs) else answer.cutoff,
+        "cutoff_low": float(cutoffs.min()),
+        "cutoff_high": float(cutoffs.max()),
         "false_rate_wanted": answer.false_rate,
         "false_rate_measured": answer.measured_rate,
-        "magnitudes": [h for k, side in enumerate(answer.sides) if (h := _histogram(answer, k, side, accepted))],
+        "magnitudes": [h for k, c in enumerate(answer.counterparts) if (h := _histogram(answer, k, c))],
         "counts": answer.counts,
-        "seconds": answer.seconds,
-        "peak_memory_mb": peak_memory_mb(),
-        "notes": answer.lines,
+        **costs(answer.seconds),
+        "notes": answer.messages,
     }
 
 
-def _histogram(answer: Answer, k: int, side: Side, accepted: np.ndarray) -> dict[str, Any] | None:
-    if side.field is None or side.magnitude is None:
+def _histogram(answer: Answer, k: int, counterparts: CounterpartRows) -> dict[str, Any] | None:
+    if counterparts.field is None or counterparts.magnitude is None:
         return None
-    edges, field = side.field
-    at, there = side.index(answer.objects[:, k])
-    values = np.ma.asarray(side.table[side.magnitude])[at[accepted & there]]
+    edges, field = counterparts.field
+    at, exists = counterparts.index(answer.objects[:, k])
+    values = np.ma.asarray(counterparts.table[counterparts.magnitude])[at[answer.is_accepted & exists]]
     values = np.ma.filled(values.astype(float), np.nan)
     values = values[np.isfinite(values) & (values > -90)]
     n, _ = np.histogram(np.clip(values, edges[0], edges[-1]), edges)
     return {
-        "table": side.label,
-        "column": side.magnitude,
+        "table": counterparts.label,
+        "column": counterparts.magnitude,
         "edges": edges.tolist(),
         "accepted": n.tolist(),
         "field": field.tolist(),
@@ -240,29 +200,21 @@ def _histogram(answer: Answer, k: int, side: Side, accepted: np.ndarray) -> dict
 
 def text(result: dict[str, Any]) -> str:
     """The summary for a terminal."""
-    lines = [f"{result['rows_in']:,} rows in, {result['n_unusable']:,} of them unusable"]
-    lines += [f"  {n:,}: {reason}" for reason, n in result["unusable"].items()]
-    lines.append(f"{result['with_candidates']:,} have candidates within the radius")
     low, high = result["cutoff_low"], result["cutoff_high"]
     spread = "" if low == high else f" ({low:.3f} to {high:.3f} by density)"
-    lines.append(
+    measured, wanted = result["false_rate_measured"], result["false_rate_wanted"]
+    passing = f"{measured or 0:.1%} of the shifted positions pass (wanted: {wanted:.1%})"
+    lines = [
+        f"{result['rows_in']:,} rows in, {result['n_unusable']:,} of them unusable",
+        *(f"  {n:,}: {reason}" for reason, n in result["unusable"].items()),
+        f"{result['with_candidates']:,} have candidates within the radius",
         f"{result['matched']:,} matched ({result['fraction_matched']:.1%} of the rows): "
-        f"p_any at {result['cutoff']:.3f} or above{spread}"
-    )
-    if result["false_rate_measured"] is None:
-        lines.append("false rate: not measured")
-    else:
-        lines.append(
-            f"false rate: {result['false_rate_measured']:.1%} of the shifted positions pass "
-            f"(wanted: {result['false_rate_wanted']:.1%})"
-        )
+        f"p_any at {result['cutoff']:.3f} or above{spread}",
+        f"false rate: {'not measured' if measured is None else passing}",
+    ]
     for histogram in result["magnitudes"]:
         lines += ["", *_bars(histogram)]
-    lines.append("")
-    times = ", ".join(f"{name} {seconds:.1f}" for name, seconds in result["seconds"].items())
-    lines.append(f"seconds: {times}")
-    lines.append(f"peak memory: {result['peak_memory_mb']:,.0f} MB, the database apart")
-    return "\n".join(lines)
+    return "\n".join([*lines, "", *cost_lines(result)])
 
 
 def _bars(histogram: dict[str, Any]) -> list[str]:

@@ -1,19 +1,18 @@
-"""Match a table of one's own: with catalogues in the database, or with other files.
+"""Match a user's table: with catalogues in the database, or with other files.
 
-The database is only the engine room. All that is written are temporary tables, and the transaction is rolled back.
+The database only computes. All that is written are temporary tables, and the transaction is rolled back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from xcat import progress
 from xcat.config import Settings
 from xcat.database import copy
 from xcat.database.connection import Connection, ready
@@ -22,39 +21,33 @@ from xcat.database.sqlfiles import job
 from xcat.errors import ConfigError, InputError
 from xcat.match import engine
 from xcat.match.calibrate import Calibration
-from xcat.match.engine import MatchOptions, Outcome
+from xcat.match.engine import MatchOptions
 from xcat.match.haystack import Haystack
 from xcat.match.targets import Targets
+from xcat.output import results
 from xcat.own.arguments import FileSpec, MagnitudeSpec
-from xcat.own.match_answer import HYPOTHESIS, Answer, Places, Side, unique_labels
+from xcat.own.match_answer import HYPOTHESIS, Answer, CounterpartRows, Places
+from xcat.own.table_result import step, unique_labels
 from xcat.own.user_tables import (
-    Mine,
-    Other,
-    Sky,
+    CounterpartFile,
+    SkyCoverage,
+    UserTable,
     haystack_of_catalogue,
     haystack_of_file,
-    load_other,
+    load_file,
     loaded_catalogue,
-    read_mine,
+    read_user_table,
 )
-from xcat.tables.facts import describe, file_label
+from xcat.tables.facts import TableLike, describe, file_label
 from xcat.tables.guess import Wanted, guess
 from xcat.tables.whole_rows import take
 
 _BINS = 12
 _ROW_TYPES = {"i8": "bigint", "i4": "integer", "i2": "smallint", "f8": "double precision"}
 
-
-class _Clock:
-    """Times the steps."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        with progress.timed(self.seconds, name), progress.bar(name):
-            yield
+# counterparts as the match sees them, and what reads the rows of these numbers afterwards
+_Reader: TypeAlias = Callable[[Connection, Haystack, np.ndarray], CounterpartRows]
+_Prepare: TypeAlias = Callable[[Connection], Iterator[tuple[Haystack, _Reader]]]
 
 
 def match_files(
@@ -67,22 +60,22 @@ def match_files(
     skies: Mapping[str, Mapping[str, float]] | None = None,
     wanted: Wanted | None = None,
 ) -> Answer:
-    """Match a file of X-ray sources with one or more files of possible counterparts.
+    """Match a table of X-ray sources with one or more tables of possible counterparts.
 
     Parameters
     ----------
     config : Settings
     files : sequence of FileSpec
-        The X-ray side first.
+        Files or tables in memory, the X-ray sources first.
     options : MatchOptions
     completeness : sequence
-        One for all counterpart files, or one each.
+        One for all counterpart tables, or one each.
     magnitudes : sequence of MagnitudeSpec
     skies : mapping, optional
         What is known of the sky of some tables: for ``area``, ``around`` or ``density``, the number (deg2, arcsec,
-        1/deg2; see `Sky`) by the name of the table.
+        1/deg2; see `SkyCoverage`) by the name of the table.
     wanted : Wanted, optional
-        Columns of the first file.
+        Columns of the first table.
 
     Returns
     -------
@@ -91,62 +84,55 @@ def match_files(
     Raises
     ------
     InputError, ConfigError
-        A file cannot be read, a column is missing or ambiguous, an option names no table.
+        A table cannot be read, a column is missing or ambiguous, an option names no table.
     """
     if len(files) < 2:
         raise ConfigError("give two files at least: the X-ray sources first, then one or more of possible counterparts")
-    facts = [describe(f.path) for f in files]
-    named = [f.label.casefold() for f in facts]
-    # an EXTNAME that several files have tells nothing: the names of the files do
-    labels = unique_labels([f.label if named.count(f.label.casefold()) == 1 else file_label(f.path) for f in facts])
+    facts = [describe(f.table) for f in files]
+    names = [f.label.casefold() for f in facts]
+    # an EXTNAME that several files share distinguishes nothing: the names of the files do
+    for k, f in enumerate(facts):
+        if names.count(names[k]) > 1 and isinstance(f.source, Path):
+            facts[k] = replace(f, label=file_label(f.source))
+    labels = unique_labels([f.label for f in facts])
     facts = [replace(f, label=label) for f, label in zip(facts, labels, strict=True)]
     by_label = _by_label(labels[1:], magnitudes)
     sky_of = _skies(labels[1:], skies or {}, options.radius_arcsec)
     shares = _each(completeness, len(files) - 1)
-    clock = _Clock()
     wanted = wanted or Wanted()
-    mine_wanted = replace(wanted, pos_err=wanted.pos_err or files[0].pos_err, option="FILE:ERROR")
-    guesses = [guess(facts[0], mine_wanted)]
-    guesses += [
-        guess(f, Wanted(pos_err=spec.pos_err, option="FILE:ERROR"), xray=False)
-        for f, spec in zip(facts[1:], files[1:], strict=True)
-    ]
-    lines = [line for g in guesses for line in g.lines]
-    with clock.step(f"read {labels[0]}"):
-        mine = read_mine(facts[0], guesses[0], labels[0], lines)
-    with ready(config) as conn:
-        try:
-            sides, haystacks = [], []
-            for k, label in enumerate(labels[1:], 1):
-                other = Other(facts[k], guesses[k], label, f"pg_temp.own_{k}")
-                with clock.step(f"load {label}"):
-                    load_other(conn, other, by_label[label], lines)
-                haystacks.append(haystack_of_file(k, other, shares[k - 1], by_label[label], sky_of[label], lines))
-                sides.append(other)
-            outcome = _match(conn, mine, haystacks, options, lines)
-            hypotheses, objects = _hypotheses(conn, len(sides), outcome)
-            with clock.step("read counterparts"):
-                found = [_file_side(conn, s, h, o) for s, h, o in zip(sides, haystacks, objects.T, strict=True)]
-        finally:
-            conn.rollback()  # nothing stays, not even after an error
-    return _answer(mine, found, hypotheses, objects, outcome, options, lines, clock)
+    guesses = [guess(facts[0], replace(wanted, pos_err=wanted.pos_err or files[0].pos_err, option="FILE:ERROR"))]
+    for f, spec in zip(facts[1:], files[1:], strict=True):
+        guesses.append(guess(f, Wanted(pos_err=spec.pos_err, option="FILE:ERROR"), xray=False))
+    messages, seconds = [line for g in guesses for line in g.messages], dict[str, float]()
+    with step(seconds, f"read {labels[0]}"):
+        user_table = read_user_table(facts[0], guesses[0], labels[0], messages)
+
+    def prepare(conn: Connection) -> Iterator[tuple[Haystack, _Reader]]:
+        for k, label in enumerate(labels[1:], 1):
+            file = CounterpartFile(facts[k], guesses[k], label, f"pg_temp.own_{k}")
+            with step(seconds, f"load {label}"):
+                load_file(conn, file, by_label[label], messages)
+            haystack = haystack_of_file(k, file, shares[k - 1], by_label[label], sky_of.get(label), messages)
+            yield haystack, partial(_rows_of_file, file)
+
+    return _match(config, user_table, prepare, options, messages, seconds)
 
 
 def match_table(
     config: Settings,
-    path: Path,
+    table: TableLike,
     against: Sequence[str],
     options: MatchOptions,
     *,
     magnitudes: Sequence[MagnitudeSpec] = (),
     wanted: Wanted | None = None,
 ) -> Answer:
-    """Match a table of one's own with catalogues that are loaded in the database.
+    """Match a user's table with catalogues that are loaded in the database.
 
     Parameters
     ----------
     config : Settings
-    path : Path
+    table : Path, str, Table or DataFrame
     against : sequence of str
         Names of optical or infrared catalogues.
     options : MatchOptions
@@ -162,109 +148,124 @@ def match_table(
     Raises
     ------
     InputError, ConfigError
-        The file cannot be read, a column is missing or ambiguous, a catalogue is not loaded.
+        The table cannot be read, a column is missing or ambiguous, a catalogue is not loaded.
     """
-    facts = describe(path)
-    mine_guess = guess(facts, wanted)
-    lines = list(mine_guess.lines)
-    clock = _Clock()
+    facts = describe(table)
+    guessed = guess(facts, wanted)
     labels = unique_labels([facts.label, *against])
     by_label = _by_label(labels[1:], magnitudes)
-    with clock.step(f"read {facts.label}"):
-        mine = read_mine(facts, mine_guess, labels[0], lines)
-    with ready(config) as conn:
-        try:
-            loaded = [loaded_catalogue(conn, name) for name in against]
-            haystacks = [
-                haystack_of_catalogue(conn, one, label, by_label[label], lines)
-                for one, label in zip(loaded, labels[1:], strict=True)
-            ]
-            outcome = _match(conn, mine, haystacks, options, lines)
-            hypotheses, objects = _hypotheses(conn, len(haystacks), outcome)
-            with clock.step("read counterparts"):
-                found = [
-                    _catalogue_side(conn, label, one, haystack, column)
-                    for label, one, haystack, column in zip(labels[1:], loaded, haystacks, objects.T, strict=True)
-                ]
-        finally:
-            conn.rollback()
-    return _answer(mine, found, hypotheses, objects, outcome, options, lines, clock)
+    messages, seconds = list(guessed.messages), dict[str, float]()
+    with step(seconds, f"read {facts.label}"):
+        user_table = read_user_table(facts, guessed, labels[0], messages)
+
+    def prepare(conn: Connection) -> Iterator[tuple[Haystack, _Reader]]:
+        for loaded, label in zip([loaded_catalogue(conn, name) for name in against], labels[1:], strict=True):
+            haystack = haystack_of_catalogue(conn, loaded, label, by_label[label], messages)
+            yield haystack, partial(_rows_of_catalogue, loaded)
+
+    return _match(config, user_table, prepare, options, messages, seconds)
 
 
 def _match(
-    conn: Connection, mine: Mine, haystacks: Sequence[Haystack], options: MatchOptions, lines: list[str]
-) -> Outcome:
-    targets = Targets.of(mine.columns)
-    moving = [h.name for h in haystacks if h.moves]
-    if moving and np.isnan(targets.epoch_yr).any():
-        lines.append(
-            f"{mine.label}: {np.isnan(targets.epoch_yr).sum():,} rows have no epoch, so for them the objects of "
-            f"{', '.join(moving)} are not moved (give --epoch YEAR)"
-        )
-    return engine.match(conn, targets, haystacks, options)
+    config: Settings,
+    user_table: UserTable,
+    prepare: _Prepare,
+    options: MatchOptions,
+    messages: list[str],
+    seconds: dict[str, float],
+) -> Answer:
+    targets = Targets.of(user_table.columns)
+    with ready(config) as conn:
+        try:
+            haystacks, readers = zip(*prepare(conn), strict=True)
+            moving = [h.name for h in haystacks if h.moves]
+            if moving and np.isnan(targets.epoch_yr).any():
+                messages.append(
+                    f"{user_table.label}: {np.isnan(targets.epoch_yr).sum():,} rows have no epoch, so for them the "
+                    f"objects of {', '.join(moving)} are not moved (give --epoch YEAR)"
+                )
+            outcome = engine.match(conn, targets, haystacks, options)
+            types = [(name, _ROW_TYPES[code]) for name, code in HYPOTHESIS]
+            cutoff = outcome.calibration.cutoff_of(0)
+            hypotheses = copy.fetch_columns(conn, job("own.hypotheses").compose(), types, {"cutoff": cutoff})
+            objects = np.zeros((len(hypotheses), len(haystacks)), dtype=np.int64)
+            counterparts = []
+            with step(seconds, "read counterparts"):
+                for k, (read, haystack) in enumerate(zip(readers, haystacks, strict=True)):
+                    members = job("own.members").compose()
+                    rows = copy.fetch_columns(conn, members, [("object_id", "bigint")], {"k": k + 1})
+                    objects[:, k] = rows["object_id"]
+                    ids = np.unique(objects[:, k])
+                    counterparts.append(read(conn, haystack, ids[ids > 0]))
+        finally:
+            conn.rollback()  # nothing stays, not even after an error
+    n_rows, rows = len(user_table.table), user_table.columns["id"] - 1
+    places = {name: np.full(n_rows, np.nan) for name in ("ra", "dec", "epoch_yr")}
+    for name in places.keys() & user_table.columns.keys():
+        places[name][rows] = user_table.columns[name]
+    return Answer(
+        user_table.label,
+        user_table.table,
+        user_table.unusable,
+        Places.of(places, n_rows),
+        counterparts,
+        hypotheses,
+        objects,
+        cutoff,
+        options.false_rate,
+        _measured(outcome.calibration),
+        _curve(outcome.calibration),
+        messages + outcome.notes,
+        dict(outcome.counts),
+        seconds | outcome.seconds,
+    )
 
 
-# --- arguments --------------------------------------------------------------------------------------------
+# --- options -----------------------------------------------------------------------------------------------
 
 
 def _each(values: Sequence[Any], n: int) -> list[Any]:
     if len(values) not in (1, n):
-        raise ConfigError(f"--completeness: give one number, or {n} with commas between (one a counterpart file)")
+        raise ConfigError(f"--completeness: give one number, or {n} with commas between (one per counterpart file)")
     return list(values) * n if len(values) == 1 else list(values)
 
 
 def _by_label(labels: Sequence[str], magnitudes: Sequence[MagnitudeSpec]) -> dict[str, list[MagnitudeSpec]]:
     """Magnitudes of every counterpart table."""
-    found: dict[str, list[MagnitudeSpec]] = {label: [] for label in labels}
+    by_label: dict[str, list[MagnitudeSpec]] = {label: [] for label in labels}
     for magnitude in magnitudes:
-        found[_label(labels, magnitude.table, "--mag")].append(magnitude)
-    return found
+        by_label[_label(labels, magnitude.table, "--mag")].append(magnitude)
+    return by_label
 
 
-def _skies(labels: Sequence[str], skies: Mapping[str, Mapping[str, float]], radius_arcsec: float) -> dict[str, Sky]:
-    """What is said about the sky of every counterpart table."""
-    found: dict[str, Sky] = {label: Sky() for label in labels}
-    for key, name in {"area": "area_deg2", "around": "around_arcsec", "density": "density_per_deg2"}.items():
-        for table, value in skies.get(key, {}).items():
-            label = _label(labels, table, f"--{key}")
-            if found[label] != Sky():
+def _skies(
+    labels: Sequence[str], skies: Mapping[str, Mapping[str, float]], radius_arcsec: float
+) -> dict[str, SkyCoverage]:
+    """What the user states about the sky, by counterpart table."""
+    by_label: dict[str, SkyCoverage] = {}
+    for kind, tables in skies.items():
+        for table, value in tables.items():
+            label = _label(labels, table, f"--{kind}")
+            if label in by_label:
                 raise ConfigError(f"{label}: give one of --area, --around and --density, they exclude each other")
-            found[label] = Sky(**{name: value})
-    for label, sky in found.items():
-        if sky.around_arcsec is not None and sky.around_arcsec <= 2 * radius_arcsec:
-            raise ConfigError(
-                f"--around {label}:{sky.around_arcsec:g}: to count the field around the sources, the cut-outs must be "
-                f"wider than twice the search radius of {radius_arcsec:g} arcsec"
-            )
-    return found
+            if kind == "around" and value <= 2 * radius_arcsec:
+                raise ConfigError(
+                    f"--around {label}:{value:g}: to count the field around the sources, the cut-outs must be wider "
+                    f"than twice the search radius of {radius_arcsec:g} arcsec"
+                )
+            by_label[label] = SkyCoverage(kind, value)
+    return by_label
 
 
 def _label(labels: Sequence[str], name: str, option: str) -> str:
-    """The table that an option means, without regard to case."""
-    found = [label for label in labels if label.casefold() == name.casefold()]
-    if not found:
+    """The table that an option names, without regard to case."""
+    label = next((label for label in labels if label.casefold() == name.casefold()), None)
+    if label is None:
         raise ConfigError(f"{option} {name}: there is no counterpart table of this name; there is: {', '.join(labels)}")
-    return found[0]
+    return label
 
 
-# --- answers ----------------------------------------------------------------------------------------------
-
-
-def _hypotheses(conn: Connection, n_sides: int, outcome: Outcome) -> tuple[np.ndarray, np.ndarray]:
-    types = [(name, _ROW_TYPES[code]) for name, code in HYPOTHESIS]
-    hypotheses = copy.fetch_columns(
-        conn, job("own.hypotheses").compose(), types, {"cutoff": outcome.calibration.cutoff_of(0)}
-    )
-    objects = [
-        copy.fetch_columns(conn, job("own.members").compose(), [("object_id", "bigint")], {"k": k})["object_id"]
-        for k in range(1, n_sides + 1)
-    ]
-    return hypotheses, np.stack(objects, axis=1) if objects else np.empty((len(hypotheses), 0), dtype=np.int64)
-
-
-def _needed(objects: np.ndarray) -> np.ndarray:
-    ids = np.unique(objects)
-    return ids[ids > 0]
+# --- counterparts and calibration --------------------------------------------------------------------------
 
 
 def _places_of_table(conn: Connection, table: str, ids: np.ndarray, epoch_yr: float | None) -> Places:
@@ -279,31 +280,25 @@ def _places_of_table(conn: Connection, table: str, ids: np.ndarray, epoch_yr: fl
     return Places.of({n: rows[n] for n in names}, len(rows), epoch_yr)
 
 
-def _file_side(conn: Connection, other: Other, haystack: Haystack, objects: np.ndarray) -> Side:
-    ids = _needed(objects)
-    places = _places_of_table(conn, other.table, ids, haystack.epoch_yr)
-    magnitude = next(iter(other.magnitudes), None)
-    side = Side(other.label, ids, take(other.facts, ids), places, magnitude)
-    if magnitude is not None:
-        side.field = _field(conn, other.table, other.magnitudes[magnitude])
-    return side
+def _rows_of_file(file: CounterpartFile, conn: Connection, haystack: Haystack, ids: np.ndarray) -> CounterpartRows:
+    places = _places_of_table(conn, file.table, ids, haystack.epoch_yr)
+    magnitude = next(iter(file.magnitudes), None)
+    field = None if magnitude is None else _field(conn, file.table, file.magnitudes[magnitude])
+    return CounterpartRows(file.label, ids, take(file.facts, ids), places, magnitude, field)
 
 
-def _catalogue_side(conn: Connection, label: str, loaded: Loaded, haystack: Haystack, objects: np.ndarray) -> Side:
-    from xcat.output import results  # the room of reports is above this one
-
-    ids = _needed(objects)
+def _rows_of_catalogue(loaded: Loaded, conn: Connection, haystack: Haystack, ids: np.ndarray) -> CounterpartRows:
     places = _places_of_table(conn, loaded.table, ids, haystack.epoch_yr)
     table = results.query(conn, job("own.wanted").compose(haystack=loaded.table).as_string(conn))
-    known = {"native_id", "ra", "dec", "err_arcsec", *loaded.definition.columns}
+    names = {"native_id", "ra", "dec", "err_arcsec", *loaded.definition.columns}
     if haystack.elliptical:
-        known |= {"err_maj_arcsec", "err_min_arcsec", "err_pa_deg"}
+        names |= {"err_maj_arcsec", "err_min_arcsec", "err_pa_deg"}
     weighed = [c for t in haystack.terms for c in t.name.split(" - ")]
     magnitude = next((c for c in (*weighed, *loaded.definition.columns) if c == "mag" or c.startswith("mag_")), None)
-    side = Side(label, ids, table[[c for c in table.colnames if c in known]], places, magnitude)
-    if magnitude is not None:
-        side.field = _field(conn, loaded.table, magnitude)
-    return side
+    field = None if magnitude is None else _field(conn, loaded.table, magnitude)
+    return CounterpartRows(
+        haystack.name, ids, table[[c for c in table.colnames if c in names]], places, magnitude, field
+    )
 
 
 def _field(conn: Connection, table: str, column: str) -> tuple[np.ndarray, np.ndarray] | None:
@@ -321,40 +316,16 @@ def _field(conn: Connection, table: str, column: str) -> tuple[np.ndarray, np.nd
     return np.linspace(low, high, _BINS + 1), counts
 
 
-def _answer(
-    mine: Mine,
-    sides: list[Side],
-    hypotheses: np.ndarray,
-    objects: np.ndarray,
-    outcome: Outcome,
-    options: MatchOptions,
-    lines: list[str],
-    clock: _Clock,
-) -> Answer:
-    n = len(mine.table)
-    everywhere: dict[str, np.ndarray] = {}
-    for name in ("ra", "dec", "epoch_yr"):
-        everywhere[name] = np.full(n, np.nan)
-        if name in mine.columns:
-            everywhere[name][mine.columns["id"] - 1] = mine.columns[name]
-    calibration = outcome.calibration
-    return Answer(
-        mine.label, mine.table, mine.unusable, Places.of(everywhere, n), sides, hypotheses, objects,
-        calibration.cutoff_of(0), options.false_rate, _measured(calibration), _curve(calibration),
-        lines + outcome.notes, dict(outcome.counts), clock.seconds | outcome.seconds,
-    )  # fmt: skip
-
-
 def _measured(calibration: Calibration) -> float | None:
     """Share of the shifted positions that pass the cutoff in use."""
-    here = (calibration.k == 0) & (calibration.part == 0) & calibration.is_chosen & (calibration.n_shifted > 0)
-    return float(calibration.false_rate[here][0]) if here.any() else None
+    used = (calibration.k == 0) & (calibration.part == 0) & calibration.is_chosen & (calibration.n_shifted > 0)
+    return float(calibration.false_rate[used][0]) if used.any() else None
 
 
 def _curve(calibration: Calibration) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
     """Cutoff against the shares of shifted positions and of sources above it, over all catalogues and parts."""
-    here = (calibration.k == 0) & (calibration.part == 0) & ~calibration.is_chosen
-    if not here.any() or not calibration.n_shifted[here].any():
+    steps = (calibration.k == 0) & (calibration.part == 0) & ~calibration.is_chosen
+    if not calibration.n_shifted[steps].any():
         return None
-    share = calibration.n_sources_above[here] / np.maximum(calibration.n_sources[here], 1)
-    return calibration.cutoff[here], calibration.false_rate[here], share
+    share = calibration.n_sources_above[steps] / np.maximum(calibration.n_sources[steps], 1)
+    return calibration.cutoff[steps], calibration.false_rate[steps], share

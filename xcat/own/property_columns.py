@@ -1,79 +1,77 @@
-"""A table of one's own, read with the properties of its rows: taken as they are, or derived (see `derived`).
+"""A user's table, read with the properties of its rows: taken as they are, or derived (see `derived`).
 
-All that is guessed about the columns is said, line by line; a value that cannot be used is missing, and counted.
+Every guess about the columns adds a message; a value that cannot be used is missing, and counted.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from astropy.io import fits
 from astropy.table import Table
-from numpy.typing import NDArray
 
-from xcat.arrays import FloatArray
-from xcat.catalogues.definition import ReadOptions
+from xcat.arrays import BoolArray, FloatArray
 from xcat.columns.registry import property_entries
 from xcat.errors import ConfigError, InputError
 from xcat.own.derived import Deriving
-from xcat.tables.facts import ColumnFacts, TableFacts, describe, file_label
+from xcat.tables.facts import TableLike, describe
 from xcat.tables.quantities import check_given
 from xcat.tables.whole_rows import to_table
 
 
 @dataclass
-class OwnTable:
-    """A table of one's own and the properties of its rows.
+class UserProperties:
+    """A user's table and the properties of its rows.
 
     Parameters
     ----------
+    name : str
+        The table in messages.
     names : tuple of P str
         Properties.
     values : (N, P) float64
         On their physical scales; NaN is missing.
     errors : (N, P) float64
         1 sigma, on the scale of the property; NaN where there is none.
-    known : (P,) bool
+    has_columns : (P,) bool
         The table has columns that give the property, if not in every row.
     table : Table
-        All columns that were read, in the order of the file.
+        All columns that were read, in the order of the table.
     ra, dec : (N,) float64
         Degrees; NaN where a row has no position.
-    told : list of str
+    messages : list of str
         What was taken for what, and what is missing.
     n_bad : dict
         Rows with a value that cannot be used, by reason.
     """
 
+    name: str
     names: tuple[str, ...]
     values: FloatArray
     errors: FloatArray
-    known: NDArray[np.bool_]
+    has_columns: BoolArray
     table: Table
     ra: FloatArray
     dec: FloatArray
-    told: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
     n_bad: dict[str, int] = field(default_factory=dict)
 
 
 def read_properties(
-    path: Path | str,
+    table: TableLike,
     names: Sequence[str],
     band: tuple[float, float] | None = None,
     columns: Mapping[str, str] | None = None,
     hdu: int | str | None = None,
-) -> OwnTable:
+) -> UserProperties:
     """Read a table and the properties of its rows.
 
     Parameters
     ----------
-    path : Path or str
-        FITS, VOTable, ECSV, CSV, MRT or Parquet.
+    table : Path, str, Table or DataFrame
+        A FITS, VOTable, ECSV, CSV, MRT or Parquet file, or a table in memory.
     names : sequence of str
         Properties wanted, as xcat/columns/properties.yaml calls them.
     band : (float, float), optional
@@ -85,7 +83,7 @@ def read_properties(
 
     Returns
     -------
-    OwnTable
+    UserProperties
 
     Raises
     ------
@@ -93,7 +91,7 @@ def read_properties(
         The table cannot be read or has no rows; columns fit equally well; a unit cannot be converted; the energies of
         the flux are not known.
     ConfigError
-        A name is no property, or the band is none.
+        There is no property of a name, or the band is invalid.
     """
     entries = {entry["name"]: entry for entry in property_entries()}
     unknown = [name for name in names if name not in entries]
@@ -103,48 +101,40 @@ def read_properties(
     check_given(given, list(entries))
     if band is not None and not 0 < band[0] < band[1]:
         raise ConfigError(f"--band {band[0]:g}-{band[1]:g}: give the lower and the upper energy in keV, as in 0.5-7")
-    facts = describe(path) if hdu is None else _extension(Path(path), hdu)
+    facts = describe(table, hdu)
     with facts.open() as reader:
         batches = [chunk.batch for chunk in reader]
     n_rows = sum(batch.num_rows for batch in batches)
     if not n_rows:
-        raise InputError(f"{facts.path}: the table has no rows")
-    whole = pa.Table.from_batches(batches).combine_chunks().to_batches()[0]
-    del batches  # a copy is enough
-    deriving = Deriving(facts, given_columns=given, batch=whole, band=band, n=n_rows)
+        raise InputError(f"{facts.name}: the table has no rows")
+    rows = pa.Table.from_batches(batches).combine_chunks().to_batches()[0]
+    del batches  # one copy is enough
+    deriving = Deriving(facts, given_columns=given, batch=rows, band=band)
     for reason in facts.left_out:
-        deriving.say(f"left out: {reason}")
+        deriving.note(f"left out: {reason}")
     values, errors = np.full((2, n_rows, len(names)), np.nan)
-    known = np.zeros(len(names), dtype=bool)
+    has_columns = np.zeros(len(names), dtype=bool)
     for j, name in enumerate(names):
-        found = deriving.derive(entries[name])
-        if found is not None:
-            values[:, j], known[j] = found.values, True
-            if found.error is not None:
-                errors[:, j] = np.where(np.isnan(found.values), np.nan, found.error)
-    deriving.tell_bad()
+        derived = deriving.derive(entries[name])
+        if derived is not None:
+            values[:, j], has_columns[j] = derived.values, True
+            if derived.error is not None:
+                errors[:, j] = np.where(np.isnan(derived.values), np.nan, derived.error)
+    deriving.note_bad()
     try:
         ra, dec = deriving.place
     except InputError as error:  # no property needs it, or it would have been raised before
-        deriving.say(f"no position: {error}")
+        deriving.note(f"no position: {error}")
         ra, dec = np.full((2, n_rows), np.nan)
-    table = to_table(facts, [whole])
-    return OwnTable(tuple(names), values, errors, known, table, ra, dec, deriving.lines, deriving.n_bad)
-
-
-def _extension(path: Path, hdu: int | str) -> TableFacts:
-    """Header of one extension of a FITS file."""
-    try:
-        with fits.open(path) as hdus:
-            header, columns = hdus[hdu].header, hdus[hdu].columns
-    except (OSError, KeyError, IndexError, AttributeError) as error:
-        raise InputError(f"{path}: there is no table in extension {hdu!r} of a FITS file ({error})") from error
-    facts, left_out = [], []
-    for i, column in enumerate(columns, start=1):
-        form = str(column.format)
-        if not re.fullmatch(r"1?[LBIJKED]|\d*A", form):
-            left_out.append(f"column '{column.name}' ({form}) holds arrays")
-            continue
-        ucd, about = (str(header.get(f"{key}{i}", "")) for key in ("TUCD", "TCOMM"))
-        facts.append(ColumnFacts(column.name.strip(), column.unit or "", ucd, about, is_text=form.endswith("A")))
-    return TableFacts(path, file_label(path), tuple(facts), tuple(left_out), read=ReadOptions(hdu=hdu))
+    return UserProperties(
+        facts.name,
+        tuple(names),
+        values,
+        errors,
+        has_columns,
+        to_table(facts, [rows]),
+        ra,
+        dec,
+        deriving.messages,
+        deriving.n_bad,
+    )

@@ -1,4 +1,4 @@
-"""Tables of one's own on their way into a match: my rows as targets, other files as temporary tables."""
+"""User tables prepared for matching: the user's rows as targets, counterpart files as temporary tables."""
 
 from __future__ import annotations
 
@@ -20,38 +20,35 @@ from xcat.errors import ConfigError, InputError
 from xcat.ingest.convert import convert
 from xcat.ingest.rows import Rejects, Rows
 from xcat.match.haystack import Haystack, MagnitudeTerm
-from xcat.match.learning import PriorTable
 from xcat.match.stage import haystack_of
-from xcat.own.arguments import Histogram, MagnitudeSpec, read_histogram
+from xcat.own.arguments import MagnitudeSpec, read_histogram
 from xcat.sky import density_map
 from xcat.tables.facts import TableFacts
 from xcat.tables.guess import Guess
 from xcat.tables.whole_rows import to_table
 
-_BASE = (
-    "object_id", "ra", "dec", "err_arcsec", "err_maj_arcsec", "err_min_arcsec", "err_pa_deg", "epoch_yr", "pmra_mas_yr",
-    "pmdec_mas_yr",
-)  # fmt: skip
+_MOTION = ("epoch_yr", "pmra_mas_yr", "pmdec_mas_yr")
+_COLUMNS = ("object_id", "ra", "dec", "err_arcsec", "err_maj_arcsec", "err_min_arcsec", "err_pa_deg", *_MOTION)
 
 
-class _Rejected:
+class _RejectCounter:
     """Rows that cannot be matched, counted by reason."""
 
     def __init__(self) -> None:
-        self._found: dict[str, list[int]] = {}
+        self._by_reason: dict[str, list[int]] = {}
 
     def add(self, rejects: Rejects) -> None:
         for row, reason in zip(rejects.row_number.tolist(), rejects.reason, strict=True):
-            self._found.setdefault(reason, [0, row])[0] += 1
+            self._by_reason.setdefault(reason, [0, row])[0] += 1
 
-    def tell(self, label: str) -> list[str]:
-        most = sorted(self._found.items(), key=lambda item: -item[1][0])
+    def messages(self, label: str) -> list[str]:
+        most = sorted(self._by_reason.items(), key=lambda item: -item[1][0])
         return [f"{label}: {n:,} rows cannot be matched: {why} (first in row {row:,})" for why, (n, row) in most]
 
 
 @dataclass
-class Mine:
-    """My table: all of it, and what of it can be matched."""
+class UserTable:
+    """The user's table: all of it, why rows are unusable, and the standard columns of the others."""
 
     label: str
     table: Table
@@ -60,27 +57,25 @@ class Mine:
 
 
 @dataclass(frozen=True)
-class Sky:
-    """What the user says about the sky of a file: at most one of these.
+class SkyCoverage:
+    """What the user states about the sky of a counterpart file.
 
     Parameters
     ----------
-    area_deg2 : float, optional
-        Area that the file covers.
-    around_arcsec : float, optional
-        The file has only the objects so near to the sources.
-    density_per_deg2 : float, optional
-        Of the catalogue, of which the file has some objects near the sources, not all.
+    kind : {"area", "around", "density"}
+        The area that the file covers; or the file has only the objects within a radius around the sources; or it has
+        some objects near the sources of a catalogue with this density.
+    value : float
+        deg2, arcsec, 1/deg2.
     """
 
-    area_deg2: float | None = None
-    around_arcsec: float | None = None
-    density_per_deg2: float | None = None
+    kind: str
+    value: float
 
 
 @dataclass
-class Other:
-    """A file on the other side, loaded into a temporary table."""
+class CounterpartFile:
+    """A counterpart file, loaded into a temporary table."""
 
     facts: TableFacts
     guess: Guess
@@ -91,17 +86,8 @@ class Other:
     map: density_map.DensityMap | None = None
 
 
-def read_mine(facts: TableFacts, guessed: Guess, label: str, lines: list[str]) -> Mine:
-    """Read the X-ray side: all of it for the answer, and what of it can be matched.
-
-    Parameters
-    ----------
-    facts : TableFacts
-    guessed : Guess
-    label : str
-        Name of the table in messages.
-    lines : list of str
-        Gets what cannot be matched, and why.
+def read_user_table(facts: TableFacts, guessed: Guess, label: str, messages: list[str]) -> UserTable:
+    """Read the X-ray sources: all columns for the answer, and what the match needs; `messages` gets the rejected rows.
 
     Raises
     ------
@@ -109,63 +95,66 @@ def read_mine(facts: TableFacts, guessed: Guess, label: str, lines: list[str]) -
         The table cannot be read, or is empty.
     """
     batches: list[pa.RecordBatch] = []
-    parts: list[dict[str, np.ndarray]] = []
-    why: list[np.ndarray] = []
-    rejected = _Rejected()
+    chunks: list[dict[str, np.ndarray]] = []
+    unusable: list[np.ndarray] = []
+    counter = _RejectCounter()
     with facts.open() as reader:
         for chunk in reader:
             batches.append(chunk.batch)
             converted = convert(chunk, guessed.definition)
-            parts.append({"id": converted.row_number, **_numbers(converted.columns)})
-            rejected.add(converted.rejects)
+            chunks.append({"id": converted.row_number, **_needed(converted.columns)})
+            counter.add(converted.rejects)
             reasons = np.full(chunk.n_rows, "", dtype=object)
             reasons[converted.rejects.row_number - chunk.first_row] = converted.rejects.reason
-            why.append(reasons)
-    if not parts:
-        raise InputError(f"{facts.path}: the table has no rows")
-    columns = {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
+            unusable.append(reasons)
+    if not chunks:
+        raise InputError(f"{facts.name}: the table has no rows")
+    columns = {name: np.concatenate([c[name] for c in chunks]) for name in chunks[0]}
     if guessed.definition.epoch_yr is not None:
-        known = columns.get("epoch_yr", np.full(len(columns["id"]), np.nan))
-        columns["epoch_yr"] = np.where(np.isnan(known), guessed.definition.epoch_yr, known)
-    lines += rejected.tell(label)
-    return Mine(label, to_table(facts, batches), np.concatenate(why).astype(np.str_), columns)
+        epoch = columns.get("epoch_yr", np.full(len(columns["id"]), np.nan))
+        columns["epoch_yr"] = np.where(np.isnan(epoch), guessed.definition.epoch_yr, epoch)
+    messages += counter.messages(label)
+    return UserTable(label, to_table(facts, batches), np.concatenate(unusable).astype(np.str_), columns)
 
 
-def _numbers(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {name: values for name, values in columns.items() if name in _BASE}
+def _needed(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name: values for name, values in columns.items() if name in _COLUMNS}
 
 
-def load_other(conn: Connection, other: Other, magnitudes: Sequence[MagnitudeSpec], lines: list[str]) -> None:
+def load_file(
+    conn: Connection, file: CounterpartFile, magnitudes: Sequence[MagnitudeSpec], messages: list[str]
+) -> None:
     """Copy position, error, motion and magnitudes of a file into its temporary table, chunk by chunk."""
-    columns = [c for m in magnitudes for c in _columns_of(other.facts, m)]
-    columns += [c for c in other.guess.magnitudes[:1] if not magnitudes]
+    columns = [c for m in magnitudes for c in _columns_of(file.facts, m)]
+    columns += [c for c in file.guess.magnitudes[:1] if not magnitudes]
     for column in dict.fromkeys(columns):
-        name = column if re.fullmatch(r"[A-Za-z_]\w{0,40}", column, re.A) else f"m_{len(other.magnitudes) + 1}"
-        taken = {*_BASE, *(n.casefold() for n in other.magnitudes.values())}
-        other.magnitudes[column] = f"m_{len(other.magnitudes) + 1}" if name.casefold() in taken else name
-    conn.execute(job("own.make_table").compose(table=other.table))
-    for name in other.magnitudes.values():
-        conn.execute(job("own.add_magnitude").compose(table=other.table, column=name))
-    counter, rejected = density_map.Counter(), _Rejected()
-    definition = other.guess.definition
-    wanted = dict.fromkeys([*definition.file_columns, *other.magnitudes])
+        number = f"m_{len(file.magnitudes) + 1}"
+        used = {*_COLUMNS, *(n.casefold() for n in file.magnitudes.values())}
+        is_usable = re.fullmatch(r"[A-Za-z_]\w{0,40}", column, re.A) and column.casefold() not in used
+        file.magnitudes[column] = column if is_usable else number
+    conn.execute(job("own.make_table").compose(table=file.table))
+    for name in file.magnitudes.values():
+        conn.execute(job("own.add_magnitude").compose(table=file.table, column=name))
+    positions, counter = density_map.Counter(), _RejectCounter()
+    definition = file.guess.definition
+    wanted = dict.fromkeys([*definition.file_columns, *file.magnitudes])
 
     def blocks() -> Iterator[dict[str, np.ndarray]]:
-        with other.facts.open(list(wanted)) as reader:
+        with file.facts.open(list(wanted)) as reader:
             for chunk in reader:
                 converted = convert(chunk, definition)
-                rejected.add(converted.rejects)
+                counter.add(converted.rejects)
                 raw = Rows(chunk, definition)
                 at = converted.row_number - chunk.first_row
-                values = {name: raw.numbers(column)[at] for column, name in other.magnitudes.items()}
-                counter.add(converted.columns["ra"], converted.columns["dec"])
-                yield {"object_id": converted.row_number, **_numbers(converted.columns), **values}
+                values = {name: raw.numbers(column)[at] for column, name in file.magnitudes.items()}
+                positions.add(converted.columns["ra"], converted.columns["dec"])
+                yield {"object_id": converted.row_number, **_needed(converted.columns), **values}
 
-    other.n_usable = copy.copy_in(conn, other.table, blocks())
-    conn.execute(job("own.index_table").compose(table=other.table))
-    conn.execute(job("own.analyze").compose(table=other.table))
-    other.map = density_map.DensityMap(*counter.occupied())
-    lines += rejected.tell(other.label)
+    file.n_usable = copy.copy_in(conn, file.table, blocks())
+    conn.execute(job("own.index_table").compose(table=file.table))
+    conn.execute(job("own.analyze").compose(table=file.table))
+    file.map = density_map.DensityMap(*positions.occupied())
+    messages += counter.messages(file.label)
 
 
 def _columns_of(facts: TableFacts, magnitude: MagnitudeSpec) -> list[str]:
@@ -173,97 +162,93 @@ def _columns_of(facts: TableFacts, magnitude: MagnitudeSpec) -> list[str]:
     names = [magnitude.column]
     if facts.column(magnitude.column) is None and magnitude.column.count("-") == 1:
         names = [n.strip() for n in magnitude.column.split("-")]
-    found = [facts.column(n) for n in names]
-    for name, column in zip(names, found, strict=True):
+    columns = []
+    for name in names:
+        column = facts.column(name)
         if column is None or column.is_text:
-            what = "is no column" if column is None else "is text"
+            what = "does not exist" if column is None else "holds text"
             numbers = ", ".join(c.name for c in facts.columns if not c.is_text)
             raise InputError(
-                f"{facts.path}: '{name}' {what} (--mag {magnitude.table}:{magnitude.column}); it has: {numbers}"
+                f"{facts.name}: column '{name}' {what} (--mag {magnitude.table}:{magnitude.column}); it has: {numbers}"
             )
-    return [c.name for c in found if c is not None]
+        columns.append(column.name)
+    return columns
 
 
 def haystack_of_file(
     k: int,
-    other: Other,
+    file: CounterpartFile,
     completeness: float | Literal["estimate"],
     magnitudes: Sequence[MagnitudeSpec],
-    sky: Sky,
-    lines: list[str],
+    sky: SkyCoverage | None,
+    messages: list[str],
 ) -> Haystack:
-    """A file, loaded by `load_other`, as the match sees it.
+    """Counterpart file number k, loaded by `load_file`, as the match sees it; `messages` gets its density.
 
-    Parameters
-    ----------
-    k : int
-        Its number.
-    other : Other
-    completeness : float or "estimate"
-    magnitudes : sequence of MagnitudeSpec
-    sky : Sky
-        What the user says; else SKYAREA of the header tells the density, else it is measured.
-    lines : list of str
-        Gets what was taken for the density.
+    Without `sky` the density comes from SKYAREA of the header, else it is measured.
     """
-    per_deg2, where = None, other.map
-    area = sky.area_deg2 if sky.area_deg2 is not None else other.facts.sky_area_deg2
-    n = other.n_usable
-    if sky.around_arcsec is not None:
-        where = None
-        said = f"cut-outs of {sky.around_arcsec:g} arcsec around the sources, density counted in each"
-        lines.append(f"{other.label}: {said}")
-    elif sky.density_per_deg2 is not None:
-        per_deg2, where = sky.density_per_deg2, None
-        lines.append(f"{other.label}: {per_deg2:,.4g} objects per deg2 (--density)")
-    elif area is not None:
-        # rows that cannot be counterparts are not counted: they are in no sky
-        per_deg2 = max(n, 1) / area
-        said = "--area" if sky.area_deg2 is not None else "SKYAREA"
-        lines.append(f"{other.label}: {per_deg2:,.4g} objects per deg2 ({n:,} in {area:g} deg2, {said})")
-    else:
-        lines.append(
-            f"{other.label}: density measured from its own {n:,} positions, cell by cell "
-            f"(if it has only neighbours of the sources: --around or --density)"
+    density, around, where = None, None, None
+    if sky is None and file.facts.sky_area_deg2 is not None:
+        sky = SkyCoverage("SKYAREA", file.facts.sky_area_deg2)
+    if sky is None:
+        where = file.map
+        about = (
+            f"density measured from its own {file.n_usable:,} positions, cell by cell "
+            "(if it has only neighbours of the sources: --around or --density)"
         )
-    terms = []
-    for magnitude in magnitudes:
-        names = [other.magnitudes[c] for c in _columns_of(other.facts, magnitude)]
-        table = None if magnitude.histogram is None else _prior(read_histogram(magnitude.histogram))
-        terms.append(MagnitudeTerm(" - ".join(names), table))
-    error = other.guess.definition.position_error
+    elif sky.kind == "around":
+        around = sky.value
+        about = f"cut-outs of {around:g} arcsec around the sources, density counted in each"
+    elif sky.kind == "density":
+        density = sky.value
+        about = f"{density:,.4g} objects per deg2 (--density)"
+    else:
+        # unusable rows are not counted: they have no place on the sky
+        density, where = max(file.n_usable, 1) / sky.value, file.map
+        source = "--area" if sky.kind == "area" else sky.kind
+        about = f"{density:,.4g} objects per deg2 ({file.n_usable:,} in {sky.value:g} deg2, {source})"
+    messages.append(f"{file.label}: {about}")
+    names = [[file.magnitudes[c] for c in _columns_of(file.facts, m)] for m in magnitudes]
+    error = file.guess.definition.position_error
     return Haystack(
         k,
-        other.label,
-        other.table,
-        density_per_deg2=per_deg2,
+        file.label,
+        file.table,
+        density_per_deg2=density,
         density_map=where,
-        around_arcsec=sky.around_arcsec,
+        around_arcsec=around,
         completeness=completeness,
-        moves=other.guess.moves,
+        moves=file.guess.moves,
         elliptical=error is not None and error.is_ellipse,
-        terms=tuple(terms),
+        terms=tuple(_term(n, m) for n, m in zip(names, magnitudes, strict=True)),
     )
 
 
-def _prior(histogram: Histogram) -> PriorTable:
-    return PriorTable(histogram.low, histogram.high, histogram.counterparts, histogram.field)
+def _term(names: Sequence[str], magnitude: MagnitudeSpec) -> MagnitudeTerm:
+    return MagnitudeTerm(
+        " - ".join(names), None if magnitude.histogram is None else read_histogram(magnitude.histogram)
+    )
 
 
 def loaded_catalogue(conn: Connection, name: str) -> Loaded:
-    """A counterpart catalogue by its name."""
-    rows = conn.execute(job("own.catalogues").compose()).fetchall()
-    by_name = {row[1]: row for row in rows}
+    """A counterpart catalogue by its name.
+
+    Raises
+    ------
+    ConfigError
+        It is not loaded.
+    """
+    by_name = {row[1]: row for row in conn.execute(job("own.catalogues").compose())}
     if name not in by_name:
-        there = ", ".join(by_name) or "none; load one: xcat ingest CATALOGUE FILE"
+        names = ", ".join(by_name) or "none; load one: xcat ingest CATALOGUE FILE"
         raise ConfigError(
-            f"--against {name}: no optical or infrared catalogue of this name is loaded; there is: {there}"
+            f"--against {name}: no optical or infrared catalogue of this name is loaded; there is: {names}"
         )
     return Loaded(by_name[name][0], Definition.from_dict(by_name[name][2]))
 
 
 def haystack_of_catalogue(
-    conn: Connection, loaded: Loaded, label: str, magnitudes: Sequence[MagnitudeSpec], lines: list[str]
+    conn: Connection, loaded: Loaded, label: str, magnitudes: Sequence[MagnitudeSpec], messages: list[str]
 ) -> Haystack:
     """A loaded catalogue as the match stage sees it, but with the magnitudes that the user names, if any.
 
@@ -272,30 +257,28 @@ def haystack_of_catalogue(
     ConfigError
         The catalogue has no such magnitude.
     StageError
-        Its definition says nothing about its density.
+        Its definition does not state its density.
     """
-    found = haystack_of(conn, loaded)
+    haystack = haystack_of(conn, loaded)
     if magnitudes:
-        found = replace(found, terms=tuple(_term(loaded, m) for m in magnitudes))
-    known = found.density_per_deg2
-    density_said = "density measured cell by cell"
-    if found.around_arcsec is not None:
-        density_said = f"cut-outs of {found.around_arcsec:g} arcsec around X-ray sources, density counted in each"
-    elif known is not None:
-        density_said = f"{known:,.4g} objects per deg2"
-    weighed = ", ".join(t.name for t in found.terms) or "position alone"
-    lines.append(f"{label}: {density_said}, completeness {found.completeness}, weighed by {weighed}")
-    return replace(found, name=label)
+        haystack = replace(haystack, terms=tuple(_term(_magnitudes_of(loaded, m), m) for m in magnitudes))
+    density = "density measured cell by cell"
+    if haystack.around_arcsec is not None:
+        density = f"cut-outs of {haystack.around_arcsec:g} arcsec around X-ray sources, density counted in each"
+    elif haystack.density_per_deg2 is not None:
+        density = f"{haystack.density_per_deg2:,.4g} objects per deg2"
+    weighed = ", ".join(t.name for t in haystack.terms) or "position alone"
+    messages.append(f"{label}: {density}, completeness {haystack.completeness}, weighed by {weighed}")
+    return replace(haystack, name=label)
 
 
-def _term(loaded: Loaded, magnitude: MagnitudeSpec) -> MagnitudeTerm:
+def _magnitudes_of(loaded: Loaded, magnitude: MagnitudeSpec) -> list[str]:
+    """Columns of a magnitude or colour of a loaded catalogue."""
     names = [n.strip() for n in magnitude.column.split("-")]
-    there = [c for c in loaded.definition.columns if c == "mag" or c.startswith("mag_")]
-    if len(names) > 2 or not set(names) <= set(there):
+    available = [c for c in loaded.definition.columns if c == "mag" or c.startswith("mag_")]
+    if len(names) > 2 or not set(names) <= set(available):
         raise ConfigError(
             f"--mag {magnitude.table}:{magnitude.column}: {loaded.definition.name} has the magnitudes "
-            f"{', '.join(there) or '(none)'}"
+            f"{', '.join(available) or '(none)'}"
         )
-    return MagnitudeTerm(
-        " - ".join(names), None if magnitude.histogram is None else _prior(read_histogram(magnitude.histogram))
-    )
+    return names

@@ -1,8 +1,8 @@
-"""Which column of somebody's table is which measurement: a flux, a magnitude, a motion.
+"""Which column of a user's table is which measurement: a flux, a magnitude, a motion.
 
-What the user named comes first, then the name that xcat itself gives to the measurement, then the UCD, then names that
-archives use, whole or after the label of a table that was joined (``gaia_edr3_Gmag``), and for fluxes at last the unit.
-A quantity that two columns fit equally well is refused. Which names and UCDs these are stands in quantities.yaml.
+What the user named comes first, then xcat's own name of the measurement, then the UCD, then names that archives use,
+whole or after the label of a table that was joined (``gaia_edr3_Gmag``), and for fluxes finally the unit. Two columns
+that fit equally well are an error. The names and UCDs are in quantities.yaml.
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ from dataclasses import dataclass, field
 import astropy.units as u
 
 from xcat.errors import ConfigError, InputError
-from xcat.tables.columns_given import Columns
 from xcat.tables.facts import ColumnFacts
-from xcat.tables.vocabulary import Quantity, as_unit, endings, is_words, plain, quantities
+from xcat.tables.vocabulary import Columns, Quantity, as_unit, endings, is_words, plain, quantities
 
 _NO_VALUE = re.compile(
     r"err|unc|sig|limit|upper|lower|lolim|hilim|(^|_)(e|lo|up|hi|min|max)\d?(_|$)|_(lo|up)\d?_", re.I
@@ -38,7 +37,7 @@ class Chosen:
     unit : str
         The column's unit, as shown.
     assumed : bool
-        The file does not say the unit.
+        Neither the table nor the user states the unit.
     """
 
     quantity: Quantity
@@ -53,7 +52,7 @@ class Chosen:
 
 @dataclass
 class Quantities(Columns):
-    """The quantities of a table, each guessed when it is asked for.
+    """The quantities of a table, each guessed when it is first needed.
 
     Parameters
     ----------
@@ -61,12 +60,12 @@ class Quantities(Columns):
     given_columns : mapping
         Columns that the user named, by quantity: ``COLUMN``, ``COLUMN@UNIT``, or an empty text for "none".
     lacking : list of str
-        Grows with every quantity that is asked for and not there.
+        Grows with every quantity that is needed and that the table does not have.
     """
 
     given_columns: Mapping[str, str] = field(default_factory=dict)
     lacking: list[str] = field(default_factory=list)
-    _known: dict[str, Chosen | None] = field(default_factory=dict)
+    _choices: dict[str, Chosen | None] = field(default_factory=dict)
 
     def find(self, name: str) -> Chosen | None:
         """Column of a quantity, or None if the table has none.
@@ -74,45 +73,42 @@ class Quantities(Columns):
         Raises
         ------
         InputError
-            Several columns fit equally well; a column is missing, holds text or has a unit that is none of this
-            quantity. The message names the option that decides.
+            Several columns fit equally well; a column is missing, holds text or has a unit that cannot be converted.
+            The message names the option that decides.
         """
-        if name not in self._known:
-            self._known[name] = self._find(quantities()[name])
-        if self._known[name] is None:
+        if name not in self._choices:
+            self._choices[name] = self._find(quantities()[name])
+        if self._choices[name] is None:
             self.lacking.append(quantities()[name].words)
-        return self._known[name]
+        return self._choices[name]
 
     def error_of(self, chosen: Chosen) -> Chosen | None:
-        """1 sigma error of a quantity that was found: what the user or its own name says, else the column's name."""
+        """Column of the 1 sigma error: given by the user, or by xcat's name of it, or by a name like the quantity's."""
         name = error_name(chosen.quantity.name)
-        if name not in self._known:
+        if name not in self._choices:
             quantity = Quantity(name, chosen.quantity.unit, f"error of {chosen.column}")
-            if self._is_given(name):
-                self._known[name] = self._of_user(quantity)
+            if name in self.given_columns:
+                self._choices[name] = self._of_user(quantity)
             else:
                 spellings = [plain(name), *(t.format(plain(chosen.column)) for t in _ERROR_NAMES)]
                 columns = [c for s in spellings for c in self.facts.columns if plain(c.name) == s and not is_words(c)]
-                self._known[name] = self._chosen(quantity, columns[0], "name") if columns else None
-        return self._known[name]
-
-    def _is_given(self, name: str) -> bool:
-        return name in self.given_columns
+                self._choices[name] = self._chosen(quantity, columns[0], "name") if columns else None
+        return self._choices[name]
 
     def _find(self, quantity: Quantity) -> Chosen | None:
-        if self._is_given(quantity.name):
+        if quantity.name in self.given_columns:
             return self._of_user(quantity)
         usable = [c for c in self.facts.columns if not is_words(c)]
         for column in self.facts.columns:
             if column not in usable and (quantity.is_name(column.name) or plain(column.name) == plain(quantity.name)):
-                self.say(f"{column.name} holds text, so it is not the {quantity.words}")
+                self.note(f"{column.name} holds text, so it is not the {quantity.words}")
         for columns, why in self._tiers(quantity, usable):
             fitting = [c for c in columns if self._unit(quantity, c) is not None]
             if columns and not fitting:
                 raise self._wrong_unit(quantity, columns[0], columns[0].unit)
             for column in columns:
                 if column not in fitting:
-                    self.say(f"{column.name} is not the {quantity.words}: '{column.unit}' is no unit of it")
+                    self.note(f"{column.name} is not the {quantity.words}: '{column.unit}' is not one of its units")
             if len(fitting) > 1:
                 option = f"--column {quantity.name}=COLUMN (or '{quantity.name}=' to go without)"
                 raise self.ambiguous(quantity.words, [c.name for c in fitting], option)
@@ -137,72 +133,68 @@ class Quantities(Columns):
     def _may_be(self, quantity: Quantity, column: ColumnFacts) -> bool:
         """Whether neither UCD nor name forbids that the column is the quantity."""
         ucd = column.ucd.strip().casefold()
-        if re.search(r"stat\.(error|min|max|stdev)", ucd):
-            return False
-        if quantity.not_ucd and re.search(quantity.not_ucd, ucd):
+        if re.search(r"stat\.(error|min|max|stdev)", ucd) or (quantity.not_ucd and re.search(quantity.not_ucd, ucd)):
             return False
         return quantity.is_name(column.name) or not _NO_VALUE.search(column.name)
 
-    # --- what a choice says ---
+    # --- a choice and its unit ---
 
     def _of_user(self, quantity: Quantity) -> Chosen | None:
         text, option = self.given_columns[quantity.name], f"--column {quantity.name}=COLUMN"
         if not text.strip():
-            self.say(f"{quantity.name}: none (given)")
+            self.note(f"{quantity.name}: none (given)")
             return None
         name, unit = text, None
         if self.facts.column(text) is None and "@" in text:
             name, _, unit = text.rpartition("@")
         column = self.given(name, option)
         if is_words(column):
-            raise InputError(f"{self.facts.path}: column '{column.name}' ({option}) holds text, not numbers")
+            raise self.error(f"column '{column.name}' ({option}) holds text, not numbers")
         return self._chosen(quantity, column, "given", unit)
 
-    def _chosen(self, quantity: Quantity, column: ColumnFacts, why: str, said: str | None = None) -> Chosen:
-        found = self._unit(quantity, column, said)
-        if found is None:
-            raise self._wrong_unit(quantity, column, said or column.unit)
-        unit, factor, how = found
-        assumed = how == "assumed"
-        note = {"assumed": f"no unit, taken as {unit}" if unit else "", "said": f"in {unit}, as its name says"}
-        notes = [why, *filter(None, [note.get(how, f"in {unit}" if unit else "")])]
-        if column.name.casefold() != quantity.name or len(notes) > 1:  # of hr1 = hr1 there is nothing to say
-            self.say(f"{quantity.name} is {column.name} ({', '.join(notes)})")
-        return Chosen(quantity, column.name, factor, unit, assumed)
+    def _chosen(self, quantity: Quantity, column: ColumnFacts, why: str, stated: str | None = None) -> Chosen:
+        converted = self._unit(quantity, column, stated)
+        if converted is None:
+            raise self._wrong_unit(quantity, column, stated or column.unit)
+        unit, factor, how = converted
+        text = {"assumed": f"no unit, taken as {unit}", "name": f"in {unit}, as its name says"}.get(how, f"in {unit}")
+        if column.name.casefold() != quantity.name or unit:  # "hr1 is hr1" would say nothing
+            self.note(f"{quantity.name} is {column.name} ({f'{why}, {text}' if unit else why})")
+        return Chosen(quantity, column.name, factor, unit, how == "assumed")
 
-    def _unit(self, quantity: Quantity, column: ColumnFacts, said: str | None = None) -> tuple[str, float, str] | None:
-        """Unit of a column, its factor, and who says it; None if it cannot be converted."""
-        text = (said if said is not None else column.unit).strip()
+    def _unit(
+        self, quantity: Quantity, column: ColumnFacts, stated: str | None = None
+    ) -> tuple[str, float, str] | None:
+        """Unit of a column, its factor, and the source of the unit; None if it cannot be converted."""
+        text = (stated if stated is not None else column.unit).strip()
         wanted = u.Unit(quantity.unit)
-        how = "file"
+        how = "table"
         if not text:
             ending = _UNIT_AT_END.search(column.name)
-            known = as_unit(ending[1]) if ending else None
-            if known is None or not known.is_equivalent(wanted) or known == wanted:
+            unit = as_unit(ending[1]) if ending else None
+            if ending is None or unit is None or not unit.is_equivalent(wanted) or unit == wanted:
                 return quantity.unit, 1.0, "assumed"
-            text, how = ending[1], "said"  # type: ignore[index]
-        known = as_unit(text)
+            text, how = ending[1], "name"
+        unit = as_unit(text)
         if quantity.unit == "mag" and text.casefold().startswith("mag") and "/" not in text:
             return text, 1.0, how  # mag(Vega), mag(AB), magnitude
         if quantity.unit == "" and text in ("-", "---"):
             return "", 1.0, how
-        if known is None or not known.is_equivalent(wanted):
+        if unit is None or not unit.is_equivalent(wanted):
             return None
-        return text, float(known.to(wanted)), how
+        return text, float(unit.to(wanted)), how
 
     def _wrong_unit(self, quantity: Quantity, column: ColumnFacts, unit: str) -> InputError:
-        what = quantity.words
-        wanted = quantity.unit or "a plain number"
-        return InputError(
-            f"{self.facts.path}: column '{column.name}' would be the {what}, but '{unit}' cannot be converted to "
-            f"{wanted}. Name another column, --column {quantity.name}=COLUMN, or its true unit, "
-            f"--column {quantity.name}=COLUMN@UNIT, or go without, --column {quantity.name}="
+        return self.error(
+            f"column '{column.name}' would be the {quantity.words}, but '{unit}' cannot be converted to "
+            f"{quantity.unit or 'a plain number'}. Name another column, --column {quantity.name}=COLUMN, or its true "
+            f"unit, --column {quantity.name}=COLUMN@UNIT, or go without, --column {quantity.name}="
         )
 
 
 def _same(column: ColumnFacts, quantity: Quantity) -> bool:
-    known = as_unit(column.unit) if column.unit.strip() else None
-    return known is not None and known.is_equivalent(u.Unit(quantity.unit))
+    unit = as_unit(column.unit) if column.unit.strip() else None
+    return unit is not None and unit.is_equivalent(u.Unit(quantity.unit))
 
 
 def error_name(name: str) -> str:
@@ -212,16 +204,16 @@ def error_name(name: str) -> str:
 
 
 def check_given(given: Mapping[str, str], names: list[str]) -> None:
-    """Refuse a ``--column`` that means nothing.
+    """Refuse a ``--column`` whose name has no meaning.
 
     Raises
     ------
     ConfigError
-        A name is no property, no quantity and no error of one.
+        A name is not that of a property, a quantity or an error of one.
     """
-    known = list(dict.fromkeys([*names, *quantities(), "ra", "dec"]))
+    allowed = list(dict.fromkeys([*names, *quantities(), "ra", "dec"]))
     for name in given:
-        if name not in known and name not in map(error_name, known):
+        if name not in allowed and name not in map(error_name, allowed):
             raise ConfigError(
-                f"--column {name}=...: there is no property or quantity of this name; there is: {', '.join(known)}"
+                f"--column {name}=...: there is no property or quantity of this name; there is: {', '.join(allowed)}"
             )

@@ -1,9 +1,9 @@
-"""The names, units and UCDs by which the columns of a table are known."""
+"""The names, units and UCDs by which the columns of a table are recognised."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -11,57 +11,31 @@ from pathlib import Path
 import astropy.units as u
 import yaml
 
-from xcat.tables.facts import ColumnFacts
+from xcat.errors import InputError
+from xcat.tables.facts import ColumnFacts, TableFacts
 from xcat.tables.whole_rows import parsed
 
 #: What stands for "no value" in the tables of this field; NWAY's users write -99.
 NULLS: tuple[float | str, ...] = (-99.0, -999.0, "N/A", "NA", "null", "NULL", "None", "--", "-")
 
-# spellings that astropy does not know, or takes for something else (h is an hour of time)
-UNITS = {
-    "degree": "deg", "degrees": "deg", "degs": "deg", "arcseconds": "arcsec", "arcsecs": "arcsec", "asec": "arcsec",
-    "second of arc": "arcsec", '"': "arcsec", "''": "arcsec", "arcs": "arcsec", "arcmins": "arcmin", "'": "arcmin",
-    "h": "hourangle", "hr": "hourangle", "hour": "hourangle", "hours": "hourangle", "masec": "mas",
-}  # fmt: skip
-SEXAGESIMAL_UNITS = ('"h:m:s"', "h:m:s", '"d:m:s"', "d:m:s", "hms", "dms", "hh:mm:ss", "dd:mm:ss")
-# names of right ascension without signs, the most usual first
-RA_NAMES = (
-    "ra", "radeg", "radegj2000", "raicrs", "raj2000", "raj2000deg", "ra2000", "rajd", "rightascension", "alphaj2000",
-    "alpha", "raepoch2000",
-)  # fmt: skip
-PAIRS = (
-    ("right_ascension", "declination"), ("rightascension", "declination"),
-    ("alpha", "delta"), ("ra", "dec"), ("ra", "decl"), ("ra", "de"),
-)  # fmt: skip
+_POSITIONS = yaml.safe_load(Path(__file__).with_name("positions.yaml").read_text(encoding="utf-8"))
+UNITS: dict[str, str] = _POSITIONS["units"]
+SEXAGESIMAL_UNITS: list[str] = _POSITIONS["sexagesimal_units"]
+RA_NAMES: list[str] = _POSITIONS["ra"]
+PAIRS: list[list[str]] = _POSITIONS["pairs"]
+POSITION_ERRORS: list[str] = _POSITIONS["errors"]
+BARE_ERRORS: list[str] = _POSITIONS["bare_errors"]
+PAIR_ERRORS: list[list[str]] = _POSITIONS["error_pairs"]
+GAIA_ERRORS: list[str] = _POSITIONS["gaia_errors"]
+ELLIPSES: list[tuple[list[str], str]] = [(names, convention) for names, convention in _POSITIONS["ellipses"]]
+MOTIONS: list[list[str]] = _POSITIONS["motions"]
+EPOCHS: list[str] = _POSITIONS["epochs"]
 NOT_A_PLACE = re.compile(r"err|unc|sig|std|rms|cov|corr?coef|(^|_)e_|_e$|pm|diff|off|delta_ra|nom|pnt|aim|gal", re.I)
 
-POSITION_ERRORS = (
-    "poserr", "radecerr", "errpos", "epos", "poserror", "positionerror", "positionalerror", "posunc", "possigma",
-    "sigpos", "radecerrcorr", "scposerr", "errarcsec", "errradius", "radecerror", "sigmapos",
-    "centroiderr", "astromerr", "posuncertainty",
-)  # fmt: skip
-BARE_ERRORS = ("err", "error", "sigma")
 FRACTIONS = {"68": "radius_68", "90": "radius_90", "95": "radius_95"}
 FRACTION = re.compile(
     r"^(?:.*(?:err|error|pos|rad|radius|unc|cl|r|pu)_?(68|90|95)|(?:r|err|e|pu)?_?(68|90|95)_?(?:err|pos|radius).*)$"
 )
-# ellipses: semi-axes and position angle, and what they hold
-ELLIPSES = (
-    (("errmaj", "errmin", "errpa"), "ellipse_1sigma"),
-    (("errmajarcsec", "errminarcsec", "errpadeg"), "ellipse_1sigma"),
-    (("errhalfmaj", "errhalfmin", "errposang"), "ellipse_1sigma"),
-    (("eemaj", "eemin", "eepa"), "ellipse_1sigma"),
-    (("errellipser0", "errellipser1", "errellipseang"), "ellipse_95"),  # as the Chandra Source Catalog defines them
-)
-PAIR_ERRORS = (
-    ("raerr", "decerr"), ("raerror", "decerror"), ("eraicrs", "edeicrs"), ("eraj2000", "edej2000"),
-    ("eradeg", "ededeg"), ("era", "edec"), ("era", "ede"), ("errra", "errdec"), ("sigra", "sigdec"),
-    ("raunc", "decunc"), ("rasigma", "decsigma"),
-)  # fmt: skip
-GAIA_ERRORS = ("eraicrs", "edeicrs")
-MOTIONS = (("pmra", "pmdec"), ("pmra", "pmde"), ("pmramasyr", "pmdecmasyr"))
-EPOCHS = ("epochyr", "refepoch", "epoch", "obsepoch", "mjd", "mjdobs", "obsmjd", "mjdmean")
-IDS = ("id", "sourceid", "srcid", "objid", "objectid", "name", "iauname", "sourcename", "nativeid", "detid", "srcname")
 MAGNITUDE = re.compile(r"(?:^|_)(?:[a-z]+_)?mag(?:$|_|\d)|^[a-z0-9]{1,4}mag$|^w[1-4]mpro$|^[jhk]_m$", re.I)
 YEAR_OF_MJD = (1 / 365.25, 2000 - 51544.5 / 365.25)
 
@@ -82,16 +56,16 @@ WORDS = {
 
 
 def as_unit(text: str) -> u.UnitBase | None:
-    """Unit of a text, with the spellings of old tables; None if nobody can tell."""
+    """Unit of a text, with the spellings of old tables; None if it is empty or not understood."""
     text = text.strip()
-    known = parsed(UNITS.get(text.casefold(), text))
-    known = known if known is not None else parsed(text.casefold())
-    if known is None and text:
+    unit = parsed(UNITS.get(text.casefold(), text))
+    unit = unit if unit is not None else parsed(text.casefold())
+    if unit is None and text:
         try:
             return u.Unit(text, format="cds")  # VizieR's 10-17W/m2
         except ValueError:
             return None
-    return known
+    return unit
 
 
 def folded(name: str) -> str:
@@ -109,20 +83,18 @@ def is_number(text: str) -> bool:
 
 
 def is_words(column: ColumnFacts) -> bool:
-    """Whether a column is of words; one whose first rows are mostly "N/A" is not."""
+    """Whether a column holds text; one of numbers whose first rows are mostly "N/A" does not."""
     return column.is_text and not all(is_number(v) or v in NULLS for v in column.sample)
 
 
 def is_angle(column: ColumnFacts) -> bool:
-    """Whether the unit, if there is one, lets a column be an angle; sexagesimal text is one as well."""
-    unit = as_unit(column.unit)
-    if column.unit.strip().casefold() in SEXAGESIMAL_UNITS or unit is None:
-        return not column.unit.strip() or column.unit.strip().casefold() in SEXAGESIMAL_UNITS
-    return bool(unit.is_equivalent(u.deg))
+    """Whether the unit is missing, one of an angle, or of sexagesimal text."""
+    text, unit = column.unit.strip().casefold(), as_unit(column.unit)
+    return not text or text in SEXAGESIMAL_UNITS or (unit is not None and bool(unit.is_equivalent(u.deg)))
 
 
 def is_position_error(ucd: str) -> bool:
-    """Whether a UCD says: error of the position, not of one axis."""
+    """Whether a UCD means the error of the position, not of one axis."""
     words = ucd.casefold().split(";")
     return (words[0] == "stat.error" and any(w in ("pos", "pos.eq") for w in words)) or ucd.casefold() == "pos_eq_err"
 
@@ -138,16 +110,16 @@ def is_magnitude(column: ColumnFacts) -> bool:
 
 
 def convention_of(name: str) -> str:
-    """Convention that the name of a positional error tells: a radius of 68, 90 or 95 %, else 1 sigma per axis."""
+    """Convention in the name of a positional error: a radius of 68, 90 or 95 %, else 1 sigma per axis."""
     if plain(name) == "errellipser0":  # the Chandra Source Catalog's, a 95 % ellipse
         return "radius_95"
-    found = FRACTION.match(name.casefold())
-    return FRACTIONS[found[1] or found[2]] if found else "axis_1sigma"
+    percent = FRACTION.match(name.casefold())
+    return FRACTIONS[percent[1] or percent[2]] if percent else "axis_1sigma"
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """A measurement that properties are derived from, and how its column is known; see quantities.yaml.
+    """A measurement that properties are derived from, and how its column is recognised; see quantities.yaml.
 
     Parameters
     ----------
@@ -157,9 +129,9 @@ class Quantity:
     names, exact : tuple of str
         Regular expressions of names without signs and case; names where case matters.
     ucd, not_ucd, by_unit : str
-        Regular expressions of UCDs that are it, of UCDs that are not, and of names that are believed if the unit fits.
+        Regular expressions of UCDs that mean it, of UCDs that exclude it, and of names that count if the unit fits.
     bands : dict
-        Energies (keV) that a survey means by a name, and which survey.
+        Energies (keV) that a survey means by a name, and the survey.
     """
 
     name: str
@@ -189,23 +161,71 @@ _KEV_IN_NAME = re.compile(r"(?<![\d.])(\d+[.p]\d+)\s*(?:-|–|_|to)\s*(\d+(?:[.p
 
 
 def band_of(column: ColumnFacts, quantity: Quantity) -> tuple[float, float, str] | None:
-    """Energies of a flux in keV, and who says so: the description, the name, or a survey that uses the name."""
-    for pattern, text, who in (
-        (_KEV, column.description, "description"), (_KEV, column.name, "name"), (_KEV_IN_NAME, column.name, "name"),
-    ):  # fmt: skip
-        found = pattern.search(text)
-        if found:
-            low, high = (float(x.casefold().replace("p", ".")) for x in found.groups())
+    """Energies of a flux in keV, and their source: the description, the name, or a survey that uses the name."""
+    places = (_KEV, column.description, "description"), (_KEV, column.name, "name"), (_KEV_IN_NAME, column.name, "name")
+    for pattern, text, place in places:
+        energies = pattern.search(text)
+        if energies:
+            low, high = (float(x.casefold().replace("p", ".")) for x in energies.groups())
             if 0 < low < high:
-                return low, high, f"its {who} says so"
+                return low, high, f"its {place} says so"
     for name in (column.name, *endings(column.name)):
-        for pattern_of_name, (low, high, who) in quantity.bands.items():
+        for pattern_of_name, (low, high, survey) in quantity.bands.items():
             if re.fullmatch(pattern_of_name, plain(name)):
-                return low, high, f"as {who}"
+                return low, high, f"as {survey}"
     return None
 
 
 def endings(name: str) -> list[str]:
-    """What follows each underscore of a name, longest first: a match puts the label of a table before it."""
+    """What follows each underscore of a name, longest first: a match prefixes the label of a table."""
     parts = name.split("_")
     return ["_".join(parts[k:]) for k in range(1, len(parts))]
+
+
+@dataclass
+class Columns:
+    """A table whose columns are being identified.
+
+    Parameters
+    ----------
+    facts : TableFacts
+    messages : list of str
+        Which column was taken for what; grows with every choice.
+    """
+
+    facts: TableFacts
+    messages: list[str] = field(default_factory=list)
+
+    def note(self, text: str) -> None:
+        """Add a message."""
+        self.messages.append(f"{self.facts.label}: {text}")
+
+    def error(self, text: str) -> InputError:
+        """Error that names the table."""
+        return InputError(f"{self.facts.name}: {text}")
+
+    def given(self, name: str, option: str) -> ColumnFacts:
+        """Column that the user named.
+
+        Raises
+        ------
+        InputError
+            The table has no such column.
+        """
+        column = self.facts.column(name)
+        if column is None:
+            raise self.error(f"there is no column '{name}' ({option}); it has: {self.names()}")
+        return column
+
+    def names(self, columns: Sequence[ColumnFacts] = ()) -> str:
+        """Names of these columns, or of all, for a message."""
+        names = [c.name for c in columns or self.facts.columns]
+        return ", ".join(names[:40]) + (f" and {len(names) - 40} more" if len(names) > 40 else "")
+
+    def by_name(self, columns: Sequence[ColumnFacts]) -> dict[str, ColumnFacts]:
+        """Columns by name without signs and case; the first of equal names."""
+        return {plain(c.name): c for c in reversed(columns)}
+
+    def ambiguous(self, what: str, candidates: Sequence[str], option: str) -> InputError:
+        """Error for columns that fit equally well."""
+        return self.error(f"several columns may be the {what}: {', '.join(candidates)}. Say which: {option}")

@@ -1,4 +1,4 @@
-"""All columns of some rows of a table, as an astropy table with units, words and masks."""
+"""Rows of a user's table with all columns, as an astropy Table with units, descriptions, UCDs and masks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NAME = r"^(?:0\d+|-?\d{16,})$"  # digits that a number would not keep: 00123, o
 
 
 def take(facts: TableFacts, rows: np.ndarray | None = None) -> Table:
-    """Rows of a table with all their columns; only the chunk at hand and the rows taken are in memory.
+    """Read rows with all their columns; of a file, only the current chunk and these rows are in memory.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def take(facts: TableFacts, rows: np.ndarray | None = None) -> Table:
     Returns
     -------
     Table
-        Columns with unit, description and ``meta["ucd"]``; what has no value is masked.
+        Columns with unit, description and ``meta["ucd"]``; missing values are masked.
     """
     with facts.open() as reader:
         return to_table(facts, _chosen(reader, rows))
@@ -69,29 +69,24 @@ def to_table(facts: TableFacts, batches: Iterator[pa.RecordBatch] | list[pa.Reco
 
 
 def parsed(unit: str) -> u.UnitBase | None:
-    """Unit as astropy understands it; None where it does not, or where there is none."""
+    """Unit as astropy understands it; None if the text is empty or not understood."""
     if not unit.strip():
         return None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", u.UnitsWarning)  # many files write units in their own way
-        found = u.Unit(unit, parse_strict="silent")
-    return None if isinstance(found, u.UnrecognizedUnit) else found
+        understood = u.Unit(unit, parse_strict="silent")
+    return None if isinstance(understood, u.UnrecognizedUnit) else understood
 
 
 def _typed(array: pa.Array, column: ColumnFacts) -> tuple[np.ndarray, np.ndarray]:
     """Values in the type that the file states, or for text without one, in the narrowest that holds them all."""
-    kind = array.type
-    if pa.types.is_dictionary(kind):
+    if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
-    if pa.types.is_boolean(array.type):
-        return array.fill_null(False).to_numpy(zero_copy_only=False), values.to_bools(array.is_null())
-    if pa.types.is_integer(array.type):
-        return array.fill_null(0).to_numpy(zero_copy_only=False), values.to_bools(array.is_null())
-    if pa.types.is_floating(array.type):
-        data = array.to_numpy(zero_copy_only=False)
-        return data, values.to_bools(array.is_null())
     if pa.types.is_decimal(array.type):
-        return _typed(array.cast(pa.float64()), column)
+        array = array.cast(pa.float64())
+    for is_kind, blank in ((pa.types.is_boolean, False), (pa.types.is_integer, 0), (pa.types.is_floating, np.nan)):
+        if is_kind(array.type):
+            return array.fill_null(blank).to_numpy(zero_copy_only=False), values.to_bools(array.is_null())
     text = pc.utf8_trim_whitespace(array.cast(pa.string()))
     null = values.to_bools(pc.or_kleene(pc.is_null(text), pc.equal(text, "")))
     return _parsed(pc.if_else(pa.array(null), pa.scalar(None, pa.string()), text), null, column.dtype)

@@ -1,0 +1,75 @@
+"""The answer for a user's table, and what all answers share: masked columns, unique names, times and memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from astropy.table import Column, MaskedColumn, Table
+
+from xcat import progress
+
+
+@dataclass
+class TableResult:
+    """A user's table with what xcat found.
+
+    Parameters
+    ----------
+    table : Table
+        The rows in the user's order; the user's columns, then those of the answer.
+    messages : list of str
+        What was taken for what, and what is missing.
+    summary : dict
+        Counts, times and memory; JSON-ready.
+    """
+
+    table: Table
+    messages: list[str]
+    summary: dict[str, Any]
+
+
+def masked(values: np.ndarray, mask: np.ndarray) -> Column:
+    """Column whose masked values are NaN, 0 or empty; without a mask if nothing is masked."""
+    if not mask.any():
+        return Column(values)
+    values = values.copy()
+    values[mask] = np.nan if values.dtype.kind == "f" else np.zeros(1, values.dtype)[0]
+    return MaskedColumn(values, mask=mask)
+
+
+def unique_labels(labels: Sequence[str]) -> list[str]:
+    """Labels, with a number from the second of equal ones on; FITS does not distinguish case."""
+    out: list[str] = []
+    used: set[str] = set()
+    for label in labels:
+        candidate, number = label, 1
+        while candidate.casefold() in used:
+            number += 1
+            candidate = f"{label}_{number}"
+        out.append(candidate)
+        used.add(candidate.casefold())
+    return out
+
+
+@contextmanager
+def step(seconds: dict[str, float], name: str, bar: str = "") -> Iterator[None]:
+    """Time a step and show that it runs."""
+    with progress.timed(seconds, name), progress.bar(bar or name):
+        yield
+
+
+def costs(seconds: dict[str, float]) -> dict[str, Any]:
+    """Times and memory, for the summary."""
+    return {"seconds": seconds, "peak_memory_mb": progress.peak_memory_mb()}
+
+
+def cost_lines(summary: dict[str, Any]) -> list[str]:
+    """Times and memory of a summary, for a terminal."""
+    return [
+        "seconds: " + ", ".join(f"{name} {value:.1f}" for name, value in summary["seconds"].items()),
+        f"peak memory: {summary['peak_memory_mb']:,.0f} MB, without the database",
+    ]
