@@ -135,7 +135,7 @@ def test_unknown_endings_are_refused(table: Table, tmp_path: Path) -> None:
 
 def test_files_are_not_overwritten_unasked(table: Table, tmp_path: Path) -> None:
     path = write(table, tmp_path / "out.csv")
-    with pytest.raises(XcatError, match="there already"):
+    with pytest.raises(XcatError, match="exists already"):
         write(table, path)
     write(table[:1], path, overwrite=True)
     assert len(Table.read(path)) == 1

@@ -1,4 +1,4 @@
-"""What the page of a run shows beside the two-part table, read from the database."""
+"""Data of the page of a run, other than the two-part table, read from the database."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MOST_POINTS = 200_000
 
 @dataclass
 class PageData:
-    """Everything that the page needs.
+    """Data of the page.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class PageData:
     stages, files, rejects : list of dict
     matching : Matching
     links : dict or None
-        What the link run counted, if there is more than one mission; see `xcat.report.run.link_summary.as_json`.
+        Counts of the link run, if there is more than one mission; see `xcat.report.run.link_summary.as_json`.
     sky : structured array
         Galactic coordinates and number of the class (from 1), of every `every`-th source.
     presence : dict
@@ -61,7 +61,7 @@ class PageData:
 
 
 def collect(report: Report, conn: Connection) -> PageData:
-    """Read it all for the run of a report."""
+    """Read the data for the run of a report."""
     run = get(conn, report.run_id)
     tables = {
         "classification": partitions.qualified("classification", report.run_id),
@@ -100,7 +100,7 @@ def collect(report: Report, conn: Connection) -> PageData:
 
 
 def _catalogues(pipeline: Row) -> list[str]:
-    """Names of the catalogues of a configuration, in its order; one given by its path is called like its file."""
+    """Names of the catalogues of a configuration, in its order; one given by its path has the name of the file."""
     groups = ("xray", "counterparts", "galaxies", "references")
     items = [item for group in groups for item in pipeline.get(group) or [] if isinstance(item, dict)]
     return [PurePath(item["catalogue"]).stem for item in items]
@@ -117,11 +117,9 @@ def _presence(
     conn: Connection, report: Report, model: Model, tables: dict[str, str]
 ) -> tuple[dict[str, dict[str, float]], dict[str, int]]:
     counts = sql.SQL(", ").join(job("report.presence_of").compose(name=p.name) for p in model.properties)
-    found = rows(
-        conn, "report.presence", {"model_run_id": report.model_run_id}, counts=counts, property=tables["property"],
-        classification=tables["classification"],
-    )  # fmt: skip
-    by_class: dict[str, Any] = {row["class"]: row for row in found}
+    places = {"property": tables["property"], "classification": tables["classification"]}
+    counted = rows(conn, "report.presence", {"model_run_id": report.model_run_id}, counts=counts, **places)
+    by_class: dict[str, Any] = {row["class"]: row for row in counted}
     share = {
         c: {p.name: by_class[c][p.name] / by_class[c]["sources"] for p in model.properties}
         for c in report.classes
