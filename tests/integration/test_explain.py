@@ -12,6 +12,8 @@ import pytest
 from small_sky import CLASSES, make
 
 from xcat.classifier import Model, contributions
+from xcat.columns.properties import property_label, property_symbol
+from xcat.columns.registry import property_entries
 from xcat.config import Settings
 from xcat.database import runs as books
 from xcat.database.connection import Connection, connect
@@ -298,7 +300,8 @@ def test_text_tells_the_whole(conn: Connection, runs: Runs, model: Model) -> Non
         told += text
     for words in (
         "> 1.5", "not observed", "No contribution (one of the two is missing)", "missing", "+- 0.4",
-        "What would change the class", "standard deviations of", "Without ", "the mean over the counterpart hypotheses is",
+        "What would change the class", "standard deviations of", "Without ",
+        "the mean over the counterpart hypotheses is",
         "are at least as extreme", "log_fx_fw1 (X-ray to W1 flux ratio)", "arcsec per axis",
     ):  # fmt: skip
         assert words in told, words
@@ -320,6 +323,17 @@ def test_ten_classes_can_be_told_apart() -> None:
         styles = style.of_classes(classes).values()
         for look in ({s.colour for s in styles}, {str(s.line) + s.marker for s in styles}):
             assert len(look) == len(classes)
+
+
+def test_every_property_has_a_label_and_a_symbol() -> None:
+    entries = property_entries()
+    assert len({entry["label"] for entry in entries}) == len({entry["symbol"] for entry in entries}) == len(entries)
+    assert property_label("log_fx_fw1") == "X-ray to W1 flux ratio" and property_symbol("log_fx_fw1") == "log F_X/F_W1"
+    assert property_label("hr1*gamma") == "medium-soft hardness ratio x photon index"
+    assert (
+        property_symbol("pm_mas_yr", with_unit=True) == "μ (mas/yr)" and property_symbol("hr1", with_unit=True) == "HR1"
+    )
+    assert property_label("unknown") == property_symbol("unknown") == "unknown"
 
 
 def test_tail_probabilities_in_words() -> None:

@@ -82,7 +82,7 @@ def query(conn: Connection, text: str, params: Mapping[str, Any] | Sequence[Any]
             f"the query was cancelled: {str(error).strip()}. Ask for less, or raise XCAT_STATEMENT_TIMEOUT_S."
         ) from error
     except psycopg.errors.ReadOnlySqlTransaction as error:
-        raise XcatError("a query may not change anything here. Use: xcat db shell") from error
+        raise XcatError("a query may not change anything. Use: xcat db shell") from error
     except psycopg.OperationalError as error:
         raise DatabaseError(f"the connection to the database was lost: {str(error).strip()}") from error
     except psycopg.Error as error:
@@ -130,8 +130,8 @@ def _comments(conn: Connection, origins: list[tuple[int, int]]) -> dict[tuple[in
     if not wanted:
         return {}
     tables, numbers = zip(*wanted, strict=True)
-    found = conn.execute(job("report.origins").compose(), {"tables": list(tables), "columns": list(numbers)})
-    return {(oid, number): text for oid, number, text in found.fetchall()}
+    comments = conn.execute(job("report.origins").compose(), {"tables": list(tables), "columns": list(numbers)})
+    return {(oid, number): text for oid, number, text in comments}
 
 
 @cache

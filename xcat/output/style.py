@@ -14,6 +14,7 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy.optimize import isotonic_regression
 
 from xcat.arrays import FloatArray
 from xcat.errors import XcatError
@@ -131,22 +132,11 @@ def density_top(
 def spread(values: Sequence[float], least: float, low: float, high: float) -> list[float]:
     """Move labels apart: positions near `values`, in their order, at least `least` apart, in [low, high]."""
     order = np.argsort(values, kind="stable")
-    place = np.clip(np.asarray(values, dtype=float)[order], low, high)
-    for _ in range(200):
-        gaps = least - np.diff(place)
-        if np.all(gaps <= 1e-9):
-            break
-        for i in np.flatnonzero(gaps > 0):
-            shift = (least - (place[i + 1] - place[i])) / 2
-            place[i] -= max(shift, 0)
-            place[i + 1] += max(shift, 0)
-        place = np.clip(place, low, high)
-        if place[0] == low:
-            place = np.maximum(place, low + least * np.arange(len(place)))
-        if place[-1] == high:
-            place = np.minimum(place, high - least * np.arange(len(place))[::-1])
-    out = np.empty(len(place))
-    out[order] = place
+    steps = least * np.arange(len(order))
+    # places less their steps must not decrease: the least squares answer is an isotonic regression
+    place = isotonic_regression(np.clip(np.asarray(values, dtype=float)[order], low, high) - steps).x
+    out = np.empty(len(order))
+    out[order] = np.clip(place, low, max(low, high - steps[-1])) + steps
     return out.tolist()
 
 

@@ -119,7 +119,7 @@ def show(table: Table, max_rows: int | None = 20, width: int | None = None) -> s
     plural = "row" if total == 1 else "rows"
     lines.append(f"{total:,} {plural}" if n_shown == total else f"{n_shown:,} of {total:,} {plural} shown")
     if left_out:
-        lines.append(f"{len(left_out)} more columns do not fit here: {', '.join(left_out)}")
+        lines.append(f"{len(left_out)} more columns do not fit: {', '.join(left_out)}")
     return "\n".join(lines)
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from xcat.arrays import FloatArray, IntArray
+from xcat.classifier.density import Table
 from xcat.classifier.model import Model
 from xcat.classifier.posterior import classify
 from xcat.classifier.sample import NOT_OBSERVED, Sample
@@ -52,18 +53,18 @@ def what_if(model: Model, sample: Sample) -> tuple[tuple[ClassThreshold, ...], t
     scaled = [column_to_scale(sample.values[:, j], p)[0] for j, p in enumerate(sample.properties)]
     movable = [j for j, x in enumerate(scaled) if np.isfinite(x)]
     observed = [j for j, x in enumerate(scaled) if x != NOT_OBSERVED]
-    nodes = [_nodes(model, j) for j in movable]
-    n_nodes = [x.size for x in nodes]
+    at_nodes = [_movable_nodes(model, j) for j in movable]
+    n_nodes = [x.size for x in at_nodes]
     # rows: the source as it is, without each property, and at each node of each property
     column = np.concatenate([[-1], observed, np.repeat(movable, n_nodes)]).astype(np.int64)
     first = 1 + len(observed)
     shift = np.full(column.size, NOT_OBSERVED)
-    shift[first:] = np.concatenate([*nodes, []]) - np.repeat([scaled[j] for j in movable], n_nodes)
+    shift[first:] = np.concatenate([*at_nodes, []]) - np.repeat([scaled[j] for j in movable], n_nodes)
     p = classify(model, _moved(sample, column, shift)).p
     best = int(p[0].argmax())
     changes = []
     parts = np.split(p[first:], np.cumsum(n_nodes)[:-1]) if movable else []
-    for j, x, of_node in zip(movable, nodes, parts, strict=True):
+    for j, x, of_node in zip(movable, at_nodes, parts, strict=True):
         nearest = _nearest(scaled[j], x, of_node, p[0], best)
         if nearest is not None:
             at, to = nearest
@@ -86,12 +87,17 @@ def without_category(model: Model, sample: Sample) -> FloatArray:
     return np.array([classify(replace(model, mixing=model.mixing * others), sample).p[0] for others in kept])
 
 
-def _nodes(model: Model, j: int) -> FloatArray:
+def nodes(table: Table) -> FloatArray:
+    """The nodes of a table, (G,)."""
+    return np.linspace(table.low, table.high, table.log_density.shape[0])
+
+
+def _movable_nodes(model: Model, j: int) -> FloatArray:
     """Nodes of a table; those on walls a little inside, since values on the wall itself are a point mass."""
-    table, prop = model.tables[j], model.properties[j]
-    x = np.linspace(table.low, table.high, table.log_density.shape[0])
+    prop = model.properties[j]
     little = 1e-6 * prop.width
-    return np.clip(x, prop.low + little * prop.bounded_low, prop.high - little * prop.bounded_high)
+    low, high = prop.low + little * prop.bounded_low, prop.high - little * prop.bounded_high
+    return np.clip(nodes(model.tables[j]), low, high)
 
 
 def _moved(sample: Sample, column: IntArray, shift: FloatArray) -> Sample:
@@ -116,17 +122,17 @@ def _shifted(values: FloatArray, shift: FloatArray, prop: Property) -> FloatArra
     return np.where(gone, NOT_OBSERVED, moved)
 
 
-def _nearest(here: float, x: FloatArray, p: FloatArray, p_here: FloatArray, best: int) -> tuple[float, int] | None:
+def _nearest(start: float, x: FloatArray, p: FloatArray, p_start: FloatArray, best: int) -> tuple[float, int] | None:
     """The nearest point on the scale where another class leads, and that class; None if it leads nowhere."""
     leading = p.argmax(axis=1)
-    distance = np.where(leading == best, np.inf, np.abs(x - here))
+    distance = np.where(leading == best, np.inf, np.abs(x - start))
     far = int(distance.argmin())
     if not np.isfinite(distance[far]):
         return None
     to = int(leading[far])
-    near = far - 1 if x[far] > here else far + 1
-    between = 0 <= near < x.size and (x[near] - here) * (x[far] - here) > 0
-    x_near, q_near = (x[near], p[near]) if between else (here, p_here)
+    near = far - 1 if x[far] > start else far + 1
+    between = 0 <= near < x.size and (x[near] - start) * (x[far] - start) > 0
+    x_near, q_near = (x[near], p[near]) if between else (start, p_start)
     lead_near, lead_far = (float(np.log(q[to]) - np.log(q[best])) for q in (q_near, p[far]))
     part = lead_near / (lead_near - lead_far) if lead_near < 0.0 < lead_far else 1.0
     return float(x_near + part * (x[far] - x_near)), to
@@ -134,8 +140,7 @@ def _nearest(here: float, x: FloatArray, p: FloatArray, p_here: FloatArray, best
 
 def _spread(model: Model, j: int, k: int) -> float:
     """Standard deviation of a property in a class, on its scale, from the table."""
-    table = model.tables[j]
-    x = np.linspace(table.low, table.high, table.log_density.shape[0])
-    weight = np.exp(table.log_density[:, k])
+    x = nodes(model.tables[j])
+    weight = np.exp(model.tables[j].log_density[:, k])
     mean = np.average(x, weights=weight)
     return float(np.sqrt(np.average((x - mean) ** 2, weights=weight)))

@@ -16,6 +16,7 @@ from xcat.classifier.scales import column_to_scale
 from xcat.columns.properties import property_label, property_symbol
 from xcat.output import style
 from xcat.report.explain import wording
+from xcat.report.explain.change import nodes
 from xcat.report.explain.explanation import Explanation, Term
 
 _HALO = [effects.withStroke(linewidth=2.2, foreground="white")]
@@ -52,11 +53,6 @@ def density(table: Table, error: float | None) -> FloatArray:
         level = int(levels(np.array([error]), table.step, table.typical_error)[0])
     log_density = table.log_density if level == 0 or table.log_smeared is None else table.log_smeared[level - 1]
     return np.exp(log_density)
-
-
-def nodes(table: Table) -> FloatArray:
-    """The nodes of a table, (G,)."""
-    return np.linspace(table.low, table.high, table.log_density.shape[0])
 
 
 def span(x: FloatArray, dense: FloatArray, share: float) -> tuple[float, float]:

@@ -142,11 +142,11 @@ def text(e: Explanation, width: int = 100) -> str:
 def _labels(e: Explanation) -> list[str]:
     lines = []
     for label in e.labels:
-        native = f" (class there: {label['class_native']})" if label["class_native"] else ""
+        native = f" (catalogue class {label['class_native']})" if label["class_native"] else ""
         name = f" {label['name']}" if label["name"] else ""
         lines.append(
-            f"Literature: {label['class'] or 'another class'}{native},{name} in {label['origin']},"
-            f" {label['sep_arcsec']:.2f} arcsec away{_REMARKS.get(label['status'], '; ' + label['status'])}"
+            f"Literature: {label['class'] or 'another class'}{native}:{name} in {label['origin']},"
+            f" {label['sep_arcsec']:.2f} arcsec away{_REMARKS[label['status']]}"
         )
     return lines or ["Literature: not in any reference catalogue"]
 

@@ -96,7 +96,7 @@ def diff(settings: Settings, old_run_id: int, new_run_id: int, max_rows: int = 2
     with ready(settings) as conn:
         old_run, new_run = runs.get(conn, old_run_id), runs.get(conn, new_run_id)
         _check(old_run, new_run)
-        old, new, crossed = _sides(conn, old_run, new_run)
+        old, new, crossed = _compared(conn, old_run, new_run)
         differing, notes = _values(conn, old_run, new_run, old.model, new.model)
         shared = {"old": describe(conn, old.model_run_id), "new": describe(conn, new.model_run_id)}
         row = conn.execute(job("classify.count").compose(), {"property_run_id": new.property_run_id}).fetchone()
@@ -148,7 +148,7 @@ def _check(old: dict[str, Any], new: dict[str, Any]) -> None:
         )
 
 
-def _sides(
+def _compared(
     conn: Connection, old: dict[str, Any], new: dict[str, Any]
 ) -> tuple[ComparedModel, ComparedModel, ComparedModel | None]:
     """Both models, and if their properties differ, the old model with the new ones."""

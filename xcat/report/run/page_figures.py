@@ -15,6 +15,7 @@ from xcat.classifier.metrics import wilson
 from xcat.columns.properties import property_label, property_symbol
 from xcat.output import style
 from xcat.report.explain import panels
+from xcat.report.explain.change import nodes
 from xcat.report.run.page_data import PageData
 from xcat.report.run.summary import Report
 
@@ -105,7 +106,7 @@ def densities(report: Report, data: PageData) -> Figure:
     for j, prop in enumerate(model.properties):
         axes = panel(j)
         table = model.tables[j]
-        x, density = panels.nodes(table), panels.density(table, None)
+        x, density = nodes(table), panels.density(table, None)
         for k, name in enumerate(report.classes):
             axes.plot(x, density[:, k], color=styles[name].colour, ls=styles[name].line, lw=1.3)
         low, high = panels.span(x, density, 0.005)
@@ -143,7 +144,7 @@ def pairs(report: Report, data: PageData) -> Figure:
         gain = pair.log_ratio - pair.log_ratio.mean(axis=2, keepdims=True)
         at = [pair.low[i] + pair.step[i] * np.arange(gain.shape[i]) for i in (0, 1)]
         tables = [model.tables[j] for j in model.pair_columns[row]]
-        ends = [panels.span(panels.nodes(t), np.exp(t.log_density), 0.005) for t in tables]
+        ends = [panels.span(nodes(t), np.exp(t.log_density), 0.005) for t in tables]
         for c, name in enumerate(report.classes):
             axes = fig.add_axes((0.07 + 0.93 * c / k, 1 - (2.1 * row + 1.8) / height, 0.93 / k - 0.03, 1.45 / height))
             panels.contours(axes, at[0], at[1], gain[:, :, c], styles[name].colour)
