@@ -300,7 +300,7 @@ def test_text_tells_the_whole(conn: Connection, runs: Runs, model: Model) -> Non
         told += text
     for words in (
         "> 1.5", "not observed", "No contribution (one of the two is missing)", "missing", "+- 0.4",
-        "What would change the class", "standard deviations of", "Without ",
+        "What would change the class", "standard deviation of", "sigma away", "Without ",
         "the mean over the counterpart hypotheses is",
         "are at least as extreme", "log_fx_fw1 (X-ray to W1 flux ratio)", "arcsec per axis",
     ):  # fmt: skip

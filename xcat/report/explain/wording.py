@@ -46,7 +46,7 @@ def value(term: Term, with_error: bool = True) -> str:
     """Value with error and unit, or the state of a term without one. Without error: three digits."""
     if term.axes:
         return "both" if term.state == "value" else "-"
-    unit = f" {term.unit.replace(' / ', '/')}" if term.unit else ""
+    unit = _unit(term)
     given = term.value if term.limit is None else term.limit
     if given is None:
         return term.state
@@ -56,6 +56,10 @@ def value(term: Term, with_error: bool = True) -> str:
     error = f" +- {term.error:.2g}" if with_error and term.error is not None else ""
     beyond = {"below": " (< table)", "above": " (> table)", "": ""}[term.beyond]
     return f"{digits}{error}{unit}{beyond}"
+
+
+def _unit(term: Term) -> str:
+    return f" {term.unit.replace(' / ', '/')}" if term.unit else ""
 
 
 def tail(p: float) -> str:
@@ -186,17 +190,17 @@ def _properties(e: Explanation, shown: list[str]) -> list[str]:
 def _notes_on_properties(e: Explanation) -> list[str]:
     """What the names in the table mean, and which properties are not in it."""
     lines = [f"{t.property}: {t.about.lower()}" for t in e.terms if t.axes and t.about.startswith("Prior")]
-    excluded = [t for t in e.terms if not any(t.contributions.values())]
-    for states, why in (
-        (("not observed",), "No contribution (not observed)"),
-        (("missing",), "No contribution (one of the two is missing)"),
-        (("value", "limit"), "Excluded (zero weight)"),
-    ):
-        names = [named(t.property) for t in excluded if t.state in states]
-        if names:
-            lines.append(f"{why}: {', '.join(names)}")
-    names = [named(t.property) for t in e.terms if not t.axes and any(t.contributions.values())]
-    return [*lines, f"Names: {', '.join(names)}"] if names else lines
+    groups: dict[str, list[str]] = {}
+    for t in e.terms:
+        if any(t.contributions.values()):
+            why = "" if t.axes else "Names"
+        elif t.state == "not observed":
+            why = "No contribution (not observed)"
+        else:
+            is_missing = t.axes and t.state == "missing"
+            why = "No contribution (one of the two is missing)" if is_missing else "Excluded (zero weight)"
+        groups.setdefault(why, []).append(named(t.property))
+    return lines + [f"{why}: {', '.join(names)}" for why, names in sorted(groups.items(), reverse=True) if why]
 
 
 def _categories(e: Explanation, shown: list[str]) -> list[str]:
@@ -232,14 +236,12 @@ def _changes(e: Explanation) -> list[str]:
     """The nearest values that would change the class, one per line."""
     if not e.changes:
         return [f"No other value of a single property would make it anything but {e.best_by_model}"]
-    units = {t.property: f" {t.unit}" if t.unit else "" for t in e.terms}
-    lines = ["What would change the class, one property at a time"]
+    units = {t.property: _unit(t) for t in e.terms}
+    lines = [f"What would change the class, one property at a time (sigma: standard deviation of {e.best_by_model})"]
     for c in e.changes[:6]:
         threshold, present = _distinct_digits(c)
-        lines.append(
-            f"  {c.to} if {named(c.property)} were {threshold}{units[c.property]} (is {present};"
-            f" {c.spreads:.2g} standard deviations of {e.best_by_model} away)"
-        )
+        change = f"{c.to} if {named(c.property)} were {threshold}{units[c.property]}"
+        lines.append(f"  {change} (is {present}; {c.spreads:.2g} sigma away)")
     return lines
 
 
