@@ -26,11 +26,12 @@ def draw(axes: Axes, e: Explanation, model: Model, term: Term) -> None:
     """Draw the panel of a term."""
     has_value = term.state in ("value", "limit")
     tone = style.INK if has_value else style.GREY
-    title = f"{property_symbol(term.axes[1])} against {property_symbol(term.axes[0])}" if term.axes else None
-    title = title or property_label(term.property)
-    axes.set_title(title[:1].upper() + title[1:], loc="left", fontsize=7.5, pad=3, fontweight="bold", color=tone)
+    title = heading(term.property)
+    if term.axes:
+        title = f"{property_symbol(term.axes[1])} against {property_symbol(term.axes[0])}"
+    axes.set_title(title, loc="left", fontsize=7.5, pad=3, fontweight="bold", color=tone)
     axes.set_title(wording.odds(term.nats), loc="right", fontsize=7.5, pad=3)
-    axes.set_xlabel(axis_label(term.property), labelpad=1.5, fontsize=6.5, color=style.GREY)
+    label_axis(axes, term.property)
     if not has_value and (term.axes or term.state == "not observed"):
         _nothing(axes, "one of the two is missing" if term.axes else "not observed")
     elif term.axes:
@@ -41,9 +42,16 @@ def draw(axes: Axes, e: Explanation, model: Model, term: Term) -> None:
         _density(axes, e, model, term)
 
 
-def axis_label(name: str) -> str:
-    """Symbol of a property, or of the first of a pair, with its unit; and the name of its column."""
-    return f"{property_symbol(name.partition('*')[0], with_unit=True)}   {name}"
+def heading(name: str) -> str:
+    """Human name of a property, with a capital."""
+    label = property_label(name)
+    return label[:1].upper() + label[1:]
+
+
+def label_axis(axes: Axes, name: str) -> None:
+    """Label the x axis with the symbol of a property, or of the first of a pair, its unit, and the column name."""
+    symbol = property_symbol(name.partition("*")[0], with_unit=True)
+    axes.set_xlabel(f"{symbol}   {name}", labelpad=1.5, fontsize=6.5, color=style.GREY)
 
 
 def density(table: Table, error: float | None) -> FloatArray:

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from xcat.classifier.metrics import wilson
-from xcat.columns.properties import property_label, property_symbol
+from xcat.columns.properties import property_symbol
 from xcat.output import style
 from xcat.report.explain import panels
 from xcat.report.explain.change import nodes
@@ -116,9 +116,9 @@ def densities(report: Report, data: PageData) -> Figure:
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
         panels.ticks(axes, prop.scale, low, high)
-        axes.set_title(_capital(property_label(prop.name)), loc="left", fontsize=8, fontweight="bold", pad=13)
+        axes.set_title(panels.heading(prop.name), loc="left", fontsize=8, fontweight="bold", pad=13)
         axes.text(0, 1.035, prop.category, transform=axes.transAxes, **style.NOTE)
-        axes.set_xlabel(panels.axis_label(prop.name), fontsize=6.5, labelpad=1.5, color=style.GREY)
+        panels.label_axis(axes, prop.name)
     axes = panel(len(model.properties))
     axes.axis("off")
     axes.set(xlim=(-0.05, 1.08), ylim=(len(report.classes) - 0.4, -0.6))
@@ -128,10 +128,6 @@ def densities(report: Report, data: PageData) -> Figure:
         words = f"{name}, {model.n_reference[k]:,.0f} labelled"
         axes.text(0.31, k, words, va="center", color=s.colour, fontweight="bold")
     return fig
-
-
-def _capital(label: str) -> str:
-    return label[:1].upper() + label[1:]
 
 
 def pairs(report: Report, data: PageData) -> Figure:
@@ -172,7 +168,7 @@ def presence(report: Report, data: PageData) -> Figure:
         percent = [100 * data.presence[name][n] for n in names]
         look: Any = {"color": s.colour, "ms": 5.5, "mec": "white", "mew": 0.6, "clip_on": False}
         axes.plot(percent, y - shift, s.marker, label=name, **look)
-    axes.set_yticks(y, [_capital(f"{property_label(n)}  ({n})") for n in names])
+    axes.set_yticks(y, [f"{panels.heading(n)}  ({n})" for n in names])
     axes.tick_params(axis="y", length=0)
     axes.set(xlim=(0, 100), xlabel="Sources of the class that have the property (%)")
     axes.legend(ncols=len(classes), loc="lower right", bbox_to_anchor=(1.0, 1.0), handletextpad=0.2, borderaxespad=0.2)
