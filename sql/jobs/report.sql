@@ -1,5 +1,5 @@
 -- name: origins
--- Comments of the table columns that the columns of a result come from.
+-- Comments of the table columns from which the columns of a result come.
 SELECT d.objoid::bigint, d.objsubid, d.description
 FROM pg_description AS d
 JOIN unnest(%(tables)s::bigint[], %(columns)s::integer[]) AS o (table_oid, column_number)
@@ -7,7 +7,7 @@ JOIN unnest(%(tables)s::bigint[], %(columns)s::integer[]) AS o (table_oid, colum
 WHERE d.classoid = 'pg_class'::regclass;
 
 -- name: classify_run
--- A finished classify run: the one of this number, or else the published one.
+-- A finished classify run: that with this number, or else the published one.
 SELECT r.run_id, r.name, r.started_at, r.source_run_id, r.link_run_id, r.match_run_id, r.property_run_id, r.label_run_id,
        r.model_run_id,
        (SELECT array_agg(k.class ORDER BY k.class_id) FROM xcat.model_class AS k WHERE k.run_id = r.model_run_id) AS classes,
@@ -16,8 +16,8 @@ FROM xcat.run AS r
 WHERE r.kind = 'classify' AND r.status = 'done' AND r.run_id = coalesce(%(run_id)s, pub.published_run());
 
 -- name: candidates
--- Sources of one class, most probable first; of equals, many where probabilities are 1, in an order that the data alone decide,
--- so that a limit cuts off the same everywhere.
+-- Sources of one class, most probable first. Ties, frequent where probabilities are 1, are in an order that depends on the data
+-- alone, so that a limit gives the same rows in every database.
 SELECT source_id, name, ra, dec, p_class, margin, p_tail, is_outlier, flux_cgs, n_detections, n_missing, alternative,
        class, catalogue, snr, known_class, origin, is_out_of_fold, err_arcsec, flux_err_cgs, extent_arcsec, quality_flag,
        in_test_sample, {classes}, abs_b, pm_mas_yr, sep_to_radius, hr1, hr2, gamma, log_fx_fb, log_fx_fr, log_fx_fw1,
@@ -29,13 +29,13 @@ ORDER BY p_class DESC, margin DESC, catalogue COLLATE "C", name COLLATE "C", ra,
 LIMIT %(limit)s;
 
 -- name: count_candidates
--- How many there are when a limit has cut them.
+-- Number of candidates without a limit.
 SELECT count(*)
 FROM {classified}
 WHERE class = %(class)s AND p_class >= %(min_probability)s AND (known_class IS NULL OR %(include_known)s) {near};
 
 -- name: near
--- Clause for a cone. The cone stands alone in its WHERE, so that q3c's index is used.
+-- Clause for a cone. It is the only condition of its WHERE, so that q3c's index is used.
 AND source_id IN (
     WITH near AS MATERIALIZED (
         SELECT s.source_id FROM {classified} AS s
@@ -45,13 +45,13 @@ AND source_id IN (
     SELECT source_id FROM near);
 
 -- name: by_id
--- The source of this number.
+-- The source with this number.
 SELECT s.source_id, s.name, k.name AS catalogue
 FROM {source} AS s JOIN xcat.catalogue AS k USING (catalogue_id)
 WHERE s.source_id = %(source_id)s;
 
 -- name: by_name
--- Sources whose name is the given one, or contains it, whatever the case and the blanks.
+-- Sources whose name is the given one or contains it; case and blanks do not matter.
 SELECT s.source_id, s.name, k.name AS catalogue, lower(regexp_replace(s.name, '\s', '', 'g')) = %(key)s AS exact
 FROM {source} AS s JOIN xcat.catalogue AS k USING (catalogue_id)
 WHERE strpos(lower(regexp_replace(s.name, '\s', '', 'g')), %(key)s) > 0
@@ -59,7 +59,7 @@ ORDER BY exact DESC, s.name COLLATE "C", k.name COLLATE "C", s.ra, s.dec, s.sour
 LIMIT 12;
 
 -- name: names_beside
--- Names before and after the given one in the alphabet: those that share its beginning.
+-- Names before and after the given one in alphabetical order.
 (SELECT name, -row_number() OVER (ORDER BY lower(regexp_replace(name, '\s', '', 'g')) DESC) AS place
  FROM {source} WHERE lower(regexp_replace(name, '\s', '', 'g')) < %(key)s ORDER BY 2 DESC LIMIT 3)
 UNION ALL
@@ -68,7 +68,7 @@ UNION ALL
 ORDER BY place;
 
 -- name: source
--- All about one source of a classify run.
+-- One source of a classify run: its row, and whether it is in the test sample.
 SELECT s.source_id, s.name, k.name AS catalogue, s.ra, s.dec, s.err_arcsec, s.glon, s.glat, s.mjd_first, s.mjd_last,
        s.n_detections, s.flux_cgs, s.flux_err_cgs, s.flux_std_cgs, s.snr, s.det_likelihood, s.flux_ratio,
        s.flux_ratio_low, s.extent_arcsec, s.quality_flag, p.has_optical, p.has_infrared, p.has_spectrum, p.is_classifiable,
@@ -80,32 +80,32 @@ LEFT JOIN xcat.label AS l ON l.run_id = %(label_run_id)s AND l.source_id = s.sou
 WHERE s.run_id = %(source_run_id)s AND s.source_id = %(source_id)s;
 
 -- name: decision
--- What a classify run said of one source.
+-- Classification of one source by a classify run.
 SELECT class, p, margin, outlier, p_tail, is_outlier, n_missing
 FROM xcat.classification WHERE run_id = %(run_id)s AND source_id = %(source_id)s;
 
 -- name: decision_out_of_fold
--- What tables said of one labelled source that were fitted without it; fold by fold there are n_folds of them.
+-- Classification of one labelled source by tables fitted without it, with its fold and the number of folds.
 SELECT class, p, margin, outlier, p_tail, is_outlier, n_missing, fold,
        (SELECT max(fold) FROM xcat.out_of_fold WHERE run_id = %(model_run_id)s) AS n_folds
 FROM xcat.out_of_fold WHERE run_id = %(model_run_id)s AND source_id = %(source_id)s;
 
 -- name: property_rows
--- The properties of some sources, as the classifier takes them.
+-- The properties of some sources as input of the classifier.
 SELECT source_id, {values}
 FROM xcat.property AS p
 WHERE run_id = %(property_run_id)s AND source_id = ANY (%(source_ids)s::bigint[])
 ORDER BY source_id;
 
 -- name: hypothesis_rows
--- The properties of the counterpart hypotheses of one source, as the classifier takes them.
+-- The properties of the counterpart hypotheses of one source as input of the classifier.
 SELECT source_id, rank, p_hypothesis, {values}
 FROM xcat.hypothesis_property AS p
 WHERE run_id = %(property_run_id)s AND source_id = %(source_id)s
 ORDER BY rank;
 
 -- name: reference_evidence
--- What the properties say of every labelled source of a fit, but for one source.
+-- Evidence of all labelled sources of a fit except one.
 SELECT o.source_id, c.evidence
 FROM xcat.out_of_fold AS o
 JOIN xcat.classification AS c ON c.run_id = %(run_id)s AND c.source_id = o.source_id
@@ -139,8 +139,8 @@ ORDER BY k.kind DESC,
          k.name COLLATE "C";
 
 -- name: hypotheses
--- "None" and the most probable hypotheses of one source, with their members. A member is within the search radius, so its
--- separation is that of the candidate.
+-- "None" and the most probable hypotheses of one source, with their members. All members are within the search radius, so
+-- the separation is that of the candidate.
 SELECT h.rank, h.p_hypothesis, h.p_i, h.match_flag, coalesce(m.members, '[]') AS members
 FROM xcat.hypothesis AS h
 LEFT JOIN LATERAL (
@@ -158,12 +158,12 @@ WHERE h.run_id = %(match_run_id)s AND h.source_id = %(source_id)s AND h.rank <= 
 ORDER BY h.rank;
 
 -- name: count_hypotheses
--- How many hypotheses of one source are kept, "none" not counted, and what they and "none" add up to.
+-- Number of the kept hypotheses of one source without "none", and the sum of their probabilities with it.
 SELECT count(*) FILTER (WHERE rank > 0) AS n_hypotheses, sum(p_hypothesis)::double precision AS p_kept
 FROM xcat.hypothesis WHERE run_id = %(match_run_id)s AND source_id = %(source_id)s;
 
 -- name: master
--- The master source of one source: what its missions say of it together.
+-- The master source of one source, with the combined results of its missions.
 SELECT b.status, m.master_id, m.n_missions, m.n_sources, m.n_detections, m.n_upper_limits, m.is_ambiguous,
        m.mjd_first, m.mjd_last, m.flux_std_min_cgs, m.flux_std_max_cgs, m.flux_ratio, m.flux_ratio_low, m.flux_ratio_sigma
 FROM xcat.master_source AS b
@@ -171,7 +171,7 @@ JOIN xcat.master AS m ON m.run_id = b.run_id AND m.master_id = b.master_id
 WHERE b.run_id = %(link_run_id)s AND b.source_id = %(source_id)s;
 
 -- name: other_members
--- The other sources of a master source, or those that an ambiguous one might be one with.
+-- The other sources of a master source, or those that an ambiguous source may be identical to.
 SELECT s.source_id, s.name, k.name AS catalogue, public.q3c_dist(x.ra, x.dec, s.ra, s.dec) * 3600 AS sep_arcsec,
        s.n_detections, s.flux_std_cgs, b.relation
 FROM (
@@ -189,7 +189,7 @@ JOIN xcat.catalogue AS k ON k.catalogue_id = s.catalogue_id
 ORDER BY b.relation DESC, sep_arcsec, k.name COLLATE "C", s.name COLLATE "C";
 
 -- name: labels
--- What reference catalogues say of one source.
+-- Entries of reference catalogues for one source.
 SELECT l.class, l.class_native, l.origin, l.sep_arcsec, l.status, r.name
 FROM xcat.label AS l
 LEFT JOIN xcat.reference_object AS r ON r.catalogue_id = l.catalogue_id AND r.object_id = l.object_id
@@ -201,17 +201,17 @@ ORDER BY l.status <> 'used', l.sep_arcsec, l.origin COLLATE "C", r.native_id;
 SELECT max(run_id) FROM xcat.run WHERE kind = 'classify' AND status = 'done' AND model_run_id = %(run_id)s;
 
 -- name: classify_run_of_pipeline
--- The classify run of a pipeline run: the one that it names, for it may have used an earlier one again.
+-- The classify run of a pipeline run: that in its summary, since it may have reused an earlier one.
 SELECT coalesce((SELECT (summary -> 'runs' ->> 'classify')::integer FROM xcat.run WHERE run_id = %(run_id)s),
                 (SELECT max(run_id) FROM xcat.run
                  WHERE kind = 'classify' AND status = 'done' AND pipeline_run_id = %(run_id)s));
 
 -- name: is_published
--- Whether a run is what the views show now.
+-- Whether the views show this run.
 SELECT EXISTS (SELECT FROM xcat.publication WHERE active AND run_id = %(run_id)s);
 
 -- name: conflicts
--- Sources for which reference catalogues disagree, by the classes that they name.
+-- Sources for which reference catalogues disagree, by the conflicting classes.
 SELECT classes, count(*) AS sources
 FROM (SELECT source_id, string_agg(DISTINCT class, ' / ' ORDER BY class) AS classes
       FROM xcat.label
@@ -219,13 +219,13 @@ FROM (SELECT source_id, string_agg(DISTINCT class, ' / ' ORDER BY class) AS clas
 GROUP BY classes ORDER BY sources DESC, classes;
 
 -- name: stages
--- The runs that a classify run stands on, and itself.
+-- A classify run and the runs that it depends on.
 SELECT run_id, kind, status, started_at,
        extract(epoch FROM ended_at - started_at)::double precision AS seconds, config, summary
 FROM xcat.run WHERE run_id = ANY (%(run_ids)s) ORDER BY run_id;
 
 -- name: files
--- Files behind a report: those of the versions of catalogues that its runs have read.
+-- Files of a report: those of the versions of the catalogues that its runs read.
 SELECT k.name AS catalogue, k.version, k.kind, k.definition ->> 'title' AS title, f.file_name, f.n_rows, f.n_rejected,
        extract(epoch FROM r.ended_at - r.started_at)::double precision AS seconds, left(f.sha256, 12) AS sha256
 FROM xcat.catalogue AS k
@@ -236,7 +236,7 @@ WHERE k.catalogue_id IN (SELECT catalogue_id FROM xcat.run_catalogue WHERE run_i
 ORDER BY array_position(%(catalogues)s::text[], k.name), k.name COLLATE "C", f.file_id;
 
 -- name: rejects
--- Why rows of the files could not be used.
+-- Reasons why rows of the files were rejected.
 SELECT k.name AS catalogue, r.reason, r.column_name, count(*) AS n_rows, min(r.value) AS example
 FROM xcat.catalogue AS k
 JOIN xcat.catalogue_content AS c USING (catalogue_id)
@@ -245,7 +245,7 @@ WHERE k.catalogue_id IN (SELECT catalogue_id FROM xcat.run_catalogue WHERE run_i
 GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 2, 3;
 
 -- name: sky
--- Position and number of the class of every source, or of some if there are very many.
+-- Position and class number of all sources, or of the given ones.
 SELECT s.glon, s.glat, array_position(%(classes)s::text[], coalesce(o.class, c.class)) AS class_id
 FROM {classification} AS c
 JOIN {source} AS s ON s.source_id = c.source_id
@@ -254,7 +254,7 @@ WHERE %(source_ids)s::bigint[] IS NULL OR s.source_id = ANY (%(source_ids)s::big
 ORDER BY s.ra, s.dec;
 
 -- name: p_any
--- How probable counterparts are, in twenty bins of p_any, mission by catalogue.
+-- Histograms of p_any in twenty bins, per mission and catalogue.
 SELECT x.name AS mission, k.name AS catalogue, k.kind, least(19, floor(m.p_any * 20))::integer AS bin, count(*) AS sources,
        count(*) FILTER (WHERE m.n_candidates > 0) AS with_candidates, sum(m.n_candidates)::bigint AS candidates,
        count(*) FILTER (WHERE m.accepted) AS accepted, sum(m.p_any::double precision) AS sum_p_any,
@@ -268,7 +268,7 @@ ORDER BY array_position(%(catalogues)s::text[], x.name), x.name COLLATE "C",
          array_position(%(catalogues)s::text[], k.name), k.name COLLATE "C", bin;
 
 -- name: calibration
--- False matches against the cutoff of p_any, by catalogue and part; catalogue 0, NULL in the table, is all together.
+-- False matches against the cutoff of p_any, by catalogue and part; catalogue 0, NULL in the table, is all catalogues together.
 SELECT coalesce(catalogue_id, 0), part, cutoff, is_chosen, n_sources, n_sources_above, n_shifted, n_shifted_above, false_rate,
        coalesce(contamination, 'NaN'), density_low_per_deg2, density_high_per_deg2
 FROM xcat.calibration
@@ -276,7 +276,7 @@ WHERE run_id = %(run_id)s
 ORDER BY 1, part, cutoff, is_chosen;
 
 -- name: magnitude_priors
--- Magnitudes of counterparts and field, as they were learned or given: by part of the sky, means over its kinds of source.
+-- Magnitude priors of counterparts and field, learned or given, by part of the sky: means over its kinds of source.
 SELECT catalogue_id, term, part, bin_low, bin_high, sum(n_sources)::integer AS n_sources,
        sum(n_sources * density_counterparts ORDER BY source_kind) / sum(n_sources) AS density_counterparts,
        sum(n_sources * density_field ORDER BY source_kind) / sum(n_sources) AS density_field,
@@ -291,7 +291,7 @@ ORDER BY catalogue_id, term, part, bin_low;
 SELECT catalogue_id, name FROM xcat.catalogue;
 
 -- name: presence
--- Sources of each class that have each property.
+-- Number of sources of each class that have each property.
 SELECT coalesce(o.class, c.class) AS class, count(*) AS sources, {counts}
 FROM {property} AS p
 JOIN {classification} AS c ON c.source_id = p.source_id
@@ -299,5 +299,5 @@ LEFT JOIN xcat.out_of_fold AS o ON o.run_id = %(model_run_id)s AND o.source_id =
 GROUP BY 1;
 
 -- name: presence_of
--- One property of that.
+-- One column of that.
 count(p.{name}) AS {name};

@@ -12,6 +12,8 @@ import pytest
 from small_sky import CLASSES, make
 
 from xcat.classifier import Model, contributions
+from xcat.columns.properties import property_label, property_symbol
+from xcat.columns.registry import property_entries
 from xcat.config import Settings
 from xcat.database import runs as books
 from xcat.database.connection import Connection, connect
@@ -22,6 +24,7 @@ from xcat.models import store
 from xcat.output import style
 from xcat.report.explain import drawing
 from xcat.report.explain import gather as why
+from xcat.report.explain.explanation import ClassThreshold
 from xcat.report.run import page_data, page_figures, run_page, summary
 
 Runs = dict[str, int]
@@ -107,7 +110,7 @@ def test_terms_add_up(conn: Connection, runs: Runs, kind: str) -> None:
     for source_id in range(1, 601, 11):
         e = why.explain(conn, source_id, runs[kind])
         assert np.abs(e.track()[-1] - _p(e.posterior_accepted)).max() < 1e-5
-        score = _p(e.log_prior) + sum(_p(t.said) for t in e.terms)
+        score = _p(e.log_prior) + sum(_p(t.contributions) for t in e.terms)
         assert np.exp(score - score.max()) / np.exp(score - score.max()).sum() == pytest.approx(e.track()[-1])
         for c in e.categories:
             assert sum(t.nats for t in e.terms if t.category == c.category) == pytest.approx(c.nats, abs=1e-6)
@@ -174,7 +177,7 @@ def test_a_term_says_what_it_is_made_of(conn: Connection, runs: Runs, model: Mod
         assert pair.axes == PAIRS[0] and pair.value is None
         assert pair.state == ("value" if hr1 is not None and ratio is not None else "missing")
         for term in e.terms:
-            silent = not any(term.said.values())
+            silent = not any(term.contributions.values())
             assert silent == (term.state == "not observed" or (bool(term.axes) and term.state == "missing"))
         seen |= {term.state for term in e.terms}
     assert seen == {"value", "limit", "missing", "not observed"}
@@ -189,7 +192,7 @@ def test_terms_are_those_of_the_database(conn: Connection, runs: Runs, model: Mo
     mine = np.array([[t.log_likelihood[c] for c in CLASSES] for t in e.terms])
     assert mine.ravel() == pytest.approx(stored[0], abs=1e-6)
     said = contributions(model, mine)
-    assert [_p(t.said).tolist() for t in e.terms] == [pytest.approx(s.tolist(), abs=1e-5) for s in said]
+    assert [_p(t.contributions).tolist() for t in e.terms] == [pytest.approx(s.tolist(), abs=1e-5) for s in said]
 
 
 def test_a_value_beyond_its_table_adds_up_too(conn: Connection, runs: Runs, model: Model) -> None:
@@ -218,7 +221,7 @@ def test_the_nearest_labelled_sources(conn: Connection, runs: Runs, model: Model
     said -= said.mean(axis=2, keepdims=True)
     for source_id in (3, 250, 598):
         e = why.explain(conn, source_id, runs["summed"], model)
-        mine = np.array([_p(t.said) for t in e.terms])
+        mine = np.array([_p(t.contributions) for t in e.terms])
         mine -= mine.mean(axis=1, keepdims=True)
         distance = {
             row[0]: float(np.sqrt(((s - mine) ** 2).sum())) for row, s in zip(found, said, strict=True)
@@ -296,9 +299,10 @@ def test_text_tells_the_whole(conn: Connection, runs: Runs, model: Model) -> Non
         json.dumps(why.to_json(e), allow_nan=False)
         told += text
     for words in (
-        "> 1.5", "nobody has looked", "one of the two is not there", "missing", "+- 0.4",
-        "What would change the answer", "spreads of", "Without ", "is the mean over what it may be",
-        "outlier, as far out as",
+        "> 1.5", "not observed", "No contribution (one of the two is missing)", "missing", "+- 0.4",
+        "What would change the class", "standard deviation of", "sigma away", "Without ",
+        "the mean over the counterpart hypotheses is",
+        "are at least as extreme", "log_fx_fw1 (X-ray to W1 flux ratio)", "arcsec per axis",
     ):  # fmt: skip
         assert words in told, words
 
@@ -309,7 +313,7 @@ def test_a_threshold_can_be_told_from_the_value(conn: Connection, runs: Runs) ->
         (150.04, 149.96, "below 149.96 deg (is 150.04; 0.5"), (0.3, -1.23456, "below -1.23 deg (is 0.3; 0.5"),
         (1.0, 0.9999999, "not 1 exactly deg (is 1; 0.5"),
     ):  # fmt: skip
-        change = why.Change("abs_b", value, "below", threshold, "CV", 0.5)
+        change = ClassThreshold("abs_b", value, "below", threshold, "CV", 0.5)
         assert words in why.text(replace(e, changes=(change,)))
 
 
@@ -321,10 +325,21 @@ def test_ten_classes_can_be_told_apart() -> None:
             assert len(look) == len(classes)
 
 
+def test_every_property_has_a_label_and_a_symbol() -> None:
+    entries = property_entries()
+    assert len({entry["label"] for entry in entries}) == len({entry["symbol"] for entry in entries}) == len(entries)
+    assert property_label("log_fx_fw1") == "X-ray to W1 flux ratio" and property_symbol("log_fx_fw1") == "log F_X/F_W1"
+    assert property_label("hr1*gamma") == "medium-soft hardness ratio x photon index"
+    assert (
+        property_symbol("pm_mas_yr", with_unit=True) == "μ (mas/yr)" and property_symbol("hr1", with_unit=True) == "HR1"
+    )
+    assert property_label("unknown") == property_symbol("unknown") == "unknown"
+
+
 def test_tail_probabilities_in_words() -> None:
     from xcat.report.explain.wording import tail
 
-    assert [tail(p) for p in (0.5, 0.04, 0.003, 1e-9)] == ["50 in 100", "4 in 100", "3 in 1000", "fewer than 1 in 1000"]
+    assert [tail(p) for p in (0.5, 0.04, 0.003, 1e-9)] == ["50 %", "4 %", "0.3 %", "fewer than 0.1 %"]
 
 
 def test_the_figure_sums_what_it_does_not_show(conn: Connection, runs: Runs, model: Model, tmp_path: Path) -> None:
@@ -334,8 +349,8 @@ def test_the_figure_sums_what_it_does_not_show(conn: Connection, runs: Runs, mod
     assert len(shown) == 12 and {t.property for t in (*shown, *others)} == {t.property for t in e.terms}
     assert e.track((*shown, *others))[-1] == pytest.approx(e.track()[-1])
     second = CLASSES.index(e.second)
-    assert max(abs(_p(t.said)[CLASSES.index(e.best)] - _p(t.said)[second]) for t in others) <= max(
-        abs(_p(t.said)[CLASSES.index(e.best)] - _p(t.said)[second]) for t in shown
+    assert max(abs(_p(t.contributions)[CLASSES.index(e.best)] - _p(t.contributions)[second]) for t in others) <= max(
+        abs(_p(t.contributions)[CLASSES.index(e.best)] - _p(t.contributions)[second]) for t in shown
     )
     drawn = why.draw(e, conn, tmp_path / "e.svg").read_text()
     assert "3 others" in drawn and f"{e.best} {e.posterior[e.best]:.3f}" in drawn
@@ -350,7 +365,8 @@ def test_figures_of_every_state(conn: Connection, runs: Runs, model: Model, tmp_
         pairs_first = tuple(sorted(e.terms, key=lambda t: not t.axes))[:12]
         told += why.draw(replace(e, terms=pairs_first), conn, tmp_path / "e.svg").read_text()
     for words in (
-        "mean over", "nobody has looked", "is not there", "missing here", "dashed: for", "&gt; 1.5",
+        "mean over", "not observed", "of the two is missing", "missing here", "dashed: for", "&gt; 1.5",
+        "X-ray to red flux ratio", "log F_X/F_R   log_fx_fr",
     ):  # fmt: skip
         assert words in told, words
 
@@ -358,7 +374,7 @@ def test_figures_of_every_state(conn: Connection, runs: Runs, model: Model, tmp_
 def test_page_with_pairs_and_weights_in_words(conn: Connection, runs: Runs, tmp_path: Path) -> None:
     r = summary.report(conn, runs["summed"])
     assert r.weighting == "weights fitted property by property, and an offset for every class"
-    assert "fewer than 1 % of the members" in summary.text(r) and r.priors_given is None
+    assert "fewer than 1 % of their class are at least as extreme" in summary.text(r) and r.priors_given is None
     page = run_page.html(r, conn, tmp_path / "page").read_text()
     assert "<h3>XRB:" in page and "no published tables" not in page
     assert "figures/pairs.png" in page and (tmp_path / "page" / "figures" / "pairs.png").stat().st_size > 10_000
@@ -369,7 +385,7 @@ def test_page_with_pairs_and_weights_in_words(conn: Connection, runs: Runs, tmp_
     data = page_data.collect(category, conn)
     assert not data.model.pairs and page_figures.densities(category, data).axes
     estimated = replace(r, priors_given=dict.fromkeys(CLASSES, 0.25))
-    assert "estimated; given were AGN 0.25" in summary.text(estimated)
+    assert "estimated; given: AGN 0.25" in summary.text(estimated)
 
 
 def test_a_model_without_a_table_for_errors_reads_none(conn: Connection, runs: Runs) -> None:

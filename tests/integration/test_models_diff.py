@@ -24,7 +24,7 @@ from xcat.database.runs import get, stage
 from xcat.errors import XcatError
 from xcat.models import store
 from xcat.report.models import compare, model_list
-from xcat.report.models.compare import PRIOR, Change, Piece, diff
+from xcat.report.models.compare import PRIOR, AnswerChunk, ModelDifference, diff
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ def test_computed_or_stored_in_pieces_or_whole_it_is_the_same(
         fitted = get(conn, runs["fit"])
         assert stored(conn, fitted, fitted).classify_run_id is not None
 
-    def computed(*arguments: Any) -> compare.Side:
+    def computed(*arguments: Any) -> compare.ComparedModel:
         return replace(stored(*arguments), classify_run_id=None)
 
     monkeypatch.setattr(compare, "_of_model", computed)
@@ -168,7 +168,7 @@ def test_models_of_two_properties_runs_are_asked_of_the_newer(
     assert found["sum_abs_dp"] == pytest.approx(0, abs=1e-7 * found["n_sources"] * 4)
     (hr1,) = (row for row in found["values"] if row["property"] == "hr1")
     assert min(hr1["n_differ"], hr1["n_only_old"]) > 50
-    assert found["notes"][0].endswith(f"both models are asked of those of run {runs['softer']}")
+    assert found["notes"][0].endswith(f"both models are applied to those of run {runs['softer']}")
     (row,) = (row for row in json.loads(cli("models", "--json")) if row["run_id"] == run.run_id)
     assert row["accuracy"] is None  # the copy has not been cross-validated
     assert "accuracy -" in cli("models", run.run_id)
@@ -199,13 +199,15 @@ def test_classes_that_one_model_does_not_know() -> None:
     two = fit_tables(sample, (x[:, 0] > 5).astype(int), ("a", "b"), [0.5, 0.5])
     three = fit_tables(sample, np.digitize(x[:, 0], [3, 5]), ("a", "c", "b"), [0.4, 0.3, 0.3])
     number = np.array([1, 2])
-    change = Change(two, three, split=False, max_rows=5)
-    change.add(
-        Piece(number, np.array([0, 1]), np.array([[0.9, 0.1], [0.2, 0.8]]), np.zeros((2, 1, 2))),
-        Piece(number, np.array([1, 2]), np.array([[0.2, 0.7, 0.1], [0.1, 0.1, 0.8]]), np.full((2, 1, 3), [0, 2.0, 0])),
+    difference = ModelDifference(two, three, split=False, max_rows=5)
+    difference.add(
+        AnswerChunk(number, np.array([0, 1]), np.array([[0.9, 0.1], [0.2, 0.8]]), np.zeros((2, 1, 2))),
+        AnswerChunk(
+            number, np.array([1, 2]), np.array([[0.2, 0.7, 0.1], [0.1, 0.1, 0.8]]), np.full((2, 1, 3), [0, 2.0, 0])
+        ),
         None,
     )
-    found = change.result({n: {"name": str(n)} for n in (1, 2)})
+    found = difference.result({n: {"name": str(n)} for n in (1, 2)})
     assert found["matrix"] == {"classes": ["a", "b", "c"], "counts": [[0, 0, 1], [0, 1, 0], [0, 0, 0]]}
     assert found["sum_abs_dp"] == pytest.approx(0.7 + 0.7 + 0.1 + 0.1)
     (row,) = found["sources"]

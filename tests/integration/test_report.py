@@ -267,7 +267,7 @@ def test_sources_are_found_by_name_and_number(conn: Connection) -> None:
     with pytest.raises(XcatError, match=r"could be any of.*Give the whole name"):
         why.explain(conn, "4XMM")
     typo = name[:-1] + ("0" if name[-1] != "0" else "1")
-    with pytest.raises(XcatError, match="Names beside it") as error:
+    with pytest.raises(XcatError, match="Similar names") as error:
         why.explain(conn, typo)
     assert name in str(error.value)
     for unknown in (10**6, "", "'; DROP TABLE xcat.run; --"):

@@ -105,11 +105,15 @@ def test_hypotheses_of_a_source(conn: Connection) -> None:
     text = why.text(e)
     told = re.findall(r"^   \d  (\S+) ", text, re.M)
     assert told == sorted(told, key=lambda p: -float(p)) and len(told) == 6
-    assert "none of these" in text and "and 2 more, together P = 0.00" in text
+    assert "no counterpart\n" in text and "and 2 more, together P = 0.00" in text
     few = why.explain(conn, _with_hypotheses(conn, "source_id % 10 <> 0"))
     assert few.n_hypotheses == 2 and "more, together" not in why.text(few)
     bare = why.text(replace(few, hypotheses=(), master=None))
-    assert "What it may be" not in bare and "Master source" not in bare
+    assert (
+        "Counterpart hypotheses" not in bare
+        and "Counterpart hypotheses" in why.text(few)
+        and "Master source" not in bare
+    )
 
 
 def test_other_missions_of_a_source(conn: Connection) -> None:
@@ -122,7 +126,7 @@ def test_other_missions_of_a_source(conn: Connection) -> None:
         assert "Master source 1: linked; 2 missions" in why.text(e)
     doubtful = why.explain(conn, 60)
     assert doubtful.master is not None and doubtful.master["others"][0]["relation"] == "ambiguous"
-    assert "perhaps the same" in why.text(doubtful)
+    assert "possibly the same" in why.text(doubtful)
     assert [o["source_id"] for o in (why.explain(conn, 600).master or {})["others"]] == [60]
     single = why.explain(conn, 300)
     assert (

@@ -87,6 +87,19 @@ def select(names: list[str] | None) -> tuple[Property, ...]:
     return tuple(known[name] for name in names)
 
 
+def property_label(name: str) -> str:
+    """Human name of a property; of a pair "a*b" both names. A name that is not in the registry stays as it is."""
+    labels = {entry["name"]: entry["label"] for entry in property_entries()}
+    return " x ".join(labels.get(part, part) for part in name.split("*"))
+
+
+def property_symbol(name: str, with_unit: bool = False) -> str:
+    """Short form of a property for axes and ticks: its symbol, and on demand the unit in parentheses."""
+    entry = next((e for e in property_entries() if e["name"] == name), {"symbol": name, "unit": ""})
+    unit = entry["unit"].replace(" / ", "/") if with_unit else ""
+    return f"{entry['symbol']} ({unit})" if unit else str(entry["symbol"])
+
+
 def error_column(name: str) -> str | None:
     """Column of ``property`` with the 1 sigma error of a property, on its scale; None if there is none."""
     return _role(name, "error")

@@ -1,4 +1,4 @@
-"""Tables as files. Units, descriptions and UCDs go along wherever the format has a place for them."""
+"""Tables as files. Units, descriptions and UCDs are kept wherever the format has a place for them."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from xcat.errors import XcatError
 
 
 def write(table: Table, path: Path | str, *, overwrite: bool = False) -> Path:
-    """Write a table to a file, in the format that the ending of its name asks for.
+    """Write a table to a file, in the format of the ending of its name.
 
-    The file appears whole or not at all: it is written beside its place and renamed.
+    The file appears complete or not at all: it is written under another name and renamed.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def write(table: Table, path: Path | str, *, overwrite: bool = False) -> Path:
     path : Path or str
         Ends in .fits, .vot, .xml, .parquet, .csv or .ecsv.
     overwrite : bool
-        Replace a file that is there.
+        Replace an existing file.
 
     Returns
     -------
@@ -40,7 +40,7 @@ def write(table: Table, path: Path | str, *, overwrite: bool = False) -> Path:
     Raises
     ------
     XcatError
-        Unknown ending, a file that is there already, or a folder that cannot be written to.
+        Unknown ending, a file that exists already, or a folder that cannot be written to.
     """
     path = Path(path)
     check_output(path, overwrite=overwrite)
@@ -61,11 +61,9 @@ def check_output(path: Path, *, overwrite: bool) -> None:
         Unknown ending, a file that exists already, or no such folder.
     """
     if path.suffix.lower() not in _WRITERS:
-        raise XcatError(
-            f"{path}: the ending says which format to write, and '{path.suffix}' is not one of {', '.join(_WRITERS)}"
-        )
+        raise XcatError(f"{path}: unknown ending '{path.suffix}'; the formats are {', '.join(_WRITERS)}")
     if path.exists() and not overwrite:
-        raise XcatError(f"{path} is there already. Choose another name, or use --overwrite.")
+        raise XcatError(f"{path} exists already. Choose another name, or use --overwrite.")
     if not path.absolute().parent.is_dir():
         raise XcatError(f"{path}: cannot be written, there is no folder {path.parent}")
 
@@ -88,27 +86,30 @@ def _fits(table: Table, path: Path) -> None:
         if ucd:
             hdu.header.set(f"TUCD{i}", ucd, "unified content descriptor", after=f"TFORM{i}")
         if about:
-            text = about.encode("ascii", "backslashreplace").decode()
-            hdu.header.set(f"TCOMM{i}", text, after=f"TFORM{i}")
+            hdu.header.set(f"TCOMM{i}", _escaped(about), after=f"TFORM{i}")
     for key, value in table.meta.items():
-        hdu.header.add_history(f"{key}: {value}".encode("ascii", "backslashreplace").decode())
+        hdu.header.add_history(_escaped(f"{key}: {value}"))
     fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(path, overwrite=True)
 
 
+def _escaped(text: str) -> str:
+    return text.encode("ascii", "backslashreplace").decode()
+
+
 def _safe_null(column: Column) -> None:
-    """Let NULL of an integer be the least number, not numpy's 999999, which may occur."""
+    """Write NULL of an integer as the least number, not as numpy's 999999, which may occur."""
     if column.dtype.kind in "iu" and hasattr(column, "fill_value"):
         column.fill_value = np.iinfo(column.dtype).min
 
 
 def _ascii(column: Column) -> Column:
-    """FITS holds ASCII only; other characters are written as their escapes, so that none is lost."""
+    """FITS holds ASCII only; other characters are written as escapes, so that none is lost."""
     data = np.char.encode(np.ma.filled(column, ""), "ascii", "backslashreplace")
     return Column(data, unit=column.unit, meta=column.meta)
 
 
 def _logical(column: Column) -> Column:
-    """FITS logicals have no mask of their own: 'T', 'F' and blank as text say all three."""
+    """FITS logicals have no mask: true, false and NULL are written as the texts 'T', 'F' and blank."""
     text = np.where(np.ma.getmaskarray(column), b"", np.where(np.ma.filled(column, False), b"T", b"F"))
     return Column(text, meta=column.meta)
 
@@ -121,7 +122,7 @@ def _votable(table: Table, path: Path) -> None:
             plain[name] = _as_json_text(column)
         _safe_null(column)
     with warnings.catch_warnings():
-        # VOUnit deprecates erg, in which X-ray astronomy measures
+        # VOUnit deprecates erg, the unit of X-ray astronomy
         warnings.filterwarnings("ignore", message="The unit 'erg'", category=UnitsWarning)
         writeto(from_table(plain), str(path))
 
@@ -138,7 +139,7 @@ def _parquet(table: Table, path: Path) -> None:
         }
         arrays.append(array)
         fields.append(pa.field(name, array.type, metadata={k: v for k, v in notes.items() if v}))
-    # with these keys astropy finds the units and the lengths of texts again
+    # astropy reads the units and the lengths of texts from these keys
     notes_of_table = {"table_meta_yaml": "\n".join(meta.get_yaml_from_table(table))}
     for name in table.colnames:
         if table[name].dtype.kind == "U":

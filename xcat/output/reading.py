@@ -1,8 +1,8 @@
-"""Query helpers: rows as dicts, and which classify run to read."""
+"""Query helpers: rows as dicts, and the classify run to read."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from psycopg import sql
@@ -25,31 +25,21 @@ def one(
     conn: Connection, name: str, params: Mapping[str, Any] | None = None, **places: str | sql.Composable
 ) -> Row | None:
     """First row of a statement of sql/jobs, or None."""
-    found = rows(conn, name, params, **places)
-    return found[0] if found else None
-
-
-def words_of_weighting(weighting: str, categories: Sequence[str], weights: Sequence[float], sharpness: float) -> str:
-    """How a model weighs its evidence, in words."""
-    if weighting == "property":
-        return "weights fitted property by property, and an offset for every class"
-    told = {"category": "fitted", "given": "given", "equal": "equal"}[weighting]
-    alphas = ", ".join(f"{category} {weight:.3g}" for category, weight in zip(categories, weights, strict=True))
-    return f"category weights, {told}: {alphas}; sharpness {sharpness:.3g}"
+    return next(iter(rows(conn, name, params, **places)), None)
 
 
 def classify_run(conn: Connection, run_id: int | None) -> Row:
-    """Find the classify run to read: that of a number, or the published one.
+    """Find the classify run with a number, or the published one.
 
     Returns
     -------
     dict
-        Its number and name, the runs that it stands on, the ``classes`` of its model, and whether it is in ``pub``.
+        Its number and name, the runs that it depends on, the ``classes`` of its model, and whether it is in ``pub``.
 
     Raises
     ------
     XcatError
-        Nothing is published, or the run is no finished classify run.
+        Nothing is published, or the run is not a finished classify run.
     """
     run = one(conn, "report.classify_run", {"run_id": run_id})
     if run is None and run_id is not None:

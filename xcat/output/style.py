@@ -1,6 +1,6 @@
-"""How figures look: colours that colour-blind readers and black-and-white printers can tell apart.
+"""Style of the figures: colours that colour-blind readers and black-and-white printers can tell apart.
 
-The colours are those of Okabe & Ito (2008, jfly.uni-koeln.de/color); every class has a line style and a marker, too.
+The colours are those of Okabe & Ito (2008, jfly.uni-koeln.de/color); every class also has a line style and a marker.
 """
 
 from __future__ import annotations
@@ -14,11 +14,14 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy.optimize import isotonic_regression
 
 from xcat.arrays import FloatArray
 from xcat.errors import XcatError
 
 INK, GREY, PALE = "#222222", "#767676", "#e4e4e4"
+NOTE: Any = {"fontsize": 7, "color": GREY}
+"""Look of small remarks."""
 _SETTINGS: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 8.5,
@@ -69,24 +72,24 @@ _OTHERS = (
 
 
 def of_classes(classes: Sequence[str]) -> dict[str, ClassStyle]:
-    """Style of every class; the poster's four always look alike. Ten classes can be told apart."""
+    """Style of every class; those of the poster always have the same. Up to ten classes are distinct."""
     others = [c for c in classes if c not in _KNOWN]
     free = [*_OTHERS, *(s for name, s in _KNOWN.items() if name not in classes)]
     return {c: _KNOWN[c] if c in _KNOWN else free[others.index(c) % len(free)] for c in classes}
 
 
 def settings() -> Any:
-    """Context in which to make and save a figure."""
+    """Context manager within which figures are made and saved."""
     return rc_context(_SETTINGS)
 
 
 def save(figure: Figure, path: Path, dpi: int = 150) -> Path:
-    """Write a figure; the ending of the name says in which format.
+    """Write a figure in the format of the ending of its name.
 
     Raises
     ------
     XcatError
-        Another ending than .png, .pdf and .svg, or a place that cannot be written to.
+        The ending is not .png, .pdf or .svg, or the file cannot be written.
     """
     if path.suffix.lower() not in (".png", ".pdf", ".svg"):
         raise XcatError(f"{path}: figures end in .png, .pdf or .svg")
@@ -100,7 +103,7 @@ def save(figure: Figure, path: Path, dpi: int = 150) -> Path:
 def density_top(
     axes: Axes, x: FloatArray, density: FloatArray, colours: Sequence[str], least: float = 0.0, room: float = 1.05
 ) -> float:
-    """Scale an axis to densities; a peak narrower than a hundredth of the panel is cut, and a mark says so.
+    """Scale an axis to densities; a peak narrower than a hundredth of the panel is cut and marked by a triangle.
 
     Parameters
     ----------
@@ -127,31 +130,20 @@ def density_top(
 
 
 def spread(values: Sequence[float], least: float, low: float, high: float) -> list[float]:
-    """Move labels apart: places near `values`, in order, at least `least` from each other, in [low, high]."""
+    """Move labels apart: positions near `values`, in their order, at least `least` apart, in [low, high]."""
     order = np.argsort(values, kind="stable")
-    place = np.clip(np.asarray(values, dtype=float)[order], low, high)
-    for _ in range(200):
-        gaps = least - np.diff(place)
-        if np.all(gaps <= 1e-9):
-            break
-        for i in np.flatnonzero(gaps > 0):
-            shift = (least - (place[i + 1] - place[i])) / 2
-            place[i] -= max(shift, 0)
-            place[i + 1] += max(shift, 0)
-        place = np.clip(place, low, high)
-        if place[0] == low:
-            place = np.maximum(place, low + least * np.arange(len(place)))
-        if place[-1] == high:
-            place = np.minimum(place, high - least * np.arange(len(place))[::-1])
-    out = np.empty(len(place))
-    out[order] = place
+    steps = least * np.arange(len(order))
+    # places less their steps must not decrease: the least squares answer is an isotonic regression
+    place = isotonic_regression(np.clip(np.asarray(values, dtype=float)[order], low, high) - steps).x
+    out = np.empty(len(order))
+    out[order] = np.clip(place, low, max(low, high - steps[-1])) + steps
     return out.tolist()
 
 
 def end_labels(
     axes: Axes, x: float, values: Sequence[float], texts: Sequence[str], colours: Sequence[str], least: float
 ) -> None:
-    """Write labels to the right of the ends of lines, moved apart, with a thin leader where they had to move."""
+    """Write labels to the right of the ends of lines, moved apart, each with a thin leader line."""
     low, high = axes.get_ylim()
     places = spread(values, least, low, high)
     left, right = axes.get_xlim()

@@ -19,7 +19,7 @@ MAX_RADIUS_DEG = 20.0  # larger cones were wrong in q3c before 2.0.5
 
 
 def checked_cone(ra: float, dec: float, radius_deg: float) -> dict[str, float]:
-    """Check a cone; right ascension may be given as any angle.
+    """Check a cone; the right ascension may be any angle.
 
     Raises
     ------
@@ -27,11 +27,11 @@ def checked_cone(ra: float, dec: float, radius_deg: float) -> dict[str, float]:
         A number is not finite or out of range.
     """
     if not all(map(math.isfinite, (ra, dec, radius_deg))):
-        raise XcatError(f"cone {ra}, {dec}, {radius_deg}: three numbers are needed, in degrees")
+        raise XcatError(f"cone {ra}, {dec}, {radius_deg}: must be three finite numbers, in degrees")
     if not -90 <= dec <= 90:
-        raise XcatError(f"cone: declination {dec:g} is not between -90 and 90 degrees")
+        raise XcatError(f"cone: declination must be between -90 and 90 degrees, got {dec:g}")
     if not 0 < radius_deg <= MAX_RADIUS_DEG:
-        raise XcatError(f"cone: radius {radius_deg:g} must be above 0 and at most {MAX_RADIUS_DEG:g} degrees")
+        raise XcatError(f"cone: radius must be above 0 and at most {MAX_RADIUS_DEG:g} degrees, got {radius_deg:g}")
     return {"ra": ra % 360.0, "dec": dec, "radius_deg": radius_deg}
 
 
@@ -52,13 +52,13 @@ def candidates(
     class_name : str
         A class of the model, in any case.
     min_probability : float
-        Least probability of the class.
+        Lowest probability of the class.
     cone : tuple of float, optional
         Right ascension, declination and radius, in degrees.
     limit : int, optional
-        Most rows to give; ``meta["total_rows"]`` says how many there are.
+        Maximum number of rows; ``meta["total_rows"]`` is the number without it.
     include_known : bool
-        Also those that a reference catalogue knows.
+        Include sources that are in a reference catalogue.
     run_id : int, optional
         Classify run; the published one if not given.
 
@@ -69,28 +69,26 @@ def candidates(
     Raises
     ------
     XcatError
-        Nothing is published, or the class, the probability, the cone or the limit cannot be.
+        Nothing is published, or the class, the probability, the cone or the limit is invalid.
     """
     if not 0 <= min_probability <= 1:
-        raise XcatError(f"a probability is between 0 and 1, not {min_probability:g}")
+        raise XcatError(f"the probability must be between 0 and 1, got {min_probability:g}")
     if limit is not None and limit < 1:
-        raise XcatError(f"a limit is 1 or more, not {limit}")
+        raise XcatError(f"the limit must be 1 or more, got {limit}")
     place = checked_cone(*cone) if cone is not None else {}
     run = classify_run(conn, run_id)
-    known = {name.lower(): name for name in run["classes"]}
-    if class_name.lower() not in known:
-        raise XcatError(
-            f"there is no class '{class_name}' in run {run['run_id']}; there are: {', '.join(run['classes'])}"
-        )
+    classes = {name.lower(): name for name in run["classes"]}
+    if class_name.lower() not in classes:
+        raise XcatError(f"run {run['run_id']} has no class '{class_name}', only {', '.join(run['classes'])}")
     if not run["is_in_pub"]:
         raise XcatError(
-            f"run {run['run_id']} is not in pub. Make its tables: xcat publish {run['run_id']}, or, to go on showing "
-            f"the present run, xcat publish {run['run_id']} --hold"
+            f"run {run['run_id']} has no tables in pub. Make them: xcat publish {run['run_id']}, or, to keep the views "
+            f"on the run that they show now, xcat publish {run['run_id']} --hold"
         )
     classified = partitions.qualified("classified_runs", run["run_id"])
     near: sql.Composable = job("report.near").compose(classified=classified) if place else sql.SQL("")
     values = {
-        "class": known[class_name.lower()],
+        "class": classes[class_name.lower()],
         "min_probability": min_probability,
         "include_known": include_known,
         "limit": limit,

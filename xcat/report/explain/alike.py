@@ -1,4 +1,4 @@
-"""The labelled sources of a fit that are most like one source, as the classifier sees them."""
+"""The labelled sources of a fit whose evidence is most similar to that of one source."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from xcat.database.connection import Connection
 from xcat.database.sqlfiles import job
 from xcat.models.samples import Layout, places
 from xcat.output.reading import Row, rows
-from xcat.report.explain.explanation import Alike
+from xcat.report.explain.explanation import SimilarSource
 
 _SHOWN = 5
 _DIFFERENT = 3
 
 
 def nearest(
-    conn: Connection, run: Row, model: Model, layout: Layout, source_id: int, said: FloatArray
-) -> tuple[Alike, ...]:
-    """Find the labelled sources whose evidence is most like that of a source.
+    conn: Connection, run: Row, model: Model, layout: Layout, source_id: int, contributed: FloatArray
+) -> tuple[SimilarSource, ...]:
+    """Find the labelled sources whose evidence is most similar to that of a source.
 
     Parameters
     ----------
@@ -32,61 +32,53 @@ def nearest(
     model : Model
     layout : Layout
     source_id : int
-        Left out, if it is labelled itself.
-    said : (terms, K) float64
+        Excluded, if it is labelled itself.
+    contributed : (terms, K) float64
         Its contributions, with the accepted counterpart.
 
     Returns
     -------
-    tuple of Alike
+    tuple of SimilarSource
         Five at most.
 
     Notes
     -----
-    The distance is that of the contributions to the scores, all terms and classes, less what a term gives to all
-    classes alike: two sources are near if the same evidence speaks for the same classes with the same force.
+    The distance is the Euclidean one between the contributions to the scores, over all terms and classes, each term
+    minus its mean over the classes.
     """
     keys = {"run_id": run["run_id"], "model_run_id": run["model_run_id"], "source_id": source_id}
     with conn.cursor(binary=True) as cursor:
-        found = cursor.execute(job("report.reference_evidence").compose(), keys).fetchall()
-    if not found:
+        labelled = cursor.execute(job("report.reference_evidence").compose(), keys).fetchall()
+    if not labelled:
         return ()
-    # of sources that are equally near, the first in an order that the data alone decide
-    order = places(conn, run["source_run_id"], np.array([row[0] for row in found], dtype=np.int64))
-    found = [found[i] for i in order]
-    terms = np.array([row[1] for row in found], dtype=np.float32).reshape(len(found), *said.shape)
-    by_term = ((_centred(contributions(model, terms)) - _centred(said)) ** 2).sum(axis=2)
+    # of sources at equal distance, the first in an order that depends on the data alone
+    order = places(conn, run["source_run_id"], np.array([row[0] for row in labelled], dtype=np.int64))
+    labelled = [labelled[i] for i in order]
+    terms = np.array([row[1] for row in labelled], dtype=np.float32).reshape(len(labelled), *contributed.shape)
+    by_term = ((_centred(contributions(model, terms)) - _centred(contributed)) ** 2).sum(axis=2)
     distance = np.sqrt(by_term.sum(axis=1))
     first = np.argsort(distance, kind="stable")[:_SHOWN]
-    ids = [int(found[i][0]) for i in first]
-    named = {row["source_id"]: row for row in rows(conn, "report.reference_sources", keys | {"source_ids": ids, **run})}
-    values = values_of(conn, run, layout, ids)
-    alike = []
-    for i, number in zip(first, ids, strict=True):
-        row = named[number]
-        most = np.argsort(-by_term[i], kind="stable")[:_DIFFERENT]
-        alike.append(
-            Alike(
-                number, row["name"], row["catalogue"], row["known_class"],
-                row["p"][model.classes.index(row["known_class"])],
-                float(distance[i]), values[number], tuple(model.term_names[t] for t in most if by_term[i, t] > 1e-6),
-            )
-        )  # fmt: skip
-    return tuple(alike)
-
-
-def values_of(conn: Connection, run: Row, layout: Layout, source_ids: list[int]) -> dict[int, dict[str, float | None]]:
-    """Properties of sources, by source and name."""
-    table = read_rows(conn, run, layout, source_ids)
+    ids = [int(labelled[i][0]) for i in first]
+    by_id = {row["source_id"]: row for row in rows(conn, "report.reference_sources", keys | {"source_ids": ids, **run})}
+    values = {int(row["source_id"]): row for row in read_rows(conn, run, layout, ids)}
     names = [p.name for p in layout.properties]
-    return {
-        int(row["source_id"]): {name: None if np.isnan(row[name]) else float(row[name]) for name in names}
-        for row in table
-    }
+    similar = []
+    for i, number in zip(first, ids, strict=True):
+        row = by_id[number]
+        p = row.pop("p")[model.classes.index(row["known_class"])]
+        of_source = {name: None if np.isnan(values[number][name]) else float(values[number][name]) for name in names}
+        most = np.argsort(-by_term[i], kind="stable")[:_DIFFERENT]
+        differs_in = tuple(model.term_names[t] for t in most if by_term[i, t] > 1e-6)
+        similar.append(
+            SimilarSource(
+                **row, out_of_fold=p, distance_nats=float(distance[i]), values=of_source, differs_in=differs_in
+            )
+        )
+    return tuple(similar)
 
 
 def read_rows(conn: Connection, run: Row, layout: Layout, source_ids: list[int]) -> NDArray[np.void]:
-    """Rows of the property table as a layout wants them, in the order of the numbers of the sources."""
+    """Rows of the property table with the columns of a layout, by source_id."""
     return copy.fetch_columns(
         conn,
         job("report.property_rows").compose(values=layout.values),
@@ -95,5 +87,5 @@ def read_rows(conn: Connection, run: Row, layout: Layout, source_ids: list[int])
     )
 
 
-def _centred(said: FloatArray) -> FloatArray:
-    return said - said.mean(axis=-1, keepdims=True)
+def _centred(contributed: FloatArray) -> FloatArray:
+    return np.asarray(contributed - contributed.mean(axis=-1, keepdims=True))

@@ -1,4 +1,4 @@
-"""What would change the answer: other values of a property, or none at all."""
+"""What would change the class: other values of a property, or leaving it out."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from dataclasses import replace
 import numpy as np
 
 from xcat.arrays import FloatArray, IntArray
+from xcat.classifier.density import Table
 from xcat.classifier.model import Model
 from xcat.classifier.posterior import classify
 from xcat.classifier.sample import NOT_OBSERVED, Sample
 from xcat.classifier.scales import column_to_scale
 from xcat.columns.properties import Property
-from xcat.report.explain.explanation import Change, Without
+from xcat.report.explain.explanation import ClassThreshold, WithoutProperty
 
 
 def from_scale(x: FloatArray, prop: Property) -> FloatArray:
@@ -27,8 +28,8 @@ def probabilities(model: Model, p: FloatArray) -> dict[str, float]:
     return dict(zip(model.classes, p.tolist(), strict=True))
 
 
-def what_if(model: Model, sample: Sample) -> tuple[tuple[Change, ...], tuple[Without, ...]]:
-    """Try every property of one source at the nodes of its table, and without it.
+def what_if(model: Model, sample: Sample) -> tuple[tuple[ClassThreshold, ...], tuple[WithoutProperty, ...]]:
+    """Classify one source with every property moved to the nodes of its table, and without it.
 
     Parameters
     ----------
@@ -38,66 +39,65 @@ def what_if(model: Model, sample: Sample) -> tuple[tuple[Change, ...], tuple[Wit
 
     Returns
     -------
-    changes : tuple of Change
+    changes : tuple of ClassThreshold
         The closest first.
-    without : tuple of Without
-        One for each property that was looked for.
+    without : tuple of WithoutProperty
+        One for each property that was observed.
 
     Notes
     -----
-    A value is moved in all counterpart hypotheses by as much as it is with the accepted counterpart, errors as they
-    are; all else stays, also what is bound to it physically. The threshold is where the log ratio of the two
-    probabilities, linear between two nodes, is zero.
+    A value is moved in all counterpart hypotheses by as much as with the accepted counterpart; errors and all other
+    properties stay, even where physics ties them to it. The threshold is where the log ratio of the two probabilities,
+    interpolated linearly between two nodes, is zero.
     """
     scaled = [column_to_scale(sample.values[:, j], p)[0] for j, p in enumerate(sample.properties)]
     movable = [j for j, x in enumerate(scaled) if np.isfinite(x)]
-    looked_for = [j for j, x in enumerate(scaled) if x != NOT_OBSERVED]
-    nodes = [_nodes(model, j) for j in movable]
-    n_nodes = [x.size for x in nodes]
+    observed = [j for j, x in enumerate(scaled) if x != NOT_OBSERVED]
+    at_nodes = [_movable_nodes(model, j) for j in movable]
+    n_nodes = [x.size for x in at_nodes]
     # rows: the source as it is, without each property, and at each node of each property
-    column = np.concatenate([[-1], looked_for, np.repeat(movable, n_nodes)]).astype(np.int64)
-    there = np.repeat([scaled[j] for j in movable], n_nodes)
-    first = 1 + len(looked_for)
+    column = np.concatenate([[-1], observed, np.repeat(movable, n_nodes)]).astype(np.int64)
+    first = 1 + len(observed)
     shift = np.full(column.size, NOT_OBSERVED)
-    shift[first:] = np.concatenate([*nodes, []]) - there
+    shift[first:] = np.concatenate([*at_nodes, []]) - np.repeat([scaled[j] for j in movable], n_nodes)
     p = classify(model, _moved(sample, column, shift)).p
     best = int(p[0].argmax())
     changes = []
     parts = np.split(p[first:], np.cumsum(n_nodes)[:-1]) if movable else []
-    for j, x, of_node in zip(movable, nodes, parts, strict=True):
-        found = _nearest(scaled[j], x, of_node, p[0], best)
-        if found is not None:
-            at, to = found
+    for j, x, of_node in zip(movable, at_nodes, parts, strict=True):
+        nearest = _nearest(scaled[j], x, of_node, p[0], best)
+        if nearest is not None:
+            at, to = nearest
             prop = sample.properties[j]
-            changes.append(
-                Change(
-                    prop.name, float(sample.values[0, j]), "above" if at > scaled[j] else "below",
-                    float(from_scale(np.array(at), prop)), model.classes[to],
-                    abs(at - scaled[j]) / _spread(model, j, best),
-                )
-            )  # fmt: skip
-    taken = [
-        Without(sample.properties[j].name, model.classes[int(q.argmax())], probabilities(model, q))
-        for j, q in zip(looked_for, p[1:first], strict=True)
-    ]
-    return tuple(sorted(changes, key=lambda c: c.spreads)), tuple(taken)
+            direction = "above" if at > scaled[j] else "below"
+            threshold = float(from_scale(np.array(at), prop))
+            spreads = abs(at - scaled[j]) / _spread(model, j, best)
+            value = float(sample.values[0, j])
+            changes.append(ClassThreshold(prop.name, value, direction, threshold, model.classes[to], spreads))
+    without = tuple(
+        WithoutProperty(sample.properties[j].name, model.classes[int(q.argmax())], probabilities(model, q))
+        for j, q in zip(observed, p[1:first], strict=True)
+    )
+    return tuple(sorted(changes, key=lambda c: c.spreads)), without
 
 
 def without_category(model: Model, sample: Sample) -> FloatArray:
-    """Posterior of one source when nothing of a category is added, (T, K): `class_without`, with its probabilities."""
-    found = []
-    for t in range(len(model.categories)):
-        others = (model.category_index != t)[:, None, None]
-        found.append(classify(replace(model, mixing=model.mixing * others), sample).p[0])
-    return np.array(found)
+    """Posterior of one source without each of the categories, (T, K)."""
+    kept = [(model.category_index != t)[:, None, None] for t in range(len(model.categories))]
+    return np.array([classify(replace(model, mixing=model.mixing * others), sample).p[0] for others in kept])
 
 
-def _nodes(model: Model, j: int) -> FloatArray:
-    """Nodes of a table; those on walls a little inside, since values on the wall itself are something else."""
-    table, prop = model.tables[j], model.properties[j]
-    x = np.linspace(table.low, table.high, table.log_density.shape[0])
+def nodes(table: Table) -> FloatArray:
+    """The nodes of a table, (G,)."""
+    return np.linspace(table.low, table.high, table.log_density.shape[0])
+
+
+def _movable_nodes(model: Model, j: int) -> FloatArray:
+    """Nodes of a table; those on walls a little inside, since values on the wall itself are a point mass."""
+    prop = model.properties[j]
     little = 1e-6 * prop.width
-    return np.clip(x, prop.low + little * prop.bounded_low, prop.high - little * prop.bounded_high)
+    low, high = prop.low + little * prop.bounded_low, prop.high - little * prop.bounded_high
+    return np.clip(nodes(model.tables[j]), low, high)
 
 
 def _moved(sample: Sample, column: IntArray, shift: FloatArray) -> Sample:
@@ -122,17 +122,17 @@ def _shifted(values: FloatArray, shift: FloatArray, prop: Property) -> FloatArra
     return np.where(gone, NOT_OBSERVED, moved)
 
 
-def _nearest(here: float, x: FloatArray, p: FloatArray, p_here: FloatArray, best: int) -> tuple[float, int] | None:
-    """The nearest point on the scale where another class leads, and which; None if there is none in the table."""
-    called = p.argmax(axis=1)
-    distance = np.where(called == best, np.inf, np.abs(x - here))
+def _nearest(start: float, x: FloatArray, p: FloatArray, p_start: FloatArray, best: int) -> tuple[float, int] | None:
+    """The nearest point on the scale where another class leads, and that class; None if it leads nowhere."""
+    leading = p.argmax(axis=1)
+    distance = np.where(leading == best, np.inf, np.abs(x - start))
     far = int(distance.argmin())
     if not np.isfinite(distance[far]):
         return None
-    to = int(called[far])
-    near = far - 1 if x[far] > here else far + 1
-    between = 0 <= near < x.size and (x[near] - here) * (x[far] - here) > 0
-    x_near, q_near = (x[near], p[near]) if between else (here, p_here)
+    to = int(leading[far])
+    near = far - 1 if x[far] > start else far + 1
+    between = 0 <= near < x.size and (x[near] - start) * (x[far] - start) > 0
+    x_near, q_near = (x[near], p[near]) if between else (start, p_start)
     lead_near, lead_far = (float(np.log(q[to]) - np.log(q[best])) for q in (q_near, p[far]))
     part = lead_near / (lead_near - lead_far) if lead_near < 0.0 < lead_far else 1.0
     return float(x_near + part * (x[far] - x_near)), to
@@ -140,8 +140,7 @@ def _nearest(here: float, x: FloatArray, p: FloatArray, p_here: FloatArray, best
 
 def _spread(model: Model, j: int, k: int) -> float:
     """Standard deviation of a property in a class, on its scale, from the table."""
-    table = model.tables[j]
-    x = np.linspace(table.low, table.high, table.log_density.shape[0])
-    weight = np.exp(table.log_density[:, k])
+    x = nodes(model.tables[j])
+    weight = np.exp(model.tables[j].log_density[:, k])
     mean = np.average(x, weights=weight)
     return float(np.sqrt(np.average((x - mean) ** 2, weights=weight)))

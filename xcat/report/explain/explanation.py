@@ -1,4 +1,4 @@
-"""What an explanation holds."""
+"""The parts of an explanation."""
 
 from __future__ import annotations
 
@@ -7,24 +7,28 @@ from dataclasses import dataclass
 import numpy as np
 
 from xcat.arrays import FloatArray
+from xcat.classifier.posterior import softmax
 from xcat.output.reading import Row
+
+Probabilities = dict[str, float]
+"""Probability of each class."""
 
 
 @dataclass(frozen=True)
 class Term:
-    """What one property says, or two say together.
+    """The evidence of one property, or of a pair of properties.
 
     Attributes
     ----------
     property : str
-        Name of the property; of a pair "a*b".
+        Name of the property; "a*b" for a pair.
     category, unit, about : str
     axes : tuple of str
         The two properties of a pair; empty otherwise.
     state : str
-        Of a property: "value"; "limit" where there is a lower limit only; "missing", which is evidence, too; "not
-        observed" where nobody has looked, which says nothing. Of a pair: "value" where both are there, else "missing",
-        which says nothing.
+        Of a property: "value"; "limit" where there is only a lower limit; "missing", which is evidence of its own;
+        "not observed" where no catalogue covers the position, which contributes nothing. Of a pair: "value" where both
+        properties have one, else "missing", which contributes nothing.
     value : float or None
     error : float or None
         One sigma, on the property's scale.
@@ -36,13 +40,13 @@ class Term:
         "below" or "above" where the value lies outside the table: all classes lose alike there, and
         `log_likelihood` is taken at the end of the table.
     log_likelihood : dict
-        Term of each class, in nats.
+        Log-likelihood of each class, in nats.
     nats : float
-        What the term gives to the best class more than to the runner-up, weights included.
+        Contribution to the best class minus that to the runner-up, weights included.
     odds : float
         exp(nats), the factor on the odds between the two.
-    said : dict
-        What the term adds to the log score of each class, in nats, weights included; mean over the classes taken away.
+    contributions : dict
+        Contribution to the log score of each class, in nats, weights included, minus their mean over the classes.
     """
 
     property: str
@@ -59,22 +63,19 @@ class Term:
     log_likelihood: dict[str, float]
     nats: float
     odds: float
-    said: dict[str, float]
+    contributions: dict[str, float]
 
 
 @dataclass(frozen=True)
 class CategoryTotal:
-    """What one category says.
+    """The evidence of one category of properties; sums over its terms, as in `Term`.
 
     Attributes
     ----------
-    category : str
     exponent : float or None
         sharpness * alpha / sum of alpha; None where weights were fitted property by property.
-    log_likelihood : dict
-    nats, odds : float
     class_without : str
-        Most probable class if nothing of the category is added.
+        Most probable class without the category.
     posterior_without : dict
         The probabilities then.
     """
@@ -85,18 +86,18 @@ class CategoryTotal:
     nats: float
     odds: float
     class_without: str
-    posterior_without: dict[str, float]
+    posterior_without: Probabilities
 
 
 @dataclass(frozen=True)
-class Change:
+class ClassThreshold:
     """The nearest value of a property at which another class becomes the most probable one.
 
     Attributes
     ----------
     property : str
     value : float
-        What it is.
+        Value of the source.
     direction : str
         "below" or "above".
     threshold : float
@@ -104,7 +105,7 @@ class Change:
     to : str
         The other class.
     spreads : float
-        How far that is, in standard deviations of the present class.
+        Distance to the threshold, in standard deviations of the present class.
     """
 
     property: str
@@ -116,30 +117,30 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Without:
-    """The answer if nobody had looked for a property: class and probabilities."""
+class WithoutProperty:
+    """Class and probabilities if a property had not been observed."""
 
     property: str
     to: str
-    posterior: dict[str, float]
+    posterior: Probabilities
 
 
 @dataclass(frozen=True)
-class Alike:
-    """A labelled source of the fit.
+class SimilarSource:
+    """A labelled source of the fit with similar evidence.
 
     Attributes
     ----------
     source_id : int
     name, catalogue, known_class : str
     out_of_fold : float
-        Probability of its own class from tables that never saw it.
+        Probability of its known class, from tables fitted without it.
     distance_nats : float
-        Distance of the contributions of all terms to all classes.
+        Distance between the contributions of all terms to all classes.
     values : dict
-        Its properties, None where there is none.
+        Its properties; None where it has no value.
     differs_in : tuple of str
-        Terms that make most of the distance, largest first.
+        Terms that contribute most to the distance, largest first.
     """
 
     source_id: int
@@ -163,30 +164,27 @@ class Explanation:
         Its row: name, catalogue, position, flux and so on; units are those of the column registry.
     classes : tuple of str
     prior, posterior : dict
-        Probability of each class. The posterior of a labelled source is out of fold, and so are `best`, `second`,
-        `margin`, `outlier`, `p_tail` and `is_outlier`: from tables that were fitted without it.
+        Probability of each class. For a labelled source `posterior`, `best`, `second`, `margin`, `outlier`, `p_tail`
+        and `is_outlier` are out of fold: from tables that were fitted without it.
     is_out_of_fold : bool
-        Whether the source is labelled, so that this is so. All else, from the prior and the terms to the hypotheses, is
-        of the model that was fitted on all labelled sources.
+        Whether the source is labelled. Everything else, from the prior to the hypotheses, is of the model that was
+        fitted on all labelled sources.
     fold, n_folds : int or None
-        Fold in which the source was held out, from 1, and how many there are.
+        Fold in which the source was held out, from 1, and the number of folds.
     posterior_in_sample : dict or None
-        Probability of each class by the model that has seen the label; None for a source that is not labelled.
+        Probability of each class by the model that was fitted with the label; None for a source without label.
     log_prior : dict
-        Where the log score of each class starts: log of the prior, and the model's offset.
+        Log score of each class before any evidence: log of the prior, and the model's offset.
     posterior_accepted : dict
-        The probabilities if the accepted counterpart, or none, is taken for certain: what the terms add up to.
+        The probabilities if the accepted counterpart, or none, is certain: the sum of the terms.
     is_summed : bool
         Whether the posterior is the mean over counterpart hypotheses.
     best, second : str
         The most probable class and the runner-up.
-    margin : float
     outlier : float
         Decades by which it is less likely than the most typical member of its class.
     p_tail : float
-        Share of the members of its class that are as far out, or farther.
-    is_outlier : bool
-    n_missing : int
+        Fraction of the members of its class that are at least as extreme.
     weighting : str
         How the evidence is weighted, in words.
     prior_nats : float
@@ -194,18 +192,18 @@ class Explanation:
     terms : tuple of Term
         The properties, and after them the pairs; with the accepted counterpart.
     categories : tuple of CategoryTotal
-    changes : tuple of Change
+    changes : tuple of ClassThreshold
         The closest first.
-    without : tuple of Without
-        One for each property that was looked for.
-    alike : tuple of Alike
-        Labelled sources of the fit, the most similar first.
+    without : tuple of WithoutProperty
+        One for each property that was observed.
+    alike : tuple of SimilarSource
+        The most similar first.
     counterparts : tuple of dict
         Best candidate of every catalogue.
     hypotheses : tuple of dict
-        What the source may be in all catalogues together: "none" (rank 0), then the most probable ones, five at most,
-        each with its `members`, and with `weight` and `posterior`: the probabilities of the classes if it is true, and
-        its share in their mean. Weight 0 and no posterior: too improbable to be taken. Empty for a run that knows none.
+        Combinations of counterparts in all catalogues: "none" (rank 0), then the five most probable ones, each with
+        its `members`, its `weight` in the mean and its `posterior`, the probabilities of the classes if it is true.
+        Weight 0 and no posterior: too improbable to be included. Empty for a run without hypotheses.
     rest : dict or None
         `weight` and `posterior` of all other hypotheses together.
     n_hypotheses : int
@@ -213,23 +211,23 @@ class Explanation:
     p_kept : float
         Sum of the probabilities of these and "none"; what was too improbable to keep is not in it.
     master : dict or None
-        The master source, with the `others`: its sources in other missions, or what an ambiguous one might be one with.
+        The master source, with the `others`: its sources in other missions, or those that it may be identical to.
     labels : tuple of dict
-        What reference catalogues say; a status other than "used" did not become a label.
+        Entries of reference catalogues; one with a status other than "used" did not become a label.
     """
 
     run_id: int
     model_run_id: int
     source: Row
     classes: tuple[str, ...]
-    prior: dict[str, float]
+    prior: Probabilities
     log_prior: dict[str, float]
-    posterior: dict[str, float]
+    posterior: Probabilities
     is_out_of_fold: bool
     fold: int | None
     n_folds: int | None
-    posterior_in_sample: dict[str, float] | None
-    posterior_accepted: dict[str, float]
+    posterior_in_sample: Probabilities | None
+    posterior_accepted: Probabilities
     is_summed: bool
     best: str
     second: str
@@ -242,9 +240,9 @@ class Explanation:
     prior_nats: float
     terms: tuple[Term, ...]
     categories: tuple[CategoryTotal, ...]
-    changes: tuple[Change, ...]
-    without: tuple[Without, ...]
-    alike: tuple[Alike, ...]
+    changes: tuple[ClassThreshold, ...]
+    without: tuple[WithoutProperty, ...]
+    alike: tuple[SimilarSource, ...]
     counterparts: tuple[Row, ...]
     hypotheses: tuple[Row, ...]
     rest: Row | None
@@ -255,17 +253,17 @@ class Explanation:
 
     @property
     def known_class(self) -> str | None:
-        """Class in the literature, if there is an undisputed one."""
+        """Class in the literature, if it is undisputed."""
         return next((label["class"] for label in self.labels if label["status"] == "used"), None)
 
     @property
-    def posterior_by_model(self) -> dict[str, float]:
+    def posterior_by_model(self) -> Probabilities:
         """Probability of each class by the whole model, whose terms, hypotheses and changes are listed."""
         return self.posterior if self.posterior_in_sample is None else self.posterior_in_sample
 
     @property
     def best_by_model(self) -> str:
-        """The most probable class by the whole model; `best`, but for some labelled sources."""
+        """The most probable class by the whole model; differs from `best` for some labelled sources."""
         return max(self.classes, key=lambda c: self.posterior_by_model[c])
 
     @property
@@ -278,11 +276,5 @@ class Explanation:
 
         After all terms, the default, they are `posterior_accepted`.
         """
-        score = np.array([self.log_prior[c] for c in self.classes])
-        steps = [score]
-        for term in self.terms if terms is None else terms:
-            score = score + np.array([term.said[c] for c in self.classes])
-            steps.append(score)
-        stacked = np.array(steps)
-        p = np.exp(stacked - stacked.max(axis=1, keepdims=True))
-        return p / p.sum(axis=1, keepdims=True)
+        steps = [self.log_prior, *(term.contributions for term in (self.terms if terms is None else terms))]
+        return softmax(np.cumsum([[step[c] for c in self.classes] for step in steps], axis=0))

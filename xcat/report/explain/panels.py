@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import matplotlib.patheffects as effects
 import numpy as np
@@ -13,25 +13,27 @@ from xcat.classifier.density import Table, levels
 from xcat.classifier.model import Model
 from xcat.classifier.posterior import contribution
 from xcat.classifier.scales import column_to_scale
+from xcat.columns.properties import property_label, property_symbol
 from xcat.output import style
 from xcat.report.explain import wording
-
-if TYPE_CHECKING:
-    from xcat.report.explain.explanation import Explanation, Term
+from xcat.report.explain.change import nodes
+from xcat.report.explain.explanation import Explanation, Term
 
 _HALO = [effects.withStroke(linewidth=2.2, foreground="white")]
 
 
 def draw(axes: Axes, e: Explanation, model: Model, term: Term) -> None:
     """Draw the panel of a term."""
-    is_there = term.state in ("value", "limit")
-    axes.set_title(
-        term.property.replace("*", " x "), loc="left", fontsize=8, pad=3, fontweight="bold",
-        color=style.INK if is_there else style.GREY,
-    )  # fmt: skip
-    axes.set_title(wording.odds(term.nats), loc="right", fontsize=8, pad=3)
-    if not is_there and (term.axes or term.state == "not observed"):
-        _nothing(axes, "one of the two is not there" if term.axes else "nobody has looked")
+    has_value = term.state in ("value", "limit")
+    tone = style.INK if has_value else style.GREY
+    title = heading(term.property)
+    if term.axes:
+        title = f"{property_symbol(term.axes[1])} against {property_symbol(term.axes[0])}"
+    axes.set_title(title, loc="left", fontsize=7.5, pad=3, fontweight="bold", color=tone)
+    axes.set_title(wording.odds(term.nats), loc="right", fontsize=7.5, pad=3)
+    label_axis(axes, term.property)
+    if not has_value and (term.axes or term.state == "not observed"):
+        _nothing(axes, "one of the two is missing" if term.axes else "not observed")
     elif term.axes:
         _pair(axes, e, model, term)
     elif term.state == "missing":
@@ -40,8 +42,20 @@ def draw(axes: Axes, e: Explanation, model: Model, term: Term) -> None:
         _density(axes, e, model, term)
 
 
+def heading(name: str) -> str:
+    """Human name of a property, with a capital."""
+    label = property_label(name)
+    return label[:1].upper() + label[1:]
+
+
+def label_axis(axes: Axes, name: str) -> None:
+    """Label the x axis with the symbol of a property, or of the first of a pair, its unit, and the column name."""
+    symbol = property_symbol(name.partition("*")[0], with_unit=True)
+    axes.set_xlabel(f"{symbol}   {name}", labelpad=1.5, fontsize=6.5, color=style.GREY)
+
+
 def density(table: Table, error: float | None) -> FloatArray:
-    """Density at the nodes, (G, K), blurred as it is for a value with this error."""
+    """Density at the nodes, (G, K), blurred for a value with this error."""
     level = 0
     if error is not None and table.log_smeared is not None:
         level = int(levels(np.array([error]), table.step, table.typical_error)[0])
@@ -49,13 +63,8 @@ def density(table: Table, error: float | None) -> FloatArray:
     return np.exp(log_density)
 
 
-def nodes(table: Table) -> FloatArray:
-    """The nodes of a table, (G,)."""
-    return np.linspace(table.low, table.high, table.log_density.shape[0])
-
-
 def span(x: FloatArray, dense: FloatArray, share: float) -> tuple[float, float]:
-    """Part of a table outside of which every class has at most this share at either end."""
+    """Part of a table outside which every class has at most this share at either end."""
     sums = np.cumsum(dense, axis=0)
     sums /= sums[-1]
     low = min(float(x[np.argmax(s > share)]) for s in sums.T)
@@ -87,53 +96,48 @@ def _density(axes: Axes, e: Explanation, model: Model, term: Term) -> None:
     table = model.tables[j]
     given = term.limit if term.limit is not None else term.value
     assert given is not None
-    here = _scaled(model, term.property, given)
+    position = _scaled(model, term.property, given)
     x, dense = nodes(table), density(table, term.error)
-    edge = float(np.clip(here, x[0], x[-1]))
+    edge = float(np.clip(position, x[0], x[-1]))  # where it is drawn
     low, high = span(x, dense, 0.01)
     low, high = min(low, edge), max(high, edge)
     margin = 0.02 * (high - low)
     low, high = max(float(x[0]), low - margin), min(float(x[-1]), high + margin)
-    seen = (x >= low) & (x <= high)
+    visible = (x >= low) & (x <= high)
     styles = style.of_classes(e.classes)
     for k, name in enumerate(e.classes):
-        axes.plot(x[seen], dense[seen, k], color=styles[name].colour, ls=styles[name].line, lw=1.25)
+        axes.plot(x[visible], dense[visible, k], color=styles[name].colour, ls=styles[name].line, lw=1.25)
     axes.set_xlim(low, high)
     marks = np.array([np.interp(edge, x, d) for d in dense.T])
     colours = [styles[c].colour for c in e.classes]
-    top = style.density_top(axes, x[seen], dense[seen], colours, float(marks.max()), 1.28)
+    top = style.density_top(axes, x[visible], dense[visible], colours, float(marks.max()), 1.28)
     axes.axvline(edge, color=style.INK, lw=1.0, zorder=4)
     if term.limit is not None:
         axes.axvspan(edge, high, color=style.PALE, lw=0, zorder=0)
     else:
+        look: Any = {"ms": 4.2, "mec": "white", "mew": 0.5, "zorder": 5, "clip_on": False}
         for k, name in enumerate(e.classes):
-            axes.plot(
-                edge, marks[k], styles[name].marker, color=colours[k], ms=4.2, mec="white", mew=0.5, zorder=5,
-                clip_on=False,
-            )  # fmt: skip
+            axes.plot(edge, marks[k], styles[name].marker, color=colours[k], **look)
     if term.error is not None:
-        ends = np.clip([here - term.error, here + term.error], low, high)
+        ends = np.clip([position - term.error, position + term.error], low, high)
         axes.plot(ends, [top * 0.72] * 2, color=style.INK, lw=1.0, marker="|", ms=4, zorder=4)
     rightwards = edge < (low + high) / 2
     if term.beyond or term.limit is not None:
-        # an arrow: the value lies farther out
-        way = ">" if term.limit is not None or here > edge else "<"
-        axes.plot(edge, top * 0.96, way, color=style.INK, ms=6, clip_on=False, zorder=6)
-    axes.text(
-        edge, top * 0.96, f"  {wording.value(term)}  ", fontsize=7.5,
-        ha="left" if rightwards else "right", va="top", path_effects=_HALO, zorder=7,
-    )  # fmt: skip
+        arrow = ">" if term.limit is not None or position > edge else "<"  # the value lies farther out
+        axes.plot(edge, top * 0.96, arrow, color=style.INK, ms=6, clip_on=False, zorder=6)
+    label: Any = {"fontsize": 7.5, "ha": "left" if rightwards else "right", "va": "top"}
+    axes.text(edge, top * 0.96, f"  {wording.value(term)}  ", path_effects=_HALO, zorder=7, **label)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
     ticks(axes, model.properties[j].scale, low, high)
 
 
 def _pair(axes: Axes, e: Explanation, model: Model, term: Term) -> None:
-    """What two properties say together for the best class against the runner-up; dashed where against it."""
+    """Contribution of a pair to the best class minus that to the runner-up; dashed where it is negative."""
     t = model.term_names.index(term.property)
     pair = model.pairs[t - len(model.properties)]
-    said = contribution(pair.log_ratio, model.mixing[t])
-    gain = said[..., e.classes.index(e.best)] - said[..., e.classes.index(e.second)]
+    contributed = contribution(pair.log_ratio, model.mixing[t])
+    gain = contributed[..., e.classes.index(e.best)] - contributed[..., e.classes.index(e.second)]
     at = [pair.low[i] + pair.step[i] * np.arange(gain.shape[i]) for i in (0, 1)]
     limits = []
     for axis, name in enumerate(pair.axes):
@@ -142,15 +146,14 @@ def _pair(axes: Axes, e: Explanation, model: Model, term: Term) -> None:
         limits[axis] = (max(limits[axis][0], at[axis][0]), min(limits[axis][1], at[axis][-1]))
     contours(axes, at[0], at[1], gain, style.INK)
     values = {other.property: other.value for other in e.terms}
-    here = [_scaled(model, name, value) for name in pair.axes if (value := values[name]) is not None]
-    place = [float(np.clip(v, *ends)) for v, ends in zip(here, limits, strict=True)]
+    position = [_scaled(model, name, value) for name in pair.axes if (value := values[name]) is not None]
+    place = [float(np.clip(v, *ends)) for v, ends in zip(position, limits, strict=True)]
     axes.plot(*place, "o", ms=5, color=style.INK, mec="white", mew=0.8, zorder=5, clip_on=False)
     axes.set_xlim(*limits[0])
     axes.set_ylim(*limits[1])
-    axes.text(
-        0.02, 0.96, f"grey: for {e.best}, dashed: for {e.second}", fontsize=6.5, transform=axes.transAxes, va="top",
-        color=style.GREY, bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6}, zorder=4,
-    )  # fmt: skip
+    key = f"grey: for {e.best}, dashed: for {e.second}"
+    box = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
+    axes.text(0.02, 0.96, key, transform=axes.transAxes, va="top", bbox=box, zorder=4, **style.NOTE)
     axes.locator_params(axis="y", nbins=4)
     ticks(axes, model.properties[model.term_names.index(pair.axes[0])].scale, *limits[0])
 
@@ -169,7 +172,7 @@ def contours(axes: Axes, x: FloatArray, y: FloatArray, gain: FloatArray, colour:
 
 
 def _missing(axes: Axes, e: Explanation, model: Model, term: Term) -> None:
-    """A missing property: how often each class has it."""
+    """A missing property: the fraction of each class that has a value."""
     styles = style.of_classes(e.classes)
     present = np.exp(model.tables[model.term_names.index(term.property)].log_present)
     places = np.arange(len(e.classes))[::-1]
@@ -181,13 +184,13 @@ def _missing(axes: Axes, e: Explanation, model: Model, term: Term) -> None:
     axes.set_xticks([])
     for place, share in zip(places, present, strict=True):
         axes.text(1.03, place, f"{share:.0%}", va="center", fontsize=7)
-    axes.text(0, len(e.classes) - 0.28, "missing here; share that has it:", fontsize=7, color=style.GREY, va="center")
+    axes.text(0, len(e.classes) - 0.28, "missing here; fraction with a value:", va="center", **style.NOTE)
     axes.tick_params(length=0, pad=2, labelsize=7)
     axes.spines[:].set_visible(False)
 
 
 def _nothing(axes: Axes, why: str) -> None:
-    axes.text(0.5, 0.5, f"{why}:\nsays nothing", fontsize=7.5, color=style.GREY, ha="center", va="center")
+    axes.text(0.5, 0.5, f"{why}:\nno contribution", ha="center", va="center", **style.NOTE)
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines[:].set_visible(False)

@@ -1,9 +1,9 @@
 """Two models, or two classify runs, side by side: which sources change class, and through which property.
 
-A source that goes from class a to class b has another score of b against a: by the priors, and by what every term (a
-property, or a pair of them) adds, with the accepted counterpart. The change of a term, in nats towards the new class,
-has two parts: what the old model says of the new values less what it says of the old ones (*value*), and what the new
-model says of the new values less what the old one says of them (*table*).
+A source goes from class a to class b because its score of b minus that of a changes: by the priors, and by the
+contribution of every term (a property, or a pair of them) with the accepted counterpart. The change of a term, in nats
+towards the new class, has two parts: contribution by the old model to the new values minus that to the old ones
+(*value*), and contribution by the new model minus that by the old one, both to the new values (*table*).
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from itertools import repeat
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from psycopg import sql
 
 from xcat import progress
@@ -31,13 +30,18 @@ from xcat.models import samples, store
 from xcat.report.models.model_list import describe
 
 _CHUNK_ROWS = 50_000
+_CHANGED_SOURCE = np.dtype(
+    [(name, "i8") for name in ("source_id", "a", "b")]
+    + [(name, "f8") for name in ("p_a", "p_b", "dp")]
+    + [("most", "i8"), ("total", "f8"), ("value", "f8")]
+)
 PRIOR = "prior"
 """Name of the priors among the terms."""
 
 
 @dataclass(frozen=True, eq=False)
-class Side:
-    """A model on the sources of a properties run.
+class ComparedModel:
+    """A model applied to the sources of a properties run.
 
     Attributes
     ----------
@@ -46,7 +50,7 @@ class Side:
     property_run_id : int
     best_match : bool
     classify_run_id : int or None
-        Where the answers are stored already; None: they have to be computed.
+        Run that stored the answers; None if they have to be computed.
     """
 
     model_run_id: int
@@ -57,13 +61,13 @@ class Side:
 
 
 @dataclass(frozen=True, eq=False)
-class Piece:
+class AnswerChunk:
     """Some sources: numbers (n,), class numbers (n,), probabilities (n, K), contributions of the terms (n, T, K)."""
 
     source_id: IntArray
     class_index: IntArray
     p: FloatArray
-    said: FloatArray
+    contributions: FloatArray
 
 
 def diff(settings: Settings, old_run_id: int, new_run_id: int, max_rows: int = 20) -> dict[str, Any]:
@@ -73,51 +77,51 @@ def diff(settings: Settings, old_run_id: int, new_run_id: int, max_rows: int = 2
     ----------
     settings : Settings
     old_run_id, new_run_id : int
-        Two models classify the same sources, those of the properties run of the newer; answers that are stored are
-        taken. Two classify runs have each their own properties.
+        Two models classify the same sources, those of the properties run of the newer one; stored answers are used.
+        Each of two classify runs has its own properties.
     max_rows : int
         Sources to list, those whose probabilities changed the most.
 
     Returns
     -------
     dict
-        Nothing but what JSON knows: old, new (the models), n_sources, n_changed, sum_abs_dp (over sources and classes),
-        matrix (rows: old class), terms, sources, values (None where the properties run is one), notes.
+        JSON-ready but for times: old, new (the models), n_sources, n_changed, sum_abs_dp (over sources and classes),
+        matrix (rows: old class), terms, sources, values (None if both have the same properties run), notes.
 
     Raises
     ------
     XcatError
-        There is no such run, they are of two kinds, or they classify different sources.
+        There is no such run, the two are of different kinds, or they classify different sources.
     """
     with ready(settings) as conn:
         old_run, new_run = runs.get(conn, old_run_id), runs.get(conn, new_run_id)
         _check(old_run, new_run)
-        old, new, crossed = _sides(conn, old_run, new_run)
+        old, new, crossed = _compared(conn, old_run, new_run)
         differing, notes = _values(conn, old_run, new_run, old.model, new.model)
         shared = {"old": describe(conn, old.model_run_id), "new": describe(conn, new.model_run_id)}
         row = conn.execute(job("classify.count").compose(), {"property_run_id": new.property_run_id}).fetchone()
         n_sources = int(row[0]) if row else 0
-    change = Change(old.model, new.model, crossed is not None, max_rows)
+    difference = ModelDifference(old.model, new.model, crossed is not None, max_rows)
     with (
-        _pieces(settings, old) as before,
-        _pieces(settings, new) as after,
-        _pieces(settings, crossed) as between,
+        _chunks(settings, old) as before,
+        _chunks(settings, new) as after,
+        _chunks(settings, crossed) as between,
         progress.bar(f"compare: {n_sources} sources", n_sources) as advance,
     ):
         for (one, two), three in zip(zip(before, after, strict=True), between, strict=False):
             assert one is not None and two is not None
             if not all(np.array_equal(one.source_id, x.source_id) for x in (two, three) if x is not None):
                 raise XcatError(f"runs {old_run_id} and {new_run_id} do not hold the same sources.")
-            change.add(one, two, three)
+            difference.add(one, two, three)
             advance(len(one.source_id))
     with ready(settings) as conn:
-        values = {"source_run_id": new_run["source_run_id"], "source_ids": change.listed}
+        values = {"source_run_id": new_run["source_run_id"], "source_ids": difference.listed}
         named = {row["source_id"]: row for row in dicts(conn.execute(job("compare.names").compose(), values))}
     return {
         **shared,
         "run_ids": {"old": old_run_id, "new": new_run_id},
         "property_run_ids": {"old": old.property_run_id, "new": new.property_run_id},
-        **change.result(named),
+        **difference.result(named),
         "values": differing,
         "notes": notes,
     }
@@ -127,8 +131,8 @@ def _check(old: dict[str, Any], new: dict[str, Any]) -> None:
     for run in (old, new):
         if run["kind"] not in ("fit", "classify") or run["status"] != "done":
             raise XcatError(
-                f"run {run['run_id']} is a {run['kind']} run ({run['status']}); finished fit or classify runs can be "
-                "compared. See: xcat models"
+                f"run {run['run_id']} is a {run['kind']} run ({run['status']}); only finished fit or classify runs "
+                "can be compared. See: xcat models"
             )
     if old["kind"] != new["kind"]:
         models_of = [r["run_id"] if r["kind"] == "fit" else r["model_run_id"] for r in (old, new)]
@@ -144,63 +148,62 @@ def _check(old: dict[str, Any], new: dict[str, Any]) -> None:
         )
 
 
-def _sides(conn: Connection, old: dict[str, Any], new: dict[str, Any]) -> tuple[Side, Side, Side | None]:
-    """Both sides, and if they differ in their properties the old model on the new ones."""
+def _compared(
+    conn: Connection, old: dict[str, Any], new: dict[str, Any]
+) -> tuple[ComparedModel, ComparedModel, ComparedModel | None]:
+    """Both models, and if their properties differ, the old model with the new ones."""
     if old["kind"] == "fit":
-        newer = max(old, new, key=_number)
+        newer = _newer(old, new)
         return _of_model(conn, old, newer), _of_model(conn, new, newer), None
     before, after = _of_classify(conn, old), _of_classify(conn, new)
     if before.property_run_id == after.property_run_id:
         return before, after, None
-    crossed = Side(before.model_run_id, before.model, after.property_run_id, before.best_match, None)
+    crossed = ComparedModel(before.model_run_id, before.model, after.property_run_id, before.best_match, None)
     return before, after, crossed
 
 
-def _of_model(conn: Connection, fit: dict[str, Any], newer: dict[str, Any]) -> Side:
+def _of_model(conn: Connection, fit: dict[str, Any], newer: dict[str, Any]) -> ComparedModel:
     best_match = bool(fit["config"].get("best_match", False))
-    stored = {
-        "model_run_id": fit["run_id"],
-        "property_run_id": newer["property_run_id"],
-        "best_match": best_match,
-    }
-    found = conn.execute(job("compare.classify_run").compose(), stored).fetchone()
+    property_run_id = newer["property_run_id"]
+    keys = {"model_run_id": fit["run_id"], "property_run_id": property_run_id, "best_match": best_match}
+    stored = conn.execute(job("compare.classify_run").compose(), keys).fetchone()
     model = store.load(conn, fit["run_id"])
-    return Side(fit["run_id"], model, newer["property_run_id"], best_match, found[0] if found else None)
+    return ComparedModel(fit["run_id"], model, property_run_id, best_match, stored[0] if stored else None)
 
 
-def _of_classify(conn: Connection, run: dict[str, Any]) -> Side:
+def _of_classify(conn: Connection, run: dict[str, Any]) -> ComparedModel:
     model = store.load(conn, run["model_run_id"])
     best_match = bool(run["config"].get("best_match", False))
-    return Side(run["model_run_id"], model, run["property_run_id"], best_match, run["run_id"])
+    return ComparedModel(run["model_run_id"], model, run["property_run_id"], best_match, run["run_id"])
 
 
-# --- answers, piece by piece -------------------------------------------------------------------------------
+# --- answers, chunk by chunk -------------------------------------------------------------------------------
 
 
 @contextmanager
-def _pieces(settings: Settings, side: Side | None) -> Iterator[Iterator[Piece | None]]:
-    """Answers of one side, in the order of the sources' numbers; nothing for ever without a side."""
-    if side is None:
+def _chunks(settings: Settings, compared: ComparedModel | None) -> Iterator[Iterator[AnswerChunk | None]]:
+    """Answers of a model by source_id; an endless sequence of None without a model."""
+    if compared is None:
         yield repeat(None)
         return
     with ExitStack() as stack:
         reader = stack.enter_context(connect(settings))
-        if side.classify_run_id is not None:
-            yield stack.enter_context(closing(_stored(reader, side.model, side.classify_run_id)))
+        if compared.classify_run_id is not None:
+            yield stack.enter_context(closing(_stored(reader, compared.model, compared.classify_run_id)))
             return
         second = stack.enter_context(connect(settings))
-        layout = samples.Layout.of_model(side.model, side.best_match)
-        every = samples.every_source(reader, second, layout, side.property_run_id, _CHUNK_ROWS)
-        yield _computed(side.model, stack.enter_context(closing(every)))
+        layout = samples.Layout.of_model(compared.model, compared.best_match)
+        every = samples.every_source(reader, second, layout, compared.property_run_id, _CHUNK_ROWS)
+        yield _computed(compared.model, stack.enter_context(closing(every)))
 
 
-def _computed(model: Model, every: Iterator[tuple[np.ndarray, Any]]) -> Iterator[Piece]:
+def _computed(model: Model, every: Iterator[tuple[np.ndarray, Any]]) -> Iterator[AnswerChunk]:
     for rows, sample in every:
-        found = classify(model, sample)
-        yield Piece(rows["source_id"], found.class_index, found.p, contributions(model, found.evidence))
+        result = classify(model, sample)
+        yield AnswerChunk(rows["source_id"], result.class_index, result.p, contributions(model, result.evidence))
 
 
-def _stored(conn: Connection, model: Model, run_id: int) -> Generator[Piece, None, None]:
+def _stored(conn: Connection, model: Model, run_id: int) -> Generator[AnswerChunk, None, None]:
     k, n_terms = len(model.classes), len(model.term_names)
     columns = [("p", i) for i in range(1, k + 1)] + [("evidence", i) for i in range(1, n_terms * k + 1)]
     elements = sql.SQL(", ").join(
@@ -214,23 +217,24 @@ def _stored(conn: Connection, model: Model, run_id: int) -> Generator[Piece, Non
     with closing(copy.copy_out(conn, query, dtype, parameters, chunk_rows=_CHUNK_ROWS)) as chunks:
         for rows in chunks:
             reals = np.stack([rows[f"{name}_{i}"] for name, i in columns], axis=1)
-            said = contributions(model, reals[:, k:].reshape(len(rows), n_terms, k))
-            yield Piece(rows["source_id"], rows["class_id"].astype(np.int64) - 1, reals[:, :k].astype(np.float64), said)
+            contributed = contributions(model, reals[:, k:].reshape(len(rows), n_terms, k))
+            class_index = rows["class_id"].astype(np.int64) - 1
+            yield AnswerChunk(rows["source_id"], class_index, reals[:, :k].astype(np.float64), contributed)
 
 
 # --- what changed ------------------------------------------------------------------------------------------
 
 
-class Change:
+class ModelDifference:
     """Sums over the sources, and the sources that changed the most.
 
     Parameters
     ----------
     old, new : Model
-        Classes and terms of the two are told by name; a class that one of them does not know has probability 0 there, a
-        term adds 0.
+        Their classes and terms are identified by name; a class that one of them lacks has probability 0 there, a term
+        contributes 0.
     split : bool
-        Whether the part of the values is told from that of the tables.
+        Whether the part of the values is separated from that of the tables.
     max_rows : int
     """
 
@@ -245,11 +249,11 @@ class Change:
 
     @property
     def listed(self) -> list[int]:
-        """Numbers of the sources that are listed."""
+        """Numbers of the listed sources."""
         return [int(i) for rows in self.kept for i in rows["source_id"]]
 
-    def add(self, old: Piece, new: Piece, crossed: Piece | None) -> None:
-        """Add the same sources: as they were, as they are, and by the old model with the new values."""
+    def add(self, old: AnswerChunk, new: AnswerChunk, crossed: AnswerChunk | None) -> None:
+        """Add the same sources by the old run, by the new run, and by the old model with the new values."""
         before, after = self._number(self.old)[old.class_index], self._number(self.new)[new.class_index]
         np.add.at(self.matrix, (before, after), 1)
         p_old, p_new = self._spread(old.p, self.old), self._spread(new.p, self.new)
@@ -260,26 +264,20 @@ class Change:
         if not at.size:
             return
         a, b = before[at], after[at]
-        start = self._push(self.old, old.said[at], a, b)
-        end = self._push(self.new, new.said[at], a, b)
-        # priors are no values: what they change belongs to the model
-        middle = start if crossed is None else self._push(self.old, crossed.said[at], a, b)
+        start = self._push(self.old, old.contributions[at], a, b)
+        end = self._push(self.new, new.contributions[at], a, b)
+        # a change of the priors counts as one of the tables: middle has the priors of the old model
+        middle = start if crossed is None else self._push(self.old, crossed.contributions[at], a, b)
         total, value = end - start, middle - start
         most = np.argmax(total, axis=1)
         self.sums["decided"] += np.bincount(most, minlength=len(self.terms))
         self.sums["total"] += total.sum(axis=0)
         self.sums["value"] += value.sum(axis=0)
-        rows = np.empty(
-            at.size,
-            dtype=[("source_id", "i8"), ("a", "i8"), ("b", "i8"), ("p_a", "f8"), ("p_b", "f8"), ("dp", "f8"),
-                   ("most", "i8"), ("total", "f8"), ("value", "f8")],
-        )  # fmt: skip
-        first = np.arange(at.size)
-        columns = (old.source_id[at], a, b, p_old[at, a], p_new[at, b], dp[at], most, total[first, most])
-        for name, column in zip(rows.dtype.names or (), (*columns, value[first, most]), strict=True):
-            rows[name] = column
+        row = np.arange(at.size)
+        columns = (old.source_id[at], a, b, p_old[at, a], p_new[at, b], dp[at], most, total[row, most])
+        rows = np.rec.fromarrays([*columns, value[row, most]], dtype=_CHANGED_SOURCE)
         together = np.concatenate([*self.kept, rows])
-        # of equals those that the data put first, and only of what nothing tells apart the first number
+        # ties are broken by the data, and only between identical sources by their number
         ties = [together[name] for name in ("source_id", "value", "total", "p_b", "p_a", "b", "a")]
         order = np.lexsort((*ties, -together["dp"]))
         self.kept = [together[order[: self.max_rows]]]
@@ -292,23 +290,23 @@ class Change:
         spread[:, self._number(model)] = p
         return spread
 
-    def _push(self, model: Model, said: FloatArray, a: IntArray, b: IntArray) -> FloatArray:
-        """What every term says for class b against class a, (n, terms)."""
-        full = np.zeros((len(said), len(self.terms), len(self.classes)))
+    def _push(self, model: Model, contributed: FloatArray, a: IntArray, b: IntArray) -> FloatArray:
+        """Contribution of every term to class b minus that to class a, (n, terms)."""
+        full = np.zeros((len(contributed), len(self.terms), len(self.classes)))
         term = np.array([self.terms.index(t) for t in model.term_names], dtype=np.int64)
-        full[:, term[:, None], self._number(model)] = said
+        full[:, term[:, None], self._number(model)] = contributed
         full[:, -1, self._number(model)] = model.log_prior
-        row = np.arange(len(said))
+        row = np.arange(len(contributed))
         return np.asarray(full[row, :, b] - full[row, :, a])
 
     def result(self, named: dict[int, dict[str, Any]]) -> dict[str, Any]:
-        """What JSON knows; `named` has name, ra and dec of the listed sources."""
+        """JSON-ready result; `named` has name, ra and dec of the listed sources."""
         n_changed = int(self.matrix.sum() - np.trace(self.matrix))
         mean = {name: total / max(n_changed, 1) for name, total in self.sums.items()}
 
         def parts(total: float, value: float) -> dict[str, float]:
-            told = {"towards_new": float(total)}
-            return told | ({"by_value": float(value), "by_table": float(total - value)} if self.split else {})
+            by = {"by_value": float(value), "by_table": float(total - value)} if self.split else {}
+            return {"towards_new": float(total), **by}
 
         terms = [
             {"term": term, "n_decided": int(self.sums["decided"][i]), **parts(mean["total"][i], mean["value"][i])}
@@ -323,19 +321,23 @@ class Change:
             "sources": [
                 {
                     **named[int(row["source_id"])],
-                    "old_class": self.classes[row["a"]], "old_probability": float(row["p_a"]),
-                    "class": self.classes[row["b"]], "p_class": float(row["p_b"]),
-                    "term": self.terms[row["most"]], **parts(row["total"], row["value"]),
+                    "old_class": self.classes[row["a"]],
+                    "old_probability": float(row["p_a"]),
+                    "class": self.classes[row["b"]],
+                    "p_class": float(row["p_b"]),
+                    "term": self.terms[row["most"]],
+                    **parts(row["total"], row["value"]),
                 }
-                for rows in self.kept for row in rows
+                for rows in self.kept
+                for row in rows
             ],
-        }  # fmt: skip
+        }
 
 
 def _values(
     conn: Connection, old: dict[str, Any], new: dict[str, Any], *both: Model
 ) -> tuple[list[dict[str, Any]] | None, list[str]]:
-    """In how many sources each property differs between the properties runs; and what is to be said of it."""
+    """Number of sources in which each property differs between the properties runs, and notes."""
     first, second = old["property_run_id"], new["property_run_id"]
     if first == second:
         return None, []
@@ -348,16 +350,13 @@ def _values(
     counts = sql.SQL(", ").join(job("compare.value").compose(name=name) for name in names)
     tables = {"old": partitions.qualified("property", first), "new": partitions.qualified("property", second)}
     row = conn.execute(job("compare.values").compose(counts=counts, **tables)).fetchone()
-    found: NDArray[np.int64] = np.array(row, dtype=np.int64).reshape(len(names), 3)
-    told = [
-        {"property": name, "n_differ": int(n[0]), "n_only_new": int(n[1]), "n_only_old": int(n[2])}
-        for name, n in zip(names, found, strict=True)
-    ]
-    words = f"the properties are of two runs, {first} and {second}"
+    counted = np.array(row, dtype=np.int64).reshape(len(names), 3).tolist()
+    keys = ("property", "n_differ", "n_only_new", "n_only_old")
+    note = f"the properties are of two runs, {first} and {second}"
     if old["kind"] == "fit":
-        words += f"; both models are asked of those of run {max(old, new, key=_number)['property_run_id']}"
-    return told, [words]
+        note += f"; both models are applied to those of run {_newer(old, new)['property_run_id']}"
+    return [dict(zip(keys, (name, *n), strict=True)) for name, n in zip(names, counted, strict=True)], [note]
 
 
-def _number(run: dict[str, Any]) -> int:
-    return int(run["run_id"])
+def _newer(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    return max(old, new, key=lambda run: int(run["run_id"]))

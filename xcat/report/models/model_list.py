@@ -1,4 +1,4 @@
-"""The models that there are, and all about one of them."""
+"""The list of the models, and everything about one of them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 
 from xcat.arrays import FloatArray
+from xcat.classifier.density import Table
 from xcat.classifier.model import Model
+from xcat.classifier.pairs import PairTable
 from xcat.database import runs
 from xcat.database.connection import Connection
 from xcat.database.sqlfiles import dicts, job
@@ -18,12 +20,12 @@ _HEADLINE = ("accuracy", "macro_f1", "log_loss", "brier", "ece")
 
 
 def listing(conn: Connection, limit: int) -> list[dict[str, Any]]:
-    """Models, newest first, each as a dict; accuracy, macro_f1 and log_loss are out of fold, None if not known."""
+    """Models, newest first, each as a dict; accuracy, macro_f1 and log_loss are out of fold, None if not measured."""
     return dicts(conn.execute(job("compare.models").compose(), {"run_id": None, "limit": limit}))
 
 
 def term_weights(mixing: FloatArray) -> FloatArray:
-    """One number for the weight of every term, (terms,).
+    """Weight of every term as one number, (terms,).
 
     Parameters
     ----------
@@ -32,16 +34,16 @@ def term_weights(mixing: FloatArray) -> FloatArray:
 
     Notes
     -----
-    The mean factor by which the advantages of the classes are multiplied on their way to the scores: trace of the
-    mixing between vectors with the sum zero, over their dimension K - 1. It is 1 for plain naive Bayes, the exponent of
-    the category for the poster's formula, 0 for a term that says nothing, and does not see what all classes share.
+    The mean factor on the advantages of the classes: trace of the mixing in the space of vectors with the sum zero,
+    over its dimension K - 1. It is 1 for plain naive Bayes, the exponent of the category for the poster's formula, 0
+    for an excluded term, and does not depend on what all classes have in common.
     """
     k = mixing.shape[1]
     return np.asarray((np.trace(mixing, axis1=1, axis2=2) - mixing.sum(axis=(1, 2)) / k) / max(k - 1, 1))
 
 
 def describe(conn: Connection, run_id: int) -> dict[str, Any]:
-    """All about the model of a fit run.
+    """Everything about the model of a fit run, JSON-ready but for times.
 
     Raises
     ------
@@ -80,26 +82,19 @@ def describe(conn: Connection, run_id: int) -> dict[str, Any]:
 
 
 def _terms(model: Model) -> list[dict[str, Any]]:
-    weights = term_weights(model.mixing)
-    singles: list[dict[str, Any]] = [
-        {
-            "bandwidth": dict(zip(model.classes, table.bandwidth.tolist(), strict=True)),
-            "with_errors": table.log_smeared is not None,
-            "with_limits": table.log_above is not None,
-        }
-        for table in model.tables
-    ]
-    pairs: list[dict[str, Any]] = [{"bandwidth": None, "with_errors": False, "with_limits": False} for _ in model.pairs]
-    present = [*(t.n_present for t in model.tables), *(p.n_present for p in model.pairs)]
+    tables: list[Table | PairTable] = [*model.tables, *model.pairs]
+    terms = zip(model.term_names, model.term_categories, term_weights(model.mixing), tables, strict=True)
     return [
         {
             "term": name,
             "category": category,
             "weight": float(weight),
-            "n_present": dict(zip(model.classes, n.tolist(), strict=True)),
-            **rest,
+            "n_present": dict(zip(model.classes, table.n_present.tolist(), strict=True)),
+            "bandwidth": dict(zip(model.classes, table.bandwidth.tolist(), strict=True))
+            if isinstance(table, Table)
+            else None,
+            "with_errors": isinstance(table, Table) and table.log_smeared is not None,
+            "with_limits": isinstance(table, Table) and table.log_above is not None,
         }
-        for name, category, weight, n, rest in zip(
-            model.term_names, model.term_categories, weights, present, [*singles, *pairs], strict=True
-        )
+        for name, category, weight, table in terms
     ]

@@ -1,4 +1,4 @@
-"""How many sources of the missions are one: the report of a link run, from what the run counted."""
+"""How many sources the missions have in common: the counts of a link run, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _MASTERS = (
     ("  of three or more", "of_more_missions"),
     ("  ambiguous, kept alone", "ambiguous"),
     ("with a flux ratio", "with_flux_ratio"),
-    ("with a ratio that allows for the errors", "with_flux_ratio_low"),
+    ("with a flux ratio allowing for the errors", "with_flux_ratio_low"),
     ("  above 5", "ratio_low_above_5"),
 )
 
 
 def as_json(conn: Connection, link_run_id: int) -> dict[str, Any]:
-    """The figures of a link run: pairs, reasons, missions, masters and changes.
+    """Counts of a link run: pairs, reasons, missions, masters and changes.
 
     Raises
     ------
@@ -31,33 +31,31 @@ def as_json(conn: Connection, link_run_id: int) -> dict[str, Any]:
     """
     run = get(conn, link_run_id, "link")
     if run["status"] != "done":
-        raise XcatError(f"run {link_run_id} is {run['status']}; only a finished link run has figures. See: xcat runs")
+        raise XcatError(f"run {link_run_id} is {run['status']}; only a finished link run has counts. See: xcat runs")
     return {"run_id": link_run_id, "name": run["name"], "started_at": run["started_at"], **run["summary"]}
 
 
 def text(conn: Connection, link_run_id: int) -> str:
-    """The report for a terminal; see `as_json` for the errors."""
-    found = as_json(conn, link_run_id)
+    """Write the counts for a terminal; see `as_json` for the errors."""
+    counts = as_json(conn, link_run_id)
     lines = [
-        f"Link run {link_run_id} of pipeline {found['name']}, {found['started_at'][:16].replace('T', ' ')} UTC",
+        f"Link run {link_run_id} of pipeline {counts['name']}, {counts['started_at'][:16].replace('T', ' ')} UTC",
         "",
         "Pairs of sources that are close enough for their errors",
     ]
-    body = [["mission", "other mission", "linked", "ambiguous", "rejected"]]
-    body += [_row([p["mission"], p["other"]], p, ("linked", "ambiguous", "rejected")) for p in found["pairs"]]
-    lines += aligned(body, {2, 3, 4}) if found["pairs"] else ["none"]
-    if found["reasons"]:
-        body = [["what", "why", "pairs"], *(_row([r["status"], r["reason"]], r, ("pairs",)) for r in found["reasons"])]
-        lines += ["", *aligned(body, {2})]
-    counts = ("sources", "single", "linked", "ambiguous")
-    body = [["mission", *counts], *(_row([m["mission"]], m, counts) for m in found["missions"])]
-    lines += ["", "Sources", *aligned(body, {1, 2, 3, 4})]
-    lines += ["", *aligned([[title, f"{found['masters'][key]:,}"] for title, key in _MASTERS], {1})]
-    before = found["previous_link_run_id"]
-    against = f"against link run {before}" if before is not None else "no link run before"
-    told = ", ".join(f"{found['changes'][change]:,} {change}" for change in ("new", "moved", "marked", "gone"))
-    return "\n".join([*lines, "", f"Changes of membership ({against}): {told}"])
+    heads = ["mission", "other mission", "linked", "ambiguous", "rejected"]
+    lines += _table(heads, counts["pairs"], ("mission", "other"), tuple(heads[2:])) if counts["pairs"] else ["none"]
+    if counts["reasons"]:
+        lines += ["", *_table(["status", "reason", "pairs"], counts["reasons"], ("status", "reason"), ("pairs",))]
+    heads = ["mission", "sources", "single", "linked", "ambiguous"]
+    lines += ["", "Sources", *_table(heads, counts["missions"], ("mission",), tuple(heads[1:]))]
+    lines += ["", *aligned([[title, f"{counts['masters'][key]:,}"] for title, key in _MASTERS], {1})]
+    before = counts["previous_link_run_id"]
+    against = f"against link run {before}" if before is not None else "no earlier link run"
+    changes = ", ".join(f"{counts['changes'][change]:,} {change}" for change in ("new", "moved", "marked", "gone"))
+    return "\n".join([*lines, "", f"Changes of membership ({against}): {changes}"])
 
 
-def _row(names: list[str], counts: dict[str, Any], keys: tuple[str, ...]) -> list[str]:
-    return [*names, *(f"{counts[key]:,}" for key in keys)]
+def _table(heads: list[str], rows: list[dict[str, Any]], names: tuple[str, ...], counts: tuple[str, ...]) -> list[str]:
+    body = [[*(row[key] for key in names), *(f"{row[key]:,}" for key in counts)] for row in rows]
+    return aligned([heads, *body], range(len(names), len(heads)))

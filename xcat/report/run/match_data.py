@@ -1,4 +1,4 @@
-"""What a match run found out: who has a counterpart, how often falsely, and what counterparts look like."""
+"""Results of a match run: accepted counterparts, the rate of false ones, and their magnitudes."""
 
 from __future__ import annotations
 
@@ -17,15 +17,14 @@ P_ANY_BINS = 20
 ALL = "all together"
 _DOUBLE = "double precision"
 _CALIBRATION = [
-    ("catalogue_id", "smallint"), ("part", "smallint"), ("cutoff", _DOUBLE), ("is_chosen", "boolean"),
-    ("n_sources", "integer"), ("n_sources_above", "integer"), ("n_shifted", "integer"),
-    ("n_shifted_above", "integer"), ("false_rate", _DOUBLE), ("contamination", _DOUBLE), ("density_low", _DOUBLE),
-    ("density_high", _DOUBLE),
-]  # fmt: skip
+    *(("catalogue_id", "smallint"), ("part", "smallint"), ("cutoff", _DOUBLE), ("is_chosen", "boolean")),
+    *((name, "integer") for name in ("n_sources", "n_sources_above", "n_shifted", "n_shifted_above")),
+    *((name, _DOUBLE) for name in ("false_rate", "contamination", "density_low", "density_high")),
+]
 
 
 @dataclass
-class Match:
+class MissionMatch:
     """A mission matched with a catalogue.
 
     Attributes
@@ -61,7 +60,7 @@ class Calibrated:
     ----------
     catalogue : str
     curves : dict of part to structured array
-        Rows of ``xcat.calibration`` by cutoff, without the chosen one; part 0 is the whole sky.
+        Rows of ``xcat.calibration`` by cutoff, except that of the cutoff in use; part 0 is the whole sky.
     chosen : structured array
         The rows of the cutoffs in use, by part.
     """
@@ -72,31 +71,31 @@ class Calibrated:
 
     @property
     def whole(self) -> np.void:
-        """The row of the cutoff in use over the whole sky."""
+        """Row of the cutoff in use over the whole sky."""
         row: np.void = self.chosen[self.chosen["part"] == 0][0]
         return row
 
     @property
     def cutoffs(self) -> tuple[float, float]:
-        """Smallest and largest cutoff in use in the parts."""
+        """Smallest and largest cutoff in use in the parts of the sky."""
         parts = self.chosen["cutoff"][self.chosen["part"] > 0]
         return (float(parts.min()), float(parts.max())) if len(parts) else (float(self.whole["cutoff"]),) * 2
 
 
 @dataclass
 class MagnitudePrior:
-    """One magnitude or colour of one catalogue.
+    """The prior of one magnitude or colour of one catalogue.
 
     Attributes
     ----------
     catalogue, term : str
     edges : ndarray, shape (n + 1,)
     counterparts, field : ndarray, shape (n,)
-        Densities, mean over the parts of the sky by their sources.
+        Densities, mean over the parts of the sky, weighted by their number of sources.
     log_ratio : ndarray, shape (n,)
-        The same mean of the log ratio in use.
+        The same mean of the log ratio.
     by_part : ndarray, shape (n_parts, n)
-        The log ratio of each part.
+        Log ratio of each part.
     """
 
     catalogue: str
@@ -110,23 +109,23 @@ class MagnitudePrior:
 
 @dataclass
 class Matching:
-    """A match run; empty where there is none.
+    """A match run; empty if there is none.
 
     Attributes
     ----------
-    matches : list of Match
+    matches : list of MissionMatch
     calibrations : list of Calibrated
-        One a catalogue, that of all together last if there are several.
+        One per catalogue; that of all together is last if there are several.
     priors : list of MagnitudePrior
     notes : list of str
         What the run could not do.
     false_rate : float or None
-        Wanted share of the shifted positions that may be accepted.
+        Target: fraction of the shifted positions that may be accepted.
     min_p_any : float or None
-        No cutoff is below.
+        Lowest possible cutoff.
     """
 
-    matches: list[Match] = field(default_factory=list)
+    matches: list[MissionMatch] = field(default_factory=list)
     calibrations: list[Calibrated] = field(default_factory=list)
     priors: list[MagnitudePrior] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -140,7 +139,7 @@ class Matching:
 
 
 def collect(conn: Connection, match_run_id: int | None, source: str, order: Sequence[str] = ()) -> Matching:
-    """Read it.
+    """Read the results of a match run.
 
     Parameters
     ----------
@@ -149,13 +148,13 @@ def collect(conn: Connection, match_run_id: int | None, source: str, order: Sequ
     source : str
         Qualified name of the partition of the sources.
     order : sequence of str
-        Names of catalogues as they are to be listed; others follow by name.
+        Names of catalogues in the wanted order; others follow by name.
     """
     if match_run_id is None or not partitions.exists(conn, "match", match_run_id):
         return Matching()
     run = get(conn, match_run_id)
-    first = {name: place for place, name in enumerate(order)}
-    listed = sorted(rows(conn, "report.catalogue_names"), key=lambda c: (first.get(c["name"], len(first)), c["name"]))
+    rank = {name: i for i, name in enumerate(order)}
+    listed = sorted(rows(conn, "report.catalogue_names"), key=lambda c: (rank.get(c["name"], len(rank)), c["name"]))
     names = {row["catalogue_id"]: row["name"] for row in listed}
     table = copy.fetch_columns(conn, job("report.calibration").compose(), _CALIBRATION, {"run_id": match_run_id})
     return Matching(
@@ -168,12 +167,12 @@ def collect(conn: Connection, match_run_id: int | None, source: str, order: Sequ
     )
 
 
-def _matches(conn: Connection, match: str, source: str, order: Sequence[str]) -> list[Match]:
-    matches: dict[tuple[str, str], Match] = {}
+def _matches(conn: Connection, match: str, source: str, order: Sequence[str]) -> list[MissionMatch]:
+    matches: dict[tuple[str, str], MissionMatch] = {}
     for row in rows(conn, "report.p_any", {"catalogues": list(order)}, match=match, source=source):
         key = (row["mission"], row["catalogue"])
         empty = (np.zeros(P_ANY_BINS, dtype=np.int64), np.zeros(P_ANY_BINS, dtype=np.int64))
-        m = matches.setdefault(key, Match(*key, row["kind"], *empty))
+        m = matches.setdefault(key, MissionMatch(*key, row["kind"], *empty))
         m.bins[row["bin"]] += row["sources"]
         m.accepted_bins[row["bin"]] += row["accepted"]
         m.sources += row["sources"]
@@ -194,33 +193,27 @@ def _calibrations(table: np.ndarray, names: dict[int, str]) -> list[Calibrated]:
     numbers = [i for i in names if i in whole["catalogue_id"]]
     if len(numbers) > 1 and (whole["catalogue_id"] == 0).any():
         numbers.append(0)
-    found = []
+    calibrations = []
     for number in numbers:
-        mine = measured[measured["catalogue_id"] == number]
-        grid, chosen = mine[mine["is_chosen"] == 0], mine[mine["is_chosen"] == 1]
+        of_catalogue = measured[measured["catalogue_id"] == number]
+        grid, chosen = (of_catalogue[of_catalogue["is_chosen"] == flag] for flag in (0, 1))
         curves = {part: grid[grid["part"] == part] for part in np.unique(grid["part"]).tolist()}
-        found.append(Calibrated(names.get(number, ALL), curves, chosen))
-    return found
+        calibrations.append(Calibrated(names.get(number, ALL), curves, chosen))
+    return calibrations
 
 
 def _priors(learned: list[Row], names: dict[int, str]) -> list[MagnitudePrior]:
     groups: dict[tuple[int, str], dict[int, list[Row]]] = {}
     for row in learned:
         groups.setdefault((row["catalogue_id"], row["term"]), {}).setdefault(row["part"], []).append(row)
-    found = []
-    place = list(names)
-    for (catalogue_id, term), parts in sorted(groups.items(), key=lambda g: (place.index(g[0][0]), g[0][1])):
+    priors = []
+    order = list(names)
+    for (catalogue_id, term), parts in sorted(groups.items(), key=lambda g: (order.index(g[0][0]), g[0][1])):
         first = next(iter(parts.values()))
-        weight = np.array([each[0]["n_sources"] for each in parts.values()], dtype=float)
-
-        def by_part(name: str, parts: dict[int, list[Row]] = parts) -> np.ndarray:
-            return np.array([[row[name] for row in each] for each in parts.values()])
-
-        def mean(values: np.ndarray, weight: np.ndarray = weight) -> np.ndarray:
-            return np.asarray(weight @ values / weight.sum())
-
-        ratio = by_part("log_ratio")
         edges = np.array([*(row["bin_low"] for row in first), first[-1]["bin_high"]])
-        counterparts, field_ = (mean(by_part(f"density_{of}")) for of in ("counterparts", "field"))
-        found.append(MagnitudePrior(names[catalogue_id], term, edges, counterparts, field_, mean(ratio), ratio))
-    return found
+        weight = np.array([bins[0]["n_sources"] for bins in parts.values()], dtype=float)
+        columns = ("density_counterparts", "density_field", "log_ratio")
+        by_part = [np.array([[row[name] for row in bins] for bins in parts.values()]) for name in columns]
+        counterparts, of_field, ratio = (np.asarray(weight @ values / weight.sum()) for values in by_part)
+        priors.append(MagnitudePrior(names[catalogue_id], term, edges, counterparts, of_field, ratio, by_part[-1]))
+    return priors

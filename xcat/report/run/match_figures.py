@@ -1,4 +1,4 @@
-"""Figures of the counterparts: how many are accepted, how often falsely, and what counterparts look like."""
+"""Figures of the counterparts: how many are accepted, how often falsely, and their magnitudes."""
 
 from __future__ import annotations
 
@@ -23,47 +23,49 @@ _THIN: dict[str, Any] = {"lw": 0.4, "alpha": 0.5}
 _LEAST_RATE = 1e-3  # lower end of the axis of rates
 
 
+def _grid(n: int, row: float, foot: float = 0.1) -> tuple[Figure, list[tuple[float, float, bool]]]:
+    """Make a figure with up to four columns and rows of `row` inches.
+
+    Gives the left end (of the width) and the upper end (in inches) of each of the n cells, and whether it is in the
+    first column.
+    """
+    columns = min(4, n)
+    height = row * math.ceil(n / columns) + foot
+    cells = [(_LEFT + _STEP * (i % columns), height - row * (i // columns), i % columns == 0) for i in range(n)]
+    return Figure(figsize=(_WIDTH, height)), cells
+
+
+def _panel(fig: Figure, x: float, bottom: float, size: float, sharex: Axes | None = None) -> Axes:
+    """A panel `size` inches high."""
+    height = fig.get_figheight()
+    return fig.add_axes((x, bottom / height, _PANEL, size / height), sharex=sharex)
+
+
 def accepted(matching: Matching) -> Figure:
-    """Histograms of p_any, mission by catalogue, the accepted part of each bin in colour."""
-    columns = min(4, len(matching.matches))
-    n_rows = math.ceil(len(matching.matches) / columns)
-    height = 1.95 * n_rows + 0.1
-    fig = Figure(figsize=(_WIDTH, height))
+    """Histograms of p_any per mission and catalogue, the accepted part of each bin in colour."""
+    fig, cells = _grid(len(matching.matches), 1.95)
     edges = np.linspace(0, 1, P_ANY_BINS + 1)[:-1]
-    for i, m in enumerate(matching.matches):
-        row, column = divmod(i, columns)
-        axes = fig.add_axes((_LEFT + _STEP * column, 1 - (1.95 * row + 1.5) / height, _PANEL, 1.08 / height))
+    for m, (x, top, first) in zip(matching.matches, cells, strict=True):
+        axes = _panel(fig, x, top - 1.5, 1.08)
         axes.bar(edges, m.bins, width=0.045, align="edge", color="#c4c4c4")
         axes.bar(edges, m.accepted_bins, width=0.045, align="edge", color=_BLUE)
         axes.set_yscale("symlog", linthresh=10)
-        axes.set_ylim(0, max(10, m.bins.max() * 2))
-        axes.set_xlim(0, 1)
+        axes.set(xlim=(0, 1), ylim=(0, max(10, m.bins.max() * 2)), ylabel="sources" if first else "")
         axes.set_title(f"{m.mission} x {m.catalogue}", loc="left", fontsize=8, fontweight="bold", pad=12)
-        axes.text(
-            0, 1.04, f"{m.accepted:,} of {m.sources:,} accepted ({m.accepted / m.sources:.0%})", fontsize=7,
-            transform=axes.transAxes, color=style.GREY,
-        )  # fmt: skip
+        share = f"{m.accepted:,} of {m.sources:,} accepted ({m.accepted / m.sources:.0%})"
+        axes.text(0, 1.04, share, transform=axes.transAxes, **style.NOTE)
         axes.set_xlabel("p_any", fontsize=7.5, labelpad=1)
-        if column == 0:
-            axes.set_ylabel("sources")
     return fig
 
 
 def calibration(matching: Matching) -> Figure:
-    """Sources that are kept, and false matches, against the cutoff of p_any; one column a catalogue."""
-    columns = min(4, len(matching.calibrations))
-    n_rows = math.ceil(len(matching.calibrations) / columns)
-    high = 3.65
-    height = high * n_rows + 0.35
-    fig = Figure(figsize=(_WIDTH, height))
-    for i, c in enumerate(matching.calibrations):
-        row, column = divmod(i, columns)
-        x, top = _LEFT + _STEP * column, height - high * row - 0.4
-        kept = fig.add_axes((x, (top - 1.15) / height, _PANEL, 1.15 / height))
-        rates = fig.add_axes((x, (top - 3.0) / height, _PANEL, 1.7 / height), sharex=kept)
-        _kept(kept, c, first=column == 0)
-        _rates(rates, c, matching.false_rate, first=column == 0)
-    _key(fig, height)
+    """Sources that are kept, and false matches, against the cutoff of p_any; one column per catalogue."""
+    fig, cells = _grid(len(matching.calibrations), 3.65, 0.35)
+    for c, (x, top, first) in zip(matching.calibrations, cells, strict=True):
+        kept = _panel(fig, x, top - 1.55, 1.15)
+        _kept(kept, c, first=first)
+        _rates(_panel(fig, x, top - 3.4, 1.7, sharex=kept), c, matching.false_rate, first=first)
+    _key(fig)
     return fig
 
 
@@ -110,42 +112,33 @@ def _mark(axes: Axes, c: Calibrated, y: float, text: str) -> None:
     axes.axvline(x, color=style.INK, lw=0.8, zorder=2)
     axes.plot(x, y, "o", color=style.INK, ms=4.5, mec="white", mew=0.6, zorder=5, clip_on=False)
     right = x < 0.6
-    axes.annotate(
-        text, (x, y), (5 if right else -5, 4), textcoords="offset points",
-        ha="left" if right else "right", fontsize=7.5, fontweight="bold", zorder=6,
-        bbox={"boxstyle": "square,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.8},
-    )  # fmt: skip
+    box = {"boxstyle": "square,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.8}
+    look: Any = {"ha": "left" if right else "right", "fontsize": 7.5, "fontweight": "bold", "bbox": box, "zorder": 6}
+    axes.annotate(text, (x, y), (5 if right else -5, 4), textcoords="offset points", **look)
 
 
-def _key(fig: Figure, height: float) -> None:
+def _key(fig: Figure) -> None:
     """Explain the lines, below the panels."""
+    height = fig.get_figheight()
     axes = fig.add_axes((0.06, 0.02 / height, 0.92, 0.26 / height))
     axes.axis("off")
-    axes.set_xlim(0, 1)
-    axes.set_ylim(0, 1)
-    entries = (
-        (_KEPT, "sources kept"), (_FALSE, "false rate: shifted positions accepted"),
-        (_CONTAMINATION, "expected contamination: mean of 1 - p_any"),
-        (_THIN | {"color": style.INK}, "parts of the sky"),
-    )  # fmt: skip
-    for (line, text), x in zip(entries, (0.0, 0.155, 0.46, 0.79), strict=True):
+    axes.set(xlim=(0, 1), ylim=(0, 1))
+    for line, text, x in (
+        (_KEPT, "sources kept", 0.0),
+        (_FALSE, "false rate: shifted positions accepted", 0.155),
+        (_CONTAMINATION, "expected contamination: mean of 1 - p_any", 0.46),
+        (_THIN | {"color": style.INK}, "parts of the sky", 0.79),
+    ):
         axes.plot([x, x + 0.035], [0.5, 0.5], **line)
         axes.text(x + 0.042, 0.5, text, va="center", fontsize=7.5)
 
 
 def priors(matching: Matching) -> Figure:
     """Magnitudes and colours of counterparts and of field objects, and the log of their ratio."""
-    columns = min(4, len(matching.priors))
-    n_rows = math.ceil(len(matching.priors) / columns)
-    high = 3.05
-    height = high * n_rows + 0.1
-    fig = Figure(figsize=(_WIDTH, height))
-    for i, prior in enumerate(matching.priors):
-        row, column = divmod(i, columns)
-        x, top = _LEFT + _STEP * column, height - high * row - 0.4
-        shapes = fig.add_axes((x, (top - 1.2) / height, _PANEL, 1.2 / height))
-        ratio = fig.add_axes((x, (top - 2.3) / height, _PANEL, 0.95 / height), sharex=shapes)
-        _prior(shapes, ratio, prior, first=column == 0)
+    fig, cells = _grid(len(matching.priors), 3.05)
+    for prior, (x, top, first) in zip(matching.priors, cells, strict=True):
+        shapes = _panel(fig, x, top - 1.6, 1.2)
+        _prior(shapes, _panel(fig, x, top - 2.7, 0.95, sharex=shapes), prior, first=first)
     return fig
 
 
@@ -161,15 +154,15 @@ def _prior(shapes: Axes, ratio: Axes, prior: MagnitudePrior, *, first: bool) -> 
     shapes.set_title(f"{prior.catalogue}: {term}", loc="left", fontsize=8, fontweight="bold", pad=13 if others else 4)
     if others:
         also = "of objects also in " + ", ".join(others)
-        shapes.text(0, 1.03, also, fontsize=6.5, transform=shapes.transAxes, color=style.GREY)
+        shapes.text(0, 1.03, also, transform=shapes.transAxes, **style.NOTE | {"fontsize": 6.5})
     shapes.legend(loc="upper left", fontsize=7, handlelength=1.3, borderaxespad=0.1)
     ratio.axhline(0, color=style.GREY, lw=0.7, ls=(0, (4, 3)))
     middle = (edges[:-1] + edges[1:]) / 2
     if len(prior.by_part) > 1:
         ratio.plot(middle, prior.by_part.T, color=_BLUE, **_THIN)
     ratio.plot(middle, prior.log_ratio, color=_BLUE, lw=1.5)
-    seen = (middle >= low) & (middle <= high)
-    largest = max(float(np.abs(prior.by_part[:, seen]).max(initial=0)), 0.5)
+    visible = (middle >= low) & (middle <= high)
+    largest = max(float(np.abs(prior.by_part[:, visible]).max(initial=0)), 0.5)
     ratio.set_ylim(-1.08 * largest, 1.08 * largest)
     ratio.set_xlabel("mag", fontsize=7.5, labelpad=1)
     if first:
@@ -178,7 +171,7 @@ def _prior(shapes: Axes, ratio: Axes, prior: MagnitudePrior, *, first: bool) -> 
 
 
 def _range(prior: MagnitudePrior) -> tuple[float, float]:
-    """Where 99.8 % of both are."""
+    """Interval that holds 99.8 % of both."""
     ends: list[tuple[int, int]] = []
     for density in (prior.counterparts, prior.field):
         share = np.cumsum(density * np.diff(np.clip(prior.edges, -100, 100)))

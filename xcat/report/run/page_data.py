@@ -1,10 +1,9 @@
-"""What the page of a run shows beside the two-part table, read from the database."""
+"""Data of the page of a run, other than the two-part table, read from the database."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Any
 
 import numpy as np
 from psycopg import sql
@@ -16,7 +15,7 @@ from xcat.database.runs import get
 from xcat.database.sqlfiles import job
 from xcat.models import store
 from xcat.models.samples import in_order
-from xcat.output.reading import Row, one, rows
+from xcat.output.reading import Row, rows
 from xcat.report.run import link_summary, match_data
 from xcat.report.run.match_data import Matching
 from xcat.report.run.summary import Report
@@ -26,26 +25,27 @@ _MOST_POINTS = 200_000
 
 @dataclass
 class PageData:
-    """Everything that the page needs.
+    """Data of the page.
 
     Attributes
     ----------
-    run, versions : dict
-        The classify run's row, and its versions.
+    versions : dict
+        Versions of the software of the classify run.
     pipeline : dict
         Configuration of the pipeline run, or of the fit run if there is none.
     stages, files, rejects : list of dict
     matching : Matching
     links : dict or None
-        What the link run counted, if there is more than one mission; see `xcat.report.run.link_summary.as_json`.
+        Counts of the link run, if there is more than one mission; see `xcat.report.run.link_summary.as_json`.
     sky : structured array
         Galactic coordinates and number of the class (from 1), of every `every`-th source.
     presence : dict
         Fraction of the sources of each class that have each property.
+    n_of_class : dict
+        Number of sources of each class.
     model : Model
     """
 
-    run: Row
     versions: Row
     pipeline: Row
     stages: list[Row]
@@ -61,7 +61,7 @@ class PageData:
 
 
 def collect(report: Report, conn: Connection) -> PageData:
-    """Read it all for the run of a report."""
+    """Read the data for the run of a report."""
     run = get(conn, report.run_id)
     tables = {
         "classification": partitions.qualified("classification", report.run_id),
@@ -69,16 +69,13 @@ def collect(report: Report, conn: Connection) -> PageData:
         "property": partitions.qualified("property", run["property_run_id"]),
     }
     model = store.load(conn, report.model_run_id)
-    parent = run["pipeline_run_id"] and one(conn, "runs.show", {"run_id": run["pipeline_run_id"]})
-    fit = get(conn, report.model_run_id)
-    pipeline = parent["to_jsonb"]["config"] if parent else fit["config"]
+    pipeline = get(conn, run["pipeline_run_id"] or report.model_run_id)["config"]
     ids = [report.run_id, *report.lineage.values()]
     catalogues = _catalogues(pipeline)
     presence, n_of_class = _presence(conn, report, model, tables)
     every = max(1, -(-report.whole.all // _MOST_POINTS))
     some = in_order(conn, run["source_run_id"])[every - 1 :: every].tolist() if every > 1 else None
     return PageData(
-        run=run,
         versions=run["versions"],
         pipeline=pipeline,
         stages=rows(conn, "report.stages", {"run_ids": ids}),
@@ -100,7 +97,7 @@ def collect(report: Report, conn: Connection) -> PageData:
 
 
 def _catalogues(pipeline: Row) -> list[str]:
-    """Names of the catalogues of a configuration, in its order; one given by its path is called like its file."""
+    """Names of the catalogues of a configuration, in its order; one given by its path has the name of the file."""
     groups = ("xray", "counterparts", "galaxies", "references")
     items = [item for group in groups for item in pipeline.get(group) or [] if isinstance(item, dict)]
     return [PurePath(item["catalogue"]).stem for item in items]
@@ -117,14 +114,7 @@ def _presence(
     conn: Connection, report: Report, model: Model, tables: dict[str, str]
 ) -> tuple[dict[str, dict[str, float]], dict[str, int]]:
     counts = sql.SQL(", ").join(job("report.presence_of").compose(name=p.name) for p in model.properties)
-    found = rows(
-        conn, "report.presence", {"model_run_id": report.model_run_id}, counts=counts, property=tables["property"],
-        classification=tables["classification"],
-    )  # fmt: skip
-    by_class: dict[str, Any] = {row["class"]: row for row in found}
-    share = {
-        c: {p.name: by_class[c][p.name] / by_class[c]["sources"] for p in model.properties}
-        for c in report.classes
-        if c in by_class
-    }
-    return share, {c: by_class[c]["sources"] if c in by_class else 0 for c in report.classes}
+    places = {"property": tables["property"], "classification": tables["classification"]}
+    counted = rows(conn, "report.presence", {"model_run_id": report.model_run_id}, counts=counts, **places)
+    share = {row["class"]: {p.name: row[p.name] / row["sources"] for p in model.properties} for row in counted}
+    return share, dict.fromkeys(report.classes, 0) | {row["class"]: row["sources"] for row in counted}

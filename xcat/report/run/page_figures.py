@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import matplotlib.patheffects as effects
 import matplotlib.projections  # noqa: F401  makes "mollweide" known without pyplot
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from xcat.classifier.metrics import wilson
+from xcat.columns.properties import property_symbol
 from xcat.output import style
 from xcat.report.explain import panels
+from xcat.report.explain.change import nodes
 from xcat.report.run.page_data import PageData
 from xcat.report.run.summary import Report
 
@@ -19,7 +23,7 @@ _WIDTH = 10.0  # inches; the page scales figures to its own width
 
 
 def sky(report: Report, data: PageData) -> Figure:
-    """Galactic maps, one a class: colours on one map would hide each other."""
+    """Galactic maps, one per class: on one map the colours would hide each other."""
     styles = style.of_classes(report.classes)
     n_rows = math.ceil(len(report.classes) / 2)
     height = 2.75 * n_rows + 0.15
@@ -31,14 +35,19 @@ def sky(report: Report, data: PageData) -> Figure:
         row, column = divmod(i, 2)
         place = (0.035 + 0.49 * column, 1 - (2.75 * (row + 1) - 0.12) / height, 0.455, 2.32 / height)
         axes = fig.add_axes(place, projection="mollweide")
-        there = data.sky["class_id"] == i + 1
-        n = int(there.sum())
-        size = float(np.clip(6000 / max(n, 1), 0.5, 9))
+        of_class = data.sky["class_id"] == i + 1
+        n = max(int(of_class.sum()), 1)
         axes.grid(color=style.GREY, lw=0.4, alpha=0.35)
-        axes.scatter(
-            lon[there], lat[there], s=size, color=styles[name].colour, marker="o", lw=0,
-            alpha=float(np.clip(4000 / max(n, 1), 0.25, 0.9)), rasterized=True,
-        )  # fmt: skip
+        size, alpha = float(np.clip(6000 / n, 0.5, 9)), float(np.clip(4000 / n, 0.25, 0.9))
+        dots: Any = {
+            "s": size,
+            "color": styles[name].colour,
+            "marker": "o",
+            "lw": 0,
+            "alpha": alpha,
+            "rasterized": True,
+        }
+        axes.scatter(lon[of_class], lat[of_class], **dots)
         axes.set_xticks(np.radians([-120, -60, 0, 60, 120]), ["120°", "60°", "0°", "300°", "240°"])
         axes.set_yticks(np.radians([-60, -30, 0, 30, 60]), ["-60°", "-30°", "0°", "30°", "60°"])
         axes.tick_params(labelsize=6.5)
@@ -51,31 +60,26 @@ def sky(report: Report, data: PageData) -> Figure:
 
 
 def reliability(report: Report) -> Figure:
-    """What was promised and what came true, out of fold, and how often each was promised."""
+    """Fraction of correct classes against their probability, out of fold, and the number of sources in each bin."""
     fig = Figure(figsize=(_WIDTH, 3.5))
-    for i, (key, title) in enumerate(
-        (("sample", "Reference sample as it is"), ("at_priors", "Weighted to the priors"))
-    ):
+    titles = {"sample": "Reference sample as it is", "at_priors": "Weighted to the priors"}
+    for i, (key, title) in enumerate(titles.items()):
         curve = report.metrics[key]["reliability"]
         n = np.array(curve["n"])
-        there = n > 0
-        confidence = np.array([v if v is not None else np.nan for v in curve["confidence"]])[there]
-        accuracy = np.array([v if v is not None else np.nan for v in curve["accuracy"]])[there]
+        filled = n > 0
+        confidence, accuracy = (np.array(curve[name], dtype=float)[filled] for name in ("confidence", "accuracy"))
         axes = fig.add_axes((0.06 + 0.33 * i, 0.14, 0.27, 0.74))
         axes.plot([0, 1], [0, 1], color=style.GREY, lw=0.8, ls=(0, (4, 3)))
-        # the weights of the priors are no counts, so binomial intervals hold on the left only
-        low, high = wilson(accuracy * n[there], n[there]) if key == "sample" else (accuracy, accuracy)
-        axes.errorbar(
-            confidence, accuracy, [np.maximum(accuracy - low, 0), np.maximum(high - accuracy, 0)],
-            fmt="o-", color="#0072B2", ms=4, lw=1.2, elinewidth=0.8, mec="white", mew=0.5,
-        )  # fmt: skip
+        # sums of prior weights are not counts, so binomial intervals hold for the sample only
+        low, high = wilson(accuracy * n[filled], n[filled]) if key == "sample" else (accuracy, accuracy)
+        errors = [np.maximum(accuracy - low, 0), np.maximum(high - accuracy, 0)]
+        look: Any = {"color": "#0072B2", "ms": 4, "lw": 1.2, "elinewidth": 0.8, "mec": "white", "mew": 0.5}
+        axes.errorbar(confidence, accuracy, errors, fmt="o-", **look)
         least = max(0.0, min(0.45, float(confidence.min(initial=0.45)) - 0.03))
-        axes.set_xlim(least, 1.015)
-        axes.set_ylim(0, 1.03)
+        axes.set(xlim=(least, 1.015), ylim=(0, 1.03), xlabel="Probability of the assigned class")
         axes.set_title(f"{title}\nECE {100 * report.metrics[key]['ece']:.1f} %", loc="left", fontsize=8.5)
-        axes.set_xlabel("Probability of the class given")
         if i == 0:
-            axes.set_ylabel("Fraction that is right")
+            axes.set_ylabel("Fraction that is correct")
         axes.grid(color=style.PALE, lw=0.5)
     axes = fig.add_axes((0.74, 0.14, 0.24, 0.74))
     edges = np.array(report.metrics["sample"]["reliability"]["edges"])
@@ -85,49 +89,49 @@ def reliability(report: Report) -> Figure:
     axes.set_ylim(0, max(10, n.max() * 2))
     axes.set_xlim(max(0.0, 1 / max(len(report.classes), 1) - 0.05), 1.01)
     axes.set_title("Labelled sources in each bin\n ", loc="left", fontsize=8.5)
-    axes.set_xlabel("Probability of the class given")
+    axes.set_xlabel("Probability of the assigned class")
     return fig
 
 
 def densities(report: Report, data: PageData) -> Figure:
     """The likelihood tables: density of every property in every class."""
     model, styles = data.model, style.of_classes(report.classes)
-    columns = 4
-    n_rows = math.ceil((len(model.properties) + 1) / columns)
-    height = 1.75 * n_rows + 0.1
+    height = 1.95 * math.ceil((len(model.properties) + 1) / 4) + 0.1
     fig = Figure(figsize=(_WIDTH, height))
+
+    def panel(j: int) -> Axes:
+        row, column = divmod(j, 4)
+        return fig.add_axes((0.025 + 0.245 * column, 1 - (1.95 * row + 1.5) / height, 0.215, 1.15 / height))
+
     for j, prop in enumerate(model.properties):
-        row, column = divmod(j, columns)
-        axes = fig.add_axes((0.025 + 0.245 * column, 1 - (1.75 * row + 1.45) / height, 0.215, 1.15 / height))
+        axes = panel(j)
         table = model.tables[j]
-        x, density = panels.nodes(table), panels.density(table, None)
+        x, density = nodes(table), panels.density(table, None)
         for k, name in enumerate(report.classes):
             axes.plot(x, density[:, k], color=styles[name].colour, ls=styles[name].line, lw=1.3)
         low, high = panels.span(x, density, 0.005)
         axes.set_xlim(low, high)
-        seen = (x >= low) & (x <= high)
-        style.density_top(axes, x[seen], density[seen], [styles[c].colour for c in report.classes])
+        visible = (x >= low) & (x <= high)
+        style.density_top(axes, x[visible], density[visible], [styles[c].colour for c in report.classes])
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
         panels.ticks(axes, prop.scale, low, high)
-        axes.set_title(prop.name, loc="left", fontsize=8, fontweight="bold", pad=3)
-        axes.set_title(prop.category, loc="right", fontsize=7, color=style.GREY, pad=3)
-    row, column = divmod(len(model.properties), columns)
-    axes = fig.add_axes((0.035 + 0.245 * column, 1 - (1.75 * row + 1.45) / height, 0.19, 1.15 / height))
+        axes.set_title(panels.heading(prop.name), loc="left", fontsize=8, fontweight="bold", pad=13)
+        axes.text(0, 1.035, prop.category, transform=axes.transAxes, **style.NOTE)
+        panels.label_axis(axes, prop.name)
+    axes = panel(len(model.properties))
     axes.axis("off")
-    axes.set_xlim(0, 1)
-    axes.set_ylim(len(report.classes) - 0.4, -0.6)
+    axes.set(xlim=(-0.05, 1.08), ylim=(len(report.classes) - 0.4, -0.6))
     for k, name in enumerate(report.classes):
         s = styles[name]
         axes.plot([0, 0.25], [k, k], color=s.colour, ls=s.line, lw=1.6)
-        axes.text(
-            0.31, k, f"{name}, {model.n_reference[k]:,.0f} labelled", va="center", color=s.colour, fontweight="bold"
-        )
+        words = f"{name}, {model.n_reference[k]:,.0f} labelled"
+        axes.text(0.31, k, words, va="center", color=s.colour, fontweight="bold")
     return fig
 
 
 def pairs(report: Report, data: PageData) -> Figure:
-    """What two properties say together: one row a pair, one panel a class."""
+    """Joint evidence of two properties: one row per pair, one panel per class."""
     model, styles = data.model, style.of_classes(report.classes)
     k = len(report.classes)
     height = 2.1 * len(model.pairs) + 0.35
@@ -136,40 +140,36 @@ def pairs(report: Report, data: PageData) -> Figure:
         gain = pair.log_ratio - pair.log_ratio.mean(axis=2, keepdims=True)
         at = [pair.low[i] + pair.step[i] * np.arange(gain.shape[i]) for i in (0, 1)]
         tables = [model.tables[j] for j in model.pair_columns[row]]
-        ends = [panels.span(panels.nodes(t), np.exp(t.log_density), 0.005) for t in tables]
+        ends = [panels.span(nodes(t), np.exp(t.log_density), 0.005) for t in tables]
         for c, name in enumerate(report.classes):
-            place = (0.07 + 0.93 * c / k, 1 - (2.1 * row + 1.8) / height, 0.93 / k - 0.03, 1.45 / height)
-            axes = fig.add_axes(place)
+            axes = fig.add_axes((0.07 + 0.93 * c / k, 1 - (2.1 * row + 1.8) / height, 0.93 / k - 0.03, 1.45 / height))
             panels.contours(axes, at[0], at[1], gain[:, :, c], styles[name].colour)
             axes.set_xlim(max(ends[0][0], at[0][0]), min(ends[0][1], at[0][-1]))
             axes.set_ylim(max(ends[1][0], at[1][0]), min(ends[1][1], at[1][-1]))
             axes.set_title(name, color=styles[name].colour, fontweight="bold", fontsize=8, pad=3)
-            axes.set_xlabel(pair.axes[0], fontsize=7, labelpad=1)
-            axes.set_yticks([]) if c else axes.set_ylabel(pair.axes[1], fontsize=7)
+            axes.set_xlabel(property_symbol(pair.axes[0], with_unit=True), fontsize=7, labelpad=1)
+            axes.set_yticks([]) if c else axes.set_ylabel(property_symbol(pair.axes[1], with_unit=True), fontsize=7)
             axes.tick_params(length=2, labelsize=6.5)
     return fig
 
 
 def presence(report: Report, data: PageData) -> Figure:
-    """How often sources of each class have each property."""
+    """Fraction of the sources of each class that have each property."""
     names = [p.name for p in data.model.properties]
     classes = [c for c in report.classes if c in data.presence]
     styles = style.of_classes(report.classes)
     fig = Figure(figsize=(_WIDTH, 0.9 + 0.24 * len(names)))
-    axes = fig.add_axes((0.15, 0.52 / fig.get_figheight(), 0.82, 1 - 0.8 / fig.get_figheight()))
+    axes = fig.add_axes((0.32, 0.52 / fig.get_figheight(), 0.65, 1 - 0.8 / fig.get_figheight()))
     y = np.arange(len(names))[::-1]
-    for place in y:
-        axes.axhline(place, color=style.PALE, lw=0.7, zorder=0)
+    axes.hlines(y, 0, 100, color=style.PALE, lw=0.7, zorder=0)
     for k, name in enumerate(classes):
         s = styles[name]
         shift = 0.26 * (k / max(len(classes) - 1, 1) - 0.5)
-        axes.plot(
-            [100 * data.presence[name][n] for n in names], y - shift, s.marker, color=s.colour, ms=5.5, mec="white",
-            mew=0.6, label=name, clip_on=False,
-        )  # fmt: skip
-    axes.set_yticks(y, names)
+        percent = [100 * data.presence[name][n] for n in names]
+        look: Any = {"color": s.colour, "ms": 5.5, "mec": "white", "mew": 0.6, "clip_on": False}
+        axes.plot(percent, y - shift, s.marker, label=name, **look)
+    axes.set_yticks(y, [f"{panels.heading(n)}  ({n})" for n in names])
     axes.tick_params(axis="y", length=0)
-    axes.set_xlim(0, 100)
-    axes.set_xlabel("Sources classified so that have the property (%)")
+    axes.set(xlim=(0, 100), xlabel="Sources of the class that have the property (%)")
     axes.legend(ncols=len(classes), loc="lower right", bbox_to_anchor=(1.0, 1.0), handletextpad=0.2, borderaxespad=0.2)
     return fig

@@ -1,8 +1,7 @@
-"""The page of a run: everything a reader needs to judge it, on one page that also prints."""
+"""The page of a run: everything a reader needs to judge it, on one page that can be printed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +27,9 @@ _DPI = 110
 _LISTED, _EXPLAINED = 10, 5
 _WANTED = ("XRB", "LMXB", "HMXB", "ULX", "CV")
 _COLUMNS = (
-    "name", "ra", "dec", "p_class", "margin", "p_tail", "n_missing", "alternative", "flux_cgs", "n_detections",
-)  # fmt: skip
+    *("name", "ra", "dec", "p_class", "margin", "p_tail"),
+    *("n_missing", "alternative", "flux_cgs", "n_detections"),
+)
 
 
 def html(report: Report, conn: Connection, folder: Path | str) -> Path:
@@ -59,27 +59,25 @@ def html(report: Report, conn: Connection, folder: Path | str) -> Path:
     except OSError as error:
         raise XcatError(f"{folder}: cannot be made ({error.strerror})") from error
     data = page_data.collect(report, conn)
-    drawn: dict[str, str] = {}
-
-    def add(name: str, make: Callable[[], Figure], dpi: int = _DPI) -> None:
-        style.save(make(), figures / f"{name}.png", dpi)
-        drawn[name] = f"figures/{name}.png"
-
+    matching = data.matching
     with style.settings():
-        add("two_part_table", lambda: summary_figure.figure(report))
-        add("reliability", lambda: page_figures.reliability(report))
-        add("sky", lambda: page_figures.sky(report, data), 130)
-        add("densities", lambda: page_figures.densities(report, data))
+        drawn: dict[str, Figure] = {
+            "two_part_table": summary_figure.figure(report),
+            "reliability": page_figures.reliability(report),
+            "sky": page_figures.sky(report, data),
+            "densities": page_figures.densities(report, data),
+            "presence": page_figures.presence(report, data),
+        }
         if data.model.pairs:
-            add("pairs", lambda: page_figures.pairs(report, data))
-        add("presence", lambda: page_figures.presence(report, data))
-        matching = data.matching
+            drawn["pairs"] = page_figures.pairs(report, data)
         if matching.matches:
-            add("matches", lambda: match_figures.accepted(matching))
+            drawn["matches"] = match_figures.accepted(matching)
         if matching.calibrations:
-            add("calibration", lambda: match_figures.calibration(matching))
+            drawn["calibration"] = match_figures.calibration(matching)
         if matching.priors:
-            add("magnitudes", lambda: match_figures.priors(matching))
+            drawn["magnitudes"] = match_figures.priors(matching)
+        for name, figure in drawn.items():
+            style.save(figure, figures / f"{name}.png", 130 if name == "sky" else _DPI)
     listed = _WANTED if classify_run(conn, report.run_id)["is_in_pub"] else ()
     best = [_best(conn, report, data.model, name, figures) for name in listed if name in report.classes]
     return write_page(
@@ -87,7 +85,7 @@ def html(report: Report, conn: Connection, folder: Path | str) -> Path:
         "report.html",
         r=report,
         d=data,
-        figures=drawn,
+        figures={name: f"figures/{name}.png" for name in drawn},
         best=best,
         matrix=summary_text.matrix_rows(report),
         rates=summary_text.rate_rows(report),
@@ -102,7 +100,7 @@ def html(report: Report, conn: Connection, folder: Path | str) -> Path:
 
 
 def _shading(report: Report) -> list[list[float]]:
-    """Share of each true class in each cell of the matrix, which the page shades by."""
+    """Fraction of each true class in each cell of the matrix, by which the page shades it."""
     matrix = np.array(report.metrics["matrix"], dtype=float)
     shares: list[list[float]] = (matrix / np.maximum(matrix.sum(axis=0), 1)).tolist()
     return shares
@@ -112,16 +110,14 @@ def _labels(report: Report) -> list[dict[str, Any]]:
     """Labels by origin and class, one row each, with their states side by side."""
     table: dict[tuple[str, str], dict[str, Any]] = {}
     for row in report.labels:
-        entry = table.setdefault(
-            (row["origin"], row["class"]),
-            {"origin": row["origin"], "class": row["class"], "used": 0, "duplicate": 0, "conflict": 0, "unmapped": 0},
-        )
-        entry[row["status"]] += row["sources"]
+        names = {"origin": row["origin"], "class": row["class"]}
+        empty = {**names, "used": 0, "duplicate": 0, "conflict": 0, "unmapped": 0}
+        table.setdefault((row["origin"], row["class"]), empty)[row["status"]] += row["sources"]
     return sorted(table.values(), key=lambda e: (e["origin"], -e["used"], e["class"]))
 
 
 def _best(conn: Connection, report: Report, model: Model, name: str, figures: Path) -> dict[str, Any]:
-    """The best candidates of a class, the first of them each with the figure of its evidence."""
+    """The best candidates of a class; the first of them each have a figure of their evidence."""
     table = candidates(conn, name, limit=_LISTED, run_id=report.run_id)
     shown = []
     for i, row in enumerate(_cells(table)):

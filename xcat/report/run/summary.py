@@ -1,4 +1,4 @@
-"""The poster's two-part table: how good a run is on the reference sample, and what it says of everything else."""
+"""The poster's two-part table: how good a run is on the reference sample, and its classes of all other sources."""
 
 from __future__ import annotations
 
@@ -14,15 +14,25 @@ from xcat.database import partitions
 from xcat.database.connection import Connection
 from xcat.database.runs import get
 from xcat.errors import XcatError
-from xcat.output.reading import Row, one, rows, words_of_weighting
+from xcat.output.reading import Row, one, rows
+from xcat.report.models.model_text import weighting_text
 from xcat.report.run import summary_figure, summary_text
+
+_LINEAGE = {
+    "merge": "source_run_id",
+    "link": "link_run_id",
+    "match": "match_run_id",
+    "properties": "property_run_id",
+    "label": "label_run_id",
+    "fit": "model_run_id",
+    "pipeline": "pipeline_run_id",
+}
 
 
 @dataclass(frozen=True)
 class Totals:
-    """Sources that were given a class, and how many of them are outliers.
-
-    `test` counts the test sample (classifiable by hand, and not labelled), `all` every source.
+    """Number of sources of a class, and of outliers among them: `test` in the test sample (classifiable by hand and
+    not labelled), `all` among all sources.
     """
 
     name: str
@@ -44,22 +54,22 @@ class Report:
     classes : tuple of str
     priors : dict
     metrics : dict
-        Out of fold, on the reference sample, from `xcat.classifier.metrics.summarise`; rows of ``matrix`` are what
-        sources were classified as, columns what they are.
+        Out of fold, on the reference sample, from `xcat.classifier.metrics.summarise`; rows of ``matrix`` are the
+        assigned classes, columns the true ones.
     n_reference : int
     totals : tuple of Totals
     outlier_p : float
-        A source is an outlier if fewer members of its class than this are as far out.
+        A source is an outlier if a smaller fraction of its class is at least as extreme.
     weighting : str
         How the evidence is weighted, in words.
     priors_given : dict or None
-        Priors of the pipeline, where the model has others: estimated ones.
+        Priors of the pipeline, if those of the model were estimated.
     labels : tuple of dict
         Counts by class, origin and status.
     conflicts : tuple of dict
         Sources for which reference catalogues disagree, by the classes they name.
     lineage : dict
-        Runs that the run stands on, by kind.
+        Runs that the run depends on, by kind.
     """
 
     run_id: int
@@ -82,49 +92,46 @@ class Report:
     @property
     def whole(self) -> Totals:
         """Sums over the classes."""
-        t = self.totals
-        return Totals(
-            "Total", sum(x.test for x in t), sum(x.test_outliers for x in t), sum(x.all for x in t),
-            sum(x.all_outliers for x in t),
-        )  # fmt: skip
+        counts = [(t.test, t.test_outliers, t.all, t.all_outliers) for t in self.totals]
+        return Totals("Total", *map(sum, zip(*counts, strict=True)))
 
 
 def resolve(conn: Connection, run_id: int) -> Row:
-    """Row of the classify run that a run number means.
+    """Row of the classify run to report for a run number.
 
-    A fit run stands for the newest classify run that used its model, a pipeline or publish run for the one it made.
+    For a fit run it is the newest classify run with its model, for a pipeline or publish run the one it made.
 
     Raises
     ------
     XcatError
-        There is no such run, it is of another kind, or nothing came of it.
+        There is no such run, it is of another kind, or no finished classify run belongs to it.
     """
     run = get(conn, run_id)
     kind = run["kind"]
-    meant: int | None = run_id
+    number: int | None = run_id
     if kind in ("fit", "pipeline"):
         name = "model" if kind == "fit" else "pipeline"
-        meant = one_value(conn, f"report.classify_run_of_{name}", {"run_id": run_id})
+        number = one_value(conn, f"report.classify_run_of_{name}", {"run_id": run_id})
     elif kind == "publish":
-        meant = run["summary"].get("published_run_id")
+        number = run["summary"].get("published_run_id")
     elif kind != "classify":
         raise XcatError(f"run {run_id} is a {kind} run; a report needs a classify, fit or pipeline run. See: xcat runs")
-    if meant is None:
+    if number is None:
         raise XcatError(f"{kind} run {run_id} is {run['status']}; nothing was classified with it yet. See: xcat runs")
-    found_run = get(conn, meant, "classify")
-    if found_run["status"] != "done":
-        raise XcatError(f"run {meant} is {found_run['status']}; there is nothing to report. See: xcat runs")
-    return found_run
+    classify_run = get(conn, number, "classify")
+    if classify_run["status"] != "done":
+        raise XcatError(f"run {number} is {classify_run['status']}; there is nothing to report. See: xcat runs")
+    return classify_run
 
 
 def one_value(conn: Connection, name: str, params: Row) -> Any:
-    """The one value that a statement gives."""
+    """Value of a statement that gives a single one."""
     row = one(conn, name, params)
     return None if row is None else next(iter(row.values()))
 
 
 def report(conn: Connection, run_id: int) -> Report:
-    """Collect the numbers of a run.
+    """Collect the results of a run.
 
     Parameters
     ----------
@@ -160,19 +167,12 @@ def report(conn: Connection, run_id: int) -> Report:
         n_reference=len(held_out),
         totals=_totals(classes, rows(conn, "classify.totals", run)),
         outlier_p=LEAST_P_TAIL,
-        weighting=words_of_weighting(model["weighting"], list(weights), list(weights.values()), model["sharpness"]),
+        weighting=weighting_text(model["weighting"], list(weights), list(weights.values()), model["sharpness"]),
         priors_given=_priors_given(conn, run["model_run_id"], priors),
         labels=tuple(rows(conn, "label.count", label=labels)),
         conflicts=tuple(rows(conn, "report.conflicts", run)),
-        lineage={
-            kind: run[f"{column}_run_id"]
-            for kind, column in (
-                ("merge", "source"), ("link", "link"), ("match", "match"), ("properties", "property"),
-                ("label", "label"), ("fit", "model"), ("pipeline", "pipeline"),
-            )
-            if run[f"{column}_run_id"] is not None
-        },
-    )  # fmt: skip
+        lineage={kind: run[column] for kind, column in _LINEAGE.items() if run[column] is not None},
+    )
 
 
 def _priors_given(conn: Connection, model_run_id: int, priors: dict[str, float]) -> dict[str, float] | None:
@@ -181,23 +181,20 @@ def _priors_given(conn: Connection, model_run_id: int, priors: dict[str, float])
 
 
 def _totals(classes: tuple[str, ...], counted: list[Row]) -> tuple[Totals, ...]:
-    def total(name: str, column: str, test: bool) -> int:
-        return sum(row[column] for row in counted if row["class"] == name and (not test or row["in_test_sample"]))
+    def sums(name: str, test: bool) -> tuple[int, int]:
+        rows_of_class = [row for row in counted if row["class"] == name and (not test or row["in_test_sample"])]
+        return sum(row["sources"] for row in rows_of_class), sum(row["outliers"] for row in rows_of_class)
 
-    return tuple(
-        Totals(c, total(c, "sources", True), total(c, "outliers", True), total(c, "sources", False),
-               total(c, "outliers", False))
-        for c in classes
-    )  # fmt: skip
+    return tuple(Totals(c, *sums(c, True), *sums(c, False)) for c in classes)
 
 
 def as_json(result: Report) -> dict[str, Any]:
-    """A report as JSON-ready data."""
+    """Give a report as JSON-ready data."""
     return {**asdict(result), "total": asdict(result.whole)}
 
 
 def text(result: Report) -> str:
-    """The two-part table to read in a terminal."""
+    """Write the two-part table for a terminal."""
     return summary_text.text(result)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from xcat.report.run.summary import Report
 
 _LINE = 0.25  # inches
+_TOP = 0.7  # of the tables, inches from the upper edge
+_BOLD: Any = {"fontweight": "bold"}
 
 
 def draw(r: Report, path: Path, dpi: int = 150) -> Path:
@@ -35,16 +38,15 @@ def figure(r: Report) -> Figure:
     width = left_width + 0.35 + 4.6
     fig = Figure(figsize=(width, height))
     axes = fig.add_axes((0, 0, 1, 1))
-    axes.set_xlim(0, width)
-    axes.set_ylim(height, 0)
+    axes.set(xlim=(0, width), ylim=(height, 0))
     axes.axis("off")
     _left(axes, r, rates, 0.25, left_width)
-    _right(axes, r, left_width + 0.45, width - 0.25, 0.7 + _LINE * (k + 2))
+    _right(axes, r, left_width + 0.45, width - 0.25, _TOP + _LINE * (k + 2))
     foot = (
         f"Run {r.run_id} of pipeline {r.pipeline}. Intervals: 95 %. Priors:"
         f" {summary_text.priors(r)}.\n{summary_text.outlier_rule(r).capitalize()}."
     )
-    axes.text(0.25, height - 0.2, foot, fontsize=7, linespacing=1.4, color=style.GREY, va="center")
+    axes.text(0.25, height - 0.2, foot, linespacing=1.4, va="center", **style.NOTE)
     return fig
 
 
@@ -52,82 +54,72 @@ def _rule(axes: Axes, x0: float, x1: float, y: float, heavy: bool = False) -> No
     axes.plot([x0, x1], [y, y], color=style.INK, lw=1.1 if heavy else 0.5)
 
 
-def _left(axes: Axes, r: Report, rates: list[tuple[str, list[str], list[str]]], x0: float, x1: float) -> None:
-    k = len(r.classes)
-    columns = [x0 + 1.75 + 0.98 * i + 0.9 for i in range(k + 1)]
-    axes.text(x0, 0.3, "Reference sample, out of fold", fontsize=11, fontweight="bold", va="center")
-    axes.text(x0, 0.53, f"{r.n_reference:,} labelled sources", fontsize=8, color=style.GREY, va="center")
-    _rule(axes, x0, x1, 0.7, heavy=True)
-    y = 0.7 + _LINE * 0.6
-    axes.text(x0, y, "Classified as $\\downarrow$   truly $\\rightarrow$", va="center", fontsize=8)
-    for name, x in zip([*r.classes, "total"], columns, strict=True):
-        axes.text(x, y, name, ha="right", va="center", fontweight="bold")
+def _row(axes: Axes, y: float, cells: Sequence[str], columns: Sequence[float], **look: Any) -> None:
+    for cell, x in zip(cells, columns, strict=True):
+        axes.text(x, y, cell, ha="right", va="center", **look)
+
+
+def _head(axes: Axes, x0: float, x1: float, titles: tuple[str, str], heads: list[str], columns: list[float]) -> float:
+    """Titles and heads of a table; gives the height of the heads."""
+    axes.text(x0, 0.3, titles[0], fontsize=11, va="center", **_BOLD)
+    axes.text(x0, 0.53, titles[1], fontsize=8, color=style.GREY, va="center")
+    _rule(axes, x0, x1, _TOP, heavy=True)
+    y = _TOP + _LINE * 0.6
+    _row(axes, y, heads, columns, **_BOLD)
     _rule(axes, x0, x1, y + _LINE * 0.55)
-    matrix = np.array(r.metrics["matrix"], dtype=float)
-    share = matrix / np.maximum(matrix.sum(axis=0), 1)
-    for i, row in enumerate(summary_text.matrix_rows(r)[1:]):
+    return y
+
+
+def _body(
+    axes: Axes, x0: float, x1: float, y: float, rows: list[list[str]], columns: list[float], diagonal: bool = False
+) -> float:
+    """Rows below the heads at y, the last one with totals, on demand with a bold diagonal; gives the last height."""
+    for i, (title, *cells) in enumerate(rows):
         y += _LINE * 1.05
-        last = i == k
-        if last:
+        is_total = i == len(rows) - 1
+        if is_total:
             _rule(axes, x0, x1, y - _LINE * 0.5)
-        title = row[0].replace("-> ", "$\\rightarrow$ ")
-        axes.text(x0, y, title, va="center", fontweight="normal" if last else "bold")
-        for j, (cell, x) in enumerate(zip(row[1:], columns, strict=True)):
-            if not last and j < k:
-                # shade by the share of the true class: a printed grey that numbers stay readable on
-                tone = 1 - 0.3 * share[i, j]
-                axes.add_patch(
-                    Rectangle((x - 0.9, y - _LINE * 0.5), 0.96, _LINE, color=(tone, tone, tone), lw=0, zorder=0)
-                )
-            axes.text(x, y, cell, ha="right", va="center", fontweight="bold" if i == j and not last else "normal")
+        look = {} if is_total else _BOLD
+        axes.text(x0, y, title.replace("-> ", "$\\rightarrow$ "), va="center", **look)
+        for j, (cell, x) in enumerate(zip(cells, columns, strict=True)):
+            _row(axes, y, [cell], [x], **(look if diagonal and i == j else {}))
     _rule(axes, x0, x1, y + _LINE * 0.5)
+    return y
+
+
+def _left(axes: Axes, r: Report, rates: list[tuple[str, list[str], list[str]]], x0: float, x1: float) -> None:
+    columns = [x0 + 1.75 + 0.98 * i + 0.9 for i in range(len(r.classes) + 1)]
+    titles = ("Reference sample, out of fold", f"{r.n_reference:,} labelled sources")
+    head = _head(axes, x0, x1, titles, [*r.classes, "total"], columns)
+    axes.text(x0, head, "Classified as $\\downarrow$   truly $\\rightarrow$", va="center", fontsize=8)
+    matrix = np.array(r.metrics["matrix"], dtype=float)
+    # a printed grey on which numbers stay readable, by the share of the true class
+    for (i, j), share in np.ndenumerate(matrix / np.maximum(matrix.sum(axis=0), 1)):
+        y = head + _LINE * (1.05 * (i + 1) - 0.5)
+        tone = (1 - 0.3 * share,) * 3
+        axes.add_patch(Rectangle((columns[j] - 0.9, y), 0.96, _LINE, color=tone, lw=0, zorder=0))
+    y = _body(axes, x0, x1, head, summary_text.matrix_rows(r)[1:], columns, diagonal=True)
     for title, values, ends in rates:
         y += _LINE
         axes.text(x0, y, title, va="center")
-        for cell, x in zip(values, columns[:-1], strict=True):
-            axes.text(x, y, cell, ha="right", va="center")
+        _row(axes, y, values, columns[:-1])
         if ends:
             y += _LINE * 0.72
-            for cell, x in zip(ends, columns[:-1], strict=True):
-                axes.text(x, y, cell, ha="right", va="center", fontsize=6.8, color=style.GREY)
+            _row(axes, y, ends, columns[:-1], fontsize=6.8, color=style.GREY)
     _rule(axes, x0, x1, y + _LINE * 0.6, heavy=True)
 
 
 def _right(axes: Axes, r: Report, x0: float, x1: float, below: float) -> None:
-    axes.text(x0, 0.3, "What it says of the others", fontsize=11, fontweight="bold", va="center")
-    axes.text(
-        x0,
-        0.53,
-        "test sample: classifiable by hand, and not labelled",
-        fontsize=8,
-        color=style.GREY,
-        va="center",
-    )
     columns = [x0 + (x1 - x0) * f for f in (0.43, 0.6, 0.83, 1.0)]
-    _rule(axes, x0, x1, 0.7, heavy=True)
-    y = 0.7 + _LINE * 0.6
-    for name, x in zip(("test sample", "outliers", "all sources", "outliers"), columns, strict=True):
-        axes.text(x, y, name, ha="right", va="center", fontweight="bold")
-    _rule(axes, x0, x1, y + _LINE * 0.55)
-    table = summary_text.total_rows(r)[1:]
-    for i, row in enumerate(table):
-        y += _LINE * 1.05
-        last = i == len(table) - 1
-        if last:
-            _rule(axes, x0, x1, y - _LINE * 0.5)
-        title = row[0].replace("-> ", "$\\rightarrow$ ")
-        axes.text(x0, y, title, va="center", fontweight="normal" if last else "bold")
-        for cell, x in zip(row[1:], columns, strict=True):
-            axes.text(x, y, cell, ha="right", va="center")
-    _rule(axes, x0, x1, y + _LINE * 0.5)
+    titles = ("Test sample and all sources", "test sample: classifiable by hand and not labelled")
+    head, *rows = summary_text.total_rows(r)
+    y = _body(axes, x0, x1, _head(axes, x0, x1, titles, head[1:], columns), rows, columns)
     y = max(y, below) + _LINE * 0.3
-    body = summary_text.overall_rows(r)
-    for i, (title, sample, priors) in enumerate(body):
+    columns = [x0 + (x1 - x0) * 0.72, x1]
+    for i, (title, *values) in enumerate(summary_text.overall_rows(r)):
         y += _LINE
         axes.text(x0, y, title, va="center")
-        weight = "bold" if i == 0 else "normal"
-        axes.text(x0 + (x1 - x0) * 0.72, y, sample, ha="right", va="center", fontweight=weight)
-        axes.text(x1, y, priors, ha="right", va="center", fontweight=weight)
+        _row(axes, y, values, columns, **({} if i else _BOLD))
         if i == 0:
             _rule(axes, x0, x1, y + _LINE * 0.5)
     _rule(axes, x0, x1, y + _LINE * 0.6, heavy=True)
