@@ -1,18 +1,23 @@
 """Run the commands of the pages again and put in what they print: ``python docs/refresh.py FOLDER``.
 
-FOLDER is where the commands run: it has a simulated sky in demo/sky that was run, as the tutorial says. Blocks marked as
-``console`` hold commands (after ``$``) and their output, blocks marked as ``python`` are programs, whose output is the
-block marked as ``text`` right after them. ``<!-- lines: 8 -->`` before a block keeps the first 8 lines of each output.
+FOLDER is where the commands run. It has copies of examples/ and sql/queries/, and a simulated sky in demo/sky that was run
+as the tutorial says, but none of the files that the commands write. The database is that of XCAT_HOME, which must be set.
+
+A block marked as ``console`` has commands (after ``$``) and their output. A block marked as ``python`` is a program; its
+output is the block marked as ``text`` right after it. ``<!-- lines: 8 -->`` before a block keeps the first 8 lines of each
+output.
 """
 
 from __future__ import annotations
 
+import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+
+from PIL import Image
 
 HERE = Path(__file__).resolve().parent
 _BLOCK = re.compile(r"(?:<!-- lines: (\d+) -->\n)?```(console|python)\n(.*?)```\n(?:\n```text\n(.*?)```\n)?", re.S)
@@ -38,7 +43,8 @@ def _output(command: list[str], folder: Path, most: str | None) -> str:
     done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode:
         raise SystemExit(f"{command[-1]}\n{done.stdout}")
-    lines = [line.rstrip() for line in _TIMES.sub("", done.stdout).strip("\n").splitlines()]
+    text = _TIMES.sub("", done.stdout).replace(os.environ["XCAT_HOME"], "/home/me/.local/share/xcat")
+    lines = [line.rstrip() for line in text.strip("\n").splitlines()]
     if most is not None and len(lines) > int(most):
         lines = [*lines[: int(most)], "..."]
     return "".join(f"{line}\n" for line in lines)
@@ -64,7 +70,9 @@ def main(folder: Path) -> None:
     for page in pages():
         page.write_text(refreshed(page.read_text(encoding="utf-8"), folder), encoding="utf-8")
     for figure in folder.glob("*.png"):
-        shutil.copy(figure, HERE / "tutorial" / figure.name)
+        picture = Image.open(figure).convert("RGB")
+        picture.thumbnail((1200, 1200))
+        picture.quantize(64).save(HERE / "tutorial" / figure.name, optimize=True)
 
 
 if __name__ == "__main__":
