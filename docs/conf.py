@@ -1,4 +1,4 @@
-"""Sphinx configuration: ``python -m sphinx -W -b html docs docs/_build``. Works without a network, and so do the pages."""
+"""Sphinx configuration: ``python -m sphinx -W -b html docs docs/_build``. Neither that nor the pages need a network."""
 
 import sys
 from pathlib import Path

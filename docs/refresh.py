@@ -1,11 +1,12 @@
 """Run the commands of the pages again and put in what they print: ``python docs/refresh.py FOLDER``.
 
-FOLDER is where the commands run. It has copies of examples/ and sql/queries/, and a simulated sky in demo/sky that was run
-as the tutorial says, but none of the files that the commands write. The database is that of XCAT_HOME, which must be set.
+FOLDER is where the commands run. It has copies of examples/ and sql/queries/, and a simulated sky in demo/sky that was
+run as the tutorial says, but none of the files that the commands write. The database is that of XCAT_HOME, which must
+be set.
 
-A block marked as ``console`` has commands (after ``$``) and their output. A block marked as ``python`` is a program; its
-output is the block marked as ``text`` right after it. ``<!-- lines: 8 -->`` before a block keeps the first 8 lines of each
-output.
+A block marked as ``console`` has commands (after ``$``) and their output. A block marked as ``python`` is a program;
+its output is the block marked as ``text`` right after it. ``<!-- lines: 8 -->`` before a block keeps the first 8 lines
+of each output.
 """
 
 from __future__ import annotations
