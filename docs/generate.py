@@ -9,7 +9,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel
@@ -62,15 +62,14 @@ def commands() -> str:
             rows = [[_code(p.metavar or p.name.upper()), _help(p)] for p in arguments]
             text.append(table(["argument", "meaning"], rows))
         if options:
-            rows = [[_names(p), _value(p), _help(p), _default(p.default)] for p in options]
+            rows = [
+                [", ".join(map(_code, [*p.opts, *p.secondary_opts])), _value(p), _help(p), _default(p.default)]
+                for p in options
+            ]
             text.append(table(["option", "takes", "meaning", "default"], rows))
         if command.epilog:
-            text.append(f"```text\n{command.epilog.strip()}\n```")
+            text.append(f"```text\n{command.epilog.replace(chr(8), '').strip()}\n```")
     return "\n\n".join(text)
-
-
-def _names(param: Any) -> str:
-    return ", ".join(_code(o) for o in [*param.opts, *param.secondary_opts])
 
 
 def _help(param: Any) -> str:
@@ -80,8 +79,10 @@ def _help(param: Any) -> str:
 def _value(param: Any) -> str:
     if getattr(param, "is_flag", False):
         return ""
+    choices = get_args(getattr(getattr(param, "type_descriptor", None), "annotation", None))
+    value = param.metavar or ", ".join(_code(c) for c in choices if isinstance(c, str)) or "a value"
     low, high = (getattr(param, end, None) for end in ("min", "max"))
-    value = "a value" if low is None else f"{low:g} or more" if high is None else f"{low:g} to {high:g}"
+    value += "" if low is None else f", {low:g} or more" if high is None else f", {low:g} to {high:g}"
     return value + (", repeatable" if getattr(param, "multiple", False) else "")
 
 
@@ -219,7 +220,7 @@ def _selected(query: str) -> list[str]:
 def pages() -> dict[str, str]:
     """All pages of the reference by name, without their titles."""
     of_columns = [[_code(c.name), c.unit, _code(c.ucd), c.about] for _, c in sorted(columns().items())]
-    of_settings = [[_code(f"XCAT_{key.upper()}"), about, default] for key, _, about, default in keys(Settings)]
+    of_settings = [[_code(f"XCAT_{n.upper()}"), TEXTS["settings"].get(n, MISSING)] for n in Settings.__annotations__]
     of_tables = [f"## {name}\n\n{about}.\n\n{', '.join(map(_code, c))}" for name, (about, c) in relations().items()]
     return {
         "commands": commands(),
@@ -228,7 +229,7 @@ def pages() -> dict[str, str]:
         "columns": table(["column", "unit", "UCD", "meaning"], of_columns),
         "properties": properties_page(),
         "tables": "\n\n".join(of_tables),
-        "settings": table(["variable", "meaning", "default"], of_settings),
+        "settings": table(["variable", "meaning"], of_settings),
         "exit_codes": table(["code", "meaning"], [[_code(c), m] for c, m in TEXTS["exit_codes"].items()]),
     }
 
