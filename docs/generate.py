@@ -203,8 +203,8 @@ def relations() -> dict[str, tuple[str, list[str]]]:
         parent = re.match(r"\* FROM (pub\.\w+)", query)
         names = found[parent[1]][1] if parent else _selected(query)
         found[name] = (about.get(name, MISSING).replace("''", "'"), names)
-    of_run = found["pub.classified_runs"][1]
-    found["pub.classified"] = ("Every classified source of the published run, with its properties", of_run)
+    run_id, *others = found["pub.classified_runs"][1]
+    found["pub.classified"] = ("Every classified source of the published run, with its properties", [*others, run_id])
     return dict(sorted(found.items()))
 
 
