@@ -15,13 +15,14 @@ import yaml
 from pydantic import BaseModel
 from typer.main import get_command
 
-from xcat.catalogues import definition, grammar
+from xcat.catalogues import grammar
+from xcat.catalogues.definition import Definition
 from xcat.cli.app import app
 from xcat.columns.registry import columns, property_entries
 from xcat.config import Settings
 from xcat.database.schema import metadata
 from xcat.database.sqlfiles import objects
-from xcat.jobs import classes, pipeline
+from xcat.jobs.pipeline import Pipeline
 
 HERE = Path(__file__).resolve().parent
 MISSING = "(no meaning given)"
@@ -130,30 +131,25 @@ def _shape(entry: dict[str, Any]) -> str:
     return f"{kind.get(entry.get('type'), entry.get('type'))} {limits}".strip()
 
 
-PIPELINE = {
-    "At the top": pipeline.Pipeline,
-    "Under `xray`, `counterparts`, `galaxies`, `references`": pipeline.CatalogueInput,
-    "Under `match`": pipeline.MatchOptions,
-    "Under `classes`, for each class": classes.ClassRule,
-}
-DEFINITION = {
-    "At the top": definition.Definition,
-    "Under `position_error`": definition.PositionError,
-    "Under `proper_motion`": definition.ProperMotion,
-    "Under `bands_kev`": definition.Bands,
-    "Under `sky`": definition.Sky,
-    "Under `colours`": definition.Colours,
-    "Under `read`": definition.ReadOptions,
-    "Under `columns`, for each column": grammar.ColumnSpec,
-}
-
-
-def _models(by_title: dict[str, type[BaseModel]]) -> str:
+def models_page(model: type[BaseModel]) -> str:
+    """The keys of a model, then those of each model inside it."""
+    inside: dict[type[BaseModel], list[str]] = {}
+    for name, field in model.model_fields.items():
+        for inner in _models_in(field.annotation):
+            inside.setdefault(inner, []).append(_code(field.alias or name))
+    titles = {model: "At the top"} | {inner: f"Under {', '.join(names)}" for inner, names in inside.items()}
     text = []
-    for title, model in by_title.items():
-        rows = [[_code(key), *rest] for key, *rest in keys(model)]
+    for each, title in titles.items():
+        rows = [[_code(key), *rest] for key, *rest in keys(each)]
         text.append(f"## {title}\n\n{table(['key', 'value', 'meaning', 'default'], rows)}")
     return "\n\n".join(text)
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _models_in(inner)
 
 
 def definition_page() -> str:
@@ -161,7 +157,7 @@ def definition_page() -> str:
     known = columns()
     steps = re.search(r" {4}=+ =+ =+\n {4}step.*?\n {4}=+.*?\n(.*?)\n {4}=", grammar.__doc__ or "", re.S)
     rows = [re.split(r" {2,}", line.strip(), maxsplit=2) for line in (steps[1] if steps else "").splitlines()]
-    text = [_models(DEFINITION)]
+    text = [models_page(Definition)]
     text.append("## Steps of `transform`\n\n" + table(["step", "columns", "result"], rows))
     text.append("## Standard columns\n\nThe names that a definition may fill, by the table that the rows go to.")
     for kind, names in grammar.STANDARD_COLUMNS.items():
@@ -198,7 +194,9 @@ def relations() -> dict[str, tuple[str, list[str]]]:
     flat = {t.fullname: (t.comment or MISSING, [c.name for c in t.columns]) for t in metadata.tables.values()}
     found = {name: entry for name, entry in flat.items() if name.startswith("pub.")}
     text = "\n".join(path.read_text(encoding="utf-8") for path in objects("views"))
-    about = dict(re.findall(r"COMMENT ON VIEW (pub\.\w+) IS\s+'((?:[^']|'')*)'", text))
+    above = re.findall(r"((?:^-- .*\n)+)CREATE VIEW (pub\.\w+)", text, re.M)
+    about = {name: words.replace("-- ", "").strip() for words, name in above}
+    about |= dict(re.findall(r"COMMENT ON VIEW (pub\.\w+) IS\s+'((?:[^']|'')*)'", text))
     for name, query in re.findall(r"CREATE VIEW (pub\.\w+) AS\s+SELECT (.*?);", re.sub(r"--.*", "", text), re.S):
         parent = re.match(r"\* FROM (pub\.\w+)", query)
         names = found[parent[1]][1] if parent else _selected(query)
@@ -224,7 +222,7 @@ def pages() -> dict[str, str]:
     of_tables = [f"## {name}\n\n{about}.\n\n{', '.join(map(_code, c))}" for name, (about, c) in relations().items()]
     return {
         "commands": commands(),
-        "pipeline": _models(PIPELINE),
+        "pipeline": models_page(Pipeline),
         "definition": definition_page(),
         "columns": table(["column", "unit", "UCD", "meaning"], of_columns),
         "properties": properties_page(),
