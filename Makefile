@@ -6,11 +6,12 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 XCAT := .venv/bin/xcat
 SOURCES ?= 60000
 
-.PHONY: help demo test check system clean
+.PHONY: help demo test check docs system clean
 
 help:
 	@echo "make demo   simulate a sky, classify it on a private PostgreSQL, write demo/report/index.html"
 	@echo "make test   check style and types, run all tests on a private PostgreSQL"
+	@echo "make docs   build the documentation: docs/_build/index.html"
 	@echo "make clean  remove the virtual environment and the demo's files (not the database)"
 
 # What the distribution must give: a server, q3c for the same version, and venv for the Python at hand; for the tests
@@ -47,6 +48,12 @@ system:
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
 	@touch $@
 
+.venv/ready-docs: pyproject.toml
+	$(MAKE) --no-print-directory system
+	[ -x .venv/bin/python ] || $(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
+	@touch $@
+
 demo: .venv/ready
 	$(XCAT) simulate --sources $(SOURCES) --seed 1 --out demo/sky
 	$(XCAT) run examples/simulated.yaml --data demo/sky --replace
@@ -62,5 +69,9 @@ check: .venv/ready-test
 test: .venv/ready-test check
 	.venv/bin/python -m pytest -q -n auto --dist loadfile $(PYTEST)
 
+docs: .venv/ready-docs
+	.venv/bin/python -m sphinx -W --keep-going -q -b html docs docs/_build
+	@echo "documentation: docs/_build/index.html"
+
 clean:
-	rm -rf .venv demo
+	rm -rf .venv demo docs/_build docs/reference

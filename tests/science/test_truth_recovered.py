@@ -263,7 +263,7 @@ def test_the_posterior_is_right_in_every_bin(fair: Classified) -> None:
     """No bin of 100 sources is off by more than 0.1, no class by 0.015 on the mean; chi-square is 4 a bin at most.
 
     Not 1 a bin: sums of terms know no interplay that has no pair, so AGN between .4 and .9 are promised too much.
-    With equal weights it is 15 a bin, and 9 to 13 with gradient boosting (ARCHITECTURE.md, Figures).
+    With equal weights it is 15 a bin, and 9 to 13 with gradient boosting (docs/results/figures.md).
     """
     found = fair("property")
     text, worst, ece = _reliability(found)
