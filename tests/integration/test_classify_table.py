@@ -321,7 +321,7 @@ def test_what_is_refused(known, tmp_path):
     with pytest.raises(XcatError, match="is a classify run, not a fit run"):
         run(path, "-o", out, "--model", made["classify"])
     assert run(path, "-o", out, "--model", made["fit"])["model_run_id"] == made["fit"]
-    with pytest.raises(XcatError, match="is there already"):
+    with pytest.raises(XcatError, match="exists already"):
         run(path, "-o", out)
     run(path, "-o", out, "--overwrite")
     with pytest.raises(ConfigError, match="--band takes LOW-HIGH in keV"):

@@ -258,7 +258,7 @@ def test_outputs_are_checked_before_the_work(files, tmp_path):
     there = tmp_path / "there.csv"
     there.write_text("mine")
     for wrong, message in (
-        (there, "is there already"),
+        (there, "exists already"),
         (tmp_path / "x.doc", "ending"),
         (tmp_path / "no" / "x.csv", "folder"),
     ):
