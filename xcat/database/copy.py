@@ -1,8 +1,8 @@
 """Binary COPY between numpy columns and PostgreSQL, without a Python loop over rows.
 
 Columns go in as Arrow arrays, which pgpq writes as rows of PostgreSQL's binary format, in their order. Its cost depends
-on the number of rows and columns, not on where the NULLs are (measured in benchmarks/load.py). `copy_out` reads rows
-of fixed width as a structured array, and `fetch_columns` whole columns.
+on the number of rows and columns, not on where the NULLs are (benchmarks/README.md has the figures). `copy_out` reads
+rows of fixed width as structured arrays, `fetch_columns` whole columns.
 
 References: PostgreSQL documentation, COPY, "Binary Format"; pgpq, https://github.com/adriangb/pgpq
 """
@@ -83,7 +83,7 @@ def _arrow(name: str, type_: str, values: np.ndarray) -> pa.Array:
         text = pa.array(data, type=pa.binary(), mask=null)
         n_bytes = np.strings.str_len(data).sum(where=True if null is None else ~null)
         if text.total_values_length != n_bytes:  # Arrow has cut a text at a zero byte
-            raise ValueError(f"column {name}: a text holds a zero byte, which PostgreSQL cannot store")
+            raise psycopg.DataError(f"column {name}: a text holds a zero byte, which PostgreSQL cannot store")
         return text
     if type_.endswith("[]"):
         if values.ndim != 2:
@@ -118,7 +118,9 @@ def encode(blocks: Iterable[Block], types: Mapping[str, str]) -> Iterator[bytes]
     OverflowError
         A number is too large for its column.
     ValueError
-        Columns of different length, or a text with a zero byte.
+        Columns of different length.
+    psycopg.DataError
+        A text holds a zero byte.
     """
     encoder = None
     for block in chain.from_iterable(map(_pieces, blocks)):
