@@ -83,7 +83,7 @@ def _arrow(name: str, type_: str, values: np.ndarray) -> pa.Array:
         text = pa.array(data, type=pa.binary(), mask=null)
         n_bytes = np.strings.str_len(data).sum(where=True if null is None else ~null)
         if text.total_values_length != n_bytes:  # Arrow has cut a text at a zero byte
-            raise psycopg.DataError(f"column {name}: a text holds a zero byte, which PostgreSQL cannot store")
+            raise psycopg.DataError(f"column {name}: a text holds a zero byte (0x00), which PostgreSQL cannot store")
         return text
     if type_.endswith("[]"):
         if values.ndim != 2:
