@@ -42,6 +42,8 @@ from typing import Annotated, Any
 import astropy.units as u
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_serializer, model_validator
 
+from xcat.columns.registry import magnitudes
+
 BANDS = ("soft", "medium", "hard")
 #: Standard columns that a definition may fill, by the table that they go to.
 STANDARD_COLUMNS: dict[str, tuple[str, ...]] = {
@@ -54,9 +56,7 @@ STANDARD_COLUMNS: dict[str, tuple[str, ...]] = {
     ),
     "counterpart": (
         "native_id", "ra", "dec", "epoch_yr", "pmra_mas_yr", "pmdec_mas_yr", "parallax_mas",
-        "parallax_err_mas", "distance_pc", "mag", "mag_gaia_g", "mag_gaia_bp", "mag_gaia_rp", "mag_g",
-        "mag_r", "mag_i", "mag_z", "mag_y", "mag_j", "mag_h", "mag_k", "mag_w1", "mag_w2", "mag_w3",
-        "mag_ch1",
+        "parallax_err_mas", "distance_pc", *magnitudes(),
     ),
     "galaxy": ("native_id", "ra", "dec", "distance_mpc", "d25_arcmin", "axis_ratio", "pa_deg"),
     "reference_object": ("native_id", "ra", "dec", "name", "class_native"),

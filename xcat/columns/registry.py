@@ -70,6 +70,12 @@ def property_columns(role: str) -> tuple[str, ...]:
 
 
 @cache
+def magnitudes() -> tuple[str, ...]:
+    """Columns with the magnitudes of counterparts, in the order of ``columns.yaml``."""
+    return tuple(name for name in columns() if name == "mag" or name.startswith("mag_"))
+
+
+@cache
 def columns() -> dict[str, ColumnMeaning]:
     """Every column name of the schema with its meaning."""
     known = {

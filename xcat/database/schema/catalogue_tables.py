@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import CheckConstraint, Integer, Text
 
+from xcat.columns.registry import magnitudes
 from xcat.database.schema.parts import DOUBLE, FLOAT, catalogue_table, column, ellipse, floats, position, probability
 
 XRAY_FLUXES = [
@@ -12,10 +13,6 @@ XRAY_FLUXES = [
 ]  # fmt: skip
 SPECTRUM = ["hr1", "hr1_err", "hr2", "hr2_err", "gamma", "snr", "det_likelihood"]
 MOTION = ["pmra_mas_yr", "pmdec_mas_yr", "parallax_mas", "parallax_err_mas", "distance_pc"]
-MAGNITUDES = [
-    "mag", "mag_gaia_g", "mag_gaia_bp", "mag_gaia_rp", "mag_g", "mag_r", "mag_i", "mag_z", "mag_y", "mag_j", "mag_h",
-    "mag_k", "mag_w1", "mag_w2", "mag_w3", "mag_ch1",
-]  # fmt: skip
 
 detection = catalogue_table(
     "detection",
@@ -40,7 +37,7 @@ counterpart = catalogue_table(
     *position(),
     *ellipse(),
     column("epoch_yr", DOUBLE),
-    *floats(*MOTION, *MAGNITUDES),
+    *floats(*MOTION, *magnitudes()),
 )
 
 galaxy = catalogue_table(

@@ -11,8 +11,8 @@ from typing import Any
 from sqlalchemy import BigInteger, Boolean, Index, Integer, SmallInteger, Table, Text, TextClause, text
 from sqlalchemy.dialects.postgresql import ARRAY, REAL
 
-from xcat.columns.registry import property_columns, property_entries
-from xcat.database.schema.catalogue_tables import MAGNITUDES, MOTION
+from xcat.columns.registry import magnitudes, property_columns, property_entries
+from xcat.database.schema.catalogue_tables import MOTION
 from xcat.database.schema.parts import DOUBLE, FLOAT, NAME_KEY, PUB, column, floats, metadata
 
 ALL_RUNS = "_runs"
@@ -121,7 +121,7 @@ counterparts = _pub_table(
     *floats("p_any", "p_i"),
     column("n_candidates", Integer, nullable=False),
     column("density_per_deg2", DOUBLE, nullable=False),
-    *floats(*MOTION, *MAGNITUDES),
+    *floats(*MOTION, *magnitudes()),
     *_on_the_sky("counterparts"),
     _look_up("counterparts_runs_native_id_idx", "native_id"),
 )
