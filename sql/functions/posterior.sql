@@ -2,6 +2,8 @@
 -- are rows of xcat.property as jsonb, in the units of its columns: a number is the value, null is "looked for and not
 -- there", a key that is absent (or "Infinity") is "nobody has looked", which says nothing. Where an observed_ column is
 -- false, null is "nobody has looked", too.
+
+-- The number of a fit run; an error if it made no model
 CREATE FUNCTION xcat.checked_model(model_run_id integer)
 RETURNS integer
 LANGUAGE plpgsql STABLE PARALLEL SAFE
@@ -13,8 +15,8 @@ BEGIN
     RETURN model_run_id;
 END
 $$;
-COMMENT ON FUNCTION xcat.checked_model(integer) IS 'The number of a fit run; an error if it made no model';
 
+-- The properties of a source; an error if they are no object
 CREATE FUNCTION xcat.checked_properties(properties jsonb)
 RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
@@ -28,8 +30,8 @@ BEGIN
     RETURN properties;
 END
 $$;
-COMMENT ON FUNCTION xcat.checked_properties(jsonb) IS 'The properties of a source; an error if they are no object';
 
+-- A row of pub.classified with some columns changed; an error if a changed column is not one of its own
 CREATE FUNCTION xcat.changed(properties jsonb, changes jsonb)
 RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
@@ -45,9 +47,8 @@ BEGIN
     RETURN properties || changes;
 END
 $$;
-COMMENT ON FUNCTION xcat.changed(jsonb, jsonb) IS
-'A row of pub.classified with some columns changed; an error if a changed column is not one of its own';
 
+-- A value on the scale of its table: linear, log10 or asinh; NaN where that does not exist
 CREATE FUNCTION xcat.on_scale(value double precision, scale text)
 RETURNS double precision
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -59,9 +60,8 @@ AS $$
         ELSE log(CASE WHEN value > 0 THEN value ELSE 'NaN' END)
     END
 $$;
-COMMENT ON FUNCTION xcat.on_scale(double precision, text) IS
-'A value on the scale of its table: linear, log10 or asinh; NaN where that does not exist';
 
+-- A property on the scale of its table; NaN: looked for and not there; Infinity: nobody has looked
 CREATE FUNCTION xcat.property_value(properties jsonb, name text, observed_column text, scale text)
 RETURNS double precision
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -73,11 +73,11 @@ AS $$
         ELSE 'Infinity'
     END
 $$;
-COMMENT ON FUNCTION xcat.property_value(jsonb, text, text, text) IS
-'A property on the scale of its table; NaN: looked for and not there; Infinity: nobody has looked';
 
 -- One row a term, its arrays with the classes first. Joined, they lie unpacked in memory, however often a query looks into
 -- them.
+
+-- The terms of a model, properties and pairs of them: tables [class][node], [class][level][node] of values with errors
 CREATE FUNCTION xcat.terms_of(model_run_id integer)
 RETURNS TABLE (
     property text, category text, classes text[], axes text[], scales text[],
@@ -111,9 +111,9 @@ AS $$
         CROSS JOIN LATERAL (SELECT array_position(m.classes, t.class) AS k) AS number
         WHERE t.run_id = m.run_id AND t.property = f.property) AS c
 $$;
-COMMENT ON FUNCTION xcat.terms_of(integer) IS
-'The terms of a model, properties and pairs of them: tables [class][node], [class][level][node] of values with errors';
 
+-- What every term of a model says of every class, for one row of properties: natural-log likelihood (per unit of the
+-- property's scale), and what it adds to the log score of the class
 CREATE FUNCTION pub.evidence_of(model_run_id integer, properties jsonb)
 RETURNS TABLE (property text, category text, class text, log_likelihood double precision, contribution double precision)
 LANGUAGE sql STABLE PARALLEL SAFE ROWS 60
@@ -181,9 +181,9 @@ AS $$
         OFFSET 0) AS l
     CROSS JOIN LATERAL generate_series(1, cardinality(t.classes)) AS c
 $$;
-COMMENT ON FUNCTION pub.evidence_of(integer, jsonb) IS
-'What every term of a model says of every class, for one row of properties: natural-log likelihood (per unit of the property''s scale), and what it adds to the log score of the class';
 
+-- Probability of every class by the model of a fit run, for one row of properties: to_jsonb(s) of xcat.property AS s,
+-- perhaps || '{"hr1": 0.2}'; units are those of the columns; a counterpart is taken for certain
 CREATE FUNCTION pub.posterior(model_run_id integer, properties jsonb)
 RETURNS TABLE (class text, p double precision)
 LANGUAGE sql STABLE PARALLEL SAFE ROWS 4
@@ -202,10 +202,10 @@ AS $$
     )
     SELECT class, share / sum(share) OVER () FROM shares
 $$;
-COMMENT ON FUNCTION pub.posterior(integer, jsonb) IS
-'Probability of every class by the model of a fit run, for one row of properties: to_jsonb(s) of xcat.property AS s, perhaps || ''{"hr1": 0.2}''; units are those of the columns; a counterpart is taken for certain';
 
 -- A model is what a fit run made, for ever: whoever compares two, or reads an old classification, must find it as it was.
+
+-- Trigger that refuses to change what a run has made
 CREATE FUNCTION xcat.refuse_update()
 RETURNS trigger
 LANGUAGE plpgsql
@@ -214,7 +214,6 @@ BEGIN
     RAISE EXCEPTION 'xcat.% is never changed', TG_TABLE_NAME USING HINT = 'Another model is another run: xcat fit PIPELINE';
 END
 $$;
-COMMENT ON FUNCTION xcat.refuse_update() IS 'Trigger that refuses to change what a run has made';
 CREATE TRIGGER immutable BEFORE UPDATE ON xcat.model FOR EACH STATEMENT EXECUTE FUNCTION xcat.refuse_update();
 CREATE TRIGGER immutable BEFORE UPDATE ON xcat.model_class FOR EACH STATEMENT EXECUTE FUNCTION xcat.refuse_update();
 CREATE TRIGGER immutable BEFORE UPDATE ON xcat.model_category FOR EACH STATEMENT EXECUTE FUNCTION xcat.refuse_update();

@@ -221,6 +221,10 @@ GRANT SELECT ON {view} TO {reader};
 -- A view that is made anew.
 DROP VIEW IF EXISTS {view};
 
+-- name: published_view
+-- What one table or view of all published runs has of the run that is published now.
+CREATE VIEW {view} AS SELECT * FROM {all_runs} WHERE run_id = pub.published_run();
+
 -- name: classified_view
 -- The published run, with a column for each class of its model.
 CREATE VIEW pub.classified AS SELECT {columns} FROM pub.classified_runs WHERE run_id = pub.published_run();

@@ -1,4 +1,4 @@
-"""The views of ``pub`` whose columns are the classes of the published model: pub.classified and the candidates."""
+"""The views of ``pub`` that show the published run; the columns of pub.classified are the classes of its model."""
 
 from __future__ import annotations
 
@@ -14,6 +14,11 @@ from xcat.database.sqlfiles import job
 from xcat.errors import StageError
 
 _CLASSIFIED = schema.PUB_TABLES["classified_runs"]
+# views of the published run alone, whose columns are those of the table or view of all runs
+_AS_OF_ALL_RUNS = (
+    *("counterparts", "hypotheses", "master_sources", "ulx_candidates", "model_class", "model_term"),
+    *("likelihood_density", "reliability", "evidence", "claxboi"),
+)
 _NOT_OF_A_CLASS = ("ulx", "hyperluminous")  # views of candidates that sql/views makes
 _USUAL = {name: f"p_{name.lower()}" for name in schema.USUAL_CLASSES}
 
@@ -104,6 +109,12 @@ def comment(conn: Connection, relation: str, column: str) -> None:
 
 
 def make_first_views(conn: Connection) -> None:
-    """Make these views after a migration: for the classes of the published run, or for the usual ones."""
+    """Make all views of the published run after a migration; pub.classified for its classes, or for the usual ones."""
+    for name in _AS_OF_ALL_RUNS:
+        view, all_runs = f"{schema.PUB}.{name}", f"{schema.PUB}.{name}{schema.ALL_RUNS}"
+        conn.execute(job("publish.published_view").compose(view=view, all_runs=all_runs))
+        row = conn.execute("SELECT obj_description(to_regclass(%s), 'pg_class')", [all_runs]).fetchone()
+        about = str(row and row[0]).replace("every published run", "the published run")
+        conn.execute(job("publish.comment_view").compose(view=view, comment=sql.Literal(about)))
     row = conn.execute(job("publish.published_classes").compose()).fetchone()
     make_views(conn, list(row[0]) if row is not None and row[0] else schema.USUAL_CLASSES)

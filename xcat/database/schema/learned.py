@@ -127,7 +127,7 @@ model_term = book(
 
 likelihood_table = book(
     "likelihood_table",
-    "The density of a property in a class, or of two properties beside the product of both, as a table on agrid",
+    "The density of a property in a class, or of two properties beside the product of both, as a table on a grid",
     *required(Integer, "run_id"),
     *required(Text, "property"),
     *required(ARRAY(Text), "axes", "scales"),
