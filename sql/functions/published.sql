@@ -1,6 +1,7 @@
--- Which run the schema pub shows. It is called immutable so that the planner puts the number into the query: then it sees
--- one flat, indexed table, and the plan is that of a query on this table. The number is looked up in the snapshot of the
--- planning, once for the whole statement, so no statement sees two runs; a publication replans what was prepared before.
+-- Which run the schema pub shows. It is called immutable so that the planner puts the number into the query: then it
+-- sees one flat, indexed table, and the plan is that of a query on this table. The number is looked up in the snapshot
+-- of the planning, once for the whole statement, so no statement sees two runs; a publication replans what was prepared
+-- before.
 
 -- The classify run that pub shows, for use beside its tables; NULL while nothing is published. By itself in a prepared
 -- statement it would not change: ask pub.runs

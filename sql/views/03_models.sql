@@ -1,5 +1,5 @@
--- What the classification is based on: classes and terms of the model, its tables, and the reliability of the match. Small,
--- written once by fit and match runs, and never changed; run_id is the classify run.
+-- What the classification is based on: classes and terms of the model, its tables, and the reliability of the match.
+-- Small, written once by fit and match runs, and never changed; run_id is the classify run.
 
 -- The classes of the models of every published run
 CREATE VIEW pub.model_class_runs AS
@@ -18,7 +18,8 @@ FROM pub.runs AS r
 JOIN xcat.likelihood_table AS t ON t.run_id = r.model_run_id AND cardinality(t.axes) = 1
 CROSS JOIN LATERAL unnest(t.grid, t.log_density) AS n (x, log_density);
 
--- False matches at shifted positions against the cutoff of p_any, by catalogue and part of the sky, in every published run
+-- False matches at shifted positions against the cutoff of p_any, by catalogue and part of the sky, in every published
+-- run
 CREATE VIEW pub.reliability_runs AS
 SELECT r.run_id, coalesce(k.name, 'all together') AS catalogue, c.part, c.cutoff, c.is_chosen, c.false_rate, c.contamination,
        c.n_sources, c.n_sources_above, c.n_shifted, c.n_shifted_above, c.density_low_per_deg2, c.density_high_per_deg2

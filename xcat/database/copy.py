@@ -11,15 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pgpq
 import psycopg
-import pyarrow as pa
 from psycopg import sql
 
-_TRAILER = b"\xff\xff"
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_HEADER_BYTES, _TRAILER = 19, b"\xff\xff"  # of a stream; the header ends with the length of an extension
 # type of the column -> (numpy type, PostgreSQL's function that gives the bytes of a value)
 _NUMBERS: dict[str, tuple[str, str]] = {
     "smallint": ("i2", "int2send"),
@@ -75,6 +76,8 @@ def _narrowed(name: str, type_: str, values: np.ndarray, null: np.ndarray | None
 
 def _arrow(name: str, type_: str, values: np.ndarray) -> pa.Array:
     """One column as Arrow knows it."""
+    import pyarrow as pa  # when rows are written, not whenever xcat starts
+
     null = _null_mask(values)
     if type_ == "text":
         data = np.asarray(values)
@@ -122,6 +125,9 @@ def encode(blocks: Iterable[Block], types: Mapping[str, str]) -> Iterator[bytes]
     psycopg.DataError
         A text holds a zero byte.
     """
+    import pgpq
+    import pyarrow as pa
+
     encoder = None
     for block in chain.from_iterable(map(_pieces, blocks)):
         batch = pa.record_batch({name: _arrow(name, type_, block[name]) for name, type_ in types.items()})
@@ -243,15 +249,16 @@ def copy_out(
     native = np.dtype([(name, _NUMBERS[t][0]) for name, t in dtype])
     body = query if isinstance(query, sql.Composable) else sql.SQL(query)
     statement = sql.SQL("COPY ({}) TO STDOUT (FORMAT BINARY)").format(body)
+    unreadable = ValueError("a row of the query has NULLs or other types than expected")
 
-    def unpack(buffer: bytes | bytearray, n_rows: int) -> np.ndarray:
-        rows = np.frombuffer(buffer, dtype=wire, count=n_rows)
+    def unpack(buffer: bytearray) -> np.ndarray:
+        rows = np.frombuffer(bytes(buffer), dtype=wire)
         good = rows["count"] == len(dtype)
         for i, (name, _) in enumerate(dtype):
             good &= rows[f"n{i}"] == wire[name].itemsize
         if not good.all():
-            raise ValueError("a row of the query has NULLs or other types than expected")
-        out = np.empty(n_rows, dtype=native)
+            raise unreadable
+        out = np.empty(len(rows), dtype=native)
         for name, _ in dtype:
             out[name] = rows[name]
         return out
@@ -262,19 +269,17 @@ def copy_out(
         size = wire.itemsize * chunk_rows
         for data in copy:
             buffer += data
-            if not seen_header and len(buffer) >= 19:
-                del buffer[: 19 + int.from_bytes(buffer[15:19], "big")]
+            if not seen_header and len(buffer) >= _HEADER_BYTES:
+                del buffer[: _HEADER_BYTES + int.from_bytes(buffer[_HEADER_BYTES - 4 : _HEADER_BYTES], "big")]
                 seen_header = True
             while len(buffer) >= size:
-                yield unpack(bytes(buffer[:size]), chunk_rows)
+                yield unpack(buffer[:size])
                 del buffer[:size]
-        if buffer[-2:] != _TRAILER:
-            raise ValueError("a row of the query has NULLs or other types than expected")
-        n_rows, rest = divmod(len(buffer) - 2, wire.itemsize)
+        rest = buffer.removesuffix(_TRAILER)
+        if len(rest) == len(buffer) or len(rest) % wire.itemsize:
+            raise unreadable
         if rest:
-            raise ValueError("a row of the query has NULLs or other types than expected")
-        if n_rows:
-            yield unpack(bytes(buffer[:-2]), n_rows)
+            yield unpack(rest)
 
 
 def fetch_columns(
@@ -285,7 +290,7 @@ def fetch_columns(
 ) -> np.ndarray:
     """Read a whole query as one structured array.
 
-    Every column comes as one string of its binary values: the server sends a message a row, and a million small
+    Every column comes as one string of its binary values: the server sends one message per row, and a million small
     messages cost more than the values. A column may have 1 GB.
 
     Parameters

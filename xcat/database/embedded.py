@@ -181,10 +181,11 @@ class EmbeddedServer:
             os.chown(path, account.pw_uid, account.pw_gid)
 
     def _make_folder(self, folder: Path, mode: int) -> None:
+        owners = (os.geteuid(), self._account().pw_uid)
         if not folder.exists():
             folder.mkdir(parents=True, mode=mode)
         # in a shared temporary folder, another user may have put a link or a folder of this name
-        if folder.is_symlink() or folder.stat().st_uid not in (os.geteuid(), self._account().pw_uid):
+        if folder.is_symlink() or folder.stat().st_uid not in owners:
             raise _of_another_user(folder)
         self._give_to_server(folder)
         folder.chmod(mode)

@@ -1,4 +1,4 @@
-"""Loads the SQL that lives in sql/: objects of the database and the statements of the stages."""
+"""Loads the SQL files in sql/: objects of the database and the statements of the stages."""
 
 from __future__ import annotations
 
@@ -67,12 +67,12 @@ def statements(path: Path) -> dict[str, Statement]:
     """All statements of a file, by ``file.name``."""
     text = path.read_text(encoding="utf-8")
     heads = list(_HEAD.finditer(text))
-    found = {}
+    by_name = {}
     for head, following in zip(heads, [*heads[1:], None], strict=True):
         body = text[head.end() : following.start() if following else len(text)]
         name = f"{path.stem}.{head['name']}"
-        found[name] = Statement(name, _words(head["about"]), body.strip().rstrip(";"))
-    return found
+        by_name[name] = Statement(name, _words(head["about"]), body.strip().rstrip(";"))
+    return by_name
 
 
 def _words(comment: str) -> str:
