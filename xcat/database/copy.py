@@ -21,16 +21,17 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _HEADER_BYTES, _TRAILER = 19, b"\xff\xff"  # of a stream; the header ends with the length of an extension
-# type of the column -> (numpy type, PostgreSQL's function that gives the bytes of a value)
-_NUMBERS: dict[str, tuple[str, str]] = {
-    "smallint": ("i2", "int2send"),
-    "integer": ("i4", "int4send"),
-    "bigint": ("i8", "int8send"),
-    "real": ("f4", "float4send"),
-    "double precision": ("f8", "float8send"),
-    "boolean": ("u1", "boolsend"),
+# type of the column -> (numpy type, PostgreSQL's number of the type, its function that gives the bytes of a value)
+_NUMBERS: dict[str, tuple[str, int, str]] = {
+    "smallint": ("i2", 21, "int2send"),
+    "integer": ("i4", 23, "int4send"),
+    "bigint": ("i8", 20, "int8send"),
+    "real": ("f4", 700, "float4send"),
+    "double precision": ("f8", 701, "float8send"),
+    "boolean": ("u1", 16, "boolsend"),
 }
-_BLOCK_ROWS = 65_536
+_PIECE_ROWS = 4096  # encoded at a time: what fits into the processor's cache takes half the time
+_CHUNK_ROWS = 65_536  # read at a time
 
 Block = Mapping[str, np.ndarray]
 
@@ -74,6 +75,18 @@ def _narrowed(name: str, type_: str, values: np.ndarray, null: np.ndarray | None
         raise too_large from None
 
 
+def _array_values(type_: str, elements: np.ndarray) -> np.ndarray:
+    """PostgreSQL's arrays of the rows of a two-dimensional array, byte by byte: faster than lists of Arrow."""
+    n_elements = elements.shape[1]
+    element = np.dtype([("n_bytes", ">i4"), ("value", _wire(type_))])
+    rows = np.empty(len(elements), dtype=[("header", ">i4", (5,)), ("elements", element, (n_elements,))])
+    # dimensions, whether there are NULLs, type and number of the elements, number of the first
+    rows["header"] = (1, 0, _NUMBERS[type_][1], n_elements, 1)
+    rows["elements"]["n_bytes"] = _wire(type_).itemsize
+    rows["elements"]["value"] = elements
+    return rows
+
+
 def _arrow(name: str, type_: str, values: np.ndarray) -> pa.Array:
     """One column as Arrow knows it."""
     import pyarrow as pa  # when rows are written, not whenever xcat starts
@@ -91,9 +104,9 @@ def _arrow(name: str, type_: str, values: np.ndarray) -> pa.Array:
     if type_.endswith("[]"):
         if values.ndim != 2:
             raise TypeError(f"column {name}: an array column needs a two-dimensional array")
-        elements = _narrowed(name, type_.removesuffix("[]"), values, None)
-        offsets = np.arange(len(elements) + 1, dtype=np.int32) * elements.shape[1]
-        return pa.ListArray.from_arrays(offsets, elements.ravel())
+        rows = _array_values(type_.removesuffix("[]"), _narrowed(name, type_.removesuffix("[]"), values, None))
+        offsets = np.arange(len(rows) + 1, dtype=np.int64) * rows.itemsize
+        return pa.Array.from_buffers(pa.large_binary(), len(rows), [None, pa.py_buffer(offsets), pa.py_buffer(rows)])
     return pa.array(_narrowed(name, type_, values, null), mask=null)
 
 
@@ -140,10 +153,10 @@ def encode(blocks: Iterable[Block], types: Mapping[str, str]) -> Iterator[bytes]
 
 
 def _pieces(columns: Block) -> Iterator[Block]:
-    """A block in pieces of at most `_BLOCK_ROWS` rows, which bounds the memory that encoding takes."""
+    """A block in pieces of at most `_PIECE_ROWS` rows."""
     n_rows = max(map(len, columns.values()))
-    for start in range(0, max(n_rows, 1), _BLOCK_ROWS):
-        yield {name: values[start : start + _BLOCK_ROWS] for name, values in columns.items()}
+    for start in range(0, max(n_rows, 1), _PIECE_ROWS):
+        yield {name: values[start : start + _PIECE_ROWS] for name, values in columns.items()}
 
 
 def column_types(conn: psycopg.Connection[Any], table: str) -> dict[str, str]:
@@ -213,7 +226,7 @@ def copy_out(
     dtype: Sequence[tuple[str, str]],
     params: Mapping[str, Any] | None = None,
     *,
-    chunk_rows: int = _BLOCK_ROWS,
+    chunk_rows: int = _CHUNK_ROWS,
 ) -> Generator[np.ndarray, None, None]:
     """Read a query as structured arrays through binary COPY.
 
@@ -315,7 +328,7 @@ def fetch_columns(
     """
     names = [sql.Identifier(f"c{i}") for i in range(len(dtype))]
     packed = [
-        sql.SQL("string_agg({}({}::{}), '')").format(sql.SQL(_NUMBERS[t][1]), name, sql.SQL(t))
+        sql.SQL("string_agg({}({}::{}), '')").format(sql.SQL(_NUMBERS[t][2]), name, sql.SQL(t))
         for name, (_, t) in zip(names, dtype, strict=True)
     ]
     body = query if isinstance(query, sql.Composable) else sql.SQL(query)
