@@ -35,7 +35,7 @@ from xcat.ingest.load import ingest
 _CLI = """
 import sys, time
 from pathlib import Path
-from xcat import cli
+from xcat.cli import app
 from xcat.ingest import load, text_table
 
 flags = Path(sys.argv.pop(1))
@@ -49,7 +49,7 @@ def pausing(conn, definition, file, *rest):
     return done
 
 load._copy_file = pausing
-cli.main()
+app.main()
 """
 
 
