@@ -43,7 +43,7 @@ def run_online() -> None:
             include_name=include_name,
             version_table_schema=SCHEMA,
             compare_type=True,
-            transaction_per_migration=False,  # nobody sees a schema half-way between revisions
+            transaction_per_migration=False,  # no session sees a schema half-way between revisions
         )
         with context.begin_transaction():
             # views stand on the tables that a migration changes; they are made from their files, which are of the head

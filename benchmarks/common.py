@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import shutil
 import statistics
 import tempfile
@@ -15,6 +14,9 @@ from xcat import progress
 from xcat.config import Settings
 from xcat.database.connection import ready
 from xcat.database.embedded import EmbeddedServer
+from xcat.progress import peak_memory_mb
+
+__all__ = ["in_turn", "peak_memory_mb", "private_database"]
 
 
 @contextmanager
@@ -32,7 +34,9 @@ def private_database() -> Iterator[Settings]:
         shutil.rmtree(home)
 
 
-def in_turn(ours: Callable[[], None], bare: Callable[[], None], runs: int, before: Callable[[], None]) -> None:
+def in_turn(
+    ours: Callable[[], object], bare: Callable[[], object], runs: int, before: Callable[[], object] = lambda: None
+) -> None:
     """Time two sides A B A B ... and print the ratio pair by pair; `before` runs untimed before each."""
     ratios, times = [], []
     for number in range(runs + 1):
@@ -49,8 +53,3 @@ def in_turn(ours: Callable[[], None], bare: Callable[[], None], runs: int, befor
     print(f"ours  median {statistics.median(t[0] for t in times):.2f} s")
     print(f"bare  median {statistics.median(t[1] for t in times):.2f} s")
     print(f"ratio median {statistics.median(ratios):.2f} (from {min(ratios):.2f} to {max(ratios):.2f})")
-
-
-def peak_memory_mb() -> float:
-    """Largest memory of this process so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

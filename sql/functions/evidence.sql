@@ -1,4 +1,6 @@
 -- Reading the evidence array: property by property, in each the classes in the model's order.
+
+-- Share of each class in the likelihood of one category
 CREATE FUNCTION xcat.category_probabilities(
     evidence real[], property_category text[], category text, n_classes integer)
 RETURNS double precision[]
@@ -15,5 +17,3 @@ AS $$
     SELECT array_agg(likelihood / sum ORDER BY k)
     FROM scaled, (SELECT sum(likelihood) FROM scaled) AS all_classes
 $$;
-COMMENT ON FUNCTION xcat.category_probabilities(real[], text[], text, integer) IS
-'Share of each class in the likelihood of one category';

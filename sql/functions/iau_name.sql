@@ -1,4 +1,6 @@
 -- The position part of an IAU designation, JHHMMSS.s+DDMMSS: truncated, not rounded, as the IAU asks.
+
+-- Position part of an IAU designation, JHHMMSS.s+DDMMSS
 CREATE FUNCTION xcat.iau_name(ra_deg double precision, dec_deg double precision)
 RETURNS text
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
@@ -10,5 +12,3 @@ AS $$
                || lpad((t.arcsec % 60)::text, 2, '0')
     FROM (SELECT floor(ra_deg * 2400)::bigint AS tenths, floor(abs(dec_deg) * 3600)::bigint AS arcsec) AS t
 $$;
-COMMENT ON FUNCTION xcat.iau_name(double precision, double precision) IS
-'Position part of an IAU designation, JHHMMSS.s+DDMMSS';

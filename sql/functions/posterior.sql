@@ -1,7 +1,9 @@
--- The posterior and the evidence of xcat/classifier/posterior.py, from the stored tables alone. Arguments called properties
--- are rows of xcat.property as jsonb, in the units of its columns: a number is the value, null is "looked for and not
--- there", a key that is absent (or "Infinity") is "nobody has looked", which says nothing. Where an observed_ column is
--- false, null is "nobody has looked", too.
+-- The posterior and the evidence of xcat/classifier/posterior.py, from the stored tables alone. Arguments called
+-- properties are rows of xcat.property as jsonb, in the units of its columns: a number is the value; null is "searched
+-- for and not found"; an absent key, "Infinity", or null where an observed_ column is false is "not searched for" and
+-- contributes nothing.
+
+-- The number of a fit run; an error if it made no model
 CREATE FUNCTION xcat.checked_model(model_run_id integer)
 RETURNS integer
 LANGUAGE plpgsql STABLE PARALLEL SAFE
@@ -13,23 +15,23 @@ BEGIN
     RETURN model_run_id;
 END
 $$;
-COMMENT ON FUNCTION xcat.checked_model(integer) IS 'The number of a fit run; an error if it made no model';
 
+-- The properties of a source; an error if they are not a JSON object
 CREATE FUNCTION xcat.checked_properties(properties jsonb)
 RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 AS $$
 BEGIN
-    -- a slip that would say nothing of nothing: to_jsonb(p) is the column p where a joined table has one
+    -- without this check to_jsonb(p), the column p where a joined table has one, would give no evidence and no error
     IF jsonb_typeof(properties) IS DISTINCT FROM 'object' THEN
-        RAISE EXCEPTION 'the properties are no row of xcat.property, but %', left(coalesce(properties::text, 'NULL'), 60)
+        RAISE EXCEPTION 'the properties are not a row of xcat.property, but %', left(coalesce(properties::text, 'NULL'), 60)
             USING HINT = 'Give the row: to_jsonb(s) FROM xcat.property AS s; p is a column of other tables.';
     END IF;
     RETURN properties;
 END
 $$;
-COMMENT ON FUNCTION xcat.checked_properties(jsonb) IS 'The properties of a source; an error if they are no object';
 
+-- A row of pub.classified with some columns changed; an error if a changed column is not one of its own
 CREATE FUNCTION xcat.changed(properties jsonb, changes jsonb)
 RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
@@ -45,9 +47,8 @@ BEGIN
     RETURN properties || changes;
 END
 $$;
-COMMENT ON FUNCTION xcat.changed(jsonb, jsonb) IS
-'A row of pub.classified with some columns changed; an error if a changed column is not one of its own';
 
+-- A value on the scale of its table: linear, log10 or asinh; NaN where that does not exist
 CREATE FUNCTION xcat.on_scale(value double precision, scale text)
 RETURNS double precision
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -59,9 +60,8 @@ AS $$
         ELSE log(CASE WHEN value > 0 THEN value ELSE 'NaN' END)
     END
 $$;
-COMMENT ON FUNCTION xcat.on_scale(double precision, text) IS
-'A value on the scale of its table: linear, log10 or asinh; NaN where that does not exist';
 
+-- A property on the scale of its table; NaN: searched for and not found; Infinity: not searched for
 CREATE FUNCTION xcat.property_value(properties jsonb, name text, observed_column text, scale text)
 RETURNS double precision
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -73,11 +73,11 @@ AS $$
         ELSE 'Infinity'
     END
 $$;
-COMMENT ON FUNCTION xcat.property_value(jsonb, text, text, text) IS
-'A property on the scale of its table; NaN: looked for and not there; Infinity: nobody has looked';
 
--- One row a term, its arrays with the classes first. Joined, they lie unpacked in memory, however often a query looks into
--- them.
+-- One row per term, its arrays with the classes first. Joined, they are unpacked in memory once, however often a query
+-- reads them.
+
+-- The terms of a model, properties and pairs of them: tables [class][node], [class][level][node] of values with errors
 CREATE FUNCTION xcat.terms_of(model_run_id integer)
 RETURNS TABLE (
     property text, category text, classes text[], axes text[], scales text[],
@@ -104,32 +104,33 @@ AS $$
                array_agg(t.log_atoms ORDER BY k) FILTER (WHERE t.log_atoms IS NOT NULL) AS log_atoms,
                array_agg(t.log_above ORDER BY k) FILTER (WHERE t.log_above IS NOT NULL) AS log_above,
                array_agg(t.log_present ORDER BY k) AS log_present, array_agg(t.log_missing ORDER BY k) AS log_missing,
-               -- a row less its mean says of log-likelihoods what the row says of their advantages
+               -- centring the mixing row is equivalent to centring the log-likelihoods
                array_agg((SELECT array_agg(w - (SELECT avg(each) FROM unnest(t.mixing) AS each) ORDER BY i)
                           FROM unnest(t.mixing) WITH ORDINALITY AS u (w, i)) ORDER BY k) AS centred
         FROM xcat.likelihood_table AS t
         CROSS JOIN LATERAL (SELECT array_position(m.classes, t.class) AS k) AS number
         WHERE t.run_id = m.run_id AND t.property = f.property) AS c
 $$;
-COMMENT ON FUNCTION xcat.terms_of(integer) IS
-'The terms of a model, properties and pairs of them: tables [class][node], [class][level][node] of values with errors';
 
+-- The evidence of every term of a model for every class, for one row of properties: natural-log likelihood (per unit of
+-- the property's scale), and what it adds to the log score of the class
 CREATE FUNCTION pub.evidence_of(model_run_id integer, properties jsonb)
 RETURNS TABLE (property text, category text, class text, log_likelihood double precision, contribution double precision)
 LANGUAGE sql STABLE PARALLEL SAFE ROWS 60
 AS $$
-    -- both once, and not in every place below where they are named; the tables once for all rows of a query
+    -- materialised, because both are named several times; the tables are read once for all rows of a query
     WITH terms AS MATERIALIZED (SELECT * FROM xcat.terms_of(model_run_id)),
-         given AS MATERIALIZED (SELECT xcat.checked_properties(properties) AS said)
+         given AS MATERIALIZED (SELECT xcat.checked_properties(evidence_of.properties) AS properties)
     SELECT t.property, t.category, t.classes[c], l.log_likelihood[c],
            (SELECT sum(t.centred[c][k] * l.log_likelihood[k]) FROM generate_series(1, cardinality(t.classes)) AS k)
-    FROM given
+    FROM given AS g
     CROSS JOIN terms AS t
     CROSS JOIN LATERAL (
-        SELECT xcat.property_value(said, t.axes[1], t.observed_column, t.scales[1]) AS x,
-               CASE WHEN cardinality(t.axes) = 2 THEN xcat.property_value(said, t.axes[2], NULL, t.scales[2]) END AS y,
-               nullif((said ->> t.error_column)::real::double precision, 'NaN') AS error,
-               nullif((said ->> t.limit_column)::real::double precision, 'NaN') AS beyond,
+        SELECT xcat.property_value(g.properties, t.axes[1], t.observed_column, t.scales[1]) AS x,
+               CASE WHEN cardinality(t.axes) = 2
+                   THEN xcat.property_value(g.properties, t.axes[2], NULL, t.scales[2]) END AS y,
+               nullif((g.properties ->> t.error_column)::real::double precision, 'NaN') AS error,
+               nullif((g.properties ->> t.limit_column)::real::double precision, 'NaN') AS beyond,
                t.low[1] + t.last_node[1] * t.step[1] AS high
         OFFSET 0) AS v
     CROSS JOIN LATERAL (
@@ -181,9 +182,9 @@ AS $$
         OFFSET 0) AS l
     CROSS JOIN LATERAL generate_series(1, cardinality(t.classes)) AS c
 $$;
-COMMENT ON FUNCTION pub.evidence_of(integer, jsonb) IS
-'What every term of a model says of every class, for one row of properties: natural-log likelihood (per unit of the property''s scale), and what it adds to the log score of the class';
 
+-- Probability of every class by the model of a fit run, for one row of properties: to_jsonb(s) of xcat.property AS s,
+-- perhaps || '{"hr1": 0.2}'; units are those of the columns; a counterpart is taken for certain
 CREATE FUNCTION pub.posterior(model_run_id integer, properties jsonb)
 RETURNS TABLE (class text, p double precision)
 LANGUAGE sql STABLE PARALLEL SAFE ROWS 4
@@ -202,10 +203,11 @@ AS $$
     )
     SELECT class, share / sum(share) OVER () FROM shares
 $$;
-COMMENT ON FUNCTION pub.posterior(integer, jsonb) IS
-'Probability of every class by the model of a fit run, for one row of properties: to_jsonb(s) of xcat.property AS s, perhaps || ''{"hr1": 0.2}''; units are those of the columns; a counterpart is taken for certain';
 
--- A model is what a fit run made, for ever: whoever compares two, or reads an old classification, must find it as it was.
+-- A model is what a fit run made, for ever: whoever compares two, or reads an old classification, must find it as it
+-- was.
+
+-- Trigger that refuses to change what a run has made
 CREATE FUNCTION xcat.refuse_update()
 RETURNS trigger
 LANGUAGE plpgsql
@@ -214,7 +216,6 @@ BEGIN
     RAISE EXCEPTION 'xcat.% is never changed', TG_TABLE_NAME USING HINT = 'Another model is another run: xcat fit PIPELINE';
 END
 $$;
-COMMENT ON FUNCTION xcat.refuse_update() IS 'Trigger that refuses to change what a run has made';
 CREATE TRIGGER immutable BEFORE UPDATE ON xcat.model FOR EACH STATEMENT EXECUTE FUNCTION xcat.refuse_update();
 CREATE TRIGGER immutable BEFORE UPDATE ON xcat.model_class FOR EACH STATEMENT EXECUTE FUNCTION xcat.refuse_update();
 CREATE TRIGGER immutable BEFORE UPDATE ON xcat.model_category FOR EACH STATEMENT EXECUTE FUNCTION xcat.refuse_update();

@@ -1,16 +1,20 @@
--- Which run the schema pub shows. It is called immutable so that the planner puts the number into the query: then it sees
--- one flat, indexed table, and the plan is that of a query on this table. The number is looked up in the snapshot of the
--- planning, once for the whole statement, so no statement sees two runs; a publication replans what was prepared before.
+-- Which run the schema pub shows. It is called immutable so that the planner puts the number into the query: then it
+-- sees one flat, indexed table, and the plan is that of a query on this table. The number is looked up in the snapshot
+-- of the planning, once for the whole statement, so no statement sees two runs; a publication replans what was prepared
+-- before.
+
+-- The classify run that pub shows, for use beside its tables; NULL while nothing is published. By itself in a prepared
+-- statement it would not change: ask pub.runs
 CREATE FUNCTION pub.published_run()
 RETURNS integer
 LANGUAGE sql IMMUTABLE PARALLEL SAFE SECURITY DEFINER SET search_path FROM CURRENT
 AS $$
     SELECT run_id FROM xcat.publication WHERE active
 $$;
-COMMENT ON FUNCTION pub.published_run() IS
-'The classify run that pub shows, for use beside its tables; NULL while nothing is published. By itself in a prepared statement it would not change: ask pub.runs';
 
 -- The other run of comparisons. As above: a subquery would have every published run planned, and its tables locked.
+
+-- The newest run in pub that is not the published one; NULL if there is none
 CREATE FUNCTION pub.run_before()
 RETURNS integer
 LANGUAGE sql IMMUTABLE PARALLEL SAFE SECURITY DEFINER SET search_path FROM CURRENT
@@ -18,8 +22,8 @@ AS $$
     SELECT max(run_id) FROM xcat.publication
     WHERE run_id <> coalesce((SELECT run_id FROM xcat.publication WHERE active), -1)
 $$;
-COMMENT ON FUNCTION pub.run_before() IS 'The newest run in pub that is not the published one; NULL if there is none';
 
+-- The fit run whose model made a published run (default: the one that the views show); an error if it is not published
 CREATE FUNCTION pub.model_of(of_run integer DEFAULT NULL)
 RETURNS integer
 LANGUAGE plpgsql STABLE PARALLEL SAFE
@@ -34,9 +38,10 @@ BEGIN
     RETURN model;
 END
 $$;
-COMMENT ON FUNCTION pub.model_of(integer) IS
-'The fit run whose model made a published run (default: the one that the views show); an error if it is not published';
 
+-- Properties of a source of a published run (default: the one that the views show) under each hypothesis on its
+-- counterparts, with its probability (those of a source may add up to less than 1); one row, with the accepted
+-- counterpart, for best_match (default: as the run was made) and for a source without any
 CREATE FUNCTION pub.hypotheses_of(source_id bigint, best_match boolean DEFAULT NULL, of_run integer DEFAULT NULL)
 RETURNS TABLE (p_hypothesis double precision, properties jsonb)
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 3
@@ -64,9 +69,11 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION pub.hypotheses_of(bigint, boolean, integer) IS
-'Properties of a source of a published run (default: the one that the views show) under each hypothesis on its counterparts, with its probability (those of a source may add up to less than 1); one row, with the accepted counterpart, for best_match (default: as the run was made) and for a source without any';
 
+-- Probability of every class by the full model for a source of a published run (default: the one that the views show),
+-- mean over its counterpart hypotheses, with some columns of pub.classified changed, as in '{"hr1": 0.2, "pm_mas_yr":
+-- null}'; a property that needs a counterpart is changed in every hypothesis; best_match takes the accepted counterpart
+-- for certain (default: as the run was made)
 CREATE FUNCTION pub.posterior_of(
     source_id bigint, changes jsonb DEFAULT '{}', best_match boolean DEFAULT NULL, of_run integer DEFAULT NULL)
 RETURNS TABLE (class text, p double precision)
@@ -77,5 +84,3 @@ AS $$
     CROSS JOIN LATERAL pub.posterior(pub.model_of(posterior_of.of_run), xcat.changed(h.properties, changes)) AS q
     GROUP BY q.class
 $$;
-COMMENT ON FUNCTION pub.posterior_of(bigint, jsonb, boolean, integer) IS
-'Probability of every class by the full model for a source of a published run (default: the one that the views show), mean over its counterpart hypotheses, with some columns of pub.classified changed, as in ''{"hr1": 0.2, "pm_mas_yr": null}''; a property that needs a counterpart is changed in every hypothesis; best_match takes the accepted counterpart for certain (default: as the run was made)';

@@ -54,7 +54,7 @@ UPDATE xcat.catalogue SET is_current = false WHERE name = %(name)s AND is_curren
 UPDATE xcat.catalogue SET is_current = true WHERE catalogue_id = %(catalogue_id)s;
 
 -- name: lock_content
--- Nobody begins to read a version while rows are added to it in place.
+-- No run begins to read a version while rows are added to it in place, or while it is dropped.
 SELECT pg_advisory_xact_lock(hashtext('xcat.content'), %(catalogue_id)s);
 
 -- name: is_read
@@ -103,7 +103,7 @@ SELECT coalesce(max(object_id), 0) FROM {partition};
 SELECT count(*) FROM {loaded} WHERE file_id = %(file_id)s;
 
 -- name: reject_repeats
--- Rows whose id was there before, in these files: the first stays, the others are set aside.
+-- Rows whose id occurs before in these files: the first stays, the others are rejected.
 WITH repeated AS MATERIALIZED (
     SELECT object_id, file_id, native_id, first_object_id
     FROM (SELECT object_id, file_id, native_id,
@@ -120,7 +120,7 @@ SELECT file_id, object_id - (SELECT base FROM pg_temp.file_base AS b WHERE b.fil
 FROM gone;
 
 -- name: reject_known
--- Rows whose id an earlier file has brought already.
+-- Rows whose id an earlier file has already.
 WITH gone AS (
     DELETE FROM {loaded} USING {partition} WHERE {loaded}.native_id = {partition}.native_id
     RETURNING {loaded}.object_id, {loaded}.file_id, {loaded}.native_id
@@ -131,7 +131,7 @@ SELECT file_id, object_id - (SELECT base FROM pg_temp.file_base AS b WHERE b.fil
 FROM gone;
 
 -- name: append
--- Add the rows of new files to a catalogue that has some.
+-- Add the rows of new files to a catalogue that has rows already.
 INSERT INTO {partition} SELECT * FROM {loaded};
 
 -- name: make_file_base
@@ -143,7 +143,7 @@ CREATE TEMP TABLE file_base (file_id integer PRIMARY KEY, base bigint NOT NULL) 
 INSERT INTO pg_temp.file_base (file_id, base) VALUES (%(file_id)s, %(base)s);
 
 -- name: make_loading
--- Where the rows of new files wait that are appended to a catalogue; it has the parent's CHECKs.
+-- Table of the rows of new files before they are appended to a catalogue, with the parent's CHECKs.
 CREATE TEMP TABLE loading (LIKE {parent} INCLUDING CONSTRAINTS) ON COMMIT DROP;
 
 -- name: rejects_by_reason

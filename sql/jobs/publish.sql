@@ -1,5 +1,5 @@
 -- name: make_work
--- What the flat tables are put together from; without keys, since whole tables are joined.
+-- Tables that the flat tables are made from; without keys, since whole tables are joined.
 CREATE TEMP TABLE cell (source_id bigint NOT NULL, hpx29 bigint NOT NULL) ON COMMIT DROP;
 CREATE TEMP TABLE first_counterpart (
     source_id bigint NOT NULL, kind text NOT NULL, catalogue text NOT NULL, native_id text NOT NULL,
@@ -91,8 +91,8 @@ JOIN xcat.catalogue AS k ON k.catalogue_id = s.catalogue_id
 ORDER BY public.q3c_ang2ipix(m.ra, m.dec), m.master_id, b.source_id;
 
 -- name: classified
--- Every source, in the order of the sky. A source of the reference sample has the class and the probabilities of tables that
--- were fitted without it. The test sample are the classifiable sources that are not in the reference sample.
+-- Every source, in the order of the sky. A source of the reference sample has the class and the probabilities of tables
+-- that were fitted without it. The test sample are the classifiable sources that are not in the reference sample.
 INSERT INTO {target} (
     run_id, source_id, name, catalogue, ra, dec, err_arcsec, glon, glat, hpx29, class, p_class, margin, outlier, p_tail,
     is_outlier, n_missing, alternative, is_out_of_fold, known_class, origin, is_classifiable, in_test_sample,
@@ -151,11 +151,11 @@ JOIN {galaxy} AS g ON g.object_id = p.object_id
 WHERE g.d25_arcmin > 0;
 
 -- name: ulx_candidates
--- Ultraluminous sources: inside a D25 ellipse, away from every nucleus (3 arcsec, and 3 sigma of the position), and above
--- 1e39 erg / s at the distance of the galaxy. The galaxy is the one that sep_to_radius was computed with.
--- p_contaminant (after Tranin et al. 2024, A&A 681, A16): of the sources of this mission in the ellipse that are at least
--- as bright, nuclei included, the share expected to be AGN behind the galaxy. It is too large where only a part of the
--- ellipse has been observed.
+-- Ultraluminous sources: inside a D25 ellipse, away from every nucleus (3 arcsec, and 3 sigma of the position), and
+-- above 1e39 erg / s at the distance of the galaxy. The galaxy is the one that sep_to_radius was computed with.
+-- p_contaminant (after Tranin et al. 2024, A&A 681, A16): of the sources of this mission in the ellipse that are at
+-- least as bright, nuclei included, the share expected to be AGN behind the galaxy. It is too large where only a part
+-- of the ellipse has been observed.
 INSERT INTO {target} (
     run_id, source_id, name, catalogue, ra, dec, err_arcsec, galaxy, distance_mpc, sep_arcsec, sep_nucleus_arcsec,
     sep_to_radius, log_lx_galaxy, is_hyperluminous, flux_std_cgs, flux_cgs, flux_err_cgs, snr, n_detections, ellipse_deg2,
@@ -181,7 +181,7 @@ WHERE sep_nucleus_arcsec > greatest(3, 3 * err_arcsec)
 ORDER BY public.q3c_ang2ipix(ra, dec);
 
 -- name: add_class_column
--- A class that no published model has had; rows of the other runs have no probability of it.
+-- A column for a class that no published model has had; rows of the other runs have no probability of it.
 ALTER TABLE pub.classified_runs ADD COLUMN {name} real;
 
 -- name: comment_column
@@ -200,7 +200,7 @@ SELECT relname FROM pg_class
 WHERE relnamespace = 'pub'::regnamespace AND relkind = 'v' AND obj_description(oid, 'pg_class') LIKE 'Candidates: %%';
 
 -- name: users_of_views
--- Views of somebody else's that stand on those that are to be made anew.
+-- Views of users that depend on those that are to be made anew.
 SELECT DISTINCT w.ev_class::regclass::text
 FROM pg_depend AS d
 JOIN pg_rewrite AS w ON w.oid = d.objid
@@ -221,9 +221,9 @@ GRANT SELECT ON {view} TO {reader};
 -- A view that is made anew.
 DROP VIEW IF EXISTS {view};
 
--- name: classified_view
--- The published run, with a column for each class of its model.
-CREATE VIEW pub.classified AS SELECT {columns} FROM pub.classified_runs WHERE run_id = pub.published_run();
+-- name: published_view
+-- The rows of the published run in a table or view of all published runs.
+CREATE VIEW {view} AS SELECT {columns} FROM {all_runs} WHERE run_id = pub.published_run();
 
 -- name: candidates_view
 -- Sources of one class that no reference catalogue knows.
@@ -243,7 +243,7 @@ GRANT SELECT ON {table} TO CURRENT_USER;
 SELECT EXISTS (SELECT FROM xcat.publication WHERE run_id = %(run_id)s);
 
 -- name: held
--- The flat tables of a run are there, under its number; the views show what they showed.
+-- Record that a run has its flat tables, under its number; the views are not changed.
 INSERT INTO xcat.publication (run_id, active) VALUES (%(run_id)s, false);
 
 -- name: positions

@@ -8,7 +8,7 @@ VALUES (%(kind)s, %(name)s, 'running', %(config)s, %(config_key)s, %(versions)s,
 RETURNING run_id;
 
 -- name: lock_content
--- Held while a run enters what it reads: no rows are added to this version meanwhile, and it is not dropped.
+-- Held while a run enters what it reads: until then no rows are added to this version, and it is not dropped.
 SELECT pg_advisory_xact_lock_shared(hashtext('xcat.content'), %(catalogue_id)s);
 
 -- name: reads
@@ -17,7 +17,7 @@ INSERT INTO xcat.run_catalogue (run_id, catalogue_id) VALUES (%(run_id)s, %(cata
 
 -- name: finish
 -- Mark a run done, in the transaction that wrote its rows: both become visible, or neither. Failed and lost runs of the
--- same kind and name leave now: what they were to do has been done.
+-- same kind and name are deleted: their work has been done now.
 WITH finished AS (
     UPDATE xcat.run
     SET status = 'done', ended_at = clock_timestamp(), summary = %(summary)s, inputs = inputs || %(inputs)s
@@ -35,7 +35,7 @@ WHERE run_id = %(run_id)s;
 
 -- name: lock
 -- Held by the session of a running run; the server releases it when the session dies, however it dies.
--- Taken in the transaction that enters the row, so that nobody sees the row without the lock.
+-- Taken in the transaction that enters the row, so that no session sees the row without the lock.
 SELECT pg_advisory_lock(hashtext('xcat.run'), %(run_id)s);
 
 -- name: reap
@@ -78,7 +78,7 @@ SELECT to_jsonb(run) FROM xcat.run WHERE run_id = %(run_id)s;
 SELECT max(run_id) FROM xcat.run WHERE kind = %(kind)s AND name = %(name)s AND status = 'done' HAVING count(*) > 0;
 
 -- name: note_stages
--- What a pipeline run stands on, before it has ended.
+-- The runs that a pipeline run depends on, before it has ended.
 UPDATE xcat.run SET summary = summary || jsonb_build_object('runs', %(stages)s::jsonb) WHERE run_id = %(run_id)s;
 
 -- name: one_at_a_time
@@ -86,7 +86,7 @@ UPDATE xcat.run SET summary = summary || jsonb_build_object('runs', %(stages)s::
 SELECT pg_advisory_xact_lock(hashtext('xcat.publish'), 0);
 
 -- name: pin
--- Keep a run, and all that it stands on, whatever is pruned; or no longer.
+-- Keep a run, and all that it depends on, whatever is pruned; or keep it no longer.
 UPDATE xcat.run SET pinned = %(pinned)s WHERE run_id = %(run_id)s;
 
 -- name: with_parts
@@ -101,8 +101,9 @@ WHERE kind = 'publish' AND (config ->> 'classify_run_id')::integer IN (SELECT ru
 ORDER BY run_id;
 
 -- name: not_to_keep
--- What `prune` drops: all but the published and pinned runs, those that are running, the last runs of each kind and name,
--- and whatever these stand on. A run that loaded files stays as long as a version of a catalogue holds one of them.
+-- What `prune` drops: all but the published and pinned runs, those that are running, the last runs of each kind and
+-- name, and whatever these depend on. A run that loaded files stays as long as a version of a catalogue holds one of
+-- them.
 WITH RECURSIVE edge (run_id, needs) AS (
     SELECT r.run_id, n.needs
     FROM xcat.run AS r
@@ -164,7 +165,7 @@ GROUP BY f.run_id
 ORDER BY 1, 2;
 
 -- name: forget
--- Runs leave the books, and what hangs on them goes along; those that loaded files only after the files.
+-- Delete runs with the rows that belong to them; runs that loaded files only after these files.
 DELETE FROM xcat.run
 WHERE run_id = ANY (%(run_ids)s) AND NOT EXISTS (SELECT FROM xcat.catalogue_file AS f WHERE f.run_id = run.run_id);
 
@@ -174,12 +175,8 @@ SELECT catalogue_id FROM xcat.catalogue AS k
 WHERE NOT is_current AND NOT EXISTS (SELECT FROM xcat.run_catalogue AS u WHERE u.catalogue_id = k.catalogue_id)
 ORDER BY catalogue_id;
 
--- name: lock_version
--- A run that enters this version as read, or a load that adds rows to it, has ended.
-SELECT pg_advisory_xact_lock(hashtext('xcat.content'), %(catalogue_id)s);
-
 -- name: forget_version
--- A version leaves the books, if still nobody reads it.
+-- Delete a version, unless a run has begun to read it.
 DELETE FROM xcat.catalogue AS k
 WHERE catalogue_id = %(catalogue_id)s AND NOT is_current
   AND NOT EXISTS (SELECT FROM xcat.run_catalogue AS u WHERE u.catalogue_id = k.catalogue_id)
@@ -191,14 +188,14 @@ DELETE FROM xcat.catalogue_file AS f
 WHERE NOT EXISTS (SELECT FROM xcat.catalogue_content AS c WHERE c.file_id = f.file_id);
 
 -- name: to_drop
--- Tables that are to be dropped as soon as nobody reads them.
+-- Enter tables that are to be dropped as soon as no session reads them.
 INSERT INTO xcat.dropped_table (table_name)
 SELECT name FROM unnest(%(names)s::text[]) AS n (name) WHERE to_regclass(name) IS NOT NULL
 ON CONFLICT DO NOTHING;
 
 -- name: next_to_drop
--- Some of them that nobody else is about to drop. Those are left alone which, or whose parent, a transaction holds that has
--- been open for a second: it would be waited for in vain, and new readers would stand behind us meanwhile.
+-- Some of them that no other session is about to drop. Tables are left out if a transaction that has been open for a
+-- second holds them or their parent: waiting for it would be in vain, and would make new readers wait behind us.
 WITH held AS MATERIALIZED (
     SELECT DISTINCT l.relation
     FROM pg_locks AS l JOIN pg_stat_activity AS a ON a.pid = l.pid
@@ -215,11 +212,11 @@ WHERE d.table_name <> ALL (%(busy)s)
 ORDER BY d.table_name LIMIT %(limit)s FOR UPDATE OF d SKIP LOCKED;
 
 -- name: any_to_drop
--- Whether some are left.
+-- Whether tables remain to be dropped.
 SELECT EXISTS (SELECT FROM xcat.dropped_table);
 
 -- name: was_dropped
--- It is gone.
+-- They have been dropped.
 DELETE FROM xcat.dropped_table WHERE table_name = ANY (%(names)s);
 
 -- name: readers

@@ -1,6 +1,6 @@
 -- name: rival_hypotheses
--- Which sources have two hypotheses that are about as probable, at most a factor of 2 apart? "None of the catalogues" is
--- one, too (rank 0).
+-- Which sources have two hypotheses that are about as probable, at most a factor of 2 apart? "None of the catalogues"
+-- counts as one (rank 0).
 SELECT a.name, a.p_hypothesis, a.catalogues, a.objects, b.p_hypothesis AS other_p_hypothesis,
        b.catalogues AS other_catalogues, b.objects AS other_objects
 FROM pub.hypotheses AS a

@@ -1,9 +1,11 @@
 -- The names that users of the published XMM classifications know (Tranin et al. 2022; 5XMM-DR15).
+
+-- The classes of every published run under the column names of the published XMM classifications
 CREATE VIEW pub.claxboi_runs AS
 SELECT s.name AS iauname, s.ra, s.dec,
        CASE s.class WHEN 'AGN' THEN 0 WHEN 'Star' THEN 1 WHEN 'XRB' THEN 2 WHEN 'CV' THEN 3 END AS prediction,
-       replace(replace(replace(replace(replace(replace(s.alternative, ':AGN', '0'), ':Star', '1'), ':XRB', '2'), ':CV', '3'), ' ', ','), ':', '')
-           AS alt,
+       replace(replace(replace(replace(replace(replace(
+           s.alternative, ':AGN', '0'), ':Star', '1'), ':XRB', '2'), ':CV', '3'), ' ', ','), ':', '') AS alt,
        2 * s.p_class - 1 AS clmargin, s.outlier, s.n_missing,
        s.p_agn AS pbac0, s.p_star AS pbac1, s.p_xrb AS pbac2, s.p_cv AS pbac3,
        l.p[o.agn] AS pbac0_location, l.p[o.star] AS pbac1_location, l.p[o.xrb] AS pbac2_location, l.p[o.cv] AS pbac3_location,
@@ -25,7 +27,3 @@ CROSS JOIN LATERAL (SELECT xcat.category_probabilities(e.evidence, m.term_catego
 CROSS JOIN LATERAL (SELECT xcat.category_probabilities(e.evidence, m.term_category, 'spectrum', cardinality(r.classes))) AS x (p)
 CROSS JOIN LATERAL (SELECT xcat.category_probabilities(e.evidence, m.term_category, 'multiwavelength', cardinality(r.classes))) AS w (p)
 CROSS JOIN LATERAL (SELECT xcat.category_probabilities(e.evidence, m.term_category, 'variability', cardinality(r.classes))) AS v (p);
-COMMENT ON VIEW pub.claxboi_runs IS 'Every published run under the column names of the published XMM classifications';
-
-CREATE VIEW pub.claxboi AS SELECT * FROM pub.claxboi_runs WHERE run_id = pub.published_run();
-COMMENT ON VIEW pub.claxboi IS 'The published run under the column names of the published XMM classifications';

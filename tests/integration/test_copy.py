@@ -78,6 +78,54 @@ def test_any_rows_come_back(conn, data):
     assert rows == expected
 
 
+def test_rows_keep_their_order(conn):
+    """Whatever is NULL: the order on disk is the order on the sky that the blocks come in."""
+    _table(conn)
+    rng = np.random.default_rng(1)
+    n = 1000
+    blocks = [
+        {
+            "c": np.arange(start, start + n),
+            "x": np.where(rng.random(n) < 0.3, np.nan, rng.random(n)),
+            "s": np.array([b"x" * k for k in range(5)])[rng.integers(0, 5, n)],
+        }
+        for start in (0, n)
+    ]
+    copy.copy_in(conn, "t", blocks)
+    rows = conn.execute("SELECT c FROM t ORDER BY ctid").fetchall()
+    assert [c for (c,) in rows] == list(range(2 * n))
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("x", 1e39), ("x", -1e300), ("x", 10**40 * 1.0), ("a", 2**15), ("a", -(2**15) - 1), ("b", 2**31),
+        ("c", np.uint64(2**63)), ("b", 3e9), ("b", np.inf),
+    ],
+)  # fmt: skip
+def test_a_number_too_large_for_its_column_is_refused(conn, column, value):
+    _table(conn)
+    with pytest.raises(OverflowError, match=f"column {column}: a number is too large"):
+        copy.copy_in(conn, "t", [{column: np.array([1, value])}])
+
+
+def test_what_is_masked_may_be_too_large(conn):
+    _table(conn)
+    block = {
+        "a": np.ma.array([1, 10**9], mask=[False, True]),
+        "x": np.ma.array([1.5, 1e300], mask=[False, True]),
+        "b": np.array([7.0, np.nan]),
+    }
+    copy.copy_in(conn, "t", [block])
+    assert conn.execute("SELECT a, x, b FROM t").fetchall() == [(1, 1.5, 7), (None, None, None)]
+
+
+def test_a_zero_byte_is_refused_not_cut(conn):
+    _table(conn)
+    with pytest.raises(psycopg.DataError, match="column s: a text holds a zero byte"):
+        copy.copy_in(conn, "t", [{"s": np.array([b"ab\0c", b"d"])}])
+
+
 def test_copy_out_gives_arrays_in_pieces(conn):
     query = "SELECT g::bigint AS g, (g / 2.0)::real AS h FROM generate_series(1, %(n)s) AS g ORDER BY g"
     chunks = list(copy.copy_out(conn, query, [("g", "bigint"), ("h", "real")], {"n": 1000}, chunk_rows=300))

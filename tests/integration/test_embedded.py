@@ -20,8 +20,9 @@ import pytest
 from children import TIMEOUT_S, until
 
 from xcat.config import Settings
-from xcat.database import connection, embedded
-from xcat.database.embedded import EmbeddedServer, find_binaries, server_settings
+from xcat.database import connection, embedded, installation
+from xcat.database.embedded import EmbeddedServer, server_settings
+from xcat.database.installation import find_binaries
 from xcat.errors import DatabaseError
 
 # what a shell, a URL or a list of folders would trip over
@@ -75,7 +76,7 @@ def test_starts_from_nothing_twice_and_stops_twice(home):
     assert server.start() is False
     status = server.status()
     assert status.running and status.pid
-    assert int(status.version or 0) >= embedded.OLDEST_VERSION
+    assert int(status.version or 0) >= installation.OLDEST_VERSION
     assert _query(server, "SELECT current_database()") == "xcat"
     assert server.stop() is True
     assert server.stop() is False
@@ -397,9 +398,9 @@ def test_a_socket_folder_that_another_made_is_refused(folder, taken, monkeypatch
 
 
 def _installed(monkeypatch: pytest.MonkeyPatch, *majors: int, q3c: tuple[int, ...] = ()) -> None:
-    monkeypatch.setattr(embedded, "_debian_installations", lambda: {m: Path(f"/{m}") for m in majors})
-    monkeypatch.setattr(embedded, "_other_installation", lambda: None)
-    monkeypatch.setattr(embedded, "_has_q3c", lambda bindir, major: major in q3c)
+    monkeypatch.setattr(installation, "_debian_installations", lambda: {m: Path(f"/{m}") for m in majors})
+    monkeypatch.setattr(installation, "_other_installation", lambda: None)
+    monkeypatch.setattr(installation, "_has_q3c", lambda bindir, major: major in q3c)
 
 
 @pytest.mark.parametrize(

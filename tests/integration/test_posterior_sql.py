@@ -212,8 +212,8 @@ def test_wrong_names_and_numbers_are_refused(conn: Connection, runs: dict[str, i
     for query, message in (
         ("SELECT * FROM pub.posterior(%(classify)s, '{}')", r"run \d+ made no model"),
         ("SELECT * FROM pub.evidence_of(0, '{}')", "run 0 made no model"),
-        ("SELECT * FROM pub.posterior(%(fit)s, '[0.2, 0.8]')", r"no row of xcat.property, but \[0.2"),
-        ("SELECT * FROM pub.posterior(%(fit)s, NULL)", "no row of xcat.property, but NULL"),
+        ("SELECT * FROM pub.posterior(%(fit)s, '[0.2, 0.8]')", r"not a row of xcat.property, but \[0.2"),
+        ("SELECT * FROM pub.posterior(%(fit)s, NULL)", "not a row of xcat.property, but NULL"),
         ("SELECT * FROM pub.posterior_of(1, '{\"hr_1\": 0}')", "no column hr_1 in pub.classified"),
         ('SELECT * FROM pub.posterior(%(fit)s, \'{"hr1": "soft"}\')', "invalid input syntax"),
     ):

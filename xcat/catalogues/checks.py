@@ -26,10 +26,10 @@ _COLOUR = re.compile(r"^\s*(\w+)\s*(?:([+-])\s*(\d+(?:\.\d*)?|\.\d+)\s*)?$")
 
 def colour_term(term: str) -> tuple[str, float]:
     """Split ``column``, ``column + 0.3`` or ``column - 0.5`` into the column and its offset."""
-    found = _COLOUR.match(term)
-    if not found:
+    match = _COLOUR.match(term)
+    if not match:
         raise ValueError(f"'{term}' is not of the form 'column', 'column + 0.3' or 'column - 0.5'")
-    column, sign, offset = found.groups()
+    column, sign, offset = match.groups()
     return column, float(f"{sign or ''}{offset}") if offset else 0.0
 
 

@@ -88,7 +88,7 @@ class Sky(Strict):
 
     density_per_deg2: float | None = Field(default=None, gt=0)
     area_deg2: float | None = Field(default=None, gt=0, le=41252.97)
-    local: Literal[True] | None = None  # measured in the rows loaded, which are all of the sky where there are any
+    local: Literal[True] | None = None  # measured in the rows loaded, which must be complete wherever there are any
     # the rows loaded are cut-outs of this radius around X-ray sources; measured in each, beyond the search radius
     around_sources_arcsec: float | None = Field(default=None, gt=0, le=3600)
 
@@ -242,8 +242,8 @@ class Definition(Strict):
         maps, or what is mapped to an empty text, is ``''``: known, but not usable as a label.
         """
         texts = [v.decode() if isinstance(v, bytes) else str(v) for v in values]
-        known = {text: self._class_of(text.strip()) for text in set(texts)}
-        return np.array([known[text] for text in texts], dtype=np.str_)
+        classes = {text: self._class_of(text.strip()) for text in set(texts)}
+        return np.array([classes[text] for text in texts], dtype=np.str_)
 
     def _class_of(self, native: str) -> str:
         if self.klass is not None:
@@ -279,13 +279,13 @@ class Definition(Strict):
 
 def available(extra_dirs: Sequence[str | Path] = ()) -> dict[str, Path]:
     """Definitions by name: those of ``extra_dirs``, earlier folders first, then the shipped ones."""
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     for folder in [*map(Path, extra_dirs), _HERE]:
         if not folder.is_dir():
             raise ConfigError(f"{folder}: no such folder of catalogue definitions")
         for path in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")]):
-            found.setdefault(path.stem, path)
-    return dict(sorted(found.items()))
+            paths.setdefault(path.stem, path)
+    return dict(sorted(paths.items()))
 
 
 def load(name_or_path: str | Path, extra_dirs: Sequence[str | Path] = ()) -> Definition:
@@ -296,12 +296,12 @@ def load(name_or_path: str | Path, extra_dirs: Sequence[str | Path] = ()) -> Def
     name_or_path : str or Path
         Name of a shipped definition or of one in ``extra_dirs``, or the path of a YAML file.
     extra_dirs : sequence of path
-        Folders with definitions of one's own; they come before the shipped ones.
+        Folders with the user's own definitions; they come before the shipped ones.
 
     Raises
     ------
     ConfigError
-        If there is no such definition, or it is wrong: one line a mistake, each with file and line.
+        If there is no such definition, or it is wrong: one line per mistake, each with file and line.
     """
     path = _find(name_or_path, extra_dirs)
     data, places = _resolved(path, extra_dirs, ())
@@ -315,19 +315,19 @@ def _find(name_or_path: str | Path, extra_dirs: Sequence[str | Path]) -> Path:
         if not path.is_file():
             raise ConfigError(f"{path}: no such file")
         return path
-    known = available(extra_dirs)
-    if text not in known:
+    paths = available(extra_dirs)
+    if text not in paths:
         raise ConfigError(
-            f"no catalogue definition '{text}'; known: {', '.join(known)}. "
+            f"no catalogue definition '{text}'; known: {', '.join(paths)}. "
             "A definition of your own is named by its path, as in ./mine.yaml"
         )
-    return known[text]
+    return paths[text]
 
 
 def _resolved(
     path: Path, extra_dirs: Sequence[str | Path], children: tuple[Path, ...]
 ) -> tuple[dict[str, Any], dict[yamlfile.KeyPath, yamlfile.Place]]:
-    """Read a file and what it extends; keys of the child replace the parent's, ``columns`` are merged."""
+    """Read a file and the one that it extends; its keys replace the parent's, its ``columns`` are merged with them."""
     data, places = yamlfile.read(path)
     parent_name = data.pop("extends", None)
     if parent_name is None:
@@ -336,7 +336,7 @@ def _resolved(
     if path in children:
         raise ConfigError(f"{file}:{line}: 'extends' goes round in a circle")
     try:
-        # a name that a user's file gives to itself as well means the shipped one
+        # a user's file that extends its own name means the shipped definition
         beside = path.parent / str(parent_name)
         parent = beside if beside.is_file() else _find(str(parent_name), extra_dirs)
         if parent == path:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from xcat.catalogues.definition import Definition
-from xcat.catalogues.grammar import ColumnSpec
+from xcat.catalogues.grammar import ColumnSpec, listed
 from xcat.columns.registry import columns
 
 _ERRORS = {
@@ -20,7 +18,7 @@ _ERRORS = {
 
 
 def describe(definition: Definition) -> str:
-    """Say what a definition means: where each standard column comes from, in which unit it is stored.
+    """Explain a definition: where each standard column comes from, in which unit it is stored.
 
     Parameters
     ----------
@@ -53,16 +51,12 @@ def _origin(spec: ColumnSpec) -> str:
     steps = spec.model_dump(mode="json", exclude_defaults=True).get("transform")
     if not steps:
         return names + unit
-    named = [step if isinstance(step, str) else " ".join(f"{k} {v}" for k, v in step.items()) for step in _list(steps)]
+    named = [step if isinstance(step, str) else " ".join(f"{k} {v}" for k, v in step.items()) for step in listed(steps)]
     return f"{names}{unit}: {', '.join(named)}"
 
 
-def _list(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, list | tuple) else [value]
-
-
 def _facts(definition: Definition) -> list[tuple[str, str]]:
-    """What the definition says beside its columns."""
+    """Everything else in the definition, besides its columns."""
     facts = []
     error = definition.position_error
     if error is not None:
@@ -104,8 +98,8 @@ def _facts(definition: Definition) -> list[tuple[str, str]]:
         for band in ("b", "r", "w1", "w2", "j"):
             terms = definition.colour_terms(band)
             if terms:
-                said = ", else ".join(f"{column} {offset:+g}" if offset else column for column, offset in terms)
-                facts.append((f"band {band}", said))
+                choices = (f"{column} {offset:+g}" if offset else column for column, offset in terms)
+                facts.append((f"band {band}", ", else ".join(choices)))
         depth = ", ".join(f"{band} {magnitude:g}" for band, magnitude in definition.depth.items())
         facts.append(("depth", f"{depth}: complete over most of its sky" if depth else ""))
     if definition.kind == "reference":

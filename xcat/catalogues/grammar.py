@@ -1,4 +1,4 @@
-"""The standard columns, and the small grammar that says how a file's columns become them.
+"""The standard columns, and the small grammar in which a definition derives them from a file's columns.
 
 An entry of ``columns`` is the name of a file column, or a mapping::
 
@@ -42,25 +42,25 @@ from typing import Annotated, Any
 import astropy.units as u
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_serializer, model_validator
 
+from xcat.columns.registry import magnitudes
+
 BANDS = ("soft", "medium", "hard")
 #: Standard columns that a definition may fill, by the table that they go to.
 STANDARD_COLUMNS: dict[str, tuple[str, ...]] = {
     "detection": (
-        "native_id", "ra", "dec", "source_native_id", "name", "obs_id", "epoch_yr", "mjd", "exposure_s",
-        "flux_cgs", "flux_err_cgs", "flux_upper_cgs",
+        *("native_id", "ra", "dec", "source_native_id", "name", "obs_id", "epoch_yr", "mjd", "exposure_s"),
+        *("flux_cgs", "flux_err_cgs", "flux_upper_cgs"),
         *(f"flux_{band}{error}_cgs" for band in BANDS for error in ("", "_err")),
-        "hr1", "hr1_err", "hr2", "hr2_err", "gamma", "snr", "det_likelihood", "p_variable",
-        "p_variable_long", "extent_arcsec", "quality_flag", "n_detections",
+        *("hr1", "hr1_err", "hr2", "hr2_err", "gamma", "snr", "det_likelihood", "p_variable", "p_variable_long"),
+        *("extent_arcsec", "quality_flag", "n_detections"),
     ),
     "counterpart": (
-        "native_id", "ra", "dec", "epoch_yr", "pmra_mas_yr", "pmdec_mas_yr", "parallax_mas",
-        "parallax_err_mas", "distance_pc", "mag", "mag_gaia_g", "mag_gaia_bp", "mag_gaia_rp", "mag_g",
-        "mag_r", "mag_i", "mag_z", "mag_y", "mag_j", "mag_h", "mag_k", "mag_w1", "mag_w2", "mag_w3",
-        "mag_ch1",
+        *("native_id", "ra", "dec", "epoch_yr", "pmra_mas_yr", "pmdec_mas_yr", "parallax_mas", "parallax_err_mas"),
+        *("distance_pc", *magnitudes()),
     ),
     "galaxy": ("native_id", "ra", "dec", "distance_mpc", "d25_arcmin", "axis_ratio", "pa_deg"),
     "reference_object": ("native_id", "ra", "dec", "name", "class_native"),
-}  # fmt: skip
+}
 TEXT_COLUMNS = frozenset({"native_id", "source_native_id", "obs_id", "name", "class_native"})
 INTEGER_COLUMNS = frozenset({"quality_flag", "n_detections"})
 

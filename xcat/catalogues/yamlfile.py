@@ -1,4 +1,4 @@
-"""YAML files that know their lines, so that a mistake is reported where the user made it."""
+"""YAML files read with their line numbers, so that a mistake is reported where the user made it."""
 
 from __future__ import annotations
 
@@ -74,14 +74,14 @@ def _walk(node: yaml.Node, where: KeyPath, path: Path) -> Iterator[tuple[KeyPath
 
 
 def place_of(where: KeyPath, places: dict[KeyPath, Place], default: Place) -> Place:
-    """The place of the longest known beginning of a path of keys.
+    """The place of the longest beginning of a path of keys that the file has.
 
     A missing key, or a form that was spelled differently in the file, has no line of its own; its parent has.
     """
     for end in range(len(where), 0, -1):
-        found = places.get(where[:end])
-        if found:
-            return found
+        place = places.get(where[:end])
+        if place:
+            return place
     return default
 
 
@@ -93,9 +93,9 @@ def line(where: KeyPath, message: str, places: dict[KeyPath, Place], path: Path)
 
 
 def messages(error: ValidationError, places: dict[KeyPath, Place], path: Path) -> list[str]:
-    """What pydantic found wrong in a user's words, one line a mistake, each with file and line."""
-    found = [line(tuple(e["loc"]), _plain(e), places, path) for e in error.errors()]
-    return list(dict.fromkeys(found))
+    """The mistakes that pydantic reports, in plain words: one line per mistake, each with file and line."""
+    lines = [line(tuple(e["loc"]), _plain(e), places, path) for e in error.errors()]
+    return list(dict.fromkeys(lines))
 
 
 def _plain(error: Any) -> str:

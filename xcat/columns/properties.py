@@ -14,7 +14,7 @@ from xcat.errors import ConfigError
 
 @dataclass(frozen=True)
 class Property:
-    """One property of a source, as the tables see it.
+    """One property of a source, as the likelihood tables use it.
 
     Attributes
     ----------
@@ -57,34 +57,26 @@ class Property:
 def all_properties() -> tuple[Property, ...]:
     """The properties as the classifier knows them, in the order of the registry."""
     return tuple(
-        Property(
-            name=entry["name"],
-            category=entry["category"],
-            scale=entry["scale"],
-            low=float(entry["range"][0]),
-            high=float(entry["range"][1]),
-            bounded_low=entry["bounded"][0],
-            bounded_high=entry["bounded"][1],
-        )
-        for entry in property_entries()
+        Property(e["name"], e["category"], e["scale"], float(e["range"][0]), float(e["range"][1]), *e["bounded"])
+        for e in property_entries()
     )
 
 
 def select(names: list[str] | None) -> tuple[Property, ...]:
-    """Properties by name; without names all but the optional ones, which repeat what others say.
+    """Properties by name; without names all but the optional ones, which repeat information of others.
 
     Raises
     ------
     ConfigError
         A name is not in the registry.
     """
-    known = {p.name: p for p in all_properties()}
+    by_name = {p.name: p for p in all_properties()}
     if names is None:
-        return tuple(known[entry["name"]] for entry in property_entries() if not entry.get("optional"))
-    unknown = [name for name in names if name not in known]
+        names = [entry["name"] for entry in property_entries() if not entry.get("optional")]
+    unknown = [name for name in names if name not in by_name]
     if unknown:
-        raise ConfigError(f"unknown property {', '.join(unknown)}. There are: {', '.join(known)}")
-    return tuple(known[name] for name in names)
+        raise ConfigError(f"unknown property {', '.join(unknown)}. There are: {', '.join(by_name)}")
+    return tuple(by_name[name] for name in names)
 
 
 def property_label(name: str) -> str:
@@ -101,21 +93,21 @@ def property_symbol(name: str, with_unit: bool = False) -> str:
 
 
 def error_column(name: str) -> str | None:
-    """Column of ``property`` with the 1 sigma error of a property, on its scale; None if there is none."""
+    """Column of ``property`` with the 1 sigma error of a property, on its scale; None if it has no such column."""
     return _role(name, "error")
 
 
 def limit_column(name: str) -> str | None:
-    """Column of ``property`` with the lower limit of a property for sources without a value; None if there is none."""
+    """Column of ``property`` with the lower limit of a property for sources without a value; None without one."""
     return _role(name, "limit")
 
 
 def observed_column(name: str) -> str | None:
-    """Column of ``property`` that says whether a property could have been observed; None where that is not told."""
+    """Column of ``property`` that says whether a property could have been observed; None without one."""
     return _role(name, "observed")
 
 
 def _role(name: str, role: str) -> str | None:
     (entry,) = (e for e in property_entries() if e["name"] == name)
-    found: str | None = entry.get(role)
-    return found
+    column: str | None = entry.get(role)
+    return column

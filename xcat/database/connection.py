@@ -16,7 +16,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.engine import make_url
 
 from xcat.config import Settings, settings
-from xcat.database.embedded import OLDEST_VERSION, EmbeddedServer
+from xcat.database.embedded import EmbeddedServer
+from xcat.database.installation import OLDEST_VERSION
 from xcat.database.sqlfiles import folder
 from xcat.errors import DatabaseError
 

@@ -1,103 +1,121 @@
 """Binary COPY between numpy columns and PostgreSQL, without a Python loop over rows.
 
-A row of PostgreSQL's binary format is a field count and then, for every field, a 4-byte length and the value in
-network byte order; NULL is length -1 and no value. Rows with the same NULLs and the same text lengths therefore
-have the same layout, which is a numpy structured dtype. So rows are grouped by layout and each group is written as
-one array. The order of rows inside a block is not kept.
+Columns go in as Arrow arrays, which pgpq writes as rows of PostgreSQL's binary format, in their order. Its cost depends
+on the number of rows and columns, not on where the NULLs are (benchmarks/README.md has the figures). `copy_out` reads
+rows of fixed width as structured arrays, `fetch_columns` whole columns.
 
-Reference: PostgreSQL documentation, COPY, "Binary Format".
+References: PostgreSQL documentation, COPY, "Binary Format"; pgpq, https://github.com/adriangb/pgpq
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from itertools import chain
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import psycopg
 from psycopg import sql
 
-_SIGNATURE = b"PGCOPY\n\xff\r\n\0" + b"\0" * 8
-_TRAILER = b"\xff\xff"
-# type of the column -> (numpy type on the wire, OID for the elements of an array)
-_WIRE: dict[str, tuple[str, int]] = {
-    "smallint": (">i2", 21),
-    "integer": (">i4", 23),
-    "bigint": (">i8", 20),
-    "real": (">f4", 700),
-    "double precision": (">f8", 701),
-    "boolean": ("u1", 16),
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_HEADER_BYTES, _TRAILER = 19, b"\xff\xff"  # of a stream; the header ends with the length of an extension
+# type of the column -> (numpy type, PostgreSQL's number of the type, its function that gives the bytes of a value)
+_NUMBERS: dict[str, tuple[str, int, str]] = {
+    "smallint": ("i2", 21, "int2send"),
+    "integer": ("i4", 23, "int4send"),
+    "bigint": ("i8", 20, "int8send"),
+    "real": ("f4", 700, "float4send"),
+    "double precision": ("f8", 701, "float8send"),
+    "boolean": ("u1", 16, "boolsend"),
 }
-_SEND = {
-    "smallint": "int2send",
-    "integer": "int4send",
-    "bigint": "int8send",
-    "real": "float4send",
-    "double precision": "float8send",
-    "boolean": "boolsend",
-}
-_BLOCK_ROWS = 65_536
+_PIECE_ROWS = 4096  # encoded at a time: what fits into the processor's cache takes half the time
+_CHUNK_ROWS = 65_536  # read at a time
 
 Block = Mapping[str, np.ndarray]
 
 
+def _wire(type_: str) -> np.dtype[Any]:
+    """The numpy type of a value in network byte order."""
+    return np.dtype(_NUMBERS[type_][0]).newbyteorder(">")
+
+
 def _null_mask(values: np.ndarray) -> np.ndarray | None:
-    """True where NULL: masked, NaN, or empty text; None if nothing is. Of masked text only the mask counts."""
-    mask = None
-    if isinstance(values, np.ma.MaskedArray) and values.mask is not np.ma.nomask:
-        mask = np.asarray(values.mask)
+    """True where NULL: masked, NaN, or empty text; None if no value is. In masked text only the mask counts."""
     data = np.asarray(values)
-    if data.ndim == 1:
-        if data.dtype.kind == "f":
-            nan = np.isnan(data)
-            mask = nan if mask is None else mask | nan
-        elif data.dtype.kind == "S" and not isinstance(values, np.ma.MaskedArray):
-            mask = data == b""
-    return mask if mask is not None and mask.any() else None
+    if data.dtype.kind == "S" and not isinstance(values, np.ma.MaskedArray):
+        mask: np.ndarray = data == b""
+    elif data.dtype.kind == "f":
+        mask = np.isnan(data) | np.ma.getmask(values)
+    else:
+        mask = np.asarray(np.ma.getmask(values))
+    return mask if mask.any() else None
 
 
-class _Field:
-    """One column, ready to be laid out: its values on the wire and, if any, its NULLs and text lengths."""
-
-    def __init__(self, name: str, type_: str, values: np.ndarray) -> None:
-        self.name = name
-        self.null = _null_mask(values)
-        self.data = np.asarray(values)
-        self.lengths: np.ndarray | None = None
-        self.array_header: np.ndarray | None = None
-        if type_ == "text":
-            if self.data.dtype.kind != "S":
-                raise TypeError(f"column {name}: text must come as bytes (dtype S), not {self.data.dtype}")
-            self.wire = "S"
-            self.lengths = np.strings.str_len(self.data)
-        elif type_.endswith("[]"):
-            if self.data.ndim != 2:
-                raise TypeError(f"column {name}: an array column needs a two-dimensional array")
-            element, oid = _WIRE[type_.removesuffix("[]")]
-            # dimensions, has-null flag, element type, size, lower bound; then (length, value) pairs
-            header = np.array([1, 0, oid, self.data.shape[1], 1], dtype=">i4")
-            self.array_header = header
-            self.wire = element
-        else:
-            self.wire = _WIRE[type_][0]
-            if self.data.dtype.kind not in "iufb":
-                raise TypeError(f"column {name}: cannot write {self.data.dtype} as {type_}")
-
-    def dtype(self, text_length: int) -> tuple[Any, ...]:
-        if self.wire == "S":
-            return (f"S{text_length}",)
-        if self.array_header is not None:
-            pair = np.dtype([("n", ">i4"), ("v", self.wire)])
-            return (np.dtype([("h", ">i4", (5,)), ("e", pair, (self.data.shape[1],))]),)
-        return (self.wire,)
+def _narrowed(name: str, type_: str, values: np.ndarray, null: np.ndarray | None) -> np.ndarray:
+    """Numbers in the type of their column; what is NULL may be anything."""
+    target = np.dtype(bool if type_ == "boolean" else _NUMBERS[type_][0])
+    data = np.asarray(values)
+    if data.dtype.kind not in "iufb":
+        raise TypeError(f"column {name}: cannot write {data.dtype} as {type_}")
+    if np.can_cast(data.dtype, target):
+        return data.astype(target, copy=False)
+    data = data if null is None else np.where(null, 0, data)
+    too_large = OverflowError(f"column {name}: a number is too large for {type_}")
+    if target.kind == "i" and data.size:
+        limits = np.iinfo(target)
+        if data.min() < limits.min or data.max() > limits.max:
+            raise too_large
+    try:
+        # a real would become infinite without an error
+        with np.errstate(over="raise", invalid="raise" if target.kind == "i" else "ignore"):
+            return data.astype(target)
+    except FloatingPointError:
+        raise too_large from None
 
 
-def encode(block: Block, types: Mapping[str, str]) -> Iterator[bytes]:
-    """Write one block of columns as rows of binary COPY, without header and trailer.
+def _array_values(type_: str, elements: np.ndarray) -> np.ndarray:
+    """PostgreSQL's arrays of the rows of a two-dimensional array, byte by byte: faster than lists of Arrow."""
+    n_elements = elements.shape[1]
+    element = np.dtype([("n_bytes", ">i4"), ("value", _wire(type_))])
+    rows = np.empty(len(elements), dtype=[("header", ">i4", (5,)), ("elements", element, (n_elements,))])
+    # dimensions, whether there are NULLs, type and number of the elements, number of the first
+    rows["header"] = (1, 0, _NUMBERS[type_][1], n_elements, 1)
+    rows["elements"]["n_bytes"] = _wire(type_).itemsize
+    rows["elements"]["value"] = elements
+    return rows
+
+
+def _arrow(name: str, type_: str, values: np.ndarray) -> pa.Array:
+    """One column as Arrow knows it."""
+    import pyarrow as pa  # when rows are written, not whenever xcat starts
+
+    null = _null_mask(values)
+    if type_ == "text":
+        data = np.asarray(values)
+        if data.dtype.kind != "S":
+            raise TypeError(f"column {name}: text must come as bytes (dtype S), not {data.dtype}")
+        text = pa.array(data, type=pa.binary(), mask=null)
+        n_bytes = np.strings.str_len(data).sum(where=True if null is None else ~null)
+        if text.total_values_length != n_bytes:  # Arrow has cut a text at a zero byte
+            raise psycopg.DataError(f"column {name}: a text holds a zero byte (0x00), which PostgreSQL cannot store")
+        return text
+    if type_.endswith("[]"):
+        if values.ndim != 2:
+            raise TypeError(f"column {name}: an array column needs a two-dimensional array")
+        rows = _array_values(type_.removesuffix("[]"), _narrowed(name, type_.removesuffix("[]"), values, None))
+        offsets = np.arange(len(rows) + 1, dtype=np.int64) * rows.itemsize
+        return pa.Array.from_buffers(pa.large_binary(), len(rows), [None, pa.py_buffer(offsets), pa.py_buffer(rows)])
+    return pa.array(_narrowed(name, type_, values, null), mask=null)
+
+
+def encode(blocks: Iterable[Block], types: Mapping[str, str]) -> Iterator[bytes]:
+    """Write blocks of columns as a stream of binary COPY, the rows in their order.
 
     Parameters
     ----------
-    block : mapping of str to ndarray
+    blocks : iterable of mappings of str to ndarray
         Columns of equal length. Floats: NaN is NULL. Integers: masked is NULL. Text: bytes (dtype ``S``), empty is
         NULL; in a masked array only what is masked. Two-dimensional arrays become PostgreSQL arrays and may not hold
         NULLs.
@@ -107,7 +125,7 @@ def encode(block: Block, types: Mapping[str, str]) -> Iterator[bytes]:
     Yields
     ------
     bytes
-        Whole rows.
+        Pieces of the stream, the header first.
 
     Raises
     ------
@@ -115,66 +133,30 @@ def encode(block: Block, types: Mapping[str, str]) -> Iterator[bytes]:
         A column's dtype does not fit its type.
     OverflowError
         A number is too large for its column.
+    ValueError
+        Columns of different length.
+    psycopg.DataError
+        A text holds a zero byte.
     """
-    fields = [_Field(name, type_, block[name]) for name, type_ in types.items()]
-    n_rows = len(fields[0].data)
-    if any(len(f.data) != n_rows for f in fields):
-        raise ValueError("columns of different length")
-    if n_rows == 0:
-        return
-    layout = np.zeros(n_rows, dtype=np.int64)
-    for field in fields:
-        # numbers that stand for the layouts seen so far; kept small by renumbering
-        if field.null is not None:
-            layout = layout * 2 + field.null
-        if field.lengths is not None:
-            layout = layout * (int(field.lengths.max()) + 1) + field.lengths
-        if (field.null is not None or field.lengths is not None) and layout.max() > 2**40:
-            layout = np.unique(layout, return_inverse=True)[1]
-    if layout.min() == layout.max():
-        yield _encode_group(fields, slice(None), 0)
-        return
-    order = np.argsort(layout, kind="stable")
-    starts = np.flatnonzero(np.diff(layout[order], prepend=layout[order[0]] - 1))
-    for start, stop in zip(starts, [*starts[1:], n_rows], strict=True):
-        yield _encode_group(fields, order[start:stop], 0)
+    import pgpq
+    import pyarrow as pa
+
+    encoder = None
+    for block in chain.from_iterable(map(_pieces, blocks)):
+        batch = pa.record_batch({name: _arrow(name, type_, block[name]) for name, type_ in types.items()})
+        if encoder is None:
+            encoder = pgpq.ArrowToPostgresBinaryEncoder(batch.schema)
+            yield encoder.write_header()
+        yield encoder.write_batch(batch)
+    if encoder is not None:
+        yield encoder.finish()
 
 
-def _encode_group(fields: Sequence[_Field], rows: slice | np.ndarray, first: int) -> bytes:
-    """Write rows that share one layout."""
-    spec: list[tuple[Any, ...]] = [("count", ">i2")]
-    lengths: list[int] = []
-    for i, field in enumerate(fields):
-        spec.append((f"n{i}", ">i4"))
-        is_null = field.null is not None and bool(field.null[rows][first])
-        text_length = int(field.lengths[rows][first]) if field.lengths is not None else 0
-        if is_null:
-            lengths.append(-1)
-            continue
-        (dtype,) = field.dtype(text_length)
-        lengths.append(np.dtype(dtype).itemsize)
-        if lengths[-1]:
-            spec.append((f"v{i}", dtype))
-    size = len(fields[0].data[rows])
-    out = np.empty(size, dtype=np.dtype(spec))
-    out["count"] = len(fields)
-    names = out.dtype.names or ()
-    for i, field in enumerate(fields):
-        out[f"n{i}"] = lengths[i]
-        if f"v{i}" not in names:
-            continue
-        if field.array_header is not None:
-            target = out[f"v{i}"]
-            target["h"] = field.array_header
-            target["e"]["n"] = np.dtype(field.wire).itemsize
-            target["e"]["v"] = field.data[rows]
-        else:
-            try:
-                with np.errstate(over="raise"):  # a real would silently become infinite
-                    out[f"v{i}"] = field.data[rows]
-            except FloatingPointError:
-                raise OverflowError(f"column {field.name}: a number is too large for its type") from None
-    return out.tobytes()
+def _pieces(columns: Block) -> Iterator[Block]:
+    """A block in pieces of at most `_PIECE_ROWS` rows."""
+    n_rows = max(map(len, columns.values()))
+    for start in range(0, max(n_rows, 1), _PIECE_ROWS):
+        yield {name: values[start : start + _PIECE_ROWS] for name, values in columns.items()}
 
 
 def column_types(conn: psycopg.Connection[Any], table: str) -> dict[str, str]:
@@ -192,12 +174,6 @@ def column_types(conn: psycopg.Connection[Any], table: str) -> dict[str, str]:
         [table],
     )
     return dict(rows.fetchall())
-
-
-def _blocks(columns: Block, size: int = _BLOCK_ROWS) -> Iterator[Block]:
-    n_rows = len(next(iter(columns.values())))
-    for start in range(0, n_rows, size):
-        yield {name: values[start : start + size] for name, values in columns.items()}
 
 
 def copy_in(
@@ -227,28 +203,21 @@ def copy_in(
     int
         Rows written.
     """
-    known = types or column_types(conn, table)
     iterator = iter(blocks)
     first = next(iterator, None)
     if first is None:
         return 0
-    used = {name: known[name] for name in first}
+    all_types = types or column_types(conn, table)
+    used = {name: all_types[name] for name in first}
     options = sql.SQL("FORMAT BINARY, FREEZE") if freeze else sql.SQL("FORMAT BINARY")
     statement = sql.SQL("COPY {} ({}) FROM STDIN ({})").format(
         sql.Identifier(*table.split(".")), sql.SQL(", ").join(map(sql.Identifier, used)), options
     )
-    n_rows = 0
-    with conn.cursor() as cursor, cursor.copy(statement) as copy:
-        copy.write(_SIGNATURE)
-        block: Block | None = first
-        while block is not None:
-            n_rows += len(next(iter(block.values())))
-            for part in _blocks(block):
-                for rows in encode(part, used):
-                    copy.write(rows)
-            block = next(iterator, None)
-        copy.write(_TRAILER)
-    return n_rows
+    with conn.cursor() as cursor:
+        with cursor.copy(statement) as copy:
+            for data in encode(chain([first], iterator), used):
+                copy.write(data)
+        return cursor.rowcount
 
 
 def copy_out(
@@ -257,7 +226,7 @@ def copy_out(
     dtype: Sequence[tuple[str, str]],
     params: Mapping[str, Any] | None = None,
     *,
-    chunk_rows: int = _BLOCK_ROWS,
+    chunk_rows: int = _CHUNK_ROWS,
 ) -> Generator[np.ndarray, None, None]:
     """Read a query as structured arrays through binary COPY.
 
@@ -288,20 +257,21 @@ def copy_out(
     """
     wire = np.dtype(
         [("count", ">i2")]
-        + [item for i, (name, t) in enumerate(dtype) for item in ((f"n{i}", ">i4"), (name, _WIRE[t][0]))]
+        + [item for i, (name, t) in enumerate(dtype) for item in ((f"n{i}", ">i4"), (name, _wire(t)))]
     )
-    native = np.dtype([(name, np.dtype(_WIRE[t][0]).newbyteorder("=")) for name, t in dtype])
+    native = np.dtype([(name, _NUMBERS[t][0]) for name, t in dtype])
     body = query if isinstance(query, sql.Composable) else sql.SQL(query)
     statement = sql.SQL("COPY ({}) TO STDOUT (FORMAT BINARY)").format(body)
+    unreadable = ValueError("a row of the query has NULLs or other types than expected")
 
-    def unpack(buffer: bytes | bytearray, n_rows: int) -> np.ndarray:
-        rows = np.frombuffer(buffer, dtype=wire, count=n_rows)
+    def unpack(buffer: bytearray) -> np.ndarray:
+        rows = np.frombuffer(bytes(buffer), dtype=wire)
         good = rows["count"] == len(dtype)
         for i, (name, _) in enumerate(dtype):
             good &= rows[f"n{i}"] == wire[name].itemsize
         if not good.all():
-            raise ValueError("a row of the query has NULLs or other types than expected")
-        out = np.empty(n_rows, dtype=native)
+            raise unreadable
+        out = np.empty(len(rows), dtype=native)
         for name, _ in dtype:
             out[name] = rows[name]
         return out
@@ -312,19 +282,17 @@ def copy_out(
         size = wire.itemsize * chunk_rows
         for data in copy:
             buffer += data
-            if not seen_header and len(buffer) >= 19:
-                del buffer[: 19 + int.from_bytes(buffer[15:19], "big")]
+            if not seen_header and len(buffer) >= _HEADER_BYTES:
+                del buffer[: _HEADER_BYTES + int.from_bytes(buffer[_HEADER_BYTES - 4 : _HEADER_BYTES], "big")]
                 seen_header = True
             while len(buffer) >= size:
-                yield unpack(bytes(buffer[:size]), chunk_rows)
+                yield unpack(buffer[:size])
                 del buffer[:size]
-        if buffer[-2:] != _TRAILER:
-            raise ValueError("a row of the query has NULLs or other types than expected")
-        n_rows, rest = divmod(len(buffer) - 2, wire.itemsize)
+        rest = buffer.removesuffix(_TRAILER)
+        if len(rest) == len(buffer) or len(rest) % wire.itemsize:
+            raise unreadable
         if rest:
-            raise ValueError("a row of the query has NULLs or other types than expected")
-        if n_rows:
-            yield unpack(bytes(buffer[:-2]), n_rows)
+            yield unpack(rest)
 
 
 def fetch_columns(
@@ -335,7 +303,7 @@ def fetch_columns(
 ) -> np.ndarray:
     """Read a whole query as one structured array.
 
-    Every column comes as one string of its binary values: the server sends a message a row, and a million small
+    Every column comes as one string of its binary values: the server sends one message per row, and a million small
     messages cost more than the values. A column may have 1 GB.
 
     Parameters
@@ -360,7 +328,7 @@ def fetch_columns(
     """
     names = [sql.Identifier(f"c{i}") for i in range(len(dtype))]
     packed = [
-        sql.SQL("string_agg({}({}::{}), '')").format(sql.SQL(_SEND[t]), name, sql.SQL(t))
+        sql.SQL("string_agg({}({}::{}), '')").format(sql.SQL(_NUMBERS[t][2]), name, sql.SQL(t))
         for name, (_, t) in zip(names, dtype, strict=True)
     ]
     body = query if isinstance(query, sql.Composable) else sql.SQL(query)
@@ -370,9 +338,9 @@ def fetch_columns(
     with conn.cursor(binary=True) as cursor:
         row = cursor.execute(statement, params).fetchone()
     assert row is not None
-    out = np.empty(row[0], dtype=[(name, np.dtype(_WIRE[t][0]).newbyteorder("=")) for name, t in dtype])
+    out = np.empty(row[0], dtype=[(name, _NUMBERS[t][0]) for name, t in dtype])
     for (name, type_), values in zip(dtype, row[1:], strict=True):
-        column = np.frombuffer(values or b"", dtype=_WIRE[type_][0])
+        column = np.frombuffer(values or b"", dtype=_wire(type_))
         if len(column) != len(out):
             raise ValueError(f"column {name} of the query has NULLs")
         out[name] = column

@@ -1,4 +1,4 @@
-"""A private PostgreSQL cluster in a folder of the user's: no TCP, no root, no set-up by hand.
+"""A private PostgreSQL cluster in a user's folder: no TCP, no root, no set-up by hand.
 
 As root the server runs as the system user ``postgres``, because PostgreSQL refuses root. The socket lives in a
 folder of mode 0700, which is what keeps others out; inside it every connection is trusted.
@@ -10,7 +10,6 @@ import fcntl
 import hashlib
 import os
 import pwd
-import re
 import shutil
 import signal
 import subprocess
@@ -22,20 +21,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from xcat.database.installation import find_binaries
 from xcat.errors import DatabaseError
 
-OLDEST_VERSION = 15
 _ROLE = _DATABASE = "xcat"
 _LONGEST_SOCKET_PATH = 100  # sun_path holds 108 bytes, the file name in the folder takes some
 _PORT = 5432  # the socket's name; PGPORT in the environment must not change it
 _START_TIMEOUT_S = 120
+_STOP_TIMEOUT_S = 60
 _ORPHAN_TIMEOUT_S = 30
-_KEPT_VARIABLES = ("PATH", "LD_LIBRARY_PATH")  # of the caller's environment, all that the server gets
+_KEPT_VARIABLES = ("PATH", "LD_LIBRARY_PATH")  # the only variables of the caller's environment that the server gets
 
 
 @dataclass(frozen=True)
 class Status:
-    """What the embedded server is doing.
+    """State of the embedded server.
 
     Attributes
     ----------
@@ -48,78 +48,6 @@ class Status:
     running: bool
     pid: int | None
     version: str | None
-
-
-def _debian_installations() -> dict[int, Path]:
-    found = {}
-    for folder in Path("/usr/lib/postgresql").glob("*/bin"):
-        if folder.parent.name.isdigit() and (folder / "initdb").exists():
-            found[int(folder.parent.name)] = folder
-    return found
-
-
-def _other_installation() -> tuple[int, Path] | None:
-    config = shutil.which("pg_config")
-    if config is None:
-        return None
-    ask = [config, "--bindir", "--version"]
-    bindir, version = subprocess.run(ask, capture_output=True, text=True, check=True).stdout.splitlines()[:2]
-    major = re.search(r"\d+", version)
-    if major is None or not (Path(bindir) / "initdb").exists():
-        return None
-    return int(major.group()), Path(bindir)
-
-
-def _has_q3c(bindir: Path, major: int) -> bool:
-    places = [Path(f"/usr/share/postgresql/{major}/extension")]
-    config = bindir / "pg_config"
-    if config.exists():
-        asked = subprocess.run([config, "--sharedir"], capture_output=True, text=True, check=True)
-        places.append(Path(asked.stdout.strip()) / "extension")
-    return any((place / "q3c.control").exists() for place in places)
-
-
-def find_binaries(wanted_major: int | None = None) -> tuple[int, Path]:
-    """Find the newest PostgreSQL server that has q3c.
-
-    Parameters
-    ----------
-    wanted_major : int, optional
-        Major version of an existing cluster; only that one will do.
-
-    Returns
-    -------
-    major : int
-    bindir : Path
-
-    Raises
-    ------
-    DatabaseError
-        No server, too old a server, or no q3c; the message names the package to install.
-    """
-    installed = _debian_installations()
-    other = _other_installation()
-    if other is not None:
-        installed.setdefault(*other)
-    if wanted_major is not None:
-        if wanted_major not in installed:
-            raise DatabaseError(
-                f"the cluster was made by PostgreSQL {wanted_major}, which is not installed. "
-                f"Install the package postgresql-{wanted_major}."
-            )
-        installed = {wanted_major: installed[wanted_major]}
-    recent = {major: path for major, path in installed.items() if major >= OLDEST_VERSION}
-    if not recent:
-        seen = f" (found only {', '.join(map(str, sorted(installed)))})" if installed else ""
-        raise DatabaseError(
-            f"no PostgreSQL server of version {OLDEST_VERSION} or newer is installed{seen}. "
-            "Install the packages postgresql and postgresql-<version>-q3c."
-        )
-    for major in sorted(recent, reverse=True):
-        if _has_q3c(recent[major], major):
-            return major, recent[major]
-    newest = max(recent)
-    raise DatabaseError(f"PostgreSQL {newest} is installed without q3c. Install the package postgresql-{newest}-q3c.")
 
 
 def _memory_mb() -> int:
@@ -158,7 +86,7 @@ def server_settings(memory_mb: int, cores: int) -> dict[str, str]:
         "checkpoint_timeout": "15min",
         "random_page_cost": "1.1",
         "jit": "off",  # compiling costs more than it gains on these statements
-        "max_locks_per_transaction": "256",  # a lock a partition
+        "max_locks_per_transaction": "256",  # a statement locks every partition that it reads
         "timezone": "UTC",
         "log_timezone": "UTC",
         "listen_addresses": "",
@@ -167,7 +95,7 @@ def server_settings(memory_mb: int, cores: int) -> dict[str, str]:
 
 @contextmanager
 def _usual_priority() -> Iterator[None]:
-    """Children start with the usual priority where that is allowed: a server outlives the `nice` that started it."""
+    """Give children the usual priority where that is allowed: a server outlives the `nice` that started it."""
     nice = os.getpriority(os.PRIO_PROCESS, 0)
     if nice <= 0:
         yield
@@ -178,6 +106,10 @@ def _usual_priority() -> Iterator[None]:
         yield
     finally:
         os.setpriority(os.PRIO_PROCESS, 0, nice)
+
+
+def _of_another_user(path: Path) -> DatabaseError:
+    return DatabaseError(f"{path} belongs to another user; set XCAT_HOME to a folder of your own.")
 
 
 class EmbeddedServer:
@@ -196,7 +128,7 @@ class EmbeddedServer:
 
     @property
     def socket_folder(self) -> Path:
-        """Folder of the Unix socket; in the temporary folder if the home's path is not fit for a socket."""
+        """Folder of the Unix socket; in the temporary folder if the path of the home cannot hold a socket."""
         folder = self.home / "socket"
         if len(os.fsencode(folder)) <= _LONGEST_SOCKET_PATH and "," not in str(folder):  # PostgreSQL splits at commas
             return folder
@@ -242,15 +174,20 @@ class EmbeddedServer:
             output.seek(0)
             return subprocess.CompletedProcess(done.args, done.returncode, output.read(), "")
 
+    def _give_to_server(self, path: Path) -> None:
+        """Make the server's user the owner."""
+        if os.geteuid() == 0:
+            account = self._account()
+            os.chown(path, account.pw_uid, account.pw_gid)
+
     def _make_folder(self, folder: Path, mode: int) -> None:
-        account = self._account()
+        owners = (os.geteuid(), self._account().pw_uid)
         if not folder.exists():
             folder.mkdir(parents=True, mode=mode)
-        # in a shared temporary folder, somebody else may have put a link or a folder of this name
-        if folder.is_symlink() or folder.stat().st_uid not in (os.geteuid(), account.pw_uid):
-            raise DatabaseError(f"{folder} belongs to another user; set XCAT_HOME to a folder of your own.")
-        if os.geteuid() == 0:
-            os.chown(folder, account.pw_uid, account.pw_gid)
+        # in a shared temporary folder, another user may have put a link or a folder of this name
+        if folder.is_symlink() or folder.stat().st_uid not in owners:
+            raise _of_another_user(folder)
+        self._give_to_server(folder)
         folder.chmod(mode)
 
     def _make_home(self) -> None:
@@ -283,20 +220,18 @@ class EmbeddedServer:
         try:
             handle = (self.home / ".lock").open("w")
         except PermissionError:
-            raise DatabaseError(
-                f"{self.home} belongs to another user; set XCAT_HOME to a folder of your own."
-            ) from None
+            raise _of_another_user(self.home) from None
         with handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
 
     def status(self) -> Status:
-        """Say whether the server runs; a stale pid file counts as not running."""
+        """Whether the server runs; a stale pid file counts as not running."""
         version_file = self.data / "PG_VERSION"
         try:
             version = version_file.read_text(encoding="utf-8").strip() if version_file.exists() else None
         except PermissionError:
-            raise DatabaseError(f"{self.data} belongs to another user; set XCAT_HOME.") from None
+            raise _of_another_user(self.data) from None
         pid = self._live_pid()
         return Status(pid is not None, pid, version)
 
@@ -313,14 +248,12 @@ class EmbeddedServer:
 
     def _orphans(self) -> list[int]:
         """Processes of a server whose postmaster was killed; PostgreSQL's processes work inside its data folder."""
-        found = []
-        for place in Path("/proc").glob("[0-9]*/cwd"):
-            try:
-                if place.readlink() == self.data:
-                    found.append(int(place.parent.name))
-            except OSError:  # it has ended, or is another user's
-                continue
-        return found
+        pids = []
+        for link in Path("/proc").glob("[0-9]*/cwd"):
+            with suppress(OSError):  # it has ended, or is another user's
+                if link.readlink() == self.data:
+                    pids.append(int(link.parent.name))
+        return pids
 
     def _end_orphans(self) -> None:
         """End what a killed postmaster left behind: a second server beside it would ruin the data."""
@@ -331,7 +264,7 @@ class EmbeddedServer:
                     os.kill(pid, signal.SIGQUIT)  # "immediate": stop without writing, the log brings all back
             if time.monotonic() > deadline:
                 raise DatabaseError(
-                    f"processes of an earlier server are still at work in {self.data}: "
+                    f"processes of an earlier server still work in {self.data}: "
                     f"{', '.join(map(str, orphans))}. End them, then start again."
                 )
             time.sleep(0.1)
@@ -350,7 +283,7 @@ class EmbeddedServer:
             PostgreSQL or q3c is missing, or the server does not come up; the message carries its log.
         """
         with self._lock():
-            # asked under the lock: a server that another process is starting runs before it answers
+            # under the lock, because a server that another process is starting runs before it answers
             status = self.status()
             if status.running:
                 return False
@@ -360,55 +293,42 @@ class EmbeddedServer:
             if status.version is None:
                 self._initdb(bindir)
             self._end_orphans()
-            # Whatever these files say, no server of ours is behind them: the pid may be another process's by now.
+            # no server of ours uses these files: the pid in them may be that of another process by now
             for stale in (self.data / "postmaster.pid", *self.socket_folder.glob(".s.PGSQL.*")):
                 stale.unlink(missing_ok=True)
             self._write_settings()
-            self._make_log()
-            done = self._run(
-                [
-                    bindir / "pg_ctl",
-                    "-D",
-                    self.data,
-                    "-l",
-                    self.log,
-                    "-w",
-                    "-t",
-                    str(_START_TIMEOUT_S),
-                    "start",
-                ],
-                timeout_s=_START_TIMEOUT_S + 10,
-            )
+            self.log.touch()
+            self._give_to_server(self.log)
+            done = self._pg_ctl(bindir, "start", _START_TIMEOUT_S, "-l", self.log)
             if done.returncode != 0:
                 tail = "".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)[-15:])
                 raise DatabaseError(f"the server did not start: {done.stdout.strip()}\n{tail}")
             self._create_database(bindir)
         return True
 
-    def _make_log(self) -> None:
-        self.log.touch()
-        if os.geteuid() == 0:
-            account = self._account()
-            os.chown(self.log, account.pw_uid, account.pw_gid)
+    def _pg_ctl(
+        self, bindir: Path, action: str, timeout_s: int, *options: str | Path
+    ) -> subprocess.CompletedProcess[str]:
+        """Start or stop the server, and wait until it is done."""
+        command = [bindir / "pg_ctl", "-D", self.data, *options, "-w", "-t", str(timeout_s), action]
+        return self._run(command, timeout_s + 10)
 
     def _initdb(self, bindir: Path) -> None:
         if self.data.exists() and any(self.data.iterdir()):
-            # initdb was killed half-way: there is no PG_VERSION, so no database was ever in use here
+            # initdb was killed: without PG_VERSION, no database was ever in use in this folder
             shutil.rmtree(self.data)
         self._make_folder(self.data, 0o700)
-        done = self._run(
-            [bindir / "initdb", "-D", self.data, "-U", _ROLE, "--auth=trust", "--encoding=UTF8",
-             "--locale=C.UTF-8", "--data-checksums"],
-            timeout_s=_START_TIMEOUT_S,
-        )  # fmt: skip
+        options = ["-U", _ROLE, "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--data-checksums"]
+        done = self._run([bindir / "initdb", "-D", self.data, *options], _START_TIMEOUT_S)
         if done.returncode != 0:
             raise DatabaseError(f"initdb failed:\n{done.stdout.strip()}")
 
     def _write_settings(self) -> None:
-        options = server_settings(_memory_mb(), os.cpu_count() or 1)
-        options["port"] = str(_PORT)
-        options["unix_socket_directories"] = str(self.socket_folder)
-        options["unix_socket_permissions"] = "0700"
+        options = server_settings(_memory_mb(), os.cpu_count() or 1) | {
+            "port": str(_PORT),
+            "unix_socket_directories": str(self.socket_folder),
+            "unix_socket_permissions": "0700",
+        }
         lines = ["{} = '{}'".format(name, value.replace("'", "''")) for name, value in options.items()]
         settings_file = self.data / "xcat.conf"
         settings_file.write_text("# written at every start by xcat\n" + "\n".join(lines) + "\n", encoding="utf-8")
@@ -422,8 +342,8 @@ class EmbeddedServer:
     def _create_database(self, bindir: Path) -> None:
         address: list[str | Path] = ["-h", self.socket_folder, "-p", str(_PORT), "-U", _ROLE, "-d", "postgres"]
         psql: list[str | Path] = [bindir / "psql", *address, "-qAt", "-c"]
-        there = self._run([*psql, f"SELECT 1 FROM pg_database WHERE datname = '{_DATABASE}'"], 60)
-        if there.returncode == 0 and there.stdout.strip() == "1":
+        listed = self._run([*psql, f"SELECT 1 FROM pg_database WHERE datname = '{_DATABASE}'"], 60)
+        if listed.returncode == 0 and listed.stdout.strip() == "1":
             return
         made = self._run([*psql, f"CREATE DATABASE {_DATABASE}"], 60)
         if made.returncode != 0:
@@ -442,7 +362,7 @@ class EmbeddedServer:
             if not status.running or status.version is None:
                 return False
             _, bindir = find_binaries(int(status.version))
-            done = self._run([bindir / "pg_ctl", "-D", self.data, "-m", "fast", "-w", "-t", "60", "stop"], timeout_s=70)
+            done = self._pg_ctl(bindir, "stop", _STOP_TIMEOUT_S, "-m", "fast")
             if done.returncode != 0:
                 raise DatabaseError(f"the server did not stop: {done.stdout.strip()}")
         return True

@@ -1,4 +1,4 @@
-"""Partitions of the catalogue, run and published tables: written detached, attached when whole.
+"""Partitions of the catalogue, run and published tables: written detached, attached when complete.
 
 A new partition is an ordinary table until the last moment, so that a long load takes no lock that a reader of
 the parent would feel, COPY can freeze its rows, and indexes are built once over all of them. ATTACH waits for no
@@ -26,7 +26,7 @@ def _key(table: str) -> str:
 
 
 def partition_name(table: str, key: int) -> str:
-    """Name of a partition: ``detection_c3`` for a catalogue, ``source_r12`` for a run, of ``x_runs`` ``x_r12``."""
+    """Name of a partition: ``detection_c3`` of a catalogue, ``source_r12`` of a run, ``classified_r12`` in ``pub``."""
     return f"{table.removesuffix(schema.ALL_RUNS)}_{_key(table)[0]}{key}"
 
 
@@ -44,7 +44,7 @@ def _parent(table: str) -> sql.Identifier:
 
 
 def exists(conn: Connection, table: str, key: int) -> bool:
-    """Whether the partition is there."""
+    """Whether the partition exists."""
     row = conn.execute("SELECT to_regclass(%s) IS NOT NULL", [qualified(table, key)]).fetchone()
     return bool(row and row[0])
 
@@ -74,7 +74,7 @@ def create(conn: Connection, table: str, key: int) -> str:
 def prepare(conn: Connection, table: str, key: int) -> None:
     """Make a table written by `create` ready to be a partition: key CHECK, indexes, statistics."""
     child = _identifier(table, key)
-    # with this CHECK, ATTACH believes the bound without reading the table under its lock
+    # with this CHECK, ATTACH accepts the bound without reading the table under its lock
     bound = sql.SQL("ALTER TABLE {} ADD CONSTRAINT bound CHECK ({} = {})")
     conn.execute(bound.format(child, sql.Identifier(_key(table)), sql.Literal(key)))
     _index(conn, _TABLES[table], partition_name(table, key), child)
@@ -92,10 +92,10 @@ def adopt(conn: Connection, table: str, key: int) -> None:
 
 
 def _block(conn: Connection, table: str, key: int) -> sql.Identifier:
-    """Find or make the part of a published table that holds the runs around a number.
+    """Find or make the block of a published table that holds the runs around a number.
 
-    Each new session reads the list of all partitions of a table that it touches: of 200 runs in blocks it reads one
-    block, and not 200 entries.
+    Each new session reads the list of all partitions of a table that it uses: with 200 runs in blocks it reads one
+    block instead of 200 entries.
     """
     number = key // _RUNS_IN_BLOCK
     name = f"{table.removesuffix(schema.ALL_RUNS)}_b{number}"
@@ -130,8 +130,8 @@ def _index(conn: Connection, parent: Table, name: str, child: sql.Identifier) ->
             )
         )
     for idx in sorted(parent.indexes, key=lambda i: str(i.name)):
-        parts = [e.name if isinstance(e, Column) else str(e) for e in idx.expressions]
-        expression = sql.SQL(", ").join([sql.SQL(part) for part in parts])
+        keys = [e.name if isinstance(e, Column) else str(e) for e in idx.expressions]
+        expression = sql.SQL(", ").join(map(sql.SQL, keys))
         label = name + str(idx.name).removeprefix(parent.name)
         method = sql.SQL(idx.dialect_options["postgresql"]["using"] or "btree")
         statement = sql.SQL("CREATE INDEX {} ON {} USING {} ({})")
@@ -139,7 +139,7 @@ def _index(conn: Connection, parent: Table, name: str, child: sql.Identifier) ->
 
 
 def write(conn: Connection, table: str, key: int, blocks: Iterable[Mapping[str, object]]) -> int:
-    """Write blocks of columns as a new partition, whole.
+    """Write blocks of columns as a new, complete partition.
 
     Returns
     -------

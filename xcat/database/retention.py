@@ -1,9 +1,10 @@
-"""Runs and catalogue versions that leave: out of the books at once, off the disk when nobody reads them.
+"""Runs and catalogue versions are dropped: from the books at once, from the disk when no session reads them.
 
-Dropping a partition needs its parent for a moment, alone. Whoever reads, even in a transaction that has been open for
-minutes, must not be held up by that. So the books are written in one transaction, which makes the run invisible and is
-instant; the tables are entered as to be dropped, and `sweep` drops each as soon as it gets the lock within a few
-milliseconds. What it does not get, the next sweep will: one follows every load, publication and prune.
+Dropping a partition needs an exclusive lock on its parent for a moment, and must not hold up readers, even those in a
+transaction that has been open for minutes. So the books are written in one transaction, which makes the run invisible
+at once; the tables are entered as to be dropped, and `sweep` drops each as soon as it gets the lock within a few
+milliseconds. Tables whose lock it does not get are left to the next sweep: one follows every load, publication and
+prune.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class Leaving:
     n_versions : int
         Catalogue versions that no run needs any more.
     waiting : list of dict
-        Sessions (pid, who, xact_start) that still read some of the tables; these follow later by themselves.
+        Sessions (pid, who, xact_start) that still read some of the tables, which a later sweep drops.
     """
 
     run_ids: list[int] = field(default_factory=list)
@@ -50,7 +51,7 @@ def drop_runs(settings: Settings, run_ids: Sequence[int]) -> Leaving:
     Raises
     ------
     StageError
-        Something still needs one of them; says what.
+        Something still needs one of them; the message names it.
     XcatError
         There is no such run.
     """
@@ -72,7 +73,7 @@ def drop_runs(settings: Settings, run_ids: Sequence[int]) -> Leaving:
 
 
 def prune(settings: Settings, keep: int) -> Leaving:
-    """Drop all runs but the published, the pinned, the last `keep` of each kind and name, and what these stand on."""
+    """Drop all runs but the published, the pinned, the last `keep` of each kind and name, and what these depend on."""
     with ready(settings) as conn:
         conn.execute(job("runs.one_at_a_time").compose())
         wanted = [row[0] for row in conn.execute(job("runs.not_to_keep").compose(), {"keep": keep})]
@@ -82,28 +83,24 @@ def prune(settings: Settings, keep: int) -> Leaving:
 
 
 def _forget(conn: Connection, run_ids: list[int]) -> Leaving:
-    try:
-        return _forgotten(conn, run_ids)
-    except psycopg.errors.ForeignKeyViolation as error:
-        raise StageError("a stage has just begun to read one of these runs; nothing was dropped. Try again.") from error
-
-
-def _forgotten(conn: Connection, run_ids: list[int]) -> Leaving:
     tables = [*schema.RUN_TABLES, *schema.PUB_TABLES]
     names = [name for run_id in run_ids for name in partitions.of_key(tables, run_id)]
-    conn.execute(job("runs.to_drop").compose(), {"names": names})
-    conn.execute(job("runs.forget").compose(), {"run_ids": run_ids})
-    n_versions = forget_unread_versions(conn)
-    conn.execute(job("runs.forget").compose(), {"run_ids": run_ids})  # those that loaded files which have gone now
+    try:
+        conn.execute(job("runs.to_drop").compose(), {"names": names})
+        conn.execute(job("runs.forget").compose(), {"run_ids": run_ids})
+        n_versions = forget_unread_versions(conn)
+        conn.execute(job("runs.forget").compose(), {"run_ids": run_ids})  # those whose loaded files are gone now
+    except psycopg.errors.ForeignKeyViolation as error:
+        raise StageError("a stage has just begun to read one of these runs; nothing was dropped. Try again.") from error
     return Leaving(run_ids, n_versions)
 
 
 def forget_unread_versions(conn: Connection) -> int:
-    """Let go of versions of catalogues that are not current and that no run has read; say how many."""
+    """Drop versions of catalogues that are not current and that no run has read; give their number."""
     n_versions = 0
     for (catalogue_id,) in conn.execute(job("runs.unread_versions").compose()).fetchall():
         values = {"catalogue_id": catalogue_id}
-        conn.execute(job("runs.lock_version").compose(), values)
+        conn.execute(job("ingest.lock_content").compose(), values)
         if conn.execute(job("runs.forget_version").compose(), values).fetchone() is not None:
             names = partitions.of_key(schema.CATALOGUE_TABLES, catalogue_id)
             conn.execute(job("runs.to_drop").compose(), {"names": names})
@@ -113,14 +110,14 @@ def forget_unread_versions(conn: Connection) -> int:
 
 
 def sweep(settings: Settings) -> list[dict[str, Any]]:
-    """Drop the tables of what has left, as far as nobody reads them; give the sessions that do."""
+    """Drop the tables of dropped runs and versions, except those being read; give the sessions that read them."""
     busy: list[str] = []
     with ready(settings, autocommit=True) as conn:
         conn.execute(f"SET lock_timeout TO '{_LOCK_TIMEOUT_MS}ms'")
         while True:
             with conn.transaction():
-                found = conn.execute(job("runs.next_to_drop").compose(), {"limit": _AT_ONCE, "busy": busy})
-                names = [row[0] for row in found]
+                rows = conn.execute(job("runs.next_to_drop").compose(), {"limit": _AT_ONCE, "busy": busy})
+                names = [row[0] for row in rows]
             if not names:
                 break
             if not _try(conn, names):
@@ -130,7 +127,7 @@ def sweep(settings: Settings) -> list[dict[str, Any]]:
 
 
 def _try(conn: Connection, names: list[str]) -> bool:
-    """Drop tables, unless someone holds one of them after a few short waits."""
+    """Drop tables, unless another session still holds one of them after a few short waits."""
     listed = sql.SQL(", ").join(sql.Identifier(*name.split(".")) for name in names)
     for _ in range(_TRIES):
         try:

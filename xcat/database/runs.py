@@ -1,4 +1,4 @@
-"""Runs: every stage writes one row that says what it read, how it was set, and how it ended."""
+"""Runs: every stage writes one row with what it read, how it was configured, and how it ended."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from xcat.progress import timed
 
 _LIBRARIES = ("xcat", "numpy", "scipy", "astropy", "pyarrow", "psycopg", "sqlalchemy")
 _LINEAGE = (
-    "pipeline_run_id", "source_run_id", "link_run_id", "match_run_id", "property_run_id", "label_run_id",
-    "model_run_id",
-)  # fmt: skip
+    *("pipeline_run_id", "source_run_id", "link_run_id", "match_run_id"),
+    *("property_run_id", "label_run_id", "model_run_id"),
+)
 
 
 def config_key(kind: str, config: Mapping[str, Any]) -> str:
-    """SHA-256 of what a stage will do: equal keys mean equal results.
+    """SHA-256 of the work of a stage: equal keys mean equal results.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def stage(
     config : mapping
         Frozen with the run.
     inputs : mapping, optional
-        What is read, as far as known before.
+        What is read, as far as it is known beforehand.
     catalogues : sequence of int
         Versions of catalogues that are read; they stay as they are while the run is kept.
     **lineage
@@ -135,70 +135,65 @@ def stage(
             "inputs": Jsonb(dict(inputs or {})),
             **{key: lineage.get(key) for key in _LINEAGE},
         }
-        with books.transaction():
-            row = _begin(books, kind, values)
-            run = Run(row, kind, settings, work, inputs=dict(inputs or {}))
-            books.execute(job("runs.lock").compose(), {"run_id": run.run_id})
-            _enter_readings(books, kind, run.run_id, catalogues)
+        run = Run(_enter(books, values, catalogues), kind, settings, work, inputs=dict(inputs or {}))
         try:
             with work.transaction():
                 yield run
-                work.execute(
-                    job("runs.finish").compose(),
-                    {"run_id": run.run_id, "summary": Jsonb(run.summary), "inputs": Jsonb(run.inputs)},
-                )
+                results = {"run_id": run.run_id, "summary": Jsonb(run.summary), "inputs": Jsonb(run.inputs)}
+                work.execute(job("runs.finish").compose(), results)
         except BaseException as error:
             _record_failure(books, run, error)
-            if isinstance(error, psycopg.errors.QueryCanceled):
-                raise StageError(
-                    f"{kind}: a statement was cancelled ({str(error).splitlines()[0]}); nothing was changed. "
-                    f"If the machine is slow, raise XCAT_STATEMENT_TIMEOUT_S above {settings.statement_timeout_s:g}."
-                ) from error
-            if isinstance(error, psycopg.OperationalError) and work.closed:
-                raise StageError(
-                    f"{kind}: the connection to the database was lost; nothing was changed. "
-                    f"The same command can be repeated. ({str(error).strip()})"
-                ) from error
-            if isinstance(error, psycopg.OperationalError):  # disk full, out of memory, deadlock
-                raise StageError(f"{kind}: {str(error).strip()}; nothing was changed.") from error
+            if isinstance(error, psycopg.OperationalError):
+                raise _failed_stage(run, error) from error
             raise
 
 
-def _begin(books: Connection, kind: str, values: Mapping[str, Any]) -> int:
+def _enter(books: Connection, values: Mapping[str, Any], catalogues: Sequence[int]) -> int:
+    """Enter the row of a run, with the session's lock on it and the versions of catalogues that it reads."""
+    reads = "a run that it reads was dropped"
     try:
-        row = books.execute(job("runs.begin").compose(), values).fetchone()
+        with books.transaction():
+            row = books.execute(job("runs.begin").compose(), values).fetchone()
+            assert row is not None
+            books.execute(job("runs.lock").compose(), {"run_id": row[0]})
+            reads = "a catalogue was replaced"
+            for catalogue_id in sorted(catalogues):
+                books.execute(job("runs.lock_content").compose(), {"catalogue_id": catalogue_id})
+                books.execute(job("runs.reads").compose(), {"run_id": row[0], "catalogue_id": catalogue_id})
     except psycopg.errors.ForeignKeyViolation as error:
         raise StageError(
-            f"{kind}: a run that it reads was dropped just before; nothing was changed. Run it again."
+            f"{values['kind']}: {reads} just before it started; nothing was changed. Run it again."
         ) from error
-    assert row is not None
     return int(row[0])
 
 
-def _enter_readings(books: Connection, kind: str, run_id: int, catalogues: Sequence[int]) -> None:
-    try:
-        for catalogue_id in sorted(catalogues):
-            books.execute(job("runs.lock_content").compose(), {"catalogue_id": catalogue_id})
-            books.execute(job("runs.reads").compose(), {"run_id": run_id, "catalogue_id": catalogue_id})
-    except psycopg.errors.ForeignKeyViolation as error:
-        raise StageError(
-            f"{kind}: a catalogue was replaced just before it was to be read; nothing was changed. Run it again."
-        ) from error
+def _failed_stage(run: Run, error: psycopg.OperationalError) -> StageError:
+    """What a failure of the database means for the user; beside those named: disk full, out of memory, deadlock."""
+    text = str(error).strip()
+    if isinstance(error, psycopg.errors.QueryCanceled):
+        return StageError(
+            f"{run.kind}: a statement was cancelled ({text.splitlines()[0]}); nothing was changed. "
+            f"If the machine is slow, raise XCAT_STATEMENT_TIMEOUT_S above {run.settings.statement_timeout_s:g}."
+        )
+    if run.conn.closed:
+        return StageError(
+            f"{run.kind}: the connection to the database was lost; nothing was changed. "
+            f"The same command can be repeated. ({text})"
+        )
+    return StageError(f"{run.kind}: {text}; nothing was changed.")
 
 
 def _record_failure(books: Connection, run: Run, error: BaseException) -> None:
     text = str(error) or ("cancelled by the user" if isinstance(error, KeyboardInterrupt) else repr(error))
     try:
-        books.execute(
-            job("runs.fail").compose(),
-            {"run_id": run.run_id, "error": text, "summary": Jsonb(run.summary)},
-        )
+        values = {"run_id": run.run_id, "error": text, "summary": Jsonb(run.summary)}
+        books.execute(job("runs.fail").compose(), values)
     except psycopg.Error as lost:  # the server is gone: the next run marks this one as lost
         error.add_note(f"(the failure could not be recorded: {lost})")
 
 
 def reap(conn: Connection) -> list[int]:
-    """Mark runs whose process died as lost, and say which."""
+    """Mark runs whose process died as lost, and give their numbers."""
     return [row[0] for row in conn.execute(job("runs.reap").compose()).fetchall()]
 
 
@@ -226,12 +221,12 @@ def get(conn: Connection, run_id: int, kind: str | None = None) -> dict[str, Any
 
 
 def note_stages(conn: Connection, run_id: int, stages: Mapping[str, int]) -> None:
-    """Write down which runs a pipeline run has made or found done so far, so that they stay meanwhile."""
+    """Record the runs that a pipeline run has made or reused so far, so that they are not pruned meanwhile."""
     conn.execute(job("runs.note_stages").compose(), {"run_id": run_id, "stages": Jsonb(dict(stages))})
 
 
 def pin(conn: Connection, run_id: int, why: str | None) -> None:
-    """Keep a run, and what it stands on, whatever is pruned; without a reason, no longer.
+    """Keep a run, and what it depends on, whatever is pruned; without a reason, keep it no longer.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Loads the SQL that lives in sql/: objects of the database and the statements of the stages."""
+"""Loads the SQL files in sql/: objects of the database and the statements of the stages."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 from psycopg import Cursor, sql
 
 _PACKAGE = Path(__file__).resolve().parent.parent
+_OBJECT = re.compile(r"^(?P<about>(?:--[^\n]*\n)+)CREATE (?P<kind>FUNCTION|VIEW) (?P<name>[\w.]+)", re.M)
 _HEAD = re.compile(r"^-- name: (?P<name>\w+)\n(?P<about>(?:--[^\n]*\n)*)", re.M)
 
 
@@ -66,13 +67,21 @@ def statements(path: Path) -> dict[str, Statement]:
     """All statements of a file, by ``file.name``."""
     text = path.read_text(encoding="utf-8")
     heads = list(_HEAD.finditer(text))
-    found = {}
+    by_name = {}
     for head, following in zip(heads, [*heads[1:], None], strict=True):
         body = text[head.end() : following.start() if following else len(text)]
-        about = " ".join(line.removeprefix("--").strip() for line in head["about"].splitlines())
         name = f"{path.stem}.{head['name']}"
-        found[name] = Statement(name, about, body.strip().rstrip(";"))
-    return found
+        by_name[name] = Statement(name, _words(head["about"]), body.strip().rstrip(";"))
+    return by_name
+
+
+def _words(comment: str) -> str:
+    return " ".join(line.removeprefix("--").strip() for line in comment.splitlines())
+
+
+def described(text: str) -> dict[str, str]:
+    """What a file says above each function and view that it creates, by kind and name: ``VIEW pub.runs``."""
+    return {f"{made['kind']} {made['name']}": _words(made["about"]) for made in _OBJECT.finditer(text)}
 
 
 def dicts(cursor: Cursor[Any]) -> list[dict[str, Any]]:

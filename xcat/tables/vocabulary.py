@@ -11,6 +11,7 @@ from pathlib import Path
 import astropy.units as u
 import yaml
 
+from xcat.columns.registry import columns, magnitudes
 from xcat.errors import InputError
 from xcat.tables.facts import ColumnFacts, TableFacts
 from xcat.tables.whole_rows import parsed
@@ -151,9 +152,12 @@ class Quantity:
 
 @cache
 def quantities() -> dict[str, Quantity]:
-    """All quantities by name."""
+    """All quantities by name; magnitudes have the unit and the words of the registry."""
+    bands = {
+        name: {"unit": columns()[name].unit, "words": columns()[name].about.partition(",")[0]} for name in magnitudes()
+    }
     text = Path(__file__).with_name("quantities.yaml").read_text(encoding="utf-8")
-    return {name: Quantity(name, **entry) for name, entry in yaml.safe_load(text).items()}
+    return {name: Quantity(name, **(bands.get(name, {}) | entry)) for name, entry in yaml.safe_load(text).items()}
 
 
 _KEV = re.compile(r"(\d+(?:\.\d+)?)\s*(?:-|–|to|_)\s*(\d+(?:\.\d+)?)\s*_?\s*kev", re.I)

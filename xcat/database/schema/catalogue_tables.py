@@ -1,36 +1,39 @@
-"""What was ingested: one partition a catalogue."""
+"""What was ingested: one partition per version of a catalogue."""
 
 from __future__ import annotations
 
 from sqlalchemy import CheckConstraint, Integer, Text
 
-from xcat.database.schema.parts import DOUBLE, FLOAT, catalogue_table, column, ellipse, floats, position, probability
+from xcat.columns.registry import magnitudes
+from xcat.database.schema.parts import (
+    BY_CATALOGUE,
+    DOUBLE,
+    FLOAT,
+    ID_TEXT,
+    catalogue_table,
+    ellipse,
+    optional,
+    partitioned,
+    position,
+    probability,
+)
 
-XRAY_FLUXES = [
-    "flux_cgs", "flux_err_cgs", "flux_soft_cgs", "flux_soft_err_cgs", "flux_medium_cgs",
-    "flux_medium_err_cgs", "flux_hard_cgs", "flux_hard_err_cgs",
-]  # fmt: skip
+XRAY_FLUXES = [f"flux{band}{error}_cgs" for band in ("", "_soft", "_medium", "_hard") for error in ("", "_err")]
 SPECTRUM = ["hr1", "hr1_err", "hr2", "hr2_err", "gamma", "snr", "det_likelihood"]
 MOTION = ["pmra_mas_yr", "pmdec_mas_yr", "parallax_mas", "parallax_err_mas", "distance_pc"]
-MAGNITUDES = [
-    "mag", "mag_gaia_g", "mag_gaia_bp", "mag_gaia_rp", "mag_g", "mag_r", "mag_i", "mag_z", "mag_y", "mag_j", "mag_h",
-    "mag_k", "mag_w1", "mag_w2", "mag_w3", "mag_ch1",
-]  # fmt: skip
 
 detection = catalogue_table(
     "detection",
     "X-ray detections, and sources of catalogues that list sources only, as ingested",
-    column("source_native_id", Text(collation="C")),
-    column("name", Text),
-    column("obs_id", Text(collation="C")),
+    *optional(ID_TEXT, "source_native_id"),
+    *optional(Text, "name"),
+    *optional(ID_TEXT, "obs_id"),
     *position(),
     *ellipse(),
-    column("epoch_yr", DOUBLE),
-    column("mjd", DOUBLE),
-    column("exposure_s", FLOAT),
-    *floats(*XRAY_FLUXES, "flux_upper_cgs", *SPECTRUM, "p_variable", "p_variable_long", "extent_arcsec"),
-    column("quality_flag", Integer),
-    column("n_detections", Integer),
+    *optional(DOUBLE, "epoch_yr", "mjd"),
+    *optional(FLOAT, "exposure_s"),
+    *optional(FLOAT, *XRAY_FLUXES, "flux_upper_cgs", *SPECTRUM, "p_variable", "p_variable_long", "extent_arcsec"),
+    *optional(Integer, "quality_flag", "n_detections"),
     *probability("p_variable", "p_variable_long"),
 )
 
@@ -39,15 +42,15 @@ counterpart = catalogue_table(
     "Optical and infrared objects, as ingested",
     *position(),
     *ellipse(),
-    column("epoch_yr", DOUBLE),
-    *floats(*MOTION, *MAGNITUDES),
+    *optional(DOUBLE, "epoch_yr"),
+    *optional(FLOAT, *MOTION, *magnitudes()),
 )
 
 galaxy = catalogue_table(
     "galaxy",
     "Galaxies with their isophotal ellipse and distance, as ingested",
     *position(err=False),
-    *floats("distance_mpc", "d25_arcmin", "axis_ratio", "pa_deg"),
+    *optional(FLOAT, "distance_mpc", "d25_arcmin", "axis_ratio", "pa_deg"),
     CheckConstraint("d25_arcmin >= 0 AND d25_arcmin < 1200", name="d25_arcmin"),
     CheckConstraint("axis_ratio > 0 AND axis_ratio <= 1", name="axis_ratio"),
 )
@@ -55,10 +58,9 @@ galaxy = catalogue_table(
 reference_object = catalogue_table(
     "reference_object",
     "Objects of known class from the literature, as ingested",
-    column("name", Text),
+    *optional(Text, "name"),
     *position(),
-    column("class", Text),
-    column("class_native", Text),
+    *optional(Text, "class", "class_native"),
 )
 
-CATALOGUE_TABLES = {t.name: t for t in (detection, counterpart, galaxy, reference_object)}
+CATALOGUE_TABLES = partitioned(BY_CATALOGUE)
