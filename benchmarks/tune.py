@@ -13,7 +13,7 @@ import time
 from classify import CLASSES, PRIORS, simulated
 from common import peak_memory_mb
 
-from xcat.classifier import Options, tune
+from xcat.classifier import FitOptions, tune
 
 LIMIT_S = 60.0
 
@@ -30,7 +30,7 @@ def main() -> None:
         given = sample if hypotheses else sample.best_match()
         for weights, objective in cases:
             start, used = time.perf_counter(), sum(os.times()[:4])
-            model = tune(given, labels, None, CLASSES, PRIORS, Options(weights, objective=objective))
+            model = tune(given, labels, None, CLASSES, PRIORS, FitOptions(weights, objective=objective))
             wall = time.perf_counter() - start
             print(
                 f"{weights} weights, {objective}, {'hypotheses' if hypotheses else 'best match'}: {wall:.1f} s"

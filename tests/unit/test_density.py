@@ -15,13 +15,12 @@ from xcat.classifier.density import (
     Counts,
     cells,
     count_values,
-    fit_table,
     integral,
     levels,
     silverman,
     table_of_counts,
 )
-from xcat.classifier.scales import to_scale
+from xcat.classifier.scales import column_to_scale
 from xcat.columns.properties import Property
 
 WALLED = Property("p", "variability", "linear", 0.0, 1.0, True, True)
@@ -51,21 +50,23 @@ def tables_of(samples, prop=OPEN, limits=None, **options):
     return table_of_counts(count_values(x, label, len(samples), prop, limit=limit), prop, **options)
 
 
+def fit_table(x, prop, n_nodes=257):
+    """Table of one class, from exact values."""
+    values = np.asarray(x, dtype=float)
+    return table_of_counts(count_values(values, np.zeros(values.size, dtype=int), 1, prop, n_nodes), prop)
+
+
 # --- scales -----------------------------------------------------------------------------------------------
 
 
-def test_to_scale_takes_logarithms_and_turns_what_has_none_into_missing():
+def test_a_column_on_its_scale_takes_logarithms_and_turns_what_has_none_into_missing():
     motion = Property("pm", "location", "log10", -2.0, 4.0, False, False)
-    values = [[100.0, -3.0], [0.0, 4.0], [-1.0, np.nan], [np.nan, np.inf], [np.inf, -np.inf]]
-    expected = [[2.0, -3.0], [np.nan, 4.0], [np.nan, np.nan], [np.nan, np.inf], [np.inf, -np.inf]]
-    np.testing.assert_array_equal(to_scale(values, [motion, OPEN]), expected)
+    expected = [2.0, np.nan, np.nan, np.nan, np.inf]
+    np.testing.assert_array_equal(column_to_scale([100.0, 0.0, -1.0, np.nan, np.inf], motion), expected)
+    as_it_is = [-3.0, 4.0, np.nan, np.inf, -np.inf]
+    np.testing.assert_array_equal(column_to_scale(as_it_is, OPEN), as_it_is)
     parallax = Property("s", "location", "asinh", -3.0, 8.0, False, False)
-    np.testing.assert_allclose(to_scale([[np.sinh(2.0)], [np.nan]], [parallax]), [[2.0], [np.nan]])
-
-
-def test_to_scale_refuses_another_number_of_columns():
-    with pytest.raises(ValueError, match="one column a property"):
-        to_scale(np.zeros((3, 2)), [OPEN])
+    np.testing.assert_allclose(column_to_scale([np.sinh(2.0), np.nan], parallax), [2.0, np.nan])
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from xcat.arrays import FloatArray
-from xcat.classifier import CATEGORIES, Options, Sample, classify, tune
+from xcat.classifier import CATEGORIES, FitOptions, Sample, classify, tune
 from xcat.evaluate.protocol import Training
 
 
@@ -41,8 +41,8 @@ class Tables:
         names = {p.name for p in train.sample.properties}
         pairs = tuple(pair for pair in self.pairs if set(pair) <= names)
         if self.weights == "equal":
-            options = Options("equal", sharpness=float(len(CATEGORIES)), smoothing=1.0, pairs=pairs, seed=seed)
+            options = FitOptions("equal", sharpness=float(len(CATEGORIES)), smoothing=1.0, pairs=pairs, seed=seed)
         else:
-            options = Options(self.weights, self.objective, pairs=pairs, seed=seed)
+            options = FitOptions(self.weights, self.objective, pairs=pairs, seed=seed)
         model = tune(train.sample, train.label, train.groups, train.classes, train.mix, options)
         return classify(model, test).p

@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from xcat.catalogues import yamlfile
 from xcat.catalogues.definition import Definition, load
 from xcat.catalogues.grammar import Strict
-from xcat.classifier.crossval import Options
+from xcat.classifier.crossval import FitOptions
 from xcat.classifier.model import CATEGORIES
 from xcat.columns.properties import Property, select
 from xcat.errors import ConfigError
@@ -134,12 +134,12 @@ class Pipeline(Strict):
         return {"errors": self.errors, "limits": self.limits, "best_match": self.best_match}
 
     @property
-    def fit_options(self) -> Options:
+    def fit_options(self) -> FitOptions:
         """How the classifier is to be fitted."""
         weights = self.weights if isinstance(self.weights, str) else tuple(self.weights[c] for c in CATEGORIES)
-        return Options(
+        return FitOptions(
             weights=weights, objective=self.objective, sharpness=self.sharpness, pairs=self.pairs,
-            silent=self.sky_axes, seed=self.seed,
+            excluded_properties=self.sky_axes, seed=self.seed,
         )  # fmt: skip
 
     @property
