@@ -108,7 +108,7 @@ def fit_sharpness(terms: Terms, priors: FloatArray, shares: FloatArray) -> float
     """
     mean = np.einsum("rtk,t->rk", terms.advantage, shares)
     log_prior = np.log(priors)
-    most = MOST_SHARPNESS * max(1.0, 1.0 / shares.max())
+    most = MOST_SHARPNESS * max(1.0, 1.0 / float(shares.max()))
 
     def slope(sharpness: float) -> float:
         _, gradient = _loss_and_slope(terms, log_prior + sharpness * mean)
@@ -118,8 +118,7 @@ def fit_sharpness(terms: Terms, priors: FloatArray, shares: FloatArray) -> float
         return LEAST_SHARPNESS
     if slope(most) <= 0.0:
         return most
-    root: float = brentq(slope, LEAST_SHARPNESS, most, xtol=1e-4)
-    return root
+    return float(brentq(slope, LEAST_SHARPNESS, most, xtol=1e-4))
 
 
 def fit_mixing(

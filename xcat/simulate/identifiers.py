@@ -68,10 +68,3 @@ def sexagesimal(
 def numbered(prefix: str, number: IntArray, width: int) -> np.ndarray:
     """Byte strings such as b"SIM000123"."""
     return _assemble([_constant(prefix, number.size), _digits(number, width)])
-
-
-def first_of_each(name: np.ndarray) -> np.ndarray:
-    """True for the first row of each name: two objects of one designation are one entry in a catalogue."""
-    keep = np.zeros(name.size, dtype=bool)
-    keep[np.unique(name, return_index=True)[1]] = True
-    return keep
