@@ -34,6 +34,7 @@ from xcat.columns.properties import Property
 
 N_NODES = 257
 CELLS_PER_STEP = 4
+N_CELLS = CELLS_PER_STEP * (N_NODES - 1)
 
 FEW = 100
 """With fewer values ISJ fits the noise, and Silverman's rule is used instead."""
@@ -142,18 +143,10 @@ class Table:
         return peak if self.log_atoms is None else np.maximum(peak, self.log_atoms.max(axis=0))
 
 
-def n_cells(n_nodes: int) -> int:
-    """Number of cells for a table with this many nodes; ValueError for fewer than 9 nodes."""
-    if n_nodes < 9:
-        raise ValueError(f"a table needs at least 9 nodes, not {n_nodes}")
-    return CELLS_PER_STEP * (n_nodes - 1)
-
-
-def cells(x_scaled: FloatArray, prop: Property, n_nodes: int) -> IntArray:
+def cells(x_scaled: FloatArray, prop: Property, n_cells: int = N_CELLS) -> IntArray:
     """Cell of every value, none of them NaN; values outside the range are in the first or the last cell."""
-    m = n_cells(n_nodes)
     inside = np.clip(x_scaled, prop.low, prop.high)
-    return np.minimum((inside - prop.low) * (m / prop.width), m - 1).astype(np.int64)
+    return np.minimum((inside - prop.low) * (n_cells / prop.width), n_cells - 1).astype(np.int64)
 
 
 def levels(error: NDArray[np.floating], step: float, typical_error: float) -> IntArray:
@@ -169,7 +162,6 @@ def count_values(
     label: IntArray,
     n_classes: int,
     prop: Property,
-    n_nodes: int = N_NODES,
     weight: FloatArray | None = None,
     limit: NDArray[np.floating] | None = None,
 ) -> Counts:
@@ -182,24 +174,18 @@ def count_values(
     label : (n,) int64
     n_classes : int
     prop : Property
-    n_nodes : int
     weight : (n,) float64, optional
         Probability of each row; 1 by default.
     limit : (n,) array, optional
         Lower limits of missing values; NaN: no limit.
-
-    Raises
-    ------
-    ValueError
-        When there are fewer than 9 nodes.
     """
-    m, k = n_cells(n_nodes), n_classes
+    m, k = N_CELLS, n_classes
     w = np.ones(x_scaled.size) if weight is None else weight
     absent = np.isnan(x_scaled)
     present = ~absent & (x_scaled != np.inf)
 
     def in_cells(chosen: BoolArray, values: NDArray[np.floating]) -> FloatArray:
-        flat = label[chosen] * m + cells(np.asarray(values[chosen], dtype=np.float64), prop, n_nodes)
+        flat = label[chosen] * m + cells(np.asarray(values[chosen], dtype=np.float64), prop)
         return np.bincount(flat, w[chosen], k * m).astype(np.float64).reshape(k, m)
 
     atoms = np.zeros((k, 2))

@@ -130,11 +130,10 @@ def twomass_table(rng: np.random.Generator, field: Field) -> CounterpartTable:
     mag = field.magnitudes[index]
     ra, dec = _at_epoch(field, index, TWOMASS_EPOCH_YR)
     error = 0.06 * _faint(mag.k, 13.0)
-    major: FloatArray = np.round(np.minimum(error * rng.uniform(1, 1.3, n), 0.4), 2)
-    minor: FloatArray = np.round(np.minimum(major, error * rng.uniform(0.9, 1.1, n)), 2)
+    major = np.asarray(np.round(np.minimum(error * rng.uniform(1, 1.3, n), 0.4), 2), dtype=float)
+    minor = np.asarray(np.round(np.minimum(major, error * rng.uniform(0.9, 1.1, n)), 2), dtype=float)
     pa = np.floor(rng.uniform(0, 180, n))
     ra, dec = _ellipse_noise(rng, ra, dec, major, minor, pa)
-    (j, e_j), (h, e_h), (k, e_k) = _near_infrared(rng, mag)
     name = sexagesimal(ra, dec, 2, 1, template="{h}{m}{s}{ds}{d}{dm}{dss}", point="")
     columns: Columns = {
         "RAJ2000": ra,
@@ -143,13 +142,11 @@ def twomass_table(rng: np.random.Generator, field: Field) -> CounterpartTable:
         "errMin": minor.astype(np.float32),
         "errPA": pa.astype(np.int16),
         "_2MASS": name,
-        "Jmag": np.where(mag.j > 17.0, np.nan, j).astype(np.float32),
-        "e_Jmag": np.where(mag.j > 16.4, np.nan, e_j).astype(np.float32),
-        "Hmag": np.where(mag.h > 16.2, np.nan, h).astype(np.float32),
-        "e_Hmag": np.where(mag.h > 15.7, np.nan, e_h).astype(np.float32),
-        "Kmag": k.astype(np.float32),
-        "e_Kmag": e_k.astype(np.float32),
     }
+    limits = ((mag.j, 17.0, 16.4), (mag.h, 16.2, 15.7), (mag.k, np.inf, np.inf))
+    for b, (m, error), (true, limit, limit_of_error) in zip("JHK", _near_infrared(rng, mag), limits, strict=True):
+        columns[f"{b}mag"] = np.where(true > limit, np.nan, m).astype(np.float32)
+        columns[f"e_{b}mag"] = np.where(true > limit_of_error, np.nan, error).astype(np.float32)
     return _kept(columns, name, index)
 
 

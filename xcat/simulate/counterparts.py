@@ -54,8 +54,8 @@ def field_in_circles(
 ) -> tuple[FloatArray, FloatArray, IntArray]:
     """Random positions, Poisson at the given density, in the union of circles.
 
-    Each circle is filled separately; a point is kept only in the first circle that contains it, so where circles overlap
-    the density is that of one of them, not the sum.
+    Each circle is filled separately; a point is kept only in the first circle that contains it, so where circles
+    overlap the density is that of one of them, not the sum.
 
     Returns
     -------

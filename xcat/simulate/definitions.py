@@ -109,7 +109,8 @@ _SEXAGESIMAL = "  ra: {from: ra, transform: hms}\n  dec: {from: dec, transform: 
 def _reference(name: str, objects: str, classes: str, tolerance_arcsec: float, position: str) -> str:
     native = "" if classes.startswith("class:") else "  class_native: type\n"
     return (
-        f"name: {name}\ntitle: Simulated catalogue of known {objects}\nkind: reference\n{_CITATION}\nepoch_yr: {REFERENCE_EPOCH_YR}\n"
+        f"name: {name}\ntitle: Simulated catalogue of known {objects}\nkind: reference\n{_CITATION}\n"
+        f"epoch_yr: {REFERENCE_EPOCH_YR}\n"
         "position_error: {convention: axis_1sigma, columns: [err], unit: arcsec}\n"
         f"label_tolerance_arcsec: {tolerance_arcsec}\n{classes}\n"
         f"columns:\n  native_id: name\n  name: name\n{position}{native}"
@@ -120,12 +121,7 @@ _REFERENCES = {
     "sim_ref_agn": ("AGN", 'classes: {QSO: AGN, "Sy*": AGN, BLLac: AGN, "QSO?": ""}', 0.1, _DEGREES),
     "sim_ref_star": ("stars", 'classes: {Star: Star, Em: Star, Flare: Star, YSO: Star, "Star?": ""}', 0.1, _DEGREES),
     "sim_ref_xrb": ("X-ray binaries", "class: XRB", 1.0, _SEXAGESIMAL),
-    "sim_ref_cv": (
-        "cataclysmic variables",
-        'classes: {DN: CV, NL: CV, AM: CV, DQ: CV, "DN?": ""}',
-        1.0,
-        _SEXAGESIMAL,
-    ),
+    "sim_ref_cv": ("cataclysmic variables", 'classes: {DN: CV, NL: CV, AM: CV, DQ: CV, "DN?": ""}', 1.0, _SEXAGESIMAL),
     "sim_ref_extended": (
         "clusters of galaxies and supernova remnants",
         'classes: {Cluster: extended, SNR: extended, "Cluster?": ""}',

@@ -55,10 +55,12 @@ def xmm_table(d: Detections, mission: Mission) -> MissionTable:
     detection = 100_000_000_000 + np.arange(d.object.size, dtype=np.int64)
     hr2, hr2_err = d.hardness(mission.soft, mission.medium)
     hr3, hr3_err = d.hardness(mission.medium, mission.hard)
-    fluxes = {"8": (d.full_flux_cgs, d.full_flux_err_cgs)}
-    for band, index in (("2", mission.soft), ("3", mission.medium), ("4", mission.hard)):
-        flux, error = d.band(index)
-        fluxes[band] = flux.clip(min=0), error
+    bands = {"8": (d.full_flux_cgs, d.full_flux_err_cgs)}
+    bands |= {"2": d.band(mission.soft), "3": d.band(mission.medium), "4": d.band(mission.hard)}
+    fluxes: Columns = {}
+    for band, (flux, error) in bands.items():
+        fluxes[f"EP_{band}_FLUX"] = flux.clip(min=0).astype(np.float32)
+        fluxes[f"EP_{band}_FLUX_ERR"] = error.astype(np.float32)
     name = sexagesimal(d.ra_deg, d.dec_deg, 1, 0, template="4XMM J{h}{m}{s}{ds}{d}{dm}{dss}")
     columns: Columns = {
         "DETID": detection,
@@ -69,11 +71,7 @@ def xmm_table(d: Detections, mission: Mission) -> MissionTable:
         "RA": d.ra_deg,
         "DEC": d.dec_deg,
         "RADEC_ERR": (np.sqrt(2) * d.sigma_arcsec).astype(np.float32),
-        **{
-            f"EP_{b}_FLUX{e}": x.astype(np.float32)
-            for b, f in fluxes.items()
-            for e, x in zip(("", "_ERR"), f, strict=True)
-        },
+        **fluxes,
         "EP_HR2": hr2.astype(np.float32),
         "EP_HR2_ERR": hr2_err.astype(np.float32),
         "EP_HR3": hr3.astype(np.float32),

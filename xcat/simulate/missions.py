@@ -55,11 +55,6 @@ class Mission:
         energy = _PHOTONS * ENERGY_KEV * ERG_PER_KEV
         return np.asarray((self.masks @ energy) / (self.masks @ (_PHOTONS * self.area_cm2)))
 
-    @property
-    def full_kev(self) -> tuple[float, float]:
-        """Ends of the full band, in keV."""
-        return self.bands_kev[0][0], self.bands_kev[-1][1]
-
     @cached_property
     def full_flux_per_count(self) -> float:
         """Energy per area of one full-band count, erg / cm2, for the same spectrum."""

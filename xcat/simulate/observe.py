@@ -3,7 +3,7 @@
 Noise is drawn before the threshold is applied, so the measured fluxes of faint sources are too high (Eddington bias).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from scipy.special import gammaincc
@@ -18,14 +18,9 @@ from xcat.sky.geometry import close_pairs, in_disc, offset, separation_arcsec
 SPURIOUS_FRACTION = 0.012
 
 
-def mjd_to_year(mjd: FloatArray) -> FloatArray:
-    """Julian year of a modified Julian date."""
-    return np.asarray(2000.0 + (mjd - 51_544.5) / 365.25)
-
-
 @dataclass(frozen=True)
-class Detections(Rows):
-    """Measurements of one mission's pipeline, one entry per detection; object -1 for spurious ones."""
+class _InView(Rows):
+    """Objects in view of one mission, one entry per object and observation; object -1 for spurious detections."""
 
     object: IntArray
     pointing: IntArray
@@ -33,6 +28,12 @@ class Detections(Rows):
     mjd: FloatArray
     exposure_s: FloatArray
     off_axis_arcmin: FloatArray
+
+
+@dataclass(frozen=True)
+class Detections(_InView):
+    """Measurements of one mission's pipeline, one entry per detection."""
+
     ra_deg: FloatArray  # measured
     dec_deg: FloatArray
     true_ra_deg: FloatArray  # at the epoch of the observation
@@ -77,15 +78,7 @@ class Detections(Rows):
 
 
 @dataclass(frozen=True)
-class _Counted(Rows):
-    """Counts of objects in view of one mission, one entry per object and epoch."""
-
-    object: IntArray
-    pointing: IntArray
-    epoch: IntArray
-    mjd: FloatArray
-    exposure_s: FloatArray
-    off_axis_arcmin: FloatArray
+class _Counted(_InView):
     effective_s: FloatArray  # exposure after vignetting
     width_arcsec: FloatArray  # sigma of the image
     total: FloatArray  # counts with the background, shape (rows, bands)
@@ -172,19 +165,15 @@ def _measure(rng: np.random.Generator, mission: Mission, objects: Objects, c: _C
         # the image of a point stretches across the radius towards the edge
         stretch = 1 + 0.25 * np.minimum(c.off_axis_arcmin / mission.field_radius_arcmin, 1)
         major, minor, pa = sigma * stretch, sigma / stretch, rng.uniform(0, 180, n)
-    true_ra, true_dec = moved(each.ra_deg, each.dec_deg, each.pmra_mas_yr, each.pmdec_mas_yr, mjd_to_year(c.mjd))
+    year = 2000.0 + (c.mjd - 51_544.5) / 365.25
+    true_ra, true_dec = moved(each.ra_deg, each.dec_deg, each.pmra_mas_yr, each.pmdec_mas_yr, year)
     along, across = major * rng.standard_normal(n), minor * rng.standard_normal(n)
     ra, dec = offset(true_ra, true_dec, *turned(along, across, pa))
     extent = kind_values(each.kind, "extent_arcsec") * 10 ** rng.normal(0, 0.12, n)
     # a few faint point sources are mistaken for extended ones
     extent = np.where((extent == 0) & (rng.random(n) < 0.002), rng.uniform(6, 12, n), extent)
     return Detections(
-        object=c.object,
-        pointing=c.pointing,
-        epoch=c.epoch,
-        mjd=c.mjd,
-        exposure_s=c.exposure_s,
-        off_axis_arcmin=c.off_axis_arcmin,
+        **{field.name: getattr(c, field.name) for field in fields(_InView)},
         ra_deg=ra,
         dec_deg=dec,
         true_ra_deg=true_ra,

@@ -69,8 +69,8 @@ def extinction_mag(glon_deg: FloatArray, glat_deg: FloatArray) -> FloatArray:
 def star_density_per_deg2(glon_deg: FloatArray, glat_deg: FloatArray) -> FloatArray:
     """Stars with G < 20.7 per square degree.
 
-    From 3,000 at the poles to 100,000 in the plane: Gaia DR3 has 1.8e9 sources, 44,000 per square degree on average. The
-    bulge is denser: the cap keeps the files small.
+    From 3,000 at the poles to 100,000 in the plane: Gaia DR3 has 1.8e9 sources, 44,000 per square degree on average.
+    The bulge is denser: the cap keeps the files small.
     """
     longitude = np.abs((glon_deg + 180) % 360 - 180)
     plane = 100_000 * np.exp(-np.abs(glat_deg) / 7) * (0.6 + 0.9 * np.exp(-longitude / 45))

@@ -234,7 +234,7 @@ def _flux_floor(pointings: Pointings) -> FloatArray:
     """
     limits = []
     for m, mission in enumerate(MISSIONS):
-        low, high = mission.full_kev
+        low, high = mission.bands_kev[0][0], mission.bands_kev[-1][1]
         to_standard = (12**0.3 - 0.2**0.3) / (high**0.3 - low**0.3)  # photon index 1.7
         limits.append(to_standard * mission.flux_limit_cgs(pointings.exposure_s[:, m]))
     return np.asarray(0.6 * np.nanmin(np.concatenate(limits, axis=1), axis=1))
