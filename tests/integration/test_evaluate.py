@@ -116,7 +116,7 @@ def test_a_label_among_the_properties_is_refused_and_nothing_is_stored(module_se
     leaking = replace(data, sample=replace(data.sample, values=values))
     name = data.sample.properties[0].name
     with (
-        pytest.raises(ConfigError, match=f"'{name}' tells"),
+        pytest.raises(ConfigError, match=f"'{name}' alone has"),
         runs.stage(module_settings, "evaluate", "simulated", {"test": 2}, **lineage) as run,
     ):
         work.evaluate_stage(run, leaking, methods.choose(data, ["equal"]), n_folds=4, seeds=(0,), quick=True)
