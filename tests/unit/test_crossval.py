@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from xcat.classifier import (
     CATEGORIES,
     Classification,
-    Hypotheses,
     FitOptions,
+    Hypotheses,
     Property,
     Sample,
     classify,

@@ -21,8 +21,8 @@ from xcat.errors import InputError
 from xcat.simulate import Summary, counterpart_tables, mission_tables, simulate, simulation
 from xcat.simulate.counterparts import CUT_OUT_ARCSEC, field_in_circles
 from xcat.simulate.identifiers import sexagesimal
-from xcat.simulate.populations import agn_per_deg2
 from xcat.simulate.pointings import galaxy_density_per_deg2, star_density_per_deg2
+from xcat.simulate.populations import agn_per_deg2
 from xcat.sky.geometry import from_galactic, offset, separation_arcsec, to_galactic, to_vector
 
 N, SEED = 4_000, 7

@@ -36,7 +36,7 @@ def at_priors(p: FloatArray, priors: ArrayLike, mix: ArrayLike) -> FloatArray:
     """Probabilities for a sky with the mix `priors`, of a method trained on the mix `mix`, (N, K)."""
     scaled = p * (np.asarray(priors) / np.asarray(mix))
     total = scaled.sum(axis=1, keepdims=True)
-    return np.divide(scaled, total, out=np.zeros_like(scaled), where=total > 0)
+    return np.asarray(np.divide(scaled, total, out=np.zeros_like(scaled), where=total > 0))
 
 
 def score(
