@@ -323,9 +323,9 @@ def _complete(counts: Counts, prop: Property, kernels: _Kernels) -> _Kernels:
     bandwidth, completed = kernels.bandwidth, counts.cells
     for _ in range(_CENSORED_ROUNDS):
         dense = kernels.density(np.zeros(1))[0].T
-        part = dense[:, node] + (middle - node) * (dense[:, node + 1] - dense[:, node]) + 1e-6 / prop.width
-        beyond = np.cumsum(part[:, ::-1], axis=1)[:, ::-1]
-        before, completed = completed, counts.cells + part * np.cumsum(counts.above / beyond, axis=1)
+        in_cell = dense[:, node] + (middle - node) * (dense[:, node + 1] - dense[:, node]) + 1e-6 / prop.width
+        beyond = np.cumsum(in_cell[:, ::-1], axis=1)[:, ::-1]
+        before, completed = completed, counts.cells + in_cell * np.cumsum(counts.above / beyond, axis=1)
         kernels = _Kernels(completed, prop, 1.0, bandwidth)
         if np.abs(completed - before).sum() < _CENSORED_CHANGE * completed.sum():
             break

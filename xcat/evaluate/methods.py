@@ -51,11 +51,11 @@ def choose(
         *baselines(n_trees, n_rounds),
         Rules(),
     ]
-    known = {method.name: method for method in made}
-    unknown = [name for name in names or () if name not in known]
+    by_name = {method.name: method for method in made}
+    unknown = [name for name in names or () if name not in by_name]
     if unknown:
-        raise ConfigError(f"unknown method {', '.join(unknown)}. The methods are: {', '.join(known)}")
-    chosen = [known[name] for name in names or NAMES]
+        raise ConfigError(f"unknown method {', '.join(unknown)}. The methods are: {', '.join(by_name)}")
+    chosen = [by_name[name] for name in names or NAMES]
     for method in chosen:
         if isinstance(method, Baseline):
             method.load()

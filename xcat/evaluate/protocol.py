@@ -158,7 +158,7 @@ def out_of_fold(
     seed: int,
     *,
     sample: Sample | None = None,
-    part: Callable[[IntArray], IntArray] | None = None,
+    select: Callable[[IntArray], IntArray] | None = None,
     advance: progress.Advance = lambda amount: None,
     pool: Executor | None = None,
 ) -> OutOfFold:
@@ -175,7 +175,7 @@ def out_of_fold(
         For the folds and the method.
     sample : Sample, optional
         The same sources with other properties, to replace the sample of the data.
-    part : callable, optional
+    select : callable, optional
         Selects the numbers of the sources to train on from those of the training part.
     advance : callable
         Called with 1 after every fold.
@@ -193,7 +193,7 @@ def out_of_fold(
 
     def arguments(test: IntArray) -> tuple[Training, Sample, int]:
         train = np.setdiff1d(np.arange(len(data)), test, assume_unique=True)
-        return data.training(kind, train if part is None else part(train), used), used.take(test), seed
+        return data.training(kind, train if select is None else select(train), used), used.take(test), seed
 
     p = np.zeros((len(data), len(data.classes)))
     calls = (arguments(test) for test in members)

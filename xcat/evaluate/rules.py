@@ -73,7 +73,7 @@ def roles(classes: Sequence[str], label: IntArray) -> tuple[int, int, int]:
     compact = [names.index(c) for c in _COMPACT if c in names]
     if "AGN" not in names or "Star" not in names or not compact:
         raise ConfigError(
-            f"the rules need classes AGN, Star and one of {', '.join(_COMPACT)}; there are {', '.join(names)}"
+            f"the rules need the classes AGN, Star and one of {', '.join(_COMPACT)}, not {', '.join(names)}"
         )
     return names.index("AGN"), names.index("Star"), max(compact, key=lambda c: int(count[c]))
 

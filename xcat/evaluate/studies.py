@@ -43,8 +43,8 @@ def learning_curve(
     rows = []
     with progress.bar("learning curve", len(FRACTIONS) * n_folds) as advance:
         for fraction in FRACTIONS:
-            part = partial(_share, labels=data.label, fraction=fraction, rng=np.random.default_rng(seed))
-            result = out_of_fold(method, data, kind, n_folds, seed, part=part, advance=advance, pool=pool)
+            select = partial(_share, labels=data.label, fraction=fraction, rng=np.random.default_rng(seed))
+            result = out_of_fold(method, data, kind, n_folds, seed, select=select, advance=advance, pool=pool)
             n_train = round(fraction * len(data) * (1 - 1 / n_folds))
             rows.append({"fraction": fraction, "n_train": n_train, **brief(result.p, data.label, data)})
     return rows
@@ -74,27 +74,23 @@ def ablation(
 
 def by_brightness(p: FloatArray, data: Labelled, probabilities: bool = True) -> list[dict[str, Any]]:
     """Figures in thirds of the flux."""
-    known = np.isfinite(data.brightness)
-    ends = np.quantile(data.brightness[known], [1 / 3, 2 / 3]) if known.any() else np.zeros(2)
+    measured = np.isfinite(data.brightness)
+    ends = np.quantile(data.brightness[measured], [1 / 3, 2 / 3]) if measured.any() else np.zeros(2)
     third = np.searchsorted(ends, data.brightness)
-    found = []
+    rows = []
     for i, about in enumerate(("faintest third", "middle third", "brightest third")):
-        chosen = known & (third == i)
+        chosen = measured & (third == i)
         if chosen.any():
             low, high = data.brightness[chosen].min(), data.brightness[chosen].max()
             figures = brief(p[chosen], data.label[chosen], data, probabilities)
-            found.append({"part": about, "log_fx_low": jsonable(low), "log_fx_high": jsonable(high), **figures})
-    return found
+            rows.append({"part": about, "log_fx_low": jsonable(low), "log_fx_high": jsonable(high), **figures})
+    return rows
 
 
 def by_counterparts(p: FloatArray, data: Labelled, probabilities: bool = True) -> list[dict[str, Any]]:
     """Figures by the number of wavebands with a counterpart."""
-    found = []
-    for number in np.unique(data.n_counterparts):
-        chosen = data.n_counterparts == number
-        figures = brief(p[chosen], data.label[chosen], data, probabilities)
-        found.append({"n_counterparts": int(number), **figures})
-    return found
+    groups = {int(n): data.n_counterparts == n for n in np.unique(data.n_counterparts)}
+    return [{"n_counterparts": n, **brief(p[g], data.label[g], data, probabilities)} for n, g in groups.items()]
 
 
 def shift(method: Method, data: Labelled, kind: str, reference: FloatArray, seed: int) -> list[dict[str, Any]]:
@@ -117,29 +113,29 @@ def shift(method: Method, data: Labelled, kind: str, reference: FloatArray, seed
         weights (density of the faint over that of the bright in bins of the flux, 0.1 to 10; Shimodaira 2000); the last
         two also with priors estimated from the faint half (`xcat.classifier.priors`).
     """
-    known = np.flatnonzero(np.isfinite(data.brightness))
+    measured = np.flatnonzero(np.isfinite(data.brightness))
     bright = np.zeros(len(data), dtype=bool)
     for k in range(len(data.classes)):
-        members = known[data.label[known] == k]
+        members = measured[data.label[measured] == k]
         if members.size:
             bright[members] = data.brightness[members] > np.median(data.brightness[members])
-    train, test = known[bright[known]], known[~bright[known]]
+    train, test = measured[bright[measured]], measured[~bright[measured]]
     if not train.size or not test.size:
         return []
     faint, label = data.sample.take(test), data.label[test]
     ratio = _density_ratio(data.brightness[train], data.brightness[test])
     drawn = _drawn(train, data.label[train], ratio, np.random.default_rng(seed))
-    found = [{"training": "fair", **brief(reference[test], label, data)}]
+    rows = [{"training": "fair", **brief(reference[test], label, data)}]
     with progress.bar("shift", 2) as advance:
-        for about, part in (("bright half", train), ("bright half, weighted by flux", drawn)):
-            training = data.training(kind, part)
+        for about, sources in (("bright half", train), ("bright half, weighted by flux", drawn)):
+            training = data.training(kind, sources)
             p = method.fit_predict(training, faint, seed)
             advance(1)
-            found.append({"training": about, **brief(p, label, data)})
+            rows.append({"training": about, **brief(p, label, data)})
             estimated = estimate(p, training.mix)
             figures = brief(reweighted(p, training.mix, estimated), label, data)
-            found.append({"training": f"{about}, priors estimated", "priors": jsonable(estimated), **figures})
-    return found
+            rows.append({"training": f"{about}, priors estimated", "priors": jsonable(estimated), **figures})
+    return rows
 
 
 def run_all(

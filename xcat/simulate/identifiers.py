@@ -48,7 +48,7 @@ def sexagesimal(
 
     ra_s, dec_s = ra_unit // 10**ra_decimals, dec_unit // 10**dec_decimals
     sign = np.where(dec_deg < 0, _MINUS, _PLUS).astype(np.uint8)[:, None]
-    known = {
+    fields = {
         "h": [_digits(ra_s // 3600, 2)],
         "m": [_digits(ra_s // 60 % 60, 2)],
         "s": seconds(ra_unit, ra_decimals),
@@ -60,7 +60,7 @@ def sexagesimal(
     parts: list[np.ndarray] = []
     for piece in template.split("{"):
         field, _, text = piece.rpartition("}")
-        parts += known[field] if field else []
+        parts += fields[field] if field else []
         parts += [_constant(text, n)] if text else []
     return _assemble(parts)
 

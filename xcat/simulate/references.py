@@ -72,8 +72,8 @@ def choose(rng: np.random.Generator, objects: Objects, magnitudes: Magnitudes, b
     labels = _with_errors(rng, own, unlisted, objects.class_id[unlisted])
     extended = np.flatnonzero(kind_values(objects.kind, "extent_arcsec") > 0)
     brightest = extended[np.argsort(-objects.flux_cgs[extended], kind="stable")]
-    known = np.sort(brightest[: round(_EXTENDED_KNOWN * brightest.size)])
-    return Labels((*labels.listed, known), labels.n_wrong, labels.n_conflict)
+    catalogued = np.sort(brightest[: round(_EXTENDED_KNOWN * brightest.size)])
+    return Labels((*labels.listed, catalogued), labels.n_wrong, labels.n_conflict)
 
 
 def _with_errors(rng: np.random.Generator, own: list[IntArray], unlisted: IntArray, unlisted_class: IntArray) -> Labels:
@@ -90,8 +90,8 @@ def _with_errors(rng: np.random.Generator, own: list[IntArray], unlisted: IntArr
     copied = 0
     for c in range(4):
         members = rng.permutation(listed[c])[: int((source == c).sum())]
-        other = _CONFUSED_WITH[c]
-        listed[other] = np.union1d(listed[other], members)
+        second = _CONFUSED_WITH[c]
+        listed[second] = np.union1d(listed[second], members)
         copied += members.size
     return Labels(tuple(np.unique(x) for x in listed), n_wrong, copied)
 
@@ -110,8 +110,8 @@ def reference_table(rng: np.random.Generator, c: int, members: IntArray, objects
         err = np.where(rng.random(n) < 0.2, rng.uniform(2, 5, n), err)
     err = np.round(err, 2)
     # positions of the catalogue's epoch: its readers have to apply the proper motion since then
-    known = objects[members]
-    ra, dec = moved(known.ra_deg, known.dec_deg, known.pmra_mas_yr, known.pmdec_mas_yr, EPOCH_YR)
+    o = objects[members]
+    ra, dec = moved(o.ra_deg, o.dec_deg, o.pmra_mas_yr, o.pmdec_mas_yr, EPOCH_YR)
     ra, dec = np.concatenate([ra, ra_elsewhere]), np.concatenate([dec, dec_elsewhere])
     ra, dec = offset(ra, dec, err * rng.standard_normal(n), err * rng.standard_normal(n))
     # doubtful types are listed but are not labels: the definitions map them to no class
