@@ -81,7 +81,7 @@ def with_hypotheses(n, seed=0):
 def test_folds_keep_groups_together_and_are_deterministic(members, n_folds, seed):
     label, group = np.array(members).T
     if np.unique(group).size < n_folds:
-        with pytest.raises(ValueError, match="a group for each"):
+        with pytest.raises(ValueError, match="one group per fold"):
             folds(label, group, n_folds, seed)
         return
     fold = folds(label, group, n_folds, seed)

@@ -381,7 +381,7 @@ def test_counts_of_parts_add_up(rows):
     label, part = label.astype(int), part.astype(int)
 
     def counted(of):
-        return count_values(x[of], label[of], 3, prop, 33, weight[of], limit[of])
+        return count_values(x[of], label[of], 3, prop, weight[of], limit[of])
 
     def same(one: Counts, other: Counts):
         return all(
