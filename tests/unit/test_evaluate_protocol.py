@@ -222,7 +222,7 @@ def test_unknown_methods_and_classes_that_the_rules_do_not_know():
     with pytest.raises(ConfigError, match="unknown method oracle"):
         methods.choose(sky(), ["oracle"])
     other = sky(classes=("QSO", "Star", "XRB"))
-    with pytest.raises(ConfigError, match="need classes AGN"):
+    with pytest.raises(ConfigError, match="need the classes AGN"):
         methods.choose(other, ["rules"])
     assert "rules" not in [m.name for m in methods.choose(other)]
     assert [m.name for m in methods.choose(sky())] == list(methods.NAMES)
