@@ -1,9 +1,9 @@
-"""How many of the candidates are real? Purity and calibration over a whole simulated catalogue, spurious sources too.
+"""Purity and calibration of candidates over a whole simulated catalogue, including spurious sources.
 
 The pipeline is examples/simulated.yaml, run four times on one sky: as it is (the posterior is the mean over the
-counterpart hypotheses), with the accepted counterpart taken for certain (--best-match), the same with the published way
-to accept one (a false rate of 15 %, no least p_any), and as it is but with given priors, |b| and flux being properties.
-Figures are of the sources that no reference catalogue knows; differences are of the same sources, with errors from 200
+counterpart hypotheses), with the accepted counterpart taken as certain (--best-match), the same with the published
+acceptance (a false rate of 15 %, no least p_any), and as it is but with given priors, |b| and flux being properties.
+Figures are of the sources in no reference catalogue; differences are of the same sources, with errors from 200
 bootstrap samples.
 """
 
@@ -43,24 +43,23 @@ def frame(settings: Settings, query: str, *params: object) -> pd.DataFrame:
 
 
 def answers(settings: Settings, folder: Path, change: dict[str, object]) -> tuple[dict[str, int], pd.DataFrame]:
-    """Run a variant; its runs, and the probabilities of every source that nobody knows."""
+    """Run a variant; its runs, and the probabilities of every source without a label."""
     plan = Plan(read(EXAMPLE), folder)
     plan.pipeline = plan.pipeline.model_copy(update={**change, "publish": False})
     runs = Runner(settings, plan).run()
-    found = frame(
-        settings,
+    query = (
         "SELECT c.source_id, c.p, s.glat, p.has_optical OR p.has_infrared AS has_counterpart"
         " FROM xcat.classification AS c"
         " JOIN xcat.source AS s USING (source_id) JOIN xcat.property AS p USING (source_id)"
         " WHERE c.run_id = %s AND s.run_id = %s AND p.run_id = %s AND NOT EXISTS (SELECT FROM xcat.label AS l"
-        " WHERE l.run_id = %s AND l.source_id = c.source_id AND l.status = 'used') ORDER BY c.source_id",
-        runs["classify"], runs["merge"], runs["properties"], runs["label"],
-    )  # fmt: skip
-    return runs, found.set_index("source_id")
+        " WHERE l.run_id = %s AND l.source_id = c.source_id AND l.status = 'used') ORDER BY c.source_id"
+    )
+    run_ids = [runs[kind] for kind in ("classify", "merge", "properties", "label")]
+    return runs, frame(settings, query, *run_ids).set_index("source_id")
 
 
 def truth_of(settings: Settings, folder: Path, merge_run_id: int) -> pd.Series:
-    """What most detections of each source are of."""
+    """True class of each source: that of most of its detections."""
     members = frame(
         settings,
         "SELECT sd.source_id, substr(k.name, 5) AS mission, d.native_id FROM xcat.source_detection AS sd"
@@ -74,7 +73,7 @@ def truth_of(settings: Settings, folder: Path, merge_run_id: int) -> pd.Series:
 
 
 def purity(p: np.ndarray, is_it: np.ndarray, completeness: float) -> float:
-    """Fraction that is right among the most probable sources that hold this fraction of the class."""
+    """Fraction of members among the most probable sources that contain this fraction of the class."""
     right = is_it[np.argsort(-p, kind="stable")]
     n = int(np.searchsorted(np.cumsum(right), np.ceil(completeness * right.sum()))) + 1
     return float(right[:n].mean())
@@ -99,21 +98,21 @@ def main() -> None:
         of_variant: dict[str, np.ndarray] = {}
         truth = np.zeros(0)
         for name, change in VARIANTS.items():
-            runs, found = answers(settings, folder, change)
-            truth = truth_of(settings, folder, runs["merge"]).reindex(found.index).to_numpy()
-            of_variant[name] = p = np.stack(found.p.to_list())
-            called = np.array(classes)[p.argmax(axis=1)]
+            runs, sources = answers(settings, folder, change)
+            truth = truth_of(settings, folder, runs["merge"]).reindex(sources.index).to_numpy()
+            of_variant[name] = p = np.stack(sources.p.to_list())
+            predicted = np.array(classes)[p.argmax(axis=1)]
             real = np.isin(truth, classes)  # "other" and spurious sources are none of the classes
-            plane, alone = np.abs(found.glat.to_numpy()) < 10, ~found.has_counterpart.to_numpy()
-            ece = [calibration_error(p[m & real], (called == truth)[m & real]) for m in (real, alone, plane)]
+            plane, alone = np.abs(sources.glat.to_numpy()) < 10, ~sources.has_counterpart.to_numpy()
+            ece = [calibration_error(p[m & real], (predicted == truth)[m & real]) for m in (real, alone, plane)]
             print(f"{name}: {len(p):,} sources")
             for of_class, completeness in AT:
-                mine = called == of_class
+                given = predicted == of_class
                 pure = purity(p[:, classes.index(of_class)], truth == of_class, completeness)
-                real_share, spurious = (truth[mine] == of_class).mean(), (truth[mine] == "spurious").mean()
+                real_share, spurious = (truth[given] == of_class).mean(), (truth[given] == "spurious").mean()
                 print(
-                    f"  {of_class}: purity {pure:.3f} at completeness {completeness}; {mine.sum():,} so called,"
-                    f" {real_share:.3f} of them are, {spurious:.3f} are spurious detections"
+                    f"  {of_class}: purity {pure:.3f} at completeness {completeness}; {given.sum():,} classified so,"
+                    f" {real_share:.3f} of them truly, {spurious:.3f} are spurious detections"
                 )
             print(f"  ECE {ece[0]:.4f}; without counterpart {ece[1]:.4f}; |b| < 10 deg {ece[2]:.4f}", flush=True)
         rng = np.random.default_rng(options.seed)

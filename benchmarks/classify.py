@@ -1,19 +1,19 @@
-"""Classifying a million sources, property rows to committed posterior rows with evidence, against a bare COPY.
+"""Time to classify a million sources, property rows to committed posterior rows with evidence, against a bare COPY.
 
-Once with the accepted counterpart, once with the counterpart hypotheses summed (2.4 a source). The bare side writes the
-same posterior rows, ready-made and encoded in memory, into a table without an index.
+Once with the accepted counterpart, once with the counterpart hypotheses summed (2.4 per source). The bare side writes
+the same posterior rows, already encoded in memory, into a table without an index.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 from common import in_turn, peak_memory_mb, private_database
 
-from xcat.classifier import Hypotheses, Sample, fit_tables
+from xcat.classifier import Hypotheses, Property, Sample, fit_tables
 from xcat.columns.properties import select
 from xcat.columns.registry import property_columns, property_entries
 from xcat.config import Settings
@@ -29,14 +29,19 @@ HYPOTHESES = 2.4
 BLOCK = 100_000
 
 
-def simulated(n: int, seed: int) -> tuple[Sample, np.ndarray]:
-    """The 13 properties, a third missing, with errors, limits and hypotheses; classes (n,).
+def full_layout(properties: Sequence[Property]) -> Layout:
+    names = [p.name for p in properties]
+    return Layout(properties, names, names)
 
-    Rank 0 of every source's hypotheses is "none"; the accepted counterpart is the first of the others.
+
+def simulated(n: int, seed: int) -> tuple[Sample, np.ndarray]:
+    """The default properties, a third of the values missing, with errors, limits and hypotheses; classes (n,).
+
+    Rank 0 of every source's hypotheses is "no counterpart"; the accepted counterpart is the first of the others.
     """
     rng = np.random.default_rng(seed)
     properties = select(None)
-    layout = Layout(properties, [p.name for p in properties], [p.name for p in properties])
+    layout = full_layout(properties)
     labels = rng.choice(len(CLASSES), n, p=PRIORS)
 
     def drawn(number: int, of: np.ndarray) -> np.ndarray:
@@ -66,7 +71,7 @@ def simulated(n: int, seed: int) -> tuple[Sample, np.ndarray]:
 
 
 def write_properties(settings: Settings, n: int) -> int:
-    """Write property rows and those of the hypotheses; give the number of their run."""
+    """Write rows of properties and of hypotheses; return the id of their run."""
     dependent = [entry["name"] for entry in property_entries() if entry.get("counterpart")]
 
     def blocks() -> Iterator[Sample]:
@@ -77,7 +82,7 @@ def write_properties(settings: Settings, n: int) -> int:
         first = 1
         for sample in blocks():
             size = len(sample)
-            layout = Layout(sample.properties, property_columns_of(sample), property_columns_of(sample))
+            layout = full_layout(sample.properties)
             assert sample.errors is not None and sample.limits is not None
             extra = {c: sample.errors[:, j].astype(np.float32) for j, c in enumerate(layout.error) if c is not None}
             extra |= {c: sample.limits[:, j].astype(np.float32) for j, c in enumerate(layout.limit) if c is not None}
@@ -114,12 +119,8 @@ def write_properties(settings: Settings, n: int) -> int:
     return run.run_id
 
 
-def property_columns_of(sample: Sample) -> list[str]:
-    return [p.name for p in sample.properties]
-
-
 def write_model(settings: Settings) -> int:
-    """Write a model with errors, limits and a full mixing matrix a term, as property weights give it."""
+    """Write a model with errors, limits and a full mixing matrix per term, as property weights produce it."""
     reference, labels = simulated(25_000, seed=2)
     model = fit_tables(reference, labels, CLASSES, PRIORS, sharpness=4.0)
     noise = np.random.default_rng(3).normal(0.0, 0.05, model.mixing.shape)

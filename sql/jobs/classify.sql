@@ -1,12 +1,11 @@
 -- name: property_rows
--- Properties of every source, in the order of their numbers, as the hypotheses come; a missing value is NaN here, since
--- COPY out wants fixed widths.
+-- Properties of every source, sorted like the hypotheses; a missing value is NaN, because COPY out needs fixed widths.
 SELECT source_id, is_classifiable, {values}
 FROM {property} AS p
 ORDER BY source_id;
 
 -- name: hypothesis_rows
--- Properties that need a counterpart, of every hypothesis, the most probable first: the order in which they are summed.
+-- Properties that need a counterpart, for every hypothesis, the most probable first: the order of the sums.
 SELECT source_id, p_hypothesis, {values}
 FROM {property} AS p
 ORDER BY source_id, p.rank;
@@ -16,12 +15,11 @@ ORDER BY source_id, p.rank;
 coalesce(p.{name}, 'NaN')::real AS {name};
 
 -- name: count
--- Sources to classify.
+-- Number of sources to classify.
 SELECT count(*) FROM xcat.property WHERE run_id = %(property_run_id)s;
 
 -- name: totals
--- Classes of all sources, inside and outside the test sample, and how many of them are outliers; of labelled sources out of
--- fold.
+-- Numbers of sources and outliers by class, inside and outside the test sample; labelled sources out of fold.
 SELECT coalesce(o.class, c.class) AS class, xcat.in_test_sample(c.is_classifiable, l.class) AS in_test_sample, count(*) AS sources,
        count(*) FILTER (WHERE coalesce(o.is_outlier, c.is_outlier)) AS outliers
 FROM xcat.classification AS c
@@ -35,9 +33,9 @@ GROUP BY 1, 2;
 SELECT run_id FROM xcat.publication WHERE active;
 
 -- name: unpublish
--- The publication that was shown until now stays in the table.
+-- The previous publication stays in the table.
 UPDATE xcat.publication SET active = false WHERE active;
 
 -- name: publish
--- From now on the views show this run.
+-- Make the views show this run.
 INSERT INTO xcat.publication (run_id, active) VALUES (%(run_id)s, true);

@@ -1,5 +1,5 @@
 -- name: models
--- Models, newest first, with what cross-validation said of them. The published one is what the views show.
+-- Models, newest first, with their cross-validated figures; the views show the published one.
 SELECT m.run_id, r.name, r.started_at, k.classes, m.weighting, k.n_reference,
        (r.summary #>> '{{out_of_fold,sample,accuracy}}')::double precision AS accuracy,
        (r.summary #>> '{{out_of_fold,sample,macro_f1}}')::double precision AS macro_f1,
@@ -22,8 +22,8 @@ WHERE kind = 'classify' AND status = 'done' AND model_run_id = %(model_run_id)s 
   AND coalesce((config ->> 'best_match')::boolean, false) = %(best_match)s;
 
 -- name: answers
--- What a classify run said of every source, in the order of their numbers; the class as its number and the elements of the
--- arrays one by one, as columns of fixed width.
+-- Results of a classify run, sorted by source; the class as its number and the elements of the arrays as columns, because
+-- COPY out needs fixed widths.
 SELECT source_id, array_position(%(classes)s::text[], class) AS class_id, {elements}
 FROM {classification}
 ORDER BY source_id;
@@ -33,13 +33,13 @@ ORDER BY source_id;
 {name}[{number}] AS {alias};
 
 -- name: values
--- In how many sources the properties of two runs differ.
+-- Numbers of sources with different properties in two runs.
 SELECT {counts}
 FROM {old} AS o
 JOIN {new} AS n USING (source_id);
 
 -- name: value
--- One property: how many sources have another value, have one only in the new run, or only in the old.
+-- One property: numbers of sources with another value, with a value in the new run only, and in the old run only.
 count(*) FILTER (WHERE o.{name} <> n.{name}), count(*) FILTER (WHERE o.{name} IS NULL AND n.{name} IS NOT NULL),
 count(*) FILTER (WHERE o.{name} IS NOT NULL AND n.{name} IS NULL);
 

@@ -1,6 +1,6 @@
 -- name: objects
--- What a labelled source is besides its properties: its master source (its own number, negative, where it has none), the
--- reference object that labels it, and how bright it is; a missing flux is NaN, since COPY out wants fixed widths.
+-- Master source of each labelled source (the negative source id if it has none), the reference object that labels it, and
+-- its flux; a missing flux is NaN, because COPY out needs fixed widths.
 SELECT l.source_id, coalesce(m.master_id, -l.source_id) AS master_id, l.catalogue_id, l.object_id,
        coalesce(p.log_fx, 'NaN')::real AS log_fx
 FROM xcat.label AS l
@@ -10,17 +10,10 @@ WHERE l.run_id = %(label_run_id)s AND l.status = 'used'
 ORDER BY l.source_id;
 
 -- name: published
--- Published classes of labelled sources: those of the object of the same name in another reference catalogue.
+-- Published classes of labelled sources: those of the object with the same name in another reference catalogue.
 SELECT l.source_id, a.class, btrim(a.class_native) AS class_native
 FROM xcat.label AS l
 JOIN xcat.reference_object AS r ON r.catalogue_id = l.catalogue_id AND r.object_id = l.object_id
 JOIN xcat.reference_object AS a ON a.catalogue_id = %(answers_id)s AND btrim(a.native_id) = btrim(r.native_id)
 WHERE l.run_id = %(label_run_id)s AND l.status = 'used'
 ORDER BY l.source_id, a.native_id;
-
--- name: stored
--- What a method answered in an evaluate run.
-SELECT source_id, class, fold, p
-FROM xcat.evaluation
-WHERE run_id = %(run_id)s AND folds = %(folds)s AND method = %(method)s AND seed = %(seed)s
-ORDER BY source_id;

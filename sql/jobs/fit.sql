@@ -1,7 +1,7 @@
 -- name: reference_sample
--- Labelled sources with their properties; a missing value is NaN here, since COPY out wants fixed widths.
+-- Labelled sources with their properties; a missing value is NaN, because COPY out needs fixed widths.
 -- The group is a cell of 1.4 degrees on the sky (q3c's pixels, 48 bits coarser): the pointings of a survey make spikes
--- in every distribution over the sky, so sources of one field stay in one fold, and so do two missions' views of one.
+-- in every distribution over the sky, so sources of one field, and detections of one source, stay in one fold.
 SELECT source_id, (array_position(%(classes)s::text[], l.class) - 1)::integer AS class_index,
        public.q3c_ang2ipix(s.ra, s.dec) >> 48 AS sky_cell, is_classifiable, {values}
 FROM xcat.label AS l
@@ -21,7 +21,7 @@ WHERE p.run_id = %(property_run_id)s AND l.run_id = %(label_run_id)s AND l.statu
 ORDER BY source_id, p.rank;
 
 -- name: add_model
--- What a fit run made.
+-- The model of a fit run.
 INSERT INTO xcat.model (run_id, weighting, sharpness, smoothing, inverse_ridge, outlier_p)
 VALUES (%(run_id)s, %(weighting)s, %(sharpness)s, %(smoothing)s, %(inverse_ridge)s, %(outlier_p)s);
 
@@ -41,7 +41,7 @@ INSERT INTO xcat.model_term (run_id, term_id, term, category, is_pair)
 VALUES (%(run_id)s, %(term_id)s, %(term)s, %(category)s, %(is_pair)s);
 
 -- name: add_table
--- The density of a property in a class, or what two properties say together.
+-- The table of a property, or of a pair of properties, in a class.
 INSERT INTO xcat.likelihood_table (
     run_id, property, axes, scales, category, class, grid, grid_2, log_density, log_smeared, log_atoms, log_above,
     tail_slope, mixing, log_present, log_missing, bandwidth, typical_error, n_present, error_column, limit_column,
@@ -55,16 +55,16 @@ VALUES (%(run_id)s, %(property)s, %(axes)s, %(scales)s, %(category)s, %(class)s,
 SELECT weighting, sharpness, smoothing, inverse_ridge, outlier_p FROM xcat.model WHERE run_id = %(run_id)s;
 
 -- name: model_classes
--- A model's classes, in their order.
+-- A model's classes in order.
 SELECT class, prior, log_offset, n_reference, outlier_levels
 FROM xcat.model_class WHERE run_id = %(run_id)s ORDER BY class_id;
 
 -- name: model_categories
--- A model's categories, in their order.
+-- A model's categories in order.
 SELECT category, weight FROM xcat.model_category WHERE run_id = %(run_id)s ORDER BY category_id;
 
 -- name: model_terms
--- A model's terms, in their order.
+-- A model's terms in order.
 SELECT term, is_pair FROM xcat.model_term WHERE run_id = %(run_id)s ORDER BY term_id;
 
 -- name: tables

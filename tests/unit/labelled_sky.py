@@ -48,3 +48,8 @@ def sky(n: int = 360, seed: int = 1, **changes: Any) -> Labelled:
         -13.0 + rng.standard_normal(n) - 0.5 * label, there.astype(np.int64) * 2,
     )  # fmt: skip
     return replace(data, **changes)
+
+
+def permuted(data: Labelled, seed: int) -> Labelled:
+    """The same sources with randomly permuted labels: any result on these is chance."""
+    return replace(data, label=np.random.default_rng(seed).permutation(data.label))

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from xcat.classifier import (
     CATEGORIES,
     Classification,
+    FitOptions,
     Hypotheses,
-    Options,
     Property,
     Sample,
     classify,
@@ -33,12 +33,12 @@ from xcat.classifier.priors import reweighted
 PROPERTIES = tuple(Property(c, c, "linear", -8.0, 8.0, False, False) for c in CATEGORIES)
 EVEN = np.array([0.5, 0.5])
 TWO = ("a", "b")
-QUICK = Options("equal", sharpness=4.0, smoothing=1.0)
+QUICK = FitOptions("equal", sharpness=4.0, smoothing=1.0)
 WEIGHTINGS = [
-    Options("property"),
-    Options("category", objective="f1:b"),
-    Options("equal"),
-    Options((1.0, 2.0, 0.0, 1.0)),
+    FitOptions("property"),
+    FitOptions("category", objective="f1:b"),
+    FitOptions("equal"),
+    FitOptions((1.0, 2.0, 0.0, 1.0)),
 ]
 
 
@@ -81,7 +81,7 @@ def with_hypotheses(n, seed=0):
 def test_folds_keep_groups_together_and_are_deterministic(members, n_folds, seed):
     label, group = np.array(members).T
     if np.unique(group).size < n_folds:
-        with pytest.raises(ValueError, match="a group for each"):
+        with pytest.raises(ValueError, match="one group per fold"):
             folds(label, group, n_folds, seed)
         return
     fold = folds(label, group, n_folds, seed)
@@ -124,7 +124,7 @@ def test_groups_of_text_and_of_another_length():
 
 @pytest.mark.parametrize("copies", [1, 2, 4])
 def test_sharpness_falls_by_the_number_of_copies(copies):
-    model = tune(*two_classes(10_000, 1, copies), None, TWO, EVEN, Options("equal", smoothing=1.0))
+    model = tune(*two_classes(10_000, 1, copies), None, TWO, EVEN, FitOptions("equal", smoothing=1.0))
     assert model.sharpness == pytest.approx(4.0 / copies, rel=0.1)
     assert model.weighting == "equal"
     assert model.mixing == pytest.approx(np.tile(np.eye(2) / copies, (4, 1, 1)), rel=0.1)
@@ -133,7 +133,7 @@ def test_sharpness_falls_by_the_number_of_copies(copies):
 def test_everything_given_is_taken_as_it_is():
     s, label = with_hypotheses(300)
     pairs = (("location", "multiwavelength"),)
-    options = Options((1.0, 2.0, 0.0, 1.0), sharpness=1.5, smoothing=1.3, pairs=pairs)
+    options = FitOptions((1.0, 2.0, 0.0, 1.0), sharpness=1.5, smoothing=1.3, pairs=pairs)
     model = tune(s, label, None, TWO, EVEN, options)
     plain = fit_tables(s, label, TWO, EVEN, pairs=pairs, smoothing=1.3, weights=[1, 2, 0, 1], sharpness=1.5)
     assert (model.weighting, model.sharpness, model.smoothing) == ("given", 1.5, 1.3)
@@ -146,10 +146,10 @@ def test_of_two_smoothings_the_one_with_the_smaller_loss_is_chosen(seed):
     rng = np.random.default_rng(seed)
     label = np.arange(4000) % 2
     comb = rng.integers(-7, 7, 4000) + 0.5 * label + rng.normal(0, 0.1, 4000)  # teeth that a wide kernel closes
-    narrow = tune(of(comb[:, None]), label, None, TWO, EVEN, Options("equal", sharpness=4.0))
+    narrow = tune(of(comb[:, None]), label, None, TWO, EVEN, FitOptions("equal", sharpness=4.0))
     assert narrow.smoothing == min(SMOOTHINGS)
     few = of(rng.normal(size=(40, 4)))  # what is said of the class is noise: the less the better
-    wide = tune(few, np.arange(40) % 2, None, TWO, EVEN, Options("equal", sharpness=8.0))
+    wide = tune(few, np.arange(40) % 2, None, TWO, EVEN, FitOptions("equal", sharpness=8.0))
     assert wide.smoothing == max(SMOOTHINGS)
 
 
@@ -168,7 +168,9 @@ def test_property_weights_give_copies_one_share_and_calibrated_answers():
     label = rng.integers(0, 2, 6000)
     a, b = rng.normal(label * 1.5, 1.0), rng.normal(label * 1.0, 1.0)
     s = of(np.stack([a, a, b, rng.normal(size=label.size)], axis=1))
-    results = {w: fit(s, label, None, TWO, EVEN, Options(w, smoothing=1.0), n_folds=3) for w in ("property", "equal")}
+    results = {
+        w: fit(s, label, None, TWO, EVEN, FitOptions(w, smoothing=1.0), n_folds=3) for w in ("property", "equal")
+    }
     said = [np.trace(m) - m[0, 1] - m[1, 0] for m in results["property"][0].mixing]
     # the difference of the scores of two classes, by the difference of the terms: 2 for plain naive Bayes
     assert said[0] + said[1] == pytest.approx(2.0, abs=0.2)
@@ -187,7 +189,7 @@ def test_hypotheses_are_worth_more_than_the_best_one_alone():
     s = replace(s, values=wrong)
     loss = {}
     for name, given_sample in (("summed", s), ("best", s.best_match())):
-        cv = cross_validate(given_sample, label, None, TWO, EVEN, Options(smoothing=1.0), n_folds=3)
+        cv = cross_validate(given_sample, label, None, TWO, EVEN, FitOptions(smoothing=1.0), n_folds=3)
         loss[name] = summarise(cv.p, label, TWO, EVEN)["sample"]["log_loss"]
     assert loss["summed"] < loss["best"] + 0.02
 
@@ -197,7 +199,7 @@ def test_hypotheses_are_worth_more_than_the_best_one_alone():
 
 def test_cross_validation_is_that_of_the_models_without_the_fold():
     s, label = with_hypotheses(500, 3)
-    options = Options("equal", smoothing=1.0, seed=4)
+    options = FitOptions("equal", smoothing=1.0, seed=4)
     cv = cross_validate(s, label, None, TWO, EVEN, options, n_folds=5)
     for f in range(5):
         out = cv.fold == f
@@ -209,7 +211,7 @@ def test_cross_validation_is_that_of_the_models_without_the_fold():
 @pytest.mark.parametrize("category", [None, 0])
 def test_other_priors_change_all_that_depends_on_the_probabilities(category):
     s, label = two_classes(400, 10)
-    cv = cross_validate(s, label, None, TWO, EVEN, Options("equal", smoothing=1.0), n_folds=4)
+    cv = cross_validate(s, label, None, TWO, EVEN, FitOptions("equal", smoothing=1.0), n_folds=4)
     priors = np.array([0.9, 0.1])
     changed = with_priors(cv, s, np.broadcast_to(priors / EVEN, (400, 2)), category)
     np.testing.assert_array_equal(changed.p, reweighted(cv.p, EVEN, priors))
@@ -252,14 +254,14 @@ def test_nothing_of_a_fold_influences_its_own_answers(options):
 
 def test_held_out_labels_do_not_influence_their_answers():
     s, label = with_hypotheses(300, 6)
-    before = cross_validate(s, label, None, TWO, EVEN, Options(smoothing=1.0), n_folds=3)
+    before = cross_validate(s, label, None, TWO, EVEN, FitOptions(smoothing=1.0), n_folds=3)
     # labels of two sources of one fold are exchanged: the folds stay what they were, being made of counts
     i, j = (np.flatnonzero((before.fold == 0) & (label == k))[0] for k in (0, 1))
     swapped = label.copy()
     swapped[[i, j]] = swapped[[j, i]]
     held = before.fold == 0
     for changed in (label, swapped):
-        model = tune(s.take(~held), changed[~held], None, TWO, EVEN, Options(smoothing=1.0))
+        model = tune(s.take(~held), changed[~held], None, TWO, EVEN, FitOptions(smoothing=1.0))
         np.testing.assert_array_equal(classify(model, s.take(held)).p, before.p[held])
 
 
@@ -273,7 +275,7 @@ def test_members_of_a_group_teach_nothing_about_each_other():
     assert (apart.class_index == label).mean() < 0.65 < 0.8 < (mixed.class_index == label).mean()
 
 
-@pytest.mark.parametrize("options", [Options("property"), Options("category")], ids=lambda o: str(o.weights))
+@pytest.mark.parametrize("options", [FitOptions("property"), FitOptions("category")], ids=lambda o: str(o.weights))
 def test_permuted_labels_give_chance(options):
     rng = np.random.default_rng(7)
     s = of(rng.normal(0, 1, (3000, 4)))
@@ -289,9 +291,9 @@ def test_permuted_labels_give_chance(options):
 
 def test_the_final_model_has_outlier_levels_from_the_folds():
     s, label = two_classes(2000, 8, copies=2)
-    model, cv = fit(s, label, None, TWO, EVEN, Options("equal", smoothing=1.0), n_folds=5)
+    model, cv = fit(s, label, None, TWO, EVEN, FitOptions("equal", smoothing=1.0), n_folds=5)
     np.testing.assert_array_equal(model.outlier_levels, outlier_levels(cv.outlier, label, 2))
-    own = tune(s, label, None, TWO, EVEN, Options("equal", smoothing=1.0))
+    own = tune(s, label, None, TWO, EVEN, FitOptions("equal", smoothing=1.0))
     np.testing.assert_array_equal(model.mixing, own.mixing)
     assert (own.outlier_levels != model.outlier_levels).any()
     for k in (0, 1):
@@ -338,20 +340,20 @@ def test_what_cannot_be_cross_validated_is_refused():
     s, label = two_classes(60)
     with pytest.raises(ValueError, match="61 folds"):
         cross_validate(s, label, None, TWO, EVEN, n_folds=61)
-    with pytest.raises(ValueError, match="5 folds asked for of 4 groups"):
+    with pytest.raises(ValueError, match="cannot make 5 folds of 4 groups"):
         tune(s, label, np.arange(60) % 4, TWO, EVEN)
-    with pytest.raises(ValueError, match="the objective names the class c; there are a, b"):
-        tune(s, label, None, TWO, EVEN, Options("category", objective="f1:c"))
+    with pytest.raises(ValueError, match="the objective names the class c, which is not one of a, b"):
+        tune(s, label, None, TWO, EVEN, FitOptions("category", objective="f1:c"))
     with pytest.raises(ValueError, match="property, category, equal or numbers"):
-        Options("fit")
+        FitOptions("fit")
     with pytest.raises(ValueError, match="log_loss, macro_f1 or f1:CLASS"):
-        Options("category", objective="f1")
+        FitOptions("category", objective="f1")
     with pytest.raises(ValueError, match="sum 1"):
         tune(s, label, None, TWO, [0.5, 0.6])
     with pytest.raises(ValueError, match="class numbers"):
         tune(s, label * 1.0, None, TWO, EVEN)
     with pytest.raises(ValueError, match="zero or more"):
-        tune(s, label, None, TWO, EVEN, Options((1.0, -1.0, 1.0, 1.0)))
+        tune(s, label, None, TWO, EVEN, FitOptions((1.0, -1.0, 1.0, 1.0)))
 
 
 # --- real sources -----------------------------------------------------------------------------------------
@@ -398,8 +400,8 @@ def test_real_chandra_sources(shared_data: Path):
     assert label.size == 2854
     classes, priors = ("AGN", "Star", "XRB", "CV"), np.array([0.66, 0.25, 0.07, 0.02])
     results = {}
-    for name, options in (("poster", Options("equal", sharpness=1.0)), ("category", Options("category")),
-                          ("property", Options("property"))):  # fmt: skip
+    for name, options in (("poster", FitOptions("equal", sharpness=1.0)), ("category", FitOptions("category")),
+                          ("property", FitOptions("property"))):  # fmt: skip
         cv = cross_validate(s, label, None, classes, priors, options, n_folds=5)
         found = results[name] = summarise(cv.p, label, classes, priors)
         print(

@@ -40,10 +40,12 @@ def test_what_does_not_fit_together_is_refused(tmp_path, text, said):
 def test_options_reach_the_classifier(tmp_path):
     chosen = read(written(tmp_path, "weights: category\nobjective: f1:XRB\npairs: [[hr1, hr2]]\nseed: 7")).fit_options
     assert (chosen.weights, chosen.objective, chosen.pairs, chosen.seed) == ("category", "f1:XRB", (("hr1", "hr2"),), 7)
-    assert chosen.silent == ("abs_b", "log_fx"), "the prior is a function of them, so they say nothing themselves"
+    assert chosen.excluded_properties == ("abs_b", "log_fx"), (
+        "the prior is a function of them, so they do not contribute themselves"
+    )
     given = read(written(tmp_path, "weights: {spectrum: 2}\npriors: given")).fit_options
     assert given.weights == tuple(2.0 if c == "spectrum" else 0.0 for c in CATEGORIES)
-    assert given.silent == ()
+    assert given.excluded_properties == ()
 
 
 @pytest.mark.parametrize("best_match", [False, True])

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from xcat.classifier import Options, Property, Sample, classify, cross_validate, tune, with_priors
+from xcat.classifier import FitOptions, Property, Sample, classify, cross_validate, tune, with_priors
 from xcat.classifier.pairs import N_BINS
 from xcat.classifier.priors import LEAST_PRIOR, estimate, reweighted, sky_prior
 
@@ -70,7 +70,7 @@ def catalogue(n, seed):
 @pytest.fixture(scope="module")
 def fitted():
     x, label = catalogue(3000, 1)
-    options = Options("equal", sharpness=4.0, smoothing=1.0, silent=AXES)
+    options = FitOptions("equal", sharpness=4.0, smoothing=1.0, excluded_properties=AXES)
     model = tune(Sample(PROPERTIES, x), label, None, ["a", "b", "c"], GIVEN, options)
     fresh, truth = catalogue(20_000, 2)
     return model, fresh, truth, classify(model, Sample(PROPERTIES, fresh)).p
@@ -131,7 +131,7 @@ def test_out_of_fold_answers_follow_the_prior_of_the_sky(fitted):
     model, fresh, _, p = fitted
     x, label = catalogue(600, 3)
     sample, names = Sample(PROPERTIES, x), ["a", "b", "c"]
-    options = Options("equal", sharpness=4.0, smoothing=1.0, silent=AXES)
+    options = FitOptions("equal", sharpness=4.0, smoothing=1.0, excluded_properties=AXES)
     validation = cross_validate(sample, label, None, names, GIVEN, options, n_folds=3)
     found = sky_prior(model, p, fresh[:, :2], AXES)
     pair = found.pairs[-1]

@@ -90,9 +90,9 @@ def test_single_precision_stays_single():
 
 
 def test_what_does_not_fit_together_is_refused():
-    with pytest.raises(ValueError, match="not sorted"):
+    with pytest.raises(ValueError, match="must be sorted by source"):
         Hypotheses.of([1, 0], [0.5, 0.5], [0], np.zeros((2, 1)), 2)
-    with pytest.raises(ValueError, match="sources that are not there"):
+    with pytest.raises(ValueError, match="source numbers from 0 to 1"):
         Hypotheses.of([0, 2], [0.5, 0.5], [0], np.zeros((2, 1)), 2)
     for bad in (0.0, -0.1, np.nan):
         with pytest.raises(ValueError, match="must be positive"):
@@ -103,5 +103,5 @@ def test_what_does_not_fit_together_is_refused():
         Sample(PROPERTIES, np.zeros((3, 4)), hypotheses=sample([1, 1]).hypotheses)
     with pytest.raises(ValueError, match="errors of 2 sources, values of 3"):
         Sample(PROPERTIES, np.zeros((3, 4)), np.zeros((2, 4)))
-    with pytest.raises(ValueError, match="one column a property"):
+    with pytest.raises(ValueError, match="one column per property"):
         Sample(PROPERTIES, np.zeros((3, 4)), limits=np.zeros((3, 2)))

@@ -1,17 +1,16 @@
 """The classifier: densities, tables, weights, posterior, evidence, folds and metrics. It never sees the database.
 
 Everywhere N counts sources, P properties, Q pairs of them, K classes, T categories and G table nodes, in the order that
-the `Model` lists them. Classes are numbered from 0; a missing value is NaN, one that nobody has looked for +inf; log is
+the `Model` lists them. Classes are numbered from 0; a missing value is NaN, one that was not observed +inf; log is
 natural unless it says log10.
 """
 
-from xcat.classifier.crossval import CrossValidation, Options, cross_validate, fit, folds, tune, with_priors
-from xcat.classifier.density import Table, fit_table
+from xcat.classifier.crossval import CrossValidation, FitOptions, cross_validate, fit, folds, tune, with_priors
+from xcat.classifier.density import Table
 from xcat.classifier.metrics import summarise
 from xcat.classifier.model import CATEGORIES, Model, fit_tables
 from xcat.classifier.posterior import Classification, classify, contributions, evidence
 from xcat.classifier.sample import NOT_OBSERVED, Hypotheses, Sample
-from xcat.classifier.scales import to_scale
 from xcat.columns.properties import Property
 
 __all__ = [
@@ -19,9 +18,9 @@ __all__ = [
     "NOT_OBSERVED",
     "Classification",
     "CrossValidation",
+    "FitOptions",
     "Hypotheses",
     "Model",
-    "Options",
     "Property",
     "Sample",
     "Table",
@@ -30,11 +29,9 @@ __all__ = [
     "cross_validate",
     "evidence",
     "fit",
-    "fit_table",
     "fit_tables",
     "folds",
     "summarise",
-    "to_scale",
     "tune",
     "with_priors",
 ]

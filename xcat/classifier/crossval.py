@@ -1,8 +1,8 @@
-"""Fitting inside folds: tables, smoothing, weights and outlier levels, and what to expect of them.
+"""Fitting inside folds: tables, smoothing, weights and outlier levels, and out-of-fold results.
 
-Nothing that is reported of a source has seen its label. `tune` makes a model: its smoothing and weights are fitted on
-terms from tables that leave the source's own fold out. `cross_validate` calls it once for every outer fold, on the
-others only, so everything that is fitted is fitted inside the fold.
+No reported result of a source depends on its label. `tune` makes a model: its smoothing and weights are fitted on
+terms from tables that leave out the source's own fold. `cross_validate` calls it once for every outer fold, with the
+sources of the other folds only.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from numpy.typing import ArrayLike
 from threadpoolctl import threadpool_limits
 
 from xcat.arrays import FloatArray, IntArray
-from xcat.classifier.density import N_NODES
 from xcat.classifier.metrics import prior_weights
 from xcat.classifier.model import (
     CATEGORIES,
@@ -34,43 +33,37 @@ from xcat.classifier.model import (
 )
 from xcat.classifier.posterior import Classification, classify, evidence
 from xcat.classifier.sample import Sample
-from xcat.classifier.weights import (
-    INVERSE_RIDGES,
-    Terms,
-    fit_category_weights,
-    fit_mixing,
-    fit_sharpness,
-)
+from xcat.classifier.weights import INVERSE_RIDGES, Terms, fit_category_weights, fit_mixing, fit_sharpness
 
 INNER_FOLDS = 5
 SMOOTHINGS = (1.0, 1.6)
-"""Factors on the bandwidths that are tried. Those of the densities alone are too narrow where many terms are added."""
+"""Factors on the bandwidths to try: those that suit a single density are too narrow for a sum of many terms."""
 LEAST_HYPOTHESIS = 0.05
-"""Hypotheses that are less probable have no part in fitting the weights."""
+"""Less probable hypotheses are not used to fit the weights."""
 FEW_MEMBERS = 20
-"""A class with fewer members has no outlier levels of its own, but those of all classes together."""
+"""A class with fewer members gets the outlier levels of all classes together."""
 
 
 @dataclass(frozen=True)
-class Options:
+class FitOptions:
     """How a model is fitted.
 
     Attributes
     ----------
     weights : {"property", "category", "equal"} or tuple of T float
-        One weight for every property and pair of classes, or one for every category, fitted; or equal, or given ones.
+        Fitted weights for every property and pair of classes, or for every category; or equal, or given ones.
     objective : str
-        What category weights are made best in: "log_loss", "macro_f1" or "f1:CLASS".
+        Objective of category weights: "log_loss", "macro_f1" or "f1:CLASS".
     sharpness : float or "fit"
-        Of equal and given weights.
+        For equal and given weights.
     pairs : tuple of (str, str)
-        Properties that have a table together.
+        Properties with a two-dimensional table.
     smoothing : float or "fit"
         Factor on the bandwidths.
-    silent : tuple of str
-        Properties that say nothing themselves: the prior will be a function of them (`xcat.classifier.priors`).
+    excluded_properties : tuple of str
+        Properties without a contribution: the prior will be a function of them (`xcat.classifier.priors`).
     seed : int
-        Of inner folds and searches.
+        For inner folds and searches.
 
     Raises
     ------
@@ -83,7 +76,7 @@ class Options:
     sharpness: float | str = "fit"
     pairs: tuple[tuple[str, str], ...] = ()
     smoothing: float | str = "fit"
-    silent: tuple[str, ...] = ()
+    excluded_properties: tuple[str, ...] = ()
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -95,7 +88,7 @@ class Options:
 
 @dataclass(frozen=True, eq=False)
 class CrossValidation(Classification):
-    """Out-of-fold results of N labelled sources: what the model says that never saw the source.
+    """Out-of-fold results for N labelled sources: each is classified by a model fitted without it.
 
     Attributes
     ----------
@@ -110,7 +103,7 @@ class CrossValidation(Classification):
 
 
 def folds(class_index: ArrayLike, groups: ArrayLike | None = None, n_folds: int = 10, seed: int = 0) -> IntArray:
-    """Deal sources to folds: stratified by class, groups kept together, the same for the same seed.
+    """Assign sources to folds: stratified by class, groups kept together, reproducible for a seed.
 
     Parameters
     ----------
@@ -118,7 +111,7 @@ def folds(class_index: ArrayLike, groups: ArrayLike | None = None, n_folds: int 
         Class of every source, from 0.
     groups : (N,) array or None
         Sources of one group (the same object, or neighbours that share a counterpart) go to the same fold;
-        None when every source stands alone.
+        None: every source is a group.
     n_folds : int
     seed : int
 
@@ -138,10 +131,10 @@ def folds(class_index: ArrayLike, groups: ArrayLike | None = None, n_folds: int 
         raise ValueError(f"groups have shape {group.shape}, class_index {label.shape}")
     _, member, size = np.unique(group, return_inverse=True, return_counts=True)
     if not 2 <= n_folds <= size.size:
-        raise ValueError(f"{n_folds} folds asked for of {size.size} groups: 2 folds at least, and a group for each")
+        raise ValueError(f"cannot make {n_folds} folds of {size.size} groups: at least 2 folds, and one group per fold")
 
-    # Large groups first, equal ones at random. Each goes where it adds least to the sum over folds and
-    # classes of (share of the class)^2, which is least when all classes are spread evenly; then to the emptiest.
+    # Large groups first, equal ones in random order. Each goes where it adds least to the sum over folds and classes of
+    # (share of the class)^2, which is least when all classes are spread evenly; ties go to the emptiest fold.
     abundance = np.bincount(label)
     flat = np.bincount(member * abundance.size + label, minlength=size.size * abundance.size)
     members = flat.reshape(size.size, abundance.size)
@@ -155,37 +148,29 @@ def folds(class_index: ArrayLike, groups: ArrayLike | None = None, n_folds: int 
     return fold_of_group[member]
 
 
-# The matrices are narrow: threads of the linear algebra would wait for each other more than they compute.
-@threadpool_limits.wrap(limits=1, user_api="blas")
 def tune(
     sample: Sample,
     class_index: ArrayLike,
     groups: ArrayLike | None,
     classes: Sequence[str],
     priors: ArrayLike,
-    options: Options | None = None,
-    *,
-    categories: Sequence[str] = CATEGORIES,
-    n_nodes: int = N_NODES,
+    options: FitOptions | None = None,
 ) -> Model:
     """Fit a model to labelled sources.
 
     Parameters
     ----------
     sample : Sample
-        N labelled sources; with hypotheses, each counts with its probability.
+        N labelled sources; every hypothesis counts with its probability.
     class_index : (N,) integer array
         Class of every source, from 0.
     groups : (N,) array or None
-        As in `folds`: what must not be split by the inner folds.
+        As in `folds`: sources that the inner folds must keep together.
     classes : sequence of K str
     priors : (K,) array
-        Prior probability of each class, sum 1. A source of class c weighs priors_c / N_c in all that is fitted: the
-        loss is that of a sample with the priors' mix.
-    options : Options, optional
-    categories : sequence of T str
-    n_nodes : int
-        Nodes of every table.
+        Prior probability of each class, sum 1. A source of class c has the weight priors_c / N_c in all that is fitted:
+        the loss is that of a sample with the priors' mix.
+    options : FitOptions, optional
 
     Returns
     -------
@@ -194,88 +179,117 @@ def tune(
     Raises
     ------
     ValueError
-        When shapes, labels, priors, weights or categories do not fit together, or groups are too few for inner folds.
+        When shapes, labels, priors, weights or classes are inconsistent, or there are too few groups for inner folds.
     """
-    chosen = options or Options()
-    k = len(classes)
-    label = check_labels(class_index, len(sample), k)
-    prior = np.asarray(priors, dtype=np.float64)
-    check_priors(prior, k)
-    pairs, errors = chosen.pairs, typical_errors(sample)
-    total = count(sample, label, k, pairs, n_nodes)
-    given = np.ones(len(categories)) if isinstance(chosen.weights, str) else np.array(chosen.weights, dtype=np.float64)
-    check_weights(given, categories)
+    # the matrices are narrow: threads of the linear algebra would wait for each other more than they compute
+    with threadpool_limits(limits=1, user_api="blas"):
+        fitting = _Fit(sample, class_index, classes, priors, options or FitOptions())
+        model = fitting.model(groups)
+        outlier = classify(model, sample).outlier
+        return replace(model, outlier_levels=outlier_levels(outlier, fitting.label, len(classes)))
 
-    def model(
-        counts: SampleCounts, smoothing: float, sharpness: float = 1.0, bandwidths: Sequence[FloatArray] | None = None
-    ) -> Model:
-        made = model_of_counts(
-            counts, sample.properties, classes, prior, pairs=pairs, errors=errors, smoothing=smoothing,
-            bandwidths=bandwidths, weights=given, sharpness=sharpness, categories=categories,
-        )  # fmt: skip
-        weighting = chosen.weights if isinstance(chosen.weights, str) else "given"
-        return replace(made, weighting=weighting, mixing=made.mixing * speaks(made))
 
-    def speaks(made: Model) -> FloatArray:
-        return np.array([name not in chosen.silent for name in made.term_names], dtype=np.float64)[:, None, None]
+class _Fit:
+    """The steps of `tune`."""
 
-    if chosen.sharpness != "fit" and chosen.smoothing != "fit" and chosen.weights not in ("property", "category"):
-        return _with_levels(model(total, float(chosen.smoothing), float(chosen.sharpness)), sample, label)
+    def __init__(
+        self, sample: Sample, class_index: ArrayLike, classes: Sequence[str], priors: ArrayLike, options: FitOptions
+    ) -> None:
+        self.sample, self.classes, self.options, k = sample, classes, options, len(classes)
+        self.label = check_labels(class_index, len(sample), k)
+        self.priors = np.asarray(priors, dtype=np.float64)
+        check_priors(self.priors, k)
+        weights = options.weights
+        self.weighting = weights if isinstance(weights, str) else "given"
+        self.alpha = np.ones(len(CATEGORIES)) if isinstance(weights, str) else np.array(weights, dtype=np.float64)
+        check_weights(self.alpha, CATEGORIES)
+        self.objective, _, of_class = options.objective.partition(":")
+        if self.weighting == "category" and of_class and of_class not in classes:
+            raise ValueError(f"the objective names the class {of_class}, which is not one of {', '.join(classes)}")
+        self.objective_class = list(classes).index(of_class) if of_class in classes else None
+        self.errors = typical_errors(sample)
+        self.counts = self._count(sample, self.label)
 
-    inner = folds(label, groups, INNER_FOLDS, chosen.seed)
-    parts = [np.flatnonzero(inner == f) for f in range(INNER_FOLDS)]
-    samples = [sample.take(part) for part in parts]
-    counts = [count(s, label[part], k, pairs, n_nodes) for s, part in zip(samples, parts, strict=True)]
-    without = [reduce(add, counts[:f] + counts[f + 1 :]) for f in range(INNER_FOLDS)]
-    rows = [_likely(s) for s in samples]
-    plain = model(total, 1.0)
-    category_index, heard = plain.category_index, speaks(plain)
-    shares = (given / given.sum())[category_index]
-    base = np.concatenate(parts)
-    first = np.cumsum([0, *(part.size for part in parts)])
-    source = np.concatenate([r[2] + first[f] for f, r in enumerate(rows)])
-    row_weight = np.concatenate([r[1] for r in rows])
-    weight = prior_weights(label[base], prior)
-    unsmoothed = [model(c, 1.0) for c in without]
+    def model(self, groups: ArrayLike | None) -> Model:
+        """The model; its outlier levels are missing."""
+        options, k = self.options, len(self.classes)
+        if options.sharpness != "fit" and options.smoothing != "fit" and self.weighting in ("equal", "given"):
+            return self._tables(self.counts, float(options.smoothing), float(options.sharpness))
+        fold = folds(self.label, groups, INNER_FOLDS, options.seed)
+        members = [np.flatnonzero(fold == f) for f in range(INNER_FOLDS)]
+        samples = [self.sample.take(each) for each in members]
+        counts = [self._count(s, self.label[each]) for s, each in zip(samples, members, strict=True)]
+        without = [reduce(add, counts[:f] + counts[f + 1 :]) for f in range(INNER_FOLDS)]
+        rows = [_likely(s) for s in samples]
+        order = np.concatenate(members)
+        first = np.cumsum([0, *(each.size for each in members)])
+        source = np.concatenate([r[2] + first[f] for f, r in enumerate(rows)])
+        row_weight = np.concatenate([r[1] for r in rows])
+        weight = prior_weights(self.label[order], self.priors)
+        plain, unsmoothed = self._tables(self.counts), [self._tables(c) for c in without]
+        category_index, active_terms = plain.category_index, self._active(plain)
+        shares = (self.alpha / self.alpha.sum())[category_index]
 
-    best: tuple[float, float, Terms, FloatArray, float, float | None] | None = None
-    for smoothing in SMOOTHINGS if chosen.smoothing == "fit" else (float(chosen.smoothing),):
-        inner_models = unsmoothed
-        if smoothing != 1.0:
-            widths = [[t.bandwidth for t in made.tables] for made in unsmoothed]
-            inner_models = [model(c, smoothing, 1.0, h) for c, h in zip(without, widths, strict=True)]
-        advantage = np.concatenate([evidence(made, r[0]) for made, r in zip(inner_models, rows, strict=True)])
-        wide = advantage * heard[:, :, 0]
-        terms = Terms(wide - wide.mean(axis=2, keepdims=True), row_weight, source, label[base], weight)
-        sharpness = fit_sharpness(terms, prior, shares) if chosen.sharpness == "fit" else float(chosen.sharpness)
-        mixing = category_mixing(given, sharpness, category_index, k) * heard
-        if chosen.weights == "property":
-            loss, inverse_ridge = _best_ridge(terms, inner[base], prior, mixing)
-        else:
-            loss, inverse_ridge = terms.log_loss(terms.score(prior, mixing, np.zeros(k))), None
-        if best is None or loss < best[0]:
-            best = (loss, smoothing, terms, mixing, sharpness, inverse_ridge)
-    assert best is not None
-    _, smoothing, terms, mixing, sharpness, inverse_ridge = best
-    offsets = np.zeros(k)
-    if inverse_ridge is not None:
-        ((mixing, offsets),) = fit_mixing(terms, prior, mixing, [inverse_ridge])
-    found = model(total, smoothing, sharpness, [t.bandwidth for t in plain.tables])
-    if chosen.weights == "category":
-        name, _, of_class = chosen.objective.partition(":")
-        if of_class and of_class not in classes:
-            raise ValueError(f"the objective names the class {of_class}; there are {', '.join(classes)}")
-        number = list(classes).index(of_class) if of_class else None
-        alpha, sharpness = fit_category_weights(
-            terms, prior, category_index, len(categories), name, number, chosen.seed
+        candidates: list[tuple[float, float, Terms, FloatArray, float, float | None]] = []
+        for smoothing in SMOOTHINGS if options.smoothing == "fit" else (float(options.smoothing),):
+            models = unsmoothed
+            if smoothing != 1.0:
+                models = [self._tables(c, smoothing, 1.0, m) for c, m in zip(without, unsmoothed, strict=True)]
+            advantage = np.concatenate([evidence(m, r[0]) for m, r in zip(models, rows, strict=True)])
+            wide = advantage * active_terms[:, :, 0]
+            terms = Terms(wide - wide.mean(axis=2, keepdims=True), row_weight, source, self.label[order], weight)
+            fit = options.sharpness == "fit"
+            sharpness = fit_sharpness(terms, self.priors, shares) if fit else float(options.sharpness)
+            mixing = category_mixing(self.alpha, sharpness, category_index, k) * active_terms
+            if self.weighting == "property":
+                loss, inverse_ridge = _best_ridge(terms, fold[order], self.priors, mixing)
+            else:
+                loss, inverse_ridge = terms.log_loss(terms.score(self.priors, mixing, np.zeros(k))), None
+            candidates.append((loss, smoothing, terms, mixing, sharpness, inverse_ridge))
+        _, smoothing, terms, mixing, sharpness, inverse_ridge = min(candidates, key=lambda each: each[0])
+        alpha, offsets = self.alpha, np.zeros(k)
+        if inverse_ridge is not None:
+            ((mixing, offsets),) = fit_mixing(terms, self.priors, mixing, [inverse_ridge])
+        model = self._tables(self.counts, smoothing, sharpness, plain)
+        if self.weighting == "category":
+            objective = (self.objective, self.objective_class)
+            alpha, sharpness = fit_category_weights(
+                terms, self.priors, category_index, len(CATEGORIES), *objective, options.seed
+            )
+            mixing = category_mixing(alpha, sharpness, category_index, k) * active_terms
+        return replace(
+            model, weights=alpha, sharpness=sharpness, mixing=mixing, offsets=offsets, inverse_ridge=inverse_ridge
         )
-        mixing = category_mixing(alpha, sharpness, category_index, k) * heard
-        found = replace(found, weights=alpha, sharpness=sharpness)
-    return _with_levels(replace(found, mixing=mixing, offsets=offsets, inverse_ridge=inverse_ridge), sample, label)
+
+    def _count(self, sample: Sample, label: IntArray) -> SampleCounts:
+        return count(sample, label, len(self.classes), self.options.pairs)
+
+    def _tables(
+        self, counts: SampleCounts, smoothing: float = 1.0, sharpness: float = 1.0, unsmoothed: Model | None = None
+    ) -> Model:
+        """Model of counts, weighted by category; with the bandwidths of its `unsmoothed` version, if given."""
+        model = model_of_counts(
+            counts,
+            self.sample.properties,
+            self.classes,
+            self.priors,
+            pairs=self.options.pairs,
+            errors=self.errors,
+            smoothing=smoothing,
+            bandwidths=None if unsmoothed is None else [t.bandwidth for t in unsmoothed.tables],
+            weights=self.alpha,
+            sharpness=sharpness,
+        )
+        return replace(model, weighting=self.weighting, mixing=model.mixing * self._active(model))
+
+    def _active(self, model: Model) -> FloatArray:
+        """1 for terms that contribute to the scores, 0 for excluded ones, (terms, 1, 1)."""
+        active = [name not in self.options.excluded_properties for name in model.term_names]
+        return np.array(active, dtype=np.float64)[:, None, None]
 
 
 def _likely(sample: Sample) -> tuple[Sample, FloatArray, IntArray]:
-    """Rows of the hypotheses that can say something of the weights: the improbable ones only cost time."""
+    """Rows of the likely hypotheses, their weights and sources: unlikely ones take time and hardly change the fit."""
     rows, weight, source = sample.rows()
     kept = weight >= LEAST_HYPOTHESIS
     total = np.bincount(source[kept], weight[kept], len(sample))
@@ -285,7 +299,7 @@ def _likely(sample: Sample) -> tuple[Sample, FloatArray, IntArray]:
 
 
 def _best_ridge(terms: Terms, fold: IntArray, priors: FloatArray, start: FloatArray) -> tuple[float, float]:
-    """Find the ridge with the least log-loss of sources whose fold had no part in the weights; return loss and C."""
+    """Out-of-fold log-loss and inverse strength C of the best ridge."""
     n_rows, _, k = terms.advantage.shape
     score = np.empty((len(INVERSE_RIDGES), n_rows, k))
     for f in range(INNER_FOLDS):
@@ -293,14 +307,7 @@ def _best_ridge(terms: Terms, fold: IntArray, priors: FloatArray, start: FloatAr
         rows, sources = held[terms.source], terms.take(held)
         for i, (mixing, offsets) in enumerate(fit_mixing(terms.take(~held), priors, start, INVERSE_RIDGES)):
             score[i, rows] = sources.score(priors, mixing, offsets)
-    loss = [terms.log_loss(each) for each in score]
-    best = int(np.argmin(loss))
-    return loss[best], INVERSE_RIDGES[best]
-
-
-def _with_levels(model: Model, sample: Sample, label: IntArray) -> Model:
-    """Give the model outlier levels from its own sample; `fit` replaces them by out-of-fold ones."""
-    return replace(model, outlier_levels=outlier_levels(classify(model, sample).outlier, label, len(model.classes)))
+    return min(zip([terms.log_loss(each) for each in score], INVERSE_RIDGES, strict=True), key=lambda each: each[0])
 
 
 def outlier_levels(outlier: FloatArray, label: IntArray, n_classes: int) -> FloatArray:
@@ -317,54 +324,32 @@ def cross_validate(
     groups: ArrayLike | None,
     classes: Sequence[str],
     priors: ArrayLike,
-    options: Options | None = None,
+    options: FitOptions | None = None,
     n_folds: int = 10,
-    *,
-    categories: Sequence[str] = CATEGORIES,
-    n_nodes: int = N_NODES,
 ) -> CrossValidation:
-    """Classify every labelled source by a model that was fitted without it.
-
-    Parameters
-    ----------
-    sample, class_index, groups, classes, priors, options, categories, n_nodes
-        As in `tune`.
-    n_folds : int
-
-    Returns
-    -------
-    CrossValidation
-
-    Raises
-    ------
-    ValueError
-        As `tune` and `folds` do.
-    """
-    chosen = options or Options()
+    """Classify every labelled source with a model fitted without it; parameters and errors as in `tune` and `folds`."""
+    chosen = options or FitOptions()
     label = check_labels(class_index, len(sample), len(classes))
     group = None if groups is None else np.asarray(groups)
     fold = folds(label, group, n_folds, chosen.seed)
     models = []
     for f in range(n_folds):
         kept = np.flatnonzero(fold != f)
-        model = tune(
-            sample.take(kept), label[kept], None if group is None else group[kept], classes, priors, chosen,
-            categories=categories, n_nodes=n_nodes,
-        )  # fmt: skip
-        models.append(model)
+        kept_groups = None if group is None else group[kept]
+        models.append(tune(sample.take(kept), label[kept], kept_groups, classes, priors, chosen))
     return _held_out(tuple(models), fold, sample)
 
 
 def with_priors(
     validation: CrossValidation, sample: Sample, prior_ratio: FloatArray, prior_category: int | None = None
 ) -> CrossValidation:
-    """Give the out-of-fold results other priors, which were not known when the folds were fitted.
+    """Apply priors, estimated after the folds were fitted, to the out-of-fold results.
 
     Parameters
     ----------
     validation : CrossValidation
     sample : Sample
-        As it was cross-validated.
+        The cross-validated sample.
     prior_ratio, prior_category
         As in `classify`.
     """
@@ -378,16 +363,16 @@ def _held_out(
     prior_ratio: FloatArray | None = None,
     prior_category: int | None = None,
 ) -> CrossValidation:
-    """Classify the sources of every fold by the model of that fold."""
-    parts = [np.flatnonzero(fold == f) for f in range(len(models))]
+    """Classify the sources of every fold with the model of that fold."""
+    members = [np.flatnonzero(fold == f) for f in range(len(models))]
     results = [
-        classify(model, sample.take(part), None if prior_ratio is None else prior_ratio[part], prior_category)
-        for model, part in zip(models, parts, strict=True)
+        classify(model, sample.take(each), None if prior_ratio is None else prior_ratio[each], prior_category)
+        for model, each in zip(models, members, strict=True)
     ]
-    place = np.argsort(np.concatenate(parts))
+    place = np.argsort(np.concatenate(members))
     whole = {
-        each.name: np.concatenate([getattr(result, each.name) for result in results])[place]
-        for each in fields(Classification)
+        field.name: np.concatenate([getattr(result, field.name) for result in results])[place]
+        for field in fields(Classification)
     }
     return CrossValidation(**whole, fold=fold, models=models)
 
@@ -398,34 +383,15 @@ def fit(
     groups: ArrayLike | None,
     classes: Sequence[str],
     priors: ArrayLike,
-    options: Options | None = None,
+    options: FitOptions | None = None,
     n_folds: int = 10,
-    *,
-    categories: Sequence[str] = CATEGORIES,
-    n_nodes: int = N_NODES,
 ) -> tuple[Model, CrossValidation]:
-    """Fit the final model on all labelled sources, and cross-validate the way it was made.
+    """Fit the final model to all labelled sources, and cross-validate the procedure.
 
-    Parameters
-    ----------
-    sample, class_index, groups, classes, priors, options, n_folds, categories, n_nodes
-        As in `cross_validate`.
-
-    Returns
-    -------
-    Model
-        Its outlier levels are those of the sources when they were held out.
-    CrossValidation
-        What to expect of it.
-
-    Raises
-    ------
-    ValueError
-        As `tune` and `folds` do.
+    Parameters and errors are those of `cross_validate`. The outlier levels of the model are those of the sources when
+    they were held out.
     """
-    validation = cross_validate(
-        sample, class_index, groups, classes, priors, options, n_folds, categories=categories, n_nodes=n_nodes
-    )
-    model = tune(sample, class_index, groups, classes, priors, options, categories=categories, n_nodes=n_nodes)
+    validation = cross_validate(sample, class_index, groups, classes, priors, options, n_folds)
+    model = tune(sample, class_index, groups, classes, priors, options)
     label = np.asarray(class_index, dtype=np.int64)
     return replace(model, outlier_levels=outlier_levels(validation.outlier, label, len(classes))), validation

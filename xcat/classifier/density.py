@@ -1,18 +1,18 @@
 """Densities of one property in every class, tabulated as natural-log density on a uniform grid of nodes.
 
-The values are counted in cells, four to the distance between two nodes, and the counts are smoothed through
-their cosine transform: a Gaussian kernel on a segment whose ends reflect is exactly a damping of the cosine
-coefficients [1]_. Walls of the property are ends of that segment; at an end which is no wall the segment is
-continued by half the range, so that the kernel leaves freely, and cut off afterwards. Counts add up, so the tables
-without a fold cost a sum and a transform, not another pass over the sources.
+The values are counted in cells, four per distance between two nodes, and the counts are smoothed through their
+cosine transform: a Gaussian kernel on a segment with reflecting ends is exactly a damping of the cosine coefficients
+[1]_. Walls of the property are ends of that segment; at an end that is not a wall the segment is extended by half the
+range, so that the kernel can extend beyond it, and cut off afterwards. Counts are additive, so the tables that leave
+out a fold cost a sum and a transform, not another pass over the sources.
 
 The bandwidth is that of Improved Sheather-Jones [1]_, from the same coefficients, times a factor that
-cross-validation chooses (`xcat.classifier.crossval`). KDEpy 1.1.12's own ``improved_sheather_jones`` is not used: it
-solves for the bandwidth in units of its padded mesh and multiplies by the range of the data, so that the answer is two
-times too small or more (its issues 199 and 201). Corrected for that it agrees, and a test says so.
+cross-validation chooses (`xcat.classifier.crossval`). KDEpy 1.1.12's ``improved_sheather_jones`` is not used: it
+solves for the bandwidth in units of its padded mesh and multiplies by the range of the data, so that the result is too
+small by a factor of two or more (its issues 199 and 201). Corrected for that it agrees, as a test checks.
 
-A value with an error is looked up in the density smoothed once more by that error, which is again a damping: a ladder
-of such tables is kept. A lower limit is looked up in the integral of the density beyond it.
+A value with an error is looked up in the density smoothed once more by that error, which is again a damping: tables
+are kept for a ladder of errors. A lower limit is looked up in the integral of the density beyond it.
 
 References
 ----------
@@ -25,49 +25,51 @@ References
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.fft import dct
 from scipy.optimize import brentq
 
-from xcat.arrays import FloatArray, IntArray
+from xcat.arrays import BoolArray, FloatArray, IntArray
 from xcat.columns.properties import Property
 
 N_NODES = 257
 CELLS_PER_STEP = 4
+N_CELLS = CELLS_PER_STEP * (N_NODES - 1)
 
 FEW = 100
-"""Below this number of values ISJ follows the noise, and Silverman's rule is used."""
+"""With fewer values ISJ fits the noise, and Silverman's rule is used instead."""
 
 LEAST_FLOOR = 0.001
-"""Least share of the pooled density in a table: no value may exclude a class by itself."""
+"""Least share of the pooled density in a table: no single value may rule a class out."""
 FLAT_SHARE = 0.1
 """Share of the flat density in the pooled one."""
 
 TAIL_DECADES = 10.0
-"""Fall of every density beyond the ends of its table, in decades for each length of the table."""
+"""Decrease of every density beyond the ends of its table, in decades per length of the table. It is the same for all
+classes: no data show which has the longer tail, so a value beyond leaves their ratios as they are at the end."""
 
 N_LEVELS = 18
 """Tables in the ladder of errors: the first for exact values, the others for sigmas of 1, sqrt(2), 2, ... steps, up to
-the length of the table, where a value says next to nothing."""
+the length of the table, where a value carries next to no information."""
 
 _CENSORED_ROUNDS, _CENSORED_CHANGE = 20, 1e-3
 
 
 @dataclass(frozen=True, eq=False)
 class Counts:
-    """Values of one property, counted by class: all that its tables are made of; they may be added.
+    """Values of one property, counted by class: all that its tables are made of. Counts may be added.
 
     Attributes
     ----------
     cells : (K, M) float64
-        Values in each cell of the range; those outside it are in the first or the last. Sums of probabilities, where a
-        source has several counterpart hypotheses.
+        Values in each cell of the range; those outside it are in the first or the last cell. Sums of probabilities
+        where a source has several counterpart hypotheses.
     atoms : (K, 2) float64
         Values that lie on the lower and on the upper wall; not in `cells`.
     above : (K, M) float64
-        Lower limits in each cell, of values that are not there.
+        Lower limits in each cell, of missing values.
     missing : (K,) float64
-        Sources that were looked at and have neither value nor limit.
+        Sources that were observed and have neither value nor limit.
     """
 
     cells: FloatArray
@@ -83,7 +85,7 @@ class Counts:
     @property
     def n_present(self) -> FloatArray:
         """Sources of each class with a value, (K,)."""
-        return self.cells.sum(axis=1) + self.atoms.sum(axis=1)
+        return np.asarray(self.cells.sum(axis=1) + self.atoms.sum(axis=1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,17 +103,17 @@ class Table:
         The same for values with an error of step * sqrt(2)^(level - 1), if the property has errors.
     log_atoms : (2, K) float64 or None
         Log of the probability of a value on the lower and the upper wall, per step of the table; minus infinity at an
-        end that is no wall, None if neither is one.
+        end that is not a wall, None if neither is.
     log_above : (G, K) float64 or None
         Log of the probability of a value beyond the node, if the property has limits.
     tail_slope : float
         Decrease of log_density per unit of scale beyond the ends.
     log_present, log_missing : (K,) float64
-        Log of the probability, given that it was looked for, that there is a value (or limit), or none.
+        Log of the probability that an observed source has a value (or limit), and that it has neither.
     bandwidth : (K,) float64
         Standard deviation of the kernel, on the property's scale.
     typical_error : float
-        Median error of the values in the tables: they are blurred by it already.
+        Median error of the values in the tables, which are blurred by it already.
     n_present : (K,) float64
         Labelled sources of the class that have a value.
     """
@@ -132,62 +134,27 @@ class Table:
     @property
     def high(self) -> float:
         """Last node."""
-        return self.low + (self.log_density.shape[0] - 1) * self.step
+        return self.low + (len(self.log_density) - 1) * self.step
 
     @property
     def log_peak(self) -> FloatArray:
         """Largest log density or atom of each class, (K,)."""
-        peak = self.log_density.max(axis=0)
+        peak: FloatArray = self.log_density.max(axis=0)
         return peak if self.log_atoms is None else np.maximum(peak, self.log_atoms.max(axis=0))
 
 
-def n_cells(n_nodes: int) -> int:
-    """Cells that a table with this many nodes is counted in."""
-    if n_nodes < 9:
-        raise ValueError(f"a table needs at least 9 nodes, not {n_nodes}")
-    return CELLS_PER_STEP * (n_nodes - 1)
-
-
-def cells(x_scaled: FloatArray, prop: Property, n_nodes: int) -> IntArray:
-    """Return the cell of every value; values outside the range fall in the first or the last cell. No NaN."""
-    m = n_cells(n_nodes)
+def cells(x_scaled: FloatArray, prop: Property, n_cells: int = N_CELLS) -> IntArray:
+    """Cell of every value, none of them NaN; values outside the range are in the first or the last cell."""
     inside = np.clip(x_scaled, prop.low, prop.high)
-    return np.minimum((inside - prop.low) * (m / prop.width), m - 1).astype(np.int64)
+    return np.minimum((inside - prop.low) * (n_cells / prop.width), n_cells - 1).astype(np.int64)
 
 
 def levels(error: NDArray[np.floating], step: float, typical_error: float) -> IntArray:
-    """Level of the ladder for every error: 0 for none, or for less than what blurs the tables themselves."""
-    sigma = np.minimum(np.nan_to_num(np.asarray(error, dtype=np.float64)), 1e100)  # its square is a number
+    """Level of the ladder for every error: 0 without an error, or for one below the typical error of the tables."""
+    sigma = np.minimum(np.nan_to_num(np.asarray(error, dtype=np.float64)), 1e100)  # so that squaring does not overflow
     excess = np.sqrt(np.maximum(sigma**2 - typical_error**2, 0.0))
     steps = np.maximum(excess / step, 1e-9)
     return np.clip(np.rint(1.0 + 2.0 * np.log2(steps)), 0, N_LEVELS - 1).astype(np.int64)
-
-
-def fit_table(x_scaled: ArrayLike, prop: Property, n_nodes: int = N_NODES) -> Table:
-    """Estimate the density of one property in one class, from exact values.
-
-    Parameters
-    ----------
-    x_scaled : (n,) array
-        Values of the class's members, on the property's scale. NaN is missing; a value outside the range counts at the
-        nearer end.
-    prop : Property
-    n_nodes : int
-        Nodes of the table, both ends included.
-
-    Returns
-    -------
-    Table
-        Of one class.
-
-    Raises
-    ------
-    ValueError
-        When there are fewer than 9 nodes.
-    """
-    x = np.asarray(x_scaled, dtype=np.float64)
-    counts = count_values(x, np.zeros(x.size, dtype=np.int64), 1, prop, n_nodes)
-    return table_of_counts(counts, prop)
 
 
 def count_values(
@@ -195,7 +162,6 @@ def count_values(
     label: IntArray,
     n_classes: int,
     prop: Property,
-    n_nodes: int = N_NODES,
     weight: FloatArray | None = None,
     limit: NDArray[np.floating] | None = None,
 ) -> Counts:
@@ -204,37 +170,37 @@ def count_values(
     Parameters
     ----------
     x_scaled : (n,) float64
-        On the property's scale; NaN: not there, +inf: not looked for.
+        On the property's scale; NaN: missing, +inf: not observed.
     label : (n,) int64
     n_classes : int
     prop : Property
-    n_nodes : int
     weight : (n,) float64, optional
-        Probability of each row; 1 without.
+        Probability of each row; 1 by default.
     limit : (n,) array, optional
-        Lower limits where the value is not there; NaN: none.
+        Lower limits of missing values; NaN: no limit.
     """
-    m, k = n_cells(n_nodes), n_classes
+    m, k = N_CELLS, n_classes
     w = np.ones(x_scaled.size) if weight is None else weight
     absent = np.isnan(x_scaled)
-    there = ~absent & (x_scaled != np.inf)
+    present = ~absent & (x_scaled != np.inf)
+
+    def in_cells(chosen: BoolArray, values: NDArray[np.floating]) -> FloatArray:
+        flat = label[chosen] * m + cells(np.asarray(values[chosen], dtype=np.float64), prop)
+        return np.bincount(flat, w[chosen], k * m).astype(np.float64).reshape(k, m)
 
     atoms = np.zeros((k, 2))
     for end, (wall, bounded) in enumerate(((prop.low, prop.bounded_low), (prop.high, prop.bounded_high))):
         if bounded:
-            on = there & (x_scaled == wall)
-            atoms[:, end] = np.bincount(label[on], w[on], k)
-            there &= ~on
-    flat = label[there] * m + cells(x_scaled[there], prop, n_nodes)
-    counted = np.bincount(flat, w[there], k * m).astype(np.float64).reshape(k, m)
-
+            on_wall = present & (x_scaled == wall)
+            atoms[:, end] = np.bincount(label[on_wall], w[on_wall], k)
+            present &= ~on_wall
     above = np.zeros((k, m))
     if limit is not None:
         limited = absent & ~np.isnan(limit)
-        flat = label[limited] * m + cells(np.asarray(limit[limited], dtype=np.float64), prop, n_nodes)
-        above = np.bincount(flat, w[limited], k * m).astype(np.float64).reshape(k, m)
+        above = in_cells(limited, limit)
         absent &= ~limited
-    return Counts(counted, atoms, above, np.bincount(label[absent], w[absent], k).astype(np.float64))
+    missing = np.bincount(label[absent], w[absent], k).astype(np.float64)
+    return Counts(in_cells(present, x_scaled), atoms, above, missing)
 
 
 def table_of_counts(
@@ -253,18 +219,19 @@ def table_of_counts(
     smoothing : float
         Factor on the bandwidths.
     typical_error : float, optional
-        Median error of the values, on the scale; given, the ladder for noisy values is made.
+        Median error of the values, on the scale; if given, the ladder for values with errors is made.
     bandwidth : (K,) float64, optional
-        Bandwidths, if they are known already, to be multiplied by `smoothing`.
+        Bandwidths to be multiplied by `smoothing`, instead of estimated ones.
 
     Notes
     -----
     The density is (1 - e) kernel density + e pooled density, with e = max(0.001, 1 / (n + 2)): Laplace's probability
-    that the next member is unlike the n seen so far. A class of three is one fifth like all classes together, one of a
-    hundred one hundredth. The pooled density is the mean of the classes' kernel densities, one tenth of it flat.
+    that the next member is unlike the n seen so far. The table of a class of three members is one fifth pooled density,
+    that of a class of a hundred one hundredth. The pooled density is the mean of the classes' kernel densities, with a
+    flat share of one tenth.
 
-    Lower limits are spread over the cells beyond them in proportion to the density there, until that is consistent with
-    itself [3]_: without it the density would be that of the bright ones.
+    Lower limits are spread over the cells beyond them in proportion to the density there, iterated until that is
+    self-consistent [3]_: otherwise the density would be that of the bright sources.
     """
     k, m = counts.cells.shape
     n_nodes = m // CELLS_PER_STEP + 1
@@ -273,36 +240,30 @@ def table_of_counts(
     kernels = _Kernels(counts.cells, prop, smoothing, None if bandwidth is None else bandwidth * smoothing)
     if limits:
         kernels = _complete(counts, prop, kernels)
-
-    n_inside = kernels.n
-    n_atoms = counts.atoms.sum(axis=1)
-    floor = np.maximum(LEAST_FLOOR, 1.0 / (n_inside + 2.0))
-    # one source more in every class, like all classes together: what nobody has seen excludes no class
+    floor = np.maximum(LEAST_FLOOR, 1.0 / (kernels.n + 2.0))
+    # one more source in every class, distributed as all classes together: an unseen value must not rule a class out
     is_wall = np.array([prop.bounded_low, prop.bounded_high])
-    everywhere = is_wall * (counts.atoms.sum(axis=0) + 0.25) / (counts.n_present.sum() + 1.0)
-    share = (counts.atoms + everywhere) / (n_inside + n_atoms + 1.0)[:, None]
-    inside = 1.0 - share.sum(axis=1)
-
+    pooled_atoms = is_wall * (counts.atoms.sum(axis=0) + 0.25) / (counts.n_present.sum() + 1.0)
+    share = (counts.atoms + pooled_atoms) / (kernels.n + counts.atoms.sum(axis=1) + 1.0)[:, None]
     rungs = np.arange(1, N_LEVELS) if typical_error is not None else np.zeros(0)
     errors = np.concatenate([[0.0], step * 2.0 ** ((rungs - 1) / 2)])
     dense = kernels.density(errors)
     pooled = dense.mean(axis=2, keepdims=True) * (1.0 - FLAT_SHARE) + FLAT_SHARE / prop.width
     log_density = np.log((1.0 - floor) * dense + floor * pooled)
-    log_density += np.log(inside / integral(log_density, prop))[:, None, :]
+    log_density += np.log((1.0 - share.sum(axis=1)) / integral(log_density, prop))[:, None, :]
     exact = np.ascontiguousarray(log_density[0])
     n_seen = counts.n_present + counts.above.sum(axis=1)
-    # half a source on either side: a property that all members have may still be missing in the next one
+    # half a source more with a value and half without: a property that all members have may be missing in the next one
     present = (n_seen + 0.5) / (n_seen + counts.missing + 1.0)
+    log_atoms = np.log(share.T / step, where=is_wall[:, None], out=np.full((2, k), -np.inf))
     return Table(
         low=prop.low,
         step=step,
         log_density=exact,
         log_smeared=log_density[1:] if rungs.size else None,
-        log_atoms=np.log(share.T / step, where=is_wall[:, None], out=np.full((2, k), -np.inf))
-        if is_wall.any()
-        else None,
+        log_atoms=log_atoms if is_wall.any() else None,
         log_above=_log_above(exact, step) if limits else None,
-        tail_slope=tail_slope(prop),
+        tail_slope=TAIL_DECADES * float(np.log(10.0)) / prop.width,
         log_present=np.log(present),
         log_missing=np.log1p(-present),
         bandwidth=kernels.bandwidth,
@@ -326,18 +287,26 @@ class _Kernels:
         self.coefficients = dct(segment) / 2.0  # means of cos(pi k x / length) over the values
         if bandwidth is None:
             classes = zip(counts, self.coefficients, self.n.tolist(), strict=True)
-            found = [
-                _bandwidth(c, f, n, self.length, prop.width, self.step) if n > 0.0 else np.inf for c, f, n in classes
-            ]
-            bandwidth = np.array(found) * smoothing
+            bandwidth = np.array([self._bandwidth(*each) for each in classes]) * smoothing
         self.bandwidth = np.where(self.n > 0.0, np.clip(bandwidth, self.step, prop.width / 2.0), prop.width)
+
+    def _bandwidth(self, counts: FloatArray, coefficients: FloatArray, n: float) -> float:
+        """Bandwidth of a class: ISJ where there are enough values, else Silverman; at least one step."""
+        if n <= 0.0:
+            return float("inf")
+        most = self.prop.width / 4.0
+        isj = None
+        if n >= FEW:
+            isj = improved_sheather_jones(coefficients, n, self.step / self.length, most / self.length)
+        bandwidth = silverman(counts, self.prop.width) if isj is None else isj * self.length
+        return float(np.clip(bandwidth, self.step, most))
 
     def density(self, errors: FloatArray) -> FloatArray:
         """Densities at the nodes, (L, G, K), blurred by L errors (one sigma, on the property's scale); integrals 1."""
         k = np.arange(self.coefficients.shape[1] + 1)
         variance = self.bandwidth**2 + errors[:, None] ** 2
         damping = np.exp(-0.5 * variance[:, :, None] * (np.pi * k / self.length) ** 2)
-        # the cosine series, summed where the nodes are
+        # the cosine series, evaluated at the nodes
         at_cell_edges = dct(np.pad(self.coefficients, ((0, 0), (0, 1))) * damping, type=1)
         at_nodes = at_cell_edges[:, :, self.before : self.before + self.m + 1 : CELLS_PER_STEP]
         kernel = np.maximum(at_nodes, 0.0)  # the series may undershoot zero by rounding
@@ -347,16 +316,16 @@ class _Kernels:
 
 
 def _complete(counts: Counts, prop: Property, kernels: _Kernels) -> _Kernels:
-    """Kernels of the cell counts with the limits spread over the cells beyond them; the bandwidths stay."""
+    """Kernels of the cell counts with the limits spread over the cells beyond them; same bandwidths."""
     m = counts.cells.shape[1]
     middle = (np.arange(m) + 0.5) / CELLS_PER_STEP
     node = np.minimum(middle.astype(np.int64), m // CELLS_PER_STEP - 1)
     bandwidth, completed = kernels.bandwidth, counts.cells
     for _ in range(_CENSORED_ROUNDS):
         dense = kernels.density(np.zeros(1))[0].T
-        part = dense[:, node] + (middle - node) * (dense[:, node + 1] - dense[:, node]) + 1e-6 / prop.width
-        beyond = np.cumsum(part[:, ::-1], axis=1)[:, ::-1]
-        before, completed = completed, counts.cells + part * np.cumsum(counts.above / beyond, axis=1)
+        in_cell = dense[:, node] + (middle - node) * (dense[:, node + 1] - dense[:, node]) + 1e-6 / prop.width
+        beyond = np.cumsum(in_cell[:, ::-1], axis=1)[:, ::-1]
+        before, completed = completed, counts.cells + in_cell * np.cumsum(counts.above / beyond, axis=1)
         kernels = _Kernels(completed, prop, 1.0, bandwidth)
         if np.abs(completed - before).sum() < _CENSORED_CHANGE * completed.sum():
             break
@@ -364,10 +333,10 @@ def _complete(counts: Counts, prop: Property, kernels: _Kernels) -> _Kernels:
 
 
 def _log_above(log_density: FloatArray, step: float) -> FloatArray:
-    """Log of the integral of the densities beyond each node, (G, K); the table's own floor keeps the last from zero."""
+    """Log of the integral of the densities beyond each node, (G, K); half a step of the last density is the least."""
     piece = _between_nodes(log_density) * step
     above = np.concatenate([np.cumsum(piece[::-1], axis=0)[::-1], np.zeros((1, log_density.shape[1]))])
-    return np.log(np.maximum(above, 0.5 * np.exp(log_density[-1]) * step))
+    return np.asarray(np.log(np.maximum(above, 0.5 * np.exp(log_density[-1]) * step)))
 
 
 def integral(log_density: FloatArray, prop: Property) -> FloatArray:
@@ -377,27 +346,18 @@ def integral(log_density: FloatArray, prop: Property) -> FloatArray:
 
 
 def _between_nodes(log_density: FloatArray) -> FloatArray:
-    """Mean density between each two nodes, (G - 1, ...), of logarithms (G, ...) that are interpolated linearly."""
+    """Mean density between neighbouring nodes, (G - 1, ...), of linearly interpolated logarithms (G, ...)."""
     rise = np.diff(log_density, axis=0)
-    # (e^d - 1) / d is the mean of the exponential over one step, 1 in the limit of no rise
+    # (e^d - 1) / d is the mean of the exponential over one step; its limit is 1 for d = 0
     mean = np.divide(np.expm1(rise), rise, out=np.ones_like(rise), where=np.abs(rise) > 1e-12)
     return np.asarray(np.exp(log_density[:-1]) * mean)
-
-
-def tail_slope(prop: Property) -> float:
-    """Decrease of log density per unit of scale beyond the ends of the tables of a property.
-
-    It is one for all classes: far out there are no data to say which class has the longer tail, so a value
-    out there makes the source more outlying and leaves the ratios of the classes as they are at the end.
-    """
-    return TAIL_DECADES * float(np.log(10.0)) / prop.width
 
 
 def silverman(counts: NDArray[np.number], width: float) -> float:
     """Silverman's bandwidth 0.9 min(std, IQR / 1.34) n^-1/5 [2]_, on cell counts.
 
-    One imaginary value with a deviation of an eighth of the range joins the spread, so that one value, or
-    five equal ones, do not pose as a narrow class. For tens of values it no longer matters.
+    One imaginary value with a deviation of an eighth of the range is added, so that one value, or five equal ones, do
+    not make a narrow class. For tens of values it no longer matters.
     """
     n = float(counts.sum())
     centres = (np.arange(counts.size) + 0.5) * (width / counts.size)
@@ -420,49 +380,39 @@ def improved_sheather_jones(coefficients: FloatArray, n: float, least: float, mo
     n : float
         Number of values.
     least, most : float
-        Where to look for it.
+        Range of the search.
 
     Returns
     -------
     float or None
-        The smallest solution; `least` when it is below that, None when there is none below `most`.
+        The smallest solution; `least` when it is below that, None without a solution below `most`.
     """
     frequency = (np.pi * np.arange(1, coefficients.size)) ** 2
     power = coefficients[1:] ** 2
     weighted = power * frequency ** np.arange(8)[:, None]
 
     def excess(time: float) -> float:
-        """Return the time (squared bandwidth) minus the one that it leads to."""
-        following = time
+        """Time (squared bandwidth) minus the next iterate of the fixed-point equation."""
+        following, roughness = time, 0.0
         for order in range(7, 1, -1):
             # squared norm of the derivative of this order, of the density smoothed for that time
             roughness = 2.0 * float(weighted[order] @ np.exp(-frequency * following))
             if roughness <= 0.0 or not np.isfinite(roughness):
-                return -time  # no structure left to smooth: look further out
+                return -time  # no structure left to smooth: search at larger bandwidths
             if order == 2:
-                return time - (2.0 * n * np.sqrt(np.pi) * roughness) ** -0.4
+                break
             s = order - 1
             odd = float(np.prod(np.arange(1, 2 * s, 2))) / np.sqrt(2.0 * np.pi)
             gain = 2.0 * (1.0 + 0.5 ** (s + 0.5)) / 3.0 * odd
             following = (gain / (n * roughness)) ** (2.0 / (3.0 + 2.0 * s))
-        raise AssertionError("unreachable")
+        return float(time - (2.0 * n * np.sqrt(np.pi) * roughness) ** -0.4)
 
     low, last = least**2, most**2
     if excess(low) >= 0.0:
         return least
-    while low < last:  # outwards in small strides: of several solutions the smallest is meant
+    while low < last:  # in small steps: the smallest of several solutions is wanted
         high = min(2.0 * low, last)
         if excess(high) > 0.0:
             return float(np.sqrt(brentq(excess, low, high, rtol=1e-3)))
         low = high
     return None
-
-
-def _bandwidth(
-    counts: FloatArray, coefficients: FloatArray, n: float, length: float, width: float, step: float
-) -> float:
-    """Bandwidth on the property's scale: ISJ where it can be trusted, else Silverman; one step at least."""
-    most = width / 4.0
-    found = improved_sheather_jones(coefficients, n, step / length, most / length) if n >= FEW else None
-    h = silverman(counts, width) if found is None else found * length
-    return float(np.clip(h, step, most))

@@ -1,14 +1,13 @@
-"""How good a classification is, on labelled sources that the model did not see.
+"""Quality of a classification, on labelled sources that were held out of the fit.
 
-Confusion matrices have the predicted class in rows and the true class in columns, as on the poster. A
-literature sample has another mix of classes than the sky, so precision comes twice: raw, as counted, and
-corrected to the priors, as Tranin et al. 2022 print it. The two differ much for rare classes (the poster's
-XRB: 55 % and 79 %). Where a figure does not exist (precision of a class that is never predicted) it is NaN,
-and None in `summarise`.
+Confusion matrices have the predicted class in rows and the true class in columns, as on the poster. A literature sample
+has another mix of classes than the sky, so there are two precisions: raw, as counted, and corrected to the priors, as
+Tranin et al. 2022 print it. The two differ much for rare classes (the poster's XRB: 55 % and 79 %). An undefined figure
+(precision of a class that is never predicted) is NaN, and None in `summarise`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from scipy.special import ndtri
 from xcat.arrays import FloatArray, IntArray, jsonable
 from xcat.classifier.model import check_labels, check_priors
 
+CONFIDENCE = 0.95
 LEAST_PROBABILITY = 1e-300  # keeps the logarithm of a probability that underflowed finite
 
 
@@ -30,36 +30,37 @@ def confusion_matrix(predicted: ArrayLike, truth: ArrayLike, n_classes: int) -> 
 
 
 def recall(matrix: ArrayLike) -> FloatArray:
-    """Fraction of each class that is found, (..., K)."""
+    """Fraction of the members of each class that are given that class, (..., K)."""
     m = np.asarray(matrix, dtype=np.float64)
-    return _ratio(_diagonal(m), m.sum(axis=-2))
+    return _ratio(np.diagonal(m, axis1=-2, axis2=-1), m.sum(axis=-2))
 
 
 def precision(matrix: ArrayLike) -> FloatArray:
     """Fraction of the sources given each class that belong to it, in the mix of the sample, (..., K)."""
     m = np.asarray(matrix, dtype=np.float64)
-    return _ratio(_diagonal(m), m.sum(axis=-1))
+    return _ratio(np.diagonal(m, axis1=-2, axis2=-1), m.sum(axis=-1))
 
 
 def prior_precision(matrix: ArrayLike, priors: ArrayLike) -> FloatArray:
-    """Precision of each class in a sample mixed as the priors say, (..., K).
+    """Precision of each class in a sample with the mix of the priors, (..., K).
 
-    It is pi_j R_jj / N_j over sum_i pi_i R_ji / N_i, with R_ji the number of class i called j and N_i that of
-    class i: the "precision" of Tranin et al. 2022. A class without members adds nothing to the others' sums.
+    It is pi_j R_jj / N_j over sum_i pi_i R_ji / N_i, with R_ji the number of members of class i classified as j and N_i
+    that of all its members: the "precision" of Tranin et al. 2022. A class without members adds nothing to the sums.
     """
     m = np.asarray(matrix, dtype=np.float64)
-    return precision(_rates(m) * np.asarray(priors, dtype=np.float64))
+    rates = _ratio(m, m.sum(axis=-2, keepdims=True), 0.0)
+    return precision(rates * np.asarray(priors, dtype=np.float64))
 
 
 def f1(precision_: ArrayLike, recall_: ArrayLike) -> FloatArray:
-    """Harmonic mean of precision and recall; 0 for a class that is never found, NaN for one not there."""
+    """Harmonic mean of precision and recall; 0 for a class without hits, NaN for one without members."""
     p, r = np.asarray(precision_, dtype=np.float64), np.asarray(recall_, dtype=np.float64)
     p = np.where(np.isnan(p) & ~np.isnan(r), 0.0, p)
     return np.where((p + r) == 0.0, 0.0, _ratio(2.0 * p * r, p + r))
 
 
-def wilson(successes: ArrayLike, trials: ArrayLike, confidence: float = 0.95) -> tuple[FloatArray, FloatArray]:
-    """Interval of a binomial fraction (Wilson 1927, JASA 22, 209); 0 to 1 when there were no trials."""
+def wilson(successes: ArrayLike, trials: ArrayLike, confidence: float = CONFIDENCE) -> tuple[FloatArray, FloatArray]:
+    """Interval of a binomial fraction (Wilson 1927, JASA 22, 209); 0 to 1 without trials."""
     k, n = np.asarray(successes, dtype=np.float64), np.asarray(trials, dtype=np.float64)
     z2 = float(ndtri(0.5 + confidence / 2.0)) ** 2
     centre = _ratio(k + z2 / 2.0, n + z2)
@@ -68,14 +69,13 @@ def wilson(successes: ArrayLike, trials: ArrayLike, confidence: float = 0.95) ->
 
 
 def prior_precision_interval(
-    matrix: ArrayLike, priors: ArrayLike, confidence: float = 0.95, n_draws: int = 4000, seed: int = 0
+    matrix: ArrayLike, priors: ArrayLike, confidence: float = CONFIDENCE, n_draws: int = 4000, seed: int = 0
 ) -> tuple[FloatArray, FloatArray]:
-    """Interval of the prior-corrected precision, by drawing the columns of the matrix anew.
+    """Interval of the prior-corrected precision, from random draws of the columns of the matrix.
 
-    The column of each true class is multinomial. Its rates are drawn from their Dirichlet posterior, with one
-    source in all spread over the rows beforehand, so that an empty cell is uncertain too. The interval holds
-    the central share of the precisions, widened to the measured one where that is extreme. Same seed, same
-    interval.
+    The column of each true class is multinomial. Its rates are drawn from their Dirichlet posterior; the prior is one
+    source spread over the rows, so that an empty cell has an uncertainty. The interval holds the central share of the
+    precisions, extended to the measured one where that is outside. The same seed gives the same interval.
     """
     m = np.asarray(matrix, dtype=np.float64)
     rng = np.random.default_rng(seed)
@@ -92,8 +92,8 @@ def prior_weights(truth: ArrayLike, priors: ArrayLike) -> FloatArray:
     prior = np.asarray(priors, dtype=np.float64)
     check_priors(prior, prior.size)
     label = check_labels(truth, np.asarray(truth).size, prior.size)
-    weight = (prior / np.maximum(np.bincount(label, minlength=prior.size), 1))[label]
-    return weight / weight.sum()
+    weight: FloatArray = (prior / np.maximum(np.bincount(label, minlength=prior.size), 1))[label]
+    return np.asarray(weight / weight.sum())
 
 
 def log_loss(p: FloatArray, truth: ArrayLike, weight: FloatArray | None = None) -> float:
@@ -111,7 +111,7 @@ def brier(p: FloatArray, truth: ArrayLike, weight: FloatArray | None = None) -> 
 
 @dataclass(frozen=True, eq=False)
 class Reliability:
-    """Reliability curve: what was promised and what came true, in bins of the largest probability.
+    """Reliability curve: predicted probability and measured accuracy, in bins of the largest probability.
 
     Attributes
     ----------
@@ -121,7 +121,7 @@ class Reliability:
     weight : (B,) float64
         Share of the weight in each bin; the sum is 1.
     confidence, accuracy : (B,) float64
-        Mean largest probability, and fraction that is right; NaN in an empty bin.
+        Mean largest probability, and fraction of correct classes; NaN in an empty bin.
     """
 
     edges: FloatArray
@@ -133,35 +133,25 @@ class Reliability:
     @property
     def ece(self) -> float:
         """Expected calibration error: weighted mean of |accuracy - confidence| (Guo et al. 2017)."""
-        there = self.weight > 0
-        return float(self.weight[there] @ np.abs(self.accuracy - self.confidence)[there])
+        filled = self.weight > 0
+        return float(self.weight[filled] @ np.abs(self.accuracy - self.confidence)[filled])
 
 
-def reliability(
-    p: FloatArray,
-    truth: ArrayLike,
-    weight: FloatArray | None = None,
-    n_bins: int = 15,
-    equal_count: bool = False,
-) -> Reliability:
-    """Reliability curve of the most probable class, in bins of equal width, or with equally many sources."""
+def reliability(p: FloatArray, truth: ArrayLike, weight: FloatArray | None = None, n_bins: int = 15) -> Reliability:
+    """Reliability curve of the most probable class, in bins of equal width."""
     label = check_labels(truth, *p.shape)
     top = p.max(axis=1)
-    right = np.argmax(p, axis=1) == label
+    correct = np.argmax(p, axis=1) == label
     w = np.ones(top.size) if weight is None else np.asarray(weight, dtype=np.float64)
     edges = np.linspace(0.0, 1.0, n_bins + 1)
-    if equal_count and top.size:
-        # ties (many probabilities of 1) would give empty bins of no width
-        edges = np.unique(np.concatenate([[0.0], np.quantile(top, edges[1:-1]), [1.0]]))
-    bins = np.clip(np.searchsorted(edges, top, side="left") - 1, 0, edges.size - 2)
-    b = edges.size - 1
-    total = np.bincount(bins, w, b)
+    bins = np.clip(np.searchsorted(edges, top, side="left") - 1, 0, n_bins - 1)
+    total = np.bincount(bins, w, n_bins)
     return Reliability(
         edges,
-        np.bincount(bins, minlength=b),
+        np.bincount(bins, minlength=n_bins),
         _ratio(total, total.sum()),
-        _ratio(np.bincount(bins, w * top, b), total),
-        _ratio(np.bincount(bins, w * right, b), total),
+        _ratio(np.bincount(bins, w * top, n_bins), total),
+        _ratio(np.bincount(bins, w * correct, n_bins), total),
     )
 
 
@@ -170,12 +160,8 @@ def summarise(
     truth: ArrayLike,
     classes: Sequence[str],
     priors: ArrayLike,
-    *,
-    confidence: float = 0.95,
-    n_bins: int = 15,
-    seed: int = 0,
 ) -> dict[str, Any]:
-    """Everything that a report says of a classification, ready for JSON.
+    """All figures of a classification for a report, ready for JSON.
 
     Parameters
     ----------
@@ -185,19 +171,13 @@ def summarise(
         True classes.
     classes : sequence of K str
     priors : (K,) array
-    confidence : float
-        Probability that the intervals hold the true figure.
-    n_bins : int
-        Bins of the reliability curve, of equal width.
-    seed : int
-        Of the draws behind the intervals of the prior-corrected precision.
 
     Returns
     -------
     dict
-        "sample" has the figures of the sample as it is, "at_priors" those of one with the priors' mix;
-        "classes" has recall, precisions with intervals and F1 of each class. Fractions go from 0 to 1; None:
-        does not exist. Macro-F1 is the mean over the classes that have members.
+        "sample" has the figures for the mix of the sample, "at_priors" those for the mix of the priors; "classes" has
+        recall, precisions with intervals (of probability "confidence") and F1 of each class. Fractions go from 0 to 1;
+        None: undefined. Macro-F1 is the mean over the classes with members.
 
     Raises
     ------
@@ -207,54 +187,43 @@ def summarise(
     prior = np.asarray(priors, dtype=np.float64)
     label = check_labels(truth, p.shape[0], len(classes))
     matrix = confusion_matrix(np.argmax(p, axis=1), label, len(classes))
-    hit, n_true, n_called = np.diag(matrix), matrix.sum(axis=0), matrix.sum(axis=1)
-    found, raw, corrected = recall(matrix), precision(matrix), prior_precision(matrix, prior)
+    hit, n_true, n_predicted = np.diag(matrix), matrix.sum(axis=0), matrix.sum(axis=1)
+    complete, raw, corrected = recall(matrix), precision(matrix), prior_precision(matrix, prior)
     figures = {
         "n": n_true,
-        "n_predicted": n_called,
-        "recall": found,
-        "recall_interval": np.stack(wilson(hit, n_true, confidence), axis=1),
+        "n_predicted": n_predicted,
+        "recall": complete,
+        "recall_interval": np.stack(wilson(hit, n_true), axis=1),
         "precision": raw,
-        "precision_interval": np.stack(wilson(hit, n_called, confidence), axis=1),
+        "precision_interval": np.stack(wilson(hit, n_predicted), axis=1),
         "prior_precision": corrected,
-        "prior_precision_interval": np.stack(prior_precision_interval(matrix, prior, confidence, seed=seed), axis=1),
-        "f1": f1(raw, found),
-        "prior_f1": f1(corrected, found),
+        "prior_precision_interval": np.stack(prior_precision_interval(matrix, prior), axis=1),
+        "f1": f1(raw, complete),
+        "prior_f1": f1(corrected, complete),
     }
 
     def overall(weight: FloatArray, f1_name: str) -> dict[str, Any]:
-        curve = reliability(p, label, weight, n_bins)
+        curve = reliability(p, label, weight)
         return {
             "accuracy": float(np.average(np.argmax(p, axis=1) == label, weights=weight)),
             "macro_f1": float(np.mean(figures[f1_name][n_true > 0])),
             "log_loss": log_loss(p, label, weight),
             "brier": brier(p, label, weight),
             "ece": curve.ece,
-            "reliability": {
-                name: jsonable(getattr(curve, name)) for name in ("edges", "n", "weight", "confidence", "accuracy")
-            },
+            "reliability": {field.name: jsonable(getattr(curve, field.name)) for field in fields(curve)},
         }
 
     return {
         "n": int(label.size),
         "classes": {c: {name: jsonable(v[k]) for name, v in figures.items()} for k, c in enumerate(classes)},
         "matrix": matrix.tolist(),
-        "confidence": confidence,
+        "confidence": CONFIDENCE,
         "sample": overall(np.full(label.size, 1.0 / max(label.size, 1)), "f1"),
         "at_priors": overall(prior_weights(label, prior), "prior_f1"),
     }
 
 
-def _diagonal(m: FloatArray) -> FloatArray:
-    return np.diagonal(m, axis1=-2, axis2=-1)
-
-
-def _rates(m: FloatArray) -> FloatArray:
-    """Fraction of each true class in each row; zero in the column of a class without members."""
-    return _ratio(m, m.sum(axis=-2, keepdims=True), 0.0)
-
-
 def _ratio(numerator: ArrayLike, denominator: ArrayLike, otherwise: float = float("nan")) -> FloatArray:
     """Divide; `otherwise` where the denominator is zero."""
     a, b = np.broadcast_arrays(np.asarray(numerator, dtype=np.float64), np.asarray(denominator, dtype=np.float64))
-    return np.divide(a, b, out=np.full(a.shape, otherwise), where=b != 0)
+    return np.asarray(np.divide(a, b, out=np.full(a.shape, otherwise), where=b != 0))

@@ -1,4 +1,4 @@
-"""The fitted model: everything that the posterior needs, as plain arrays that fit in database rows."""
+"""The fitted model: all that the posterior needs, as plain arrays that fit in database rows."""
 
 from __future__ import annotations
 
@@ -9,17 +9,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from xcat.arrays import FloatArray, IntArray
-from xcat.classifier.density import N_NODES, Counts, Table, count_values, table_of_counts
+from xcat.classifier.density import Counts, Table, count_values, table_of_counts
 from xcat.classifier.pairs import PairTable, count_pair, pair_table
 from xcat.classifier.sample import Sample
-from xcat.classifier.scales import column_to_scale
 from xcat.columns.properties import Property
 
 CATEGORIES = ("location", "spectrum", "multiwavelength", "variability")
 OUTLIER_P = np.concatenate([np.linspace(1.0, 0.02, 99), [0.01, 0.005, 0.002, 0.001]])
 """Tail probabilities at which the outlier levels of a model are given."""
 LEAST_WITH_ERROR = 0.01
-"""A property is given the ladder of blurred tables when at least this share of its values has an error."""
+"""A property gets the ladder of blurred tables when more than this share of its values has an error."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,8 +26,8 @@ class Model:
     """Tables, priors and weights.
 
     The log score of class c is log_prior[c] + offsets[c] + the sum over terms t and classes k of mixing[t, c, k] times
-    the advantage of class k in term t: its log-likelihood less the mean over the classes. Terms are the properties, and
-    after them the pairs.
+    the advantage of class k in term t: its log-likelihood minus the mean over the classes. Terms are the properties,
+    followed by the pairs.
 
     Attributes
     ----------
@@ -40,9 +39,9 @@ class Model:
     offsets : (K,) float64
         Added to the log of the priors.
     weighting : str
-        How the mixing was found: "equal", "given", "category" or "property".
+        How the mixing was determined: "equal", "given", "category" or "property".
     weights : (T,) float64
-        Weight alpha of each category, zero or more; all 1 where weights were fitted property by property.
+        Weight alpha of each category, zero or more; all 1 for weights fitted property by property.
     sharpness : float
         Exponent of the weighted mean log-likelihood: 1 is the poster's formula, T plain naive Bayes.
     mixing : (P + Q, K, K) float64
@@ -56,7 +55,7 @@ class Model:
         Tail probabilities, decreasing.
     outlier_levels : (K, L) float64
         Outlier measure, in decades, that the members of the class exceed with these probabilities; NaN before it is
-        known.
+        measured.
     inverse_ridge : float or None
         Strength C of the ridge that the mixing was fitted with; None without one.
 
@@ -89,10 +88,8 @@ class Model:
         check_weights(self.weights, self.categories)
         if not (np.isfinite(self.sharpness) and self.sharpness > 0):
             raise ValueError(f"sharpness must be a positive number, not {self.sharpness}")
-        shapes = {
-            "offsets": (k,), "mixing": (p + len(self.pairs), k, k), "n_reference": (k,),
-            "outlier_levels": (k, self.outlier_p.size),
-        }  # fmt: skip
+        n_terms, n_levels = p + len(self.pairs), self.outlier_p.size
+        shapes = {"offsets": (k,), "mixing": (n_terms, k, k), "n_reference": (k,), "outlier_levels": (k, n_levels)}
         for name, shape in shapes.items():
             if getattr(self, name).shape != shape:
                 raise ValueError(f"{name} has shape {getattr(self, name).shape}, not {shape}")
@@ -106,7 +103,7 @@ class Model:
 
     @property
     def term_names(self) -> tuple[str, ...]:
-        """Names of the properties, and after them of the pairs."""
+        """Names of the properties, followed by those of the pairs."""
         return (*(p.name for p in self.properties), *(p.name for p in self.pairs))
 
     @property
@@ -123,25 +120,27 @@ class Model:
     def pair_columns(self) -> IntArray:
         """Numbers of the two properties of every pair, (Q, 2)."""
         names = self.term_names
-        found = [[names.index(axis) for axis in pair.axes] for pair in self.pairs]
-        return np.array(found, dtype=np.int64).reshape(len(self.pairs), 2)
+        columns = [[names.index(axis) for axis in pair.axes] for pair in self.pairs]
+        return np.array(columns, dtype=np.int64).reshape(len(self.pairs), 2)
 
     @property
     def log_prior(self) -> FloatArray:
-        """Where the score of every class starts, (K,)."""
+        """Score of every class without any term, (K,)."""
         return np.log(self.priors) + self.offsets
 
 
 def category_mixing(weights: FloatArray, sharpness: float, category_index: IntArray, n_classes: int) -> FloatArray:
-    """Mixing of the poster's formula, (terms, K, K): the exponent of the category, for every class its own table."""
+    """Mixing of the poster's formula, (terms, K, K): diagonal, with the exponent of the term's category."""
     exponents = sharpness * weights / weights.sum()
-    return exponents[category_index][:, None, None] * np.eye(n_classes)
+    return np.asarray(exponents[category_index][:, None, None] * np.eye(n_classes))
 
 
 def check_priors(priors: FloatArray, n_classes: int) -> None:
     """Refuse (ValueError) priors that are not K positive numbers with the sum 1."""
     if priors.shape != (n_classes,) or not np.all(priors > 0) or abs(priors.sum() - 1.0) > 1e-6:
-        raise ValueError(f"priors must be {n_classes} positive numbers, one a class, with the sum 1: {priors.tolist()}")
+        raise ValueError(
+            f"priors must be {n_classes} positive numbers, one per class, with the sum 1: {priors.tolist()}"
+        )
 
 
 def check_weights(weights: FloatArray, categories: Sequence[str]) -> None:
@@ -155,7 +154,7 @@ def check_weights(weights: FloatArray, categories: Sequence[str]) -> None:
 
 
 def check_labels(class_index: ArrayLike, n_sources: int, n_classes: int) -> IntArray:
-    """Return the labels as (N,) integers; ValueError when one is no class number or their number is wrong."""
+    """Labels as (N,) int64; ValueError when one is not a class number or their number is wrong."""
     label = np.asarray(class_index)
     if label.shape != (n_sources,) or not np.issubdtype(label.dtype, np.integer):
         raise ValueError(f"class_index must be {n_sources} class numbers, not {label.dtype} of shape {label.shape}")
@@ -166,7 +165,7 @@ def check_labels(class_index: ArrayLike, n_sources: int, n_classes: int) -> IntA
 
 @dataclass(frozen=True, eq=False)
 class SampleCounts:
-    """A reference sample, counted: all that tables are made of. Those of disjoint samples may be added.
+    """A reference sample, counted: all that tables are made of. Counts of disjoint samples may be added.
 
     Attributes
     ----------
@@ -180,57 +179,51 @@ class SampleCounts:
     n_class: FloatArray
 
     def __add__(self, other: SampleCounts) -> SampleCounts:
-        return SampleCounts(
-            tuple(a + b for a, b in zip(self.singles, other.singles, strict=True)),
-            tuple(a + b for a, b in zip(self.pairs, other.pairs, strict=True)),
-            self.n_class + other.n_class,
-        )
+        singles = tuple(a + b for a, b in zip(self.singles, other.singles, strict=True))
+        pairs = tuple(a + b for a, b in zip(self.pairs, other.pairs, strict=True))
+        return SampleCounts(singles, pairs, self.n_class + other.n_class)
 
 
 def count(
-    sample: Sample,
-    class_index: ArrayLike,
-    n_classes: int,
-    pairs: Sequence[tuple[str, str]] = (),
-    n_nodes: int = N_NODES,
+    sample: Sample, class_index: ArrayLike, n_classes: int, pairs: Sequence[tuple[str, str]] = ()
 ) -> SampleCounts:
-    """Count labelled sources in the cells of the tables; every hypothesis with its probability.
+    """Count labelled sources in the cells of the tables; every hypothesis counts with its probability.
 
     Raises
     ------
     ValueError
-        A label is no class number, or their number is wrong; a pair names a property that the sample does not have.
+        A label is not a class number, or their number is wrong; a pair names a property that the sample does not have.
     """
     label = check_labels(class_index, len(sample), n_classes)
     rows, weight, source = sample.rows()
     row_label = label[source]
-    scaled = [column_to_scale(rows.values[:, j], p) for j, p in enumerate(rows.properties)]
+    scaled = [rows.scaled(j) for j in range(len(rows.properties))]
+    limits = [None] * len(scaled) if rows.limits is None else rows.limits.T
     singles = tuple(
-        count_values(x, row_label, n_classes, prop, n_nodes, weight, None if rows.limits is None else rows.limits[:, j])
-        for j, (x, prop) in enumerate(zip(scaled, rows.properties, strict=True))
+        count_values(x, row_label, n_classes, prop, weight=weight, limit=limit)
+        for x, prop, limit in zip(scaled, rows.properties, limits, strict=True)
     )
     position = {p.name: j for j, p in enumerate(sample.properties)}
     unknown = sorted({name for pair in pairs for name in pair} - set(position))
     if unknown:
         raise ValueError(f"a pair names properties that are not used: {', '.join(unknown)}")
-    counted = []
-    for pair in pairs:
-        i, j = (position[name] for name in pair)
-        axes = (sample.properties[i], sample.properties[j])
-        counted.append(count_pair(scaled[i], scaled[j], row_label, n_classes, axes, weight))
-    return SampleCounts(singles, tuple(counted), np.bincount(label, minlength=n_classes).astype(np.float64))
+    counted = tuple(
+        count_pair(scaled[i], scaled[j], row_label, n_classes, (sample.properties[i], sample.properties[j]), weight)
+        for i, j in ((position[a], position[b]) for a, b in pairs)
+    )
+    return SampleCounts(singles, counted, np.bincount(label, minlength=n_classes).astype(np.float64))
 
 
 def typical_errors(sample: Sample) -> tuple[float | None, ...]:
-    """Median error of every property, on its scale; None for one whose values have none."""
-    found: list[float | None] = []
+    """Median error of every property, on its scale; None for a property without errors."""
+    medians: list[float | None] = []
     for j in range(len(sample.properties)):
-        there = np.isfinite(sample.values[:, j])
-        errors = np.zeros(0) if sample.errors is None else np.nan_to_num(sample.errors[there, j])
+        present = np.isfinite(sample.values[:, j])
+        errors = np.zeros(0) if sample.errors is None else np.nan_to_num(sample.errors[present, j])
         positive = errors[errors > 0]
-        enough = positive.size > LEAST_WITH_ERROR * max(int(there.sum()), 1)
-        found.append(float(np.median(positive)) if enough else None)
-    return tuple(found)
+        enough = positive.size > LEAST_WITH_ERROR * max(int(present.sum()), 1)
+        medians.append(float(np.median(positive)) if enough else None)
+    return tuple(medians)
 
 
 def model_of_counts(
@@ -245,7 +238,6 @@ def model_of_counts(
     bandwidths: Sequence[FloatArray] | None = None,
     weights: ArrayLike | None = None,
     sharpness: float = 1.0,
-    categories: Sequence[str] = CATEGORIES,
 ) -> Model:
     """Make the tables of a counted sample, weighted by the poster's formula.
 
@@ -257,53 +249,51 @@ def model_of_counts(
     priors : (K,) array
         Prior probability of each class, sum 1.
     pairs : sequence of Q (str, str)
-        As they were counted.
+        As passed to `count`.
     errors : sequence of P (float or None), optional
         See `typical_errors`.
     smoothing : float
     bandwidths : sequence of P (K,) float64, optional
-        Those without smoothing, if they are known already: finding them takes most of the time.
+        Bandwidths without smoothing, if already determined: estimating them takes most of the time.
     weights : (T,) array, optional
-        Weight alpha of each category; equal ones without.
+        Weight alpha of each of `CATEGORIES`; equal by default.
     sharpness : float
-    categories : sequence of T str
 
     Raises
     ------
     ValueError
         When priors, weights or categories do not fit together.
     """
-    typical = errors if errors is not None else [None] * len(properties)
-    known = bandwidths if bandwidths is not None else [None] * len(properties)
+    nothing = [None] * len(properties)
     tables = tuple(
         table_of_counts(c, p, smoothing, e, h)
-        for c, p, e, h in zip(counts.singles, properties, typical, known, strict=True)
+        for c, p, e, h in zip(counts.singles, properties, errors or nothing, bandwidths or nothing, strict=True)
     )
     position = {p.name: j for j, p in enumerate(properties)}
-    both = []
+    pair_tables = []
     for pair, counted in zip(pairs, counts.pairs, strict=True):
         i, j = (position[name] for name in pair)
         bandwidth = np.stack([tables[i].bandwidth, tables[j].bandwidth])
-        both.append(pair_table(counted, (properties[i], properties[j]), bandwidth, properties[i].category))
-    given = np.ones(len(categories)) if weights is None else np.asarray(weights, dtype=np.float64)
-    check_weights(given, categories)
+        pair_tables.append(pair_table(counted, (properties[i], properties[j]), bandwidth, properties[i].category))
+    alpha = np.ones(len(CATEGORIES)) if weights is None else np.asarray(weights, dtype=np.float64)
+    check_weights(alpha, CATEGORIES)
     k = len(classes)
-    unknown = sorted({p.category for p in properties} - set(categories))
+    unknown = sorted({p.category for p in properties} - set(CATEGORIES))
     if unknown:
         raise ValueError(f"no category {', '.join(unknown)} in the model")
-    of_term = [categories.index(c) for c in (*(p.category for p in properties), *(p.category for p in both))]
+    of_term = [CATEGORIES.index(c) for c in (*(p.category for p in properties), *(p.category for p in pair_tables))]
     return Model(
         classes=tuple(classes),
         properties=tuple(properties),
-        categories=tuple(categories),
+        categories=CATEGORIES,
         priors=np.asarray(priors, dtype=np.float64),
         offsets=np.zeros(k),
         weighting="equal" if weights is None else "given",
-        weights=given,
+        weights=alpha,
         sharpness=float(sharpness),
-        mixing=category_mixing(given, sharpness, np.array(of_term, dtype=np.int64), k),
+        mixing=category_mixing(alpha, sharpness, np.array(of_term, dtype=np.int64), k),
         tables=tables,
-        pairs=tuple(both),
+        pairs=tuple(pair_tables),
         smoothing=smoothing,
         n_reference=counts.n_class,
         outlier_p=OUTLIER_P,
@@ -321,12 +311,16 @@ def fit_tables(
     smoothing: float = 1.0,
     weights: ArrayLike | None = None,
     sharpness: float = 1.0,
-    categories: Sequence[str] = CATEGORIES,
-    n_nodes: int = N_NODES,
 ) -> Model:
     """Count a labelled sample and make its tables; parameters and errors as in `count` and `model_of_counts`."""
     return model_of_counts(
-        count(sample, class_index, len(classes), pairs, n_nodes), sample.properties, classes, priors,
-        pairs=pairs, errors=typical_errors(sample), smoothing=smoothing, weights=weights, sharpness=sharpness,
-        categories=categories,
-    )  # fmt: skip
+        count(sample, class_index, len(classes), pairs),
+        sample.properties,
+        classes,
+        priors,
+        pairs=pairs,
+        errors=typical_errors(sample),
+        smoothing=smoothing,
+        weights=weights,
+        sharpness=sharpness,
+    )

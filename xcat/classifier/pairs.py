@@ -1,8 +1,8 @@
-"""Two-dimensional tables: what two properties say together beyond what each says alone.
+"""Two-dimensional tables: the information in two properties together, beyond that of each alone.
 
 The table of a pair holds ln [p(x, y | c) / (p(x | c) p(y | c))]. Added to the terms of x and y it makes their joint
-density; where one of the two is missing it says nothing. The prior as a function of two properties of the sky is a
-table of the same form, and takes the place of their own terms.
+density; it is zero where one of the two is missing. The prior as a function of two properties has a table of the same
+form, which replaces their own terms.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from xcat.columns.properties import Property
 N_BINS = 32
 """Bins of each axis."""
 DOUBT = 10.0
-"""Members of a class that would make the table half as strong as what they show: fewer are drawn to independence."""
+"""Number of members with which a class keeps half of the ratio that they show; fewer shrink it towards independence."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +36,7 @@ class PairTable:
     log_ratio : (G, G, K) float64
         At the middles of the bins; bilinear between them, constant beyond the outermost.
     n_present : (K,) float64
-        Labelled sources of the class that have both.
+        Labelled sources of the class with both properties.
     """
 
     name: str
@@ -48,40 +48,40 @@ class PairTable:
     n_present: FloatArray
 
     def term(self, x: FloatArray, y: FloatArray) -> FloatArray:
-        """Look values up, on the scales of the properties: (N, K), zero where one of them is not finite."""
-        there = np.isfinite(x) & np.isfinite(y)
+        """Log ratios at values on the scales of the properties, (N, K); zero where one value is not finite."""
+        both = np.isfinite(x) & np.isfinite(y)
         last = np.array(self.log_ratio.shape[:2]) - 1.0
         node, rest = [], []
         for axis, value in enumerate((x, y)):
             low, step = self.low[axis], self.step[axis]
-            at = (np.clip(np.where(there, value, low), low, low + last[axis] * step) - low) / step
+            at = (np.clip(np.where(both, value, low), low, low + last[axis] * step) - low) / step
             at = np.minimum(at, last[axis])
             node.append(np.minimum(at.astype(np.int64), int(last[axis]) - 1))
             rest.append((at - node[axis])[:, None])
         (i, j), (u, v), r = node, rest, self.log_ratio
-        found = (1 - u) * ((1 - v) * r[i, j] + v * r[i, j + 1]) + u * ((1 - v) * r[i + 1, j] + v * r[i + 1, j + 1])
-        found[~there] = 0.0
-        return found
+        ratio = (1 - u) * ((1 - v) * r[i, j] + v * r[i, j + 1]) + u * ((1 - v) * r[i + 1, j] + v * r[i + 1, j + 1])
+        ratio[~both] = 0.0
+        return np.asarray(ratio)
 
 
 def bins(x_scaled: FloatArray, prop: Property) -> IntArray:
-    """Bin of every value on the axis of a property; those outside the range are in the first or the last."""
+    """Bin of every value on the axis of a property; values outside the range are in the first or the last bin."""
     inside = np.clip(x_scaled, prop.low, prop.high)
     return np.minimum((inside - prop.low) / prop.width * N_BINS, N_BINS - 1).astype(np.int64)
 
 
-def middles(prop: Property) -> tuple[float, float]:
-    """Middle of the first bin, and the width of a bin."""
-    return prop.low + 0.5 * prop.width / N_BINS, prop.width / N_BINS
+def middles(axes: Sequence[Property]) -> tuple[FloatArray, FloatArray]:
+    """Middle of the first bin, and width of the bins, of each axis."""
+    return np.array([a.low + 0.5 * a.width / N_BINS for a in axes]), np.array([a.width / N_BINS for a in axes])
 
 
 def count_pair(
     x: FloatArray, y: FloatArray, label: IntArray, n_classes: int, axes: Sequence[Property], weight: FloatArray
 ) -> FloatArray:
     """Count values of two properties, on their scales, by class: (K, G, G)."""
-    there = np.isfinite(x) & np.isfinite(y)
-    flat = (label[there] * N_BINS + bins(x[there], axes[0])) * N_BINS + bins(y[there], axes[1])
-    counted = np.bincount(flat, weight[there], n_classes * N_BINS**2)
+    both = np.isfinite(x) & np.isfinite(y)
+    flat = (label[both] * N_BINS + bins(x[both], axes[0])) * N_BINS + bins(y[both], axes[1])
+    counted = np.bincount(flat, weight[both], n_classes * N_BINS**2)
     return np.asarray(counted, dtype=np.float64).reshape(n_classes, N_BINS, N_BINS)
 
 
@@ -93,28 +93,27 @@ def pair_table(counts: FloatArray, axes: Sequence[Property], bandwidth: FloatArr
     counts : (K, G, G) float64
     axes : two Property
     bandwidth : (2, K) float64
-        Those of the two properties alone; in two dimensions the best one is n^(1/30) times as wide
-        (Scott 1992, Multivariate Density Estimation, eq. 6.43), and half a bin at least.
+        Those of the two properties alone. In two dimensions the best one is n^(1/30) times as wide
+        (Scott 1992, Multivariate Density Estimation, eq. 6.43); it is at least half a bin.
     category : str
     """
     k = counts.shape[0]
     n = counts.sum(axis=(1, 2))
     frequency = np.pi * np.arange(N_BINS) / N_BINS
     log_ratio = np.zeros((N_BINS, N_BINS, k))
-    step = np.array([middles(a)[1] for a in axes])
+    low, step = middles(axes)
     for c in range(k):
         if n[c] <= 0.0:
             continue
         width = np.maximum(bandwidth[:, c] * n[c] ** (1 / 30) / step, 0.5)
         damping = np.exp(-0.5 * ((frequency[:, None] * width[0]) ** 2 + (frequency[None, :] * width[1]) ** 2))
         joint = np.maximum(idctn(dctn(counts[c] / n[c]) * damping), 0.0)
-        # the floor of the two tables: with a lower one, where nobody is would be more than their product takes away
+        # a smaller floor than that of the two tables would let empty bins subtract more than their product does
         floor = max(LEAST_FLOOR, 1.0 / (n[c] + 2.0))
         joint = (1.0 - floor) * joint / joint.sum() + floor / N_BINS**2
         product = np.outer(joint.sum(axis=1), joint.sum(axis=0))
         share = n[c] / (n[c] + DOUBT)
         log_ratio[:, :, c] = np.log(share * joint / product + 1.0 - share)
-    low = np.array([middles(a)[0] for a in axes])
     names = (axes[0].name, axes[1].name)
     return PairTable(pair_name(names), category, names, low, step, log_ratio, n)
 
@@ -125,5 +124,5 @@ def pair_name(axes: Sequence[str]) -> str:
 
 
 def as_row(table: PairTable) -> NDArray[np.float64]:
-    """The ratios of one class after the other, each row by row, (K, G * G): what a database row holds."""
+    """Ratios as rows of the database hold them, (K, G * G): one row per class."""
     return np.ascontiguousarray(table.log_ratio.reshape(-1, table.log_ratio.shape[2]).T)

@@ -1,8 +1,8 @@
 """Posterior probabilities, and the evidence behind them.
 
-The log score of a class is its prior and what every term adds (`contribution`); the terms are log-likelihoods, looked
-up in the model's tables. With weights by category and sharpness 1 it is the formula of Tranin et al. 2022 (A&A 657,
-A138) as the poster prints it,
+The log score of a class is its log prior plus the contribution of every term (`contribution`); the terms are
+log-likelihoods, looked up in the model's tables. With weights by category and sharpness 1 it is the formula of Tranin
+et al. 2022 (A&A 657, A138) as the poster prints it,
 
     ln P(c) = ln prior_c + sharpness * sum_t alpha_t l_t(c) / sum_t alpha_t + const,
 
@@ -14,7 +14,8 @@ A source with several counterpart hypotheses h has the posterior sum_h p_h P(c |
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import cache, reduce
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,17 +25,17 @@ from xcat.classifier.density import Table, levels
 from xcat.classifier.model import Model
 from xcat.classifier.priors import reweighted
 from xcat.classifier.sample import Sample
-from xcat.classifier.scales import column_to_scale
 
 LEAST_P_TAIL = 0.01
-"""A source is an outlier if fewer members of its class than this are as far out."""
+"""A source is an outlier if fewer members of its class than this are at least as extreme."""
+_Column: TypeAlias = NDArray[np.floating] | None
 FARTHEST = 100.0
-"""A value this many lengths of its table beyond the end, or farther, counts as that far."""
+"""Distance from the end of a table, in lengths of the table, at which values beyond are clipped."""
 
 
 @dataclass(frozen=True, eq=False)
 class Classification:
-    """What the model says of N sources.
+    """Classes of N sources.
 
     Attributes
     ----------
@@ -47,7 +48,7 @@ class Classification:
     outlier : (N,) float64
         Decades by which the source is less likely than the most typical member of its most probable class.
     p_tail : (N,) float64
-        Probability that a member of that class is as outlying as this or more; NaN if the model does not know.
+        Probability that a member of that class is at least as outlying; NaN if the model has no outlier levels.
     n_missing : (N,) int64
         Properties without a value.
     class_without : (N, T) int64
@@ -67,32 +68,28 @@ class Classification:
 
 
 def evidence(model: Model, sample: Sample) -> NDArray[np.float32]:
-    """Log-likelihood of every term and class, (N, P + Q, K) float32; hypotheses are not looked at.
+    """Log-likelihood of every term and class, (N, P + Q, K) float32, with the accepted counterparts.
 
-    Of a property: log_present + log density where there is a value (with an error: of the density blurred by it),
-    log_present + log of the probability beyond it where there is a lower limit, log_missing where there is nothing, 0
-    where nobody has looked. Densities are interpolated in the table, and fall beyond its ends by the property's
-    tail_slope. Of a pair: see `PairTable`.
+    The term of a property is log_present + log density for a value (for one with an error: the density blurred by it),
+    log_present + log of the probability beyond it for a lower limit, log_missing for neither, 0 where the property was
+    not observed. Densities are interpolated in the table, and decrease beyond its ends with the property's tail_slope.
+    The term of a pair is described in `PairTable`.
 
     Raises
     ------
     ValueError
         When the properties of the sample are not those of the model.
     """
-    _check(model, sample)
-    n_properties = len(model.properties)
-    terms = np.empty((len(sample), n_properties + len(model.pairs), len(model.classes)), dtype=np.float32)
-    scaled = [column_to_scale(sample.values[:, j], p) for j, p in enumerate(sample.properties)]
-    for j, table in enumerate(model.tables):
-        inside, tail = _look_up(table, scaled[j], _column(sample.errors, j), _column(sample.limits, j))
-        terms[:, j] = inside - tail[:, None]
-    for q, (pair, (i, j)) in enumerate(zip(model.pairs, model.pair_columns, strict=True)):
-        terms[:, n_properties + q] = pair.term(scaled[i], scaled[j])
+    look_up = _Terms(model, sample)
+    terms = np.empty((len(sample), len(model.mixing), len(model.classes)), dtype=np.float32)
+    for t in range(len(model.mixing)):
+        inside, tail = look_up(t)
+        terms[:, t] = inside - tail[:, None]
     return terms
 
 
 def contribution(terms: NDArray[np.floating], mixing: FloatArray) -> FloatArray:
-    """What terms add to the score of every class: sum over k of mixing[c, k] (term_k - mean of the terms over k).
+    """Contribution of a term to the scores: sum over k of mixing[c, k] (term_k - mean of the terms over k).
 
     Parameters
     ----------
@@ -104,16 +101,16 @@ def contribution(terms: NDArray[np.floating], mixing: FloatArray) -> FloatArray:
     Returns
     -------
     (..., K) float64
-        Only ratios of the classes' densities count, not the unit of the property.
+        It depends on ratios of the classes' densities only, not on the unit of the property.
     """
-    # a row of the mixing less its mean says of log-likelihoods what the row says of their advantages
+    # centring the row of the mixing is equivalent to centring the log-likelihoods
     centred = mixing - mixing.mean(axis=1, keepdims=True)
-    # no matrix product: the threads of a BLAS cost more than so small a product is worth
+    # einsum, not a matrix product: the threads of a BLAS cost more than so small a product is worth
     return np.asarray(np.einsum("...k,ck->...c", np.asarray(terms, dtype=np.float64), centred))
 
 
 def contributions(model: Model, terms: NDArray[np.floating]) -> FloatArray:
-    """What every term of `evidence` (..., terms, K) adds to the score of every class; see `contribution`."""
+    """Contribution of every term of `evidence` (..., terms, K) to the scores; see `contribution`."""
     wide = np.asarray(terms, dtype=np.float64)
     advantage = wide - wide.mean(axis=-1, keepdims=True)
     return np.asarray(np.einsum("...tk,tck->...tc", advantage, model.mixing))
@@ -122,16 +119,16 @@ def contributions(model: Model, terms: NDArray[np.floating]) -> FloatArray:
 def classify(
     model: Model, sample: Sample, prior_ratio: FloatArray | None = None, prior_category: int | None = None
 ) -> Classification:
-    """Classify sources. Memory is some kilobyte a source; give it pieces of about 50,000.
+    """Classify sources. It needs some kilobytes of memory per source: pass chunks of about 50,000.
 
     Parameters
     ----------
     model : Model
     sample : Sample
-        With hypotheses the posterior is their mean, weighted by their probabilities; without, that of the values.
+        With hypotheses the posterior is the mean over them, weighted by their probabilities.
     prior_ratio : (N, K) array, optional
-        Priors of each source over those of the model: the probabilities are `reweighted` by it, and all that is made of
-        them follows.
+        Priors of each source over those of the model. The probabilities are `reweighted` by it, and all that is derived
+        from them follows.
     prior_category : int, optional
         Number of the category that these priors belong to; they are left out with it.
 
@@ -146,56 +143,40 @@ def classify(
 
     Notes
     -----
-    `class_without` leaves out what a category adds to the scores: the other categories keep their weights, so a change
-    of class says that this category decided, not that the others were turned up.
+    `class_without` removes the contribution of a category from the scores; the other categories keep their weights, so
+    a change of class shows that this category decided, not that the others were given more weight.
 
     The outlier measure of a source with most probable class c is sum_p w_p (best_p(c) - term_p(c)) / ln 10.
-    The best term of a property with a value is the peak of its density, blurred by its error; its being there, or
-    missing, counts against the more common case. w_p = alpha_t / mean(alpha). It is zero for a source at the mode of
-    its class in everything, and positive for all others. Beyond the ends of a table all classes fall alike, so a
-    value that moves outwards leaves the class as it is and can only make the source more outlying. (The least
-    over all classes would be no measure: a class of few members has flat tables, in which nothing is an
-    outlier.) `p_tail` is the share of the reference sample's members of c, out of fold, that are as far out; it
-    falls for ever as the measure grows.
+    The best term of a property with a value is the peak of its density, blurred by its error; its presence or absence
+    is compared with the more common case. w_p = alpha_t / mean(alpha). The measure is zero for a source at the mode of
+    its class in all properties, and positive for all others. Beyond the ends of a table all classes decrease alike, so
+    a value that moves outwards leaves the class unchanged and can only make the source more outlying. (The minimum over
+    all classes would not be a measure: a class of few members has flat tables, in which nothing is an outlier.)
+    `p_tail` is the fraction of the reference sample's members of c, out of fold, that are at least as outlying; it
+    decreases without end as the measure grows.
     """
-    _check(model, sample)
-    n, n_terms = len(sample), len(model.term_names)
-    n_properties, n_classes = len(model.properties), len(model.classes)
+    look_up = _Terms(model, sample)
+    n, n_properties, n_classes = len(sample), len(model.properties), len(model.classes)
     category = model.category_index
     typical = (model.weights / model.weights.mean())[category]
+    varying = _varying(model, sample)
 
-    terms = np.empty((n, n_terms, n_classes), dtype=np.float32)
-    fixed, varying = _split(model, sample)
-    said = np.zeros((len(model.categories), n, n_classes))  # by the terms that are the same for all hypotheses
-    typical_sum = np.zeros((n, n_classes))
-    best = np.zeros((n, n_classes))
-    beyond = np.zeros(n)
-    n_missing = np.zeros(n, dtype=np.int64)
-    scaled = [column_to_scale(sample.values[:, j], p) for j, p in enumerate(sample.properties)]
-    for j, table in enumerate(model.tables):
-        error, limit = _column(sample.errors, j), _column(sample.limits, j)
-        inside, tail = _look_up(table, scaled[j], error, limit)
-        terms[:, j] = inside - tail[:, None]
-        if j in fixed:
-            said[category[j]] += contribution(inside, model.mixing[j])
-        absent = np.isnan(scaled[j])
-        there = ~absent & (scaled[j] != np.inf)
-        typical_sum += typical[j] * inside
-        common = np.maximum(table.log_present, table.log_missing)
-        top = np.where(there[:, None], common + _peak(table, error), common)
-        if limit is not None:
-            top[absent & ~np.isnan(limit)] = table.log_present
-        best += typical[j] * np.where((there | absent)[:, None], top, 0.0)
-        beyond += typical[j] * tail
-        n_missing += ~there
-    for q, (pair, (i, j)) in enumerate(zip(model.pairs, model.pair_columns, strict=True)):
-        t = n_properties + q
-        inside = pair.term(scaled[i], scaled[j])
-        terms[:, t] = inside
-        if t in fixed:
-            said[category[t]] += contribution(inside, model.mixing[t])
+    terms = np.empty((n, len(model.mixing), n_classes), dtype=np.float32)
+    by_category = np.zeros((len(model.categories), n, n_classes))  # of the terms that are the same for all hypotheses
+    typical_sum, best = np.zeros((n, n_classes)), np.zeros((n, n_classes))
+    beyond, n_missing = np.zeros(n), np.zeros(n, dtype=np.int64)
+    for t in range(len(model.mixing)):
+        inside, tail = look_up(t)
+        terms[:, t] = inside - tail[:, None]
+        if t not in varying:
+            by_category[category[t]] += contribution(inside, model.mixing[t])
+        if t < n_properties:
+            typical_sum += typical[t] * inside
+            best += typical[t] * look_up.best(t)
+            beyond += typical[t] * tail
+            n_missing += ~(look_up.scaled(t) < np.inf)
 
-    p, p_without = _posterior(model, sample, said, varying)
+    p, p_without = _posterior(model, sample, by_category, varying)
     if prior_ratio is not None:
         one = np.ones(1)
         if sample.hypotheses is None:
@@ -205,164 +186,161 @@ def classify(
     class_index = np.argmax(p, axis=1)
     without = np.stack([np.argmax(each, axis=1) for each in p_without], axis=1)
     shortfall = np.take_along_axis(best - typical_sum, class_index[:, None], axis=1)[:, 0]
-    # below zero only by rounding
+    # the shortfall is below zero only by rounding
     outlier = (np.maximum(shortfall, 0.0) + beyond) / np.log(10.0)
     p_tail = tail_probability(model, outlier, class_index)
     return Classification(p, class_index, _margin(p), outlier, p_tail, n_missing, without, terms)
 
 
 def _posterior(
-    model: Model, sample: Sample, said: FloatArray, varying: Sequence[int]
+    model: Model, sample: Sample, fixed: FloatArray, varying: Sequence[int]
 ) -> tuple[FloatArray, list[FloatArray]]:
     """Posterior, and the one without each category in turn; the mean over the hypotheses if there are any.
 
-    Without hypotheses the latter are left as log scores, whose largest is that of the same class.
+    Without hypotheses the latter are left as log scores: their largest is that of the same class.
     """
-    total = said.sum(axis=0) + model.log_prior
+    total = fixed.sum(axis=0) + model.log_prior
     if sample.hypotheses is None:
-        return softmax(total), [total - each for each in said]
+        return softmax(total), [total - each for each in fixed]
     rows, weight, source = sample.rows()
-    by_category = np.zeros((len(said), source.size, len(model.classes)))
-    scaled = {
-        int(j): column_to_scale(rows.values[:, j], model.properties[j])
-        for t in varying
-        for j in ([t] if t < len(model.properties) else model.pair_columns[t - len(model.properties)])
-    }
-    category = model.category_index
+    by_category = np.zeros((len(fixed), source.size, len(model.classes)))
+    look_up = _Terms(model, rows)
     for t in varying:
-        if t < len(model.properties):
-            inside, _ = _look_up(model.tables[t], scaled[t], _column(rows.errors, t), _column(rows.limits, t))
-        else:
-            i, j = model.pair_columns[t - len(model.properties)]
-            inside = model.pairs[t - len(model.properties)].term(scaled[int(i)], scaled[int(j)])
-        by_category[category[t]] += contribution(inside, model.mixing[t])
+        by_category[model.category_index[t]] += contribution(look_up(t)[0], model.mixing[t])
     score = total[source] + by_category.sum(axis=0)
     start = np.searchsorted(source, np.arange(len(sample)))
 
     def mean(of: FloatArray) -> FloatArray:
         return np.asarray(np.add.reduceat(weight[:, None] * softmax(of), start, axis=0))
 
-    return mean(score), [mean(score - said[t][source] - by_category[t]) for t in range(len(said))]
+    return mean(score), [mean(score - fixed[t][source] - by_category[t]) for t in range(len(fixed))]
 
 
-def _split(model: Model, sample: Sample) -> tuple[set[int], list[int]]:
-    """Terms that are the same for all hypotheses of a source, and those that are not."""
-    n_properties = len(model.properties)
+def _varying(model: Model, sample: Sample) -> list[int]:
+    """Terms that depend on the hypothesis."""
     columns = set() if sample.hypotheses is None else {int(c) for c in sample.hypotheses.columns}
-    varying = sorted(columns)
-    varying += [n_properties + q for q, pair in enumerate(model.pair_columns) if columns & {int(c) for c in pair}]
-    return set(range(n_properties + len(model.pairs))) - set(varying), varying
+    pairs = enumerate(model.pair_columns, len(model.properties))
+    return [*sorted(columns), *(t for t, pair in pairs if columns & {int(c) for c in pair})]
 
 
 def tail_probability(model: Model, outlier: FloatArray, class_index: IntArray) -> FloatArray:
     """Probability that a member of the class has this outlier measure or a larger one, (N,).
 
-    Between the levels of the model its logarithm is interpolated; beyond the last it falls on as steeply as it does
-    among the last tenth of the members.
+    Its logarithm is interpolated between the levels of the model; beyond the last one it decreases with the mean slope
+    of the last tenth of the members.
     """
     p = np.full(outlier.shape, np.nan)
     log_p = np.log(model.outlier_p)
     tenth = min(int(np.searchsorted(-model.outlier_p, -0.1)), log_p.size - 2)
     for k, level in enumerate(model.outlier_levels):
-        of = class_index == k
+        members = class_index == k
         last = level[-1]
-        # of members that are equally far out, all are as far out as this or more: the first of equal levels
-        level_of, first = np.unique(level, return_index=True)
+        # for equal levels use the largest tail probability
+        distinct, first = np.unique(level, return_index=True)
         slope = (log_p[-1] - log_p[tenth]) / max(float(last - level[tenth]), 1e-6)
-        inside = np.interp(outlier[of], level_of, log_p[first])
-        p[of] = np.exp(inside + slope * np.maximum(outlier[of] - last, 0.0))
+        inside = np.interp(outlier[members], distinct, log_p[first])
+        p[members] = np.exp(inside + slope * np.maximum(outlier[members] - last, 0.0))
     return p
 
 
 def softmax(score: FloatArray) -> FloatArray:
     """Probabilities from log scores, (N, K), safe against overflow."""
     # class by class: NumPy is slow along a short last axis
-    p = np.exp(score - reduce(np.maximum, score.T)[:, None])
+    p: FloatArray = np.exp(score - reduce(np.maximum, score.T)[:, None])
     p /= reduce(np.add, p.T)[:, None]
     return p
 
 
 def _margin(p: FloatArray) -> FloatArray:
-    """Largest minus second largest probability; 1 when there is one class only."""
+    """Largest minus second largest probability; 1 for a single class."""
     if p.shape[1] == 1:
         return np.ones(p.shape[0])
     largest = np.partition(p, -2, axis=1)[:, -2:]
     return largest[:, 1] - largest[:, 0]
 
 
-def _check(model: Model, sample: Sample) -> None:
-    given, wanted = [p.name for p in sample.properties], [p.name for p in model.properties]
-    if given != wanted:
-        raise ValueError(f"the sample has the properties {', '.join(given)}, the model {', '.join(wanted)}")
+class _Terms:
+    """Look-up of terms for a sample; every column is brought to its scale once."""
 
+    def __init__(self, model: Model, sample: Sample) -> None:
+        given, wanted = [p.name for p in sample.properties], [p.name for p in model.properties]
+        if given != wanted:
+            raise ValueError(f"the sample has the properties {', '.join(given)}, the model {', '.join(wanted)}")
+        self.model, self.sample, self.scaled = model, sample, cache(sample.scaled)
 
-def _peak(table: Table, error: NDArray[np.floating] | None) -> FloatArray:
-    """Largest log density that a value with this error can have, (K,), or (N, K) with errors."""
-    if table.log_smeared is None or error is None:
-        return table.log_peak
-    peak = np.concatenate([table.log_density[None], table.log_smeared]).max(axis=1)
-    if table.log_atoms is not None:
-        peak = np.maximum(peak, table.log_atoms.max(axis=0))
-    return np.asarray(peak[levels(error, table.step, table.typical_error)])
+    def __call__(self, t: int) -> tuple[FloatArray, FloatArray]:
+        """Term number t.
 
+        Returns
+        -------
+        inside : (N, K) float64
+            The term, with values beyond the end of the table moved to the end.
+        tail : (N,) float64
+            Decrease of the term beyond the end, equal for all classes: kept apart so that it cannot change the ratios.
+        """
+        q = t - len(self.model.properties)
+        if q >= 0:
+            i, j = self.model.pair_columns[q]
+            return self.model.pairs[q].term(self.scaled(int(i)), self.scaled(int(j))), np.zeros(len(self.sample))
+        table, scaled, error, limit = self._columns(t)
+        missing, unobserved = np.isnan(scaled), scaled == np.inf
+        reach = FARTHEST * (table.high - table.low)
+        x = np.clip(np.where(missing | unobserved, table.low, scaled), table.low - reach, table.high + reach)
+        tail = table.tail_slope * np.maximum(np.maximum(table.low - x, x - table.high), 0.0)
 
-def _column(of: NDArray[np.floating] | None, j: int) -> NDArray[np.floating] | None:
-    return None if of is None else of[:, j]
+        node, fraction = _place(table, x)
+        inside = _interpolated(table.log_density, node, fraction)
+        if table.log_smeared is not None and error is not None:
+            level = levels(error, table.step, table.typical_error)
+            noisy = np.flatnonzero((level > 0) & ~missing & ~unobserved)
+            at, rest, rung = node[noisy], fraction[noisy], level[noisy] - 1
+            lower = table.log_smeared[rung, at]
+            inside[noisy] = lower + rest[:, None] * (table.log_smeared[rung, at + 1] - lower)
+        if table.log_atoms is not None:
+            for end, wall in enumerate((table.low, table.high)):
+                if table.log_atoms[end, 0] > -np.inf:
+                    inside[scaled == wall] = table.log_atoms[end]
+        inside += table.log_present
+        inside[missing] = table.log_missing
+        if table.log_above is not None and limit is not None:
+            limited = np.flatnonzero(missing & ~np.isnan(limit))
+            at, rest = _place(table, np.clip(np.asarray(limit[limited], dtype=np.float64), table.low, table.high))
+            inside[limited] = _interpolated(table.log_above, at, rest) + table.log_present
+        inside[unobserved] = 0.0
+        return inside, tail
 
+    def best(self, t: int) -> FloatArray:
+        """Largest value that the term of a property can have, given its errors and which values are missing, (N, K)."""
+        table, x, error, limit = self._columns(t)
+        peak = table.log_peak
+        if table.log_smeared is not None and error is not None:
+            ladder = np.concatenate([table.log_density[None], table.log_smeared]).max(axis=1)
+            if table.log_atoms is not None:
+                ladder = np.maximum(ladder, table.log_atoms.max(axis=0))
+            peak = ladder[levels(error, table.step, table.typical_error)]
+        common = np.maximum(table.log_present, table.log_missing)
+        best = np.where((x < np.inf)[:, None], common + peak, common)
+        if limit is not None:
+            best[np.isnan(x) & ~np.isnan(limit)] = table.log_present
+        best[x == np.inf] = 0.0
+        return best
 
-def _look_up(
-    table: Table,
-    x_scaled: FloatArray,
-    error: NDArray[np.floating] | None,
-    limit: NDArray[np.floating] | None,
-) -> tuple[FloatArray, FloatArray]:
-    """Look the values of one property up.
-
-    Returns
-    -------
-    inside : (N, K) float64
-        The term, with the value brought back to the end of the table when it is beyond.
-    tail : (N,) float64
-        What the term loses beyond the end, in every class: kept apart so that it cannot touch the ratios.
-    """
-    absent, unknown = np.isnan(x_scaled), x_scaled == np.inf
-    reach = FARTHEST * (table.high - table.low)
-    x = np.clip(np.where(absent | unknown, table.low, x_scaled), table.low - reach, table.high + reach)
-    tail = table.tail_slope * np.maximum(np.maximum(table.low - x, x - table.high), 0.0)
-
-    node, part = _place(table, x)
-    inside = _between(table.log_density, node, part)
-    if table.log_smeared is not None and error is not None:
-        level = levels(error, table.step, table.typical_error)
-        noisy = np.flatnonzero((level > 0) & ~absent & ~unknown)
-        at, rest, rung = node[noisy], part[noisy], level[noisy] - 1
-        lower = table.log_smeared[rung, at]
-        inside[noisy] = lower + rest[:, None] * (table.log_smeared[rung, at + 1] - lower)
-    if table.log_atoms is not None:
-        for end, wall in enumerate((table.low, table.high)):
-            if table.log_atoms[end, 0] > -np.inf:
-                inside[x_scaled == wall] = table.log_atoms[end]
-    inside += table.log_present
-    inside[absent] = table.log_missing
-    if table.log_above is not None and limit is not None:
-        limited = np.flatnonzero(absent & ~np.isnan(limit))
-        at, rest = _place(table, np.clip(np.asarray(limit[limited], dtype=np.float64), table.low, table.high))
-        inside[limited] = _between(table.log_above, at, rest) + table.log_present
-    inside[unknown] = 0.0
-    return inside, tail
+    def _columns(self, j: int) -> tuple[Table, FloatArray, _Column, _Column]:
+        error, limit = (None if of is None else of[:, j] for of in (self.sample.errors, self.sample.limits))
+        return self.model.tables[j], self.scaled(j), error, limit
 
 
 def _place(table: Table, x: FloatArray) -> tuple[IntArray, FloatArray]:
-    """Node below every value, and the part of the step beyond it; held inside the table."""
-    last = table.log_density.shape[0] - 1
+    """Node below every value, and the fraction of the step beyond it; kept inside the table."""
+    last = len(table.log_density) - 1
     position = np.clip((x - table.low) / table.step, 0.0, last)
     node = np.minimum(position.astype(np.int64), last - 1)
     return node, position - node
 
 
-def _between(at_nodes: FloatArray, node: IntArray, part: FloatArray) -> FloatArray:
-    """Interpolate linearly between the nodes, (N, K)."""
-    found = np.take(np.diff(at_nodes, axis=0), node, axis=0)
-    found *= part[:, None]
-    found += np.take(at_nodes, node, axis=0)
-    return found
+def _interpolated(at_nodes: FloatArray, node: IntArray, fraction: FloatArray) -> FloatArray:
+    """Linear interpolation between the nodes, (N, K)."""
+    value = np.take(np.diff(at_nodes, axis=0), node, axis=0)
+    value *= fraction[:, None]
+    value += np.take(at_nodes, node, axis=0)
+    return value

@@ -1,31 +1,32 @@
-"""Sources as the classifier takes them: properties, their errors and limits, and the counterpart hypotheses."""
+"""Sources for the classifier: properties, their errors and limits, and counterpart hypotheses."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from xcat.arrays import FloatArray, IntArray
-from xcat.classifier.scales import as_table
+from xcat.classifier.scales import as_table, column_to_scale
 from xcat.columns.properties import Property
 
 NOT_OBSERVED = np.inf
-"""Value of a property that nobody has looked for; NaN: looked for, and not there."""
+"""Value of a property that was not observed; NaN: observed, but missing."""
 
 
 @dataclass(frozen=True, eq=False)
 class Hypotheses:
-    """What the counterpart of each source may be, and the properties that depend on it.
+    """Possible counterparts of each source, and the properties that depend on them.
 
     Attributes
     ----------
     start : (N + 1,) int64
-        Hypotheses of source n are rows start[n] to start[n + 1]; a source without any keeps its values.
+        Hypotheses of source n are rows start[n] to start[n + 1]; a source without hypotheses keeps its values.
     p : (R,) float64
-        Probability of each; those of a source add up to 1.
+        Probability of each; the sum for each source is 1.
     columns : (C,) int64
         Numbers of the properties that need a counterpart.
     values : (R, C) array
@@ -44,7 +45,7 @@ class Hypotheses:
 
     @classmethod
     def of(cls, source: ArrayLike, p: ArrayLike, columns: ArrayLike, values: ArrayLike, n_sources: int) -> Hypotheses:
-        """Take rows that are sorted by source; probabilities are scaled to the sum 1 for each source.
+        """Make hypotheses of rows sorted by source; probabilities are normalised to the sum 1 for each source.
 
         Raises
         ------
@@ -56,7 +57,7 @@ class Hypotheses:
         if owner.shape != weight.shape or table.shape != (owner.size, column.size):
             raise ValueError(f"hypotheses have shapes {owner.shape}, {weight.shape} and {table.shape}")
         if owner.size and (np.any(np.diff(owner) < 0) or owner[0] < 0 or owner[-1] >= n_sources):
-            raise ValueError("the hypotheses are not sorted by source, or name sources that are not there")
+            raise ValueError(f"hypotheses must be sorted by source, with source numbers from 0 to {n_sources - 1}")
         if not np.all(weight > 0):
             raise ValueError("the probability of a hypothesis must be positive")
         total = np.bincount(owner, weight, n_sources)
@@ -72,14 +73,14 @@ class Sample:
     ----------
     properties : tuple of P Property
     values : (N, P) array
-        On the physical scales; NaN: looked for and not there, +inf: not looked for. With the accepted counterpart.
+        On the physical scales, with the accepted counterpart; NaN: missing, +inf: not observed.
     errors : (N, P) array or None
         One sigma, on the scale of the property (of log10 for "log10"); NaN or 0: exact.
     limits : (N, P) array or None
-        Lower limits, on the scale of the property, of values that are not there; NaN: none. In the column of a property
-        that has limits at all, every source that was looked at should have one, also beside a value.
+        Lower limits of missing values, on the scale of the property; NaN: no limit. If a property has limits, every
+        observed source should have one, also beside a value.
     hypotheses : Hypotheses or None
-        None: the accepted counterpart is taken for certain.
+        None: the accepted counterpart is taken as certain.
 
     Raises
     ------
@@ -107,7 +108,7 @@ class Sample:
         return int(self.values.shape[0])
 
     def take(self, index: ArrayLike) -> Sample:
-        """Return some of the sources, by number or mask, with their hypotheses."""
+        """Sources chosen by number or mask, with their hypotheses."""
         chosen = np.arange(len(self))[np.asarray(index)]
         hypotheses = self.hypotheses
         if hypotheses is not None:
@@ -115,48 +116,35 @@ class Sample:
             start = np.concatenate([[0], np.cumsum(size)])
             rows = np.repeat(hypotheses.start[chosen] - start[:-1], size) + np.arange(start[-1])
             hypotheses = Hypotheses(start, hypotheses.p[rows], hypotheses.columns, hypotheses.values[rows])
-        return replace(
-            self,
-            values=self.values[chosen],
-            errors=None if self.errors is None else self.errors[chosen],
-            limits=None if self.limits is None else self.limits[chosen],
-            hypotheses=hypotheses,
-        )
+        return self._indexed(chosen, self.properties, hypotheses)
 
     def select(self, names: Sequence[str]) -> Sample:
-        """Return all sources with these of the properties, in this order."""
+        """All sources with the named properties, in this order."""
         position = {p.name: j for j, p in enumerate(self.properties)}
         kept = [position[name] for name in names]
         hypotheses = self.hypotheses
         if hypotheses is not None:
-            there = {int(c): i for i, c in enumerate(hypotheses.columns)}
-            pairs = [(new, there[old]) for new, old in enumerate(kept) if old in there]
-            columns = np.array([new for new, _ in pairs], dtype=np.int64)
-            values = hypotheses.values[:, [i for _, i in pairs]]
+            old_column = {int(c): i for i, c in enumerate(hypotheses.columns)}
+            columns = np.array([new for new, old in enumerate(kept) if old in old_column], dtype=np.int64)
+            values = hypotheses.values[:, [old_column[kept[new]] for new in columns]]
             hypotheses = Hypotheses(hypotheses.start, hypotheses.p, columns, values)
-        return Sample(
-            tuple(self.properties[j] for j in kept),
-            self.values[:, kept],
-            None if self.errors is None else self.errors[:, kept],
-            None if self.limits is None else self.limits[:, kept],
-            hypotheses,
-        )
+        return self._indexed((slice(None), kept), tuple(self.properties[j] for j in kept), hypotheses)
 
     def best_match(self) -> Sample:
-        """Return the sources with the accepted counterpart taken for certain."""
+        """The same sources with the accepted counterpart taken as certain."""
         return replace(self, hypotheses=None)
 
     def rows(self) -> tuple[Sample, FloatArray, IntArray]:
-        """Return every hypothesis as a source of its own.
+        """Every hypothesis as a separate row.
 
         Returns
         -------
         Sample
-            R rows without hypotheses: one for each hypothesis, and one for each source that has none.
+            R rows: one per hypothesis, and one per source without hypotheses.
         weight : (R,) float64
             Probability of the row.
         source : (R,) int64
-            Number of its source, sorted.
+            Number of the row's source, sorted.
         """
         if self.hypotheses is None:
             return self, np.ones(len(self)), np.arange(len(self))
@@ -165,12 +153,14 @@ class Sample:
         is_hypothesis = np.repeat(size > 0, np.maximum(size, 1))
         weight = np.ones(source.size)
         weight[is_hypothesis] = self.hypotheses.p
-        values = self.values[source]
-        values[np.ix_(is_hypothesis, self.hypotheses.columns)] = self.hypotheses.values
-        rows = Sample(
-            self.properties,
-            values,
-            None if self.errors is None else self.errors[source],
-            None if self.limits is None else self.limits[source],
-        )
+        rows = self._indexed(source, self.properties, None)
+        rows.values[np.ix_(is_hypothesis, self.hypotheses.columns)] = self.hypotheses.values
         return rows, weight, source
+
+    def scaled(self, j: int) -> FloatArray:
+        """Values of property number j on its scale, (N,)."""
+        return column_to_scale(self.values[:, j], self.properties[j])
+
+    def _indexed(self, index: Any, properties: tuple[Property, ...], hypotheses: Hypotheses | None) -> Sample:
+        errors, limits = (None if of is None else of[index] for of in (self.errors, self.limits))
+        return Sample(properties, self.values[index], errors, limits, hypotheses)

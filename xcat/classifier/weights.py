@@ -1,6 +1,6 @@
-"""What turns log-likelihood terms into scores: sharpness, weights of categories, weights of properties and classes.
+"""Fits of what turns log-likelihood terms into scores: sharpness, weights of categories, of properties and classes.
 
-All are fitted on terms from tables that never saw the source (`xcat.classifier.crossval`). A source with several
+All are fitted on terms from tables that leave out the source (`xcat.classifier.crossval`). A source with several
 counterpart hypotheses has a row of terms for each; its probability is their mean.
 """
 
@@ -15,33 +15,32 @@ from numpy.typing import NDArray
 from scipy.optimize import Bounds, brentq, differential_evolution, minimize
 
 from xcat.arrays import FloatArray, IntArray
-from xcat.classifier.model import category_mixing
 from xcat.classifier.posterior import softmax
 
 LEAST_SHARPNESS = 0.05
 MOST_SHARPNESS = 3.0
 """Largest sharpness considered, in units of the number of categories: three times plain naive Bayes."""
 INVERSE_RIDGES = (0.08, 0.25, 0.8)
-"""Strengths of the ridge on the weights of properties, as logistic regressions count it (C), the strongest first."""
+"""Inverse strengths C, as in logistic regressions, of the ridge on the weights of properties; the strongest first."""
 MOST_ALPHA = 3.0
-"""Largest exponent of a category that is tried: three times what plain naive Bayes would give it."""
+"""Largest exponent of a category that is tried: three times that of plain naive Bayes."""
 
 
 @dataclass(frozen=True, eq=False)
 class Terms:
-    """Terms of labelled sources, less their mean over the classes.
+    """Terms of labelled sources, minus their mean over the classes.
 
     Attributes
     ----------
     advantage : (R, T, K) float64
-        A row for every hypothesis of every source; T terms.
+        One row per hypothesis of every source; T terms.
     row_weight : (R,) float64
         Probability of the hypothesis.
     source : (R,) int64
         Source of the row, sorted.
     label : (N,) int64
     source_weight : (N,) float64
-        With the sum 1: how much each source counts.
+        Weight of each source in the loss; the sum is 1.
     """
 
     advantage: FloatArray
@@ -61,14 +60,12 @@ class Terms:
         return np.searchsorted(self.source, np.arange(self.label.size))
 
     def take(self, sources: NDArray[np.bool_]) -> Terms:
-        """Return some of the sources, with all their rows."""
+        """The chosen sources, with all their rows."""
         rows = sources[self.source]
         number = np.cumsum(sources) - 1
         weight = self.source_weight[sources]
-        return Terms(
-            self.advantage[rows], self.row_weight[rows], number[self.source[rows]], self.label[sources],
-            weight / weight.sum(),
-        )  # fmt: skip
+        source, label = number[self.source[rows]], self.label[sources]
+        return Terms(self.advantage[rows], self.row_weight[rows], source, label, weight / weight.sum())
 
     def score(self, priors: FloatArray, mixing: FloatArray, offsets: FloatArray) -> FloatArray:
         """Log scores of the rows, (R, K)."""
@@ -77,7 +74,7 @@ class Terms:
         return np.asarray(np.log(priors) + offsets + self.advantage.reshape(n_rows, n_terms * k) @ weight)
 
     def posterior(self, score: FloatArray) -> FloatArray:
-        """Mean over the hypotheses of the probabilities of the scores (R, K): (N, K)."""
+        """Probabilities (N, K) from the scores of the rows (R, K): the mean over the hypotheses."""
         p = softmax(score)
         if self.is_plain:
             return p
@@ -88,10 +85,6 @@ class Terms:
         p = self.posterior(score)[np.arange(self.label.size), self.label]
         return float(-(self.source_weight @ np.log(np.maximum(p, 1e-300))))
 
-    def by_category(self, category_index: IntArray, n_categories: int) -> FloatArray:
-        """Sums over the terms of each category, (n_categories, R, K)."""
-        return np.stack([self.advantage[:, category_index == t].sum(axis=1) for t in range(n_categories)])
-
 
 def fit_sharpness(terms: Terms, priors: FloatArray, shares: FloatArray) -> float:
     """Find the sharpness with the least weighted log-loss.
@@ -100,26 +93,26 @@ def fit_sharpness(terms: Terms, priors: FloatArray, shares: FloatArray) -> float
     ----------
     terms : Terms
     priors : (K,) float64
-    shares : (number of terms,) float64
+    shares : (T,) float64
         Share of each term in the weighted mean log-likelihood: alpha of its category over the sum of alphas.
 
     Returns
     -------
     float
-        An end of the search when the loss still falls there.
+        An end of the search range if the loss has no minimum inside.
 
     Notes
     -----
-    With one row a source the loss is convex in this one number, so the root of its derivative is the minimum. It is the
+    With one row per source the loss is convex in this number, so the root of its derivative is the minimum. It is the
     inverse of the temperature of Guo et al. 2017.
     """
     mean = np.einsum("rtk,t->rk", terms.advantage, shares)
     log_prior = np.log(priors)
-    most = MOST_SHARPNESS * max(1.0, 1.0 / shares.max())
+    most = MOST_SHARPNESS * max(1.0, 1.0 / float(shares.max()))
 
     def slope(sharpness: float) -> float:
-        _, wrong = _loss_and_slope(terms, log_prior + sharpness * mean)
-        return float(np.sum(wrong * mean))
+        _, gradient = _loss_and_slope(terms, log_prior + sharpness * mean)
+        return float(np.sum(gradient * mean))
 
     if slope(LEAST_SHARPNESS) >= 0.0:
         return LEAST_SHARPNESS
@@ -131,45 +124,45 @@ def fit_sharpness(terms: Terms, priors: FloatArray, shares: FloatArray) -> float
 def fit_mixing(
     terms: Terms, priors: FloatArray, start: FloatArray, inverse_ridges: Sequence[float]
 ) -> list[tuple[FloatArray, FloatArray]]:
-    """Fit the weights of all properties and classes, and an offset a class, with the least weighted log-loss.
+    """Fit the weights of all properties and classes, and one offset per class, with the least weighted log-loss.
 
     Parameters
     ----------
     terms : Terms
     priors : (K,) float64
     start : (T, K, K) float64
-        Mixing that the ridge draws towards.
+        Mixing towards which the ridge shrinks.
     inverse_ridges : sequence of float
-        Each fit begins where the one before has ended: the strongest ridge first is fastest.
+        Each fit starts from the result of the previous one: the strongest ridge first is fastest.
 
     Returns
     -------
     list of (mixing, offsets)
-        One for every ridge. mixing[t, c, k], (T, K, K) float64, is what the advantage of class k in term t gives to
-        class c; the offsets, (K,) float64, are added to the log of the priors and have the mean zero.
+        One per ridge. mixing[t, c, k], (T, K, K) float64, is the weight of the advantage of class k in term t in the
+        score of class c; the offsets, (K,) float64, are added to the log of the priors and have the mean zero.
 
     Notes
     -----
-    A multinomial logistic regression on the advantages, with a ridge: properties that are nearly copies of each other
-    share one weight's worth instead of being counted repeatedly. A class may also profit from the tables of
-    the others: what tells a CV from an XRB need not be what tells it from a star. The sum over k is still a table of
-    the one property, so the score stays a sum of look-ups.
+    A multinomial logistic regression on the advantages, with a ridge: nearly redundant properties share one weight
+    instead of being counted repeatedly. The score of a class may use the tables of the others: what separates a CV from
+    an XRB need not separate it from a star. The sum over k is still a table of one property, so the score remains a sum
+    of look-ups.
     """
     rows, n_terms, k = terms.advantage.shape
-    # single precision is enough for a gradient, and half the memory to run through
+    # single precision is enough for a gradient, and halves the memory traffic
     flat = terms.advantage.reshape(rows, n_terms * k).astype(np.float32)
     centre = start.transpose(0, 2, 1).reshape(n_terms * k, k)
     log_prior = np.log(priors)
 
     def loss(x: FloatArray, ridge: float) -> tuple[float, FloatArray]:
         weight, offset = x[:-k].reshape(n_terms * k, k), x[-k:]
-        value, wrong = _loss_and_slope(terms, log_prior + offset + flat @ weight.astype(np.float32))
-        away = weight - centre
-        value += ridge * float(np.sum(away**2) + offset @ offset)
-        slope = flat.T @ wrong.astype(np.float32) + 2.0 * ridge * away
-        return value, np.concatenate([slope.ravel(), wrong.sum(axis=0) + 2.0 * ridge * offset])
+        value, gradient = _loss_and_slope(terms, log_prior + offset + flat @ weight.astype(np.float32))
+        shift = weight - centre
+        value += ridge * float(np.sum(shift**2) + offset @ offset)
+        slope = flat.T @ gradient.astype(np.float32) + 2.0 * ridge * shift
+        return value, np.concatenate([slope.ravel(), gradient.sum(axis=0) + 2.0 * ridge * offset])
 
-    made = []
+    fits = []
     x = np.concatenate([centre.ravel(), np.zeros(k)])
     for inverse in inverse_ridges:
         # as strong as that of a logistic regression on n equally weighted sources
@@ -177,14 +170,14 @@ def fit_mixing(
         x = minimize(loss, x, (ridge,), jac=True, method="L-BFGS-B", options={"maxiter": 300, "ftol": 1e-7}).x
         offset = x[-k:]
         mixing = x[:-k].reshape(n_terms, k, k).transpose(0, 2, 1)
-        made.append((np.ascontiguousarray(mixing), offset - offset.mean()))
-    return made
+        fits.append((np.ascontiguousarray(mixing), offset - offset.mean()))
+    return fits
 
 
 def _loss_and_slope(terms: Terms, score: FloatArray) -> tuple[float, FloatArray]:
-    """Weighted log-loss, and its derivative by the scores of the rows (R, K)."""
-    top = score.max(axis=1, keepdims=True)
-    p = np.exp(score - top)
+    """Weighted log-loss, and its derivative with respect to the scores of the rows (R, K)."""
+    # not `softmax`: its order of summation would change the last digit of fits with 8 classes or more
+    p = np.exp(score - score.max(axis=1, keepdims=True))
     p /= p.sum(axis=1, keepdims=True)
     rows = np.arange(score.shape[0])
     label = terms.label[terms.source]
@@ -192,11 +185,11 @@ def _loss_and_slope(terms: Terms, score: FloatArray) -> tuple[float, FloatArray]
     total = np.bincount(terms.source, of_truth, terms.label.size)
     total = np.maximum(total, 1e-300)
     value = -float(terms.source_weight @ np.log(total))
-    # the share of a hypothesis in what its source gives to the true class
+    # share of the hypothesis in its source's probability of the true class
     share = of_truth / total[terms.source] * terms.source_weight[terms.source]
-    wrong = share[:, None] * p
-    wrong[rows, label] -= share
-    return value, wrong
+    gradient = share[:, None] * p
+    gradient[rows, label] -= share
+    return value, gradient
 
 
 def fit_category_weights(
@@ -218,7 +211,7 @@ def fit_category_weights(
         Category of every term.
     n_categories : int
     objective : {"log_loss", "macro_f1", "f1"}
-        What is made best, on the sample mixed as the source weights say.
+        Figure to optimise, on the sample weighted by the source weights.
     class_index : int or None
         Class of "f1".
     seed : int
@@ -231,50 +224,48 @@ def fit_category_weights(
 
     Notes
     -----
-    A whole generation is tried at once; J. Global Optim. 11, 341.
+    J. Global Optim. 11, 341. A whole generation is evaluated at once.
     """
     log_prior = np.log(priors)
-    lost = _objective(terms, objective, class_index)
-    used = np.flatnonzero(np.bincount(category_index, minlength=n_categories))
-    said = terms.by_category(category_index, n_categories)[used]
+    cost = _cost(terms, objective, class_index)
+    used = np.unique(category_index)
+    by_category = np.stack([terms.advantage[:, category_index == t].sum(axis=1) for t in used])
 
-    def badness(exponents: FloatArray) -> FloatArray:
-        """Take a whole generation, (categories, members)."""
-        return np.array([lost(log_prior + np.tensordot(member, said, axes=1)) for member in exponents.T])
+    def costs(generation: FloatArray) -> FloatArray:
+        return np.array([cost(log_prior + np.tensordot(member, by_category, axes=1)) for member in generation.T])
 
-    found = differential_evolution(
-        badness, Bounds(np.zeros(used.size), np.full(used.size, MOST_ALPHA)), rng=seed, popsize=12, maxiter=60,  # type: ignore[arg-type]
-        tol=1e-3, vectorized=True, updating="deferred", polish=False, init="sobol",
-    )  # fmt: skip
+    best = differential_evolution(
+        costs,  # type: ignore[arg-type]
+        Bounds(np.zeros(used.size), np.full(used.size, MOST_ALPHA)),
+        rng=seed,
+        popsize=12,
+        maxiter=60,
+        tol=1e-3,
+        vectorized=True,
+        updating="deferred",
+        polish=False,
+        init="sobol",
+    )
     exponents = np.zeros(n_categories)
-    exponents[used] = found.x
+    exponents[used] = best.x
     total = max(float(exponents.sum()), 1e-6)
     weights = exponents / total * n_categories if exponents.any() else np.ones(n_categories)
     return weights, total
 
 
-def _objective(terms: Terms, objective: str, class_index: int | None) -> Callable[[FloatArray], float]:
-    """What is to be made small, as a function of the scores of the rows."""
+def _cost(terms: Terms, objective: str, class_index: int | None) -> Callable[[FloatArray], float]:
+    """Function of the scores of the rows that is to be minimised."""
     if objective == "log_loss":
         return terms.log_loss
     k = terms.advantage.shape[2]
 
-    def lost_f1(score: FloatArray) -> float:
-        called = np.argmax(score if terms.is_plain else terms.posterior(score), axis=1)
-        right = called == terms.label
-        hit = np.bincount(terms.label[right], terms.source_weight[right], k)
+    def cost_f1(score: FloatArray) -> float:
+        predicted = np.argmax(score if terms.is_plain else terms.posterior(score), axis=1)
+        correct = predicted == terms.label
+        hit = np.bincount(terms.label[correct], terms.source_weight[correct], k)
         n_true = np.bincount(terms.label, terms.source_weight, k)
-        n_called = np.bincount(called, terms.source_weight, k)
-        f1 = 2.0 * hit / np.maximum(n_true + n_called, 1e-12)
-        return 1.0 - float(f1.mean() if class_index is None else f1[class_index])
+        n_predicted = np.bincount(predicted, terms.source_weight, k)
+        f1 = 2.0 * hit / np.maximum(n_true + n_predicted, 1e-12)
+        return float(1.0 - (f1.mean() if class_index is None else f1[class_index]))
 
-    return lost_f1
-
-
-__all__ = [
-    "Terms",
-    "category_mixing",
-    "fit_category_weights",
-    "fit_mixing",
-    "fit_sharpness",
-]
+    return cost_f1

@@ -1,6 +1,6 @@
-"""Honest evaluation: every method on the same folds, scored by sources that it did not see. It opens no database.
+"""Evaluation: every method on the same folds, scored on held-out sources. It opens no database.
 
-`protocol` holds the folds and what a method is; `tables`, `baselines` and `rules` the methods, `methods` their names;
-`scores` the figures, `studies` what else is asked, `leakage` the check before all that; `own` reads a table of one's
-own; `text`, `figures` and `page` show the result.
+`leakage` checks the properties beforehand; `protocol` holds the folds and what a method is, `grouping` the groups of
+sources that stay in one fold; `table_method`, `baselines` and `rules` are the methods, `methods` their names; `scores`
+has the figures, `studies` further studies; `text`, `figures` and `page` show the result.
 """

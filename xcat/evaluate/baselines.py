@@ -1,7 +1,7 @@
-"""The black boxes, and one that is not: what tables are compared with. They come with the extra `evaluate`.
+"""Classifiers of other packages that the tables are compared with; they come with the extra `evaluate`.
 
-They get the values of the same properties; not looked for and not there are both missing. Each is set as its users
-would set it, the forest as in Tranin et al. 2022 and Yang et al. 2022 but with balanced classes.
+They get the values of the same properties; unobserved values are missing, like all others. The settings are the usual
+ones, for the forest those of Tranin et al. 2022 and Yang et al. 2022 but with balanced classes.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from xcat.arrays import FloatArray
 from xcat.classifier.sample import Sample
@@ -19,7 +20,7 @@ from xcat.errors import ConfigError
 from xcat.evaluate.protocol import Training
 
 MISSING = -99.0
-"""What a random forest, which knows no missing values, is given for one."""
+"""Stands for a missing value in a random forest, which does not support them."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +31,11 @@ class Baseline:
     ----------
     name, about : str
     module, kind : str
-        Where its class is, and what it is called.
+        Module and name of its class.
     package : str
-        What has to be installed.
+        The package to install.
     options : tuple of (str, value)
-        Its arguments, without the seed.
+        Arguments of the class, without the seed.
     missing : float
         Stands for missing values.
     """
@@ -49,17 +50,15 @@ class Baseline:
     probabilities: bool = True
 
     def fit_predict(self, train: Training, test: Sample, seed: int) -> FloatArray:
-        """Fit on the training part, and classify the rest; a class that it never saw has the probability 0."""
-        # a warning on how a data set is shaped is not for the reader of a report
-        # two folds at once on two cores are faster than two threads that wait for each other
+        """Fit to the training part, and classify the rest; a class missing from the training part has probability 0."""
         kind = self.load()
-        limits = importlib.import_module("threadpoolctl").threadpool_limits
-        with warnings.catch_warnings(), limits(1):
+        # warnings about the shape of the data are useless in a report; parallel folds are faster than parallel threads
+        with warnings.catch_warnings(), threadpool_limits(1):
             warnings.simplefilter("ignore")
             model = kind(random_state=seed, **dict(self.options)).fit(self._values(train.sample), train.label)
-            found = model.predict_proba(self._values(test))
+            answer = model.predict_proba(self._values(test))
         p = np.zeros((len(test), len(train.classes)))
-        p[:, np.asarray(model.classes_, dtype=np.int64)] = found
+        p[:, np.asarray(model.classes_, dtype=np.int64)] = answer
         return p
 
     def load(self) -> Any:
@@ -84,7 +83,7 @@ class Baseline:
 
 
 EXPLAINABLE_BAGS = 4
-"""Repetitions that explainable boosting averages; its own 14 take three times as long and gain nothing here."""
+"""Repetitions that explainable boosting averages; the default 14 take three times as long and gain nothing here."""
 
 
 def baselines(n_trees: int = 500, n_rounds: int | None = None) -> tuple[Baseline, ...]:
@@ -93,32 +92,23 @@ def baselines(n_trees: int = 500, n_rounds: int | None = None) -> tuple[Baseline
     Parameters
     ----------
     n_trees : int
-        Of the random forest.
+        Trees of the random forest.
     n_rounds : int, optional
-        Rounds of boosting, 20 times as many for explainable boosting, whose steps are small; what each takes by itself,
-        if not given.
+        Rounds of boosting, 20 times as many for explainable boosting, whose steps are small; by default those of each
+        package.
     """
 
     def rounds(name: str, times: int = 1) -> tuple[tuple[str, int], ...]:
         return () if n_rounds is None else ((name, times * n_rounds),)
 
-    sklearn = "sklearn.ensemble"
+    balanced, one_job = ("class_weight", "balanced"), ("n_jobs", 1)
+    forest = (("n_estimators", n_trees), balanced, one_job)
+    lightgbm = (balanced, ("verbose", -1), one_job, *rounds("n_estimators"))
+    explainable = (("interactions", 0), ("outer_bags", EXPLAINABLE_BAGS), one_job, *rounds("max_rounds", 20))
+    sklearn, histogram, ebm = "sklearn.ensemble", "HistGradientBoostingClassifier", "ExplainableBoostingClassifier"
     return (
-        Baseline(
-            "forest", "random forest", sklearn, "RandomForestClassifier", "scikit-learn",
-            (("n_estimators", n_trees), ("class_weight", "balanced"), ("n_jobs", 1)), MISSING,
-        ),
-        Baseline(
-            "lightgbm", "LightGBM, balanced", "lightgbm", "LGBMClassifier", "lightgbm",
-            (("class_weight", "balanced"), ("verbose", -1), ("n_jobs", 1), *rounds("n_estimators")),
-        ),
-        Baseline(
-            "histogram", "histogram boosting", sklearn, "HistGradientBoostingClassifier", "scikit-learn",
-            rounds("max_iter"),
-        ),
-        Baseline(
-            "explainable", "explainable boosting", "interpret.glassbox", "ExplainableBoostingClassifier",
-            "interpret-core",
-            (("interactions", 0), ("outer_bags", EXPLAINABLE_BAGS), ("n_jobs", 1), *rounds("max_rounds", 20)),
-        ),
-    )  # fmt: skip
+        Baseline("forest", "random forest", sklearn, "RandomForestClassifier", "scikit-learn", forest, MISSING),
+        Baseline("lightgbm", "LightGBM, balanced", "lightgbm", "LGBMClassifier", "lightgbm", lightgbm),
+        Baseline("histogram", "histogram boosting", sklearn, histogram, "scikit-learn", rounds("max_iter")),
+        Baseline("explainable", "explainable boosting", "interpret.glassbox", ebm, "interpret-core", explainable),
+    )

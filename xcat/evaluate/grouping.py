@@ -1,4 +1,4 @@
-"""Which labelled sources belong together and must stay in one fold: one physical object, one cell of the sky."""
+"""Groups of labelled sources that must stay in one fold: one physical object, one cell of the sky."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from xcat.arrays import FloatArray, IntArray, components
 from xcat.sky import geometry
 
 SAME_ARCSEC = 1.0
-"""Rows of a table that are this close are one physical object."""
+"""Rows of a table closer than this are one physical object."""
 CELL_DEG = 1.4
 
 
@@ -26,17 +26,17 @@ def joined(*keys: np.ndarray) -> IntArray:
 
 
 def neighbours(ra: FloatArray, dec: FloatArray, radius_arcsec: float = SAME_ARCSEC) -> IntArray:
-    """Group positions (degrees) that are closer to each other than the radius; one without a position stands alone."""
+    """Group positions (degrees) that are closer than the radius; a source without a position is a group."""
     usable = np.flatnonzero(np.isfinite(ra) & np.isfinite(dec))
     first, second = geometry.close_pairs(ra[usable], dec[usable], radius_arcsec).T
     return components(ra.size, usable[first], usable[second])
 
 
 def sky_cells(ra: FloatArray, dec: FloatArray, size_deg: float = CELL_DEG) -> IntArray:
-    """Number the cell of each position (degrees): bands of declination, cut to squares; without a position its own."""
-    there = np.isfinite(ra) & np.isfinite(dec)
-    band = np.floor((np.where(there, dec, 0.0) + 90.0) / size_deg)
+    """Cell number of each position (degrees): bands of declination cut to squares; one per source without position."""
+    has_position = np.isfinite(ra) & np.isfinite(dec)
+    band = np.floor((np.where(has_position, dec, 0.0) + 90.0) / size_deg)
     middle = np.radians(np.clip((band + 0.5) * size_deg - 90.0, -90.0, 90.0))
     n_cells = np.maximum(np.round(360.0 * np.cos(middle) / size_deg), 1)
-    cell = band * 1000 + np.floor(np.where(there, ra, 0.0) % 360.0 / 360.0 * n_cells)
-    return np.where(there, cell, -1.0 - np.arange(ra.size)).astype(np.int64)
+    cell = band * 1000 + np.floor(np.where(has_position, ra, 0.0) % 360.0 / 360.0 * n_cells)
+    return np.where(has_position, cell, -1.0 - np.arange(ra.size)).astype(np.int64)

@@ -11,12 +11,10 @@ from xcat.evaluate.rules import Rules, roles
 from xcat.evaluate.table_method import Tables
 
 RARE = "XRB"
-"""Class whose F1 one of the methods is tuned for; the rarest class where it is not among them."""
+"""Class whose F1 one of the methods is tuned for; if it is not among the classes, the rarest one."""
 PAIRS = (("abs_b", "abs_l"), ("hr1", "hr2"), ("bp_rp", "log_fx_fr"), ("w1_w2", "j_w1"))
-"""Properties that have a table together, where a table of labelled sources has both."""
-NAMES = (
-    "property", "category", "category_f1", "equal", "forest", "lightgbm", "histogram", "explainable", "rules",
-)  # fmt: skip
+"""Pairs of properties with a two-dimensional table, used where a table of labelled sources has both."""
+NAMES = ("property", "category", "category_f1", "equal", "forest", "lightgbm", "histogram", "explainable", "rules")
 
 
 def choose(
@@ -33,16 +31,16 @@ def choose(
     ----------
     data : Labelled
     names : sequence of str, optional
-        All that the classes allow, if not given.
+        By default all that the classes allow.
     pairs : tuple of (str, str)
-        Properties that have a table together in the weighted tables.
+        Properties with a two-dimensional table, in the weighted tables.
     n_trees, n_rounds
         As in `baselines`.
 
     Raises
     ------
     ConfigError
-        There is no such method, what it needs is not installed, or the classes are not those that it knows.
+        A method is unknown, its package is not installed, or it does not support the classes.
     """
     rare = RARE if RARE in data.classes else data.classes[int(data.mix.argmin())]
     made: list[Method] = [
@@ -53,11 +51,11 @@ def choose(
         *baselines(n_trees, n_rounds),
         Rules(),
     ]
-    known = {method.name: method for method in made}
-    unknown = [name for name in names or () if name not in known]
+    by_name = {method.name: method for method in made}
+    unknown = [name for name in names or () if name not in by_name]
     if unknown:
-        raise ConfigError(f"unknown method {', '.join(unknown)}. There are: {', '.join(known)}")
-    chosen = [known[name] for name in names or NAMES]
+        raise ConfigError(f"unknown method {', '.join(unknown)}. The methods are: {', '.join(by_name)}")
+    chosen = [by_name[name] for name in names or NAMES]
     for method in chosen:
         if isinstance(method, Baseline):
             method.load()

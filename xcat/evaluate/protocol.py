@@ -1,7 +1,7 @@
-"""The protocol: what a method is, and how it answers for sources that it has not seen.
+"""The protocol: what a method is, and how it classifies sources out of fold.
 
-Everything that a method fits, it fits on the training part: the folds that it is not asked about. Sources of one group
-(one physical object, or one cell of the sky) are never on both sides.
+A method fits everything on the training part, the other folds. Sources of one group (one physical object, or one cell
+of the sky) are never on both sides.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -22,21 +23,21 @@ from xcat.classifier.crossval import folds
 from xcat.classifier.sample import Sample
 from xcat.columns.registry import property_entries
 from xcat.errors import ConfigError
-from xcat.evaluate.scores import mean_and_spread, score
+from xcat.evaluate.scores import decisions, mean_and_spread, score
 
 FOLD_KINDS = ("source", "sky")
 
 
 @dataclass(frozen=True, eq=False)
 class Training:
-    """What a method may learn from.
+    """Labelled sources to fit a method to.
 
     Attributes
     ----------
     sample : Sample
         N labelled sources.
     label, groups : (N,) int64
-        Class of each, from 0, and what must stay together in folds.
+        Class of each, from 0, and sources that must stay together in folds.
     classes : tuple of K str
     """
 
@@ -47,22 +48,22 @@ class Training:
 
     @property
     def mix(self) -> FloatArray:
-        """Frequencies of the classes, (K,); one without members counts half a source, since priors are positive."""
+        """Frequencies of the classes, (K,); half a source for one without members, since priors are positive."""
         count = np.maximum(np.bincount(self.label, minlength=len(self.classes)), 0.5)
         return np.asarray(count / count.sum())
 
 
 class Method(Protocol):
-    """Something that classifies.
+    """A classifier under evaluation.
 
     Attributes
     ----------
     name : str
         Short, for options and JSON.
     about : str
-        A few words for tables and figures.
+        Short description for tables and figures.
     probabilities : bool
-        False: answers with decisions (see `scores`).
+        False: the answers are decisions (see `scores`).
     """
 
     @property
@@ -73,13 +74,13 @@ class Method(Protocol):
     def probabilities(self) -> bool: ...  # noqa: D102
 
     def fit_predict(self, train: Training, test: Sample, seed: int) -> FloatArray:
-        """Probabilities of the sources of `test`, (n, K), by what `train` teaches."""
+        """Fit to `train`; return the probabilities of the sources of `test`, (n, K)."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class Labelled:
-    """What is evaluated on: N sources with labels.
+    """The N labelled sources of an evaluation.
 
     Attributes
     ----------
@@ -92,11 +93,11 @@ class Labelled:
     priors : (K,) float64
         Of the survey.
     brightness : (N,) float64
-        Log of the flux; NaN where there is none.
+        Log of the flux; NaN without one.
     n_counterparts : (N,) int64
         Wavebands (optical, infrared) with a counterpart.
     answers : mapping of str to (N,) int64
-        Published classes of the same sources, -1 where there is none.
+        Published classes of the same sources, -1 without one.
     """
 
     source_id: IntArray
@@ -113,7 +114,7 @@ class Labelled:
         return int(self.label.size)
 
     def training(self, kind: str, chosen: IntArray, sample: Sample | None = None) -> Training:
-        """Some of the sources, by number, with the groups of this kind; with the values of another sample, if given."""
+        """Sources by number, with the groups of this kind; values are those of another sample, if given."""
         used = self.sample if sample is None else sample
         return Training(used.take(chosen), self.label[chosen], self.groups[kind][chosen], self.classes)
 
@@ -124,7 +125,7 @@ class Labelled:
 
 
 def counterparts(sample: Sample) -> IntArray:
-    """In how many wavebands, optical and infrared, each source has a counterpart, as its properties tell, (N,)."""
+    """Number of wavebands (optical, infrared) with a value of a property that needs a counterpart, (N,)."""
     total = np.zeros(len(sample), dtype=np.int64)
     for observed in ("observed_optical", "observed_infrared"):
         names = {e["name"] for e in property_entries() if e.get("counterpart") and e.get("observed") == observed}
@@ -135,7 +136,7 @@ def counterparts(sample: Sample) -> IntArray:
 
 @dataclass(frozen=True, eq=False)
 class OutOfFold:
-    """Answers for sources that were not seen.
+    """Out-of-fold answers of a method.
 
     Attributes
     ----------
@@ -157,11 +158,11 @@ def out_of_fold(
     seed: int,
     *,
     sample: Sample | None = None,
-    part: Callable[[IntArray], IntArray] | None = None,
+    select: Callable[[IntArray], IntArray] | None = None,
     advance: progress.Advance = lambda amount: None,
     pool: Executor | None = None,
 ) -> OutOfFold:
-    """Let a method classify every source by what the other folds teach.
+    """Classify every source with a method fitted to the other folds.
 
     Parameters
     ----------
@@ -171,15 +172,15 @@ def out_of_fold(
         Which groups stay together.
     n_folds : int
     seed : int
-        Of the folds and of the method.
+        For the folds and the method.
     sample : Sample, optional
-        Instead of that of the data: the same sources with other properties.
-    part : callable, optional
-        Which of the training sources, given by number, to train on.
+        The same sources with other properties, to replace the sample of the data.
+    select : callable, optional
+        Selects the numbers of the sources to train on from those of the training part.
     advance : callable
-        Told of every fold that is done.
+        Called with 1 after every fold.
     pool : Executor, optional
-        Fits folds at the same time; see `workers`.
+        Fits folds in parallel; see `workers`.
 
     Returns
     -------
@@ -192,7 +193,7 @@ def out_of_fold(
 
     def arguments(test: IntArray) -> tuple[Training, Sample, int]:
         train = np.setdiff1d(np.arange(len(data)), test, assume_unique=True)
-        return data.training(kind, train if part is None else part(train), used), used.take(test), seed
+        return data.training(kind, train if select is None else select(train), used), used.take(test), seed
 
     p = np.zeros((len(data), len(data.classes)))
     calls = (arguments(test) for test in members)
@@ -209,22 +210,22 @@ def out_of_fold(
 
 @contextmanager
 def workers(n: int) -> Iterator[Executor | None]:
-    """Processes that fit folds at the same time, each with one thread; None for one, which needs no other process."""
+    """Processes that fit folds in parallel, each with one thread; None for n = 1: no extra process is needed."""
     if n <= 1:
         yield None
         return
-    # a forked process would inherit the threads of numerical libraries in whatever state they are
+    # not fork: a forked process would inherit the threads of numerical libraries in an undefined state
     with ProcessPoolExecutor(n, mp_context=multiprocessing.get_context("spawn")) as pool:
         try:
             yield pool
-        except BaseException:  # nobody waits for the folds that have not begun
+        except BaseException:  # cancel the folds that have not begun
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
 @dataclass
 class Results:
-    """What all methods said.
+    """Results of all methods.
 
     Attributes
     ----------
@@ -255,7 +256,7 @@ def evaluate(
     data : Labelled
     n_folds : int
     seeds : sequence of int
-        One repetition each.
+        One repetition per seed.
     kinds : sequence of {"source", "sky"}
     pool : Executor, optional
         As in `out_of_fold`.
@@ -263,7 +264,7 @@ def evaluate(
     Returns
     -------
     Results
-        Published answers in the data stand beside the methods; they are the same for all seeds.
+        Published answers in the data are listed like methods; they are the same for all seeds.
 
     Raises
     ------
@@ -285,16 +286,14 @@ def evaluate(
             runs = {seed: answers[kind, method.name, seed] for seed in seeds}
             figures[kind]["methods"][method.name] = _entry(method.about, method.probabilities, runs, data)
     for name, answer in data.answers.items():
-        p = (answer[:, None] == np.arange(len(data.classes))).astype(np.float64)
-        none = np.full(len(data), -1)
+        runs = {seeds[0]: OutOfFold(decisions(answer, len(data.classes)), np.full(len(data), -1), 0.0)}
         for kind in kinds:
-            runs = {seed: OutOfFold(p, none, 0.0) for seed in seeds[:1]}
             figures[kind]["methods"][name] = _entry(f"published: {name}", False, runs, data)
     return Results(figures, answers)
 
 
 def check(data: Labelled, n_folds: int, kinds: Sequence[str] = FOLD_KINDS) -> None:
-    """Refuse (ConfigError) data that cannot be dealt to so many folds."""
+    """Refuse (ConfigError) data that cannot be divided into this number of folds."""
     members = np.bincount(data.label, minlength=len(data.classes))
     few = [f"{c} ({n})" for c, n in zip(data.classes, members, strict=True) if n < n_folds]
     if few:
@@ -311,9 +310,8 @@ def check(data: Labelled, n_folds: int, kinds: Sequence[str] = FOLD_KINDS) -> No
 
 
 def _entry(about: str, probabilities: bool, runs: Mapping[int, OutOfFold], data: Labelled) -> dict[str, Any]:
-    by_seed = {
-        str(seed): score(run.p, data.label, data.classes, data.priors, probabilities) for seed, run in runs.items()
-    }
+    score_of = partial(score, label=data.label, classes=data.classes, priors=data.priors, probabilities=probabilities)
+    by_seed = {str(seed): score_of(run.p) for seed, run in runs.items()}
     mean, spread = mean_and_spread(list(by_seed.values()))
     return {
         "about": about,

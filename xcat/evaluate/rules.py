@@ -1,11 +1,11 @@
 """Decision rules in the manner of Lin, Webb & Barret 2012 (ApJ 756, 27): star, AGN or compact object.
 
-What they found: stars have low X-ray-to-infrared flux ratios, or flare; AGN have power laws of index 1.91 +- 0.31 and
+Their results: stars have low X-ray-to-infrared flux ratios, or flare; AGN have power laws of index 1.91 +- 0.31 and
 vary between observations by less than a factor of 10 (98.5 % of them); compact objects are very soft or hard, vary
 more, or have larger ratios than any AGN. The factor and the indices are theirs. The two limits of the flux ratio are
-not in their abstract, and are fitted here on the training part by what the abstract says of them: the ratio that best
-parts stars from AGN, and the one that 98.5 % of the AGN are below. Flares within an observation are not used: the
-probability of variability does not say of which kind it is.
+not in their abstract, and are fitted to the training part as the abstract describes them: the ratio that best separates
+stars from AGN, and the one that 98.5 % of the AGN are below. Flares within an observation are not used: the probability
+of variability does not distinguish them.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ _COMPACT = ("XRB", "CV", "LMXB", "HMXB", "NS")
 
 @dataclass(frozen=True)
 class Rules:
-    """The decision rules; no answer where nothing is known.
+    """The decision rules; no answer without a flux ratio, its limit or another criterion.
 
-    A source without an infrared counterpart counts with the lower limit of its ratio, where the sample has limits.
+    For a source without an infrared counterpart the lower limit of its ratio is used, if the sample has limits.
     """
 
     name: str = "rules"
@@ -42,13 +42,13 @@ class Rules:
     probabilities: bool = False
 
     def fit_predict(self, train: Training, test: Sample, seed: int) -> FloatArray:
-        """Fit the two limits of the flux ratio, and decide; a compact object is of the commonest compact class."""
+        """Fit the two limits of the flux ratio, and decide; compact objects get the most common compact class."""
         label = train.label
         agn, star, compact = roles(train.classes, label)
         ratio = _ratio(train.sample)
-        seen = np.isfinite(ratio)
-        low = best_cut(ratio[seen & (label == star)], ratio[seen & (label == agn)])
-        agn_ratios = ratio[seen & (label == agn)]
+        measured = np.isfinite(ratio)
+        agn_ratios = ratio[measured & (label == agn)]
+        low = best_cut(ratio[measured & (label == star)], agn_ratios)
         high = float(np.quantile(agn_ratios, SHARE_OF_AGN)) if agn_ratios.size else np.inf
         x = _ratio(test)
         x = np.where(np.isnan(x), _limit(test), x)
@@ -61,25 +61,25 @@ class Rules:
 
 
 def roles(classes: Sequence[str], label: IntArray) -> tuple[int, int, int]:
-    """Numbers of the classes AGN, Star and, of the compact ones, the commonest.
+    """Numbers of the classes AGN, Star and the most common compact one.
 
     Raises
     ------
     ConfigError
-        The classes have no such names.
+        One of them is missing from the classes.
     """
     names = list(classes)
     count = np.bincount(label, minlength=len(names))
     compact = [names.index(c) for c in _COMPACT if c in names]
     if "AGN" not in names or "Star" not in names or not compact:
         raise ConfigError(
-            f"the rules need classes AGN, Star and one of {', '.join(_COMPACT)}; there are {', '.join(names)}"
+            f"the rules need the classes AGN, Star and one of {', '.join(_COMPACT)}, not {', '.join(names)}"
         )
     return names.index("AGN"), names.index("Star"), max(compact, key=lambda c: int(count[c]))
 
 
 def best_cut(below: FloatArray, above: FloatArray) -> float:
-    """Value that parts two samples with the largest sum of the shares on their own side; -inf without one of them."""
+    """Value that separates two samples best, by the sum of the correct fractions; -inf if one of them is empty."""
     if not below.size or not above.size:
         return -np.inf
     cuts = np.unique(np.concatenate([below, above]))
@@ -97,7 +97,7 @@ def _column(sample: Sample, name: str) -> FloatArray:
 
 
 def _ratio(sample: Sample) -> FloatArray:
-    """Log of the flux over that in Ks, from the band that the source has: all have nearly the constant of Ks."""
+    """Log of the flux over that in Ks, or in another infrared band of the source: their constants are nearly equal."""
     ratio = _column(sample, _RATIOS[0])
     for name in _RATIOS[1:]:
         ratio = np.where(np.isnan(ratio), _column(sample, name), ratio)
@@ -105,7 +105,7 @@ def _ratio(sample: Sample) -> FloatArray:
 
 
 def _limit(sample: Sample) -> FloatArray:
-    """Lower limit of the same ratio, NaN where there is none."""
+    """Lower limit of the same ratio, NaN without one."""
     names = [p.name for p in sample.properties]
     if sample.limits is None or _RATIOS[0] not in names:
         return np.full(len(sample), np.nan)

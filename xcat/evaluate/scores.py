@@ -1,7 +1,7 @@
 """The figures of one classification, and their mean over repetitions.
 
-A method answers with probabilities, or with decisions: rows of one 1 and zeros, and of zeros only where it has no
-answer. No answer is a wrong answer for the recall and the accuracy, and none for the precision.
+A method answers with probabilities, or with decisions: rows with a single 1, and rows of zeros where it has no answer.
+Unanswered sources count as errors in recall and accuracy and are ignored in precision.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from xcat.classifier import metrics
 OVERALL = ("accuracy", "macro_f1", "log_loss", "brier", "ece")
 NO_ANSWER = -1
 LEAST_PROBABILITY = float(np.finfo(np.float64).eps)
-"""What counts for less in a log-loss, as in scikit-learn: a forest without a vote for the truth says 0."""
+"""Least probability in a log-loss, as in scikit-learn: a forest without a vote for the truth gives 0."""
 
 
 def decided(p: FloatArray) -> IntArray:
     """Most probable class of every row, (N,); -1 where the row is zero."""
-    return np.where(p.sum(axis=1) > 0, p.argmax(axis=1), NO_ANSWER)
+    return np.asarray(np.where(p.sum(axis=1) > 0, p.argmax(axis=1), NO_ANSWER), dtype=np.int64)
 
 
 def decisions(class_index: ArrayLike, n_classes: int) -> FloatArray:
-    """Class numbers as rows of one 1, (N, K); -1 becomes a row of zeros."""
+    """Class numbers as rows with a single 1, (N, K); a row of zeros for -1."""
     index = np.asarray(class_index)
-    return (index[:, None] == np.arange(n_classes)).astype(np.float64)
+    return np.asarray(index[:, None] == np.arange(n_classes), dtype=np.float64)
 
 
 def at_priors(p: FloatArray, priors: ArrayLike, mix: ArrayLike) -> FloatArray:
-    """Probabilities for a sky mixed as `priors`, of a method that was trained on the mix `mix`, (N, K)."""
+    """Probabilities for a sky with the mix `priors`, of a method trained on the mix `mix`, (N, K)."""
     scaled = p * (np.asarray(priors) / np.asarray(mix))
     total = scaled.sum(axis=1, keepdims=True)
-    return np.divide(scaled, total, out=np.zeros_like(scaled), where=total > 0)
+    return np.asarray(np.divide(scaled, total, out=np.zeros_like(scaled), where=total > 0))
 
 
 def score(
@@ -51,9 +51,9 @@ def score(
     label : (N,) int64
     classes : sequence of K str
     priors : (K,) array
-        Of the survey. A class without members weighs nothing.
+        Of the survey. A class without members has no weight.
     probabilities : bool
-        False: `p` are decisions, and log-loss, Brier score and calibration do not exist.
+        False: `p` are decisions; log-loss, Brier score and calibration are undefined.
 
     Returns
     -------
@@ -61,20 +61,16 @@ def score(
         accuracy, macro_f1, log_loss, brier, ece; "classes" with recall, precision, precision_prior_corrected, f1, n and
         95 % intervals for each; "confusion" (rows: given; columns: true); "n_no_answer"; "reliability"; and
         "at_priors": accuracy, macro_f1, log_loss, brier, ece and confusion of the probabilities re-weighted by prior
-        over frequency, on the sample re-weighted alike. None: does not exist.
+        over frequency, on the sample re-weighted in the same way. None: undefined.
     """
     k = len(classes)
     prior = np.asarray(priors, dtype=np.float64)
     n_true = np.bincount(label, minlength=k)
-    weight = metrics.prior_weights(label, prior)
-    overall = _overall(p, label, None, probabilities)
-    matrix, none = _matrix(p, label, k)
-    hit, called = np.diag(matrix), matrix.sum(axis=1)
-    rates = matrix / np.maximum(n_true, 1)
-    recall = np.where(n_true > 0, hit / np.maximum(n_true, 1), np.nan)
-    raw, corrected = metrics.precision(matrix), metrics.precision(rates * prior)
+    matrix, unanswered = _matrix(p, label, k)
+    hit, predicted = np.diag(matrix), matrix.sum(axis=1)
+    raw = metrics.precision(matrix)
+    corrected, recall = _at_mix(matrix, n_true, prior)
     f1 = metrics.f1(raw, recall)
-    there = n_true > 0
     by_class = {
         "recall": recall,
         "precision": raw,
@@ -82,35 +78,35 @@ def score(
         "f1": f1,
         "n": n_true,
         "recall_interval": np.stack(metrics.wilson(hit, n_true), axis=1),
-        "precision_interval": np.stack(metrics.wilson(hit, called), axis=1),
-        # a source without an answer has no row that could be drawn anew
-        "precision_prior_corrected_interval": np.full((k, 2), np.nan)
-        if none
-        else np.stack(metrics.prior_precision_interval(matrix, prior), axis=1),
+        "precision_interval": np.stack(metrics.wilson(hit, predicted), axis=1),
+        "precision_prior_corrected_interval": np.full((k, 2), np.nan),
     }
-    mix = np.maximum(n_true, 1) / max(label.size, 1)
-    shifted = at_priors(p, prior, mix)
-    f1_at_priors = metrics.f1(*_rates_at_priors(shifted, label, prior, n_true))
+    if not unanswered:  # a source without an answer is in no row of the matrix that is drawn at random
+        interval = metrics.prior_precision_interval(matrix, prior)
+        by_class["precision_prior_corrected_interval"] = np.stack(interval, axis=1)
+    shifted = at_priors(p, prior, np.maximum(n_true, 1) / max(label.size, 1))
+    shifted_matrix, _ = _matrix(shifted, label, k)
+    f1_at_priors = metrics.f1(*_at_mix(shifted_matrix, n_true, prior))
     return {
-        **overall,
-        "macro_f1": jsonable(np.mean(f1[there])),
+        **_overall(p, label, None, probabilities),
+        "macro_f1": jsonable(np.mean(f1[n_true > 0])),
         "classes": {c: {name: jsonable(v[i]) for name, v in by_class.items()} for i, c in enumerate(classes)},
         "confusion": matrix.tolist(),
-        "n_no_answer": jsonable(none),
+        "n_no_answer": jsonable(unanswered),
         "reliability": _curve(p, label) if probabilities else None,
         "at_priors": {
-            **_overall(shifted, label, weight, probabilities),
-            "macro_f1": jsonable(np.mean(f1_at_priors[there])),
-            "confusion": _matrix(shifted, label, k)[0].tolist(),
+            **_overall(shifted, label, metrics.prior_weights(label, prior), probabilities),
+            "macro_f1": jsonable(np.mean(f1_at_priors[n_true > 0])),
+            "confusion": shifted_matrix.tolist(),
         },
     }
 
 
 def mean_and_spread(repeats: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Mean and standard deviation (over repeats - 1) of every figure; curves are left out.
+    """Mean and standard deviation (over repeats - 1) of every figure, without curves.
 
-    The spread is None where there is one repeat only. Intervals have no spread, and their ends are averaged: repeats
-    are of the same sources, and tell nothing of others.
+    The spread is None for a single repeat. Intervals have no spread, and their ends are averaged: repeats use the same
+    sources, and do not measure the scatter of other samples.
     """
     mean: dict[str, Any] = {}
     spread: dict[str, Any] = {}
@@ -142,17 +138,14 @@ def _overall(p: FloatArray, label: IntArray, weight: FloatArray | None, probabil
 
 
 def _matrix(p: FloatArray, label: IntArray, k: int) -> tuple[IntArray, np.integer]:
-    """Confusion matrix of the sources with an answer, and how many have none."""
+    """Confusion matrix of the sources with an answer, and the number of those without."""
     given = decided(p)
-    there = given != NO_ANSWER
-    return metrics.confusion_matrix(given[there], label[there], k), np.sum(~there)
+    answered = given != NO_ANSWER
+    return metrics.confusion_matrix(given[answered], label[answered], k), np.sum(~answered)
 
 
-def _rates_at_priors(
-    p: FloatArray, label: IntArray, prior: FloatArray, n_true: IntArray
-) -> tuple[FloatArray, FloatArray]:
+def _at_mix(matrix: IntArray, n_true: IntArray, prior: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Precision and recall on a sample with the priors' mix."""
-    matrix, _ = _matrix(p, label, prior.size)
     rates = matrix / np.maximum(n_true, 1)
     return metrics.precision(rates * prior), np.where(n_true > 0, np.diag(rates), np.nan)
 

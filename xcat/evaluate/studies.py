@@ -1,13 +1,13 @@
-"""What else is asked, mostly of one method: how much data, which properties, which sources, and what a shift costs.
+"""Further studies, mostly of one method: amount of data, properties, kinds of sources, and a shift of the sample.
 
-All numbers are out of fold. Studies that fit many models use fewer folds than the evaluation itself, and say with what
-they are to be compared.
+All numbers are out of fold. Studies that fit many models use fewer folds than the evaluation itself, and contain the
+reference that they are to be compared with.
 """
 
 from __future__ import annotations
 
 from concurrent.futures import Executor
-from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from xcat.evaluate.scores import score
 
 FRACTIONS = (0.1, 0.2, 0.4, 0.7, 1.0)
 LATITUDE = ("abs_b", "abs_l")
-"""Place on the sky: a literature sample has the pointings of those who chose it."""
+"""Place on the sky: the pointings of a literature sample are a choice, not a property of its classes."""
 _LEAST_RATIO, _MOST_RATIO = 0.1, 10.0
 _N_FLUX_BINS = 20
 
@@ -40,18 +40,14 @@ def learning_curve(
     method: Method, data: Labelled, kind: str, n_folds: int, seed: int, pool: Executor | None = None
 ) -> list[dict[str, Any]]:
     """Figures by the share of the training part that is used, drawn class by class."""
-    found = []
+    rows = []
     with progress.bar("learning curve", len(FRACTIONS) * n_folds) as advance:
         for fraction in FRACTIONS:
-            rng = np.random.default_rng(seed)
-
-            def part(train: IntArray, fraction: float = fraction, rng: np.random.Generator = rng) -> IntArray:
-                return _share(train, data.label[train], fraction, rng)
-
-            result = out_of_fold(method, data, kind, n_folds, seed, part=part, advance=advance, pool=pool)
+            select = partial(_share, labels=data.label, fraction=fraction, rng=np.random.default_rng(seed))
+            result = out_of_fold(method, data, kind, n_folds, seed, select=select, advance=advance, pool=pool)
             n_train = round(fraction * len(data) * (1 - 1 / n_folds))
-            found.append({"fraction": fraction, "n_train": n_train, **brief(result.p, data.label, data)})
-    return found
+            rows.append({"fraction": fraction, "n_train": n_train, **brief(result.p, data.label, data)})
+    return rows
 
 
 def ablation(
@@ -67,42 +63,38 @@ def ablation(
     variants += [("category", c, [p.name for p in properties if p.category == c]) for c in categories]
     variants += [("property", n, [n]) for n in names]
     variants = [v for v in variants if len(v[2]) < len(names)]
-    found = []
+    rows = []
     with progress.bar("ablation", len(variants) * n_folds) as advance:
         for what, about, left_out in variants:
             sample = data.sample.select([n for n in names if n not in left_out])
             result = out_of_fold(method, data, kind, n_folds, seed, sample=sample, advance=advance, pool=pool)
-            found.append({"kind": what, "without": about, "left_out": left_out, **brief(result.p, data.label, data)})
-    return found
+            rows.append({"kind": what, "without": about, "left_out": left_out, **brief(result.p, data.label, data)})
+    return rows
 
 
 def by_brightness(p: FloatArray, data: Labelled, probabilities: bool = True) -> list[dict[str, Any]]:
     """Figures in thirds of the flux."""
-    known = np.isfinite(data.brightness)
-    ends = np.quantile(data.brightness[known], [1 / 3, 2 / 3]) if known.any() else np.zeros(2)
+    measured = np.isfinite(data.brightness)
+    ends = np.quantile(data.brightness[measured], [1 / 3, 2 / 3]) if measured.any() else np.zeros(2)
     third = np.searchsorted(ends, data.brightness)
-    found = []
+    rows = []
     for i, about in enumerate(("faintest third", "middle third", "brightest third")):
-        chosen = known & (third == i)
+        chosen = measured & (third == i)
         if chosen.any():
             low, high = data.brightness[chosen].min(), data.brightness[chosen].max()
             figures = brief(p[chosen], data.label[chosen], data, probabilities)
-            found.append({"part": about, "log_fx_low": jsonable(low), "log_fx_high": jsonable(high), **figures})
-    return found
+            rows.append({"part": about, "log_fx_low": jsonable(low), "log_fx_high": jsonable(high), **figures})
+    return rows
 
 
 def by_counterparts(p: FloatArray, data: Labelled, probabilities: bool = True) -> list[dict[str, Any]]:
     """Figures by the number of wavebands with a counterpart."""
-    found = []
-    for number in np.unique(data.n_counterparts):
-        chosen = data.n_counterparts == number
-        figures = brief(p[chosen], data.label[chosen], data, probabilities)
-        found.append({"n_counterparts": int(number), **figures})
-    return found
+    groups = {int(n): data.n_counterparts == n for n in np.unique(data.n_counterparts)}
+    return [{"n_counterparts": n, **brief(p[g], data.label[g], data, probabilities)} for n, g in groups.items()]
 
 
 def shift(method: Method, data: Labelled, kind: str, reference: FloatArray, seed: int) -> list[dict[str, Any]]:
-    """Train on the bright half of each class, test on the faint half: a literature sample on a survey.
+    """Train on the bright half of each class, test on the faint half: like a literature sample and a survey.
 
     Parameters
     ----------
@@ -111,39 +103,39 @@ def shift(method: Method, data: Labelled, kind: str, reference: FloatArray, seed
     kind : {"source", "sky"}
         Groups of inner folds.
     reference : (N, K) float64
-        Out-of-fold probabilities of a fair training part, for comparison.
+        Out-of-fold probabilities with a fair training part, for comparison.
     seed : int
 
     Returns
     -------
     list of dict
-        Figures on the faint half: trained fairly, on the bright half as it is, and on the bright half drawn anew with
+        Figures on the faint half: trained fairly, on the bright half as it is, and on the bright half resampled with
         weights (density of the faint over that of the bright in bins of the flux, 0.1 to 10; Shimodaira 2000); the last
         two also with priors estimated from the faint half (`xcat.classifier.priors`).
     """
-    known = np.flatnonzero(np.isfinite(data.brightness))
+    measured = np.flatnonzero(np.isfinite(data.brightness))
     bright = np.zeros(len(data), dtype=bool)
     for k in range(len(data.classes)):
-        members = known[data.label[known] == k]
+        members = measured[data.label[measured] == k]
         if members.size:
             bright[members] = data.brightness[members] > np.median(data.brightness[members])
-    train, test = known[bright[known]], known[~bright[known]]
+    train, test = measured[bright[measured]], measured[~bright[measured]]
     if not train.size or not test.size:
         return []
     faint, label = data.sample.take(test), data.label[test]
     ratio = _density_ratio(data.brightness[train], data.brightness[test])
     drawn = _drawn(train, data.label[train], ratio, np.random.default_rng(seed))
-    found = [{"training": "fair", **brief(reference[test], label, data)}]
+    rows = [{"training": "fair", **brief(reference[test], label, data)}]
     with progress.bar("shift", 2) as advance:
-        for about, part in (("bright half", train), ("bright half, weighted by flux", drawn)):
-            training = data.training(kind, part)
+        for about, sources in (("bright half", train), ("bright half, weighted by flux", drawn)):
+            training = data.training(kind, sources)
             p = method.fit_predict(training, faint, seed)
             advance(1)
-            found.append({"training": about, **brief(p, label, data)})
+            rows.append({"training": about, **brief(p, label, data)})
             estimated = estimate(p, training.mix)
             figures = brief(reweighted(p, training.mix, estimated), label, data)
-            found.append({"training": f"{about}, priors estimated", "priors": jsonable(estimated), **figures})
-    return found
+            rows.append({"training": f"{about}, priors estimated", "priors": jsonable(estimated), **figures})
+    return rows
 
 
 def run_all(
@@ -163,58 +155,53 @@ def run_all(
     method : Method
     data : Labelled
     kind : {"source", "sky"}
-        What stays together in a fold.
+        Which groups stay together in a fold.
     out_of_folds : dict of str to ((N, K) float64, bool)
-        Method to its probabilities by these folds with this seed, and whether they are probabilities.
+        By method, its answers for these folds and this seed, and whether they are probabilities.
     n_folds : int
         Of learning curve and ablation.
     seed : int
     quick : bool
-        Leave the expensive ones out.
+        Without the expensive studies.
     pool : Executor, optional
         As in `out_of_fold`.
     """
-    found: dict[str, Any] = {
+    result: dict[str, Any] = {
         "method": method.name,
         "folds": kind,
         "n_folds": n_folds,
-        "by_brightness": {name: by_brightness(answer[0], data, answer[1]) for name, answer in out_of_folds.items()},
-        "by_counterparts": {name: by_counterparts(answer[0], data, answer[1]) for name, answer in out_of_folds.items()},
+        "by_brightness": {name: by_brightness(p, data, is_p) for name, (p, is_p) in out_of_folds.items()},
+        "by_counterparts": {name: by_counterparts(p, data, is_p) for name, (p, is_p) in out_of_folds.items()},
     }
     if not quick:
-        found["learning_curve"] = learning_curve(method, data, kind, n_folds, seed, pool)
-        found["ablation"] = ablation(method, data, kind, n_folds, seed, pool)
+        result["learning_curve"] = learning_curve(method, data, kind, n_folds, seed, pool)
+        result["ablation"] = ablation(method, data, kind, n_folds, seed, pool)
         reference = out_of_folds.get(method.name)
         fair = reference[0] if reference else out_of_fold(method, data, kind, n_folds, seed, pool=pool).p
-        found["shift"] = shift(method, data, kind, fair, seed)
-    return found
+        result["shift"] = shift(method, data, kind, fair, seed)
+    return result
 
 
-def permuted(data: Labelled, seed: int) -> Labelled:
-    """The same sources with labels dealt at random: whatever is found on these is chance."""
-    return replace(data, label=np.random.default_rng(seed).permutation(data.label))
-
-
-def _share(train: IntArray, label: IntArray, fraction: float, rng: np.random.Generator) -> IntArray:
+def _share(train: IntArray, labels: IntArray, fraction: float, rng: np.random.Generator) -> IntArray:
     """A share of each class of the training part, at random, in the order of the part."""
+    label = labels[train]
     place = np.lexsort((rng.random(train.size), label))
-    start = np.searchsorted(label[place], label[place])  # where the class of each begins
+    start = np.searchsorted(label[place], label[place])  # first place of each one's class
     rank = np.arange(train.size) - start
     members = np.bincount(label)[label[place]]
-    return train[np.sort(place[rank < np.maximum(np.ceil(fraction * members), 2)])]
+    return np.asarray(train[np.sort(place[rank < np.maximum(np.ceil(fraction * members), 2)])])
 
 
 def _density_ratio(bright: FloatArray, faint: FloatArray) -> FloatArray:
     """Density of the faint over that of the bright at each of the bright, in bins of equal numbers, bounded."""
     edges = np.unique(np.quantile(np.concatenate([bright, faint]), np.linspace(0, 1, _N_FLUX_BINS + 1)[1:-1]))
-    here = np.searchsorted(edges, bright)
     n_bright, n_faint = (np.bincount(np.searchsorted(edges, x), minlength=edges.size + 1) for x in (bright, faint))
     ratio = (n_faint / faint.size) / np.maximum(n_bright / bright.size, 1e-9)
-    return np.clip(ratio, _LEAST_RATIO, _MOST_RATIO)[here]
+    return np.asarray(np.clip(ratio, _LEAST_RATIO, _MOST_RATIO)[np.searchsorted(edges, bright)])
 
 
 def _drawn(train: IntArray, label: IntArray, weight: FloatArray, rng: np.random.Generator) -> IntArray:
-    """As many of each class, drawn with these weights."""
+    """The same number of each class, drawn with replacement and these weights."""
     drawn = [
         rng.choice(train[label == k], int(np.sum(label == k)), p=weight[label == k] / weight[label == k].sum())
         for k in np.unique(label)

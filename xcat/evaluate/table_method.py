@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from xcat.arrays import FloatArray
-from xcat.classifier import CATEGORIES, Options, Sample, classify, tune
+from xcat.classifier import CATEGORIES, FitOptions, Sample, classify, tune
 from xcat.evaluate.protocol import Training
 
 
@@ -21,12 +21,11 @@ class Tables:
     ----------
     name, about : str
     weights : {"property", "category", "equal"}
-        Fitted for every property and pair of classes, or for every category; or 1 for all, which counts all properties
-        as independent.
+        Fitted for every property and pair of classes, or for every category; or 1 for all: independent properties.
     objective : str
-        What category weights are tuned for: log_loss, macro_f1 or f1:CLASS.
+        Objective of category weights: log_loss, macro_f1 or f1:CLASS.
     pairs : tuple of (str, str)
-        Properties that have a table together, where both are in the sample.
+        Properties with a two-dimensional table, used if both are in the sample.
     """
 
     name: str
@@ -37,12 +36,12 @@ class Tables:
     probabilities: bool = True
 
     def fit_predict(self, train: Training, test: Sample, seed: int) -> FloatArray:
-        """Fit tables, smoothing and weights on the training part, and classify the rest."""
+        """Fit tables, smoothing and weights to the training part, and classify the rest."""
         names = {p.name for p in train.sample.properties}
         pairs = tuple(pair for pair in self.pairs if set(pair) <= names)
         if self.weights == "equal":
-            options = Options("equal", sharpness=float(len(CATEGORIES)), smoothing=1.0, pairs=pairs, seed=seed)
+            options = FitOptions("equal", sharpness=float(len(CATEGORIES)), smoothing=1.0, pairs=pairs, seed=seed)
         else:
-            options = Options(self.weights, self.objective, pairs=pairs, seed=seed)
+            options = FitOptions(self.weights, self.objective, pairs=pairs, seed=seed)
         model = tune(train.sample, train.label, train.groups, train.classes, train.mix, options)
         return classify(model, test).p

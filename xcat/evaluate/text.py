@@ -34,36 +34,33 @@ def text(result: Mapping[str, Any]) -> str:
 
 
 def overall_rows(methods: Mapping[str, Any]) -> list[list[str]]:
-    """Overall figures, a row a method: in the sample's mix, and at the priors."""
+    """Overall figures, one row per method: in the sample's mix, and at the priors."""
     rows = [["", *_HEADS.values(), "log-loss at priors", "ECE at priors", "seconds"]]
     for entry in methods.values():
         mean, spread, prior = entry["mean"], entry["spread"], entry["mean"]["at_priors"]
         figures = [with_spread(mean[name], spread[name]) for name in OVERALL]
-        rows.append(
-            [entry["about"], *figures, number(prior["log_loss"]), number(prior["ece"]), f"{entry['seconds']:.0f}"]
-        )
+        at_priors = [number(prior["log_loss"]), number(prior["ece"])]
+        rows.append([entry["about"], *figures, *at_priors, f"{entry['seconds']:.0f}"])
     return rows
 
 
 def class_rows(methods: Mapping[str, Any], name: str) -> list[list[str]]:
-    """Recall, precision as counted and at the priors (95 % intervals), and F1 of a class, a row a method."""
+    """Recall, precision as counted and at the priors (95 % intervals), and F1 of a class, one row per method."""
     rows = [[name, "recall", "precision", "precision at priors", "F1"]]
     for entry in methods.values():
         figures, spread = entry["mean"]["classes"][name], entry["spread"]["classes"][name]
-        cells = [
-            with_interval(figures[of], figures[f"{of}_interval"])
-            for of in ("recall", "precision", "precision_prior_corrected")
-        ]
+        names = ("recall", "precision", "precision_prior_corrected")
+        cells = [with_interval(figures[of], figures[f"{of}_interval"]) for of in names]
         rows.append([entry["about"], *cells, with_spread(figures["f1"], spread["f1"])])
     return rows
 
 
 def confusion_rows(entry: Mapping[str, Any], classes: Sequence[str]) -> list[list[str]]:
-    """Confusion matrix of a method, with the sources that it gave no answer for."""
+    """Confusion matrix of a method, with the number of sources without an answer."""
     rows = [[entry["about"], *classes]]
     rows += [[c, *[f"{v:.1f}" for v in row]] for c, row in zip(classes, entry["mean"]["confusion"], strict=True)]
-    none = entry["mean"]["n_no_answer"]
-    return [*rows, [f"no answer for {none:.0f} sources"]] if none else rows
+    unanswered = entry["mean"]["n_no_answer"]
+    return [*rows, [f"no answer for {unanswered:.0f} sources"]] if unanswered else rows
 
 
 def study_lines(studies: Mapping[str, Any], classes: Sequence[str]) -> list[str]:
@@ -72,44 +69,37 @@ def study_lines(studies: Mapping[str, Any], classes: Sequence[str]) -> list[str]
     heads = ["accuracy", "macro-F1", "log-loss", "ECE", *[f"{c} F1" for c in classes]]
     right = set(range(1, 12))
 
-    def table(title: str, first: str, rows: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:
-        cells = [[about, f"{r['n']:,}", *brief_cells(r, classes)] for about, r in rows]
-        return ["", title, *aligned([[first, "sources", *heads], *cells], right)]
+    def table(title: str, rows: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:
+        cells = [[about, f"{r['n']:,}"] for about, r in rows]
+        for line, (_, r) in zip(cells, rows, strict=True):
+            line += [number(r[name]) for name in ("accuracy", "macro_f1", "log_loss", "ece")]
+            line += [number(r["f1"][c]) for c in classes]
+        return ["", title, *aligned([["", "sources", *heads], *cells], right)]
 
     method = studies["method"]
     shown = _of_method(studies["by_brightness"], method)
     if shown:
         rows = [(f"{r['part']}, log Fx {r['log_fx_low']:.2f} to {r['log_fx_high']:.2f}", r) for r in shown]
-        lines += table(f"By brightness, folds by {studies['folds']}", "", rows)
-    shown = _of_method(studies["by_counterparts"], method)
+        lines += table(f"By brightness, folds by {studies['folds']}", rows)
     words = {0: "neither", 1: "one of them", 2: "optical and infrared"}
-    lines += table(
-        f"By counterparts, folds by {studies['folds']}", "", [(words[r["n_counterparts"]], r) for r in shown]
-    )
+    rows = [(words[r["n_counterparts"]], r) for r in _of_method(studies["by_counterparts"], method)]
+    lines += table(f"By counterparts, folds by {studies['folds']}", rows)
     with_folds = f"{method}, {studies['n_folds']} folds"
     if "learning_curve" in studies:
         rows = [(f"{100 * r['fraction']:.0f} %, {r['n_train']:,} sources", r) for r in studies["learning_curve"]]
-        lines += table(f"Learning curve ({with_folds}): share of the training part", "", rows)
+        lines += table(f"Learning curve ({with_folds}): share of the training part", rows)
     if "ablation" in studies:
         rows = [(r["without"] if r["kind"] == "all" else f"without {r['without']}", r) for r in studies["ablation"]]
-        lines += table(f"Without a property or category ({with_folds})", "", rows)
+        lines += table(f"Without a property or category ({with_folds})", rows)
     if studies.get("shift"):
         rows = [(r["training"], r) for r in studies["shift"]]
-        lines += table("Tested on the faint half of each class, trained on", "", rows)
+        lines += table("Tested on the faint half of each class, trained on", rows)
     return lines
 
 
 def _of_method(study: Mapping[str, list[dict[str, Any]]], method: str) -> list[dict[str, Any]]:
-    """Rows of the method that the studies are of, or of the first one evaluated."""
+    """Rows of the studied method, or of the first one evaluated."""
     return study.get(method) or next(iter(study.values()), [])
-
-
-def brief_cells(figures: Mapping[str, Any], classes: Sequence[str]) -> list[str]:
-    """The figures of a part of the sources, as text."""
-    return [
-        *[number(figures[name]) for name in ("accuracy", "macro_f1", "log_loss", "ece")],
-        *[number(figures["f1"][c]) for c in classes],
-    ]
 
 
 def number(value: float | None) -> str:

@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from xcat.catalogues import yamlfile
 from xcat.catalogues.definition import Definition, load
 from xcat.catalogues.grammar import Strict
-from xcat.classifier.crossval import Options
+from xcat.classifier.crossval import FitOptions
 from xcat.classifier.model import CATEGORIES
 from xcat.columns.properties import Property, select
 from xcat.errors import ConfigError
@@ -151,11 +151,11 @@ class Pipeline(Strict):
         return Layout(self.property_list, with_errors, with_limits, not self.best_match)
 
     @property
-    def fit_options(self) -> Options:
+    def fit_options(self) -> FitOptions:
         """Options of the classifier."""
         weights = self.weights if isinstance(self.weights, str) else tuple(self.weights[c] for c in CATEGORIES)
         given = {name: getattr(self, name) for name in ("objective", "sharpness", "pairs", "seed")}
-        return Options(weights=weights, silent=self.sky_axes, **given)
+        return FitOptions(weights=weights, excluded_properties=self.sky_axes, **given)
 
     @property
     def fit_config(self) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""Models and labelled samples: between the database and the arrays of the classifier."""
+"""Models, samples and answers: the arrays of the classifier as rows of the database."""

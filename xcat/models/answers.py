@@ -1,4 +1,4 @@
-"""The classifier's answers as columns of the database: names instead of class numbers."""
+"""Classifications as columns of the database, with class names instead of numbers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def columns(model: Model, result: Classification, is_classifiable: NDArray[np.bo
     result : Classification
         N sources.
     is_classifiable : (N,) bool
-        As the properties run says.
+        From the properties run.
     """
     names = np.array([name.encode() for name in model.classes])
     return {
@@ -30,7 +30,7 @@ def columns(model: Model, result: Classification, is_classifiable: NDArray[np.bo
         "p_tail": probabilities(result.p_tail),
         "is_outlier": result.p_tail < LEAST_P_TAIL,
         "n_missing": result.n_missing.astype(np.int16),
-        # a masked array without a mask: the empty text is a value here, and not NULL
+        # a masked array without a mask: an empty text is a value here, not NULL
         "alternative": np.ma.MaskedArray(alternatives(model, result)),
         "is_classifiable": is_classifiable,
         "evidence": result.evidence.reshape(len(result.p), -1),
@@ -39,7 +39,7 @@ def columns(model: Model, result: Classification, is_classifiable: NDArray[np.bo
 
 def probabilities(p: FloatArray) -> NDArray[np.float32]:
     """Probabilities as the database holds them."""
-    # rounding to float32 can lift a probability over 1, which the table's CHECK refuses
+    # rounding to float32 can raise a probability above 1, which the table's CHECK refuses
     return np.clip(p, 0, 1).astype(np.float32)
 
 
@@ -57,7 +57,7 @@ def alternatives(model: Model, result: Classification) -> NDArray[np.bytes_]:
     (N,) bytes
         In UTF-8.
     """
-    # few combinations of classes occur: each has its text once, and every source the number of its combination
+    # few combinations of classes occur: each text is made once, and every source has the index of its combination
     classes = np.column_stack([result.class_index, result.class_without])
     shape = (len(model.classes),) * classes.shape[1]
     combination, of_source = np.unique(np.ravel_multi_index(tuple(classes.T), shape), return_inverse=True)

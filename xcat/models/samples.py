@@ -1,4 +1,4 @@
-"""Sources between the database and the classifier: property rows, with errors, limits, coverage and hypotheses."""
+"""Samples from the database: property rows with errors, limits, coverage and counterpart hypotheses."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from xcat.database.connection import Connection
 from xcat.database.sqlfiles import job
 
 Columns = list[tuple[str, str]]
-_FEW = 100_000  # sources that are named to the server one by one; of more, it says the order of all
+_ID, _P = ("source_id", "bigint"), ("p_hypothesis", "real")
+_FEW = 100_000  # up to so many source ids are sent to the server; for more, it returns the order of all
 
 
 class Layout:
@@ -28,7 +29,7 @@ class Layout:
     ----------
     properties : sequence of Property
     errors, limits : collection of str
-        Properties whose errors and lower limits are wanted, where the registry knows a column for them.
+        Properties whose errors and lower limits are wanted, if the registry has a column for them.
     hypotheses : bool
         Whether hypotheses are wanted.
     """
@@ -51,14 +52,11 @@ class Layout:
 
     @classmethod
     def of_model(cls, model: Model, best_match: bool) -> Layout:
-        """What a model can use."""
-        pairs = list(zip(model.properties, model.tables, strict=True))
-        return cls(
-            model.properties,
-            [p.name for p, table in pairs if table.log_smeared is not None],
-            [p.name for p, table in pairs if table.log_above is not None],
-            not best_match,
-        )
+        """Columns that a model uses."""
+        tables = {p.name: table for p, table in zip(model.properties, model.tables, strict=True)}
+        errors = [name for name, table in tables.items() if table.log_smeared is not None]
+        limits = [name for name, table in tables.items() if table.log_above is not None]
+        return cls(model.properties, errors, limits, not best_match)
 
     @property
     def reals(self) -> list[str]:
@@ -68,17 +66,17 @@ class Layout:
 
     @property
     def flags(self) -> list[str]:
-        """Columns that say whether anybody looked."""
+        """Columns that tell whether a property was observed, each once."""
         return list(dict.fromkeys(c for c in self.observed if c is not None))
 
     @property
     def columns(self) -> Columns:
-        """Names and types, of the source's row."""
+        """Names and types of the columns of a source."""
         return [*((name, "real") for name in self.reals), *((name, "boolean") for name in self.flags)]
 
     @property
     def hypothesis_columns(self) -> Columns:
-        """Names and types, of a hypothesis."""
+        """Names and types of the columns of a hypothesis."""
         return [(self.properties[j].name, "real") for j in self.dependent]
 
     @property
@@ -93,59 +91,61 @@ class Layout:
         return sql.SQL(", ").join(job("classify.value").compose(name=name) for name, _ in self.hypothesis_columns)
 
     def sample(self, rows: np.ndarray, hypotheses: np.ndarray | None = None) -> Sample:
-        """Make a sample of rows, sorted by source_id, and of the hypotheses of these sources, sorted likewise."""
+        """Make a sample of rows and of the hypotheses of these sources, both sorted by source_id."""
         values = np.stack([rows[p.name] for p in self.properties], axis=1).astype(np.float64)
-        # a boolean of COPY is a byte here: 0 or 1, not a mask
-        for j, flag in enumerate(self.observed):
-            if flag is not None:
-                values[(rows[flag] == 0) & np.isnan(values[:, j]), j] = NOT_OBSERVED
+        self._mark_unobserved(values, self.observed, rows, slice(None))
         made = None
         if hypotheses is not None and self.dependent:
             owner = np.searchsorted(rows["source_id"], hypotheses["source_id"])
             table = np.stack([hypotheses[name] for name, _ in self.hypothesis_columns], axis=1).astype(np.float64)
-            for i, j in enumerate(self.dependent):
-                flag = self.observed[j]
-                if flag is not None:
-                    table[(rows[flag][owner] == 0) & np.isnan(table[:, i]), i] = NOT_OBSERVED
+            self._mark_unobserved(table, [self.observed[j] for j in self.dependent], rows, owner)
             made = Hypotheses.of(owner, hypotheses["p_hypothesis"], self.dependent, table, len(rows))
         return Sample(self.properties, values, self._stack(rows, self.error), self._stack(rows, self.limit), made)
+
+    @staticmethod
+    def _mark_unobserved(
+        values: np.ndarray, flags: list[str | None], rows: np.ndarray, owner: IntArray | slice
+    ) -> None:
+        for j, flag in enumerate(flags):
+            if flag is not None:  # a boolean of COPY is a byte here: 0 or 1, not a mask
+                values[(rows[flag][owner] == 0) & np.isnan(values[:, j]), j] = NOT_OBSERVED
 
     def _stack(self, rows: np.ndarray, names: list[str | None]) -> np.ndarray | None:
         if not any(names):
             return None
-        nothing = np.full(len(rows), np.nan)
-        return np.stack([nothing if name is None else rows[name] for name in names], axis=1).astype(np.float64)
+        missing = np.full(len(rows), np.nan)
+        return np.stack([missing if name is None else rows[name] for name in names], axis=1).astype(np.float64)
 
 
 def in_order(conn: Connection, source_run_id: int, source_ids: list[int] | None = None) -> IntArray:
-    """Numbers of the sources of a merge run, or of some, in an order that the data alone decide.
+    """Ids of the sources of a merge run, or of some, in an order that depends on the data only.
 
-    By mission, as the run was given them, and by the mission's own id.
+    The order is by mission, as in the run's configuration, and by the mission's source id.
     """
     query, values = job("merge.source_order").compose(), {"source_run_id": source_run_id, "source_ids": source_ids}
     return np.asarray(copy.fetch_columns(conn, query, [("source_id", "bigint")], values)["source_id"], np.int64)
 
 
 def places(conn: Connection, source_run_id: int, source_id: IntArray) -> IntArray:
-    """Places of sources in an order that the data alone decide, whatever numbers the database gave them.
+    """Permutation of sources into an order that depends on the data only, not on the ids that the database assigned.
 
     Parameters
     ----------
     conn : Connection
     source_run_id : int
     source_id : (N,) int64
-        Sources of that merge run, each once.
+        Sources of that merge run, without repetition.
 
     Returns
     -------
     (N,) int64
-        What sorts them as `in_order` does.
+        Indices that sort them as `in_order` does.
     """
     sorted_ids = in_order(conn, source_run_id, source_id.tolist() if source_id.size <= _FEW else None)
     by_id = np.argsort(source_id, kind="stable")
     place = np.searchsorted(source_id, sorted_ids, sorter=by_id)
-    found = by_id[np.minimum(place, source_id.size - 1)] if source_id.size else by_id
-    return np.asarray(found[source_id[found] == sorted_ids], np.int64)
+    index = by_id[np.minimum(place, source_id.size - 1)] if source_id.size else by_id
+    return np.asarray(index[source_id[index] == sorted_ids], np.int64)
 
 
 def labelled(
@@ -164,7 +164,7 @@ def labelled(
     Returns
     -------
     source_id : (N,) int64
-        In the order of `places`: folds and sums must not depend on the numbers.
+        In the order of `places`: folds and sums must not depend on the ids.
     sample : Sample
         With the errors, limits and hypotheses of the layout.
     label : (N,) int64
@@ -179,26 +179,13 @@ def labelled(
         "label_run_id": runs["label"],
         "property_run_id": runs["properties"],
     }
-    rows = copy.fetch_columns(
-        conn,
-        job("fit.reference_sample").compose(values=layout.values),
-        [
-            ("source_id", "bigint"),
-            ("class_index", "integer"),
-            ("sky_cell", "bigint"),
-            ("is_classifiable", "boolean"),
-            *layout.columns,
-        ],
-        values,
-    )
+    extra = [("class_index", "integer"), ("sky_cell", "bigint"), ("is_classifiable", "boolean")]
+    query = job("fit.reference_sample").compose(values=layout.values)
+    rows = copy.fetch_columns(conn, query, [_ID, *extra, *layout.columns], values)
     hypotheses = None
     if layout.dependent:
-        hypotheses = copy.fetch_columns(
-            conn,
-            job("fit.reference_hypotheses").compose(values=layout.hypothesis_values),
-            [("source_id", "bigint"), ("p_hypothesis", "real"), *layout.hypothesis_columns],
-            values,
-        )
+        query = job("fit.reference_hypotheses").compose(values=layout.hypothesis_values)
+        hypotheses = copy.fetch_columns(conn, query, [_ID, _P, *layout.hypothesis_columns], values)
     source_id = rows["source_id"].astype(np.int64)
     order = places(conn, runs["merge"], source_id)
     return (
@@ -213,12 +200,12 @@ def labelled(
 def every_source(
     reader: Connection, second: Connection, layout: Layout, property_run_id: int, chunk_rows: int
 ) -> Generator[tuple[np.ndarray, Sample], None, None]:
-    """Read all sources of a properties run, piece by piece, in the order of their numbers.
+    """Read all sources of a properties run in chunks, sorted by source_id.
 
     Parameters
     ----------
     reader, second : Connection
-        Two sessions: the hypotheses come in a COPY of their own.
+        Two sessions: the hypotheses are read with a separate COPY.
     layout : Layout
     property_run_id : int
     chunk_rows : int
@@ -230,41 +217,35 @@ def every_source(
     sample : Sample
     """
     table = sql.SQL(partitions.qualified("property", property_run_id))
-    sources = copy.copy_out(
-        reader,
-        job("classify.property_rows").compose(values=layout.values, property=table),
-        [("source_id", "bigint"), ("is_classifiable", "boolean"), *layout.columns],
-        chunk_rows=chunk_rows,
-    )
+    query = job("classify.property_rows").compose(values=layout.values, property=table)
+    columns = [_ID, ("is_classifiable", "boolean"), *layout.columns]
+    sources = copy.copy_out(reader, query, columns, chunk_rows=chunk_rows)
     hypotheses: Generator[np.ndarray, None, None] | None = None
     if layout.dependent and partitions.exists(second, "hypothesis_property", property_run_id):
         table = sql.SQL(partitions.qualified("hypothesis_property", property_run_id))
-        hypotheses = copy.copy_out(
-            second,
-            job("classify.hypothesis_rows").compose(values=layout.hypothesis_values, property=table),
-            [("source_id", "bigint"), ("p_hypothesis", "real"), *layout.hypothesis_columns],
-            chunk_rows=chunk_rows,
-        )
+        query = job("classify.hypothesis_rows").compose(values=layout.hypothesis_values, property=table)
+        columns = [_ID, _P, *layout.hypothesis_columns]
+        hypotheses = copy.copy_out(second, query, columns, chunk_rows=chunk_rows)
     try:
         ahead = _Ahead(hypotheses)
         for rows in sources:
             yield rows, layout.sample(rows, ahead.up_to(int(rows["source_id"][-1])))
     finally:
-        # a COPY that is left in the middle is ended here, or its session would wait for it for ever
+        # end an unfinished COPY, or its session would wait for it forever
         sources.close()
         if hypotheses is not None:
             hypotheses.close()
 
 
 class _Ahead:
-    """The stream of hypotheses, cut where the stream of sources is cut."""
+    """The stream of hypotheses, cut at the same sources as the stream of sources."""
 
     def __init__(self, stream: Generator[np.ndarray, None, None] | None) -> None:
         self.stream = stream
         self.kept: list[np.ndarray] = []
 
     def up_to(self, source_id: int) -> np.ndarray | None:
-        """Hypotheses of the sources up to this one, that were not given before."""
+        """Hypotheses of the sources up to this one that were not returned before."""
         if self.stream is None:
             return None
         while not self.kept or self.kept[-1]["source_id"][-1] <= source_id:

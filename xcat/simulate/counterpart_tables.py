@@ -7,8 +7,9 @@ import numpy as np
 
 from xcat.arrays import FloatArray, IntArray
 from xcat.simulate.counterparts import Field
-from xcat.simulate.identifiers import first_of_each, sexagesimal
-from xcat.simulate.observe import EPOCH_YR
+from xcat.simulate.identifiers import sexagesimal
+from xcat.simulate.photometry import Magnitudes
+from xcat.simulate.rows import moved, turned
 from xcat.simulate.write import Columns
 from xcat.sky.geometry import offset
 
@@ -18,7 +19,7 @@ ALLWISE_EPOCH_YR = 2010.5
 
 @dataclass(frozen=True)
 class CounterpartTable:
-    """A catalogue file's rows, the identifier of each, and which object of the field each is."""
+    """Rows of a catalogue file, the identifier of each, and the index of its object in the field."""
 
     columns: Columns
     native_id: np.ndarray
@@ -26,24 +27,19 @@ class CounterpartTable:
 
 
 def _faint(mag: FloatArray, at: float, per_mag: float = 0.2) -> FloatArray:
-    """Errors that grow tenfold in five magnitudes beyond the limit of photons."""
+    """Factor on errors, tenfold per five magnitudes beyond the magnitude where photon noise takes over."""
     return np.asarray(10 ** (per_mag * np.clip(mag - at, 0, 8)))
 
 
 def _by_declination(field: Field, member: np.ndarray) -> IntArray:
-    # archives give rows in an order of their own: counterparts must not come first
+    # archives have their own order of rows: counterparts must not come first
     index = np.flatnonzero(member)
     return index[np.argsort(field.dec_deg[index], kind="stable")]
 
 
 def _at_epoch(field: Field, index: IntArray, epoch_yr: float) -> tuple[FloatArray, FloatArray]:
-    years = epoch_yr - EPOCH_YR
-    return offset(
-        field.ra_deg[index],
-        field.dec_deg[index],
-        field.pmra_mas_yr[index] * years * 1e-3,
-        field.pmdec_mas_yr[index] * years * 1e-3,
-    )
+    f = field[index]
+    return moved(f.ra_deg, f.dec_deg, f.pmra_mas_yr, f.pmdec_mas_yr, epoch_yr)
 
 
 def _noisy(rng: np.random.Generator, mag: FloatArray, floor: float, at: float) -> tuple[FloatArray, FloatArray]:
@@ -52,12 +48,16 @@ def _noisy(rng: np.random.Generator, mag: FloatArray, floor: float, at: float) -
     return mag + error * rng.standard_normal(mag.size), error
 
 
+def _near_infrared(rng: np.random.Generator, mag: Magnitudes) -> list[tuple[FloatArray, FloatArray]]:
+    return [_noisy(rng, m, 0.022, at) for m, at in ((mag.j, 14.2), (mag.h, 13.5), (mag.k, 12.8))]
+
+
 def _geometric_distance_pc(parallax_mas: FloatArray, error_mas: FloatArray) -> FloatArray:
     """Most probable distance where stars thin out as r^2 exp(-r / L) (Bailer-Jones 2015, PASP 127, 994, section 7).
 
-    It is a root of r^3 / L - 2 r^2 + a r - c, the smallest of several, which Newton's method reaches without passing
-    it: from 0 where the first hump of the cubic is above zero, from far beyond where it is not, and from the point of
-    inflexion where there is no hump.
+    It is the smallest root of r^3 / L - 2 r^2 + a r - c, to which Newton's method converges from one side: from 0 where
+    the first maximum of the cubic is above zero, from far beyond where it is not, and from the point of inflexion where
+    there is no maximum.
     """
     length = 1.35  # kpc
     a, c = parallax_mas / error_mas**2, 1 / error_mas**2
@@ -65,10 +65,10 @@ def _geometric_distance_pc(parallax_mas: FloatArray, error_mas: FloatArray) -> F
     def cubic(r: FloatArray) -> FloatArray:
         return np.asarray(((r / length - 2) * r + a) * r - c)
 
-    no_hump = 3 * a / length > 4
-    hump = length / 3 * (2 - np.sqrt(np.where(no_hump, 0, 4 - 3 * a / length)))
+    monotonic = 3 * a / length > 4
+    maximum = length / 3 * (2 - np.sqrt(np.where(monotonic, 0, 4 - 3 * a / length)))
     beyond = 2 * np.maximum(np.maximum(2 * length, np.sqrt(length * np.abs(a))), np.cbrt(length * c))
-    r = np.where(no_hump, 2 * length / 3, np.where((hump > 0) & (cubic(hump) > 0), 0.0, beyond))
+    r = np.where(monotonic, 2 * length / 3, np.where((maximum > 0) & (cubic(maximum) > 0), 0.0, beyond))
     for _ in range(40):
         r = r - cubic(r) / ((3 * r / length - 4) * r + a)
     return np.asarray(1000 * r)
@@ -78,16 +78,12 @@ def gaia_table(rng: np.random.Generator, field: Field) -> CounterpartTable:
     """Gaia DR3: epoch 2016.0, errors in mas (Lindegren et al. 2021, A&A 649, A2, figure 7)."""
     index = _by_declination(field, field.in_gaia)
     n = index.size
-    mag = field.magnitudes.take(index)
+    mag = field.magnitudes[index]
     error_mas = 0.015 * _faint(mag.g, 14.0)
     e_ra, e_dec = error_mas * rng.uniform(0.9, 1.2, n), error_mas * rng.uniform(0.85, 1.1, n)
-    ra, dec = offset(
-        field.ra_deg[index],
-        field.dec_deg[index],
-        e_ra * rng.standard_normal(n) * 1e-3,
-        e_dec * rng.standard_normal(n) * 1e-3,
-    )
-    # two-parameter solutions: no motion, no parallax; one in ten near the limit
+    east, north = e_ra * rng.standard_normal(n) * 1e-3, e_dec * rng.standard_normal(n) * 1e-3
+    ra, dec = offset(field.ra_deg[index], field.dec_deg[index], east, north)
+    # two-parameter solutions have no motion and no parallax: one in ten near the limit
     full = rng.random(n) > 0.01 + 0.12 * np.clip(mag.g - 19.5, 0, 1)
     e_plx, e_pm = 1.2 * error_mas, 1.25 * error_mas
 
@@ -121,35 +117,24 @@ def gaia_table(rng: np.random.Generator, field: Field) -> CounterpartTable:
 
 
 def _ellipse_noise(
-    rng: np.random.Generator,
-    ra: FloatArray,
-    dec: FloatArray,
-    major: FloatArray,
-    minor: FloatArray,
-    pa: FloatArray,
+    rng: np.random.Generator, ra: FloatArray, dec: FloatArray, major: FloatArray, minor: FloatArray, pa: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     along, across = major * rng.standard_normal(ra.size), minor * rng.standard_normal(ra.size)
-    sin_pa, cos_pa = np.sin(np.radians(pa)), np.cos(np.radians(pa))
-    return offset(ra, dec, along * sin_pa + across * cos_pa, along * cos_pa - across * sin_pa)
+    return offset(ra, dec, *turned(along, across, pa))
 
 
 def twomass_table(rng: np.random.Generator, field: Field) -> CounterpartTable:
     """2MASS point sources: epoch about 2000, 1 sigma ellipses (Skrutskie et al. 2006, AJ 131, 1163)."""
     index = _by_declination(field, field.in_twomass)
     n = index.size
-    mag = field.magnitudes.take(index)
+    mag = field.magnitudes[index]
     ra, dec = _at_epoch(field, index, TWOMASS_EPOCH_YR)
-    major = np.asarray(np.round(np.minimum(0.06 * _faint(mag.k, 13.0) * rng.uniform(1, 1.3, n), 0.4), 2), dtype=float)
-    minor = np.asarray(
-        np.round(np.minimum(major, 0.06 * _faint(mag.k, 13.0) * rng.uniform(0.9, 1.1, n)), 2), dtype=float
-    )
+    error = 0.06 * _faint(mag.k, 13.0)
+    major = np.asarray(np.round(np.minimum(error * rng.uniform(1, 1.3, n), 0.4), 2), dtype=float)
+    minor = np.asarray(np.round(np.minimum(major, error * rng.uniform(0.9, 1.1, n)), 2), dtype=float)
     pa = np.floor(rng.uniform(0, 180, n))
     ra, dec = _ellipse_noise(rng, ra, dec, major, minor, pa)
-    (j, e_j), (h, e_h), (k, e_k) = (
-        _noisy(rng, m, 0.022, at) for m, at in ((mag.j, 14.2), (mag.h, 13.5), (mag.k, 12.8))
-    )
     name = sexagesimal(ra, dec, 2, 1, template="{h}{m}{s}{ds}{d}{dm}{dss}", point="")
-    keep = first_of_each(name)
     columns: Columns = {
         "RAJ2000": ra,
         "DEJ2000": dec,
@@ -157,21 +142,19 @@ def twomass_table(rng: np.random.Generator, field: Field) -> CounterpartTable:
         "errMin": minor.astype(np.float32),
         "errPA": pa.astype(np.int16),
         "_2MASS": name,
-        "Jmag": np.where(mag.j > 17.0, np.nan, j).astype(np.float32),
-        "e_Jmag": np.where(mag.j > 16.4, np.nan, e_j).astype(np.float32),
-        "Hmag": np.where(mag.h > 16.2, np.nan, h).astype(np.float32),
-        "e_Hmag": np.where(mag.h > 15.7, np.nan, e_h).astype(np.float32),
-        "Kmag": k.astype(np.float32),
-        "e_Kmag": e_k.astype(np.float32),
     }
-    return CounterpartTable({c: v[keep] for c, v in columns.items()}, name[keep].astype("U"), index[keep])
+    limits = ((mag.j, 17.0, 16.4), (mag.h, 16.2, 15.7), (mag.k, np.inf, np.inf))
+    for b, (m, error), (true, limit, limit_of_error) in zip("JHK", _near_infrared(rng, mag), limits, strict=True):
+        columns[f"{b}mag"] = np.where(true > limit, np.nan, m).astype(np.float32)
+        columns[f"e_{b}mag"] = np.where(true > limit_of_error, np.nan, error).astype(np.float32)
+    return _kept(columns, name, index)
 
 
 def allwise_table(rng: np.random.Generator, field: Field) -> CounterpartTable:
     """AllWISE: epoch 2010.5, 1 sigma ellipses (Cutri et al. 2013); W2 is missing for the faintest."""
     index = _by_declination(field, field.in_allwise)
     n = index.size
-    mag = field.magnitudes.take(index)
+    mag = field.magnitudes[index]
     ra, dec = _at_epoch(field, index, ALLWISE_EPOCH_YR)
     major = np.minimum(0.04 * _faint(mag.w1, 13.5) * rng.uniform(1, 1.2, n), 0.6)
     minor = major * rng.uniform(0.88, 1.0, n)
@@ -180,12 +163,8 @@ def allwise_table(rng: np.random.Generator, field: Field) -> CounterpartTable:
     (w1, e_w1), (w2, e_w2) = (_noisy(rng, m, 0.023, at) for m, at in ((mag.w1, 14.3), (mag.w2, 13.6)))
     # AllWISE repeats the 2MASS magnitudes of what 2MASS has
     in_twomass = field.in_twomass[index]
-    near_infrared = {
-        f"{b}mag": _noisy(rng, m, 0.022, at)[0]
-        for b, m, at in (("J", mag.j, 14.2), ("H", mag.h, 13.5), ("K", mag.k, 12.8))
-    }
+    near_infrared = {f"{b}mag": m for b, (m, _) in zip("JHK", _near_infrared(rng, mag), strict=True)}
     name = sexagesimal(ra, dec, 2, 1)
-    keep = first_of_each(name)
     columns: Columns = {
         "AllWISE": name.astype("U"),
         "RAJ2000": np.round(ra, 7),
@@ -199,6 +178,13 @@ def allwise_table(rng: np.random.Generator, field: Field) -> CounterpartTable:
         "e_W2mag": np.where(mag.w2 > 15.9, np.nan, np.round(e_w2, 3)),
         **{name: np.where(in_twomass, np.round(m, 3), np.nan) for name, m in near_infrared.items()},
     }
+    return _kept(columns, name, index)
+
+
+def _kept(columns: Columns, name: np.ndarray, index: IntArray) -> CounterpartTable:
+    """The first row of each name: two objects with the same designation are one entry of a catalogue."""
+    keep = np.unique(name, return_index=True)[1]
+    keep.sort()
     return CounterpartTable({c: v[keep] for c, v in columns.items()}, name[keep].astype("U"), index[keep])
 
 

@@ -1,7 +1,7 @@
 """The optical and infrared sky around the X-ray sources: true counterparts and unrelated objects.
 
-Unrelated objects fill the union of circles around the X-ray positions, each at the density of its place. One
-real object appears in every catalogue that is deep enough for it.
+Unrelated objects fill the union of circles around the X-ray positions, each circle at the local density. A real object
+appears in every catalogue that is deep enough for it.
 """
 
 from dataclasses import dataclass
@@ -9,29 +9,25 @@ from dataclasses import dataclass
 import numpy as np
 
 from xcat.arrays import BoolArray, FloatArray, IntArray
-from xcat.simulate.photometry import (
-    Magnitudes,
-    galaxy_magnitudes,
-    star_magnitudes,
-    star_slope,
-)
+from xcat.simulate.photometry import Magnitudes, galaxy_magnitudes, star_magnitudes, star_slope
+from xcat.simulate.pointings import extinction_mag, galaxy_density_per_deg2, star_density_per_deg2
 from xcat.simulate.populations import Objects
-from xcat.simulate.sky import extinction_mag, galaxy_density_per_deg2, star_density_per_deg2
+from xcat.simulate.rows import Rows
 from xcat.sky.geometry import ARCSEC_RAD, close_pairs, in_disc, offset, to_galactic, to_vector
 
 CUT_OUT_ARCSEC = 60.0
 GAIA_LIMIT_G = 20.7
 TWOMASS_LIMIT_K = 14.8
 ALLWISE_LIMIT_W1 = 17.0
-# Stars too red or too faint for Gaia but not for the infrared: the counts go on for one more magnitude.
+# Some stars are too red or too faint for Gaia but not for the infrared: the counts go one magnitude deeper.
 _STAR_LIMIT_G = 21.7
-# Where Gaia's density is above this, crowding makes the infrared catalogues shallower: (per deg2, mag per dex).
+# Above this density of Gaia, crowding makes the infrared catalogues shallower: (per deg2, mag per dex).
 _CROWDED_TWOMASS = (30_000.0, 1.0)
 _CROWDED_ALLWISE = (18_000.0, 2.6)
 
 
 @dataclass(frozen=True)
-class Field:
+class Field(Rows):
     """Real optical and infrared objects near the X-ray sources; positions are for epoch 2016.0.
 
     Entry i is the counterpart of X-ray object `owner[i]`; unrelated objects have owner -1.
@@ -58,7 +54,7 @@ def field_in_circles(
 ) -> tuple[FloatArray, FloatArray, IntArray]:
     """Random positions, Poisson at the given density, in the union of circles.
 
-    Each circle is filled on its own; a point is kept only by the first circle that holds it, so where circles
+    Each circle is filled separately; a point is kept only in the first circle that contains it, so where circles
     overlap the density is that of one of them, not the sum.
 
     Returns
@@ -75,7 +71,7 @@ def field_in_circles(
     if len(pairs):
         points = to_vector(ra, dec)
         centres = to_vector(ra_deg, dec_deg)
-        # Every point of the second circle against the centre of the first; its points lie in one run.
+        # every point of the second circle against the centre of the first; its points are consecutive
         start = np.searchsorted(circle, pairs[:, 1], side="left")
         count = np.searchsorted(circle, pairs[:, 1], side="right") - start
         within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
@@ -105,7 +101,7 @@ def make_field(
     galaxies_per_deg2 = galaxy_density_per_deg2(glon, glat)
     av = extinction_mag(glon, glat)
 
-    # beyond Gaia's limit the counts go on with the same slope
+    # beyond Gaia's limit the counts continue with the same slope
     deep_per_deg2 = stars_per_deg2 * 10 ** (star_slope(stars_per_deg2) * (_STAR_LIMIT_G - GAIA_LIMIT_G))
     total = deep_per_deg2 + galaxies_per_deg2
     ra, dec, circle = field_in_circles(rng, circle_ra_deg, circle_dec_deg, total)
@@ -118,37 +114,35 @@ def make_field(
     parallax, pmra, pmdec = _field_motion(rng, is_star)
 
     owner = np.flatnonzero(exists)
-    n_field = ra.size
-    own_ra, own_dec = objects.ra_deg[owner], objects.dec_deg[owner]
-    own_glon, own_glat = to_galactic(own_ra, own_dec)
-    magnitudes = Magnitudes.join([own_magnitudes.take(owner), field_magnitudes])
-    stars_around = np.concatenate([star_density_per_deg2(own_glon, own_glat), stars_per_deg2[circle]])
+    own = objects[owner]
+    magnitudes = own_magnitudes[owner].followed_by(field_magnitudes)
+    own_stars = star_density_per_deg2(*to_galactic(own.ra_deg, own.dec_deg))
+    stars_around = np.concatenate([own_stars, stars_per_deg2[circle]])
     in_gaia = _detected(rng, magnitudes.g, GAIA_LIMIT_G)
     in_twomass = _detected(rng, magnitudes.k, TWOMASS_LIMIT_K - crowding_mag(stars_around, _CROWDED_TWOMASS))
     in_allwise = _detected(rng, magnitudes.w1, ALLWISE_LIMIT_W1 - crowding_mag(stars_around, _CROWDED_ALLWISE))
-    seen = in_gaia | in_twomass | in_allwise
-    index = np.flatnonzero(seen)
-    return Field(
-        owner=np.concatenate([owner, np.full(n_field, -1)])[index],
-        ra_deg=np.concatenate([own_ra, ra])[index],
-        dec_deg=np.concatenate([own_dec, dec])[index],
-        pmra_mas_yr=np.concatenate([objects.pmra_mas_yr[owner], pmra])[index],
-        pmdec_mas_yr=np.concatenate([objects.pmdec_mas_yr[owner], pmdec])[index],
-        parallax_mas=np.concatenate([np.nan_to_num(1e3 / objects.distance_pc[owner]), parallax])[index],
-        magnitudes=magnitudes.take(index),
-        in_gaia=in_gaia[index],
-        in_twomass=in_twomass[index],
-        in_allwise=in_allwise[index],
+    field = Field(
+        owner=np.concatenate([owner, np.full(ra.size, -1)]),
+        ra_deg=np.concatenate([own.ra_deg, ra]),
+        dec_deg=np.concatenate([own.dec_deg, dec]),
+        pmra_mas_yr=np.concatenate([own.pmra_mas_yr, pmra]),
+        pmdec_mas_yr=np.concatenate([own.pmdec_mas_yr, pmdec]),
+        parallax_mas=np.concatenate([np.nan_to_num(1e3 / own.distance_pc), parallax]),
+        magnitudes=magnitudes,
+        in_gaia=in_gaia,
+        in_twomass=in_twomass,
+        in_allwise=in_allwise,
     )
+    return field[np.flatnonzero(in_gaia | in_twomass | in_allwise)]
 
 
 def _detected(rng: np.random.Generator, mag: FloatArray, limit: FloatArray | float) -> BoolArray:
-    """Brighter than the limit, and one in fifty lost to neighbours and artefacts."""
+    """Whether an object is brighter than the limit; one in fifty is lost to neighbours and artefacts."""
     return np.asarray((mag < limit) & (rng.random(mag.size) > 0.02))
 
 
 def _field_motion(rng: np.random.Generator, is_star: BoolArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Parallax in mas and proper motions in mas / yr of unrelated objects; galaxies stand still."""
+    """Parallax in mas and proper motions in mas / yr of unrelated objects; galaxies do not move."""
     n = is_star.size
     distance_kpc = 10 ** rng.normal(0.35, 0.35, n)
     speed_mas_yr = np.where(is_star, 40 / (4.74 * distance_kpc), 0.0)

@@ -106,16 +106,29 @@ _DEGREES = "  ra: {from: ra, unit: deg}\n  dec: {from: dec, unit: deg}\n"
 _SEXAGESIMAL = "  ra: {from: ra, transform: hms}\n  dec: {from: dec, transform: dms}\n"
 
 
-def _reference(name: str, title: str, classes: str, tolerance_arcsec: float, position: str) -> str:
+def _reference(name: str, objects: str, classes: str, tolerance_arcsec: float, position: str) -> str:
     native = "" if classes.startswith("class:") else "  class_native: type\n"
     return (
-        f"name: {name}\ntitle: {title}\nkind: reference\n{_CITATION}\nepoch_yr: {REFERENCE_EPOCH_YR}\n"
+        f"name: {name}\ntitle: Simulated catalogue of known {objects}\nkind: reference\n{_CITATION}\n"
+        f"epoch_yr: {REFERENCE_EPOCH_YR}\n"
         "position_error: {convention: axis_1sigma, columns: [err], unit: arcsec}\n"
         f"label_tolerance_arcsec: {tolerance_arcsec}\n{classes}\n"
         f"columns:\n  native_id: name\n  name: name\n{position}{native}"
     )
 
 
+_REFERENCES = {
+    "sim_ref_agn": ("AGN", 'classes: {QSO: AGN, "Sy*": AGN, BLLac: AGN, "QSO?": ""}', 0.1, _DEGREES),
+    "sim_ref_star": ("stars", 'classes: {Star: Star, Em: Star, Flare: Star, YSO: Star, "Star?": ""}', 0.1, _DEGREES),
+    "sim_ref_xrb": ("X-ray binaries", "class: XRB", 1.0, _SEXAGESIMAL),
+    "sim_ref_cv": ("cataclysmic variables", 'classes: {DN: CV, NL: CV, AM: CV, DQ: CV, "DN?": ""}', 1.0, _SEXAGESIMAL),
+    "sim_ref_extended": (
+        "clusters of galaxies and supernova remnants",
+        'classes: {Cluster: extended, SNR: extended, "Cluster?": ""}',
+        2.0,
+        _DEGREES,
+    ),
+}
 DEFINITIONS: dict[str, str] = {
     "sim_xmm": _XMM,
     "sim_swift": _SWIFT,
@@ -124,35 +137,5 @@ DEFINITIONS: dict[str, str] = {
     "sim_twomass": _TWOMASS,
     "sim_allwise": _ALLWISE,
     "sim_galaxies": _GALAXIES,
-    "sim_ref_agn": _reference(
-        "sim_ref_agn",
-        "Simulated catalogue of known AGN",
-        'classes: {QSO: AGN, "Sy*": AGN, BLLac: AGN, "QSO?": ""}',
-        0.1,
-        _DEGREES,
-    ),
-    "sim_ref_star": _reference(
-        "sim_ref_star",
-        "Simulated catalogue of known stars",
-        'classes: {Star: Star, Em: Star, Flare: Star, YSO: Star, "Star?": ""}',
-        0.1,
-        _DEGREES,
-    ),
-    "sim_ref_xrb": _reference(
-        "sim_ref_xrb", "Simulated catalogue of known X-ray binaries", "class: XRB", 1.0, _SEXAGESIMAL
-    ),
-    "sim_ref_cv": _reference(
-        "sim_ref_cv",
-        "Simulated catalogue of known cataclysmic variables",
-        'classes: {DN: CV, NL: CV, AM: CV, DQ: CV, "DN?": ""}',
-        1.0,
-        _SEXAGESIMAL,
-    ),
-    "sim_ref_extended": _reference(
-        "sim_ref_extended",
-        "Simulated catalogue of known clusters of galaxies and supernova remnants",
-        'classes: {Cluster: extended, SNR: extended, "Cluster?": ""}',
-        2.0,
-        _DEGREES,
-    ),
+    **{name: _reference(name, *each) for name, each in _REFERENCES.items()},
 }

@@ -48,7 +48,7 @@ def sexagesimal(
 
     ra_s, dec_s = ra_unit // 10**ra_decimals, dec_unit // 10**dec_decimals
     sign = np.where(dec_deg < 0, _MINUS, _PLUS).astype(np.uint8)[:, None]
-    known = {
+    fields = {
         "h": [_digits(ra_s // 3600, 2)],
         "m": [_digits(ra_s // 60 % 60, 2)],
         "s": seconds(ra_unit, ra_decimals),
@@ -60,7 +60,7 @@ def sexagesimal(
     parts: list[np.ndarray] = []
     for piece in template.split("{"):
         field, _, text = piece.rpartition("}")
-        parts += known[field] if field else []
+        parts += fields[field] if field else []
         parts += [_constant(text, n)] if text else []
     return _assemble(parts)
 
@@ -68,10 +68,3 @@ def sexagesimal(
 def numbered(prefix: str, number: IntArray, width: int) -> np.ndarray:
     """Byte strings such as b"SIM000123"."""
     return _assemble([_constant(prefix, number.size), _digits(number, width)])
-
-
-def first_of_each(name: np.ndarray) -> np.ndarray:
-    """True for the first row of each name: two objects of one designation are one entry in a catalogue."""
-    keep = np.zeros(name.size, dtype=bool)
-    keep[np.unique(name, return_index=True)[1]] = True
-    return keep

@@ -12,7 +12,7 @@ from xcat.simulate.missions import Mission
 from xcat.simulate.observe import Detections
 from xcat.simulate.write import Columns
 
-# LSXPS gives count rates; erg / cm2 a count of a typical AGN spectrum (Evans et al. 2020, ApJS 247, 54)
+# LSXPS gives count rates; erg / cm2 per count of a typical AGN spectrum (Evans et al. 2020, ApJS 247, 54)
 SWIFT_FLUX_PER_RATE = 4.3e-11
 _RADIUS_90 = np.sqrt(-2 * np.log(0.10))  # sigmas per axis of the circle that holds 90 %
 _RADIUS_95 = np.sqrt(-2 * np.log(0.05))
@@ -20,7 +20,7 @@ _RADIUS_95 = np.sqrt(-2 * np.log(0.05))
 
 @dataclass(frozen=True)
 class MissionTable:
-    """A catalogue file's rows, and the identifier of each as the definition's `native_id` has it."""
+    """Rows of a catalogue file, and the identifier of each as in the definition's `native_id`."""
 
     columns: Columns
     native_id: np.ndarray  # text
@@ -39,25 +39,28 @@ def _text(value: np.ndarray) -> np.ndarray:
 
 
 def _observation(d: Detections, first: int) -> IntArray:
-    """Number of the observation: the target and the epoch."""
-    return first + 100 * d.target + d.epoch
+    """Number of the observation: the pointing and the epoch."""
+    return first + 100 * d.pointing + d.epoch
 
 
 def _source_number(d: Detections) -> IntArray:
-    """Number that the mission's pipeline gave to the source; every spurious detection has its own."""
+    """Source number of the mission's pipeline; every spurious detection is a separate source."""
     spurious = d.object < 0
     return np.where(spurious, 50_000_000 + np.arange(d.object.size), d.object)
 
 
 def xmm_table(d: Detections, mission: Mission) -> MissionTable:
-    """4XMM: one row a detection, EPIC fluxes in bands 1-5 and 8, radial 1 sigma errors."""
+    """4XMM: one row per detection, EPIC fluxes in bands 2-4 and 8, radial 1 sigma errors."""
     source = _source_number(d)
     detection = 100_000_000_000 + np.arange(d.object.size, dtype=np.int64)
-    soft, soft_err = d.band(mission.soft)
-    medium, medium_err = d.band(mission.medium)
-    hard, hard_err = d.band(mission.hard)
     hr2, hr2_err = d.hardness(mission.soft, mission.medium)
     hr3, hr3_err = d.hardness(mission.medium, mission.hard)
+    bands = {"8": (d.full_flux_cgs, d.full_flux_err_cgs)}
+    bands |= {"2": d.band(mission.soft), "3": d.band(mission.medium), "4": d.band(mission.hard)}
+    fluxes: Columns = {}
+    for band, (flux, error) in bands.items():
+        fluxes[f"EP_{band}_FLUX"] = flux.clip(min=0).astype(np.float32)
+        fluxes[f"EP_{band}_FLUX_ERR"] = error.astype(np.float32)
     name = sexagesimal(d.ra_deg, d.dec_deg, 1, 0, template="4XMM J{h}{m}{s}{ds}{d}{dm}{dss}")
     columns: Columns = {
         "DETID": detection,
@@ -68,14 +71,7 @@ def xmm_table(d: Detections, mission: Mission) -> MissionTable:
         "RA": d.ra_deg,
         "DEC": d.dec_deg,
         "RADEC_ERR": (np.sqrt(2) * d.sigma_arcsec).astype(np.float32),
-        "EP_8_FLUX": d.full_flux_cgs.astype(np.float32),
-        "EP_8_FLUX_ERR": d.full_flux_err_cgs.astype(np.float32),
-        "EP_2_FLUX": soft.clip(min=0).astype(np.float32),
-        "EP_2_FLUX_ERR": soft_err.astype(np.float32),
-        "EP_3_FLUX": medium.clip(min=0).astype(np.float32),
-        "EP_3_FLUX_ERR": medium_err.astype(np.float32),
-        "EP_4_FLUX": hard.clip(min=0).astype(np.float32),
-        "EP_4_FLUX_ERR": hard_err.astype(np.float32),
+        **fluxes,
         "EP_HR2": hr2.astype(np.float32),
         "EP_HR2_ERR": hr2_err.astype(np.float32),
         "EP_HR3": hr3.astype(np.float32),
@@ -93,14 +89,11 @@ def xmm_table(d: Detections, mission: Mission) -> MissionTable:
 
 
 def swift_table(d: Detections, mission: Mission) -> MissionTable:
-    """LSXPS: one row a detection, 90 % error radii, missing hardness ratios as -999; no source number."""
+    """LSXPS: one row per detection, 90 % error radii, missing hardness ratios as -999; no source number."""
     detection = np.arange(1, d.object.size + 1, dtype=np.int64)
     hr1, hr1_err = d.hardness(mission.soft, mission.medium)
     hr2, hr2_err = d.hardness(mission.medium, mission.hard)
-    bands = {
-        name: d.band(index)
-        for name, index in (("Soft", mission.soft), ("Medium", mission.medium), ("Hard", mission.hard))
-    }
+    bands = {name: d.band(getattr(mission, name.lower())) for name in ("Soft", "Medium", "Hard")}
     columns: Columns = {
         "DetectionID": detection,
         "ObsID": _observation(d, 10_000_000),
@@ -133,7 +126,7 @@ def swift_table(d: Detections, mission: Mission) -> MissionTable:
 
 
 def _varied(source: IntArray, flux: FloatArray, error: FloatArray) -> FloatArray:
-    """Probability that a source varied between its detections, by chi-squared of a constant; NaN where there is one."""
+    """Probability that a source varied between its detections, by chi-squared; NaN for a single detection."""
     _, each, n = np.unique(source, return_inverse=True, return_counts=True)
     weight = 1 / error**2
     mean = np.bincount(each, weight * flux) / np.bincount(each, weight)
@@ -143,7 +136,7 @@ def _varied(source: IntArray, flux: FloatArray, error: FloatArray) -> FloatArray
 
 
 def chandra_table(d: Detections, mission: Mission) -> MissionTable:
-    """CSC 2: one row a detection with the source's name, 95 % error ellipse, confidence limits for errors."""
+    """CSC 2: one row per detection with the source's name, 95 % error ellipse, confidence limits for errors."""
     source = _source_number(d)
     name = sexagesimal(d.ra_deg, d.dec_deg, 1, 0, template="2CXO J{h}{m}{s}{ds}{d}{dm}{dss}")
     observation = _observation(d, 20_000)
@@ -183,7 +176,7 @@ def chandra_table(d: Detections, mission: Mission) -> MissionTable:
         "h": d.band(mission.hard),
     }
     for letter, (flux, error) in fluxes.items():
-        # limits that hold 90 %; what is below zero is given as zero
+        # 90 % confidence limits; negative values are listed as zero
         columns[f"obs_flux_aper90_{letter}"] = _significant(flux.clip(min=0), 4)
         columns[f"obs_flux_aper90_lolim_{letter}"] = _significant((flux - 1.645 * error).clip(min=0), 4)
         columns[f"obs_flux_aper90_hilim_{letter}"] = _significant((flux + 1.645 * error).clip(min=0), 4)
@@ -193,7 +186,7 @@ def chandra_table(d: Detections, mission: Mission) -> MissionTable:
 
 
 def _source_names(name: np.ndarray, source: IntArray) -> np.ndarray:
-    """One name a source, from its first detection; the next source of the same name gets a B, C ..."""
+    """One name per source, from its first detection; further sources of the same name get a B, C ..."""
     _, first, inverse = np.unique(source, return_index=True, return_inverse=True)
     names = pd.Series(name[first])
     rank = names.groupby(names).cumcount()

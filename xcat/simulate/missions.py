@@ -1,6 +1,6 @@
 """The three X-ray missions: field of view, effective area, background, image quality, bands.
 
-The numbers are round ones that give the depth and the error circles of the published catalogues; none is a
+The numbers are rounded to reproduce the depth and the error circles of the published catalogues; they are no
 calibration.
 """
 
@@ -12,16 +12,19 @@ import numpy as np
 from xcat.arrays import FloatArray
 from xcat.simulate.spectra import ENERGY_KEV, ERG_PER_KEV, band_mask, power_law
 
+# the spectrum that catalogues assume: photon index 1.7 behind 3e20 hydrogen atoms / cm2 (Rosen et al. 2016, 3XMM)
+_PHOTONS = power_law(np.array([1.7]), np.array([3e20]))[0]
+
 
 @dataclass(frozen=True)
 class Mission:
-    """What an X-ray mission sees and how its catalogue describes it."""
+    """An X-ray mission: its instrument, its exposures, and the thresholds of its catalogue."""
 
     name: str
     field_radius_arcmin: float
     area_kev_cm2: tuple[tuple[float, float], ...]  # (energy in keV, effective area in cm2)
     bands_kev: tuple[tuple[float, float], ...]  # contiguous, together the full band
-    soft: tuple[int, ...]  # which of the bands make the catalogue's soft, medium and hard band
+    soft: tuple[int, ...]  # the bands that make up the catalogue's soft, medium and hard band
     medium: tuple[int, ...]
     hard: tuple[int, ...]
     background_cps: float  # counts per second under one source, full band, on axis
@@ -31,10 +34,9 @@ class Mission:
     psf_arcsec: float  # sigma of the image of a point source on axis
     psf_growth: float  # the image is wider by 1 + growth * (off-axis / field radius)^2
     systematic_arcsec: float  # of the position, per axis
-    blend_arcsec: float  # of two sources closer than this only the brighter is seen
+    blend_arcsec: float  # of two sources closer than this only the brighter is detected
     threshold: float  # detection likelihood
     mjd: tuple[float, float]  # first and last observation
-    duration_d: float = 1.0
 
     @cached_property
     def area_cm2(self) -> FloatArray:
@@ -49,25 +51,15 @@ class Mission:
 
     @cached_property
     def flux_per_count(self) -> FloatArray:
-        """Energy per area of one count in each band, erg / cm2, for the spectrum that catalogues assume.
-
-        A power law of photon index 1.7 behind 3e20 hydrogen atoms per cm2 (Rosen et al. 2016, 4XMM and 3XMM).
-        """
-        photons = power_law(np.array([1.7]), np.array([3e20]))[0]
-        energy = photons * ENERGY_KEV * ERG_PER_KEV
-        return (self.masks @ energy) / (self.masks @ (photons * self.area_cm2))
-
-    @property
-    def full_kev(self) -> tuple[float, float]:
-        """Ends of the full band, in keV."""
-        return self.bands_kev[0][0], self.bands_kev[-1][1]
+        """Energy per area of one count in each band, erg / cm2, for the spectrum that catalogues assume."""
+        energy = _PHOTONS * ENERGY_KEV * ERG_PER_KEV
+        return np.asarray((self.masks @ energy) / (self.masks @ (_PHOTONS * self.area_cm2)))
 
     @cached_property
     def full_flux_per_count(self) -> float:
         """Energy per area of one full-band count, erg / cm2, for the same spectrum."""
-        photons = power_law(np.array([1.7]), np.array([3e20]))[0]
         mask = self.masks.sum(axis=0)
-        return float((mask @ (photons * ENERGY_KEV)) * ERG_PER_KEV / (mask @ (photons * self.area_cm2)))
+        return float((mask @ (_PHOTONS * ENERGY_KEV)) * ERG_PER_KEV / (mask @ (_PHOTONS * self.area_cm2)))
 
     def flux_limit_cgs(self, exposure_s: FloatArray) -> FloatArray:
         """Full-band flux, erg / (s cm2), that about half of the on-axis sources need to be detected."""
@@ -79,16 +71,7 @@ class Mission:
 XMM = Mission(
     name="xmm",
     field_radius_arcmin=15.0,
-    area_kev_cm2=(
-        (0.2, 400),
-        (0.5, 1400),
-        (1, 2300),
-        (1.5, 2500),
-        (2.2, 1900),
-        (5, 1700),
-        (8, 900),
-        (12, 150),
-    ),
+    area_kev_cm2=((0.2, 400), (0.5, 1400), (1, 2300), (1.5, 2500), (2.2, 1900), (5, 1700), (8, 900), (12, 150)),
     bands_kev=((0.2, 0.5), (0.5, 1.0), (1.0, 2.0), (2.0, 4.5), (4.5, 12.0)),
     soft=(1,),
     medium=(2,),
@@ -103,7 +86,6 @@ XMM = Mission(
     blend_arcsec=7.0,
     threshold=8.0,
     mjd=(51_600.0, 59_900.0),
-    duration_d=0.4,
 )
 
 SWIFT = Mission(
@@ -124,7 +106,6 @@ SWIFT = Mission(
     blend_arcsec=18.0,
     threshold=9.0,
     mjd=(53_400.0, 59_900.0),
-    duration_d=1.5,
 )
 
 CHANDRA = Mission(
@@ -145,7 +126,6 @@ CHANDRA = Mission(
     blend_arcsec=1.8,
     threshold=9.0,
     mjd=(51_600.0, 59_500.0),
-    duration_d=0.5,
 )
 
 MISSIONS = (XMM, SWIFT, CHANDRA)

@@ -1,7 +1,6 @@
-"""Observing the sky: counts with noise, a detection threshold, and what a mission's pipeline measures.
+"""Observing the sky: counts with noise, a detection threshold, and the measurements of a mission's pipeline.
 
-Noise is drawn before the threshold is applied, so the faint sources that are found are found too bright
-(Eddington bias).
+Noise is drawn before the threshold is applied, so the measured fluxes of faint sources are too high (Eddington bias).
 """
 
 from dataclasses import dataclass, fields, replace
@@ -11,29 +10,30 @@ from scipy.special import gammaincc
 
 from xcat.arrays import FloatArray, IntArray
 from xcat.simulate.missions import MISSIONS, Mission
+from xcat.simulate.pointings import Pointings
 from xcat.simulate.populations import Objects, kind_values
-from xcat.simulate.sky import Targets
+from xcat.simulate.rows import Rows, moved, turned
 from xcat.sky.geometry import close_pairs, in_disc, offset, separation_arcsec
 
-EPOCH_YR = 2016.0
 SPURIOUS_FRACTION = 0.012
 
 
-def mjd_to_year(mjd: FloatArray) -> FloatArray:
-    """Julian year of a modified Julian date."""
-    return np.asarray(2000.0 + (mjd - 51_544.5) / 365.25)
-
-
 @dataclass(frozen=True)
-class Detections:
-    """What one mission's pipeline measured; one entry a detection, object -1 for spurious ones."""
+class _InView(Rows):
+    """Objects in view of one mission, one entry per object and observation; object -1 for spurious detections."""
 
     object: IntArray
-    target: IntArray
-    epoch: IntArray  # number of the observation within its target
+    pointing: IntArray
+    epoch: IntArray  # number of the observation within its pointing
     mjd: FloatArray
     exposure_s: FloatArray
     off_axis_arcmin: FloatArray
+
+
+@dataclass(frozen=True)
+class Detections(_InView):
+    """Measurements of one mission's pipeline, one entry per detection."""
+
     ra_deg: FloatArray  # measured
     dec_deg: FloatArray
     true_ra_deg: FloatArray  # at the epoch of the observation
@@ -63,10 +63,6 @@ class Detections:
         """Full-band flux over its error."""
         return self.full_flux_cgs / self.full_flux_err_cgs
 
-    def take(self, index: np.ndarray) -> "Detections":
-        """These detections only."""
-        return replace(self, **{field.name: getattr(self, field.name)[index] for field in fields(self)})
-
     def band(self, bands: tuple[int, ...]) -> tuple[FloatArray, FloatArray]:
         """Flux of some bands together and its error, erg / (s cm2)."""
         index = list(bands)
@@ -81,15 +77,25 @@ class Detections:
         return (b - a) / total, np.where(np.isnan(total), np.nan, np.minimum(error, 9.99))
 
 
-def observe(rng: np.random.Generator, m: int, objects: Objects, spectrum: FloatArray, targets: Targets) -> Detections:
-    """All detections of mission number `m` of :data:`MISSIONS`, spurious ones left out.
+@dataclass(frozen=True)
+class _Counted(_InView):
+    effective_s: FloatArray  # exposure after vignetting
+    width_arcsec: FloatArray  # sigma of the image
+    total: FloatArray  # counts with the background, shape (rows, bands)
+    background: FloatArray  # expected counts in all bands
+
+
+def observe(
+    rng: np.random.Generator, m: int, objects: Objects, spectrum: FloatArray, pointings: Pointings
+) -> Detections:
+    """All detections of mission number `m` of :data:`MISSIONS`, without spurious ones.
 
     `spectrum` is :meth:`Objects.spectrum`: photons / cm2 per erg / cm2, shape (objects, energies).
     """
     mission = MISSIONS[m]
-    visible, epoch, off_axis = _in_view(m, objects, targets)
-    target = objects.target[visible]
-    exposure, mjd = targets.exposure_s[target, m, epoch], targets.mjd[target, m, epoch]
+    visible, epoch, off_axis = _in_view(m, objects, pointings)
+    pointing = objects.pointing[visible]
+    exposure, mjd = pointings.exposure_s[pointing, m, epoch], pointings.mjd[pointing, m, epoch]
     off_axis_fraction = off_axis / mission.field_radius_arcmin
 
     flux = objects.flux_cgs[visible] * _long_term_factor(rng, objects, visible, mjd)
@@ -102,39 +108,19 @@ def observe(rng: np.random.Generator, m: int, objects: Objects, spectrum: FloatA
     background = mission.background_cps * exposure * area
     each = background[:, None] / len(mission.bands_kev)
     total = rng.poisson(source + each).astype(float)
-    gross = total.sum(axis=1)
-    likelihood = _likelihood(gross, background)
-    found = (likelihood > mission.threshold) & ~_blended(mission, objects, visible, epoch, flux)
-
-    index = np.flatnonzero(found)
-    return _measure(
-        rng,
-        mission,
-        objects.take(visible[index]),
-        visible[index],
-        target[index],
-        epoch[index],
-        mjd[index],
-        exposure[index],
-        effective_s[index],
-        off_axis[index],
-        width_arcsec[index],
-        total[index],
-        background[index],
-    )
+    likelihood = _likelihood(total.sum(axis=1), background)
+    detected = (likelihood > mission.threshold) & ~_blended(mission, objects, visible, epoch, flux)
+    counted = _Counted(visible, pointing, epoch, mjd, exposure, off_axis, effective_s, width_arcsec, total, background)
+    return _measure(rng, mission, objects, counted[np.flatnonzero(detected)])
 
 
-def _in_view(m: int, objects: Objects, targets: Targets) -> tuple[IntArray, IntArray, FloatArray]:
-    """Pairs of object and epoch that mission `m` has looked at, with the off-axis angle in arcmin."""
-    off_axis = (
-        separation_arcsec(
-            objects.ra_deg, objects.dec_deg, targets.ra_deg[objects.target], targets.dec_deg[objects.target]
-        )
-        / 60
-    )
-    looked = ~np.isnan(targets.exposure_s[objects.target, m])
-    looked &= (off_axis < MISSIONS[m].field_radius_arcmin)[:, None]
-    visible, epoch = np.nonzero(looked)
+def _in_view(m: int, objects: Objects, pointings: Pointings) -> tuple[IntArray, IntArray, FloatArray]:
+    """Pairs of object and epoch that mission `m` observed, with the off-axis angle in arcmin."""
+    ra, dec = pointings.ra_deg[objects.pointing], pointings.dec_deg[objects.pointing]
+    off_axis = separation_arcsec(objects.ra_deg, objects.dec_deg, ra, dec) / 60
+    observed = ~np.isnan(pointings.exposure_s[objects.pointing, m])
+    observed &= (off_axis < MISSIONS[m].field_radius_arcmin)[:, None]
+    visible, epoch = np.nonzero(observed)
     return visible, epoch, off_axis[visible]
 
 
@@ -143,7 +129,7 @@ def _long_term_factor(rng: np.random.Generator, objects: Objects, visible: IntAr
     log_factor = objects.long_dex[visible] * rng.standard_normal(visible.size)
     flare = rng.random(visible.size) < kind_values(kind, "flare_probability")
     log_factor += np.where(flare, rng.exponential(0.45, visible.size), 0)
-    # the mean of a log-normal factor is above 1: keep the tails from making every outburst a discovery
+    # the mean of a log-normal factor is above 1: clip its tails, or outbursts dominate the detections
     return np.asarray(10 ** np.clip(log_factor, -2.5, 1.8))
 
 
@@ -154,7 +140,7 @@ def _likelihood(gross: FloatArray, background: FloatArray) -> FloatArray:
 
 
 def _blended(mission: Mission, objects: Objects, visible: IntArray, epoch: IntArray, flux: FloatArray) -> np.ndarray:
-    """True where a brighter source is too close to see this one on its own."""
+    """Whether a brighter source is so close that this one is not resolved."""
     seen = np.unique(visible)
     brightest = np.zeros(objects.kind.size)
     np.maximum.at(brightest, visible, flux)
@@ -165,52 +151,29 @@ def _blended(mission: Mission, objects: Objects, visible: IntArray, epoch: IntAr
     return hidden[visible]
 
 
-def _measure(
-    rng: np.random.Generator,
-    mission: Mission,
-    each: Objects,
-    number: IntArray,
-    target: IntArray,
-    epoch: IntArray,
-    mjd: FloatArray,
-    exposure: FloatArray,
-    effective_s: FloatArray,
-    off_axis: FloatArray,
-    width_arcsec: FloatArray,
-    total: FloatArray,
-    background: FloatArray,
-) -> Detections:
-    """Turn counts into the columns of a catalogue; `each` is the true object of each detection."""
-    n = number.size
-    counts = total - background[:, None] / total.shape[1]
-    counts_err = np.sqrt(total + 0.75) + 0.3  # close to Gehrels (1986, ApJ 303, 336) at few counts
+def _measure(rng: np.random.Generator, mission: Mission, objects: Objects, c: _Counted) -> Detections:
+    """Turn counts into the columns of a catalogue."""
+    each = objects[c.object]
+    n = c.object.size
+    counts = c.total - c.background[:, None] / c.total.shape[1]
+    counts_err = np.sqrt(c.total + 0.75) + 0.3  # close to Gehrels (1986, ApJ 303, 336) at few counts
     net = counts.sum(axis=1).clip(min=3)
-    flux = counts / effective_s[:, None] * mission.flux_per_count
-    flux_err = counts_err / effective_s[:, None] * mission.flux_per_count
-    sigma = np.hypot(width_arcsec / np.sqrt(net), mission.systematic_arcsec)
-    # the image of a point stretches across the radius towards the edge
-    stretch = 1 + 0.25 * np.minimum(off_axis / mission.field_radius_arcmin, 1)
+    gross = c.total.sum(axis=1)
+    sigma = np.hypot(c.width_arcsec / np.sqrt(net), mission.systematic_arcsec)
+    major, minor, pa = sigma, sigma, np.zeros(n)
     if mission.name == "chandra":
+        # the image of a point stretches across the radius towards the edge
+        stretch = 1 + 0.25 * np.minimum(c.off_axis_arcmin / mission.field_radius_arcmin, 1)
         major, minor, pa = sigma * stretch, sigma / stretch, rng.uniform(0, 180, n)
-    else:
-        major, minor, pa = sigma, sigma, np.zeros(n)
-    years = mjd_to_year(mjd) - EPOCH_YR
-    true_ra, true_dec = offset(
-        each.ra_deg, each.dec_deg, each.pmra_mas_yr * years * 1e-3, each.pmdec_mas_yr * years * 1e-3
-    )
+    year = 2000.0 + (c.mjd - 51_544.5) / 365.25
+    true_ra, true_dec = moved(each.ra_deg, each.dec_deg, each.pmra_mas_yr, each.pmdec_mas_yr, year)
     along, across = major * rng.standard_normal(n), minor * rng.standard_normal(n)
-    sin_pa, cos_pa = np.sin(np.radians(pa)), np.cos(np.radians(pa))
-    ra, dec = offset(true_ra, true_dec, along * sin_pa + across * cos_pa, along * cos_pa - across * sin_pa)
+    ra, dec = offset(true_ra, true_dec, *turned(along, across, pa))
     extent = kind_values(each.kind, "extent_arcsec") * 10 ** rng.normal(0, 0.12, n)
-    # a few point sources come out as extended when they are faint and close together
+    # a few faint point sources are mistaken for extended ones
     extent = np.where((extent == 0) & (rng.random(n) < 0.002), rng.uniform(6, 12, n), extent)
     return Detections(
-        object=number,
-        target=target,
-        epoch=epoch,
-        mjd=mjd,
-        exposure_s=exposure,
-        off_axis_arcmin=off_axis,
+        **{field.name: getattr(c, field.name) for field in fields(_InView)},
         ra_deg=ra,
         dec_deg=dec,
         true_ra_deg=true_ra,
@@ -220,11 +183,11 @@ def _measure(
         sigma_pa_deg=pa,
         counts=counts,
         counts_err=counts_err,
-        flux_cgs=flux,
-        flux_err_cgs=flux_err,
-        full_flux_cgs=net / effective_s * mission.full_flux_per_count,
-        full_flux_err_cgs=np.sqrt(total.sum(axis=1) + 1) / effective_s * mission.full_flux_per_count,
-        likelihood=_likelihood(total.sum(axis=1), background),
+        flux_cgs=counts / c.effective_s[:, None] * mission.flux_per_count,
+        flux_err_cgs=counts_err / c.effective_s[:, None] * mission.flux_per_count,
+        full_flux_cgs=net / c.effective_s * mission.full_flux_per_count,
+        full_flux_err_cgs=np.sqrt(gross + 1) / c.effective_s * mission.full_flux_per_count,
+        likelihood=_likelihood(gross, c.background),
         p_constant=_constancy(rng, kind_values(each.kind, "short_rms"), net),
         gamma=_fitted_gamma(rng, each.gamma, net),
         extent_arcsec=extent,
@@ -247,15 +210,15 @@ def _fitted_gamma(rng: np.random.Generator, gamma: FloatArray, net: FloatArray) 
     return np.where(done, np.clip(fit, -1, 8), np.nan)
 
 
-def add_spurious(rng: np.random.Generator, m: int, targets: Targets, real: Detections) -> Detections:
-    """Add detections of nothing, at the end: copies of faint ones at random places of their field."""
+def add_spurious(rng: np.random.Generator, m: int, pointings: Pointings, real: Detections) -> Detections:
+    """Append spurious detections: copies of faint ones at random positions of their field."""
     n = round(SPURIOUS_FRACTION * real.object.size)
     faint = np.flatnonzero(real.likelihood < 2.5 * MISSIONS[m].threshold)
     index = rng.choice(faint, min(n, faint.size), replace=False)
-    copy = real.take(np.sort(index))
+    copy = real[np.sort(index)]
     n = copy.object.size
     east, north = in_disc(rng, np.full(n, MISSIONS[m].field_radius_arcmin * 60.0))
-    ra, dec = offset(targets.ra_deg[copy.target], targets.dec_deg[copy.target], east, north)
+    ra, dec = offset(pointings.ra_deg[copy.pointing], pointings.dec_deg[copy.pointing], east, north)
     spurious = replace(
         copy,
         object=np.full(n, -1),
@@ -266,9 +229,4 @@ def add_spurious(rng: np.random.Generator, m: int, targets: Targets, real: Detec
         extent_arcsec=np.zeros(n),
         flag=rng.choice([0, 1, 2, 3], n, p=[0.5, 0.2, 0.15, 0.15]),
     )
-    return _join([real, spurious])
-
-
-def _join(parts: list[Detections]) -> Detections:
-    names = [field.name for field in fields(Detections)]
-    return Detections(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
+    return real.followed_by(spurious)

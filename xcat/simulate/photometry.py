@@ -6,16 +6,15 @@ import numpy as np
 
 from xcat.arrays import FloatArray
 from xcat.simulate.populations import STAR, Objects, draw_normal, kind_values
+from xcat.simulate.rows import Rows
 
-# Extinction in each band over that in V (Wang & Chen 2019, ApJ 877, 116).
-_EXTINCTION = {
-    "g": 0.79, "bp": 1.0, "rp": 0.59, "j": 0.24, "h": 0.13, "k": 0.078, "w1": 0.039, "w2": 0.026,
-}  # fmt: skip
+# Extinction in each band relative to V (Wang & Chen 2019, ApJ 877, 116).
+_EXTINCTION = {"g": 0.79, "bp": 1.0, "rp": 0.59, "j": 0.24, "h": 0.13, "k": 0.078, "w1": 0.039, "w2": 0.026}
 
 
 @dataclass(frozen=True)
-class Magnitudes:
-    """Vega magnitudes in the bands of Gaia, 2MASS and AllWISE; one entry an object."""
+class Magnitudes(Rows):
+    """Vega magnitudes in the bands of Gaia, 2MASS and AllWISE; one entry per object."""
 
     g: FloatArray
     bp: FloatArray
@@ -26,19 +25,9 @@ class Magnitudes:
     w1: FloatArray
     w2: FloatArray
 
-    def take(self, index: np.ndarray) -> "Magnitudes":
-        """These objects only."""
-        return Magnitudes(*(getattr(self, field.name)[index] for field in fields(self)))
-
     def reddened(self, av_mag: FloatArray) -> "Magnitudes":
         """Behind this much dust."""
         return Magnitudes(*(getattr(self, f.name) + _EXTINCTION[f.name] * av_mag for f in fields(self)))
-
-    @staticmethod
-    def join(parts: "list[Magnitudes]") -> "Magnitudes":
-        """One after the other."""
-        names = [field.name for field in fields(Magnitudes)]
-        return Magnitudes(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
 def gaia_minus_rp(bp_rp: FloatArray) -> FloatArray:
@@ -51,14 +40,12 @@ def stellar_rp_w1(bp_rp: FloatArray) -> FloatArray:
     return np.asarray(0.05 + 1.15 * bp_rp)
 
 
-def _from_colours(rp: FloatArray, bp_rp: FloatArray, r_w1: FloatArray, w1_w2: FloatArray, j_k: FloatArray,
-                  k_w1: FloatArray) -> Magnitudes:  # fmt: skip
+def _from_colours(
+    rp: FloatArray, bp_rp: FloatArray, r_w1: FloatArray, w1_w2: FloatArray, j_k: FloatArray, k_w1: FloatArray
+) -> Magnitudes:
     w1 = rp - r_w1
     k = w1 + k_w1
-    return Magnitudes(
-        g=rp + gaia_minus_rp(bp_rp), bp=rp + bp_rp, rp=rp,
-        j=k + j_k, h=k + 0.3 * j_k, k=k, w1=w1, w2=w1 - w1_w2,
-    )  # fmt: skip
+    return Magnitudes(rp + gaia_minus_rp(bp_rp), rp + bp_rp, rp, k + j_k, k + 0.3 * j_k, k, w1, w1 - w1_w2)
 
 
 def counterpart_magnitudes(rng: np.random.Generator, objects: Objects) -> tuple[Magnitudes, np.ndarray]:
@@ -88,7 +75,7 @@ def star_slope(density_per_deg2: FloatArray) -> FloatArray:
 def star_magnitudes(
     rng: np.random.Generator, density_per_deg2: FloatArray, av_mag: FloatArray, limit_g: float
 ) -> Magnitudes:
-    """Magnitudes of unrelated stars where the Gaia density is so; G follows 10^(s G) down to the limit."""
+    """Magnitudes of unrelated stars at a Gaia density; G follows 10^(s G) down to the limit."""
     n = density_per_deg2.size
     slope = star_slope(density_per_deg2)
     g = np.maximum(limit_g + np.log10(rng.random(n)) / slope, 4.0)
@@ -103,10 +90,8 @@ def star_magnitudes(
 
 
 def galaxy_magnitudes(rng: np.random.Generator, n: int, limit_w1: float) -> Magnitudes:
-    """Magnitudes of unrelated galaxies, W1 from Euclidean counts (0.5 dex a magnitude) down to the limit."""
+    """Magnitudes of unrelated galaxies, W1 from Euclidean counts (0.5 dex per magnitude) down to the limit."""
     w1 = np.maximum(limit_w1 + np.log10(rng.random(n)) / 0.5, 8.0)
     r_w1 = rng.normal(4.4, 0.8, n)
-    return _from_colours(
-        w1 + r_w1, rng.normal(1.3, 0.3, n), r_w1, rng.normal(0.3, 0.2, n), rng.normal(1.5, 0.2, n),
-        rng.normal(0.9, 0.25, n),
-    )  # fmt: skip
+    bp_rp, w1_w2, j_k, k_w1 = (rng.normal(*each, n) for each in ((1.3, 0.3), (0.3, 0.2), (1.5, 0.2), (0.9, 0.25)))
+    return _from_colours(w1 + r_w1, bp_rp, r_w1, w1_w2, j_k, k_w1)

@@ -1,14 +1,15 @@
-"""What shines in X-rays: how many of each class where, how bright, how hard, how variable, how far.
+"""X-ray sources: numbers of each class and place, fluxes, spectra, variability and distances.
 
 Colours and magnitudes are in :mod:`xcat.simulate.photometry`.
 """
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from xcat.arrays import FloatArray, IntArray
-from xcat.simulate.sky import GALAXY, HIGH, PLANE, Galaxies, Targets, extinction_mag
+from xcat.simulate.pointings import GALAXY, HIGH, PLANE, Galaxies, Pointings, extinction_mag
+from xcat.simulate.rows import Rows, turned
 from xcat.simulate.spectra import normalised, plasma, power_law
 from xcat.sky.geometry import in_disc, offset
 
@@ -26,7 +27,7 @@ class Kind:
     bp_rp: tuple[float, float]  # mag, before extinction
     r_w1: tuple[float, float]  # RP - W1, mag; for stars the scatter about the colour-colour relation
     w1_w2: tuple[float, float]  # mag
-    log_nh: tuple[float, float]  # hydrogen atoms / cm2 of the source's own, without the Galaxy's
+    log_nh: tuple[float, float]  # hydrogen atoms / cm2 intrinsic to the source, without the Galaxy
     gamma: tuple[float, float] = (1.9, 0.3)  # photon index of a power law ...
     log_kt: tuple[float, float] | None = None  # ... or log temperature in keV of a plasma
     log_distance_pc: tuple[float, float] | None = None  # at a flux of 1e-14; None if outside the Galaxy
@@ -34,7 +35,7 @@ class Kind:
     long_dex: tuple[float, float] = (0.17, 0.05)  # factor between observations, log-normal
     short_rms: float = 0.05  # fractional, within an observation
     flare_probability: float = 0.0
-    counterpart_probability: float = 1.0  # of one that any of the catalogues could have
+    counterpart_probability: float = 1.0  # of one bright enough for the catalogues
     extent_arcsec: float = 0.0
 
 
@@ -52,63 +53,49 @@ KINDS = (
     Kind("blazar", AGN, (0.6, 0.5), (0.9, 0.25), (3.2, 0.5), (0.85, 0.2), (20.0, 0.3), (2.1, 0.35),
          long_dex=(0.3, 0.08), short_rms=0.12),
     Kind("M dwarf", STAR, (-2.7, 0.7), (2.5, 0.5), (0.0, 0.15), (0.17, 0.06), (18.5, 0.5),
-         log_kt=(-0.2, 0.15),
-         log_distance_pc=(2.1, 0.3), velocity_km_s=28,
+         log_kt=(-0.2, 0.15), log_distance_pc=(2.1, 0.3), velocity_km_s=28,
          long_dex=(0.13, 0.05), short_rms=0.15, flare_probability=0.08),
     Kind("FGK star", STAR, (-4.0, 0.8), (1.05, 0.25), (0.0, 0.12), (-0.02, 0.05), (18.8, 0.5),
-         log_kt=(-0.3, 0.15),
-         log_distance_pc=(2.5, 0.35), velocity_km_s=28,
+         log_kt=(-0.3, 0.15), log_distance_pc=(2.5, 0.35), velocity_km_s=28,
          long_dex=(0.12, 0.05), short_rms=0.08, flare_probability=0.04),
     Kind("YSO", STAR, (-2.7, 0.8), (2.0, 0.5), (0.5, 0.5), (0.35, 0.25), (21.0, 0.5),
-         log_kt=(0.2, 0.2),
-         log_distance_pc=(2.7, 0.25), velocity_km_s=9,
+         log_kt=(0.2, 0.2), log_distance_pc=(2.7, 0.25), velocity_km_s=9,
          long_dex=(0.2, 0.07), short_rms=0.15, flare_probability=0.10),
     Kind("OB star", STAR, (-5.6, 0.6), (0.0, 0.2), (0.0, 0.15), (0.0, 0.06), (21.0, 0.3),
-         log_kt=(-0.35, 0.15),
-         log_distance_pc=(3.2, 0.3), velocity_km_s=12,
-         long_dex=(0.08, 0.03), short_rms=0.03),
+         log_kt=(-0.35, 0.15), log_distance_pc=(3.2, 0.3), velocity_km_s=12, long_dex=(0.08, 0.03), short_rms=0.03),
     Kind("LMXB", XRB, (1.6, 0.9), (0.6, 0.4), (1.5, 0.6), (0.1, 0.15), (21.3, 0.4), (1.9, 0.5),
-         log_distance_pc=(3.75, 0.18), velocity_km_s=60,
-         long_dex=(0.65, 0.25), short_rms=0.2),
+         log_distance_pc=(3.75, 0.18), velocity_km_s=60, long_dex=(0.65, 0.25), short_rms=0.2),
     Kind("HMXB", XRB, (-1.4, 1.2), (0.1, 0.3), (0.6, 0.4), (0.06, 0.1), (22.0, 0.5), (1.1, 0.35),
-         log_distance_pc=(3.6, 0.2), velocity_km_s=35,
-         long_dex=(0.6, 0.25), short_rms=0.3),
+         log_distance_pc=(3.6, 0.2), velocity_km_s=35, long_dex=(0.6, 0.25), short_rms=0.3),
     Kind("extragalactic XRB", XRB, (1.0, 0.8), (0.5, 0.5), (2.0, 0.8), (0.4, 0.4), (21.3, 0.4), (1.8, 0.4),
-         long_dex=(0.4, 0.15), short_rms=0.08,
-         counterpart_probability=0.35),
+         long_dex=(0.4, 0.15), short_rms=0.08, counterpart_probability=0.35),
     Kind("non-magnetic CV", CV, (-0.7, 0.6), (0.65, 0.3), (1.3, 0.5), (0.08, 0.1), (20.5, 0.4), (1.6, 0.3),
-         log_distance_pc=(2.75, 0.25), velocity_km_s=35,
-         long_dex=(0.22, 0.08), short_rms=0.15),
+         log_distance_pc=(2.75, 0.25), velocity_km_s=35, long_dex=(0.22, 0.08), short_rms=0.15),
     Kind("magnetic CV", CV, (-0.1, 0.6), (0.55, 0.3), (1.2, 0.5), (0.1, 0.12), (21.3, 0.4), (1.2, 0.3),
-         log_distance_pc=(2.85, 0.25), velocity_km_s=35,
-         long_dex=(0.25, 0.1), short_rms=0.35),
+         log_distance_pc=(2.85, 0.25), velocity_km_s=35, long_dex=(0.25, 0.1), short_rms=0.35),
     Kind("galaxy cluster", OTHER, (-0.2, 0.5), (1.5, 0.2), (3.8, 0.5), (0.25, 0.15), (19.5, 0.3),
-         log_kt=(0.5, 0.15),
-         long_dex=(0.0, 0.0), short_rms=0.0, extent_arcsec=14.0),
+         log_kt=(0.5, 0.15), long_dex=(0.0, 0.0), short_rms=0.0, extent_arcsec=14.0),
     Kind("TDE", OTHER, (-0.6, 0.6), (1.1, 0.25), (2.8, 0.5), (0.1, 0.15), (20.3, 0.3), (5.0, 0.8),
          long_dex=(1.1, 0.3), short_rms=0.1),
     Kind("SNR", OTHER, (0.0, 0.5), (1.0, 0.5), (2.0, 0.5), (0.5, 0.3), (21.3, 0.4),
-         log_kt=(-0.25, 0.15),
-         long_dex=(0.0, 0.0), short_rms=0.0,
-         counterpart_probability=0.0, extent_arcsec=10.0),
+         log_kt=(-0.25, 0.15), long_dex=(0.0, 0.0), short_rms=0.0, counterpart_probability=0.0, extent_arcsec=10.0),
     Kind("magnetar", OTHER, (3.0, 0.5), (0.5, 0.5), (2.0, 0.5), (0.5, 0.3), (22.3, 0.3), (3.2, 0.5),
-         log_distance_pc=(3.8, 0.2), velocity_km_s=150,
-         long_dex=(0.8, 0.3), short_rms=0.4,
+         log_distance_pc=(3.8, 0.2), velocity_km_s=150, long_dex=(0.8, 0.3), short_rms=0.4,
          counterpart_probability=0.0),
 )  # fmt: skip
 KIND_NAMES = tuple(kind.name for kind in KINDS)
 KIND_CLASS: IntArray = np.array([kind.class_id for kind in KINDS], dtype=np.int64)
 _INDEX = {name: i for i, name in enumerate(KIND_NAMES)}
 
-# Shares of each class among the objects drawn above a field's flux floor, by place. Soft sources give more
-# counts for their flux and are found more easily than absorbed ones: these shares make the detected sources of
-# all places come out near AGN 0.64, Star 0.25, XRB 0.065, CV 0.02, other 0.015.
+# Shares of each class among the objects drawn above a field's flux floor, by place. Soft sources give more counts for
+# their flux and are detected more easily than absorbed ones: with these shares the detected sources of all places are
+# about AGN 0.64, Star 0.25, XRB 0.065, CV 0.02, other 0.015.
 _CLASS_SHARE = {
     PLANE: (0.550, 0.305, 0.058, 0.066, 0.0147),
     HIGH: (0.8915, 0.0815, 0.0014, 0.0131, 0.0125),
     GALAXY: (0.813, 0.0622, 0.1075, 0.0044, 0.0131),
 }
-# Sources of all classes for each AGN of the unabsorbed sky: the plane hides most AGN, stars make up for it.
+# Sources of all classes per AGN of the unabsorbed sky: the plane hides most AGN, but stars make up for them.
 _SOURCES_PER_AGN = np.array([1.17, 1.2, 1.33])
 _KIND_SHARE: dict[int, tuple[dict[str, float], ...]] = {
     PLANE: (
@@ -149,10 +136,10 @@ NH_PER_AV_CM2 = 2.2e21  # Guever & Oezel 2009, MNRAS 400, 2050
 
 
 @dataclass(frozen=True)
-class Objects:
+class Objects(Rows):
     """True X-ray objects, one entry each; positions are for epoch 2016.0."""
 
-    target: IntArray
+    pointing: IntArray
     kind: IntArray  # index into KINDS
     ra_deg: FloatArray
     dec_deg: FloatArray
@@ -170,10 +157,6 @@ class Objects:
     def class_id(self) -> IntArray:
         """Index into CLASSES."""
         return KIND_CLASS[self.kind]
-
-    def take(self, index: np.ndarray) -> "Objects":
-        """These objects only."""
-        return replace(self, **{field.name: getattr(self, field.name)[index] for field in fields(self)})
 
     def spectrum(self) -> FloatArray:
         """Photons / cm2 per erg / cm2 of the 0.2-12 keV flux, shape (objects, energies)."""
@@ -225,11 +208,11 @@ def draw_kinds(rng: np.random.Generator, place: IntArray, xrb_factor: FloatArray
     each[:, XRB == KIND_CLASS] *= xrb_factor[:, None]
     cumulative = np.cumsum(each, axis=1)
     u = rng.random(place.size) * cumulative[:, -1]
-    return (u[:, None] >= cumulative).sum(axis=1).astype(np.int64)
+    return np.asarray((u[:, None] >= cumulative).sum(axis=1), dtype=np.int64)
 
 
 def draw_objects(
-    rng: np.random.Generator, n: int, targets: Targets, floor_cgs: FloatArray, galaxies: Galaxies
+    rng: np.random.Generator, n: int, pointings: Pointings, floor_cgs: FloatArray, galaxies: Galaxies
 ) -> Objects:
     """Draw candidates down to each pointing's flux floor, more where more are expected.
 
@@ -240,20 +223,20 @@ def draw_objects(
     floor_cgs : array
         Faintest 0.2-12 keV flux of each pointing, erg / (s cm2).
     """
-    expected = agn_per_deg2(floor_cgs) * targets.radius_arcmin**2 * _SOURCES_PER_AGN[targets.place]
-    target = rng.choice(expected.size, n, p=expected / expected.sum())
-    place, host = targets.place[target], targets.host[target]
+    expected = agn_per_deg2(floor_cgs) * pointings.radius_arcmin**2 * _SOURCES_PER_AGN[pointings.place]
+    pointing = rng.choice(expected.size, n, p=expected / expected.sum())
+    place, host = pointings.place[pointing], pointings.host[pointing]
     d25 = np.where(host >= 0, galaxies.d25_arcmin[host], 6.0)
     kind = draw_kinds(rng, place, np.where(host >= 0, (d25 / 4.5) ** 1.2, 1.0))
     class_id = KIND_CLASS[kind]
 
-    radius = 60 * targets.radius_arcmin[target]
+    radius = 60 * pointings.radius_arcmin[pointing]
     east, north = in_disc(rng, radius)
-    ra, dec = offset(targets.ra_deg[target], targets.dec_deg[target], east, north)
+    ra, dec = offset(pointings.ra_deg[pointing], pointings.dec_deg[pointing], east, north)
     inside = np.flatnonzero(kind == _INDEX["extragalactic XRB"])
     ra[inside], dec[inside] = _inside_galaxies(rng, host[inside], galaxies)
 
-    floor = floor_cgs[target]
+    floor = floor_cgs[pointing]
     u = rng.random(n)
     slope = np.array([_SLOPE.get(c, 1.0) for c in range(len(CLASSES))])[class_id]
     top = np.array([_BRIGHTEST_CGS.get(c, 1e-10) for c in range(len(CLASSES))])[class_id]
@@ -261,15 +244,15 @@ def draw_objects(
     top = np.where(kind == _INDEX["extragalactic XRB"], ulx_top, top)
     flux = np.where(class_id == AGN, _agn_flux(u, floor), _power_law_flux(u, floor, top, slope))
 
-    # the brighter ones are nearer, half as much as equal luminosities would have it in a flux-limited sample
+    # brighter sources are nearer, by half as much as for equal luminosities in a flux-limited sample
     distance = 10 ** (draw_normal(rng, kind, "log_distance_pc") - 0.15 * (np.log10(flux) + 14))
     through = np.where(np.isnan(distance), 1.0, 1 - np.exp(-distance / 4000))
-    av = extinction_mag(targets.glon_deg[target], targets.glat_deg[target]) * through
+    av = extinction_mag(pointings.glon_deg[pointing], pointings.glat_deg[pointing]) * through
     speed_mas_yr = kind_values(kind, "velocity_km_s") / (4.74 * distance / 1e3)
     log_kt = draw_normal(rng, kind, "log_kt")
     gamma = draw_normal(rng, kind, "gamma")
     return Objects(
-        target=target,
+        pointing=pointing,
         kind=kind,
         ra_deg=ra,
         dec_deg=dec,
@@ -289,8 +272,6 @@ def _inside_galaxies(rng: np.random.Generator, host: IntArray, galaxies: Galaxie
     """Positions in an exponential disc, nine in ten inside the D25 ellipse."""
     r = rng.gamma(2.0, 0.26, host.size).clip(max=1.4) * galaxies.d25_arcmin[host] * 30
     angle = rng.uniform(0, 2 * np.pi, host.size)
-    along, across = r * np.cos(angle), r * np.sin(angle) * galaxies.axis_ratio[host]
-    pa = np.radians(galaxies.pa_deg[host])
-    east = along * np.sin(pa) + across * np.cos(pa)
-    north = along * np.cos(pa) - across * np.sin(pa)
-    return offset(galaxies.ra_deg[host], galaxies.dec_deg[host], east, north)
+    g = galaxies[host]
+    east, north = turned(r * np.cos(angle), r * np.sin(angle) * g.axis_ratio, g.pa_deg)
+    return offset(g.ra_deg, g.dec_deg, east, north)

@@ -1,7 +1,7 @@
-"""A reference sample as the literature has it: bright, biased, and not free of errors.
+"""A reference sample like those of the literature: bright, biased, and with errors.
 
 Known AGN are optically bright and out of the plane, known X-ray binaries X-ray bright with old positions; one
-label in a hundred is wrong, and a few objects stand in two catalogues that contradict each other.
+label in a hundred is wrong, and a few objects are in two catalogues that contradict each other.
 """
 
 from dataclasses import dataclass
@@ -10,20 +10,20 @@ import numpy as np
 
 from xcat.arrays import FloatArray, IntArray
 from xcat.simulate.identifiers import numbered, sexagesimal
-from xcat.simulate.observe import EPOCH_YR as OBJECTS_EPOCH_YR
 from xcat.simulate.photometry import Magnitudes
+from xcat.simulate.pointings import random_sky
 from xcat.simulate.populations import AGN, CV, STAR, XRB, Objects, kind_values
-from xcat.simulate.sky import random_sky
+from xcat.simulate.rows import moved
 from xcat.simulate.write import Columns
 from xcat.sky.geometry import offset, to_galactic
 
 EPOCH_YR = 2000.0
 CATALOGUES = ("ref_agn", "ref_star", "ref_xrb", "ref_cv", "ref_extended")
-# Labelled objects for each X-ray source of the sky: 9,000 AGN, 3,500 stars, 350 XRB, 200 CV of 60,000.
+# Labelled objects per X-ray source of the sky: 9,000 AGN, 3,500 stars, 350 XRB, 200 CV of 60,000.
 LABELLED_PER_SOURCE = (9_000 / 60_000, 3_500 / 60_000, 350 / 60_000, 200 / 60_000)
 WRONG_FRACTION = 0.01
 CONFLICT_FRACTION = 0.004
-# Objects of the same catalogues that no telescope of this sky has looked at, for each that one has.
+# Objects of the same catalogues outside all pointings, per object inside.
 ELSEWHERE = 0.5
 _XRB_CATALOGUE, _CV_CATALOGUE = 2, 3
 _CONFUSED_WITH = (1, 0, 3, 2)  # AGN with stars, X-ray binaries with CVs
@@ -49,7 +49,7 @@ class Labels:
 
 
 def choose(rng: np.random.Generator, objects: Objects, magnitudes: Magnitudes, best_snr: FloatArray) -> Labels:
-    """Draw the labelled objects, without replacement, by how well known such an object would be."""
+    """Draw the labelled objects, without replacement, weighted by how well known such an object would be."""
     _, glat = to_galactic(objects.ra_deg, objects.dec_deg)
     log_flux = np.log10(objects.flux_cgs)
     off_plane = 2.0 * np.clip((np.abs(glat) - 8) / 20, 0, 1)
@@ -72,8 +72,8 @@ def choose(rng: np.random.Generator, objects: Objects, magnitudes: Magnitudes, b
     labels = _with_errors(rng, own, unlisted, objects.class_id[unlisted])
     extended = np.flatnonzero(kind_values(objects.kind, "extent_arcsec") > 0)
     brightest = extended[np.argsort(-objects.flux_cgs[extended], kind="stable")]
-    known = np.sort(brightest[: round(_EXTENDED_KNOWN * brightest.size)])
-    return Labels((*labels.listed, known), labels.n_wrong, labels.n_conflict)
+    catalogued = np.sort(brightest[: round(_EXTENDED_KNOWN * brightest.size)])
+    return Labels((*labels.listed, catalogued), labels.n_wrong, labels.n_conflict)
 
 
 def _with_errors(rng: np.random.Generator, own: list[IntArray], unlisted: IntArray, unlisted_class: IntArray) -> Labels:
@@ -82,7 +82,7 @@ def _with_errors(rng: np.random.Generator, own: list[IntArray], unlisted: IntArr
     listed = []
     n_wrong = 0
     for c, members in zip((AGN, STAR, XRB, CV), own, strict=True):
-        n = max(round(WRONG_FRACTION * members.size), 1)  # one at least, even in the smallest sky
+        n = max(round(WRONG_FRACTION * members.size), 1)  # at least one, even in the smallest sky
         strangers = rng.permutation(unlisted[unlisted_class != c])[:n]
         listed.append(np.concatenate([rng.permutation(members)[strangers.size :], strangers]))
         n_wrong += strangers.size
@@ -90,14 +90,14 @@ def _with_errors(rng: np.random.Generator, own: list[IntArray], unlisted: IntArr
     copied = 0
     for c in range(4):
         members = rng.permutation(listed[c])[: int((source == c).sum())]
-        other = _CONFUSED_WITH[c]
-        listed[other] = np.union1d(listed[other], members)
+        second = _CONFUSED_WITH[c]
+        listed[second] = np.union1d(listed[second], members)
         copied += members.size
     return Labels(tuple(np.unique(x) for x in listed), n_wrong, copied)
 
 
 def reference_table(rng: np.random.Generator, c: int, members: IntArray, objects: Objects) -> Columns:
-    """One catalogue as it would be read: name, ra, dec, err (arcsec, 1 sigma per axis), type.
+    """Columns of one catalogue: name, ra, dec, err (arcsec, 1 sigma per axis), type.
 
     The catalogues of X-ray binaries and CVs are old ones: their positions are sexagesimal text.
     """
@@ -109,21 +109,12 @@ def reference_table(rng: np.random.Generator, c: int, members: IntArray, objects
         # one in five is known from an X-ray position of some arcsec only
         err = np.where(rng.random(n) < 0.2, rng.uniform(2, 5, n), err)
     err = np.round(err, 2)
-    # positions of their time: proper motion since then is the reader's business
-    years = EPOCH_YR - OBJECTS_EPOCH_YR
-    moved_ra, moved_dec = offset(
-        objects.ra_deg[members],
-        objects.dec_deg[members],
-        objects.pmra_mas_yr[members] * years * 1e-3,
-        objects.pmdec_mas_yr[members] * years * 1e-3,
-    )
-    ra, dec = offset(
-        np.concatenate([moved_ra, ra_elsewhere]),
-        np.concatenate([moved_dec, dec_elsewhere]),
-        err * rng.standard_normal(n),
-        err * rng.standard_normal(n),
-    )
-    # doubtful types are listed but are no labels: the definitions map them to nothing
+    # positions of the catalogue's epoch: its readers have to apply the proper motion since then
+    o = objects[members]
+    ra, dec = moved(o.ra_deg, o.dec_deg, o.pmra_mas_yr, o.pmdec_mas_yr, EPOCH_YR)
+    ra, dec = np.concatenate([ra, ra_elsewhere]), np.concatenate([dec, dec_elsewhere])
+    ra, dec = offset(ra, dec, err * rng.standard_normal(n), err * rng.standard_normal(n))
+    # doubtful types are listed but are not labels: the definitions map them to no class
     types = np.array([*_TYPES[c], f"{_TYPES[c][0]}?"])
     doubtful = 0.0 if c == _XRB_CATALOGUE else 0.02
     weights = np.append(np.full(len(_TYPES[c]), (1 - doubtful) / len(_TYPES[c])), doubtful)

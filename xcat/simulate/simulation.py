@@ -1,4 +1,4 @@
-"""Put the sky together and write it: one folder, whole or not at all, the same bytes for the same numbers."""
+"""Simulate a sky and write it to a folder, completely or not at all, with the same bytes for the same numbers."""
 
 import json
 import os
@@ -13,13 +13,13 @@ import numpy as np
 from xcat.arrays import FloatArray
 from xcat.errors import InputError
 from xcat.simulate import counterpart_tables, mission_tables, references, truth
-from xcat.simulate.counterparts import Field, make_field
+from xcat.simulate.counterparts import make_field
 from xcat.simulate.definitions import DEFINITIONS
 from xcat.simulate.missions import MISSIONS
 from xcat.simulate.observe import Detections, add_spurious, observe
-from xcat.simulate.photometry import Magnitudes, counterpart_magnitudes
+from xcat.simulate.photometry import counterpart_magnitudes
+from xcat.simulate.pointings import PLACES, Galaxies, Pointings, count_pointings, make_galaxies, make_pointings
 from xcat.simulate.populations import CLASSES, Objects, draw_objects
-from xcat.simulate.sky import PLACES, Galaxies, Targets, count_targets, make_galaxies, make_targets
 from xcat.simulate.spoil import SPOILT, spoil
 from xcat.simulate.write import Columns, write
 from xcat.sky.geometry import to_position, to_vector
@@ -34,17 +34,17 @@ Progress = Callable[[str, float], None]
 
 @dataclass(frozen=True)
 class Summary:
-    """What was written, counted; the same as ``manifest.json``."""
+    """Counts of what was written; the same as ``manifest.json``."""
 
     n_sources: int
     seed: int
     generator_version: int
     n_fields: dict[str, int]  # pointings by place
-    rows: dict[str, int]  # by file, rows that cannot be used included
+    rows: dict[str, int]  # by file, including rows that cannot be used
     rejects: dict[str, dict[str, int]]  # rows that cannot be used: by file and reason
     classes: dict[str, int]  # real objects that were detected, by class
     sources: dict[str, int]  # distinct real sources, by mission
-    spurious: dict[str, int]  # detections of nothing, by mission
+    spurious: dict[str, int]  # spurious detections, by mission
     labels: dict[str, int]  # detected objects that a reference catalogue lists, by catalogue
     n_wrong_labels: int
     n_conflicts: int
@@ -53,11 +53,6 @@ class Summary:
     def n_counterpart_rows(self) -> int:
         """Rows of all counterpart catalogues together."""
         return sum(self.rows[name] for name in counterpart_tables.FILES.values())
-
-    @property
-    def n_detected_sources(self) -> int:
-        """Real sources that were detected, counted once for each mission that did."""
-        return sum(self.sources.values())
 
 
 def simulate(n_sources: int, seed: int, out: Path, progress: Progress | None = None) -> Summary:
@@ -68,9 +63,9 @@ def simulate(n_sources: int, seed: int, out: Path, progress: Progress | None = N
     n_sources : int
         Real X-ray objects that at least one mission detects.
     seed : int
-        Equal seeds and numbers of sources give equal files, to the byte.
+        The same seed and number of sources give the same files, byte for byte.
     out : Path
-        Folder to make. If it holds this very sky, nothing is done; another simulated sky is replaced.
+        Folder to make. If it contains this sky already, nothing is done; another simulated sky is replaced.
     progress : callable, optional
         Called with a step's name and the share of the work done, 0 to 1, before each step.
 
@@ -82,23 +77,23 @@ def simulate(n_sources: int, seed: int, out: Path, progress: Progress | None = N
     Raises
     ------
     InputError
-        If the numbers make no sense, or `out` holds something that is not a simulated sky.
+        If the numbers are out of range, or `out` contains something that is not a simulated sky.
     """
     if not SMALLEST_SKY <= n_sources <= LARGEST_SKY:
         raise InputError(f"{n_sources} sources: a simulated sky has {SMALLEST_SKY} to {LARGEST_SKY}")
     if seed < 0:
         raise InputError(f"seed {seed}: must not be negative")
     out = Path(out)
-    there = _already_there(out)
-    if there and all(there.get(k) == v for k, v in _identity(n_sources, seed).items()):
-        return Summary(**there)
+    existing = _manifest(out)
+    if existing and all(existing.get(k) == v for k, v in _identity(n_sources, seed).items()):
+        return Summary(**existing)
 
-    tell: Progress = progress or (lambda step, share: None)
+    report: Progress = progress or (lambda step, share: None)
     partial = out.parent / f".{out.name}.{os.getpid()}.partial"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
-        summary = _Sky(n_sources, seed, tell).write(partial)
+        summary = _Simulation(n_sources, seed, report).write(partial)
         if out.exists():
             old = out.parent / f".{out.name}.{os.getpid()}.old"
             out.rename(old)
@@ -108,7 +103,7 @@ def simulate(n_sources: int, seed: int, out: Path, progress: Progress | None = N
             partial.rename(out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    tell("done", 1.0)
+    report("done", 1.0)
     return summary
 
 
@@ -116,8 +111,8 @@ def _identity(n_sources: int, seed: int) -> dict[str, int]:
     return {"n_sources": n_sources, "seed": seed, "generator_version": GENERATOR_VERSION}
 
 
-def _already_there(out: Path) -> dict[str, Any]:
-    """Manifest of the sky that the folder holds; empty if there is nothing."""
+def _manifest(out: Path) -> dict[str, Any]:
+    """Manifest of the sky in the folder; empty for an empty folder or none."""
     if not out.exists():
         return {}
     try:
@@ -127,46 +122,69 @@ def _already_there(out: Path) -> dict[str, Any]:
     except (OSError, ValueError, TypeError):
         if out.is_dir() and not any(out.iterdir()):
             return {}
-    raise InputError(f"{out} holds something that is not a simulated sky; choose another folder or remove it")
+    raise InputError(f"{out} contains something that is not a simulated sky; choose another folder or remove it")
 
 
-class _Sky:
-    """The steps of one simulation; each draws from a random stream of its own."""
+class _Simulation:
+    """The steps of one simulation; each draws from its own random stream."""
 
-    def __init__(self, n_sources: int, seed: int, tell: Progress) -> None:
-        self.n_sources, self.seed, self.tell = n_sources, seed, tell
+    def __init__(self, n_sources: int, seed: int, report: Progress) -> None:
+        self.n_sources, self.seed, self.report = n_sources, seed, report
+        self.rows: dict[str, int] = {}
         streams = np.random.SeedSequence([seed, n_sources]).spawn(len(_STREAMS))
         self.rng = {name: np.random.default_rng(s) for name, s in zip(_STREAMS, streams, strict=True)}
 
     def write(self, folder: Path) -> Summary:
         """Simulate, write all files into the folder, and count."""
-        self.tell("sky", 0.0)
-        n_hosts = count_targets(self.n_sources)[2]
+        self.report("sky", 0.0)
+        n_hosts = count_pointings(self.n_sources)[2]
         galaxies = make_galaxies(self.rng["sky"], n_hosts, 200 + self.n_sources // 20)
-        targets = make_targets(self.rng["sky"], self.n_sources, galaxies)
-        self.tell("X-ray sources", 0.05)
-        objects, detections = self._detected(targets, galaxies)
-        self.tell("counterparts", 0.25)
-        circle_ra, circle_dec = _centres(detections)
+        pointings = make_pointings(self.rng["sky"], self.n_sources, galaxies)
+        self.report("X-ray sources", 0.05)
+        objects, detections = self._detected(pointings, galaxies)
+        self.report("counterparts", 0.25)
         magnitudes, exists = counterpart_magnitudes(self.rng["field"], objects)
-        field = make_field(self.rng["field"], objects, magnitudes, exists, circle_ra, circle_dec)
+        field = make_field(self.rng["field"], objects, magnitudes, exists, *_centres(detections))
         labels = references.choose(self.rng["labels"], objects, magnitudes, _best_snr(objects, detections))
-        return self._write_all(folder, galaxies, targets, objects, detections, field, magnitudes, labels)
+        self.report("X-ray catalogues", 0.45)
+        xray = [make(d, m) for make, d, m in zip(mission_tables.TABLES, detections, MISSIONS, strict=True)]
+        for name, table in zip(mission_tables.FILES, xray, strict=True):
+            self._file(folder, name, table.columns)
+        tables = {}
+        for i, (name, make) in enumerate(counterpart_tables.TABLES.items()):
+            self.report(name, 0.6 + 0.1 * i)
+            tables[name] = make(self.rng["tables"], field)
+            self._file(folder, counterpart_tables.FILES[name], tables[name].columns)
+        self.report("references and truth", 0.9)
+        self._file(folder, "galaxies.csv", _galaxy_columns(galaxies))
+        for c, (name, members) in enumerate(zip(references.CATALOGUES, labels.listed, strict=True)):
+            columns = references.reference_table(self.rng["labels"], c, members, objects)
+            self._file(folder, f"{name}.csv", columns)
+        ids = truth.counterpart_ids(objects.kind.size, field, tables)
+        self._file(folder, "truth/xray.parquet", truth.xray_truth(detections, xray, objects, ids))
+        of_objects = truth.object_truth(objects, pointings, galaxies, magnitudes, labels, detections, ids)
+        self._file(folder, "truth/objects.parquet", of_objects)
+        (folder / "catalogues").mkdir(exist_ok=True)
+        for name, text in DEFINITIONS.items():
+            (folder / "catalogues" / f"{name}.yaml").write_text(text, encoding="utf-8")
+        summary = self._summary(pointings, objects, detections, labels)
+        (folder / "manifest.json").write_text(json.dumps(asdict(summary), indent=2) + "\n", encoding="utf-8")
+        return summary
 
-    def _detected(self, targets: Targets, galaxies: Galaxies) -> tuple[Objects, tuple[Detections, ...]]:
-        """Draw and observe candidates until enough are seen, then keep as many as were asked for."""
-        floor_cgs = _flux_floor(targets)
+    def _detected(self, pointings: Pointings, galaxies: Galaxies) -> tuple[Objects, tuple[Detections, ...]]:
+        """Draw and observe candidates until enough are detected, then keep the number wanted."""
+        floor_cgs = _flux_floor(pointings)
         n_candidates = int(2.2 * self.n_sources) + 200
         while True:
-            objects = draw_objects(self.rng["objects"], n_candidates, targets, floor_cgs, galaxies)
+            objects = draw_objects(self.rng["objects"], n_candidates, pointings, floor_cgs, galaxies)
             spectrum = objects.spectrum()
-            seen = [observe(self.rng["observe"], m, objects, spectrum, targets) for m in range(len(MISSIONS))]
+            seen = [observe(self.rng["observe"], m, objects, spectrum, pointings) for m in range(len(MISSIONS))]
             by_mission = [np.unique(d.object) for d in seen]
             detected = np.unique(np.concatenate(by_mission))
             if detected.size >= self.n_sources and min(x.size for x in by_mission) >= _LEAST_PER_MISSION:
                 break
             n_candidates = int(1.4 * n_candidates)
-        # the smallest skies would lose a mission by chance: some of each mission's sources come first
+        # some sources of each mission are kept first, or the smallest skies could lose a mission by chance
         first = np.concatenate([self.rng["choice"].permutation(x)[:_LEAST_PER_MISSION] for x in by_mission])
         rest = np.setdiff1d(detected, first)
         n_rest = self.n_sources - np.unique(first).size
@@ -175,53 +193,12 @@ class _Sky:
         number[kept] = np.arange(kept.size)
         detections = []
         for m, d in enumerate(seen):
-            mine = d.take(np.flatnonzero(number[d.object] >= 0))
-            mine = add_spurious(self.rng["spurious"], m, targets, replace(mine, object=number[mine.object]))
+            real = d[np.flatnonzero(number[d.object] >= 0)]
+            rows = add_spurious(self.rng["spurious"], m, pointings, replace(real, object=number[real.object]))
             # catalogues list observation by observation
-            order = np.lexsort((self.rng["choice"].random(mine.object.size), mine.epoch, mine.target))
-            detections.append(mine.take(order))
-        return objects.take(kept), tuple(detections)
-
-    def _write_all(
-        self,
-        folder: Path,
-        galaxies: Galaxies,
-        targets: Targets,
-        objects: Objects,
-        detections: tuple[Detections, ...],
-        field: Field,
-        magnitudes: Magnitudes,
-        labels: references.Labels,
-    ) -> Summary:
-        self.rows: dict[str, int] = {}
-        self.tell("X-ray catalogues", 0.45)
-        xray = [make(d, m) for make, d, m in zip(mission_tables.TABLES, detections, MISSIONS, strict=True)]
-        for name, table in zip(mission_tables.FILES, xray, strict=True):
-            self._file(folder, name, table.columns)
-        tables = {}
-        for i, (name, make) in enumerate(counterpart_tables.TABLES.items()):
-            self.tell(name, 0.6 + 0.1 * i)
-            tables[name] = make(self.rng["tables"], field)
-            self._file(folder, counterpart_tables.FILES[name], tables[name].columns)
-        self.tell("references and truth", 0.9)
-        self._file(folder, "galaxies.csv", _galaxy_columns(galaxies))
-        for c, (name, members) in enumerate(zip(references.CATALOGUES, labels.listed, strict=True)):
-            columns = references.reference_table(self.rng["labels"], c, members, objects)
-            self._file(folder, f"{name}.csv", columns)
-        ids = truth.counterpart_ids(objects.kind.size, field, tables)
-        self._file(folder, "truth/xray.parquet", truth.xray_truth(detections, xray, objects, ids))
-        self._file(
-            folder,
-            "truth/objects.parquet",
-            truth.object_truth(objects, targets, galaxies, magnitudes, labels, detections, ids),
-        )
-        for name, text in DEFINITIONS.items():
-            path = folder / "catalogues" / f"{name}.yaml"
-            path.parent.mkdir(exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-        summary = self._summary(targets, objects, detections, labels)
-        (folder / "manifest.json").write_text(json.dumps(asdict(summary), indent=2) + "\n", encoding="utf-8")
-        return summary
+            order = np.lexsort((self.rng["choice"].random(rows.object.size), rows.epoch, rows.pointing))
+            detections.append(rows[order])
+        return objects[kept], tuple(detections)
 
     def _file(self, folder: Path, name: str, columns: Columns) -> None:
         columns = spoil(self.rng["spoil"], name, columns)
@@ -230,11 +207,7 @@ class _Sky:
         self.rows[name] = write(path, columns)
 
     def _summary(
-        self,
-        targets: Targets,
-        objects: Objects,
-        detections: tuple[Detections, ...],
-        labels: references.Labels,
+        self, pointings: Pointings, objects: Objects, detections: tuple[Detections, ...], labels: references.Labels
     ) -> Summary:
         def real(d: Detections) -> int:
             return int(np.unique(d.object[d.object >= 0]).size)
@@ -242,7 +215,7 @@ class _Sky:
         names = [m.name for m in MISSIONS]
         return Summary(
             **_identity(self.n_sources, self.seed),
-            n_fields={place: int((targets.place == i).sum()) for i, place in enumerate(PLACES)},
+            n_fields={place: int((pointings.place == i).sum()) for i, place in enumerate(PLACES)},
             rows=self.rows,
             rejects=SPOILT,
             classes=dict(zip(CLASSES, np.bincount(objects.class_id, minlength=5).tolist(), strict=True)),
@@ -254,16 +227,16 @@ class _Sky:
         )
 
 
-def _flux_floor(targets: Targets) -> FloatArray:
+def _flux_floor(pointings: Pointings) -> FloatArray:
     """Faintest flux worth drawing in each pointing, 0.2-12 keV, erg / (s cm2).
 
-    Well below the limit, so that sources which variability and noise lift over it are there.
+    Well below the limit, to include sources that variability and noise lift above it.
     """
     limits = []
     for m, mission in enumerate(MISSIONS):
-        low, high = mission.full_kev
+        low, high = mission.bands_kev[0][0], mission.bands_kev[-1][1]
         to_standard = (12**0.3 - 0.2**0.3) / (high**0.3 - low**0.3)  # photon index 1.7
-        limits.append(to_standard * mission.flux_limit_cgs(targets.exposure_s[:, m]))
+        limits.append(to_standard * mission.flux_limit_cgs(pointings.exposure_s[:, m]))
     return np.asarray(0.6 * np.nanmin(np.concatenate(limits, axis=1), axis=1))
 
 
@@ -271,8 +244,8 @@ def _centres(detections: tuple[Detections, ...]) -> tuple[FloatArray, FloatArray
     """Weighted mean position of each source of each mission, and each spurious detection."""
     centres = []
     for d in detections:
-        own = np.where(d.object < 0, d.object.max() + 1 + np.arange(d.object.size), d.object)
-        _, source = np.unique(own, return_inverse=True)
+        number = np.where(d.object < 0, d.object.max() + 1 + np.arange(d.object.size), d.object)
+        _, source = np.unique(number, return_inverse=True)
         weighted = to_vector(d.ra_deg, d.dec_deg) / d.sigma_arcsec[:, None] ** 2
         centres.append(np.stack([np.bincount(source, weighted[:, axis]) for axis in range(3)], axis=1))
     return to_position(np.concatenate(centres))

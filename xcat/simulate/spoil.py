@@ -1,16 +1,16 @@
-"""Rows that no reader can use, as real catalogues have them; the manifest tells how many."""
+"""Rows that no reader can use, as in real catalogues; the manifest lists how many."""
 
 import numpy as np
 
 from xcat.simulate.write import Columns
 
-# Why a row cannot be used, in the words of the ingest stage.
+# Reasons why a row cannot be used, as the ingest stage words them.
 DECLINATION = "declination outside -90 to 90 degrees"
 NO_POSITION = "no position"
 DUPLICATE_ID = "duplicate id"
 NOT_A_NUMBER = "not a number"
 
-# How many rows of each file for which reason.
+# Number of rows of each file by reason.
 SPOILT: dict[str, dict[str, int]] = {
     "xmm_detections.fits": {DECLINATION: 3, NO_POSITION: 2, DUPLICATE_ID: 2},
     "swift_detections.csv.gz": {DECLINATION: 2, NO_POSITION: 2, DUPLICATE_ID: 1, NOT_A_NUMBER: 2},
@@ -29,9 +29,9 @@ _COLUMNS: dict[str, tuple[str, tuple[str, str], str]] = {
 
 
 def spoil(rng: np.random.Generator, file_name: str, columns: Columns) -> Columns:
-    """Slip the file's bad rows into its table: copies of good rows with one thing wrong, at random places.
+    """Insert the bad rows of a file at random places: copies of good rows with one error.
 
-    A duplicate comes after the row that it repeats; the other bad rows get identifiers of their own.
+    A duplicate comes after the row that it repeats; the other bad rows get new identifiers.
     """
     if file_name not in SPOILT:
         return columns
@@ -40,9 +40,9 @@ def spoil(rng: np.random.Generator, file_name: str, columns: Columns) -> Columns
     n = columns[id_column].size
     reasons = np.repeat(list(rejects), list(rejects.values()))
     copied = rng.integers(0, n, reasons.size)
-    where = rng.uniform(0, n, reasons.size)
-    where = np.where(reasons == DUPLICATE_ID, rng.uniform(copied + 0.5, n), where)
-    order = np.argsort(np.concatenate([np.arange(n), where]), kind="stable")
+    place = rng.uniform(0, n, reasons.size)
+    place = np.where(reasons == DUPLICATE_ID, rng.uniform(copied + 0.5, n), place)
+    order = np.argsort(np.concatenate([np.arange(n), place]), kind="stable")
     index = np.concatenate([np.arange(n), copied])
     bad = np.concatenate([np.full(n, ""), reasons])
     out = {name: values[index] for name, values in columns.items()}

@@ -1,4 +1,4 @@
-"""What the simulation knows and no stage of xcat reads: the truth behind each detection and object."""
+"""The true object behind each detection, and the true properties of each object; no stage of xcat reads them."""
 
 import numpy as np
 
@@ -9,14 +9,14 @@ from xcat.simulate.mission_tables import MissionTable
 from xcat.simulate.missions import MISSIONS
 from xcat.simulate.observe import Detections
 from xcat.simulate.photometry import Magnitudes
+from xcat.simulate.pointings import PLACES, Galaxies, Pointings
 from xcat.simulate.populations import CLASSES, KIND_NAMES, Objects
 from xcat.simulate.references import CATALOGUES, Labels
-from xcat.simulate.sky import PLACES, Galaxies, Targets
 from xcat.simulate.write import Columns
 
 
 def counterpart_ids(n_objects: int, field: Field, tables: dict[str, CounterpartTable]) -> Columns:
-    """For each object, the identifier of its true counterpart in each catalogue, '' if it is not there."""
+    """For each object, the identifier of its true counterpart in each catalogue, '' for none."""
     ids: Columns = {}
     for name, table in tables.items():
         owner = field.owner[table.field_index]
@@ -29,7 +29,7 @@ def counterpart_ids(n_objects: int, field: Field, tables: dict[str, CounterpartT
 def xray_truth(
     detections: tuple[Detections, ...], tables: list[MissionTable], objects: Objects, ids: Columns
 ) -> Columns:
-    """One row a detection: mission, native id, true object, class, position at that epoch, counterparts."""
+    """One row per detection: mission, native id, true object, class, position at that epoch, counterparts."""
     names = np.array([*CLASSES, ""])
     missions = np.repeat([m.name for m in MISSIONS], [d.object.size for d in detections])
     number = np.concatenate([d.object for d in detections])
@@ -47,38 +47,30 @@ def xray_truth(
 
 def object_truth(
     objects: Objects,
-    targets: Targets,
+    pointings: Pointings,
     galaxies: Galaxies,
     magnitudes: Magnitudes,
     labels: Labels,
     detections: tuple[Detections, ...],
     ids: Columns,
 ) -> Columns:
-    """One row an object: everything that was drawn for it, positions for epoch 2016.0."""
+    """One row per object: everything that was drawn for it, positions for epoch 2016.0."""
     n = objects.kind.size
-    host = targets.host[objects.target]
+    host = pointings.host[objects.pointing]
     columns: dict[str, FloatArray | IntArray | np.ndarray] = {
         "object_id": np.arange(n),
         "class": np.array(CLASSES)[objects.class_id],
         "kind": np.array(KIND_NAMES)[objects.kind],
-        "place": np.array(PLACES)[targets.place[objects.target]],
+        "place": np.array(PLACES)[pointings.place[objects.pointing]],
         "field_host": np.where(host >= 0, galaxies.name[host], ""),
         "ra": objects.ra_deg,
         "dec": objects.dec_deg,
-        "pmra_mas_yr": objects.pmra_mas_yr,
-        "pmdec_mas_yr": objects.pmdec_mas_yr,
-        "distance_pc": objects.distance_pc,
+        **{name: getattr(objects, name) for name in ("pmra_mas_yr", "pmdec_mas_yr", "distance_pc")},
         "flux_std_cgs": objects.flux_cgs,
-        "gamma": objects.gamma,
-        "nh_cm2": objects.nh_cm2,
-        "av_mag": objects.av_mag,
+        **{name: getattr(objects, name) for name in ("gamma", "nh_cm2", "av_mag")},
         "long_term_dex": objects.long_dex,
-        "mag_gaia_g": magnitudes.g,
-        "mag_gaia_bp": magnitudes.bp,
-        "mag_gaia_rp": magnitudes.rp,
-        "mag_k": magnitudes.k,
-        "mag_w1": magnitudes.w1,
-        "mag_w2": magnitudes.w2,
+        **{f"mag_gaia_{band}": getattr(magnitudes, band) for band in ("g", "bp", "rp")},
+        **{f"mag_{band}": getattr(magnitudes, band) for band in ("k", "w1", "w2")},
     }
     for mission, d in zip(MISSIONS, detections, strict=True):
         columns[f"n_{mission.name}"] = np.bincount(d.object[d.object >= 0], minlength=n)

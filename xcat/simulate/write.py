@@ -15,16 +15,16 @@ Columns: TypeAlias = dict[str, np.ndarray]
 
 # Units in the header of FITS tables, where the column has one.
 _FITS_UNITS = {
-    "RA": "deg", "DEC": "deg", "RADEC_ERR": "arcsec", "MJD_START": "d", "EP_ONTIME": "s",
+    **dict.fromkeys(("RA", "DEC", "RA_ICRS", "DE_ICRS", "RAJ2000", "DEJ2000", "errPA"), "deg"),
+    **dict.fromkeys(("RADEC_ERR", "EP_EXTENT", "errMaj", "errMin"), "arcsec"),
+    **dict.fromkeys(("e_RA_ICRS", "e_DE_ICRS", "Plx", "e_Plx"), "mas"),
+    **dict.fromkeys(("pmRA", "pmDE", "e_pmRA", "e_pmDE"), "mas/yr"),
+    **dict.fromkeys((f"EP_{b}_FLUX{e}" for b in (2, 3, 4, 8) for e in ("", "_ERR")), "erg s-1 cm-2"),
+    **dict.fromkeys((f"{e}{b}mag" for b in ("G", "BP", "RP", "J", "H", "K") for e in ("", "e_")), "mag"),
+    "MJD_START": "d",
+    "EP_ONTIME": "s",
     "EP_OFFAX": "arcmin",
-    "EP_EXTENT": "arcsec", "RA_ICRS": "deg", "DE_ICRS": "deg", "e_RA_ICRS": "mas", "e_DE_ICRS": "mas",
-    "Plx": "mas",
-    "e_Plx": "mas", "pmRA": "mas/yr", "pmDE": "mas/yr", "e_pmRA": "mas/yr", "e_pmDE": "mas/yr",
-    "RAJ2000": "deg",
-    "DEJ2000": "deg", "errMaj": "arcsec", "errMin": "arcsec", "errPA": "deg",
-} | {f"EP_{b}_FLUX{e}": "erg s-1 cm-2" for b in (2, 3, 4, 8) for e in ("", "_ERR")} | {
-    f"{e}{b}mag": "mag" for b in ("G", "BP", "RP", "J", "H", "K") for e in ("", "e_")
-}  # fmt: skip
+}
 
 
 def write(path: Path, columns: Columns) -> int:

@@ -1,6 +1,6 @@
-"""Where the telescopes point: nearby galaxies, the plane, high latitude, and two awkward places.
+"""Pointings of the telescopes: nearby galaxies, the plane, high latitude, a few at RA 0 and at the poles.
 
-Also what the sky is like there: extinction, and the densities of unrelated optical and infrared objects.
+Also the sky there: extinction, and the densities of unrelated optical and infrared objects.
 """
 
 from dataclasses import dataclass
@@ -9,19 +9,20 @@ import numpy as np
 
 from xcat.arrays import FloatArray, IntArray
 from xcat.simulate.missions import MISSIONS
+from xcat.simulate.rows import Rows
 from xcat.sky.geometry import from_galactic, offset, to_galactic, to_position
 
 PLACES = ("plane", "high", "galaxy")
 PLANE, HIGH, GALAXY = range(3)
 
 # Sets how many pointings a sky of n sources gets.
-SOURCES_PER_TARGET = 72.0
+SOURCES_PER_POINTING = 72.0
 MAX_GAIA_PER_DEG2 = 100_000.0
 
 
 @dataclass(frozen=True)
-class Galaxies:
-    """Galaxies with their isophotes; all arrays have one entry a galaxy."""
+class Galaxies(Rows):
+    """Galaxies with their isophotes, one entry per galaxy."""
 
     name: np.ndarray
     ra_deg: FloatArray
@@ -33,10 +34,10 @@ class Galaxies:
 
 
 @dataclass(frozen=True)
-class Targets:
+class Pointings:
     """Directions that one or more missions have observed.
 
-    ``exposure_s`` and ``mjd`` have the shape (targets, missions, epochs); an epoch without observation is NaN.
+    ``exposure_s`` and ``mjd`` have the shape (pointings, missions, epochs); an epoch without observation is NaN.
     """
 
     ra_deg: FloatArray
@@ -45,13 +46,13 @@ class Targets:
     glat_deg: FloatArray
     place: IntArray  # index into PLACES
     host: IntArray  # index into the galaxies, -1 if none
-    observed: np.ndarray  # (targets, missions), bool
+    observed: np.ndarray  # (pointings, missions), bool
     exposure_s: FloatArray
     mjd: FloatArray
 
     @property
     def radius_arcmin(self) -> FloatArray:
-        """Largest field of view of the missions that looked."""
+        """Largest field of view of the missions that observed."""
         radius = np.array([mission.field_radius_arcmin for mission in MISSIONS])
         return np.asarray((self.observed * radius).max(axis=1))
 
@@ -59,7 +60,7 @@ class Targets:
 def extinction_mag(glon_deg: FloatArray, glat_deg: FloatArray) -> FloatArray:
     """Visual extinction A_V through the whole Galaxy, in mag: a slab, thicker towards the bulge.
 
-    Capped at 12 mag, which is what X-ray telescopes still look through in practice.
+    Capped at 12 mag: more than that is rarely observed in X-rays.
     """
     toward_centre = 1 + 1.5 * np.exp(-np.abs((glon_deg + 180) % 360 - 180) / 30)
     return np.minimum(0.10 * toward_centre / np.sin(np.radians(np.abs(glat_deg) + 0.8)), 12.0)
@@ -68,8 +69,8 @@ def extinction_mag(glon_deg: FloatArray, glat_deg: FloatArray) -> FloatArray:
 def star_density_per_deg2(glon_deg: FloatArray, glat_deg: FloatArray) -> FloatArray:
     """Stars with G < 20.7 per square degree.
 
-    From 3,000 at the poles to 100,000 in the plane: Gaia DR3 has 1.8e9 sources, 44,000 per square degree on
-    average. The bulge is denser still: the cap keeps the files small.
+    From 3,000 at the poles to 100,000 in the plane: Gaia DR3 has 1.8e9 sources, 44,000 per square degree on average.
+    The bulge is denser: the cap keeps the files small.
     """
     longitude = np.abs((glon_deg + 180) % 360 - 180)
     plane = 100_000 * np.exp(-np.abs(glat_deg) / 7) * (0.6 + 0.9 * np.exp(-longitude / 45))
@@ -77,7 +78,7 @@ def star_density_per_deg2(glon_deg: FloatArray, glat_deg: FloatArray) -> FloatAr
 
 
 def galaxy_density_per_deg2(glon_deg: FloatArray, glat_deg: FloatArray) -> FloatArray:
-    """Field galaxies with W1 < 17 per square degree; dust hides some (A_W1 = 0.04 A_V, 0.5 dex a magnitude)."""
+    """Field galaxies with W1 < 17 per square degree; dust hides some (A_W1 = 0.04 A_V, 0.5 dex per mag)."""
     return np.asarray(8_000 * 10 ** (-0.5 * 0.04 * extinction_mag(glon_deg, glat_deg)))
 
 
@@ -108,17 +109,17 @@ def make_galaxies(rng: np.random.Generator, n_hosts: int, n_field: int) -> Galax
     )
 
 
-def count_targets(n_sources: int) -> tuple[int, int, int]:
+def count_pointings(n_sources: int) -> tuple[int, int, int]:
     """Pointings in the plane, at high latitude and on galaxies."""
-    n = max(int(np.ceil(n_sources / SOURCES_PER_TARGET)), 9)
+    n = max(int(np.ceil(n_sources / SOURCES_PER_POINTING)), 9)
     n_galaxy = max(round(0.30 * n), 2)
     n_plane = max(round(0.35 * n), 2)
     return n_plane, n - n_galaxy - n_plane, n_galaxy
 
 
-def make_targets(rng: np.random.Generator, n_sources: int, galaxies: Galaxies) -> Targets:
+def make_pointings(rng: np.random.Generator, n_sources: int, galaxies: Galaxies) -> Pointings:
     """Draw the pointings; the first of those at high latitude lie on right ascension 0 and at the poles."""
-    n_plane, n_high, n_galaxy = count_targets(n_sources)
+    n_plane, n_high, n_galaxy = count_pointings(n_sources)
     place = np.repeat([PLANE, HIGH, GALAXY], [n_plane, n_high, n_galaxy])
     # the plane: half of it around the bulge, as X-ray surveys of the Galaxy are
     bulge = rng.random(n_plane) < 0.5
@@ -133,39 +134,35 @@ def make_targets(rng: np.random.Generator, n_sources: int, galaxies: Galaxies) -
     ra[n_plane : n_plane + n_awkward], dec[n_plane : n_plane + n_awkward] = awkward[:n_awkward].T
     host = np.concatenate([np.full(n_plane + n_high, -1), np.arange(n_galaxy)]).astype(np.int64)
     # a galaxy is seldom at the very centre of the field
-    centre_ra, centre_dec = offset(
-        galaxies.ra_deg[:n_galaxy],
-        galaxies.dec_deg[:n_galaxy],
-        rng.normal(0, 45, n_galaxy),
-        rng.normal(0, 45, n_galaxy),
-    )
+    east, north = rng.normal(0, 45, n_galaxy), rng.normal(0, 45, n_galaxy)
+    centre_ra, centre_dec = offset(galaxies.ra_deg[:n_galaxy], galaxies.dec_deg[:n_galaxy], east, north)
     ra, dec = np.concatenate([ra, centre_ra]), np.concatenate([dec, centre_dec])
     glon, glat = to_galactic(ra, dec)
     observed, exposure_s, mjd = _observations(rng, place.size, np.arange(n_plane, n_plane + n_awkward))
-    return Targets(ra, dec, glon, glat, place, host, observed, exposure_s, mjd)
+    return Pointings(ra, dec, glon, glat, place, host, observed, exposure_s, mjd)
 
 
 def _observations(
-    rng: np.random.Generator, n_targets: int, always: IntArray
+    rng: np.random.Generator, n_pointings: int, always: IntArray
 ) -> tuple[np.ndarray, FloatArray, FloatArray]:
-    """Who looked where, when and for how long; the targets `always` are seen by the first two missions."""
+    """Which missions observed each pointing, when and for how long; the first two missions observe `always`."""
     # which missions (XMM, Swift, Chandra): mostly one, some fields two or all three
     patterns = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [1, 0, 1], [1, 1, 1]], dtype=bool)
     # the first pointings take one pattern each, so that the smallest sky has all missions
-    observed = patterns[rng.choice(len(patterns), n_targets, p=[0.47, 0.20, 0.15, 0.07, 0.08, 0.03])]
-    observed[: len(patterns)] = patterns[: min(len(patterns), n_targets)]
+    observed = patterns[rng.choice(len(patterns), n_pointings, p=[0.47, 0.20, 0.15, 0.07, 0.08, 0.03])]
+    observed[: len(patterns)] = patterns[: min(len(patterns), n_pointings)]
     observed[always] = patterns[3]
     max_epochs = 12
-    shape = (n_targets, len(MISSIONS), max_epochs)
+    shape = (n_pointings, len(MISSIONS), max_epochs)
     exposure_s = np.full(shape, np.nan)
     mjd = np.full(shape, np.nan)
     for m, mission in enumerate(MISSIONS):
-        n_epochs = np.minimum(rng.geometric(1 / (1 + mission.mean_extra_epochs), n_targets), max_epochs)
+        n_epochs = np.minimum(rng.geometric(1 / (1 + mission.mean_extra_epochs), n_pointings), max_epochs)
         used = observed[:, m, None] & (np.arange(max_epochs) < n_epochs[:, None])
         # epochs of one field differ less in depth than fields do
-        depth = rng.normal(0, mission.exposure_dex, (n_targets, 1)) + rng.normal(0, 0.12, (n_targets, max_epochs))
+        depth = rng.normal(0, mission.exposure_dex, (n_pointings, 1)) + rng.normal(0, 0.12, (n_pointings, max_epochs))
         exposure_s[:, m] = np.where(used, mission.exposure_s * 10**depth, np.nan)
-        mjd[:, m] = np.where(used, np.sort(rng.uniform(*mission.mjd, (n_targets, max_epochs)), axis=1), np.nan)
+        mjd[:, m] = np.where(used, np.sort(rng.uniform(*mission.mjd, (n_pointings, max_epochs)), axis=1), np.nan)
     return observed, exposure_s, mjd
 
 
