@@ -211,7 +211,7 @@ RETURNS trigger
 LANGUAGE plpgsql
 AS $$
 BEGIN
-    RAISE EXCEPTION 'xcat.% is never changed', TG_TABLE_NAME USING HINT = 'Another model is another run: xcat fit PIPELINE';
+    RAISE EXCEPTION 'xcat.% is never changed', TG_TABLE_NAME USING HINT = 'Another model is another run: xcat run PIPELINE --only fit';
 END
 $$;
 COMMENT ON FUNCTION xcat.refuse_update() IS 'Trigger that refuses to change what a run has made';

@@ -3,79 +3,93 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
+from xcat.cli.common import AsJson, examples, out, print_json, tell
 from xcat.config import settings
 from xcat.errors import XcatError
 
-db_app = typer.Typer(help="The database: embedded by default, or the server that XCAT_DATABASE_URL names.")
-
-_out = Console(soft_wrap=True, highlight=False)
-
-
-def _no_embedded() -> bool:
-    config = settings()
-    if config.database_url is not None:
-        _out.print("XCAT_DATABASE_URL is set: that server is used as it is, and only checked.")
-        db_status()
-        return True
-    return False
+db_app = typer.Typer(
+    no_args_is_help=True,
+    help="The database: embedded by default, or the server that XCAT_DATABASE_URL names.",
+    epilog=examples("xcat db status", "xcat db stop"),
+)
 
 
-@db_app.command("start")
-def db_start() -> None:
+@db_app.command("start", epilog=examples("xcat db start"))
+def db_start(as_json: AsJson = False) -> None:
     """Start the embedded server, making it first if there is none."""
     from xcat.database.connection import ready
     from xcat.database.embedded import EmbeddedServer
 
-    if _no_embedded():
+    if _is_external(as_json):
         return
     server = EmbeddedServer(settings().home)
     started = server.start()
     ready(settings()).close()
     status = server.status()
+    if as_json:
+        print_json({"started": started, "pid": status.pid, "version": status.version, "home": str(server.home)})
     word = "started" if started else "was running already"
-    _out.print(f"PostgreSQL {status.version} {word} (pid {status.pid}), data in {server.home}")
+    tell(f"PostgreSQL {status.version} {word} (pid {status.pid}), data in {server.home}")
 
 
-@db_app.command("stop")
-def db_stop() -> None:
+@db_app.command("stop", epilog=examples("xcat db stop"))
+def db_stop(as_json: AsJson = False) -> None:
     """Stop the embedded server."""
     from xcat.database.embedded import EmbeddedServer
 
-    if _no_embedded():
+    if _is_external(as_json):
         return
-    _out.print("stopped" if EmbeddedServer(settings().home).stop() else "was not running")
+    stopped = EmbeddedServer(settings().home).stop()
+    if as_json:
+        print_json({"stopped": stopped})
+    tell("stopped" if stopped else "was not running")
 
 
-@db_app.command("status")
-def db_status() -> None:
+@db_app.command("status", epilog=examples("xcat db status", "xcat db status --json"))
+def db_status(as_json: AsJson = False) -> None:
     """Say which database is used, whether it runs, its versions and its schema."""
     from xcat.database.connection import check_server, connect, schema_revision
     from xcat.database.embedded import EmbeddedServer
 
     config = settings()
-    if config.database_url is None:
+    state: dict[str, Any] = {"embedded": config.database_url is None, "running": True}
+    lines = []
+    if state["embedded"]:
         server = EmbeddedServer(config.home)
-        status = server.status()
-        _out.print(f"embedded server in {server.home}: {'running' if status.running else 'stopped'}")
-        if not status.running:
-            raise typer.Exit(3)
-    with connect(config) as conn:
-        versions = check_server(conn)
-        current, known = schema_revision(conn)
-        row = conn.execute("SELECT pg_size_pretty(pg_database_size(current_database()))").fetchone()
-    _out.print(f"PostgreSQL {versions['postgresql']}, q3c {versions['q3c']}")
-    state = "up to date" if current == known else f"not {known}; run: xcat db migrate"
-    _out.print(f"schema {current or 'none'} ({state}), {row[0] if row else '?'}")
+        state |= {"home": str(server.home), "running": server.status().running}
+        lines.append(f"embedded server in {server.home}: {'running' if state['running'] else 'stopped'}")
+    if state["running"]:
+        with connect(config) as conn:
+            state |= check_server(conn)
+            state["schema"], state["newest_schema"] = schema_revision(conn)
+            row = conn.execute("SELECT pg_size_pretty(pg_database_size(current_database()))").fetchone()
+        state["size"] = row[0] if row else "?"
+        newest = state["newest_schema"]
+        schema = "up to date" if state["schema"] == newest else f"not {newest}; run: xcat db migrate"
+        lines.append(f"PostgreSQL {state['postgresql']}, q3c {state['q3c']}")
+        lines.append(f"schema {state['schema'] or 'none'} ({schema}), {state['size']}")
+    print_json(state) if as_json else out.print("\n".join(lines))
+    if not state["running"]:
+        raise typer.Exit(3)
 
 
-@db_app.command("migrate")
+def _is_external(as_json: bool) -> bool:
+    """Show the state of a server that is not ours to start and stop."""
+    if settings().database_url is None:
+        return False
+    tell("XCAT_DATABASE_URL is set: that server is used as it is, and only checked.")
+    db_status(as_json)
+    return True
+
+
+@db_app.command("migrate", epilog=examples("xcat db migrate", "xcat db migrate 0001"))
 def db_migrate(
     revision: Annotated[str, typer.Argument(help="Revision to go to, up or down.")] = "head",
+    as_json: AsJson = False,
 ) -> None:
     """Bring the schema to the newest revision, or to the one named."""
     from xcat.database.connection import migrate
@@ -85,10 +99,16 @@ def db_migrate(
     if config.database_url is None:
         EmbeddedServer(config.home).start()
     before, after = migrate(config, revision)
-    _out.print(f"schema was {before or 'none'}, is {after or 'none'}")
+    if as_json:
+        print_json({"before": before, "after": after})
+    tell(f"schema was {before or 'none'}, is {after or 'none'}")
 
 
-@db_app.command("shell", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+@db_app.command(
+    "shell",
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    epilog=examples("xcat db shell", 'xcat db shell -c "\\d pub.classified"'),
+)
 def db_shell(context: typer.Context) -> None:
     """Open psql on the database; further arguments go to psql."""
     from xcat.database.connection import conninfo, database_url, ready

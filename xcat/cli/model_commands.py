@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Iterable
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table as RichTable
 
-from xcat import progress
+from xcat.cli.common import AsJson, MaxRows, examples
+from xcat.cli.common import out as _out
+from xcat.cli.common import print_json as _json
 from xcat.config import settings
 
-# a file or a pipe has no width: its tables are as wide as they need to be
-_out = Console(soft_wrap=True, highlight=False, width=None if sys.stdout and sys.stdout.isatty() else 240)
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+commands = typer.Typer()
 
 
+@commands.command(epilog=examples("xcat models --limit 5", "xcat models 11 --json"))
 def models(
-    run_id: Annotated[int | None, typer.Argument(metavar="[RUN]", help="All about the model of this fit run.")] = None,
+    run_id: Annotated[int | None, typer.Argument(metavar="[RUN]", help="Show the model of this fit run.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="Newest models to list.")] = 30,
     as_json: AsJson = False,
 ) -> None:
@@ -52,22 +49,18 @@ def models(
         _out.print(f"the newest {limit}; for more: --limit")
 
 
+@commands.command(epilog=examples("xcat diff 11 19", "xcat diff 12 20 --max-rows 100 --json"))
 def diff(
     old: Annotated[int, typer.Argument(metavar="MODEL", help="A fit run, or a classify run.")],
     new: Annotated[int, typer.Argument(metavar="MODEL", help="Another one of the same kind.")],
-    max_rows: Annotated[int, typer.Option(min=0, help="Sources to list, those that changed the most.")] = 20,
+    max_rows: Annotated[int, MaxRows] = 20,
     as_json: AsJson = False,
 ) -> None:
     """Say which sources change class from one model to another, and through which property."""
     from xcat.report.models import compare
 
-    progress.silence(as_json)
     found = compare.diff(settings(), old, new, max_rows)
     _json(found) if as_json else _tell_diff(found)
-
-
-def _json(value: Any) -> None:
-    print(json.dumps(value, indent=2, default=str))
 
 
 def _table(*columns: str) -> RichTable:

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table as RichTable
 from typer.core import TyperGroup
 
+from xcat.cli.common import AsJson, UsageError, examples, out, print_json, print_table, tell
 from xcat.config import settings
 
-# a table that is not for a terminal must not be cut to the width of one
-_out = Console(soft_wrap=True, highlight=False, width=None if sys.stdout and sys.stdout.isatty() else 160)
+if TYPE_CHECKING:
+    from xcat.database.retention import Leaving
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
-Runs = Annotated[list[int], typer.Argument(metavar="RUN...", help="Numbers of runs; a pipeline run means its stages.")]
+RunId = Annotated[int, typer.Argument(metavar="RUN", help="Number of a run.")]
+RunIds = Annotated[
+    list[int], typer.Argument(metavar="RUN...", help="Numbers of runs; a pipeline run means its stages.")
+]
 
 
 class _NumberShows(TyperGroup):
@@ -29,11 +27,12 @@ class _NumberShows(TyperGroup):
         return super().resolve_command(ctx, ["show", *args] if args and args[0].isdecimal() else args)
 
 
-runs_app = typer.Typer(cls=_NumberShows, help="List the runs, show one (xcat runs RUN), keep some and drop others.")
-
-
-def _print_json(value: Any) -> None:
-    print(json.dumps(value, indent=2, default=str))
+runs_app = typer.Typer(
+    cls=_NumberShows,
+    invoke_without_command=True,
+    help="List the runs, show one (xcat runs RUN), keep some and drop others.",
+    epilog=examples("xcat runs --limit 10", "xcat runs 12", "xcat runs 12 --json", "xcat runs prune --keep 7"),
+)
 
 
 @runs_app.callback()
@@ -49,44 +48,45 @@ def runs(
     from xcat.database.connection import ready
 
     with ready(settings(), autocommit=True) as conn:
-        found = records.listing(conn, limit)
+        rows = records.listing(conn, limit)
     if as_json:
-        _print_json(found)
+        print_json(rows)
         return
-    table = RichTable("run", "kind", "name", "status", "started", "seconds", "part of", box=None, pad_edge=False)
-    for row in found:
-        marks = " *" * bool(row["published"]) + " pinned" * (row["pinned"] is not None)
-        table.add_row(
-            str(row["run_id"]), row["kind"], escape(row["name"]), row["status"] + marks,
-            f"{row['started_at']:%Y-%m-%d %H:%M:%S}", f"{row['seconds']:.1f}",
-            "" if row["pipeline_run_id"] is None else str(row["pipeline_run_id"]),
-        )  # fmt: skip
-    _out.print(table)
-    if any(row["published"] for row in found):
-        _out.print("* published")
-    if len(found) == limit:
-        _out.print(f"the newest {limit}; for more: --limit")
+    print_table(("run", "kind", "name", "status", "started", "seconds", "part of"), map(_cells, rows))
+    if any(row["published"] for row in rows):
+        out.print("* published")
+    if len(rows) == limit:
+        out.print(f"the newest {limit}; for more: --limit")
 
 
-@runs_app.command()
-def show(run_id: Annotated[int, typer.Argument(metavar="RUN")]) -> None:
-    """Show everything about a run, as JSON."""
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    marks = " *" * bool(row["published"]) + " pinned" * (row["pinned"] is not None)
+    part_of = "" if row["pipeline_run_id"] is None else str(row["pipeline_run_id"])
+    started, seconds = f"{row['started_at']:%Y-%m-%d %H:%M:%S}", f"{row['seconds']:.1f}"
+    return str(row["run_id"]), row["kind"], row["name"], row["status"] + marks, started, seconds, part_of
+
+
+@runs_app.command(epilog=examples("xcat runs 12", "xcat runs show 12 --json"))
+def show(run_id: RunId, as_json: AsJson = False) -> None:
+    """Show everything about a run: times, what it read and made, settings; --json gives its whole record."""
     from xcat.database import runs as records
     from xcat.database.connection import ready
+    from xcat.report.run import record
 
     with ready(settings()) as conn:
-        _print_json(records.get(conn, run_id))
+        row = records.get(conn, run_id)
+    print_json(row) if as_json else out.print(record.text(row))
 
 
-@runs_app.command()
-def drop(run_ids: Runs, as_json: AsJson = False) -> None:
+@runs_app.command(epilog=examples("xcat runs drop 12 13"))
+def drop(run_ids: RunIds, as_json: AsJson = False) -> None:
     """Drop runs and all that they made; refused if something published, pinned or kept still reads them."""
     from xcat.database.retention import drop_runs
 
     _tell(drop_runs(settings(), run_ids), as_json)
 
 
-@runs_app.command()
+@runs_app.command(epilog=examples("xcat runs prune --keep 7"))
 def prune(
     keep: Annotated[int, typer.Option("--keep", min=1, help="Runs of each kind and name to keep, the newest.")],
     as_json: AsJson = False,
@@ -97,44 +97,44 @@ def prune(
     _tell(retention.prune(settings(), keep), as_json)
 
 
-@runs_app.command()
+@runs_app.command(epilog=examples('xcat runs pin 12 --why "the paper"'))
 def pin(
-    run_id: Annotated[int, typer.Argument(metavar="RUN")],
+    run_id: RunId,
     why: Annotated[str, typer.Option("--why", help="The reason, which xcat runs RUN shows.")],
+    as_json: AsJson = False,
 ) -> None:
     """Keep a run, and what it stands on, whatever is pruned."""
-    _pin(run_id, why.strip())
+    if not why.strip():
+        raise UsageError("--why: say why the run is kept")
+    _pin(run_id, why.strip(), as_json)
 
 
-@runs_app.command()
-def unpin(run_id: Annotated[int, typer.Argument(metavar="RUN")]) -> None:
+@runs_app.command(epilog=examples("xcat runs unpin 12"))
+def unpin(run_id: RunId, as_json: AsJson = False) -> None:
     """Let a pinned run leave again."""
-    _pin(run_id, None)
+    _pin(run_id, None, as_json)
 
 
-def _pin(run_id: int, why: str | None) -> None:
+def _pin(run_id: int, why: str | None, as_json: bool) -> None:
     from xcat.database import runs as records
     from xcat.database.connection import ready
-    from xcat.errors import ConfigError
 
-    if why == "":
-        raise ConfigError("--why: say why the run is kept")
     with ready(settings()) as conn:
         records.pin(conn, run_id, why)
-    _out.print(f"run {run_id} is pinned: {escape(why)}" if why is not None else f"run {run_id} is not pinned any more")
-
-
-def _tell(leaving: Any, as_json: bool) -> None:
     if as_json:
-        _print_json(
-            {"dropped": leaving.run_ids, "catalogue_versions": leaving.n_versions, "waiting_for": leaving.waiting}
-        )
-        return
+        print_json({"run_id": run_id, "pinned": why})
+    tell(f"run {run_id} is pinned: {why}" if why is not None else f"run {run_id} is not pinned any more")
+
+
+def _tell(leaving: Leaving, as_json: bool) -> None:
+    if as_json:
+        print_json({"dropped": leaving.run_ids, "catalogue_versions": leaving.n_versions,
+                    "waiting_for": leaving.waiting})  # fmt: skip
     listed = ", ".join(map(str, leaving.run_ids))
     versions = f", {leaving.n_versions} versions of catalogues" if leaving.n_versions else ""
-    _out.print(f"dropped: runs {listed}{versions}" if leaving.run_ids else f"nothing to drop{versions}")
+    tell(f"dropped: runs {listed}{versions}" if leaving.run_ids else f"nothing to drop{versions}")
     for reader in leaving.waiting:
-        _out.print(
-            f"session {reader['pid']} ({escape(str(reader['who']))}) still reads some of their tables; "
+        tell(
+            f"session {reader['pid']} ({reader['who']}) still reads some of their tables; "
             "these leave the disk with the next load, publication or prune after it has ended"
         )

@@ -64,8 +64,8 @@ class Runner:
     versions: dict[str, Loaded] = field(default_factory=dict)
     files: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
-    def run(self, only: str | None = None) -> dict[str, int]:
-        """Run the whole line, or one stage on what the stages before it have done.
+    def run(self, only: str | None = None, to: str | None = None) -> dict[str, int]:
+        """Run the whole line, or one stage on what the stages before it have done, or the stages up to one.
 
         Returns
         -------
@@ -77,13 +77,14 @@ class Runner:
         StageError
             A stage before the only one has not been run.
         """
-        wanted = STAGES[: STAGES.index(only) + 1] if only else STAGES
-        if only is None and not self.plan.pipeline.publish:
+        last = only or to
+        wanted = STAGES[: STAGES.index(last) + 1] if last else STAGES
+        if last is None and not self.plan.pipeline.publish:
             wanted = wanted[:-1]
         if not self.plan.of("references"):  # nothing to learn classes from
             wanted = wanted[: STAGES.index("label")]
-            if only not in (None, *wanted):
-                raise StageError(f"the pipeline names no references and classes, which the stage '{only}' needs.")
+            if last not in (None, *wanted):
+                raise StageError(f"the pipeline names no references and classes, which the stage '{last}' needs.")
         for kind in wanted:
             step: Callable[[bool], None] = getattr(self, f"_{kind}")
             step(only in (None, kind))
@@ -92,11 +93,11 @@ class Runner:
                     note_stages(conn, self.pipeline_run_id, self.runs)
         return self.runs
 
-    def run_as_pipeline(self) -> dict[str, int]:
-        """Run the whole line under a run of kind ``pipeline``."""
+    def run_as_pipeline(self, to: str | None = None) -> dict[str, int]:
+        """Run the whole line, or the stages up to one, under a run of kind ``pipeline``."""
         with stage(self.settings, "pipeline", self.plan.pipeline.name, frozen(self.plan.pipeline)) as run:
             self.pipeline_run_id = run.run_id
-            run.summary["runs"] = self.run()
+            run.summary["runs"] = self.run(to=to)
         return self.runs
 
     # --- the stages, in order -----------------------------------------------------------------------------
@@ -275,7 +276,9 @@ class Runner:
             self.listener.finished(kind, done, None)
             return
         if not may_run:
-            raise StageError(f"the stage '{kind}' of this pipeline has not been run. Run: xcat {kind} PIPELINE")
+            raise StageError(
+                f"the stage '{kind}' of this pipeline has not been run. Run: xcat run PIPELINE --only {kind}"
+            )
         read = [loaded for group in groups for loaded in self._loaded(group)]
         with stage(
             self.settings, kind, self.plan.pipeline.name, config, inputs=self._inputs(*groups),

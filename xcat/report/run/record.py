@@ -1,0 +1,80 @@
+"""The record of a run in words: what it was, how it ended, what it read and made, and how it was set."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+_LONGEST = 300
+_CHECKSUM = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
+
+
+def text(row: Mapping[str, Any]) -> str:
+    """Say everything about a run, shortened where it is long; the row itself is what ``--json`` prints.
+
+    Parameters
+    ----------
+    row : mapping
+        As `xcat.database.runs.get` gives it.
+    """
+    steps = dict((row["summary"] or {}).get("seconds", {}))
+    made = {key: value for key, value in (row["summary"] or {}).items() if key != "seconds"}
+    lines = [f"run {row['run_id']}: {row['kind']} of {row['name']}, {row['status']}"]
+    for label, parts in {
+        "error": str(row["error"] or "").splitlines(),
+        "pinned": [row["pinned"]] if row["pinned"] else [],
+        "when": [_when(row)],
+        "steps": [f"{seconds:10.3f} s  {name}" for name, seconds in steps.items()],
+        "read": [*_lineage(row), *(f"{name}: {_files(files)}" for name, files in (row["inputs"] or {}).items())],
+        "made": _entries(made),
+        "settings": _entries(row["config"] or {}),
+        "software": [_plain(row["versions"] or {})],
+    }.items():
+        lines += [f"{label if i == 0 else '':<10}{part}" for i, part in enumerate(parts)]
+    return "\n".join(lines)
+
+
+def _when(row: Mapping[str, Any]) -> str:
+    started = datetime.fromisoformat(row["started_at"])
+    ended = datetime.fromisoformat(row["ended_at"]) if row["ended_at"] else datetime.now(UTC)
+    took = "took" if row["ended_at"] else "running for"
+    return f"{started.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC, {took} {(ended - started).total_seconds():.1f} s"
+
+
+def _lineage(row: Mapping[str, Any]) -> Iterator[str]:
+    """Runs that this one belongs to and stands on."""
+    stages = {"source": "merge", "property": "properties", "model": "fit"}
+    for key, run_id in row.items():
+        stage = key.removesuffix("_run_id")
+        if stage != key and run_id is not None:
+            yield f"{'part of ' if stage == 'pipeline' else ''}{stages.get(stage, stage)} run {run_id}"
+
+
+def _files(files: Any) -> str:
+    """Files of a catalogue, with their rows."""
+    if not isinstance(files, list) or not all(isinstance(file, dict) for file in files):
+        return _plain(files)
+    names = [(file.get("file_name", file.get("name", "?")), file.get("n_rows")) for file in files]
+    return ", ".join(name if n_rows is None else f"{name} ({n_rows:,} rows)" for name, n_rows in names)
+
+
+def _entries(values: Mapping[str, Any], under: str = "") -> Iterator[str]:
+    """One line per value; what is nested bears the names of all that it is under."""
+    for key, value in values.items():
+        if isinstance(value, dict) and any(isinstance(item, dict | list) for item in value.values()):
+            yield from _entries(value, f"{under}{key} ")
+        else:
+            yield f"{under}{key}: {_plain(value)}"
+
+
+def _plain(value: Any) -> str:
+    """A value on one line, checksums and what is long cut short."""
+    if isinstance(value, dict):
+        words = ", ".join(f"{key} {_plain(item)}" for key, item in value.items())
+    else:
+        words = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False).replace('"', "")
+    words = _CHECKSUM.sub(r"\1...", words)
+    return words if len(words) <= _LONGEST else f"{words[:_LONGEST]} ... (whole with --json)"
