@@ -206,7 +206,7 @@ def test_the_command_on_a_table(cli: Any, settings: Settings, tmp_path: Path) ->
     said = cli(
         "evaluate", str(table), "--label", "kind", "--answers", "old", "--methods", "equal,histogram",
         "--folds", "4", "--properties", "hr1,log_fx", "--seeds", "0,1",
-        "--by", "source", "--quick", "--workers", "1", "--json", str(out), "--html", str(page),
+        "--by", "source", "--quick", "--workers", "1", "-o", str(out), "--html", str(page),
     )  # fmt: skip
     assert "120 labelled sources (a 60, b 60), 2 properties, 4 folds" in said
     assert "published: old" in said

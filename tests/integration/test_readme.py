@@ -1,5 +1,6 @@
 """What the README and the examples say is true: commands run, help texts and settings are as they are."""
 
+import dataclasses
 import os
 import re
 import shutil
@@ -50,7 +51,7 @@ def test_the_table_of_commands_is_the_help():
 
 def test_the_settings_are_those_of_the_readme():
     table = set(re.findall(r"^\| `(XCAT_\w+)` \|", README, re.M))
-    assert table == {f"XCAT_{name.upper()}" for name in Settings.model_fields}
+    assert table == {f"XCAT_{field.name.upper()}" for field in dataclasses.fields(Settings)}
 
 
 def test_the_views_are_those_of_the_readme(conn):

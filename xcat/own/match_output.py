@@ -11,7 +11,6 @@ from astropy.units import Unit
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from xcat.errors import XcatError
 from xcat.output import files, style
 from xcat.output.terminal import aligned
 from xcat.own.match_answer import Answer, Side, separations
@@ -174,21 +173,6 @@ def write(table: Table, path: Path, *, overwrite: bool = False) -> Path:
 
 def _short(value: float) -> str:
     return str(np.float32(value))
-
-
-def check_output(path: Path, *, overwrite: bool) -> None:
-    """Refuse an output that could not be written, before the work is done.
-
-    Raises
-    ------
-    XcatError
-    """
-    if path.suffix.lower() not in (".fits", ".vot", ".xml", ".parquet", ".csv", ".ecsv"):
-        raise XcatError(f"{path}: the ending says which format to write: .fits .vot .xml .parquet .csv .ecsv")
-    if path.exists() and not overwrite:
-        raise XcatError(f"{path} is there already. Choose another name, or use --overwrite.")
-    if not path.absolute().parent.is_dir():
-        raise XcatError(f"{path}: there is no folder {path.parent}")
 
 
 # --- what happened ----------------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -61,20 +60,24 @@ def _files(files: Any) -> str:
     return ", ".join(name if n_rows is None else f"{name} ({n_rows:,} rows)" for name, n_rows in names)
 
 
-def _entries(values: Mapping[str, Any], under: str = "") -> Iterator[str]:
-    """One line per value; what is nested bears the names of all that it is under."""
+def _entries(values: Mapping[str, Any]) -> Iterator[str]:
+    """One line per value, or per value of a mapping that is nested further."""
     for key, value in values.items():
         if isinstance(value, dict) and any(isinstance(item, dict | list) for item in value.values()):
-            yield from _entries(value, f"{under}{key} ")
+            yield from (f"{key} {name}: {_plain(item)}" for name, item in value.items())
         else:
-            yield f"{under}{key}: {_plain(value)}"
+            yield f"{key}: {_plain(value)}"
 
 
 def _plain(value: Any) -> str:
     """A value on one line, checksums and what is long cut short."""
     if isinstance(value, dict):
-        words = ", ".join(f"{key} {_plain(item)}" for key, item in value.items())
+        words = ", ".join(f"{key} {_plain(item)}" for key, item in value.items()) or "-"
+    elif isinstance(value, list):
+        words = f"[{', '.join(map(_plain, value))}]"
+    elif value is None or isinstance(value, bool):
+        words = {None: "-", True: "yes", False: "no"}[value]
     else:
-        words = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False).replace('"', "")
+        words = f"{value:.6g}" if isinstance(value, float) else str(value)
     words = _CHECKSUM.sub(r"\1...", words)
     return words if len(words) <= _LONGEST else f"{words[:_LONGEST]} ... (whole with --json)"
