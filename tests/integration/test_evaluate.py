@@ -231,7 +231,7 @@ def test_the_command_on_a_table(cli: Any, settings: Settings, tmp_path: Path) ->
         (["evaluate", "mine.csv", "--label", "x", "--by", "moon"], "--by takes source and sky"),
         (["evaluate", "mine.csv", "--label", "x", "--seeds", "1,1"], "--seeds takes different"),
         (["evaluate", "p.yaml", "--label", "x"], "--label: for a table only"),
-        (["evaluate", "mine.csv", "--label", "x", "--class-map", "a"], "--class-map takes NAME=VALUE"),
+        (["evaluate", "mine.csv", "--label", "x", "--class-map", "a"], "--class-map takes CLASS=OURS"),
     ],
 )
 def test_wrong_arguments_are_told(cli: Any, arguments: list[str], words: str) -> None:  # noqa: F811

@@ -21,7 +21,7 @@ from xcat.cli import (
     pipeline_commands,
     signals,
 )
-from xcat.cli.common import UsageError, examples
+from xcat.cli.common import UsageError, examples, flag
 from xcat.cli.database_commands import db_app
 from xcat.cli.run_commands import runs_app
 from xcat.errors import XcatError
@@ -71,14 +71,13 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+_VERSION = typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+
+
 @app.callback()
 def _main(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
-    ] = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", help="No progress and no notices: only answers and errors.")
-    ] = False,
+    version: Annotated[bool, _VERSION] = False,
+    quiet: Annotated[bool, flag("--quiet", "No progress and no notices: only answers and errors.")] = False,
 ) -> None:
     pass
 

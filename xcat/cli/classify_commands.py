@@ -2,69 +2,48 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from xcat.cli import values
-from xcat.cli.common import (
-    DEC,
-    RA,
-    TABLES,
-    AsJson,
-    Band,
-    Columns,
-    OutputFile,
-    Overwrite,
-    check_new,
-    examples,
-    note,
-    print_json,
-)
-from xcat.config import settings
+from xcat.cli import common, values
 
 commands = typer.Typer()
 
 
 @commands.command(
-    epilog=examples(
+    epilog=common.examples(
         "xcat classify mine.fits -o classes.fits",
-        "xcat classify mine.csv --band 0.5-7 --column hr1=HardRatio --column mag_g=Gmag@mag --model 11 -o classes.csv",
+        "xcat classify mine.csv --band 0.5-7 --column hr1=HardRatio --model 11 -o classes.csv",
     )
 )
 def classify(
-    table: Annotated[Path, typer.Argument(help="FITS, VOTable, ECSV, CSV, MRT or Parquet.")],
-    output: OutputFile,
-    model: Annotated[
-        str, typer.Option("--model", metavar="RUN", help="Number of a fit run, or the published run's model.")
-    ] = "published",
-    band: Band = None,
-    column: Columns = None,
-    ra: RA = None,
-    dec: DEC = None,
-    hdu: Annotated[str | None, typer.Option("--hdu", help="Extension of a FITS file, by number or name.")] = None,
-    overwrite: Overwrite = False,
-    as_json: AsJson = False,
+    table: common.Table,
+    output: common.OutputFile,
+    model: Annotated[str, common.option("--model", "RUN", "A fit run, or the published run's model.")] = "published",
+    band: common.Band = None,
+    column: common.Columns = None,
+    ra: common.RA = None,
+    dec: common.DEC = None,
+    hdu: Annotated[str, common.option("--hdu", "HDU", "Extension of a FITS file, by number or name.")] = "",
+    overwrite: common.Overwrite = False,
+    as_json: common.AsJson = False,
 ) -> None:
     """Classify a table of your own, from the model's properties or from raw fluxes, magnitudes and positions."""
-    check_new(output, TABLES, overwrite)
+    common.check_new(output, common.TABLES, overwrite)
     columns = values.columns(column) | {name: given for name, given in (("ra", ra), ("dec", dec)) if given}
     energies = values.band(band)
-    from xcat.database.connection import ready
     from xcat.output import files
     from xcat.own import classify_table as work
 
-    with ready(settings()) as conn:
-        conn.read_only = True
+    with common.reading() as conn:
         run_id, loaded = work.load_model(conn, model)
-    extension = int(hdu) if hdu is not None and hdu.isdecimal() else hdu
+    extension, for_fits = int(hdu) if hdu.isdecimal() else hdu or None, output.suffix.lower() == ".fits"
     result = work.classify_table(
-        table, run_id, loaded, band=energies, columns=columns, hdu=extension, for_fits=output.suffix.lower() == ".fits"
+        table, run_id, loaded, band=energies, columns=columns, hdu=extension, for_fits=for_fits
     )
     files.write(result.table, output, overwrite=overwrite)
     summary = result.summary | {"output": str(output)}
     if as_json:
-        print_json(summary | {"notes": result.told})
-    for line in [*result.told, "", work.text(summary), f"{len(result.table):,} rows written to {output}"]:
-        note(line)
+        common.print_json(summary | {"notes": result.told})
+    common.note(*result.told, "", work.text(summary), f"{len(result.table):,} rows written to {output}")

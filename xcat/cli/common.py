@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
 from xcat import progress
+from xcat.config import settings
 from xcat.errors import ConfigError, XcatError
+
+if TYPE_CHECKING:
+    from xcat.database.connection import Connection
 
 _NO_TERMINAL = 10_000  # columns of a file or a pipe: nothing is cut off or broken
 TABLES = (".fits", ".vot", ".xml", ".parquet", ".csv", ".ecsv")
@@ -34,29 +38,12 @@ out, err = _console(stderr=False), _console(stderr=True)
 _quiet = False
 
 
-def tell(text: str) -> None:
-    """Print what a command did, unless it is to be quiet."""
-    if not _quiet:
-        out.print(text)
-
-
-def note(text: str) -> None:
-    """Print a remark beside the answer, on standard error, unless the command is to be quiet."""
-    if not _quiet:
-        err.print(text)
-
-
-def log(text: str) -> None:
-    """Print a line about a stage, on standard error, with the time where no terminal shows it."""
-    note(progress.stamped(text))
-
-
 def print_json(value: Any) -> None:
     """Print a value as JSON; what JSON does not know, such as times, becomes text."""
     print(json.dumps(value, indent=2, default=str))
 
 
-def print_table(columns: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> None:
+def print_table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
     """Print rows in columns, whole where the output is no terminal."""
     from rich.table import Table
 
@@ -66,36 +53,46 @@ def print_table(columns: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> No
     out.print(table)
 
 
+def done(as_json: bool, value: Any, text: str) -> None:
+    """End a command: print what it did as JSON, or in words unless it is to be quiet."""
+    if as_json:
+        print_json(value)
+    elif text and not _quiet:
+        out.print(text)
+
+
+def note(*lines: str) -> None:
+    """Print remarks beside the answer, on standard error, unless the command is to be quiet."""
+    for line in () if _quiet else lines:
+        err.print(line)
+
+
+def log(line: str) -> None:
+    """Print a line about a stage, on standard error, with the time where no terminal shows it."""
+    note(progress.stamped(line))
+
+
 def _silence(context: typer.Context, as_json: bool) -> bool:
     """No progress and no notices under --json or --quiet; --json of a group holds for its commands."""
     global _quiet
-    parent = context.parent.params if context.parent else {}
-    as_json = as_json or bool(parent.get("as_json"))
+    as_json = as_json or bool(context.parent and context.parent.params.get("as_json"))
     _quiet = as_json or bool(context.find_root().params.get("quiet"))
     if _quiet:
         progress.silence()
     return as_json
 
 
+def reading() -> Connection:
+    """Open a connection that reads and cannot write."""
+    from xcat.database.connection import ready
+
+    conn = ready(settings())
+    conn.read_only = True
+    return conn
+
+
 def check_new(path: Path | None, endings: tuple[str, ...], overwrite: bool) -> None:
-    """Refuse a file that cannot be written, before the work is done.
-
-    Parameters
-    ----------
-    path : Path or None
-        None is always accepted.
-    endings : tuple of str
-        Endings that can be written; empty for any.
-    overwrite : bool
-        Accept a file that exists.
-
-    Raises
-    ------
-    UsageError
-        Another ending.
-    XcatError
-        The file exists, or its folder does not.
-    """
+    """Refuse a file before the work is done: one that exists without --overwrite, or whose format is not known."""
     if path is None:
         return
     if endings and path.suffix.lower() not in endings:
@@ -120,34 +117,36 @@ def examples(*lines: str) -> str:
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
 
 
-_OUTPUT = typer.Option("-o", "--output", metavar="FILE", help="Write to this file: .fits .vot .parquet .csv .ecsv.")
+def option(name: str, metavar: str | None, about: str) -> Any:
+    """An option that takes a value."""
+    return typer.Option(name, metavar=metavar, help=about)
+
+
+def flag(name: str, about: str) -> Any:
+    """An option that is given or not."""
+    return typer.Option(name, help=about)
+
+
+AsJson = Annotated[bool, typer.Option("--json", callback=_silence, help="Print JSON and nothing else.")]
+_OUTPUT = typer.Option("-o", "--output", metavar="FILE", help="Write to this .fits .vot .parquet .csv .ecsv.")
 Output = Annotated[Path | None, _OUTPUT]
 OutputFile = Annotated[Path, _OUTPUT]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")]
-AsJson = Annotated[bool, typer.Option("--json", callback=_silence, help="Print JSON and nothing else.")]
-Figure = Annotated[Path | None, typer.Option("--figure", metavar="FILE", help="Draw to this .png, .pdf or .svg.")]
-Definitions = Annotated[
-    list[Path] | None,
-    typer.Option("--definitions", metavar="FOLDER", help="Folder with definitions of your own; may be repeated."),
-]
-Data = Annotated[
-    Path, typer.Option("--data", metavar="FOLDER", help="Folder that the pipeline's files are relative to.")
-]
-OfRun = Annotated[
-    int | None, typer.Option("--run", metavar="RUN", help="Read this classify run instead of the published one.")
-]
-RA = Annotated[str | None, typer.Option("--ra", metavar="COLUMN", help="Right ascension; guessed if not given.")]
-DEC = Annotated[str | None, typer.Option("--dec", metavar="COLUMN", help="Declination; guessed if not given.")]
-Band = Annotated[
-    str | None, typer.Option("--band", metavar="LOW-HIGH", help="Energies of the table's flux in keV, as in 0.5-7.")
-]
-Columns = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--column",
-        metavar="NAME=COLUMN",
-        help="Where the guess needs help: PROPERTY=COLUMN or QUANTITY=COLUMN[@UNIT]; nothing after = to use no column. "
-        "May be repeated.",
-    ),
-]
-MaxRows = typer.Option("--max-rows", min=0, help="Rows to print.")
+Overwrite = Annotated[bool, flag("--overwrite", "Replace files that exist.")]
+Replace = Annotated[bool, flag("--replace", "Replace what a catalogue holds by these files.")]
+Figure = Annotated[Path | None, option("--figure", "FILE", "Draw to this .png, .pdf or .svg.")]
+Html = Annotated[Path | None, option("--html", "FOLDER", "Write a page with figures to this folder.")]
+Definitions = Annotated[list[Path] | None, option("--definitions", "FOLDER", "Definitions of your own; repeatable.")]
+Data = Annotated[Path, option("--data", "FOLDER", "Folder that the pipeline's files are relative to.")]
+OfRun = Annotated[int | None, option("--run", "RUN", "Read this classify run instead of the published one.")]
+RunId = Annotated[int, typer.Argument(metavar="RUN", help="Number of a run.")]
+Cone = option("--cone", "RA,DEC,RADIUS", "In degrees.")
+MaxRows = Annotated[int, typer.Option("--max-rows", min=0, help="Rows to print.")]
+Limit = Annotated[int, typer.Option("--limit", min=1, help="Rows to list, the newest.")]
+
+# a user's own table
+Table = Annotated[Path, typer.Argument(metavar="TABLE", help="FITS, VOTable, ECSV, CSV, MRT or Parquet.")]
+RA = Annotated[str | None, option("--ra", "COLUMN", "Right ascension; guessed if not given.")]
+DEC = Annotated[str | None, option("--dec", "COLUMN", "Declination; guessed if not given.")]
+Band = Annotated[str | None, option("--band", "LOW-HIGH", "Energies of the table's flux in keV, as in 0.5-7.")]
+_COLUMN = "PROPERTY=COLUMN or QUANTITY=COLUMN[@UNIT] where the guess needs help; nothing after = for none; repeatable."
+Columns = Annotated[list[str] | None, option("--column", "NAME=COLUMN", _COLUMN)]

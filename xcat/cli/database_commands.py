@@ -7,19 +7,19 @@ from typing import Annotated, Any
 
 import typer
 
-from xcat.cli.common import AsJson, examples, out, print_json, tell
+from xcat.cli import common
 from xcat.config import settings
 from xcat.errors import XcatError
 
 db_app = typer.Typer(
     no_args_is_help=True,
     help="The database: embedded by default, or the server that XCAT_DATABASE_URL names.",
-    epilog=examples("xcat db status", "xcat db stop"),
+    epilog=common.examples("xcat db status", "xcat db stop"),
 )
 
 
-@db_app.command("start", epilog=examples("xcat db start"))
-def db_start(as_json: AsJson = False) -> None:
+@db_app.command("start", epilog=common.examples("xcat db start"))
+def db_start(as_json: common.AsJson = False) -> None:
     """Start the embedded server, making it first if there is none."""
     from xcat.database.connection import ready
     from xcat.database.embedded import EmbeddedServer
@@ -30,66 +30,61 @@ def db_start(as_json: AsJson = False) -> None:
     started = server.start()
     ready(settings()).close()
     status = server.status()
-    if as_json:
-        print_json({"started": started, "pid": status.pid, "version": status.version, "home": str(server.home)})
+    facts = {"started": started, "pid": status.pid, "version": status.version, "home": str(server.home)}
     word = "started" if started else "was running already"
-    tell(f"PostgreSQL {status.version} {word} (pid {status.pid}), data in {server.home}")
+    common.done(as_json, facts, f"PostgreSQL {status.version} {word} (pid {status.pid}), data in {server.home}")
 
 
-@db_app.command("stop", epilog=examples("xcat db stop"))
-def db_stop(as_json: AsJson = False) -> None:
+@db_app.command("stop", epilog=common.examples("xcat db stop"))
+def db_stop(as_json: common.AsJson = False) -> None:
     """Stop the embedded server."""
     from xcat.database.embedded import EmbeddedServer
 
-    if _is_external(as_json):
-        return
-    stopped = EmbeddedServer(settings().home).stop()
-    if as_json:
-        print_json({"stopped": stopped})
-    tell("stopped" if stopped else "was not running")
+    if not _is_external(as_json):
+        stopped = EmbeddedServer(settings().home).stop()
+        common.done(as_json, {"stopped": stopped}, "stopped" if stopped else "was not running")
 
 
-@db_app.command("status", epilog=examples("xcat db status", "xcat db status --json"))
-def db_status(as_json: AsJson = False) -> None:
+@db_app.command("status", epilog=common.examples("xcat db status", "xcat db status --json"))
+def db_status(as_json: common.AsJson = False) -> None:
     """Say which database is used, whether it runs, its versions and its schema."""
     from xcat.database.connection import check_server, connect, schema_revision
     from xcat.database.embedded import EmbeddedServer
 
     config = settings()
-    state: dict[str, Any] = {"embedded": config.database_url is None, "running": True}
+    facts: dict[str, Any] = {"embedded": config.database_url is None, "running": True}
     lines = []
-    if state["embedded"]:
+    if facts["embedded"]:
         server = EmbeddedServer(config.home)
-        state |= {"home": str(server.home), "running": server.status().running}
-        lines.append(f"embedded server in {server.home}: {'running' if state['running'] else 'stopped'}")
-    if state["running"]:
+        facts |= {"home": str(server.home), "running": server.status().running}
+        lines.append(f"embedded server in {server.home}: {'running' if facts['running'] else 'stopped'}")
+    if facts["running"]:
         with connect(config) as conn:
-            state |= check_server(conn)
-            state["schema"], state["newest_schema"] = schema_revision(conn)
+            facts |= check_server(conn)
+            current, newest = facts["schema"], facts["newest_schema"] = schema_revision(conn)
             row = conn.execute("SELECT pg_size_pretty(pg_database_size(current_database()))").fetchone()
-        state["size"] = row[0] if row else "?"
-        newest = state["newest_schema"]
-        schema = "up to date" if state["schema"] == newest else f"not {newest}; run: xcat db migrate"
-        lines.append(f"PostgreSQL {state['postgresql']}, q3c {state['q3c']}")
-        lines.append(f"schema {state['schema'] or 'none'} ({schema}), {state['size']}")
-    print_json(state) if as_json else out.print("\n".join(lines))
-    if not state["running"]:
+        facts["size"] = row[0] if row else "?"
+        state = "up to date" if current == newest else f"not {newest}; run: xcat db migrate"
+        lines.append(f"PostgreSQL {facts['postgresql']}, q3c {facts['q3c']}")
+        lines.append(f"schema {current or 'none'} ({state}), {facts['size']}")
+    common.print_json(facts) if as_json else common.out.print("\n".join(lines))
+    if not facts["running"]:
         raise typer.Exit(3)
 
 
 def _is_external(as_json: bool) -> bool:
-    """Show the state of a server that is not ours to start and stop."""
+    """Whether the server is one that xcat does not start and stop; its state is shown."""
     if settings().database_url is None:
         return False
-    tell("XCAT_DATABASE_URL is set: that server is used as it is, and only checked.")
+    common.note("XCAT_DATABASE_URL is set: that server is used as it is, and only checked.")
     db_status(as_json)
     return True
 
 
-@db_app.command("migrate", epilog=examples("xcat db migrate", "xcat db migrate 0001"))
+@db_app.command("migrate", epilog=common.examples("xcat db migrate", "xcat db migrate 0001"))
 def db_migrate(
     revision: Annotated[str, typer.Argument(help="Revision to go to, up or down.")] = "head",
-    as_json: AsJson = False,
+    as_json: common.AsJson = False,
 ) -> None:
     """Bring the schema to the newest revision, or to the one named."""
     from xcat.database.connection import migrate
@@ -99,15 +94,14 @@ def db_migrate(
     if config.database_url is None:
         EmbeddedServer(config.home).start()
     before, after = migrate(config, revision)
-    if as_json:
-        print_json({"before": before, "after": after})
-    tell(f"schema was {before or 'none'}, is {after or 'none'}")
+    facts = {"before": before, "after": after}
+    common.done(as_json, facts, f"schema was {before or 'none'}, is {after or 'none'}")
 
 
 @db_app.command(
     "shell",
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
-    epilog=examples("xcat db shell", 'xcat db shell -c "\\d pub.classified"'),
+    epilog=common.examples("xcat db shell", 'xcat db shell -c "\\d pub.classified"'),
 )
 def db_shell(context: typer.Context) -> None:
     """Open psql on the database; further arguments go to psql."""
@@ -115,9 +109,8 @@ def db_shell(context: typer.Context) -> None:
 
     config = settings()
     ready(config).close()
-    address = conninfo(database_url(config))
     os.environ["PGOPTIONS"] = "-c search_path=xcat,public"
     try:
-        os.execvp("psql", ["psql", address, *context.args])
+        os.execvp("psql", ["psql", conninfo(database_url(config)), *context.args])
     except FileNotFoundError:
         raise XcatError("psql is not installed. Install the package postgresql-client.") from None

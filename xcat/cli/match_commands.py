@@ -3,27 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xcat.cli import values
-from xcat.cli.common import (
-    DEC,
-    FIGURES,
-    RA,
-    TABLES,
-    AsJson,
-    Figure,
-    OutputFile,
-    Overwrite,
-    UsageError,
-    check_new,
-    examples,
-    note,
-    print_json,
-    usage,
-)
+from xcat.cli import common, values
+from xcat.cli.common import option
 from xcat.config import settings
 
 if TYPE_CHECKING:
@@ -31,50 +16,44 @@ if TYPE_CHECKING:
 
 commands = typer.Typer()
 
-PosErr = Annotated[
-    str | None,
-    typer.Option(
-        "--pos-err",
-        help="Positional error: COLUMN (1 sigma; COLUMN@95 a 95 % radius, COLUMN@mas its unit), "
-        "RA_ERR,DEC_ERR, MAJ,MIN,PA or a number in arcsec.",
-    ),
-]
-Epoch = Annotated[
-    float | None,
-    typer.Option("--epoch", min=1850, max=2150, help="Year of the table's positions, where no column gives it."),
-]
-Radius = Annotated[float, typer.Option("--radius", help="Search radius in arcsec.")]
-FalseRate = Annotated[float, typer.Option("--false-rate", help="Share of false matches to accept.")]
-Best = Annotated[bool, typer.Option("--best", help="One row per source instead of one per hypothesis.")]
-Magnitudes = Annotated[
-    list[str] | None,
-    typer.Option("--mag", metavar="TABLE:COLUMN[:auto|FILE]", help="Weigh by a magnitude; may be repeated."),
-]
+_POS_ERR = (
+    "Positional error: COLUMN (1 sigma; COLUMN@95 a 95 % radius, COLUMN@mas its unit), RA_ERR,DEC_ERR, MAJ,MIN,PA "
+    "or a number in arcsec."
+)
+_EPOCH = typer.Option("--epoch", min=1850, max=2150, help="Year of the table's positions, where no column gives it.")
+_FILE = typer.Argument(metavar="FILE[:ERR]...", help="The X-ray sources first. ERR: columns or arcsec.")
+_SHARE = "Share of sources with a counterpart: a number, one for each file with commas, or estimate."
+_AREA = "Area, where no SKYAREA gives it; repeatable."
+_AROUND = "The table has only the objects so near to the sources."
+_DENSITY = "Density, if the table has only some of the objects."
+Epoch = Annotated[float | None, _EPOCH]
+Radius = Annotated[float, option("--radius", "ARCSEC", "Search radius.")]
+FalseRate = Annotated[float, option("--false-rate", "SHARE", "Share of false matches to accept.")]
+Best = Annotated[bool, common.flag("--best", "One row per source instead of one per hypothesis.")]
+Mag = Annotated[list[str] | None, option("--mag", "TABLE:COLUMN[:auto|FILE]", "Weigh by a magnitude; repeatable.")]
 
 
 @commands.command(
-    epilog=examples(
+    epilog=common.examples(
         "xcat match mine.fits --against gaia_dr3 --against allwise --best -o matched.fits",
         "xcat match mine.csv --against gaia_dr3 --pos-err 1.2 --mag gaia_dr3:mag_g -o matched.vot --figure match.png",
     )
 )
 def match(
-    table: Annotated[Path, typer.Argument(help="FITS, VOTable, ECSV, CSV, MRT or Parquet.")],
-    against: Annotated[
-        list[str], typer.Option("--against", metavar="CATALOGUE", help="A loaded catalogue; may be repeated.")
-    ],
-    output: OutputFile,
-    ra: RA = None,
-    dec: DEC = None,
-    pos_err: PosErr = None,
+    table: common.Table,
+    against: Annotated[list[str], option("--against", "CATALOGUE", "A loaded catalogue; repeatable.")],
+    output: common.OutputFile,
+    ra: common.RA = None,
+    dec: common.DEC = None,
+    pos_err: Annotated[str | None, option("--pos-err", "ERR", _POS_ERR)] = None,
     epoch: Epoch = None,
     radius: Radius = 15.0,
     false_rate: FalseRate = 0.05,
-    mag: Magnitudes = None,
+    mag: Mag = None,
     best: Best = False,
-    figure: Figure = None,
-    overwrite: Overwrite = False,
-    as_json: AsJson = False,
+    figure: common.Figure = None,
+    overwrite: common.Overwrite = False,
+    as_json: common.AsJson = False,
 ) -> None:
     """Match a table of your own with loaded counterpart catalogues."""
     _check(output, figure, false_rate, overwrite)
@@ -83,54 +62,38 @@ def match(
     from xcat.own.arguments import magnitude_spec
     from xcat.tables.guess import Wanted
 
-    with usage():
+    with common.usage():
         magnitudes = [magnitude_spec(m) for m in mag or []]
-    answer = match_table.match_table(
-        settings(), table, against, Options(radius, false_rate),
-        magnitudes=magnitudes, wanted=Wanted(ra, dec, pos_err, epoch),
-    )  # fmt: skip
+    options, wanted = Options(radius, false_rate), Wanted(ra, dec, pos_err, epoch)
+    answer = match_table.match_table(settings(), table, against, options, magnitudes=magnitudes, wanted=wanted)
     _finish(answer, output, best, figure, overwrite, as_json)
 
 
 @commands.command(
     "match-files",
-    epilog=examples(
+    epilog=common.examples(
         "xcat match-files xray.fits:pos_err gaia.fits:0.1 --around gaia:60 --best -o matched.csv",
         "xcat match-files XMM:pos_err OPT:0.1 IRAC:0.5 --radius 15 --mag OPT:MAG --nway -o matched.fits",
     ),
 )
 def match_files(
-    files: Annotated[
-        list[str], typer.Argument(metavar="FILE[:ERR]...", help="The X-ray sources first. ERR: columns or arcsec.")
-    ],
-    output: OutputFile,
+    files: Annotated[list[str], _FILE],
+    output: common.OutputFile,
     radius: Radius = 15.0,
-    completeness: Annotated[
-        str | None,
-        typer.Option(help="Share of sources with a counterpart: a number, one for each file with commas, or estimate."),
-    ] = None,
-    mag: Magnitudes = None,
-    area: Annotated[
-        list[str] | None,
-        typer.Option("--area", metavar="TABLE:DEG2", help="Area, where no SKYAREA gives it; may be repeated."),
-    ] = None,
-    around: Annotated[
-        list[str] | None,
-        typer.Option("--around", metavar="TABLE:ARCSEC", help="The table has only the objects so near to the sources."),
-    ] = None,
-    density: Annotated[
-        list[str] | None,
-        typer.Option("--density", metavar="TABLE:PER_DEG2", help="Density, if the table has only some objects."),
-    ] = None,
-    ra: RA = None,
-    dec: DEC = None,
+    completeness: Annotated[str | None, option("--completeness", "SHARE", _SHARE)] = None,
+    mag: Mag = None,
+    area: Annotated[list[str] | None, option("--area", "TABLE:DEG2", _AREA)] = None,
+    around: Annotated[list[str] | None, option("--around", "TABLE:ARCSEC", _AROUND)] = None,
+    density: Annotated[list[str] | None, option("--density", "TABLE:PER_DEG2", _DENSITY)] = None,
+    ra: common.RA = None,
+    dec: common.DEC = None,
     epoch: Epoch = None,
     false_rate: FalseRate = 0.05,
-    nway: Annotated[bool, typer.Option("--nway", help="Reproduce the approximations of NWAY 4.8.")] = False,
+    nway: Annotated[bool, common.flag("--nway", "Reproduce the approximations of NWAY 4.8.")] = False,
     best: Best = False,
-    figure: Figure = None,
-    overwrite: Overwrite = False,
-    as_json: AsJson = False,
+    figure: common.Figure = None,
+    overwrite: common.Overwrite = False,
+    as_json: common.AsJson = False,
 ) -> None:
     """Match files with each other; the database only computes, and keeps nothing."""
     _check(output, figure, false_rate, overwrite)
@@ -141,21 +104,21 @@ def match_files(
     from xcat.tables.guess import Wanted
 
     given = {"area": area, "around": around, "density": density}
-    with usage():
+    with common.usage():
         specs, magnitudes = [file_spec(f) for f in files], [magnitude_spec(m) for m in mag or []]
         skies = {key: numbers_of_tables(texts or [], f"--{key}") for key, texts in given.items()}
+    options, wanted = Options(radius, false_rate, nway=nway), Wanted(ra, dec, epoch_yr=epoch)
     answer = match_table.match_files(
-        settings(), specs, Options(radius, false_rate, nway=nway), completeness=shares,
-        magnitudes=magnitudes, skies=skies, wanted=Wanted(ra, dec, epoch_yr=epoch),
-    )  # fmt: skip
+        settings(), specs, options, completeness=shares, magnitudes=magnitudes, skies=skies, wanted=wanted
+    )
     _finish(answer, output, best, figure, overwrite, as_json)
 
 
 def _check(output: Path, figure: Path | None, false_rate: float, overwrite: bool) -> None:
     if not 0 < false_rate < 1:
-        raise UsageError(f"--false-rate must be a share between 0 and 1, got {false_rate:g}")
-    check_new(output, TABLES, overwrite)
-    check_new(figure, FIGURES, overwrite)
+        raise common.UsageError(f"--false-rate must be a share between 0 and 1, got {false_rate:g}")
+    common.check_new(output, common.TABLES, overwrite)
+    common.check_new(figure, common.FIGURES, overwrite)
 
 
 def _finish(answer: Answer, output: Path, best: bool, figure: Path | None, overwrite: bool, as_json: bool) -> None:
@@ -163,12 +126,9 @@ def _finish(answer: Answer, output: Path, best: bool, figure: Path | None, overw
 
     table = report.build(answer, best=best)
     report.write(table, output, overwrite=overwrite)
-    if figure is not None:
-        report.draw(answer, figure)
-    result: dict[str, Any] = report.summary(answer) | {"rows_out": len(table), "output": str(output)}
+    result = report.summary(answer) | {"rows_out": len(table), "output": str(output)}
     if as_json:
-        print_json(result)
-    for line in [*answer.lines, "", report.text(result), f"{len(table):,} rows written to {output}"]:
-        note(line)
+        common.print_json(result)
+    common.note(*answer.lines, "", report.text(result), f"{len(table):,} rows written to {output}")
     if figure is not None:
-        note(f"drawn to {figure}")
+        common.note(f"drawn to {report.draw(answer, figure)}")

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table as RichTable
 
-from xcat.cli.common import AsJson, MaxRows, examples
+from xcat.cli.common import AsJson, Limit, MaxRows, examples
 from xcat.cli.common import out as _out
 from xcat.cli.common import print_json as _json
 from xcat.config import settings
@@ -19,7 +19,7 @@ commands = typer.Typer()
 @commands.command(epilog=examples("xcat models --limit 5", "xcat models 11 --json"))
 def models(
     run_id: Annotated[int | None, typer.Argument(metavar="[RUN]", help="Show the model of this fit run.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Newest models to list.")] = 30,
+    limit: Limit = 30,
     as_json: AsJson = False,
 ) -> None:
     """List the models, or show everything about one."""
@@ -53,7 +53,7 @@ def models(
 def diff(
     old: Annotated[int, typer.Argument(metavar="MODEL", help="A fit run, or a classify run.")],
     new: Annotated[int, typer.Argument(metavar="MODEL", help="Another one of the same kind.")],
-    max_rows: Annotated[int, MaxRows] = 20,
+    max_rows: MaxRows = 20,
     as_json: AsJson = False,
 ) -> None:
     """Say which sources change class from one model to another, and through which property."""

@@ -16,7 +16,7 @@ def names(text: str) -> list[str]:
 def cone(text: str) -> tuple[float, float, float]:
     """``RA,DEC,RADIUS``, in degrees."""
     try:
-        ra, dec, radius = (float(part) for part in text.split(","))
+        ra, dec, radius = map(float, text.split(","))
     except ValueError:
         raise UsageError(f"--cone must be RA,DEC,RADIUS in degrees, got {text!r}") from None
     return ra, dec, radius
@@ -27,44 +27,35 @@ def band(text: str | None) -> tuple[float, float] | None:
     if text is None:
         return None
     try:
-        low, high = (float(part) for part in text.split("-"))
+        low, high = map(float, text.split("-"))
     except ValueError:
         raise UsageError(f"--band takes LOW-HIGH in keV, as in 0.5-7, got {text!r}") from None
     return low, high
 
 
-def columns(texts: Iterable[str] | None) -> dict[str, str]:
-    """``NAME=COLUMN``, repeated, as a mapping; a column may be empty."""
-    mapping: dict[str, str] = {}
-    for text in texts or ():
-        name, equals, column = (part.strip() for part in text.partition("="))
-        if not equals or not name or name in mapping:
-            twice = f" ({name} is given twice)" if name in mapping else ""
-            raise UsageError(f"--column takes PROPERTY=COLUMN, got {text!r}{twice}")
-        mapping[name] = column
-    return mapping
-
-
-def mapping(option: str, text: str | None) -> dict[str, str] | None:
-    """``A=B,C=D`` as a mapping."""
-    if text is None:
-        return None
+def mapping(option: str, form: str, parts: Iterable[str], *, may_be_empty: bool = False) -> dict[str, str]:
+    """``A=B`` and so on as a mapping; values may be empty where that means something."""
     items: dict[str, str] = {}
-    for part in names(text):
-        name, equals, value = (p.strip() for p in part.partition("="))
-        if not (name and equals and value) or name in items:
-            raise UsageError(f"{option} takes NAME=VALUE,..., each name once, got {part!r}")
+    for part in parts:
+        name, equals, value = (piece.strip() for piece in part.partition("="))
+        if not (name and equals and (value or may_be_empty)) or name in items:
+            twice = f" ({name} is given twice)" if name in items else ""
+            raise UsageError(f"{option} takes {form}, got {part!r}{twice}")
         items[name] = value
     return items
 
 
-def numbers(option: str, text: str | None) -> dict[str, float] | None:
-    """``A=0.5,B=2`` as a mapping to numbers."""
-    items = mapping(option, text)
+def columns(parts: Iterable[str] | None) -> dict[str, str]:
+    """``NAME=COLUMN``, repeated; without a column, none is used."""
+    return mapping("--column", "PROPERTY=COLUMN", parts or (), may_be_empty=True)
+
+
+def priors(text: str) -> dict[str, float]:
+    """``CLASS=PRIOR,...`` as a mapping to numbers."""
     try:
-        return None if items is None else {name: float(value) for name, value in items.items()}
+        return {k: float(v) for k, v in mapping("--priors", "CLASS=PRIOR,...", names(text)).items()}
     except ValueError:
-        raise UsageError(f"{option} takes numbers, got {text!r}") from None
+        raise UsageError(f"--priors takes numbers, got {text!r}") from None
 
 
 def pairs(text: str) -> tuple[tuple[str, str], ...]:
@@ -88,14 +79,11 @@ def completeness(text: str, *, may_estimate: bool) -> list[float | Literal["esti
     """``0.9,estimate`` as a share for each table."""
     shares: list[float | Literal["estimate"]] = []
     for part in map(str.strip, text.split(",")):
-        if part == "estimate" and may_estimate:
-            shares.append("estimate")
-            continue
         try:
-            share = float(part)
+            share: float | Literal["estimate"] = "estimate" if part == "estimate" and may_estimate else float(part)
         except ValueError:
-            share = float("nan")
-        if not 0 < share <= 1:
+            share = 0.0
+        if share != "estimate" and not 0 < share <= 1:
             also = ", or 'estimate'" if may_estimate else " (NWAY does not estimate them)"
             raise UsageError(f"--completeness takes probabilities above 0{also}, got {part!r}")
         shares.append(share)

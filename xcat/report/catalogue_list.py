@@ -12,6 +12,8 @@ from xcat.database.connection import Connection, running
 from xcat.errors import ConfigError
 from xcat.output.reading import rows
 
+HEAD = ("name", "kind", "rows", "version", "files", "title")
+
 
 def listing(folders: Sequence[Path], conn: Connection | None) -> list[dict[str, Any]]:
     """Definitions that xcat ships, those of the user's folders, and those of loaded catalogues, by name.
@@ -50,7 +52,7 @@ def _contents(row: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 
 def cells(row: Mapping[str, Any]) -> tuple[str, ...]:
-    """One row of the listing as texts: name, kind, rows, version, files, title."""
+    """One row of the listing, as texts under `HEAD`."""
     loaded = row["loaded"]
     contents = ("", "", "")
     if loaded is not None:

@@ -1,4 +1,4 @@
-"""The record of a run in words: what it was, how it ended, what it read and made, and how it was set."""
+"""Runs in words: their list, the whole record of one, and which were dropped."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from xcat.database.retention import Leaving
+
+HEAD = ("run", "kind", "name", "status", "started", "seconds", "part of")
 _LONGEST = 300
 _CHECKSUM = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
 
@@ -81,3 +84,24 @@ def _plain(value: Any) -> str:
         words = f"{value:.6g}" if isinstance(value, float) else str(value)
     words = _CHECKSUM.sub(r"\1...", words)
     return words if len(words) <= _LONGEST else f"{words[:_LONGEST]} ... (whole with --json)"
+
+
+def cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """One row of the list of runs, as texts under `HEAD`."""
+    marks = " *" * bool(row["published"]) + " pinned" * (row["pinned"] is not None)
+    part_of = "" if row["pipeline_run_id"] is None else str(row["pipeline_run_id"])
+    started, seconds = f"{row['started_at']:%Y-%m-%d %H:%M:%S}", f"{row['seconds']:.1f}"
+    return str(row["run_id"]), row["kind"], row["name"], row["status"] + marks, started, seconds, part_of
+
+
+def leaving_text(leaving: Leaving) -> str:
+    """Say which runs were dropped, and which sessions still read some of their tables."""
+    listed = ", ".join(map(str, leaving.run_ids))
+    versions = f", {leaving.n_versions} versions of catalogues" if leaving.n_versions else ""
+    lines = [f"dropped: runs {listed}{versions}" if leaving.run_ids else f"nothing to drop{versions}"]
+    lines += [
+        f"session {reader['pid']} ({reader['who']}) still reads some of their tables; "
+        "these leave the disk with the next load, publication or prune after it has ended"
+        for reader in leaving.waiting
+    ]
+    return "\n".join(lines)
