@@ -347,7 +347,13 @@ _LARGE = (
 )
 
 
-@pytest.mark.parametrize(("arguments", "needed"), [(["--help"], set()), (["sql", "SELECT 1"], {"numpy", "psycopg"})])
+@pytest.mark.parametrize(
+    ("arguments", "needed"),
+    [
+        (["--help"], set()),
+        (["sql", "SELECT 1"], {"numpy", "psycopg", "pydantic"}),
+    ],  # typer checks arguments by pydantic
+)
 def test_only_what_a_command_needs_is_imported(settings, arguments, needed):
     program = (
         "import sys; from xcat.cli.app import main\ntry: main()\nexcept SystemExit: pass\n"

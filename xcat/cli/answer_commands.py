@@ -16,16 +16,18 @@ commands = typer.Typer()
 
 def _give(table: Any, output: Path | None, overwrite: bool, as_json: bool, max_rows: int) -> None:
     """Write a table to a file, or print it."""
+    from xcat.output import results
+
     if output is not None:
         from xcat.output import files
 
-        files.write(table, output, overwrite=overwrite)
+        whole = table.astropy() if isinstance(table, results.ResultTable) else table
+        files.write(whole, output, overwrite=overwrite)
         facts = {"rows_out": len(table), "output": str(output)}
         common.done(as_json, facts, f"{len(table):,} rows written to {output}")
         return
-    from xcat.output import terminal
-
-    common.print_json(terminal.as_json(table)) if as_json else common.out.print(terminal.show(table, max_rows))
+    text = "" if as_json else results.show(table, max_rows, common.out.width)
+    common.print_json(results.as_json(table)) if as_json else common.out.print(text)
 
 
 @commands.command(
@@ -52,7 +54,7 @@ def sql(
 
     text = query if query is not None else Path(str(file)).read_text(encoding="utf-8")
     with common.reading() as conn:
-        table = results.query(conn, text)
+        table = results.read(conn, text)
     if not value:
         _give(table, output, overwrite, as_json, max_rows)
         return

@@ -41,13 +41,9 @@ def evaluate(
     data: common.Data = Path(),
     label: Annotated[str | None, option("--label", "COLUMN", "The true class, for a table.")] = None,
     answers: Annotated[list[str] | None, option("--answers", "ANSWERS", _ANSWERS)] = None,
-    class_map: Annotated[
-        str | None, option("--class-map", "CLASS=OURS,...", "Classes of the table; others are left out.")
-    ] = None,
+    class_map: Annotated[str | None, option("--class-map", "CLASS=OURS,...", "Others are left out.")] = None,
     priors: Annotated[str | None, option("--priors", "CLASS=PRIOR,...", "Prior of each class in the survey.")] = None,
-    properties: Annotated[
-        str | None, option("--properties", "A,B,...", "To use; all that a table gives if not given.")
-    ] = None,
+    properties: Annotated[str | None, option("--properties", "A,B,...", "Default: all that it gives.")] = None,
     band: common.Band = None,
     column: common.Columns = None,
     pairs: Annotated[str | None, option("--pairs", "A:B,C:D", _PAIRS)] = None,
