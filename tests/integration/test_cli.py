@@ -352,7 +352,7 @@ _LARGE = (
     [
         (["--help"], set()),
         (["sql", "SELECT 1"], {"numpy", "psycopg", "pydantic"}),
-    ],  # typer checks arguments by pydantic
+    ],  # typer needs pydantic
 )
 def test_only_what_a_command_needs_is_imported(settings, arguments, needed):
     program = (

@@ -17,7 +17,7 @@ from xcat.errors import XcatError
 from xcat.output.files import write
 from xcat.output.results import _by_name, _column, as_json, show
 from xcat.output.style import spread
-from xcat.output.terminal import number
+from xcat.output.terminal import aligned, number
 
 FLUX = "erg / (s cm2)"
 
@@ -58,8 +58,14 @@ def test_a_cut_says_so(table: Table) -> None:
 
 def test_columns_that_do_not_fit_are_named(table: Table) -> None:
     text = show(table, width=40)
-    assert "columns do not fit here" in text and "is_best" in text.splitlines()[-1]
+    assert "columns do not fit:" in text and "is_best" in text.splitlines()[-1]
     assert all(len(line) <= 40 for line in text.splitlines()[:-1])
+
+
+def test_rows_of_text_are_aligned() -> None:
+    long = "a heading that is longer than all columns together"
+    assert aligned([["name", "n"], [long], ["x", "12"], ["", "3"]], {1}) == ["name   n", long, "x     12", "       3"]
+    assert aligned([["n"], ["10"]], {0}) == [" n", "10"] and aligned([], ()) == []
 
 
 def test_an_empty_table_has_a_head() -> None:
@@ -136,7 +142,7 @@ def test_unknown_endings_are_refused(table: Table, tmp_path: Path) -> None:
 
 def test_files_are_not_overwritten_unasked(table: Table, tmp_path: Path) -> None:
     path = write(table, tmp_path / "out.csv")
-    with pytest.raises(XcatError, match="there already"):
+    with pytest.raises(XcatError, match="exists already"):
         write(table, path)
     write(table[:1], path, overwrite=True)
     assert len(Table.read(path)) == 1

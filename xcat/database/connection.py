@@ -42,7 +42,10 @@ def conninfo(url: str) -> str:
             raise DatabaseError(f"XCAT_DATABASE_URL names {backend}; xcat needs PostgreSQL.")
         if not separator:
             raise ValueError
-        return psycopg.conninfo.make_conninfo(f"postgresql://{rest}")
+        parts = psycopg.conninfo.conninfo_to_dict(f"postgresql://{rest}")
+        if not str(parts.get("port") or 0).replace(",", "").isdecimal():
+            raise ValueError
+        return psycopg.conninfo.make_conninfo("", **parts)
     except (psycopg.ProgrammingError, ValueError) as error:
         shown = re.sub(r":[^:@/]*@", ":***@", url)
         why = f" ({str(error).strip()})" if isinstance(error, psycopg.ProgrammingError) else ""

@@ -49,7 +49,7 @@ def write(table: Table, path: Path | str, *, overwrite: bool = False) -> Path:
             f"{path}: the ending says which format to write, and '{path.suffix}' is not one of {', '.join(_WRITERS)}"
         )
     if path.exists() and not overwrite:
-        raise XcatError(f"{path} is there already. Choose another name, or use --overwrite.")
+        raise XcatError(f"{path} exists already. Choose another name, or use --overwrite.")
     try:
         with writing(path) as part:
             writer(table, part)
