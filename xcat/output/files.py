@@ -40,7 +40,7 @@ def write(table: Table, path: Path | str, *, overwrite: bool = False) -> Path:
     Raises
     ------
     XcatError
-        Unknown ending, a file that is there already, or a folder that cannot be written to.
+        Unknown ending, a file that exists already, or a folder that cannot be written to.
     """
     path = Path(path)
     writer = _WRITERS.get(path.suffix.lower())
