@@ -7,8 +7,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 FloatArray: TypeAlias = NDArray[np.float64]
 IntArray: TypeAlias = NDArray[np.int64]
@@ -17,6 +15,9 @@ BoolArray: TypeAlias = NDArray[np.bool_]
 
 def components(n: int, a: IntArray, b: IntArray) -> IntArray:
     """Connected components of `n` nodes joined by the links a[i] - b[i]: the number of each node's, (n,)."""
+    from scipy.sparse import coo_array  # not needed for the types above
+    from scipy.sparse.csgraph import connected_components
+
     graph = coo_array((np.ones(len(a), np.int8), (a, b)), shape=(n, n))
     return connected_components(graph, directed=False)[1].astype(np.int64)
 

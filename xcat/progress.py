@@ -1,4 +1,4 @@
-"""How far a command is and what it took: a bar on a terminal, a line at the end elsewhere, on standard error."""
+"""How far a command is and what it took: a bar on a terminal, a line with the time elsewhere, on standard error."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from datetime import datetime
 
 Advance = Callable[[float], None]
 
@@ -18,9 +16,16 @@ _WORTH_A_LINE_S = 0.5
 
 
 def silence(quiet: bool = True) -> None:
-    """Show nothing (``--json``, tests)."""
+    """Show nothing (``--quiet``, ``--json``, tests)."""
     global _quiet
     _quiet = quiet
+
+
+def stamped(text: str) -> str:
+    """A line for standard error: in a log, where no terminal shows it, it starts with the time and its zone."""
+    if sys.stderr is not None and sys.stderr.isatty():
+        return text
+    return f"{datetime.now().astimezone().isoformat(timespec='seconds')} {text}"
 
 
 @contextmanager
@@ -58,18 +63,20 @@ def bar(what: str, total: float | None = None) -> Iterator[Advance]:
     if _quiet:
         yield lambda amount: None
         return
-    console = Console(stderr=True)
-    if not console.file.isatty():  # FORCE_COLOR asks for colours, not for a moving bar in a log
+    if sys.stderr is None or not sys.stderr.isatty():  # FORCE_COLOR asks for colours, not for a moving bar in a log
         start = time.monotonic()
         yield lambda amount: None
         seconds = time.monotonic() - start
         if seconds >= _WORTH_A_LINE_S:
-            print(f"{what}: {seconds:.1f} s", file=sys.stderr, flush=True)
+            print(stamped(f"{what}: {seconds:.1f} s"), file=sys.stderr, flush=True)
         return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
     columns = [TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()]
     if total is not None:
         columns.insert(2, MofNCompleteColumn())
-    with Progress(*columns, console=console) as progress:
+    with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task(what, total=total)
         yield lambda amount: progress.advance(task, amount)
         if total is not None:

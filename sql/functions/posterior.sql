@@ -213,7 +213,7 @@ RETURNS trigger
 LANGUAGE plpgsql
 AS $$
 BEGIN
-    RAISE EXCEPTION 'xcat.% is never changed', TG_TABLE_NAME USING HINT = 'Another model is another run: xcat fit PIPELINE';
+    RAISE EXCEPTION 'xcat.% is never changed', TG_TABLE_NAME USING HINT = 'Another model is another run: xcat run PIPELINE --only fit';
 END
 $$;
 CREATE TRIGGER immutable BEFORE UPDATE ON xcat.model FOR EACH STATEMENT EXECUTE FUNCTION xcat.refuse_update();

@@ -15,6 +15,17 @@ SELECT r.run_id, r.name, r.started_at, r.source_run_id, r.link_run_id, r.match_r
 FROM xcat.run AS r
 WHERE r.kind = 'classify' AND r.status = 'done' AND r.run_id = coalesce(%(run_id)s, pub.published_run());
 
+-- name: loaded_catalogues
+-- Catalogues that are loaded, in their current version, with the files that it holds.
+SELECT k.name, k.kind, k.definition ->> 'title' AS title, k.version, coalesce(sum(f.n_rows), 0)::bigint AS n_rows,
+       coalesce(array_agg(f.file_name ORDER BY f.file_id) FILTER (WHERE f.file_id IS NOT NULL), '{{}}') AS files
+FROM xcat.catalogue AS k
+LEFT JOIN xcat.catalogue_content AS c USING (catalogue_id)
+LEFT JOIN xcat.catalogue_file AS f USING (file_id)
+WHERE k.is_current
+GROUP BY k.catalogue_id
+ORDER BY k.name;
+
 -- name: candidates
 -- Sources of one class, most probable first. Ties, frequent where probabilities are 1, are in an order that depends on the data
 -- alone, so that a limit gives the same rows in every database.

@@ -10,18 +10,15 @@ from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
-import typer
 from astropy.table import MaskedColumn, Table
 from typer.testing import CliRunner
 
-from xcat.cli import match_commands
+from xcat.cli import common, match_commands
 from xcat.config import Settings
 from xcat.database.connection import connect
 from xcat.output.files import write
 
-app = typer.Typer(pretty_exceptions_enable=False)
-app.command("match")(match_commands.match)
-app.command("match-files")(match_commands.match_files)
+app = match_commands.commands
 
 
 def run(*arguments: Any) -> dict[str, Any]:
@@ -102,11 +99,11 @@ def relations(settings: Settings) -> tuple[list[Any], int]:
 def stderr_of(*arguments: Any) -> str:
     """Run a command as a person does; what it says on stderr."""
     said = io.StringIO()
-    before, match_commands._err.file = match_commands._err.file, said
+    before, common.err.file = common.err.file, said
     try:
         result = CliRunner().invoke(app, [*map(str, arguments)])
     finally:
-        match_commands._err.file = before
+        common.err.file = before
     if result.exception is not None:
         raise result.exception
     assert not result.stdout

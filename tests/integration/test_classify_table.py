@@ -1,4 +1,4 @@
-"""``xcat classify-table``: the SQL's formulas, the pipeline's answers, the rows of the file."""
+"""``xcat classify TABLE``: the SQL's formulas, the pipeline's answers, the rows of the file."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-import typer
 from astropy.table import MaskedColumn, Table
 from integration import small_sky, tiny
 from integration.own_files import read
 from typer.testing import CliRunner
 
 from xcat.catalogues.definition import load as definition
-from xcat.cli import classify_commands
+from xcat.cli import classify_commands, common
 from xcat.columns.properties import error_column
 from xcat.columns.registry import property_entries
 from xcat.database import partitions
@@ -28,8 +27,7 @@ from xcat.own.classify_table import classify_table
 from xcat.own.property_columns import read_properties
 from xcat.properties.compute import properties_stage
 
-app = typer.Typer(pretty_exceptions_enable=False)
-app.command()(classify_commands.classify_table)
+app = classify_commands.commands
 CLASSES = ("agn", "star", "xrb", "cv")
 
 
@@ -292,12 +290,12 @@ def test_units_and_meanings_go_along(known, tmp_path):
 def test_what_a_person_reads(known, tmp_path):
     _, _, table, _ = known
     said = io.StringIO()
-    before, classify_commands._err.file = classify_commands._err.file, said
+    before, common.err.file = common.err.file, said
     try:
         path = write(table, tmp_path / "mine.csv")
         result = CliRunner().invoke(app, [str(path), "-o", str(tmp_path / "o.csv")])
     finally:
-        classify_commands._err.file = before
+        common.err.file = before
     assert result.exit_code == 0, result.output
     text = said.getvalue()
     for words in (
@@ -329,7 +327,7 @@ def test_what_is_refused(known, tmp_path):
     for wrong in ("gamma", "=x"):
         with pytest.raises(ConfigError, match="--column takes PROPERTY=COLUMN"):
             run(path, "-o", out, "--overwrite", "--column", wrong)
-    with pytest.raises(ConfigError, match="it is there twice"):
+    with pytest.raises(ConfigError, match="gamma is given twice"):
         run(path, "-o", out, "--overwrite", "--column", "gamma=a", "--column", "gamma=b")
     (tmp_path / "nothing.csv").write_text("a,b\n1,2\n")
     with pytest.raises(XcatError, match=r"none of the properties of model \d+ .*--column PROPERTY=COLUMN"):

@@ -207,7 +207,7 @@ def test_the_command_on_a_table(cli: Any, settings: Settings, tmp_path: Path) ->
     said = cli(
         "evaluate", str(table), "--label", "kind", "--answers", "old", "--methods", "equal,histogram",
         "--folds", "4", "--properties", "hr1,log_fx", "--seeds", "0,1",
-        "--by", "source", "--quick", "--workers", "1", "--json", str(out), "--html", str(page),
+        "--by", "source", "--quick", "--workers", "1", "-o", str(out), "--html", str(page),
     )  # fmt: skip
     assert "120 labelled sources (a 60, b 60), 2 properties, 4 folds" in said
     assert "published: old" in said
@@ -232,7 +232,7 @@ def test_the_command_on_a_table(cli: Any, settings: Settings, tmp_path: Path) ->
         (["evaluate", "mine.csv", "--label", "x", "--by", "moon"], "--by takes source and sky"),
         (["evaluate", "mine.csv", "--label", "x", "--seeds", "1,1"], "--seeds takes different"),
         (["evaluate", "p.yaml", "--label", "x"], "--label: for a table only"),
-        (["evaluate", "mine.csv", "--label", "x", "--class-map", "a"], "--class-map takes NAME=VALUE"),
+        (["evaluate", "mine.csv", "--label", "x", "--class-map", "a"], "--class-map takes CLASS=OURS"),
     ],
 )
 def test_wrong_arguments_are_told(cli: Any, arguments: list[str], words: str) -> None:  # noqa: F811

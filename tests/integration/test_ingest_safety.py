@@ -68,7 +68,8 @@ def start(settings: Settings, flags: Path, tmp_path: Path) -> Iterator[Callable[
     def begin(
         *files: Path, options: tuple[str, ...] = (), through: Callable[[list[str]], list[str]] = list, **variables: str
     ) -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", _CLI, str(flags), "--quiet", "ingest", str(path), *map(str, files), *options]
+        program = "from xcat import progress; progress.silence()\n" + _CLI  # --quiet would hide the counts
+        command = [sys.executable, "-c", program, str(flags), "ingest", str(path), *map(str, files), *options]
         process = children.start(through(command), settings, env=variables)
         begun.append(process)
         return process

@@ -238,11 +238,11 @@ def test_nothing_to_match_is_no_error(module_settings, monkeypatch, tmp_path, ca
         (["--around", "opt:25"], "wider than twice the search radius"),
         (["--completeness", "0.5,0.6"], "--completeness: give one number"),
         (["--completeness", "2"], "--completeness takes probabilities"),
-        (["--completeness", "estimate", "--nway"], "NWAY estimates none"),
+        (["--completeness", "estimate", "--nway"], "NWAY does not estimate them"),
         (["--radius", "0"], "radius"),
         (["--radius", "108000"], "radius"),
         (["--false-rate", "1.5"], "--false-rate"),
-        (["--figure", "x.txt"], "figures end in"),
+        (["--figure", "x.txt"], "must be one of .png"),
         (["--ra", "nope"], "no column 'nope'"),
     ],
 )  # fmt: skip

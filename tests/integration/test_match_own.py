@@ -9,7 +9,8 @@ from astropy.table import Table
 from hypothesis import given
 from hypothesis import strategies as st
 from integration import tiny
-from integration.own_files import read, relations, run, save, sky
+from integration.own_files import app, read, relations, run, save, sky
+from typer.testing import CliRunner
 
 from xcat.errors import ConfigError
 from xcat.match.engine import Options
@@ -97,10 +98,10 @@ def test_wrong_options(loaded, tmp_path):
     out = ["-o", tmp_path / "o.csv"]
     with pytest.raises(ConfigError, match=f"--against nope: no optical or infrared catalogue.*there is: {name}"):
         run("match", path, "--against", "nope", *out)
-    with pytest.raises(ConfigError, match="say which catalogues: --against"):
-        run("match", path, *out)
-    with pytest.raises(ConfigError, match="say where the answer goes"):
-        run("match", path, "--against", name)
+    for arguments, missing in (([path, *out], "--against"), ([path, "--against", name], "--output")):
+        done = CliRunner().invoke(app, ["match", *map(str, arguments)])
+        assert done.exit_code == 2
+        assert missing in done.output
     with pytest.raises(ConfigError, match="has the magnitudes mag_r"):
         run("match", path, "--against", name, "--mag", f"{name}:mag_j", *out)
 

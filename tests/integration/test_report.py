@@ -19,7 +19,7 @@ from xcat.database.connection import Connection, connect
 from xcat.database.sqlfiles import folder, statements
 from xcat.errors import XcatError
 from xcat.jobs.runner import publish
-from xcat.output import results
+from xcat.output import files, results
 from xcat.report.candidates import candidates
 from xcat.report.explain import drawing
 from xcat.report.explain import gather as why
@@ -113,7 +113,7 @@ def test_bad_queries(conn: Connection, text: str, message: str) -> None:
 def test_files_of_a_query_keep_units(conn: Connection, tmp_path: Path) -> None:
     table = results.query(conn, "SELECT * FROM pub.classified")
     for ending in ("fits", "vot", "parquet", "ecsv", "csv"):
-        assert results.write(table, tmp_path / f"all.{ending}").stat().st_size > 10_000
+        assert files.write(table, tmp_path / f"all.{ending}").stat().st_size > 10_000
 
 
 def _examples() -> list[Path]:

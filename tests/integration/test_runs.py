@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 import threading
@@ -108,7 +109,7 @@ def test_a_failed_statement_is_told_with_its_text(settings):
 
 def test_a_statement_that_takes_too_long_is_explained(settings):
     # long enough for the first statements of a stage on a busy machine, so that the limit meets the one that it is for
-    short = settings.model_copy(update={"statement_timeout_s": 3.0})
+    short = dataclasses.replace(settings, statement_timeout_s=3.0)
     with (
         pytest.raises(
             StageError, match=r"(?s)statement timeout.*nothing was changed.*XCAT_STATEMENT_TIMEOUT_S above 3"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from xcat.classifier.model import CATEGORIES
-from xcat.cli import app
+from xcat.cli import pipeline_commands
 from xcat.errors import ConfigError
 from xcat.jobs.pipeline import Pipeline, read
 
@@ -52,6 +52,6 @@ def test_options_reach_the_classifier(tmp_path):
 def test_best_match_is_an_option_of_the_command(tmp_path, best_match):
     path = tmp_path / "links.yaml"
     path.write_text("name: links\nxray:\n  - catalogue: erass1\n")
-    runner = app._runner(path, tmp_path, best_match=best_match)
+    runner = pipeline_commands.make_runner(path, tmp_path, best_match=best_match)
     assert isinstance(runner.plan.pipeline, Pipeline)
     assert runner.plan.pipeline.best_match is best_match

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 
 import pytest
 
@@ -18,4 +19,10 @@ def test_no_bar_moves_in_a_log(
     monkeypatch.setenv(variable, "1")
     with progress.bar("loading", 2) as advance:
         advance(1)
-    assert re.fullmatch(r"loading: \d+\.\d s\n", capsys.readouterr().err)
+    line = capsys.readouterr().err
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d loading: \d+\.\d s\n", line)
+
+
+def test_a_terminal_shows_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert progress.stamped("merge: run 3") == "merge: run 3"

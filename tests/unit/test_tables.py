@@ -14,7 +14,8 @@ from astropy.io.votable import parse_single_table
 from astropy.table import Column, MaskedColumn, Table
 
 from xcat.errors import XcatError
-from xcat.output.results import _by_name, _column, as_json, show, write
+from xcat.output.files import write
+from xcat.output.results import _by_name, _column, as_json, show
 from xcat.output.style import spread
 from xcat.output.terminal import aligned, number
 

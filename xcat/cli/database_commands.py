@@ -3,79 +3,88 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
+from xcat.cli import common
 from xcat.config import settings
 from xcat.errors import XcatError
 
-db_app = typer.Typer(help="The database: embedded by default, or the server that XCAT_DATABASE_URL names.")
-
-_out = Console(soft_wrap=True, highlight=False)
-
-
-def _no_embedded() -> bool:
-    config = settings()
-    if config.database_url is not None:
-        _out.print("XCAT_DATABASE_URL is set: that server is used as it is, and only checked.")
-        db_status()
-        return True
-    return False
+db_app = typer.Typer(
+    no_args_is_help=True,
+    help="The database: embedded by default, or the server that XCAT_DATABASE_URL names.",
+    epilog=common.examples("xcat db status", "xcat db stop"),
+)
 
 
-@db_app.command("start")
-def db_start() -> None:
+@db_app.command("start", epilog=common.examples("xcat db start"))
+def db_start(as_json: common.AsJson = False) -> None:
     """Start the embedded server, making it first if there is none."""
     from xcat.database.connection import ready
     from xcat.database.embedded import EmbeddedServer
 
-    if _no_embedded():
+    if _is_external(as_json):
         return
     server = EmbeddedServer(settings().home)
     started = server.start()
     ready(settings()).close()
     status = server.status()
+    facts = {"started": started, "pid": status.pid, "version": status.version, "home": str(server.home)}
     word = "started" if started else "was running already"
-    _out.print(f"PostgreSQL {status.version} {word} (pid {status.pid}), data in {server.home}")
+    common.done(as_json, facts, f"PostgreSQL {status.version} {word} (pid {status.pid}), data in {server.home}")
 
 
-@db_app.command("stop")
-def db_stop() -> None:
+@db_app.command("stop", epilog=common.examples("xcat db stop"))
+def db_stop(as_json: common.AsJson = False) -> None:
     """Stop the embedded server."""
     from xcat.database.embedded import EmbeddedServer
 
-    if _no_embedded():
-        return
-    _out.print("stopped" if EmbeddedServer(settings().home).stop() else "was not running")
+    if not _is_external(as_json):
+        stopped = EmbeddedServer(settings().home).stop()
+        common.done(as_json, {"stopped": stopped}, "stopped" if stopped else "was not running")
 
 
-@db_app.command("status")
-def db_status() -> None:
+@db_app.command("status", epilog=common.examples("xcat db status", "xcat db status --json"))
+def db_status(as_json: common.AsJson = False) -> None:
     """Say which database is used, whether it runs, its versions and its schema."""
     from xcat.database.connection import check_server, connect, schema_revision
     from xcat.database.embedded import EmbeddedServer
 
     config = settings()
-    if config.database_url is None:
+    facts: dict[str, Any] = {"embedded": config.database_url is None, "running": True}
+    lines = []
+    if facts["embedded"]:
         server = EmbeddedServer(config.home)
-        status = server.status()
-        _out.print(f"embedded server in {server.home}: {'running' if status.running else 'stopped'}")
-        if not status.running:
-            raise typer.Exit(3)
-    with connect(config) as conn:
-        versions = check_server(conn)
-        current, known = schema_revision(conn)
-        row = conn.execute("SELECT pg_size_pretty(pg_database_size(current_database()))").fetchone()
-    _out.print(f"PostgreSQL {versions['postgresql']}, q3c {versions['q3c']}")
-    state = "up to date" if current == known else f"not {known}; run: xcat db migrate"
-    _out.print(f"schema {current or 'none'} ({state}), {row[0] if row else '?'}")
+        facts |= {"home": str(server.home), "running": server.status().running}
+        lines.append(f"embedded server in {server.home}: {'running' if facts['running'] else 'stopped'}")
+    if facts["running"]:
+        with connect(config) as conn:
+            facts |= check_server(conn)
+            current, newest = facts["schema"], facts["newest_schema"] = schema_revision(conn)
+            row = conn.execute("SELECT pg_size_pretty(pg_database_size(current_database()))").fetchone()
+        facts["size"] = row[0] if row else "?"
+        state = "up to date" if current == newest else f"not {newest}; run: xcat db migrate"
+        lines.append(f"PostgreSQL {facts['postgresql']}, q3c {facts['q3c']}")
+        lines.append(f"schema {current or 'none'} ({state}), {facts['size']}")
+    common.print_json(facts) if as_json else common.out.print("\n".join(lines))
+    if not facts["running"]:
+        raise typer.Exit(3)
 
 
-@db_app.command("migrate")
+def _is_external(as_json: bool) -> bool:
+    """Whether the server is one that xcat does not start and stop; its state is shown."""
+    if settings().database_url is None:
+        return False
+    common.note("XCAT_DATABASE_URL is set: that server is used as it is, and only checked.")
+    db_status(as_json)
+    return True
+
+
+@db_app.command("migrate", epilog=common.examples("xcat db migrate", "xcat db migrate 0001"))
 def db_migrate(
     revision: Annotated[str, typer.Argument(help="Revision to go to, up or down.")] = "head",
+    as_json: common.AsJson = False,
 ) -> None:
     """Bring the schema to the newest revision, or to the one named."""
     from xcat.database.connection import migrate
@@ -85,19 +94,23 @@ def db_migrate(
     if config.database_url is None:
         EmbeddedServer(config.home).start()
     before, after = migrate(config, revision)
-    _out.print(f"schema was {before or 'none'}, is {after or 'none'}")
+    facts = {"before": before, "after": after}
+    common.done(as_json, facts, f"schema was {before or 'none'}, is {after or 'none'}")
 
 
-@db_app.command("shell", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+@db_app.command(
+    "shell",
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    epilog=common.examples("xcat db shell", 'xcat db shell -c "\\d pub.classified"'),
+)
 def db_shell(context: typer.Context) -> None:
     """Open psql on the database; further arguments go to psql."""
     from xcat.database.connection import conninfo, database_url, ready
 
     config = settings()
     ready(config).close()
-    address = conninfo(database_url(config))
     os.environ["PGOPTIONS"] = "-c search_path=xcat,public"
     try:
-        os.execvp("psql", ["psql", address, *context.args])
+        os.execvp("psql", ["psql", conninfo(database_url(config)), *context.args])
     except FileNotFoundError:
         raise XcatError("psql is not installed. Install the package postgresql-client.") from None

@@ -5,21 +5,21 @@ from __future__ import annotations
 import math
 import os
 import re
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import alembic.command
-import alembic.config
 import psycopg
-import sqlalchemy
-from alembic.script import ScriptDirectory
-from sqlalchemy.engine import make_url
 
 from xcat.config import Settings, settings
 from xcat.database.embedded import EmbeddedServer
 from xcat.database.installation import OLDEST_VERSION
 from xcat.database.sqlfiles import folder
 from xcat.errors import DatabaseError
+
+if TYPE_CHECKING:
+    import alembic.config
 
 Connection = psycopg.Connection[Any]
 
@@ -35,16 +35,19 @@ def database_url(config: Settings) -> str:
 
 
 def conninfo(url: str) -> str:
-    """The same address as libpq writes it."""
+    """The same address as libpq writes it; SQLAlchemy's name of a driver (``+psycopg``) is left out."""
+    scheme, separator, rest = url.partition("://")
+    backend = scheme.partition("+")[0]
     try:
-        parsed = make_url(url)
-        if parsed.get_backend_name() != "postgresql":
-            raise DatabaseError(f"XCAT_DATABASE_URL names {parsed.get_backend_name()}; xcat needs PostgreSQL.")
-        return psycopg.conninfo.make_conninfo(
-            **{k: str(v) for k, v in parsed.translate_connect_args(database="dbname", username="user").items()},
-            **{k: str(v) for k, v in parsed.query.items()},
-        )
-    except (sqlalchemy.exc.ArgumentError, psycopg.ProgrammingError, ValueError) as error:
+        if separator and re.fullmatch(r"\w+", backend) and backend not in ("postgresql", "postgres"):
+            raise DatabaseError(f"XCAT_DATABASE_URL names {backend}; xcat needs PostgreSQL.")
+        if not separator:
+            raise ValueError
+        parts = psycopg.conninfo.conninfo_to_dict(f"postgresql://{rest}")
+        if not str(parts.get("port") or 0).replace(",", "").isdecimal():
+            raise ValueError
+        return psycopg.conninfo.make_conninfo("", **parts)
+    except (psycopg.ProgrammingError, ValueError) as error:
         shown = re.sub(r":[^:@/]*@", ":***@", url)
         why = f" ({str(error).strip()})" if isinstance(error, psycopg.ProgrammingError) else ""
         raise DatabaseError(
@@ -112,12 +115,12 @@ def check_server(conn: Connection) -> dict[str, str]:
     may_create, may_use, user, database = rights
     if not may_create:
         raise DatabaseError(
-            f"user {user} may not create in database {database}. Its owner can say: "
+            f"user {user} may not create in database {database}. Its owner can run: "
             f'GRANT CREATE ON DATABASE "{database}" TO "{user}"'
         )
     if not may_use:
         raise DatabaseError(
-            f"user {user} may not write to the schemas xcat and pub of database {database}. Their owner can say: "
+            f"user {user} may not write to the schemas xcat and pub of database {database}. Their owner can run: "
             f'GRANT USAGE, CREATE ON SCHEMA xcat, pub TO "{user}"'
         )
     if installed is None:
@@ -126,12 +129,12 @@ def check_server(conn: Connection) -> dict[str, str]:
                 conn.execute("CREATE EXTENSION q3c SCHEMA public")
         except psycopg.errors.InsufficientPrivilege:
             raise DatabaseError(
-                f"q3c is not enabled in database {database}. A superuser can say: CREATE EXTENSION q3c"
+                f"q3c is not enabled in database {database}. A superuser can run: CREATE EXTENSION q3c"
             ) from None
-    said = installed or available
+    q3c = installed or available
     if not _relabel_q3c(conn):
-        said += " (parallel unsafe; a superuser can say: psql -f sql/q3c_parallel.sql)"
-    return {"postgresql": str(conn.info.parameter_status("server_version")), "q3c": said}
+        q3c += " (parallel unsafe; a superuser can run: psql -f sql/q3c_parallel.sql)"
+    return {"postgresql": str(conn.info.parameter_status("server_version")), "q3c": q3c}
 
 
 def _relabel_q3c(conn: Connection) -> bool:
@@ -145,6 +148,8 @@ def _relabel_q3c(conn: Connection) -> bool:
 
 
 def _alembic_config(url: str) -> alembic.config.Config:
+    import alembic.config
+
     config = alembic.config.Config()
     config.set_main_option("script_location", str(folder("alembic")).replace("%", "%%"))
     config.attributes["url"] = url
@@ -153,19 +158,19 @@ def _alembic_config(url: str) -> alembic.config.Config:
 
 @cache
 def _known_revisions() -> list[str]:
-    """Revisions that this xcat knows, newest first."""
-    return [s.revision for s in ScriptDirectory.from_config(_alembic_config("")).walk_revisions()]
+    """Revisions that this xcat knows, newest first: the numbers that the names of their files begin with."""
+    files = (folder("alembic") / "versions").glob("[0-9]*_*.py")
+    return sorted((path.name.partition("_")[0] for path in files), reverse=True)
 
 
 def schema_revision(conn: Connection) -> tuple[str | None, str]:
     """Revision of the database and the newest one that this xcat knows."""
-    known = _known_revisions()[0]
-    there = conn.execute("SELECT to_regclass('xcat.alembic_version')").fetchone()
+    table = conn.execute("SELECT to_regclass('xcat.alembic_version')").fetchone()
     current = None
-    if there is not None and there[0] is not None:
+    if table is not None and table[0] is not None:
         row = conn.execute("SELECT version_num FROM xcat.alembic_version").fetchone()
         current = row[0] if row else None
-    return current, known
+    return current, _known_revisions()[0]
 
 
 def _refuse_newer(current: str | None) -> None:
@@ -181,6 +186,8 @@ def migrate(config: Settings | None = None, revision: str = "head") -> tuple[str
     tuple
         Revision before and after.
     """
+    import alembic.command
+
     config = config or settings()
     with connect(config, autocommit=True) as conn:
         # two migrations at once would both see the same old revision
@@ -205,7 +212,7 @@ def migrate(config: Settings | None = None, revision: str = "head") -> tuple[str
 def ready(config: Settings | None = None, *, autocommit: bool = False) -> Connection:
     """Open a connection to a database that has the schema.
 
-    The embedded server is started and its schema made if it is new. A server of one's own is only checked.
+    The embedded server is started and its schema made if it is new. A user's own server is only checked.
 
     Raises
     ------
@@ -223,7 +230,7 @@ def ready(config: Settings | None = None, *, autocommit: bool = False) -> Connec
         except psycopg.errors.InsufficientPrivilege:
             raise DatabaseError(
                 f"user {conn.info.user} may not read the schemas xcat and pub of database {conn.info.dbname}. Their "
-                f'owner can say: GRANT USAGE ON SCHEMA xcat, pub TO "{conn.info.user}"; '
+                f'owner can run: GRANT USAGE ON SCHEMA xcat, pub TO "{conn.info.user}"; '
                 f'GRANT SELECT ON ALL TABLES IN SCHEMA xcat, pub TO "{conn.info.user}"'
             ) from None
         _refuse_newer(current)
@@ -236,3 +243,25 @@ def ready(config: Settings | None = None, *, autocommit: bool = False) -> Connec
         conn.close()
         raise
     return conn
+
+
+@contextmanager
+def running(config: Settings) -> Iterator[Connection | None]:
+    """Open a connection to a database that runs and has the schema of this xcat, or give None; nothing is started."""
+    conn = None
+    with suppress(DatabaseError):
+        if config.database_url is not None or EmbeddedServer(config.home).status().running:
+            conn = connect(config)
+    if conn is None:
+        yield None
+        return
+    with closing(conn):
+        yield conn if _is_current(conn) else None
+
+
+def _is_current(conn: Connection) -> bool:
+    try:
+        current, newest = schema_revision(conn)
+    except psycopg.errors.InsufficientPrivilege:
+        return False
+    return current == newest

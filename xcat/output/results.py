@@ -8,27 +8,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import astropy.units as u
 import numpy as np
 import psycopg
-from astropy.table import Column, MaskedColumn, Table
-from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.types import Boolean, Float, Integer, Numeric
 
 from xcat.columns.registry import ColumnMeaning, columns
-from xcat.database import schema
 from xcat.database.connection import Connection
 from xcat.database.sqlfiles import job
 from xcat.errors import DatabaseError, XcatError
-from xcat.output.files import write
 from xcat.output.terminal import as_json, show
 
-__all__ = ["as_json", "query", "show", "write"]
+if TYPE_CHECKING:
+    from astropy.table import Table
+
+__all__ = ["as_json", "query", "read", "show"]
 
 _TYPES = psycopg.adapters.types
 # PostgreSQL's numeric types by their number, and what numpy calls them
@@ -36,7 +33,6 @@ _DTYPES = {"bool": "bool", "int2": "i2", "int4": "i4", "int8": "i8", "oid": "i8"
 _NUMBERS = {_TYPES[name].oid: dtype for name, dtype in (_DTYPES | {"numeric": "f8", "interval": "f8"}).items()}
 _ARRAYS = {_TYPES[name].array_oid: _TYPES[name].oid for name in (*_DTYPES, "numeric", "text", "varchar")}
 _INTERVAL = _TYPES["interval"].oid
-_FAMILIES = ((ARRAY, "array"), (Integer, "int"), (Boolean, "bool"), (Float | Numeric, "float"))
 
 
 @dataclass(frozen=True)
@@ -49,7 +45,65 @@ class _Result:
     rows: list[tuple[Any, ...]]
 
 
+@dataclass
+class ResultColumn:
+    """A column of a result, with the attributes that astropy's columns have."""
+
+    data: np.ndarray
+    unit: Any = None
+    description: str | None = None
+    meta: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the values."""
+        return self.data.dtype
+
+    @property
+    def ndim(self) -> int:
+        """2 for arrays of one length, else 1."""
+        return self.data.ndim
+
+    def __getitem__(self, key: Any) -> Any:
+        return self.data[key]
+
+
+class ResultTable:
+    """A result that can be shown without astropy, whose import takes longer than most queries."""
+
+    def __init__(self, columns: Mapping[str, ResultColumn], n_rows: int) -> None:
+        self.columns = dict(columns)
+        self.colnames = list(columns)
+        self.meta: dict[str, Any] = {}
+        self._n_rows = n_rows
+
+    def __getitem__(self, name: str) -> ResultColumn:
+        return self.columns[name]
+
+    def __len__(self) -> int:
+        return self._n_rows
+
+    def astropy(self) -> Table:
+        """The same as a table of astropy."""
+        from astropy.table import Column, MaskedColumn, Table
+
+        table = Table()
+        for name, column in self.columns.items():
+            data = column.data
+            mask = data.mask if isinstance(data, np.ma.MaskedArray) else None
+            made = Column(data) if mask is None else MaskedColumn(data.data, mask=mask)
+            made.unit, made.description = column.unit, column.description
+            made.meta.update(column.meta)
+            table[name] = made
+        return table
+
+
 def query(conn: Connection, text: str, params: Mapping[str, Any] | Sequence[Any] | None = None) -> Table:
+    """Run a query and return its result as a table of astropy; see `read`."""
+    return read(conn, text, params).astropy()
+
+
+def read(conn: Connection, text: str, params: Mapping[str, Any] | Sequence[Any] | None = None) -> ResultTable:
     """Run a query and return its result as a table.
 
     Parameters
@@ -63,7 +117,7 @@ def query(conn: Connection, text: str, params: Mapping[str, Any] | Sequence[Any]
 
     Returns
     -------
-    Table
+    ResultTable
         Columns have unit, description and ``meta["ucd"]`` where these are known. NULL is masked. Arrays of one
         length become two-dimensional columns; other arrays, and JSON, become JSON text; times are ISO 8601 in UTC.
 
@@ -87,10 +141,10 @@ def query(conn: Connection, text: str, params: Mapping[str, Any] | Sequence[Any]
         raise DatabaseError(f"the connection to the database was lost: {str(error).strip()}") from error
     except psycopg.Error as error:
         raise XcatError(f"the server refused the query: {str(error).strip()}") from error
-    table = Table()
+    table = {}
     for i, name in enumerate(_distinct(result.names)):
         values = [row[i] for row in result.rows]
-        column = _column(values, result.types[i])
+        column = ResultColumn(_column(values, result.types[i]))
         comment = comments.get(result.origins[i])
         meaning = (
             ColumnMeaning.parse(name, comment)
@@ -102,7 +156,7 @@ def query(conn: Connection, text: str, params: Mapping[str, Any] | Sequence[Any]
         if meaning is not None:
             _describe(column, meaning)
         table[name] = column
-    return table
+    return ResultTable(table, len(result.rows))
 
 
 def _fetch(conn: Connection, text: str, params: Mapping[str, Any] | Sequence[Any] | None) -> _Result:
@@ -137,8 +191,14 @@ def _comments(conn: Connection, origins: list[tuple[int, int]]) -> dict[tuple[in
 @cache
 def _families() -> dict[str, str]:
     """Family of types of every column of the schema: int, float, bool, array or text."""
+    from sqlalchemy.dialects.postgresql import ARRAY
+    from sqlalchemy.types import Boolean, Float, Integer, Numeric
+
+    from xcat.database import schema
+
+    families = ((ARRAY, "array"), (Integer, "int"), (Boolean, "bool"), (Float | Numeric, "float"))
     return {
-        column.name: next((family for kind, family in _FAMILIES if isinstance(column.type, kind)), "text")
+        column.name: next((family for kind, family in families if isinstance(column.type, kind)), "text")
         for table in schema.metadata.tables.values()
         for column in table.columns
     }
@@ -150,8 +210,10 @@ def _by_name(name: str, type_: int, *, computed: bool) -> ColumnMeaning | None:
     ``max(ra) AS ra`` is still a right ascension, ``count(*) AS ra`` is not: its type is not that of ``ra``. Names of
     one letter are too common to be taken for those of the registry.
     """
+    if not computed or len(name) < 2 or not name.isidentifier():
+        return None
     meaning = columns().get(name)
-    if meaning is None or not computed or len(name) < 2:
+    if meaning is None:
         return None
     kind = _NUMBERS.get(type_, "text")
     family = "array" if type_ in _ARRAYS else {"b": "bool", "i": "int", "f": "float"}.get(kind[0], "text")
@@ -161,11 +223,13 @@ def _by_name(name: str, type_: int, *, computed: bool) -> ColumnMeaning | None:
     return None if meaning.unit and family != "float" else meaning
 
 
-def _describe(column: Column, meaning: ColumnMeaning) -> None:
+def _describe(column: ResultColumn, meaning: ColumnMeaning) -> None:
     column.description = meaning.about or None
     if meaning.ucd:
         column.meta["ucd"] = meaning.ucd
     if meaning.unit:
+        import astropy.units as u
+
         try:
             column.unit = u.Unit(meaning.unit)
         except ValueError:  # a comment that xcat did not write, with a unit that astropy cannot read
@@ -184,12 +248,12 @@ def _distinct(names: list[str]) -> list[str]:
     return out
 
 
-def _column(values: list[Any], type_: int) -> Column:
+def _column(values: list[Any], type_: int) -> np.ndarray:
     missing = np.array([v is None for v in values], dtype=bool)
     kind = _NUMBERS.get(_ARRAYS.get(type_, type_), "str")
     if type_ in _ARRAYS:
         if not values:
-            return Column(np.empty((0, 1), dtype=kind))
+            return np.empty((0, 1), dtype=kind)
         present = [v for v in values if v is not None]
         lengths = {len(v) for v in present}
         if len(lengths) == 1 and all(e is not None and not isinstance(e, list) for v in present for e in v):
@@ -204,8 +268,8 @@ def _blank(kind: str) -> float | str:
     return "" if kind == "str" else float("nan") if kind[0] == "f" else 0
 
 
-def _masked(data: np.ndarray, missing: np.ndarray) -> Column:
-    return MaskedColumn(data, mask=np.broadcast_to(missing, data.shape).copy()) if missing.any() else Column(data)
+def _masked(data: np.ndarray, missing: np.ndarray) -> np.ndarray:
+    return np.ma.MaskedArray(data, np.broadcast_to(missing, data.shape).copy()) if missing.any() else data
 
 
 def _seconds(value: Any) -> Any:

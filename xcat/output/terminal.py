@@ -5,16 +5,22 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Callable, Collection, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-import astropy.units as u
 import numpy as np
-from astropy.table import Column, Table
 
 from xcat.arrays import jsonable
 
+if TYPE_CHECKING:
+    from astropy.table import Column as AstropyColumn
+    from astropy.table import Table as AstropyTable
+
+    from xcat.output.results import ResultColumn, ResultTable
+
+    Column: TypeAlias = AstropyColumn | ResultColumn
+    Table: TypeAlias = AstropyTable | ResultTable
+
 _LONGEST_TEXT = 40
-_FLUX = u.Unit("erg / (s cm2)")
 
 
 def number(value: float) -> str:
@@ -32,9 +38,9 @@ def _float_format(column: Column) -> Callable[[float], str]:
     ucd = str(column.meta.get("ucd", ""))
     if ucd.startswith("stat.probability"):
         return lambda v: f"{v:.3f}"
-    if column.unit is not None and column.unit.is_equivalent(_FLUX):
+    if column.unit is not None and column.unit.is_equivalent("erg / (s cm2)"):
         return lambda v: f"{v:.2e}"
-    if column.unit == u.deg and ucd.startswith("pos."):
+    if column.unit is not None and column.unit == "deg" and ucd.startswith("pos."):
         return lambda v: f"{v:.5f}"
     return number
 
@@ -135,7 +141,7 @@ def as_json(table: Table) -> dict[str, Any]:
         }
         for name, column in table.columns.items()
     ]
-    lists = [jsonable(np.ma.asarray(column).tolist()) for column in table.columns.values()]  # masked: None
+    lists = [jsonable(np.ma.asarray(column.data).tolist()) for column in table.columns.values()]  # masked: None
     return {
         "columns": described,
         "rows": [list(row) for row in zip(*lists, strict=True)],

@@ -1,0 +1,135 @@
+"""The commands that answer from the database: ``xcat sql``, ``candidates``, ``explain`` and ``report``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from xcat.cli import common, values
+from xcat.config import settings
+from xcat.errors import XcatError
+
+commands = typer.Typer()
+
+
+def _give(table: Any, output: Path | None, overwrite: bool, as_json: bool, max_rows: int) -> None:
+    """Write a table to a file, or print it."""
+    from xcat.output import results
+
+    if output is not None:
+        from xcat.output import files
+
+        whole = table.astropy() if isinstance(table, results.ResultTable) else table
+        files.write(whole, output, overwrite=overwrite)
+        facts = {"rows_out": len(table), "output": str(output)}
+        common.done(as_json, facts, f"{len(table):,} rows written to {output}")
+        return
+    text = "" if as_json else results.show(table, max_rows, common.out.width)
+    common.print_json(results.as_json(table)) if as_json else common.out.print(text)
+
+
+@commands.command(
+    epilog=common.examples(
+        'xcat sql "SELECT class, count(*) AS n FROM pub.classified GROUP BY class"',
+        'xcat sql "SELECT * FROM pub.xrb_candidates" -o xrb.fits --overwrite',
+        "xcat sql -f sql/queries/cone_search.sql --json",
+    )
+)
+def sql(
+    query: Annotated[str | None, typer.Argument(help="A SELECT; what is published is in the schema pub.")] = None,
+    file: Annotated[Path | None, typer.Option("-f", "--file", exists=True, help="Read the query from a file.")] = None,
+    output: common.Output = None,
+    overwrite: common.Overwrite = False,
+    value: Annotated[bool, common.flag("--value", "Print the first value and nothing else.")] = False,
+    max_rows: common.MaxRows = 40,
+    as_json: common.AsJson = False,
+) -> None:
+    """Run a query and give its table, with units."""
+    if (query is None) == (file is None):
+        raise common.UsageError("give a query, or a file with one (-f)")
+    common.check_new(output, common.TABLES, overwrite)
+    from xcat.output import results
+
+    text = query if query is not None else Path(str(file)).read_text(encoding="utf-8")
+    with common.reading() as conn:
+        table = results.read(conn, text)
+    if not value:
+        _give(table, output, overwrite, as_json, max_rows)
+        return
+    if not len(table):
+        raise XcatError("the query gave no row")
+    first = table[table.colnames[0]][0]
+    common.print_json(first.item() if hasattr(first, "item") else first) if as_json else print(first)
+
+
+@commands.command(
+    epilog=common.examples(
+        "xcat candidates XRB --min-probability 0.9",
+        "xcat candidates CV --cone 150.1,2.2,0.5 -o cv.vot",
+        "xcat candidates AGN --known --run 12 --json",
+    )
+)
+def candidates(
+    class_name: Annotated[str, typer.Argument(metavar="CLASS", help="AGN, Star, XRB, CV ...")],
+    min_probability: Annotated[float, typer.Option(min=0, max=1, help="Least probability of the class.")] = 0.5,
+    cone: Annotated[str | None, common.Cone] = None,
+    known: Annotated[bool, common.flag("--known", "Include sources of the reference sample.")] = False,
+    output: common.Output = None,
+    overwrite: common.Overwrite = False,
+    run_id: common.OfRun = None,
+    max_rows: common.MaxRows = 20,
+    as_json: common.AsJson = False,
+) -> None:
+    """List the candidates of a class, the most probable first."""
+    place = None if cone is None else values.cone(cone)
+    common.check_new(output, common.TABLES, overwrite)
+    from xcat.report.candidates import candidates as find
+
+    with common.reading() as conn:
+        table = find(conn, class_name, min_probability, cone=place, include_known=known, run_id=run_id)
+    _give(table, output, overwrite, as_json, max_rows)
+
+
+@commands.command(epilog=common.examples("xcat explain 4711 --figure why.png", "xcat explain 4711 --run 12 --json"))
+def explain(
+    source: Annotated[str, typer.Argument(help="Name or number of a source.")],
+    figure: common.Figure = None,
+    overwrite: common.Overwrite = False,
+    run_id: common.OfRun = None,
+    as_json: common.AsJson = False,
+) -> None:
+    """Say why a source has its class, property by property."""
+    common.check_new(figure, common.FIGURES, overwrite)
+    from xcat.report.explain import gather as why
+
+    with common.reading() as conn:
+        explanation = why.explain(conn, source, run_id)
+        if figure is not None:
+            common.note(f"drawn to {why.draw(explanation, conn, figure)}")
+    common.print_json(why.to_json(explanation)) if as_json else common.out.print(why.text(explanation))
+
+
+@commands.command(epilog=common.examples("xcat report 12 --json", "xcat report --html demo/report"))
+def report(
+    run_id: Annotated[int | None, typer.Argument(metavar="[RUN]", help="Default: the published run.")] = None,
+    html: common.Html = None,
+    figure: common.Figure = None,
+    overwrite: common.Overwrite = False,
+    as_json: common.AsJson = False,
+) -> None:
+    """Print the two-part table of a run: reference sample out of fold, and totals of the test sample."""
+    common.check_new(figure, common.FIGURES, overwrite)
+    from xcat.database.connection import ready
+    from xcat.output.reading import classify_run
+    from xcat.report.run import run_page as page
+    from xcat.report.run import summary
+
+    with ready(settings()) as conn:
+        result = summary.report(conn, classify_run(conn, run_id)["run_id"])
+        if figure is not None:
+            common.note(f"drawn to {summary.draw(result, figure)}")
+        if html is not None:
+            common.note(f"page written: {page.html(result, conn, html)}")
+    common.print_json(summary.as_json(result)) if as_json else common.out.print(summary.text(result))

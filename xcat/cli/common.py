@@ -1,0 +1,152 @@
+"""What the commands share: output, notices, JSON, the rule for files that exist, and the options of one meaning."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from xcat import progress
+from xcat.config import settings
+from xcat.errors import ConfigError, XcatError
+
+if TYPE_CHECKING:
+    from xcat.database.connection import Connection
+
+_NO_TERMINAL = 10_000  # columns of a file or a pipe: nothing is cut off or broken
+TABLES = (".fits", ".vot", ".xml", ".parquet", ".csv", ".ecsv")
+FIGURES = (".png", ".pdf", ".svg")
+
+
+class UsageError(ConfigError):
+    """An option or argument that cannot be used as it is written; the command ends with exit code 2."""
+
+
+def _console(stderr: bool) -> Console:
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream is not None and stream.isatty() else _NO_TERMINAL
+    return Console(stderr=stderr, width=width, soft_wrap=True, highlight=False, markup=False, emoji=False)
+
+
+out, err = _console(stderr=False), _console(stderr=True)
+_quiet = False
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON; what JSON does not know, such as times, becomes text."""
+    print(json.dumps(value, indent=2, default=str))
+
+
+def print_table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
+    """Print rows in columns, whole where the output is no terminal."""
+    from rich.table import Table
+
+    table = Table(*columns, box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*row)
+    out.print(table)
+
+
+def done(as_json: bool, value: Any, text: str) -> None:
+    """End a command: print what it did as JSON, or in words unless it is to be quiet."""
+    if as_json:
+        print_json(value)
+    elif text and not _quiet:
+        out.print(text)
+
+
+def note(*lines: str) -> None:
+    """Print remarks beside the answer, on standard error, unless the command is to be quiet."""
+    for line in () if _quiet else lines:
+        err.print(line)
+
+
+def log(line: str) -> None:
+    """Print a line about a stage, on standard error, with the time where no terminal shows it."""
+    note(progress.stamped(line))
+
+
+def _silence(context: typer.Context, as_json: bool) -> bool:
+    """No progress and no notices under --json or --quiet; --json of a group holds for its commands."""
+    global _quiet
+    as_json = as_json or bool(context.parent and context.parent.params.get("as_json"))
+    _quiet = as_json or bool(context.find_root().params.get("quiet"))
+    if _quiet:
+        progress.silence()
+    return as_json
+
+
+def reading() -> Connection:
+    """Open a connection that reads and cannot write."""
+    from xcat.database.connection import ready
+
+    conn = ready(settings())
+    conn.read_only = True
+    return conn
+
+
+def check_new(path: Path | None, endings: tuple[str, ...], overwrite: bool) -> None:
+    """Refuse a file before the work is done: one that exists without --overwrite, or whose format is not known."""
+    if path is None:
+        return
+    if endings and path.suffix.lower() not in endings:
+        raise UsageError(f"{path}: the ending selects the format, and must be one of {' '.join(endings)}")
+    if path.exists() and not overwrite:
+        raise XcatError(f"{path} exists already. Choose another name, or use --overwrite.")
+    if endings and not path.absolute().parent.is_dir():
+        raise XcatError(f"{path}: there is no folder {path.parent}")
+
+
+@contextmanager
+def usage() -> Iterator[None]:
+    """Errors of arguments that a room reads are errors of usage."""
+    try:
+        yield
+    except ConfigError as error:
+        raise UsageError(str(error)) from None
+
+
+def examples(*lines: str) -> str:
+    """Epilog of a command's help; each line stays a line."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def option(name: str, metavar: str | None, about: str) -> Any:
+    """An option that takes a value."""
+    return typer.Option(name, metavar=metavar, help=about)
+
+
+def flag(name: str, about: str) -> Any:
+    """An option that is given or not."""
+    return typer.Option(name, help=about)
+
+
+AsJson = Annotated[bool, typer.Option("--json", callback=_silence, help="Print JSON and nothing else.")]
+_OUTPUT = typer.Option("-o", "--output", metavar="FILE", help="Write to this .fits .vot .parquet .csv .ecsv.")
+Output = Annotated[Path | None, _OUTPUT]
+OutputFile = Annotated[Path, _OUTPUT]
+Overwrite = Annotated[bool, flag("--overwrite", "Replace files that exist.")]
+Replace = Annotated[bool, flag("--replace", "Replace what a catalogue holds by these files.")]
+Figure = Annotated[Path | None, option("--figure", "FILE", "Draw to this .png, .pdf or .svg.")]
+Html = Annotated[Path | None, option("--html", "FOLDER", "Write a page with figures to this folder.")]
+Definitions = Annotated[list[Path] | None, option("--definitions", "FOLDER", "Definitions of your own; repeatable.")]
+Data = Annotated[Path, option("--data", "FOLDER", "Folder that the pipeline's files are relative to.")]
+OfRun = Annotated[int | None, option("--run", "RUN", "Read this classify run instead of the published one.")]
+RunId = Annotated[int, typer.Argument(metavar="RUN", help="Number of a run.")]
+Cone = option("--cone", "RA,DEC,RADIUS", "In degrees.")
+MaxRows = Annotated[int, typer.Option("--max-rows", min=0, help="Rows to print.")]
+Limit = Annotated[int, typer.Option("--limit", min=1, help="Rows to list, the newest.")]
+
+# a user's own table
+Table = Annotated[Path, typer.Argument(metavar="TABLE", help="FITS, VOTable, ECSV, CSV, MRT or Parquet.")]
+RA = Annotated[str | None, option("--ra", "COLUMN", "Right ascension; guessed if not given.")]
+DEC = Annotated[str | None, option("--dec", "COLUMN", "Declination; guessed if not given.")]
+Band = Annotated[str | None, option("--band", "LOW-HIGH", "Energies of the table's flux in keV, as in 0.5-7.")]
+_COLUMN = "PROPERTY=COLUMN or QUANTITY=COLUMN[@UNIT] where the guess needs help; nothing after = for none; repeatable."
+Columns = Annotated[list[str] | None, option("--column", "NAME=COLUMN", _COLUMN)]

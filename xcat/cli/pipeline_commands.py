@@ -1,0 +1,89 @@
+"""The commands of a pipeline: ``xcat run`` and ``xcat publish``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from xcat.cli import common
+from xcat.config import settings
+
+if TYPE_CHECKING:
+    from xcat.jobs.runner import Runner
+
+commands = typer.Typer()
+Stage = Literal["ingest", "merge", "link", "match", "properties", "label", "fit", "classify", "publish"]
+
+
+@commands.command(
+    epilog=common.examples(
+        "xcat run examples/simulated.yaml --data demo/sky",
+        "xcat run mine.yaml --to match            # from files to counterparts, no further",
+        "xcat run mine.yaml --only fit            # one stage, on what the stages before it have made",
+        "xcat --quiet run mine.yaml --replace     # prints nothing if all goes well",
+    )
+)
+def run(
+    pipeline: Annotated[Path, typer.Argument(metavar="PIPELINE", help="Pipeline file, see examples/.")],
+    data: common.Data = Path(),
+    only: Annotated[Stage | None, common.option("--only", "STAGE", f"One of: {', '.join(Stage.__args__)}.")] = None,
+    to: Annotated[Stage | None, common.option("--to", "STAGE", "Run the stages up to this one.")] = None,
+    replace: common.Replace = False,
+    best_match: Annotated[bool, common.flag("--best-match", "Take the accepted counterpart as certain.")] = False,
+    as_json: common.AsJson = False,
+) -> None:
+    """Run a pipeline from files to published classes, or some of its stages; what is done already is not done again."""
+    if only is not None and to is not None:
+        raise common.UsageError("give --only or --to, not both")
+    runner = make_runner(pipeline, data, replace, best_match)
+    runs = runner.run(only=only) if only is not None else runner.run_as_pipeline(to=to)
+    from xcat.database.connection import ready
+    from xcat.report.run import link_summary, summary
+
+    answer: dict[str, Any] = {"runs": runs}
+    text = ""
+    with ready(settings()) as conn:
+        if "classify" in runs and only is None:
+            report = summary.report(conn, runs["classify"])
+            answer, text = {"runs": runs, "report": summary.as_json(report)}, summary.text(report)
+        elif "link" in (only, to) or only == to:  # the whole of a pipeline that names no references
+            answer, text = link_summary.as_json(conn, runs["link"]), link_summary.text(conn, runs["link"])
+    common.done(as_json, answer, text)
+
+
+def make_runner(pipeline: Path, data: Path, replace: bool = False, best_match: bool = False) -> Runner:
+    """Make a runner that logs its stages."""
+    from xcat.jobs.pipeline import Plan, read
+    from xcat.jobs.runner import Listener, Runner
+    from xcat.report.run import loading
+
+    class Log(Listener):
+        def loaded(self, catalogue: str, result: Any) -> None:
+            for line in loading.lines(catalogue, result):
+                common.log(line)
+
+        def finished(self, kind: str, run_id: int, summary: dict[str, Any] | None) -> None:
+            common.log(f"{kind}: run {run_id}{' (done before)' if summary is None else ''}")
+
+    plan = Plan(read(pipeline), data)
+    if best_match:
+        plan.pipeline = plan.pipeline.model_copy(update={"best_match": True})
+    return Runner(settings(), plan, replace, Log())
+
+
+@commands.command(epilog=common.examples("xcat publish 12", "xcat publish 12 --hold"))
+def publish(
+    run_id: Annotated[int, typer.Argument(metavar="RUN", help="A finished classify run.")],
+    hold: Annotated[bool, common.flag("--hold", "Make its tables, pub.classified_rRUN ...; the views stay.")] = False,
+    as_json: common.AsJson = False,
+) -> None:
+    """Write the flat tables of a classify run, and let the views of the schema pub show it."""
+    from xcat.jobs.publishing import publish as write
+
+    answer = {"classify_run_id": run_id, "publish_run_id": write(settings(), run_id, hold=hold), "hold": hold}
+    tables = f"pub.classified_r{run_id}, pub.counterparts_r{run_id} ..."
+    shown = f"run {run_id} is published: pub.classified, pub.xrb_candidates ... show it ({tables})"
+    held = f"run {run_id} can be read as {tables}; the views show what they showed"
+    common.done(as_json, answer, held if hold else shown)

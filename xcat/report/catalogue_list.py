@@ -1,0 +1,81 @@
+"""Catalogue definitions, and which of them are loaded: what ``xcat catalogues`` shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from xcat.catalogues.definition import Definition, available, load
+from xcat.config import Settings
+from xcat.database.connection import Connection, running
+from xcat.errors import ConfigError
+from xcat.output.reading import rows
+
+HEAD = ("name", "kind", "rows", "version", "files", "title")
+
+
+def listing(folders: Sequence[Path], conn: Connection | None) -> list[dict[str, Any]]:
+    """Definitions that xcat ships, those of the user's folders, and those of loaded catalogues, by name.
+
+    Parameters
+    ----------
+    folders : sequence of Path
+        Folders with definitions of the user's own.
+    conn : Connection or None
+        Without a database, nothing counts as loaded.
+
+    Returns
+    -------
+    list of dict
+        ``name``, ``kind``, ``title``, ``error`` (why a definition cannot be used, or None), and ``loaded``: None, or
+        the ``version`` that is current, its number of rows ``n_rows``, and the names of its ``files``.
+    """
+    loaded = {} if conn is None else {row["name"]: row for row in rows(conn, "report.loaded_catalogues")}
+    found = []
+    for name, path in available(folders).items():
+        try:
+            definition = load(path, folders)
+            facts = {"kind": definition.kind, "title": definition.title, "error": None}
+        except ConfigError as error:
+            facts = {"kind": "wrong", "title": "", "error": str(error)}
+        found.append({"name": name, **facts, "loaded": _contents(loaded.pop(name, None))})
+    for name, row in loaded.items():
+        found.append(
+            {"name": name, "kind": row["kind"], "title": row["title"], "error": None, "loaded": _contents(row)}
+        )
+    return sorted(found, key=lambda row: str(row["name"]))
+
+
+def _contents(row: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    return None if row is None else {key: row[key] for key in ("version", "n_rows", "files")}
+
+
+def cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """One row of the listing, as texts under `HEAD`."""
+    loaded = row["loaded"]
+    contents = ("", "", "")
+    if loaded is not None:
+        contents = (f"{loaded['n_rows']:,}", str(loaded["version"]), ", ".join(loaded["files"]))
+    title = row["title"] if row["error"] is None else str(row["error"]).splitlines()[0]
+    return row["name"], row["kind"], *contents, title
+
+
+def definition(settings: Settings, name: str, folders: Sequence[Path]) -> Definition:
+    """A definition by the name or path of its file, or by the name of a loaded catalogue.
+
+    Raises
+    ------
+    ConfigError
+        There is no such definition, or it is wrong.
+    """
+    try:
+        return load(name, folders)
+    except ConfigError:
+        if name in available(folders):
+            raise
+        with running(settings) as conn:
+            stored = [] if conn is None else rows(conn, "ingest.catalogue", {"name": name})
+        if not stored:
+            raise
+        return Definition.from_dict(stored[0]["definition"])
