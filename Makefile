@@ -6,11 +6,12 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 XCAT := .venv/bin/xcat
 SOURCES ?= 60000
 
-.PHONY: help demo test check docs system clean
+.PHONY: help demo test test-fast check docs system clean
 
 help:
 	@echo "make demo   simulate a sky, classify it on a private PostgreSQL, write demo/report/index.html"
 	@echo "make test   check style and types, run all tests on a private PostgreSQL"
+	@echo "make test-fast  run the tests that take no long time (2 minutes)"
 	@echo "make docs   build the documentation: docs/_build/index.html"
 	@echo "make clean  remove the virtual environment and the demo's files (not the database)"
 
@@ -65,9 +66,14 @@ check: .venv/ready-test
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check --quiet .
 	.venv/bin/mypy
+	.venv/bin/lint-imports --no-logo >/dev/null || .venv/bin/lint-imports --no-logo
+	.venv/bin/sqlfluff lint --disable-progress-bar -q sql/functions sql/views sql/queries
 
 test: .venv/ready-test check
 	.venv/bin/python -m pytest -q -n auto --dist loadfile $(PYTEST)
+
+test-fast: .venv/ready-test
+	.venv/bin/python -m pytest -q -n auto --dist loadfile -m "not slow" $(PYTEST)
 
 docs: .venv/ready-docs
 	.venv/bin/python -m sphinx -W --keep-going -q -b html docs docs/_build
