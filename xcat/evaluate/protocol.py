@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import multiprocessing
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -53,7 +54,8 @@ class Training:
         return np.asarray(count / count.sum())
 
 
-class Method(Protocol):
+@dataclass(frozen=True)
+class Method(ABC):
     """A classifier under evaluation.
 
     Attributes
@@ -66,16 +68,13 @@ class Method(Protocol):
         False: the answers are decisions (see `scores`).
     """
 
-    @property
-    def name(self) -> str: ...  # noqa: D102
-    @property
-    def about(self) -> str: ...  # noqa: D102
-    @property
-    def probabilities(self) -> bool: ...  # noqa: D102
+    name: str
+    about: str
+    probabilities: bool = field(default=True, kw_only=True)
 
+    @abstractmethod
     def fit_predict(self, train: Training, test: Sample, seed: int) -> FloatArray:
         """Fit to `train`; return the probabilities of the sources of `test`, (n, K)."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,11 +165,8 @@ def out_of_fold(
 
     Parameters
     ----------
-    method : Method
-    data : Labelled
     kind : {"source", "sky"}
         Which groups stay together.
-    n_folds : int
     seed : int
         For the folds and the method.
     sample : Sample, optional
@@ -181,10 +177,6 @@ def out_of_fold(
         Called with 1 after every fold.
     pool : Executor, optional
         Fits folds in parallel; see `workers`.
-
-    Returns
-    -------
-    OutOfFold
     """
     start = time.monotonic()
     used = data.sample if sample is None else sample
@@ -250,21 +242,8 @@ def evaluate(
 ) -> Results:
     """Evaluate methods on the same folds, repeated.
 
-    Parameters
-    ----------
-    methods : sequence of Method
-    data : Labelled
-    n_folds : int
-    seeds : sequence of int
-        One repetition per seed.
-    kinds : sequence of {"source", "sky"}
-    pool : Executor, optional
-        As in `out_of_fold`.
-
-    Returns
-    -------
-    Results
-        Published answers in the data are listed like methods; they are the same for all seeds.
+    Published answers in the data are listed like methods; they are the same for all seeds, each of which is one
+    repetition. The other parameters are those of `out_of_fold`.
 
     Raises
     ------

@@ -69,7 +69,7 @@ def score(
     matrix, unanswered = _matrix(p, label, k)
     hit, predicted = np.diag(matrix), matrix.sum(axis=1)
     raw = metrics.precision(matrix)
-    corrected, recall = _at_mix(matrix, n_true, prior)
+    corrected, recall = metrics.prior_precision(matrix, prior, n_true), metrics.recall(matrix, n_true)
     f1 = metrics.f1(raw, recall)
     by_class = {
         "recall": recall,
@@ -86,7 +86,9 @@ def score(
         by_class["precision_prior_corrected_interval"] = np.stack(interval, axis=1)
     shifted = at_priors(p, prior, np.maximum(n_true, 1) / max(label.size, 1))
     shifted_matrix, _ = _matrix(shifted, label, k)
-    f1_at_priors = metrics.f1(*_at_mix(shifted_matrix, n_true, prior))
+    f1_at_priors = metrics.f1(
+        metrics.prior_precision(shifted_matrix, prior, n_true), metrics.recall(shifted_matrix, n_true)
+    )
     return {
         **_overall(p, label, None, probabilities),
         "macro_f1": jsonable(np.mean(f1[n_true > 0])),
@@ -142,12 +144,6 @@ def _matrix(p: FloatArray, label: IntArray, k: int) -> tuple[IntArray, np.intege
     given = decided(p)
     answered = given != NO_ANSWER
     return metrics.confusion_matrix(given[answered], label[answered], k), np.sum(~answered)
-
-
-def _at_mix(matrix: IntArray, n_true: IntArray, prior: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Precision and recall on a sample with the priors' mix."""
-    rates = matrix / np.maximum(n_true, 1)
-    return metrics.precision(rates * prior), np.where(n_true > 0, np.diag(rates), np.nan)
 
 
 def _curve(p: FloatArray, label: IntArray) -> dict[str, Any]:
