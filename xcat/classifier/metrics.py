@@ -156,22 +156,8 @@ def reliability(p: FloatArray, truth: ArrayLike, weight: FloatArray | None = Non
     )
 
 
-def summarise(
-    p: FloatArray,
-    truth: ArrayLike,
-    classes: Sequence[str],
-    priors: ArrayLike,
-) -> dict[str, Any]:
-    """All figures of a classification for a report, ready for JSON.
-
-    Parameters
-    ----------
-    p : (N, K) float64
-        Posterior probabilities, out of fold.
-    truth : (N,) integer array
-        True classes.
-    classes : sequence of K str
-    priors : (K,) array
+def summarise(p: FloatArray, truth: ArrayLike, classes: Sequence[str], priors: ArrayLike) -> dict[str, Any]:
+    """All figures of out-of-fold posteriors, (N, K), with the true classes, (N,), for a report, ready for JSON.
 
     Returns
     -------

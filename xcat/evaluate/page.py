@@ -39,14 +39,18 @@ def html(result: Mapping[str, Any], folder: Path) -> Path:
         drawn.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise XcatError(f"{folder}: cannot be made ({error.strerror})") from error
-    wanted = ["comparison", "confusion", "reliability", "parts"]
-    wanted += [name for name in ("ablation", "learning_curve", "shift") if result["studies"].get(name)]
     kinds = {kind: part["methods"] for kind, part in result["folds"].items()}
+    absent = [name for name in ("ablation", "learning_curve", "shift") if not result["studies"].get(name)]
     if not any(entry["probabilities"] for entry in next(iter(kinds.values())).values()):
-        wanted.remove("reliability")
+        absent.append("reliability")
+    all_figures = (
+        figures.comparison, figures.confusion, figures.reliability, figures.parts, figures.ablation,
+        figures.learning_curve, figures.shift,
+    )  # fmt: skip
+    wanted = {draw.__name__: draw for draw in all_figures if draw.__name__ not in absent}
     with style.settings():
-        for name in wanted:
-            figure = getattr(figures, name)(result)
+        for name, draw in wanted.items():
+            figure = draw(result)
             style.save(figure, drawn / f"{name}.png", _DPI)
             style.save(figure, drawn / f"{name}.pdf")
     return write_page(

@@ -112,10 +112,9 @@ class Labelled:
     def __len__(self) -> int:
         return int(self.label.size)
 
-    def training(self, kind: str, chosen: IntArray, sample: Sample | None = None) -> Training:
-        """Sources by number, with the groups of this kind; values are those of another sample, if given."""
-        used = self.sample if sample is None else sample
-        return Training(used.take(chosen), self.label[chosen], self.groups[kind][chosen], self.classes)
+    def training(self, kind: str, chosen: IntArray) -> Training:
+        """Sources by number, with the groups of this kind."""
+        return Training(self.sample.take(chosen), self.label[chosen], self.groups[kind][chosen], self.classes)
 
     @property
     def mix(self) -> FloatArray:
@@ -156,7 +155,6 @@ def out_of_fold(
     n_folds: int,
     seed: int,
     *,
-    sample: Sample | None = None,
     select: Callable[[IntArray], IntArray] | None = None,
     advance: progress.Advance = lambda amount: None,
     pool: Executor | None = None,
@@ -169,8 +167,6 @@ def out_of_fold(
         Which groups stay together.
     seed : int
         For the folds and the method.
-    sample : Sample, optional
-        The same sources with other properties, to replace the sample of the data.
     select : callable, optional
         Selects the numbers of the sources to train on from those of the training part.
     advance : callable
@@ -179,13 +175,12 @@ def out_of_fold(
         Fits folds in parallel; see `workers`.
     """
     start = time.monotonic()
-    used = data.sample if sample is None else sample
     fold = folds(data.label, data.groups[kind], n_folds, seed)
     members = [np.flatnonzero(fold == f) for f in range(n_folds)]
 
     def arguments(test: IntArray) -> tuple[Training, Sample, int]:
         train = np.setdiff1d(np.arange(len(data)), test, assume_unique=True)
-        return data.training(kind, train if select is None else select(train), used), used.take(test), seed
+        return data.training(kind, train if select is None else select(train)), data.sample.take(test), seed
 
     p = np.zeros((len(data), len(data.classes)))
     calls = (arguments(test) for test in members)

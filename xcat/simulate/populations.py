@@ -18,7 +18,7 @@ from xcat.sky.geometry import in_disc, offset
 
 _TABLES = yaml.safe_load(Path(__file__).with_name("populations.yaml").read_text(encoding="utf-8"))
 CLASSES = tuple(_TABLES["kinds"])
-AGN, STAR, XRB, CV, OTHER = range(5)
+AGN, STAR, XRB, CV = range(4)
 KINDS: dict[str, dict[str, Any]] = {
     n: _TABLES["kind"] | k for kinds in _TABLES["kinds"].values() for n, k in kinds.items()
 }
