@@ -166,18 +166,11 @@ def check_labels(class_index: ArrayLike, n_sources: int, n_classes: int) -> IntA
 
 @dataclass(frozen=True, eq=False)
 class SampleCounts:
-    """A reference sample, counted: all that tables are made of. Counts of disjoint samples may be added.
+    """A reference sample, counted: all that tables are made of. Counts of disjoint samples may be added."""
 
-    Attributes
-    ----------
-    singles : tuple of P Counts
-    pairs : tuple of Q (K, G, G) float64
-    n_class : (K,) float64
-    """
-
-    singles: tuple[Counts, ...]
-    pairs: tuple[FloatArray, ...]
-    n_class: FloatArray
+    singles: tuple[Counts, ...]  # P
+    pairs: tuple[FloatArray, ...]  # Q of (K, G, G)
+    n_class: FloatArray  # (K,)
 
     def __add__(self, other: SampleCounts) -> SampleCounts:
         singles = tuple(a + b for a, b in zip(self.singles, other.singles, strict=True))

@@ -134,14 +134,7 @@ def counterparts(sample: Sample) -> IntArray:
 
 @dataclass(frozen=True, eq=False)
 class OutOfFold:
-    """Out-of-fold answers of a method.
-
-    Attributes
-    ----------
-    p : (N, K) float64
-    fold : (N,) int64
-    seconds : float
-    """
+    """Out-of-fold answers of a method, (N, K), with the fold of each source, (N,), and the time that they took."""
 
     p: FloatArray
     fold: IntArray

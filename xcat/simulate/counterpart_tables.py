@@ -6,8 +6,7 @@ from typing import TypeAlias
 import numpy as np
 
 from xcat.arrays import FloatArray, IntArray
-from xcat.simulate.counterparts import Field
-from xcat.simulate.photometry import Magnitudes
+from xcat.simulate.counterparts import Field, Magnitudes
 from xcat.simulate.rows import moved, scattered, sexagesimal
 from xcat.simulate.write import Columns, single
 from xcat.sky.geometry import offset

@@ -1,6 +1,6 @@
 """X-ray sources: numbers of each class and place, fluxes, spectra, variability and distances.
 
-Shares and properties of the kinds are in ``populations.yaml``, magnitudes in :mod:`xcat.simulate.photometry`.
+Shares and properties of the kinds are in ``populations.yaml``, magnitudes in :mod:`xcat.simulate.counterparts`.
 """
 
 from dataclasses import dataclass

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from xcat.arrays import FloatArray, IntArray
-from xcat.simulate.photometry import Magnitudes
+from xcat.simulate.counterparts import Magnitudes
 from xcat.simulate.pointings import random_sky
 from xcat.simulate.populations import AGN, CV, STAR, XRB, Objects, kind_values
 from xcat.simulate.rows import moved, numbered, sexagesimal

@@ -14,10 +14,16 @@ import numpy as np
 from xcat.arrays import FloatArray
 from xcat.errors import InputError
 from xcat.simulate import counterpart_tables, mission_tables, references, truth
-from xcat.simulate.counterparts import ALLWISE_LIMIT_W1, CUT_OUT_ARCSEC, GAIA_LIMIT_G, TWOMASS_LIMIT_K, make_field
+from xcat.simulate.counterparts import (
+    ALLWISE_LIMIT_W1,
+    CUT_OUT_ARCSEC,
+    GAIA_LIMIT_G,
+    TWOMASS_LIMIT_K,
+    counterpart_magnitudes,
+    make_field,
+)
 from xcat.simulate.missions import MISSIONS
 from xcat.simulate.observe import Detections, add_spurious, observe
-from xcat.simulate.photometry import counterpart_magnitudes
 from xcat.simulate.pointings import PLACES, Galaxies, Pointings, count_pointings, make_galaxies, make_pointings
 from xcat.simulate.populations import CLASSES, Objects, draw_objects
 from xcat.simulate.write import SPOILT, Columns, spoil, write
@@ -181,7 +187,7 @@ class _Simulation:
         of_objects = truth.object_truth(objects, pointings, galaxies, magnitudes, labels, detections, ids)
         self._file(folder, "truth/objects.parquet", of_objects)
         (folder / "catalogues").mkdir(exist_ok=True)
-        for template in (Path(__file__).parent / "definitions").iterdir():
+        for template in (Path(__file__).parent / "definitions").glob("*.yaml"):
             text = Template(template.read_text(encoding="utf-8")).substitute(_LIMITS)
             (folder / "catalogues" / template.name).write_text(text, encoding="utf-8")
         summary = self._summary(pointings, objects, detections, labels)

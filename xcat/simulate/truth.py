@@ -4,10 +4,9 @@ import numpy as np
 
 from xcat.arrays import FloatArray, IntArray
 from xcat.simulate.counterpart_tables import CounterpartTable
-from xcat.simulate.counterparts import Field
+from xcat.simulate.counterparts import Field, Magnitudes
 from xcat.simulate.missions import MISSIONS
 from xcat.simulate.observe import Detections
-from xcat.simulate.photometry import Magnitudes
 from xcat.simulate.pointings import PLACES, Galaxies, Pointings
 from xcat.simulate.populations import CLASSES, KIND_NAMES, Objects
 from xcat.simulate.references import CATALOGUES, Labels
