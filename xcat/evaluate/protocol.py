@@ -230,8 +230,8 @@ def evaluate(
 ) -> Results:
     """Evaluate methods on the same folds, repeated.
 
-    Published answers in the data are listed like methods; they are the same for all seeds, each of which is one
-    repetition. The other parameters are those of `out_of_fold`.
+    Every seed is one repetition; the other parameters are those of `out_of_fold`. Published answers in the data are
+    listed like methods, and are the same for all seeds.
 
     Raises
     ------
