@@ -18,11 +18,11 @@ from scipy import stats
 
 from xcat.catalogues.definition import load
 from xcat.errors import InputError
-from xcat.simulate import Summary, counterpart_tables, mission_tables, simulate, simulation
+from xcat.simulate import Summary, counterpart_tables, mission_tables, populations, simulate, simulation
 from xcat.simulate.counterparts import CUT_OUT_ARCSEC, field_in_circles
-from xcat.simulate.identifiers import sexagesimal
-from xcat.simulate.pointings import galaxy_density_per_deg2, star_density_per_deg2
+from xcat.simulate.pointings import PLACES, galaxy_density_per_deg2, star_density_per_deg2
 from xcat.simulate.populations import agn_per_deg2
+from xcat.simulate.rows import sexagesimal
 from xcat.sky.geometry import from_galactic, offset, separation_arcsec, to_galactic, to_vector
 
 N, SEED = 4_000, 7
@@ -393,7 +393,20 @@ def test_designations() -> None:
         b"J235959.99-000000.3",
         b"J100000.00-895959.9",
     ]
-    assert sexagesimal(ra, dec, 2, 1, template="{h}{m}{s}{ds}{d}{dm}{dss}", point="")[0] == b"00000937+1356181"
+    assert sexagesimal(ra, dec, 2, 1, "{h}{m}{s}{fs}{sign}{d}{dm}{ds}{fds}")[0] == b"00000937+1356181"
+
+
+def test_the_tables_of_the_populations_are_complete() -> None:
+    tables, keys = populations._TABLES, set(populations.KINDS["type 1"])
+    assert all(set(kind) == keys for kind in populations.KINDS.values()), "no attribute is missing or misspelt"
+    for name in ("class_share", "kind_share", "sources_per_agn"):
+        assert tuple(tables[name]) == PLACES
+    for shares in (*tables["class_share"].values(), *tables["kind_share"].values(), tables["slope"]):
+        assert tuple(shares) == populations.CLASSES
+    for classes in tables["kind_share"].values():
+        for name, shares in classes.items():
+            assert set(shares) <= set(tables["kinds"][name])
+            assert sum(shares.values()) == pytest.approx(1.0)
 
 
 def test_source_counts_fall_as_published() -> None:

@@ -103,7 +103,7 @@ class CrossValidation(Classification):
 
 
 def folds(class_index: ArrayLike, groups: ArrayLike | None = None, n_folds: int = 10, seed: int = 0) -> IntArray:
-    """Assign sources to folds: stratified by class, groups kept together, reproducible for a seed.
+    """Fold of every source, (N,) from 0: stratified by class, groups kept together, reproducible for a seed.
 
     Parameters
     ----------
@@ -112,13 +112,6 @@ def folds(class_index: ArrayLike, groups: ArrayLike | None = None, n_folds: int 
     groups : (N,) array or None
         Sources of one group (the same object, or neighbours that share a counterpart) go to the same fold;
         None: every source is a group.
-    n_folds : int
-    seed : int
-
-    Returns
-    -------
-    (N,) int64
-        Fold of every source, from 0.
 
     Raises
     ------
@@ -166,15 +159,9 @@ def tune(
         Class of every source, from 0.
     groups : (N,) array or None
         As in `folds`: sources that the inner folds must keep together.
-    classes : sequence of K str
     priors : (K,) array
-        Prior probability of each class, sum 1. A source of class c has the weight priors_c / N_c in all that is fitted:
-        the loss is that of a sample with the priors' mix.
-    options : FitOptions, optional
-
-    Returns
-    -------
-    Model
+        Prior probability of each of the K classes, sum 1. A source of class c has the weight priors_c / N_c in all that
+        is fitted: the loss is that of a sample with the priors' mix.
 
     Raises
     ------
@@ -343,16 +330,7 @@ def cross_validate(
 def with_priors(
     validation: CrossValidation, sample: Sample, prior_ratio: FloatArray, prior_category: int | None = None
 ) -> CrossValidation:
-    """Apply priors, estimated after the folds were fitted, to the out-of-fold results.
-
-    Parameters
-    ----------
-    validation : CrossValidation
-    sample : Sample
-        The cross-validated sample.
-    prior_ratio, prior_category
-        As in `classify`.
-    """
+    """Apply priors, estimated after the folds were fitted, to the out-of-fold results of the sample; see `classify`."""
     return _held_out(validation.models, validation.fold, sample, prior_ratio, prior_category)
 
 
@@ -386,11 +364,7 @@ def fit(
     options: FitOptions | None = None,
     n_folds: int = 10,
 ) -> tuple[Model, CrossValidation]:
-    """Fit the final model to all labelled sources, and cross-validate the procedure.
-
-    Parameters and errors are those of `cross_validate`. The outlier levels of the model are those of the sources when
-    they were held out.
-    """
+    """Fit the final model to all labelled sources, with their outlier levels when held out; see `cross_validate`."""
     validation = cross_validate(sample, class_index, groups, classes, priors, options, n_folds)
     model = tune(sample, class_index, groups, classes, priors, options)
     label = np.asarray(class_index, dtype=np.int64)

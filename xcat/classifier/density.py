@@ -22,7 +22,7 @@ References
    J. R. Statist. Soc. B 38, 290: self-consistency.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,9 +78,7 @@ class Counts:
     missing: FloatArray
 
     def __add__(self, other: "Counts") -> "Counts":
-        return Counts(
-            self.cells + other.cells, self.atoms + other.atoms, self.above + other.above, self.missing + other.missing
-        )
+        return Counts(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
 
     @property
     def n_present(self) -> FloatArray:
@@ -171,9 +169,6 @@ def count_values(
     ----------
     x_scaled : (n,) float64
         On the property's scale; NaN: missing, +inf: not observed.
-    label : (n,) int64
-    n_classes : int
-    prop : Property
     weight : (n,) float64, optional
         Probability of each row; 1 by default.
     limit : (n,) array, optional
@@ -214,8 +209,6 @@ def table_of_counts(
 
     Parameters
     ----------
-    counts : Counts
-    prop : Property
     smoothing : float
         Factor on the bandwidths.
     typical_error : float, optional
@@ -373,19 +366,8 @@ def silverman(counts: NDArray[np.number], width: float) -> float:
 def improved_sheather_jones(coefficients: FloatArray, n: float, least: float, most: float) -> float | None:
     """Bandwidth by the fixed point of Botev et al. [1]_, section 5, in units of the segment.
 
-    Parameters
-    ----------
-    coefficients : (M,) float64
-        Means of cos(pi k x) over the values x in [0, 1], k = 0 ... M-1.
-    n : float
-        Number of values.
-    least, most : float
-        Range of the search.
-
-    Returns
-    -------
-    float or None
-        The smallest solution; `least` when it is below that, None without a solution below `most`.
+    The coefficients, (M,), are means of cos(pi k x) over n values x in [0, 1], k = 0 ... M-1. The smallest solution is
+    returned; `least` when it is below that, None without a solution below `most`.
     """
     frequency = (np.pi * np.arange(1, coefficients.size)) ** 2
     power = coefficients[1:] ** 2

@@ -29,10 +29,10 @@ def confusion_matrix(predicted: ArrayLike, truth: ArrayLike, n_classes: int) -> 
     return np.bincount(flat, minlength=n_classes**2).reshape(n_classes, n_classes)
 
 
-def recall(matrix: ArrayLike) -> FloatArray:
-    """Fraction of the members of each class that are given that class, (..., K)."""
+def recall(matrix: ArrayLike, n_true: ArrayLike | None = None) -> FloatArray:
+    """Fraction of the members of each class that are given that class, (..., K); all are in the matrix by default."""
     m = np.asarray(matrix, dtype=np.float64)
-    return _ratio(np.diagonal(m, axis1=-2, axis2=-1), m.sum(axis=-2))
+    return _ratio(np.diagonal(m, axis1=-2, axis2=-1), m.sum(axis=-2) if n_true is None else n_true)
 
 
 def precision(matrix: ArrayLike) -> FloatArray:
@@ -41,14 +41,15 @@ def precision(matrix: ArrayLike) -> FloatArray:
     return _ratio(np.diagonal(m, axis1=-2, axis2=-1), m.sum(axis=-1))
 
 
-def prior_precision(matrix: ArrayLike, priors: ArrayLike) -> FloatArray:
+def prior_precision(matrix: ArrayLike, priors: ArrayLike, n_true: ArrayLike | None = None) -> FloatArray:
     """Precision of each class in a sample with the mix of the priors, (..., K).
 
     It is pi_j R_jj / N_j over sum_i pi_i R_ji / N_i, with R_ji the number of members of class i classified as j and N_i
-    that of all its members: the "precision" of Tranin et al. 2022. A class without members adds nothing to the sums.
+    that of all its members (`n_true`, or those in the matrix): the "precision" of Tranin et al. 2022. A class without
+    members adds nothing to the sums.
     """
     m = np.asarray(matrix, dtype=np.float64)
-    rates = _ratio(m, m.sum(axis=-2, keepdims=True), 0.0)
+    rates = _ratio(m, m.sum(axis=-2, keepdims=True) if n_true is None else n_true, 0.0)
     return precision(rates * np.asarray(priors, dtype=np.float64))
 
 
@@ -155,22 +156,8 @@ def reliability(p: FloatArray, truth: ArrayLike, weight: FloatArray | None = Non
     )
 
 
-def summarise(
-    p: FloatArray,
-    truth: ArrayLike,
-    classes: Sequence[str],
-    priors: ArrayLike,
-) -> dict[str, Any]:
-    """All figures of a classification for a report, ready for JSON.
-
-    Parameters
-    ----------
-    p : (N, K) float64
-        Posterior probabilities, out of fold.
-    truth : (N,) integer array
-        True classes.
-    classes : sequence of K str
-    priors : (K,) array
+def summarise(p: FloatArray, truth: ArrayLike, classes: Sequence[str], priors: ArrayLike) -> dict[str, Any]:
+    """All figures of out-of-fold posteriors, (N, K), with the true classes, (N,), for a report, ready for JSON.
 
     Returns
     -------

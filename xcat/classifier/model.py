@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -165,18 +166,11 @@ def check_labels(class_index: ArrayLike, n_sources: int, n_classes: int) -> IntA
 
 @dataclass(frozen=True, eq=False)
 class SampleCounts:
-    """A reference sample, counted: all that tables are made of. Counts of disjoint samples may be added.
+    """A reference sample, counted: all that tables are made of. Counts of disjoint samples may be added."""
 
-    Attributes
-    ----------
-    singles : tuple of P Counts
-    pairs : tuple of Q (K, G, G) float64
-    n_class : (K,) float64
-    """
-
-    singles: tuple[Counts, ...]
-    pairs: tuple[FloatArray, ...]
-    n_class: FloatArray
+    singles: tuple[Counts, ...]  # P
+    pairs: tuple[FloatArray, ...]  # Q of (K, G, G)
+    n_class: FloatArray  # (K,)
 
     def __add__(self, other: SampleCounts) -> SampleCounts:
         singles = tuple(a + b for a, b in zip(self.singles, other.singles, strict=True))
@@ -243,21 +237,16 @@ def model_of_counts(
 
     Parameters
     ----------
-    counts : SampleCounts
-    properties : sequence of P Property
-    classes : sequence of K str
     priors : (K,) array
         Prior probability of each class, sum 1.
     pairs : sequence of Q (str, str)
         As passed to `count`.
     errors : sequence of P (float or None), optional
         See `typical_errors`.
-    smoothing : float
     bandwidths : sequence of P (K,) float64, optional
         Bandwidths without smoothing, if already determined: estimating them takes most of the time.
     weights : (T,) array, optional
         Weight alpha of each of `CATEGORIES`; equal by default.
-    sharpness : float
 
     Raises
     ------
@@ -308,19 +297,8 @@ def fit_tables(
     priors: ArrayLike,
     *,
     pairs: Sequence[tuple[str, str]] = (),
-    smoothing: float = 1.0,
-    weights: ArrayLike | None = None,
-    sharpness: float = 1.0,
+    **options: Any,
 ) -> Model:
-    """Count a labelled sample and make its tables; parameters and errors as in `count` and `model_of_counts`."""
-    return model_of_counts(
-        count(sample, class_index, len(classes), pairs),
-        sample.properties,
-        classes,
-        priors,
-        pairs=pairs,
-        errors=typical_errors(sample),
-        smoothing=smoothing,
-        weights=weights,
-        sharpness=sharpness,
-    )
+    """Count a labelled sample and make its tables; options and errors as in `count` and `model_of_counts`."""
+    counts, errors = count(sample, class_index, len(classes), pairs), typical_errors(sample)
+    return model_of_counts(counts, sample.properties, classes, priors, pairs=pairs, errors=errors, **options)

@@ -86,16 +86,10 @@ def count_pair(
 
 
 def pair_table(counts: FloatArray, axes: Sequence[Property], bandwidth: FloatArray, category: str) -> PairTable:
-    """Make the table of a pair.
+    """Make the table of a pair from counts, (K, G, G).
 
-    Parameters
-    ----------
-    counts : (K, G, G) float64
-    axes : two Property
-    bandwidth : (2, K) float64
-        Those of the two properties alone. In two dimensions the best one is n^(1/30) times as wide
-        (Scott 1992, Multivariate Density Estimation, eq. 6.43); it is at least half a bin.
-    category : str
+    The bandwidths, (2, K), are those of the two properties alone. In two dimensions the best one is n^(1/30) times as
+    wide (Scott 1992, Multivariate Density Estimation, eq. 6.43); it is at least half a bin.
     """
     k = counts.shape[0]
     n = counts.sum(axis=(1, 2))

@@ -89,19 +89,10 @@ def evidence(model: Model, sample: Sample) -> NDArray[np.float32]:
 
 
 def contribution(terms: NDArray[np.floating], mixing: FloatArray) -> FloatArray:
-    """Contribution of a term to the scores: sum over k of mixing[c, k] (term_k - mean of the terms over k).
+    """Contribution of a term to the scores, (..., K): sum over k of mixing[c, k] (term_k - mean of the terms over k).
 
-    Parameters
-    ----------
-    terms : (..., K) array
-        Log-likelihoods of one term.
-    mixing : (K, K) float64
-        `Model.mixing` of that term.
-
-    Returns
-    -------
-    (..., K) float64
-        It depends on ratios of the classes' densities only, not on the unit of the property.
+    The `terms` are its log-likelihoods, (..., K), and `mixing`, (K, K), is its `Model.mixing`. The contribution depends
+    on ratios of the classes' densities only, not on the unit of the property.
     """
     # centring the row of the mixing is equivalent to centring the log-likelihoods
     centred = mixing - mixing.mean(axis=1, keepdims=True)
@@ -123,7 +114,6 @@ def classify(
 
     Parameters
     ----------
-    model : Model
     sample : Sample
         With hypotheses the posterior is the mean over them, weighted by their probabilities.
     prior_ratio : (N, K) array, optional
@@ -131,10 +121,6 @@ def classify(
         from them follows.
     prior_category : int, optional
         Number of the category that these priors belong to; they are left out with it.
-
-    Returns
-    -------
-    Classification
 
     Raises
     ------
@@ -269,14 +255,9 @@ class _Terms:
         self.model, self.sample, self.scaled = model, sample, cache(sample.scaled)
 
     def __call__(self, t: int) -> tuple[FloatArray, FloatArray]:
-        """Term number t.
+        """Term number t, (N, K), with values beyond the end of the table moved to the end; and its decrease, (N,).
 
-        Returns
-        -------
-        inside : (N, K) float64
-            The term, with values beyond the end of the table moved to the end.
-        tail : (N,) float64
-            Decrease of the term beyond the end, equal for all classes: kept apart so that it cannot change the ratios.
+        The decrease beyond the end is equal for all classes: kept apart, it cannot change the ratios.
         """
         q = t - len(self.model.properties)
         if q >= 0:

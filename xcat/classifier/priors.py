@@ -28,22 +28,8 @@ less weight the shares of rare classes diverge where most sources are faint."""
 def estimate(p: ArrayLike, priors: ArrayLike, strength: float = 0.0) -> FloatArray:
     """Estimate class shares by expectation-maximisation (Saerens, Latinne & Decaestecker 2002, Neural Comput. 14, 21).
 
-    Parameters
-    ----------
-    p : (N, K) array
-        Posterior probabilities of unlabelled sources.
-    priors : (K,) array
-        The priors that they were computed with.
-    strength : float
-        Weight of these priors in the estimate, in numbers of sources.
-
-    Returns
-    -------
-    (K,) float64
-        With the sum 1, each at least 0.0001.
-
-    Notes
-    -----
+    The posteriors `p`, (N, K), of unlabelled sources were computed with the `priors`, (K,), whose weight in the
+    estimate is `strength`, in numbers of sources. The shares, (K,), have the sum 1, and each is at least `LEAST_PRIOR`.
     The likelihood of the shares has a single maximum, which is unbiased if the members of each class are like those of
     the labelled sample.
     """
@@ -78,9 +64,7 @@ def sky_prior(model: Model, p: FloatArray, values: ArrayLike, axes: Sequence[str
     p : (N, K) float64
         Its posteriors for the catalogue's sources.
     values : (N, 2) array
-        The two properties, on their physical scales.
-    axes : two str
-        Their names.
+        The two properties, named in `axes`, on their physical scales.
 
     Returns
     -------

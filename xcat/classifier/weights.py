@@ -87,24 +87,11 @@ class Terms:
 
 
 def fit_sharpness(terms: Terms, priors: FloatArray, shares: FloatArray) -> float:
-    """Find the sharpness with the least weighted log-loss.
+    """Find the sharpness with the least weighted log-loss; an end of the search range if it has no minimum inside.
 
-    Parameters
-    ----------
-    terms : Terms
-    priors : (K,) float64
-    shares : (T,) float64
-        Share of each term in the weighted mean log-likelihood: alpha of its category over the sum of alphas.
-
-    Returns
-    -------
-    float
-        An end of the search range if the loss has no minimum inside.
-
-    Notes
-    -----
-    With one row per source the loss is convex in this number, so the root of its derivative is the minimum. It is the
-    inverse of the temperature of Guo et al. 2017.
+    The `shares`, (T,), are those of each term in the weighted mean log-likelihood: alpha of its category over the sum
+    of alphas. With one row per source the loss is convex in this number, so the root of its derivative is the minimum.
+    It is the inverse of the temperature of Guo et al. 2017.
     """
     mean = np.einsum("rtk,t->rk", terms.advantage, shares)
     log_prior = np.log(priors)
@@ -128,8 +115,6 @@ def fit_mixing(
 
     Parameters
     ----------
-    terms : Terms
-    priors : (K,) float64
     start : (T, K, K) float64
         Mixing towards which the ridge shrinks.
     inverse_ridges : sequence of float
@@ -201,30 +186,22 @@ def fit_category_weights(
     class_index: int | None,
     seed: int,
 ) -> tuple[FloatArray, float]:
-    """Find the weights alpha of the categories by differential evolution (Storn & Price 1997).
+    """Find the weights alpha of the categories by differential evolution.
+
+    The method is that of Storn & Price 1997, J. Global Optim. 11, 341; a whole generation is evaluated at once.
 
     Parameters
     ----------
-    terms : Terms
-    priors : (K,) float64
     category_index : (T,) int64
         Category of every term.
-    n_categories : int
     objective : {"log_loss", "macro_f1", "f1"}
-        Figure to optimise, on the sample weighted by the source weights.
-    class_index : int or None
-        Class of "f1".
-    seed : int
+        Figure to optimise, on the sample weighted by the source weights; `class_index` is the class of "f1".
 
     Returns
     -------
     weights : (n_categories,) float64
         With the mean 1.
     sharpness : float
-
-    Notes
-    -----
-    J. Global Optim. 11, 341. A whole generation is evaluated at once.
     """
     log_prior = np.log(priors)
     cost = _cost(terms, objective, class_index)

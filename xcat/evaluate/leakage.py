@@ -10,7 +10,7 @@ a sorted table, does. The same measure for one class against the rest finds a pr
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,52 +29,18 @@ _SMOOTHING = 0.05
 _N_FOLDS = 5
 
 
-@dataclass(frozen=True)
-class Information:
-    """Information of a property about the label.
-
-    Attributes
-    ----------
-    name : str
-    share : float
-        Share of the entropy of the label, out of fold.
-    classes : dict of str to float
-        The same for each class against all others.
-    """
+class Information(NamedTuple):
+    """Share of the label's entropy that a property removes out of fold, and the same for each class against others."""
 
     name: str
     share: float
     classes: dict[str, float]
 
-    @property
-    def is_label(self) -> bool:
-        """Whether the property is refused."""
-        return self.share > REFUSED
-
-    @property
-    def gives_away(self) -> list[str]:
-        """Classes that the property nearly determines."""
-        return [c for c, share in self.classes.items() if share > FLAGGED]
-
 
 def information(
     sample: Sample, label: IntArray, classes: Sequence[str], groups: IntArray | None = None
 ) -> list[Information]:
-    """Measure every property.
-
-    Parameters
-    ----------
-    sample : Sample
-    label : (N,) int64
-    classes : sequence of K str
-    groups : (N,) int64, optional
-        Sources that stay together.
-
-    Returns
-    -------
-    list of Information
-        In the order of the properties.
-    """
+    """Measure every property, in their order; sources of one of the `groups`, (N,), stay together."""
     fold = folds(label, groups, _N_FOLDS, 0)
     n = np.bincount(label, minlength=len(classes))
     checked = [k for k in range(len(classes)) if LEAST_MEMBERS <= n[k] <= label.size - LEAST_MEMBERS]
@@ -98,8 +64,6 @@ def refuse(
 
     Parameters
     ----------
-    sample, label, classes, groups
-        As in `information`.
     allowed : sequence of str
         Properties that are flagged but not refused.
 
@@ -114,19 +78,18 @@ def refuse(
         A property has nearly all information about the label.
     """
     flags = []
-    for each in information(sample, label, classes, groups):
-        line = f"'{each.name}' alone has {100 * each.share:.0f} % of the information in the label"
-        if each.is_label and each.name not in allowed:
+    for name, share, of_classes in information(sample, label, classes, groups):
+        line = f"'{name}' alone has {100 * share:.0f} % of the information in the label"
+        if share > REFUSED and name not in allowed:
             raise ConfigError(
                 f"the property {line}: it is the label or was derived from it. Leave it out, or, if it is a legitimate"
-                f" property: --allow {each.name}"
+                f" property: --allow {name}"
             )
-        if each.is_label:
-            flags.append(line)
+        flags += [line] if share > REFUSED else []
         flags += [
-            f"'{each.name}' nearly separates {c} from all others ({100 * each.classes[c]:.0f} %): was the label"
-            " derived from it?"
-            for c in each.gives_away
+            f"'{name}' nearly separates {c} from all others ({100 * of_class:.0f} %): was the label derived from it?"
+            for c, of_class in of_classes.items()
+            if of_class > FLAGGED
         ]
     return flags
 

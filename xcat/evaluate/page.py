@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-from matplotlib.figure import Figure
 
 from xcat.errors import XcatError
 from xcat.evaluate import figures, text
@@ -41,32 +39,26 @@ def html(result: Mapping[str, Any], folder: Path) -> Path:
         drawn.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise XcatError(f"{folder}: cannot be made ({error.strerror})") from error
-    studies = result["studies"]
-    wanted: dict[str, Callable[[Mapping[str, Any]], Figure]] = {
-        "comparison": figures.comparison,
-        "confusion": figures.confusion,
-        "reliability": figures.reliability,
-        "parts": figures.parts,
-        **{name: getattr(figures, name) for name in ("ablation", "learning_curve", "shift") if studies.get(name)},
-    }
-    if not any(entry["probabilities"] for entry in next(iter(result["folds"].values()))["methods"].values()):
-        del wanted["reliability"]
-    names = {}
+    kinds = {kind: part["methods"] for kind, part in result["folds"].items()}
+    absent = [name for name in ("ablation", "learning_curve", "shift") if not result["studies"].get(name)]
+    if not any(entry["probabilities"] for entry in next(iter(kinds.values())).values()):
+        absent.append("reliability")
+    all_figures = (
+        figures.comparison, figures.confusion, figures.reliability, figures.parts, figures.ablation,
+        figures.learning_curve, figures.shift,
+    )  # fmt: skip
+    wanted = {draw.__name__: draw for draw in all_figures if draw.__name__ not in absent}
     with style.settings():
         for name, draw in wanted.items():
             figure = draw(result)
             style.save(figure, drawn / f"{name}.png", _DPI)
             style.save(figure, drawn / f"{name}.pdf")
-            names[name] = f"figures/{name}"
     return write_page(
         folder,
         "evaluation.html",
         r=result,
-        figures=names,
+        figures={name: f"figures/{name}" for name in wanted},
         by=text.BY,
-        overall={kind: text.overall_rows(part["methods"]) for kind, part in result["folds"].items()},
-        classes={
-            kind: [text.class_rows(part["methods"], name) for name in result["classes"]]
-            for kind, part in result["folds"].items()
-        },
+        overall={kind: text.overall_rows(methods) for kind, methods in kinds.items()},
+        classes={kind: [text.class_rows(m, name) for name in result["classes"]] for kind, m in kinds.items()},
     )

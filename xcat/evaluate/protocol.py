@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import multiprocessing
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -53,7 +54,8 @@ class Training:
         return np.asarray(count / count.sum())
 
 
-class Method(Protocol):
+@dataclass(frozen=True)
+class Method(ABC):
     """A classifier under evaluation.
 
     Attributes
@@ -66,16 +68,13 @@ class Method(Protocol):
         False: the answers are decisions (see `scores`).
     """
 
-    @property
-    def name(self) -> str: ...  # noqa: D102
-    @property
-    def about(self) -> str: ...  # noqa: D102
-    @property
-    def probabilities(self) -> bool: ...  # noqa: D102
+    name: str
+    about: str
+    probabilities: bool = field(default=True, kw_only=True)
 
+    @abstractmethod
     def fit_predict(self, train: Training, test: Sample, seed: int) -> FloatArray:
         """Fit to `train`; return the probabilities of the sources of `test`, (n, K)."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,10 +112,9 @@ class Labelled:
     def __len__(self) -> int:
         return int(self.label.size)
 
-    def training(self, kind: str, chosen: IntArray, sample: Sample | None = None) -> Training:
-        """Sources by number, with the groups of this kind; values are those of another sample, if given."""
-        used = self.sample if sample is None else sample
-        return Training(used.take(chosen), self.label[chosen], self.groups[kind][chosen], self.classes)
+    def training(self, kind: str, chosen: IntArray) -> Training:
+        """Sources by number, with the groups of this kind."""
+        return Training(self.sample.take(chosen), self.label[chosen], self.groups[kind][chosen], self.classes)
 
     @property
     def mix(self) -> FloatArray:
@@ -136,14 +134,7 @@ def counterparts(sample: Sample) -> IntArray:
 
 @dataclass(frozen=True, eq=False)
 class OutOfFold:
-    """Out-of-fold answers of a method.
-
-    Attributes
-    ----------
-    p : (N, K) float64
-    fold : (N,) int64
-    seconds : float
-    """
+    """Out-of-fold answers of a method, (N, K), with the fold of each source, (N,), and the time that they took."""
 
     p: FloatArray
     fold: IntArray
@@ -157,7 +148,6 @@ def out_of_fold(
     n_folds: int,
     seed: int,
     *,
-    sample: Sample | None = None,
     select: Callable[[IntArray], IntArray] | None = None,
     advance: progress.Advance = lambda amount: None,
     pool: Executor | None = None,
@@ -166,34 +156,24 @@ def out_of_fold(
 
     Parameters
     ----------
-    method : Method
-    data : Labelled
     kind : {"source", "sky"}
         Which groups stay together.
-    n_folds : int
     seed : int
         For the folds and the method.
-    sample : Sample, optional
-        The same sources with other properties, to replace the sample of the data.
     select : callable, optional
         Selects the numbers of the sources to train on from those of the training part.
     advance : callable
         Called with 1 after every fold.
     pool : Executor, optional
         Fits folds in parallel; see `workers`.
-
-    Returns
-    -------
-    OutOfFold
     """
     start = time.monotonic()
-    used = data.sample if sample is None else sample
     fold = folds(data.label, data.groups[kind], n_folds, seed)
     members = [np.flatnonzero(fold == f) for f in range(n_folds)]
 
     def arguments(test: IntArray) -> tuple[Training, Sample, int]:
         train = np.setdiff1d(np.arange(len(data)), test, assume_unique=True)
-        return data.training(kind, train if select is None else select(train), used), used.take(test), seed
+        return data.training(kind, train if select is None else select(train)), data.sample.take(test), seed
 
     p = np.zeros((len(data), len(data.classes)))
     calls = (arguments(test) for test in members)
@@ -250,21 +230,8 @@ def evaluate(
 ) -> Results:
     """Evaluate methods on the same folds, repeated.
 
-    Parameters
-    ----------
-    methods : sequence of Method
-    data : Labelled
-    n_folds : int
-    seeds : sequence of int
-        One repetition per seed.
-    kinds : sequence of {"source", "sky"}
-    pool : Executor, optional
-        As in `out_of_fold`.
-
-    Returns
-    -------
-    Results
-        Published answers in the data are listed like methods; they are the same for all seeds.
+    Every seed is one repetition; the other parameters are those of `out_of_fold`. Published answers in the data are
+    listed like methods, and are the same for all seeds.
 
     Raises
     ------

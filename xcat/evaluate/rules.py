@@ -11,14 +11,14 @@ of variability does not distinguish them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from xcat.arrays import FloatArray, IntArray
 from xcat.classifier.sample import Sample
 from xcat.errors import ConfigError
-from xcat.evaluate.protocol import Training
+from xcat.evaluate.protocol import Method, Training
 from xcat.evaluate.scores import decisions
 
 MOST_VARIABLE_AGN = 1.0
@@ -31,7 +31,7 @@ _COMPACT = ("XRB", "CV", "LMXB", "HMXB", "NS")
 
 
 @dataclass(frozen=True)
-class Rules:
+class Rules(Method):
     """The decision rules; no answer without a flux ratio, its limit or another criterion.
 
     For a source without an infrared counterpart the lower limit of its ratio is used, if the sample has limits.
@@ -39,7 +39,7 @@ class Rules:
 
     name: str = "rules"
     about: str = "rules after Lin+2012"
-    probabilities: bool = False
+    probabilities: bool = field(default=False, kw_only=True)
 
     def fit_predict(self, train: Training, test: Sample, seed: int) -> FloatArray:
         """Fit the two limits of the flux ratio, and decide; compact objects get the most common compact class."""
@@ -61,13 +61,7 @@ class Rules:
 
 
 def roles(classes: Sequence[str], label: IntArray) -> tuple[int, int, int]:
-    """Numbers of the classes AGN, Star and the most common compact one.
-
-    Raises
-    ------
-    ConfigError
-        One of them is missing from the classes.
-    """
+    """Numbers of the classes AGN, Star and the most common compact one; ConfigError without one of them."""
     names = list(classes)
     count = np.bincount(label, minlength=len(names))
     compact = [names.index(c) for c in _COMPACT if c in names]

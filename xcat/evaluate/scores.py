@@ -68,36 +68,35 @@ def score(
     n_true = np.bincount(label, minlength=k)
     matrix, unanswered = _matrix(p, label, k)
     hit, predicted = np.diag(matrix), matrix.sum(axis=1)
-    raw = metrics.precision(matrix)
-    corrected, recall = _at_mix(matrix, n_true, prior)
+    raw, recall = metrics.precision(matrix), metrics.recall(matrix, n_true)
     f1 = metrics.f1(raw, recall)
+    # a source without an answer is in no row of the matrix that is drawn at random
+    interval = np.full((2, k), np.nan) if unanswered else np.array(metrics.prior_precision_interval(matrix, prior))
     by_class = {
         "recall": recall,
         "precision": raw,
-        "precision_prior_corrected": corrected,
+        "precision_prior_corrected": metrics.prior_precision(matrix, prior, n_true),
         "f1": f1,
         "n": n_true,
         "recall_interval": np.stack(metrics.wilson(hit, n_true), axis=1),
         "precision_interval": np.stack(metrics.wilson(hit, predicted), axis=1),
-        "precision_prior_corrected_interval": np.full((k, 2), np.nan),
+        "precision_prior_corrected_interval": interval.T,
     }
-    if not unanswered:  # a source without an answer is in no row of the matrix that is drawn at random
-        interval = metrics.prior_precision_interval(matrix, prior)
-        by_class["precision_prior_corrected_interval"] = np.stack(interval, axis=1)
     shifted = at_priors(p, prior, np.maximum(n_true, 1) / max(label.size, 1))
-    shifted_matrix, _ = _matrix(shifted, label, k)
-    f1_at_priors = metrics.f1(*_at_mix(shifted_matrix, n_true, prior))
+    matrix_there, _ = _matrix(shifted, label, k)
+    f1_there = metrics.f1(metrics.prior_precision(matrix_there, prior, n_true), metrics.recall(matrix_there, n_true))
+    curve = metrics.reliability(p, label) if probabilities else None
     return {
         **_overall(p, label, None, probabilities),
         "macro_f1": jsonable(np.mean(f1[n_true > 0])),
         "classes": {c: {name: jsonable(v[i]) for name, v in by_class.items()} for i, c in enumerate(classes)},
         "confusion": matrix.tolist(),
         "n_no_answer": jsonable(unanswered),
-        "reliability": _curve(p, label) if probabilities else None,
+        "reliability": curve and {n: jsonable(getattr(curve, n)) for n in ("n", "confidence", "accuracy")},
         "at_priors": {
             **_overall(shifted, label, metrics.prior_weights(label, prior), probabilities),
-            "macro_f1": jsonable(np.mean(f1_at_priors[n_true > 0])),
-            "confusion": shifted_matrix.tolist(),
+            "macro_f1": jsonable(np.mean(f1_there[n_true > 0])),
+            "confusion": matrix_there.tolist(),
         },
     }
 
@@ -142,14 +141,3 @@ def _matrix(p: FloatArray, label: IntArray, k: int) -> tuple[IntArray, np.intege
     given = decided(p)
     answered = given != NO_ANSWER
     return metrics.confusion_matrix(given[answered], label[answered], k), np.sum(~answered)
-
-
-def _at_mix(matrix: IntArray, n_true: IntArray, prior: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Precision and recall on a sample with the priors' mix."""
-    rates = matrix / np.maximum(n_true, 1)
-    return metrics.precision(rates * prior), np.where(n_true > 0, np.diag(rates), np.nan)
-
-
-def _curve(p: FloatArray, label: IntArray) -> dict[str, Any]:
-    curve = metrics.reliability(p, label)
-    return {name: jsonable(getattr(curve, name)) for name in ("n", "confidence", "accuracy")}

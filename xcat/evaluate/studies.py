@@ -7,6 +7,7 @@ reference that they are to be compared with.
 from __future__ import annotations
 
 from concurrent.futures import Executor
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -66,8 +67,8 @@ def ablation(
     rows = []
     with progress.bar("ablation", len(variants) * n_folds) as advance:
         for what, about, left_out in variants:
-            sample = data.sample.select([n for n in names if n not in left_out])
-            result = out_of_fold(method, data, kind, n_folds, seed, sample=sample, advance=advance, pool=pool)
+            rest = replace(data, sample=data.sample.select([n for n in names if n not in left_out]))
+            result = out_of_fold(method, rest, kind, n_folds, seed, advance=advance, pool=pool)
             rows.append({"kind": what, "without": about, "left_out": left_out, **brief(result.p, data.label, data)})
     return rows
 
@@ -98,13 +99,10 @@ def shift(method: Method, data: Labelled, kind: str, reference: FloatArray, seed
 
     Parameters
     ----------
-    method : Method
-    data : Labelled
     kind : {"source", "sky"}
         Groups of inner folds.
     reference : (N, K) float64
         Out-of-fold probabilities with a fair training part, for comparison.
-    seed : int
 
     Returns
     -------
@@ -152,27 +150,16 @@ def run_all(
 
     Parameters
     ----------
-    method : Method
-    data : Labelled
-    kind : {"source", "sky"}
-        Which groups stay together in a fold.
     out_of_folds : dict of str to ((N, K) float64, bool)
         By method, its answers for these folds and this seed, and whether they are probabilities.
     n_folds : int
         Of learning curve and ablation.
-    seed : int
     quick : bool
         Without the expensive studies.
-    pool : Executor, optional
-        As in `out_of_fold`.
     """
-    result: dict[str, Any] = {
-        "method": method.name,
-        "folds": kind,
-        "n_folds": n_folds,
-        "by_brightness": {name: by_brightness(p, data, is_p) for name, (p, is_p) in out_of_folds.items()},
-        "by_counterparts": {name: by_counterparts(p, data, is_p) for name, (p, is_p) in out_of_folds.items()},
-    }
+    result: dict[str, Any] = {"method": method.name, "folds": kind, "n_folds": n_folds}
+    for study in (by_brightness, by_counterparts):
+        result[study.__name__] = {name: study(p, data, is_p) for name, (p, is_p) in out_of_folds.items()}
     if not quick:
         result["learning_curve"] = learning_curve(method, data, kind, n_folds, seed, pool)
         result["ablation"] = ablation(method, data, kind, n_folds, seed, pool)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from xcat.evaluate.scores import OVERALL
@@ -63,43 +63,36 @@ def confusion_rows(entry: Mapping[str, Any], classes: Sequence[str]) -> list[lis
     return [*rows, [f"no answer for {unanswered:.0f} sources"]] if unanswered else rows
 
 
+_STUDIES: tuple[tuple[str, str, Callable[[Mapping[str, Any]], str]], ...] = (
+    ("by_brightness", "By brightness, folds by {folds}",
+     lambda r: f"{r['part']}, log Fx {r['log_fx_low']:.2f} to {r['log_fx_high']:.2f}"),
+    ("by_counterparts", "By counterparts, folds by {folds}",
+     lambda r: ("neither", "one of them", "optical and infrared")[r["n_counterparts"]]),
+    ("learning_curve", "Learning curve ({method}, {n_folds} folds): share of the training part",
+     lambda r: f"{100 * r['fraction']:.0f} %, {r['n_train']:,} sources"),
+    ("ablation", "Without a property or category ({method}, {n_folds} folds)",
+     lambda r: r["without"] if r["kind"] == "all" else f"without {r['without']}"),
+    ("shift", "Tested on the faint half of each class, trained on", lambda r: r["training"]),
+)  # fmt: skip
+"""Name, title, and how a row is called, of every study."""
+
+
 def study_lines(studies: Mapping[str, Any], classes: Sequence[str]) -> list[str]:
-    """The studies, one table each."""
+    """The studies, one table each; of those of all methods the one of the studied method, or of the first."""
     lines = []
-    heads = ["accuracy", "macro-F1", "log-loss", "ECE", *[f"{c} F1" for c in classes]]
-    right = set(range(1, 12))
-
-    def table(title: str, rows: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:
-        cells = [[about, f"{r['n']:,}"] for about, r in rows]
-        for line, (_, r) in zip(cells, rows, strict=True):
-            line += [number(r[name]) for name in ("accuracy", "macro_f1", "log_loss", "ece")]
-            line += [number(r["f1"][c]) for c in classes]
-        return ["", title, *aligned([["", "sources", *heads], *cells], right)]
-
-    method = studies["method"]
-    shown = _of_method(studies["by_brightness"], method)
-    if shown:
-        rows = [(f"{r['part']}, log Fx {r['log_fx_low']:.2f} to {r['log_fx_high']:.2f}", r) for r in shown]
-        lines += table(f"By brightness, folds by {studies['folds']}", rows)
-    words = {0: "neither", 1: "one of them", 2: "optical and infrared"}
-    rows = [(words[r["n_counterparts"]], r) for r in _of_method(studies["by_counterparts"], method)]
-    lines += table(f"By counterparts, folds by {studies['folds']}", rows)
-    with_folds = f"{method}, {studies['n_folds']} folds"
-    if "learning_curve" in studies:
-        rows = [(f"{100 * r['fraction']:.0f} %, {r['n_train']:,} sources", r) for r in studies["learning_curve"]]
-        lines += table(f"Learning curve ({with_folds}): share of the training part", rows)
-    if "ablation" in studies:
-        rows = [(r["without"] if r["kind"] == "all" else f"without {r['without']}", r) for r in studies["ablation"]]
-        lines += table(f"Without a property or category ({with_folds})", rows)
-    if studies.get("shift"):
-        rows = [(r["training"], r) for r in studies["shift"]]
-        lines += table("Tested on the faint half of each class, trained on", rows)
+    heads = ["", "sources", "accuracy", "macro-F1", "log-loss", "ECE", *[f"{c} F1" for c in classes]]
+    for study, title, about in _STUDIES:
+        rows = studies.get(study, [])
+        if isinstance(rows, Mapping):
+            rows = rows.get(studies["method"]) or next(iter(rows.values()), [])
+        if rows:
+            figures = [
+                [*(r[n] for n in ("accuracy", "macro_f1", "log_loss", "ece")), *(r["f1"][c] for c in classes)]
+                for r in rows
+            ]
+            cells = [[about(r), f"{r['n']:,}", *map(number, f)] for r, f in zip(rows, figures, strict=True)]
+            lines += ["", title.format_map(studies), *aligned([heads, *cells], range(1, 12))]
     return lines
-
-
-def _of_method(study: Mapping[str, list[dict[str, Any]]], method: str) -> list[dict[str, Any]]:
-    """Rows of the studied method, or of the first one evaluated."""
-    return study.get(method) or next(iter(study.values()), [])
 
 
 def number(value: float | None) -> str:

@@ -1,29 +1,21 @@
 """Counterparts as Gaia DR3, 2MASS and AllWISE list them: VizieR's column names, the catalogues' own errors."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
 from xcat.arrays import FloatArray, IntArray
-from xcat.simulate.counterparts import Field
-from xcat.simulate.identifiers import sexagesimal
-from xcat.simulate.photometry import Magnitudes
-from xcat.simulate.rows import moved, turned
-from xcat.simulate.write import Columns
+from xcat.simulate.counterparts import Field, Magnitudes
+from xcat.simulate.rows import moved, scattered, sexagesimal
+from xcat.simulate.write import Columns, single
 from xcat.sky.geometry import offset
 
 TWOMASS_EPOCH_YR = 1999.5
 ALLWISE_EPOCH_YR = 2010.5
 
-
-@dataclass(frozen=True)
-class CounterpartTable:
-    """Rows of a catalogue file, the identifier of each, and the index of its object in the field."""
-
-    columns: Columns
-    native_id: np.ndarray
-    field_index: IntArray
+CounterpartTable: TypeAlias = tuple[Columns, np.ndarray, IntArray]
+"""Rows of a catalogue file, the identifier of each, and the index of its object in the field."""
 
 
 def _faint(mag: FloatArray, at: float, per_mag: float = 0.2) -> FloatArray:
@@ -99,28 +91,21 @@ def gaia_table(rng: np.random.Generator, field: Field) -> CounterpartTable:
     columns: Columns = {
         "Source": source,
         "RA_ICRS": ra,
-        "e_RA_ICRS": e_ra.astype(np.float32),
+        "e_RA_ICRS": e_ra,
         "DE_ICRS": dec,
-        "e_DE_ICRS": e_dec.astype(np.float32),
-        "Plx": parallax.astype(np.float32),
-        "e_Plx": np.where(full, e_plx, np.nan).astype(np.float32),
-        "pmRA": motion(field.pmra_mas_yr[index], e_pm).astype(np.float32),
-        "e_pmRA": np.where(full, e_pm, np.nan).astype(np.float32),
-        "pmDE": motion(field.pmdec_mas_yr[index], e_pm).astype(np.float32),
-        "e_pmDE": np.where(full, e_pm, np.nan).astype(np.float32),
-        "rgeo": _geometric_distance_pc(parallax, e_plx).astype(np.float32),
-        "Gmag": g.astype(np.float32),
-        "BPmag": np.where(lost, np.nan, bp).astype(np.float32),
-        "RPmag": np.where(lost, np.nan, rp).astype(np.float32),
+        "e_DE_ICRS": e_dec,
+        "Plx": parallax,
+        "e_Plx": np.where(full, e_plx, np.nan),
+        "pmRA": motion(field.pmra_mas_yr[index], e_pm),
+        "e_pmRA": np.where(full, e_pm, np.nan),
+        "pmDE": motion(field.pmdec_mas_yr[index], e_pm),
+        "e_pmDE": np.where(full, e_pm, np.nan),
+        "rgeo": _geometric_distance_pc(parallax, e_plx),
+        "Gmag": g,
+        "BPmag": np.where(lost, np.nan, bp),
+        "RPmag": np.where(lost, np.nan, rp),
     }
-    return CounterpartTable(columns, source.astype("U19"), index)
-
-
-def _ellipse_noise(
-    rng: np.random.Generator, ra: FloatArray, dec: FloatArray, major: FloatArray, minor: FloatArray, pa: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    along, across = major * rng.standard_normal(ra.size), minor * rng.standard_normal(ra.size)
-    return offset(ra, dec, *turned(along, across, pa))
+    return single(columns, "RA_ICRS", "DE_ICRS"), source.astype("U19"), index
 
 
 def twomass_table(rng: np.random.Generator, field: Field) -> CounterpartTable:
@@ -133,21 +118,21 @@ def twomass_table(rng: np.random.Generator, field: Field) -> CounterpartTable:
     major = np.asarray(np.round(np.minimum(error * rng.uniform(1, 1.3, n), 0.4), 2), dtype=float)
     minor = np.asarray(np.round(np.minimum(major, error * rng.uniform(0.9, 1.1, n)), 2), dtype=float)
     pa = np.floor(rng.uniform(0, 180, n))
-    ra, dec = _ellipse_noise(rng, ra, dec, major, minor, pa)
-    name = sexagesimal(ra, dec, 2, 1, template="{h}{m}{s}{ds}{d}{dm}{dss}", point="")
+    ra, dec = scattered(rng, ra, dec, major, minor, pa)
+    name = sexagesimal(ra, dec, 2, 1, "{h}{m}{s}{fs}{sign}{d}{dm}{ds}{fds}")
     columns: Columns = {
         "RAJ2000": ra,
         "DEJ2000": dec,
-        "errMaj": major.astype(np.float32),
-        "errMin": minor.astype(np.float32),
+        "errMaj": major,
+        "errMin": minor,
         "errPA": pa.astype(np.int16),
         "_2MASS": name,
     }
     limits = ((mag.j, 17.0, 16.4), (mag.h, 16.2, 15.7), (mag.k, np.inf, np.inf))
     for b, (m, error), (true, limit, limit_of_error) in zip("JHK", _near_infrared(rng, mag), limits, strict=True):
-        columns[f"{b}mag"] = np.where(true > limit, np.nan, m).astype(np.float32)
-        columns[f"e_{b}mag"] = np.where(true > limit_of_error, np.nan, error).astype(np.float32)
-    return _kept(columns, name, index)
+        columns[f"{b}mag"] = np.where(true > limit, np.nan, m)
+        columns[f"e_{b}mag"] = np.where(true > limit_of_error, np.nan, error)
+    return _kept(single(columns, "RAJ2000", "DEJ2000"), name, index)
 
 
 def allwise_table(rng: np.random.Generator, field: Field) -> CounterpartTable:
@@ -159,7 +144,7 @@ def allwise_table(rng: np.random.Generator, field: Field) -> CounterpartTable:
     major = np.minimum(0.04 * _faint(mag.w1, 13.5) * rng.uniform(1, 1.2, n), 0.6)
     minor = major * rng.uniform(0.88, 1.0, n)
     pa = np.round(rng.uniform(0, 180, n), 1)
-    ra, dec = _ellipse_noise(rng, ra, dec, major, minor, pa)
+    ra, dec = scattered(rng, ra, dec, major, minor, pa)
     (w1, e_w1), (w2, e_w2) = (_noisy(rng, m, 0.023, at) for m, at in ((mag.w1, 14.3), (mag.w2, 13.6)))
     # AllWISE repeats the 2MASS magnitudes of what 2MASS has
     in_twomass = field.in_twomass[index]
@@ -185,12 +170,12 @@ def _kept(columns: Columns, name: np.ndarray, index: IntArray) -> CounterpartTab
     """The first row of each name: two objects with the same designation are one entry of a catalogue."""
     keep = np.unique(name, return_index=True)[1]
     keep.sort()
-    return CounterpartTable({c: v[keep] for c, v in columns.items()}, name[keep].astype("U"), index[keep])
+    return {c: v[keep] for c, v in columns.items()}, name[keep].astype("U"), index[keep]
 
 
-TABLES: dict[str, Callable[[np.random.Generator, Field], CounterpartTable]] = {
-    "gaia": gaia_table,
-    "twomass": twomass_table,
-    "allwise": allwise_table,
+# by name: the file, and what makes it
+TABLES: dict[str, tuple[str, Callable[[np.random.Generator, Field], CounterpartTable]]] = {
+    "gaia": ("gaia.fits", gaia_table),
+    "twomass": ("twomass.fits", twomass_table),
+    "allwise": ("allwise.parquet", allwise_table),
 }
-FILES = {"gaia": "gaia.fits", "twomass": "twomass.fits", "allwise": "allwise.parquet"}

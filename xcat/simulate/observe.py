@@ -3,7 +3,9 @@
 Noise is drawn before the threshold is applied, so the measured fluxes of faint sources are too high (Eddington bias).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import pairwise
 
 import numpy as np
 from scipy.special import gammaincc
@@ -12,7 +14,7 @@ from xcat.arrays import FloatArray, IntArray
 from xcat.simulate.missions import MISSIONS, Mission
 from xcat.simulate.pointings import Pointings
 from xcat.simulate.populations import Objects, kind_values
-from xcat.simulate.rows import Rows, moved, turned
+from xcat.simulate.rows import Rows, moved, scattered
 from xcat.sky.geometry import close_pairs, in_disc, offset, separation_arcsec
 
 SPURIOUS_FRACTION = 0.012
@@ -63,18 +65,26 @@ class Detections(_InView):
         """Full-band flux over its error."""
         return self.full_flux_cgs / self.full_flux_err_cgs
 
-    def band(self, bands: tuple[int, ...]) -> tuple[FloatArray, FloatArray]:
-        """Flux of some bands together and its error, erg / (s cm2)."""
-        index = list(bands)
-        return self.flux_cgs[:, index].sum(axis=1), np.sqrt((self.flux_err_cgs[:, index] ** 2).sum(axis=1))
+    def fluxes(self, bands: Sequence[int]) -> list[tuple[FloatArray, FloatArray]]:
+        """Fluxes and their errors, erg / (s cm2): of the full band, and of each of these."""
+        return [
+            (self.full_flux_cgs, self.full_flux_err_cgs),
+            *((self.flux_cgs[:, i], self.flux_err_cgs[:, i]) for i in bands),
+        ]
 
-    def hardness(self, low: tuple[int, ...], high: tuple[int, ...]) -> tuple[FloatArray, FloatArray]:
-        """(high - low) / (high + low) of the count rates, in [-1, 1], and its error; NaN without counts."""
-        a, b = (self.counts[:, list(bands)].sum(axis=1).clip(min=0) for bands in (low, high))
-        da, db = (np.sqrt((self.counts_err[:, list(bands)] ** 2).sum(axis=1)) for bands in (low, high))
-        total = np.where(a + b > 0, a + b, np.nan)
-        error = 2 * np.sqrt((a * db) ** 2 + (b * da) ** 2) / total**2
-        return (b - a) / total, np.where(np.isnan(total), np.nan, np.minimum(error, 9.99))
+    def hardness(self, bands: Sequence[int]) -> list[tuple[FloatArray, FloatArray]]:
+        """(high - low) / (high + low) of the count rates of neighbouring bands, in [-1, 1], and its error.
+
+        Both are NaN without counts.
+        """
+        ratios = []
+        for low, high in pairwise(bands):
+            a, b = (self.counts[:, band].clip(min=0) for band in (low, high))
+            da, db = (self.counts_err[:, band] for band in (low, high))
+            total = np.where(a + b > 0, a + b, np.nan)
+            error = 2 * np.sqrt((a * db) ** 2 + (b * da) ** 2) / total**2
+            ratios.append(((b - a) / total, np.where(np.isnan(total), np.nan, np.minimum(error, 9.99))))
+        return ratios
 
 
 @dataclass(frozen=True)
@@ -167,8 +177,7 @@ def _measure(rng: np.random.Generator, mission: Mission, objects: Objects, c: _C
         major, minor, pa = sigma * stretch, sigma / stretch, rng.uniform(0, 180, n)
     year = 2000.0 + (c.mjd - 51_544.5) / 365.25
     true_ra, true_dec = moved(each.ra_deg, each.dec_deg, each.pmra_mas_yr, each.pmdec_mas_yr, year)
-    along, across = major * rng.standard_normal(n), minor * rng.standard_normal(n)
-    ra, dec = offset(true_ra, true_dec, *turned(along, across, pa))
+    ra, dec = scattered(rng, true_ra, true_dec, major, minor, pa)
     extent = kind_values(each.kind, "extent_arcsec") * 10 ** rng.normal(0, 0.12, n)
     # a few faint point sources are mistaken for extended ones
     extent = np.where((extent == 0) & (rng.random(n) < 0.002), rng.uniform(6, 12, n), extent)

@@ -157,12 +157,13 @@ def _observations(
     exposure_s = np.full(shape, np.nan)
     mjd = np.full(shape, np.nan)
     for m, mission in enumerate(MISSIONS):
+        first, last = mission.mjd
         n_epochs = np.minimum(rng.geometric(1 / (1 + mission.mean_extra_epochs), n_pointings), max_epochs)
         used = observed[:, m, None] & (np.arange(max_epochs) < n_epochs[:, None])
         # epochs of one field differ less in depth than fields do
         depth = rng.normal(0, mission.exposure_dex, (n_pointings, 1)) + rng.normal(0, 0.12, (n_pointings, max_epochs))
         exposure_s[:, m] = np.where(used, mission.exposure_s * 10**depth, np.nan)
-        mjd[:, m] = np.where(used, np.sort(rng.uniform(*mission.mjd, (n_pointings, max_epochs)), axis=1), np.nan)
+        mjd[:, m] = np.where(used, np.sort(rng.uniform(first, last, (n_pointings, max_epochs)), axis=1), np.nan)
     return observed, exposure_s, mjd
 
 

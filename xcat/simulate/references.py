@@ -9,11 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from xcat.arrays import FloatArray, IntArray
-from xcat.simulate.identifiers import numbered, sexagesimal
-from xcat.simulate.photometry import Magnitudes
+from xcat.simulate.counterparts import Magnitudes
 from xcat.simulate.pointings import random_sky
 from xcat.simulate.populations import AGN, CV, STAR, XRB, Objects, kind_values
-from xcat.simulate.rows import moved
+from xcat.simulate.rows import moved, numbered, sexagesimal
 from xcat.simulate.write import Columns
 from xcat.sky.geometry import offset, to_galactic
 
@@ -122,8 +121,8 @@ def reference_table(rng: np.random.Generator, c: int, members: IntArray, objects
     ra, dec, err = ra[order], dec[order], err[order]
     columns: Columns = {"name": numbered(CATALOGUES[c][4:].upper() + " ", np.arange(1, n + 1), 6).astype("U")}
     if c in (_XRB_CATALOGUE, _CV_CATALOGUE):
-        columns["ra"] = sexagesimal(ra, dec, 2, 1, template="{h} {m} {s}").astype("U")
-        columns["dec"] = sexagesimal(ra, dec, 2, 1, template="{ds}{d} {dm} {dss}").astype("U")
+        columns["ra"] = sexagesimal(ra, dec, 2, 1, "{h} {m} {s}.{fs}").astype("U")
+        columns["dec"] = sexagesimal(ra, dec, 2, 1, "{sign}{d} {dm} {ds}.{fds}").astype("U")
     else:
         columns["ra"], columns["dec"] = np.round(ra, 6), np.round(dec, 6)
     columns["err"] = err

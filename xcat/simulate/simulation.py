@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from string import Template
 from typing import Any
 
 import numpy as np
@@ -13,21 +14,40 @@ import numpy as np
 from xcat.arrays import FloatArray
 from xcat.errors import InputError
 from xcat.simulate import counterpart_tables, mission_tables, references, truth
-from xcat.simulate.counterparts import make_field
-from xcat.simulate.definitions import DEFINITIONS
+from xcat.simulate.counterparts import (
+    ALLWISE_LIMIT_W1,
+    CUT_OUT_ARCSEC,
+    GAIA_LIMIT_G,
+    TWOMASS_LIMIT_K,
+    counterpart_magnitudes,
+    make_field,
+)
 from xcat.simulate.missions import MISSIONS
 from xcat.simulate.observe import Detections, add_spurious, observe
-from xcat.simulate.photometry import counterpart_magnitudes
 from xcat.simulate.pointings import PLACES, Galaxies, Pointings, count_pointings, make_galaxies, make_pointings
 from xcat.simulate.populations import CLASSES, Objects, draw_objects
-from xcat.simulate.spoil import SPOILT, spoil
-from xcat.simulate.write import Columns, write
+from xcat.simulate.write import SPOILT, Columns, spoil, write
 from xcat.sky.geometry import to_position, to_vector
 
 GENERATOR_VERSION = 3
 SMALLEST_SKY, LARGEST_SKY = 100, 1_000_000
 _LEAST_PER_MISSION = 10
 _STREAMS = ("sky", "objects", "observe", "choice", "spurious", "field", "tables", "labels", "spoil")
+
+# What the definitions of the files state; the simulated 2MASS is cut in Ks and AllWISE in W1: J - Ks, W1 - W2 there
+_J_K, _W1_W2 = 0.7, 1.0
+_LIMITS = {
+    "cut_out_arcsec": f"{CUT_OUT_ARCSEC:g}",
+    "twomass_epoch_yr": counterpart_tables.TWOMASS_EPOCH_YR,
+    "allwise_epoch_yr": counterpart_tables.ALLWISE_EPOCH_YR,
+    "reference_epoch_yr": references.EPOCH_YR,
+    "gaia_r": f"{GAIA_LIMIT_G - 0.5:g}",
+    "gaia_b": f"{GAIA_LIMIT_G + 0.3:g}",
+    "twomass_j": f"{TWOMASS_LIMIT_K + _J_K:g}",
+    "twomass_w": f"{TWOMASS_LIMIT_K - 0.1:g}",
+    "allwise_w1": f"{ALLWISE_LIMIT_W1:g}",
+    "allwise_w2": f"{ALLWISE_LIMIT_W1 - _W1_W2:g}",
+}
 
 Progress = Callable[[str, float], None]
 
@@ -52,7 +72,7 @@ class Summary:
     @property
     def n_counterpart_rows(self) -> int:
         """Rows of all counterpart catalogues together."""
-        return sum(self.rows[name] for name in counterpart_tables.FILES.values())
+        return sum(self.rows[file] for file, _ in counterpart_tables.TABLES.values())
 
 
 def simulate(n_sources: int, seed: int, out: Path, progress: Progress | None = None) -> Summary:
@@ -147,26 +167,29 @@ class _Simulation:
         field = make_field(self.rng["field"], objects, magnitudes, exists, *_centres(detections))
         labels = references.choose(self.rng["labels"], objects, magnitudes, _best_snr(objects, detections))
         self.report("X-ray catalogues", 0.45)
-        xray = [make(d, m) for make, d, m in zip(mission_tables.TABLES, detections, MISSIONS, strict=True)]
-        for name, table in zip(mission_tables.FILES, xray, strict=True):
-            self._file(folder, name, table.columns)
+        native_ids = []
+        for (file, make_xray), d, mission in zip(mission_tables.TABLES.items(), detections, MISSIONS, strict=True):
+            columns, native_id = make_xray(d, mission)
+            self._file(folder, file, columns)
+            native_ids.append(native_id)
         tables = {}
-        for i, (name, make) in enumerate(counterpart_tables.TABLES.items()):
+        for i, (name, (file, make)) in enumerate(counterpart_tables.TABLES.items()):
             self.report(name, 0.6 + 0.1 * i)
             tables[name] = make(self.rng["tables"], field)
-            self._file(folder, counterpart_tables.FILES[name], tables[name].columns)
+            self._file(folder, file, tables[name][0])
         self.report("references and truth", 0.9)
         self._file(folder, "galaxies.csv", _galaxy_columns(galaxies))
         for c, (name, members) in enumerate(zip(references.CATALOGUES, labels.listed, strict=True)):
             columns = references.reference_table(self.rng["labels"], c, members, objects)
             self._file(folder, f"{name}.csv", columns)
         ids = truth.counterpart_ids(objects.kind.size, field, tables)
-        self._file(folder, "truth/xray.parquet", truth.xray_truth(detections, xray, objects, ids))
+        self._file(folder, "truth/xray.parquet", truth.xray_truth(detections, native_ids, objects, ids))
         of_objects = truth.object_truth(objects, pointings, galaxies, magnitudes, labels, detections, ids)
         self._file(folder, "truth/objects.parquet", of_objects)
         (folder / "catalogues").mkdir(exist_ok=True)
-        for name, text in DEFINITIONS.items():
-            (folder / "catalogues" / f"{name}.yaml").write_text(text, encoding="utf-8")
+        for template in (Path(__file__).parent / "definitions").glob("*.yaml"):
+            text = Template(template.read_text(encoding="utf-8")).substitute(_LIMITS)
+            (folder / "catalogues" / template.name).write_text(text, encoding="utf-8")
         summary = self._summary(pointings, objects, detections, labels)
         (folder / "manifest.json").write_text(json.dumps(asdict(summary), indent=2) + "\n", encoding="utf-8")
         return summary

@@ -4,11 +4,9 @@ import numpy as np
 
 from xcat.arrays import FloatArray, IntArray
 from xcat.simulate.counterpart_tables import CounterpartTable
-from xcat.simulate.counterparts import Field
-from xcat.simulate.mission_tables import MissionTable
+from xcat.simulate.counterparts import Field, Magnitudes
 from xcat.simulate.missions import MISSIONS
 from xcat.simulate.observe import Detections
-from xcat.simulate.photometry import Magnitudes
 from xcat.simulate.pointings import PLACES, Galaxies, Pointings
 from xcat.simulate.populations import CLASSES, KIND_NAMES, Objects
 from xcat.simulate.references import CATALOGUES, Labels
@@ -18,16 +16,16 @@ from xcat.simulate.write import Columns
 def counterpart_ids(n_objects: int, field: Field, tables: dict[str, CounterpartTable]) -> Columns:
     """For each object, the identifier of its true counterpart in each catalogue, '' for none."""
     ids: Columns = {}
-    for name, table in tables.items():
-        owner = field.owner[table.field_index]
+    for name, (_, native_id, field_index) in tables.items():
+        owner = field.owner[field_index]
         own = owner >= 0
-        ids[f"{name}_id"] = np.full(n_objects, "", dtype=table.native_id.dtype)
-        ids[f"{name}_id"][owner[own]] = table.native_id[own]
+        ids[f"{name}_id"] = np.full(n_objects, "", dtype=native_id.dtype)
+        ids[f"{name}_id"][owner[own]] = native_id[own]
     return ids
 
 
 def xray_truth(
-    detections: tuple[Detections, ...], tables: list[MissionTable], objects: Objects, ids: Columns
+    detections: tuple[Detections, ...], native_id: list[np.ndarray], objects: Objects, ids: Columns
 ) -> Columns:
     """One row per detection: mission, native id, true object, class, position at that epoch, counterparts."""
     names = np.array([*CLASSES, ""])
@@ -36,7 +34,7 @@ def xray_truth(
     spurious = number < 0
     return {
         "mission": missions,
-        "native_id": np.concatenate([table.native_id for table in tables]),
+        "native_id": np.concatenate(native_id),
         "object_id": number,
         "class": names[np.where(spurious, len(CLASSES), objects.class_id[number])],
         "is_spurious": spurious,

@@ -1,4 +1,4 @@
-"""Files: FITS, CSV and Parquet, the same bytes for the same rows."""
+"""Files: FITS, CSV and Parquet, the same bytes for the same rows; with some that no reader can use, as in real ones."""
 
 import gzip
 import io
@@ -29,37 +29,88 @@ _FITS_UNITS = {
 
 def write(path: Path, columns: Columns) -> int:
     """Write a table in the format that the name's ending says; return the number of rows."""
-    if path.name.endswith(".fits"):
-        _write_fits(path, columns)
-    elif path.name.endswith(".parquet"):
-        table = pa.table({name: pa.array(_unicode(values)) for name, values in columns.items()})
-        pq.write_table(table, path, compression="zstd")
-    else:
-        _write_csv(path, columns)
-    return len(next(iter(columns.values())))
-
-
-def _unicode(values: np.ndarray) -> np.ndarray:
-    return values.astype("U") if values.dtype.kind == "S" else values
-
-
-def _write_fits(path: Path, columns: Columns) -> None:
-    plain = {k: v.astype("S") if v.dtype.kind == "U" else v for k, v in columns.items()}
-    rows = np.empty(len(next(iter(plain.values()))), dtype=[(k, v.dtype.newbyteorder(">")) for k, v in plain.items()])
-    for name, values in plain.items():
-        rows[name] = values
-    table = fits.BinTableHDU(rows, name="CATALOGUE")
-    for column in table.columns:
-        if column.name in _FITS_UNITS:
-            column.unit = _FITS_UNITS[column.name]
-    table.writeto(path)
-
-
-def _write_csv(path: Path, columns: Columns) -> None:
+    n = len(next(iter(columns.values())))
+    if path.suffix == ".fits":
+        plain = {k: v.astype("S") if v.dtype.kind == "U" else v for k, v in columns.items()}
+        rows = np.empty(n, dtype=[(k, v.dtype.newbyteorder(">")) for k, v in plain.items()])
+        for name, values in plain.items():
+            rows[name] = values
+        table = fits.BinTableHDU(rows, name="CATALOGUE")
+        for column in table.columns:
+            column.unit = _FITS_UNITS.get(column.name)
+        table.writeto(path)
+        return n
+    columns = {k: v.astype("U") if v.dtype.kind == "S" else v for k, v in columns.items()}
+    if path.suffix == ".parquet":
+        pq.write_table(pa.table({k: pa.array(v) for k, v in columns.items()}), path, compression="zstd")
+        return n
     text = io.StringIO()
-    pd.DataFrame({name: _unicode(values) for name, values in columns.items()}).to_csv(
-        text, index=False, lineterminator="\n"
-    )
+    pd.DataFrame(columns).to_csv(text, index=False, lineterminator="\n")
     content = text.getvalue().encode()
     # no time and no name in the gzip header: equal rows give equal files
     path.write_bytes(gzip.compress(content, compresslevel=3, mtime=0) if path.suffix == ".gz" else content)
+    return n
+
+
+def single(columns: Columns, *precise: str) -> Columns:
+    """The columns with single-precision numbers, but for some."""
+    return {k: v.astype(np.float32) if v.dtype == float and k not in precise else v for k, v in columns.items()}
+
+
+# Reasons why a row cannot be used, as the ingest stage words them.
+DECLINATION = "declination outside -90 to 90 degrees"
+NO_POSITION = "no position"
+DUPLICATE_ID = "duplicate id"
+NOT_A_NUMBER = "not a number"
+
+# Number of rows of each file by reason.
+SPOILT: dict[str, dict[str, int]] = {
+    "xmm_detections.fits": {DECLINATION: 3, NO_POSITION: 2, DUPLICATE_ID: 2},
+    "swift_detections.csv.gz": {DECLINATION: 2, NO_POSITION: 2, DUPLICATE_ID: 1, NOT_A_NUMBER: 2},
+    "chandra_detections.csv.gz": {DECLINATION: 1, NO_POSITION: 2, DUPLICATE_ID: 1, NOT_A_NUMBER: 2},
+    "gaia.fits": {DECLINATION: 1, NO_POSITION: 1, DUPLICATE_ID: 2},
+    "ref_cv.csv": {NO_POSITION: 2},
+}
+# Its columns: identifier, position, and a number that can be turned into text (CSV only).
+_COLUMNS: dict[str, tuple[str, tuple[str, str], str]] = {
+    "xmm_detections.fits": ("DETID", ("RA", "DEC"), ""),
+    "swift_detections.csv.gz": ("DetectionID", ("RA", "Decl"), "Rate"),
+    "chandra_detections.csv.gz": ("obs_region_id", ("ra_deg", "dec_deg"), "obs_flux_aper90_b"),
+    "gaia.fits": ("Source", ("RA_ICRS", "DE_ICRS"), ""),
+    "ref_cv.csv": ("name", ("ra", "dec"), ""),
+}
+
+
+def spoil(rng: np.random.Generator, file_name: str, columns: Columns) -> Columns:
+    """Insert the bad rows of a file at random places: copies of good rows with one error.
+
+    A duplicate comes after the row that it repeats; the other bad rows get new identifiers.
+    """
+    if file_name not in SPOILT:
+        return columns
+    rejects = SPOILT[file_name]
+    id_column, (ra, dec), number_column = _COLUMNS[file_name]
+    n = columns[id_column].size
+    reasons = np.repeat(list(rejects), list(rejects.values()))
+    copied = rng.integers(0, n, reasons.size)
+    place = rng.uniform(0, n, reasons.size)
+    place = np.where(reasons == DUPLICATE_ID, rng.uniform(copied + 0.5, n), place)
+    order = np.argsort(np.concatenate([np.arange(n), place]), kind="stable")
+    index = np.concatenate([np.arange(n), copied])
+    bad = np.concatenate([np.full(n, ""), reasons])
+    out = {name: values[index] for name, values in columns.items()}
+
+    fresh = np.flatnonzero((bad != "") & (bad != DUPLICATE_ID))
+    if columns[id_column].dtype.kind in "iu":
+        out[id_column][fresh] = columns[id_column].max() + 1 + np.arange(fresh.size)
+    else:
+        out[id_column] = out[id_column].astype(object)
+        out[id_column][fresh] = [f"SPOILT {i + 1}" for i in range(fresh.size)]
+    blank: float | str = np.nan if columns[ra].dtype.kind == "f" else ""
+    out[ra][bad == NO_POSITION] = blank
+    out[dec][bad == NO_POSITION] = blank
+    out[dec][bad == DECLINATION] = 100.0
+    if NOT_A_NUMBER in rejects:
+        out[number_column] = out[number_column].astype(object)
+        out[number_column][bad == NOT_A_NUMBER] = "see notes"
+    return {name: values[order] for name, values in out.items()}
