@@ -22,24 +22,14 @@ _DIFFERENT = 3
 def nearest(
     conn: Connection, run: Row, model: Model, layout: Layout, source_id: int, contributed: FloatArray
 ) -> tuple[SimilarSource, ...]:
-    """Find the labelled sources whose evidence is most similar to that of a source.
+    """Find the five labelled sources at most whose evidence is most similar to that of a source, itself excluded.
 
     Parameters
     ----------
-    conn : Connection
     run : dict
         As `xcat.output.reading.classify_run` gives it.
-    model : Model
-    layout : Layout
-    source_id : int
-        Excluded, if it is labelled itself.
     contributed : (terms, K) float64
-        Its contributions, with the accepted counterpart.
-
-    Returns
-    -------
-    tuple of SimilarSource
-        Five at most.
+        Contributions of the source, with the accepted counterpart.
 
     Notes
     -----
@@ -60,20 +50,17 @@ def nearest(
     first = np.argsort(distance, kind="stable")[:_SHOWN]
     ids = [int(labelled[i][0]) for i in first]
     by_id = {row["source_id"]: row for row in rows(conn, "report.reference_sources", keys | {"source_ids": ids, **run})}
-    values = {int(row["source_id"]): row for row in read_rows(conn, run, layout, ids)}
     names = [p.name for p in layout.properties]
+    values = {row["source_id"]: row[names].tolist() for row in read_rows(conn, run, layout, ids)}
     similar = []
     for i, number in zip(first, ids, strict=True):
         row = by_id[number]
         p = row.pop("p")[model.classes.index(row["known_class"])]
-        of_source = {name: None if np.isnan(values[number][name]) else float(values[number][name]) for name in names}
         most = np.argsort(-by_term[i], kind="stable")[:_DIFFERENT]
-        differs_in = tuple(model.term_names[t] for t in most if by_term[i, t] > 1e-6)
-        similar.append(
-            SimilarSource(
-                **row, out_of_fold=p, distance_nats=float(distance[i]), values=of_source, differs_in=differs_in
-            )
-        )
+        of_source = {name: None if np.isnan(x) else x for name, x in zip(names, values[number], strict=True)}
+        differs = tuple(model.term_names[t] for t in most if by_term[i, t] > 1e-6)
+        away = float(distance[i])
+        similar.append(SimilarSource(**row, out_of_fold=p, distance_nats=away, values=of_source, differs_in=differs))
     return tuple(similar)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
 
 import numpy as np
 
@@ -25,26 +27,19 @@ _CALIBRATION = [
 
 @dataclass
 class MissionMatch:
-    """A mission matched with a catalogue.
-
-    Attributes
-    ----------
-    mission, catalogue, kind : str
-    bins, accepted_bins : ndarray of int, shape (20,)
-        Sources by p_any, and those of them whose counterpart is accepted, in bins from 0 to 1.
-    """
+    """A mission matched with a catalogue."""
 
     mission: str
     catalogue: str
     kind: str
-    bins: np.ndarray
-    accepted_bins: np.ndarray
-    sources: int = 0
-    with_candidates: int = 0
-    candidates: int = 0
-    mean_p_any: float = 0.0
-    density_per_deg2: float = 0.0
-    completeness: float = 0.0
+    bins: np.ndarray  #: number of sources by p_any, in 20 bins from 0 to 1
+    accepted_bins: np.ndarray  #: those of them whose counterpart is accepted
+    sources: int
+    with_candidates: int
+    candidates: int
+    mean_p_any: float
+    density_per_deg2: float
+    completeness: float
 
     @property
     def accepted(self) -> int:
@@ -54,20 +49,11 @@ class MissionMatch:
 
 @dataclass
 class Calibrated:
-    """False matches of one catalogue against the cutoff of p_any.
-
-    Attributes
-    ----------
-    catalogue : str
-    curves : dict of part to structured array
-        Rows of ``xcat.calibration`` by cutoff, except that of the cutoff in use; part 0 is the whole sky.
-    chosen : structured array
-        The rows of the cutoffs in use, by part.
-    """
+    """False matches of one catalogue against the cutoff of p_any: rows of ``xcat.calibration``."""
 
     catalogue: str
-    curves: dict[int, np.ndarray]
-    chosen: np.ndarray
+    curves: dict[int, np.ndarray]  #: by part of the sky, without the row of the cutoff in use; part 0 is the whole sky
+    chosen: np.ndarray  #: rows of the cutoffs in use, by part
 
     @property
     def whole(self) -> np.void:
@@ -84,53 +70,27 @@ class Calibrated:
 
 @dataclass
 class MagnitudePrior:
-    """The prior of one magnitude or colour of one catalogue.
-
-    Attributes
-    ----------
-    catalogue, term : str
-    edges : ndarray, shape (n + 1,)
-    counterparts, field : ndarray, shape (n,)
-        Densities, mean over the parts of the sky, weighted by their number of sources.
-    log_ratio : ndarray, shape (n,)
-        The same mean of the log ratio.
-    by_part : ndarray, shape (n_parts, n)
-        Log ratio of each part.
-    """
+    """The prior of one magnitude or colour of one catalogue; means are over the parts of the sky, by their sources."""
 
     catalogue: str
     term: str
-    edges: np.ndarray
-    counterparts: np.ndarray
-    field: np.ndarray
-    log_ratio: np.ndarray
-    by_part: np.ndarray
+    edges: np.ndarray  #: (n + 1,)
+    counterparts: np.ndarray  #: mean density in each bin, (n,)
+    field: np.ndarray  #: mean density in each bin, (n,)
+    log_ratio: np.ndarray  #: mean log ratio, (n,)
+    by_part: np.ndarray  #: log ratio of each part, (n_parts, n)
 
 
 @dataclass
 class Matching:
-    """A match run; empty if there is none.
-
-    Attributes
-    ----------
-    matches : list of MissionMatch
-    calibrations : list of Calibrated
-        One per catalogue; that of all together is last if there are several.
-    priors : list of MagnitudePrior
-    notes : list of str
-        What the run could not do.
-    false_rate : float or None
-        Target: fraction of the shifted positions that may be accepted.
-    min_p_any : float or None
-        Lowest possible cutoff.
-    """
+    """A match run; empty if there is none."""
 
     matches: list[MissionMatch] = field(default_factory=list)
-    calibrations: list[Calibrated] = field(default_factory=list)
+    calibrations: list[Calibrated] = field(default_factory=list)  #: one per catalogue; last that of all, if of several
     priors: list[MagnitudePrior] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    false_rate: float | None = None
-    min_p_any: float | None = None
+    notes: list[str] = field(default_factory=list)  #: what the run could not do
+    false_rate: float | None = None  #: target: fraction of the shifted positions that may be accepted
+    min_p_any: float | None = None  #: lowest possible cutoff
 
     @property
     def n_shifted(self) -> int:
@@ -143,8 +103,6 @@ def collect(conn: Connection, match_run_id: int | None, source: str, order: Sequ
 
     Parameters
     ----------
-    conn : Connection
-    match_run_id : int or None
     source : str
         Qualified name of the partition of the sources.
     order : sequence of str
@@ -168,23 +126,18 @@ def collect(conn: Connection, match_run_id: int | None, source: str, order: Sequ
 
 
 def _matches(conn: Connection, match: str, source: str, order: Sequence[str]) -> list[MissionMatch]:
-    matches: dict[tuple[str, str], MissionMatch] = {}
-    for row in rows(conn, "report.p_any", {"catalogues": list(order)}, match=match, source=source):
-        key = (row["mission"], row["catalogue"])
-        empty = (np.zeros(P_ANY_BINS, dtype=np.int64), np.zeros(P_ANY_BINS, dtype=np.int64))
-        m = matches.setdefault(key, MissionMatch(*key, row["kind"], *empty))
-        m.bins[row["bin"]] += row["sources"]
-        m.accepted_bins[row["bin"]] += row["accepted"]
-        m.sources += row["sources"]
-        m.with_candidates += row["with_candidates"]
-        m.candidates += row["candidates"]
-        m.mean_p_any += row["sum_p_any"]
-        m.density_per_deg2 += row["sum_density"]
-        m.completeness = max(m.completeness, row["completeness"])
-    for m in matches.values():
-        m.mean_p_any /= m.sources
-        m.density_per_deg2 /= m.sources
-    return list(matches.values())
+    found = rows(conn, "report.p_any", {"catalogues": list(order)}, match=match, source=source)
+    matches = []
+    for names, group in groupby(found, key=itemgetter("mission", "catalogue", "kind")):
+        filled = list(group)
+        bins = np.zeros((2, P_ANY_BINS), dtype=np.int64)
+        for row in filled:
+            bins[:, row["bin"]] = row["sources"], row["accepted"]
+        keys = ("sources", "with_candidates", "candidates", "sum_p_any", "sum_density")
+        sources, having, candidates, p_any, density = (sum(row[key] for row in filled) for key in keys)
+        means = (p_any / sources, density / sources, max(row["completeness"] for row in filled))
+        matches.append(MissionMatch(*names, bins[0], bins[1], sources, having, candidates, *means))
+    return matches
 
 
 def _calibrations(table: np.ndarray, names: dict[int, str]) -> list[Calibrated]:
@@ -203,17 +156,15 @@ def _calibrations(table: np.ndarray, names: dict[int, str]) -> list[Calibrated]:
 
 
 def _priors(learned: list[Row], names: dict[int, str]) -> list[MagnitudePrior]:
-    groups: dict[tuple[int, str], dict[int, list[Row]]] = {}
-    for row in learned:
-        groups.setdefault((row["catalogue_id"], row["term"]), {}).setdefault(row["part"], []).append(row)
+    """The rows are by catalogue, term, part and bin; the priors are in the order of the names."""
     priors = []
-    order = list(names)
-    for (catalogue_id, term), parts in sorted(groups.items(), key=lambda g: (order.index(g[0][0]), g[0][1])):
-        first = next(iter(parts.values()))
-        edges = np.array([*(row["bin_low"] for row in first), first[-1]["bin_high"]])
-        weight = np.array([bins[0]["n_sources"] for bins in parts.values()], dtype=float)
+    for (catalogue_id, term), group in groupby(learned, key=itemgetter("catalogue_id", "term")):
+        parts = [list(bins) for _, bins in groupby(group, key=itemgetter("part"))]
+        edges = np.array([*(row["bin_low"] for row in parts[0]), parts[0][-1]["bin_high"]])
+        weight = np.array([bins[0]["n_sources"] for bins in parts], dtype=float)
         columns = ("density_counterparts", "density_field", "log_ratio")
-        by_part = [np.array([[row[name] for row in bins] for bins in parts.values()]) for name in columns]
+        by_part = [np.array([[row[name] for row in bins] for bins in parts]) for name in columns]
         counterparts, of_field, ratio = (np.asarray(weight @ values / weight.sum()) for values in by_part)
         priors.append(MagnitudePrior(names[catalogue_id], term, edges, counterparts, of_field, ratio, by_part[-1]))
-    return priors
+    order = list(names.values())
+    return sorted(priors, key=lambda prior: (order.index(prior.catalogue), prior.term))
