@@ -40,9 +40,7 @@ def listing(folders: Sequence[Path], conn: Connection | None) -> list[dict[str, 
 def cells(row: Mapping[str, Any]) -> tuple[str, ...]:
     """One row of the listing, as texts under `HEAD`."""
     loaded = row["loaded"]
-    contents = ("", "", "")
-    if loaded is not None:
-        contents = (f"{loaded['n_rows']:,}", str(loaded["version"]), ", ".join(loaded["files"]))
+    contents = (f"{loaded['n_rows']:,}", str(loaded["version"]), ", ".join(loaded["files"])) if loaded else ("", "", "")
     title = row["title"] if row["error"] is None else row["error"].splitlines()[0]
     return row["name"], row["kind"], *contents, title
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xcat.arrays import FloatArray
 from xcat.classifier.density import levels
@@ -27,15 +28,17 @@ from xcat.database.connection import Connection
 from xcat.database.sqlfiles import job
 from xcat.errors import XcatError
 from xcat.models import store
-from xcat.models.samples import Layout
+from xcat.models.samples import Layout, places
 from xcat.output.reading import Row, classify_run, one, rows
-from xcat.report.explain import alike, change, drawing, wording
+from xcat.report.explain import change, drawing, wording
 from xcat.report.explain.change import from_scale, probabilities
-from xcat.report.explain.explanation import CategoryTotal, Explanation, Term
+from xcat.report.explain.explanation import CategoryTotal, Explanation, SimilarSource, Term
 from xcat.report.explain.wording import text as text
 from xcat.report.models.model_text import weighting_text
 
 _HYPOTHESES = 5  # listed per source
+_SIMILAR = 5  # labelled sources that are listed, each with
+_DIFFERENT = 3  # terms in which they differ most
 _NO_VALUE: Row = {"value": None, "error": None, "is_blurred": False, "limit": None, "beyond": ""}
 
 
@@ -64,7 +67,7 @@ def explain(conn: Connection, source: str | int, run_id: int | None = None, mode
     decision = one(conn, "report.decision", keys)
     best_match = bool(runs.get(conn, run["run_id"])["config"].get("best_match", False))
     layout = Layout.of_model(model, best_match)
-    property_rows = alike.read_rows(conn, run, layout, [source_id])
+    property_rows = _property_rows(conn, run, layout, [source_id])
     if row is None or decision is None or not len(property_rows):
         raise XcatError(f"source {source_id} was not classified in run {run['run_id']}")
     of_hypotheses = _hypothesis_rows(conn, layout, keys)
@@ -99,7 +102,7 @@ def explain(conn: Connection, source: str | int, run_id: int | None = None, mode
         categories=tuple(_totals(model, sample, terms, contributed, lead)),
         changes=changes,
         without=without,
-        alike=alike.nearest(conn, run, model, layout, source_id, contributed),
+        alike=_nearest_labelled(conn, run, model, layout, source_id, contributed),
         **_counterparts(conn, keys, model, sample, of_hypotheses),
         labels=tuple(rows(conn, "report.labels", keys)),
     )
@@ -133,6 +136,16 @@ def find(conn: Connection, run: Row, source: str | int) -> int:
     near = [row["name"] for row in rows(conn, "report.names_beside", {"key": key}, source=table)]
     hint = f" Similar names: {', '.join(near)}." if near else ""
     raise XcatError(f"there is no source '{text}' in run {run['run_id']}.{hint}")
+
+
+def _property_rows(conn: Connection, run: Row, layout: Layout, source_ids: list[int]) -> NDArray[np.void]:
+    """Rows of the property table with the columns of a layout, by source_id."""
+    return copy.fetch_columns(
+        conn,
+        job("report.property_rows").compose(values=layout.values),
+        [("source_id", "bigint"), *layout.columns],
+        {"property_run_id": run["property_run_id"], "source_ids": source_ids},
+    )
 
 
 def _hypothesis_rows(conn: Connection, layout: Layout, keys: Row) -> np.ndarray | None:
@@ -255,6 +268,55 @@ def _by_hypothesis(listed: list[Row], model: Model, sample: Sample, of_hypothese
         mean = np.array([weight * p for _, (weight, p) in sorted(included.items())]).sum(axis=0) / total
         rest = {"weight": total, "posterior": probabilities(model, mean)}
     return {"hypotheses": tuple(listed), "rest": rest}
+
+
+def _nearest_labelled(
+    conn: Connection, run: Row, model: Model, layout: Layout, source_id: int, contributed: FloatArray
+) -> tuple[SimilarSource, ...]:
+    """Find the five labelled sources at most whose evidence is most similar to that of a source, itself excluded.
+
+    Parameters
+    ----------
+    run : dict
+        As `xcat.output.reading.classify_run` gives it.
+    contributed : (terms, K) float64
+        Contributions of the source, with the accepted counterpart.
+
+    Notes
+    -----
+    The distance is the Euclidean one between the contributions to the scores, over all terms and classes, each term
+    minus its mean over the classes.
+    """
+    keys = {"run_id": run["run_id"], "model_run_id": run["model_run_id"], "source_id": source_id}
+    with conn.cursor(binary=True) as cursor:
+        labelled = cursor.execute(job("report.reference_evidence").compose(), keys).fetchall()
+    if not labelled:
+        return ()
+    # of sources at equal distance, the first in an order that depends on the data alone
+    order = places(conn, run["source_run_id"], np.array([row[0] for row in labelled], dtype=np.int64))
+    labelled = [labelled[i] for i in order]
+    terms = np.array([row[1] for row in labelled], dtype=np.float32).reshape(len(labelled), *contributed.shape)
+    by_term = ((_centred(contributions(model, terms)) - _centred(contributed)) ** 2).sum(axis=2)
+    distance = np.sqrt(by_term.sum(axis=1))
+    first = np.argsort(distance, kind="stable")[:_SIMILAR]
+    ids = [int(labelled[i][0]) for i in first]
+    by_id = {row["source_id"]: row for row in rows(conn, "report.reference_sources", keys | {"source_ids": ids, **run})}
+    names = [p.name for p in layout.properties]
+    values = {row["source_id"]: row[names].tolist() for row in _property_rows(conn, run, layout, ids)}
+    similar = []
+    for i, number in zip(first, ids, strict=True):
+        row = by_id[number]
+        p = row.pop("p")[model.classes.index(row["known_class"])]
+        most = np.argsort(-by_term[i], kind="stable")[:_DIFFERENT]
+        of_source = {name: None if np.isnan(x) else x for name, x in zip(names, values[number], strict=True)}
+        differs = tuple(model.term_names[t] for t in most if by_term[i, t] > 1e-6)
+        away = float(distance[i])
+        similar.append(SimilarSource(**row, out_of_fold=p, distance_nats=away, values=of_source, differs_in=differs))
+    return tuple(similar)
+
+
+def _centred(contributed: FloatArray) -> FloatArray:
+    return np.asarray(contributed - contributed.mean(axis=-1, keepdims=True))
 
 
 def to_json(explanation: Explanation) -> dict[str, Any]:

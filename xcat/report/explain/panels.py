@@ -34,7 +34,10 @@ def draw(axes: Axes, e: Explanation, model: Model, term: Term) -> None:
     axes.set_title(wording.odds(term.nats), loc="right", fontsize=7.5, pad=3)
     label_axis(axes, term.property)
     if not has_value and (term.axes or term.state == "not observed"):
-        _nothing(axes, "one of the two is missing" if term.axes else "not observed")
+        why = "one of the two is missing" if term.axes else "not observed"
+        axes.text(0.5, 0.5, f"{why}:\nno contribution", ha="center", va="center", **style.NOTE)
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set_visible(False)
     elif term.axes:
         _pair(axes, e, model, term)
     elif term.state == "missing":
@@ -187,10 +190,4 @@ def _missing(axes: Axes, e: Explanation, model: Model, term: Term) -> None:
         axes.text(1.03, place, f"{share:.0%}", va="center", fontsize=7)
     axes.text(0, len(e.classes) - 0.28, "missing here; fraction with a value:", va="center", **style.NOTE)
     axes.tick_params(length=0, pad=2, labelsize=7)
-    axes.spines[:].set_visible(False)
-
-
-def _nothing(axes: Axes, why: str) -> None:
-    axes.text(0.5, 0.5, f"{why}:\nno contribution", ha="center", va="center", **style.NOTE)
-    axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -135,7 +135,8 @@ def model_text(model: dict[str, Any]) -> str:
         f"sharpness {model['sharpness']:.3g}, factor on the bandwidths {model['smoothing']:.3g}{ridge}",
     ]
     for where, words in (("sample", "out of fold"), ("at_priors", "at the priors")):
-        lines.append(f"{words}: {_listed(model['out_of_fold'][where])}")
+        metrics = ", ".join(f"{key} {_number(value)}" for key, value in model["out_of_fold"][where].items())
+        lines.append(f"{words}: {metrics}")
     rows = [["class", "labelled", "prior given", "prior used", "offset", "recall", "precision at the priors"]]
     keys = ("n_reference", "prior_given", "prior", "offset", "recall", "prior_precision")
     rows += [[name, *(_number(row[key]) for key in keys)] for name, row in model["classes"].items()]
@@ -190,14 +191,14 @@ def _differing(old: dict[str, Any], new: dict[str, Any]) -> Iterator[list[str]]:
     """What differs in the descriptions of two models: its name and both values."""
     pairs = [("run", old["run_id"], new["run_id"])]
     pairs += [(k.replace("_", " "), old[k], new[k]) for k in ("weighting", "sharpness", "smoothing", "inverse_ridge")]
-    for name in _union(old["classes"], new["classes"]):
+    for name in {**old["classes"], **new["classes"]}:
         for key, words in (("prior", "prior"), ("offset", "offset"), ("n_reference", "labelled sources")):
             one, two = (side["classes"].get(name, {}).get(key) for side in (old, new))
             pairs.append((f"{words} {name}", one, two))
-    for name in _union(old["weights"], new["weights"]):
+    for name in {**old["weights"], **new["weights"]}:
         pairs.append((f"weight of the category {name}", old["weights"].get(name), new["weights"].get(name)))
     before, after = ({term["term"]: term["weight"] for term in side["terms"]} for side in (old, new))
-    pairs += [(f"weight of {name}", before.get(name), after.get(name)) for name in _union(before, after)]
+    pairs += [(f"weight of {name}", before.get(name), after.get(name)) for name in before | after]
     for key in ("log_loss", "macro_f1"):
         pairs.append((f"{key} out of fold", *(side["out_of_fold"]["sample"][key] for side in (old, new))))
     for what, one, two in pairs:
@@ -238,11 +239,3 @@ def _number(value: Any) -> str:
     if value is None:
         return "-"
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
-
-
-def _listed(metrics: dict[str, Any]) -> str:
-    return ", ".join(f"{key} {_number(value)}" for key, value in metrics.items())
-
-
-def _union(one: Iterable[str], two: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys([*one, *two]))

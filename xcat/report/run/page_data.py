@@ -198,15 +198,16 @@ def collect_matches(conn: Connection, match_run_id: int | None, source: str, ord
 def _matches(conn: Connection, match: str, source: str, order: Sequence[str]) -> list[MissionMatch]:
     found = rows(conn, "report.p_any", {"catalogues": list(order)}, match=match, source=source)
     matches = []
-    for names, group in groupby(found, key=itemgetter("mission", "catalogue", "kind")):
+    for (mission, name, kind), group in groupby(found, key=itemgetter("mission", "catalogue", "kind")):
         filled = list(group)
         bins = np.zeros((2, P_ANY_BINS), dtype=np.int64)
         for row in filled:
             bins[:, row["bin"]] = row["sources"], row["accepted"]
         keys = ("sources", "with_candidates", "candidates", "sum_p_any", "sum_density")
         sources, having, candidates, p_any, density = (sum(row[key] for row in filled) for key in keys)
-        means = (p_any / sources, density / sources, max(row["completeness"] for row in filled))
-        matches.append(MissionMatch(*names, bins[0], bins[1], sources, having, candidates, *means))
+        numbers = (sources, having, candidates, p_any / sources, density / sources)
+        complete = max(row["completeness"] for row in filled)
+        matches.append(MissionMatch(mission, name, kind, bins[0], bins[1], *numbers, complete))
     return matches
 
 

@@ -135,6 +135,8 @@ def report(conn: Connection, run_id: int) -> Report:
     p = np.array([row["p"] for row in held_out], dtype=np.float64).reshape(len(held_out), len(classes))
     truth = np.array([classes.index(row["known_class"]) for row in held_out], dtype=np.int64)
     labels = partitions.qualified("label", run["label_run_id"])
+    given = get(conn, run["model_run_id"])["summary"].get("priors_given", priors)
+    estimated = any(abs(given[c] - p) > 1e-6 for c, p in priors.items())
     return Report(
         run_id=run["run_id"],
         model_run_id=run["model_run_id"],
@@ -148,16 +150,11 @@ def report(conn: Connection, run_id: int) -> Report:
         totals=_totals(classes, rows(conn, "classify.totals", run)),
         outlier_p=LEAST_P_TAIL,
         weighting=weighting_text(model["weighting"], list(weights), list(weights.values()), model["sharpness"]),
-        priors_given=_priors_given(conn, run["model_run_id"], priors),
+        priors_given={c: given[c] for c in priors} if estimated else None,
         labels=tuple(rows(conn, "label.count", label=labels)),
         conflicts=tuple(rows(conn, "report.conflicts", run)),
         lineage={kind: run[column] for kind, column in _LINEAGE.items() if run[column] is not None},
     )
-
-
-def _priors_given(conn: Connection, model_run_id: int, priors: dict[str, float]) -> dict[str, float] | None:
-    given: dict[str, float] = get(conn, model_run_id)["summary"].get("priors_given", priors)
-    return {c: given[c] for c in priors} if any(abs(given[c] - p) > 1e-6 for c, p in priors.items()) else None
 
 
 def _totals(classes: tuple[str, ...], counted: list[Row]) -> tuple[Totals, ...]:
