@@ -102,7 +102,7 @@ def explain(conn: Connection, source: str | int, run_id: int | None = None, mode
         categories=tuple(_totals(model, sample, terms, contributed, lead)),
         changes=changes,
         without=without,
-        alike=_nearest_labelled(conn, run, model, layout, source_id, contributed),
+        alike=_nearest_labelled(conn, keys, model, layout, contributed),
         **_counterparts(conn, keys, model, sample, of_hypotheses),
         labels=tuple(rows(conn, "report.labels", keys)),
     )
@@ -271,38 +271,28 @@ def _by_hypothesis(listed: list[Row], model: Model, sample: Sample, of_hypothese
 
 
 def _nearest_labelled(
-    conn: Connection, run: Row, model: Model, layout: Layout, source_id: int, contributed: FloatArray
+    conn: Connection, keys: Row, model: Model, layout: Layout, contributed: FloatArray
 ) -> tuple[SimilarSource, ...]:
-    """Find the five labelled sources at most whose evidence is most similar to that of a source, itself excluded.
+    """Labelled sources with the most similar evidence, the source itself excluded.
 
-    Parameters
-    ----------
-    run : dict
-        As `xcat.output.reading.classify_run` gives it.
-    contributed : (terms, K) float64
-        Contributions of the source, with the accepted counterpart.
-
-    Notes
-    -----
     The distance is the Euclidean one between the contributions to the scores, over all terms and classes, each term
     minus its mean over the classes.
     """
-    keys = {"run_id": run["run_id"], "model_run_id": run["model_run_id"], "source_id": source_id}
     with conn.cursor(binary=True) as cursor:
         labelled = cursor.execute(job("report.reference_evidence").compose(), keys).fetchall()
     if not labelled:
         return ()
     # of sources at equal distance, the first in an order that depends on the data alone
-    order = places(conn, run["source_run_id"], np.array([row[0] for row in labelled], dtype=np.int64))
+    order = places(conn, keys["source_run_id"], np.array([row[0] for row in labelled], dtype=np.int64))
     labelled = [labelled[i] for i in order]
     terms = np.array([row[1] for row in labelled], dtype=np.float32).reshape(len(labelled), *contributed.shape)
     by_term = ((_centred(contributions(model, terms)) - _centred(contributed)) ** 2).sum(axis=2)
     distance = np.sqrt(by_term.sum(axis=1))
     first = np.argsort(distance, kind="stable")[:_SIMILAR]
     ids = [int(labelled[i][0]) for i in first]
-    by_id = {row["source_id"]: row for row in rows(conn, "report.reference_sources", keys | {"source_ids": ids, **run})}
+    by_id = {row["source_id"]: row for row in rows(conn, "report.reference_sources", keys | {"source_ids": ids})}
     names = [p.name for p in layout.properties]
-    values = {row["source_id"]: row[names].tolist() for row in _property_rows(conn, run, layout, ids)}
+    values = {row["source_id"]: row[names].tolist() for row in _property_rows(conn, keys, layout, ids)}
     similar = []
     for i, number in zip(first, ids, strict=True):
         row = by_id[number]

@@ -143,16 +143,7 @@ def _compared(
     """Both models, and if their properties differ, the old model with the new ones."""
     if old["kind"] == "fit":
         return _of_model(conn, old, _newer(old, new)), _of_model(conn, new, _newer(old, new)), None
-    before, after = (
-        ComparedModel(
-            run["model_run_id"],
-            store.load(conn, run["model_run_id"]),
-            run["property_run_id"],
-            _best_match(run),
-            run["run_id"],
-        )
-        for run in (old, new)
-    )
+    before, after = _of_classify(conn, old), _of_classify(conn, new)
     if before.property_run_id == after.property_run_id:
         return before, after, None
     return before, after, replace(before, property_run_id=after.property_run_id, classify_run_id=None)
@@ -166,6 +157,11 @@ def _of_model(conn: Connection, fit: dict[str, Any], newer: dict[str, Any]) -> C
     keys = {"model_run_id": fit["run_id"], "property_run_id": newer["property_run_id"], "best_match": _best_match(fit)}
     stored = conn.execute(job("compare.classify_run").compose(), keys).fetchone()
     return ComparedModel(model=store.load(conn, fit["run_id"]), classify_run_id=stored[0] if stored else None, **keys)
+
+
+def _of_classify(conn: Connection, run: dict[str, Any]) -> ComparedModel:
+    model = store.load(conn, run["model_run_id"])
+    return ComparedModel(run["model_run_id"], model, run["property_run_id"], _best_match(run), run["run_id"])
 
 
 @contextmanager
