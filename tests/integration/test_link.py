@@ -27,7 +27,7 @@ from xcat.errors import ConfigError, StageError, XcatError
 from xcat.ingest.load import ingest
 from xcat.merge.link_graph import MAX_SEP_ARCSEC, MIN_REACH_ARCSEC, REACH_SIGMA
 from xcat.merge.links import link_stage
-from xcat.report.run import link_summary as report
+from xcat.report.run import record
 
 _number = count(1)
 SURVEYS = Path(__file__).resolve().parents[2] / "examples" / "surveys.yaml"
@@ -159,7 +159,7 @@ def test_no_overlap_one_mission_and_an_empty_one(module_settings: Settings) -> N
         assert len(masters(module_settings, linked)) == len({m for m, _ in found.values()}) == n
         assert pairs(module_settings, linked) == []
         with ready(module_settings) as conn:
-            assert f"Link run {linked}" in report.text(conn, linked)
+            assert f"Link run {linked}" in record.links_text(conn, linked)
 
 
 # --- fluxes -------------------------------------------------------------------------------------------------
@@ -324,9 +324,9 @@ def test_a_release_changes_only_what_it_touches(settings: Settings) -> None:
     assert told == {"r0": "gone", "r1": "gone", "x1": "marked", "x2": "marked", "c1": "moved",
                     "z100": "new", "z101": "new", "z102": "new"}  # fmt: skip
     with ready(settings) as conn:
-        found = report.as_json(conn, second)
+        found = record.links_json(conn, second)
         assert found["changes"] == {"new": 3, "moved": 1, "marked": 2, "gone": 2}
-        assert "against link run" in report.text(conn, second)
+        assert "against link run" in record.links_text(conn, second)
     # and the mission comes back: it is new again, since the run before did not have it
     assert {c["change"] for c in _changes(settings, both(settings, x, c, r, previous=second)[1])} == {"new"}
 
@@ -364,7 +364,7 @@ def test_the_run_before_must_have_masters(module_settings: Settings) -> None:
     with pytest.raises(StageError, match=f"run {merged} has no master sources"):
         link(module_settings, merged, [x], previous=merged)
     with ready(module_settings) as conn, pytest.raises(XcatError, match="not a link run"):
-        report.text(conn, merged)
+        record.links_text(conn, merged)
 
 
 # --- the real surveys ---------------------------------------------------------------------------------------
@@ -387,7 +387,7 @@ def surveys(module_settings: Settings, shared_data: Path) -> dict[str, Any]:
 @pytest.mark.shared
 def test_the_surveys_are_linked(module_settings: Settings, surveys: dict[str, Any]) -> None:
     with ready(module_settings) as conn:
-        found = report.as_json(conn, surveys["link"])
+        found = record.links_json(conn, surveys["link"])
     sizes = {m["mission"]: m["sources"] for m in found["missions"]}
     assert sizes == {"pool_2rxs": 55066, "pool_csc2": 23412, "pool_efeds": 22079, "pool_xmmsl2": 4081,
                      "pool_sdsx": 2872, "pool_xmm_cosmos": 1797, "pool_cdfs": 613}  # fmt: skip

@@ -23,7 +23,7 @@ from xcat.database.connection import ready
 from xcat.database.runs import get, stage
 from xcat.errors import XcatError
 from xcat.models import store
-from xcat.report.models import compare, model_list
+from xcat.report.models import compare, model_text
 from xcat.report.models.compare import PRIOR, AnswerChunk, ModelDifference, diff
 
 
@@ -237,7 +237,7 @@ def test_the_weight_of_a_term_is_its_exponent() -> None:
     k = 4
     plain, shared = np.eye(k), np.tile([1.0, -2.0, 0.5, 3.0], (k, 1))
     mixing = np.stack([plain, 0.3 * plain, 0 * plain, 0.3 * plain + shared])
-    assert model_list.term_weights(mixing) == pytest.approx([1, 0.3, 0, 0.3])
+    assert model_text.term_weights(mixing) == pytest.approx([1, 0.3, 0, 0.3])
     # what all classes share changes no answer, and so not the weight
     advantage = np.array([1.0, 2, 3, -6])
     said = [advantage @ m.T for m in mixing[[1, 3]]]

@@ -23,7 +23,7 @@ from xcat.output import files, results
 from xcat.report.candidates import candidates
 from xcat.report.explain import drawing
 from xcat.report.explain import gather as why
-from xcat.report.run import run_page, summary
+from xcat.report.run import run_page, summary, summary_figure
 
 Runs = dict[str, int]
 
@@ -366,7 +366,7 @@ def test_report_text_and_figure(conn: Connection, runs: Runs, tmp_path: Path) ->
         assert words in text
     assert max(map(len, text.splitlines()[:-1])) <= 110
     for ending in ("png", "pdf", "svg"):
-        assert summary.draw(r, tmp_path / f"r.{ending}").stat().st_size > 5_000
+        assert summary_figure.draw(r, tmp_path / f"r.{ending}").stat().st_size > 5_000
 
 
 def test_page(conn: Connection, runs: Runs, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from xcat.database.connection import Connection, connect
 from xcat.database.schema import PUB_TABLES, RUN_TABLES
 from xcat.output import results
 from xcat.report.explain import gather as why
-from xcat.report.run import match_data, run_page, summary
+from xcat.report.run import page_data, run_page, summary
 
 Runs = dict[str, int]
 
@@ -141,7 +141,7 @@ def test_other_missions_of_a_source(conn: Connection) -> None:
 
 
 def test_page_data_of_the_counterparts(conn: Connection, runs: Runs) -> None:
-    found = match_data.collect(
+    found = page_data.collect_matches(
         conn, runs["match"], f"xcat.source_r{runs['merge']}", ["xmm", "swift", "gaia", "allwise"]
     )
     assert {(m.mission, m.catalogue) for m in found.matches} == {
@@ -165,7 +165,7 @@ def test_page_data_of_the_counterparts(conn: Connection, runs: Runs) -> None:
     prior = found.priors[0]
     assert prior.by_part.shape == (2, 20) and prior.edges.shape == (21,)
     assert prior.log_ratio == pytest.approx(prior.by_part.mean(axis=0))
-    assert match_data.collect(conn, None, "xcat.source").matches == []
+    assert page_data.collect_matches(conn, None, "xcat.source").matches == []
 
 
 def test_page_of_a_run_that_was_not_calibrated(conn: Connection, runs: Runs, tmp_path: Path) -> None:

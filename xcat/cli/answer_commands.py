@@ -124,12 +124,12 @@ def report(
     from xcat.database.connection import ready
     from xcat.output.reading import classify_run
     from xcat.report.run import run_page as page
-    from xcat.report.run import summary
+    from xcat.report.run import summary, summary_figure
 
     with ready(settings()) as conn:
         result = summary.report(conn, classify_run(conn, run_id)["run_id"])
         if figure is not None:
-            common.note(f"drawn to {summary.draw(result, figure)}")
+            common.note(f"drawn to {summary_figure.draw(result, figure)}")
         if html is not None:
             common.note(f"page written: {page.html(result, conn, html)}")
     common.print_json(summary.as_json(result)) if as_json else common.out.print(summary.text(result))

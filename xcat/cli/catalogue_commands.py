@@ -66,10 +66,10 @@ def ingest(
     """Load files into a catalogue, all of them or none."""
     from xcat.catalogues.definition import load
     from xcat.ingest.load import ingest as load_files
-    from xcat.report.run import loading
+    from xcat.report.run import record
 
     result = load_files(settings(), load(catalogue, definitions or []), files, replace=replace)
-    common.done(as_json, loading.as_json(result), "\n".join(loading.lines(catalogue, result)))
+    common.done(as_json, record.loading_json(result), "\n".join(record.loading_lines(catalogue, result)))
 
 
 @commands.command(epilog=common.examples("xcat fetch gaia_dr3 --cone 150.1,2.2,0.2 -o gaia.vot"))

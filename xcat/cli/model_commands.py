@@ -20,14 +20,14 @@ def models(
 ) -> None:
     """List the models, or show everything about one."""
     from xcat.database.connection import ready
-    from xcat.report.models import model_list, model_text
+    from xcat.report.models import model_text
 
     with ready(settings()) as conn:
         if run_id is not None:
-            model = model_list.describe(conn, run_id)
+            model = model_text.describe(conn, run_id)
             print_json(model) if as_json else out.print(model_text.model_text(model))
             return
-        listed = model_list.listing(conn, limit)
+        listed = model_text.listing(conn, limit)
     print_json(listed) if as_json else out.print(model_text.listing_text(listed, limit))
 
 

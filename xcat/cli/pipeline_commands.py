@@ -40,7 +40,7 @@ def run(
     runner = make_runner(pipeline, data, replace, best_match)
     runs = runner.run(only=only) if only is not None else runner.run_as_pipeline(to=to)
     from xcat.database.connection import ready
-    from xcat.report.run import link_summary, summary
+    from xcat.report.run import record, summary
 
     answer: dict[str, Any] = {"runs": runs}
     text = ""
@@ -49,7 +49,7 @@ def run(
             report = summary.report(conn, runs["classify"])
             answer, text = {"runs": runs, "report": summary.as_json(report)}, summary.text(report)
         elif "link" in (only, to) or only == to:  # the whole of a pipeline that names no references
-            answer, text = link_summary.as_json(conn, runs["link"]), link_summary.text(conn, runs["link"])
+            answer, text = record.links_json(conn, runs["link"]), record.links_text(conn, runs["link"])
     common.done(as_json, answer, text)
 
 
@@ -57,11 +57,11 @@ def make_runner(pipeline: Path, data: Path, replace: bool = False, best_match: b
     """Make a runner that logs its stages."""
     from xcat.jobs.pipeline import Plan, read
     from xcat.jobs.runner import Listener, Runner
-    from xcat.report.run import loading
+    from xcat.report.run import record
 
     class Log(Listener):
         def loaded(self, catalogue: str, result: Any) -> None:
-            for line in loading.lines(catalogue, result):
+            for line in record.loading_lines(catalogue, result):
                 common.log(line)
 
         def finished(self, kind: str, run_id: int, summary: dict[str, Any] | None) -> None:

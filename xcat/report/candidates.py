@@ -48,7 +48,6 @@ def candidates(
 
     Parameters
     ----------
-    conn : Connection
     class_name : str
         A class of the model, in any case.
     min_probability : float
@@ -61,10 +60,6 @@ def candidates(
         Include sources that are in a reference catalogue.
     run_id : int, optional
         Classify run; the published one if not given.
-
-    Returns
-    -------
-    Table
 
     Raises
     ------

@@ -18,46 +18,30 @@ HEAD = ("name", "kind", "rows", "version", "files", "title")
 def listing(folders: Sequence[Path], conn: Connection | None) -> list[dict[str, Any]]:
     """Definitions that xcat ships, those of the user's folders, and those of loaded catalogues, by name.
 
-    Parameters
-    ----------
-    folders : sequence of Path
-        Folders with definitions of the user's own.
-    conn : Connection or None
-        Without a database, nothing counts as loaded.
-
     Returns
     -------
     list of dict
         ``name``, ``kind``, ``title``, ``error`` (why a definition cannot be used, or None), and ``loaded``: None, or
-        the ``version`` that is current, its number of rows ``n_rows``, and the names of its ``files``.
+        the ``version`` that is current, its number of rows ``n_rows``, and the names of its ``files``. Without a
+        database, nothing counts as loaded.
     """
     loaded = {} if conn is None else {row["name"]: row for row in rows(conn, "report.loaded_catalogues")}
-    found = []
+    found = {name: {"kind": row["kind"], "title": row["title"], "error": None} for name, row in loaded.items()}
     for name, path in available(folders).items():
         try:
             definition = load(path, folders)
-            facts = {"kind": definition.kind, "title": definition.title, "error": None}
+            found[name] = {"kind": definition.kind, "title": definition.title, "error": None}
         except ConfigError as error:
-            facts = {"kind": "wrong", "title": "", "error": str(error)}
-        found.append({"name": name, **facts, "loaded": _contents(loaded.pop(name, None))})
-    for name, row in loaded.items():
-        found.append(
-            {"name": name, "kind": row["kind"], "title": row["title"], "error": None, "loaded": _contents(row)}
-        )
-    return sorted(found, key=lambda row: str(row["name"]))
-
-
-def _contents(row: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    return None if row is None else {key: row[key] for key in ("version", "n_rows", "files")}
+            found[name] = {"kind": "wrong", "title": "", "error": str(error)}
+    contents = {name: {key: row[key] for key in ("version", "n_rows", "files")} for name, row in loaded.items()}
+    return [{"name": name, **found[name], "loaded": contents.get(name)} for name in sorted(found)]
 
 
 def cells(row: Mapping[str, Any]) -> tuple[str, ...]:
     """One row of the listing, as texts under `HEAD`."""
     loaded = row["loaded"]
-    contents = ("", "", "")
-    if loaded is not None:
-        contents = (f"{loaded['n_rows']:,}", str(loaded["version"]), ", ".join(loaded["files"]))
-    title = row["title"] if row["error"] is None else str(row["error"]).splitlines()[0]
+    contents = (f"{loaded['n_rows']:,}", str(loaded["version"]), ", ".join(loaded["files"])) if loaded else ("", "", "")
+    title = row["title"] if row["error"] is None else row["error"].splitlines()[0]
     return row["name"], row["kind"], *contents, title
 
 

@@ -29,13 +29,7 @@ def probabilities(model: Model, p: FloatArray) -> dict[str, float]:
 
 
 def what_if(model: Model, sample: Sample) -> tuple[tuple[ClassThreshold, ...], tuple[WithoutProperty, ...]]:
-    """Classify one source with every property moved to the nodes of its table, and without it.
-
-    Parameters
-    ----------
-    model : Model
-    sample : Sample
-        One source.
+    """Classify the one source of a sample with every property moved to the nodes of its table, and without it.
 
     Returns
     -------

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xcat.arrays import FloatArray
 from xcat.classifier.density import levels
@@ -27,14 +28,17 @@ from xcat.database.connection import Connection
 from xcat.database.sqlfiles import job
 from xcat.errors import XcatError
 from xcat.models import store
-from xcat.models.samples import Layout
+from xcat.models.samples import Layout, places
 from xcat.output.reading import Row, classify_run, one, rows
-from xcat.report.explain import alike, change, drawing, wording
+from xcat.report.explain import change, drawing, wording
 from xcat.report.explain.change import from_scale, probabilities
-from xcat.report.explain.explanation import CategoryTotal, Explanation, Term
+from xcat.report.explain.explanation import CategoryTotal, Explanation, SimilarSource, Term
+from xcat.report.explain.wording import text as text
 from xcat.report.models.model_text import weighting_text
 
 _HYPOTHESES = 5  # listed per source
+_SIMILAR = 5  # labelled sources that are listed, each with
+_DIFFERENT = 3  # terms in which they differ most
 _NO_VALUE: Row = {"value": None, "error": None, "is_blurred": False, "limit": None, "beyond": ""}
 
 
@@ -43,17 +47,12 @@ def explain(conn: Connection, source: str | int, run_id: int | None = None, mode
 
     Parameters
     ----------
-    conn : Connection
     source : str or int
         Its number; or its name, or a part of the name that no other source has; case and blanks do not matter.
     run_id : int, optional
         Classify run; the published one if not given.
     model : Model, optional
         The run's model, if it is loaded already.
-
-    Returns
-    -------
-    Explanation
 
     Raises
     ------
@@ -68,20 +67,19 @@ def explain(conn: Connection, source: str | int, run_id: int | None = None, mode
     decision = one(conn, "report.decision", keys)
     best_match = bool(runs.get(conn, run["run_id"])["config"].get("best_match", False))
     layout = Layout.of_model(model, best_match)
-    property_rows = alike.read_rows(conn, run, layout, [source_id])
+    property_rows = _property_rows(conn, run, layout, [source_id])
     if row is None or decision is None or not len(property_rows):
         raise XcatError(f"source {source_id} was not classified in run {run['run_id']}")
     of_hypotheses = _hypothesis_rows(conn, layout, keys)
     sample = layout.sample(property_rows, of_hypotheses)
-    by_model = dict(zip(model.classes, decision["p"], strict=True))
+    by_model = probabilities(model, np.array(decision["p"]))
     held_out = one(conn, "report.decision_out_of_fold", keys)
-    decision = held_out or decision
-    posterior = dict(zip(model.classes, decision["p"], strict=True))
-    best = decision["class"]
+    decision = {"fold": None, "n_folds": None, **(held_out or decision)}
+    best, posterior = decision.pop("class"), probabilities(model, np.array(decision.pop("p")))
     second = max((c for c in model.classes if c != best), key=lambda c: posterior[c])
-    b, s = model.classes.index(best), model.classes.index(second)
     terms = evidence(model, _inside(model, sample.best_match()))[0].astype(np.float64)
     contributed = contributions(model, terms)
+    lead = [model.classes.index(best), model.classes.index(second)]
     changes, without = change.what_if(model, sample)
     return Explanation(
         run_id=run["run_id"],
@@ -92,24 +90,28 @@ def explain(conn: Connection, source: str | int, run_id: int | None = None, mode
         log_prior=probabilities(model, model.log_prior),
         posterior=posterior,
         is_out_of_fold=held_out is not None,
-        fold=held_out["fold"] if held_out else None,
-        n_folds=held_out["n_folds"] if held_out else None,
         posterior_in_sample=by_model if held_out else None,
         posterior_accepted=probabilities(model, classify(model, sample.best_match()).p[0]),
         is_summed=of_hypotheses is not None and len(of_hypotheses) > 0,
         best=best,
         second=second,
-        **{key: decision[key] for key in ("margin", "outlier", "p_tail", "is_outlier", "n_missing")},
+        **decision,
         weighting=weighting_text(model.weighting, model.categories, model.weights.tolist(), model.sharpness),
-        prior_nats=float(model.log_prior[b] - model.log_prior[s]),
-        terms=tuple(_terms(model, sample, terms, contributed, b, s)),
-        categories=tuple(_totals(model, sample, terms, contributed, b, s)),
+        prior_nats=_advantage(model.log_prior, lead),
+        terms=tuple(_terms(model, sample, terms, contributed, lead)),
+        categories=tuple(_totals(model, sample, terms, contributed, lead)),
         changes=changes,
         without=without,
-        alike=alike.nearest(conn, run, model, layout, source_id, contributed),
-        **_counterparts(conn, run, keys, model, sample, of_hypotheses),
+        alike=_nearest_labelled(conn, keys, model, layout, contributed),
+        **_counterparts(conn, keys, model, sample, of_hypotheses),
         labels=tuple(rows(conn, "report.labels", keys)),
     )
+
+
+def _advantage(scores: FloatArray, lead: list[int]) -> float:
+    """Score of the best class minus that of the runner-up."""
+    best, second = scores[lead]
+    return float(best - second)
 
 
 def find(conn: Connection, run: Row, source: str | int) -> int:
@@ -134,6 +136,16 @@ def find(conn: Connection, run: Row, source: str | int) -> int:
     near = [row["name"] for row in rows(conn, "report.names_beside", {"key": key}, source=table)]
     hint = f" Similar names: {', '.join(near)}." if near else ""
     raise XcatError(f"there is no source '{text}' in run {run['run_id']}.{hint}")
+
+
+def _property_rows(conn: Connection, run: Row, layout: Layout, source_ids: list[int]) -> NDArray[np.void]:
+    """Rows of the property table with the columns of a layout, by source_id."""
+    return copy.fetch_columns(
+        conn,
+        job("report.property_rows").compose(values=layout.values),
+        [("source_id", "bigint"), *layout.columns],
+        {"property_run_id": run["property_run_id"], "source_ids": source_ids},
+    )
 
 
 def _hypothesis_rows(conn: Connection, layout: Layout, keys: Row) -> np.ndarray | None:
@@ -163,32 +175,28 @@ def _inside(model: Model, sample: Sample) -> Sample:
     return Sample(sample.properties, values, sample.errors, sample.limits)
 
 
-def _terms(model: Model, sample: Sample, terms: FloatArray, contributed: FloatArray, b: int, s: int) -> Iterator[Term]:
+def _terms(model: Model, sample: Sample, terms: FloatArray, contributed: FloatArray, lead: list[int]) -> Iterator[Term]:
     meaning = columns()
-    with_value: set[str] = set()
-    for t, name in enumerate(model.term_names):
-        nats = float(contributed[t, b] - contributed[t, s])
-        if t < len(model.properties):
-            own = _state(model, sample, t)
-            own |= {"unit": meaning[name].unit, "about": meaning[name].about.partition(":")[0], "axes": ()}
-            with_value |= {name} if own["state"] == "value" else set()
-        else:
-            axes = model.pairs[t - len(model.properties)].axes
-            is_prior = all(not model.mixing[j].any() for j in model.pair_columns[t - len(model.properties)])
-            both = " and ".join(axes)
-            own = {**_NO_VALUE, "state": "value" if with_value.issuperset(axes) else "missing", "unit": ""}
-            own |= {
-                "about": f"Prior as a function of {both}" if is_prior else f"{both}, beyond each alone",
-                "axes": axes,
-            }
+    states = [_state(model, sample, j) for j in range(len(model.properties))]
+    with_value = {p.name for p, state in zip(model.properties, states, strict=True) if state["state"] == "value"}
+    for p, state in zip(model.properties, states, strict=True):
+        state |= {"unit": meaning[p.name].unit, "about": meaning[p.name].about.partition(":")[0], "axes": ()}
+    for pair, at in zip(model.pairs, model.pair_columns, strict=True):
+        both = " and ".join(pair.axes)
+        is_prior = all(not model.mixing[j].any() for j in at)
+        about = f"Prior as a function of {both}" if is_prior else f"{both}, beyond each alone"
+        word = "value" if with_value.issuperset(pair.axes) else "missing"
+        states.append({**_NO_VALUE, "state": word, "unit": "", "about": about, "axes": pair.axes})
+    for t, state in enumerate(states):
+        nats = _advantage(contributed[t], lead)
         yield Term(
-            property=name,
+            property=model.term_names[t],
             category=model.term_categories[t],
             log_likelihood=probabilities(model, terms[t]),
             nats=nats,
             odds=float(np.exp(nats)),
             contributions=probabilities(model, contributed[t]),
-            **own,
+            **state,
         )
 
 
@@ -198,76 +206,107 @@ def _state(model: Model, sample: Sample, j: int) -> Row:
     x = float(column_to_scale(sample.values[:, j], prop)[0])
     error = np.nan if sample.errors is None or table.log_smeared is None else float(sample.errors[0, j])
     limit = np.nan if sample.limits is None or table.log_above is None else float(sample.limits[0, j])
-    if np.isposinf(x):
-        return {**_NO_VALUE, "state": "not observed"}
     if np.isfinite(x):
-        state = {**_NO_VALUE, "state": "value", "value": float(sample.values[0, j])}
-        state["beyond"] = "below" if x < table.low else "above" if x > table.high else ""
+        beyond = "below" if x < table.low else "above" if x > table.high else ""
+        state = {**_NO_VALUE, "state": "value", "value": float(sample.values[0, j]), "beyond": beyond}
         if error > 0:
-            state["error"] = error
-            state["is_blurred"] = bool(levels(np.array([error]), table.step, table.typical_error)[0] > 0)
+            is_blurred = bool(levels(np.array([error]), table.step, table.typical_error)[0] > 0)
+            state |= {"error": error, "is_blurred": is_blurred}
         return state
-    if np.isnan(limit):
-        return {**_NO_VALUE, "state": "missing"}
+    if np.isposinf(x) or np.isnan(limit):
+        return {**_NO_VALUE, "state": "not observed" if np.isposinf(x) else "missing"}
     return {**_NO_VALUE, "state": "limit", "limit": float(from_scale(np.array(limit), prop))}
 
 
 def _totals(
-    model: Model, sample: Sample, terms: FloatArray, contributed: FloatArray, b: int, s: int
+    model: Model, sample: Sample, terms: FloatArray, contributed: FloatArray, lead: list[int]
 ) -> Iterator[CategoryTotal]:
     exponents = model.sharpness * model.weights / model.weights.sum()
-    without = change.without_category(model, sample)
-    for t, category in enumerate(model.categories):
+    for t, (category, p) in enumerate(zip(model.categories, change.without_category(model, sample), strict=True)):
         inside = model.category_index == t
-        nats = float((contributed[inside, b] - contributed[inside, s]).sum())
+        nats = float((contributed[inside, lead[0]] - contributed[inside, lead[1]]).sum())
         yield CategoryTotal(
             category,
-            None if model.weighting == "property" else float(exponents[t]),
-            probabilities(model, terms[inside].sum(axis=0)),
-            nats,
-            float(np.exp(nats)),
-            model.classes[int(without[t].argmax())],
-            probabilities(model, without[t]),
+            exponent=None if model.weighting == "property" else float(exponents[t]),
+            log_likelihood=probabilities(model, terms[inside].sum(axis=0)),
+            nats=nats,
+            odds=float(np.exp(nats)),
+            class_without=model.classes[int(p.argmax())],
+            posterior_without=probabilities(model, p),
         )
 
 
-def _counterparts(
-    conn: Connection, run: Row, keys: Row, model: Model, sample: Sample, of_hypotheses: np.ndarray | None
-) -> Row:
+def _counterparts(conn: Connection, keys: Row, model: Model, sample: Sample, of_hypotheses: np.ndarray | None) -> Row:
     """Results of the match and link runs for the source, if any, with weight and posterior of each hypothesis."""
     parts: Row = {"counterparts": (), "hypotheses": (), "rest": None, "n_hypotheses": 0, "p_kept": 0.0, "master": None}
-    if run["match_run_id"] is not None:
+    if keys["match_run_id"] is not None:
         parts["counterparts"] = tuple(rows(conn, "report.counterparts", keys))
         listed = rows(conn, "report.hypotheses", {**keys, "most": _HYPOTHESES})
         parts |= _by_hypothesis(listed, model, sample, of_hypotheses)
         if listed:
             parts |= one(conn, "report.count_hypotheses", keys) or {}
-    if run["link_run_id"] is not None:
-        master = one(conn, "report.master", keys)
-        if master is not None:
-            others = rows(conn, "report.other_members", {**keys, "master_id": master["master_id"]})
-            parts["master"] = master | {"others": others}
+    master = None if keys["link_run_id"] is None else one(conn, "report.master", keys)
+    if master is not None:
+        others = rows(conn, "report.other_members", {**keys, "master_id": master["master_id"]})
+        parts["master"] = master | {"others": others}
     return parts
 
 
 def _by_hypothesis(listed: list[Row], model: Model, sample: Sample, of_hypotheses: np.ndarray | None) -> Row:
     """Weight and posterior of every listed hypothesis, and of the others together."""
-    weights: dict[int, float] = {}
-    posteriors: dict[int, FloatArray] = {}
+    included: dict[int, tuple[float, FloatArray]] = {}  # by rank
     if of_hypotheses is not None and len(of_hypotheses):
-        single, weight, _ = sample.rows()
-        ranks = of_hypotheses["rank"].tolist()
-        weights = dict(zip(ranks, weight.tolist(), strict=True))
-        posteriors = dict(zip(ranks, classify(model, single).p, strict=True))
+        single, weights, _ = sample.rows()
+        parts = zip(weights.tolist(), classify(model, single).p, strict=True)
+        included = dict(zip(of_hypotheses["rank"].tolist(), parts, strict=True))
     for h in listed:
-        p = posteriors.get(h["rank"])
-        h |= {"weight": weights.get(h["rank"], 0.0), "posterior": None if p is None else probabilities(model, p)}
-    others = sorted(set(weights) - {h["rank"] for h in listed})
-    if not others:
-        return {"hypotheses": tuple(listed), "rest": None}
-    total = sum(weights[r] for r in others)
-    mean = np.array([weights[r] * posteriors[r] for r in others]).sum(axis=0) / total
-    return {"hypotheses": tuple(listed), "rest": {"weight": total, "posterior": probabilities(model, mean)}}
+        weight, p = included.pop(h["rank"], (0.0, None))
+        h |= {"weight": weight, "posterior": None if p is None else probabilities(model, p)}
+    rest = None
+    if included:
+        total = sum(weight for _, (weight, _) in sorted(included.items()))
+        mean = np.array([weight * p for _, (weight, p) in sorted(included.items())]).sum(axis=0) / total
+        rest = {"weight": total, "posterior": probabilities(model, mean)}
+    return {"hypotheses": tuple(listed), "rest": rest}
+
+
+def _nearest_labelled(
+    conn: Connection, keys: Row, model: Model, layout: Layout, contributed: FloatArray
+) -> tuple[SimilarSource, ...]:
+    """Labelled sources with the most similar evidence, the source itself excluded.
+
+    The distance is the Euclidean one between the contributions to the scores, over all terms and classes, each term
+    minus its mean over the classes.
+    """
+    with conn.cursor(binary=True) as cursor:
+        labelled = cursor.execute(job("report.reference_evidence").compose(), keys).fetchall()
+    if not labelled:
+        return ()
+    # of sources at equal distance, the first in an order that depends on the data alone
+    order = places(conn, keys["source_run_id"], np.array([row[0] for row in labelled], dtype=np.int64))
+    labelled = [labelled[i] for i in order]
+    terms = np.array([row[1] for row in labelled], dtype=np.float32).reshape(len(labelled), *contributed.shape)
+    by_term = ((_centred(contributions(model, terms)) - _centred(contributed)) ** 2).sum(axis=2)
+    distance = np.sqrt(by_term.sum(axis=1))
+    first = np.argsort(distance, kind="stable")[:_SIMILAR]
+    ids = [int(labelled[i][0]) for i in first]
+    by_id = {row["source_id"]: row for row in rows(conn, "report.reference_sources", keys | {"source_ids": ids})}
+    names = [p.name for p in layout.properties]
+    values = {row["source_id"]: row[names].tolist() for row in _property_rows(conn, keys, layout, ids)}
+    similar = []
+    for i, number in zip(first, ids, strict=True):
+        row = by_id[number]
+        p = row.pop("p")[model.classes.index(row["known_class"])]
+        most = np.argsort(-by_term[i], kind="stable")[:_DIFFERENT]
+        of_source = {name: None if np.isnan(x) else x for name, x in zip(names, values[number], strict=True)}
+        differs = tuple(model.term_names[t] for t in most if by_term[i, t] > 1e-6)
+        away = float(distance[i])
+        similar.append(SimilarSource(**row, out_of_fold=p, distance_nats=away, values=of_source, differs_in=differs))
+    return tuple(similar)
+
+
+def _centred(contributed: FloatArray) -> FloatArray:
+    return np.asarray(contributed - contributed.mean(axis=-1, keepdims=True))
 
 
 def to_json(explanation: Explanation) -> dict[str, Any]:
@@ -278,20 +317,6 @@ def to_json(explanation: Explanation) -> dict[str, Any]:
     return data | {"note": wording.out_of_fold(explanation) or None}
 
 
-def text(explanation: Explanation, width: int = 100) -> str:
-    """Write an explanation for a terminal; lines are at most `width` characters long as far as names allow."""
-    return wording.text(explanation, width)
-
-
 def draw(explanation: Explanation, conn: Connection, path: Path | str) -> Path:
-    """Draw the probability track, and the densities of the classes with the source marked.
-
-    Parameters
-    ----------
-    explanation : Explanation
-    conn : Connection
-        To the database with the model's tables.
-    path : Path or str
-        Ends in .png, .pdf or .svg.
-    """
+    """Draw the probability track, and the densities of the classes with the source marked, to .png, .pdf or .svg."""
     return drawing.draw(explanation, store.load(conn, explanation.model_run_id), Path(path))

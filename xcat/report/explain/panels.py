@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import matplotlib.patheffects as effects
@@ -33,7 +34,10 @@ def draw(axes: Axes, e: Explanation, model: Model, term: Term) -> None:
     axes.set_title(wording.odds(term.nats), loc="right", fontsize=7.5, pad=3)
     label_axis(axes, term.property)
     if not has_value and (term.axes or term.state == "not observed"):
-        _nothing(axes, "one of the two is missing" if term.axes else "not observed")
+        why = "one of the two is missing" if term.axes else "not observed"
+        axes.text(0.5, 0.5, f"{why}:\nno contribution", ha="center", va="center", **style.NOTE)
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set_visible(False)
     elif term.axes:
         _pair(axes, e, model, term)
     elif term.state == "missing":
@@ -139,23 +143,25 @@ def _pair(axes: Axes, e: Explanation, model: Model, term: Term) -> None:
     contributed = contribution(pair.log_ratio, model.mixing[t])
     gain = contributed[..., e.classes.index(e.best)] - contributed[..., e.classes.index(e.second)]
     at = [pair.low[i] + pair.step[i] * np.arange(gain.shape[i]) for i in (0, 1)]
-    limits = []
-    for axis, name in enumerate(pair.axes):
-        j = model.term_names.index(name)
-        limits.append(span(nodes(model.tables[j]), density(model.tables[j], None), 0.005))
-        limits[axis] = (max(limits[axis][0], at[axis][0]), min(limits[axis][1], at[axis][-1]))
+    tables = [model.tables[model.term_names.index(name)] for name in pair.axes]
+    limits = pair_limits(tables, at)
     contours(axes, at[0], at[1], gain, style.INK)
     values = {other.property: other.value for other in e.terms}
     position = [_scaled(model, name, value) for name in pair.axes if (value := values[name]) is not None]
     place = [float(np.clip(v, *ends)) for v, ends in zip(position, limits, strict=True)]
     axes.plot(*place, "o", ms=5, color=style.INK, mec="white", mew=0.8, zorder=5, clip_on=False)
-    axes.set_xlim(*limits[0])
-    axes.set_ylim(*limits[1])
+    axes.set(xlim=limits[0], ylim=limits[1])
     key = f"grey: for {e.best}, dashed: for {e.second}"
     box = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
     axes.text(0.02, 0.96, key, transform=axes.transAxes, va="top", bbox=box, zorder=4, **style.NOTE)
     axes.locator_params(axis="y", nbins=4)
     ticks(axes, model.properties[model.term_names.index(pair.axes[0])].scale, *limits[0])
+
+
+def pair_limits(tables: Sequence[Table], at: Sequence[FloatArray]) -> list[tuple[float, float]]:
+    """Ends of the two axes of a pair with the nodes `at`: where both the pair and single properties have densities."""
+    ends = [span(nodes(table), density(table, None), 0.005) for table in tables]
+    return [(max(low, x[0]), min(high, x[-1])) for (low, high), x in zip(ends, at, strict=True)]
 
 
 def contours(axes: Axes, x: FloatArray, y: FloatArray, gain: FloatArray, colour: str) -> None:
@@ -178,19 +184,10 @@ def _missing(axes: Axes, e: Explanation, model: Model, term: Term) -> None:
     places = np.arange(len(e.classes))[::-1]
     axes.barh(places, present, height=0.42, color=[styles[c].colour for c in e.classes], zorder=2)
     axes.barh(places, np.ones(len(places)), height=0.42, color=style.PALE, zorder=1)
-    axes.set_xlim(0, 1.3)
-    axes.set_ylim(-0.6, len(e.classes) + 0.1)
+    axes.set(xlim=(0, 1.3), ylim=(-0.6, len(e.classes) + 0.1), xticks=[])
     axes.set_yticks(places, e.classes)
-    axes.set_xticks([])
     for place, share in zip(places, present, strict=True):
         axes.text(1.03, place, f"{share:.0%}", va="center", fontsize=7)
     axes.text(0, len(e.classes) - 0.28, "missing here; fraction with a value:", va="center", **style.NOTE)
     axes.tick_params(length=0, pad=2, labelsize=7)
-    axes.spines[:].set_visible(False)
-
-
-def _nothing(axes: Axes, why: str) -> None:
-    axes.text(0.5, 0.5, f"{why}:\nno contribution", ha="center", va="center", **style.NOTE)
-    axes.set_xticks([])
-    axes.set_yticks([])
     axes.spines[:].set_visible(False)

@@ -305,18 +305,10 @@ def _counterparts(e: Explanation) -> list[str]:
     rows = [["catalogue", "object", "arcsec", "p_i", "p_any", "candidates", "used", "magnitudes"]]
     for c in e.counterparts:
         sep = c["sep_arcsec"]
-        used = bool(c["accepted"]) and sep is not None
-        numbers = [_optional(sep, ".2f"), _optional(None if sep is None else c["p_i"], ".3f"), f"{c['p_any']:.3f}"]
-        rows.append(
-            [
-                c["catalogue"],
-                c["native_id"] or "-",
-                *numbers,
-                str(c["n_candidates"]),
-                ("no", "yes")[used],
-                _magnitudes(c),
-            ]
-        )
+        p_i = None if sep is None else c["p_i"]
+        numbers = [_optional(sep, ".2f"), _optional(p_i, ".3f"), f"{c['p_any']:.3f}", str(c["n_candidates"])]
+        used = "yes" if c["accepted"] and sep is not None else "no"
+        rows.append([c["catalogue"], c["native_id"] or "-", *numbers, used, _magnitudes(c)])
     return [
         "Best candidate in each catalogue (p_any: probability of a counterpart; p_i: of this one)",
         *aligned(rows, {2, 3, 4, 5}),
@@ -374,11 +366,8 @@ def _master(e: Explanation) -> list[str]:
     if m["others"]:
         rows = [["mission", "source", "arcsec", "detections", "mean flux", ""]]
         for other in m["others"]:
-            numbers = [
-                f"{other['sep_arcsec']:.2f}",
-                str(other["n_detections"]),
-                _optional(other["flux_std_cgs"], ".2e"),
-            ]
+            flux = _optional(other["flux_std_cgs"], ".2e")
+            numbers = [f"{other['sep_arcsec']:.2f}", str(other["n_detections"]), flux]
             remark = "possibly the same" if other["relation"] == "ambiguous" else ""
             rows.append([other["catalogue"], other["name"], *numbers, remark])
         lines += aligned(rows, {2, 3, 4})

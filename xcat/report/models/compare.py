@@ -9,8 +9,8 @@ towards the new class, has two parts: contribution by the old model to the new v
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
 from itertools import repeat
 from typing import Any
 
@@ -27,7 +27,7 @@ from xcat.database.connection import Connection, connect, ready
 from xcat.database.sqlfiles import dicts, job
 from xcat.errors import XcatError
 from xcat.models import samples, store
-from xcat.report.models.model_list import describe
+from xcat.report.models.model_text import describe
 
 _CHUNK_ROWS = 50_000
 _CHANGED_SOURCE = np.dtype(
@@ -41,23 +41,13 @@ PRIOR = "prior"
 
 @dataclass(frozen=True, eq=False)
 class ComparedModel:
-    """A model applied to the sources of a properties run.
-
-    Attributes
-    ----------
-    model_run_id : int
-    model : Model
-    property_run_id : int
-    best_match : bool
-    classify_run_id : int or None
-        Run that stored the answers; None if they have to be computed.
-    """
+    """A model applied to the sources of a properties run."""
 
     model_run_id: int
     model: Model
     property_run_id: int
     best_match: bool
-    classify_run_id: int | None
+    classify_run_id: int | None  #: run that stored the answers; None if they have to be computed
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +65,6 @@ def diff(settings: Settings, old_run_id: int, new_run_id: int, max_rows: int = 2
 
     Parameters
     ----------
-    settings : Settings
     old_run_id, new_run_id : int
         Two models classify the same sources, those of the properties run of the newer one; stored answers are used.
         Each of two classify runs has its own properties.
@@ -153,31 +142,26 @@ def _compared(
 ) -> tuple[ComparedModel, ComparedModel, ComparedModel | None]:
     """Both models, and if their properties differ, the old model with the new ones."""
     if old["kind"] == "fit":
-        newer = _newer(old, new)
-        return _of_model(conn, old, newer), _of_model(conn, new, newer), None
+        return _of_model(conn, old, _newer(old, new)), _of_model(conn, new, _newer(old, new)), None
     before, after = _of_classify(conn, old), _of_classify(conn, new)
     if before.property_run_id == after.property_run_id:
         return before, after, None
-    crossed = ComparedModel(before.model_run_id, before.model, after.property_run_id, before.best_match, None)
-    return before, after, crossed
+    return before, after, replace(before, property_run_id=after.property_run_id, classify_run_id=None)
+
+
+def _best_match(run: dict[str, Any]) -> bool:
+    return bool(run["config"].get("best_match", False))
 
 
 def _of_model(conn: Connection, fit: dict[str, Any], newer: dict[str, Any]) -> ComparedModel:
-    best_match = bool(fit["config"].get("best_match", False))
-    property_run_id = newer["property_run_id"]
-    keys = {"model_run_id": fit["run_id"], "property_run_id": property_run_id, "best_match": best_match}
+    keys = {"model_run_id": fit["run_id"], "property_run_id": newer["property_run_id"], "best_match": _best_match(fit)}
     stored = conn.execute(job("compare.classify_run").compose(), keys).fetchone()
-    model = store.load(conn, fit["run_id"])
-    return ComparedModel(fit["run_id"], model, property_run_id, best_match, stored[0] if stored else None)
+    return ComparedModel(model=store.load(conn, fit["run_id"]), classify_run_id=stored[0] if stored else None, **keys)
 
 
 def _of_classify(conn: Connection, run: dict[str, Any]) -> ComparedModel:
     model = store.load(conn, run["model_run_id"])
-    best_match = bool(run["config"].get("best_match", False))
-    return ComparedModel(run["model_run_id"], model, run["property_run_id"], best_match, run["run_id"])
-
-
-# --- answers, chunk by chunk -------------------------------------------------------------------------------
+    return ComparedModel(run["model_run_id"], model, run["property_run_id"], _best_match(run), run["run_id"])
 
 
 @contextmanager
@@ -186,21 +170,22 @@ def _chunks(settings: Settings, compared: ComparedModel | None) -> Iterator[Iter
     if compared is None:
         yield repeat(None)
         return
-    with ExitStack() as stack:
-        reader = stack.enter_context(connect(settings))
+    with connect(settings) as reader, connect(settings) as second:
         if compared.classify_run_id is not None:
-            yield stack.enter_context(closing(_stored(reader, compared.model, compared.classify_run_id)))
-            return
-        second = stack.enter_context(connect(settings))
-        layout = samples.Layout.of_model(compared.model, compared.best_match)
-        every = samples.every_source(reader, second, layout, compared.property_run_id, _CHUNK_ROWS)
-        yield _computed(compared.model, stack.enter_context(closing(every)))
+            answers = _stored(reader, compared.model, compared.classify_run_id)
+        else:
+            layout = samples.Layout.of_model(compared.model, compared.best_match)
+            every = samples.every_source(reader, second, layout, compared.property_run_id, _CHUNK_ROWS)
+            answers = _computed(compared.model, every)
+        with closing(answers):
+            yield answers
 
 
-def _computed(model: Model, every: Iterator[tuple[np.ndarray, Any]]) -> Iterator[AnswerChunk]:
-    for rows, sample in every:
-        result = classify(model, sample)
-        yield AnswerChunk(rows["source_id"], result.class_index, result.p, contributions(model, result.evidence))
+def _computed(model: Model, every: Generator[tuple[np.ndarray, Any], None, None]) -> Generator[AnswerChunk, None, None]:
+    with closing(every):
+        for rows, sample in every:
+            result = classify(model, sample)
+            yield AnswerChunk(rows["source_id"], result.class_index, result.p, contributions(model, result.evidence))
 
 
 def _stored(conn: Connection, model: Model, run_id: int) -> Generator[AnswerChunk, None, None]:
@@ -222,9 +207,6 @@ def _stored(conn: Connection, model: Model, run_id: int) -> Generator[AnswerChun
             yield AnswerChunk(rows["source_id"], class_index, reals[:, :k].astype(np.float64), contributed)
 
 
-# --- what changed ------------------------------------------------------------------------------------------
-
-
 class ModelDifference:
     """Sums over the sources, and the sources that changed the most.
 
@@ -235,7 +217,6 @@ class ModelDifference:
         contributes 0.
     split : bool
         Whether the part of the values is separated from that of the tables.
-    max_rows : int
     """
 
     def __init__(self, old: Model, new: Model, split: bool, max_rows: int) -> None:
@@ -309,8 +290,23 @@ class ModelDifference:
             return {"towards_new": float(total), **by}
 
         terms = [
-            {"term": term, "n_decided": int(self.sums["decided"][i]), **parts(mean["total"][i], mean["value"][i])}
-            for i, term in enumerate(self.terms)
+            {"term": term, "n_decided": int(n), **parts(total, value)}
+            for term, n, total, value in zip(
+                self.terms, self.sums["decided"], mean["total"], mean["value"], strict=True
+            )
+        ]
+        sources = [
+            {
+                **named[int(row["source_id"])],
+                "old_class": self.classes[row["a"]],
+                "old_probability": float(row["p_a"]),
+                "class": self.classes[row["b"]],
+                "p_class": float(row["p_b"]),
+                "term": self.terms[row["most"]],
+                **parts(row["total"], row["value"]),
+            }
+            for rows in self.kept
+            for row in rows
         ]
         return {
             "n_sources": self.n_sources,
@@ -318,19 +314,7 @@ class ModelDifference:
             "sum_abs_dp": self.sum_abs_dp,
             "matrix": {"classes": self.classes, "counts": self.matrix.tolist()},
             "terms": sorted(terms, key=lambda t: (-t["n_decided"], -abs(t["towards_new"]))),
-            "sources": [
-                {
-                    **named[int(row["source_id"])],
-                    "old_class": self.classes[row["a"]],
-                    "old_probability": float(row["p_a"]),
-                    "class": self.classes[row["b"]],
-                    "p_class": float(row["p_b"]),
-                    "term": self.terms[row["most"]],
-                    **parts(row["total"], row["value"]),
-                }
-                for rows in self.kept
-                for row in rows
-            ],
+            "sources": sources,
         }
 
 

@@ -1,12 +1,102 @@
-"""Models, and the difference between two of them, as text."""
+"""Models: their list, everything about one of them, and the difference between two, as data and as text."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
+
+from xcat.arrays import FloatArray
+from xcat.classifier.density import Table
+from xcat.classifier.model import Model
+from xcat.classifier.pairs import PairTable
 from xcat.columns.properties import property_label
+from xcat.database import runs
+from xcat.database.connection import Connection
+from xcat.database.sqlfiles import dicts, job
+from xcat.models import store
 from xcat.output.terminal import aligned
+
+_LINEAGE = ("pipeline_run_id", "source_run_id", "link_run_id", "match_run_id", "property_run_id", "label_run_id")
+_HEADLINE = ("accuracy", "macro_f1", "log_loss", "brier", "ece")
+
+
+def listing(conn: Connection, limit: int) -> list[dict[str, Any]]:
+    """Models, newest first, each as a dict; accuracy, macro_f1 and log_loss are out of fold, None if not measured."""
+    return dicts(conn.execute(job("compare.models").compose(), {"run_id": None, "limit": limit}))
+
+
+def term_weights(mixing: FloatArray) -> FloatArray:
+    """Weight of every term as one number, (terms,).
+
+    Parameters
+    ----------
+    mixing : (terms, K, K) float64
+        `Model.mixing`.
+
+    Notes
+    -----
+    The mean factor on the advantages of the classes: trace of the mixing in the space of vectors with the sum zero,
+    over its dimension K - 1. It is 1 for plain naive Bayes, the exponent of the category for the poster's formula, 0
+    for an excluded term, and does not depend on what all classes have in common.
+    """
+    k = mixing.shape[1]
+    return np.asarray((np.trace(mixing, axis1=1, axis2=2) - mixing.sum(axis=(1, 2)) / k) / max(k - 1, 1))
+
+
+def describe(conn: Connection, run_id: int) -> dict[str, Any]:
+    """Everything about the model of a fit run, JSON-ready but for times.
+
+    Raises
+    ------
+    XcatError
+        The run made no model.
+    """
+    model = store.load(conn, run_id)
+    run = runs.get(conn, run_id, "fit")
+    (row,) = dicts(conn.execute(job("compare.models").compose(), {"run_id": run_id, "limit": 1}))
+    summary = run["summary"] or {}
+    out_of_fold = summary.get("out_of_fold", {})
+    return {
+        **{key: row[key] for key in ("run_id", "name", "started_at", "published", "weighting")},
+        "classes": {
+            name: {
+                "n_reference": int(model.n_reference[k]),
+                "prior_given": summary.get("priors_given", {}).get(name),
+                "prior": float(model.priors[k]),
+                "offset": float(model.offsets[k]),
+                **{key: out_of_fold.get("classes", {}).get(name, {}).get(key) for key in ("recall", "prior_precision")},
+            }
+            for k, name in enumerate(model.classes)
+        },
+        "weights": dict(zip(model.categories, model.weights.tolist(), strict=True)),
+        "sharpness": model.sharpness,
+        "smoothing": model.smoothing,
+        "inverse_ridge": model.inverse_ridge,
+        "terms": _terms(model),
+        "out_of_fold": {
+            where: {key: out_of_fold.get(where, {}).get(key) for key in _HEADLINE} for where in ("sample", "at_priors")
+        },
+        "config": run["config"],
+        "lineage": {key: run[key] for key in _LINEAGE},
+        "versions": run["versions"],
+    }
+
+
+def _terms(model: Model) -> list[dict[str, Any]]:
+    tables: list[Table | PairTable] = [*model.tables, *model.pairs]
+    terms = zip(model.term_names, model.term_categories, term_weights(model.mixing).tolist(), tables, strict=True)
+    found = []
+    for name, category, weight, table in terms:
+        of_class = {"n_present": dict(zip(model.classes, table.n_present.tolist(), strict=True)), "bandwidth": None}
+        if isinstance(table, Table):
+            of_class["bandwidth"] = dict(zip(model.classes, table.bandwidth.tolist(), strict=True))
+        with_errors = isinstance(table, Table) and table.log_smeared is not None
+        with_limits = isinstance(table, Table) and table.log_above is not None
+        used = {"with_errors": with_errors, "with_limits": with_limits}
+        found.append({"term": name, "category": category, "weight": weight, **of_class, **used})
+    return found
 
 
 def weighting_text(weighting: str, categories: Sequence[str], weights: Sequence[float], sharpness: float) -> str:
@@ -19,7 +109,7 @@ def weighting_text(weighting: str, categories: Sequence[str], weights: Sequence[
 
 
 def listing_text(models: list[dict[str, Any]], limit: int) -> str:
-    """The list of models; see `xcat.report.models.model_list.listing`."""
+    """The list of models; see `listing`."""
     rows = [["run", "name", "fitted", "weighting", "labelled sources", "accuracy", "macro-F1", "log-loss"]]
     for m in models:
         run = f"{m['run_id']}{' *' if m['published'] else ''}"
@@ -37,7 +127,7 @@ def listing_text(models: list[dict[str, Any]], limit: int) -> str:
 
 
 def model_text(model: dict[str, Any]) -> str:
-    """Everything about one model; see `xcat.report.models.model_list.describe`."""
+    """Everything about one model; see `describe`."""
     ridge = "" if model["inverse_ridge"] is None else f", ridge of C = {model['inverse_ridge']:.3g}"
     lines = [
         f"model of run {model['run_id']} ({model['name']}), fitted {model['started_at']:%Y-%m-%d %H:%M}, weights by "
@@ -45,7 +135,8 @@ def model_text(model: dict[str, Any]) -> str:
         f"sharpness {model['sharpness']:.3g}, factor on the bandwidths {model['smoothing']:.3g}{ridge}",
     ]
     for where, words in (("sample", "out of fold"), ("at_priors", "at the priors")):
-        lines.append(f"{words}: {_listed(model['out_of_fold'][where])}")
+        metrics = ", ".join(f"{key} {_number(value)}" for key, value in model["out_of_fold"][where].items())
+        lines.append(f"{words}: {metrics}")
     rows = [["class", "labelled", "prior given", "prior used", "offset", "recall", "precision at the priors"]]
     keys = ("n_reference", "prior_given", "prior", "offset", "recall", "prior_precision")
     rows += [[name, *(_number(row[key]) for key in keys)] for name, row in model["classes"].items()]
@@ -100,14 +191,14 @@ def _differing(old: dict[str, Any], new: dict[str, Any]) -> Iterator[list[str]]:
     """What differs in the descriptions of two models: its name and both values."""
     pairs = [("run", old["run_id"], new["run_id"])]
     pairs += [(k.replace("_", " "), old[k], new[k]) for k in ("weighting", "sharpness", "smoothing", "inverse_ridge")]
-    for name in _union(old["classes"], new["classes"]):
+    for name in {**old["classes"], **new["classes"]}:
         for key, words in (("prior", "prior"), ("offset", "offset"), ("n_reference", "labelled sources")):
             one, two = (side["classes"].get(name, {}).get(key) for side in (old, new))
             pairs.append((f"{words} {name}", one, two))
-    for name in _union(old["weights"], new["weights"]):
+    for name in {**old["weights"], **new["weights"]}:
         pairs.append((f"weight of the category {name}", old["weights"].get(name), new["weights"].get(name)))
     before, after = ({term["term"]: term["weight"] for term in side["terms"]} for side in (old, new))
-    pairs += [(f"weight of {name}", before.get(name), after.get(name)) for name in _union(before, after)]
+    pairs += [(f"weight of {name}", before.get(name), after.get(name)) for name in before | after]
     for key in ("log_loss", "macro_f1"):
         pairs.append((f"{key} out of fold", *(side["out_of_fold"]["sample"][key] for side in (old, new))))
     for what, one, two in pairs:
@@ -148,11 +239,3 @@ def _number(value: Any) -> str:
     if value is None:
         return "-"
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
-
-
-def _listed(metrics: dict[str, Any]) -> str:
-    return ", ".join(f"{key} {_number(value)}" for key, value in metrics.items())
-
-
-def _union(one: Iterable[str], two: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys([*one, *two]))

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from xcat.output import style
-from xcat.report.run.match_data import P_ANY_BINS, Calibrated, MagnitudePrior, Matching
+from xcat.report.run.page_data import P_ANY_BINS, Calibrated, MagnitudePrior, Matching
 
 _WIDTH = 10.0  # inches; the page scales figures to its own width
 _LEFT, _STEP, _PANEL = 0.06, 0.245, 0.18  # of the width: four panels in a row
@@ -75,13 +75,9 @@ def _kept(axes: Axes, c: Calibrated, *, first: bool) -> None:
         axes.plot(curve["cutoff"], share, **(_KEPT if part == 0 else _THIN | {"color": _BLUE}))
     of_all = 100 * float(c.whole["n_sources_above"]) / max(float(c.whole["n_sources"]), 1.0)
     _mark(axes, c, of_all, f"{of_all:.0f} %")
-    axes.set_xlim(0, 1.02)
-    axes.set_ylim(0, 105)
-    axes.set_yticks([0, 50, 100])
+    axes.set(xlim=(0, 1.02), ylim=(0, 105), yticks=[0, 50, 100], ylabel="sources kept (%)" if first else "")
     axes.tick_params(labelbottom=False)
     axes.set_title(c.catalogue, loc="left", fontsize=8, fontweight="bold", pad=4)
-    if first:
-        axes.set_ylabel("sources kept (%)")
 
 
 def _rates(axes: Axes, c: Calibrated, wanted: float | None, *, first: bool) -> None:
@@ -93,14 +89,11 @@ def _rates(axes: Axes, c: Calibrated, wanted: float | None, *, first: bool) -> N
         axes.plot(curve["cutoff"], rate, **(_FALSE if part == 0 else _THIN | {"color": _RED}))
     whole = c.curves[0]
     axes.plot(whole["cutoff"], 100 * whole["contamination"], **_CONTAMINATION)
-    axes.set_yscale("log")
-    axes.set_ylim(100 * _LEAST_RATE, 100)
+    axes.set(yscale="log", ylim=(100 * _LEAST_RATE, 100), ylabel="rate (%)" if first else "")
     axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
     in_use = 100 * float(c.whole["false_rate"])
     _mark(axes, c, max(in_use, 100 * _LEAST_RATE), f"{in_use:.1f} %")
     axes.set_xlabel("cutoff of p_any", fontsize=7.5, labelpad=1)
-    if first:
-        axes.set_ylabel("rate (%)")
 
 
 def _mark(axes: Axes, c: Calibrated, y: float, text: str) -> None:
@@ -147,8 +140,7 @@ def _prior(shapes: Axes, ratio: Axes, prior: MagnitudePrior, *, first: bool) -> 
     edges = np.clip(prior.edges, low - 1, high + 1)
     shapes.stairs(prior.field, edges, fill=True, color="#d5d5d5", label="field")
     shapes.stairs(prior.counterparts, edges, color=_BLUE, lw=1.4, label="counterparts")
-    shapes.set_xlim(low, high)
-    shapes.set_ylim(0, None)
+    shapes.set(xlim=(low, high), ylim=(0, None), ylabel="density (1 / mag)" if first else "")
     shapes.tick_params(labelbottom=False)
     term, *others = prior.term.split(" with ")
     shapes.set_title(f"{prior.catalogue}: {term}", loc="left", fontsize=8, fontweight="bold", pad=13 if others else 4)
@@ -163,11 +155,8 @@ def _prior(shapes: Axes, ratio: Axes, prior: MagnitudePrior, *, first: bool) -> 
     ratio.plot(middle, prior.log_ratio, color=_BLUE, lw=1.5)
     visible = (middle >= low) & (middle <= high)
     largest = max(float(np.abs(prior.by_part[:, visible]).max(initial=0)), 0.5)
-    ratio.set_ylim(-1.08 * largest, 1.08 * largest)
+    ratio.set(ylim=(-1.08 * largest, 1.08 * largest), ylabel="ln ratio" if first else "")
     ratio.set_xlabel("mag", fontsize=7.5, labelpad=1)
-    if first:
-        shapes.set_ylabel("density (1 / mag)")
-        ratio.set_ylabel("ln ratio")
 
 
 def _range(prior: MagnitudePrior) -> tuple[float, float]:

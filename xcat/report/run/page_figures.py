@@ -39,15 +39,8 @@ def sky(report: Report, data: PageData) -> Figure:
         n = max(int(of_class.sum()), 1)
         axes.grid(color=style.GREY, lw=0.4, alpha=0.35)
         size, alpha = float(np.clip(6000 / n, 0.5, 9)), float(np.clip(4000 / n, 0.25, 0.9))
-        dots: Any = {
-            "s": size,
-            "color": styles[name].colour,
-            "marker": "o",
-            "lw": 0,
-            "alpha": alpha,
-            "rasterized": True,
-        }
-        axes.scatter(lon[of_class], lat[of_class], **dots)
+        look: Any = {"color": styles[name].colour, "marker": "o", "lw": 0, "rasterized": True}
+        axes.scatter(lon[of_class], lat[of_class], size, alpha=alpha, **look)
         axes.set_xticks(np.radians([-120, -60, 0, 60, 120]), ["120°", "60°", "0°", "300°", "240°"])
         axes.set_yticks(np.radians([-60, -30, 0, 30, 60]), ["-60°", "-30°", "0°", "30°", "60°"])
         axes.tick_params(labelsize=6.5)
@@ -77,19 +70,16 @@ def reliability(report: Report) -> Figure:
         axes.errorbar(confidence, accuracy, errors, fmt="o-", **look)
         least = max(0.0, min(0.45, float(confidence.min(initial=0.45)) - 0.03))
         axes.set(xlim=(least, 1.015), ylim=(0, 1.03), xlabel="Probability of the assigned class")
+        axes.set_ylabel("" if i else "Fraction that is correct")
         axes.set_title(f"{title}\nECE {100 * report.metrics[key]['ece']:.1f} %", loc="left", fontsize=8.5)
-        if i == 0:
-            axes.set_ylabel("Fraction that is correct")
         axes.grid(color=style.PALE, lw=0.5)
     axes = fig.add_axes((0.74, 0.14, 0.24, 0.74))
-    edges = np.array(report.metrics["sample"]["reliability"]["edges"])
-    n = np.array(report.metrics["sample"]["reliability"]["n"])
+    edges, n = (np.array(report.metrics["sample"]["reliability"][key]) for key in ("edges", "n"))
     axes.bar(edges[:-1], n, width=np.diff(edges) * 0.9, align="edge", color="#56B4E9", edgecolor=style.GREY, lw=0.5)
     axes.set_yscale("symlog", linthresh=1)
-    axes.set_ylim(0, max(10, n.max() * 2))
-    axes.set_xlim(max(0.0, 1 / max(len(report.classes), 1) - 0.05), 1.01)
+    least = max(0.0, 1 / max(len(report.classes), 1) - 0.05)
+    axes.set(xlim=(least, 1.01), ylim=(0, max(10, n.max() * 2)), xlabel="Probability of the assigned class")
     axes.set_title("Labelled sources in each bin\n ", loc="left", fontsize=8.5)
-    axes.set_xlabel("Probability of the assigned class")
     return fig
 
 
@@ -139,13 +129,11 @@ def pairs(report: Report, data: PageData) -> Figure:
     for row, pair in enumerate(model.pairs):
         gain = pair.log_ratio - pair.log_ratio.mean(axis=2, keepdims=True)
         at = [pair.low[i] + pair.step[i] * np.arange(gain.shape[i]) for i in (0, 1)]
-        tables = [model.tables[j] for j in model.pair_columns[row]]
-        ends = [panels.span(nodes(t), np.exp(t.log_density), 0.005) for t in tables]
+        limits = panels.pair_limits([model.tables[j] for j in model.pair_columns[row]], at)
         for c, name in enumerate(report.classes):
             axes = fig.add_axes((0.07 + 0.93 * c / k, 1 - (2.1 * row + 1.8) / height, 0.93 / k - 0.03, 1.45 / height))
             panels.contours(axes, at[0], at[1], gain[:, :, c], styles[name].colour)
-            axes.set_xlim(max(ends[0][0], at[0][0]), min(ends[0][1], at[0][-1]))
-            axes.set_ylim(max(ends[1][0], at[1][0]), min(ends[1][1], at[1][-1]))
+            axes.set(xlim=limits[0], ylim=limits[1])
             axes.set_title(name, color=styles[name].colour, fontweight="bold", fontsize=8, pad=3)
             axes.set_xlabel(property_symbol(pair.axes[0], with_unit=True), fontsize=7, labelpad=1)
             axes.set_yticks([]) if c else axes.set_ylabel(property_symbol(pair.axes[1], with_unit=True), fontsize=7)

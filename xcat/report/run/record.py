@@ -1,27 +1,38 @@
-"""Runs in words: their list, the whole record of one, and which were dropped."""
+"""Runs in words: their list, the whole record of one, what a load and a link run have done, and which were dropped."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from xcat.database.connection import Connection
 from xcat.database.retention import Leaving
+from xcat.database.runs import get
+from xcat.errors import XcatError
+from xcat.output.terminal import aligned
+
+if TYPE_CHECKING:
+    from xcat.ingest.load import Loading
 
 HEAD = ("run", "kind", "name", "status", "started", "seconds", "part of")
 _LONGEST = 300
 _CHECKSUM = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
+_MASTERS = (
+    ("master sources", "masters"),
+    ("  of one mission", "of_one_mission"),
+    ("  of two missions", "of_two_missions"),
+    ("  of three or more", "of_more_missions"),
+    ("  ambiguous, kept alone", "ambiguous"),
+    ("with a flux ratio", "with_flux_ratio"),
+    ("with a flux ratio allowing for the errors", "with_flux_ratio_low"),
+    ("  above 5", "ratio_low_above_5"),
+)
 
 
 def text(row: Mapping[str, Any]) -> str:
-    """Say everything about a run, shortened where it is long; the row itself is what ``--json`` prints.
-
-    Parameters
-    ----------
-    row : mapping
-        As `xcat.database.runs.get` gives it.
-    """
+    """Describe a run, as `xcat.database.runs.get` gives it, shortened where it is long."""
     steps = dict((row["summary"] or {}).get("seconds", {}))
     made = {key: value for key, value in (row["summary"] or {}).items() if key != "seconds"}
     lines = [f"run {row['run_id']}: {row['kind']} of {row['name']}, {row['status']}"]
@@ -105,3 +116,71 @@ def leaving_text(leaving: Leaving) -> str:
         for reader in leaving.waiting
     ]
     return "\n".join(lines)
+
+
+def loading_lines(name: str, loading: Loading) -> list[str]:
+    """Say how many rows of a catalogue were loaded, and why others were rejected."""
+    if loading.version is not None:
+        return [f"{name}: version {loading.version} holds just these files and is current again; nothing was loaded"]
+    if not loading.files:
+        return [f"{name}: already loaded, nothing changed ({', '.join(loading.already)})"]
+    skipped = sum(file["n_skipped"] for file in loading.files)
+    left_out = f", {skipped:,} left out by its definition" if skipped else ""
+    text = [f"{name}: {loading.n_rows:,} rows loaded, {loading.n_rejected:,} rejected{left_out}"]
+    for reject in loading.rejects:
+        column = f" in column {reject['column_name']}" if reject["column_name"] else ""
+        text.append(
+            f"  {reject['file_name']}: {reject['n']:,} x {reject['reason']}{column}, "
+            f"first in row {reject['first_row']:,} ({reject['example']!r})"
+        )
+    return text
+
+
+def loading_json(loading: Loading) -> dict[str, Any]:
+    """What a load has done, JSON-ready."""
+    return {
+        "files": loading.files,
+        "already_loaded": loading.already,
+        "rejects": loading.rejects,
+        "version_current_again": loading.version,
+    }
+
+
+def links_json(conn: Connection, link_run_id: int) -> dict[str, Any]:
+    """Counts of a link run: pairs, reasons, missions, masters and changes.
+
+    Raises
+    ------
+    XcatError
+        There is no such run, it is of another kind, or it did not finish.
+    """
+    run = get(conn, link_run_id, "link")
+    if run["status"] != "done":
+        raise XcatError(f"run {link_run_id} is {run['status']}; only a finished link run has counts. See: xcat runs")
+    return {"run_id": link_run_id, "name": run["name"], "started_at": run["started_at"], **run["summary"]}
+
+
+def links_text(conn: Connection, link_run_id: int) -> str:
+    """Write the counts for a terminal; see `links_json` for the errors."""
+    counts = links_json(conn, link_run_id)
+    lines = [
+        f"Link run {link_run_id} of pipeline {counts['name']}, {counts['started_at'][:16].replace('T', ' ')} UTC",
+        "",
+        "Pairs of sources that are close enough for their errors",
+    ]
+    heads = ["mission", "other mission", "linked", "ambiguous", "rejected"]
+    lines += _table(heads, counts["pairs"], ("mission", "other"), tuple(heads[2:])) if counts["pairs"] else ["none"]
+    if counts["reasons"]:
+        lines += ["", *_table(["status", "reason", "pairs"], counts["reasons"], ("status", "reason"), ("pairs",))]
+    heads = ["mission", "sources", "single", "linked", "ambiguous"]
+    lines += ["", "Sources", *_table(heads, counts["missions"], ("mission",), tuple(heads[1:]))]
+    lines += ["", *aligned([[title, f"{counts['masters'][key]:,}"] for title, key in _MASTERS], {1})]
+    before = counts["previous_link_run_id"]
+    against = f"against link run {before}" if before is not None else "no earlier link run"
+    changes = ", ".join(f"{counts['changes'][change]:,} {change}" for change in ("new", "moved", "marked", "gone"))
+    return "\n".join([*lines, "", f"Changes of membership ({against}): {changes}"])
+
+
+def _table(heads: list[str], rows: list[dict[str, Any]], names: tuple[str, ...], counts: tuple[str, ...]) -> list[str]:
+    body = [[*(row[key] for key in names), *(f"{row[key]:,}" for key in counts)] for row in rows]
+    return aligned([heads, *body], range(len(names), len(heads)))

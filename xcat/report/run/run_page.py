@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
-from astropy.table import Table
 from matplotlib.figure import Figure
 
 from xcat.classifier.model import Model
@@ -20,7 +18,7 @@ from xcat.output.terminal import cell_format
 from xcat.report.candidates import candidates
 from xcat.report.explain import drawing
 from xcat.report.explain.gather import explain
-from xcat.report.run import match_figures, page_data, page_figures, summary_figure, summary_text
+from xcat.report.run import match_figures, page_data, page_figures, summary, summary_figure
 from xcat.report.run.summary import Report
 
 _DPI = 110
@@ -37,8 +35,6 @@ def html(report: Report, conn: Connection, folder: Path | str) -> Path:
 
     Parameters
     ----------
-    report : Report
-    conn : Connection
     folder : Path or str
         Made if missing; gets index.html and figures/.
 
@@ -87,23 +83,16 @@ def html(report: Report, conn: Connection, folder: Path | str) -> Path:
         d=data,
         figures={name: f"figures/{name}.png" for name in drawn},
         best=best,
-        matrix=summary_text.matrix_rows(report),
-        rates=summary_text.rate_rows(report),
-        totals=summary_text.total_rows(report),
-        overall=summary_text.overall_rows(report),
-        shading=_shading(report),
-        priors=summary_text.priors(report),
-        outlier_rule=summary_text.outlier_rule(report),
+        matrix=summary.matrix_rows(report),
+        rates=summary.rate_rows(report),
+        totals=summary.total_rows(report),
+        overall=summary.overall_rows(report),
+        shading=summary.shares(report).tolist(),
+        priors=summary.priors(report),
+        outlier_rule=summary.outlier_rule(report),
         labels=_labels(report),
         configuration=yaml.safe_dump(data.pipeline, sort_keys=False, allow_unicode=True),
     )
-
-
-def _shading(report: Report) -> list[list[float]]:
-    """Fraction of each true class in each cell of the matrix, by which the page shades it."""
-    matrix = np.array(report.metrics["matrix"], dtype=float)
-    shares: list[list[float]] = (matrix / np.maximum(matrix.sum(axis=0), 1)).tolist()
-    return shares
 
 
 def _labels(report: Report) -> list[dict[str, Any]]:
@@ -119,20 +108,15 @@ def _labels(report: Report) -> list[dict[str, Any]]:
 def _best(conn: Connection, report: Report, model: Model, name: str, figures: Path) -> dict[str, Any]:
     """The best candidates of a class; the first of them each have a figure of their evidence."""
     table = candidates(conn, name, limit=_LISTED, run_id=report.run_id)
+    formats = {column: cell_format(table[column]) for column in _COLUMNS}
     shown = []
-    for i, row in enumerate(_cells(table)):
-        row["figure"] = ""
+    for i, row in enumerate(table):
+        cells = {column: write(row[column]) for column, write in formats.items()} | {"figure": ""}
         if i < _EXPLAINED:
-            source_id = int(table["source_id"][i])
-            explanation = explain(conn, source_id, run_id=report.run_id, model=model)
-            file = f"{name.lower()}_{source_id}.png"
+            explanation = explain(conn, int(row["source_id"]), run_id=report.run_id, model=model)
+            file = f"{name.lower()}_{row['source_id']}.png"
             drawing.draw(explanation, model, figures / file, dpi=100)
-            row["figure"] = f"figures/{file}"
-        shown.append(row)
+            cells["figure"] = f"figures/{file}"
+        shown.append(cells)
     units = {c: "" if table[c].unit is None else table[c].unit.to_string() for c in _COLUMNS}
     return {"class": name, "rows": shown, "columns": _COLUMNS, "units": units, "total": table.meta["total_rows"]}
-
-
-def _cells(table: Table) -> list[dict[str, str]]:
-    formats = {name: cell_format(table[name]) for name in _COLUMNS}
-    return [{name: write(table[name][i]) for name, write in formats.items()} for i in range(len(table))]

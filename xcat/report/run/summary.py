@@ -1,13 +1,16 @@
-"""The poster's two-part table: how good a run is on the reference sample, and its classes of all other sources."""
+"""The poster's two-part table: how good a run is on the reference sample, and its classes of all other sources.
+
+As data, as text, and as rows, which text, figure and page share.
+"""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from xcat.arrays import FloatArray
 from xcat.classifier import summarise
 from xcat.classifier.posterior import LEAST_P_TAIL
 from xcat.database import partitions
@@ -15,8 +18,8 @@ from xcat.database.connection import Connection
 from xcat.database.runs import get
 from xcat.errors import XcatError
 from xcat.output.reading import Row, one, rows
+from xcat.output.terminal import aligned
 from xcat.report.models.model_text import weighting_text
-from xcat.report.run import summary_figure, summary_text
 
 _LINEAGE = {
     "merge": "source_run_id",
@@ -27,16 +30,28 @@ _LINEAGE = {
     "fit": "model_run_id",
     "pipeline": "pipeline_run_id",
 }
+_RATES = {
+    "recall": "recall",
+    "precision, raw": "precision",
+    "precision at priors": "prior_precision",
+    "F1, raw": "f1",
+    "F1 at priors": "prior_f1",
+}
+_OVERALL = {
+    "accuracy (%)": "accuracy",
+    "macro-F1 (%)": "macro_f1",
+    "log-loss (nats)": "log_loss",
+    "Brier score": "brier",
+    "calibration error, ECE (%)": "ece",
+}
 
 
 @dataclass(frozen=True)
 class Totals:
-    """Number of sources of a class, and of outliers among them: `test` in the test sample (classifiable by hand and
-    not labelled), `all` among all sources.
-    """
+    """Number of sources of a class, and of outliers among them."""
 
     name: str
-    test: int
+    test: int  #: in the test sample: classifiable by hand and not labelled
     test_outliers: int
     all: int
     all_outliers: int
@@ -44,33 +59,7 @@ class Totals:
 
 @dataclass(frozen=True)
 class Report:
-    """A classify run in numbers.
-
-    Attributes
-    ----------
-    run_id, model_run_id : int
-    pipeline, started_at : str
-    published : bool
-    classes : tuple of str
-    priors : dict
-    metrics : dict
-        Out of fold, on the reference sample, from `xcat.classifier.metrics.summarise`; rows of ``matrix`` are the
-        assigned classes, columns the true ones.
-    n_reference : int
-    totals : tuple of Totals
-    outlier_p : float
-        A source is an outlier if a smaller fraction of its class is at least as extreme.
-    weighting : str
-        How the evidence is weighted, in words.
-    priors_given : dict or None
-        Priors of the pipeline, if those of the model were estimated.
-    labels : tuple of dict
-        Counts by class, origin and status.
-    conflicts : tuple of dict
-        Sources for which reference catalogues disagree, by the classes they name.
-    lineage : dict
-        Runs that the run depends on, by kind.
-    """
+    """A classify run in numbers."""
 
     run_id: int
     model_run_id: int
@@ -79,15 +68,17 @@ class Report:
     published: bool
     classes: tuple[str, ...]
     priors: dict[str, float]
+    #: Out of fold, on the reference sample, from `xcat.classifier.metrics.summarise`; rows of ``matrix`` are the
+    #: assigned classes, columns the true ones.
     metrics: dict[str, Any]
     n_reference: int
     totals: tuple[Totals, ...]
-    outlier_p: float
-    weighting: str
-    priors_given: dict[str, float] | None
-    labels: tuple[Row, ...]
-    conflicts: tuple[Row, ...]
-    lineage: dict[str, int]
+    outlier_p: float  #: a source is an outlier if a smaller fraction of its class is at least as extreme
+    weighting: str  #: how the evidence is weighted, in words
+    priors_given: dict[str, float] | None  #: priors of the pipeline, if those of the model were estimated
+    labels: tuple[Row, ...]  #: counts by class, origin and status
+    conflicts: tuple[Row, ...]  #: sources for which reference catalogues disagree, by the classes they name
+    lineage: dict[str, int]  #: runs that the run depends on, by kind
 
     @property
     def whole(self) -> Totals:
@@ -111,7 +102,7 @@ def resolve(conn: Connection, run_id: int) -> Row:
     number: int | None = run_id
     if kind in ("fit", "pipeline"):
         name = "model" if kind == "fit" else "pipeline"
-        number = one_value(conn, f"report.classify_run_of_{name}", {"run_id": run_id})
+        number = _one_value(conn, f"report.classify_run_of_{name}", {"run_id": run_id})
     elif kind == "publish":
         number = run["summary"].get("published_run_id")
     elif kind != "classify":
@@ -124,25 +115,14 @@ def resolve(conn: Connection, run_id: int) -> Row:
     return classify_run
 
 
-def one_value(conn: Connection, name: str, params: Row) -> Any:
+def _one_value(conn: Connection, name: str, params: Row) -> Any:
     """Value of a statement that gives a single one."""
     row = one(conn, name, params)
     return None if row is None else next(iter(row.values()))
 
 
 def report(conn: Connection, run_id: int) -> Report:
-    """Collect the results of a run.
-
-    Parameters
-    ----------
-    conn : Connection
-    run_id : int
-        A classify run, or a fit, pipeline or publish run that led to one.
-
-    Returns
-    -------
-    Report
-    """
+    """Collect the results of a classify run, or of the one that a fit, pipeline or publish run led to."""
     run = resolve(conn, run_id)
     keys = {"run_id": run["model_run_id"]}
     model = one(conn, "fit.model", keys)
@@ -155,12 +135,14 @@ def report(conn: Connection, run_id: int) -> Report:
     p = np.array([row["p"] for row in held_out], dtype=np.float64).reshape(len(held_out), len(classes))
     truth = np.array([classes.index(row["known_class"]) for row in held_out], dtype=np.int64)
     labels = partitions.qualified("label", run["label_run_id"])
+    given = get(conn, run["model_run_id"])["summary"].get("priors_given", priors)
+    estimated = any(abs(given[c] - p) > 1e-6 for c, p in priors.items())
     return Report(
         run_id=run["run_id"],
         model_run_id=run["model_run_id"],
         pipeline=run["name"],
         started_at=run["started_at"],
-        published=bool(one_value(conn, "report.is_published", {"run_id": run["run_id"]})),
+        published=bool(_one_value(conn, "report.is_published", {"run_id": run["run_id"]})),
         classes=classes,
         priors=priors,
         metrics=summarise(p, truth, classes, np.array(list(priors.values()))),
@@ -168,16 +150,11 @@ def report(conn: Connection, run_id: int) -> Report:
         totals=_totals(classes, rows(conn, "classify.totals", run)),
         outlier_p=LEAST_P_TAIL,
         weighting=weighting_text(model["weighting"], list(weights), list(weights.values()), model["sharpness"]),
-        priors_given=_priors_given(conn, run["model_run_id"], priors),
+        priors_given={c: given[c] for c in priors} if estimated else None,
         labels=tuple(rows(conn, "label.count", label=labels)),
         conflicts=tuple(rows(conn, "report.conflicts", run)),
         lineage={kind: run[column] for kind, column in _LINEAGE.items() if run[column] is not None},
     )
-
-
-def _priors_given(conn: Connection, model_run_id: int, priors: dict[str, float]) -> dict[str, float] | None:
-    given: dict[str, float] = get(conn, model_run_id)["summary"].get("priors_given", priors)
-    return {c: given[c] for c in priors} if any(abs(given[c] - p) > 1e-6 for c, p in priors.items()) else None
 
 
 def _totals(classes: tuple[str, ...], counted: list[Row]) -> tuple[Totals, ...]:
@@ -193,11 +170,93 @@ def as_json(result: Report) -> dict[str, Any]:
     return {**asdict(result), "total": asdict(result.whole)}
 
 
-def text(result: Report) -> str:
-    """Write the two-part table for a terminal."""
-    return summary_text.text(result)
+def priors(r: Report) -> str:
+    """The priors; if they were estimated, followed by those of the pipeline."""
+    used, given = (", ".join(f"{c} {p:.3g}" for c, p in (of or {}).items()) for of in (r.priors, r.priors_given))
+    return f"{used} (estimated; given: {given})" if given else used
 
 
-def draw(result: Report, path: Path | str) -> Path:
-    """Draw the two-part table; the ending of the path is .png, .pdf or .svg."""
-    return summary_figure.draw(result, Path(path))
+def outlier_rule(r: Report) -> str:
+    """Definition of an outlier."""
+    return f"outliers: fewer than {100 * r.outlier_p:g} % of their class are at least as extreme, out of fold"
+
+
+def percent(fraction: float | None) -> str:
+    """A fraction as a percentage; a dash for None."""
+    return "-" if fraction is None else f"{100 * fraction:.1f}"
+
+
+def interval(ends: list[float | None]) -> str:
+    """An interval of a fraction, as percentages."""
+    return "-" if None in ends else f"{percent(ends[0])}-{percent(ends[1])}"
+
+
+def matrix_rows(r: Report) -> list[list[str]]:
+    """Rows of the left part: one per assigned class, with a column per true class."""
+    matrix = r.metrics["matrix"]
+    counts = [*zip([f"-> {c}" for c in r.classes], matrix, strict=True), ("total", np.sum(matrix, axis=0).tolist())]
+    body = [[title, *(f"{n:,}" for n in row), f"{sum(row):,}"] for title, row in counts]
+    return [["classified as", *r.classes, "total"], *body]
+
+
+def shares(r: Report) -> FloatArray:
+    """Fraction of each true class in each cell of the matrix, by which figure and page shade it."""
+    matrix = np.array(r.metrics["matrix"], dtype=float)
+    return np.asarray(matrix / np.maximum(matrix.sum(axis=0), 1))
+
+
+def rate_rows(r: Report) -> list[tuple[str, list[str], list[str]]]:
+    """Rates of each class: title, values, and 95 % intervals (empty where there are none)."""
+    by_class = [r.metrics["classes"][c] for c in r.classes]
+    out = []
+    for title, key in _RATES.items():
+        ends = [interval(c[f"{key}_interval"]) if f"{key}_interval" in c else "" for c in by_class]
+        out.append((f"{title} (%)", [percent(c[key]) for c in by_class], ends if any(ends) else []))
+    return out
+
+
+def overall_rows(r: Report) -> list[list[str]]:
+    """Overall metrics, for the sample as it is and re-weighted to the priors."""
+    body = [["", "reference sample", "at priors"]]
+    for title, key in _OVERALL.items():
+        values = (r.metrics[where][key] for where in ("sample", "at_priors"))
+        body.append([title, *(percent(v) if "%" in title else f"{v:.3f}" for v in values)])
+    return body
+
+
+def total_rows(r: Report) -> list[list[str]]:
+    """Rows of the right part: sources by class."""
+    body = [["class", "test sample", "outliers", "all sources", "outliers"]]
+    for name, t in [*((f"-> {t.name}", t) for t in r.totals), ("total", r.whole)]:
+        body.append([name, *(f"{n:,}" for n in (t.test, t.test_outliers, t.all, t.all_outliers))])
+    return body
+
+
+def text(r: Report) -> str:
+    """Write a report for a terminal."""
+    shown = "published" if r.published else "not published"
+    lines = [
+        f"Classify run {r.run_id} of pipeline {r.pipeline}, {r.started_at[:16].replace('T', ' ')} UTC, {shown}",
+        f"model of run {r.model_run_id}; priors {priors(r)}",
+        r.weighting,
+        "",
+        f"Reference sample, out of fold: {r.n_reference:,} labelled sources (columns: true class)",
+    ]
+    body = matrix_rows(r)
+    for title, values, ends in rate_rows(r):
+        body.append([title, *values, ""])
+        body += [["  95 % interval", *ends, ""]] if ends else []
+    lines += [
+        *aligned(body, range(1, len(r.classes) + 2)),
+        "",
+        *aligned(overall_rows(r), {1, 2}),
+        "",
+        "Test sample (two of: optical, infrared, spectrum, several detections; not labelled), and all sources",
+        *aligned(total_rows(r), {1, 2, 3, 4}),
+        outlier_rule(r),
+    ]
+    n_conflicts = sum(row["sources"] for row in r.conflicts)
+    if n_conflicts:
+        parts = ", ".join(f"{row['sources']} {row['classes']}" for row in r.conflicts)
+        lines += ["", f"Labels set aside because reference catalogues disagree: {n_conflicts} sources ({parts})"]
+    return "\n".join(lines)

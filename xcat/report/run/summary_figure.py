@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,26 +12,24 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from xcat.output import style
-from xcat.report.run import summary_text
-
-if TYPE_CHECKING:
-    from xcat.report.run.summary import Report
+from xcat.report.run import summary
+from xcat.report.run.summary import Report
 
 _LINE = 0.25  # inches
 _TOP = 0.7  # of the tables, inches from the upper edge
 _BOLD: Any = {"fontweight": "bold"}
 
 
-def draw(r: Report, path: Path, dpi: int = 150) -> Path:
-    """Draw the table."""
+def draw(r: Report, path: Path) -> Path:
+    """Draw the table; the ending of the path is .png, .pdf or .svg."""
     with style.settings():
-        return style.save(figure(r), path, dpi)
+        return style.save(figure(r), path)
 
 
 def figure(r: Report) -> Figure:
     """Make the figure: matrix and rates on the left, totals and outliers on the right."""
     k = len(r.classes)
-    rates = summary_text.rate_rows(r)
+    rates = summary.rate_rows(r)
     n_lines = k + 3 + len(rates) + sum(bool(ends) for _, _, ends in rates) * 0.8
     height = 1.2 + _LINE * n_lines
     left_width = 0.25 + 1.75 + 0.98 * k + 0.9
@@ -44,7 +42,7 @@ def figure(r: Report) -> Figure:
     _right(axes, r, left_width + 0.45, width - 0.25, _TOP + _LINE * (k + 2))
     foot = (
         f"Run {r.run_id} of pipeline {r.pipeline}. Intervals: 95 %. Priors:"
-        f" {summary_text.priors(r)}.\n{summary_text.outlier_rule(r).capitalize()}."
+        f" {summary.priors(r)}.\n{summary.outlier_rule(r).capitalize()}."
     )
     axes.text(0.25, height - 0.2, foot, linespacing=1.4, va="center", **style.NOTE)
     return fig
@@ -92,13 +90,12 @@ def _left(axes: Axes, r: Report, rates: list[tuple[str, list[str], list[str]]], 
     titles = ("Reference sample, out of fold", f"{r.n_reference:,} labelled sources")
     head = _head(axes, x0, x1, titles, [*r.classes, "total"], columns)
     axes.text(x0, head, "Classified as $\\downarrow$   truly $\\rightarrow$", va="center", fontsize=8)
-    matrix = np.array(r.metrics["matrix"], dtype=float)
     # a printed grey on which numbers stay readable, by the share of the true class
-    for (i, j), share in np.ndenumerate(matrix / np.maximum(matrix.sum(axis=0), 1)):
+    for (i, j), share in np.ndenumerate(summary.shares(r)):
         y = head + _LINE * (1.05 * (i + 1) - 0.5)
         tone = (1 - 0.3 * share,) * 3
         axes.add_patch(Rectangle((columns[j] - 0.9, y), 0.96, _LINE, color=tone, lw=0, zorder=0))
-    y = _body(axes, x0, x1, head, summary_text.matrix_rows(r)[1:], columns, diagonal=True)
+    y = _body(axes, x0, x1, head, summary.matrix_rows(r)[1:], columns, diagonal=True)
     for title, values, ends in rates:
         y += _LINE
         axes.text(x0, y, title, va="center")
@@ -112,11 +109,11 @@ def _left(axes: Axes, r: Report, rates: list[tuple[str, list[str], list[str]]], 
 def _right(axes: Axes, r: Report, x0: float, x1: float, below: float) -> None:
     columns = [x0 + (x1 - x0) * f for f in (0.43, 0.6, 0.83, 1.0)]
     titles = ("Test sample and all sources", "test sample: classifiable by hand and not labelled")
-    head, *rows = summary_text.total_rows(r)
+    head, *rows = summary.total_rows(r)
     y = _body(axes, x0, x1, _head(axes, x0, x1, titles, head[1:], columns), rows, columns)
     y = max(y, below) + _LINE * 0.3
     columns = [x0 + (x1 - x0) * 0.72, x1]
-    for i, (title, *values) in enumerate(summary_text.overall_rows(r)):
+    for i, (title, *values) in enumerate(summary.overall_rows(r)):
         y += _LINE
         axes.text(x0, y, title, va="center")
         _row(axes, y, values, columns, **({} if i else _BOLD))
