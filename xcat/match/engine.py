@@ -57,26 +57,14 @@ class MatchOptions(Strict):
 
 @dataclass(frozen=True)
 class MatchResult:
-    """Whether each source has a counterpart; arrays (n_catalogues, n_sources), the sources in the order of the sky.
+    """Whether each source has a counterpart; arrays (n_catalogues, n_sources), the sources in the order of the sky."""
 
-    Attributes
-    ----------
-    id : ndarray of int, shape (n_sources,)
-    n_candidates : ndarray of int
-        Objects within the radius.
-    density_per_deg2, completeness : ndarray
-        Of the catalogue around the source; prior probability that a source like it has a counterpart in it.
-    p_any : ndarray
-    accepted : ndarray of bool
-        Whether p_any reaches the cutoff.
-    """
-
-    id: np.ndarray
-    n_candidates: np.ndarray
-    density_per_deg2: np.ndarray
-    completeness: np.ndarray
+    id: np.ndarray  #: shape (n_sources,)
+    n_candidates: np.ndarray  #: objects within the radius
+    density_per_deg2: np.ndarray  #: of the catalogue around the source
+    completeness: np.ndarray  #: prior probability that a source like it has a counterpart in the catalogue
     p_any: np.ndarray
-    accepted: np.ndarray
+    accepted: np.ndarray  #: whether p_any reaches the cutoff
 
 
 @dataclass
@@ -85,14 +73,10 @@ class Outcome:
 
     calibration: Calibration
     result: MatchResult = field(init=False)
-    priors: list[Curve] = field(default_factory=list)
-    """Learned or given curves of magnitudes and colours."""
-    seconds: dict[str, float] = field(default_factory=dict)
-    """Time of each step."""
-    counts: dict[str, int] = field(default_factory=dict)
-    """Numbers of targets and pairs."""
-    notes: list[str] = field(default_factory=list)
-    """What could not be learned or calibrated."""
+    priors: list[Curve] = field(default_factory=list)  #: learned or given curves of magnitudes and colours
+    seconds: dict[str, float] = field(default_factory=dict)  #: time of each step
+    counts: dict[str, int] = field(default_factory=dict)  #: numbers of targets and pairs
+    notes: list[str] = field(default_factory=list)  #: what could not be learned or calibrated
 
 
 def match(
@@ -109,17 +93,11 @@ def match(
     ----------
     conn : Connection
         In a transaction, whose end drops the temporary tables.
-    targets : Targets
     haystacks : sequence of Haystack
         One to eight, numbered k = 1, 2 ...; the Bayes factors do not depend on the order, p_any does by 0.02 at most,
         through the shares of common objects that few targets leave uncertain.
-    options : MatchOptions
     with_calibration : bool
         Match shifted positions, to learn magnitudes of field objects and the cutoff of p_any.
-
-    Returns
-    -------
-    Outcome
 
     Raises
     ------
@@ -277,12 +255,12 @@ def _result(
     for k in range(n_catalogues):
         rows = copy.fetch_columns(conn, job("match.candidates_of").compose(), [("no", "integer")], {"k": k + 1})
         n_candidates[k] = np.bincount(rows["no"] - 1, minlength=parts.n_targets)
-    cuts = calibration.cuts()
+    chosen = calibration.is_chosen & (calibration.part > 0)
+    cuts = [values[chosen] for values in (calibration.k, calibration.part, calibration.cutoff)]
     cutoff = np.zeros((n_catalogues + 1, parts.n_parts + 1))
-    for k, part, cut in cuts:
-        cutoff[k, part] = cut
+    cutoff[cuts[0], cuts[1]] = cuts[2]
     with conn.cursor() as cursor:
-        cursor.executemany(job("match.add_cut").compose(), cuts)
+        cursor.executemany(job("match.add_cut").compose(), zip(*(values.tolist() for values in cuts), strict=True))
     conn.execute("ANALYZE pg_temp.cut")
     return MatchResult(
         id=ids[source],
