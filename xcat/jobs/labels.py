@@ -29,9 +29,6 @@ def label_stage(
 
     Parameters
     ----------
-    run : Run
-    source_run_id : int
-    references : list of Loaded
     classes : mapping
         Class to its rule, in the order in which they are tried.
     property_run_id : int, optional
@@ -71,8 +68,8 @@ def label_stage(
     nuclei = [rule.nucleus_arcsec for rule in classes.values() if rule.where == "off_nuclear"]
     for nearby in galaxies if nuclei else ():
         with run.step(nearby.definition.name):
-            find = job("label.nucleus_needles").compose()
-            joins.needles(conn, find, of_run | {"nucleus_arcsec": max(nuclei)})
+            values = of_run | {"nucleus_arcsec": max(nuclei)}
+            joins.needles(conn, job("label.nucleus_needles").compose(), values)
             joins.search(conn, nearby.table, f"{nearby.definition.name} x labelled sources")
             conn.execute(job("label.nuclei").compose(galaxy=nearby.table))
     target = partitions.create(conn, "label", run.run_id)

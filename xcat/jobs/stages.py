@@ -26,12 +26,7 @@ _CHUNK_ROWS = 50_000
 def fit_stage(run: Run, pipeline: Pipeline, runs: Mapping[str, int]) -> None:
     """Fit the likelihood tables on the labelled sources and cross-validate them.
 
-    Parameters
-    ----------
-    run : Run
-    pipeline : Pipeline
-    runs : mapping
-        Run of "merge", "label" and "properties".
+    `runs` has the number of the run of "merge", "label" and "properties".
 
     Raises
     ------
@@ -83,12 +78,7 @@ def classify_stage(
 ) -> None:
     """Classify every source of a properties run, in one pass of bounded memory.
 
-    Parameters
-    ----------
-    run : Run
-    property_run_id, label_run_id, model_run_id : int
-    best_match : bool
-        Use only the accepted counterpart; else the posterior is the mean over the hypotheses.
+    With `best_match` only the accepted counterpart is used; else the posterior is the mean over the hypotheses.
     """
     model = store.load(run.conn, model_run_id)
     ((n_sources,),) = run.conn.execute(job("classify.count").compose(), {"property_run_id": property_run_id})
@@ -104,14 +94,12 @@ def classify_stage(
 
         def blocks() -> Iterator[dict[str, np.ndarray]]:
             for rows, sample in pieces:
-                result = classify(model, sample)
-                n = len(rows)
                 yield {
-                    "run_id": np.full(n, run.run_id, np.int32),
+                    "run_id": np.full(len(rows), run.run_id, np.int32),
                     "source_id": rows["source_id"],
-                    **answers.columns(model, result, rows["is_classifiable"]),
+                    **answers.columns(model, classify(model, sample), rows["is_classifiable"]),
                 }
-                advance(n)
+                advance(len(rows))
 
         partitions.write(run.conn, "classification", run.run_id, blocks())
     values = {"run_id": run.run_id, "model_run_id": model_run_id, "label_run_id": label_run_id}
