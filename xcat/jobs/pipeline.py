@@ -269,8 +269,3 @@ def _resolved(path: Path, children: tuple[Path, ...]) -> tuple[dict[str, Any], d
     except ConfigError as error:
         raise ConfigError(f"{file}:{line}: extends: {error}") from None
     return base | data, {k: v for k, v in base_places.items() if k[0] not in data} | places
-
-
-def frozen(pipeline: Pipeline) -> dict[str, Any]:
-    """The pipeline as it goes into the run's configuration."""
-    return pipeline.model_dump(mode="json")

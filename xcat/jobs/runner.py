@@ -22,10 +22,9 @@ from xcat.database.sqlfiles import dicts, job
 from xcat.errors import StageError
 from xcat.ingest.load import Loading, checksum, ingest, loaded_files
 from xcat.jobs.classes import rules
-from xcat.jobs.labels import label_stage
-from xcat.jobs.pipeline import Plan, frozen
+from xcat.jobs.pipeline import Plan
 from xcat.jobs.publishing import publish
-from xcat.jobs.stages import classify_stage, fit_stage
+from xcat.jobs.stages import classify_stage, fit_stage, label_stage
 from xcat.match.stage import match_stage
 from xcat.merge.links import link_stage
 from xcat.merge.sources import merge_stage
@@ -125,7 +124,8 @@ class Runner:
     def run_as_pipeline(self, to: str | None = None) -> dict[str, int]:
         """Run all stages, or those up to one, under a run of kind ``pipeline``."""
         self._wanted(None, to)  # refuse before anything is recorded
-        with stage(self.settings, "pipeline", self.plan.pipeline.name, frozen(self.plan.pipeline)) as run:
+        pipeline = self.plan.pipeline
+        with stage(self.settings, "pipeline", pipeline.name, pipeline.model_dump(mode="json")) as run:
             self.pipeline_run_id = run.run_id
             run.summary["runs"] = self.run(to=to)
         return self.runs
@@ -182,6 +182,7 @@ class Runner:
             "completeness": {name: c.completeness for name, c in given.items() if c.completeness is not None},
             "magnitudes": {name: list(c.magnitudes) for name, c in given.items() if c.magnitudes is not None},
         }
+        of_classify = {"best_match": pipeline.best_match}
         match_ = partial(match_stage, xray=self._loaded("xray"))
         label = partial(label_stage, classes=pipeline.classes)
         of_classes = {"classes": rules(pipeline.classes)}
@@ -205,9 +206,7 @@ class Runner:
                 ("merge", "properties", "label"),
                 config=pipeline.fit_config,
             ),
-            "classify": _Work(
-                classify_stage, ("properties", "label", "fit"), options={"best_match": pipeline.best_match}
-            ),
+            "classify": _Work(classify_stage, ("properties", "label", "fit"), options=of_classify),
         }
 
     def _stage(self, kind: str, may_run: bool) -> None:
