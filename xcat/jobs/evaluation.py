@@ -80,12 +80,10 @@ def evaluate_stage(
 ) -> dict[str, Any]:
     """Evaluate methods, and store every out-of-fold answer.
 
-    Returns what ``xcat evaluate --json`` writes.
+    Returns what ``xcat evaluate --json`` writes. Other parameters are those of `xcat.evaluate.protocol.evaluate`.
 
     Parameters
     ----------
-    data, methods, n_folds, seeds, kinds
-        As in `xcat.evaluate.protocol.evaluate`.
     quick : bool
         Without learning curve, ablation and shift.
     allowed : sequence of str

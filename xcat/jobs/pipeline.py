@@ -192,7 +192,6 @@ class Plan:
 
     Parameters
     ----------
-    pipeline : Pipeline
     data : Path
         Folder that the files and definition folders are relative to.
 

@@ -35,19 +35,8 @@ _WORK_MEM = "256MB"  # sorts, hash joins and indexes of whole tables
 def publish(settings: Settings, classify_run_id: int, pipeline_run_id: int | None = None, *, hold: bool = False) -> int:
     """Write the flat tables of a classify run, unless they exist, and let the views of ``pub`` show it.
 
-    Parameters
-    ----------
-    settings : Settings
-    classify_run_id : int
-    pipeline_run_id : int, optional
-        Run of the pipeline.
-    hold : bool
-        Only write the tables, to be read under the number of the run; the views do not change.
-
-    Returns
-    -------
-    int
-        The publish run.
+    With `hold` only the tables are written, to be read under the number of the run; the views do not change. Returns
+    the number of the publish run.
 
     Raises
     ------

@@ -108,6 +108,8 @@ def calibrate(
 ) -> Calibration:
     """Count sources and shifted positions above each cutoff, and choose one.
 
+    A part with fewer than 200 shifted positions has the cutoff of all parts.
+
     Parameters
     ----------
     p_any : ndarray, shape (n_catalogues + 1, n_targets)
@@ -118,11 +120,6 @@ def calibrate(
         Largest share of the shifted positions that may reach the chosen cutoff.
     min_p_any : float
         The chosen cutoff is not below this.
-
-    Returns
-    -------
-    Calibration
-        A part with fewer than 200 shifted positions has the cutoff of all parts.
     """
     rows: list[dict[str, np.ndarray]] = []
     for k, p in enumerate(p_any):

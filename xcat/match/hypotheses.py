@@ -24,15 +24,12 @@ def weigh(
 ) -> tuple[list[Curve], list[str], np.ndarray]:
     """Fill ``posterior`` from the associations of one object.
 
-    Parameters
-    ----------
-    nway : bool
-        With the approximations of NWAY.
+    With `nway` by the approximations of NWAY.
 
     Returns
     -------
     curves : list of Curve
-        Learned or given curves of magnitudes and colours.
+        Learned or given.
     notes : list of str
         Magnitudes and colours that could not be learned.
     completeness : ndarray, shape (n_strata, n_catalogues)

@@ -89,6 +89,8 @@ def _binned(
 def learn(candidates: np.ndarray, field: np.ndarray, owners: Mapping[int, Sequence[int]], parts: Parts) -> list[Curve]:
     """Learn the curves of magnitudes and colours, one for each pattern of catalogues, term and stratum.
 
+    Patterns and terms that have too few counterparts or field objects are left out.
+
     The field is the objects at shifted positions. The counterparts are learned by expectation-maximisation: each
     candidate counts with the probability that it is the counterpart, by its position and the current curves, with a
     share for "none of the candidates". So no threshold is needed, field objects do not contaminate the counterparts,
@@ -104,11 +106,6 @@ def learn(candidates: np.ndarray, field: np.ndarray, owners: Mapping[int, Sequen
         mask, part, term, bin and n_objects at the shifted positions.
     owners : mapping
         Patterns to learn, with the catalogue of each of their terms.
-
-    Returns
-    -------
-    list of Curve
-        Without the patterns and terms that have too few counterparts or field objects.
     """
     masks, n_terms = list(owners), max(map(len, owners.values()))
     binned = _binned(candidates, field, masks, n_terms, parts)

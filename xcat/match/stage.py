@@ -17,7 +17,7 @@ from xcat.database.runs import Run
 from xcat.database.sqlfiles import job
 from xcat.errors import StageError
 from xcat.match.calibrate import Calibration
-from xcat.match.engine import MatchOptions, MatchResult, Outcome, match
+from xcat.match.engine import MatchOptions, Outcome, match
 from xcat.match.fields import fit_fields
 from xcat.match.haystack import Haystack, MagnitudeTerm
 from xcat.match.learning import Curve
@@ -143,7 +143,9 @@ def _store(run: Run, haystacks: list[Haystack], outcome: Outcome, tables: Mappin
     with progress.bar("match: store", len(haystacks) + 1) as advance:
         for k, haystack in enumerate(haystacks, 1):
             values = {"run_id": run.run_id, "catalogue_id": haystack.catalogue_id, "k": k}
-            copy.copy_in(conn, tables["match"], [_rows(values, outcome.result, k)], freeze=True)
+            rows = outcome.results[k - 1]
+            constants = {name: np.full(len(rows["source_id"]), values[name]) for name in ("run_id", "catalogue_id")}
+            copy.copy_in(conn, tables["match"], [rows | constants], freeze=True)
             which = "store_candidates" if len(haystacks) > 1 else "store_candidates_of_one"
             conn.execute(job(f"match.{which}").compose(match_candidate=tables["match_candidate"]), values)
             report[haystack.name] = _summary(k, outcome)
@@ -158,21 +160,9 @@ def _store(run: Run, haystacks: list[Haystack], outcome: Outcome, tables: Mappin
     return report
 
 
-def _rows(values: Mapping[str, int], result: MatchResult, k: int) -> dict[str, np.ndarray]:
-    """Rows of the table match for one catalogue."""
-    p_any = result.p_any[k - 1]
-    per_catalogue = ("n_candidates", "density_per_deg2", "completeness", "accepted")
-    return {
-        "source_id": result.id,
-        **{name: np.full(len(result.id), values[name]) for name in ("run_id", "catalogue_id")},
-        **{name: getattr(result, name)[k - 1] for name in per_catalogue},
-        "p_any": np.where(p_any > 1e-30, p_any, 0.0),
-    }
-
-
 def _summary(k: int, outcome: Outcome) -> dict[str, Any]:
-    result, n_sources = outcome.result, len(outcome.result.id)
-    n_candidates, n_accepted = result.n_candidates[k - 1], int(result.accepted[k - 1].sum())
+    rows, n_sources = outcome.results[k - 1], len(outcome.results[k - 1]["source_id"])
+    n_candidates, n_accepted = rows["n_candidates"], int(rows["accepted"].sum())
     calibration = outcome.calibration
     chosen = calibration.is_chosen & (calibration.k == k) & (calibration.part == 0)
     shifted = int(calibration.n_shifted[chosen].sum())
@@ -181,8 +171,8 @@ def _summary(k: int, outcome: Outcome) -> dict[str, Any]:
         "with_candidates": int((n_candidates > 0).sum()),
         "candidates": int(n_candidates.sum()),
         "accepted": n_accepted,
-        "mean_density_per_deg2": float(result.density_per_deg2[k - 1].mean()) if n_sources else None,
-        "completeness": float(result.completeness[k - 1].mean()) if n_sources else None,
+        "mean_density_per_deg2": float(rows["density_per_deg2"].mean()) if n_sources else None,
+        "completeness": float(rows["completeness"].mean()) if n_sources else None,
         "accepted_fraction": round(n_accepted / n_sources, 4) if n_sources else None,
         "cutoff": calibration.cutoff_of(k),
         "false_rate": float(calibration.false_rate[chosen][0]) if shifted else None,

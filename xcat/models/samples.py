@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -204,7 +204,7 @@ def every_source(
         query = job("classify.hypothesis_rows").compose(values=layout.hypothesis_values, property=table)
         hypotheses = copy.copy_out(second, query, [_ID, _P, *layout.hypothesis_columns], chunk_rows=chunk_rows)
     try:
-        ahead = _Ahead(hypotheses)
+        ahead = _Ahead(hypotheses or iter(()))
         for rows in sources:
             yield rows, layout.sample(rows, ahead.up_to(int(rows["source_id"][-1])))
     finally:
@@ -217,14 +217,12 @@ def every_source(
 class _Ahead:
     """The stream of hypotheses, cut at the same sources as the stream of sources."""
 
-    def __init__(self, stream: Generator[np.ndarray, None, None] | None) -> None:
+    def __init__(self, stream: Iterator[np.ndarray]) -> None:
         self.stream = stream
         self.kept: list[np.ndarray] = []
 
     def up_to(self, source_id: int) -> np.ndarray | None:
         """Hypotheses of the sources up to this one that were not returned before."""
-        if self.stream is None:
-            return None
         while not self.kept or self.kept[-1]["source_id"][-1] <= source_id:
             more = next(self.stream, None)
             if more is None:
