@@ -180,7 +180,7 @@ class _Writer:
         block = {"source_id": rows["source_id"], "hpx29": cells(rows["ra"], rows["dec"], 29)}
         copy.copy_in(self.conn, "cell", [block])
         self.conn.execute("ANALYZE pg_temp.cell")
-        columns = _columns("p", schema.RUN_TABLES["property"], "classified_runs", _OF_PROPERTIES)
+        columns = _columns("p", schema.RUN_TABLES["property"], "classified_runs", _OF_PROPERTY)
         for i, name in enumerate(self.classes, 1):
             columns["columns"] += sql.SQL(", ") + sql.Identifier(published.class_column(name))
             columns["values"] += sql.SQL(", ") + job("publish.class_value").compose(number=sql.Literal(i))
@@ -203,15 +203,7 @@ class _Writer:
 # columns that the statements write themselves, though both tables have them
 _OF_COUNTERPART = {"native_id", "ra", "dec"}
 _OF_HYPOTHESIS = {"run_id", "source_id", "rank", "p_hypothesis"}
-_OF_PROPERTIES = {
-    "run_id",
-    "source_id",
-    "has_optical",
-    "has_infrared",
-    "has_spectrum",
-    "n_detections",
-    "is_classifiable",
-}
+_OF_PROPERTY = {"run_id", "source_id", "has_optical", "has_infrared", "has_spectrum", "n_detections", "is_classifiable"}
 
 
 def _columns(alias: str, table: Table, pub_table: str, without: set[str]) -> dict[str, sql.Composed]:
