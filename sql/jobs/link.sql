@@ -119,7 +119,7 @@ ORDER BY 1, 2;
 -- Pairs by status and reason.
 SELECT status, reason, count(*) AS pairs FROM {source_link} GROUP BY 1, 2 ORDER BY 1, 3 DESC, 2;
 
--- name: count_sources
+-- name: count_missions
 -- Sources of each mission, by status.
 SELECT k.name AS mission, count(*) AS sources, count(*) FILTER (WHERE m.status = 'single') AS single,
        count(*) FILTER (WHERE m.status = 'linked') AS linked, count(*) FILTER (WHERE m.status = 'ambiguous') AS ambiguous

@@ -13,7 +13,7 @@ from psycopg.types.json import Jsonb
 from xcat.config import Settings
 from xcat.database import partitions, runs
 from xcat.jobs import stages
-from xcat.jobs.pipeline import Pipeline, frozen
+from xcat.jobs.pipeline import Pipeline
 from xcat.jobs.publishing import publish
 
 CLASSES = ("AGN", "Star", "XRB", "CV")
@@ -124,7 +124,7 @@ def make(settings: Settings, n: int = 600, n_labelled: int = 400, seed: int = 3)
     spectrum = ~np.isnan(values["gamma"])
     made: dict[str, int] = {}
     pipeline = _pipeline()
-    with runs.stage(settings, "pipeline", "small_sky", frozen(pipeline)) as whole:
+    with runs.stage(settings, "pipeline", "small_sky", pipeline.model_dump(mode="json")) as whole:
         parent = whole.run_id
         with runs.stage(settings, "ingest", "xmm", {"n": n}, pipeline_run_id=parent) as run:
             xmm, _ = _catalogue(run, "xmm", "xray_sources", "XMM serendipitous sources", n, 7)

@@ -15,7 +15,7 @@ from xcat.database.runs import stage
 from xcat.database.schema import RUN_TABLES
 from xcat.errors import StageError
 from xcat.jobs.classes import ClassRule
-from xcat.jobs.labels import label_stage
+from xcat.jobs.stages import label_stage
 
 ARCSEC = 1 / 3600
 CLASSES = {name: ClassRule(prior=0.25) for name in ("AGN", "Star", "XRB", "CV")}

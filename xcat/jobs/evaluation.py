@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from xcat.ingest.load import checksum
 from xcat.jobs.classes import rules
 from xcat.jobs.pipeline import Pipeline, Plan
 from xcat.jobs.runner import LINEAGE, Runner
+from xcat.models.answers import probabilities
 from xcat.models.samples import labelled
 
 STUDY_FOLDS = 5
@@ -30,20 +31,9 @@ STUDY_FOLDS = 5
 
 
 def of_pipeline(settings: Settings, plan: Plan, answers: Sequence[str] = ()) -> tuple[Labelled, dict[str, int]]:
-    """Labelled sources of a pipeline's finished runs.
+    """Labelled sources of a pipeline's finished runs, and the lineage columns of a run that reads them.
 
-    Parameters
-    ----------
-    settings : Settings
-    plan : Plan
-    answers : sequence of str
-        Loaded reference catalogues whose classes are published answers.
-
-    Returns
-    -------
-    Labelled
-    dict
-        Lineage columns of a run that reads them.
+    `answers` names loaded reference catalogues whose classes are published answers.
 
     Raises
     ------
@@ -62,20 +52,17 @@ def of_pipeline(settings: Settings, plan: Plan, answers: Sequence[str] = ()) -> 
         rows = copy.fetch_columns(conn, query, [*types.items(), ("log_fx", "real")], lineage)
         rows = rows[np.searchsorted(rows["source_id"], source_id)]
         published = {name: _published(conn, pipeline, name, source_id, lineage) for name in answers}
-    priors = np.array(list(pipeline.class_priors.values()))
+    priors, log_fx = np.array(list(pipeline.class_priors.values())), rows["log_fx"].astype(np.float64)
     objects = np.stack([rows["catalogue_id"].astype(np.int64), rows["object_id"]], axis=1)
     groups = {"source": joined(rows["master_id"], objects), "sky": cell}
-    priors, log_fx = priors / priors.sum(), rows["log_fx"].astype(np.float64)
-    data = Labelled(
-        source_id, sample, label, groups, tuple(pipeline.class_names), priors, log_fx, counterparts(sample), published
-    )
+    classes, priors = tuple(pipeline.class_names), priors / priors.sum()
+    data = Labelled(source_id, sample, label, groups, classes, priors, log_fx, counterparts(sample), published)
     return data, lineage
 
 
 def file_of(path: Path) -> dict[str, Any]:
     """Name and checksum of a file that a run reads."""
-    file = checksum(path)
-    return {"file_name": path.name, "sha256": file.sha256}
+    return {"file_name": path.name, "sha256": checksum(path).sha256}
 
 
 def evaluate_stage(
@@ -93,11 +80,10 @@ def evaluate_stage(
 ) -> dict[str, Any]:
     """Evaluate methods, and store every out-of-fold answer.
 
+    Returns what ``xcat evaluate --json`` writes. Other parameters are those of `xcat.evaluate.protocol.evaluate`.
+
     Parameters
     ----------
-    run : Run
-    data, methods, n_folds, seeds, kinds
-        As in `xcat.evaluate.protocol.evaluate`.
     quick : bool
         Without learning curve, ablation and shift.
     allowed : sequence of str
@@ -106,11 +92,6 @@ def evaluate_stage(
         Folds fitted at the same time.
     on_flag : callable
         Receives a message for every property that nearly repeats a class.
-
-    Returns
-    -------
-    dict
-        What ``xcat evaluate --json`` writes.
 
     Raises
     ------
@@ -129,7 +110,7 @@ def evaluate_stage(
             n_few = min(n_folds, STUDY_FOLDS)
             studies = run_all(methods[0], data, kinds[0], first, n_few, seeds[0], quick, pool)
     with run.step("store"):
-        n_rows = store(run, data, results)
+        n_rows = partitions.write(run.conn, "evaluation", run.run_id, _blocks(run.run_id, data, results))
     result: dict[str, Any] = {
         "run_id": run.run_id,
         "n": len(data),
@@ -155,26 +136,20 @@ def evaluate_stage(
     return result
 
 
-def store(run: Run, data: Labelled, results: Results) -> int:
-    """Write one row per source, method, seed and kind of folds; returns the number of rows."""
-    names = np.array([c.encode() for c in data.classes])[data.label]
-    n = len(data)
-
-    def blocks() -> Any:
-        for (kind, method, seed), answer in results.answers.items():
-            yield {
-                "run_id": np.full(n, run.run_id, np.int32),
-                "source_id": data.source_id,
-                "method": np.full(n, method.encode()),
-                "seed": np.full(n, seed, np.int32),
-                "folds": np.full(n, kind.encode()),
-                "class": names,
-                "fold": (answer.fold + 1).astype(np.int16),
-                # rounding to float32 can lift a probability over 1, which the table's CHECK refuses
-                "p": np.clip(answer.p, 0, 1).astype(np.float32),
-            }
-
-    return partitions.write(run.conn, "evaluation", run.run_id, blocks())
+def _blocks(run_id: int, data: Labelled, results: Results) -> Iterator[dict[str, np.ndarray]]:
+    """One row per source, method, seed and kind of folds."""
+    names, n = np.array([c.encode() for c in data.classes])[data.label], len(data)
+    for (kind, method, seed), answer in results.answers.items():
+        yield {
+            "run_id": np.full(n, run_id, np.int32),
+            "source_id": data.source_id,
+            "method": np.full(n, method.encode()),
+            "seed": np.full(n, seed, np.int32),
+            "folds": np.full(n, kind.encode()),
+            "class": names,
+            "fold": (answer.fold + 1).astype(np.int16),
+            "p": probabilities(answer.p),
+        }
 
 
 def _published(

@@ -192,7 +192,6 @@ class Plan:
 
     Parameters
     ----------
-    pipeline : Pipeline
     data : Path
         Folder that the files and definition folders are relative to.
 
@@ -269,8 +268,3 @@ def _resolved(path: Path, children: tuple[Path, ...]) -> tuple[dict[str, Any], d
     except ConfigError as error:
         raise ConfigError(f"{file}:{line}: extends: {error}") from None
     return base | data, {k: v for k, v in base_places.items() if k[0] not in data} | places
-
-
-def frozen(pipeline: Pipeline) -> dict[str, Any]:
-    """The pipeline as it goes into the run's configuration."""
-    return pipeline.model_dump(mode="json")

@@ -35,19 +35,8 @@ _WORK_MEM = "256MB"  # sorts, hash joins and indexes of whole tables
 def publish(settings: Settings, classify_run_id: int, pipeline_run_id: int | None = None, *, hold: bool = False) -> int:
     """Write the flat tables of a classify run, unless they exist, and let the views of ``pub`` show it.
 
-    Parameters
-    ----------
-    settings : Settings
-    classify_run_id : int
-    pipeline_run_id : int, optional
-        Run of the pipeline.
-    hold : bool
-        Only write the tables, to be read under the number of the run; the views do not change.
-
-    Returns
-    -------
-    int
-        The publish run.
+    With `hold` only the tables are written, to be read under the number of the run; the views do not change. Returns
+    the number of the publish run.
 
     Raises
     ------
@@ -103,8 +92,9 @@ def _write(run: Run, row: dict[str, Any], classes: list[str]) -> None:
         writer = _Writer(conn, row, classes)
         for name in _FLAT_TABLES:
             with run.step(name):
-                writer.targets[name] = partitions.create(conn, f"{name}{schema.ALL_RUNS}", row["run_id"])
-                getattr(writer, name)(writer.targets[name])
+                writer.target = partitions.create(conn, f"{name}{schema.ALL_RUNS}", row["run_id"])
+                writer.written[name] = writer.target
+                getattr(writer, name)()
                 partitions.prepare(conn, f"{name}{schema.ALL_RUNS}", row["run_id"])
             advance(1)
         for name in _FLAT_TABLES:
@@ -135,13 +125,14 @@ class _Writer:
             for table in tables
             if row[column] is not None and partitions.exists(conn, table, row[column])
         }
-        self.targets: dict[str, str] = {}
+        self.written: dict[str, str] = {}
+        self.target = ""  # the table that is being filled
 
     def execute(self, name: str, params: dict[str, Any] | None = None, /, **places: str | sql.Composable) -> None:
         """Run a statement of sql/jobs/publish.sql."""
         numbers = {key: self.row[key] for key in ("run_id", "model_run_id", "label_run_id", "property_run_id")}
-        statement = job(f"publish.{name}").compose(**self.partitions, **places)
-        self.conn.execute(statement, numbers | (params or {}))
+        tables = self.partitions | self.written | {"target": self.target}
+        self.conn.execute(job(f"publish.{name}").compose(**tables, **places), numbers | (params or {}))
 
     def catalogues(self, *kinds: str) -> list[dict[str, Any]]:
         """Versions of catalogues of these kinds that the run's stages read."""
@@ -149,84 +140,70 @@ class _Writer:
         values = {"run_ids": stages, "kinds": list(kinds)}
         return dicts(self.conn.execute(job("publish.catalogues").compose(), values))
 
-    def counterparts(self, target: str) -> None:
-        """Accepted counterparts, catalogue by catalogue."""
-        columns = _columns("o", schema.CATALOGUE_TABLES["counterpart"], "counterparts_runs", _OF_COUNTERPART)
-        for item in self.catalogues("optical", "infrared") if "match" in self.partitions else []:
-            counterpart = partitions.qualified("counterpart", item["catalogue_id"])
-            values = {"catalogue_id": item["catalogue_id"], "catalogue": item["name"], "kind": item["kind"]}
-            self.execute("counterparts", values, target=target, counterpart=counterpart, **columns)
-        row = self.conn.execute(job("publish.priority").compose(), self.row).fetchone()
-        self.execute("first_counterparts", {"priority": row[0] if row and row[0] else []}, counterparts=target)
-        self.conn.execute("ANALYZE pg_temp.first_counterpart")
-
-    def hypotheses(self, target: str) -> None:
-        """Hypotheses with the names of their members."""
-        if "hypothesis" not in self.partitions:
-            return
+    def by_counterpart_catalogue(self, name: str, **places: sql.Composable) -> None:
+        """Run a statement for every counterpart catalogue."""
         for item in self.catalogues("optical", "infrared"):
             counterpart = partitions.qualified("counterpart", item["catalogue_id"])
-            values = {"catalogue_id": item["catalogue_id"], "catalogue": item["name"]}
-            self.execute("members", values, counterpart=counterpart)
-        self.conn.execute("ANALYZE pg_temp.member")
-        columns = _columns("p", schema.RUN_TABLES["hypothesis_property"], "hypotheses_runs", _OF_HYPOTHESIS)
-        self.execute("hypotheses", target=target, **columns)
+            values = {"catalogue_id": item["catalogue_id"], "catalogue": item["name"], "kind": item["kind"]}
+            self.execute(name, values, counterpart=counterpart, **places)
 
-    def source_evidence(self, target: str) -> None:
-        """Evidence, one array per source."""
-        self.execute("evidence", target=target)
+    def counterparts(self) -> None:
+        """Accepted counterparts, catalogue by catalogue."""
+        if "match" in self.partitions:
+            counterpart = schema.CATALOGUE_TABLES["counterpart"]
+            columns = _columns("o", counterpart, "counterparts_runs", _OF_COUNTERPART)
+            self.by_counterpart_catalogue("counterparts", **columns)
+        row = self.conn.execute(job("publish.priority").compose(), self.row).fetchone()
+        self.execute("first_counterparts", {"priority": row[0] if row and row[0] else []})
+        self.conn.execute("ANALYZE pg_temp.first_counterpart")
 
-    def master_sources(self, target: str) -> None:
-        """Sources with their master sources."""
+    def hypotheses(self) -> None:
+        """Hypotheses with the names of their members."""
+        if "hypothesis" in self.partitions:
+            self.by_counterpart_catalogue("members")
+            self.conn.execute("ANALYZE pg_temp.member")
+            of_hypothesis = schema.RUN_TABLES["hypothesis_property"]
+            self.execute("hypotheses", **_columns("p", of_hypothesis, "hypotheses_runs", _OF_HYPOTHESIS))
+
+    def source_evidence(self) -> None:
+        self.execute("evidence")
+
+    def master_sources(self) -> None:
         if "master_source" in self.partitions:
-            self.execute("master_sources", target=target)
+            self.execute("master_sources")
 
-    def classified(self, target: str) -> None:
-        """Put everything about a source into one row."""
-        self._cells()
-        columns = _columns("p", schema.RUN_TABLES["property"], "classified_runs", _OF_PROPERTIES)
-        for i, name in enumerate(self.classes, 1):
-            columns["columns"] += sql.SQL(", ") + sql.Identifier(published.class_column(name))
-            columns["values"] += sql.SQL(", ") + job("publish.class_value").compose(number=sql.Literal(i))
-        places = {"target": target, "master_sources": self.targets["master_sources"]}
-        self.execute("classified", {"classes": self.classes}, **places, **columns)
-
-    def _cells(self) -> None:
-        """HEALPix cell of every source."""
+    def classified(self) -> None:
+        """Put everything about a source, with its HEALPix cell, into one row."""
         query = job("publish.positions").compose(source=self.partitions["source"])
         types = [("source_id", "bigint"), ("ra", "double precision"), ("dec", "double precision")]
         rows = copy.fetch_columns(self.conn, query, types)
         block = {"source_id": rows["source_id"], "hpx29": cells(rows["ra"], rows["dec"], 29)}
         copy.copy_in(self.conn, "cell", [block])
         self.conn.execute("ANALYZE pg_temp.cell")
+        columns = _columns("p", schema.RUN_TABLES["property"], "classified_runs", _OF_PROPERTY)
+        for i, name in enumerate(self.classes, 1):
+            columns["columns"] += sql.SQL(", ") + sql.Identifier(published.class_column(name))
+            columns["values"] += sql.SQL(", ") + job("publish.class_value").compose(number=sql.Literal(i))
+        self.execute("classified", {"classes": self.classes}, **columns)
 
-    def ulx_candidates(self, target: str) -> None:
+    def ulx_candidates(self) -> None:
         """Ultraluminous sources, by the galaxies that the properties were computed with."""
-        classified = self.targets["classified"]
-        numbers = [item["catalogue_id"] for item in self.catalogues("galaxy")]
-        query = job("publish.largest_galaxy").compose()
-        ((d25_arcmin,),) = self.conn.execute(query, {"catalogue_ids": numbers})
-        for item in self.catalogues("galaxy"):
+        galaxies = self.catalogues("galaxy")
+        numbers = {"catalogue_ids": [item["catalogue_id"] for item in galaxies]}
+        ((d25_arcmin,),) = self.conn.execute(job("publish.largest_galaxy").compose(), numbers)
+        find = job("publish.luminous_needles").compose(classified=self.written["classified"])
+        for item in galaxies:
             galaxy = partitions.qualified("galaxy", item["catalogue_id"])
-            find = job("publish.luminous_needles").compose(classified=classified)
             joins.needles(self.conn, find, {"d25_arcmin": d25_arcmin})
             joins.search(self.conn, galaxy, f"{item['name']} x luminous sources")
-            self.execute("near_galaxies", galaxy=galaxy, classified=classified)
-        self.execute("ulx_candidates", target=target, classified=classified)
+            self.execute("near_galaxies", galaxy=galaxy)
+        self.execute("ulx_candidates")
 
 
 # columns that the statements write themselves, though both tables have them
 _OF_COUNTERPART = {"native_id", "ra", "dec"}
 _OF_HYPOTHESIS = {"run_id", "source_id", "rank", "p_hypothesis"}
-_OF_PROPERTIES = {
-    "run_id",
-    "source_id",
-    "has_optical",
-    "has_infrared",
-    "has_spectrum",
-    "n_detections",
-    "is_classifiable",
-}
+_OF_PROPERTY = {"run_id", "source_id", "has_optical", "has_infrared", "has_spectrum", "n_detections", "is_classifiable"}
 
 
 def _columns(alias: str, table: Table, pub_table: str, without: set[str]) -> dict[str, sql.Composed]:

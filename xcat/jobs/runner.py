@@ -7,10 +7,10 @@ not repeat the match.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
@@ -21,11 +21,10 @@ from xcat.database.runs import Run, find_done, note_stages, stage
 from xcat.database.sqlfiles import dicts, job
 from xcat.errors import StageError
 from xcat.ingest.load import Loading, checksum, ingest, loaded_files
-from xcat.jobs import stages
 from xcat.jobs.classes import rules
-from xcat.jobs.labels import label_stage
-from xcat.jobs.pipeline import Plan, frozen
+from xcat.jobs.pipeline import Plan
 from xcat.jobs.publishing import publish
+from xcat.jobs.stages import classify_stage, fit_stage, label_stage
 from xcat.match.stage import match_stage
 from xcat.merge.links import link_stage
 from xcat.merge.sources import merge_stage
@@ -53,22 +52,23 @@ class Listener:
         """A stage has ended; the summary is None if a finished run is used again."""
 
 
+class _Work(NamedTuple):
+    """What a stage does: a function of its run and, by name, of options and of what the stage reads."""
+
+    body: Callable[..., None]
+    reads: tuple[str, ...]
+    groups: tuple[str, ...] = ()
+    options: Mapping[str, Any] = {}
+    config: Mapping[str, Any] = {}  #: further parts of the key, if `body` has them already
+
+
 @dataclass
 class Runner:
-    """Runs the stages of a pipeline.
-
-    Parameters
-    ----------
-    settings : Settings
-    plan : Plan
-    replace : bool
-        Replace the loaded files of a catalogue if they differ from those of the pipeline.
-    listener : Listener
-    """
+    """Runs the stages of a pipeline."""
 
     settings: Settings
     plan: Plan
-    replace: bool = False
+    replace: bool = False  #: whether loaded files of a catalogue that differ from those of the pipeline are replaced
     listener: Listener = field(default_factory=Listener)
     pipeline_run_id: int | None = None
     runs: dict[str, int] = field(default_factory=dict)
@@ -76,7 +76,7 @@ class Runner:
     files: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
     def run(self, *, only: str | None = None, to: str | None = None) -> dict[str, int]:
-        """Run all stages, those up to one, or one stage alone.
+        """Run all stages, those up to one, or one stage alone; the run number by stage.
 
         Parameters
         ----------
@@ -84,11 +84,6 @@ class Runner:
             Run this stage alone, on finished runs of the stages before it.
         to : str, optional
             Last stage to run.
-
-        Returns
-        -------
-        dict
-            Stage to run number.
 
         Raises
         ------
@@ -98,8 +93,13 @@ class Runner:
         """
         wanted = self._wanted(only, to)
         for kind in wanted:
-            step: Callable[[bool], None] = getattr(self, f"_{kind}")
-            step(only in (None, kind))
+            may_run = only in (None, kind)
+            if kind == "ingest":
+                self._ingest(may_run)
+            elif kind == "publish":
+                self._publish()
+            else:
+                self._stage(kind, may_run)
             if self.pipeline_run_id is not None:
                 with ready(self.settings) as conn:
                     note_stages(conn, self.pipeline_run_id, self.runs)
@@ -124,7 +124,8 @@ class Runner:
     def run_as_pipeline(self, to: str | None = None) -> dict[str, int]:
         """Run all stages, or those up to one, under a run of kind ``pipeline``."""
         self._wanted(None, to)  # refuse before anything is recorded
-        with stage(self.settings, "pipeline", self.plan.pipeline.name, frozen(self.plan.pipeline)) as run:
+        pipeline = self.plan.pipeline
+        with stage(self.settings, "pipeline", pipeline.name, pipeline.model_dump(mode="json")) as run:
             self.pipeline_run_id = run.run_id
             run.summary["runs"] = self.run(to=to)
         return self.runs
@@ -159,57 +160,7 @@ class Runner:
                 self.versions[definition.name] = Loaded(row[0], definition)
                 self.files[definition.name] = loaded_files(conn, definition.name)
 
-    def _merge(self, may_run: bool) -> None:
-        self._stage("merge", may_run, merge_stage, {}, groups=("xray",))
-
-    def _link(self, may_run: bool) -> None:
-        def body(run: Run, **arguments: Any) -> None:
-            with ready(self.settings) as conn:
-                values = {"kind": "link", "name": self.plan.pipeline.name}
-                row = conn.execute(job("runs.last_done").compose(), values).fetchone()
-            link_stage(run, previous_run_id=row[0] if row else None, **arguments)
-
-        self._stage("link", may_run, body, self._lineage("merge"), groups=("xray",))
-
-    def _match(self, may_run: bool) -> None:
-        # a definition named by its path has another name than the path
-        inputs = zip(self.plan.of("counterparts"), self.plan.pipeline.counterparts, strict=True)
-        given = {definition.name: item for definition, item in inputs}
-        options = {
-            "options": self.plan.pipeline.match,
-            "completeness": {name: c.completeness for name, c in given.items() if c.completeness is not None},
-            "magnitudes": {name: list(c.magnitudes) for name, c in given.items() if c.magnitudes is not None},
-        }
-        body = partial(match_stage, xray=self._loaded("xray"))
-        self._stage("match", may_run, body, self._lineage("merge"), options, ("counterparts",))
-
-    def _properties(self, may_run: bool) -> None:
-        lineage = self._lineage("merge", "link", "match")
-        self._stage("properties", may_run, properties_stage, lineage, groups=("counterparts", "galaxies"))
-
-    def _label(self, may_run: bool) -> None:
-        classes = self.plan.pipeline.classes
-        body = partial(label_stage, classes=classes)
-        reads, groups = ["merge"], ["references"]
-        if any(rule.is_of_place for rule in classes.values()):
-            reads.append("properties")
-            groups.append("galaxies")
-        self._stage("label", may_run, body, self._lineage(*reads), groups=groups, config={"classes": rules(classes)})
-
-    def _fit(self, may_run: bool) -> None:
-        pipeline = self.plan.pipeline
-
-        def body(run: Run, **runs: int) -> None:
-            stages.fit_stage(run, pipeline, self.runs)
-
-        lineage = self._lineage("merge", "properties", "label")
-        self._stage("fit", may_run, body, lineage, config=pipeline.fit_config)
-
-    def _classify(self, may_run: bool) -> None:
-        options = {"best_match": self.plan.pipeline.best_match}
-        self._stage("classify", may_run, stages.classify_stage, self._lineage("properties", "label", "fit"), options)
-
-    def _publish(self, may_run: bool) -> None:
+    def _publish(self) -> None:
         with ready(self.settings) as conn:
             shown = conn.execute(job("classify.published").compose()).fetchone()
             done = find_done(conn, "publish", {"classify_run_id": self.runs["classify"]})
@@ -220,35 +171,50 @@ class Runner:
         self.runs["publish"] = publish(self.settings, self.runs["classify"], self.pipeline_run_id)
         self.listener.finished("publish", self.runs["publish"], {})
 
-    # --- helpers ------------------------------------------------------------------------------------------
+    def _works(self) -> dict[str, _Work]:
+        """What each stage between ingest and publish does."""
+        pipeline = self.plan.pipeline
+        # a definition named by its path has another name than the path
+        names = [definition.name for definition in self.plan.of("counterparts")]
+        given = dict(zip(names, pipeline.counterparts, strict=True))
+        of_match = {
+            "options": pipeline.match,
+            "completeness": {name: c.completeness for name, c in given.items() if c.completeness is not None},
+            "magnitudes": {name: list(c.magnitudes) for name, c in given.items() if c.magnitudes is not None},
+        }
+        of_classify = {"best_match": pipeline.best_match}
+        match_ = partial(match_stage, xray=self._loaded("xray"))
+        label = partial(label_stage, classes=pipeline.classes)
+        of_classes = {"classes": rules(pipeline.classes)}
+        is_of_place = any(rule.is_of_place for rule in pipeline.classes.values())
+        label_reads = ("merge", "properties") if is_of_place else ("merge",)
+        label_groups = ("references", "galaxies") if is_of_place else ("references",)
 
-    def _stage(
-        self,
-        kind: str,
-        may_run: bool,
-        body: Callable[..., None],
-        reads: dict[str, int],
-        options: Mapping[str, Any] | None = None,
-        groups: Sequence[str] = (),
-        config: Mapping[str, Any] | None = None,
-    ) -> None:
-        """Run a stage, or find a finished run of the same key.
+        def link(run: Run, **arguments: Any) -> None:
+            values = {"kind": "link", "name": pipeline.name}
+            row = run.conn.execute(job("runs.last_done").compose(), values).fetchone()
+            link_stage(run, previous_run_id=row[0] if row else None, **arguments)
 
-        Parameters
-        ----------
-        body : callable
-            Called with the run, and by name with `reads`, `options` and the catalogues of `groups`.
-        reads : dict
-            Runs that the stage reads, by their lineage column.
-        options : mapping, optional
-        groups : sequence of str
-            Groups of catalogues that the stage reads.
-        config : mapping, optional
-            Further parts of the key, if `body` has them already.
-        """
-        options = options or {}
-        key = {**reads, **(config or {}), **{group: self._contents(group) for group in groups}}
-        for name, option in options.items():
+        return {
+            "merge": _Work(merge_stage, (), ("xray",)),
+            "link": _Work(link, ("merge",), ("xray",)),
+            "match": _Work(match_, ("merge",), ("counterparts",), of_match),
+            "properties": _Work(properties_stage, ("merge", "link", "match"), ("counterparts", "galaxies")),
+            "label": _Work(label, label_reads, label_groups, config=of_classes),
+            "fit": _Work(
+                lambda run, **reads: fit_stage(run, pipeline, self.runs),
+                ("merge", "properties", "label"),
+                config=pipeline.fit_config,
+            ),
+            "classify": _Work(classify_stage, ("properties", "label", "fit"), options=of_classify),
+        }
+
+    def _stage(self, kind: str, may_run: bool) -> None:
+        """Run a stage, or find a finished run of the same key."""
+        work = self._works()[kind]
+        reads = self._lineage(*work.reads)
+        key = {**reads, **work.config, **{group: self._contents(group) for group in work.groups}}
+        for name, option in work.options.items():
             key |= option.model_dump(mode="json") if isinstance(option, BaseModel) else {name: option}
         with ready(self.settings) as conn:
             done = find_done(conn, kind, key)
@@ -262,7 +228,7 @@ class Runner:
             )
         # a run on labels also stands on everything before them
         lineage = self._lineage("merge", "link", "match") | reads if "label_run_id" in reads else reads
-        catalogues = {group: self._loaded(group) for group in groups}
+        catalogues = {group: self._loaded(group) for group in work.groups}
         read = [loaded for group in catalogues.values() for loaded in group]
         with stage(
             self.settings,
@@ -275,16 +241,15 @@ class Runner:
             **lineage,
         ) as run:
             self._check_unchanged(run, read)
-            body(run, **reads, **options, **catalogues)
+            work.body(run, **reads, **work.options, **catalogues)
         self.runs[kind] = run.run_id
         self.listener.finished(kind, run.run_id, run.summary)
 
     def _check_unchanged(self, run: Run, read: list[Loaded]) -> None:
         """Refuse catalogues to which files were added after the key was made and before the run was registered."""
-        for loaded in read:
-            name = loaded.definition.name
-            values = {"catalogue_id": loaded.catalogue_id}
-            now = dicts(run.conn.execute(job("ingest.files_of_version").compose(), values))
+        query = job("ingest.files_of_version").compose()
+        for name, catalogue_id in ((loaded.definition.name, loaded.catalogue_id) for loaded in read):
+            now = dicts(run.conn.execute(query, {"catalogue_id": catalogue_id}))
             if {row["sha256"] for row in now} != {row["sha256"] for row in self.files[name]}:
                 raise StageError(f"{name}: files were added while the stage was started. Run the pipeline again.")
 

@@ -1,8 +1,8 @@
-"""The stages after the labels: fit and classify."""
+"""The stages of the classification: label, fit and classify (statements in the files of sql/jobs with these names)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 
@@ -14,24 +14,87 @@ from xcat.classifier.posterior import tail_probability
 from xcat.classifier.priors import estimate, sky_prior
 from xcat.database import partitions
 from xcat.database.connection import connect
+from xcat.database.loaded import Loaded
 from xcat.database.runs import Run
 from xcat.database.sqlfiles import dicts, job
 from xcat.errors import StageError
+from xcat.jobs.classes import Classes, rules
 from xcat.jobs.pipeline import Pipeline
 from xcat.models import answers, samples, store
+from xcat.sky import joins
 
 _CHUNK_ROWS = 50_000
+_MAX_LABEL_RADIUS_ARCSEC = 60.0
+
+
+def label_stage(
+    run: Run,
+    source_run_id: int,
+    references: list[Loaded],
+    classes: Classes,
+    property_run_id: int | None = None,
+    galaxies: Sequence[Loaded] = (),
+) -> None:
+    """Label sources by position with the reference catalogues.
+
+    A source takes the first class whose rule fits the known object and the source's place.
+
+    Parameters
+    ----------
+    classes : mapping
+        Class to its rule, in the order in which they are tried.
+    property_run_id : int, optional
+        Properties of the sources, needed by classes of sources in galaxies.
+    galaxies : sequence of Loaded
+        Needed by the same classes; their centres are the nuclei.
+
+    Raises
+    ------
+    StageError
+        A class depends on the place in a galaxy, and there are no galaxies.
+    """
+    conn = run.conn
+    of_place = [name for name, rule in classes.items() if rule.is_of_place]
+    if of_place and (property_run_id is None or not galaxies):
+        raise StageError(
+            f"{of_place[0]}: a class with 'where: {classes[of_place[0]].where}' needs a catalogue of galaxies. "
+            "Name one under 'galaxies' in the pipeline."
+        )
+    joins.make_tables(conn)
+    conn.execute(job("label.make_work").compose())
+    with conn.cursor() as cursor:
+        cursor.executemany(job("label.add_rule").compose(), rules(classes))
+    of_run = {"run_id": run.run_id, "source_run_id": source_run_id, "property_run_id": property_run_id}
+    for number, reference in enumerate(references):
+        values = of_run | {
+            "tolerance_arcsec": reference.definition.label_tolerance_arcsec,
+            "max_radius_arcsec": _MAX_LABEL_RADIUS_ARCSEC,
+            "catalogue_id": reference.catalogue_id,
+            "origin": reference.definition.name,
+            "place": number,
+        }
+        with run.step(reference.definition.name):
+            joins.needles(conn, job("label.needles").compose(haystack=reference.table), values)
+            joins.search(conn, reference.table, f"{reference.definition.name} x sources")
+            conn.execute(job("label.hits").compose(haystack=reference.table), values)
+    nuclei = [rule.nucleus_arcsec for rule in classes.values() if rule.where == "off_nuclear"]
+    for nearby in galaxies if nuclei else ():
+        with run.step(nearby.definition.name):
+            values = of_run | {"nucleus_arcsec": max(nuclei)}
+            joins.needles(conn, job("label.nucleus_needles").compose(), values)
+            joins.search(conn, nearby.table, f"{nearby.definition.name} x labelled sources")
+            conn.execute(job("label.nuclei").compose(galaxy=nearby.table))
+    target = partitions.create(conn, "label", run.run_id)
+    conn.execute(job("label.places").compose(), of_run)
+    conn.execute(job("label.store").compose(label=target), of_run)
+    partitions.attach(conn, "label", run.run_id)
+    run.summary["labels"] = dicts(conn.execute(job("label.count").compose(label=target)))
 
 
 def fit_stage(run: Run, pipeline: Pipeline, runs: Mapping[str, int]) -> None:
     """Fit the likelihood tables on the labelled sources and cross-validate them.
 
-    Parameters
-    ----------
-    run : Run
-    pipeline : Pipeline
-    runs : mapping
-        Run of "merge", "label" and "properties".
+    `runs` has the number of the run of "merge", "label" and "properties".
 
     Raises
     ------
@@ -83,12 +146,7 @@ def classify_stage(
 ) -> None:
     """Classify every source of a properties run, in one pass of bounded memory.
 
-    Parameters
-    ----------
-    run : Run
-    property_run_id, label_run_id, model_run_id : int
-    best_match : bool
-        Use only the accepted counterpart; else the posterior is the mean over the hypotheses.
+    With `best_match` only the accepted counterpart is used; else the posterior is the mean over the hypotheses.
     """
     model = store.load(run.conn, model_run_id)
     ((n_sources,),) = run.conn.execute(job("classify.count").compose(), {"property_run_id": property_run_id})
@@ -104,14 +162,12 @@ def classify_stage(
 
         def blocks() -> Iterator[dict[str, np.ndarray]]:
             for rows, sample in pieces:
-                result = classify(model, sample)
-                n = len(rows)
                 yield {
-                    "run_id": np.full(n, run.run_id, np.int32),
+                    "run_id": np.full(len(rows), run.run_id, np.int32),
                     "source_id": rows["source_id"],
-                    **answers.columns(model, result, rows["is_classifiable"]),
+                    **answers.columns(model, classify(model, sample), rows["is_classifiable"]),
                 }
-                advance(n)
+                advance(len(rows))
 
         partitions.write(run.conn, "classification", run.run_id, blocks())
     values = {"run_id": run.run_id, "model_run_id": model_run_id, "label_run_id": label_run_id}

@@ -31,12 +31,10 @@ def shifted(
 
     Parameters
     ----------
-    targets : Targets
     maps : sequence of DensityMap
         Footprints to stay on.
     around_arcsec : float, optional
         Radius of the cut-outs around the sources to stay in, with the whole search circle.
-    radius_arcsec : float
 
     Returns
     -------
@@ -76,32 +74,18 @@ def shifted(
 
 @dataclass(frozen=True)
 class Calibration:
-    """False matches against the cutoff of p_any, by catalogue k (0: all together) and part of the sky (0: all).
+    """False matches against the cutoff of p_any; the columns have the shape (n,)."""
 
-    Attributes
-    ----------
-    k, part : ndarray of int, shape (n,)
-    cutoff : ndarray, shape (n,)
-    is_chosen : ndarray of bool, shape (n,)
-        The cutoff in use; the others are a grid from 0 to 1.
-    n_sources, n_sources_above, n_shifted, n_shifted_above : ndarray of int, shape (n,)
-    false_rate : ndarray, shape (n,)
-        n_shifted_above / n_shifted; 0 without shifted positions.
-    contamination : ndarray, shape (n,)
-        Mean of 1 - p_any of the sources above, NaN if there are none.
-    density_low_per_deg2, density_high_per_deg2 : ndarray, shape (n,)
-    """
-
-    k: np.ndarray
-    part: np.ndarray
+    k: np.ndarray  #: catalogue, 0 for all together
+    part: np.ndarray  #: part of the sky, 0 for all
     cutoff: np.ndarray
-    is_chosen: np.ndarray
+    is_chosen: np.ndarray  #: whether the cutoff is in use; the others are a grid from 0 to 1
     n_sources: np.ndarray
     n_sources_above: np.ndarray
     n_shifted: np.ndarray
     n_shifted_above: np.ndarray
-    false_rate: np.ndarray
-    contamination: np.ndarray
+    false_rate: np.ndarray  #: n_shifted_above / n_shifted; 0 without shifted positions
+    contamination: np.ndarray  #: mean of 1 - p_any of the sources above, NaN if there are none
     density_low_per_deg2: np.ndarray
     density_high_per_deg2: np.ndarray
 
@@ -118,33 +102,24 @@ class Calibration:
         """The cutoff in use for a catalogue and part."""
         return float(self.cutoff[self.is_chosen & (self.k == k) & (self.part == part)][0])
 
-    def cuts(self) -> list[tuple[int, int, float]]:
-        """The cutoffs in use: catalogue, part, p_any."""
-        chosen = self.is_chosen & (self.part > 0)
-        return list(zip(self.k[chosen].tolist(), self.part[chosen].tolist(), self.cutoff[chosen].tolist(), strict=True))
-
 
 def calibrate(
     p_any: np.ndarray, parts: Parts, measured: Sequence[bool], false_rate: float, min_p_any: float
 ) -> Calibration:
     """Count sources and shifted positions above each cutoff, and choose one.
 
+    A part with fewer than 200 shifted positions has the cutoff of all parts.
+
     Parameters
     ----------
     p_any : ndarray, shape (n_catalogues + 1, n_targets)
         Row 0 for all catalogues together.
-    parts : Parts
     measured : sequence of bool
         Whether shifted positions are meaningful for a row of `p_any`.
     false_rate : float
         Largest share of the shifted positions that may reach the chosen cutoff.
     min_p_any : float
         The chosen cutoff is not below this.
-
-    Returns
-    -------
-    Calibration
-        A part with fewer than 200 shifted positions has the cutoff of all parts.
     """
     rows: list[dict[str, np.ndarray]] = []
     for k, p in enumerate(p_any):

@@ -11,7 +11,7 @@ References: Budavari & Szalay 2008, ApJ 679, 301; Pineau et al. 2017, A&A 597, A
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -55,44 +55,17 @@ class MatchOptions(Strict):
     for all catalogues, and objects in several catalogues are counted once for each."""
 
 
-@dataclass(frozen=True)
-class MatchResult:
-    """Whether each source has a counterpart; arrays (n_catalogues, n_sources), the sources in the order of the sky.
-
-    Attributes
-    ----------
-    id : ndarray of int, shape (n_sources,)
-    n_candidates : ndarray of int
-        Objects within the radius.
-    density_per_deg2, completeness : ndarray
-        Of the catalogue around the source; prior probability that a source like it has a counterpart in it.
-    p_any : ndarray
-    accepted : ndarray of bool
-        Whether p_any reaches the cutoff.
-    """
-
-    id: np.ndarray
-    n_candidates: np.ndarray
-    density_per_deg2: np.ndarray
-    completeness: np.ndarray
-    p_any: np.ndarray
-    accepted: np.ndarray
-
-
 @dataclass
 class Outcome:
     """What a match gives besides the hypotheses."""
 
     calibration: Calibration
-    result: MatchResult = field(init=False)
-    priors: list[Curve] = field(default_factory=list)
-    """Learned or given curves of magnitudes and colours."""
-    seconds: dict[str, float] = field(default_factory=dict)
-    """Time of each step."""
-    counts: dict[str, int] = field(default_factory=dict)
-    """Numbers of targets and pairs."""
-    notes: list[str] = field(default_factory=list)
-    """What could not be learned or calibrated."""
+    #: for every catalogue the columns of the table ``match``, one row per source, in the order of the sky
+    results: list[dict[str, np.ndarray]] = field(default_factory=list)
+    priors: list[Curve] = field(default_factory=list)  #: learned or given curves of magnitudes and colours
+    seconds: dict[str, float] = field(default_factory=dict)  #: time of each step
+    counts: dict[str, int] = field(default_factory=dict)  #: numbers of targets and pairs
+    notes: list[str] = field(default_factory=list)  #: what could not be learned or calibrated
 
 
 def match(
@@ -109,17 +82,11 @@ def match(
     ----------
     conn : Connection
         In a transaction, whose end drops the temporary tables.
-    targets : Targets
     haystacks : sequence of Haystack
         One to eight, numbered k = 1, 2 ...; the Bayes factors do not depend on the order, p_any does by 0.02 at most,
         through the shares of common objects that few targets leave uncertain.
-    options : MatchOptions
     with_calibration : bool
         Match shifted positions, to learn magnitudes of field objects and the cutoff of p_any.
-
-    Returns
-    -------
-    Outcome
 
     Raises
     ------
@@ -131,7 +98,7 @@ def match(
     conn.execute("SET LOCAL default_statistics_target = 10")
     outcome = Outcome(Calibration.none(len(haystacks), options.min_p_any))
     with timed(outcome.seconds, "targets"):
-        parts, ids, log_nu = _write_targets(conn, targets, haystacks, options.radius_arcsec, outcome, with_calibration)
+        parts, written = _write_targets(conn, targets, haystacks, options.radius_arcsec, outcome, with_calibration)
     for k, haystack in enumerate(haystacks, 1):
         with timed(outcome.seconds, f"search {haystack.name}"):
             n_pairs = _locate(conn, k, haystack, options.radius_arcsec, parts.n_targets)
@@ -144,7 +111,7 @@ def match(
         p_any = _p_any(conn, len(haystacks), parts)
         whole = [h.is_whole for h in haystacks]
         outcome.calibration = calibrate(p_any, parts, [all(whole), *whole], options.false_rate, options.min_p_any)
-        outcome.result = _result(conn, parts, ids, log_nu, completeness, p_any[1:], outcome.calibration)
+        outcome.results = _results(conn, parts, written, completeness, p_any, outcome.calibration)
     return outcome
 
 
@@ -170,12 +137,8 @@ def _write_targets(
     radius_arcsec: float,
     outcome: Outcome,
     with_calibration: bool,
-) -> tuple[Parts, np.ndarray, np.ndarray]:
-    """Write the sources and the shifted positions, in the order of the sky, so that neighbours share pages.
-
-    Returns the parts, and in the order of the targets' numbers the ids, shape (n_targets,), and log_nu, shape
-    (n_targets, n_catalogues).
-    """
+) -> tuple[Parts, dict[str, np.ndarray]]:
+    """Write sources and shifted positions in the order of the sky, so that neighbours share pages; the written rows."""
     joins.make_tables(conn)
     conn.execute(job("match.forget").compose())
     conn.execute(job("match.make_tables").compose())
@@ -200,7 +163,7 @@ def _write_targets(
     conn.execute(job("match.index_targets").compose())
     conn.execute("ANALYZE pg_temp.target")
     outcome.counts["targets"], outcome.counts["shifted"] = len(targets), len(moved)
-    return parts, columns["id"], columns["log_nu"]
+    return parts, columns
 
 
 def _log_nu(
@@ -262,33 +225,35 @@ def _p_any(conn: Connection, n_catalogues: int, parts: Parts) -> np.ndarray:
     return p_any
 
 
-def _result(
+def _results(
     conn: Connection,
     parts: Parts,
-    ids: np.ndarray,
-    log_nu: np.ndarray,
+    targets: Mapping[str, np.ndarray],
     completeness: np.ndarray,
     p_any: np.ndarray,
-    calibration: Calibration,
-) -> MatchResult:
+    cal: Calibration,
+) -> list[dict[str, np.ndarray]]:
     """Put the results for the sources together, and write the cutoffs in use."""
-    source, n_catalogues = parts.is_source, len(p_any)
-    n_candidates = np.zeros(p_any.shape, np.int64)
-    for k in range(n_catalogues):
-        rows = copy.fetch_columns(conn, job("match.candidates_of").compose(), [("no", "integer")], {"k": k + 1})
-        n_candidates[k] = np.bincount(rows["no"] - 1, minlength=parts.n_targets)
-    cuts = calibration.cuts()
-    cutoff = np.zeros((n_catalogues + 1, parts.n_parts + 1))
-    for k, part, cut in cuts:
-        cutoff[k, part] = cut
+    chosen = cal.is_chosen & (cal.part > 0)
+    cuts = [values[chosen] for values in (cal.k, cal.part, cal.cutoff)]
     with conn.cursor() as cursor:
-        cursor.executemany(job("match.add_cut").compose(), cuts)
+        cursor.executemany(job("match.add_cut").compose(), zip(*(values.tolist() for values in cuts), strict=True))
     conn.execute("ANALYZE pg_temp.cut")
-    return MatchResult(
-        id=ids[source],
-        n_candidates=n_candidates[:, source],
-        density_per_deg2=np.exp(log_nu[source].T) / SKY_DEG2,
-        completeness=completeness[parts.stratum[source]].T,
-        p_any=p_any[:, source],
-        accepted=p_any[:, source] >= cutoff[1:, parts.part[source]],
-    )
+    cutoff = np.zeros((len(p_any), parts.n_parts + 1))
+    cutoff[cuts[0], cuts[1]] = cuts[2]
+    source = parts.is_source
+    density, share = np.exp(targets["log_nu"][source].T) / SKY_DEG2, completeness[parts.stratum[source]].T
+    results = []
+    for k in range(1, len(p_any)):
+        rows = copy.fetch_columns(conn, job("match.candidates_of").compose(), [("no", "integer")], {"k": k})
+        p = p_any[k, source]
+        of_catalogue = {
+            "source_id": targets["id"][source],
+            "n_candidates": np.bincount(rows["no"] - 1, minlength=parts.n_targets)[source],  # within the radius
+            "density_per_deg2": density[k - 1],
+            "completeness": share[k - 1],
+            "p_any": np.where(p > 1e-30, p, 0.0),
+            "accepted": p >= cutoff[k, parts.part[source]],
+        }
+        results.append(of_catalogue)
+    return results

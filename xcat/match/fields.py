@@ -29,19 +29,7 @@ def fit_fields(
     an offset and a rotation about their mean position; their errors are added to those of the positions. Fields with
     fewer than eight secure counterparts stay as they are.
 
-    Parameters
-    ----------
-    run : Run
-        Its table ``field_offset`` is written.
-    source_run_id : int
-    targets : Targets
-    haystacks : sequence of Haystack
-    options : MatchOptions
-
-    Returns
-    -------
-    Targets
-        With corrected positions and larger errors.
+    Returns the targets with corrected positions and larger errors; the table ``field_offset`` of the run is written.
     """
     conn = run.conn
     values = {"source_run_id": source_run_id}
@@ -120,8 +108,6 @@ def _store(
 ) -> None:
     keep = used >= _FEWEST
     run.summary["fields"] = {"fitted": int(keep.sum()), "too few secure counterparts": int((~keep).sum())}
-    if not keep.any():
-        return
     block = {
         "run_id": np.full(int(keep.sum()), run.run_id, np.int32),
         "catalogue_id": np.array([n[0] for n in names])[keep],

@@ -17,18 +17,10 @@ _COLUMN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 @dataclass(frozen=True)
 class MagnitudeTerm:
-    """A magnitude or colour that separates counterparts from field objects.
+    """A magnitude or colour that separates counterparts from field objects."""
 
-    Attributes
-    ----------
-    name : str
-        A column of the catalogue, or the difference of two: ``mag_w1 - mag_w2``.
-    table : PriorTable, optional
-        Histograms to use; by default they are learned from the match.
-    """
-
-    name: str
-    table: PriorTable | None = None
+    name: str  #: a column of the catalogue, or the difference of two: ``mag_w1 - mag_w2``
+    table: PriorTable | None = None  #: histograms to use; by default they are learned from the match
 
     def expression(self) -> sql.Composable:
         """The term as SQL, for the haystack's alias ``h``."""
@@ -44,44 +36,22 @@ class MagnitudeTerm:
 class Haystack:
     """A counterpart catalogue prepared for the match.
 
-    Attributes
-    ----------
-    catalogue_id : int
-        Any number that no other haystack of the match has.
-    name : str
-    table : str
-        Qualified name of a table with the columns of ``xcat.counterpart`` and a q3c index on ra, dec.
-    density_per_deg2 : float, optional
-        Of its objects; by default it comes from the map.
-    density_map : DensityMap, optional
-        Density and footprint. Without a map or cut-outs the footprint is unknown, so that no shifted positions can be
-        matched: no calibration.
-    around_arcsec : float, optional
-        The table holds cut-outs of this radius around the sources: the density is counted in each, and shifted
-        positions stay inside.
-    completeness : float or "estimate"
-        Prior probability that a source has a counterpart in it.
-    epoch_yr : float, optional
-        Of the positions, where a row has no epoch.
-    moves : bool
-        Its objects have proper motions.
-    elliptical : bool
-        Its objects may have elliptical errors.
-    terms : tuple of MagnitudeTerm
-        At most nine.
+    Without a map or cut-outs the footprint is unknown, so that no shifted positions can be matched: no calibration.
     """
 
-    catalogue_id: int
+    catalogue_id: int  #: any number that no other haystack of the match has
     name: str
-    table: str
-    density_per_deg2: float | None = None
-    density_map: DensityMap | None = None
+    table: str  #: qualified name of a table with the columns of ``xcat.counterpart`` and a q3c index on ra, dec
+    density_per_deg2: float | None = None  #: of its objects; by default it comes from the map
+    density_map: DensityMap | None = None  #: density and footprint
+    #: The table holds cut-outs of this radius around the sources: the density is counted in each, and shifted positions
+    #: stay inside.
     around_arcsec: float | None = None
-    completeness: float | Literal["estimate"] = "estimate"
-    epoch_yr: float | None = None
-    moves: bool = False
-    elliptical: bool = False
-    terms: tuple[MagnitudeTerm, ...] = ()
+    completeness: float | Literal["estimate"] = "estimate"  #: prior probability that a source has a counterpart in it
+    epoch_yr: float | None = None  #: of the positions, where a row has no epoch
+    moves: bool = False  #: whether its objects have proper motions
+    elliptical: bool = False  #: whether its objects may have elliptical errors
+    terms: tuple[MagnitudeTerm, ...] = ()  #: at most nine
 
     @property
     def is_whole(self) -> bool:

@@ -24,18 +24,12 @@ def weigh(
 ) -> tuple[list[Curve], list[str], np.ndarray]:
     """Fill ``posterior`` from the associations of one object.
 
-    Parameters
-    ----------
-    conn : Connection
-    haystacks : sequence of Haystack
-    parts : Parts
-    nway : bool
-        With the approximations of NWAY.
+    With `nway` by the approximations of NWAY.
 
     Returns
     -------
     curves : list of Curve
-        Learned or given curves of magnitudes and colours.
+        Learned or given.
     notes : list of str
         Magnitudes and colours that could not be learned.
     completeness : ndarray, shape (n_strata, n_catalogues)
@@ -133,13 +127,7 @@ def _learn(conn: Connection, owners: dict[int, list[int]], parts: Parts) -> list
 
 
 def _associate(conn: Connection, haystacks: Sequence[Haystack], parts: Parts, nway: bool) -> list[int]:
-    """Combine objects of several catalogues, and count an object that several have only once.
-
-    Returns
-    -------
-    list of int
-        The catalogues in the order of the members of associations.
-    """
+    """Combine objects of several catalogues, each counted once; the catalogues in the order of their members."""
     n_catalogues = len(haystacks)
     # catalogues with proper motions first: the objects of the others are moved with theirs
     order = sorted(range(1, n_catalogues + 1), key=lambda k: not haystacks[k - 1].moves)

@@ -20,18 +20,10 @@ _FAR_MAG = 1e4
 
 @dataclass(frozen=True)
 class PriorTable:
-    """Histograms of a magnitude or colour, as densities.
-
-    Attributes
-    ----------
-    low, high : ndarray, shape (n_bins,)
-        Edges; each bin begins at the end of the previous one.
-    counterparts, field : ndarray, shape (n_bins,)
-        Densities of counterparts and of field objects.
-    """
+    """Histograms of a magnitude or colour, as densities; arrays of shape (n_bins,)."""
 
     low: np.ndarray
-    high: np.ndarray
+    high: np.ndarray  #: each bin begins at the end of the previous one
     counterparts: np.ndarray
     field: np.ndarray
 
@@ -45,33 +37,19 @@ class PriorTable:
 
 @dataclass
 class Curve:
-    """Log of counterparts over field against a magnitude or colour, in steps.
+    """Log of counterparts over field against a magnitude or colour, in steps; arrays of shape (n_bins,)."""
 
-    Attributes
-    ----------
-    mask, term, stratum : int
-        Pattern of catalogues (bit k - 1 for catalogue k); number of the term and of the stratum, from 1.
-    edges : ndarray, shape (n_bins + 1,)
-    log_ratio, counterparts, field : ndarray, shape (n_bins,)
-    name : str
-        Of the term.
-    catalogue : int
-        Number k of the catalogue that the term belongs to.
-    part, n_sources : int
-        Part of the sky of the stratum, and number of its sources.
-    """
-
-    mask: int
-    term: int
-    stratum: int
-    edges: np.ndarray
+    mask: int  #: pattern of catalogues, bit k - 1 for catalogue k
+    term: int  #: its number, from 1
+    stratum: int  #: its number, from 1
+    edges: np.ndarray  #: shape (n_bins + 1,)
     log_ratio: np.ndarray
     counterparts: np.ndarray
     field: np.ndarray
-    name: str = ""
-    catalogue: int = 0
-    part: int = 0
-    n_sources: int = 0
+    name: str = ""  #: of the term
+    catalogue: int = 0  #: number k of the catalogue that the term belongs to
+    part: int = 0  #: part of the sky of the stratum
+    n_sources: int = 0  #: of the stratum
 
 
 @dataclass(frozen=True)
@@ -111,6 +89,8 @@ def _binned(
 def learn(candidates: np.ndarray, field: np.ndarray, owners: Mapping[int, Sequence[int]], parts: Parts) -> list[Curve]:
     """Learn the curves of magnitudes and colours, one for each pattern of catalogues, term and stratum.
 
+    Patterns and terms that have too few counterparts or field objects are left out.
+
     The field is the objects at shifted positions. The counterparts are learned by expectation-maximisation: each
     candidate counts with the probability that it is the counterpart, by its position and the current curves, with a
     share for "none of the candidates". So no threshold is needed, field objects do not contaminate the counterparts,
@@ -126,12 +106,6 @@ def learn(candidates: np.ndarray, field: np.ndarray, owners: Mapping[int, Sequen
         mask, part, term, bin and n_objects at the shifted positions.
     owners : mapping
         Patterns to learn, with the catalogue of each of their terms.
-    parts : Parts
-
-    Returns
-    -------
-    list of Curve
-        Without the patterns and terms that have too few counterparts or field objects.
     """
     masks, n_terms = list(owners), max(map(len, owners.values()))
     binned = _binned(candidates, field, masks, n_terms, parts)
@@ -247,7 +221,6 @@ def pattern_priors(
         Sum of the weights of each source's associations by pattern, pattern S in column S - 1.
     stratum : ndarray of int, shape (n_sources,)
         Of each source, from 0.
-    n_strata : int
     given : sequence of float or None
         Completeness of each catalogue; None to estimate it.
     tolerance : float

@@ -16,9 +16,11 @@ from xcat.database.loaded import Loaded
 from xcat.database.runs import Run
 from xcat.database.sqlfiles import job
 from xcat.errors import StageError
-from xcat.match.engine import MatchOptions, MatchResult, Outcome, match
+from xcat.match.calibrate import Calibration
+from xcat.match.engine import MatchOptions, Outcome, match
 from xcat.match.fields import fit_fields
 from xcat.match.haystack import Haystack, MagnitudeTerm
+from xcat.match.learning import Curve
 from xcat.match.targets import Targets
 from xcat.sky import density_map
 
@@ -46,8 +48,6 @@ def haystack_of(
 
     Parameters
     ----------
-    conn : Connection
-    loaded : Loaded
     completeness : float or "estimate", optional
         Default: as the catalogue's definition.
     magnitudes : sequence of str, optional
@@ -99,11 +99,8 @@ def match_stage(
 
     Parameters
     ----------
-    run : Run
     source_run_id : int
         Merge run whose sources are matched.
-    xray, counterparts : list of Loaded
-    options : MatchStageOptions
     completeness, magnitudes : mapping, optional
         By catalogue name, instead of the defaults of `haystack_of`.
     """
@@ -146,38 +143,26 @@ def _store(run: Run, haystacks: list[Haystack], outcome: Outcome, tables: Mappin
     with progress.bar("match: store", len(haystacks) + 1) as advance:
         for k, haystack in enumerate(haystacks, 1):
             values = {"run_id": run.run_id, "catalogue_id": haystack.catalogue_id, "k": k}
-            copy.copy_in(
-                conn, tables["match"], [_rows(run.run_id, haystack.catalogue_id, outcome.result, k)], freeze=True
-            )
+            rows = outcome.results[k - 1]
+            constants = {name: np.full(len(rows["source_id"]), values[name]) for name in ("run_id", "catalogue_id")}
+            copy.copy_in(conn, tables["match"], [rows | constants], freeze=True)
             which = "store_candidates" if len(haystacks) > 1 else "store_candidates_of_one"
             conn.execute(job(f"match.{which}").compose(match_candidate=tables["match_candidate"]), values)
             report[haystack.name] = _summary(k, outcome)
             advance(1)
-        numbers = [h.catalogue_id for h in haystacks]
-        kept = {"run_id": run.run_id, "catalogue_ids": numbers, "min_p": _MIN_P_HYPOTHESIS}
+        ids = [h.catalogue_id for h in haystacks]
+        kept = {"run_id": run.run_id, "catalogue_ids": ids, "min_p": _MIN_P_HYPOTHESIS}
         conn.execute(job("match.store_hypotheses").compose(hypothesis=tables["hypothesis"]), kept)
-        _store_curves(run, haystacks, outcome)
-        _store_calibration(run, haystacks, outcome)
+        curves = [_curve_rows(c, run.run_id, ids[c.catalogue - 1]) for c in outcome.priors if c.n_sources]
+        copy.copy_in(conn, "magnitude_prior", curves)
+        _store_calibration(run, ids, outcome.calibration)
         advance(1)
     return report
 
 
-def _rows(run_id: int, catalogue_id: int, result: MatchResult, k: int) -> dict[str, np.ndarray]:
-    """Rows of the table match for one catalogue."""
-    n, p_any = len(result.id), result.p_any[k - 1]
-    per_catalogue = ("n_candidates", "density_per_deg2", "completeness", "accepted")
-    return {
-        "run_id": np.full(n, run_id),
-        "source_id": result.id,
-        "catalogue_id": np.full(n, catalogue_id),
-        **{name: getattr(result, name)[k - 1] for name in per_catalogue},
-        "p_any": np.where(p_any > 1e-30, p_any, 0.0),
-    }
-
-
 def _summary(k: int, outcome: Outcome) -> dict[str, Any]:
-    result, n_sources = outcome.result, len(outcome.result.id)
-    n_candidates, n_accepted = result.n_candidates[k - 1], int(result.accepted[k - 1].sum())
+    rows, n_sources = outcome.results[k - 1], len(outcome.results[k - 1]["source_id"])
+    n_candidates, n_accepted = rows["n_candidates"], int(rows["accepted"].sum())
     calibration = outcome.calibration
     chosen = calibration.is_chosen & (calibration.k == k) & (calibration.part == 0)
     shifted = int(calibration.n_shifted[chosen].sum())
@@ -186,8 +171,8 @@ def _summary(k: int, outcome: Outcome) -> dict[str, Any]:
         "with_candidates": int((n_candidates > 0).sum()),
         "candidates": int(n_candidates.sum()),
         "accepted": n_accepted,
-        "mean_density_per_deg2": float(result.density_per_deg2[k - 1].mean()) if n_sources else None,
-        "completeness": float(result.completeness[k - 1].mean()) if n_sources else None,
+        "mean_density_per_deg2": float(rows["density_per_deg2"].mean()) if n_sources else None,
+        "completeness": float(rows["completeness"].mean()) if n_sources else None,
         "accepted_fraction": round(n_accepted / n_sources, 4) if n_sources else None,
         "cutoff": calibration.cutoff_of(k),
         "false_rate": float(calibration.false_rate[chosen][0]) if shifted else None,
@@ -196,37 +181,30 @@ def _summary(k: int, outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _store_curves(run: Run, haystacks: list[Haystack], outcome: Outcome) -> None:
-    curves = [c for c in outcome.priors if c.n_sources]
-    if not curves:
-        return
-    per_curve = {
-        "catalogue_id": [haystacks[c.catalogue - 1].catalogue_id for c in curves],
-        "term": [c.name.encode() for c in curves],
-        "source_kind": [c.stratum for c in curves],
-        "part": [c.part for c in curves],
-        "n_sources": [c.n_sources for c in curves],
+def _curve_rows(curve: Curve, run_id: int, catalogue_id: int) -> dict[str, np.ndarray]:
+    """Rows of the table magnitude_prior, one per bin."""
+    of_curve = {
+        "run_id": run_id,
+        "catalogue_id": catalogue_id,
+        "term": curve.name.encode(),
+        "source_kind": curve.stratum,
+        "part": curve.part,
+        "n_sources": curve.n_sources,
     }
-    length = [len(c.log_ratio) for c in curves]
-    block = {
-        "run_id": np.full(sum(length), run.run_id, np.int32),
-        **{name: np.repeat(np.array(values), length) for name, values in per_curve.items()},
-        "bin_low": np.concatenate([c.edges[:-1] for c in curves]),
-        "bin_high": np.concatenate([c.edges[1:] for c in curves]),
-        "density_counterparts": np.concatenate([c.counterparts for c in curves]),
-        "density_field": np.concatenate([c.field for c in curves]),
-        "log_ratio": np.concatenate([c.log_ratio for c in curves]),
+    return {
+        **{name: np.full(len(curve.log_ratio), value) for name, value in of_curve.items()},
+        "bin_low": curve.edges[:-1],
+        "bin_high": curve.edges[1:],
+        "density_counterparts": curve.counterparts,
+        "density_field": curve.field,
+        "log_ratio": curve.log_ratio,
     }
-    copy.copy_in(run.conn, "magnitude_prior", [block])
 
 
-def _store_calibration(run: Run, haystacks: list[Haystack], outcome: Outcome) -> None:
-    calibration = outcome.calibration
+def _store_calibration(run: Run, catalogue_ids: list[int], calibration: Calibration) -> None:
     kept = calibration.n_shifted > 0
-    if not kept.any():
-        return
-    ids = np.array([0, *(h.catalogue_id for h in haystacks)])  # 0: all together, NULL in the table
     values = {f.name: getattr(calibration, f.name)[kept] for f in fields(calibration)}
-    catalogue_id = np.ma.masked_equal(ids[values.pop("k")], 0)
+    # 0 stands for all catalogues together, which is NULL in the table
+    catalogue_id = np.ma.masked_equal(np.array([0, *catalogue_ids])[values.pop("k")], 0)
     run_id = np.full(int(kept.sum()), run.run_id, np.int32)
     copy.copy_in(run.conn, "calibration", [{"run_id": run_id, "catalogue_id": catalogue_id, **values}])

@@ -23,35 +23,18 @@ _SKY_ORDER = 12  # HEALPix order by which targets are sorted: neighbours on the 
 
 @dataclass(frozen=True)
 class Targets:
-    """Positions with errors, one array per quantity, all of shape (n,).
-
-    Attributes
-    ----------
-    id : ndarray of int
-    ra, dec : ndarray
-        ICRS, deg.
-    err_arcsec : ndarray
-        1 sigma per axis, for targets without an ellipse.
-    err_maj_arcsec, err_min_arcsec, err_pa_deg : ndarray
-        1 sigma semi-axes and position angle east of north; NaN where the error is circular.
-    epoch_yr : ndarray
-        NaN where unknown: no object is then moved to it.
-    group : ndarray of int
-        Mission; every mission has strata of its own.
-    is_shifted : ndarray of bool
-        Positions that are not sources.
-    """
+    """Positions with errors, one array per quantity, all of shape (n,)."""
 
     id: np.ndarray
-    ra: np.ndarray
+    ra: np.ndarray  #: ICRS, deg
     dec: np.ndarray
-    err_arcsec: np.ndarray
-    err_maj_arcsec: np.ndarray
+    err_arcsec: np.ndarray  #: 1 sigma per axis, for targets without an ellipse
+    err_maj_arcsec: np.ndarray  #: 1 sigma semi-axis; NaN where the error is circular
     err_min_arcsec: np.ndarray
-    err_pa_deg: np.ndarray
-    epoch_yr: np.ndarray
-    group: np.ndarray
-    is_shifted: np.ndarray
+    err_pa_deg: np.ndarray  #: position angle of the major axis, east of north
+    epoch_yr: np.ndarray  #: NaN where unknown: no object is then moved to it
+    group: np.ndarray  #: mission; every mission has strata of its own
+    is_shifted: np.ndarray  #: whether the position is not a source
 
     @classmethod
     def of(cls, rows: Mapping[str, np.ndarray]) -> Targets:
@@ -120,29 +103,14 @@ class Targets:
 
 @dataclass(frozen=True)
 class Parts:
-    """Parts of the sky and strata of the targets; arrays of shape (n,) are in the order of the targets' numbers.
+    """Parts of the sky and strata of the targets; arrays of shape (n,), in the order of the targets' numbers."""
 
-    Attributes
-    ----------
-    order : ndarray of int, shape (n,)
-        Target of each number, less one.
-    is_source : ndarray of bool, shape (n,)
-    part : ndarray of int, shape (n,)
-        Mission and density of the catalogues, from 1.
-    stratum : ndarray of int, shape (n,)
-        Part and positional error, from 0.
-    density : ndarray, shape (n,)
-        Objects of the catalogues per square degree, geometric mean.
-    part_of : ndarray of int, shape (n_strata,)
-        Part of each stratum.
-    """
-
-    order: np.ndarray
+    order: np.ndarray  #: target of each number, less one
     is_source: np.ndarray
-    part: np.ndarray
-    stratum: np.ndarray
-    density: np.ndarray
-    part_of: np.ndarray
+    part: np.ndarray  #: mission and density of the catalogues, from 1
+    stratum: np.ndarray  #: part and positional error, from 0
+    density: np.ndarray  #: objects of the catalogues per square degree, geometric mean
+    part_of: np.ndarray  #: part of each stratum, shape (n_strata,)
 
     @property
     def n_strata(self) -> int:
@@ -173,11 +141,7 @@ class Parts:
 def parts_of(targets: Targets, log_nu: np.ndarray) -> Parts:
     """Divide targets into parts by mission and density, and into strata by positional error.
 
-    Parameters
-    ----------
-    targets : Targets
-    log_nu : ndarray, shape (n, n_catalogues)
-        Natural log of the number of objects on a sky of the local density.
+    `log_nu`, shape (n, n_catalogues), is the natural log of the number of objects on a sky of the local density.
     """
     density = log_nu.mean(axis=1) if len(targets) else np.zeros(0)
     cxx, cxy, cyy = targets.covariance()

@@ -52,21 +52,12 @@ _LOG_ODDS = math.log(ODDS)
 
 @dataclass(frozen=True)
 class Decision:
-    """Status of pairs and sources.
+    """Status of pairs, shape (n_pairs,), and sources, shape (n_sources,)."""
 
-    Attributes
-    ----------
-    pair_status, reason : ndarray of int, shape (n_pairs,)
-        Indices into `PAIR_STATUS` and `REASONS`.
-    component : ndarray of int, shape (n_sources,)
-        Number of the master source, from 0 in the order of its first source.
-    source_status : ndarray of int, shape (n_sources,)
-        Index into `SOURCE_STATUS`. A source without links that is an end of an ambiguous pair is ambiguous.
-    """
-
-    pair_status: IntArray
-    reason: IntArray
-    component: IntArray
+    pair_status: IntArray  #: index into `PAIR_STATUS`
+    reason: IntArray  #: index into `REASONS`
+    component: IntArray  #: number of the master source, from 0 in the order of its first source
+    #: Index into `SOURCE_STATUS`. A source without links that is an end of an ambiguous pair is ambiguous.
     source_status: IntArray
 
 
@@ -156,15 +147,7 @@ def decide(mission: IntArray, a: IntArray, b: IntArray, log_bf: FloatArray) -> D
 def _make_sound(
     mission: IntArray, a: IntArray, b: IntArray, log_bf: FloatArray, alive: BoolArray, accepted: BoolArray
 ) -> tuple[BoolArray, BoolArray, list[tuple[BoolArray, int]]]:
-    """Cut or dissolve unsound components.
-
-    Returns
-    -------
-    accepted, cut : ndarray of bool, shape (n_pairs,)
-        Links that are kept; links where a component was cut.
-    unsound : list of (ndarray of bool, int)
-        Links of dissolved components, with the reason.
-    """
+    """Cut or dissolve unsound components: links kept, links cut, and those of dissolved components by reason."""
     n = len(mission)
 
     def unsound_components(links: BoolArray) -> tuple[IntArray, BoolArray]:
@@ -205,7 +188,6 @@ def keep_ids(component: IntArray, old_id: IntArray, n_components: int) -> IntArr
     ----------
     component, old_id : ndarray of int, shape (n_shared,)
         Component and previous master source of each source that is in both runs.
-    n_components : int
 
     Returns
     -------

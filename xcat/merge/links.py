@@ -10,9 +10,6 @@ absorbed one by more: flux ratios below 2 or 3 between a soft and a hard mission
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
 from xcat import progress
@@ -38,11 +35,8 @@ def link_stage(
 
     Parameters
     ----------
-    run : Run
-    source_run_id : int
-        The merge run.
-    xray : list of Loaded
-        Its catalogues; each is a mission.
+    source_run_id, xray
+        The merge run and its catalogues; each is a mission.
     previous_run_id : int, optional
         A finished link run: its master sources keep their numbers, and every change against it is written to
         ``master_change``. Without it every source is new.
@@ -110,7 +104,10 @@ def link_stage(
         conn.execute(statement, values)
         for name in _TABLES:
             partitions.attach(conn, name, run.run_id)
-    _summarise(run, targets | {"source": source}, previous_run_id)
+    run.summary["previous_link_run_id"] = previous_run_id
+    for counted in ("pairs", "reasons", "missions", "masters", "changes"):
+        rows = dicts(conn.execute(job(f"link.count_{counted}").compose(**targets, source=source), values))
+        run.summary[counted] = rows[0] if counted in ("masters", "changes") else rows
 
 
 def _names(texts: tuple[str, ...]) -> np.ndarray:
@@ -152,19 +149,3 @@ def _number_masters(
     }
     copy.copy_in(conn, "xcat.master_change", [rows])
     return master_id
-
-
-def _summarise(run: Run, tables: Mapping[str, str], previous_run_id: int | None) -> None:
-    """Count into the run's summary, which the report reads."""
-
-    def rows(name: str) -> list[dict[str, Any]]:
-        return dicts(run.conn.execute(job(f"link.{name}").compose(**tables), {"run_id": run.run_id}))
-
-    run.summary |= {
-        "previous_link_run_id": previous_run_id,
-        "pairs": rows("count_pairs"),
-        "reasons": rows("count_reasons"),
-        "missions": rows("count_sources"),
-        "masters": rows("count_masters")[0],
-        "changes": rows("count_changes")[0],
-    }

@@ -30,13 +30,7 @@ def merge_stage(run: Run, xray: list[Loaded]) -> None:
     """Merge the detections of each mission into sources.
 
     If the mission names the source of each detection, its names are used. Else detections that are closer than their
-    errors allow are linked, and the connected components of the links are the sources.
-
-    Parameters
-    ----------
-    run : Run
-    xray : list of Loaded
-        X-ray catalogues; each is a mission of its own.
+    errors allow are linked, and the connected components of the links are the sources. Each catalogue is a mission.
     """
     conn = run.conn
     joins.make_tables(conn)
@@ -48,7 +42,7 @@ def merge_stage(run: Run, xray: list[Loaded]) -> None:
     ]
     fragments = {"weights": sql.SQL(", ").join(weights), "means": sql.SQL(", ").join(means)}
     targets = {name: partitions.create(conn, name, run.run_id) for name in ("source", "source_detection")}
-    report = {}
+    run.summary["missions"] = {}
     for mission in xray:
         definition = mission.definition
         with run.step(definition.name):
@@ -74,16 +68,14 @@ def merge_stage(run: Run, xray: list[Loaded]) -> None:
             with progress.bar(f"{definition.name}: detections to sources"):
                 conn.execute(job("merge.number_sources").compose(), values)
                 conn.execute("ANALYZE xcat.source_identity")  # else the planner takes it for empty, and loops
-                statement = job("merge.source_detections").compose(source_detection=targets["source_detection"])
+                conn.execute(job("merge.source_detections").compose(**targets), values)
+                statement = job("merge.sources").compose(detection=mission.table, **targets, **fragments)
                 conn.execute(statement, values)
-                statement = job("merge.sources").compose(detection=mission.table, source=targets["source"], **fragments)
-                conn.execute(statement, values)
-            (counts,) = dicts(conn.execute(job("merge.count").compose(source=targets["source"]), values))
-            report[definition.name] = counts
+            (counts,) = dicts(conn.execute(job("merge.count").compose(**targets), values))
+            run.summary["missions"][definition.name] = counts
     with run.step("index"), progress.bar("sources: indexes"):
         for table in targets:
             partitions.attach(conn, table, run.run_id)
-    run.summary["missions"] = report
 
 
 def _group_by_position(run: Run, mission: Loaded) -> None:

@@ -11,16 +11,7 @@ from xcat.classifier.posterior import LEAST_P_TAIL, Classification
 
 
 def columns(model: Model, result: Classification, is_classifiable: NDArray[np.bool_]) -> dict[str, np.ndarray]:
-    """Columns that the tables classification and out_of_fold share, for COPY.
-
-    Parameters
-    ----------
-    model : Model
-    result : Classification
-        N sources.
-    is_classifiable : (N,) bool
-        From the properties run.
-    """
+    """Columns that the tables classification and out_of_fold share, for COPY; `is_classifiable` has the shape (N,)."""
     names = np.array([name.encode() for name in model.classes])
     return {
         "class": names[result.class_index],
@@ -46,16 +37,7 @@ def probabilities(p: FloatArray) -> NDArray[np.float32]:
 def alternatives(model: Model, result: Classification) -> NDArray[np.bytes_]:
     """Classes that win when a category is dropped: "category:class category:class", empty if the class never changes.
 
-    Parameters
-    ----------
-    model : Model
-    result : Classification
-        N sources.
-
-    Returns
-    -------
-    (N,) bytes
-        In UTF-8.
+    Shape (N,), bytes in UTF-8.
     """
     # few combinations of classes occur: each text is made once, and every source has the index of its combination
     classes = np.column_stack([result.class_index, result.class_without])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,6 @@ class Layout:
 
     Parameters
     ----------
-    properties : sequence of Property
     errors, limits : collection of str
         Properties whose errors and lower limits are wanted, if the registry has a column for them.
     hypotheses : bool
@@ -49,6 +48,14 @@ class Layout:
         self.observed = [observed_column(name) for name in names]
         dependent = {entry["name"] for entry in property_entries() if entry.get("counterpart")}
         self.dependent = [j for j, name in enumerate(names) if name in dependent] if hypotheses else []
+        #: columns with numbers, each once
+        self.reals = list(dict.fromkeys([*names, *(c for c in (*self.error, *self.limit) if c is not None)]))
+        #: columns that tell whether a property was observed, each once
+        self.flags = list(dict.fromkeys(c for c in self.observed if c is not None))
+        #: names and types of the columns of a source
+        self.columns: Columns = [*((c, "real") for c in self.reals), *((c, "boolean") for c in self.flags)]
+        #: names and types of the columns of a hypothesis
+        self.hypothesis_columns: Columns = [(names[j], "real") for j in self.dependent]
 
     @classmethod
     def of_model(cls, model: Model, best_match: bool) -> Layout:
@@ -57,27 +64,6 @@ class Layout:
         errors = [name for name, table in tables.items() if table.log_smeared is not None]
         limits = [name for name, table in tables.items() if table.log_above is not None]
         return cls(model.properties, errors, limits, not best_match)
-
-    @property
-    def reals(self) -> list[str]:
-        """Columns with numbers, each once."""
-        names = [p.name for p in self.properties]
-        return list(dict.fromkeys([*names, *(c for c in (*self.error, *self.limit) if c is not None)]))
-
-    @property
-    def flags(self) -> list[str]:
-        """Columns that tell whether a property was observed, each once."""
-        return list(dict.fromkeys(c for c in self.observed if c is not None))
-
-    @property
-    def columns(self) -> Columns:
-        """Names and types of the columns of a source."""
-        return [*((name, "real") for name in self.reals), *((name, "boolean") for name in self.flags)]
-
-    @property
-    def hypothesis_columns(self) -> Columns:
-        """Names and types of the columns of a hypothesis."""
-        return [(self.properties[j].name, "real") for j in self.dependent]
 
     @property
     def values(self) -> sql.Composable:
@@ -131,8 +117,6 @@ def places(conn: Connection, source_run_id: int, source_id: IntArray) -> IntArra
 
     Parameters
     ----------
-    conn : Connection
-    source_run_id : int
     source_id : (N,) int64
         Sources of that merge run, without repetition.
 
@@ -155,9 +139,6 @@ def labelled(
 
     Parameters
     ----------
-    conn : Connection
-    layout : Layout
-    classes : sequence of str
     runs : mapping
         Run of "merge", "label" and "properties".
 
@@ -206,9 +187,6 @@ def every_source(
     ----------
     reader, second : Connection
         Two sessions: the hypotheses are read with a separate COPY.
-    layout : Layout
-    property_run_id : int
-    chunk_rows : int
 
     Yields
     ------
@@ -216,18 +194,17 @@ def every_source(
         With source_id and is_classifiable.
     sample : Sample
     """
-    table = sql.SQL(partitions.qualified("property", property_run_id))
+    table = partitions.qualified("property", property_run_id)
     query = job("classify.property_rows").compose(values=layout.values, property=table)
     columns = [_ID, ("is_classifiable", "boolean"), *layout.columns]
     sources = copy.copy_out(reader, query, columns, chunk_rows=chunk_rows)
     hypotheses: Generator[np.ndarray, None, None] | None = None
     if layout.dependent and partitions.exists(second, "hypothesis_property", property_run_id):
-        table = sql.SQL(partitions.qualified("hypothesis_property", property_run_id))
+        table = partitions.qualified("hypothesis_property", property_run_id)
         query = job("classify.hypothesis_rows").compose(values=layout.hypothesis_values, property=table)
-        columns = [_ID, _P, *layout.hypothesis_columns]
-        hypotheses = copy.copy_out(second, query, columns, chunk_rows=chunk_rows)
+        hypotheses = copy.copy_out(second, query, [_ID, _P, *layout.hypothesis_columns], chunk_rows=chunk_rows)
     try:
-        ahead = _Ahead(hypotheses)
+        ahead = _Ahead(hypotheses or iter(()))
         for rows in sources:
             yield rows, layout.sample(rows, ahead.up_to(int(rows["source_id"][-1])))
     finally:
@@ -240,14 +217,12 @@ def every_source(
 class _Ahead:
     """The stream of hypotheses, cut at the same sources as the stream of sources."""
 
-    def __init__(self, stream: Generator[np.ndarray, None, None] | None) -> None:
+    def __init__(self, stream: Iterator[np.ndarray]) -> None:
         self.stream = stream
         self.kept: list[np.ndarray] = []
 
     def up_to(self, source_id: int) -> np.ndarray | None:
         """Hypotheses of the sources up to this one that were not returned before."""
-        if self.stream is None:
-            return None
         while not self.kept or self.kept[-1]["source_id"][-1] <= source_id:
             more = next(self.stream, None)
             if more is None:

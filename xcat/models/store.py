@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -25,40 +26,31 @@ def store(conn: Connection, run_id: int, model: Model) -> None:
     keys = {"run_id": run_id}
     row = {name: getattr(model, name) for name in ("weighting", "sharpness", "smoothing", "inverse_ridge")}
     conn.execute(job("fit.add_model").compose(), keys | row | {"outlier_p": model.outlier_p.tolist()})
+    classes = {
+        "class_id": range(1, len(model.classes) + 1),
+        "class": model.classes,
+        "prior": model.priors.tolist(),
+        "log_offset": model.offsets.tolist(),
+        "n_reference": map(round, model.n_reference),
+        "outlier_levels": model.outlier_levels.tolist(),
+    }
+    numbers = range(1, len(model.categories) + 1)
+    categories = {"category_id": numbers, "category": model.categories, "weight": model.weights.tolist()}
+    numbers = range(1, len(model.term_names) + 1)
+    is_pair = [number > len(model.properties) for number in numbers]
+    terms = {"term_id": numbers, "term": model.term_names, "category": model.term_categories, "is_pair": is_pair}
     with conn.cursor() as cursor:
         for statement, rows in {
-            "add_class": _classes(model),
-            "add_category": _categories(model),
-            "add_term": _terms(model),
+            "add_class": _rows(classes),
+            "add_category": _rows(categories),
+            "add_term": _rows(terms),
             "add_table": [*_singles(model), *_pairs(model)],
         }.items():
             cursor.executemany(job(f"fit.{statement}").compose(), [keys | each for each in rows])
 
 
-def _classes(model: Model) -> list[dict[str, Any]]:
-    return [
-        {
-            "class_id": k + 1,
-            "class": name,
-            "prior": float(model.priors[k]),
-            "log_offset": float(model.offsets[k]),
-            "n_reference": round(model.n_reference[k]),
-            "outlier_levels": model.outlier_levels[k].tolist(),
-        }
-        for k, name in enumerate(model.classes)
-    ]
-
-
-def _categories(model: Model) -> list[dict[str, Any]]:
-    pairs = zip(model.categories, model.weights.tolist(), strict=True)
-    return [{"category_id": t, "category": name, "weight": weight} for t, (name, weight) in enumerate(pairs, 1)]
-
-
-def _terms(model: Model) -> list[dict[str, Any]]:
-    return [
-        {"term_id": t + 1, "term": name, "category": category, "is_pair": t >= len(model.properties)}
-        for t, (name, category) in enumerate(zip(model.term_names, model.term_categories, strict=True))
-    ]
+def _rows(columns: Mapping[str, Iterable[Any]]) -> list[dict[str, Any]]:
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 def _singles(model: Model) -> list[dict[str, Any]]:
@@ -115,15 +107,14 @@ def load(conn: Connection, run_id: int) -> Model:
         The run made no model.
     """
     keys = {"run_id": run_id}
-    row = conn.execute(job("fit.model").compose(), keys).fetchone()
+    with conn.cursor(row_factory=dict_row) as cursor:
+        row = cursor.execute(job("fit.model").compose(), keys).fetchone()
+        tables = {(each["property"], each["class"]): each for each in cursor.execute(job("fit.tables").compose(), keys)}
     if row is None:
         raise XcatError(f"run {run_id} made no model. See: xcat runs")
-    weighting, sharpness, smoothing, inverse_ridge, outlier_p = row
     classes, priors, offsets, n_reference, outlier_levels = _columns(conn, "fit.model_classes", keys)
     categories, weights = _columns(conn, "fit.model_categories", keys)
     terms, is_pair = _columns(conn, "fit.model_terms", keys)
-    with conn.cursor(row_factory=dict_row) as cursor:
-        tables = {(row["property"], row["class"]): row for row in cursor.execute(job("fit.tables").compose(), keys)}
     by_term = [[tables[term, c] for c in classes] for term in terms]
     singles = [(term, rows) for term, pair, rows in zip(terms, is_pair, by_term, strict=True) if not pair]
     pairs = [(term, rows) for term, pair, rows in zip(terms, is_pair, by_term, strict=True) if pair]
@@ -133,17 +124,13 @@ def load(conn: Connection, run_id: int) -> Model:
         categories=categories,
         priors=np.array(priors),
         offsets=np.array(offsets),
-        weighting=weighting,
         weights=np.array(weights),
-        sharpness=sharpness,
         mixing=np.array([[of_class["mixing"] for of_class in rows] for rows in by_term]),
         tables=tuple(_table(rows) for _, rows in singles),
         pairs=tuple(_pair(term, rows) for term, rows in pairs),
-        smoothing=smoothing,
         n_reference=np.array(n_reference, dtype=np.float64),
-        outlier_p=np.array(outlier_p),
         outlier_levels=np.array(outlier_levels, dtype=np.float64),
-        inverse_ridge=inverse_ridge,
+        **row | {"outlier_p": np.array(row["outlier_p"])},
     )
 
 
@@ -172,14 +159,13 @@ def _table(rows: list[dict[str, Any]]) -> Table:
 def _pair(name: str, rows: list[dict[str, Any]]) -> PairTable:
     first = rows[0]
     axes, grids = first["axes"], (first["grid"], first["grid_2"])
-    ratio = _column(rows, "log_density").reshape(len(grids[0]), len(grids[1]), len(rows))
     return PairTable(
         name=name,
         category=first["category"],
         axes=(axes[0], axes[1]),
         low=np.array([grid[0] for grid in grids]),
         step=np.array([_step(grid) for grid in grids]),
-        log_ratio=ratio,
+        log_ratio=_column(rows, "log_density").reshape(len(grids[0]), len(grids[1]), len(rows)),
         n_present=_column(rows, "n_present"),
     )
 

@@ -26,17 +26,8 @@ ZERO = {"b": 5.37, "r": 5.37, "w1": 6.95, "w2": 6.95, "j": 6.29}
 _CM_IN_PC = 3.0856775814913673e18
 # quantities of a hypothesis, each from the first catalogue that has it
 _FIRST_OF = (
-    *ZERO,
-    "pm_mas_yr",
-    "parallax_sigma",
-    "distance_pc",
-    "mag_j",
-    "mag_w1",
-    "bp_rp",
-    "j_k",
-    "h_k",
-    "w1_w2",
-    "w2_w3",
+    *(*ZERO, "pm_mas_yr", "parallax_sigma", "distance_pc", "mag_j", "mag_w1"),
+    *("bp_rp", "j_k", "h_k", "w1_w2", "w2_w3"),
 )
 _OF_HYPOTHESIS = ("run_id", "source_id", "rank", "p_hypothesis")
 
@@ -54,13 +45,8 @@ def properties_stage(
     Those that need a counterpart are computed twice: for the source, from the accepted counterparts; and for every
     hypothesis with a probability of at least 0.01.
 
-    Parameters
-    ----------
-    run : Run
-    source_run_id, link_run_id, match_run_id : int
-    counterparts : list of Loaded
-        In the order of priority: a magnitude or proper motion is taken from the first that has it.
-    galaxies : list of Loaded
+    The counterpart catalogues are in the order of priority: a magnitude or proper motion is taken from the first that
+    has it.
     """
     conn = run.conn
     joins.make_tables(conn)
@@ -86,28 +72,25 @@ def properties_stage(
         _cover(conn, source_run_id, counterparts)
     for nearby in galaxies:
         with run.step(nearby.definition.name):
-            find = job("properties.galaxy_needles").compose(galaxy=nearby.table)
-            joins.needles(conn, find, values)
+            joins.needles(conn, job("properties.galaxy_needles").compose(galaxy=nearby.table), values)
             sources = partitions.qualified("source", source_run_id)
             joins.search(conn, sources, f"{nearby.definition.name} x sources", haystack_id="source_id")
             conn.execute(job("properties.in_galaxy").compose(galaxy=nearby.table), values)
-    target = partitions.create(conn, "property", run.run_id)
-    hypotheses = partitions.create(conn, "hypothesis_property", run.run_id)
+    targets = {name: partitions.create(conn, name, run.run_id) for name in ("property", "hypothesis_property")}
     names = [c.name for c in schema.RUN_TABLES["hypothesis_property"].columns if c.name not in _OF_HYPOTHESIS]
     of_counterparts = {
         "columns": sql.SQL(", ").join(map(sql.Identifier, names)),
         "values": sql.SQL(", ").join(sql.Identifier("c", name) for name in names),
     }
     with run.step("store"), progress.bar("properties: store"):
-        conn.execute(job("properties.store").compose(property=target, **of_counterparts), values)
-        statement = job("properties.store_hypotheses").compose(hypothesis_property=hypotheses, **of_counterparts)
-        conn.execute(statement, values)
-        partitions.attach(conn, "property", run.run_id)
-        partitions.attach(conn, "hypothesis_property", run.run_id)
-    run.summary |= dicts(conn.execute(job("properties.count").compose(property=target)))[0]
+        for store in ("store", "store_hypotheses"):
+            conn.execute(job(f"properties.{store}").compose(**targets, **of_counterparts), values)
+        for name in targets:
+            partitions.attach(conn, name, run.run_id)
+    run.summary |= dicts(conn.execute(job("properties.count").compose(**targets)))[0]
     names = sorted(entry["name"] for entry in property_entries())
     counts = sql.SQL(", ").join(job("properties.presence_of").compose(name=name) for name in names)
-    (run.summary["present"],) = dicts(conn.execute(job("properties.presence").compose(counts=counts, property=target)))
+    (run.summary["present"],) = dicts(conn.execute(job("properties.presence").compose(counts=counts, **targets)))
 
 
 def _band(definition: Definition, band: str) -> sql.Composed:

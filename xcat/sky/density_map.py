@@ -14,7 +14,6 @@ filled, those with an empty neighbour are left out: they are at the edge, and on
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import astropy.units as u
@@ -118,7 +117,6 @@ def cut_outs(
         In a transaction, with the tables of :mod:`xcat.sky.joins`.
     table : str
         Qualified name, with a q3c index.
-    ra_deg, dec_deg : ndarray, shape (n,)
     inner_arcsec, outer_arcsec : float
         Ring in which the objects of each cut-out are counted.
 
@@ -145,15 +143,6 @@ def cut_outs(
     return np.asarray((counts + shape) / (area_deg2 * (1 + shape / mean[field])))
 
 
-@dataclass(frozen=True)
-class _Level:
-    """Density in the cells of one order that have any object."""
-
-    order: int
-    healpix: IntArray  # ascending
-    density_per_deg2: FloatArray
-
-
 class DensityMap:
     """Density and footprint of a catalogue.
 
@@ -163,15 +152,6 @@ class DensityMap:
         Cells of order 10 that have any object, each once.
     n_objects : array_like of int, shape (n,)
         One or more.
-
-    Attributes
-    ----------
-    n_objects : int
-        All objects.
-    area_deg2 : float
-        Of the footprint, in whole cells, so too large by half of those along the edge; the whole sky if empty.
-    fine_order : int
-        Order of the cells that the footprint is made of.
 
     Raises
     ------
@@ -187,10 +167,12 @@ class DensityMap:
             raise ValueError("a density map needs every occupied cell once, with one object or more")
         self._occupied = {ORDER: self._cells}
         self.n_objects = int(n.sum())
+        #: Of the footprint, in whole cells, so too large by half of those along the edge; the whole sky if empty.
         self.area_deg2 = _SKY_DEG2
-        self.fine_order = _COARSEST_FINE
+        self.fine_order = _COARSEST_FINE  #: order of the cells that the footprint is made of
         self._whole_per_deg2 = 1 / _SKY_DEG2
-        self._levels: list[_Level] = []
+        # cells that have any object, ascending, and the density in them, by order, the coarsest first
+        self._levels: dict[int, tuple[IntArray, FloatArray]] = {}
         if self.n_objects:
             self._measure(n)
 
@@ -209,24 +191,22 @@ class DensityMap:
         whole_deg2 = _covered(counted, (n * filled).sum() / counted, fine_deg2, _SKY_DEG2)
         self._whole_per_deg2 = float((n * filled).sum() / whole_deg2[0])
         for level in range((order - 2) % 2, order - 1, 2):
-            parent, (total, n_fine, inner_total, n_inner) = _merged(
-                cell, order - level, n, np.ones_like(n), n * inner, inner
-            )
+            parent, sums = _merged(cell, order - level, n, np.ones_like(n), n * inner, inner)
+            total, n_fine, inner_total, n_inner = sums
             coarse = self._at_level(level, parent)
             coarse_mean = coarse * fine_deg2 / -np.expm1(-coarse * fine_deg2)
             mean = (total + 1) / (n_fine + 1 / coarse_mean)  # cells with few objects borrow one from the coarser cell
             is_filled = mean >= _OBJECTS_IN_CELL
             total, n_fine = np.where(is_filled, inner_total, total), np.where(is_filled, n_inner, n_fine)
             covered = _covered(n_fine, mean, fine_deg2, _cell_deg2(level))
-            density = (total + _PRIOR_OBJECTS) / (covered + _PRIOR_OBJECTS / coarse)
-            self._levels.append(_Level(level, parent, density))
+            self._levels[level] = parent, (total + _PRIOR_OBJECTS) / (covered + _PRIOR_OBJECTS / coarse)
 
     def _at_level(self, order: int, healpix: IntArray) -> FloatArray:
         """Density of the finest occupied cell around cells of an order, else that of the whole footprint."""
         density = np.full(healpix.shape, self._whole_per_deg2)
-        for level in self._levels:
-            where, is_occupied = _find(level.healpix, healpix >> 2 * (order - level.order))
-            density = np.where(is_occupied, level.density_per_deg2[where], density)
+        for level, (occupied, of_cell) in self._levels.items():
+            where, is_occupied = _find(occupied, healpix >> 2 * (order - level))
+            density = np.where(is_occupied, of_cell[where], density)
         return density
 
     def density_per_deg2(self, ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike) -> FloatArray:
@@ -242,10 +222,11 @@ class DensityMap:
         order = self.fine_order - 2
         ra = ra % 360 % 360  # beyond 360 deg the weights become infinite; the first % makes 360.0 of -1e-20
         around, weight = bilinear_interpolation_weights(ra * u.deg, dec * u.deg, 2**order, order="nested")
-        where, is_occupied = _find(self._levels[-1].healpix, around)
+        occupied, of_cell = self._levels[order]
+        where, is_occupied = _find(occupied, around)
         weight = np.where(is_occupied, weight, 0.0)
         total = weight.sum(axis=0)
-        density = (weight * self._levels[-1].density_per_deg2[where]).sum(axis=0) / np.where(total > 0, total, 1.0)
+        density = (weight * of_cell[where]).sum(axis=0) / np.where(total > 0, total, 1.0)
         alone = total <= 0
         if alone.any():
             density[alone] = self._at_level(order, cells(ra[alone], dec[alone], order))

@@ -47,21 +47,13 @@ def clear(conn: Connection, table: str) -> None:
 def search(conn: Connection, haystack: str, what: str, *, haystack_id: str = "object_id") -> int:
     """Find all pairs of a needle and an object of the haystack within the needle's radius; the number of pairs.
 
-    The pairs replace those of the previous search, in ``pg_temp.pair`` (id, object_id, sep_arcsec).
-
-    Parameters
-    ----------
-    conn : Connection
-    haystack : str
-        Qualified name of a table with a q3c index on ra, dec.
-    what : str
-        Shown beside the progress bar.
-    haystack_id : str
-        Column of the haystack that becomes ``object_id``.
+    The pairs replace those of the previous search, in ``pg_temp.pair`` (id, object_id, sep_arcsec). The haystack is a
+    qualified name of a table with a q3c index on ra, dec; its column `haystack_id` becomes ``object_id``; `what` is
+    shown beside the progress bar.
     """
     clear(conn, "pair")
     join = job("joins.join").compose(haystack=haystack, haystack_id=haystack_id)
-    n_pairs = _run_slices(conn, join, {}, _slices(conn), what)
+    n_pairs = _run_slices(conn, join, {}, what)
     conn.execute("ANALYZE pg_temp.pair")
     return n_pairs
 
@@ -69,8 +61,7 @@ def search(conn: Connection, haystack: str, what: str, *, haystack_id: str = "ob
 def count_ring(conn: Connection, haystack: str, inner_arcsec: float, what: str) -> None:
     """Count the objects between `inner_arcsec` and each needle's radius into ``pg_temp.ring`` (id, n_objects)."""
     clear(conn, "ring")
-    counting = job("joins.count_ring").compose(haystack=haystack)
-    _run_slices(conn, counting, {"inner_arcsec": inner_arcsec}, _slices(conn), what)
+    _run_slices(conn, job("joins.count_ring").compose(haystack=haystack), {"inner_arcsec": inner_arcsec}, what)
 
 
 def join_slices(conn: Connection, statement: sql.Composed, params: Mapping[str, Any], n_needles: int, what: str) -> int:
@@ -79,16 +70,15 @@ def join_slices(conn: Connection, statement: sql.Composed, params: Mapping[str, 
     The statement takes the needles with numbers above ``%(after)s`` up to ``%(upto)s``.
     """
     ends = [*range(SLICE_ROWS, n_needles, SLICE_ROWS), *([n_needles] if n_needles else [])]
-    return _run_slices(conn, statement, params, ends, what)
-
-
-def _slices(conn: Connection) -> list[int]:
-    return [row[0] for row in conn.execute(job("joins.slices").compose(), {"slice_rows": SLICE_ROWS})]
+    return _run_slices(conn, statement, params, what, ends)
 
 
 def _run_slices(
-    conn: Connection, statement: sql.Composed, params: Mapping[str, Any], ends: list[int], what: str
+    conn: Connection, statement: sql.Composed, params: Mapping[str, Any], what: str, ends: list[int] | None = None
 ) -> int:
+    """Run an INSERT for the needles up to each end; by default the ends come from the needles themselves."""
+    if ends is None:
+        ends = [row[0] for row in conn.execute(job("joins.slices").compose(), {"slice_rows": SLICE_ROWS})]
     n_rows, after = 0, -1
     # the planner's estimate of a cone's selectivity is so rough that it would scan whole tables: only nested loops
     # over the q3c index are fast
