@@ -37,7 +37,7 @@ NAMES = {
     """,
     "text": """
         alternative catalogue category change class class_native column_name config_key definition_sha256 error
-        error_column file_name galaxy infrared_catalogue infrared_native_id kind known_class limit_column method name
+        error_column file_name folds galaxy infrared_catalogue infrared_native_id kind known_class limit_column method name
         observed_column optical_catalogue optical_native_id origin pinned property reason sha256 status table_name term
         value weighting
     """,
@@ -111,44 +111,50 @@ def part_of(name: str, parent: str) -> str:
     return f"{columns(name)} REFERENCES xcat.{parent} ON DELETE CASCADE"
 
 
-def ellipse(table: str) -> str:
-    """Columns and check of an error ellipse."""
-    return f"""{columns("err_maj_arcsec? err_min_arcsec? err_pa_deg?")},
-    CONSTRAINT {table}_ellipse_check CHECK (
-        err_maj_arcsec IS NULL
-        OR err_min_arcsec > 0 AND err_maj_arcsec >= err_min_arcsec AND err_maj_arcsec < 3600
-    )"""
-
-
-def table(name: str, partition_by: str, items: list[str], indexes: dict[str, str] | None = None) -> str:
-    """Make a partitioned table, with indexes by the ends of their names."""
+def table(name: str, by: str, items: list[str], checks: dict[str, str] | None, indexes: dict[str, str] | None) -> str:
+    """Make a partitioned table; checks and indexes are named by their ends."""
     short = name.partition(".")[2]
-    made = [f"CREATE TABLE {name} (\n    " + ",\n    ".join(items) + f"\n) PARTITION BY {partition_by};"]
+    items += [f"CONSTRAINT {short}_{end}_check CHECK ({check})" for end, check in (checks or {}).items()]
+    made = [f"CREATE TABLE {name} (\n    " + ",\n    ".join(items) + f"\n) PARTITION BY {by};"]
     made += [f"CREATE INDEX {short}_{end}_idx ON {name} {keys};" for end, keys in (indexes or {}).items()]
     return "\n".join(made) + "\n"
 
 
 POSITION = {"q3c": "(public.q3c_ang2ipix(ra, dec))"}
 NAME_KEY = r"(lower(regexp_replace(name, '\s'::text, ''::text, 'g'::text)))"
+AXES = "err_maj_arcsec? err_min_arcsec? err_pa_deg?"
+ELLIPSE = {
+    "ellipse": "err_maj_arcsec IS NULL"
+    " OR err_min_arcsec > 0 AND err_maj_arcsec >= err_min_arcsec AND err_maj_arcsec < 3600"
+}
 
 
-def catalogue_table(name: str, *items: str) -> str:
+def catalogue_table(name: str, names: str, checks: dict[str, str] | None = None) -> str:
     """Make a table with one partition per version of a catalogue."""
     keys = "PRIMARY KEY (catalogue_id, object_id), UNIQUE (catalogue_id, native_id)"
-    items = (columns("catalogue_id object_id file_id native_id"), *items, keys)
-    return table(f"xcat.{name}", "LIST (catalogue_id)", [*items], POSITION)
+    items = [columns(f"catalogue_id object_id file_id native_id {names}"), keys]
+    return table(f"xcat.{name}", "LIST (catalogue_id)", items, checks, POSITION)
 
 
-def run_table(name: str, *items: str, key: str, indexes: dict[str, str] | None = None) -> str:
+def run_table(
+    name: str,
+    names: str,
+    key: str = "source_id",
+    *,
+    checks: dict[str, str] | None = None,
+    indexes: dict[str, str] | None = None,
+    checked: bool = True,
+) -> str:
     """Make a table with one partition per run."""
-    return table(f"xcat.{name}", "LIST (run_id)", [columns("run_id"), *items, f"PRIMARY KEY (run_id, {key})"], indexes)
+    items = [columns(f"run_id {names}", checked), f"PRIMARY KEY (run_id, {key})"]
+    return table(f"xcat.{name}", "LIST (run_id)", items, checks, indexes)
 
 
 def pub_table(name: str, names: str, look_up: str = "source_id", indexes: dict[str, str] | None = None) -> str:
     """Make a table of what people read, in blocks of runs."""
     hashed = {key: f"USING hash ({key})" for key in look_up.split()}
-    made = columns(f"run_id {names}", checked=False)
-    return table(f"pub.{name}_runs", "RANGE (run_id)", [made], hashed | (indexes or {}))
+    items = [columns(f"run_id {names}", checked=False)]
+    return table(f"pub.{name}_runs", "RANGE (run_id)", items, None, hashed | (indexes or {}))
 
 
 MAGNITUDES = nullable("""
@@ -274,105 +280,76 @@ CREATE INDEX publication_run_id_idx ON xcat.publication (run_id);
         # What was ingested, one partition per version of a catalogue
         catalogue_table(
             "detection",
-            columns("source_native_id? name? obs_id? ra dec err_arcsec"),
-            ellipse("detection"),
-            columns(
-                f"epoch_yr? mjd? exposure_s? {XRAY_FLUXES} flux_upper_cgs? {SPECTRUM} p_variable? p_variable_long?"
-            ),
-            columns("extent_arcsec? quality_flag? n_detections?"),
+            f"""source_native_id? name? obs_id? ra dec err_arcsec {AXES} epoch_yr? mjd? exposure_s? {XRAY_FLUXES}
+            flux_upper_cgs? {SPECTRUM} p_variable? p_variable_long? extent_arcsec? quality_flag? n_detections?""",
+            ELLIPSE,
         ),
-        catalogue_table(
-            "counterpart",
-            columns("ra dec err_arcsec"),
-            ellipse("counterpart"),
-            columns(f"epoch_yr? {MOTION} {MAGNITUDES}"),
-        ),
-        catalogue_table("galaxy", columns("ra dec distance_mpc? d25_arcmin? axis_ratio? pa_deg?")),
-        catalogue_table("reference_object", columns("name? ra dec err_arcsec class? class_native?")),
+        catalogue_table("counterpart", f"ra dec err_arcsec {AXES} epoch_yr? {MOTION} {MAGNITUDES}", ELLIPSE),
+        catalogue_table("galaxy", "ra dec distance_mpc? d25_arcmin? axis_ratio? pa_deg?"),
+        catalogue_table("reference_object", "name? ra dec err_arcsec class? class_native?"),
         # What the stages made, one partition per run
         run_table(
             "source",
-            columns("source_id catalogue_id name ra dec err_arcsec"),
-            ellipse("source"),
-            columns(
-                f"glon glat epoch_yr? mjd_first? mjd_last? n_detections {XRAY_FLUXES} flux_low_kev? flux_high_kev?"
-            ),
-            columns(
-                f"flux_std_cgs? {SPECTRUM} flux_ratio? flux_ratio_low? p_variable? p_variable_long? extent_arcsec?"
-            ),
-            columns("quality_flag?"),
-            key="source_id",
+            f"""source_id catalogue_id name ra dec err_arcsec {AXES} glon glat epoch_yr? mjd_first? mjd_last?
+            n_detections {XRAY_FLUXES} flux_low_kev? flux_high_kev? flux_std_cgs? {SPECTRUM} flux_ratio?
+            flux_ratio_low? p_variable? p_variable_long? extent_arcsec? quality_flag?""",
+            checks=ELLIPSE,
             indexes=POSITION | {"name_key": NAME_KEY},
         ),
-        run_table("source_detection", columns("source_id catalogue_id object_id"), key="source_id, object_id"),
-        run_table(
-            "master",
-            columns(f"master_id ra dec err_arcsec {MASTER}"),
-            key="master_id",
-            indexes=POSITION,
-        ),
+        run_table("source_detection", "source_id catalogue_id object_id", "source_id, object_id"),
+        run_table("master", f"master_id ra dec err_arcsec {MASTER}", "master_id", indexes=POSITION),
         run_table(
             "master_source",
-            columns("source_id master_id"),
-            "status text NOT NULL CHECK (status IN ('single', 'linked', 'ambiguous'))",
-            key="source_id",
+            "source_id master_id status",
+            checks={"status": "status IN ('single', 'linked', 'ambiguous')"},
             indexes={"master_id": "(master_id)"},
         ),
         run_table(
             "source_link",
-            columns("source_id other_source_id sep_arcsec log_bayes_factor"),
-            "status text NOT NULL CHECK (status IN ('accepted', 'ambiguous', 'rejected'))",
-            "reason text NOT NULL",
-            "CONSTRAINT source_link_order_check CHECK (source_id < other_source_id)",
-            key="source_id, other_source_id",
+            "source_id other_source_id sep_arcsec log_bayes_factor status reason",
+            "source_id, other_source_id",
+            checks={
+                "order": "source_id < other_source_id",
+                "status": "status IN ('accepted', 'ambiguous', 'rejected')",
+            },
         ),
         run_table(
             "match",
-            columns("source_id catalogue_id n_candidates density_per_deg2 completeness p_any accepted"),
-            key="source_id, catalogue_id",
+            "source_id catalogue_id n_candidates density_per_deg2 completeness p_any accepted",
+            "source_id, catalogue_id",
         ),
         run_table(
             "match_candidate",
-            columns("source_id catalogue_id object_id sep_arcsec log_bayes_factor p_i is_best"),
-            key="source_id, catalogue_id, object_id",
+            "source_id catalogue_id object_id sep_arcsec log_bayes_factor p_i is_best",
+            "source_id, catalogue_id, object_id",
         ),
         run_table(
             "hypothesis",
-            columns(
-                "source_id rank catalogues:smallint[] objects:bigint[] log_bayes_factor p_hypothesis p_i? match_flag"
-            ),
-            "CONSTRAINT hypothesis_members_check CHECK (cardinality(catalogues) = cardinality(objects))",
-            key="source_id, rank",
+            "source_id rank catalogues:smallint[] objects:bigint[] log_bayes_factor p_hypothesis p_i? match_flag",
+            "source_id, rank",
+            checks={"members": "cardinality(catalogues) = cardinality(objects)"},
         ),
         run_table(
             "property",
-            columns("source_id"),
-            columns(PROPERTIES, checked=False),
-            columns(
-                "observed_optical observed_infrared has_optical has_infrared has_spectrum n_detections is_classifiable"
-            ),
-            key="source_id",
+            f"""source_id {PROPERTIES} observed_optical observed_infrared has_optical has_infrared has_spectrum
+            n_detections is_classifiable""",
+            checked=False,
         ),
-        run_table(
-            "hypothesis_property",
-            columns(f"source_id rank p_hypothesis {COUNTERPART_PROPERTIES}"),
-            key="source_id, rank",
-        ),
+        run_table("hypothesis_property", f"source_id rank p_hypothesis {COUNTERPART_PROPERTIES}", "source_id, rank"),
         run_table(
             "label",
-            columns("source_id catalogue_id object_id class? class_native? origin sep_arcsec"),
-            "status text NOT NULL CHECK (status IN ('used', 'duplicate', 'conflict', 'unmapped'))",
-            key="source_id, catalogue_id, object_id",
+            "source_id catalogue_id object_id class? class_native? origin sep_arcsec status",
+            "source_id, catalogue_id, object_id",
+            checks={"status": "status IN ('used', 'duplicate', 'conflict', 'unmapped')"},
         ),
-        run_table("out_of_fold", columns(f"source_id known_class fold {ANSWER}"), key="source_id"),
+        run_table("out_of_fold", f"source_id known_class fold {ANSWER}"),
         run_table(
             "evaluation",
-            columns("source_id method seed"),
-            "folds text NOT NULL CHECK (folds IN ('source', 'sky'))",
-            columns("class fold p"),
-            key="source_id, method, seed, folds",
+            "source_id method seed folds class fold p",
+            "source_id, method, seed, folds",
+            checks={"folds": "folds IN ('source', 'sky')"},
         ),
-        run_table("classification", columns(f"source_id {ANSWER}"), key="source_id"),
+        run_table("classification", f"source_id {ANSWER}"),
         f"""-- What a match and a fit have learned
 
 CREATE TABLE xcat.magnitude_prior (
