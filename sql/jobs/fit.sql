@@ -7,8 +7,8 @@ SELECT source_id, (array_position(%(classes)s::text[], l.class) - 1)::integer AS
 FROM xcat.label AS l
 JOIN xcat.property AS p USING (source_id)
 JOIN xcat.source AS s USING (source_id)
-WHERE s.run_id = %(source_run_id)s AND l.run_id = %(label_run_id)s AND p.run_id = %(property_run_id)s AND l.status = 'used'
-  AND l.class = ANY (%(classes)s::text[])
+WHERE s.run_id = %(source_run_id)s AND l.run_id = %(label_run_id)s AND p.run_id = %(property_run_id)s
+  AND l.status = 'used' AND l.class = ANY (%(classes)s::text[])
 ORDER BY source_id;
 
 -- name: reference_hypotheses
@@ -69,8 +69,8 @@ SELECT term, is_pair FROM xcat.model_term WHERE run_id = %(run_id)s ORDER BY ter
 
 -- name: tables
 -- A model's tables.
-SELECT property, class, axes, category, grid, grid_2, log_density, log_smeared, log_atoms, log_above, tail_slope, mixing,
-       log_present, log_missing, bandwidth, typical_error, n_present
+SELECT property, class, axes, category, grid, grid_2, log_density, log_smeared, log_atoms, log_above, tail_slope,
+       mixing, log_present, log_missing, bandwidth, typical_error, n_present
 FROM xcat.likelihood_table WHERE run_id = %(run_id)s;
 
 -- name: out_of_fold

@@ -13,7 +13,8 @@ WHERE run_id = %(source_run_id)s;
 -- know about a source.
 CREATE TEMP TABLE hit (
     source_id bigint NOT NULL, catalogue_id smallint NOT NULL, object_id bigint NOT NULL, class text, class_native text,
-    origin text NOT NULL, sep_arcsec double precision NOT NULL, place integer NOT NULL, native_id text COLLATE "C" NOT NULL
+    origin text NOT NULL, sep_arcsec double precision NOT NULL, place integer NOT NULL,
+    native_id text COLLATE "C" NOT NULL
 ) ON COMMIT DROP;
 CREATE TEMP TABLE class_rule (
     position integer PRIMARY KEY, class text NOT NULL, of_class text, exact text[] NOT NULL, prefixes text[] NOT NULL,

@@ -54,7 +54,8 @@ INSERT INTO pg_temp.flux_factor (catalogue_id, factor) VALUES (%s, %s);
 -- error) is compared as an array: by the flux first. A master source has one source per mission, so that members are
 -- summed in the order of the missions, whatever their numbers.
 INSERT INTO {master} (
-    run_id, master_id, ra, dec, err_arcsec, n_missions, n_sources, n_detections, n_upper_limits, is_ambiguous, mjd_first,
+    run_id, master_id, ra, dec, err_arcsec, n_missions, n_sources, n_detections, n_upper_limits, is_ambiguous,
+    mjd_first,
     mjd_last, flux_std_min_cgs, flux_std_max_cgs, flux_ratio, flux_ratio_low, flux_ratio_sigma)
 WITH member AS MATERIALIZED (
     SELECT m.master_id, m.status, s.source_id, s.catalogue_id, s.ra, s.dec, s.n_detections, s.mjd_first, s.mjd_last,
@@ -77,8 +78,9 @@ WITH member AS MATERIALIZED (
     FROM observed
 ), flux AS (
     SELECT master_id, count(flux) AS n_fluxes, count(err) AS n_errors, count(upper) AS n_limits,
-           min(flux) AS low, max(flux) AS high, max(flux - err) AS high_less, least(min(flux + err), min(upper)) AS low_more,
-           max(ARRAY[flux, err]) FILTER (WHERE err > 0) AS top, min(ARRAY[flux, err]) FILTER (WHERE err > 0) AS bottom
+           min(flux) AS low, max(flux) AS high, max(flux - err) AS high_less,
+           least(min(flux + err), min(upper)) AS low_more, max(ARRAY[flux, err]) FILTER (WHERE err > 0) AS top,
+           min(ARRAY[flux, err]) FILTER (WHERE err > 0) AS bottom
     FROM in_band
     GROUP BY master_id
 ), place AS (
@@ -105,7 +107,8 @@ LEFT JOIN flux AS f USING (master_id);
 -- name: count_pairs
 -- Pairs of every two missions, by status.
 SELECT least(ka.name, kb.name) AS mission, greatest(ka.name, kb.name) AS other,
-       count(*) FILTER (WHERE l.status = 'accepted') AS linked, count(*) FILTER (WHERE l.status = 'ambiguous') AS ambiguous,
+       count(*) FILTER (WHERE l.status = 'accepted') AS linked,
+       count(*) FILTER (WHERE l.status = 'ambiguous') AS ambiguous,
        count(*) FILTER (WHERE l.status = 'rejected') AS rejected
 FROM {source_link} AS l
 JOIN {source} AS a USING (source_id)
@@ -122,7 +125,8 @@ SELECT status, reason, count(*) AS pairs FROM {source_link} GROUP BY 1, 2 ORDER 
 -- name: count_sources
 -- Sources of each mission, by status.
 SELECT k.name AS mission, count(*) AS sources, count(*) FILTER (WHERE m.status = 'single') AS single,
-       count(*) FILTER (WHERE m.status = 'linked') AS linked, count(*) FILTER (WHERE m.status = 'ambiguous') AS ambiguous
+       count(*) FILTER (WHERE m.status = 'linked') AS linked,
+       count(*) FILTER (WHERE m.status = 'ambiguous') AS ambiguous
 FROM {master_source} AS m
 JOIN {source} AS s USING (source_id)
 JOIN xcat.catalogue AS k USING (catalogue_id)
@@ -132,9 +136,10 @@ ORDER BY 1;
 -- name: count_masters
 -- Master sources by number of missions, and those with flux ratios.
 SELECT count(*) AS masters, count(*) FILTER (WHERE n_missions = 1 AND NOT is_ambiguous) AS of_one_mission,
-       count(*) FILTER (WHERE n_missions = 2) AS of_two_missions, count(*) FILTER (WHERE n_missions > 2) AS of_more_missions,
-       count(*) FILTER (WHERE is_ambiguous) AS ambiguous, count(flux_ratio) AS with_flux_ratio,
-       count(flux_ratio_low) AS with_flux_ratio_low, count(*) FILTER (WHERE flux_ratio_low > 5) AS ratio_low_above_5
+       count(*) FILTER (WHERE n_missions = 2) AS of_two_missions,
+       count(*) FILTER (WHERE n_missions > 2) AS of_more_missions, count(*) FILTER (WHERE is_ambiguous) AS ambiguous,
+       count(flux_ratio) AS with_flux_ratio, count(flux_ratio_low) AS with_flux_ratio_low,
+       count(*) FILTER (WHERE flux_ratio_low > 5) AS ratio_low_above_5
 FROM {master};
 
 -- name: count_changes

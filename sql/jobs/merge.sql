@@ -67,7 +67,8 @@ INSERT INTO {source} (
     run_id, source_id, catalogue_id, name, ra, dec, err_arcsec, err_maj_arcsec, err_min_arcsec, err_pa_deg,
     glon, glat, epoch_yr, mjd_first, mjd_last, n_detections,
     flux_cgs, flux_err_cgs, flux_soft_cgs, flux_soft_err_cgs, flux_medium_cgs, flux_medium_err_cgs,
-    flux_hard_cgs, flux_hard_err_cgs, flux_low_kev, flux_high_kev, flux_std_cgs, hr1, hr1_err, hr2, hr2_err, gamma, snr, det_likelihood,
+    flux_hard_cgs, flux_hard_err_cgs, flux_low_kev, flux_high_kev, flux_std_cgs, hr1, hr1_err, hr2, hr2_err, gamma, snr,
+    det_likelihood,
     flux_ratio, flux_ratio_low, p_variable, p_variable_long, extent_arcsec, quality_flag)
 WITH d AS (
     SELECT i.source_id, i.mission_source, det.*,
@@ -98,8 +99,8 @@ WITH d AS (
            bool_or(is_ellipse) AS has_ellipse, sum(p_ee) AS p_ee, sum(p_nn) AS p_nn, sum(p_en) AS p_en,
            -- arrays are compared by their first element first
            min(ARRAY[err_arcsec, major, minor, pa, is_ellipse::int]) AS best,
-           sum(epoch * w) / sum(w) FILTER (WHERE epoch IS NOT NULL) AS epoch_yr, min(mjd) AS mjd_first, max(mjd) AS mjd_last,
-           greatest(count(*), coalesce(max(n_detections), 1)) AS n_detections,
+           sum(epoch * w) / sum(w) FILTER (WHERE epoch IS NOT NULL) AS epoch_yr, min(mjd) AS mjd_first,
+           max(mjd) AS mjd_last, greatest(count(*), coalesce(max(n_detections), 1)) AS n_detections,
            {means},
            avg(gamma) AS gamma, max(snr) AS snr, max(det_likelihood) AS det_likelihood,
            -- a ratio needs two positive fluxes
@@ -107,7 +108,8 @@ WITH d AS (
                 THEN max(flux_cgs) FILTER (WHERE flux_cgs > 0) / min(flux_cgs) FILTER (WHERE flux_cgs > 0)
            END AS flux_ratio,
            CASE WHEN count(*) FILTER (WHERE flux_cgs > 0 AND flux_err_cgs > 0) > 1
-                THEN nullif(greatest(max(flux_cgs - flux_err_cgs) FILTER (WHERE flux_cgs > 0 AND flux_err_cgs > 0), 0), 0)
+                THEN nullif(greatest(max(flux_cgs - flux_err_cgs) FILTER (WHERE flux_cgs > 0 AND flux_err_cgs > 0), 0),
+                            0)
                      / min(flux_cgs + flux_err_cgs) FILTER (WHERE flux_cgs > 0 AND flux_err_cgs > 0)
            END AS flux_ratio_low,
            max(p_variable) AS p_variable, max(p_variable_long) AS p_variable_long,
@@ -138,15 +140,18 @@ WITH d AS (
         WHERE NOT %(shared_position)s AND has_ellipse
     ) AS axes ON true
 )
-SELECT %(run_id)s, source_id, %(catalogue_id)s, coalesce(name, 'XCAT ' || xcat.iau_name(ra_mean, dec_mean)), ra_mean, dec_mean,
+SELECT %(run_id)s, source_id, %(catalogue_id)s, coalesce(name, 'XCAT ' || xcat.iau_name(ra_mean, dec_mean)), ra_mean,
+       dec_mean,
        CASE WHEN err IS NOT NULL THEN err WHEN %(shared_position)s THEN best_err ELSE 1 / sqrt(w) END, major, minor, pa,
        xcat.glon(ra_mean, dec_mean), xcat.glat(ra_mean, dec_mean), epoch_yr, mjd_first, mjd_last, n_detections,
-       flux, flux_err, soft, soft_err, medium, medium_err, hard, hard_err, %(flux_low_kev)s::real, %(flux_high_kev)s::real,
-       flux * %(standard_flux_factor)s,
+       flux, flux_err, soft, soft_err, medium, medium_err, hard, hard_err, %(flux_low_kev)s::real,
+       %(flux_high_kev)s::real, flux * %(standard_flux_factor)s,
        coalesce(hr1, (m - s) / nullif(m + s, 0)),
-       coalesce(hr1_err, CASE WHEN hr1 IS NULL THEN 2 * sqrt((s * medium_err) ^ 2 + (m * soft_err) ^ 2) / nullif(m + s, 0) ^ 2 END),
+       coalesce(hr1_err, CASE WHEN hr1 IS NULL THEN 2 * sqrt((s * medium_err) ^ 2 + (m * soft_err) ^ 2) / nullif(m + s,
+           0) ^ 2 END),
        coalesce(hr2, (h - m) / nullif(h + m, 0)),
-       coalesce(hr2_err, CASE WHEN hr2 IS NULL THEN 2 * sqrt((m * hard_err) ^ 2 + (h * medium_err) ^ 2) / nullif(h + m, 0) ^ 2 END),
+       coalesce(hr2_err, CASE WHEN hr2 IS NULL THEN 2 * sqrt((m * hard_err) ^ 2 + (h * medium_err) ^ 2) / nullif(h + m,
+           0) ^ 2 END),
        gamma, snr, det_likelihood, flux_ratio, flux_ratio_low, p_variable, p_variable_long, extent_arcsec, quality_flag
 FROM ellipse
 CROSS JOIN LATERAL (  -- greatest() would take a missing flux for 0

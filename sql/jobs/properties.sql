@@ -135,7 +135,8 @@ FROM (
     WHERE s.run_id = %(source_run_id)s) AS x
 LEFT JOIN pg_temp.covered AS o ON o.source_id = x.source_id
 LEFT JOIN pg_temp.seen AS c ON c.source_id = x.source_id AND c.rank = -1
-CROSS JOIN LATERAL (SELECT coalesce(c.has_optical, false) AS has_optical, coalesce(c.has_infrared, false) AS has_infrared) AS f
+CROSS JOIN LATERAL (
+    SELECT coalesce(c.has_optical, false) AS has_optical, coalesce(c.has_infrared, false) AS has_infrared) AS f
 CROSS JOIN LATERAL (  -- least() would take a missing error for 1
     SELECT CASE WHEN x.hr1_err > 1 THEN 1 ELSE x.hr1_err END AS hr1_err,
            CASE WHEN x.hr2_err > 1 THEN 1 ELSE x.hr2_err END AS hr2_err
