@@ -25,7 +25,8 @@ BEGIN
     -- without this check to_jsonb(p), the column p where a joined table has one, would give no evidence and no error
     IF jsonb_typeof(properties) IS DISTINCT FROM 'object' THEN
         RAISE EXCEPTION 'the properties are not a row of xcat.property, but %',
-            left(coalesce(properties::text, 'NULL'), 60) USING HINT = 'Give the row: to_jsonb(s) FROM xcat.property AS s; p is a column of other tables.';
+            left(coalesce(properties::text, 'NULL'), 60)
+            USING HINT = 'Give the row: to_jsonb(s) FROM xcat.property AS s; p is a column of other tables.';
     END IF;
     RETURN properties;
 END

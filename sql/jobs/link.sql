@@ -53,10 +53,6 @@ INSERT INTO pg_temp.flux_factor (catalogue_id, factor) VALUES (%s, %s);
 -- observations give an upper limit, their own or F + 3 sigma, which counts for the smallest flux. The pair (flux,
 -- error) is compared as an array: by the flux first. A master source has one source per mission, so that members are
 -- summed in the order of the missions, whatever their numbers.
-INSERT INTO {master} (
-    run_id, master_id, ra, dec, err_arcsec, n_missions, n_sources, n_detections, n_upper_limits, is_ambiguous,
-    mjd_first,
-    mjd_last, flux_std_min_cgs, flux_std_max_cgs, flux_ratio, flux_ratio_low, flux_ratio_sigma)
 WITH member AS MATERIALIZED (
     SELECT m.master_id, m.status, s.source_id, s.catalogue_id, s.ra, s.dec, s.n_detections, s.mjd_first, s.mjd_last,
            1 / s.err_arcsec::double precision ^ 2 AS w
@@ -93,14 +89,16 @@ WITH member AS MATERIALIZED (
           ORDER BY master_id, array_position(%(catalogue_ids)s::smallint[], catalogue_id), source_id) AS sorted
     GROUP BY master_id
 )
-SELECT %(run_id)s, p.master_id,
+SELECT %(run_id)s AS run_id, p.*, coalesce(f.n_limits, 0) AS n_upper_limits,
        -- atan2d gives (-180, 180]; a tiny negative angle plus 360 may round to 360 itself
-       CASE WHEN atan2d(y, x) >= 0 THEN atan2d(y, x) WHEN atan2d(y, x) + 360 >= 360 THEN 0 ELSE atan2d(y, x) + 360 END,
-       atan2d(z, sqrt(x * x + y * y)), p.err_arcsec, p.n_missions, p.n_sources, p.n_detections, coalesce(f.n_limits, 0),
-       p.is_ambiguous, p.mjd_first, p.mjd_last, f.low, f.high,
-       CASE WHEN f.n_fluxes > 1 THEN f.high / f.low END,
-       CASE WHEN f.n_errors > 0 AND f.n_errors + f.n_limits > 1 AND f.high_less > 0 THEN f.high_less / f.low_more END,
-       CASE WHEN f.n_errors > 1 THEN (f.top[1] - f.bottom[1]) / sqrt(f.top[2] ^ 2 + f.bottom[2] ^ 2) END
+       CASE WHEN atan2d(y, x) >= 0 THEN atan2d(y, x) WHEN atan2d(y, x) + 360 >= 360 THEN 0
+            ELSE atan2d(y, x) + 360 END AS ra,
+       atan2d(z, sqrt(x * x + y * y)) AS dec, f.low AS flux_std_min_cgs, f.high AS flux_std_max_cgs,
+       CASE WHEN f.n_fluxes > 1 THEN f.high / f.low END AS flux_ratio,
+       CASE WHEN f.n_errors > 0 AND f.n_errors + f.n_limits > 1 AND f.high_less > 0
+            THEN f.high_less / f.low_more END AS flux_ratio_low,
+       CASE WHEN f.n_errors > 1
+            THEN (f.top[1] - f.bottom[1]) / sqrt(f.top[2] ^ 2 + f.bottom[2] ^ 2) END AS flux_ratio_sigma
 FROM place AS p
 LEFT JOIN flux AS f USING (master_id);
 

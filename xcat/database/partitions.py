@@ -8,6 +8,7 @@ reader either; only dropping a partition does (see xcat/database/retention.py).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from psycopg import sql
 from sqlalchemy import Column, Table
@@ -15,6 +16,7 @@ from sqlalchemy.sql.schema import ColumnCollectionConstraint
 
 from xcat.database import copy, schema
 from xcat.database.connection import Connection
+from xcat.database.sqlfiles import job
 
 _TABLES = schema.CATALOGUE_TABLES | schema.RUN_TABLES | schema.PUB_TABLES
 _KEY = dict.fromkeys(schema.CATALOGUE_TABLES, "catalogue_id")
@@ -150,6 +152,29 @@ def write(conn: Connection, table: str, key: int, blocks: Iterable[Mapping[str, 
     n_rows = copy.copy_in(conn, name, blocks, freeze=True)  # type: ignore[arg-type]
     attach(conn, table, key)
     return n_rows
+
+
+def fill(
+    conn: Connection,
+    table: str,
+    key: int,
+    query: sql.Composed,
+    params: Mapping[str, Any] | None = None,
+    columns: Iterable[str] | None = None,
+) -> None:
+    """Write the rows of a query into a table made by `create`.
+
+    Parameters
+    ----------
+    query : Composed
+        A SELECT that names its columns as the table does.
+    params : mapping, optional
+        Parameters of the query.
+    columns : iterable of str, optional
+        Columns to be written, if not all of the schema's.
+    """
+    names = sql.SQL(", ").join(map(sql.Identifier, columns or _TABLES[table].columns.keys()))
+    conn.execute(job("rows.fill").compose(table=qualified(table, key), columns=names, query=query), params)
 
 
 def of_key(tables: Iterable[str], key: int) -> list[str]:

@@ -104,7 +104,7 @@ def _write(run: Run, row: dict[str, Any], classes: list[str]) -> None:
         for name in _FLAT_TABLES:
             with run.step(name):
                 writer.targets[name] = partitions.create(conn, f"{name}{schema.ALL_RUNS}", row["run_id"])
-                getattr(writer, name)(writer.targets[name])
+                getattr(writer, name)()
                 partitions.prepare(conn, f"{name}{schema.ALL_RUNS}", row["run_id"])
             advance(1)
         for name in _FLAT_TABLES:
@@ -139,9 +139,15 @@ class _Writer:
 
     def execute(self, name: str, params: dict[str, Any] | None = None, /, **places: str | sql.Composable) -> None:
         """Run a statement of sql/jobs/publish.sql."""
+        self.conn.execute(job(f"publish.{name}").compose(**self.partitions, **places), params)
+
+    def fill(self, name: str, params: dict[str, Any] | None = None, **places: str | sql.Composable) -> None:
+        """Fill the flat table of a name by the query of sql/jobs/publish.sql with that name."""
         numbers = {key: self.row[key] for key in ("run_id", "model_run_id", "label_run_id", "property_run_id")}
-        statement = job(f"publish.{name}").compose(**self.partitions, **places)
-        self.conn.execute(statement, numbers | (params or {}))
+        query = job(f"publish.{name}").compose(**self.partitions, **places)
+        table = f"{name}{schema.ALL_RUNS}"
+        columns = published.view_columns(self.classes) if name == "classified" else None
+        partitions.fill(self.conn, table, self.row["run_id"], query, numbers | (params or {}), columns)
 
     def catalogues(self, *kinds: str) -> list[dict[str, Any]]:
         """Versions of catalogues of these kinds that the run's stages read."""
@@ -149,18 +155,19 @@ class _Writer:
         values = {"run_ids": stages, "kinds": list(kinds)}
         return dicts(self.conn.execute(job("publish.catalogues").compose(), values))
 
-    def counterparts(self, target: str) -> None:
+    def counterparts(self) -> None:
         """Accepted counterparts, catalogue by catalogue."""
-        columns = _columns("o", schema.CATALOGUE_TABLES["counterpart"], "counterparts_runs", _OF_COUNTERPART)
+        shared = _shared("o", schema.CATALOGUE_TABLES["counterpart"], "counterparts_runs", _OF_COUNTERPART)
         for item in self.catalogues("optical", "infrared") if "match" in self.partitions else []:
             counterpart = partitions.qualified("counterpart", item["catalogue_id"])
             values = {"catalogue_id": item["catalogue_id"], "catalogue": item["name"], "kind": item["kind"]}
-            self.execute("counterparts", values, target=target, counterpart=counterpart, **columns)
+            self.fill("counterparts", values, counterpart=counterpart, values=shared)
         row = self.conn.execute(job("publish.priority").compose(), self.row).fetchone()
-        self.execute("first_counterparts", {"priority": row[0] if row and row[0] else []}, counterparts=target)
+        priority = {"priority": row[0] if row and row[0] else []}
+        self.execute("first_counterparts", priority, counterparts=self.targets["counterparts"])
         self.conn.execute("ANALYZE pg_temp.first_counterpart")
 
-    def hypotheses(self, target: str) -> None:
+    def hypotheses(self) -> None:
         """Hypotheses with the names of their members."""
         if "hypothesis" not in self.partitions:
             return
@@ -169,27 +176,26 @@ class _Writer:
             values = {"catalogue_id": item["catalogue_id"], "catalogue": item["name"]}
             self.execute("members", values, counterpart=counterpart)
         self.conn.execute("ANALYZE pg_temp.member")
-        columns = _columns("p", schema.RUN_TABLES["hypothesis_property"], "hypotheses_runs", _OF_HYPOTHESIS)
-        self.execute("hypotheses", target=target, **columns)
+        shared = _shared("p", schema.RUN_TABLES["hypothesis_property"], "hypotheses_runs", _OF_HYPOTHESIS)
+        self.fill("hypotheses", values=shared)
 
-    def source_evidence(self, target: str) -> None:
+    def source_evidence(self) -> None:
         """Evidence, one array per source."""
-        self.execute("evidence", target=target)
+        self.fill("source_evidence")
 
-    def master_sources(self, target: str) -> None:
+    def master_sources(self) -> None:
         """Sources with their master sources."""
         if "master_source" in self.partitions:
-            self.execute("master_sources", target=target)
+            self.fill("master_sources")
 
-    def classified(self, target: str) -> None:
+    def classified(self) -> None:
         """Put everything about a source into one row."""
         self._cells()
-        columns = _columns("p", schema.RUN_TABLES["property"], "classified_runs", _OF_PROPERTIES)
-        for i, name in enumerate(self.classes, 1):
-            columns["columns"] += sql.SQL(", ") + sql.Identifier(published.class_column(name))
-            columns["values"] += sql.SQL(", ") + job("publish.class_value").compose(number=sql.Literal(i))
-        places = {"target": target, "master_sources": self.targets["master_sources"]}
-        self.execute("classified", {"classes": self.classes}, **places, **columns)
+        values = _shared("p", schema.RUN_TABLES["property"], "classified_runs", _OF_PROPERTIES)
+        for i, name in enumerate(map(published.class_column, self.classes), 1):
+            values += sql.SQL(", ") + job("publish.class_value").compose(number=sql.Literal(i), name=name)
+        master_sources = self.targets["master_sources"]
+        self.fill("classified", {"classes": self.classes}, master_sources=master_sources, values=values)
 
     def _cells(self) -> None:
         """HEALPix cell of every source."""
@@ -200,7 +206,7 @@ class _Writer:
         copy.copy_in(self.conn, "cell", [block])
         self.conn.execute("ANALYZE pg_temp.cell")
 
-    def ulx_candidates(self, target: str) -> None:
+    def ulx_candidates(self) -> None:
         """Ultraluminous sources, by the galaxies that the properties were computed with."""
         classified = self.targets["classified"]
         numbers = [item["catalogue_id"] for item in self.catalogues("galaxy")]
@@ -212,31 +218,20 @@ class _Writer:
             joins.needles(self.conn, find, {"d25_arcmin": d25_arcmin})
             joins.search(self.conn, galaxy, f"{item['name']} x luminous sources")
             self.execute("near_galaxies", galaxy=galaxy, classified=classified)
-        self.execute("ulx_candidates", target=target, classified=classified)
+        self.fill("ulx_candidates", classified=classified)
 
 
 # columns that the statements write themselves, though both tables have them
 _OF_COUNTERPART = {"native_id", "ra", "dec"}
 _OF_HYPOTHESIS = {"run_id", "source_id", "rank", "p_hypothesis"}
-_OF_PROPERTIES = {
-    "run_id",
-    "source_id",
-    "has_optical",
-    "has_infrared",
-    "has_spectrum",
-    "n_detections",
-    "is_classifiable",
-}
+_OF_PROPERTIES = {"run_id", "source_id", "n_detections", "is_classifiable"}
 
 
-def _columns(alias: str, table: Table, pub_table: str, without: set[str]) -> dict[str, sql.Composed]:
-    """Columns that a table and one of ``pub`` share, for the list of an INSERT and for its SELECT from an alias."""
+def _shared(alias: str, table: Table, pub_table: str, without: set[str]) -> sql.Composed:
+    """Columns that a table and one of ``pub`` share, for a SELECT from an alias."""
     names = {c.name for c in table.columns} - without
     shared = [c.name for c in schema.PUB_TABLES[pub_table].columns if c.name in names]
-    return {
-        "columns": sql.SQL(", ").join(map(sql.Identifier, shared)),
-        "values": sql.SQL(", ").join(sql.Identifier(alias, name) for name in shared),
-    }
+    return sql.SQL(", ").join(sql.Identifier(alias, name) for name in shared)
 
 
 # --- the views --------------------------------------------------------------------------------------------

@@ -105,9 +105,8 @@ def link_stage(
             cursor.executemany(job("link.add_factor").compose(), factors)
         conn.execute("ANALYZE pg_temp.flux_factor")
         source_detection = partitions.qualified("source_detection", source_run_id)
-        tables = {name: targets[name] for name in ("master", "master_source")}
-        statement = job("link.masters").compose(source=source, source_detection=source_detection, **tables)
-        conn.execute(statement, values)
+        tables = {"source_detection": source_detection, "master_source": targets["master_source"]}
+        partitions.fill(conn, "master", run.run_id, job("link.masters").compose(source=source, **tables), values)
         for name in _TABLES:
             partitions.attach(conn, name, run.run_id)
     _summarise(run, targets | {"source": source}, previous_run_id)

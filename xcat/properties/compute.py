@@ -91,19 +91,15 @@ def properties_stage(
             sources = partitions.qualified("source", source_run_id)
             joins.search(conn, sources, f"{nearby.definition.name} x sources", haystack_id="source_id")
             conn.execute(job("properties.in_galaxy").compose(galaxy=nearby.table), values)
-    target = partitions.create(conn, "property", run.run_id)
-    hypotheses = partitions.create(conn, "hypothesis_property", run.run_id)
     names = [c.name for c in schema.RUN_TABLES["hypothesis_property"].columns if c.name not in _OF_HYPOTHESIS]
-    of_counterparts = {
-        "columns": sql.SQL(", ").join(map(sql.Identifier, names)),
-        "values": sql.SQL(", ").join(sql.Identifier("c", name) for name in names),
-    }
+    of_counterparts = sql.SQL(", ").join(sql.Identifier("c", name) for name in names)
     with run.step("store"), progress.bar("properties: store"):
-        conn.execute(job("properties.store").compose(property=target, **of_counterparts), values)
-        statement = job("properties.store_hypotheses").compose(hypothesis_property=hypotheses, **of_counterparts)
-        conn.execute(statement, values)
-        partitions.attach(conn, "property", run.run_id)
-        partitions.attach(conn, "hypothesis_property", run.run_id)
+        for table, query in {"property": "store", "hypothesis_property": "store_hypotheses"}.items():
+            partitions.create(conn, table, run.run_id)
+            selected = job(f"properties.{query}").compose(values=of_counterparts)
+            partitions.fill(conn, table, run.run_id, selected, values)
+            partitions.attach(conn, table, run.run_id)
+    target = partitions.qualified("property", run.run_id)
     run.summary |= dicts(conn.execute(job("properties.count").compose(property=target)))[0]
     names = sorted(entry["name"] for entry in property_entries())
     counts = sql.SQL(", ").join(job("properties.presence_of").compose(name=name) for name in names)
