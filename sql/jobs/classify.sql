@@ -35,7 +35,3 @@ SELECT run_id FROM xcat.publication WHERE active;
 -- name: unpublish
 -- The previous publication stays in the table.
 UPDATE xcat.publication SET active = false WHERE active;
-
--- name: publish
--- Make the views show this run.
-INSERT INTO xcat.publication (run_id, active) VALUES (%(run_id)s, true);

@@ -61,10 +61,6 @@ FROM (
     OFFSET 0) AS with_source
 ORDER BY no, atid, btid;
 
--- name: add_share
--- Shares of common objects among the catalogues, by part of the sky.
-INSERT INTO pg_temp.share (part, mask, log_back, log_alone) VALUES (%s, %s, %s, %s);
-
 -- name: clear_shares
 -- Empty the tables before new shares.
 TRUNCATE pg_temp.share, pg_temp.touched, pg_temp.crowd;
@@ -167,10 +163,6 @@ WHERE NOT a.is_shifted AND a.mask = ANY (%(masks)s) AND w.log_weight > -12;
 -- One magnitude or colour of them.
 coalesce(a.marks[{i}], 'NaN')
 
--- name: add_curve
--- The log of counterparts over field against a magnitude or colour, as steps.
-INSERT INTO pg_temp.curve (mask, term, stratum, edges, log_ratio) VALUES (%s, %s, %s, %s, %s);
-
 -- name: factor
 -- Log ratio of one magnitude or colour, 0 where it is missing or outside the curve.
 + coalesce(c{i}.log_ratio[width_bucket(a.marks[{i}]::double precision, c{i}.edges)], 0)
@@ -230,10 +222,6 @@ FROM (
     WHERE NOT is_shifted
     ORDER BY no, mask, tid) AS sorted
 GROUP BY no, mask;
-
--- name: add_pattern_prior
--- Prior odds of a pattern of catalogues against "no counterpart", by stratum.
-INSERT INTO pg_temp.pattern_prior (stratum, mask, log_odds) VALUES (%s, %s, %s);
 
 -- name: posterior
 -- Posterior odds of every association against "no counterpart"; p_any = S / (1 + S) with their sum S, and p_i = odds /

@@ -139,10 +139,6 @@ INSERT INTO {partition} SELECT * FROM {loaded};
 -- The object number before the first row of each file of this load: object_id - base is the row of the file.
 CREATE TEMP TABLE file_base (file_id integer PRIMARY KEY, base bigint NOT NULL) ON COMMIT DROP;
 
--- name: add_file_base
--- See make_file_base.
-INSERT INTO pg_temp.file_base (file_id, base) VALUES (%(file_id)s, %(base)s);
-
 -- name: make_loading
 -- Table of the rows of new files before they are appended to a catalogue, with the parent's CHECKs.
 CREATE TEMP TABLE loading (LIKE {parent} INCLUDING CONSTRAINTS) ON COMMIT DROP;

@@ -26,11 +26,6 @@ CREATE TEMP TABLE place (
     sep_arcsec double precision, is_extended boolean NOT NULL
 ) ON COMMIT DROP;
 
--- name: add_rule
--- Rule of a class; classes are tried in the order of their positions.
-INSERT INTO pg_temp.class_rule (position, class, of_class, exact, prefixes, place, nucleus_arcsec)
-VALUES (%(position)s, %(class)s, %(of_class)s, %(exact)s::text[], %(prefixes)s::text[], %(place)s, %(nucleus_arcsec)s);
-
 -- name: hits
 -- Reference objects within three sigma of both errors plus the catalogue's tolerance. An object labels only the nearest
 -- source of each mission, of equally near ones the first by the mission's own id.

@@ -43,10 +43,6 @@ RETURNING master_id;
 -- Factors that convert the fluxes of each mission to 0.2-12 keV; a mission without fluxes has no row.
 CREATE TEMP TABLE flux_factor (catalogue_id smallint PRIMARY KEY, factor double precision NOT NULL) ON COMMIT DROP;
 
--- name: add_factor
--- The factor of one mission.
-INSERT INTO pg_temp.flux_factor (catalogue_id, factor) VALUES (%s, %s);
-
 -- name: masters
 -- Master sources. Positions are averaged as unit vectors with the weights 1/sigma^2, so that RA = 0 and the poles need
 -- no care. Fluxes are those of all detections of all members, in 0.2-12 keV. A detection has a positive flux; other

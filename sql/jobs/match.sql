@@ -211,10 +211,6 @@ FROM pg_temp.posterior AS p
 CROSS JOIN (SELECT %(catalogue_ids)s::smallint[] AS ids) AS i
 WHERE NOT p.is_shifted AND (p.rank = 0 OR p.match_flag > 0 OR p.p_any * p.p_i >= %(min_p)s);
 
--- name: add_cut
--- The cutoff of p_any that is in use.
-INSERT INTO pg_temp.cut (k, part, cutoff) VALUES (%s, %s, %s);
-
 -- name: sources
 -- Sources, the mission being their group. Their order, by which shifted positions are drawn, comes from the data alone:
 -- the missions as given, then their own ids.

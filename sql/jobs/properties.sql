@@ -25,10 +25,6 @@ CREATE TEMP TABLE covered (
     fr double precision, fw1 double precision, fw2 double precision, fj double precision
 ) ON COMMIT DROP;
 
--- name: positions
--- Position of every source.
-SELECT source_id, ra, dec FROM xcat.source WHERE run_id = %(source_run_id)s;
-
 -- name: band
 -- Magnitude in a standard band: the first of its columns that is not NULL.
 coalesce(NULL::double precision, {terms})
@@ -162,8 +158,4 @@ FROM {property};
 
 -- name: presence
 -- Number of sources that have each property.
-SELECT {counts} FROM {property};
-
--- name: presence_of
--- Number of sources that have one property.
-count({name}) AS {name}
+SELECT {counts} FROM {property} AS p;

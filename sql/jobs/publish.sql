@@ -227,14 +227,6 @@ GRANT SELECT ON {table} TO CURRENT_USER;
 -- Whether a run has its flat tables.
 SELECT EXISTS (SELECT FROM xcat.publication WHERE run_id = %(run_id)s);
 
--- name: held
--- Record that a run has its flat tables, under its number; the views are not changed.
-INSERT INTO xcat.publication (run_id, active) VALUES (%(run_id)s, false);
-
--- name: positions
--- Where every source is.
-SELECT source_id, ra, dec FROM {source};
-
 -- name: classes
 -- The classes of a model, in its order.
 SELECT array_agg(class ORDER BY class_id) FROM xcat.model_class WHERE run_id = %(model_run_id)s;

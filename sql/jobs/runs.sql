@@ -12,10 +12,6 @@ RETURNING run_id;
 -- Held while a run enters what it reads: until then no rows are added to this version, and it is not dropped.
 SELECT pg_advisory_xact_lock_shared(hashtext('xcat.content'), %(catalogue_id)s);
 
--- name: reads
--- A run reads a version of a catalogue, which therefore stays as it is.
-INSERT INTO xcat.run_catalogue (run_id, catalogue_id) VALUES (%(run_id)s, %(catalogue_id)s);
-
 -- name: finish
 -- Mark a run done, in the transaction that wrote its rows: both become visible, or neither. Failed and lost runs of the
 -- same kind and name are deleted: their work has been done now.

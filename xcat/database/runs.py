@@ -16,7 +16,7 @@ from psycopg.types.json import Jsonb
 
 from xcat.config import Settings
 from xcat.database.connection import Connection, ready
-from xcat.database.sqlfiles import dicts, job
+from xcat.database.sqlfiles import dicts, insert, job
 from xcat.errors import StageError, XcatError
 from xcat.progress import timed
 
@@ -159,7 +159,7 @@ def _enter(books: Connection, values: Mapping[str, Any], catalogues: Sequence[in
             reads = "a catalogue was replaced"
             for catalogue_id in sorted(catalogues):
                 books.execute(job("runs.lock_content").compose(), {"catalogue_id": catalogue_id})
-                books.execute(job("runs.reads").compose(), {"run_id": row[0], "catalogue_id": catalogue_id})
+                insert(books, "xcat.run_catalogue", [{"run_id": row[0], "catalogue_id": catalogue_id}])
     except psycopg.errors.ForeignKeyViolation as error:
         raise StageError(
             f"{values['kind']}: {reads} just before it started; nothing was changed. Run it again."

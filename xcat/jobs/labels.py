@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from xcat.database import partitions
 from xcat.database.loaded import Loaded
 from xcat.database.runs import Run
-from xcat.database.sqlfiles import dicts, job
+from xcat.database.sqlfiles import dicts, insert, job
 from xcat.errors import StageError
 from xcat.jobs.classes import Classes, rules
 from xcat.sky import joins
@@ -53,8 +53,7 @@ def label_stage(
         )
     joins.make_tables(conn)
     conn.execute(job("label.make_work").compose())
-    with conn.cursor() as cursor:
-        cursor.executemany(job("label.add_rule").compose(), rules(classes))
+    insert(conn, "pg_temp.class_rule", rules(classes))
     of_run = {"run_id": run.run_id, "source_run_id": source_run_id, "property_run_id": property_run_id}
     for number, reference in enumerate(references):
         values = of_run | {

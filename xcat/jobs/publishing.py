@@ -22,7 +22,7 @@ from xcat.config import Settings
 from xcat.database import copy, partitions, published, retention, runs, schema
 from xcat.database.connection import Connection, connect, ready
 from xcat.database.runs import Run
-from xcat.database.sqlfiles import dicts, job
+from xcat.database.sqlfiles import dicts, insert, job
 from xcat.errors import StageError
 from xcat.sky import joins
 from xcat.sky.density_map import cells
@@ -109,7 +109,7 @@ def _write(run: Run, row: dict[str, Any], classes: list[str]) -> None:
             advance(1)
         for name in _FLAT_TABLES:
             partitions.adopt(conn, f"{name}{schema.ALL_RUNS}", row["run_id"])
-        conn.execute(job("publish.held").compose(), {"run_id": row["run_id"]})
+        insert(conn, "xcat.publication", [{"run_id": row["run_id"], "active": False}])
 
 
 # in the order in which they are filled, each by the method of its name
@@ -199,7 +199,7 @@ class _Writer:
 
     def _cells(self) -> None:
         """HEALPix cell of every source."""
-        query = job("publish.positions").compose(source=self.partitions["source"])
+        query = job("joins.positions").compose(source=self.partitions["source"])
         types = [("source_id", "bigint"), ("ra", "double precision"), ("dec", "double precision")]
         rows = copy.fetch_columns(self.conn, query, types)
         block = {"source_id": rows["source_id"], "hpx29": cells(rows["ra"], rows["dec"], 29)}
@@ -242,7 +242,7 @@ def _switch(conn: Connection, classify_run_id: int, classes: list[str]) -> None:
     if _columns_of(conn, "pub.classified") != published.view_columns(classes):
         _patiently(conn, lambda: published.make_views(conn, classes))
     conn.execute(job("classify.unpublish").compose())
-    conn.execute(job("classify.publish").compose(), {"run_id": classify_run_id})
+    insert(conn, "xcat.publication", [{"run_id": classify_run_id, "active": True}])
     # every view of pub reads one of these tables
     for table in (f"{schema.SCHEMA}.publication", *(f"{schema.PUB}.{name}" for name in schema.PUB_TABLES)):
         conn.execute(job("publish.plans_are_old").compose(table=table))

@@ -21,7 +21,7 @@ from pydantic import Field
 from xcat.catalogues.grammar import Strict
 from xcat.database import copy
 from xcat.database.connection import Connection
-from xcat.database.sqlfiles import job
+from xcat.database.sqlfiles import insert, job
 from xcat.errors import ConfigError
 from xcat.match.calibrate import Calibration, calibrate, shifted
 from xcat.match.haystack import Haystack
@@ -281,8 +281,7 @@ def _result(
     cutoff = np.zeros((n_catalogues + 1, parts.n_parts + 1))
     for k, part, cut in cuts:
         cutoff[k, part] = cut
-    with conn.cursor() as cursor:
-        cursor.executemany(job("match.add_cut").compose(), cuts)
+    insert(conn, "pg_temp.cut", cuts, ("k", "part", "cutoff"))
     conn.execute("ANALYZE pg_temp.cut")
     return MatchResult(
         id=ids[source],

@@ -102,7 +102,7 @@ def properties_stage(
     target = partitions.qualified("property", run.run_id)
     run.summary |= dicts(conn.execute(job("properties.count").compose(property=target)))[0]
     names = sorted(entry["name"] for entry in property_entries())
-    counts = sql.SQL(", ").join(job("properties.presence_of").compose(name=name) for name in names)
+    counts = sql.SQL(", ").join(job("report.presence_of").compose(name=name) for name in names)
     (run.summary["present"],) = dicts(conn.execute(job("properties.presence").compose(counts=counts, property=target)))
 
 
@@ -118,8 +118,8 @@ def _band(definition: Definition, band: str) -> sql.Composed:
 def _cover(conn: Connection, source_run_id: int, counterparts: list[Loaded]) -> None:
     """Fill ``pg_temp.covered``: which sources the catalogues cover, and the depth of the deepest of them."""
     types = [("source_id", "bigint"), ("ra", "double precision"), ("dec", "double precision")]
-    query = job("properties.positions").compose()
-    rows = copy.fetch_columns(conn, query, types, {"source_run_id": source_run_id})
+    query = job("joins.positions").compose(source=partitions.qualified("source", source_run_id))
+    rows = copy.fetch_columns(conn, query, types)
     observed = {kind: np.zeros(len(rows), bool) for kind in ("optical", "infrared")}
     depth = {band: np.full(len(rows), np.nan) for band in ZERO}
     for loaded in counterparts:
