@@ -69,14 +69,13 @@ WHERE s.run_id = %(source_run_id)s AND s.source_id IN (SELECT source_id FROM pg_
 -- the label, of equally near ones that of the catalogue named first, then the first by its id. With hits of two classes
 -- it has no label, and all its rows are conflicts. Reference objects that fit no class neither label nor conflict;
 -- their rows keep the catalogue's class.
-INSERT INTO {label} (
-    run_id, source_id, catalogue_id, object_id, class, class_native, origin, sep_arcsec, status)
-SELECT %(run_id)s, source_id, catalogue_id, object_id, coalesce(ours, class), class_native, origin, sep_arcsec,
+SELECT %(run_id)s AS run_id, source_id, catalogue_id, object_id, coalesce(ours, class) AS class, class_native, origin,
+       sep_arcsec,
        CASE WHEN ours IS NULL THEN 'unmapped'
             WHEN min(ours) OVER same_source <> max(ours) OVER same_source THEN 'conflict'
             WHEN row_number() OVER (PARTITION BY source_id, ours IS NULL ORDER BY sep_arcsec, place, native_id) = 1
                  THEN 'used'
-            ELSE 'duplicate' END
+            ELSE 'duplicate' END AS status
 FROM (SELECT h.*,
              (SELECT r.class
               FROM pg_temp.class_rule AS r

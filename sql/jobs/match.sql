@@ -171,11 +171,9 @@ SELECT no FROM pg_temp.association WHERE mask = 1 << (%(k)s - 1);
 -- name: store_candidates
 -- Every object within the radius with its share p_i of the probability of a counterpart in this catalogue. The best is
 -- marked; of equal ones the nearest, then the first.
-INSERT INTO {match_candidate} (
-    run_id, source_id, catalogue_id, object_id, sep_arcsec, log_bayes_factor, p_i, is_best)
-SELECT %(run_id)s, id, %(catalogue_id)s, object_id, sep_arcsec, log_bf,
-       CASE WHEN share > 1e-30 THEN least(share, 1) ELSE 0 END,
-           row_number() OVER (PARTITION BY no ORDER BY share DESC, sep_arcsec, object_id) = 1
+SELECT %(run_id)s AS run_id, id AS source_id, %(catalogue_id)s AS catalogue_id, object_id, sep_arcsec,
+       log_bf AS log_bayes_factor, CASE WHEN share > 1e-30 THEN least(share, 1) ELSE 0 END AS p_i,
+       row_number() OVER (PARTITION BY no ORDER BY share DESC, sep_arcsec, object_id) = 1 AS is_best
 FROM (
     SELECT no, id, object_id, sep_arcsec, log_bf, p / sum(p) OVER (
                PARTITION BY no ORDER BY object_id ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS share
@@ -191,22 +189,20 @@ FROM (
 
 -- name: store_candidates_of_one
 -- The same for a match with one catalogue, where every hypothesis is one object.
-INSERT INTO {match_candidate} (
-    run_id, source_id, catalogue_id, object_id, sep_arcsec, log_bayes_factor, p_i, is_best)
-SELECT %(run_id)s, id, %(catalogue_id)s, members[1], sep_arcsec, log_bf, CASE WHEN p_i > 1e-30 THEN p_i ELSE 0 END,
-       rank = 1
+SELECT %(run_id)s AS run_id, id AS source_id, %(catalogue_id)s AS catalogue_id, members[1] AS object_id, sep_arcsec,
+       log_bf AS log_bayes_factor, CASE WHEN p_i > 1e-30 THEN p_i ELSE 0 END AS p_i, rank = 1 AS is_best
 FROM pg_temp.posterior
 WHERE rank > 0 AND NOT is_shifted;
 
 -- name: store_hypotheses
 -- Hypotheses above a probability, the best ones, and "no counterpart".
-INSERT INTO {hypothesis} (run_id, source_id, rank, catalogues, objects, log_bayes_factor, p_hypothesis, p_i, match_flag)
-SELECT %(run_id)s, p.id, p.rank,
+SELECT %(run_id)s AS run_id, p.id AS source_id, p.rank,
        CASE cardinality(p.ks) WHEN 0 THEN '{{}}' WHEN 1 THEN ARRAY[i.ids[p.ks[1]]]
-                              ELSE ARRAY(SELECT i.ids[k] FROM unnest(p.ks) WITH ORDINALITY AS u (k, n) ORDER BY n) END,
-       p.members, p.log_bf, CASE WHEN p.rank = 0 THEN 1 - p.p_any WHEN p.p_any * p.p_i > 1e-30 THEN p.p_any * p.p_i
-       ELSE 0 END,
-       p.p_i, p.match_flag
+                              ELSE ARRAY(SELECT i.ids[k] FROM unnest(p.ks) WITH ORDINALITY AS u (k, n) ORDER BY n)
+       END AS catalogues,
+       p.members AS objects, p.log_bf AS log_bayes_factor,
+       CASE WHEN p.rank = 0 THEN 1 - p.p_any WHEN p.p_any * p.p_i > 1e-30 THEN p.p_any * p.p_i ELSE 0
+       END AS p_hypothesis, p.p_i, p.match_flag
 FROM pg_temp.posterior AS p
 CROSS JOIN (SELECT %(catalogue_ids)s::smallint[] AS ids) AS i
 WHERE NOT p.is_shifted AND (p.rank = 0 OR p.match_flag > 0 OR p.p_any * p.p_i >= %(min_p)s);

@@ -4,8 +4,7 @@ INSERT INTO xcat.run (kind, name, status, config, config_key, versions, inputs, 
                       source_run_id, link_run_id, match_run_id, property_run_id, label_run_id, model_run_id)
 VALUES (%(kind)s, %(name)s, 'running', %(config)s, %(config_key)s, %(versions)s, %(inputs)s,
         %(pipeline_run_id)s, %(source_run_id)s, %(link_run_id)s, %(match_run_id)s, %(property_run_id)s,
-        %(label_run_id)s,
-        %(model_run_id)s)
+        %(label_run_id)s, %(model_run_id)s)
 RETURNING run_id;
 
 -- name: lock_content

@@ -52,24 +52,9 @@ def exists(conn: Connection, table: str, key: int) -> bool:
 
 
 def create(conn: Connection, table: str, key: int) -> str:
-    """Make the table that will become a partition: columns, CHECKs and comments of the parent, no index.
-
-    Parameters
-    ----------
-    conn : psycopg.Connection
-    table : str
-    key : int
-
-    Returns
-    -------
-    str
-        Its qualified name.
-    """
-    conn.execute(
-        sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING ALL EXCLUDING INDEXES EXCLUDING IDENTITY)").format(
-            _identifier(table, key), _parent(table)
-        )
-    )
+    """Make the table that will become a partition: columns, CHECKs and comments of the parent, no index; its name."""
+    made = sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING ALL EXCLUDING INDEXES EXCLUDING IDENTITY)")
+    conn.execute(made.format(_identifier(table, key), _parent(table)))
     return qualified(table, key)
 
 
@@ -141,13 +126,7 @@ def _index(conn: Connection, parent: Table, name: str, child: sql.Identifier) ->
 
 
 def write(conn: Connection, table: str, key: int, blocks: Iterable[Mapping[str, object]]) -> int:
-    """Write blocks of columns as a new, complete partition.
-
-    Returns
-    -------
-    int
-        Rows written.
-    """
+    """Write blocks of columns as a new, complete partition; the number of rows."""
     name = create(conn, table, key)
     n_rows = copy.copy_in(conn, name, blocks, freeze=True)  # type: ignore[arg-type]
     attach(conn, table, key)
@@ -168,8 +147,6 @@ def fill(
     ----------
     query : Composed
         A SELECT that names its columns as the table does.
-    params : mapping, optional
-        Parameters of the query.
     columns : iterable of str, optional
         Columns to be written, if not all of the schema's.
     """

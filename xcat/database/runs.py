@@ -32,8 +32,6 @@ def config_key(kind: str, config: Mapping[str, Any]) -> str:
 
     Parameters
     ----------
-    kind : str
-        Kind of run.
     config : mapping
         Configuration, with the numbers of the runs and the checksums of the files that are read.
     """
@@ -58,9 +56,6 @@ class Run:
 
     Attributes
     ----------
-    run_id : int
-    kind : str
-    settings : Settings
     conn : Connection
         The stage's transaction; committed when the stage ends well, rolled back otherwise.
     summary : dict
@@ -98,7 +93,6 @@ def stage(
 
     Parameters
     ----------
-    settings : Settings
     kind : str
         One of the kinds of the table ``run``.
     name : str
@@ -111,10 +105,6 @@ def stage(
         Versions of catalogues that are read; they stay as they are while the run is kept.
     **lineage
         Runs that are read: ``source_run_id`` and so on.
-
-    Yields
-    ------
-    Run
 
     Raises
     ------

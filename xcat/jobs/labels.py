@@ -76,6 +76,6 @@ def label_stage(
             conn.execute(job("label.nuclei").compose(galaxy=nearby.table))
     target = partitions.create(conn, "label", run.run_id)
     conn.execute(job("label.places").compose(), of_run)
-    conn.execute(job("label.store").compose(label=target), of_run)
+    partitions.fill(conn, "label", run.run_id, job("label.store").compose(), of_run)
     partitions.attach(conn, "label", run.run_id)
     run.summary["labels"] = dicts(conn.execute(job("label.count").compose(label=target)))

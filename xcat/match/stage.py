@@ -150,12 +150,12 @@ def _store(run: Run, haystacks: list[Haystack], outcome: Outcome, tables: Mappin
                 conn, tables["match"], [_rows(run.run_id, haystack.catalogue_id, outcome.result, k)], freeze=True
             )
             which = "store_candidates" if len(haystacks) > 1 else "store_candidates_of_one"
-            conn.execute(job(f"match.{which}").compose(match_candidate=tables["match_candidate"]), values)
+            partitions.fill(conn, "match_candidate", run.run_id, job(f"match.{which}").compose(), values)
             report[haystack.name] = _summary(k, outcome)
             advance(1)
         numbers = [h.catalogue_id for h in haystacks]
         kept = {"run_id": run.run_id, "catalogue_ids": numbers, "min_p": _MIN_P_HYPOTHESIS}
-        conn.execute(job("match.store_hypotheses").compose(hypothesis=tables["hypothesis"]), kept)
+        partitions.fill(conn, "hypothesis", run.run_id, job("match.store_hypotheses").compose(), kept)
         _store_curves(run, haystacks, outcome)
         _store_calibration(run, haystacks, outcome)
         advance(1)
