@@ -20,3 +20,7 @@ SELECT healpix, n_objects FROM xcat.density_map WHERE catalogue_id = %(catalogue
 -- name: positions
 -- Positions of all objects of a table.
 SELECT ra, dec FROM {counted};
+
+-- name: catalogue_positions
+-- Positions of all objects of a counterpart catalogue.
+SELECT ra, dec FROM xcat.counterpart WHERE catalogue_id = %(catalogue_id)s;

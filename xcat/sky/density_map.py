@@ -25,7 +25,7 @@ from psycopg import sql
 from scipy.special import lambertw
 
 from xcat.arrays import FloatArray, IntArray
-from xcat.database import copy, partitions
+from xcat.database import copy
 from xcat.database.connection import Connection
 from xcat.database.sqlfiles import job
 from xcat.sky import joins
@@ -104,8 +104,7 @@ def load(conn: Connection, catalogue_id: int) -> DensityMap:
     stored = copy.fetch_columns(conn, job("density.cells").compose(), types, params)
     if len(stored):
         return DensityMap(stored["healpix"], stored["n_objects"])
-    positions = job("density.positions").compose(counted=partitions.qualified("counterpart", catalogue_id))
-    return DensityMap(*count(conn, positions).occupied())
+    return DensityMap(*count(conn, job("density.catalogue_positions").compose(), params).occupied())
 
 
 def cut_outs(
