@@ -6,7 +6,7 @@
 -- Left as they are:
 --   q3c_sel, q3c_seljoin             called by the planner only, which no worker runs
 --   q3c_poly_query_it, q3c_poly_query keep the polygon of their first call and do not look whether it is still the same
---   q3c_ellipse_query_it, q3c_ellipse_query compare centre and axis only, not axis ratio and angle, with the call before
+--   q3c_ellipse_query_it, q3c_ellipse_query compare centre and axis with the call before, not axis ratio and angle
 --   q3c_version                      nothing to gain
 -- q3c_nearby_pm_it does not compare cosdec_flag: two values of it in one session are wrong in a serial plan, too.
 -- Upstream has labelled it safe in 2.0.2.

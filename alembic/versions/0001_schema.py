@@ -16,69 +16,179 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
+# types of columns by name; what is not listed is real
+NAMES = {
+    "smallint": """
+        catalogue_id category_id class_id fold match_flag n_missing n_missions part rank source_kind term_id
+    """,
+    "integer": """
+        run_id pipeline_run_id source_run_id link_run_id match_run_id property_run_id label_run_id model_run_id
+        first_run_id file_id healpix publication_id version quality_flag seed n_candidates n_detections n_objects
+        n_reference n_secure n_shifted n_shifted_above n_sources n_sources_above n_upper_limits
+    """,
+    "bigint": """
+        source_id other_source_id master_id old_master_id new_master_id object_id reject_id row_number hpx29 n_as_bright
+        n_bytes n_rejected n_rows
+    """,
+    "boolean": """
+        accepted active has_infrared has_optical has_properties has_spectrum in_test_sample is_ambiguous is_best
+        is_chosen is_classifiable is_current is_hyperluminous is_out_of_fold is_outlier is_pair observed_infrared
+        observed_optical
+    """,
+    "text": """
+        alternative catalogue category change class class_native column_name config_key definition_sha256 error
+        error_column file_name folds galaxy infrared_catalogue infrared_native_id kind known_class limit_column method name
+        observed_column optical_catalogue optical_native_id origin pinned property reason sha256 status table_name term
+        value weighting
+    """,
+    'text COLLATE "C"': "mission_source native_id obs_id source_native_id",
+    "timestamptz": "started_at ended_at published_at",
+    "jsonb": "config definition inputs summary versions",
+    "double precision": """
+        ra dec glon glat epoch_yr mjd mjd_first mjd_last sep_arcsec sep_nucleus_arcsec infrared_sep_arcsec
+        optical_sep_arcsec offset_ra_arcsec offset_dec_arcsec offset_err_arcsec rotation_deg rotation_err_deg
+        density_per_deg2 density_low_per_deg2 density_high_per_deg2 density_counterparts density_field ellipse_deg2
+        bin_low bin_high bandwidth contamination cutoff false_rate inverse_ridge log_bayes_factor log_missing log_offset
+        log_present log_ratio n_background n_present p_contaminant prior sharpness smoothing tail_slope typical_error
+        weight
+    """,
+    "double precision[]": """
+        grid grid_2 log_above log_atoms log_density log_smeared mixing outlier_levels outlier_p
+    """,
+    "real[]": "evidence p",
+    "text[]": "axes catalogues objects scales",
+}
+TYPES = {name: type_ for type_, names in NAMES.items() for name in names.split()}
 
-def reals(names: str) -> str:
-    """Columns of the type real, of names between blanks."""
-    return ", ".join(f"{name} real" for name in names.split())
+# ranges of columns by name
+RANGES = {
+    "ra": "ra >= 0 AND ra < 360",
+    "dec": "dec >= -90 AND dec <= 90",
+    "err_arcsec": "err_arcsec > 0 AND err_arcsec < 3600",
+    "d25_arcmin": "d25_arcmin >= 0 AND d25_arcmin < 1200",
+    "axis_ratio": "axis_ratio > 0 AND axis_ratio <= 1",
+    "prior": "prior > 0 AND prior <= 1",
+    "n_objects": "n_objects > 0",
+    "match_flag": "match_flag IN (0, 1, 2)",
+    "log_offset": "log_offset > '-Infinity' AND log_offset < 'Infinity'",
+    "mixing": "'Infinity' > ALL (mixing) AND '-Infinity' < ALL (mixing)",
+    "p": "0 <= ALL (p) AND 1 >= ALL (p) AND array_position(p, NULL) IS NULL",
+}
+for form, names in {
+    "{} >= 0 AND {} <= 1": """
+        completeness cutoff false_rate margin p_any p_hypothesis p_i p_tail p_variable p_variable_long
+    """,
+    "{} >= 0 AND {} < 'Infinity'": "density_per_deg2 outlier sep_arcsec tail_slope weight",
+    "{} > 0 AND {} < 'Infinity'": "inverse_ridge sharpness smoothing",
+    "{} >= 1": "category_id class_id term_id",
+}.items():
+    RANGES |= {name: form.replace("{}", name) for name in names.split()}
 
 
-def ellipse(table: str) -> str:
-    """Columns and check of an error ellipse."""
-    return f"""{reals("err_maj_arcsec err_min_arcsec err_pa_deg")},
-    CONSTRAINT {table}_ellipse_check CHECK (
-        err_maj_arcsec IS NULL
-        OR err_min_arcsec > 0 AND err_maj_arcsec >= err_min_arcsec AND err_maj_arcsec < 3600
-    )"""
+def columns(names: str, checked: bool = True) -> str:
+    """Columns of the types above, or of a given one, with their ranges; those with a question mark may be NULL."""
+    made = []
+    for item in names.split():
+        name, _, type_ = item.removesuffix("?").partition(":")
+        null = "" if item.endswith("?") else " NOT NULL"
+        check = f" CHECK ({RANGES[name]})" if checked and name in RANGES else ""
+        made.append(f"{name} {type_ or TYPES.get(name, 'real')}{null}{check}")
+    return ", ".join(made)
 
 
-CATALOGUE_ROW = """catalogue_id smallint NOT NULL,
-    object_id bigint NOT NULL,
-    file_id integer NOT NULL,
-    native_id text COLLATE "C" NOT NULL"""
-CATALOGUE_KEYS = "PRIMARY KEY (catalogue_id, object_id), UNIQUE (catalogue_id, native_id)"
-POSITION = """ra double precision NOT NULL CHECK (ra >= 0 AND ra < 360),
-    dec double precision NOT NULL CHECK (dec >= -90 AND dec <= 90)"""
-POSITION_ERROR = "err_arcsec real NOT NULL CHECK (err_arcsec > 0 AND err_arcsec < 3600)"
-PROBABILITIES = "p real[] NOT NULL CHECK (0 <= ALL (p) AND 1 >= ALL (p) AND array_position(p, NULL) IS NULL)"
-ANSWER = f"""class text NOT NULL,
-    {PROBABILITIES},
-    margin real NOT NULL CHECK (margin >= 0 AND margin <= 1),
-    outlier real NOT NULL CHECK (outlier >= 0 AND outlier < 'Infinity'),
-    p_tail real NOT NULL CHECK (p_tail >= 0 AND p_tail <= 1),
-    is_outlier boolean NOT NULL,
-    n_missing smallint NOT NULL,
-    alternative text NOT NULL,
-    is_classifiable boolean NOT NULL,
-    evidence real[] NOT NULL"""
-MAGNITUDES = reals("""
+def nullable(names: str) -> str:
+    """Names of columns that may be NULL."""
+    return " ".join(f"{name}?" for name in names.split())
+
+
+def numbered(name: str) -> str:
+    """Primary key that the database counts."""
+    return f"{name} {TYPES[name]} GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY"
+
+
+def part_of(name: str, parent: str) -> str:
+    """Column with a foreign key, with whose row this one goes."""
+    return f"{columns(name)} REFERENCES xcat.{parent} ON DELETE CASCADE"
+
+
+def table(name: str, by: str, items: list[str], checks: dict[str, str] | None, indexes: dict[str, str] | None) -> str:
+    """Make a partitioned table; checks and indexes are named by their ends."""
+    short = name.partition(".")[2]
+    items += [f"CONSTRAINT {short}_{end}_check CHECK ({check})" for end, check in (checks or {}).items()]
+    made = [f"CREATE TABLE {name} (\n    " + ",\n    ".join(items) + f"\n) PARTITION BY {by};"]
+    made += [f"CREATE INDEX {short}_{end}_idx ON {name} {keys};" for end, keys in (indexes or {}).items()]
+    return "\n".join(made) + "\n"
+
+
+POSITION = {"q3c": "(public.q3c_ang2ipix(ra, dec))"}
+NAME_KEY = r"(lower(regexp_replace(name, '\s'::text, ''::text, 'g'::text)))"
+AXES = "err_maj_arcsec? err_min_arcsec? err_pa_deg?"
+ELLIPSE = {
+    "ellipse": "err_maj_arcsec IS NULL"
+    " OR err_min_arcsec > 0 AND err_maj_arcsec >= err_min_arcsec AND err_maj_arcsec < 3600"
+}
+
+
+def catalogue_table(name: str, names: str, checks: dict[str, str] | None = None) -> str:
+    """Make a table with one partition per version of a catalogue."""
+    keys = "PRIMARY KEY (catalogue_id, object_id), UNIQUE (catalogue_id, native_id)"
+    items = [columns(f"catalogue_id object_id file_id native_id {names}"), keys]
+    return table(f"xcat.{name}", "LIST (catalogue_id)", items, checks, POSITION)
+
+
+def run_table(
+    name: str,
+    names: str,
+    key: str = "source_id",
+    *,
+    checks: dict[str, str] | None = None,
+    indexes: dict[str, str] | None = None,
+    checked: bool = True,
+) -> str:
+    """Make a table with one partition per run."""
+    items = [columns(f"run_id {names}", checked), f"PRIMARY KEY (run_id, {key})"]
+    return table(f"xcat.{name}", "LIST (run_id)", items, checks, indexes)
+
+
+def pub_table(name: str, names: str, look_up: str = "source_id", indexes: dict[str, str] | None = None) -> str:
+    """Make a table of what people read, in blocks of runs."""
+    hashed = {key: f"USING hash ({key})" for key in look_up.split()}
+    items = [columns(f"run_id {names}", checked=False)]
+    return table(f"pub.{name}_runs", "RANGE (run_id)", items, None, hashed | (indexes or {}))
+
+
+MAGNITUDES = nullable("""
     mag mag_gaia_g mag_gaia_bp mag_gaia_rp mag_g mag_r mag_i mag_z mag_y mag_j mag_h mag_k mag_w1 mag_w2 mag_w3
     mag_ch1
 """)
-MOTION = reals("pmra_mas_yr pmdec_mas_yr parallax_mas parallax_err_mas distance_pc")
-XRAY_FLUXES = reals("""
+MOTION = nullable("pmra_mas_yr pmdec_mas_yr parallax_mas parallax_err_mas distance_pc")
+XRAY_FLUXES = nullable("""
     flux_cgs flux_err_cgs flux_soft_cgs flux_soft_err_cgs flux_medium_cgs flux_medium_err_cgs flux_hard_cgs
     flux_hard_err_cgs
 """)
-SPECTRUM = reals("hr1 hr1_err hr2 hr2_err gamma snr det_likelihood")
-MASTER_FLUXES = reals("flux_std_min_cgs flux_std_max_cgs flux_ratio flux_ratio_low flux_ratio_sigma")
-PROPERTIES = reals("""
+SPECTRUM = nullable("hr1 hr1_err hr2 hr2_err gamma snr det_likelihood")
+MASTER = """
+    n_missions n_sources:smallint n_detections n_upper_limits is_ambiguous mjd_first? mjd_last? flux_std_min_cgs?
+    flux_std_max_cgs? flux_ratio? flux_ratio_low? flux_ratio_sigma?
+"""
+PROPERTIES = nullable("""
     abs_b abs_l pm_mas_yr parallax_sigma distance_pc log_lx_counterpart sep_to_radius log_lx_galaxy hr1 hr2
     gamma log_fx log_fx_fb log_fx_fr log_fx_fw1 log_fx_fw2 log_fx_fj bp_rp r_w1 j_k h_k j_w1 w1_w2 w2_w3
     log_flux_ratio log_flux_ratio_low flux_ratio_sigma p_variable p_variable_long
-""")
-PROPERTY_ERRORS = reals("""
     hr1_err hr2_err log_fx_err log_fx_fb_limit log_fx_fr_limit log_fx_fw1_limit log_fx_fw2_limit log_fx_fj_limit
 """)
-COUNTERPART_PROPERTIES = reals("""
+COUNTERPART_PROPERTIES = nullable("""
     pm_mas_yr parallax_sigma distance_pc log_lx_counterpart log_fx_fb log_fx_fr log_fx_fw1 log_fx_fw2 log_fx_fj
     bp_rp r_w1 j_k h_k j_w1 w1_w2 w2_w3
 """)
+ANSWER = "class p margin outlier p_tail is_outlier n_missing alternative is_classifiable evidence"
 
-SCHEMA = rf"""
--- Bookkeeping
+SCHEMA = "\n".join(
+    [
+        f"""-- Bookkeeping
 
 CREATE TABLE xcat.run (
-    run_id integer GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,
+    {numbered("run_id")},
     kind text NOT NULL CHECK (kind IN (
         'pipeline', 'ingest', 'merge', 'link', 'match', 'properties', 'label', 'fit', 'classify', 'publish', 'evaluate'
     )),
@@ -86,9 +196,7 @@ CREATE TABLE xcat.run (
     status text NOT NULL CHECK (status IN ('running', 'done', 'failed', 'lost')),
     started_at timestamptz NOT NULL DEFAULT now(),
     ended_at timestamptz CONSTRAINT run_ended_at_check CHECK ((status = 'running') = (ended_at IS NULL)),
-    config jsonb NOT NULL,
-    config_key text NOT NULL,
-    versions jsonb NOT NULL,
+    {columns("config config_key versions")},
     inputs jsonb NOT NULL DEFAULT '{{}}'::jsonb, summary jsonb NOT NULL DEFAULT '{{}}'::jsonb,
     error text, pinned text,
     pipeline_run_id integer REFERENCES xcat.run ON DELETE SET NULL,
@@ -99,44 +207,36 @@ CREATE TABLE xcat.run (
 CREATE INDEX run_config_key_idx ON xcat.run (config_key);
 
 CREATE TABLE xcat.catalogue (
-    catalogue_id smallint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,
-    name text NOT NULL,
-    version integer NOT NULL,
-    is_current boolean NOT NULL,
-    kind text NOT NULL,
-    definition jsonb NOT NULL,
-    definition_sha256 text NOT NULL,
+    {numbered("catalogue_id")},
+    {columns("name version is_current kind definition definition_sha256")},
     UNIQUE (name, version)
 );
 CREATE UNIQUE INDEX catalogue_one_current_idx ON xcat.catalogue (name) WHERE is_current;
 
 CREATE TABLE xcat.catalogue_file (
-    file_id integer GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,
+    {numbered("file_id")},
     run_id integer NOT NULL REFERENCES xcat.run,
-    file_name text NOT NULL, sha256 text NOT NULL,
-    n_bytes bigint NOT NULL, n_rows bigint NOT NULL, n_rejected bigint NOT NULL
+    {columns("file_name sha256 n_bytes n_rows n_rejected")}
 );
 
 CREATE TABLE xcat.catalogue_content (
-    catalogue_id smallint NOT NULL REFERENCES xcat.catalogue ON DELETE CASCADE,
+    {part_of("catalogue_id", "catalogue")},
     file_id integer NOT NULL REFERENCES xcat.catalogue_file,
     PRIMARY KEY (catalogue_id, file_id)
 );
 CREATE INDEX catalogue_content_file_id_idx ON xcat.catalogue_content (file_id);
 
 CREATE TABLE xcat.run_catalogue (
-    run_id integer NOT NULL REFERENCES xcat.run ON DELETE CASCADE,
+    {part_of("run_id", "run")},
     catalogue_id smallint NOT NULL REFERENCES xcat.catalogue,
     PRIMARY KEY (run_id, catalogue_id)
 );
 CREATE INDEX run_catalogue_catalogue_id_idx ON xcat.run_catalogue (catalogue_id);
 
 CREATE TABLE xcat.reject (
-    reject_id bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,
-    file_id integer NOT NULL REFERENCES xcat.catalogue_file ON DELETE CASCADE,
-    row_number bigint NOT NULL,
-    column_name text, value text,
-    reason text NOT NULL
+    {numbered("reject_id")},
+    {part_of("file_id", "catalogue_file")},
+    {columns("row_number column_name? value? reason")}
 );
 CREATE INDEX reject_file_id_idx ON xcat.reject (file_id);
 
@@ -145,496 +245,216 @@ CREATE TABLE xcat.dropped_table (
 );
 
 CREATE TABLE xcat.source_identity (
-    source_id bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,
-    catalogue text NOT NULL,
-    mission_source text COLLATE "C" NOT NULL,
-    first_run_id integer NOT NULL,
+    {numbered("source_id")},
+    {columns("catalogue mission_source first_run_id")},
     UNIQUE (catalogue, mission_source)
 );
 
 CREATE TABLE xcat.master_identity (
-    master_id bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,
+    {numbered("master_id")},
     first_run_id integer NOT NULL
 );
 
 CREATE TABLE xcat.master_change (
-    run_id integer NOT NULL REFERENCES xcat.run ON DELETE CASCADE,
-    source_id bigint NOT NULL,
-    old_master_id bigint, new_master_id bigint,
+    {part_of("run_id", "run")},
+    {columns("source_id old_master_id? new_master_id?")},
     change text NOT NULL CHECK (change IN ('new', 'moved', 'marked', 'gone')),
     PRIMARY KEY (run_id, source_id)
 );
 
 CREATE TABLE xcat.density_map (
-    catalogue_id smallint NOT NULL REFERENCES xcat.catalogue ON DELETE CASCADE,
-    healpix integer NOT NULL,
-    n_objects integer NOT NULL CHECK (n_objects > 0),
+    {part_of("catalogue_id", "catalogue")},
+    {columns("healpix n_objects")},
     PRIMARY KEY (catalogue_id, healpix)
 );
 
 CREATE TABLE xcat.publication (
-    publication_id integer GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,
-    run_id integer NOT NULL REFERENCES xcat.run ON DELETE CASCADE,
+    {numbered("publication_id")},
+    {part_of("run_id", "run")},
     published_at timestamptz NOT NULL DEFAULT now(),
     active boolean NOT NULL
 );
 CREATE UNIQUE INDEX publication_one_active_idx ON xcat.publication (active) WHERE active;
 CREATE INDEX publication_run_id_idx ON xcat.publication (run_id);
-
--- What was ingested, one partition per version of a catalogue
-
-CREATE TABLE xcat.detection (
-    {CATALOGUE_ROW},
-    source_native_id text COLLATE "C",
-    name text,
-    obs_id text COLLATE "C",
-    {POSITION},
-    {POSITION_ERROR},
-    {ellipse("detection")},
-    epoch_yr double precision, mjd double precision,
-    exposure_s real,
-    {XRAY_FLUXES},
-    flux_upper_cgs real,
-    {SPECTRUM},
-    p_variable real CHECK (p_variable >= 0 AND p_variable <= 1),
-    p_variable_long real CHECK (p_variable_long >= 0 AND p_variable_long <= 1),
-    extent_arcsec real,
-    quality_flag integer, n_detections integer,
-    {CATALOGUE_KEYS}
-) PARTITION BY LIST (catalogue_id);
-CREATE INDEX detection_q3c_idx ON xcat.detection (public.q3c_ang2ipix(ra, dec));
-
-CREATE TABLE xcat.counterpart (
-    {CATALOGUE_ROW},
-    {POSITION},
-    {POSITION_ERROR},
-    {ellipse("counterpart")},
-    epoch_yr double precision,
-    {MOTION},
-    {MAGNITUDES},
-    {CATALOGUE_KEYS}
-) PARTITION BY LIST (catalogue_id);
-CREATE INDEX counterpart_q3c_idx ON xcat.counterpart (public.q3c_ang2ipix(ra, dec));
-
-CREATE TABLE xcat.galaxy (
-    {CATALOGUE_ROW},
-    {POSITION},
-    distance_mpc real,
-    d25_arcmin real CHECK (d25_arcmin >= 0 AND d25_arcmin < 1200),
-    axis_ratio real CHECK (axis_ratio > 0 AND axis_ratio <= 1),
-    pa_deg real,
-    {CATALOGUE_KEYS}
-) PARTITION BY LIST (catalogue_id);
-CREATE INDEX galaxy_q3c_idx ON xcat.galaxy (public.q3c_ang2ipix(ra, dec));
-
-CREATE TABLE xcat.reference_object (
-    {CATALOGUE_ROW},
-    name text,
-    {POSITION},
-    {POSITION_ERROR},
-    class text, class_native text,
-    {CATALOGUE_KEYS}
-) PARTITION BY LIST (catalogue_id);
-CREATE INDEX reference_object_q3c_idx ON xcat.reference_object (public.q3c_ang2ipix(ra, dec));
-
--- What the stages made, one partition per run
-
-CREATE TABLE xcat.source (
-    run_id integer NOT NULL,
-    source_id bigint NOT NULL,
-    catalogue_id smallint NOT NULL,
-    name text NOT NULL,
-    {POSITION},
-    {POSITION_ERROR},
-    {ellipse("source")},
-    glon double precision NOT NULL, glat double precision NOT NULL,
-    epoch_yr double precision, mjd_first double precision, mjd_last double precision,
-    n_detections integer NOT NULL,
-    {XRAY_FLUXES},
-    flux_low_kev real, flux_high_kev real, flux_std_cgs real,
-    {SPECTRUM},
-    flux_ratio real, flux_ratio_low real,
-    p_variable real CHECK (p_variable >= 0 AND p_variable <= 1),
-    p_variable_long real CHECK (p_variable_long >= 0 AND p_variable_long <= 1),
-    extent_arcsec real,
-    quality_flag integer,
-    PRIMARY KEY (run_id, source_id)
-) PARTITION BY LIST (run_id);
-CREATE INDEX source_name_key_idx ON xcat.source (lower(regexp_replace(name, '\s'::text, ''::text, 'g'::text)));
-CREATE INDEX source_q3c_idx ON xcat.source (public.q3c_ang2ipix(ra, dec));
-
-CREATE TABLE xcat.source_detection (
-    run_id integer NOT NULL,
-    source_id bigint NOT NULL,
-    catalogue_id smallint NOT NULL,
-    object_id bigint NOT NULL,
-    PRIMARY KEY (run_id, source_id, object_id)
-) PARTITION BY LIST (run_id);
-
-CREATE TABLE xcat.master (
-    run_id integer NOT NULL,
-    master_id bigint NOT NULL,
-    {POSITION},
-    {POSITION_ERROR},
-    n_missions smallint NOT NULL, n_sources smallint NOT NULL,
-    n_detections integer NOT NULL, n_upper_limits integer NOT NULL,
-    is_ambiguous boolean NOT NULL,
-    mjd_first double precision, mjd_last double precision,
-    {MASTER_FLUXES},
-    PRIMARY KEY (run_id, master_id)
-) PARTITION BY LIST (run_id);
-CREATE INDEX master_q3c_idx ON xcat.master (public.q3c_ang2ipix(ra, dec));
-
-CREATE TABLE xcat.master_source (
-    run_id integer NOT NULL,
-    source_id bigint NOT NULL, master_id bigint NOT NULL,
-    status text NOT NULL CHECK (status IN ('single', 'linked', 'ambiguous')),
-    PRIMARY KEY (run_id, source_id)
-) PARTITION BY LIST (run_id);
-CREATE INDEX master_source_master_id_idx ON xcat.master_source (master_id);
-
-CREATE TABLE xcat.source_link (
-    run_id integer NOT NULL,
-    source_id bigint NOT NULL, other_source_id bigint NOT NULL,
-    sep_arcsec double precision NOT NULL CHECK (sep_arcsec >= 0 AND sep_arcsec < 'Infinity'),
-    log_bayes_factor double precision NOT NULL,
-    status text NOT NULL CHECK (status IN ('accepted', 'ambiguous', 'rejected')),
-    reason text NOT NULL,
-    PRIMARY KEY (run_id, source_id, other_source_id),
-    CONSTRAINT source_link_order_check CHECK (source_id < other_source_id)
-) PARTITION BY LIST (run_id);
-
-CREATE TABLE xcat.match (
-    run_id integer NOT NULL,
-    source_id bigint NOT NULL,
-    catalogue_id smallint NOT NULL,
-    n_candidates integer NOT NULL,
-    density_per_deg2 double precision NOT NULL CHECK (density_per_deg2 >= 0 AND density_per_deg2 < 'Infinity'),
-    completeness real NOT NULL CHECK (completeness >= 0 AND completeness <= 1),
-    p_any real NOT NULL CHECK (p_any >= 0 AND p_any <= 1),
-    accepted boolean NOT NULL,
-    PRIMARY KEY (run_id, source_id, catalogue_id)
-) PARTITION BY LIST (run_id);
-
-CREATE TABLE xcat.match_candidate (
-    run_id integer NOT NULL,
-    source_id bigint NOT NULL,
-    catalogue_id smallint NOT NULL,
-    object_id bigint NOT NULL,
-    sep_arcsec double precision NOT NULL CHECK (sep_arcsec >= 0 AND sep_arcsec < 'Infinity'),
-    log_bayes_factor double precision NOT NULL,
-    p_i real NOT NULL CHECK (p_i >= 0 AND p_i <= 1),
-    is_best boolean NOT NULL,
-    PRIMARY KEY (run_id, source_id, catalogue_id, object_id)
-) PARTITION BY LIST (run_id);
-
-CREATE TABLE xcat.hypothesis (
-    run_id integer NOT NULL,
-    source_id bigint NOT NULL,
-    rank smallint NOT NULL,
-    catalogues smallint[] NOT NULL,
-    objects bigint[] NOT NULL,
-    log_bayes_factor double precision NOT NULL,
-    p_hypothesis real NOT NULL CHECK (p_hypothesis >= 0 AND p_hypothesis <= 1),
-    p_i real CHECK (p_i >= 0 AND p_i <= 1),
-    match_flag smallint NOT NULL CHECK (match_flag IN (0, 1, 2)),
-    PRIMARY KEY (run_id, source_id, rank),
-    CONSTRAINT hypothesis_members_check CHECK (cardinality(catalogues) = cardinality(objects))
-) PARTITION BY LIST (run_id);
-
-CREATE TABLE xcat.property (
-    run_id integer NOT NULL,
-    source_id bigint NOT NULL,
-    {PROPERTIES},
-    {PROPERTY_ERRORS},
-    observed_optical boolean NOT NULL, observed_infrared boolean NOT NULL, has_optical boolean NOT NULL,
-    has_infrared boolean NOT NULL, has_spectrum boolean NOT NULL,
-    n_detections integer NOT NULL,
-    is_classifiable boolean NOT NULL,
-    PRIMARY KEY (run_id, source_id)
-) PARTITION BY LIST (run_id);
-
-CREATE TABLE xcat.hypothesis_property (
-    run_id integer NOT NULL,
-    source_id bigint NOT NULL,
-    rank smallint NOT NULL,
-    p_hypothesis real NOT NULL CHECK (p_hypothesis >= 0 AND p_hypothesis <= 1),
-    {COUNTERPART_PROPERTIES},
-    PRIMARY KEY (run_id, source_id, rank)
-) PARTITION BY LIST (run_id);
-
-CREATE TABLE xcat.label (
-    run_id integer NOT NULL,
-    source_id bigint NOT NULL,
-    catalogue_id smallint NOT NULL,
-    object_id bigint NOT NULL,
-    class text, class_native text,
-    origin text NOT NULL,
-    sep_arcsec double precision NOT NULL CHECK (sep_arcsec >= 0 AND sep_arcsec < 'Infinity'),
-    status text NOT NULL CHECK (status IN ('used', 'duplicate', 'conflict', 'unmapped')),
-    PRIMARY KEY (run_id, source_id, catalogue_id, object_id)
-) PARTITION BY LIST (run_id);
-
-CREATE TABLE xcat.out_of_fold (
-    run_id integer NOT NULL,
-    source_id bigint NOT NULL,
-    known_class text NOT NULL,
-    fold smallint NOT NULL,
-    {ANSWER},
-    PRIMARY KEY (run_id, source_id)
-) PARTITION BY LIST (run_id);
-
-CREATE TABLE xcat.evaluation (
-    run_id integer NOT NULL,
-    source_id bigint NOT NULL,
-    method text NOT NULL,
-    seed integer NOT NULL,
-    folds text NOT NULL CHECK (folds IN ('source', 'sky')),
-    class text NOT NULL,
-    fold smallint NOT NULL,
-    {PROBABILITIES},
-    PRIMARY KEY (run_id, source_id, method, seed, folds)
-) PARTITION BY LIST (run_id);
-
-CREATE TABLE xcat.classification (
-    run_id integer NOT NULL,
-    source_id bigint NOT NULL,
-    {ANSWER},
-    PRIMARY KEY (run_id, source_id)
-) PARTITION BY LIST (run_id);
-
--- What a match and a fit have learned
+""",
+        # What was ingested, one partition per version of a catalogue
+        catalogue_table(
+            "detection",
+            f"""source_native_id? name? obs_id? ra dec err_arcsec {AXES} epoch_yr? mjd? exposure_s? {XRAY_FLUXES}
+            flux_upper_cgs? {SPECTRUM} p_variable? p_variable_long? extent_arcsec? quality_flag? n_detections?""",
+            ELLIPSE,
+        ),
+        catalogue_table("counterpart", f"ra dec err_arcsec {AXES} epoch_yr? {MOTION} {MAGNITUDES}", ELLIPSE),
+        catalogue_table("galaxy", "ra dec distance_mpc? d25_arcmin? axis_ratio? pa_deg?"),
+        catalogue_table("reference_object", "name? ra dec err_arcsec class? class_native?"),
+        # What the stages made, one partition per run
+        run_table(
+            "source",
+            f"""source_id catalogue_id name ra dec err_arcsec {AXES} glon glat epoch_yr? mjd_first? mjd_last?
+            n_detections {XRAY_FLUXES} flux_low_kev? flux_high_kev? flux_std_cgs? {SPECTRUM} flux_ratio?
+            flux_ratio_low? p_variable? p_variable_long? extent_arcsec? quality_flag?""",
+            checks=ELLIPSE,
+            indexes=POSITION | {"name_key": NAME_KEY},
+        ),
+        run_table("source_detection", "source_id catalogue_id object_id", "source_id, object_id"),
+        run_table("master", f"master_id ra dec err_arcsec {MASTER}", "master_id", indexes=POSITION),
+        run_table(
+            "master_source",
+            "source_id master_id status",
+            checks={"status": "status IN ('single', 'linked', 'ambiguous')"},
+            indexes={"master_id": "(master_id)"},
+        ),
+        run_table(
+            "source_link",
+            "source_id other_source_id sep_arcsec log_bayes_factor status reason",
+            "source_id, other_source_id",
+            checks={
+                "order": "source_id < other_source_id",
+                "status": "status IN ('accepted', 'ambiguous', 'rejected')",
+            },
+        ),
+        run_table(
+            "match",
+            "source_id catalogue_id n_candidates density_per_deg2 completeness p_any accepted",
+            "source_id, catalogue_id",
+        ),
+        run_table(
+            "match_candidate",
+            "source_id catalogue_id object_id sep_arcsec log_bayes_factor p_i is_best",
+            "source_id, catalogue_id, object_id",
+        ),
+        run_table(
+            "hypothesis",
+            "source_id rank catalogues:smallint[] objects:bigint[] log_bayes_factor p_hypothesis p_i? match_flag",
+            "source_id, rank",
+            checks={"members": "cardinality(catalogues) = cardinality(objects)"},
+        ),
+        run_table(
+            "property",
+            f"""source_id {PROPERTIES} observed_optical observed_infrared has_optical has_infrared has_spectrum
+            n_detections is_classifiable""",
+            checked=False,
+        ),
+        run_table("hypothesis_property", f"source_id rank p_hypothesis {COUNTERPART_PROPERTIES}", "source_id, rank"),
+        run_table(
+            "label",
+            "source_id catalogue_id object_id class? class_native? origin sep_arcsec status",
+            "source_id, catalogue_id, object_id",
+            checks={"status": "status IN ('used', 'duplicate', 'conflict', 'unmapped')"},
+        ),
+        run_table("out_of_fold", f"source_id known_class fold {ANSWER}"),
+        run_table(
+            "evaluation",
+            "source_id method seed folds class fold p",
+            "source_id, method, seed, folds",
+            checks={"folds": "folds IN ('source', 'sky')"},
+        ),
+        run_table("classification", f"source_id {ANSWER}"),
+        f"""-- What a match and a fit have learned
 
 CREATE TABLE xcat.magnitude_prior (
-    run_id integer NOT NULL REFERENCES xcat.run ON DELETE CASCADE,
+    {part_of("run_id", "run")},
     catalogue_id smallint NOT NULL REFERENCES xcat.catalogue,
-    term text NOT NULL,
-    source_kind smallint NOT NULL, part smallint NOT NULL,
-    n_sources integer NOT NULL,
-    bin_low double precision NOT NULL, bin_high double precision NOT NULL,
-    density_counterparts double precision NOT NULL, density_field double precision NOT NULL,
-    log_ratio double precision NOT NULL,
+    {columns("term source_kind part n_sources bin_low bin_high density_counterparts density_field log_ratio")},
     PRIMARY KEY (run_id, catalogue_id, term, source_kind, bin_low)
 );
 
 CREATE TABLE xcat.calibration (
-    run_id integer NOT NULL REFERENCES xcat.run ON DELETE CASCADE,
+    {part_of("run_id", "run")},
     catalogue_id smallint REFERENCES xcat.catalogue,
-    part smallint NOT NULL,
-    cutoff double precision NOT NULL CHECK (cutoff >= 0 AND cutoff <= 1),
-    is_chosen boolean NOT NULL,
-    n_sources integer NOT NULL, n_sources_above integer NOT NULL, n_shifted integer NOT NULL,
-    n_shifted_above integer NOT NULL,
-    false_rate double precision NOT NULL CHECK (false_rate >= 0 AND false_rate <= 1),
-    contamination double precision,
-    density_low_per_deg2 double precision NOT NULL, density_high_per_deg2 double precision NOT NULL,
+    {columns("part cutoff is_chosen n_sources n_sources_above n_shifted n_shifted_above false_rate contamination?")},
+    {columns("density_low_per_deg2 density_high_per_deg2")},
     UNIQUE NULLS NOT DISTINCT (run_id, catalogue_id, part, cutoff, is_chosen)
 );
 
 CREATE TABLE xcat.field_offset (
-    run_id integer NOT NULL REFERENCES xcat.run ON DELETE CASCADE,
+    {part_of("run_id", "run")},
     catalogue_id smallint NOT NULL REFERENCES xcat.catalogue,
-    obs_id text COLLATE "C" NOT NULL,
-    n_secure integer NOT NULL,
-    offset_ra_arcsec double precision NOT NULL, offset_dec_arcsec double precision NOT NULL,
-    offset_err_arcsec double precision NOT NULL, rotation_deg double precision NOT NULL,
-    rotation_err_deg double precision NOT NULL,
+    {columns("obs_id n_secure offset_ra_arcsec offset_dec_arcsec offset_err_arcsec rotation_deg rotation_err_deg")},
     PRIMARY KEY (run_id, catalogue_id, obs_id)
 );
 
 CREATE TABLE xcat.model (
     run_id integer PRIMARY KEY REFERENCES xcat.run ON DELETE CASCADE,
     weighting text NOT NULL CHECK (weighting IN ('equal', 'given', 'category', 'property')),
-    sharpness double precision NOT NULL CHECK (sharpness > 0 AND sharpness < 'Infinity'),
-    smoothing double precision NOT NULL CHECK (smoothing > 0 AND smoothing < 'Infinity'),
-    inverse_ridge double precision CHECK (inverse_ridge > 0 AND inverse_ridge < 'Infinity'),
-    outlier_p double precision[] NOT NULL
+    {columns("sharpness smoothing inverse_ridge? outlier_p")}
 );
 
 CREATE TABLE xcat.model_class (
-    run_id integer NOT NULL REFERENCES xcat.model ON DELETE CASCADE,
-    class_id smallint NOT NULL CHECK (class_id >= 1),
-    class text NOT NULL,
-    prior double precision NOT NULL CHECK (prior > 0 AND prior <= 1),
-    log_offset double precision NOT NULL CHECK (log_offset > '-Infinity' AND log_offset < 'Infinity'),
-    n_reference integer NOT NULL,
-    outlier_levels double precision[] NOT NULL,
+    {part_of("run_id", "model")},
+    {columns("class_id class prior log_offset n_reference outlier_levels")},
     PRIMARY KEY (run_id, class_id),
     UNIQUE (run_id, class)
 );
 
 CREATE TABLE xcat.model_category (
-    run_id integer NOT NULL REFERENCES xcat.model ON DELETE CASCADE,
-    category_id smallint NOT NULL CHECK (category_id >= 1),
-    category text NOT NULL,
-    weight double precision NOT NULL CHECK (weight >= 0 AND weight < 'Infinity'),
+    {part_of("run_id", "model")},
+    {columns("category_id category weight")},
     PRIMARY KEY (run_id, category_id),
     UNIQUE (run_id, category)
 );
 
 CREATE TABLE xcat.model_term (
-    run_id integer NOT NULL,
-    term_id smallint NOT NULL CHECK (term_id >= 1),
-    term text NOT NULL, category text NOT NULL,
-    is_pair boolean NOT NULL,
+    {columns("run_id term_id term category is_pair")},
     PRIMARY KEY (run_id, term_id),
     UNIQUE (run_id, term),
     FOREIGN KEY (run_id, category) REFERENCES xcat.model_category (run_id, category) ON DELETE CASCADE
 );
 
 CREATE TABLE xcat.likelihood_table (
-    run_id integer NOT NULL,
-    property text NOT NULL,
-    axes text[] NOT NULL CONSTRAINT likelihood_table_axes_check
-        CHECK (cardinality(axes) = cardinality(scales) AND cardinality(axes) IN (1, 2)),
-    scales text[] NOT NULL,
-    category text NOT NULL, class text NOT NULL,
-    grid double precision[] NOT NULL,
-    grid_2 double precision[],
-    log_density double precision[] NOT NULL,
-    log_smeared double precision[], log_atoms double precision[], log_above double precision[],
-    tail_slope double precision NOT NULL CHECK (tail_slope >= 0 AND tail_slope < 'Infinity'),
-    mixing double precision[] NOT NULL CHECK ('Infinity' > ALL (mixing) AND '-Infinity' < ALL (mixing)),
-    log_present double precision NOT NULL, log_missing double precision NOT NULL,
-    bandwidth double precision, typical_error double precision,
-    n_present double precision NOT NULL,
-    error_column text, limit_column text, observed_column text,
+    {columns("run_id property axes scales category class grid grid_2? log_density log_smeared? log_atoms? log_above?")},
+    {columns("tail_slope mixing log_present log_missing bandwidth? typical_error? n_present")},
+    {columns("error_column? limit_column? observed_column?")},
     PRIMARY KEY (run_id, property, class),
     FOREIGN KEY (run_id, class) REFERENCES xcat.model_class (run_id, class) ON DELETE CASCADE,
     FOREIGN KEY (run_id, property) REFERENCES xcat.model_term (run_id, term) ON DELETE CASCADE,
+    CONSTRAINT likelihood_table_axes_check
+        CHECK (cardinality(axes) = cardinality(scales) AND cardinality(axes) IN (1, 2)),
     CONSTRAINT likelihood_table_presence_check CHECK (log_present <= 0 AND log_missing <= 0)
 );
-
--- What people read, one partition per published run
-
-CREATE TABLE pub.classified_runs (
-    run_id integer NOT NULL,
-    source_id bigint NOT NULL,
-    name text NOT NULL, catalogue text NOT NULL,
-    ra double precision NOT NULL, dec double precision NOT NULL,
-    err_arcsec real NOT NULL,
-    glon double precision NOT NULL, glat double precision NOT NULL,
-    hpx29 bigint NOT NULL,
-    class text NOT NULL,
-    p_class real NOT NULL,
-    p_agn real, p_star real, p_xrb real, p_cv real, margin real, outlier real, p_tail real,
-    is_outlier boolean NOT NULL,
-    n_missing smallint NOT NULL,
-    alternative text NOT NULL,
-    is_out_of_fold boolean NOT NULL,
-    known_class text, origin text,
-    is_classifiable boolean NOT NULL, in_test_sample boolean NOT NULL,
-    n_detections integer NOT NULL,
-    mjd_first double precision, mjd_last double precision,
-    flux_cgs real, flux_err_cgs real, flux_low_kev real, flux_high_kev real, flux_std_cgs real, snr real,
-    det_likelihood real, flux_ratio real, flux_ratio_low real, extent_arcsec real,
-    quality_flag integer,
-    master_id bigint,
-    n_missions smallint,
-    is_ambiguous boolean,
-    optical_catalogue text, optical_native_id text,
-    optical_sep_arcsec double precision,
-    optical_p_any real,
-    infrared_catalogue text, infrared_native_id text,
-    infrared_sep_arcsec double precision,
-    infrared_p_any real,
-    has_optical boolean NOT NULL, has_infrared boolean NOT NULL, has_spectrum boolean NOT NULL,
-    observed_optical boolean NOT NULL, observed_infrared boolean NOT NULL,
-    {PROPERTIES},
-    {PROPERTY_ERRORS}
-) PARTITION BY RANGE (run_id);
-CREATE INDEX classified_runs_class_p_class_idx ON pub.classified_runs (class, p_class);
-CREATE INDEX classified_runs_hpx29_idx ON pub.classified_runs (hpx29);
-CREATE INDEX classified_runs_name_idx ON pub.classified_runs USING hash (name);
-CREATE INDEX classified_runs_name_key_idx ON pub.classified_runs
-    USING hash (lower(regexp_replace(name, '\s'::text, ''::text, 'g'::text)));
-CREATE INDEX classified_runs_q3c_idx ON pub.classified_runs (public.q3c_ang2ipix(ra, dec));
-CREATE INDEX classified_runs_source_id_idx ON pub.classified_runs USING hash (source_id);
-
-CREATE TABLE pub.counterparts_runs (
-    run_id integer NOT NULL,
-    source_id bigint NOT NULL,
-    name text NOT NULL, catalogue text NOT NULL, kind text NOT NULL,
-    native_id text COLLATE "C" NOT NULL,
-    ra double precision NOT NULL, dec double precision NOT NULL, sep_arcsec double precision NOT NULL,
-    p_any real, p_i real,
-    n_candidates integer NOT NULL,
-    density_per_deg2 double precision NOT NULL,
-    {MOTION},
-    {MAGNITUDES}
-) PARTITION BY RANGE (run_id);
-CREATE INDEX counterparts_runs_native_id_idx ON pub.counterparts_runs USING hash (native_id);
-CREATE INDEX counterparts_runs_q3c_idx ON pub.counterparts_runs (public.q3c_ang2ipix(ra, dec));
-CREATE INDEX counterparts_runs_source_id_idx ON pub.counterparts_runs USING hash (source_id);
-
-CREATE TABLE pub.hypotheses_runs (
-    run_id integer NOT NULL,
-    source_id bigint NOT NULL,
-    name text NOT NULL,
-    rank smallint NOT NULL,
-    p_hypothesis real NOT NULL,
-    p_i real,
-    match_flag smallint NOT NULL,
-    log_bayes_factor double precision NOT NULL,
-    catalogues text[] NOT NULL, objects text[] NOT NULL,
-    has_properties boolean NOT NULL,
-    {COUNTERPART_PROPERTIES}
-) PARTITION BY RANGE (run_id);
-CREATE INDEX hypotheses_runs_source_id_idx ON pub.hypotheses_runs USING hash (source_id);
-
-CREATE TABLE pub.source_evidence_runs (
-    run_id integer NOT NULL,
-    source_id bigint NOT NULL,
-    evidence real[] NOT NULL
-) PARTITION BY RANGE (run_id);
-CREATE INDEX source_evidence_runs_source_id_idx ON pub.source_evidence_runs USING hash (source_id);
-
-CREATE TABLE pub.master_sources_runs (
-    run_id integer NOT NULL,
-    master_id bigint NOT NULL,
-    ra double precision NOT NULL, dec double precision NOT NULL,
-    err_arcsec real NOT NULL,
-    n_missions smallint NOT NULL, n_sources smallint NOT NULL,
-    n_detections integer NOT NULL, n_upper_limits integer NOT NULL,
-    is_ambiguous boolean NOT NULL,
-    mjd_first double precision, mjd_last double precision,
-    {MASTER_FLUXES},
-    source_id bigint NOT NULL,
-    name text NOT NULL, catalogue text NOT NULL, status text NOT NULL,
-    flux_std_cgs real,
-    sep_arcsec double precision NOT NULL
-) PARTITION BY RANGE (run_id);
-CREATE INDEX master_sources_runs_master_id_idx ON pub.master_sources_runs USING hash (master_id);
-CREATE INDEX master_sources_runs_q3c_idx ON pub.master_sources_runs (public.q3c_ang2ipix(ra, dec));
-CREATE INDEX master_sources_runs_source_id_idx ON pub.master_sources_runs USING hash (source_id);
-
-CREATE TABLE pub.ulx_candidates_runs (
-    run_id integer NOT NULL,
-    source_id bigint NOT NULL,
-    name text NOT NULL, catalogue text NOT NULL,
-    ra double precision NOT NULL, dec double precision NOT NULL,
-    err_arcsec real NOT NULL,
-    galaxy text NOT NULL,
-    distance_mpc real,
-    sep_arcsec double precision, sep_nucleus_arcsec double precision,
-    sep_to_radius real, log_lx_galaxy real,
-    is_hyperluminous boolean NOT NULL,
-    flux_std_cgs real, flux_cgs real, flux_err_cgs real, snr real,
-    n_detections integer NOT NULL,
-    ellipse_deg2 double precision, n_background double precision,
-    n_as_bright bigint,
-    p_contaminant double precision,
-    class text NOT NULL,
-    p_class real, p_agn real, p_xrb real, outlier real,
-    is_outlier boolean NOT NULL,
-    alternative text NOT NULL,
-    known_class text, origin text,
-    extent_arcsec real,
-    quality_flag integer
-) PARTITION BY RANGE (run_id);
-CREATE INDEX ulx_candidates_runs_q3c_idx ON pub.ulx_candidates_runs (public.q3c_ang2ipix(ra, dec));
-CREATE INDEX ulx_candidates_runs_source_id_idx ON pub.ulx_candidates_runs USING hash (source_id);
-"""
+""",
+        # What people read, one partition per published run
+        pub_table(
+            "classified",
+            f"""source_id name catalogue ra dec err_arcsec glon glat hpx29 class p_class p_agn? p_star? p_xrb? p_cv? margin?
+            outlier? p_tail? is_outlier n_missing alternative is_out_of_fold known_class? origin? is_classifiable
+            in_test_sample n_detections mjd_first? mjd_last? flux_cgs? flux_err_cgs? flux_low_kev? flux_high_kev?
+            flux_std_cgs? snr? det_likelihood? flux_ratio? flux_ratio_low? extent_arcsec? quality_flag? master_id?
+            n_missions? is_ambiguous? optical_catalogue? optical_native_id? optical_sep_arcsec? optical_p_any?
+            infrared_catalogue? infrared_native_id? infrared_sep_arcsec? infrared_p_any? has_optical has_infrared
+            has_spectrum observed_optical observed_infrared {PROPERTIES}""",
+            "name source_id",
+            POSITION | {"class_p_class": "(class, p_class)", "hpx29": "(hpx29)", "name_key": f"USING hash {NAME_KEY}"},
+        ),
+        pub_table(
+            "counterparts",
+            f"""source_id name catalogue kind native_id ra dec sep_arcsec p_any? p_i? n_candidates density_per_deg2 {MOTION}
+            {MAGNITUDES}""",
+            "native_id source_id",
+            POSITION,
+        ),
+        pub_table(
+            "hypotheses",
+            f"""source_id name rank p_hypothesis p_i? match_flag log_bayes_factor catalogues objects has_properties
+            {COUNTERPART_PROPERTIES}""",
+        ),
+        pub_table("source_evidence", "source_id evidence"),
+        pub_table(
+            "master_sources",
+            f"master_id ra dec err_arcsec {MASTER} source_id name catalogue status flux_std_cgs? sep_arcsec",
+            "master_id source_id",
+            POSITION,
+        ),
+        pub_table(
+            "ulx_candidates",
+            """source_id name catalogue ra dec err_arcsec galaxy distance_mpc? sep_arcsec? sep_nucleus_arcsec? sep_to_radius?
+            log_lx_galaxy? is_hyperluminous flux_std_cgs? flux_cgs? flux_err_cgs? snr? n_detections ellipse_deg2?
+            n_background? n_as_bright? p_contaminant? class p_class? p_agn? p_xrb? outlier? is_outlier alternative
+            known_class? origin? extent_arcsec? quality_flag?""",
+            indexes=POSITION,
+        ),
+    ]
+)
 
 
 def upgrade() -> None:

@@ -24,7 +24,8 @@ AS $$
 BEGIN
     -- without this check to_jsonb(p), the column p where a joined table has one, would give no evidence and no error
     IF jsonb_typeof(properties) IS DISTINCT FROM 'object' THEN
-        RAISE EXCEPTION 'the properties are not a row of xcat.property, but %', left(coalesce(properties::text, 'NULL'), 60)
+        RAISE EXCEPTION 'the properties are not a row of xcat.property, but %',
+            left(coalesce(properties::text, 'NULL'), 60)
             USING HINT = 'Give the row: to_jsonb(s) FROM xcat.property AS s; p is a column of other tables.';
     END IF;
     RETURN properties;
@@ -68,7 +69,8 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE
 AS $$
     -- text to real first: jsonb has the digits of the real, which are those of another double
     SELECT CASE
-        WHEN coalesce((properties ->> name)::real, 'NaN') <> 'NaN' THEN xcat.on_scale((properties ->> name)::real, scale)
+        WHEN coalesce((properties ->> name)::real, 'NaN') <> 'NaN'
+            THEN xcat.on_scale((properties ->> name)::real, scale)
         WHEN properties ? name AND coalesce((properties ->> observed_column)::boolean, true) THEN 'NaN'
         ELSE 'Infinity'
     END
@@ -84,7 +86,8 @@ RETURNS TABLE (
     low double precision[], step double precision[], last_node integer[],
     log_density double precision[], log_smeared double precision[], log_atoms double precision[],
     log_above double precision[], log_present double precision[], log_missing double precision[], n_levels integer,
-    tail_slope double precision, typical_error double precision, error_column text, limit_column text, observed_column text,
+    tail_slope double precision, typical_error double precision, error_column text, limit_column text,
+    observed_column text,
     centred double precision[])
 LANGUAGE sql STABLE PARALLEL SAFE ROWS 20
 AS $$
@@ -137,8 +140,8 @@ AS $$
         SELECT least(greatest((CASE WHEN v.x = 'NaN' THEN v.beyond ELSE v.x END - t.low[1]) / t.step[1], 0),
                      t.last_node[1]) AS at_1,
                least(greatest((v.y - t.low[2]) / t.step[2], 0), t.last_node[2]) AS at_2,
-               round(1 + 2 * ln(greatest(sqrt(greatest(v.error ^ 2 - t.typical_error ^ 2, 0)) / t.step[1], 1e-9)) / ln(2))
-                   AS level,
+               round(1 + 2 * ln(greatest(sqrt(greatest(v.error ^ 2 - t.typical_error ^ 2, 0)) / t.step[1], 1e-9))
+                     / ln(2)) AS level,
                -- beyond the ends all classes fall alike; 100 lengths of the table out, or farther, count as that far
                t.tail_slope * least(greatest(t.low[1] - v.x, v.x - v.high, 0), 100 * (v.high - t.low[1])) AS tail
         OFFSET 0) AS p
@@ -195,7 +198,8 @@ AS $$
         WHERE k.run_id = xcat.checked_model(model_run_id)
     ), scores AS (
         SELECT s.class, s.score + e.score AS score
-        FROM (SELECT class, sum(contribution) AS score FROM pub.evidence_of(model_run_id, properties) GROUP BY class) AS e
+        FROM (SELECT class, sum(contribution) AS score
+              FROM pub.evidence_of(model_run_id, properties) GROUP BY class) AS e
         JOIN start AS s ON s.class = e.class
     ), shares AS (
         -- below e^-600 the exponential would be an error here; nothing is lost
@@ -213,11 +217,13 @@ RETURNS trigger
 LANGUAGE plpgsql
 AS $$
 BEGIN
-    RAISE EXCEPTION 'xcat.% is never changed', TG_TABLE_NAME USING HINT = 'Another model is another run: xcat run PIPELINE --only fit';
+    RAISE EXCEPTION 'xcat.% is never changed', TG_TABLE_NAME
+        USING HINT = 'Another model is another run: xcat run PIPELINE --only fit';
 END
 $$;
 CREATE TRIGGER immutable BEFORE UPDATE ON xcat.model FOR EACH STATEMENT EXECUTE FUNCTION xcat.refuse_update();
 CREATE TRIGGER immutable BEFORE UPDATE ON xcat.model_class FOR EACH STATEMENT EXECUTE FUNCTION xcat.refuse_update();
 CREATE TRIGGER immutable BEFORE UPDATE ON xcat.model_category FOR EACH STATEMENT EXECUTE FUNCTION xcat.refuse_update();
 CREATE TRIGGER immutable BEFORE UPDATE ON xcat.model_term FOR EACH STATEMENT EXECUTE FUNCTION xcat.refuse_update();
-CREATE TRIGGER immutable BEFORE UPDATE ON xcat.likelihood_table FOR EACH STATEMENT EXECUTE FUNCTION xcat.refuse_update();
+CREATE TRIGGER immutable BEFORE UPDATE ON xcat.likelihood_table
+    FOR EACH STATEMENT EXECUTE FUNCTION xcat.refuse_update();

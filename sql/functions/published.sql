@@ -32,7 +32,8 @@ DECLARE
     model integer := (SELECT r.model_run_id FROM pub.runs AS r WHERE r.run_id = coalesce(of_run, pub.published_run()));
 BEGIN
     IF model IS NULL THEN
-        RAISE EXCEPTION '%', CASE WHEN of_run IS NULL THEN 'nothing is published yet' ELSE format('run %s is not published', of_run) END
+        RAISE EXCEPTION '%',
+            CASE WHEN of_run IS NULL THEN 'nothing is published yet' ELSE format('run %s is not published', of_run) END
             USING HINT = 'Run a pipeline, or: xcat publish RUN';
     END IF;
     RETURN model;
@@ -48,20 +49,25 @@ LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 3
 AS $$
 DECLARE
     accepted boolean := coalesce(
-        best_match, (SELECT r.best_match FROM pub.runs AS r WHERE r.run_id = coalesce(of_run, pub.published_run())), false);
-    not_properties CONSTANT text[] := '{run_id,source_id,name,rank,p_hypothesis,p_i,match_flag,log_bayes_factor,catalogues,objects,has_properties}';
+        best_match,
+        (SELECT r.best_match FROM pub.runs AS r WHERE r.run_id = coalesce(of_run, pub.published_run())),
+        false);
+    not_properties CONSTANT text[] := '{run_id, source_id, name, rank, p_hypothesis, p_i, match_flag, log_bayes_factor,
+                                        catalogues, objects, has_properties}';
 BEGIN
     PERFORM pub.model_of(of_run);  -- an error if there is nothing to read
-    -- the run that the views show is put into the plan, which is kept; another one is found among all when it is asked for
+    -- the run that the views show is put into the plan, which is kept; another one is looked up when it is asked for
     IF of_run IS NULL THEN
         RETURN QUERY
-        SELECT coalesce(h.p_hypothesis, 1)::double precision, to_jsonb(s) || coalesce(to_jsonb(h) - not_properties, '{}')
+        SELECT coalesce(h.p_hypothesis, 1)::double precision,
+               to_jsonb(s) || coalesce(to_jsonb(h) - not_properties, '{}')
         FROM pub.classified AS s
         LEFT JOIN pub.hypotheses AS h ON h.source_id = s.source_id AND h.has_properties AND NOT accepted
         WHERE s.source_id = hypotheses_of.source_id;
     ELSE
         RETURN QUERY
-        SELECT coalesce(h.p_hypothesis, 1)::double precision, to_jsonb(s) || coalesce(to_jsonb(h) - not_properties, '{}')
+        SELECT coalesce(h.p_hypothesis, 1)::double precision,
+               to_jsonb(s) || coalesce(to_jsonb(h) - not_properties, '{}')
         FROM pub.classified_runs AS s
         LEFT JOIN pub.hypotheses_runs AS h
             ON h.run_id = of_run AND h.source_id = s.source_id AND h.has_properties AND NOT accepted

@@ -20,8 +20,8 @@ SELECT count(*) FROM xcat.property WHERE run_id = %(property_run_id)s;
 
 -- name: totals
 -- Numbers of sources and outliers by class, inside and outside the test sample; labelled sources out of fold.
-SELECT coalesce(o.class, c.class) AS class, xcat.in_test_sample(c.is_classifiable, l.class) AS in_test_sample, count(*) AS sources,
-       count(*) FILTER (WHERE coalesce(o.is_outlier, c.is_outlier)) AS outliers
+SELECT coalesce(o.class, c.class) AS class, xcat.in_test_sample(c.is_classifiable, l.class) AS in_test_sample,
+       count(*) AS sources, count(*) FILTER (WHERE coalesce(o.is_outlier, c.is_outlier)) AS outliers
 FROM xcat.classification AS c
 LEFT JOIN xcat.out_of_fold AS o ON o.run_id = %(model_run_id)s AND o.source_id = c.source_id
 LEFT JOIN xcat.label AS l ON l.run_id = %(label_run_id)s AND l.source_id = c.source_id AND l.status = 'used'
@@ -35,7 +35,3 @@ SELECT run_id FROM xcat.publication WHERE active;
 -- name: unpublish
 -- The previous publication stays in the table.
 UPDATE xcat.publication SET active = false WHERE active;
-
--- name: publish
--- Make the views show this run.
-INSERT INTO xcat.publication (run_id, active) VALUES (%(run_id)s, true);

@@ -18,12 +18,13 @@ LIMIT %(limit)s;
 -- name: classify_run
 -- The newest finished classify run of a model on a properties run, with hypotheses summed or the best match.
 SELECT max(run_id) FROM xcat.run
-WHERE kind = 'classify' AND status = 'done' AND model_run_id = %(model_run_id)s AND property_run_id = %(property_run_id)s
+WHERE kind = 'classify' AND status = 'done'
+  AND model_run_id = %(model_run_id)s AND property_run_id = %(property_run_id)s
   AND coalesce((config ->> 'best_match')::boolean, false) = %(best_match)s;
 
 -- name: answers
--- Results of a classify run, sorted by source; the class as its number and the elements of the arrays as columns, because
--- COPY out needs fixed widths.
+-- Results of a classify run, sorted by source; the class as its number and the elements of the arrays as columns,
+-- because COPY out needs fixed widths.
 SELECT source_id, array_position(%(classes)s::text[], class) AS class_id, {elements}
 FROM {classification}
 ORDER BY source_id;

@@ -1,6 +1,6 @@
 -- name: objects
--- Master source of each labelled source (the negative source id if it has none), the reference object that labels it, and
--- its flux; a missing flux is NaN, because COPY out needs fixed widths.
+-- Master source of each labelled source (the negative source id if it has none), the reference object that labels it,
+-- and its flux; a missing flux is NaN, because COPY out needs fixed widths.
 SELECT l.source_id, coalesce(m.master_id, -l.source_id) AS master_id, l.catalogue_id, l.object_id,
        coalesce(p.log_fx, 'NaN')::real AS log_fx
 FROM xcat.label AS l

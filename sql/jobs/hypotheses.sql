@@ -8,8 +8,9 @@ SELECT 6 * sqrt(2 * max(greatest(cxx, cyy))) FROM pg_temp.association;
 -- and all of them. So the order of the catalogues does not matter (Pineau et al. 2017). If the proper motion of only
 -- one is known, the other is moved with it; if neither is, both may have moved by 10 mas per year, which most stars do
 -- not exceed. Pairs more than six sigma apart and a million times less likely than chance are dropped.
-INSERT INTO pg_temp.association (no, id, is_shifted, part, stratum, mask, ks, members, x, y, cxx, cxy, cyy, move_x, move_y,
-                                unmoved_yr, log_members, log_back, log_bf, log_weight, marks)
+INSERT INTO pg_temp.association (
+    no, id, is_shifted, part, stratum, mask, ks, members, x, y, cxx, cxy, cyy, move_x, move_y, unmoved_yr, log_members,
+    log_back, log_bf, log_weight, marks)
 SELECT no, id, is_shifted, part, stratum, mask, ks, members, x, y, cxx, cxy, cyy, move_x, move_y, unmoved_yr,
        log_members, log_back, log_bf, log_rest + log_bf, marks
 FROM (
@@ -18,7 +19,8 @@ FROM (
     FROM (
         SELECT *, (tcxx + cxx) * (tcyy + cyy) - (tcxy + cxy) ^ 2 AS det
         FROM (
-            SELECT atid, btid, no, id, is_shifted, part, stratum, mask, ks, members, tcxx, tcxy, tcyy, log_rest, move_x, move_y, unmoved_yr, marks,
+            SELECT atid, btid, no, id, is_shifted, part, stratum, mask, ks, members, tcxx, tcxy, tcyy, log_rest, move_x,
+                   move_y, unmoved_yr, marks,
                    log_members + log_step AS log_members, log_back + log_step - log_nu AS log_back,
                    ax + gxx * dx + gxy * dy AS x, ay + gyx * dx + gyy * dy AS y,
                    acxx - gxx * acxx - gxy * acxy AS cxx, acxy - gxx * acxy - gxy * acyy AS cxy,
@@ -31,12 +33,13 @@ FROM (
                     SELECT *, (syy * dx * dx - 2 * sxy * dx * dy + sxx * dy * dy) / sdet AS chi2
                     FROM (
                         SELECT a.tid AS atid, b.tid AS btid, a.no, a.id, a.is_shifted, a.part, a.stratum,
-                               (a.mask | b.mask)::smallint AS mask, a.ks || b.ks AS ks, a.members || b.members AS members,
-                               t.cxx AS tcxx, t.cxy AS tcxy, t.cyy AS tcyy, t.log_nu[%(k)s] AS log_nu,
-                               a.x AS ax, a.y AS ay, a.cxx AS acxx, a.cxy AS acxy, a.cyy AS acyy,
-                               b.x + a.move_x * b.unmoved_yr - a.x AS dx, b.y + a.move_y * b.unmoved_yr - a.y AS dy,
-                               a.move_x, a.move_y, a.marks || b.marks AS marks,
-                               a.cxx + b.cxx + u.arcsec2 AS sxx, a.cxy + b.cxy AS sxy, a.cyy + b.cyy + u.arcsec2 AS syy,
+                               (a.mask | b.mask)::smallint AS mask, a.ks || b.ks AS ks,
+                               a.members || b.members AS members, t.cxx AS tcxx, t.cxy AS tcxy, t.cyy AS tcyy,
+                               t.log_nu[%(k)s] AS log_nu, a.x AS ax, a.y AS ay, a.cxx AS acxx, a.cxy AS acxy,
+                               a.cyy AS acyy, b.x + a.move_x * b.unmoved_yr - a.x AS dx,
+                               b.y + a.move_y * b.unmoved_yr - a.y AS dy, a.move_x, a.move_y,
+                               a.marks || b.marks AS marks, a.cxx + b.cxx + u.arcsec2 AS sxx, a.cxy + b.cxy AS sxy,
+                               a.cyy + b.cyy + u.arcsec2 AS syy,
                                (a.cxx + b.cxx + u.arcsec2) * (a.cyy + b.cyy + u.arcsec2) - (a.cxy + b.cxy) ^ 2 AS sdet,
                                a.unmoved_yr, a.log_members, a.log_back,
                                a.log_weight - a.log_bf + b.log_weight - b.log_bf AS log_rest
@@ -57,10 +60,6 @@ FROM (
         OFFSET 0) AS determinant
     OFFSET 0) AS with_source
 ORDER BY no, atid, btid;
-
--- name: add_share
--- Shares of common objects among the catalogues, by part of the sky.
-INSERT INTO pg_temp.share (part, mask, log_back, log_alone) VALUES (%s, %s, %s, %s);
 
 -- name: clear_shares
 -- Empty the tables before new shares.
@@ -164,10 +163,6 @@ WHERE NOT a.is_shifted AND a.mask = ANY (%(masks)s) AND w.log_weight > -12;
 -- One magnitude or colour of them.
 coalesce(a.marks[{i}], 'NaN')
 
--- name: add_curve
--- The log of counterparts over field against a magnitude or colour, as steps.
-INSERT INTO pg_temp.curve (mask, term, stratum, edges, log_ratio) VALUES (%s, %s, %s, %s, %s);
-
 -- name: factor
 -- Log ratio of one magnitude or colour, 0 where it is missing or outside the curve.
 + coalesce(c{i}.log_ratio[width_bucket(a.marks[{i}]::double precision, c{i}.edges)], 0)
@@ -214,7 +209,8 @@ WHERE e.tid = m.tid;
 -- counterpart" only.
 UPDATE pg_temp.association AS a
 SET log_weight = a.log_weight - n.log_none
-FROM (SELECT no, greatest(0, max(log_back)) AS log_none FROM pg_temp.association WHERE cardinality(ks) > 1 GROUP BY no) AS n
+FROM (SELECT no, greatest(0, max(log_back)) AS log_none
+      FROM pg_temp.association WHERE cardinality(ks) > 1 GROUP BY no) AS n
 WHERE a.no = n.no;
 
 -- name: sums
@@ -227,17 +223,15 @@ FROM (
     ORDER BY no, mask, tid) AS sorted
 GROUP BY no, mask;
 
--- name: add_pattern_prior
--- Prior odds of a pattern of catalogues against "no counterpart", by stratum.
-INSERT INTO pg_temp.pattern_prior (stratum, mask, log_odds) VALUES (%s, %s, %s);
-
 -- name: posterior
 -- Posterior odds of every association against "no counterpart"; p_any = S / (1 + S) with their sum S, and p_i = odds /
 -- S, computed relative to the best so that nothing overflows. p_single is the probability against "no counterpart"
 -- alone.
-INSERT INTO pg_temp.posterior (no, id, is_shifted, rank, ks, members, sep_arcsec, log_bf, p_single, p_any, p_i, match_flag)
-SELECT no, id, is_shifted, rank, ks, members, sqrt(x * x + y * y), log_bf, odds / (1 + odds), best * total / (1 + best * total),
-       relative / total, CASE WHEN rank = 1 THEN 1 WHEN relative > 0.5 THEN 2 ELSE 0 END
+INSERT INTO pg_temp.posterior (no, id, is_shifted, rank, ks, members, sep_arcsec, log_bf, p_single, p_any, p_i,
+                               match_flag)
+SELECT no, id, is_shifted, rank, ks, members, sqrt(x * x + y * y), log_bf, odds / (1 + odds),
+       best * total / (1 + best * total), relative / total,
+       CASE WHEN rank = 1 THEN 1 WHEN relative > 0.5 THEN 2 ELSE 0 END
 FROM (
     SELECT *, sum(relative) OVER (PARTITION BY no) AS total, exp(greatest(least(log_best, 250), -250)) AS best,
            exp(greatest(least(log_odds, 250), -250)) AS odds

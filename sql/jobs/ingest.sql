@@ -28,8 +28,8 @@ RETURNING catalogue_id;
 -- A new version of a catalogue with the definition and the files of another version.
 WITH made AS (
     INSERT INTO xcat.catalogue (name, version, is_current, kind, definition, definition_sha256)
-    SELECT name, (SELECT max(version) FROM xcat.catalogue AS k WHERE k.name = catalogue.name) + 1, false, kind, definition,
-           definition_sha256
+    SELECT name, (SELECT max(version) FROM xcat.catalogue AS k WHERE k.name = catalogue.name) + 1, false, kind,
+           definition, definition_sha256
     FROM xcat.catalogue WHERE catalogue_id = %(catalogue_id)s
     RETURNING catalogue_id
 ), files AS (
@@ -37,7 +37,8 @@ WITH made AS (
     SELECT made.catalogue_id, c.file_id FROM made, xcat.catalogue_content AS c WHERE c.catalogue_id = %(catalogue_id)s
 ), map AS (
     INSERT INTO xcat.density_map (catalogue_id, healpix, n_objects)
-    SELECT made.catalogue_id, m.healpix, m.n_objects FROM made, xcat.density_map AS m WHERE m.catalogue_id = %(catalogue_id)s
+    SELECT made.catalogue_id, m.healpix, m.n_objects
+    FROM made, xcat.density_map AS m WHERE m.catalogue_id = %(catalogue_id)s
 )
 SELECT catalogue_id FROM made;
 
@@ -137,10 +138,6 @@ INSERT INTO {partition} SELECT * FROM {loaded};
 -- name: make_file_base
 -- The object number before the first row of each file of this load: object_id - base is the row of the file.
 CREATE TEMP TABLE file_base (file_id integer PRIMARY KEY, base bigint NOT NULL) ON COMMIT DROP;
-
--- name: add_file_base
--- See make_file_base.
-INSERT INTO pg_temp.file_base (file_id, base) VALUES (%(file_id)s, %(base)s);
 
 -- name: make_loading
 -- Table of the rows of new files before they are appended to a catalogue, with the parent's CHECKs.

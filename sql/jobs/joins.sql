@@ -1,3 +1,7 @@
+-- name: positions
+-- Position of every source of a run.
+SELECT source_id, ra, dec FROM {source};
+
 -- name: make_tables
 -- Work tables of every positional join: the positions to search around, the pairs, and counts of objects in rings.
 CREATE TEMP TABLE IF NOT EXISTS needle (

@@ -13,7 +13,8 @@ WHERE run_id = %(source_run_id)s;
 -- know about a source.
 CREATE TEMP TABLE hit (
     source_id bigint NOT NULL, catalogue_id smallint NOT NULL, object_id bigint NOT NULL, class text, class_native text,
-    origin text NOT NULL, sep_arcsec double precision NOT NULL, place integer NOT NULL, native_id text COLLATE "C" NOT NULL
+    origin text NOT NULL, sep_arcsec double precision NOT NULL, place integer NOT NULL,
+    native_id text COLLATE "C" NOT NULL
 ) ON COMMIT DROP;
 CREATE TEMP TABLE class_rule (
     position integer PRIMARY KEY, class text NOT NULL, of_class text, exact text[] NOT NULL, prefixes text[] NOT NULL,
@@ -24,11 +25,6 @@ CREATE TEMP TABLE place (
     source_id bigint PRIMARY KEY, in_galaxy boolean NOT NULL, err_arcsec double precision NOT NULL,
     sep_arcsec double precision, is_extended boolean NOT NULL
 ) ON COMMIT DROP;
-
--- name: add_rule
--- Rule of a class; classes are tried in the order of their positions.
-INSERT INTO pg_temp.class_rule (position, class, of_class, exact, prefixes, place, nucleus_arcsec)
-VALUES (%(position)s, %(class)s, %(of_class)s, %(exact)s::text[], %(prefixes)s::text[], %(place)s, %(nucleus_arcsec)s);
 
 -- name: hits
 -- Reference objects within three sigma of both errors plus the catalogue's tolerance. An object labels only the nearest
@@ -73,14 +69,13 @@ WHERE s.run_id = %(source_run_id)s AND s.source_id IN (SELECT source_id FROM pg_
 -- the label, of equally near ones that of the catalogue named first, then the first by its id. With hits of two classes
 -- it has no label, and all its rows are conflicts. Reference objects that fit no class neither label nor conflict;
 -- their rows keep the catalogue's class.
-INSERT INTO {label} (
-    run_id, source_id, catalogue_id, object_id, class, class_native, origin, sep_arcsec, status)
-SELECT %(run_id)s, source_id, catalogue_id, object_id, coalesce(ours, class), class_native, origin, sep_arcsec,
+SELECT %(run_id)s AS run_id, source_id, catalogue_id, object_id, coalesce(ours, class) AS class, class_native, origin,
+       sep_arcsec,
        CASE WHEN ours IS NULL THEN 'unmapped'
             WHEN min(ours) OVER same_source <> max(ours) OVER same_source THEN 'conflict'
             WHEN row_number() OVER (PARTITION BY source_id, ours IS NULL ORDER BY sep_arcsec, place, native_id) = 1
                  THEN 'used'
-            ELSE 'duplicate' END
+            ELSE 'duplicate' END AS status
 FROM (SELECT h.*,
              (SELECT r.class
               FROM pg_temp.class_rule AS r

@@ -43,19 +43,12 @@ RETURNING master_id;
 -- Factors that convert the fluxes of each mission to 0.2-12 keV; a mission without fluxes has no row.
 CREATE TEMP TABLE flux_factor (catalogue_id smallint PRIMARY KEY, factor double precision NOT NULL) ON COMMIT DROP;
 
--- name: add_factor
--- The factor of one mission.
-INSERT INTO pg_temp.flux_factor (catalogue_id, factor) VALUES (%s, %s);
-
 -- name: masters
 -- Master sources. Positions are averaged as unit vectors with the weights 1/sigma^2, so that RA = 0 and the poles need
 -- no care. Fluxes are those of all detections of all members, in 0.2-12 keV. A detection has a positive flux; other
 -- observations give an upper limit, their own or F + 3 sigma, which counts for the smallest flux. The pair (flux,
 -- error) is compared as an array: by the flux first. A master source has one source per mission, so that members are
 -- summed in the order of the missions, whatever their numbers.
-INSERT INTO {master} (
-    run_id, master_id, ra, dec, err_arcsec, n_missions, n_sources, n_detections, n_upper_limits, is_ambiguous, mjd_first,
-    mjd_last, flux_std_min_cgs, flux_std_max_cgs, flux_ratio, flux_ratio_low, flux_ratio_sigma)
 WITH member AS MATERIALIZED (
     SELECT m.master_id, m.status, s.source_id, s.catalogue_id, s.ra, s.dec, s.n_detections, s.mjd_first, s.mjd_last,
            1 / s.err_arcsec::double precision ^ 2 AS w
@@ -77,8 +70,9 @@ WITH member AS MATERIALIZED (
     FROM observed
 ), flux AS (
     SELECT master_id, count(flux) AS n_fluxes, count(err) AS n_errors, count(upper) AS n_limits,
-           min(flux) AS low, max(flux) AS high, max(flux - err) AS high_less, least(min(flux + err), min(upper)) AS low_more,
-           max(ARRAY[flux, err]) FILTER (WHERE err > 0) AS top, min(ARRAY[flux, err]) FILTER (WHERE err > 0) AS bottom
+           min(flux) AS low, max(flux) AS high, max(flux - err) AS high_less,
+           least(min(flux + err), min(upper)) AS low_more, max(ARRAY[flux, err]) FILTER (WHERE err > 0) AS top,
+           min(ARRAY[flux, err]) FILTER (WHERE err > 0) AS bottom
     FROM in_band
     GROUP BY master_id
 ), place AS (
@@ -91,21 +85,24 @@ WITH member AS MATERIALIZED (
           ORDER BY master_id, array_position(%(catalogue_ids)s::smallint[], catalogue_id), source_id) AS sorted
     GROUP BY master_id
 )
-SELECT %(run_id)s, p.master_id,
+SELECT %(run_id)s AS run_id, p.*, coalesce(f.n_limits, 0) AS n_upper_limits,
        -- atan2d gives (-180, 180]; a tiny negative angle plus 360 may round to 360 itself
-       CASE WHEN atan2d(y, x) >= 0 THEN atan2d(y, x) WHEN atan2d(y, x) + 360 >= 360 THEN 0 ELSE atan2d(y, x) + 360 END,
-       atan2d(z, sqrt(x * x + y * y)), p.err_arcsec, p.n_missions, p.n_sources, p.n_detections, coalesce(f.n_limits, 0),
-       p.is_ambiguous, p.mjd_first, p.mjd_last, f.low, f.high,
-       CASE WHEN f.n_fluxes > 1 THEN f.high / f.low END,
-       CASE WHEN f.n_errors > 0 AND f.n_errors + f.n_limits > 1 AND f.high_less > 0 THEN f.high_less / f.low_more END,
-       CASE WHEN f.n_errors > 1 THEN (f.top[1] - f.bottom[1]) / sqrt(f.top[2] ^ 2 + f.bottom[2] ^ 2) END
+       CASE WHEN atan2d(y, x) >= 0 THEN atan2d(y, x) WHEN atan2d(y, x) + 360 >= 360 THEN 0
+            ELSE atan2d(y, x) + 360 END AS ra,
+       atan2d(z, sqrt(x * x + y * y)) AS dec, f.low AS flux_std_min_cgs, f.high AS flux_std_max_cgs,
+       CASE WHEN f.n_fluxes > 1 THEN f.high / f.low END AS flux_ratio,
+       CASE WHEN f.n_errors > 0 AND f.n_errors + f.n_limits > 1 AND f.high_less > 0
+            THEN f.high_less / f.low_more END AS flux_ratio_low,
+       CASE WHEN f.n_errors > 1
+            THEN (f.top[1] - f.bottom[1]) / sqrt(f.top[2] ^ 2 + f.bottom[2] ^ 2) END AS flux_ratio_sigma
 FROM place AS p
 LEFT JOIN flux AS f USING (master_id);
 
 -- name: count_pairs
 -- Pairs of every two missions, by status.
 SELECT least(ka.name, kb.name) AS mission, greatest(ka.name, kb.name) AS other,
-       count(*) FILTER (WHERE l.status = 'accepted') AS linked, count(*) FILTER (WHERE l.status = 'ambiguous') AS ambiguous,
+       count(*) FILTER (WHERE l.status = 'accepted') AS linked,
+       count(*) FILTER (WHERE l.status = 'ambiguous') AS ambiguous,
        count(*) FILTER (WHERE l.status = 'rejected') AS rejected
 FROM {source_link} AS l
 JOIN {source} AS a USING (source_id)
@@ -122,7 +119,8 @@ SELECT status, reason, count(*) AS pairs FROM {source_link} GROUP BY 1, 2 ORDER 
 -- name: count_missions
 -- Sources of each mission, by status.
 SELECT k.name AS mission, count(*) AS sources, count(*) FILTER (WHERE m.status = 'single') AS single,
-       count(*) FILTER (WHERE m.status = 'linked') AS linked, count(*) FILTER (WHERE m.status = 'ambiguous') AS ambiguous
+       count(*) FILTER (WHERE m.status = 'linked') AS linked,
+       count(*) FILTER (WHERE m.status = 'ambiguous') AS ambiguous
 FROM {master_source} AS m
 JOIN {source} AS s USING (source_id)
 JOIN xcat.catalogue AS k USING (catalogue_id)
@@ -132,9 +130,10 @@ ORDER BY 1;
 -- name: count_masters
 -- Master sources by number of missions, and those with flux ratios.
 SELECT count(*) AS masters, count(*) FILTER (WHERE n_missions = 1 AND NOT is_ambiguous) AS of_one_mission,
-       count(*) FILTER (WHERE n_missions = 2) AS of_two_missions, count(*) FILTER (WHERE n_missions > 2) AS of_more_missions,
-       count(*) FILTER (WHERE is_ambiguous) AS ambiguous, count(flux_ratio) AS with_flux_ratio,
-       count(flux_ratio_low) AS with_flux_ratio_low, count(*) FILTER (WHERE flux_ratio_low > 5) AS ratio_low_above_5
+       count(*) FILTER (WHERE n_missions = 2) AS of_two_missions,
+       count(*) FILTER (WHERE n_missions > 2) AS of_more_missions, count(*) FILTER (WHERE is_ambiguous) AS ambiguous,
+       count(flux_ratio) AS with_flux_ratio, count(flux_ratio_low) AS with_flux_ratio_low,
+       count(*) FILTER (WHERE flux_ratio_low > 5) AS ratio_low_above_5
 FROM {master};
 
 -- name: count_changes

@@ -7,19 +7,21 @@
 CREATE TEMP TABLE target (
     no integer NOT NULL, id bigint NOT NULL, is_shifted boolean NOT NULL,
     -- q3c has no pairs at RA 360, and NaN is above every number
-    ra double precision NOT NULL CHECK (ra >= 0 AND ra < 360), dec double precision NOT NULL CHECK (dec BETWEEN -90 AND 90),
+    ra double precision NOT NULL CHECK (ra >= 0 AND ra < 360),
+    dec double precision NOT NULL CHECK (dec BETWEEN -90 AND 90),
     sin_dec double precision NOT NULL, cos_dec double precision NOT NULL,
     cxx double precision NOT NULL CHECK (cxx > 0 AND cxx < 'Infinity'), cxy double precision NOT NULL,
-    cyy double precision NOT NULL CHECK (cyy > 0 AND cyy < 'Infinity'), epoch_yr double precision, part smallint NOT NULL, stratum smallint NOT NULL, log_nu double precision[] NOT NULL
+    cyy double precision NOT NULL CHECK (cyy > 0 AND cyy < 'Infinity'),
+    epoch_yr double precision, part smallint NOT NULL, stratum smallint NOT NULL, log_nu double precision[] NOT NULL
 ) ON COMMIT DROP;
 CREATE TEMP TABLE curve (
     mask smallint NOT NULL, term smallint NOT NULL, stratum smallint NOT NULL,
     edges double precision[] NOT NULL, log_ratio double precision[] NOT NULL
 ) ON COMMIT DROP;
 CREATE TEMP TABLE association (
-    tid bigint GENERATED ALWAYS AS IDENTITY (CACHE 1000), no integer NOT NULL, id bigint NOT NULL, is_shifted boolean NOT NULL,
-    part smallint NOT NULL, stratum smallint NOT NULL, mask smallint NOT NULL, ks smallint[] NOT NULL, members bigint[] NOT NULL,
-    x double precision NOT NULL, y double precision NOT NULL,
+    tid bigint GENERATED ALWAYS AS IDENTITY (CACHE 1000), no integer NOT NULL, id bigint NOT NULL,
+    is_shifted boolean NOT NULL, part smallint NOT NULL, stratum smallint NOT NULL, mask smallint NOT NULL,
+    ks smallint[] NOT NULL, members bigint[] NOT NULL, x double precision NOT NULL, y double precision NOT NULL,
     cxx double precision NOT NULL, cxy double precision NOT NULL, cyy double precision NOT NULL,
     move_x double precision NOT NULL, move_y double precision NOT NULL, unmoved_yr double precision NOT NULL,
     log_members double precision NOT NULL, log_back double precision NOT NULL, log_bf double precision NOT NULL,
@@ -32,7 +34,8 @@ CREATE TEMP TABLE touched (
 CREATE TEMP TABLE crowd (tid bigint NOT NULL, log_crowd double precision NOT NULL) ON COMMIT DROP;
 CREATE TEMP TABLE extra (tid bigint NOT NULL, log_extra double precision NOT NULL) ON COMMIT DROP;
 CREATE TEMP TABLE share (
-    part smallint NOT NULL, mask smallint NOT NULL, log_back double precision NOT NULL, log_alone double precision NOT NULL
+    part smallint NOT NULL, mask smallint NOT NULL, log_back double precision NOT NULL,
+    log_alone double precision NOT NULL
 ) ON COMMIT DROP;
 CREATE TEMP TABLE pattern_prior (
     stratum smallint NOT NULL, mask smallint NOT NULL, log_odds double precision NOT NULL
@@ -46,8 +49,8 @@ CREATE TEMP TABLE cut (k smallint NOT NULL, part smallint NOT NULL, cutoff doubl
 
 -- name: forget
 -- Drop the tables of a previous match in the same transaction.
-DROP TABLE IF EXISTS pg_temp.target, pg_temp.curve, pg_temp.association, pg_temp.touched, pg_temp.crowd, pg_temp.extra, pg_temp.share,
-                     pg_temp.pattern_prior, pg_temp.posterior, pg_temp.cut;
+DROP TABLE IF EXISTS pg_temp.target, pg_temp.curve, pg_temp.association, pg_temp.touched, pg_temp.crowd, pg_temp.extra,
+                     pg_temp.share, pg_temp.pattern_prior, pg_temp.posterior, pg_temp.cut;
 
 -- name: index_targets
 -- Targets are looked up by number.
@@ -92,10 +95,11 @@ WHERE m.arcsec > %(margin_arcsec)s AND m.arcsec < 3600;
 -- Each is an association of one object, with weight B / nu: prior probability and magnitudes come later. They are
 -- numbered in the order of targets and positions, in which all sums over them are taken: the last digit of a sum
 -- depends on the order of its terms.
-INSERT INTO pg_temp.association (no, id, is_shifted, part, stratum, mask, ks, members, x, y, cxx, cxy, cyy, move_x, move_y,
-                                unmoved_yr, log_members, log_back, log_bf, log_weight, marks)
-SELECT no, id, is_shifted, part, stratum, 1 << (%(k)s - 1), ARRAY[%(k)s]::smallint[], ARRAY[object_id], x, y, cxx, cxy, cyy,
-       move_x, move_y, unmoved_yr, 0, 0, log_bf, log_bf - log_nu, marks
+INSERT INTO pg_temp.association (
+    no, id, is_shifted, part, stratum, mask, ks, members, x, y, cxx, cxy, cyy, move_x, move_y, unmoved_yr, log_members,
+    log_back, log_bf, log_weight, marks)
+SELECT no, id, is_shifted, part, stratum, 1 << (%(k)s - 1), ARRAY[%(k)s]::smallint[], ARRAY[object_id], x, y, cxx, cxy,
+       cyy, move_x, move_y, unmoved_yr, 0, 0, log_bf, log_bf - log_nu, marks
 FROM (
     SELECT *, ln(2) + 2 * ln(206264.80624709636) - ln(det) / 2
               - (syy * x * x - 2 * sxy * x * y + sxx * y * y) / det / 2 AS log_bf
@@ -114,20 +118,26 @@ FROM (
                 FROM (
                     SELECT *, cos_d * sin_a AS east, cos_dec * sin_d - sin_dec * cos_d * cos_a AS north,
                            sin_dec * sin_a AS turn,
-                           cos_a * sin_pa - sin_dec * sin_a * cos_pa AS u, sin_dec * sin_a * sin_pa + cos_a * cos_pa AS v
+                           cos_a * sin_pa - sin_dec * sin_a * cos_pa AS u,
+                           sin_dec * sin_a * sin_pa + cos_a * cos_pa AS v
                     FROM (
-                        SELECT t.no, t.id, t.is_shifted, t.part, t.stratum, t.log_nu[%(k)s] AS log_nu, t.sin_dec, t.cos_dec,
-                               t.cxx AS tcxx, t.cxy AS tcxy, t.cyy AS tcyy, h.object_id,
+                        SELECT t.no, t.id, t.is_shifted, t.part, t.stratum, t.log_nu[%(k)s] AS log_nu, t.sin_dec,
+                               t.cos_dec, t.cxx AS tcxx, t.cxy AS tcxy, t.cyy AS tcyy, h.object_id,
                                sin(radians(h.ra - t.ra)) AS sin_a, cos(radians(h.ra - t.ra)) AS cos_a,
                                sin(radians(h.dec)) AS sin_d, cos(radians(h.dec)) AS cos_d,
-                               CASE WHEN %(elliptical)s::boolean THEN coalesce(h.err_maj_arcsec, h.err_arcsec)::double precision
+                               CASE WHEN %(elliptical)s::boolean
+                                    THEN coalesce(h.err_maj_arcsec, h.err_arcsec)::double precision
                                     ELSE h.err_arcsec::double precision END AS maj,
                                CASE WHEN %(elliptical)s::boolean
                                     THEN coalesce(h.err_min_arcsec, h.err_arcsec)::double precision END AS mnr,
-                               CASE WHEN %(elliptical)s::boolean THEN sin(radians(coalesce(h.err_pa_deg, 0))) END AS sin_pa,
-                               CASE WHEN %(elliptical)s::boolean THEN cos(radians(coalesce(h.err_pa_deg, 0))) END AS cos_pa,
-                               CASE WHEN %(moves)s::boolean THEN coalesce(h.pmra_mas_yr, 0) / 1000 ELSE 0 END AS pm_east,
-                               CASE WHEN %(moves)s::boolean THEN coalesce(h.pmdec_mas_yr, 0) / 1000 ELSE 0 END AS pm_north,
+                               CASE WHEN %(elliptical)s::boolean
+                                    THEN sin(radians(coalesce(h.err_pa_deg, 0))) END AS sin_pa,
+                               CASE WHEN %(elliptical)s::boolean
+                                    THEN cos(radians(coalesce(h.err_pa_deg, 0))) END AS cos_pa,
+                               CASE WHEN %(moves)s::boolean
+                                    THEN coalesce(h.pmra_mas_yr, 0) / 1000 ELSE 0 END AS pm_east,
+                               CASE WHEN %(moves)s::boolean
+                                    THEN coalesce(h.pmdec_mas_yr, 0) / 1000 ELSE 0 END AS pm_north,
                                coalesce(t.epoch_yr - coalesce(h.epoch_yr, %(epoch_yr)s::double precision), 0) AS years,
                                CASE WHEN %(moves)s::boolean AND h.pmra_mas_yr IS NOT NULL THEN 0
                                     ELSE coalesce(t.epoch_yr - coalesce(h.epoch_yr, %(epoch_yr)s::double precision), 0)
@@ -150,7 +160,8 @@ SELECT no, p_any FROM pg_temp.posterior WHERE rank = 1;
 -- name: chances_by_catalogue
 -- The same for each catalogue, summed over the hypotheses of the others.
 SELECT no, least(sum(p), 1) AS p_any, k::integer AS k
-FROM (SELECT no, k, p_any * p_i AS p FROM pg_temp.posterior, unnest(ks) AS k WHERE rank > 0 ORDER BY no, k, rank) AS sorted
+FROM (SELECT no, k, p_any * p_i AS p
+      FROM pg_temp.posterior, unnest(ks) AS k WHERE rank > 0 ORDER BY no, k, rank) AS sorted
 GROUP BY no, k;
 
 -- name: candidates_of
@@ -160,10 +171,9 @@ SELECT no FROM pg_temp.association WHERE mask = 1 << (%(k)s - 1);
 -- name: store_candidates
 -- Every object within the radius with its share p_i of the probability of a counterpart in this catalogue. The best is
 -- marked; of equal ones the nearest, then the first.
-INSERT INTO {match_candidate} (
-    run_id, source_id, catalogue_id, object_id, sep_arcsec, log_bayes_factor, p_i, is_best)
-SELECT %(run_id)s, id, %(catalogue_id)s, object_id, sep_arcsec, log_bf, CASE WHEN share > 1e-30 THEN least(share, 1) ELSE 0 END,
-       row_number() OVER (PARTITION BY no ORDER BY share DESC, sep_arcsec, object_id) = 1
+SELECT %(run_id)s AS run_id, id AS source_id, %(catalogue_id)s AS catalogue_id, object_id, sep_arcsec,
+       log_bf AS log_bayes_factor, CASE WHEN share > 1e-30 THEN least(share, 1) ELSE 0 END AS p_i,
+       row_number() OVER (PARTITION BY no ORDER BY share DESC, sep_arcsec, object_id) = 1 AS is_best
 FROM (
     SELECT no, id, object_id, sep_arcsec, log_bf, p / sum(p) OVER (
                PARTITION BY no ORDER BY object_id ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS share
@@ -179,27 +189,23 @@ FROM (
 
 -- name: store_candidates_of_one
 -- The same for a match with one catalogue, where every hypothesis is one object.
-INSERT INTO {match_candidate} (
-    run_id, source_id, catalogue_id, object_id, sep_arcsec, log_bayes_factor, p_i, is_best)
-SELECT %(run_id)s, id, %(catalogue_id)s, members[1], sep_arcsec, log_bf, CASE WHEN p_i > 1e-30 THEN p_i ELSE 0 END, rank = 1
+SELECT %(run_id)s AS run_id, id AS source_id, %(catalogue_id)s AS catalogue_id, members[1] AS object_id, sep_arcsec,
+       log_bf AS log_bayes_factor, CASE WHEN p_i > 1e-30 THEN p_i ELSE 0 END AS p_i, rank = 1 AS is_best
 FROM pg_temp.posterior
 WHERE rank > 0 AND NOT is_shifted;
 
 -- name: store_hypotheses
 -- Hypotheses above a probability, the best ones, and "no counterpart".
-INSERT INTO {hypothesis} (run_id, source_id, rank, catalogues, objects, log_bayes_factor, p_hypothesis, p_i, match_flag)
-SELECT %(run_id)s, p.id, p.rank,
+SELECT %(run_id)s AS run_id, p.id AS source_id, p.rank,
        CASE cardinality(p.ks) WHEN 0 THEN '{{}}' WHEN 1 THEN ARRAY[i.ids[p.ks[1]]]
-                              ELSE ARRAY(SELECT i.ids[k] FROM unnest(p.ks) WITH ORDINALITY AS u (k, n) ORDER BY n) END,
-       p.members, p.log_bf, CASE WHEN p.rank = 0 THEN 1 - p.p_any WHEN p.p_any * p.p_i > 1e-30 THEN p.p_any * p.p_i ELSE 0 END,
-       p.p_i, p.match_flag
+                              ELSE ARRAY(SELECT i.ids[k] FROM unnest(p.ks) WITH ORDINALITY AS u (k, n) ORDER BY n)
+       END AS catalogues,
+       p.members AS objects, p.log_bf AS log_bayes_factor,
+       CASE WHEN p.rank = 0 THEN 1 - p.p_any WHEN p.p_any * p.p_i > 1e-30 THEN p.p_any * p.p_i ELSE 0
+       END AS p_hypothesis, p.p_i, p.match_flag
 FROM pg_temp.posterior AS p
 CROSS JOIN (SELECT %(catalogue_ids)s::smallint[] AS ids) AS i
 WHERE NOT p.is_shifted AND (p.rank = 0 OR p.match_flag > 0 OR p.p_any * p.p_i >= %(min_p)s);
-
--- name: add_cut
--- The cutoff of p_any that is in use.
-INSERT INTO pg_temp.cut (k, part, cutoff) VALUES (%s, %s, %s);
 
 -- name: sources
 -- Sources, the mission being their group. Their order, by which shifted positions are drawn, comes from the data alone:

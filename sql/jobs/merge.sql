@@ -63,12 +63,6 @@ JOIN xcat.source_identity AS i ON i.catalogue = %(catalogue)s AND i.mission_sour
 -- arcminutes of a pole. A missing hardness ratio is computed from the band fluxes, its error propagated from theirs. A
 -- source without a name is named after its position. Detections are sorted before they are summed: the last digit of a
 -- sum depends on the order of its terms.
-INSERT INTO {source} (
-    run_id, source_id, catalogue_id, name, ra, dec, err_arcsec, err_maj_arcsec, err_min_arcsec, err_pa_deg,
-    glon, glat, epoch_yr, mjd_first, mjd_last, n_detections,
-    flux_cgs, flux_err_cgs, flux_soft_cgs, flux_soft_err_cgs, flux_medium_cgs, flux_medium_err_cgs,
-    flux_hard_cgs, flux_hard_err_cgs, flux_low_kev, flux_high_kev, flux_std_cgs, hr1, hr1_err, hr2, hr2_err, gamma, snr, det_likelihood,
-    flux_ratio, flux_ratio_low, p_variable, p_variable_long, extent_arcsec, quality_flag)
 WITH d AS (
     SELECT i.source_id, i.mission_source, det.*,
            coalesce(det.epoch_yr, 2000 + (det.mjd - 51544.5) / 365.25, %(epoch_yr)s::double precision) AS epoch,
@@ -98,8 +92,8 @@ WITH d AS (
            bool_or(is_ellipse) AS has_ellipse, sum(p_ee) AS p_ee, sum(p_nn) AS p_nn, sum(p_en) AS p_en,
            -- arrays are compared by their first element first
            min(ARRAY[err_arcsec, major, minor, pa, is_ellipse::int]) AS best,
-           sum(epoch * w) / sum(w) FILTER (WHERE epoch IS NOT NULL) AS epoch_yr, min(mjd) AS mjd_first, max(mjd) AS mjd_last,
-           greatest(count(*), coalesce(max(n_detections), 1)) AS n_detections,
+           sum(epoch * w) / sum(w) FILTER (WHERE epoch IS NOT NULL) AS epoch_yr, min(mjd) AS mjd_first,
+           max(mjd) AS mjd_last, greatest(count(*), coalesce(max(n_detections), 1)) AS n_detections,
            {means},
            avg(gamma) AS gamma, max(snr) AS snr, max(det_likelihood) AS det_likelihood,
            -- a ratio needs two positive fluxes
@@ -107,7 +101,8 @@ WITH d AS (
                 THEN max(flux_cgs) FILTER (WHERE flux_cgs > 0) / min(flux_cgs) FILTER (WHERE flux_cgs > 0)
            END AS flux_ratio,
            CASE WHEN count(*) FILTER (WHERE flux_cgs > 0 AND flux_err_cgs > 0) > 1
-                THEN nullif(greatest(max(flux_cgs - flux_err_cgs) FILTER (WHERE flux_cgs > 0 AND flux_err_cgs > 0), 0), 0)
+                THEN nullif(
+                         greatest(max(flux_cgs - flux_err_cgs) FILTER (WHERE flux_cgs > 0 AND flux_err_cgs > 0), 0), 0)
                      / min(flux_cgs + flux_err_cgs) FILTER (WHERE flux_cgs > 0 AND flux_err_cgs > 0)
            END AS flux_ratio_low,
            max(p_variable) AS p_variable, max(p_variable_long) AS p_variable_long,
@@ -138,21 +133,25 @@ WITH d AS (
         WHERE NOT %(shared_position)s AND has_ellipse
     ) AS axes ON true
 )
-SELECT %(run_id)s, source_id, %(catalogue_id)s, coalesce(name, 'XCAT ' || xcat.iau_name(ra_mean, dec_mean)), ra_mean, dec_mean,
-       CASE WHEN err IS NOT NULL THEN err WHEN %(shared_position)s THEN best_err ELSE 1 / sqrt(w) END, major, minor, pa,
-       xcat.glon(ra_mean, dec_mean), xcat.glat(ra_mean, dec_mean), epoch_yr, mjd_first, mjd_last, n_detections,
-       flux, flux_err, soft, soft_err, medium, medium_err, hard, hard_err, %(flux_low_kev)s::real, %(flux_high_kev)s::real,
-       flux * %(standard_flux_factor)s,
-       coalesce(hr1, (m - s) / nullif(m + s, 0)),
-       coalesce(hr1_err, CASE WHEN hr1 IS NULL THEN 2 * sqrt((s * medium_err) ^ 2 + (m * soft_err) ^ 2) / nullif(m + s, 0) ^ 2 END),
-       coalesce(hr2, (h - m) / nullif(h + m, 0)),
-       coalesce(hr2_err, CASE WHEN hr2 IS NULL THEN 2 * sqrt((m * hard_err) ^ 2 + (h * medium_err) ^ 2) / nullif(h + m, 0) ^ 2 END),
+SELECT %(run_id)s AS run_id, source_id, %(catalogue_id)s AS catalogue_id,
+       coalesce(name, 'XCAT ' || xcat.iau_name(ra_mean, dec_mean)) AS name, ra_mean AS ra, dec_mean AS dec,
+       CASE WHEN err IS NOT NULL THEN err WHEN %(shared_position)s THEN best_err ELSE 1 / sqrt(w) END AS err_arcsec,
+       major AS err_maj_arcsec, minor AS err_min_arcsec, pa AS err_pa_deg, xcat.glon(ra_mean, dec_mean) AS glon,
+       xcat.glat(ra_mean, dec_mean) AS glat, epoch_yr, mjd_first, mjd_last, n_detections, flux_cgs, flux_err_cgs,
+       flux_soft_cgs, flux_soft_err_cgs, flux_medium_cgs, flux_medium_err_cgs, flux_hard_cgs, flux_hard_err_cgs,
+       %(flux_low_kev)s::real AS flux_low_kev, %(flux_high_kev)s::real AS flux_high_kev,
+       flux_cgs * %(standard_flux_factor)s AS flux_std_cgs, coalesce(hr1, (m - s) / nullif(m + s, 0)) AS hr1,
+       coalesce(hr1_err, CASE WHEN hr1 IS NULL THEN
+           2 * sqrt((s * flux_medium_err_cgs) ^ 2 + (m * flux_soft_err_cgs) ^ 2) / nullif(m + s, 0) ^ 2 END) AS hr1_err,
+       coalesce(hr2, (h - m) / nullif(h + m, 0)) AS hr2,
+       coalesce(hr2_err, CASE WHEN hr2 IS NULL THEN
+           2 * sqrt((m * flux_hard_err_cgs) ^ 2 + (h * flux_medium_err_cgs) ^ 2) / nullif(h + m, 0) ^ 2 END) AS hr2_err,
        gamma, snr, det_likelihood, flux_ratio, flux_ratio_low, p_variable, p_variable_long, extent_arcsec, quality_flag
 FROM ellipse
 CROSS JOIN LATERAL (  -- greatest() would take a missing flux for 0
-    SELECT CASE WHEN soft IS NOT NULL THEN greatest(soft, 0) END AS s,
-           CASE WHEN medium IS NOT NULL THEN greatest(medium, 0) END AS m,
-           CASE WHEN hard IS NOT NULL THEN greatest(hard, 0) END AS h
+    SELECT CASE WHEN flux_soft_cgs IS NOT NULL THEN greatest(flux_soft_cgs, 0) END AS s,
+           CASE WHEN flux_medium_cgs IS NOT NULL THEN greatest(flux_medium_cgs, 0) END AS m,
+           CASE WHEN flux_hard_cgs IS NOT NULL THEN greatest(flux_hard_cgs, 0) END AS h
 ) AS band
 ORDER BY public.q3c_ang2ipix(ra_mean, dec_mean);
 
@@ -162,8 +161,8 @@ ORDER BY public.q3c_ang2ipix(ra_mean, dec_mean);
 
 -- name: mean
 -- Weighted mean of a quantity over detections, and its error.
-coalesce(sum({value} * {weight}) / sum({weight}) FILTER (WHERE {value} IS NOT NULL), avg({value})) AS {mean},
-           1 / sqrt(sum({weight}) FILTER (WHERE {value} IS NOT NULL)) AS {mean_err}
+coalesce(sum({value} * {weight}) / sum({weight}) FILTER (WHERE {value} IS NOT NULL), avg({value})) AS {value},
+           1 / sqrt(sum({weight}) FILTER (WHERE {value} IS NOT NULL)) AS {error}
 
 -- name: count
 -- Numbers of sources and detections.

@@ -25,10 +25,6 @@ CREATE TEMP TABLE covered (
     fr double precision, fw1 double precision, fw2 double precision, fj double precision
 ) ON COMMIT DROP;
 
--- name: positions
--- Position of every source.
-SELECT source_id, ra, dec FROM xcat.source WHERE run_id = %(source_run_id)s;
-
 -- name: band
 -- Magnitude in a standard band: the first of its columns that is not NULL.
 coalesce(NULL::double precision, {terms})
@@ -115,18 +111,16 @@ WHERE excluded.sep_to_radius < in_galaxy.sep_to_radius;
 -- name: store
 -- The properties, as defined in xcat/columns/properties.yaml. Flux ratios over time are those of the master source. The
 -- error of a hardness ratio is at most 1, the largest standard deviation of anything between -1 and 1.
-INSERT INTO {property} (
-    run_id, source_id, {columns}, abs_b, abs_l, sep_to_radius, log_lx_galaxy, hr1, hr1_err, hr2, hr2_err, gamma, log_fx,
-    log_fx_err, log_fx_fb_limit, log_fx_fr_limit, log_fx_fw1_limit, log_fx_fw2_limit, log_fx_fj_limit,
-    log_flux_ratio, log_flux_ratio_low, flux_ratio_sigma, p_variable, p_variable_long, observed_optical,
-    observed_infrared, has_optical, has_infrared, has_spectrum, n_detections, is_classifiable)
-SELECT %(run_id)s, x.source_id, {values}, abs(x.glat), least(x.glon, 360 - x.glon), g.sep_to_radius,
-       x.log_fx + log(4 * pi()) + 2 * log(%(cm_in_pc)s * 1e6 * g.distance_mpc),
-       x.hr1, e.hr1_err, x.hr2, e.hr2_err, x.gamma, x.log_fx, x.log_fx_err,
-       x.log_fx + o.fb, x.log_fx + o.fr, x.log_fx + o.fw1, x.log_fx + o.fw2, x.log_fx + o.fj,
-       log(v.flux_ratio), log(v.flux_ratio_low), nullif(v.flux_ratio_sigma, 0), x.p_variable, x.p_variable_long,
-       o.optical, o.infrared, f.has_optical, f.has_infrared, x.has_spectrum, x.n_detections,
+SELECT %(run_id)s AS run_id, x.source_id, {values}, abs(x.glat) AS abs_b, least(x.glon, 360 - x.glon) AS abs_l,
+       g.sep_to_radius, x.log_fx + log(4 * pi()) + 2 * log(%(cm_in_pc)s * 1e6 * g.distance_mpc) AS log_lx_galaxy,
+       x.hr1, e.hr1_err, x.hr2, e.hr2_err, x.gamma, x.log_fx, x.log_fx_err, x.log_fx + o.fb AS log_fx_fb_limit,
+       x.log_fx + o.fr AS log_fx_fr_limit, x.log_fx + o.fw1 AS log_fx_fw1_limit,
+       x.log_fx + o.fw2 AS log_fx_fw2_limit, x.log_fx + o.fj AS log_fx_fj_limit, log(v.flux_ratio) AS log_flux_ratio,
+       log(v.flux_ratio_low) AS log_flux_ratio_low, nullif(v.flux_ratio_sigma, 0) AS flux_ratio_sigma, x.p_variable,
+       x.p_variable_long, o.optical AS observed_optical, o.infrared AS observed_infrared, f.has_optical,
+       f.has_infrared, x.has_spectrum, x.n_detections,
        f.has_optical::int + f.has_infrared::int + x.has_spectrum::int + (x.n_detections > 1)::int >= 2
+       AS is_classifiable
 FROM (
     SELECT s.*, CASE WHEN s.flux_std_cgs > 0 THEN log(s.flux_std_cgs) END AS log_fx,
            CASE WHEN s.flux_cgs > 0 THEN s.flux_err_cgs / s.flux_cgs / ln(10::double precision) END AS log_fx_err,
@@ -135,7 +129,8 @@ FROM (
     WHERE s.run_id = %(source_run_id)s) AS x
 LEFT JOIN pg_temp.covered AS o ON o.source_id = x.source_id
 LEFT JOIN pg_temp.seen AS c ON c.source_id = x.source_id AND c.rank = -1
-CROSS JOIN LATERAL (SELECT coalesce(c.has_optical, false) AS has_optical, coalesce(c.has_infrared, false) AS has_infrared) AS f
+CROSS JOIN LATERAL (
+    SELECT coalesce(c.has_optical, false) AS has_optical, coalesce(c.has_infrared, false) AS has_infrared) AS f
 CROSS JOIN LATERAL (  -- least() would take a missing error for 1
     SELECT CASE WHEN x.hr1_err > 1 THEN 1 ELSE x.hr1_err END AS hr1_err,
            CASE WHEN x.hr2_err > 1 THEN 1 ELSE x.hr2_err END AS hr2_err
@@ -147,8 +142,7 @@ LEFT JOIN xcat.master AS v ON v.run_id = %(link_run_id)s AND v.master_id = m.mas
 -- name: store_hypotheses
 -- The properties that need a counterpart, for every hypothesis that is probable enough; all are NULL for "no
 -- counterpart".
-INSERT INTO {hypothesis_property} (run_id, source_id, rank, p_hypothesis, {columns})
-SELECT %(run_id)s, h.source_id, h.rank, h.p_hypothesis, {values}
+SELECT %(run_id)s AS run_id, h.source_id, h.rank, h.p_hypothesis, {values}
 FROM xcat.hypothesis AS h
 LEFT JOIN pg_temp.seen AS c ON c.source_id = h.source_id AND c.rank = h.rank
 WHERE h.run_id = %(match_run_id)s AND (h.rank = 0 OR h.p_hypothesis >= %(min_p)s);
@@ -164,8 +158,4 @@ FROM {property};
 
 -- name: presence
 -- Number of sources that have each property.
-SELECT {counts} FROM {property};
-
--- name: presence_of
--- Number of sources that have one property.
-count({name}) AS {name}
+SELECT {counts} FROM {property} AS p;

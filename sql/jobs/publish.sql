@@ -6,11 +6,13 @@ CREATE TEMP TABLE first_counterpart (
     sep_arcsec double precision NOT NULL, p_any real NOT NULL
 ) ON COMMIT DROP;
 CREATE TEMP TABLE member (
-    source_id bigint NOT NULL, rank smallint NOT NULL, i bigint NOT NULL, catalogue text NOT NULL, native_id text NOT NULL
+    source_id bigint NOT NULL, rank smallint NOT NULL, i bigint NOT NULL, catalogue text NOT NULL,
+    native_id text NOT NULL
 ) ON COMMIT DROP;
 CREATE TEMP TABLE near_galaxy (
     source_id bigint NOT NULL, catalogue_id smallint NOT NULL, object_id bigint NOT NULL, galaxy text NOT NULL,
-    distance_mpc real, sep_arcsec double precision NOT NULL, deviation double precision NOT NULL, ellipse_deg2 double precision NOT NULL
+    distance_mpc real, sep_arcsec double precision NOT NULL, deviation double precision NOT NULL,
+    ellipse_deg2 double precision NOT NULL
 ) ON COMMIT DROP;
 
 -- name: catalogues
@@ -28,10 +30,8 @@ WHERE r.run_id = %(property_run_id)s;
 
 -- name: counterparts
 -- The accepted counterparts in one catalogue, in the order of the sky.
-INSERT INTO {target} (run_id, source_id, name, catalogue, kind, native_id, ra, dec, sep_arcsec, p_any, p_i, n_candidates,
-                      density_per_deg2, {columns})
-SELECT %(run_id)s, m.source_id, s.name, %(catalogue)s, %(kind)s, o.native_id, o.ra, o.dec, c.sep_arcsec, m.p_any, c.p_i,
-       m.n_candidates, m.density_per_deg2, {values}
+SELECT %(run_id)s AS run_id, m.source_id, s.name, %(catalogue)s AS catalogue, %(kind)s AS kind, o.native_id,
+       o.ra, o.dec, c.sep_arcsec, m.p_any, c.p_i, m.n_candidates, m.density_per_deg2, {values}
 FROM {match} AS m
 JOIN {match_candidate} AS c ON c.source_id = m.source_id AND c.catalogue_id = m.catalogue_id AND c.is_best
 JOIN {source} AS s ON s.source_id = m.source_id
@@ -50,40 +50,36 @@ ORDER BY source_id, kind, array_position(%(priority)s::text[], catalogue), catal
 -- The members of hypotheses that are in one catalogue.
 INSERT INTO pg_temp.member (source_id, rank, i, catalogue, native_id)
 SELECT h.source_id, h.rank, h.i, %(catalogue)s, o.native_id
-FROM (SELECT source_id, rank, array_position(catalogues, %(catalogue_id)s::smallint) AS i, objects FROM {hypothesis}) AS h
+FROM (SELECT source_id, rank, objects, array_position(catalogues, %(catalogue_id)s::smallint) AS i
+      FROM {hypothesis}) AS h
 JOIN {counterpart} AS o ON o.object_id = h.objects[h.i]
 WHERE h.i IS NOT NULL;
 
 -- name: hypotheses
 -- What every source may be, with the properties that it then has where it is probable enough.
-INSERT INTO {target} (run_id, source_id, name, rank, p_hypothesis, p_i, match_flag, log_bayes_factor, catalogues, objects,
-                      has_properties, {columns})
-SELECT %(run_id)s, h.source_id, s.name, h.rank, h.p_hypothesis, h.p_i, h.match_flag, h.log_bayes_factor,
-       coalesce(m.catalogues, '{{}}'), coalesce(m.objects, '{{}}'), p.source_id IS NOT NULL, {values}
+SELECT %(run_id)s AS run_id, h.source_id, s.name, h.rank, h.p_hypothesis, h.p_i, h.match_flag, h.log_bayes_factor,
+       coalesce(m.catalogues, '{{}}') AS catalogues, coalesce(m.objects, '{{}}') AS objects,
+       p.source_id IS NOT NULL AS has_properties, {values}
 FROM {hypothesis} AS h
 JOIN {source} AS s USING (source_id)
-LEFT JOIN (SELECT source_id, rank, array_agg(catalogue ORDER BY i) AS catalogues, array_agg(native_id ORDER BY i) AS objects
+LEFT JOIN (SELECT source_id, rank, array_agg(catalogue ORDER BY i) AS catalogues,
+                  array_agg(native_id ORDER BY i) AS objects
            FROM pg_temp.member GROUP BY source_id, rank) AS m USING (source_id, rank)
 LEFT JOIN {hypothesis_property} AS p USING (source_id, rank)
 ORDER BY public.q3c_ang2ipix(s.ra, s.dec), h.source_id, h.rank;
 
--- name: evidence
+-- name: source_evidence
 -- The evidence of every source; that of a labelled one from tables that were fitted without it.
-INSERT INTO {target} (run_id, source_id, evidence)
-SELECT %(run_id)s, c.source_id, coalesce(o.evidence, c.evidence)
+SELECT %(run_id)s AS run_id, c.source_id, coalesce(o.evidence, c.evidence) AS evidence
 FROM {classification} AS c
 LEFT JOIN xcat.out_of_fold AS o ON o.run_id = %(model_run_id)s AND o.source_id = c.source_id;
 
 -- name: master_sources
 -- Every source with its master source, in the order of the sky.
-INSERT INTO {target} (
-    run_id, master_id, ra, dec, err_arcsec, n_missions, n_sources, n_detections, n_upper_limits, is_ambiguous, mjd_first, mjd_last,
-    flux_std_min_cgs, flux_std_max_cgs, flux_ratio, flux_ratio_low, flux_ratio_sigma, source_id, name, catalogue, status,
-    flux_std_cgs, sep_arcsec)
-SELECT %(run_id)s, m.master_id, m.ra, m.dec, m.err_arcsec, m.n_missions, m.n_sources, m.n_detections, m.n_upper_limits,
-       m.is_ambiguous, m.mjd_first, m.mjd_last, m.flux_std_min_cgs, m.flux_std_max_cgs, m.flux_ratio, m.flux_ratio_low,
-       m.flux_ratio_sigma, b.source_id, s.name, k.name, b.status, s.flux_std_cgs,
-       public.q3c_dist(m.ra, m.dec, s.ra, s.dec) * 3600
+SELECT %(run_id)s AS run_id, m.master_id, m.ra, m.dec, m.err_arcsec, m.n_missions, m.n_sources, m.n_detections,
+       m.n_upper_limits, m.is_ambiguous, m.mjd_first, m.mjd_last, m.flux_std_min_cgs, m.flux_std_max_cgs, m.flux_ratio,
+       m.flux_ratio_low, m.flux_ratio_sigma, b.source_id, s.name, k.name AS catalogue, b.status, s.flux_std_cgs,
+       public.q3c_dist(m.ra, m.dec, s.ra, s.dec) * 3600 AS sep_arcsec
 FROM {master_source} AS b
 JOIN {master} AS m USING (master_id)
 JOIN {source} AS s ON s.source_id = b.source_id
@@ -93,21 +89,16 @@ ORDER BY public.q3c_ang2ipix(m.ra, m.dec), m.master_id, b.source_id;
 -- name: classified
 -- Every source, in the order of the sky. A source of the reference sample has the class and the probabilities of tables
 -- that were fitted without it. The test sample are the classifiable sources that are not in the reference sample.
-INSERT INTO {target} (
-    run_id, source_id, name, catalogue, ra, dec, err_arcsec, glon, glat, hpx29, class, p_class, margin, outlier, p_tail,
-    is_outlier, n_missing, alternative, is_out_of_fold, known_class, origin, is_classifiable, in_test_sample,
-    n_detections, mjd_first, mjd_last, flux_cgs, flux_err_cgs, flux_low_kev, flux_high_kev, flux_std_cgs, snr,
-    det_likelihood, flux_ratio, flux_ratio_low, extent_arcsec, quality_flag, master_id, n_missions, is_ambiguous,
-    optical_catalogue, optical_native_id, optical_sep_arcsec, optical_p_any,
-    infrared_catalogue, infrared_native_id, infrared_sep_arcsec, infrared_p_any,
-    has_optical, has_infrared, has_spectrum, {columns})
-SELECT %(run_id)s, c.source_id, s.name, k.name, s.ra, s.dec, s.err_arcsec, s.glon, s.glat, h.hpx29,
-       d.class, d.p[array_position(%(classes)s::text[], d.class)], d.margin, d.outlier, d.p_tail, d.is_outlier, d.n_missing, d.alternative,
-       o.source_id IS NOT NULL, l.class, l.origin, c.is_classifiable, xcat.in_test_sample(c.is_classifiable, l.class),
-       s.n_detections, s.mjd_first, s.mjd_last, s.flux_cgs, s.flux_err_cgs, s.flux_low_kev, s.flux_high_kev, s.flux_std_cgs, s.snr,
-       s.det_likelihood, s.flux_ratio, s.flux_ratio_low, s.extent_arcsec, s.quality_flag, m.master_id, m.n_missions, m.is_ambiguous,
-       f.catalogue, f.native_id, f.sep_arcsec, f.p_any, g.catalogue, g.native_id, g.sep_arcsec, g.p_any,
-       p.has_optical, p.has_infrared, p.has_spectrum, {values}
+SELECT %(run_id)s AS run_id, c.source_id, s.name, k.name AS catalogue, s.ra, s.dec, s.err_arcsec, s.glon, s.glat,
+       h.hpx29, d.class, d.p[array_position(%(classes)s::text[], d.class)] AS p_class, d.margin, d.outlier, d.p_tail,
+       d.is_outlier, d.n_missing, d.alternative, o.source_id IS NOT NULL AS is_out_of_fold, l.class AS known_class,
+       l.origin, c.is_classifiable, xcat.in_test_sample(c.is_classifiable, l.class) AS in_test_sample,
+       s.n_detections, s.mjd_first, s.mjd_last, s.flux_cgs, s.flux_err_cgs, s.flux_low_kev, s.flux_high_kev,
+       s.flux_std_cgs, s.snr, s.det_likelihood, s.flux_ratio, s.flux_ratio_low, s.extent_arcsec, s.quality_flag,
+       m.master_id, m.n_missions, m.is_ambiguous, f.catalogue AS optical_catalogue, f.native_id AS optical_native_id,
+       f.sep_arcsec AS optical_sep_arcsec, f.p_any AS optical_p_any, g.catalogue AS infrared_catalogue,
+       g.native_id AS infrared_native_id, g.sep_arcsec AS infrared_sep_arcsec, g.p_any AS infrared_p_any,
+       {values}
 FROM {classification} AS c
 JOIN {source} AS s USING (source_id)
 JOIN {property} AS p USING (source_id)
@@ -127,7 +118,7 @@ ORDER BY public.q3c_ang2ipix(s.ra, s.dec), c.source_id;
 
 -- name: class_value
 -- The probability of one class, by its number in the model.
-d.p[{number}]
+d.p[{number}] AS {name}
 
 -- name: largest_galaxy
 -- The largest diameter of a galaxy in some catalogues.
@@ -141,7 +132,8 @@ FROM {classified} WHERE log_lx_galaxy > 39 AND sep_to_radius <= 1;
 
 -- name: near_galaxies
 -- Galaxies around them; `deviation` says how well a galaxy agrees with the one that sep_to_radius was computed with.
-INSERT INTO pg_temp.near_galaxy (source_id, catalogue_id, object_id, galaxy, distance_mpc, sep_arcsec, deviation, ellipse_deg2)
+INSERT INTO pg_temp.near_galaxy (source_id, catalogue_id, object_id, galaxy, distance_mpc, sep_arcsec, deviation,
+                                 ellipse_deg2)
 SELECT c.source_id, g.catalogue_id, g.object_id, g.native_id, g.distance_mpc, p.sep_arcsec,
        abs(xcat.sep_to_radius(c.ra, c.dec, g.ra, g.dec, g.d25_arcmin, g.axis_ratio, g.pa_deg) - c.sep_to_radius),
        pi() / 4 * coalesce(g.axis_ratio, 1) * (g.d25_arcmin / 60.0) ^ 2
@@ -156,11 +148,6 @@ WHERE g.d25_arcmin > 0;
 -- p_contaminant (after Tranin et al. 2024, A&A 681, A16): of the sources of this mission in the ellipse that are at
 -- least as bright, nuclei included, the share expected to be AGN behind the galaxy. It is too large where only a part
 -- of the ellipse has been observed.
-INSERT INTO {target} (
-    run_id, source_id, name, catalogue, ra, dec, err_arcsec, galaxy, distance_mpc, sep_arcsec, sep_nucleus_arcsec,
-    sep_to_radius, log_lx_galaxy, is_hyperluminous, flux_std_cgs, flux_cgs, flux_err_cgs, snr, n_detections, ellipse_deg2,
-    n_background, n_as_bright, p_contaminant, class, p_class, p_agn, p_xrb, outlier, is_outlier, alternative, known_class, origin,
-    extent_arcsec, quality_flag)
 WITH hosted AS MATERIALIZED (
     SELECT DISTINCT ON (g.source_id) g.*, min(g.sep_arcsec) OVER (PARTITION BY g.source_id) AS sep_nucleus_arcsec
     FROM pg_temp.near_galaxy AS g
@@ -169,13 +156,11 @@ WITH hosted AS MATERIALIZED (
     -- brighter than one source means more luminous too, so that all of them are in hosted
     SELECT c.*, h.galaxy, h.distance_mpc, h.sep_arcsec, h.sep_nucleus_arcsec, h.ellipse_deg2,
            h.ellipse_deg2 * xcat.agn_per_deg2(c.flux_std_cgs) AS n_background,
-           count(*) OVER (PARTITION BY c.catalogue, h.catalogue_id, h.object_id ORDER BY c.flux_std_cgs DESC) AS n_as_bright
+           count(*) OVER (
+               PARTITION BY c.catalogue, h.catalogue_id, h.object_id ORDER BY c.flux_std_cgs DESC) AS n_as_bright
     FROM hosted AS h JOIN {classified} AS c USING (source_id)
 )
-SELECT %(run_id)s, source_id, name, catalogue, ra, dec, err_arcsec, galaxy, distance_mpc, sep_arcsec, sep_nucleus_arcsec,
-       sep_to_radius, log_lx_galaxy, log_lx_galaxy > 41, flux_std_cgs, flux_cgs, flux_err_cgs, snr, n_detections, ellipse_deg2,
-       n_background, n_as_bright, least(1, n_background / n_as_bright), class, p_class, p_agn, p_xrb, outlier, is_outlier, alternative,
-       known_class, origin, extent_arcsec, quality_flag
+SELECT *, log_lx_galaxy > 41 AS is_hyperluminous, least(1, n_background / n_as_bright) AS p_contaminant
 FROM counted
 WHERE sep_nucleus_arcsec > greatest(3, 3 * err_arcsec)
 ORDER BY public.q3c_ang2ipix(ra, dec);
@@ -241,14 +226,6 @@ GRANT SELECT ON {table} TO CURRENT_USER;
 -- name: is_written
 -- Whether a run has its flat tables.
 SELECT EXISTS (SELECT FROM xcat.publication WHERE run_id = %(run_id)s);
-
--- name: held
--- Record that a run has its flat tables, under its number; the views are not changed.
-INSERT INTO xcat.publication (run_id, active) VALUES (%(run_id)s, false);
-
--- name: positions
--- Where every source is.
-SELECT source_id, ra, dec FROM {source};
 
 -- name: classes
 -- The classes of a model, in its order.

@@ -8,9 +8,10 @@ WHERE d.classoid = 'pg_class'::regclass;
 
 -- name: classify_run
 -- A finished classify run: that with this number, or else the published one.
-SELECT r.run_id, r.name, r.started_at, r.source_run_id, r.link_run_id, r.match_run_id, r.property_run_id, r.label_run_id,
-       r.model_run_id,
-       (SELECT array_agg(k.class ORDER BY k.class_id) FROM xcat.model_class AS k WHERE k.run_id = r.model_run_id) AS classes,
+SELECT r.run_id, r.name, r.started_at, r.source_run_id, r.link_run_id, r.match_run_id, r.property_run_id,
+       r.label_run_id, r.model_run_id,
+       (SELECT array_agg(k.class ORDER BY k.class_id) FROM xcat.model_class AS k
+        WHERE k.run_id = r.model_run_id) AS classes,
        EXISTS (SELECT FROM xcat.publication AS p WHERE p.run_id = r.run_id) AS is_in_pub
 FROM xcat.run AS r
 WHERE r.kind = 'classify' AND r.status = 'done' AND r.run_id = coalesce(%(run_id)s, pub.published_run());
@@ -27,12 +28,12 @@ GROUP BY k.catalogue_id
 ORDER BY k.name;
 
 -- name: candidates
--- Sources of one class, most probable first. Ties, frequent where probabilities are 1, are in an order that depends on the data
--- alone, so that a limit gives the same rows in every database.
+-- Sources of one class, most probable first. Ties, frequent where probabilities are 1, are in an order that depends on
+-- the data alone, so that a limit gives the same rows in every database.
 SELECT source_id, name, ra, dec, p_class, margin, p_tail, is_outlier, flux_cgs, n_detections, n_missing, alternative,
-       class, catalogue, snr, known_class, origin, is_out_of_fold, err_arcsec, flux_err_cgs, extent_arcsec, quality_flag,
-       in_test_sample, {classes}, abs_b, pm_mas_yr, sep_to_radius, hr1, hr2, gamma, log_fx_fb, log_fx_fr, log_fx_fw1,
-       log_fx_fw2, log_flux_ratio, log_flux_ratio_low, flux_ratio_sigma, p_variable, outlier,
+       class, catalogue, snr, known_class, origin, is_out_of_fold, err_arcsec, flux_err_cgs, extent_arcsec,
+       quality_flag, in_test_sample, {classes}, abs_b, pm_mas_yr, sep_to_radius, hr1, hr2, gamma, log_fx_fb, log_fx_fr,
+       log_fx_fw1, log_fx_fw2, log_flux_ratio, log_flux_ratio_low, flux_ratio_sigma, p_variable, outlier,
        optical_catalogue, optical_native_id, infrared_catalogue, infrared_native_id, master_id, run_id
 FROM {classified}
 WHERE class = %(class)s AND p_class >= %(min_probability)s AND (known_class IS NULL OR %(include_known)s) {near}
@@ -82,8 +83,8 @@ ORDER BY place;
 -- One source of a classify run: its row, and whether it is in the test sample.
 SELECT s.source_id, s.name, k.name AS catalogue, s.ra, s.dec, s.err_arcsec, s.glon, s.glat, s.mjd_first, s.mjd_last,
        s.n_detections, s.flux_cgs, s.flux_err_cgs, s.flux_std_cgs, s.snr, s.det_likelihood, s.flux_ratio,
-       s.flux_ratio_low, s.extent_arcsec, s.quality_flag, p.has_optical, p.has_infrared, p.has_spectrum, p.is_classifiable,
-       xcat.in_test_sample(p.is_classifiable, l.class) AS in_test_sample
+       s.flux_ratio_low, s.extent_arcsec, s.quality_flag, p.has_optical, p.has_infrared, p.has_spectrum,
+       p.is_classifiable, xcat.in_test_sample(p.is_classifiable, l.class) AS in_test_sample
 FROM xcat.source AS s
 JOIN xcat.catalogue AS k USING (catalogue_id)
 JOIN xcat.property AS p ON p.source_id = s.source_id AND p.run_id = %(property_run_id)s
@@ -150,8 +151,8 @@ ORDER BY k.kind DESC,
          k.name COLLATE "C";
 
 -- name: hypotheses
--- "None" and the most probable hypotheses of one source, with their members. All members are within the search radius, so
--- the separation is that of the candidate.
+-- "None" and the most probable hypotheses of one source, with their members. All members are within the search radius,
+-- so the separation is that of the candidate.
 SELECT h.rank, h.p_hypothesis, h.p_i, h.match_flag, coalesce(m.members, '[]') AS members
 FROM xcat.hypothesis AS h
 LEFT JOIN LATERAL (
@@ -176,7 +177,8 @@ FROM xcat.hypothesis WHERE run_id = %(match_run_id)s AND source_id = %(source_id
 -- name: master
 -- The master source of one source, with the combined results of its missions.
 SELECT b.status, m.master_id, m.n_missions, m.n_sources, m.n_detections, m.n_upper_limits, m.is_ambiguous,
-       m.mjd_first, m.mjd_last, m.flux_std_min_cgs, m.flux_std_max_cgs, m.flux_ratio, m.flux_ratio_low, m.flux_ratio_sigma
+       m.mjd_first, m.mjd_last, m.flux_std_min_cgs, m.flux_std_max_cgs, m.flux_ratio, m.flux_ratio_low,
+       m.flux_ratio_sigma
 FROM xcat.master_source AS b
 JOIN xcat.master AS m ON m.run_id = b.run_id AND m.master_id = b.master_id
 WHERE b.run_id = %(link_run_id)s AND b.source_id = %(source_id)s;
@@ -266,10 +268,11 @@ ORDER BY s.ra, s.dec;
 
 -- name: p_any
 -- Histograms of p_any in twenty bins, per mission and catalogue.
-SELECT x.name AS mission, k.name AS catalogue, k.kind, least(19, floor(m.p_any * 20))::integer AS bin, count(*) AS sources,
-       count(*) FILTER (WHERE m.n_candidates > 0) AS with_candidates, sum(m.n_candidates)::bigint AS candidates,
-       count(*) FILTER (WHERE m.accepted) AS accepted, sum(m.p_any::double precision) AS sum_p_any,
-       sum(m.density_per_deg2) AS sum_density, max(m.completeness)::double precision AS completeness
+SELECT x.name AS mission, k.name AS catalogue, k.kind, least(19, floor(m.p_any * 20))::integer AS bin,
+       count(*) AS sources, count(*) FILTER (WHERE m.n_candidates > 0) AS with_candidates,
+       sum(m.n_candidates)::bigint AS candidates, count(*) FILTER (WHERE m.accepted) AS accepted,
+       sum(m.p_any::double precision) AS sum_p_any, sum(m.density_per_deg2) AS sum_density,
+       max(m.completeness)::double precision AS completeness
 FROM {match} AS m
 JOIN {source} AS s USING (source_id)
 JOIN xcat.catalogue AS k ON k.catalogue_id = m.catalogue_id
@@ -279,8 +282,10 @@ ORDER BY array_position(%(catalogues)s::text[], x.name), x.name COLLATE "C",
          array_position(%(catalogues)s::text[], k.name), k.name COLLATE "C", bin;
 
 -- name: calibration
--- False matches against the cutoff of p_any, by catalogue and part; catalogue 0, NULL in the table, is all catalogues together.
-SELECT coalesce(catalogue_id, 0), part, cutoff, is_chosen, n_sources, n_sources_above, n_shifted, n_shifted_above, false_rate,
+-- False matches against the cutoff of p_any, by catalogue and part; catalogue 0, NULL in the table, is all catalogues
+-- together.
+SELECT coalesce(catalogue_id, 0), part, cutoff, is_chosen, n_sources, n_sources_above, n_shifted, n_shifted_above,
+       false_rate,
        coalesce(contamination, 'NaN'), density_low_per_deg2, density_high_per_deg2
 FROM xcat.calibration
 WHERE run_id = %(run_id)s

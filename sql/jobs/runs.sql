@@ -3,17 +3,13 @@
 INSERT INTO xcat.run (kind, name, status, config, config_key, versions, inputs, pipeline_run_id,
                       source_run_id, link_run_id, match_run_id, property_run_id, label_run_id, model_run_id)
 VALUES (%(kind)s, %(name)s, 'running', %(config)s, %(config_key)s, %(versions)s, %(inputs)s,
-        %(pipeline_run_id)s, %(source_run_id)s, %(link_run_id)s, %(match_run_id)s, %(property_run_id)s, %(label_run_id)s,
-        %(model_run_id)s)
+        %(pipeline_run_id)s, %(source_run_id)s, %(link_run_id)s, %(match_run_id)s, %(property_run_id)s,
+        %(label_run_id)s, %(model_run_id)s)
 RETURNING run_id;
 
 -- name: lock_content
 -- Held while a run enters what it reads: until then no rows are added to this version, and it is not dropped.
 SELECT pg_advisory_xact_lock_shared(hashtext('xcat.content'), %(catalogue_id)s);
-
--- name: reads
--- A run reads a version of a catalogue, which therefore stays as it is.
-INSERT INTO xcat.run_catalogue (run_id, catalogue_id) VALUES (%(run_id)s, %(catalogue_id)s);
 
 -- name: finish
 -- Mark a run done, in the transaction that wrote its rows: both become visible, or neither. Failed and lost runs of the
@@ -107,9 +103,10 @@ ORDER BY run_id;
 WITH RECURSIVE edge (run_id, needs) AS (
     SELECT r.run_id, n.needs
     FROM xcat.run AS r
-    CROSS JOIN LATERAL (VALUES (r.source_run_id), (r.link_run_id), (r.match_run_id), (r.property_run_id), (r.label_run_id),
-                               (r.model_run_id),
-                               (CASE WHEN r.kind = 'publish' THEN (r.config ->> 'classify_run_id')::integer END)) AS n (needs)
+    CROSS JOIN LATERAL (VALUES (r.source_run_id), (r.link_run_id), (r.match_run_id), (r.property_run_id),
+                               (r.label_run_id), (r.model_run_id),
+                               (CASE r.kind WHEN 'publish' THEN (r.config ->> 'classify_run_id')::integer END)
+                       ) AS n (needs)
     WHERE n.needs IS NOT NULL
     UNION ALL
     SELECT r.run_id, s.value::integer
@@ -135,7 +132,8 @@ WITH RECURSIVE edge (run_id, needs) AS (
 SELECT run_id
 FROM xcat.run AS r
 WHERE run_id NOT IN (SELECT run_id FROM kept)
-  AND NOT EXISTS (SELECT FROM xcat.catalogue_file AS f JOIN xcat.catalogue_content AS c USING (file_id) JOIN read USING (catalogue_id)
+  AND NOT EXISTS (SELECT FROM xcat.catalogue_file AS f JOIN xcat.catalogue_content AS c USING (file_id)
+                  JOIN read USING (catalogue_id)
                   WHERE f.run_id = r.run_id)
 ORDER BY run_id;
 

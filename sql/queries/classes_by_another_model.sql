@@ -4,6 +4,7 @@
 SELECT q.class, count(*) AS sources, avg(q.p) AS mean_probability
 FROM (SELECT min(model_run_id) AS model_run_id FROM pub.runs) AS m
 CROSS JOIN (SELECT * FROM pub.classified ORDER BY source_id LIMIT 1000) AS s
-CROSS JOIN LATERAL (SELECT e.class, e.p FROM pub.posterior(m.model_run_id, to_jsonb(s)) AS e ORDER BY e.p DESC LIMIT 1) AS q
+CROSS JOIN LATERAL (SELECT e.class, e.p FROM pub.posterior(m.model_run_id, to_jsonb(s)) AS e
+                    ORDER BY e.p DESC LIMIT 1) AS q
 GROUP BY q.class
 ORDER BY sources DESC;

@@ -21,8 +21,9 @@ CROSS JOIN LATERAL unnest(t.grid, t.log_density) AS n (x, log_density);
 -- False matches at shifted positions against the cutoff of p_any, by catalogue and part of the sky, in every published
 -- run
 CREATE VIEW pub.reliability_runs AS
-SELECT r.run_id, coalesce(k.name, 'all together') AS catalogue, c.part, c.cutoff, c.is_chosen, c.false_rate, c.contamination,
-       c.n_sources, c.n_sources_above, c.n_shifted, c.n_shifted_above, c.density_low_per_deg2, c.density_high_per_deg2
+SELECT r.run_id, coalesce(k.name, 'all together') AS catalogue, c.part, c.cutoff, c.is_chosen, c.false_rate,
+       c.contamination, c.n_sources, c.n_sources_above, c.n_shifted, c.n_shifted_above, c.density_low_per_deg2,
+       c.density_high_per_deg2
 FROM pub.runs AS r
 JOIN xcat.calibration AS c ON c.run_id = r.match_run_id
 LEFT JOIN xcat.catalogue AS k ON k.catalogue_id = c.catalogue_id;

@@ -17,7 +17,6 @@ from xcat.config import Settings
 from xcat.database import connection, objects, partitions, schema
 from xcat.database.connection import connect, migrate, ready
 from xcat.database.sqlfiles import objects as files
-from xcat.database.sqlfiles import statements
 
 _RELATIONS = """
 SELECT relkind, relname FROM pg_class
@@ -127,19 +126,6 @@ def test_every_function_and_view_is_what_its_file_says_now(settings):
         objects.drop(connection)
         objects.create(connection)
     assert _rows(settings, _DEFINITIONS) == before
-
-
-def test_every_statement_of_sql_has_a_name_and_a_description():
-    from xcat.database.sqlfiles import folder
-
-    seen = 0
-    for path in (folder("sql") / "jobs").glob("*.sql"):
-        found = statements(path)
-        seen += len(found)
-        assert len(found) == path.read_text().count("-- name: "), path.name
-        for statement in found.values():
-            assert statement.about and statement.text, statement.name
-    assert seen > 30
 
 
 # --- the tables refuse nonsense ---------------------------------------------------------------------------

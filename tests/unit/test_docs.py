@@ -18,6 +18,7 @@ from xcat.catalogues import definition
 from xcat.cli.app import app
 from xcat.columns.registry import columns, property_entries
 from xcat.config import Settings
+from xcat.database.sqlfiles import statements
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -39,6 +40,26 @@ _FENCE = re.compile(r"^```(\S*)\n(.*?)^```$", re.S | re.M)
 def _prose(text: str) -> str:
     """A page without its blocks of code."""
     return _FENCE.sub("", text)
+
+
+# --- the files of SQL -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "sql").rglob("*.sql")), ids=lambda path: f"{path.parent.name}/{path.stem}"
+)
+def test_lines_of_sql_are_at_most_120_characters(path):
+    text = path.read_text(encoding="utf-8")
+    assert text.endswith("\n") and not text.endswith("\n\n")
+    assert [line for line in text.splitlines() if len(line) > 120 or line != line.rstrip()] == []
+
+
+@pytest.mark.parametrize("folder", ["jobs", "queries"])
+def test_every_statement_has_a_name_and_a_description(folder):
+    for path in (ROOT / "sql" / folder).glob("*.sql"):
+        named = statements(path).values()
+        assert len(named) == path.read_text(encoding="utf-8").count("-- name: ") > 0, path.name
+        assert all(statement.about and statement.text for statement in named), path.name
 
 
 # --- the generated reference ------------------------------------------------------------------------------

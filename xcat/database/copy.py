@@ -160,14 +160,7 @@ def _pieces(columns: Block) -> Iterator[Block]:
 
 
 def column_types(conn: psycopg.Connection[Any], table: str) -> dict[str, str]:
-    """Types of a table's columns, by name, as this module names them.
-
-    Parameters
-    ----------
-    conn : psycopg.Connection
-    table : str
-        Name, schema-qualified if it is not on the search path.
-    """
+    """Types of a table's columns, by name, as this module names them."""
     rows = conn.execute(
         "SELECT attname, format_type(atttypid, NULL) FROM pg_attribute"
         " WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
@@ -188,9 +181,8 @@ def copy_in(
 
     Parameters
     ----------
-    conn : psycopg.Connection
     table : str
-        Name of the table, with its schema if it is not on the search path.
+        With its schema if it is not on the search path.
     blocks : iterable of mappings
         See `encode`; every block has the same columns, those of the first.
     types : mapping of str to str, optional
@@ -235,13 +227,8 @@ def copy_out(
 
     Parameters
     ----------
-    conn : psycopg.Connection
-    query : Composable or str
-        A SELECT.
     dtype : sequence of (name, type)
-        Names and PostgreSQL types of its columns.
-    params : mapping, optional
-        Parameters of the query.
+        Names and PostgreSQL types of the query's columns.
     chunk_rows : int
         Rows of each array.
 
@@ -308,13 +295,10 @@ def fetch_columns(
 
     Parameters
     ----------
-    conn : psycopg.Connection
     query : Composable or str
         A SELECT, or an INSERT that returns, without NULL (``coalesce(x, 'NaN')``).
     dtype : sequence of (name, type)
         Names and PostgreSQL types of its columns, which are cast to them.
-    params : mapping, optional
-        Parameters of the query.
 
     Returns
     -------

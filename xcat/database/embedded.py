@@ -39,8 +39,6 @@ class Status:
 
     Attributes
     ----------
-    running : bool
-    pid : int or None
     version : str or None
         Major version of the cluster, None before initdb.
     """

@@ -42,17 +42,12 @@ def _has_q3c(bindir: Path, major: int) -> bool:
 
 
 def find_binaries(wanted_major: int | None = None) -> tuple[int, Path]:
-    """Find the newest PostgreSQL server that has q3c.
+    """Find the newest PostgreSQL server that has q3c: its major version and the folder of its programs.
 
     Parameters
     ----------
     wanted_major : int, optional
         Major version of an existing cluster; only that one will do.
-
-    Returns
-    -------
-    major : int
-    bindir : Path
 
     Raises
     ------

@@ -10,13 +10,7 @@ from xcat.database import partitions
 
 @dataclass(frozen=True)
 class Loaded:
-    """A catalogue in the database.
-
-    Attributes
-    ----------
-    catalogue_id : int
-    definition : Definition
-    """
+    """A catalogue in the database."""
 
     catalogue_id: int
     definition: Definition

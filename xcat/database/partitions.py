@@ -8,6 +8,7 @@ reader either; only dropping a partition does (see xcat/database/retention.py).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from psycopg import sql
 from sqlalchemy import Column, Table
@@ -15,6 +16,7 @@ from sqlalchemy.sql.schema import ColumnCollectionConstraint
 
 from xcat.database import copy, schema
 from xcat.database.connection import Connection
+from xcat.database.sqlfiles import job
 
 _TABLES = schema.CATALOGUE_TABLES | schema.RUN_TABLES | schema.PUB_TABLES
 _KEY = dict.fromkeys(schema.CATALOGUE_TABLES, "catalogue_id")
@@ -50,24 +52,9 @@ def exists(conn: Connection, table: str, key: int) -> bool:
 
 
 def create(conn: Connection, table: str, key: int) -> str:
-    """Make the table that will become a partition: columns, CHECKs and comments of the parent, no index.
-
-    Parameters
-    ----------
-    conn : psycopg.Connection
-    table : str
-    key : int
-
-    Returns
-    -------
-    str
-        Its qualified name.
-    """
-    conn.execute(
-        sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING ALL EXCLUDING INDEXES EXCLUDING IDENTITY)").format(
-            _identifier(table, key), _parent(table)
-        )
-    )
+    """Make the table that will become a partition: columns, CHECKs and comments of the parent, no index; its name."""
+    made = sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING ALL EXCLUDING INDEXES EXCLUDING IDENTITY)")
+    conn.execute(made.format(_identifier(table, key), _parent(table)))
     return qualified(table, key)
 
 
@@ -139,17 +126,32 @@ def _index(conn: Connection, parent: Table, name: str, child: sql.Identifier) ->
 
 
 def write(conn: Connection, table: str, key: int, blocks: Iterable[Mapping[str, object]]) -> int:
-    """Write blocks of columns as a new, complete partition.
-
-    Returns
-    -------
-    int
-        Rows written.
-    """
+    """Write blocks of columns as a new, complete partition; the number of rows."""
     name = create(conn, table, key)
     n_rows = copy.copy_in(conn, name, blocks, freeze=True)  # type: ignore[arg-type]
     attach(conn, table, key)
     return n_rows
+
+
+def fill(
+    conn: Connection,
+    table: str,
+    key: int,
+    query: sql.Composed,
+    params: Mapping[str, Any] | None = None,
+    columns: Iterable[str] | None = None,
+) -> None:
+    """Write the rows of a query into a table made by `create`.
+
+    Parameters
+    ----------
+    query : Composed
+        A SELECT that names its columns as the table does.
+    columns : iterable of str, optional
+        Columns to be written, if not all of the schema's.
+    """
+    names = sql.SQL(", ").join(map(sql.Identifier, columns or _TABLES[table].columns.keys()))
+    conn.execute(job("rows.fill").compose(table=qualified(table, key), columns=names, query=query), params)
 
 
 def of_key(tables: Iterable[str], key: int) -> list[str]:

@@ -16,7 +16,7 @@ from psycopg.types.json import Jsonb
 
 from xcat.config import Settings
 from xcat.database.connection import Connection, ready
-from xcat.database.sqlfiles import dicts, job
+from xcat.database.sqlfiles import dicts, insert, job
 from xcat.errors import StageError, XcatError
 from xcat.progress import timed
 
@@ -32,8 +32,6 @@ def config_key(kind: str, config: Mapping[str, Any]) -> str:
 
     Parameters
     ----------
-    kind : str
-        Kind of run.
     config : mapping
         Configuration, with the numbers of the runs and the checksums of the files that are read.
     """
@@ -58,9 +56,6 @@ class Run:
 
     Attributes
     ----------
-    run_id : int
-    kind : str
-    settings : Settings
     conn : Connection
         The stage's transaction; committed when the stage ends well, rolled back otherwise.
     summary : dict
@@ -98,7 +93,6 @@ def stage(
 
     Parameters
     ----------
-    settings : Settings
     kind : str
         One of the kinds of the table ``run``.
     name : str
@@ -111,10 +105,6 @@ def stage(
         Versions of catalogues that are read; they stay as they are while the run is kept.
     **lineage
         Runs that are read: ``source_run_id`` and so on.
-
-    Yields
-    ------
-    Run
 
     Raises
     ------
@@ -159,7 +149,7 @@ def _enter(books: Connection, values: Mapping[str, Any], catalogues: Sequence[in
             reads = "a catalogue was replaced"
             for catalogue_id in sorted(catalogues):
                 books.execute(job("runs.lock_content").compose(), {"catalogue_id": catalogue_id})
-                books.execute(job("runs.reads").compose(), {"run_id": row[0], "catalogue_id": catalogue_id})
+                insert(books, "xcat.run_catalogue", [{"run_id": row[0], "catalogue_id": catalogue_id}])
     except psycopg.errors.ForeignKeyViolation as error:
         raise StageError(
             f"{values['kind']}: {reads} just before it started; nothing was changed. Run it again."

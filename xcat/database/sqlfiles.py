@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from psycopg import Cursor, sql
+from psycopg import Connection, Cursor, sql
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 _OBJECT = re.compile(r"^(?P<about>(?:--[^\n]*\n)+)CREATE (?P<kind>FUNCTION|VIEW) (?P<name>[\w.]+)", re.M)
@@ -88,6 +89,19 @@ def dicts(cursor: Cursor[Any]) -> list[dict[str, Any]]:
     """All rows of a result, each as a dict of column name to value."""
     names = [column.name for column in cursor.description or ()]
     return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def insert(
+    conn: Connection[Any], table: str, rows: Sequence[Mapping[str, Any] | Sequence[Any]], columns: Iterable[str] = ()
+) -> None:
+    """Insert a few rows; columns are named by the keys of the rows, or in their order if the rows have none."""
+    if not rows:
+        return
+    names = list(columns) or list(rows[0])
+    places: list[sql.Composable] = [sql.Placeholder("" if columns else name) for name in names]
+    values, listed = sql.SQL(", ").join(places), sql.SQL(", ").join(map(sql.Identifier, names))
+    with conn.cursor() as cursor:
+        cursor.executemany(job("rows.insert").compose(table=table, columns=listed, values=values), rows)
 
 
 def objects(kind: str) -> list[Path]:

@@ -27,7 +27,7 @@ from xcat.config import Settings
 from xcat.database import copy, partitions, retention
 from xcat.database.connection import Connection, ready
 from xcat.database.runs import Run, stage
-from xcat.database.sqlfiles import dicts, job
+from xcat.database.sqlfiles import dicts, insert, job
 from xcat.errors import InputError, StageError
 from xcat.ingest.convert import Converted, convert
 from xcat.ingest.readers import open_table
@@ -302,7 +302,7 @@ class _Load:
             "n_bytes": file.n_bytes,
         }
         file_id = _number(self.conn, "add_file", values)
-        self.conn.execute(job("ingest.add_file_base").compose(), {"file_id": file_id, "base": self.base})
+        insert(self.conn, "pg_temp.file_base", [{"file_id": file_id, "base": self.base}])
         last_row = n_skipped = 0
         with open_table(file.path, self.definition) as table, progress.bar(file.path.name, table.n_rows) as advance:
             for chunk in table:

@@ -22,7 +22,7 @@ from xcat.config import Settings
 from xcat.database import copy, partitions, published, retention, runs, schema
 from xcat.database.connection import Connection, connect, ready
 from xcat.database.runs import Run
-from xcat.database.sqlfiles import dicts, job
+from xcat.database.sqlfiles import dicts, insert, job
 from xcat.errors import StageError
 from xcat.sky import joins
 from xcat.sky.density_map import cells
@@ -35,8 +35,19 @@ _WORK_MEM = "256MB"  # sorts, hash joins and indexes of whole tables
 def publish(settings: Settings, classify_run_id: int, pipeline_run_id: int | None = None, *, hold: bool = False) -> int:
     """Write the flat tables of a classify run, unless they exist, and let the views of ``pub`` show it.
 
-    With `hold` only the tables are written, to be read under the number of the run; the views do not change. Returns
-    the number of the publish run.
+    Parameters
+    ----------
+    settings : Settings
+    classify_run_id : int
+    pipeline_run_id : int, optional
+        Run of the pipeline.
+    hold : bool
+        Only write the tables, to be read under the number of the run; the views do not change.
+
+    Returns
+    -------
+    int
+        The publish run.
 
     Raises
     ------
@@ -92,14 +103,13 @@ def _write(run: Run, row: dict[str, Any], classes: list[str]) -> None:
         writer = _Writer(conn, row, classes)
         for name in _FLAT_TABLES:
             with run.step(name):
-                writer.target = partitions.create(conn, f"{name}{schema.ALL_RUNS}", row["run_id"])
-                writer.written[name] = writer.target
+                writer.targets[name] = partitions.create(conn, f"{name}{schema.ALL_RUNS}", row["run_id"])
                 getattr(writer, name)()
                 partitions.prepare(conn, f"{name}{schema.ALL_RUNS}", row["run_id"])
             advance(1)
         for name in _FLAT_TABLES:
             partitions.adopt(conn, f"{name}{schema.ALL_RUNS}", row["run_id"])
-        conn.execute(job("publish.held").compose(), {"run_id": row["run_id"]})
+        insert(conn, "xcat.publication", [{"run_id": row["run_id"], "active": False}])
 
 
 # in the order in which they are filled, each by the method of its name
@@ -125,14 +135,19 @@ class _Writer:
             for table in tables
             if row[column] is not None and partitions.exists(conn, table, row[column])
         }
-        self.written: dict[str, str] = {}
-        self.target = ""  # the table that is being filled
+        self.targets: dict[str, str] = {}
 
     def execute(self, name: str, params: dict[str, Any] | None = None, /, **places: str | sql.Composable) -> None:
         """Run a statement of sql/jobs/publish.sql."""
+        self.conn.execute(job(f"publish.{name}").compose(**self.partitions, **places), params)
+
+    def fill(self, name: str, params: dict[str, Any] | None = None, **places: str | sql.Composable) -> None:
+        """Fill the flat table of a name by the query of sql/jobs/publish.sql with that name."""
         numbers = {key: self.row[key] for key in ("run_id", "model_run_id", "label_run_id", "property_run_id")}
-        tables = self.partitions | self.written | {"target": self.target}
-        self.conn.execute(job(f"publish.{name}").compose(**tables, **places), numbers | (params or {}))
+        query = job(f"publish.{name}").compose(**self.partitions, **places)
+        table = f"{name}{schema.ALL_RUNS}"
+        columns = published.view_columns(self.classes) if name == "classified" else None
+        partitions.fill(self.conn, table, self.row["run_id"], query, numbers | (params or {}), columns)
 
     def catalogues(self, *kinds: str) -> list[dict[str, Any]]:
         """Versions of catalogues of these kinds that the run's stages read."""
@@ -140,80 +155,83 @@ class _Writer:
         values = {"run_ids": stages, "kinds": list(kinds)}
         return dicts(self.conn.execute(job("publish.catalogues").compose(), values))
 
-    def by_counterpart_catalogue(self, name: str, **places: sql.Composable) -> None:
-        """Run a statement for every counterpart catalogue."""
-        for item in self.catalogues("optical", "infrared"):
-            counterpart = partitions.qualified("counterpart", item["catalogue_id"])
-            values = {"catalogue_id": item["catalogue_id"], "catalogue": item["name"], "kind": item["kind"]}
-            self.execute(name, values, counterpart=counterpart, **places)
-
     def counterparts(self) -> None:
         """Accepted counterparts, catalogue by catalogue."""
-        if "match" in self.partitions:
-            counterpart = schema.CATALOGUE_TABLES["counterpart"]
-            columns = _columns("o", counterpart, "counterparts_runs", _OF_COUNTERPART)
-            self.by_counterpart_catalogue("counterparts", **columns)
+        shared = _shared("o", schema.CATALOGUE_TABLES["counterpart"], "counterparts_runs", _OF_COUNTERPART)
+        for item in self.catalogues("optical", "infrared") if "match" in self.partitions else []:
+            counterpart = partitions.qualified("counterpart", item["catalogue_id"])
+            values = {"catalogue_id": item["catalogue_id"], "catalogue": item["name"], "kind": item["kind"]}
+            self.fill("counterparts", values, counterpart=counterpart, values=shared)
         row = self.conn.execute(job("publish.priority").compose(), self.row).fetchone()
-        self.execute("first_counterparts", {"priority": row[0] if row and row[0] else []})
+        priority = {"priority": row[0] if row and row[0] else []}
+        self.execute("first_counterparts", priority, counterparts=self.targets["counterparts"])
         self.conn.execute("ANALYZE pg_temp.first_counterpart")
 
     def hypotheses(self) -> None:
         """Hypotheses with the names of their members."""
-        if "hypothesis" in self.partitions:
-            self.by_counterpart_catalogue("members")
-            self.conn.execute("ANALYZE pg_temp.member")
-            of_hypothesis = schema.RUN_TABLES["hypothesis_property"]
-            self.execute("hypotheses", **_columns("p", of_hypothesis, "hypotheses_runs", _OF_HYPOTHESIS))
+        if "hypothesis" not in self.partitions:
+            return
+        for item in self.catalogues("optical", "infrared"):
+            counterpart = partitions.qualified("counterpart", item["catalogue_id"])
+            values = {"catalogue_id": item["catalogue_id"], "catalogue": item["name"]}
+            self.execute("members", values, counterpart=counterpart)
+        self.conn.execute("ANALYZE pg_temp.member")
+        shared = _shared("p", schema.RUN_TABLES["hypothesis_property"], "hypotheses_runs", _OF_HYPOTHESIS)
+        self.fill("hypotheses", values=shared)
 
     def source_evidence(self) -> None:
-        self.execute("evidence")
+        """Evidence, one array per source."""
+        self.fill("source_evidence")
 
     def master_sources(self) -> None:
+        """Sources with their master sources."""
         if "master_source" in self.partitions:
-            self.execute("master_sources")
+            self.fill("master_sources")
 
     def classified(self) -> None:
-        """Put everything about a source, with its HEALPix cell, into one row."""
-        query = job("publish.positions").compose(source=self.partitions["source"])
+        """Put everything about a source into one row."""
+        self._cells()
+        values = _shared("p", schema.RUN_TABLES["property"], "classified_runs", _OF_PROPERTIES)
+        for i, name in enumerate(map(published.class_column, self.classes), 1):
+            values += sql.SQL(", ") + job("publish.class_value").compose(number=sql.Literal(i), name=name)
+        master_sources = self.targets["master_sources"]
+        self.fill("classified", {"classes": self.classes}, master_sources=master_sources, values=values)
+
+    def _cells(self) -> None:
+        """HEALPix cell of every source."""
+        query = job("joins.positions").compose(source=self.partitions["source"])
         types = [("source_id", "bigint"), ("ra", "double precision"), ("dec", "double precision")]
         rows = copy.fetch_columns(self.conn, query, types)
         block = {"source_id": rows["source_id"], "hpx29": cells(rows["ra"], rows["dec"], 29)}
         copy.copy_in(self.conn, "cell", [block])
         self.conn.execute("ANALYZE pg_temp.cell")
-        columns = _columns("p", schema.RUN_TABLES["property"], "classified_runs", _OF_PROPERTY)
-        for i, name in enumerate(self.classes, 1):
-            columns["columns"] += sql.SQL(", ") + sql.Identifier(published.class_column(name))
-            columns["values"] += sql.SQL(", ") + job("publish.class_value").compose(number=sql.Literal(i))
-        self.execute("classified", {"classes": self.classes}, **columns)
 
     def ulx_candidates(self) -> None:
         """Ultraluminous sources, by the galaxies that the properties were computed with."""
-        galaxies = self.catalogues("galaxy")
-        numbers = {"catalogue_ids": [item["catalogue_id"] for item in galaxies]}
-        ((d25_arcmin,),) = self.conn.execute(job("publish.largest_galaxy").compose(), numbers)
-        find = job("publish.luminous_needles").compose(classified=self.written["classified"])
-        for item in galaxies:
+        classified = self.targets["classified"]
+        numbers = [item["catalogue_id"] for item in self.catalogues("galaxy")]
+        query = job("publish.largest_galaxy").compose()
+        ((d25_arcmin,),) = self.conn.execute(query, {"catalogue_ids": numbers})
+        for item in self.catalogues("galaxy"):
             galaxy = partitions.qualified("galaxy", item["catalogue_id"])
+            find = job("publish.luminous_needles").compose(classified=classified)
             joins.needles(self.conn, find, {"d25_arcmin": d25_arcmin})
             joins.search(self.conn, galaxy, f"{item['name']} x luminous sources")
-            self.execute("near_galaxies", galaxy=galaxy)
-        self.execute("ulx_candidates")
+            self.execute("near_galaxies", galaxy=galaxy, classified=classified)
+        self.fill("ulx_candidates", classified=classified)
 
 
 # columns that the statements write themselves, though both tables have them
 _OF_COUNTERPART = {"native_id", "ra", "dec"}
 _OF_HYPOTHESIS = {"run_id", "source_id", "rank", "p_hypothesis"}
-_OF_PROPERTY = {"run_id", "source_id", "has_optical", "has_infrared", "has_spectrum", "n_detections", "is_classifiable"}
+_OF_PROPERTIES = {"run_id", "source_id", "n_detections", "is_classifiable"}
 
 
-def _columns(alias: str, table: Table, pub_table: str, without: set[str]) -> dict[str, sql.Composed]:
-    """Columns that a table and one of ``pub`` share, for the list of an INSERT and for its SELECT from an alias."""
+def _shared(alias: str, table: Table, pub_table: str, without: set[str]) -> sql.Composed:
+    """Columns that a table and one of ``pub`` share, for a SELECT from an alias."""
     names = {c.name for c in table.columns} - without
     shared = [c.name for c in schema.PUB_TABLES[pub_table].columns if c.name in names]
-    return {
-        "columns": sql.SQL(", ").join(map(sql.Identifier, shared)),
-        "values": sql.SQL(", ").join(sql.Identifier(alias, name) for name in shared),
-    }
+    return sql.SQL(", ").join(sql.Identifier(alias, name) for name in shared)
 
 
 # --- the views --------------------------------------------------------------------------------------------
@@ -224,7 +242,7 @@ def _switch(conn: Connection, classify_run_id: int, classes: list[str]) -> None:
     if _columns_of(conn, "pub.classified") != published.view_columns(classes):
         _patiently(conn, lambda: published.make_views(conn, classes))
     conn.execute(job("classify.unpublish").compose())
-    conn.execute(job("classify.publish").compose(), {"run_id": classify_run_id})
+    insert(conn, "xcat.publication", [{"run_id": classify_run_id, "active": True}])
     # every view of pub reads one of these tables
     for table in (f"{schema.SCHEMA}.publication", *(f"{schema.PUB}.{name}" for name in schema.PUB_TABLES)):
         conn.execute(job("publish.plans_are_old").compose(table=table))

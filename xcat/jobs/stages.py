@@ -16,7 +16,7 @@ from xcat.database import partitions
 from xcat.database.connection import connect
 from xcat.database.loaded import Loaded
 from xcat.database.runs import Run
-from xcat.database.sqlfiles import dicts, job
+from xcat.database.sqlfiles import dicts, insert, job
 from xcat.errors import StageError
 from xcat.jobs.classes import Classes, rules
 from xcat.jobs.pipeline import Pipeline
@@ -62,8 +62,7 @@ def label_stage(
         )
     joins.make_tables(conn)
     conn.execute(job("label.make_work").compose())
-    with conn.cursor() as cursor:
-        cursor.executemany(job("label.add_rule").compose(), rules(classes))
+    insert(conn, "pg_temp.class_rule", rules(classes))
     of_run = {"run_id": run.run_id, "source_run_id": source_run_id, "property_run_id": property_run_id}
     for number, reference in enumerate(references):
         values = of_run | {
@@ -86,7 +85,7 @@ def label_stage(
             conn.execute(job("label.nuclei").compose(galaxy=nearby.table))
     target = partitions.create(conn, "label", run.run_id)
     conn.execute(job("label.places").compose(), of_run)
-    conn.execute(job("label.store").compose(label=target), of_run)
+    partitions.fill(conn, "label", run.run_id, job("label.store").compose(), of_run)
     partitions.attach(conn, "label", run.run_id)
     run.summary["labels"] = dicts(conn.execute(job("label.count").compose(label=target)))
 

@@ -21,7 +21,7 @@ from pydantic import Field
 from xcat.catalogues.grammar import Strict
 from xcat.database import copy
 from xcat.database.connection import Connection
-from xcat.database.sqlfiles import job
+from xcat.database.sqlfiles import insert, job
 from xcat.errors import ConfigError
 from xcat.match.calibrate import Calibration, calibrate, shifted
 from xcat.match.haystack import Haystack
@@ -236,8 +236,7 @@ def _results(
     """Put the results for the sources together, and write the cutoffs in use."""
     chosen = cal.is_chosen & (cal.part > 0)
     cuts = [values[chosen] for values in (cal.k, cal.part, cal.cutoff)]
-    with conn.cursor() as cursor:
-        cursor.executemany(job("match.add_cut").compose(), zip(*(values.tolist() for values in cuts), strict=True))
+    insert(conn, "pg_temp.cut", list(zip(*(values.tolist() for values in cuts), strict=True)), ("k", "part", "cutoff"))
     conn.execute("ANALYZE pg_temp.cut")
     cutoff = np.zeros((len(p_any), parts.n_parts + 1))
     cutoff[cuts[0], cuts[1]] = cuts[2]

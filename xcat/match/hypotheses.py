@@ -13,7 +13,7 @@ from psycopg import sql
 from xcat import progress
 from xcat.database import copy
 from xcat.database.connection import Connection
-from xcat.database.sqlfiles import job
+from xcat.database.sqlfiles import insert, job
 from xcat.match.haystack import Haystack
 from xcat.match.learning import STEP_MAG, Curve, learn, pattern_priors
 from xcat.match.targets import Parts
@@ -90,7 +90,7 @@ def _magnitudes(
         if (1 << k, i) not in learned
     ]
     rows = [(c.mask, c.term, c.stratum, c.edges.tolist(), c.log_ratio.tolist()) for c in curves]
-    _insert(conn, "add_curve", rows)
+    insert(conn, "pg_temp.curve", rows, ("mask", "term", "stratum", "edges", "log_ratio"))
     conn.execute("ANALYZE pg_temp.curve")
     numbers = [sql.Literal(i) for i in sorted({c.term for c in curves})]
     fragments = {
@@ -104,11 +104,6 @@ def _magnitudes(
         conn.execute(job("hypotheses.spread_extras").compose())
     conn.execute("ANALYZE pg_temp.extra")
     return curves, notes, job("hypotheses.weighed").compose()
-
-
-def _insert(conn: Connection, name: str, rows: Sequence[tuple[object, ...]]) -> None:
-    with conn.cursor() as cursor:
-        cursor.executemany(job(f"hypotheses.{name}").compose(), rows)
 
 
 def _learn(conn: Connection, owners: dict[int, list[int]], parts: Parts) -> list[Curve]:
@@ -195,7 +190,7 @@ def _write_shares(conn: Connection, masks: np.ndarray, in_both: np.ndarray, alon
         for part in range(1, len(alone))
         for i, mask in enumerate(masks)
     ]
-    _insert(conn, "add_share", rows)
+    insert(conn, "pg_temp.share", rows, ("part", "mask", "log_back", "log_alone"))
     conn.execute("ANALYZE pg_temp.share")
     conn.execute(job("hypotheses.touch").compose())
     conn.execute("ANALYZE pg_temp.touched")
@@ -224,6 +219,7 @@ def _priors(
         p = pattern_priors(sums[parts.is_source], parts.stratum[parts.is_source], parts.n_strata, given)
         log_odds = np.log(p[:, 1:]) - np.log(p[:, :1])
         completeness = p[:, 1:] @ member
-    _insert(conn, "add_pattern_prior", [(j + 1, int(masks[i]), log_odds[j, i]) for j, i in np.ndindex(log_odds.shape)])
+    odds = [(j + 1, int(masks[i]), log_odds[j, i]) for j, i in np.ndindex(log_odds.shape)]
+    insert(conn, "pg_temp.pattern_prior", odds, ("stratum", "mask", "log_odds"))
     conn.execute("ANALYZE pg_temp.pattern_prior")
     return np.asarray(completeness)

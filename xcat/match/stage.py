@@ -147,12 +147,12 @@ def _store(run: Run, haystacks: list[Haystack], outcome: Outcome, tables: Mappin
             constants = {name: np.full(len(rows["source_id"]), values[name]) for name in ("run_id", "catalogue_id")}
             copy.copy_in(conn, tables["match"], [rows | constants], freeze=True)
             which = "store_candidates" if len(haystacks) > 1 else "store_candidates_of_one"
-            conn.execute(job(f"match.{which}").compose(match_candidate=tables["match_candidate"]), values)
+            partitions.fill(conn, "match_candidate", run.run_id, job(f"match.{which}").compose(), values)
             report[haystack.name] = _summary(k, outcome)
             advance(1)
         ids = [h.catalogue_id for h in haystacks]
         kept = {"run_id": run.run_id, "catalogue_ids": ids, "min_p": _MIN_P_HYPOTHESIS}
-        conn.execute(job("match.store_hypotheses").compose(hypothesis=tables["hypothesis"]), kept)
+        partitions.fill(conn, "hypothesis", run.run_id, job("match.store_hypotheses").compose(), kept)
         curves = [_curve_rows(c, run.run_id, ids[c.catalogue - 1]) for c in outcome.priors if c.n_sources]
         copy.copy_in(conn, "magnitude_prior", curves)
         _store_calibration(run, ids, outcome.calibration)

@@ -16,7 +16,7 @@ from xcat import progress
 from xcat.database import copy, partitions
 from xcat.database.loaded import Loaded
 from xcat.database.runs import Run
-from xcat.database.sqlfiles import dicts, job
+from xcat.database.sqlfiles import dicts, insert, job
 from xcat.errors import StageError
 from xcat.merge import link_graph as graph
 from xcat.sky import joins
@@ -94,14 +94,12 @@ def link_stage(
         copy.copy_in(conn, targets["source_link"], [links], freeze=True)
         conn.execute(job("link.make_factors").compose())
         bands = {m.catalogue_id: m.definition for m in xray if m.definition.flux_band_kev is not None}
-        with conn.cursor() as cursor:
-            factors = [(number, definition.standard_flux_factor()) for number, definition in bands.items()]
-            cursor.executemany(job("link.add_factor").compose(), factors)
+        factors = [(number, definition.standard_flux_factor()) for number, definition in bands.items()]
+        insert(conn, "pg_temp.flux_factor", factors, ("catalogue_id", "factor"))
         conn.execute("ANALYZE pg_temp.flux_factor")
         source_detection = partitions.qualified("source_detection", source_run_id)
-        tables = {name: targets[name] for name in ("master", "master_source")}
-        statement = job("link.masters").compose(source=source, source_detection=source_detection, **tables)
-        conn.execute(statement, values)
+        tables = {"source_detection": source_detection, "master_source": targets["master_source"]}
+        partitions.fill(conn, "master", run.run_id, job("link.masters").compose(source=source, **tables), values)
         for name in _TABLES:
             partitions.attach(conn, name, run.run_id)
     run.summary["previous_link_run_id"] = previous_run_id

@@ -17,12 +17,12 @@ from xcat.sky import joins
 # Two positions of one source differ by less than this many combined per-axis sigmas in 99 % of cases (Rayleigh).
 GROUP_SIGMA = 3.03
 _MAX_RADIUS_ARCSEC = 60.0
-# means over the detections of a source, by the name of the mean: column and its error
+# columns of which the mean over the detections of a source is taken, with their errors
 _MEANS = {
-    "flux": ("flux_cgs", "flux_err_cgs"),
-    **{band: (f"flux_{band}_cgs", f"flux_{band}_err_cgs") for band in BANDS},
-    "hr1": ("hr1", "hr1_err"),
-    "hr2": ("hr2", "hr2_err"),
+    "flux_cgs": "flux_err_cgs",
+    **{f"flux_{band}_cgs": f"flux_{band}_err_cgs" for band in BANDS},
+    "hr1": "hr1_err",
+    "hr2": "hr2_err",
 }
 
 
@@ -35,11 +35,8 @@ def merge_stage(run: Run, xray: list[Loaded]) -> None:
     conn = run.conn
     joins.make_tables(conn)
     conn.execute(job("merge.make_work").compose())
-    weights = [job("merge.weight").compose(error=error, weight=f"w_{mean}") for mean, (_, error) in _MEANS.items()]
-    means = [
-        job("merge.mean").compose(value=value, weight=f"w_{mean}", mean=mean, mean_err=f"{mean}_err")
-        for mean, (value, _) in _MEANS.items()
-    ]
+    weights = [job("merge.weight").compose(error=error, weight=f"w_{value}") for value, error in _MEANS.items()]
+    means = [job("merge.mean").compose(value=v, error=error, weight=f"w_{v}") for v, error in _MEANS.items()]
     fragments = {"weights": sql.SQL(", ").join(weights), "means": sql.SQL(", ").join(means)}
     targets = {name: partitions.create(conn, name, run.run_id) for name in ("source", "source_detection")}
     run.summary["missions"] = {}
@@ -69,9 +66,9 @@ def merge_stage(run: Run, xray: list[Loaded]) -> None:
                 conn.execute(job("merge.number_sources").compose(), values)
                 conn.execute("ANALYZE xcat.source_identity")  # else the planner takes it for empty, and loops
                 conn.execute(job("merge.source_detections").compose(**targets), values)
-                statement = job("merge.sources").compose(detection=mission.table, **targets, **fragments)
-                conn.execute(statement, values)
-            (counts,) = dicts(conn.execute(job("merge.count").compose(**targets), values))
+                query = job("merge.sources").compose(detection=mission.table, **fragments)
+                partitions.fill(conn, "source", run.run_id, query, values)
+            (counts,) = dicts(conn.execute(job("merge.count").compose(source=targets["source"]), values))
             run.summary["missions"][definition.name] = counts
     with run.step("index"), progress.bar("sources: indexes"):
         for table in targets:

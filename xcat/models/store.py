@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from xcat.classifier.model import Model
 from xcat.classifier.pairs import PairTable, as_row
 from xcat.columns.properties import error_column, limit_column, observed_column, select
 from xcat.database.connection import Connection
-from xcat.database.sqlfiles import job
+from xcat.database.sqlfiles import insert, job
 from xcat.errors import XcatError
 
 # arrays of a table with a value per class, on the last axis
@@ -25,32 +24,40 @@ def store(conn: Connection, run_id: int, model: Model) -> None:
     """Write a model and its tables as rows of a fit run."""
     keys = {"run_id": run_id}
     row = {name: getattr(model, name) for name in ("weighting", "sharpness", "smoothing", "inverse_ridge")}
-    conn.execute(job("fit.add_model").compose(), keys | row | {"outlier_p": model.outlier_p.tolist()})
-    classes = {
-        "class_id": range(1, len(model.classes) + 1),
-        "class": model.classes,
-        "prior": model.priors.tolist(),
-        "log_offset": model.offsets.tolist(),
-        "n_reference": map(round, model.n_reference),
-        "outlier_levels": model.outlier_levels.tolist(),
-    }
-    numbers = range(1, len(model.categories) + 1)
-    categories = {"category_id": numbers, "category": model.categories, "weight": model.weights.tolist()}
-    numbers = range(1, len(model.term_names) + 1)
-    is_pair = [number > len(model.properties) for number in numbers]
-    terms = {"term_id": numbers, "term": model.term_names, "category": model.term_categories, "is_pair": is_pair}
-    with conn.cursor() as cursor:
-        for statement, rows in {
-            "add_class": _rows(classes),
-            "add_category": _rows(categories),
-            "add_term": _rows(terms),
-            "add_table": [*_singles(model), *_pairs(model)],
-        }.items():
-            cursor.executemany(job(f"fit.{statement}").compose(), [keys | each for each in rows])
+    for table, rows in {
+        "model": [row | {"outlier_p": model.outlier_p.tolist()}],
+        "model_class": _classes(model),
+        "model_category": _categories(model),
+        "model_term": _terms(model),
+        "likelihood_table": [*_singles(model), *_pairs(model)],
+    }.items():
+        insert(conn, f"xcat.{table}", [keys | each for each in rows])
 
 
-def _rows(columns: Mapping[str, Iterable[Any]]) -> list[dict[str, Any]]:
-    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+def _classes(model: Model) -> list[dict[str, Any]]:
+    return [
+        {
+            "class_id": k + 1,
+            "class": name,
+            "prior": float(model.priors[k]),
+            "log_offset": float(model.offsets[k]),
+            "n_reference": round(model.n_reference[k]),
+            "outlier_levels": model.outlier_levels[k].tolist(),
+        }
+        for k, name in enumerate(model.classes)
+    ]
+
+
+def _categories(model: Model) -> list[dict[str, Any]]:
+    pairs = zip(model.categories, model.weights.tolist(), strict=True)
+    return [{"category_id": t, "category": name, "weight": weight} for t, (name, weight) in enumerate(pairs, 1)]
+
+
+def _terms(model: Model) -> list[dict[str, Any]]:
+    return [
+        {"term_id": t + 1, "term": name, "category": category, "is_pair": t >= len(model.properties)}
+        for t, (name, category) in enumerate(zip(model.term_names, model.term_categories, strict=True))
+    ]
 
 
 def _singles(model: Model) -> list[dict[str, Any]]:
@@ -107,36 +114,43 @@ def load(conn: Connection, run_id: int) -> Model:
         The run made no model.
     """
     keys = {"run_id": run_id}
-    with conn.cursor(row_factory=dict_row) as cursor:
-        row = cursor.execute(job("fit.model").compose(), keys).fetchone()
-        tables = {(each["property"], each["class"]): each for each in cursor.execute(job("fit.tables").compose(), keys)}
-    if row is None:
+    model = _part(conn, "model", "run_id", keys)
+    if not model["run_id"]:
         raise XcatError(f"run {run_id} made no model. See: xcat runs")
-    classes, priors, offsets, n_reference, outlier_levels = _columns(conn, "fit.model_classes", keys)
-    categories, weights = _columns(conn, "fit.model_categories", keys)
-    terms, is_pair = _columns(conn, "fit.model_terms", keys)
+    of_class, of_category = (_part(conn, f"model_{part}", f"{part}_id", keys) for part in ("class", "category"))
+    of_term = _part(conn, "model_term", "term_id", keys)
+    classes, terms, is_pair = of_class["class"], of_term["term"], of_term["is_pair"]
+    with conn.cursor(row_factory=dict_row) as cursor:
+        tables = {(row["property"], row["class"]): row for row in cursor.execute(job("fit.tables").compose(), keys)}
     by_term = [[tables[term, c] for c in classes] for term in terms]
     singles = [(term, rows) for term, pair, rows in zip(terms, is_pair, by_term, strict=True) if not pair]
     pairs = [(term, rows) for term, pair, rows in zip(terms, is_pair, by_term, strict=True) if pair]
     return Model(
-        classes=classes,
+        classes=tuple(classes),
         properties=select([term for term, _ in singles]),
-        categories=categories,
-        priors=np.array(priors),
-        offsets=np.array(offsets),
-        weights=np.array(weights),
-        mixing=np.array([[of_class["mixing"] for of_class in rows] for rows in by_term]),
+        categories=tuple(of_category["category"]),
+        priors=np.array(of_class["prior"]),
+        offsets=np.array(of_class["log_offset"]),
+        weighting=model["weighting"][0],
+        weights=np.array(of_category["weight"]),
+        sharpness=model["sharpness"][0],
+        mixing=np.array([[row["mixing"] for row in rows] for rows in by_term]),
         tables=tuple(_table(rows) for _, rows in singles),
         pairs=tuple(_pair(term, rows) for term, rows in pairs),
-        n_reference=np.array(n_reference, dtype=np.float64),
-        outlier_levels=np.array(outlier_levels, dtype=np.float64),
-        **row | {"outlier_p": np.array(row["outlier_p"])},
+        smoothing=model["smoothing"][0],
+        n_reference=np.array(of_class["n_reference"], dtype=np.float64),
+        outlier_p=np.array(model["outlier_p"][0]),
+        outlier_levels=np.array(of_class["outlier_levels"], dtype=np.float64),
+        inverse_ridge=model["inverse_ridge"][0],
     )
 
 
-def _columns(conn: Connection, statement: str, keys: dict[str, Any]) -> list[tuple[Any, ...]]:
-    """Columns of the rows of a statement."""
-    return list(zip(*conn.execute(job(statement).compose(), keys).fetchall(), strict=True))
+def _part(conn: Connection, table: str, number: str, keys: dict[str, Any]) -> dict[str, list[Any]]:
+    """Columns of the rows of a model in a table, by name."""
+    cursor = conn.execute(job("fit.part").compose(part=f"xcat.{table}", number=number), keys)
+    names = [column.name for column in cursor.description or ()]
+    rows = cursor.fetchall()
+    return {name: [row[i] for row in rows] for i, name in enumerate(names)}
 
 
 def _column(rows: list[dict[str, Any]], name: str) -> np.ndarray:
@@ -159,13 +173,14 @@ def _table(rows: list[dict[str, Any]]) -> Table:
 def _pair(name: str, rows: list[dict[str, Any]]) -> PairTable:
     first = rows[0]
     axes, grids = first["axes"], (first["grid"], first["grid_2"])
+    ratio = _column(rows, "log_density").reshape(len(grids[0]), len(grids[1]), len(rows))
     return PairTable(
         name=name,
         category=first["category"],
         axes=(axes[0], axes[1]),
         low=np.array([grid[0] for grid in grids]),
         step=np.array([_step(grid) for grid in grids]),
-        log_ratio=_column(rows, "log_density").reshape(len(grids[0]), len(grids[1]), len(rows)),
+        log_ratio=ratio,
         n_present=_column(rows, "n_present"),
     )
 

@@ -38,6 +38,7 @@ from xcat.own.user_tables import (
     loaded_catalogue,
     read_user_table,
 )
+from xcat.sky import joins
 from xcat.tables.facts import TableLike, describe, file_label
 from xcat.tables.guess import Wanted, guess
 from xcat.tables.whole_rows import take
@@ -270,7 +271,7 @@ def _label(labels: Sequence[str], name: str, option: str) -> str:
 
 def _places_of_table(conn: Connection, table: str, ids: np.ndarray, epoch_yr: float | None) -> Places:
     conn.execute(job("own.make_wanted").compose())
-    conn.execute(job("own.clear_wanted").compose())
+    joins.clear(conn, "wanted_object")
     copy.copy_in(conn, "pg_temp.wanted_object", [{"object_id": ids}])
     names = ("ra", "dec", "epoch_yr", "pmra_mas_yr", "pmdec_mas_yr")
     types = [(n, "double precision") for n in names]

@@ -76,21 +76,19 @@ def properties_stage(
             sources = partitions.qualified("source", source_run_id)
             joins.search(conn, sources, f"{nearby.definition.name} x sources", haystack_id="source_id")
             conn.execute(job("properties.in_galaxy").compose(galaxy=nearby.table), values)
-    targets = {name: partitions.create(conn, name, run.run_id) for name in ("property", "hypothesis_property")}
     names = [c.name for c in schema.RUN_TABLES["hypothesis_property"].columns if c.name not in _OF_HYPOTHESIS]
-    of_counterparts = {
-        "columns": sql.SQL(", ").join(map(sql.Identifier, names)),
-        "values": sql.SQL(", ").join(sql.Identifier("c", name) for name in names),
-    }
+    of_counterparts = sql.SQL(", ").join(sql.Identifier("c", name) for name in names)
     with run.step("store"), progress.bar("properties: store"):
-        for store in ("store", "store_hypotheses"):
-            conn.execute(job(f"properties.{store}").compose(**targets, **of_counterparts), values)
-        for name in targets:
-            partitions.attach(conn, name, run.run_id)
-    run.summary |= dicts(conn.execute(job("properties.count").compose(**targets)))[0]
+        for table, query in {"property": "store", "hypothesis_property": "store_hypotheses"}.items():
+            partitions.create(conn, table, run.run_id)
+            selected = job(f"properties.{query}").compose(values=of_counterparts)
+            partitions.fill(conn, table, run.run_id, selected, values)
+            partitions.attach(conn, table, run.run_id)
+    target = partitions.qualified("property", run.run_id)
+    run.summary |= dicts(conn.execute(job("properties.count").compose(property=target)))[0]
     names = sorted(entry["name"] for entry in property_entries())
-    counts = sql.SQL(", ").join(job("properties.presence_of").compose(name=name) for name in names)
-    (run.summary["present"],) = dicts(conn.execute(job("properties.presence").compose(counts=counts, **targets)))
+    counts = sql.SQL(", ").join(job("report.presence_of").compose(name=name) for name in names)
+    (run.summary["present"],) = dicts(conn.execute(job("properties.presence").compose(counts=counts, property=target)))
 
 
 def _band(definition: Definition, band: str) -> sql.Composed:
@@ -105,8 +103,8 @@ def _band(definition: Definition, band: str) -> sql.Composed:
 def _cover(conn: Connection, source_run_id: int, counterparts: list[Loaded]) -> None:
     """Fill ``pg_temp.covered``: which sources the catalogues cover, and the depth of the deepest of them."""
     types = [("source_id", "bigint"), ("ra", "double precision"), ("dec", "double precision")]
-    query = job("properties.positions").compose()
-    rows = copy.fetch_columns(conn, query, types, {"source_run_id": source_run_id})
+    query = job("joins.positions").compose(source=partitions.qualified("source", source_run_id))
+    rows = copy.fetch_columns(conn, query, types)
     observed = {kind: np.zeros(len(rows), bool) for kind in ("optical", "infrared")}
     depth = {band: np.full(len(rows), np.nan) for band in ZERO}
     for loaded in counterparts:

@@ -7,11 +7,10 @@ published runs, one partition each. The rest is bookkeeping. Partitions are made
 (xcat/database/partitions.py).
 """
 
-from xcat.database.schema import bookkeeping, learned
-from xcat.database.schema.catalogue_tables import CATALOGUE_TABLES
+from xcat.database.schema import bookkeeping
 from xcat.database.schema.parts import PUB, SCHEMA, SCHEMAS, metadata
 from xcat.database.schema.pub_tables import ALL_RUNS, PUB_TABLES, USUAL_CLASSES
-from xcat.database.schema.run_tables import RUN_TABLES
+from xcat.database.schema.run_tables import CATALOGUE_TABLES, RUN_TABLES
 
 __all__ = [
     "ALL_RUNS",
@@ -23,6 +22,5 @@ __all__ = [
     "SCHEMAS",
     "USUAL_CLASSES",
     "bookkeeping",
-    "learned",
     "metadata",
 ]

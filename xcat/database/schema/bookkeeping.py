@@ -1,51 +1,36 @@
-"""Runs, catalogues and files, rejected rows, identities, publications."""
+"""Runs, catalogues, files, rejected rows, identities, publications, and the few rows that a match and a fit learn."""
 
 from __future__ import annotations
 
 from sqlalchemy import (
-    BigInteger,
-    Boolean,
     CheckConstraint,
-    DateTime,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
-    Integer,
     PrimaryKeyConstraint,
-    SmallInteger,
-    Text,
     UniqueConstraint,
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
 
-from xcat.database.schema.parts import ID_TEXT, book, column, numbered, one_of, optional, part_of, points_to, required
+from xcat.database.schema.parts import book, column, numbered, one_of, part_of, points_to
 
-_MOMENT = DateTime(timezone=True)
 _EMPTY = text("'{}'::jsonb")
-_RUN_KINDS = (
-    *("pipeline", "ingest", "merge", "link", "match", "properties"),
-    *("label", "fit", "classify", "publish", "evaluate"),
-)
-_RUNS_READ = ("source_run_id", "link_run_id", "match_run_id", "property_run_id", "label_run_id", "model_run_id")
+_RUNS_READ = [f"{kind}_run_id" for kind in ("source", "link", "match", "property", "label", "model")]
 
 run = book(
     "run",
     "Every stage that ran: configuration, versions, inputs, outcome",
-    numbered(Integer, "run_id"),
-    *one_of("kind", *_RUN_KINDS),
-    *required(Text, "name"),
-    *one_of("status", "running", "done", "failed", "lost"),
-    column("started_at", _MOMENT, nullable=False, server_default=func.now()),
-    column("ended_at", _MOMENT),
-    *required(JSONB, "config"),
-    *required(Text, "config_key"),
-    *required(JSONB, "versions"),
-    column("inputs", JSONB, nullable=False, server_default=_EMPTY),
-    column("summary", JSONB, nullable=False, server_default=_EMPTY),
-    *optional(Text, "error", "pinned"),
-    column("pipeline_run_id", Integer, ForeignKey("run.run_id", ondelete="SET NULL")),
-    *(column(name, Integer, ForeignKey("run.run_id")) for name in _RUNS_READ),
+    numbered("run_id"),
+    *one_of("kind", "pipeline ingest merge link match properties label fit classify publish evaluate"),
+    "name",
+    *one_of("status", "running done failed lost"),
+    column("started_at", nullable=False, server_default=func.now()),
+    "ended_at? config config_key versions",
+    *(column(name, nullable=False, server_default=_EMPTY) for name in ("inputs", "summary")),
+    "error? pinned?",
+    column("pipeline_run_id", None, ForeignKey("run.run_id", ondelete="SET NULL")),
+    *(column(name, None, ForeignKey("run.run_id")) for name in _RUNS_READ),
     CheckConstraint("(status = 'running') = (ended_at IS NULL)", name="ended_at"),
     Index(None, "config_key"),
 )
@@ -53,13 +38,8 @@ run = book(
 catalogue = book(
     "catalogue",
     "Versions of catalogues: contents that never change once a run has read them, and their definition",
-    numbered(SmallInteger, "catalogue_id"),
-    *required(Text, "name"),
-    *required(Integer, "version"),
-    *required(Boolean, "is_current"),
-    *required(Text, "kind"),
-    *required(JSONB, "definition"),
-    *required(Text, "definition_sha256"),
+    numbered("catalogue_id"),
+    "name version is_current kind definition definition_sha256",
     UniqueConstraint("name", "version"),
     Index("catalogue_one_current_idx", "name", unique=True, postgresql_where=text("is_current")),
 )
@@ -67,17 +47,16 @@ catalogue = book(
 catalogue_file = book(
     "catalogue_file",
     "Files whose rows are in the catalogue tables",
-    numbered(Integer, "file_id"),
-    points_to(Integer, "run_id", "run"),
-    *required(Text, "file_name", "sha256"),
-    *required(BigInteger, "n_bytes", "n_rows", "n_rejected"),
+    numbered("file_id"),
+    points_to("run_id", "run"),
+    "file_name sha256 n_bytes n_rows n_rejected",
 )
 
 catalogue_content = book(
     "catalogue_content",
     "Which files a version of a catalogue holds; a version that adds files keeps those of the one before",
-    part_of(SmallInteger, "catalogue_id", "catalogue"),
-    points_to(Integer, "file_id", "catalogue_file"),
+    part_of("catalogue_id", "catalogue"),
+    points_to("file_id", "catalogue_file"),
     PrimaryKeyConstraint("catalogue_id", "file_id"),
     Index(None, "file_id"),
 )
@@ -85,8 +64,8 @@ catalogue_content = book(
 run_catalogue = book(
     "run_catalogue",
     "Which versions of catalogues a run read: they stay as long as it does",
-    part_of(Integer, "run_id", "run"),
-    points_to(SmallInteger, "catalogue_id", "catalogue"),
+    part_of("run_id", "run"),
+    points_to("catalogue_id", "catalogue"),
     PrimaryKeyConstraint("run_id", "catalogue_id"),
     Index(None, "catalogue_id"),
 )
@@ -94,63 +73,143 @@ run_catalogue = book(
 reject = book(
     "reject",
     "Rows of the files that could not be used, each with its reason",
-    numbered(BigInteger, "reject_id"),
-    part_of(Integer, "file_id", "catalogue_file"),
-    *required(BigInteger, "row_number"),
-    *optional(Text, "column_name", "value"),
-    *required(Text, "reason"),
+    numbered("reject_id"),
+    part_of("file_id", "catalogue_file"),
+    "row_number column_name? value? reason",
     Index(None, "file_id"),
 )
 
 dropped_table = book(
     "dropped_table",
     "Tables of runs and catalogue versions that have gone, which a reader may still hold open",
-    column("table_name", Text, primary_key=True),
+    column("table_name", primary_key=True),
 )
 
 source_identity = book(
     "source_identity",
     "The number of every source, given once and never again; append-only",
-    numbered(BigInteger, "source_id"),
-    *required(Text, "catalogue"),
-    *required(ID_TEXT, "mission_source"),
-    *required(Integer, "first_run_id"),
+    numbered("source_id"),
+    "catalogue mission_source first_run_id",
     UniqueConstraint("catalogue", "mission_source"),
 )
 
 master_identity = book(
     "master_identity",
     "The number of every master source, given once and never again; append-only",
-    numbered(BigInteger, "master_id"),
-    *required(Integer, "first_run_id"),
+    numbered("master_id"),
+    "first_run_id",
 )
 
 master_change = book(
     "master_change",
     "Every change of a source's membership in a master source from one link run to the next; append-only",
-    part_of(Integer, "run_id", "run"),
-    *required(BigInteger, "source_id"),
-    *optional(BigInteger, "old_master_id", "new_master_id"),
-    *one_of("change", "new", "moved", "marked", "gone"),
+    part_of("run_id", "run"),
+    "source_id old_master_id? new_master_id?",
+    *one_of("change", "new moved marked gone"),
     PrimaryKeyConstraint("run_id", "source_id"),
 )
 
 density_map = book(
     "density_map",
     "Objects of a catalogue in every HEALPix cell that has any",
-    part_of(SmallInteger, "catalogue_id", "catalogue"),
-    *required(Integer, "healpix", "n_objects"),
+    part_of("catalogue_id", "catalogue"),
+    "healpix n_objects",
     PrimaryKeyConstraint("catalogue_id", "healpix"),
-    CheckConstraint("n_objects > 0", name="n_objects"),
 )
 
 publication = book(
     "publication",
     "Which classify run pub shows, and which it showed before",
-    numbered(Integer, "publication_id"),
-    part_of(Integer, "run_id", "run"),
-    column("published_at", _MOMENT, nullable=False, server_default=func.now()),
-    *required(Boolean, "active"),
+    numbered("publication_id"),
+    part_of("run_id", "run"),
+    column("published_at", nullable=False, server_default=func.now()),
+    "active",
     Index("publication_one_active_idx", "active", unique=True, postgresql_where=text("active")),
     Index(None, "run_id"),
+)
+
+# --- what a match has learned: immutable; deleting the run deletes it -------------------------------------------
+
+magnitude_prior = book(
+    "magnitude_prior",
+    "Magnitudes and colours of counterparts against those of field objects, as a match run learned them",
+    part_of("run_id", "run"),
+    points_to("catalogue_id", "catalogue"),
+    "term source_kind part n_sources bin_low bin_high density_counterparts density_field log_ratio",
+    PrimaryKeyConstraint("run_id", "catalogue_id", "term", "source_kind", "bin_low"),
+)
+
+calibration = book(
+    "calibration",
+    "False matches at shifted positions against p_any, by catalogue (NULL: all together) and part (0: all)",
+    part_of("run_id", "run"),
+    points_to("catalogue_id", "catalogue", nullable=True),
+    "part cutoff is_chosen n_sources n_sources_above n_shifted n_shifted_above false_rate contamination?",
+    "density_low_per_deg2 density_high_per_deg2",
+    UniqueConstraint("run_id", "catalogue_id", "part", "cutoff", "is_chosen", postgresql_nulls_not_distinct=True),
+)
+
+field_offset = book(
+    "field_offset",
+    "Offset and rotation of X-ray fields against their secure counterparts, where a match run fitted them",
+    part_of("run_id", "run"),
+    points_to("catalogue_id", "catalogue"),
+    "obs_id n_secure offset_ra_arcsec offset_dec_arcsec offset_err_arcsec rotation_deg rotation_err_deg",
+    PrimaryKeyConstraint("run_id", "catalogue_id", "obs_id"),
+)
+
+# --- the model: a few rows per run, immutable; deleting the run deletes them ------------------------------------
+
+model = book(
+    "model",
+    "What a fit run made, one row per model; its classes, categories and terms are rows of their own",
+    part_of("run_id", "run", primary_key=True),
+    *one_of("weighting", "equal given category property"),
+    "sharpness smoothing inverse_ridge? outlier_p",
+)
+
+model_class = book(
+    "model_class",
+    "The classes of every model",
+    part_of("run_id", "model"),
+    "class_id class prior log_offset n_reference outlier_levels",
+    PrimaryKeyConstraint("run_id", "class_id"),
+    UniqueConstraint("run_id", "class"),
+)
+
+model_category = book(
+    "model_category",
+    "The categories of every model, with their weights",
+    part_of("run_id", "model"),
+    "category_id category weight",
+    PrimaryKeyConstraint("run_id", "category_id"),
+    UniqueConstraint("run_id", "category"),
+)
+
+
+def _belongs_to(name: str, table: str, key: str) -> ForeignKeyConstraint:
+    """Foreign key to what a model's row is named after."""
+    return ForeignKeyConstraint(["run_id", name], [f"{table}.run_id", f"{table}.{key}"], ondelete="CASCADE")
+
+
+model_term = book(
+    "model_term",
+    "What every model adds up: properties, and after them pairs of properties",
+    "run_id term_id term category is_pair",
+    PrimaryKeyConstraint("run_id", "term_id"),
+    UniqueConstraint("run_id", "term"),
+    _belongs_to("category", "model_category", "category"),
+)
+
+likelihood_table = book(
+    "likelihood_table",
+    "The density of a property in a class, or of two properties beside the product of both, as a table on a grid",
+    "run_id property axes scales category class grid grid_2? log_density log_smeared? log_atoms? log_above?",
+    "tail_slope mixing log_present log_missing bandwidth? typical_error? n_present",
+    "error_column? limit_column? observed_column?",
+    PrimaryKeyConstraint("run_id", "property", "class"),
+    _belongs_to("class", "model_class", "class"),
+    _belongs_to("property", "model_term", "term"),
+    CheckConstraint("cardinality(axes) = cardinality(scales) AND cardinality(axes) IN (1, 2)", name="axes"),
+    CheckConstraint("log_present <= 0 AND log_missing <= 0", name="presence"),
 )

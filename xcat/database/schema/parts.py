@@ -1,14 +1,20 @@
-"""What the tables are made of: columns that know their meaning, checks, and the two kinds of partitioned table."""
+"""What the tables are made of: columns that know type, range and meaning by their names, and three kinds of table.
+
+Tables are written as the names of their columns: ``"source_id name error?"``, where a question mark allows NULL.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
+    DateTime,
     ForeignKey,
     Identity,
     Index,
@@ -21,7 +27,7 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, DOUBLE_PRECISION, REAL
+from sqlalchemy.dialects.postgresql import ARRAY, DOUBLE_PRECISION, JSONB, REAL
 from sqlalchemy.types import TypeEngine
 
 from xcat.columns.registry import columns
@@ -44,46 +50,114 @@ metadata = MetaData(
 # Names are looked up whatever their case and blanks are.
 NAME_KEY = r"lower(regexp_replace(name, '\s'::text, ''::text, 'g'::text))"
 
-DOUBLE: TypeEngine[float] = DOUBLE_PRECISION()
-FLOAT: TypeEngine[float] = REAL()
-ID_TEXT: TypeEngine[str] = Text(collation="C")
-FLOATS: TypeEngine[Sequence[float]] = ARRAY(REAL)
-DOUBLES: TypeEngine[Sequence[float]] = ARRAY(DOUBLE_PRECISION)
+# A name has one type in all tables, but for the three whose type is given with them. What is not listed is real.
+_NAMES: list[tuple[TypeEngine[Any], str]] = [
+    (SmallInteger(), "catalogue_id category_id class_id fold match_flag n_missing n_missions part rank source_kind"),
+    (SmallInteger(), "term_id"),
+    (Integer(), "run_id pipeline_run_id source_run_id link_run_id match_run_id property_run_id label_run_id"),
+    (Integer(), "model_run_id first_run_id file_id healpix publication_id version quality_flag seed n_candidates"),
+    (Integer(), "n_detections n_objects n_reference n_secure n_shifted n_shifted_above n_sources n_sources_above"),
+    (Integer(), "n_upper_limits"),
+    (BigInteger(), "source_id other_source_id master_id old_master_id new_master_id object_id reject_id hpx29"),
+    (BigInteger(), "row_number n_as_bright n_bytes n_rejected n_rows"),
+    (Boolean(), "accepted active has_infrared has_optical has_properties has_spectrum in_test_sample is_ambiguous"),
+    (Boolean(), "is_best is_chosen is_classifiable is_current is_hyperluminous is_out_of_fold is_outlier is_pair"),
+    (Boolean(), "observed_infrared observed_optical"),
+    (Text(), "alternative catalogue category change class class_native column_name config_key definition_sha256"),
+    (Text(), "error error_column file_name folds galaxy kind known_class limit_column method name observed_column"),
+    (Text(), "origin pinned property reason sha256 status table_name term value weighting"),
+    (Text(), "infrared_catalogue infrared_native_id optical_catalogue optical_native_id"),
+    (Text(collation="C"), "mission_source native_id obs_id source_native_id"),
+    (DateTime(timezone=True), "started_at ended_at published_at"),
+    (JSONB(), "config definition inputs summary versions"),
+    (DOUBLE_PRECISION(), "ra dec glon glat epoch_yr mjd mjd_first mjd_last sep_arcsec sep_nucleus_arcsec"),
+    (DOUBLE_PRECISION(), "infrared_sep_arcsec optical_sep_arcsec offset_ra_arcsec offset_dec_arcsec"),
+    (DOUBLE_PRECISION(), "offset_err_arcsec rotation_deg rotation_err_deg density_per_deg2 density_low_per_deg2"),
+    (DOUBLE_PRECISION(), "density_high_per_deg2 density_counterparts density_field ellipse_deg2 bin_low bin_high"),
+    (DOUBLE_PRECISION(), "bandwidth contamination cutoff false_rate inverse_ridge log_bayes_factor log_missing"),
+    (DOUBLE_PRECISION(), "log_offset log_present log_ratio n_background n_present p_contaminant prior sharpness"),
+    (DOUBLE_PRECISION(), "smoothing tail_slope typical_error weight"),
+    (ARRAY(DOUBLE_PRECISION), "grid grid_2 log_above log_atoms log_density log_smeared mixing outlier_levels"),
+    (ARRAY(DOUBLE_PRECISION), "outlier_p"),
+    (ARRAY(REAL), "evidence p"),
+    (ARRAY(Text), "axes catalogues objects scales"),
+]
+_TYPE = {name: type_ for type_, names in _NAMES for name in names.split()}
 
-ColumnType = TypeEngine[Any] | type[TypeEngine[Any]]
+# The values that a column may have. q3c takes any number for an angle (dec=100 has a pixel), so the table is where
+# nonsense stops. NaN sorts above every number in PostgreSQL, also above infinity: upper bounds refuse both.
+_RANGE = {
+    "ra": "ra >= 0 AND ra < 360",
+    "dec": "dec >= -90 AND dec <= 90",
+    "err_arcsec": "err_arcsec > 0 AND err_arcsec < 3600",
+    "d25_arcmin": "d25_arcmin >= 0 AND d25_arcmin < 1200",
+    "axis_ratio": "axis_ratio > 0 AND axis_ratio <= 1",
+    "prior": "prior > 0 AND prior <= 1",
+    "n_objects": "n_objects > 0",
+    "match_flag": "match_flag IN (0, 1, 2)",
+    "log_offset": "log_offset > '-Infinity' AND log_offset < 'Infinity'",
+    "mixing": "'Infinity' > ALL (mixing) AND '-Infinity' < ALL (mixing)",
+    "p": "0 <= ALL (p) AND 1 >= ALL (p) AND array_position(p, NULL) IS NULL",
+}
+for _form, _names in {
+    "{} >= 0 AND {} <= 1": "completeness cutoff false_rate margin p_any p_hypothesis p_i p_tail p_variable"
+    " p_variable_long",
+    "{} >= 0 AND {} < 'Infinity'": "density_per_deg2 outlier sep_arcsec tail_slope weight",
+    "{} > 0 AND {} < 'Infinity'": "inverse_ridge sharpness smoothing",
+    "{} >= 1": "category_id class_id term_id",
+}.items():
+    _RANGE |= {name: _form.replace("{}", name) for name in _names.split()}
 
 
-def column(name: str, type_: ColumnType, *args: Any, **kwargs: Any) -> Column[Any]:
-    """Make a column whose COMMENT comes from the registry."""
-    meaning = columns()[name]
-    return Column(
-        name, type_, *args, comment=meaning.comment, info={"unit": meaning.unit, "ucd": meaning.ucd}, **kwargs
-    )
+def column(name: str, type_: TypeEngine[Any] | None = None, *args: Any, **kwargs: Any) -> Column[Any]:
+    """Make a column with the type of its name, if none is given, and a COMMENT from the registry."""
+    meaning, type_ = columns()[name], type_ or _TYPE.get(name, REAL())
+    about = {"unit": meaning.unit, "ucd": meaning.ucd}
+    return Column(name, type_, *args, comment=meaning.comment, info=about, **kwargs)
 
 
-def required(type_: ColumnType, *names: str) -> list[Column[Any]]:
-    """Columns of one type that are NOT NULL."""
-    return [column(name, type_, nullable=False) for name in names]
+def fields(names: str, *, is_checked: bool = True) -> list[Any]:
+    """Columns by name, with the CHECKs of their ranges."""
+    items: list[Any] = []
+    for item in names.split():
+        name = item.removesuffix("?")
+        items.append(column(name, nullable=item != name))
+        if is_checked and name in _RANGE:
+            items.append(CheckConstraint(_RANGE[name], name=name))
+    return items
 
 
-def optional(type_: ColumnType, *names: str) -> list[Column[Any]]:
-    """Columns of one type that may be NULL."""
-    return [column(name, type_) for name in names]
+def nullable(names: Iterable[str]) -> str:
+    """The names of columns that may be NULL, for `fields`."""
+    return " ".join(f"{name}?" for name in names)
 
 
-def numbered(type_: ColumnType, name: str) -> Column[Any]:
+def numbered(name: str) -> Column[Any]:
     """Primary key that the database counts."""
-    return column(name, type_, Identity(), primary_key=True)
+    return column(name, None, Identity(), primary_key=True)
 
 
-def part_of(type_: ColumnType, name: str, parent: str, **kwargs: Any) -> Column[Any]:
+def part_of(name: str, parent: str, **kwargs: Any) -> Column[Any]:
     """Column of the same name in a parent table, with whose row this one goes."""
-    return column(name, type_, ForeignKey(f"{parent}.{name}", ondelete="CASCADE"), **({"nullable": False} | kwargs))
+    return column(name, None, ForeignKey(f"{parent}.{name}", ondelete="CASCADE"), **({"nullable": False} | kwargs))
 
 
-def points_to(type_: ColumnType, name: str, parent: str, **kwargs: Any) -> Column[Any]:
+def points_to(name: str, parent: str, **kwargs: Any) -> Column[Any]:
     """Column of the same name in a parent table, whose row must stay while this one is there."""
-    return column(name, type_, ForeignKey(f"{parent}.{name}"), **({"nullable": False} | kwargs))
+    return column(name, None, ForeignKey(f"{parent}.{name}"), **({"nullable": False} | kwargs))
+
+
+def one_of(name: str, values: str) -> list[Any]:
+    """A required text column that has one of some values."""
+    check = CheckConstraint(f"{name} IN ({', '.join(map(repr, values.split()))})", name=name)
+    return [column(name, nullable=False), check]
+
+
+def ellipse() -> list[Any]:
+    """Columns and check of an error ellipse."""
+    known = "err_min_arcsec > 0 AND err_maj_arcsec >= err_min_arcsec AND err_maj_arcsec < 3600"
+    check = CheckConstraint(f"err_maj_arcsec IS NULL OR {known}", name="ellipse")
+    return [*fields("err_maj_arcsec? err_min_arcsec? err_pa_deg?"), check]
 
 
 def sky_index(name: str) -> Index:
@@ -91,68 +165,10 @@ def sky_index(name: str) -> Index:
     return Index(f"{name}_q3c_idx", text("public.q3c_ang2ipix(ra, dec)"))
 
 
-def position(err: bool = True) -> list[Any]:
-    """Right ascension and declination with their CHECKs, and the positional error if wanted.
-
-    q3c takes any number for an angle (dec=100 has a pixel), so the table is where nonsense stops.
-    """
-    items: list[Any] = [
-        *required(DOUBLE, "ra", "dec"),
-        CheckConstraint("ra >= 0 AND ra < 360", name="ra"),
-        CheckConstraint("dec >= -90 AND dec <= 90", name="dec"),
-    ]
-    if err:
-        # NaN sorts above every number in PostgreSQL, so the upper bound refuses NaN and infinity
-        items += [
-            *required(FLOAT, "err_arcsec"),
-            CheckConstraint("err_arcsec > 0 AND err_arcsec < 3600", name="err_arcsec"),
-        ]
-    return items
-
-
-def ellipse() -> list[Any]:
-    """Columns and check of an error ellipse."""
-    return [
-        *optional(FLOAT, "err_maj_arcsec", "err_min_arcsec", "err_pa_deg"),
-        CheckConstraint(
-            "err_maj_arcsec IS NULL OR err_min_arcsec > 0 AND err_maj_arcsec >= err_min_arcsec"
-            " AND err_maj_arcsec < 3600",
-            name="ellipse",
-        ),
-    ]
-
-
-def probability(*names: str) -> list[CheckConstraint]:
-    """Checks that the columns lie between 0 and 1."""
-    return [CheckConstraint(f"{n} >= 0 AND {n} <= 1", name=n) for n in names]
-
-
-def probabilities() -> list[Any]:
-    """The probabilities of all classes, with their CHECK."""
-    check = CheckConstraint("0 <= ALL (p) AND 1 >= ALL (p) AND array_position(p, NULL) IS NULL", name="p")
-    return [*required(FLOATS, "p"), check]
-
-
-def one_of(name: str, *values: str) -> list[Any]:
-    """A required text column that has one of some values."""
-    check = CheckConstraint(f"{name} IN ({', '.join(map(repr, values))})", name=name)
-    return [*required(Text, name), check]
-
-
-def not_negative(*names: str) -> list[CheckConstraint]:
-    """Checks that the columns are finite, zero or more."""
-    # NaN is above Infinity
-    return [CheckConstraint(f"{n} >= 0 AND {n} < 'Infinity'", name=n) for n in names]
-
-
-def positive(*names: str) -> list[CheckConstraint]:
-    """Checks that the columns are finite and above zero."""
-    return [CheckConstraint(f"{n} > 0 AND {n} < 'Infinity'", name=n) for n in names]
-
-
-def book(name: str, comment: str, *items: Any) -> Table:
-    """Make a table without partitions."""
-    return Table(name, metadata, *items, comment=comment)
+def book(name: str, comment: str, *items: Any, is_checked: bool = True, **options: Any) -> Table:
+    """Make a table; text among the items is the names of columns."""
+    parts = (fields(item, is_checked=is_checked) if isinstance(item, str) else [item] for item in items)
+    return Table(name, metadata, *chain.from_iterable(parts), comment=comment, **options)
 
 
 BY_CATALOGUE, BY_RUN, BY_BLOCK_OF_RUNS = "LIST (catalogue_id)", "LIST (run_id)", "RANGE (run_id)"
@@ -165,31 +181,13 @@ def partitioned(by: str) -> dict[str, Table]:
 
 def catalogue_table(name: str, comment: str, *items: Any) -> Table:
     """Make a table with one partition per version of a catalogue."""
-    return Table(
-        name,
-        metadata,
-        # no foreign keys here: a trigger for each row would cost more than the COPY; the partition is the guard
-        *required(SmallInteger, "catalogue_id"),
-        *required(BigInteger, "object_id"),
-        *required(Integer, "file_id"),
-        *required(ID_TEXT, "native_id"),
-        *items,
-        PrimaryKeyConstraint("catalogue_id", "object_id"),
-        UniqueConstraint("catalogue_id", "native_id"),
-        sky_index(name),
-        comment=comment,
-        postgresql_partition_by=BY_CATALOGUE,
-    )
+    # no foreign keys here: a trigger for each row would cost more than the COPY; the partition is the guard
+    keys = PrimaryKeyConstraint("catalogue_id", "object_id"), UniqueConstraint("catalogue_id", "native_id")
+    columns_of_all = "catalogue_id object_id file_id native_id"
+    return book(name, comment, columns_of_all, *items, *keys, sky_index(name), postgresql_partition_by=BY_CATALOGUE)
 
 
-def run_table(name: str, comment: str, *items: Any, key: tuple[str, ...]) -> Table:
+def run_table(name: str, comment: str, *items: Any, key: str) -> Table:
     """Make a table with one partition per run."""
-    return Table(
-        name,
-        metadata,
-        *required(Integer, "run_id"),
-        *items,
-        PrimaryKeyConstraint("run_id", *key),
-        comment=comment,
-        postgresql_partition_by=BY_RUN,
-    )
+    primary = PrimaryKeyConstraint("run_id", *key.split())
+    return book(name, comment, "run_id", *items, primary, postgresql_partition_by=BY_RUN)

@@ -125,11 +125,13 @@ def report(conn: Connection, run_id: int) -> Report:
     """Collect the results of a classify run, or of the one that a fit, pipeline or publish run led to."""
     run = resolve(conn, run_id)
     keys = {"run_id": run["model_run_id"]}
-    model = one(conn, "fit.model", keys)
+    model = one(conn, "fit.part", keys, part="xcat.model", number="run_id")
     if model is None:
         raise XcatError(f"the model of run {run['run_id']} is gone (run {run['model_run_id']})")
-    priors = {row["class"]: row["prior"] for row in rows(conn, "fit.model_classes", keys)}
-    weights = {row["category"]: row["weight"] for row in rows(conn, "fit.model_categories", keys)}
+    of_class = rows(conn, "fit.part", keys, part="xcat.model_class", number="class_id")
+    of_category = rows(conn, "fit.part", keys, part="xcat.model_category", number="category_id")
+    priors = {row["class"]: row["prior"] for row in of_class}
+    weights = {row["category"]: row["weight"] for row in of_category}
     classes = tuple(priors)
     held_out = rows(conn, "fit.out_of_fold", keys)
     p = np.array([row["p"] for row in held_out], dtype=np.float64).reshape(len(held_out), len(classes))
