@@ -13,7 +13,7 @@ from integration.own_files import app, read, relations, run, save, sky
 from typer.testing import CliRunner
 
 from xcat.errors import ConfigError
-from xcat.match.engine import Options
+from xcat.match.engine import MatchOptions
 from xcat.own.arguments import FileSpec
 from xcat.own.match_answer import HYPOTHESIS, Answer, CounterpartRows, Places, separations
 from xcat.own.match_output import build, result
@@ -205,7 +205,7 @@ def test_tables_in_memory_are_matched_as_their_files(settings, tmp_path):
     paths = save(mine, tmp_path / "table.fits"), save(other, tmp_path / "table_2.fits")
     frame = mine.to_pandas()
     made = [
-        result(match_files(settings, [FileSpec(a), FileSpec(b, 0.2)], Options(10.0, 0.05), wanted=wanted), best=True)
+        result(match_files(settings, [FileSpec(a), FileSpec(b, 0.2)], MatchOptions(10.0, 0.05), wanted=wanted), best=True)
         for a, b, wanted in ((*paths, None), (mine, other, None), (frame, other, Wanted("ra", "dec", "pos_err")))
     ]
     assert made[0].table.colnames[:6] == ["table_src_id", "table_ra", "table_dec", "table_pos_err", "table_flux",
