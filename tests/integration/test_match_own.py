@@ -203,9 +203,9 @@ def test_tables_in_memory_are_matched_as_their_files(settings, tmp_path):
     mine, other = sky()
     mine = mine[::-1]
     paths = save(mine, tmp_path / "table.fits"), save(other, tmp_path / "table_2.fits")
-    frame = mine.to_pandas()
+    frame, options = mine.to_pandas(), MatchOptions(10.0, 0.05)
     made = [
-        result(match_files(settings, [FileSpec(a), FileSpec(b, 0.2)], MatchOptions(10.0, 0.05), wanted=wanted), best=True)
+        result(match_files(settings, [FileSpec(a), FileSpec(b, 0.2)], options, wanted=wanted), best=True)
         for a, b, wanted in ((*paths, None), (mine, other, None), (frame, other, Wanted("ra", "dec", "pos_err")))
     ]
     assert made[0].table.colnames[:6] == ["table_src_id", "table_ra", "table_dec", "table_pos_err", "table_flux",

@@ -18,7 +18,7 @@ from scipy import stats
 from xcat.catalogues import Definition
 from xcat.ingest import values
 from xcat.ingest.convert import Converted, axis_sigma_factor, convert
-from xcat.ingest.readers import RawChunk
+from xcat.ingest.opened import RawChunk
 
 BASE: dict[str, Any] = {
     "name": "test",

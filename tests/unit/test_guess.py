@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from xcat.errors import InputError
 from xcat.ingest.convert import convert
-from xcat.ingest.readers import RawChunk
+from xcat.ingest.opened import RawChunk
 from xcat.tables.facts import ColumnFacts, TableFacts
 from xcat.tables.guess import Wanted, guess
 

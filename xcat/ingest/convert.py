@@ -17,7 +17,7 @@ from xcat.arrays import FloatArray
 from xcat.catalogues.definition import Definition, PositionError
 from xcat.catalogues.grammar import INTEGER_COLUMNS, TEXT_COLUMNS, ColumnSpec
 from xcat.ingest import values
-from xcat.ingest.readers import RawChunk
+from xcat.ingest.opened import RawChunk
 from xcat.ingest.rows import Rejects, Rows, unit_factor
 
 _MAX_ERROR_ARCSEC = 3600.0

@@ -6,9 +6,9 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,44 +19,29 @@ from astropy.utils.exceptions import AstropyUserWarning
 
 from xcat.catalogues.definition import Definition
 from xcat.errors import InputError
-from xcat.ingest.opened import Opened, array_batches, is_gzip, locate, unpacked
+from xcat.ingest.opened import TableReader, array_batches, is_gzip, locate, unpacked
 
 
-def open_fits(path: Path, definition: Definition, chunk_rows: int) -> Opened:
+def open_fits(path: Path, definition: Definition, chunk_rows: int, stack: ExitStack) -> TableReader:
     """Open the first table of a FITS file, or the one that ``read.hdu`` names."""
-    temporary = _decompressed(path)
-    plain = Path(temporary.name) if temporary else path
-    close = temporary.close if temporary else (lambda: None)
-    try:
-        with table_hdu(plain, definition.read.hdu, path) as hdu:
-            columns = hdu.columns
-            places = locate(definition.file_columns, columns.names, path)
-            n_rows = int(hdu.header["NAXIS2"])
-            units = {name: columns[i].unit for name, i in places.items() if columns[i].unit}
-            if isinstance(hdu, fits.TableHDU):  # ASCII tables are old and small
-                data = {name: np.array(hdu.data.field(i)) for name, i in places.items()}
-                return Opened(array_batches(data, n_rows, chunk_rows), n_rows, units, close)
-            rows = _mapped(plain, path, hdu, n_rows)
-            fields = {name: _Field(columns[i], columns.names[i], name, path) for name, i in places.items()}
-    except BaseException:
-        close()
-        raise
-    return Opened(_batches(rows, fields, chunk_rows), n_rows, units, close)
-
-
-def _decompressed(path: Path) -> IO[bytes] | None:
-    """Decompress a gzip file to a temporary one, because memory mapping needs plain bytes."""
-    if not is_gzip(path):
-        return None
-    temporary = tempfile.NamedTemporaryFile(suffix=".fits")  # noqa: SIM115 - lives as long as the reader
-    try:
+    plain = path
+    if is_gzip(path):  # memory mapping needs plain bytes
+        temporary = stack.enter_context(tempfile.NamedTemporaryFile(suffix=".fits"))  # noqa: SIM115 - closed by the stack
         with unpacked(path) as packed:
             shutil.copyfileobj(packed, temporary, 1 << 20)
-    except BaseException:
-        temporary.close()
-        raise
-    temporary.flush()
-    return temporary
+        temporary.flush()
+        plain = Path(temporary.name)
+    with table_hdu(plain, definition.read.hdu, path) as hdu:
+        columns = hdu.columns
+        places = locate(definition.file_columns, columns.names, path)
+        n_rows = int(hdu.header["NAXIS2"])
+        units = {name: columns[i].unit for name, i in places.items() if columns[i].unit}
+        if isinstance(hdu, fits.TableHDU):  # ASCII tables are old and small
+            data = {name: np.array(hdu.data.field(i)) for name, i in places.items()}
+            return TableReader(path, array_batches(data, n_rows, chunk_rows), n_rows, units)
+        rows = _mapped(plain, path, hdu, n_rows)
+        fields = {name: _Field(columns[i], columns.names[i], name, path) for name, i in places.items()}
+    return TableReader(path, _batches(rows, fields, chunk_rows), n_rows, units)
 
 
 @contextmanager

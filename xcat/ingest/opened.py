@@ -5,10 +5,12 @@ from __future__ import annotations
 import difflib
 import gzip
 import io
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -18,26 +20,73 @@ from xcat.errors import InputError
 CHUNK_ROWS = 100_000
 
 
-@dataclass
-class Opened:
-    """A table that has been opened: its header is known, its rows are still to come.
+#: What a file that is damaged, cut off or of another kind can make a reader raise.
+UNREADABLE = (OSError, EOFError, ValueError, TypeError, zlib.error, pa.ArrowException, UnicodeError)
+
+
+@dataclass(frozen=True)
+class RawChunk:
+    """Some rows of a file, as the file has them.
 
     Parameters
     ----------
+    batch : pyarrow.RecordBatch
+        The columns that the definition uses, by the definition's names; what the file masks is null.
+    first_row : int
+        Row number of the first row; the first data row of a file is 1.
+    """
+
+    batch: pa.RecordBatch
+    first_row: int = 1
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of this chunk."""
+        return int(self.batch.num_rows)
+
+
+@dataclass
+class TableReader:
+    """An open table, its header known, its rows still to come; iterate over it, in a ``with`` statement.
+
+    Parameters
+    ----------
+    path : Path or str
+        The file, or what to call a table in memory.
     batches : iterator of pyarrow.RecordBatch
         The rows; only the wanted columns, under the names that the definition uses.
     n_rows : int, optional
-        Number of rows, where the header says it.
+        Number of rows, where the header states it.
     units : dict
         Units that the file itself states, by column.
-    close : callable
-        Closes the file.
+    stack : ExitStack
+        What to close after the last row.
     """
 
+    path: Path | str
     batches: Iterator[pa.RecordBatch]
     n_rows: int | None = None
     units: dict[str, str] = field(default_factory=dict)
-    close: Callable[[], None] = lambda: None
+    stack: ExitStack = field(default_factory=ExitStack)
+
+    def __iter__(self) -> Iterator[RawChunk]:
+        row = 1
+        try:
+            for batch in self.batches:
+                yield RawChunk(batch, row)
+                row += batch.num_rows
+        except InputError:
+            raise
+        except UNREADABLE as error:
+            raise InputError(f"{self.path}: cannot be read after row {row - 1}: {error}") from error
+        if self.n_rows is not None and row - 1 != self.n_rows:
+            raise InputError(f"{self.path}: the header promises {self.n_rows} rows, the file has {row - 1}")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stack.close()
 
 
 def is_gzip(path: Path) -> bool:

@@ -17,7 +17,7 @@ from xcat.catalogues.definition import Definition
 from xcat.catalogues.grammar import ColumnSpec
 from xcat.columns import registry
 from xcat.ingest import values
-from xcat.ingest.readers import RawChunk
+from xcat.ingest.opened import RawChunk
 
 _TOO_LARGE = 3e38  # the columns are float32; some catalogues write its largest number, or that of float64, for null
 

@@ -8,6 +8,7 @@ import io
 import re
 import warnings
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from astropy.units import UnitsWarning
 
 from xcat.catalogues.definition import Definition
 from xcat.errors import InputError
-from xcat.ingest.opened import Opened, array_batches, locate, unpacked
+from xcat.ingest.opened import TableReader, array_batches, locate, unpacked
 
 Stream = io.BufferedReader | gzip.GzipFile
 
@@ -30,22 +31,19 @@ _SEPARATORS = ",;|\t"
 _BLOCK_BYTES = 8 << 20
 
 
-def open_csv(path: Path, definition: Definition, chunk_rows: int) -> Opened:
+def open_csv(path: Path, definition: Definition, chunk_rows: int, stack: ExitStack) -> TableReader:
     """Open separated values; every value is read as text and parsed later, so that none is lost."""
     read = definition.read
     stream = unpacked(path)
-    try:
-        for _ in range(read.skip):
-            stream.readline()
-        names, separator = list(read.header or ()), read.separator
-        if read.header is None:
-            names, separator = csv_names(stream, read.comment, read.encoding, separator)
-        for _ in range(read.skip_after_header):
-            stream.readline()
-        return _separated(path, definition, stream, names, separator or _SEPARATORS[0])
-    except BaseException:
-        stream.close()
-        raise
+    stack.enter_context(stream)
+    for _ in range(read.skip):
+        stream.readline()
+    names, separator = list(read.header or ()), read.separator
+    if read.header is None:
+        names, separator = csv_names(stream, read.comment, read.encoding, separator)
+    for _ in range(read.skip_after_header):
+        stream.readline()
+    return _separated(path, definition, stream, names, separator or _SEPARATORS[0])
 
 
 def csv_names(
@@ -61,19 +59,15 @@ def csv_names(
     return next(csv.reader([text], delimiter=separator), []), separator
 
 
-def open_ecsv(path: Path, definition: Definition, chunk_rows: int) -> Opened:
+def open_ecsv(path: Path, definition: Definition, chunk_rows: int, stack: ExitStack) -> TableReader:
     """Open an ECSV table: its YAML header gives separator and units, its rows are separated values."""
     stream = unpacked(path)
-    try:
-        header, line = ecsv_header(path, stream)
-        separator = header.get("delimiter", " ")
-        names = next(csv.reader([line], delimiter=separator))
-        opened = _separated(path, definition, stream, names, separator)
-    except BaseException:
-        stream.close()
-        raise
-    opened.units = {c["name"]: c["unit"] for c in header.get("datatype", []) if c.get("unit")}
-    return opened
+    stack.enter_context(stream)
+    header, line = ecsv_header(path, stream)
+    separator = header.get("delimiter", " ")
+    reader = _separated(path, definition, stream, next(csv.reader([line], delimiter=separator)), separator)
+    reader.units = {c["name"]: c["unit"] for c in header.get("datatype", []) if c.get("unit")}
+    return reader
 
 
 def ecsv_header(path: Path, stream: Stream) -> tuple[dict[str, Any], str]:
@@ -97,7 +91,7 @@ def astropy_yaml(text: str, path: Path) -> dict[str, Any]:
     return header if isinstance(header, dict) else {}
 
 
-def _separated(path: Path, definition: Definition, stream: Stream, names: list[str], separator: str) -> Opened:
+def _separated(path: Path, definition: Definition, stream: Stream, names: list[str], separator: str) -> TableReader:
     places = locate(definition.file_columns, names, path)
     fields = [f"f{i}" for i in range(len(names))]  # files repeat names, or leave them empty
     wanted = [fields[i] for i in places.values()]
@@ -127,7 +121,7 @@ def _separated(path: Path, definition: Definition, stream: Stream, names: list[s
         except pa.ArrowInvalid as error:
             raise InputError(f"{path}: {_explained(str(error), definition.read.encoding)}") from error
 
-    return Opened(batches(), close=stream.close)
+    return TableReader(path, batches())
 
 
 def _explained(message: str, encoding: str) -> str:
@@ -150,13 +144,13 @@ def _unquoted(column: pa.Array) -> pa.Array:
     return pc.if_else(quoted, pc.utf8_trim(text, '"'), text)
 
 
-def open_mrt(path: Path, definition: Definition, chunk_rows: int) -> Opened:
+def open_mrt(path: Path, definition: Definition, chunk_rows: int, stack: ExitStack) -> TableReader:
     """Open a fixed-width table, which is read as a whole."""
     table = read_mrt(path)
     places = locate(definition.file_columns, table.colnames, path)
     chosen = {name: table[table.colnames[i]] for name, i in places.items()}
     units = {name: str(c.unit) for name, c in chosen.items() if c.unit is not None}
-    return Opened(array_batches(chosen, len(table), chunk_rows), len(table), units)
+    return TableReader(path, array_batches(chosen, len(table), chunk_rows), len(table), units)
 
 
 def read_mrt(path: Path) -> Table:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import warnings
 from collections.abc import Iterator
+from contextlib import ExitStack
 from operator import itemgetter
 from pathlib import Path
 from typing import IO
@@ -18,26 +19,22 @@ from astropy.units import UnitsWarning
 
 from xcat.catalogues.definition import Definition
 from xcat.errors import InputError
-from xcat.ingest.opened import Opened, array_batches, locate, unpacked
+from xcat.ingest.opened import TableReader, array_batches, locate, unpacked
 
 _BINARY = ("BINARY", "BINARY2", "FITS")
 
 
-def open_votable(path: Path, definition: Definition, chunk_rows: int) -> Opened:
+def open_votable(path: Path, definition: Definition, chunk_rows: int, stack: ExitStack) -> TableReader:
     """Open the first table of a VOTable; a result that its server cut off is refused."""
     stream = unpacked(path)
-    try:
-        document = Document(path, stream)
-        if document.head() in _BINARY:
-            stream.close()
-            return _whole(path, definition, chunk_rows)
-        places = locate(definition.file_columns, document.names, path)
-        nulls = [_null(document.fields[i]) for i in places.values()]
-        units = {name: unit for name, i in places.items() if (unit := document.fields[i].get("unit", ""))}
-    except BaseException:
-        stream.close()
-        raise
-    return Opened(_batches(document, places, nulls, chunk_rows), document.n_rows, units, stream.close)
+    stack.enter_context(stream)
+    document = Document(path, stream)
+    if document.head() in _BINARY:
+        return _whole(path, definition, chunk_rows)
+    places = locate(definition.file_columns, document.names, path)
+    nulls = [_null(document.fields[i]) for i in places.values()]
+    units = {name: unit for name, i in places.items() if (unit := document.fields[i].get("unit", ""))}
+    return TableReader(path, _batches(document, places, nulls, chunk_rows), document.n_rows, units)
 
 
 class Document:
@@ -158,7 +155,7 @@ def _batch(rows: list[tuple[str | None, ...]], names: list[str], nulls: list[str
     return pa.record_batch(arrays[:-1], names=names)
 
 
-def _whole(path: Path, definition: Definition, chunk_rows: int) -> Opened:
+def _whole(path: Path, definition: Definition, chunk_rows: int) -> TableReader:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", VOWarning)  # services bend the standard in many ways
         warnings.simplefilter("ignore", UnitsWarning)
@@ -170,4 +167,4 @@ def _whole(path: Path, definition: Definition, chunk_rows: int) -> Opened:
     places = locate(definition.file_columns, [f.name for f in table.fields], path)
     units = {name: str(table.fields[i].unit) for name, i in places.items() if table.fields[i].unit}
     chosen = {name: table.array[table.fields[i].ID] for name, i in places.items()}
-    return Opened(array_batches(chosen, len(table.array), chunk_rows), len(table.array), units)
+    return TableReader(path, array_batches(chosen, len(table.array), chunk_rows), len(table.array), units)

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from xcat.arrays import BoolArray, FloatArray
 from xcat.catalogues.definition import Definition, ReadOptions, load
-from xcat.ingest.readers import RawChunk
+from xcat.ingest.opened import RawChunk
 from xcat.ingest.rows import Rows
 from xcat.properties.compute import ZERO
 from xcat.tables.guess import Position, guess_position

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -19,8 +20,8 @@ from xcat.catalogues.definition import Definition, ReadOptions
 from xcat.errors import InputError
 from xcat.ingest import values
 from xcat.ingest.fits_table import holds_arrays, table_hdu
-from xcat.ingest.opened import CHUNK_ROWS, Opened, array_batches, locate, unpacked
-from xcat.ingest.readers import RawChunk, TableReader, open_table, sniff
+from xcat.ingest.opened import CHUNK_ROWS, RawChunk, TableReader, array_batches, locate, unpacked
+from xcat.ingest.readers import open_table, sniff
 from xcat.ingest.text_table import astropy_yaml, csv_names, ecsv_header, read_mrt
 from xcat.ingest.votable_table import Document
 
@@ -69,6 +70,9 @@ class ColumnFacts:
     sample: tuple[str, ...] = ()
 
 
+_Found: TypeAlias = Iterator[ColumnFacts | str]
+
+
 @dataclass(frozen=True)
 class TableFacts:
     """Header metadata of a user's table.
@@ -108,19 +112,13 @@ class TableFacts:
         return folded[0] if len(folded) == 1 else None
 
     def open(self, columns: Sequence[str] | None = None, chunk_rows: int = CHUNK_ROWS) -> TableReader:
-        """Open the table with all its columns, or with these.
-
-        Raises
-        ------
-        InputError
-            The table cannot be read.
-        """
+        """Open the table with all its columns, or with these."""
         names = [c.name for c in self.columns] if columns is None else list(columns)
         if isinstance(self.source, Table):
             places = locate(names, self.source.colnames, Path(self.name))
             arrays = {name: self.source.columns[i] for name, i in places.items()}
             n_rows = len(self.source)
-            return TableReader(self.name, Opened(array_batches(arrays, n_rows, chunk_rows), n_rows))
+            return TableReader(self.name, array_batches(arrays, n_rows, chunk_rows), n_rows)
         # readers take a definition; this one gives no column a meaning, it only lists what to read
         definition = Definition.model_construct(
             name="own",
@@ -142,10 +140,6 @@ def describe(table: TableLike, hdu: int | str | None = None) -> TableFacts:
     hdu : int or str, optional
         Extension of a FITS file; its first table if not given.
 
-    Returns
-    -------
-    TableFacts
-
     Raises
     ------
     InputError
@@ -153,23 +147,23 @@ def describe(table: TableLike, hdu: int | str | None = None) -> TableFacts:
     """
     source = as_source(table)
     if isinstance(source, Table):
-        facts = _of_table(source)
-    elif not source.is_file():
-        raise InputError(f"{source}: there is no such file")
+        label, area, read = _label(source.meta.get("EXTNAME", "")) or "table", source.meta.get("SKYAREA"), ReadOptions()
+        found = list(_of_table(source))
     else:
-        try:
-            format_ = sniff(source)
-            if hdu is not None and format_ != "fits":
-                raise InputError(f"{source}: there is no table in extension {hdu!r}, this is not a FITS file")
-            facts = _fits_header(source, hdu) if format_ == "fits" else _HEADERS[format_](source)
-        except (OSError, EOFError, ValueError, pa.ArrowException) as error:
-            raise InputError(f"{source}: cannot be read: {error}") from error
-    names = [c.name for c in facts.columns]
-    repeated = sorted({n for n in names if n and names.count(n) > 1})
-    facts = replace(
-        facts,
-        columns=tuple(c for c in facts.columns if c.name and c.name not in repeated),
-        left_out=(*facts.left_out, *(f"column '{n}' occurs {names.count(n)} times" for n in repeated)),
+        label, area, read, found = _header(source, hdu)
+    if area is not None and not (isinstance(area, int | float) and 0 < area <= _ALL_SKY_DEG2):
+        name = "table" if isinstance(source, Table) else source
+        raise InputError(f"{name}: SKYAREA is {area!r}, not an area of the sky in square degrees; or use --area")
+    columns = [c for c in found if isinstance(c, ColumnFacts)]
+    n_of = Counter(c.name for c in columns)
+    repeated = sorted(n for n in n_of if n and n_of[n] > 1)
+    facts = TableFacts(
+        source,
+        label,
+        tuple(c for c in columns if c.name and n_of[c.name] == 1),
+        (*(c for c in found if isinstance(c, str)), *(f"column '{n}' occurs {n_of[n]} times" for n in repeated)),
+        None if area is None else float(area),
+        read,
     )
     if not facts.columns:
         raise InputError(f"{facts.name}: the table has no column that could be read")
@@ -221,52 +215,54 @@ def _label(name: Any) -> str:
     return re.sub(r"\W+", "_", str(name)).strip("_")
 
 
-def _sky_area(name: str, area: Any) -> float | None:
-    if area is not None and not (isinstance(area, int | float) and 0 < area <= _ALL_SKY_DEG2):
-        raise InputError(f"{name}: SKYAREA is {area!r}, not an area of the sky in square degrees; or use --area")
-    return None if area is None else float(area)
+def _header(path: Path, hdu: int | str | None) -> tuple[str, Any, ReadOptions, list[ColumnFacts | str]]:
+    """Label, SKYAREA, how to read a file, and its columns or why one cannot be used."""
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such file")
+    try:
+        format_ = sniff(path)
+        if format_ == "fits":
+            with table_hdu(path, hdu, path) as opened:
+                # an extension that was asked for is labelled like its file, whatever its name
+                label = _label(opened.header.get("EXTNAME", "")) if hdu is None else ""
+                area = opened.header.get("SKYAREA", fits.getheader(path, 0).get("SKYAREA"))
+                return label or file_label(path), area, ReadOptions(hdu=hdu), list(_of_fits(opened))
+        if hdu is not None:
+            raise InputError(f"{path}: there is no table in extension {hdu!r}, this is not a FITS file")
+        read = ReadOptions(comment="#" if format_ == "csv" else None)
+        return file_label(path), None, read, list(_HEADERS[format_](path))
+    except (OSError, EOFError, ValueError, pa.ArrowException) as error:
+        raise InputError(f"{path}: cannot be read: {error}") from error
 
 
-# --- headers ----------------------------------------------------------------------------------------------
+# --- headers: every column, or why one cannot be used -------------------------------------------------------
 
 
-def _of_table(table: Table) -> TableFacts:
-    columns, left_out = [], []
+def _of_table(table: Table) -> _Found:
     for column in table.itercols():
         name = column.info.name
         if not isinstance(column, Column) or column.dtype.kind not in "biufOUSM":
-            left_out.append(f"column '{name}' ({type(column).__name__}) does not hold numbers or text")
+            yield f"column '{name}' ({type(column).__name__}) does not hold numbers or text"
         elif column.ndim != 1:
-            left_out.append(f"column '{name}' ({column.dtype}{list(column.shape[1:])}) holds arrays")
+            yield f"column '{name}' ({column.dtype}{list(column.shape[1:])}) holds arrays"
         else:
             unit = "" if column.unit is None else column.unit.to_string()
             dtype = "U" if column.dtype.kind in "OUSM" else column.dtype.newbyteorder("=").str.lstrip("<|=>")
-            ucd = str(column.meta.get("ucd") or "")
-            columns.append(ColumnFacts(name, unit, ucd, column.description or "", dtype))
-    label = _label(table.meta.get("EXTNAME", "")) or "table"
-    return TableFacts(table, label, tuple(columns), tuple(left_out), _sky_area("table", table.meta.get("SKYAREA")))
+            yield ColumnFacts(name, unit, str(column.meta.get("ucd") or ""), column.description or "", dtype)
 
 
-def _fits_header(path: Path, wanted: int | str | None) -> TableFacts:
-    columns, left_out = [], []
-    with table_hdu(path, wanted, path) as hdu:
-        header = hdu.header
-        for i, column in enumerate(hdu.columns, start=1):
-            if isinstance(hdu, fits.BinTableHDU) and holds_arrays(column):
-                left_out.append(f"column '{column.name}' ({column.format}) holds arrays")
-                continue
+def _of_fits(hdu: Any) -> _Found:
+    header = hdu.header
+    for i, column in enumerate(hdu.columns, start=1):
+        if isinstance(hdu, fits.BinTableHDU) and holds_arrays(column):
+            yield f"column '{column.name}' ({column.format}) holds arrays"
+        else:
             ucd = str(header.get(f"TUCD{i}", header.get(f"TBUCD{i}", "")))
             about = str(header.get(f"TCOMM{i}", header.get(f"TDESC{i}", "")))
-            columns.append(ColumnFacts(column.name.strip(), column.unit or "", ucd, about))
-        area = header.get("SKYAREA", fits.getheader(path, 0).get("SKYAREA"))
-        # an extension that was asked for is labelled like its file, whatever its name
-        label = _label(header.get("EXTNAME", "")) if wanted is None else ""
-    label, area = label or file_label(path), _sky_area(str(path), area)
-    return TableFacts(path, label, tuple(columns), tuple(left_out), area, ReadOptions(hdu=wanted))
+            yield ColumnFacts(column.name.strip(), column.unit or "", ucd, about)
 
 
-def _votable_header(path: Path) -> TableFacts:
-    columns, left_out = [], []
+def _of_votable(path: Path) -> _Found:
     with unpacked(path) as stream:
         document = Document(path, stream)
         document.head()
@@ -274,71 +270,59 @@ def _votable_header(path: Path) -> TableFacts:
         size, type_ = element.get("arraysize", "1"), element.get("datatype", "char")
         is_text = type_ in ("char", "unicodeChar")
         if ("x" in size) if is_text else (size != "1" or type_ not in _VOTABLE_TYPES):
-            left_out.append(f"column '{name.strip()}' ({type_}[{size}]) holds arrays")
-            continue
-        about = next((e.text or "" for e in element if e.tag.endswith("DESCRIPTION")), "")
-        unit, ucd = element.get("unit", ""), element.get("ucd", "")
-        columns.append(ColumnFacts(name.strip(), unit, ucd, " ".join(about.split()), _VOTABLE_TYPES[type_]))
-    return TableFacts(path, file_label(path), tuple(columns), tuple(left_out))
+            yield f"column '{name.strip()}' ({type_}[{size}]) holds arrays"
+        else:
+            about = next((e.text or "" for e in element if e.tag.endswith("DESCRIPTION")), "")
+            unit, ucd = element.get("unit", ""), element.get("ucd", "")
+            yield ColumnFacts(name.strip(), unit, ucd, " ".join(about.split()), _VOTABLE_TYPES[type_])
 
 
-def _ecsv_header(path: Path) -> TableFacts:
+def _of_ecsv(path: Path) -> _Found:
     with unpacked(path) as stream:
-        columns, left_out = _astropy_columns(ecsv_header(path, stream)[0])
-    return TableFacts(path, file_label(path), tuple(columns), tuple(left_out))
+        yield from _of_yaml(ecsv_header(path, stream)[0])
 
 
-def _astropy_columns(header: dict[str, Any]) -> tuple[list[ColumnFacts], list[str]]:
+def _of_yaml(header: dict[str, Any]) -> _Found:
     """Columns in the YAML that astropy writes into ECSV and Parquet."""
-    columns, left_out = [], []
     for entry in header.get("datatype", []):
-        name = entry.get("name", "").strip()
+        name, type_ = entry.get("name", "").strip(), entry.get("datatype", "")
         if "subtype" in entry:
-            left_out.append(f"column '{name}' ({entry['subtype']}) holds arrays")
+            yield f"column '{name}' ({entry['subtype']}) holds arrays"
             continue
-        type_ = entry.get("datatype", "")
         notes = entry.get("meta") or {}
         if isinstance(notes, list):  # an ordered mapping is a list of mappings of one key
             notes = {key: value for pair in notes for key, value in pair.items()}
-        about = entry.get("description", "")
-        ucd = str(notes.get("ucd", ""))
-        columns.append(ColumnFacts(name, entry.get("unit", ""), ucd, about, _ECSV_TYPES.get(type_, type_)))
-    return columns, left_out
+        unit, about = entry.get("unit", ""), entry.get("description", "")
+        yield ColumnFacts(name, unit, str(notes.get("ucd", "")), about, _ECSV_TYPES.get(type_, type_))
 
 
-def _csv_header(path: Path) -> TableFacts:
+def _of_csv(path: Path) -> _Found:
     with unpacked(path) as stream:
-        names, _ = csv_names(stream, "#")
-    columns = tuple(ColumnFacts(n.strip()) for n in names)
-    return TableFacts(path, file_label(path), columns, read=ReadOptions(comment="#"))
+        yield from (ColumnFacts(name.strip()) for name in csv_names(stream, "#")[0])
 
 
-def _parquet_header(path: Path) -> TableFacts:
+def _of_parquet(path: Path) -> _Found:
     schema = pq.read_schema(path)
     notes = (schema.metadata or {}).get(b"table_meta_yaml", b"").decode()
-    by_name = {c.name: c for c in _astropy_columns(astropy_yaml(notes, path))[0]}
-    columns, left_out = [], []
+    by_name = {c.name: c for c in _of_yaml(astropy_yaml(notes, path)) if isinstance(c, ColumnFacts)}
     for f in schema:
         if pa.types.is_nested(f.type):
-            left_out.append(f"column '{f.name}' ({f.type}) holds arrays")
-            continue
-        of_field = {k.decode(): v.decode() for k, v in (f.metadata or {}).items()}
-        of_table = by_name.get(f.name, ColumnFacts(f.name))
-        unit, ucd = of_field.get("unit", of_table.unit), of_field.get("ucd", of_table.ucd)
-        columns.append(ColumnFacts(f.name, unit, ucd, of_field.get("description", of_table.description)))
-    return TableFacts(path, file_label(path), tuple(columns), tuple(left_out))
+            yield f"column '{f.name}' ({f.type}) holds arrays"
+        else:
+            of_field = {k.decode(): v.decode() for k, v in (f.metadata or {}).items()}
+            stated = by_name.get(f.name, ColumnFacts(f.name))
+            unit, ucd = of_field.get("unit", stated.unit), of_field.get("ucd", stated.ucd)
+            yield ColumnFacts(f.name, unit, ucd, of_field.get("description", stated.description))
 
 
-def _mrt_header(path: Path) -> TableFacts:
-    facts = _of_table(read_mrt(path))
-    columns = tuple(replace(c, dtype="") for c in facts.columns)
-    return replace(facts, source=path, label=file_label(path), columns=columns)
+def _of_mrt(path: Path) -> _Found:
+    return (c if isinstance(c, str) else replace(c, dtype="") for c in _of_table(read_mrt(path)))
 
 
-_HEADERS = {
-    "votable": _votable_header,
-    "ecsv": _ecsv_header,
-    "csv": _csv_header,
-    "parquet": _parquet_header,
-    "mrt": _mrt_header,
+_HEADERS: dict[str, Callable[[Path], _Found]] = {
+    "votable": _of_votable,
+    "ecsv": _of_ecsv,
+    "csv": _of_csv,
+    "parquet": _of_parquet,
+    "mrt": _of_mrt,
 }

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from astropy.table import Column, MaskedColumn, Table
 
 from xcat.ingest import values
-from xcat.ingest.readers import TableReader
+from xcat.ingest.opened import TableReader
 from xcat.tables.facts import ColumnFacts, TableFacts
 
 _WHOLE = r"^(?:0|-?[1-9]\d{0,18})$"
