@@ -40,9 +40,6 @@ class InputFile:
 
     Attributes
     ----------
-    path : Path
-    sha256 : str
-    n_bytes : int
     modified_ns : int
         Time of its last change.
     """
@@ -107,9 +104,6 @@ def ingest(
 
     Parameters
     ----------
-    settings : Settings
-    definition : Definition
-    paths : sequence of Path
     replace : bool
         These files become all of the catalogue: a new version, or the one that holds just them. The version before
         stays as long as a run that read it.

@@ -63,18 +63,12 @@ def classify_table(
 
     Parameters
     ----------
-    table : Path, str, Table or DataFrame
     run_id : int
         Number of the model, for the record.
-    model : Model
     band, columns, hdu
         See `xcat.own.property_columns.read_properties`.
     for_fits : bool
         The table is to be written to FITS, whose names are ASCII and do not distinguish case.
-
-    Returns
-    -------
-    TableResult
 
     Raises
     ------

@@ -36,7 +36,6 @@ def of_table(
 
     Parameters
     ----------
-    table : Path, str, Table or DataFrame
     label_column : str
         Column of the true class.
     answers : sequence of str

@@ -26,7 +26,7 @@ from xcat.match.haystack import Haystack
 from xcat.match.targets import Targets
 from xcat.output import results
 from xcat.own.arguments import FileSpec, MagnitudeSpec
-from xcat.own.match_answer import HYPOTHESIS, Answer, CounterpartRows, Places
+from xcat.own.match_answer import HYPOTHESIS, PLACE, Answer, CounterpartRows
 from xcat.own.table_result import step, unique_labels
 from xcat.own.user_tables import (
     CounterpartFile,
@@ -64,22 +64,15 @@ def match_files(
 
     Parameters
     ----------
-    config : Settings
     files : sequence of FileSpec
         Files or tables in memory, the X-ray sources first.
-    options : MatchOptions
     completeness : sequence
         One for all counterpart tables, or one each.
-    magnitudes : sequence of MagnitudeSpec
     skies : mapping, optional
         What is known of the sky of some tables: for ``area``, ``around`` or ``density``, the number (deg2, arcsec,
         1/deg2; see `SkyCoverage`) by the name of the table.
     wanted : Wanted, optional
         Columns of the first table.
-
-    Returns
-    -------
-    Answer
 
     Raises
     ------
@@ -131,19 +124,12 @@ def match_table(
 
     Parameters
     ----------
-    config : Settings
-    table : Path, str, Table or DataFrame
     against : sequence of str
         Names of optical or infrared catalogues.
-    options : MatchOptions
     magnitudes : sequence of MagnitudeSpec
         Magnitudes of the catalogues that tell counterparts from field objects.
     wanted : Wanted, optional
         Columns of the table.
-
-    Returns
-    -------
-    Answer
 
     Raises
     ------
@@ -200,14 +186,15 @@ def _match(
         finally:
             conn.rollback()  # nothing stays, not even after an error
     n_rows, rows = len(user_table.table), user_table.columns["id"] - 1
-    places = {name: np.full(n_rows, np.nan) for name in ("ra", "dec", "epoch_yr")}
-    for name in places.keys() & user_table.columns.keys():
-        places[name][rows] = user_table.columns[name]
+    places = np.zeros(n_rows, PLACE)
+    for name in ("ra", "dec", "epoch_yr"):
+        places[name] = np.nan
+        places[name][rows] = user_table.columns.get(name, np.nan)
     return Answer(
         user_table.label,
         user_table.table,
         user_table.unusable,
-        Places.of(places, n_rows),
+        places,
         counterparts,
         hypotheses,
         objects,
@@ -268,16 +255,15 @@ def _label(labels: Sequence[str], name: str, option: str) -> str:
 # --- counterparts and calibration --------------------------------------------------------------------------
 
 
-def _places_of_table(conn: Connection, table: str, ids: np.ndarray, epoch_yr: float | None) -> Places:
+def _places_of_table(conn: Connection, table: str, ids: np.ndarray, epoch_yr: float | None) -> np.ndarray:
     conn.execute(job("own.make_wanted").compose())
     conn.execute(job("own.clear_wanted").compose())
     copy.copy_in(conn, "pg_temp.wanted_object", [{"object_id": ids}])
-    names = ("ra", "dec", "epoch_yr", "pmra_mas_yr", "pmdec_mas_yr")
-    types = [(n, "double precision") for n in names]
-    rows = copy.fetch_columns(conn, job("own.places").compose(haystack=table), types)
+    types = [(name, "double precision") for name, _ in PLACE]
+    rows = copy.fetch_columns(conn, job("own.places").compose(haystack=table), types, {"epoch_yr": epoch_yr})
     if len(rows) != len(ids):
         raise InputError("a catalogue changed while it was matched; run the match again")
-    return Places.of({n: rows[n] for n in names}, len(rows), epoch_yr)
+    return rows
 
 
 def _rows_of_file(file: CounterpartFile, conn: Connection, haystack: Haystack, ids: np.ndarray) -> CounterpartRows:

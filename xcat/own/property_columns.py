@@ -81,10 +81,6 @@ def read_properties(
     hdu : int or str, optional
         Extension of a FITS file; its first table if not given.
 
-    Returns
-    -------
-    UserProperties
-
     Raises
     ------
     InputError

@@ -50,7 +50,6 @@ class ColumnFacts:
 
     Parameters
     ----------
-    name : str
     unit, ucd, description : str
         As the table states them; empty where it does not.
     dtype : str

@@ -83,14 +83,8 @@ def guess(facts: TableFacts, wanted: Wanted | None = None, *, xray: bool = True)
 
     Parameters
     ----------
-    facts : TableFacts
-    wanted : Wanted, optional
     xray : bool
         The table has the X-ray sources; only counterparts have proper motions.
-
-    Returns
-    -------
-    Guess
 
     Raises
     ------

@@ -30,8 +30,6 @@ class Chosen:
 
     Parameters
     ----------
-    quantity : Quantity
-    column : str
     factor : float
         From the column's unit to the quantity's.
     unit : str
@@ -56,7 +54,6 @@ class Quantities(Columns):
 
     Parameters
     ----------
-    facts : TableFacts
     given_columns : mapping
         Columns that the user named, by quantity: ``COLUMN``, ``COLUMN@UNIT``, or an empty text for "none".
     lacking : list of str

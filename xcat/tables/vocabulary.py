@@ -126,7 +126,6 @@ class Quantity:
     ----------
     name : str
         As xcat's own columns are called.
-    unit, words : str
     names, exact : tuple of str
         Regular expressions of names without signs and case; names where case matters.
     ucd, not_ucd, by_unit : str
@@ -192,7 +191,6 @@ class Columns:
 
     Parameters
     ----------
-    facts : TableFacts
     messages : list of str
         Which column was taken for what; grows with every choice.
     """

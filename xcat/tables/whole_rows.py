@@ -24,7 +24,6 @@ def take(facts: TableFacts, rows: np.ndarray | None = None) -> Table:
 
     Parameters
     ----------
-    facts : TableFacts
     rows : ndarray of int64, shape (n,), optional
         Row numbers, ascending and each once; the first row of a file is 1. All rows by default.
 
