@@ -203,7 +203,7 @@ def test_tables_in_memory_are_matched_as_their_files(settings, tmp_path):
     mine, other = sky()
     mine = mine[::-1]
     paths = save(mine, tmp_path / "table.fits"), save(other, tmp_path / "table_2.fits")
-    frame, options = mine.to_pandas(), MatchOptions(10.0, 0.05)
+    frame, options = mine.to_pandas(), MatchOptions(radius_arcsec=10.0, false_rate=0.05)
     made = [
         result(match_files(settings, [FileSpec(a), FileSpec(b, 0.2)], options, wanted=wanted), best=True)
         for a, b, wanted in ((*paths, None), (mine, other, None), (frame, other, Wanted("ra", "dec", "pos_err")))
