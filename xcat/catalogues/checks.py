@@ -8,13 +8,7 @@ from typing import TYPE_CHECKING
 
 import astropy.units as u
 
-from xcat.catalogues.grammar import (
-    BANDS,
-    INTEGER_COLUMNS,
-    STANDARD_COLUMNS,
-    TEXT_COLUMNS,
-    parsed_unit,
-)
+from xcat.catalogues.grammar import BANDS, INTEGER_COLUMNS, STANDARD_COLUMNS, TEXT_COLUMNS, parsed_unit
 from xcat.catalogues.yamlfile import KeyPath
 from xcat.columns.registry import columns
 
@@ -38,39 +32,28 @@ def problems(d: Definition) -> Iterator[tuple[KeyPath, str]]:
     yield from _column_problems(d)
     if d.position_error is None and d.kind != "galaxy":
         yield ("position_error",), "is missing: every catalogue needs a positional error, if only a constant"
-    for key, band in _all_bands(d):
-        if not 0 < band[0] < band[1]:
+    bands: list[tuple[KeyPath, tuple[float, float] | None]] = [(("flux_band_kev",), d.flux_band_kev)]
+    bands += [(("bands_kev", name), getattr(d.bands_kev, name, None)) for name in BANDS]
+    for key, band in bands:
+        if band and not 0 < band[0] < band[1]:
             yield key, f"{list(band)} is not a range of energies: 0 < low < high, in keV"
-    xray = d.table_kind == "detection"
-    full = next((c for c in ("flux_cgs", "flux_upper_cgs") if c in d.columns), None)
-    if xray and full and d.flux_band_kev is None:
-        yield ("flux_band_kev",), f"is missing: which band is {full} in?"
-    if xray and d.bands_kev is None and any(f"flux_{b}_cgs" in d.columns for b in BANDS):
-        yield ("bands_kev",), "is missing: which bands are the soft, medium and hard fluxes in?"
+    if d.table_kind == "detection":
+        full = next((c for c in ("flux_cgs", "flux_upper_cgs") if c in d.columns), None)
+        if full and d.flux_band_kev is None:
+            yield ("flux_band_kev",), f"is missing: which band is {full} in?"
+        if d.bands_kev is None and any(f"flux_{b}_cgs" in d.columns for b in BANDS):
+            yield ("bands_kev",), "is missing: which bands are the soft, medium and hard fluxes in?"
     if isinstance(d.completeness, float) and not 0 < d.completeness <= 1:
         yield ("completeness",), f"{d.completeness} is not a probability above 0"
     if d.table_kind == "counterpart" and d.sky is None:
         yield ("sky",), "is missing: chance matches cannot be weighed without the catalogue's density"
-    for name in type(d.colours).model_fields:
-        for i, term in enumerate(getattr(d.colours, name)):
+    for name, terms in d.colours:
+        for i, term in enumerate(terms):
             try:
-                column, _ = colour_term(term)
+                if (column := colour_term(term)[0]) not in d.columns:
+                    yield ("colours", name, i), f"'{column}' is not among the columns of this definition"
             except ValueError as error:
                 yield ("colours", name, i), str(error)
-            else:
-                if column not in d.columns:
-                    yield ("colours", name, i), f"'{column}' is not among the columns of this definition"
-    yield from _class_problems(d)
-
-
-def _all_bands(d: Definition) -> Iterator[tuple[KeyPath, tuple[float, float]]]:
-    if d.flux_band_kev:
-        yield ("flux_band_kev",), d.flux_band_kev
-    if d.bands_kev:
-        yield from ((("bands_kev", b), getattr(d.bands_kev, b)) for b in BANDS)
-
-
-def _class_problems(d: Definition) -> Iterator[tuple[KeyPath, str]]:
     if d.kind != "reference":
         if d.klass is not None or d.classes:
             yield ("class" if d.klass else "classes",), f"belongs to kind 'reference', not to '{d.kind}'"
@@ -78,9 +61,9 @@ def _class_problems(d: Definition) -> Iterator[tuple[KeyPath, str]]:
         yield ("classes",), "a reference needs either 'classes' or one 'class' for the whole catalogue"
     elif d.classes and "class_native" not in d.columns:
         yield ("classes",), "needs the column 'class_native' to map"
-    for key in d.classes:
-        if "*" in key[:-1]:
-            yield ("classes", key), "'*' stands for any ending, and only at the end"
+    for key_ in d.classes:
+        if "*" in key_[:-1]:
+            yield ("classes", key_), "'*' stands for any ending, and only at the end"
 
 
 def _column_problems(d: Definition) -> Iterator[tuple[KeyPath, str]]:

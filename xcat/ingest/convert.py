@@ -61,13 +61,6 @@ class Converted:
 def convert(chunk: RawChunk, definition: Definition) -> Converted:
     """Convert rows of a file as the definition says.
 
-    Parameters
-    ----------
-    chunk : RawChunk
-        Rows as the file has them.
-    definition : Definition
-        What the columns mean.
-
     Returns
     -------
     Converted
@@ -121,12 +114,7 @@ def _place(rows: Rows, out: dict[str, np.ndarray]) -> None:
 
 
 def axis_sigma_factor(convention: str) -> float:
-    r"""Factor from a positional error as stated to 1 sigma on each axis.
-
-    Parameters
-    ----------
-    convention : str
-        One of the conventions of ``position_error``.
+    r"""Factor from a positional error as stated, in one of the conventions of ``position_error``, to 1 sigma per axis.
 
     Notes
     -----

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 
 import astropy.units as u
@@ -19,6 +19,7 @@ from xcat.columns import registry
 from xcat.ingest import values
 from xcat.ingest.opened import RawChunk
 
+_TEXTS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_dictionary)
 _TOO_LARGE = 3e38  # the columns are float32; some catalogues write its largest number, or that of float64, for null
 
 
@@ -50,22 +51,15 @@ def unit_factor(unit: str | None, standard: str) -> float:
 
 @dataclass
 class Rows:
-    """The rows of a chunk, and what is wrong with them.
-
-    Attributes
-    ----------
-    live : ndarray of bool
-        Rows that are still usable.
-    """
+    """The rows of a chunk, which of them are still usable (``live``), and what is wrong with the others."""
 
     chunk: RawChunk
     definition: Definition
-    live: BoolArray = field(init=False)
 
     def __post_init__(self) -> None:
         self.n = self.chunk.n_rows
         self.first_row = self.chunk.first_row
-        self.live = np.ones(self.n, np.bool_)
+        self.live: BoolArray = np.ones(self.n, np.bool_)
         self._rejected: list[tuple[npt.NDArray[np.int64], tuple[str, ...], str]] = []
         self._texts: dict[str, pa.StringArray] = {}
         self._null_numbers = numbers = [v for v in self.definition.nulls if isinstance(v, float)]
@@ -135,7 +129,7 @@ class Rows:
     def numbers(self, column: str) -> FloatArray:
         """A column as numbers; NaN where missing."""
         array = self.chunk.batch.column(column)
-        if _is_text(array.type):
+        if any(is_text(array.type) for is_text in _TEXTS):
             numbers = self.parsed(column, values.parse_numbers, "a number")
             stored = np.dtype(np.float64)
         else:
@@ -207,11 +201,6 @@ def _whole_if_possible(array: pa.Array) -> pa.Array:
         return array
 
 
-def _is_text(type_: pa.DataType) -> bool:
-    kinds = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_dictionary)
-    return any(is_kind(type_) for is_kind in kinds)
-
-
 def _first(columns: list[FloatArray]) -> FloatArray:
     x = columns[0]
     for other in columns[1:]:
@@ -229,15 +218,11 @@ _OF_SEVERAL: dict[str, Callable[[list[FloatArray]], FloatArray]] = {
 }
 
 
-def _to_mag(flux: FloatArray, zero_point: float) -> FloatArray:
-    return zero_point - 2.5 * np.log10(np.where(flux > 0, flux, np.nan))
-
-
 _OF_ONE: dict[str, Callable[[FloatArray, float], FloatArray]] = {
     "one_minus": lambda x, _: 1 - x,
     "scale": lambda x, k: k * x,
     "shift": lambda x, k: x + k,
     "pow10": lambda x, _: 10.0**x,
     "inverse_pow10": lambda x, _: 10.0**-x,
-    "flux_to_mag": _to_mag,
+    "flux_to_mag": lambda flux, zero_point: zero_point - 2.5 * np.log10(np.where(flux > 0, flux, np.nan)),
 }

@@ -32,21 +32,14 @@ def open_votable(path: Path, definition: Definition, chunk_rows: int, stack: Exi
     if document.head() in _BINARY:
         return _whole(path, definition, chunk_rows)
     places = locate(definition.file_columns, document.names, path)
-    nulls = [_null(document.fields[i]) for i in places.values()]
+    values = [next((v for v in document.fields[i] if v.tag.endswith("VALUES")), None) for i in places.values()]
+    nulls = [None if v is None else v.get("null") for v in values]
     units = {name: unit for name, i in places.items() if (unit := document.fields[i].get("unit", ""))}
     return TableReader(path, _batches(document, places, nulls, chunk_rows), document.n_rows, units)
 
 
 class Document:
-    """The XML events of a VOTable, and what has been learned from them.
-
-    Attributes
-    ----------
-    fields : list of Element
-        The FIELDs of the first table, after `head`.
-    n_rows : int or None
-        As the table states it.
-    """
+    """The XML events of a VOTable; after `head` the FIELDs of the first table, and its number of rows if stated."""
 
     def __init__(self, path: Path, stream: IO[bytes] | gzip.GzipFile):
         self.path = path
@@ -116,11 +109,6 @@ def check_status(path: Path, name: str | None, value: str | None, text: str | No
         )
     if status == "ERROR":
         raise InputError(f"{path}: its server answered with an error: {(text or '').strip()}")
-
-
-def _null(element: ElementTree.Element) -> str | None:
-    """Text that stands for no value in a column."""
-    return next((v.get("null") for v in element if v.tag.endswith("VALUES")), None)
 
 
 def _batches(

@@ -75,10 +75,8 @@ class Deriving(Quantities):
     _first_bad: dict[str, int] = field(default_factory=dict)
     _numbers: dict[str, FloatArray] = field(default_factory=dict)
 
-    @property
-    def n(self) -> int:
-        """Number of rows."""
-        return int(self.batch.num_rows) if self.batch is not None else 0
+    def __post_init__(self) -> None:
+        self.n = self.batch.num_rows if self.batch is not None else 0
 
     def derive(self, entry: dict[str, Any]) -> DerivedValues | None:
         """Values of a property, or None if the table cannot give it; a message says which."""

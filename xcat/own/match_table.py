@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -91,7 +91,11 @@ def match_files(
     facts = [replace(f, label=label) for f, label in zip(facts, labels, strict=True)]
     by_label = _by_label(labels[1:], magnitudes)
     sky_of = _skies(labels[1:], skies or {}, options.radius_arcsec)
-    shares = _each(completeness, len(files) - 1)
+    if len(completeness) not in (1, len(files) - 1):
+        raise ConfigError(
+            f"--completeness: give one number, or {len(files) - 1} with commas between (one per counterpart file)"
+        )
+    shares = list(completeness) * (len(files) - 1 if len(completeness) == 1 else 1)
     wanted = wanted or Wanted()
     guesses = [guess(facts[0], replace(wanted, pos_err=wanted.pos_err or files[0].pos_err, option="FILE:ERROR"))]
     for f, spec in zip(facts[1:], files[1:], strict=True):
@@ -209,12 +213,6 @@ def _match(
 
 
 # --- options -----------------------------------------------------------------------------------------------
-
-
-def _each(values: Sequence[Any], n: int) -> list[Any]:
-    if len(values) not in (1, n):
-        raise ConfigError(f"--completeness: give one number, or {n} with commas between (one per counterpart file)")
-    return list(values) * n if len(values) == 1 else list(values)
 
 
 def _by_label(labels: Sequence[str], magnitudes: Sequence[MagnitudeSpec]) -> dict[str, list[MagnitudeSpec]]:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
-import pyarrow as pa
 from astropy.table import Table
 
 from xcat.catalogues.definition import Definition
@@ -94,27 +93,22 @@ def read_user_table(facts: TableFacts, guessed: Guess, label: str, messages: lis
     InputError
         The table cannot be read, or is empty.
     """
-    batches: list[pa.RecordBatch] = []
-    chunks: list[dict[str, np.ndarray]] = []
-    unusable: list[np.ndarray] = []
-    counter = _RejectCounter()
     with facts.open() as reader:
-        for chunk in reader:
-            batches.append(chunk.batch)
-            converted = convert(chunk, guessed.definition)
-            chunks.append({"id": converted.row_number, **_needed(converted.columns)})
-            counter.add(converted.rejects)
-            reasons = np.full(chunk.n_rows, "", dtype=object)
-            reasons[converted.rejects.row_number - chunk.first_row] = converted.rejects.reason
-            unusable.append(reasons)
+        chunks = [(chunk, convert(chunk, guessed.definition)) for chunk in reader]
     if not chunks:
         raise InputError(f"{facts.name}: the table has no rows")
-    columns = {name: np.concatenate([c[name] for c in chunks]) for name in chunks[0]}
+    unusable = np.full(sum(chunk.n_rows for chunk, _ in chunks), "", dtype=object)
+    counter = _RejectCounter()
+    for _, converted in chunks:
+        counter.add(converted.rejects)
+        unusable[converted.rejects.row_number - 1] = converted.rejects.reason
+    parts = [{"id": converted.row_number, **_needed(converted.columns)} for _, converted in chunks]
+    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     if guessed.definition.epoch_yr is not None:
         epoch = columns.get("epoch_yr", np.full(len(columns["id"]), np.nan))
         columns["epoch_yr"] = np.where(np.isnan(epoch), guessed.definition.epoch_yr, epoch)
     messages += counter.messages(label)
-    return UserTable(label, to_table(facts, batches), np.concatenate(unusable).astype(np.str_), columns)
+    return UserTable(label, to_table(facts, [chunk.batch for chunk, _ in chunks]), unusable.astype(np.str_), columns)
 
 
 def _needed(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -208,7 +202,7 @@ def haystack_of_file(
         source = "--area" if sky.kind == "area" else sky.kind
         about = f"{density:,.4g} objects per deg2 ({file.n_usable:,} in {sky.value:g} deg2, {source})"
     messages.append(f"{file.label}: {about}")
-    names = [[file.magnitudes[c] for c in _columns_of(file.facts, m)] for m in magnitudes]
+    terms = [_term([file.magnitudes[c] for c in _columns_of(file.facts, m)], m) for m in magnitudes]
     error = file.guess.definition.position_error
     return Haystack(
         k,
@@ -220,14 +214,12 @@ def haystack_of_file(
         completeness=completeness,
         moves=file.guess.moves,
         elliptical=error is not None and error.is_ellipse,
-        terms=tuple(_term(n, m) for n, m in zip(names, magnitudes, strict=True)),
+        terms=tuple(terms),
     )
 
 
 def _term(names: Sequence[str], magnitude: MagnitudeSpec) -> MagnitudeTerm:
-    return MagnitudeTerm(
-        " - ".join(names), None if magnitude.histogram is None else read_histogram(magnitude.histogram)
-    )
+    return MagnitudeTerm(" - ".join(names), magnitude.histogram and read_histogram(magnitude.histogram))
 
 
 def loaded_catalogue(conn: Connection, name: str) -> Loaded:
@@ -239,12 +231,10 @@ def loaded_catalogue(conn: Connection, name: str) -> Loaded:
         It is not loaded.
     """
     by_name = {row[1]: row for row in conn.execute(job("own.catalogues").compose())}
-    if name not in by_name:
-        names = ", ".join(by_name) or "none; load one: xcat ingest CATALOGUE FILE"
-        raise ConfigError(
-            f"--against {name}: no optical or infrared catalogue of this name is loaded; there is: {names}"
-        )
-    return Loaded(by_name[name][0], Definition.from_dict(by_name[name][2]))
+    if name in by_name:
+        return Loaded(by_name[name][0], Definition.from_dict(by_name[name][2]))
+    names = ", ".join(by_name) or "none; load one: xcat ingest CATALOGUE FILE"
+    raise ConfigError(f"--against {name}: no optical or infrared catalogue of this name is loaded; there is: {names}")
 
 
 def haystack_of_catalogue(

@@ -97,7 +97,7 @@ def _parsed(text: pa.StringArray, null: np.ndarray, dtype: str) -> tuple[np.ndar
         return np.nan_to_num(flags).astype(bool), null | bad
     kind = np.dtype(dtype).kind if dtype else ""
     if kind != "U" and not null.all():
-        if kind != "f" and _all_match(text, _WHOLE):
+        if kind != "f" and pc.all(pc.match_substring_regex(text, _WHOLE), skip_nulls=True).as_py():
             try:
                 return text.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False).astype(dtype or "i8"), null
             except pa.ArrowInvalid:
@@ -108,7 +108,3 @@ def _parsed(text: pa.StringArray, null: np.ndarray, dtype: str) -> tuple[np.ndar
                 with np.errstate(over="ignore"):
                     return numbers.astype(dtype if kind == "f" else "f8"), null
     return np.array(text.fill_null("").to_pylist(), dtype=np.str_), null
-
-
-def _all_match(text: pa.StringArray, pattern: str) -> bool:
-    return bool(pc.all(pc.match_substring_regex(text, pattern), skip_nulls=True).as_py())
