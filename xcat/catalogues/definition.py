@@ -20,8 +20,7 @@ import numpy.typing as npt
 from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
 from xcat.catalogues import yamlfile
-from xcat.catalogues.checks import colour_term, problems
-from xcat.catalogues.grammar import ColumnSpec, Strict, listed, parsed_unit
+from xcat.catalogues.grammar import ColumnSpec, Strict, colour_term, listed, parsed_unit, problems
 from xcat.errors import ConfigError
 
 _HERE = Path(__file__).resolve().parent

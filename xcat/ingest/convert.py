@@ -16,9 +16,8 @@ import pyarrow.compute as pc
 from xcat.arrays import FloatArray
 from xcat.catalogues.definition import Definition, PositionError
 from xcat.catalogues.grammar import INTEGER_COLUMNS, TEXT_COLUMNS, ColumnSpec
-from xcat.ingest import values
 from xcat.ingest.opened import RawChunk
-from xcat.ingest.rows import Rejects, Rows, unit_factor
+from xcat.ingest.rows import Rejects, Rows, to_bools, to_bytes, unit_factor
 
 _MAX_ERROR_ARCSEC = 3600.0
 # columns whose values the database bounds: name -> (low, high, low itself allowed, high itself allowed)
@@ -78,7 +77,7 @@ def convert(chunk: RawChunk, definition: Definition) -> Converted:
         if name in out:
             continue
         if name in TEXT_COLUMNS:
-            out[name] = values.to_bytes(rows.any_text(spec))
+            out[name] = to_bytes(rows.any_text(spec))
         else:
             out[name] = _bounded(rows, name, spec, rows.quantity(name, spec))
     if "pmra_mas_yr" in out and not definition.proper_motion.ra_includes_cosdec:
@@ -96,8 +95,8 @@ def _identify(rows: Rows, out: dict[str, np.ndarray]) -> None:
         out["native_id"] = np.arange(rows.first_row, rows.first_row + rows.n).astype("S")
         return
     text = rows.any_text(spec)
-    rows.reject(values.to_bools(pc.is_null(text)), spec.from_, "no identifier")
-    out["native_id"] = values.to_bytes(text)
+    rows.reject(to_bools(pc.is_null(text)), spec.from_, "no identifier")
+    out["native_id"] = to_bytes(text)
 
 
 def _place(rows: Rows, out: dict[str, np.ndarray]) -> None:

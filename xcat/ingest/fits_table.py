@@ -40,8 +40,11 @@ def open_fits(path: Path, definition: Definition, chunk_rows: int, stack: ExitSt
             data = {name: np.array(hdu.data.field(i)) for name, i in places.items()}
             return TableReader(path, array_batches(data, n_rows, chunk_rows), n_rows, units)
         rows = _mapped(plain, path, hdu, n_rows)
-        fields = {name: _Field(columns[i], columns.names[i], name, path) for name, i in places.items()}
-    return TableReader(path, _batches(rows, fields, chunk_rows), n_rows, units)
+        wanted = {name: columns[i] for name, i in places.items()}
+        for name, column in wanted.items():
+            if holds_arrays(column):
+                raise InputError(f"{path}: column '{name}' ({column.format}) holds arrays, not single numbers")
+    return TableReader(path, _batches(rows, wanted, chunk_rows), n_rows, units)
 
 
 @contextmanager
@@ -83,44 +86,29 @@ def holds_arrays(column: fits.Column) -> bool:
     return bool(column.format.format in "PQXCM" or (column.format.format != "A" and column.format.repeat != 1))
 
 
-class _Field:
-    """How the stored values of one column become numbers or text."""
-
-    def __init__(self, column: fits.Column, stored: str, name: str, path: Path):
-        self.stored = stored
-        self.code = column.format.format
-        self.null = column.null if column.null not in ("", None) else None
-        self.scale = 1 if column.bscale in ("", None) else column.bscale
-        self.zero = 0 if column.bzero in ("", None) else column.bzero
-        if holds_arrays(column):
-            raise InputError(f"{path}: column '{name}' ({column.format}) holds arrays, not single numbers")
-
-    def convert(self, stored: npt.NDArray[Any]) -> pa.Array:
-        if self.code == "A":
-            return _text(stored)
-        values = stored.astype(stored.dtype.newbyteorder("="))
-        if self.code == "L":
-            return pa.array(values == ord("T"), mask=values == 0)
-        mask = None if self.null is None or self.code in "ED" else values == self.null
-        if self.zero == 2**63:  # unsigned 64-bit integers, by the convention of the standard
-            return pa.array(values.view(np.uint64) ^ np.uint64(2**63), mask=mask)
-        if self.scale != 1 or self.zero != 0:
-            whole = self.scale == 1 and float(self.zero).is_integer() and self.code not in "ED"
-            values = values.astype(np.int64 if whole else np.float64) * self.scale
-            values = values + (int(self.zero) if whole else self.zero)
-        return pa.array(values, mask=mask)
+def _converted(column: fits.Column, stored: npt.NDArray[Any]) -> pa.Array:
+    """Stored values of one column as numbers or text."""
+    code, zero = column.format.format, 0 if column.bzero in ("", None) else column.bzero
+    if code == "A":
+        raw = pa.array(np.ascontiguousarray(stored).reshape(len(stored)), pa.binary())
+        try:
+            return raw.cast(pa.string())
+        except pa.ArrowInvalid:  # FITS allows ASCII only; what else is found is mostly Latin-1
+            return pa.array([v.decode("latin-1") for v in raw.to_pylist()], pa.string())
+    values = stored.astype(stored.dtype.newbyteorder("="))
+    if code == "L":
+        return pa.array(values == ord("T"), mask=values == 0)
+    mask = None if column.null in ("", None) or code in "ED" else values == column.null
+    if zero == 2**63:  # unsigned 64-bit integers, by the convention of the standard
+        return pa.array(values.view(np.uint64) ^ np.uint64(2**63), mask=mask)
+    scale = 1 if column.bscale in ("", None) else column.bscale
+    if scale != 1 or zero != 0:
+        whole = scale == 1 and float(zero).is_integer() and code not in "ED"
+        values = values.astype(np.int64 if whole else np.float64) * scale + (int(zero) if whole else zero)
+    return pa.array(values, mask=mask)
 
 
-def _text(stored: npt.NDArray[Any]) -> pa.Array:
-    raw = pa.array(np.ascontiguousarray(stored).reshape(len(stored)), pa.binary())
-    try:
-        return raw.cast(pa.string())
-    except pa.ArrowInvalid:  # FITS allows ASCII only; what else is found is mostly Latin-1
-        return pa.array([v.decode("latin-1") for v in raw.to_pylist()], pa.string())
-
-
-def _batches(rows: npt.NDArray[np.void], fields: dict[str, _Field], chunk_rows: int) -> Iterator[pa.RecordBatch]:
+def _batches(rows: npt.NDArray[np.void], columns: dict[str, fits.Column], chunk_rows: int) -> Iterator[pa.RecordBatch]:
     for start in range(0, len(rows), chunk_rows):
         part = rows[start : start + chunk_rows]
-        arrays = [f.convert(part[f.stored]) for f in fields.values()]
-        yield pa.record_batch(arrays, names=list(fields))
+        yield pa.record_batch([_converted(c, part[c.name]) for c in columns.values()], names=list(columns))

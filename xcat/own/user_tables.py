@@ -219,7 +219,8 @@ def haystack_of_file(
 
 
 def _term(names: Sequence[str], magnitude: MagnitudeSpec) -> MagnitudeTerm:
-    return MagnitudeTerm(" - ".join(names), magnitude.histogram and read_histogram(magnitude.histogram))
+    path = magnitude.histogram
+    return MagnitudeTerm(" - ".join(names), None if path is None else read_histogram(path))
 
 
 def loaded_catalogue(conn: Connection, name: str) -> Loaded:

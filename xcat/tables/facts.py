@@ -18,10 +18,10 @@ from astropy.table import Column, Table
 
 from xcat.catalogues.definition import Definition, ReadOptions
 from xcat.errors import InputError
-from xcat.ingest import values
 from xcat.ingest.fits_table import holds_arrays, table_hdu
 from xcat.ingest.opened import CHUNK_ROWS, RawChunk, TableReader, array_batches, locate, unpacked
 from xcat.ingest.readers import open_table, sniff
+from xcat.ingest.rows import parse_numbers
 from xcat.ingest.text_table import astropy_yaml, csv_names, ecsv_header, read_mrt
 from xcat.ingest.votable_table import Document
 
@@ -197,7 +197,7 @@ def _sampled(columns: tuple[ColumnFacts, ...], chunk: RawChunk) -> tuple[ColumnF
         array = chunk.batch.column(column.name).slice(0, _SAMPLE_ROWS)
         text = pc.utf8_trim_whitespace(array if pa.types.is_string(array.type) else array.cast(pa.string()))
         present = text.filter(pc.and_(pc.is_valid(text), pc.not_equal(text, "")))
-        _, bad = values.parse_numbers(present)
+        _, bad = parse_numbers(present)
         sample = tuple(present.slice(0, 20).to_pylist())
         # a few "N/A" do not make a column of numbers one of text: most values decide
         out.append(replace(column, is_text=bool(len(bad)) and float(bad.mean()) > 0.5, sample=sample))

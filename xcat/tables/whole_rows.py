@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from astropy.table import Column, MaskedColumn, Table
 
-from xcat.ingest import values
 from xcat.ingest.opened import TableReader
+from xcat.ingest.rows import parse_flags, parse_numbers, to_bools
 from xcat.tables.facts import ColumnFacts, TableFacts
 
 _WHOLE = r"^(?:0|-?[1-9]\d{0,18})$"
@@ -85,15 +85,15 @@ def _typed(array: pa.Array, column: ColumnFacts) -> tuple[np.ndarray, np.ndarray
         array = array.cast(pa.float64())
     for is_kind, blank in ((pa.types.is_boolean, False), (pa.types.is_integer, 0), (pa.types.is_floating, np.nan)):
         if is_kind(array.type):
-            return array.fill_null(blank).to_numpy(zero_copy_only=False), values.to_bools(array.is_null())
+            return array.fill_null(blank).to_numpy(zero_copy_only=False), to_bools(array.is_null())
     text = pc.utf8_trim_whitespace(array.cast(pa.string()))
-    null = values.to_bools(pc.or_kleene(pc.is_null(text), pc.equal(text, "")))
+    null = to_bools(pc.or_kleene(pc.is_null(text), pc.equal(text, "")))
     return _parsed(pc.if_else(pa.array(null), pa.scalar(None, pa.string()), text), null, column.dtype)
 
 
 def _parsed(text: pa.StringArray, null: np.ndarray, dtype: str) -> tuple[np.ndarray, np.ndarray]:
     if dtype == "b1":
-        flags, bad = values.parse_flags(text)
+        flags, bad = parse_flags(text)
         return np.nan_to_num(flags).astype(bool), null | bad
     kind = np.dtype(dtype).kind if dtype else ""
     if kind != "U" and not null.all():
@@ -103,7 +103,7 @@ def _parsed(text: pa.StringArray, null: np.ndarray, dtype: str) -> tuple[np.ndar
             except pa.ArrowInvalid:
                 pass  # more than 64 bits: stays text
         elif kind == "f" or not pc.any(pc.match_substring_regex(text, _NAME)).as_py():
-            numbers, bad = values.parse_numbers(text)
+            numbers, bad = parse_numbers(text)
             if not bad.any():
                 with np.errstate(over="ignore"):
                     return numbers.astype(dtype if kind == "f" else "f8"), null
