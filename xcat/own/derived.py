@@ -17,10 +17,11 @@ import pyarrow as pa
 
 from xcat.arrays import BoolArray, FloatArray
 from xcat.catalogues.definition import Definition, ReadOptions, load
+from xcat.catalogues.grammar import ColumnSpec
 from xcat.ingest.opened import RawChunk
 from xcat.ingest.rows import Rows
 from xcat.properties.compute import ZERO
-from xcat.tables.guess import Position, guess_position
+from xcat.tables.guess import guess_position
 from xcat.tables.quantities import Chosen, Quantities
 from xcat.tables.vocabulary import NULLS, Quantity, band_of, is_words
 
@@ -167,34 +168,34 @@ class Deriving(Quantities):
     # --- position ---
 
     @cached_property
-    def position(self) -> Position | None:
-        """How the columns become a position."""
-        position = guess_position(self.facts, self.given_columns.get("ra"), self.given_columns.get("dec"))
-        self.messages += [] if position is None else position.messages
+    def position(self) -> tuple[ColumnSpec, ColumnSpec] | None:
+        """How the columns become right ascension and declination."""
+        messages: list[str] = []
+        position = guess_position(self.facts, messages, self.given_columns.get("ra"), self.given_columns.get("dec"))
+        self.messages += messages
         return position
 
     @cached_property
     def place(self) -> tuple[FloatArray, FloatArray]:
         """RA and Dec in degrees; NaN where a row has no valid position."""
-        position = self.position
-        if position is None:
+        if self.position is None:
             return np.full(self.n, np.nan), np.full(self.n, np.nan)
-        rows = self._rows(*position.ra.from_, *position.dec.from_)
-        ra, dec = rows.quantity("ra", position.ra), rows.quantity("dec", position.dec)
+        of_ra, of_dec = self.position
+        rows = self._rows(*of_ra.from_, *of_dec.from_)
+        ra, dec = rows.quantity("ra", of_ra), rows.quantity("dec", of_dec)
         with np.errstate(invalid="ignore"):
-            rows.reject((ra < 0) | (ra > 360), position.ra.from_, "right ascension outside 0 to 360 degrees")
-            rows.reject(np.abs(dec) > 90, position.dec.from_, "declination outside -90 to 90 degrees")
+            rows.reject((ra < 0) | (ra > 360), of_ra.from_, "right ascension outside 0 to 360 degrees")
+            rows.reject(np.abs(dec) > 90, of_dec.from_, "declination outside -90 to 90 degrees")
         self._count_rejects(rows)
         missing = rows.live & (np.isnan(ra) | np.isnan(dec))
-        self._bad(f"{position.ra.from_[0]}, {position.dec.from_[0]}: no position", missing)
+        self._bad(f"{of_ra.from_[0]}, {of_dec.from_[0]}: no position", missing)
         valid = rows.live & ~missing
         return np.where(valid, ra, np.nan), np.where(valid, dec, np.nan)
 
     def _galactic(self) -> tuple[FloatArray | None, FloatArray, str] | None:
         """Galactic longitude (0 to 360, None if unknown) and latitude, deg, and the columns."""
         if self.position is not None:
-            columns = f"{self.position.ra.from_[0]}, {self.position.dec.from_[0]}"
-            return *galactic(*self.place), columns
+            return *galactic(*self.place), ", ".join(spec.from_[0] for spec in self.position)
         self.lacking.append("position")
         lat, lon = self.value("glat"), self.value("glon")
         if lat is None:

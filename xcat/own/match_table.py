@@ -102,11 +102,11 @@ def match_files(
         guesses.append(guess(f, Wanted(pos_err=spec.pos_err, option="FILE:ERROR"), xray=False))
     messages, seconds = [line for g in guesses for line in g.messages], dict[str, float]()
     with step(seconds, f"read {labels[0]}"):
-        user_table = read_user_table(facts[0], guesses[0], labels[0], messages)
+        user_table = read_user_table(facts[0], guesses[0], messages)
 
     def prepare(conn: Connection) -> Iterator[tuple[Haystack, _Reader]]:
         for k, label in enumerate(labels[1:], 1):
-            file = CounterpartFile(facts[k], guesses[k], label, f"pg_temp.own_{k}")
+            file = CounterpartFile(facts[k], guesses[k], f"pg_temp.own_{k}")
             with step(seconds, f"load {label}"):
                 load_file(conn, file, by_label[label], messages)
             haystack = haystack_of_file(k, file, shares[k - 1], by_label[label], sky_of.get(label), messages)
@@ -146,7 +146,7 @@ def match_table(
     by_label = _by_label(labels[1:], magnitudes)
     messages, seconds = list(guessed.messages), dict[str, float]()
     with step(seconds, f"read {facts.label}"):
-        user_table = read_user_table(facts, guessed, labels[0], messages)
+        user_table = read_user_table(facts, guessed, messages)
 
     def prepare(conn: Connection) -> Iterator[tuple[Haystack, _Reader]]:
         for loaded, label in zip([loaded_catalogue(conn, name) for name in against], labels[1:], strict=True):
@@ -268,7 +268,7 @@ def _rows_of_file(file: CounterpartFile, conn: Connection, haystack: Haystack, i
     places = _places_of_table(conn, file.table, ids, haystack.epoch_yr)
     magnitude = next(iter(file.magnitudes), None)
     field = None if magnitude is None else _field(conn, file.table, file.magnitudes[magnitude])
-    return CounterpartRows(file.label, ids, take(file.facts, ids), places, magnitude, field)
+    return CounterpartRows(haystack.name, ids, take(file.facts, ids), places, magnitude, field)
 
 
 def _rows_of_catalogue(loaded: Loaded, conn: Connection, haystack: Haystack, ids: np.ndarray) -> CounterpartRows:

@@ -78,14 +78,13 @@ class CounterpartFile:
 
     facts: TableFacts
     guess: Guess
-    label: str
     table: str
     n_usable: int = 0
     magnitudes: dict[str, str] = field(default_factory=dict)  # column of the file -> column of the temporary table
     map: density_map.DensityMap | None = None
 
 
-def read_user_table(facts: TableFacts, guessed: Guess, label: str, messages: list[str]) -> UserTable:
+def read_user_table(facts: TableFacts, guessed: Guess, messages: list[str]) -> UserTable:
     """Read the X-ray sources: all columns for the answer, and what the match needs; `messages` gets the rejected rows.
 
     Raises
@@ -107,8 +106,10 @@ def read_user_table(facts: TableFacts, guessed: Guess, label: str, messages: lis
     if guessed.definition.epoch_yr is not None:
         epoch = columns.get("epoch_yr", np.full(len(columns["id"]), np.nan))
         columns["epoch_yr"] = np.where(np.isnan(epoch), guessed.definition.epoch_yr, epoch)
-    messages += counter.messages(label)
-    return UserTable(label, to_table(facts, [chunk.batch for chunk, _ in chunks]), unusable.astype(np.str_), columns)
+    messages += counter.messages(facts.label)
+    return UserTable(
+        facts.label, to_table(facts, [chunk.batch for chunk, _ in chunks]), unusable.astype(np.str_), columns
+    )
 
 
 def _needed(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -148,7 +149,7 @@ def load_file(
     conn.execute(job("own.index_table").compose(table=file.table))
     conn.execute(job("own.analyze").compose(table=file.table))
     file.map = density_map.DensityMap(*positions.occupied())
-    messages += counter.messages(file.label)
+    messages += counter.messages(file.facts.label)
 
 
 def _columns_of(facts: TableFacts, magnitude: MagnitudeSpec) -> list[str]:
@@ -201,12 +202,12 @@ def haystack_of_file(
         density, where = max(file.n_usable, 1) / sky.value, file.map
         source = "--area" if sky.kind == "area" else sky.kind
         about = f"{density:,.4g} objects per deg2 ({file.n_usable:,} in {sky.value:g} deg2, {source})"
-    messages.append(f"{file.label}: {about}")
+    messages.append(f"{file.facts.label}: {about}")
     terms = [_term([file.magnitudes[c] for c in _columns_of(file.facts, m)], m) for m in magnitudes]
     error = file.guess.definition.position_error
     return Haystack(
         k,
-        file.label,
+        file.facts.label,
         file.table,
         density_per_deg2=density,
         density_map=where,

@@ -69,15 +69,6 @@ class Guess:
     moves: bool = False
 
 
-@dataclass(frozen=True)
-class Position:
-    """How the columns of a table become ``ra`` and ``dec``, with the messages of the choice."""
-
-    ra: ColumnSpec
-    dec: ColumnSpec
-    messages: list[str]
-
-
 def guess(facts: TableFacts, wanted: Wanted | None = None, *, xray: bool = True) -> Guess:
     """Find position, positional error, epoch, motion and magnitudes of a table.
 
@@ -94,20 +85,22 @@ def guess(facts: TableFacts, wanted: Wanted | None = None, *, xray: bool = True)
     return _Guessing(facts, wanted=wanted or Wanted(), xray=xray).guess()
 
 
-def guess_position(facts: TableFacts, ra: str | None = None, dec: str | None = None) -> Position | None:
+def guess_position(
+    facts: TableFacts, messages: list[str], ra: str | None = None, dec: str | None = None
+) -> tuple[ColumnSpec, ColumnSpec] | None:
     """Find the position alone, with the columns that the user named; None if no column looks like one.
+
+    `messages` gets what was taken for what.
 
     Raises
     ------
     InputError
         Several columns fit equally well, a named one does not exist, or its unit is not one of an angle.
     """
-    guessing = _Guessing(facts, wanted=Wanted(ra, dec))
+    guessing = _Guessing(facts, messages, Wanted(ra, dec))
     columns = guessing.find_position()
-    if columns is None:
-        return None
-    specs = {name: ColumnSpec.model_validate(spec) for name, spec in guessing.place(*columns).items()}
-    return Position(specs["ra"], specs["dec"], guessing.messages)
+    specs = {} if columns is None else guessing.place(*columns)
+    return (ColumnSpec.model_validate(specs["ra"]), ColumnSpec.model_validate(specs["dec"])) if specs else None
 
 
 @dataclass
