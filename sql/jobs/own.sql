@@ -38,9 +38,6 @@ ORDER BY t.id, p.rank = 0, p.rank;
 -- name: make_wanted
 -- Objects of a counterpart table that some hypothesis needs.
 CREATE TEMP TABLE IF NOT EXISTS wanted_object (object_id bigint PRIMARY KEY) ON COMMIT DROP;
-
--- name: clear_wanted
--- Forget the objects of the table before.
 TRUNCATE pg_temp.wanted_object;
 
 -- name: wanted

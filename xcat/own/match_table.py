@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -45,9 +44,9 @@ from xcat.tables.whole_rows import take
 _BINS = 12
 _ROW_TYPES = {"i8": "bigint", "i4": "integer", "i2": "smallint", "f8": "double precision"}
 
-# counterparts as the match sees them, and what reads the rows of these numbers afterwards
-_Reader: TypeAlias = Callable[[Connection, Haystack, np.ndarray], CounterpartRows]
-_Prepare: TypeAlias = Callable[[Connection], Iterator[tuple[Haystack, _Reader]]]
+# counterparts as the match sees them, and where their rows come from
+_Source: TypeAlias = CounterpartFile | Loaded
+_Prepare: TypeAlias = Callable[[Connection], Iterator[tuple[Haystack, _Source]]]
 
 
 def match_files(
@@ -104,13 +103,12 @@ def match_files(
     with step(seconds, f"read {labels[0]}"):
         user_table = read_user_table(facts[0], guesses[0], messages)
 
-    def prepare(conn: Connection) -> Iterator[tuple[Haystack, _Reader]]:
+    def prepare(conn: Connection) -> Iterator[tuple[Haystack, _Source]]:
         for k, label in enumerate(labels[1:], 1):
             file = CounterpartFile(facts[k], guesses[k], f"pg_temp.own_{k}")
             with step(seconds, f"load {label}"):
                 load_file(conn, file, by_label[label], messages)
-            haystack = haystack_of_file(k, file, shares[k - 1], by_label[label], sky_of.get(label), messages)
-            yield haystack, partial(_rows_of_file, file)
+            yield haystack_of_file(k, file, shares[k - 1], by_label[label], sky_of.get(label), messages), file
 
     return _match(config, user_table, prepare, options, messages, seconds)
 
@@ -148,10 +146,9 @@ def match_table(
     with step(seconds, f"read {facts.label}"):
         user_table = read_user_table(facts, guessed, messages)
 
-    def prepare(conn: Connection) -> Iterator[tuple[Haystack, _Reader]]:
+    def prepare(conn: Connection) -> Iterator[tuple[Haystack, _Source]]:
         for loaded, label in zip([loaded_catalogue(conn, name) for name in against], labels[1:], strict=True):
-            haystack = haystack_of_catalogue(conn, loaded, label, by_label[label], messages)
-            yield haystack, partial(_rows_of_catalogue, loaded)
+            yield haystack_of_catalogue(conn, loaded, label, by_label[label], messages), loaded
 
     return _match(config, user_table, prepare, options, messages, seconds)
 
@@ -167,7 +164,7 @@ def _match(
     targets = Targets.of(user_table.columns)
     with ready(config) as conn:
         try:
-            haystacks, readers = zip(*prepare(conn), strict=True)
+            haystacks, sources = zip(*prepare(conn), strict=True)
             moving = [h.name for h in haystacks if h.moves]
             if moving and np.isnan(targets.epoch_yr).any():
                 messages.append(
@@ -181,12 +178,11 @@ def _match(
             objects = np.zeros((len(hypotheses), len(haystacks)), dtype=np.int64)
             counterparts = []
             with step(seconds, "read counterparts"):
-                for k, (read, haystack) in enumerate(zip(readers, haystacks, strict=True)):
-                    members = job("own.members").compose()
-                    rows = copy.fetch_columns(conn, members, [("object_id", "bigint")], {"k": k + 1})
-                    objects[:, k] = rows["object_id"]
+                for k, (haystack, source) in enumerate(zip(haystacks, sources, strict=True)):
+                    members, types = job("own.members").compose(), [("object_id", "bigint")]
+                    objects[:, k] = copy.fetch_columns(conn, members, types, {"k": k + 1})["object_id"]
                     ids = np.unique(objects[:, k])
-                    counterparts.append(read(conn, haystack, ids[ids > 0]))
+                    counterparts.append(_rows_of(conn, haystack, source, ids[ids > 0]))
         finally:
             conn.rollback()  # nothing stays, not even after an error
     n_rows, rows = len(user_table.table), user_table.columns["id"] - 1
@@ -253,36 +249,27 @@ def _label(labels: Sequence[str], name: str, option: str) -> str:
 # --- counterparts and calibration --------------------------------------------------------------------------
 
 
-def _places_of_table(conn: Connection, table: str, ids: np.ndarray, epoch_yr: float | None) -> np.ndarray:
+def _rows_of(conn: Connection, haystack: Haystack, source: _Source, ids: np.ndarray) -> CounterpartRows:
+    """The rows of these numbers, with all columns, and the magnitudes of all objects."""
     conn.execute(job("own.make_wanted").compose())
-    conn.execute(job("own.clear_wanted").compose())
     copy.copy_in(conn, "pg_temp.wanted_object", [{"object_id": ids}])
-    types = [(name, "double precision") for name, _ in PLACE]
-    rows = copy.fetch_columns(conn, job("own.places").compose(haystack=table), types, {"epoch_yr": epoch_yr})
-    if len(rows) != len(ids):
+    types, epoch = [(name, "double precision") for name, _ in PLACE], {"epoch_yr": haystack.epoch_yr}
+    places = copy.fetch_columns(conn, job("own.places").compose(haystack=haystack.table), types, epoch)
+    if len(places) != len(ids):
         raise InputError("a catalogue changed while it was matched; run the match again")
-    return rows
-
-
-def _rows_of_file(file: CounterpartFile, conn: Connection, haystack: Haystack, ids: np.ndarray) -> CounterpartRows:
-    places = _places_of_table(conn, file.table, ids, haystack.epoch_yr)
-    magnitude = next(iter(file.magnitudes), None)
-    field = None if magnitude is None else _field(conn, file.table, file.magnitudes[magnitude])
-    return CounterpartRows(haystack.name, ids, take(file.facts, ids), places, magnitude, field)
-
-
-def _rows_of_catalogue(loaded: Loaded, conn: Connection, haystack: Haystack, ids: np.ndarray) -> CounterpartRows:
-    places = _places_of_table(conn, loaded.table, ids, haystack.epoch_yr)
-    table = results.query(conn, job("own.wanted").compose(haystack=loaded.table).as_string(conn))
-    names = {"native_id", "ra", "dec", "err_arcsec", *loaded.definition.columns}
-    if haystack.elliptical:
-        names |= {"err_maj_arcsec", "err_min_arcsec", "err_pa_deg"}
-    weighed = [c for t in haystack.terms for c in t.name.split(" - ")]
-    magnitude = next((c for c in (*weighed, *loaded.definition.columns) if c == "mag" or c.startswith("mag_")), None)
-    field = None if magnitude is None else _field(conn, loaded.table, magnitude)
-    return CounterpartRows(
-        haystack.name, ids, table[[c for c in table.colnames if c in names]], places, magnitude, field
-    )
+    if isinstance(source, CounterpartFile):
+        table, magnitudes = take(source.facts, ids), source.magnitudes
+    else:
+        table = results.query(conn, job("own.wanted").compose(haystack=haystack.table).as_string(conn))
+        names = {"native_id", "ra", "dec", "err_arcsec", *source.definition.columns}
+        if haystack.elliptical:
+            names |= {"err_maj_arcsec", "err_min_arcsec", "err_pa_deg"}
+        table = table[[name for name in table.colnames if name in names]]
+        used = [*(c for t in haystack.terms for c in t.name.split(" - ")), *source.definition.columns]
+        magnitudes = {name: name for name in used if name == "mag" or name.startswith("mag_")}
+    magnitude = next(iter(magnitudes), None)
+    field = None if magnitude is None else _field(conn, haystack.table, magnitudes[magnitude])
+    return CounterpartRows(haystack.name, ids, table, places, magnitude, field)
 
 
 def _field(conn: Connection, table: str, column: str) -> tuple[np.ndarray, np.ndarray] | None:
