@@ -19,32 +19,48 @@ from astropy.utils.exceptions import AstropyUserWarning
 
 from xcat.catalogues.definition import Definition
 from xcat.errors import InputError
-from xcat.ingest.opened import TableReader, array_batches, is_gzip, locate, unpacked
+from xcat.ingest.opened import ColumnFacts, TableReader, array_batches, is_gzip, locate, unpacked
 
 
 def open_fits(path: Path, definition: Definition, chunk_rows: int, stack: ExitStack) -> TableReader:
     """Open the first table of a FITS file, or the one that ``read.hdu`` names."""
     plain = path
-    if is_gzip(path):  # memory mapping needs plain bytes
+    if is_gzip(path) and definition.file_columns:  # memory mapping needs plain bytes
         temporary = stack.enter_context(tempfile.NamedTemporaryFile(suffix=".fits"))  # noqa: SIM115 - closed by the stack
         with unpacked(path) as packed:
             shutil.copyfileobj(packed, temporary, 1 << 20)
         temporary.flush()
         plain = Path(temporary.name)
     with table_hdu(plain, definition.read.hdu, path) as hdu:
-        columns = hdu.columns
+        columns, found = hdu.columns, _columns(hdu)
+        area = hdu.header.get("SKYAREA", fits.getheader(plain, 0).get("SKYAREA"))
+        keywords = {"EXTNAME": hdu.header.get("EXTNAME", ""), "SKYAREA": area}
+        if not definition.file_columns:
+            return TableReader(path, iter(()), columns=found, meta=keywords)  # only the header is wanted
         places = locate(definition.file_columns, columns.names, path)
         n_rows = int(hdu.header["NAXIS2"])
         units = {name: columns[i].unit for name, i in places.items() if columns[i].unit}
         if isinstance(hdu, fits.TableHDU):  # ASCII tables are old and small
             data = {name: np.array(hdu.data.field(i)) for name, i in places.items()}
-            return TableReader(path, array_batches(data, n_rows, chunk_rows), n_rows, units)
+            return TableReader(path, array_batches(data, n_rows, chunk_rows), n_rows, units, found, keywords)
         rows = _mapped(plain, path, hdu, n_rows)
         wanted = {name: columns[i] for name, i in places.items()}
-        for name, column in wanted.items():
-            if holds_arrays(column):
-                raise InputError(f"{path}: column '{name}' ({column.format}) holds arrays, not single numbers")
-    return TableReader(path, _batches(rows, wanted, chunk_rows), n_rows, units)
+        for name, i in places.items():
+            if found[i].unusable:
+                raise InputError(f"{path}: column '{name}' {found[i].unusable}, not single numbers")
+    return TableReader(path, _batches(rows, wanted, chunk_rows), n_rows, units, found, keywords)
+
+
+def _columns(hdu: Any) -> list[ColumnFacts]:
+    found = []
+    for i, column in enumerate(hdu.columns, start=1):
+        ucd = str(hdu.header.get(f"TUCD{i}", hdu.header.get(f"TBUCD{i}", "")))
+        about = str(hdu.header.get(f"TCOMM{i}", hdu.header.get(f"TDESC{i}", "")))
+        code, is_binary = column.format.format, isinstance(hdu, fits.BinTableHDU)
+        is_array = is_binary and (code in "PQXCM" or (code != "A" and column.format.repeat != 1))
+        unusable = f"({column.format}) holds arrays" if is_array else ""
+        found.append(ColumnFacts(column.name.strip(), column.unit or "", ucd, about, unusable=unusable))
+    return found
 
 
 @contextmanager
@@ -79,11 +95,6 @@ def _mapped(plain: Path, path: Path, hdu: fits.BinTableHDU, n_rows: int) -> npt.
     if n_rows == 0:
         return np.empty(0, dtype)
     return np.memmap(plain, dtype, mode="r", offset=start, shape=(n_rows,))
-
-
-def holds_arrays(column: fits.Column) -> bool:
-    """Whether a column of a binary table has more, or other things, than one value per row."""
-    return bool(column.format.format in "PQXCM" or (column.format.format != "A" and column.format.repeat != 1))
 
 
 def _converted(column: fits.Column, stored: npt.NDArray[Any]) -> pa.Array:

@@ -14,6 +14,7 @@ from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
+from astropy.table import Column, Table
 
 from xcat.errors import InputError
 
@@ -45,6 +46,34 @@ class RawChunk:
         return int(self.batch.num_rows)
 
 
+@dataclass(frozen=True)
+class ColumnFacts:
+    """What is known of a column before its rows are read.
+
+    Parameters
+    ----------
+    unit, ucd, description : str
+        As the table states them; empty where it does not.
+    dtype : str
+        numpy's name of the type that the table states; empty where it states none, as in CSV.
+    is_text : bool
+        Whether most of the first values are not numbers.
+    sample : tuple of str
+        The first values.
+    unusable : str
+        Why the column cannot be used, after its name.
+    """
+
+    name: str
+    unit: str = ""
+    ucd: str = ""
+    description: str = ""
+    dtype: str = ""
+    is_text: bool = False
+    sample: tuple[str, ...] = ()
+    unusable: str = ""
+
+
 @dataclass
 class TableReader:
     """An open table, its header known, its rows still to come; iterate over it, in a ``with`` statement.
@@ -59,6 +88,10 @@ class TableReader:
         Number of rows, where the header states it.
     units : dict
         Units that the file itself states, by column.
+    columns : list of ColumnFacts
+        All columns of the file.
+    meta : dict
+        EXTNAME and SKYAREA of FITS.
     stack : ExitStack
         What to close after the last row.
     """
@@ -67,6 +100,8 @@ class TableReader:
     batches: Iterator[pa.RecordBatch]
     n_rows: int | None = None
     units: dict[str, str] = field(default_factory=dict)
+    columns: list[ColumnFacts] = field(default_factory=list)
+    meta: dict[str, Any] = field(default_factory=dict)
     stack: ExitStack = field(default_factory=ExitStack)
 
     def __iter__(self) -> Iterator[RawChunk]:
@@ -98,6 +133,22 @@ def is_gzip(path: Path) -> bool:
 def unpacked(path: Path) -> io.BufferedReader | gzip.GzipFile:
     """Open a file for reading, decompressed if it is gzip."""
     return gzip.open(path, "rb") if is_gzip(path) else path.open("rb")
+
+
+def table_columns(table: Table) -> list[ColumnFacts]:
+    """Columns of a table in memory."""
+    found = []
+    for column in table.itercols():
+        name = column.info.name
+        if not isinstance(column, Column) or column.dtype.kind not in "biufOUSM":
+            found.append(ColumnFacts(name, unusable=f"({type(column).__name__}) does not hold numbers or text"))
+        elif column.ndim != 1:
+            found.append(ColumnFacts(name, unusable=f"({column.dtype}{list(column.shape[1:])}) holds arrays"))
+        else:
+            unit = "" if column.unit is None else column.unit.to_string()
+            dtype = "U" if column.dtype.kind in "OUSM" else column.dtype.newbyteorder("=").str.lstrip("<|=>")
+            found.append(ColumnFacts(name, unit, str(column.meta.get("ucd") or ""), column.description or "", dtype))
+    return found
 
 
 def array_batches(columns: Mapping[str, np.ndarray], n_rows: int, chunk_rows: int) -> Iterator[pa.RecordBatch]:

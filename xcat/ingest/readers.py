@@ -20,8 +20,8 @@ from xcat.catalogues.grammar import parsed_unit
 from xcat.columns import registry
 from xcat.errors import InputError
 from xcat.ingest.fits_table import open_fits
-from xcat.ingest.opened import CHUNK_ROWS, UNREADABLE, TableReader, locate, unpacked
-from xcat.ingest.text_table import open_csv, open_ecsv, open_mrt
+from xcat.ingest.opened import CHUNK_ROWS, UNREADABLE, ColumnFacts, TableReader, locate, unpacked
+from xcat.ingest.text_table import astropy_yaml, open_csv, open_ecsv, open_mrt, yaml_columns
 from xcat.ingest.votable_table import open_votable
 
 _SNIFF_BYTES = 65536
@@ -94,17 +94,32 @@ def _described_beside(path: Path) -> bool:
 
 def _open_parquet(path: Path, definition: Definition, chunk_rows: int, stack: ExitStack) -> TableReader:
     file = stack.enter_context(pq.ParquetFile(path))
-    names = file.schema_arrow.names
+    schema = file.schema_arrow
+    columns, names = _parquet_columns(path, schema), schema.names
     places = locate(definition.file_columns, names, path)
     for name, index in places.items():
-        if pa.types.is_nested(file.schema_arrow.field(index).type):
+        if columns[index].unusable:
             raise InputError(f"{path}: column '{name}' holds lists or structures, not single values")
 
     def batches() -> Iterator[pa.RecordBatch]:
         for batch in file.iter_batches(chunk_rows, columns=[names[i] for i in places.values()]):
             yield pa.record_batch([batch.column(names[i]) for i in places.values()], names=list(places))
 
-    return TableReader(path, batches(), file.metadata.num_rows)
+    return TableReader(path, batches(), file.metadata.num_rows, columns=columns)
+
+
+def _parquet_columns(path: Path, schema: pa.Schema) -> list[ColumnFacts]:
+    notes = (schema.metadata or {}).get(b"table_meta_yaml", b"").decode()
+    by_name = {c.name: c for c in yaml_columns(astropy_yaml(notes, path)) if not c.unusable}
+    found = []
+    for f in schema:
+        stated = by_name.get(f.name, ColumnFacts(f.name))
+        of_field = {k.decode(): v.decode() for k, v in (f.metadata or {}).items()}
+        unit, ucd = of_field.get("unit", stated.unit), of_field.get("ucd", stated.ucd)
+        about = of_field.get("description", stated.description)
+        unusable = f"({f.type}) holds arrays" if pa.types.is_nested(f.type) else ""
+        found.append(ColumnFacts(f.name, unit, ucd, about, unusable=unusable))
+    return found
 
 
 _OPENERS: dict[str, Callable[[Path, Definition, int, ExitStack], TableReader]] = {

@@ -9,6 +9,7 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,12 @@ from astropy.units import UnitsWarning
 
 from xcat.catalogues.definition import Definition
 from xcat.errors import InputError
-from xcat.ingest.opened import TableReader, array_batches, locate, unpacked
+from xcat.ingest.opened import ColumnFacts, TableReader, array_batches, locate, table_columns, unpacked
 
 Stream = io.BufferedReader | gzip.GzipFile
 
 _SEPARATORS = ",;|\t"
+_ECSV_TYPES = {"string": "U", "bool": "b1", "str": "U"}
 #: Arrow reads blocks of whole lines of this size; it bounds the memory.
 _BLOCK_BYTES = 8 << 20
 
@@ -40,13 +42,13 @@ def open_csv(path: Path, definition: Definition, chunk_rows: int, stack: ExitSta
         stream.readline()
     names, separator = list(read.header or ()), read.separator
     if read.header is None:
-        names, separator = csv_names(stream, read.comment, read.encoding, separator)
+        names, separator = _csv_names(stream, read.comment, read.encoding, separator)
     for _ in range(read.skip_after_header):
         stream.readline()
     return _separated(path, definition, stream, names, separator or _SEPARATORS[0])
 
 
-def csv_names(
+def _csv_names(
     stream: Stream, comment: str | None, encoding: str = "utf-8", separator: str | None = None
 ) -> tuple[list[str], str]:
     """Read the header of separated values: names of the columns, and what separates them."""
@@ -63,22 +65,32 @@ def open_ecsv(path: Path, definition: Definition, chunk_rows: int, stack: ExitSt
     """Open an ECSV table: its YAML header gives separator and units, its rows are separated values."""
     stream = unpacked(path)
     stack.enter_context(stream)
-    header, line = ecsv_header(path, stream)
-    separator = header.get("delimiter", " ")
-    reader = _separated(path, definition, stream, next(csv.reader([line], delimiter=separator)), separator)
-    reader.units = {c["name"]: c["unit"] for c in header.get("datatype", []) if c.get("unit")}
-    return reader
-
-
-def ecsv_header(path: Path, stream: Stream) -> tuple[dict[str, Any], str]:
-    """Read the YAML of an ECSV table, and the line of names below it."""
     lines = []
     while (line := stream.readline().decode("utf-8")).startswith("#"):
         lines.append(line.lstrip("#").removeprefix(" "))
     header = astropy_yaml("".join(lines[1:]), path)
     if not header or not line:
         raise InputError(f"{path}: the ECSV header is not complete")
-    return header, line.rstrip("\r\n")
+    separator = header.get("delimiter", " ")
+    names = next(csv.reader([line.rstrip("\r\n")], delimiter=separator))
+    reader = _separated(path, definition, stream, names, separator)
+    reader.units = {c["name"]: c["unit"] for c in header.get("datatype", []) if c.get("unit")}
+    reader.columns = yaml_columns(header)
+    return reader
+
+
+def yaml_columns(header: dict[str, Any]) -> list[ColumnFacts]:
+    """Columns in the YAML that astropy writes into ECSV and Parquet."""
+    found = []
+    for entry in header.get("datatype", []):
+        name, type_ = entry.get("name", "").strip(), entry.get("datatype", "")
+        notes = entry.get("meta") or {}
+        if isinstance(notes, list):  # an ordered mapping is a list of mappings of one key
+            notes = {key: value for pair in notes for key, value in pair.items()}
+        unusable = f"({entry['subtype']}) holds arrays" if "subtype" in entry else ""
+        unit, ucd, about = entry.get("unit", ""), str(notes.get("ucd", "")), entry.get("description", "")
+        found.append(ColumnFacts(name, unit, ucd, about, _ECSV_TYPES.get(type_, type_), unusable=unusable))
+    return found
 
 
 def astropy_yaml(text: str, path: Path) -> dict[str, Any]:
@@ -121,7 +133,7 @@ def _separated(path: Path, definition: Definition, stream: Stream, names: list[s
         except pa.ArrowInvalid as error:
             raise InputError(f"{path}: {_explained(str(error), definition.read.encoding)}") from error
 
-    return TableReader(path, batches())
+    return TableReader(path, batches(), columns=[ColumnFacts(name.strip()) for name in names])
 
 
 def _explained(message: str, encoding: str) -> str:
@@ -146,14 +158,15 @@ def _unquoted(column: pa.Array) -> pa.Array:
 
 def open_mrt(path: Path, definition: Definition, chunk_rows: int, stack: ExitStack) -> TableReader:
     """Open a fixed-width table, which is read as a whole."""
-    table = read_mrt(path)
+    table = _read_mrt(path)
     places = locate(definition.file_columns, table.colnames, path)
     chosen = {name: table[table.colnames[i]] for name, i in places.items()}
     units = {name: str(c.unit) for name, c in chosen.items() if c.unit is not None}
-    return TableReader(path, array_batches(chosen, len(table), chunk_rows), len(table), units)
+    columns = [replace(c, dtype="") for c in table_columns(table)]
+    return TableReader(path, array_batches(chosen, len(table), chunk_rows), len(table), units, columns)
 
 
-def read_mrt(path: Path) -> Table:
+def _read_mrt(path: Path) -> Table:
     """Read a fixed-width table with its byte-by-byte description, above the rows or in ``ReadMe`` beside.
 
     astropy reads it as a whole: such tables are small by nature (the journals' limit is some 100 MB).

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -12,64 +12,19 @@ from typing import Any, TypeAlias
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
-from astropy.io import fits
-from astropy.table import Column, Table
+from astropy.table import Table
 
 from xcat.catalogues.definition import Definition, ReadOptions
 from xcat.errors import InputError
-from xcat.ingest.fits_table import holds_arrays, table_hdu
-from xcat.ingest.opened import CHUNK_ROWS, RawChunk, TableReader, array_batches, locate, unpacked
+from xcat.ingest.opened import CHUNK_ROWS, ColumnFacts, RawChunk, TableReader, array_batches, locate, table_columns
 from xcat.ingest.readers import open_table, sniff
 from xcat.ingest.rows import parse_numbers
-from xcat.ingest.text_table import astropy_yaml, csv_names, ecsv_header, read_mrt
-from xcat.ingest.votable_table import Document
 
 #: What a user may give as a table: a file of any format that `xcat.ingest.readers.open_table` reads, or the table.
 TableLike: TypeAlias = Path | str | Table | pd.DataFrame
 
 _SAMPLE_ROWS = 200
 _ALL_SKY_DEG2 = 41252.97
-_VOTABLE_TYPES = {
-    "short": "i2",
-    "int": "i4",
-    "long": "i8",
-    "unsignedByte": "u1",
-    "float": "f4",
-    "double": "f8",
-    "boolean": "b1",
-    "char": "U",
-    "unicodeChar": "U",
-}
-_ECSV_TYPES = {"string": "U", "bool": "b1", "str": "U"}
-
-
-@dataclass(frozen=True)
-class ColumnFacts:
-    """What is known of a column before its rows are read.
-
-    Parameters
-    ----------
-    unit, ucd, description : str
-        As the table states them; empty where it does not.
-    dtype : str
-        numpy's name of the type that the table states; empty where it states none, as in CSV.
-    is_text : bool
-        Whether most of the first values are not numbers.
-    sample : tuple of str
-        The first values.
-    """
-
-    name: str
-    unit: str = ""
-    ucd: str = ""
-    description: str = ""
-    dtype: str = ""
-    is_text: bool = False
-    sample: tuple[str, ...] = ()
-
-
-_Found: TypeAlias = Iterator[ColumnFacts | str]
 
 
 @dataclass(frozen=True)
@@ -118,15 +73,7 @@ class TableFacts:
             arrays = {name: self.source.columns[i] for name, i in places.items()}
             n_rows = len(self.source)
             return TableReader(self.name, array_batches(arrays, n_rows, chunk_rows), n_rows)
-        # readers take a definition; this one gives no column a meaning, it only lists what to read
-        definition = Definition.model_construct(
-            name="own",
-            columns={},
-            position_error=None,
-            format="auto",
-            read=self.read.model_copy(update={"only": dict.fromkeys(names, ()), "check_units": False}),
-        )
-        return open_table(self.source, definition, chunk_rows)
+        return _open(self.source, self.read, names, chunk_rows)
 
 
 def describe(table: TableLike, hdu: int | str | None = None) -> TableFacts:
@@ -144,23 +91,29 @@ def describe(table: TableLike, hdu: int | str | None = None) -> TableFacts:
     InputError
         There is no such file, or it is not a table.
     """
-    source = as_source(table)
+    source, read = as_source(table), ReadOptions()
     if isinstance(source, Table):
-        label, area, read = _label(source.meta.get("EXTNAME", "")) or "table", source.meta.get("SKYAREA"), ReadOptions()
-        found = list(_of_table(source))
+        found, meta = table_columns(source), source.meta
     else:
-        label, area, read, found = _header(source, hdu)
+        if not source.is_file():
+            raise InputError(f"{source}: there is no such file")
+        found, meta, read = _header(source, hdu)
+    area = meta.get("SKYAREA")
+    label = _label(meta.get("EXTNAME", "")) or ("table" if isinstance(source, Table) else file_label(source))
     if area is not None and not (isinstance(area, int | float) and 0 < area <= _ALL_SKY_DEG2):
         name = "table" if isinstance(source, Table) else source
         raise InputError(f"{name}: SKYAREA is {area!r}, not an area of the sky in square degrees; or use --area")
-    columns = [c for c in found if isinstance(c, ColumnFacts)]
+    columns = [c for c in found if not c.unusable]
     n_of = Counter(c.name for c in columns)
     repeated = sorted(n for n in n_of if n and n_of[n] > 1)
     facts = TableFacts(
         source,
         label,
         tuple(c for c in columns if c.name and n_of[c.name] == 1),
-        (*(c for c in found if isinstance(c, str)), *(f"column '{n}' occurs {n_of[n]} times" for n in repeated)),
+        (
+            *(f"column '{c.name}' {c.unusable}" for c in found if c.unusable),
+            *(f"column '{n}' occurs {n_of[n]} times" for n in repeated),
+        ),
         None if area is None else float(area),
         read,
     )
@@ -214,114 +167,22 @@ def _label(name: Any) -> str:
     return re.sub(r"\W+", "_", str(name)).strip("_")
 
 
-def _header(path: Path, hdu: int | str | None) -> tuple[str, Any, ReadOptions, list[ColumnFacts | str]]:
-    """Label, SKYAREA, how to read a file, and its columns or why one cannot be used."""
-    if not path.is_file():
-        raise InputError(f"{path}: there is no such file")
+def _open(path: Path, read: ReadOptions, names: Sequence[str], chunk_rows: int = CHUNK_ROWS) -> TableReader:
+    """Open a file; the definition gives no column a meaning, it only lists what to read."""
+    read = read.model_copy(update={"only": dict.fromkeys(names, ()), "check_units": False})
+    definition = Definition.model_construct(name="own", columns={}, position_error=None, format="auto", read=read)
+    return open_table(path, definition, chunk_rows)
+
+
+def _header(path: Path, hdu: int | str | None) -> tuple[list[ColumnFacts], dict[str, Any], ReadOptions]:
+    """Columns and keywords of a file, and how to read it."""
     try:
         format_ = sniff(path)
-        if format_ == "fits":
-            with table_hdu(path, hdu, path) as opened:
-                # an extension that was asked for is labelled like its file, whatever its name
-                label = _label(opened.header.get("EXTNAME", "")) if hdu is None else ""
-                area = opened.header.get("SKYAREA", fits.getheader(path, 0).get("SKYAREA"))
-                return label or file_label(path), area, ReadOptions(hdu=hdu), list(_of_fits(opened))
-        if hdu is not None:
-            raise InputError(f"{path}: there is no table in extension {hdu!r}, this is not a FITS file")
-        read = ReadOptions(comment="#" if format_ == "csv" else None)
-        return file_label(path), None, read, list(_HEADERS[format_](path))
-    except (OSError, EOFError, ValueError, pa.ArrowException) as error:
+    except (OSError, EOFError, ValueError) as error:
         raise InputError(f"{path}: cannot be read: {error}") from error
-
-
-# --- headers: every column, or why one cannot be used -------------------------------------------------------
-
-
-def _of_table(table: Table) -> _Found:
-    for column in table.itercols():
-        name = column.info.name
-        if not isinstance(column, Column) or column.dtype.kind not in "biufOUSM":
-            yield f"column '{name}' ({type(column).__name__}) does not hold numbers or text"
-        elif column.ndim != 1:
-            yield f"column '{name}' ({column.dtype}{list(column.shape[1:])}) holds arrays"
-        else:
-            unit = "" if column.unit is None else column.unit.to_string()
-            dtype = "U" if column.dtype.kind in "OUSM" else column.dtype.newbyteorder("=").str.lstrip("<|=>")
-            yield ColumnFacts(name, unit, str(column.meta.get("ucd") or ""), column.description or "", dtype)
-
-
-def _of_fits(hdu: Any) -> _Found:
-    header = hdu.header
-    for i, column in enumerate(hdu.columns, start=1):
-        if isinstance(hdu, fits.BinTableHDU) and holds_arrays(column):
-            yield f"column '{column.name}' ({column.format}) holds arrays"
-        else:
-            ucd = str(header.get(f"TUCD{i}", header.get(f"TBUCD{i}", "")))
-            about = str(header.get(f"TCOMM{i}", header.get(f"TDESC{i}", "")))
-            yield ColumnFacts(column.name.strip(), column.unit or "", ucd, about)
-
-
-def _of_votable(path: Path) -> _Found:
-    with unpacked(path) as stream:
-        document = Document(path, stream)
-        document.head()
-    for name, element in zip(document.names, document.fields, strict=True):
-        size, type_ = element.get("arraysize", "1"), element.get("datatype", "char")
-        is_text = type_ in ("char", "unicodeChar")
-        if ("x" in size) if is_text else (size != "1" or type_ not in _VOTABLE_TYPES):
-            yield f"column '{name.strip()}' ({type_}[{size}]) holds arrays"
-        else:
-            about = next((e.text or "" for e in element if e.tag.endswith("DESCRIPTION")), "")
-            unit, ucd = element.get("unit", ""), element.get("ucd", "")
-            yield ColumnFacts(name.strip(), unit, ucd, " ".join(about.split()), _VOTABLE_TYPES[type_])
-
-
-def _of_ecsv(path: Path) -> _Found:
-    with unpacked(path) as stream:
-        yield from _of_yaml(ecsv_header(path, stream)[0])
-
-
-def _of_yaml(header: dict[str, Any]) -> _Found:
-    """Columns in the YAML that astropy writes into ECSV and Parquet."""
-    for entry in header.get("datatype", []):
-        name, type_ = entry.get("name", "").strip(), entry.get("datatype", "")
-        if "subtype" in entry:
-            yield f"column '{name}' ({entry['subtype']}) holds arrays"
-            continue
-        notes = entry.get("meta") or {}
-        if isinstance(notes, list):  # an ordered mapping is a list of mappings of one key
-            notes = {key: value for pair in notes for key, value in pair.items()}
-        unit, about = entry.get("unit", ""), entry.get("description", "")
-        yield ColumnFacts(name, unit, str(notes.get("ucd", "")), about, _ECSV_TYPES.get(type_, type_))
-
-
-def _of_csv(path: Path) -> _Found:
-    with unpacked(path) as stream:
-        yield from (ColumnFacts(name.strip()) for name in csv_names(stream, "#")[0])
-
-
-def _of_parquet(path: Path) -> _Found:
-    schema = pq.read_schema(path)
-    notes = (schema.metadata or {}).get(b"table_meta_yaml", b"").decode()
-    by_name = {c.name: c for c in _of_yaml(astropy_yaml(notes, path)) if isinstance(c, ColumnFacts)}
-    for f in schema:
-        if pa.types.is_nested(f.type):
-            yield f"column '{f.name}' ({f.type}) holds arrays"
-        else:
-            of_field = {k.decode(): v.decode() for k, v in (f.metadata or {}).items()}
-            stated = by_name.get(f.name, ColumnFacts(f.name))
-            unit, ucd = of_field.get("unit", stated.unit), of_field.get("ucd", stated.ucd)
-            yield ColumnFacts(f.name, unit, ucd, of_field.get("description", stated.description))
-
-
-def _of_mrt(path: Path) -> _Found:
-    return (c if isinstance(c, str) else replace(c, dtype="") for c in _of_table(read_mrt(path)))
-
-
-_HEADERS: dict[str, Callable[[Path], _Found]] = {
-    "votable": _of_votable,
-    "ecsv": _of_ecsv,
-    "csv": _of_csv,
-    "parquet": _of_parquet,
-    "mrt": _of_mrt,
-}
+    if hdu is not None and format_ != "fits":
+        raise InputError(f"{path}: there is no table in extension {hdu!r}, this is not a FITS file")
+    read = ReadOptions(hdu=hdu, comment="#" if format_ == "csv" else None)
+    with _open(path, read, ()) as reader:
+        # an extension that was asked for is labelled like its file, whatever its name
+        return reader.columns, reader.meta if hdu is None else reader.meta | {"EXTNAME": ""}, read

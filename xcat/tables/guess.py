@@ -16,8 +16,9 @@ import astropy.units as u
 from xcat.catalogues.definition import Definition
 from xcat.catalogues.grammar import ColumnSpec
 from xcat.errors import InputError
+from xcat.ingest.opened import ColumnFacts
 from xcat.tables import vocabulary as words
-from xcat.tables.facts import ColumnFacts, TableFacts
+from xcat.tables.facts import TableFacts
 from xcat.tables.vocabulary import POSITIONS, Columns, as_unit, convention_of, folded, is_angle, is_number, plain
 
 _Pair: TypeAlias = tuple[ColumnFacts, ColumnFacts]

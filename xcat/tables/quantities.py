@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import astropy.units as u
 
 from xcat.errors import ConfigError, InputError
-from xcat.tables.facts import ColumnFacts
+from xcat.ingest.opened import ColumnFacts
 from xcat.tables.vocabulary import Columns, Quantity, as_unit, endings, is_words, plain, quantities
 
 _NO_VALUE = re.compile(

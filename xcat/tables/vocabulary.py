@@ -14,7 +14,8 @@ import yaml
 
 from xcat.columns.registry import columns, magnitudes
 from xcat.errors import InputError
-from xcat.tables.facts import ColumnFacts, TableFacts
+from xcat.ingest.opened import ColumnFacts
+from xcat.tables.facts import TableFacts
 from xcat.tables.whole_rows import parsed
 
 #: What stands for "no value" in the tables of this field; NWAY's users write -99.

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from astropy.table import Column, MaskedColumn, Table
 
-from xcat.ingest.opened import TableReader
+from xcat.ingest.opened import ColumnFacts, TableReader
 from xcat.ingest.rows import parse_flags, parse_numbers, to_bools
-from xcat.tables.facts import ColumnFacts, TableFacts
+from xcat.tables.facts import TableFacts
 
 _WHOLE = r"^(?:0|-?[1-9]\d{0,18})$"
 _NAME = r"^(?:0\d+|-?\d{16,})$"  # digits that a number would not keep: 00123, or more than a double holds
