@@ -37,9 +37,8 @@ from xcat.own.user_tables import (
     loaded_catalogue,
     read_user_table,
 )
-from xcat.tables.facts import TableLike, describe, file_label
+from xcat.tables.facts import TableLike, describe, file_label, take
 from xcat.tables.guess import Wanted, guess
-from xcat.tables.whole_rows import take
 
 _BINS = 12
 _ROW_TYPES = {"i8": "bigint", "i4": "integer", "i2": "smallint", "f8": "double precision"}

@@ -17,9 +17,8 @@ from xcat.columns.properties import select
 from xcat.columns.registry import property_entries
 from xcat.errors import ConfigError, InputError
 from xcat.own.derived import Deriving
-from xcat.tables.facts import TableLike, describe
+from xcat.tables.facts import TableLike, describe, to_table
 from xcat.tables.quantities import check_given
-from xcat.tables.whole_rows import to_table
 
 
 @dataclass

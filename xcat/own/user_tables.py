@@ -22,9 +22,8 @@ from xcat.match.haystack import Haystack, MagnitudeTerm
 from xcat.match.stage import haystack_of
 from xcat.own.arguments import MagnitudeSpec, read_histogram
 from xcat.sky import density_map
-from xcat.tables.facts import TableFacts
+from xcat.tables.facts import TableFacts, to_table
 from xcat.tables.guess import Guess
-from xcat.tables.whole_rows import to_table
 
 _MOTION = ("epoch_yr", "pmra_mas_yr", "pmdec_mas_yr")
 _COLUMNS = ("object_id", "ra", "dec", "err_arcsec", "err_maj_arcsec", "err_min_arcsec", "err_pa_deg", *_MOTION)

@@ -15,8 +15,7 @@ import yaml
 from xcat.columns.registry import columns, magnitudes
 from xcat.errors import InputError
 from xcat.ingest.opened import ColumnFacts
-from xcat.tables.facts import TableFacts
-from xcat.tables.whole_rows import parsed
+from xcat.tables.facts import TableFacts, parsed
 
 #: What stands for "no value" in the tables of this field; NWAY's users write -99.
 NULLS: tuple[float | str, ...] = (-99.0, -999.0, "N/A", "NA", "null", "NULL", "None", "--", "-")
