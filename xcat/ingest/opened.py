@@ -185,14 +185,11 @@ def locate(wanted: Sequence[str], present: Iterable[str], path: Path) -> dict[st
         If a column is missing, or occurs more than once.
     """
     names = [name.strip() for name in present]
-    exact: dict[str, list[int]] = {}
-    folded: dict[str, list[int]] = {}
-    for index, name in enumerate(names):
-        exact.setdefault(name, []).append(index)
-        folded.setdefault(name.casefold(), []).append(index)
+    folded = [name.casefold() for name in names]
     indices: dict[str, int] = {}
     for name in wanted:
-        places = exact.get(name) or folded.get(name.casefold()) or []
+        places = [i for i, present_name in enumerate(names) if present_name == name]
+        places = places or [i for i, present_name in enumerate(folded) if present_name == name.casefold()]
         if not places:
             raise InputError(_missing(name, names, path))
         if len(places) > 1:

@@ -233,7 +233,7 @@ def _skies(
                     f"--around {label}:{value:g}: to count the field around the sources, the cut-outs must be wider "
                     f"than twice the search radius of {radius_arcsec:g} arcsec"
                 )
-            by_label[label] = SkyCoverage(kind, value)
+            by_label[label] = kind, value
     return by_label
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 from astropy.table import Table
@@ -54,21 +54,10 @@ class UserTable:
     columns: dict[str, np.ndarray]
 
 
-@dataclass(frozen=True)
-class SkyCoverage:
-    """What the user states about the sky of a counterpart file.
-
-    Parameters
-    ----------
-    kind : {"area", "around", "density"}
-        The area that the file covers; or the file has only the objects within a radius around the sources; or it has
-        some objects near the sources of a catalogue with this density.
-    value : float
-        deg2, arcsec, 1/deg2.
-    """
-
-    kind: str
-    value: float
+#: What the user states about the sky of a counterpart file: "area" and the deg2 that it covers; "around" and the radius
+#: in arcsec, if it has only the objects around the sources; or "density" and the number per deg2 of the catalogue of
+#: which it has some objects near the sources.
+SkyCoverage: TypeAlias = tuple[str, float]
 
 
 @dataclass
@@ -183,24 +172,25 @@ def haystack_of_file(
     """
     density, around, where = None, None, None
     if sky is None and file.facts.sky_area_deg2 is not None:
-        sky = SkyCoverage("SKYAREA", file.facts.sky_area_deg2)
-    if sky is None:
+        sky = "SKYAREA", file.facts.sky_area_deg2
+    kind, value = sky or ("", 0.0)
+    if not kind:
         where = file.map
         about = (
             f"density measured from its own {file.n_usable:,} positions, cell by cell "
             "(if it has only neighbours of the sources: --around or --density)"
         )
-    elif sky.kind == "around":
-        around = sky.value
+    elif kind == "around":
+        around = value
         about = f"cut-outs of {around:g} arcsec around the sources, density counted in each"
-    elif sky.kind == "density":
-        density = sky.value
+    elif kind == "density":
+        density = value
         about = f"{density:,.4g} objects per deg2 (--density)"
     else:
         # unusable rows are not counted: they have no place on the sky
-        density, where = max(file.n_usable, 1) / sky.value, file.map
-        source = "--area" if sky.kind == "area" else sky.kind
-        about = f"{density:,.4g} objects per deg2 ({file.n_usable:,} in {sky.value:g} deg2, {source})"
+        density, where = max(file.n_usable, 1) / value, file.map
+        source = "--area" if kind == "area" else kind
+        about = f"{density:,.4g} objects per deg2 ({file.n_usable:,} in {value:g} deg2, {source})"
     messages.append(f"{file.facts.label}: {about}")
     terms = [_term([file.magnitudes[c] for c in _columns_of(file.facts, m)], m) for m in magnitudes]
     error = file.guess.definition.position_error
