@@ -80,7 +80,7 @@ WHERE c.catalogue_id = %(catalogue_id)s;
 -- Enter a file; its counts follow when it is read.
 WITH file AS (
     INSERT INTO xcat.catalogue_file (run_id, file_name, sha256, n_bytes, n_rows, n_rejected)
-    VALUES (%(run_id)s, %(file_name)s, %(sha256)s, %(n_bytes)s, 0, 0)
+    VALUES (%(run_id)s, %(name)s, %(sha256)s, %(n_bytes)s, 0, 0)
     RETURNING file_id
 )
 INSERT INTO xcat.catalogue_content (catalogue_id, file_id)

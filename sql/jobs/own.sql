@@ -67,10 +67,10 @@ WHERE is_current AND kind IN ('optical', 'infrared')
 ORDER BY name;
 
 -- name: places
--- Positions of the wanted objects and how they move, NaN where unknown.
-SELECT h.ra, h.dec, coalesce(h.epoch_yr, 'NaN') AS epoch_yr,
-    coalesce(h.pmra_mas_yr::double precision, 'NaN') AS pmra_mas_yr,
-    coalesce(h.pmdec_mas_yr::double precision, 'NaN') AS pmdec_mas_yr
+-- Positions of the wanted objects, their epochs (that of the catalogue for those without one, or NaN) and motions.
+SELECT h.ra, h.dec, coalesce(h.epoch_yr, %(epoch_yr)s::double precision, 'NaN') AS epoch_yr,
+    coalesce(h.pmra_mas_yr::double precision, 0) AS pmra_mas_yr,
+    coalesce(h.pmdec_mas_yr::double precision, 0) AS pmdec_mas_yr
 FROM pg_temp.wanted_object AS w
 JOIN {haystack} AS h USING (object_id)
 ORDER BY h.object_id;

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from xcat.catalogues.definition import load as definition
 from xcat.cli import classify_commands, common
-from xcat.columns.properties import error_column
+from xcat.columns.properties import column_of
 from xcat.columns.registry import property_entries
 from xcat.database import partitions
 from xcat.database.connection import ready
@@ -134,7 +134,7 @@ def test_the_formulas_are_those_of_the_sql(settings, tmp_path):
         values = np.array([_NAN if row[name] is None else row[name] for row in expected])
         np.testing.assert_allclose(own.values[:, j], values, rtol=2e-6, atol=2e-6, err_msg=name)
         n_values += np.isfinite(values).sum()
-        if (column := error_column(name)) is not None:
+        if (column := column_of(name, "error")) is not None:
             values = np.array([_NAN if row[column] is None or row[name] is None else row[column] for row in expected])
             np.testing.assert_allclose(own.errors[:, j], values, rtol=2e-6, atol=2e-6, err_msg=column)
             n_errors += np.isfinite(values).sum()

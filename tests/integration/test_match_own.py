@@ -13,9 +13,9 @@ from integration.own_files import app, read, relations, run, save, sky
 from typer.testing import CliRunner
 
 from xcat.errors import ConfigError
-from xcat.match.engine import Options
+from xcat.match.engine import MatchOptions
 from xcat.own.arguments import FileSpec
-from xcat.own.match_answer import HYPOTHESIS, Answer, CounterpartRows, Places, separations
+from xcat.own.match_answer import HYPOTHESIS, PLACE, Answer, CounterpartRows, moved, separations
 from xcat.own.match_output import build, result
 from xcat.own.match_table import match_files
 from xcat.own.table_result import unique_labels
@@ -118,7 +118,9 @@ def answer(hypotheses, objects, n_rows=3):
     objects = objects if objects.ndim == 2 else objects[:, None]
 
     def places(n, step):
-        return Places.of({"ra": 10 + step * np.arange(n), "dec": np.zeros(n)}, n)
+        made = np.zeros(n, PLACE)
+        made["ra"], made["epoch_yr"] = 10 + step * np.arange(n), NAN
+        return made
 
     table = Table({"id": np.arange(n_rows), "big": np.full(n_rows, 2**60)})
     sides = [
@@ -163,10 +165,8 @@ def test_separations_of_three_tables():
 @given(st.floats(0, 359.999), st.floats(-90, 90), st.floats(-20, 20), st.floats(-5000, 5000), st.floats(-5000, 5000))
 def test_motion_is_along_great_circles(ra, dec, years, pmra, pmdec):
     """Against astropy's offsets, at the poles and at RA = 0 as well."""
-    places = Places.of(
-        {"ra": [ra], "dec": [dec], "epoch_yr": [2016.0], "pmra_mas_yr": [pmra], "pmdec_mas_yr": [pmdec]}, 1
-    )
-    got = SkyCoord(*places.at(np.array([0]), np.array([2016.0 + years])), unit="deg")
+    places = np.array([(ra, dec, 2016.0, pmra, pmdec)], PLACE)
+    got = SkyCoord(*moved(places, np.array([2016.0 + years])), unit="deg")
     east, north = pmra * years / 1000, pmdec * years / 1000
     towards = np.arctan2(east, north) * u.rad
     expected = SkyCoord(ra, dec, unit="deg").directional_offset_by(towards, np.hypot(east, north) * u.arcsec)
@@ -203,9 +203,9 @@ def test_tables_in_memory_are_matched_as_their_files(settings, tmp_path):
     mine, other = sky()
     mine = mine[::-1]
     paths = save(mine, tmp_path / "table.fits"), save(other, tmp_path / "table_2.fits")
-    frame = mine.to_pandas()
+    frame, options = mine.to_pandas(), MatchOptions(radius_arcsec=10.0, false_rate=0.05)
     made = [
-        result(match_files(settings, [FileSpec(a), FileSpec(b, 0.2)], Options(10.0, 0.05), wanted=wanted), best=True)
+        result(match_files(settings, [FileSpec(a), FileSpec(b, 0.2)], options, wanted=wanted), best=True)
         for a, b, wanted in ((*paths, None), (mine, other, None), (frame, other, Wanted("ra", "dec", "pos_err")))
     ]
     assert made[0].table.colnames[:6] == ["table_src_id", "table_ra", "table_dec", "table_pos_err", "table_flux",

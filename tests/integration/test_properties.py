@@ -13,7 +13,7 @@ from astropy import units as u
 from astropy.coordinates import SkyCoord
 from tiny import load, merge, rows, sources, write
 
-from xcat.columns.properties import error_column, limit_column, observed_column, select
+from xcat.columns.properties import column_of, select
 from xcat.columns.registry import columns, property_entries
 from xcat.config import Settings
 from xcat.database import partitions
@@ -305,10 +305,13 @@ def test_the_registry_names_columns_for_errors_limits_and_coverage() -> None:
         assert ("observed" in entry) == bool(entry.get("counterpart")), entry["name"]
         if "error" in entry:
             assert columns()[entry["error"]].unit == entry["unit"]
-    assert error_column("hr1") == "hr1_err" and error_column("log_fx_fw1") == "log_fx_err"
-    assert limit_column("log_fx_fj") == "log_fx_fj_limit" and limit_column("bp_rp") is None
-    assert observed_column("w1_w2") == "observed_infrared" and observed_column("distance_pc") == "observed_optical"
-    assert error_column("abs_b") is limit_column("abs_b") is observed_column("abs_b") is None
+    assert column_of("hr1", "error") == "hr1_err" and column_of("log_fx_fw1", "error") == "log_fx_err"
+    assert column_of("log_fx_fj", "limit") == "log_fx_fj_limit" and column_of("bp_rp", "limit") is None
+    assert (
+        column_of("w1_w2", "observed") == "observed_infrared"
+        and column_of("distance_pc", "observed") == "observed_optical"
+    )
+    assert column_of("abs_b", "error") is column_of("abs_b", "limit") is column_of("abs_b", "observed") is None
 
 
 def test_the_default_set_is_that_of_the_method() -> None:

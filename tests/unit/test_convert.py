@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from xcat.catalogues import Definition
-from xcat.ingest import values
 from xcat.ingest.convert import Converted, axis_sigma_factor, convert
-from xcat.ingest.readers import RawChunk
+from xcat.ingest.opened import RawChunk
+from xcat.ingest.rows import parse_dates, parse_numbers, parse_sexagesimal
 
 BASE: dict[str, Any] = {
     "name": "test",
@@ -179,7 +179,7 @@ def test_sexagesimal_positions() -> None:
 @given(st.integers(0, 89), st.integers(0, 59), st.integers(0, 5999), st.booleans(), st.sampled_from(": "))
 def test_sexagesimal_text_goes_there_and_back(d: int, m: int, cs: int, negative: bool, sep: str) -> None:
     text = f"{'-' if negative else '+'}{d:02d}{sep}{m:02d}{sep}{cs / 100:05.2f}"
-    found, bad = values.parse_sexagesimal(pa.array([text]))
+    found, bad = parse_sexagesimal(pa.array([text]))
     expected = d + m / 60 + cs / 360_000
     assert not bad[0]
     assert found[0] == pytest.approx(-expected if negative else expected, abs=1e-11)
@@ -230,7 +230,7 @@ def test_steps() -> None:
 
 def test_dates() -> None:
     texts = ["1999-12-31", "2001-01-01 12:00:00.25", "2009-08-15T19:27Z", None, "2001-02-30", "yesterday"]
-    found, bad = values.parse_dates(pa.array(texts))
+    found, bad = parse_dates(pa.array(texts))
     assert found[:3] == pytest.approx([51543.0, 51910.5 + 0.25 / 86400, 55058 + (19 * 60 + 27) / 1440])
     assert bad.tolist() == [False, False, False, False, True, True]
 
@@ -290,14 +290,14 @@ def test_every_way_to_say_nothing_is_null() -> None:
 
 def test_numbers_are_parsed_exactly() -> None:
     texts = ["+1.5", "-.5", "3.", "1e5", "2.5E-3", "  7 ", "0.1", "123.456789012345678", "bad"]
-    found, bad = values.parse_numbers(pa.array([t.strip() for t in texts]))
+    found, bad = parse_numbers(pa.array([t.strip() for t in texts]))
     assert found[:-1].tolist() == [float(t) for t in texts[:-1]]
     assert bad.tolist() == [False] * 8 + [True]
 
 
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1))
 def test_any_float_survives_its_text(numbers: list[float]) -> None:
-    found, bad = values.parse_numbers(pa.array([repr(x) for x in numbers]))
+    found, bad = parse_numbers(pa.array([repr(x) for x in numbers]))
     assert found.tolist() == numbers
     assert not bad.any()
 

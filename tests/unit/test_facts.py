@@ -9,9 +9,8 @@ from astropy.table import MaskedColumn, Table
 
 from xcat.errors import InputError
 from xcat.output.files import write
-from xcat.tables.facts import describe
+from xcat.tables.facts import describe, take
 from xcat.tables.guess import guess
-from xcat.tables.whole_rows import take
 
 
 @pytest.fixture

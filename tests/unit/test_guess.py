@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from xcat.errors import InputError
 from xcat.ingest.convert import convert
-from xcat.ingest.readers import RawChunk
-from xcat.tables.facts import ColumnFacts, TableFacts
+from xcat.ingest.opened import ColumnFacts, RawChunk
+from xcat.tables.facts import TableFacts
 from xcat.tables.guess import Wanted, guess
 
 RA, DEC, ERR = 150.25, -33.5, 0.75  # deg, deg, arcsec

@@ -13,10 +13,10 @@ from astropy.table import MaskedColumn, Table
 
 from xcat.columns.registry import property_entries
 from xcat.errors import ConfigError, InputError
+from xcat.ingest.opened import ColumnFacts
 from xcat.output.files import write
 from xcat.own.derived import galactic
 from xcat.own.property_columns import UserProperties, read_properties
-from xcat.tables.facts import ColumnFacts
 from xcat.tables.quantities import Quantities
 from xcat.tables.vocabulary import band_of, quantities
 

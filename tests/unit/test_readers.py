@@ -19,7 +19,8 @@ from astropy.table import MaskedColumn, Table
 from xcat.catalogues import Definition
 from xcat.errors import InputError
 from xcat.ingest.convert import convert
-from xcat.ingest.readers import RawChunk, open_table, sniff
+from xcat.ingest.opened import RawChunk
+from xcat.ingest.readers import open_table, sniff
 
 N = 25
 
@@ -363,7 +364,8 @@ def test_a_unit_that_contradicts_the_definition(tmp_path: Path) -> None:
         t.write(tmp_path / name, format=format_)
         with pytest.raises(InputError, match="column 'err' is in mas, but the definition 'test' says arcsec"):
             open_table(tmp_path / name, definition())
-        open_table(tmp_path / name, definition({"check_units": False})).close()
+        with open_table(tmp_path / name, definition({"check_units": False})):
+            pass
 
 
 def test_formats_are_told_by_content(tmp_path: Path) -> None:

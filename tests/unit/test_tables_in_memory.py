@@ -14,9 +14,8 @@ from xcat.errors import InputError
 from xcat.output.files import write
 from xcat.own.labelled_table import of_table
 from xcat.own.property_columns import read_properties
-from xcat.tables.facts import describe
+from xcat.tables.facts import describe, take
 from xcat.tables.guess import guess
-from xcat.tables.whole_rows import take
 
 NAMES = [entry["name"] for entry in property_entries()]
 

@@ -20,8 +20,7 @@ import numpy.typing as npt
 from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
 from xcat.catalogues import yamlfile
-from xcat.catalogues.checks import colour_term, problems
-from xcat.catalogues.grammar import ColumnSpec, Strict, listed, parsed_unit
+from xcat.catalogues.grammar import ColumnSpec, Strict, colour_term, listed, parsed_unit, problems
 from xcat.errors import ConfigError
 
 _HERE = Path(__file__).resolve().parent
@@ -226,13 +225,7 @@ class Definition(Strict):
         return hashlib.sha256(canonical.encode()).hexdigest()
 
     def colour_terms(self, band: str) -> list[tuple[str, float]]:
-        """Columns that stand for a band of the method, best first, with the offset to add to each.
-
-        Parameters
-        ----------
-        band : {'r', 'b', 'w1', 'w2', 'j'}
-            Standard band.
-        """
+        """Columns that stand for a band of the method (r, b, w1, w2, j), best first, with the offset to add to each."""
         return [colour_term(term) for term in getattr(self.colours, band)]
 
     def classify_native(self, values: Iterable[str | bytes]) -> npt.NDArray[np.str_]:
@@ -255,12 +248,7 @@ class Definition(Strict):
         return "" if best is None or not native else self.classes[f"{best}*"]
 
     def standard_flux_factor(self) -> float:
-        r"""Factor from the flux in ``flux_band_kev`` to the flux in 0.2-12 keV.
-
-        Returns
-        -------
-        float
-            NaN if the definition has no flux band.
+        r"""Factor from the flux in ``flux_band_kev`` to the flux in 0.2-12 keV; NaN if the definition has no flux band.
 
         Notes
         -----

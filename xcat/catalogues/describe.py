@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from xcat.catalogues.definition import Definition
 from xcat.catalogues.grammar import ColumnSpec, listed
 from xcat.columns.registry import columns
@@ -15,24 +17,17 @@ _ERRORS = {
     "ellipse_1sigma": "semi-axes of the 1 sigma ellipse",
     "ellipse_95": "semi-axes of the ellipse that holds 95 %",
 }
+_SKY = {
+    "density_per_deg2": "{:,.0f} objects per square degree",
+    "area_deg2": "{:g} square degrees; density from the rows loaded",
+    "local": "density measured around each source, from the rows loaded",
+    "around_sources_arcsec": "cut-outs of {:g} arcsec around X-ray sources",
+}
 
 
 def describe(definition: Definition) -> str:
-    """Explain a definition: where each standard column comes from, in which unit it is stored.
-
-    Parameters
-    ----------
-    definition : Definition
-
-    Returns
-    -------
-    str
-        Several lines.
-    """
-    facts = [("name", definition.name), ("title", definition.title), ("kind", definition.kind.replace("_", " "))]
-    facts += [("citation", definition.citation), ("rows go to", f"xcat.{definition.table_kind}")]
-    facts += _facts(definition)
-    lines = [f"{key:<12} {value}" for key, value in facts if value]
+    """Explain a definition in several lines: where each standard column comes from, in which unit it is stored."""
+    lines = [f"{key:<12} {value}" for key, value in _facts(definition) if value]
     rows = [("column", "from", "stored in", "what it is")]
     meanings = columns()
     for name, spec in definition.columns.items():
@@ -55,58 +50,38 @@ def _origin(spec: ColumnSpec) -> str:
     return f"{names}{unit}: {', '.join(named)}"
 
 
-def _facts(definition: Definition) -> list[tuple[str, str]]:
-    """Everything else in the definition, besides its columns."""
-    facts = []
-    error = definition.position_error
-    if error is not None:
-        given = (
-            f"{error.constant} {error.unit}"
-            if error.constant is not None
-            else ", ".join(_origin(c) for c in error.columns) + f" [{error.unit}]"
-        )
-        floor = f"; at least {error.floor_arcsec} arcsec" if error.floor_arcsec else ""
+def _facts(d: Definition) -> Iterator[tuple[str, object]]:
+    """Everything else in the definition, besides its columns; what is empty is not shown."""
+    yield from (("name", d.name), ("title", d.title), ("kind", d.kind.replace("_", " ")))
+    yield from (("citation", d.citation), ("rows go to", f"xcat.{d.table_kind}"))
+    if error := d.position_error:
+        given = ", ".join(_origin(c) for c in error.columns) + f" [{error.unit}]"
+        if error.constant is not None:
+            given = f"{error.constant} {error.unit}"
         systematic = f"; {error.systematic_arcsec} arcsec added in quadrature" if error.systematic_arcsec else ""
-        facts.append(("error", f"{given}: {_ERRORS[error.convention]}{systematic}{floor}"))
-        if definition.position_of == "source":
-            facts.append(("position", "of the source, repeated on each detection"))
-    facts.append(("nulls", ", ".join(["blank", "NaN", *map(str, definition.nulls)])))
-    if definition.epoch_yr is not None:
-        facts.append(("epoch", f"{definition.epoch_yr}"))
-    if "pmra_mas_yr" in definition.columns:
-        includes = "with" if definition.proper_motion.ra_includes_cosdec else "without"
-        facts.append(("pm in RA", f"{includes} cos(dec) in the file, with cos(dec) as stored"))
-    if definition.flux_band_kev is not None:
-        low, high = definition.flux_band_kev
-        factor = definition.standard_flux_factor()
-        facts.append(("flux band", f"{low:g}-{high:g} keV; times {factor:.3f} for 0.2-12 keV"))
-    if definition.bands_kev is not None:
-        bands = definition.bands_kev.model_dump()
-        facts.append(("bands", ", ".join(f"{k} {lo:g}-{hi:g} keV" for k, (lo, hi) in bands.items())))
-    sky = definition.sky
-    if sky is not None:
-        if sky.density_per_deg2 is not None:
-            facts.append(("sky", f"{sky.density_per_deg2:,.0f} objects per square degree"))
-        elif sky.area_deg2 is not None:
-            facts.append(("sky", f"{sky.area_deg2:g} square degrees; density from the rows loaded"))
-        elif sky.local:
-            facts.append(("sky", "density measured around each source, from the rows loaded"))
-        elif sky.around_sources_arcsec is not None:
-            facts.append(("sky", f"cut-outs of {sky.around_sources_arcsec:g} arcsec around X-ray sources"))
-    if definition.kind in ("optical", "infrared"):
-        facts.append(("completeness", str(definition.completeness)))
+        floor = f"; at least {error.floor_arcsec} arcsec" if error.floor_arcsec else ""
+        yield "error", f"{given}: {_ERRORS[error.convention]}{systematic}{floor}"
+        yield "position", "of the source, repeated on each detection" if d.position_of == "source" else ""
+    yield "nulls", ", ".join(["blank", "NaN", *map(str, d.nulls)])
+    yield "epoch", d.epoch_yr
+    if "pmra_mas_yr" in d.columns:
+        includes = "with" if d.proper_motion.ra_includes_cosdec else "without"
+        yield "pm in RA", f"{includes} cos(dec) in the file, with cos(dec) as stored"
+    if d.flux_band_kev is not None:
+        low, high = d.flux_band_kev
+        yield "flux band", f"{low:g}-{high:g} keV; times {d.standard_flux_factor():.3f} for 0.2-12 keV"
+    bands = d.bands_kev.model_dump() if d.bands_kev else {}
+    yield "bands", ", ".join(f"{band} {low:g}-{high:g} keV" for band, (low, high) in bands.items())
+    for name, value in d.sky or ():
+        yield "sky", "" if value is None else _SKY[name].format(value)
+    if d.kind in ("optical", "infrared"):
+        yield "completeness", d.completeness
         for band in ("b", "r", "w1", "w2", "j"):
-            terms = definition.colour_terms(band)
-            if terms:
-                choices = (f"{column} {offset:+g}" if offset else column for column, offset in terms)
-                facts.append((f"band {band}", ", else ".join(choices)))
-        depth = ", ".join(f"{band} {magnitude:g}" for band, magnitude in definition.depth.items())
-        facts.append(("depth", f"{depth}: complete over most of its sky" if depth else ""))
-    if definition.kind == "reference":
-        facts.append(("label", f"within 3 sigma + {definition.label_tolerance_arcsec} arcsec"))
-        if definition.klass is not None:
-            facts.append(("class", definition.klass))
-        if definition.classes:
-            mapped = ", ".join(f"{k} -> {v or 'not used'}" for k, v in definition.classes.items())
-            facts.append(("classes", mapped))
-    return facts
+            choices = (f"{column} {offset:+g}" if offset else column for column, offset in d.colour_terms(band))
+            yield f"band {band}", ", else ".join(choices)
+        depth = ", ".join(f"{band} {magnitude:g}" for band, magnitude in d.depth.items())
+        yield "depth", f"{depth}: complete over most of its sky" if depth else ""
+    if d.kind == "reference":
+        yield "label", f"within 3 sigma + {d.label_tolerance_arcsec} arcsec"
+        yield "class", d.klass
+        yield "classes", ", ".join(f"{k} -> {v or 'not used'}" for k, v in d.classes.items())

@@ -18,11 +18,6 @@ Place = tuple[Path, int]
 def read(path: Path) -> tuple[dict[str, Any], dict[KeyPath, Place]]:
     """Read a YAML mapping and the line of every key and item in it.
 
-    Parameters
-    ----------
-    path : Path
-        The file.
-
     Returns
     -------
     data : dict
@@ -73,21 +68,13 @@ def _walk(node: yaml.Node, where: KeyPath, path: Path) -> Iterator[tuple[KeyPath
             yield from _walk(item, (*where, index), path)
 
 
-def place_of(where: KeyPath, places: dict[KeyPath, Place], default: Place) -> Place:
-    """The place of the longest beginning of a path of keys that the file has.
+def line(where: KeyPath, message: str, places: dict[KeyPath, Place], path: Path) -> str:
+    """A mistake as ``file:line: key: message``.
 
     A missing key, or a form that was spelled differently in the file, has no line of its own; its parent has.
     """
-    for end in range(len(where), 0, -1):
-        place = places.get(where[:end])
-        if place:
-            return place
-    return default
-
-
-def line(where: KeyPath, message: str, places: dict[KeyPath, Place], path: Path) -> str:
-    """A mistake as ``file:line: key: message``."""
-    file, number = place_of(where, places, (path, 1))
+    beginnings = (where[:end] for end in range(len(where), 0, -1))
+    file, number = next((places[keys] for keys in beginnings if keys in places), (path, 1))
     keys = ".".join(str(k) for k in where if not isinstance(k, int) and not k.startswith("function-"))
     return f"{file}:{number}: {keys}: {message}" if keys else f"{file}:{number}: {message}"
 

@@ -89,9 +89,9 @@ def fetch(
     from xcat.ingest import fetch as remote
 
     service = tap_url or remote.VIZIER_TAP
-    result = remote.fetch(load(catalogue, definitions or []), ra, dec, radius, output, tap_url=service)
-    facts = {"rows_out": result.n_rows, "output": str(output), "query": result.query, "tap_url": service}
-    text = f"{result.n_rows:,} rows written to {output}. Load them: xcat ingest {catalogue} {output}"
+    n_rows, query = remote.fetch(load(catalogue, definitions or []), ra, dec, radius, output, tap_url=service)
+    facts = {"rows_out": n_rows, "output": str(output), "query": query, "tap_url": service}
+    text = f"{n_rows:,} rows written to {output}. Load them: xcat ingest {catalogue} {output}"
     common.done(as_json, facts, text)
 
 

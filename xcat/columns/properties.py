@@ -18,7 +18,6 @@ class Property:
 
     Attributes
     ----------
-    name, category : str
     scale : {"linear", "log10", "asinh"}
         The tables are made on this scale of the value.
     low, high : float
@@ -92,22 +91,15 @@ def property_symbol(name: str, with_unit: bool = False) -> str:
     return f"{entry['symbol']} ({unit})" if unit else str(entry["symbol"])
 
 
-def error_column(name: str) -> str | None:
-    """Column of ``property`` with the 1 sigma error of a property, on its scale; None if it has no such column."""
-    return _role(name, "error")
+def column_of(name: str, role: Literal["error", "limit", "observed"]) -> str | None:
+    """Column of ``property`` that goes with a property; None if it has no such column.
 
-
-def limit_column(name: str) -> str | None:
-    """Column of ``property`` with the lower limit of a property for sources without a value; None without one."""
-    return _role(name, "limit")
-
-
-def observed_column(name: str) -> str | None:
-    """Column of ``property`` that says whether a property could have been observed; None without one."""
-    return _role(name, "observed")
-
-
-def _role(name: str, role: str) -> str | None:
+    Parameters
+    ----------
+    role : {"error", "limit", "observed"}
+        Its 1 sigma error, on its scale; its lower limit for sources without a value; whether it could have been
+        observed.
+    """
     (entry,) = (e for e in property_entries() if e["name"] == name)
     column: str | None = entry.get(role)
     return column

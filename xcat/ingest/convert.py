@@ -16,9 +16,8 @@ import pyarrow.compute as pc
 from xcat.arrays import FloatArray
 from xcat.catalogues.definition import Definition, PositionError
 from xcat.catalogues.grammar import INTEGER_COLUMNS, TEXT_COLUMNS, ColumnSpec
-from xcat.ingest import values
-from xcat.ingest.readers import RawChunk
-from xcat.ingest.rows import Rejects, Rows, unit_factor
+from xcat.ingest.opened import RawChunk
+from xcat.ingest.rows import Rejects, Rows, to_bools, to_bytes, unit_factor
 
 _MAX_ERROR_ARCSEC = 3600.0
 # columns whose values the database bounds: name -> (low, high, low itself allowed, high itself allowed)
@@ -61,13 +60,6 @@ class Converted:
 def convert(chunk: RawChunk, definition: Definition) -> Converted:
     """Convert rows of a file as the definition says.
 
-    Parameters
-    ----------
-    chunk : RawChunk
-        Rows as the file has them.
-    definition : Definition
-        What the columns mean.
-
     Returns
     -------
     Converted
@@ -85,7 +77,7 @@ def convert(chunk: RawChunk, definition: Definition) -> Converted:
         if name in out:
             continue
         if name in TEXT_COLUMNS:
-            out[name] = values.to_bytes(rows.any_text(spec))
+            out[name] = to_bytes(rows.any_text(spec))
         else:
             out[name] = _bounded(rows, name, spec, rows.quantity(name, spec))
     if "pmra_mas_yr" in out and not definition.proper_motion.ra_includes_cosdec:
@@ -103,8 +95,8 @@ def _identify(rows: Rows, out: dict[str, np.ndarray]) -> None:
         out["native_id"] = np.arange(rows.first_row, rows.first_row + rows.n).astype("S")
         return
     text = rows.any_text(spec)
-    rows.reject(values.to_bools(pc.is_null(text)), spec.from_, "no identifier")
-    out["native_id"] = values.to_bytes(text)
+    rows.reject(to_bools(pc.is_null(text)), spec.from_, "no identifier")
+    out["native_id"] = to_bytes(text)
 
 
 def _place(rows: Rows, out: dict[str, np.ndarray]) -> None:
@@ -121,12 +113,7 @@ def _place(rows: Rows, out: dict[str, np.ndarray]) -> None:
 
 
 def axis_sigma_factor(convention: str) -> float:
-    r"""Factor from a positional error as stated to 1 sigma on each axis.
-
-    Parameters
-    ----------
-    convention : str
-        One of the conventions of ``position_error``.
+    r"""Factor from a positional error as stated, in one of the conventions of ``position_error``, to 1 sigma per axis.
 
     Notes
     -----

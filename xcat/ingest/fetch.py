@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,28 +20,6 @@ from xcat.output import files
 VIZIER_TAP = "https://tapvizier.cds.unistra.fr/TAPVizieR/tap"
 
 
-@dataclass(frozen=True)
-class FetchResult:
-    """What was fetched.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    n_rows : int
-        Its rows: as many as the service counted beforehand.
-    query : str
-        The ADQL query, for the record.
-    tap_url : str
-        The service.
-    """
-
-    path: Path
-    n_rows: int
-    query: str
-    tap_url: str
-
-
 def fetch(
     definition: Definition,
     ra_deg: float,
@@ -52,7 +29,7 @@ def fetch(
     tap_url: str = VIZIER_TAP,
     timeout_s: float = 300.0,
     max_rows: int = 2_000_000,
-) -> FetchResult:
+) -> tuple[int, str]:
     """Fetch the rows of a catalogue inside a cone and write the columns that the definition uses.
 
     The service is asked for the number of rows first. The result counts as complete only if the service does
@@ -75,8 +52,10 @@ def fetch(
 
     Returns
     -------
-    FetchResult
-        Path, rows and query.
+    n_rows : int
+        Rows written: as many as the service counted beforehand.
+    query : str
+        The ADQL query, for the record.
 
     Raises
     ------
@@ -105,7 +84,7 @@ def fetch(
         )
     out_path.parent.mkdir(parents=True, exist_ok=True)
     files.write(_plain_table(result), out_path, overwrite=True)
-    return FetchResult(out_path, len(result), query, tap_url)
+    return len(result), query
 
 
 def _quoted(name: str) -> str:

@@ -6,9 +6,9 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,44 +19,48 @@ from astropy.utils.exceptions import AstropyUserWarning
 
 from xcat.catalogues.definition import Definition
 from xcat.errors import InputError
-from xcat.ingest.opened import Opened, array_batches, is_gzip, locate, unpacked
+from xcat.ingest.opened import ColumnFacts, TableReader, array_batches, is_gzip, locate, unpacked
 
 
-def open_fits(path: Path, definition: Definition, chunk_rows: int) -> Opened:
+def open_fits(path: Path, definition: Definition, chunk_rows: int, stack: ExitStack) -> TableReader:
     """Open the first table of a FITS file, or the one that ``read.hdu`` names."""
-    temporary = _decompressed(path)
-    plain = Path(temporary.name) if temporary else path
-    close = temporary.close if temporary else (lambda: None)
-    try:
-        with table_hdu(plain, definition.read.hdu, path) as hdu:
-            columns = hdu.columns
-            places = locate(definition.file_columns, columns.names, path)
-            n_rows = int(hdu.header["NAXIS2"])
-            units = {name: columns[i].unit for name, i in places.items() if columns[i].unit}
-            if isinstance(hdu, fits.TableHDU):  # ASCII tables are old and small
-                data = {name: np.array(hdu.data.field(i)) for name, i in places.items()}
-                return Opened(array_batches(data, n_rows, chunk_rows), n_rows, units, close)
-            rows = _mapped(plain, path, hdu, n_rows)
-            fields = {name: _Field(columns[i], columns.names[i], name, path) for name, i in places.items()}
-    except BaseException:
-        close()
-        raise
-    return Opened(_batches(rows, fields, chunk_rows), n_rows, units, close)
-
-
-def _decompressed(path: Path) -> IO[bytes] | None:
-    """Decompress a gzip file to a temporary one, because memory mapping needs plain bytes."""
-    if not is_gzip(path):
-        return None
-    temporary = tempfile.NamedTemporaryFile(suffix=".fits")  # noqa: SIM115 - lives as long as the reader
-    try:
+    plain = path
+    if is_gzip(path) and definition.file_columns:  # memory mapping needs plain bytes
+        temporary = stack.enter_context(tempfile.NamedTemporaryFile(suffix=".fits"))  # noqa: SIM115 - closed by the stack
         with unpacked(path) as packed:
             shutil.copyfileobj(packed, temporary, 1 << 20)
-    except BaseException:
-        temporary.close()
-        raise
-    temporary.flush()
-    return temporary
+        temporary.flush()
+        plain = Path(temporary.name)
+    with table_hdu(plain, definition.read.hdu, path) as hdu:
+        columns, found = hdu.columns, _columns(hdu)
+        area = hdu.header.get("SKYAREA", fits.getheader(plain, 0).get("SKYAREA"))
+        keywords = {"EXTNAME": hdu.header.get("EXTNAME", ""), "SKYAREA": area}
+        if not definition.file_columns:
+            return TableReader(path, iter(()), columns=found, meta=keywords)  # only the header is wanted
+        places = locate(definition.file_columns, columns.names, path)
+        n_rows = int(hdu.header["NAXIS2"])
+        units = {name: columns[i].unit for name, i in places.items() if columns[i].unit}
+        if isinstance(hdu, fits.TableHDU):  # ASCII tables are old and small
+            data = {name: np.array(hdu.data.field(i)) for name, i in places.items()}
+            return TableReader(path, array_batches(data, n_rows, chunk_rows), n_rows, units, found, keywords)
+        rows = _mapped(plain, path, hdu, n_rows)
+        wanted = {name: columns[i] for name, i in places.items()}
+        for name, i in places.items():
+            if found[i].unusable:
+                raise InputError(f"{path}: column '{name}' {found[i].unusable}, not single numbers")
+    return TableReader(path, _batches(rows, wanted, chunk_rows), n_rows, units, found, keywords)
+
+
+def _columns(hdu: Any) -> list[ColumnFacts]:
+    found = []
+    for i, column in enumerate(hdu.columns, start=1):
+        ucd = str(hdu.header.get(f"TUCD{i}", hdu.header.get(f"TBUCD{i}", "")))
+        about = str(hdu.header.get(f"TCOMM{i}", hdu.header.get(f"TDESC{i}", "")))
+        code, is_binary = column.format.format, isinstance(hdu, fits.BinTableHDU)
+        is_array = is_binary and (code in "PQXCM" or (code != "A" and column.format.repeat != 1))
+        unusable = f"({column.format}) holds arrays" if is_array else ""
+        found.append(ColumnFacts(column.name.strip(), column.unit or "", ucd, about, unusable=unusable))
+    return found
 
 
 @contextmanager
@@ -93,49 +97,29 @@ def _mapped(plain: Path, path: Path, hdu: fits.BinTableHDU, n_rows: int) -> npt.
     return np.memmap(plain, dtype, mode="r", offset=start, shape=(n_rows,))
 
 
-def holds_arrays(column: fits.Column) -> bool:
-    """Whether a column of a binary table has more, or other things, than one value per row."""
-    return bool(column.format.format in "PQXCM" or (column.format.format != "A" and column.format.repeat != 1))
+def _converted(column: fits.Column, stored: npt.NDArray[Any]) -> pa.Array:
+    """Stored values of one column as numbers or text."""
+    code, zero = column.format.format, 0 if column.bzero in ("", None) else column.bzero
+    if code == "A":
+        raw = pa.array(np.ascontiguousarray(stored).reshape(len(stored)), pa.binary())
+        try:
+            return raw.cast(pa.string())
+        except pa.ArrowInvalid:  # FITS allows ASCII only; what else is found is mostly Latin-1
+            return pa.array([v.decode("latin-1") for v in raw.to_pylist()], pa.string())
+    values = stored.astype(stored.dtype.newbyteorder("="))
+    if code == "L":
+        return pa.array(values == ord("T"), mask=values == 0)
+    mask = None if column.null in ("", None) or code in "ED" else values == column.null
+    if zero == 2**63:  # unsigned 64-bit integers, by the convention of the standard
+        return pa.array(values.view(np.uint64) ^ np.uint64(2**63), mask=mask)
+    scale = 1 if column.bscale in ("", None) else column.bscale
+    if scale != 1 or zero != 0:
+        whole = scale == 1 and float(zero).is_integer() and code not in "ED"
+        values = values.astype(np.int64 if whole else np.float64) * scale + (int(zero) if whole else zero)
+    return pa.array(values, mask=mask)
 
 
-class _Field:
-    """How the stored values of one column become numbers or text."""
-
-    def __init__(self, column: fits.Column, stored: str, name: str, path: Path):
-        self.stored = stored
-        self.code = column.format.format
-        self.null = column.null if column.null not in ("", None) else None
-        self.scale = 1 if column.bscale in ("", None) else column.bscale
-        self.zero = 0 if column.bzero in ("", None) else column.bzero
-        if holds_arrays(column):
-            raise InputError(f"{path}: column '{name}' ({column.format}) holds arrays, not single numbers")
-
-    def convert(self, stored: npt.NDArray[Any]) -> pa.Array:
-        if self.code == "A":
-            return _text(stored)
-        values = stored.astype(stored.dtype.newbyteorder("="))
-        if self.code == "L":
-            return pa.array(values == ord("T"), mask=values == 0)
-        mask = None if self.null is None or self.code in "ED" else values == self.null
-        if self.zero == 2**63:  # unsigned 64-bit integers, by the convention of the standard
-            return pa.array(values.view(np.uint64) ^ np.uint64(2**63), mask=mask)
-        if self.scale != 1 or self.zero != 0:
-            whole = self.scale == 1 and float(self.zero).is_integer() and self.code not in "ED"
-            values = values.astype(np.int64 if whole else np.float64) * self.scale
-            values = values + (int(self.zero) if whole else self.zero)
-        return pa.array(values, mask=mask)
-
-
-def _text(stored: npt.NDArray[Any]) -> pa.Array:
-    raw = pa.array(np.ascontiguousarray(stored).reshape(len(stored)), pa.binary())
-    try:
-        return raw.cast(pa.string())
-    except pa.ArrowInvalid:  # FITS allows ASCII only; what else is found is mostly Latin-1
-        return pa.array([v.decode("latin-1") for v in raw.to_pylist()], pa.string())
-
-
-def _batches(rows: npt.NDArray[np.void], fields: dict[str, _Field], chunk_rows: int) -> Iterator[pa.RecordBatch]:
+def _batches(rows: npt.NDArray[np.void], columns: dict[str, fits.Column], chunk_rows: int) -> Iterator[pa.RecordBatch]:
     for start in range(0, len(rows), chunk_rows):
         part = rows[start : start + chunk_rows]
-        arrays = [f.convert(part[f.stored]) for f in fields.values()]
-        yield pa.record_batch(arrays, names=list(fields))
+        yield pa.record_batch([_converted(c, part[c.name]) for c in columns.values()], names=list(columns))

@@ -36,21 +36,17 @@ from xcat.sky import density_map
 
 @dataclass(frozen=True)
 class InputFile:
-    """A file to load, by its content.
-
-    Attributes
-    ----------
-    path : Path
-    sha256 : str
-    n_bytes : int
-    modified_ns : int
-        Time of its last change.
-    """
+    """A file to load, by its content, and the time of its last change."""
 
     path: Path
     sha256: str
     n_bytes: int
     modified_ns: int
+
+    @property
+    def entry(self) -> dict[str, Any]:
+        """The file as the run records it."""
+        return {"name": self.path.name, "sha256": self.sha256, "n_bytes": self.n_bytes}
 
 
 def checksum(path: Path) -> InputFile:
@@ -74,9 +70,9 @@ def checksum(path: Path) -> InputFile:
 class Loading:
     """What a load has made: counts by file, rejects by reason, and the kept version that it made current again."""
 
-    files: list[dict[str, Any]]
     already: list[str]
-    rejects: list[dict[str, Any]]
+    files: list[dict[str, Any]] = field(default_factory=list)
+    rejects: list[dict[str, Any]] = field(default_factory=list)
     version: int | None = None
 
     @property
@@ -107,9 +103,6 @@ def ingest(
 
     Parameters
     ----------
-    settings : Settings
-    definition : Definition
-    paths : sequence of Path
     replace : bool
         These files become all of the catalogue: a new version, or the one that holds just them. The version before
         stays as long as a run that read it.
@@ -140,14 +133,14 @@ def ingest(
         _, definition_sha256 = _current(conn, definition.name)
     is_same = definition_sha256 in (None, definition.sha256)
     if is_same and loaded >= {f.sha256 for f in files} and (not replace or len(loaded) == len(files)):
-        return Loading([], [f.path.name for f in files], [])
+        return Loading([f.path.name for f in files])
     config = {
         "catalogue": definition.name,
         "definition_sha256": definition.sha256,
         "files": [f.sha256 for f in files],
         "replace": replace,
     }
-    inputs = {"files": [{"name": f.path.name, "sha256": f.sha256, "n_bytes": f.n_bytes} for f in files]}
+    inputs = {"files": [f.entry for f in files]}
     with stage(settings, "ingest", definition.name, config, inputs=inputs, pipeline_run_id=pipeline_run_id) as run:
         loading = _load(run, definition, files, replace)
         run.inputs["files"] = loading.files
@@ -183,14 +176,14 @@ def _load(run: Run, definition: Definition, files: list[InputFile], replace: boo
     append = bool(loaded) and not replace
     wanted = [f for f in files if f.sha256 not in loaded] if append else files
     if not wanted:
-        return Loading([], [f.path.name for f in files], [])
+        return Loading([f.path.name for f in files])
     content = sorted({f.sha256 for f in wanted} | (loaded if append else set()))
     values = {"name": name, "definition_sha256": definition.sha256, "sha256s": content}
     same = conn.execute(job("ingest.same_content").compose(), values).fetchone()
     if same is not None:
         _make_current(conn, name, same[0], before)
-        return Loading([], [f.path.name for f in files], [], version=same[1])
-    load = _Load.begin(conn, definition, run.run_id, _version(conn, definition, before, append), append)
+        return Loading([f.path.name for f in files], version=same[1])
+    load = _Load(conn, definition, run.run_id, _version(conn, definition, before, append), append)
     for file in wanted:
         with run.step(f"read {file.path.name}"):
             load.read(file)
@@ -200,7 +193,7 @@ def _load(run: Run, definition: Definition, files: list[InputFile], replace: boo
             load.map_density(n_gone)
     entries, rejects = load.count()
     _make_current(conn, name, load.catalogue_id, before)
-    return Loading(entries, [f.path.name for f in files if f not in wanted], rejects)
+    return Loading([f.path.name for f in files if f not in wanted], entries, rejects)
 
 
 def _version(conn: Connection, definition: Definition, before: int | None, append: bool) -> int:
@@ -243,65 +236,33 @@ def _make_current(conn: Connection, name: str, catalogue_id: int, before: int | 
         retention.forget_unread_versions(conn)
 
 
-@dataclass
 class _Load:
-    """Files on their way into one version of a catalogue.
+    """Files on their way into one version of a catalogue."""
 
-    Attributes
-    ----------
-    target : str
-        Table that the rows are copied into: the new partition, or ``loading`` if they are appended.
-    types : dict
-        Its columns.
-    base : int
-        Largest object number in use.
-    counter : Counter or None
-        Positions of a counterpart catalogue, for its density map.
-    entered : list of (InputFile, file_id, n_skipped)
-        The files that were read.
-    """
-
-    conn: Connection
-    definition: Definition
-    run_id: int
-    catalogue_id: int
-    append: bool
-    target: str
-    types: dict[str, str]
-    base: int
-    counter: density_map.Counter | None
-    entered: list[tuple[InputFile, int, int]] = field(default_factory=list)
-
-    @classmethod
-    def begin(cls, conn: Connection, definition: Definition, run_id: int, catalogue_id: int, append: bool) -> _Load:
+    def __init__(self, conn: Connection, definition: Definition, run_id: int, catalogue_id: int, append: bool):
         """Make the table to load into."""
         table = definition.table_kind
+        self.conn, self.definition, self.run_id = conn, definition, run_id
+        self.catalogue_id, self.append = catalogue_id, append
+        self.partition = partitions.qualified(table, catalogue_id)
+        # rows are copied into the new partition, or into ``loading`` if they are appended; base is the largest object
+        # number in use
         if append:
-            base = _number(conn, "last_object", partition=partitions.qualified(table, catalogue_id))
+            self.base = _number(conn, "last_object", partition=self.partition)
             conn.execute(job("ingest.make_loading").compose(parent=f"xcat.{table}"))
-            target = "loading"
+            self.target = "loading"
         else:
-            target, base = partitions.create(conn, table, catalogue_id), 0
+            self.target, self.base = partitions.create(conn, table, catalogue_id), 0
         conn.execute(job("ingest.make_file_base").compose())
-        counter = density_map.Counter() if table == "counterpart" else None
-        types = copy.column_types(conn, target)
-        return cls(conn, definition, run_id, catalogue_id, append, target, types, base, counter)
-
-    @property
-    def partition(self) -> str:
-        """Qualified name of the version's partition."""
-        return partitions.qualified(self.definition.table_kind, self.catalogue_id)
+        self.types = copy.column_types(conn, self.target)
+        # positions of a counterpart catalogue, for its density map
+        self.counter = density_map.Counter() if table == "counterpart" else None
+        self.entered: list[tuple[InputFile, int, int]] = []  # the files that were read: file, file_id, n_skipped
 
     def read(self, file: InputFile) -> None:
         """COPY one file into the target, count its positions, and write its bad rows to ``reject``."""
-        values = {
-            "catalogue_id": self.catalogue_id,
-            "run_id": self.run_id,
-            "file_name": file.path.name,
-            "sha256": file.sha256,
-            "n_bytes": file.n_bytes,
-        }
-        file_id = _number(self.conn, "add_file", values)
+        ids = {"catalogue_id": self.catalogue_id, "run_id": self.run_id}
+        file_id = _number(self.conn, "add_file", ids | file.entry)
         insert(self.conn, "pg_temp.file_base", [{"file_id": file_id, "base": self.base}])
         last_row = n_skipped = 0
         with open_table(file.path, self.definition) as table, progress.bar(file.path.name, table.n_rows) as advance:
@@ -375,6 +336,6 @@ class _Load:
             n_rows = _number(self.conn, "rows_of_file", {"file_id": file_id}, loaded=self.partition)
             n_rejected = _number(self.conn, "count_file", {"file_id": file_id, "n_rows": n_rows})
             counts = {"n_rows": n_rows, "n_rejected": n_rejected, "n_skipped": n_skipped}
-            entries.append({"name": file.path.name, "sha256": file.sha256, "n_bytes": file.n_bytes} | counts)
+            entries.append(file.entry | counts)
         file_ids = {"file_ids": [file_id for _, file_id, _ in self.entered]}
         return entries, dicts(self.conn.execute(job("ingest.rejects_by_reason").compose(), file_ids))

@@ -5,39 +5,123 @@ from __future__ import annotations
 import difflib
 import gzip
 import io
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
+from astropy.table import Column, Table
 
 from xcat.errors import InputError
 
 CHUNK_ROWS = 100_000
 
 
-@dataclass
-class Opened:
-    """A table that has been opened: its header is known, its rows are still to come.
+#: What a file that is damaged, cut off or of another kind can make a reader raise.
+UNREADABLE = (OSError, EOFError, ValueError, TypeError, zlib.error, pa.ArrowException, UnicodeError)
+
+
+@dataclass(frozen=True)
+class RawChunk:
+    """Some rows of a file, as the file has them.
 
     Parameters
     ----------
+    batch : pyarrow.RecordBatch
+        The columns that the definition uses, by the definition's names; what the file masks is null.
+    first_row : int
+        Row number of the first row; the first data row of a file is 1.
+    """
+
+    batch: pa.RecordBatch
+    first_row: int = 1
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of this chunk."""
+        return int(self.batch.num_rows)
+
+
+@dataclass(frozen=True)
+class ColumnFacts:
+    """What is known of a column before its rows are read.
+
+    Parameters
+    ----------
+    unit, ucd, description : str
+        As the table states them; empty where it does not.
+    dtype : str
+        numpy's name of the type that the table states; empty where it states none, as in CSV.
+    is_text : bool
+        Whether most of the first values are not numbers.
+    sample : tuple of str
+        The first values.
+    unusable : str
+        Why the column cannot be used, after its name.
+    """
+
+    name: str
+    unit: str = ""
+    ucd: str = ""
+    description: str = ""
+    dtype: str = ""
+    is_text: bool = False
+    sample: tuple[str, ...] = ()
+    unusable: str = ""
+
+
+@dataclass
+class TableReader:
+    """An open table, its header known, its rows still to come; iterate over it, in a ``with`` statement.
+
+    Parameters
+    ----------
+    path : Path or str
+        The file, or what to call a table in memory.
     batches : iterator of pyarrow.RecordBatch
         The rows; only the wanted columns, under the names that the definition uses.
     n_rows : int, optional
-        Number of rows, where the header says it.
+        Number of rows, where the header states it.
     units : dict
         Units that the file itself states, by column.
-    close : callable
-        Closes the file.
+    columns : list of ColumnFacts
+        All columns of the file.
+    meta : dict
+        EXTNAME and SKYAREA of FITS.
+    stack : ExitStack
+        What to close after the last row.
     """
 
+    path: Path | str
     batches: Iterator[pa.RecordBatch]
     n_rows: int | None = None
     units: dict[str, str] = field(default_factory=dict)
-    close: Callable[[], None] = lambda: None
+    columns: list[ColumnFacts] = field(default_factory=list)
+    meta: dict[str, Any] = field(default_factory=dict)
+    stack: ExitStack = field(default_factory=ExitStack)
+
+    def __iter__(self) -> Iterator[RawChunk]:
+        row = 1
+        try:
+            for batch in self.batches:
+                yield RawChunk(batch, row)
+                row += batch.num_rows
+        except InputError:
+            raise
+        except UNREADABLE as error:
+            raise InputError(f"{self.path}: cannot be read after row {row - 1}: {error}") from error
+        if self.n_rows is not None and row - 1 != self.n_rows:
+            raise InputError(f"{self.path}: the header promises {self.n_rows} rows, the file has {row - 1}")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stack.close()
 
 
 def is_gzip(path: Path) -> bool:
@@ -49,6 +133,22 @@ def is_gzip(path: Path) -> bool:
 def unpacked(path: Path) -> io.BufferedReader | gzip.GzipFile:
     """Open a file for reading, decompressed if it is gzip."""
     return gzip.open(path, "rb") if is_gzip(path) else path.open("rb")
+
+
+def table_columns(table: Table) -> list[ColumnFacts]:
+    """Columns of a table in memory."""
+    found = []
+    for column in table.itercols():
+        name = column.info.name
+        if not isinstance(column, Column) or column.dtype.kind not in "biufOUSM":
+            found.append(ColumnFacts(name, unusable=f"({type(column).__name__}) does not hold numbers or text"))
+        elif column.ndim != 1:
+            found.append(ColumnFacts(name, unusable=f"({column.dtype}{list(column.shape[1:])}) holds arrays"))
+        else:
+            unit = "" if column.unit is None else column.unit.to_string()
+            dtype = "U" if column.dtype.kind in "OUSM" else column.dtype.newbyteorder("=").str.lstrip("<|=>")
+            found.append(ColumnFacts(name, unit, str(column.meta.get("ucd") or ""), column.description or "", dtype))
+    return found
 
 
 def array_batches(columns: Mapping[str, np.ndarray], n_rows: int, chunk_rows: int) -> Iterator[pa.RecordBatch]:
@@ -85,14 +185,11 @@ def locate(wanted: Sequence[str], present: Iterable[str], path: Path) -> dict[st
         If a column is missing, or occurs more than once.
     """
     names = [name.strip() for name in present]
-    exact: dict[str, list[int]] = {}
-    folded: dict[str, list[int]] = {}
-    for index, name in enumerate(names):
-        exact.setdefault(name, []).append(index)
-        folded.setdefault(name.casefold(), []).append(index)
+    folded = [name.casefold() for name in names]
     indices: dict[str, int] = {}
     for name in wanted:
-        places = exact.get(name) or folded.get(name.casefold()) or []
+        places = [i for i, present_name in enumerate(names) if present_name == name]
+        places = places or [i for i, present_name in enumerate(folded) if present_name == name.casefold()]
         if not places:
             raise InputError(_missing(name, names, path))
         if len(places) > 1:

@@ -7,11 +7,9 @@ travel as Arrow arrays of the file's own type. Only the columns that the definit
 from __future__ import annotations
 
 import warnings
-import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Self
 
 import astropy.units as u
 import pyarrow as pa
@@ -22,82 +20,11 @@ from xcat.catalogues.grammar import parsed_unit
 from xcat.columns import registry
 from xcat.errors import InputError
 from xcat.ingest.fits_table import open_fits
-from xcat.ingest.opened import CHUNK_ROWS, Opened, locate, unpacked
-from xcat.ingest.text_table import open_csv, open_ecsv, open_mrt
+from xcat.ingest.opened import CHUNK_ROWS, UNREADABLE, ColumnFacts, TableReader, locate, unpacked
+from xcat.ingest.text_table import astropy_yaml, open_csv, open_ecsv, open_mrt, yaml_columns
 from xcat.ingest.votable_table import open_votable
 
 _SNIFF_BYTES = 65536
-
-
-@dataclass(frozen=True)
-class RawChunk:
-    """Some rows of a file, as the file has them.
-
-    Parameters
-    ----------
-    batch : pyarrow.RecordBatch
-        The columns that the definition uses, by the definition's names; what the file masks is null.
-    first_row : int
-        Row number of the first row; the first data row of a file is 1.
-    """
-
-    batch: pa.RecordBatch
-    first_row: int = 1
-
-    @property
-    def n_rows(self) -> int:
-        """Rows of this chunk."""
-        return int(self.batch.num_rows)
-
-
-class TableReader:
-    """An open table: iterate over it to get :class:`RawChunk`; use it in a ``with`` statement.
-
-    Attributes
-    ----------
-    path : Path or str
-        The file, or what to call a table in memory.
-    n_rows : int or None
-        Number of rows, where the header states it.
-    units : dict
-        Units that the file itself states, by column.
-    """
-
-    def __init__(self, path: Path | str, opened: Opened):
-        self.path = path
-        self.n_rows = opened.n_rows
-        self.units = opened.units
-        self._opened = opened
-
-    def __iter__(self) -> Iterator[RawChunk]:
-        row = 1
-        batches = self._opened.batches
-        while True:
-            try:
-                batch = next(batches, None)
-            except InputError:
-                raise
-            except _UNREADABLE as error:
-                raise InputError(f"{self.path}: cannot be read after row {row - 1}: {error}") from error
-            if batch is None:
-                break
-            yield RawChunk(batch, row)
-            row += batch.num_rows
-        if self.n_rows is not None and row - 1 != self.n_rows:
-            raise InputError(f"{self.path}: the header promises {self.n_rows} rows, the file has {row - 1}")
-
-    def close(self) -> None:
-        """Close the file."""
-        self._opened.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
-
-
-_UNREADABLE = (OSError, EOFError, ValueError, TypeError, zlib.error, pa.ArrowException, UnicodeError)
 
 
 def open_table(path: str | Path, definition: Definition, chunk_rows: int = CHUNK_ROWS) -> TableReader:
@@ -120,20 +47,17 @@ def open_table(path: str | Path, definition: Definition, chunk_rows: int = CHUNK
         If the file cannot be read, is cut off, or lacks a column; the message names similar columns.
     """
     path = Path(path)
-    try:
-        format_ = definition.format if definition.format != "auto" else sniff(path)
-        opened = _OPENERS[format_](path, definition, chunk_rows)
-    except InputError:
-        raise
-    except _UNREADABLE as error:
-        raise InputError(f"{path}: cannot be read: {error}") from error
-    reader = TableReader(path, opened)
-    if definition.read.check_units:
+    with ExitStack() as stack:
         try:
-            _check_units(reader, definition)
+            format_ = definition.format if definition.format != "auto" else sniff(path)
+            reader = _OPENERS[format_](path, definition, chunk_rows, stack)
         except InputError:
-            reader.close()
             raise
+        except UNREADABLE as error:
+            raise InputError(f"{path}: cannot be read: {error}") from error
+        if definition.read.check_units:
+            _check_units(reader, definition)
+        reader.stack = stack.pop_all()
     return reader
 
 
@@ -168,22 +92,37 @@ def _described_beside(path: Path) -> bool:
     )
 
 
-def _open_parquet(path: Path, definition: Definition, chunk_rows: int) -> Opened:
-    file = pq.ParquetFile(path)
-    names = file.schema_arrow.names
+def _open_parquet(path: Path, definition: Definition, chunk_rows: int, stack: ExitStack) -> TableReader:
+    file = stack.enter_context(pq.ParquetFile(path))
+    schema = file.schema_arrow
+    columns, names = _parquet_columns(path, schema), schema.names
     places = locate(definition.file_columns, names, path)
     for name, index in places.items():
-        if pa.types.is_nested(file.schema_arrow.field(index).type):
+        if columns[index].unusable:
             raise InputError(f"{path}: column '{name}' holds lists or structures, not single values")
 
     def batches() -> Iterator[pa.RecordBatch]:
         for batch in file.iter_batches(chunk_rows, columns=[names[i] for i in places.values()]):
             yield pa.record_batch([batch.column(names[i]) for i in places.values()], names=list(places))
 
-    return Opened(batches(), file.metadata.num_rows, close=file.close)
+    return TableReader(path, batches(), file.metadata.num_rows, columns=columns)
 
 
-_OPENERS: dict[str, Callable[[Path, Definition, int], Opened]] = {
+def _parquet_columns(path: Path, schema: pa.Schema) -> list[ColumnFacts]:
+    notes = (schema.metadata or {}).get(b"table_meta_yaml", b"").decode()
+    by_name = {c.name: c for c in yaml_columns(astropy_yaml(notes, path)) if not c.unusable}
+    found = []
+    for f in schema:
+        stated = by_name.get(f.name, ColumnFacts(f.name))
+        of_field = {k.decode(): v.decode() for k, v in (f.metadata or {}).items()}
+        unit, ucd = of_field.get("unit", stated.unit), of_field.get("ucd", stated.ucd)
+        about = of_field.get("description", stated.description)
+        unusable = f"({f.type}) holds arrays" if pa.types.is_nested(f.type) else ""
+        found.append(ColumnFacts(f.name, unit, ucd, about, unusable=unusable))
+    return found
+
+
+_OPENERS: dict[str, Callable[[Path, Definition, int, ExitStack], TableReader]] = {
     "fits": open_fits,
     "votable": open_votable,
     "ecsv": open_ecsv,

@@ -8,6 +8,8 @@ import io
 import re
 import warnings
 from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,34 +23,32 @@ from astropy.units import UnitsWarning
 
 from xcat.catalogues.definition import Definition
 from xcat.errors import InputError
-from xcat.ingest.opened import Opened, array_batches, locate, unpacked
+from xcat.ingest.opened import ColumnFacts, TableReader, array_batches, locate, table_columns, unpacked
 
 Stream = io.BufferedReader | gzip.GzipFile
 
 _SEPARATORS = ",;|\t"
+_ECSV_TYPES = {"string": "U", "bool": "b1", "str": "U"}
 #: Arrow reads blocks of whole lines of this size; it bounds the memory.
 _BLOCK_BYTES = 8 << 20
 
 
-def open_csv(path: Path, definition: Definition, chunk_rows: int) -> Opened:
+def open_csv(path: Path, definition: Definition, chunk_rows: int, stack: ExitStack) -> TableReader:
     """Open separated values; every value is read as text and parsed later, so that none is lost."""
     read = definition.read
     stream = unpacked(path)
-    try:
-        for _ in range(read.skip):
-            stream.readline()
-        names, separator = list(read.header or ()), read.separator
-        if read.header is None:
-            names, separator = csv_names(stream, read.comment, read.encoding, separator)
-        for _ in range(read.skip_after_header):
-            stream.readline()
-        return _separated(path, definition, stream, names, separator or _SEPARATORS[0])
-    except BaseException:
-        stream.close()
-        raise
+    stack.enter_context(stream)
+    for _ in range(read.skip):
+        stream.readline()
+    names, separator = list(read.header or ()), read.separator
+    if read.header is None:
+        names, separator = _csv_names(stream, read.comment, read.encoding, separator)
+    for _ in range(read.skip_after_header):
+        stream.readline()
+    return _separated(path, definition, stream, names, separator or _SEPARATORS[0])
 
 
-def csv_names(
+def _csv_names(
     stream: Stream, comment: str | None, encoding: str = "utf-8", separator: str | None = None
 ) -> tuple[list[str], str]:
     """Read the header of separated values: names of the columns, and what separates them."""
@@ -61,30 +61,36 @@ def csv_names(
     return next(csv.reader([text], delimiter=separator), []), separator
 
 
-def open_ecsv(path: Path, definition: Definition, chunk_rows: int) -> Opened:
+def open_ecsv(path: Path, definition: Definition, chunk_rows: int, stack: ExitStack) -> TableReader:
     """Open an ECSV table: its YAML header gives separator and units, its rows are separated values."""
     stream = unpacked(path)
-    try:
-        header, line = ecsv_header(path, stream)
-        separator = header.get("delimiter", " ")
-        names = next(csv.reader([line], delimiter=separator))
-        opened = _separated(path, definition, stream, names, separator)
-    except BaseException:
-        stream.close()
-        raise
-    opened.units = {c["name"]: c["unit"] for c in header.get("datatype", []) if c.get("unit")}
-    return opened
-
-
-def ecsv_header(path: Path, stream: Stream) -> tuple[dict[str, Any], str]:
-    """Read the YAML of an ECSV table, and the line of names below it."""
+    stack.enter_context(stream)
     lines = []
     while (line := stream.readline().decode("utf-8")).startswith("#"):
         lines.append(line.lstrip("#").removeprefix(" "))
     header = astropy_yaml("".join(lines[1:]), path)
     if not header or not line:
         raise InputError(f"{path}: the ECSV header is not complete")
-    return header, line.rstrip("\r\n")
+    separator = header.get("delimiter", " ")
+    names = next(csv.reader([line.rstrip("\r\n")], delimiter=separator))
+    reader = _separated(path, definition, stream, names, separator)
+    reader.units = {c["name"]: c["unit"] for c in header.get("datatype", []) if c.get("unit")}
+    reader.columns = yaml_columns(header)
+    return reader
+
+
+def yaml_columns(header: dict[str, Any]) -> list[ColumnFacts]:
+    """Columns in the YAML that astropy writes into ECSV and Parquet."""
+    found = []
+    for entry in header.get("datatype", []):
+        name, type_ = entry.get("name", "").strip(), entry.get("datatype", "")
+        notes = entry.get("meta") or {}
+        if isinstance(notes, list):  # an ordered mapping is a list of mappings of one key
+            notes = {key: value for pair in notes for key, value in pair.items()}
+        unusable = f"({entry['subtype']}) holds arrays" if "subtype" in entry else ""
+        unit, ucd, about = entry.get("unit", ""), str(notes.get("ucd", "")), entry.get("description", "")
+        found.append(ColumnFacts(name, unit, ucd, about, _ECSV_TYPES.get(type_, type_), unusable=unusable))
+    return found
 
 
 def astropy_yaml(text: str, path: Path) -> dict[str, Any]:
@@ -97,7 +103,7 @@ def astropy_yaml(text: str, path: Path) -> dict[str, Any]:
     return header if isinstance(header, dict) else {}
 
 
-def _separated(path: Path, definition: Definition, stream: Stream, names: list[str], separator: str) -> Opened:
+def _separated(path: Path, definition: Definition, stream: Stream, names: list[str], separator: str) -> TableReader:
     places = locate(definition.file_columns, names, path)
     fields = [f"f{i}" for i in range(len(names))]  # files repeat names, or leave them empty
     wanted = [fields[i] for i in places.values()]
@@ -127,7 +133,7 @@ def _separated(path: Path, definition: Definition, stream: Stream, names: list[s
         except pa.ArrowInvalid as error:
             raise InputError(f"{path}: {_explained(str(error), definition.read.encoding)}") from error
 
-    return Opened(batches(), close=stream.close)
+    return TableReader(path, batches(), columns=[ColumnFacts(name.strip()) for name in names])
 
 
 def _explained(message: str, encoding: str) -> str:
@@ -150,16 +156,17 @@ def _unquoted(column: pa.Array) -> pa.Array:
     return pc.if_else(quoted, pc.utf8_trim(text, '"'), text)
 
 
-def open_mrt(path: Path, definition: Definition, chunk_rows: int) -> Opened:
+def open_mrt(path: Path, definition: Definition, chunk_rows: int, stack: ExitStack) -> TableReader:
     """Open a fixed-width table, which is read as a whole."""
-    table = read_mrt(path)
+    table = _read_mrt(path)
     places = locate(definition.file_columns, table.colnames, path)
     chosen = {name: table[table.colnames[i]] for name, i in places.items()}
     units = {name: str(c.unit) for name, c in chosen.items() if c.unit is not None}
-    return Opened(array_batches(chosen, len(table), chunk_rows), len(table), units)
+    columns = [replace(c, dtype="") for c in table_columns(table)]
+    return TableReader(path, array_batches(chosen, len(table), chunk_rows), len(table), units, columns)
 
 
-def read_mrt(path: Path) -> Table:
+def _read_mrt(path: Path) -> Table:
     """Read a fixed-width table with its byte-by-byte description, above the rows or in ``ReadMe`` beside.
 
     astropy reads it as a whole: such tables are small by nature (the journals' limit is some 100 MB).

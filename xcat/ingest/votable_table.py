@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import warnings
 from collections.abc import Iterator
+from contextlib import ExitStack
 from operator import itemgetter
 from pathlib import Path
 from typing import IO
@@ -18,38 +19,41 @@ from astropy.units import UnitsWarning
 
 from xcat.catalogues.definition import Definition
 from xcat.errors import InputError
-from xcat.ingest.opened import Opened, array_batches, locate, unpacked
+from xcat.ingest.opened import ColumnFacts, TableReader, array_batches, locate, unpacked
 
+_TYPES = {"short": "i2", "int": "i4", "long": "i8", "unsignedByte": "u1", "float": "f4", "double": "f8"}
+_TYPES |= {"boolean": "b1", "char": "U", "unicodeChar": "U"}
 _BINARY = ("BINARY", "BINARY2", "FITS")
 
 
-def open_votable(path: Path, definition: Definition, chunk_rows: int) -> Opened:
+def open_votable(path: Path, definition: Definition, chunk_rows: int, stack: ExitStack) -> TableReader:
     """Open the first table of a VOTable; a result that its server cut off is refused."""
     stream = unpacked(path)
-    try:
-        document = Document(path, stream)
-        if document.head() in _BINARY:
-            stream.close()
-            return _whole(path, definition, chunk_rows)
-        places = locate(definition.file_columns, document.names, path)
-        nulls = [_null(document.fields[i]) for i in places.values()]
-        units = {name: unit for name, i in places.items() if (unit := document.fields[i].get("unit", ""))}
-    except BaseException:
-        stream.close()
-        raise
-    return Opened(_batches(document, places, nulls, chunk_rows), document.n_rows, units, stream.close)
+    stack.enter_context(stream)
+    document = Document(path, stream)
+    serialised = document.head()
+    columns = [_column(name, field) for name, field in zip(document.names, document.fields, strict=True)]
+    if serialised in _BINARY:
+        return _whole(path, definition, chunk_rows, columns)
+    places = locate(definition.file_columns, document.names, path)
+    values = [next((v for v in document.fields[i] if v.tag.endswith("VALUES")), None) for i in places.values()]
+    nulls = [None if v is None else v.get("null") for v in values]
+    units = {name: unit for name, i in places.items() if (unit := document.fields[i].get("unit", ""))}
+    return TableReader(path, _batches(document, places, nulls, chunk_rows), document.n_rows, units, columns)
+
+
+def _column(name: str, element: ElementTree.Element) -> ColumnFacts:
+    size, type_ = element.get("arraysize", "1"), element.get("datatype", "char")
+    is_text = type_ in ("char", "unicodeChar")
+    if ("x" in size) if is_text else (size != "1" or type_ not in _TYPES):
+        return ColumnFacts(name.strip(), unusable=f"({type_}[{size}]) holds arrays")
+    about = next((e.text or "" for e in element if e.tag.endswith("DESCRIPTION")), "")
+    unit, ucd = element.get("unit", ""), element.get("ucd", "")
+    return ColumnFacts(name.strip(), unit, ucd, " ".join(about.split()), _TYPES[type_])
 
 
 class Document:
-    """The XML events of a VOTable, and what has been learned from them.
-
-    Attributes
-    ----------
-    fields : list of Element
-        The FIELDs of the first table, after `head`.
-    n_rows : int or None
-        As the table states it.
-    """
+    """The XML events of a VOTable; after `head` the FIELDs of the first table, and its number of rows if stated."""
 
     def __init__(self, path: Path, stream: IO[bytes] | gzip.GzipFile):
         self.path = path
@@ -121,11 +125,6 @@ def check_status(path: Path, name: str | None, value: str | None, text: str | No
         raise InputError(f"{path}: its server answered with an error: {(text or '').strip()}")
 
 
-def _null(element: ElementTree.Element) -> str | None:
-    """Text that stands for no value in a column."""
-    return next((v.get("null") for v in element if v.tag.endswith("VALUES")), None)
-
-
 def _batches(
     document: Document, places: dict[str, int], nulls: list[str | None], chunk_rows: int
 ) -> Iterator[pa.RecordBatch]:
@@ -158,7 +157,9 @@ def _batch(rows: list[tuple[str | None, ...]], names: list[str], nulls: list[str
     return pa.record_batch(arrays[:-1], names=names)
 
 
-def _whole(path: Path, definition: Definition, chunk_rows: int) -> Opened:
+def _whole(path: Path, definition: Definition, chunk_rows: int, columns: list[ColumnFacts]) -> TableReader:
+    if not definition.file_columns:
+        return TableReader(path, iter(()), columns=columns)  # only the header is wanted
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", VOWarning)  # services bend the standard in many ways
         warnings.simplefilter("ignore", UnitsWarning)
@@ -170,4 +171,4 @@ def _whole(path: Path, definition: Definition, chunk_rows: int) -> Opened:
     places = locate(definition.file_columns, [f.name for f in table.fields], path)
     units = {name: str(table.fields[i].unit) for name, i in places.items() if table.fields[i].unit}
     chosen = {name: table.array[table.fields[i].ID] for name, i in places.items()}
-    return Opened(array_batches(chosen, len(table.array), chunk_rows), len(table.array), units)
+    return TableReader(path, array_batches(chosen, len(table.array), chunk_rows), len(table.array), units, columns)

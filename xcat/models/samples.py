@@ -11,7 +11,7 @@ from psycopg import sql
 from xcat.arrays import IntArray
 from xcat.classifier.model import Model
 from xcat.classifier.sample import NOT_OBSERVED, Hypotheses, Sample
-from xcat.columns.properties import Property, error_column, limit_column, observed_column
+from xcat.columns.properties import Property, column_of
 from xcat.columns.registry import property_entries
 from xcat.database import copy, partitions
 from xcat.database.connection import Connection
@@ -43,9 +43,9 @@ class Layout:
         self.properties = tuple(properties)
         names = [p.name for p in properties]
         with_error, with_limit = set(errors), set(limits)
-        self.error = [error_column(name) if name in with_error else None for name in names]
-        self.limit = [limit_column(name) if name in with_limit else None for name in names]
-        self.observed = [observed_column(name) for name in names]
+        self.error = [column_of(name, "error") if name in with_error else None for name in names]
+        self.limit = [column_of(name, "limit") if name in with_limit else None for name in names]
+        self.observed = [column_of(name, "observed") for name in names]
         dependent = {entry["name"] for entry in property_entries() if entry.get("counterpart")}
         self.dependent = [j for j, name in enumerate(names) if name in dependent] if hypotheses else []
         #: columns with numbers, each once

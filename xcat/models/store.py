@@ -10,7 +10,7 @@ from psycopg.rows import dict_row
 from xcat.classifier.density import Table
 from xcat.classifier.model import Model
 from xcat.classifier.pairs import PairTable, as_row
-from xcat.columns.properties import error_column, limit_column, observed_column, select
+from xcat.columns.properties import column_of, select
 from xcat.database.connection import Connection
 from xcat.database.sqlfiles import insert, job
 from xcat.errors import XcatError
@@ -72,9 +72,9 @@ def _singles(model: Model) -> list[dict[str, Any]]:
             "grid_2": None,
             "tail_slope": table.tail_slope,
             "typical_error": table.typical_error,
-            "error_column": None if table.log_smeared is None else error_column(prop.name),
-            "limit_column": None if table.log_above is None else limit_column(prop.name),
-            "observed_column": observed_column(prop.name),
+            "error_column": None if table.log_smeared is None else column_of(prop.name, "error"),
+            "limit_column": None if table.log_above is None else column_of(prop.name, "limit"),
+            "observed_column": column_of(prop.name, "observed"),
         }
         arrays = {name: getattr(table, name) for name in _BY_CLASS}
         for k, name in enumerate(model.classes):

@@ -63,18 +63,12 @@ def classify_table(
 
     Parameters
     ----------
-    table : Path, str, Table or DataFrame
     run_id : int
         Number of the model, for the record.
-    model : Model
     band, columns, hdu
         See `xcat.own.property_columns.read_properties`.
     for_fits : bool
         The table is to be written to FITS, whose names are ASCII and do not distinguish case.
-
-    Returns
-    -------
-    TableResult
 
     Raises
     ------
@@ -107,7 +101,7 @@ def classify_table(
         if not usable.all():
             user.messages.append(f"{user.name}: {(~usable).sum():,} rows have no value at all and are not classified")
         joined = _joined(user, answer, usable, model, for_fits)
-    classes, is_outlier = answer["class"][usable], answer["is_outlier"][usable]
+    classes, is_outlier, names = answer["class"][usable], answer["is_outlier"][usable], np.array(user.names)
     summary = {
         "table": user.name,
         "model_run_id": run_id,
@@ -115,8 +109,8 @@ def classify_table(
         "classified": int(usable.sum()),
         "classes": {c: int((classes == c).sum()) for c in model.classes},
         "outliers": {c: int(is_outlier[classes == c].sum()) for c in model.classes},
-        "properties": [name for name, present in zip(user.names, user.has_columns, strict=True) if present],
-        "not_in_the_table": [name for name, present in zip(user.names, user.has_columns, strict=True) if not present],
+        "properties": names[user.has_columns].tolist(),
+        "not_in_the_table": names[~user.has_columns].tolist(),
         "bad_values": user.n_bad,
         **costs(seconds),
     }

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache, cached_property
+from operator import methodcaller
 from typing import Any
 
 import astropy.units as u
@@ -16,10 +17,11 @@ import pyarrow as pa
 
 from xcat.arrays import BoolArray, FloatArray
 from xcat.catalogues.definition import Definition, ReadOptions, load
-from xcat.ingest.readers import RawChunk
+from xcat.catalogues.grammar import ColumnSpec
+from xcat.ingest.opened import RawChunk
 from xcat.ingest.rows import Rows
 from xcat.properties.compute import ZERO
-from xcat.tables.guess import Position, guess_position
+from xcat.tables.guess import guess_position
 from xcat.tables.quantities import Chosen, Quantities
 from xcat.tables.vocabulary import NULLS, Quantity, band_of, is_words
 
@@ -38,6 +40,14 @@ class DerivedValues:
     values: FloatArray
     formula: str
     error: FloatArray | None = None
+
+
+def _combined(formula: str, compute: Callable[..., FloatArray], *parts: DerivedValues | None) -> DerivedValues | None:
+    """Values computed of others, whose formulas fill the `formula`; None if one of them is missing."""
+    known = [part for part in parts if part is not None]
+    if len(known) < len(parts):
+        return None
+    return DerivedValues(compute(*(p.values for p in known)), formula.format(*(p.formula for p in known)))
 
 
 @cache
@@ -66,10 +76,8 @@ class Deriving(Quantities):
     _first_bad: dict[str, int] = field(default_factory=dict)
     _numbers: dict[str, FloatArray] = field(default_factory=dict)
 
-    @property
-    def n(self) -> int:
-        """Number of rows."""
-        return int(self.batch.num_rows) if self.batch is not None else 0
+    def __post_init__(self) -> None:
+        self.n = self.batch.num_rows if self.batch is not None else 0
 
     def derive(self, entry: dict[str, Any]) -> DerivedValues | None:
         """Values of a property, or None if the table cannot give it; a message says which."""
@@ -160,34 +168,34 @@ class Deriving(Quantities):
     # --- position ---
 
     @cached_property
-    def position(self) -> Position | None:
-        """How the columns become a position."""
-        position = guess_position(self.facts, self.given_columns.get("ra"), self.given_columns.get("dec"))
-        self.messages += [] if position is None else position.messages
+    def position(self) -> tuple[ColumnSpec, ColumnSpec] | None:
+        """How the columns become right ascension and declination."""
+        messages: list[str] = []
+        position = guess_position(self.facts, messages, self.given_columns.get("ra"), self.given_columns.get("dec"))
+        self.messages += messages
         return position
 
     @cached_property
     def place(self) -> tuple[FloatArray, FloatArray]:
         """RA and Dec in degrees; NaN where a row has no valid position."""
-        position = self.position
-        if position is None:
+        if self.position is None:
             return np.full(self.n, np.nan), np.full(self.n, np.nan)
-        rows = self._rows(*position.ra.from_, *position.dec.from_)
-        ra, dec = rows.quantity("ra", position.ra), rows.quantity("dec", position.dec)
+        of_ra, of_dec = self.position
+        rows = self._rows(*of_ra.from_, *of_dec.from_)
+        ra, dec = rows.quantity("ra", of_ra), rows.quantity("dec", of_dec)
         with np.errstate(invalid="ignore"):
-            rows.reject((ra < 0) | (ra > 360), position.ra.from_, "right ascension outside 0 to 360 degrees")
-            rows.reject(np.abs(dec) > 90, position.dec.from_, "declination outside -90 to 90 degrees")
+            rows.reject((ra < 0) | (ra > 360), of_ra.from_, "right ascension outside 0 to 360 degrees")
+            rows.reject(np.abs(dec) > 90, of_dec.from_, "declination outside -90 to 90 degrees")
         self._count_rejects(rows)
         missing = rows.live & (np.isnan(ra) | np.isnan(dec))
-        self._bad(f"{position.ra.from_[0]}, {position.dec.from_[0]}: no position", missing)
+        self._bad(f"{of_ra.from_[0]}, {of_dec.from_[0]}: no position", missing)
         valid = rows.live & ~missing
         return np.where(valid, ra, np.nan), np.where(valid, dec, np.nan)
 
     def _galactic(self) -> tuple[FloatArray | None, FloatArray, str] | None:
         """Galactic longitude (0 to 360, None if unknown) and latitude, deg, and the columns."""
         if self.position is not None:
-            columns = f"{self.position.ra.from_[0]}, {self.position.dec.from_[0]}"
-            return *galactic(*self.place), columns
+            return *galactic(*self.place), ", ".join(spec.from_[0] for spec in self.position)
         self.lacking.append("position")
         lat, lon = self.value("glat"), self.value("glon")
         if lat is None:
@@ -197,9 +205,7 @@ class Deriving(Quantities):
     def abs_b(self) -> DerivedValues | None:
         """Distance from the galactic plane, deg."""
         place = self._galactic()
-        if place is None:
-            return None
-        return DerivedValues(np.abs(place[1]), f"galactic latitude of {place[2]}, without its sign")
+        return place and DerivedValues(np.abs(place[1]), f"galactic latitude of {place[2]}, without its sign")
 
     def abs_l(self) -> DerivedValues | None:
         """Longitude from the galactic centre, deg."""
@@ -260,12 +266,11 @@ class Deriving(Quantities):
 
     def luminosity(self) -> DerivedValues | None:
         """Log of the luminosity at the counterpart's distance, erg/s."""
-        flux, distance = self.log_fx(), self.value("distance_pc")
-        if flux is None or distance is None:
-            return None
-        pc = np.where(distance.values > 0, distance.values, np.nan)
-        formula = f"{flux.formula} + log10(4 pi {distance.formula}^2)"
-        return DerivedValues(flux.values + np.log10(4 * np.pi * _CM2_PER_PC2 * pc**2), formula)
+
+        def compute(log_flux: FloatArray, pc: FloatArray) -> FloatArray:
+            return log_flux + np.log10(4 * np.pi * _CM2_PER_PC2 * np.where(pc > 0, pc, np.nan) ** 2)
+
+        return _combined("{} + log10(4 pi {}^2)", compute, self.log_fx(), self.value("distance_pc"))
 
     def hardness(self, name: str, low: str, high: str) -> DerivedValues | None:
         """Hardness ratio: the column of the mission, else from fluxes, else from count rates."""
@@ -288,10 +293,7 @@ class Deriving(Quantities):
 
     def p_variable(self) -> DerivedValues | None:
         """Probability of variability within an observation."""
-        variable = self.value("p_variable")
-        if variable is None and (constant := self.value("p_constant")) is not None:
-            return DerivedValues(1 - constant.values, f"1 - {constant.formula}")
-        return variable
+        return self.value("p_variable") or _combined("1 - {}", lambda p: 1 - p, self.value("p_constant"))
 
     # --- counterparts ---
 
@@ -310,30 +312,25 @@ class Deriving(Quantities):
 
     def ratio(self, band: str) -> DerivedValues | None:
         """Log of the X-ray flux over the flux in a band."""
-        flux, mag = self.log_fx(), self.magnitude(band)
-        if flux is None or mag is None:
-            return None
-        zero = ZERO[band]
-        formula = f"{flux.formula} + {zero} + {band.upper()} / 2.5, {band.upper()}: {mag.formula}"
-        return DerivedValues(flux.values + zero + mag.values / 2.5, formula, flux.error)
+        flux, zero = self.log_fx(), ZERO[band]
+        formula = f"{{}} + {zero} + {band.upper()} / 2.5, {band.upper()}: {{}}"
+        ratio = _combined(formula, lambda log_fx, mag: log_fx + zero + mag / 2.5, flux, self.magnitude(band))
+        if ratio is not None and flux is not None:
+            ratio.error = flux.error
+        return ratio
 
     def colour(self, blue: str, red: str) -> DerivedValues | None:
         """Difference of two magnitudes."""
-        a, b = self.magnitude("r") if blue == "r" else self.value(f"mag_{blue}"), self.value(f"mag_{red}")
-        if a is None or b is None:
-            return None
-        first = f"({a.formula})" if "," in a.formula else a.formula
-        return DerivedValues(a.values - b.values, f"{first} - {b.formula}")
+        first = self.magnitude("r") if blue == "r" else self.value(f"mag_{blue}")
+        formula = "({}) - {}" if first is not None and "," in first.formula else "{} - {}"
+        return _combined(formula, np.subtract, first, self.value(f"mag_{red}"))
 
     def motion(self) -> DerivedValues | None:
         """Total proper motion, mas/yr."""
         total = self.value("pm_mas_yr")
         if total is not None:
             return total
-        ra, dec = self.value("pmra_mas_yr"), self.value("pmdec_mas_yr")
-        if ra is None or dec is None:
-            return None
-        return DerivedValues(np.hypot(ra.values, dec.values), f"sqrt({ra.formula}^2 + {dec.formula}^2)")
+        return _combined("sqrt({}^2 + {}^2)", np.hypot, self.value("pmra_mas_yr"), self.value("pmdec_mas_yr"))
 
     def parallax(self) -> DerivedValues | None:
         """Parallax over its error."""
@@ -344,31 +341,21 @@ class Deriving(Quantities):
         return DerivedValues(self.of(chosen) / sigma, f"{chosen} / {self.error_of(chosen)}")
 
 
+_RATIOS = ("log_fx_fb", "log_fx_fr", "log_fx_fw1", "log_fx_fw2", "log_fx_fj")
 _RECIPES: dict[str, Callable[[Deriving], DerivedValues | None]] = {
     "abs_b": Deriving.abs_b,
     "abs_l": Deriving.abs_l,
     "pm_mas_yr": Deriving.motion,
     "parallax_sigma": Deriving.parallax,
-    "distance_pc": lambda d: d.value("distance_pc"),
     "log_lx_counterpart": Deriving.luminosity,
+    "log_fx": Deriving.log_fx,
+    "p_variable": Deriving.p_variable,
     "hr1": lambda d: d.hardness("hr1", "soft", "medium"),
     "hr2": lambda d: d.hardness("hr2", "medium", "hard"),
-    "gamma": lambda d: d.value("gamma"),
-    "log_fx": Deriving.log_fx,
-    "log_fx_fb": lambda d: d.ratio("b"),
-    "log_fx_fr": lambda d: d.ratio("r"),
-    "log_fx_fw1": lambda d: d.ratio("w1"),
-    "log_fx_fw2": lambda d: d.ratio("w2"),
-    "log_fx_fj": lambda d: d.ratio("j"),
     "bp_rp": lambda d: d.colour("gaia_bp", "gaia_rp"),
-    "r_w1": lambda d: d.colour("r", "w1"),
-    "j_k": lambda d: d.colour("j", "k"),
-    "h_k": lambda d: d.colour("h", "k"),
-    "j_w1": lambda d: d.colour("j", "w1"),
-    "w1_w2": lambda d: d.colour("w1", "w2"),
-    "w2_w3": lambda d: d.colour("w2", "w3"),
-    "p_variable": Deriving.p_variable,
-    "p_variable_long": lambda d: d.value("p_variable_long"),
+    **{name: methodcaller("value", name) for name in ("distance_pc", "gamma", "p_variable_long")},
+    **{name: methodcaller("ratio", name.removeprefix("log_fx_f")) for name in _RATIOS},
+    **{name: methodcaller("colour", *name.split("_")) for name in ("r_w1", "j_k", "h_k", "j_w1", "w1_w2", "w2_w3")},
 }
 
 

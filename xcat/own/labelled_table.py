@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from astropy.table import Table
 
 from xcat.arrays import FloatArray, IntArray
 from xcat.classifier.sample import Sample
-from xcat.columns.properties import all_properties
+from xcat.columns.properties import all_properties, select
 from xcat.errors import ConfigError, InputError
 from xcat.evaluate.grouping import neighbours, sky_cells
 from xcat.evaluate.protocol import Labelled, counterparts
@@ -36,7 +37,6 @@ def of_table(
 
     Parameters
     ----------
-    table : Path, str, Table or DataFrame
     label_column : str
         Column of the true class.
     answers : sequence of str
@@ -64,8 +64,7 @@ def of_table(
     ConfigError
         A prior is missing.
     """
-    by_name = {p.name: p for p in all_properties()}
-    wanted = list(properties) if properties else [name for name in by_name if name not in _NOT_BY_DEFAULT]
+    wanted = list(properties or (p.name for p in all_properties() if p.name not in _NOT_BY_DEFAULT))
     user = read_properties(table, [*wanted, *({"log_fx"} - set(wanted))], band, columns)
     for column in (label_column, *(a for a in answers if not a.endswith("*"))):
         if column not in user.table.colnames:
@@ -81,15 +80,12 @@ def of_table(
     left_out = zip(*np.unique(native[index < 0], return_counts=True), strict=True)
     messages = [*user.messages, *(f"left out: {n} rows with {label_column} '{c}'" for c, n in left_out)]
     used = [j for j, name in enumerate(user.names) if name in wanted and user.has_columns[j]]
-    missing = [
-        name for name, present in zip(user.names, user.has_columns, strict=True) if name in wanted and not present
-    ]
+    missing = [name for j, name in enumerate(user.names) if name in wanted and not user.has_columns[j]]
     if missing:
         messages.append(f"not in the table: {', '.join(missing)}")
     if not used:
         raise InputError(f"{user.name}: the table gives none of the properties {', '.join(wanted)}")
-    kept = tuple(by_name[user.names[j]] for j in used)
-    sample = Sample(kept, user.values[rows][:, used], user.errors[rows][:, used])
+    sample = Sample(select([user.names[j] for j in used]), user.values[rows][:, used], user.errors[rows][:, used])
     ra, dec = user.ra[rows], user.dec[rows]
     labelled = Labelled(
         rows + 1,
@@ -127,8 +123,7 @@ def _text(column: Any) -> np.ndarray:
 
 def _mapped(native: np.ndarray, numbers: Mapping[str, int]) -> IntArray:
     """Numbers of texts, -1 for those that are not in the mapping."""
-    values, where = np.unique(native, return_inverse=True)
-    return np.array([numbers.get(str(v), -1) for v in values], dtype=np.int64)[where.ravel()]
+    return np.asarray(pd.Series(native).map(numbers).fillna(-1), dtype=np.int64)
 
 
 def _priors(classes: Sequence[str], given: Mapping[str, float] | None, label: IntArray) -> FloatArray:

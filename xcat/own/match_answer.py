@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from astropy.coordinates import angular_separation
@@ -25,40 +24,15 @@ HYPOTHESIS = [
 ]
 
 
-@dataclass
-class Places:
-    """Positions of some rows, and how they move.
+#: Position (deg), year of it (NaN where unknown) and proper motion (that in RA times cos(dec); 0 where unknown).
+PLACE = [(name, "f8") for name in ("ra", "dec", "epoch_yr", "pmra_mas_yr", "pmdec_mas_yr")]
 
-    Parameters
-    ----------
-    ra, dec : ndarray, shape (n,), deg
-    epoch_yr : ndarray, shape (n,)
-        Year of each position; NaN where unknown.
-    pmra_mas_yr, pmdec_mas_yr : ndarray, shape (n,)
-        The first times cos(dec); 0 where unknown.
-    """
 
-    ra: np.ndarray
-    dec: np.ndarray
-    epoch_yr: np.ndarray
-    pmra_mas_yr: np.ndarray
-    pmdec_mas_yr: np.ndarray
-
-    @classmethod
-    def of(cls, columns: dict[str, Any], n: int, epoch_yr: float | None = None) -> Places:
-        """Places of standard columns; `epoch_yr` is that of rows without one."""
-        nan = np.full(n, np.nan)
-        epoch = np.asarray(columns.get("epoch_yr", nan), dtype=float)
-        if epoch_yr is not None:
-            epoch = np.where(np.isnan(epoch), epoch_yr, epoch)
-        motion = [np.nan_to_num(np.asarray(columns.get(c, nan), dtype=float)) for c in ("pmra_mas_yr", "pmdec_mas_yr")]
-        return cls(np.asarray(columns["ra"], dtype=float), np.asarray(columns["dec"], dtype=float), epoch, *motion)
-
-    def at(self, rows: np.ndarray, epoch_yr: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """RA and Dec of rows, moved to an epoch; where one of the epochs is unknown, as they are."""
-        years = np.nan_to_num(epoch_yr - self.epoch_yr[rows])
-        east, north = (years * pm[rows] / 1000 for pm in (self.pmra_mas_yr, self.pmdec_mas_yr))
-        return geometry.offset(self.ra[rows], self.dec[rows], east, north)
+def moved(places: np.ndarray, epoch_yr: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """RA and Dec of rows of `PLACE`, moved to an epoch; where one of the epochs is unknown, as they are."""
+    years = np.nan_to_num(epoch_yr - places["epoch_yr"])
+    east, north = years * places["pmra_mas_yr"] / 1000, years * places["pmdec_mas_yr"] / 1000
+    return geometry.offset(places["ra"], places["dec"], east, north)
 
 
 @dataclass
@@ -73,7 +47,7 @@ class CounterpartRows:
         Numbers of the rows, ascending.
     table : Table
         All columns of these rows.
-    places : Places
+    places : structured ndarray of `PLACE`
         Of these rows.
     magnitude : str or None
         Column of `table` for the histogram.
@@ -84,7 +58,7 @@ class CounterpartRows:
     label: str
     ids: np.ndarray
     table: Table
-    places: Places
+    places: np.ndarray
     magnitude: str | None = None
     field: tuple[np.ndarray, np.ndarray] | None = None
 
@@ -105,16 +79,12 @@ class Answer:
 
     Parameters
     ----------
-    label : str
     table : Table
         All rows and columns of the user's table.
     unusable : ndarray of str, shape (n_rows,)
         Why a row could not be matched; empty where it could.
-    places : Places
+    places : structured ndarray of `PLACE`
         Of all rows; NaN where unusable.
-    counterparts : list of CounterpartRows
-        One per counterpart table.
-    hypotheses : structured ndarray of `HYPOTHESIS`
     objects : ndarray of int64, shape (n_hypotheses, n_counterpart_tables)
         Row of each counterpart table; 0 for none.
     cutoff : float
@@ -126,13 +96,12 @@ class Answer:
     calibration : (p_any, share of shifted positions above, share of sources above) or None
     messages : list of str
         What was guessed, taken, left out.
-    counts, seconds : dict
     """
 
     label: str
     table: Table
     unusable: np.ndarray
-    places: Places
+    places: np.ndarray
     counterparts: list[CounterpartRows]
     hypotheses: np.ndarray
     objects: np.ndarray
@@ -159,12 +128,12 @@ def separations(answer: Answer) -> dict[tuple[int, int], np.ndarray]:
         (0, k) is the user's table and counterpart table k = 1, 2 ...; arcsec, NaN where one of the two has no member.
     """
     row = answer.hypotheses["row"] - 1
-    epoch = answer.places.epoch_yr[row]
-    positions = [(answer.places.ra[row], answer.places.dec[row])]
+    of_user = answer.places[row]
+    positions = [(of_user["ra"], of_user["dec"])]
     for counterparts, objects in zip(answer.counterparts, answer.objects.T, strict=True):
         at, exists = counterparts.index(objects)
         ra, dec = np.full((2, len(row)), np.nan)
-        ra[exists], dec[exists] = counterparts.places.at(at[exists], epoch[exists])
+        ra[exists], dec[exists] = moved(counterparts.places[at[exists]], of_user["epoch_yr"][exists])
         positions.append((ra, dec))
     radians = [np.radians(p) for p in positions]
     return {

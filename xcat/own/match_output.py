@@ -43,7 +43,6 @@ def build(answer: Answer, *, best: bool = False) -> Table:
 
     Parameters
     ----------
-    answer : Answer
     best : bool
         One row per source, its best hypothesis, whether accepted or not; else all, "none of these" last.
 
@@ -63,11 +62,10 @@ def build(answer: Answer, *, best: bool = False) -> Table:
     row, number = row[order] - 1, np.concatenate([number, np.full(len(unmatched), -1)])[order]
     named = _side_columns(answer.label, answer.table, row, np.ones(len(row), dtype=bool))
     for k, counterparts in enumerate(answer.counterparts):
-        object_id = np.zeros(len(number), dtype=np.int64)
-        object_id[number >= 0] = answer.objects[number[number >= 0], k]
+        object_id = np.append(answer.objects[:, k], 0)[number]
         named += _side_columns(counterparts.label, counterparts.table, *counterparts.index(object_id))
     named += _match_columns(answer, number)
-    named.append(_with_meaning("unusable", Column(answer.unusable[row])))
+    named.append(("unusable", _with_meaning("unusable", Column(answer.unusable[row]))))
     table = Table()
     for name, (_, column) in zip(unique_labels([name for name, _ in named]), named, strict=True):
         table[name] = column
@@ -88,41 +86,38 @@ def _side_columns(label: str, table: Table, at: np.ndarray, exists: np.ndarray) 
     return named
 
 
-def _with_meaning(name: str, column: Column, meaning: str = "") -> tuple[str, Column]:
-    unit, column.meta["ucd"], column.description = _MEANINGS[meaning or name]
+def _with_meaning(name: str, column: Column) -> Column:
+    unit, column.meta["ucd"], column.description = _MEANINGS[name]
     column.unit = Unit(unit) if unit else None
-    return name, column
+    return column
 
 
 def _match_columns(answer: Answer, number: np.ndarray) -> list[tuple[str, Column]]:
     """Columns of the match for hypotheses of these numbers; -1 stands for none."""
     labels = [answer.label, *(c.label for c in answer.counterparts)]
-    hypotheses, exists = answer.hypotheses, number >= 0
-    apart = separations(answer)
-    largest = np.fmax.reduce([apart[0, k] for k in range(1, len(labels))])
+    hypotheses, apart = answer.hypotheses, separations(answer)
 
-    def column(name: str, values: np.ndarray, meaning: str = "") -> tuple[str, Column]:
-        taken = values[number] if len(values) else np.zeros(len(number), dtype=values.dtype)
-        missing = ~exists | np.isnan(taken) if taken.dtype.kind == "f" else ~exists
-        return _with_meaning(name, masked(taken, missing), meaning)
+    def column(name: str, values: np.ndarray) -> Column:
+        taken = np.append(values, np.zeros(1, values.dtype))[number]
+        return _with_meaning(name, masked(taken, (number < 0) | (taken != taken)))  # NaN differs from itself
 
-    named = [column("sep_arcsec", largest)]
+    named = [("sep_arcsec", column("sep_arcsec", np.fmax.reduce([apart[0, k] for k in range(1, len(labels))])))]
     for (i, j), values in apart.items():
-        named.append(column(f"{labels[i]}_{labels[j]}_sep_arcsec", values, "sep_arcsec"))
-        named[-1][1].description = f"Separation of the members of {labels[i]} and {labels[j]}"
-    accepted = np.zeros(len(number), dtype=bool)
-    accepted[exists] = answer.is_accepted[number[exists]]
-    return [
-        *named,
-        column("n_members", (1 + (answer.objects > 0).sum(axis=1)).astype(np.int16)),
-        column("log_bayes_factor", hypotheses["log_bf"]),
-        column("p_single", hypotheses["p_single"]),
-        column("p_any", hypotheses["p_any"]),
+        separation = column("sep_arcsec", values)
+        separation.description = f"Separation of the members of {labels[i]} and {labels[j]}"
+        named.append((f"{labels[i]}_{labels[j]}_sep_arcsec", separation))
+    numbers = {
+        "n_members": (1 + (answer.objects > 0).sum(axis=1)).astype(np.int16),
+        "log_bayes_factor": hypotheses["log_bf"],
+        "p_single": hypotheses["p_single"],
+        "p_any": hypotheses["p_any"],
         # "none of these" has no share of the counterparts
-        column("p_i", np.where(hypotheses["rank"] == 0, 0.0, hypotheses["p_i"])),
-        column("match_flag", hypotheses["match_flag"]),
-        _with_meaning("accepted", Column(accepted)),
-    ]
+        "p_i": np.where(hypotheses["rank"] == 0, 0.0, hypotheses["p_i"]),
+        "match_flag": hypotheses["match_flag"],
+    }
+    named += [(name, column(name, values)) for name, values in numbers.items()]
+    accepted = np.append(answer.is_accepted, False)[number]
+    return [*named, ("accepted", _with_meaning("accepted", Column(accepted)))]
 
 
 def write(table: Table, path: Path, *, overwrite: bool = False) -> Path:

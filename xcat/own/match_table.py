@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -26,7 +25,7 @@ from xcat.match.haystack import Haystack
 from xcat.match.targets import Targets
 from xcat.output import results
 from xcat.own.arguments import FileSpec, MagnitudeSpec
-from xcat.own.match_answer import HYPOTHESIS, Answer, CounterpartRows, Places
+from xcat.own.match_answer import HYPOTHESIS, PLACE, Answer, CounterpartRows
 from xcat.own.table_result import step, unique_labels
 from xcat.own.user_tables import (
     CounterpartFile,
@@ -39,16 +38,15 @@ from xcat.own.user_tables import (
     read_user_table,
 )
 from xcat.sky import joins
-from xcat.tables.facts import TableLike, describe, file_label
+from xcat.tables.facts import TableLike, describe, file_label, take
 from xcat.tables.guess import Wanted, guess
-from xcat.tables.whole_rows import take
 
 _BINS = 12
 _ROW_TYPES = {"i8": "bigint", "i4": "integer", "i2": "smallint", "f8": "double precision"}
 
-# counterparts as the match sees them, and what reads the rows of these numbers afterwards
-_Reader: TypeAlias = Callable[[Connection, Haystack, np.ndarray], CounterpartRows]
-_Prepare: TypeAlias = Callable[[Connection], Iterator[tuple[Haystack, _Reader]]]
+# counterparts as the match sees them, and where their rows come from
+_Source: TypeAlias = CounterpartFile | Loaded
+_Prepare: TypeAlias = Callable[[Connection], Iterator[tuple[Haystack, _Source]]]
 
 
 def match_files(
@@ -65,22 +63,15 @@ def match_files(
 
     Parameters
     ----------
-    config : Settings
     files : sequence of FileSpec
         Files or tables in memory, the X-ray sources first.
-    options : MatchOptions
     completeness : sequence
         One for all counterpart tables, or one each.
-    magnitudes : sequence of MagnitudeSpec
     skies : mapping, optional
         What is known of the sky of some tables: for ``area``, ``around`` or ``density``, the number (deg2, arcsec,
         1/deg2; see `SkyCoverage`) by the name of the table.
     wanted : Wanted, optional
         Columns of the first table.
-
-    Returns
-    -------
-    Answer
 
     Raises
     ------
@@ -99,22 +90,25 @@ def match_files(
     facts = [replace(f, label=label) for f, label in zip(facts, labels, strict=True)]
     by_label = _by_label(labels[1:], magnitudes)
     sky_of = _skies(labels[1:], skies or {}, options.radius_arcsec)
-    shares = _each(completeness, len(files) - 1)
+    if len(completeness) not in (1, len(files) - 1):
+        raise ConfigError(
+            f"--completeness: give one number, or {len(files) - 1} with commas between (one per counterpart file)"
+        )
+    shares = list(completeness) * (len(files) - 1 if len(completeness) == 1 else 1)
     wanted = wanted or Wanted()
     guesses = [guess(facts[0], replace(wanted, pos_err=wanted.pos_err or files[0].pos_err, option="FILE:ERROR"))]
     for f, spec in zip(facts[1:], files[1:], strict=True):
         guesses.append(guess(f, Wanted(pos_err=spec.pos_err, option="FILE:ERROR"), xray=False))
     messages, seconds = [line for g in guesses for line in g.messages], dict[str, float]()
     with step(seconds, f"read {labels[0]}"):
-        user_table = read_user_table(facts[0], guesses[0], labels[0], messages)
+        user_table = read_user_table(facts[0], guesses[0], messages)
 
-    def prepare(conn: Connection) -> Iterator[tuple[Haystack, _Reader]]:
+    def prepare(conn: Connection) -> Iterator[tuple[Haystack, _Source]]:
         for k, label in enumerate(labels[1:], 1):
-            file = CounterpartFile(facts[k], guesses[k], label, f"pg_temp.own_{k}")
+            file = CounterpartFile(facts[k], guesses[k], f"pg_temp.own_{k}")
             with step(seconds, f"load {label}"):
                 load_file(conn, file, by_label[label], messages)
-            haystack = haystack_of_file(k, file, shares[k - 1], by_label[label], sky_of.get(label), messages)
-            yield haystack, partial(_rows_of_file, file)
+            yield haystack_of_file(k, file, shares[k - 1], by_label[label], sky_of.get(label), messages), file
 
     return _match(config, user_table, prepare, options, messages, seconds)
 
@@ -132,19 +126,12 @@ def match_table(
 
     Parameters
     ----------
-    config : Settings
-    table : Path, str, Table or DataFrame
     against : sequence of str
         Names of optical or infrared catalogues.
-    options : MatchOptions
     magnitudes : sequence of MagnitudeSpec
         Magnitudes of the catalogues that tell counterparts from field objects.
     wanted : Wanted, optional
         Columns of the table.
-
-    Returns
-    -------
-    Answer
 
     Raises
     ------
@@ -157,12 +144,11 @@ def match_table(
     by_label = _by_label(labels[1:], magnitudes)
     messages, seconds = list(guessed.messages), dict[str, float]()
     with step(seconds, f"read {facts.label}"):
-        user_table = read_user_table(facts, guessed, labels[0], messages)
+        user_table = read_user_table(facts, guessed, messages)
 
-    def prepare(conn: Connection) -> Iterator[tuple[Haystack, _Reader]]:
+    def prepare(conn: Connection) -> Iterator[tuple[Haystack, _Source]]:
         for loaded, label in zip([loaded_catalogue(conn, name) for name in against], labels[1:], strict=True):
-            haystack = haystack_of_catalogue(conn, loaded, label, by_label[label], messages)
-            yield haystack, partial(_rows_of_catalogue, loaded)
+            yield haystack_of_catalogue(conn, loaded, label, by_label[label], messages), loaded
 
     return _match(config, user_table, prepare, options, messages, seconds)
 
@@ -178,7 +164,7 @@ def _match(
     targets = Targets.of(user_table.columns)
     with ready(config) as conn:
         try:
-            haystacks, readers = zip(*prepare(conn), strict=True)
+            haystacks, sources = zip(*prepare(conn), strict=True)
             moving = [h.name for h in haystacks if h.moves]
             if moving and np.isnan(targets.epoch_yr).any():
                 messages.append(
@@ -192,23 +178,23 @@ def _match(
             objects = np.zeros((len(hypotheses), len(haystacks)), dtype=np.int64)
             counterparts = []
             with step(seconds, "read counterparts"):
-                for k, (read, haystack) in enumerate(zip(readers, haystacks, strict=True)):
-                    members = job("own.members").compose()
-                    rows = copy.fetch_columns(conn, members, [("object_id", "bigint")], {"k": k + 1})
-                    objects[:, k] = rows["object_id"]
+                for k, (haystack, source) in enumerate(zip(haystacks, sources, strict=True)):
+                    members, types = job("own.members").compose(), [("object_id", "bigint")]
+                    objects[:, k] = copy.fetch_columns(conn, members, types, {"k": k + 1})["object_id"]
                     ids = np.unique(objects[:, k])
-                    counterparts.append(read(conn, haystack, ids[ids > 0]))
+                    counterparts.append(_rows_of(conn, haystack, source, ids[ids > 0]))
         finally:
             conn.rollback()  # nothing stays, not even after an error
     n_rows, rows = len(user_table.table), user_table.columns["id"] - 1
-    places = {name: np.full(n_rows, np.nan) for name in ("ra", "dec", "epoch_yr")}
-    for name in places.keys() & user_table.columns.keys():
-        places[name][rows] = user_table.columns[name]
+    places = np.zeros(n_rows, PLACE)
+    for name in ("ra", "dec", "epoch_yr"):
+        places[name] = np.nan
+        places[name][rows] = user_table.columns.get(name, np.nan)
     return Answer(
         user_table.label,
         user_table.table,
         user_table.unusable,
-        Places.of(places, n_rows),
+        places,
         counterparts,
         hypotheses,
         objects,
@@ -223,12 +209,6 @@ def _match(
 
 
 # --- options -----------------------------------------------------------------------------------------------
-
-
-def _each(values: Sequence[Any], n: int) -> list[Any]:
-    if len(values) not in (1, n):
-        raise ConfigError(f"--completeness: give one number, or {n} with commas between (one per counterpart file)")
-    return list(values) * n if len(values) == 1 else list(values)
 
 
 def _by_label(labels: Sequence[str], magnitudes: Sequence[MagnitudeSpec]) -> dict[str, list[MagnitudeSpec]]:
@@ -254,7 +234,7 @@ def _skies(
                     f"--around {label}:{value:g}: to count the field around the sources, the cut-outs must be wider "
                     f"than twice the search radius of {radius_arcsec:g} arcsec"
                 )
-            by_label[label] = SkyCoverage(kind, value)
+            by_label[label] = kind, value
     return by_label
 
 
@@ -269,37 +249,28 @@ def _label(labels: Sequence[str], name: str, option: str) -> str:
 # --- counterparts and calibration --------------------------------------------------------------------------
 
 
-def _places_of_table(conn: Connection, table: str, ids: np.ndarray, epoch_yr: float | None) -> Places:
+def _rows_of(conn: Connection, haystack: Haystack, source: _Source, ids: np.ndarray) -> CounterpartRows:
+    """The rows of these numbers, with all columns, and the magnitudes of all objects."""
     conn.execute(job("own.make_wanted").compose())
     joins.clear(conn, "wanted_object")
     copy.copy_in(conn, "pg_temp.wanted_object", [{"object_id": ids}])
-    names = ("ra", "dec", "epoch_yr", "pmra_mas_yr", "pmdec_mas_yr")
-    types = [(n, "double precision") for n in names]
-    rows = copy.fetch_columns(conn, job("own.places").compose(haystack=table), types)
-    if len(rows) != len(ids):
+    types, epoch = [(name, "double precision") for name, _ in PLACE], {"epoch_yr": haystack.epoch_yr}
+    places = copy.fetch_columns(conn, job("own.places").compose(haystack=haystack.table), types, epoch)
+    if len(places) != len(ids):
         raise InputError("a catalogue changed while it was matched; run the match again")
-    return Places.of({n: rows[n] for n in names}, len(rows), epoch_yr)
-
-
-def _rows_of_file(file: CounterpartFile, conn: Connection, haystack: Haystack, ids: np.ndarray) -> CounterpartRows:
-    places = _places_of_table(conn, file.table, ids, haystack.epoch_yr)
-    magnitude = next(iter(file.magnitudes), None)
-    field = None if magnitude is None else _field(conn, file.table, file.magnitudes[magnitude])
-    return CounterpartRows(file.label, ids, take(file.facts, ids), places, magnitude, field)
-
-
-def _rows_of_catalogue(loaded: Loaded, conn: Connection, haystack: Haystack, ids: np.ndarray) -> CounterpartRows:
-    places = _places_of_table(conn, loaded.table, ids, haystack.epoch_yr)
-    table = results.query(conn, job("own.wanted").compose(haystack=loaded.table).as_string(conn))
-    names = {"native_id", "ra", "dec", "err_arcsec", *loaded.definition.columns}
-    if haystack.elliptical:
-        names |= {"err_maj_arcsec", "err_min_arcsec", "err_pa_deg"}
-    weighed = [c for t in haystack.terms for c in t.name.split(" - ")]
-    magnitude = next((c for c in (*weighed, *loaded.definition.columns) if c == "mag" or c.startswith("mag_")), None)
-    field = None if magnitude is None else _field(conn, loaded.table, magnitude)
-    return CounterpartRows(
-        haystack.name, ids, table[[c for c in table.colnames if c in names]], places, magnitude, field
-    )
+    if isinstance(source, CounterpartFile):
+        table, magnitudes = take(source.facts, ids), source.magnitudes
+    else:
+        table = results.query(conn, job("own.wanted").compose(haystack=haystack.table).as_string(conn))
+        names = {"native_id", "ra", "dec", "err_arcsec", *source.definition.columns}
+        if haystack.elliptical:
+            names |= {"err_maj_arcsec", "err_min_arcsec", "err_pa_deg"}
+        table = table[[name for name in table.colnames if name in names]]
+        used = [*(c for t in haystack.terms for c in t.name.split(" - ")), *source.definition.columns]
+        magnitudes = {name: name for name in used if name == "mag" or name.startswith("mag_")}
+    magnitude = next(iter(magnitudes), None)
+    field = None if magnitude is None else _field(conn, haystack.table, magnitudes[magnitude])
+    return CounterpartRows(haystack.name, ids, table, places, magnitude, field)
 
 
 def _field(conn: Connection, table: str, column: str) -> tuple[np.ndarray, np.ndarray] | None:

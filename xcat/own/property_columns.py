@@ -13,12 +13,12 @@ import pyarrow as pa
 from astropy.table import Table
 
 from xcat.arrays import BoolArray, FloatArray
+from xcat.columns.properties import select
 from xcat.columns.registry import property_entries
 from xcat.errors import ConfigError, InputError
 from xcat.own.derived import Deriving
-from xcat.tables.facts import TableLike, describe
+from xcat.tables.facts import TableLike, describe, to_table
 from xcat.tables.quantities import check_given
-from xcat.tables.whole_rows import to_table
 
 
 @dataclass
@@ -81,10 +81,6 @@ def read_properties(
     hdu : int or str, optional
         Extension of a FITS file; its first table if not given.
 
-    Returns
-    -------
-    UserProperties
-
     Raises
     ------
     InputError
@@ -93,10 +89,8 @@ def read_properties(
     ConfigError
         There is no property of a name, or the band is invalid.
     """
+    select(list(names))  # refuses unknown ones
     entries = {entry["name"]: entry for entry in property_entries()}
-    unknown = [name for name in names if name not in entries]
-    if unknown:
-        raise ConfigError(f"unknown property {', '.join(unknown)}. There are: {', '.join(entries)}")
     given = dict(columns or {})
     check_given(given, list(entries))
     if band is not None and not 0 < band[0] < band[1]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
-import pyarrow as pa
 from astropy.table import Table
 
 from xcat.catalogues.definition import Definition
@@ -23,9 +22,8 @@ from xcat.match.haystack import Haystack, MagnitudeTerm
 from xcat.match.stage import haystack_of
 from xcat.own.arguments import MagnitudeSpec, read_histogram
 from xcat.sky import density_map
-from xcat.tables.facts import TableFacts
+from xcat.tables.facts import TableFacts, to_table
 from xcat.tables.guess import Guess
-from xcat.tables.whole_rows import to_table
 
 _MOTION = ("epoch_yr", "pmra_mas_yr", "pmdec_mas_yr")
 _COLUMNS = ("object_id", "ra", "dec", "err_arcsec", "err_maj_arcsec", "err_min_arcsec", "err_pa_deg", *_MOTION)
@@ -56,21 +54,10 @@ class UserTable:
     columns: dict[str, np.ndarray]
 
 
-@dataclass(frozen=True)
-class SkyCoverage:
-    """What the user states about the sky of a counterpart file.
-
-    Parameters
-    ----------
-    kind : {"area", "around", "density"}
-        The area that the file covers; or the file has only the objects within a radius around the sources; or it has
-        some objects near the sources of a catalogue with this density.
-    value : float
-        deg2, arcsec, 1/deg2.
-    """
-
-    kind: str
-    value: float
+#: What the user states about the sky of a counterpart file: "area" and the deg2 that it covers; "around" and the radius
+#: in arcsec, if it has only the objects around the sources; or "density" and the number per deg2 of the catalogue of
+#: which it has some objects near the sources.
+SkyCoverage: TypeAlias = tuple[str, float]
 
 
 @dataclass
@@ -79,14 +66,13 @@ class CounterpartFile:
 
     facts: TableFacts
     guess: Guess
-    label: str
     table: str
     n_usable: int = 0
     magnitudes: dict[str, str] = field(default_factory=dict)  # column of the file -> column of the temporary table
     map: density_map.DensityMap | None = None
 
 
-def read_user_table(facts: TableFacts, guessed: Guess, label: str, messages: list[str]) -> UserTable:
+def read_user_table(facts: TableFacts, guessed: Guess, messages: list[str]) -> UserTable:
     """Read the X-ray sources: all columns for the answer, and what the match needs; `messages` gets the rejected rows.
 
     Raises
@@ -94,27 +80,24 @@ def read_user_table(facts: TableFacts, guessed: Guess, label: str, messages: lis
     InputError
         The table cannot be read, or is empty.
     """
-    batches: list[pa.RecordBatch] = []
-    chunks: list[dict[str, np.ndarray]] = []
-    unusable: list[np.ndarray] = []
-    counter = _RejectCounter()
     with facts.open() as reader:
-        for chunk in reader:
-            batches.append(chunk.batch)
-            converted = convert(chunk, guessed.definition)
-            chunks.append({"id": converted.row_number, **_needed(converted.columns)})
-            counter.add(converted.rejects)
-            reasons = np.full(chunk.n_rows, "", dtype=object)
-            reasons[converted.rejects.row_number - chunk.first_row] = converted.rejects.reason
-            unusable.append(reasons)
+        chunks = [(chunk, convert(chunk, guessed.definition)) for chunk in reader]
     if not chunks:
         raise InputError(f"{facts.name}: the table has no rows")
-    columns = {name: np.concatenate([c[name] for c in chunks]) for name in chunks[0]}
+    unusable = np.full(sum(chunk.n_rows for chunk, _ in chunks), "", dtype=object)
+    counter = _RejectCounter()
+    for _, converted in chunks:
+        counter.add(converted.rejects)
+        unusable[converted.rejects.row_number - 1] = converted.rejects.reason
+    parts = [{"id": converted.row_number, **_needed(converted.columns)} for _, converted in chunks]
+    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     if guessed.definition.epoch_yr is not None:
         epoch = columns.get("epoch_yr", np.full(len(columns["id"]), np.nan))
         columns["epoch_yr"] = np.where(np.isnan(epoch), guessed.definition.epoch_yr, epoch)
-    messages += counter.messages(label)
-    return UserTable(label, to_table(facts, batches), np.concatenate(unusable).astype(np.str_), columns)
+    messages += counter.messages(facts.label)
+    return UserTable(
+        facts.label, to_table(facts, [chunk.batch for chunk, _ in chunks]), unusable.astype(np.str_), columns
+    )
 
 
 def _needed(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -154,7 +137,7 @@ def load_file(
     conn.execute(job("own.index_table").compose(table=file.table))
     conn.execute(job("own.analyze").compose(table=file.table))
     file.map = density_map.DensityMap(*positions.occupied())
-    messages += counter.messages(file.label)
+    messages += counter.messages(file.facts.label)
 
 
 def _columns_of(facts: TableFacts, magnitude: MagnitudeSpec) -> list[str]:
@@ -189,30 +172,31 @@ def haystack_of_file(
     """
     density, around, where = None, None, None
     if sky is None and file.facts.sky_area_deg2 is not None:
-        sky = SkyCoverage("SKYAREA", file.facts.sky_area_deg2)
-    if sky is None:
+        sky = "SKYAREA", file.facts.sky_area_deg2
+    kind, value = sky or ("", 0.0)
+    if not kind:
         where = file.map
         about = (
             f"density measured from its own {file.n_usable:,} positions, cell by cell "
             "(if it has only neighbours of the sources: --around or --density)"
         )
-    elif sky.kind == "around":
-        around = sky.value
+    elif kind == "around":
+        around = value
         about = f"cut-outs of {around:g} arcsec around the sources, density counted in each"
-    elif sky.kind == "density":
-        density = sky.value
+    elif kind == "density":
+        density = value
         about = f"{density:,.4g} objects per deg2 (--density)"
     else:
         # unusable rows are not counted: they have no place on the sky
-        density, where = max(file.n_usable, 1) / sky.value, file.map
-        source = "--area" if sky.kind == "area" else sky.kind
-        about = f"{density:,.4g} objects per deg2 ({file.n_usable:,} in {sky.value:g} deg2, {source})"
-    messages.append(f"{file.label}: {about}")
-    names = [[file.magnitudes[c] for c in _columns_of(file.facts, m)] for m in magnitudes]
+        density, where = max(file.n_usable, 1) / value, file.map
+        source = "--area" if kind == "area" else kind
+        about = f"{density:,.4g} objects per deg2 ({file.n_usable:,} in {value:g} deg2, {source})"
+    messages.append(f"{file.facts.label}: {about}")
+    terms = [_term([file.magnitudes[c] for c in _columns_of(file.facts, m)], m) for m in magnitudes]
     error = file.guess.definition.position_error
     return Haystack(
         k,
-        file.label,
+        file.facts.label,
         file.table,
         density_per_deg2=density,
         density_map=where,
@@ -220,14 +204,13 @@ def haystack_of_file(
         completeness=completeness,
         moves=file.guess.moves,
         elliptical=error is not None and error.is_ellipse,
-        terms=tuple(_term(n, m) for n, m in zip(names, magnitudes, strict=True)),
+        terms=tuple(terms),
     )
 
 
 def _term(names: Sequence[str], magnitude: MagnitudeSpec) -> MagnitudeTerm:
-    return MagnitudeTerm(
-        " - ".join(names), None if magnitude.histogram is None else read_histogram(magnitude.histogram)
-    )
+    path = magnitude.histogram
+    return MagnitudeTerm(" - ".join(names), None if path is None else read_histogram(path))
 
 
 def loaded_catalogue(conn: Connection, name: str) -> Loaded:
@@ -239,12 +222,10 @@ def loaded_catalogue(conn: Connection, name: str) -> Loaded:
         It is not loaded.
     """
     by_name = {row[1]: row for row in conn.execute(job("own.catalogues").compose())}
-    if name not in by_name:
-        names = ", ".join(by_name) or "none; load one: xcat ingest CATALOGUE FILE"
-        raise ConfigError(
-            f"--against {name}: no optical or infrared catalogue of this name is loaded; there is: {names}"
-        )
-    return Loaded(by_name[name][0], Definition.from_dict(by_name[name][2]))
+    if name in by_name:
+        return Loaded(by_name[name][0], Definition.from_dict(by_name[name][2]))
+    names = ", ".join(by_name) or "none; load one: xcat ingest CATALOGUE FILE"
+    raise ConfigError(f"--against {name}: no optical or infrared catalogue of this name is loaded; there is: {names}")
 
 
 def haystack_of_catalogue(

@@ -1,72 +1,35 @@
-"""What is known of a user's table before its rows are read: its columns, units, UCDs and a few values."""
+"""A user's table: what is known before its rows are read (columns, units, UCDs, a few values), and its whole rows."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import astropy.units as u
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
-from astropy.io import fits
-from astropy.table import Column, Table
+from astropy.table import Column, MaskedColumn, Table
 
 from xcat.catalogues.definition import Definition, ReadOptions
 from xcat.errors import InputError
-from xcat.ingest import values
-from xcat.ingest.fits_table import holds_arrays, table_hdu
-from xcat.ingest.opened import CHUNK_ROWS, Opened, array_batches, locate, unpacked
-from xcat.ingest.readers import RawChunk, TableReader, open_table, sniff
-from xcat.ingest.text_table import astropy_yaml, csv_names, ecsv_header, read_mrt
-from xcat.ingest.votable_table import Document
+from xcat.ingest.opened import CHUNK_ROWS, ColumnFacts, RawChunk, TableReader, array_batches, locate, table_columns
+from xcat.ingest.readers import open_table, sniff
+from xcat.ingest.rows import parse_flags, parse_numbers, to_bools
 
 #: What a user may give as a table: a file of any format that `xcat.ingest.readers.open_table` reads, or the table.
 TableLike: TypeAlias = Path | str | Table | pd.DataFrame
 
 _SAMPLE_ROWS = 200
+_WHOLE = r"^(?:0|-?[1-9]\d{0,18})$"
+_NAME = r"^(?:0\d+|-?\d{16,})$"  # digits that a number would not keep: 00123, or more than a double holds
 _ALL_SKY_DEG2 = 41252.97
-_VOTABLE_TYPES = {
-    "short": "i2",
-    "int": "i4",
-    "long": "i8",
-    "unsignedByte": "u1",
-    "float": "f4",
-    "double": "f8",
-    "boolean": "b1",
-    "char": "U",
-    "unicodeChar": "U",
-}
-_ECSV_TYPES = {"string": "U", "bool": "b1", "str": "U"}
-
-
-@dataclass(frozen=True)
-class ColumnFacts:
-    """What is known of a column before its rows are read.
-
-    Parameters
-    ----------
-    name : str
-    unit, ucd, description : str
-        As the table states them; empty where it does not.
-    dtype : str
-        numpy's name of the type that the table states; empty where it states none, as in CSV.
-    is_text : bool
-        Whether most of the first values are not numbers.
-    sample : tuple of str
-        The first values.
-    """
-
-    name: str
-    unit: str = ""
-    ucd: str = ""
-    description: str = ""
-    dtype: str = ""
-    is_text: bool = False
-    sample: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -108,28 +71,14 @@ class TableFacts:
         return folded[0] if len(folded) == 1 else None
 
     def open(self, columns: Sequence[str] | None = None, chunk_rows: int = CHUNK_ROWS) -> TableReader:
-        """Open the table with all its columns, or with these.
-
-        Raises
-        ------
-        InputError
-            The table cannot be read.
-        """
+        """Open the table with all its columns, or with these."""
         names = [c.name for c in self.columns] if columns is None else list(columns)
         if isinstance(self.source, Table):
             places = locate(names, self.source.colnames, Path(self.name))
             arrays = {name: self.source.columns[i] for name, i in places.items()}
             n_rows = len(self.source)
-            return TableReader(self.name, Opened(array_batches(arrays, n_rows, chunk_rows), n_rows))
-        # readers take a definition; this one gives no column a meaning, it only lists what to read
-        definition = Definition.model_construct(
-            name="own",
-            columns={},
-            position_error=None,
-            format="auto",
-            read=self.read.model_copy(update={"only": dict.fromkeys(names, ()), "check_units": False}),
-        )
-        return open_table(self.source, definition, chunk_rows)
+            return TableReader(self.name, array_batches(arrays, n_rows, chunk_rows), n_rows)
+        return _open(self.source, self.read, names, chunk_rows)
 
 
 def describe(table: TableLike, hdu: int | str | None = None) -> TableFacts:
@@ -142,34 +91,36 @@ def describe(table: TableLike, hdu: int | str | None = None) -> TableFacts:
     hdu : int or str, optional
         Extension of a FITS file; its first table if not given.
 
-    Returns
-    -------
-    TableFacts
-
     Raises
     ------
     InputError
         There is no such file, or it is not a table.
     """
-    source = as_source(table)
+    source, read = as_source(table), ReadOptions()
     if isinstance(source, Table):
-        facts = _of_table(source)
-    elif not source.is_file():
-        raise InputError(f"{source}: there is no such file")
+        found, meta = table_columns(source), source.meta
     else:
-        try:
-            format_ = sniff(source)
-            if hdu is not None and format_ != "fits":
-                raise InputError(f"{source}: there is no table in extension {hdu!r}, this is not a FITS file")
-            facts = _fits_header(source, hdu) if format_ == "fits" else _HEADERS[format_](source)
-        except (OSError, EOFError, ValueError, pa.ArrowException) as error:
-            raise InputError(f"{source}: cannot be read: {error}") from error
-    names = [c.name for c in facts.columns]
-    repeated = sorted({n for n in names if n and names.count(n) > 1})
-    facts = replace(
-        facts,
-        columns=tuple(c for c in facts.columns if c.name and c.name not in repeated),
-        left_out=(*facts.left_out, *(f"column '{n}' occurs {names.count(n)} times" for n in repeated)),
+        if not source.is_file():
+            raise InputError(f"{source}: there is no such file")
+        found, meta, read = _header(source, hdu)
+    area = meta.get("SKYAREA")
+    label = _label(meta.get("EXTNAME", "")) or ("table" if isinstance(source, Table) else file_label(source))
+    if area is not None and not (isinstance(area, int | float) and 0 < area <= _ALL_SKY_DEG2):
+        name = "table" if isinstance(source, Table) else source
+        raise InputError(f"{name}: SKYAREA is {area!r}, not an area of the sky in square degrees; or use --area")
+    columns = [c for c in found if not c.unusable]
+    n_of = Counter(c.name for c in columns)
+    repeated = sorted(n for n in n_of if n and n_of[n] > 1)
+    facts = TableFacts(
+        source,
+        label,
+        tuple(c for c in columns if c.name and n_of[c.name] == 1),
+        (
+            *(f"column '{c.name}' {c.unusable}" for c in found if c.unusable),
+            *(f"column '{n}' occurs {n_of[n]} times" for n in repeated),
+        ),
+        None if area is None else float(area),
+        read,
     )
     if not facts.columns:
         raise InputError(f"{facts.name}: the table has no column that could be read")
@@ -204,7 +155,7 @@ def _sampled(columns: tuple[ColumnFacts, ...], chunk: RawChunk) -> tuple[ColumnF
         array = chunk.batch.column(column.name).slice(0, _SAMPLE_ROWS)
         text = pc.utf8_trim_whitespace(array if pa.types.is_string(array.type) else array.cast(pa.string()))
         present = text.filter(pc.and_(pc.is_valid(text), pc.not_equal(text, "")))
-        _, bad = values.parse_numbers(present)
+        _, bad = parse_numbers(present)
         sample = tuple(present.slice(0, 20).to_pylist())
         # a few "N/A" do not make a column of numbers one of text: most values decide
         out.append(replace(column, is_text=bool(len(bad)) and float(bad.mean()) > 0.5, sample=sample))
@@ -221,124 +172,116 @@ def _label(name: Any) -> str:
     return re.sub(r"\W+", "_", str(name)).strip("_")
 
 
-def _sky_area(name: str, area: Any) -> float | None:
-    if area is not None and not (isinstance(area, int | float) and 0 < area <= _ALL_SKY_DEG2):
-        raise InputError(f"{name}: SKYAREA is {area!r}, not an area of the sky in square degrees; or use --area")
-    return None if area is None else float(area)
+def _open(path: Path, read: ReadOptions, names: Sequence[str], chunk_rows: int = CHUNK_ROWS) -> TableReader:
+    """Open a file; the definition gives no column a meaning, it only lists what to read."""
+    read = read.model_copy(update={"only": dict.fromkeys(names, ()), "check_units": False})
+    definition = Definition.model_construct(name="own", columns={}, position_error=None, format="auto", read=read)
+    return open_table(path, definition, chunk_rows)
 
 
-# --- headers ----------------------------------------------------------------------------------------------
-
-
-def _of_table(table: Table) -> TableFacts:
-    columns, left_out = [], []
-    for column in table.itercols():
-        name = column.info.name
-        if not isinstance(column, Column) or column.dtype.kind not in "biufOUSM":
-            left_out.append(f"column '{name}' ({type(column).__name__}) does not hold numbers or text")
-        elif column.ndim != 1:
-            left_out.append(f"column '{name}' ({column.dtype}{list(column.shape[1:])}) holds arrays")
-        else:
-            unit = "" if column.unit is None else column.unit.to_string()
-            dtype = "U" if column.dtype.kind in "OUSM" else column.dtype.newbyteorder("=").str.lstrip("<|=>")
-            ucd = str(column.meta.get("ucd") or "")
-            columns.append(ColumnFacts(name, unit, ucd, column.description or "", dtype))
-    label = _label(table.meta.get("EXTNAME", "")) or "table"
-    return TableFacts(table, label, tuple(columns), tuple(left_out), _sky_area("table", table.meta.get("SKYAREA")))
-
-
-def _fits_header(path: Path, wanted: int | str | None) -> TableFacts:
-    columns, left_out = [], []
-    with table_hdu(path, wanted, path) as hdu:
-        header = hdu.header
-        for i, column in enumerate(hdu.columns, start=1):
-            if isinstance(hdu, fits.BinTableHDU) and holds_arrays(column):
-                left_out.append(f"column '{column.name}' ({column.format}) holds arrays")
-                continue
-            ucd = str(header.get(f"TUCD{i}", header.get(f"TBUCD{i}", "")))
-            about = str(header.get(f"TCOMM{i}", header.get(f"TDESC{i}", "")))
-            columns.append(ColumnFacts(column.name.strip(), column.unit or "", ucd, about))
-        area = header.get("SKYAREA", fits.getheader(path, 0).get("SKYAREA"))
+def _header(path: Path, hdu: int | str | None) -> tuple[list[ColumnFacts], dict[str, Any], ReadOptions]:
+    """Columns and keywords of a file, and how to read it."""
+    try:
+        format_ = sniff(path)
+    except (OSError, EOFError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read: {error}") from error
+    if hdu is not None and format_ != "fits":
+        raise InputError(f"{path}: there is no table in extension {hdu!r}, this is not a FITS file")
+    read = ReadOptions(hdu=hdu, comment="#" if format_ == "csv" else None)
+    with _open(path, read, ()) as reader:
         # an extension that was asked for is labelled like its file, whatever its name
-        label = _label(header.get("EXTNAME", "")) if wanted is None else ""
-    label, area = label or file_label(path), _sky_area(str(path), area)
-    return TableFacts(path, label, tuple(columns), tuple(left_out), area, ReadOptions(hdu=wanted))
+        return reader.columns, reader.meta if hdu is None else reader.meta | {"EXTNAME": ""}, read
 
 
-def _votable_header(path: Path) -> TableFacts:
-    columns, left_out = [], []
-    with unpacked(path) as stream:
-        document = Document(path, stream)
-        document.head()
-    for name, element in zip(document.names, document.fields, strict=True):
-        size, type_ = element.get("arraysize", "1"), element.get("datatype", "char")
-        is_text = type_ in ("char", "unicodeChar")
-        if ("x" in size) if is_text else (size != "1" or type_ not in _VOTABLE_TYPES):
-            left_out.append(f"column '{name.strip()}' ({type_}[{size}]) holds arrays")
+# --- rows with all columns ---
+
+
+def take(facts: TableFacts, rows: np.ndarray | None = None) -> Table:
+    """Read rows with all their columns; of a file, only the current chunk and these rows are in memory.
+
+    Parameters
+    ----------
+    rows : ndarray of int64, shape (n,), optional
+        Row numbers, ascending and each once; the first row of a file is 1. All rows by default.
+
+    Returns
+    -------
+    Table
+        Columns with unit, description and ``meta["ucd"]``; missing values are masked.
+    """
+    with facts.open() as reader:
+        return to_table(facts, _chosen(reader, rows))
+
+
+def _chosen(reader: TableReader, rows: np.ndarray | None) -> Iterator[pa.RecordBatch]:
+    for chunk in reader:
+        if rows is None:
+            yield chunk.batch
             continue
-        about = next((e.text or "" for e in element if e.tag.endswith("DESCRIPTION")), "")
-        unit, ucd = element.get("unit", ""), element.get("ucd", "")
-        columns.append(ColumnFacts(name.strip(), unit, ucd, " ".join(about.split()), _VOTABLE_TYPES[type_]))
-    return TableFacts(path, file_label(path), tuple(columns), tuple(left_out))
+        start, stop = np.searchsorted(rows, [chunk.first_row, chunk.first_row + chunk.n_rows])
+        if stop > start:
+            yield chunk.batch.take(pa.array(rows[start:stop] - chunk.first_row))
 
 
-def _ecsv_header(path: Path) -> TableFacts:
-    with unpacked(path) as stream:
-        columns, left_out = _astropy_columns(ecsv_header(path, stream)[0])
-    return TableFacts(path, file_label(path), tuple(columns), tuple(left_out))
+def to_table(facts: TableFacts, batches: Iterator[pa.RecordBatch] | list[pa.RecordBatch]) -> Table:
+    """Batches of Arrow as one table; see `take`."""
+    parts = list(batches)
+    table = Table()
+    for column in facts.columns:
+        arrays = [part.column(column.name) for part in parts] or [pa.array([], pa.string())]
+        array = pa.chunked_array(arrays).combine_chunks()
+        data, mask = _typed(array if isinstance(array, pa.Array) else pa.concat_arrays(arrays), column)
+        made = MaskedColumn(data, mask=mask) if mask.any() else Column(data)
+        made.description = column.description or None
+        if column.ucd:
+            made.meta["ucd"] = column.ucd
+        unit = parsed(column.unit)
+        if unit is not None:
+            made.unit = unit
+        elif column.unit:
+            made.description = f"{column.description} [{column.unit}]".strip()
+        table[column.name] = made
+    return table
 
 
-def _astropy_columns(header: dict[str, Any]) -> tuple[list[ColumnFacts], list[str]]:
-    """Columns in the YAML that astropy writes into ECSV and Parquet."""
-    columns, left_out = [], []
-    for entry in header.get("datatype", []):
-        name = entry.get("name", "").strip()
-        if "subtype" in entry:
-            left_out.append(f"column '{name}' ({entry['subtype']}) holds arrays")
-            continue
-        type_ = entry.get("datatype", "")
-        notes = entry.get("meta") or {}
-        if isinstance(notes, list):  # an ordered mapping is a list of mappings of one key
-            notes = {key: value for pair in notes for key, value in pair.items()}
-        about = entry.get("description", "")
-        ucd = str(notes.get("ucd", ""))
-        columns.append(ColumnFacts(name, entry.get("unit", ""), ucd, about, _ECSV_TYPES.get(type_, type_)))
-    return columns, left_out
+def parsed(unit: str) -> u.UnitBase | None:
+    """Unit as astropy understands it; None if the text is empty or not understood."""
+    if not unit.strip():
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", u.UnitsWarning)  # many files write units in their own way
+        understood = u.Unit(unit, parse_strict="silent")
+    return None if isinstance(understood, u.UnrecognizedUnit) else understood
 
 
-def _csv_header(path: Path) -> TableFacts:
-    with unpacked(path) as stream:
-        names, _ = csv_names(stream, "#")
-    columns = tuple(ColumnFacts(n.strip()) for n in names)
-    return TableFacts(path, file_label(path), columns, read=ReadOptions(comment="#"))
+def _typed(array: pa.Array, column: ColumnFacts) -> tuple[np.ndarray, np.ndarray]:
+    """Values in the type that the file states, or for text without one, in the narrowest that holds them all."""
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    if pa.types.is_decimal(array.type):
+        array = array.cast(pa.float64())
+    for is_kind, blank in ((pa.types.is_boolean, False), (pa.types.is_integer, 0), (pa.types.is_floating, np.nan)):
+        if is_kind(array.type):
+            return array.fill_null(blank).to_numpy(zero_copy_only=False), to_bools(array.is_null())
+    text = pc.utf8_trim_whitespace(array.cast(pa.string()))
+    null = to_bools(pc.or_kleene(pc.is_null(text), pc.equal(text, "")))
+    return _parsed(pc.if_else(pa.array(null), pa.scalar(None, pa.string()), text), null, column.dtype)
 
 
-def _parquet_header(path: Path) -> TableFacts:
-    schema = pq.read_schema(path)
-    notes = (schema.metadata or {}).get(b"table_meta_yaml", b"").decode()
-    by_name = {c.name: c for c in _astropy_columns(astropy_yaml(notes, path))[0]}
-    columns, left_out = [], []
-    for f in schema:
-        if pa.types.is_nested(f.type):
-            left_out.append(f"column '{f.name}' ({f.type}) holds arrays")
-            continue
-        of_field = {k.decode(): v.decode() for k, v in (f.metadata or {}).items()}
-        of_table = by_name.get(f.name, ColumnFacts(f.name))
-        unit, ucd = of_field.get("unit", of_table.unit), of_field.get("ucd", of_table.ucd)
-        columns.append(ColumnFacts(f.name, unit, ucd, of_field.get("description", of_table.description)))
-    return TableFacts(path, file_label(path), tuple(columns), tuple(left_out))
-
-
-def _mrt_header(path: Path) -> TableFacts:
-    facts = _of_table(read_mrt(path))
-    columns = tuple(replace(c, dtype="") for c in facts.columns)
-    return replace(facts, source=path, label=file_label(path), columns=columns)
-
-
-_HEADERS = {
-    "votable": _votable_header,
-    "ecsv": _ecsv_header,
-    "csv": _csv_header,
-    "parquet": _parquet_header,
-    "mrt": _mrt_header,
-}
+def _parsed(text: pa.StringArray, null: np.ndarray, dtype: str) -> tuple[np.ndarray, np.ndarray]:
+    if dtype == "b1":
+        flags, bad = parse_flags(text)
+        return np.nan_to_num(flags).astype(bool), null | bad
+    kind = np.dtype(dtype).kind if dtype else ""
+    if kind != "U" and not null.all():
+        if kind != "f" and pc.all(pc.match_substring_regex(text, _WHOLE), skip_nulls=True).as_py():
+            try:
+                return text.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False).astype(dtype or "i8"), null
+            except pa.ArrowInvalid:
+                pass  # more than 64 bits: stays text
+        elif kind == "f" or not pc.any(pc.match_substring_regex(text, _NAME)).as_py():
+            numbers, bad = parse_numbers(text)
+            if not bad.any():
+                with np.errstate(over="ignore"):
+                    return numbers.astype(dtype if kind == "f" else "f8"), null
+    return np.array(text.fill_null("").to_pylist(), dtype=np.str_), null

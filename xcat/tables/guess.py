@@ -16,9 +16,10 @@ import astropy.units as u
 from xcat.catalogues.definition import Definition
 from xcat.catalogues.grammar import ColumnSpec
 from xcat.errors import InputError
+from xcat.ingest.opened import ColumnFacts
 from xcat.tables import vocabulary as words
-from xcat.tables.facts import ColumnFacts, TableFacts
-from xcat.tables.vocabulary import Columns, as_unit, convention_of, folded, is_angle, is_number, plain
+from xcat.tables.facts import TableFacts
+from xcat.tables.vocabulary import POSITIONS, Columns, as_unit, convention_of, folded, is_angle, is_number, plain
 
 _Pair: TypeAlias = tuple[ColumnFacts, ColumnFacts]
 
@@ -69,28 +70,13 @@ class Guess:
     moves: bool = False
 
 
-@dataclass(frozen=True)
-class Position:
-    """How the columns of a table become ``ra`` and ``dec``, with the messages of the choice."""
-
-    ra: ColumnSpec
-    dec: ColumnSpec
-    messages: list[str]
-
-
 def guess(facts: TableFacts, wanted: Wanted | None = None, *, xray: bool = True) -> Guess:
     """Find position, positional error, epoch, motion and magnitudes of a table.
 
     Parameters
     ----------
-    facts : TableFacts
-    wanted : Wanted, optional
     xray : bool
         The table has the X-ray sources; only counterparts have proper motions.
-
-    Returns
-    -------
-    Guess
 
     Raises
     ------
@@ -100,20 +86,22 @@ def guess(facts: TableFacts, wanted: Wanted | None = None, *, xray: bool = True)
     return _Guessing(facts, wanted=wanted or Wanted(), xray=xray).guess()
 
 
-def guess_position(facts: TableFacts, ra: str | None = None, dec: str | None = None) -> Position | None:
+def guess_position(
+    facts: TableFacts, messages: list[str], ra: str | None = None, dec: str | None = None
+) -> tuple[ColumnSpec, ColumnSpec] | None:
     """Find the position alone, with the columns that the user named; None if no column looks like one.
+
+    `messages` gets what was taken for what.
 
     Raises
     ------
     InputError
         Several columns fit equally well, a named one does not exist, or its unit is not one of an angle.
     """
-    guessing = _Guessing(facts, wanted=Wanted(ra, dec))
+    guessing = _Guessing(facts, messages, Wanted(ra, dec))
     columns = guessing.find_position()
-    if columns is None:
-        return None
-    specs = {name: ColumnSpec.model_validate(spec) for name, spec in guessing.place(*columns).items()}
-    return Position(specs["ra"], specs["dec"], guessing.messages)
+    specs = {} if columns is None else guessing.place(*columns)
+    return (ColumnSpec.model_validate(specs["ra"]), ColumnSpec.model_validate(specs["dec"])) if specs else None
 
 
 @dataclass
@@ -196,9 +184,9 @@ class _Guessing(Columns):
                 pairs = self._named_pairs(lambda name: True)
                 tiers.append(([p for p in pairs if p[0] in ra and p[1] in dec], why))
         # J2000 and ICRS count as the same; of several usual names, the most usual
-        named = self._named_pairs(lambda name: plain(name) in words.RA_NAMES)
+        named = self._named_pairs(lambda name: plain(name) in POSITIONS["ra"])
         if named:
-            ranks = [(p[0].is_text or p[1].is_text, words.RA_NAMES.index(plain(p[0].name))) for p in named]
+            ranks = [(p[0].is_text or p[1].is_text, POSITIONS["ra"].index(plain(p[0].name))) for p in named]
             usual = [p for p, rank in zip(named, ranks, strict=True) if rank == min(ranks)]
             others = [f"{a.name}, {b.name}" for a, b in named if (a, b) not in usual]
             tiers.append((usual, "name" + (f"; there are also {'; '.join(others)}" if others else "")))
@@ -213,7 +201,7 @@ class _Guessing(Columns):
             if not fits(column.name):
                 continue
             name = folded(column.name)
-            for ra, dec in words.PAIRS:
+            for ra, dec in POSITIONS["pairs"]:
                 # "ra" only as a word: "OPT_RA", "ra_deg", "RAJ2000", "RAdeg", but not "ratio"
                 word = rf"(?<![a-z]){ra}(?=$|[^a-z]|j2000|deg|icrs|_)|(?<=[a-z]){ra}$"
                 other = by_name.get(re.sub(word, dec, name, count=1))
@@ -224,7 +212,7 @@ class _Guessing(Columns):
 
     def _angle(self, what: str, column: ColumnFacts, sexagesimal: str) -> Any:
         unit = column.unit.strip()
-        if column.is_text or unit.casefold() in words.SEXAGESIMAL_UNITS:
+        if column.is_text or unit.casefold() in POSITIONS["sexagesimal_units"]:
             first = "hours" if sexagesimal == "hms" else "degrees"
             self.note(f"{column.name} is text, read as {first}, minutes, seconds")
             return {"from": column.name, "transform": sexagesimal}
@@ -275,7 +263,7 @@ class _Guessing(Columns):
         columns = [self.given(n, option) for n in names]
         convention = convention_of(columns[0].name) if len(columns) == 1 else "axis_1sigma"
         if len(columns) == 3:
-            convention = next((c for n, c in words.ELLIPSES if n[0] == plain(columns[0].name)), "ellipse_1sigma")
+            convention = next((c for n, c in POSITIONS["ellipses"] if n[0] == plain(columns[0].name)), "ellipse_1sigma")
         stated = None
         for word in qualifiers:
             unit = as_unit(word)
@@ -290,8 +278,8 @@ class _Guessing(Columns):
     def _error_tiers(self, angles: list[ColumnFacts]) -> list[tuple[list[tuple[list[ColumnFacts], str]], str]]:
         """Columns that may be the error, with their convention and the reason, the best reason first."""
         by_name = self.by_name(angles)
-        present = [(names, c) for names, c in words.ELLIPSES if all(n in by_name for n in names)]
-        present += [(names, "axis_1sigma") for names in words.PAIR_ERRORS if all(n in by_name for n in names)]
+        present = [(names, c) for names, c in POSITIONS["ellipses"] if all(n in by_name for n in names)]
+        present += [(names, "axis_1sigma") for names in POSITIONS["error_pairs"] if all(n in by_name for n in names)]
         together = [([by_name[n] for n in names], c) for names, c in present]
 
         def alone(is_error: Callable[[ColumnFacts], object]) -> list[tuple[list[ColumnFacts], str]]:
@@ -301,11 +289,11 @@ class _Guessing(Columns):
         return [
             ([c for c in together if len(c[0]) == 3][:1], "name"),
             (alone(lambda c: words.is_position_error(c.ucd)), "UCD"),
-            (alone(lambda c: plain(c.name) in words.POSITION_ERRORS), "name"),
+            (alone(lambda c: plain(c.name) in POSITIONS["errors"]), "name"),
             (alone(lambda c: words.FRACTION.match(c.name.casefold())), "name"),
             ([c for c in together if len(c[0]) == 2][:1], "name"),
             (alone(lambda c: ending.search(c.name)), "name"),
-            (alone(lambda c: plain(c.name) in words.BARE_ERRORS), "name"),
+            (alone(lambda c: plain(c.name) in POSITIONS["bare_errors"]), "name"),
         ]
 
     def _constant(self, arcsec: float) -> dict[str, Any]:
@@ -341,7 +329,7 @@ class _Guessing(Columns):
         if in_name:
             self.note(f"{column.name} has no unit, its name says {in_name[1]}")
             return in_name[1]
-        if plain(column.name) in words.GAIA_ERRORS:
+        if plain(column.name) in POSITIONS["gaia_errors"]:
             self.note(f"{column.name} has no unit; columns of this name are Gaia's, in mas")
             return "mas"
         self.note(f"{column.name} has no unit, taken as arcsec")
@@ -357,7 +345,7 @@ class _Guessing(Columns):
 
     def _epoch(self) -> dict[str, Any]:
         by_name = self.by_name(self.facts.columns)
-        column = next((by_name[n] for n in words.EPOCHS if n in by_name), None)
+        column = next((by_name[n] for n in POSITIONS["epochs"] if n in by_name), None)
         if column is None or column.is_text:
             return {}
         unit = as_unit(column.unit)
@@ -374,7 +362,9 @@ class _Guessing(Columns):
 
     def _motion(self, epoch: bool) -> dict[str, Any]:
         by_name = self.by_name([c for c in self.facts.columns if not c.is_text])
-        both = next(([by_name[n] for n in pair] for pair in words.MOTIONS if all(n in by_name for n in pair)), None)
+        both = next(
+            ([by_name[n] for n in pair] for pair in POSITIONS["motions"] if all(n in by_name for n in pair)), None
+        )
         if both is None:
             return {}
         names = ", ".join(c.name for c in both)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import astropy.units as u
 
 from xcat.errors import ConfigError, InputError
-from xcat.tables.facts import ColumnFacts
+from xcat.ingest.opened import ColumnFacts
 from xcat.tables.vocabulary import Columns, Quantity, as_unit, endings, is_words, plain, quantities
 
 _NO_VALUE = re.compile(
@@ -30,8 +30,6 @@ class Chosen:
 
     Parameters
     ----------
-    quantity : Quantity
-    column : str
     factor : float
         From the column's unit to the quantity's.
     unit : str
@@ -56,7 +54,6 @@ class Quantities(Columns):
 
     Parameters
     ----------
-    facts : TableFacts
     given_columns : mapping
         Columns that the user named, by quantity: ``COLUMN``, ``COLUMN@UNIT``, or an empty text for "none".
     lacking : list of str
@@ -128,7 +125,8 @@ class Quantities(Columns):
         yield named, "name"
         yield [c for c in fits if any(quantity.is_name(ending) for ending in endings(c.name))], "end of the name"
         if quantity.by_unit:
-            yield [c for c in fits if re.search(quantity.by_unit, c.name, re.I) and _same(c, quantity)], "unit and name"
+            units = [(c, as_unit(c.unit)) for c in fits if re.search(quantity.by_unit, c.name, re.I)]
+            yield [c for c, unit in units if unit and unit.is_equivalent(u.Unit(quantity.unit))], "unit and name"
 
     def _may_be(self, quantity: Quantity, column: ColumnFacts) -> bool:
         """Whether neither UCD nor name forbids that the column is the quantity."""
@@ -190,11 +188,6 @@ class Quantities(Columns):
             f"{quantity.unit or 'a plain number'}. Name another column, --column {quantity.name}=COLUMN, or its true "
             f"unit, --column {quantity.name}=COLUMN@UNIT, or go without, --column {quantity.name}="
         )
-
-
-def _same(column: ColumnFacts, quantity: Quantity) -> bool:
-    unit = as_unit(column.unit) if column.unit.strip() else None
-    return unit is not None and unit.is_equivalent(u.Unit(quantity.unit))
 
 
 def error_name(name: str) -> str:

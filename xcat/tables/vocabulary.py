@@ -7,30 +7,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import astropy.units as u
 import yaml
 
 from xcat.columns.registry import columns, magnitudes
 from xcat.errors import InputError
-from xcat.tables.facts import ColumnFacts, TableFacts
-from xcat.tables.whole_rows import parsed
+from xcat.ingest.opened import ColumnFacts
+from xcat.tables.facts import TableFacts, parsed
 
 #: What stands for "no value" in the tables of this field; NWAY's users write -99.
 NULLS: tuple[float | str, ...] = (-99.0, -999.0, "N/A", "NA", "null", "NULL", "None", "--", "-")
 
-_POSITIONS = yaml.safe_load(Path(__file__).with_name("positions.yaml").read_text(encoding="utf-8"))
-UNITS: dict[str, str] = _POSITIONS["units"]
-SEXAGESIMAL_UNITS: list[str] = _POSITIONS["sexagesimal_units"]
-RA_NAMES: list[str] = _POSITIONS["ra"]
-PAIRS: list[list[str]] = _POSITIONS["pairs"]
-POSITION_ERRORS: list[str] = _POSITIONS["errors"]
-BARE_ERRORS: list[str] = _POSITIONS["bare_errors"]
-PAIR_ERRORS: list[list[str]] = _POSITIONS["error_pairs"]
-GAIA_ERRORS: list[str] = _POSITIONS["gaia_errors"]
-ELLIPSES: list[tuple[list[str], str]] = [(names, convention) for names, convention in _POSITIONS["ellipses"]]
-MOTIONS: list[list[str]] = _POSITIONS["motions"]
-EPOCHS: list[str] = _POSITIONS["epochs"]
+#: Names of positions, their errors, motions and epochs, and spellings of units; see the file.
+POSITIONS: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("positions.yaml").read_text(encoding="utf-8"))
 NOT_A_PLACE = re.compile(r"err|unc|sig|std|rms|cov|corr?coef|(^|_)e_|_e$|pm|diff|off|delta_ra|nom|pnt|aim|gal", re.I)
 
 FRACTIONS = {"68": "radius_68", "90": "radius_90", "95": "radius_95"}
@@ -59,7 +50,7 @@ WORDS = {
 def as_unit(text: str) -> u.UnitBase | None:
     """Unit of a text, with the spellings of old tables; None if it is empty or not understood."""
     text = text.strip()
-    unit = parsed(UNITS.get(text.casefold(), text))
+    unit = parsed(POSITIONS["units"].get(text.casefold(), text))
     unit = unit if unit is not None else parsed(text.casefold())
     if unit is None and text:
         try:
@@ -91,7 +82,7 @@ def is_words(column: ColumnFacts) -> bool:
 def is_angle(column: ColumnFacts) -> bool:
     """Whether the unit is missing, one of an angle, or of sexagesimal text."""
     text, unit = column.unit.strip().casefold(), as_unit(column.unit)
-    return not text or text in SEXAGESIMAL_UNITS or (unit is not None and bool(unit.is_equivalent(u.deg)))
+    return not text or text in POSITIONS["sexagesimal_units"] or (unit is not None and bool(unit.is_equivalent(u.deg)))
 
 
 def is_position_error(ucd: str) -> bool:
@@ -126,7 +117,6 @@ class Quantity:
     ----------
     name : str
         As xcat's own columns are called.
-    unit, words : str
     names, exact : tuple of str
         Regular expressions of names without signs and case; names where case matters.
     ucd, not_ucd, by_unit : str
@@ -192,7 +182,6 @@ class Columns:
 
     Parameters
     ----------
-    facts : TableFacts
     messages : list of str
         Which column was taken for what; grows with every choice.
     """
