@@ -16,7 +16,7 @@ from astropy.io.votable import from_table, writeto
 from astropy.table import Column, Table, meta
 from astropy.units import UnitsWarning
 
-from xcat.atomic import writing
+from xcat.atomic import TABLES, check_new, writing
 from xcat.errors import XcatError
 
 
@@ -29,13 +29,9 @@ def write(table: Table, path: Path | str, *, overwrite: bool = False) -> Path:
     ----------
     table : Table
     path : Path or str
-        Ends in .fits, .vot, .xml, .parquet, .csv or .ecsv.
+        Ends in .fits, .vot, .xml, .votable, .parquet, .csv or .ecsv.
     overwrite : bool
         Replace an existing file.
-
-    Returns
-    -------
-    Path
 
     Raises
     ------
@@ -43,29 +39,13 @@ def write(table: Table, path: Path | str, *, overwrite: bool = False) -> Path:
         Unknown ending, a file that exists already, or a folder that cannot be written to.
     """
     path = Path(path)
-    check_output(path, overwrite=overwrite)
+    check_new(path, TABLES, overwrite)
     try:
         with writing(path) as part:
             _WRITERS[path.suffix.lower()](table, part)
     except OSError as error:
         raise XcatError(f"{path}: cannot be written ({error.strerror or error})") from error
     return path
-
-
-def check_output(path: Path, *, overwrite: bool) -> None:
-    """Refuse an output that could not be written, also before the work is done.
-
-    Raises
-    ------
-    XcatError
-        Unknown ending, a file that exists already, or no such folder.
-    """
-    if path.suffix.lower() not in _WRITERS:
-        raise XcatError(f"{path}: unknown ending '{path.suffix}'; the formats are {', '.join(_WRITERS)}")
-    if path.exists() and not overwrite:
-        raise XcatError(f"{path} exists already. Choose another name, or use --overwrite.")
-    if not path.absolute().parent.is_dir():
-        raise XcatError(f"{path}: cannot be written, there is no folder {path.parent}")
 
 
 def _fits(table: Table, path: Path) -> None:
@@ -176,13 +156,9 @@ def _ecsv(table: Table, path: Path) -> None:
 
 
 _WRITERS: dict[str, Callable[[Table, Path], None]] = {
+    **dict.fromkeys((".vot", ".xml", ".votable"), _votable),
     ".fits": _fits,
-    ".vot": _votable,
-    ".xml": _votable,
     ".parquet": _parquet,
     ".csv": _csv,
     ".ecsv": _ecsv,
-    ".votable": _votable,
 }
-#: Endings of the names of files that can be written; each says the format.
-ENDINGS = tuple(_WRITERS)
