@@ -6,24 +6,23 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from xcat import __version__
+from xcat import __version__, progress
 from xcat.cli import (
     answer_commands,
     catalogue_commands,
-    classify_commands,
     evaluate_commands,
-    match_commands,
-    model_commands,
+    own_commands,
     pipeline_commands,
+    run_commands,
     signals,
 )
 from xcat.cli.common import UsageError, examples, flag
 from xcat.cli.database_commands import db_app
-from xcat.cli.run_commands import runs_app
 from xcat.errors import XcatError
 
 _EXIT_CODES = """
@@ -52,17 +51,15 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )
 app.add_typer(db_app, name="db")
-for commands in (
-    catalogue_commands.commands,
-    pipeline_commands.commands,
-    match_commands.commands,
-    classify_commands.commands,
-    evaluate_commands.commands,
-    answer_commands.commands,
+for room in (
+    catalogue_commands,
+    pipeline_commands,
+    own_commands,
+    evaluate_commands,
+    answer_commands,
+    run_commands,
 ):
-    app.add_typer(commands)
-app.add_typer(runs_app, name="runs")
-app.add_typer(model_commands.commands)
+    app.add_typer(room.commands)
 
 
 def _version(wanted: bool) -> None:
@@ -79,12 +76,15 @@ def _main(
     version: Annotated[bool, _VERSION] = False,
     quiet: Annotated[bool, flag("--quiet", "No progress and no notices: only answers and errors.")] = False,
 ) -> None:
-    pass
+    progress.silence(quiet)
 
 
 def main() -> None:
     """Run the command line; an error is one message on standard error."""
     signals.listen()
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the caller
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115
     try:
         app()
     except XcatError as error:

@@ -36,7 +36,7 @@ def catalogues(context: typer.Context, definitions: common.Definitions = None, a
         return
     common.print_table(catalogue_list.HEAD, map(catalogue_list.cells, rows))
     if conn is None:
-        common.out.print("no database is running: what is loaded is not shown")
+        print("no database is running: what is loaded is not shown")
 
 
 @catalogues_app.command(
@@ -52,7 +52,7 @@ def show(
     from xcat.report import catalogue_list
 
     definition = catalogue_list.definition(settings(), name, definitions or [])
-    common.print_json(definition.as_dict()) if as_json else common.out.print(describe(definition))
+    common.print_json(definition.as_dict()) if as_json else print(describe(definition))
 
 
 @commands.command(epilog=common.examples("xcat ingest vsx vsx.parquet", "xcat ingest ./mine.yaml a.fits b.fits"))

@@ -115,5 +115,5 @@ def evaluate(
         common.note(f"figures written to {output}")
     if html is not None:
         common.note(f"page written: {page(result, html)}")
-    common.print_json(result) if as_json else common.out.print(text.text(result))
+    common.print_json(result) if as_json else print(text.text(result))
     common.note(f"answers of all methods are in xcat.evaluation, run {result['run_id']}")

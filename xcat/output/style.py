@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from scipy.optimize import isotonic_regression
 
 from xcat.arrays import FloatArray
+from xcat.atomic import FIGURES, check_new
 from xcat.errors import XcatError
 
 INK, GREY, PALE = "#222222", "#767676", "#e4e4e4"
@@ -91,8 +92,7 @@ def save(figure: Figure, path: Path, dpi: int = 150) -> Path:
     XcatError
         The ending is not .png, .pdf or .svg, or the file cannot be written.
     """
-    if path.suffix.lower() not in (".png", ".pdf", ".svg"):
-        raise XcatError(f"{path}: figures end in .png, .pdf or .svg")
+    check_new(path, FIGURES, overwrite=True)
     try:
         figure.savefig(path, dpi=dpi)
     except OSError as error:
@@ -107,7 +107,6 @@ def density_top(
 
     Parameters
     ----------
-    axes : Axes
     x : (G,) array
     density : (G, K) array
     colours : sequence of K str
