@@ -11,7 +11,6 @@ import typer
 from xcat import api
 from xcat.atomic import FIGURES, TABLES
 from xcat.cli import common, values
-from xcat.config import settings
 from xcat.errors import XcatError
 
 commands = typer.Typer()
@@ -46,7 +45,7 @@ def sql(
     file: Annotated[Path | None, typer.Option("-f", "--file", exists=True, help="Read the query from a file.")] = None,
     output: common.Output = None,
     overwrite: common.Overwrite = False,
-    value: Annotated[bool, common.flag("--value", "Print the first value and nothing else.")] = False,
+    value: Annotated[bool, common.option("--value", None, "Print the first value and nothing else.")] = False,
     max_rows: common.MaxRows = 40,
     as_json: common.AsJson = False,
 ) -> None:
@@ -79,7 +78,7 @@ def candidates(
     class_name: Annotated[str, typer.Argument(metavar="CLASS", help="AGN, Star, XRB, CV ...")],
     min_probability: Annotated[float, typer.Option(min=0, max=1, help="Least probability of the class.")] = 0.5,
     cone: Annotated[str | None, common.Cone] = None,
-    known: Annotated[bool, common.flag("--known", "Include sources of the reference sample.")] = False,
+    known: Annotated[bool, common.option("--known", None, "Include sources of the reference sample.")] = False,
     output: common.Output = None,
     overwrite: common.Overwrite = False,
     run_id: common.OfRun = None,
@@ -119,12 +118,11 @@ def report(
 ) -> None:
     """Print the two-part table of a run: reference sample out of fold, and totals of the test sample."""
     common.check_new(figure, FIGURES, overwrite)
-    from xcat.database.connection import ready
     from xcat.output.reading import classify_run
     from xcat.report.run import run_page as page
     from xcat.report.run import summary
 
-    with ready(settings()) as conn:
+    with api.reading() as conn:
         result = summary.report(conn, classify_run(conn, run_id)["run_id"])
         if figure is not None:
             common.note(f"drawn to {summary.draw(result, figure)}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,11 +27,16 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, indent=2, default=str))
 
 
-def print_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print rows in columns, whole and flush left."""
-    from xcat.output.terminal import aligned
+def print_rows(
+    as_json: bool, rows: list[Any], head: Sequence[str], cells: Callable[[Any], Sequence[str]], remarks: list[str]
+) -> None:
+    """Print rows as JSON; or the cells of each, in columns below a head, and remarks."""
+    if as_json:
+        print_json(rows)
+    else:
+        from xcat.output.terminal import aligned
 
-    print(*aligned([head, *rows], ()), sep="\n")
+        print(*aligned([head, *map(cells, rows)], ()), *remarks, sep="\n")
 
 
 def done(as_json: bool, value: Any, text: str) -> None:
@@ -46,11 +51,6 @@ def note(*lines: str) -> None:
     """Print remarks beside the answer, on standard error, unless the command is to be quiet."""
     for line in () if _quiet else lines:
         print(line, file=sys.stderr)
-
-
-def log(line: str) -> None:
-    """Print a line about a stage, on standard error, with the time where no terminal shows it."""
-    note(progress.stamped(line))
 
 
 def _silence(context: typer.Context, as_json: bool) -> bool:
@@ -85,21 +85,16 @@ def examples(*lines: str) -> str:
 
 
 def option(name: str, metavar: str | None, about: str) -> Any:
-    """An option that takes a value."""
+    """An option that takes a value; without `metavar`, one that is given or not."""
     return typer.Option(name, metavar=metavar, help=about)
-
-
-def flag(name: str, about: str) -> Any:
-    """An option that is given or not."""
-    return typer.Option(name, help=about)
 
 
 AsJson = Annotated[bool, typer.Option("--json", callback=_silence, help="Print JSON and nothing else.")]
 _OUTPUT = typer.Option("-o", "--output", metavar="FILE", help="Write to this .fits .vot .parquet .csv .ecsv.")
 Output = Annotated[Path | None, _OUTPUT]
 OutputFile = Annotated[Path, _OUTPUT]
-Overwrite = Annotated[bool, flag("--overwrite", "Replace files that exist.")]
-Replace = Annotated[bool, flag("--replace", "Replace what a catalogue holds by these files.")]
+Overwrite = Annotated[bool, option("--overwrite", None, "Replace files that exist.")]
+Replace = Annotated[bool, option("--replace", None, "Replace what a catalogue holds by these files.")]
 Figure = Annotated[Path | None, option("--figure", "FILE", "Draw to this .png, .pdf or .svg.")]
 Html = Annotated[Path | None, option("--html", "FOLDER", "Write a page with figures to this folder.")]
 Definitions = Annotated[list[Path] | None, option("--definitions", "FOLDER", "Definitions of your own; repeatable.")]

@@ -64,8 +64,7 @@ def db_status(as_json: common.AsJson = False) -> None:
         with connect(config) as conn:
             facts |= check_server(conn)
             current, newest = facts["schema"], facts["newest_schema"] = schema_revision(conn)
-            row = conn.execute("SELECT pg_size_pretty(pg_database_size(current_database()))").fetchone()
-        facts["size"] = row[0] if row else "?"
+            ((facts["size"],),) = conn.execute("SELECT pg_size_pretty(pg_database_size(current_database()))").fetchall()
         state = "up to date" if current == newest else f"not {newest}; run: xcat db migrate"
         lines.append(f"PostgreSQL {facts['postgresql']}, q3c {facts['q3c']}")
         lines.append(f"schema {current or 'none'} ({state}), {facts['size']}")

@@ -51,7 +51,7 @@ def evaluate(
     folds: Annotated[int, _FOLDS] = 10,
     seeds: Annotated[str, option("--seeds", "N,N,...", "One repetition each.")] = "0,1,2",
     by: Annotated[str, option("--by", "KIND,...", "What stays together in a fold: source, sky.")] = "source,sky",
-    quick: Annotated[bool, common.flag("--quick", "No learning curve, ablation and shift.")] = False,
+    quick: Annotated[bool, common.option("--quick", None, "No learning curve, ablation and shift.")] = False,
     allow: Annotated[list[str] | None, option("--allow", "NAME", "A property that may reveal the label.")] = None,
     workers: Annotated[int, _WORKERS] = 2,
     output: Annotated[Path | None, _OUTPUT] = None,

@@ -31,7 +31,7 @@ _DENSITY = "Density, if the table has only some of the objects."
 Epoch = Annotated[float | None, _EPOCH]
 Radius = Annotated[float, option("--radius", "ARCSEC", "Search radius.")]
 FalseRate = Annotated[float, option("--false-rate", "SHARE", "Share of false matches to accept.")]
-Best = Annotated[bool, common.flag("--best", "One row per source instead of one per hypothesis.")]
+Best = Annotated[bool, common.option("--best", None, "One row per source instead of one per hypothesis.")]
 Mag = Annotated[list[str] | None, option("--mag", "TABLE:COLUMN[:auto|FILE]", "Weigh by a magnitude; repeatable.")]
 
 
@@ -91,7 +91,7 @@ def match_files(
     dec: common.DEC = None,
     epoch: Epoch = None,
     false_rate: FalseRate = 0.05,
-    nway: Annotated[bool, common.flag("--nway", "Reproduce the approximations of NWAY 4.8.")] = False,
+    nway: Annotated[bool, common.option("--nway", None, "Reproduce the approximations of NWAY 4.8.")] = False,
     best: Best = False,
     figure: common.Figure = None,
     overwrite: common.Overwrite = False,

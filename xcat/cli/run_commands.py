@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from xcat import api
 from xcat.cli import common
 from xcat.config import settings
 
@@ -25,19 +26,17 @@ class _NumberShows(TyperGroup):
         return super().resolve_command(ctx, ["show", *args] if args and args[0].isdecimal() else args)
 
 
-_ABOUT = "List the runs, show one (xcat runs RUN), keep some and drop others."
 runs_app = typer.Typer(
     cls=_NumberShows,
     invoke_without_command=True,
-    help=_ABOUT,
     epilog=common.examples("xcat runs --limit 10", "xcat runs 12", "xcat runs 12 --json", "xcat runs prune --keep 7"),
 )
 commands.add_typer(runs_app, name="runs")
 
 
-@runs_app.callback(help=_ABOUT)
+@runs_app.callback()
 def runs(context: typer.Context, limit: common.Limit = 30, as_json: common.AsJson = False) -> None:
-    """List the runs, if no command follows."""
+    """List the runs, show one (xcat runs RUN), keep some and drop others."""
     if context.invoked_subcommand is not None:
         return
     from xcat.database import runs as records
@@ -46,24 +45,18 @@ def runs(context: typer.Context, limit: common.Limit = 30, as_json: common.AsJso
 
     with ready(settings(), autocommit=True) as conn:
         rows = records.listing(conn, limit)
-    if as_json:
-        common.print_json(rows)
-        return
-    common.print_table(record.HEAD, map(record.cells, rows))
-    if any(row["published"] for row in rows):
-        print("* published")
-    if len(rows) == limit:
-        print(f"the newest {limit}; for more: --limit")
+    remarks = ["* published"] if any(row["published"] for row in rows) else []
+    remarks += [f"the newest {limit}; for more: --limit"] if len(rows) == limit else []
+    common.print_rows(as_json, rows, record.HEAD, record.cells, remarks)
 
 
 @runs_app.command(epilog=common.examples("xcat runs 12", "xcat runs show 12 --json"))
 def show(run_id: common.RunId, as_json: common.AsJson = False) -> None:
     """Show everything about a run: times, what it read and made, settings; --json gives its whole record."""
     from xcat.database import runs as records
-    from xcat.database.connection import ready
     from xcat.report.run import record
 
-    with ready(settings()) as conn:
+    with api.reading() as conn:
         row = records.get(conn, run_id)
     common.print_json(row) if as_json else print(record.text(row))
 
@@ -129,10 +122,9 @@ def models(
     as_json: common.AsJson = False,
 ) -> None:
     """List the models, or show everything about one."""
-    from xcat.database.connection import ready
     from xcat.report.models import model_list, model_text
 
-    with ready(settings()) as conn:
+    with api.reading() as conn:
         if run_id is not None:
             model = model_list.describe(conn, run_id)
             common.print_json(model) if as_json else print(model_text.model_text(model))

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,6 +31,7 @@ _DTYPES = {"bool": "bool", "int2": "i2", "int4": "i4", "int8": "i8", "oid": "i8"
 _NUMBERS = {_TYPES[name].oid: dtype for name, dtype in (_DTYPES | {"numeric": "f8", "interval": "f8"}).items()}
 _ARRAYS = {_TYPES[name].array_oid: _TYPES[name].oid for name in (*_DTYPES, "numeric", "text", "varchar")}
 _INTERVAL = _TYPES["interval"].oid
+_DURATION, _UNKNOWN = ColumnMeaning("", "s", "time.duration", ""), ColumnMeaning("", "", "", "")
 _FAMILIES = {"b": bool, "i": int, "f": float}
 
 
@@ -102,7 +104,7 @@ def read(conn: Connection, text: str, params: Mapping[str, Any] | Sequence[Any] 
     try:
         with conn.transaction():
             conn.execute("SET TRANSACTION READ ONLY")
-            names, types, origins, rows = _fetch(conn, text, params)
+            heads, origins, rows = _fetch(conn, text, params)
             comments = _comments(conn, origins)
     except psycopg.errors.QueryCanceled as error:
         raise XcatError(
@@ -115,33 +117,29 @@ def read(conn: Connection, text: str, params: Mapping[str, Any] | Sequence[Any] 
     except psycopg.Error as error:
         raise XcatError(f"the server refused the query: {str(error).strip()}") from error
     table = {}
-    for i, (name, unique, type_) in enumerate(zip(names, _distinct(names), types, strict=True)):
+    for i, (head, unique) in enumerate(zip(heads, _distinct([head.name for head in heads]), strict=True)):
         meaning = None
         if origins[i] in comments:
-            meaning = ColumnMeaning.parse(name, comments[origins[i]])
-        elif origins[i][0] == 0:
-            meaning = _computed(name, type_)
+            meaning = ColumnMeaning.parse(head.name, comments[origins[i]])
+        elif not origins[i][0]:
+            meaning = _computed(head.name, head.type_code)
         if meaning is None:
-            meaning = ColumnMeaning(name, *(("s", "time.duration", "") if type_ == _INTERVAL else ("", "", "")))
-        data = _column([row[i] for row in rows], type_)
-        ucd = {"ucd": meaning.ucd} if meaning.ucd else {}
+            meaning = _DURATION if head.type_code == _INTERVAL else _UNKNOWN
+        data, ucd = _column([row[i] for row in rows], head.type_code), {"ucd": meaning.ucd} if meaning.ucd else {}
         table[unique] = ResultColumn(data, meaning.unit or None, meaning.about, ucd)
     return ResultTable(table, len(rows))
 
 
-def _fetch(
-    conn: Connection, text: str, params: Mapping[str, Any] | Sequence[Any] | None
-) -> tuple[list[str], list[int], list[tuple[int, int]], list[tuple[Any, ...]]]:
-    """Name, type and origin (table and number of its column) of each column of the last result, and its rows."""
-    result = None
+def _fetch(conn: Connection, text: str, params: Any) -> tuple[list[psycopg.Column], list[tuple[int, int]], list[Any]]:
+    """Columns of the last result, the origin of each (table and number of its column), and the rows."""
+    result, more = None, True
     cursor = conn.execute(text, params)
-    while True:
+    while more:
         if cursor.description is not None and cursor.pgresult is not None:
-            heads, source = cursor.description, cursor.pgresult
-            origins = [(source.ftable(i), source.ftablecol(i)) for i in range(len(heads))]
-            result = [head.name for head in heads], [head.type_code for head in heads], origins, cursor.fetchall()
-        if not cursor.nextset():
-            break
+            source = cursor.pgresult
+            origins = [(source.ftable(i), source.ftablecol(i)) for i in range(len(cursor.description))]
+            result = cursor.description, origins, cursor.fetchall()
+        more = bool(cursor.nextset())
     if result is None:
         raise XcatError("the query has no result: it must be a SELECT")
     return result
@@ -186,39 +184,35 @@ def _distinct(names: list[str]) -> list[str]:
     """Give columns of equal name a number, from the second on."""
     out: list[str] = []
     for name in names:
-        candidate, number = name, 1
-        while candidate in out:
-            number += 1
-            candidate = f"{name}_{number}"
-        out.append(candidate)
+        numbered = (f"{name}_{number}" for number in count(2))
+        out.append(name if name not in out else next(other for other in numbered if other not in out))
     return out
 
 
 def _column(values: list[Any], type_: int) -> np.ndarray:
-    missing = np.array([v is None for v in values], dtype=bool)
+    """Values of a type of PostgreSQL as an array, two-dimensional for arrays of one length; NULL is masked."""
     kind = _NUMBERS.get(_ARRAYS.get(type_, type_), "str")
+    if type_ in _ARRAYS and not values:
+        return np.empty((0, 1), dtype=kind)
+    missing = np.array([v is None for v in values], dtype=bool)
     if type_ in _ARRAYS:
-        if not values:
-            return np.empty((0, 1), dtype=kind)
         present = [v for v in values if v is not None]
         lengths = {len(v) for v in present}
         if len(lengths) == 1 and all(e is not None and not isinstance(e, list) for v in present for e in v):
             blanks = [_blank(kind)] * lengths.pop()
-            return _masked(np.array([blanks if v is None else v for v in values], dtype=kind), missing[:, None])
-        kind = "str"  # JSON text
-    write = _text if kind == "str" else _seconds
-    return _masked(np.array([_blank(kind) if v is None else write(v) for v in values], dtype=kind), missing)
+            data = np.array([blanks if v is None else v for v in values], dtype=kind)
+            return np.ma.MaskedArray(data, np.repeat(missing, len(blanks))) if missing.any() else data
+        kind = "str"  # JSON
+    write = _text if kind == "str" else _number
+    data = np.array([_blank(kind) if v is None else write(v) for v in values], dtype=kind)
+    return np.ma.MaskedArray(data, missing) if missing.any() else data
 
 
 def _blank(kind: str) -> float | str:
     return "" if kind == "str" else float("nan") if kind[0] == "f" else 0
 
 
-def _masked(data: np.ndarray, missing: np.ndarray) -> np.ndarray:
-    return np.ma.MaskedArray(data, np.broadcast_to(missing, data.shape).copy()) if missing.any() else data
-
-
-def _seconds(value: Any) -> Any:
+def _number(value: Any) -> Any:
     """A number as it is, an interval in seconds."""
     return value.total_seconds() if isinstance(value, timedelta) else value
 
