@@ -31,7 +31,7 @@ _DENSITY = "Density, if the table has only some of the objects."
 Epoch = Annotated[float | None, _EPOCH]
 Radius = Annotated[float, option("--radius", "ARCSEC", "Search radius.")]
 FalseRate = Annotated[float, option("--false-rate", "SHARE", "Share of false matches to accept.")]
-Best = Annotated[bool, common.option("--best", None, "One row per source instead of one per hypothesis.")]
+Best = Annotated[bool, option("--best", None, "One row per source instead of one per hypothesis.")]
 Mag = Annotated[list[str] | None, option("--mag", "TABLE:COLUMN[:auto|FILE]", "Weigh by a magnitude; repeatable.")]
 
 
@@ -91,7 +91,7 @@ def match_files(
     dec: common.DEC = None,
     epoch: Epoch = None,
     false_rate: FalseRate = 0.05,
-    nway: Annotated[bool, common.option("--nway", None, "Reproduce the approximations of NWAY 4.8.")] = False,
+    nway: Annotated[bool, option("--nway", None, "Reproduce the approximations of NWAY 4.8.")] = False,
     best: Best = False,
     figure: common.Figure = None,
     overwrite: common.Overwrite = False,
@@ -110,10 +110,10 @@ def match_files(
         specs, magnitudes = [file_spec(f) for f in files], [magnitude_spec(m) for m in mag or []]
         skies = {key: numbers_of_tables(texts or [], f"--{key}") for key, texts in given.items()}
     options = MatchOptions(radius_arcsec=radius, false_rate=false_rate, nway=nway)
+    wanted = Wanted(ra, dec, epoch_yr=epoch)
     answer = match_table.match_files(
-        settings(), specs, options, completeness=shares, magnitudes=magnitudes, skies=skies,
-        wanted=Wanted(ra, dec, epoch_yr=epoch),
-    )  # fmt: skip
+        settings(), specs, options, completeness=shares, magnitudes=magnitudes, skies=skies, wanted=wanted
+    )
     _finish(answer, output, best, figure, overwrite, as_json)
 
 
@@ -126,12 +126,12 @@ def match_files(
 def classify(
     table: common.Table,
     output: common.OutputFile,
-    model: Annotated[str, common.option("--model", "RUN", "A fit run, or the published run's model.")] = "published",
+    model: Annotated[str, option("--model", "RUN", "A fit run, or the published run's model.")] = "published",
     band: common.Band = None,
     column: common.Columns = None,
     ra: common.RA = None,
     dec: common.DEC = None,
-    hdu: Annotated[str, common.option("--hdu", "HDU", "Extension of a FITS file, by number or name.")] = "",
+    hdu: Annotated[str, option("--hdu", "HDU", "Extension of a FITS file, by number or name.")] = "",
     overwrite: common.Overwrite = False,
     as_json: common.AsJson = False,
 ) -> None:
