@@ -82,7 +82,7 @@ def test_the_examples_are_true(sky: dict[str, int]) -> None:
     assert {test.name for test in examples} == {f"xcat.{name}" for name in FUNCTIONS - {"Reasons"}}
     report = io.StringIO()
     for test in examples:
-        doctest.DocTestRunner().run(test, out=report.write)
+        doctest.DocTestRunner(verbose=False).run(test, out=report.write)
     assert not report.getvalue()
 
 
