@@ -1,11 +1,35 @@
-"""Files that are whole or not there."""
+"""Files that are whole or not there, and do not replace others unasked."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from xcat.errors import ConfigError, XcatError
+
+#: Endings of the names of tables and figures that can be written; each says the format.
+TABLES = (".fits", ".vot", ".xml", ".parquet", ".csv", ".ecsv", ".votable")
+FIGURES = (".png", ".pdf", ".svg")
+
+
+def check_new(path: Path, endings: Collection[str], overwrite: bool) -> None:
+    """Refuse a file that could not be written, before the work is done; without `endings` the folder may be missing.
+
+    Raises
+    ------
+    ConfigError
+        The name has another ending.
+    XcatError
+        The file exists and is not to be overwritten, or its folder does not exist.
+    """
+    if endings and path.suffix.lower() not in endings:
+        raise ConfigError(f"{path}: unknown ending '{path.suffix}': it must be one of {', '.join(endings)}")
+    if path.exists() and not overwrite:
+        raise XcatError(f"{path} exists already. Choose another name, or use --overwrite.")
+    if endings and not path.absolute().parent.is_dir():
+        raise XcatError(f"{path}: cannot be written, there is no folder {path.parent}")
 
 
 @contextmanager

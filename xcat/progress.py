@@ -1,4 +1,7 @@
-"""How far a command is and what it took: a bar on a terminal, a line with the time elsewhere, on standard error."""
+"""How far a command is and what it took: a bar on a terminal, a line with the time elsewhere, on standard error.
+
+Only the command line shows it; a program that imports xcat sees none, unless it calls ``silence(False)``.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,12 @@ from datetime import datetime
 
 Advance = Callable[[float], None]
 
-_quiet = False
+_quiet = True
 _WORTH_A_LINE_S = 0.5
 
 
 def silence(quiet: bool = True) -> None:
-    """Show nothing (``--quiet``, ``--json``, tests)."""
+    """Show no progress (``--quiet``, ``--json``, the library), or show it."""
     global _quiet
     _quiet = quiet
 

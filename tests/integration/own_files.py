@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 from pathlib import Path
 from typing import Any
@@ -13,12 +12,12 @@ import pyarrow.parquet as pq
 from astropy.table import MaskedColumn, Table
 from typer.testing import CliRunner
 
-from xcat.cli import common, match_commands
+from xcat.cli import own_commands
 from xcat.config import Settings
 from xcat.database.connection import connect
 from xcat.output.files import write
 
-app = match_commands.commands
+app = own_commands.commands
 
 
 def run(*arguments: Any) -> dict[str, Any]:
@@ -97,14 +96,9 @@ def relations(settings: Settings) -> tuple[list[Any], int]:
 
 
 def stderr_of(*arguments: Any) -> str:
-    """Run a command as a person does; what it says on stderr."""
-    said = io.StringIO()
-    before, common.err.file = common.err.file, said
-    try:
-        result = CliRunner().invoke(app, [*map(str, arguments)])
-    finally:
-        common.err.file = before
+    """Run a command as a person does; what it prints on standard error."""
+    result = CliRunner().invoke(app, [*map(str, arguments)])
     if result.exception is not None:
         raise result.exception
     assert not result.stdout
-    return said.getvalue()
+    return result.stderr

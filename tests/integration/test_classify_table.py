@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from typing import Any
 
@@ -14,7 +13,7 @@ from integration.own_files import read
 from typer.testing import CliRunner
 
 from xcat.catalogues.definition import load as definition
-from xcat.cli import classify_commands, common
+from xcat.cli import own_commands
 from xcat.columns.properties import column_of
 from xcat.columns.registry import property_entries
 from xcat.database import partitions
@@ -27,13 +26,13 @@ from xcat.own.classify_table import classify_table
 from xcat.own.property_columns import read_properties
 from xcat.properties.compute import properties_stage
 
-app = classify_commands.commands
+app = own_commands.commands
 CLASSES = ("agn", "star", "xrb", "cv")
 
 
 def run(*arguments: Any) -> dict[str, Any]:
     """Run the command with --json; what it prints."""
-    result = CliRunner().invoke(app, [*map(str, arguments), "--json"])
+    result = CliRunner().invoke(app, ["classify", *map(str, arguments), "--json"])
     if result.exception is not None:
         raise result.exception
     return dict(json.loads(result.stdout))
@@ -289,15 +288,10 @@ def test_units_and_meanings_go_along(known, tmp_path):
 
 def test_what_a_person_reads(known, tmp_path):
     _, _, table, _ = known
-    said = io.StringIO()
-    before, common.err.file = common.err.file, said
-    try:
-        path = write(table, tmp_path / "mine.csv")
-        result = CliRunner().invoke(app, [str(path), "-o", str(tmp_path / "o.csv")])
-    finally:
-        common.err.file = before
+    path = write(table, tmp_path / "mine.csv")
+    result = CliRunner().invoke(app, ["classify", str(path), "-o", str(tmp_path / "o.csv")])
     assert result.exit_code == 0, result.output
-    text = said.getvalue()
+    text = result.stderr
     for words in (
         "hr1 = HR1",
         "300 rows in, 300 classified",

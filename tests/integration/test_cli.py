@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from xcat.cli import pipeline_commands
 from xcat.cli.app import app, main
+from xcat.cli.database_commands import shown_url
 from xcat.database import connection
 from xcat.errors import ConfigError, XcatError
 
@@ -298,6 +299,28 @@ def test_quiet_is_quiet(survey, tmp_path):
         assert (done.stdout, done.stderr) == ("", ""), command
     assert survey("--quiet", "sql", "SELECT 7", "--value").stdout == "7\n"
     assert json.loads(survey("--quiet", "run", *survey.pipeline, "--json").stdout)
+
+
+def test_the_status_gives_the_address_that_psql_reads(settings, cli):
+    status = json.loads(cli("db", "status", "--json"))
+    assert f"connect to {status['url']}" in cli("db", "status").splitlines()
+    assert status["running"] and status["schema"] == status["newest_schema"]
+    with psycopg.connect(status["url"]) as conn:
+        assert conn.info.dbname in settings.database_url
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql+psycopg://me:se:c@ret@host:5433/db?sslmode=require", "postgresql://me:***@host:5433/db?sslmode=require"),
+        ("postgresql://me@/db?host=/run/pg&password=secret&port=1", "postgresql://me@/db?host=/run/pg&password=***&port=1"),
+        ("postgres://h/db?sslpassword=secret", "postgres://h/db?sslpassword=***"),
+        ("postgresql://me:secret@h", "postgresql://me:***@h"),
+        ("postgresql://h:5432/db?user=a@b", "postgresql://h:5432/db?user=a@b"),
+    ],
+)  # fmt: skip
+def test_the_address_hides_passwords(url, shown):
+    assert shown_url(url) == shown
 
 
 def test_sql_cannot_write(cli):

@@ -68,7 +68,8 @@ def start(settings: Settings, flags: Path, tmp_path: Path) -> Iterator[Callable[
     def begin(
         *files: Path, options: tuple[str, ...] = (), through: Callable[[list[str]], list[str]] = list, **variables: str
     ) -> subprocess.Popen[str]:
-        program = "from xcat import progress; progress.silence()\n" + _CLI  # --quiet would hide the counts
+        # --quiet would hide the counts
+        program = "from xcat import progress; progress.silence = lambda quiet=True: None\n" + _CLI
         command = [sys.executable, "-c", program, str(flags), "ingest", str(path), *map(str, files), *options]
         process = children.start(through(command), settings, env=variables)
         begun.append(process)

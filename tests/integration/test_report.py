@@ -19,7 +19,7 @@ from xcat.database.connection import Connection, connect
 from xcat.database.sqlfiles import folder, statements
 from xcat.errors import XcatError
 from xcat.jobs.runner import publish
-from xcat.output import files, results
+from xcat.output import files, results, terminal
 from xcat.report.candidates import candidates
 from xcat.report.explain import drawing
 from xcat.report.explain import gather as why
@@ -193,7 +193,7 @@ def test_a_limit_says_what_it_cut(conn: Connection) -> None:
     everything = candidates(conn, "AGN")
     cut = candidates(conn, "AGN", limit=3)
     assert list(cut["source_id"]) == list(everything["source_id"][:3]) and cut.meta["total_rows"] == len(everything)
-    assert f"3 of {len(everything)} rows shown" in results.show(cut)
+    assert f"3 of {len(everything)} rows shown" in terminal.show(cut)
 
 
 def test_a_cone_is_what_it_says(conn: Connection) -> None:

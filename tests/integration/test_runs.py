@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-from xcat.cli import signals
+from xcat.cli.app import Ended
 from xcat.database import runs
 from xcat.database.connection import connect, ready
 from xcat.database.runs import stage
@@ -79,7 +79,7 @@ def test_a_stage_leaves_its_row(settings):
         (ValueError("column ra: no such thing"), "column ra: no such thing"),
         (ValueError(), "ValueError()"),
         (KeyboardInterrupt(), "cancelled by the user"),
-        (signals.Ended("cancelled by a signal (SIGTERM)"), "cancelled by a signal (SIGTERM)"),
+        (Ended("cancelled by a signal (SIGTERM)"), "cancelled by a signal (SIGTERM)"),
         (SystemExit(1), "1"),
     ],
     ids=["error", "silent error", "ctrl-c", "signal", "exit"],

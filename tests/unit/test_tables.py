@@ -15,9 +15,9 @@ from astropy.table import Column, MaskedColumn, Table
 
 from xcat.errors import XcatError
 from xcat.output.files import write
-from xcat.output.results import _by_name, _column, as_json, show
+from xcat.output.results import _column, _computed
 from xcat.output.style import spread
-from xcat.output.terminal import aligned, number
+from xcat.output.terminal import aligned, as_json, number, show
 
 FLUX = "erg / (s cm2)"
 
@@ -170,12 +170,11 @@ def test_arrays_of_unequal_length_become_json() -> None:
 
 def test_computed_columns_are_known_by_name_if_the_type_fits() -> None:
     float8, int8 = 701, 20
-    meaning = _by_name("ra", float8, computed=True)
+    meaning = _computed("ra", float8)
     assert meaning is not None and meaning.unit == "deg"
-    assert _by_name("ra", int8, computed=True) is None  # count(*) AS ra
-    assert _by_name("ra", float8, computed=False) is None  # a column of somebody's table
-    assert _by_name("count", int8, computed=True) is None
-    assert _by_name("p_xrb", float8, computed=True) is not None
+    assert _computed("ra", int8) is None  # count(*) AS ra
+    assert _computed("count", int8) is None
+    assert _computed("p_xrb", float8) is not None
 
 
 def test_labels_are_moved_apart() -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from xcat import api
+from xcat.atomic import FIGURES, TABLES
 from xcat.cli import common, values
-from xcat.config import settings
 from xcat.errors import XcatError
 
 commands = typer.Typer()
@@ -16,18 +18,19 @@ commands = typer.Typer()
 
 def _give(table: Any, output: Path | None, overwrite: bool, as_json: bool, max_rows: int) -> None:
     """Write a table to a file, or print it."""
-    from xcat.output import results
+    from xcat.output import terminal
 
     if output is not None:
         from xcat.output import files
 
-        whole = table.astropy() if isinstance(table, results.ResultTable) else table
-        files.write(whole, output, overwrite=overwrite)
+        files.write(table, output, overwrite=overwrite)
         facts = {"rows_out": len(table), "output": str(output)}
         common.done(as_json, facts, f"{len(table):,} rows written to {output}")
-        return
-    text = "" if as_json else results.show(table, max_rows, common.out.width)
-    common.print_json(results.as_json(table)) if as_json else common.out.print(text)
+    elif as_json:
+        common.print_json(terminal.as_json(table))
+    else:
+        # in a file or a pipe nothing is left out
+        print(terminal.show(table, max_rows, None if sys.stdout.isatty() else 10_000))
 
 
 @commands.command(
@@ -42,25 +45,25 @@ def sql(
     file: Annotated[Path | None, typer.Option("-f", "--file", exists=True, help="Read the query from a file.")] = None,
     output: common.Output = None,
     overwrite: common.Overwrite = False,
-    value: Annotated[bool, common.flag("--value", "Print the first value and nothing else.")] = False,
+    value: Annotated[bool, common.option("--value", None, "Print the first value and nothing else.")] = False,
     max_rows: common.MaxRows = 40,
     as_json: common.AsJson = False,
 ) -> None:
     """Run a query and give its table, with units."""
     if (query is None) == (file is None):
         raise common.UsageError("give a query, or a file with one (-f)")
-    common.check_new(output, common.TABLES, overwrite)
+    common.check_new(output, TABLES, overwrite)
     from xcat.output import results
 
     text = query if query is not None else Path(str(file)).read_text(encoding="utf-8")
-    with common.reading() as conn:
+    with api.reading() as conn:
         table = results.read(conn, text)
     if not value:
-        _give(table, output, overwrite, as_json, max_rows)
+        _give(table if output is None else table.astropy(), output, overwrite, as_json, max_rows)
         return
     if not len(table):
         raise XcatError("the query gave no row")
-    first = table[table.colnames[0]][0]
+    first = next(iter(table.columns.values())).data[0]
     common.print_json(first.item() if hasattr(first, "item") else first) if as_json else print(first)
 
 
@@ -75,7 +78,7 @@ def candidates(
     class_name: Annotated[str, typer.Argument(metavar="CLASS", help="AGN, Star, XRB, CV ...")],
     min_probability: Annotated[float, typer.Option(min=0, max=1, help="Least probability of the class.")] = 0.5,
     cone: Annotated[str | None, common.Cone] = None,
-    known: Annotated[bool, common.flag("--known", "Include sources of the reference sample.")] = False,
+    known: Annotated[bool, common.option("--known", None, "Include sources of the reference sample.")] = False,
     output: common.Output = None,
     overwrite: common.Overwrite = False,
     run_id: common.OfRun = None,
@@ -84,11 +87,8 @@ def candidates(
 ) -> None:
     """List the candidates of a class, the most probable first."""
     place = None if cone is None else values.cone(cone)
-    common.check_new(output, common.TABLES, overwrite)
-    from xcat.report.candidates import candidates as find
-
-    with common.reading() as conn:
-        table = find(conn, class_name, min_probability, cone=place, include_known=known, run_id=run_id)
+    common.check_new(output, TABLES, overwrite)
+    table = api.candidates(class_name, min_probability, cone=place, known=known, run_id=run_id)
     _give(table, output, overwrite, as_json, max_rows)
 
 
@@ -101,14 +101,11 @@ def explain(
     as_json: common.AsJson = False,
 ) -> None:
     """Say why a source has its class, property by property."""
-    common.check_new(figure, common.FIGURES, overwrite)
-    from xcat.report.explain import gather as why
-
-    with common.reading() as conn:
-        explanation = why.explain(conn, source, run_id)
-        if figure is not None:
-            common.note(f"drawn to {why.draw(explanation, conn, figure)}")
-    common.print_json(why.to_json(explanation)) if as_json else common.out.print(why.text(explanation))
+    common.check_new(figure, FIGURES, overwrite)
+    reasons = api.explain(source, run_id)
+    if figure is not None:
+        common.note(f"drawn to {reasons.draw(figure)}")
+    common.print_json(reasons.to_dict()) if as_json else print(reasons)
 
 
 @commands.command(epilog=common.examples("xcat report 12 --json", "xcat report --html demo/report"))
@@ -120,16 +117,15 @@ def report(
     as_json: common.AsJson = False,
 ) -> None:
     """Print the two-part table of a run: reference sample out of fold, and totals of the test sample."""
-    common.check_new(figure, common.FIGURES, overwrite)
-    from xcat.database.connection import ready
+    common.check_new(figure, FIGURES, overwrite)
     from xcat.output.reading import classify_run
     from xcat.report.run import run_page as page
     from xcat.report.run import summary, summary_figure
 
-    with ready(settings()) as conn:
+    with api.reading() as conn:
         result = summary.report(conn, classify_run(conn, run_id)["run_id"])
         if figure is not None:
             common.note(f"drawn to {summary_figure.draw(result, figure)}")
         if html is not None:
             common.note(f"page written: {page.html(result, conn, html)}")
-    common.print_json(summary.as_json(result)) if as_json else common.out.print(summary.text(result))
+    common.print_json(summary.as_json(result)) if as_json else print(summary.text(result))

@@ -6,24 +6,23 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import typer
 
-from xcat import __version__
+from xcat import __version__, progress
 from xcat.cli import (
     answer_commands,
     catalogue_commands,
-    classify_commands,
     evaluate_commands,
-    match_commands,
-    model_commands,
+    own_commands,
     pipeline_commands,
-    signals,
+    run_commands,
 )
-from xcat.cli.common import UsageError, examples, flag
+from xcat.cli.common import UsageError, examples, option
 from xcat.cli.database_commands import db_app
-from xcat.cli.run_commands import runs_app
 from xcat.errors import XcatError
 
 _EXIT_CODES = """
@@ -52,17 +51,28 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )
 app.add_typer(db_app, name="db")
-for commands in (
-    catalogue_commands.commands,
-    pipeline_commands.commands,
-    match_commands.commands,
-    classify_commands.commands,
-    evaluate_commands.commands,
-    answer_commands.commands,
-):
-    app.add_typer(commands)
-app.add_typer(runs_app, name="runs")
-app.add_typer(model_commands.commands)
+for room in (catalogue_commands, pipeline_commands, own_commands, evaluate_commands, answer_commands, run_commands):
+    app.add_typer(room.commands)
+
+_received: signal.Signals | None = None
+
+
+class Ended(KeyboardInterrupt):
+    """A signal asks the program to end; a kind of Ctrl-C, so that all that knows Ctrl-C knows it."""
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    global _received
+    _received = signal.Signals(number)
+    raise Ended(f"cancelled by a signal ({_received.name})")
+
+
+def _listen() -> None:
+    """From now on SIGTERM and SIGHUP raise `Ended`; one that the caller ignores stays ignored, as under nohup."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # a caller that ignores it would hide how our children end
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _end)
 
 
 def _version(wanted: bool) -> None:
@@ -77,14 +87,17 @@ _VERSION = typer.Option("--version", callback=_version, is_eager=True, help="Pri
 @app.callback()
 def _main(
     version: Annotated[bool, _VERSION] = False,
-    quiet: Annotated[bool, flag("--quiet", "No progress and no notices: only answers and errors.")] = False,
+    quiet: Annotated[bool, option("--quiet", None, "No progress and no notices: only answers and errors.")] = False,
 ) -> None:
-    pass
+    progress.silence(quiet)
 
 
 def main() -> None:
     """Run the command line; an error is one message on standard error."""
-    signals.listen()
+    _listen()
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the caller
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115
     try:
         app()
     except XcatError as error:
@@ -93,9 +106,9 @@ def main() -> None:
     except SystemExit as end:
         if end.code != 130:  # what typer makes of Ctrl-C
             raise
-        how = "cancelled" if signals.received is None else f"cancelled by a signal ({signals.received.name})"
+        how = "cancelled" if _received is None else f"cancelled by a signal ({_received.name})"
         with suppress(OSError):  # after SIGHUP the terminal may be gone
             print(f"xcat: {how}; nothing was changed by the step that was running", file=sys.stderr)
-        sys.exit(128 + (signals.received or signal.SIGINT))
+        sys.exit(128 + (_received or signal.SIGINT))
     except BrokenPipeError:  # the reader of our output has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -12,18 +12,16 @@ from xcat.cli import common, values
 from xcat.config import settings
 
 commands = typer.Typer()
-_ABOUT = "List the catalogue definitions and what is loaded, or explain one."
 catalogues_app = typer.Typer(
     invoke_without_command=True,
-    help=_ABOUT,
     epilog=common.examples("xcat catalogues --definitions mine", "xcat catalogues show csc2_detections"),
 )
 commands.add_typer(catalogues_app, name="catalogues")
 
 
-@catalogues_app.callback(help=_ABOUT)
+@catalogues_app.callback()
 def catalogues(context: typer.Context, definitions: common.Definitions = None, as_json: common.AsJson = False) -> None:
-    """List the catalogues, if no command follows."""
+    """List the catalogue definitions and what is loaded, or explain one."""
     if context.invoked_subcommand is not None:
         return
     from xcat.database.connection import running
@@ -31,12 +29,8 @@ def catalogues(context: typer.Context, definitions: common.Definitions = None, a
 
     with running(settings()) as conn:
         rows = catalogue_list.listing(definitions or [], conn)
-    if as_json:
-        common.print_json(rows)
-        return
-    common.print_table(catalogue_list.HEAD, map(catalogue_list.cells, rows))
-    if conn is None:
-        common.out.print("no database is running: what is loaded is not shown")
+    remarks = ["no database is running: what is loaded is not shown"] if conn is None else []
+    common.print_rows(as_json, rows, catalogue_list.HEAD, catalogue_list.cells, remarks)
 
 
 @catalogues_app.command(
@@ -52,7 +46,7 @@ def show(
     from xcat.report import catalogue_list
 
     definition = catalogue_list.definition(settings(), name, definitions or [])
-    common.print_json(definition.as_dict()) if as_json else common.out.print(describe(definition))
+    common.print_json(definition.as_dict()) if as_json else print(describe(definition))
 
 
 @commands.command(epilog=common.examples("xcat ingest vsx vsx.parquet", "xcat ingest ./mine.yaml a.fits b.fits"))

@@ -4,37 +4,21 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
-from xcat import progress
-from xcat.config import settings
-from xcat.errors import ConfigError, XcatError
-
-if TYPE_CHECKING:
-    from xcat.database.connection import Connection
-
-_NO_TERMINAL = 10_000  # columns of a file or a pipe: nothing is cut off or broken
-TABLES = (".fits", ".vot", ".xml", ".parquet", ".csv", ".ecsv")
-FIGURES = (".png", ".pdf", ".svg")
+from xcat import atomic, progress
+from xcat.errors import ConfigError
 
 
 class UsageError(ConfigError):
     """An option or argument that cannot be used as it is written; the command ends with exit code 2."""
 
 
-def _console(stderr: bool) -> Console:
-    stream = sys.stderr if stderr else sys.stdout
-    width = None if stream is not None and stream.isatty() else _NO_TERMINAL
-    return Console(stderr=stderr, width=width, soft_wrap=True, highlight=False, markup=False, emoji=False)
-
-
-out, err = _console(stderr=False), _console(stderr=True)
 _quiet = False
 
 
@@ -43,14 +27,16 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, indent=2, default=str))
 
 
-def print_table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
-    """Print rows in columns, whole where the output is no terminal."""
-    from rich.table import Table
+def print_rows(
+    as_json: bool, rows: list[Any], head: Sequence[str], cells: Callable[[Any], Sequence[str]], remarks: list[str]
+) -> None:
+    """Print rows as JSON; or the cells of each, in columns below a head, and remarks."""
+    if as_json:
+        print_json(rows)
+    else:
+        from xcat.output.terminal import aligned
 
-    table = Table(*columns, box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(*row)
-    out.print(table)
+        print(*aligned([head, *map(cells, rows)], ()), *remarks, sep="\n")
 
 
 def done(as_json: bool, value: Any, text: str) -> None:
@@ -58,18 +44,13 @@ def done(as_json: bool, value: Any, text: str) -> None:
     if as_json:
         print_json(value)
     elif text and not _quiet:
-        out.print(text)
+        print(text)
 
 
 def note(*lines: str) -> None:
     """Print remarks beside the answer, on standard error, unless the command is to be quiet."""
     for line in () if _quiet else lines:
-        err.print(line)
-
-
-def log(line: str) -> None:
-    """Print a line about a stage, on standard error, with the time where no terminal shows it."""
-    note(progress.stamped(line))
+        print(line, file=sys.stderr)
 
 
 def _silence(context: typer.Context, as_json: bool) -> bool:
@@ -82,27 +63,6 @@ def _silence(context: typer.Context, as_json: bool) -> bool:
     return as_json
 
 
-def reading() -> Connection:
-    """Open a connection that reads and cannot write."""
-    from xcat.database.connection import ready
-
-    conn = ready(settings())
-    conn.read_only = True
-    return conn
-
-
-def check_new(path: Path | None, endings: tuple[str, ...], overwrite: bool) -> None:
-    """Refuse a file before the work is done: one that exists without --overwrite, or whose format is not known."""
-    if path is None:
-        return
-    if endings and path.suffix.lower() not in endings:
-        raise UsageError(f"{path}: the ending selects the format, and must be one of {' '.join(endings)}")
-    if path.exists() and not overwrite:
-        raise XcatError(f"{path} exists already. Choose another name, or use --overwrite.")
-    if endings and not path.absolute().parent.is_dir():
-        raise XcatError(f"{path}: there is no folder {path.parent}")
-
-
 @contextmanager
 def usage() -> Iterator[None]:
     """Errors of arguments that a room reads are errors of usage."""
@@ -112,27 +72,29 @@ def usage() -> Iterator[None]:
         raise UsageError(str(error)) from None
 
 
+def check_new(path: Path | None, endings: Collection[str], overwrite: bool) -> None:
+    """Refuse a file before the work is done; see `xcat.atomic.check_new`."""
+    if path is not None:
+        with usage():
+            atomic.check_new(path, endings, overwrite)
+
+
 def examples(*lines: str) -> str:
     """Epilog of a command's help; each line stays a line."""
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
 
 
 def option(name: str, metavar: str | None, about: str) -> Any:
-    """An option that takes a value."""
+    """An option that takes a value; without `metavar`, one that is given or not."""
     return typer.Option(name, metavar=metavar, help=about)
-
-
-def flag(name: str, about: str) -> Any:
-    """An option that is given or not."""
-    return typer.Option(name, help=about)
 
 
 AsJson = Annotated[bool, typer.Option("--json", callback=_silence, help="Print JSON and nothing else.")]
 _OUTPUT = typer.Option("-o", "--output", metavar="FILE", help="Write to this .fits .vot .parquet .csv .ecsv.")
 Output = Annotated[Path | None, _OUTPUT]
 OutputFile = Annotated[Path, _OUTPUT]
-Overwrite = Annotated[bool, flag("--overwrite", "Replace files that exist.")]
-Replace = Annotated[bool, flag("--replace", "Replace what a catalogue holds by these files.")]
+Overwrite = Annotated[bool, option("--overwrite", None, "Replace files that exist.")]
+Replace = Annotated[bool, option("--replace", None, "Replace what a catalogue holds by these files.")]
 Figure = Annotated[Path | None, option("--figure", "FILE", "Draw to this .png, .pdf or .svg.")]
 Html = Annotated[Path | None, option("--html", "FOLDER", "Write a page with figures to this folder.")]
 Definitions = Annotated[list[Path] | None, option("--definitions", "FOLDER", "Definitions of your own; repeatable.")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Annotated, Any
 
 import typer
@@ -47,12 +48,13 @@ def db_stop(as_json: common.AsJson = False) -> None:
 
 @db_app.command("status", epilog=common.examples("xcat db status", "xcat db status --json"))
 def db_status(as_json: common.AsJson = False) -> None:
-    """Say which database is used, whether it runs, its versions and its schema."""
-    from xcat.database.connection import check_server, connect, schema_revision
+    """Say which database is used, whether it runs, its address, versions and schema."""
+    from xcat.database.connection import check_server, connect, database_url, schema_revision
     from xcat.database.embedded import EmbeddedServer
 
     config = settings()
     facts: dict[str, Any] = {"embedded": config.database_url is None, "running": True}
+    facts["url"] = shown_url(database_url(config))
     lines = []
     if facts["embedded"]:
         server = EmbeddedServer(config.home)
@@ -62,14 +64,21 @@ def db_status(as_json: common.AsJson = False) -> None:
         with connect(config) as conn:
             facts |= check_server(conn)
             current, newest = facts["schema"], facts["newest_schema"] = schema_revision(conn)
-            row = conn.execute("SELECT pg_size_pretty(pg_database_size(current_database()))").fetchone()
-        facts["size"] = row[0] if row else "?"
+            ((facts["size"],),) = conn.execute("SELECT pg_size_pretty(pg_database_size(current_database()))").fetchall()
         state = "up to date" if current == newest else f"not {newest}; run: xcat db migrate"
         lines.append(f"PostgreSQL {facts['postgresql']}, q3c {facts['q3c']}")
         lines.append(f"schema {current or 'none'} ({state}), {facts['size']}")
-    common.print_json(facts) if as_json else common.out.print("\n".join(lines))
+        lines.append(f"connect to {facts['url']}")
+    common.print_json(facts) if as_json else print("\n".join(lines))
     if not facts["running"]:
         raise typer.Exit(3)
+
+
+def shown_url(url: str) -> str:
+    """URL as psql and pandas read it, without SQLAlchemy's name of a driver, passwords hidden."""
+    scheme, _, rest = url.partition("://")
+    hidden = re.sub(r"^([^:@/]*):[^/]*@", r"\1:***@", re.sub(r"(password=)[^&]*", r"\1***", rest))
+    return f"{scheme.partition('+')[0]}://{hidden}"
 
 
 def _is_external(as_json: bool) -> bool:

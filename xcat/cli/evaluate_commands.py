@@ -51,7 +51,7 @@ def evaluate(
     folds: Annotated[int, _FOLDS] = 10,
     seeds: Annotated[str, option("--seeds", "N,N,...", "One repetition each.")] = "0,1,2",
     by: Annotated[str, option("--by", "KIND,...", "What stays together in a fold: source, sky.")] = "source,sky",
-    quick: Annotated[bool, common.flag("--quick", "No learning curve, ablation and shift.")] = False,
+    quick: Annotated[bool, common.option("--quick", None, "No learning curve, ablation and shift.")] = False,
     allow: Annotated[list[str] | None, option("--allow", "NAME", "A property that may reveal the label.")] = None,
     workers: Annotated[int, _WORKERS] = 2,
     output: Annotated[Path | None, _OUTPUT] = None,
@@ -115,5 +115,5 @@ def evaluate(
         common.note(f"figures written to {output}")
     if html is not None:
         common.note(f"page written: {page(result, html)}")
-    common.print_json(result) if as_json else common.out.print(text.text(result))
+    common.print_json(result) if as_json else print(text.text(result))
     common.note(f"answers of all methods are in xcat.evaluation, run {result['run_id']}")

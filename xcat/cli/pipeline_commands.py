@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from xcat import api
 from xcat.cli import common
 from xcat.config import settings
+from xcat.progress import stamped
 
 if TYPE_CHECKING:
     from xcat.jobs.runner import Runner
@@ -31,7 +33,9 @@ def run(
     only: Annotated[Stage | None, common.option("--only", "STAGE", f"One of: {', '.join(Stage.__args__)}.")] = None,
     to: Annotated[Stage | None, common.option("--to", "STAGE", "Run the stages up to this one.")] = None,
     replace: common.Replace = False,
-    best_match: Annotated[bool, common.flag("--best-match", "Take the accepted counterpart as certain.")] = False,
+    best_match: Annotated[
+        bool, common.option("--best-match", None, "Take the accepted counterpart as certain.")
+    ] = False,
     as_json: common.AsJson = False,
 ) -> None:
     """Run a pipeline from files to published classes, or some of its stages; what is done already is not done again."""
@@ -39,12 +43,11 @@ def run(
         raise common.UsageError("give --only or --to, not both")
     runner = make_runner(pipeline, data, replace, best_match)
     runs = runner.run(only=only) if only is not None else runner.run_as_pipeline(to=to)
-    from xcat.database.connection import ready
     from xcat.report.run import record, summary
 
     answer: dict[str, Any] = {"runs": runs}
     text = ""
-    with ready(settings()) as conn:
+    with api.reading() as conn:
         if "classify" in runs and only is None:
             report = summary.report(conn, runs["classify"])
             answer, text = {"runs": runs, "report": summary.as_json(report)}, summary.text(report)
@@ -61,11 +64,10 @@ def make_runner(pipeline: Path, data: Path, replace: bool = False, best_match: b
 
     class Log(Listener):
         def loaded(self, catalogue: str, result: Any) -> None:
-            for line in record.loading_lines(catalogue, result):
-                common.log(line)
+            common.note(*map(stamped, record.loading_lines(catalogue, result)))
 
         def finished(self, kind: str, run_id: int, summary: dict[str, Any] | None) -> None:
-            common.log(f"{kind}: run {run_id}{' (done before)' if summary is None else ''}")
+            common.note(stamped(f"{kind}: run {run_id}{' (done before)' if summary is None else ''}"))
 
     plan = Plan(read(pipeline), data)
     if best_match:
@@ -76,7 +78,9 @@ def make_runner(pipeline: Path, data: Path, replace: bool = False, best_match: b
 @commands.command(epilog=common.examples("xcat publish 12", "xcat publish 12 --hold"))
 def publish(
     run_id: Annotated[int, typer.Argument(metavar="RUN", help="A finished classify run.")],
-    hold: Annotated[bool, common.flag("--hold", "Make its tables, pub.classified_rRUN ...; the views stay.")] = False,
+    hold: Annotated[
+        bool, common.option("--hold", None, "Make its tables, pub.classified_rRUN ...; the views stay.")
+    ] = False,
     as_json: common.AsJson = False,
 ) -> None:
     """Write the flat tables of a classify run, and let the views of the schema pub show it."""

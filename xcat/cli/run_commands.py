@@ -1,4 +1,4 @@
-"""The commands ``xcat runs ...``: what has run, and what may leave."""
+"""The commands about runs and their models: ``xcat runs ...``, ``models`` and ``diff``."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from xcat import api
 from xcat.cli import common
 from xcat.config import settings
 
 if TYPE_CHECKING:
     from xcat.database.retention import Leaving
 
+commands = typer.Typer()
 RunIds = Annotated[list[int], typer.Argument(metavar="RUN...", help="Runs; a pipeline run means its stages.")]
 
 
@@ -24,18 +26,17 @@ class _NumberShows(TyperGroup):
         return super().resolve_command(ctx, ["show", *args] if args and args[0].isdecimal() else args)
 
 
-_ABOUT = "List the runs, show one (xcat runs RUN), keep some and drop others."
 runs_app = typer.Typer(
     cls=_NumberShows,
     invoke_without_command=True,
-    help=_ABOUT,
     epilog=common.examples("xcat runs --limit 10", "xcat runs 12", "xcat runs 12 --json", "xcat runs prune --keep 7"),
 )
+commands.add_typer(runs_app, name="runs")
 
 
-@runs_app.callback(help=_ABOUT)
+@runs_app.callback()
 def runs(context: typer.Context, limit: common.Limit = 30, as_json: common.AsJson = False) -> None:
-    """List the runs, if no command follows."""
+    """List the runs, show one (xcat runs RUN), keep some and drop others."""
     if context.invoked_subcommand is not None:
         return
     from xcat.database import runs as records
@@ -44,26 +45,20 @@ def runs(context: typer.Context, limit: common.Limit = 30, as_json: common.AsJso
 
     with ready(settings(), autocommit=True) as conn:
         rows = records.listing(conn, limit)
-    if as_json:
-        common.print_json(rows)
-        return
-    common.print_table(record.HEAD, map(record.cells, rows))
-    if any(row["published"] for row in rows):
-        common.out.print("* published")
-    if len(rows) == limit:
-        common.out.print(f"the newest {limit}; for more: --limit")
+    remarks = ["* published"] if any(row["published"] for row in rows) else []
+    remarks += [f"the newest {limit}; for more: --limit"] if len(rows) == limit else []
+    common.print_rows(as_json, rows, record.HEAD, record.cells, remarks)
 
 
 @runs_app.command(epilog=common.examples("xcat runs 12", "xcat runs show 12 --json"))
 def show(run_id: common.RunId, as_json: common.AsJson = False) -> None:
     """Show everything about a run: times, what it read and made, settings; --json gives its whole record."""
     from xcat.database import runs as records
-    from xcat.database.connection import ready
     from xcat.report.run import record
 
-    with ready(settings()) as conn:
+    with api.reading() as conn:
         row = records.get(conn, run_id)
-    common.print_json(row) if as_json else common.out.print(record.text(row))
+    common.print_json(row) if as_json else print(record.text(row))
 
 
 @runs_app.command(epilog=common.examples("xcat runs drop 12 13"))
@@ -118,3 +113,35 @@ def _done(leaving: Leaving, as_json: bool) -> None:
 
     facts = {"dropped": leaving.run_ids, "catalogue_versions": leaving.n_versions, "waiting_for": leaving.waiting}
     common.done(as_json, facts, record.leaving_text(leaving))
+
+
+@commands.command(epilog=common.examples("xcat models --limit 5", "xcat models 11 --json"))
+def models(
+    run_id: Annotated[int | None, typer.Argument(metavar="[RUN]", help="Show the model of this fit run.")] = None,
+    limit: common.Limit = 30,
+    as_json: common.AsJson = False,
+) -> None:
+    """List the models, or show everything about one."""
+    from xcat.report.models import model_text
+
+    with api.reading() as conn:
+        if run_id is not None:
+            model = model_text.describe(conn, run_id)
+            common.print_json(model) if as_json else print(model_text.model_text(model))
+            return
+        listed = model_text.listing(conn, limit)
+    common.print_json(listed) if as_json else print(model_text.listing_text(listed, limit))
+
+
+@commands.command(epilog=common.examples("xcat diff 11 19", "xcat diff 12 20 --max-rows 100 --json"))
+def diff(
+    old: Annotated[int, typer.Argument(metavar="MODEL", help="A fit run, or a classify run.")],
+    new: Annotated[int, typer.Argument(metavar="MODEL", help="Another one of the same kind.")],
+    max_rows: common.MaxRows = 20,
+    as_json: common.AsJson = False,
+) -> None:
+    """Say which sources change class from one model to another, and through which property."""
+    from xcat.report.models import compare, model_text
+
+    difference = compare.diff(settings(), old, new, max_rows)
+    common.print_json(difference) if as_json else print(model_text.diff_text(difference))

@@ -13,6 +13,7 @@ from astropy.table import MaskedColumn, Table
 from astropy.units import UnitsWarning
 from pyvo.dal.exceptions import DALOverflowWarning, PyvoUserWarning
 
+from xcat.atomic import TABLES
 from xcat.catalogues.definition import Definition
 from xcat.errors import InputError
 from xcat.output import files
@@ -63,8 +64,8 @@ def fetch(
         If the cone is invalid, the service fails, or the result is not complete.
     """
     out_path = Path(out_path)
-    if out_path.suffix.lower() not in files.ENDINGS:
-        raise InputError(f"{out_path}: the name must end in one of {', '.join(files.ENDINGS)}")
+    if out_path.suffix.lower() not in TABLES:
+        raise InputError(f"{out_path}: the name must end in one of {', '.join(TABLES)}")
     where = _cone(definition, ra_deg, dec_deg, radius_deg)
     tap_url, session = tap_url.rstrip("/"), _Session(timeout_s)
     counted = _query(tap_url, session, f"SELECT COUNT(*) AS n FROM {where}", 1)

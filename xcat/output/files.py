@@ -16,7 +16,7 @@ from astropy.io.votable import from_table, writeto
 from astropy.table import Column, Table, meta
 from astropy.units import UnitsWarning
 
-from xcat.atomic import writing
+from xcat.atomic import TABLES, check_new, writing
 from xcat.errors import XcatError
 
 
@@ -29,13 +29,9 @@ def write(table: Table, path: Path | str, *, overwrite: bool = False) -> Path:
     ----------
     table : Table
     path : Path or str
-        Ends in .fits, .vot, .xml, .parquet, .csv or .ecsv.
+        Ends in .fits, .vot, .xml, .votable, .parquet, .csv or .ecsv.
     overwrite : bool
         Replace an existing file.
-
-    Returns
-    -------
-    Path
 
     Raises
     ------
@@ -43,7 +39,7 @@ def write(table: Table, path: Path | str, *, overwrite: bool = False) -> Path:
         Unknown ending, a file that exists already, or a folder that cannot be written to.
     """
     path = Path(path)
-    check_output(path, overwrite=overwrite)
+    check_new(path, TABLES, overwrite)
     try:
         with writing(path) as part:
             _WRITERS[path.suffix.lower()](table, part)
@@ -52,37 +48,20 @@ def write(table: Table, path: Path | str, *, overwrite: bool = False) -> Path:
     return path
 
 
-def check_output(path: Path, *, overwrite: bool) -> None:
-    """Refuse an output that could not be written, also before the work is done.
-
-    Raises
-    ------
-    XcatError
-        Unknown ending, a file that exists already, or no such folder.
-    """
-    if path.suffix.lower() not in _WRITERS:
-        raise XcatError(f"{path}: unknown ending '{path.suffix}'; the formats are {', '.join(_WRITERS)}")
-    if path.exists() and not overwrite:
-        raise XcatError(f"{path} exists already. Choose another name, or use --overwrite.")
-    if not path.absolute().parent.is_dir():
-        raise XcatError(f"{path}: cannot be written, there is no folder {path.parent}")
-
-
 def _fits(table: Table, path: Path) -> None:
     plain = table.copy(copy_data=False)
     plain.meta = {}  # its keys are longer than FITS keywords
-    descriptions = {}
     for name in plain.colnames:
         # table_to_hdu would turn descriptions into a YAML block in the comments; TCOMMn is what others read
-        descriptions[name], plain[name].info.description = plain[name].description, None
+        plain[name].info.description = None
         if plain[name].dtype.kind == "U":
             plain[name] = _ascii(plain[name])
         elif plain[name].dtype.kind == "b" and hasattr(plain[name], "mask"):
             plain[name] = _logical(plain[name])
         _safe_null(plain[name])
     hdu = fits.table_to_hdu(plain)
-    for i, name in enumerate(table.colnames, start=1):
-        ucd, about = table[name].meta.get("ucd"), descriptions[name]
+    for i, column in enumerate(table.itercols(), start=1):
+        ucd, about = column.meta.get("ucd"), column.description
         if ucd:
             hdu.header.set(f"TUCD{i}", ucd, "unified content descriptor", after=f"TFORM{i}")
         if about:
@@ -129,32 +108,26 @@ def _votable(table: Table, path: Path) -> None:
 
 def _parquet(table: Table, path: Path) -> None:
     arrays, fields = [], []
+    # astropy reads the units and the lengths of texts from these keys
+    notes_of_table = {"table_meta_yaml": "\n".join(meta.get_yaml_from_table(table))}
     for name in table.colnames:
         column = table[name]
-        array = _arrow(column)
         notes = {
             "unit": "" if column.unit is None else column.unit.to_string(),
             "ucd": column.meta.get("ucd", ""),
             "description": column.description or "",
         }
-        arrays.append(array)
-        fields.append(pa.field(name, array.type, metadata={k: v for k, v in notes.items() if v}))
-    # astropy reads the units and the lengths of texts from these keys
-    notes_of_table = {"table_meta_yaml": "\n".join(meta.get_yaml_from_table(table))}
-    for name in table.colnames:
-        if table[name].dtype.kind == "U":
-            notes_of_table[f"table::len::{name}"] = str(max(table[name].dtype.itemsize // 4, 1))
+        arrays.append(_arrow(column))
+        fields.append(pa.field(name, arrays[-1].type, metadata={k: v for k, v in notes.items() if v}))
+        if column.dtype.kind == "U":
+            notes_of_table[f"table::len::{name}"] = str(max(column.dtype.itemsize // 4, 1))
     pq.write_table(pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=notes_of_table)), path)
 
 
 def _arrow(column: Column) -> Any:
-    mask = np.ma.getmaskarray(column) if hasattr(column, "mask") else None
-    data = np.asarray(column)
-    if data.ndim == 1:
-        return pa.array(data.astype(object) if data.dtype.kind == "U" else data, mask=mask)
-    flat = data.ravel().astype(object) if data.dtype.kind == "U" else data.ravel()
-    inner = pa.array(flat, mask=None if mask is None else mask.ravel())
-    return pa.FixedSizeListArray.from_arrays(inner, data.shape[1])
+    data, mask = np.asarray(column), np.ma.getmaskarray(column).ravel() if hasattr(column, "mask") else None
+    flat = pa.array(data.ravel().astype(object) if data.dtype.kind == "U" else data.ravel(), mask=mask)
+    return flat if data.ndim == 1 else pa.FixedSizeListArray.from_arrays(flat, data.shape[1])
 
 
 def _as_json_text(column: Column) -> Column:
@@ -171,18 +144,10 @@ def _csv(table: Table, path: Path) -> None:
     plain.write(path, format="ascii.csv", overwrite=True)
 
 
-def _ecsv(table: Table, path: Path) -> None:
-    table.write(path, format="ascii.ecsv", overwrite=True)
-
-
 _WRITERS: dict[str, Callable[[Table, Path], None]] = {
+    **dict.fromkeys((".vot", ".xml", ".votable"), _votable),
     ".fits": _fits,
-    ".vot": _votable,
-    ".xml": _votable,
     ".parquet": _parquet,
     ".csv": _csv,
-    ".ecsv": _ecsv,
-    ".votable": _votable,
+    ".ecsv": lambda table, path: table.write(path, format="ascii.ecsv", overwrite=True),
 }
-#: Endings of the names of files that can be written; each says the format.
-ENDINGS = tuple(_WRITERS)

@@ -25,8 +25,7 @@ def write_page(folder: Path, template: str, **values: Any) -> Path:
     environment.filters["count"] = lambda v: "-" if v is None else f"{v:,}"
     environment.filters["percent"] = lambda v: f"{100 * v:.1f}"
     environment.filters["moment"] = lambda v: str(v)[:16].replace("T", " ")
-    index = folder / "index.html"
     page = environment.get_template(template).render(version=__version__, **values)
-    with writing(index) as part:
+    with writing(folder / "index.html") as part:
         part.write_text(page, encoding="utf-8")
-    return index
+    return folder / "index.html"

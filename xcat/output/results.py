@@ -1,4 +1,4 @@
-"""Results of queries as astropy tables whose columns know their unit, their UCD and what they mean.
+"""Results of queries as tables whose columns know their unit, their UCD and what they mean.
 
 libpq says of each result column which table column it is; the comment of that column, written from the registry of
 columns, carries unit and UCD. A computed column has no origin: it is looked up by its name, if its type fits.
@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,12 +21,9 @@ from xcat.columns.registry import ColumnMeaning, columns
 from xcat.database.connection import Connection
 from xcat.database.sqlfiles import job
 from xcat.errors import DatabaseError, XcatError
-from xcat.output.terminal import as_json, show
 
 if TYPE_CHECKING:
     from astropy.table import Table
-
-__all__ = ["as_json", "query", "read", "show"]
 
 _TYPES = psycopg.adapters.types
 # PostgreSQL's numeric types by their number, and what numpy calls them
@@ -33,68 +31,45 @@ _DTYPES = {"bool": "bool", "int2": "i2", "int4": "i4", "int8": "i8", "oid": "i8"
 _NUMBERS = {_TYPES[name].oid: dtype for name, dtype in (_DTYPES | {"numeric": "f8", "interval": "f8"}).items()}
 _ARRAYS = {_TYPES[name].array_oid: _TYPES[name].oid for name in (*_DTYPES, "numeric", "text", "varchar")}
 _INTERVAL = _TYPES["interval"].oid
+_DURATION, _UNKNOWN = ColumnMeaning("", "s", "time.duration", ""), ColumnMeaning("", "", "", "")
+_FAMILIES = {"b": bool, "i": int, "f": float}
 
 
 @dataclass(frozen=True)
-class _Result:
-    """Result of a statement: rows, and of each column its name, type and origin (table, number of the column)."""
-
-    names: list[str]
-    types: list[int]
-    origins: list[tuple[int, int]]
-    rows: list[tuple[Any, ...]]
-
-
-@dataclass
 class ResultColumn:
-    """A column of a result, with the attributes that astropy's columns have."""
+    """A column of a result, with the attributes of astropy's columns; `unit` is a text."""
 
     data: np.ndarray
-    unit: Any = None
-    description: str | None = None
-    meta: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Type of the values."""
-        return self.data.dtype
-
-    @property
-    def ndim(self) -> int:
-        """2 for arrays of one length, else 1."""
-        return self.data.ndim
-
-    def __getitem__(self, key: Any) -> Any:
-        return self.data[key]
+    unit: str | None
+    description: str
+    meta: dict[str, str]
 
 
+@dataclass(frozen=True)
 class ResultTable:
     """A result that can be shown without astropy, whose import takes longer than most queries."""
 
-    def __init__(self, columns: Mapping[str, ResultColumn], n_rows: int) -> None:
-        self.columns = dict(columns)
-        self.colnames = list(columns)
-        self.meta: dict[str, Any] = {}
-        self._n_rows = n_rows
-
-    def __getitem__(self, name: str) -> ResultColumn:
-        return self.columns[name]
+    columns: dict[str, ResultColumn]
+    n_rows: int
+    meta: dict[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
-        return self._n_rows
+        return self.n_rows
 
     def astropy(self) -> Table:
         """The same as a table of astropy."""
+        import astropy.units as u
         from astropy.table import Column, MaskedColumn, Table
 
         table = Table()
         for name, column in self.columns.items():
-            data = column.data
-            mask = data.mask if isinstance(data, np.ma.MaskedArray) else None
-            made = Column(data) if mask is None else MaskedColumn(data.data, mask=mask)
-            made.unit, made.description = column.unit, column.description
-            made.meta.update(column.meta)
-            table[name] = made
+            about, unit = column.description, None
+            try:
+                unit = u.Unit(column.unit) if column.unit else None
+            except ValueError:  # a comment that xcat did not write, with a unit that astropy cannot read
+                about = f"{about} [{column.unit}]"
+            kind = MaskedColumn if isinstance(column.data, np.ma.MaskedArray) else Column
+            table[name] = kind(column.data, unit=unit, description=about or None, meta=column.meta)
         return table
 
 
@@ -129,8 +104,8 @@ def read(conn: Connection, text: str, params: Mapping[str, Any] | Sequence[Any] 
     try:
         with conn.transaction():
             conn.execute("SET TRANSACTION READ ONLY")
-            result = _fetch(conn, text, params)
-            comments = _comments(conn, result.origins)
+            heads, origins, rows = _fetch(conn, text, params)
+            comments = _comments(conn, origins)
     except psycopg.errors.QueryCanceled as error:
         raise XcatError(
             f"the query was cancelled: {str(error).strip()}. Ask for less, or raise XCAT_STATEMENT_TIMEOUT_S."
@@ -142,38 +117,29 @@ def read(conn: Connection, text: str, params: Mapping[str, Any] | Sequence[Any] 
     except psycopg.Error as error:
         raise XcatError(f"the server refused the query: {str(error).strip()}") from error
     table = {}
-    for i, name in enumerate(_distinct(result.names)):
-        values = [row[i] for row in result.rows]
-        column = ResultColumn(_column(values, result.types[i]))
-        comment = comments.get(result.origins[i])
-        meaning = (
-            ColumnMeaning.parse(name, comment)
-            if comment is not None
-            else _by_name(result.names[i], result.types[i], computed=result.origins[i][0] == 0)
-        )
-        if result.types[i] == _INTERVAL and meaning is None:
-            meaning = ColumnMeaning(name, "s", "time.duration", "")
-        if meaning is not None:
-            _describe(column, meaning)
-        table[name] = column
-    return ResultTable(table, len(result.rows))
+    for i, (head, unique) in enumerate(zip(heads, _distinct([head.name for head in heads]), strict=True)):
+        meaning = None
+        if origins[i] in comments:
+            meaning = ColumnMeaning.parse(head.name, comments[origins[i]])
+        elif not origins[i][0]:
+            meaning = _computed(head.name, head.type_code)
+        if meaning is None:
+            meaning = _DURATION if head.type_code == _INTERVAL else _UNKNOWN
+        data, ucd = _column([row[i] for row in rows], head.type_code), {"ucd": meaning.ucd} if meaning.ucd else {}
+        table[unique] = ResultColumn(data, meaning.unit or None, meaning.about, ucd)
+    return ResultTable(table, len(rows))
 
 
-def _fetch(conn: Connection, text: str, params: Mapping[str, Any] | Sequence[Any] | None) -> _Result:
+def _fetch(conn: Connection, text: str, params: Any) -> tuple[list[psycopg.Column], list[tuple[int, int]], list[Any]]:
+    """Columns of the last result, the origin of each (table and number of its column), and the rows."""
+    result, more = None, True
     cursor = conn.execute(text, params)
-    result = None
-    while True:
+    while more:
         if cursor.description is not None and cursor.pgresult is not None:
-            origin = cursor.pgresult
-            n_columns = len(cursor.description)
-            result = _Result(
-                [c.name for c in cursor.description],
-                [c.type_code for c in cursor.description],
-                [(origin.ftable(i), origin.ftablecol(i)) for i in range(n_columns)],
-                cursor.fetchall(),
-            )
-        if not cursor.nextset():
-            break
+            source = cursor.pgresult
+            origins = [(source.ftable(i), source.ftablecol(i)) for i in range(len(cursor.description))]
+            result = cursor.description, origins, cursor.fetchall()
+        more = bool(cursor.nextset())
     if result is None:
         raise XcatError("the query has no result: it must be a SELECT")
     return result
@@ -189,102 +155,70 @@ def _comments(conn: Connection, origins: list[tuple[int, int]]) -> dict[tuple[in
 
 
 @cache
-def _families() -> dict[str, str]:
-    """Family of types of every column of the schema: int, float, bool, array or text."""
-    from sqlalchemy.dialects.postgresql import ARRAY
-    from sqlalchemy.types import Boolean, Float, Integer, Numeric
-
+def _python_types() -> dict[str, type]:
+    """Type of the values of every column of the schema."""
     from xcat.database import schema
 
-    families = ((ARRAY, "array"), (Integer, "int"), (Boolean, "bool"), (Float | Numeric, "float"))
-    return {
-        column.name: next((family for kind, family in families if isinstance(column.type, kind)), "text")
-        for table in schema.metadata.tables.values()
-        for column in table.columns
-    }
+    return {c.name: c.type.python_type for table in schema.metadata.tables.values() for c in table.columns}
 
 
-def _by_name(name: str, type_: int, *, computed: bool) -> ColumnMeaning | None:
+def _computed(name: str, type_: int) -> ColumnMeaning | None:
     """Meaning of a computed column that has a name of the registry.
 
     ``max(ra) AS ra`` is still a right ascension, ``count(*) AS ra`` is not: its type is not that of ``ra``. Names of
     one letter are too common to be taken for those of the registry.
     """
-    if not computed or len(name) < 2 or not name.isidentifier():
-        return None
-    meaning = columns().get(name)
+    meaning = columns().get(name) if len(name) > 1 else None
     if meaning is None:
         return None
-    kind = _NUMBERS.get(type_, "text")
-    family = "array" if type_ in _ARRAYS else {"b": "bool", "i": "int", "f": "float"}.get(kind[0], "text")
-    expected = _families().get(name)
-    if expected is not None:
-        return meaning if family == expected else None
-    return None if meaning.unit and family != "float" else meaning
-
-
-def _describe(column: ResultColumn, meaning: ColumnMeaning) -> None:
-    column.description = meaning.about or None
-    if meaning.ucd:
-        column.meta["ucd"] = meaning.ucd
-    if meaning.unit:
-        import astropy.units as u
-
-        try:
-            column.unit = u.Unit(meaning.unit)
-        except ValueError:  # a comment that xcat did not write, with a unit that astropy cannot read
-            column.description = f"{meaning.about} [{meaning.unit}]"
+    family = list if type_ in _ARRAYS else _FAMILIES.get(_NUMBERS.get(type_, "text")[0], str)
+    expected = _python_types().get(name)
+    if expected is None:
+        fits = family is float or not meaning.unit
+    else:
+        fits = family is (expected if expected in (list, *_FAMILIES.values()) else str)
+    return meaning if fits else None
 
 
 def _distinct(names: list[str]) -> list[str]:
     """Give columns of equal name a number, from the second on."""
     out: list[str] = []
     for name in names:
-        candidate, number = name, 1
-        while candidate in out:
-            number += 1
-            candidate = f"{name}_{number}"
-        out.append(candidate)
+        numbered = (f"{name}_{number}" for number in count(2))
+        out.append(name if name not in out else next(other for other in numbered if other not in out))
     return out
 
 
 def _column(values: list[Any], type_: int) -> np.ndarray:
-    missing = np.array([v is None for v in values], dtype=bool)
+    """Values of a type of PostgreSQL as an array, two-dimensional for arrays of one length; NULL is masked."""
     kind = _NUMBERS.get(_ARRAYS.get(type_, type_), "str")
+    if type_ in _ARRAYS and not values:
+        return np.empty((0, 1), dtype=kind)
+    missing = np.array([v is None for v in values], dtype=bool)
     if type_ in _ARRAYS:
-        if not values:
-            return np.empty((0, 1), dtype=kind)
         present = [v for v in values if v is not None]
         lengths = {len(v) for v in present}
         if len(lengths) == 1 and all(e is not None and not isinstance(e, list) for v in present for e in v):
             blanks = [_blank(kind)] * lengths.pop()
-            return _masked(np.array([blanks if v is None else v for v in values], dtype=kind), missing[:, None])
-        kind = "str"  # JSON text
-    write = _text if kind == "str" else _seconds
-    return _masked(np.array([_blank(kind) if v is None else write(v) for v in values], dtype=kind), missing)
+            data = np.array([blanks if v is None else v for v in values], dtype=kind)
+            return np.ma.MaskedArray(data, np.repeat(missing, len(blanks))) if missing.any() else data
+        kind = "str"  # JSON
+    write = _text if kind == "str" else _number
+    data = np.array([_blank(kind) if v is None else write(v) for v in values], dtype=kind)
+    return np.ma.MaskedArray(data, missing) if missing.any() else data
 
 
 def _blank(kind: str) -> float | str:
     return "" if kind == "str" else float("nan") if kind[0] == "f" else 0
 
 
-def _masked(data: np.ndarray, missing: np.ndarray) -> np.ndarray:
-    return np.ma.MaskedArray(data, np.broadcast_to(missing, data.shape).copy()) if missing.any() else data
-
-
-def _seconds(value: Any) -> Any:
+def _number(value: Any) -> Any:
     """A number as it is, an interval in seconds."""
     return value.total_seconds() if isinstance(value, timedelta) else value
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, str):
-        return value
     if isinstance(value, datetime):
-        utc = value.astimezone(UTC) if value.tzinfo else value
-        return utc.replace(tzinfo=None).isoformat(timespec="milliseconds") + ("Z" if value.tzinfo else "")
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, dict | list | bool | int | float) or value is None:
-        return json.dumps(value, default=str)
-    return str(value)
+        utc = value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
+        return utc.isoformat(timespec="milliseconds") + ("Z" if value.tzinfo else "")
+    return json.dumps(value, default=str) if isinstance(value, dict | list | bool) else str(value)

@@ -6,9 +6,8 @@ The colours are those of Okabe & Ito (2008, jfly.uni-koeln.de/color); every clas
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib import rc_context
@@ -17,6 +16,7 @@ from matplotlib.figure import Figure
 from scipy.optimize import isotonic_regression
 
 from xcat.arrays import FloatArray
+from xcat.atomic import FIGURES, check_new
 from xcat.errors import XcatError
 
 INK, GREY, PALE = "#222222", "#767676", "#e4e4e4"
@@ -46,8 +46,7 @@ _SETTINGS: Any = {
 }
 
 
-@dataclass(frozen=True)
-class ClassStyle:
+class ClassStyle(NamedTuple):
     """Colour, line and marker of a class."""
 
     colour: str
@@ -91,8 +90,7 @@ def save(figure: Figure, path: Path, dpi: int = 150) -> Path:
     XcatError
         The ending is not .png, .pdf or .svg, or the file cannot be written.
     """
-    if path.suffix.lower() not in (".png", ".pdf", ".svg"):
-        raise XcatError(f"{path}: figures end in .png, .pdf or .svg")
+    check_new(path, FIGURES, overwrite=True)
     try:
         figure.savefig(path, dpi=dpi)
     except OSError as error:
@@ -103,11 +101,12 @@ def save(figure: Figure, path: Path, dpi: int = 150) -> Path:
 def density_top(
     axes: Axes, x: FloatArray, density: FloatArray, colours: Sequence[str], least: float = 0.0, room: float = 1.05
 ) -> float:
-    """Scale an axis to densities; a peak narrower than a hundredth of the panel is cut and marked by a triangle.
+    """Scale an axis to densities and return its upper end.
+
+    A peak narrower than a hundredth of the panel is cut and marked by a triangle.
 
     Parameters
     ----------
-    axes : Axes
     x : (G,) array
     density : (G, K) array
     colours : sequence of K str
@@ -115,11 +114,6 @@ def density_top(
         Density that must be visible.
     room : float
         Height of the axis over the highest density.
-
-    Returns
-    -------
-    float
-        Upper end of the axis.
     """
     top = room * max(float(np.quantile(density, 0.99, axis=0).max()), least)
     axes.set_ylim(0, top)

@@ -12,13 +12,12 @@ import numpy as np
 from xcat.arrays import jsonable
 
 if TYPE_CHECKING:
-    from astropy.table import Column as AstropyColumn
-    from astropy.table import Table as AstropyTable
+    from astropy import table as astropy
 
     from xcat.output.results import ResultColumn, ResultTable
 
-    Column: TypeAlias = AstropyColumn | ResultColumn
-    Table: TypeAlias = AstropyTable | ResultTable
+    Column: TypeAlias = astropy.Column | ResultColumn
+    Table: TypeAlias = astropy.Table | ResultTable
 
 _LONGEST_TEXT = 40
 
@@ -34,32 +33,27 @@ def number(value: float) -> str:
     return f"{value:.1f}" if abs(value) >= 1e4 else f"{value:.4g}"
 
 
-def _float_format(column: Column) -> Callable[[float], str]:
-    ucd = str(column.meta.get("ucd", ""))
-    if ucd.startswith("stat.probability"):
-        return lambda v: f"{v:.3f}"
-    if column.unit is not None and column.unit.is_equivalent("erg / (s cm2)"):
-        return lambda v: f"{v:.2e}"
-    if column.unit is not None and column.unit == "deg" and ucd.startswith("pos."):
-        return lambda v: f"{v:.5f}"
-    return number
-
-
 def cell_format(column: Column) -> Callable[[Any], str]:
     """How the values of a column are written: fluxes as 1.23e-14, probabilities with three decimals."""
-    kind = column.dtype.kind
-    forms: dict[str, Callable[[Any], str]] = {"f": _float_format(column), "b": lambda v: "yes" if v else "no"}
-    one = forms.get(kind, str)
+    kind, ucd, unit = column.data.dtype.kind, str(column.meta.get("ucd", "")), _unit(column)
+    if kind == "b":
+        write: Callable[[Any], str] = {True: "yes", False: "no"}.__getitem__
+    elif kind != "f":
+        write = str
+    elif ucd.startswith("stat.probability"):
+        write = "{:.3f}".format
+    elif unit == "erg / (s cm2)":
+        write = "{:.2e}".format
+    else:
+        write = "{:.5f}".format if unit == "deg" and ucd.startswith("pos.") else number
 
     def cell(value: Any) -> str:
         if np.ma.is_masked(value) and np.all(np.ma.getmaskarray(value)):
             return "-"
         if isinstance(value, np.ndarray):
-            words = " ".join(one(v) for v in value.tolist())
-        elif kind == "f" and np.isnan(value):
-            words = "-"
+            words = " ".join(map(write, value.tolist()))
         else:
-            words = one(value).replace("\n", " ")
+            words = "-" if kind == "f" and np.isnan(value) else write(value).replace("\n", " ")
         return words if len(words) <= _LONGEST_TEXT else words[: _LONGEST_TEXT - 1] + "…"
 
     return cell
@@ -76,16 +70,10 @@ def aligned(rows: Sequence[Sequence[str]], right: Collection[int]) -> list[str]:
         Columns that are flush right.
     """
     n = max(map(len, rows), default=0)
-    whole = [cells for cells in rows if len(cells) == n]
-    sizes = [max(map(len, column)) for column in zip(*whole, strict=True)]
-    aligns = [str.rjust if i in right else str.ljust for i in range(n)]
-    padded = (
-        [align(cell, size) for align, cell, size in zip(aligns, cells, sizes, strict=True)]
-        if len(cells) == n
-        else cells
-        for cells in rows
-    )
-    return ["  ".join(cells).rstrip() for cells in padded]
+    columns = zip(*(cells for cells in rows if len(cells) == n), strict=True)
+    pads = [f"{{:{'>' if i in right else '<'}{max(map(len, cells))}}}" for i, cells in enumerate(columns)]
+    line = "  ".join(pads).format
+    return [(line(*cells) if len(cells) == n else cells[0]).rstrip() for cells in rows]
 
 
 def show(table: Table, max_rows: int | None = 20, width: int | None = None) -> str:
@@ -93,7 +81,7 @@ def show(table: Table, max_rows: int | None = 20, width: int | None = None) -> s
 
     Parameters
     ----------
-    table : Table
+    table : Table or ResultTable
         ``meta["total_rows"]`` is the number of all rows if the table holds only some of them.
     max_rows : int or None
         Rows to show; None for all.
@@ -108,19 +96,20 @@ def show(table: Table, max_rows: int | None = 20, width: int | None = None) -> s
     width = width or shutil.get_terminal_size((120, 24)).columns
     n_shown = len(table) if max_rows is None else min(max_rows, len(table))
     columns: list[list[str]] = []
-    used = 0
-    for name in table.colnames:
-        cells = [name, _unit(table[name]), *map(cell_format(table[name]), table[name][:n_shown])]
+    numeric, used = set(), 0
+    for name, column in table.columns.items():
+        cells = [name, _unit(column), *map(cell_format(column), column.data[:n_shown])]
         size = max(map(len, cells))
         if columns and used + size > width:
             break
         used += size + 2
+        if column.data.dtype.kind in "iuf" and column.data.ndim == 1:
+            numeric.add(len(columns))
         columns.append([*cells[:2], "-" * size, *cells[2:]])
-    numeric = {i for i, name in enumerate(table.colnames) if table[name].dtype.kind in "iuf" and table[name].ndim == 1}
     lines = aligned(list(zip(*columns, strict=True)), numeric)
     if lines and not lines[1]:  # no column has a unit
         del lines[1]
-    left_out = table.colnames[len(columns) :]
+    left_out = list(table.columns)[len(columns) :]
     total = _total(table)
     plural = "row" if total == 1 else "rows"
     lines.append(f"{total:,} {plural}" if n_shown == total else f"{n_shown:,} of {total:,} {plural} shown")
@@ -134,7 +123,7 @@ def as_json(table: Table) -> dict[str, Any]:
     described = [
         {
             "name": name,
-            "type": column.dtype.name if column.dtype.kind != "U" else "text",
+            "type": column.data.dtype.name if column.data.dtype.kind != "U" else "text",
             "unit": _unit(column),
             "ucd": column.meta.get("ucd", ""),
             "description": column.description or "",
@@ -151,7 +140,7 @@ def as_json(table: Table) -> dict[str, Any]:
 
 
 def _unit(column: Column) -> str:
-    return "" if column.unit is None else str(column.unit.to_string())
+    return "" if column.unit is None else str(column.unit)
 
 
 def _total(table: Table) -> int:

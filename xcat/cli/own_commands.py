@@ -1,4 +1,4 @@
-"""The commands that match a user's own table: ``xcat match TABLE --against ...`` and ``xcat match-files``."""
+"""The commands for a user's own table: ``xcat match TABLE --against ...``, ``xcat match-files``, ``xcat classify``."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from xcat import api
+from xcat.atomic import FIGURES, TABLES
 from xcat.cli import common, values
 from xcat.cli.common import option
 from xcat.config import settings
@@ -29,7 +31,7 @@ _DENSITY = "Density, if the table has only some of the objects."
 Epoch = Annotated[float | None, _EPOCH]
 Radius = Annotated[float, option("--radius", "ARCSEC", "Search radius.")]
 FalseRate = Annotated[float, option("--false-rate", "SHARE", "Share of false matches to accept.")]
-Best = Annotated[bool, common.flag("--best", "One row per source instead of one per hypothesis.")]
+Best = Annotated[bool, option("--best", None, "One row per source instead of one per hypothesis.")]
 Mag = Annotated[list[str] | None, option("--mag", "TABLE:COLUMN[:auto|FILE]", "Weigh by a magnitude; repeatable.")]
 
 
@@ -89,7 +91,7 @@ def match_files(
     dec: common.DEC = None,
     epoch: Epoch = None,
     false_rate: FalseRate = 0.05,
-    nway: Annotated[bool, common.flag("--nway", "Reproduce the approximations of NWAY 4.8.")] = False,
+    nway: Annotated[bool, option("--nway", None, "Reproduce the approximations of NWAY 4.8.")] = False,
     best: Best = False,
     figure: common.Figure = None,
     overwrite: common.Overwrite = False,
@@ -107,21 +109,53 @@ def match_files(
     with common.usage():
         specs, magnitudes = [file_spec(f) for f in files], [magnitude_spec(m) for m in mag or []]
         skies = {key: numbers_of_tables(texts or [], f"--{key}") for key, texts in given.items()}
-    options, wanted = (
-        MatchOptions(radius_arcsec=radius, false_rate=false_rate, nway=nway),
-        Wanted(ra, dec, epoch_yr=epoch),
-    )
+    options = MatchOptions(radius_arcsec=radius, false_rate=false_rate, nway=nway)
+    wanted = Wanted(ra, dec, epoch_yr=epoch)
     answer = match_table.match_files(
         settings(), specs, options, completeness=shares, magnitudes=magnitudes, skies=skies, wanted=wanted
     )
     _finish(answer, output, best, figure, overwrite, as_json)
 
 
+@commands.command(
+    epilog=common.examples(
+        "xcat classify mine.fits -o classes.fits",
+        "xcat classify mine.csv --band 0.5-7 --column hr1=HardRatio --model 11 -o classes.csv",
+    )
+)
+def classify(
+    table: common.Table,
+    output: common.OutputFile,
+    model: Annotated[str, option("--model", "RUN", "A fit run, or the published run's model.")] = "published",
+    band: common.Band = None,
+    column: common.Columns = None,
+    ra: common.RA = None,
+    dec: common.DEC = None,
+    hdu: Annotated[str, option("--hdu", "HDU", "Extension of a FITS file, by number or name.")] = "",
+    overwrite: common.Overwrite = False,
+    as_json: common.AsJson = False,
+) -> None:
+    """Classify a table of your own, from the model's properties or from raw fluxes, magnitudes and positions."""
+    common.check_new(output, TABLES, overwrite)
+    columns = values.columns(column) | {name: given for name, given in (("ra", ra), ("dec", dec)) if given}
+    energies = values.band(band)
+    extension, for_fits = int(hdu) if hdu.isdecimal() else hdu or None, output.suffix.lower() == ".fits"
+    result = api.classify_rows(table, model, band=energies, columns=columns, hdu=extension, for_fits=for_fits)
+    from xcat.output import files
+    from xcat.own.classify_table import text
+
+    files.write(result.table, output, overwrite=overwrite)
+    summary = result.summary | {"output": str(output)}
+    if as_json:
+        common.print_json(summary | {"notes": result.messages})
+    common.note(*result.messages, "", text(summary), f"{len(result.table):,} rows written to {output}")
+
+
 def _check(output: Path, figure: Path | None, false_rate: float, overwrite: bool) -> None:
     if not 0 < false_rate < 1:
         raise common.UsageError(f"--false-rate must be a share between 0 and 1, got {false_rate:g}")
-    common.check_new(output, common.TABLES, overwrite)
-    common.check_new(figure, common.FIGURES, overwrite)
+    common.check_new(output, TABLES, overwrite)
+    common.check_new(figure, FIGURES, overwrite)
 
 
 def _finish(answer: Answer, output: Path, best: bool, figure: Path | None, overwrite: bool, as_json: bool) -> None:
