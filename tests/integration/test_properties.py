@@ -298,7 +298,7 @@ def test_the_registry_names_columns_for_errors_limits_and_coverage() -> None:
     for entry in property_entries():
         assert set(entry) <= {
             "name", "category", "counterpart", "optional", "unit", "ucd", "scale", "range", "bounded", "formula",
-            "about", "error", "limit", "observed",
+            "about", "error", "limit", "observed", "label", "symbol",
         }  # fmt: skip
         for role, kind in (("error", float), ("limit", float), ("observed", bool)):
             assert role not in entry or table[entry[role]].type.python_type is kind
