@@ -362,6 +362,6 @@ def test_without_a_publication(settings, monkeypatch, tmp_path):
 
 
 def test_help_names_the_options():
-    text = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "200"}).output
+    text = CliRunner().invoke(app, ["classify", "--help"], env={"COLUMNS": "200"}).output
     for option in ("--model", "--band", "--column", "--hdu", "--overwrite"):
         assert option in text

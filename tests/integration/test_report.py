@@ -316,7 +316,7 @@ def test_figure_of_an_outlying_value(conn: Connection, tmp_path: Path) -> None:
     e = why.explain(conn, 12)
     terms = tuple(replace(t, value=5000.0, beyond="above") if t.value is not None else t for t in e.terms)
     why.draw(replace(e, terms=terms), conn, tmp_path / "e.png")
-    with pytest.raises(XcatError, match=r"\.png, \.pdf or \.svg"):
+    with pytest.raises(XcatError, match=r"must be one of \.png, \.pdf, \.svg"):
         why.draw(e, conn, tmp_path / "e.gif")
     with pytest.raises(XcatError, match="cannot be written"):
         why.draw(e, conn, tmp_path / "missing" / "e.png")
