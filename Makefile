@@ -70,10 +70,10 @@ check: .venv/ready-test
 	.venv/bin/sqlfluff lint --disable-progress-bar -q sql/functions sql/views sql/queries
 
 test: .venv/ready-test check
-	.venv/bin/python -m pytest -q -n auto --dist loadfile $(PYTEST)
+	.venv/bin/python -m pytest -q -n auto --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 test-fast: .venv/ready-test
-	.venv/bin/python -m pytest -q -n auto --dist loadfile -m "not slow" $(PYTEST)
+	.venv/bin/python -m pytest -q -n auto --dist loadfile --no-loadscope-reorder -m "not slow" $(PYTEST)
 
 docs: .venv/ready-docs
 	.venv/bin/python -m sphinx -W --keep-going -q -b html docs docs/_build

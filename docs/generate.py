@@ -20,6 +20,7 @@ from xcat.catalogues.definition import Definition
 from xcat.cli.app import app
 from xcat.columns.registry import columns, property_entries
 from xcat.config import Settings
+from xcat.database.published import AS_OF_ALL_RUNS
 from xcat.database.schema import metadata
 from xcat.database.sqlfiles import objects
 from xcat.jobs.pipeline import Pipeline
@@ -196,11 +197,13 @@ def relations() -> dict[str, tuple[str, list[str]]]:
     text = "\n".join(path.read_text(encoding="utf-8") for path in objects("views"))
     above = re.findall(r"((?:^-- .*\n)+)CREATE VIEW (pub\.\w+)", text, re.M)
     about = {name: words.replace("-- ", "").strip() for words, name in above}
-    about |= dict(re.findall(r"COMMENT ON VIEW (pub\.\w+) IS\s+'((?:[^']|'')*)'", text))
     for name, query in re.findall(r"CREATE VIEW (pub\.\w+) AS\s+SELECT (.*?);", re.sub(r"--.*", "", text), re.S):
         parent = re.match(r"\* FROM (pub\.\w+)", query)
         names = found[parent[1]][1] if parent else _selected(query)
         found[name] = (about.get(name, MISSING).replace("''", "'"), names)
+    for name in AS_OF_ALL_RUNS:
+        words, names = found[f"pub.{name}_runs"]
+        found[f"pub.{name}"] = (words.replace("every published run", "the published run"), names)
     run_id, *others = found["pub.classified_runs"][1]
     found["pub.classified"] = ("Every classified source of the published run, with its properties", [*others, run_id])
     return dict(sorted(found.items()))

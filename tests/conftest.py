@@ -30,6 +30,12 @@ def pytest_configure(config: pytest.Config) -> None:
     progress.silence()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow files first: one that begins last would keep one core waiting for the other."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _silence() -> Iterator[None]:
     """Progress stays silent: a command run in this process would let it speak, in all tests that follow."""

@@ -15,7 +15,7 @@ from xcat.errors import StageError
 
 _CLASSIFIED = schema.PUB_TABLES["classified_runs"]
 # views of the published run alone, whose columns are those of the table or view of all runs
-_AS_OF_ALL_RUNS = (
+AS_OF_ALL_RUNS = (
     *("counterparts", "hypotheses", "master_sources", "ulx_candidates", "model_class", "model_term"),
     *("likelihood_density", "reliability", "evidence", "claxboi"),
 )
@@ -119,7 +119,7 @@ def comment(conn: Connection, relation: str, column: str) -> None:
 
 def make_first_views(conn: Connection) -> None:
     """Make all views of the published run after a migration; pub.classified for its classes, or for the usual ones."""
-    for name in _AS_OF_ALL_RUNS:
+    for name in AS_OF_ALL_RUNS:
         view, all_runs = _make(conn, name, sql.SQL("*"))
         row = conn.execute("SELECT obj_description(to_regclass(%s), 'pg_class')", [all_runs]).fetchone()
         about = str(row and row[0]).replace("every published run", "the published run")
