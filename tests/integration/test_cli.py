@@ -253,6 +253,7 @@ def survey(settings, tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_a_pipeline_is_run_stage_by_stage_and_logged_with_times(survey):
     done = survey("run", *survey.pipeline, "--to", "merge")
     log = [

@@ -27,6 +27,8 @@ from xcat.report.explain import gather as why
 from xcat.report.explain.explanation import ClassThreshold
 from xcat.report.run import page_data, page_figures, run_page, summary
 
+pytestmark = pytest.mark.slow
+
 Runs = dict[str, int]
 PAIRS = (("log_fx_fr", "hr1"), ("log_fx_fb", "log_fx_fw1"))
 UNSEEN, LIMITED = "source_id % 7 = 3", "source_id % 7 <> 3"

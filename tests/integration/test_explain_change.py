@@ -10,6 +10,8 @@ import pytest
 from xcat.classifier import NOT_OBSERVED, Hypotheses, Model, Property, Sample, classify, fit_tables
 from xcat.report.explain.change import what_if, without_category
 
+pytestmark = pytest.mark.slow
+
 PROPERTIES = (
     Property("hr1", "spectrum", "linear", -1.0, 1.0, True, True),
     Property("log_fx_fr", "multiwavelength", "linear", -7.0, 5.0, False, False),

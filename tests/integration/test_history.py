@@ -26,6 +26,8 @@ from xcat.jobs.pipeline import Pipeline, Plan, read
 from xcat.jobs.runner import Runner
 from xcat.simulate import simulate
 
+pytestmark = pytest.mark.slow
+
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "simulated.yaml"
 N_SOURCES = 1200
 CHANGES: dict[str, Any] = {

@@ -31,6 +31,8 @@ from xcat.errors import InputError, StageError
 from xcat.ingest import load, text_table
 from xcat.ingest.load import ingest
 
+pytestmark = pytest.mark.slow
+
 # `xcat ingest` that says when its rows are in the database, and goes on when a file appears
 _CLI = """
 import sys, time

@@ -102,6 +102,7 @@ def test_the_names_are_there_and_cost_nothing() -> None:
     children.run([sys.executable, "-c", "import xcat\n" + program[program.index("from xcat.match") :]], check=True)
 
 
+@pytest.mark.slow
 def test_type_checkers_see_the_functions(tmp_path: Path) -> None:
     assert (Path(xcat.__file__).parent / "py.typed").exists()
     used = tmp_path / "used.py"
@@ -148,6 +149,7 @@ def test_order_index_and_units_survive(table: Table) -> None:
     assert best["accepted"].sum() == best.meta["summary"]["matched"] > 20
 
 
+@pytest.mark.slow
 def test_the_library_answers_as_the_command_line(table: Table, tmp_path: Path, sky: dict[str, int]) -> None:
     path, out = write(table, tmp_path / "mine.fits"), tmp_path / "out.ecsv"
     arguments = ["match", path, "--against", "gaia_dr3", "--best", "--mag", "gaia_dr3:mag_gaia_g", "-o", out]

@@ -29,6 +29,8 @@ from xcat.merge.link_graph import MAX_SEP_ARCSEC, MIN_REACH_ARCSEC, REACH_SIGMA
 from xcat.merge.links import link_stage
 from xcat.report.run import record
 
+pytestmark = pytest.mark.slow
+
 _number = count(1)
 SURVEYS = Path(__file__).resolve().parents[2] / "examples" / "surveys.yaml"
 

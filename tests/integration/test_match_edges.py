@@ -22,6 +22,8 @@ from xcat.database.connection import Connection, ready
 from xcat.errors import ConfigError
 from xcat.match.learning import PriorTable
 
+pytestmark = pytest.mark.slow
+
 # right ascension 0 from both sides, both poles and next to them, the equator, a corner of q3c's cube
 PLACES = st.sampled_from([(0.0, 10.0), (359.99999, -45.0), (0.0, 90.0), (123.0, -90.0), (77.0, 89.9995), (10.0, -89.99),
                           (200.0, 0.0), (45.0, 35.264389682754654)])  # fmt: skip

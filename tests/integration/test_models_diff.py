@@ -26,6 +26,8 @@ from xcat.models import store
 from xcat.report.models import compare, model_text
 from xcat.report.models.compare import PRIOR, AnswerChunk, ModelDifference, diff
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def runs(module_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:

@@ -21,6 +21,8 @@ from xcat.jobs.pipeline import Pipeline, Plan, read
 from xcat.jobs.runner import STAGES, Runner
 from xcat.simulate import simulate
 
+pytestmark = pytest.mark.slow
+
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "simulated.yaml"
 FIRST_WEIGHTS = {"location": 1.0, "spectrum": 1.0, "multiwavelength": 1.0, "variability": 1.0}
 

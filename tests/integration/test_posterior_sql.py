@@ -17,6 +17,8 @@ from xcat.database.connection import Connection, ready
 from xcat.jobs.publishing import publish
 from xcat.models import samples, store
 
+pytestmark = pytest.mark.slow
+
 MODELS = ("", "_category")
 MODEL_TABLES = ("model", "model_class", "model_category", "model_term", "likelihood_table")
 KINDS = [f"{kind}{suffix}" for kind in ("classify", "best_match") for suffix in MODELS]

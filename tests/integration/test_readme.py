@@ -36,6 +36,7 @@ def _folder(parent: Path, name: str) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_commands_run_as_they_stand(module_settings, tmp_path):
     """In the order of the README, then of the pages, on the sky of the README; each after those before it."""
     readme, pages = _folder(tmp_path, "readme"), _folder(tmp_path, "pages")

@@ -15,7 +15,7 @@ from xcat.ingest.load import ingest
 from xcat.jobs.pipeline import Plan, read
 from xcat.jobs.runner import Runner
 
-pytestmark = pytest.mark.shared
+pytestmark = [pytest.mark.shared, pytest.mark.slow]
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "chandra.yaml"
 

@@ -18,6 +18,8 @@ from xcat.report.explain import gather as why
 from xcat.report.run import summary
 from xcat.simulate import simulate
 
+pytestmark = pytest.mark.slow
+
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "simulated.yaml"
 
 

@@ -25,6 +25,8 @@ from xcat.report.explain import drawing
 from xcat.report.explain import gather as why
 from xcat.report.run import run_page, summary, summary_figure
 
+pytestmark = pytest.mark.slow
+
 Runs = dict[str, int]
 
 

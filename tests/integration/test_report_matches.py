@@ -19,6 +19,8 @@ from xcat.output import results
 from xcat.report.explain import gather as why
 from xcat.report.run import page_data, run_page, summary
 
+pytestmark = pytest.mark.slow
+
 Runs = dict[str, int]
 
 

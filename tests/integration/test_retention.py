@@ -18,6 +18,8 @@ from xcat.database.embedded import EmbeddedServer
 from xcat.errors import StageError, XcatError
 from xcat.jobs.publishing import publish
 
+pytestmark = pytest.mark.slow
+
 _OF_RUN = """
 SELECT count(*) FROM pg_class AS c WHERE c.relnamespace IN ('xcat'::regnamespace, 'pub'::regnamespace)
   AND c.relkind = 'r' AND c.relname ~ ('_r' || %s || '$')

@@ -16,6 +16,8 @@ from xcat.database import partitions, schema
 from xcat.database.connection import ready
 from xcat.jobs.publishing import publish
 
+pytestmark = pytest.mark.slow
+
 ARCSEC = 1 / 3600
 RA, DEC, D25, AXIS_RATIO, PA, DISTANCE_MPC = 359.999, 12.0, 6.0, 0.5, 30.0, 10.0
 # source: arcsec along the major and the minor axis (to position angles 30 and 120), log L, 1 sigma error in arcsec

@@ -27,6 +27,8 @@ from xcat.simulate.counterpart_tables import ALLWISE_EPOCH_YR
 from xcat.simulate.counterparts import CUT_OUT_ARCSEC
 from xcat.sky.geometry import to_vector
 
+pytestmark = pytest.mark.slow
+
 N, SEED, RADIUS_ARCSEC = 10_000, 31, 8.0
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "simulated.yaml"
 FILES = {"gaia": "gaia.fits", "allwise": "allwise.parquet"}

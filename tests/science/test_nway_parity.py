@@ -22,7 +22,7 @@ from xcat.config import Settings
 from xcat.database.connection import Connection, ready
 from xcat.match.learning import PriorTable
 
-pytestmark = pytest.mark.shared
+pytestmark = [pytest.mark.shared, pytest.mark.slow]
 RADIUS_ARCSEC, COMPLETENESS, N = 15.0, 0.9, 1797
 FILES = {"OPT": ("cosmos_optical.fits", "MAG", 0.1), "IRAC": ("cosmos_irac.fits", "mag_ch1", 0.5)}
 HISTOGRAMS = {"OPT": "opt_mag_fit.txt", "IRAC": "irac_mag_ch1_fit.txt"}

@@ -20,6 +20,8 @@ from xcat.jobs.pipeline import Pipeline, Plan, read
 from xcat.jobs.runner import Runner
 from xcat.simulate import simulate
 
+pytestmark = pytest.mark.slow
+
 N, SEED = 15_000, 11
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "simulated.yaml"
 CLASSES = ("AGN", "Star", "XRB", "CV")

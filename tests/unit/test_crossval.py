@@ -394,6 +394,7 @@ def chandra_sources(path):
     return Sample(tuple(q for _, q in columns), x), t["True_Class"].map(number).to_numpy()
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 def test_real_chandra_sources(shared_data: Path):
     s, label = chandra_sources(shared_data / "chandra" / "csc2_labelled_td.csv")

@@ -326,6 +326,7 @@ def test_the_architecture_leads_to_the_right_file(walk, inside):
 # --- the site, and the papers of the project --------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_site_builds_without_a_warning_and_asks_no_other_host(tmp_path):
     pytest.importorskip("sphinx", reason="Sphinx is not installed (pip install -e '.[docs]')")
     build = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", str(DOCS), str(tmp_path)]

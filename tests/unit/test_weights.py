@@ -231,6 +231,7 @@ def f1_of(made, priors, mixing, k):
     return 2 * ((called == k) & (made.label == k)).sum() / ((called == k).sum() + (made.label == k).sum())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hypotheses", [False, True])
 def test_the_f1_objective_raises_the_f1_of_its_class(hypotheses):
     priors = np.array([0.8, 0.15, 0.05])
