@@ -29,10 +29,12 @@ PLACE = [(name, "f8") for name in ("ra", "dec", "epoch_yr", "pmra_mas_yr", "pmde
 
 
 def moved(places: np.ndarray, epoch_yr: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """RA and Dec of rows of `PLACE`, moved to an epoch; where one of the epochs is unknown, as they are."""
+    """RA and Dec of rows of `PLACE`, moved to an epoch; without a motion, or where an epoch is unknown, as they are."""
     years = np.nan_to_num(epoch_yr - places["epoch_yr"])
     east, north = years * places["pmra_mas_yr"] / 1000, years * places["pmdec_mas_yr"] / 1000
-    return geometry.offset(places["ra"], places["dec"], east, north)
+    moves = (east != 0) | (north != 0)
+    ra, dec = geometry.offset(places["ra"], places["dec"], east, north)
+    return np.where(moves, ra, places["ra"]), np.where(moves, dec, places["dec"])
 
 
 @dataclass
