@@ -6,7 +6,7 @@ be set.
 
 A block marked as ``console`` has commands (after ``$``) and their output. A block marked as ``python`` is a program;
 its output is the block marked as ``text`` right after it. ``<!-- lines: 8 -->`` before a block keeps the first 8 lines
-of each output.
+of each output; lines that are wider than a page end in "…".
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from PIL import Image
 
 HERE = Path(__file__).resolve().parent
 _BLOCK = re.compile(r"(?:<!-- lines: (\d+) -->\n)?```(console|python)\n(.*?)```\n(?:\n```text\n(.*?)```\n)?", re.S)
+_WIDTH = 120  # wider lines of output, such as whole tables, are cut where a page would break them
 _TIMES = re.compile(r"^.*: \d+\.\d s\n|^seconds: .*\n|^peak memory.*\n", re.M)  # other numbers each time
 
 
@@ -46,6 +47,7 @@ def _output(command: list[str], folder: Path, most: str | None) -> str:
         raise SystemExit(f"{command[-1]}\n{done.stdout}")
     text = _TIMES.sub("", done.stdout).replace(os.environ["XCAT_HOME"], "/home/me/.local/share/xcat")
     lines = [line.rstrip() for line in text.strip("\n").splitlines()]
+    lines = [line if len(line) <= _WIDTH else f"{line[: _WIDTH - 2].rstrip()} …" for line in lines]
     if most is not None and len(lines) > int(most):
         lines = [*lines[: int(most)], "..."]
     return "".join(f"{line}\n" for line in lines)
