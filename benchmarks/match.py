@@ -81,12 +81,17 @@ def load(settings: Settings, sources: Columns, objects: Columns) -> tuple[int, L
     """Write both as catalogues with their indexes and maps; merge the sources."""
     loaded = []
     for name, kind, columns in (("bench_x", "xray_sources", sources), ("bench_opt", "optical", objects)):
-        definition = Definition.from_dict({
-            "name": name, "title": "Made by a benchmark", "kind": kind, "citation": "none",
-            "position_error": {"convention": "axis_1sigma", "constant": 1.0},
-            "columns": {c: c for c in ("native_id", *columns) if c != "err_arcsec"},
-            **({"sky": {"local": True}, "completeness": "estimate"} if kind == "optical" else {}),
-        })  # fmt: skip
+        definition = Definition.from_dict(
+            {
+                "name": name,
+                "title": "Made by a benchmark",
+                "kind": kind,
+                "citation": "none",
+                "position_error": {"convention": "axis_1sigma", "constant": 1.0},
+                "columns": {c: c for c in ("native_id", *columns) if c != "err_arcsec"},
+                **({"sky": {"local": True}, "completeness": "estimate"} if kind == "optical" else {}),
+            }
+        )
         with ready(settings) as conn:
             row = conn.execute(
                 "INSERT INTO catalogue (name, version, is_current, kind, definition, definition_sha256)"
@@ -111,9 +116,12 @@ def _blocks(columns: Columns, catalogue_id: int, n: int, size: int = 500_000):  
         part = {name: values[start : start + size] for name, values in columns.items()}
         number = np.arange(start + 1, start + 1 + len(part["ra"]))
         yield {
-            "catalogue_id": np.full(len(number), catalogue_id, np.int16), "object_id": number,
-            "file_id": np.zeros(len(number), np.int32), "native_id": number.astype(np.bytes_), **part,
-        }  # fmt: skip
+            "catalogue_id": np.full(len(number), catalogue_id, np.int16),
+            "object_id": number,
+            "file_id": np.zeros(len(number), np.int32),
+            "native_id": number.astype(np.bytes_),
+            **part,
+        }
 
 
 def magnitude_of(catalogue: Loaded) -> str:
@@ -276,10 +284,26 @@ def three_way(options: argparse.Namespace) -> None:
             loaded.append(Loaded(row[0], definition_of(name)))
         with runs.stage(settings, "merge", "benchmark", {}) as run:
             merge_stage(run, loaded[:1])
-        arguments: list[object] = [folder / "cosmos_xmm.fits", ":pos_err", folder / "cosmos_optical.fits", 0.1,
-                                   folder / "cosmos_irac.fits", 0.5, "--radius", 15, "--prior-completeness", 0.9,
-                                   "--mag", "OPT:MAG", folder / "opt_mag_fit.txt", "--mag", "IRAC:mag_ch1",
-                                   folder / "irac_mag_ch1_fit.txt", "--out", "out.fits"]  # fmt: skip
+        arguments: list[object] = [
+            folder / "cosmos_xmm.fits",
+            ":pos_err",
+            folder / "cosmos_optical.fits",
+            0.1,
+            folder / "cosmos_irac.fits",
+            0.5,
+            "--radius",
+            15,
+            "--prior-completeness",
+            0.9,
+            "--mag",
+            "OPT:MAG",
+            folder / "opt_mag_fit.txt",
+            "--mag",
+            "IRAC:mag_ch1",
+            folder / "irac_mag_ch1_fit.txt",
+            "--out",
+            "out.fits",
+        ]
         tables = {"cosmos_optical": "opt_mag_fit.txt", "cosmos_irac": "irac_mag_ch1_fit.txt"}
 
         def same_work() -> None:
@@ -305,8 +329,12 @@ def three_way(options: argparse.Namespace) -> None:
                 conn.execute("DROP TABLE IF EXISTS kept")
 
         print("XMM-COSMOS x optical x IRAC: ours with its histograms and approximations; 'bare' is NWAY")
-        in_turn(same_work, lambda: print(f"    NWAY {nway.run(Path(work), 'nway.py', *arguments).peak_mb:.0f} MB"),
-                options.runs, before=forget)  # fmt: skip
+        in_turn(
+            same_work,
+            lambda: print(f"    NWAY {nway.run(Path(work), 'nway.py', *arguments).peak_mb:.0f} MB"),
+            options.runs,
+            before=forget,
+        )
         start = time.perf_counter()
         summary = match(settings, run.run_id, loaded[0], loaded[1:], 15.0)
         print(f"the whole stage, magnitudes learned, {summary['counts']}: {time.perf_counter() - start:.1f} s")  # type: ignore[index]

@@ -138,25 +138,44 @@ def measure_queries(conn: Connection, run_id: int, n: int, n_queries: int) -> No
         return query.replace("pub.classified", "public.bare")
 
     kinds: dict[str, tuple[float, Callable[[int, tuple[Any, ...]], str]]] = {
-        "candidates, ORDER BY p_class": (CANDIDATES_LIMIT_MS, lambda i, _: (
-            f"SELECT * FROM pub.{sky.CLASSES[i % 4].lower()}_candidates ORDER BY p_class DESC LIMIT 100")),
-        "candidates, p_class > 0.9": (CANDIDATES_LIMIT_MS, lambda i, _: (
-            "SELECT name, ra, dec, p_class, outlier FROM pub.xrb_candidates WHERE p_class > 0.9 AND NOT is_outlier"
-            " ORDER BY p_class DESC LIMIT 100")),
-        "candidates, p_xrb > 0.9": (CANDIDATES_LIMIT_MS, lambda i, _: (
-            "SELECT name, ra, dec, p_xrb, outlier FROM pub.xrb_candidates WHERE p_xrb > 0.9 AND NOT is_outlier"
-            " ORDER BY p_xrb DESC LIMIT 100")),
-        "cone of 0.1 deg": (ONE_SOURCE_LIMIT_MS, lambda i, place: (
-            "SELECT name, class, p_class, q3c_dist(ra, dec, {1}, {2}) FROM pub.classified"
-            " WHERE q3c_radial_query(ra, dec, {1}, {2}, 0.1)".format(*place))),
-        "name, as xcat looks it up": (ONE_SOURCE_LIMIT_MS, lambda i, place: (
-            r"SELECT * FROM pub.classified WHERE lower(regexp_replace(name, '\s', '', 'g'))"
-            f" = '{place[0].lower().replace(' ', '')}'")),
-        "name = '...'": (ONE_SOURCE_LIMIT_MS, lambda i, place: (
-            f"SELECT * FROM pub.classified WHERE name = '{place[0]}'")),
-        "source_id": (ONE_SOURCE_LIMIT_MS, lambda i, _: (
-            f"SELECT * FROM pub.classified WHERE source_id = {chosen[i]}")),
-    }  # fmt: skip
+        "candidates, ORDER BY p_class": (
+            CANDIDATES_LIMIT_MS,
+            lambda i, _: f"SELECT * FROM pub.{sky.CLASSES[i % 4].lower()}_candidates ORDER BY p_class DESC LIMIT 100",
+        ),
+        "candidates, p_class > 0.9": (
+            CANDIDATES_LIMIT_MS,
+            lambda i, _: (
+                "SELECT name, ra, dec, p_class, outlier FROM pub.xrb_candidates WHERE p_class > 0.9 AND NOT is_outlier"
+                " ORDER BY p_class DESC LIMIT 100"
+            ),
+        ),
+        "candidates, p_xrb > 0.9": (
+            CANDIDATES_LIMIT_MS,
+            lambda i, _: (
+                "SELECT name, ra, dec, p_xrb, outlier FROM pub.xrb_candidates WHERE p_xrb > 0.9 AND NOT is_outlier"
+                " ORDER BY p_xrb DESC LIMIT 100"
+            ),
+        ),
+        "cone of 0.1 deg": (
+            ONE_SOURCE_LIMIT_MS,
+            lambda i, place: (
+                "SELECT name, class, p_class, q3c_dist(ra, dec, {1}, {2}) FROM pub.classified"
+                " WHERE q3c_radial_query(ra, dec, {1}, {2}, 0.1)".format(*place)
+            ),
+        ),
+        "name, as xcat looks it up": (
+            ONE_SOURCE_LIMIT_MS,
+            lambda i, place: (
+                r"SELECT * FROM pub.classified WHERE lower(regexp_replace(name, '\s', '', 'g'))"
+                f" = '{place[0].lower().replace(' ', '')}'"
+            ),
+        ),
+        "name = '...'": (
+            ONE_SOURCE_LIMIT_MS,
+            lambda i, place: f"SELECT * FROM pub.classified WHERE name = '{place[0]}'",
+        ),
+        "source_id": (ONE_SOURCE_LIMIT_MS, lambda i, _: f"SELECT * FROM pub.classified WHERE source_id = {chosen[i]}"),
+    }
     for kind, (limit, query) in kinds.items():
         texts = [query(i, places[source_id]) for i, source_id in enumerate(chosen)]
         times = in_turn_ms(conn, [(text, of_bare(text)) for text in texts])
@@ -391,8 +410,10 @@ def measure_readers(n: int, n_readers: int, pause_s: float, idle_s: float, works
     seen = set().union(*(r[2] for r in results))
     (idle_p50, idle), (busy_p50, busy) = (1000 * np.percentile(times[p], [50, 99]) for p in (0, 1))
     print(f"  {len(times[0]):,} statements in {idle_s:.0f} s idle: p50 {idle_p50:.1f} ms, p99 {idle:.1f} ms")
-    print(f"  {len(times[1]):,} in {busy_s:.0f} s busy: p50 {busy_p50:.1f} ms, p99 {busy:.1f} ms,"
-          f" longest {1000 * times[1].max():.0f} ms, {len(seen)} runs seen")  # fmt: skip
+    print(
+        f"  {len(times[1]):,} in {busy_s:.0f} s busy: p50 {busy_p50:.1f} ms, p99 {busy:.1f} ms,"
+        f" longest {1000 * times[1].max():.0f} ms, {len(seen)} runs seen"
+    )
     print(said("  p99 busy / idle", busy / idle, P99_LIMIT, ""))
     print(said("  errors of readers, statements with two runs included", len(errors), 0, ""), *errors[:3])
     print(said("  errors of writers", len(writers.errors), 0, ""), *writers.errors[:3])

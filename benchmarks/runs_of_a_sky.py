@@ -66,9 +66,13 @@ _VALUE = {
 _P_HYPOTHESIS = "CASE WHEN NOT (has_optical OR has_infrared) THEN 1 WHEN rank = 0 THEN 0.5 * u ELSE 1 - 0.5 * u END"
 _RANKS = "public.sky CROSS JOIN generate_series(0, 1) AS rank WHERE rank = 0 OR has_optical OR has_infrared"
 CATALOGUES = {
-    "syn_xmm": "xray_sources", "syn_swift": "xray_sources", "syn_optical": "optical", "syn_infrared": "infrared",
-    "syn_galaxies": "galaxy", "syn_reference": "reference",
-}  # fmt: skip
+    "syn_xmm": "xray_sources",
+    "syn_swift": "xray_sources",
+    "syn_optical": "optical",
+    "syn_infrared": "infrared",
+    "syn_galaxies": "galaxy",
+    "syn_reference": "reference",
+}
 
 LIKELIHOOD = """
 INSERT INTO xcat.likelihood_table (run_id, property, axes, scales, category, class, grid, log_density, tail_slope,
@@ -116,14 +120,18 @@ def make_sky(settings: Settings, n: int) -> Runs:
                 conn,
                 "INSERT INTO xcat.catalogue (name, version, is_current, kind, definition, definition_sha256)"
                 " VALUES (%s, 1, true, %s, %s, '0') RETURNING catalogue_id",
-                name, kind, Jsonb({"name": name, "title": name}),
-            )  # fmt: skip
+                name,
+                kind,
+                Jsonb({"name": name, "title": name}),
+            )
             file_id = _number(
                 conn,
                 "INSERT INTO xcat.catalogue_file (run_id, file_name, sha256, n_bytes, n_rows, n_rejected)"
                 " VALUES (%s, %s, %s, 1, 1, 0) RETURNING file_id",
-                load, name, name,
-            )  # fmt: skip
+                load,
+                name,
+                name,
+            )
             conn.execute("INSERT INTO xcat.catalogue_content VALUES (%s, %s)", [made.catalogues[name], file_id])
             common = {"object_id": "source_id", "file_id": str(file_id), "native_id": f"'{name} ' || source_id"}
             if kind in ("optical", "infrared"):
@@ -139,9 +147,13 @@ def make_sky(settings: Settings, n: int) -> Runs:
                 )
             elif kind == "galaxy":
                 place = {
-                    "ra": "ra", "dec": "least(dec + 20 / 3600.0, 90)", "distance_mpc": "5 + 10 * u",
-                    "d25_arcmin": "2", "axis_ratio": "1", "pa_deg": "0",
-                }  # fmt: skip
+                    "ra": "ra",
+                    "dec": "least(dec + 20 / 3600.0, 90)",
+                    "distance_mpc": "5 + 10 * u",
+                    "d25_arcmin": "2",
+                    "axis_ratio": "1",
+                    "pa_deg": "0",
+                }
                 _fill(conn, "galaxy", made.catalogues[name], common | place, "public.sky WHERE in_galaxy")
     return made
 
@@ -161,9 +173,15 @@ def make_chain(conn: Connection, made: Runs) -> int:
     _properties(conn, made)
     label = made.lineage["label_run_id"] = _run(conn, made, "label", "syn", {})
     about = {
-        "source_id": "source_id", "catalogue_id": str(made.catalogues["syn_reference"]), "object_id": "source_id",
-        "class": _CLASS, "class_native": _CLASS, "origin": "'syn_reference'", "sep_arcsec": "u", "status": "'used'",
-    }  # fmt: skip
+        "source_id": "source_id",
+        "catalogue_id": str(made.catalogues["syn_reference"]),
+        "object_id": "source_id",
+        "class": _CLASS,
+        "class_native": _CLASS,
+        "origin": "'syn_reference'",
+        "sep_arcsec": "u",
+        "status": "'used'",
+    }
     _fill(conn, "label", label, about, f"public.sky WHERE source_id <= {LABELLED * made.n}")
     return classify_again(conn, made)
 
@@ -253,14 +271,24 @@ def _match(conn: Connection, made: Runs) -> None:
     o, i = made.catalogues["syn_optical"], made.catalogues["syn_infrared"]
     both = f"public.sky CROSS JOIN LATERAL (VALUES ({o}, has_optical), ({i}, has_infrared)) AS c (number, there)"
     values = {
-        "source_id": "source_id", "catalogue_id": "number", "n_candidates": "there::int", "density_per_deg2": "10000",
-        "completeness": "0.7", "p_any": "CASE WHEN there THEN 0.7 + 0.3 * u ELSE 0 END", "accepted": "there",
-    }  # fmt: skip
+        "source_id": "source_id",
+        "catalogue_id": "number",
+        "n_candidates": "there::int",
+        "density_per_deg2": "10000",
+        "completeness": "0.7",
+        "p_any": "CASE WHEN there THEN 0.7 + 0.3 * u ELSE 0 END",
+        "accepted": "there",
+    }
     _fill(conn, "match", run_id, values, both)
     values = {
-        "source_id": "source_id", "catalogue_id": "number", "object_id": "source_id", "sep_arcsec": "0.5",
-        "log_bayes_factor": "9", "p_i": "1", "is_best": "true",
-    }  # fmt: skip
+        "source_id": "source_id",
+        "catalogue_id": "number",
+        "object_id": "source_id",
+        "sep_arcsec": "0.5",
+        "log_bayes_factor": "9",
+        "p_i": "1",
+        "is_best": "true",
+    }
     _fill(conn, "match_candidate", run_id, values, f"{both} WHERE there")
     lists = (("catalogues", o, i, "smallint"), ("objects", "source_id", "source_id", "bigint"))
     members = {
@@ -294,9 +322,10 @@ def _properties(conn: Connection, made: Runs) -> None:
     }  # fmt: skip
     _fill(conn, "property", run_id, values, "public.sky")
     values = {name: f"CASE WHEN rank = 1 THEN {_VALUE[name]} END" for name in COUNTERPART} | {
-        "source_id": "source_id", "rank": "rank",
+        "source_id": "source_id",
+        "rank": "rank",
         "p_hypothesis": _P_HYPOTHESIS,
-    }  # fmt: skip
+    }
     _fill(conn, "hypothesis_property", run_id, values, _RANKS)
 
 
@@ -321,9 +350,12 @@ def _fill(conn: Connection, table: str, key: int, values: Mapping[str, str], of:
     column = "catalogue_id" if target.rsplit("_", 1)[1].startswith("c") else "run_id"
     columns = sql.SQL(", ").join(map(sql.Identifier, [column, *values]))
     query = sql.SQL("INSERT INTO {} ({}) SELECT {}, {} FROM {}").format(
-        sql.Identifier(*target.split(".")), columns, sql.Literal(key),
-        sql.SQL(", ").join(map(sql.SQL, values.values())), sql.SQL(of),
-    )  # fmt: skip
+        sql.Identifier(*target.split(".")),
+        columns,
+        sql.Literal(key),
+        sql.SQL(", ").join(map(sql.SQL, values.values())),
+        sql.SQL(of),
+    )
     conn.execute(query)
     partitions.attach(conn, table, key)
 

@@ -88,11 +88,18 @@ def run(
         _load(conn, f"hay{k + 1}", objects, mag)
         terms = () if mag is None else (MagnitudeTerm("mag", priors[k] if priors else None),)
         wanted = objects.completeness if completeness is None else completeness
-        haystacks.append(Haystack(
-            k + 1, f"hay{k + 1}", f"pg_temp.hay{k + 1}", None if local else objects.density_per_deg2,
-            _map(objects) if len(objects) else None, completeness=wanted,
-            elliptical=objects.maj is not None, terms=terms,
-        ))  # fmt: skip
+        haystacks.append(
+            Haystack(
+                k + 1,
+                f"hay{k + 1}",
+                f"pg_temp.hay{k + 1}",
+                None if local else objects.density_per_deg2,
+                _map(objects) if len(objects) else None,
+                completeness=wanted,
+                elliptical=objects.maj is not None,
+                terms=terms,
+            )
+        )
     outcome = match(conn, targets(sources), haystacks, MatchOptions(**options), with_calibration=calibrate)
     return Matched(_read(conn, len(catalogues)), outcome, _shares(conn))
 
@@ -107,10 +114,17 @@ def targets(sources: Objects) -> Targets:
     nan = np.full(n, np.nan)
     maj, min_, pa = (nan if x is None else np.asarray(x, float) for x in (sources.maj, sources.min, sources.pa))
     return Targets(
-        id=np.arange(n), is_shifted=np.zeros(n, dtype=bool), ra=np.atleast_1d(np.asarray(sources.ra, float)),
-        dec=np.atleast_1d(np.asarray(sources.dec, float)), err_arcsec=np.atleast_1d(np.asarray(sources.err, float)),
-        err_maj_arcsec=maj, err_min_arcsec=min_, err_pa_deg=pa, epoch_yr=nan, group=np.ones(n, dtype=np.int64),
-    )  # fmt: skip
+        id=np.arange(n),
+        is_shifted=np.zeros(n, dtype=bool),
+        ra=np.atleast_1d(np.asarray(sources.ra, float)),
+        dec=np.atleast_1d(np.asarray(sources.dec, float)),
+        err_arcsec=np.atleast_1d(np.asarray(sources.err, float)),
+        err_maj_arcsec=maj,
+        err_min_arcsec=min_,
+        err_pa_deg=pa,
+        epoch_yr=nan,
+        group=np.ones(n, dtype=np.int64),
+    )
 
 
 def _load(conn: Connection, table: str, objects: Objects, mag: np.ndarray | None) -> None:

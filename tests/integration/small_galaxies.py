@@ -32,10 +32,13 @@ def add(settings: Settings, property_run_id: int) -> None:
         place = {"ra": ra, "dec": dec - np.sign(dec) * ratio * D25_ARCMIN / 120}
         shape = {"d25_arcmin": D25_ARCMIN, "axis_ratio": 1.0, "pa_deg": 0.0, "distance_mpc": DISTANCE_MPC}
         block = {
-            "catalogue_id": np.full(n, row[0], np.int16), "object_id": source_id, "file_id": np.zeros(n, np.int32),
-            "native_id": np.array([f"galaxy {i}" for i in source_id]).astype(np.bytes_), **place,
+            "catalogue_id": np.full(n, row[0], np.int16),
+            "object_id": source_id,
+            "file_id": np.zeros(n, np.int32),
+            "native_id": np.array([f"galaxy {i}" for i in source_id]).astype(np.bytes_),
+            **place,
             **{name: np.full(n, value, np.float32) for name, value in shape.items()},
-        }  # fmt: skip
+        }
         partitions.write(conn, "galaxy", row[0], [block])
         conn.execute("INSERT INTO xcat.run_catalogue VALUES (%s, %s)", [property_run_id, row[0]])
         conn.execute(

@@ -47,17 +47,31 @@ def links(run: Run, sky: Mapping[str, np.ndarray]) -> None:
     heads = master == sky["source_id"]
     missions = np.where(status == b"linked", 2, 1)
     flux = sky["flux"]
-    partitions.write(run.conn, "master", run.run_id, [{
-        name: values[heads] for name, values in {
-            "run_id": run_id, "master_id": master, "ra": sky["ra"], "dec": sky["dec"],
-            "err_arcsec": np.full(n, 0.5, np.float32), "n_missions": missions.astype(np.int16),
-            "n_sources": missions.astype(np.int16), "n_detections": sky["n_detections"].astype(np.int32),
-            "n_upper_limits": (np.arange(n) % 3 == 0).astype(np.int32), "is_ambiguous": status == b"ambiguous",
-            "flux_std_min_cgs": flux.astype(np.float32),
-            "flux_std_max_cgs": (flux * np.nan_to_num(sky["flux_ratio"], nan=1)).astype(np.float32),
-            **{c: sky[c].astype(np.float32) for c in ("flux_ratio", "flux_ratio_low", "flux_ratio_sigma")},
-        }.items()
-    }])  # fmt: skip
+    partitions.write(
+        run.conn,
+        "master",
+        run.run_id,
+        [
+            {
+                name: values[heads]
+                for name, values in {
+                    "run_id": run_id,
+                    "master_id": master,
+                    "ra": sky["ra"],
+                    "dec": sky["dec"],
+                    "err_arcsec": np.full(n, 0.5, np.float32),
+                    "n_missions": missions.astype(np.int16),
+                    "n_sources": missions.astype(np.int16),
+                    "n_detections": sky["n_detections"].astype(np.int32),
+                    "n_upper_limits": (np.arange(n) % 3 == 0).astype(np.int32),
+                    "is_ambiguous": status == b"ambiguous",
+                    "flux_std_min_cgs": flux.astype(np.float32),
+                    "flux_std_max_cgs": (flux * np.nan_to_num(sky["flux_ratio"], nan=1)).astype(np.float32),
+                    **{c: sky[c].astype(np.float32) for c in ("flux_ratio", "flux_ratio_low", "flux_ratio_sigma")},
+                }.items()
+            }
+        ],
+    )
     partitions.write(run.conn, "source_link", run.run_id, [{
         "run_id": _full(N_TWICE, run.run_id), "source_id": sky["source_id"][first],
         "other_source_id": sky["source_id"][second], "sep_arcsec": np.full(N_TWICE, 1.0),
@@ -74,12 +88,17 @@ def links(run: Run, sky: Mapping[str, np.ndarray]) -> None:
             for mission, m in (("swift", N_TWICE), ("xmm", n - N_TWICE))
         ],
         "masters": {
-            "masters": int(heads.sum()), "of_one_mission": n - 2 * N_TWICE, "of_two_missions": n_sure,
-            "of_more_missions": 0, "ambiguous": 2 * N_AMBIGUOUS, "with_flux_ratio": 1, "with_flux_ratio_low": 1,
+            "masters": int(heads.sum()),
+            "of_one_mission": n - 2 * N_TWICE,
+            "of_two_missions": n_sure,
+            "of_more_missions": 0,
+            "ambiguous": 2 * N_AMBIGUOUS,
+            "with_flux_ratio": 1,
+            "with_flux_ratio_low": 1,
             "ratio_low_above_5": 0,
         },
         "changes": {"new": 0, "moved": n_sure, "marked": 0, "gone": 0},
-    }  # fmt: skip
+    }
 
 
 def refused(source_id: np.ndarray) -> np.ndarray:
@@ -91,10 +110,19 @@ def changes(run: Run, source_id: np.ndarray, old: np.ndarray | None, new: np.nda
     """Write down a change of membership."""
     n = len(source_id)
     before = np.ma.masked_all(n, np.int64) if old is None else old
-    copy.copy_in(run.conn, "xcat.master_change", [{
-        "run_id": _full(n, run.run_id), "source_id": source_id, "old_master_id": before, "new_master_id": new,
-        "change": np.full(n, change.encode()),
-    }])  # fmt: skip
+    copy.copy_in(
+        run.conn,
+        "xcat.master_change",
+        [
+            {
+                "run_id": _full(n, run.run_id),
+                "source_id": source_id,
+                "old_master_id": before,
+                "new_master_id": new,
+                "change": np.full(n, change.encode()),
+            }
+        ],
+    )
 
 
 def counterparts(run: Run, source_id: np.ndarray, there: Mapping[int, np.ndarray], rng: np.random.Generator) -> None:

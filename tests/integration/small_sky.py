@@ -138,26 +138,40 @@ def make(settings: Settings, n: int = 600, n_labelled: int = 400, seed: int = 3)
             ):
                 m = int(there.sum())
                 partitions.write(
-                    run.conn, "counterpart", catalogue_id,
-                    [{
-                        "catalogue_id": _full(m, catalogue_id, np.int16), "object_id": source_id[there],
-                        "file_id": _full(m, file_id), "ra": ra[there], "dec": dec[there],
-                        "native_id": np.array([f"obj {i}" for i in source_id[there]]).astype(np.bytes_),
-                        "err_arcsec": np.full(m, 0.1, np.float32),
-                        **{b: rng.normal(17, 1.5, m).astype(np.float32) for b in bands},
-                    }],
-                )  # fmt: skip
+                    run.conn,
+                    "counterpart",
+                    catalogue_id,
+                    [
+                        {
+                            "catalogue_id": _full(m, catalogue_id, np.int16),
+                            "object_id": source_id[there],
+                            "file_id": _full(m, file_id),
+                            "ra": ra[there],
+                            "dec": dec[there],
+                            "native_id": np.array([f"obj {i}" for i in source_id[there]]).astype(np.bytes_),
+                            "err_arcsec": np.full(m, 0.1, np.float32),
+                            **{b: rng.normal(17, 1.5, m).astype(np.float32) for b in bands},
+                        }
+                    ],
+                )
             partitions.write(
-                run.conn, "reference_object", quasars,
-                [{
-                    "catalogue_id": _full(n_labelled, quasars, np.int16), "object_id": source_id[:n_labelled],
-                    "file_id": _full(n_labelled, quasar_file), "ra": ra[:n_labelled], "dec": dec[:n_labelled],
-                    "native_id": np.array([f"ref {i}" for i in source_id[:n_labelled]]).astype(np.bytes_),
-                    "name": np.array([f"NGC {i}" for i in source_id[:n_labelled]]).astype(np.bytes_),
-                    "err_arcsec": np.full(n_labelled, 0.5, np.float32),
-                    "class": np.array(CLASSES)[truth[:n_labelled]].astype(np.bytes_),
-                }],
-            )  # fmt: skip
+                run.conn,
+                "reference_object",
+                quasars,
+                [
+                    {
+                        "catalogue_id": _full(n_labelled, quasars, np.int16),
+                        "object_id": source_id[:n_labelled],
+                        "file_id": _full(n_labelled, quasar_file),
+                        "ra": ra[:n_labelled],
+                        "dec": dec[:n_labelled],
+                        "native_id": np.array([f"ref {i}" for i in source_id[:n_labelled]]).astype(np.bytes_),
+                        "name": np.array([f"NGC {i}" for i in source_id[:n_labelled]]).astype(np.bytes_),
+                        "err_arcsec": np.full(n_labelled, 0.5, np.float32),
+                        "class": np.array(CLASSES)[truth[:n_labelled]].astype(np.bytes_),
+                    }
+                ],
+            )
         made["ingest"] = run.run_id
         with runs.stage(
             settings, "merge", "small_sky", {"n": n}, catalogues=[xmm, swift], pipeline_run_id=parent
@@ -207,22 +221,36 @@ def make(settings: Settings, n: int = 600, n_labelled: int = 400, seed: int = 3)
             optical, infrared = optical & ~refused, infrared & ~refused
             votes = optical.astype(int) + infrared + spectrum + (n_det > 1)
             partitions.write(
-                run.conn, "property", run.run_id,
-                [{
-                    "run_id": _full(n, run.run_id), "source_id": source_id,
-                    **{name: x.astype(np.float32) for name, x in values.items()},
-                    "observed_optical": np.ones(n, bool), "observed_infrared": np.ones(n, bool),
-                    "has_optical": optical, "has_infrared": infrared, "has_spectrum": spectrum,
-                    "n_detections": n_det.astype(np.int32), "is_classifiable": votes >= 2,
-                }],
-            )  # fmt: skip
+                run.conn,
+                "property",
+                run.run_id,
+                [
+                    {
+                        "run_id": _full(n, run.run_id),
+                        "source_id": source_id,
+                        **{name: x.astype(np.float32) for name, x in values.items()},
+                        "observed_optical": np.ones(n, bool),
+                        "observed_infrared": np.ones(n, bool),
+                        "has_optical": optical,
+                        "has_infrared": infrared,
+                        "has_spectrum": spectrum,
+                        "n_detections": n_det.astype(np.int32),
+                        "is_classifiable": votes >= 2,
+                    }
+                ],
+            )
             small_matches.hypothesis_properties(run, made["match"])
         made["properties"] = lineage["property_run_id"] = run.run_id
         small_galaxies.add(settings, made["properties"])
         with runs.stage(
-            settings, "label", "small_sky", {"classes": CLASSES}, catalogues=[quasars], pipeline_run_id=parent,
+            settings,
+            "label",
+            "small_sky",
+            {"classes": CLASSES},
+            catalogues=[quasars],
+            pipeline_run_id=parent,
             source_run_id=made["merge"],
-        ) as run:  # fmt: skip
+        ) as run:
             m = n_labelled
             status = np.where(np.arange(m) % 40 == 39, "conflict", "used").astype(np.bytes_)
             label = {

@@ -99,11 +99,25 @@ def in_database(settings: Any) -> list[dict[str, Any]]:
     keys = {"source_id": [b[0] for b in both], "catalogue_id": [b[1] for b in both]}
     with stage(settings, "match", "tiny", {}, source_run_id=merged) as found:
         pass
-    tiny.write(settings, "match", found.run_id, keys | {
-        "p_any": 0.9, "accepted": True, "n_candidates": 1, "density_per_deg2": 1e4, "completeness": 0.5})  # fmt: skip
-    tiny.write(settings, "match_candidate", found.run_id, keys | {
-        "object_id": [b[2] for b in both], "is_best": True, "sep_arcsec": 0.1, "log_bayes_factor": 1.0, "p_i": 0.9,
-    })  # fmt: skip
+    tiny.write(
+        settings,
+        "match",
+        found.run_id,
+        keys | {"p_any": 0.9, "accepted": True, "n_candidates": 1, "density_per_deg2": 1e4, "completeness": 0.5},
+    )
+    tiny.write(
+        settings,
+        "match_candidate",
+        found.run_id,
+        keys
+        | {
+            "object_id": [b[2] for b in both],
+            "is_best": True,
+            "sep_arcsec": 0.1,
+            "log_bayes_factor": 1.0,
+            "p_i": 0.9,
+        },
+    )
     with ready(settings) as conn:
         partitions.create(conn, "hypothesis", found.run_id)
         partitions.attach(conn, "hypothesis", found.run_id)
@@ -111,9 +125,23 @@ def in_database(settings: Any) -> list[dict[str, Any]]:
         pass
     ids = list(at)
     tiny.write(settings, "master_source", linked.run_id, {"source_id": ids, "master_id": ids, "status": "single"}, n)
-    tiny.write(settings, "master", linked.run_id, {
-        "master_id": ids, "ra": 10.0, "dec": 20.0, "err_arcsec": 1.0, "n_missions": 1, "n_sources": 1,
-        "n_detections": 2, "n_upper_limits": 0, "is_ambiguous": False}, n)  # fmt: skip
+    tiny.write(
+        settings,
+        "master",
+        linked.run_id,
+        {
+            "master_id": ids,
+            "ra": 10.0,
+            "dec": 20.0,
+            "err_arcsec": 1.0,
+            "n_missions": 1,
+            "n_sources": 1,
+            "n_detections": 2,
+            "n_upper_limits": 0,
+            "is_ambiguous": False,
+        },
+        n,
+    )
     with stage(settings, "properties", "tiny", {}) as computed:
         properties_stage(computed, merged, linked.run_id, found.run_id, [gaia, wise], [])
     made = tiny.rows(settings, "SELECT * FROM xcat.property WHERE run_id = %s", [computed.run_id])

@@ -350,8 +350,12 @@ def test_the_shell_completes_commands_without_a_database(tmp_path, shell):
     variables = {"XCAT_HOME": str(tmp_path / "home"), "_XCAT_COMPLETE": f"source_{shell}"}
     script = children.run([children.XCAT], env=variables, check=True).stdout
     assert "_XCAT_COMPLETE=complete_" in script
-    words = {"COMP_WORDS": "xcat mat", "COMP_CWORD": "1", "_TYPER_COMPLETE_ARGS": "xcat mat",
-             "_TYPER_COMPLETE_FISH_ACTION": "get-args"}  # fmt: skip
+    words = {
+        "COMP_WORDS": "xcat mat",
+        "COMP_CWORD": "1",
+        "_TYPER_COMPLETE_ARGS": "xcat mat",
+        "_TYPER_COMPLETE_FISH_ACTION": "get-args",
+    }
     done = children.run([children.XCAT], env=variables | words | {"_XCAT_COMPLETE": f"complete_{shell}"}, check=True)
     assert {"match", "match-files"} <= set(re.findall(r"[\w-]+", done.stdout))
     assert not list(tmp_path.iterdir())

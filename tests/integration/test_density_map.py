@@ -121,8 +121,15 @@ def test_a_catalogue_written_by_hand_has_a_density(settings):
 # --- q3c in parallel ----------------------------------------------------------------------------------------
 
 UNSAFE = "SELECT proname FROM pg_proc WHERE proname LIKE 'q3c%' AND proparallel <> 's' ORDER BY 1"
-LEFT = {"q3c_ellipse_query", "q3c_ellipse_query_it", "q3c_poly_query", "q3c_poly_query_it", "q3c_sel", "q3c_seljoin",
-        "q3c_version"}  # fmt: skip
+LEFT = {
+    "q3c_ellipse_query",
+    "q3c_ellipse_query_it",
+    "q3c_poly_query",
+    "q3c_poly_query_it",
+    "q3c_sel",
+    "q3c_seljoin",
+    "q3c_version",
+}
 JOIN = "SELECT count(*), sum(n.id * h.id) FROM n JOIN h ON q3c_join(n.ra, n.dec, h.ra, h.dec, 0.2)"
 
 

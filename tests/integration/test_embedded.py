@@ -150,10 +150,16 @@ def _traits(server: EmbeddedServer) -> tuple[object, ...]:
     state = dict(line.split(":\t", 1) for line in (of / "status").read_text().splitlines() if ":\t" in line)
     return (
         int(state["SigIgn"], 16) & sum(1 << getattr(signal, f"SIG{name}") - 1 for name in _SIGNALS),
-        int(state["SigBlk"], 16), state["Umask"], os.getpriority(os.PRIO_PROCESS, pid or 0),
-        os.getsid(pid or 0) == os.getsid(0), (of / "cwd").readlink(), (of / "fd" / "0").readlink(),
-        _query(server, "SHOW log_timezone"), _query(server, "SHOW lc_messages"), _query(server, "SHOW timezone"),
-    )  # fmt: skip
+        int(state["SigBlk"], 16),
+        state["Umask"],
+        os.getpriority(os.PRIO_PROCESS, pid or 0),
+        os.getsid(pid or 0) == os.getsid(0),
+        (of / "cwd").readlink(),
+        (of / "fd" / "0").readlink(),
+        _query(server, "SHOW log_timezone"),
+        _query(server, "SHOW lc_messages"),
+        _query(server, "SHOW timezone"),
+    )
 
 
 def test_the_server_has_nothing_of_the_shell_that_started_it(home, folder):

@@ -163,9 +163,16 @@ def write_reference(settings: Settings, catalogue_id: int, names: list[str], cla
 
     n = len(names)
     values: dict[str, Any] = {
-        "catalogue_id": catalogue_id, "object_id": list(range(1, n + 1)), "file_id": 0, "native_id": names, "ra": 1.0,
-        "dec": 1.0, "err_arcsec": 1.0, "class": classes, "class_native": classes,
-    }  # fmt: skip
+        "catalogue_id": catalogue_id,
+        "object_id": list(range(1, n + 1)),
+        "file_id": 0,
+        "native_id": names,
+        "ra": 1.0,
+        "dec": 1.0,
+        "err_arcsec": 1.0,
+        "class": classes,
+        "class_native": classes,
+    }
     with ready(settings) as conn:
         types = copy.column_types(conn, "xcat.reference_object")
         block = {c: column(types[c], v, n) for c, v in values.items()}
@@ -207,10 +214,30 @@ def test_the_command_on_a_table(cli: Any, settings: Settings, tmp_path: Path) ->
     table.write_text("\n".join(lines) + "\n")
     out, page = tmp_path / "out.json", tmp_path / "page"
     said = cli(
-        "evaluate", str(table), "--label", "kind", "--answers", "old", "--methods", "equal,histogram",
-        "--folds", "4", "--properties", "hr1,log_fx", "--seeds", "0,1",
-        "--by", "source", "--quick", "--workers", "1", "-o", str(out), "--html", str(page),
-    )  # fmt: skip
+        "evaluate",
+        str(table),
+        "--label",
+        "kind",
+        "--answers",
+        "old",
+        "--methods",
+        "equal,histogram",
+        "--folds",
+        "4",
+        "--properties",
+        "hr1,log_fx",
+        "--seeds",
+        "0,1",
+        "--by",
+        "source",
+        "--quick",
+        "--workers",
+        "1",
+        "-o",
+        str(out),
+        "--html",
+        str(page),
+    )
     assert "120 labelled sources (a 60, b 60), 2 properties, 4 folds" in said
     assert "published: old" in said
     result = json.loads(out.read_text())

@@ -61,9 +61,13 @@ def _classified(settings: Settings, made: Runs, pipeline: Pipeline) -> tuple[int
     lineage = {
         f"{column}_run_id": made[kind]
         for column, kind in (
-            ("source", "merge"), ("link", "link"), ("match", "match"), ("property", "properties"), ("label", "label"),
+            ("source", "merge"),
+            ("link", "link"),
+            ("match", "match"),
+            ("property", "properties"),
+            ("label", "label"),
         )
-    }  # fmt: skip
+    }
     config = {"weights": pipeline.weights, "best_match": pipeline.best_match}
     with books.stage(settings, "fit", "small_sky", config, **lineage) as run:
         stages.fit_stage(run, pipeline, made)
@@ -226,9 +230,10 @@ def test_the_nearest_labelled_sources(conn: Connection, runs: Runs, model: Model
         mine = np.array([_p(t.contributions) for t in e.terms])
         mine -= mine.mean(axis=1, keepdims=True)
         distance = {
-            row[0]: float(np.sqrt(((s - mine) ** 2).sum())) for row, s in zip(found, said, strict=True)
+            row[0]: float(np.sqrt(((s - mine) ** 2).sum()))
+            for row, s in zip(found, said, strict=True)
             if row[0] != source_id
-        }  # fmt: skip
+        }
         nearest = sorted(distance, key=lambda k: distance[k])[:5]
         assert [a.source_id for a in e.alike] == nearest and source_id not in nearest
         for a in e.alike:
@@ -301,20 +306,30 @@ def test_text_tells_the_whole(conn: Connection, runs: Runs, model: Model) -> Non
         json.dumps(why.to_json(e), allow_nan=False)
         told += text
     for words in (
-        "> 1.5", "not observed", "No contribution (one of the two is missing)", "missing", "+- 0.4",
-        "What would change the class", "standard deviation of", "sigma away", "Without ",
+        "> 1.5",
+        "not observed",
+        "No contribution (one of the two is missing)",
+        "missing",
+        "+- 0.4",
+        "What would change the class",
+        "standard deviation of",
+        "sigma away",
+        "Without ",
         "the mean over the counterpart hypotheses is",
-        "are at least as extreme", "log_fx_fw1 (X-ray to W1 flux ratio)", "arcsec per axis",
-    ):  # fmt: skip
+        "are at least as extreme",
+        "log_fx_fw1 (X-ray to W1 flux ratio)",
+        "arcsec per axis",
+    ):
         assert words in told, words
 
 
 def test_a_threshold_can_be_told_from_the_value(conn: Connection, runs: Runs) -> None:
     e = why.explain(conn, 3, runs["summed"])
     for value, threshold, words in (
-        (150.04, 149.96, "below 149.96 deg (is 150.04; 0.5"), (0.3, -1.23456, "below -1.23 deg (is 0.3; 0.5"),
+        (150.04, 149.96, "below 149.96 deg (is 150.04; 0.5"),
+        (0.3, -1.23456, "below -1.23 deg (is 0.3; 0.5"),
         (1.0, 0.9999999, "not 1 exactly deg (is 1; 0.5"),
-    ):  # fmt: skip
+    ):
         change = ClassThreshold("abs_b", value, "below", threshold, "CV", 0.5)
         assert words in why.text(replace(e, changes=(change,)))
 
@@ -367,9 +382,15 @@ def test_figures_of_every_state(conn: Connection, runs: Runs, model: Model, tmp_
         pairs_first = tuple(sorted(e.terms, key=lambda t: not t.axes))[:12]
         told += why.draw(replace(e, terms=pairs_first), conn, tmp_path / "e.svg").read_text()
     for words in (
-        "mean over", "not observed", "of the two is missing", "missing here", "dashed: for", "&gt; 1.5",
-        "X-ray to red flux ratio", "log F_X/F_R   log_fx_fr",
-    ):  # fmt: skip
+        "mean over",
+        "not observed",
+        "of the two is missing",
+        "missing here",
+        "dashed: for",
+        "&gt; 1.5",
+        "X-ray to red flux ratio",
+        "log F_X/F_R   log_fx_fr",
+    ):
         assert words in told, words
 
 

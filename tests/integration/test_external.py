@@ -155,8 +155,12 @@ def test_a_password_is_not_shown():
 @pytest.mark.parametrize("url", ["postgresql://u:p%40%2F@h:5/d", "postgresql+psycopg://u:p%40%2F@h:5/d"])
 def test_an_address_reaches_libpq_whole(url):
     assert psycopg.conninfo.conninfo_to_dict(connection.conninfo(url)) == {
-        "user": "u", "password": "p@/", "host": "h", "port": "5", "dbname": "d",
-    }  # fmt: skip
+        "user": "u",
+        "password": "p@/",
+        "host": "h",
+        "port": "5",
+        "dbname": "d",
+    }
 
 
 def test_no_connection_is_without_a_time_limit(settings):

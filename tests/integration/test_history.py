@@ -54,61 +54,61 @@ WITH source_name AS (
 """
 _QUERIES = {
     "source": "SELECT source, (to_jsonb(t) - numbers)::text FROM xcat.source AS t"
-              " JOIN source_name USING (source_id), rest WHERE run_id = %(merge)s",
+    " JOIN source_name USING (source_id), rest WHERE run_id = %(merge)s",
     "source_detection": "SELECT source, d.native_id FROM xcat.source_detection AS t JOIN source_name USING (source_id)"
-                        " JOIN xcat.detection AS d USING (catalogue_id, object_id) WHERE run_id = %(merge)s",
+    " JOIN xcat.detection AS d USING (catalogue_id, object_id) WHERE run_id = %(merge)s",
     "source_link": 'SELECT least(a.source COLLATE "C", b.source), greatest(a.source COLLATE "C", b.source),'
-                   " (to_jsonb(t) - numbers)::text FROM xcat.source_link AS t"
-                   " JOIN source_name AS a ON a.source_id = t.source_id"
-                   " JOIN source_name AS b ON b.source_id = t.other_source_id, rest WHERE run_id = %(link)s",
+    " (to_jsonb(t) - numbers)::text FROM xcat.source_link AS t"
+    " JOIN source_name AS a ON a.source_id = t.source_id"
+    " JOIN source_name AS b ON b.source_id = t.other_source_id, rest WHERE run_id = %(link)s",
     "master_source": "SELECT source, master, (to_jsonb(t) - numbers)::text FROM xcat.master_source AS t"
-                     " JOIN source_name USING (source_id) JOIN master_name USING (master_id), rest"
-                     " WHERE run_id = %(link)s",
+    " JOIN source_name USING (source_id) JOIN master_name USING (master_id), rest"
+    " WHERE run_id = %(link)s",
     "master": "SELECT master, (to_jsonb(t) - numbers)::text FROM xcat.master AS t"
-              " JOIN master_name USING (master_id), rest WHERE run_id = %(link)s",
+    " JOIN master_name USING (master_id), rest WHERE run_id = %(link)s",
     "match": "SELECT source, k.name, (to_jsonb(t) - numbers)::text FROM xcat.match AS t"
-             " JOIN source_name USING (source_id) JOIN xcat.catalogue AS k USING (catalogue_id), rest"
-             " WHERE run_id = %(match)s",
+    " JOIN source_name USING (source_id) JOIN xcat.catalogue AS k USING (catalogue_id), rest"
+    " WHERE run_id = %(match)s",
     "match_candidate": "SELECT source, object, (to_jsonb(t) - numbers)::text FROM xcat.match_candidate AS t"
-                       " JOIN source_name USING (source_id) JOIN object_name USING (catalogue_id, object_id), rest"
-                       " WHERE run_id = %(match)s",
+    " JOIN source_name USING (source_id) JOIN object_name USING (catalogue_id, object_id), rest"
+    " WHERE run_id = %(match)s",
     "hypothesis": "SELECT source, (to_jsonb(t) - numbers)::text, m.objects FROM xcat.hypothesis AS t"
-                  " JOIN source_name USING (source_id), rest, LATERAL"
-                  " (SELECT string_agg(object, ' + ' ORDER BY i) AS objects"
-                  " FROM unnest(catalogues, objects) WITH ORDINALITY AS u (catalogue_id, object_id, i)"
-                  " JOIN object_name USING (catalogue_id, object_id)) AS m WHERE run_id = %(match)s",
+    " JOIN source_name USING (source_id), rest, LATERAL"
+    " (SELECT string_agg(object, ' + ' ORDER BY i) AS objects"
+    " FROM unnest(catalogues, objects) WITH ORDINALITY AS u (catalogue_id, object_id, i)"
+    " JOIN object_name USING (catalogue_id, object_id)) AS m WHERE run_id = %(match)s",
     "calibration": "SELECT coalesce(k.name, 'all'), (to_jsonb(t) - numbers)::text FROM xcat.calibration AS t"
-                   " LEFT JOIN xcat.catalogue AS k USING (catalogue_id), rest WHERE run_id = %(match)s",
+    " LEFT JOIN xcat.catalogue AS k USING (catalogue_id), rest WHERE run_id = %(match)s",
     "magnitude_prior": "SELECT k.name, (to_jsonb(t) - numbers)::text FROM xcat.magnitude_prior AS t"
-                       " JOIN xcat.catalogue AS k USING (catalogue_id), rest WHERE run_id = %(match)s",
+    " JOIN xcat.catalogue AS k USING (catalogue_id), rest WHERE run_id = %(match)s",
     "field_offset": "SELECT k.name, (to_jsonb(t) - numbers)::text FROM xcat.field_offset AS t"
-                    " JOIN xcat.catalogue AS k USING (catalogue_id), rest WHERE run_id = %(match)s",
+    " JOIN xcat.catalogue AS k USING (catalogue_id), rest WHERE run_id = %(match)s",
     "property": "SELECT source, (to_jsonb(t) - numbers)::text FROM xcat.property AS t"
-                " JOIN source_name USING (source_id), rest WHERE run_id = %(properties)s",
+    " JOIN source_name USING (source_id), rest WHERE run_id = %(properties)s",
     "hypothesis_property": "SELECT source, (to_jsonb(t) - numbers)::text FROM xcat.hypothesis_property AS t"
-                           " JOIN source_name USING (source_id), rest WHERE run_id = %(properties)s",
+    " JOIN source_name USING (source_id), rest WHERE run_id = %(properties)s",
     "label": "SELECT source, object, (to_jsonb(t) - numbers)::text FROM xcat.label AS t"
-             " JOIN source_name USING (source_id) JOIN reference_name USING (catalogue_id, object_id), rest"
-             " WHERE run_id = %(label)s",
+    " JOIN source_name USING (source_id) JOIN reference_name USING (catalogue_id, object_id), rest"
+    " WHERE run_id = %(label)s",
     "model": "SELECT (to_jsonb(t) - numbers)::text FROM xcat.model AS t, rest WHERE run_id = %(fit)s",
     "model_class": "SELECT (to_jsonb(t) - numbers)::text FROM xcat.model_class AS t, rest WHERE run_id = %(fit)s",
     "model_term": "SELECT (to_jsonb(t) - numbers)::text FROM xcat.model_term AS t, rest WHERE run_id = %(fit)s",
     "model_category": "SELECT (to_jsonb(t) - numbers)::text FROM xcat.model_category AS t, rest WHERE run_id = %(fit)s",
     "likelihood_table": "SELECT (to_jsonb(t) - numbers)::text FROM xcat.likelihood_table AS t, rest"
-                        " WHERE run_id = %(fit)s",
+    " WHERE run_id = %(fit)s",
     "out_of_fold": "SELECT source, (to_jsonb(t) - numbers)::text FROM xcat.out_of_fold AS t"
-                   " JOIN source_name USING (source_id), rest WHERE run_id = %(fit)s",
+    " JOIN source_name USING (source_id), rest WHERE run_id = %(fit)s",
     "summary of the fit": "SELECT (summary - '{seconds}'::text[])::text FROM xcat.run WHERE run_id = %(fit)s",
     "classification": "SELECT source, (to_jsonb(t) - numbers)::text FROM xcat.classification AS t"
-                      " JOIN source_name USING (source_id), rest WHERE run_id = %(classify)s",
+    " JOIN source_name USING (source_id), rest WHERE run_id = %(classify)s",
     "published": "SELECT source, (to_jsonb(t) - numbers)::text FROM pub.classified_runs AS t"
-                 " JOIN source_name USING (source_id), rest WHERE run_id = %(classify)s",
+    " JOIN source_name USING (source_id), rest WHERE run_id = %(classify)s",
     "published counterparts": "SELECT source, (to_jsonb(t) - numbers)::text FROM pub.counterparts_runs AS t"
-                              " JOIN source_name USING (source_id), rest WHERE run_id = %(classify)s",
+    " JOIN source_name USING (source_id), rest WHERE run_id = %(classify)s",
     "published hypotheses": "SELECT source, (to_jsonb(t) - ARRAY['run_id', 'source_id'])::text"
-                            " FROM pub.hypotheses_runs AS t JOIN source_name USING (source_id)"
-                            " WHERE run_id = %(classify)s",
-}  # fmt: skip
+    " FROM pub.hypotheses_runs AS t JOIN source_name USING (source_id)"
+    " WHERE run_id = %(classify)s",
+}
 Answers = dict[str, list[tuple[Any, ...]]]
 Databases = Callable[[str], Settings]
 

@@ -22,8 +22,12 @@ def definition(tmp_path):
 
 
 def _rejects(settings):
-    return small.loaded(settings, "file_name, row_number, column_name, value, reason",
-                        "reject JOIN xcat.catalogue_file USING (file_id)", "file_id, row_number")  # fmt: skip
+    return small.loaded(
+        settings,
+        "file_name, row_number, column_name, value, reason",
+        "reject JOIN xcat.catalogue_file USING (file_id)",
+        "file_id, row_number",
+    )
 
 
 # --- values -----------------------------------------------------------------------------------------------
@@ -72,10 +76,22 @@ def test_everything_is_written_down(settings, tmp_path, definition):
         ("f.csv", entry.sha256, file.stat().st_size, 3, 1)
     ]
     ((config, inputs, summary),) = small.loaded(settings, "config, inputs, summary", "run", "1")
-    assert config == {"catalogue": "small", "definition_sha256": definition.sha256, "files": [entry.sha256],
-                      "replace": False}  # fmt: skip
-    assert inputs["files"] == [{"name": "f.csv", "sha256": entry.sha256, "n_bytes": entry.n_bytes, "n_rows": 3,
-                                "n_rejected": 1, "n_skipped": 0}]  # fmt: skip
+    assert config == {
+        "catalogue": "small",
+        "definition_sha256": definition.sha256,
+        "files": [entry.sha256],
+        "replace": False,
+    }
+    assert inputs["files"] == [
+        {
+            "name": "f.csv",
+            "sha256": entry.sha256,
+            "n_bytes": entry.n_bytes,
+            "n_rows": 3,
+            "n_rejected": 1,
+            "n_skipped": 0,
+        }
+    ]
     assert (summary["n_rows"], summary["n_rejected"]) == (3, 1)
     assert {"read f.csv", "index"} <= summary["seconds"].keys()
     assert small.loaded(settings, "name, kind, definition_sha256", "catalogue", "1") == [

@@ -290,9 +290,11 @@ def test_two_loads_of_different_files_mix_nothing(settings, definition, files, f
     answers = [children.end(p) for p in [start(files[1]), start(files[2])]]
     assert [(code, error) for code, _, error in answers] == [(0, ""), (0, "")]
     found = small.loaded(
-        settings, "f.file_name, array_agg(native_id ORDER BY object_id), min(f.n_rows), count(DISTINCT object_id)",
-        "counterpart JOIN xcat.catalogue_file f USING (file_id) GROUP BY f.file_id, f.file_name", "1",
-    )[n_before:]  # fmt: skip
+        settings,
+        "f.file_name, array_agg(native_id ORDER BY object_id), min(f.n_rows), count(DISTINCT object_id)",
+        "counterpart JOIN xcat.catalogue_file f USING (file_id) GROUP BY f.file_id, f.file_name",
+        "1",
+    )[n_before:]
     assert [row[0] for row in found] == names
     rows = {name: ids for name, ids, _, _ in found}
     # ten ids are in both files (and ten in the one before): whichever came second has them among its rejects

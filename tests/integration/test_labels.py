@@ -159,8 +159,11 @@ def test_classes_of_the_pipeline_conflict_not_those_of_the_catalogues(module_set
     assert [x[1] for x in _labels(module_settings, [xray], [first, second])] == ["Star"] * 4
     found = _labels(module_settings, [xray], [first, second], parted)
     assert [(x[1], x[-1]) for x in found] == [
-        ("YSO", "used"), ("YSO", "duplicate"), ("YSO", "conflict"), ("HM", "conflict"),
-    ]  # fmt: skip
+        ("YSO", "used"),
+        ("YSO", "duplicate"),
+        ("YSO", "conflict"),
+        ("HM", "conflict"),
+    ]
 
 
 def test_the_place_of_a_source_decides(module_settings: Settings) -> None:
@@ -171,9 +174,12 @@ def test_the_place_of_a_source_decides(module_settings: Settings) -> None:
         "XRB": ClassRule(prior=0.5),
     }
     xray, known = _sky(
-        module_settings, ["XRB"] * 8, ["x"] * 8, err_arcsec=[1.0, 1, 1, 1, 2, 2, 1, 1],
+        module_settings,
+        ["XRB"] * 8,
+        ["x"] * 8,
+        err_arcsec=[1.0, 1, 1, 1, 2, 2, 1, 1],
         extent_arcsec=[0.0, None, 0, 0, 0, 0, 5, 0],
-    )  # fmt: skip
+    )
     # centres of galaxies 2.9, 3.1 arcsec (the nucleus) and, twice as uncertain, 5.9, 6.1 arcsec (3 sigma) from a source
     centres = [2 + 2.9 * ARCSEC, 3 + 3.1 * ARCSEC, 4 + 5.9 * ARCSEC, 5 + 6.1 * ARCSEC, 7.0]
     galaxy = {"ra": [0.0] * 5, "dec": centres, "d25_arcmin": [1.0, 1, 1, 1, None]}

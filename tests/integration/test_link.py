@@ -123,8 +123,17 @@ def test_a_master_is_the_weighted_mean_of_its_sources(module_settings: Settings,
     assert separation(*mean, master["ra"], master["dec"]) < 1e-6
     assert 0 <= master["ra"] < 360
     assert master["err_arcsec"] == pytest.approx(1 / math.sqrt(weight.sum()), rel=1e-6)
-    wanted = {"n_missions": 3, "n_sources": 3, "n_detections": 10, "n_upper_limits": 0, "is_ambiguous": False,
-              "mjd_first": 50000.0, "mjd_last": 51000.0, "flux_ratio": None, "flux_std_max_cgs": None}  # fmt: skip
+    wanted = {
+        "n_missions": 3,
+        "n_sources": 3,
+        "n_detections": 10,
+        "n_upper_limits": 0,
+        "is_ambiguous": False,
+        "mjd_first": 50000.0,
+        "mjd_last": 51000.0,
+        "flux_ratio": None,
+        "flux_std_max_cgs": None,
+    }
     assert {k: master[k] for k in wanted} == wanted
 
 
@@ -317,14 +326,27 @@ def test_a_release_changes_only_what_it_touches(settings: Settings) -> None:
     assert after["z100"] == (number["x2"], "linked")
     assert {after[n][1] for n in ("x1", "c1", "z101")} == {"ambiguous"}
     assert min(number[n] for n in ("c1", "z101", "z102")) > max(m for m, _ in before.values())
-    ids = {r["name"]: r["source_id"] for r in rows(
-        settings, "SELECT s.name, s.source_id FROM xcat.source AS s JOIN xcat.run AS r ON r.source_run_id = s.run_id"
-        " WHERE r.run_id = ANY(%s)", [[first, second]],
-    )}  # fmt: skip
+    ids = {
+        r["name"]: r["source_id"]
+        for r in rows(
+            settings,
+            "SELECT s.name, s.source_id FROM xcat.source AS s JOIN xcat.run AS r ON r.source_run_id = s.run_id"
+            " WHERE r.run_id = ANY(%s)",
+            [[first, second]],
+        )
+    }
     names = {i: n for n, i in ids.items()}
     told = {names[c["source_id"]]: c["change"] for c in _changes(settings, second)}
-    assert told == {"r0": "gone", "r1": "gone", "x1": "marked", "x2": "marked", "c1": "moved",
-                    "z100": "new", "z101": "new", "z102": "new"}  # fmt: skip
+    assert told == {
+        "r0": "gone",
+        "r1": "gone",
+        "x1": "marked",
+        "x2": "marked",
+        "c1": "moved",
+        "z100": "new",
+        "z101": "new",
+        "z102": "new",
+    }
     with ready(settings) as conn:
         found = record.links_json(conn, second)
         assert found["changes"] == {"new": 3, "moved": 1, "marked": 2, "gone": 2}
@@ -341,10 +363,11 @@ def test_a_release_changes_only_what_it_touches(settings: Settings) -> None:
 def test_sources_far_away_change_no_master(module_settings: Settings, old: Any, new: Any) -> None:
     """A crowded sky of three missions, then a release that adds as crowded a place on the other side of the sky."""
     xray = [
-        mission(module_settings, str(k), [(i / 1800, j / 1800) for i, j, m in old if m == k],
-                err_arcsec=[1.0, 0.3, 3.0][k])
+        mission(
+            module_settings, str(k), [(i / 1800, j / 1800) for i, j, m in old if m == k], err_arcsec=[1.0, 0.3, 3.0][k]
+        )
         for k in range(3)
-    ]  # fmt: skip
+    ]
     _, first = both(module_settings, *xray)
     for k in range(3):
         _add(module_settings, xray[k], [(180 + i / 1800, j / 1800) for i, j, m in new if m == k], 100)
@@ -391,8 +414,15 @@ def test_the_surveys_are_linked(module_settings: Settings, surveys: dict[str, An
     with ready(module_settings) as conn:
         found = record.links_json(conn, surveys["link"])
     sizes = {m["mission"]: m["sources"] for m in found["missions"]}
-    assert sizes == {"pool_2rxs": 55066, "pool_csc2": 23412, "pool_efeds": 22079, "pool_xmmsl2": 4081,
-                     "pool_sdsx": 2872, "pool_xmm_cosmos": 1797, "pool_cdfs": 613}  # fmt: skip
+    assert sizes == {
+        "pool_2rxs": 55066,
+        "pool_csc2": 23412,
+        "pool_efeds": 22079,
+        "pool_xmmsl2": 4081,
+        "pool_sdsx": 2872,
+        "pool_xmm_cosmos": 1797,
+        "pool_cdfs": 613,
+    }
     for m in found["missions"]:
         assert m["single"] + m["linked"] + m["ambiguous"] == m["sources"]
     cosmos = next(p for p in found["pairs"] if (p["mission"], p["other"]) == ("pool_csc2", "pool_xmm_cosmos"))

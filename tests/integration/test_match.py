@@ -61,10 +61,12 @@ def test_probabilities_by_hand(module_settings: Settings, none_weight: bool) -> 
     xray = load(module_settings, "xray_sources", {"ra": [359.9999] * 5, "dec": [0, 1, 2, 3, 4], "err_arcsec": 1.2})
     place = [(359.9999, dec, sep) for dec, seps in offsets.items() for sep in seps]
     other = load(
-        module_settings, "optical",
+        module_settings,
+        "optical",
         {"ra": [p[0] for p in place], "dec": [p[1] + p[2] * ARCSEC for p in place], "err_arcsec": 0.5},
-        sky={"density_per_deg2": density}, completeness=c,
-    )  # fmt: skip
+        sky={"density_per_deg2": density},
+        completeness=c,
+    )
     run = match(module_settings, merge(module_settings, xray), [xray], [other], nway=none_weight)
     found = _matches(module_settings, run)
     assert set(found) == set(offsets)
@@ -86,10 +88,11 @@ def test_candidates_that_are_alike_share(module_settings: Settings) -> None:
     """Two equal candidates: a half each, and exactly one is the best. A far one is not impossible, but 0."""
     xray = load(module_settings, "xray_sources", {"ra": [5, 5], "dec": [0, 1], "err_arcsec": 0.1})
     other = load(
-        module_settings, "infrared",
+        module_settings,
+        "infrared",
         {"ra": [5, 5, 5], "dec": [ARCSEC / 4, -ARCSEC / 4, 1 + 9.9 * ARCSEC], "err_arcsec": 0.1},
         completeness=0.999,
-    )  # fmt: skip
+    )
     found = _matches(module_settings, match(module_settings, merge(module_settings, xray), [xray], [other]))
     assert [c["p_i"] for c in found[0]["candidates"]] == pytest.approx([0.5, 0.5])
     assert [c["is_best"] for c in found[0]["candidates"]] == [True, False]
@@ -104,10 +107,15 @@ def test_candidates_and_sources_follow_from_the_hypotheses(module_settings: Sett
     xray = load(module_settings, "xray_sources", {"ra": [9.0] * dec.size, "dec": dec, "err_arcsec": 1.0})
     places = dec.repeat(3) + rng.normal(0, 2, 3 * dec.size) * ARCSEC
     others = [
-        load(module_settings, kind, {"ra": [9.0] * places.size, "dec": places + 0.2 * k * ARCSEC, "err_arcsec": 0.4},
-             sky={"density_per_deg2": 2e4}, completeness=0.7)
+        load(
+            module_settings,
+            kind,
+            {"ra": [9.0] * places.size, "dec": places + 0.2 * k * ARCSEC, "err_arcsec": 0.4},
+            sky={"density_per_deg2": 2e4},
+            completeness=0.7,
+        )
         for k, kind in enumerate(["optical", "infrared"][:n_catalogues])
-    ]  # fmt: skip
+    ]
     run = match(module_settings, merge(module_settings, xray), [xray], others)
     of_run = "SELECT * FROM xcat.{} WHERE run_id = %s"
     found, candidates, hypotheses = (
@@ -129,9 +137,12 @@ def test_candidates_and_sources_follow_from_the_hypotheses(module_settings: Sett
     assert np.abs(told["p"] / told["p_any"] - told["p_i"]).max() < 0.02
     best = both.sort_values("p_i").groupby(["source_id", "catalogue_id"]).tail(1)
     assert best["is_best"].all() and both["is_best"].sum() == len(best)
-    seps = candidates.merge(pd.DataFrame(rows(
-        module_settings, "SELECT c.catalogue_id, c.object_id, c.dec FROM xcat.counterpart AS c WHERE c.ra = 9"
-    )), on=["catalogue_id", "object_id"])  # fmt: skip
+    seps = candidates.merge(
+        pd.DataFrame(
+            rows(module_settings, "SELECT c.catalogue_id, c.object_id, c.dec FROM xcat.counterpart AS c WHERE c.ra = 9")
+        ),
+        on=["catalogue_id", "object_id"],
+    )
     assert seps["sep_arcsec"].to_numpy() == pytest.approx(np.abs(seps["dec"] - seps["dec"].round()) * 3600, abs=1e-5)
 
 
@@ -235,9 +246,10 @@ def test_a_star_is_found_where_it_was_when_the_x_rays_came(
     back = (np.degrees(np.arctan2(*pm)) + 180) * star.ra.unit
     was = star.directional_offset_by(back, np.hypot(*pm) * 16 / 3.6e6 * star.ra.unit)
     xray = load(
-        module_settings, "xray_sources",
+        module_settings,
+        "xray_sources",
         {"ra": was.ra.deg % 360, "dec": was.dec.deg, "epoch_yr": [2000.0] * len(places)},
-    )  # fmt: skip
+    )
     # one more in each circle, of which no motion is known: it stays where it is
     still = star.directional_offset_by(70 * star.ra.unit, 3 * ARCSEC * star.ra.unit)
     columns = {
@@ -275,9 +287,12 @@ def test_a_star_that_has_moved_in_is_no_candidate_then(module_settings: Settings
     """At the source today, 16 arcsec away when it was seen. Without an epoch of the source, it stays where it is."""
     xray = load(module_settings, "xray_sources", {"ra": [5.0, 5.0], "dec": [0.0, 1.0], "epoch_yr": [2000.0, None]})
     other = load(
-        module_settings, "optical", {"ra": [5.0, 5.0], "dec": [0.0, 1.0], "pmra_mas_yr": [1000.0] * 2,
-                                     "pmdec_mas_yr": [0.0] * 2}, epoch_yr=2016.0, completeness=0.5,
-    )  # fmt: skip
+        module_settings,
+        "optical",
+        {"ra": [5.0, 5.0], "dec": [0.0, 1.0], "pmra_mas_yr": [1000.0] * 2, "pmdec_mas_yr": [0.0] * 2},
+        epoch_yr=2016.0,
+        completeness=0.5,
+    )
     found = _matches(module_settings, match(module_settings, merge(module_settings, xray), [xray], [other]))
     assert [found[key]["n_candidates"] for key in (0, 1)] == [0, 1]
 
@@ -297,10 +312,17 @@ def cosmos(module_settings: Settings, shared_data: Path) -> dict[str, Any]:
     merged = merge(module_settings, loaded[0])
     runs = {
         none: match(
-            module_settings, merged, loaded[:1], loaded[1:], radius_arcsec=15.0,
-            completeness={"cosmos_optical": 0.9}, nway=none, magnitudes={"cosmos_optical": []},
-        ) for none in (True, False)
-    }  # fmt: skip
+            module_settings,
+            merged,
+            loaded[:1],
+            loaded[1:],
+            radius_arcsec=15.0,
+            completeness={"cosmos_optical": 0.9},
+            nway=none,
+            magnitudes={"cosmos_optical": []},
+        )
+        for none in (True, False)
+    }
     query = (
         "SELECT s.name, s.ra AS x_ra, s.dec AS x_dec, m.p_any, m.density_per_deg2, o.native_id, c.p_i, c.is_best,"
         " c.sep_arcsec, c.log_bayes_factor, o.ra, o.dec FROM xcat.match AS m JOIN xcat.source AS s"
@@ -395,9 +417,12 @@ def test_an_offset_and_rotation_of_a_field_are_found_and_taken_back(module_setti
     xray = load(module_settings, "xray_sources", columns)
     ra, dec = (np.concatenate([getattr(s, c).deg for s in stars]) for c in ("ra", "dec"))
     other = load(
-        module_settings, "optical", {"ra": ra % 360, "dec": dec, "err_arcsec": [0.1] * ra.size},
-        sky={"density_per_deg2": 1000.0}, completeness=0.9,
-    )  # fmt: skip
+        module_settings,
+        "optical",
+        {"ra": ra % 360, "dec": dec, "err_arcsec": [0.1] * ra.size},
+        sky={"density_per_deg2": 1000.0},
+        completeness=0.9,
+    )
     merged = merge(module_settings, xray)
     run = match(module_settings, merged, [xray], [other], field_offsets=True)
     found = {f["obs_id"]: f for f in rows(module_settings, "SELECT * FROM xcat.field_offset WHERE run_id = %s", [run])}

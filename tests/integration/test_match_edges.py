@@ -25,8 +25,18 @@ from xcat.match.learning import PriorTable
 pytestmark = pytest.mark.slow
 
 # right ascension 0 from both sides, both poles and next to them, the equator, a corner of q3c's cube
-PLACES = st.sampled_from([(0.0, 10.0), (359.99999, -45.0), (0.0, 90.0), (123.0, -90.0), (77.0, 89.9995), (10.0, -89.99),
-                          (200.0, 0.0), (45.0, 35.264389682754654)])  # fmt: skip
+PLACES = st.sampled_from(
+    [
+        (0.0, 10.0),
+        (359.99999, -45.0),
+        (0.0, 90.0),
+        (123.0, -90.0),
+        (77.0, 89.9995),
+        (10.0, -89.99),
+        (200.0, 0.0),
+        (45.0, 35.264389682754654),
+    ]
+)
 SOME = hypothesis(max_examples=25, deadline=None)
 
 
@@ -48,7 +58,7 @@ def _around(place: tuple[float, float], rng: np.random.Generator, n: int, spread
 
 def _objects(
     place: tuple[float, float], rng: np.random.Generator, n: int, *, spread: float, ellipses: bool = False, **keys: Any
-) -> Objects:  # fmt: skip
+) -> Objects:
     shape: dict[str, Any] = {}
     err = rng.uniform(0.2, 1.5, n).astype(np.float32).astype(float)
     if ellipses:
@@ -104,10 +114,17 @@ def _skies(
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     sources = _objects(place, rng, draw(st.integers(1, 3)), spread=3.0, ellipses=ellipses)
     catalogues = [
-        _objects(place, rng, draw(st.integers(0, 5)), spread=9.0, ellipses=ellipses,
-                 density_per_deg2=10.0 ** rng.uniform(3, 6), completeness=float(rng.uniform(0.1, 0.95)))
+        _objects(
+            place,
+            rng,
+            draw(st.integers(0, 5)),
+            spread=9.0,
+            ellipses=ellipses,
+            density_per_deg2=10.0 ** rng.uniform(3, 6),
+            completeness=float(rng.uniform(0.1, 0.95)),
+        )
         for _ in range(n_catalogues)
-    ]  # fmt: skip
+    ]
     return sources, catalogues
 
 
@@ -122,7 +139,7 @@ def test_one_catalogue(work: Connection, data: Any, place: tuple[float, float], 
 @given(data=st.data(), place=PLACES, ellipses=st.booleans(), nway=st.booleans(), n=st.integers(2, 3))
 def test_several_catalogues(
     work: Connection, data: Any, place: tuple[float, float], ellipses: bool, nway: bool, n: int
-) -> None:  # fmt: skip
+) -> None:
     """By default, what is ten thousand times more likely apart than one is not counted as one: that is 1e-3."""
     sources, catalogues = _skies(data.draw, place, ellipses=ellipses, n_catalogues=n)
     _check(
@@ -195,8 +212,10 @@ def test_identical_positions(work: Connection, nway: bool) -> None:
     """Source and objects at one place, some of them twice: equals share, and the order is by number."""
     where = {"ra": np.full(3, 0.0), "dec": np.full(3, 90.0)}
     sources = Objects(np.array([0.0]), np.array([90.0]), np.array([0.5]))
-    catalogues = [Objects(**where, err=np.full(3, 0.1), density_per_deg2=1e4, completeness=0.7),
-                  Objects(**where, err=np.full(3, 0.2), density_per_deg2=2e4, completeness=0.7)]  # fmt: skip
+    catalogues = [
+        Objects(**where, err=np.full(3, 0.1), density_per_deg2=1e4, completeness=0.7),
+        Objects(**where, err=np.full(3, 0.2), density_per_deg2=2e4, completeness=0.7),
+    ]
     found = run(work, sources, catalogues, radius_arcsec=5.0, nway=nway)
     _check(found, sources, catalogues, 5.0, nway=nway)
     assert found.best().loc[0, ["c1", "c2"]].tolist() == [0, 0]

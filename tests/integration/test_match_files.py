@@ -72,8 +72,20 @@ def test_hypotheses_are_those_of_brute_force(files, tmp_path):
     """NWAY's formulas over all pairs, in numpy: two tables, distance only."""
     mine_path, other_path, mine, other = files
     out = tmp_path / "out.ecsv"
-    run("match-files", mine_path, f"{other_path}:0.2", "--radius", RADIUS, "--area", "opt:1.0", "--completeness", "0.8",
-        "--nway", "-o", out)  # fmt: skip
+    run(
+        "match-files",
+        mine_path,
+        f"{other_path}:0.2",
+        "--radius",
+        RADIUS,
+        "--area",
+        "opt:1.0",
+        "--completeness",
+        "0.8",
+        "--nway",
+        "-o",
+        out,
+    )
     got = read(out)
     good = np.flatnonzero(np.isfinite(mine["ra"]) & (mine["pos_err"] > 0))
     places = SkyCoord(other["RA"], other["DEC"], unit="deg")
@@ -196,8 +208,15 @@ def test_text_in_hours_and_units_of_others(files, tmp_path):
 def test_objects_are_moved_to_the_epoch_of_my_row(module_settings, monkeypatch, tmp_path):
     monkeypatch.setenv("XCAT_DATABASE_URL", str(module_settings.database_url))
     mine = Table({"ra": [10.0, 50.0], "dec": [60.0, 89.9999], "err": [0.5, 0.5], "epoch": [2006.0, 2006.0]})
-    moving = Table({"ra": [10.0, 50.0], "dec": [60.0 + 5 / 3600, 89.9999], "pmra": [0.0, 0.0], "pmdec": [500.0, 0.0],
-                    "ref_epoch": [2016.0, 2016.0]})  # fmt: skip
+    moving = Table(
+        {
+            "ra": [10.0, 50.0],
+            "dec": [60.0 + 5 / 3600, 89.9999],
+            "pmra": [0.0, 0.0],
+            "pmdec": [500.0, 0.0],
+            "ref_epoch": [2016.0, 2016.0],
+        }
+    )
     moving["pmra"].unit = moving["pmdec"].unit = "mas / yr"
     paths = save(mine, tmp_path / "m.csv"), save(moving, tmp_path / "gaia.ecsv")
     run("match-files", paths[0], f"{paths[1]}:0.1", "--area", "gaia:1000", "--best", "-o", tmp_path / "o.ecsv")
@@ -207,8 +226,18 @@ def test_objects_are_moved_to_the_epoch_of_my_row(module_settings, monkeypatch, 
     told = run("match-files", paths[0], f"{paths[1]}:0.1", "--area", "gaia:1000", "--best", "-o", tmp_path / "p.ecsv")
     assert any("2 rows have no epoch" in line for line in told["notes"])
     np.testing.assert_allclose(read(tmp_path / "p.ecsv")["sep_arcsec"], [5, 0], atol=1e-6)
-    run("match-files", paths[0], f"{paths[1]}:0.1", "--area", "gaia:1000", "--best", "--epoch", "2011",
-        "-o", tmp_path / "q.ecsv")  # fmt: skip
+    run(
+        "match-files",
+        paths[0],
+        f"{paths[1]}:0.1",
+        "--area",
+        "gaia:1000",
+        "--best",
+        "--epoch",
+        "2011",
+        "-o",
+        tmp_path / "q.ecsv",
+    )
     np.testing.assert_allclose(read(tmp_path / "q.ecsv")["sep_arcsec"], [2.5, 0], atol=1e-6)
 
 
@@ -277,8 +306,18 @@ def test_cosmos_equals_nway(shared_data, module_settings, monkeypatch, tmp_path)
     monkeypatch.setenv("XCAT_DATABASE_URL", str(module_settings.database_url))
     folder = shared_data / "cosmos"
     out = tmp_path / "out.fits"
-    told = run("match-files", f"{folder / 'cosmos_xmm.fits'}:pos_err", f"{folder / 'cosmos_optical.fits'}:0.1",
-               "--radius", "15", "--completeness", "0.9", "--nway", "-o", out)  # fmt: skip
+    told = run(
+        "match-files",
+        f"{folder / 'cosmos_xmm.fits'}:pos_err",
+        f"{folder / 'cosmos_optical.fits'}:0.1",
+        "--radius",
+        "15",
+        "--completeness",
+        "0.9",
+        "--nway",
+        "-o",
+        out,
+    )
     got, nway = Table.read(out), Table.read(folder / "nway48_cosmos_xmm_opt.fits.gz")
     for table in (got, nway):
         table.sort(["XMM_ID", "OPT_ID"])

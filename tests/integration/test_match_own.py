@@ -58,8 +58,21 @@ def test_a_table_against_a_catalogue_is_as_against_its_file(loaded, settings, tm
     assert told["magnitudes"][0]["column"] == "mag_r"
     assert sum(told["magnitudes"][0]["field"]) == len(other)
     save(other, tmp_path / "opt.fits")
-    run("match-files", path, f"{tmp_path / 'opt.fits'}:0.2", "--radius", 10, "--completeness", "0.8", "--area", "opt:1",
-        "--mag", "opt:MAG", "-o", tmp_path / "b.ecsv")  # fmt: skip
+    run(
+        "match-files",
+        path,
+        f"{tmp_path / 'opt.fits'}:0.2",
+        "--radius",
+        10,
+        "--completeness",
+        "0.8",
+        "--area",
+        "opt:1",
+        "--mag",
+        "opt:MAG",
+        "-o",
+        tmp_path / "b.ecsv",
+    )
     files = read(tmp_path / "b.ecsv")
     assert got[f"{name}_native_id"].tolist() == [None if v is None else str(v) for v in files["opt_ID"].tolist()]
     # the file knows where it has been observed, so its shifted positions teach the field's magnitudes
@@ -130,9 +143,16 @@ def answer(hypotheses, objects, n_rows=3):
         for k in range(objects.shape[1])
     ]
     return Answer(
-        "M", table, np.array(["", "", "no position"]), places(n_rows, 0), sides, np.array(rows, dtype=HYPOTHESIS),
-        objects, 0.5, 0.05,
-    )  # fmt: skip
+        "M",
+        table,
+        np.array(["", "", "no position"]),
+        places(n_rows, 0),
+        sides,
+        np.array(rows, dtype=HYPOTHESIS),
+        objects,
+        0.5,
+        0.05,
+    )
 
 
 def test_only_the_best_above_the_cutoff_of_its_place_is_accepted():
@@ -193,8 +213,15 @@ def test_files_whose_extensions_have_one_name_are_told_by_their_own(settings, mo
         hdus = [fits.PrimaryHDU(), fits.BinTableHDU(table, name="CATALOGUE")]
         fits.HDUList(hdus).writeto(tmp_path / f"{name}.fits")
     out = tmp_path / "out.fits"
-    run("match-files", f"{tmp_path / 'stars.fits'}:0.5", f"{tmp_path / 'quasars.fits'}:0.5",
-        "--density", "quasars:1000", "-o", out)  # fmt: skip
+    run(
+        "match-files",
+        f"{tmp_path / 'stars.fits'}:0.5",
+        f"{tmp_path / 'quasars.fits'}:0.5",
+        "--density",
+        "quasars:1000",
+        "-o",
+        out,
+    )
     assert {"stars_ra", "quasars_ra"} <= set(read(out).colnames)
 
 
@@ -208,8 +235,14 @@ def test_tables_in_memory_are_matched_as_their_files(settings, tmp_path):
         result(match_files(settings, [FileSpec(a), FileSpec(b, 0.2)], options, wanted=wanted), best=True)
         for a, b, wanted in ((*paths, None), (mine, other, None), (frame, other, Wanted("ra", "dec", "pos_err")))
     ]
-    assert made[0].table.colnames[:6] == ["table_src_id", "table_ra", "table_dec", "table_pos_err", "table_flux",
-                                          "table_2_ID"]  # fmt: skip
+    assert made[0].table.colnames[:6] == [
+        "table_src_id",
+        "table_ra",
+        "table_dec",
+        "table_pos_err",
+        "table_flux",
+        "table_2_ID",
+    ]
     assert made[1].messages == made[0].messages
     assert made[0].table["table_src_id"].tolist() == mine["src_id"].tolist()
     for one in made[1:]:

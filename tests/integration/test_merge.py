@@ -34,9 +34,10 @@ def _one(settings: Settings, columns: dict[str, Any], **keys: Any) -> dict[str, 
 def test_the_mission_names_the_sources(module_settings: Settings) -> None:
     """A detection without the name of a source is one of its own; places do not matter."""
     catalogue = load(
-        module_settings, "xray_detections",
+        module_settings,
+        "xray_detections",
         {"ra": [10, 200, 10, 10], "dec": [0, 0, 0, 0], "source_native_id": ["B", "A", "B", None]},
-    )  # fmt: skip
+    )
     run = merge(module_settings, catalogue)
     assert [(s["name"], s["n_detections"]) for s in sources(module_settings, run)] == [("4", 1), ("A", 1), ("B", 2)]
     members = rows(
@@ -56,15 +57,17 @@ def test_detections_are_linked_as_far_as_their_errors_allow(module_settings: Set
     steps = [0, 0.99, 1.98, 2.99]  # the last one is 1.01 limits from its neighbour
     at = [centre.directional_offset_by(centre.ra * 0, s * limit * centre.dec.unit) for s in steps]
     catalogue = load(
-        module_settings, "xray_detections",
+        module_settings,
+        "xray_detections",
         {"ra": [p.ra.deg % 360 for p in at], "dec": [p.dec.deg for p in at], "native_id": ["c", "b", "d", "a"]},
-    )  # fmt: skip
+    )
     run = merge(module_settings, catalogue)
     found = rows(
         module_settings,
         "SELECT mission_source, n_detections FROM xcat.source JOIN xcat.source_identity USING (source_id)"
-        " WHERE run_id = %s ORDER BY 1", [run],
-    )  # fmt: skip
+        " WHERE run_id = %s ORDER BY 1",
+        [run],
+    )
     assert found == [{"mission_source": "a", "n_detections": 1}, {"mission_source": "b", "n_detections": 3}]
 
 
@@ -79,16 +82,21 @@ def test_each_pair_of_errors_has_its_own_link_length(module_settings: Settings) 
 
 @pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize(
-    "place", [([359.9999, 0.0002, 0.0001], [0.0, 0.0, 0.0001]), ([10.0, 130.0, 250.0], [89.9999, 89.9998, 89.9999]),
-              ([10.0, 10.0, 10.0], [-20.0, -20.0, -20.0])],
-)  # fmt: skip
+    "place",
+    [
+        ([359.9999, 0.0002, 0.0001], [0.0, 0.0, 0.0001]),
+        ([10.0, 130.0, 250.0], [89.9999, 89.9998, 89.9999]),
+        ([10.0, 10.0, 10.0], [-20.0, -20.0, -20.0]),
+    ],
+)
 def test_the_position_is_the_weighted_mean_of_unit_vectors(module_settings: Settings, place: Any, shared: bool) -> None:
     err = [1.0, 2.0, 0.5]
     source = _one(
         module_settings,
         {"ra": place[0], "dec": place[1], "err_arcsec": err, "mjd": [51544.5, 51544.5 + 3652.5, None]},
-        position_of="source" if shared else "detection", epoch_yr=1990.0,
-    )  # fmt: skip
+        position_of="source" if shared else "detection",
+        epoch_yr=1990.0,
+    )
     weight = 1 / np.array(err) ** 2
     mean = (weight[:, None] * _vector(*place)).sum(axis=0)
     ra, dec = np.degrees(np.arctan2(mean[1], mean[0])) % 360, np.degrees(np.arctan2(mean[2], np.hypot(*mean[:2])))
@@ -111,10 +119,17 @@ FLUX = {"flux_cgs": [1e-13, 3e-13, 2e-13], "flux_err_cgs": [1e-14, 2e-14, None]}
 
 def test_fluxes_are_weighted_means(module_settings: Settings) -> None:
     """1/sigma^2 where there is an error, plain where there is none; the standard band by the definition's factor."""
-    source = _one(module_settings, FLUX | {
-        "flux_soft_cgs": [1e-14, 2e-14, None], "flux_hard_cgs": [None] * 3,
-        "flux_medium_cgs": [4e-14, 1e-14, 1e-14], "flux_medium_err_cgs": [0.0, 1e-15, 2e-15],
-    }, flux_band_kev=[0.5, 2.0])  # fmt: skip
+    source = _one(
+        module_settings,
+        FLUX
+        | {
+            "flux_soft_cgs": [1e-14, 2e-14, None],
+            "flux_hard_cgs": [None] * 3,
+            "flux_medium_cgs": [4e-14, 1e-14, 1e-14],
+            "flux_medium_err_cgs": [0.0, 1e-15, 2e-15],
+        },
+        flux_band_kev=[0.5, 2.0],
+    )
     assert source["flux_cgs"] == pytest.approx((1e-13 * 4 + 3e-13) / 5, rel=1e-6)
     assert source["flux_err_cgs"] == pytest.approx(2e-14 / math.sqrt(5), rel=1e-6)
     assert source["flux_soft_cgs"] == pytest.approx(1.5e-14, rel=1e-6)
@@ -177,12 +192,26 @@ def test_flux_ratios_by_hand(module_settings: Settings) -> None:
 
 
 def test_the_other_columns(module_settings: Settings) -> None:
-    source = _one(module_settings, {
-        "p_variable": [0.2, None, 0.9], "quality_flag": [1, 4, None], "gamma": [1.0, 2.0, None],
-        "snr": [3, 12, None], "det_likelihood": [5, 7, 6], "extent_arcsec": [0, 4, None],
-    })  # fmt: skip
-    expected = {"p_variable": 0.9, "quality_flag": 5, "gamma": 1.5, "snr": 12, "det_likelihood": 7, "extent_arcsec": 4,
-                "n_detections": 3}  # fmt: skip
+    source = _one(
+        module_settings,
+        {
+            "p_variable": [0.2, None, 0.9],
+            "quality_flag": [1, 4, None],
+            "gamma": [1.0, 2.0, None],
+            "snr": [3, 12, None],
+            "det_likelihood": [5, 7, 6],
+            "extent_arcsec": [0, 4, None],
+        },
+    )
+    expected = {
+        "p_variable": 0.9,
+        "quality_flag": 5,
+        "gamma": 1.5,
+        "snr": 12,
+        "det_likelihood": 7,
+        "extent_arcsec": 4,
+        "n_detections": 3,
+    }
     assert {k: source[k] for k in expected} == pytest.approx(expected, rel=1e-6)
     assert source["flux_cgs"] is source["hr1"] is source["flux_ratio"] is source["flux_std_cgs"] is None
 
@@ -218,8 +247,9 @@ def test_a_group_by_position_keeps_its_number_in_the_next_release(settings: Sett
     with ready(settings) as conn:
         conn.execute(
             f"INSERT INTO {catalogue.table} (catalogue_id, object_id, file_id, native_id, ra, dec, err_arcsec)"
-            " VALUES (%s, 3, 0, '9', 10.0002, 0, 1)", [catalogue.catalogue_id],
-        )  # fmt: skip
+            " VALUES (%s, 3, 0, '9', 10.0002, 0, 1)",
+            [catalogue.catalogue_id],
+        )
     (after,) = sources(settings, merge(settings, catalogue))
     assert (after["source_id"], after["n_detections"]) == (before["source_id"], 3)
 
@@ -237,15 +267,23 @@ def _ellipses(
 ) -> list[dict[str, Any]]:
     """Sources whose detections have these axes, angles and errors."""
     flat = [(i, *d) for i, case in enumerate(cases) for d in case]
-    catalogue = load(settings, "xray_detections", {
-        "ra": [10.0] * len(flat), "dec": [20.0] * len(flat), "source_native_id": [f"{f[0]:02}" for f in flat],
-        "err_arcsec": [f[4] for f in flat],
-    }, **keys)  # fmt: skip
+    catalogue = load(
+        settings,
+        "xray_detections",
+        {
+            "ra": [10.0] * len(flat),
+            "dec": [20.0] * len(flat),
+            "source_native_id": [f"{f[0]:02}" for f in flat],
+            "err_arcsec": [f[4] for f in flat],
+        },
+        **keys,
+    )
     with ready(settings) as conn:
         conn.cursor().executemany(
             f"UPDATE {catalogue.table} SET err_maj_arcsec = %s, err_min_arcsec = %s, err_pa_deg = %s"
-            " WHERE object_id = %s", [(*f[1:4], i) for i, f in enumerate(flat, 1)],
-        )  # fmt: skip
+            " WHERE object_id = %s",
+            [(*f[1:4], i) for i, f in enumerate(flat, 1)],
+        )
     return sources(settings, merge(settings, catalogue))
 
 
@@ -286,8 +324,9 @@ def test_a_source_of_circles_has_no_ellipse(module_settings: Settings) -> None:
 
 def test_a_shared_position_has_the_ellipse_of_the_best_detection(module_settings: Settings) -> None:
     cases: list[list[Any]] = [
-        [(3.0, 2.0, 10.0, 6**0.5), (2.0, 1.0, 40.0, 2**0.5)], [(3.0, 2.0, 10.0, 6**0.5), (None, None, None, 1.0)],
-    ]  # fmt: skip
+        [(3.0, 2.0, 10.0, 6**0.5), (2.0, 1.0, 40.0, 2**0.5)],
+        [(3.0, 2.0, 10.0, 6**0.5), (None, None, None, 1.0)],
+    ]
     one, other = _ellipses(module_settings, cases, position_of="source")
     found = [one[k] for k in ("err_maj_arcsec", "err_min_arcsec", "err_pa_deg", "err_arcsec")]
     assert found == pytest.approx([2.0, 1.0, 40.0, 2**0.5], rel=1e-6)

@@ -132,8 +132,17 @@ def test_every_function_and_view_is_what_its_file_says_now(settings):
 
 _DETECTION = {"catalogue_id": 1, "object_id": 1, "file_id": 1, "native_id": "a", "ra": 10.0, "dec": 10.0}
 _WITH_ERROR = _DETECTION | {"err_arcsec": 1.0}
-_SOURCE = {"source_id": 1, "catalogue_id": 1, "name": "a", "ra": 1.0, "dec": 1.0, "err_arcsec": 1.0, "glon": 1.0,
-           "glat": 1.0, "n_detections": 1}  # fmt: skip
+_SOURCE = {
+    "source_id": 1,
+    "catalogue_id": 1,
+    "name": "a",
+    "ra": 1.0,
+    "dec": 1.0,
+    "err_arcsec": 1.0,
+    "glon": 1.0,
+    "glat": 1.0,
+    "n_detections": 1,
+}
 _GOOD: dict[str, dict[str, Any]] = {
     "detection": _WITH_ERROR | {"p_variable": 0.5, "err_maj_arcsec": 2.0, "err_min_arcsec": 1.0},
     "counterpart": _WITH_ERROR,
@@ -163,9 +172,18 @@ _GOOD: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 _NAN, _INF = float("nan"), float("inf")
 _POSITION = [
-    ("ra", 360.0), ("ra", -1e-9), ("ra", _NAN), ("ra", _INF), ("ra", None),
-    ("dec", 100.0), ("dec", 90.0000001), ("dec", -90.0000001), ("dec", _NAN), ("dec", -_INF), ("dec", None),
-]  # fmt: skip
+    ("ra", 360.0),
+    ("ra", -1e-9),
+    ("ra", _NAN),
+    ("ra", _INF),
+    ("ra", None),
+    ("dec", 100.0),
+    ("dec", 90.0000001),
+    ("dec", -90.0000001),
+    ("dec", _NAN),
+    ("dec", -_INF),
+    ("dec", None),
+]
 _ERROR = [("err_arcsec", v) for v in (0.0, -1.0, _NAN, _INF, 3600.0, None)]
 _NO_PROBABILITY = (-0.1, 1.1, _NAN, _INF)
 _BAD = [
@@ -200,7 +218,7 @@ _BAD = [
     *[("classification", "outlier", v) for v in (-0.1, _NAN)],
     *[("out_of_fold", "outlier", v) for v in (-0.1, _NAN)],
     ("label", "status", "perhaps"),
-]  # fmt: skip
+]
 
 
 _CHECK = {"err_maj_arcsec": "ellipse", "err_min_arcsec": "ellipse", "objects": "members", "other_source_id": "order"}

@@ -42,8 +42,12 @@ def _fill(conn: Connection, needle: np.ndarray, hay: np.ndarray) -> None:
     for table, values, names in (("needle", needle, ("id", *list(TYPES)[1:], "radius_arcsec")), ("hay", hay, TYPES)):
         if len(values):
             columns = dict(zip(names, (np.arange(1, len(values) + 1), *values.T), strict=True))
-            copy.copy_in(conn, table, [columns], types={n: TYPES.get(n, "double precision" if n != "id" else "bigint")
-                                                        for n in names})  # fmt: skip
+            copy.copy_in(
+                conn,
+                table,
+                [columns],
+                types={n: TYPES.get(n, "double precision" if n != "id" else "bigint") for n in names},
+            )
         conn.execute(f"ANALYZE {table}")
 
 
@@ -70,8 +74,19 @@ def _check(conn: Connection, needle: np.ndarray, hay: np.ndarray) -> None:
 
 
 # centres where formulas break: right ascension 0, both poles, the equator, a corner and an edge of q3c's cube
-CENTRES = st.sampled_from([(0.0, 0.0), (359.9999999, 45.0), (0.0, 89.99), (123.0, 90.0), (10.0, -90.0), (300.0, -89.95),
-                           (45.0, 35.264389682754654), (45.0, 0.0), (200.0, -45.0)])  # fmt: skip
+CENTRES = st.sampled_from(
+    [
+        (0.0, 0.0),
+        (359.9999999, 45.0),
+        (0.0, 89.99),
+        (123.0, 90.0),
+        (10.0, -90.0),
+        (300.0, -89.95),
+        (45.0, 35.264389682754654),
+        (45.0, 0.0),
+        (200.0, -45.0),
+    ]
+)
 RADII = st.sampled_from([0.01, 1.0, 10.0, 600.0, 7200.0, 36000.0])
 
 

@@ -64,8 +64,14 @@ def test_every_source_is_classified_once(module_settings: Settings, done: dict[s
         assert _count(module_settings, f"SELECT count(*) FROM xcat.{table} WHERE run_id = %s", [done[kind]]) == n
     assert _count(module_settings, "SELECT count(DISTINCT source_id) FROM pub.classified") == n
     assert _count(module_settings, "SELECT count(*) FROM pub.classified") == n
-    assert _count(module_settings, "SELECT max(abs((SELECT sum(x) FROM unnest(p) AS x) - 1)) FROM xcat.classification"
-                                   " WHERE run_id = %s", [done["classify"]]) < 1e-6  # fmt: skip
+    assert (
+        _count(
+            module_settings,
+            "SELECT max(abs((SELECT sum(x) FROM unnest(p) AS x) - 1)) FROM xcat.classification WHERE run_id = %s",
+            [done["classify"]],
+        )
+        < 1e-6
+    )
     # three missions x three catalogues, every source a row in each
     assert _count(module_settings, "SELECT count(*) FROM xcat.match WHERE run_id = %s", [done["match"]]) == 3 * n
     assert _count(module_settings, "SELECT count(*) FROM xcat.source_detection WHERE run_id = %s", [done["merge"]]) == (
@@ -95,8 +101,14 @@ def test_one_best_candidate_and_shares_that_add_up(module_settings: Settings, do
 def test_the_published_views_show_the_run(module_settings: Settings, done: dict[str, int]) -> None:
     (shown,) = rows(module_settings, "SELECT * FROM pub.runs WHERE is_published")
     lineage = (
-        "run_id", "source_run_id", "link_run_id", "match_run_id", "property_run_id", "label_run_id", "model_run_id",
-    )  # fmt: skip
+        "run_id",
+        "source_run_id",
+        "link_run_id",
+        "match_run_id",
+        "property_run_id",
+        "label_run_id",
+        "model_run_id",
+    )
     kinds = ("classify", "merge", "link", "match", "properties", "label", "fit")
     assert [shown[c] for c in lineage] == [done[k] for k in kinds]
     best = rows(module_settings, "SELECT class, p_class, p_agn, p_star, p_xrb, p_cv FROM pub.classified")
@@ -146,8 +158,10 @@ def test_the_evidence_adds_up_to_the_posterior(module_settings: Settings, done: 
             module_settings, "SELECT * FROM xcat.model_term WHERE run_id = %s ORDER BY term_id", [done["fit"]]
         )
     ]
-    tables = {(t["property"], t["class"]): t for t in rows(
-        module_settings, "SELECT * FROM xcat.likelihood_table WHERE run_id = %s", [done["fit"]])}  # fmt: skip
+    tables = {
+        (t["property"], t["class"]): t
+        for t in rows(module_settings, "SELECT * FROM xcat.likelihood_table WHERE run_id = %s", [done["fit"]])
+    }
     found = rows(
         module_settings,
         "SELECT c.p, c.evidence, c.class, p.* FROM xcat.classification AS c"
@@ -159,8 +173,9 @@ def test_the_evidence_adds_up_to_the_posterior(module_settings: Settings, done: 
     last = found[-1]["source_id"]
     for h in rows(
         module_settings,
-        "SELECT * FROM xcat.hypothesis_property WHERE run_id = %s AND source_id <= %s", [done["properties"], last],
-    ):  # fmt: skip
+        "SELECT * FROM xcat.hypothesis_property WHERE run_id = %s AND source_id <= %s",
+        [done["properties"], last],
+    ):
         hypotheses.setdefault(h["source_id"], []).append(h)
     dependent = [e["name"] for e in property_entries() if e.get("counterpart")]
     kinds = [tables[name, names[0]] for name in terms]
@@ -192,8 +207,11 @@ def test_the_evidence_adds_up_to_the_posterior(module_settings: Settings, done: 
 def test_rejects_are_those_of_the_manifest(module_settings: Settings, done: dict[str, int], sky: Path) -> None:
     manifest = json.loads((sky / "manifest.json").read_text())
     found: dict[str, dict[str, int]] = {}
-    for row in rows(module_settings, "SELECT file_name, reason, count(*) AS n FROM xcat.reject"
-                                     " JOIN xcat.catalogue_file USING (file_id) GROUP BY 1, 2"):  # fmt: skip
+    for row in rows(
+        module_settings,
+        "SELECT file_name, reason, count(*) AS n FROM xcat.reject"
+        " JOIN xcat.catalogue_file USING (file_id) GROUP BY 1, 2",
+    ):
         found.setdefault(row["file_name"], {})[row["reason"]] = row["n"]
     wanted = manifest["rejects"]
     assert set(found) == set(wanted)

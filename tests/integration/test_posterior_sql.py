@@ -60,14 +60,21 @@ def test_every_case_is_there(conn: Connection, runs: dict[str, int]) -> None:
     assert pairs == [("hr1", "hr2"), ("log_fx_fr", "bp_rp"), ("abs_b", "log_fx")]
     assert store.load(conn, runs["fit"]).weighting == "property"
     for case in (
-        "hr1 IN (-1, 1) AND hr1_err > 0", "abs_b IN (0, 90)", "pm_mas_yr <= 0", "log_fx_fr > 10", "hr1 > 1",
+        "hr1 IN (-1, 1) AND hr1_err > 0",
+        "abs_b IN (0, 90)",
+        "pm_mas_yr <= 0",
+        "log_fx_fr > 10",
+        "hr1 > 1",
         "hr1 IS NULL",
-        "hr1_err IS NULL AND hr1 IS NOT NULL", "log_fx_fr IS NULL AND log_fx_fr_limit BETWEEN -7 AND 5",
-        "log_fx_fr IS NULL AND log_fx_fr_limit > 5", "log_fx_fr IS NULL AND log_fx_fr_limit < -7",
+        "hr1_err IS NULL AND hr1 IS NOT NULL",
+        "log_fx_fr IS NULL AND log_fx_fr_limit BETWEEN -7 AND 5",
+        "log_fx_fr IS NULL AND log_fx_fr_limit > 5",
+        "log_fx_fr IS NULL AND log_fx_fr_limit < -7",
         "log_fx_fr IS NULL AND log_fx_fr_limit IS NULL AND observed_optical",
-        "log_fx_fr IS NULL AND NOT observed_optical", "log_fx_fr IS NOT NULL AND NOT observed_optical",
+        "log_fx_fr IS NULL AND NOT observed_optical",
+        "log_fx_fr IS NOT NULL AND NOT observed_optical",
         "log_fx_fw1 IS NULL AND NOT observed_infrared",
-    ):  # fmt: skip
+    ):
         query = f"SELECT count(*) FROM xcat.property WHERE run_id = %s AND {case}"
         assert _one(conn, query, runs["properties"]) > 0, case
     several = "SELECT count(*) - count(DISTINCT source_id) FROM xcat.hypothesis_property WHERE run_id = %s"

@@ -30,8 +30,17 @@ _FLUX = 2e-14
 def _sources(settings: Settings, columns: dict[str, Any]) -> int:
     """Write sources as they are; missing columns have harmless values."""
     n = len(next(v for v in columns.values() if isinstance(v, list)))
-    base = {"source_id": list(range(1, n + 1)), "catalogue_id": 1, "name": [f"s{i}" for i in range(n)],
-            "ra": 10.0, "dec": 20.0, "err_arcsec": 1.0, "glon": 0.0, "glat": -30.0, "n_detections": 1}  # fmt: skip
+    base = {
+        "source_id": list(range(1, n + 1)),
+        "catalogue_id": 1,
+        "name": [f"s{i}" for i in range(n)],
+        "ra": 10.0,
+        "dec": 20.0,
+        "err_arcsec": 1.0,
+        "glon": 0.0,
+        "glat": -30.0,
+        "n_detections": 1,
+    }
     with stage(settings, "merge", "tiny", {}) as run:
         pass
     write(settings, "source", run.run_id, base | columns)
@@ -87,17 +96,35 @@ def _masters(settings: Settings, source_run: int, ratios: dict[str, Any], n: int
     ids = list(range(1, n + 1))
     write(settings, "master_source", run.run_id, {"source_id": ids, "master_id": ids, "status": "single"}, n)
     write(
-        settings, "master", run.run_id,
-        {"master_id": ids, "ra": 10.0, "dec": 20.0, "err_arcsec": 1.0, "n_missions": 1, "n_sources": 1,
-         "n_detections": 2, "n_upper_limits": 0, "is_ambiguous": False, **ratios}, n,
-    )  # fmt: skip
+        settings,
+        "master",
+        run.run_id,
+        {
+            "master_id": ids,
+            "ra": 10.0,
+            "dec": 20.0,
+            "err_arcsec": 1.0,
+            "n_missions": 1,
+            "n_sources": 1,
+            "n_detections": 2,
+            "n_upper_limits": 0,
+            "is_ambiguous": False,
+            **ratios,
+        },
+        n,
+    )
     return run.run_id
 
 
 def _properties(
-    settings: Settings, columns: dict[str, Any], best: Any = (), counterparts: Any = (), galaxies: Any = (),
-    hypotheses: Any = (), table: str = "property",
-) -> list[dict[str, Any]]:  # fmt: skip
+    settings: Settings,
+    columns: dict[str, Any],
+    best: Any = (),
+    counterparts: Any = (),
+    galaxies: Any = (),
+    hypotheses: Any = (),
+    table: str = "property",
+) -> list[dict[str, Any]]:
     names = ("flux_ratio", "flux_ratio_low", "flux_ratio_sigma")
     ratios = {name: columns[name] for name in names if name in columns}
     columns = {name: values for name, values in columns.items() if name not in ratios}
@@ -112,9 +139,14 @@ def _properties(
 
 
 def _counterparts(
-    settings: Settings, kind: str, colours: dict[str, Any], *, depth: dict[str, float] | None = None,
-    sky: dict[str, Any] | None = None, **columns: list[Any],
-) -> Loaded:  # fmt: skip
+    settings: Settings,
+    kind: str,
+    colours: dict[str, Any],
+    *,
+    depth: dict[str, float] | None = None,
+    sky: dict[str, Any] | None = None,
+    **columns: list[Any],
+) -> Loaded:
     n = len(next(iter(columns.values())))
     keys = {"depth": depth or {}} | ({"sky": sky} if sky else {})
     return load(settings, kind, {"ra": [10.0] * n, "dec": [20.0] * n, **columns}, colours=colours, **keys)
@@ -145,20 +177,30 @@ def test_what_the_source_itself_gives(module_settings: Settings) -> None:
 def test_flux_ratios_to_the_colours(module_settings: Settings) -> None:
     """log Fx + 5.37 + m / 2.5 in the optical, 6.95 in the infrared; offsets of the definition; no flux, no ratio."""
     gaia = _counterparts(
-        module_settings, "optical",
+        module_settings,
+        "optical",
         {"r": ["mag_gaia_rp", "mag_gaia_g - 0.5"], "b": ["mag_gaia_bp", "mag_gaia_g + 0.3", "mag_gaia_rp + 0.8"]},
-        mag_gaia_g=[18.0, 18.0, 18.0, 18.0], mag_gaia_rp=[17.0, None, 17.0, 17.0], mag_gaia_bp=[18.6, None, 18.6, 18.6],
-    )  # fmt: skip
+        mag_gaia_g=[18.0, 18.0, 18.0, 18.0],
+        mag_gaia_rp=[17.0, None, 17.0, 17.0],
+        mag_gaia_bp=[18.6, None, 18.6, 18.6],
+    )
     wise = _counterparts(
-        module_settings, "infrared", {"w1": ["mag_w1", "mag_w2"], "w2": ["mag_w2", "mag_w1"]},
-        mag_w1=[14.0, None, 14.0, 14.0], mag_w2=[13.0, 13.5, 13.0, 13.0],
-    )  # fmt: skip
+        module_settings,
+        "infrared",
+        {"w1": ["mag_w1", "mag_w2"], "w2": ["mag_w2", "mag_w1"]},
+        mag_w1=[14.0, None, 14.0, 14.0],
+        mag_w2=[13.0, 13.5, 13.0, 13.0],
+    )
     best = [(i, c, i, 0.9, True) for c in (gaia, wise) for i in (1, 2, 3, 4)]
     flux = [_FLUX, _FLUX, 0.0, -_FLUX]
     found = _properties(module_settings, {"flux_std_cgs": flux}, best, [gaia, wise])
     for row, (b, r, w1, w2) in zip(found, [(18.6, 17.0, 14.0, 13.0), (18.3, 17.5, 13.5, 13.5)], strict=False):
-        expected = {"log_fx_fb": 5.37 + b / 2.5, "log_fx_fr": 5.37 + r / 2.5,
-                    "log_fx_fw1": 6.95 + w1 / 2.5, "log_fx_fw2": 6.95 + w2 / 2.5}  # fmt: skip
+        expected = {
+            "log_fx_fb": 5.37 + b / 2.5,
+            "log_fx_fr": 5.37 + r / 2.5,
+            "log_fx_fw1": 6.95 + w1 / 2.5,
+            "log_fx_fw2": 6.95 + w2 / 2.5,
+        }
         assert {k: row[k] - math.log10(_FLUX) for k in expected} == pytest.approx(expected, abs=1e-5)
     for row in found[2:]:
         assert {row[k] for k in row if k.startswith("log_fx")} == {None}
@@ -168,13 +210,22 @@ def test_flux_ratios_to_the_colours(module_settings: Settings) -> None:
 def test_the_first_catalogue_that_has_a_magnitude_gives_it(module_settings: Settings) -> None:
     """Band by band, and the proper motion too; a catalogue without a counterpart is passed over."""
     r_only = _counterparts(
-        module_settings, "optical", {"r": ["mag_r"]}, mag_r=[20.0, 20.0, None],
-        pmra_mas_yr=[None, 3.0, 3.0], pmdec_mas_yr=[1.0, 4.0, 4.0],
-    )  # fmt: skip
+        module_settings,
+        "optical",
+        {"r": ["mag_r"]},
+        mag_r=[20.0, 20.0, None],
+        pmra_mas_yr=[None, 3.0, 3.0],
+        pmdec_mas_yr=[1.0, 4.0, 4.0],
+    )
     both = _counterparts(
-        module_settings, "optical", {"r": ["mag_r"], "b": ["mag_g - 0.2"]}, mag_r=[19.0] * 3, mag_g=[21.0] * 3,
-        pmra_mas_yr=[6.0, 6.0, 0.0], pmdec_mas_yr=[8.0, 8.0, 0.0],
-    )  # fmt: skip
+        module_settings,
+        "optical",
+        {"r": ["mag_r"], "b": ["mag_g - 0.2"]},
+        mag_r=[19.0] * 3,
+        mag_g=[21.0] * 3,
+        pmra_mas_yr=[6.0, 6.0, 0.0],
+        pmdec_mas_yr=[8.0, 8.0, 0.0],
+    )
     k_band = _counterparts(module_settings, "infrared", {"w1": ["mag_k - 0.1"]}, mag_k=[15.0] * 3)
     best = [(s, c, s, 0.9, True) for s in (1, 2) for c in (r_only, both, k_band)] + [(3, both, 3, 0.9, True)]
     flux = {"flux_std_cgs": [_FLUX] * 3}
@@ -182,17 +233,24 @@ def test_the_first_catalogue_that_has_a_magnitude_gives_it(module_settings: Sett
     def magnitudes(order: list[Loaded]) -> list[list[float | None]]:
         found = _properties(module_settings, flux, best, order)
         return [
-            [None if row[k] is None else round(2.5 * (row[k] - math.log10(_FLUX) - zero), 3)
-             for k, zero in (("log_fx_fb", 5.37), ("log_fx_fr", 5.37), ("log_fx_fw1", 6.95), ("log_fx_fw2", 6.95))]
-            + [row["pm_mas_yr"]] for row in found
-        ]  # fmt: skip
+            [
+                None if row[k] is None else round(2.5 * (row[k] - math.log10(_FLUX) - zero), 3)
+                for k, zero in (("log_fx_fb", 5.37), ("log_fx_fr", 5.37), ("log_fx_fw1", 6.95), ("log_fx_fw2", 6.95))
+            ]
+            + [row["pm_mas_yr"]]
+            for row in found
+        ]
 
     assert magnitudes([r_only, both, k_band]) == [
-        [20.8, 20.0, 14.9, None, 10.0], [20.8, 20.0, 14.9, None, 5.0], [20.8, 19.0, None, None, None],
-    ]  # fmt: skip
+        [20.8, 20.0, 14.9, None, 10.0],
+        [20.8, 20.0, 14.9, None, 5.0],
+        [20.8, 19.0, None, None, None],
+    ]
     assert magnitudes([k_band, both, r_only]) == [
-        [20.8, 19.0, 14.9, None, 10.0], [20.8, 19.0, 14.9, None, 10.0], [20.8, 19.0, None, None, None],
-    ]  # fmt: skip
+        [20.8, 19.0, 14.9, None, 10.0],
+        [20.8, 19.0, 14.9, None, 10.0],
+        [20.8, 19.0, None, None, None],
+    ]
 
 
 def test_only_the_best_and_probable_candidate_counts(module_settings: Settings) -> None:
@@ -209,18 +267,30 @@ def test_only_the_best_and_probable_candidate_counts(module_settings: Settings) 
 def test_every_hypothesis_has_its_properties(module_settings: Settings) -> None:
     """Members together give the colours; "none" has none; one that is too improbable has no row."""
     gaia = _counterparts(
-        module_settings, "optical", {"r": ["mag_gaia_rp"]}, mag_gaia_rp=[17.0, 12.0], pmra_mas_yr=[3.0, None],
+        module_settings,
+        "optical",
+        {"r": ["mag_gaia_rp"]},
+        mag_gaia_rp=[17.0, 12.0],
+        pmra_mas_yr=[3.0, None],
         pmdec_mas_yr=[4.0, None],
-    )  # fmt: skip
+    )
     wise = _counterparts(module_settings, "infrared", {"w1": ["mag_w1"]}, mag_w1=[14.0])
     hypotheses = [
-        (1, 0, 0.1, []), (1, 1, 0.6, [(gaia, 1), (wise, 1)]), (1, 2, 0.2, [(gaia, 2)]), (1, 3, 0.09, [(wise, 1)]),
-        (1, 4, 0.009, [(gaia, 1)]), (2, 0, 1.0, []),
-    ]  # fmt: skip
+        (1, 0, 0.1, []),
+        (1, 1, 0.6, [(gaia, 1), (wise, 1)]),
+        (1, 2, 0.2, [(gaia, 2)]),
+        (1, 3, 0.09, [(wise, 1)]),
+        (1, 4, 0.009, [(gaia, 1)]),
+        (2, 0, 1.0, []),
+    ]
     found = _properties(
-        module_settings, {"flux_std_cgs": [_FLUX] * 2}, [], [gaia, wise], hypotheses=hypotheses,
+        module_settings,
+        {"flux_std_cgs": [_FLUX] * 2},
+        [],
+        [gaia, wise],
+        hypotheses=hypotheses,
         table="hypothesis_property",
-    )  # fmt: skip
+    )
     assert [(h["source_id"], h["rank"]) for h in found] == [(1, 0), (1, 1), (1, 2), (1, 3), (2, 0)]
     assert [h["p_hypothesis"] for h in found] == pytest.approx([0.1, 0.6, 0.2, 0.09, 1.0])
     log_fx = math.log10(_FLUX)
@@ -236,13 +306,18 @@ def test_classifiable_takes_two_of_four(module_settings: Settings) -> None:
     optical = _counterparts(module_settings, "optical", {}, mag_r=[20.0])
     infrared = _counterparts(module_settings, "infrared", {}, mag_k=[20.0])
     cases = list(product([False, True], repeat=4))
-    best = [(i, c, 1, 0.9, True) for i, case in enumerate(cases, 1)
-            for c, there in ((optical, case[0]), (infrared, case[1])) if there]  # fmt: skip
+    best = [
+        (i, c, 1, 0.9, True)
+        for i, case in enumerate(cases, 1)
+        for c, there in ((optical, case[0]), (infrared, case[1]))
+        if there
+    ]
     found = _properties(
         module_settings,
         {"snr": [10.1 if c[2] else 10.0 for c in cases], "n_detections": [1 + c[3] for c in cases]},
-        best, [optical, infrared],
-    )  # fmt: skip
+        best,
+        [optical, infrared],
+    )
     for case, row in zip(cases, found, strict=True):
         assert (row["has_optical"], row["has_infrared"], row["has_spectrum"], row["n_detections"] > 1) == case
         assert row["is_classifiable"] == (sum(case) >= 2)
@@ -280,8 +355,9 @@ def test_separations_in_radii_of_the_ellipse(module_settings: Settings) -> None:
 def test_of_several_galaxies_the_deepest_counts(module_settings: Settings) -> None:
     """Also over several catalogues; a galaxy without a diameter has no field."""
     place = {"ra": [10.0, 10.0, 10.0], "dec": [20.0, 20.05, 20.0]}
-    first = load(module_settings, "galaxy", place | {"d25_arcmin": [6.0, 12.0, None], "axis_ratio": None,
-                                                     "pa_deg": None})  # fmt: skip
+    first = load(
+        module_settings, "galaxy", place | {"d25_arcmin": [6.0, 12.0, None], "axis_ratio": None, "pa_deg": None}
+    )
     second = load(module_settings, "galaxy", {"ra": [10.0], "dec": [20.02], "d25_arcmin": [30.0]})
     spot = {"ra": [10.0], "dec": [20.02]}
     both = _properties(module_settings, spot, galaxies=[first])[0]["sep_to_radius"]
@@ -297,9 +373,23 @@ def test_the_registry_names_columns_for_errors_limits_and_coverage() -> None:
     table = RUN_TABLES["property"].columns
     for entry in property_entries():
         assert set(entry) <= {
-            "name", "category", "counterpart", "optional", "unit", "ucd", "scale", "range", "bounded", "formula",
-            "about", "error", "limit", "observed", "label", "symbol",
-        }  # fmt: skip
+            "name",
+            "category",
+            "counterpart",
+            "optional",
+            "unit",
+            "ucd",
+            "scale",
+            "range",
+            "bounded",
+            "formula",
+            "about",
+            "error",
+            "limit",
+            "observed",
+            "label",
+            "symbol",
+        }
         for role, kind in (("error", float), ("limit", float), ("observed", bool)):
             assert role not in entry or table[entry[role]].type.python_type is kind
         assert ("observed" in entry) == bool(entry.get("counterpart")), entry["name"]
@@ -322,21 +412,36 @@ def test_the_default_set_is_that_of_the_method() -> None:
 def test_colours_are_of_measured_magnitudes_of_one_hypothesis(module_settings: Settings) -> None:
     """No proxy makes a colour; those of one survey are of one object; R - W1 and J - W1 may join two catalogues."""
     gaia = _counterparts(
-        module_settings, "optical",
+        module_settings,
+        "optical",
         {"r": ["mag_gaia_rp", "mag_gaia_g - 0.5"], "b": ["mag_gaia_bp", "mag_gaia_g + 0.3"]},
-        mag_gaia_g=[18.0, 18.0], mag_gaia_bp=[18.6, 18.6], mag_gaia_rp=[17.0, None],
-    )  # fmt: skip
+        mag_gaia_g=[18.0, 18.0],
+        mag_gaia_bp=[18.6, 18.6],
+        mag_gaia_rp=[17.0, None],
+    )
     wise = _counterparts(
-        module_settings, "infrared", {"w1": ["mag_w1", "mag_w2"], "w2": ["mag_w2", "mag_w1"]},
-        mag_w1=[14.0, None], mag_w2=[13.25, 13.5], mag_w3=[10.0, None],
-    )  # fmt: skip
+        module_settings,
+        "infrared",
+        {"w1": ["mag_w1", "mag_w2"], "w2": ["mag_w2", "mag_w1"]},
+        mag_w1=[14.0, None],
+        mag_w2=[13.25, 13.5],
+        mag_w3=[10.0, None],
+    )
     near = _counterparts(
-        module_settings, "infrared", {"w1": ["mag_k - 0.1"], "j": ["mag_j"]}, mag_j=[16.0, 16.0], mag_h=[15.5, 15.5],
+        module_settings,
+        "infrared",
+        {"w1": ["mag_k - 0.1"], "j": ["mag_j"]},
+        mag_j=[16.0, 16.0],
+        mag_h=[15.5, 15.5],
         mag_k=[15.25, None],
-    )  # fmt: skip
+    )
     names = ("bp_rp", "r_w1", "j_k", "h_k", "j_w1", "w1_w2", "w2_w3")
-    hypotheses = [(1, 1, 0.6, [(gaia, 1), (wise, 1), (near, 1)]), (1, 2, 0.2, [(gaia, 2), (wise, 2), (near, 2)]),
-                  (2, 1, 0.5, [(gaia, 1), (wise, 2), (near, 1)]), (3, 1, 0.5, [(near, 1)])]  # fmt: skip
+    hypotheses = [
+        (1, 1, 0.6, [(gaia, 1), (wise, 1), (near, 1)]),
+        (1, 2, 0.2, [(gaia, 2), (wise, 2), (near, 2)]),
+        (2, 1, 0.5, [(gaia, 1), (wise, 2), (near, 1)]),
+        (3, 1, 0.5, [(near, 1)]),
+    ]
     flux = {"flux_std_cgs": [_FLUX] * 3}
     found = _properties(
         module_settings, flux, [], [gaia, wise, near], hypotheses=hypotheses, table="hypothesis_property"
@@ -363,9 +468,13 @@ def test_parallax_distance_and_luminosity(module_settings: Settings) -> None:
     """Of the first optical catalogue that has them; erg / s by astropy; no error, no significance."""
     deep = _counterparts(module_settings, "optical", {}, mag_r=[20.0] * 4)
     gaia = _counterparts(
-        module_settings, "optical", {}, parallax_mas=[2.0, -1.0, 1.0, 5.0], parallax_err_mas=[0.5, 0.5, None, 0.0],
+        module_settings,
+        "optical",
+        {},
+        parallax_mas=[2.0, -1.0, 1.0, 5.0],
+        parallax_err_mas=[0.5, 0.5, None, 0.0],
         distance_pc=[500.0, 3000.0, 1000.0, 0.0],
-    )  # fmt: skip
+    )
     best = [(i, c, i, 0.9, True) for i in range(1, 5) for c in (deep, gaia)]
     found = _properties(module_settings, {"flux_std_cgs": [_FLUX, _FLUX, None, _FLUX]}, best, [deep, gaia])
     assert [row["parallax_sigma"] for row in found] == [4.0, -2.0, None, None]
@@ -392,9 +501,15 @@ def test_luminosity_in_the_galaxy_of_the_separation(module_settings: Settings) -
 
 def test_errors_of_hardness_ratios_of_band_fluxes(module_settings: Settings) -> None:
     """Propagated by a simulation; the mission's own ratio keeps its own error, or has none."""
-    band = {"flux_soft_cgs": [2e-14] * 3, "flux_soft_err_cgs": [2e-15] * 3, "flux_medium_cgs": [3e-14] * 3,
-            "flux_medium_err_cgs": [3e-15, 3e-15, None], "flux_hard_cgs": [4e-14] * 3, "flux_hard_err_cgs": [2e-15] * 3,
-            "hr1": [None, 0.5, None]}  # fmt: skip
+    band = {
+        "flux_soft_cgs": [2e-14] * 3,
+        "flux_soft_err_cgs": [2e-15] * 3,
+        "flux_medium_cgs": [3e-14] * 3,
+        "flux_medium_err_cgs": [3e-15, 3e-15, None],
+        "flux_hard_cgs": [4e-14] * 3,
+        "flux_hard_err_cgs": [2e-15] * 3,
+        "hr1": [None, 0.5, None],
+    }
     xray = load(module_settings, "xray_detections", {"ra": [10.0, 11.0, 12.0], "dec": [20.0] * 3} | band)
     first, own, without = sources(module_settings, merge(module_settings, xray))
     rng = np.random.default_rng(3)
@@ -411,9 +526,13 @@ def test_limits_are_those_of_the_deepest_catalogue_that_covers(module_settings: 
     rng = np.random.default_rng(4)
     spots = {"ra": (10 + rng.uniform(-0.5, 0.5, 4000)).tolist(), "dec": (20 + rng.uniform(-0.5, 0.5, 4000)).tolist()}
     field = load(
-        module_settings, "optical", spots | {"mag_r": [20.0] * 4000}, colours={"r": ["mag_r"]}, depth={"r": 24.0},
+        module_settings,
+        "optical",
+        spots | {"mag_r": [20.0] * 4000},
+        colours={"r": ["mag_r"]},
+        depth={"r": 24.0},
         sky={"local": True},
-    )  # fmt: skip
+    )
     with ready(module_settings) as conn:
         found = density_map.load(conn, field.catalogue_id).covers([10.0, 50.0], [20.0, 20.0])
     assert found.tolist() == [True, False]

@@ -99,9 +99,12 @@ def runs(module_settings: Settings) -> dict[str, int]:
 
 def _pipeline(**changes: Any) -> Pipeline:
     base = {
-        "name": "p", "xray": [{"catalogue": "x"}], "references": [{"catalogue": "r"}],
-        "classes": {"AGN": 0.7, "Star": 0.3}, "properties": NAMES,
-    }  # fmt: skip
+        "name": "p",
+        "xray": [{"catalogue": "x"}],
+        "references": [{"catalogue": "r"}],
+        "classes": {"AGN": 0.7, "Star": 0.3},
+        "properties": NAMES,
+    }
     return Pipeline.model_validate(base | changes)
 
 
@@ -254,8 +257,16 @@ def _fitted() -> tuple[Any, Sample]:
     limits[::6, 4] = rng.normal(size=limits[::6, 4].shape)
     sample = Sample(select(NAMES), x, errors, limits, Hypotheses.of([1, 1], [0.3, 0.7], [4], [[0.0], [1.0]], n))
     priors = np.array([0.7, 0.2, 0.1])
-    model = fit_tables(sample, label, ("AGN", "Star", "XRB"), priors, pairs=(("hr1", "log_fx_fr"),), smoothing=1.6,
-                       weights=[1.0, 0.0, 0.3, 2.0], sharpness=1.7)  # fmt: skip
+    model = fit_tables(
+        sample,
+        label,
+        ("AGN", "Star", "XRB"),
+        priors,
+        pairs=(("hr1", "log_fx_fr"),),
+        smoothing=1.6,
+        weights=[1.0, 0.0, 0.3, 2.0],
+        sharpness=1.7,
+    )
     model = replace(
         model,
         weighting="property",

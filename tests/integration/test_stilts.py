@@ -44,8 +44,9 @@ def _ours(conn: Connection, needle: np.ndarray, hay: np.ndarray, radius_arcsec: 
             f"CREATE TEMP TABLE {name} (object_id bigint PRIMARY KEY, ra float8 NOT NULL, dec float8 NOT NULL)"
         )
         block = {"object_id": np.arange(1, len(sky) + 1), "ra": sky[:, 0], "dec": sky[:, 1]}
-        copy.copy_in(conn, name, [block], types={"object_id": "bigint", "ra": "double precision",
-                                                 "dec": "double precision"})  # fmt: skip
+        copy.copy_in(
+            conn, name, [block], types={"object_id": "bigint", "ra": "double precision", "dec": "double precision"}
+        )
     conn.execute("CREATE INDEX ON hay (public.q3c_ang2ipix(ra, dec))")
     conn.execute("ANALYZE hay")
     fill = "INSERT INTO pg_temp.needle (id, ra, dec, radius_arcsec) SELECT object_id, ra, dec, %(radius)s FROM centre"
@@ -66,14 +67,25 @@ def test_stilts_finds_the_same_pairs(conn: Connection, tmp_path: Path, radius_ar
     for name, sky in (("needle", needle), ("hay", hay)):
         Table({"id": np.arange(1, len(sky) + 1), "ra": sky[:, 0], "dec": sky[:, 1]}).write(tmp_path / f"{name}.fits")
     children.run(
-        [stilts, "tmatch2", "matcher=sky", f"params={radius_arcsec}", "find=all", "join=1and2", f"values1={RA} dec",
-         f"values2={RA} dec", f"in1={tmp_path / 'needle.fits'}", f"in2={tmp_path / 'hay.fits'}",
-         f"out={tmp_path / 'pairs.fits'}"],
+        [
+            stilts,
+            "tmatch2",
+            "matcher=sky",
+            f"params={radius_arcsec}",
+            "find=all",
+            "join=1and2",
+            f"values1={RA} dec",
+            f"values2={RA} dec",
+            f"in1={tmp_path / 'needle.fits'}",
+            f"in2={tmp_path / 'hay.fits'}",
+            f"out={tmp_path / 'pairs.fits'}",
+        ],
         check=True,
-    )  # fmt: skip
+    )
     table = Table.read(tmp_path / "pairs.fits")
-    theirs = dict(zip(zip(table["id_1"].tolist(), table["id_2"].tolist(), strict=True), table["Separation"].tolist(),
-                      strict=True))  # fmt: skip
+    theirs = dict(
+        zip(zip(table["id_1"].tolist(), table["id_2"].tolist(), strict=True), table["Separation"].tolist(), strict=True)
+    )
     ours = _ours(conn, needle, hay, radius_arcsec)
     assert len(ours) > 1000
     assert len({i for i, _ in ours}) > 0.9 * len(needle)

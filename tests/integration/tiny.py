@@ -69,10 +69,13 @@ def load(settings: Settings, kind: str, columns: dict[str, Any], *, extra: tuple
         assert row is not None
         types = copy.column_types(conn, f"xcat.{table}")
         values = {
-            "catalogue_id": row[0], "object_id": list(range(1, n + 1)), "file_id": 0,
+            "catalogue_id": row[0],
+            "object_id": list(range(1, n + 1)),
+            "file_id": 0,
             "native_id": [f"{i + 1}" for i in range(n)],
-            **({} if kind == "galaxy" else {"err_arcsec": 1.0}), **columns,
-        }  # fmt: skip
+            **({} if kind == "galaxy" else {"err_arcsec": 1.0}),
+            **columns,
+        }
         partitions.write(conn, table, row[0], [{c: column(types[c], v, n) for c, v in values.items()}])
     return Loaded(row[0], definition)
 

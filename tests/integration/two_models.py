@@ -19,9 +19,18 @@ from xcat.simulate import simulate
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "simulated.yaml"
 PROPERTIES = (
-    "abs_b", "pm_mas_yr", "parallax_sigma", "sep_to_radius", "hr1", "hr2", "log_fx", "log_fx_fr", "log_fx_fw1", "bp_rp",
+    "abs_b",
+    "pm_mas_yr",
+    "parallax_sigma",
+    "sep_to_radius",
+    "hr1",
+    "hr2",
+    "log_fx",
+    "log_fx_fr",
+    "log_fx_fw1",
+    "bp_rp",
     "log_flux_ratio_low",
-)  # fmt: skip
+)
 BY_CATEGORY = {
     "weights": {"location": 1.0, "spectrum": 0.7, "multiwavelength": 1.5, "variability": 0.4},
     "sharpness": 2.0,
@@ -40,9 +49,15 @@ _CASES = (
     ("observed_optical", "false", 23, 1), ("observed_infrared", "false", 23, 2),
 )  # fmt: skip
 _OF_HYPOTHESES = (
-    ("pm_mas_yr", "0", 29, 1), ("pm_mas_yr", "-3", 29, 2), ("pm_mas_yr", "1e-8", 29, 3), ("pm_mas_yr", "1e20", 29, 4),
-    ("log_fx_fr", "80", 29, 5), ("parallax_sigma", "-200", 29, 6), ("bp_rp", "8", 29, 7), ("log_fx_fr", "NULL", 29, 8),
-)  # fmt: skip
+    ("pm_mas_yr", "0", 29, 1),
+    ("pm_mas_yr", "-3", 29, 2),
+    ("pm_mas_yr", "1e-8", 29, 3),
+    ("pm_mas_yr", "1e20", 29, 4),
+    ("log_fx_fr", "80", 29, 5),
+    ("parallax_sigma", "-200", 29, 6),
+    ("bp_rp", "8", 29, 7),
+    ("log_fx_fr", "NULL", 29, 8),
+)
 
 
 def make(settings: Settings, folder: Path, n: int = 1200) -> dict[str, int]:

@@ -61,8 +61,15 @@ def environment() -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         ready = home / "ready"
         if not ready.exists():
-            pip = [home / "venv" / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
-                   f"nway=={VERSION}"]  # fmt: skip
+            pip = [
+                home / "venv" / "bin" / "python",
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                f"nway=={VERSION}",
+            ]
             for command in ([sys.executable, "-m", "venv", "--clear", home / "venv"], pip):
                 done = children.run(command, env=children.CALLER)  # pip needs the user's proxies and package index
                 if done.returncode:

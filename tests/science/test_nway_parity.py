@@ -146,11 +146,16 @@ def three_way_nway(cosmos: Path, tmp_path_factory: pytest.TempPathFactory) -> pd
 
 def _three_way(
     work: Connection, sky: dict[str, tuple[Objects, np.ndarray]], priors: list[PriorTable | None], **options: bool
-) -> Matched:  # fmt: skip
+) -> Matched:
     return run(
-        work, sky["XMM"][0], [sky[n][0] for n in FILES], magnitudes=[sky[n][1] for n in FILES], priors=priors,
-        radius_arcsec=RADIUS_ARCSEC, **options,
-    )  # fmt: skip
+        work,
+        sky["XMM"][0],
+        [sky[n][0] for n in FILES],
+        magnitudes=[sky[n][1] for n in FILES],
+        priors=priors,
+        radius_arcsec=RADIUS_ARCSEC,
+        **options,
+    )
 
 
 def test_three_way_with_its_histograms(

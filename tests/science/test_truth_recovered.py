@@ -198,11 +198,15 @@ def fair(sky: Sky, tmp_path_factory: pytest.TempPathFactory) -> Classified:
     """
     folder = tmp_path_factory.mktemp("fair")
     xmm = sky.sources[(sky.sources.mission == "xmm") & sky.sources["class"].isin(CLASSES)]
-    cells = frame(
-        sky.settings,
-        "SELECT source_id, public.q3c_ang2ipix(ra, dec) >> 48 AS cell FROM xcat.source WHERE run_id = %s",
-        sky.runs["merge"],
-    ).set_index("source_id").cell.reindex(xmm.index)  # fmt: skip
+    cells = (
+        frame(
+            sky.settings,
+            "SELECT source_id, public.q3c_ang2ipix(ra, dec) >> 48 AS cell FROM xcat.source WHERE run_id = %s",
+            sky.runs["merge"],
+        )
+        .set_index("source_id")
+        .cell.reindex(xmm.index)
+    )
     fields = np.sort(cells.unique())
     chosen = cells.isin(fields[np.random.default_rng(1).random(fields.size) < 0.4])
     references = []
@@ -218,9 +222,12 @@ def fair(sky: Sky, tmp_path_factory: pytest.TempPathFactory) -> Classified:
         references.append({"catalogue": definition, "files": [str(folder / f"{name}.csv")]})
     mix = xmm["class"].value_counts(normalize=True)
     changes = {
-        "name": "fair", "references": references, "classes": {c: float(mix[c]) for c in CLASSES}, "priors": "given",
+        "name": "fair",
+        "references": references,
+        "classes": {c: float(mix[c]) for c in CLASSES},
+        "priors": "given",
         "publish": False,
-    }  # fmt: skip
+    }
 
     def classified(weights: Weights) -> pd.DataFrame:
         pipeline = Pipeline.model_validate(read(EXAMPLE).model_dump() | changes | {"weights": weights})
@@ -299,9 +306,15 @@ def test_fitted_weights_make_the_posterior_better(fair: Classified) -> None:
 
 
 def test_what_is_none_of_the_classes_is_more_often_an_outlier(sky: Sky) -> None:
-    found = frame(
-        sky.settings, "SELECT source_id, is_outlier FROM xcat.classification WHERE run_id = %s", sky.runs["classify"]
-    ).set_index("source_id").is_outlier  # fmt: skip
+    found = (
+        frame(
+            sky.settings,
+            "SELECT source_id, is_outlier FROM xcat.classification WHERE run_id = %s",
+            sky.runs["classify"],
+        )
+        .set_index("source_id")
+        .is_outlier
+    )
     real = sky.sources[~sky.sources.is_spurious]
     other = found.reindex(real.index[real["class"] == "other"])
     known = found.reindex(real.index[real["class"].isin(CLASSES)])

@@ -22,9 +22,12 @@ PROPERTIES = (
     Property("log_flux_ratio", "variability", "linear", 0.0, 4.0, True, False),
 )
 _MEAN = {
-    "abs_b": (50.0, 30.0, 10.0), "hr1": (0.1, -0.5, 0.5), "gamma": (1.9, 3.5, 1.3), "log_fx_fw1": (0.0, -2.5, 1.5),
+    "abs_b": (50.0, 30.0, 10.0),
+    "hr1": (0.1, -0.5, 0.5),
+    "gamma": (1.9, 3.5, 1.3),
+    "log_fx_fw1": (0.0, -2.5, 1.5),
     "log_flux_ratio": (0.3, 0.4, 1.0),
-}  # fmt: skip
+}
 _SCATTER = {"abs_b": 15.0, "hr1": 0.25, "gamma": 0.5, "log_fx_fw1": 0.8, "log_flux_ratio": 0.3}
 
 
@@ -43,10 +46,15 @@ def sky(n: int = 360, seed: int = 1, **changes: Any) -> Labelled:
     values[rng.random(n) < 0.1, 3] = np.inf
     there = np.isfinite(values[:, 3])
     data = Labelled(
-        np.arange(n) + 1000, Sample(PROPERTIES, values), label,
-        {"source": np.arange(n) // 2, "sky": np.arange(n) % 60}, CLASSES, PRIORS,
-        -13.0 + rng.standard_normal(n) - 0.5 * label, there.astype(np.int64) * 2,
-    )  # fmt: skip
+        np.arange(n) + 1000,
+        Sample(PROPERTIES, values),
+        label,
+        {"source": np.arange(n) // 2, "sky": np.arange(n) % 60},
+        CLASSES,
+        PRIORS,
+        -13.0 + rng.standard_normal(n) - 0.5 * label,
+        there.astype(np.int64) * 2,
+    )
     return replace(data, **changes)
 
 

@@ -197,8 +197,9 @@ def match(
         present = [(k, i) for k, i in enumerate(members) if i is not None]
         positions = [(catalogues[k].vectors[i], catalogues[k].covariances[i]) for k, i in present]
         log_bayes = log_bayes_factor([own, *positions])
-        log_prior = sum(np.log(catalogues[k].completeness ** (1 / n_catalogues if nway else 1) / nu[k])
-                        for k, _ in present)  # fmt: skip
+        log_prior = sum(
+            np.log(catalogues[k].completeness ** (1 / n_catalogues if nway else 1) / nu[k]) for k, _ in present
+        )
         if not nway:
             log_prior += sum(np.log1p(-c.completeness) for c, i in zip(catalogues, members, strict=True) if i is None)
         log_bias = sum(np.log(bias[i]) for k, i in present if (bias := catalogues[k].bias) is not None)

@@ -198,9 +198,14 @@ def test_sexagesimal_columns_of_their_own() -> None:
         "dec": {"from": ["DE-", "DEd", "DEm", "DEs"], "transform": "dms"},
     }
     parts: dict[str, list[Any]] = {
-        "RAh": [1, 2, None], "RAm": [30, 0, None], "RAs": [0.0, None, None],
-        "DE-": ["-", None, "+"], "DEd": [0, 5, 1], "DEm": [30, 15, 1], "DEs": [36.0, 0.0, 1.0],
-    }  # fmt: skip
+        "RAh": [1, 2, None],
+        "RAm": [30, 0, None],
+        "RAs": [0.0, None, None],
+        "DE-": ["-", None, "+"],
+        "DEd": [0, 5, 1],
+        "DEm": [30, 15, 1],
+        "DEs": [36.0, 0.0, 1.0],
+    }
     out = run(make(columns), **parts)
     assert out.columns["ra"].tolist() == pytest.approx([22.5, 30.0])
     assert out.columns["dec"].tolist() == pytest.approx([-0.51, 5.25])
@@ -372,8 +377,14 @@ def test_references_get_their_class() -> None:
 
 
 def test_a_chunk_without_rows() -> None:
-    out = run(make({"quality_flag": "q", "obs_id": "o"}), q=pa.array([], pa.int32()), o=pa.array([], pa.string()),
-              ra=pa.array([], pa.float64()), dec=pa.array([], pa.float64()), e=pa.array([], pa.float64()))  # fmt: skip
+    out = run(
+        make({"quality_flag": "q", "obs_id": "o"}),
+        q=pa.array([], pa.int32()),
+        o=pa.array([], pa.string()),
+        ra=pa.array([], pa.float64()),
+        dec=pa.array([], pa.float64()),
+        e=pa.array([], pa.float64()),
+    )
     assert len(out) == 0
     assert out.columns["obs_id"].dtype.kind == "S"
 

@@ -78,9 +78,11 @@ def test_2sxps_sources(tmp_path: Path) -> None:
         IAUName=["2SXPS J000001.0+000001", "b"],
         Err90=[5.6, 0.0],
         FirstObsDate=["2006-07-29 20:18:25", ""],
-        Rate_band0=[1e-3, 0.0], Rate_band0_pos=[2e-4, 1e-4], Rate_band0_neg=[-1e-4, 0.0],
+        Rate_band0=[1e-3, 0.0],
+        Rate_band0_pos=[2e-4, 1e-4],
+        Rate_band0_neg=[-1e-4, 0.0],
         PvarPchiSnapshot_band0=[0.01, 1.0],
-    )  # fmt: skip
+    )
     out = read(wrote(tmp_path, "ascii.csv", columns), "sxps2_sources")
     assert out.columns["err_arcsec"].tolist() == pytest.approx([5.6 / 2.14597], rel=1e-4)
     assert out.columns["flux_cgs"].tolist() == pytest.approx([4.3e-14])

@@ -239,9 +239,11 @@ def test_nothing_of_a_fold_influences_its_own_answers(options):
     held = before.fold == 0
     h = s.hypotheses
     changed = replace(
-        s, values=np.where(held[:, None], -s.values, s.values), errors=np.where(held[:, None], 3.0, s.errors),
+        s,
+        values=np.where(held[:, None], -s.values, s.values),
+        errors=np.where(held[:, None], 3.0, s.errors),
         hypotheses=replace(h, values=np.where(held[h.source][:, None], 2.0, h.values)),
-    )  # fmt: skip
+    )
     after = cross_validate(changed, label, np.arange(300) // 3, TWO, EVEN, options, n_folds=3)
     np.testing.assert_array_equal(after.fold, before.fold)
     probe = s.take(np.arange(50))
@@ -401,8 +403,11 @@ def test_real_chandra_sources(shared_data: Path):
     assert label.size == 2854
     classes, priors = ("AGN", "Star", "XRB", "CV"), np.array([0.66, 0.25, 0.07, 0.02])
     results = {}
-    for name, options in (("poster", FitOptions("equal", sharpness=1.0)), ("category", FitOptions("category")),
-                          ("property", FitOptions("property"))):  # fmt: skip
+    for name, options in (
+        ("poster", FitOptions("equal", sharpness=1.0)),
+        ("category", FitOptions("category")),
+        ("property", FitOptions("property")),
+    ):
         cv = cross_validate(s, label, None, classes, priors, options, n_folds=5)
         found = results[name] = summarise(cv.p, label, classes, priors)
         print(

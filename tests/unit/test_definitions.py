@@ -65,9 +65,15 @@ def test_all_catalogues_of_the_issue_are_shipped() -> None:
 
 def test_the_standard_columns_are_those_of_the_tables() -> None:
     made_by_xcat = {
-        "catalogue_id", "object_id", "file_id", "err_arcsec", "err_maj_arcsec", "err_min_arcsec", "err_pa_deg",
+        "catalogue_id",
+        "object_id",
+        "file_id",
+        "err_arcsec",
+        "err_maj_arcsec",
+        "err_min_arcsec",
+        "err_pa_deg",
         "class",
-    }  # fmt: skip
+    }
     for table, names in STANDARD_COLUMNS.items():
         assert set(names) == set(CATALOGUE_TABLES[table].columns.keys()) - made_by_xcat
         for name in names:
@@ -272,8 +278,17 @@ def test_classify_native_takes_exact_then_the_longest_prefix() -> None:
     vsx = load("vsx")
     native = ["UGSU+E", "UGSU:", "UG:", "LMXB/XB", "LMXB|CV+EA", "BY", "EA/SD:", "XYZ", "", " BY "]
     assert vsx.classify_native(native).tolist() == [
-        "CV", "", "", "XRB", "", "Star", "Star", "", "", "Star",
-    ]  # fmt: skip
+        "CV",
+        "",
+        "",
+        "XRB",
+        "",
+        "Star",
+        "Star",
+        "",
+        "",
+        "Star",
+    ]
     assert load("milliquas").classify_native(["QRX", "q", "AX", "R"]).tolist() == ["AGN", "", "AGN", ""]
 
 

@@ -182,9 +182,11 @@ def test_too_few_sources_are_refused():
     data = sky()
     small = np.flatnonzero((data.label < 2) | (np.arange(360) % 20 == 0))
     cut = replace(
-        data, label=data.label[small], sample=data.sample.take(small),
+        data,
+        label=data.label[small],
+        sample=data.sample.take(small),
         groups={k: g[small] for k, g in data.groups.items()},
-    )  # fmt: skip
+    )
     with pytest.raises(ConfigError, match=r"too few labelled sources for 10 folds: XRB \(2\)"):
         evaluate([Spy()], cut)
     with pytest.raises(ConfigError, match="groups by sky"):
@@ -312,8 +314,12 @@ _SIGMAS = 5.0
 def _leaves(figures_: Any, path: str = "") -> dict[str, float]:
     """Numbers of a result by their path, without intervals and curves."""
     if isinstance(figures_, dict):
-        return {k: v for name, x in figures_.items() if name not in ("reliability", "confusion")
-                and not name.endswith("interval") for k, v in _leaves(x, f"{path}/{name}").items()}  # fmt: skip
+        return {
+            k: v
+            for name, x in figures_.items()
+            if name not in ("reliability", "confusion") and not name.endswith("interval")
+            for k, v in _leaves(x, f"{path}/{name}").items()
+        }
     return {} if figures_ is None else {path: float(figures_)}
 
 
@@ -374,9 +380,12 @@ def test_permuted_labels_give_chance_in_every_study(dealt):
     p = out_of_fold(method, dealt, "source", N_FOLDS, 0).p
     found = studies.run_all(method, dealt, "source", {"property": (p, True)}, 2, 0, quick=False)
     rows = [
-        *found["learning_curve"], *found["ablation"], *found["shift"], *found["by_brightness"]["property"],
+        *found["learning_curve"],
+        *found["ablation"],
+        *found["shift"],
+        *found["by_brightness"]["property"],
         *found["by_counterparts"]["property"],
-    ]  # fmt: skip
+    ]
     assert len(rows) > 20
     for row in rows:
         assert row["accuracy"] <= MIX[0] + _SIGMAS * np.sqrt(MIX[0] * (1 - MIX[0]) / row["n"]), row
@@ -455,8 +464,15 @@ def test_text_and_page(tmp_path):
         "studies": studies.run_all(chosen[0], data, "source", first, 2, 0, quick=False),
     }  # fmt: skip
     said = text.text(result)
-    for words in ("published: rival", "precision at priors", "no answer for", "without place on the sky",
-                  "Learning curve", "brightest third", "bright half, weighted by flux, priors estimated"):  # fmt: skip
+    for words in (
+        "published: rival",
+        "precision at priors",
+        "no answer for",
+        "without place on the sky",
+        "Learning curve",
+        "brightest third",
+        "bright half, weighted by flux, priors estimated",
+    ):
         assert words in said, words
     assert max(map(len, said.splitlines())) < 250
     index = page.html(result, tmp_path / "page")

@@ -24,12 +24,16 @@ def table(tmp_path: Path) -> Path:
     native[5], native[6] = "nova", ""
     frame = pd.DataFrame(
         {
-            "ra": np.linspace(0, 350, 360), "dec": np.linspace(-80, 80, 360), "type": native,
+            "ra": np.linspace(0, 350, 360),
+            "dec": np.linspace(-80, 80, 360),
+            "type": native,
             "guess": np.where(np.arange(360) % 4 == 0, "LMXB", native),
-            "P_QSO": 0.3, "P_Seyfert": 0.3, "P_LMXB": 0.4,
+            "P_QSO": 0.3,
+            "P_Seyfert": 0.3,
+            "P_LMXB": 0.4,
             **{p.name: np.where(np.isinf(c), np.nan, c) for p, c in zip(PROPERTIES, data.sample.values.T, strict=True)},
         }
-    )  # fmt: skip
+    )
     path = tmp_path / "mine.csv"
     frame.to_csv(path, index=False)
     return path

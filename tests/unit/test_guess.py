@@ -48,11 +48,24 @@ ANGLES = st.sampled_from(["", "deg", "degree", "degrees", "rad", "hourangle", "h
 ERRORS = st.sampled_from(["pos_err", "POSERR", "RADEC_ERR", "err_arcsec", "ERO_POSERR", "positional_error", "error"])
 ERROR_UNITS = st.sampled_from(["", "arcsec", "arcseconds", "mas", "deg", "arcmin", "rad", '"'])
 OTHERS = st.lists(
-    st.sampled_from([
-        "flux", "ratio", "rate", "n_ra", "pmra", "e_flux", "gamma", "snr", "decision", "redshift", "ra_err_x", "Fb",
-    ]),
+    st.sampled_from(
+        [
+            "flux",
+            "ratio",
+            "rate",
+            "n_ra",
+            "pmra",
+            "e_flux",
+            "gamma",
+            "snr",
+            "decision",
+            "redshift",
+            "ra_err_x",
+            "Fb",
+        ]
+    ),
     unique=True,
-)  # fmt: skip
+)
 SPELLED = {"degrees": "deg", "h": "hourangle", "arcseconds": "arcsec", '"': "arcsec"}
 
 
@@ -86,9 +99,12 @@ def test_names_and_units_are_understood(names, angle, error, error_unit, others,
 @given(st.permutations(["RA", "DEC", "RA_OPT", "DEC_OPT", "pos_err", "other_err"]))
 def test_the_ucd_is_stronger_than_the_name(order):
     ucds = {
-        "RA_OPT": "pos.eq.ra;meta.main", "DEC_OPT": "pos.eq.dec;meta.main", "RA": "pos.eq.ra", "DEC": "pos.eq.dec",
+        "RA_OPT": "pos.eq.ra;meta.main",
+        "DEC_OPT": "pos.eq.dec;meta.main",
+        "RA": "pos.eq.ra",
+        "DEC": "pos.eq.dec",
         "other_err": "stat.error;pos",
-    }  # fmt: skip
+    }
     lines = "\n".join(guess(table(*[(n, "", ucds.get(n, "")) for n in order])).messages)
     assert "position from RA_OPT, DEC_OPT (UCD, main position)" in lines
     assert "positional error from other_err (UCD)" in lines

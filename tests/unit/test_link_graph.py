@@ -194,9 +194,7 @@ def test_the_order_of_the_pairs_and_of_their_ends_does_not_matter(sky: Any, seed
     rng = np.random.default_rng(seed)
     order, turned = rng.permutation(len(a)), rng.random(len(a)) < 0.5
     first = graph.decide(*sky)
-    second = graph.decide(
-        mission, np.where(turned, b, a)[order], np.where(turned, a, b)[order], weight[order]
-    )  # fmt: skip
+    second = graph.decide(mission, np.where(turned, b, a)[order], np.where(turned, a, b)[order], weight[order])
     assert (first.component == second.component).all()
     assert (first.source_status == second.source_status).all()
     assert (first.pair_status[order] == second.pair_status).all()
@@ -234,9 +232,7 @@ MEMBERSHIP = st.dictionaries(st.integers(1, 12), st.tuples(st.integers(1, 6), st
 
 @given(before=MEMBERSHIP, now=MEMBERSHIP)
 def test_the_changes_lead_from_the_old_membership_to_the_new(before: Any, now: Any) -> None:
-    arrays = [
-        np.array([(s, *m[s]) for s in sorted(m)], np.int64).reshape(-1, 3).T for m in (before, now)
-    ]  # fmt: skip
+    arrays = [np.array([(s, *m[s]) for s in sorted(m)], np.int64).reshape(-1, 3).T for m in (before, now)]
     changed = list(zip(*(x.tolist() for x in graph.changes(*arrays[0], *arrays[1])), strict=True))
     state = {source: master for source, (master, _) in before.items()}
     for source, old, new, change in changed:

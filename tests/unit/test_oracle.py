@@ -109,8 +109,10 @@ def test_an_ellipse_of_equal_axes_is_a_circle(place: tuple[float, float], seed: 
 @hypothesis(max_examples=60, deadline=None)
 @given(
     place=st.sampled_from([(0.0, 0.0), (359.99999, -30.0), (10.0, 89.99), (200.0, -89.99), (150.1, 2.2)]),
-    pa=st.floats(0, 180), maj=st.floats(1, 5), ratio=st.floats(0.05, 0.9),
-)  # fmt: skip
+    pa=st.floats(0, 180),
+    maj=st.floats(1, 5),
+    ratio=st.floats(0.05, 0.9),
+)
 def test_the_major_axis_points_where_astropy_says(
     place: tuple[float, float], pa: float, maj: float, ratio: float
 ) -> None:
@@ -187,10 +189,16 @@ def test_nways_own_answers(shared_data: Path) -> None:
             known, at = np.unique(mine[f"{name}_ID"], return_index=True)
             at = at[known != -99]
             ids.append(known[known != -99])
-            catalogues.append(Objects(
-                mine[f"{name}_RA"][at], mine[f"{name}_DEC"][at], np.full(len(at), err), density_per_deg2=n / 2.0,
-                completeness=0.9, bias=mine[f"bias_{name}_{magnitude}"][at],
-            ))  # fmt: skip
+            catalogues.append(
+                Objects(
+                    mine[f"{name}_RA"][at],
+                    mine[f"{name}_DEC"][at],
+                    np.full(len(at), err),
+                    density_per_deg2=n / 2.0,
+                    completeness=0.9,
+                    bias=mine[f"bias_{name}_{magnitude}"][at],
+                )
+            )
         source = Objects(mine["XMM_RA"][0], mine["XMM_DEC"][0], mine["XMM_pos_err"][0])
         answer = match(source, catalogues, 15.0 + 1e-6, nway=True)
         assert answer.p_any == pytest.approx(mine["p_any"][0], abs=1e-5)

@@ -120,8 +120,10 @@ def test_properties_are_taken_as_they_are_whatever_the_case(tmp_path):
     np.testing.assert_array_equal(own.errors[:, 1], [0.1, np.nan, np.nan])
     assert own.has_columns.tolist() == [True, True, True, True, False]
     assert own.n_bad == {
-        "abs_b outside 0 to 90": 1, "hr1 outside -1 to 1": 1, "pm_mas_yr zero or negative": 2,
-    }  # fmt: skip
+        "abs_b outside 0 to 90": 1,
+        "hr1 outside -1 to 1": 1,
+        "pm_mas_yr zero or negative": 2,
+    }
     assert np.isnan(own.ra).all()
 
 
@@ -263,9 +265,11 @@ def test_bands(name, description, expected):
 def test_columns_given(tmp_path):
     path = csv(tmp_path, "x,y,z,name,RA,Dec\n1,2,3e-13,a,10,20\n")
     own = read_properties(
-        path, ["log_fx_fr", "gamma", "abs_b"], band=(0.5, 7),
+        path,
+        ["log_fx_fr", "gamma", "abs_b"],
+        band=(0.5, 7),
         columns={"gamma": "x", "mag_gaia_rp": "y", "flux_cgs": "z"},
-    )  # fmt: skip
+    )
     np.testing.assert_allclose(one(own, "gamma"), 1)
     np.testing.assert_allclose(one(own, "log_fx_fr"), np.log10(3e-13 * FACTOR) + 5.37 + 2 / 2.5)
     with pytest.raises(ConfigError, match=r"--column nonsense=.*there is: abs_b"):
@@ -342,8 +346,13 @@ def test_the_chandra_training_table(shared_data):
     own = read_properties(shared_data / "chandra" / "csc2_labelled_td.csv", NAMES)
     missing = {n for n, there in zip(own.names, own.has_columns, strict=True) if not there}
     assert missing == {
-        "sep_to_radius", "log_lx_galaxy", "gamma", "log_flux_ratio", "log_flux_ratio_low", "flux_ratio_sigma",
-    }  # fmt: skip
+        "sep_to_radius",
+        "log_lx_galaxy",
+        "gamma",
+        "log_flux_ratio",
+        "log_flux_ratio_low",
+        "flux_ratio_sigma",
+    }
     assert told(own, "Fb is the flux in 0.5-7 keV", "Chandra's broad band")
     assert len(own.table) == 2941
     assert own.n_bad == {}

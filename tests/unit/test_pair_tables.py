@@ -60,8 +60,11 @@ def test_with_the_tables_of_both_it_is_a_density_for_small_classes_too(n):
     values = np.concatenate([correlated(5000, 0.8), 0.4 * correlated(n, 0.7) + [1.0, -2.0]])
     model = fit_tables(Sample(AXES, values), np.repeat([0, 1], [5000, n]), ["a", "b"], EVEN, pairs=[("x", "y")])
     x, y = (a.ravel() for a in np.meshgrid(*(np.linspace(p.low, p.high, 257) for p in AXES), indexing="ij"))
-    joint = np.exp(evidence(model, Sample(AXES, np.stack([x, y], axis=1))).sum(axis=1) - model.tables[0].log_present
-                   - model.tables[1].log_present)  # fmt: skip
+    joint = np.exp(
+        evidence(model, Sample(AXES, np.stack([x, y], axis=1))).sum(axis=1)
+        - model.tables[0].log_present
+        - model.tables[1].log_present
+    )
     whole = joint.sum(axis=0) * AXES[0].width * AXES[1].width / 256**2
     assert whole == pytest.approx(np.ones(2), abs=0.1)
     # where nobody is, a class of few is seen once in n + 2 times at most, not the oftener for being rare

@@ -66,10 +66,22 @@ def by_hand(log_density, priors, weights, sharpness=1.0, low=0.0, high=90.0):
     log_density = np.asarray(log_density, dtype=float)
     p, k = log_density.shape
     tables = tuple(
-        Table(low, (high - low) / 2, np.tile(said, (3, 1)), None, None, None, 1.0, np.log(np.full(k, 0.8)),
-              np.log(np.full(k, 0.2)), np.ones(k), 0.0, np.ones(k))
+        Table(
+            low,
+            (high - low) / 2,
+            np.tile(said, (3, 1)),
+            None,
+            None,
+            None,
+            1.0,
+            np.log(np.full(k, 0.8)),
+            np.log(np.full(k, 0.2)),
+            np.ones(k),
+            0.0,
+            np.ones(k),
+        )
         for said in log_density
-    )  # fmt: skip
+    )
     weights = np.array(weights, dtype=float)
     return Model(
         classes=tuple(f"c{i}" for i in range(k)),
@@ -180,8 +192,11 @@ def test_contributions_are_of_advantages():
     mixing, terms = rng.normal(size=(4, 4)), rng.normal(size=(7, 4))
     expected = (terms - terms.mean(axis=1, keepdims=True)) @ mixing.T
     np.testing.assert_allclose(contribution(terms, mixing), expected, atol=1e-12)
-    np.testing.assert_allclose(contribution(terms + 50.0, np.diag(mixing[0])), expected * 0 + mixing[0] * (
-        terms - terms.mean(axis=1, keepdims=True)), atol=1e-12)  # fmt: skip
+    np.testing.assert_allclose(
+        contribution(terms + 50.0, np.diag(mixing[0])),
+        expected * 0 + mixing[0] * (terms - terms.mean(axis=1, keepdims=True)),
+        atol=1e-12,
+    )
 
 
 def test_evidence_term_by_term(model):

@@ -105,19 +105,33 @@ def write(folder: Path, kind: str) -> Path:
         (folder / "ReadMe").write_text(MRT_HEAD.replace("t.txt", "t.dat"))
         path.write_text(mrt_rows(t))
     elif kind == "padded":
-        rows = [" id | RA |DEC| err | flux | obs | extra", *(
-            f' {r["id"]} |"{r["RA"]!s}"| {r["DEC"]!s} |0.5 | {"" if r["flux"] is np.ma.masked else r["flux"]!s} '
-            f'| "{r["obs"]}" | 1'
-            for r in t
-        )]  # fmt: skip
+        rows = [
+            " id | RA |DEC| err | flux | obs | extra",
+            *(
+                f' {r["id"]} |"{r["RA"]!s}"| {r["DEC"]!s} |0.5 | {"" if r["flux"] is np.ma.masked else r["flux"]!s} '
+                f'| "{r["obs"]}" | 1'
+                for r in t
+            ),
+        ]
         path.write_text("\n# junk\n" + "\n".join(rows) + "\n")
     return path
 
 
 KINDS = [
-    "fits", "fits.gz", "ecsv", "csv", "csv.gz", "parquet", "vot", "vot.gz", "vot_binary", "vot_binary2", "mrt",
-    "dat", "padded",
-]  # fmt: skip
+    "fits",
+    "fits.gz",
+    "ecsv",
+    "csv",
+    "csv.gz",
+    "parquet",
+    "vot",
+    "vot.gz",
+    "vot_binary",
+    "vot_binary2",
+    "mrt",
+    "dat",
+    "padded",
+]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -371,9 +385,18 @@ def test_a_unit_that_contradicts_the_definition(tmp_path: Path) -> None:
 def test_formats_are_told_by_content(tmp_path: Path) -> None:
     told = {k: sniff(write(tmp_path, k).rename(tmp_path / "anything")) for k in KINDS if k not in ("dat", "padded")}
     assert told == {
-        "fits": "fits", "fits.gz": "fits", "ecsv": "ecsv", "csv": "csv", "csv.gz": "csv", "parquet": "parquet",
-        "vot": "votable", "vot.gz": "votable", "vot_binary": "votable", "vot_binary2": "votable", "mrt": "mrt",
-    }  # fmt: skip
+        "fits": "fits",
+        "fits.gz": "fits",
+        "ecsv": "ecsv",
+        "csv": "csv",
+        "csv.gz": "csv",
+        "parquet": "parquet",
+        "vot": "votable",
+        "vot.gz": "votable",
+        "vot_binary": "votable",
+        "vot_binary2": "votable",
+        "mrt": "mrt",
+    }
 
 
 def test_a_long_votable_takes_little_memory(tmp_path: Path) -> None:

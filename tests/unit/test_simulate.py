@@ -38,8 +38,9 @@ def read(path: Path) -> pd.DataFrame:
     if path.suffix == ".fits":
         with fits.open(path) as hdus:
             data = hdus[1].data
-            return pd.DataFrame({name: np.array(data[name].astype(data[name].dtype.newbyteorder("=")))
-                                 for name in data.names})  # fmt: skip
+            return pd.DataFrame(
+                {name: np.array(data[name].astype(data[name].dtype.newbyteorder("="))) for name in data.names}
+            )
     return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
 
 
@@ -60,8 +61,15 @@ class Sky:
             sigma, native = table.Err90 / np.sqrt(2 * np.log(10)), table.DetectionID.astype(str)
         else:
             sigma = np.sqrt(table.err_ellipse_r0 * table.err_ellipse_r1) / np.sqrt(2 * np.log(20))
-            native = (table.obs_obsid.astype(str) + "_" + table.obs_obi.astype(str) + "_"
-                      + table.obs_region_id.astype(str) + "_" + table.name)  # fmt: skip
+            native = (
+                table.obs_obsid.astype(str)
+                + "_"
+                + table.obs_obi.astype(str)
+                + "_"
+                + table.obs_region_id.astype(str)
+                + "_"
+                + table.name
+            )
         table = table.assign(ra=table[ra], dec=table[dec], sigma=sigma, native_id=native)
         truth = self.xray[self.xray.mission == mission].drop(columns="mission")
         return table.drop_duplicates("native_id").merge(truth, on="native_id", validate="one_to_one")
@@ -271,9 +279,11 @@ def test_true_counterparts_are_where_their_errors_allow(sky: Sky) -> None:
     g, w = gaia.loc[both.gaia_id], allwise.loc[both.allwise_id]
     years = 2010.5 - 2016.0
     ra, dec = offset(
-        g.RA_ICRS.to_numpy(float), g.DE_ICRS.to_numpy(float),
-        both.pmra_mas_yr.to_numpy() * years / 1e3, both.pmdec_mas_yr.to_numpy() * years / 1e3,
-    )  # fmt: skip
+        g.RA_ICRS.to_numpy(float),
+        g.DE_ICRS.to_numpy(float),
+        both.pmra_mas_yr.to_numpy() * years / 1e3,
+        both.pmdec_mas_yr.to_numpy() * years / 1e3,
+    )
     r = separation_arcsec(ra, dec, w.RAJ2000.to_numpy(), w.DEJ2000.to_numpy())
     assert stats.kstest(r / np.sqrt(w.eeMaj * w.eeMin), "rayleigh").pvalue > 1e-3
     assert both.pmra_mas_yr[both["class"] == "Star"].abs().median() > 5

@@ -29,9 +29,12 @@ def table() -> Table:
     out["name"] = Column(["4XMM J1", "Größe", "x"])
     out["ra"] = Column([266.41683712345, 0.0, 359.9999], unit="deg", meta={"ucd": "pos.eq.ra"})
     out["flux_cgs"] = MaskedColumn(
-        np.array([1.234e-14, np.nan, 5e-16], dtype=np.float32), mask=[False, True, False], unit=FLUX,
-        description="Flux", meta={"ucd": "phot.flux;em.X-ray"},
-    )  # fmt: skip
+        np.array([1.234e-14, np.nan, 5e-16], dtype=np.float32),
+        mask=[False, True, False],
+        unit=FLUX,
+        description="Flux",
+        meta={"ucd": "phot.flux;em.X-ray"},
+    )
     out["p_xrb"] = Column(np.array([0.98765, 0, 1], dtype=np.float32), meta={"ucd": "stat.probability;src.class"})
     out["n"] = MaskedColumn(np.array([3, 0, 999_999], dtype=np.int32), mask=[False, True, False])
     out["is_best"] = MaskedColumn([True, False, False], mask=[False, False, True])
@@ -91,8 +94,12 @@ def test_numbers(value: float, written: str) -> None:
 def test_json(table: Table) -> None:
     data = json.loads(json.dumps(as_json(table), allow_nan=False))
     assert data["columns"][3] == {
-        "name": "flux_cgs", "type": "float32", "unit": FLUX, "ucd": "phot.flux;em.X-ray", "description": "Flux",
-    }  # fmt: skip
+        "name": "flux_cgs",
+        "type": "float32",
+        "unit": FLUX,
+        "ucd": "phot.flux;em.X-ray",
+        "description": "Flux",
+    }
     assert data["rows"][1][3] is None and data["rows"][0][8] == ["AGN", "Star"] and data["n_rows"] == 3
 
 
