@@ -40,19 +40,19 @@ system:
 .venv/ready: pyproject.toml
 	$(MAKE) --no-print-directory system
 	[ -x .venv/bin/python ] || $(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check -e .
+	.venv/bin/python -m pip install --quiet --no-compile --disable-pip-version-check -e .
 	@touch $@
 
 .venv/ready-test: pyproject.toml
 	$(MAKE) --no-print-directory system TEST_TOOLS="docker-compose stilts"
 	[ -x .venv/bin/python ] || $(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	.venv/bin/python -m pip install --quiet --no-compile --disable-pip-version-check -e '.[test]'
 	@touch $@
 
 .venv/ready-docs: pyproject.toml
 	$(MAKE) --no-print-directory system
 	[ -x .venv/bin/python ] || $(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
+	.venv/bin/python -m pip install --quiet --no-compile --disable-pip-version-check -e '.[docs]'
 	@touch $@
 
 demo: .venv/ready
