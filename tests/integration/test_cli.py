@@ -288,6 +288,7 @@ def test_a_pipeline_is_run_stage_by_stage_and_logged_with_times(survey):
     assert json.loads(survey("runs", "--json", "3").stdout) == record
 
 
+@pytest.mark.slow
 def test_quiet_is_quiet(survey, tmp_path):
     for command in (
         ["run", *survey.pipeline],

@@ -25,6 +25,8 @@ from xcat.database.embedded import EmbeddedServer, server_settings
 from xcat.database.installation import find_binaries
 from xcat.errors import DatabaseError
 
+pytestmark = pytest.mark.slow
+
 # what a shell, a URL or a list of folders would trip over
 _AWKWARD = "o'brien tëst+50%41"
 

@@ -17,6 +17,8 @@ from xcat.database.sqlfiles import job
 from xcat.errors import StageError
 from xcat.ingest.load import ingest
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def definition(tmp_path: Path) -> Definition:

@@ -18,6 +18,8 @@ from xcat.evaluate import figures, leakage, methods, page, rules, scores, studie
 from xcat.evaluate.protocol import Labelled, evaluate, out_of_fold, workers
 from xcat.evaluate.rules import Rules
 
+pytestmark = pytest.mark.slow
+
 NAMES = methods.NAMES
 N_FOLDS = 4
 
