@@ -23,6 +23,8 @@ from xcat.database.connection import ready
 from xcat.errors import ConfigError, InputError, XcatError
 from xcat.output.files import write
 
+pytestmark = pytest.mark.slow
+
 FUNCTIONS = {"Reasons", "candidates", "classify", "explain", "match", "sql"}
 FLUX = "erg / (s cm2)"
 

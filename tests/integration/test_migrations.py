@@ -18,6 +18,8 @@ from xcat.database import connection, objects, partitions, schema
 from xcat.database.connection import connect, migrate, ready
 from xcat.database.sqlfiles import objects as files
 
+pytestmark = pytest.mark.slow
+
 _RELATIONS = """
 SELECT relkind, relname FROM pg_class
 WHERE relnamespace = to_regnamespace('xcat') AND relkind IN ('r', 'p', 'v', 'S', 'i', 'I')

@@ -22,6 +22,8 @@ from xcat.errors import XcatError
 from xcat.jobs.pipeline import Pipeline
 from xcat.models import samples, store
 
+pytestmark = pytest.mark.slow
+
 NAMES = ["abs_b", "pm_mas_yr", "hr1", "log_fx", "log_fx_fr", "log_fx_fw1"]
 DEPENDENT = ["pm_mas_yr", "log_fx_fr", "log_fx_fw1"]
 N = 40

@@ -30,6 +30,8 @@ from xcat.classifier.model import OUTLIER_P
 from xcat.classifier.posterior import contributions, evidence
 from xcat.classifier.priors import reweighted
 
+pytestmark = pytest.mark.slow
+
 PROPERTIES = tuple(Property(c, c, "linear", -8.0, 8.0, False, False) for c in CATEGORIES)
 EVEN = np.array([0.5, 0.5])
 TWO = ("a", "b")

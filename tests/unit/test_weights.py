@@ -21,6 +21,8 @@ from xcat.classifier.weights import (
     fit_sharpness,
 )
 
+pytestmark = pytest.mark.slow
+
 CATEGORY = np.array([0, 1, 2])
 EVEN = np.full(3, 1 / 3)
 
