@@ -15,7 +15,7 @@ import psycopg
 from xcat.config import Settings, settings
 from xcat.database.embedded import EmbeddedServer
 from xcat.database.installation import OLDEST_VERSION
-from xcat.database.sqlfiles import folder
+from xcat.database.sqlfiles import folder, job
 from xcat.errors import DatabaseError
 
 if TYPE_CHECKING:
@@ -97,22 +97,13 @@ def check_server(conn: Connection) -> dict[str, str]:
     version = conn.info.server_version
     if version < OLDEST_VERSION * 10000:
         raise DatabaseError(f"the server is PostgreSQL {version // 10000}; xcat needs {OLDEST_VERSION} or newer.")
-    row = conn.execute(
-        "SELECT e.extversion, a.default_version FROM pg_available_extensions a"
-        " LEFT JOIN pg_extension e ON e.extname = a.name WHERE a.name = 'q3c'"
-    ).fetchone()
+    row = conn.execute(job("server.q3c").compose()).fetchone()
     if row is None:
         raise DatabaseError(
             f"the server has no q3c. Install the package postgresql-{version // 10000}-q3c on its machine."
         )
     installed, available = row
-    rights = conn.execute(
-        "SELECT has_database_privilege(current_database(), 'CREATE'),"
-        " NOT EXISTS (SELECT FROM pg_namespace WHERE nspname IN ('xcat', 'pub')"
-        " AND NOT has_schema_privilege(oid, 'USAGE, CREATE')), current_user, current_database()"
-    ).fetchone()
-    assert rights is not None
-    may_create, may_use, user, database = rights
+    ((may_create, may_use, user, database),) = conn.execute(job("server.rights").compose())
     if not may_create:
         raise DatabaseError(
             f"user {user} may not create in database {database}. Its owner can run: "
@@ -141,10 +132,8 @@ def _relabel_q3c(conn: Connection) -> bool:
     """Let workers run the functions of an old q3c, where we may; say whether a join can be parallel."""
     with conn.transaction():
         conn.execute((folder("sql") / "q3c_parallel.sql").read_text(encoding="utf-8"))
-        row = conn.execute(
-            "SELECT bool_and(proparallel = 's') FROM pg_proc WHERE proname IN ('q3c_join', 'q3c_seloper')"
-        ).fetchone()
-    return bool(row and row[0])
+        ((is_parallel,),) = conn.execute(job("server.has_parallel_joins").compose())
+    return bool(is_parallel)
 
 
 def _alembic_config(url: str) -> alembic.config.Config:

@@ -41,12 +41,12 @@ def config_key(kind: str, config: Mapping[str, Any]) -> str:
 
 def software_versions(conn: Connection) -> dict[str, str]:
     """Versions of everything that could change a result."""
-    row = conn.execute("SELECT extversion FROM pg_extension WHERE extname = 'q3c'").fetchone()
+    row = conn.execute(job("server.q3c").compose()).fetchone()
     return {
         "python": platform.python_version(),
         **{name: version(name) for name in _LIBRARIES},
         "postgresql": str(conn.info.parameter_status("server_version")),
-        "q3c": row[0] if row else "missing",
+        "q3c": (row and row[0]) or "missing",
     }
 
 

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from xcat.errors import XcatError
 from xcat.evaluate import figures, text
 from xcat.output import style
-from xcat.output.pages import write_page
+from xcat.output.pages import figures_folder, write_page
 
 _DPI = 130
 
@@ -34,11 +33,7 @@ def html(result: Mapping[str, Any], folder: Path) -> Path:
     XcatError
         The folder cannot be written to.
     """
-    drawn = folder / "figures"
-    try:
-        drawn.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise XcatError(f"{folder}: cannot be made ({error.strerror})") from error
+    drawn = figures_folder(folder)
     kinds = {kind: part["methods"] for kind, part in result["folds"].items()}
     absent = [name for name in ("ablation", "learning_curve", "shift") if not result["studies"].get(name)]
     if not any(entry["probabilities"] for entry in next(iter(kinds.values())).values()):

@@ -9,7 +9,24 @@ import jinja2
 
 from xcat import __version__
 from xcat.atomic import writing
+from xcat.errors import XcatError
 from xcat.output.terminal import number
+
+
+def figures_folder(folder: Path) -> Path:
+    """Make the folder of a page, with the one for its figures; gives the latter.
+
+    Raises
+    ------
+    XcatError
+        It cannot be made.
+    """
+    figures = folder / "figures"
+    try:
+        figures.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise XcatError(f"{folder}: cannot be made ({error.strerror})") from error
+    return figures
 
 
 def write_page(folder: Path, template: str, **values: Any) -> Path:

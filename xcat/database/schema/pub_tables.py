@@ -46,8 +46,9 @@ def _pub_table(name: str, comment: str, *items: Any, look_up: str = "source_id")
 def _look_up(name: str, key: str | TextClause) -> Index:
     """Index for equality.
 
-    A btree would serve, but would slow down joins by position: for ``q3c_join(...) AND a.source_id < b.source_id`` the
-    planner, which takes q3c's ranges for a tenth of the table each, reads half of the btree for every source.
+    A btree would serve, but would slow down joins by position: where such a join also says ``a.source_id <
+    b.source_id``, the planner, which takes the ranges of pixels for a tenth of the table each, reads half of the btree
+    for every source.
     """
     return Index(name, key, postgresql_using="hash")
 

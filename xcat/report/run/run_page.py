@@ -10,9 +10,8 @@ from matplotlib.figure import Figure
 
 from xcat.classifier.model import Model
 from xcat.database.connection import Connection
-from xcat.errors import XcatError
 from xcat.output import style
-from xcat.output.pages import write_page
+from xcat.output.pages import figures_folder, write_page
 from xcat.output.reading import classify_run
 from xcat.output.terminal import cell_format
 from xcat.report.candidates import candidates
@@ -49,11 +48,7 @@ def html(report: Report, conn: Connection, folder: Path | str) -> Path:
         The folder cannot be written to.
     """
     folder = Path(folder)
-    figures = folder / "figures"
-    try:
-        figures.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise XcatError(f"{folder}: cannot be made ({error.strerror})") from error
+    figures = figures_folder(folder)
     data = page_data.collect(report, conn)
     matching = data.matching
     with style.settings():
