@@ -244,3 +244,15 @@ JOIN pg_temp.target AS t USING (no)
 JOIN pg_temp.association AS a ON a.no = p.no AND a.ks = p.ks AND a.members = p.members
 WHERE p.rank = 1 AND p.p_any * p.p_i > %(secure)s AND NOT t.is_shifted
 ORDER BY p.no;
+
+-- name: strata
+-- The strata of a match run, with what it learned of each.
+SELECT * FROM xcat.match_stratum WHERE run_id = %(run_id)s ORDER BY source_kind;
+
+-- name: curves
+-- The curves of magnitudes that a match run learned, bin by bin.
+SELECT pattern, term_no, source_kind, catalogue_id, term, part, n_sources, bin_low, bin_high, density_counterparts,
+       density_field, log_ratio
+FROM xcat.magnitude_prior
+WHERE run_id = %(run_id)s
+ORDER BY pattern, term_no, source_kind, bin_low;

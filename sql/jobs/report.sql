@@ -298,7 +298,7 @@ SELECT catalogue_id, term, part, bin_low, bin_high, sum(n_sources)::integer AS n
        sum(n_sources * density_field ORDER BY source_kind) / sum(n_sources) AS density_field,
        sum(n_sources * log_ratio ORDER BY source_kind) / sum(n_sources) AS log_ratio
 FROM xcat.magnitude_prior
-WHERE run_id = %(run_id)s
+WHERE run_id = %(run_id)s AND n_sources > 0
 GROUP BY catalogue_id, term, part, bin_low, bin_high
 ORDER BY catalogue_id, term, part, bin_low;
 

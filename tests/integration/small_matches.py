@@ -224,4 +224,5 @@ def learned(run: Run, terms: Mapping[int, str], n_sources: int) -> None:
                 "source_kind": _full(n, part, np.int16), "n_sources": _full(n, 10), "bin_low": edges[:-1],
                 "bin_high": edges[1:], "density_counterparts": 2 * mine / mine.sum(),
                 "density_field": 2 * field / field.sum(), "log_ratio": np.log(mine / field) / part,
+                "pattern": _full(n, 1, np.int16), "term_no": _full(n, 1, np.int16),
             }])  # fmt: skip

@@ -198,7 +198,8 @@ class Runner:
         return {
             "merge": _Work(merge_stage, (), ("xray",)),
             "link": _Work(link, ("merge",), ("xray",)),
-            "match": _Work(match_, ("merge",), ("counterparts",), of_match),
+            # runs of before did not keep what they learned, which a user's table needs
+            "match": _Work(match_, ("merge",), ("counterparts",), of_match, {"keeps": "strata"}),
             "properties": _Work(properties_stage, ("merge", "link", "match"), ("counterparts", "galaxies")),
             "label": _Work(label, label_reads, label_groups, config=of_classes),
             "fit": _Work(

@@ -102,6 +102,12 @@ class Calibration:
         """The cutoff in use for a catalogue and part."""
         return float(self.cutoff[self.is_chosen & (self.k == k) & (self.part == part)][0])
 
+    def cutoffs(self, n_catalogues: int, n_parts: int) -> np.ndarray:
+        """The cutoffs in use, shape (n_catalogues + 1, n_parts + 1)."""
+        cutoff = np.zeros((n_catalogues + 1, n_parts + 1))
+        cutoff[self.k[self.is_chosen], self.part[self.is_chosen]] = self.cutoff[self.is_chosen]
+        return cutoff
+
 
 def calibrate(
     p_any: np.ndarray, parts: Parts, measured: Sequence[bool], false_rate: float, min_p_any: float

@@ -26,7 +26,7 @@ from xcat.errors import ConfigError
 from xcat.match.calibrate import Calibration, calibrate, shifted
 from xcat.match.haystack import Haystack
 from xcat.match.hypotheses import weigh
-from xcat.match.learning import Curve
+from xcat.match.learned import Learned
 from xcat.match.targets import SKY_DEG2, Parts, Targets, parts_of
 from xcat.progress import timed
 from xcat.sky import joins
@@ -62,7 +62,7 @@ class Outcome:
     calibration: Calibration
     #: for every catalogue the columns of the table ``match``, one row per source, in the order of the sky
     results: list[dict[str, np.ndarray]] = field(default_factory=list)
-    priors: list[Curve] = field(default_factory=list)  #: learned or given curves of magnitudes and colours
+    learned: Learned | None = None  #: strata, shares, curves and odds, learned now or before; None before the end
     seconds: dict[str, float] = field(default_factory=dict)  #: time of each step
     counts: dict[str, int] = field(default_factory=dict)  #: numbers of targets and pairs
     notes: list[str] = field(default_factory=list)  #: what could not be learned or calibrated
@@ -75,6 +75,7 @@ def match(
     options: MatchOptions,
     *,
     with_calibration: bool = True,
+    learned: Learned | None = None,
 ) -> Outcome:
     """Match targets with counterpart catalogues.
 
@@ -87,6 +88,9 @@ def match(
         through the shares of common objects that few targets leave uncertain.
     with_calibration : bool
         Match shifted positions, to learn magnitudes of field objects and the cutoff of p_any.
+    learned : Learned, optional
+        What an earlier match with the same catalogues and options has learned: nothing is learned from these targets,
+        whose answers then do not depend on each other.
 
     Raises
     ------
@@ -98,20 +102,28 @@ def match(
     conn.execute("SET LOCAL default_statistics_target = 10")
     outcome = Outcome(Calibration.none(len(haystacks), options.min_p_any))
     with timed(outcome.seconds, "targets"):
-        parts, written = _write_targets(conn, targets, haystacks, options.radius_arcsec, outcome, with_calibration)
+        parts, written = _write_targets(
+            conn, targets, haystacks, options.radius_arcsec, outcome, with_calibration, learned
+        )
     for k, haystack in enumerate(haystacks, 1):
         with timed(outcome.seconds, f"search {haystack.name}"):
             n_pairs = _locate(conn, k, haystack, options.radius_arcsec, parts.n_targets)
             outcome.counts[f"pairs {haystack.name}"] = n_pairs
     conn.execute("ANALYZE pg_temp.association")
     with timed(outcome.seconds, "probabilities"):
-        outcome.priors, notes, completeness = weigh(conn, haystacks, parts, options.nway)
-        outcome.notes += notes
+        weighed = weigh(conn, haystacks, parts, options.nway, learned)
+        outcome.notes += weighed.notes
     with timed(outcome.seconds, "calibration"):
         p_any = _p_any(conn, len(haystacks), parts)
-        whole = [h.is_whole for h in haystacks]
-        outcome.calibration = calibrate(p_any, parts, [all(whole), *whole], options.false_rate, options.min_p_any)
-        outcome.results = _results(conn, parts, written, completeness, p_any, outcome.calibration)
+        if learned is None:
+            whole = [h.is_whole for h in haystacks]
+            cal = calibrate(p_any, parts, [all(whole), *whole], options.false_rate, options.min_p_any)
+            cutoff = cal.cutoffs(len(haystacks), parts.n_parts)
+            of_match = (weighed.shares, weighed.curves, weighed.log_odds, weighed.completeness)
+            outcome.calibration, outcome.learned = cal, Learned(parts.strata, *of_match, cutoff)
+        else:
+            outcome.learned = learned
+        outcome.results = _results(conn, parts, written, p_any, outcome.learned)
     return outcome
 
 
@@ -137,13 +149,14 @@ def _write_targets(
     radius_arcsec: float,
     outcome: Outcome,
     with_calibration: bool,
+    learned: Learned | None,
 ) -> tuple[Parts, dict[str, np.ndarray]]:
     """Write sources and shifted positions in the order of the sky, so that neighbours share pages; the written rows."""
     joins.make_tables(conn)
     conn.execute(job("match.forget").compose())
     conn.execute(job("match.make_tables").compose())
     moved, origin = targets.take(np.zeros(0, np.int64)), np.zeros(0, np.int64)
-    if with_calibration:
+    if with_calibration and learned is None:
         whole = [h for h in haystacks if h.is_whole]
         if whole:
             maps = [h.density_map for h in whole if h.density_map is not None]
@@ -157,7 +170,7 @@ def _write_targets(
             )
     everything = targets.with_shifted(moved)
     log_nu = np.stack([_log_nu(conn, h, targets, moved, origin, radius_arcsec) for h in haystacks], axis=1)
-    parts = parts_of(everything, log_nu)
+    parts = parts_of(everything, log_nu, None if learned is None else learned.strata)
     columns = everything.columns(parts, log_nu)
     copy.copy_in(conn, "target", [columns])
     conn.execute(job("match.index_targets").compose())
@@ -226,20 +239,13 @@ def _p_any(conn: Connection, n_catalogues: int, parts: Parts) -> np.ndarray:
 
 
 def _results(
-    conn: Connection,
-    parts: Parts,
-    targets: Mapping[str, np.ndarray],
-    completeness: np.ndarray,
-    p_any: np.ndarray,
-    cal: Calibration,
+    conn: Connection, parts: Parts, targets: Mapping[str, np.ndarray], p_any: np.ndarray, learned: Learned
 ) -> list[dict[str, np.ndarray]]:
     """Put the results for the sources together, and write the cutoffs in use."""
-    chosen = cal.is_chosen & (cal.part > 0)
-    cuts = [values[chosen] for values in (cal.k, cal.part, cal.cutoff)]
-    insert(conn, "pg_temp.cut", list(zip(*(values.tolist() for values in cuts), strict=True)), ("k", "part", "cutoff"))
+    cutoff, completeness = learned.cutoff, learned.completeness
+    cuts = [(k, part, cutoff[k, part]) for k, part in np.ndindex(cutoff.shape) if part > 0]
+    insert(conn, "pg_temp.cut", cuts, ("k", "part", "cutoff"))
     conn.execute("ANALYZE pg_temp.cut")
-    cutoff = np.zeros((len(p_any), parts.n_parts + 1))
-    cutoff[cuts[0], cuts[1]] = cuts[2]
     source = parts.is_source
     density, share = np.exp(targets["log_nu"][source].T) / SKY_DEG2, completeness[parts.stratum[source]].T
     results = []

@@ -6,6 +6,7 @@ The statements are in sql/jobs/hypotheses.sql; ARCHITECTURE.md ("Matching") has 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from psycopg import sql
@@ -15,44 +16,57 @@ from xcat.database import copy
 from xcat.database.connection import Connection
 from xcat.database.sqlfiles import insert, job
 from xcat.match.haystack import Haystack
+from xcat.match.learned import Learned, Shares
 from xcat.match.learning import STEP_MAG, Curve, learn, pattern_priors
 from xcat.match.targets import Parts
 
 
+@dataclass(frozen=True)
+class Weighed:
+    """What weighs the hypotheses of a match besides the positions."""
+
+    shares: Shares
+    curves: list[Curve]  #: learned or given
+    log_odds: np.ndarray  #: of each pattern of catalogues, shape (n_strata, n_patterns)
+    completeness: np.ndarray  #: prior probability of a counterpart, shape (n_strata, n_catalogues)
+    notes: list[str] = field(default_factory=list)  #: magnitudes and colours that could not be learned
+
+
 def weigh(
-    conn: Connection, haystacks: Sequence[Haystack], parts: Parts, nway: bool
-) -> tuple[list[Curve], list[str], np.ndarray]:
+    conn: Connection, haystacks: Sequence[Haystack], parts: Parts, nway: bool, learned: Learned | None = None
+) -> Weighed:
     """Fill ``posterior`` from the associations of one object.
 
-    With `nway` by the approximations of NWAY.
-
-    Returns
-    -------
-    curves : list of Curve
-        Learned or given.
-    notes : list of str
-        Magnitudes and colours that could not be learned.
-    completeness : ndarray, shape (n_strata, n_catalogues)
-        Prior probability that a source of a stratum has a counterpart in a catalogue.
+    With `nway` by the approximations of NWAY; with `learned` by what an earlier match has learned.
     """
     with progress.bar("match: probabilities", 4) as advance:
-        order = _associate(conn, haystacks, parts, nway)
+        order, shares = _associate(conn, haystacks, parts, nway, None if learned is None else learned.shares)
         advance(1)
-        curves, notes, weighed = _magnitudes(conn, haystacks, order, parts, nway)
+        if learned is None:
+            curves, notes = _learned_curves(conn, haystacks, order, parts, nway)
+        else:
+            curves, notes = list(learned.curves), []
+        weighed = _weighed(conn, haystacks, curves, nway)
         advance(1)
-        completeness = _priors(conn, haystacks, parts, nway, weighed)
+        if learned is None:
+            log_odds, completeness = _priors(conn, haystacks, parts, nway, weighed)
+        else:
+            log_odds, completeness = learned.log_odds, learned.completeness
+        odds = [(j + 1, i + 1, log_odds[j, i]) for j, i in np.ndindex(log_odds.shape)]
+        insert(conn, "pg_temp.pattern_prior", odds, ("stratum", "mask", "log_odds"))
+        conn.execute("ANALYZE pg_temp.pattern_prior")
         advance(1)
         conn.execute(job("hypotheses.posterior").compose(weighed=weighed))
         conn.execute(job("hypotheses.posterior_none").compose())
         conn.execute("ANALYZE pg_temp.posterior")
         advance(1)
-    return curves, notes, completeness
+    return Weighed(shares, curves, log_odds, completeness, notes)
 
 
-def _magnitudes(
+def _learned_curves(
     conn: Connection, haystacks: Sequence[Haystack], order: list[int], parts: Parts, nway: bool
-) -> tuple[list[Curve], list[str], sql.Composed]:
-    """Learn the curves of magnitudes and colours, and compose the source of the weights that are multiplied with them.
+) -> tuple[list[Curve], list[str]]:
+    """Learn the curves of magnitudes and colours; those that cannot be learned are named.
 
     An association of several objects is weighted by the magnitudes of one of them, whose distribution among such
     objects is learned separately: whether an object is in two catalogues depends on its brightness.
@@ -89,6 +103,11 @@ def _magnitudes(
         for i, term in enumerate(haystack.terms, 1)
         if (1 << k, i) not in learned
     ]
+    return curves, notes
+
+
+def _weighed(conn: Connection, haystacks: Sequence[Haystack], curves: list[Curve], nway: bool) -> sql.Composed:
+    """Compose the source of the weights that are multiplied with the curves."""
     rows = [(c.mask, c.term, c.stratum, c.edges.tolist(), c.log_ratio.tolist()) for c in curves]
     insert(conn, "pg_temp.curve", rows, ("mask", "term", "stratum", "edges", "log_ratio"))
     conn.execute("ANALYZE pg_temp.curve")
@@ -98,12 +117,12 @@ def _magnitudes(
         "curves": sql.SQL(" ").join([job("hypotheses.factor_curve").compose(i=i) for i in numbers]),
     }
     if len(haystacks) == 1:
-        return curves, notes, job("hypotheses.weighed_of_one").compose(**fragments)
+        return job("hypotheses.weighed_of_one").compose(**fragments)
     conn.execute(job("hypotheses.extras").compose(**fragments))
     if nway and curves:
         conn.execute(job("hypotheses.spread_extras").compose())
     conn.execute("ANALYZE pg_temp.extra")
-    return curves, notes, job("hypotheses.weighed").compose()
+    return job("hypotheses.weighed").compose()
 
 
 def _learn(conn: Connection, owners: dict[int, list[int]], parts: Parts) -> list[Curve]:
@@ -121,16 +140,23 @@ def _learn(conn: Connection, owners: dict[int, list[int]], parts: Parts) -> list
     return learn(candidates[np.argsort(candidates["tid"], kind="stable")], field, owners, parts)
 
 
-def _associate(conn: Connection, haystacks: Sequence[Haystack], parts: Parts, nway: bool) -> list[int]:
+def _associate(
+    conn: Connection, haystacks: Sequence[Haystack], parts: Parts, nway: bool, learned: Shares | None
+) -> tuple[list[int], Shares]:
     """Combine objects of several catalogues, each counted once; the catalogues in the order of their members."""
     n_catalogues = len(haystacks)
+    masks = np.arange(1, 2**n_catalogues)
+    none = np.zeros((parts.n_parts + 1, masks.size))
     # catalogues with proper motions first: the objects of the others are moved with theirs
     order = sorted(range(1, n_catalogues + 1), key=lambda k: not haystacks[k - 1].moves)
     if n_catalogues == 1:
         conn.execute("ANALYZE pg_temp.share, pg_temp.crowd")  # tell the planner that these tables are empty
-        return order
-    row = conn.execute(job("hypotheses.reach").compose()).fetchone()
-    reach_arcsec = row[0] if row and row[0] is not None else 0.0
+        return order, Shares(none, none, 0.0)
+    if learned is None:
+        row = conn.execute(job("hypotheses.reach").compose()).fetchone()
+        reach_arcsec = row[0] if row and row[0] is not None else 0.0
+    else:
+        reach_arcsec = learned.reach_arcsec
     before = 1 << (order[0] - 1)
     for k in order[1:]:
         conn.execute("ANALYZE pg_temp.association")
@@ -139,8 +165,10 @@ def _associate(conn: Connection, haystacks: Sequence[Haystack], parts: Parts, nw
     conn.execute("ANALYZE pg_temp.association")
     if nway:
         conn.execute(job("hypotheses.weigh_none").compose())
-        return order
-    masks = np.arange(1, 2**n_catalogues)
+        return order, Shares(none, none, reach_arcsec)
+    if learned is not None:
+        _write_shares(conn, masks, learned)
+        return order, learned
     first = np.array([next(k for k in order if mask & (1 << (k - 1))) for mask in masks.tolist()])
     values = {"shifted": bool(parts.n_shifted.sum())}
     objects = np.zeros((parts.n_parts + 1, n_catalogues))
@@ -150,13 +178,15 @@ def _associate(conn: Connection, haystacks: Sequence[Haystack], parts: Parts, nw
     # first guess: half of the smallest catalogue's objects are also in the others, whatever their order
     fewest = np.where(_members(masks, n_catalogues), objects[0], np.inf).min(axis=1)
     in_both = np.clip(0.5 * fewest / np.maximum(objects[0][first - 1], 1), 1e-4, 0.5)
-    _write_shares(conn, masks, np.tile(in_both, (parts.n_parts + 1, 1)), np.ones(objects.shape))
+    in_all_parts = np.tile(in_both, (parts.n_parts + 1, 1))
+    _write_shares(conn, masks, _log_shares(masks, in_all_parts, np.ones(objects.shape), reach_arcsec))
     common = np.zeros((parts.n_parts + 1, masks.size))
     for part, mask, n in conn.execute(job("hypotheses.shares").compose(), values):
         common[part, mask - 1] = n
     common[0] = common.sum(axis=0)
-    _write_shares(conn, masks, *_shares(masks, first, objects, common))
-    return order
+    shares = _log_shares(masks, *_shares(masks, first, objects, common), reach_arcsec)
+    _write_shares(conn, masks, shares)
+    return order, shares
 
 
 def _members(masks: np.ndarray, n_catalogues: int) -> np.ndarray:
@@ -178,16 +208,20 @@ def _shares(
     return np.clip(in_both, 1e-4, 1.0), np.clip(alone, 0.02, 1.0)
 
 
-def _write_shares(conn: Connection, masks: np.ndarray, in_both: np.ndarray, alone: np.ndarray) -> None:
-    """Write the shares of every part and pattern, and weight the associations with them."""
+def _log_shares(masks: np.ndarray, in_both: np.ndarray, alone: np.ndarray, reach_arcsec: float) -> Shares:
+    """Shares as the weights of the associations need them."""
     member = _members(masks, alone.shape[1])
     log_alone = np.log(alone) @ member.T
     several = member.sum(axis=1) > 1
-    log_back = np.where(several, np.log(in_both) - log_alone, 0.0)
+    return Shares(np.where(several, np.log(in_both) - log_alone, 0.0), log_alone, reach_arcsec)
+
+
+def _write_shares(conn: Connection, masks: np.ndarray, shares: Shares) -> None:
+    """Write the shares of every part and pattern, and weight the associations with them."""
     conn.execute(job("hypotheses.clear_shares").compose())
     rows = [
-        (part, int(mask), log_back[part, i], log_alone[part, i])
-        for part in range(1, len(alone))
+        (part, int(mask), shares.log_back[part, i], shares.log_alone[part, i])
+        for part in range(1, len(shares.log_alone))
         for i, mask in enumerate(masks)
     ]
     insert(conn, "pg_temp.share", rows, ("part", "mask", "log_back", "log_alone"))
@@ -201,8 +235,8 @@ def _write_shares(conn: Connection, masks: np.ndarray, in_both: np.ndarray, alon
 
 def _priors(
     conn: Connection, haystacks: Sequence[Haystack], parts: Parts, nway: bool, weighed: sql.Composed
-) -> np.ndarray:
-    """Write the prior odds of every pattern, given or estimated from the sums of the weights; the completeness."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """Prior log odds of every pattern, given or estimated from the sums of the weights; and the completeness."""
     n = len(haystacks)
     given = [None if h.completeness == "estimate" else float(h.completeness) for h in haystacks]
     masks = np.arange(1, 2**n)
@@ -219,7 +253,4 @@ def _priors(
         p = pattern_priors(sums[parts.is_source], parts.stratum[parts.is_source], parts.n_strata, given)
         log_odds = np.log(p[:, 1:]) - np.log(p[:, :1])
         completeness = p[:, 1:] @ member
-    odds = [(j + 1, int(masks[i]), log_odds[j, i]) for j, i in np.ndindex(log_odds.shape)]
-    insert(conn, "pg_temp.pattern_prior", odds, ("stratum", "mask", "log_odds"))
-    conn.execute("ANALYZE pg_temp.pattern_prior")
-    return np.asarray(completeness)
+    return np.asarray(log_odds), np.asarray(completeness)

@@ -16,11 +16,11 @@ from xcat.database.loaded import Loaded
 from xcat.database.runs import Run
 from xcat.database.sqlfiles import job
 from xcat.errors import StageError
+from xcat.match import learned
 from xcat.match.calibrate import Calibration
 from xcat.match.engine import MatchOptions, Outcome, match
 from xcat.match.fields import fit_fields
 from xcat.match.haystack import Haystack, MagnitudeTerm
-from xcat.match.learning import Curve
 from xcat.match.targets import Targets
 from xcat.sky import density_map
 
@@ -120,7 +120,8 @@ def match_stage(
         outcome = match(conn, targets, haystacks, options)
         run.summary.setdefault("seconds", {}).update(outcome.seconds)
         with run.step("store"):
-            run.summary["matches"] = _store(run, haystacks, outcome, targets_for)
+            missions = [x.catalogue_id for x in xray]
+            run.summary["matches"] = _store(run, haystacks, outcome, targets_for, missions)
         run.summary |= {"counts": outcome.counts, "notes": outcome.notes}
     with run.step("index"), progress.bar("match: indexes"):
         for table in targets_for:
@@ -137,7 +138,9 @@ def _sources(conn: Connection, source_run_id: int, xray: list[Loaded]) -> Target
     return Targets.of({name: rows[name] for name in types})
 
 
-def _store(run: Run, haystacks: list[Haystack], outcome: Outcome, tables: Mapping[str, str]) -> dict[str, Any]:
+def _store(
+    run: Run, haystacks: list[Haystack], outcome: Outcome, tables: Mapping[str, str], missions: list[int]
+) -> dict[str, Any]:
     conn = run.conn
     report: dict[str, Any] = {}
     with progress.bar("match: store", len(haystacks) + 1) as advance:
@@ -153,8 +156,8 @@ def _store(run: Run, haystacks: list[Haystack], outcome: Outcome, tables: Mappin
         ids = [h.catalogue_id for h in haystacks]
         kept = {"run_id": run.run_id, "catalogue_ids": ids, "min_p": _MIN_P_HYPOTHESIS}
         partitions.fill(conn, "hypothesis", run.run_id, job("match.store_hypotheses").compose(), kept)
-        curves = [_curve_rows(c, run.run_id, ids[c.catalogue - 1]) for c in outcome.priors if c.n_sources]
-        copy.copy_in(conn, "magnitude_prior", curves)
+        if outcome.learned is not None and len(outcome.learned.strata.part):
+            learned.store(conn, run.run_id, outcome.learned, missions, ids)
         _store_calibration(run, ids, outcome.calibration)
         advance(1)
     return report
@@ -177,27 +180,7 @@ def _summary(k: int, outcome: Outcome) -> dict[str, Any]:
         "cutoff": calibration.cutoff_of(k),
         "false_rate": float(calibration.false_rate[chosen][0]) if shifted else None,
         "n_shifted": shifted,
-        "magnitudes": sorted({c.name for c in outcome.priors if c.catalogue == k}),
-    }
-
-
-def _curve_rows(curve: Curve, run_id: int, catalogue_id: int) -> dict[str, np.ndarray]:
-    """Rows of the table magnitude_prior, one per bin."""
-    of_curve = {
-        "run_id": run_id,
-        "catalogue_id": catalogue_id,
-        "term": curve.name.encode(),
-        "source_kind": curve.stratum,
-        "part": curve.part,
-        "n_sources": curve.n_sources,
-    }
-    return {
-        **{name: np.full(len(curve.log_ratio), value) for name, value in of_curve.items()},
-        "bin_low": curve.edges[:-1],
-        "bin_high": curve.edges[1:],
-        "density_counterparts": curve.counterparts,
-        "density_field": curve.field,
-        "log_ratio": curve.log_ratio,
+        "magnitudes": sorted({c.name for c in outcome.learned.curves if c.catalogue == k}) if outcome.learned else [],
     }
 
 

@@ -102,6 +102,42 @@ class Targets:
 
 
 @dataclass(frozen=True)
+class Strata:
+    """Where the strata of a match end; arrays of shape (n_strata,), by group, density and error."""
+
+    group: np.ndarray  #: mission
+    part: np.ndarray  #: mission and density, from 1
+    log_nu_low: (
+        np.ndarray
+    )  #: least log of the number of objects on a sky of the part's density; -inf for the first
+    err_low_arcsec: np.ndarray  #: least positional error of the stratum, as of a circle; -inf for the first of a part
+    err_typical_arcsec: np.ndarray  #: median of the sources' positional errors; NaN without sources
+
+    def assign(self, group: np.ndarray, log_nu: np.ndarray, error: np.ndarray) -> np.ndarray:
+        """Stratum of targets, from 0, shape (n,): by their mission, mean log of the density, and error in arcsec.
+
+        A target of the group -1, which is of none of the missions, goes to the stratum of its density whose typical
+        error is nearest to its own.
+        """
+        stratum = np.zeros(len(error), np.int64)
+        best = np.full(len(error), np.inf)
+        for number in np.unique(self.group):
+            # each group begins with a part and a stratum that are open below
+            parts, first = np.unique(self.part[self.group == number], return_index=True)
+            low = self.log_nu_low[self.group == number][first]
+            part = parts[np.searchsorted(low, log_nu, side="right") - 1]
+            for each in parts:
+                of_part = np.flatnonzero(self.part == each)
+                inside = np.flatnonzero((part == each) & ((group == number) | (group == -1)))
+                place = of_part[np.searchsorted(self.err_low_arcsec[of_part], error[inside], side="right") - 1]
+                away = np.abs(np.log(error[inside] / self.err_typical_arcsec[place]))
+                away = np.where(group[inside] == number, -1.0, np.nan_to_num(away, nan=1e300))
+                nearer = away < best[inside]
+                stratum[inside[nearer]], best[inside[nearer]] = place[nearer], away[nearer]
+        return stratum
+
+
+@dataclass(frozen=True)
 class Parts:
     """Parts of the sky and strata of the targets; arrays of shape (n,), in the order of the targets' numbers."""
 
@@ -110,7 +146,12 @@ class Parts:
     part: np.ndarray  #: mission and density of the catalogues, from 1
     stratum: np.ndarray  #: part and positional error, from 0
     density: np.ndarray  #: objects of the catalogues per square degree, geometric mean
-    part_of: np.ndarray  #: part of each stratum, shape (n_strata,)
+    strata: Strata
+
+    @property
+    def part_of(self) -> np.ndarray:
+        """Part of each stratum, shape (n_strata,)."""
+        return self.strata.part
 
     @property
     def n_strata(self) -> int:
@@ -138,37 +179,55 @@ class Parts:
         return np.bincount(self.part[~self.is_source], minlength=self.n_parts + 1)
 
 
-def parts_of(targets: Targets, log_nu: np.ndarray) -> Parts:
+def parts_of(targets: Targets, log_nu: np.ndarray, strata: Strata | None = None) -> Parts:
     """Divide targets into parts by mission and density, and into strata by positional error.
 
-    `log_nu`, shape (n, n_catalogues), is the natural log of the number of objects on a sky of the local density.
+    `log_nu`, shape (n, n_catalogues), is the natural log of the number of objects on a sky of the local density. With
+    `strata` of an earlier match the targets are put into these.
     """
     density = log_nu.mean(axis=1) if len(targets) else np.zeros(0)
     cxx, cxy, cyy = targets.covariance()
     error = (cxx * cyy - cxy**2) ** 0.25
-    part, stratum = np.zeros(len(targets), np.int64), np.zeros(len(targets), np.int64)
-    n_parts, part_of = 0, np.zeros(0, np.int64)
+    if strata is None:
+        strata = _strata(targets, density, error)
+    stratum = strata.assign(targets.group, density, error)
+    order = np.lexsort((targets.is_shifted, cells(targets.ra, targets.dec, _SKY_ORDER)))
+    density_per_deg2 = np.exp(density[order]) / SKY_DEG2
+    stratum = stratum[order]
+    return Parts(order, ~targets.is_shifted[order], strata.part[stratum], stratum, density_per_deg2, strata)
+
+
+def _strata(targets: Targets, density: np.ndarray, error: np.ndarray) -> Strata:
+    """Strata of about equal numbers of sources."""
+    rows: list[tuple[float, ...]] = []
+    part = 0
     for group in np.unique(targets.group):
         members = np.flatnonzero(targets.group == group)
         sources = members[~targets.is_shifted[members]]
         n = max(len(sources) // _SOURCES_PER_STRATUM, 1)
         n_errors = min(math.isqrt(n), _MOST_ERRORS)
-        bins = _binned(density[members], density[sources], min(n // n_errors, _MOST_DENSITIES))
-        for bin_ in np.unique(bins):
+        bins, lows = _binned(density[members], density[sources], min(n // n_errors, _MOST_DENSITIES))
+        for bin_, low in enumerate(lows):
             inside = members[bins == bin_]
-            n_parts += 1
-            part[inside] = n_parts
-            errors = _binned(error[inside], error[inside[~targets.is_shifted[inside]]], n_errors)
-            stratum[inside] = len(part_of) + errors
-            part_of = np.append(part_of, np.full(errors.max() + 1, n_parts))
-    order = np.lexsort((targets.is_shifted, cells(targets.ra, targets.dec, _SKY_ORDER)))
-    density_per_deg2 = np.exp(density[order]) / SKY_DEG2
-    return Parts(order, ~targets.is_shifted[order], part[order], stratum[order], density_per_deg2, part_of)
+            part += 1
+            of_sources = error[inside[~targets.is_shifted[inside]]]
+            of_bin, ends = _binned(error[inside], of_sources, n_errors)
+            for i, end in enumerate(ends):
+                chosen = error[inside[(of_bin == i) & ~targets.is_shifted[inside]]]
+                rows.append((group, part, low, end, np.median(chosen) if len(chosen) else np.nan))
+    columns = np.array(rows, dtype=float).reshape(-1, 5).T
+    return Strata(columns[0].astype(np.int64), columns[1].astype(np.int64), *columns[2:])
 
 
-def _binned(values: np.ndarray, reference: np.ndarray, n_bins: int) -> np.ndarray:
-    """Number of the bin of each value, bins of about equal size in the reference; equal values stay together."""
+def _binned(values: np.ndarray, reference: np.ndarray, n_bins: int) -> tuple[np.ndarray, np.ndarray]:
+    """Number of the bin of each value, bins of about equal size in the reference; and the lower end of each bin.
+
+    Equal values stay together, and bins without values are left out; the first is open below.
+    """
     if n_bins < 2 or not len(reference):
-        return np.zeros(len(values), np.int64)
+        return np.zeros(len(values), np.int64), np.full(1, -np.inf)
     edges = np.unique(np.quantile(reference, np.linspace(0, 1, n_bins + 1)[1:-1]))
-    return np.unique(np.digitize(values, edges), return_inverse=True)[1].astype(np.int64)
+    used, bins = np.unique(np.digitize(values, edges), return_inverse=True)
+    low = np.append(-np.inf, edges)[used]
+    low[0] = -np.inf
+    return bins.astype(np.int64), low

@@ -135,8 +135,18 @@ magnitude_prior = book(
     "Magnitudes and colours of counterparts against those of field objects, as a match run learned them",
     part_of("run_id", "run"),
     points_to("catalogue_id", "catalogue"),
-    "term source_kind part n_sources bin_low bin_high density_counterparts density_field log_ratio",
+    "term source_kind part n_sources bin_low bin_high density_counterparts density_field log_ratio pattern term_no",
     PrimaryKeyConstraint("run_id", "catalogue_id", "term", "source_kind", "bin_low"),
+)
+
+match_stratum = book(
+    "match_stratum",
+    "The strata of a match run's sources, by mission, density and positional error, with what it learned of each",
+    part_of("run_id", "run"),
+    points_to("catalogue_id", "catalogue"),
+    "part source_kind log_objects_low err_low_arcsec err_typical_arcsec reach_arcsec log_odds completenesses cutoffs",
+    "log_back log_alone",
+    PrimaryKeyConstraint("run_id", "source_kind"),
 )
 
 calibration = book(

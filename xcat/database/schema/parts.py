@@ -53,7 +53,7 @@ NAME_KEY = r"lower(regexp_replace(name, '\s'::text, ''::text, 'g'::text))"
 # A name has one type in all tables, but for the three whose type is given with them. What is not listed is real.
 _NAMES: list[tuple[TypeEngine[Any], str]] = [
     (SmallInteger(), "catalogue_id category_id class_id fold match_flag n_missing n_missions part rank source_kind"),
-    (SmallInteger(), "term_id"),
+    (SmallInteger(), "term_id term_no pattern"),
     (Integer(), "run_id pipeline_run_id source_run_id link_run_id match_run_id property_run_id label_run_id"),
     (Integer(), "model_run_id first_run_id file_id healpix publication_id version quality_flag seed n_candidates"),
     (Integer(), "n_detections n_objects n_reference n_secure n_shifted n_shifted_above n_sources n_sources_above"),
@@ -76,9 +76,10 @@ _NAMES: list[tuple[TypeEngine[Any], str]] = [
     (DOUBLE_PRECISION(), "density_high_per_deg2 density_counterparts density_field ellipse_deg2 bin_low bin_high"),
     (DOUBLE_PRECISION(), "bandwidth contamination cutoff false_rate inverse_ridge log_bayes_factor log_missing"),
     (DOUBLE_PRECISION(), "log_offset log_present log_ratio n_background n_present p_contaminant prior sharpness"),
-    (DOUBLE_PRECISION(), "smoothing tail_slope typical_error weight"),
+    (DOUBLE_PRECISION(), "smoothing tail_slope typical_error weight log_objects_low err_low_arcsec reach_arcsec"),
+    (DOUBLE_PRECISION(), "err_typical_arcsec"),
     (ARRAY(DOUBLE_PRECISION), "grid grid_2 log_above log_atoms log_density log_smeared mixing outlier_levels"),
-    (ARRAY(DOUBLE_PRECISION), "outlier_p"),
+    (ARRAY(DOUBLE_PRECISION), "outlier_p log_odds completenesses cutoffs log_back log_alone"),
     (ARRAY(REAL), "evidence p"),
     (ARRAY(Text), "axes catalogues objects scales"),
 ]
