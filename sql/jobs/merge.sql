@@ -73,7 +73,7 @@ WITH d AS (
            {weights}
     FROM {detection} AS det
     JOIN pg_temp.member AS m USING (object_id)
-    JOIN xcat.source_identity AS i
+    JOIN {identity} AS i
       ON i.catalogue = %(catalogue)s AND i.mission_source = m.mission_source
     CROSS JOIN LATERAL (
         SELECT det.err_maj_arcsec + det.err_min_arcsec + det.err_pa_deg IS NOT NULL AS is_ellipse

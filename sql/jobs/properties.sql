@@ -45,13 +45,13 @@ SELECT a.source_id, a.rank, %(priority)s, %(is_optical)s, {b}, {r}, {w1}, {w2}, 
        o.mag_w2 - o.mag_w3
 FROM (
     SELECT c.source_id, -1 AS rank, c.object_id
-    FROM xcat.match_candidate AS c
-    JOIN xcat.match AS m USING (run_id, source_id, catalogue_id)
+    FROM {match_candidate} AS c
+    JOIN {match} AS m USING (run_id, source_id, catalogue_id)
     WHERE c.run_id = %(match_run_id)s AND c.catalogue_id = %(catalogue_id)s AND c.is_best AND m.accepted
     UNION ALL
     SELECT source_id, rank, objects[i]
     FROM (SELECT *, array_position(catalogues, %(catalogue_id)s::smallint) AS i
-          FROM xcat.hypothesis
+          FROM {hypothesis}
           WHERE run_id = %(match_run_id)s AND rank > 0 AND p_hypothesis >= %(min_p)s) AS h
     WHERE i IS NOT NULL
 ) AS a
@@ -72,7 +72,7 @@ FROM (
     GROUP BY source_id, rank
 ) AS c
 JOIN (SELECT source_id, CASE WHEN flux_std_cgs > 0 THEN log(flux_std_cgs) END AS log_fx
-      FROM xcat.source WHERE run_id = %(source_run_id)s) AS x USING (source_id);
+      FROM {source} WHERE run_id = %(source_run_id)s) AS x USING (source_id);
 
 -- name: first_of
 -- Value of the first catalogue that has one; arrays are compared by their first element first.
@@ -95,7 +95,7 @@ FROM (
            p.sep_arcsec * sqrt((e.b * cosd(e.delta)) ^ 2 + (e.a * sind(e.delta)) ^ 2) / (e.a * e.b) AS sep_to_radius
     FROM pg_temp.pair AS p
     JOIN {galaxy} AS g ON g.object_id = p.id
-    JOIN xcat.source AS s ON s.run_id = %(source_run_id)s AND s.source_id = p.object_id
+    JOIN {source} AS s ON s.run_id = %(source_run_id)s AND s.source_id = p.object_id
     CROSS JOIN LATERAL (
         SELECT g.d25_arcmin * 30.0 AS a, g.d25_arcmin * 30.0 * coalesce(g.axis_ratio, 1) AS b,
                atan2d(sind(s.ra - g.ra) * cosd(s.dec),
@@ -125,7 +125,7 @@ FROM (
     SELECT s.*, CASE WHEN s.flux_std_cgs > 0 THEN log(s.flux_std_cgs) END AS log_fx,
            CASE WHEN s.flux_cgs > 0 THEN s.flux_err_cgs / s.flux_cgs / ln(10::double precision) END AS log_fx_err,
            coalesce(s.gamma IS NOT NULL OR s.snr > 10, false) AS has_spectrum
-    FROM xcat.source AS s
+    FROM {source} AS s
     WHERE s.run_id = %(source_run_id)s) AS x
 LEFT JOIN pg_temp.covered AS o ON o.source_id = x.source_id
 LEFT JOIN pg_temp.seen AS c ON c.source_id = x.source_id AND c.rank = -1
@@ -136,14 +136,14 @@ CROSS JOIN LATERAL (  -- least() would take a missing error for 1
            CASE WHEN x.hr2_err > 1 THEN 1 ELSE x.hr2_err END AS hr2_err
 ) AS e
 LEFT JOIN pg_temp.in_galaxy AS g ON g.source_id = x.source_id
-LEFT JOIN xcat.master_source AS m ON m.run_id = %(link_run_id)s AND m.source_id = x.source_id
-LEFT JOIN xcat.master AS v ON v.run_id = %(link_run_id)s AND v.master_id = m.master_id;
+LEFT JOIN {master_source} AS m ON m.run_id = %(link_run_id)s AND m.source_id = x.source_id
+LEFT JOIN {master} AS v ON v.run_id = %(link_run_id)s AND v.master_id = m.master_id;
 
 -- name: store_hypotheses
 -- The properties that need a counterpart, for every hypothesis that is probable enough; all are NULL for "no
 -- counterpart".
 SELECT %(run_id)s AS run_id, h.source_id, h.rank, h.p_hypothesis, {values}
-FROM xcat.hypothesis AS h
+FROM {hypothesis} AS h
 LEFT JOIN pg_temp.seen AS c ON c.source_id = h.source_id AND c.rank = h.rank
 WHERE h.run_id = %(match_run_id)s AND (h.rank = 0 OR h.p_hypothesis >= %(min_p)s);
 

@@ -107,9 +107,7 @@ class Strata:
 
     group: np.ndarray  #: mission
     part: np.ndarray  #: mission and density, from 1
-    log_nu_low: (
-        np.ndarray
-    )  #: least log of the number of objects on a sky of the part's density; -inf for the first
+    log_nu_low: np.ndarray  #: least log of the number of objects on a sky of the part's density; -inf for the first
     err_low_arcsec: np.ndarray  #: least positional error of the stratum, as of a circle; -inf for the first of a part
     err_typical_arcsec: np.ndarray  #: median of the sources' positional errors; NaN without sources
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from psycopg import sql
 
 from xcat import progress
 from xcat.arrays import components
+from xcat.catalogues.definition import Definition
 from xcat.catalogues.grammar import BANDS
 from xcat.database import copy, partitions
 from xcat.database.loaded import Loaded
@@ -35,9 +38,6 @@ def merge_stage(run: Run, xray: list[Loaded]) -> None:
     conn = run.conn
     joins.make_tables(conn)
     conn.execute(job("merge.make_work").compose())
-    weights = [job("merge.weight").compose(error=error, weight=f"w_{value}") for value, error in _MEANS.items()]
-    means = [job("merge.mean").compose(value=v, error=error, weight=f"w_{v}") for v, error in _MEANS.items()]
-    fragments = {"weights": sql.SQL(", ").join(weights), "means": sql.SQL(", ").join(means)}
     targets = {name: partitions.create(conn, name, run.run_id) for name in ("source", "source_detection")}
     run.summary["missions"] = {}
     for mission in xray:
@@ -50,29 +50,42 @@ def merge_stage(run: Run, xray: list[Loaded]) -> None:
             else:
                 _group_by_position(run, mission)
             conn.execute("ANALYZE pg_temp.member")
-            band = definition.flux_band_kev
-            values = {
-                "run_id": run.run_id,
-                "named": is_named,
-                "catalogue": definition.name,
-                "catalogue_id": mission.catalogue_id,
-                "flux_low_kev": band[0] if band is not None else None,
-                "flux_high_kev": band[1] if band is not None else None,
-                "shared_position": definition.position_of == "source",
-                "epoch_yr": definition.epoch_yr,
-                "standard_flux_factor": definition.standard_flux_factor() if band is not None else 1.0,
-            }
+            values = source_values(run.run_id, mission.catalogue_id, definition, is_named)
             with progress.bar(f"{definition.name}: detections to sources"):
                 conn.execute(job("merge.number_sources").compose(), values)
                 conn.execute("ANALYZE xcat.source_identity")  # else the planner takes it for empty, and loops
                 conn.execute(job("merge.source_detections").compose(**targets), values)
-                query = job("merge.sources").compose(detection=mission.table, **fragments)
+                query = sources_query(mission.table, "xcat.source_identity")
                 partitions.fill(conn, "source", run.run_id, query, values)
             (counts,) = dicts(conn.execute(job("merge.count").compose(source=targets["source"]), values))
             run.summary["missions"][definition.name] = counts
     with run.step("index"), progress.bar("sources: indexes"):
         for table in targets:
             partitions.attach(conn, table, run.run_id)
+
+
+def sources_query(detection: str, identity: str) -> sql.Composed:
+    """SELECT of the sources that the detections of a table make, with the numbers of a table of identities."""
+    weights = [job("merge.weight").compose(error=error, weight=f"w_{value}") for value, error in _MEANS.items()]
+    means = [job("merge.mean").compose(value=v, error=error, weight=f"w_{v}") for v, error in _MEANS.items()]
+    fragments = {"weights": sql.SQL(", ").join(weights), "means": sql.SQL(", ").join(means)}
+    return job("merge.sources").compose(detection=detection, identity=identity, **fragments)
+
+
+def source_values(run_id: int, catalogue_id: int, definition: Definition, is_named: bool) -> dict[str, Any]:
+    """Values of the places of `sources_query`, and of the statements that number sources."""
+    band = definition.flux_band_kev
+    return {
+        "run_id": run_id,
+        "named": is_named,
+        "catalogue": definition.name,
+        "catalogue_id": catalogue_id,
+        "flux_low_kev": band[0] if band is not None else None,
+        "flux_high_kev": band[1] if band is not None else None,
+        "shared_position": definition.position_of == "source",
+        "epoch_yr": definition.epoch_yr,
+        "standard_flux_factor": definition.standard_flux_factor() if band is not None else 1.0,
+    }
 
 
 def _group_by_position(run: Run, mission: Loaded) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import Any
+
 import numpy as np
 from psycopg import sql
 
@@ -29,6 +33,7 @@ _FIRST_OF = (
     *(*ZERO, "pm_mas_yr", "parallax_sigma", "distance_pc", "mag_j", "mag_w1"),
     *("bp_rp", "j_k", "h_k", "w1_w2", "w2_w3"),
 )
+_READ = ("source", "match", "match_candidate", "hypothesis", "master", "master_source")
 _OF_HYPOTHESIS = ("run_id", "source_id", "rank", "p_hypothesis")
 
 
@@ -49,46 +54,86 @@ def properties_stage(
     has it.
     """
     conn = run.conn
-    joins.make_tables(conn)
-    conn.execute(job("properties.make_work").compose())
+    relations = {name: f"xcat.{name}" for name in _READ}
     runs = {"source_run_id": source_run_id, "link_run_id": link_run_id, "match_run_id": match_run_id}
-    constants = {"min_p": MIN_P_HYPOTHESIS, "cm_in_pc": _CM_IN_PC, "max_radii": MAX_RADII}
-    zeros = {f"zero_{band}": zero for band, zero in ZERO.items()}
-    values = {"run_id": run.run_id, **runs, **constants, **zeros}
-    with run.step("counterparts"), progress.bar("properties: counterparts", len(counterparts) + 1) as advance:
-        for priority, loaded in enumerate(counterparts):
-            bands = {band: _band(loaded.definition, band) for band in ZERO}
-            is_optical = loaded.definition.kind == "optical"
-            of_catalogue = {"catalogue_id": loaded.catalogue_id, "is_optical": is_optical, "priority": priority}
-            statement = job("properties.accept").compose(counterpart=loaded.table, **bands)
-            conn.execute(statement, values | of_catalogue)
-            advance(1)
-        conn.execute("ANALYZE pg_temp.member")
-        firsts = sql.SQL(", ").join(job("properties.first_of").compose(name=name) for name in _FIRST_OF)
-        conn.execute(job("properties.look_up").compose(firsts=firsts), values)
-        conn.execute("ANALYZE pg_temp.seen")
-        advance(1)
-    with run.step("coverage"):
-        _cover(conn, source_run_id, counterparts)
-    for nearby in galaxies:
-        with run.step(nearby.definition.name):
-            joins.needles(conn, job("properties.galaxy_needles").compose(galaxy=nearby.table), values)
-            sources = partitions.qualified("source", source_run_id)
-            joins.search(conn, sources, f"{nearby.definition.name} x sources", haystack_id="source_id")
-            conn.execute(job("properties.in_galaxy").compose(galaxy=nearby.table), values)
-    names = [c.name for c in schema.RUN_TABLES["hypothesis_property"].columns if c.name not in _OF_HYPOTHESIS]
-    of_counterparts = sql.SQL(", ").join(sql.Identifier("c", name) for name in names)
+    sources = partitions.qualified("source", source_run_id)
+    queries = prepare(conn, run.run_id, runs, relations, sources, counterparts, galaxies, run.step)
     with run.step("store"), progress.bar("properties: store"):
-        for table, query in {"property": "store", "hypothesis_property": "store_hypotheses"}.items():
+        for table, (query, values) in queries.items():
             partitions.create(conn, table, run.run_id)
-            selected = job(f"properties.{query}").compose(values=of_counterparts)
-            partitions.fill(conn, table, run.run_id, selected, values)
+            partitions.fill(conn, table, run.run_id, query, values)
             partitions.attach(conn, table, run.run_id)
     target = partitions.qualified("property", run.run_id)
     run.summary |= dicts(conn.execute(job("properties.count").compose(property=target)))[0]
     names = sorted(entry["name"] for entry in property_entries())
     counts = sql.SQL(", ").join(job("report.presence_of").compose(name=name) for name in names)
     (run.summary["present"],) = dicts(conn.execute(job("properties.presence").compose(counts=counts, property=target)))
+
+
+def prepare(
+    conn: Connection,
+    run_id: int,
+    runs: Mapping[str, int],
+    relations: Mapping[str, str],
+    sources: str,
+    counterparts: list[Loaded],
+    galaxies: list[Loaded],
+    step: Callable[[str], AbstractContextManager[None]],
+) -> dict[str, tuple[sql.Composed, dict[str, Any]]]:
+    """Look up all that the properties are made of, in temporary tables.
+
+    Parameters
+    ----------
+    runs : mapping
+        source_run_id, link_run_id and match_run_id.
+    relations : mapping
+        Qualified names of the tables source, match, match_candidate, hypothesis, master and master_source.
+    sources : str
+        Table of the sources of that run alone, with a q3c index.
+
+    Returns
+    -------
+    dict
+        For the tables property and hypothesis_property the SELECT of their rows, and its values.
+    """
+    joins.make_tables(conn)
+    conn.execute(job("properties.make_work").compose())
+    constants = {"min_p": MIN_P_HYPOTHESIS, "cm_in_pc": _CM_IN_PC, "max_radii": MAX_RADII}
+    zeros = {f"zero_{band}": zero for band, zero in ZERO.items()}
+    values = {"run_id": run_id, **runs, **constants, **zeros}
+    of_match = {name: relations[name] for name in ("match", "match_candidate", "hypothesis")}
+    with step("counterparts"), progress.bar("properties: counterparts", len(counterparts) + 1) as advance:
+        for priority, loaded in enumerate(counterparts):
+            bands = {band: _band(loaded.definition, band) for band in ZERO}
+            is_optical = loaded.definition.kind == "optical"
+            of_catalogue = {"catalogue_id": loaded.catalogue_id, "is_optical": is_optical, "priority": priority}
+            statement = job("properties.accept").compose(counterpart=loaded.table, **bands, **of_match)
+            conn.execute(statement, values | of_catalogue)
+            advance(1)
+        conn.execute("ANALYZE pg_temp.member")
+        firsts = sql.SQL(", ").join(job("properties.first_of").compose(name=name) for name in _FIRST_OF)
+        conn.execute(job("properties.look_up").compose(firsts=firsts, source=relations["source"]), values)
+        conn.execute("ANALYZE pg_temp.seen")
+        advance(1)
+    with step("coverage"):
+        _cover(conn, sources, counterparts)
+    for nearby in galaxies:
+        with step(nearby.definition.name):
+            joins.needles(conn, job("properties.galaxy_needles").compose(galaxy=nearby.table), values)
+            joins.search(conn, sources, f"{nearby.definition.name} x sources", haystack_id="source_id")
+            statement = job("properties.in_galaxy").compose(galaxy=nearby.table, source=relations["source"])
+            conn.execute(statement, values)
+    names = [c.name for c in schema.RUN_TABLES["hypothesis_property"].columns if c.name not in _OF_HYPOTHESIS]
+    of_counterparts = sql.SQL(", ").join(sql.Identifier("c", name) for name in names)
+    of_source = {name: relations[name] for name in ("source", "master", "master_source")}
+    hypotheses = {"hypothesis": relations["hypothesis"]}
+    return {
+        "property": (job("properties.store").compose(values=of_counterparts, **of_source), values),
+        "hypothesis_property": (
+            job("properties.store_hypotheses").compose(values=of_counterparts, **hypotheses),
+            values,
+        ),
+    }
 
 
 def _band(definition: Definition, band: str) -> sql.Composed:
@@ -100,10 +145,10 @@ def _band(definition: Definition, band: str) -> sql.Composed:
     return job("properties.band").compose(terms=sql.SQL(", ").join(terms or [sql.NULL]))
 
 
-def _cover(conn: Connection, source_run_id: int, counterparts: list[Loaded]) -> None:
+def _cover(conn: Connection, sources: str, counterparts: list[Loaded]) -> None:
     """Fill ``pg_temp.covered``: which sources the catalogues cover, and the depth of the deepest of them."""
     types = [("source_id", "bigint"), ("ra", "double precision"), ("dec", "double precision")]
-    query = job("joins.positions").compose(source=partitions.qualified("source", source_run_id))
+    query = job("joins.positions").compose(source=sources)
     rows = copy.fetch_columns(conn, query, types)
     observed = {kind: np.zeros(len(rows), bool) for kind in ("optical", "infrared")}
     depth = {band: np.full(len(rows), np.nan) for band in ZERO}
