@@ -26,6 +26,15 @@ def upgrade() -> None:
             PRIMARY KEY (run_id, source_kind)
         )
     """)
+    op.execute("""
+        CREATE TABLE xcat.match_cut_out (
+            run_id integer NOT NULL REFERENCES xcat.run ON DELETE CASCADE,
+            catalogue_id smallint NOT NULL REFERENCES xcat.catalogue,
+            prior_shape double precision NOT NULL, mean_of_all double precision NOT NULL,
+            pools integer[] NOT NULL, pool_means double precision[] NOT NULL,
+            PRIMARY KEY (run_id, catalogue_id)
+        )
+    """)
     # a run of before has no strata, without which its curves are not looked up: the value does not matter
     op.execute("""
         ALTER TABLE xcat.magnitude_prior
@@ -37,5 +46,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.execute("DROP TABLE xcat.match_stratum")
+    op.execute("DROP TABLE xcat.match_stratum, xcat.match_cut_out")
     op.execute("ALTER TABLE xcat.magnitude_prior DROP COLUMN pattern, DROP COLUMN term_no")

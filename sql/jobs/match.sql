@@ -256,3 +256,7 @@ SELECT pattern, term_no, source_kind, catalogue_id, term, part, n_sources, bin_l
 FROM xcat.magnitude_prior
 WHERE run_id = %(run_id)s
 ORDER BY pattern, term_no, source_kind, bin_low;
+
+-- name: cut_outs
+-- Density of the catalogues that were cut-outs around the sources of a match run.
+SELECT * FROM xcat.match_cut_out WHERE run_id = %(run_id)s ORDER BY catalogue_id;

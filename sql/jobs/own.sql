@@ -80,3 +80,101 @@ ORDER BY h.object_id;
 SELECT percentile_disc(0.001) WITHIN GROUP (ORDER BY x.value), percentile_disc(0.999) WITHIN GROUP (ORDER BY x.value)
 FROM (SELECT h.{column} AS value FROM {haystack} AS h WHERE h.{column} IS NOT NULL
       ORDER BY h.object_id LIMIT 200000) AS x;
+
+-- name: make_like
+-- A temporary table with the columns of one of the schema.
+CREATE TEMP TABLE {table} (LIKE {parent}) ON COMMIT DROP;
+
+-- name: identify
+-- The rows of a user's table number their own sources.
+INSERT INTO pg_temp.own_source_identity (source_id, catalogue, mission_source, first_run_id)
+SELECT object_id, %(catalogue)s, native_id, %(run_id)s FROM {detection};
+
+-- name: drop_merge
+-- Work tables that later stages need under other columns.
+DROP TABLE pg_temp.member, pg_temp.component;
+
+-- name: index_sources
+-- Sources are searched for by position, and looked up by number.
+CREATE UNIQUE INDEX ON pg_temp.own_source (source_id);
+CREATE INDEX ON pg_temp.own_source (public.q3c_ang2ipix(ra, dec));
+
+-- name: index_match
+-- The properties are looked up source by source.
+CREATE UNIQUE INDEX ON pg_temp.own_match (source_id, catalogue_id);
+
+-- name: targets
+-- The rows as the match wants them.
+SELECT source_id, ra, dec, err_arcsec, coalesce(err_maj_arcsec, 'NaN'), coalesce(err_min_arcsec, 'NaN'),
+       coalesce(err_pa_deg, 'NaN'), coalesce(epoch_yr, 'NaN')
+FROM pg_temp.own_source
+ORDER BY source_id;
+
+-- name: chances
+-- Probability of a counterpart in any of the catalogues.
+SELECT source_id, 1 - p_hypothesis::double precision AS p_any
+FROM pg_temp.own_hypothesis
+WHERE rank = 0
+ORDER BY source_id;
+
+-- name: counterparts
+-- The accepted counterparts in one catalogue.
+SELECT m.source_id, o.native_id, c.sep_arcsec, m.p_any{magnitudes}
+FROM pg_temp.own_match AS m
+JOIN pg_temp.own_match_candidate AS c ON c.source_id = m.source_id AND c.catalogue_id = m.catalogue_id AND c.is_best
+JOIN {counterpart} AS o ON o.object_id = c.object_id
+WHERE m.accepted AND m.catalogue_id = %(catalogue_id)s
+ORDER BY m.source_id;
+
+-- name: needles
+-- The rows, with a search radius from their error and the largest one of what is searched.
+INSERT INTO pg_temp.needle (id, ra, dec, radius_arcsec)
+SELECT source_id, ra, dec,
+       least(%(n_sigma)s * sqrt(err_arcsec ^ 2 + (SELECT coalesce(max(err_arcsec), 0) FROM {haystack}) ^ 2)
+             + %(tolerance_arcsec)s, 60)
+FROM pg_temp.own_source;
+
+-- name: published_sources
+-- Of every mission of the published run the source that agrees best with the position.
+SELECT DISTINCT ON (p.id, c.catalogue)
+       p.id AS row_number, c.source_id, c.name, c.catalogue, c.master_id, p.sep_arcsec, c.class, c.p_class,
+       c.known_class, p.sep_arcsec / sqrt(s.err_arcsec ^ 2 + c.err_arcsec ^ 2) AS sigmas
+FROM pg_temp.pair AS p
+JOIN pg_temp.own_source AS s ON s.source_id = p.id
+JOIN {classified} AS c ON c.source_id = p.object_id
+WHERE p.sep_arcsec < %(n_sigma)s * sqrt(s.err_arcsec ^ 2 + c.err_arcsec ^ 2)
+ORDER BY p.id, c.catalogue, sigmas, c.source_id;
+
+-- name: make_known
+-- Objects of known class at the positions of the rows.
+CREATE TEMP TABLE own_known (
+    row_number bigint NOT NULL, place integer NOT NULL, origin text NOT NULL, class text, name text,
+    sep_arcsec double precision NOT NULL
+) ON COMMIT DROP;
+
+-- name: find_known
+-- Those of one reference catalogue, within three sigma of both errors plus the catalogue's tolerance.
+INSERT INTO pg_temp.own_known
+SELECT p.id, %(place)s, %(origin)s, r.class, coalesce(r.name, r.native_id), p.sep_arcsec
+FROM pg_temp.pair AS p
+JOIN pg_temp.own_source AS s ON s.source_id = p.id
+JOIN {reference} AS r ON r.object_id = p.object_id
+WHERE r.class <> ''
+  AND p.sep_arcsec < %(n_sigma)s * sqrt(s.err_arcsec ^ 2 + r.err_arcsec ^ 2) + %(tolerance_arcsec)s;
+
+-- name: known_objects
+-- Of every row the object of the first catalogue, and of that the nearest; and whether all agree on the class.
+SELECT DISTINCT ON (row_number) row_number, origin, class, name, sep_arcsec,
+       min(class) OVER each_row = max(class) OVER each_row AS agree
+FROM pg_temp.own_known
+WINDOW each_row AS (PARTITION BY row_number)
+ORDER BY row_number, place, sep_arcsec, name;
+
+-- name: cut_out_needles
+-- The rows, with one search radius.
+INSERT INTO pg_temp.needle (id, ra, dec, radius_arcsec)
+SELECT source_id, ra, dec, %(radius_arcsec)s FROM pg_temp.own_source;
+
+-- name: paired
+-- Rows that the search has found anything for.
+SELECT DISTINCT id FROM pg_temp.pair ORDER BY id;

@@ -83,6 +83,8 @@ _QUERIES = {
     " JOIN xcat.catalogue AS k USING (catalogue_id), rest WHERE run_id = %(match)s",
     "match_stratum": "SELECT k.name, (to_jsonb(t) - numbers)::text FROM xcat.match_stratum AS t"
     " JOIN xcat.catalogue AS k USING (catalogue_id), rest WHERE run_id = %(match)s",
+    "match_cut_out": "SELECT k.name, (to_jsonb(t) - numbers)::text FROM xcat.match_cut_out AS t"
+    " JOIN xcat.catalogue AS k USING (catalogue_id), rest WHERE run_id = %(match)s",
     "field_offset": "SELECT k.name, (to_jsonb(t) - numbers)::text FROM xcat.field_offset AS t"
     " JOIN xcat.catalogue AS k USING (catalogue_id), rest WHERE run_id = %(match)s",
     "property": "SELECT source, (to_jsonb(t) - numbers)::text FROM xcat.property AS t"

@@ -30,7 +30,7 @@ from xcat.match.learned import Learned
 from xcat.match.targets import SKY_DEG2, Parts, Targets, parts_of
 from xcat.progress import timed
 from xcat.sky import joins
-from xcat.sky.density_map import cut_outs
+from xcat.sky.density_map import Pools, cut_outs
 
 MAX_RADIUS_ARCSEC = 3600.0
 MAX_CATALOGUES = 8
@@ -102,7 +102,7 @@ def match(
     conn.execute("SET LOCAL default_statistics_target = 10")
     outcome = Outcome(Calibration.none(len(haystacks), options.min_p_any))
     with timed(outcome.seconds, "targets"):
-        parts, written = _write_targets(
+        parts, written, pools = _write_targets(
             conn, targets, haystacks, options.radius_arcsec, outcome, with_calibration, learned
         )
     for k, haystack in enumerate(haystacks, 1):
@@ -120,7 +120,7 @@ def match(
             cal = calibrate(p_any, parts, [all(whole), *whole], options.false_rate, options.min_p_any)
             cutoff = cal.cutoffs(len(haystacks), parts.n_parts)
             of_match = (weighed.shares, weighed.curves, weighed.log_odds, weighed.completeness)
-            outcome.calibration, outcome.learned = cal, Learned(parts.strata, *of_match, cutoff)
+            outcome.calibration, outcome.learned = cal, Learned(parts.strata, *of_match, cutoff, pools)
         else:
             outcome.learned = learned
         outcome.results = _results(conn, parts, written, p_any, outcome.learned)
@@ -150,8 +150,11 @@ def _write_targets(
     outcome: Outcome,
     with_calibration: bool,
     learned: Learned | None,
-) -> tuple[Parts, dict[str, np.ndarray]]:
-    """Write sources and shifted positions in the order of the sky, so that neighbours share pages; the written rows."""
+) -> tuple[Parts, dict[str, np.ndarray], dict[int, Pools]]:
+    """Write sources and shifted positions in the order of the sky, so that neighbours share pages.
+
+    Returns their parts, the written rows, and the pools of the catalogues that are cut-outs, by number.
+    """
     joins.make_tables(conn)
     conn.execute(job("match.forget").compose())
     conn.execute(job("match.make_tables").compose())
@@ -169,31 +172,43 @@ def _write_targets(
                 else "no calibration: the footprint of the catalogues is not known from what is loaded"
             )
     everything = targets.with_shifted(moved)
-    log_nu = np.stack([_log_nu(conn, h, targets, moved, origin, radius_arcsec) for h in haystacks], axis=1)
+    pools: dict[int, Pools] = {}
+    columns_nu = []
+    for k, haystack in enumerate(haystacks, 1):
+        earlier = None if learned is None else learned.pools.get(k)
+        density, of_catalogue = _density(conn, haystack, targets, moved, origin, radius_arcsec, earlier)
+        pools |= {} if of_catalogue is None else {k: of_catalogue}
+        columns_nu.append(np.log(np.maximum(density, 1e-6) * SKY_DEG2))
+    log_nu = np.stack(columns_nu, axis=1)
     parts = parts_of(everything, log_nu, None if learned is None else learned.strata)
     columns = everything.columns(parts, log_nu)
     copy.copy_in(conn, "target", [columns])
     conn.execute(job("match.index_targets").compose())
     conn.execute("ANALYZE pg_temp.target")
     outcome.counts["targets"], outcome.counts["shifted"] = len(targets), len(moved)
-    return parts, columns
+    return parts, columns, pools
 
 
-def _log_nu(
-    conn: Connection, haystack: Haystack, targets: Targets, moved: Targets, origin: np.ndarray, radius_arcsec: float
-) -> np.ndarray:
-    """Natural log of the number of objects on a whole sky of the local density, sources before shifted positions."""
+def _density(
+    conn: Connection,
+    haystack: Haystack,
+    targets: Targets,
+    moved: Targets,
+    origin: np.ndarray,
+    radius_arcsec: float,
+    pools: Pools | None,
+) -> tuple[np.ndarray, Pools | None]:
+    """Local density of a catalogue, per square degree, sources before shifted positions; and the pools of cut-outs."""
     if haystack.density_per_deg2 is not None:
-        density = np.full(len(targets) + len(moved), haystack.density_per_deg2)
-    elif haystack.around_arcsec is not None:
-        at_sources = cut_outs(conn, haystack.table, targets.ra, targets.dec, 2 * radius_arcsec, haystack.around_arcsec)
-        density = np.concatenate([at_sources, at_sources[origin]])
-    elif haystack.density_map is not None:
+        return np.full(len(targets) + len(moved), haystack.density_per_deg2), None
+    if haystack.around_arcsec is not None:
+        ring = (2 * radius_arcsec, haystack.around_arcsec)
+        at_sources, pools = cut_outs(conn, haystack.table, targets.ra, targets.dec, *ring, pools)
+        return np.concatenate([at_sources, at_sources[origin]]), pools
+    if haystack.density_map is not None:
         ra, dec = np.concatenate([targets.ra, moved.ra]), np.concatenate([targets.dec, moved.dec])
-        density = haystack.density_map.density_per_deg2(ra, dec)
-    else:
-        raise ConfigError(f"{haystack.name}: neither a density nor a map is given")
-    return np.asarray(np.log(np.maximum(density, 1e-6) * SKY_DEG2))
+        return haystack.density_map.density_per_deg2(ra, dec), None
+    raise ConfigError(f"{haystack.name}: neither a density nor a map is given")
 
 
 def _locate(conn: Connection, k: int, haystack: Haystack, radius_arcsec: float, n_targets: int) -> int:

@@ -6,7 +6,7 @@ magnitudes, prior odds of the patterns of catalogues, and the cutoffs of p_any.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -18,6 +18,7 @@ from xcat.database.sqlfiles import dicts, insert, job
 from xcat.errors import XcatError
 from xcat.match.learning import Curve
 from xcat.match.targets import Strata
+from xcat.sky.density_map import Pools
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,9 @@ class Learned:
     curves: Sequence[Curve]
     log_odds: np.ndarray  #: of each pattern against "no counterpart", shape (n_strata, n_patterns)
     completeness: np.ndarray  #: shape (n_strata, n_catalogues)
-    cutoff: (
-        np.ndarray
-    )  #: of p_any, shape (n_catalogues + 1, n_parts + 1); row 0 for all catalogues, column 0 for all parts
+    #: of p_any, shape (n_catalogues + 1, n_parts + 1); row 0 is for all catalogues together, column 0 for all parts
+    cutoff: np.ndarray
+    pools: Mapping[int, Pools]  #: density of catalogues that are cut-outs, by number k
 
 
 def store(conn: Connection, run_id: int, learned: Learned, missions: Sequence[int], catalogues: Sequence[int]) -> None:
@@ -75,6 +76,17 @@ def store(conn: Connection, run_id: int, learned: Learned, missions: Sequence[in
     insert(
         conn, "xcat.match_stratum", [of_run | {"source_kind": i} | row for i, row in zip(numbers, rows, strict=True)]
     )
+    pools = [
+        {
+            "catalogue_id": catalogues[k - 1],
+            "prior_shape": of.shape,
+            "mean_of_all": of.mean_of_all,
+            "pools": of.healpix.tolist(),
+            "pool_means": of.mean.tolist(),
+        }
+        for k, of in learned.pools.items()
+    ]
+    insert(conn, "xcat.match_cut_out", [{"run_id": run_id} | row for row in pools])
     copy.copy_in(conn, "magnitude_prior", [_curve_rows(c, run_id, catalogues[c.catalogue - 1]) for c in learned.curves])
 
 
@@ -135,7 +147,14 @@ def load(conn: Connection, run_id: int, missions: Sequence[int], catalogues: Seq
             key=lambda row: (row["pattern"], row["term_no"], row["source_kind"]),
         )
     ]
-    return Learned(strata, shares, curves, columns["log_odds"], columns["completenesses"], of_parts("cutoffs").T)
+    pools = {
+        catalogues.index(row["catalogue_id"]) + 1: Pools(
+            np.array(row["pools"], np.int64), np.array(row["pool_means"], float), row["mean_of_all"], row["prior_shape"]
+        )
+        for row in dicts(conn.execute(job("match.cut_outs").compose(), keys))
+    }
+    of_strata = columns["log_odds"], columns["completenesses"]
+    return Learned(strata, shares, curves, *of_strata, of_parts("cutoffs").T, pools)
 
 
 def _curve(bins: list[dict[str, object]], catalogues: Sequence[int]) -> Curve:

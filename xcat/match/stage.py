@@ -7,6 +7,7 @@ from dataclasses import fields
 from typing import Any, Literal
 
 import numpy as np
+from psycopg import sql
 from pydantic import Field
 
 from xcat import progress
@@ -25,7 +26,7 @@ from xcat.match.targets import Targets
 from xcat.sky import density_map
 
 # Hypotheses that are less probable than this have no visible effect on the properties of a source.
-_MIN_P_HYPOTHESIS = 0.001
+HYPOTHESES_KEPT = 0.001
 
 
 class MatchStageOptions(MatchOptions):
@@ -149,18 +150,27 @@ def _store(
             rows = outcome.results[k - 1]
             constants = {name: np.full(len(rows["source_id"]), values[name]) for name in ("run_id", "catalogue_id")}
             copy.copy_in(conn, tables["match"], [rows | constants], freeze=True)
-            which = "store_candidates" if len(haystacks) > 1 else "store_candidates_of_one"
-            partitions.fill(conn, "match_candidate", run.run_id, job(f"match.{which}").compose(), values)
+            partitions.fill(conn, "match_candidate", run.run_id, store_candidates_query(len(haystacks)), values)
             report[haystack.name] = _summary(k, outcome)
             advance(1)
         ids = [h.catalogue_id for h in haystacks]
-        kept = {"run_id": run.run_id, "catalogue_ids": ids, "min_p": _MIN_P_HYPOTHESIS}
-        partitions.fill(conn, "hypothesis", run.run_id, job("match.store_hypotheses").compose(), kept)
+        kept = {"run_id": run.run_id, "catalogue_ids": ids, "min_p": HYPOTHESES_KEPT}
+        partitions.fill(conn, "hypothesis", run.run_id, hypotheses_query(), kept)
         if outcome.learned is not None and len(outcome.learned.strata.part):
             learned.store(conn, run.run_id, outcome.learned, missions, ids)
         _store_calibration(run, ids, outcome.calibration)
         advance(1)
     return report
+
+
+def store_candidates_query(n_catalogues: int) -> sql.Composed:
+    """SELECT of the candidates in one catalogue, for the table match_candidate."""
+    return job("match.store_candidates" if n_catalogues > 1 else "match.store_candidates_of_one").compose()
+
+
+def hypotheses_query() -> sql.Composed:
+    """SELECT of the hypotheses, for the table of that name."""
+    return job("match.store_hypotheses").compose()
 
 
 def _summary(k: int, outcome: Outcome) -> dict[str, Any]:

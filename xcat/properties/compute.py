@@ -79,6 +79,7 @@ def prepare(
     counterparts: list[Loaded],
     galaxies: list[Loaded],
     step: Callable[[str], AbstractContextManager[None]],
+    in_cut_outs: Mapping[int, np.ndarray] | None = None,
 ) -> dict[str, tuple[sql.Composed, dict[str, Any]]]:
     """Look up all that the properties are made of, in temporary tables.
 
@@ -90,6 +91,8 @@ def prepare(
         Qualified names of the tables source, match, match_candidate, hypothesis, master and master_source.
     sources : str
         Table of the sources of that run alone, with a q3c index.
+    in_cut_outs : mapping, optional
+        Numbers of the sources that lie inside the cut-outs of a catalogue, by its number; all of them by default.
 
     Returns
     -------
@@ -116,7 +119,7 @@ def prepare(
         conn.execute("ANALYZE pg_temp.seen")
         advance(1)
     with step("coverage"):
-        _cover(conn, sources, counterparts)
+        _cover(conn, sources, counterparts, in_cut_outs or {})
     for nearby in galaxies:
         with step(nearby.definition.name):
             joins.needles(conn, job("properties.galaxy_needles").compose(galaxy=nearby.table), values)
@@ -145,7 +148,7 @@ def _band(definition: Definition, band: str) -> sql.Composed:
     return job("properties.band").compose(terms=sql.SQL(", ").join(terms or [sql.NULL]))
 
 
-def _cover(conn: Connection, sources: str, counterparts: list[Loaded]) -> None:
+def _cover(conn: Connection, sources: str, counterparts: list[Loaded], in_cut_outs: Mapping[int, np.ndarray]) -> None:
     """Fill ``pg_temp.covered``: which sources the catalogues cover, and the depth of the deepest of them."""
     types = [("source_id", "bigint"), ("ra", "double precision"), ("dec", "double precision")]
     query = job("joins.positions").compose(source=sources)
@@ -155,6 +158,8 @@ def _cover(conn: Connection, sources: str, counterparts: list[Loaded]) -> None:
     for loaded in counterparts:
         definition = loaded.definition
         covers = np.ones(len(rows), bool)  # cut-outs around the sources cover all of them
+        if loaded.catalogue_id in in_cut_outs:
+            covers = np.isin(rows["source_id"], in_cut_outs[loaded.catalogue_id])
         if definition.sky is not None and (definition.sky.local or definition.sky.area_deg2 is not None):
             covers = density_map.load(conn, loaded.catalogue_id).covers(rows["ra"], rows["dec"])
         observed[definition.kind] |= covers

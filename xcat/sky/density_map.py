@@ -14,6 +14,7 @@ filled, those with an empty neighbour are left out: they are at the edge, and on
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import astropy.units as u
@@ -106,9 +107,57 @@ def load(conn: Connection, catalogue_id: int) -> DensityMap:
     return DensityMap(*count(conn, job("density.catalogue_positions").compose(), params).occupied())
 
 
+@dataclass(frozen=True)
+class Pools:
+    """What cut-outs around many sources tell of the density near others: counts in rings, pooled within half a degree.
+
+    Attributes
+    ----------
+    healpix : ndarray of int64, shape (n_pools,)
+        Cells of order 6, ascending.
+    mean : ndarray, shape (n_pools,)
+        Mean count of a ring in each cell.
+    mean_of_all : float
+        Mean count of all rings.
+    shape : float
+        Of the Gamma prior: the strength with which a count is shrunk towards the mean of its cell.
+    """
+
+    healpix: IntArray
+    mean: FloatArray
+    mean_of_all: float
+    shape: float
+
+    @classmethod
+    def of(cls, counts: FloatArray, cell: IntArray) -> Pools:
+        """Pool the counts of rings by their cell; the strength follows from their scatter beyond the Poisson noise."""
+        n = len(counts)
+        healpix, field = np.unique(cell, return_inverse=True) if n else (np.zeros(0, np.int64), np.zeros(0, np.int64))
+        size, total = np.bincount(field), np.bincount(field, counts)
+        whole = max(counts.mean(), 1e-3) if n else 1.0
+        mean = (total + whole) / (size + 1)  # fields with one source shrink to the global mean
+        scatter = float(np.sum((counts - mean[field]) ** 2 - counts)) if n else 0.0
+        shape = float(np.sum(mean[field] ** 2)) / max(scatter, 0.01 * float(np.sum(mean[field]))) if n else 1.0
+        return cls(healpix, mean, float(whole), shape)
+
+    def density_per_deg2(self, counts: FloatArray, cell: IntArray, area_deg2: float) -> FloatArray:
+        """Density around positions with these counts in rings of this area, shape (n,)."""
+        mean = np.full(len(counts), self.mean_of_all)
+        if len(self.healpix):
+            place, is_there = _find(self.healpix, cell)
+            mean = np.where(is_there, self.mean[place], mean)
+        return np.asarray((counts + self.shape) / (area_deg2 * (1 + self.shape / mean)))
+
+
 def cut_outs(
-    conn: Connection, table: str, ra_deg: FloatArray, dec_deg: FloatArray, inner_arcsec: float, outer_arcsec: float
-) -> FloatArray:
+    conn: Connection,
+    table: str,
+    ra_deg: FloatArray,
+    dec_deg: FloatArray,
+    inner_arcsec: float,
+    outer_arcsec: float,
+    pools: Pools | None = None,
+) -> tuple[FloatArray, Pools]:
     """Density around sources in a catalogue of which only cut-outs around them are loaded.
 
     Parameters
@@ -119,12 +168,15 @@ def cut_outs(
         Qualified name, with a q3c index.
     inner_arcsec, outer_arcsec : float
         Ring in which the objects of each cut-out are counted.
+    pools : Pools, optional
+        What other cut-outs of the same ring have told; by default these sources tell it themselves.
 
     Returns
     -------
-    ndarray, shape (n,)
+    density : ndarray, shape (n,)
         Per square degree. Small counts are shrunk towards the mean of the cut-outs within half a degree by a Gamma
-        prior, whose strength follows from the scatter of the counts in excess of the Poisson noise.
+        prior.
+    pools : Pools
     """
     n = len(ra_deg)
     needles = {"id": np.arange(n), "ra": ra_deg, "dec": dec_deg, "radius_arcsec": np.full(n, outer_arcsec)}
@@ -134,13 +186,9 @@ def cut_outs(
     counts = np.zeros(n)
     counts[rows["id"]] = rows["n_objects"]
     area_deg2 = np.pi * (outer_arcsec**2 - inner_arcsec**2) / 3600.0**2
-    field = np.unique(cells(ra_deg, dec_deg, _POOL_ORDER), return_inverse=True)[1] if n else np.zeros(0, np.int64)
-    size, total = np.bincount(field), np.bincount(field, counts)
-    whole = max(counts.mean(), 1e-3) if n else 1.0
-    mean = (total + whole) / (size + 1)  # fields with one source shrink to the global mean
-    scatter = float(np.sum((counts - mean[field]) ** 2 - counts)) if n else 0.0
-    shape = float(np.sum(mean[field] ** 2)) / max(scatter, 0.01 * float(np.sum(mean[field]))) if n else 1.0
-    return np.asarray((counts + shape) / (area_deg2 * (1 + shape / mean[field])))
+    cell = cells(ra_deg, dec_deg, _POOL_ORDER) if n else np.zeros(0, np.int64)
+    pools = pools or Pools.of(counts, cell)
+    return pools.density_per_deg2(counts, cell, area_deg2), pools
 
 
 class DensityMap:

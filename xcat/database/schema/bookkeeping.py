@@ -149,6 +149,15 @@ match_stratum = book(
     PrimaryKeyConstraint("run_id", "source_kind"),
 )
 
+match_cut_out = book(
+    "match_cut_out",
+    "Density of catalogues that are cut-outs around the sources of a match run: counts in rings, pooled by place",
+    part_of("run_id", "run"),
+    points_to("catalogue_id", "catalogue"),
+    "prior_shape mean_of_all pools pool_means",
+    PrimaryKeyConstraint("run_id", "catalogue_id"),
+)
+
 calibration = book(
     "calibration",
     "False matches at shifted positions against p_any, by catalogue (NULL: all together) and part (0: all)",
