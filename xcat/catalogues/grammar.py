@@ -18,6 +18,7 @@ An entry of ``columns`` is the name of a file column, or a mapping::
     shift: k         1          x + k
     pow10            1          10^x
     inverse_pow10    1          10^-x
+    log10            1          log10 x; NULL where x <= 0
     flux_to_mag: z   1          z - 2.5 log10 x; NULL where x <= 0
     half_range: k    2          (x2 - x1) / (2 k), of an interval whose half width is k sigmas
     sum              2 or more  their sum; NULL if one is NULL
@@ -25,6 +26,8 @@ An entry of ``columns`` is the name of a file column, or a mapping::
     first            2 or more  the first that is not NULL
     first_positive   2 or more  the first that is above 0
     measured         2          the first, NULL where the second, its error, is NULL: then it is a limit
+    hardness         2          (x2 - x1) / (x2 + x1), values below 0 taken as 0; NULL where both are
+    hardness_err     4          its 1 sigma error, of x1, x2 and their errors
     join: text       2 or more  the texts with the separator between them (composite identifiers)
     flags            1 or more  an integer whose bit k is set where the column number k is true or not 0
     hms              1 or 3     degrees, from sexagesimal hours, minutes and seconds
@@ -77,6 +80,7 @@ _STEPS: dict[str, tuple[type | None, int, int, bool]] = {
     "shift": (float, 1, 1, False),
     "pow10": (None, 1, 1, False),
     "inverse_pow10": (None, 1, 1, False),
+    "log10": (None, 1, 1, False),
     "flux_to_mag": (float, 1, 1, False),
     "half_range": (float, 2, 2, False),
     "sum": (None, 2, 99, False),
@@ -84,6 +88,8 @@ _STEPS: dict[str, tuple[type | None, int, int, bool]] = {
     "first": (None, 2, 99, False),
     "first_positive": (None, 2, 99, False),
     "measured": (None, 2, 2, False),
+    "hardness": (None, 2, 2, False),
+    "hardness_err": (None, 4, 4, False),
     "join": (str, 2, 99, True),
     "flags": (None, 1, 30, True),
     "hms": (None, 1, 3, True),

@@ -223,12 +223,23 @@ def _first(columns: list[FloatArray]) -> FloatArray:
     return x
 
 
+def _hardness(columns: list[FloatArray]) -> FloatArray:
+    soft, hard = (np.maximum(c, 0.0) for c in columns[:2])  # NaN stays NaN
+    total = np.where(soft + hard > 0, soft + hard, np.nan)
+    if len(columns) == 2:
+        return np.asarray((hard - soft) / total)
+    soft_err, hard_err = (np.where(c > 0, c, np.nan) for c in columns[2:])  # 0 and below mark missing ones
+    return np.asarray(2 * np.hypot(soft * hard_err, hard * soft_err) / total**2)
+
+
 _OF_SEVERAL: dict[str, Callable[[list[FloatArray]], FloatArray]] = {
     "half_range": lambda c: (c[1] - c[0]) / 2,
     "sum": lambda c: np.sum(c, axis=0),
     "hypot": lambda c: np.sqrt(np.sum(np.square(c), axis=0)),
     "first": _first,
     "measured": lambda c: np.where(np.isnan(c[1]), np.nan, c[0]),
+    "hardness": _hardness,
+    "hardness_err": _hardness,
     "first_positive": lambda c: _first([np.where(x > 0, x, np.nan) for x in c]),
 }
 
@@ -239,6 +250,7 @@ _OF_ONE: dict[str, Callable[[FloatArray, float], FloatArray]] = {
     "shift": lambda x, k: x + k,
     "pow10": lambda x, _: 10.0**x,
     "inverse_pow10": lambda x, _: 10.0**-x,
+    "log10": lambda x, _: np.log10(np.where(x > 0, x, np.nan)),
     "flux_to_mag": lambda flux, zero_point: zero_point - 2.5 * np.log10(np.where(flux > 0, flux, np.nan)),
 }
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import astropy.units as u
 
@@ -21,6 +21,7 @@ _NO_VALUE = re.compile(
     r"err|unc|sig|limit|upper|lower|lolim|hilim|(^|_)(e|lo|up|hi|min|max)\d?(_|$)|_(lo|up)\d?_", re.I
 )
 _UNIT_AT_END = re.compile(r"[_ (\[](kpc|pc|mas|arcsec|mag|deg)[)\]]?$", re.I)
+_ENERGIES = re.compile(r"(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?) *kev", re.I)
 _ERROR_NAMES = ("e{0}", "{0}err", "err{0}", "{0}error", "error{0}", "sig{0}", "sigma{0}", "{0}unc", "{0}sigma")
 
 
@@ -36,6 +37,8 @@ class Chosen:
         The column's unit, as shown.
     assumed : bool
         Neither the table nor the user states the unit.
+    energies : (float, float) or None
+        Of a flux, keV, if the user gave them.
     """
 
     quantity: Quantity
@@ -43,6 +46,7 @@ class Chosen:
     factor: float
     unit: str
     assumed: bool
+    energies: tuple[float, float] | None = None
 
     def __str__(self) -> str:
         return self.column
@@ -142,13 +146,20 @@ class Quantities(Columns):
         if not text.strip():
             self.note(f"{quantity.name}: none (given)")
             return None
-        name, unit = text, None
+        name, unit, energies = text, None, None
         if self.facts.column(text) is None and "@" in text:
-            name, _, unit = text.rpartition("@")
+            name, *qualifiers = text.split("@")
+            for word in qualifiers:
+                of_band = _ENERGIES.fullmatch(word.strip())
+                if of_band is None:
+                    unit = word
+                elif (energies := (float(of_band[1]), float(of_band[2])))[0] >= energies[1] or not energies[0]:
+                    raise ConfigError(f"--column {quantity.name}={text}: '{word}' is not a range of energies")
         column = self.given(name, option)
         if is_words(column):
             raise self.error(f"column '{column.name}' ({option}) holds text, not numbers")
-        return self._chosen(quantity, column, "given", unit)
+        chosen = self._chosen(quantity, column, "given", unit)
+        return chosen if energies is None else replace(chosen, energies=energies)
 
     def _chosen(self, quantity: Quantity, column: ColumnFacts, why: str, stated: str | None = None) -> Chosen:
         converted = self._unit(quantity, column, stated)

@@ -103,7 +103,7 @@ def is_magnitude(column: ColumnFacts) -> bool:
 
 def convention_of(name: str) -> str:
     """Convention in the name of a positional error: a radius of 68, 90 or 95 %, else 1 sigma per axis."""
-    if plain(name) == "errellipser0":  # the Chandra Source Catalog's, a 95 % ellipse
+    if plain(name) in ("errellipser0", "cscv2pu"):  # the Chandra Source Catalog's, a 95 % ellipse
         return "radius_95"
     percent = FRACTION.match(name.casefold())
     return FRACTIONS[percent[1] or percent[2]] if percent else "axis_1sigma"
