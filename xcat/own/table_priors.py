@@ -90,7 +90,7 @@ class TablePriors:
         used = np.flatnonzero(has_flux & is_far)
         agn, stars = agn_per_deg2_and_flux(flux[used]), stars_per_deg2_and_flux(flux[used])
         wanted = np.clip(np.stack([agn, stars], axis=1) / (agn + stars)[:, None], LEAST_PRIOR, 1.0 - LEAST_PRIOR)
-        columns = [_class_number(self.model.classes, name) for name in _COUNTED]
+        columns = np.array([_class_number(self.model.classes, name) for name in _COUNTED])
         before = local_priors(self.model, sample)[used][:, columns]
         ratio = np.ones((n, len(self.model.classes)))
         ratio[np.ix_(used, columns)] = wanted * before.sum(axis=1, keepdims=True) / before
@@ -121,8 +121,8 @@ def priors_of(conn: Connection, model: Model, text: str) -> TablePriors:
     ----------
     text : str
         ``AGN=.7,Star=.2,XRB=.08,CV=.02``; the name of a pipeline, or the number of a fit or classify run: the priors of
-        its model; ``estimate``: learned from the table's own rows; ``counts``: AGN against stars by the flux of the row,
-        from published number counts.
+        its model; ``estimate``: learned from the table's own rows; ``counts``: AGN against stars by the flux of the
+        row, from published number counts.
 
     Raises
     ------
@@ -142,8 +142,8 @@ def priors_of(conn: Connection, model: Model, text: str) -> TablePriors:
             _class_number(model.classes, name)
         about = (
             "priors of AGN against stars by the flux of each row, from number counts in 2-10 keV (Moretti et al. 2003) "
-            "and 2-8 keV (Lehmer et al. 2012); a star's spectrum is softer than the power law that converts its flux, so "
-            "in a sample selected below 2 keV stars are more than this"
+            "and 2-8 keV (Lehmer et al. 2012); a star's spectrum is softer than the power law that converts its flux, "
+            "so in a sample selected below 2 keV stars are more than this"
         )
         return TablePriors(model, "counts", messages=[about])
     else:
@@ -152,8 +152,8 @@ def priors_of(conn: Connection, model: Model, text: str) -> TablePriors:
         of_run = {name: float(prior) for name, prior in rows}
         if set(of_run) != set(model.classes):
             raise ConfigError(
-                f"--priors {text}: the model of run {run_id} has the classes {', '.join(of_run) or 'of no model'}; this "
-                f"one has {', '.join(model.classes)}"
+                f"--priors {text}: the model of run {run_id} has the classes {', '.join(of_run)}; "
+                f"this one has {', '.join(model.classes)}"
             )
         shares = np.array([of_run[c] for c in model.classes])
         shares /= shares.sum()
@@ -218,7 +218,8 @@ def _run_of(conn: Connection, given: str) -> int:
         row = runs.get(conn, int(given))
         if row["kind"] not in ("fit", "classify") or row["status"] != "done":
             raise XcatError(
-                f"--priors {given}: run {given} is a {row['kind']} run, {row['status']}; give a finished fit or classify run"
+                f"--priors {given}: run {given} is a {row['kind']} run, {row['status']}; "
+                "give a finished fit or classify run"
             )
         return int(row["run_id"] if row["kind"] == "fit" else row["model_run_id"])
     row_of_name = conn.execute(job("fit.newest").compose(), {"name": given}).fetchone()
