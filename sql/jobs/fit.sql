@@ -33,3 +33,24 @@ FROM xcat.likelihood_table WHERE run_id = %(run_id)s;
 -- name: out_of_fold
 -- Out-of-fold posteriors of a fit run.
 SELECT source_id, known_class, fold, p, outlier FROM xcat.out_of_fold WHERE run_id = %(run_id)s ORDER BY source_id;
+
+-- name: may_store
+-- Whether this session's user may store a model here; not on a standby, and not if the user only reads.
+SELECT NOT pg_is_in_recovery() AND current_setting('default_transaction_read_only') = 'off'
+   AND has_table_privilege('xcat.run', 'INSERT') AND has_table_privilege('xcat.run', 'UPDATE')
+   AND has_table_privilege('xcat.run', 'DELETE')
+   AND (SELECT bool_and(has_table_privilege('xcat.' || name, 'INSERT'))
+        FROM unnest('{{model,model_class,model_category,model_term,likelihood_table}}'::text[]) AS t (name));
+
+-- name: one_at_hand
+-- Held while a model is refitted: who asks for the same one waits for it. Released with the session.
+SELECT pg_advisory_lock(hashtext('xcat.at_hand'), hashtext(%(config_key)s));
+
+-- name: newest
+-- The newest finished fit of a pipeline.
+SELECT max(run_id) FROM xcat.run
+WHERE kind = 'fit' AND name = %(name)s AND status = 'done' AND model_run_id IS NULL;
+
+-- name: priors
+-- Priors of the classes of a model, in its order.
+SELECT class, prior FROM xcat.model_class WHERE run_id = %(run_id)s ORDER BY class_id;

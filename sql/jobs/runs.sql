@@ -86,7 +86,8 @@ SELECT pg_advisory_xact_lock(hashtext('xcat.publish'), 0);
 UPDATE xcat.run SET pinned = %(pinned)s WHERE run_id = %(run_id)s;
 
 -- name: with_parts
--- Runs, and the stages that those of them that are pipelines have made; and the records of the publication of these.
+-- Runs, and the stages that those of them that are pipelines have made; the records of the publication of these, and
+-- the models of them that were refitted for fewer properties.
 WITH asked AS (
     SELECT run_id FROM xcat.run WHERE run_id = ANY (%(run_ids)s) OR pipeline_run_id = ANY (%(run_ids)s)
 )
@@ -94,12 +95,13 @@ SELECT run_id FROM asked
 UNION
 SELECT run_id FROM xcat.run
 WHERE kind = 'publish' AND (config ->> 'classify_run_id')::integer IN (SELECT run_id FROM asked)
+   OR kind = 'fit' AND model_run_id IN (SELECT run_id FROM asked)
 ORDER BY run_id;
 
 -- name: not_to_keep
 -- What `prune` drops: all but the published and pinned runs, those that are running, the last runs of each kind and
 -- name, and whatever these depend on. A run that loaded files stays as long as a version of a catalogue holds one of
--- them.
+-- them. A model that was refitted for fewer properties (a fit that reads a fit) stays as long as the model itself.
 WITH RECURSIVE edge (run_id, needs) AS (
     SELECT r.run_id, n.needs
     FROM xcat.run AS r
@@ -113,6 +115,9 @@ WITH RECURSIVE edge (run_id, needs) AS (
     FROM xcat.run AS r
     CROSS JOIN LATERAL jsonb_each_text(CASE WHEN r.kind = 'pipeline' THEN r.summary -> 'runs' END) AS s
     WHERE r.status IN ('done', 'running')
+    UNION ALL
+    SELECT r.model_run_id, r.run_id FROM xcat.run AS r
+    WHERE r.kind = 'fit' AND r.model_run_id IS NOT NULL AND r.status = 'done'
 ), kept (run_id) AS (
     SELECT run_id FROM xcat.publication WHERE active
     UNION
@@ -120,7 +125,8 @@ WITH RECURSIVE edge (run_id, needs) AS (
     UNION
     SELECT run_id
     FROM (SELECT run_id, row_number() OVER (PARTITION BY kind, name ORDER BY run_id DESC) AS age
-          FROM xcat.run WHERE status = 'done' AND kind <> 'ingest') AS r
+          FROM xcat.run
+          WHERE status = 'done' AND kind <> 'ingest' AND (kind <> 'fit' OR model_run_id IS NULL)) AS r
     WHERE age <= %(keep)s
     UNION
     SELECT edge.needs FROM kept JOIN edge USING (run_id)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -128,6 +129,34 @@ class Model:
     def log_prior(self) -> FloatArray:
         """Score of every class without any term, (K,)."""
         return np.log(self.priors) + self.offsets
+
+    @property
+    def excluded_properties(self) -> tuple[str, ...]:
+        """Properties whose own term has no weight at all."""
+        return tuple(p.name for p, weights in zip(self.properties, self.mixing, strict=False) if not weights.any())
+
+    @property
+    def has_sky_prior(self) -> bool:
+        """Whether the last pair is a prior that depends on two properties; see `xcat.classifier.priors.sky_prior`."""
+        if not self.pairs or not np.array_equal(self.mixing[-1], np.eye(len(self.classes))):
+            return False
+        return set(self.pairs[-1].axes) <= set(self.excluded_properties)
+
+    def select(self, names: Collection[str]) -> Model:
+        """Keep the terms of some properties, with their tables and weights.
+
+        The weights were fitted with all terms present, so they do not suit the fewer ones: they are to be fitted again.
+        """
+        kept = [p.name in names for p in self.properties]
+        kept += [set(pair.axes) <= set(names) for pair in self.pairs]
+        n = len(self.properties)
+        return replace(
+            self,
+            properties=tuple(compress(self.properties, kept)),
+            tables=tuple(compress(self.tables, kept)),
+            pairs=tuple(compress(self.pairs, kept[n:])),
+            mixing=self.mixing[np.array(kept, dtype=bool)],
+        )
 
 
 def category_mixing(weights: FloatArray, sharpness: float, category_index: IntArray, n_classes: int) -> FloatArray:
