@@ -131,7 +131,7 @@ def test_an_error_of_the_position_is_no_position():
         (["ra", "RA", "dec", "err"], "several columns may be the position"),
         (["a", "b"], r"no column looks like a position.*--ra COLUMN --dec COLUMN; it has: a, b"),
         (["ra", "dec"], r"no column looks like a positional error.*--pos-err"),
-        (["ra", "dec", "CSCv2_PU"], "perhaps: CSCv2_PU"),
+        (["ra", "dec", "XYZ_PU"], "perhaps: XYZ_PU"),
         (["ra", "dec", "pos_err", "radec_err"], "several columns may be the positional error: pos_err, radec_err"),
         (["ra", "dec", ("pos_err", "mag")], "no column looks like a positional error"),
         ([("ra", "mas/yr"), "dec", "err"], "no column looks like a position"),

@@ -5,7 +5,7 @@ They are those of sql/jobs/merge.sql and sql/jobs/properties.sql; a test runs bo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from operator import methodcaller
@@ -18,12 +18,13 @@ import pyarrow as pa
 from xcat.arrays import BoolArray, FloatArray
 from xcat.catalogues.definition import Definition, ReadOptions, load
 from xcat.catalogues.grammar import ColumnSpec
-from xcat.ingest.opened import RawChunk
+from xcat.ingest.opened import ColumnFacts, RawChunk
 from xcat.ingest.rows import Rows
 from xcat.properties.compute import ZERO
 from xcat.tables.guess import guess_position
+from xcat.tables.matched import Matched
 from xcat.tables.quantities import Chosen, Quantities
-from xcat.tables.vocabulary import NULLS, Quantity, band_of, is_words
+from xcat.tables.vocabulary import COUNTERPART, NULLS, Quantity, band_of, is_words
 
 #: Catalogues whose colour terms convert magnitudes to the bands of the ratios, in the order of priority.
 _COLOUR_TERMS = ("gaia_dr3", "panstarrs1", "allwise", "twomass")
@@ -66,12 +67,18 @@ class Deriving(Quantities):
         All n rows.
     band : (float, float), optional
         Energies of the flux that the user gave, keV.
+    matched : Matched, optional
+        The table has been matched: X-ray quantities are in its own columns, others in those of the counterparts.
+    accepted : (n,) bool array, optional
+        Rows that have an accepted counterpart; only they have properties of one.
     n_bad : dict
         Grows with the values that cannot be used: rows by reason.
     """
 
     batch: pa.RecordBatch | None = None
     band: tuple[float, float] | None = None
+    matched: Matched | None = None
+    accepted: BoolArray | None = None
     n_bad: dict[str, int] = field(default_factory=dict)
     _first_bad: dict[str, int] = field(default_factory=dict)
     _numbers: dict[str, FloatArray] = field(default_factory=dict)
@@ -90,6 +97,8 @@ class Deriving(Quantities):
             lacking = f" (no {', no '.join(dict.fromkeys(self.lacking))})" if self.lacking else ""
             self.note(f"{name}: not in the table{lacking}, so it is excluded")
             return None
+        if self.accepted is not None and entry.get("counterpart"):
+            derived.values = np.where(self.accepted, derived.values, np.nan)
         (low, high), (has_low, has_high) = entry["range"], entry["bounded"]
         low, high = low if has_low else -np.inf, high if has_high else np.inf
         what = f"outside {low:g} to {high:g}"
@@ -102,6 +111,31 @@ class Deriving(Quantities):
             derived.error = np.minimum(derived.error, (high - low) / 2)  # the range itself bounds it
         self.note(f"{name} = {derived.formula}: {np.isfinite(derived.values).sum():,} of {self.n:,} rows")
         return derived
+
+    def columns_of(self, quantity: Quantity) -> Sequence[ColumnFacts]:
+        """Columns among which a quantity is looked for; of a matched table those of the side that it belongs to."""
+        if self.matched is None:
+            return self.facts.columns
+        of_counterpart = quantity.name.startswith(COUNTERPART)
+        return [c for c in self.facts.columns if self.matched.is_of_counterpart(c.name) == of_counterpart]
+
+    def one_of(self, quantity: Quantity, fitting: list[ColumnFacts]) -> ColumnFacts:
+        """The one of columns that fit equally well; of several counterpart tables the first in the matched table."""
+        if self.matched is None or not quantity.name.startswith(COUNTERPART):
+            return super().one_of(quantity, fitting)
+        by_table = [[c for c in fitting if c.name.startswith(f"{label}_")] for label in self.matched.counterparts]
+        return super().one_of(quantity, next((columns for columns in by_table if columns), fitting))
+
+    def assumed(self, name: str) -> tuple[str, str] | None:
+        """Quantity and column that a property was derived from and whose unit nobody states; None if there is none."""
+        flux = ("flux_std_cgs", "flux_cgs") if name.startswith(("log_fx", "log_lx")) else ()
+        motion = ("pmra_mas_yr", "pmdec_mas_yr") if name == "pm_mas_yr" else ()
+        distance = ("distance_pc",) if name == "log_lx_counterpart" else ()
+        for quantity in (name, *flux, *motion, *distance):
+            chosen = self._choices.get(quantity)
+            if chosen is not None and chosen.assumed and chosen.quantity.unit:
+                return quantity, chosen.column
+        return None
 
     def _bad(self, reason: str, rows: BoolArray) -> None:
         if rows.any() and reason not in self.n_bad:
@@ -158,10 +192,12 @@ class Deriving(Quantities):
         if name in self.given_columns:
             chosen = self._of_user(quantity)
         else:
-            column = self.facts.column(name)
+            prefix = self.matched.prefix if self.matched is not None and not entry.get("counterpart") else ""
+            column = self.facts.column(f"{prefix}{name}")
             chosen = None if column is None or is_words(column) else self._chosen(quantity, column, "name")
         if chosen is None:
             return None
+        self._choices.setdefault(name, chosen)
         error = self.sigma(chosen) if "error" in entry else None
         return DerivedValues(self.of(chosen), str(chosen), error)
 
@@ -171,7 +207,14 @@ class Deriving(Quantities):
     def position(self) -> tuple[ColumnSpec, ColumnSpec] | None:
         """How the columns become right ascension and declination."""
         messages: list[str] = []
-        position = guess_position(self.facts, messages, self.given_columns.get("ra"), self.given_columns.get("dec"))
+        given, matched = [self.given_columns.get(name) for name in ("ra", "dec")], self.matched
+        if matched is None:
+            position = guess_position(self.facts, messages, *given)
+        else:
+            given = [name and name.removeprefix(matched.prefix) for name in given]
+            position = guess_position(matched.own_columns(self.facts), messages, *given)
+            if position is not None:
+                position = matched.renamed(position[0]), matched.renamed(position[1])
         self.messages += messages
         return position
 

@@ -13,11 +13,14 @@ import pyarrow as pa
 from astropy.table import Table
 
 from xcat.arrays import BoolArray, FloatArray
+from xcat.classifier.model import Model
 from xcat.columns.properties import select
 from xcat.columns.registry import property_entries
 from xcat.errors import ConfigError, InputError
+from xcat.models.training_range import off_range
 from xcat.own.derived import Deriving
 from xcat.tables.facts import TableLike, describe, to_table
+from xcat.tables.matched import CUTOFF, recognise
 from xcat.tables.quantities import check_given
 
 
@@ -65,6 +68,7 @@ def read_properties(
     band: tuple[float, float] | None = None,
     columns: Mapping[str, str] | None = None,
     hdu: int | str | None = None,
+    model: Model | None = None,
 ) -> UserProperties:
     """Read a table and the properties of its rows.
 
@@ -80,19 +84,26 @@ def read_properties(
         Columns by property or quantity, where the guess needs help: ``COLUMN``, ``COLUMN@UNIT``, or ``""`` for none.
     hdu : int or str, optional
         Extension of a FITS file; its first table if not given.
+    model : Model, optional
+        Values of an assumed unit that lie off the range of its training sample are refused.
 
     Raises
     ------
     InputError
         The table cannot be read or has no rows; columns fit equally well; a unit cannot be converted; the energies of
-        the flux are not known.
+        the flux are not known; values are off the range of the training sample.
     ConfigError
         There is no property of a name, or the band is invalid.
+
+    Notes
+    -----
+    Of a table that was matched by `xcat match` or by NWAY, one row per source is read, its best hypothesis. Properties
+    of counterparts that were not accepted are missing: searched for, and not there.
     """
     select(list(names))  # refuses unknown ones
     entries = {entry["name"]: entry for entry in property_entries()}
     given = dict(columns or {})
-    check_given(given, list(entries))
+    check_given({k: v for k, v in given.items() if k != CUTOFF}, list(entries))
     if band is not None and not 0 < band[0] < band[1]:
         raise ConfigError(f"--band {band[0]:g}-{band[1]:g}: give the lower and the upper energy in keV, as in 0.5-7")
     facts = describe(table, hdu)
@@ -103,7 +114,21 @@ def read_properties(
         raise InputError(f"{facts.name}: the table has no rows")
     rows = pa.Table.from_batches(batches).combine_chunks().to_batches()[0]
     del batches  # one copy is enough
-    deriving = Deriving(facts, given_columns=given, batch=rows, band=band)
+    matched = recognise(facts, given)
+    accepted, notes = None, []
+    if matched is not None:
+        of_source, accepted = matched.rows(rows)
+        rows, accepted, n_all = rows.filter(pa.array(of_source)), accepted[of_source], n_rows
+        n_rows = rows.num_rows
+        notes = [
+            str(matched),
+            f"{accepted.sum():,} of {n_rows:,} sources have an accepted counterpart; only they are used",
+        ]
+        if n_rows < n_all:
+            notes.append(f"of {n_all:,} rows, the best hypothesis of each of the {n_rows:,} sources is read")
+    deriving = Deriving(facts, given_columns=given, batch=rows, band=band, matched=matched, accepted=accepted)
+    for note in notes:
+        deriving.note(note)
     for reason in facts.left_out:
         deriving.note(f"left out: {reason}")
     values, errors = np.full((2, n_rows, len(names)), np.nan)
@@ -115,6 +140,13 @@ def read_properties(
             if derived.error is not None:
                 errors[:, j] = np.where(np.isnan(derived.values), np.nan, derived.error)
     deriving.note_bad()
+    if model is not None:
+        assumed = {n: of_column for n in names if (of_column := deriving.assumed(n)) is not None}
+        off = off_range(model, names, values, assumed)
+        if any(one.refused for one in off):
+            raise deriving.error("; ".join(one.message for one in off if one.refused))
+        for one in off:
+            deriving.note(one.message)
     try:
         ra, dec = deriving.place
     except InputError as error:  # no property needs it, or it would have been raised before

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from xcat.arrays import BoolArray
 from xcat.catalogues.definition import Definition, ReadOptions
+from xcat.catalogues.grammar import ColumnSpec
 from xcat.errors import ConfigError, InputError
 from xcat.ingest.opened import RawChunk
 from xcat.ingest.rows import Rows, parse_flags
@@ -63,6 +64,10 @@ class Matched:
         """The X-ray table's own columns, under their own names."""
         own = [c for c in facts.columns if c.name.startswith(self.prefix) and not self._is_of_others(c.name)]
         return replace(facts, columns=tuple(replace(c, name=c.name.removeprefix(self.prefix)) for c in own))
+
+    def renamed(self, spec: ColumnSpec) -> ColumnSpec:
+        """An entry of the own columns, with their names in the matched table."""
+        return spec.model_copy(update={"from_": tuple(f"{self.prefix}{c}" for c in spec.from_)})
 
     def is_of_counterpart(self, name: str) -> bool:
         """Whether a column is one of a counterpart table, or of the match."""

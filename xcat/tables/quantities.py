@@ -8,7 +8,7 @@ that fit equally well are an error. The names and UCDs are in quantities.yaml.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import astropy.units as u
@@ -91,16 +91,25 @@ class Quantities(Columns):
             if name in self.given_columns:
                 self._choices[name] = self._of_user(quantity)
             else:
-                spellings = [plain(name), *(t.format(plain(chosen.column)) for t in _ERROR_NAMES)]
-                columns = [c for s in spellings for c in self.facts.columns if plain(c.name) == s and not is_words(c)]
+                spellings = [plain(name)]
+                for ending in (chosen.column, *endings(chosen.column)):  # mine_e_Fb of mine_Fb
+                    prefix = plain(chosen.column.removesuffix(ending))
+                    spellings += [prefix + t.format(plain(ending)) for t in (*_ERROR_NAMES, plain(name))]
+                columns = [
+                    c
+                    for s in dict.fromkeys(spellings)
+                    for c in self.columns_of(chosen.quantity)
+                    if plain(c.name) == s and c.name != chosen.column and not is_words(c)
+                ]
                 self._choices[name] = self._chosen(quantity, columns[0], "name") if columns else None
         return self._choices[name]
 
     def _find(self, quantity: Quantity) -> Chosen | None:
         if quantity.name in self.given_columns:
             return self._of_user(quantity)
-        usable = [c for c in self.facts.columns if not is_words(c)]
-        for column in self.facts.columns:
+        columns_of = self.columns_of(quantity)
+        usable = [c for c in columns_of if not is_words(c)]
+        for column in columns_of:
             if column not in usable and (quantity.is_name(column.name) or plain(column.name) == plain(quantity.name)):
                 self.note(f"{column.name} holds text, so it is not the {quantity.words}")
         for columns, why in self._tiers(quantity, usable):
@@ -110,12 +119,26 @@ class Quantities(Columns):
             for column in columns:
                 if column not in fitting:
                     self.note(f"{column.name} is not the {quantity.words}: '{column.unit}' is not one of its units")
-            if len(fitting) > 1:
-                option = f"--column {quantity.name}=COLUMN (or '{quantity.name}=' to go without)"
-                raise self.ambiguous(quantity.words, [c.name for c in fitting], option)
             if fitting:
-                return self._chosen(quantity, fitting[0], why)
+                return self._chosen(quantity, self.one_of(quantity, fitting), why)
         return None
+
+    def columns_of(self, quantity: Quantity) -> Sequence[ColumnFacts]:
+        """Columns among which a quantity is looked for."""
+        return self.facts.columns
+
+    def one_of(self, quantity: Quantity, fitting: list[ColumnFacts]) -> ColumnFacts:
+        """The one of columns that fit equally well.
+
+        Raises
+        ------
+        InputError
+            There are several.
+        """
+        if len(fitting) > 1:
+            option = f"--column {quantity.name}=COLUMN (or '{quantity.name}=' to go without)"
+            raise self.ambiguous(quantity.words, [c.name for c in fitting], option)
+        return fitting[0]
 
     def _tiers(self, quantity: Quantity, usable: list[ColumnFacts]) -> Iterator[tuple[list[ColumnFacts], str]]:
         """Columns that fit, the best reason first."""
@@ -127,7 +150,10 @@ class Quantities(Columns):
         both = [c for c in by_ucd if c in named]
         yield both or by_ucd, "UCD and name" if both else "UCD"
         yield named, "name"
-        yield [c for c in fits if any(quantity.is_name(ending) for ending in endings(c.name))], "end of the name"
+        ends = (
+            c for c in fits if any(quantity.is_name(e) or plain(e) == plain(quantity.name) for e in endings(c.name))
+        )
+        yield list(ends), "end of the name"
         if quantity.by_unit:
             units = [(c, as_unit(c.unit)) for c in fits if re.search(quantity.by_unit, c.name, re.I)]
             yield [c for c, unit in units if unit and unit.is_equivalent(u.Unit(quantity.unit))], "unit and name"

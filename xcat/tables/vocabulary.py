@@ -24,6 +24,9 @@ NULLS: tuple[float | str, ...] = (-99.0, -999.0, "N/A", "NA", "null", "NULL", "N
 POSITIONS: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("positions.yaml").read_text(encoding="utf-8"))
 NOT_A_PLACE = re.compile(r"err|unc|sig|std|rms|cov|corr?coef|(^|_)e_|_e$|pm|diff|off|delta_ra|nom|pnt|aim|gal", re.I)
 
+#: What the names of quantities of counterparts begin with.
+COUNTERPART = ("mag_", "pm", "parallax", "distance")
+
 FRACTIONS = {"68": "radius_68", "90": "radius_90", "95": "radius_95"}
 FRACTION = re.compile(
     r"^(?:.*(?:err|error|pos|rad|radius|unc|cl|r|pu)_?(68|90|95)|(?:r|err|e|pu)?_?(68|90|95)_?(?:err|pos|radius).*)$"

@@ -1,8 +1,8 @@
 """The X-ray columns of a user's table, as the definition of a catalogue has them.
 
 A survey that xcat has a definition of is known by the names of its columns; then its entries are taken, with its
-energies and conventions. Other columns are found one by one (`xcat.tables.quantities`). What the user named comes before
-both. Energies that neither a name, a description nor the user states are asked for, never guessed.
+energies and conventions. Other columns are found one by one (`xcat.tables.quantities`). What the user named comes
+before both. Energies that neither a name, a description nor the user states are asked for, never guessed.
 """
 
 from __future__ import annotations
@@ -35,7 +35,6 @@ _LEAST_OF_SURVEY = 3  # entries that must be there before the names count as the
 _BAND_FLUXES = tuple(f"flux_{band}_cgs" for band in BANDS)
 _OF_DETECTION = ("gamma", "p_variable", "p_variable_long", "snr", "n_detections", "extent_arcsec")
 _OF_RATIO = {"log_flux_ratio": "flux_ratio", "log_flux_ratio_low": "flux_ratio_low"}
-_COUNTERPART = ("mag_", "pm", "parallax", "distance")
 _POSSIBLE_FLUX = (1e-22, 1e-4)  # erg/(s cm2), of a median
 # ends of intervals, by what follows the quantity's name, and half their width in sigmas: Swift's 68 %, Chandra's 90 %
 _INTERVALS = (("_neg", "_pos", 1.0), ("_lolim", "_hilim", 1.645))
@@ -90,6 +89,9 @@ class XrayColumns:
         Columns with measurements of counterparts, which are not used.
     matched : Matched or None
         What the table says about a match that it came from.
+    assumed : dict
+        Property to the quantity and the column whose unit neither the table nor the user states, for
+        `xcat.models.training_range.off_range`.
     messages : list of str
         What was taken for what, and why.
     """
@@ -99,6 +101,7 @@ class XrayColumns:
     direct: dict[str, Direct] = field(default_factory=dict)
     magnitudes: tuple[str, ...] = ()
     matched: Matched | None = None
+    assumed: dict[str, tuple[str, str]] = field(default_factory=dict)
     messages: list[str] = field(default_factory=list)
 
     @property
@@ -150,17 +153,17 @@ def xray_columns(
         error = ",".join(part.strip().removeprefix(prefix) for part in error.split(","))
     wanted = replace(wanted, ra=_without(wanted.ra, prefix), dec=_without(wanted.dec, prefix), pos_err=error)
     found = _Finding(own, wanted=wanted, given_columns=given, band=band).columns()
-    names = {c.name: f"{prefix}{c.name}" for c in own.columns}
     of_match = [c.name for c in facts.columns if matched.is_of_counterpart(c.name) and words.is_magnitude(c)]
     return XrayColumns(
-        Definition.from_dict(_renamed(found.definition.as_dict(), names)),
+        Definition.from_dict(_renamed(found.definition.as_dict(), prefix)),
         found.provided,
         {
-            name: Direct(_renamed_spec(d.value, names), None if d.error is None else _renamed_spec(d.error, names))
+            name: Direct(matched.renamed(d.value), None if d.error is None else matched.renamed(d.error))
             for name, d in found.direct.items()
         },
-        (*(names[c] for c in found.magnitudes), *of_match),
+        (*(f"{prefix}{c}" for c in found.magnitudes), *of_match),
         matched,
+        {k: (quantity, f"{prefix}{column}") for k, (quantity, column) in found.assumed.items()},
         [f"{facts.label}: {matched}", f"{facts.label}: its own columns begin with {prefix}", *found.messages],
     )
 
@@ -169,21 +172,17 @@ def _without(name: str | None, prefix: str) -> str | None:
     return None if name is None else name.removeprefix(prefix)
 
 
-def _renamed_spec(spec: ColumnSpec, names: Mapping[str, str]) -> ColumnSpec:
-    return spec.model_copy(update={"from_": tuple(names[c] for c in spec.from_)})
-
-
-def _renamed(data: dict[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    """A definition, as data, with other names of the file's columns."""
+def _renamed(data: dict[str, Any], prefix: str) -> dict[str, Any]:
+    """A definition, as data, with a prefix before the names of the file's columns."""
 
     def spec(entry: dict[str, Any]) -> dict[str, Any]:
-        return entry | {"from": [names[c] for c in entry["from"]]}
+        return entry | {"from": [f"{prefix}{c}" for c in entry["from"]]}
 
     error = dict(data["position_error"])
     if error.get("columns"):
         error["columns"] = [spec(c) for c in error["columns"]]
     if error.get("pa"):
-        error["pa"] = names[error["pa"]]
+        error["pa"] = f"{prefix}{error['pa']}"
     return data | {"position_error": error, "columns": {k: spec(c) for k, c in data["columns"].items()}}
 
 
@@ -221,7 +220,21 @@ class _Finding(Quantities):
             data["bands_kev"] = bands
         unused = [c.name for c in self.facts.columns if self._is_of_counterpart(c)]
         provided = [e["name"] for e in property_entries() if self._is_provided(e["name"])]
-        return XrayColumns(Definition.from_dict(data), tuple(provided), direct, tuple(unused), None, self.messages)
+        definition, assumed = Definition.from_dict(data), self._assumed()
+        return XrayColumns(definition, tuple(provided), direct, tuple(unused), None, assumed, self.messages)
+
+    def _assumed(self) -> dict[str, tuple[str, str]]:
+        """Properties that stand on a flux without unit."""
+        for quantity in ("flux_std_cgs", "flux_cgs", *_BAND_FLUXES):
+            chosen = self._choices.get(quantity)
+            if (
+                chosen is not None
+                and chosen.assumed
+                and chosen.column in self.specs.get("flux_cgs", {"from": ()})["from"]
+            ):
+                names = [e["name"] for e in property_entries() if e["name"].startswith(("log_fx", "log_lx"))]
+                return dict.fromkeys(names, (quantity, chosen.column))
+        return {}
 
     def _is_provided(self, name: str) -> bool:
         has = self.specs.keys()
@@ -237,7 +250,7 @@ class _Finding(Quantities):
         used = {c for spec in self.specs.values() for c in _listed(spec)}
         if column.name in used or column.is_text:
             return False
-        kinds = [q for name, q in quantities().items() if name.startswith(_COUNTERPART)]
+        kinds = [q for name, q in quantities().items() if name.startswith(words.COUNTERPART)]
         names = (column.name, *endings(column.name))
         return words.is_magnitude(column) or any(
             q.is_name(n) or plain(q.name) == plain(n) for q in kinds for n in names
@@ -415,8 +428,9 @@ class _Finding(Quantities):
         if unknown:
             options = " ".join(f"--column {n}={chosen[n]}@LOW-HIGHkeV" for n in unknown)
             without = " ".join(f"--column {n}=" for n in unknown)
+            columns = ", ".join(str(chosen[n]) for n in unknown)
             raise self.error(
-                f"which energies have the fluxes of columns {', '.join(str(chosen[n]) for n in unknown)}? Neither their "
+                f"which energies have the fluxes of columns {columns}? Neither their "
                 f"names nor their descriptions say it. Give them: {options}; or go without: {without}"
             )
         for name, energies in known.items():
