@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from astropy.table import Table
 
     from xcat.database.connection import Connection
+    from xcat.own.classify_table import Classified, ClassifyOptions
     from xcat.own.table_result import TableResult
     from xcat.report.explain.explanation import Explanation
     from xcat.tables.facts import TableLike
@@ -267,57 +268,84 @@ def match(
 def classify(
     table: TableLike,
     *,
-    model: str | int = "published",
+    run: int | None = None,
+    mission: str = "",
+    own_counterparts: bool = False,
+    priors: str = "",
     band_kev: tuple[float, float] | None = None,
     columns: Mapping[str, str] | None = None,
+    ra: str | None = None,
+    dec: str | None = None,
+    pos_err: str | float | None = None,
+    epoch_yr: float | None = None,
     hdu: int | str | None = None,
 ) -> Any:
-    """Classify the rows of a table, from the model's properties or from raw fluxes, magnitudes and positions.
+    """Classify X-ray sources: what are the rows of this table?
+
+    Counterparts are searched for in the catalogues of the published run, with what that run learned of them; the
+    properties and the posterior are computed as for its own sources. A table that was matched before (by `match` or by
+    NWAY) keeps its accepted counterparts. For the properties that the table can have, the weights of the model are
+    fitted anew on the reference sample; how accurate that model is, the messages say.
 
     Parameters
     ----------
     table : Table, DataFrame or path
-        Columns are recognised by UCD, unit and name.
-    model : str or int
-        Number of a fit run, or "published".
+        Positions with errors, fluxes and what else is known; columns are recognised by UCD, unit and name.
+    run : int, optional
+        Classify run whose catalogues, learning and model are used; the published one if not given.
+    mission : str
+        Mission of that run that the rows are like; by default that of the nearest positional error, row by row.
+    own_counterparts : bool
+        Use the magnitudes and motions of the table instead of searching for counterparts.
+    priors : str
+        Shares of the classes (``"AGN=.7,Star=.2,XRB=.08,CV=.02"``), a pipeline or run, "estimate" or "counts"; by
+        default those of the model.
     band_kev : tuple of float, optional
         Energies of the table's flux, where no column or header gives them.
     columns : mapping, optional
-        Column (``COLUMN`` or ``COLUMN@UNIT``) by property or quantity (``ra``, ``dec`` ...), where the guess needs
-        help; empty for none.
+        Column (``COLUMN`` or ``COLUMN@UNIT``) by property or quantity, where the guess needs help; empty for none.
+    ra, dec, pos_err, epoch_yr
+        As in `match`.
     hdu : int or str, optional
         Extension of a FITS file; its first table if not given.
 
     Returns
     -------
     Table or DataFrame
-        The columns of the table that hold one number or text per row, in its order; then class, probabilities, margin
-        and outlier measure. ``meta["messages"]`` (``attrs`` of a DataFrame) says which columns were taken for what,
-        ``meta["summary"]`` counts.
+        The columns of the table that hold one number or text per row, in its order; then class, probabilities, reason,
+        counterparts, published and known objects at the position. ``meta["messages"]`` (``attrs`` of a DataFrame) says
+        which columns were taken for what, ``meta["summary"]`` counts.
 
     Raises
     ------
     InputError, ConfigError
-        The table has none of the model's properties, or a column is ambiguous.
+        No position or error, a column is ambiguous, the energies of a flux are not known.
+    XcatError
+        Nothing is published.
 
     Examples
     --------
     >>> import xcat
-    >>> sources = xcat.sql("SELECT name, ra, dec, hr1, hr2 FROM pub.classified ORDER BY name LIMIT 9")
+    >>> sources = xcat.sql("SELECT name, ra, dec, err_arcsec FROM pub.classified ORDER BY name LIMIT 9")
     >>> classified = xcat.classify(sources)
-    >>> set(classified["class"]) <= {"AGN", "Star", "XRB", "CV"}
+    >>> set(classified["xcat_class"] if "xcat_class" in classified.colnames else classified["class"]) <= {
+    ...     "AGN", "Star", "XRB", "CV"}
     True
     """
-    return _as_given(classify_rows(table, str(model), band=band_kev, columns=columns, hdu=hdu), table)
+    from xcat.own.classify_table import ClassifyOptions
+    from xcat.tables.guess import Wanted
+
+    options = ClassifyOptions(
+        run, mission, own_counterparts, priors, band_kev, columns or {}, Wanted(ra, dec, pos_err, epoch_yr), hdu
+    )
+    return _as_given(classify_rows(table, options).result(), table)
 
 
-def classify_rows(table: TableLike, model: str, **options: Any) -> TableResult:
-    """What `classify` and the command line share; for the options see `xcat.own.classify_table.classify_table`."""
-    from xcat.own.classify_table import classify_table, load_model
+def classify_rows(table: TableLike, options: ClassifyOptions, *, for_fits: bool = False) -> Classified:
+    """What `classify` and the command line share; see `xcat.own.classify_table.classify_table`."""
+    from xcat.own.classify_table import classify_table
 
-    with reading() as conn:
-        run_id, loaded = load_model(conn, model)
-    return classify_table(table, run_id, loaded, **options)
+    return classify_table(settings(), table, options, for_fits=for_fits)
 
 
 def _listed(names: str | Sequence[str]) -> list[str]:

@@ -178,3 +178,14 @@ SELECT source_id, ra, dec, %(radius_arcsec)s FROM pg_temp.own_source;
 -- name: paired
 -- Rows that the search has found anything for.
 SELECT DISTINCT id FROM pg_temp.pair ORDER BY id;
+
+-- name: brightness
+-- Flux of the rows in the band that all missions are compared in, its log, and their distance from the galactic plane.
+SELECT source_id, coalesce(flux_std_cgs, 'NaN')::double precision,
+       CASE WHEN flux_std_cgs > 0 THEN log(flux_std_cgs)::double precision ELSE 'NaN' END, abs(glat)
+FROM pg_temp.own_source
+ORDER BY source_id;
+
+-- name: model_properties
+-- The properties of a model, in its order.
+SELECT array_agg(term ORDER BY term_id) FROM xcat.model_term WHERE run_id = %(model_run_id)s AND NOT is_pair;

@@ -22,6 +22,9 @@ _POS_ERR = (
     "Positional error: COLUMN (1 sigma; COLUMN@95 a 95 % radius, COLUMN@mas its unit), RA_ERR,DEC_ERR, MAJ,MIN,PA "
     "or a number in arcsec."
 )
+_MISSION = "Mission of the run that the rows are like; else that of the nearest positional error, row by row."
+_OWN = "Use the table's own magnitudes and motions; search for no counterparts."
+_PRIORS = "Priors of the classes: AGN=.7,Star=.2,...; those of a pipeline or run; estimate; or counts."
 _EPOCH = typer.Option("--epoch", min=1850, max=2150, help="Year of the table's positions, where no column gives it.")
 _FILE = typer.Argument(metavar="FILE[:ERR]...", help="The X-ray sources first. ERR: columns or arcsec.")
 _SHARE = "Share of sources with a counterpart: a number, one for each file with commas, or estimate."
@@ -119,36 +122,58 @@ def match_files(
 
 @commands.command(
     epilog=common.examples(
-        "xcat classify mine.fits -o classes.fits",
-        "xcat classify mine.csv --band 0.5-7 --column hr1=HardRatio --model 11 -o classes.csv",
+        "xcat classify mine.csv --band 0.5-7 -o classes.fits",
+        "xcat classify mine.fits --explain 3 --figure why.png -o classes.csv",
+        "xcat classify mine.csv --column hr1=HardRatio --priors AGN=.7,Star=.2,XRB=.08,CV=.02 -o classes.vot",
     )
 )
 def classify(
     table: common.Table,
     output: common.OutputFile,
-    model: Annotated[str, option("--model", "RUN", "A fit run, or the published run's model.")] = "published",
+    run: Annotated[int | None, option("--run", "RUN", "A classify run instead of the published one.")] = None,
+    mission: Annotated[str, option("--mission", "NAME", _MISSION)] = "",
     band: common.Band = None,
     column: common.Columns = None,
     ra: common.RA = None,
     dec: common.DEC = None,
+    pos_err: Annotated[str | None, option("--pos-err", "ERR", _POS_ERR)] = None,
+    epoch: Epoch = None,
+    own_counterparts: Annotated[bool, option("--own-counterparts", None, _OWN)] = False,
+    priors: Annotated[str, option("--priors", "SHARES|RUN|estimate|counts", _PRIORS)] = "",
     hdu: Annotated[str, option("--hdu", "HDU", "Extension of a FITS file, by number or name.")] = "",
+    explain: Annotated[int | None, option("--explain", "ROW", "Explain the class of this row, the first is 1.")] = None,
+    figure: common.Figure = None,
     overwrite: common.Overwrite = False,
     as_json: common.AsJson = False,
 ) -> None:
-    """Classify a table of your own, from the model's properties or from raw fluxes, magnitudes and positions."""
+    """Classify a table of X-ray sources: search their counterparts, and say what they are and why."""
     common.check_new(output, TABLES, overwrite)
-    columns = values.columns(column) | {name: given for name, given in (("ra", ra), ("dec", dec)) if given}
-    energies = values.band(band)
-    extension, for_fits = int(hdu) if hdu.isdecimal() else hdu or None, output.suffix.lower() == ".fits"
-    result = api.classify_rows(table, model, band=energies, columns=columns, hdu=extension, for_fits=for_fits)
-    from xcat.output import files
-    from xcat.own.classify_table import text
+    common.check_new(figure, FIGURES, overwrite)
+    if figure is not None and explain is None:
+        raise common.UsageError("--figure draws the evidence of one row: also give --explain ROW")
+    from xcat.own.classify_table import ClassifyOptions, text
+    from xcat.tables.guess import Wanted
 
-    files.write(result.table, output, overwrite=overwrite)
-    summary = result.summary | {"output": str(output)}
+    columns, energies = values.columns(column), values.band(band)
+    extension, for_fits = int(hdu) if hdu.isdecimal() else hdu or None, output.suffix.lower() == ".fits"
+    wanted = Wanted(ra, dec, pos_err, epoch)
+    options = ClassifyOptions(run, mission, own_counterparts, priors, energies, columns, wanted, extension)
+    classified = api.classify_rows(table, options, for_fits=for_fits)
+    from xcat.output import files
+
+    files.write(classified.spool.table(), output, overwrite=overwrite)
+    summary = classified.summary | {"output": str(output)}
+    reasons = None if explain is None else api.explain_row(table, explain, options, figure)
     if as_json:
-        common.print_json(summary | {"notes": result.messages})
-    common.note(*result.messages, "", text(summary), f"{len(result.table):,} rows written to {output}")
+        common.print_json(
+            summary | {"notes": classified.messages} | ({} if reasons is None else {"explanation": reasons.to_dict()})
+        )
+    rows = f"{summary['rows_in']:,} rows written to {output}"
+    common.note(*classified.messages, "", text(summary), rows)
+    if reasons is not None and not as_json:
+        print(reasons)
+    if figure is not None:
+        common.note(f"drawn to {figure}")
 
 
 def _check(output: Path, figure: Path | None, false_rate: float, overwrite: bool) -> None:

@@ -1,128 +1,515 @@
-"""Classify a user's table with a model of the database; nothing is written there."""
+"""Classify a user's table: its rows as a mission of their own, with what the published run has learned.
+
+Nothing is learned from the rows and nothing is written to the database, but the model for the properties at hand
+(`xcat.own.at_hand`). The rows go through in pieces, so that memory is bounded.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from astropy.table import Table
+import pyarrow as pa
 
 from xcat import progress
+from xcat.arrays import BoolArray
 from xcat.classifier.model import Model
 from xcat.classifier.posterior import LEAST_P_TAIL, Classification, classify, contributions
 from xcat.classifier.sample import NOT_OBSERVED, Sample
 from xcat.columns.registry import columns as meanings
-from xcat.database import runs
-from xcat.database.connection import Connection
+from xcat.columns.registry import property_entries
+from xcat.config import Settings
+from xcat.database.connection import Connection, ready
 from xcat.database.sqlfiles import job
-from xcat.errors import XcatError
-from xcat.models import answers, store
+from xcat.errors import ConfigError, InputError, XcatError
+from xcat.ingest.convert import convert
+from xcat.ingest.opened import RawChunk
+from xcat.ingest.rows import Rows, unit_factor
+from xcat.models import answers
+from xcat.models.samples import Layout
+from xcat.models.training_range import off_range
+from xcat.own import published_run, reasons
+from xcat.own.at_hand import AtHand, model_at_hand
+from xcat.own.mission import Mission
 from xcat.own.property_columns import UserProperties, read_properties
-from xcat.own.table_result import TableResult, cost_lines, costs, masked, step, unique_labels
-from xcat.tables.facts import TableLike
+from xcat.own.published_run import PublishedRun
+from xcat.own.spooled import Meaning, Spool
+from xcat.own.table_priors import TablePriors, priors_of
+from xcat.own.table_result import TableResult, cost_lines, costs, step, unique_labels
+from xcat.tables.facts import TableFacts, TableLike, describe
+from xcat.tables.guess import Wanted
+from xcat.tables.xray_columns import XrayColumns, xray_columns
 
-_PIECE = 50_000  # rows; a classification takes some 600 bytes per row
+_PIECE = 20_000  # rows; their hypotheses are in memory together
+_FLUX = ("log_fx", "log_lx")  # properties that need a flux, by the beginning of their names
+Column = np.ma.MaskedArray[Any, Any]
+Answer = dict[str, Column]
 
 
-def load_model(conn: Connection, which: str) -> tuple[int, Model]:
-    """Model of a fit run, by its number, or of the published run.
+@dataclass(frozen=True)
+class ClassifyOptions:
+    """What a user states about a table and its classification.
 
-    Raises
-    ------
-    XcatError
-        There is no such model, or nothing is published.
+    Attributes
+    ----------
+    run_id : int or None
+        Classify run whose catalogues, learning and model are used; the published one if not given.
+    mission : str
+        Mission of that run that the rows are like, by name; by default each row is like the mission whose positional
+        errors are nearest to its own.
+    own_counterparts : bool
+        Use the magnitudes and motions of the table instead of searching for counterparts.
+    priors : str
+        See `xcat.own.table_priors.priors_of`; the model's own if empty.
+    band : (float, float) or None
+        Energies of the flux, keV.
+    columns : mapping
+        Columns by property or quantity.
+    wanted : Wanted
+        Columns of position and error.
+    hdu : int, str or None
+        Extension of a FITS file.
     """
-    if which == "published":
-        row = conn.execute(job("classify.published").compose()).fetchone()
-        if row is None:
-            raise XcatError(
-                "nothing is published yet. Run: xcat publish RUN, or give a fit run: --model RUN (xcat runs)"
-            )
-        number = int(runs.get(conn, row[0], "classify")["model_run_id"])
-    elif which.isdecimal() and len(which) < 10:
-        number = int(which)
-        runs.get(conn, number, "fit")
-    else:
-        raise XcatError(f"--model {which}: give the number of a fit run (see: xcat runs), or 'published'")
-    return number, store.load(conn, number)
+
+    run_id: int | None = None
+    mission: str = ""
+    own_counterparts: bool = False
+    priors: str = ""
+    band: tuple[float, float] | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    wanted: Wanted = field(default_factory=Wanted)
+    hdu: int | str | None = None
+
+
+@dataclass
+class Classified:
+    """A classified table: `spool` has its rows; `messages` and `summary` as in `TableResult`."""
+
+    spool: Spool
+    messages: list[str]
+    summary: dict[str, Any]
+
+    def result(self) -> TableResult:
+        """All of it in memory."""
+        return TableResult(self.spool.table(), self.messages, self.summary)
 
 
 def classify_table(
-    table: TableLike,
-    run_id: int,
-    model: Model,
-    *,
-    band: tuple[float, float] | None = None,
-    columns: Mapping[str, str] | None = None,
-    hdu: int | str | None = None,
-    for_fits: bool = False,
-) -> TableResult:
-    """Read a table, derive the properties of the model, and classify its rows.
+    settings: Settings, table: TableLike, options: ClassifyOptions | None = None, *, for_fits: bool = False
+) -> Classified:
+    """Classify the rows of a table.
 
     Parameters
     ----------
-    run_id : int
-        Number of the model, for the record.
-    band, columns, hdu
-        See `xcat.own.property_columns.read_properties`.
     for_fits : bool
         The table is to be written to FITS, whose names are ASCII and do not distinguish case.
 
     Raises
     ------
     InputError, ConfigError
-        As `read_properties`; or the table has none of the properties.
-
-    Notes
-    -----
-    A property that the table has no columns for is excluded: it contributes nothing to the sum. One that has columns,
-    and no value in a row, is missing there as it is in a source of the catalogues, which is evidence. So the answer for
-    a row does not depend on the other rows. A row without any value is not classified.
+        The table cannot be read, a column is missing or ambiguous, values are off the range of the training sample.
+    XcatError
+        Nothing is published, or the run that is named cannot be used.
     """
-    seconds: dict[str, float] = {}
-    with step(seconds, "read", "read the table"):
-        user = read_properties(table, [p.name for p in model.properties], band, columns, hdu)
-    if not user.has_columns.any():
-        raise XcatError(
-            f"{user.name}: the table gives none of the properties of model {run_id} ({', '.join(user.names)}). "
-            "Say which column gives one: --column PROPERTY=COLUMN"
-        )
-    with progress.timed(seconds, "classify"):
-        usable = np.asarray(~np.isnan(user.values).all(axis=1))
-        pieces = []
-        with progress.bar(f"classify {len(usable):,} rows", len(usable)) as advance:
-            for first in range(0, len(usable), _PIECE):
-                piece = slice(first, first + _PIECE)
-                pieces.append(_columns(model, user, piece))
-                advance(len(usable[piece]))
-        answer = {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
+    options = options or ClassifyOptions()
+    with ready(settings) as conn:
+        work = _Work(settings, conn, table, options)
+        return work.classified(for_fits)
+
+
+@contextmanager
+def explained(
+    settings: Settings, table: TableLike, row: int, options: ClassifyOptions | None = None
+) -> Iterator[tuple[Connection, Mission, AtHand, Sample, Classification, TablePriors | None]]:
+    """One row of a table as a mission, for as long as the block: what an explanation is made of.
+
+    Raises
+    ------
+    InputError
+        The table has no such row, or it cannot be used.
+    ConfigError
+        The table's own counterparts are used: there are no hypotheses to explain.
+    """
+    options = options or ClassifyOptions()
+    with ready(settings) as conn:
+        work = _Work(settings, conn, table, options)
+        if work.is_of_table:
+            raise ConfigError("--explain: explains counterparts that were searched for, not those of the table itself")
+        with work.facts.open() as reader:
+            for chunk in reader:
+                if chunk.first_row <= row < chunk.first_row + chunk.n_rows:
+                    break
+            else:
+                raise InputError(f"{work.facts.name}: there is no row {row}")
+        one = RawChunk(chunk.batch.slice(row - chunk.first_row, 1), row)
+        priors = work.priors()
+        mission = work.mission()
+        try:
+            converted, _, sample = work.loaded(mission, one)
+            if not len(converted):
+                raise InputError(f"{work.facts.name}: row {row}: {converted.rejects.reason[0]}")
+            ratio = work.prior_ratio(priors, mission, sample)
+            yield conn, mission, work.at_hand, sample, classify(work.at_hand.model, sample, ratio), priors
+        finally:
+            conn.rollback()
+
+
+class _Work:
+    """One table on its way through."""
+
+    def __init__(self, settings: Settings, conn: Connection, table: TableLike, options: ClassifyOptions) -> None:
+        self.settings, self.conn, self.source, self.options = settings, conn, table, options
+        self.seconds: dict[str, float] = {}
+        with step(self.seconds, "read", "read the table"):
+            self.facts: TableFacts = describe(table, options.hdu)
+        self.published: PublishedRun = published_run.load(conn, options.run_id)
+        self.columns: XrayColumns = xray_columns(self.facts, options.wanted, options.columns, options.band)
+        self.messages = list(self.columns.messages)
+        names = self._model_properties()
+        self.is_of_table = options.own_counterparts or self.columns.matched is not None
+        self.user: UserProperties | None = None
+        if self.is_of_table:
+            self.user = read_properties(table, names, options.band, options.columns, options.hdu)
+            available = [n for n, has in zip(self.user.names, self.user.has_columns, strict=True) if has]
+            self.messages = list(self.user.messages)
+        else:
+            available = [name for name in names if self._is_available(name)]
+        if not available:
+            raise XcatError(f"{self.facts.name}: the table gives none of the model's properties ({', '.join(names)})")
+        with progress.timed(self.seconds, "model"):
+            run = self.published.run
+            self.at_hand: AtHand = model_at_hand(settings, conn, run["model_run_id"], available)
+        conn.rollback()
+        self.available = available
+        self.messages += self.at_hand.messages
+        if self.columns.magnitudes and not self.is_of_table:
+            names_ = ", ".join(self.columns.magnitudes[:8]) + (" ..." if len(self.columns.magnitudes) > 8 else "")
+            catalogues = ", ".join(c.definition.name for c in self.published.counterparts) or "no catalogue"
+            self.messages.append(
+                f"{self.facts.label}: its own magnitudes and motions ({names_}) are not used: counterparts are "
+                f"searched for in {catalogues}. To use the table's own: --own-counterparts"
+            )
+        self.n_rejected: dict[str, int] = {}
+        self.n_bad: dict[str, int] = {}
+
+    def _model_properties(self) -> list[str]:
+        row = self.conn.execute(job("own.model_properties").compose(), self.published.run).fetchone()
+        return list(row[0]) if row and row[0] else []
+
+    def _is_available(self, name: str) -> bool:
+        entry = next(e for e in property_entries() if e["name"] == name)
+        provided = {*self.columns.provided, *self.columns.direct}
+        if entry.get("counterpart"):
+            needs_flux = name.startswith(_FLUX)
+            return bool(self.published.counterparts) and (not needs_flux or "log_fx" in provided)
+        return name in provided
+
+    # --- the steps of a piece ---
+
+    def mission(self) -> Mission:
+        """A mission without rows."""
+        group = published_run.mission_number(self.published, self.options.mission)
+        return Mission(self.conn, self.published, self.columns.definition, group)
+
+    def priors(self) -> TablePriors | None:
+        """The priors that the user gave."""
+        given = self.options.priors
+        return priors_of(self.conn, self.at_hand.model, given) if given.strip() else None
+
+    def loaded(self, mission: Mission, chunk: RawChunk) -> tuple[Any, np.ndarray, Sample]:
+        """Take rows through the stages: the converted rows, their records, and their sample."""
+        converted = convert(chunk, self.columns.definition)
+        model = self.at_hand.model
+        if not len(converted):
+            nothing = np.zeros((0, len(model.properties)))
+            return (
+                converted,
+                np.zeros(0, [("source_id", "i8"), ("is_classifiable", "?")]),
+                Sample(model.properties, nothing),
+            )
+        mission.load(converted.columns, converted.row_number)
+        layout = Layout.of_model(model, self.published.best_match)
+        records, sample = mission.sample(layout)
+        self._override(chunk, converted.row_number, sample)
+        return converted, records, sample
+
+    def _override(self, chunk: RawChunk, row_number: np.ndarray, sample: Sample) -> None:
+        """Put in the properties that the table gives as they are."""
+        names = [p.name for p in sample.properties]
+        rows = Rows(chunk, self.columns.definition)
+        at = row_number - chunk.first_row
+        for name, direct in self.columns.direct.items():
+            if name not in names:
+                continue
+            j, unit = names.index(name), meanings()[name].unit
+            # as the database holds them
+            values = rows.plain(direct.value) * unit_factor(direct.value.unit, unit)
+            sample.values[:, j] = values[at].astype(np.float32)
+            if sample.errors is not None:
+                error = np.full(rows.n, np.nan) if direct.error is None else rows.plain(direct.error)
+                sample.errors[:, j] = error[at].astype(np.float32)
+
+    def prior_ratio(self, priors: TablePriors | None, mission: Mission | None, sample: Sample) -> np.ndarray | None:
+        """Priors of the rows over those of the model."""
+        if priors is None or (priors.kind == "estimate" and priors.shares is None):
+            return None
+        flux, abs_b = None, None
+        if mission is not None:
+            brightness = mission.brightness()
+            flux, abs_b = brightness["flux_std_cgs"], brightness["abs_b"]
+        return priors.ratio(sample, flux, abs_b)
+
+    # --- the whole ---
+
+    def classified(self, for_fits: bool) -> Classified:
+        """All rows."""
+        priors = self.priors()
+        if priors is not None and priors.kind == "estimate":
+            with progress.timed(self.seconds, "priors"):
+                priors.learn(np.concatenate([result.p for result, *_ in self._pieces(priors)]))
+        model = self.at_hand.model
+        spool = Spool(self.facts, self._meanings(model))
+        spool.names, spool.prefix = self._names(for_fits, list(spool.meanings))
+        counts = {c: [0, 0] for c in model.classes}
+        n_rows = n_classified = 0
+        with progress.timed(self.seconds, "classify"):
+            for result, batch, usable, more in self._pieces(priors):
+                answer = _columns(model, result)
+                answer |= more
+                spool.add(batch, {name: _expanded(values, usable) for name, values in answer.items()})
+                n_rows, n_classified = n_rows + batch.num_rows, n_classified + len(result.p)
+                for k, name in enumerate(model.classes):
+                    of_class = result.class_index == k
+                    counts[name][0] += int(of_class.sum())
+                    counts[name][1] += int((result.p_tail[of_class] < LEAST_P_TAIL).sum())
+        if not n_rows:
+            raise InputError(f"{self.facts.name}: the table has no rows")
+        for reason, n in self.n_rejected.items():
+            self.messages.append(f"{self.facts.label}: {n:,} rows are not classified: {reason}")
+        if priors is not None:
+            self.messages += priors.remarks()
+        whole = self._model_properties()
+        summary = {
+            "table": self.facts.name,
+            **published_run.summary(self.published),
+            "model_run_id": self.at_hand.run_id if self.at_hand.run_id is not None else self.at_hand.of_run_id,
+            "rows_in": n_rows,
+            "classified": n_classified,
+            "classes": {name: n for name, (n, _) in counts.items()},
+            "outliers": {name: n for name, (_, n) in counts.items()},
+            "properties": [p.name for p in model.properties],
+            "not_in_the_table": [name for name in whole if name not in self.available],
+            "out_of_fold": self.at_hand.figures,
+            "rejected": self.n_rejected,
+            "bad_values": self.user.n_bad if self.user is not None else {},
+            **costs(self.seconds),
+        }
+        return Classified(spool, self.messages, summary)
+
+    def _pieces(
+        self, priors: TablePriors | None
+    ) -> Iterator[tuple[Classification, pa.RecordBatch, np.ndarray, Answer]]:
+        """Classification of the usable rows of each piece, all its rows, which are usable, and more about them."""
+        self.n_rejected.clear()
+        if self.user is not None:
+            yield from self._pieces_of_table(self.user, priors)
+            return
+        total = None
+        with self.facts.open(chunk_rows=_PIECE) as reader:
+            total = reader.n_rows
+            with progress.bar("classify", total) as advance:
+                is_checked = False
+                for chunk in reader:
+                    mission = self.mission()
+                    try:
+                        converted, records, sample = self.loaded(mission, chunk)
+                        if not is_checked:
+                            self._check_range(sample)
+                            is_checked = len(sample) > 0
+                        for reason in converted.rejects.reason:
+                            self.n_rejected[reason] = self.n_rejected.get(reason, 0) + 1
+                        usable = np.zeros(chunk.n_rows, bool)
+                        usable[converted.row_number - chunk.first_row] = True
+                        model = self.at_hand.model
+                        result = classify(
+                            model, sample, self.prior_ratio(priors, mission, sample) if len(sample) else None
+                        )
+                        more = self._surroundings(mission, sample, result, records) if len(sample) else {}
+                    finally:
+                        self.conn.rollback()
+                    for name, seconds in mission.seconds.items():
+                        self.seconds[name] = round(self.seconds.get(name, 0.0) + seconds, 3)
+                    yield result, chunk.batch, usable, more
+                    advance(chunk.n_rows)
+
+    def _pieces_of_table(
+        self, user: UserProperties, priors: TablePriors | None
+    ) -> Iterator[tuple[Classification, pa.RecordBatch, np.ndarray, Answer]]:
+        """The same for a table whose own counterparts are used."""
+        model = self.at_hand.model
+        kept = [user.names.index(p.name) for p in model.properties]
+        values, errors = user.values[:, kept], user.errors[:, kept]
+        usable: BoolArray = np.asarray(~np.isnan(values).all(axis=1))
         if not usable.all():
-            user.messages.append(f"{user.name}: {(~usable).sum():,} rows have no value at all and are not classified")
-        joined = _joined(user, answer, usable, model, for_fits)
-    classes, is_outlier, names = answer["class"][usable], answer["is_outlier"][usable], np.array(user.names)
-    summary = {
-        "table": user.name,
-        "model_run_id": run_id,
-        "rows_in": len(usable),
-        "classified": int(usable.sum()),
-        "classes": {c: int((classes == c).sum()) for c in model.classes},
-        "outliers": {c: int(is_outlier[classes == c].sum()) for c in model.classes},
-        "properties": names[user.has_columns].tolist(),
-        "not_in_the_table": names[~user.has_columns].tolist(),
-        "bad_values": user.n_bad,
-        **costs(seconds),
-    }
-    return TableResult(joined, user.messages, summary)
+            self.n_rejected["no value of any property"] = int((~usable).sum())
+        with progress.bar("classify", len(values)) as advance:
+            for first in range(0, len(values), _PIECE):
+                piece = slice(first, first + _PIECE)
+                used = usable[piece]
+                sample = Sample(model.properties, values[piece][used], errors[piece][used])
+                ratio = self.prior_ratio(priors, None, sample) if used.any() else None
+                result = classify(model, sample, ratio)
+                log_fx = np.full(len(sample), np.nan)
+                more: Answer = {"reason": np.ma.asarray(reasons.sentences(model, sample, result, log_fx))}
+                yield result, user.batch.slice(first, _PIECE), used, more
+                advance(len(used))
+
+    def _check_range(self, sample: Sample) -> None:
+        """Refuse values that no source of the reference sample comes near."""
+        names = [p.name for p in sample.properties]
+        values = np.where(sample.values == NOT_OBSERVED, np.nan, sample.values).astype(np.float64)
+        own = [j for j, name in enumerate(names) if name in {*self.columns.provided, *self.columns.direct}]
+        off = off_range(self.at_hand.model, [names[j] for j in own], values[:, own], self.columns.assumed)
+        if any(one.refused for one in off):
+            raise InputError(f"{self.facts.name}: " + "; ".join(one.message for one in off if one.refused))
+        self.messages += [f"{self.facts.label}: {one.message}" for one in off]
+
+    def _surroundings(self, mission: Mission, sample: Sample, result: Classification, records: np.ndarray) -> Answer:
+        """What is at the positions: counterparts, our own sources, known objects; and the reason of each class."""
+        ids = records["source_id"]
+        brightness = mission.brightness()
+        more: Answer = {
+            "reason": np.ma.asarray(
+                reasons.sentences(self.at_hand.model, sample, result, brightness["log_fx"].astype(np.float64))
+            )
+        }
+        if self.published.counterparts:
+            chances = mission.chances()
+            more["p_any"] = _placed(ids, chances["source_id"], chances["p_any"])
+        for k, loaded in enumerate(self.published.counterparts):
+            name = loaded.definition.name
+            found = mission.counterparts(k)
+            for column in _counterpart_columns(loaded.definition.columns):
+                source = "native_id" if column == "id" else column
+                more[f"{name}_{column}"] = _from_rows(ids, found, "source_id", source)
+        nearest: dict[int, dict[str, Any]] = {}
+        for row in sorted(mission.published_sources(), key=lambda r: (r["row_number"], r["sigmas"], r["source_id"])):
+            nearest.setdefault(row["row_number"], row)
+        for column in _PUBLISHED:
+            more[_PUBLISHED[column]] = _from_rows(ids, list(nearest.values()), "row_number", column)
+        known = mission.known_objects()
+        for column, name in _KNOWN.items():
+            more[name] = _from_rows(ids, known, "row_number", column)
+        return more
+
+    def _meanings(self, model: Model) -> dict[str, Meaning]:
+        """The columns of the answer, in their order."""
+        names = ["class", *(f"p_{_word(c)}" for c in model.classes), "margin", "p_tail", "is_outlier", "reason"]
+        if self.user is None:
+            if self.published.counterparts:
+                names.append("p_any")
+            for loaded in self.published.counterparts:
+                names += [f"{loaded.definition.name}_{c}" for c in _counterpart_columns(loaded.definition.columns)]
+            names += [*_PUBLISHED.values(), *_KNOWN.values()]
+        names += ["alternative", "n_missing", "outlier", "nats_prior", *(f"nats_{t}" for t in model.categories)]
+        catalogues = [loaded.definition.name for loaded in self.published.counterparts]
+        return {name: _meaning(name, model, catalogues) for name in names}
+
+    def _names(self, for_fits: bool, answer: Sequence[str]) -> tuple[dict[str, str], str]:
+        """Names under which the user's columns are written, and the prefix of the answer's."""
+        own = [c.name for c in self.facts.columns]
+        renamed: dict[str, str] = {}
+        if for_fits:
+            ascii_names = [name.encode("ascii", "replace").decode() for name in own]
+            renamed = {old: new for old, new in zip(own, unique_labels(ascii_names), strict=True) if old != new}
+            self.messages += [
+                f"column '{old}' is written as '{new}': names in FITS are ASCII, without regard to case"
+                for old, new in renamed.items()
+            ]
+        used = {renamed.get(name, name).casefold() for name in own}
+        prefix = ""
+        while taken := [name for name in answer if (prefix + name).casefold() in used]:
+            prefix += "xcat_"
+            self.messages.append(
+                f"the columns of the classification begin with {prefix}: the table has {', '.join(taken)}"
+            )
+        return renamed, prefix
 
 
-def _columns(model: Model, user: UserProperties, piece: slice) -> dict[str, np.ndarray]:
-    """The classification of some rows, as columns."""
-    values = np.where(user.has_columns, user.values[piece], NOT_OBSERVED)
-    result = classify(model, Sample(model.properties, values, user.errors[piece]))
+#: Columns about our own source at the position: of the query, and of the answer.
+_PUBLISHED = {
+    "name": "published_name",
+    "catalogue": "published_catalogue",
+    "sep_arcsec": "published_sep_arcsec",
+    "class": "published_class",
+    "p_class": "published_p_class",
+    "master_id": "published_master_id",
+}
+_KNOWN = {"class": "literature_class", "origin": "literature_origin", "name": "literature_name"}
+_TEXT = {"native_id", "name", "catalogue", "class", "origin"}
+_ABOUT = {
+    "reason": Meaning(
+        about="Why this class and not the runner-up: what speaks most for it, with the factors on the odds",
+        ucd="meta.note",
+    ),
+    "p_any": Meaning(about="Probability of a counterpart in any of the catalogues", ucd="stat.probability"),
+    "published_name": Meaning(about="Published source at the position", ucd="meta.id"),
+    "published_catalogue": Meaning(about="Its mission", ucd="meta.id;meta.dataset"),
+    "published_sep_arcsec": Meaning("arcsec", "Its distance", "pos.angDistance"),
+    "published_class": Meaning(about="Its published class", ucd="src.class"),
+    "published_p_class": Meaning(about="Probability of its published class", ucd="stat.probability;src.class"),
+    "published_master_id": Meaning(
+        about="Its master source: one number for the same source in all missions", ucd="meta.id"
+    ),
+    "literature_class": Meaning(about="Class of the known object at the position", ucd="src.class"),
+    "literature_origin": Meaning(about="Reference catalogue of the known object", ucd="meta.id;meta.dataset"),
+    "literature_name": Meaning(about="Name of the known object", ucd="meta.id"),
+}
+
+
+def _counterpart_columns(columns: Mapping[str, object]) -> list[str]:
+    """Columns of the answer about the accepted counterpart in a catalogue, after the catalogue's name."""
+    return ["id", "sep_arcsec", "p_any", *(c for c in columns if c == "mag" or c.startswith("mag_"))]
+
+
+def _placed(ids: np.ndarray, of_rows: np.ndarray, values: np.ndarray) -> Column:
+    """Values of some sources in the order of all, the others masked."""
+    if not len(of_rows):
+        return np.ma.MaskedArray(np.zeros(len(ids), values.dtype), mask=np.ones(len(ids), bool))
+    inside = np.minimum(np.searchsorted(of_rows, ids), len(of_rows) - 1)
+    return np.ma.MaskedArray(values[inside], mask=of_rows[inside] != ids)
+
+
+def _from_rows(ids: np.ndarray, rows: Sequence[Mapping[str, Any]], key: str, name: str) -> Column:
+    """A column of query results in the order of all sources, the others masked."""
+    is_text = name in _TEXT
+    integer = name == "master_id"
+    values = [row[name] for row in rows]
+    blank: Any = "" if is_text else 0 if integer else np.nan
+    data = np.array([blank if v is None else v for v in values], np.str_ if is_text else np.int64 if integer else float)
+    made = _placed(ids, np.array([row[key] for row in rows], np.int64), data)
+    missing = _placed(ids, np.array([row[key] for row in rows], np.int64), np.array([v is None for v in values], bool))
+    made.mask = np.ma.getmaskarray(made) | missing.filled(True)
+    return made
+
+
+def _expanded(values: Column, usable: np.ndarray) -> Column:
+    """Values of the usable rows as a column of all rows, the others masked."""
+    if usable.all():
+        return np.ma.asarray(values)
+    whole, mask = np.zeros(len(usable), values.dtype), np.ones(len(usable), bool)
+    whole[usable], mask[usable] = np.ma.getdata(values), np.ma.getmaskarray(values)
+    return np.ma.MaskedArray(whole, mask=mask)
+
+
+def _columns(model: Model, result: Classification) -> Answer:
+    """The classification as columns."""
     names = np.array(model.classes)
-    return {
+    columns: dict[str, np.ndarray] = {
         "class": names[result.class_index],
         **{f"p_{_word(c)}": result.p[:, k] for k, c in enumerate(model.classes)},
         "margin": result.margin,
@@ -130,9 +517,10 @@ def _columns(model: Model, user: UserProperties, piece: slice) -> dict[str, np.n
         "p_tail": result.p_tail,
         "is_outlier": result.p_tail < LEAST_P_TAIL,
         "n_missing": result.n_missing.astype(np.int16),
-        "alternative": np.char.decode(answers.alternatives(model, result)),
+        "alternative": np.char.decode(answers.alternatives(model, result)) if len(result.p) else np.zeros(0, "U1"),
         **_nats(model, result),
     }
+    return {name: np.ma.asarray(values) for name, values in columns.items()}
 
 
 def _nats(model: Model, result: Classification) -> dict[str, np.ndarray]:
@@ -154,51 +542,32 @@ def _word(name: str) -> str:
     return re.sub(r"\W+", "_", name).strip("_").lower()
 
 
-def _joined(
-    user: UserProperties, answer: dict[str, np.ndarray], usable: np.ndarray, model: Model, for_fits: bool
-) -> Table:
-    """The user's columns, then those of the answer, all with a prefix if the user's table has one of the names."""
-    out, messages = user.table.copy(copy_data=False), user.messages
-    if for_fits:
-        ascii_names = [name.encode("ascii", "replace").decode() for name in out.colnames]
-        for old, new in zip(user.table.colnames, unique_labels(ascii_names), strict=True):
-            if old != new:
-                out.rename_column(old, new)
-                messages.append(
-                    f"column '{old}' is written as '{new}': names in FITS are ASCII, without regard to case"
-                )
-    used = {name.casefold() for name in out.colnames}
-    prefix = ""
-    while taken := [name for name in answer if (prefix + name).casefold() in used]:
-        prefix += "xcat_"
-        messages.append(f"the columns of the classification begin with {prefix}: the table has {', '.join(taken)}")
-    for name, values in answer.items():
-        column = masked(values, ~usable)
-        column.description, column.meta["ucd"] = _meaning(name, model)
-        if values.dtype.kind == "f":
-            column.info.format = ".7g"  # the significant digits, in formats that are text
-        out[prefix + name] = column
-    return out
-
-
-def _meaning(name: str, model: Model) -> tuple[str, str]:
-    """Description and UCD of a column."""
+def _meaning(name: str, model: Model, catalogues: Sequence[str]) -> Meaning:
+    """Unit, description and UCD of a column of the answer."""
+    if name in _ABOUT:
+        return _ABOUT[name]
     if name in meanings():
-        return meanings()[name].about, meanings()[name].ucd
+        column = meanings()[name]
+        return Meaning(column.unit, column.about, column.ucd)
     if name.startswith("nats_"):
         about = f"Natural log of the odds of the best class over the second that come from: {name[5:]}"
-        return about, "stat.likelihood;arith.ratio"
+        return Meaning(about=about, ucd="stat.likelihood;arith.ratio")
+    for catalogue in sorted(catalogues, key=len, reverse=True):
+        if name.startswith(f"{catalogue}_"):
+            rest = name.removeprefix(f"{catalogue}_")
+            if rest == "id":
+                return Meaning(about=f"Accepted counterpart in {catalogue}", ucd="meta.id")
+            column = meanings()[rest]
+            return Meaning(column.unit, f"{catalogue}: {column.about}", column.ucd)
     klass = next(c for c in model.classes if f"p_{_word(c)}" == name)
-    return f"Probability of the class {klass}", "stat.probability;src.class"
+    return Meaning(about=f"Probability of the class {klass}", ucd="stat.probability;src.class")
 
 
 def text(result: dict[str, Any]) -> str:
     """The summary for a terminal."""
     n_classified = max(result["classified"], 1)
     present, missing = len(result["properties"]), len(result["not_in_the_table"])
-    lines = [f"model of run {result['model_run_id']}: {present} of its {present + missing} properties are in the table"]
-    if present < missing:
-        lines.append("WARNING: with so few properties, the classes are little more than the priors")
+    lines = [f"model of run {result['model_run_id']}: {present} of {present + missing} properties are at hand"]
     lines.append(f"{result['rows_in']:,} rows in, {result['classified']:,} classified")
     width = max(len(name) for name in result["classes"])
     lines += [

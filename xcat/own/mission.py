@@ -62,7 +62,6 @@ class Mission:
 
     def __post_init__(self) -> None:
         self.seconds: dict[str, float] = {}
-        self.p_any: np.ndarray | None = None
 
     def load(self, columns: Mapping[str, np.ndarray], row_number: np.ndarray) -> None:
         """Take rows through all stages up to the properties.
@@ -174,6 +173,11 @@ class Mission:
             types = [("source_id", "bigint"), ("p_hypothesis", "real"), *layout.hypothesis_columns]
             hypotheses = copy.fetch_columns(self.conn, query, types)
         return found, layout.sample(found, hypotheses)
+
+    def brightness(self) -> np.ndarray:
+        """Flux in 0.2-12 keV, its log, and galactic latitude: a structured array, by source_id."""
+        types = [("source_id", "bigint"), ("flux_std_cgs", _DOUBLE), ("log_fx", _DOUBLE), ("abs_b", _DOUBLE)]
+        return copy.fetch_columns(self.conn, job("own.brightness").compose(), types)
 
     def chances(self) -> np.ndarray:
         """p_any of all catalogues together: a structured array of source_id and p_any, by source_id."""

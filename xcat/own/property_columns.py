@@ -44,6 +44,8 @@ class UserProperties:
         All columns that were read, in the order of the table.
     ra, dec : (N,) float64
         Degrees; NaN where a row has no position.
+    batch : RecordBatch
+        The same rows as the file has them.
     messages : list of str
         What was taken for what, and what is missing.
     n_bad : dict
@@ -58,6 +60,7 @@ class UserProperties:
     table: Table
     ra: FloatArray
     dec: FloatArray
+    batch: pa.RecordBatch
     messages: list[str] = field(default_factory=list)
     n_bad: dict[str, int] = field(default_factory=dict)
 
@@ -161,6 +164,7 @@ def read_properties(
         to_table(facts, [rows]),
         ra,
         dec,
+        rows,
         deriving.messages,
         deriving.n_bad,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import numpy as np
 
 from xcat.arrays import FloatArray
@@ -65,7 +64,9 @@ def sentences(model: Model, sample: Sample, result: Classification, log_fx: Floa
     text = np.where(text == "", "the priors", text)
     warning = np.take_along_axis(np.where(against, phrases, ""), contra, 1)[:, 0]
     text = text + np.where(warning == "", "", "; against it: ") + warning
-    return np.asarray((names[best].astype(object) + " rather than " + names[second].astype(object) + ": " + text), np.str_)
+    return np.asarray(
+        (names[best].astype(object) + " rather than " + names[second].astype(object) + ": " + text), np.str_
+    )
 
 
 def _factors(nats: FloatArray) -> np.ndarray:
@@ -98,5 +99,3 @@ def _phrases(model: Model, sample: Sample, log_fx: FloatArray, t: int, used: np.
         faint = np.char.add(f"no counterpart down to {band.upper()} ", np.char.mod("%.1f", depth))
         absent = np.where(np.isfinite(depth), faint, "no counterpart" if band in ("r", "b") else absent)
     return np.where(missing, absent, words)
-
-

@@ -27,8 +27,8 @@ from xcat.ingest.rows import parse_flags, parse_numbers, to_bools
 TableLike: TypeAlias = Path | str | Table | pd.DataFrame
 
 _SAMPLE_ROWS = 200
-_WHOLE = r"^(?:0|-?[1-9]\d{0,18})$"
-_NAME = r"^(?:0\d+|-?\d{16,})$"  # digits that a number would not keep: 00123, or more than a double holds
+WHOLE = r"^(?:0|-?[1-9]\d{0,18})$"
+NAME = r"^(?:0\d+|-?\d{16,})$"  # digits that a number would not keep: 00123, or more than a double holds
 _ALL_SKY_DEG2 = 41252.97
 
 
@@ -274,12 +274,12 @@ def _parsed(text: pa.StringArray, null: np.ndarray, dtype: str) -> tuple[np.ndar
         return np.nan_to_num(flags).astype(bool), null | bad
     kind = np.dtype(dtype).kind if dtype else ""
     if kind != "U" and not null.all():
-        if kind != "f" and pc.all(pc.match_substring_regex(text, _WHOLE), skip_nulls=True).as_py():
+        if kind != "f" and pc.all(pc.match_substring_regex(text, WHOLE), skip_nulls=True).as_py():
             try:
                 return text.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False).astype(dtype or "i8"), null
             except pa.ArrowInvalid:
                 pass  # more than 64 bits: stays text
-        elif kind == "f" or not pc.any(pc.match_substring_regex(text, _NAME)).as_py():
+        elif kind == "f" or not pc.any(pc.match_substring_regex(text, NAME)).as_py():
             numbers, bad = parse_numbers(text)
             if not bad.any():
                 with np.errstate(over="ignore"):
