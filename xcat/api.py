@@ -348,6 +348,21 @@ def classify_rows(table: TableLike, options: ClassifyOptions, *, for_fits: bool 
     return classify_table(settings(), table, options, for_fits=for_fits)
 
 
+def explain_row(table: TableLike, row: int, options: ClassifyOptions, figure: Path | None = None) -> Reasons:
+    """Say why a row of a user's table, numbered from 1, has its class; and draw it to a file, if one is given."""
+    from xcat.own.classify_table import row_evidence
+    from xcat.own.mission import RELATIONS
+    from xcat.report.explain import gather
+
+    with row_evidence(settings(), table, row, options) as e:
+        conn, run = e.mission.conn, e.mission.published.run
+        of_row = e.source, e.model, e.model_run_id, e.sample, e.result
+        explanation = gather.explain_row(conn, run, *of_row, RELATIONS)
+        if figure is not None:
+            gather.draw(explanation, conn, figure, e.model)
+    return Reasons(explanation)
+
+
 def _listed(names: str | Sequence[str]) -> list[str]:
     return [names] if isinstance(names, str) else list(names)
 

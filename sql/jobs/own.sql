@@ -189,3 +189,12 @@ ORDER BY source_id;
 -- name: model_properties
 -- The properties of a model, in its order.
 SELECT array_agg(term ORDER BY term_id) FROM xcat.model_term WHERE run_id = %(model_run_id)s AND NOT is_pair;
+
+-- name: explained_source
+-- One row of a user's table as a source of a classify run is explained; it is in no test sample.
+SELECT s.run_id, s.source_id, s.name, %(label)s::text AS catalogue, s.ra, s.dec, s.err_arcsec, s.glon, s.glat,
+       s.mjd_first, s.mjd_last, s.n_detections, s.flux_cgs, s.flux_err_cgs, s.flux_std_cgs, s.snr, s.det_likelihood,
+       s.flux_ratio, s.flux_ratio_low, s.extent_arcsec, s.quality_flag, p.has_optical, p.has_infrared, p.has_spectrum,
+       p.is_classifiable, NULL::boolean AS in_test_sample
+FROM pg_temp.own_source AS s
+JOIN pg_temp.own_property AS p USING (source_id);

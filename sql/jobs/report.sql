@@ -112,7 +112,7 @@ ORDER BY source_id;
 -- name: hypothesis_rows
 -- The properties of the counterpart hypotheses of one source as input of the classifier.
 SELECT source_id, rank, p_hypothesis, {values}
-FROM xcat.hypothesis_property AS p
+FROM {hypothesis_property} AS p
 WHERE run_id = %(property_run_id)s AND source_id = %(source_id)s
 ORDER BY rank;
 
@@ -137,9 +137,9 @@ WHERE o.run_id = %(model_run_id)s AND o.source_id = ANY (%(source_ids)s::bigint[
 SELECT k.name AS catalogue, k.kind, o.native_id, c.sep_arcsec, c.p_i, m.p_any, m.n_candidates, m.accepted,
        (SELECT jsonb_object_agg(key, value) FROM jsonb_each(to_jsonb(o))
         WHERE key LIKE 'mag%%' AND value <> 'null') AS magnitudes
-FROM xcat.match AS m
+FROM {match} AS m
 JOIN xcat.catalogue AS k USING (catalogue_id)
-LEFT JOIN xcat.match_candidate AS c
+LEFT JOIN {match_candidate} AS c
        ON c.run_id = m.run_id AND c.source_id = m.source_id AND c.catalogue_id = m.catalogue_id AND c.is_best
 LEFT JOIN xcat.counterpart AS o ON o.catalogue_id = c.catalogue_id AND o.object_id = c.object_id
 WHERE m.run_id = %(match_run_id)s AND m.source_id = %(source_id)s
@@ -154,7 +154,7 @@ ORDER BY k.kind DESC,
 -- "None" and the most probable hypotheses of one source, with their members. All members are within the search radius,
 -- so the separation is that of the candidate.
 SELECT h.rank, h.p_hypothesis, h.p_i, h.match_flag, coalesce(m.members, '[]') AS members
-FROM xcat.hypothesis AS h
+FROM {hypothesis} AS h
 LEFT JOIN LATERAL (
     SELECT jsonb_agg(jsonb_build_object(
                'catalogue', k.name, 'native_id', o.native_id, 'sep_arcsec', c.sep_arcsec, 'magnitudes',
@@ -163,7 +163,7 @@ LEFT JOIN LATERAL (
     FROM unnest(h.catalogues, h.objects) WITH ORDINALITY AS u (catalogue_id, object_id, i)
     JOIN xcat.catalogue AS k ON k.catalogue_id = u.catalogue_id
     JOIN xcat.counterpart AS o ON o.catalogue_id = u.catalogue_id AND o.object_id = u.object_id
-    LEFT JOIN xcat.match_candidate AS c
+    LEFT JOIN {match_candidate} AS c
            ON c.run_id = %(match_run_id)s AND c.source_id = %(source_id)s
           AND c.catalogue_id = u.catalogue_id AND c.object_id = u.object_id) AS m ON true
 WHERE h.run_id = %(match_run_id)s AND h.source_id = %(source_id)s AND h.rank <= %(most)s
@@ -172,7 +172,7 @@ ORDER BY h.rank;
 -- name: count_hypotheses
 -- Number of the kept hypotheses of one source without "none", and the sum of their probabilities with it.
 SELECT count(*) FILTER (WHERE rank > 0) AS n_hypotheses, sum(p_hypothesis)::double precision AS p_kept
-FROM xcat.hypothesis WHERE run_id = %(match_run_id)s AND source_id = %(source_id)s;
+FROM {hypothesis} WHERE run_id = %(match_run_id)s AND source_id = %(source_id)s;
 
 -- name: master
 -- The master source of one source, with the combined results of its missions.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,7 @@ from xcat.ingest.rows import Rows, unit_factor
 from xcat.models import answers
 from xcat.models.samples import Layout
 from xcat.models.training_range import off_range
+from xcat.output.reading import Row
 from xcat.own import published_run, reasons
 from xcat.own.at_hand import AtHand, model_at_hand
 from xcat.own.mission import Mission
@@ -121,11 +122,38 @@ def classify_table(
         return work.classified(for_fits)
 
 
+@dataclass(frozen=True)
+class RowEvidence:
+    """What the class of one row rests on.
+
+    Attributes
+    ----------
+    mission : Mission
+        With the row alone; its connection has the temporary tables.
+    source : dict
+        The row as `report.source` has a source.
+    model : Model
+        With the priors of the row.
+    model_run_id : int
+        Fit run of the model, or of that which it was made from.
+    sample : Sample
+        One source.
+    result : Classification
+    """
+
+    mission: Mission
+    source: Row
+    model: Model
+    model_run_id: int
+    sample: Sample
+    result: Classification
+
+
 @contextmanager
-def explained(
+def row_evidence(
     settings: Settings, table: TableLike, row: int, options: ClassifyOptions | None = None
-) -> Iterator[tuple[Connection, Mission, AtHand, Sample, Classification, TablePriors | None]]:
-    """One row of a table as a mission, for as long as the block: what an explanation is made of.
+) -> Iterator[RowEvidence]:
+    """One row of a table as a mission, for as long as the block.
 
     Raises
     ------
@@ -139,21 +167,19 @@ def explained(
         work = _Work(settings, conn, table, options)
         if work.is_of_table:
             raise ConfigError("--explain: explains counterparts that were searched for, not those of the table itself")
-        with work.facts.open() as reader:
-            for chunk in reader:
-                if chunk.first_row <= row < chunk.first_row + chunk.n_rows:
-                    break
-            else:
-                raise InputError(f"{work.facts.name}: there is no row {row}")
-        one = RawChunk(chunk.batch.slice(row - chunk.first_row, 1), row)
-        priors = work.priors()
-        mission = work.mission()
+        chunk = work.chunk_of(row)
+        priors, mission, model = work.priors(), work.mission(), work.at_hand.model
         try:
-            converted, _, sample = work.loaded(mission, one)
+            converted, _, sample = work.loaded(mission, chunk)
             if not len(converted):
                 raise InputError(f"{work.facts.name}: row {row}: {converted.rejects.reason[0]}")
             ratio = work.prior_ratio(priors, mission, sample)
-            yield conn, mission, work.at_hand, sample, classify(work.at_hand.model, sample, ratio), priors
+            result = classify(model, sample, ratio)
+            if ratio is not None:
+                shares = model.priors * ratio[0]
+                model = replace(model, priors=shares / shares.sum())
+            run_id = work.at_hand.run_id if work.at_hand.run_id is not None else work.at_hand.of_run_id
+            yield RowEvidence(mission, mission.source(work.facts.label), model, run_id, sample, result)
         finally:
             conn.rollback()
 
@@ -207,6 +233,14 @@ class _Work:
             needs_flux = name.startswith(_FLUX)
             return bool(self.published.counterparts) and (not needs_flux or "log_fx" in provided)
         return name in provided
+
+    def chunk_of(self, row: int) -> RawChunk:
+        """One row of the table, by its number from 1."""
+        with self.facts.open() as reader:
+            for chunk in reader:
+                if chunk.first_row <= row < chunk.first_row + chunk.n_rows:
+                    return RawChunk(chunk.batch.slice(row - chunk.first_row, 1), row)
+        raise InputError(f"{self.facts.name}: there is no row {row}")
 
     # --- the steps of a piece ---
 

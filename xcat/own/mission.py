@@ -174,6 +174,11 @@ class Mission:
             hypotheses = copy.fetch_columns(self.conn, query, types)
         return found, layout.sample(found, hypotheses)
 
+    def source(self, label: str) -> Row:
+        """The only source, as `report.source` has one; `label` stands for its catalogue."""
+        (row,) = rows(self.conn, "own.explained_source", {"label": label})
+        return row
+
     def brightness(self) -> np.ndarray:
         """Flux in 0.2-12 keV, its log, and galactic latitude: a structured array, by source_id."""
         types = [("source_id", "bigint"), ("flux_std_cgs", _DOUBLE), ("log_fx", _DOUBLE), ("abs_b", _DOUBLE)]

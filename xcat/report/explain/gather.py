@@ -8,7 +8,7 @@ labelled source are out of fold; the terms and all else are of the whole model, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from xcat.arrays import FloatArray
 from xcat.classifier.density import levels
 from xcat.classifier.model import Model
-from xcat.classifier.posterior import classify, contributions, evidence
+from xcat.classifier.posterior import LEAST_P_TAIL, Classification, classify, contributions, evidence
 from xcat.classifier.sample import Sample
 from xcat.classifier.scales import column_to_scale
 from xcat.columns.registry import columns
@@ -32,7 +32,7 @@ from xcat.models.samples import Layout, places
 from xcat.output.reading import Row, classify_run, one, rows
 from xcat.report.explain import change, drawing, wording
 from xcat.report.explain.change import from_scale, probabilities
-from xcat.report.explain.explanation import CategoryTotal, Explanation, SimilarSource, Term
+from xcat.report.explain.explanation import CategoryTotal, Explanation, Probabilities, SimilarSource, Term
 from xcat.report.explain.wording import text as text
 from xcat.report.models.model_text import weighting_text
 
@@ -70,27 +70,117 @@ def explain(conn: Connection, source: str | int, run_id: int | None = None, mode
     property_rows = _property_rows(conn, run, layout, [source_id])
     if row is None or decision is None or not len(property_rows):
         raise XcatError(f"source {source_id} was not classified in run {run['run_id']}")
-    of_hypotheses = _hypothesis_rows(conn, layout, keys)
+    of_hypotheses = None
+    if layout.dependent and partitions.exists(conn, "hypothesis_property", keys["property_run_id"]):
+        of_hypotheses = _hypothesis_rows(conn, layout, keys, _STORED)
     sample = layout.sample(property_rows, of_hypotheses)
     by_model = probabilities(model, np.array(decision["p"]))
     held_out = one(conn, "report.decision_out_of_fold", keys)
     decision = {"fold": None, "n_folds": None, **(held_out or decision)}
     best, posterior = decision.pop("class"), probabilities(model, np.array(decision.pop("p")))
+    terms = evidence(model, _inside(model, sample.best_match()))[0].astype(np.float64)
+    contributed = contributions(model, terms)
+    return _assembled(
+        conn,
+        keys,
+        model,
+        sample,
+        row,
+        best,
+        posterior,
+        decision,
+        of_hypotheses,
+        _STORED,
+        is_out_of_fold=held_out is not None,
+        posterior_in_sample=by_model if held_out else None,
+        alike=_nearest_labelled(conn, keys, model, layout, contributed),
+        labels=tuple(rows(conn, "report.labels", keys)),
+    )
+
+
+def explain_row(
+    conn: Connection,
+    run: Row,
+    source: Row,
+    model: Model,
+    model_run_id: int,
+    sample: Sample,
+    result: Classification,
+    relations: Mapping[str, str],
+) -> Explanation:
+    """Collect the evidence of a row of a user's table.
+
+    Parameters
+    ----------
+    conn : Connection
+        In the transaction that has the tables of the row.
+    run : dict
+        The classify run whose learning was used.
+    source : dict
+        The row as `report.source` has it.
+    model : Model
+        With the priors of the row.
+    sample, result
+        One source.
+    relations : mapping
+        Qualified names of the tables match, match_candidate, hypothesis and hypothesis_property of the row.
+    """
+    layout = Layout.of_model(model, best_match=sample.hypotheses is None)
+    number = {"source_id": source["source_id"]}
+    keys = {**run, **number, "match_run_id": source["run_id"], "link_run_id": None, "model_run_id": model_run_id}
+    of_hypotheses = None
+    if layout.dependent:
+        of_hypotheses = _hypothesis_rows(conn, layout, keys | {"property_run_id": source["run_id"]}, relations)
+    decision: Row = {
+        "fold": None,
+        "n_folds": None,
+        "margin": float(result.margin[0]),
+        "outlier": float(result.outlier[0]),
+        "p_tail": float(result.p_tail[0]),
+        "is_outlier": bool(result.p_tail[0] < LEAST_P_TAIL),
+        "n_missing": int(result.n_missing[0]),
+    }
+    best, posterior = model.classes[int(result.class_index[0])], probabilities(model, result.p[0])
+    return _assembled(conn, keys, model, sample, source, best, posterior, decision, of_hypotheses, relations)
+
+
+#: Where the rows of all runs are.
+_STORED = {name: f"xcat.{name}" for name in ("match", "match_candidate", "hypothesis", "hypothesis_property")}
+
+
+def _assembled(
+    conn: Connection,
+    keys: Row,
+    model: Model,
+    sample: Sample,
+    source: Row,
+    best: str,
+    posterior: Probabilities,
+    decision: Row,
+    of_hypotheses: np.ndarray | None,
+    relations: Mapping[str, str],
+    *,
+    is_out_of_fold: bool = False,
+    posterior_in_sample: Probabilities | None = None,
+    alike: tuple[SimilarSource, ...] = (),
+    labels: tuple[Row, ...] = (),
+) -> Explanation:
+    """Explanation of one source, its sample and decision known."""
     second = max((c for c in model.classes if c != best), key=lambda c: posterior[c])
     terms = evidence(model, _inside(model, sample.best_match()))[0].astype(np.float64)
     contributed = contributions(model, terms)
     lead = [model.classes.index(best), model.classes.index(second)]
     changes, without = change.what_if(model, sample)
     return Explanation(
-        run_id=run["run_id"],
-        model_run_id=run["model_run_id"],
-        source=row,
+        run_id=keys["run_id"],
+        model_run_id=keys["model_run_id"],
+        source=source,
         classes=model.classes,
         prior=probabilities(model, model.priors),
         log_prior=probabilities(model, model.log_prior),
         posterior=posterior,
-        is_out_of_fold=held_out is not None,
-        posterior_in_sample=by_model if held_out else None,
+        is_out_of_fold=is_out_of_fold,
+        posterior_in_sample=posterior_in_sample,
         posterior_accepted=probabilities(model, classify(model, sample.best_match()).p[0]),
         is_summed=of_hypotheses is not None and len(of_hypotheses) > 0,
         best=best,
@@ -102,9 +192,9 @@ def explain(conn: Connection, source: str | int, run_id: int | None = None, mode
         categories=tuple(_totals(model, sample, terms, contributed, lead)),
         changes=changes,
         without=without,
-        alike=_nearest_labelled(conn, keys, model, layout, contributed),
-        **_counterparts(conn, keys, model, sample, of_hypotheses),
-        labels=tuple(rows(conn, "report.labels", keys)),
+        alike=alike,
+        **_counterparts(conn, keys, model, sample, of_hypotheses, relations),
+        labels=labels,
     )
 
 
@@ -148,12 +238,11 @@ def _property_rows(conn: Connection, run: Row, layout: Layout, source_ids: list[
     )
 
 
-def _hypothesis_rows(conn: Connection, layout: Layout, keys: Row) -> np.ndarray | None:
-    if not layout.dependent or not partitions.exists(conn, "hypothesis_property", keys["property_run_id"]):
-        return None
+def _hypothesis_rows(conn: Connection, layout: Layout, keys: Row, relations: Mapping[str, str]) -> np.ndarray:
+    query = job("report.hypothesis_rows")
     return copy.fetch_columns(
         conn,
-        job("report.hypothesis_rows").compose(values=layout.hypothesis_values),
+        query.compose(values=layout.hypothesis_values, hypothesis_property=relations["hypothesis_property"]),
         [("source_id", "bigint"), ("rank", "smallint"), ("p_hypothesis", "real"), *layout.hypothesis_columns],
         keys,
     )
@@ -236,15 +325,25 @@ def _totals(
         )
 
 
-def _counterparts(conn: Connection, keys: Row, model: Model, sample: Sample, of_hypotheses: np.ndarray | None) -> Row:
+def _counterparts(
+    conn: Connection,
+    keys: Row,
+    model: Model,
+    sample: Sample,
+    of_hypotheses: np.ndarray | None,
+    relations: Mapping[str, str],
+) -> Row:
     """Results of the match and link runs for the source, if any, with weight and posterior of each hypothesis."""
     parts: Row = {"counterparts": (), "hypotheses": (), "rest": None, "n_hypotheses": 0, "p_kept": 0.0, "master": None}
     if keys["match_run_id"] is not None:
-        parts["counterparts"] = tuple(rows(conn, "report.counterparts", keys))
-        listed = rows(conn, "report.hypotheses", {**keys, "most": _HYPOTHESES})
+        candidates, hypothesis = relations["match_candidate"], relations["hypothesis"]
+        places = {"match": relations["match"], "match_candidate": candidates}
+        parts["counterparts"] = tuple(rows(conn, "report.counterparts", keys, **places))
+        places = {"hypothesis": hypothesis, "match_candidate": candidates}
+        listed = rows(conn, "report.hypotheses", {**keys, "most": _HYPOTHESES}, **places)
         parts |= _by_hypothesis(listed, model, sample, of_hypotheses)
         if listed:
-            parts |= one(conn, "report.count_hypotheses", keys) or {}
+            parts |= one(conn, "report.count_hypotheses", keys, hypothesis=hypothesis) or {}
     master = None if keys["link_run_id"] is None else one(conn, "report.master", keys)
     if master is not None:
         others = rows(conn, "report.other_members", {**keys, "master_id": master["master_id"]})
@@ -317,6 +416,9 @@ def to_json(explanation: Explanation) -> dict[str, Any]:
     return data | {"note": wording.out_of_fold(explanation) or None}
 
 
-def draw(explanation: Explanation, conn: Connection, path: Path | str) -> Path:
-    """Draw the probability track, and the densities of the classes with the source marked, to .png, .pdf or .svg."""
-    return drawing.draw(explanation, store.load(conn, explanation.model_run_id), Path(path))
+def draw(explanation: Explanation, conn: Connection, path: Path | str, model: Model | None = None) -> Path:
+    """Draw the probability track, and the densities of the classes with the source marked, to .png, .pdf or .svg.
+
+    The `model` is that of the explanation, if it is loaded already.
+    """
+    return drawing.draw(explanation, model or store.load(conn, explanation.model_run_id), Path(path))

@@ -103,10 +103,14 @@ def source_lines(e: Explanation) -> list[str]:
     facts.append(_counted(s["n_detections"], "detection"))
     if s["snr"] is not None:
         facts.append(f"S/N {s['snr']:.1f}")
-    reason = "labelled" if e.known_class else "not classifiable by hand"
-    facts.append("in the test sample" if s["in_test_sample"] else f"not in the test sample ({reason})")
+    which = f"number {s['source_id']}, classify run {e.run_id}"
+    if s["in_test_sample"] is None:
+        which = f"row {s['source_id']}, with what classify run {e.run_id} learned"
+    else:
+        reason = "labelled" if e.known_class else "not classifiable by hand"
+        facts.append("in the test sample" if s["in_test_sample"] else f"not in the test sample ({reason})")
     return [
-        f"{s['name']}   {s['catalogue']}, number {s['source_id']}, classify run {e.run_id}",
+        f"{s['name']}   {s['catalogue']}, {which}",
         f"RA {s['ra']:.5f}  Dec {s['dec']:+.5f} deg,  l {s['glon']:.3f}  b {s['glat']:+.3f} deg,"
         f"  1 sigma {s['err_arcsec']:.2f} arcsec per axis",
         ", ".join(facts),
