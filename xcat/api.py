@@ -357,7 +357,7 @@ def explain_row(table: TableLike, row: int, options: ClassifyOptions, figure: Pa
     with row_evidence(settings(), table, row, options) as e:
         conn, run = e.mission.conn, e.mission.published.run
         of_row = e.source, e.model, e.model_run_id, e.sample, e.result
-        explanation = gather.explain_row(conn, run, *of_row, RELATIONS)
+        explanation = gather.explain_row(conn, run, *of_row, RELATIONS, e.mission.labels())
         if figure is not None:
             gather.draw(explanation, conn, figure, e.model)
     return Reasons(explanation)

@@ -149,13 +149,13 @@ ORDER BY p.id, c.catalogue, sigmas, c.source_id;
 -- Objects of known class at the positions of the rows.
 CREATE TEMP TABLE own_known (
     row_number bigint NOT NULL, place integer NOT NULL, origin text NOT NULL, class text, name text,
-    sep_arcsec double precision NOT NULL
+    sep_arcsec double precision NOT NULL, class_native text
 ) ON COMMIT DROP;
 
 -- name: find_known
 -- Those of one reference catalogue, within three sigma of both errors plus the catalogue's tolerance.
 INSERT INTO pg_temp.own_known
-SELECT p.id, %(place)s, %(origin)s, r.class, coalesce(r.name, r.native_id), p.sep_arcsec
+SELECT p.id, %(place)s, %(origin)s, r.class, coalesce(r.name, r.native_id), p.sep_arcsec, r.class_native
 FROM pg_temp.pair AS p
 JOIN pg_temp.own_source AS s ON s.source_id = p.id
 JOIN {reference} AS r ON r.object_id = p.object_id
@@ -198,3 +198,9 @@ SELECT s.run_id, s.source_id, s.name, %(label)s::text AS catalogue, s.ra, s.dec,
        p.is_classifiable, NULL::boolean AS in_test_sample
 FROM pg_temp.own_source AS s
 JOIN pg_temp.own_property AS p USING (source_id);
+
+-- name: labels
+-- All known objects at the position of one row.
+SELECT class, class_native, origin, sep_arcsec, 'used' AS status, name
+FROM pg_temp.own_known
+ORDER BY place, sep_arcsec, name;

@@ -116,6 +116,10 @@ FROM {hypothesis_property} AS p
 WHERE run_id = %(property_run_id)s AND source_id = %(source_id)s
 ORDER BY rank;
 
+-- name: terms
+-- The terms of a model, in the order of the evidence.
+SELECT term FROM xcat.model_term WHERE run_id = %(model_run_id)s ORDER BY term_id;
+
 -- name: reference_evidence
 -- Evidence of all labelled sources of a fit except one.
 SELECT o.source_id, c.evidence

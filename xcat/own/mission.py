@@ -219,6 +219,11 @@ class Mission:
             self.conn.execute(job("own.find_known").compose(reference=loaded.table), values)
         return rows(self.conn, "own.known_objects")
 
+    def labels(self) -> list[Row]:
+        """All known objects at the position of the only source."""
+        self.known_objects()
+        return rows(self.conn, "own.labels")
+
 
 def _columns(table: str) -> list[str]:
     return [column.name for column in schema.metadata.tables[f"xcat.{table}"].columns]

@@ -8,7 +8,7 @@ labelled source are out of fold; the terms and all else are of the whole model, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ from xcat.report.models.model_text import weighting_text
 _HYPOTHESES = 5  # listed per source
 _SIMILAR = 5  # labelled sources that are listed, each with
 _DIFFERENT = 3  # terms in which they differ most
+NO_SOURCE = -1  # the number of no source
 _NO_VALUE: Row = {"value": None, "error": None, "is_blurred": False, "limit": None, "beyond": ""}
 
 
@@ -107,6 +108,7 @@ def explain_row(
     sample: Sample,
     result: Classification,
     relations: Mapping[str, str],
+    labels: Sequence[Row] = (),
 ) -> Explanation:
     """Collect the evidence of a row of a user's table.
 
@@ -124,6 +126,8 @@ def explain_row(
         One source.
     relations : mapping
         Qualified names of the tables match, match_candidate, hypothesis and hypothesis_property of the row.
+    labels : sequence of dict
+        Known objects at the position, as `report.labels` has them.
     """
     layout = Layout.of_model(model, best_match=sample.hypotheses is None)
     number = {"source_id": source["source_id"]}
@@ -141,7 +145,21 @@ def explain_row(
         "n_missing": int(result.n_missing[0]),
     }
     best, posterior = model.classes[int(result.class_index[0])], probabilities(model, result.p[0])
-    return _assembled(conn, keys, model, sample, source, best, posterior, decision, of_hypotheses, relations)
+    contributed = contributions(model, evidence(model, _inside(model, sample.best_match()))[0])
+    return _assembled(
+        conn,
+        keys,
+        model,
+        sample,
+        source,
+        best,
+        posterior,
+        decision,
+        of_hypotheses,
+        relations,
+        alike=_nearest_labelled(conn, run | {"source_id": NO_SOURCE}, model, layout, contributed),
+        labels=tuple(labels),
+    )
 
 
 #: Where the rows of all runs are.
@@ -374,6 +392,8 @@ def _nearest_labelled(
 ) -> tuple[SimilarSource, ...]:
     """Labelled sources with the most similar evidence, the source itself excluded.
 
+    The model may have a part of the terms of the run's own.
+
     The distance is the Euclidean one between the contributions to the scores, over all terms and classes, each term
     minus its mean over the classes.
     """
@@ -384,7 +404,10 @@ def _nearest_labelled(
     # of sources at equal distance, the first in an order that depends on the data alone
     order = places(conn, keys["source_run_id"], np.array([row[0] for row in labelled], dtype=np.int64))
     labelled = [labelled[i] for i in order]
-    terms = np.array([row[1] for row in labelled], dtype=np.float32).reshape(len(labelled), *contributed.shape)
+    stored = [row["term"] for row in rows(conn, "report.terms", keys)]
+    shape = (len(labelled), len(stored), len(model.classes))
+    terms = np.array([row[1] for row in labelled], dtype=np.float32).reshape(shape)
+    terms = terms[:, [stored.index(name) for name in model.term_names]]
     by_term = ((_centred(contributions(model, terms)) - _centred(contributed)) ** 2).sum(axis=2)
     distance = np.sqrt(by_term.sum(axis=1))
     first = np.argsort(distance, kind="stable")[:_SIMILAR]
