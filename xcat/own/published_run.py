@@ -51,20 +51,15 @@ def load(conn: Connection, run_id: int | None = None) -> PublishedRun:
         Nothing is published, the run is not a finished classify run, or an older version of xcat made its match.
     """
     run = classify_run(conn, run_id)
-    if run["match_run_id"] is None:
-        raise XcatError(f"classify run {run['run_id']} stands on no match; run its pipeline again")
-    configs = {
-        kind: runs.get(conn, run[f"{kind}_run_id"])["config"] for kind in ("source", "match", "property", "label")
-    }
+    run_of = {kind: run[f"{kind}_run_id"] for kind in ("source", "match", "property", "label")}
+    configs = {kind: {} if number is None else runs.get(conn, number)["config"] for kind, number in run_of.items()}
     of_match = configs["match"]
-    keys = {"run_ids": [run[f"{kind}_run_id"] for kind in configs], "kinds": list(_KINDS)}
-    by_name = {
-        row["name"]: Loaded(row["catalogue_id"], Definition.from_dict(row["definition"]))
-        for row in rows(conn, "publish.catalogues", keys)
-    }
+    keys = {"run_ids": [number for number in run_of.values() if number is not None], "kinds": list(_KINDS)}
+    by_name = {row["name"]: row for row in rows(conn, "publish.catalogues", keys)}
 
     def group(kind: str, key: str) -> tuple[Loaded, ...]:
-        return tuple(by_name[item["catalogue"]] for item in configs[kind].get(key, ()))
+        read = [by_name[item["catalogue"]] for item in configs[kind].get(key, ())]
+        return tuple(Loaded(row["catalogue_id"], Definition.from_dict(row["definition"])) for row in read)
 
     missions, counterparts = group("source", "xray"), group("match", "counterparts")
     haystacks = tuple(
@@ -73,7 +68,7 @@ def load(conn: Connection, run_id: int | None = None) -> PublishedRun:
         )
         for c in counterparts
     )
-    options = MatchStageOptions(**{name: of_match[name] for name in MatchStageOptions.model_fields})
+    options = MatchStageOptions(**{name: of_match[name] for name in MatchStageOptions.model_fields if name in of_match})
     of_sky = None
     if counterparts:
         of_sky = learned.load(conn, run["match_run_id"], _ids(missions), _ids(counterparts))

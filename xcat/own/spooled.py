@@ -17,6 +17,8 @@ from xcat.ingest.rows import parse_numbers
 from xcat.tables import facts as of_tables
 from xcat.tables.facts import TableFacts
 
+_IN_MEMORY_BYTES = 2**26
+
 
 @dataclass(frozen=True)
 class Meaning:
@@ -74,7 +76,8 @@ class Spool:
             names.append(f"a {name}")
         rows = pa.record_batch(arrays, names=names)
         if self._writer is None:
-            self._file = tempfile.TemporaryFile()  # noqa: SIM115  closed, and so removed, with the spool
+            # a short table never comes to the disk
+            self._file = tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES)  # noqa: SIM115  see close()
             self._writer = pa.ipc.new_stream(self._file, rows.schema)
         self._writer.write_batch(rows)
         self.n_rows += rows.num_rows
@@ -169,9 +172,15 @@ class Spool:
             table[name] = data
 
     def table(self) -> Table:
-        """All rows as one table in memory."""
+        """All rows as one table in memory; the spool is closed."""
         parts = list(self.pieces())
+        self.close()
         return parts[0] if len(parts) == 1 else vstack(parts, metadata_conflicts="silent")
+
+    def close(self) -> None:
+        """Remove what is kept on disk."""
+        if self._file is not None:
+            self._file.close()
 
 
 def _are_whole(text: pa.StringArray) -> bool:
