@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import numpy as np
 import psycopg
 import pytest
 import small_sky
@@ -17,6 +19,11 @@ from xcat.database.connection import Connection, ready
 from xcat.database.embedded import EmbeddedServer
 from xcat.errors import StageError, XcatError
 from xcat.jobs.publishing import publish
+from xcat.models import store
+from xcat.own.at_hand import AtHand, model_at_hand
+from xcat.own.number_counts import agn_brighter_per_deg2
+from xcat.own.table_priors import priors_of
+from xcat.report.models import model_text
 
 pytestmark = pytest.mark.slow
 
@@ -88,6 +95,86 @@ def test_what_is_needed_stays_and_says_why(settings, made, read, kind, why):
     with pytest.raises(StageError, match=rf"nothing was dropped: .*run {made[kind]} {why}"):
         retention.drop_runs(settings, [made[kind]])
     assert _numbers(read) == before
+
+
+def _at_hand(settings: Settings, run_id: int, names: list[str], *before: str) -> AtHand:
+    """The model for some properties, asked for in a session of its own that may not write."""
+    with ready(settings) as conn:
+        for statement in before:
+            conn.execute(statement)
+        conn.commit()
+        conn.read_only = True
+        return model_at_hand(settings, conn, run_id, names)
+
+
+def test_a_model_at_hand_is_used_again_and_stays_and_leaves_with_its_model(settings, made, read):
+    names = ["log_fx_fr", "hr1", "no_such_property"]
+    with ThreadPoolExecutor(2) as pool:  # two at once: one fits, the other waits for it
+        one, two = pool.map(lambda run: _at_hand(settings, run, names), (made["fit"], made["classify"]))
+    model, fit = one.model, one.run_id
+    assert two.run_id == fit and [p.name for p in model.properties] == ["hr1", "log_fx_fr"]
+    assert np.array_equal(two.model.mixing, model.mixing) and two.figures == one.figures
+    whole = store.load(read, made["fit"])
+    for table, name in zip(model.tables, ("hr1", "log_fx_fr"), strict=True):
+        index = [p.name for p in whole.properties].index(name)
+        assert np.array_equal(table.log_density, whole.tables[index].log_density)
+    of_whole = runs.get(read, made["fit"])["summary"]["out_of_fold"]["sample"]
+    of_model = one.figures["sample"]
+    assert one.messages[0] == (
+        f"model of run {made['fit']} refitted for 2 of its {len(whole.properties)} properties (run {fit}): out of fold "
+        f"accuracy {of_model['accuracy']:.3f} (all properties {of_whole['accuracy']:.3f}), log-loss "
+        f"{of_model['log_loss']:.3f} ({of_whole['log_loss']:.3f})"
+    )
+    assert of_model["log_loss"] > of_whole["log_loss"] and of_model["accuracy"] > 0.7
+    # the run of a model at hand means its model
+    assert _at_hand(settings, fit, names).run_id == fit
+    everything = _at_hand(settings, fit, [p.name for p in whole.properties])
+    assert everything.run_id == made["fit"] and everything.messages[0].endswith(f"{of_whole['log_loss']:.3f}")
+    with pytest.raises(XcatError, match="none of the properties"):
+        _at_hand(settings, fit, ["distance_pc"])
+    with pytest.raises(XcatError, match="is a merge run, done; it has no model"):
+        _at_hand(settings, made["merge"], names)
+
+    # who only reads, or a server that takes no writes: the same model, fitted in memory
+    read.execute("CREATE ROLE visitor")
+    try:
+        read.execute("GRANT USAGE ON SCHEMA xcat, pub TO visitor; GRANT SELECT ON ALL TABLES IN SCHEMA xcat TO visitor")
+        reader = _at_hand(settings, made["fit"], ["hr1"], "SET ROLE visitor")
+        assert _at_hand(settings, made["fit"], names, "SET ROLE visitor").run_id == fit
+    finally:
+        read.execute("DROP OWNED BY visitor; DROP ROLE visitor")
+    assert reader.run_id is None and "is not stored" in reader.messages[1] and "(run" not in reader.messages[0]
+    standby = _at_hand(settings, made["fit"], ["hr1"], "SET default_transaction_read_only = on")
+    assert standby.run_id is None
+    stored = _at_hand(settings, made["fit"], ["hr1"])
+    assert stored.run_id is not None and np.array_equal(stored.model.mixing, reader.model.mixing)
+
+    # in the lists under a name of its own; nothing takes it for the pipeline's fit
+    names_of_runs = dict(read.execute("SELECT run_id, name FROM xcat.run WHERE kind = 'fit'").fetchall())
+    at_hand = "small_sky (properties at hand)"
+    assert names_of_runs == {made["fit"]: "small_sky", fit: at_hand, stored.run_id: at_hand}
+    listed = {m["run_id"]: m for m in model_text.listing(read, 9)}
+    assert listed[fit]["accuracy"] == of_model["accuracy"] and not listed[fit]["published"]
+    assert f"{at_hand}), fitted" in model_text.model_text(model_text.describe(read, fit))
+    for text in ("small_sky", str(made["fit"]), str(made["classify"]), str(fit)):
+        assert priors_of(read, model, text).shares == pytest.approx(whole.priors)
+    with pytest.raises(XcatError, match="no finished fit of a pipeline of this name"):
+        priors_of(read, model, "large_sky")
+    with pytest.raises(XcatError, match="is a match run, done"):
+        priors_of(read, model, str(made["match"]))
+    in_sql = read.execute(
+        "SELECT xcat.agn_per_deg2(f) FROM unnest('{1e-15,3e-14,1e-12}'::float8[]) AS u (f)"
+    ).fetchall()
+    assert agn_brighter_per_deg2(np.array([1e-15, 3e-14, 1e-12])) == pytest.approx([n for (n,) in in_sql], rel=1e-12)
+
+    # both stay as long as their model, however few of a name are kept, and leave with it
+    assert not {fit, stored.run_id} & set(retention.prune(settings, 1).run_ids)
+    small_sky.classify_again(settings, made)
+    left = retention.drop_runs(settings, [made["classify"], made["earlier_classify"], made["fit"]])
+    assert {fit, stored.run_id} <= set(left.run_ids)
+    assert read.execute(
+        "SELECT count(*) FROM xcat.model WHERE run_id = ANY (%s)", [[fit, stored.run_id]]
+    ).fetchone() == (0,)
 
 
 def test_a_running_run_stays(settings, made, read):

