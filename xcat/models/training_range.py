@@ -107,7 +107,7 @@ def off_range(
 
 def _from_scale(value: float, prop: Property) -> float:
     if prop.scale == "log10":
-        return 10.0**value
+        return float(10.0**value)
     return float(np.sinh(value)) if prop.scale == "asinh" else value
 
 

@@ -21,6 +21,7 @@ _NO_VALUE = re.compile(
     r"err|unc|sig|limit|upper|lower|lolim|hilim|(^|_)(e|lo|up|hi|min|max)\d?(_|$)|_(lo|up)\d?_", re.I
 )
 _UNIT_AT_END = re.compile(r"[_ (\[](kpc|pc|mas|arcsec|mag|deg)[)\]]?$", re.I)
+_LOGARITHM = re.compile(r"(?:^|_)(?:log|lg)(?:10)?(?:_|f)", re.I)  # log_fx, logFlux: not the flux itself
 _ENERGIES = re.compile(r"(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?) *kev", re.I)
 _ERROR_NAMES = ("e{0}", "{0}err", "err{0}", "{0}error", "error{0}", "sig{0}", "sigma{0}", "{0}unc", "{0}sigma")
 
@@ -161,6 +162,8 @@ class Quantities(Columns):
     def _may_be(self, quantity: Quantity, column: ColumnFacts) -> bool:
         """Whether neither UCD nor name forbids that the column is the quantity."""
         ucd = column.ucd.strip().casefold()
+        if quantity.name.startswith("flux") and _LOGARITHM.search(column.name):
+            return False
         if re.search(r"stat\.(error|min|max|stdev)", ucd) or (quantity.not_ucd and re.search(quantity.not_ucd, ucd)):
             return False
         return quantity.is_name(column.name) or not _NO_VALUE.search(column.name)

@@ -153,7 +153,7 @@ def xray_columns(
         error = ",".join(part.strip().removeprefix(prefix) for part in error.split(","))
     wanted = replace(wanted, ra=_without(wanted.ra, prefix), dec=_without(wanted.dec, prefix), pos_err=error)
     found = _Finding(own, wanted=wanted, given_columns=given, band=band).columns()
-    of_match = [c.name for c in facts.columns if matched.is_of_counterpart(c.name) and words.is_magnitude(c)]
+    of_match = [c.name for c in facts.columns if matched.is_of_counterpart(c.name) and _is_of_counterpart(c)]
     return XrayColumns(
         Definition.from_dict(_renamed(found.definition.as_dict(), prefix)),
         found.provided,
@@ -184,6 +184,16 @@ def _renamed(data: dict[str, Any], prefix: str) -> dict[str, Any]:
     if error.get("pa"):
         error["pa"] = f"{prefix}{error['pa']}"
     return data | {"position_error": error, "columns": {k: spec(c) for k, c in data["columns"].items()}}
+
+
+def _is_of_counterpart(column: ColumnFacts) -> bool:
+    """Whether a column is a measurement of a counterpart, by itself or after the label of a joined table."""
+    if column.is_text:
+        return False
+    kinds = [q for name, q in quantities().items() if name.startswith(words.COUNTERPART)]
+    names = (column.name, *endings(column.name))
+    is_one = any(q.is_name(n) or plain(q.name) == plain(n) for q in kinds for n in names)
+    return is_one or any(words.is_magnitude(replace(column, name=n)) for n in names)
 
 
 @cache
@@ -218,7 +228,8 @@ class _Finding(Quantities):
         bands = {b: self.energies[f"flux_{b}_cgs"] for b in BANDS if f"flux_{b}_cgs" in self.specs}
         if bands:
             data["bands_kev"] = bands
-        unused = [c.name for c in self.facts.columns if self._is_of_counterpart(c)]
+        used = {c for spec in self.specs.values() for c in _listed(spec)}
+        unused = [c.name for c in self.facts.columns if c.name not in used and _is_of_counterpart(c)]
         provided = [e["name"] for e in property_entries() if self._is_provided(e["name"])]
         definition, assumed = Definition.from_dict(data), self._assumed()
         return XrayColumns(definition, tuple(provided), direct, tuple(unused), None, assumed, self.messages)
@@ -245,16 +256,6 @@ class _Finding(Quantities):
             "log_lx_galaxy": {"flux_cgs"},
         }
         return name in LOCATION or name in has or needs.get(name, {""}) <= has
-
-    def _is_of_counterpart(self, column: ColumnFacts) -> bool:
-        used = {c for spec in self.specs.values() for c in _listed(spec)}
-        if column.name in used or column.is_text:
-            return False
-        kinds = [q for name, q in quantities().items() if name.startswith(words.COUNTERPART)]
-        names = (column.name, *endings(column.name))
-        return words.is_magnitude(column) or any(
-            q.is_name(n) or plain(q.name) == plain(n) for q in kinds for n in names
-        )
 
     # --- a survey that is known by its names ---
 
