@@ -106,6 +106,20 @@ def test_bands_with_a_gap_are_not_summed():
     assert "log_fx" not in found.provided
 
 
+def test_two_bands_give_their_ratio_and_one_band_no_flux():
+    names = ("ra", "dec", "pos_err", "Fs", "e_Fs", "Fm", "e_Fm")
+    got = entries(xray_columns(header(*names)))
+    assert got == {
+        "flux_cgs": (("Fs", "Fm"), "sum"), "flux_err_cgs": (("e_Fs", "e_Fm"), "hypot"),
+        "hr1": (("Fs", "Fm"), "hardness"), "hr1_err": (("Fs", "Fm", "e_Fs", "e_Fm"), "hardness_err"),
+    }  # fmt: skip
+    found = xray_columns(header("ra", "dec", "pos_err", "Fh"))
+    assert entries(found) == {}
+    assert told(found, "Fh is one band alone", "--column flux_cgs=Fh")
+    with pytest.raises(InputError, match=r"energies has the flux of column 'Fh'.*--band"):
+        xray_columns(header("ra", "dec", "pos_err", "Fh"), given={"flux_cgs": "Fh"})
+
+
 def test_energies_are_asked_for_and_can_be_given_with_the_column():
     facts = header("ra", "dec", ("flux_soft", "1e-14 erg/(s cm2)"), "flux_hard")
     with pytest.raises(InputError, match=r"energies have the fluxes of columns flux_soft, flux_hard.*@LOW-HIGHkeV"):

@@ -10,12 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import astropy.units as u
 
 from xcat.errors import ConfigError, InputError
 from xcat.ingest.opened import ColumnFacts
-from xcat.tables.vocabulary import Columns, Quantity, as_unit, endings, is_words, plain, quantities
+from xcat.tables.vocabulary import Columns, Quantity, as_unit, band_of, endings, is_words, plain, quantities
 
 _NO_VALUE = re.compile(
     r"err|unc|sig|limit|upper|lower|lolim|hilim|(^|_)(e|lo|up|hi|min|max)\d?(_|$)|_(lo|up)\d?_", re.I
@@ -104,6 +105,40 @@ class Quantities(Columns):
                 ]
                 self._choices[name] = self._chosen(quantity, columns[0], "name") if columns else None
         return self._choices[name]
+
+    def energies_of(self, chosen: Chosen, band: tuple[float, float] | None = None) -> tuple[float, float]:
+        """Energies of a flux, keV.
+
+        Parameters
+        ----------
+        band : (float, float), optional
+            What the user gave with ``--band``.
+
+        Raises
+        ------
+        InputError
+            Nothing states them.
+        """
+        known = self.known_energies(chosen, band)
+        if known is None:
+            raise self.error(
+                f"which energies has the flux of column '{chosen.column}'? Neither its name nor its description says "
+                "it. Give --band LOW-HIGH in keV, or go without it, --column flux_cgs="
+            )
+        return known
+
+    def known_energies(self, chosen: Chosen, band: tuple[float, float] | None = None) -> tuple[float, float] | None:
+        """Energies of a flux, keV: given, or stated by its description or name; None if nothing states them."""
+        known, source, column = chosen.energies or band, "given", self.facts.column(chosen.column)
+        if known is None and column is not None:
+            of_column = band_of(column, chosen.quantity)
+            if of_column is None:
+                return None
+            change = "; change it with --band" if chosen.quantity.name == "flux_cgs" else ""
+            known, source = of_column[:2], of_column[2] + change
+        if known is not None:
+            self.note(f"{chosen.column} is the flux in {known[0]:g}-{known[1]:g} keV ({source})")
+        return known
 
     def _find(self, quantity: Quantity) -> Chosen | None:
         if quantity.name in self.given_columns:
@@ -228,6 +263,11 @@ class Quantities(Columns):
             f"{quantity.unit or 'a plain number'}. Name another column, --column {quantity.name}=COLUMN, or its true "
             f"unit, --column {quantity.name}=COLUMN@UNIT, or go without, --column {quantity.name}="
         )
+
+
+def touch(ranges: Sequence[tuple[float, float]]) -> bool:
+    """Whether each of the energy ranges ends where the next begins."""
+    return all(abs(a[1] - b[0]) < 1e-6 for a, b in pairwise(ranges))
 
 
 def error_name(name: str) -> str:

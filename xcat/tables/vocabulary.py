@@ -24,6 +24,8 @@ NULLS: tuple[float | str, ...] = (-99.0, -999.0, "N/A", "NA", "null", "NULL", "N
 POSITIONS: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("positions.yaml").read_text(encoding="utf-8"))
 NOT_A_PLACE = re.compile(r"err|unc|sig|std|rms|cov|corr?coef|(^|_)e_|_e$|pm|diff|off|delta_ra|nom|pnt|aim|gal", re.I)
 
+#: Fluxes in the three bands, by rising energy.
+BAND_FLUXES = ("flux_soft_cgs", "flux_medium_cgs", "flux_hard_cgs")
 #: What the names of quantities of counterparts begin with.
 COUNTERPART = ("mag_", "pm", "parallax", "distance")
 

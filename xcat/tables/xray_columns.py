@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
-from itertools import pairwise
 from statistics import median
 from typing import Any
 
@@ -24,15 +23,14 @@ from xcat.tables import vocabulary as words
 from xcat.tables.facts import TableFacts
 from xcat.tables.guess import Wanted, guess
 from xcat.tables.matched import CUTOFF, Matched, recognise
-from xcat.tables.quantities import Chosen, Quantities, check_given, error_name
-from xcat.tables.vocabulary import Quantity, as_unit, band_of, endings, plain, quantities
+from xcat.tables.quantities import Chosen, Quantities, check_given, error_name, touch
+from xcat.tables.vocabulary import Quantity, as_unit, endings, plain, quantities
 
 #: Properties of a position alone.
 LOCATION = ("abs_b", "abs_l", "sep_to_radius")
 #: Definitions whose column names belong to one survey, the richest first.
 _SURVEYS = ("xmm4_sources", "xmm4_detections", "sxps2_sources", "erass1", "csc2_detections", "efeds", "swift_sdsx")
 _LEAST_OF_SURVEY = 3  # entries that must be there before the names count as the survey's
-_BAND_FLUXES = tuple(f"flux_{band}_cgs" for band in BANDS)
 _OF_DETECTION = ("gamma", "p_variable", "p_variable_long", "snr", "n_detections", "extent_arcsec")
 _OF_RATIO = {"log_flux_ratio": "flux_ratio", "log_flux_ratio_low": "flux_ratio_low"}
 _POSSIBLE_FLUX = (1e-22, 1e-4)  # erg/(s cm2), of a median
@@ -236,7 +234,7 @@ class _Finding(Quantities):
 
     def _assumed(self) -> dict[str, tuple[str, str]]:
         """Properties that stand on a flux without unit."""
-        for quantity in ("flux_std_cgs", "flux_cgs", *_BAND_FLUXES):
+        for quantity in ("flux_std_cgs", "flux_cgs", *words.BAND_FLUXES):
             chosen = self._choices.get(quantity)
             if (
                 chosen is not None
@@ -334,18 +332,20 @@ class _Finding(Quantities):
         self._broad()
         ratios = [self._hardness_column("hr1"), self._hardness_column("hr2")]
         if "flux_cgs" in self.specs and all(ratios):
-            for name in _BAND_FLUXES:  # of a survey, as its definition has them
+            for name in words.BAND_FLUXES:  # of a survey, as its definition has them
                 self._of_survey(name)
-            if not set(_BAND_FLUXES) <= self.specs.keys():
+            if not set(words.BAND_FLUXES) <= self.specs.keys():
                 self._drop_bands()
             elif self.survey is not None and self.survey.bands_kev is not None:
                 self.energies |= {f"flux_{b}_cgs": getattr(self.survey.bands_kev, b) for b in BANDS}
-                for name in _BAND_FLUXES:
+                for name in words.BAND_FLUXES:
                     self._of_survey(error_name(name))
             return
         found = self._band_fluxes()
         if "flux_cgs" not in self.specs and self.given_columns.get("flux_cgs") != "":
             self._summed(found)
+        if len(found) < len(BANDS):
+            self._drop_bands()  # a definition has all three or none; ratios of two are made here
         for name, low, high, has in (("hr1", "soft", "medium", ratios[0]), ("hr2", "medium", "hard", ratios[1])):
             if not has and len(found) < len(BANDS):
                 self._ratio(name, low, high)
@@ -365,7 +365,7 @@ class _Finding(Quantities):
         if standard is not None and (chosen is None or (chosen.energies is None and self.band is None)):
             chosen = replace(standard, energies=(0.2, 12.0))
         if chosen is not None:
-            self._add_flux("flux_cgs", chosen, self._energies(chosen, self.band))
+            self._add_flux("flux_cgs", chosen, self.energies_of(chosen, self.band))
             return
         column = self.facts.column(self.given_columns.get("log_fx", "log_fx"))
         if column is not None and not column.is_text and "flux_cgs" not in self.given_columns:
@@ -384,29 +384,6 @@ class _Finding(Quantities):
         self.specs[name], self.energies[name] = self._spec(chosen), energies
         self._add_error(name, chosen)
 
-    def _energies(self, chosen: Chosen, band: tuple[float, float] | None = None) -> tuple[float, float]:
-        known = self._known_energies(chosen, band)
-        if known is None:
-            raise self.error(
-                f"which energies has the flux of column '{chosen.column}'? Neither its name nor its description says "
-                "it. Give --band LOW-HIGH in keV, or go without it, --column flux_cgs="
-            )
-        return known
-
-    def _known_energies(self, chosen: Chosen, band: tuple[float, float] | None = None) -> tuple[float, float] | None:
-        column, source = self.facts.column(chosen.column), "given"
-        known = chosen.energies or band
-        if known is None and column is not None:
-            of_column = band_of(column, chosen.quantity)
-            if of_column is None:
-                return None
-            known, source = of_column[:2], of_column[2]
-            if chosen.quantity.name == "flux_cgs":
-                source += "; change it with --band"
-        if known is not None:
-            self.note(f"{chosen.column} is the flux in {known[0]:g}-{known[1]:g} keV ({source})")
-        return known
-
     def _energies_of_columns(self) -> tuple[float, float] | None:
         """Energies in columns beside the flux, as xcat publishes them, if they are the same in the first rows."""
         samples = [getattr(self.facts.column(n), "sample", ()) for n in ("flux_low_kev", "flux_high_kev")]
@@ -417,14 +394,18 @@ class _Finding(Quantities):
 
     def _band_fluxes(self) -> list[str]:
         """Add the fluxes of the three bands if the table has them all; names of those found, in `energies`."""
-        if self.survey is not None and self.survey.bands_kev is not None and all(map(self._of_survey, _BAND_FLUXES)):
+        if (
+            self.survey is not None
+            and self.survey.bands_kev is not None
+            and all(map(self._of_survey, words.BAND_FLUXES))
+        ):
             self.energies |= {f"flux_{b}_cgs": getattr(self.survey.bands_kev, b) for b in BANDS}
-            for name in _BAND_FLUXES:
+            for name in words.BAND_FLUXES:
                 self._of_survey(error_name(name))
-            return list(_BAND_FLUXES)
+            return list(words.BAND_FLUXES)
         self._drop_bands()
-        chosen = {name: c for name in _BAND_FLUXES if (c := self.find(name)) is not None}
-        known = {name: self._known_energies(c) for name, c in chosen.items()}
+        chosen = {name: c for name in words.BAND_FLUXES if (c := self.find(name)) is not None}
+        known = {name: self.known_energies(c) for name, c in chosen.items()}
         unknown = [name for name, energies in known.items() if energies is None]
         if unknown:
             options = " ".join(f"--column {n}={chosen[n]}@LOW-HIGHkeV" for n in unknown)
@@ -440,31 +421,32 @@ class _Finding(Quantities):
         return list(known)
 
     def _drop_bands(self) -> None:
-        for name in _BAND_FLUXES:
+        for name in words.BAND_FLUXES:
             self.specs.pop(name, None)
             self.specs.pop(error_name(name), None)
 
     def _summed(self, found: list[str]) -> None:
-        """The sum of the band fluxes, if their bands touch; of a single one, itself."""
-        if not found:
+        """The sum of the band fluxes, if their bands touch; one band alone is no broad flux."""
+        if len(found) < 2:
+            for name in found:
+                column = self.specs[name]["from"][0]
+                self.note(
+                    f"no broad flux: {column} is one band alone; to take it as the flux: --column flux_cgs={column}"
+                )
             return
         ranges = [self.energies[name] for name in found]
         columns = [self.specs[name] for name in found]
         text = ", ".join(f"{a:g}-{b:g}" for a, b in ranges)
         names = ", ".join(c for spec in columns for c in spec["from"])
-        gaps = any(abs(a[1] - b[0]) > 1e-6 for a, b in pairwise(ranges))
+        gaps = not touch(ranges)
         simple = all(len(c["from"]) == 1 and not c.get("transform") for c in columns)
         if gaps or not simple or len({c.get("unit") for c in columns}) > 1:
             why = "do not touch" if gaps else "have different units"
             self.note(f"no broad flux: {names} ({text} keV) {why}, so they are not summed")
             return
         unit = {"unit": columns[0]["unit"]} if "unit" in columns[0] else {}
-        several = len(found) > 1
-        self.specs["flux_cgs"] = {
-            "from": [c for spec in columns for c in spec["from"]],
-            **unit,
-            **({"transform": ["sum"]} if several else {}),
-        }
+        summed = [c for spec in columns for c in spec["from"]]
+        self.specs["flux_cgs"] = {"from": summed, **unit, "transform": ["sum"]}
         low, high = self.energies["flux_cgs"] = ranges[0][0], ranges[-1][1]
         errors = [self.specs.get(error_name(name)) for name in found]
         plain_errors = [e for e in errors if e is not None and len(e["from"]) == 1 and not e.get("transform")]
@@ -473,13 +455,13 @@ class _Finding(Quantities):
             self.specs["flux_err_cgs"] = {
                 "from": [c for e in plain_errors for c in e["from"]],
                 **({"unit": plain_errors[0]["unit"]} if "unit" in plain_errors[0] else {}),
-                **({"transform": ["hypot"]} if several else {}),
+                "transform": ["hypot"],
             }
         of_error = "errors in quadrature" if with_error else "without error"
-        how = f"the sum of {names} ({text} keV), {of_error}" if several else names
-        self.note(f"flux_cgs is {how}, in {low:g}-{high:g} keV; change it with --column flux_cgs=COLUMN")
-        if len(found) < len(BANDS):
-            self._drop_bands()
+        self.note(
+            f"flux_cgs is the sum of {names} ({text} keV), {of_error}, in {low:g}-{high:g} keV; "
+            "change it with --column flux_cgs=COLUMN"
+        )
 
     # --- hardness ---
 
@@ -599,7 +581,9 @@ class _Finding(Quantities):
     def _may_be(self, quantity: Quantity, column: ColumnFacts) -> bool:
         """As everywhere; and the flux of one of the three bands is not the full one."""
         if quantity.name == "flux_cgs" and any(
-            quantities()[band].is_name(name) for band in _BAND_FLUXES for name in (column.name, *endings(column.name))
+            quantities()[band].is_name(name)
+            for band in words.BAND_FLUXES
+            for name in (column.name, *endings(column.name))
         ):
             return False
         return super()._may_be(quantity, column)
