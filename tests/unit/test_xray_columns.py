@@ -143,6 +143,8 @@ def test_what_is_missing_or_ambiguous_is_asked_for():
         xray_columns(header("ra", "dec", "Fb"))
     with pytest.raises(InputError, match="several columns may be the X-ray flux: flux_aper90_b, flux_aper_b"):
         xray_columns(header("ra", "dec", "err_ellipse_r0", "flux_aper90_b", "flux_aper_b"))
+    with pytest.raises(InputError, match=r"positional error(.|\n)*which energies has the flux of column 'flux'"):
+        xray_columns(header("ra", "dec", "flux"))  # both questions at once
     found = xray_columns(header("ra", "dec", "pos_err"))
     assert found.provided == ("abs_b", "abs_l", "sep_to_radius")
     assert told(found, "no X-ray flux", "--column flux_cgs=")
@@ -155,6 +157,17 @@ def test_a_flux_that_cannot_be_one_is_refused():
     assert entries(xray_columns(describe(table), given={"flux_cgs": "Fb@1e-14 erg/(s cm2)"})) == {
         "flux_cgs": ("Fb", "1e-14 erg / (s cm2)")
     }
+
+
+def test_a_flux_by_its_values_and_the_energies_in_its_name():
+    table = Table({"ra": [10.0], "dec": [1.0], "pos_err": [1.0], "Flux_0p3_10": [1e-13], "e_Flux_0p3_10": [1e-14]})
+    table["flux_class"] = [3.0]
+    found = xray_columns(describe(table))
+    assert entries(found) == {"flux_cgs": "Flux_0p3_10", "flux_err_cgs": "e_Flux_0p3_10"}
+    assert found.definition.flux_band_kev == (0.3, 10.0)
+    table["flux_2_10_keV"] = [1e-13]
+    with pytest.raises(InputError, match=r"may be the X-ray flux: Flux_0p3_10, flux_2_10_keV\. Say which"):
+        xray_columns(describe(table))
 
 
 def test_hardness_of_count_rates():

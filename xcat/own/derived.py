@@ -24,13 +24,12 @@ from xcat.properties.compute import ZERO
 from xcat.tables.guess import guess_position
 from xcat.tables.matched import Matched
 from xcat.tables.quantities import Chosen, Quantities, touch
-from xcat.tables.vocabulary import BAND_FLUXES, COUNTERPART, NULLS, Quantity, is_words
+from xcat.tables.vocabulary import BAND_FLUXES, COUNTERPART, NULLS, POSSIBLE_FLUX, Quantity, is_words
 
 #: Catalogues whose colour terms convert magnitudes to the bands of the ratios, in the order of priority.
 _COLOUR_TERMS = ("gaia_dr3", "panstarrs1", "allwise", "twomass")
 _POLE_RA_DEG, _POLE_DEC_DEG, _NODE_L_DEG = 192.85948, 27.12825, 122.93192  # as sql/functions/galactic.sql
 _FAINTEST, _BRIGHTEST = 90.0, -30.0  # magnitudes beyond are null markers such as 99.99
-_POSSIBLE_FLUX = (1e-22, 1e-4)  # erg/(s cm2), of a median
 _CM2_PER_PC2 = float((u.pc**2).to(u.cm**2))
 
 
@@ -277,7 +276,7 @@ class Deriving(Quantities):
             text = "" if (low, high) == (0.2, 12.0) else f" x {factor:.4f} (from {low:g}-{high:g} to 0.2-12 keV)"
         flux = self.of(chosen)
         median = np.nanmedian(flux[flux > 0]) if (flux > 0).any() else np.nan
-        if chosen.assumed and not (np.isnan(median) or _POSSIBLE_FLUX[0] < median < _POSSIBLE_FLUX[1]):
+        if chosen.assumed and not (np.isnan(median) or POSSIBLE_FLUX[0] < median < POSSIBLE_FLUX[1]):
             raise self.error(
                 f"column '{chosen.column}' has no unit, and its median of {median:.3g} is not a possible flux in "
                 f"erg/(s cm2). Say its unit, --column flux_cgs={chosen.column}@UNIT, or name another column"

@@ -16,7 +16,18 @@ import astropy.units as u
 
 from xcat.errors import ConfigError, InputError
 from xcat.ingest.opened import ColumnFacts
-from xcat.tables.vocabulary import Columns, Quantity, as_unit, band_of, endings, is_words, plain, quantities
+from xcat.tables.vocabulary import (
+    POSSIBLE_FLUX,
+    Columns,
+    Quantity,
+    as_unit,
+    band_of,
+    endings,
+    is_words,
+    plain,
+    quantities,
+    typical,
+)
 
 _NO_VALUE = re.compile(
     r"err|unc|sig|limit|upper|lower|lolim|hilim|(^|_)(e|lo|up|hi|min|max)\d?(_|$)|_(lo|up)\d?_", re.I
@@ -191,8 +202,12 @@ class Quantities(Columns):
         )
         yield list(ends), "end of the name"
         if quantity.by_unit:
-            units = [(c, as_unit(c.unit)) for c in fits if re.search(quantity.by_unit, c.name, re.I)]
+            alike = [c for c in fits if re.search(quantity.by_unit, c.name, re.I)]
+            units = [(c, as_unit(c.unit)) for c in alike]
             yield [c for c, unit in units if unit and unit.is_equivalent(u.Unit(quantity.unit))], "unit and name"
+            sizes = [(c, typical(c)) for c in alike if not c.unit.strip()]
+            low, high = POSSIBLE_FLUX
+            yield [c for c, size in sizes if size and low < size < high], "name and values"
 
     def _may_be(self, quantity: Quantity, column: ColumnFacts) -> bool:
         """Whether neither UCD nor name forbids that the column is the quantity."""

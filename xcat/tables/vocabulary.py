@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import astropy.units as u
@@ -26,6 +27,8 @@ NOT_A_PLACE = re.compile(r"err|unc|sig|std|rms|cov|corr?coef|(^|_)e_|_e$|pm|diff
 
 #: Fluxes in the three bands, by rising energy.
 BAND_FLUXES = ("flux_soft_cgs", "flux_medium_cgs", "flux_hard_cgs")
+#: Of a median, erg/(s cm2); other values are in another unit.
+POSSIBLE_FLUX = (1e-22, 1e-4)
 #: What the names of quantities of counterparts begin with.
 COUNTERPART = ("mag_", "pm", "parallax", "distance")
 
@@ -82,6 +85,12 @@ def is_number(text: str) -> bool:
 def is_words(column: ColumnFacts) -> bool:
     """Whether a column holds text; one of numbers whose first rows are mostly "N/A" does not."""
     return column.is_text and not all(is_number(v) or v in NULLS for v in column.sample)
+
+
+def typical(column: ColumnFacts) -> float | None:
+    """Median of the first values above 0; None if there are none."""
+    values = [x for v in column.sample if is_number(v) and (x := float(v)) > 0]
+    return median(values) if values else None
 
 
 def is_angle(column: ColumnFacts) -> bool:

@@ -10,21 +10,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
-from statistics import median
 from typing import Any
 
 from xcat.catalogues.definition import Definition, load
 from xcat.catalogues.grammar import BANDS, ColumnSpec
 from xcat.columns.registry import columns as meanings
 from xcat.columns.registry import property_entries
-from xcat.errors import ConfigError
+from xcat.errors import ConfigError, InputError
 from xcat.ingest.opened import ColumnFacts
 from xcat.tables import vocabulary as words
 from xcat.tables.facts import TableFacts
 from xcat.tables.guess import Wanted, guess
 from xcat.tables.matched import CUTOFF, Matched, recognise
 from xcat.tables.quantities import Chosen, Quantities, check_given, error_name, touch
-from xcat.tables.vocabulary import Quantity, as_unit, endings, plain, quantities
+from xcat.tables.vocabulary import POSSIBLE_FLUX, Quantity, as_unit, endings, plain, quantities, typical
 
 #: Properties of a position alone.
 LOCATION = ("abs_b", "abs_l", "sep_to_radius")
@@ -33,7 +32,6 @@ _SURVEYS = ("xmm4_sources", "xmm4_detections", "sxps2_sources", "erass1", "csc2_
 _LEAST_OF_SURVEY = 3  # entries that must be there before the names count as the survey's
 _OF_DETECTION = ("gamma", "p_variable", "p_variable_long", "snr", "n_detections", "extent_arcsec")
 _OF_RATIO = {"log_flux_ratio": "flux_ratio", "log_flux_ratio_low": "flux_ratio_low"}
-_POSSIBLE_FLUX = (1e-22, 1e-4)  # erg/(s cm2), of a median
 # ends of intervals, by what follows the quantity's name, and half their width in sigmas: Swift's 68 %, Chandra's 90 %
 _INTERVALS = (("_neg", "_pos", 1.0), ("_lolim", "_hilim", 1.645))
 _NAMES = (
@@ -212,10 +210,20 @@ class _Finding(Quantities):
     def columns(self) -> XrayColumns:
         """All of it."""
         self._find_survey()
-        data = self._position()
+        questions: list[str] = []
+        data: dict[str, Any] = {"columns": self.specs}
+        try:
+            data = self._position()
+        except InputError as error:
+            questions.append(str(error))
         self.specs = data["columns"]
         self._name()
-        self._fluxes()
+        try:
+            self._fluxes()
+        except InputError as error:
+            questions.append(str(error))
+        if questions:  # all that is to be asked, at once
+            raise InputError("\n".join(questions))
         if "flux_cgs" not in self.specs:
             self.note("no X-ray flux, so no flux ratio: --column flux_cgs=COLUMN says which column is one")
         for entry in _OF_DETECTION:
@@ -374,9 +382,9 @@ class _Finding(Quantities):
             self.note(f"flux_cgs is 10^{column.name}, in 0.2-12 keV")
 
     def _add_flux(self, name: str, chosen: Chosen, energies: tuple[float, float]) -> None:
-        values = [float(v) for v in getattr(self.facts.column(chosen.column), "sample", ()) if words.is_number(v)]
-        positive = [v for v in values if v > 0]
-        if chosen.assumed and positive and not _POSSIBLE_FLUX[0] < (middle := median(positive)) < _POSSIBLE_FLUX[1]:
+        column = self.facts.column(chosen.column)
+        middle = None if column is None else typical(column)
+        if chosen.assumed and middle is not None and not POSSIBLE_FLUX[0] < middle < POSSIBLE_FLUX[1]:
             raise self.error(
                 f"column '{chosen.column}' has no unit, and the median of its first values, {middle:.3g}, is not a "
                 f"possible flux in erg/(s cm2). Say its unit, --column {name}={chosen.column}@UNIT, or name another"
