@@ -18,7 +18,7 @@ from xcat.errors import ConfigError, InputError
 from xcat.ingest.convert import convert
 from xcat.ingest.opened import ColumnFacts
 from xcat.models.training_range import off_range
-from xcat.own.property_columns import read_properties
+from xcat.own.property_columns import check_range, read_properties
 from xcat.tables.facts import TableFacts, describe
 from xcat.tables.guess import Wanted
 from xcat.tables.matched import recognise
@@ -381,10 +381,12 @@ def test_a_column_in_an_unstated_unit_is_refused_and_a_stated_one_used(model):
     table = Table({"PM": [0.003, 0.004, 0.005, 0.006, 0.007]})
     names = ["pm_mas_yr"]
     with pytest.raises(InputError, match=r"median of 5 values is 0\.005 mas / yr.*pm_mas_yr=PM@UNIT"):
-        read_properties(table, names, model=model)
-    user = read_properties(table, names, columns={"pm_mas_yr": "PM@arcsec/yr"}, model=model)
+        check_range(read_properties(table, names), model)
+    user = read_properties(table, names, columns={"pm_mas_yr": "PM@arcsec/yr"})
+    check_range(user, model)
     np.testing.assert_allclose(user.values[:, 0], [3, 4, 5, 6, 7])
     assert not any("WARNING" in m for m in user.messages)
     table["PM"].unit = u.mas / u.yr
-    user = read_properties(table, names, model=model)
+    user = read_properties(table, names)
+    check_range(user, model)
     assert any("WARNING: pm_mas_yr: the median of 5 values is 0.005" in m for m in user.messages)
