@@ -373,7 +373,7 @@ def test_values_off_the_range_of_the_sample(model):
     assert "--column 'pm_mas_yr=PM@UNIT'" in of_motion.message
     assert (of_flux.refused, of_flux.message.startswith("WARNING: log_fx_fr")) == (False, True)
     assert off_range(model, names, values[:4]) == [], "four values decide nothing"
-    inside = np.column_stack([np.full(n, 3.0), np.full(n, 2.0), np.zeros(n)])
+    inside = np.column_stack([np.full(n, 3.0), np.full(n, 3.0), np.zeros(n)])  # a flux ratio may be a decade beyond
     assert off_range(model, names, inside) == []
 
 
