@@ -218,6 +218,16 @@ def test_a_survey_in_another_unit_is_converted_and_of_another_kind_refused():
         xray_columns(header(*((n, "ct/s" if n == "SC_EP_8_FLUX" else "") for n in names)))
 
 
+def test_the_unit_that_a_survey_table_states_counts():
+    names = load("erass1").file_columns
+    found = xray_columns(header(*((n, "deg" if n == "POS_ERR" else "") for n in names)))
+    assert found.definition.position_error is not None
+    assert found.definition.position_error.unit == "deg"
+    assert found.assumed["log_fx"] == ("flux_cgs", "ML_FLUX_1")
+    with pytest.raises(InputError, match=r"'POS_ERR'.*'pix' cannot be converted to arcsec"):
+        xray_columns(header(*((n, "pix" if n == "POS_ERR" else "") for n in names)))
+
+
 def test_properties_of_the_table_itself():
     facts = header(
         "ra",
@@ -335,6 +345,9 @@ def test_labels_with_signs_in_them_and_two_catalogues():
     assert given is not None
     assert given.rows(batch)[1].tolist() == [True, False, False, True, False]
     assert recognise(header("ra", "dec", "p_any", "p_i", "match_flag")) is None
+    without = header(*(n for n in [*names, *of_match, *flags] if n != "my_list_pos_err"))
+    assert xray_columns(without).definition.columns["ra"].from_ == ("my_list_ra",), "no error is needed any more"
+    assert xray_columns(header("ra", "dec"), needs_error=False).definition.columns["ra"].from_ == ("ra",)
 
 
 def test_a_quantity_of_several_matched_catalogues_is_that_of_the_first():
