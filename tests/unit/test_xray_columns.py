@@ -195,6 +195,7 @@ def test_a_survey_is_read_as_its_definition_has_it(name):
     assert found.definition.position_error == survey.position_error
     kept = [c for c in survey.columns if c.startswith(("flux", "hr", "gamma", "p_var", "extent", "n_det", "snr"))]
     assert {c: found.definition.columns[c] for c in kept} == {c: survey.columns[c] for c in kept}
+    assert ("mjd" in survey.columns) == ("mjd" in found.definition.columns or "epoch_yr" in found.definition.columns)
     assert "source_native_id" not in found.definition.columns, "every row is a source"
 
 

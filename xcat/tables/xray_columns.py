@@ -33,7 +33,7 @@ _LEAST_OF_SURVEY = 3  # entries that must be there before the names count as the
 _OF_DETECTION = ("gamma", "p_variable", "p_variable_long", "snr", "n_detections", "extent_arcsec")
 _OF_RATIO = {"log_flux_ratio": "flux_ratio", "log_flux_ratio_low": "flux_ratio_low"}
 # of a source, the most usual first
-_NAMES = "name iauname sourcename srcname objectname objname source target object srcid sourceid objid id".split()
+_NAMES = ("name", "iauname", "sourcename", "srcname", "objectname", "source", "target", "srcid", "objid", "id")
 
 
 @dataclass(frozen=True)
@@ -214,6 +214,8 @@ class _Finding(Fluxes):
             self.note("no X-ray flux, so no flux ratio: --column flux_cgs=COLUMN says which column is one")
         for entry in _OF_DETECTION:
             self._entry(entry)
+        if self.wanted.epoch_yr is None and "epoch_yr" not in self.specs and self.of_survey("mjd"):
+            self.note(f"epoch from {self.specs['mjd']['from'][0]}, as the survey has it")
         direct = self._direct()
         if "flux_cgs" in self.specs:
             data["flux_band_kev"] = self.energies["flux_cgs"]
