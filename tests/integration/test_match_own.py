@@ -1,5 +1,7 @@
 """A user's table against catalogues in the database, and what joins the rows of the answer."""
 
+from pathlib import Path
+
 import astropy.units as u
 import numpy as np
 import pytest
@@ -16,10 +18,13 @@ from xcat.errors import ConfigError
 from xcat.match.engine import MatchOptions
 from xcat.own.arguments import FileSpec
 from xcat.own.match_answer import HYPOTHESIS, PLACE, Answer, CounterpartRows, moved, separations
-from xcat.own.match_output import build, result
+from xcat.own.match_output import build, result, write
 from xcat.own.match_table import match_files
+from xcat.own.property_columns import read_properties
 from xcat.own.table_result import unique_labels
+from xcat.tables.facts import describe
 from xcat.tables.guess import Wanted
+from xcat.tables.xray_columns import xray_columns
 
 
 @pytest.fixture
@@ -251,3 +256,25 @@ def test_tables_in_memory_are_matched_as_their_files(settings, tmp_path):
             assert one.table[name].tolist() == made[0].table[name].tolist(), name
         assert one.summary["matched"] == made[0].summary["matched"] > 20
     assert made[1].table["table_flux"].unit == "erg / (s cm2)"
+    recognised_in_every_format(made[0].table, tmp_path)
+
+
+def recognised_in_every_format(best: Table, folder: Path) -> None:
+    """Its own output needs no option; only accepted counterparts count."""
+    best["table_2_Gmag"] = best["table_2_MAG"]
+    accepted = np.asarray(best["accepted"])
+    assert 0 < accepted.sum() < len(best)
+    for suffix in (".fits", ".csv", ".ecsv", ".vot", ".parquet"):
+        path = write(best, folder / f"best{suffix}")
+        found = xray_columns(describe(path), band=(0.5, 7))
+        assert found.matched is not None
+        assert (found.matched.label, found.matched.counterparts) == ("table", ("table_2",))
+        from_ = {name: spec.from_[0] for name, spec in found.definition.columns.items()}
+        assert from_ == {"ra": "table_ra", "dec": "table_dec", "name": "table_src_id", "flux_cgs": "table_flux"}
+        assert found.definition.position_error is not None
+        assert found.definition.position_error.columns[0].from_ == ("table_pos_err",)
+        assert found.magnitudes == ("table_2_MAG", "table_2_Gmag")
+        user = read_properties(path, ["log_fx_fr", "log_fx"], band=(0.5, 7))
+        np.testing.assert_array_equal(np.isfinite(user.values[:, 0]), accepted)
+        assert np.isfinite(user.values[:, 1]).all()
+        assert any(f"{accepted.sum()} of {len(best)} sources have an accepted counterpart" in m for m in user.messages)

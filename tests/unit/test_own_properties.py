@@ -356,3 +356,12 @@ def test_the_chandra_training_table(shared_data):
     assert told(own, "Fb is the flux in 0.5-7 keV", "Chandra's broad band")
     assert len(own.table) == 2941
     assert own.n_bad == {}
+
+
+def test_fluxes_in_bands_are_summed(tmp_path):
+    names, values = "Fcsc_s,e_Fcsc_s,Fcsc_m,e_Fcsc_m,Fcsc_h,e_Fcsc_h", "1e-14,3e-15,2e-14,4e-15,3e-14,12e-15"
+    own = read_properties(csv(tmp_path, f"{names}\n{values}\n1e-14,1e-15,,1e-15,1,1\n"), ["log_fx", "hr1"])
+    np.testing.assert_allclose(one(own, "log_fx"), [np.log10(6e-14 * FACTOR), np.nan])
+    np.testing.assert_allclose(own.errors[0, 0], 1.3e-14 / 6e-14 / np.log(10))
+    np.testing.assert_allclose(one(own, "hr1"), [1 / 3, np.nan])
+    assert told(own, "the flux in 0.5-7 keV is Fcsc_s + Fcsc_m + Fcsc_h")

@@ -110,5 +110,8 @@ Table = Annotated[Path, typer.Argument(metavar="TABLE", help="FITS, VOTable, ECS
 RA = Annotated[str | None, option("--ra", "COLUMN", "Right ascension; guessed if not given.")]
 DEC = Annotated[str | None, option("--dec", "COLUMN", "Declination; guessed if not given.")]
 Band = Annotated[str | None, option("--band", "LOW-HIGH", "Energies of the table's flux in keV, as in 0.5-7.")]
-_COLUMN = "PROPERTY=COLUMN or QUANTITY=COLUMN[@UNIT] where the guess needs help; nothing after = for none; repeatable."
+_COLUMN = (
+    "PROPERTY=COLUMN or QUANTITY=COLUMN[@UNIT][@LOW-HIGHkeV] where the guess needs help; nothing after = for none; "
+    "repeatable."
+)
 Columns = Annotated[list[str] | None, option("--column", "NAME=COLUMN", _COLUMN)]

@@ -22,7 +22,7 @@ from xcat.errors import InputError
 from xcat.ingest.opened import ColumnFacts, TableReader, array_batches, locate, unpacked
 
 _TYPES = {"short": "i2", "int": "i4", "long": "i8", "unsignedByte": "u1", "float": "f4", "double": "f8"}
-_TYPES |= {"boolean": "b1", "char": "U", "unicodeChar": "U"}
+_TYPES |= {"boolean": "b1", "bit": "b1", "char": "U", "unicodeChar": "U"}
 _BINARY = ("BINARY", "BINARY2", "FITS")
 
 

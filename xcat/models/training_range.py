@@ -22,8 +22,10 @@ from xcat.columns.registry import columns as meanings
 LEAST_VALUES = 5
 #: Quantiles of the training sample between which a median is expected ...
 QUANTILES = (0.01, 0.99)
-#: ... or beyond, by this share of their distance on the scale of the property: other samples are differently deep.
-MARGIN = 0.1
+#: ... or beyond, by this share of their distance on the scale of the property, ...
+MARGIN = 0.05
+#: ... and logarithms of fluxes by as many decades: other samples are far deeper, while wrong units are factors of 1000.
+MARGIN_DEX = 1.0
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,8 @@ def off_range(
             continue
         low, high = quantiles(table, QUANTILES)
         middle, margin = float(np.median(scaled)), MARGIN * (high - low)
+        if name.startswith("log_"):
+            margin = max(margin, MARGIN_DEX)
         if low - margin <= middle <= high + margin:
             continue
         median, low, high = (_from_scale(x, prop) for x in (middle, low, high))

@@ -23,14 +23,13 @@ from xcat.ingest.rows import Rows
 from xcat.properties.compute import ZERO
 from xcat.tables.guess import guess_position
 from xcat.tables.matched import Matched
-from xcat.tables.quantities import Chosen, Quantities
-from xcat.tables.vocabulary import COUNTERPART, NULLS, Quantity, band_of, is_words
+from xcat.tables.quantities import Chosen, Quantities, touch
+from xcat.tables.vocabulary import BAND_FLUXES, COUNTERPART, NULLS, POSSIBLE_FLUX, Quantity, is_words
 
 #: Catalogues whose colour terms convert magnitudes to the bands of the ratios, in the order of priority.
 _COLOUR_TERMS = ("gaia_dr3", "panstarrs1", "allwise", "twomass")
 _POLE_RA_DEG, _POLE_DEC_DEG, _NODE_L_DEG = 192.85948, 27.12825, 122.93192  # as sql/functions/galactic.sql
 _FAINTEST, _BRIGHTEST = 90.0, -30.0  # magnitudes beyond are null markers such as 99.99
-_POSSIBLE_FLUX = (1e-22, 1e-4)  # erg/(s cm2), of a median
 _CM2_PER_PC2 = float((u.pc**2).to(u.cm**2))
 
 
@@ -128,7 +127,10 @@ class Deriving(Quantities):
 
     def assumed(self, name: str) -> tuple[str, str] | None:
         """Quantity and column that a property was derived from and whose unit nobody states; None if there is none."""
-        flux = ("flux_std_cgs", "flux_cgs") if name.startswith(("log_fx", "log_lx")) else ()
+        of_flux = name.startswith(("log_fx", "log_lx"))
+        flux = (
+            (*("flux_std_cgs", "flux_cgs"), *(() if self._choices.get("flux_cgs") else BAND_FLUXES)) if of_flux else ()
+        )
         motion = ("pmra_mas_yr", "pmdec_mas_yr") if name == "pm_mas_yr" else ()
         distance = ("distance_pc",) if name == "log_lx_counterpart" else ()
         for quantity in (name, *flux, *motion, *distance):
@@ -268,13 +270,13 @@ class Deriving(Quantities):
         if chosen is None:
             chosen = self.find("flux_cgs")
             if chosen is None:
-                return None
-            low, high = self._band_of(chosen)
+                return None if self.given_columns.get("flux_cgs") == "" else self._sum_of_bands()
+            low, high = self.energies_of(chosen, self.band)
             factor = Definition.model_construct(flux_band_kev=(low, high)).standard_flux_factor()
             text = "" if (low, high) == (0.2, 12.0) else f" x {factor:.4f} (from {low:g}-{high:g} to 0.2-12 keV)"
         flux = self.of(chosen)
         median = np.nanmedian(flux[flux > 0]) if (flux > 0).any() else np.nan
-        if chosen.assumed and not (np.isnan(median) or _POSSIBLE_FLUX[0] < median < _POSSIBLE_FLUX[1]):
+        if chosen.assumed and not (np.isnan(median) or POSSIBLE_FLUX[0] < median < POSSIBLE_FLUX[1]):
             raise self.error(
                 f"column '{chosen.column}' has no unit, and its median of {median:.3g} is not a possible flux in "
                 f"erg/(s cm2). Say its unit, --column flux_cgs={chosen.column}@UNIT, or name another column"
@@ -284,20 +286,23 @@ class Deriving(Quantities):
         flux = np.where(flux > 0, flux * factor, np.nan)
         return DerivedValues(flux, f"{chosen}{text}", None if sigma is None else sigma * factor)
 
-    def _band_of(self, chosen: Chosen) -> tuple[float, float]:
-        if self.band is not None:
-            self.note(f"{chosen.column} is the flux in {self.band[0]:g}-{self.band[1]:g} keV (given)")
-            return self.band
-        column = self.facts.column(chosen.column)
-        band = None if column is None else band_of(column, chosen.quantity)
-        if band is None:
-            raise self.error(
-                f"which energies has the flux of column '{chosen.column}'? Neither its name nor its description says "
-                "it. Give --band LOW-HIGH in keV, or go without it, --column flux_cgs="
-            )
-        low, high, source = band
-        self.note(f"{chosen.column} is the flux in {low:g}-{high:g} keV ({source}; change it with --band)")
-        return low, high
+    def _sum_of_bands(self) -> DerivedValues | None:
+        """The flux in 0.2-12 keV from those of the three bands, if their energies are known and touch."""
+        before = len(self.lacking)
+        chosen = [c for name in BAND_FLUXES if (c := self.find(name)) is not None]
+        del self.lacking[before:]  # what is lacking is the flux
+        ranges = [energies for c in chosen if (energies := self.known_energies(c)) is not None]
+        if len(chosen) < 2 or len(ranges) < len(chosen) or not touch(ranges):
+            return None  # one band alone is no broad flux
+        low, high = ranges[0][0], ranges[-1][1]
+        factor = Definition.model_construct(flux_band_kev=(low, high)).standard_flux_factor()
+        flux, columns = np.sum([self.of(c) for c in chosen], axis=0) * factor, " + ".join(map(str, chosen))
+        self._bad(f"{columns} zero or negative, so no flux ratio", flux <= 0)
+        sigmas = [sigma for c in chosen if (sigma := self.sigma(c)) is not None]
+        error = np.sqrt(np.sum(np.square(sigmas), axis=0)) * factor if len(sigmas) == len(chosen) else None
+        self.note(f"the flux in {low:g}-{high:g} keV is {columns}; change it with --column flux_cgs=COLUMN")
+        text = f"({columns}) x {factor:.4f} (from {low:g}-{high:g} to 0.2-12 keV)"
+        return DerivedValues(np.where(flux > 0, flux, np.nan), text, error)
 
     def log_fx(self) -> DerivedValues | None:
         """Log of the flux."""

@@ -50,6 +50,8 @@ class UserProperties:
         What was taken for what, and what is missing.
     n_bad : dict
         Rows with a value that cannot be used, by reason.
+    assumed : dict
+        Property to the quantity and the column whose unit nobody states; see `check_range`.
     """
 
     name: str
@@ -63,6 +65,7 @@ class UserProperties:
     batch: pa.RecordBatch
     messages: list[str] = field(default_factory=list)
     n_bad: dict[str, int] = field(default_factory=dict)
+    assumed: dict[str, tuple[str, str]] = field(default_factory=dict)
 
 
 def read_properties(
@@ -71,7 +74,6 @@ def read_properties(
     band: tuple[float, float] | None = None,
     columns: Mapping[str, str] | None = None,
     hdu: int | str | None = None,
-    model: Model | None = None,
 ) -> UserProperties:
     """Read a table and the properties of its rows.
 
@@ -87,14 +89,12 @@ def read_properties(
         Columns by property or quantity, where the guess needs help: ``COLUMN``, ``COLUMN@UNIT``, or ``""`` for none.
     hdu : int or str, optional
         Extension of a FITS file; its first table if not given.
-    model : Model, optional
-        Values of an assumed unit that lie off the range of its training sample are refused.
 
     Raises
     ------
     InputError
         The table cannot be read or has no rows; columns fit equally well; a unit cannot be converted; the energies of
-        the flux are not known; values are off the range of the training sample.
+        the flux are not known.
     ConfigError
         There is no property of a name, or the band is invalid.
 
@@ -143,13 +143,6 @@ def read_properties(
             if derived.error is not None:
                 errors[:, j] = np.where(np.isnan(derived.values), np.nan, derived.error)
     deriving.note_bad()
-    if model is not None:
-        assumed = {n: of_column for n in names if (of_column := deriving.assumed(n)) is not None}
-        off = off_range(model, names, values, assumed)
-        if any(one.refused for one in off):
-            raise deriving.error("; ".join(one.message for one in off if one.refused))
-        for one in off:
-            deriving.note(one.message)
     try:
         ra, dec = deriving.place
     except InputError as error:  # no property needs it, or it would have been raised before
@@ -167,4 +160,20 @@ def read_properties(
         rows,
         deriving.messages,
         deriving.n_bad,
+        {name: of_column for name in names if (of_column := deriving.assumed(name)) is not None},
     )
+
+
+def check_range(user: UserProperties, model: Model) -> None:
+    """Compare the values with the training sample of a model; a stated unit that looks wrong adds a message.
+
+    Raises
+    ------
+    InputError
+        Values whose unit was assumed lie off the range of the sample.
+    """
+    off = off_range(model, user.names, user.values, user.assumed)
+    refused = [one.message for one in off if one.refused]
+    if refused:
+        raise InputError(f"{user.name}: {'; '.join(refused)}")
+    user.messages += [one.message for one in off]

@@ -10,17 +10,30 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import astropy.units as u
 
 from xcat.errors import ConfigError, InputError
 from xcat.ingest.opened import ColumnFacts
-from xcat.tables.vocabulary import Columns, Quantity, as_unit, endings, is_words, plain, quantities
+from xcat.tables.vocabulary import (
+    POSSIBLE_FLUX,
+    Columns,
+    Quantity,
+    as_unit,
+    band_of,
+    endings,
+    is_words,
+    plain,
+    quantities,
+    typical,
+)
 
 _NO_VALUE = re.compile(
     r"err|unc|sig|limit|upper|lower|lolim|hilim|(^|_)(e|lo|up|hi|min|max)\d?(_|$)|_(lo|up)\d?_", re.I
 )
 _UNIT_AT_END = re.compile(r"[_ (\[](kpc|pc|mas|arcsec|mag|deg)[)\]]?$", re.I)
+_LOGARITHM = re.compile(r"(?:^|_)(?:log|lg)(?:10)?(?:_|f)", re.I)  # log_fx, logFlux: not the flux itself
 _ENERGIES = re.compile(r"(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?) *kev", re.I)
 _ERROR_NAMES = ("e{0}", "{0}err", "err{0}", "{0}error", "error{0}", "sig{0}", "sigma{0}", "{0}unc", "{0}sigma")
 
@@ -104,6 +117,40 @@ class Quantities(Columns):
                 self._choices[name] = self._chosen(quantity, columns[0], "name") if columns else None
         return self._choices[name]
 
+    def energies_of(self, chosen: Chosen, band: tuple[float, float] | None = None) -> tuple[float, float]:
+        """Energies of a flux, keV.
+
+        Parameters
+        ----------
+        band : (float, float), optional
+            What the user gave with ``--band``.
+
+        Raises
+        ------
+        InputError
+            Nothing states them.
+        """
+        known = self.known_energies(chosen, band)
+        if known is None:
+            raise self.error(
+                f"which energies has the flux of column '{chosen.column}'? Neither its name nor its description says "
+                "it. Give --band LOW-HIGH in keV, or go without it, --column flux_cgs="
+            )
+        return known
+
+    def known_energies(self, chosen: Chosen, band: tuple[float, float] | None = None) -> tuple[float, float] | None:
+        """Energies of a flux, keV: given, or stated by its description or name; None if nothing states them."""
+        known, source, column = chosen.energies or band, "given", self.facts.column(chosen.column)
+        if known is None and column is not None:
+            of_column = band_of(column, chosen.quantity)
+            if of_column is None:
+                return None
+            change = "; change it with --band" if chosen.quantity.name == "flux_cgs" else ""
+            known, source = of_column[:2], of_column[2] + change
+        if known is not None:
+            self.note(f"{chosen.column} is the flux in {known[0]:g}-{known[1]:g} keV ({source})")
+        return known
+
     def _find(self, quantity: Quantity) -> Chosen | None:
         if quantity.name in self.given_columns:
             return self._of_user(quantity)
@@ -155,12 +202,18 @@ class Quantities(Columns):
         )
         yield list(ends), "end of the name"
         if quantity.by_unit:
-            units = [(c, as_unit(c.unit)) for c in fits if re.search(quantity.by_unit, c.name, re.I)]
+            alike = [c for c in fits if re.search(quantity.by_unit, c.name, re.I)]
+            units = [(c, as_unit(c.unit)) for c in alike]
             yield [c for c, unit in units if unit and unit.is_equivalent(u.Unit(quantity.unit))], "unit and name"
+            sizes = [(c, typical(c)) for c in alike if not c.unit.strip()]
+            low, high = POSSIBLE_FLUX
+            yield [c for c, size in sizes if size and low < size < high], "name and values"
 
     def _may_be(self, quantity: Quantity, column: ColumnFacts) -> bool:
         """Whether neither UCD nor name forbids that the column is the quantity."""
         ucd = column.ucd.strip().casefold()
+        if quantity.name.startswith("flux") and _LOGARITHM.search(column.name):
+            return False
         if re.search(r"stat\.(error|min|max|stdev)", ucd) or (quantity.not_ucd and re.search(quantity.not_ucd, ucd)):
             return False
         return quantity.is_name(column.name) or not _NO_VALUE.search(column.name)
@@ -225,6 +278,11 @@ class Quantities(Columns):
             f"{quantity.unit or 'a plain number'}. Name another column, --column {quantity.name}=COLUMN, or its true "
             f"unit, --column {quantity.name}=COLUMN@UNIT, or go without, --column {quantity.name}="
         )
+
+
+def touch(ranges: Sequence[tuple[float, float]]) -> bool:
+    """Whether each of the energy ranges ends where the next begins."""
+    return all(abs(a[1] - b[0]) < 1e-6 for a, b in pairwise(ranges))
 
 
 def error_name(name: str) -> str:

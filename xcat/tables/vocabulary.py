@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import astropy.units as u
@@ -24,6 +25,10 @@ NULLS: tuple[float | str, ...] = (-99.0, -999.0, "N/A", "NA", "null", "NULL", "N
 POSITIONS: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("positions.yaml").read_text(encoding="utf-8"))
 NOT_A_PLACE = re.compile(r"err|unc|sig|std|rms|cov|corr?coef|(^|_)e_|_e$|pm|diff|off|delta_ra|nom|pnt|aim|gal", re.I)
 
+#: Fluxes in the three bands, by rising energy.
+BAND_FLUXES = ("flux_soft_cgs", "flux_medium_cgs", "flux_hard_cgs")
+#: Of a median, erg/(s cm2); other values are in another unit.
+POSSIBLE_FLUX = (1e-22, 1e-4)
 #: What the names of quantities of counterparts begin with.
 COUNTERPART = ("mag_", "pm", "parallax", "distance")
 
@@ -35,6 +40,7 @@ MAGNITUDE = re.compile(r"(?:^|_)(?:[a-z]+_)?mag(?:$|_|\d)|^[a-z0-9]{1,4}mag$|^w[
 YEAR_OF_MJD = (1 / 365.25, 2000 - 51544.5 / 365.25)
 
 
+@lru_cache(maxsize=4096)
 def plain(name: str) -> str:
     """A name without signs and case."""
     return re.sub(r"[^a-z0-9]", "", name.casefold())
@@ -80,6 +86,12 @@ def is_number(text: str) -> bool:
 def is_words(column: ColumnFacts) -> bool:
     """Whether a column holds text; one of numbers whose first rows are mostly "N/A" does not."""
     return column.is_text and not all(is_number(v) or v in NULLS for v in column.sample)
+
+
+def typical(column: ColumnFacts) -> float | None:
+    """Median of the first values above 0; None if there are none."""
+    values = [x for v in column.sample if is_number(v) and (x := float(v)) > 0]
+    return median(values) if values else None
 
 
 def is_angle(column: ColumnFacts) -> bool:
@@ -140,7 +152,11 @@ class Quantity:
 
     def is_name(self, name: str) -> bool:
         """Whether a column of this name would be the quantity."""
-        return name in self.exact or any(re.fullmatch(pattern, plain(name)) for pattern in self.names)
+        return name in self.exact or (bool(self.names) and self._pattern.fullmatch(plain(name)) is not None)
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        return re.compile("|".join(f"(?:{name})" for name in self.names))
 
 
 @cache
@@ -150,7 +166,8 @@ def quantities() -> dict[str, Quantity]:
         name: {"unit": columns()[name].unit, "words": columns()[name].about.partition(",")[0]} for name in magnitudes()
     }
     text = Path(__file__).with_name("quantities.yaml").read_text(encoding="utf-8")
-    return {name: Quantity(name, **(bands.get(name, {}) | entry)) for name, entry in yaml.safe_load(text).items()}
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml is ten times as fast
+    return {name: Quantity(name, **(bands.get(name, {}) | e)) for name, e in yaml.load(text, Loader=loader).items()}
 
 
 _KEV = re.compile(r"(\d+(?:\.\d+)?)\s*(?:-|–|to|_)\s*(\d+(?:\.\d+)?)\s*_?\s*kev", re.I)
