@@ -188,7 +188,7 @@ def outlier_rule(r: Report) -> str:
 def objects_rule(r: Report) -> str:
     """Numbers of sources and objects, and what an object is."""
     counts = f"{r.whole.all:,} sources, {r.whole.objects:,} objects"
-    return f"{counts}: what several missions have seen counts once, with the class of its best measured source"
+    return f"{counts}: one seen by several missions counts once, as its best measured source"
 
 
 def percent(fraction: float | None) -> str:
