@@ -22,7 +22,7 @@ def _full(n: int, value: int, dtype: Any = np.int32) -> np.ndarray:
 def twins(n: int) -> tuple[np.ndarray, np.ndarray]:
     """Places of the sources of the second mission, and of the same ones in the first; half of these are unlabelled."""
     first = np.arange(N_TWICE)
-    first[20:50] = 2 * n // 3 + np.arange(30)
+    first[20:50] = 7 * n // 10 + np.arange(30)
     return np.arange(n - N_TWICE, n), first
 
 
