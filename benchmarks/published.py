@@ -129,7 +129,8 @@ def measure_queries(conn: Connection, run_id: int, n: int, n_queries: int) -> No
             "SELECT source_id, name, ra, dec FROM pub.classified WHERE source_id = ANY (%s)", [chosen]
         )
     }
-    of_class = {name.lower(): f"public.bare WHERE class = '{name}' AND known_class IS NULL" for name in sky.CLASSES}
+    listed = "is_best_of_master AND known_class_of_master IS NULL"
+    of_class = {name.lower(): f"public.bare WHERE class = '{name}' AND {listed}" for name in sky.CLASSES}
 
     def of_bare(query: str) -> str:
         for name, relation in of_class.items():

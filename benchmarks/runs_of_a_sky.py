@@ -245,7 +245,7 @@ def _link(conn: Connection, made: Runs) -> None:
         conn,
         "master_source",
         run_id,
-        {"source_id": "source_id", "master_id": "master_id", "status": status},
+        {"source_id": "source_id", "master_id": "master_id", "mission_rank": "1 + is_second::int", "status": status},
         "public.sky",
     )
     values = {

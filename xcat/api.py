@@ -79,8 +79,12 @@ def candidates(
     known: bool = False,
     run_id: int | None = None,
     limit: int | None = None,
+    every_mission: bool = False,
 ) -> Table:
-    """List the published sources of a class, the most probable first.
+    """List the published objects of a class, the most probable first.
+
+    An object that several missions have seen is listed once: as its best measured source, if that one is of the class.
+    ``other_missions`` says what the others are.
 
     Parameters
     ----------
@@ -91,11 +95,13 @@ def candidates(
     cone : tuple of float, optional
         Right ascension, declination and radius, in degrees.
     known : bool
-        Include sources of the reference sample.
+        Include objects of which a source, of whatever mission, is in the reference sample.
     run_id : int, optional
         Classify run; the published one if not given.
     limit : int, optional
         Maximum number of rows; ``meta["total_rows"]`` is the number without it.
+    every_mission : bool
+        List every source of the class, of every mission: one object may then have several rows.
 
     Returns
     -------
@@ -116,7 +122,7 @@ def candidates(
     from xcat.report.candidates import candidates as find
 
     with reading() as conn:
-        return find(conn, class_name, min_probability, cone, limit, known, run_id)
+        return find(conn, class_name, min_probability, cone, limit, known, run_id, every_mission)
 
 
 class Reasons:

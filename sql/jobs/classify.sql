@@ -19,10 +19,13 @@ coalesce(p.{name}, 'NaN')::real AS {name};
 SELECT count(*) FROM xcat.property WHERE run_id = %(property_run_id)s;
 
 -- name: totals
--- Numbers of sources and outliers by class, inside and outside the test sample; labelled sources out of fold.
+-- Numbers of sources and outliers by class, inside and outside the test sample; labelled sources out of fold. Objects
+-- are the sources that are the best measured of their master source.
 SELECT coalesce(o.class, c.class) AS class, xcat.in_test_sample(c.is_classifiable, l.class) AS in_test_sample,
-       count(*) AS sources, count(*) FILTER (WHERE coalesce(o.is_outlier, c.is_outlier)) AS outliers
+       count(*) AS sources, count(*) FILTER (WHERE coalesce(o.is_outlier, c.is_outlier)) AS outliers,
+       count(*) FILTER (WHERE coalesce(m.mission_rank, 1) = 1) AS objects
 FROM xcat.classification AS c
+LEFT JOIN xcat.master_source AS m ON m.run_id = %(link_run_id)s AND m.source_id = c.source_id
 LEFT JOIN xcat.out_of_fold AS o ON o.run_id = %(model_run_id)s AND o.source_id = c.source_id
 LEFT JOIN xcat.label AS l ON l.run_id = %(label_run_id)s AND l.source_id = c.source_id AND l.status = 'used'
 WHERE c.run_id = %(run_id)s

@@ -21,7 +21,7 @@ WHERE array_position(%(catalogue_ids)s::smallint[], a.catalogue_id)
 
 -- name: sources
 -- Every source with its mission, in an order that the data alone decide: the missions as given, then their own ids.
-SELECT s.source_id, s.catalogue_id
+SELECT s.source_id, s.catalogue_id, s.err_arcsec, coalesce(s.snr, -1)
 FROM {source} AS s
 LEFT JOIN xcat.source_identity AS i USING (source_id)
 ORDER BY array_position(%(catalogue_ids)s::smallint[], s.catalogue_id), i.mission_source, s.source_id;

@@ -9,6 +9,9 @@ CREATE TEMP TABLE member (
     source_id bigint NOT NULL, rank smallint NOT NULL, i bigint NOT NULL, catalogue text NOT NULL,
     native_id text NOT NULL
 ) ON COMMIT DROP;
+CREATE TEMP TABLE of_missions (
+    source_id bigint NOT NULL, missions_agree boolean NOT NULL, other_missions text NOT NULL, known_class text
+) ON COMMIT DROP;
 CREATE TEMP TABLE near_galaxy (
     source_id bigint NOT NULL, catalogue_id smallint NOT NULL, object_id bigint NOT NULL, galaxy text NOT NULL,
     distance_mpc real, sep_arcsec double precision NOT NULL, deviation double precision NOT NULL,
@@ -78,13 +81,36 @@ LEFT JOIN xcat.out_of_fold AS o ON o.run_id = %(model_run_id)s AND o.source_id =
 -- Every source with its master source, in the order of the sky.
 SELECT %(run_id)s AS run_id, m.master_id, m.ra, m.dec, m.err_arcsec, m.n_missions, m.n_sources, m.n_detections,
        m.n_upper_limits, m.is_ambiguous, m.mjd_first, m.mjd_last, m.flux_std_min_cgs, m.flux_std_max_cgs, m.flux_ratio,
-       m.flux_ratio_low, m.flux_ratio_sigma, b.source_id, s.name, k.name AS catalogue, b.status, s.flux_std_cgs,
-       public.q3c_dist(m.ra, m.dec, s.ra, s.dec) * 3600 AS sep_arcsec
+       m.flux_ratio_low, m.flux_ratio_sigma, b.source_id, s.name, k.name AS catalogue, b.status, b.mission_rank,
+       s.flux_std_cgs, public.q3c_dist(m.ra, m.dec, s.ra, s.dec) * 3600 AS sep_arcsec
 FROM {master_source} AS b
 JOIN {master} AS m USING (master_id)
 JOIN {source} AS s ON s.source_id = b.source_id
 JOIN xcat.catalogue AS k ON k.catalogue_id = s.catalogue_id
 ORDER BY public.q3c_ang2ipix(m.ra, m.dec), m.master_id, b.source_id;
+
+-- name: of_missions
+-- What the missions say of every object that several have seen: for each of its sources what the others say, and the
+-- class in the literature of the source itself, or else of the best measured one that is in the reference sample.
+INSERT INTO pg_temp.of_missions (source_id, missions_agree, other_missions, known_class)
+WITH member AS MATERIALIZED (
+    SELECT m.master_id, m.source_id, m.mission_rank, coalesce(o.class, c.class) AS class, l.class AS known_class,
+           m.catalogue || ' ' || coalesce(o.class, c.class) || ' '
+           || to_char((coalesce(o.p, c.p))[array_position(%(classes)s::text[], coalesce(o.class, c.class))],
+                      'FM0.00') AS answer
+    FROM {master_sources} AS m
+    JOIN {classification} AS c ON c.source_id = m.source_id
+    LEFT JOIN xcat.out_of_fold AS o ON o.run_id = %(model_run_id)s AND o.source_id = m.source_id
+    LEFT JOIN xcat.label AS l ON l.run_id = %(label_run_id)s AND l.source_id = m.source_id AND l.status = 'used'
+    WHERE m.n_sources > 1
+)
+SELECT a.source_id, bool_and(a.class = b.class),
+       coalesce(string_agg(b.answer, ', ' ORDER BY b.mission_rank) FILTER (WHERE b.source_id <> a.source_id), ''),
+       (array_agg(b.known_class ORDER BY b.source_id <> a.source_id, b.mission_rank)
+        FILTER (WHERE b.known_class IS NOT NULL))[1]
+FROM member AS a
+JOIN member AS b USING (master_id)
+GROUP BY a.source_id;
 
 -- name: classified
 -- Every source, in the order of the sky. A source of the reference sample has the class and the probabilities of tables
@@ -95,9 +121,12 @@ SELECT %(run_id)s AS run_id, c.source_id, s.name, k.name AS catalogue, s.ra, s.d
        l.origin, c.is_classifiable, xcat.in_test_sample(c.is_classifiable, l.class) AS in_test_sample,
        s.n_detections, s.mjd_first, s.mjd_last, s.flux_cgs, s.flux_err_cgs, s.flux_low_kev, s.flux_high_kev,
        s.flux_std_cgs, s.snr, s.det_likelihood, s.flux_ratio, s.flux_ratio_low, s.extent_arcsec, s.quality_flag,
-       m.master_id, m.n_missions, m.is_ambiguous, f.catalogue AS optical_catalogue, f.native_id AS optical_native_id,
-       f.sep_arcsec AS optical_sep_arcsec, f.p_any AS optical_p_any, g.catalogue AS infrared_catalogue,
-       g.native_id AS infrared_native_id, g.sep_arcsec AS infrared_sep_arcsec, g.p_any AS infrared_p_any,
+       m.master_id, m.n_missions, m.is_ambiguous, coalesce(m.mission_rank = 1, true) AS is_best_of_master,
+       coalesce(v.missions_agree, true) AS missions_agree, coalesce(v.other_missions, '') AS other_missions,
+       coalesce(l.class, v.known_class) AS known_class_of_master, f.catalogue AS optical_catalogue,
+       f.native_id AS optical_native_id, f.sep_arcsec AS optical_sep_arcsec, f.p_any AS optical_p_any,
+       g.catalogue AS infrared_catalogue, g.native_id AS infrared_native_id, g.sep_arcsec AS infrared_sep_arcsec,
+       g.p_any AS infrared_p_any,
        {values}
 FROM {classification} AS c
 JOIN {source} AS s USING (source_id)
@@ -112,6 +141,7 @@ CROSS JOIN LATERAL (
            coalesce(o.alternative, c.alternative) AS alternative) AS d
 LEFT JOIN xcat.label AS l ON l.run_id = %(label_run_id)s AND l.source_id = c.source_id AND l.status = 'used'
 LEFT JOIN {master_sources} AS m ON m.source_id = c.source_id
+LEFT JOIN pg_temp.of_missions AS v ON v.source_id = c.source_id
 LEFT JOIN pg_temp.first_counterpart AS f ON f.source_id = c.source_id AND f.kind = 'optical'
 LEFT JOIN pg_temp.first_counterpart AS g ON g.source_id = c.source_id AND g.kind = 'infrared'
 ORDER BY public.q3c_ang2ipix(s.ra, s.dec), c.source_id;
@@ -147,7 +177,7 @@ WHERE g.d25_arcmin > 0;
 -- above 1e39 erg / s at the distance of the galaxy. The galaxy is the one that sep_to_radius was computed with.
 -- p_contaminant (after Tranin et al. 2024, A&A 681, A16): of the sources of this mission in the ellipse that are at
 -- least as bright, nuclei included, the share expected to be AGN behind the galaxy. It is too large where only a part
--- of the ellipse has been observed.
+-- of the ellipse has been observed. Of the sources of one master source that are listed, the best measured is marked.
 WITH hosted AS MATERIALIZED (
     SELECT DISTINCT ON (g.source_id) g.*, min(g.sep_arcsec) OVER (PARTITION BY g.source_id) AS sep_nucleus_arcsec
     FROM pg_temp.near_galaxy AS g
@@ -160,10 +190,15 @@ WITH hosted AS MATERIALIZED (
                PARTITION BY c.catalogue, h.catalogue_id, h.object_id ORDER BY c.flux_std_cgs DESC) AS n_as_bright
     FROM hosted AS h JOIN {classified} AS c USING (source_id)
 )
-SELECT *, log_lx_galaxy > 41 AS is_hyperluminous, least(1, n_background / n_as_bright) AS p_contaminant
-FROM counted
-WHERE sep_nucleus_arcsec > greatest(3, 3 * err_arcsec)
-ORDER BY public.q3c_ang2ipix(ra, dec);
+SELECT {values}, c.galaxy, c.distance_mpc, c.sep_arcsec, c.sep_nucleus_arcsec, c.ellipse_deg2, c.n_background,
+       c.n_as_bright, least(1, c.n_background / c.n_as_bright) AS p_contaminant,
+       c.log_lx_galaxy > 41 AS is_hyperluminous,
+       row_number() OVER (PARTITION BY c.master_id, CASE WHEN c.master_id IS NULL THEN c.source_id END
+                          ORDER BY m.mission_rank) = 1 AS is_best_of_master
+FROM counted AS c
+LEFT JOIN {master_sources} AS m ON m.source_id = c.source_id
+WHERE sep_nucleus_arcsec > greatest(3, 3 * c.err_arcsec)
+ORDER BY public.q3c_ang2ipix(c.ra, c.dec);
 
 -- name: add_class_column
 -- A column for a class that no published model has had; rows of the other runs have no probability of it.
@@ -211,8 +246,9 @@ DROP VIEW IF EXISTS {view};
 CREATE VIEW {view} AS SELECT {columns} FROM {all_runs} WHERE run_id = pub.published_run();
 
 -- name: candidates_view
--- Sources of one class that no reference catalogue knows.
-CREATE VIEW {view} AS SELECT {columns} FROM pub.classified WHERE class = {class} AND known_class IS NULL;
+-- Objects that their best measured source gives a class, and that no reference catalogue knows.
+CREATE VIEW {view} AS SELECT {columns} FROM pub.classified
+WHERE class = {class} AND is_best_of_master AND known_class_of_master IS NULL;
 
 -- name: comment_view
 -- What a view shows.

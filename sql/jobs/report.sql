@@ -28,15 +28,17 @@ GROUP BY k.catalogue_id
 ORDER BY k.name;
 
 -- name: candidates
--- Sources of one class, most probable first. Ties, frequent where probabilities are 1, are in an order that depends on
--- the data alone, so that a limit gives the same rows in every database.
-SELECT source_id, name, ra, dec, p_class, margin, p_tail, is_outlier, flux_cgs, n_detections, n_missing, alternative,
-       class, catalogue, snr, known_class, origin, is_out_of_fold, err_arcsec, flux_err_cgs, extent_arcsec,
-       quality_flag, in_test_sample, {classes}, abs_b, pm_mas_yr, sep_to_radius, hr1, hr2, gamma, log_fx_fb, log_fx_fr,
-       log_fx_fw1, log_fx_fw2, log_flux_ratio, log_flux_ratio_low, flux_ratio_sigma, p_variable, outlier,
-       optical_catalogue, optical_native_id, infrared_catalogue, infrared_native_id, master_id, run_id
+-- Objects of one class, or all their sources, most probable first. Ties, frequent where probabilities are 1, are in an
+-- order that depends on the data alone, so that a limit gives the same rows in every database.
+SELECT source_id, name, ra, dec, p_class, margin, p_tail, is_outlier, other_missions, flux_cgs, n_detections, n_missing,
+       alternative, class, catalogue, n_missions, missions_agree, is_ambiguous, is_best_of_master, snr, known_class,
+       origin, known_class_of_master, is_out_of_fold, err_arcsec, flux_err_cgs, extent_arcsec, quality_flag,
+       in_test_sample, {classes}, abs_b, pm_mas_yr, sep_to_radius, hr1, hr2, gamma, log_fx_fb, log_fx_fr, log_fx_fw1,
+       log_fx_fw2, log_flux_ratio, log_flux_ratio_low, flux_ratio_sigma, p_variable, outlier, optical_catalogue,
+       optical_native_id, infrared_catalogue, infrared_native_id, master_id, run_id
 FROM {classified}
-WHERE class = %(class)s AND p_class >= %(min_probability)s AND (known_class IS NULL OR %(include_known)s) {near}
+WHERE class = %(class)s AND p_class >= %(min_probability)s AND (is_best_of_master OR %(every_mission)s)
+  AND (known_class_of_master IS NULL OR %(include_known)s) {near}
 ORDER BY p_class DESC, margin DESC, catalogue COLLATE "C", name COLLATE "C", ra, dec, source_id
 LIMIT %(limit)s;
 
@@ -44,7 +46,8 @@ LIMIT %(limit)s;
 -- Number of candidates without a limit.
 SELECT count(*)
 FROM {classified}
-WHERE class = %(class)s AND p_class >= %(min_probability)s AND (known_class IS NULL OR %(include_known)s) {near};
+WHERE class = %(class)s AND p_class >= %(min_probability)s AND (is_best_of_master OR %(every_mission)s)
+  AND (known_class_of_master IS NULL OR %(include_known)s) {near};
 
 -- name: near
 -- Clause for a cone. It is the only condition of its WHERE, so that q3c's index is used.
@@ -180,17 +183,20 @@ FROM {hypothesis} WHERE run_id = %(match_run_id)s AND source_id = %(source_id)s;
 
 -- name: master
 -- The master source of one source, with the combined results of its missions.
-SELECT b.status, m.master_id, m.n_missions, m.n_sources, m.n_detections, m.n_upper_limits, m.is_ambiguous,
-       m.mjd_first, m.mjd_last, m.flux_std_min_cgs, m.flux_std_max_cgs, m.flux_ratio, m.flux_ratio_low,
+SELECT b.status, b.mission_rank, m.master_id, m.n_missions, m.n_sources, m.n_detections, m.n_upper_limits,
+       m.is_ambiguous, m.mjd_first, m.mjd_last, m.flux_std_min_cgs, m.flux_std_max_cgs, m.flux_ratio, m.flux_ratio_low,
        m.flux_ratio_sigma
 FROM xcat.master_source AS b
 JOIN xcat.master AS m ON m.run_id = b.run_id AND m.master_id = b.master_id
 WHERE b.run_id = %(link_run_id)s AND b.source_id = %(source_id)s;
 
 -- name: other_members
--- The other sources of a master source, or those that an ambiguous source may be identical to.
+-- The other sources of a master source, or those that an ambiguous source may be identical to, and what they are.
 SELECT s.source_id, s.name, k.name AS catalogue, public.q3c_dist(x.ra, x.dec, s.ra, s.dec) * 3600 AS sep_arcsec,
-       s.n_detections, s.flux_std_cgs, b.relation
+       s.n_detections, s.flux_std_cgs, b.relation, o.mission_rank, d.class,
+       d.p[(SELECT array_position(array_agg(e.class ORDER BY e.class_id), d.class) FROM xcat.model_class AS e
+            WHERE e.run_id = %(model_run_id)s)]::double precision AS p_class,
+       l.class AS known_class
 FROM (
     SELECT source_id, 'member' AS relation FROM xcat.master_source
     WHERE run_id = %(link_run_id)s AND master_id = %(master_id)s AND source_id <> %(source_id)s
@@ -203,7 +209,12 @@ FROM (
 JOIN xcat.source AS s ON s.run_id = %(source_run_id)s AND s.source_id = b.source_id
 JOIN xcat.source AS x ON x.run_id = %(source_run_id)s AND x.source_id = %(source_id)s
 JOIN xcat.catalogue AS k ON k.catalogue_id = s.catalogue_id
-ORDER BY b.relation DESC, sep_arcsec, k.name COLLATE "C", s.name COLLATE "C";
+JOIN xcat.master_source AS o ON o.run_id = %(link_run_id)s AND o.source_id = s.source_id
+JOIN xcat.classification AS c ON c.run_id = %(run_id)s AND c.source_id = s.source_id
+LEFT JOIN xcat.out_of_fold AS f ON f.run_id = %(model_run_id)s AND f.source_id = s.source_id
+CROSS JOIN LATERAL (SELECT coalesce(f.class, c.class) AS class, coalesce(f.p, c.p) AS p) AS d
+LEFT JOIN xcat.label AS l ON l.run_id = %(label_run_id)s AND l.source_id = s.source_id AND l.status = 'used'
+ORDER BY b.relation DESC, o.mission_rank, sep_arcsec, k.name COLLATE "C", s.name COLLATE "C";
 
 -- name: labels
 -- Entries of reference catalogues for one source.

@@ -1,5 +1,5 @@
 -- name: ulx_candidates
--- Which sources are ultraluminous X-ray sources? Off-nuclear, well detected, point-like, not known as something else,
+-- Which objects are ultraluminous X-ray sources? Off-nuclear, well detected, point-like, not known as something else,
 -- and less likely to be an AGN behind the galaxy than to be an X-ray binary (Tranin et al. 2024, A&A 681, A16).
 -- Luminosities in erg / s, at the distance of the galaxy.
 SELECT name, ra, dec, galaxy, distance_mpc, sep_to_radius, log_lx_galaxy, is_hyperluminous, snr, p_xrb, p_contaminant,
@@ -8,5 +8,5 @@ FROM pub.ulx_candidates
 WHERE snr > 3
   AND p_xrb > p_contaminant
   AND coalesce(extent_arcsec, 0) = 0
-  AND coalesce(known_class, 'XRB') = 'XRB'
+  AND coalesce(known_class_of_master, 'XRB') = 'XRB'
 ORDER BY log_lx_galaxy DESC;

@@ -20,8 +20,10 @@ def _full(n: int, value: int, dtype: Any = np.int32) -> np.ndarray:
 
 
 def twins(n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Places of the sources of the second mission, and of the same ones in the first."""
-    return np.arange(n - N_TWICE, n), np.arange(N_TWICE)
+    """Places of the sources of the second mission, and of the same ones in the first; half of these are unlabelled."""
+    first = np.arange(N_TWICE)
+    first[20:50] = 7 * n // 10 + np.arange(30)
+    return np.arange(n - N_TWICE, n), first
 
 
 def links(run: Run, sky: Mapping[str, np.ndarray]) -> None:
@@ -31,7 +33,7 @@ def links(run: Run, sky: Mapping[str, np.ndarray]) -> None:
     ----------
     run : Run
     sky : mapping
-        source_id, ra, dec, n_detections, flux, flux_ratio, flux_ratio_low and flux_ratio_sigma of the sources.
+        source_id, ra, dec, err_arcsec, n_detections, flux, flux_ratio, flux_ratio_low and flux_ratio_sigma.
     """
     n = len(sky["source_id"])
     second, first = twins(n)
@@ -42,7 +44,12 @@ def links(run: Run, sky: Mapping[str, np.ndarray]) -> None:
     status[np.concatenate([first[sure], second[sure]])] = b"linked"
     status[np.concatenate([first[~sure], second[~sure]])] = b"ambiguous"
     run_id = _full(n, run.run_id)
-    members = {"run_id": run_id, "source_id": sky["source_id"], "master_id": master, "status": status}
+    rank = np.ones(n, np.int16)
+    second_is_better = sky["err_arcsec"][second] < sky["err_arcsec"][first]
+    rank[np.where(second_is_better, first, second)[sure]] = 2
+    members = {
+        "run_id": run_id, "source_id": sky["source_id"], "master_id": master, "mission_rank": rank, "status": status
+    }  # fmt: skip
     partitions.write(run.conn, "master_source", run.run_id, [members])
     heads = master == sky["source_id"]
     missions = np.where(status == b"linked", 2, 1)

@@ -176,12 +176,13 @@ def make(settings: Settings, n: int = 600, n_labelled: int = 400, seed: int = 3)
         with runs.stage(
             settings, "merge", "small_sky", {"n": n}, catalogues=[xmm, swift], pipeline_run_id=parent
         ) as run:
+            err_arcsec = rng.uniform(0.5, 2, n).astype(np.float32)
             partitions.write(
                 run.conn, "source", run.run_id,
                 [{
                     "run_id": _full(n, run.run_id), "source_id": source_id,
                     "catalogue_id": np.where(mission == "4XMM", xmm, swift).astype(np.int16), "name": names,
-                    "ra": ra, "dec": dec, "err_arcsec": rng.uniform(0.5, 2, n).astype(np.float32),
+                    "ra": ra, "dec": dec, "err_arcsec": err_arcsec,
                     "glon": glon, "glat": glat, "n_detections": n_det.astype(np.int32),
                     "flux_cgs": flux.astype(np.float32), "flux_err_cgs": (0.1 * flux).astype(np.float32),
                     "flux_std_cgs": flux.astype(np.float32), "snr": rng.uniform(3, 30, n).astype(np.float32),
@@ -194,7 +195,7 @@ def make(settings: Settings, n: int = 600, n_labelled: int = 400, seed: int = 3)
         made["merge"] = run.run_id
         lineage = {"source_run_id": made["merge"]}
         sky = {
-            "source_id": source_id, "ra": ra, "dec": dec, "n_detections": n_det, "flux": flux,
+            "source_id": source_id, "ra": ra, "dec": dec, "err_arcsec": err_arcsec, "n_detections": n_det, "flux": flux,
             "flux_ratio": 10 ** values["log_flux_ratio"], "flux_ratio_low": 10 ** values["log_flux_ratio_low"],
             "flux_ratio_sigma": values["flux_ratio_sigma"],
         }  # fmt: skip

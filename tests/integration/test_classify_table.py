@@ -124,7 +124,13 @@ def in_database(settings: Any) -> list[dict[str, Any]]:
     with stage(settings, "link", "tiny", {}, source_run_id=merged) as linked:
         pass
     ids = list(at)
-    tiny.write(settings, "master_source", linked.run_id, {"source_id": ids, "master_id": ids, "status": "single"}, n)
+    tiny.write(
+        settings,
+        "master_source",
+        linked.run_id,
+        {"source_id": ids, "master_id": ids, "mission_rank": 1, "status": "single"},
+        n,
+    )
     tiny.write(
         settings,
         "master",

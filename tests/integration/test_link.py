@@ -115,7 +115,15 @@ def test_a_master_is_the_weighted_mean_of_its_sources(module_settings: Settings,
         mission(module_settings, name, [p], err_arcsec=e, mjd=[m], n_detections=[n])
         for name, p, e, m, n in zip("xcr", at, err, [51000.0, None, 50000.0], [7, None, 2], strict=True)
     ]
-    (master,) = masters(module_settings, both(module_settings, *many)[1])
+    merged, linked = both(module_settings, *many)
+    (master,) = masters(module_settings, linked)
+    ranks = rows(
+        module_settings,
+        "SELECT m.mission_rank, s.err_arcsec FROM xcat.master_source AS m JOIN xcat.source AS s USING (source_id)"
+        " WHERE m.run_id = %s AND s.run_id = %s ORDER BY m.mission_rank",
+        [linked, merged],
+    )
+    assert [(row["mission_rank"], row["err_arcsec"]) for row in ranks] == [(1, 0.5), (2, 1.0), (3, 2.0)]
     ra, dec = np.radians(np.array(at)).T
     weight = 1 / np.array(err) ** 2
     x, y, z = weight @ np.stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)], axis=1)

@@ -94,7 +94,13 @@ def _masters(settings: Settings, source_run: int, ratios: dict[str, Any], n: int
     with stage(settings, "link", "tiny", {}, source_run_id=source_run) as run:
         pass
     ids = list(range(1, n + 1))
-    write(settings, "master_source", run.run_id, {"source_id": ids, "master_id": ids, "status": "single"}, n)
+    write(
+        settings,
+        "master_source",
+        run.run_id,
+        {"source_id": ids, "master_id": ids, "mission_rank": 1, "status": "single"},
+        n,
+    )
     write(
         settings,
         "master",

@@ -191,6 +191,43 @@ def test_candidates_are_sorted_and_unknown(conn: Connection, runs: Runs) -> None
         assert set(candidates(conn, name)["class"]) <= {name}
 
 
+def test_an_object_is_listed_once(conn: Connection) -> None:
+    """By its best measured source; every mission on demand; known as soon as one of its sources is."""
+    rows = conn.execute(
+        "SELECT source_id, master_id, class, p_class, catalogue, known_class, err_arcsec FROM pub.classified"
+    ).fetchall()
+    objects: dict[int, list[tuple[int, str, float, str, str | None]]] = {}
+    for source_id, master_id, *rest, _ in sorted(rows, key=lambda row: row[-1]):
+        objects.setdefault(master_id, []).append((source_id, *rest))
+    seen_twice = [members for members in objects.values() if len(members) == 2]
+    assert (len(rows), len(objects), len(seen_twice)) == (600, 545, 55)
+    for name in CLASSES:
+        for known in (False, True):
+            wanted = [m for m in objects.values() if known or not any(source[4] for source in m)]
+            table = candidates(conn, name, include_known=known)
+            assert sorted(table["source_id"]) == sorted(m[0][0] for m in wanted if m[0][1] == name)
+            assert len(set(table["master_id"])) == len(table) == table.meta["total_rows"]
+            every = candidates(conn, name, include_known=known, every_mission=True)
+            assert sorted(every["source_id"]) == sorted(s[0] for m in wanted for s in m if s[1] == name)
+        view = conn.execute(f"SELECT source_id FROM pub.{name.lower()}_candidates".encode()).fetchall()
+        assert sorted(i for (i,) in view) == sorted(candidates(conn, name)["source_id"])
+    told = {
+        row["source_id"]: row for n in CLASSES for row in candidates(conn, n, include_known=True, every_mission=True)
+    }
+    for members in seen_twice:
+        assert any(source[4] for source in members) == (
+            told[members[0][0]]["known_class_of_master"] is not np.ma.masked
+        )
+        for this, that in (members, members[::-1]):
+            row = told[this[0]]
+            assert row["other_missions"] == f"{that[3]} {that[1]} {that[2]:.2f}" and row["n_missions"] == 2
+            assert row["missions_agree"] == (this[1] == that[1])
+    assert 0 < sum(any(source[4] for source in m) for m in seen_twice) < 55
+    assert {m[0][3] for m in seen_twice} == {"xmm", "swift"}, "either mission is the better one at times"
+    alone = told[objects[60][0][0]]  # ambiguous: not linked, so listed for itself
+    assert (alone["other_missions"], alone["n_missions"], alone["is_ambiguous"]) == ("", 1, True)
+
+
 def test_a_limit_says_what_it_cut(conn: Connection) -> None:
     everything = candidates(conn, "AGN")
     cut = candidates(conn, "AGN", limit=3)
@@ -338,6 +375,7 @@ def test_report_numbers(conn: Connection, runs: Runs) -> None:
     row = conn.execute(
         "SELECT count(*), count(*) FILTER (WHERE is_outlier) FROM pub.classified WHERE class = 'AGN' AND in_test_sample"
     ).fetchone()
+    assert r.whole.objects == 545 and "600 sources, 545 objects" in summary.text(r)
     agn = r.totals[0]
     assert (agn.name, agn.test, agn.test_outliers) == ("AGN", *(row or ()))
     assert sum(c["sources"] for c in r.conflicts) == 10

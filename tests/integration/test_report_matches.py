@@ -17,6 +17,7 @@ from xcat.database.connection import Connection, connect
 from xcat.database.schema import PUB_TABLES, RUN_TABLES
 from xcat.output import results
 from xcat.report.explain import gather as why
+from xcat.report.explain import wording
 from xcat.report.run import page_data, run_page, summary
 
 pytestmark = pytest.mark.slow
@@ -125,7 +126,20 @@ def test_other_missions_of_a_source(conn: Connection) -> None:
         assert [(o["source_id"], o["catalogue"], o["relation"]) for o in e.master["others"]] == [
             (other, name, "member")
         ]
-        assert "Master source 1: linked; 2 missions" in why.text(e)
+        text = why.text(e)
+        assert "Master source 1: linked; 2 missions" in text
+        (of_class,) = e.master["others"]
+        row = conn.execute(
+            "SELECT name, class, p_class, known_class, is_best_of_master FROM pub.classified WHERE source_id = %s",
+            [other],
+        ).fetchone()
+        assert row is not None
+        assert (of_class["class"], of_class["known_class"]) == (row[1], row[3])
+        assert of_class["p_class"] == pytest.approx(row[2]) and (of_class["mission_rank"] == 1) == row[4]
+        assert {e.master["mission_rank"], of_class["mission_rank"]} == {1, 2}
+        assert ("The best measured of its missions" in text) == (not row[4])
+        assert f'Why: xcat explain "{row[0]}"' in text and f"{row[0]} ({row[1]} " in wording.surroundings(e)
+        assert ("known AGN" in text) == (row[3] == "AGN")
     doubtful = why.explain(conn, 60)
     assert doubtful.master is not None and doubtful.master["others"][0]["relation"] == "ambiguous"
     assert "possibly the same" in why.text(doubtful)

@@ -246,3 +246,13 @@ def test_the_changes_lead_from_the_old_membership_to_the_new(before: Any, now: A
     assert state == {source: master for source, (master, _) in now.items()}
     marked = {s for s in before.keys() & now.keys() if before[s][0] == now[s][0] and before[s][1] != now[s][1]}
     assert {source for source, *_, change in changed if change == b"marked"} == marked
+
+
+def test_the_best_measured_source_of_each_master_comes_first() -> None:
+    """The smallest error, of equal ones the highest S/N, of equals the first; an unknown S/N comes last."""
+    component = np.array([1, 0, 1, 0, 1, 2, 0, 3, 3])
+    err = np.array([2.0, 1.0, 0.5, 1.0, 0.5, 9.0, 1.0, 1.0, 1.0])
+    snr = np.array([99.0, 5.0, 3.0, 7.0, 4.0, -1.0, -1.0, 6.0, 6.0])
+    assert graph.mission_ranks(component, err, snr).tolist() == [3, 2, 2, 1, 1, 1, 3, 1, 2]
+    nothing = np.empty(0)
+    assert len(graph.mission_ranks(np.empty(0, np.int64), nothing, nothing)) == 0

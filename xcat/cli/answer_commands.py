@@ -72,23 +72,29 @@ def sql(
         "xcat candidates XRB --min-probability 0.9",
         "xcat candidates CV --cone 150.1,2.2,0.5 -o cv.vot",
         "xcat candidates AGN --known --run 12 --json",
+        "xcat candidates XRB --every-mission",
     )
 )
 def candidates(
     class_name: Annotated[str, typer.Argument(metavar="CLASS", help="AGN, Star, XRB, CV ...")],
     min_probability: Annotated[float, typer.Option(min=0, max=1, help="Least probability of the class.")] = 0.5,
     cone: Annotated[str | None, common.Cone] = None,
-    known: Annotated[bool, common.option("--known", None, "Include sources of the reference sample.")] = False,
+    known: Annotated[bool, common.option("--known", None, "Include objects of the reference sample.")] = False,
+    every_mission: Annotated[
+        bool, common.option("--every-mission", None, "One row per source of every mission, not per object.")
+    ] = False,
     output: common.Output = None,
     overwrite: common.Overwrite = False,
     run_id: common.OfRun = None,
     max_rows: common.MaxRows = 20,
     as_json: common.AsJson = False,
 ) -> None:
-    """List the candidates of a class, the most probable first."""
+    """List the candidates of a class, the most probable first; what several missions have seen is listed once."""
     place = None if cone is None else values.cone(cone)
     common.check_new(output, TABLES, overwrite)
-    table = api.candidates(class_name, min_probability, cone=place, known=known, run_id=run_id)
+    table = api.candidates(
+        class_name, min_probability, cone=place, known=known, run_id=run_id, every_mission=every_mission
+    )
     _give(table, output, overwrite, as_json, max_rows)
 
 

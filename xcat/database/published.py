@@ -16,8 +16,8 @@ from xcat.errors import StageError
 _CLASSIFIED = schema.PUB_TABLES["classified_runs"]
 # views of the published run alone, whose columns are those of the table or view of all runs
 AS_OF_ALL_RUNS = (
-    *("counterparts", "hypotheses", "master_sources", "ulx_candidates", "model_class", "model_term"),
-    *("likelihood_density", "reliability", "evidence", "claxboi"),
+    *("counterparts", "hypotheses", "master_sources", "model_class", "model_term", "likelihood_density"),
+    *("reliability", "evidence", "claxboi"),
 )
 _NOT_OF_A_CLASS = ("ulx", "hyperluminous")  # views of candidates that sql/views makes
 _USUAL = {name: f"p_{name.lower()}" for name in schema.USUAL_CLASSES}
@@ -77,7 +77,7 @@ def make_views(conn: Connection, classes: Sequence[str]) -> None:
             )
         )
         views.append(view)
-        about = f"Candidates: sources classified as {name} that no reference catalogue knows"
+        about = f"Candidates: objects classified as {name} that no reference catalogue knows, each once"
         _describe(conn, view, about, wanted)
     for (reader,) in readers:  # roles that could read the views before still can
         for view in views:

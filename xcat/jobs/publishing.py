@@ -195,7 +195,10 @@ class _Writer:
         for i, name in enumerate(map(published.class_column, self.classes), 1):
             values += sql.SQL(", ") + job("publish.class_value").compose(number=sql.Literal(i), name=name)
         master_sources = self.targets["master_sources"]
-        self.fill("classified", {"classes": self.classes}, master_sources=master_sources, values=values)
+        classes = {"classes": self.classes, **{key: self.row[key] for key in ("model_run_id", "label_run_id")}}
+        self.execute("of_missions", classes, master_sources=master_sources)
+        self.conn.execute("ANALYZE pg_temp.of_missions")
+        self.fill("classified", classes, master_sources=master_sources, values=values)
 
     def _cells(self) -> None:
         """HEALPix cell of every source."""
@@ -218,7 +221,9 @@ class _Writer:
             joins.needles(self.conn, find, {"d25_arcmin": d25_arcmin})
             joins.search(self.conn, galaxy, f"{item['name']} x luminous sources")
             self.execute("near_galaxies", galaxy=galaxy, classified=classified)
-        self.fill("ulx_candidates", classified=classified)
+        values = _shared("c", schema.PUB_TABLES["classified_runs"], "ulx_candidates_runs", {"is_best_of_master"})
+        master_sources = self.targets["master_sources"]
+        self.fill("ulx_candidates", classified=classified, master_sources=master_sources, values=values)
 
 
 # columns that the statements write themselves, though both tables have them

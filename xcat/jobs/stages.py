@@ -15,7 +15,7 @@ from xcat.classifier.priors import estimate, sky_prior
 from xcat.database import partitions
 from xcat.database.connection import connect
 from xcat.database.loaded import Loaded
-from xcat.database.runs import Run
+from xcat.database.runs import Run, get
 from xcat.database.sqlfiles import dicts, insert, job
 from xcat.errors import StageError
 from xcat.jobs.classes import Classes, rules
@@ -170,6 +170,7 @@ def classify_stage(
 
         partitions.write(run.conn, "classification", run.run_id, blocks())
     values = {"run_id": run.run_id, "model_run_id": model_run_id, "label_run_id": label_run_id}
+    values["link_run_id"] = get(run.conn, run.run_id)["link_run_id"]
     totals = dicts(run.conn.execute(job("classify.totals").compose(), values))
     run.summary |= {"n_sources": n_sources, "totals": totals}
 

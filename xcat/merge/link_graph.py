@@ -181,6 +181,33 @@ def _make_sound(
     )
 
 
+def mission_ranks(component: IntArray, err_arcsec: FloatArray, snr: FloatArray) -> IntArray:
+    """Rank the sources of every master source, best measured first.
+
+    The smallest positional error comes first: it is the one measure that every mission has in the same unit, and it
+    decides whether the counterparts, on which most of the evidence rests, are the right ones. Of equal errors the
+    higher S/N comes first, then the order of the arrays.
+
+    Parameters
+    ----------
+    component : ndarray of int, shape (n_sources,)
+        Number of the master source of each source.
+    err_arcsec, snr : ndarray, shape (n_sources,)
+        Positional error (1 sigma per axis) and signal-to-noise ratio, negative where it is unknown.
+
+    Returns
+    -------
+    ndarray of int, shape (n_sources,)
+        Rank of each source within its master source, from 1.
+    """
+    order = np.lexsort((-snr, err_arcsec, component))
+    first = np.flatnonzero(np.diff(component[order], prepend=-1))
+    size = np.diff(np.append(first, len(order)))
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order)) - np.repeat(first, size) + 1
+    return rank
+
+
 def keep_ids(component: IntArray, old_id: IntArray, n_components: int) -> IntArray:
     """Give components their old numbers.
 

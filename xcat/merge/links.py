@@ -63,7 +63,7 @@ def link_stage(
         joins.search(conn, source, "links between missions", haystack_id="source_id")
         types = [("a", "bigint"), ("b", "bigint"), *((name, "double precision") for name in ("sep", "err_a", "err_b"))]
         pairs = copy.fetch_columns(conn, job("link.candidates").compose(source=source), types, values)
-        types = [("source_id", "bigint"), ("catalogue_id", "smallint")]
+        types = [("source_id", "bigint"), ("catalogue_id", "smallint"), ("err_arcsec", "real"), ("snr", "real")]
         sources = copy.fetch_columns(conn, job("link.sources").compose(source=source), types, values)
     with run.step("graph"), progress.bar("links: graph"):
         by_id = np.argsort(sources["source_id"])
@@ -72,6 +72,7 @@ def link_stage(
         pairs, a, b = pairs[order], a[order], b[order]
         log_bf = graph.log_bayes_factor(pairs["sep"], pairs["err_a"], pairs["err_b"])
         decision = graph.decide(sources["catalogue_id"].astype(np.int64), a, b, log_bf)
+        ranks = graph.mission_ranks(decision.component, sources["err_arcsec"], sources["snr"])
         master_id = _number_masters(run, sources["source_id"], decision, previous_run_id)
     with run.step("store"), progress.bar("links: store"):
         targets = {name: partitions.create(conn, name, run.run_id) for name in _TABLES}
@@ -79,6 +80,7 @@ def link_stage(
             "run_id": np.full(len(sources), run.run_id, np.int32),
             "source_id": sources["source_id"],
             "master_id": master_id,
+            "mission_rank": ranks,
             "status": _names(graph.SOURCE_STATUS)[decision.source_status],
         }
         copy.copy_in(conn, targets["master_source"], [members], freeze=True)

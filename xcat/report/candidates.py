@@ -43,8 +43,12 @@ def candidates(
     limit: int | None = None,
     include_known: bool = False,
     run_id: int | None = None,
+    every_mission: bool = False,
 ) -> Table:
-    """List the sources of a class, most probable first.
+    """List the objects of a class, most probable first.
+
+    An object that several missions have seen is listed once: as its best measured source, if that one is of the class.
+    ``other_missions`` says what the others are.
 
     Parameters
     ----------
@@ -57,9 +61,11 @@ def candidates(
     limit : int, optional
         Maximum number of rows; ``meta["total_rows"]`` is the number without it.
     include_known : bool
-        Include sources that are in a reference catalogue.
+        Include objects of which a source, of whatever mission, is in a reference catalogue.
     run_id : int, optional
         Classify run; the published one if not given.
+    every_mission : bool
+        List every source of the class, of every mission.
 
     Raises
     ------
@@ -86,6 +92,7 @@ def candidates(
         "class": classes[class_name.lower()],
         "min_probability": min_probability,
         "include_known": include_known,
+        "every_mission": every_mission,
         "limit": limit,
         **place,
     }

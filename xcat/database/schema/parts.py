@@ -52,8 +52,8 @@ NAME_KEY = r"lower(regexp_replace(name, '\s'::text, ''::text, 'g'::text))"
 
 # A name has one type in all tables, but for the three whose type is given with them. What is not listed is real.
 _NAMES: list[tuple[TypeEngine[Any], str]] = [
-    (SmallInteger(), "catalogue_id category_id class_id fold match_flag n_missing n_missions part rank source_kind"),
-    (SmallInteger(), "term_id term_no pattern"),
+    (SmallInteger(), "catalogue_id category_id class_id fold match_flag mission_rank n_missing n_missions part rank"),
+    (SmallInteger(), "source_kind term_id term_no pattern"),
     (Integer(), "run_id pipeline_run_id source_run_id link_run_id match_run_id property_run_id label_run_id"),
     (Integer(), "model_run_id first_run_id file_id healpix publication_id version quality_flag seed n_candidates"),
     (Integer(), "n_detections n_objects n_reference n_secure n_shifted n_shifted_above n_sources n_sources_above"),
@@ -61,11 +61,12 @@ _NAMES: list[tuple[TypeEngine[Any], str]] = [
     (BigInteger(), "source_id other_source_id master_id old_master_id new_master_id object_id reject_id hpx29"),
     (BigInteger(), "row_number n_as_bright n_bytes n_rejected n_rows"),
     (Boolean(), "accepted active has_infrared has_optical has_properties has_spectrum in_test_sample is_ambiguous"),
-    (Boolean(), "is_best is_chosen is_classifiable is_current is_hyperluminous is_out_of_fold is_outlier is_pair"),
-    (Boolean(), "observed_infrared observed_optical"),
+    (Boolean(), "is_best is_best_of_master is_chosen is_classifiable is_current is_hyperluminous is_out_of_fold"),
+    (Boolean(), "is_outlier is_pair missions_agree observed_infrared observed_optical"),
     (Text(), "alternative catalogue category change class class_native column_name config_key definition_sha256"),
-    (Text(), "error error_column file_name folds galaxy kind known_class limit_column method name observed_column"),
-    (Text(), "origin pinned property reason sha256 status table_name term value weighting"),
+    (Text(), "error error_column file_name folds galaxy kind known_class known_class_of_master limit_column method"),
+    (Text(), "name observed_column origin other_missions pinned property reason sha256 status table_name term value"),
+    (Text(), "weighting"),
     (Text(), "infrared_catalogue infrared_native_id optical_catalogue optical_native_id"),
     (Text(collation="C"), "mission_source native_id obs_id source_native_id"),
     (DateTime(timezone=True), "started_at ended_at published_at"),

@@ -64,6 +64,7 @@ classified = _pub_table(
     "master_id? n_missions? is_ambiguous? optical_catalogue? optical_native_id? optical_sep_arcsec? optical_p_any?",
     "infrared_catalogue? infrared_native_id? infrared_sep_arcsec? infrared_p_any?",
     f"has_optical has_infrared has_spectrum {' '.join(property_columns('observed'))} {PROPERTIES}",
+    "is_best_of_master missions_agree other_missions known_class_of_master?",
     sky_index("classified_runs"),
     Index("classified_runs_class_p_class_idx", "class", "p_class"),
     Index("classified_runs_hpx29_idx", "hpx29"),
@@ -99,7 +100,7 @@ master_sources = _pub_table(
     "master_id ra dec err_arcsec n_missions",
     column("n_sources", SmallInteger(), nullable=False),
     f"n_detections n_upper_limits is_ambiguous mjd_first? mjd_last? {MASTER_FLUXES}",
-    "source_id name catalogue status flux_std_cgs? sep_arcsec",
+    "source_id name catalogue status flux_std_cgs? sep_arcsec mission_rank",
     sky_index("master_sources_runs"),
     look_up="source_id master_id",
 )
@@ -111,7 +112,8 @@ ulx_candidates = _pub_table(
     "source_id name catalogue ra dec err_arcsec galaxy distance_mpc? sep_arcsec? sep_nucleus_arcsec? sep_to_radius?",
     "log_lx_galaxy? is_hyperluminous flux_std_cgs? flux_cgs? flux_err_cgs? snr? n_detections ellipse_deg2?",
     "n_background? n_as_bright? p_contaminant? class p_class? p_agn? p_xrb? outlier? is_outlier alternative",
-    "known_class? origin? extent_arcsec? quality_flag?",
+    "known_class? origin? extent_arcsec? quality_flag? master_id? n_missions? is_best_of_master missions_agree",
+    "other_missions known_class_of_master?",
     sky_index("ulx_candidates_runs"),
 )
 

@@ -97,7 +97,7 @@ master = run_table(
 master_source = run_table(
     "master_source",
     "Which sources a master source is made of",
-    "source_id master_id",
+    "source_id master_id mission_rank",
     *one_of("status", "single linked ambiguous"),
     Index(None, "master_id"),
     key="source_id",

@@ -132,7 +132,8 @@ class Explanation:
     rest: Row | None  #: `weight` and `posterior` of all other hypotheses together
     n_hypotheses: int  #: hypotheses that are kept, "none" not counted
     p_kept: float  #: sum of the probabilities of these and "none"; what was too improbable to keep is not in it
-    #: The master source, with the `others`: its sources in other missions, or those that it may be identical to.
+    #: The master source, with the `others`: its sources in other missions, or those that it may be identical to, each
+    #: with `class`, `p_class` and `known_class`. `mission_rank` is 1 for the best measured source of a master source.
     master: Row | None
     labels: tuple[Row, ...]  #: entries of reference catalogues; one whose status is not "used" did not become a label
 

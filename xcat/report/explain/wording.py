@@ -126,7 +126,8 @@ def surroundings(e: Explanation) -> str:
         parts = [f"{members or 'no counterpart'}, P = {probability(best['p_hypothesis'])}"]
     if e.master is not None and e.master["others"]:
         possibly = "possibly " if e.master["is_ambiguous"] else ""
-        parts.append(f"{possibly}identical to {', '.join(other['name'] for other in e.master['others'][:3])}")
+        others = (f"{o['name']} ({o['class']} {probability(o['p_class'])})" for o in e.master["others"][:3])
+        parts.append(f"{possibly}identical to {', '.join(others)}")
     if e.master is not None and e.master["flux_ratio_sigma"] is not None:
         parts.append(f"flux ratio {number(e.master['flux_ratio'])}, {number(e.master['flux_ratio_sigma'])} sigma")
     return ";  ".join(parts)
@@ -368,14 +369,31 @@ def _master(e: Explanation) -> list[str]:
         span = f"{m['flux_std_min_cgs']:.2e} to {m['flux_std_max_cgs']:.2e} erg/(s cm2) in 0.2-12 keV"
         lines.append(f"{ratio}; {span}")
     if m["others"]:
-        rows = [["mission", "source", "arcsec", "detections", "mean flux", ""]]
-        for other in m["others"]:
-            flux = _optional(other["flux_std_cgs"], ".2e")
-            numbers = [f"{other['sep_arcsec']:.2f}", str(other["n_detections"]), flux]
-            remark = "possibly the same" if other["relation"] == "ambiguous" else ""
-            rows.append([other["catalogue"], other["name"], *numbers, remark])
-        lines += aligned(rows, {2, 3, 4})
+        rows = [["mission", "source", "class", "P", "arcsec", "detections", "mean flux", ""]]
+        rows += [_other(other, e.best) for other in m["others"]]
+        lines += [_standing(m), *aligned(rows, {3, 4, 5, 6}), f'Why: xcat explain "{m["others"][0]["name"]}"']
     return lines
+
+
+def _standing(master: Row) -> str:
+    """Whether the source stands for the object in lists of candidates."""
+    if master["is_ambiguous"]:
+        return "It may be identical to one of these; which one is undecided, so that lists have them all"
+    if master["mission_rank"] == 1:
+        return "The best measured of its missions, by which lists of candidates have the object; the others say"
+    return "Lists of candidates have the object as its best measured source, the first of these"
+
+
+def _other(other: Row, best: str) -> list[str]:
+    """Cells of a source of another mission."""
+    numbers = [f"{other['sep_arcsec']:.2f}", str(other["n_detections"]), _optional(other["flux_std_cgs"], ".2e")]
+    remarks = ["possibly the same"] if other["relation"] == "ambiguous" else []
+    remarks += [f"known {other['known_class']}"] if other["known_class"] else []
+    of_class = f"{other['class']}{'' if other['class'] == best else ' (!)'}"
+    return [
+        *(other["catalogue"], other["name"], of_class, probability(other["p_class"])),
+        *(*numbers, "; ".join(remarks)),
+    ]
 
 
 def _counted(n: int, what: str) -> str:

@@ -25,7 +25,7 @@ _LISTED, _EXPLAINED = 10, 5
 _WANTED = ("XRB", "LMXB", "HMXB", "ULX", "CV")
 _COLUMNS = (
     *("name", "ra", "dec", "p_class", "margin", "p_tail"),
-    *("n_missing", "alternative", "flux_cgs", "n_detections"),
+    *("n_missing", "alternative", "flux_cgs", "n_detections", "n_missions", "other_missions"),
 )
 
 
@@ -85,6 +85,7 @@ def html(report: Report, conn: Connection, folder: Path | str) -> Path:
         shading=summary.shares(report).tolist(),
         priors=summary.priors(report),
         outlier_rule=summary.outlier_rule(report),
+        objects_rule=summary.objects_rule(report),
         labels=_labels(report),
         configuration=yaml.safe_dump(data.pipeline, sort_keys=False, allow_unicode=True),
     )

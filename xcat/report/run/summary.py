@@ -48,13 +48,14 @@ _OVERALL = {
 
 @dataclass(frozen=True)
 class Totals:
-    """Number of sources of a class, and of outliers among them."""
+    """Number of sources and objects of a class, and of outliers among the sources."""
 
     name: str
     test: int  #: in the test sample: classifiable by hand and not labelled
     test_outliers: int
     all: int
     all_outliers: int
+    objects: int  #: each once, with the class of its best measured source, however many missions have seen it
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class Report:
     @property
     def whole(self) -> Totals:
         """Sums over the classes."""
-        counts = [(t.test, t.test_outliers, t.all, t.all_outliers) for t in self.totals]
+        counts = [(t.test, t.test_outliers, t.all, t.all_outliers, t.objects) for t in self.totals]
         return Totals("Total", *map(sum, zip(*counts, strict=True)))
 
 
@@ -164,7 +165,8 @@ def _totals(classes: tuple[str, ...], counted: list[Row]) -> tuple[Totals, ...]:
         rows_of_class = [row for row in counted if row["class"] == name and (not test or row["in_test_sample"])]
         return sum(row["sources"] for row in rows_of_class), sum(row["outliers"] for row in rows_of_class)
 
-    return tuple(Totals(c, *sums(c, True), *sums(c, False)) for c in classes)
+    objects = {c: sum(row["objects"] for row in counted if row["class"] == c) for c in classes}
+    return tuple(Totals(c, *sums(c, True), *sums(c, False), objects[c]) for c in classes)
 
 
 def as_json(result: Report) -> dict[str, Any]:
@@ -181,6 +183,12 @@ def priors(r: Report) -> str:
 def outlier_rule(r: Report) -> str:
     """Definition of an outlier."""
     return f"outliers: fewer than {100 * r.outlier_p:g} % of their class are at least as extreme, out of fold"
+
+
+def objects_rule(r: Report) -> str:
+    """Numbers of sources and objects, and what an object is."""
+    counts = f"{r.whole.all:,} sources, {r.whole.objects:,} objects"
+    return f"{counts}: one seen by several missions counts once, as its best measured source"
 
 
 def percent(fraction: float | None) -> str:
@@ -227,10 +235,10 @@ def overall_rows(r: Report) -> list[list[str]]:
 
 
 def total_rows(r: Report) -> list[list[str]]:
-    """Rows of the right part: sources by class."""
-    body = [["class", "test sample", "outliers", "all sources", "outliers"]]
+    """Rows of the right part: sources and objects by class."""
+    body = [["class", "test sample", "outliers", "all sources", "outliers", "objects"]]
     for name, t in [*((f"-> {t.name}", t) for t in r.totals), ("total", r.whole)]:
-        body.append([name, *(f"{n:,}" for n in (t.test, t.test_outliers, t.all, t.all_outliers))])
+        body.append([name, *(f"{n:,}" for n in (t.test, t.test_outliers, t.all, t.all_outliers, t.objects))])
     return body
 
 
@@ -254,8 +262,9 @@ def text(r: Report) -> str:
         *aligned(overall_rows(r), {1, 2}),
         "",
         "Test sample (two of: optical, infrared, spectrum, several detections; not labelled), and all sources",
-        *aligned(total_rows(r), {1, 2, 3, 4}),
+        *aligned(total_rows(r), {1, 2, 3, 4, 5}),
         outlier_rule(r),
+        objects_rule(r),
     ]
     n_conflicts = sum(row["sources"] for row in r.conflicts)
     if n_conflicts:

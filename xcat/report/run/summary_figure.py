@@ -31,7 +31,7 @@ def figure(r: Report) -> Figure:
     k = len(r.classes)
     rates = summary.rate_rows(r)
     n_lines = k + 3 + len(rates) + sum(bool(ends) for _, _, ends in rates) * 0.8
-    height = 1.2 + _LINE * n_lines
+    height = 1.35 + _LINE * n_lines
     left_width = 0.25 + 1.75 + 0.98 * k + 0.9
     width = left_width + 0.35 + 4.6
     fig = Figure(figsize=(width, height))
@@ -42,9 +42,9 @@ def figure(r: Report) -> Figure:
     _right(axes, r, left_width + 0.45, width - 0.25, _TOP + _LINE * (k + 2))
     foot = (
         f"Run {r.run_id} of pipeline {r.pipeline}. Intervals: 95 %. Priors:"
-        f" {summary.priors(r)}.\n{summary.outlier_rule(r).capitalize()}."
+        f" {summary.priors(r)}.\n{summary.outlier_rule(r).capitalize()}\n{summary.objects_rule(r)}."
     )
-    axes.text(0.25, height - 0.2, foot, linespacing=1.4, va="center", **style.NOTE)
+    axes.text(0.25, height - 0.27, foot, linespacing=1.4, va="center", **style.NOTE)
     return fig
 
 
@@ -107,7 +107,7 @@ def _left(axes: Axes, r: Report, rates: list[tuple[str, list[str], list[str]]], 
 
 
 def _right(axes: Axes, r: Report, x0: float, x1: float, below: float) -> None:
-    columns = [x0 + (x1 - x0) * f for f in (0.43, 0.6, 0.83, 1.0)]
+    columns = [x0 + (x1 - x0) * f for f in (0.37, 0.52, 0.72, 0.86, 1.0)]
     titles = ("Test sample and all sources", "test sample: classifiable by hand and not labelled")
     head, *rows = summary.total_rows(r)
     y = _body(axes, x0, x1, _head(axes, x0, x1, titles, head[1:], columns), rows, columns)
