@@ -67,7 +67,9 @@ def sql(query: str, params: Mapping[str, Any] | Sequence[Any] | None = None) -> 
     from xcat.output import results
 
     with reading() as conn:
-        return results.query(conn, query, params)
+        table = results.query(conn, query, params)
+        table.meta["provenance"] |= results.published(conn)
+        return table
 
 
 def candidates(

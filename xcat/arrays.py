@@ -23,11 +23,18 @@ def components(n: int, a: IntArray, b: IntArray) -> IntArray:
 
 
 def jsonable(value: Any) -> Any:
-    """Arrays as lists and numpy's numbers as Python's, with None for what is not finite, which JSON cannot say."""
+    """Arrays as lists and numpy's numbers as Python's; NaN as None and infinity as text, since JSON has neither.
+
+    The texts are "Infinity" and "-Infinity", which Python and JavaScript read as numbers.
+    """
     if isinstance(value, np.ndarray):
         value = value.tolist()
-    if isinstance(value, list):
+    if isinstance(value, dict):
+        return {key: jsonable(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
         return [jsonable(v) for v in value]
     if isinstance(value, np.generic):
         value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    if not isinstance(value, float) or math.isfinite(value):
+        return value
+    return None if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"

@@ -14,11 +14,11 @@ from typer.testing import CliRunner
 
 from xcat.errors import ConfigError
 from xcat.match.engine import MatchOptions
+from xcat.output.columns import unique_names
 from xcat.own.arguments import FileSpec
 from xcat.own.match_answer import HYPOTHESIS, PLACE, Answer, CounterpartRows, moved, separations
 from xcat.own.match_output import build, result
 from xcat.own.match_table import match_files
-from xcat.own.table_result import unique_labels
 from xcat.tables.guess import Wanted
 
 
@@ -195,7 +195,7 @@ def test_motion_is_along_great_circles(ra, dec, years, pmra, pmdec):
 
 @given(st.lists(st.sampled_from(["a", "A", "b", "a_2"]), max_size=6))
 def test_labels_are_unique(labels):
-    out = unique_labels(labels)
+    out = unique_names(labels)
     assert len({o.casefold() for o in out}) == len(labels)
     assert not labels or out[0] == labels[0]
 

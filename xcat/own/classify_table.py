@@ -19,8 +19,9 @@ from xcat.database.connection import Connection
 from xcat.database.sqlfiles import job
 from xcat.errors import XcatError
 from xcat.models import answers, store
+from xcat.output.provenance import KEY, provenance
 from xcat.own.property_columns import UserProperties, read_properties
-from xcat.own.table_result import TableResult, cost_lines, costs, masked, step, unique_labels
+from xcat.own.table_result import TableResult, cost_lines, costs, masked, step
 from xcat.tables.facts import TableLike
 
 _PIECE = 50_000  # rows; a classification takes some 600 bytes per row
@@ -57,7 +58,6 @@ def classify_table(
     band: tuple[float, float] | None = None,
     columns: Mapping[str, str] | None = None,
     hdu: int | str | None = None,
-    for_fits: bool = False,
 ) -> TableResult:
     """Read a table, derive the properties of the model, and classify its rows.
 
@@ -67,8 +67,6 @@ def classify_table(
         Number of the model, for the record.
     band, columns, hdu
         See `xcat.own.property_columns.read_properties`.
-    for_fits : bool
-        The table is to be written to FITS, whose names are ASCII and do not distinguish case.
 
     Raises
     ------
@@ -100,7 +98,7 @@ def classify_table(
         answer = {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
         if not usable.all():
             user.messages.append(f"{user.name}: {(~usable).sum():,} rows have no value at all and are not classified")
-        joined = _joined(user, answer, usable, model, for_fits)
+        joined = _joined(user, answer, usable, model, run_id)
     classes, is_outlier, names = answer["class"][usable], answer["is_outlier"][usable], np.array(user.names)
     summary = {
         "table": user.name,
@@ -155,18 +153,13 @@ def _word(name: str) -> str:
 
 
 def _joined(
-    user: UserProperties, answer: dict[str, np.ndarray], usable: np.ndarray, model: Model, for_fits: bool
+    user: UserProperties, answer: dict[str, np.ndarray], usable: np.ndarray, model: Model, run_id: int
 ) -> Table:
     """The user's columns, then those of the answer, all with a prefix if the user's table has one of the names."""
     out, messages = user.table.copy(copy_data=False), user.messages
-    if for_fits:
-        ascii_names = [name.encode("ascii", "replace").decode() for name in out.colnames]
-        for old, new in zip(user.table.colnames, unique_labels(ascii_names), strict=True):
-            if old != new:
-                out.rename_column(old, new)
-                messages.append(
-                    f"column '{old}' is written as '{new}': names in FITS are ASCII, without regard to case"
-                )
+    for column in out.itercols():  # the frame of the user's positions is as the user's file has it
+        column.meta = {"frame": ""} | column.meta
+    out.meta[KEY] = provenance("classify", model_run_id=run_id, table=user.name)
     used = {name.casefold() for name in out.colnames}
     prefix = ""
     while taken := [name for name in answer if (prefix + name).casefold() in used]:
