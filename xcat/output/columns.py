@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from itertools import count
+from itertools import chain, count
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,16 +27,20 @@ _FITS_NAME = 68  # characters of a keyword's value on one card
 _MAX_FRACTION_DIGITS = 20  # what PostgreSQL's division gives at most
 
 
-def unique_names(names: Sequence[str]) -> list[str]:
-    """Names, with a number from the second of equal ones on; FITS and STILTS do not distinguish case."""
+def unique_names(names: Sequence[str], *, fold: bool = True) -> list[str]:
+    """Names, with a number from the second of equal ones on; by default names that differ in case only are equal."""
     out: list[str] = []
     used: set[str] = set()
     for name in names:
         numbered = (f"{name}_{number}" for number in count(2))
-        candidate = name if name.casefold() not in used else next(n for n in numbered if n.casefold() not in used)
+        candidate = next(n for n in chain([name], numbered) if _key(n, fold) not in used)
         out.append(candidate)
-        used.add(candidate.casefold())
+        used.add(_key(candidate, fold))
     return out
+
+
+def _key(name: str, fold: bool) -> str:
+    return name.casefold() if fold else name
 
 
 def names_in_file(names: Sequence[str], ending: str) -> list[str]:
@@ -47,9 +51,7 @@ def names_in_file(names: Sequence[str], ending: str) -> list[str]:
     written = [re.sub(r"\s", " ", _CONTROL.sub("_", name)).strip() for name in names]
     written = [name or f"column_{i}" for i, name in enumerate(written, 1)]
     if ending != ".fits":
-        if len(set(written)) == len(written):
-            return written
-        return unique_names(written)
+        return unique_names(written, fold=False)
     ascii_names = []
     for name in written:
         folded = unicodedata.normalize("NFKD", name)
@@ -157,7 +159,7 @@ def _simple(column: Any) -> tuple[np.ndarray, np.ndarray, Any]:
     return data.astype(data.dtype.newbyteorder("="), copy=False), mask, None
 
 
-def _by_row(mask: np.ndarray) -> Iterator[bool]:
+def _by_row(mask: Any) -> Iterator[bool]:
     return iter((mask if mask.ndim == 1 else mask.reshape(len(mask), -1).all(axis=1)).tolist())
 
 
@@ -218,7 +220,7 @@ def _escaped(data: np.ndarray, forbidden: re.Pattern[str] | None) -> np.ndarray:
     return np.array(flat, dtype=np.str_).reshape(data.shape)
 
 
-def unsigned_as_signed(data: np.ndarray, mask: np.ndarray, widen: bool = True) -> np.ndarray:
+def unsigned_as_signed(data: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Whole numbers in a signed type: the next larger one; 64 bits that do not fit as text."""
     if data.dtype.kind != "u" and data.dtype.itemsize > 1:
         return data

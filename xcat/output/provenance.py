@@ -20,10 +20,7 @@ CITATION = (
     "Astronomy & Astrophysics 657, A138, doi:10.1051/0004-6361/202141259"
 )
 _UCD = re.compile(r"^pos\.eq\.(ra|dec)(?:;|$)", re.I)
-_NAME = re.compile(
-    r"(?:^|_)(?:(?P<ra>ra|raj2000|ra_?icrs|ra_?deg)|(?P<dec>dec|de|dej2000|decj2000|de_?icrs|dec_?icrs|dec?_?deg))$",
-    re.I,
-)
+_NAME = re.compile(r"(?:^|_)(?:(?P<ra>ra(?:j2000|_?icrs|_?deg)?)|(?P<dec>dec?(?:j2000|_?icrs|_?deg)?))$", re.I)
 
 
 def provenance(
@@ -96,7 +93,7 @@ def axis(name: str, column: Column, ucd_only: bool = False) -> str:
 
 
 def positions(table: Table, ucd_only: bool = False) -> list[Position]:
-    """Positions in the columns of a table, in their order: each declination with the nearest free right ascension before.
+    """Positions in the columns of a table, in their order: a declination with the last free right ascension before it.
 
     Frame and epoch are those that the provenance of the table or the column itself states; "" where none does.
     """

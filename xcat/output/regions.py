@@ -20,9 +20,9 @@ _ERRORS = ("err_arcsec", "pos_err", "poserr", "radec_err", "pos_err_arcsec")
 
 
 class Places(NamedTuple):
-    """Where the rows of a table are, if its columns do not say it: degrees ICRS, and 1 sigma in arcsec; NaN for unknown.
+    """Where the rows of a table are, if its columns do not say it; NaN for unknown.
 
-    All have shape (n_rows,).
+    Degrees ICRS, and errors of 1 sigma in arcsec, each of shape (n_rows,).
     """
 
     ra: FloatArray

@@ -126,7 +126,9 @@ def read(conn: Connection, text: str, params: Mapping[str, Any] | Sequence[Any] 
     except psycopg.Error as error:
         raise XcatError(f"the server refused the query: {str(error).strip()}") from error
     table = {}
-    for i, (head, unique) in enumerate(zip(heads, _distinct([head.name for head in heads]), strict=True)):
+    for i, (head, unique) in enumerate(
+        zip(heads, unique_names([head.name for head in heads], fold=False), strict=True)
+    ):
         meaning = None
         if origins[i] in comments:
             meaning = ColumnMeaning.parse(head.name, comments[origins[i]])
@@ -169,7 +171,7 @@ def check(conn: Connection, text: str, path: Path) -> None:
 
     from xcat.output import files
 
-    names = unique_names([(described.fname(i) or b"").decode() for i in range(described.nfields)])
+    names = unique_names([(described.fname(i) or b"").decode() for i in range(described.nfields)], fold=False)
     files.check(Table([Column([], name=name) for name in names]), path)
 
 
