@@ -22,19 +22,19 @@ def components(n: int, a: IntArray, b: IntArray) -> IntArray:
     return connected_components(graph, directed=False)[1].astype(np.int64)
 
 
-def jsonable(value: Any) -> Any:
-    """Arrays as lists and numpy's numbers as Python's; NaN as None and infinity as text, since JSON has neither.
+def jsonable(value: Any, *, infinity: bool = False) -> Any:
+    """Arrays as lists and numpy's numbers as Python's, with None for what is not finite, which JSON cannot say.
 
-    The texts are "Infinity" and "-Infinity", which Python and JavaScript read as numbers.
+    With `infinity`, infinite numbers are texts that Python and JavaScript read as numbers: "Infinity", "-Infinity".
     """
     if isinstance(value, np.ndarray):
         value = value.tolist()
     if isinstance(value, dict):
-        return {key: jsonable(v) for key, v in value.items()}
+        return {key: jsonable(v, infinity=infinity) for key, v in value.items()}
     if isinstance(value, list | tuple):
-        return [jsonable(v) for v in value]
+        return [jsonable(v, infinity=infinity) for v in value]
     if isinstance(value, np.generic):
         value = value.item()
     if not isinstance(value, float) or math.isfinite(value):
         return value
-    return None if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return ("Infinity" if value > 0 else "-Infinity") if infinity and not math.isnan(value) else None

@@ -26,7 +26,7 @@ _quiet = False
 
 def print_json(value: Any) -> None:
     """Print a value as JSON; what JSON does not know becomes text (times, infinity) or null (NaN)."""
-    print(json.dumps(jsonable(value), indent=2, default=str, allow_nan=False))
+    print(json.dumps(jsonable(value, infinity=True), indent=2, default=str, allow_nan=False))
 
 
 def print_rows(

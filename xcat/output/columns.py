@@ -198,7 +198,7 @@ def as_text(value: Any) -> str:
         from xcat.arrays import jsonable
 
         listed = np.ma.asarray(value).tolist() if isinstance(value, np.ndarray) else value
-        return json.dumps(jsonable(listed), default=str, ensure_ascii=False)
+        return json.dumps(jsonable(listed, infinity=True), default=str, ensure_ascii=False)
     return str(value)
 
 

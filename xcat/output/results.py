@@ -125,10 +125,8 @@ def read(conn: Connection, text: str, params: Mapping[str, Any] | Sequence[Any] 
         raise DatabaseError(f"the connection to the database was lost: {str(error).strip()}") from error
     except psycopg.Error as error:
         raise XcatError(f"the server refused the query: {str(error).strip()}") from error
-    table = {}
-    for i, (head, unique) in enumerate(
-        zip(heads, unique_names([head.name for head in heads], fold=False), strict=True)
-    ):
+    table, names = {}, unique_names([head.name for head in heads], fold=False)
+    for i, (head, unique) in enumerate(zip(heads, names, strict=True)):
         meaning = None
         if origins[i] in comments:
             meaning = ColumnMeaning.parse(head.name, comments[origins[i]])

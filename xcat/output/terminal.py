@@ -134,7 +134,9 @@ def as_json(table: Table) -> dict[str, Any]:
         }
         for name, column in table.columns.items()
     ]
-    lists = [jsonable(np.ma.asarray(column.data).tolist()) for column in table.columns.values()]  # masked: None
+    lists = [
+        jsonable(np.ma.asarray(column.data).tolist(), infinity=True) for column in table.columns.values()
+    ]  # masked: None
     return {
         "columns": described,
         "rows": [list(row) for row in zip(*lists, strict=True)],
