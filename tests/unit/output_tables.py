@@ -40,7 +40,7 @@ def odd_table() -> Table:
         "flag_null": MaskedColumn([True, False, True], mask=[False, True, False]),
         "text": MaskedColumn(['a,b "q"', "  x<&> ", "none"], mask=[False, False, True]),
         "control": Column(["a\nb\tc", "\x07\x1b[31m", "back\\slash"]),
-        "umlaut": Column(["naïve", "Ωλ", "😀"]),
+        "umlaut": Column(["naïve", "Ωλ", "日本"]),
         "Größe_α": Column([1.0, 2.0, 3.0]),
         "RA": Column([10.0, 20.5, 359.999], unit="deg", description=about, meta={"ucd": "pos.eq.ra;meta.main"}),
         "DE": Column([-0.5, 89.0, -89.0], unit="deg", description="Declination", meta={"ucd": "pos.eq.dec;meta.main"}),

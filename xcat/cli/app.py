@@ -121,7 +121,7 @@ def program() -> None:
 
     Arrow reads ahead in threads of its own, which call back into Python while a file is open. If the interpreter is
     taken down under such a thread, the process hangs for ever, or C++ ends it by "terminate called without an active
-    exception". So what Python does at its end is done (threads, ``atexit``, output), and the rest is left to the system.
+    exception". So what Python does at its end is done (threads, ``atexit``, output); the rest is left to the system.
     """
     code: object = 0
     try:
@@ -133,7 +133,10 @@ def program() -> None:
         sys.excepthook(*sys.exc_info())
     threading._shutdown()  # type: ignore[attr-defined]  # waits for the threads that are no daemons
     atexit._run_exitfuncs()
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):
-            stream.flush()
+    try:
+        sys.stdout.flush()
+    except OSError as error:  # the disk is full; if the reader has gone, there is nobody to tell
+        if not isinstance(error, BrokenPipeError):
+            print(f"xcat: the output is not complete: {error.strerror}", file=sys.stderr)
+            code = code or 1
     os._exit(code if isinstance(code, int) else code is not None)

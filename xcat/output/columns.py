@@ -56,10 +56,10 @@ def names_in_file(names: Sequence[str], ending: str) -> list[str]:
     for name in written:
         folded = unicodedata.normalize("NFKD", name)
         letters = "".join(c for c in folded if not unicodedata.combining(c))
-        ascii_names.append(_NOT_FITS.sub("?", letters)[:_FITS_NAME])
+        ascii_names.append(_NOT_FITS.sub("?", letters)[:_FITS_NAME].strip() or "?")
     if len({name.casefold() for name in ascii_names}) == len(ascii_names):
         return ascii_names
-    return unique_names([name[: _FITS_NAME - 5] for name in ascii_names])
+    return unique_names([name[: _FITS_NAME - 5].strip() for name in ascii_names])
 
 
 def whole_or_text(values: Sequence[Any]) -> tuple[np.ndarray, np.ndarray] | None:
@@ -85,7 +85,7 @@ def whole_or_text(values: Sequence[Any]) -> tuple[np.ndarray, np.ndarray] | None
                 return np.array([0 if v is None else int(v) for v in values], dtype=limits.dtype), missing
     elif all(_is_a_fraction(v) for v in present):
         return None
-    return np.array(["" if v is None else format(v, "f") for v in values], dtype=np.str_), missing
+    return np.array(["" if v is None else format(Decimal(v), "f") for v in values], dtype=np.str_), missing
 
 
 def _is_a_fraction(value: Decimal | int) -> bool:

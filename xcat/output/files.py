@@ -61,11 +61,9 @@ def check(columns: Table | Sequence[str], path: Path | str) -> list[str]:
         if isinstance(columns, Table):
             regions.check(columns, path)
         return []
-    why = (
-        "names in FITS are ASCII, without regard to case"
-        if ending == ".fits"
-        else "names have no control characters or outer blanks"
-    )
+    why = "names have no control characters and no blanks at their ends"
+    if ending == ".fits":
+        why = "names in FITS are ASCII, without regard to case"
     return [
         f"column '{escape(old)}' is written as '{new}': {why}"
         for old, new in zip(names, names_in_file(names, ending), strict=True)
@@ -234,6 +232,18 @@ _DATATYPES = {
 }
 
 
+class _Field(Field):  # type: ignore[misc]  # astropy has no types
+    """A field that writes infinity as VOTable has it, +Inf: STILTS and TOPCAT take astropy's +InF for no value."""
+
+    is_infinite = False
+
+    def _setup(self, config: Any, pos: Any) -> None:
+        super()._setup(config, pos)
+        if self.is_infinite:
+            output = self.converter.output
+            self.converter.output = lambda value, mask: output(value, mask).replace("InF", "Inf")
+
+
 def _votable(table: Table, path: Path) -> None:
     bare = Table()
     for name in table.colnames:
@@ -260,11 +270,10 @@ def _votable(table: Table, path: Path) -> None:
             type_, shape = "unicodeChar", str(max(data.dtype.itemsize // 4, 1))
         else:
             type_ = _DATATYPES[data.dtype.str[1:]]
-        field = Field(file, ID=f"col_{i}", name=name, datatype=type_, arraysize=shape, ucd=_ucd(column))
+        field = _Field(file, ID=f"col_{i}", name=name, datatype=type_, arraysize=shape, ucd=_ucd(column))
         if text := _unit(column.unit, "vounit"):
             field._unit = UnrecognizedUnit(_xml(text))  # its setter would have it in VOUnit or not at all
-        if data.dtype.kind == "f" and np.isinf(_parts(data)[0]).any():
-            field.converter.output = _standard_infinity(field.converter.output)
+        field.is_infinite = data.dtype.kind == "f" and bool(np.isinf(_parts(data)[0]).any())
         field.ref, field.description = systems.get(name), _xml(column.description or "") or None
         element.fields.append(field)
     element.array = np.ma.array(np.asarray(bare), mask=_structured_mask(bare))
@@ -275,11 +284,6 @@ def _votable(table: Table, path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UnitsWarning)
         file.to_xml(str(path))
-
-
-def _standard_infinity(output: Callable[[Any, Any], str]) -> Callable[[Any, Any], str]:
-    """Infinity as VOTable has it, +Inf: astropy writes +InF, which STILTS and TOPCAT take for no value."""
-    return lambda value, mask: output(value, mask).replace("InF", "Inf")
 
 
 def _xml(value: Any) -> str:
@@ -361,6 +365,9 @@ def _csv(table: Table, path: Path) -> None:
 
 
 def _ecsv(table: Table, path: Path) -> None:
+    for name in table.colnames if not len(table) else ():
+        if table[name].ndim > 1:  # which astropy cannot read back without rows
+            table[name] = as_json_text(table[name])
     table.write(path, format="ascii.ecsv", overwrite=True)
 
 

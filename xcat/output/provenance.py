@@ -16,7 +16,7 @@ KEY = "provenance"
 
 #: As in CITATION.cff, which a test compares.
 CITATION = (
-    "xcat: classification of X-ray sources inside PostgreSQL; method: Tranin, Godet, Webb, Primorac 2022, "
+    "xcat: classification of X-ray sources inside PostgreSQL. Method: Tranin, Godet, Webb, Primorac 2022, "
     "Astronomy & Astrophysics 657, A138, doi:10.1051/0004-6361/202141259"
 )
 _UCD = re.compile(r"^pos\.eq\.(ra|dec)(?:;|$)", re.I)

@@ -87,14 +87,15 @@ def write(table: Table, path: Path, places: Places | None = None) -> None:
         meta = RegionMeta({"text": name[i]}) if name is not None and name[i] else RegionMeta()
         circles.append(CircleSkyRegion(centres[i], radii[i], meta=meta, visual=look))
     lines = [
-        f"circles: positional error, 1 sigma per axis ({about}); broken circles of 1 arcsec: no error is known",
+        f"circles: positional error, 1 sigma per axis ({about}), broken circles of 1 arcsec where no error is known",
         *(f"class {c}: {colour[c]}" for c in known),
         *([f"{(~usable).sum()} rows have no position and no circle"] if not usable.all() else []),
         *(f"{k}: {v}" for k, v in table.meta.get(KEY, {}).items()),
     ]
     body = Regions(circles).serialize(format="ds9", precision=8) if circles else "# Region file format: DS9\nicrs\n"
     head, _, rest = body.partition("\n")
-    comments = "".join(f"# {escape(' '.join(line.split()))}\n" for line in lines)
+    # a semicolon ends a comment
+    comments = "".join(f"# {escape(' '.join(line.replace(';', ',').split()))}\n" for line in lines)
     path.write_text(f"{head}\n{comments}{rest}", encoding="utf-8")
 
 
@@ -148,5 +149,5 @@ def _texts(table: Table, names: tuple[str, ...]) -> list[str] | None:
     if name is None:
         return None
     values = np.ma.filled(np.ma.asarray(table[name]).astype(object), "")
-    braces = str.maketrans("{}", "()")
+    braces = str.maketrans("{};", "(),")  # what ends a text or a region
     return [escape(str(v).translate(braces)).encode("ascii", "backslashreplace").decode() for v in values.tolist()]
