@@ -12,8 +12,8 @@ from xcat.errors import XcatError
 from xcat.output import files
 
 if TYPE_CHECKING:
-    from astropy.samp import SAMPIntegratedClient
     from astropy.table import Table
+    from pyvo.samp import SAMPIntegratedClient
 
 _MTYPE = "table.load.votable"
 _WAIT_S = 60
@@ -51,7 +51,7 @@ def send(table: Table, name: str, wait_s: float = _WAIT_S) -> list[str]:
     XcatError
         No hub runs, or no program takes tables.
     """
-    from astropy.samp import SAMPProxyError
+    from pyvo.samp import SAMPProxyError
 
     client = _connected()
     told = []
@@ -81,7 +81,7 @@ def send(table: Table, name: str, wait_s: float = _WAIT_S) -> list[str]:
 
 def _connected() -> SAMPIntegratedClient:
     """Connect to the hub; there is a program that takes tables."""
-    from astropy.samp import SAMPHubError, SAMPIntegratedClient
+    from pyvo.samp import SAMPHubError, SAMPIntegratedClient
 
     client = SAMPIntegratedClient(
         name="xcat",
