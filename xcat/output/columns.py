@@ -93,8 +93,7 @@ def _is_a_fraction(value: Decimal | int) -> bool:
     value = Decimal(value)
     if not value.is_finite():
         return True
-    whole = abs(value) <= 2**53 if value == value.to_integral_value() else True
-    return whole and len(value.normalize().as_tuple().digits) <= _MAX_FRACTION_DIGITS
+    return abs(value) <= 2**53 and len(value.normalize().as_tuple().digits) <= _MAX_FRACTION_DIGITS
 
 
 def plain(table: Table, ending: str) -> Table:
