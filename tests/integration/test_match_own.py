@@ -5,11 +5,13 @@ import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
+from astropy.io.votable import parse
 from astropy.table import Table
 from hypothesis import given
 from hypothesis import strategies as st
 from integration import tiny
 from integration.own_files import app, read, relations, run, save, sky
+from regions import Regions
 from typer.testing import CliRunner
 
 from xcat.errors import ConfigError
@@ -79,6 +81,25 @@ def test_a_table_against_a_catalogue_is_as_against_its_file(loaded, settings, tm
     np.testing.assert_allclose(
         np.ma.filled(got["log_bayes_factor"], 0), np.ma.filled(files["log_bayes_factor"], 0), rtol=1e-5
     )
+
+
+def test_regions_and_provenance_of_a_match(loaded, tmp_path):
+    path, name, mine, _ = loaded
+    told = run("match", path, "--against", name, "--best", "-o", tmp_path / "o.reg")
+    usable = np.arange(len(mine)) != 3
+    circles = Regions.read(tmp_path / "o.reg", format="ds9")
+    assert told["rows_out"] == 60 and len(circles) == usable.sum()
+    centres = SkyCoord([c.center.ra.deg for c in circles], [c.center.dec.deg for c in circles], unit="deg")
+    assert centres.separation(SkyCoord(mine["ra"][usable], mine["dec"][usable], unit="deg")).arcsec.max() < 1e-3
+    radii = [c.radius.to_value("arcsec") for c in circles]
+    np.testing.assert_allclose(radii, mine["pos_err"][usable], atol=1e-4)
+    assert [c.meta["text"] for c in circles] == [str(v) for v in mine["src_id"][usable]]
+    run("match", path, "--against", name, "--best", "-o", tmp_path / "o.vot")
+    (resource,) = parse(tmp_path / "o.vot").resources
+    infos = {info.name: info.value for info in resource.infos}
+    assert infos["command"] == "match" and infos["tables"] == f"mine, {name}" and float(infos["cutoff"]) > 0
+    refs = {field.name for field in resource.tables[0].fields if field.ref == "ICRS"}
+    assert refs == {f"{name}_ra", f"{name}_dec"}, "nothing is claimed of the user's own columns"
 
 
 def test_two_catalogues(loaded, settings, tmp_path):

@@ -102,7 +102,7 @@ def test_a_file_that_cannot_hold_a_query_is_refused_before_it_runs(conn: Connect
     with pytest.raises(XcatError, match=r"x\.reg: regions need a position"):
         results.check(conn, endless, tmp_path / "x.reg")
     many = ", ".join(f"1 AS c{i}" for i in range(1000))
-    with pytest.raises(XcatError, match=r"FITS holds 999 columns.*'c999'"):
+    with pytest.raises(XcatError, match=r"FITS holds 999 columns.*1,001.*'c998'"):
         results.check(conn, f"SELECT pg_sleep(600), {many}", tmp_path / "x.fits")
     for text in ("SELECT 1 AS ra, 2 AS dec", "SELECT nonsense", "SET x.y = 1; SELECT 1"):
         results.check(conn, text, tmp_path / "x.reg")

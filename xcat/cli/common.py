@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 
 from xcat import atomic, progress
@@ -93,7 +92,7 @@ def check_output(path: Path | None, overwrite: bool, samp: bool) -> None:
 def check_any_output(path: Path | None, overwrite: bool, samp: bool) -> None:
     """The same, where the answer must go to a file or a program."""
     if path is None and not samp:
-        raise click.UsageError("Missing option '-o' / '--output' (or --samp).")
+        raise typer.BadParameter("it is missing: name a file, or give --samp", param_hint="'-o' / '--output'")
     check_output(path, overwrite, samp)
 
 

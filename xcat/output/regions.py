@@ -143,9 +143,9 @@ def _numbers(column: Column) -> FloatArray:
 
 def _texts(table: Table, names: tuple[str, ...]) -> list[str] | None:
     """Values of the first column that has one of the names, or ends in it after a prefix, as text for DS9."""
-    endings = [(name, column) for name in names for column in table.colnames]
-    exact = (c for n, c in endings if c.casefold() == n)
-    name = next(exact, next((c for n, c in endings if c.casefold().endswith(f"_{n}")), None))
+    exact = (c for n in names for c in table.colnames if c.casefold() == n)
+    # the columns of a match begin with the name of their table, the user's first
+    name = next(exact, next((c for c in table.colnames if c.casefold().endswith(tuple(f"_{n}" for n in names))), None))
     if name is None:
         return None
     values = np.ma.filled(np.ma.asarray(table[name]).astype(object), "")
