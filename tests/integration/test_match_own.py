@@ -98,7 +98,7 @@ def test_regions_and_provenance_of_a_match(loaded, tmp_path):
     (resource,) = parse(tmp_path / "o.vot").resources
     infos = {info.name: info.value for info in resource.infos}
     assert infos["command"] == "match" and infos["tables"] == f"mine, {name}" and float(infos["cutoff"]) > 0
-    refs = {field.name for field in resource.tables[0].fields if field.ref == "ICRS"}
+    refs = {field.name for field in resource.tables[0].fields if field.ref == "frame_ICRS"}
     assert refs == {f"{name}_ra", f"{name}_dec"}, "nothing is claimed of the user's own columns"
 
 

@@ -168,6 +168,9 @@ def test_provenance_is_in_every_file(written: dict[str, Path]) -> None:
     assert infos["query"].split() == facts["query"].split() and infos["request_date"].endswith("Z")
     (system,) = votable.coordinate_systems
     assert (system.system, system.epoch) == ("ICRS", "J2016")
+    ids = re.findall(r'ID="([^"]*)"', written["vot"].read_text(encoding="utf-8"))
+    assert len(set(ids)) == len(ids), "identifiers of XML occur once"
+    assert {"RA", "DE", "flux"} <= set(Table.read(written["vot"]).colnames)
     by_name = {field.name: field for field in votable.tables[0].fields}
     assert by_name["RA"].ref == by_name["DE"].ref == system.ID and by_name["ra"].ref is None
     with fits.open(written["fits"], checksum=True) as hdus:

@@ -19,7 +19,7 @@ from astropy.units import Unit, UnitsWarning, UnrecognizedUnit
 from xcat.atomic import TABLES, check_new, writing
 from xcat.errors import XcatError
 from xcat.output import regions
-from xcat.output.columns import as_json_text, escape, names_in_file, plain, unsigned_as_signed
+from xcat.output.columns import as_json_text, escape, names_in_file, plain, unique_names, unsigned_as_signed
 from xcat.output.provenance import KEY, positions, provenance
 
 __all__ = ["check", "provenance", "write"]
@@ -252,38 +252,45 @@ def _votable(table: Table, path: Path) -> None:
     resource, element = Resource(type="results"), TableElement(file)
     for key, value in table.meta.get(KEY, {}).items():
         resource.infos.append(Info(name=key, value=_xml(value)))
+        resource.infos[-1].ID = None  # those of the columns, by which astropy names them, must be free
     systems = dict[str, str]()
     for place in positions(table, ucd_only=True):
         if place.frame:
             epoch = None if place.epoch_yr is None else f"J{place.epoch_yr:g}"
             known = {"FK4": "eq_FK4", "FK5": "eq_FK5", "GALACTIC": "galactic"}
-            key = f"{place.frame}{'' if epoch is None else '_' + epoch.replace('.', '_')}"
+            key = f"frame_{place.frame}{'' if epoch is None else '_' + epoch.replace('.', '_')}"
             if key not in systems.values():
                 resource.coordinate_systems.append(
                     CooSys(ID=key, system=known.get(place.frame.upper(), place.frame), epoch=epoch)
                 )
             systems |= {place.ra: key, place.dec: key}
-    for i, name in enumerate(bare.colnames, start=1):
+    ids = unique_names([_identifier(name) for name in bare.colnames], fold=False)
+    for name, identifier in zip(bare.colnames, ids, strict=True):
         data, column = bare[name], table[name]
         shape = "x".join(str(n) for n in reversed(data.shape[1:])) or None
         if data.dtype.kind == "U":
             type_, shape = "unicodeChar", str(max(data.dtype.itemsize // 4, 1))
         else:
             type_ = _DATATYPES[data.dtype.str[1:]]
-        field = _Field(file, ID=f"col_{i}", name=name, datatype=type_, arraysize=shape, ucd=_ucd(column))
+        field = _Field(file, ID=identifier, name=name, datatype=type_, arraysize=shape, ucd=_ucd(column))
         if text := _unit(column.unit, "vounit"):
             field._unit = UnrecognizedUnit(_xml(text))  # its setter would have it in VOUnit or not at all
         field.is_infinite = data.dtype.kind == "f" and bool(np.isinf(_parts(data)[0]).any())
         field.ref, field.description = systems.get(name), _xml(column.description or "") or None
         element.fields.append(field)
     element.array = np.ma.array(np.asarray(bare), mask=_structured_mask(bare))
-    if bare.colnames:
-        element.array.dtype.names = tuple(f"col_{i}" for i in range(1, len(bare.colnames) + 1))
+    element.array.dtype.names = tuple(ids)
     resource.tables.append(element)
     file.resources.append(resource)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UnitsWarning)
         file.to_xml(str(path))
+
+
+def _identifier(name: str) -> str:
+    """The name as an identifier of XML; astropy names the columns that it reads by these."""
+    plain_name = re.sub(r"[^A-Za-z0-9_.\-]", "_", name)
+    return plain_name if re.match(r"[A-Za-z_]", plain_name) else f"_{plain_name}"
 
 
 def _xml(value: Any) -> str:
