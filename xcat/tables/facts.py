@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from astropy.table import Column, MaskedColumn, Table
 
 from xcat.catalogues.definition import Definition, ReadOptions
+from xcat.catalogues.grammar import is_short_unit
 from xcat.errors import InputError
 from xcat.ingest.opened import CHUNK_ROWS, ColumnFacts, RawChunk, TableReader, array_batches, locate, table_columns
 from xcat.ingest.readers import open_table, sniff
@@ -246,7 +247,7 @@ def to_table(facts: TableFacts, batches: Iterator[pa.RecordBatch] | list[pa.Reco
 
 def parsed(unit: str) -> u.UnitBase | None:
     """Unit as astropy understands it; None if the text is empty or not understood."""
-    if not unit.strip():
+    if not unit.strip() or not is_short_unit(unit):
         return None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", u.UnitsWarning)  # many files write units in their own way
