@@ -119,7 +119,7 @@ def test_values_that_a_pipeline_cannot_have(tmp_path: Path, text: str, message: 
 def test_a_file_name_longer_than_any(tmp_path: Path) -> None:
     path = tmp_path / "p.yaml"
     path.write_text("name: p\nxray:\n  - {catalogue: xmm4_sources, files: [" + "g" * 3000 + ".fits]}\n")
-    with pytest.raises(ConfigError, match="xmm4_sources: no such file: .*ggg") as refused:
+    with pytest.raises(ConfigError, match=r"xmm4_sources: no such file: .*ggg") as refused:
         pipeline.Plan(pipeline.read(path), tmp_path)
     assert len(str(refused.value)) < 1000
 

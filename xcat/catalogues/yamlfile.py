@@ -35,7 +35,7 @@ _WHOLE = re.compile(r"[-+]?(?:0|[1-9][0-9_]*|0x[0-9a-fA-F]+)")
 class _Bounded(yaml.MarkedYAMLError):
     """YAML that is well formed, but more than any configuration needs."""
 
-    def __init__(self, problem: str, mark: yaml.Mark | None) -> None:
+    def __init__(self, problem: str, mark: Any) -> None:
         super().__init__(problem=problem, problem_mark=mark)
 
 
@@ -45,19 +45,19 @@ def _events(text: str, max_nodes: int) -> Iterator[yaml.Event]:
     # of every open collection: its anchor, the nodes before it, and the depth of the deepest node in it
     opened: list[tuple[str | None, int, int]] = []
     inside: list[int] = [0]
-    anchored: dict[str, tuple[int, int]] = {}  # number of nodes and height of what an anchor names
+    anchored: dict[str | None, tuple[int, int]] = {}  # number of nodes and height of what an anchor names
     for event in yaml.parse(text, yaml.SafeLoader):
         mark, height = event.start_mark, 0
         if isinstance(event, yaml.AliasEvent):
             if any(event.anchor == anchor for anchor, _, _ in opened):
-                raise _Bounded(f"'*{_cut(event.anchor)}' contains itself", mark)
+                raise _Bounded(f"'*{_cut(str(event.anchor))}' contains itself", mark)
             nodes, height = anchored.get(event.anchor, (1, 0))
             n_nodes += nodes
         elif isinstance(event, yaml.ScalarEvent):
             n_nodes += 1
             if len(event.value) > _MAX_SCALAR:
                 raise _Bounded(f"a text of {len(event.value):,} characters; at most {_MAX_SCALAR:,} are read", mark)
-            if "\0" in event.value or not event.value.isprintable() and not _is_encodable(event.value):
+            if not event.value.isprintable() and not _is_storable(event.value):
                 raise _Bounded("a character that no text can have (NUL, or half of a pair)", mark)
             if event.anchor:
                 anchored[event.anchor] = (1, 0)
@@ -78,8 +78,8 @@ def _events(text: str, max_nodes: int) -> Iterator[yaml.Event]:
         yield event
 
 
-def _is_encodable(text: str) -> bool:
-    return not any("\ud800" <= c <= "\udfff" for c in text)
+def _is_storable(text: str) -> bool:
+    return not any(c == "\0" or "\ud800" <= c <= "\udfff" for c in text)
 
 
 class _OfEvents(Composer):
@@ -110,27 +110,30 @@ class _Configuration(_OfEvents, SafeConstructor, Resolver):
         SafeConstructor.__init__(self)
         Resolver.__init__(self)
 
-    def construct_yaml_int(self, node: yaml.ScalarNode) -> int | str:
+    def construct_int_or_text(self, node: yaml.ScalarNode) -> int | str:
         """A whole number, or the text of what only older YAML takes for one (``010``, ``12:30``)."""
         text = str(self.construct_scalar(node))
         if not _WHOLE.fullmatch(text):
             return text
         if len(text) > _MAX_DIGITS:
             raise _Bounded(f"a number of {len(text):,} digits; at most {_MAX_DIGITS} are read", node.start_mark)
-        return int(super().construct_yaml_int(node))
+        return int(self.construct_yaml_int(node))
 
-    def construct_yaml_float(self, node: yaml.ScalarNode) -> float | str:
+    def construct_float_or_text(self, node: yaml.ScalarNode) -> float | str:
         """A number, or the text of what only older YAML takes for one (``12:30:45.6``)."""
         text = str(self.construct_scalar(node))
-        return text if ":" in text else float(super().construct_yaml_float(node))
+        return text if ":" in text else float(self.construct_yaml_float(node))
 
-    def construct_yaml_timestamp(self, node: yaml.ScalarNode) -> str:
+    def construct_date(self, node: yaml.ScalarNode) -> str:
         """The text of a date, which need not be one: 2024-13-45 may be a name."""
         return str(self.construct_scalar(node))
 
 
-for _tag in ("int", "float", "timestamp"):
-    _Configuration.add_constructor(f"tag:yaml.org,2002:{_tag}", getattr(_Configuration, f"construct_yaml_{_tag}"))
+_Configuration.yaml_constructors = SafeConstructor.yaml_constructors | {
+    "tag:yaml.org,2002:int": _Configuration.construct_int_or_text,
+    "tag:yaml.org,2002:float": _Configuration.construct_float_or_text,
+    "tag:yaml.org,2002:timestamp": _Configuration.construct_date,
+}
 
 
 class _Texts(_OfEvents, BaseConstructor, BaseResolver):
