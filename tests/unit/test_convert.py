@@ -350,7 +350,21 @@ def test_any_float_survives_its_text(numbers: list[float]) -> None:
     assert not bad.any()
 
 
-_NOT_NUMBERS = ["1.2.3", "1 2", "0x10", "1_000", "12abc", "e5", "1,234", "1,234.5", "1.234.567,8", "*****", "see notes"]
+_NOT_NUMBERS = [
+    "1.2.3",
+    "1 2",
+    "0x10",
+    "1_000",
+    "12abc",
+    "e5",
+    "1,234",
+    "1,234.5",
+    "1.234.567,8",
+    "*****",
+    "see notes",
+    "3D05",
+    "1.5-114",
+]
 
 
 @pytest.mark.parametrize("text", _NOT_NUMBERS)
@@ -377,9 +391,9 @@ def test_a_position_or_error_that_is_not_a_number_rejects_the_row(text: str, col
 
 def test_fortran_commas_and_missing_marks_are_values() -> None:
     marks = ["null", "NULL", "NaN", "--", "---", "...", "n/a", "N/A", "#N/A", "None", "-", "<NA>", "INDEF", "\\N", "…"]
-    texts = ["1.5D-14", "1.5d-14", "+2.D+00", "-1.5-114", "0,8", "-12,5e-3", "\u22121.5", *marks, "1,234"]
+    texts = ["1.5D-14", "1.5d-14", "+2.D+00", "150D-114", "0,8", "-12,5e-3", "\u22121.5", *marks, "1,234"]
     out = run(make({"flux_cgs": "f"}), f=texts)
-    wanted = [1.5e-14, 1.5e-14, 2.0, -1.5e-114, 0.8, -0.0125, -1.5, *[np.nan] * len(marks), 1.234]
+    wanted = [1.5e-14, 1.5e-14, 2.0, 150e-114, 0.8, -0.0125, -1.5, *[np.nan] * len(marks), 1.234]
     assert out.columns["flux_cgs"].tolist() == pytest.approx(wanted, rel=1e-15, nan_ok=True)
     assert len(out.rejects) == len(out.emptied) == 0
     # what is text stays as it is

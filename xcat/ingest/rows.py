@@ -31,15 +31,15 @@ _SEXAGESIMAL = (
     r"(?:(?:\s*[:m'′]\s*|\s+)(?P<seconds>\d{1,2}(?:\.\d*)?))?)?\s*[hdms°'\"′″]*$"
 )
 #: How tables write that there is no number; none of these is one.
-_MISSING = pa.array(
-    "null|<null>|none|nan|n/a|#n/a|<na>|na|nil|n.a.|-|--|---|----|..|...|....|…|—|?|indef|undef|undefined|missing|masked"
-    "|nodata|no data|\\n".split("|")
-)
-# 1.5D-14 and 1.5-114, as Fortran writes what has an exponent of three digits
-_FORTRAN = (r"^([+-]?(?:\d+\.?\d*|\.\d+))[dDqQ]([+-]?\d+)$", r"^([+-]?\d*\.\d*)([+-]\d{3})$")
+_DASHES = ("-", "--", "---", "----", "..", "...", "....", "…", "—", "?")
+_WORDS = ("null", "<null>", "none", "nan", "n/a", "#n/a", "<na>", "na", "n.a.", "nil", "\\n", "missing", "masked")
+_MISSING = pa.array([*_DASHES, *_WORDS, "indef", "undef", "undefined", "nodata", "no data"])
+# 1.5D-14, as Fortran writes it; with a point or a sign, since 3D05 may be a name
+_FORTRAN = (r"^([+-]?(?:\d+\.\d*|\.\d+))[dDqQ]([+-]?\d+)$", r"^([+-]?\d+)[dDqQ]([+-]\d+)$")
 _COMMA = r"^[+-]?\d*,\d+(?:[eE][+-]?\d+)?$"
 _THOUSANDS = r"^[+-]?[1-9]\d{0,2},\d{3}$"  # 1,234 may be 1234 or 1.234
-_LIMIT = r"^(?:[<>]=?|[≤≥])\s*"
+#: Begins a limit that stands in the place of a value.
+LIMIT = r"^(?:[<>]=?|[≤≥])\s*"
 #: Ends the reason of a value that could not be used in a row that could.
 VALUE_LEFT_EMPTY = "; value left empty"
 _DATE = r"^\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?)?$"
@@ -192,7 +192,7 @@ class Rows:
         if any(is_text(array.type) for is_text in _TEXTS):
             numbers, bad = self._parse_numbers(self.text(column))
             if bad.any():
-                limit = to_bools(pc.match_substring_regex(self.text(column), _LIMIT))
+                limit = to_bools(pc.match_substring_regex(self.text(column), LIMIT))
                 self._wrong(bad & limit, (column,), "a limit, not a value", optional)
                 self._wrong(bad & ~limit, (column,), "not a number", optional)
             stored = np.dtype(np.float64)
@@ -245,7 +245,7 @@ class Rows:
         is_limit = pc.match_substring_regex(text, r"^(?:<=?|≤)\s*")
         if not pc.any(is_limit).as_py():
             return None
-        x, _ = self._parse_numbers(_where(is_limit, pc.replace_substring_regex(text, _LIMIT, "")))
+        x, _ = self._parse_numbers(_where(is_limit, pc.replace_substring_regex(text, LIMIT, "")))
         return self._stepped(x, spec.transform) * unit_factor(spec.unit, registry.columns()[name].unit)
 
     def plain(self, spec: ColumnSpec, optional: bool = False) -> FloatArray:
