@@ -22,7 +22,8 @@ from astropy.units import UnitsWarning
 from xcat.catalogues.definition import Definition
 from xcat.errors import InputError
 from xcat.ingest.opened import ColumnFacts, TableReader, locate, unpacked
-from xcat.ingest.text_lines import Lines
+from xcat.ingest.rows import to_bools
+from xcat.ingest.text_lines import Lines, last_line, refuse_replaced
 
 _DESCRIPTION = "Byte-by-byte Description of file"
 #: Descriptions and notes above the rows are shorter.
@@ -61,15 +62,19 @@ def open_mrt(path: Path, definition: Definition, chunk_rows: int, stack: ExitSta
     chosen = {name: columns[i] for name, i in places.items()}
 
     def batches() -> Iterator[pa.RecordBatch]:
+        first_row, end = 1, max(c.end for c in columns)
         for rows in _rows(path, lines):
+            _refuse_longer_rows(path, rows, end, first_row)
+            first_row += len(rows)
             for start in range(0, len(rows), chunk_rows):
                 piece = rows.slice(start, chunk_rows)
                 cells = [_cut(piece, column, nulls.get(column.name, [])) for column in chosen.values()]
+                refuse_replaced(lines, cells)
                 yield pa.record_batch(cells, names=list(chosen)) if cells else _nothing(len(piece))
 
     facts = [ColumnFacts(c.name, "" if c.unit is None else str(c.unit), "", c.description) for c in columns]
     units = {name: str(c.unit) for name, c in chosen.items() if c.unit is not None}
-    return TableReader(path, batches(), n_rows, units, facts)
+    return TableReader(path, batches(), n_rows, units, facts, messages=last_line(path))
 
 
 def _name_in(text: str, path: Path) -> str:
@@ -124,6 +129,17 @@ def _rows(path: Path, lines: Lines) -> Iterator[pa.Array]:
             yield batch.column(0).filter(pc.not_equal(pc.utf8_trim(batch.column(0), " \t\x1a"), ""))
     except pa.ArrowInvalid as error:
         raise InputError(f"{path}: cannot be read as a fixed-width table: {str(error)[:300]}") from error
+
+
+def _refuse_longer_rows(path: Path, rows: pa.Array, end: int, first_row: int) -> None:
+    """Refuse text behind the last column of a few rows: two rows in one line. In most rows it is undocumented."""
+    behind = to_bools(pc.not_equal(pc.utf8_trim_whitespace(pc.utf8_slice_codeunits(rows, end, 2**31 - 1)), ""))
+    if 0 < behind.sum() < 0.5 * len(rows):
+        row = first_row + int(behind.argmax())
+        raise InputError(
+            f"{path}: row {row} goes on behind the last column of the description, as {behind.sum():,} of "
+            f"{len(rows):,} rows do; is a line end missing?"
+        )
 
 
 def _cut(rows: pa.Array, column: Any, nulls: list[str]) -> pa.Array:

@@ -24,7 +24,7 @@ from xcat.catalogues.definition import Definition
 from xcat.errors import InputError
 from xcat.ingest.opened import ColumnFacts, TableReader, locate, unpacked
 from xcat.ingest.rows import to_bools
-from xcat.ingest.text_lines import Lines
+from xcat.ingest.text_lines import Lines, last_line, refuse_replaced
 
 _SEPARATORS = ",;|\t"
 _ECSV_TYPES = {"string": "U", "bool": "b1", "str": "U"}
@@ -226,6 +226,7 @@ def _separated(
             n_done = n_rows
             try:
                 for batch in blocks(_Body(lines, names, body.separator), block_bytes, wanted):
+                    refuse_replaced(lines, batch.columns)
                     new = batch.slice(min(n_done, batch.num_rows))
                     n_done -= batch.num_rows - new.num_rows
                     n_rows += new.num_rows
@@ -234,7 +235,7 @@ def _separated(
                 break
             except pa.ArrowInvalid as error:
                 if "straddl" not in str(error) or block_bytes == _BLOCK_BYTES[-1]:
-                    raise InputError(f"{path}: {_explained(str(error), read.encoding)}") from error
+                    raise InputError(f"{path}: {_explained(str(error))}") from error
         if lines.has_quotes and lines.n_ends > n_rows:  # a value has a line break in it, or a line is blank
             for batch in blocks(begin(again), block_bytes, fields):
                 _refuse_swallowed_rows(path, batch, body.separator)
@@ -242,7 +243,7 @@ def _separated(
     units = body.units or [""] * len(names)
     columns = [ColumnFacts(name.strip(), unit) for name, unit in zip(names, units, strict=False)]
     stated = {c.name: c.unit for c in columns if c.unit}
-    return TableReader(path, batches(), units=stated, columns=columns, messages=_last_line(path))
+    return TableReader(path, batches(), units=stated, columns=columns, messages=last_line(path))
 
 
 def _is_remark(text: str, comment: str) -> bool:
@@ -268,7 +269,7 @@ def _refuse_swallowed_rows(path: Path, batch: pa.RecordBatch, separator: str) ->
         cells = [cell or "" for cell in row.values()]
         whole = [w.split(separator) for w in re.split(r"\r\n|\r|\n", separator.join(cells).rstrip("\r\n"), maxsplit=2)]
         numeric = [[_is_number(cell) for cell in cells_] for cells_ in whole[:2]]
-        if numeric[0] == numeric[-1] and any(numeric[0]) and len(numeric[0]) == len(cells):
+        if len(numeric) == 2 and numeric[0] == numeric[1] and any(numeric[0]) and len(numeric[0]) == len(cells):
             start = separator.join(whole[0])[:60]
             raise InputError(
                 f"{path}: a value in quotes runs over several rows, from '{start}' on; is a quote missing?"
@@ -283,19 +284,7 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _last_line(path: Path) -> list[str]:
-    """A warning, if the last line of a file does not end: it may be cut off."""
-    with path.open("rb") as stream:
-        packed = stream.read(2) in (b"\x1f\x8b", b"BZ", b"\xfd7", b"\x28\xb5")  # a packed file that is cut off shows
-        stream.seek(max(stream.seek(0, 2) - 60, 0))
-        end = stream.read()
-    if packed or not end or b"\n" in end[-4:] or b"\r" in end[-4:] or end.rstrip(b" \0\x1a") == b"":
-        return []
-    last = re.split(r"[\r\n]", end.decode("utf-8", "replace"))[-1]
-    return [f"{path}: WARNING: the last line has no end ('{last[-40:]}'): is the file cut off there?"]
-
-
-def _explained(message: str, encoding: str) -> str:
+def _explained(message: str) -> str:
     """Explain in plain words why Arrow could not parse the text."""
     counts = re.search(r"Row #(\d+): Expected (\d+) columns, got (\d+)", message)
     if counts:
@@ -303,8 +292,6 @@ def _explained(message: str, encoding: str) -> str:
         return f"row {row} has {got} values, the header {expected}; is the file cut off, or its separator another?"
     if "straddl" in message:
         return f"a line is longer than {_BLOCK_BYTES[-1] >> 20} MB; is a quote missing, or is this not a table?"
-    if "UTF8" in message:
-        return f"the text is not {encoding}; say which it is, as in 'read: {{encoding: latin-1}}' ({message[:300]})"
     return f"cannot be read as separated values: {message[:300]}"
 
 
