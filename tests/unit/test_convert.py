@@ -211,6 +211,13 @@ def test_sexagesimal_text_is_read_whatever_the_definition_says(ra: str, dec: str
     assert len(out.rejects) == 0
 
 
+def test_sexagesimal_text_in_a_column_of_another_unit() -> None:
+    definition = make({"ra": {"from": "ra", "unit": "arcmin"}, "dec": {"from": "dec", "unit": "rad"}})
+    out = run(definition, ra=["60", "10:00:00", "150d00m00s"], dec=["0.5", "-1:30:00", "1d30m"])
+    assert out.columns["ra"] == pytest.approx([1, 150, 150])
+    assert out.columns["dec"] == pytest.approx([np.degrees(0.5), -1.5, 1.5])
+
+
 def test_a_declination_in_hours_is_rejected() -> None:
     out = run(make({"dec": {"from": "dec", "transform": "dms"}}), dec=["10h00m00s", "10d00m00s"])
     assert (out.row_number.tolist(), out.rejects.reason) == ([2], ["not a sexagesimal angle"])

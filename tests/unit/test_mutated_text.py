@@ -140,7 +140,7 @@ def test_a_damaged_table_is_refused_or_read_rightly(tmp_path: Path, kind: str, d
         if damage == "cut":
             _same(found, wanted, list(range(max(line, 0))))
             assert n_found in (max(line, 0), max(line, 0) + 1)
-            if n_found > line and at not in starts:
+            if n_found > max(line, 0) and at not in starts:
                 assert any("the last line has no end" in m for m in messages), (at, messages)
         elif damage == "doubled":
             assert n_found in (N, N + 1)

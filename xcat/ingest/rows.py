@@ -91,6 +91,7 @@ class Rows:
         self._rejected: list[tuple[npt.NDArray[np.int64], tuple[str, ...], str]] = []
         self._emptied: list[tuple[npt.NDArray[np.int64], tuple[str, ...], str]] = []
         self._texts: dict[str, pa.StringArray] = {}
+        self._limited: set[str] = set()  # columns that have limits in the place of values
         self._null_numbers = numbers = [v for v in self.definition.nulls if isinstance(v, float)]
         texts = [v.strip() for v in self.definition.nulls if isinstance(v, str)]
         self._null_texts = pa.array(["", *texts, *(f"{v:g}" for v in numbers), *map(str, numbers)])
@@ -186,14 +187,22 @@ class Rows:
     def _parse_numbers(self, text: pa.StringArray) -> tuple[FloatArray, BoolArray]:
         return parse_numbers(text, self.definition.read.decimal)
 
-    def numbers(self, column: str, optional: bool = False) -> FloatArray:
-        """A column as numbers; NaN where missing. For `optional` see `parsed`."""
+    def numbers(self, column: str, optional: bool = False, of_text: tuple[float, float] | None = None) -> FloatArray:
+        """A column as numbers; NaN where missing. For `optional` see `parsed`.
+
+        With `of_text` sexagesimal text is read, too: in a column of angles it can mean nothing else. It has the degrees
+        per unit of such text (15 for hours) and per unit of the column.
+        """
         array = self.chunk.batch.column(column)
         if any(is_text(array.type) for is_text in _TEXTS):
             numbers, bad = self._parse_numbers(self.text(column))
+            if bad.any() and of_text:
+                numbers, bad = self._with_sexagesimal(column, of_text, numbers, bad)
             if bad.any():
-                limit = to_bools(pc.match_substring_regex(self.text(column), LIMIT))
-                self._wrong(bad & limit, (column,), "a limit, not a value", optional)
+                limit = bad & to_bools(pc.match_substring_regex(self.text(column), LIMIT))
+                if limit.any():
+                    self._limited.add(column)
+                self._wrong(limit, (column,), "a limit, not a value", optional)
                 self._wrong(bad & ~limit, (column,), "not a number", optional)
             stored = np.dtype(np.float64)
         else:
@@ -216,35 +225,29 @@ class Rows:
         """The values of a standard column, in its standard unit. For `optional` see `parsed`."""
         factor = unit_factor(spec.unit, registry.columns()[name].unit)
         if name in ("ra", "dec") and not spec.transform:
-            self._degrees_of_text(spec.from_[0], 15.0 if name == "ra" else 1.0, factor)
+            numbers = self.numbers(spec.from_[0], optional, (15.0 if name == "ra" else 1.0, factor))
+            return numbers if factor == 1.0 else numbers * factor
         numbers = self.plain(spec, optional)
         return numbers if factor == 1.0 else numbers * factor
 
-    def _degrees_of_text(self, column: str, per_unit: float, factor: float) -> None:
-        """Replace sexagesimal angles by numbers, in a column that should hold numbers: they can mean nothing else."""
-        if not any(is_text(self.chunk.batch.column(column).type) for is_text in _TEXTS):
-            return
+    def _with_sexagesimal(
+        self, column: str, of_text: tuple[float, float], numbers: FloatArray, bad: BoolArray
+    ) -> tuple[FloatArray, BoolArray]:
         text = self.text(column)
-        _, bad = self._parse_numbers(text)
         in_parts = bad & to_bools(pc.match_substring_regex(text, r"\d\s*[hd°:]\s*\d|\d\s+\d{1,2}\s+\d"))
-        if in_parts.any():
-            degrees, wrong = _degrees(_where(pa.array(in_parts), text), per_unit)
-            is_angle = in_parts & ~wrong
-            numbers = pa.array(degrees / factor).cast(pa.string())
-            self._texts[column] = pc.if_else(pa.array(is_angle), numbers, text)
+        angles, wrong = _degrees(_where(pa.array(in_parts), text), of_text[0])
+        is_angle = in_parts & ~wrong
+        return np.where(is_angle, angles / of_text[1], numbers), bad & ~is_angle
 
     def upper_limits(self, name: str, spec: ColumnSpec) -> FloatArray | None:
         """The limits of a column that has some, written as ``<1.2e-15``; NaN for values. None if there are none."""
-        array = self.chunk.batch.column(spec.from_[0])
         is_rising = all(
             s.name in ("shift", "pow10") or (s.name == "scale" and float(s.arg or 0) > 0) for s in spec.transform
         )
-        if len(spec.from_) > 1 or not is_rising or not any(is_text(array.type) for is_text in _TEXTS):
+        if len(spec.from_) > 1 or not is_rising or spec.from_[0] not in self._limited:
             return None
         text = self.text(spec.from_[0])
         is_limit = pc.match_substring_regex(text, r"^(?:<=?|≤)\s*")
-        if not pc.any(is_limit).as_py():
-            return None
         x, _ = self._parse_numbers(_where(is_limit, pc.replace_substring_regex(text, LIMIT, "")))
         return self._stepped(x, spec.transform) * unit_factor(spec.unit, registry.columns()[name].unit)
 

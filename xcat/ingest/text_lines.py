@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import gzip
 import io
 import re
 from pathlib import Path
@@ -48,7 +47,7 @@ class Lines:
 
     closed = False
 
-    def __init__(self, path: Path, stream: io.BufferedReader | gzip.GzipFile, encoding: str) -> None:
+    def __init__(self, path: Path, stream: io.BufferedIOBase, encoding: str) -> None:
         self._path, self._stream = path, stream
         self._buffer = stream.read(4096)
         said = next((name for mark, name in _MARKS if self._buffer.startswith(mark)), encoding)
@@ -174,7 +173,7 @@ class Lines:
             content = self._joined(content, n)
         content, self._buffer = content[:n], content[n:]
         self.has_quotes = self.has_quotes or b'"' in content
-        self.n_ends += max(content.count(b"\n"), content.count(b"\r"))
+        self.n_ends += content.count(b"\n") or content.count(b"\r")
         return content
 
     def _joined(self, content: bytes, n: int) -> bytes:
