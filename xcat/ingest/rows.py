@@ -225,9 +225,10 @@ class Rows:
         """The values of a standard column, in its standard unit. For `optional` see `parsed`."""
         factor = unit_factor(spec.unit, registry.columns()[name].unit)
         if name in ("ra", "dec") and not spec.transform:
-            numbers = self.numbers(spec.from_[0], optional, (15.0 if name == "ra" else 1.0, factor))
-            return numbers if factor == 1.0 else numbers * factor
-        numbers = self.plain(spec, optional)
+            of_text = (15.0 if name == "ra" else 1.0, factor)
+            numbers = self._stepped(self.numbers(spec.from_[0], optional, of_text), ())
+        else:
+            numbers = self.plain(spec, optional)
         return numbers if factor == 1.0 else numbers * factor
 
     def _with_sexagesimal(
