@@ -55,6 +55,8 @@ class Sky:
         """Usable detections of a mission: native_id, ra, dec, sigma (arcsec per axis), and the truth."""
         file, ra, dec = XRAY[mission]
         table = read(self.folder / file)
+        for name in {"Err90", "err_ellipse_r0"} & set(table):  # a few are text on purpose
+            table[name] = pd.to_numeric(table[name], errors="coerce")
         if mission == "xmm":
             sigma, native = table.RADEC_ERR / np.sqrt(2), table.DETID.astype(str)
         elif mission == "swift":

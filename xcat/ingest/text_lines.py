@@ -112,6 +112,8 @@ class Lines:
 
     def _text(self, raw: bytes) -> str:
         if self.is_damaged and REPLACED in raw:
+            if b"\0" in self._buffer:
+                raise InputError(f"{self._path}: cannot be read as text: it has NUL bytes. Is it of another format?")
             raise self.wrong_encoding()
         return raw.decode()
 
