@@ -88,10 +88,11 @@ SELECT %(catalogue_id)s, file_id FROM file
 RETURNING file_id;
 
 -- name: count_file
--- What a file gave.
+-- What a file gave. The table reject also has values that were left empty in rows that are used.
 UPDATE xcat.catalogue_file
 SET n_rows = %(n_rows)s,
-    n_rejected = (SELECT count(*) FROM xcat.reject WHERE reject.file_id = %(file_id)s)
+    n_rejected = (SELECT count(*) FROM xcat.reject
+                  WHERE reject.file_id = %(file_id)s AND reason NOT LIKE '%%; value left empty')
 WHERE file_id = %(file_id)s
 RETURNING n_rejected;
 

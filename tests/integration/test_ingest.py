@@ -14,6 +14,7 @@ from xcat.database.connection import connect
 from xcat.errors import InputError, StageError
 from xcat.ingest import load
 from xcat.ingest.load import ingest
+from xcat.report.run.record import loading_lines
 
 
 @pytest.fixture
@@ -187,13 +188,16 @@ def test_bad_rows_are_set_aside_with_their_reason(settings, tmp_path, definition
         8: ("ra", "400", "right ascension outside 0 to 360 degrees"),
         10: ("err", "-5", "positional error not above 0"),
         12: ("err", None, "no positional error"),
-        14: ("w1", "bright", "not a number"),
+        14: ("w1", "bright", "not a number; value left empty"),
         16: ("ra", "-1", "right ascension outside 0 to 360 degrees"),
         20: ("err", "6e6", "positional error of a degree or more"),
         22: ("ra", "12h", "not a number"),
     }
-    assert result.n_rows == len(lines) - len(found)
-    assert sum(r["n"] for r in result.rejects) == result.n_rejected == len(found)
+    assert result.n_rows == len(lines) - (len(found) - 1)  # a magnitude that is no number costs no row
+    assert sum(r["n"] for r in result.rejects) - 1 == result.n_rejected == len(found) - 1
+    assert ("f", None) in small.loaded(settings, "native_id, mag_w1")
+    message = "  f.csv: 1 x not a number in column w1, first in row 14 ('bright'); value left empty"
+    assert message in loading_lines(definition.name, result)
     outside = next(r for r in result.rejects if r["reason"].startswith("right ascension"))
     assert (outside["file_name"], outside["column_name"], outside["n"], outside["first_row"]) == ("f.csv", "ra", 2, 8)
 

@@ -40,6 +40,7 @@ An entry of ``columns`` is the name of a file column, or a mapping::
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
@@ -108,7 +109,9 @@ def listed(value: Any) -> Any:
 class Strict(BaseModel):
     """A mapping whose unknown keys are mistakes."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, populate_by_name=True, use_attribute_docstrings=True, allow_inf_nan=False
+    )
 
 
 class Step(Strict):
@@ -139,8 +142,10 @@ class Step(Strict):
         if wanted is float:
             try:
                 arg = float(arg)
-            except ValueError:
+            except (ValueError, OverflowError):
                 raise ValueError(f"transform '{name}' needs a number, not '{arg}'") from None
+            if not math.isfinite(arg) or (name == "half_range" and arg == 0):
+                raise ValueError(f"transform '{name}' cannot do with {arg:g}")
         return {"name": name, "arg": arg}
 
     @model_serializer
@@ -189,10 +194,17 @@ def parsed_unit(unit: str | None) -> u.UnitBase | None:
     """Parse a unit as astropy writes it."""
     if unit is None:
         return None
+    if not is_short_unit(unit):
+        raise ValueError(f"unit '{unit[:40]}' is too long, or has too large a number in it")
     try:
         return u.Unit(unit)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise ValueError(f"unit '{unit}' is not known to astropy: {error}") from None
+
+
+def is_short_unit(unit: str) -> bool:
+    """Whether a unit is one to parse: the power in ``10**1000000000 m`` would be computed digit by digit."""
+    return len(unit) <= 100 and not re.search(r"\d{6}|e\+?\d{3}", unit, re.I)
 
 
 # --- checks of a definition that look at several keys at once -------------------------------------------------

@@ -282,7 +282,7 @@ class _Load:
         self.entered.append((file, file_id, n_skipped))
 
     def _copy(self, converted: Converted, file_id: int) -> None:
-        n_rows, rejects = len(converted), converted.rejects
+        n_rows = len(converted)
         if n_rows:
             block: dict[str, np.ndarray] = {
                 "catalogue_id": np.full(n_rows, self.catalogue_id, np.int16),
@@ -293,7 +293,9 @@ class _Load:
             copy.copy_in(self.conn, self.target, [block], types=self.types, freeze=not self.append)
             if self.counter is not None:
                 self.counter.add(converted.columns["ra"], converted.columns["dec"])
-        if len(rejects):
+        for rejects in (converted.rejects, converted.emptied):
+            if not len(rejects):
+                continue
             block = {"file_id": np.full(len(rejects), file_id, np.int32), **rejects.columns()}
             copy.copy_in(self.conn, "reject", [block])
 

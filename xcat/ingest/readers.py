@@ -20,8 +20,9 @@ from xcat.catalogues.grammar import parsed_unit
 from xcat.columns import registry
 from xcat.errors import InputError
 from xcat.ingest.fits_table import open_fits
+from xcat.ingest.fixed_width import open_mrt
 from xcat.ingest.opened import CHUNK_ROWS, UNREADABLE, ColumnFacts, TableReader, locate, unpacked
-from xcat.ingest.text_table import astropy_yaml, open_csv, open_ecsv, open_mrt, yaml_columns
+from xcat.ingest.text_table import astropy_yaml, open_csv, open_ecsv, yaml_columns
 from xcat.ingest.votable_table import open_votable
 
 _SNIFF_BYTES = 65536

@@ -71,11 +71,11 @@ SPOILT: dict[str, dict[str, int]] = {
     "gaia.fits": {DECLINATION: 1, NO_POSITION: 1, DUPLICATE_ID: 2},
     "ref_cv.csv": {NO_POSITION: 2},
 }
-# Its columns: identifier, position, and a number that can be turned into text (CSV only).
+# Its columns: identifier, position, and the positional error, which can be turned into text (CSV only).
 _COLUMNS: dict[str, tuple[str, tuple[str, str], str]] = {
     "xmm_detections.fits": ("DETID", ("RA", "DEC"), ""),
-    "swift_detections.csv.gz": ("DetectionID", ("RA", "Decl"), "Rate"),
-    "chandra_detections.csv.gz": ("obs_region_id", ("ra_deg", "dec_deg"), "obs_flux_aper90_b"),
+    "swift_detections.csv.gz": ("DetectionID", ("RA", "Decl"), "Err90"),
+    "chandra_detections.csv.gz": ("obs_region_id", ("ra_deg", "dec_deg"), "err_ellipse_r0"),
     "gaia.fits": ("Source", ("RA_ICRS", "DE_ICRS"), ""),
     "ref_cv.csv": ("name", ("ra", "dec"), ""),
 }

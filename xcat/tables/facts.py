@@ -18,10 +18,11 @@ import pyarrow.compute as pc
 from astropy.table import Column, MaskedColumn, Table
 
 from xcat.catalogues.definition import Definition, ReadOptions
+from xcat.catalogues.grammar import is_short_unit
 from xcat.errors import InputError
 from xcat.ingest.opened import CHUNK_ROWS, ColumnFacts, RawChunk, TableReader, array_batches, locate, table_columns
 from xcat.ingest.readers import open_table, sniff
-from xcat.ingest.rows import parse_flags, parse_numbers, to_bools
+from xcat.ingest.rows import LIMIT, parse_flags, parse_numbers, to_bools
 
 #: What a user may give as a table: a file of any format that `xcat.ingest.readers.open_table` reads, or the table.
 TableLike: TypeAlias = Path | str | Table | pd.DataFrame
@@ -29,6 +30,7 @@ TableLike: TypeAlias = Path | str | Table | pd.DataFrame
 _SAMPLE_ROWS = 200
 WHOLE = r"^(?:0|-?[1-9]\d{0,18})$"
 NAME = r"^(?:0\d+|-?\d{16,})$"  # digits that a number would not keep: 00123, or more than a double holds
+_NAME_LIKE_POWER = r"^\d+[eE]\d+$"  # 12E4 may be a name; a column of nothing else is one of names
 _ALL_SKY_DEG2 = 41252.97
 
 
@@ -156,6 +158,7 @@ def _sampled(columns: tuple[ColumnFacts, ...], chunk: RawChunk) -> tuple[ColumnF
         text = pc.utf8_trim_whitespace(array if pa.types.is_string(array.type) else array.cast(pa.string()))
         present = text.filter(pc.and_(pc.is_valid(text), pc.not_equal(text, "")))
         _, bad = parse_numbers(present)
+        bad &= ~to_bools(pc.match_substring_regex(present, LIMIT))
         sample = tuple(present.slice(0, 20).to_pylist())
         # a few "N/A" do not make a column of numbers one of text: most values decide
         out.append(replace(column, is_text=bool(len(bad)) and float(bad.mean()) > 0.5, sample=sample))
@@ -246,7 +249,7 @@ def to_table(facts: TableFacts, batches: Iterator[pa.RecordBatch] | list[pa.Reco
 
 def parsed(unit: str) -> u.UnitBase | None:
     """Unit as astropy understands it; None if the text is empty or not understood."""
-    if not unit.strip():
+    if not unit.strip() or not is_short_unit(unit):
         return None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", u.UnitsWarning)  # many files write units in their own way
@@ -281,7 +284,9 @@ def _parsed(text: pa.StringArray, null: np.ndarray, dtype: str) -> tuple[np.ndar
                 pass  # more than 64 bits: stays text
         elif kind == "f" or not pc.any(pc.match_substring_regex(text, NAME)).as_py():
             numbers, bad = parse_numbers(text)
-            if not bad.any():
+            is_name = pc.all(pc.match_substring_regex(text, _NAME_LIKE_POWER), skip_nulls=True).as_py()
+            # a column of nothing but "NA" and "none" is one of words
+            if not bad.any() and (kind == "f" or not (is_name or np.isnan(numbers).all())):
                 with np.errstate(over="ignore"):
                     return numbers.astype(dtype if kind == "f" else "f8"), null
     return np.array(text.fill_null("").to_pylist(), dtype=np.str_), null

@@ -24,6 +24,10 @@ from xcat.tables.vocabulary import POSITIONS, Columns, as_unit, convention_of, f
 _Pair: TypeAlias = tuple[ColumnFacts, ColumnFacts]
 
 
+# a position in columns of its parts, as CDS and the journals name them
+_PARTS = ("rah", "ram", "ras", "de-", "ded", "dem", "des")
+
+
 @dataclass(frozen=True)
 class Wanted:
     """What the user stated; the rest is guessed.
@@ -99,9 +103,12 @@ def guess_position(
         Several columns fit equally well, a named one does not exist, or its unit is not one of an angle.
     """
     guessing = _Guessing(facts, messages, Wanted(ra, dec))
-    columns = guessing.find_position()
-    specs = {} if columns is None else guessing.place(*columns)
-    return (ColumnSpec.model_validate(specs["ra"]), ColumnSpec.model_validate(specs["dec"])) if specs else None
+    found = guessing.position()
+    return (
+        None
+        if found is None
+        else (ColumnSpec.model_validate(found[0]["ra"]), ColumnSpec.model_validate(found[0]["dec"]))
+    )
 
 
 @dataclass
@@ -110,13 +117,13 @@ class _Guessing(Columns):
     xray: bool = True
 
     def guess(self) -> Guess:
-        position = self.find_position()
+        position = self.position()
         if position is None:
             raise self.error(
                 f"no column looks like a position. Say which: --ra COLUMN --dec COLUMN; it has: {self.names()}"
             )
-        columns = self.place(*position)
-        error = self._error({c.name for c in position})
+        columns, used = position
+        error = self._error(used)
         epoch = self._epoch()
         motion = {} if self.xray else self._motion(bool(epoch))
         data = {
@@ -138,6 +145,28 @@ class _Guessing(Columns):
         return Guess(Definition.from_dict(data), self.messages, magnitudes, bool(motion))
 
     # --- position ---
+
+    def position(self) -> tuple[dict[str, Any], set[str]] | None:
+        """How columns become a position, in the form of a definition, and their names; None if none look like one."""
+        by_name = {c.name.strip().casefold(): c.name for c in reversed(self.facts.columns)}
+        parts = [by_name.get(name) for name in _PARTS]
+        given = {plain(name) for name in (self.wanted.ra, self.wanted.dec) if name is not None}
+        # hours alone, or degrees alone, are never meant where minutes and seconds stand beside them
+        has_parts = None not in parts and given <= {"rah", "ded", "de"}
+        pair = None if has_parts and given else self.find_position()
+        if pair is not None:
+            return self.place(*pair), {c.name for c in pair}
+        if not has_parts:
+            return None
+        names = [str(name) for name in parts]
+        self.note(
+            f"position from {', '.join(names)} (name), hours, degrees, minutes and seconds in columns of their own"
+        )
+        specs = {
+            "ra": {"from": names[:3], "transform": "hms"},
+            "dec": {"from": names[3:], "transform": "dms"},
+        }
+        return specs, set(names)
 
     def place(self, ra: ColumnFacts, dec: ColumnFacts) -> dict[str, Any]:
         """How two columns become a position, in the form of a definition."""

@@ -13,6 +13,7 @@ from typing import Any
 import astropy.units as u
 import yaml
 
+from xcat.catalogues.grammar import is_short_unit
 from xcat.columns.registry import columns, magnitudes
 from xcat.errors import InputError
 from xcat.ingest.opened import ColumnFacts
@@ -61,7 +62,7 @@ def as_unit(text: str) -> u.UnitBase | None:
     text = text.strip()
     unit = parsed(POSITIONS["units"].get(text.casefold(), text))
     unit = unit if unit is not None else parsed(text.casefold())
-    if unit is None and text:
+    if unit is None and text and is_short_unit(text):
         try:
             return u.Unit(text, format="cds")  # VizieR's 10-17W/m2
         except ValueError:

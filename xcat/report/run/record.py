@@ -11,6 +11,7 @@ from xcat.database.connection import Connection
 from xcat.database.retention import Leaving
 from xcat.database.runs import get
 from xcat.errors import XcatError
+from xcat.ingest.rows import VALUE_LEFT_EMPTY
 from xcat.output.terminal import aligned
 
 if TYPE_CHECKING:
@@ -129,9 +130,12 @@ def loading_lines(name: str, loading: Loading) -> list[str]:
     text = [f"{name}: {loading.n_rows:,} rows loaded, {loading.n_rejected:,} rejected{left_out}"]
     for reject in loading.rejects:
         column = f" in column {reject['column_name']}" if reject["column_name"] else ""
+        reason, shown = reject["reason"], reject["example"]
+        left_empty = VALUE_LEFT_EMPTY if reason.endswith(VALUE_LEFT_EMPTY) else ""
+        shown = shown if shown is None or len(shown) <= 80 else f"{shown[:80]} ..."
         text.append(
-            f"  {reject['file_name']}: {reject['n']:,} x {reject['reason']}{column}, "
-            f"first in row {reject['first_row']:,} ({reject['example']!r})"
+            f"  {reject['file_name']}: {reject['n']:,} x {reason.removesuffix(VALUE_LEFT_EMPTY)}{column}, "
+            f"first in row {reject['first_row']:,} ({shown!r}){left_empty}"
         )
     return text
 
