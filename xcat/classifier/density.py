@@ -22,7 +22,9 @@ References
    J. R. Statist. Soc. B 38, 290: self-consistency.
 """
 
+from copy import copy
 from dataclasses import dataclass, fields
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -240,7 +242,7 @@ def table_of_counts(
     share = (counts.atoms + pooled_atoms) / (kernels.n + counts.atoms.sum(axis=1) + 1.0)[:, None]
     rungs = np.arange(1, N_LEVELS) if typical_error is not None else np.zeros(0)
     errors = np.concatenate([[0.0], step * 2.0 ** ((rungs - 1) / 2)])
-    dense = kernels.density(errors)
+    dense = kernels.density(kernels.damping(errors))
     pooled = dense.mean(axis=2, keepdims=True) * (1.0 - FLAT_SHARE) + FLAT_SHARE / prop.width
     log_density = np.log((1.0 - floor) * dense + floor * pooled)
     log_density += np.log((1.0 - share.sum(axis=1)) / integral(log_density, prop))[:, None, :]
@@ -265,23 +267,51 @@ def table_of_counts(
     )
 
 
+@cache
+def _segment(prop: Property, m: int) -> tuple[int, int, float, FloatArray]:
+    """Cells before those of the property, all cells, their length, and the squared frequencies of the cosines."""
+    half = m // 2
+    before, after = half * (not prop.bounded_low), half * (not prop.bounded_high)
+    size = before + m + after
+    length = prop.width * size / m
+    return before, size, length, (np.pi * np.arange(size) / length) ** 2
+
+
 class _Kernels:
     """Kernel densities of all classes, through the cosine transforms of their cell counts (K, M)."""
 
     def __init__(self, counts: FloatArray, prop: Property, smoothing: float, bandwidth: FloatArray | None) -> None:
         m = counts.shape[1]
-        self.prop, self.m, self.n = prop, m, counts.sum(axis=1)
+        self.prop, self.m = prop, m
         self.step = prop.width * CELLS_PER_STEP / m
-        half = m // 2
-        pad = (half * (not prop.bounded_low), half * (not prop.bounded_high))
-        self.before = pad[0]
-        segment = np.pad(counts / np.where(self.n > 0.0, self.n, 1.0)[:, None], ((0, 0), pad))
-        self.length = prop.width * segment.shape[1] / m
-        self.coefficients = dct(segment) / 2.0  # means of cos(pi k x / length) over the values
+        self.before, self.size, self.length, self.squared_frequency = _segment(prop, m)
+        self._transform(counts)
         if bandwidth is None:
             classes = zip(counts, self.coefficients, self.n.tolist(), strict=True)
             bandwidth = np.array([self._bandwidth(*each) for each in classes]) * smoothing
-        self.bandwidth = np.where(self.n > 0.0, np.clip(bandwidth, self.step, prop.width / 2.0), prop.width)
+        self.given = bandwidth
+        self._limit()
+
+    def refilled(self, counts: FloatArray) -> "_Kernels":
+        """Kernels of other counts, with the bandwidths of these."""
+        other = copy(self)
+        other._transform(counts)
+        other.given = self.bandwidth
+        other._limit()
+        return other
+
+    def _transform(self, counts: FloatArray) -> None:
+        """Set the sums of the counts and the means of cos(pi k x / length) over the values."""
+        self.n = counts.sum(axis=1)
+        segment = np.zeros((len(counts), self.size))
+        np.divide(
+            counts, np.where(self.n > 0.0, self.n, 1.0)[:, None], out=segment[:, self.before : self.before + self.m]
+        )
+        self.coefficients = dct(segment, overwrite_x=True)
+        self.coefficients /= 2.0
+
+    def _limit(self) -> None:
+        self.bandwidth = np.where(self.n > 0.0, np.clip(self.given, self.step, self.prop.width / 2.0), self.prop.width)
 
     def _bandwidth(self, counts: FloatArray, coefficients: FloatArray, n: float) -> float:
         """Bandwidth of a class: ISJ where there are enough values, else Silverman; at least one step."""
@@ -294,13 +324,19 @@ class _Kernels:
         bandwidth = silverman(counts, self.prop.width) if isj is None else isj * self.length
         return float(np.clip(bandwidth, self.step, most))
 
-    def density(self, errors: FloatArray) -> FloatArray:
-        """Densities at the nodes, (L, G, K), blurred by L errors (one sigma, on the property's scale); integrals 1."""
-        k = np.arange(self.coefficients.shape[1] + 1)
+    def damping(self, errors: FloatArray) -> FloatArray:
+        """Damping of the coefficients, (L, K, size), by the kernels and L errors (one sigma)."""
         variance = self.bandwidth**2 + errors[:, None] ** 2
-        damping = np.exp(-0.5 * variance[:, :, None] * (np.pi * k / self.length) ** 2)
-        # the cosine series, evaluated at the nodes
-        at_cell_edges = dct(np.pad(self.coefficients, ((0, 0), (0, 1))) * damping, type=1)
+        damping = (-0.5 * variance)[:, :, None] * self.squared_frequency
+        return np.exp(damping, out=damping)
+
+    def density(self, damping: FloatArray) -> FloatArray:
+        """Densities at the nodes, (L, G, K), of damped coefficients; integrals 1."""
+        # the cosine series, evaluated at the edges of the cells; a last term, zero, makes it as long as there are edges
+        series = np.empty((*damping.shape[:2], self.size + 1))
+        np.multiply(self.coefficients, damping, out=series[:, :, :-1])
+        series[:, :, -1] = 0.0
+        at_cell_edges = dct(series, type=1, overwrite_x=True)
         at_nodes = at_cell_edges[:, :, self.before : self.before + self.m + 1 : CELLS_PER_STEP]
         kernel = np.maximum(at_nodes, 0.0)  # the series may undershoot zero by rounding
         kernel[:, self.n <= 0.0] = 1.0
@@ -311,15 +347,18 @@ class _Kernels:
 def _complete(counts: Counts, prop: Property, kernels: _Kernels) -> _Kernels:
     """Kernels of the cell counts with the limits spread over the cells beyond them; same bandwidths."""
     m = counts.cells.shape[1]
-    middle = (np.arange(m) + 0.5) / CELLS_PER_STEP
-    node = np.minimum(middle.astype(np.int64), m // CELLS_PER_STEP - 1)
-    bandwidth, completed = kernels.bandwidth, counts.cells
-    for _ in range(_CENSORED_ROUNDS):
-        dense = kernels.density(np.zeros(1))[0].T
-        in_cell = dense[:, node] + (middle - node) * (dense[:, node + 1] - dense[:, node]) + 1e-6 / prop.width
+    exact = np.zeros(1)
+    between = (np.arange(CELLS_PER_STEP) + 0.5) / CELLS_PER_STEP
+    completed, damping = counts.cells, kernels.damping(exact)
+    for round_ in range(_CENSORED_ROUNDS):
+        dense = kernels.density(damping)[0].T
+        rise = np.diff(dense)
+        in_cell = ((dense[:, :-1, None] + between * rise[:, :, None]) + 1e-6 / prop.width).reshape(-1, m)
         beyond = np.cumsum(in_cell[:, ::-1], axis=1)[:, ::-1]
         before, completed = completed, counts.cells + in_cell * np.cumsum(counts.above / beyond, axis=1)
-        kernels = _Kernels(completed, prop, 1.0, bandwidth)
+        kernels = kernels.refilled(completed)
+        if round_ == 0:  # a class may have limits only: its bandwidth is another than without any value
+            damping = kernels.damping(exact)
         if np.abs(completed - before).sum() < _CENSORED_CHANGE * completed.sum():
             break
     return kernels
@@ -363,30 +402,42 @@ def silverman(counts: NDArray[np.number], width: float) -> float:
     return float(0.9 * spread * max(n, 1.0) ** -0.2)
 
 
+_GAIN = {
+    s + 1: float(2.0 * (1.0 + 0.5 ** (s + 0.5)) / 3.0 * (np.prod(np.arange(1, 2 * s, 2)) / np.sqrt(2.0 * np.pi)))
+    for s in range(2, 7)
+}
+"""Factor of the fixed-point equation, by the order of the derivative that it is multiplied with."""
+
+
+@cache
+def _powers_of_frequency(size: int) -> tuple[FloatArray, FloatArray]:
+    """Minus the squared frequencies 1 ... size - 1, and their powers 0 to 7, (8, size - 1)."""
+    frequency = (np.pi * np.arange(1, size)) ** 2
+    return -frequency, frequency ** np.arange(8)[:, None]
+
+
 def improved_sheather_jones(coefficients: FloatArray, n: float, least: float, most: float) -> float | None:
     """Bandwidth by the fixed point of Botev et al. [1]_, section 5, in units of the segment.
 
     The coefficients, (M,), are means of cos(pi k x) over n values x in [0, 1], k = 0 ... M-1. The smallest solution is
     returned; `least` when it is below that, None without a solution below `most`.
     """
-    frequency = (np.pi * np.arange(1, coefficients.size)) ** 2
-    power = coefficients[1:] ** 2
-    weighted = power * frequency ** np.arange(8)[:, None]
+    minus_frequency, powers = _powers_of_frequency(coefficients.size)
+    weighted = coefficients[1:] ** 2 * powers
+    damping = np.empty(minus_frequency.size)
 
     def excess(time: float) -> float:
         """Time (squared bandwidth) minus the next iterate of the fixed-point equation."""
         following, roughness = time, 0.0
         for order in range(7, 1, -1):
             # squared norm of the derivative of this order, of the density smoothed for that time
-            roughness = 2.0 * float(weighted[order] @ np.exp(-frequency * following))
-            if roughness <= 0.0 or not np.isfinite(roughness):
+            np.exp(np.multiply(minus_frequency, following, out=damping), out=damping)
+            roughness = 2.0 * float(weighted[order] @ damping)
+            if not 0.0 < roughness < np.inf:
                 return -time  # no structure left to smooth: search at larger bandwidths
             if order == 2:
                 break
-            s = order - 1
-            odd = float(np.prod(np.arange(1, 2 * s, 2))) / np.sqrt(2.0 * np.pi)
-            gain = 2.0 * (1.0 + 0.5 ** (s + 0.5)) / 3.0 * odd
-            following = (gain / (n * roughness)) ** (2.0 / (3.0 + 2.0 * s))
+            following = (_GAIN[order] / (n * roughness)) ** (2.0 / (3.0 + 2.0 * (order - 1)))
         return float(time - (2.0 * n * np.sqrt(np.pi) * roughness) ** -0.4)
 
     low, last = least**2, most**2

@@ -59,6 +59,11 @@ class Terms:
         """First row of every source, (N,)."""
         return np.searchsorted(self.source, np.arange(self.label.size))
 
+    @cached_property
+    def row_label(self) -> IntArray:
+        """Class of the source of every row, (R,)."""
+        return self.label[self.source]
+
     def take(self, sources: NDArray[np.bool_]) -> Terms:
         """The chosen sources, with all their rows."""
         rows = sources[self.source]
@@ -161,11 +166,12 @@ def fit_mixing(
 
 def _loss_and_slope(terms: Terms, score: FloatArray) -> tuple[float, FloatArray]:
     """Weighted log-loss, and its derivative with respect to the scores of the rows (R, K)."""
-    # not `softmax`: its order of summation would change the last digit of fits with 8 classes or more
-    p = np.exp(score - score.max(axis=1, keepdims=True))
-    p /= p.sum(axis=1, keepdims=True)
-    rows = np.arange(score.shape[0])
-    label = terms.label[terms.source]
+    if score.shape[1] < 8:
+        p = softmax(score)
+    else:  # its order of summation would change the last digit
+        p = np.exp(score - score.max(axis=1, keepdims=True))
+        p /= p.sum(axis=1, keepdims=True)
+    rows, label = np.arange(score.shape[0]), terms.row_label
     of_truth = p[rows, label] * terms.row_weight
     total = np.bincount(terms.source, of_truth, terms.label.size)
     total = np.maximum(total, 1e-300)
