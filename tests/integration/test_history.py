@@ -31,7 +31,7 @@ pytestmark = pytest.mark.slow
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "simulated.yaml"
 N_SOURCES = 1200
 CHANGES: dict[str, Any] = {
-    "folds": 3,
+    "folds": 2,
     "match": {"radius_arcsec": 10, "min_p_any": 0.5, "field_offsets": True},
 }
 
@@ -180,7 +180,7 @@ def test_after_another_sky_in_its_place(
     databases: Databases, fresh: Answers, sky: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     settings = databases("replaced")
-    _run(settings, _sky(tmp_path_factory.mktemp("other") / "sky", 6))
+    _run(settings, _sky(tmp_path_factory.mktemp("other") / "sky", 6), weights="equal", priors="given")
     assert _differences(fresh, _answers(settings, _run(settings, sky, replace=True))) == {}
 
 

@@ -213,8 +213,8 @@ class _Fit:
         source = np.concatenate([r[2] + first[f] for f, r in enumerate(rows)])
         row_weight = np.concatenate([r[1] for r in rows])
         weight = prior_weights(self.label[order], self.priors)
-        plain, unsmoothed = self._tables(self.counts), [self._tables(c) for c in without]
-        category_index, active_terms = plain.category_index, self._active(plain)
+        unsmoothed = [self._tables(c) for c in without]
+        category_index, active_terms = unsmoothed[0].category_index, self._active(unsmoothed[0])
         shares = (self.alpha / self.alpha.sum())[category_index]
 
         candidates: list[tuple[float, float, Terms, FloatArray, float, float | None]] = []
@@ -237,7 +237,7 @@ class _Fit:
         alpha, offsets = self.alpha, np.zeros(k)
         if inverse_ridge is not None:
             ((mixing, offsets),) = fit_mixing(terms, self.priors, mixing, [inverse_ridge])
-        model = self._tables(self.counts, smoothing, sharpness, plain)
+        model = self._tables(self.counts, smoothing, sharpness)
         if self.weighting == "category":
             objective = (self.objective, self.objective_class)
             alpha, sharpness = fit_category_weights(
