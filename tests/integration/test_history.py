@@ -31,7 +31,7 @@ pytestmark = pytest.mark.slow
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "simulated.yaml"
 N_SOURCES = 1200
 CHANGES: dict[str, Any] = {
-    "folds": 2,
+    "folds": 3,
     "match": {"radius_arcsec": 10, "min_p_any": 0.5, "field_offsets": True},
 }
 

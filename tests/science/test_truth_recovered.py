@@ -231,7 +231,7 @@ def fair(sky: Sky, tmp_path_factory: pytest.TempPathFactory) -> Classified:
         "classes": {c: float(mix[c]) for c in CLASSES},
         "priors": "given",
         "publish": False,
-        "folds": 2,  # the model is of all labelled sources; what is out of fold is not looked at here
+        "folds": 3,  # the model is of all labelled sources; what is out of fold is not looked at here
     }
 
     def classified(weights: Weights) -> pd.DataFrame:
