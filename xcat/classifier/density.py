@@ -274,7 +274,7 @@ def _segment(prop: Property, m: int) -> tuple[int, int, float, FloatArray]:
     before, after = half * (not prop.bounded_low), half * (not prop.bounded_high)
     size = before + m + after
     length = prop.width * size / m
-    return before, size, length, (np.pi * np.arange(size) / length) ** 2
+    return before, size, length, np.asarray((np.pi * np.arange(size) / length) ** 2, dtype=np.float64)
 
 
 class _Kernels:
@@ -412,8 +412,8 @@ _GAIN = {
 @cache
 def _powers_of_frequency(size: int) -> tuple[FloatArray, FloatArray]:
     """Minus the squared frequencies 1 ... size - 1, and their powers 0 to 7, (8, size - 1)."""
-    frequency = (np.pi * np.arange(1, size)) ** 2
-    return -frequency, frequency ** np.arange(8)[:, None]
+    frequency = np.asarray((np.pi * np.arange(1, size)) ** 2, dtype=np.float64)
+    return -frequency, np.asarray(frequency ** np.arange(8)[:, None], dtype=np.float64)
 
 
 def improved_sheather_jones(coefficients: FloatArray, n: float, least: float, most: float) -> float | None:
