@@ -54,7 +54,8 @@ def sky(module_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> 
     simulate(N, SEED, folder)
     objects = pd.read_parquet(folder / "truth" / "objects.parquet").set_index("object_id")
     truth = pd.read_parquet(folder / "truth" / "xray.parquet")
-    runs = Runner(module_settings, Plan(read(EXAMPLE), folder)).run()
+    pipeline = Pipeline.model_validate(read(EXAMPLE).model_dump() | {"folds": 5})
+    runs = Runner(module_settings, Plan(pipeline, folder)).run()
     members = frame(
         module_settings,
         "SELECT s.source_id, substr(k.name, 5) AS mission, d.native_id, s.err_arcsec, s.epoch_yr"
