@@ -51,7 +51,7 @@ def _pipeline(**more: object) -> Pipeline:
         {
             "name": "small_sky", "xray": [{"catalogue": "xmm"}, {"catalogue": "swift"}],
             "counterparts": [{"catalogue": "gaia"}, {"catalogue": "allwise"}],
-            "references": [{"catalogue": "milliquas"}], "folds": 3,
+            "references": [{"catalogue": "milliquas"}], "folds": 5,
             "classes": {"AGN": 0.66, "Star": 0.25, "XRB": 0.07, "CV": 0.02}, **more,
         }
     )  # fmt: skip
@@ -255,7 +255,7 @@ def test_a_labelled_source_is_shown_out_of_fold(conn: Connection, runs: Runs, mo
         e = why.explain(conn, source_id, runs["summed"], model)
         assert _p(e.posterior_by_model).tolist() == p and e.is_out_of_fold == (fold is not None)
         told = " ".join(why.text(e).split())
-        words = f"probabilities are out of fold (fold {fold} of 3: from tables fitted without this source)"
+        words = f"probabilities are out of fold (fold {fold} of 5: from tables fitted without this source)"
         assert (words in told) == e.is_out_of_fold
         if fold is None:
             assert e.posterior_in_sample is None and e.fold is None and e.posterior is e.posterior_by_model
@@ -271,7 +271,7 @@ def test_a_labelled_source_is_shown_out_of_fold(conn: Connection, runs: Runs, mo
         assert words in found["note"]
         if labelled == 1:
             drawn = why.draw(e, conn, tmp_path / "e.svg").read_text()
-            assert "out of fold:" in drawn and f"probabilities out of fold ({fold} of 3)" in drawn
+            assert "out of fold:" in drawn and f"probabilities out of fold ({fold} of 5)" in drawn
             assert f"{e.best} {e.posterior[e.best]:.3f}" in drawn
     assert labelled > 20 and moved > 2
 
