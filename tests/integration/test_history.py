@@ -184,7 +184,7 @@ def test_after_another_sky_in_its_place(
     databases: Databases, fresh: Answers, sky: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     settings = databases("replaced")
-    _run(settings, _sky(tmp_path_factory.mktemp("other") / "sky", 6))
+    _run(settings, _sky(tmp_path_factory.mktemp("other") / "sky", 6), weights="equal", priors="given")
     assert _differences(fresh, _answers(settings, _run(settings, sky, replace=True))) == {}
 
 
