@@ -94,6 +94,8 @@ class TableReader:
         EXTNAME and SKYAREA of FITS.
     stack : ExitStack
         What to close after the last row.
+    remarks : list of str
+        What the user should know of the file.
     """
 
     path: Path | str
@@ -103,6 +105,7 @@ class TableReader:
     columns: list[ColumnFacts] = field(default_factory=list)
     meta: dict[str, Any] = field(default_factory=dict)
     stack: ExitStack = field(default_factory=ExitStack)
+    remarks: list[str] = field(default_factory=list)
 
     def __iter__(self) -> Iterator[RawChunk]:
         row = 1
