@@ -2,6 +2,10 @@
 -- One load of a catalogue at a time; a second one waits here until the first has ended, well or badly.
 SELECT pg_advisory_xact_lock(hashtext('xcat.catalogue'), hashtext(%(name)s));
 
+-- name: one_at_a_time
+-- Loads become visible one after the other: only who holds this takes locks on the tables that all catalogues share.
+SELECT pg_advisory_xact_lock(hashtext('xcat.visible'), 0);
+
 -- name: catalogue
 -- The current version of a catalogue, if it was ever loaded.
 SELECT catalogue_id, definition_sha256, definition FROM xcat.catalogue WHERE name = %(name)s AND is_current;
@@ -98,6 +102,18 @@ RETURNING n_rejected;
 -- name: last_object
 -- Largest object number in a partition.
 SELECT coalesce(max(object_id), 0) FROM {partition};
+
+-- name: sample
+-- Rows from pages spread over a table.
+SELECT {columns} FROM {loaded} TABLESAMPLE SYSTEM ({percent}) REPEATABLE (1);
+
+-- name: count_rows
+-- Rows of a table.
+SELECT count(*) FROM {loaded};
+
+-- name: count_sources
+-- Sources of a table of detections.
+SELECT count(DISTINCT source_native_id) FROM {loaded};
 
 -- name: rows_of_file
 -- Rows that a file has left in the table.

@@ -20,6 +20,7 @@ from xcat.database.loaded import Loaded
 from xcat.database.runs import Run, find_done, note_stages, stage
 from xcat.database.sqlfiles import dicts, job
 from xcat.errors import StageError
+from xcat.ingest.checks import Allowed
 from xcat.ingest.load import Loading, checksum, ingest, loaded_files
 from xcat.jobs.classes import rules
 from xcat.jobs.pipeline import Plan
@@ -70,6 +71,7 @@ class Runner:
     plan: Plan
     replace: bool = False  #: whether loaded files of a catalogue that differ from those of the pipeline are replaced
     listener: Listener = field(default_factory=Listener)
+    allowed: Allowed = Allowed()  #: shares of rejected rows, and of what replacing loses, in place of the definitions'
     pipeline_run_id: int | None = None
     runs: dict[str, int] = field(default_factory=dict)
     versions: dict[str, Loaded] = field(default_factory=dict)
@@ -136,21 +138,34 @@ class Runner:
         for definition in self.plan.definitions.values():
             name, paths = definition.name, self.plan.files[definition.name]
             with ready(self.settings) as conn:
-                loaded = {row["sha256"]: row["file_name"] for row in loaded_files(conn, name)}
+                rows = loaded_files(conn, name)
+            loaded = {row["sha256"]: row["file_name"] for row in rows}
             if not paths and loaded:
+                if not any(row["n_rows"] for row in rows):
+                    raise StageError(f"{name}: the files that are loaded have no rows. Load others with --replace.")
                 continue
             if not paths or not (may_run or loaded):
                 raise StageError(f"{name}: nothing is loaded yet. Run: xcat ingest {name} FILE...")
             given = {checksum(path).sha256 for path in paths}
             others = [file for digest, file in loaded.items() if digest not in given]
             if others and not self.replace:
+                names = {path.name for path in paths}
+                changed, foreign = [f for f in others if f in names], [f for f in others if f not in names]
+                texts = [f"{', '.join(changed)}: the content is not what was loaded"] if changed else []
+                texts += [f"it holds files that the pipeline does not name: {', '.join(foreign)}"] if foreign else []
                 raise StageError(
-                    f"{name} holds files that the pipeline does not name: {', '.join(others)}. "
-                    "Replace them with --replace, or use another database (XCAT_HOME)."
+                    f"{name}: {'; '.join(texts)}. "
+                    "Replace what is loaded with --replace, or use another database (XCAT_HOME)."
                 )
             if may_run:
-                run_id = self.pipeline_run_id
-                loading = ingest(self.settings, definition, paths, replace=self.replace, pipeline_run_id=run_id)
+                loading = ingest(
+                    self.settings,
+                    definition,
+                    paths,
+                    replace=self.replace,
+                    allowed=self.allowed,
+                    pipeline_run_id=self.pipeline_run_id,
+                )
                 self.listener.loaded(name, loading)
         with ready(self.settings) as conn:  # all stages read these versions, whatever is loaded meanwhile
             for definition in self.plan.definitions.values():
