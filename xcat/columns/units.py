@@ -31,7 +31,7 @@ _HOURS = {"h", "hr", "hrs", "hour", "hours", "hourangle"}
 
 @lru_cache(maxsize=1024)
 def as_unit(text: str) -> u.UnitBase | None:
-    """Unit of a text: astropy's spellings, VizieR's (``10-17W/m2``), those of FITS and old tables; None if not understood.
+    """Unit of a text, as astropy, VizieR (``10-17W/m2``), FITS and old tables write it; None if it is not understood.
 
     A text that says that there is no unit, such as ``---``, gives None, too. Magnitudes of every system are ``mag``.
     """

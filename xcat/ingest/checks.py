@@ -38,6 +38,10 @@ class Allowed:
     loss: float | None = None
 
 
+#: The definition's checks as they are.
+NOTHING_MORE = Allowed()
+
+
 def check_rows(
     definition: Definition, files: Sequence[dict[str, Any]], rejects: Sequence[dict[str, Any]], allowed: Allowed
 ) -> list[str]:
@@ -91,6 +95,7 @@ def check_values(
     files: dict[int, str],
     stated: set[str],
     before: tuple[Definition, str] | None,
+    append: bool,
 ) -> list[str]:
     """Refuse columns whose values cannot be, or are not what they were; give remarks.
 
@@ -104,6 +109,8 @@ def check_values(
         Columns of the files for which every file states a unit: what is implausible there is only told.
     before : (Definition, str), optional
         Definition and table of the version that was current.
+    append : bool
+        The new rows are added to it: those of one observation may have one date.
 
     Raises
     ------
@@ -143,6 +150,7 @@ def check_values(
         if name not in (old.dtype.names or ()) or _meaning(before[0], name) != _meaning(definition, name):
             continue
         text = plausible.emptied(old[name], new[name])
+        text = text or (None if append else plausible.constant(old[name], new[name]))
         if text is None and name not in TEXT_COLUMNS | INTEGER_COLUMNS | {"ra", "dec", "class"}:
             text = plausible.shifted(name, old[name], new[name])
         if text:
@@ -184,14 +192,13 @@ def check_loss(
         Names both figures and the option that allows it.
     """
     checks, (old, old_table) = definition.checks, before
-    lost: list[tuple[str, float, float, float]] = []
-    n_old, n_new = (_count(conn, "count_rows", t) for t in (old_table, table))
-    lost.append(("rows", n_old, n_new, checks.max_rows_lost))
+    tables = (old_table, table)
+    n_rows = [_count(conn, "count_rows", t) for t in tables]
+    lost: list[tuple[str, float, float, float]] = [("rows", n_rows[0], n_rows[1], checks.max_rows_lost)]
     if all("source_native_id" in d.columns for d in (old, definition)):
-        n_sources = [_count(conn, "count_sources", t) for t in (old_table, table)]
-        lost.append(("sources", *n_sources, checks.max_sources_lost))
-    area = _area(conn, old_table, table)
-    lost.append(("square degrees with objects", *area, checks.max_area_lost))
+        n_sources = [_count(conn, "count_sources", t) for t in tables]
+        lost.append(("sources", n_sources[0], n_sources[1], checks.max_sources_lost))
+    lost.append(("square degrees with objects", *_area(conn, *tables), checks.max_area_lost))
     over = [
         (f"{was:,.6g} {what}, of which {is_:,.6g} would be left ({1 - is_ / was:.1%} lost)", 1 - is_ / was, limit)
         for what, was, is_, limit in (

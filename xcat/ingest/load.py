@@ -30,7 +30,7 @@ from xcat.database.connection import Connection, ready
 from xcat.database.runs import Run, stage
 from xcat.database.sqlfiles import dicts, insert, job
 from xcat.errors import InputError, StageError
-from xcat.ingest.checks import Allowed, check_loss, check_rows, check_values, table_of
+from xcat.ingest.checks import NOTHING_MORE, Allowed, check_loss, check_rows, check_values, table_of
 from xcat.ingest.convert import Converted, convert
 from xcat.ingest.readers import open_table
 from xcat.sky import density_map
@@ -100,7 +100,7 @@ def ingest(
     paths: Sequence[Path],
     *,
     replace: bool = False,
-    allowed: Allowed = Allowed(),  # noqa: B008 - frozen
+    allowed: Allowed = NOTHING_MORE,
     pipeline_run_id: int | None = None,
 ) -> Loading:
     """Load files into a catalogue.
@@ -205,7 +205,7 @@ def _load(run: Run, definition: Definition, files: list[InputFile], replace: boo
     with run.step("check"):
         remarks = load.remarks + check_rows(definition, entries, rejects, allowed)
         new_files = {file_id: file.path.name for file, file_id, _ in load.entered}
-        remarks += check_values(conn, definition, load.target, new_files, load.stated, previous)
+        remarks += check_values(conn, definition, load.target, new_files, load.stated, previous, append)
         if previous is not None and not append:
             check_loss(conn, definition, previous, load.target, allowed)
     with run.step("make visible"):

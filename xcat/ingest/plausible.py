@@ -1,7 +1,7 @@
 """Values of a column judged: against what its quantity can be, and against the same column as it was loaded before.
 
-Arrays in, sentences out. Columns are in the standard unit of their name (xcat/columns/columns.yaml); NaN is missing. The
-limits are wide: they catch a wrong unit or another column under the same name, not an unusual sky.
+Arrays in, sentences out. Columns are in the standard unit of their name (xcat/columns/columns.yaml); NaN is missing.
+The limits are wide: they catch a wrong unit or another column under the same name, not an unusual sky.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from xcat.arrays import FloatArray
 from xcat.columns import registry
 
-#: Range of the median of the absolute values, by a regular expression of the name. Fluxes count where they are positive.
+#: Range of the median of the absolute values, by a regular expression of the name; of fluxes, where positive.
 _TYPICAL: tuple[tuple[str, float, float], ...] = (
     (r"flux_\w*err_cgs", 1e-23, 1e-6),
     (r"flux_\w*cgs", 1e-20, 1e-6),
@@ -103,25 +103,26 @@ def hours(ra_deg: FloatArray, dec_deg: FloatArray) -> tuple[str, bool] | None:
 
 
 def emptied(before: FloatArray, after: FloatArray) -> str | None:
-    """Whether a column has lost its values, or all but one of them; ``before`` and ``after`` may have any length."""
-    n = len(after)
-    if not len(before) or not n:
+    """Whether a column has lost its values, not by chance; shapes (n,) and (m,)."""
+    if not len(before) or not len(after):
         return None
-    was, given = np.isfinite(before), np.isfinite(after)
-    share_was, share = float(was.mean()), float(given.mean())
-    if share == 0 and share_was > 0 and n * np.log(max(1 - share_was, 1e-300)) < np.log(_CHANCE):
-        return f"it is empty: {share_was:.1%} of the rows loaded before have a value, none of these"
+    was, is_ = float(np.isfinite(before).mean()), float(np.isfinite(after).mean())
+    if is_ == 0 and was > 0 and len(after) * np.log(max(1 - was, 1e-300)) < np.log(_CHANCE):
+        return f"it is empty: {was:.1%} of the rows loaded before have a value, none of these"
     # a tenth of the former share, and not for want of rows
-    if share < share_was / 10 and n * share_was >= 10 * _FEW:
-        return f"it is nearly empty: {share_was:.1%} of the rows loaded before have a value, {share:.1%} of these"
-    if not share or not share_was:
+    if is_ < was / 10 and len(after) * was >= 10 * _FEW:
+        return f"it is nearly empty: {was:.1%} of the rows loaded before have a value, {is_:.1%} of these"
+    return None
+
+
+def constant(before: FloatArray, after: FloatArray) -> str | None:
+    """Whether all values of a column are the same, though they were not before, and not by chance."""
+    old, counts = np.unique(before[np.isfinite(before)], return_counts=True)
+    given = after[np.isfinite(after)]
+    if len(old) < 2 or len(given) < 2 or (given != given[0]).any():
         return None
-    old, counts = np.unique(before[was], return_counts=True)
-    new = np.unique(after[given])
-    n_given = int(given.sum())
-    commonest = counts.max() / counts.sum()
-    if len(new) == 1 and len(old) > 1 and n_given > 1 and n_given * np.log(commonest) < np.log(_CHANCE):
-        return f"it is constant: {len(old):,} different values before, one in these {n_given:,} rows"
+    if len(given) * np.log(counts.max() / counts.sum()) < np.log(_CHANCE):
+        return f"it is constant: {len(old):,} different values before, one in these {len(given):,} rows"
     return None
 
 

@@ -20,7 +20,7 @@ from xcat.database.loaded import Loaded
 from xcat.database.runs import Run, find_done, note_stages, stage
 from xcat.database.sqlfiles import dicts, job
 from xcat.errors import StageError
-from xcat.ingest.checks import Allowed
+from xcat.ingest.checks import NOTHING_MORE, Allowed
 from xcat.ingest.load import Loading, checksum, ingest, loaded_files
 from xcat.jobs.classes import rules
 from xcat.jobs.pipeline import Plan
@@ -71,7 +71,9 @@ class Runner:
     plan: Plan
     replace: bool = False  #: whether loaded files of a catalogue that differ from those of the pipeline are replaced
     listener: Listener = field(default_factory=Listener)
-    allowed: Allowed = Allowed()  #: shares of rejected rows, and of what replacing loses, in place of the definitions'
+    allowed: Allowed = (
+        NOTHING_MORE  #: shares of rejected rows, and of what replacing loses, in place of the definitions'
+    )
     pipeline_run_id: int | None = None
     runs: dict[str, int] = field(default_factory=dict)
     versions: dict[str, Loaded] = field(default_factory=dict)
