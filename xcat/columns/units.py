@@ -13,6 +13,7 @@ _NONE = {"", "-", "--", "---", "none", "unitless", "dimensionless", "n/a", "null
 _WORDS = {
     r"ergs": "erg",
     r"secs?|seconds?": "s",
+    r"hours?|hrs?": "h",
     r"years?": "yr",
     r"days?": "d",
     r"cts|counts?": "ct",
@@ -26,7 +27,6 @@ _WORDS = {
 }
 _WHOLE = {'"': "arcsec", "''": "arcsec", "'": "arcmin", "second of arc": "arcsec"}
 _MAGNITUDE = re.compile(r"(?:(?:ab|vega|st)[\s_-]*)?mag(?:nitude)?s?(?![a-z])[^/]*", re.I)
-_HOURS = {"h", "hr", "hrs", "hour", "hours", "hourangle"}
 
 
 @lru_cache(maxsize=1024)
@@ -76,11 +76,8 @@ def conversion(stated: str, wanted: str, *, hours: bool = False) -> float | None
     unit = u.dimensionless_unscaled if is_none(stated) else as_unit(stated)
     if target is None or unit is None:
         return None
-    if unit.is_equivalent(u.deg) and target.is_equivalent(u.deg):
-        # hours are a unit of right ascensions alone: a declination or an error of 1 h is a mistake
-        return None if u.hourangle in (unit, target) and not (hours or unit == target) else float(unit.to(target))
-    if hours and stated.strip().casefold() in _HOURS:
-        unit = u.hourangle
-    if hours and wanted.strip().casefold() in _HOURS:
-        target = u.hourangle
+    if hours:
+        unit, target = (u.hourangle if x == u.h else x for x in (unit, target))
+    elif u.hourangle in (unit, target):  # a declination or an error in hours is a mistake
+        return None
     return float(unit.to(target)) if unit.is_equivalent(target) else None

@@ -25,7 +25,7 @@ from xcat.sky import density_map
 
 #: Rows that are good, only loaded already; they count neither as used nor as rejected.
 _KNOWN = "duplicate id: already loaded from another file"
-_SAMPLE_ROWS = 20_000
+_SAMPLE_ROWS = 10_000
 _OBJECTS_IN_CELL = 8  # on average, lest a cell be empty by chance
 _ERRORS = ("err_arcsec", "err_maj_arcsec", "err_min_arcsec", "err_pa_deg")
 
@@ -93,6 +93,7 @@ def check_values(
     definition: Definition,
     table: str,
     files: dict[int, str],
+    n_rows: int,
     stated: set[str],
     before: tuple[Definition, str] | None,
     append: bool,
@@ -105,6 +106,8 @@ def check_values(
         Qualified name of the table with the new rows.
     files : dict
         file_id to name of the new files.
+    n_rows : int
+        Number of new rows.
     stated : set of str
         Columns of the files for which every file states a unit: what is implausible there is only told.
     before : (Definition, str), optional
@@ -118,7 +121,7 @@ def check_values(
         Names file, column and figures.
     """
     checks, origins = definition.checks, _origins(definition)
-    new = _sample(conn, definition, table)
+    new = _sample(conn, definition, table, n_rows)
     names = [n for n in new.dtype.names or () if n in origins and n not in checks.any_value]
     label = ", ".join(files.values()) if len(files) < 4 else f"{len(files)} files"
     remarks: list[str] = []
@@ -144,7 +147,7 @@ def check_values(
         remarks += _hours(definition, file, rows, stated, refuse)
     if before is None or before[0].table_kind != definition.table_kind:
         return remarks
-    old = _sample(conn, before[0], before[1])
+    old = _sample(conn, before[0], before[1], _count(conn, "count_rows", before[1]))
     for name in names:
         # what the definition says of it now need not be what it was
         if name not in (old.dtype.names or ()) or _meaning(before[0], name) != _meaning(definition, name):
@@ -241,8 +244,8 @@ def _meaning(definition: Definition, name: str) -> Any:
     return definition.columns.get(name), definition.nulls
 
 
-def _sample(conn: Connection, definition: Definition, table: str) -> np.ndarray:
-    """Rows spread over a table, at most about 20,000, as numbers: NaN for NULL, texts by a hash."""
+def _sample(conn: Connection, definition: Definition, table: str, n_rows: int) -> np.ndarray:
+    """Rows spread over a table, at most about 10,000, as numbers: NaN for NULL, texts by a hash."""
     types = copy.column_types(conn, table)
     names = ["file_id", *(n for n in types if n in _origins(definition) and n != "native_id")]
     columns = sql.SQL(", ").join(
@@ -251,7 +254,7 @@ def _sample(conn: Connection, definition: Definition, table: str) -> np.ndarray:
         ).format(sql.Identifier(n) if types[n] == "text" else sql.SQL("{}::double precision").format(sql.Identifier(n)))
         for n in names
     )
-    percent = min(100.0, 100.0 * _SAMPLE_ROWS / max(1, _count(conn, "count_rows", table)))
+    percent = min(100.0, 100.0 * _SAMPLE_ROWS / max(1, n_rows))
     query = job("ingest.sample").compose(columns=columns, loaded=table, percent=sql.Literal(percent))
     return copy.fetch_columns(conn, query, [(name, "double precision") for name in names])
 

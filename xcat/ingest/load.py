@@ -205,7 +205,8 @@ def _load(run: Run, definition: Definition, files: list[InputFile], replace: boo
     with run.step("check"):
         remarks = load.remarks + check_rows(definition, entries, rejects, allowed)
         new_files = {file_id: file.path.name for file, file_id, _ in load.entered}
-        remarks += check_values(conn, definition, load.target, new_files, load.stated, previous, append)
+        n_rows = sum(entry["n_rows"] for entry in entries)
+        remarks += check_values(conn, definition, load.target, new_files, n_rows, load.stated, previous, append)
         if previous is not None and not append:
             check_loss(conn, definition, previous, load.target, allowed)
     with run.step("make visible"):

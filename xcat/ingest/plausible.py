@@ -40,6 +40,7 @@ _SHARE_OUTSIDE = 0.05
 #: Typical proper motions below this, in mas/yr, are those of very distant objects, or are in arcsec/yr.
 _SLOW_MAS_YR = 0.3
 _CHANCE = 1e-4  # a column is empty or constant by chance: below this it is a fault
+_CHANCE_OF_SHIFT = 0.01  # of values that are off by a factor of 30 already
 _DEX = 1.5
 _FEW = 20
 _MAG_SHIFT = 10.0
@@ -131,19 +132,21 @@ def shifted(name: str, before: FloatArray, after: FloatArray) -> str | None:
 
     Notes
     -----
-    Typical sizes (medians of the absolute values) differ by a factor of 30 or more, and the middle halves of the two do
-    not overlap; with few rows, not even the whole ranges overlap. Magnitudes, which are logarithms, may also be off by
-    10 or more.
+    Typical sizes (medians of the absolute values) differ by a factor of 30 or more, the middle halves of the two do not
+    overlap, and that is not by chance: f being the share of rows before that are beyond the new median, half of n rows
+    are with a probability of about f**(n/2). Magnitudes, which are logarithms, may also be off by 10 or more.
     """
     old, new = before[np.isfinite(before)], after[np.isfinite(after)]
     if not len(old) or not len(new):
         return None
     unit = registry.columns()[name].unit
-    limits = (0, 100) if min(len(old), len(new)) < _FEW else (25, 75)
 
     def apart(a: FloatArray, b: FloatArray) -> bool:
-        (low_a, high_a), (low_b, high_b) = np.percentile(a, limits), np.percentile(b, limits)
-        return bool(high_a < low_b or high_b < low_a)
+        (low_a, high_a), (low_b, high_b) = np.percentile(a, (25, 75)), np.percentile(b, (25, 75))
+        below = np.median(b) < np.median(a)
+        beyond = np.sum(a <= np.median(b) if below else a >= np.median(b))
+        chance = ((beyond + 1) / (len(a) + 1)) ** (len(b) / 2)
+        return bool((high_a < low_b or high_b < low_a) and chance < _CHANCE_OF_SHIFT)
 
     size_old, size_new = float(np.median(np.abs(old))), float(np.median(np.abs(new)))
     text = f"its typical value was {size_old:.3g} {unit} and is {size_new:.3g} {unit} now".replace("  ", " ")
