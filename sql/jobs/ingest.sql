@@ -77,8 +77,10 @@ ORDER BY f.file_id;
 
 -- name: files_of_version
 -- Files of one version of a catalogue.
-SELECT f.sha256 FROM xcat.catalogue_content AS c JOIN xcat.catalogue_file AS f USING (file_id)
-WHERE c.catalogue_id = %(catalogue_id)s;
+SELECT f.file_id, f.file_name, f.sha256, f.n_rows, f.n_rejected
+FROM xcat.catalogue_content AS c JOIN xcat.catalogue_file AS f USING (file_id)
+WHERE c.catalogue_id = %(catalogue_id)s
+ORDER BY f.file_id;
 
 -- name: add_file
 -- Enter a file; its counts follow when it is read.

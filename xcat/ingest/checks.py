@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from psycopg import sql
 
+from xcat.arrays import IntArray
 from xcat.catalogues.definition import Definition
 from xcat.catalogues.grammar import INTEGER_COLUMNS, TEXT_COLUMNS
 from xcat.database import copy, partitions
@@ -36,6 +37,18 @@ class Allowed:
 
     rejects: float | None = None
     loss: float | None = None
+
+
+class Version(NamedTuple):
+    """A version of a catalogue."""
+
+    definition: Definition
+    catalogue_id: int
+
+    @property
+    def table(self) -> str:
+        """Qualified name of its table."""
+        return partitions.qualified(self.definition.table_kind, self.catalogue_id)
 
 
 #: The definition's checks as they are.
@@ -95,7 +108,7 @@ def check_values(
     files: dict[int, str],
     n_rows: int,
     stated: set[str],
-    before: tuple[Definition, str] | None,
+    before: Version | None,
     append: bool,
 ) -> list[str]:
     """Refuse columns whose values cannot be, or are not what they were; give remarks.
@@ -110,8 +123,8 @@ def check_values(
         Number of new rows.
     stated : set of str
         Columns of the files for which every file states a unit: what is implausible there is only told.
-    before : (Definition, str), optional
-        Definition and table of the version that was current.
+    before : Version, optional
+        The one that was current.
     append : bool
         The new rows are added to it: those of one observation may have one date.
 
@@ -145,12 +158,12 @@ def check_values(
             if text:
                 remarks.append(f"WARNING: {file}: column '{', '.join(origins[name])}' ({name}): {text}")
         remarks += _hours(definition, file, rows, stated, refuse)
-    if before is None or before[0].table_kind != definition.table_kind:
+    if before is None or before.definition.table_kind != definition.table_kind:
         return remarks
-    old = _sample(conn, before[0], before[1], _count(conn, "count_rows", before[1]))
+    old = _sample(conn, before.definition, before.table, _count(conn, "count_rows", before.table))
     for name in names:
         # what the definition says of it now need not be what it was
-        if name not in (old.dtype.names or ()) or _meaning(before[0], name) != _meaning(definition, name):
+        if name not in (old.dtype.names or ()) or _meaning(before.definition, name) != _meaning(definition, name):
             continue
         text = plausible.emptied(old[name], new[name])
         text = text or (None if append else plausible.constant(old[name], new[name]))
@@ -178,30 +191,30 @@ def _hours(definition: Definition, file: str, rows: np.ndarray, stated: set[str]
 
 
 def check_loss(
-    conn: Connection, definition: Definition, before: tuple[Definition, str], table: str, allowed: Allowed
+    conn: Connection, before: Version, after: Version, allowed: Allowed, counter: density_map.Counter | None = None
 ) -> None:
     """Refuse a replacement that loses too many rows, sources, or too much of the sky.
 
     Parameters
     ----------
-    before : (Definition, str)
-        Definition and table of what is replaced.
-    table : str
-        Qualified name of the table that replaces it.
+    before, after : Version
+        What is replaced, by what.
+    counter : Counter, optional
+        The positions of `after`, if they have been counted.
 
     Raises
     ------
     StageError
         Names both figures and the option that allows it.
     """
-    checks, (old, old_table) = definition.checks, before
-    tables = (old_table, table)
-    n_rows = [_count(conn, "count_rows", t) for t in tables]
+    checks = after.definition.checks
+    n_rows = [_count(conn, "count_rows", version.table) for version in (before, after)]
     lost: list[tuple[str, float, float, float]] = [("rows", n_rows[0], n_rows[1], checks.max_rows_lost)]
-    if all("source_native_id" in d.columns for d in (old, definition)):
-        n_sources = [_count(conn, "count_sources", t) for t in tables]
+    if all("source_native_id" in version.definition.columns for version in (before, after)):
+        n_sources = [_count(conn, "count_sources", version.table) for version in (before, after)]
         lost.append(("sources", n_sources[0], n_sources[1], checks.max_sources_lost))
-    lost.append(("square degrees with objects", *_area(conn, *tables), checks.max_area_lost))
+    area = _area(_cells(conn, before), _cells(conn, after, counter)[0])
+    lost.append(("square degrees with objects", *area, checks.max_area_lost))
     over = [
         (f"{was:,.6g} {what}, of which {is_:,.6g} would be left ({1 - is_ / was:.1%} lost)", 1 - is_ / was, limit)
         for what, was, is_, limit in (
@@ -213,8 +226,8 @@ def check_loss(
         worst = max(share for _, share, _ in over)
         limits = ", ".join(f"{limit:.1%}" for limit in sorted({limit for *_, limit in over}))
         raise StageError(
-            f"{definition.name}: --replace would lose much of what is loaded: {'; '.join(text for text, *_ in over)}; "
-            f"at most {limits} may be lost. Nothing was changed. If that is right: --allow-loss {_up(worst)}"
+            f"{after.definition.name}: --replace would lose much of what is loaded: "
+            f"{'; '.join(text for text, *_ in over)}; at most {limits} may be lost. Nothing was changed. If that is right: --allow-loss {_up(worst)}"
         )
 
 
@@ -259,24 +272,28 @@ def _sample(conn: Connection, definition: Definition, table: str, n_rows: int) -
     return copy.fetch_columns(conn, query, [(name, "double precision") for name in names])
 
 
-def _area(conn: Connection, old_table: str, table: str) -> tuple[float, float]:
-    """Square degrees with objects in one table, and the part of them that has objects in another one, too."""
-    query = job("density.positions")
-    old, counts = density_map.count(conn, query.compose(counted=old_table)).occupied()
-    new, _ = density_map.count(conn, query.compose(counted=table)).occupied()
-    order, n_objects = density_map.ORDER, counts.sum()
-    while order and n_objects < _OBJECTS_IN_CELL * len(old):
-        old, new, order = np.unique(old >> 2), np.unique(new >> 2), order - 1
+def _cells(conn: Connection, version: Version, counter: density_map.Counter | None = None) -> tuple[IntArray, IntArray]:
+    """Cells of a version that have objects, and how many; from its density map, if it has one."""
+    if counter is None:
+        types, params = [("healpix", "bigint"), ("n_objects", "bigint")], {"catalogue_id": version.catalogue_id}
+        stored = copy.fetch_columns(conn, job("density.cells").compose(), types, params)
+        if len(stored):
+            return stored["healpix"], stored["n_objects"]
+        counter = density_map.count(conn, job("density.positions").compose(counted=version.table))
+    return counter.occupied()
+
+
+def _area(before: tuple[IntArray, IntArray], after: IntArray) -> tuple[float, float]:
+    """Square degrees with objects, and the part of them that still has; in cells of several objects on average."""
+    cells, n_objects = before
+    order, n_all = density_map.ORDER, n_objects.sum()
+    while order and n_all < _OBJECTS_IN_CELL * len(cells):
+        cells, after, order = np.unique(cells >> 2), np.unique(after >> 2), order - 1
     cell_deg2 = 129600 / np.pi / (12 * 4**order)
-    return len(old) * cell_deg2, int(np.isin(old, new).sum()) * cell_deg2
+    return len(cells) * cell_deg2, int(np.isin(cells, after).sum()) * cell_deg2
 
 
 def _count(conn: Connection, statement: str, table: str) -> int:
     row = conn.execute(job(f"ingest.{statement}").compose(loaded=table)).fetchone()
     assert row is not None
     return int(row[0])
-
-
-def table_of(definition: Definition, catalogue_id: int) -> str:
-    """Qualified name of the table of a version of a catalogue."""
-    return partitions.qualified(definition.table_kind, catalogue_id)

@@ -30,7 +30,7 @@ from xcat.database.connection import Connection, ready
 from xcat.database.runs import Run, stage
 from xcat.database.sqlfiles import dicts, insert, job
 from xcat.errors import InputError, StageError
-from xcat.ingest.checks import NOTHING_MORE, Allowed, check_loss, check_rows, check_values, table_of
+from xcat.ingest.checks import NOTHING_MORE, Allowed, Version, check_loss, check_rows, check_values
 from xcat.ingest.convert import Converted, convert
 from xcat.ingest.readers import open_table
 from xcat.sky import density_map
@@ -191,7 +191,7 @@ def _load(run: Run, definition: Definition, files: list[InputFile], replace: boo
     same = conn.execute(job("ingest.same_content").compose(), values).fetchone()
     if same is not None:
         if previous is not None and same[0] != before:
-            check_loss(conn, definition, previous, table_of(definition, same[0]), allowed)
+            check_loss(conn, previous, Version(definition, same[0]), allowed)
         conn.execute(job("ingest.one_at_a_time").compose())
         _make_current(conn, name, same[0], before)
         return Loading([f.path.name for f in files], version=same[1])
@@ -208,20 +208,17 @@ def _load(run: Run, definition: Definition, files: list[InputFile], replace: boo
         n_rows = sum(entry["n_rows"] for entry in entries)
         remarks += check_values(conn, definition, load.target, new_files, n_rows, load.stated, previous, append)
         if previous is not None and not append:
-            check_loss(conn, definition, previous, load.target, allowed)
+            check_loss(conn, previous, Version(definition, load.catalogue_id), allowed, load.counter)
     with run.step("make visible"):
         load.finish(n_gone)
         _make_current(conn, name, load.catalogue_id, before)
     return Loading([f.path.name for f in files if f not in wanted], entries, rejects, remarks=remarks)
 
 
-def _previous(conn: Connection, name: str) -> tuple[Definition, str] | None:
-    """Definition and table of the current version of a catalogue, if it has rows."""
+def _previous(conn: Connection, name: str) -> Version | None:
+    """The current version of a catalogue, if it was ever loaded."""
     row = conn.execute(job("ingest.catalogue").compose(), {"name": name}).fetchone()
-    if row is None:
-        return None
-    definition = Definition.from_dict(row[2])
-    return definition, table_of(definition, row[0])
+    return None if row is None else Version(Definition.from_dict(row[2]), row[0])
 
 
 def _version(conn: Connection, definition: Definition, before: int | None, append: bool) -> int:
