@@ -227,7 +227,8 @@ def check_loss(
         limits = ", ".join(f"{limit:.1%}" for limit in sorted({limit for *_, limit in over}))
         raise StageError(
             f"{after.definition.name}: --replace would lose much of what is loaded: "
-            f"{'; '.join(text for text, *_ in over)}; at most {limits} may be lost. Nothing was changed. If that is right: --allow-loss {_up(worst)}"
+            f"{'; '.join(text for text, *_ in over)}; at most {limits} may be lost. "
+            f"Nothing was changed. If that is right: --allow-loss {_up(worst)}"
         )
 
 
