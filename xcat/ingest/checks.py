@@ -28,6 +28,7 @@ from xcat.sky import density_map
 _KNOWN = "duplicate id: already loaded from another file"
 _SAMPLE_ROWS = 10_000
 _OBJECTS_IN_CELL = 8  # on average, lest a cell be empty by chance
+_COARSEST = 5  # 1.8 degrees
 _ERRORS = ("err_arcsec", "err_maj_arcsec", "err_min_arcsec", "err_pa_deg")
 
 
@@ -288,7 +289,7 @@ def _area(before: tuple[IntArray, IntArray], after: IntArray) -> tuple[float, fl
     """Square degrees with objects, and the part of them that still has; in cells of several objects on average."""
     cells, n_objects = before
     order, n_all = density_map.ORDER, n_objects.sum()
-    while order and n_all < _OBJECTS_IN_CELL * len(cells):
+    while order > _COARSEST and n_all < _OBJECTS_IN_CELL * len(cells):
         cells, after, order = np.unique(cells >> 2), np.unique(after >> 2), order - 1
     cell_deg2 = 129600 / np.pi / (12 * 4**order)
     return len(cells) * cell_deg2, int(np.isin(cells, after).sum()) * cell_deg2
