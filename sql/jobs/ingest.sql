@@ -117,6 +117,10 @@ SELECT count(*) FROM {loaded};
 -- Sources of a table of detections.
 SELECT count(DISTINCT source_native_id) FROM {loaded};
 
+-- name: cells
+-- Cells of the sky of about 20 arcmin (order 8 of q3c) that have objects, and how many.
+SELECT public.q3c_ang2ipix(ra, dec) >> 44 AS cell, count(*) FROM {loaded} GROUP BY 1;
+
 -- name: rows_of_file
 -- Rows that a file has left in the table.
 SELECT count(*) FROM {loaded} WHERE file_id = %(file_id)s;

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from psycopg import sql
 
-from xcat.arrays import IntArray
 from xcat.catalogues.definition import Definition
 from xcat.catalogues.grammar import INTEGER_COLUMNS, TEXT_COLUMNS
 from xcat.database import copy, partitions
@@ -22,13 +21,12 @@ from xcat.database.connection import Connection
 from xcat.database.sqlfiles import job
 from xcat.errors import InputError, StageError
 from xcat.ingest import plausible
-from xcat.sky import density_map
 
 #: Rows that are good, only loaded already; they count neither as used nor as rejected.
 _KNOWN = "duplicate id: already loaded from another file"
 _SAMPLE_ROWS = 10_000
 _OBJECTS_IN_CELL = 8  # on average, lest a cell be empty by chance
-_COARSEST = 5  # 1.8 degrees
+_FINEST, _COARSEST = 8, 5  # orders of q3c's cells, 6 * 4**order on the sky: from 20 arcmin to 2.6 degrees
 _ERRORS = ("err_arcsec", "err_maj_arcsec", "err_min_arcsec", "err_pa_deg")
 
 
@@ -191,17 +189,13 @@ def _hours(definition: Definition, file: str, rows: np.ndarray, stated: set[str]
     ]
 
 
-def check_loss(
-    conn: Connection, before: Version, after: Version, allowed: Allowed, counter: density_map.Counter | None = None
-) -> None:
+def check_loss(conn: Connection, before: Version, after: Version, allowed: Allowed) -> None:
     """Refuse a replacement that loses too many rows, sources, or too much of the sky.
 
     Parameters
     ----------
     before, after : Version
         What is replaced, by what.
-    counter : Counter, optional
-        The positions of `after`, if they have been counted.
 
     Raises
     ------
@@ -214,7 +208,7 @@ def check_loss(
     if all("source_native_id" in version.definition.columns for version in (before, after)):
         n_sources = [_count(conn, "count_sources", version.table) for version in (before, after)]
         lost.append(("sources", n_sources[0], n_sources[1], checks.max_sources_lost))
-    area = _area(_cells(conn, before), _cells(conn, after, counter)[0])
+    area = _area(conn, before.table, after.table)
     lost.append(("square degrees with objects", *area, checks.max_area_lost))
     over = [
         (f"{was:,.6g} {what}, of which {is_:,.6g} would be left ({1 - is_ / was:.1%} lost)", 1 - is_ / was, limit)
@@ -274,25 +268,19 @@ def _sample(conn: Connection, definition: Definition, table: str, n_rows: int) -
     return copy.fetch_columns(conn, query, [(name, "double precision") for name in names])
 
 
-def _cells(conn: Connection, version: Version, counter: density_map.Counter | None = None) -> tuple[IntArray, IntArray]:
-    """Cells of a version that have objects, and how many; from its density map, if it has one."""
-    if counter is None:
-        types, params = [("healpix", "bigint"), ("n_objects", "bigint")], {"catalogue_id": version.catalogue_id}
-        stored = copy.fetch_columns(conn, job("density.cells").compose(), types, params)
-        if len(stored):
-            return stored["healpix"], stored["n_objects"]
-        counter = density_map.count(conn, job("density.positions").compose(counted=version.table))
-    return counter.occupied()
+def _area(conn: Connection, before: str, after: str) -> tuple[float, float]:
+    """Square degrees with objects in a table, and the part of them that has objects in another one, too.
 
-
-def _area(before: tuple[IntArray, IntArray], after: IntArray) -> tuple[float, float]:
-    """Square degrees with objects, and the part of them that still has; in cells of several objects on average."""
-    cells, n_objects = before
-    order, n_all = density_map.ORDER, n_objects.sum()
-    while order > _COARSEST and n_all < _OBJECTS_IN_CELL * len(cells):
-        cells, after, order = np.unique(cells >> 2), np.unique(after >> 2), order - 1
-    cell_deg2 = 129600 / np.pi / (12 * 4**order)
-    return len(cells) * cell_deg2, int(np.isin(cells, after).sum()) * cell_deg2
+    In cells of several objects on average, or of 2.6 degrees: fewer may be gone by chance.
+    """
+    types = [("cell", "bigint"), ("n_objects", "bigint")]
+    old, new = (copy.fetch_columns(conn, job("ingest.cells").compose(loaded=t), types) for t in (before, after))
+    cells, order = old["cell"], _FINEST
+    while order > _COARSEST and old["n_objects"].sum() < _OBJECTS_IN_CELL * len(cells):
+        cells, order = np.unique(cells >> 2), order - 1
+    others = new["cell"] >> 2 * (_FINEST - order)
+    cell_deg2 = 129600 / np.pi / (6 * 4**order)
+    return len(cells) * cell_deg2, int(np.isin(cells, others).sum()) * cell_deg2
 
 
 def _count(conn: Connection, statement: str, table: str) -> int:

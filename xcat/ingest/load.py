@@ -208,7 +208,7 @@ def _load(run: Run, definition: Definition, files: list[InputFile], replace: boo
         n_rows = sum(entry["n_rows"] for entry in entries)
         remarks += check_values(conn, definition, load.target, new_files, n_rows, load.stated, previous, append)
         if previous is not None and not append:
-            check_loss(conn, previous, Version(definition, load.catalogue_id), allowed, load.counter)
+            check_loss(conn, previous, Version(definition, load.catalogue_id), allowed)
     with run.step("make visible"):
         load.finish(n_gone)
         _make_current(conn, name, load.catalogue_id, before)
