@@ -57,7 +57,7 @@ system:
 
 demo: .venv/ready
 	$(XCAT) simulate --sources $(SOURCES) --seed 1 --out demo/sky
-	$(XCAT) run examples/simulated.yaml --data demo/sky --replace
+	$(XCAT) run examples/simulated.yaml --data demo/sky --replace --allow-loss 1
 	$(XCAT) candidates XRB --min-probability 0.9 --max-rows 10
 	$(XCAT) report --html demo/report >/dev/null
 	@echo "report: demo/report/index.html"

@@ -15,13 +15,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import astropy.units as u
 import numpy as np
 import numpy.typing as npt
 from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
 from xcat.catalogues import yamlfile
 from xcat.catalogues.grammar import ColumnSpec, Strict, colour_term, listed, parsed_unit, problems
+from xcat.columns.units import conversion
 from xcat.errors import ConfigError
 
 _HERE = Path(__file__).resolve().parent
@@ -59,8 +59,8 @@ class PositionError(Strict):
     def _check(self) -> PositionError:
         if bool(self.columns) == (self.constant is not None):
             raise ValueError("give either 'columns' or a 'constant'")
-        unit = parsed_unit(self.unit)
-        if unit is None or not unit.is_equivalent(u.arcsec):
+        parsed_unit(self.unit)
+        if conversion(self.unit, "arcsec") is None:
             raise ValueError(f"unit '{self.unit}' is not an angle")
         if any(c.unit is not None for c in self.columns):
             raise ValueError("the unit of a positional error belongs beside 'columns', not inside")
@@ -159,6 +159,24 @@ class ReadOptions(Strict):
         return value
 
 
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Checks(Strict):
+    """What a load may lack or lose before it is refused. Shares are between 0 and 1."""
+
+    max_rejected: Share = 0.05
+    """Largest share of the rows of a file that may be unusable."""
+    max_rows_lost: Share = 0.1
+    """Largest share of the rows that a replacement may lose."""
+    max_sources_lost: Share = 0.1
+    """Largest share of the sources that a replacement may lose, in a catalogue of detections that names its sources."""
+    max_area_lost: Share = 0.1
+    """Largest share of the sky area with objects that a replacement may lose."""
+    any_value: Annotated[tuple[str, ...], BeforeValidator(listed)] = ()
+    """Standard columns whose values are not judged: they may be empty, constant, or of another size than before."""
+
+
 class Bands(Strict):
     """Energy ranges, in keV, of the bands that the hardness ratios and band fluxes use."""
 
@@ -212,6 +230,7 @@ class Definition(Strict):
     label_tolerance_arcsec: float = Field(default=1.0, ge=0)
     columns: dict[str, ColumnSpec]
     read: ReadOptions = ReadOptions()
+    checks: Checks = Checks()
 
     @field_validator("nulls", mode="before")
     @classmethod
@@ -244,8 +263,9 @@ class Definition(Strict):
 
     @cached_property
     def sha256(self) -> str:
-        """Checksum of the content; comments, order of keys and defaults do not count."""
-        canonical = json.dumps(self.as_dict(), sort_keys=True, separators=(",", ":"))
+        """Checksum of what decides on the rows; comments, order of keys, defaults and ``checks`` do not count."""
+        content = {key: value for key, value in self.as_dict().items() if key != "checks"}
+        canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
 
     def colour_terms(self, band: str) -> list[tuple[str, float]]:

@@ -50,6 +50,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_serial
 
 from xcat.catalogues.yamlfile import KeyPath
 from xcat.columns.registry import columns, magnitudes
+from xcat.columns.units import as_unit, conversion, is_none
 
 if TYPE_CHECKING:
     from xcat.catalogues.definition import Definition
@@ -191,20 +192,13 @@ class ColumnSpec(Strict):
 
 
 def parsed_unit(unit: str | None) -> u.UnitBase | None:
-    """Parse a unit as astropy writes it."""
-    if unit is None:
+    """Parse a unit of a definition."""
+    if unit is None or is_none(unit):
         return None
-    if not is_short_unit(unit):
-        raise ValueError(f"unit '{unit[:40]}' is too long, or has too large a number in it")
-    try:
-        return u.Unit(unit)
-    except (ValueError, TypeError, OverflowError) as error:
-        raise ValueError(f"unit '{unit}' is not known to astropy: {error}") from None
-
-
-def is_short_unit(unit: str) -> bool:
-    """Whether a unit is one to parse: the power in ``10**1000000000 m`` would be computed digit by digit."""
-    return len(unit) <= 100 and not re.search(r"\d{6}|e\+?\d{3}", unit, re.I)
+    parsed = as_unit(unit)
+    if parsed is None:
+        raise ValueError(f"unit '{unit[:40]}' is not known to astropy")
+    return parsed
 
 
 # --- checks of a definition that look at several keys at once -------------------------------------------------
@@ -255,6 +249,9 @@ def problems(d: Definition) -> Iterator[tuple[KeyPath, str]]:
         yield ("classes",), "a reference needs either 'classes' or one 'class' for the whole catalogue"
     elif d.classes and "class_native" not in d.columns:
         yield ("classes",), "needs the column 'class_native' to map"
+    for i, name in enumerate(d.checks.any_value):
+        if name not in d.columns and name != "err_arcsec":
+            yield ("checks", "any_value", i), f"'{name}' is not among the columns of this definition"
     for key_ in d.classes:
         if "*" in key_[:-1]:
             yield ("classes", key_), "'*' stands for any ending, and only at the end"
@@ -285,6 +282,5 @@ def _column_problems(d: Definition) -> Iterator[tuple[KeyPath, str]]:
             yield (*where, "transform"), f"'join' gives a text, but '{name}' is a number"
         if last == "flags" and name not in INTEGER_COLUMNS:
             yield (*where, "transform"), f"'flags' gives bits, but '{name}' is a quantity"
-        unit = parsed_unit(spec.unit)
-        if unit is not None and not unit.is_equivalent(u.Unit(units[name])):
+        if spec.unit is not None and conversion(spec.unit, units[name], hours=name == "ra") is None:
             yield (*where, "unit"), f"'{spec.unit}' cannot become '{units[name] or 'a plain number'}'"

@@ -96,6 +96,8 @@ class TableReader:
         What the user should know: which table of several was taken, a name that belies the content.
     stack : ExitStack
         What to close after the last row.
+    remarks : list of str
+        What the user should know of the file.
     """
 
     path: Path | str
@@ -106,6 +108,7 @@ class TableReader:
     meta: dict[str, Any] = field(default_factory=dict)
     messages: list[str] = field(default_factory=list)
     stack: ExitStack = field(default_factory=ExitStack)
+    remarks: list[str] = field(default_factory=list)
 
     def __iter__(self) -> Iterator[RawChunk]:
         row = 1

@@ -6,18 +6,17 @@ travel as Arrow arrays of the file's own type. Only the columns that the definit
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-import astropy.units as u
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from xcat.catalogues.definition import Definition
-from xcat.catalogues.grammar import parsed_unit
+from xcat.catalogues.grammar import INTEGER_COLUMNS, TEXT_COLUMNS
 from xcat.columns import registry
+from xcat.columns.units import as_unit, conversion, is_none
 from xcat.errors import InputError
 from xcat.ingest.fits_table import open_fits
 from xcat.ingest.fixed_width import open_mrt
@@ -133,27 +132,44 @@ _OPENERS: dict[str, Callable[[Path, Definition, int, ExitStack], TableReader]] =
 }
 
 
-def _check_units(reader: TableReader, definition: Definition) -> None:
-    """Refuse a file that states another unit for a column than the definition does."""
-    expected = {
-        spec.from_[0]: spec.unit or registry.columns()[name].unit
-        for name, spec in definition.columns.items()
-        if not spec.transform
-    }
+#: Transforms whose result has the unit of the columns that they take.
+_KEEP_UNIT = ("half_range", "sum", "hypot", "first", "first_positive", "measured")
+
+
+def _wanted_units(definition: Definition) -> Iterator[tuple[str, str, bool]]:
+    """Columns of the file whose unit the definition says: column, unit, and whether it is a right ascension."""
+    for name, spec in definition.columns.items():
+        if name not in TEXT_COLUMNS | INTEGER_COLUMNS and all(step.name in _KEEP_UNIT for step in spec.transform):
+            for column in spec.from_:
+                yield column, spec.unit or registry.columns()[name].unit, name == "ra"
     error = definition.position_error
-    if error:
-        expected |= {c.from_[0]: error.unit for c in error.columns if not c.transform}
-    for column, wanted in expected.items():
-        try:
-            ours = parsed_unit(wanted)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", u.UnitsWarning)
-                theirs = u.Unit(reader.units.get(column, ""))
-        except (ValueError, TypeError):
-            continue  # spellings that astropy does not know are common in old tables
-        if ours is None or theirs == u.dimensionless_unscaled or not theirs.is_equivalent(ours):
+    if error is not None:
+        for spec in error.columns:
+            if all(step.name in _KEEP_UNIT for step in spec.transform):
+                yield from ((column, error.unit, False) for column in spec.from_)
+        if error.pa is not None:
+            yield error.pa, "deg", False
+
+
+def _check_units(reader: TableReader, definition: Definition) -> None:
+    """Refuse a file that states another unit for a column than the definition does, or one of another kind."""
+    for column, wanted, hours in _wanted_units(definition):
+        stated = reader.units.get(column, "").strip()
+        if is_none(stated):
             continue
-        factor = theirs.to(ours)
+        if as_unit(stated) is None:
+            reader.remarks.append(
+                f"{reader.path}: the unit '{stated}' of column '{column}' is not understood; "
+                f"its values are taken as {wanted or 'plain numbers'}"
+            )
+            continue
+        factor = conversion(stated, wanted, hours=hours)
+        if factor is None:
+            raise InputError(
+                f"{reader.path}: column '{column}' is in '{stated}', which cannot become {wanted or 'a plain number'}, "
+                f"as the definition '{definition.name}' needs. Name another column in the definition, or, if the file "
+                "is wrong about its unit, set 'read: {check_units: false}'"
+            )
         if abs(factor - 1) > 1e-6:
             raise InputError(
                 f"{reader.path}: column '{column}' is in {reader.units[column]}, but the definition "

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-import astropy.units as u
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -22,6 +21,7 @@ from xcat.arrays import BoolArray, FloatArray
 from xcat.catalogues.definition import Definition
 from xcat.catalogues.grammar import ColumnSpec, Step
 from xcat.columns import registry
+from xcat.columns.units import conversion
 from xcat.ingest.opened import RawChunk
 
 _NUMBER = r"^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$|^[+-]?(?i:nan|inf|infinity)$"
@@ -73,8 +73,9 @@ class Rejects:
 
 @lru_cache(maxsize=256)
 def unit_factor(unit: str | None, standard: str) -> float:
-    """Factor from a unit to a standard unit, both as astropy writes them."""
-    return 1.0 if unit is None else float(u.Unit(unit).to(u.Unit(standard)))
+    """Factor from the unit of a definition to a standard unit; NaN for one of another kind, which no definition has."""
+    factor = 1.0 if unit is None else conversion(unit, standard, hours=True)
+    return float("nan") if factor is None else factor
 
 
 @dataclass

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import astropy.units as u
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -18,7 +16,7 @@ import pyarrow.compute as pc
 from astropy.table import Column, MaskedColumn, Table
 
 from xcat.catalogues.definition import Definition, ReadOptions
-from xcat.catalogues.grammar import is_short_unit
+from xcat.columns.units import as_unit
 from xcat.errors import InputError
 from xcat.ingest.opened import CHUNK_ROWS, ColumnFacts, RawChunk, TableReader, array_batches, locate, table_columns
 from xcat.ingest.readers import open_table, sniff
@@ -238,23 +236,13 @@ def to_table(facts: TableFacts, batches: Iterator[pa.RecordBatch] | list[pa.Reco
         made.description = column.description or None
         if column.ucd:
             made.meta["ucd"] = column.ucd
-        unit = parsed(column.unit)
+        unit = as_unit(column.unit)
         if unit is not None:
             made.unit = unit
         elif column.unit:
             made.description = f"{column.description} [{column.unit}]".strip()
         table[column.name] = made
     return table
-
-
-def parsed(unit: str) -> u.UnitBase | None:
-    """Unit as astropy understands it; None if the text is empty or not understood."""
-    if not unit.strip() or not is_short_unit(unit):
-        return None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", u.UnitsWarning)  # many files write units in their own way
-        understood = u.Unit(unit, parse_strict="silent")
-    return None if isinstance(understood, u.UnrecognizedUnit) else understood
 
 
 def _typed(array: pa.Array, column: ColumnFacts) -> tuple[np.ndarray, np.ndarray]:

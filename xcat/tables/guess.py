@@ -253,7 +253,8 @@ class _Guessing(Columns):
     def _angular(self, column: ColumnFacts, option: str) -> str:
         """Unit of a column of angles, as astropy writes it."""
         unit = as_unit(column.unit)
-        if unit is None or not unit.is_equivalent(u.deg):
+        in_hours = unit == u.hourangle and option != "--ra"
+        if unit is None or not unit.is_equivalent(u.deg) or in_hours:
             raise self.error(
                 f"column '{column.name}' ({option}) must be an angle, but its unit is '{column.unit.strip()}'"
             )

@@ -121,6 +121,7 @@ def leaving_text(leaving: Leaving) -> str:
 
 def loading_lines(name: str, loading: Loading) -> list[str]:
     """Say how many rows of a catalogue were loaded, and why others were rejected."""
+    remarks = [f"  {remark}" for remark in loading.remarks]
     if loading.version is not None:
         return [f"{name}: version {loading.version} holds just these files and is current again; nothing was loaded"]
     if not loading.files:
@@ -137,7 +138,7 @@ def loading_lines(name: str, loading: Loading) -> list[str]:
             f"  {reject['file_name']}: {reject['n']:,} x {reason.removesuffix(VALUE_LEFT_EMPTY)}{column}, "
             f"first in row {reject['first_row']:,} ({shown!r}){left_empty}"
         )
-    return text
+    return text + remarks
 
 
 def loading_json(loading: Loading) -> dict[str, Any]:
@@ -147,6 +148,7 @@ def loading_json(loading: Loading) -> dict[str, Any]:
         "already_loaded": loading.already,
         "rejects": loading.rejects,
         "version_current_again": loading.version,
+        "remarks": loading.remarks,
     }
 
 
