@@ -103,7 +103,7 @@ def read_properties(
         raise InputError(f"{facts.name}: the table has no rows")
     rows = pa.Table.from_batches(batches).combine_chunks().to_batches()[0]
     del batches  # one copy is enough
-    deriving = Deriving(facts, given_columns=given, batch=rows, band=band)
+    deriving = Deriving(facts, list(facts.messages), given_columns=given, batch=rows, band=band)
     for reason in facts.left_out:
         deriving.note(f"left out: {reason}")
     values, errors = np.full((2, n_rows, len(names)), np.nan)

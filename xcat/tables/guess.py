@@ -16,6 +16,7 @@ import astropy.units as u
 from xcat.catalogues.definition import Definition
 from xcat.catalogues.grammar import ColumnSpec
 from xcat.errors import InputError
+from xcat.ingest import frames
 from xcat.ingest.opened import ColumnFacts
 from xcat.tables import vocabulary as words
 from xcat.tables.facts import TableFacts
@@ -115,6 +116,7 @@ class _Guessing(Columns):
             raise self.error(
                 f"no column looks like a position. Say which: --ra COLUMN --dec COLUMN; it has: {self.names()}"
             )
+        self.messages += self.facts.messages
         columns = self.place(*position)
         error = self._error({c.name for c in position})
         epoch = self._epoch()
@@ -141,6 +143,7 @@ class _Guessing(Columns):
 
     def place(self, ra: ColumnFacts, dec: ColumnFacts) -> dict[str, Any]:
         """How two columns become a position, in the form of a definition."""
+        self.messages += frames.check(self.facts.name, self.facts.columns, [ra.name], [dec.name])
         return {"ra": self._angle("ra", ra, "hms"), "dec": self._angle("dec", dec, "dms")}
 
     def find_position(self) -> _Pair | None:
@@ -370,8 +373,10 @@ class _Guessing(Columns):
         names = ", ".join(c.name for c in both)
         units = [as_unit(c.unit) or u.mas / u.yr for c in both]
         usable = all(unit.is_equivalent(u.mas / u.yr) for unit in units)
-        if not (epoch and usable):
-            why = "they are not in mas/yr" if epoch else "the table has no epoch"
+        is_fk4 = any(c.frame.startswith("FK4") for c in self.facts.columns)
+        if not (epoch and usable) or is_fk4:
+            why = "those of FK4 cannot be converted" if is_fk4 else "they are not in mas/yr"
+            why = why if epoch else "the table has no epoch"
             self.note(f"proper motions {names} are not used: {why}")
             return {}
         self.note(f"proper motions from {names} (name), the first times cos(dec)")
