@@ -117,7 +117,7 @@ class ReadOptions(Strict):
     encoding : str
         Of text tables.
     hdu : int or str, optional
-        Extension of a FITS file; by default the first table.
+        Extension of a FITS file, or TABLE of a VOTable, by number (from 1) or name; by default the first table.
     only : dict
         Rows to take, as allowed values of file columns; other rows are counted as skipped.
     check_units : bool

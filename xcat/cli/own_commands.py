@@ -131,7 +131,7 @@ def classify(
     column: common.Columns = None,
     ra: common.RA = None,
     dec: common.DEC = None,
-    hdu: Annotated[str, option("--hdu", "HDU", "Extension of a FITS file, by number or name.")] = "",
+    hdu: Annotated[str, option("--hdu", "HDU", "Table of a FITS file or VOTable, by number or name.")] = "",
     overwrite: common.Overwrite = False,
     as_json: common.AsJson = False,
 ) -> None:

@@ -210,7 +210,7 @@ def _data_bytes(extension: Extension) -> int:
         return 0
     if axes[0] == 0 and extension.header.get("GROUPS") is True:
         axes = axes[1:]
-    return abs(bits) // 8 * n_groups * (n_more + prod(axes))
+    return abs(int(bits)) // 8 * n_groups * (n_more + prod(axes))
 
 
 def _check_end(path: Path, made: Extension, size: int, stream: IO[bytes]) -> None:

@@ -76,7 +76,7 @@ def open_fits(path: Path, definition: Definition, chunk_rows: int, stack: ExitSt
     messages = which_table(path, str(hdu), [str(e) for e in tables if e is not hdu], definition.read.hdu)
     keywords = {"EXTNAME": hdu.name, "SKYAREA": hdu.value("SKYAREA", found[0].value("SKYAREA"))}
     if not definition.file_columns:
-        return TableReader(path, iter(()), columns=facts, meta=keywords, messages=messages)  # only the header is wanted
+        return TableReader(path, iter(()), columns=facts, meta=keywords, remarks=messages)  # only the header is wanted
     places = locate(definition.file_columns, [f.name for f in facts], path, messages)
     for name, i in places.items():
         if facts[i].unusable:
@@ -92,7 +92,7 @@ def open_fits(path: Path, definition: Definition, chunk_rows: int, stack: ExitSt
     rows = _rows(plain, hdu, list(wanted.values()))
     units = {name: facts[i].unit for name, i in places.items() if facts[i].unit}
     batches = _batches(rows, wanted, chunk_rows, _ascii_values if is_ascii else _values)
-    return TableReader(path, batches, n_rows, units, facts, keywords, messages)
+    return TableReader(path, batches, n_rows, units, facts, keywords, remarks=messages)
 
 
 def _column(hdu: Extension, i: int, is_ascii: bool, of_table: str) -> _Column:

@@ -30,6 +30,7 @@ from xcat.database.runs import Run, stage
 from xcat.database.sqlfiles import dicts, insert, job
 from xcat.errors import InputError, StageError
 from xcat.ingest.convert import Converted, convert
+from xcat.ingest.files import named_table, regular
 from xcat.ingest.readers import open_table
 from xcat.sky import density_map
 
@@ -50,7 +51,7 @@ class InputFile:
 
 
 def checksum(path: Path) -> InputFile:
-    """Read a file once to compute the checksum of its content.
+    """Read a file once to compute the checksum of its content, and of the name of the table that is wanted of it.
 
     Raises
     ------
@@ -58,22 +59,26 @@ def checksum(path: Path) -> InputFile:
         The file is not there or cannot be read.
     """
     try:
-        with path.open("rb") as handle:
+        file, table = named_table(path)
+        with regular(file).open("rb") as handle:
             state = os.fstat(handle.fileno())
-            digest = hashlib.file_digest(handle, "sha256").hexdigest()
-        return InputFile(path, digest, state.st_size, state.st_mtime_ns)
+            digest = hashlib.file_digest(handle, "sha256")
+        if table is not None:
+            digest.update(f"[{table}]".encode())
+        return InputFile(path, digest.hexdigest(), state.st_size, state.st_mtime_ns)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
 
 
 @dataclass
 class Loading:
-    """What a load has made: counts by file, rejects by reason, and the kept version that it made current again."""
+    """What a load has made: counts by file, rejects by reason, remarks, and the version that it made current again."""
 
     already: list[str]
     files: list[dict[str, Any]] = field(default_factory=list)
     rejects: list[dict[str, Any]] = field(default_factory=list)
     version: int | None = None
+    remarks: list[str] = field(default_factory=list)
 
     @property
     def n_rows(self) -> int:
@@ -150,6 +155,7 @@ def ingest(
             "already_loaded": loading.already,
             "rejects": loading.rejects,
             "version_current_again": loading.version,
+            "remarks": loading.remarks,
         }
     retention.sweep(settings)
     return loading
@@ -193,7 +199,7 @@ def _load(run: Run, definition: Definition, files: list[InputFile], replace: boo
             load.map_density(n_gone)
     entries, rejects = load.count()
     _make_current(conn, name, load.catalogue_id, before)
-    return Loading([f.path.name for f in files if f not in wanted], entries, rejects)
+    return Loading([f.path.name for f in files if f not in wanted], entries, rejects, remarks=load.remarks)
 
 
 def _version(conn: Connection, definition: Definition, before: int | None, append: bool) -> int:
@@ -257,6 +263,7 @@ class _Load:
         self.types = copy.column_types(conn, self.target)
         # positions of a counterpart catalogue, for its density map
         self.counter = density_map.Counter() if table == "counterpart" else None
+        self.remarks: list[str] = []  # what the user should know of the files
         self.entered: list[tuple[InputFile, int, int]] = []  # the files that were read: file, file_id, n_skipped
 
     def read(self, file: InputFile) -> None:
@@ -266,6 +273,7 @@ class _Load:
         insert(self.conn, "pg_temp.file_base", [{"file_id": file_id, "base": self.base}])
         last_row = n_skipped = 0
         with open_table(file.path, self.definition) as table, progress.bar(file.path.name, table.n_rows) as advance:
+            self.remarks += table.remarks
             for chunk in table:
                 converted = convert(chunk, self.definition)
                 n_skipped += converted.n_skipped
@@ -276,7 +284,7 @@ class _Load:
                     rows = f"rows {chunk.first_row}-{last_row}"
                     raise InputError(f"{file.path}: {rows}: {str(error).splitlines()[0]}") from error
                 advance(chunk.n_rows)
-        if file.path.stat().st_mtime_ns != file.modified_ns:
+        if named_table(file.path)[0].stat().st_mtime_ns != file.modified_ns:
             raise InputError(f"{file.path}: changed while it was being read; load it when it is complete")
         self.base += last_row
         self.entered.append((file, file_id, n_skipped))

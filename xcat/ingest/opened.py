@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import difflib
 import lzma
 import zlib
@@ -27,7 +28,7 @@ CHUNK_ROWS = 100_000
 #: What a file that is damaged, cut off or of another kind can make a library raise that reads it.
 UNREADABLE: tuple[type[Exception], ...] = (
     *(OSError, EOFError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, MemoryError),
-    *(RecursionError, zlib.error, lzma.LZMAError, pa.ArrowException, VerifyError),
+    *(RecursionError, csv.Error, zlib.error, lzma.LZMAError, pa.ArrowException, VerifyError),
 )
 #: In the place of bytes that text cannot have.
 _REPLACED = "\ufffd"
@@ -109,10 +110,10 @@ class TableReader:
         All columns of the file.
     meta : dict
         EXTNAME and SKYAREA of FITS.
-    messages : list of str
-        What the user should know: which table of several was taken, a name that belies the content.
     stack : ExitStack
         What to close after the last row.
+    remarks : list of str
+        What the user should know of the file: which table of several was taken, a name that belies the content.
     """
 
     path: Path | str
@@ -121,8 +122,8 @@ class TableReader:
     units: dict[str, str] = field(default_factory=dict)
     columns: list[ColumnFacts] = field(default_factory=list)
     meta: dict[str, Any] = field(default_factory=dict)
-    messages: list[str] = field(default_factory=list)
     stack: ExitStack = field(default_factory=ExitStack)
+    remarks: list[str] = field(default_factory=list)
 
     def __iter__(self) -> Iterator[RawChunk]:
         row, frames = 1, {c.name: c.frame for c in self.columns if c.frame}

@@ -18,7 +18,7 @@ from xcat.catalogues.grammar import parsed_unit
 from xcat.columns import registry
 from xcat.errors import InputError
 from xcat.ingest import frames
-from xcat.ingest.files import belied, sniff
+from xcat.ingest.files import belied, named_table, sniff
 from xcat.ingest.fits_table import open_fits
 from xcat.ingest.opened import CHUNK_ROWS, UNREADABLE, TableReader, shortened
 from xcat.ingest.parquet_table import open_parquet
@@ -32,6 +32,7 @@ def open_table(path: str | Path, definition: Definition, chunk_rows: int = CHUNK
     Parameters
     ----------
     path : path
+        A file, or ``FILE[NAME]``: the table of this name or number of a file that has several.
         FITS, VOTable, ECSV, CSV (any separator), CDS or AAS fixed-width (MRT), or Parquet; packed with gzip,
         bzip2, xz or zstd or not. A packed FITS or Parquet file is unpacked to a temporary file. A fixed-width table
         is read as a whole, the others piecewise.
@@ -45,7 +46,9 @@ def open_table(path: str | Path, definition: Definition, chunk_rows: int = CHUNK
     InputError
         If the file cannot be read, is cut off, or lacks a column; the message names similar columns.
     """
-    path = Path(path)
+    path, table = named_table(Path(path))
+    if table is not None:
+        definition = definition.model_copy(update={"read": definition.read.model_copy(update={"hdu": table})})
     with ExitStack() as stack:
         try:
             format_ = definition.format if definition.format != "auto" else sniff(path)
@@ -54,10 +57,10 @@ def open_table(path: str | Path, definition: Definition, chunk_rows: int = CHUNK
             raise
         except UNREADABLE as error:
             raise InputError(f"{path}: cannot be read: {shortened(error)}") from error
-        reader.messages = [*belied(path, format_), *reader.messages]
+        reader.remarks = [*belied(path, format_), *reader.remarks]
         if "ra" in definition.columns and "dec" in definition.columns:
             position = [definition.columns[name].from_ for name in ("ra", "dec")]
-            reader.messages += frames.check(path, reader.columns, *position)
+            reader.remarks += frames.check(path, reader.columns, *position)
         if definition.read.check_units:
             _check_units(reader, definition)
         reader.stack = stack.pop_all()

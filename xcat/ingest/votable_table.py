@@ -44,7 +44,7 @@ def open_votable(path: Path, definition: Definition, chunk_rows: int, stack: Exi
     others = [text for n, text in listed.items() if n != number]
     messages = which_table(path, listed.get(number, str(number)), others, definition.read.hdu)
     if not definition.file_columns:
-        return TableReader(path, iter(()), columns=columns, messages=messages)  # only the header is wanted
+        return TableReader(path, iter(()), columns=columns, remarks=messages)  # only the header is wanted
     places = locate(definition.file_columns, document.names, path, messages)
     for name, i in places.items():
         if columns[i].unusable:
@@ -65,7 +65,7 @@ def open_votable(path: Path, definition: Definition, chunk_rows: int, stack: Exi
             chunk_rows=chunk_rows,
             check_status=lambda name, value, text: check_status(path, name, value, text),
         )
-    return TableReader(path, batches, document.n_rows, units, columns, messages=messages)
+    return TableReader(path, batches, document.n_rows, units, columns, remarks=messages)
 
 
 def tables_of(path: Path) -> dict[int, str]:

@@ -101,7 +101,8 @@ def describe(table: TableLike, hdu: int | str | None = None) -> TableFacts:
     InputError
         There is no such file, or it is not a table.
     """
-    source, read, messages = as_source(table), ReadOptions(), ()
+    source, read = as_source(table), ReadOptions()
+    messages: tuple[str, ...] = ()
     if isinstance(source, Table):
         found, meta = table_columns(source), source.meta
     else:
@@ -109,7 +110,7 @@ def describe(table: TableLike, hdu: int | str | None = None) -> TableFacts:
         if not source.exists():
             raise InputError(f"{source}: there is no such file")
         header, read = _header(source, named if hdu is None else hdu)
-        found, meta, messages = header.columns, header.meta, tuple(header.messages)
+        found, meta, messages = header.columns, header.meta, tuple(header.remarks)
     area = meta.get("SKYAREA")
     label = _label(meta.get("EXTNAME", "")) or ("table" if isinstance(source, Table) else file_label(source))
     if area is not None and not (isinstance(area, int | float) and 0 < area <= _ALL_SKY_DEG2):

@@ -105,6 +105,10 @@ def guess_position(
     return (ColumnSpec.model_validate(specs["ra"]), ColumnSpec.model_validate(specs["dec"])) if specs else None
 
 
+def _case(name: str) -> tuple[bool, bool]:
+    return name.islower(), name.isupper()
+
+
 @dataclass
 class _Guessing(Columns):
     wanted: Wanted = field(default_factory=Wanted)
@@ -115,6 +119,7 @@ class _Guessing(Columns):
         if position is None:
             raise self.error(
                 f"no column looks like a position. Say which: --ra COLUMN --dec COLUMN; it has: {self.names()}"
+                + "".join(f". {message}" for message in self.facts.messages)
             )
         self.messages += self.facts.messages
         columns = self.place(*position)
@@ -164,6 +169,8 @@ class _Guessing(Columns):
         for pairs, why in self._position_tiers():
             numeric = [p for p in pairs if not (p[0].is_text or p[1].is_text)]
             best = numeric or pairs  # text in hours and numbers in degrees are the same position twice
+            # of names that differ in case alone (ra, Ra), those that are written alike belong together
+            best = [p for p in best if _case(p[0].name) == _case(p[1].name)] or best
             if len(best) > 1:
                 raise self.ambiguous("position", [f"{a.name}, {b.name}" for a, b in best], "--ra COLUMN --dec COLUMN")
             if best:
