@@ -68,7 +68,7 @@ def _fits(table: Table, path: Path) -> None:
             hdu.header.set(f"TCOMM{i}", _escaped(about), after=f"TFORM{i}")
     for key, value in table.meta.items():
         hdu.header.add_history(_escaped(f"{key}: {value}"))
-    fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(path, overwrite=True)
+    fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(path, overwrite=True, checksum=True)
 
 
 def _escaped(text: str) -> str:
@@ -121,7 +121,9 @@ def _parquet(table: Table, path: Path) -> None:
         fields.append(pa.field(name, arrays[-1].type, metadata={k: v for k, v in notes.items() if v}))
         if column.dtype.kind == "U":
             notes_of_table[f"table::len::{name}"] = str(max(column.dtype.itemsize // 4, 1))
-    pq.write_table(pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=notes_of_table)), path)
+    pq.write_table(
+        pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=notes_of_table)), path, write_page_checksum=True
+    )
 
 
 def _arrow(column: Column) -> Any:

@@ -105,8 +105,8 @@ def guess_position(
     return (ColumnSpec.model_validate(specs["ra"]), ColumnSpec.model_validate(specs["dec"])) if specs else None
 
 
-def _case(name: str) -> tuple[bool, bool]:
-    return name.islower(), name.isupper()
+def _is_mixed(name: str) -> bool:
+    return not (name.islower() or name.isupper())
 
 
 @dataclass
@@ -169,8 +169,8 @@ class _Guessing(Columns):
         for pairs, why in self._position_tiers():
             numeric = [p for p in pairs if not (p[0].is_text or p[1].is_text)]
             best = numeric or pairs  # text in hours and numbers in degrees are the same position twice
-            # of names that differ in case alone (ra, Ra), those that are written alike belong together
-            best = [p for p in best if _case(p[0].name) == _case(p[1].name)] or best
+            # of ra, dec and Ra, the first two belong together
+            best = [p for p in best if _is_mixed(p[0].name) == _is_mixed(p[1].name)] or best
             if len(best) > 1:
                 raise self.ambiguous("position", [f"{a.name}, {b.name}" for a, b in best], "--ra COLUMN --dec COLUMN")
             if best:
