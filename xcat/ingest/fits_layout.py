@@ -224,8 +224,13 @@ def _check_end(path: Path, made: Extension, size: int, stream: IO[bytes]) -> Non
                 f"promise {end:,} bytes, it has {size:,}); fetch it again"
             )
         raise InputError(f"{path}: extension {made} should end at byte {end:,}, the file has {size:,}; fetch it again")
+    if made.data_end > size:
+        raise InputError(
+            f"{path}: the file has {size:,} bytes and ends inside the last block of extension {made.number}, which "
+            f"goes to byte {made.data_end:,}; bytes are missing. Fetch it again"
+        )
     stream.seek(end)
-    fill = stream.read(min(made.data_end, size) - end)
+    fill = stream.read(made.data_end - end)
     if made.is_table and fill.strip(b"\0 "):
         raise InputError(
             f"{path}: after the {made.header['NAXIS2']:,} rows that extension {made.number} promises there are more "
@@ -268,7 +273,6 @@ def _sum32(plain: str, mtime_ns: int, size: int, start: int, stop: int) -> int:
         stream.seek(start)
         for at in range(start, stop, _SUM_BYTES):
             part = stream.read(min(_SUM_BYTES, stop - at))
-            part += b"\0" * (-len(part) % 4)  # the last block may lack its fill
             total = _folded(total + int(np.frombuffer(part, ">u4").sum(dtype=np.uint64)))
     return total
 

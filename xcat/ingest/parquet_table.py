@@ -28,7 +28,7 @@ def open_parquet(path: Path, definition: Definition, chunk_rows: int, stack: Exi
     """Open a Parquet file; pages that have a checksum are verified."""
     plain = plain_file(path, stack)
     file = stack.enter_context(pq.ParquetFile(plain, page_checksum_verification=True))
-    _check_footer(path, file, plain.stat().st_size)
+    _check_footer(path, file, plain)
     schema = file.schema_arrow
     columns, names = _columns(path, schema), schema.names
     places = locate(definition.file_columns, names, path)
@@ -45,9 +45,9 @@ def open_parquet(path: Path, definition: Definition, chunk_rows: int, stack: Exi
     return TableReader(path, batches(), file.metadata.num_rows, units, columns)
 
 
-def _check_footer(path: Path, file: pq.ParquetFile, size: int) -> None:
+def _check_footer(path: Path, file: pq.ParquetFile, plain: Path) -> None:
     """Refuse a footer whose numbers or types cannot be: it has no checksum, but says many things twice."""
-    meta = file.metadata
+    meta, size, end = file.metadata, plain.stat().st_size, 0
     counts = [meta.row_group(i).num_rows for i in range(meta.num_row_groups)]
     if min([*counts, meta.num_rows]) < 0 or sum(counts) != meta.num_rows:
         raise InputError(
@@ -65,11 +65,20 @@ def _check_footer(path: Path, file: pq.ParquetFile, size: int) -> None:
                     f"{path}: the footer places column '{column.path_in_schema[:60]}' outside of the file's {size:,} "
                     "bytes; the file is damaged"
                 )
+            end = max(end, start + length)
             if column.num_values < group.num_rows:
                 raise InputError(
                     f"{path}: column '{column.path_in_schema[:60]}' has {column.num_values:,} values for "
                     f"{group.num_rows:,} rows; the file is damaged"
                 )
+    with plain.open("rb") as stream:  # between the pages and the footer there may be an index, but no other footer
+        stream.seek(end or 4)
+        between = stream.read(max(size - meta.serialized_size - 8 - (end or 4), 0))
+    if b"PAR1" in between:
+        raise InputError(
+            f"{path}: the rows end at byte {end:,}, but {len(between):,} bytes and another footer follow; the file is "
+            "more than one"
+        )
     stored = (meta.metadata or {}).get(b"ARROW:schema")
     if stored is not None:
         written = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(stored)))
