@@ -71,12 +71,13 @@ KINDS = ("fits", "plain.fits", "parquet", "csv", "csv.gz", "ecsv", "vot", "vot_b
 
 
 def rows_of(path: Path) -> tuple[dict[bytes, tuple[Any, ...]], int]:
-    """Values by identifier, and the number of rejected rows."""
+    """Values by identifier, and the number of rejected rows; of equal identifiers the database rejects all but one."""
     with open_table(path, DEFINITION, chunk_rows=16) as reader:
         parts = [convert(chunk, DEFINITION) for chunk in reader]
     names = ("native_id", "ra", "dec", "err_arcsec", "flux_cgs", "obs_id")
     found = [row for p in parts for row in zip(*(p.columns[n].tolist() for n in names), strict=True)]
-    return {row[0]: row[1:] for row in found}, sum(len(p.rejects) for p in parts)
+    by_id = {row[0]: row[1:] for row in found}
+    return by_id, sum(len(p.rejects) for p in parts) + len(found) - len(by_id)
 
 
 def truncated(content: bytes, seed: int) -> bytes:

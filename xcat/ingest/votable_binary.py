@@ -24,7 +24,7 @@ _MOST_VALUE_BYTES = 1 << 28
 # bytes of one value, and numpy's name of its type
 _TYPES = {
     "boolean": (1, "u1"),
-    "bit": (1, ""),
+    "bit": (1, "u1"),
     "unsignedByte": (1, "u1"),
     "short": (2, ">i2"),
     "int": (4, ">i4"),
@@ -186,6 +186,8 @@ class _Layout:
         size, type_ = _TYPES[field.kind]
         values = every[starts[:, None] + np.arange(size)].view(type_)[:, 0]
         values = values.astype(values.dtype.newbyteorder("="))
+        if field.kind == "bit":
+            return pa.array(values != 0, mask=mask)  # writers differ in which of the eight bits they use
         if field.kind == "boolean":
             true = np.isin(values, list(b"Tt1"))
             return pa.array(true, mask=mask | ~(true | np.isin(values, list(b"Ff0"))))

@@ -21,7 +21,7 @@ from xcat.ingest.opened import ColumnFacts, TableReader, choose, locate, which_t
 from xcat.ingest.votable_binary import binary_batches
 
 _TYPES = {"short": "i2", "int": "i4", "long": "i8", "unsignedByte": "u1", "float": "f4", "double": "f8"}
-_TYPES |= {"boolean": "b1", "char": "U", "unicodeChar": "U"}
+_TYPES |= {"boolean": "b1", "bit": "b1", "char": "U", "unicodeChar": "U"}
 _BINARY = ("BINARY", "BINARY2", "FITS")
 _TABLE = re.compile(rb"<(?:[\w.-]+:)?TABLE(?=[\s/>])([^>]*)>")
 _SCAN_BYTES, _LONGEST_TAG = 1 << 18, 4096
