@@ -30,7 +30,7 @@ _STRUCTURE = re.compile(
     rb"|(TTYPE|TFORM|TUNIT|TNULL|TSCAL|TZERO|TDIM|TBCOL|TUCD)\d+) *$",
     re.I,
 )
-_SUM_BYTES = 1 << 26
+_SUM_BYTES = 1 << 24
 _ALL_ONES = 0xFFFFFFFF
 
 

@@ -1,4 +1,4 @@
-"""FITS tables, mapped into memory and converted to native numbers chunk by chunk."""
+"""FITS tables, read and converted to native numbers chunk by chunk."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ _CODES = {
     "P": (8, ""),
     "Q": (16, ""),
 }
+_CHUNK_BYTES = 1 << 26
 _ASCII_TYPES = {"A": "U", "I": "i8", "F": "f8", "E": "f8", "D": "f8"}
 _FRAME_KEYS = ("RADESYS", "RADECSYS", "EQUINOX")
 _AXES = {"GLON": "galactic", "GLAT": "galactic", "SLON": "supergalactic", "ELON": "ecliptic", "ELAT": "ecliptic"}
@@ -87,12 +88,10 @@ def open_fits(path: Path, definition: Definition, chunk_rows: int, stack: ExitSt
         if not str(hdu.value(f"TTYPE{i + 1}", "")).strip()
     ]
     verify(plain, hdu)
-    n_rows = int(hdu.header["NAXIS2"])
     wanted = {name: columns[i] for name, i in places.items()}
-    rows = _rows(plain, hdu, list(wanted.values()))
     units = {name: facts[i].unit for name, i in places.items() if facts[i].unit}
-    batches = _batches(rows, wanted, chunk_rows, _ascii_values if is_ascii else _values)
-    return TableReader(path, batches, n_rows, units, facts, keywords, remarks=messages)
+    batches = _batches(plain, hdu, wanted, chunk_rows, is_ascii)
+    return TableReader(path, batches, int(hdu.header["NAXIS2"]), units, facts, keywords, remarks=messages)
 
 
 def _column(hdu: Extension, i: int, is_ascii: bool, of_table: str) -> _Column:
@@ -159,20 +158,16 @@ def _placed(hdu: Extension, columns: list[_Column], is_ascii: bool) -> list[_Col
     return placed
 
 
-def _rows(plain: Path, hdu: Extension, columns: Sequence[_Column]) -> npt.NDArray[np.void]:
-    """Map the rows of a table; the bytes stay on disk until a chunk is copied."""
-    n_rows, width = int(hdu.header["NAXIS2"]), int(hdu.header["NAXIS1"])
-    dtype = np.dtype(
+def _row_type(hdu: Extension, columns: Sequence[_Column]) -> np.dtype[np.void]:
+    """Type of a row as it is stored, with the wanted columns only."""
+    return np.dtype(
         {
             "names": [f"f{k}" for k in range(len(columns))],
             "formats": [f"S{c.width}" if c.type == "S" else c.type for c in columns],
             "offsets": [c.start for c in columns],
-            "itemsize": width,
+            "itemsize": int(hdu.header["NAXIS1"]),
         }
     )
-    if n_rows == 0:
-        return np.empty(0, dtype)
-    return np.memmap(plain, dtype, mode="r", offset=hdu.data_start, shape=(n_rows,))
 
 
 def _text_values(stored: npt.NDArray[Any]) -> pa.Array:
@@ -223,8 +218,17 @@ def _ascii_values(column: _Column, stored: npt.NDArray[Any]) -> pa.Array:
 
 
 def _batches(
-    rows: npt.NDArray[np.void], columns: dict[str, _Column], chunk_rows: int, values: Any
+    plain: Path, hdu: Extension, columns: dict[str, _Column], chunk_rows: int, is_ascii: bool
 ) -> Iterator[pa.RecordBatch]:
-    for start in range(0, len(rows), chunk_rows):
-        part = rows[start : start + chunk_rows]
-        yield pa.record_batch([values(c, part[f"f{k}"]) for k, c in enumerate(columns.values())], names=list(columns))
+    row_type, left = _row_type(hdu, list(columns.values())), int(hdu.header["NAXIS2"])
+    values = _ascii_values if is_ascii else _values
+    most = max(min(chunk_rows, _CHUNK_BYTES // max(row_type.itemsize, 1)), 1)
+    with plain.open("rb") as stream:
+        stream.seek(hdu.data_start)
+        while left > 0:
+            part = np.frombuffer(stream.read(min(most, left) * row_type.itemsize), row_type)
+            if not len(part):
+                raise EOFError("the file became shorter while it was read")
+            left -= len(part)
+            arrays = [values(c, part[f"f{k}"]) for k, c in enumerate(columns.values())]
+            yield pa.record_batch(arrays, names=list(columns))

@@ -22,13 +22,15 @@ from xcat.ingest.opened import ColumnFacts, TableReader, locate
 from xcat.ingest.text_table import astropy_yaml, yaml_columns
 from xcat.ingest.votable_table import Document
 
+#: A column of a row group is read in pieces of this size: a file of one row group is not read as a whole.
+_BUFFER_BYTES = 1 << 20
 _SECONDS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 
 
 def open_parquet(path: Path, definition: Definition, chunk_rows: int, stack: ExitStack) -> TableReader:
     """Open a Parquet file; pages that have a checksum are verified."""
     plain = plain_file(path, stack)
-    file = stack.enter_context(pq.ParquetFile(plain, page_checksum_verification=True))
+    file = stack.enter_context(pq.ParquetFile(plain, page_checksum_verification=True, buffer_size=_BUFFER_BYTES))
     _check_footer(path, file, plain)
     schema = file.schema_arrow
     columns, names = _columns(path, schema), schema.names
