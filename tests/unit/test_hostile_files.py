@@ -477,6 +477,23 @@ def test_frames_of_fits_headers(tmp_path: Path, keywords: dict[str, Any], said: 
     assert remarks == ([f"positions (RA, DEC) are {said} by the file's own words; converted to ICRS"] if said else [])
 
 
+def test_frames_of_metadata(tmp_path: Path) -> None:
+    t = table(3)
+    t.meta["RADESYS"] = "FK4"
+    t.write(tmp_path / "t.ecsv", format="ascii.ecsv")
+    t.write(tmp_path / "t.parquet")
+    place = SkyCoord(t["RA"], t["DEC"], frame="fk4")
+    mixed = Table({"NAME": t["NAME"], "at": place, "POSERR": t["POSERR"]})
+    mixed.write(tmp_path / "mixed.ecsv", format="ascii.ecsv")
+    for name, asked in (
+        ("t.ecsv", definition()),
+        ("t.parquet", definition()),
+        ("mixed.ecsv", definition(ra="at.ra", dec="at.dec")),
+    ):
+        assert rows_of(tmp_path / name, asked).columns["ra"] == pytest.approx(place.icrs.ra.deg, abs=1e-12)
+        assert "FK4 B1950" in remarks_of(tmp_path / name, asked)[0]
+
+
 def test_names_of_frames() -> None:
     assert frames.named("eq_FK4", "B1950", "B1981.5") == "FK4 B1950 at 1981.5"
     assert frames.named("ecl_FK5") == "ecliptic J2000"

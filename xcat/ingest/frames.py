@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -93,6 +94,37 @@ def of_keywords(values: Mapping[str, Any]) -> str:
     if isinstance(system, Mapping | list) or isinstance(equinox, Mapping | list):
         return ""
     return named(system, equinox) if system or equinox else ""
+
+
+def with_metadata(columns: Iterable[ColumnFacts], meta: Any) -> list[ColumnFacts]:
+    """Columns with the frame that the metadata of an ECSV or Parquet table state, where they have none of their own.
+
+    Parameters
+    ----------
+    meta : mapping, or list of mappings of one key
+        As YAML writes the metadata of a table: RADESYS and EQUINOX, and the SkyCoords whose parts are columns.
+    """
+    notes = _mapping(meta)
+    of_table = of_keywords(notes)
+    of_column: dict[str, str] = {}
+    for name, about in _mapping(notes.get("__serialized_columns__")).items():
+        parts = _mapping(about)
+        if "SkyCoord" in str(parts.get("__class__", "")):
+            frame = named(parts.get("frame", ""), _text_of(parts.get("equinox")))
+            of_column |= {f"{name}.{part}": frame for part in ("ra", "dec", "l", "b", "lon", "lat")}
+    return [replace(c, frame=c.frame or of_column.get(c.name, of_name(c.name, of_table))) for c in columns]
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    if isinstance(value, list):  # YAML writes an ordered mapping as a list of mappings of one key
+        return {key: item for pair in value if isinstance(pair, dict) for key, item in pair.items()}
+    return dict(value) if isinstance(value, Mapping) else {}
+
+
+def _text_of(value: Any) -> str:
+    """A time in such metadata: a text, or a mapping that holds it."""
+    parts = _mapping(value)
+    return str(parts.get("jyear_str", parts.get("byear_str", parts.get("value", "")))) if parts else str(value or "")
 
 
 def check(path: Path | str, columns: Iterable[ColumnFacts], ra: Iterable[str], dec: Iterable[str]) -> list[str]:

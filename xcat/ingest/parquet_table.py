@@ -7,7 +7,6 @@ import io
 import mmap
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -98,7 +97,6 @@ def _columns(path: Path, schema: pa.Schema) -> list[ColumnFacts]:
         document = Document(path, io.BytesIO(votable))
         document.head()
         by_name |= {c.name: c for c in document.columns()}
-    of_table = frames.of_keywords(_plain_notes(header.get("meta")))
     found = []
     for f in schema:
         name = f.name.strip()
@@ -108,16 +106,8 @@ def _columns(path: Path, schema: pa.Schema) -> list[ColumnFacts]:
         about = of_field.get("description", stated.description)
         unit = "s" if pa.types.is_duration(f.type) else unit
         unusable = f"({f.type}) holds arrays" if pa.types.is_nested(f.type) else ""
-        frame = stated.frame or frames.of_name(name, of_table)
-        found.append(replace(ColumnFacts(name, unit, ucd, about), unusable=unusable, frame=frame))
-    return found
-
-
-def _plain_notes(meta: object) -> dict[str, object]:
-    """Metadata of a table as one mapping; YAML writes an ordered one as a list of mappings of one key."""
-    if isinstance(meta, list):
-        return {key: value for pair in meta if isinstance(pair, dict) for key, value in pair.items()}
-    return meta if isinstance(meta, dict) else {}
+        found.append(ColumnFacts(name, unit, ucd, about, unusable=unusable, frame=stated.frame))
+    return frames.with_metadata(found, header.get("meta"))
 
 
 def _plain(column: pa.Array) -> pa.Array:

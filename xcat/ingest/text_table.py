@@ -23,6 +23,7 @@ from astropy.units import UnitsWarning
 
 from xcat.catalogues.definition import Definition
 from xcat.errors import InputError
+from xcat.ingest import frames
 from xcat.ingest.opened import ColumnFacts, TableReader, array_batches, locate, table_columns, unpacked
 
 Stream = io.BufferedReader | gzip.GzipFile
@@ -75,7 +76,7 @@ def open_ecsv(path: Path, definition: Definition, chunk_rows: int, stack: ExitSt
     names = next(csv.reader([line.rstrip("\r\n")], delimiter=separator))
     reader = _separated(path, definition, stream, names, separator)
     reader.units = {c["name"]: c["unit"] for c in header.get("datatype", []) if c.get("unit")}
-    reader.columns = yaml_columns(header)
+    reader.columns = frames.with_metadata(yaml_columns(header), header.get("meta"))
     return reader
 
 
