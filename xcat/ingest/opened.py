@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import difflib
 import lzma
+import traceback
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -131,9 +132,12 @@ class TableReader:
             for batch in self.batches:
                 yield RawChunk(*_without_damage(batch, row), frames)
                 row += batch.num_rows
-        except InputError:
+        except InputError as error:
+            # the frames of the reader keep its threads, which must not outlive the interpreter: they call Python
+            traceback.clear_frames(error.__traceback__)
             raise
         except UNREADABLE as error:
+            traceback.clear_frames(error.__traceback__)
             raise InputError(f"{self.path}: cannot be read after row {row - 1}: {shortened(error)}") from error
         if self.n_rows is not None and row - 1 != self.n_rows:
             raise InputError(f"{self.path}: the header promises {self.n_rows} rows, the file has {row - 1}")
@@ -142,6 +146,8 @@ class TableReader:
         return self
 
     def __exit__(self, *error: object) -> None:
+        if isinstance(self.batches, Generator):
+            self.batches.close()  # lets a reader that was left early end its threads before the file is closed
         self.stack.close()
 
 
