@@ -122,7 +122,7 @@ class ReadOptions(Strict):
     decimal : str, optional
         Decimal mark of text tables. By default the point; the comma where it can be nothing else (``0,8``).
     hdu : int or str, optional
-        Extension of a FITS file; by default the first table.
+        Extension of a FITS file, or TABLE of a VOTable, by number (from 1) or name; by default the first table.
     only : dict
         Rows to take, as allowed values of file columns; other rows are counted as skipped.
     check_units : bool

@@ -52,7 +52,12 @@ def show(
 @commands.command(epilog=common.examples("xcat ingest vsx vsx.parquet", "xcat ingest ./mine.yaml a.fits b.fits"))
 def ingest(
     catalogue: Annotated[str, typer.Argument(help="Name of a definition, or path of one.")],
-    files: Annotated[list[Path], typer.Argument(help="FITS, VOTable, ECSV, CSV, MRT or Parquet files.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            help="FITS, VOTable, ECSV, CSV, MRT or Parquet files, packed or not; FILE[NAME] is a table of several."
+        ),
+    ],
     replace: common.Replace = False,
     allow_rejects: common.AllowRejects = None,
     allow_loss: common.AllowLoss = None,

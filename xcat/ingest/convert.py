@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from xcat.arrays import FloatArray
 from xcat.catalogues.definition import Definition, PositionError
 from xcat.catalogues.grammar import INTEGER_COLUMNS, TEXT_COLUMNS, ColumnSpec
+from xcat.ingest import frames
 from xcat.ingest.opened import RawChunk
 from xcat.ingest.rows import Rejects, Rows, to_bools, to_bytes, unit_factor
 
@@ -71,6 +72,9 @@ def convert(chunk: RawChunk, definition: Definition) -> Converted:
     """
     rows = Rows(chunk, definition)
     n_skipped = rows.leave_out()
+    for column in definition.file_columns:
+        if column in chunk.damaged:
+            rows.reject(chunk.damaged[column], (column,), "text with bytes that text cannot have")
     out: dict[str, np.ndarray] = {}
     _identify(rows, out)
     _place(rows, out)
@@ -90,6 +94,9 @@ def convert(chunk: RawChunk, definition: Definition) -> Converted:
             out["flux_upper_cgs"] = np.where(np.isnan(given), limits, given)
     if "pmra_mas_yr" in out and not definition.proper_motion.ra_includes_cosdec:
         out["pmra_mas_yr"] = out["pmra_mas_yr"] * np.cos(np.radians(out["dec"]))
+    frame = frames.common(chunk.frames, (*definition.columns["ra"].from_, *definition.columns["dec"].from_))
+    if frame:
+        frames.turn_columns(out, frame, definition)
     if definition.kind == "reference":
         out["class"] = _classes(definition, out, rows.n)
     keep = slice(None) if rows.live.all() else rows.live

@@ -32,6 +32,7 @@ from xcat.database.sqlfiles import dicts, insert, job
 from xcat.errors import InputError, StageError
 from xcat.ingest.checks import NOTHING_MORE, Allowed, Version, check_loss, check_rows, check_values
 from xcat.ingest.convert import Converted, convert
+from xcat.ingest.files import named_table, regular
 from xcat.ingest.readers import open_table
 from xcat.sky import density_map
 
@@ -52,7 +53,7 @@ class InputFile:
 
 
 def checksum(path: Path) -> InputFile:
-    """Read a file once to compute the checksum of its content.
+    """Read a file once to compute the checksum of its content, and of the name of the table that is wanted of it.
 
     Raises
     ------
@@ -60,10 +61,13 @@ def checksum(path: Path) -> InputFile:
         The file is not there or cannot be read.
     """
     try:
-        with path.open("rb") as handle:
+        file, table = named_table(path)
+        with regular(file).open("rb") as handle:
             state = os.fstat(handle.fileno())
-            digest = hashlib.file_digest(handle, "sha256").hexdigest()
-        return InputFile(path, digest, state.st_size, state.st_mtime_ns)
+            digest = hashlib.file_digest(handle, "sha256")
+        if table is not None:
+            digest.update(f"[{table}]".encode())
+        return InputFile(path, digest.hexdigest(), state.st_size, state.st_mtime_ns)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
 
@@ -284,7 +288,7 @@ class _Load:
         self.counter = density_map.Counter() if table == "counterpart" else None
         self.entered: list[tuple[InputFile, int, int]] = []  # the files that were read: file, file_id, n_skipped
         self.stated: set[str] = set(definition.file_columns)  # columns for which every file states a unit
-        self.remarks: list[str] = []
+        self.remarks: list[str] = []  # what the user should know of the files
 
     def read(self, file: InputFile) -> None:
         """COPY one file into the target, count its positions, and write its bad rows to ``reject``."""
@@ -305,7 +309,7 @@ class _Load:
                     rows = f"rows {chunk.first_row}-{last_row}"
                     raise InputError(f"{file.path}: {rows}: {str(error).splitlines()[0]}") from error
                 advance(chunk.n_rows)
-        if file.path.stat().st_mtime_ns != file.modified_ns:
+        if named_table(file.path)[0].stat().st_mtime_ns != file.modified_ns:
             raise InputError(f"{file.path}: changed while it was being read; load it when it is complete")
         self.base += last_row
         self.entered.append((file, file_id, n_skipped))

@@ -22,6 +22,7 @@ import yaml
 from xcat.catalogues import yamlfile
 from xcat.catalogues.definition import Definition
 from xcat.errors import InputError
+from xcat.ingest import frames
 from xcat.ingest.opened import ColumnFacts, TableReader, locate, unpacked
 from xcat.ingest.rows import to_bools
 from xcat.ingest.text_lines import Lines, last_line, refuse_replaced
@@ -130,7 +131,7 @@ def open_ecsv(path: Path, definition: Definition, chunk_rows: int, stack: ExitSt
             f"but the line of names has {len(names)} ({_few(names)})"
         )
     reader.units = {c.name: c.unit for c in described if c.unit}
-    reader.columns = described
+    reader.columns = frames.with_metadata(described, header.get("meta"))
     return reader
 
 

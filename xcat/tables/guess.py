@@ -16,6 +16,7 @@ import astropy.units as u
 from xcat.catalogues.definition import Definition
 from xcat.catalogues.grammar import ColumnSpec
 from xcat.errors import InputError
+from xcat.ingest import frames
 from xcat.ingest.opened import ColumnFacts
 from xcat.tables import vocabulary as words
 from xcat.tables.facts import TableFacts
@@ -111,6 +112,10 @@ def guess_position(
     )
 
 
+def _is_mixed(name: str) -> bool:
+    return not (name.islower() or name.isupper())
+
+
 @dataclass
 class _Guessing(Columns):
     wanted: Wanted = field(default_factory=Wanted)
@@ -121,7 +126,9 @@ class _Guessing(Columns):
         if position is None:
             raise self.error(
                 f"no column looks like a position. Say which: --ra COLUMN --dec COLUMN; it has: {self.names()}"
+                + "".join(f". {message}" for message in self.facts.messages)
             )
+        self.messages += self.facts.messages
         columns, used = position
         error = self._error(used)
         epoch = self._epoch()
@@ -170,6 +177,7 @@ class _Guessing(Columns):
 
     def place(self, ra: ColumnFacts, dec: ColumnFacts) -> dict[str, Any]:
         """How two columns become a position, in the form of a definition."""
+        self.messages += frames.check(self.facts.name, self.facts.columns, [ra.name], [dec.name])
         return {"ra": self._angle("ra", ra, "hms"), "dec": self._angle("dec", dec, "dms")}
 
     def find_position(self) -> _Pair | None:
@@ -190,6 +198,8 @@ class _Guessing(Columns):
         for pairs, why in self._position_tiers():
             numeric = [p for p in pairs if not (p[0].is_text or p[1].is_text)]
             best = numeric or pairs  # text in hours and numbers in degrees are the same position twice
+            # of ra, dec and Ra, the first two belong together
+            best = [p for p in best if _is_mixed(p[0].name) == _is_mixed(p[1].name)] or best
             if len(best) > 1:
                 raise self.ambiguous("position", [f"{a.name}, {b.name}" for a, b in best], "--ra COLUMN --dec COLUMN")
             if best:
@@ -400,8 +410,10 @@ class _Guessing(Columns):
         names = ", ".join(c.name for c in both)
         units = [as_unit(c.unit) or u.mas / u.yr for c in both]
         usable = all(unit.is_equivalent(u.mas / u.yr) for unit in units)
-        if not (epoch and usable):
-            why = "they are not in mas/yr" if epoch else "the table has no epoch"
+        is_fk4 = any(c.frame.startswith("FK4") for c in self.facts.columns)
+        if not (epoch and usable) or is_fk4:
+            why = "those of FK4 cannot be converted" if is_fk4 else "they are not in mas/yr"
+            why = why if epoch else "the table has no epoch"
             self.note(f"proper motions {names} are not used: {why}")
             return {}
         self.note(f"proper motions from {names} (name), the first times cos(dec)")

@@ -129,6 +129,7 @@ def loading_lines(name: str, loading: Loading) -> list[str]:
     skipped = sum(file["n_skipped"] for file in loading.files)
     left_out = f", {skipped:,} left out by its definition" if skipped else ""
     text = [f"{name}: {loading.n_rows:,} rows loaded, {loading.n_rejected:,} rejected{left_out}"]
+    text += [f"  {remark}" for remark in loading.remarks]
     for reject in loading.rejects:
         column = f" in column {reject['column_name']}" if reject["column_name"] else ""
         reason, shown = reject["reason"], reject["example"]
@@ -147,8 +148,8 @@ def loading_json(loading: Loading) -> dict[str, Any]:
         "files": loading.files,
         "already_loaded": loading.already,
         "rejects": loading.rejects,
-        "version_current_again": loading.version,
         "remarks": loading.remarks,
+        "version_current_again": loading.version,
     }
 
 
