@@ -212,12 +212,12 @@ def test_damaged_text_is_refused(tmp_path: Path, content: str, message: str) -> 
 def test_a_last_line_without_an_end_is_told(tmp_path: Path) -> None:
     cut = save(tmp_path, PLAIN[:-4])
     with open_table(cut, asked()) as reader:
-        assert reader.messages == [
+        assert reader.remarks == [
             f"{cut}: WARNING: the last line has no end ('X5,150.100000,2.050000,'): is the file cut off there?"
         ]
     for whole in (PLAIN, PLAIN.replace("\n", "\r"), PLAIN.encode("utf-16")):
         with open_table(save(tmp_path, whole), asked()) as reader:
-            assert reader.messages == []
+            assert reader.remarks == []
 
 
 def test_an_endless_skip_ends_with_the_file(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def open_mrt(path: Path, definition: Definition, chunk_rows: int, stack: ExitSta
 
     facts = [ColumnFacts(c.name, "" if c.unit is None else str(c.unit), "", c.description) for c in columns]
     units = {name: str(c.unit) for name, c in chosen.items() if c.unit is not None}
-    return TableReader(path, batches(), n_rows, units, facts, messages=last_line(path))
+    return TableReader(path, batches(), n_rows, units, facts, remarks=last_line(path))
 
 
 def _name_in(text: str, path: Path) -> str:

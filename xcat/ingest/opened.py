@@ -111,8 +111,6 @@ class TableReader:
         All columns of the file.
     meta : dict
         EXTNAME and SKYAREA of FITS.
-    messages : list of str
-        What the user should know: which table of several was taken, a name that belies the content.
     stack : ExitStack
         What to close after the last row.
     remarks : list of str
@@ -125,7 +123,6 @@ class TableReader:
     units: dict[str, str] = field(default_factory=dict)
     columns: list[ColumnFacts] = field(default_factory=list)
     meta: dict[str, Any] = field(default_factory=dict)
-    messages: list[str] = field(default_factory=list)
     stack: ExitStack = field(default_factory=ExitStack)
     remarks: list[str] = field(default_factory=list)
 

@@ -244,7 +244,7 @@ def _separated(
     units = body.units or [""] * len(names)
     columns = [ColumnFacts(name.strip(), unit) for name, unit in zip(names, units, strict=False)]
     stated = {c.name: c.unit for c in columns if c.unit}
-    return TableReader(path, batches(), units=stated, columns=columns, messages=last_line(path))
+    return TableReader(path, batches(), units=stated, columns=columns, remarks=last_line(path))
 
 
 def _is_remark(text: str, comment: str) -> bool:
