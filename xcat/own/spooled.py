@@ -14,6 +14,7 @@ from astropy.table import MaskedColumn, Table, vstack
 
 from xcat.ingest.opened import ColumnFacts
 from xcat.ingest.rows import parse_numbers
+from xcat.output.provenance import KEY
 from xcat.tables import facts as of_tables
 from xcat.tables.facts import TableFacts
 
@@ -39,16 +40,16 @@ class Spool:
         The user's table.
     meanings : mapping
         Of the columns of the answer.
-    names : mapping
-        Names under which the user's columns are written, where they differ.
     prefix : str
         Before the names of the answer's columns.
+    origin : mapping
+        Provenance of the table that is made of them.
     """
 
     facts: TableFacts
     meanings: Mapping[str, Meaning]
-    names: Mapping[str, str] = field(default_factory=dict)
     prefix: str = ""
+    origin: Mapping[str, Any] = field(default_factory=dict)
     n_rows: int = 0
     _file: IO[bytes] | None = None
     _writer: Any = None
@@ -110,6 +111,11 @@ class Spool:
         if text.null_count < len(text):  # a column without any value stays text
             self._may_be[column.name] = before
 
+    @property
+    def column_names(self) -> list[str]:
+        """Names of the columns of the table."""
+        return next(self.pieces()).colnames
+
     def pieces(self) -> Iterator[Table]:
         """All rows, piece by piece; every piece has the same columns with the same types."""
         if self._writer is None or self._file is None:
@@ -130,13 +136,14 @@ class Spool:
             [rows.column(f"u {c.name}") for c in facts.columns], names=[c.name for c in facts.columns]
         )
         table = of_tables.to_table(facts, [own])
+        table.meta[KEY] = dict(self.origin)
         for column in facts.columns:
             if table[column.name].dtype.kind == "U" and column.dtype[:1] in ("i", "f"):  # no value in these rows
                 none = np.zeros(len(table), column.dtype)
                 table[column.name] = MaskedColumn(none, mask=np.ones(len(table), bool), meta=table[column.name].meta)
             self._widen(table, column.name, f"u {column.name}")
-            if column.name in self.names:
-                table.rename_column(column.name, self.names[column.name])
+            # the frame of the user's positions is as the user's file has it
+            table[column.name].meta = {"frame": ""} | dict(table[column.name].meta)
         for name, meaning in self.meanings.items():
             key = f"a {name}"
             if key not in rows.schema.names:
