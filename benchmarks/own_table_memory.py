@@ -1,9 +1,9 @@
 """Memory and time of ``xcat classify`` for tables of growing length: neither client nor server may grow with the rows.
 
-A simulated sky is classified and published (or a published one is taken: ``--home``, whose catalogues are those of the
-example). Its Chandra detections, each moved a little, are written out as a CSV of any number of rows with name, position,
-error and flux, and classified with one command into every format that is asked for. Peak memory of the client is that
-of the process; of the server, that of the largest backend without shared buffers (Linux only).
+A simulated sky is classified and published, or a published one is taken (``--home`` and ``--sky``). Its Chandra
+detections, each moved a little, are written out as a CSV of any number of rows with name, position, error and flux, and
+classified with one command into every format that is asked for. Peak memory of the client is that of the process; of
+the server, that of the largest backend without shared buffers (Linux only).
 
     python benchmarks/own_table_memory.py --rows 10000 100000 1000000 --formats csv fits parquet
 """
@@ -55,6 +55,7 @@ class BackendMemory(threading.Thread):
         self.home, self.most_kb, self.done = home, 0, threading.Event()
 
     def run(self) -> None:
+        """Look until it is done."""
         while not self.done.wait(0.1):
             servers = [p.read_text().split("\n", 1)[0] for p in self.home.glob("**/postmaster.pid")]
             for process in Path("/proc").glob("[0-9]*"):

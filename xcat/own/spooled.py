@@ -114,7 +114,7 @@ class Spool:
     @property
     def column_names(self) -> list[str]:
         """Names of the columns of the table."""
-        return next(self.pieces()).colnames
+        return list(next(self.pieces()).colnames)
 
     def pieces(self) -> Iterator[Table]:
         """All rows, piece by piece; every piece has the same columns with the same types."""
