@@ -98,7 +98,7 @@ def test_regions_and_provenance_of_a_match(loaded, tmp_path):
     assert centres.separation(SkyCoord(mine["ra"][usable], mine["dec"][usable], unit="deg")).arcsec.max() < 1e-3
     radii = [c.radius.to_value("arcsec") for c in circles]
     np.testing.assert_allclose(radii, mine["pos_err"][usable], atol=1e-4)
-    assert [c.meta["text"] for c in circles] == [str(v) for v in mine["src_id"][usable]]
+    assert [str(c.meta["text"]) for c in circles] == [str(v) for v in mine["src_id"][usable]]
     run("match", path, "--against", name, "--best", "-o", tmp_path / "o.vot")
     (resource,) = parse(tmp_path / "o.vot").resources
     infos = {info.name: info.value for info in resource.infos}

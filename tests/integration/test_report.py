@@ -468,7 +468,6 @@ def test_page(conn: Connection, runs: Runs, tmp_path: Path) -> None:
     assert used == drawn and {"sky.png", "reliability.png", "densities.png", "matches.png", "presence.png"} < drawn
     assert {"calibration.png", "magnitudes.png"} < drawn
     assert sum(name.startswith(("xrb_", "cv_")) for name in drawn) >= 6  # the five best of each class
-    assert run_page.html(r, conn, tmp_path / "page") == index  # again, in its place
     blocked = tmp_path / "file"
     blocked.write_text("")
     with pytest.raises(XcatError, match="cannot be made"):

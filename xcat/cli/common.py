@@ -121,6 +121,12 @@ OutputFile = Annotated[Path, _OUTPUT]
 Samp = Annotated[bool, option("--samp", None, "Send the table to TOPCAT, Aladin or DS9.")]
 Overwrite = Annotated[bool, option("--overwrite", None, "Replace files that exist.")]
 Replace = Annotated[bool, option("--replace", None, "Replace what a catalogue holds by these files.")]
+_SHARE = {"metavar": "SHARE", "min": 0.0, "max": 1.0}
+AllowRejects = Annotated[
+    float | None, typer.Option("--allow-rejects", help="Share of a file's rows that may be unusable [0.05].", **_SHARE)
+]
+_LOSS = "Share of rows, of sources and of sky that --replace may lose [0.1]."
+AllowLoss = Annotated[float | None, typer.Option("--allow-loss", help=_LOSS, **_SHARE)]
 Figure = Annotated[Path | None, option("--figure", "FILE", "Draw to this .png, .pdf or .svg.")]
 Html = Annotated[Path | None, option("--html", "FOLDER", "Write a page with figures to this folder.")]
 Definitions = Annotated[list[Path] | None, option("--definitions", "FOLDER", "Definitions of your own; repeatable.")]

@@ -144,7 +144,7 @@ def classify(
     epoch: Epoch = None,
     own_counterparts: Annotated[bool, option("--own-counterparts", None, _OWN)] = False,
     priors: Annotated[str, option("--priors", "SHARES|RUN|estimate|counts", _PRIORS)] = "",
-    hdu: Annotated[str, option("--hdu", "HDU", "Extension of a FITS file, by number or name.")] = "",
+    hdu: Annotated[str, option("--hdu", "HDU", "Table of a FITS file or VOTable, by number or name.")] = "",
     explain: Annotated[int | None, option("--explain", "ROW", "Explain the class of this row, the first is 1.")] = None,
     figure: common.Figure = None,
     overwrite: common.Overwrite = False,

@@ -300,10 +300,11 @@ class _Work:
             with progress.timed(self.seconds, "priors"):
                 priors.learn(np.concatenate([result.p for result, *_ in self._pieces(priors)]))
         model = self.at_hand.model
-        meanings_ = self._meanings(model)
-        run_id = self.at_hand.run_id if self.at_hand.run_id is not None else self.at_hand.of_run_id
-        origin = provenance("classify", run_id=self.published.run["run_id"], model_run_id=run_id, table=self.facts.name)
-        spool = Spool(self.facts, meanings_, self._prefix(list(meanings_)), origin)
+        spool = Spool(self.facts, self._meanings(model))
+        spool.prefix = self._prefix(list(spool.meanings))
+        run = self.published.run["run_id"]
+        model_run_id = self.at_hand.run_id if self.at_hand.run_id is not None else self.at_hand.of_run_id
+        spool.provenance = provenance("classify", run_id=run, model_run_id=model_run_id)
         counts = {c: [0, 0] for c in model.classes}
         n_rows = n_classified = 0
         with progress.timed(self.seconds, "classify"):
@@ -326,7 +327,7 @@ class _Work:
         summary = {
             "table": self.facts.name,
             **published_run.summary(self.published),
-            "model_run_id": run_id,
+            "model_run_id": model_run_id,
             "rows_in": n_rows,
             "classified": n_classified,
             "classes": {name: n for name, (n, _) in counts.items()},
@@ -450,8 +451,8 @@ class _Work:
         return {name: _meaning(name, model, catalogues) for name in names}
 
     def _prefix(self, answer: Sequence[str]) -> str:
-        """Prefix of the answer's columns, so that none has the name of a column of the user's."""
-        used = {column.name.casefold() for column in self.facts.columns}
+        """What the names of the answer's columns begin with, lest they are those of the user."""
+        used = {c.name.casefold() for c in self.facts.columns}
         prefix = ""
         while taken := [name for name in answer if (prefix + name).casefold() in used]:
             prefix += "xcat_"

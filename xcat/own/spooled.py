@@ -42,14 +42,14 @@ class Spool:
         Of the columns of the answer.
     prefix : str
         Before the names of the answer's columns.
-    origin : mapping
-        Provenance of the table that is made of them.
+    provenance : mapping
+        See `xcat.output.provenance`.
     """
 
     facts: TableFacts
     meanings: Mapping[str, Meaning]
     prefix: str = ""
-    origin: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
     n_rows: int = 0
     _file: IO[bytes] | None = None
     _writer: Any = None
@@ -136,7 +136,6 @@ class Spool:
             [rows.column(f"u {c.name}") for c in facts.columns], names=[c.name for c in facts.columns]
         )
         table = of_tables.to_table(facts, [own])
-        table.meta[KEY] = dict(self.origin)
         for column in facts.columns:
             if table[column.name].dtype.kind == "U" and column.dtype[:1] in ("i", "f"):  # no value in these rows
                 none = np.zeros(len(table), column.dtype)
@@ -162,6 +161,8 @@ class Spool:
                 made.unit = meaning.unit
             if made.dtype.kind == "f":
                 made.info.format = ".7g"  # the significant digits, in formats that are text
+        if self.provenance:
+            table.meta[KEY] = dict(self.provenance)
         return table
 
     def _widen(self, table: Table, name: str, key: str) -> None:
