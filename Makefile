@@ -6,7 +6,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 XCAT := .venv/bin/xcat
 SOURCES ?= 60000
 
-.PHONY: help demo test test-fast check docs system clean
+.PHONY: help demo test test-fast check check-types check-style tests docs system clean
 
 help:
 	@echo "make demo   simulate a sky, classify it on a private PostgreSQL, write demo/report/index.html"
@@ -57,19 +57,30 @@ system:
 
 demo: .venv/ready
 	$(XCAT) simulate --sources $(SOURCES) --seed 1 --out demo/sky
-	$(XCAT) run examples/simulated.yaml --data demo/sky --replace
+	$(XCAT) run examples/simulated.yaml --data demo/sky --replace --allow-loss 1
 	$(XCAT) candidates XRB --min-probability 0.9 --max-rows 10
 	$(XCAT) report --html demo/report >/dev/null
 	@echo "report: demo/report/index.html"
 
 check: .venv/ready-test
+	@$(MAKE) --no-print-directory --output-sync -j 2 check-types check-style
+
+# only called by the others, which set up first
+
+check-types:
+	.venv/bin/mypy
+
+check-style:
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check --quiet .
-	.venv/bin/mypy
-	.venv/bin/lint-imports --no-logo >/dev/null || .venv/bin/lint-imports --no-logo
 	.venv/bin/sqlfluff lint --disable-progress-bar -q sql/functions sql/views sql/queries
+	.venv/bin/lint-imports --no-logo >/dev/null || .venv/bin/lint-imports --no-logo
 
-test: .venv/ready-test check
+# all at once: what waits leaves no core idle
+test: .venv/ready-test
+	@$(MAKE) --no-print-directory -j 3 check-types check-style tests
+
+tests:
 	.venv/bin/python -m pytest -q -n auto --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 test-fast: .venv/ready-test

@@ -19,6 +19,7 @@ from xcat.database.connection import migrate, ready
 from xcat.database.embedded import EmbeddedServer
 
 _TEMPLATE = "xcat_template"
+_LONGEST = ("test_truth_recovered", "test_readme", "test_explain", "test_pipeline", "test_real_data", "test_history")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -31,9 +32,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Slow files first: one that begins last would keep one core waiting for the other."""
+    """Slow files first, and of these the longest: one that begins last would keep one core waiting for the other."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    rank = {name: number for number, name in enumerate(_LONGEST)}
+    items.sort(key=lambda item: (item.path not in slow, rank.get(item.path.stem, len(rank))))
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -68,7 +68,9 @@ def sql(query: str, params: Mapping[str, Any] | Sequence[Any] | None = None) -> 
     from xcat.output import results
 
     with reading() as conn:
-        return results.query(conn, query, params)
+        table = results.query(conn, query, params)
+        table.meta["provenance"] |= results.published(conn)
+        return table
 
 
 def candidates(
@@ -347,11 +349,11 @@ def classify(
     return _as_given(classify_rows(table, options).result(), table)
 
 
-def classify_rows(table: TableLike, options: ClassifyOptions, *, for_fits: bool = False) -> Classified:
+def classify_rows(table: TableLike, options: ClassifyOptions) -> Classified:
     """What `classify` and the command line share; see `xcat.own.classify_table.classify_table`."""
     from xcat.own.classify_table import classify_table
 
-    return classify_table(settings(), table, options, for_fits=for_fits)
+    return classify_table(settings(), table, options)
 
 
 def explain_row(table: TableLike, row: int, options: ClassifyOptions, figure: Path | None = None) -> Reasons:

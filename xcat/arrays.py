@@ -22,12 +22,19 @@ def components(n: int, a: IntArray, b: IntArray) -> IntArray:
     return connected_components(graph, directed=False)[1].astype(np.int64)
 
 
-def jsonable(value: Any) -> Any:
-    """Arrays as lists and numpy's numbers as Python's, with None for what is not finite, which JSON cannot say."""
+def jsonable(value: Any, *, infinity: bool = False) -> Any:
+    """Arrays as lists and numpy's numbers as Python's, with None for what is not finite, which JSON cannot say.
+
+    With `infinity`, infinite numbers are texts that Python and JavaScript read as numbers: "Infinity", "-Infinity".
+    """
     if isinstance(value, np.ndarray):
         value = value.tolist()
-    if isinstance(value, list):
-        return [jsonable(v) for v in value]
+    if isinstance(value, dict):
+        return {key: jsonable(v, infinity=infinity) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [jsonable(v, infinity=infinity) for v in value]
     if isinstance(value, np.generic):
         value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    if not isinstance(value, float) or math.isfinite(value):
+        return value
+    return ("Infinity" if value > 0 else "-Infinity") if infinity and not math.isnan(value) else None

@@ -10,7 +10,7 @@ from pathlib import Path
 from xcat.errors import ConfigError, XcatError
 
 #: Endings of the names of tables and figures that can be written; each says the format.
-TABLES = (".fits", ".vot", ".xml", ".parquet", ".csv", ".ecsv", ".votable")
+TABLES = (".fits", ".vot", ".xml", ".parquet", ".csv", ".ecsv", ".votable", ".reg")
 FIGURES = (".png", ".pdf", ".svg")
 
 

@@ -2,6 +2,10 @@
 -- One load of a catalogue at a time; a second one waits here until the first has ended, well or badly.
 SELECT pg_advisory_xact_lock(hashtext('xcat.catalogue'), hashtext(%(name)s));
 
+-- name: one_at_a_time
+-- Loads become visible one after the other: only who holds this takes locks on the tables that all catalogues share.
+SELECT pg_advisory_xact_lock(hashtext('xcat.visible'), 0);
+
 -- name: catalogue
 -- The current version of a catalogue, if it was ever loaded.
 SELECT catalogue_id, definition_sha256, definition FROM xcat.catalogue WHERE name = %(name)s AND is_current;
@@ -73,8 +77,10 @@ ORDER BY f.file_id;
 
 -- name: files_of_version
 -- Files of one version of a catalogue.
-SELECT f.sha256 FROM xcat.catalogue_content AS c JOIN xcat.catalogue_file AS f USING (file_id)
-WHERE c.catalogue_id = %(catalogue_id)s;
+SELECT f.file_id, f.file_name, f.sha256, f.n_rows, f.n_rejected
+FROM xcat.catalogue_content AS c JOIN xcat.catalogue_file AS f USING (file_id)
+WHERE c.catalogue_id = %(catalogue_id)s
+ORDER BY f.file_id;
 
 -- name: add_file
 -- Enter a file; its counts follow when it is read.
@@ -88,16 +94,33 @@ SELECT %(catalogue_id)s, file_id FROM file
 RETURNING file_id;
 
 -- name: count_file
--- What a file gave.
+-- What a file gave. The table reject also has values that were left empty in rows that are used.
 UPDATE xcat.catalogue_file
 SET n_rows = %(n_rows)s,
-    n_rejected = (SELECT count(*) FROM xcat.reject WHERE reject.file_id = %(file_id)s)
+    n_rejected = (SELECT count(*) FROM xcat.reject
+                  WHERE reject.file_id = %(file_id)s AND reason NOT LIKE '%%; value left empty')
 WHERE file_id = %(file_id)s
 RETURNING n_rejected;
 
 -- name: last_object
 -- Largest object number in a partition.
 SELECT coalesce(max(object_id), 0) FROM {partition};
+
+-- name: sample
+-- Rows from pages spread over a table.
+SELECT {columns} FROM {loaded} TABLESAMPLE SYSTEM ({percent}) REPEATABLE (1);
+
+-- name: count_rows
+-- Rows of a table.
+SELECT count(*) FROM {loaded};
+
+-- name: count_sources
+-- Sources of a table of detections.
+SELECT count(DISTINCT source_native_id) FROM {loaded};
+
+-- name: cells
+-- Cells of the sky of about 20 arcmin (order 8 of q3c) that have objects, and how many.
+SELECT public.q3c_ang2ipix(ra, dec) >> 44 AS cell, count(*) FROM {loaded} GROUP BY 1;
 
 -- name: rows_of_file
 -- Rows that a file has left in the table.

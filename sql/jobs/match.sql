@@ -12,7 +12,8 @@ CREATE TEMP TABLE target (
     sin_dec double precision NOT NULL, cos_dec double precision NOT NULL,
     cxx double precision NOT NULL CHECK (cxx > 0 AND cxx < 'Infinity'), cxy double precision NOT NULL,
     cyy double precision NOT NULL CHECK (cyy > 0 AND cyy < 'Infinity'),
-    epoch_yr double precision, part smallint NOT NULL, stratum smallint NOT NULL, log_nu double precision[] NOT NULL
+    epoch_yr double precision, epoch_err_yr double precision NOT NULL, part smallint NOT NULL,
+    stratum smallint NOT NULL, log_nu double precision[] NOT NULL
 ) ON COMMIT DROP;
 CREATE TEMP TABLE curve (
     mask smallint NOT NULL, term smallint NOT NULL, stratum smallint NOT NULL,
@@ -88,7 +89,8 @@ WHERE m.arcsec > %(margin_arcsec)s AND m.arcsec < 3600;
 -- keeps the planner from computing the same sines again for every use):
 --   1. sines and cosines; the proper motion, arcsec per year, and the years to the target's epoch;
 --   2. east and north component of the direction, of length sin(separation); the angle between the two meridians;
---   3. offset, with the motion turned into the target's axes, and the covariance matrix, turned likewise;
+--   3. offset, with the motion turned into the target's axes, and the covariance matrix, turned likewise, to which an
+--      uncertain epoch of the target adds along the motion;
 --   4. the Bayes factor of "same object" against "chance" for two Gaussian positions with covariances C1 and C2,
 --      ln B = ln 2 + 2 ln(206264.8) - ln det(C1 + C2) / 2 - d (C1 + C2)^-1 d / 2
 --      (Budavari & Szalay 2008, ApJ 679, 301; circles: their eq. 16).
@@ -106,15 +108,19 @@ FROM (
     FROM (
         SELECT *, sxx * syy - sxy * sxy AS det
         FROM (
-            SELECT no, id, is_shifted, part, stratum, log_nu, object_id, marks, cxx, cxy, cyy,
-                   tcxx + cxx AS sxx, tcxy + cxy AS sxy, tcyy + cyy AS syy,
-                   east * arcsec + move_x * years AS x, north * arcsec + move_y * years AS y, move_x, move_y, unmoved_yr
+            SELECT no, id, is_shifted, part, stratum, log_nu, object_id, marks, xx + of_xx AS cxx, xy + of_xy AS cxy,
+                   yy + of_yy AS cyy, tcxx + (xx + of_xx) AS sxx, tcxy + (xy + of_xy) AS sxy,
+                   tcyy + (yy + of_yy) AS syy, east * arcsec + move_x * years AS x,
+                   north * arcsec + move_y * years AS y, move_x, move_y, unmoved_yr
             FROM (
+              SELECT *, (move_x * epoch_err_yr) ^ 2 AS of_xx, move_x * move_y * epoch_err_yr ^ 2 AS of_xy,
+                     (move_y * epoch_err_yr) ^ 2 AS of_yy
+              FROM (
                 SELECT *, pm_east * cos_a - pm_north * turn AS move_x, pm_east * turn + pm_north * cos_a AS move_y,
                        206264.80624709636 * (1 + (east * east + north * north) / 6) AS arcsec,
-                       CASE WHEN %(elliptical)s::boolean THEN (maj * u) ^ 2 + (mnr * v) ^ 2 ELSE maj * maj END AS cxx,
-                       CASE WHEN %(elliptical)s::boolean THEN (maj * maj - mnr * mnr) * u * v ELSE 0 END AS cxy,
-                       CASE WHEN %(elliptical)s::boolean THEN (maj * v) ^ 2 + (mnr * u) ^ 2 ELSE maj * maj END AS cyy
+                       CASE WHEN %(elliptical)s::boolean THEN (maj * u) ^ 2 + (mnr * v) ^ 2 ELSE maj * maj END AS xx,
+                       CASE WHEN %(elliptical)s::boolean THEN (maj * maj - mnr * mnr) * u * v ELSE 0 END AS xy,
+                       CASE WHEN %(elliptical)s::boolean THEN (maj * v) ^ 2 + (mnr * u) ^ 2 ELSE maj * maj END AS yy
                 FROM (
                     SELECT *, cos_d * sin_a AS east, cos_dec * sin_d - sin_dec * cos_d * cos_a AS north,
                            sin_dec * sin_a AS turn,
@@ -122,7 +128,7 @@ FROM (
                            sin_dec * sin_a * sin_pa + cos_a * cos_pa AS v
                     FROM (
                         SELECT t.no, t.id, t.is_shifted, t.part, t.stratum, t.log_nu[%(k)s] AS log_nu, t.sin_dec,
-                               t.cos_dec, t.cxx AS tcxx, t.cxy AS tcxy, t.cyy AS tcyy, h.object_id,
+                               t.cos_dec, t.epoch_err_yr, t.cxx AS tcxx, t.cxy AS tcxy, t.cyy AS tcyy, h.object_id,
                                sin(radians(h.ra - t.ra)) AS sin_a, cos(radians(h.ra - t.ra)) AS cos_a,
                                sin(radians(h.dec)) AS sin_d, cos(radians(h.dec)) AS cos_d,
                                CASE WHEN %(elliptical)s::boolean
@@ -148,6 +154,7 @@ FROM (
                         OFFSET 0) AS trigonometry
                     OFFSET 0) AS direction
                 ) AS shape
+              ) AS with_epoch
             OFFSET 0) AS offsets
         WHERE x * x + y * y <= (%(radius_arcsec)s * (1 + 1e-12)) ^ 2
         ) AS near

@@ -21,6 +21,8 @@ DEFINITION = {
     "position_error": {"convention": "radial_1sigma", "columns": ["err"], "unit": "mas"},
     "sky": {"density_per_deg2": 10},
     "completeness": 0.5,
+    # few rows, many of them bad, and replaced by others: what the checks refuse is tested in test_checks.py
+    "checks": {"max_rejected": 1, "max_rows_lost": 1, "max_area_lost": 1, "any_value": ["ra"]},
     "columns": {
         "native_id": "id",
         "ra": "ra",

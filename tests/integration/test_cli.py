@@ -204,7 +204,7 @@ def test_a_definition_of_ones_own_is_listed_and_loaded(cli, tmp_path):
     table.write_text("ID,RA,DEC,R\na,10,20,15.5\nb,11,95,16\nc,12,22,oops\nd,359.99,-22,\n")
     assert "Mine [a-z]" in cli("catalogues", "--definitions", str(tmp_path))
     assert "Mine" not in cli("catalogues")
-    text = cli("ingest", "mine", str(table), "--definitions", str(tmp_path))
+    text = cli("ingest", "mine", str(table), "--definitions", str(tmp_path), "--allow-rejects", "0.5")
     assert "2 rows loaded, 2 rejected" in text
     assert "declination" in text
     assert "oops" in text

@@ -13,7 +13,9 @@ from astropy.table import Table
 from xcat.database.connection import connect
 from xcat.errors import InputError, StageError
 from xcat.ingest import load
+from xcat.ingest.checks import Allowed
 from xcat.ingest.load import ingest
+from xcat.report.run.record import loading_lines
 
 
 @pytest.fixture
@@ -187,13 +189,16 @@ def test_bad_rows_are_set_aside_with_their_reason(settings, tmp_path, definition
         8: ("ra", "400", "right ascension outside 0 to 360 degrees"),
         10: ("err", "-5", "positional error not above 0"),
         12: ("err", None, "no positional error"),
-        14: ("w1", "bright", "not a number"),
+        14: ("w1", "bright", "not a number; value left empty"),
         16: ("ra", "-1", "right ascension outside 0 to 360 degrees"),
         20: ("err", "6e6", "positional error of a degree or more"),
         22: ("ra", "12h", "not a number"),
     }
-    assert result.n_rows == len(lines) - len(found)
-    assert sum(r["n"] for r in result.rejects) == result.n_rejected == len(found)
+    assert result.n_rows == len(lines) - (len(found) - 1)  # a magnitude that is no number costs no row
+    assert sum(r["n"] for r in result.rejects) - 1 == result.n_rejected == len(found) - 1
+    assert ("f", None) in small.loaded(settings, "native_id, mag_w1")
+    message = "  f.csv: 1 x not a number in column w1, first in row 14 ('bright'); value left empty"
+    assert message in loading_lines(definition.name, result)
     outside = next(r for r in result.rejects if r["reason"].startswith("right ascension"))
     assert (outside["file_name"], outside["column_name"], outside["n"], outside["first_row"]) == ("f.csv", "ra", 2, 8)
 
@@ -207,13 +212,21 @@ def test_a_number_too_large_for_its_column_is_not_stored_as_infinity(settings, t
 
 
 @pytest.mark.parametrize("lines", [[], [("", 1, 1, 1, 1, 1), ("b", 1, 100, 1, 1, 1)]], ids=["header only", "all bad"])
-def test_a_file_without_usable_rows_is_known_and_can_be_added_to(settings, tmp_path, definition, lines):
+def test_a_file_without_usable_rows_is_refused_alone_and_among_others(settings, tmp_path, definition, lines):
     empty = small.write_csv(tmp_path / "empty.csv", lines)
-    result = ingest(settings, definition, [empty])
-    assert (result.n_rows, result.n_rejected) == (0, len(lines))
-    assert ingest(settings, definition, [empty]).already == ["empty.csv"]
-    ingest(settings, definition, [small.write_csv(tmp_path / "f.csv", small.rows(0, 2))])
-    assert small.loaded(settings, "native_id") == [("S0",), ("S1",)]
+    good = small.write_csv(tmp_path / "good.csv", small.rows(0, 2))
+    text = r"none of its 2 rows can be used \(1 x .*\)" if lines else "it has no rows"
+    before = small.snapshot(settings)
+    for files in ([empty], [good, empty]):
+        with pytest.raises(InputError, match=rf"small: empty\.csv: {text}; nothing was loaded"):
+            ingest(settings, definition, files, allowed=Allowed(rejects=1.0))
+        assert small.snapshot(settings) == before
+    ingest(settings, definition, [good])
+    before = small.snapshot(settings)
+    for replace in (False, True):
+        with pytest.raises(InputError, match=text):
+            ingest(settings, definition, [empty], replace=replace)
+        assert small.snapshot(settings) == before
 
 
 # --- another definition, other files ----------------------------------------------------------------------

@@ -7,21 +7,23 @@ import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
+from astropy.io.votable import parse
 from astropy.table import Table
 from hypothesis import given
 from hypothesis import strategies as st
 from integration import tiny
 from integration.own_files import app, read, relations, run, save, sky
+from regions import Regions
 from typer.testing import CliRunner
 
 from xcat.errors import ConfigError
 from xcat.match.engine import MatchOptions
+from xcat.output.columns import unique_names
 from xcat.own.arguments import FileSpec
 from xcat.own.match_answer import HYPOTHESIS, PLACE, Answer, CounterpartRows, moved, separations
 from xcat.own.match_output import build, result, write
 from xcat.own.match_table import match_files
 from xcat.own.property_columns import read_properties
-from xcat.own.table_result import unique_labels
 from xcat.tables.facts import describe
 from xcat.tables.guess import Wanted
 from xcat.tables.xray_columns import xray_columns
@@ -84,6 +86,25 @@ def test_a_table_against_a_catalogue_is_as_against_its_file(loaded, settings, tm
     np.testing.assert_allclose(
         np.ma.filled(got["log_bayes_factor"], 0), np.ma.filled(files["log_bayes_factor"], 0), rtol=1e-5
     )
+
+
+def test_regions_and_provenance_of_a_match(loaded, tmp_path):
+    path, name, mine, _ = loaded
+    told = run("match", path, "--against", name, "--best", "-o", tmp_path / "o.reg")
+    usable = np.arange(len(mine)) != 3
+    circles = Regions.read(tmp_path / "o.reg", format="ds9")
+    assert told["rows_out"] == 60 and len(circles) == usable.sum()
+    centres = SkyCoord([c.center.ra.deg for c in circles], [c.center.dec.deg for c in circles], unit="deg")
+    assert centres.separation(SkyCoord(mine["ra"][usable], mine["dec"][usable], unit="deg")).arcsec.max() < 1e-3
+    radii = [c.radius.to_value("arcsec") for c in circles]
+    np.testing.assert_allclose(radii, mine["pos_err"][usable], atol=1e-4)
+    assert [str(c.meta["text"]) for c in circles] == [str(v) for v in mine["src_id"][usable]]
+    run("match", path, "--against", name, "--best", "-o", tmp_path / "o.vot")
+    (resource,) = parse(tmp_path / "o.vot").resources
+    infos = {info.name: info.value for info in resource.infos}
+    assert infos["command"] == "match" and infos["tables"] == f"mine, {name}" and float(infos["cutoff"]) > 0
+    refs = {field.name for field in resource.tables[0].fields if field.ref == "frame_ICRS"}
+    assert refs == {f"{name}_ra", f"{name}_dec"}, "nothing is claimed of the user's own columns"
 
 
 def test_two_catalogues(loaded, settings, tmp_path):
@@ -200,7 +221,7 @@ def test_motion_is_along_great_circles(ra, dec, years, pmra, pmdec):
 
 @given(st.lists(st.sampled_from(["a", "A", "b", "a_2"]), max_size=6))
 def test_labels_are_unique(labels):
-    out = unique_labels(labels)
+    out = unique_names(labels)
     assert len({o.casefold() for o in out}) == len(labels)
     assert not labels or out[0] == labels[0]
 

@@ -28,7 +28,7 @@ FIRST_WEIGHTS = {"location": 1.0, "spectrum": 1.0, "multiwavelength": 1.0, "vari
 
 
 def _pipeline(**changes: Any) -> Pipeline:
-    return Pipeline.model_validate(read(EXAMPLE).model_dump() | {"folds": 4} | changes)
+    return Pipeline.model_validate(read(EXAMPLE).model_dump() | {"folds": 3} | changes)
 
 
 def _runner(settings: Settings, sky: Path, replace: bool = False, **changes: Any) -> Runner:
@@ -292,7 +292,8 @@ def test_a_stage_that_dies_leaves_nothing_and_is_taken_up_again(
     """Broken after it has written; then the same command goes on from there."""
     real = getattr(place, function)
     # with priors of the sky the fit would classify, too
-    smaller = {"counterparts": _pipeline().model_dump()["counterparts"][:1], "priors": "given"}
+    one_catalogue = _pipeline().model_dump()["counterparts"][:1]
+    smaller = {"counterparts": one_catalogue, "priors": "given", "weights": FIRST_WEIGHTS, "sharpness": 2.0}
 
     def broken(*args: Any, **kwargs: Any) -> None:
         real(*args, **kwargs)

@@ -447,7 +447,7 @@ def test_runs_that_were_published_before_get_the_columns_of_objects(module_setti
 
     before = content()
     assert sum(row[2] == 2 for row in before["xcat.master_source"]) == 55
-    migrate(module_settings, "0001")
+    migrate(module_settings, "0002")
     with connect(module_settings) as conn:
         assert "is_best_of_master" not in [c.name for c in conn.execute("TABLE pub.classified_runs").description or ()]
     migrate(module_settings)

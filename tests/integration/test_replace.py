@@ -11,6 +11,7 @@ import pytest
 from xcat.config import Settings
 from xcat.database import schema
 from xcat.database.connection import Connection, ready
+from xcat.ingest.checks import Allowed
 from xcat.ingest.load import ingest
 from xcat.jobs.pipeline import Pipeline, Plan, read
 from xcat.jobs.runner import Runner
@@ -20,6 +21,7 @@ from xcat.simulate import simulate
 
 pytestmark = pytest.mark.slow
 
+ANOTHER_SKY = Allowed(loss=1.0)
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "simulated.yaml"
 
 
@@ -33,7 +35,7 @@ def skies(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 def _runner(settings: Settings, sky: Path, replace: bool = False) -> Runner:
     pipeline = Pipeline.model_validate(read(EXAMPLE).model_dump() | {"folds": 3, "weights": "equal", "priors": "given"})
-    return Runner(settings, Plan(pipeline, sky), replace=replace)
+    return Runner(settings, Plan(pipeline, sky), replace=replace, allowed=ANOTHER_SKY)
 
 
 def _tables(conn: Connection, run_id: int | None) -> dict[str, tuple[Any, ...]]:
@@ -69,7 +71,7 @@ def test_replacing_every_catalogue_changes_nothing_that_was_published(settings, 
         assert all(n > 0 for n, _ in before[0].values() if n is not None)
         replaced = _runner(settings, second, replace=True).plan
         for name, definition in replaced.definitions.items():
-            ingest(settings, definition, replaced.files[name], replace=True)
+            ingest(settings, definition, replaced.files[name], replace=True, allowed=ANOTHER_SKY)
             assert (_tables(conn, number), _tables(conn, None)) == before[:2], name
         kinds = conn.execute("SELECT DISTINCT kind FROM xcat.catalogue WHERE version = 2").fetchall()
         assert {kind for (kind,) in kinds} == {"xray_detections", "optical", "infrared", "galaxy", "reference"}

@@ -192,6 +192,56 @@ def test_what_is_no_sexagesimal_angle_is_rejected_with_its_text(text: str) -> No
     assert (out.rejects.column_name, out.rejects.value) == (["dec"], [text])
 
 
+@pytest.mark.parametrize(
+    ("ra", "dec"),
+    [
+        ("10 00 04.8", "-00 30 00"),
+        ("10:00:04.8", "-00:30:00"),
+        ("10h00m04.8s", "-00d30m00s"),
+        ("150d01m12s", "-0°30′00″"),
+    ],
+)
+@pytest.mark.parametrize("transform", [False, True])
+def test_sexagesimal_text_is_read_whatever_the_definition_says(ra: str, dec: str, transform: bool) -> None:
+    spec = {"ra": {"from": "ra", "transform": "hms"}, "dec": {"from": "dec", "transform": "dms"}}
+    definition = make(spec if transform else {})
+    out = run(definition, ra=[ra, "10:00:00"], dec=[dec, "1:0:0"])
+    assert out.columns["ra"] == pytest.approx([150.02, 150.0], abs=1e-12)
+    assert out.columns["dec"] == pytest.approx([-0.5, 1.0], abs=1e-12)
+    assert len(out.rejects) == 0
+
+
+def test_sexagesimal_text_in_a_column_of_another_unit() -> None:
+    definition = make({"ra": {"from": "ra", "unit": "arcmin"}, "dec": {"from": "dec", "unit": "rad"}})
+    out = run(definition, ra=["60", "10:00:00", "150d00m00s"], dec=["0.5", "-1:30:00", "1d30m"])
+    assert out.columns["ra"] == pytest.approx([1, 150, 150])
+    assert out.columns["dec"] == pytest.approx([np.degrees(0.5), -1.5, 1.5])
+
+
+def test_a_declination_in_hours_is_rejected() -> None:
+    out = run(make({"dec": {"from": "dec", "transform": "dms"}}), dec=["10h00m00s", "10d00m00s"])
+    assert (out.row_number.tolist(), out.rejects.reason) == ([2], ["not a sexagesimal angle"])
+
+
+def test_missing_marks_do_not_eat_the_parts_of_an_angle() -> None:
+    """A sign, and zero minutes, are no missing marks, even where the definition has the same text for one."""
+    parts = {
+        "ra": {"from": ["h", "m", "s"], "transform": "hms"},
+        "dec": {"from": ["sg", "d", "m", "s"], "transform": "dms"},
+    }
+    columns = {
+        "h": ["10", "10", "10", "--"],
+        "m": ["0", "0", "0", "0"],
+        "s": ["0", "0", "0", "0"],
+        "d": ["0", "5", "5", "5"],
+    }
+    out = run(make(parts, nulls=["-", "--", 0, -99]), **columns, sg=["-", "+", "−", "-"])
+    assert out.columns["ra"].tolist() == [150.0] * 3
+    assert out.columns["dec"].tolist() == [0.0, 5.0, -5.0]
+    assert np.signbit(out.columns["dec"]).tolist() == [True, False, True]
+    assert out.rejects.reason == ["no position"]
+
+
 def test_sexagesimal_columns_of_their_own() -> None:
     columns = {
         "ra": {"from": ["RAh", "RAm", "RAs"], "transform": "hms"},
@@ -307,27 +357,97 @@ def test_any_float_survives_its_text(numbers: list[float]) -> None:
     assert not bad.any()
 
 
-@pytest.mark.parametrize("text", ["12,5", "1.2.3", "--", "1 2", "0x10", "1_000", "12abc", "e5"])
-def test_an_unparsable_number_rejects_the_row_and_keeps_its_text(text: str) -> None:
+_NOT_NUMBERS = [
+    "1.2.3",
+    "1 2",
+    "0x10",
+    "1_000",
+    "12abc",
+    "e5",
+    "1,234",
+    "1,234.5",
+    "1.234.567,8",
+    "*****",
+    "see notes",
+    "3D05",
+    "1.5-114",
+]
+
+
+@pytest.mark.parametrize("text", _NOT_NUMBERS)
+def test_a_value_that_is_not_a_number_is_left_empty_and_kept_with_its_row(text: str) -> None:
     out = run(make({"flux_cgs": "F_X"}), F_X=["1.0", text, "2.0"], first_row=11)
+    assert out.row_number.tolist() == [11, 12, 13]
+    assert out.columns["flux_cgs"] == pytest.approx([1.0, np.nan, 2.0], nan_ok=True)
+    assert len(out.rejects) == 0
+    assert out.emptied.row_number.tolist() == [12]
+    assert (out.emptied.column_name, out.emptied.value) == (["F_X"], [text])
+    assert out.emptied.reason == ["not a number; value left empty"]
+    assert out.emptied.columns()["value"].tolist() == [text.encode()]
+
+
+@pytest.mark.parametrize("text", _NOT_NUMBERS)
+@pytest.mark.parametrize("column", ["ra", "e"])
+def test_a_position_or_error_that_is_not_a_number_rejects_the_row(text: str, column: str) -> None:
+    out = run(make({}), **{column: ["1.0", text, "2.0"]}, first_row=11)
     assert out.row_number.tolist() == [11, 13]
-    assert out.rejects.row_number.tolist() == [12]
-    assert (out.rejects.column_name, out.rejects.value) == (["F_X"], [text])
+    assert (out.rejects.row_number.tolist(), out.rejects.value) == ([12], [text])
     assert out.rejects.reason == ["not a number"]
-    columns = out.rejects.columns()
-    assert columns["value"].tolist() == [text.encode()]
+    assert len(out.emptied) == 0
+
+
+def test_fortran_commas_and_missing_marks_are_values() -> None:
+    marks = ["null", "NULL", "NaN", "--", "---", "...", "n/a", "N/A", "#N/A", "None", "-", "<NA>", "INDEF", "\\N", "…"]
+    texts = ["1.5D-14", "1.5d-14", "+2.D+00", "150D-114", "0,8", "-12,5e-3", "\u22121.5", *marks, "1,234"]
+    out = run(make({"flux_cgs": "f"}), f=texts)
+    wanted = [1.5e-14, 1.5e-14, 2.0, 150e-114, 0.8, -0.0125, -1.5, *[np.nan] * len(marks), 1.234]
+    assert out.columns["flux_cgs"].tolist() == pytest.approx(wanted, rel=1e-15, nan_ok=True)
+    assert len(out.rejects) == len(out.emptied) == 0
+    # what is text stays as it is
+    assert run(make({"obs_id": "o"}), o=["NA", "1.5D-14", "0,8"]).columns["obs_id"].tolist() == [
+        b"NA",
+        b"1.5D-14",
+        b"0,8",
+    ]
+
+
+def test_a_decimal_comma_that_was_told() -> None:
+    told = make({"flux_cgs": "f"}, read={"decimal": ","})
+    assert run(told, f=["1,234", "-2,5", "7"]).columns["flux_cgs"].tolist() == [1.234, -2.5, 7.0]
+    out = run(make({"flux_cgs": "f"}, read={"decimal": "."}), f=["0,8", "1.5"])
+    assert out.emptied.value == ["0,8"]
+
+
+def test_limits_are_kept_as_limits() -> None:
+    texts = ["<1.2e-15", "3e-15", "< 2D-15", ">5e-14", "≤1e-15"]
+    out = run(make({"flux_cgs": "f"}), f=texts)
+    assert out.row_number.tolist() == [1, 2, 3, 4, 5]
+    assert out.columns["flux_cgs"].tolist() == pytest.approx([np.nan, 3e-15, *[np.nan] * 3], nan_ok=True)
+    assert out.columns["flux_upper_cgs"] == pytest.approx([1.2e-15, np.nan, 2e-15, np.nan, 1e-15], nan_ok=True)
+    assert out.emptied.reason == ["a limit, not a value; value left empty"] * 4
+    scaled = make({"flux_cgs": {"from": "f", "transform": {"scale": 2}, "unit": "W/m2"}, "flux_upper_cgs": "u"})
+    out = run(scaled, f=["<1", "<1", "1"], u=[5.0, None, None])
+    assert out.columns["flux_upper_cgs"] == pytest.approx([5.0, 2000.0, np.nan], nan_ok=True)
+    assert "flux_upper_cgs" not in run(make({"flux_cgs": "f"}), f=["1", "x"]).columns
+
+
+def test_a_rejected_row_has_no_emptied_values() -> None:
+    out = run(make({"flux_cgs": "f", "p_variable": "p"}), f=["x", "x"], p=[2.0, 2.0], ra=[10.0, math.nan])
+    assert out.rejects.reason == ["no position"]
+    assert (out.emptied.row_number.tolist(), sorted(out.emptied.column_name)) == ([1, 1], ["f", "p"])
 
 
 def test_a_row_is_rejected_once_for_the_first_thing_wrong() -> None:
     out = run(make({"flux_cgs": "f"}), f=["x", "x"], ra=[10.0, math.nan], e=[-1.0, -1.0])
     assert out.rejects.reason == ["positional error not above 0", "no position"]
-    assert len(out) == 0
+    assert len(out) == len(out.emptied) == 0
 
 
 def test_bounds_of_the_database() -> None:
     out = run(make({"p_variable": "p"}), p=[0.0, 1.0, 1.5, None])
-    assert out.row_number.tolist() == [1, 2, 4]
-    assert out.rejects.reason == ["p_variable outside 0 to 1"]
+    assert out.row_number.tolist() == [1, 2, 3, 4]
+    assert out.columns["p_variable"] == pytest.approx([0.0, 1.0, np.nan, np.nan], nan_ok=True)
+    assert out.emptied.reason == ["p_variable outside 0 to 1; value left empty"]
 
 
 def test_whole_numbers_are_masked_arrays() -> None:
@@ -335,7 +455,9 @@ def test_whole_numbers_are_masked_arrays() -> None:
     flags = out.columns["quality_flag"]
     assert isinstance(flags, np.ma.MaskedArray)
     assert flags.tolist() == [3, None, -1]
-    assert run(make({"quality_flag": "q"}), q=[1.5]).rejects.reason == ["not a whole number"]
+    wrong = run(make({"quality_flag": "q"}), q=[1.5, 3e9])
+    assert wrong.emptied.reason == ["not a whole number; value left empty"] * 2
+    assert wrong.columns["quality_flag"].tolist() == [None, None]
 
 
 def test_texts_are_stripped_utf8_bytes() -> None:

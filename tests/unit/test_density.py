@@ -1,5 +1,6 @@
 """Densities: bandwidths, walls, atoms, floors, errors, limits, and the counts that they are made of."""
 
+from dataclasses import replace
 from functools import reduce
 from operator import add
 
@@ -11,8 +12,12 @@ from KDEpy.bw_selection import improved_sheather_jones as kdepy_isj
 from scipy.stats import norm
 
 from xcat.classifier.density import (
+    CELLS_PER_STEP,
+    N_CELLS,
     N_LEVELS,
+    N_NODES,
     Counts,
+    _Kernels,
     cells,
     count_values,
     integral,
@@ -174,6 +179,25 @@ def test_one_member_says_less_than_many():
     peaks = [density(fit_table(np.full(n, 0.5), WALLED)).max() for n in (0, 1, 3, 10, 30)]
     assert peaks == sorted(peaks)
     assert peaks[1] < 4  # a single source is a hint, not a class
+
+
+def test_kernels_refilled_are_those_made_anew():
+    """To the last bit, with an empty class, with and without walls; the series is the plain sum of cosines."""
+    rng = np.random.default_rng(5)
+    counts = rng.integers(0, 3, (2, 3, N_CELLS)).astype(float)
+    counts[0, 2] = 0.0
+    for prop in (OPEN, replace(OPEN, bounded_low=True, bounded_high=True)):
+        first = _Kernels(counts[0], prop, 1.3, None)
+        again, anew = first.refilled(counts[1]), _Kernels(counts[1], prop, 1.0, first.bandwidth)
+        errors = np.array([0.0, 3.0 * first.step])
+        assert np.array_equal(again.bandwidth, anew.bandwidth) and np.array_equal(again.n, anew.n)
+        dense = anew.density(anew.damping(errors))
+        assert np.array_equal(again.density(again.damping(errors)), dense)
+        k, edge = np.arange(anew.size), anew.before + CELLS_PER_STEP * np.arange(N_NODES)
+        width = np.hypot(anew.bandwidth[1], errors[1])
+        damped = anew.coefficients[1] * np.exp(-0.5 * (width * np.pi * k / anew.length) ** 2)
+        series = damped[0] + 2.0 * np.cos(np.pi * np.outer(edge / anew.size, k[1:])) @ damped[1:]
+        assert dense[1, :, 1] == pytest.approx(series / np.trapezoid(series, dx=anew.step), rel=1e-9)
 
 
 def test_silverman_on_counts_is_silverman_on_values():

@@ -55,6 +55,8 @@ class Sky:
         """Usable detections of a mission: native_id, ra, dec, sigma (arcsec per axis), and the truth."""
         file, ra, dec = XRAY[mission]
         table = read(self.folder / file)
+        for name in {"Err90", "err_ellipse_r0"} & set(table):  # a few are text on purpose
+            table[name] = pd.to_numeric(table[name], errors="coerce")
         if mission == "xmm":
             sigma, native = table.RADEC_ERR / np.sqrt(2), table.DETID.astype(str)
         elif mission == "swift":
@@ -191,7 +193,7 @@ def test_bad_rows_are_as_many_as_promised(sky: Sky, mission: str) -> None:
     assert table[ra].isna().sum() == table[dec].isna().sum() == promised["no position"]
     id_column = {"xmm": "DETID", "swift": "DetectionID", "chandra": "obs_region_id"}[mission]
     assert table[id_column].duplicated().sum() == promised["duplicate id"]
-    number = {"swift": "Rate", "chandra": "obs_flux_aper90_b"}.get(mission)
+    number = {"swift": "Err90", "chandra": "err_ellipse_r0"}.get(mission)
     if number:
         assert pd.to_numeric(table[number], errors="coerce").isna().sum() == promised["not a number"]
     # every other row has its truth

@@ -7,6 +7,7 @@ which rows to take, see :class:`ReadOptions`.
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
@@ -14,13 +15,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import astropy.units as u
 import numpy as np
 import numpy.typing as npt
 from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
 from xcat.catalogues import yamlfile
 from xcat.catalogues.grammar import ColumnSpec, Strict, colour_term, listed, parsed_unit, problems
+from xcat.columns.units import conversion
 from xcat.errors import ConfigError
 
 _HERE = Path(__file__).resolve().parent
@@ -30,6 +31,8 @@ Convention = Literal[
     "axis_1sigma", "radial_1sigma", "radius_68", "radius_90", "radius_95", "ellipse_1sigma", "ellipse_95"
 ]
 Format = Literal["auto", "fits", "votable", "ecsv", "csv", "mrt", "parquet"]
+
+_NOT_OF_TABLES = ("idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined", "utf-7")
 
 _TABLE_KIND = {
     "xray_detections": "detection",
@@ -56,8 +59,8 @@ class PositionError(Strict):
     def _check(self) -> PositionError:
         if bool(self.columns) == (self.constant is not None):
             raise ValueError("give either 'columns' or a 'constant'")
-        unit = parsed_unit(self.unit)
-        if unit is None or not unit.is_equivalent(u.arcsec):
+        parsed_unit(self.unit)
+        if conversion(self.unit, "arcsec") is None:
             raise ValueError(f"unit '{self.unit}' is not an angle")
         if any(c.unit is not None for c in self.columns):
             raise ValueError("the unit of a positional error belongs beside 'columns', not inside")
@@ -116,8 +119,10 @@ class ReadOptions(Strict):
         Column names, for a text table that has none.
     encoding : str
         Of text tables.
+    decimal : str, optional
+        Decimal mark of text tables. By default the point; the comma where it can be nothing else (``0,8``).
     hdu : int or str, optional
-        Extension of a FITS file; by default the first table.
+        Extension of a FITS file, or TABLE of a VOTable, by number (from 1) or name; by default the first table.
     only : dict
         Rows to take, as allowed values of file columns; other rows are counted as skipped.
     check_units : bool
@@ -130,9 +135,46 @@ class ReadOptions(Strict):
     comment: str | None = Field(default=None, min_length=1)
     header: tuple[str, ...] | None = None
     encoding: str = "utf-8"
+    decimal: Literal[".", ","] | None = None
     hdu: int | str | None = None
     only: dict[str, Annotated[tuple[float | str, ...], BeforeValidator(listed)]] = Field(default_factory=dict)
     check_units: bool = True
+
+    @field_validator("encoding")
+    @classmethod
+    def _encoding(cls, value: str) -> str:
+        try:
+            is_text = codecs.lookup(value).name not in _NOT_OF_TABLES and "a,1".encode(value).decode(value) == "a,1"
+        except (LookupError, ValueError):
+            is_text = False
+        if not is_text:
+            raise ValueError("no such encoding of text; usual ones are utf-8, latin-1, cp1252 and utf-16")
+        return value
+
+    @field_validator("separator")
+    @classmethod
+    def _separator(cls, value: str | None) -> str | None:
+        if value is not None and (not value.isascii() or value.isalnum() or value in "\r\n\"'+-."):
+            raise ValueError("cannot separate values; usual are a comma, a semicolon, | and a tab")
+        return value
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Checks(Strict):
+    """What a load may lack or lose before it is refused. Shares are between 0 and 1."""
+
+    max_rejected: Share = 0.05
+    """Largest share of the rows of a file that may be unusable."""
+    max_rows_lost: Share = 0.1
+    """Largest share of the rows that a replacement may lose."""
+    max_sources_lost: Share = 0.1
+    """Largest share of the sources that a replacement may lose, in a catalogue of detections that names its sources."""
+    max_area_lost: Share = 0.1
+    """Largest share of the sky area with objects that a replacement may lose."""
+    any_value: Annotated[tuple[str, ...], BeforeValidator(listed)] = ()
+    """Standard columns whose values are not judged: they may be empty, constant, or of another size than before."""
 
 
 class Bands(Strict):
@@ -188,6 +230,7 @@ class Definition(Strict):
     label_tolerance_arcsec: float = Field(default=1.0, ge=0)
     columns: dict[str, ColumnSpec]
     read: ReadOptions = ReadOptions()
+    checks: Checks = Checks()
 
     @field_validator("nulls", mode="before")
     @classmethod
@@ -220,8 +263,9 @@ class Definition(Strict):
 
     @cached_property
     def sha256(self) -> str:
-        """Checksum of the content; comments, order of keys and defaults do not count."""
-        canonical = json.dumps(self.as_dict(), sort_keys=True, separators=(",", ":"))
+        """Checksum of what decides on the rows; comments, order of keys, defaults and ``checks`` do not count."""
+        content = {key: value for key, value in self.as_dict().items() if key != "checks"}
+        canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
 
     def colour_terms(self, band: str) -> list[tuple[str, float]]:
@@ -300,13 +344,13 @@ def _find(name_or_path: str | Path, extra_dirs: Sequence[str | Path]) -> Path:
     text = str(name_or_path)
     if isinstance(name_or_path, Path) or text.endswith((".yaml", ".yml")) or "/" in text:
         path = Path(name_or_path)
-        if not path.is_file():
-            raise ConfigError(f"{path}: no such file")
+        if not yamlfile.is_file(path):
+            raise ConfigError(f"{text[:300]}: no such file")
         return path
     paths = available(extra_dirs)
     if text not in paths:
         raise ConfigError(
-            f"no catalogue definition '{text}'; known: {', '.join(paths)}. "
+            f"no catalogue definition '{text[:80]}'; known: {', '.join(paths)}. "
             "A definition of your own is named by its path, as in ./mine.yaml"
         )
     return paths[text]
@@ -326,7 +370,7 @@ def _resolved(
     try:
         # a user's file that extends its own name means the shipped definition
         beside = path.parent / str(parent_name)
-        parent = beside if beside.is_file() else _find(str(parent_name), extra_dirs)
+        parent = beside if yamlfile.is_file(beside) else _find(str(parent_name), extra_dirs)
         if parent == path:
             parent = _find(str(parent_name), ())
     except ConfigError as error:
@@ -349,8 +393,8 @@ def _checked(data: dict[str, Any], places: dict[yamlfile.KeyPath, yamlfile.Place
     try:
         definition = Definition.model_validate(data)
     except ValidationError as error:
-        raise ConfigError("\n".join(yamlfile.messages(error, places, path))) from None
+        raise ConfigError(yamlfile.together(yamlfile.messages(error, places, path))) from None
     wrong = [yamlfile.line(where, message, places, path) for where, message in problems(definition)]
     if wrong:
-        raise ConfigError("\n".join(dict.fromkeys(wrong)))
+        raise ConfigError(yamlfile.together(wrong))
     return definition

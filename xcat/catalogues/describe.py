@@ -81,6 +81,8 @@ def _facts(d: Definition) -> Iterator[tuple[str, object]]:
             yield f"band {band}", ", else ".join(choices)
         depth = ", ".join(f"{band} {magnitude:g}" for band, magnitude in d.depth.items())
         yield "depth", f"{depth}: complete over most of its sky" if depth else ""
+    changed = d.checks.model_dump(exclude_defaults=True)
+    yield "checks", ", ".join(f"{key} {', '.join(v) if isinstance(v, tuple) else v}" for key, v in changed.items())
     if d.kind == "reference":
         yield "label", f"within 3 sigma + {d.label_tolerance_arcsec} arcsec"
         yield "class", d.klass

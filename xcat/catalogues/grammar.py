@@ -40,6 +40,7 @@ An entry of ``columns`` is the name of a file column, or a mapping::
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
@@ -49,6 +50,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_serial
 
 from xcat.catalogues.yamlfile import KeyPath
 from xcat.columns.registry import columns, magnitudes
+from xcat.columns.units import as_unit, conversion, is_none
 
 if TYPE_CHECKING:
     from xcat.catalogues.definition import Definition
@@ -108,7 +110,9 @@ def listed(value: Any) -> Any:
 class Strict(BaseModel):
     """A mapping whose unknown keys are mistakes."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, populate_by_name=True, use_attribute_docstrings=True, allow_inf_nan=False
+    )
 
 
 class Step(Strict):
@@ -139,8 +143,10 @@ class Step(Strict):
         if wanted is float:
             try:
                 arg = float(arg)
-            except ValueError:
+            except (ValueError, OverflowError):
                 raise ValueError(f"transform '{name}' needs a number, not '{arg}'") from None
+            if not math.isfinite(arg) or (name == "half_range" and arg == 0):
+                raise ValueError(f"transform '{name}' cannot do with {arg:g}")
         return {"name": name, "arg": arg}
 
     @model_serializer
@@ -186,13 +192,13 @@ class ColumnSpec(Strict):
 
 
 def parsed_unit(unit: str | None) -> u.UnitBase | None:
-    """Parse a unit as astropy writes it."""
-    if unit is None:
+    """Parse a unit of a definition."""
+    if unit is None or is_none(unit):
         return None
-    try:
-        return u.Unit(unit)
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"unit '{unit}' is not known to astropy: {error}") from None
+    parsed = as_unit(unit)
+    if parsed is None:
+        raise ValueError(f"unit '{unit[:40]}' is not known to astropy")
+    return parsed
 
 
 # --- checks of a definition that look at several keys at once -------------------------------------------------
@@ -243,6 +249,9 @@ def problems(d: Definition) -> Iterator[tuple[KeyPath, str]]:
         yield ("classes",), "a reference needs either 'classes' or one 'class' for the whole catalogue"
     elif d.classes and "class_native" not in d.columns:
         yield ("classes",), "needs the column 'class_native' to map"
+    for i, name in enumerate(d.checks.any_value):
+        if name not in d.columns and name != "err_arcsec":
+            yield ("checks", "any_value", i), f"'{name}' is not among the columns of this definition"
     for key_ in d.classes:
         if "*" in key_[:-1]:
             yield ("classes", key_), "'*' stands for any ending, and only at the end"
@@ -273,6 +282,5 @@ def _column_problems(d: Definition) -> Iterator[tuple[KeyPath, str]]:
             yield (*where, "transform"), f"'join' gives a text, but '{name}' is a number"
         if last == "flags" and name not in INTEGER_COLUMNS:
             yield (*where, "transform"), f"'flags' gives bits, but '{name}' is a quantity"
-        unit = parsed_unit(spec.unit)
-        if unit is not None and not unit.is_equivalent(u.Unit(units[name])):
+        if spec.unit is not None and conversion(spec.unit, units[name], hours=name == "ra") is None:
             yield (*where, "unit"), f"'{spec.unit}' cannot become '{units[name] or 'a plain number'}'"

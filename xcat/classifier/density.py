@@ -406,7 +406,8 @@ _GAIN = {
     s + 1: float(2.0 * (1.0 + 0.5 ** (s + 0.5)) / 3.0 * (np.prod(np.arange(1, 2 * s, 2)) / np.sqrt(2.0 * np.pi)))
     for s in range(2, 7)
 }
-"""Factor of the fixed-point equation, by the order of the derivative that it is multiplied with."""
+"""Factors of the fixed-point equation, by the order of the derivative."""
+_EXP_IS_ZERO = 746.0  # exp(-746) is zero in double precision
 
 
 @cache
@@ -430,8 +431,11 @@ def improved_sheather_jones(coefficients: FloatArray, n: float, least: float, mo
         """Time (squared bandwidth) minus the next iterate of the fixed-point equation."""
         following, roughness = time, 0.0
         for order in range(7, 1, -1):
+            # beyond these the exponential is zero; but all are summed: the order of summation must not change
+            active = damping[: int(np.sqrt(_EXP_IS_ZERO / following) / np.pi) + 1]
+            np.exp(np.multiply(minus_frequency[: active.size], following, out=active), out=active)
+            damping[active.size :] = 0.0
             # squared norm of the derivative of this order, of the density smoothed for that time
-            np.exp(np.multiply(minus_frequency, following, out=damping), out=damping)
             roughness = 2.0 * float(weighted[order] @ damping)
             if not 0.0 < roughness < np.inf:
                 return -time  # no structure left to smooth: search at larger bandwidths

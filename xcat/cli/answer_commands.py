@@ -9,23 +9,29 @@ from typing import Annotated, Any
 import typer
 
 from xcat import api
-from xcat.atomic import FIGURES, TABLES
+from xcat.atomic import FIGURES
 from xcat.cli import common, values
 from xcat.errors import XcatError
 
 commands = typer.Typer()
 
 
-def _give(table: Any, output: Path | None, overwrite: bool, as_json: bool, max_rows: int) -> None:
-    """Write a table to a file, or print it."""
+def _give(
+    table: Any, name: str, output: Path | None, overwrite: bool, samp: bool, as_json: bool, max_rows: int
+) -> None:
+    """Write a table to a file, send it, or print it."""
     from xcat.output import terminal
 
+    common.send(table, name, samp)
     if output is not None:
         from xcat.output import files
 
+        common.note(*files.check(table, output))
         files.write(table, output, overwrite=overwrite)
         facts = {"rows_out": len(table), "output": str(output)}
         common.done(as_json, facts, f"{len(table):,} rows written to {output}")
+    elif samp:
+        common.done(as_json, {"rows_out": len(table)}, "")
     elif as_json:
         common.print_json(terminal.as_json(table))
     else:
@@ -44,6 +50,7 @@ def sql(
     query: Annotated[str | None, typer.Argument(help="A SELECT; what is published is in the schema pub.")] = None,
     file: Annotated[Path | None, typer.Option("-f", "--file", exists=True, help="Read the query from a file.")] = None,
     output: common.Output = None,
+    samp: common.Samp = False,
     overwrite: common.Overwrite = False,
     value: Annotated[bool, common.option("--value", None, "Print the first value and nothing else.")] = False,
     max_rows: common.MaxRows = 40,
@@ -52,14 +59,19 @@ def sql(
     """Run a query and give its table, with units."""
     if (query is None) == (file is None):
         raise common.UsageError("give a query, or a file with one (-f)")
-    common.check_new(output, TABLES, overwrite)
+    common.check_output(output, overwrite, samp)
     from xcat.output import results
+    from xcat.output.provenance import KEY
 
     text = query if query is not None else Path(str(file)).read_text(encoding="utf-8")
     with api.reading() as conn:
+        if output is not None:
+            results.check(conn, text, output)
         table = results.read(conn, text)
+        table.meta[KEY] |= results.published(conn)
     if not value:
-        _give(table if output is None else table.astropy(), output, overwrite, as_json, max_rows)
+        plain = output is None and not samp
+        _give(table if plain else table.astropy(), "query", output, overwrite, samp, as_json, max_rows)
         return
     if not len(table):
         raise XcatError("the query gave no row")
@@ -84,6 +96,7 @@ def candidates(
         bool, common.option("--every-mission", None, "One row per source of every mission, not per object.")
     ] = False,
     output: common.Output = None,
+    samp: common.Samp = False,
     overwrite: common.Overwrite = False,
     run_id: common.OfRun = None,
     max_rows: common.MaxRows = 20,
@@ -91,11 +104,11 @@ def candidates(
 ) -> None:
     """List the candidates of a class, the most probable first; what several missions have seen is listed once."""
     place = None if cone is None else values.cone(cone)
-    common.check_new(output, TABLES, overwrite)
+    common.check_output(output, overwrite, samp)
     table = api.candidates(
         class_name, min_probability, cone=place, known=known, run_id=run_id, every_mission=every_mission
     )
-    _give(table, output, overwrite, as_json, max_rows)
+    _give(table, f"{class_name} candidates", output, overwrite, samp, as_json, max_rows)
 
 
 @commands.command(epilog=common.examples("xcat explain 4711 --figure why.png", "xcat explain 4711 --run 12 --json"))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
+import threading
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
@@ -112,3 +114,29 @@ def main() -> None:
         sys.exit(128 + (_received or signal.SIGINT))
     except BrokenPipeError:  # the reader of our output has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def program() -> None:
+    """Run the command line as a program of its own, which ends with the exit code of `main`.
+
+    Arrow reads ahead in threads of its own, which call back into Python while a file is open. If the interpreter is
+    taken down under such a thread, the process hangs for ever, or C++ ends it by "terminate called without an active
+    exception". So what Python does at its end is done (threads, ``atexit``, output); the rest is left to the system.
+    """
+    code: object = 0
+    try:
+        main()
+    except SystemExit as end:
+        code = end.code
+    except BaseException:
+        code = 1
+        sys.excepthook(*sys.exc_info())
+    threading._shutdown()  # type: ignore[attr-defined]  # waits for the threads that are no daemons
+    atexit._run_exitfuncs()
+    try:
+        sys.stdout.flush()
+    except OSError as error:  # the disk is full; if the reader has gone, there is nobody to tell
+        if not isinstance(error, BrokenPipeError):
+            print(f"xcat: the output is not complete: {error.strerror}", file=sys.stderr)
+            code = code or 1
+    os._exit(code if isinstance(code, int) else code is not None)

@@ -52,17 +52,26 @@ def show(
 @commands.command(epilog=common.examples("xcat ingest vsx vsx.parquet", "xcat ingest ./mine.yaml a.fits b.fits"))
 def ingest(
     catalogue: Annotated[str, typer.Argument(help="Name of a definition, or path of one.")],
-    files: Annotated[list[Path], typer.Argument(help="FITS, VOTable, ECSV, CSV, MRT or Parquet files.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            help="FITS, VOTable, ECSV, CSV, MRT or Parquet files, packed or not; FILE[NAME] is a table of several."
+        ),
+    ],
     replace: common.Replace = False,
+    allow_rejects: common.AllowRejects = None,
+    allow_loss: common.AllowLoss = None,
     definitions: common.Definitions = None,
     as_json: common.AsJson = False,
 ) -> None:
     """Load files into a catalogue, all of them or none."""
     from xcat.catalogues.definition import load
+    from xcat.ingest.checks import Allowed
     from xcat.ingest.load import ingest as load_files
     from xcat.report.run import record
 
-    result = load_files(settings(), load(catalogue, definitions or []), files, replace=replace)
+    definition, allowed = load(catalogue, definitions or []), Allowed(allow_rejects, allow_loss)
+    result = load_files(settings(), definition, files, replace=replace, allowed=allowed)
     common.done(as_json, record.loading_json(result), "\n".join(record.loading_lines(catalogue, result)))
 
 

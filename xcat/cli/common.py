@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from xcat import atomic, progress
+from xcat.arrays import jsonable
 from xcat.errors import ConfigError
 
 
@@ -23,8 +24,8 @@ _quiet = False
 
 
 def print_json(value: Any) -> None:
-    """Print a value as JSON; what JSON does not know, such as times, becomes text."""
-    print(json.dumps(value, indent=2, default=str))
+    """Print a value as JSON; what JSON does not know becomes text (times, infinity) or null (NaN)."""
+    print(json.dumps(jsonable(value, infinity=True), indent=2, default=str, allow_nan=False))
 
 
 def print_rows(
@@ -79,6 +80,30 @@ def check_new(path: Path | None, endings: Collection[str], overwrite: bool) -> N
             atomic.check_new(path, endings, overwrite)
 
 
+def check_output(path: Path | None, overwrite: bool, samp: bool) -> None:
+    """Refuse a table that could not be written or sent, before the work is done."""
+    check_new(path, atomic.TABLES, overwrite)
+    if samp:
+        from xcat.output import samp as desktop
+
+        desktop.check()
+
+
+def check_any_output(path: Path | None, overwrite: bool, samp: bool) -> None:
+    """The same, where the answer must go to a file or a program."""
+    if path is None and not samp:
+        raise typer.BadParameter("it is missing: name a file, or give --samp", param_hint="'-o' / '--output'")
+    check_output(path, overwrite, samp)
+
+
+def send(table: Any, name: str, samp: bool) -> None:
+    """Send a table to the programs on the desktop, if that was asked for."""
+    if samp:
+        from xcat.output import samp as desktop
+
+        note(*desktop.send(table, name))
+
+
 def examples(*lines: str) -> str:
     """Epilog of a command's help; each line stays a line."""
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
@@ -90,11 +115,18 @@ def option(name: str, metavar: str | None, about: str) -> Any:
 
 
 AsJson = Annotated[bool, typer.Option("--json", callback=_silence, help="Print JSON and nothing else.")]
-_OUTPUT = typer.Option("-o", "--output", metavar="FILE", help="Write to this .fits .vot .parquet .csv .ecsv.")
+_OUTPUT = typer.Option("-o", "--output", metavar="FILE", help="Write to this .fits .vot .parquet .csv .ecsv .reg.")
 Output = Annotated[Path | None, _OUTPUT]
 OutputFile = Annotated[Path, _OUTPUT]
+Samp = Annotated[bool, option("--samp", None, "Send the table to TOPCAT, Aladin or DS9.")]
 Overwrite = Annotated[bool, option("--overwrite", None, "Replace files that exist.")]
 Replace = Annotated[bool, option("--replace", None, "Replace what a catalogue holds by these files.")]
+_SHARE = {"metavar": "SHARE", "min": 0.0, "max": 1.0}
+AllowRejects = Annotated[
+    float | None, typer.Option("--allow-rejects", help="Share of a file's rows that may be unusable [0.05].", **_SHARE)
+]
+_LOSS = "Share of rows, of sources and of sky that --replace may lose [0.1]."
+AllowLoss = Annotated[float | None, typer.Option("--allow-loss", help=_LOSS, **_SHARE)]
 Figure = Annotated[Path | None, option("--figure", "FILE", "Draw to this .png, .pdf or .svg.")]
 Html = Annotated[Path | None, option("--html", "FOLDER", "Write a page with figures to this folder.")]
 Definitions = Annotated[list[Path] | None, option("--definitions", "FOLDER", "Definitions of your own; repeatable.")]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from xcat import api
-from xcat.atomic import FIGURES, TABLES
+from xcat.atomic import FIGURES
 from xcat.cli import common, values
 from xcat.cli.common import option
 from xcat.config import settings
@@ -47,7 +47,8 @@ Mag = Annotated[list[str] | None, option("--mag", "TABLE:COLUMN[:auto|FILE]", "W
 def match(
     table: common.Table,
     against: Annotated[list[str], option("--against", "CATALOGUE", "A loaded catalogue; repeatable.")],
-    output: common.OutputFile,
+    output: common.Output = None,
+    samp: common.Samp = False,
     ra: common.RA = None,
     dec: common.DEC = None,
     pos_err: Annotated[str | None, option("--pos-err", "ERR", _POS_ERR)] = None,
@@ -61,7 +62,7 @@ def match(
     as_json: common.AsJson = False,
 ) -> None:
     """Match a table of your own with loaded counterpart catalogues."""
-    _check(output, figure, false_rate, overwrite)
+    _check(output, samp, figure, false_rate, overwrite)
     from xcat.match.engine import MatchOptions
     from xcat.own import match_table
     from xcat.own.arguments import magnitude_spec
@@ -71,7 +72,7 @@ def match(
         magnitudes = [magnitude_spec(m) for m in mag or []]
     options, wanted = MatchOptions(radius_arcsec=radius, false_rate=false_rate), Wanted(ra, dec, pos_err, epoch)
     answer = match_table.match_table(settings(), table, against, options, magnitudes=magnitudes, wanted=wanted)
-    _finish(answer, output, best, figure, overwrite, as_json)
+    _finish(answer, output, samp, best, figure, overwrite, as_json)
 
 
 @commands.command(
@@ -83,7 +84,8 @@ def match(
 )
 def match_files(
     files: Annotated[list[str], _FILE],
-    output: common.OutputFile,
+    output: common.Output = None,
+    samp: common.Samp = False,
     radius: Radius = 15.0,
     completeness: Annotated[str | None, option("--completeness", "SHARE", _SHARE)] = None,
     mag: Mag = None,
@@ -101,7 +103,7 @@ def match_files(
     as_json: common.AsJson = False,
 ) -> None:
     """Match files with each other; the database only computes, and keeps nothing."""
-    _check(output, figure, false_rate, overwrite)
+    _check(output, samp, figure, false_rate, overwrite)
     shares = values.completeness(completeness or ("1" if nway else "estimate"), may_estimate=not nway)
     from xcat.match.engine import MatchOptions
     from xcat.own import match_table
@@ -117,7 +119,7 @@ def match_files(
     answer = match_table.match_files(
         settings(), specs, options, completeness=shares, magnitudes=magnitudes, skies=skies, wanted=wanted
     )
-    _finish(answer, output, best, figure, overwrite, as_json)
+    _finish(answer, output, samp, best, figure, overwrite, as_json)
 
 
 @commands.command(
@@ -129,7 +131,8 @@ def match_files(
 )
 def classify(
     table: common.Table,
-    output: common.OutputFile,
+    output: common.Output = None,
+    samp: common.Samp = False,
     run: Annotated[int | None, option("--run", "RUN", "A classify run instead of the published one.")] = None,
     mission: Annotated[str, option("--mission", "NAME", _MISSION)] = "",
     band: common.Band = None,
@@ -140,14 +143,14 @@ def classify(
     epoch: Epoch = None,
     own_counterparts: Annotated[bool, option("--own-counterparts", None, _OWN)] = False,
     priors: Annotated[str, option("--priors", "SHARES|RUN|estimate|counts", _PRIORS)] = "",
-    hdu: Annotated[str, option("--hdu", "HDU", "Extension of a FITS file, by number or name.")] = "",
+    hdu: Annotated[str, option("--hdu", "HDU", "Table of a FITS file or VOTable, by number or name.")] = "",
     explain: Annotated[int | None, option("--explain", "ROW", "Explain the class of this row, the first is 1.")] = None,
     figure: common.Figure = None,
     overwrite: common.Overwrite = False,
     as_json: common.AsJson = False,
 ) -> None:
     """Classify a table of X-ray sources: search their counterparts, and say what they are and why."""
-    common.check_new(output, TABLES, overwrite)
+    common.check_any_output(output, overwrite, samp)
     common.check_new(figure, FIGURES, overwrite)
     if figure is not None and explain is None:
         raise common.UsageError("--figure draws the evidence of one row: also give --explain ROW")
@@ -155,42 +158,54 @@ def classify(
     from xcat.tables.guess import Wanted
 
     columns, energies = values.columns(column), values.band(band)
-    extension, for_fits = int(hdu) if hdu.isdecimal() else hdu or None, output.suffix.lower() == ".fits"
+    extension = int(hdu) if hdu.isdecimal() else hdu or None
     wanted = Wanted(ra, dec, pos_err, epoch)
     options = ClassifyOptions(run, mission, own_counterparts, priors, energies, columns, wanted, extension)
-    classified = api.classify_rows(table, options, for_fits=for_fits)
+    classified = api.classify_rows(table, options)
     from xcat.output import files
 
-    files.write(classified.spool.table(), output, overwrite=overwrite)
-    summary = classified.summary | {"output": str(output)}
+    lines, written, result = list(classified.messages), list[str](), classified.spool.table()
+    if output is not None:
+        lines += files.check(result, output)
+        files.write(result, output, overwrite=overwrite)
+        written.append(f"{len(result):,} rows written to {output}")
+    common.send(result, f"classes of {table.name}", samp)
+    summary = classified.summary | {"output": None if output is None else str(output)}
     reasons = None if explain is None else api.explain_row(table, explain, options, figure)
     if as_json:
-        common.print_json(
-            summary | {"notes": classified.messages} | ({} if reasons is None else {"explanation": reasons.to_dict()})
-        )
-    rows = f"{summary['rows_in']:,} rows written to {output}"
-    common.note(*classified.messages, "", text(summary), rows)
+        common.print_json(summary | {"notes": lines} | ({} if reasons is None else {"explanation": reasons.to_dict()}))
+    common.note(*lines, "", text(summary), *written)
     if reasons is not None and not as_json:
         print(reasons)
     if figure is not None:
         common.note(f"drawn to {figure}")
 
 
-def _check(output: Path, figure: Path | None, false_rate: float, overwrite: bool) -> None:
+def _check(output: Path | None, samp: bool, figure: Path | None, false_rate: float, overwrite: bool) -> None:
     if not 0 < false_rate < 1:
         raise common.UsageError(f"--false-rate must be a share between 0 and 1, got {false_rate:g}")
-    common.check_new(output, TABLES, overwrite)
+    common.check_any_output(output, overwrite, samp)
     common.check_new(figure, FIGURES, overwrite)
 
 
-def _finish(answer: Answer, output: Path, best: bool, figure: Path | None, overwrite: bool, as_json: bool) -> None:
+def _finish(
+    answer: Answer, output: Path | None, samp: bool, best: bool, figure: Path | None, overwrite: bool, as_json: bool
+) -> None:
+    from xcat.output import files
     from xcat.own import match_output as report
 
     table = report.build(answer, best=best)
-    report.write(table, output, overwrite=overwrite)
-    result = report.summary(answer) | {"rows_out": len(table), "output": str(output)}
+    result = report.summary(answer) | {"rows_out": len(table), "output": None if output is None else str(output)}
+    lines = [*answer.messages]
+    if output is not None:
+        places = report.places(answer, best=best) if output.suffix.lower() == ".reg" else None
+        if places is None:
+            lines += files.check(table, output)
+        report.write(table, output, overwrite=overwrite, places=places)
+    common.send(table, f"match of {answer.label}", samp)
     if as_json:
-        common.print_json(result)
-    common.note(*answer.messages, "", report.text(result), f"{len(table):,} rows written to {output}")
+        common.print_json(result | {"notes": lines})
+    written = [] if output is None else [f"{len(table):,} rows written to {output}"]
+    common.note(*lines, "", report.text(result), *written)
     if figure is not None:
         common.note(f"drawn to {report.draw(answer, figure)}")

@@ -33,6 +33,8 @@ def run(
     only: Annotated[Stage | None, common.option("--only", "STAGE", f"One of: {', '.join(Stage.__args__)}.")] = None,
     to: Annotated[Stage | None, common.option("--to", "STAGE", "Run the stages up to this one.")] = None,
     replace: common.Replace = False,
+    allow_rejects: common.AllowRejects = None,
+    allow_loss: common.AllowLoss = None,
     best_match: Annotated[
         bool, common.option("--best-match", None, "Take the accepted counterpart as certain.")
     ] = False,
@@ -41,7 +43,10 @@ def run(
     """Run a pipeline from files to published classes, or some of its stages; what is done already is not done again."""
     if only is not None and to is not None:
         raise common.UsageError("give --only or --to, not both")
+    from xcat.ingest.checks import Allowed
+
     runner = make_runner(pipeline, data, replace, best_match)
+    runner.allowed = Allowed(allow_rejects, allow_loss)
     runs = runner.run(only=only) if only is not None else runner.run_as_pipeline(to=to)
     from xcat.report.run import record, summary
 

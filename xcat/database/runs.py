@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -147,14 +147,25 @@ def _enter(books: Connection, values: Mapping[str, Any], catalogues: Sequence[in
             assert row is not None
             books.execute(job("runs.lock").compose(), {"run_id": row[0]})
             reads = "a catalogue was replaced"
-            for catalogue_id in sorted(catalogues):
-                books.execute(job("runs.lock_content").compose(), {"catalogue_id": catalogue_id})
-                insert(books, "xcat.run_catalogue", [{"run_id": row[0], "catalogue_id": catalogue_id}])
+            read_catalogues(books, row[0], catalogues)
     except psycopg.errors.ForeignKeyViolation as error:
         raise StageError(
             f"{values['kind']}: {reads} just before it started; nothing was changed. Run it again."
         ) from error
     return int(row[0])
+
+
+def read_catalogues(conn: Connection, run_id: int, catalogues: Iterable[int]) -> None:
+    """Enter versions of catalogues that a run reads: from then on they stay as they are while the run is kept.
+
+    Raises
+    ------
+    psycopg.errors.ForeignKeyViolation
+        One of them has been dropped.
+    """
+    for catalogue_id in sorted(catalogues):
+        conn.execute(job("runs.lock_content").compose(), {"catalogue_id": catalogue_id})
+        insert(conn, "xcat.run_catalogue", [{"run_id": run_id, "catalogue_id": catalogue_id}])
 
 
 def _failed_stage(run: Run, error: psycopg.OperationalError) -> StageError:

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from xcat.arrays import FloatArray
 from xcat.catalogues.definition import Definition, PositionError
 from xcat.catalogues.grammar import INTEGER_COLUMNS, TEXT_COLUMNS, ColumnSpec
+from xcat.ingest import frames
 from xcat.ingest.opened import RawChunk
 from xcat.ingest.rows import Rejects, Rows, to_bools, to_bytes, unit_factor
 
@@ -43,7 +44,9 @@ class Converted:
     row_number : ndarray
         Row of the file that each row came from.
     rejects : Rejects
-        The rows that cannot be used.
+        The rows that cannot be used: those without identifier, position or positional error.
+    emptied : Rejects
+        Values that cannot be used, in rows that can.
     n_skipped : int
         Rows that ``read.only`` leaves out: neither used nor rejected.
     """
@@ -51,6 +54,7 @@ class Converted:
     columns: dict[str, np.ndarray]
     row_number: npt.NDArray[np.int64]
     rejects: Rejects
+    emptied: Rejects
     n_skipped: int = 0
 
     def __len__(self) -> int:
@@ -68,6 +72,9 @@ def convert(chunk: RawChunk, definition: Definition) -> Converted:
     """
     rows = Rows(chunk, definition)
     n_skipped = rows.leave_out()
+    for column in definition.file_columns:
+        if column in chunk.damaged:
+            rows.reject(chunk.damaged[column], (column,), "text with bytes that text cannot have")
     out: dict[str, np.ndarray] = {}
     _identify(rows, out)
     _place(rows, out)
@@ -79,14 +86,23 @@ def convert(chunk: RawChunk, definition: Definition) -> Converted:
         if name in TEXT_COLUMNS:
             out[name] = to_bytes(rows.any_text(spec))
         else:
-            out[name] = _bounded(rows, name, spec, rows.quantity(name, spec))
+            out[name] = _bounded(rows, name, spec, rows.quantity(name, spec, optional=True))
+    if definition.table_kind == "detection" and "flux_cgs" in definition.columns:
+        limits = rows.upper_limits("flux_cgs", definition.columns["flux_cgs"])
+        if limits is not None:
+            given = out.get("flux_upper_cgs", np.full(rows.n, np.nan))
+            out["flux_upper_cgs"] = np.where(np.isnan(given), limits, given)
     if "pmra_mas_yr" in out and not definition.proper_motion.ra_includes_cosdec:
         out["pmra_mas_yr"] = out["pmra_mas_yr"] * np.cos(np.radians(out["dec"]))
+    frame = frames.common(chunk.frames, (*definition.columns["ra"].from_, *definition.columns["dec"].from_))
+    if frame:
+        frames.turn_columns(out, frame, definition)
     if definition.kind == "reference":
         out["class"] = _classes(definition, out, rows.n)
     keep = slice(None) if rows.live.all() else rows.live
     kept = {name: column[keep] for name, column in out.items()}
-    return Converted(kept, np.flatnonzero(rows.live) + chunk.first_row, rows.rejects(), n_skipped)
+    numbers = np.flatnonzero(rows.live) + chunk.first_row
+    return Converted(kept, numbers, rows.rejects(), rows.emptied(), n_skipped)
 
 
 def _identify(rows: Rows, out: dict[str, np.ndarray]) -> None:
@@ -154,7 +170,7 @@ def _errors(rows: Rows, spec: PositionError, out: dict[str, np.ndarray]) -> None
     out["err_arcsec"] = size
     if spec.is_ellipse and rows.definition.table_kind in _HAS_ELLIPSE:
         out["err_maj_arcsec"], out["err_min_arcsec"] = major, minor
-        angle = rows.plain(ColumnSpec.model_validate(spec.pa)) if spec.pa else np.full(rows.n, np.nan)
+        angle = rows.plain(ColumnSpec.model_validate(spec.pa), optional=True) if spec.pa else np.full(rows.n, np.nan)
         turned = angle + np.where(axes[0] < axes[1], 90.0, 0.0)  # the file lists the minor axis first
         out["err_pa_deg"] = np.where(np.isfinite(turned), np.mod(turned, 180.0), np.nan)
 
@@ -165,12 +181,14 @@ def _bounded(rows: Rows, name: str, spec: ColumnSpec, x: FloatArray) -> np.ndarr
         with np.errstate(invalid="ignore"):
             outside = (x < low) | (x > high)
             outside |= ((x == low) & (not with_low)) | ((x == high) & (not with_high))
-        rows.reject(outside, spec.from_, f"{name} outside {low:g} to {high:g}")
+        rows.leave_empty(outside, spec.from_, f"{name} outside {low:g} to {high:g}")
+        x = np.where(outside, np.nan, x)
     if name in INTEGER_COLUMNS:
         null = np.isnan(x)
-        rows.reject(~null & ((x != np.floor(x)) | (np.abs(x) > _MAX_INTEGER)), spec.from_, "not a whole number")
-        usable = rows.live & ~null
-        return np.ma.MaskedArray(np.where(usable, x, 0).astype(np.int32), mask=null)
+        wrong = ~null & ((x != np.floor(x)) | (np.abs(x) > _MAX_INTEGER))
+        rows.leave_empty(wrong, spec.from_, "not a whole number")
+        null |= wrong
+        return np.ma.MaskedArray(np.where(null, 0, x).astype(np.int32), mask=null)
     return x
 
 

@@ -23,13 +23,16 @@ from psycopg.types.json import Jsonb
 
 from xcat import progress
 from xcat.catalogues.definition import Definition
+from xcat.columns.units import as_unit
 from xcat.config import Settings
 from xcat.database import copy, partitions, retention
 from xcat.database.connection import Connection, ready
 from xcat.database.runs import Run, stage
 from xcat.database.sqlfiles import dicts, insert, job
 from xcat.errors import InputError, StageError
+from xcat.ingest.checks import NOTHING_MORE, Allowed, Version, check_loss, check_rows, check_values
 from xcat.ingest.convert import Converted, convert
+from xcat.ingest.files import named_table, regular
 from xcat.ingest.readers import open_table
 from xcat.sky import density_map
 
@@ -50,7 +53,7 @@ class InputFile:
 
 
 def checksum(path: Path) -> InputFile:
-    """Read a file once to compute the checksum of its content.
+    """Read a file once to compute the checksum of its content, and of the name of the table that is wanted of it.
 
     Raises
     ------
@@ -58,22 +61,26 @@ def checksum(path: Path) -> InputFile:
         The file is not there or cannot be read.
     """
     try:
-        with path.open("rb") as handle:
+        file, table = named_table(path)
+        with regular(file).open("rb") as handle:
             state = os.fstat(handle.fileno())
-            digest = hashlib.file_digest(handle, "sha256").hexdigest()
-        return InputFile(path, digest, state.st_size, state.st_mtime_ns)
+            digest = hashlib.file_digest(handle, "sha256")
+        if table is not None:
+            digest.update(f"[{table}]".encode())
+        return InputFile(path, digest.hexdigest(), state.st_size, state.st_mtime_ns)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
 
 
 @dataclass
 class Loading:
-    """What a load has made: counts by file, rejects by reason, and the kept version that it made current again."""
+    """What a load has made: counts by file, rejects by reason, the kept version made current again, and remarks."""
 
     already: list[str]
     files: list[dict[str, Any]] = field(default_factory=list)
     rejects: list[dict[str, Any]] = field(default_factory=list)
     version: int | None = None
+    remarks: list[str] = field(default_factory=list)
 
     @property
     def n_rows(self) -> int:
@@ -97,6 +104,7 @@ def ingest(
     paths: Sequence[Path],
     *,
     replace: bool = False,
+    allowed: Allowed = NOTHING_MORE,
     pipeline_run_id: int | None = None,
 ) -> Loading:
     """Load files into a catalogue.
@@ -106,6 +114,8 @@ def ingest(
     replace : bool
         These files become all of the catalogue: a new version, or the one that holds just them. The version before
         stays as long as a run that read it.
+    allowed : Allowed
+        Shares of rejected rows, and of what a replacement loses, that are allowed in place of the definition's checks.
     pipeline_run_id : int, optional
         The pipeline that asked.
 
@@ -117,9 +127,9 @@ def ingest(
     Raises
     ------
     InputError
-        A file cannot be used; names file, column and row.
+        A file cannot be used, or its values cannot be believed; names file, column and row or figures.
     StageError
-        The catalogue holds rows that were read with another definition.
+        The catalogue holds rows that were read with another definition, or would lose too many by the replacement.
     """
     if not paths:
         raise InputError(f"{definition.name}: no file is given")
@@ -139,10 +149,11 @@ def ingest(
         "definition_sha256": definition.sha256,
         "files": [f.sha256 for f in files],
         "replace": replace,
+        **{f"allow_{name}": share for name, share in vars(allowed).items() if share is not None},
     }
     inputs = {"files": [f.entry for f in files]}
     with stage(settings, "ingest", definition.name, config, inputs=inputs, pipeline_run_id=pipeline_run_id) as run:
-        loading = _load(run, definition, files, replace)
+        loading = _load(run, definition, files, replace, allowed)
         run.inputs["files"] = loading.files
         run.summary |= {
             "n_rows": loading.n_rows,
@@ -150,6 +161,7 @@ def ingest(
             "already_loaded": loading.already,
             "rejects": loading.rejects,
             "version_current_again": loading.version,
+            "remarks": loading.remarks,
         }
     retention.sweep(settings)
     return loading
@@ -161,7 +173,7 @@ def _current(conn: Connection, name: str) -> tuple[int | None, str | None]:
     return (None, None) if row is None else (row[0], row[1])
 
 
-def _load(run: Run, definition: Definition, files: list[InputFile], replace: bool) -> Loading:
+def _load(run: Run, definition: Definition, files: list[InputFile], replace: bool, allowed: Allowed) -> Loading:
     """Load the files that the catalogue does not have, or make an earlier version with just these files current."""
     conn, name = run.conn, definition.name
     with progress.bar(f"{name}: waiting for its turn"):
@@ -179,8 +191,12 @@ def _load(run: Run, definition: Definition, files: list[InputFile], replace: boo
         return Loading([f.path.name for f in files])
     content = sorted({f.sha256 for f in wanted} | (loaded if append else set()))
     values = {"name": name, "definition_sha256": definition.sha256, "sha256s": content}
+    previous = _previous(conn, name)
     same = conn.execute(job("ingest.same_content").compose(), values).fetchone()
     if same is not None:
+        if previous is not None and same[0] != before:
+            check_loss(conn, previous, Version(definition, same[0]), allowed)
+        conn.execute(job("ingest.one_at_a_time").compose())
         _make_current(conn, name, same[0], before)
         return Loading([f.path.name for f in files], version=same[1])
     load = _Load(conn, definition, run.run_id, _version(conn, definition, before, append), append)
@@ -188,12 +204,25 @@ def _load(run: Run, definition: Definition, files: list[InputFile], replace: boo
         with run.step(f"read {file.path.name}"):
             load.read(file)
     with run.step("index"), progress.bar(f"{name}: indexes"):
-        n_gone = load.finish()
-        if load.counter is not None:
-            load.map_density(n_gone)
+        n_gone = load.prepare()
     entries, rejects = load.count()
-    _make_current(conn, name, load.catalogue_id, before)
-    return Loading([f.path.name for f in files if f not in wanted], entries, rejects)
+    with run.step("check"):
+        remarks = load.remarks + check_rows(definition, entries, rejects, allowed)
+        new_files = {file_id: file.path.name for file, file_id, _ in load.entered}
+        n_rows = sum(entry["n_rows"] for entry in entries)
+        remarks += check_values(conn, definition, load.target, new_files, n_rows, load.stated, previous, append)
+        if previous is not None and not append:
+            check_loss(conn, previous, Version(definition, load.catalogue_id), allowed)
+    with run.step("make visible"):
+        load.finish(n_gone)
+        _make_current(conn, name, load.catalogue_id, before)
+    return Loading([f.path.name for f in files if f not in wanted], entries, rejects, remarks=remarks)
+
+
+def _previous(conn: Connection, name: str) -> Version | None:
+    """The current version of a catalogue, if it was ever loaded."""
+    row = conn.execute(job("ingest.catalogue").compose(), {"name": name}).fetchone()
+    return None if row is None else Version(Definition.from_dict(row[2]), row[0])
 
 
 def _version(conn: Connection, definition: Definition, before: int | None, append: bool) -> int:
@@ -258,6 +287,8 @@ class _Load:
         # positions of a counterpart catalogue, for its density map
         self.counter = density_map.Counter() if table == "counterpart" else None
         self.entered: list[tuple[InputFile, int, int]] = []  # the files that were read: file, file_id, n_skipped
+        self.stated: set[str] = set(definition.file_columns)  # columns for which every file states a unit
+        self.remarks: list[str] = []  # what the user should know of the files
 
     def read(self, file: InputFile) -> None:
         """COPY one file into the target, count its positions, and write its bad rows to ``reject``."""
@@ -266,6 +297,8 @@ class _Load:
         insert(self.conn, "pg_temp.file_base", [{"file_id": file_id, "base": self.base}])
         last_row = n_skipped = 0
         with open_table(file.path, self.definition) as table, progress.bar(file.path.name, table.n_rows) as advance:
+            self.stated &= {name for name, unit in table.units.items() if as_unit(unit) is not None}
+            self.remarks += table.remarks
             for chunk in table:
                 converted = convert(chunk, self.definition)
                 n_skipped += converted.n_skipped
@@ -276,13 +309,13 @@ class _Load:
                     rows = f"rows {chunk.first_row}-{last_row}"
                     raise InputError(f"{file.path}: {rows}: {str(error).splitlines()[0]}") from error
                 advance(chunk.n_rows)
-        if file.path.stat().st_mtime_ns != file.modified_ns:
+        if named_table(file.path)[0].stat().st_mtime_ns != file.modified_ns:
             raise InputError(f"{file.path}: changed while it was being read; load it when it is complete")
         self.base += last_row
         self.entered.append((file, file_id, n_skipped))
 
     def _copy(self, converted: Converted, file_id: int) -> None:
-        n_rows, rejects = len(converted), converted.rejects
+        n_rows = len(converted)
         if n_rows:
             block: dict[str, np.ndarray] = {
                 "catalogue_id": np.full(n_rows, self.catalogue_id, np.int16),
@@ -293,21 +326,21 @@ class _Load:
             copy.copy_in(self.conn, self.target, [block], types=self.types, freeze=not self.append)
             if self.counter is not None:
                 self.counter.add(converted.columns["ra"], converted.columns["dec"])
-        if len(rejects):
+        for rejects in (converted.rejects, converted.emptied):
+            if not len(rejects):
+                continue
             block = {"file_id": np.full(len(rejects), file_id, np.int32), **rejects.columns()}
             copy.copy_in(self.conn, "reject", [block])
 
-    def finish(self) -> int:
-        """Reject duplicates, build the indexes and make the rows visible; return the number of duplicates."""
-        conn, table, target, partition = self.conn, self.definition.table_kind, self.target, self.partition
+    def prepare(self) -> int:
+        """Reject duplicates and build the indexes; return the number of duplicates."""
+        conn, table, target = self.conn, self.definition.table_kind, self.target
         spec = self.definition.columns.get("native_id")
         values = {"column_name": ", ".join(spec.from_) if spec is not None else None}
         if self.append:
             repeats = conn.execute(job("ingest.reject_repeats").compose(loaded=target), values)
-            loaded = conn.execute(job("ingest.reject_known").compose(loaded=target, partition=partition), values)
-            conn.execute(job("ingest.append").compose(loaded=target, partition=partition))
-            conn.execute(f"ANALYZE {partition}")
-            return repeats.rowcount + loaded.rowcount
+            of_both = job("ingest.reject_known").compose(loaded=target, partition=self.partition)
+            return repeats.rowcount + conn.execute(of_both, values).rowcount
         n_gone = 0
         try:
             with conn.transaction():
@@ -316,8 +349,18 @@ class _Load:
             # looking for duplicates costs a sort, so only a load that has some pays for it
             n_gone = conn.execute(job("ingest.reject_repeats").compose(loaded=target), values).rowcount
             partitions.prepare(conn, table, self.catalogue_id)
-        partitions.adopt(conn, table, self.catalogue_id)
         return n_gone
+
+    def finish(self, n_gone: int) -> None:
+        """Make the rows visible to this transaction's end, and count them in the density map."""
+        self.conn.execute(job("ingest.one_at_a_time").compose())
+        if self.append:
+            self.conn.execute(job("ingest.append").compose(loaded=self.target, partition=self.partition))
+            self.conn.execute(f"ANALYZE {self.partition}")
+        else:
+            partitions.adopt(self.conn, self.definition.table_kind, self.catalogue_id)
+        if self.counter is not None:
+            self.map_density(n_gone)
 
     def map_density(self, n_gone: int) -> None:
         """Add the new rows to the catalogue's density map."""
@@ -333,7 +376,7 @@ class _Load:
         """Rows, rejected and skipped rows of every file, and the rejected rows of all by reason."""
         entries = []
         for file, file_id, n_skipped in self.entered:
-            n_rows = _number(self.conn, "rows_of_file", {"file_id": file_id}, loaded=self.partition)
+            n_rows = _number(self.conn, "rows_of_file", {"file_id": file_id}, loaded=self.target)
             n_rejected = _number(self.conn, "count_file", {"file_id": file_id, "n_rows": n_rows})
             counts = {"n_rows": n_rows, "n_rejected": n_rejected, "n_skipped": n_skipped}
             entries.append(file.entry | counts)

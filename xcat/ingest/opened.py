@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import difflib
-import gzip
-import io
+import lzma
+import traceback
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,15 +15,24 @@ from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from astropy.io.fits.verify import VerifyError
 from astropy.table import Column, Table
 
+from xcat.arrays import BoolArray
 from xcat.errors import InputError
+from xcat.ingest.files import unpacked as unpacked
 
 CHUNK_ROWS = 100_000
 
 
-#: What a file that is damaged, cut off or of another kind can make a reader raise.
-UNREADABLE = (OSError, EOFError, ValueError, TypeError, zlib.error, pa.ArrowException, UnicodeError)
+#: What a file that is damaged, cut off or of another kind can make a library raise that reads it.
+UNREADABLE: tuple[type[Exception], ...] = (
+    *(OSError, EOFError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, MemoryError),
+    *(RecursionError, csv.Error, zlib.error, lzma.LZMAError, pa.ArrowException, VerifyError),
+)
+#: In the place of bytes that text cannot have.
+_REPLACED = "\ufffd"
 
 
 @dataclass(frozen=True)
@@ -35,10 +45,16 @@ class RawChunk:
         The columns that the definition uses, by the definition's names; what the file masks is null.
     first_row : int
         Row number of the first row; the first data row of a file is 1.
+    damaged : dict
+        Rows whose text has bytes that no text has, by column; the bytes are replaced in the batch.
+    frames : dict
+        Frames of the columns that are not in ICRS, as `xcat.ingest.frames` writes them.
     """
 
     batch: pa.RecordBatch
     first_row: int = 1
+    damaged: Mapping[str, BoolArray] = field(default_factory=dict)
+    frames: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def n_rows(self) -> int:
@@ -62,6 +78,8 @@ class ColumnFacts:
         The first values.
     unusable : str
         Why the column cannot be used, after its name.
+    frame : str
+        Frame of its positions, as `xcat.ingest.frames` writes it; empty for ICRS, and where none is stated.
     """
 
     name: str
@@ -72,6 +90,7 @@ class ColumnFacts:
     is_text: bool = False
     sample: tuple[str, ...] = ()
     unusable: str = ""
+    frame: str = ""
 
 
 @dataclass
@@ -94,6 +113,8 @@ class TableReader:
         EXTNAME and SKYAREA of FITS.
     stack : ExitStack
         What to close after the last row.
+    remarks : list of str
+        What the user should know of the file: which table of several was taken, a name that belies the content.
     """
 
     path: Path | str
@@ -103,17 +124,21 @@ class TableReader:
     columns: list[ColumnFacts] = field(default_factory=list)
     meta: dict[str, Any] = field(default_factory=dict)
     stack: ExitStack = field(default_factory=ExitStack)
+    remarks: list[str] = field(default_factory=list)
 
     def __iter__(self) -> Iterator[RawChunk]:
-        row = 1
+        row, frames = 1, {c.name: c.frame for c in self.columns if c.frame}
         try:
             for batch in self.batches:
-                yield RawChunk(batch, row)
+                yield RawChunk(*_without_damage(batch, row), frames)
                 row += batch.num_rows
-        except InputError:
+        except InputError as error:
+            # the frames of the reader keep its threads, which must not outlive the interpreter: they call Python
+            traceback.clear_frames(error.__traceback__)
             raise
         except UNREADABLE as error:
-            raise InputError(f"{self.path}: cannot be read after row {row - 1}: {error}") from error
+            traceback.clear_frames(error.__traceback__)
+            raise InputError(f"{self.path}: cannot be read after row {row - 1}: {shortened(error)}") from error
         if self.n_rows is not None and row - 1 != self.n_rows:
             raise InputError(f"{self.path}: the header promises {self.n_rows} rows, the file has {row - 1}")
 
@@ -121,25 +146,62 @@ class TableReader:
         return self
 
     def __exit__(self, *error: object) -> None:
+        if isinstance(self.batches, Generator):
+            self.batches.close()  # lets a reader that was left early end its threads before the file is closed
         self.stack.close()
 
 
-def is_gzip(path: Path) -> bool:
-    """Whether a file is compressed, whatever its name."""
-    with path.open("rb") as stream:
-        return stream.read(2) == b"\x1f\x8b"
+def shortened(error: Exception) -> str:
+    """What a library says is wrong, in one line of bounded length."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) < 400 else f"{text[:380]} ..."
 
 
-def unpacked(path: Path) -> io.BufferedReader | gzip.GzipFile:
-    """Open a file for reading, decompressed if it is gzip."""
-    return gzip.open(path, "rb") if is_gzip(path) else path.open("rb")
+def _without_damage(batch: pa.RecordBatch, row: int) -> tuple[pa.RecordBatch, int, dict[str, BoolArray]]:
+    """A batch with text for bytes, and without NUL characters, which no database takes; and the rows that had some."""
+    damaged, columns = {}, []
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        if any(is_bytes(column.type) for is_bytes in _BYTES):
+            column, wrong = _text_of_bytes(column)
+        elif pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+            column, wrong = _without_nul(column)
+        else:
+            wrong = None
+        columns.append(column)
+        if wrong is not None and wrong.any():
+            damaged[name] = wrong
+    return pa.record_batch(columns, names=batch.schema.names), row, damaged
+
+
+_BYTES = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary)
+
+
+def _text_of_bytes(column: pa.Array) -> tuple[pa.Array, BoolArray | None]:
+    column = column.cast(pa.binary())
+    try:
+        return _without_nul(column.cast(pa.string()))
+    except pa.ArrowInvalid:
+        values = column.to_pylist()
+        text = pa.array([None if v is None else v.decode("utf-8", "replace") for v in values], pa.string())
+        text, _ = _without_nul(text)
+        return text, np.asarray(pc.match_substring(text, _REPLACED).fill_null(False).to_numpy(zero_copy_only=False))
+
+
+def _without_nul(column: pa.Array) -> tuple[pa.Array, BoolArray | None]:
+    """Text without the NULs that pad it, as FITS pads; others are replaced, and their rows returned."""
+    content = column.buffers()[2]
+    if content is None or not content.size or np.frombuffer(content, np.uint8).min() > 0:
+        return column, None  # the whole buffer at once: a search in every text would take 20 times as long
+    column = pc.utf8_rtrim(column, "\0")
+    wrong = np.asarray(pc.match_substring(column, "\0").fill_null(False).to_numpy(zero_copy_only=False))
+    return pc.replace_substring(column, "\0", _REPLACED) if wrong.any() else column, wrong
 
 
 def table_columns(table: Table) -> list[ColumnFacts]:
     """Columns of a table in memory."""
     found = []
     for column in table.itercols():
-        name = column.info.name
+        name = column.info.name.strip()
         if not isinstance(column, Column) or column.dtype.kind not in "biufOUSM":
             found.append(ColumnFacts(name, unusable=f"({type(column).__name__}) does not hold numbers or text"))
         elif column.ndim != 1:
@@ -169,10 +231,44 @@ def _arrow(column: np.ma.MaskedArray[Any, Any]) -> pa.Array:
     return pa.array(data.astype(data.dtype.newbyteorder("=")), mask=mask)
 
 
-def locate(wanted: Sequence[str], present: Iterable[str], path: Path) -> dict[str, int]:
+def choose(path: Path, wanted: int | str | None, names: Mapping[int, str]) -> int:
+    """Number of the table that is wanted, by number or name, of those of a file; by default the first.
+
+    Raises
+    ------
+    InputError
+        There is none of this number or name, or more than one.
+    """
+    if wanted is None:
+        return next(iter(names))
+    folded = str(wanted).strip().casefold()
+    found = [n for n, name in names.items() if n == wanted or name.casefold() == folded]
+    if len(found) == 1:
+        return found[0]
+    listed = ", ".join(f"{n} '{name}'" if name else str(n) for n, name in list(names.items())[:20])
+    problem = "there is no table in" if not found else f"{len(found)} tables have the name of"
+    raise InputError(f"{path}: {problem} extension {wanted!r}; the tables are: {listed}")
+
+
+def which_table(path: Path, taken: str, others: Sequence[str], wanted: int | str | None) -> list[str]:
+    """A message on the table that is read, where there are others."""
+    if not others:
+        return []
+    listed = f"{'; '.join(others[:10])}{' ...' if len(others) > 10 else ''}"
+    how = "" if wanted is not None else ". To read another, write FILE[NAME], or 'read: {hdu: NAME}' in a definition"
+    return [f"{path}: read table {taken}; not read: {listed}{how}"]
+
+
+def locate(wanted: Sequence[str], present: Iterable[str], path: Path, messages: Sequence[str] = ()) -> dict[str, int]:
     """Find the wanted columns among those of the file.
 
-    Names are compared as written, then without regard to case (FITS does not tell case apart).
+    Names are compared without blanks around them, as written and then without regard to case (FITS does not tell case
+    apart).
+
+    Parameters
+    ----------
+    messages : sequence of str
+        What may explain that a column is missing, such as that another table was read.
 
     Returns
     -------
@@ -188,10 +284,11 @@ def locate(wanted: Sequence[str], present: Iterable[str], path: Path) -> dict[st
     folded = [name.casefold() for name in names]
     indices: dict[str, int] = {}
     for name in wanted:
-        places = [i for i, present_name in enumerate(names) if present_name == name]
-        places = places or [i for i, present_name in enumerate(folded) if present_name == name.casefold()]
+        bare = name.strip()
+        places = [i for i, present_name in enumerate(names) if present_name == bare]
+        places = places or [i for i, present_name in enumerate(folded) if present_name == bare.casefold()]
         if not places:
-            raise InputError(_missing(name, names, path))
+            raise InputError(". ".join([_missing(name, names, path), *messages]))
         if len(places) > 1:
             raise InputError(f"{path}: column '{name}' occurs {len(places)} times; rename the others first")
         indices[name] = places[0]

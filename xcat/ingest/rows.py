@@ -6,12 +6,12 @@ NaN where the text is null or cannot be parsed, and where there is a text that c
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-import astropy.units as u
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -19,8 +19,9 @@ import pyarrow.compute as pc
 
 from xcat.arrays import BoolArray, FloatArray
 from xcat.catalogues.definition import Definition
-from xcat.catalogues.grammar import ColumnSpec
+from xcat.catalogues.grammar import ColumnSpec, Step
 from xcat.columns import registry
+from xcat.columns.units import conversion
 from xcat.ingest.opened import RawChunk
 
 _NUMBER = r"^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$|^[+-]?(?i:nan|inf|infinity)$"
@@ -29,6 +30,18 @@ _SEXAGESIMAL = (
     r"(?:(?:\s*[:hd°]\s*|\s+)(?P<minutes>\d{1,2}(?:\.\d*)?)"
     r"(?:(?:\s*[:m'′]\s*|\s+)(?P<seconds>\d{1,2}(?:\.\d*)?))?)?\s*[hdms°'\"′″]*$"
 )
+#: How tables write that there is no number; none of these is one.
+_DASHES = ("-", "--", "---", "----", "..", "...", "....", "…", "—", "?")
+_WORDS = ("null", "<null>", "none", "nan", "n/a", "#n/a", "<na>", "na", "n.a.", "nil", "\\n", "missing", "masked")
+_MISSING = pa.array([*_DASHES, *_WORDS, "indef", "undef", "undefined", "nodata", "no data"])
+# 1.5D-14, as Fortran writes it; with a point or a sign, since 3D05 may be a name
+_FORTRAN = (r"^([+-]?(?:\d+\.\d*|\.\d+))[dDqQ]([+-]?\d+)$", r"^([+-]?\d+)[dDqQ]([+-]\d+)$")
+_COMMA = r"^[+-]?\d*,\d+(?:[eE][+-]?\d+)?$"
+_THOUSANDS = r"^[+-]?[1-9]\d{0,2},\d{3}$"  # 1,234 may be 1234 or 1.234
+#: Begins a limit that stands in the place of a value.
+LIMIT = r"^(?:[<>]=?|[≤≥])\s*"
+#: Ends the reason of a value that could not be used in a row that could.
+VALUE_LEFT_EMPTY = "; value left empty"
 _DATE = r"^\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?)?$"
 _TRUE = pa.array(["true", "t", "yes", "y", "1"])
 _FALSE = pa.array(["false", "f", "no", "n", "0"])
@@ -40,7 +53,7 @@ _TOO_LARGE = 3e38  # the columns are float32; some catalogues write its largest 
 
 @dataclass
 class Rejects:
-    """Rows that cannot be used, one entry per row: the first thing wrong with it."""
+    """Rows that cannot be used, each with the first thing wrong with it; or values that were left empty."""
 
     row_number: npt.NDArray[np.int64]
     column_name: list[str]
@@ -60,8 +73,9 @@ class Rejects:
 
 @lru_cache(maxsize=256)
 def unit_factor(unit: str | None, standard: str) -> float:
-    """Factor from a unit to a standard unit, both as astropy writes them."""
-    return 1.0 if unit is None else float(u.Unit(unit).to(u.Unit(standard)))
+    """Factor from the unit of a definition to a standard unit; NaN for one of another kind, which no definition has."""
+    factor = 1.0 if unit is None else conversion(unit, standard, hours=True)
+    return float("nan") if factor is None else factor
 
 
 @dataclass
@@ -76,10 +90,15 @@ class Rows:
         self.first_row = self.chunk.first_row
         self.live: BoolArray = np.ones(self.n, np.bool_)
         self._rejected: list[tuple[npt.NDArray[np.int64], tuple[str, ...], str]] = []
+        self._emptied: list[tuple[npt.NDArray[np.int64], tuple[str, ...], str]] = []
         self._texts: dict[str, pa.StringArray] = {}
+        self._limited: set[str] = set()  # columns that have limits in the place of values
         self._null_numbers = numbers = [v for v in self.definition.nulls if isinstance(v, float)]
         texts = [v.strip() for v in self.definition.nulls if isinstance(v, str)]
         self._null_texts = pa.array(["", *texts, *(f"{v:g}" for v in numbers), *map(str, numbers)])
+        # a sign, hours or minutes of an angle in parts cannot be missing marks: "-" is the sign of -00 30 00
+        parts = [t for t in self._null_texts.to_pylist() if not re.fullmatch(r"[+\-−–]|\d{1,3}(\.\d*)?", t)]
+        self._null_parts = pa.array(parts, pa.string())
 
     def leave_out(self) -> int:
         """Leave out the rows that ``read.only`` does not want; return how many."""
@@ -88,7 +107,7 @@ class Rows:
             wanted = to_bools(pc.is_in(self.text(column), texts))
             numbers = [v for v in allowed if isinstance(v, float)]
             if numbers:
-                wanted |= np.isin(parse_numbers(self.text(column))[0], numbers)
+                wanted |= np.isin(self._parse_numbers(self.text(column))[0], numbers)
             self.live &= wanted
         return int(self.n - self.live.sum())
 
@@ -99,10 +118,23 @@ class Rows:
             self._rejected.append((new, columns, reason))
             self.live[new] = False
 
+    def leave_empty(self, wrong: BoolArray, columns: tuple[str, ...], reason: str) -> None:
+        """Note values that cannot be used, in rows that stay."""
+        new = np.flatnonzero(wrong & self.live)
+        if len(new):
+            self._emptied.append((new, columns, reason + VALUE_LEFT_EMPTY))
+
     def rejects(self) -> Rejects:
         """All rejected rows, in the order of the file, with the values at fault."""
+        return self._entries(self._rejected)
+
+    def emptied(self) -> Rejects:
+        """The values left empty in rows that are not rejected, in the order of the file."""
+        return self._entries([(i[self.live[i]], columns, reason) for i, columns, reason in self._emptied])
+
+    def _entries(self, found: list[tuple[npt.NDArray[np.int64], tuple[str, ...], str]]) -> Rejects:
         entries = []
-        for indices, columns, reason in self._rejected:
+        for indices, columns, reason in found:
             shown = [self.chunk.batch.column(c).take(pa.array(indices)).to_pylist() for c in columns]
             for index, *cells in zip(indices.tolist(), *shown, strict=True):
                 value = " ".join("" if c is None else str(c).strip() for c in cells).strip()
@@ -114,15 +146,17 @@ class Rows:
     def text(self, column: str) -> pa.StringArray:
         """A column as trimmed text; null where blank or marked as missing."""
         if column not in self._texts:
-            array = self.chunk.batch.column(column)
-            if pa.types.is_floating(array.type):
-                array = _whole_if_possible(array)
-            if not pa.types.is_string(array.type):
-                array = array.cast(pa.string())
-            array = pc.utf8_trim_whitespace(array)
-            null = pc.is_in(array, self._null_texts)
-            self._texts[column] = pc.if_else(null, pa.scalar(None, pa.string()), array)
+            self._texts[column] = self._trimmed(column, self._null_texts)
         return self._texts[column]
+
+    def _trimmed(self, column: str, nulls: pa.StringArray) -> pa.StringArray:
+        array = self.chunk.batch.column(column)
+        if pa.types.is_floating(array.type):
+            array = _whole_if_possible(array)
+        if not pa.types.is_string(array.type):
+            array = array.cast(pa.string())
+        array = pc.utf8_trim_whitespace(array)
+        return pc.if_else(pc.is_in(array, nulls), pa.scalar(None, pa.string()), array)
 
     def any_text(self, spec: ColumnSpec) -> pa.StringArray:
         """The text of a column that stays text, after ``join`` or ``first``."""
@@ -134,18 +168,43 @@ class Rows:
         return pc.coalesce(*texts)
 
     def parsed(
-        self, column: str, parse: Callable[[pa.StringArray], tuple[FloatArray, BoolArray]], what: str
+        self,
+        column: str,
+        parse: Callable[[pa.StringArray], tuple[FloatArray, BoolArray]],
+        what: str,
+        optional: bool = False,
     ) -> FloatArray:
-        """Parse the text of a column; rows whose text cannot be parsed are rejected."""
+        """Parse the text of a column; rows whose text cannot be parsed are rejected, if `optional` it is left empty."""
         numbers, bad = parse(self.text(column))
-        self.reject(bad, (column,), f"not {what}")
+        self._wrong(bad, (column,), f"not {what}", optional)
         return numbers
 
-    def numbers(self, column: str) -> FloatArray:
-        """A column as numbers; NaN where missing."""
+    def _wrong(self, wrong: BoolArray, columns: tuple[str, ...], reason: str, optional: bool) -> None:
+        if optional:
+            self.leave_empty(wrong, columns, reason)
+        else:
+            self.reject(wrong, columns, reason)
+
+    def _parse_numbers(self, text: pa.StringArray) -> tuple[FloatArray, BoolArray]:
+        return parse_numbers(text, self.definition.read.decimal)
+
+    def numbers(self, column: str, optional: bool = False, of_text: tuple[float, float] | None = None) -> FloatArray:
+        """A column as numbers; NaN where missing. For `optional` see `parsed`.
+
+        With `of_text` sexagesimal text is read, too: in a column of angles it can mean nothing else. It has the degrees
+        per unit of such text (15 for hours) and per unit of the column.
+        """
         array = self.chunk.batch.column(column)
         if any(is_text(array.type) for is_text in _TEXTS):
-            numbers = self.parsed(column, parse_numbers, "a number")
+            numbers, bad = self._parse_numbers(self.text(column))
+            if bad.any() and of_text:
+                numbers, bad = self._with_sexagesimal(column, of_text, numbers, bad)
+            if bad.any():
+                limit = bad & to_bools(pc.match_substring_regex(self.text(column), LIMIT))
+                if limit.any():
+                    self._limited.add(column)
+                self._wrong(limit, (column,), "a limit, not a value", optional)
+                self._wrong(bad & ~limit, (column,), "not a number", optional)
             stored = np.dtype(np.float64)
         else:
             if pa.types.is_boolean(array.type):
@@ -163,38 +222,66 @@ class Rows:
             null |= numbers == rounded
         return np.where(null, np.nan, numbers) if null.any() else numbers
 
-    def quantity(self, name: str, spec: ColumnSpec) -> FloatArray:
-        """The values of a standard column, in its standard unit."""
-        numbers = self.plain(spec)
+    def quantity(self, name: str, spec: ColumnSpec, optional: bool = False) -> FloatArray:
+        """The values of a standard column, in its standard unit. For `optional` see `parsed`."""
         factor = unit_factor(spec.unit, registry.columns()[name].unit)
+        if name in ("ra", "dec") and not spec.transform:
+            of_text = (15.0 if name == "ra" else 1.0, factor)
+            numbers = self._stepped(self.numbers(spec.from_[0], optional, of_text), ())
+        else:
+            numbers = self.plain(spec, optional)
         return numbers if factor == 1.0 else numbers * factor
 
-    def plain(self, spec: ColumnSpec) -> FloatArray:
-        """The values of an entry after its transform, before its unit."""
+    def _with_sexagesimal(
+        self, column: str, of_text: tuple[float, float], numbers: FloatArray, bad: BoolArray
+    ) -> tuple[FloatArray, BoolArray]:
+        text = self.text(column)
+        in_parts = bad & to_bools(pc.match_substring_regex(text, r"\d\s*[hd°:]\s*\d|\d\s+\d{1,2}\s+\d"))
+        angles, wrong = _degrees(_where(pa.array(in_parts), text), of_text[0])
+        is_angle = in_parts & ~wrong
+        return np.where(is_angle, angles / of_text[1], numbers), bad & ~is_angle
+
+    def upper_limits(self, name: str, spec: ColumnSpec) -> FloatArray | None:
+        """The limits of a column that has some, written as ``<1.2e-15``; NaN for values. None if there are none."""
+        is_rising = all(
+            s.name in ("shift", "pow10") or (s.name == "scale" and float(s.arg or 0) > 0) for s in spec.transform
+        )
+        if len(spec.from_) > 1 or not is_rising or spec.from_[0] not in self._limited:
+            return None
+        text = self.text(spec.from_[0])
+        is_limit = pc.match_substring_regex(text, r"^(?:<=?|≤)\s*")
+        x, _ = self._parse_numbers(_where(is_limit, pc.replace_substring_regex(text, LIMIT, "")))
+        return self._stepped(x, spec.transform) * unit_factor(spec.unit, registry.columns()[name].unit)
+
+    def plain(self, spec: ColumnSpec, optional: bool = False) -> FloatArray:
+        """The values of an entry after its transform, before its unit. For `optional` see `parsed`."""
         first, steps = spec.transform[0].name if spec.transform else "", spec.transform[1:]
         if first in ("hms", "dms"):
             x = self._sexagesimal(spec, 15.0 if first == "hms" else 1.0)
         elif first == "iso_time":
-            x = self.parsed(spec.from_[0], parse_dates, "a date")
+            x = self.parsed(spec.from_[0], parse_dates, "a date", optional)
         elif first == "flags":
-            bits = [self.parsed(c, parse_flags, "true or false") for c in spec.from_]
+            bits = [self.parsed(c, parse_flags, "true or false", optional) for c in spec.from_]
             x = np.sum([np.nan_to_num(b) * 2**k for k, b in enumerate(bits)], axis=0)
         elif first in _OF_SEVERAL:
-            x = _OF_SEVERAL[first]([self.numbers(c) for c in spec.from_])
+            x = _OF_SEVERAL[first]([self.numbers(c, optional) for c in spec.from_])
             if spec.transform[0].arg is not None:
                 x = x / float(spec.transform[0].arg)
         else:
-            x, steps = self.numbers(spec.from_[0]), spec.transform
+            x, steps = self.numbers(spec.from_[0], optional), spec.transform
+        return self._stepped(x, steps)
+
+    def _stepped(self, x: FloatArray, steps: tuple[Step, ...]) -> FloatArray:
         with np.errstate(all="ignore"):
             for step in steps:
                 x = _OF_ONE[step.name](x, float(step.arg or 0.0))
             return np.where(np.isfinite(x) & (np.abs(x) <= _TOO_LARGE), x, np.nan)
 
     def _sexagesimal(self, spec: ColumnSpec, per_unit: float) -> FloatArray:
-        texts = [self.text(c) for c in spec.from_]
-        if len(texts) == 1:
-            joined = texts[0]
+        if len(spec.from_) == 1:
+            joined = self.text(spec.from_[0])
         else:
+            texts = [self._trimmed(c, self._null_parts) for c in spec.from_]
             # the sign has a separate column in dms; an empty one means plus. Seconds may be missing, or minutes
             # and seconds; minutes alone may not, and "~" makes such an angle invalid
             sign = [pc.fill_null(texts[0], "+")] if len(texts) == 4 else []
@@ -202,9 +289,9 @@ class Rows:
             whole = pc.utf8_rtrim(pc.binary_join_element_wise(*sign, *filled, " "), " ~")
             given = pc.is_valid(texts[len(sign)])
             joined = pc.if_else(given, whole, pa.scalar(None, pa.string()))
-        angle, bad = parse_sexagesimal(joined)
+        degrees, bad = _degrees(joined, per_unit)
         self.reject(bad, spec.from_, "not a sexagesimal angle")
-        return angle * per_unit
+        return degrees
 
 
 def _whole_if_possible(array: pa.Array) -> pa.Array:
@@ -258,16 +345,42 @@ _OF_ONE: dict[str, Callable[[FloatArray, float], FloatArray]] = {
 # --- text to numbers ---
 
 
-def parse_numbers(text: pa.StringArray) -> tuple[FloatArray, BoolArray]:
-    """Parse numbers, correctly rounded."""
+def parse_numbers(text: pa.StringArray, decimal: str | None = None) -> tuple[FloatArray, BoolArray]:
+    """Parse numbers, correctly rounded, also as Fortran writes them (``1.5D-14``) and with a decimal comma.
+
+    A comma is taken for the decimal mark where it is told to be (`decimal`), and where it can be nothing else: ``0,8``,
+    and then also ``1,234`` in the same column. With thousands separators a text is not a number.
+    """
     bad = np.zeros(len(text), np.bool_)
-    try:
-        return to_floats(pc.cast(text, pa.float64())), bad
-    except pa.ArrowInvalid:
-        valid = pc.match_substring_regex(text, _NUMBER)
-        bad = to_bools(pc.invert(valid))
-        usable = pc.utf8_ltrim(_where(valid, text), "+")
-        return to_floats(pc.cast(usable, pa.float64())), bad
+    if decimal != ",":
+        try:
+            return to_floats(pc.cast(text, pa.float64())), bad
+        except pa.ArrowInvalid:
+            pass
+    text = _where(pc.invert(pc.is_in(pc.utf8_lower(text), _MISSING)), text)
+    text = pc.replace_substring_regex(text, "^[\u2212\u2013]", "-")
+    for pattern in _FORTRAN:
+        text = pc.replace_substring_regex(text, pattern, r"\1e\2")
+    comma = pc.match_substring_regex(text, _COMMA)
+    if pc.any(comma).as_py():
+        plain = comma if decimal == "," else pc.and_not(comma, pc.match_substring_regex(text, _THOUSANDS))
+        if decimal != "." and pc.any(plain).as_py():
+            text = pc.if_else(comma, pc.replace_substring(text, ",", "."), text)
+    valid = pc.match_substring_regex(text, _NUMBER)
+    bad = to_bools(pc.invert(valid))
+    usable = pc.utf8_ltrim(_where(valid, text), "+")
+    return to_floats(pc.cast(usable, pa.float64())), bad
+
+
+def _degrees(text: pa.StringArray, per_unit: float) -> tuple[FloatArray, BoolArray]:
+    """Parse sexagesimal angles, in hours (`per_unit` 15) or degrees (1) unless their own letters say which."""
+    angle, bad = parse_sexagesimal(text)
+    hours = to_bools(pc.match_substring_regex(text, r"^[+-]?\s*\d+\s*h"))
+    degrees = to_bools(pc.match_substring_regex(text, r"^[+-]?\s*\d+\s*[d°]"))
+    if per_unit == 1.0:
+        bad = bad | hours  # a declination in hours is none
+    values = angle * np.where(degrees, 1.0, per_unit)
+    return np.where(bad, np.nan, values), bad
 
 
 def parse_sexagesimal(text: pa.StringArray) -> tuple[FloatArray, BoolArray]:

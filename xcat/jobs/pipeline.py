@@ -95,7 +95,7 @@ class Pipeline(Strict):
     function of galactic latitude and X-ray flux)."""
     folds: int = Field(default=10, ge=3, le=100)
     """Number of folds of the cross-validation."""
-    seed: int = 1
+    seed: int = Field(default=1, ge=0, lt=2**63)
     """Seed of the random numbers that deal sources to folds."""
     publish: bool = True
     """Publish the classification, so that the views of pub show it."""
@@ -215,10 +215,10 @@ class Plan:
                         f"'{group}' takes catalogues of kind {' or '.join(kinds)}"
                     )
                 paths = [data / name for name in item.files]
-                missing = [str(p) for p in paths if not p.is_file()]
+                missing = [str(p)[:200] for p in paths if not yamlfile.is_file(p)]
                 if missing:
                     raise ConfigError(
-                        f"{item.catalogue}: no such file: {', '.join(missing)}. "
+                        f"{item.catalogue}: no such file: {', '.join(missing[:3])}{' ...' if missing[3:] else ''}. "
                         "Files are relative to the folder given with --data."
                     )
                 if definition.name in self.definitions:
@@ -245,17 +245,18 @@ def read(path: Path) -> Pipeline:
     try:
         pipeline = Pipeline.model_validate(data)
     except ValidationError as error:
-        raise ConfigError("\n".join(yamlfile.messages(error, places, path))) from None
+        raise ConfigError(yamlfile.together(yamlfile.messages(error, places, path))) from None
     wrong = circular(pipeline.classes, tuple(p.name for p in pipeline.property_list))
     if wrong:
-        raise ConfigError("\n".join(yamlfile.line(("classes", k, "where"), m, places, path) for k, m in wrong.items()))
+        lines = (yamlfile.line(("classes", k, "where"), m, places, path) for k, m in wrong.items())
+        raise ConfigError(yamlfile.together(lines))
     return pipeline
 
 
 def _resolved(path: Path, children: tuple[Path, ...]) -> tuple[dict[str, Any], dict[yamlfile.KeyPath, yamlfile.Place]]:
     """Read a pipeline file and the one that it extends; a key of the child replaces the parent's, whole."""
-    if not path.is_file():
-        raise ConfigError(f"{path}: no such file")
+    if not yamlfile.is_file(path):
+        raise ConfigError(f"{str(path)[:300]}: no such file")
     data, places = yamlfile.read(path)
     parent = data.pop("extends", None)
     if parent is None:

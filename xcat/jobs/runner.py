@@ -12,14 +12,16 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
 
+import psycopg
 from pydantic import BaseModel
 
 from xcat.config import Settings
 from xcat.database.connection import ready
 from xcat.database.loaded import Loaded
-from xcat.database.runs import Run, find_done, note_stages, stage
+from xcat.database.runs import Run, find_done, note_stages, read_catalogues, stage
 from xcat.database.sqlfiles import dicts, job
 from xcat.errors import StageError
+from xcat.ingest.checks import NOTHING_MORE, Allowed
 from xcat.ingest.load import Loading, checksum, ingest, loaded_files
 from xcat.jobs.classes import rules
 from xcat.jobs.pipeline import Plan
@@ -31,6 +33,7 @@ from xcat.merge.sources import merge_stage
 from xcat.properties.compute import properties_stage
 
 STAGES = ("ingest", "merge", "link", "match", "properties", "label", "fit", "classify", "publish")
+_TRIES = 5
 #: Lineage column of the run of each stage.
 LINEAGE = {
     "merge": "source_run_id",
@@ -70,6 +73,9 @@ class Runner:
     plan: Plan
     replace: bool = False  #: whether loaded files of a catalogue that differ from those of the pipeline are replaced
     listener: Listener = field(default_factory=Listener)
+    allowed: Allowed = (
+        NOTHING_MORE  #: shares of rejected rows, and of what replacing loses, in place of the definitions'
+    )
     pipeline_run_id: int | None = None
     runs: dict[str, int] = field(default_factory=dict)
     versions: dict[str, Loaded] = field(default_factory=dict)
@@ -95,7 +101,7 @@ class Runner:
         for kind in wanted:
             may_run = only in (None, kind)
             if kind == "ingest":
-                self._ingest(may_run)
+                self._ingest(may_run, keep=wanted != (kind,))
             elif kind == "publish":
                 self._publish()
             else:
@@ -132,33 +138,60 @@ class Runner:
 
     # --- the stages, in order -----------------------------------------------------------------------------
 
-    def _ingest(self, may_run: bool) -> None:
+    def _ingest(self, may_run: bool, keep: bool) -> None:
         for definition in self.plan.definitions.values():
             name, paths = definition.name, self.plan.files[definition.name]
             with ready(self.settings) as conn:
-                loaded = {row["sha256"]: row["file_name"] for row in loaded_files(conn, name)}
+                rows = loaded_files(conn, name)
+            loaded = {row["sha256"]: row["file_name"] for row in rows}
             if not paths and loaded:
+                if not any(row["n_rows"] for row in rows):
+                    raise StageError(f"{name}: the files that are loaded have no rows. Load others with --replace.")
                 continue
             if not paths or not (may_run or loaded):
                 raise StageError(f"{name}: nothing is loaded yet. Run: xcat ingest {name} FILE...")
             given = {checksum(path).sha256 for path in paths}
             others = [file for digest, file in loaded.items() if digest not in given]
             if others and not self.replace:
+                names = {path.name for path in paths}
+                changed, foreign = [f for f in others if f in names], [f for f in others if f not in names]
+                texts = [f"{', '.join(changed)}: the content is not what was loaded"] if changed else []
+                texts += [f"it holds files that the pipeline does not name: {', '.join(foreign)}"] if foreign else []
                 raise StageError(
-                    f"{name} holds files that the pipeline does not name: {', '.join(others)}. "
-                    "Replace them with --replace, or use another database (XCAT_HOME)."
+                    f"{name}: {'; '.join(texts)}. "
+                    "Replace what is loaded with --replace, or use another database (XCAT_HOME)."
                 )
             if may_run:
-                run_id = self.pipeline_run_id
-                loading = ingest(self.settings, definition, paths, replace=self.replace, pipeline_run_id=run_id)
+                loading = ingest(
+                    self.settings,
+                    definition,
+                    paths,
+                    replace=self.replace,
+                    allowed=self.allowed,
+                    pipeline_run_id=self.pipeline_run_id,
+                )
                 self.listener.loaded(name, loading)
-        with ready(self.settings) as conn:  # all stages read these versions, whatever is loaded meanwhile
+        for left in reversed(range(_TRIES)):  # all stages read these versions, whatever is loaded meanwhile
+            try:
+                self._choose_versions(keep)
+                break
+            except psycopg.errors.ForeignKeyViolation:  # one of them was replaced and dropped just now
+                if not left:
+                    raise StageError("the catalogues are being replaced; nothing was changed. Run it again.") from None
+
+    def _choose_versions(self, keep: bool) -> None:
+        """Take the current versions, and keep them, as those that the pipeline's run reads."""
+        with ready(self.settings) as conn:
             for definition in self.plan.definitions.values():
                 row = conn.execute(job("ingest.catalogue").compose(), {"name": definition.name}).fetchone()
                 if row is None:
                     raise StageError(f"{definition.name}: nothing is loaded yet.")
                 self.versions[definition.name] = Loaded(row[0], definition)
-                self.files[definition.name] = loaded_files(conn, definition.name)
+            if keep and self.pipeline_run_id is not None:
+                read_catalogues(conn, self.pipeline_run_id, [v.catalogue_id for v in self.versions.values()])
+            query = job("ingest.files_of_version").compose()
+            for name, version in self.versions.items():
+                self.files[name] = dicts(conn.execute(query, {"catalogue_id": version.catalogue_id}))
 
     def _publish(self) -> None:
         with ready(self.settings) as conn:

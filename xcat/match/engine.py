@@ -181,7 +181,7 @@ def _write_targets(
         columns_nu.append(np.log(np.maximum(density, 1e-6) * SKY_DEG2))
     log_nu = np.stack(columns_nu, axis=1)
     parts = parts_of(everything, log_nu, None if learned is None else learned.strata)
-    columns = everything.columns(parts, log_nu)
+    columns = everything.columns(parts, log_nu, epoch_of_stratum=learned is not None)
     copy.copy_in(conn, "target", [columns])
     conn.execute(job("match.index_targets").compose())
     conn.execute("ANALYZE pg_temp.target")

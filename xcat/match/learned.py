@@ -64,6 +64,8 @@ def store(conn: Connection, run_id: int, learned: Learned, missions: Sequence[in
         "log_objects_low": strata.log_nu_low.tolist(),
         "err_low_arcsec": strata.err_low_arcsec.tolist(),
         "err_typical_arcsec": strata.err_typical_arcsec.tolist(),
+        "epoch_mean_yr": strata.epoch_yr.tolist(),
+        "epoch_std_yr": strata.epoch_err_yr.tolist(),
         "log_odds": learned.log_odds.tolist(),
         "completenesses": learned.completeness.tolist(),
         "cutoffs": learned.cutoff.T[part].tolist(),
@@ -130,9 +132,8 @@ def load(conn: Connection, run_id: int, missions: Sequence[int], catalogues: Seq
     columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
     group = np.array([missions.index(i) + 1 for i in columns["catalogue_id"].tolist()])
     part = columns["part"].astype(np.int64)
-    strata = Strata(
-        group, part, *(columns[name] for name in ("log_objects_low", "err_low_arcsec", "err_typical_arcsec"))
-    )
+    ends = ("log_objects_low", "err_low_arcsec", "err_typical_arcsec", "epoch_mean_yr", "epoch_std_yr")
+    strata = Strata(group, part, *(columns[name] for name in ends))
 
     def of_parts(name: str) -> np.ndarray:
         values = np.zeros((part.max() + 1, columns[name].shape[1]))

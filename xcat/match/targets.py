@@ -91,14 +91,23 @@ class Targets:
         xx, yy = (major * s) ** 2 + (minor * c) ** 2, (major * c) ** 2 + (minor * s) ** 2
         return xx, (major**2 - minor**2) * s * c, yy
 
-    def columns(self, parts: Parts, log_nu: np.ndarray) -> dict[str, np.ndarray]:
-        """Rows of the temporary table ``target``, numbered from 1 in the order of the sky."""
+    def columns(self, parts: Parts, log_nu: np.ndarray, epoch_of_stratum: bool) -> dict[str, np.ndarray]:
+        """Rows of the temporary table ``target``, numbered from 1 in the order of the sky.
+
+        With `epoch_of_stratum` a target without an epoch has that of its stratum, with its uncertainty.
+        """
         columns = {name: getattr(self, name) for name in ("id", "is_shifted", "ra", "dec", "epoch_yr")}
         columns |= {"sin_dec": np.sin(np.radians(self.dec)), "cos_dec": np.cos(np.radians(self.dec)), "log_nu": log_nu}
         columns |= dict(zip(("cxx", "cxy", "cyy"), self.covariance(), strict=True))
         ordered = {name: values[parts.order] for name, values in columns.items()}
         number = np.arange(1, len(self) + 1, dtype=np.int32)
-        return {"no": number, **ordered, "part": parts.part, "stratum": parts.stratum + 1}
+        epoch_err = np.zeros(len(self))
+        if epoch_of_stratum:
+            unknown = np.isnan(ordered["epoch_yr"])
+            ordered["epoch_yr"] = np.where(unknown, parts.strata.epoch_yr[parts.stratum], ordered["epoch_yr"])
+            epoch_err = np.where(unknown, np.nan_to_num(parts.strata.epoch_err_yr[parts.stratum]), 0.0)
+        places = {"part": parts.part, "stratum": parts.stratum + 1}
+        return {"no": number, **ordered, "epoch_err_yr": epoch_err, **places}
 
 
 @dataclass(frozen=True)
@@ -110,6 +119,8 @@ class Strata:
     log_nu_low: np.ndarray  #: least log of the number of objects on a sky of the part's density; -inf for the first
     err_low_arcsec: np.ndarray  #: least positional error of the stratum, as of a circle; -inf for the first of a part
     err_typical_arcsec: np.ndarray  #: median of the sources' positional errors; NaN without sources
+    epoch_yr: np.ndarray  #: mean epoch of the sources; NaN where none has one
+    epoch_err_yr: np.ndarray  #: standard deviation of their epochs
 
     def assign(self, group: np.ndarray, log_nu: np.ndarray, error: np.ndarray) -> np.ndarray:
         """Stratum of targets, from 0, shape (n,): by their mission, mean log of the density, and error in arcsec.
@@ -211,9 +222,13 @@ def _strata(targets: Targets, density: np.ndarray, error: np.ndarray) -> Strata:
             of_sources = error[inside[~targets.is_shifted[inside]]]
             of_bin, ends = _binned(error[inside], of_sources, n_errors)
             for i, end in enumerate(ends):
-                chosen = error[inside[(of_bin == i) & ~targets.is_shifted[inside]]]
-                rows.append((group, part, low, end, np.median(chosen) if len(chosen) else np.nan))
-    columns = np.array(rows, dtype=float).reshape(-1, 5).T
+                chosen = inside[(of_bin == i) & ~targets.is_shifted[inside]]
+                epoch = targets.epoch_yr[chosen]
+                epoch = epoch[np.isfinite(epoch)]
+                of_epoch = (epoch.mean(), epoch.std()) if len(epoch) else (np.nan, np.nan)
+                typical = np.median(error[chosen]) if len(chosen) else np.nan
+                rows.append((group, part, low, end, typical, *of_epoch))
+    columns = np.array(rows, dtype=float).reshape(-1, 7).T
     return Strata(columns[0].astype(np.int64), columns[1].astype(np.int64), *columns[2:])
 
 

@@ -1,10 +1,10 @@
-"""Tables as files. Units, descriptions and UCDs are kept wherever the format has a place for them."""
+"""Tables as files. Units, descriptions, UCDs and provenance are kept wherever the format has a place for them."""
 
 from __future__ import annotations
 
-import json
+import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +12,66 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from astropy.io import fits
-from astropy.io.votable import from_table, writeto
-from astropy.table import Column, Table, meta
-from astropy.units import UnitsWarning
+from astropy.io.votable.tree import CooSys, Field, Info, Resource, TableElement, VOTableFile
+from astropy.table import Column, MaskedColumn, Table, meta
+from astropy.units import Unit, UnitsWarning, UnrecognizedUnit
 
 from xcat.atomic import TABLES, check_new, writing
 from xcat.errors import XcatError
+from xcat.output import regions
+from xcat.output.columns import as_json_text, escape, names_in_file, plain, unique_names, unsigned_as_signed
+from xcat.output.provenance import KEY, positions, provenance
+
+__all__ = ["check", "provenance", "write"]
+
+_FITS_COLUMNS = 999
 
 
-def write(table: Table, path: Path | str, *, overwrite: bool = False) -> Path:
+def check(columns: Table | Sequence[str], path: Path | str) -> list[str]:
+    """Say what the format of a file cannot hold as it is, before the work is done.
+
+    Parameters
+    ----------
+    columns : Table or sequence of str
+        The table, or the names of its columns as far as they are known.
+    path : Path or str
+        The file to be written.
+
+    Returns
+    -------
+    list of str
+        A line for each column that is written under another name.
+
+    Raises
+    ------
+    XcatError
+        The format cannot hold the table: FITS has at most 999 columns, regions need a position.
+    """
+    path = Path(path)
+    ending = path.suffix.lower()
+    names = list(columns.colnames if isinstance(columns, Table) else columns)
+    if not names:
+        raise XcatError(f"{path}: the table has no column, there is nothing to write")
+    if ending == ".fits" and len(names) > _FITS_COLUMNS:
+        raise XcatError(
+            f"{path}: FITS holds {_FITS_COLUMNS} columns, the table has {len(names):,} (the first too many: "
+            f"'{names[_FITS_COLUMNS]}'). Write to .parquet or .vot, or take fewer columns"
+        )
+    if ending == ".reg":
+        if isinstance(columns, Table):
+            regions.check(columns, path)
+        return []
+    why = "names have no control characters and no blanks at their ends"
+    if ending == ".fits":
+        why = "names in FITS are ASCII, without regard to case"
+    return [
+        f"column '{escape(old)}' is written as '{new}': {why}"
+        for old, new in zip(names, names_in_file(names, ending), strict=True)
+        if old != new
+    ]
+
+
+def write(table: Table, path: Path | str, *, overwrite: bool = False, places: regions.Places | None = None) -> Path:
     """Write a table to a file, in the format of the ending of its name.
 
     The file appears complete or not at all: it is written under another name and renamed.
@@ -28,88 +79,258 @@ def write(table: Table, path: Path | str, *, overwrite: bool = False) -> Path:
     Parameters
     ----------
     table : Table
+        ``meta["provenance"]`` (see `xcat.output.provenance.provenance`) is written where the format has a place.
     path : Path or str
-        Ends in .fits, .vot, .xml, .votable, .parquet, .csv or .ecsv.
+        Ends in .fits, .vot, .xml, .votable, .parquet, .csv, .ecsv or .reg.
     overwrite : bool
         Replace an existing file.
+    places : Places, optional
+        For regions: where the rows are, if no columns say it in degrees.
 
     Raises
     ------
     XcatError
-        Unknown ending, a file that exists already, or a folder that cannot be written to.
+        Unknown ending, a file that exists already, a folder that cannot be written to, or a table that the format
+        cannot hold (see `check`).
+
+    Notes
+    -----
+    Every type is written: whole numbers of any size exactly (in a type that the format has, else as text), objects and
+    arrays of different lengths as text, characters that the format forbids as escapes.
     """
     path = Path(path)
     check_new(path, TABLES, overwrite)
+    ending = path.suffix.lower()
+    if ending != ".reg" or places is None:
+        check(table, path)
     try:
         with writing(path) as part:
-            _WRITERS[path.suffix.lower()](table, part)
+            if ending == ".reg":
+                regions.write(table, part, places)
+            else:
+                _WRITERS[ending](plain(table, ending), part)
     except OSError as error:
         raise XcatError(f"{path}: cannot be written ({error.strerror or error})") from error
     return path
 
 
+def _replaced(column: Column, data: np.ndarray, mask: np.ndarray | None = None) -> Column:
+    """A column with other values."""
+    kind = Column(data) if mask is None or not mask.any() else MaskedColumn(data, mask=mask)
+    kind.unit, kind.description, kind.meta = column.unit, column.description, dict(column.meta)
+    return kind
+
+
+def _parts(column: Column) -> tuple[np.ndarray, np.ndarray]:
+    values = np.ma.asarray(column)
+    return np.ma.getdata(values), np.ma.getmaskarray(values)
+
+
+def _unit(unit: Any, form: str) -> str:
+    """The unit as a format writes it; one that it cannot express, such as 2.5e-15 erg/s/cm2, as astropy writes it."""
+    if unit is None or str(unit) == "":
+        return ""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UnitsWarning)  # VOUnit deprecates erg, the unit of X-ray astronomy
+            text = str(unit.to_string(form))
+            return text if Unit(text, format=form, parse_strict="silent") == unit else str(unit)
+    except (ValueError, TypeError, AttributeError):
+        return str(unit)
+
+
+# --- FITS -------------------------------------------------------------------------------------------------
+
+
 def _fits(table: Table, path: Path) -> None:
-    plain = table.copy(copy_data=False)
-    plain.meta = {}  # its keys are longer than FITS keywords
-    for name in plain.colnames:
-        # table_to_hdu would turn descriptions into a YAML block in the comments; TCOMMn is what others read
-        plain[name].info.description = None
-        if plain[name].dtype.kind == "U":
-            plain[name] = _ascii(plain[name])
-        elif plain[name].dtype.kind == "b" and hasattr(plain[name], "mask"):
-            plain[name] = _logical(plain[name])
-        _safe_null(plain[name])
-    hdu = fits.table_to_hdu(plain)
+    bare = Table()
+    for name in table.colnames:
+        bare[name] = _for_fits(table[name])
+    hdu = fits.table_to_hdu(bare)
     for i, column in enumerate(table.itercols(), start=1):
-        ucd, about = column.meta.get("ucd"), column.description
-        if ucd:
-            hdu.header.set(f"TUCD{i}", ucd, "unified content descriptor", after=f"TFORM{i}")
-        if about:
-            hdu.header.set(f"TCOMM{i}", _escaped(about), after=f"TFORM{i}")
-    for key, value in table.meta.items():
-        hdu.header.add_history(_escaped(f"{key}: {value}"))
-    fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(path, overwrite=True)
+        unit, ucd, about = _unit(column.unit, "fits"), column.meta.get("ucd"), column.description
+        for key, value, comment in (
+            ("TCOMM", about, ""),
+            ("TUCD", ucd, "unified content descriptor"),
+            ("TUNIT", unit, ""),
+        ):
+            if value:
+                hdu.header.set(f"{key}{i}", _ascii(value), comment, after=f"TFORM{i}")
+    facts = table.meta.get(KEY, {})
+    cards = {
+        "CREATOR": (facts.get("software"), "software that wrote this table"),
+        "DATE": (str(facts.get("request_date", "")).rstrip("Z"), "when, UTC"),
+        "XCATRUN": (facts.get("run_id"), "classify run of the results"),
+        "XCATMOD": (facts.get("model_run_id"), "fit run of the model"),
+        "REFERENC": ("10.1051/0004-6361/202141259" if facts else None, "DOI of the method"),
+    }
+    frames = {p.frame for p in positions(table)}
+    if len(frames) == 1 and (frame := frames.pop()):  # the epoch is in HISTORY: the keyword EPOCH means the equinox
+        cards["RADESYS"] = (frame, "frame of the positions")
+        if frame.startswith("FK"):
+            cards["EQUINOX"] = (1950.0 if frame == "FK4" else 2000.0, "of the positions")
+    for key, (value, comment) in cards.items():
+        if value not in (None, ""):
+            hdu.header[key] = (value, comment)
+    for key, value in {**{k: v for k, v in table.meta.items() if k != KEY}, **facts}.items():
+        hdu.header.add_history(_ascii(f"{key}: {value}"))
+    fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(path, overwrite=True, checksum=True)
 
 
-def _escaped(text: str) -> str:
-    return text.encode("ascii", "backslashreplace").decode()
+def _ascii(text: str) -> str:
+    """Text of a header: ASCII, in one line."""
+    return escape(" ".join(str(text).split()), re.compile(r"[^\x20-\x7e]"))
 
 
-def _safe_null(column: Column) -> None:
-    """Write NULL of an integer as the least number, not as numpy's 999999, which may occur."""
-    if column.dtype.kind in "iu" and hasattr(column, "fill_value"):
-        column.fill_value = np.iinfo(column.dtype).min
+def _for_fits(column: Column) -> Column:
+    """A column in a type that FITS has; NULL of an integer is TNULL, a number that does not occur."""
+    data, mask = _parts(column)
+    if data.dtype.kind == "U":
+        # texts are ASCII already; NULL is blank
+        return _replaced(Column(), np.char.encode(np.where(mask, "", data), "ascii")) if data.size else _no_text(data)
+    if data.dtype.kind == "b":
+        if not mask.any():
+            return _replaced(Column(), data)
+        # FITS logicals have no mask: true, false and NULL are written as the texts 'T', 'F' and blank
+        return _replaced(Column(), np.where(mask, b"", np.where(data, b"T", b"F")))
+    if data.dtype.kind == "f":
+        out = _replaced(Column(), np.where(mask, np.nan, data).astype(data.dtype))
+        out.info.format = column.info.format if isinstance(column.info.format, str) else None
+        return out
+    if data.dtype == np.int8 or (data.dtype.kind == "u" and mask.any()):
+        data = unsigned_as_signed(data, mask)
+        if data.dtype.kind == "U":
+            return _replaced(Column(), np.char.encode(data, "ascii"))
+    out = _replaced(Column(), data, mask)
+    if mask.any():
+        out.fill_value = _unused(data[~mask])
+    return out
 
 
-def _ascii(column: Column) -> Column:
-    """FITS holds ASCII only; other characters are written as escapes, so that none is lost."""
-    data = np.char.encode(np.ma.filled(column, ""), "ascii", "backslashreplace")
-    return Column(data, unit=column.unit, meta=column.meta)
+def _no_text(data: np.ndarray) -> Column:
+    return Column(np.empty(data.shape, dtype="S1"))
 
 
-def _logical(column: Column) -> Column:
-    """FITS logicals have no mask: true, false and NULL are written as the texts 'T', 'F' and blank."""
-    text = np.where(np.ma.getmaskarray(column), b"", np.where(np.ma.filled(column, False), b"T", b"F"))
-    return Column(text, meta=column.meta)
+def _unused(values: np.ndarray) -> int:
+    """A number that does not occur: the least of the type, not numpy's 999999, which may."""
+    limits = np.iinfo(values.dtype)
+    least = np.unique(values[values < limits.min + len(values) + 1])
+    taken = least == limits.min + np.arange(len(least))
+    return int(limits.min + (len(least) if taken.all() else int(np.argmin(taken))))
+
+
+# --- VOTable ----------------------------------------------------------------------------------------------
+
+_DATATYPES = {
+    "b1": "boolean",
+    "u1": "unsignedByte",
+    "i2": "short",
+    "i4": "int",
+    "i8": "long",
+    "f4": "float",
+    "f8": "double",
+}
+
+
+class _Field(Field):  # type: ignore[misc]  # astropy has no types
+    """A field that writes infinity as VOTable has it, +Inf: STILTS and TOPCAT take astropy's +InF for no value."""
+
+    is_infinite = False
+
+    def _setup(self, config: Any, pos: Any) -> None:
+        super()._setup(config, pos)
+        if self.is_infinite:
+            output = self.converter.output
+            self.converter.output = lambda value, mask: output(value, mask).replace("InF", "Inf")
 
 
 def _votable(table: Table, path: Path) -> None:
-    plain = table.copy(copy_data=False)
-    for name in plain.colnames:
-        column = plain[name]
-        if column.ndim > 1 and column.dtype.kind == "U":
-            plain[name] = _as_json_text(column)
-        _safe_null(column)
+    bare = Table()
+    for name in table.colnames:
+        bare[name] = _for_votable(table[name])
+    file = VOTableFile()
+    resource, element = Resource(type="results"), TableElement(file)
+    for key, value in table.meta.get(KEY, {}).items():
+        resource.infos.append(Info(name=key, value=_xml(value)))
+        resource.infos[-1].ID = None  # those of the columns, by which astropy names them, must be free
+    systems = dict[str, str]()
+    for place in positions(table, ucd_only=True):
+        if place.frame:
+            epoch = None if place.epoch_yr is None else f"J{place.epoch_yr:g}"
+            known = {"FK4": "eq_FK4", "FK5": "eq_FK5", "GALACTIC": "galactic"}
+            key = f"frame_{place.frame}{'' if epoch is None else '_' + epoch.replace('.', '_')}"
+            if key not in systems.values():
+                resource.coordinate_systems.append(
+                    CooSys(ID=key, system=known.get(place.frame.upper(), place.frame), epoch=epoch)
+                )
+            systems |= {place.ra: key, place.dec: key}
+    ids = unique_names([_identifier(name) for name in bare.colnames], fold=False)
+    for name, identifier in zip(bare.colnames, ids, strict=True):
+        data, column = bare[name], table[name]
+        shape = "x".join(str(n) for n in reversed(data.shape[1:])) or None
+        if data.dtype.kind == "U":
+            type_, shape = "unicodeChar", str(max(data.dtype.itemsize // 4, 1))
+        else:
+            type_ = _DATATYPES[data.dtype.str[1:]]
+        field = _Field(file, ID=identifier, name=name, datatype=type_, arraysize=shape, ucd=_ucd(column))
+        if text := _unit(column.unit, "vounit"):
+            field._unit = UnrecognizedUnit(_xml(text))  # its setter would have it in VOUnit or not at all
+        field.is_infinite = data.dtype.kind == "f" and bool(np.isinf(_parts(data)[0]).any())
+        field.ref, field.description = systems.get(name), _xml(column.description or "") or None
+        element.fields.append(field)
+    element.array = np.ma.array(np.asarray(bare), mask=_structured_mask(bare))
+    element.array.dtype.names = tuple(ids)
+    resource.tables.append(element)
+    file.resources.append(resource)
     with warnings.catch_warnings():
-        # VOUnit deprecates erg, the unit of X-ray astronomy
-        warnings.filterwarnings("ignore", message="The unit 'erg'", category=UnitsWarning)
-        writeto(from_table(plain), str(path))
+        warnings.simplefilter("ignore", UnitsWarning)
+        file.to_xml(str(path))
+
+
+def _identifier(name: str) -> str:
+    """The name as an identifier of XML; astropy names the columns that it reads by these."""
+    plain_name = re.sub(r"[^A-Za-z0-9_.\-]", "_", name)
+    return plain_name if re.match(r"[A-Za-z_]", plain_name) else f"_{plain_name}"
+
+
+def _xml(value: Any) -> str:
+    return escape(str(value), re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ufffe\uffff]"))
+
+
+def _ucd(column: Column) -> str | None:
+    """The UCD, if it is one by its characters."""
+    ucd = str(column.meta.get("ucd", ""))
+    return ucd if re.fullmatch(r"[A-Za-z0-9._;:\-]+", ucd) else None
+
+
+def _structured_mask(table: Table) -> np.ndarray:
+    array = np.zeros(len(table), dtype=[(n, "?", table[n].shape[1:]) for n in table.colnames])
+    for name in table.colnames:
+        array[name] = _parts(table[name])[1]
+    return array
+
+
+def _for_votable(column: Column) -> Column:
+    """A column in a type that VOTable has: signed integers, texts that are no arrays."""
+    if column.ndim > 1 and column.dtype.kind == "U":
+        column = as_json_text(column)
+    data, mask = _parts(column)
+    if data.dtype.kind == "i" or (data.dtype.kind == "u" and data.dtype.itemsize > 1):
+        data = unsigned_as_signed(data, mask)
+    if data.dtype.kind == "U" and column.ndim > 1:
+        return _for_votable(Column(data))
+    return _replaced(column, data, mask)
+
+
+# --- Parquet, CSV, ECSV -----------------------------------------------------------------------------------
 
 
 def _parquet(table: Table, path: Path) -> None:
     arrays, fields = [], []
+    facts = table.meta.get(KEY, {})
     # astropy reads the units and the lengths of texts from these keys
-    notes_of_table = {"table_meta_yaml": "\n".join(meta.get_yaml_from_table(table))}
+    notes_of_table = {"table_meta_yaml": "\n".join(meta.get_yaml_from_table(_yaml_safe(table)))}
+    notes_of_table |= {f"xcat.{key}": str(value) for key, value in facts.items()}
     for name in table.colnames:
         column = table[name]
         notes = {
@@ -121,27 +342,40 @@ def _parquet(table: Table, path: Path) -> None:
         fields.append(pa.field(name, arrays[-1].type, metadata={k: v for k, v in notes.items() if v}))
         if column.dtype.kind == "U":
             notes_of_table[f"table::len::{name}"] = str(max(column.dtype.itemsize // 4, 1))
-    pq.write_table(pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=notes_of_table)), path)
+    whole = pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=notes_of_table))
+    pq.write_table(whole, path, write_page_checksum=True)
 
 
 def _arrow(column: Column) -> Any:
-    data, mask = np.asarray(column), np.ma.getmaskarray(column).ravel() if hasattr(column, "mask") else None
-    flat = pa.array(data.ravel().astype(object) if data.dtype.kind == "U" else data.ravel(), mask=mask)
-    return flat if data.ndim == 1 else pa.FixedSizeListArray.from_arrays(flat, data.shape[1])
+    data, mask = _parts(column)
+    flat = data.ravel().astype(object) if data.dtype.kind == "U" else data.ravel()
+    array = pa.array(flat, pa.string() if data.dtype.kind == "U" else None, mask=mask.ravel())
+    for size in reversed(data.shape[1:]):
+        array = pa.FixedSizeListArray.from_arrays(array, size)
+    return array
 
 
-def _as_json_text(column: Column) -> Column:
-    """Arrays as JSON, for formats that have none."""
-    text = [json.dumps(np.ma.asarray(row).tolist()) for row in column]
-    return Column(np.array(text, dtype=np.str_), description=column.description, meta=column.meta)
+def _yaml_safe(table: Table) -> Table:
+    """The table with metadata that YAML can hold; formats of cells are for this program only."""
+    out = table.copy(copy_data=False)
+    for column in out.itercols():
+        column.info.format = column.info.format if isinstance(column.info.format, str) else None
+        column.unit = None if column.unit is None else column.unit
+    return out
 
 
 def _csv(table: Table, path: Path) -> None:
-    plain = table.copy(copy_data=False)
-    for name in plain.colnames:
-        if plain[name].ndim > 1:
-            plain[name] = _as_json_text(plain[name])
-    plain.write(path, format="ascii.csv", overwrite=True)
+    for name in table.colnames:
+        if table[name].ndim > 1:
+            table[name] = as_json_text(table[name])
+    table.write(path, format="ascii.csv", overwrite=True)
+
+
+def _ecsv(table: Table, path: Path) -> None:
+    for name in table.colnames if not len(table) else ():
+        if table[name].ndim > 1:  # which astropy cannot read back without rows
+            table[name] = as_json_text(table[name])
+    table.write(path, format="ascii.ecsv", overwrite=True)
 
 
 _WRITERS: dict[str, Callable[[Table, Path], None]] = {
@@ -149,5 +383,5 @@ _WRITERS: dict[str, Callable[[Table, Path], None]] = {
     ".fits": _fits,
     ".parquet": _parquet,
     ".csv": _csv,
-    ".ecsv": lambda table, path: table.write(path, format="ascii.ecsv", overwrite=True),
+    ".ecsv": _ecsv,
 }

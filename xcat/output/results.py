@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +21,9 @@ from xcat.columns.registry import ColumnMeaning, columns
 from xcat.database.connection import Connection
 from xcat.database.sqlfiles import job
 from xcat.errors import DatabaseError, XcatError
+from xcat.output.columns import as_text, unique_names, whole_or_text
+from xcat.output.provenance import KEY, provenance
+from xcat.output.reading import one
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -30,7 +33,7 @@ _TYPES = psycopg.adapters.types
 _DTYPES = {"bool": "bool", "int2": "i2", "int4": "i4", "int8": "i8", "oid": "i8", "float4": "f4", "float8": "f8"}
 _NUMBERS = {_TYPES[name].oid: dtype for name, dtype in (_DTYPES | {"numeric": "f8", "interval": "f8"}).items()}
 _ARRAYS = {_TYPES[name].array_oid: _TYPES[name].oid for name in (*_DTYPES, "numeric", "text", "varchar")}
-_INTERVAL = _TYPES["interval"].oid
+_INTERVAL, _NUMERIC = _TYPES["interval"].oid, _TYPES["numeric"].oid
 _DURATION, _UNKNOWN = ColumnMeaning("", "s", "time.duration", ""), ColumnMeaning("", "", "", "")
 _FAMILIES = {"b": bool, "i": int, "f": float}
 
@@ -61,7 +64,7 @@ class ResultTable:
         import astropy.units as u
         from astropy.table import Column, MaskedColumn, Table
 
-        table = Table()
+        table = Table(meta=dict(self.meta))
         for name, column in self.columns.items():
             about, unit = column.description, None
             try:
@@ -95,6 +98,8 @@ def read(conn: Connection, text: str, params: Mapping[str, Any] | Sequence[Any] 
     ResultTable
         Columns have unit, description and ``meta["ucd"]`` where these are known. NULL is masked. Arrays of one
         length become two-dimensional columns; other arrays, and JSON, become JSON text; times are ISO 8601 in UTC.
+        ``numeric``, the type of ``sum()`` over 64-bit integers, stays exact: whole numbers are integers, or text where
+        64 bits do not hold them; fractions are float64, or text where they have more than 20 digits.
 
     Raises
     ------
@@ -112,12 +117,16 @@ def read(conn: Connection, text: str, params: Mapping[str, Any] | Sequence[Any] 
         ) from error
     except psycopg.errors.ReadOnlySqlTransaction as error:
         raise XcatError("a query may not change anything. Use: xcat db shell") from error
+    except psycopg.DataError as error:
+        if error.sqlstate is None:  # not of the server: a time that Python has not, such as 'infinity'
+            raise XcatError(f"a value of the result cannot be read: {error}. Take it as text: column::text") from error
+        raise XcatError(f"the server refused the query: {str(error).strip()}") from error
     except psycopg.OperationalError as error:
         raise DatabaseError(f"the connection to the database was lost: {str(error).strip()}") from error
     except psycopg.Error as error:
         raise XcatError(f"the server refused the query: {str(error).strip()}") from error
-    table = {}
-    for i, (head, unique) in enumerate(zip(heads, _distinct([head.name for head in heads]), strict=True)):
+    table, names = {}, unique_names([head.name for head in heads], fold=False)
+    for i, (head, unique) in enumerate(zip(heads, names, strict=True)):
         meaning = None
         if origins[i] in comments:
             meaning = ColumnMeaning.parse(head.name, comments[origins[i]])
@@ -127,7 +136,41 @@ def read(conn: Connection, text: str, params: Mapping[str, Any] | Sequence[Any] 
             meaning = _DURATION if head.type_code == _INTERVAL else _UNKNOWN
         data, ucd = _column([row[i] for row in rows], head.type_code), {"ucd": meaning.ucd} if meaning.ucd else {}
         table[unique] = ResultColumn(data, meaning.unit or None, meaning.about, ucd)
-    return ResultTable(table, len(rows))
+    return ResultTable(table, len(rows), {KEY: provenance("sql", query=text)})
+
+
+def published(conn: Connection) -> dict[str, int]:
+    """Numbers of the published run and of its model, for the provenance of a query; empty if nothing is published."""
+    run = one(conn, "report.classify_run", {"run_id": None})
+    return {} if run is None else {"published_run_id": run["run_id"], "published_model_run_id": run["model_run_id"]}
+
+
+def check(conn: Connection, text: str, path: Path) -> None:
+    """Refuse a file that could not hold the result of a query, before the query runs.
+
+    The server tells the columns of a statement without running it; what it cannot tell is found when it runs.
+
+    Raises
+    ------
+    XcatError
+        As `xcat.output.files.check`.
+    """
+    if path.suffix.lower() not in (".fits", ".reg"):
+        return  # the other formats take every result
+    try:
+        with conn.transaction(force_rollback=True):
+            conn.pgconn.prepare(b"", text.encode())
+            described = conn.pgconn.describe_prepared(b"")
+    except psycopg.Error:
+        return
+    if described.status != psycopg.pq.ExecStatus.COMMAND_OK or not described.nfields:
+        return  # several statements, or none that can be run: the query itself will say why
+    from astropy.table import Column, Table
+
+    from xcat.output import files
+
+    names = unique_names([(described.fname(i) or b"").decode() for i in range(described.nfields)], fold=False)
+    files.check(Table([Column([], name=name) for name in names]), path)
 
 
 def _fetch(conn: Connection, text: str, params: Any) -> tuple[list[psycopg.Column], list[tuple[int, int]], list[Any]]:
@@ -180,15 +223,6 @@ def _computed(name: str, type_: int) -> ColumnMeaning | None:
     return meaning if fits else None
 
 
-def _distinct(names: list[str]) -> list[str]:
-    """Give columns of equal name a number, from the second on."""
-    out: list[str] = []
-    for name in names:
-        numbered = (f"{name}_{number}" for number in count(2))
-        out.append(name if name not in out else next(other for other in numbered if other not in out))
-    return out
-
-
 def _column(values: list[Any], type_: int) -> np.ndarray:
     """Values of a type of PostgreSQL as an array, two-dimensional for arrays of one length; NULL is masked."""
     kind = _NUMBERS.get(_ARRAYS.get(type_, type_), "str")
@@ -203,6 +237,9 @@ def _column(values: list[Any], type_: int) -> np.ndarray:
             data = np.array([blanks if v is None else v for v in values], dtype=kind)
             return np.ma.MaskedArray(data, np.repeat(missing, len(blanks))) if missing.any() else data
         kind = "str"  # JSON
+    if type_ == _NUMERIC and (exact := whole_or_text(values)) is not None:
+        data, missing = exact
+        return np.ma.MaskedArray(data, missing) if missing.any() else data
     write = _text if kind == "str" else _number
     data = np.array([_blank(kind) if v is None else write(v) for v in values], dtype=kind)
     return np.ma.MaskedArray(data, missing) if missing.any() else data
@@ -221,4 +258,4 @@ def _text(value: Any) -> str:
     if isinstance(value, datetime):
         utc = value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
         return utc.isoformat(timespec="milliseconds") + ("Z" if value.tzinfo else "")
-    return json.dumps(value, default=str) if isinstance(value, dict | list | bool) else str(value)
+    return json.dumps(value, default=str) if isinstance(value, dict | list | bool) else as_text(value)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from xcat.arrays import jsonable
+from xcat.output.columns import escape
 
 if TYPE_CHECKING:
     from astropy import table as astropy
@@ -53,7 +54,7 @@ def cell_format(column: Column) -> Callable[[Any], str]:
         if isinstance(value, np.ndarray):
             words = " ".join(map(write, value.tolist()))
         else:
-            words = "-" if kind == "f" and np.isnan(value) else write(value).replace("\n", " ")
+            words = "-" if kind == "f" and np.isnan(value) else escape(write(value).replace("\n", " "))
         return words if len(words) <= _LONGEST_TEXT else words[: _LONGEST_TEXT - 1] + "…"
 
     return cell
@@ -119,7 +120,10 @@ def show(table: Table, max_rows: int | None = 20, width: int | None = None) -> s
 
 
 def as_json(table: Table) -> dict[str, Any]:
-    """Give a table as JSON-ready data: ``columns`` with their meanings, ``rows`` as lists, NULL and NaN as None."""
+    """Give a table as JSON-ready data: ``columns`` with their meanings, ``rows`` as lists.
+
+    NULL and NaN are None, infinity is text (see `xcat.arrays.jsonable`), whole numbers of any size are exact.
+    """
     described = [
         {
             "name": name,
@@ -130,7 +134,9 @@ def as_json(table: Table) -> dict[str, Any]:
         }
         for name, column in table.columns.items()
     ]
-    lists = [jsonable(np.ma.asarray(column.data).tolist()) for column in table.columns.values()]  # masked: None
+    lists = [
+        jsonable(np.ma.asarray(column.data).tolist(), infinity=True) for column in table.columns.values()
+    ]  # masked: None
     return {
         "columns": described,
         "rows": [list(row) for row in zip(*lists, strict=True)],

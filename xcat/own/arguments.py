@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from xcat.errors import ConfigError, InputError
+from xcat.ingest.files import named_table
 from xcat.match.learning import PriorTable
 from xcat.tables.facts import TableLike
 
@@ -31,17 +32,19 @@ class MagnitudeSpec:
 
 
 def file_spec(text: str) -> FileSpec:
-    """Split ``FILE`` or ``FILE:ERR``, where ERR is a column, ``RA_ERR,DEC_ERR``, ``MAJ,MIN,PA`` or a number in arcsec.
+    """Split ``FILE`` or ``FILE:ERR``; FILE may name a table in it, as in ``FILE[NAME]``.
+
+    ERR is a column, ``RA_ERR,DEC_ERR``, ``MAJ,MIN,PA`` or a number in arcsec.
 
     Raises
     ------
     InputError
         There is no such file.
     """
-    if Path(text).is_file():
+    if named_table(Path(text))[0].exists():
         return FileSpec(Path(text))
     name, colon, error = text.rpartition(":")
-    if colon and name and Path(name).is_file():
+    if colon and name and named_table(Path(name))[0].exists():
         if not error.strip():
             raise ConfigError(f"{text}: a column or a number in arcsec is missing after the colon")
         return FileSpec(Path(name), error.strip())

@@ -32,6 +32,7 @@ from xcat.ingest.rows import Rows, unit_factor
 from xcat.models import answers
 from xcat.models.samples import Layout
 from xcat.models.training_range import off_range
+from xcat.output.provenance import provenance
 from xcat.output.reading import Row
 from xcat.own import published_run, reasons
 from xcat.own.at_hand import AtHand, model_at_hand
@@ -40,7 +41,7 @@ from xcat.own.property_columns import UserProperties, check_range, read_properti
 from xcat.own.published_run import PublishedRun
 from xcat.own.spooled import Meaning, Spool
 from xcat.own.table_priors import TablePriors, priors_of
-from xcat.own.table_result import TableResult, cost_lines, costs, step, unique_labels
+from xcat.own.table_result import TableResult, cost_lines, costs, step
 from xcat.tables.facts import TableFacts, TableLike, describe
 from xcat.tables.guess import Wanted
 from xcat.tables.xray_columns import XrayColumns, xray_columns
@@ -99,15 +100,8 @@ class Classified:
         return TableResult(self.spool.table(), self.messages, self.summary)
 
 
-def classify_table(
-    settings: Settings, table: TableLike, options: ClassifyOptions | None = None, *, for_fits: bool = False
-) -> Classified:
+def classify_table(settings: Settings, table: TableLike, options: ClassifyOptions | None = None) -> Classified:
     """Classify the rows of a table.
-
-    Parameters
-    ----------
-    for_fits : bool
-        The table is to be written to FITS, whose names are ASCII and do not distinguish case.
 
     Raises
     ------
@@ -119,7 +113,7 @@ def classify_table(
     options = options or ClassifyOptions()
     with ready(settings) as conn:
         work = _Work(settings, conn, table, options)
-        return work.classified(for_fits)
+        return work.classified()
 
 
 @dataclass(frozen=True)
@@ -305,7 +299,7 @@ class _Work:
 
     # --- the whole ---
 
-    def classified(self, for_fits: bool) -> Classified:
+    def classified(self) -> Classified:
         """All rows."""
         priors = self.priors()
         if priors is not None and priors.kind == "estimate":
@@ -313,7 +307,10 @@ class _Work:
                 priors.learn(np.concatenate([result.p for result, *_ in self._pieces(priors)]))
         model = self.at_hand.model
         spool = Spool(self.facts, self._meanings(model))
-        spool.names, spool.prefix = self._names(for_fits, list(spool.meanings))
+        spool.prefix = self._prefix(list(spool.meanings))
+        run = self.published.run["run_id"]
+        model_run_id = self.at_hand.run_id if self.at_hand.run_id is not None else self.at_hand.of_run_id
+        spool.provenance = provenance("classify", run_id=run, model_run_id=model_run_id)
         counts = {c: [0, 0] for c in model.classes}
         n_rows = n_classified = 0
         try:
@@ -340,7 +337,7 @@ class _Work:
         summary = {
             "table": self.facts.name,
             **published_run.summary(self.published),
-            "model_run_id": self.at_hand.run_id if self.at_hand.run_id is not None else self.at_hand.of_run_id,
+            "model_run_id": model_run_id,
             "rows_in": n_rows,
             "classified": n_classified,
             "classes": {name: n for name, (n, _) in counts.items()},
@@ -463,25 +460,16 @@ class _Work:
         catalogues = [loaded.definition.name for loaded in self.published.counterparts]
         return {name: _meaning(name, model, catalogues) for name in names}
 
-    def _names(self, for_fits: bool, answer: Sequence[str]) -> tuple[dict[str, str], str]:
-        """Names under which the user's columns are written, and the prefix of the answer's."""
-        own = [c.name for c in self.facts.columns]
-        renamed: dict[str, str] = {}
-        if for_fits:
-            ascii_names = [name.encode("ascii", "replace").decode() for name in own]
-            renamed = {old: new for old, new in zip(own, unique_labels(ascii_names), strict=True) if old != new}
-            self.messages += [
-                f"column '{old}' is written as '{new}': names in FITS are ASCII, without regard to case"
-                for old, new in renamed.items()
-            ]
-        used = {renamed.get(name, name).casefold() for name in own}
+    def _prefix(self, answer: Sequence[str]) -> str:
+        """What the names of the answer's columns begin with, lest they are those of the user."""
+        used = {c.name.casefold() for c in self.facts.columns}
         prefix = ""
         while taken := [name for name in answer if (prefix + name).casefold() in used]:
             prefix += "xcat_"
             self.messages.append(
                 f"the columns of the classification begin with {prefix}: the table has {', '.join(taken)}"
             )
-        return renamed, prefix
+        return prefix
 
 
 #: Columns about our own source at the position: of the query, and of the answer.

@@ -18,6 +18,7 @@ import pyarrow as pa
 from xcat.arrays import BoolArray, FloatArray
 from xcat.catalogues.definition import Definition, ReadOptions, load
 from xcat.catalogues.grammar import ColumnSpec
+from xcat.ingest import frames
 from xcat.ingest.opened import ColumnFacts, RawChunk
 from xcat.ingest.rows import Rows
 from xcat.properties.compute import ZERO
@@ -235,7 +236,9 @@ class Deriving(Quantities):
         missing = rows.live & (np.isnan(ra) | np.isnan(dec))
         self._bad(f"{of_ra.from_[0]}, {of_dec.from_[0]}: no position", missing)
         valid = rows.live & ~missing
-        return np.where(valid, ra, np.nan), np.where(valid, dec, np.nan)
+        ra, dec = np.where(valid, ra, np.nan), np.where(valid, dec, np.nan)
+        frame = frames.common({c.name: c.frame for c in self.facts.columns}, (*of_ra.from_, *of_dec.from_))
+        return frames.to_icrs(ra, dec, frame)[:2] if frame else (ra, dec)
 
     def _galactic(self) -> tuple[FloatArray | None, FloatArray, str] | None:
         """Galactic longitude (0 to 360, None if unknown) and latitude, deg, and the columns."""

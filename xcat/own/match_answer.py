@@ -55,6 +55,8 @@ class CounterpartRows:
         Column of `table` for the histogram.
     field : tuple of ndarrays or None
         Edges (mag) and numbers of all objects of the catalogue, for the histogram.
+    is_loaded : bool
+        The table is a catalogue of the database, so its positions are ICRS.
     """
 
     label: str
@@ -63,6 +65,7 @@ class CounterpartRows:
     places: np.ndarray
     magnitude: str | None = None
     field: tuple[np.ndarray, np.ndarray] | None = None
+    is_loaded: bool = False
 
     def index(self, object_id: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Indices of objects in `table`, and whether there is an object (0 stands for none)."""
@@ -98,6 +101,8 @@ class Answer:
     calibration : (p_any, share of shifted positions above, share of sources above) or None
     messages : list of str
         What was guessed, taken, left out.
+    err_arcsec : ndarray, shape (n_rows,)
+        Positional errors of the user's rows, 1 sigma; NaN where unusable.
     """
 
     label: str
@@ -114,6 +119,7 @@ class Answer:
     messages: list[str] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    err_arcsec: np.ndarray = field(default_factory=lambda: np.empty(0))
 
     @property
     def is_accepted(self) -> np.ndarray:

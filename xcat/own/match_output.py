@@ -12,9 +12,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from xcat.output import files, style
+from xcat.output.columns import unique_names
+from xcat.output.provenance import KEY, axis, provenance
+from xcat.output.regions import Places
 from xcat.output.terminal import aligned
 from xcat.own.match_answer import Answer, CounterpartRows, separations
-from xcat.own.table_result import TableResult, cost_lines, costs, masked, unique_labels
+from xcat.own.table_result import TableResult, cost_lines, costs, masked
 
 _MISSING = -99  # NWAY's mark
 _BAR = 20
@@ -52,6 +55,35 @@ def build(answer: Answer, *, best: bool = False) -> Table:
         In the order of the user's rows, each at least once; hypotheses by falling probability. Columns
         ``<TABLE>_<COLUMN>``, then those of the match; masked where a source has no value.
     """
+    row, number = _rows(answer, best)
+    named = _side_columns(answer.label, answer.table, row, np.ones(len(row), dtype=bool))
+    for k, counterparts in enumerate(answer.counterparts):
+        object_id = np.append(answer.objects[:, k], 0)[number]
+        named += _side_columns(
+            counterparts.label, counterparts.table, *counterparts.index(object_id), counterparts.is_loaded
+        )
+    named += _match_columns(answer, number)
+    named.append(("unusable", _with_meaning("unusable", Column(answer.unusable[row]))))
+    table = Table()
+    for name, (_, column) in zip(unique_names([name for name, _ in named]), named, strict=True):
+        table[name] = column
+    table.meta[KEY] = provenance(
+        "match",
+        tables=", ".join([answer.label, *(c.label for c in answer.counterparts)]),
+        cutoff=answer.cutoff,
+        false_rate_wanted=answer.false_rate,
+    )
+    return table
+
+
+def places(answer: Answer, *, best: bool = False) -> Places:
+    """Position and error of every row of `build`, as they were matched."""
+    row, _ = _rows(answer, best)
+    return Places(answer.places["ra"][row], answer.places["dec"][row], answer.err_arcsec[row])
+
+
+def _rows(answer: Answer, best: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Row of the user's table (from 0), and number of the hypothesis (-1 for none), of every row of the answer."""
     hypotheses = answer.hypotheses
     number = np.arange(len(hypotheses))
     if best:
@@ -59,20 +91,12 @@ def build(answer: Answer, *, best: bool = False) -> Table:
     unmatched = np.setdiff1d(np.arange(1, len(answer.table) + 1), hypotheses["row"])
     row = np.concatenate([hypotheses["row"][number], unmatched])
     order = np.argsort(row, kind="stable")
-    row, number = row[order] - 1, np.concatenate([number, np.full(len(unmatched), -1)])[order]
-    named = _side_columns(answer.label, answer.table, row, np.ones(len(row), dtype=bool))
-    for k, counterparts in enumerate(answer.counterparts):
-        object_id = np.append(answer.objects[:, k], 0)[number]
-        named += _side_columns(counterparts.label, counterparts.table, *counterparts.index(object_id))
-    named += _match_columns(answer, number)
-    named.append(("unusable", _with_meaning("unusable", Column(answer.unusable[row]))))
-    table = Table()
-    for name, (_, column) in zip(unique_labels([name for name, _ in named]), named, strict=True):
-        table[name] = column
-    return table
+    return row[order] - 1, np.concatenate([number, np.full(len(unmatched), -1)])[order]
 
 
-def _side_columns(label: str, table: Table, at: np.ndarray, exists: np.ndarray) -> list[tuple[str, Column]]:
+def _side_columns(
+    label: str, table: Table, at: np.ndarray, exists: np.ndarray, is_ours: bool = False
+) -> list[tuple[str, Column]]:
     """Columns of one of the tables; masked where a hypothesis has no member in it."""
     named = []
     for name in table.colnames:
@@ -82,6 +106,8 @@ def _side_columns(label: str, table: Table, at: np.ndarray, exists: np.ndarray) 
         else:
             taken = masked(np.zeros(len(at), dtype=data.dtype), np.ones(len(at), dtype=bool))
         taken.unit, taken.description, taken.meta = column.unit, column.description, dict(column.meta)
+        if axis(name, column) and not is_ours:  # a file's own frame is as its reader states it, or unknown
+            taken.meta.setdefault("frame", "")
         named.append((f"{label}_{name}", taken))
     return named
 
@@ -120,8 +146,8 @@ def _match_columns(answer: Answer, number: np.ndarray) -> list[tuple[str, Column
     return [*named, ("accepted", _with_meaning("accepted", Column(accepted)))]
 
 
-def write(table: Table, path: Path, *, overwrite: bool = False) -> Path:
-    """Write the table; in FITS, missing whole numbers are -99, as NWAY's users expect.
+def write(table: Table, path: Path, *, overwrite: bool = False, places: Places | None = None) -> Path:
+    """Write the table; in FITS, missing whole numbers are -99, as NWAY's users expect. For regions give `places`.
 
     Raises
     ------
@@ -144,7 +170,7 @@ def write(table: Table, path: Path, *, overwrite: bool = False) -> Path:
         for column in plain.itercols():
             if column.dtype == np.float32:  # as many digits as they have: 0.91, not 0.9100000262260437
                 column.info.format = lambda value: str(np.float32(value))
-    return files.write(plain, path, overwrite=overwrite)
+    return files.write(plain, path, overwrite=overwrite, places=places)
 
 
 # --- summary ----------------------------------------------------------------------------------------------

@@ -24,9 +24,10 @@ from xcat.match.engine import MatchOptions
 from xcat.match.haystack import Haystack
 from xcat.match.targets import Targets
 from xcat.output import results
+from xcat.output.columns import unique_names
 from xcat.own.arguments import FileSpec, MagnitudeSpec
 from xcat.own.match_answer import HYPOTHESIS, PLACE, Answer, CounterpartRows
-from xcat.own.table_result import step, unique_labels
+from xcat.own.table_result import step
 from xcat.own.user_tables import (
     CounterpartFile,
     SkyCoverage,
@@ -86,7 +87,7 @@ def match_files(
     for k, f in enumerate(facts):
         if names.count(names[k]) > 1 and isinstance(f.source, Path):
             facts[k] = replace(f, label=file_label(f.source))
-    labels = unique_labels([f.label for f in facts])
+    labels = unique_names([f.label for f in facts])
     facts = [replace(f, label=label) for f, label in zip(facts, labels, strict=True)]
     by_label = _by_label(labels[1:], magnitudes)
     sky_of = _skies(labels[1:], skies or {}, options.radius_arcsec)
@@ -140,7 +141,7 @@ def match_table(
     """
     facts = describe(table)
     guessed = guess(facts, wanted)
-    labels = unique_labels([facts.label, *against])
+    labels = unique_names([facts.label, *against])
     by_label = _by_label(labels[1:], magnitudes)
     messages, seconds = list(guessed.messages), dict[str, float]()
     with step(seconds, f"read {facts.label}"):
@@ -190,6 +191,8 @@ def _match(
     for name in ("ra", "dec", "epoch_yr"):
         places[name] = np.nan
         places[name][rows] = user_table.columns.get(name, np.nan)
+    err_arcsec = np.full(n_rows, np.nan)
+    err_arcsec[rows] = user_table.columns.get("err_arcsec", np.nan)
     return Answer(
         user_table.label,
         user_table.table,
@@ -205,6 +208,7 @@ def _match(
         messages + outcome.notes,
         dict(outcome.counts),
         seconds | outcome.seconds,
+        err_arcsec,
     )
 
 
@@ -270,7 +274,7 @@ def _rows_of(conn: Connection, haystack: Haystack, source: _Source, ids: np.ndar
         magnitudes = {name: name for name in used if name == "mag" or name.startswith("mag_")}
     magnitude = next(iter(magnitudes), None)
     field = None if magnitude is None else _field(conn, haystack.table, magnitudes[magnitude])
-    return CounterpartRows(haystack.name, ids, table, places, magnitude, field)
+    return CounterpartRows(haystack.name, ids, table, places, magnitude, field, isinstance(source, Loaded))
 
 
 def _field(conn: Connection, table: str, column: str) -> tuple[np.ndarray, np.ndarray] | None:

@@ -129,7 +129,15 @@ def read_properties(
         ]
         if n_rows < n_all:
             notes.append(f"of {n_all:,} rows, the best hypothesis of each of the {n_rows:,} sources is read")
-    deriving = Deriving(facts, given_columns=given, batch=rows, band=band, matched=matched, accepted=accepted)
+    deriving = Deriving(
+        facts,
+        list(facts.messages),
+        given_columns=given,
+        batch=rows,
+        band=band,
+        matched=matched,
+        accepted=accepted,
+    )
     for note in notes:
         deriving.note(note)
     for reason in facts.left_out:

@@ -14,6 +14,7 @@ from astropy.table import MaskedColumn, Table, vstack
 
 from xcat.ingest.opened import ColumnFacts
 from xcat.ingest.rows import parse_numbers
+from xcat.output.provenance import KEY
 from xcat.tables import facts as of_tables
 from xcat.tables.facts import TableFacts
 
@@ -39,16 +40,16 @@ class Spool:
         The user's table.
     meanings : mapping
         Of the columns of the answer.
-    names : mapping
-        Names under which the user's columns are written, where they differ.
     prefix : str
         Before the names of the answer's columns.
+    provenance : mapping
+        See `xcat.output.provenance`.
     """
 
     facts: TableFacts
     meanings: Mapping[str, Meaning]
-    names: Mapping[str, str] = field(default_factory=dict)
     prefix: str = ""
+    provenance: Mapping[str, Any] = field(default_factory=dict)
     n_rows: int = 0
     _file: IO[bytes] | None = None
     _writer: Any = None
@@ -135,8 +136,6 @@ class Spool:
                 none = np.zeros(len(table), column.dtype)
                 table[column.name] = MaskedColumn(none, mask=np.ones(len(table), bool), meta=table[column.name].meta)
             self._widen(table, column.name, f"u {column.name}")
-            if column.name in self.names:
-                table.rename_column(column.name, self.names[column.name])
         for name, meaning in self.meanings.items():
             key = f"a {name}"
             if key not in rows.schema.names:
@@ -155,6 +154,8 @@ class Spool:
                 made.unit = meaning.unit
             if made.dtype.kind == "f":
                 made.info.format = ".7g"  # the significant digits, in formats that are text
+        if self.provenance:
+            table.meta[KEY] = dict(self.provenance)
         return table
 
     def _widen(self, table: Table, name: str, key: str) -> None:

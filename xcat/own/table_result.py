@@ -1,8 +1,8 @@
-"""The answer for a user's table, and what all answers share: masked columns, unique names, times and memory."""
+"""The answer for a user's table, and what all answers share: masked columns, times and memory."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -39,20 +39,6 @@ def masked(values: np.ndarray, mask: np.ndarray) -> Column:
     values = values.copy()
     values[mask] = np.nan if values.dtype.kind == "f" else np.zeros(1, values.dtype)[0]
     return MaskedColumn(values, mask=mask)
-
-
-def unique_labels(labels: Sequence[str]) -> list[str]:
-    """Labels, with a number from the second of equal ones on; FITS does not distinguish case."""
-    out: list[str] = []
-    used: set[str] = set()
-    for label in labels:
-        candidate, number = label, 1
-        while candidate.casefold() in used:
-            number += 1
-            candidate = f"{label}_{number}"
-        out.append(candidate)
-        used.add(candidate.casefold())
-    return out
 
 
 @contextmanager

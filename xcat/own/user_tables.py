@@ -17,7 +17,7 @@ from xcat.database.loaded import Loaded
 from xcat.database.sqlfiles import job
 from xcat.errors import ConfigError, InputError
 from xcat.ingest.convert import convert
-from xcat.ingest.rows import Rejects, Rows
+from xcat.ingest.rows import VALUE_LEFT_EMPTY, Rejects, Rows
 from xcat.match.haystack import Haystack, MagnitudeTerm
 from xcat.match.stage import haystack_of
 from xcat.own.arguments import MagnitudeSpec, read_histogram
@@ -41,7 +41,12 @@ class _RejectCounter:
 
     def messages(self, label: str) -> list[str]:
         most = sorted(self._by_reason.items(), key=lambda item: -item[1][0])
-        return [f"{label}: {n:,} rows cannot be matched: {why} (first in row {row:,})" for why, (n, row) in most]
+        unmatched = [(why, n, row) for why, (n, row) in most if not why.endswith(VALUE_LEFT_EMPTY)]
+        emptied = [(why, n, row) for why, (n, row) in most if why.endswith(VALUE_LEFT_EMPTY)]
+        return [
+            *(f"{label}: {n:,} rows cannot be matched: {why} (first in row {row:,})" for why, n, row in unmatched),
+            *(f"{label}: {n:,} x {why} (first in row {row:,})" for why, n, row in emptied),
+        ]
 
 
 @dataclass
@@ -88,6 +93,7 @@ def read_user_table(facts: TableFacts, guessed: Guess, messages: list[str]) -> U
     counter = _RejectCounter()
     for _, converted in chunks:
         counter.add(converted.rejects)
+        counter.add(converted.emptied)
         unusable[converted.rejects.row_number - 1] = converted.rejects.reason
     parts = [{"id": converted.row_number, **_needed(converted.columns)} for _, converted in chunks]
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -127,6 +133,7 @@ def load_file(
             for chunk in reader:
                 converted = convert(chunk, definition)
                 counter.add(converted.rejects)
+                counter.add(converted.emptied)
                 raw = Rows(chunk, definition)
                 at = converted.row_number - chunk.first_row
                 values = {name: raw.numbers(column)[at] for column, name in file.magnitudes.items()}

@@ -12,6 +12,7 @@ from xcat.database.connection import Connection
 from xcat.database.published import class_column
 from xcat.database.sqlfiles import job
 from xcat.errors import XcatError
+from xcat.output.provenance import KEY, provenance
 from xcat.output.reading import classify_run
 from xcat.output.results import query
 
@@ -105,4 +106,13 @@ def candidates(
         row = conn.execute(counted, values).fetchone()
         total = row[0] if row else total
     table.meta |= {"run_id": run["run_id"], "class": values["class"], "total_rows": total}
+    table.meta[KEY] = provenance(
+        "candidates",
+        run_id=run["run_id"],
+        model_run_id=run["model_run_id"],
+        **{"class": values["class"]},
+        min_probability=min_probability,
+        cone_deg=None if cone is None else ", ".join(f"{value:.10g}" for value in cone),
+        known_included=include_known,
+    )
     return table

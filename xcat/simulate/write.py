@@ -38,11 +38,16 @@ def write(path: Path, columns: Columns) -> int:
         table = fits.BinTableHDU(rows, name="CATALOGUE")
         for column in table.columns:
             column.unit = _FITS_UNITS.get(column.name)
+        table.update_header()  # with the units
+        # sums that tell a damaged file; their comments would have the time, and equal rows give equal files
+        table.add_datasum(when="sum of the data")
+        table.add_checksum(when="sum of header and data", override_datasum=True)
         table.writeto(path)
         return n
     columns = {k: v.astype("U") if v.dtype.kind == "S" else v for k, v in columns.items()}
     if path.suffix == ".parquet":
-        pq.write_table(pa.table({k: pa.array(v) for k, v in columns.items()}), path, compression="zstd")
+        table_of_arrow = pa.table({k: pa.array(v) for k, v in columns.items()})
+        pq.write_table(table_of_arrow, path, compression="zstd", write_page_checksum=True)
         return n
     text = io.StringIO()
     pd.DataFrame(columns).to_csv(text, index=False, lineterminator="\n")
@@ -71,11 +76,11 @@ SPOILT: dict[str, dict[str, int]] = {
     "gaia.fits": {DECLINATION: 1, NO_POSITION: 1, DUPLICATE_ID: 2},
     "ref_cv.csv": {NO_POSITION: 2},
 }
-# Its columns: identifier, position, and a number that can be turned into text (CSV only).
+# Its columns: identifier, position, and the positional error, which can be turned into text (CSV only).
 _COLUMNS: dict[str, tuple[str, tuple[str, str], str]] = {
     "xmm_detections.fits": ("DETID", ("RA", "DEC"), ""),
-    "swift_detections.csv.gz": ("DetectionID", ("RA", "Decl"), "Rate"),
-    "chandra_detections.csv.gz": ("obs_region_id", ("ra_deg", "dec_deg"), "obs_flux_aper90_b"),
+    "swift_detections.csv.gz": ("DetectionID", ("RA", "Decl"), "Err90"),
+    "chandra_detections.csv.gz": ("obs_region_id", ("ra_deg", "dec_deg"), "err_ellipse_r0"),
     "gaia.fits": ("Source", ("RA_ICRS", "DE_ICRS"), ""),
     "ref_cv.csv": ("name", ("ra", "dec"), ""),
 }

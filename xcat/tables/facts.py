@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import astropy.units as u
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -18,10 +16,12 @@ import pyarrow.compute as pc
 from astropy.table import Column, MaskedColumn, Table
 
 from xcat.catalogues.definition import Definition, ReadOptions
+from xcat.columns.units import as_unit
 from xcat.errors import InputError
+from xcat.ingest.files import named_table, unpacked_name
 from xcat.ingest.opened import CHUNK_ROWS, ColumnFacts, RawChunk, TableReader, array_batches, locate, table_columns
-from xcat.ingest.readers import open_table, sniff
-from xcat.ingest.rows import parse_flags, parse_numbers, to_bools
+from xcat.ingest.readers import format_of, open_table
+from xcat.ingest.rows import LIMIT, parse_flags, parse_numbers, to_bools
 
 #: What a user may give as a table: a file of any format that `xcat.ingest.readers.open_table` reads, or the table.
 TableLike: TypeAlias = Path | str | Table | pd.DataFrame
@@ -29,6 +29,7 @@ TableLike: TypeAlias = Path | str | Table | pd.DataFrame
 _SAMPLE_ROWS = 200
 WHOLE = r"^(?:0|-?[1-9]\d{0,18})$"
 NAME = r"^(?:0\d+|-?\d{16,})$"  # digits that a number would not keep: 00123, or more than a double holds
+_NAME_LIKE_POWER = r"^\d+[eE]\d+$"  # 12E4 may be a name; a column of nothing else is one of names
 _ALL_SKY_DEG2 = 41252.97
 
 
@@ -50,6 +51,8 @@ class TableFacts:
         SKYAREA of a FITS header.
     read : ReadOptions
         How to read the file.
+    messages : tuple of str
+        What the user should know of the file, such as which table of several was taken.
     """
 
     source: Path | Table
@@ -58,6 +61,7 @@ class TableFacts:
     left_out: tuple[str, ...] = ()
     sky_area_deg2: float | None = None
     read: ReadOptions = field(default_factory=ReadOptions)
+    messages: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -88,8 +92,9 @@ def describe(table: TableLike, hdu: int | str | None = None) -> TableFacts:
     ----------
     table : Path, str, Table or DataFrame
         A file of any format that `xcat.ingest.readers.open_table` reads, or a table in memory, which is not copied.
+        ``FILE[NAME]`` is the table of this name or number in a file that has several.
     hdu : int or str, optional
-        Extension of a FITS file; its first table if not given.
+        Table of a FITS file or VOTable, by number or name; its first table if not given.
 
     Raises
     ------
@@ -97,12 +102,15 @@ def describe(table: TableLike, hdu: int | str | None = None) -> TableFacts:
         There is no such file, or it is not a table.
     """
     source, read = as_source(table), ReadOptions()
+    messages: tuple[str, ...] = ()
     if isinstance(source, Table):
         found, meta = table_columns(source), source.meta
     else:
-        if not source.is_file():
+        source, named = named_table(source)
+        if not source.exists():
             raise InputError(f"{source}: there is no such file")
-        found, meta, read = _header(source, hdu)
+        header, read = _header(source, named if hdu is None else hdu)
+        found, meta, messages = header.columns, header.meta, tuple(header.remarks)
     area = meta.get("SKYAREA")
     label = _label(meta.get("EXTNAME", "")) or ("table" if isinstance(source, Table) else file_label(source))
     if area is not None and not (isinstance(area, int | float) and 0 < area <= _ALL_SKY_DEG2):
@@ -121,6 +129,7 @@ def describe(table: TableLike, hdu: int | str | None = None) -> TableFacts:
         ),
         None if area is None else float(area),
         read,
+        messages,
     )
     if not facts.columns:
         raise InputError(f"{facts.name}: the table has no column that could be read")
@@ -156,6 +165,7 @@ def _sampled(columns: tuple[ColumnFacts, ...], chunk: RawChunk) -> tuple[ColumnF
         text = pc.utf8_trim_whitespace(array if pa.types.is_string(array.type) else array.cast(pa.string()))
         present = text.filter(pc.and_(pc.is_valid(text), pc.not_equal(text, "")))
         _, bad = parse_numbers(present)
+        bad &= ~to_bools(pc.match_substring_regex(present, LIMIT))
         sample = tuple(present.slice(0, 20).to_pylist())
         # a few "N/A" do not make a column of numbers one of text: most values decide
         out.append(replace(column, is_text=bool(len(bad)) and float(bad.mean()) > 0.5, sample=sample))
@@ -164,8 +174,7 @@ def _sampled(columns: tuple[ColumnFacts, ...], chunk: RawChunk) -> tuple[ColumnF
 
 def file_label(path: Path) -> str:
     """Label of a table after the name of its file."""
-    name = path.name.removesuffix(".gz")
-    return _label(Path(name).stem) or "table"
+    return _label(Path(unpacked_name(path)).stem) or "table"
 
 
 def _label(name: Any) -> str:
@@ -179,18 +188,13 @@ def _open(path: Path, read: ReadOptions, names: Sequence[str], chunk_rows: int =
     return open_table(path, definition, chunk_rows)
 
 
-def _header(path: Path, hdu: int | str | None) -> tuple[list[ColumnFacts], dict[str, Any], ReadOptions]:
-    """Columns and keywords of a file, and how to read it."""
-    try:
-        format_ = sniff(path)
-    except (OSError, EOFError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from error
-    if hdu is not None and format_ != "fits":
-        raise InputError(f"{path}: there is no table in extension {hdu!r}, this is not a FITS file")
-    read = ReadOptions(hdu=hdu, comment="#" if format_ == "csv" else None)
+def _header(path: Path, hdu: int | str | None) -> tuple[TableReader, ReadOptions]:
+    """Columns, keywords and messages of a file, and how to read it."""
+    read = ReadOptions(hdu=hdu, comment="#" if format_of(path) == "csv" else None)
     with _open(path, read, ()) as reader:
-        # an extension that was asked for is labelled like its file, whatever its name
-        return reader.columns, reader.meta if hdu is None else reader.meta | {"EXTNAME": ""}, read
+        if hdu is not None:  # a table that was asked for is labelled like its file, whatever its name
+            reader.meta = reader.meta | {"EXTNAME": ""}
+        return reader, read
 
 
 # --- rows with all columns ---
@@ -235,23 +239,13 @@ def to_table(facts: TableFacts, batches: Iterator[pa.RecordBatch] | list[pa.Reco
         made.description = column.description or None
         if column.ucd:
             made.meta["ucd"] = column.ucd
-        unit = parsed(column.unit)
+        unit = as_unit(column.unit)
         if unit is not None:
             made.unit = unit
         elif column.unit:
             made.description = f"{column.description} [{column.unit}]".strip()
         table[column.name] = made
     return table
-
-
-def parsed(unit: str) -> u.UnitBase | None:
-    """Unit as astropy understands it; None if the text is empty or not understood."""
-    if not unit.strip():
-        return None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", u.UnitsWarning)  # many files write units in their own way
-        understood = u.Unit(unit, parse_strict="silent")
-    return None if isinstance(understood, u.UnrecognizedUnit) else understood
 
 
 def _typed(array: pa.Array, column: ColumnFacts) -> tuple[np.ndarray, np.ndarray]:
@@ -281,7 +275,9 @@ def _parsed(text: pa.StringArray, null: np.ndarray, dtype: str) -> tuple[np.ndar
                 pass  # more than 64 bits: stays text
         elif kind == "f" or not pc.any(pc.match_substring_regex(text, NAME)).as_py():
             numbers, bad = parse_numbers(text)
-            if not bad.any():
+            is_name = pc.all(pc.match_substring_regex(text, _NAME_LIKE_POWER), skip_nulls=True).as_py()
+            # a column of nothing but "NA" and "none" is one of words
+            if not bad.any() and (kind == "f" or not (is_name or np.isnan(numbers).all())):
                 with np.errstate(over="ignore"):
                     return numbers.astype(dtype if kind == "f" else "f8"), null
     return np.array(text.fill_null("").to_pylist(), dtype=np.str_), null

@@ -16,12 +16,17 @@ import astropy.units as u
 from xcat.catalogues.definition import Definition
 from xcat.catalogues.grammar import ColumnSpec
 from xcat.errors import InputError
+from xcat.ingest import frames
 from xcat.ingest.opened import ColumnFacts
 from xcat.tables import vocabulary as words
 from xcat.tables.facts import TableFacts
 from xcat.tables.vocabulary import POSITIONS, Columns, as_unit, convention_of, folded, is_angle, is_number, plain
 
 _Pair: TypeAlias = tuple[ColumnFacts, ColumnFacts]
+
+
+# a position in columns of its parts, as CDS and the journals name them
+_PARTS = ("rah", "ram", "ras", "de-", "ded", "dem", "des")
 
 
 @dataclass(frozen=True)
@@ -99,9 +104,16 @@ def guess_position(
         Several columns fit equally well, a named one does not exist, or its unit is not one of an angle.
     """
     guessing = _Guessing(facts, messages, Wanted(ra, dec))
-    columns = guessing.find_position()
-    specs = {} if columns is None else guessing.place(*columns)
-    return (ColumnSpec.model_validate(specs["ra"]), ColumnSpec.model_validate(specs["dec"])) if specs else None
+    found = guessing.position()
+    return (
+        None
+        if found is None
+        else (ColumnSpec.model_validate(found[0]["ra"]), ColumnSpec.model_validate(found[0]["dec"]))
+    )
+
+
+def _is_mixed(name: str) -> bool:
+    return not (name.islower() or name.isupper())
 
 
 @dataclass
@@ -110,13 +122,15 @@ class _Guessing(Columns):
     xray: bool = True
 
     def guess(self) -> Guess:
-        position = self.find_position()
+        position = self.position()
         if position is None:
             raise self.error(
                 f"no column looks like a position. Say which: --ra COLUMN --dec COLUMN; it has: {self.names()}"
+                + "".join(f". {message}" for message in self.facts.messages)
             )
-        columns = self.place(*position)
-        error = self._error({c.name for c in position})
+        self.messages += self.facts.messages
+        columns, used = position
+        error = self._error(used)
         epoch = self._epoch()
         motion = {} if self.xray else self._motion(bool(epoch))
         data = {
@@ -139,8 +153,31 @@ class _Guessing(Columns):
 
     # --- position ---
 
+    def position(self) -> tuple[dict[str, Any], set[str]] | None:
+        """How columns become a position, in the form of a definition, and their names; None if none look like one."""
+        by_name = {c.name.strip().casefold(): c.name for c in reversed(self.facts.columns)}
+        parts = [by_name.get(name) for name in _PARTS]
+        given = {plain(name) for name in (self.wanted.ra, self.wanted.dec) if name is not None}
+        # hours alone, or degrees alone, are never meant where minutes and seconds stand beside them
+        has_parts = None not in parts and given <= {"rah", "ded", "de"}
+        pair = None if has_parts and given else self.find_position()
+        if pair is not None:
+            return self.place(*pair), {c.name for c in pair}
+        if not has_parts:
+            return None
+        names = [str(name) for name in parts]
+        self.note(
+            f"position from {', '.join(names)} (name), hours, degrees, minutes and seconds in columns of their own"
+        )
+        specs = {
+            "ra": {"from": names[:3], "transform": "hms"},
+            "dec": {"from": names[3:], "transform": "dms"},
+        }
+        return specs, set(names)
+
     def place(self, ra: ColumnFacts, dec: ColumnFacts) -> dict[str, Any]:
         """How two columns become a position, in the form of a definition."""
+        self.messages += frames.check(self.facts.name, self.facts.columns, [ra.name], [dec.name])
         return {"ra": self._angle("ra", ra, "hms"), "dec": self._angle("dec", dec, "dms")}
 
     def find_position(self) -> _Pair | None:
@@ -161,6 +198,8 @@ class _Guessing(Columns):
         for pairs, why in self._position_tiers():
             numeric = [p for p in pairs if not (p[0].is_text or p[1].is_text)]
             best = numeric or pairs  # text in hours and numbers in degrees are the same position twice
+            # of ra, dec and Ra, the first two belong together
+            best = [p for p in best if _is_mixed(p[0].name) == _is_mixed(p[1].name)] or best
             if len(best) > 1:
                 raise self.ambiguous("position", [f"{a.name}, {b.name}" for a, b in best], "--ra COLUMN --dec COLUMN")
             if best:
@@ -224,7 +263,8 @@ class _Guessing(Columns):
     def _angular(self, column: ColumnFacts, option: str) -> str:
         """Unit of a column of angles, as astropy writes it."""
         unit = as_unit(column.unit)
-        if unit is None or not unit.is_equivalent(u.deg):
+        in_hours = unit == u.hourangle and option != "--ra"
+        if unit is None or not unit.is_equivalent(u.deg) or in_hours:
             raise self.error(
                 f"column '{column.name}' ({option}) must be an angle, but its unit is '{column.unit.strip()}'"
             )
@@ -370,8 +410,10 @@ class _Guessing(Columns):
         names = ", ".join(c.name for c in both)
         units = [as_unit(c.unit) or u.mas / u.yr for c in both]
         usable = all(unit.is_equivalent(u.mas / u.yr) for unit in units)
-        if not (epoch and usable):
-            why = "they are not in mas/yr" if epoch else "the table has no epoch"
+        is_fk4 = any(c.frame.startswith("FK4") for c in self.facts.columns)
+        if not (epoch and usable) or is_fk4:
+            why = "those of FK4 cannot be converted" if is_fk4 else "they are not in mas/yr"
+            why = why if epoch else "the table has no epoch"
             self.note(f"proper motions {names} are not used: {why}")
             return {}
         self.note(f"proper motions from {names} (name), the first times cos(dec)")

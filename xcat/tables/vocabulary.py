@@ -13,10 +13,11 @@ from typing import Any
 import astropy.units as u
 import yaml
 
+from xcat.columns import units
 from xcat.columns.registry import columns, magnitudes
 from xcat.errors import InputError
 from xcat.ingest.opened import ColumnFacts
-from xcat.tables.facts import TableFacts, parsed
+from xcat.tables.facts import TableFacts
 
 #: What stands for "no value" in the tables of this field; NWAY's users write -99.
 NULLS: tuple[float | str, ...] = (-99.0, -999.0, "N/A", "NA", "null", "NULL", "None", "--", "-")
@@ -57,16 +58,8 @@ WORDS = {
 
 
 def as_unit(text: str) -> u.UnitBase | None:
-    """Unit of a text, with the spellings of old tables; None if it is empty or not understood."""
-    text = text.strip()
-    unit = parsed(POSITIONS["units"].get(text.casefold(), text))
-    unit = unit if unit is not None else parsed(text.casefold())
-    if unit is None and text:
-        try:
-            return u.Unit(text, format="cds")  # VizieR's 10-17W/m2
-        except ValueError:
-            return None
-    return unit
+    """Unit of a text, where ``h`` is an hour of right ascension; None if it is empty or not understood."""
+    return units.as_unit(POSITIONS["units"].get(text.strip().casefold(), text))
 
 
 def folded(name: str) -> str:

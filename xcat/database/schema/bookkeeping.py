@@ -144,8 +144,8 @@ match_stratum = book(
     "The strata of a match run's sources, by mission, density and positional error, with what it learned of each",
     part_of("run_id", "run"),
     points_to("catalogue_id", "catalogue"),
-    "part source_kind log_objects_low err_low_arcsec err_typical_arcsec reach_arcsec log_odds completenesses cutoffs",
-    "log_back log_alone",
+    "part source_kind log_objects_low err_low_arcsec err_typical_arcsec epoch_mean_yr epoch_std_yr reach_arcsec",
+    "log_odds completenesses cutoffs log_back log_alone",
     PrimaryKeyConstraint("run_id", "source_kind"),
 )
 

@@ -11,6 +11,7 @@ from xcat.database.connection import Connection
 from xcat.database.retention import Leaving
 from xcat.database.runs import get
 from xcat.errors import XcatError
+from xcat.ingest.rows import VALUE_LEFT_EMPTY
 from xcat.output.terminal import aligned
 
 if TYPE_CHECKING:
@@ -120,6 +121,7 @@ def leaving_text(leaving: Leaving) -> str:
 
 def loading_lines(name: str, loading: Loading) -> list[str]:
     """Say how many rows of a catalogue were loaded, and why others were rejected."""
+    remarks = [f"  {remark}" for remark in loading.remarks]
     if loading.version is not None:
         return [f"{name}: version {loading.version} holds just these files and is current again; nothing was loaded"]
     if not loading.files:
@@ -127,13 +129,17 @@ def loading_lines(name: str, loading: Loading) -> list[str]:
     skipped = sum(file["n_skipped"] for file in loading.files)
     left_out = f", {skipped:,} left out by its definition" if skipped else ""
     text = [f"{name}: {loading.n_rows:,} rows loaded, {loading.n_rejected:,} rejected{left_out}"]
+    text += [f"  {remark}" for remark in loading.remarks]
     for reject in loading.rejects:
         column = f" in column {reject['column_name']}" if reject["column_name"] else ""
+        reason, shown = reject["reason"], reject["example"]
+        left_empty = VALUE_LEFT_EMPTY if reason.endswith(VALUE_LEFT_EMPTY) else ""
+        shown = shown if shown is None or len(shown) <= 80 else f"{shown[:80]} ..."
         text.append(
-            f"  {reject['file_name']}: {reject['n']:,} x {reject['reason']}{column}, "
-            f"first in row {reject['first_row']:,} ({reject['example']!r})"
+            f"  {reject['file_name']}: {reject['n']:,} x {reason.removesuffix(VALUE_LEFT_EMPTY)}{column}, "
+            f"first in row {reject['first_row']:,} ({shown!r}){left_empty}"
         )
-    return text
+    return text + remarks
 
 
 def loading_json(loading: Loading) -> dict[str, Any]:
@@ -142,6 +148,7 @@ def loading_json(loading: Loading) -> dict[str, Any]:
         "files": loading.files,
         "already_loaded": loading.already,
         "rejects": loading.rejects,
+        "remarks": loading.remarks,
         "version_current_again": loading.version,
     }
 

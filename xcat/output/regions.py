@@ -1,0 +1,153 @@
+"""Positions as regions for DS9, TOPCAT and Aladin: error circles, in the colour of their class."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from xcat.arrays import FloatArray
+from xcat.errors import XcatError
+from xcat.output.columns import escape
+from xcat.output.provenance import KEY, Position, positions
+
+if TYPE_CHECKING:
+    from astropy.table import Column, Table
+
+_NO_ERROR_ARCSEC = 1.0
+_ERRORS = ("err_arcsec", "pos_err", "poserr", "radec_err", "pos_err_arcsec")
+
+
+class Places(NamedTuple):
+    """Where the rows of a table are, if its columns do not say it; NaN for unknown.
+
+    Degrees ICRS, and errors of 1 sigma in arcsec, each of shape (n_rows,).
+    """
+
+    ra: FloatArray
+    dec: FloatArray
+    err_arcsec: FloatArray
+
+
+def check(table: Table, path: Path) -> Position:
+    """Find the columns of the position.
+
+    Raises
+    ------
+    XcatError
+        There are none.
+    """
+    found = positions(table)
+    if not found:
+        raise XcatError(
+            f"{path}: regions need a position, and no two columns look like right ascension and declination. "
+            "Name them ra and dec (in SQL: SELECT x AS ra, y AS dec)"
+        )
+    return found[0]
+
+
+def write(table: Table, path: Path, places: Places | None = None) -> None:
+    """Write a circle per row, of radius 1 sigma; its text is the name of the source.
+
+    Parameters
+    ----------
+    table : Table
+        The first position counts; ``name`` and ``class`` give text and colour, ``err_arcsec`` the radius.
+    places : Places, optional
+        Positions and errors, where the columns do not have them in degrees.
+
+    Notes
+    -----
+    Rows without a position are left out, and the first lines of the file say how many. A row without an error has a
+    circle of 1 arcsec, broken.
+    """
+    import astropy.units as u
+    from astropy.coordinates import SkyCoord
+    from regions import CircleSkyRegion, RegionMeta, Regions, RegionVisual
+
+    from xcat.output import style
+
+    about = "given by the match"
+    if places is None:
+        at = check(table, path)
+        places, about = _places(table, at)
+    name = _texts(table, ("name", "iauname", "iau_name", "native_id", "source_id", "id"))
+    classes = _texts(table, ("class",))
+    known = sorted({c for c in classes if c}) if classes is not None else []
+    colour = {c: s.colour for c, s in style.of_classes(known).items()}
+    usable = np.isfinite(places.ra) & np.isfinite(places.dec) & (np.abs(places.dec) <= 90)
+    has_error = np.isfinite(places.err_arcsec) & (places.err_arcsec > 0)
+    centres = SkyCoord(np.where(usable, places.ra, 0), np.where(usable, places.dec, 0), unit="deg", frame="icrs")
+    radii = np.where(has_error, places.err_arcsec, _NO_ERROR_ARCSEC) * u.arcsec
+    circles = []
+    for i in np.flatnonzero(usable):
+        visual = {"color": colour.get(classes[i], "") if classes is not None else ""} if colour else {}
+        look = RegionVisual({k: v for k, v in visual.items() if v} | ({} if has_error[i] else {"dash": 1}))
+        meta = RegionMeta({"text": name[i]}) if name is not None and name[i] else RegionMeta()
+        circles.append(CircleSkyRegion(centres[i], radii[i], meta=meta, visual=look))
+    lines = [
+        f"circles: positional error, 1 sigma per axis ({about}), broken circles of 1 arcsec where no error is known",
+        *(f"class {c}: {colour[c]}" for c in known),
+        *([f"{(~usable).sum()} rows have no position and no circle"] if not usable.all() else []),
+        *(f"{k}: {v}" for k, v in table.meta.get(KEY, {}).items()),
+    ]
+    body = Regions(circles).serialize(format="ds9", precision=8) if circles else "# Region file format: DS9\nicrs\n"
+    head, _, rest = body.partition("\n")
+    # a semicolon ends a comment
+    comments = "".join(f"# {escape(' '.join(line.replace(';', ',').split()))}\n" for line in lines)
+    path.write_text(f"{head}\n{comments}{rest}", encoding="utf-8")
+
+
+def _places(table: Table, at: Position) -> tuple[Places, str]:
+    """Positions and errors of the columns of a table, and which column the error is."""
+    import astropy.units as u
+    from astropy.coordinates import SkyCoord
+
+    ra, dec = (_numbers(table[name]) for name in (at.ra, at.dec))
+    if at.frame.lower() not in ("", "icrs"):
+        place = SkyCoord(ra, dec, unit="deg", frame=at.frame.lower()).icrs
+        ra, dec = place.ra.deg, place.dec.deg
+    folded = {name.casefold(): name for name in reversed(table.colnames)}
+    prefix = at.ra.casefold()[: -len("ra")] if at.ra.casefold().endswith("ra") else ""
+    error = next((folded[p + e] for e in _ERRORS for p in (prefix, "") if p + e in folded), None)
+    if error is None:
+        return Places(ra, dec, np.full(len(table), np.nan)), "no column has it"
+    unit = table[error].unit
+    factor = 1.0 if unit is None or not unit.is_equivalent(u.arcsec) else unit.to(u.arcsec)
+    return Places(ra, dec, _numbers(table[error]) * factor), f"column {error}"
+
+
+def _numbers(column: Column) -> FloatArray:
+    """Numbers of a column in its unit (angles in degrees), NaN where it is masked; sexagesimal text is read."""
+    import astropy.units as u
+    from astropy.coordinates import Angle
+
+    from xcat.output.provenance import axis
+
+    values = np.ma.asarray(column)
+    if values.dtype.kind in "iuf":
+        numbers = np.ma.filled(values.astype(np.float64), np.nan)
+        is_angle = column.unit is not None and axis(column.name, column) and column.unit.is_equivalent(u.deg)
+        return numbers * (column.unit.to(u.deg) if is_angle else 1.0)
+    unit = u.hourangle if axis(column.name, column) == "ra" else u.deg
+    out = np.full(len(values), np.nan)
+    for i, (text, missing) in enumerate(zip(column.tolist(), np.ma.getmaskarray(values), strict=True)):
+        if not missing and text:
+            try:
+                out[i] = float(text) if str(text).count(":") + str(text).count(" ") == 0 else Angle(text, unit).deg
+            except ValueError:
+                continue
+    return out
+
+
+def _texts(table: Table, names: tuple[str, ...]) -> list[str] | None:
+    """Values of the first column that has one of the names, or ends in it after a prefix, as text for DS9."""
+    exact = (c for n in names for c in table.colnames if c.casefold() == n)
+    # the columns of a match begin with the name of their table, the user's first
+    name = next(exact, next((c for c in table.colnames if c.casefold().endswith(tuple(f"_{n}" for n in names))), None))
+    if name is None:
+        return None
+    values = np.ma.filled(np.ma.asarray(table[name]).astype(object), "")
+    braces = str.maketrans("{};", "(),")  # what ends a text or a region
+    return [escape(str(v).translate(braces)).encode("ascii", "backslashreplace").decode() for v in values.tolist()]
