@@ -37,7 +37,7 @@ from xcat.output.reading import Row
 from xcat.own import published_run, reasons
 from xcat.own.at_hand import AtHand, model_at_hand
 from xcat.own.mission import Mission
-from xcat.own.property_columns import UserProperties, read_properties
+from xcat.own.property_columns import UserProperties, check_range, read_properties
 from xcat.own.published_run import PublishedRun
 from xcat.own.spooled import Meaning, Spool
 from xcat.own.table_priors import TablePriors, priors_of
@@ -187,7 +187,9 @@ class _Work:
         with step(self.seconds, "read", "read the table"):
             self.facts: TableFacts = describe(table, options.hdu)
         self.published: PublishedRun = published_run.load(conn, options.run_id)
-        self.columns: XrayColumns = xray_columns(self.facts, options.wanted, options.columns, options.band)
+        self.columns: XrayColumns = xray_columns(
+            self.facts, options.wanted, options.columns, options.band, needs_error=not options.own_counterparts
+        )
         self.messages = list(self.columns.messages)
         names = self._model_properties()
         self.is_of_table = options.own_counterparts or self.columns.matched is not None
@@ -205,6 +207,10 @@ class _Work:
             self.at_hand: AtHand = model_at_hand(settings, conn, run["model_run_id"], available)
         conn.rollback()
         self.available = available
+        if self.user is not None:
+            n_messages = len(self.user.messages)
+            check_range(self.user, self.at_hand.model)
+            self.messages += self.user.messages[n_messages:]
         self.messages += self.at_hand.messages
         if self.columns.magnitudes and not self.is_of_table:
             names_ = ", ".join(self.columns.magnitudes[:8]) + (" ..." if len(self.columns.magnitudes) > 8 else "")
@@ -307,16 +313,20 @@ class _Work:
         spool.provenance = provenance("classify", run_id=run, model_run_id=model_run_id)
         counts = {c: [0, 0] for c in model.classes}
         n_rows = n_classified = 0
-        with progress.timed(self.seconds, "classify"):
-            for result, batch, usable, more in self._pieces(priors):
-                answer = _columns(model, result)
-                answer |= more
-                spool.add(batch, {name: _expanded(values, usable) for name, values in answer.items()})
-                n_rows, n_classified = n_rows + batch.num_rows, n_classified + len(result.p)
-                for k, name in enumerate(model.classes):
-                    of_class = result.class_index == k
-                    counts[name][0] += int(of_class.sum())
-                    counts[name][1] += int((result.p_tail[of_class] < LEAST_P_TAIL).sum())
+        try:
+            with progress.timed(self.seconds, "classify"):
+                for result, batch, usable, more in self._pieces(priors):
+                    answer = _columns(model, result)
+                    answer |= more
+                    spool.add(batch, {name: _expanded(values, usable) for name, values in answer.items()})
+                    n_rows, n_classified = n_rows + batch.num_rows, n_classified + len(result.p)
+                    for k, name in enumerate(model.classes):
+                        of_class = result.class_index == k
+                        counts[name][0] += int(of_class.sum())
+                        counts[name][1] += int((result.p_tail[of_class] < LEAST_P_TAIL).sum())
+        except BaseException:
+            spool.close()
+            raise
         if not n_rows:
             raise InputError(f"{self.facts.name}: the table has no rows")
         for reason, n in self.n_rejected.items():
@@ -369,7 +379,7 @@ class _Work:
                         result = classify(
                             model, sample, self.prior_ratio(priors, mission, sample) if len(sample) else None
                         )
-                        more = self._surroundings(mission, sample, result, records) if len(sample) else {}
+                        more = self._surroundings(mission, sample, result, records)
                     finally:
                         self.conn.rollback()
                     for name, seconds in mission.seconds.items():
@@ -410,29 +420,29 @@ class _Work:
         self.messages += [f"{self.facts.label}: {one.message}" for one in off]
 
     def _surroundings(self, mission: Mission, sample: Sample, result: Classification, records: np.ndarray) -> Answer:
-        """What is at the positions: counterparts, our own sources, known objects; and the reason of each class."""
-        ids = records["source_id"]
-        brightness = mission.brightness()
-        more: Answer = {
-            "reason": np.ma.asarray(
-                reasons.sentences(self.at_hand.model, sample, result, brightness["log_fx"].astype(np.float64))
-            )
-        }
+        """What is at the positions: counterparts, our own sources, known objects; and the reason of each class.
+
+        Of a piece without usable rows the same columns with the same types, empty; its mission has no tables.
+        """
+        ids, is_loaded = records["source_id"], len(sample) > 0
+        log_fx = mission.brightness()["log_fx"].astype(np.float64) if is_loaded else np.zeros(0)
+        more: Answer = {"reason": np.ma.asarray(reasons.sentences(self.at_hand.model, sample, result, log_fx))}
         if self.published.counterparts:
-            chances = mission.chances()
+            chances = mission.chances() if is_loaded else np.zeros(0, [("source_id", "i8"), ("p_any", "f8")])
             more["p_any"] = _placed(ids, chances["source_id"], chances["p_any"])
         for k, loaded in enumerate(self.published.counterparts):
             name = loaded.definition.name
-            found = mission.counterparts(k)
+            found = mission.counterparts(k) if is_loaded else []
             for column in _counterpart_columns(loaded.definition.columns):
                 source = "native_id" if column == "id" else column
                 more[f"{name}_{column}"] = _from_rows(ids, found, "source_id", source)
         nearest: dict[int, dict[str, Any]] = {}
-        for row in sorted(mission.published_sources(), key=lambda r: (r["row_number"], r["sigmas"], r["source_id"])):
+        published = mission.published_sources() if is_loaded else []
+        for row in sorted(published, key=lambda r: (r["row_number"], r["sigmas"], r["source_id"])):
             nearest.setdefault(row["row_number"], row)
         for column in _PUBLISHED:
             more[_PUBLISHED[column]] = _from_rows(ids, list(nearest.values()), "row_number", column)
-        known = mission.known_objects()
+        known = mission.known_objects() if is_loaded else []
         for column, name in _KNOWN.items():
             more[name] = _from_rows(ids, known, "row_number", column)
         return more
