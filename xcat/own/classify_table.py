@@ -20,6 +20,7 @@ from xcat.arrays import BoolArray
 from xcat.classifier.model import Model
 from xcat.classifier.posterior import LEAST_P_TAIL, Classification, classify, contributions
 from xcat.classifier.sample import NOT_OBSERVED, Sample
+from xcat.columns.properties import column_of
 from xcat.columns.registry import columns as meanings
 from xcat.columns.registry import property_entries
 from xcat.config import Settings
@@ -164,10 +165,10 @@ def row_evidence(
         chunk = work.chunk_of(row)
         mission = work.mission()
         try:
-            converted, _, sample = work.loaded(mission, chunk)
+            converted, records, sample = work.loaded(mission, chunk)
             if not len(converted):
                 raise InputError(f"{work.facts.name}: row {row}: {converted.rejects.reason[0]}")
-            ((_, at_hand),) = work.by_coverage(sample)
+            ((_, at_hand),) = work.by_coverage(sample, records)
             model, priors = at_hand.model, work.priors(at_hand.model)
             sample = sample.select([p.name for p in model.properties])
             ratio = None
@@ -275,13 +276,20 @@ class _Work:
             self._priors[key].shares = self.shares if self.shares is not None else self._priors[key].shares
         return self._priors[key]
 
-    def by_coverage(self, sample: Sample) -> list[tuple[np.ndarray, AtHand]]:
+    def by_coverage(self, sample: Sample, records: np.ndarray | None) -> list[tuple[np.ndarray, AtHand]]:
         """Rows that were searched for the same properties, each with the model for these.
+
+        The `records` say which kinds of catalogues cover each row; without them what is missing for want of a search
+        does.
 
         A term that nobody has looked for cannot simply be left out of the sum: the weights of the others were fitted
         beside it.
         """
         searched = np.asarray(sample.values != NOT_OBSERVED)
+        if records is not None and len(records):
+            flags = [column_of(p.name, "observed") for p in sample.properties]
+            every = np.ones(len(sample), bool)
+            searched = np.stack([every if flag is None else records[flag] != 0 for flag in flags], axis=1)
         if searched.all() or not len(sample):
             return [(np.arange(len(sample)), self.at_hand)]
         names = np.array([p.name for p in sample.properties])
@@ -300,11 +308,13 @@ class _Work:
             groups.append((rows, self._at_hand[key]))
         return groups
 
-    def answered(self, sample: Sample, brightness: np.ndarray | None, with_priors: bool = True) -> Answer:
+    def answered(
+        self, sample: Sample, records: np.ndarray | None, brightness: np.ndarray | None, with_priors: bool = True
+    ) -> Answer:
         """The columns about the classification of some rows, each with the model for what was searched."""
         whole: dict[str, np.ndarray] = {}
         log_fx = np.full(len(sample), np.nan) if brightness is None else brightness["log_fx"].astype(np.float64)
-        for rows, at_hand in self.by_coverage(sample):
+        for rows, at_hand in self.by_coverage(sample, records):
             model, part = at_hand.model, sample.take(rows).select([p.name for p in at_hand.model.properties])
             priors = self.priors(model) if with_priors else None
             ratio = None if priors is None or not len(rows) else self._ratio(priors, part, brightness, rows)
@@ -437,7 +447,7 @@ class _Work:
                     usable = np.zeros(chunk.n_rows, bool)
                     usable[converted.row_number - chunk.first_row] = True
                     brightness = mission.brightness() if len(sample) else None
-                    answer = self.answered(sample, brightness, with_priors)
+                    answer = self.answered(sample, records, brightness, with_priors)
                     if with_priors:
                         answer |= self._surroundings(mission, records)
                 finally:
@@ -466,7 +476,7 @@ class _Work:
                 piece = slice(first, first + _PIECE)
                 used = usable[piece]
                 sample = Sample(model.properties, values[piece][used], errors[piece][used])
-                yield self.answered(sample, None, with_priors), user.batch.slice(first, _PIECE), used
+                yield self.answered(sample, None, None, with_priors), user.batch.slice(first, _PIECE), used
                 advance(len(used))
 
     def _check_range(self, sample: Sample) -> None:
