@@ -405,8 +405,8 @@ class _Work:
             self.messages.append(f"{self.facts.label}: {n:,} rows are not classified: {reason}")
         for names_, n in self.n_unsearched.items():
             self.messages.append(
-                f"{self.facts.label}: {n:,} rows lie where nobody has looked for {names_}, outside of what is loaded: they "
-                "are classified by a model without the properties of these"
+                f"{self.facts.label}: {n:,} rows lie where nobody has looked for {names_}, outside of what is loaded: "
+                "they are classified by a model without the properties of these"
             )
         for each in self._priors.values():
             self.messages += [m for m in each.remarks() if m not in self.messages]
