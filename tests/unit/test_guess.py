@@ -244,6 +244,14 @@ def test_epoch_and_motion():
     assert not guess(facts).moves, "X-ray positions are where they are"
 
 
+@pytest.mark.parametrize("unit", ["deg", "mas", "furlong/yr"])
+def test_motions_in_a_wrong_unit_are_told(unit):
+    guessed = guess(table("ra", "dec", "err", "pmRA", ("pmDE", unit), ("mjd", "d", "", "57388.5")), xray=False)
+    assert not guessed.moves
+    (told,) = (line for line in guessed.messages if "proper motions pmRA, pmDE are not used" in line)
+    assert f"WARNING: proper motions pmRA, pmDE are not used: the unit '{unit}' of pmDE is not that of" in told
+
+
 def test_magnitudes_are_known_and_their_errors_are_none():
     facts = table(
         "ra", "dec", "err", "Gmag", "e_Gmag", "mag_ch1", ("x", "mag"), ("y", "", "phot.mag;em.opt.R"), "flux_m", "MAG"

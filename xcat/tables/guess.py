@@ -15,6 +15,7 @@ import astropy.units as u
 
 from xcat.catalogues.definition import Definition
 from xcat.catalogues.grammar import ColumnSpec
+from xcat.columns.units import is_none
 from xcat.errors import InputError
 from xcat.ingest import frames
 from xcat.ingest.opened import ColumnFacts
@@ -408,16 +409,21 @@ class _Guessing(Columns):
         if both is None:
             return {}
         names = ", ".join(c.name for c in both)
-        units = [as_unit(c.unit) or u.mas / u.yr for c in both]
-        usable = all(unit.is_equivalent(u.mas / u.yr) for unit in units)
+        units = [u.mas / u.yr if is_none(c.unit) else as_unit(c.unit) for c in both]
+        wrong = next((c for c, x in zip(both, units, strict=True) if x is None or not x.is_equivalent(u.mas / u.yr)), None)
+        if wrong is not None:
+            self.note(
+                f"WARNING: proper motions {names} are not used: the unit '{wrong.unit}' of {wrong.name} is not that of an "
+                "angle per time; positions stay where they are in every year. Correct the unit in the file"
+            )
+            return {}
         is_fk4 = any(c.frame.startswith("FK4") for c in self.facts.columns)
-        if not (epoch and usable) or is_fk4:
-            why = "those of FK4 cannot be converted" if is_fk4 else "they are not in mas/yr"
-            why = why if epoch else "the table has no epoch"
+        if is_fk4 or not epoch:
+            why = "the table has no epoch" if not epoch else "those of FK4 cannot be converted"
             self.note(f"proper motions {names} are not used: {why}")
             return {}
         self.note(f"proper motions from {names} (name), the first times cos(dec)")
         return {
-            name: {"from": c.name, "unit": unit.to_string()}
+            name: {"from": c.name, "unit": str(unit)}
             for name, c, unit in zip(("pmra_mas_yr", "pmdec_mas_yr"), both, units, strict=True)
         }
