@@ -156,9 +156,7 @@ def test_files_are_not_overwritten_unasked(table: Table, tmp_path: Path) -> None
     assert len(Table.read(path)) == 1
 
 
-def test_a_failed_write_leaves_nothing(
-    table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_write_leaves_nothing(table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(XcatError, match="cannot be written"):
         write(table, tmp_path / "missing" / "out.csv")
     path = write(table, tmp_path / "out.fits")

@@ -255,7 +255,9 @@ class Definition(Strict):
     @property
     def needed_file_columns(self) -> set[str]:
         """Those without which a row cannot be used: identifiers, position, its error, and what `read.only` asks."""
-        needed = {"native_id", "source_native_id", "ra", "dec"} | ({"class_native"} if self.kind == "reference" else set())
+        needed = {"native_id", "source_native_id", "ra", "dec"} | (
+            {"class_native"} if self.kind == "reference" else set()
+        )
         names = {c for name, spec in self.columns.items() if name in needed for c in spec.from_}
         if self.position_error:
             names |= {c for spec in self.position_error.columns for c in spec.from_}

@@ -410,7 +410,9 @@ class _Guessing(Columns):
             return {}
         names = ", ".join(c.name for c in both)
         units = [u.mas / u.yr if is_none(c.unit) else as_unit(c.unit) for c in both]
-        wrong = next((c for c, x in zip(both, units, strict=True) if x is None or not x.is_equivalent(u.mas / u.yr)), None)
+        wrong = next(
+            (c for c, x in zip(both, units, strict=True) if x is None or not x.is_equivalent(u.mas / u.yr)), None
+        )
         if wrong is not None:
             self.note(
                 f"WARNING: proper motions {names} are not used: the unit '{wrong.unit}' of {wrong.name} is not that of an "
