@@ -413,8 +413,8 @@ class _Guessing(Columns):
         wrong = [c for c, x in zip(both, units, strict=True) if x is None or not x.is_equivalent(u.mas / u.yr)]
         if wrong:
             self.note(
-                f"WARNING: proper motions {names} are not used: the unit '{wrong[0].unit}' of {wrong[0].name} is not that "
-                "of an angle per time; positions stay where they are in every year. Correct the unit in the file"
+                f"WARNING: proper motions {names} are not used: the unit '{wrong[0].unit}' of {wrong[0].name} is not "
+                "that of an angle per time; positions stay where they are in every year. Correct the unit in the file"
             )
             return {}
         is_fk4 = any(c.frame.startswith("FK4") for c in self.facts.columns)
