@@ -231,6 +231,12 @@ def test_numbers_in_degrees_come_before_text_in_hours():
     assert any("text, read as hours" in line for line in text.messages)
 
 
+def test_hours_taken_for_degrees_are_suspected():
+    for unit, largest, is_told in (("", "10.5", True), ("", "24.5", False), ("deg", "10.5", False)):
+        guessed = guess(table(("ra", unit, "", largest), ("dec", unit), "err"))
+        assert any("WARNING: ra is below 24" in line for line in guessed.messages) is is_told
+
+
 def test_epoch_and_motion():
     facts = table("ra", "dec", "err", ("pmRA", "mas/yr"), ("pmDE", "arcsec/yr"), ("mjd", "d", "", "57388.5"))
     guessed = guess(facts, xray=False)

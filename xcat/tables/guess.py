@@ -125,8 +125,14 @@ class _Guessing(Columns):
     def guess(self) -> Guess:
         position = self.position()
         if position is None:
+            galactic = [c.name for c in self.facts.columns if plain(c.name) in ("glon", "glat")]
             raise self.error(
                 f"no column looks like a position. Say which: --ra COLUMN --dec COLUMN; it has: {self.names()}"
+                + (
+                    f". Galactic coordinates ({', '.join(galactic)}) are not taken: add equatorial ones"
+                    if galactic
+                    else ""
+                )
                 + "".join(f". {message}" for message in self.facts.messages)
             )
         self.messages += self.facts.messages
@@ -258,6 +264,12 @@ class _Guessing(Columns):
             return {"from": column.name, "transform": sexagesimal}
         if not unit:
             self.note(f"{column.name} has no unit, taken as deg")
+            numbers = [float(v) for v in column.sample if is_number(v)]
+            if what == "ra" and numbers and max(numbers) < 24:
+                self.note(
+                    f"WARNING: {column.name} is below 24 in the first rows (up to {max(numbers):.4g}): is it in hours? "
+                    "Then say so in the file, by the unit h"
+                )
             return {"from": column.name, "unit": "deg"}
         return {"from": column.name, "unit": self._angular(column, f"--{what}")}
 
