@@ -158,7 +158,8 @@ def test_the_same_sources_have_the_same_answers(sky: Sky, n_catalogues: int, cut
     first = sky.first(n_catalogues, cut_out, nway)
     strata = first.learned.strata
     assert len(strata.part) >= 6 and set(strata.group.tolist()) == {1, 2} and strata.part.max() >= 4
-    assert len({c.mask for c in first.learned.curves}) >= (n_catalogues if nway else 2**n_catalogues - 1)
+    curves = {c.mask for c in first.learned.curves}
+    assert curves >= {1 << k for k in range(n_catalogues)} | (set() if nway else {2**n_catalogues - 1})
     assert sorted(first.learned.pools) == (list(range(1, n_catalogues + 1)) if cut_out else [])
     again = sky.match(sky.sources, n_catalogues, cut_out, nway, first.learned)
     assert again.outcome.counts["shifted"] == 0 and again.outcome.notes == []
@@ -176,7 +177,7 @@ def test_the_same_sources_have_the_same_answers(sky: Sky, n_catalogues: int, cut
 @pytest.mark.parametrize(("n_catalogues", "cut_out"), [(1, False), (3, True)])
 def test_answers_do_not_depend_on_each_other(sky: Sky, n_catalogues: int, cut_out: bool) -> None:
     """A third of the sources backwards, and single ones: the rows are those of the whole."""
-    first = sky.first(n_catalogues, cut_out, n_catalogues == 1 and cut_out)
+    first = sky.first(n_catalogues, cut_out)
     n = len(sky.sources)
     for index in (np.arange(n)[::-3], *(np.array([i]) for i in (0, 17, OF_GROUPS[0], n - 1))):
         some = sky.sources.take(index)
@@ -372,7 +373,7 @@ def test_a_position_without_an_epoch_has_that_of_its_stratum(sky: Sky) -> None:
         assert one["sep_arcsec"] == pytest.approx(0.0, abs=1e-3)
         assert one["log_bf"] == pytest.approx(_log_bf(one["sep_arcsec"], spread), rel=1e-6)
     chances = [one["p_any"] for one in of_stratum]
-    assert chances[0] > 0.9 and all(a > b for a, b in zip(chances, chances[1:], strict=False))
+    assert chances[0] > 0.9 and (np.diff(chances) < 0).all()
     off = _star(sky, None, then + 3, 3.0)
     assert off["sep_arcsec"] == pytest.approx(3 * _PM_MAS_YR / 1000, abs=1e-3)
     assert off["log_bf"] == pytest.approx(_log_bf(off["sep_arcsec"], 3.0), rel=1e-5)
