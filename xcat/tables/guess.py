@@ -281,7 +281,8 @@ class _Guessing(Columns):
             return self._given_error(given)
         angles = [c for c in self.facts.columns if c.name not in used and not c.is_text and is_angle(c)]
         # the errors of a catalogue may be circles, and the columns of ellipses empty
-        filled = [c for c in angles if not c.sample or any(is_number(v) and isfinite(float(v)) for v in c.sample)]
+        has_samples = any(c.sample for c in self.facts.columns)
+        filled = [c for c in angles if not has_samples or any(is_number(v) and isfinite(float(v)) for v in c.sample)]
         for candidates, why in [*self._error_tiers(filled), *self._error_tiers(angles)]:
             if len(candidates) > 1:
                 names = ["/".join(c.name for c in columns) for columns, _ in candidates]
