@@ -20,6 +20,7 @@ from xcat.arrays import BoolArray
 from xcat.classifier.model import Model
 from xcat.classifier.posterior import LEAST_P_TAIL, Classification, classify, contributions
 from xcat.classifier.sample import NOT_OBSERVED, Sample
+from xcat.columns.properties import column_of
 from xcat.columns.registry import columns as meanings
 from xcat.columns.registry import property_entries
 from xcat.config import Settings
@@ -162,17 +163,22 @@ def row_evidence(
         if work.is_of_table:
             raise ConfigError("--explain: explains counterparts that were searched for, not those of the table itself")
         chunk = work.chunk_of(row)
-        priors, mission, model = work.priors(), work.mission(), work.at_hand.model
+        mission = work.mission()
         try:
-            converted, _, sample = work.loaded(mission, chunk)
+            converted, records, sample = work.loaded(mission, chunk)
             if not len(converted):
                 raise InputError(f"{work.facts.name}: row {row}: {converted.rejects.reason[0]}")
-            ratio = work.prior_ratio(priors, mission, sample)
+            ((_, at_hand),) = work.by_coverage(sample, records)
+            model, priors = at_hand.model, work.priors(at_hand.model)
+            sample = sample.select([p.name for p in model.properties])
+            ratio = None
+            if priors is not None and (priors.kind != "estimate" or priors.shares is not None):
+                ratio = work._ratio(priors, sample, mission.brightness(), np.arange(1))
             result = classify(model, sample, ratio)
             if ratio is not None:
                 shares = model.priors * ratio[0]
                 model = replace(model, priors=shares / shares.sum())
-            run_id = work.at_hand.run_id if work.at_hand.run_id is not None else work.at_hand.of_run_id
+            run_id = at_hand.run_id if at_hand.run_id is not None else at_hand.of_run_id
             yield RowEvidence(mission, mission.source(work.facts.label), model, run_id, sample, result)
         finally:
             conn.rollback()
@@ -227,7 +233,10 @@ class _Work:
                 f"searched for in {catalogues}. To use the table's own: --own-counterparts"
             )
         self.n_rejected: dict[str, int] = {}
-        self.n_bad: dict[str, int] = {}
+        self.n_unsearched: dict[str, int] = {}  # rows by the properties that nobody has looked for
+        self.shares: np.ndarray | None = None  # priors estimated from the table
+        self._priors: dict[tuple[str, ...], TablePriors] = {}
+        self._at_hand: dict[tuple[str, ...], AtHand] = {}  # models for what was searched
 
     def _model_properties(self) -> list[str]:
         row = self.conn.execute(job("own.model_properties").compose(), self.published.run).fetchone()
@@ -256,10 +265,73 @@ class _Work:
         group = published_run.mission_number(self.published, self.options.mission)
         return Mission(self.conn, self.published, self.columns.definition, group)
 
-    def priors(self) -> TablePriors | None:
-        """The priors that the user gave."""
+    def priors(self, model: Model) -> TablePriors | None:
+        """The priors that the user gave, for a model; those that were estimated are the same for all."""
         given = self.options.priors
-        return priors_of(self.conn, self.at_hand.model, given) if given.strip() else None
+        if not given.strip():
+            return None
+        key = tuple(p.name for p in model.properties)
+        if key not in self._priors:
+            self._priors[key] = priors_of(self.conn, model, given)
+            self._priors[key].shares = self.shares if self.shares is not None else self._priors[key].shares
+        return self._priors[key]
+
+    def by_coverage(self, sample: Sample, records: np.ndarray | None) -> list[tuple[np.ndarray, AtHand]]:
+        """Rows that were searched for the same properties, each with the model for these.
+
+        The `records` say which kinds of catalogues cover each row; without them what is missing for want of a search
+        does.
+
+        A term that nobody has looked for cannot simply be left out of the sum: the weights of the others were fitted
+        beside it.
+        """
+        searched = np.asarray(sample.values != NOT_OBSERVED)
+        if records is not None and len(records):
+            flags = [column_of(p.name, "observed") for p in sample.properties]
+            every = np.ones(len(sample), bool)
+            searched = np.stack([every if flag is None else records[flag] != 0 for flag in flags], axis=1)
+        if searched.all() or not len(sample):
+            return [(np.arange(len(sample)), self.at_hand)]
+        names = np.array([p.name for p in sample.properties])
+        patterns, pattern = np.unique(searched, axis=0, return_inverse=True)
+        groups = []
+        for k, has in enumerate(patterns):
+            rows, key = np.flatnonzero(pattern.ravel() == k), tuple(names[has])
+            if has.all() or not has.any():
+                groups.append((rows, self.at_hand))
+                continue
+            if key not in self._at_hand:
+                made = model_at_hand(self.settings, self.conn, self.published.run["model_run_id"], key)
+                self._at_hand[key] = made
+                self.messages += made.messages
+            self.n_unsearched[", ".join(names[~has])] = self.n_unsearched.get(", ".join(names[~has]), 0) + len(rows)
+            groups.append((rows, self._at_hand[key]))
+        return groups
+
+    def answered(
+        self, sample: Sample, records: np.ndarray | None, brightness: np.ndarray | None, with_priors: bool = True
+    ) -> Answer:
+        """The columns about the classification of some rows, each with the model for what was searched."""
+        whole: dict[str, np.ndarray] = {}
+        log_fx = np.full(len(sample), np.nan) if brightness is None else brightness["log_fx"].astype(np.float64)
+        for rows, at_hand in self.by_coverage(sample, records):
+            model, part = at_hand.model, sample.take(rows).select([p.name for p in at_hand.model.properties])
+            priors = self.priors(model) if with_priors else None
+            ratio = None if priors is None or not len(rows) else self._ratio(priors, part, brightness, rows)
+            result = classify(model, part, ratio)
+            columns = _columns(model, result) | {"reason": reasons.sentences(model, part, result, log_fx[rows])}
+            for name, values in columns.items():
+                if name not in whole:
+                    whole[name] = np.zeros(len(sample), values.dtype)
+                elif values.dtype.itemsize > whole[name].dtype.itemsize:  # longer texts
+                    whole[name] = whole[name].astype(values.dtype)
+                whole[name][rows] = values
+        return {name: np.ma.asarray(values) for name, values in whole.items()}
+
+    @staticmethod
+    def _ratio(priors: TablePriors, part: Sample, brightness: np.ndarray | None, rows: np.ndarray) -> np.ndarray:
+        flux, abs_b = (None, None) if brightness is None else (brightness[n][rows] for n in ("flux_std_cgs", "abs_b"))
+        return priors.ratio(part, flux, abs_b)
 
     def loaded(self, mission: Mission, chunk: RawChunk) -> tuple[Any, np.ndarray, Sample]:
         """Take rows through the stages: the converted rows, their records, and their sample."""
@@ -294,25 +366,18 @@ class _Work:
                 error = np.full(rows.n, np.nan) if direct.error is None else rows.plain(direct.error)
                 sample.errors[:, j] = error[at].astype(np.float32)
 
-    def prior_ratio(self, priors: TablePriors | None, mission: Mission | None, sample: Sample) -> np.ndarray | None:
-        """Priors of the rows over those of the model."""
-        if priors is None or (priors.kind == "estimate" and priors.shares is None):
-            return None
-        flux, abs_b = None, None
-        if mission is not None:
-            brightness = mission.brightness()
-            flux, abs_b = brightness["flux_std_cgs"], brightness["abs_b"]
-        return priors.ratio(sample, flux, abs_b)
-
     # --- the whole ---
 
     def classified(self) -> Classified:
         """All rows."""
-        priors = self.priors()
-        if priors is not None and priors.kind == "estimate":
-            with progress.timed(self.seconds, "priors"):
-                priors.learn(np.concatenate([result.p for result, *_ in self._pieces(priors)]))
         model = self.at_hand.model
+        priors = self.priors(model)
+        if priors is not None and priors.kind == "estimate":
+            names = [f"p_{_word(c)}" for c in model.classes]
+            with progress.timed(self.seconds, "priors"):
+                parts = [np.stack([answer[n] for n in names], axis=1) for answer, *_ in self._pieces(with_priors=False)]
+                priors.learn(np.concatenate(parts))
+                self.shares = priors.shares
         spool = Spool(self.facts, self._meanings(model))
         spool.prefix = self._prefix(list(spool.meanings))
         run = self.published.run["run_id"]
@@ -322,15 +387,13 @@ class _Work:
         n_rows = n_classified = 0
         try:
             with progress.timed(self.seconds, "classify"):
-                for result, batch, usable, more in self._pieces(priors):
-                    answer = _columns(model, result)
-                    answer |= more
+                for answer, batch, usable in self._pieces():
                     spool.add(batch, {name: _expanded(values, usable) for name, values in answer.items()})
-                    n_rows, n_classified = n_rows + batch.num_rows, n_classified + len(result.p)
-                    for k, name in enumerate(model.classes):
-                        of_class = result.class_index == k
+                    n_rows, n_classified = n_rows + batch.num_rows, n_classified + len(answer["class"])
+                    for name in model.classes:
+                        of_class = np.asarray(answer["class"] == name)
                         counts[name][0] += int(of_class.sum())
-                        counts[name][1] += int((result.p_tail[of_class] < LEAST_P_TAIL).sum())
+                        counts[name][1] += int(answer["is_outlier"][of_class].sum())
         except BaseException:
             spool.close()
             raise
@@ -338,8 +401,13 @@ class _Work:
             raise InputError(f"{self.facts.name}: the table has no rows")
         for reason, n in self.n_rejected.items():
             self.messages.append(f"{self.facts.label}: {n:,} rows are not classified: {reason}")
-        if priors is not None:
-            self.messages += priors.remarks()
+        for names_, n in self.n_unsearched.items():
+            self.messages.append(
+                f"{self.facts.label}: for {n:,} rows nobody has looked for {names_}: outside of the catalogues. They "
+                "are classified by a model without these properties"
+            )
+        for each in self._priors.values():
+            self.messages += [m for m in each.remarks() if m not in self.messages]
         whole = self._model_properties()
         summary = {
             "table": self.facts.name,
@@ -358,45 +426,40 @@ class _Work:
         }
         return Classified(spool, self.messages, summary)
 
-    def _pieces(
-        self, priors: TablePriors | None
-    ) -> Iterator[tuple[Classification, pa.RecordBatch, np.ndarray, Answer]]:
-        """Classification of the usable rows of each piece, all its rows, which are usable, and more about them."""
+    def _pieces(self, with_priors: bool = True) -> Iterator[tuple[Answer, pa.RecordBatch, np.ndarray]]:
+        """The answer for the usable rows of each piece, all its rows, and which of them are usable."""
         self.n_rejected.clear()
+        self.n_unsearched.clear()
         if self.user is not None:
-            yield from self._pieces_of_table(self.user, priors)
+            yield from self._pieces_of_table(self.user, with_priors)
             return
-        total = None
-        with self.facts.open(chunk_rows=_PIECE) as reader:
-            total = reader.n_rows
-            with progress.bar("classify", total) as advance:
-                is_checked = False
-                for chunk in reader:
-                    mission = self.mission()
-                    try:
-                        converted, records, sample = self.loaded(mission, chunk)
-                        if not is_checked:
-                            self._check_range(sample)
-                            is_checked = len(sample) > 0
-                        for reason in converted.rejects.reason:
-                            self.n_rejected[reason] = self.n_rejected.get(reason, 0) + 1
-                        usable = np.zeros(chunk.n_rows, bool)
-                        usable[converted.row_number - chunk.first_row] = True
-                        model = self.at_hand.model
-                        result = classify(
-                            model, sample, self.prior_ratio(priors, mission, sample) if len(sample) else None
-                        )
-                        more = self._surroundings(mission, sample, result, records)
-                    finally:
-                        self.conn.rollback()
-                    for name, seconds in mission.seconds.items():
-                        self.seconds[name] = round(self.seconds.get(name, 0.0) + seconds, 3)
-                    yield result, chunk.batch, usable, more
-                    advance(chunk.n_rows)
+        with self.facts.open(chunk_rows=_PIECE) as reader, progress.bar("classify", reader.n_rows) as advance:
+            is_checked = False
+            for chunk in reader:
+                mission = self.mission()
+                try:
+                    converted, records, sample = self.loaded(mission, chunk)
+                    if not is_checked:
+                        self._check_range(sample)
+                        is_checked = len(sample) > 0
+                    for reason in converted.rejects.reason:
+                        self.n_rejected[reason] = self.n_rejected.get(reason, 0) + 1
+                    usable = np.zeros(chunk.n_rows, bool)
+                    usable[converted.row_number - chunk.first_row] = True
+                    brightness = mission.brightness() if len(sample) else None
+                    answer = self.answered(sample, records, brightness, with_priors)
+                    if with_priors:
+                        answer |= self._surroundings(mission, records)
+                finally:
+                    self.conn.rollback()
+                for name, seconds in mission.seconds.items():
+                    self.seconds[name] = round(self.seconds.get(name, 0.0) + seconds, 3)
+                yield answer, chunk.batch, usable
+                advance(chunk.n_rows)
 
     def _pieces_of_table(
-        self, user: UserProperties, priors: TablePriors | None
-    ) -> Iterator[tuple[Classification, pa.RecordBatch, np.ndarray, Answer]]:
+        self, user: UserProperties, with_priors: bool
+    ) -> Iterator[tuple[Answer, pa.RecordBatch, np.ndarray]]:
         """The same for a table whose own counterparts are used."""
         model = self.at_hand.model
         kept = [user.names.index(p.name) for p in model.properties]
@@ -404,7 +467,7 @@ class _Work:
         usable: BoolArray = np.asarray(~np.isnan(values).all(axis=1))
         if user.accepted is not None:
             # nobody knows how deep that match has looked, and what it rejected may be there
-            of_counterpart = [bool(_entry(p.name).get("counterpart")) for p in model.properties]
+            of_counterpart = np.array([bool(_entry(p.name).get("counterpart")) for p in model.properties])
             values[np.ix_(~user.accepted, of_counterpart)] = NOT_OBSERVED
         if not usable.all():
             self.n_rejected["no value of any property"] = int((~usable).sum())
@@ -413,11 +476,7 @@ class _Work:
                 piece = slice(first, first + _PIECE)
                 used = usable[piece]
                 sample = Sample(model.properties, values[piece][used], errors[piece][used])
-                ratio = self.prior_ratio(priors, None, sample) if used.any() else None
-                result = classify(model, sample, ratio)
-                log_fx = np.full(len(sample), np.nan)
-                more: Answer = {"reason": np.ma.asarray(reasons.sentences(model, sample, result, log_fx))}
-                yield result, user.batch.slice(first, _PIECE), used, more
+                yield self.answered(sample, None, None, with_priors), user.batch.slice(first, _PIECE), used
                 advance(len(used))
 
     def _check_range(self, sample: Sample) -> None:
@@ -430,14 +489,13 @@ class _Work:
             raise InputError(f"{self.facts.name}: " + "; ".join(one.message for one in off if one.refused))
         self.messages += [f"{self.facts.label}: {one.message}" for one in off]
 
-    def _surroundings(self, mission: Mission, sample: Sample, result: Classification, records: np.ndarray) -> Answer:
-        """What is at the positions: counterparts, our own sources, known objects; and the reason of each class.
+    def _surroundings(self, mission: Mission, records: np.ndarray) -> Answer:
+        """What is at the positions: counterparts, our own sources, known objects.
 
         Of a piece without usable rows the same columns with the same types, empty; its mission has no tables.
         """
-        ids, is_loaded = records["source_id"], len(sample) > 0
-        log_fx = mission.brightness()["log_fx"].astype(np.float64) if is_loaded else np.zeros(0)
-        more: Answer = {"reason": np.ma.asarray(reasons.sentences(self.at_hand.model, sample, result, log_fx))}
+        ids, is_loaded = records["source_id"], len(records) > 0
+        more: Answer = {}
         if self.published.counterparts:
             chances = mission.chances() if is_loaded else np.zeros(0, [("source_id", "i8"), ("p_any", "f8")])
             more["p_any"] = _placed(ids, chances["source_id"], chances["p_any"])
@@ -554,10 +612,10 @@ def _expanded(values: Column, usable: np.ndarray) -> Column:
     return np.ma.MaskedArray(whole, mask=mask)
 
 
-def _columns(model: Model, result: Classification) -> Answer:
+def _columns(model: Model, result: Classification) -> dict[str, np.ndarray]:
     """The classification as columns."""
     names = np.array(model.classes)
-    columns: dict[str, np.ndarray] = {
+    return {
         "class": names[result.class_index],
         **{f"p_{_word(c)}": result.p[:, k] for k, c in enumerate(model.classes)},
         "margin": result.margin,
@@ -568,7 +626,6 @@ def _columns(model: Model, result: Classification) -> Answer:
         "alternative": np.char.decode(answers.alternatives(model, result)) if len(result.p) else np.zeros(0, "U1"),
         **_nats(model, result),
     }
-    return {name: np.ma.asarray(values) for name, values in columns.items()}
 
 
 def _nats(model: Model, result: Classification) -> dict[str, np.ndarray]:

@@ -111,6 +111,11 @@ class Spool:
         if text.null_count < len(text):  # a column without any value stays text
             self._may_be[column.name] = before
 
+    @property
+    def column_names(self) -> list[str]:
+        """Names of the columns of the table."""
+        return list(next(self.pieces()).colnames)
+
     def pieces(self) -> Iterator[Table]:
         """All rows, piece by piece; every piece has the same columns with the same types."""
         if self._writer is None or self._file is None:
@@ -136,6 +141,8 @@ class Spool:
                 none = np.zeros(len(table), column.dtype)
                 table[column.name] = MaskedColumn(none, mask=np.ones(len(table), bool), meta=table[column.name].meta)
             self._widen(table, column.name, f"u {column.name}")
+            # the frame of the user's positions is as the user's file has it
+            table[column.name].meta = {"frame": ""} | dict(table[column.name].meta)
         for name, meaning in self.meanings.items():
             key = f"a {name}"
             if key not in rows.schema.names:
