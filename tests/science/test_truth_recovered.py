@@ -396,7 +396,16 @@ def test_a_table_with_the_columns_of_a_mission_gets_its_answers(published: Sky, 
     assert n_kept == len(kept) > 1000
     assert got["published_name"].tolist() == table["name"].tolist()
     assert np.all(got["published_sep_arcsec"] < 1e-3)
-    assert (got["published_class"] == got["class"]).all()
+    unknown = np.ma.getmaskarray(np.ma.asarray(got["literature_class"]))  # of labelled sources, what is out of fold
+    assert unknown.sum() > 500 and (got["published_class"] == got["class"])[unknown].all()
+    labels = frame(
+        published.settings,
+        "SELECT source_id, class FROM xcat.label WHERE run_id = %s AND status = 'used'",
+        runs["label"],
+    ).set_index("source_id")["class"]
+    labelled = got[np.isin(got["source_id"], labels.index)]
+    assert len(labelled) > 50
+    assert (labelled["literature_class"] == labels.loc[labelled["source_id"].tolist()].to_numpy()).mean() > 0.97
 
 
 @pytest.fixture(scope="module")
