@@ -195,9 +195,16 @@ class _Work:
         self.is_of_table = options.own_counterparts or self.columns.matched is not None
         self.user: UserProperties | None = None
         if self.is_of_table:
-            self.user = read_properties(table, names, options.band, options.columns, options.hdu)
+            place = {name: column for name in ("ra", "dec") if (column := getattr(options.wanted, name)) is not None}
+            self.user = read_properties(table, names, options.band, {**options.columns, **place}, options.hdu)
             available = [n for n, has in zip(self.user.names, self.user.has_columns, strict=True) if has]
             self.messages = list(self.user.messages)
+            if self.user.accepted is not None and not self.user.accepted.all():
+                self.messages.append(
+                    f"{self.facts.label}: {(~self.user.accepted).sum():,} sources without an accepted counterpart are "
+                    "classified as if nobody had searched: nothing says how deep that match has looked. To have them "
+                    "searched for, classify the table as it was before the match"
+                )
         else:
             available = [name for name in names if self._is_available(name)]
         if not available:
@@ -227,7 +234,7 @@ class _Work:
         return list(row[0]) if row and row[0] else []
 
     def _is_available(self, name: str) -> bool:
-        entry = next(e for e in property_entries() if e["name"] == name)
+        entry = _entry(name)
         provided = {*self.columns.provided, *self.columns.direct}
         if entry.get("counterpart"):
             needs_flux = name.startswith(_FLUX)
@@ -395,6 +402,10 @@ class _Work:
         kept = [user.names.index(p.name) for p in model.properties]
         values, errors = user.values[:, kept], user.errors[:, kept]
         usable: BoolArray = np.asarray(~np.isnan(values).all(axis=1))
+        if user.accepted is not None:
+            # nobody knows how deep that match has looked, and what it rejected may be there
+            of_counterpart = [bool(_entry(p.name).get("counterpart")) for p in model.properties]
+            values[np.ix_(~user.accepted, of_counterpart)] = NOT_OBSERVED
         if not usable.all():
             self.n_rejected["no value of any property"] = int((~usable).sum())
         with progress.bar("classify", len(values)) as advance:
@@ -501,6 +512,11 @@ _ABOUT = {
     "literature_origin": Meaning(about="Reference catalogue of the known object", ucd="meta.id;meta.dataset"),
     "literature_name": Meaning(about="Name of the known object", ucd="meta.id"),
 }
+
+
+def _entry(name: str) -> Mapping[str, Any]:
+    """What properties.yaml says of a property."""
+    return next(entry for entry in property_entries() if entry["name"] == name)
 
 
 def _counterpart_columns(columns: Mapping[str, object]) -> list[str]:
