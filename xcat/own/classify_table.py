@@ -404,7 +404,7 @@ class _Work:
         usable: BoolArray = np.asarray(~np.isnan(values).all(axis=1))
         if user.accepted is not None:
             # nobody knows how deep that match has looked, and what it rejected may be there
-            of_counterpart = [bool(_entry(p.name).get("counterpart")) for p in model.properties]
+            of_counterpart = np.array([bool(_entry(p.name).get("counterpart")) for p in model.properties])
             values[np.ix_(~user.accepted, of_counterpart)] = NOT_OBSERVED
         if not usable.all():
             self.n_rejected["no value of any property"] = int((~usable).sum())
