@@ -25,7 +25,8 @@ _FOLDS = 5  # half of the example's: the fit takes most of the time
 @pytest.fixture(scope="module")
 def chandra(module_settings: Settings, shared_data: Path) -> dict[str, int]:
     """Runs of the Chandra pipeline; how fast they are, benchmarks/real.py says."""
-    return Runner(module_settings, Plan(read(EXAMPLE).model_copy(update={"folds": _FOLDS}), shared_data)).run_as_pipeline()
+    pipeline = read(EXAMPLE).model_copy(update={"folds": _FOLDS})
+    return Runner(module_settings, Plan(pipeline, shared_data)).run_as_pipeline()
 
 
 def test_the_labelled_sources_are_classified(module_settings: Settings, chandra: Any) -> None:
