@@ -155,15 +155,18 @@ def test_files_are_not_overwritten_unasked(table: Table, tmp_path: Path) -> None
     assert len(Table.read(path)) == 1
 
 
-def test_a_failed_write_leaves_nothing(table: Table, tmp_path: Path) -> None:
+def test_a_failed_write_leaves_nothing(table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(XcatError, match="cannot be written"):
         write(table, tmp_path / "missing" / "out.csv")
     path = write(table, tmp_path / "out.fits")
     before = path.read_bytes()
-    broken = table.copy()
-    broken["z"] = Column([1 + 2j, {}, []], dtype=object)
-    with pytest.raises(Exception):  # noqa: B017  what exactly is astropy's matter
-        write(broken, path, overwrite=True)
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("the disk is gone")
+
+    monkeypatch.setattr("xcat.output.files._Sum.add", fail)  # after the header has been written
+    with pytest.raises(RuntimeError, match="the disk is gone"):
+        write(table, path, overwrite=True)
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["out.fits"]
 
