@@ -55,10 +55,9 @@ def test_a_database_without_schema_asks_for_migrate_which_makes_it(empty):
         assert connection.schema_revision(conn) == (after, after)
 
 
-def test_an_old_schema_asks_for_migrate(empty, monkeypatch):
+def test_an_old_schema_asks_for_migrate(empty):
     assert migrate(empty, "0001") == (None, "0001")
-    monkeypatch.setattr(connection, "_known_revisions", lambda: ["0002", "0001"])  # as a later xcat will know
-    with pytest.raises(DatabaseError, match=r"has schema 0001, not \d{4}\. Run: xcat db migrate"):
+    with pytest.raises(DatabaseError, match=r"has schema 0001, not 000[2-9]\. Run: xcat db migrate"):
         ready(empty)
 
 
@@ -71,7 +70,7 @@ def test_a_schema_from_the_future_is_refused(settings):
 
 
 def test_an_unknown_revision_is_refused(settings):
-    with pytest.raises(DatabaseError, match=r"there is no revision '0815'; there are: base, 0001 and head"):
+    with pytest.raises(DatabaseError, match=r"there is no revision '0815'; there are: base, 0001, 0002, 0003 and head"):
         migrate(settings, "0815")
 
 

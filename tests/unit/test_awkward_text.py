@@ -141,6 +141,9 @@ def test_other_encodings(tmp_path: Path) -> None:
     assert "say which it is, as in 'read: {encoding: latin-1}'" in refused(path, asked())
     bare = save(tmp_path, PLAIN.encode("utf-16-le"), "bare.csv")
     assert rows(bare, asked(read={"encoding": "utf-16-le"}))["ra"] == pytest.approx(RA)
+    for encoding in ("utf-16-le", "utf-16-be"):
+        bare.write_bytes(PLAIN.encode(encoding))
+        assert f"seems to be text in {encoding}; say so in a definition" in refused(bare, asked())
     odd = save(tmp_path, PLAIN.encode("utf-16")[:-3], "odd.csv")
     assert "the text is not utf-16" in refused(odd, asked())
 
@@ -257,7 +260,7 @@ def test_fixed_width_tables(tmp_path: Path, kind: str) -> None:
     )
     path = save(tmp_path, content, name)
     error = {"convention": "axis_1sigma", "columns": "PosErr", "floor_arcsec": 0.3}
-    definition = asked(MRT_COLUMNS, position_error=error, format="mrt", nulls=["-", "--"])
+    definition = asked(MRT_COLUMNS, position_error=error, nulls=["-", "--"])
     found = rows(path, definition)
     assert found["native_id"].tolist() == [b"0012", b"A2", b"A3"]
     assert found["ra"] == pytest.approx([150, 150.02, 150.04], abs=1e-9)

@@ -244,6 +244,12 @@ def test_numbers_in_degrees_come_before_text_in_hours():
     assert any("text, read as hours" in line for line in text.messages)
 
 
+def test_hours_taken_for_degrees_are_suspected():
+    for unit, largest, is_told in (("", "10.5", True), ("", "24.5", False), ("deg", "10.5", False)):
+        guessed = guess(table(("ra", unit, "", largest), ("dec", unit), "err"))
+        assert any("WARNING: ra is below 24" in line for line in guessed.messages) is is_told
+
+
 def test_epoch_and_motion():
     facts = table("ra", "dec", "err", ("pmRA", "mas/yr"), ("pmDE", "arcsec/yr"), ("mjd", "d", "", "57388.5"))
     guessed = guess(facts, xray=False)
@@ -255,6 +261,14 @@ def test_epoch_and_motion():
     assert not still.moves
     assert any("no epoch" in line for line in still.messages)
     assert not guess(facts).moves, "X-ray positions are where they are"
+
+
+@pytest.mark.parametrize("unit", ["deg", "mas", "furlong/yr"])
+def test_motions_in_a_wrong_unit_are_told(unit):
+    guessed = guess(table("ra", "dec", "err", "pmRA", ("pmDE", unit), ("mjd", "d", "", "57388.5")), xray=False)
+    assert not guessed.moves
+    (told,) = (line for line in guessed.messages if "proper motions pmRA, pmDE are not used" in line)
+    assert f"WARNING: proper motions pmRA, pmDE are not used: the unit '{unit}' of pmDE is not that of" in told
 
 
 def test_magnitudes_are_known_and_their_errors_are_none():

@@ -526,6 +526,20 @@ def test_a_text_with_a_nul_rejects_its_row_only(tmp_path: Path) -> None:
     assert rows_of(path).rejects.reason == ["text with bytes that text cannot have"]
 
 
+def test_a_damaged_text_that_is_not_needed_is_left_empty(tmp_path: Path) -> None:
+    asked = definition(obs_id="obs", mjd="t")
+    asked = asked.model_copy(update={"read": asked.read.model_copy(update={"only": {"take": ("yes",)}})})
+    columns = {"obs": ["a\0b", "c", "d"], "t": [b"55000.5", b"\xff", b"1"], "take": ["yes", "n\0o", "no"]}
+    more = {name: 3 * values[:1] for name, values in (("RA", [1.0]), ("DEC", [3.0]), ("POSERR", [0.5]))}
+    got = rows_of(parquet_file(tmp_path / "t.parquet", NAME=["a", "b", "c"], **more, **columns), asked)
+    assert (got.columns["obs_id"].tolist(), got.columns["mjd"].tolist()) == ([b""], [55000.5])
+    reason = "text with bytes that text cannot have"
+    assert (got.emptied.column_name, got.emptied.reason) == (["obs"], [f"{reason}; value left empty"])
+    # whether it is wanted nobody knows
+    assert (got.rejects.row_number.tolist(), got.rejects.column_name, got.rejects.reason) == ([2], ["take"], [reason])
+    assert got.n_skipped == 1
+
+
 @pytest.mark.parametrize(
     ("values", "ids"),
     [

@@ -81,7 +81,7 @@ def _read(path: Path, kind: str) -> tuple[dict[str, np.ndarray], int, list[str]]
     try:
         with open_table(path, definition) as reader:
             out = [convert(chunk, definition) for chunk in reader]
-            messages = reader.messages
+            messages = reader.remarks
     except InputError as error:
         message = str(error)
         assert message.startswith(f"{path}: ")

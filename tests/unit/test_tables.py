@@ -14,6 +14,7 @@ from astropy.io.votable import parse_single_table
 from astropy.table import Column, MaskedColumn, Table
 
 from xcat.errors import XcatError
+from xcat.output import files
 from xcat.output.files import write
 from xcat.output.results import _column, _computed
 from xcat.output.style import spread
@@ -155,15 +156,19 @@ def test_files_are_not_overwritten_unasked(table: Table, tmp_path: Path) -> None
     assert len(Table.read(path)) == 1
 
 
-def test_a_failed_write_leaves_nothing(table: Table, tmp_path: Path) -> None:
+def test_a_failed_write_leaves_nothing(table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(XcatError, match="cannot be written"):
         write(table, tmp_path / "missing" / "out.csv")
     path = write(table, tmp_path / "out.fits")
     before = path.read_bytes()
-    broken = table.copy()
-    broken["z"] = Column([1 + 2j, {}, []], dtype=object)
-    with pytest.raises(Exception):  # noqa: B017  what exactly is astropy's matter
-        write(broken, path, overwrite=True)
+
+    def half_written(_: Table, part: Path) -> None:
+        part.write_bytes(before[:1000])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setitem(files._WRITERS, ".fits", half_written)
+    with pytest.raises(XcatError, match=r"out\.fits: cannot be written \(No space left on device\)"):
+        write(table, path, overwrite=True)
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["out.fits"]
 

@@ -252,6 +252,17 @@ class Definition(Strict):
             names += [self.position_error.pa] if self.position_error.pa else []
         return tuple(dict.fromkeys([*names, *self.read.only]))
 
+    @property
+    def needed_file_columns(self) -> set[str]:
+        """Those without which a row cannot be used: identifiers, position, its error, and what `read.only` asks."""
+        needed = {"native_id", "source_native_id", "ra", "dec"} | (
+            {"class_native"} if self.kind == "reference" else set()
+        )
+        names = {c for name, spec in self.columns.items() if name in needed for c in spec.from_}
+        if self.position_error:
+            names |= {c for spec in self.position_error.columns for c in spec.from_}
+        return names | set(self.read.only)
+
     def as_dict(self) -> dict[str, Any]:
         """The definition as JSON-ready data, without the defaults; :meth:`from_dict` reads it back."""
         return self.model_dump(mode="json", by_alias=True, exclude_defaults=True)

@@ -197,7 +197,7 @@ def parsed_unit(unit: str | None) -> u.UnitBase | None:
         return None
     parsed = as_unit(unit)
     if parsed is None:
-        raise ValueError(f"unit '{unit[:40]}' is not known to astropy")
+        raise ValueError(f"unit '{unit[:40]}' is not known to astropy, too long, or has too large a number")
     return parsed
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -164,7 +163,7 @@ def classify(
     options = ClassifyOptions(run, mission, own_counterparts, priors, energies, columns, wanted, extension)
     classified = api.classify_rows(table, options)
     lines, written = list(classified.messages), list[str]()
-    with closing(classified.spool) as rows:
+    with classified.spool as rows:
         if output is not None:
             from xcat.output import files
 

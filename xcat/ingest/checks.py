@@ -21,6 +21,7 @@ from xcat.database.connection import Connection
 from xcat.database.sqlfiles import job
 from xcat.errors import InputError, StageError
 from xcat.ingest import plausible
+from xcat.ingest.rows import VALUE_LEFT_EMPTY
 
 #: Rows that are good, only loaded already; they count neither as used nor as rejected.
 _KNOWN = "duplicate id: already loaded from another file"
@@ -75,12 +76,12 @@ def check_rows(
     remarks = []
     for file in files:
         name, n_rows, n_rejected, n_skipped = (file[key] for key in ("name", "n_rows", "n_rejected", "n_skipped"))
-        of_file = [r for r in rejects if r["file_name"] == name]
+        of_file = [r for r in rejects if r["file_name"] == name and not r["reason"].endswith(VALUE_LEFT_EMPTY)]
         why = "; ".join(
             f"{r['n']:,} x {r['reason']}" + (f" in column {r['column_name']}" if r["column_name"] else "")
             for r in of_file
         )
-        n_bad = min(n_rejected, sum(r["n"] for r in of_file if r["reason"] != _KNOWN))
+        n_bad = n_rejected - sum(r["n"] for r in of_file if r["reason"] == _KNOWN)
         if not n_rows:
             if n_skipped and not n_rejected and any(other["n_rows"] for other in files):
                 remarks.append(f"{name}: none of its {n_skipped:,} rows is wanted by 'read: only'")

@@ -72,9 +72,7 @@ def convert(chunk: RawChunk, definition: Definition) -> Converted:
     """
     rows = Rows(chunk, definition)
     n_skipped = rows.leave_out()
-    for column in definition.file_columns:
-        if column in chunk.damaged:
-            rows.reject(chunk.damaged[column], (column,), "text with bytes that text cannot have")
+    rows.leave_out_damage()
     out: dict[str, np.ndarray] = {}
     _identify(rows, out)
     _place(rows, out)

@@ -167,8 +167,13 @@ def byte_order_mark(head: bytes) -> str:
     return next((encoding for mark, encoding in _BYTE_ORDER_MARKS if head.startswith(mark)), "")
 
 
-def sniff(path: Path) -> str:
+def sniff(path: Path, encoding: str = "utf-8") -> str:
     """Tell the format of a file by its content, and by its neighbours for a bare fixed-width table.
+
+    Parameters
+    ----------
+    encoding : str
+        Of a text that does not say its own by a byte order mark.
 
     Returns
     -------
@@ -190,9 +195,10 @@ def sniff(path: Path) -> str:
         return "fits"  # of a damaged first card, the header's own check tells
     if head.startswith(b"PAR1"):
         return "parquet"
-    encoding = byte_order_mark(head)
-    _refuse_other_kinds(path, head, encoding)
-    text = head.decode(encoding, "replace") if encoding else head.decode("latin-1")
+    _refuse_other_kinds(path, head)
+    encoding = byte_order_mark(head) or encoding
+    text = head.decode(encoding, "replace")
+    _refuse_no_text(path, text, head)
     start = text.lstrip("\ufeff \t\r\n")
     if start.startswith("<"):
         if "VOTABLE" in text:
@@ -205,7 +211,7 @@ def sniff(path: Path) -> str:
     return "csv"
 
 
-def _refuse_other_kinds(path: Path, head: bytes, encoding: str) -> None:
+def _refuse_other_kinds(path: Path, head: bytes) -> None:
     kind = next((name for magic, name in _OTHER_KINDS.items() if head.startswith(magic)), "")
     if not kind and head[257:262] == b"ustar":
         kind = "a tar archive"
@@ -213,14 +219,23 @@ def _refuse_other_kinds(path: Path, head: bytes, encoding: str) -> None:
         raise InputError(f"{path}: this is {kind}, not a table. Unpack or convert it to FITS, VOTable, Parquet or CSV")
     if packing(head):
         raise InputError(f"{path}: this is packed more than once (inside: {packing(head)}). Unpack it first")
-    if encoding in ("", "utf-8-sig"):
-        # tab, line ends, form feed and the end mark of old systems occur in text; other control characters do not
-        n_control = sum(head.count(bytes([code])) for code in range(32) if code not in (9, 10, 11, 12, 13, 26))
-        if n_control > len(head) // 20:
+
+
+def _refuse_no_text(path: Path, text: str, head: bytes) -> None:
+    # tab, line ends, form feed and the end mark of old systems occur in text; other control characters do not
+    n_control = sum(text.count(chr(code)) for code in range(32) if code not in (9, 10, 11, 12, 13, 26))
+    if n_control <= len(text) // 20:
+        return
+    for wide, at in (("utf-16-le", 1), ("utf-16-be", 0)):
+        if head[at::2].count(0) > 0.9 * len(head[at::2]) and head[1 - at :: 2].count(0) == 0:
             raise InputError(
-                f"{path}: neither text nor FITS, VOTable or Parquet ({n_control:,} of the first {len(head):,} bytes "
-                "are control characters); is it damaged?"
+                f"{path}: this seems to be text in {wide}; say so in a definition, as in 'read: {{encoding: {wide}}}', "
+                "or convert it to UTF-8"
             )
+    raise InputError(
+        f"{path}: neither text nor FITS, VOTable or Parquet ({n_control:,} of the first {len(head):,} bytes "
+        "are control characters); is it damaged?"
+    )
 
 
 def _described_beside(path: Path) -> bool:

@@ -50,7 +50,7 @@ def open_table(path: str | Path, definition: Definition, chunk_rows: int = CHUNK
         definition = definition.model_copy(update={"read": definition.read.model_copy(update={"hdu": table})})
     with ExitStack() as stack:
         try:
-            format_ = definition.format if definition.format != "auto" else sniff(path)
+            format_ = definition.format if definition.format != "auto" else sniff(path, definition.read.encoding)
             reader = _OPENERS[format_](path, definition, chunk_rows, stack)
         except InputError:
             raise

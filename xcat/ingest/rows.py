@@ -108,8 +108,16 @@ class Rows:
             numbers = [v for v in allowed if isinstance(v, float)]
             if numbers:
                 wanted |= np.isin(self._parse_numbers(self.text(column))[0], numbers)
-            self.live &= wanted
+            self.live &= wanted | self.chunk.damaged.get(column, False)  # of a damaged text nobody knows
         return int(self.n - self.live.sum())
+
+    def leave_out_damage(self) -> None:
+        """Leave text empty that has bytes that no text has; where it is needed, reject the row."""
+        needed = self.definition.needed_file_columns
+        for column, wrong in self.chunk.damaged.items():
+            reason = "text with bytes that text cannot have"
+            self._wrong(wrong, (column,), reason, column not in needed)
+            self._texts[column] = _where(pa.array(~wrong), self.text(column))
 
     def reject(self, wrong: BoolArray, columns: tuple[str, ...], reason: str) -> None:
         """Reject rows; a row that is rejected already keeps its first reason."""

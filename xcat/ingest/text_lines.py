@@ -169,8 +169,9 @@ class Lines:
         self._at += n
 
     def read(self, n: int) -> bytes:
-        """At most `n` bytes of what is left, as UTF-8; none at the end."""
-        content, self._buffer, self._at = (self._buffer[self._at :] or self._more(n)), b"", 0
+        """The next `n` bytes of what is left, as UTF-8, or what there is; none at the end."""
+        self.beginning(n)  # whole blocks, so that the batches do not depend on how the file is packed
+        content, self._buffer = self._buffer, b""
         if self._joins_blanks:
             content = self._joined(content, n)
         content, self._buffer = content[:n], content[n:]

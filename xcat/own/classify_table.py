@@ -304,7 +304,9 @@ class _Work:
                 made = model_at_hand(self.settings, self.conn, self.published.run["model_run_id"], key)
                 self._at_hand[key] = made
                 self.messages += made.messages
-            self.n_unsearched[", ".join(names[~has])] = self.n_unsearched.get(", ".join(names[~has]), 0) + len(rows)
+            kinds = {str(column_of(name, "observed")).removeprefix("observed_") for name in names[~has]}
+            what = f"{' and '.join(sorted(kinds))} counterparts"
+            self.n_unsearched[what] = self.n_unsearched.get(what, 0) + len(rows)
             groups.append((rows, self._at_hand[key]))
         return groups
 
@@ -403,8 +405,8 @@ class _Work:
             self.messages.append(f"{self.facts.label}: {n:,} rows are not classified: {reason}")
         for names_, n in self.n_unsearched.items():
             self.messages.append(
-                f"{self.facts.label}: for {n:,} rows nobody has looked for {names_}: outside of the catalogues. They "
-                "are classified by a model without these properties"
+                f"{self.facts.label}: {n:,} rows lie where nobody has looked for {names_}, outside of what is loaded: "
+                "they are classified by a model without the properties of these"
             )
         for each in self._priors.values():
             self.messages += [m for m in each.remarks() if m not in self.messages]

@@ -301,5 +301,5 @@ def _parsed(text: pa.StringArray, null: np.ndarray, dtype: str) -> tuple[np.ndar
             # a column of nothing but "NA" and "none" is one of words
             if not bad.any() and (kind == "f" or not (is_name or np.isnan(numbers).all())):
                 with np.errstate(over="ignore"):
-                    return numbers.astype(dtype if kind == "f" else "f8"), null
+                    return numbers.astype(dtype if kind == "f" else "f8"), null | np.isnan(numbers)
     return np.array(text.fill_null("").to_pylist(), dtype=np.str_), null

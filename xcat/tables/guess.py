@@ -16,6 +16,7 @@ import astropy.units as u
 
 from xcat.catalogues.definition import Definition
 from xcat.catalogues.grammar import ColumnSpec
+from xcat.columns.units import is_none
 from xcat.errors import InputError
 from xcat.ingest import frames
 from xcat.ingest.opened import ColumnFacts
@@ -125,8 +126,14 @@ class _Guessing(Columns):
     def guess(self) -> Guess:
         position = self.position()
         if position is None:
+            galactic = [c.name for c in self.facts.columns if plain(c.name) in ("glon", "glat")]
             raise self.error(
                 f"no column looks like a position. Say which: --ra COLUMN --dec COLUMN; it has: {self.names()}"
+                + (
+                    f". Galactic coordinates ({', '.join(galactic)}) are not taken: add equatorial ones"
+                    if galactic
+                    else ""
+                )
                 + "".join(f". {message}" for message in self.facts.messages)
             )
         self.messages += self.facts.messages
@@ -258,6 +265,12 @@ class _Guessing(Columns):
             return {"from": column.name, "transform": sexagesimal}
         if not unit:
             self.note(f"{column.name} has no unit, taken as deg")
+            numbers = [float(v) for v in column.sample if is_number(v)]
+            if what == "ra" and numbers and max(numbers) < 24:
+                self.note(
+                    f"WARNING: {column.name} is below 24 in the first rows (up to {max(numbers):.4g}): is it in hours? "
+                    "Then say so in the file, by the unit h"
+                )
             return {"from": column.name, "unit": "deg"}
         return {"from": column.name, "unit": self._angular(column, f"--{what}")}
 
@@ -412,16 +425,21 @@ class _Guessing(Columns):
         if both is None:
             return {}
         names = ", ".join(c.name for c in both)
-        units = [as_unit(c.unit) or u.mas / u.yr for c in both]
-        usable = all(unit.is_equivalent(u.mas / u.yr) for unit in units)
+        units = [u.mas / u.yr if is_none(c.unit) else as_unit(c.unit) for c in both]
+        wrong = [c for c, x in zip(both, units, strict=True) if x is None or not x.is_equivalent(u.mas / u.yr)]
+        if wrong:
+            self.note(
+                f"WARNING: proper motions {names} are not used: the unit '{wrong[0].unit}' of {wrong[0].name} is not "
+                "that of an angle per time; positions stay where they are in every year. Correct the unit in the file"
+            )
+            return {}
         is_fk4 = any(c.frame.startswith("FK4") for c in self.facts.columns)
-        if not (epoch and usable) or is_fk4:
-            why = "those of FK4 cannot be converted" if is_fk4 else "they are not in mas/yr"
-            why = why if epoch else "the table has no epoch"
+        if is_fk4 or not epoch:
+            why = "the table has no epoch" if not epoch else "those of FK4 cannot be converted"
             self.note(f"proper motions {names} are not used: {why}")
             return {}
         self.note(f"proper motions from {names} (name), the first times cos(dec)")
         return {
-            name: {"from": c.name, "unit": unit.to_string()}
+            name: {"from": c.name, "unit": str(unit)}
             for name, c, unit in zip(("pmra_mas_yr", "pmdec_mas_yr"), both, units, strict=True)
         }

@@ -121,7 +121,6 @@ def leaving_text(leaving: Leaving) -> str:
 
 def loading_lines(name: str, loading: Loading) -> list[str]:
     """Say how many rows of a catalogue were loaded, and why others were rejected."""
-    remarks = [f"  {remark}" for remark in loading.remarks]
     if loading.version is not None:
         return [f"{name}: version {loading.version} holds just these files and is current again; nothing was loaded"]
     if not loading.files:
@@ -139,7 +138,7 @@ def loading_lines(name: str, loading: Loading) -> list[str]:
             f"  {reject['file_name']}: {reject['n']:,} x {reason.removesuffix(VALUE_LEFT_EMPTY)}{column}, "
             f"first in row {reject['first_row']:,} ({shown!r}){left_empty}"
         )
-    return text + remarks
+    return text
 
 
 def loading_json(loading: Loading) -> dict[str, Any]:
