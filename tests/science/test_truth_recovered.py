@@ -509,25 +509,28 @@ def test_nobody_has_looked_is_not_nothing_is_there(published: Sky, unlabelled: p
 def test_the_memory_does_not_grow_with_the_table(
     published: Sky, unlabelled: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Twelve pieces need the memory of two; what is kept of them is on disk."""
-    monkeypatch.setattr(classify_table, "_PIECE", 250)
+    """Five pieces need the memory of one, and leave nothing behind; what is kept of them is on disk."""
+    monkeypatch.setattr(classify_table, "_PIECE", 200)
     monkeypatch.setattr(spooled, "_IN_MEMORY_BYTES", 1000)
-    few = _few(unlabelled[:250])
+    few = _few(unlabelled[:200])
 
-    def peak(n: int) -> float:
+    def needed(n: int) -> tuple[float, float]:
+        """What is left after the last piece, and the most that was needed, in MB."""
         table = vstack([few] * n)
         tracemalloc.start()
         try:
             done = classify_table.classify_table(published.settings, table, ClassifyOptions(band=BAND_KEV["chandra"]))
-            assert (done.spool.n_rows, done.summary["classified"]) == (250 * n, 250 * n)
+            left, most = tracemalloc.get_traced_memory()
+            assert (done.spool.n_rows, done.summary["classified"]) == (200 * n, 200 * n)
             done.spool.close()
-            return tracemalloc.get_traced_memory()[1] / 2**20
+            return left / 2**20, most / 2**20
         finally:
             tracemalloc.stop()
 
-    peak(1)  # what is loaded once
-    two, twelve = peak(2), peak(12)
-    assert twelve < 1.3 * two + 1.0, (two, twelve)
+    needed(1)  # what is loaded once
+    (left, most), (left_of_five, most_of_five) = needed(1), needed(5)
+    assert left_of_five < left + 0.2, "the answer of 200 rows has 0.2 MB"
+    assert most_of_five < 1.1 * most, (most, most_of_five)
 
 
 def test_a_matched_table_keeps_its_accepted_counterparts(published: Sky, unlabelled: pd.DataFrame) -> None:
