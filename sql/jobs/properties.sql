@@ -83,7 +83,12 @@ JOIN (SELECT source_id, CASE WHEN flux_std_cgs > 0 THEN log(flux_std_cgs) END AS
 INSERT INTO pg_temp.needle (id, ra, dec, radius_arcsec)
 SELECT object_id, ra, dec, %(max_radii)s * d25_arcmin * 30
 FROM {galaxy}
-WHERE d25_arcmin > 0;
+WHERE d25_arcmin > %(least_arcmin)s;
+
+-- name: source_needles
+-- Sources, with one search radius.
+INSERT INTO pg_temp.needle (id, ra, dec, radius_arcsec)
+SELECT source_id, ra, dec, %(radius_arcsec)s FROM {source};
 
 -- name: in_galaxy
 -- Separation over the radius of the D25 ellipse in the direction of the source, r = a b / sqrt((b cos d)^2 + (a sin
@@ -94,8 +99,8 @@ FROM (
     SELECT s.source_id, CASE WHEN g.distance_mpc > 0 THEN g.distance_mpc END AS distance_mpc,
            p.sep_arcsec * sqrt((e.b * cosd(e.delta)) ^ 2 + (e.a * sind(e.delta)) ^ 2) / (e.a * e.b) AS sep_to_radius
     FROM pg_temp.pair AS p
-    JOIN {galaxy} AS g ON g.object_id = p.id
-    JOIN {source} AS s ON s.run_id = %(source_run_id)s AND s.source_id = p.object_id
+    JOIN {galaxy} AS g ON g.object_id = p.{of_galaxy} AND g.d25_arcmin > 0
+    JOIN {source} AS s ON s.run_id = %(source_run_id)s AND s.source_id = p.{of_source}
     CROSS JOIN LATERAL (
         SELECT g.d25_arcmin * 30.0 AS a, g.d25_arcmin * 30.0 * coalesce(g.axis_ratio, 1) AS b,
                atan2d(sind(s.ra - g.ra) * cosd(s.dec),

@@ -101,7 +101,7 @@ def run(
             )
         )
     outcome = match(conn, targets(sources), haystacks, MatchOptions(**options), with_calibration=calibrate)
-    return Matched(_read(conn, len(catalogues)), outcome, _shares(conn))
+    return Matched(hypotheses(conn, len(catalogues)), outcome, _shares(conn))
 
 
 def _map(objects: Objects) -> DensityMap:
@@ -128,14 +128,19 @@ def targets(sources: Objects) -> Targets:
 
 
 def _load(conn: Connection, table: str, objects: Objects, mag: np.ndarray | None) -> None:
-    conn.execute(f"DROP TABLE IF EXISTS {table}")
-    conn.execute(f"CREATE TEMP TABLE {table} AS SELECT * FROM xcat.counterpart LIMIT 0")
     columns = {"object_id": np.arange(len(objects)), "ra": objects.ra, "dec": objects.dec, "err_arcsec": objects.err}
     for name, values in (("maj", objects.maj), ("min", objects.min), ("pa", objects.pa)):
         if values is not None:
             columns[f"err_{name}_{'deg' if name == 'pa' else 'arcsec'}"] = values
     if mag is not None:
         columns["mag"] = mag
+    make_table(conn, table, columns)
+
+
+def make_table(conn: Connection, table: str, columns: dict[str, np.ndarray]) -> None:
+    """A temporary table of these columns of ``xcat.counterpart``, in place of one of this name."""
+    conn.execute(f"DROP TABLE IF EXISTS {table}")
+    conn.execute(f"CREATE TEMP TABLE {table} AS SELECT * FROM xcat.counterpart LIMIT 0")
     types = copy.column_types(conn, "xcat.counterpart")
     copy.copy_in(conn, table, [columns], types={name: types[name] for name in columns})
     conn.execute(f"CREATE INDEX ON {table} (public.q3c_ang2ipix(ra, dec))")
@@ -154,7 +159,8 @@ def _shares(conn: Connection) -> Shares | None:
     )
 
 
-def _read(conn: Connection, n_catalogues: int) -> pd.DataFrame:
+def hypotheses(conn: Connection, n_catalogues: int) -> pd.DataFrame:
+    """The hypotheses of the last match, as `Matched.table` has them."""
     members = ", ".join(
         f"coalesce(p.members[array_position(p.ks, {k}::smallint)], -1) AS c{k}" for k in range(1, n_catalogues + 1)
     )

@@ -113,6 +113,12 @@ def make(settings: Settings, n: int = 600, n_labelled: int = 400, seed: int = 3)
     place = SkyCoord(glon, glat, unit="deg", frame="galactic").icrs
     ra, dec = np.asarray(place.ra.deg) % 360.0, np.asarray(place.dec.deg)
     values = _properties(rng, truth, glat)
+    # three AGN that the second mission sees as stars
+    odd = second[20:50][truth[first[20:50]] == 0][:3]
+    for name, (mean, *_) in _SHAPES.items():
+        values[name][odd] += mean[1] - mean[0]
+        if name.startswith("hr"):
+            values[name][odd] = np.clip(values[name][odd], -1, 1)
     optical, infrared = ~np.isnan(values["log_fx_fr"]), ~np.isnan(values["log_fx_fw1"])
     source_id = np.arange(1, n + 1, dtype=np.int64)
     flux = 10 ** rng.normal(-13.3, 0.5, n)

@@ -1,4 +1,4 @@
-"""``xcat classify TABLE``: the SQL's formulas, the pipeline's answers, the rows of the file."""
+"""``xcat classify TABLE``: formulas of the SQL, answers of the pipeline, rows of the file (counterparts: science)."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import json
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from astropy.table import MaskedColumn, Table
 from integration import small_sky, tiny
 from integration.own_files import read
 from typer.testing import CliRunner
 
+from xcat import api
 from xcat.catalogues.definition import load as definition
+from xcat.classifier import Sample, classify
 from xcat.cli import own_commands
 from xcat.columns.properties import column_of
 from xcat.columns.registry import property_entries
@@ -22,7 +25,8 @@ from xcat.database.runs import stage
 from xcat.errors import ConfigError, InputError, XcatError
 from xcat.models import store
 from xcat.output.files import write
-from xcat.own.classify_table import classify_table
+from xcat.own import classify_table
+from xcat.own.classify_table import ClassifyOptions
 from xcat.own.property_columns import read_properties
 from xcat.properties.compute import properties_stage
 
@@ -179,30 +183,30 @@ def test_the_formulas_are_those_of_the_sql(settings, tmp_path):
 
 # --- the command -------------------------------------------------------------------------------------------------
 
+OWN = "--own-counterparts"
+
 
 @pytest.fixture(scope="module")
 def sky(module_settings):
-    """A published classification of 300 sources: settings, run numbers, its properties and its answers."""
+    """A published classification of 300 sources: settings, run numbers, their properties and answers."""
     made = small_sky.make(module_settings, n=300, n_labelled=200)
     with ready(module_settings) as conn:
-        model = store.load(conn, made["fit"])
-    names = [p.name for p in model.properties]
-    rows = tiny.rows(
-        module_settings,
-        f"SELECT source_id, {', '.join(names)} FROM xcat.property WHERE run_id = %s ORDER BY source_id DESC",
-        [made["properties"]],
+        names = [p.name for p in store.load(conn, made["fit"]).properties]
+    query = (
+        f"SELECT source_id, s.ra, s.dec, s.err_arcsec, {', '.join(f'p.{name}' for name in names)}"
+        " FROM xcat.property AS p JOIN xcat.source AS s USING (source_id)"
+        " WHERE p.run_id = %s AND s.run_id = %s ORDER BY source_id DESC"
     )
+    rows = tiny.rows(module_settings, query, [made["properties"], made["merge"]])
     table = Table({"id": [row["source_id"] for row in rows]})
+    for name in ("ra", "dec", "err_arcsec"):
+        table[name] = [row[name] for row in rows]
     for name in names:
         missing = [row[name] is None for row in rows]
         table[name.upper()] = MaskedColumn([0.0 if row[name] is None else row[name] for row in rows], mask=missing)
     answers = {
         row["source_id"]: row
-        for row in tiny.rows(
-            module_settings,
-            "SELECT * FROM xcat.classification WHERE run_id = %s",
-            [made["classify"]],
-        )
+        for row in tiny.rows(module_settings, "SELECT * FROM xcat.classification WHERE run_id = %s", [made["classify"]])
     }
     return module_settings, made, table, answers
 
@@ -213,189 +217,366 @@ def known(sky, monkeypatch):
     return sky
 
 
+@pytest.fixture
+def few(known):
+    """Forty of the sources with position, error and what a list may have of the X-ray side."""
+    return known[2]["id", "ra", "dec", "err_arcsec", "HR1", "HR2", "GAMMA"][:40]
+
+
+def posterior(table: Table) -> np.ndarray:
+    return np.stack([numbers(table[f"p_{name}"]) for name in CLASSES], axis=1)
+
+
 @pytest.mark.parametrize("suffix", [".fits", ".vot", ".ecsv", ".parquet", ".csv"])
 def test_the_pipelines_own_properties_give_its_own_answers(known, tmp_path, suffix):
     _, made, table, answers = known
     path = write(table, tmp_path / f"mine{suffix}")
     out = tmp_path / f"out{suffix}"
-    told = run(path, "-o", out)
-    assert told["model_run_id"] == made["fit"]
-    assert told["rows_in"] == told["classified"] == sum(told["classes"].values()) == 300
-    assert told["not_in_the_table"] == []
+    printed = run(path, "-o", out, OWN)
+    assert (printed["model_run_id"], printed["classify_run_id"]) == (made["fit"], made["classify"])
+    assert printed["rows_in"] == printed["classified"] == sum(printed["classes"].values()) == 300
+    assert printed["not_in_the_table"] == [] and printed["rejected"] == {}
     got = read(out)
     assert got.colnames[: len(table.colnames)] == table.colnames
     assert got["id"].tolist() == table["id"].tolist(), "rows stay in the order of the file"
     expected = [answers[i] for i in table["id"].tolist()]
     assert [str(c) for c in got["class"]] == [row["class"] for row in expected]
-    for k, name in enumerate(CLASSES):
-        np.testing.assert_allclose(numbers(got[f"p_{name}"]), [row["p"][k] for row in expected], atol=2e-6)
+    np.testing.assert_allclose(posterior(got), [row["p"] for row in expected], atol=2e-6)
     np.testing.assert_allclose(numbers(got["margin"]), [row["margin"] for row in expected], atol=3e-6)
     np.testing.assert_allclose(numbers(got["outlier"]), [row["outlier"] for row in expected], rtol=1e-4, atol=1e-5)
     assert numbers(got["n_missing"]).tolist() == [row["n_missing"] for row in expected]
-    there = [str(v) if v is not None and not np.ma.is_masked(v) else "" for v in got["alternative"]]
-    assert there == [row["alternative"] for row in expected]
+    alternatives = [str(v) if v is not None and not np.ma.is_masked(v) else "" for v in got["alternative"]]
+    assert alternatives == [row["alternative"] for row in expected]
     assert [str(v) in ("True", "1") for v in got["is_outlier"]] == [row["is_outlier"] for row in expected]
     # prior and categories add up to the odds of the best class over the second
-    p = np.sort(np.stack([numbers(got[f"p_{name}"]) for name in CLASSES]), axis=0)
+    p = np.sort(posterior(got), axis=1)
     nats = sum(numbers(got[c]) for c in got.colnames if c.startswith("nats_"))
-    safe = p[-2] > 1e-3  # the probabilities have seven digits in text
-    np.testing.assert_allclose(nats[safe], np.log(p[-1] / p[-2])[safe], atol=2e-3)
+    safe = p[:, -2] > 1e-3  # the probabilities have seven digits in text
+    np.testing.assert_allclose(nats[safe], np.log(p[:, -1] / p[:, -2])[safe], atol=2e-3)
     assert safe.sum() > 20
+    names = np.array(["AGN", "Star", "XRB", "CV"])[np.argsort(posterior(got), axis=1)[:, ::-1]]
+    starts = [f"{first} rather than {second}: " for first, second, *_ in names]
+    sure = p[:, -2] > p[:, -3] * (1 + 1e-5)
+    assert all(str(r).startswith(s) for r, s, ok in zip(got["reason"], starts, sure, strict=True) if ok)
     np.testing.assert_array_equal(numbers(got["LOG_FX_FR"]), numbers(table["LOG_FX_FR"]))
 
 
-def test_a_property_that_the_table_has_no_column_for_says_nothing(known, tmp_path):
-    _, _, table, _ = known
-    few = table["id", "HR1", "ABS_B"]
-    few["hr1_"] = few["HR1"]
-    told = run(write(few, tmp_path / "few.csv"), "-o", tmp_path / "out.ecsv")
-    assert told["properties"] == ["abs_b", "hr1"]
+def test_what_the_table_has_is_classified_by_a_model_for_it(known, few, tmp_path):
+    """Values go in as they are, NaN as missing; the position gives the galactic latitude; all else is left out."""
+    settings, made, *_ = known
+    printed = run(write(few, tmp_path / "few.csv"), "-o", tmp_path / "out.ecsv")
     got = read(tmp_path / "out.ecsv")
-    assert np.all(numbers(got["nats_variability"]) == 0)
-    assert np.all(numbers(got["nats_multiwavelength"]) == 0)
+    assert {"abs_b", "hr1", "hr2", "gamma"} <= set(printed["properties"])
+    assert not [name for name in printed["properties"] if name.startswith(("log_fx_f", "pm_", "p_var", "log_flux"))]
+    assert set(printed["not_in_the_table"]).isdisjoint(printed["properties"])
+    (at_hand,) = tiny.rows(settings, "SELECT * FROM xcat.run WHERE run_id = %s", [printed["model_run_id"]])
+    assert (at_hand["kind"], at_hand["model_run_id"]) == ("fit", made["fit"])
+    assert 0.5 < printed["out_of_fold"]["sample"]["accuracy"] < 1
+    with ready(settings) as conn:
+        model = store.load(conn, printed["model_run_id"])
+    values = tiny.rows(settings, "SELECT source_id, abs_b FROM xcat.property WHERE run_id = %s", [made["properties"]])
+    place = {row["source_id"]: row["abs_b"] for row in values}
+    columns = {"abs_b": [place[i] for i in few["id"].tolist()]}
+    columns |= {name: numbers(few[name.upper()]) for name in ("hr1", "hr2", "gamma")}
+    nothing = np.full(len(few), np.nan)
+    sample = Sample(model.properties, np.stack([columns.get(p.name, nothing) for p in model.properties], axis=1))
+    np.testing.assert_allclose(posterior(got), classify(model, sample).p, atol=2e-6)
+    for category in ("variability", "multiwavelength"):
+        assert np.all(numbers(got[f"nats_{category}"]) == 0)
     assert np.any(numbers(got["nats_spectrum"]) != 0)
-    assert any("gamma: not in the table" in line for line in told["notes"])
-    # an empty column is another thing: the source was looked at, and has none
-    few["GAMMA"] = np.full(len(few), "N/A")
-    run(write(few, tmp_path / "empty.csv"), "-o", tmp_path / "again.ecsv")
-    assert np.any(numbers(read(tmp_path / "again.ecsv")["nats_spectrum"]) != numbers(got["nats_spectrum"]))
+    # our own sources at the positions, and what is known of them
+    published = {
+        row["name"]: row
+        for row in tiny.rows(settings, "SELECT name, source_id, master_id, class, known_class FROM pub.classified")
+    }
+    of_row = [published[str(name)] for name in got["published_name"]]
+    same = [row["source_id"] == i for row, i in zip(of_row, few["id"].tolist(), strict=True)]
+    assert sum(same) >= 10, "a twin of the other mission is as near"
+    assert [str(c) for c in got["published_class"]] == [row["class"] for row in of_row]
+    assert got["published_master_id"].tolist() == [row["master_id"] for row in of_row]
+    assert np.all(numbers(got["published_sep_arcsec"]) < 1e-3)
 
 
-def test_rows_without_any_value_stay_and_have_no_class(known, tmp_path):
-    _, _, table, _ = known
-    holes = table[:5].copy()
-    for name in holes.colnames[1:]:
-        holes[name] = MaskedColumn(holes[name])
-        holes[name].mask[[1, 4]] = True
+def test_rows_without_position_stay_and_have_no_class(few, tmp_path):
+    few = few[:6]
+    for name, bad in (("ra", [1]), ("err_arcsec", [4])):
+        few[name] = MaskedColumn(few[name], mask=np.isin(np.arange(6), bad))
+    few["dec"][2] = 95.0
+    whole = run(write(few[[0, 3, 5]], tmp_path / "whole.csv"), "-o", tmp_path / "w.ecsv")
     for suffix in (".csv", ".fits"):
-        told = run(write(holes, tmp_path / f"holes{suffix}"), "-o", tmp_path / f"o{suffix}")
-        assert (told["rows_in"], told["classified"]) == (5, 3)
-        assert any("2 rows have no value at all and are not classified" in line for line in told["notes"])
+        printed = run(write(few, tmp_path / f"holes{suffix}"), "-o", tmp_path / f"o{suffix}")
+        assert (printed["rows_in"], printed["classified"], sum(printed["rejected"].values())) == (6, 3, 3)
+        assert printed["classes"] == whole["classes"]
+        assert sum("rows are not classified: " in line for line in printed["notes"]) == len(printed["rejected"]) >= 2
         got = read(tmp_path / f"o{suffix}")
-        assert got["id"].tolist() == holes["id"].tolist()
-        assert np.isfinite(numbers(got["p_agn"])).tolist() == [True, False, True, True, False]
-        assert [bool(np.ma.is_masked(c)) or not str(c).strip() for c in got["class"]] == [
-            False,
-            True,
-            False,
-            False,
-            True,
-        ]
+        assert got["id"].tolist() == few["id"].tolist()
+        has = [True, False, False, True, False, True]
+        assert np.isfinite(posterior(got)).all(axis=1).tolist() == has
+        for name in ("class", "reason", "published_name"):
+            assert [not (np.ma.is_masked(c) or not str(c).strip()) for c in got[name]] == has, name
+        np.testing.assert_allclose(posterior(got)[has], posterior(read(tmp_path / "w.ecsv")), atol=2e-6)
 
 
-def test_one_row_gets_what_it_gets_among_others(known, tmp_path):
-    _, _, table, _ = known
-    run(write(table, tmp_path / "all.csv"), "-o", tmp_path / "all_out.ecsv")
-    run(write(table[7:8], tmp_path / "one.csv"), "-o", tmp_path / "one_out.ecsv")
-    both = read(tmp_path / "all_out.ecsv")[7], read(tmp_path / "one_out.ecsv")[0]
-    for name in CLASSES:
-        assert both[0][f"p_{name}"] == pytest.approx(both[1][f"p_{name}"], abs=1e-9)
+def test_a_table_whose_rows_are_all_unusable(few, tmp_path):
+    few = few[:3]
+    few["dec"] = [91.0, -100.0, 1e9]
+    printed = run(write(few, tmp_path / "bad.csv"), "-o", tmp_path / "o.fits")
+    assert (printed["rows_in"], printed["classified"]) == (3, 0)
+    got = read(tmp_path / "o.fits")
+    assert got["id"].tolist() == few["id"].tolist() and {"class", "p_agn", "reason"} <= set(got.colnames)
+    assert np.isnan(posterior(got)).all()
+    whole = api.classify(few)
+    assert whole["class"].mask.all() and whole.meta["summary"]["classified"] == 0
 
 
-def test_names_that_are_taken(known, tmp_path):
-    _, _, table, _ = known
-    mine = table[:3].copy()
+def test_a_row_gets_what_it_gets_among_others_and_in_any_piece(few, monkeypatch):
+    whole = api.classify(few)
+    alone = api.classify(few[7:8])
+    monkeypatch.setattr(classify_table, "_PIECE", 7)
+    few["dec"][14:21] = 95.0  # a piece without any row that can be used
+    pieces = api.classify(few)
+    assert pieces.colnames == whole.colnames
+    assert [c.dtype.kind for c in pieces.itercols()] == [c.dtype.kind for c in whole.itercols()]
+    kept = np.r_[0:14, 21:40]
+    for name in whole.colnames[len(few.colnames) :]:
+        mine, theirs = np.ma.asarray(pieces[name])[kept], np.ma.asarray(whole[name])[kept]
+        assert mine.tolist() == theirs.tolist(), name
+        assert np.ma.asarray(alone[name]).tolist() == np.ma.asarray(whole[name])[7:8].tolist(), name
+    assert pieces["class"].mask[14:21].all() and pieces["dec"].tolist() == few["dec"].tolist()
+
+
+def test_columns_of_every_kind_come_back(few, tmp_path):
+    mine = few[:3]
+    mine["big"] = np.array([2**62 + 1, -(2**61) - 3, 7])
+    mine["flag"], mine["words"] = [True, False, True], ["a b", "c", 'ü, "x"']
+    mine["same"] = ["one", "one", "one"]
+    mine["gap"] = MaskedColumn([1, 2, 3], mask=[False, True, False])
+    mine["blank"] = MaskedColumn([1.5, 2.5, 3.5], mask=[True, True, True])
+    mine["digits"] = ["007", "08", "9"]
+    got = api.classify(mine)
+    for name in mine.colnames:
+        assert np.ma.asarray(got[name]).tolist() == np.ma.asarray(mine[name]).tolist(), name
+        assert got[name].dtype.kind == mine[name].dtype.kind, name
+    frame = mine.to_pandas()
+    frame.index = pd.Index(["x", "y", "x"], name="label")
+    of_frame = api.classify(frame)
+    assert of_frame.index.tolist() == ["x", "y", "x"] and of_frame.index.name == "label"
+    assert of_frame["class"].tolist() == got["class"].tolist() and of_frame["big"].tolist() == mine["big"].tolist()
+    for suffix in (".csv", ".fits", ".parquet"):
+        run(write(mine, tmp_path / f"m{suffix}"), "-o", tmp_path / f"o{suffix}")
+        back = read(tmp_path / f"o{suffix}")
+        assert back["big"].tolist() == mine["big"].tolist()
+        assert [str(v) for v in back["digits"]] == (["7", "8", "9"] if suffix == ".csv" else ["007", "08", "9"])
+        assert [str(c) for c in back["class"]] == got["class"].tolist()
+    assert ",007," in (tmp_path / "o.csv").read_text()
+
+
+def test_names_that_are_taken(few, tmp_path):
+    mine = few[:3]
     mine["Class"], mine["note"], mine["NOTE"], mine["f (μJy)"] = ["x", "y", "z"], [1, 2, 3], [4, 5, 6], [7, 8, 9]
     path = write(mine, tmp_path / "mine.csv")
-    told = run(path, "-o", tmp_path / "o.ecsv")
+    printed = run(path, "-o", tmp_path / "o.ecsv")
     got = read(tmp_path / "o.ecsv")
     assert got["Class"].tolist() == ["x", "y", "z"]
-    assert {"xcat_class", "xcat_p_agn", "xcat_margin"} <= set(got.colnames)
-    assert not {"p_agn", "margin"} & set(got.colnames)
-    assert any("begin with xcat_: the table has class" in line for line in told["notes"])
-    told = run(path, "-o", tmp_path / "o.fits")
+    assert {"xcat_class", "xcat_p_agn", "xcat_margin", "xcat_reason"} <= set(got.colnames)
+    assert not {"p_agn", "margin", "reason"} & set(got.colnames)
+    assert any("begin with xcat_: the table has class" in line for line in printed["notes"])
+    printed = run(path, "-o", tmp_path / "o.fits")
     assert read(tmp_path / "o.fits")["NOTE_2"].tolist() == [4, 5, 6]
     assert read(tmp_path / "o.fits")["f (?Jy)"].tolist() == [7, 8, 9]
-    assert any("'NOTE' is written as 'NOTE_2'" in line for line in told["notes"])
+    assert any("'NOTE' is written as 'NOTE_2'" in line for line in printed["notes"])
+    # an answer that is classified again
+    twice = api.classify(read(tmp_path / "o.ecsv"))
+    assert twice["xcat_xcat_class"].tolist() == twice["xcat_class"].tolist()
 
 
-def test_units_and_meanings_go_along(known, tmp_path):
-    table = Table({"ra": [10.0, 20.0], "dec": [1.0, 2.0], "flux": [1e-13, 2e-13], "Gmag": [18.0, 19.0]})
-    table["ra"].unit = table["dec"].unit = "deg"
-    table["flux"].unit, table["flux"].description = "erg / (s cm2)", "Flux, 0.3-10 keV"
-    told = run(write(table, tmp_path / "mine.fits"), "-o", tmp_path / "o.fits")
+def test_units_and_meanings_go_along(few, tmp_path):
+    few["ra"].unit, few["err_arcsec"].unit = "deg", "arcsec"
+    few["flux"] = np.full(len(few), 1e-13)
+    few["flux"].unit, few["flux"].description = "erg / (s cm2)", "Flux, 0.3-10 keV"
+    printed = run(write(few, tmp_path / "mine.fits"), "-o", tmp_path / "o.fits")
     got = Table.read(tmp_path / "o.fits")
-    assert got["flux"].unit == "erg / (s cm2)"
-    assert any("flux is the flux in 0.3-10 keV (its description says so" in line for line in told["notes"])
-    assert told["properties"] == ["abs_b", "log_fx_fb", "log_fx_fr"]
+    assert (got["flux"].unit, got["ra"].unit, got["published_sep_arcsec"].unit) == ("erg / (s cm2)", "deg", "arcsec")
+    assert any("0.3-10 keV" in line and "description" in line for line in printed["notes"])
+    answer = api.classify(few)
+    assert answer["p_xrb"].meta["ucd"] == "stat.probability;src.class" and answer["reason"].meta["ucd"] == "meta.note"
+    assert answer["reason"].description.startswith("Why this class")
+    assert answer["flux"].description == "Flux, 0.3-10 keV"
 
 
-def test_what_a_person_reads(known, tmp_path):
+def test_a_table_in_memory_gets_the_classes_of_its_file(few, tmp_path):
+    path = write(few, tmp_path / "table.parquet")
+    of_file, of_table, of_frame = (api.classify(t) for t in (path, few, few.to_pandas()))
+    assert of_table.meta["messages"] == of_file.meta["messages"]
+    assert of_table.colnames == of_file.colnames == list(of_frame.columns)
+    for name in ("id", "class", "p_agn", "nats_prior", "reason"):
+        assert of_table[name].tolist() == of_file[name].tolist() == of_frame[name].tolist(), name
+    assert of_table.meta["summary"]["table"] == "table"
+
+
+def test_priors(few):
+    plain = posterior(api.classify(few))
+    shares = {"AGN": 0.1, "Star": 0.2, "XRB": 0.3, "CV": 0.4}
+    given = api.classify(few, priors=",".join(f"{c}={share}" for c, share in shares.items()))
+    # odds change by the same factor in every row
+    factor = posterior(given) / plain
+    factor /= factor[:, :1]
+    np.testing.assert_allclose(factor, np.broadcast_to(factor[0], factor.shape), rtol=1e-6)
+    assert any("XRB 0.3" in line for line in given.meta["messages"])
+    estimated = api.classify(few, priors="estimate")
+    assert posterior(estimated).shape == plain.shape and np.allclose(posterior(estimated).sum(axis=1), 1)
+    assert any("priors estimated from the table's own rows" in line for line in estimated.meta["messages"])
+    assert any("of 40 rows only" in line for line in estimated.meta["messages"])
+    few["dec"] = 95.0
+    nothing = api.classify(few, priors="estimate")
+    assert nothing["class"].mask.all()
+
+
+def test_one_row_is_explained(few, tmp_path):
+    few["dec"][1] = 95.0
+    path = write(few, tmp_path / "mine.csv")
+    printed = run(path, "-o", tmp_path / "o.ecsv", "--explain", 8, "--figure", tmp_path / "why.png")
+    row = read(tmp_path / "o.ecsv")[7]
+    explained = {name.lower(): p for name, p in printed["explanation"]["posterior"].items()}
+    for name in CLASSES:
+        assert explained[name] == pytest.approx(row[f"p_{name}"], abs=2e-6)
+    assert (tmp_path / "why.png").stat().st_size > 10_000
+    for number, words in ((2, "row 2: "), (41, "there is no row 41"), (0, "there is no row 0")):
+        with pytest.raises(InputError, match=words):
+            api.explain_row(path, number, ClassifyOptions())
+    with pytest.raises(ConfigError, match="--explain: explains counterparts that were searched for"):
+        api.explain_row(path, 1, ClassifyOptions(own_counterparts=True))
+
+
+def matched(few: Table) -> Table:
+    """What ``xcat match --best`` writes of ten rows; the odd ones have a bright counterpart that it rejected."""
+    n = 10
+    accepted = np.arange(n) % 2 == 0
+    ones = np.ones(n)
+    columns = {f"mine_{name}": few[name][:n] for name in few.colnames}
+    columns["mine_flux_0.5_7"] = 1e-13 * ones
+    columns |= {"gaia_id": np.arange(n), "gaia_Gmag": np.where(accepted, 19.0, 8.0), "sep_arcsec": ones}
+    columns |= {"n_members": 2 * ones.astype(int), "p_any": np.where(accepted, 0.99, 1e-9), "p_i": ones}
+    columns |= {"match_flag": ones.astype(int), "mine_gaia_sep_arcsec": ones, "accepted": accepted}
+    return Table(columns | {"unusable": [""] * n})
+
+
+def test_of_a_matched_table_only_the_accepted_counterparts_count(few, tmp_path):
+    table = matched(few)
+    one = run(write(table, tmp_path / "m.fits"), "-o", tmp_path / "o.fits", "--band", "0.5-7")
+    got = read(tmp_path / "o.fits")
+    assert got["mine_id"].tolist() == few["id"][:10].tolist()
+    assert any("5 of 10 sources have an accepted counterpart; only they are used" in line for line in one["notes"])
+    assert "log_fx_fr" in one["properties"]
+    assert any("5 sources without an accepted counterpart are classified as if nobody" in line for line in one["notes"])
+    nats = numbers(got["nats_multiwavelength"])
+    assert np.all(nats[1::2] == 0) and np.all(nats[0::2] != 0)
+    p = posterior(got)
+    table["gaia_Gmag"] = np.where(table["accepted"], 19.0, 22.0)  # what was rejected makes no difference
+    np.testing.assert_array_equal(p, posterior(api.classify(table, band_kev=(0.5, 7))).astype(p.dtype))
+    table["accepted"] = True
+    assert np.abs(p - posterior(api.classify(table, band_kev=(0.5, 7))))[1::2].max() > 0.01
+
+
+def test_values_off_the_range_of_the_training_sample_are_refused(known, tmp_path):
     _, _, table, _ = known
-    path = write(table, tmp_path / "mine.csv")
+    mine = table["id", "ra", "dec"][:30]
+    mine["pmRA"], mine["pmDE"] = np.full(30, 0.0014), np.full(30, 0.0002)  # arcsec/yr, in a column of mas/yr
+    with pytest.raises(InputError, match="pmRA"):
+        run(write(mine, tmp_path / "pm.csv"), "-o", tmp_path / "o.csv", OWN)
+    assert not (tmp_path / "o.csv").exists()
+    printed = run(tmp_path / "pm.csv", "-o", tmp_path / "o.csv", OWN, "--column", "pmra_mas_yr=pmRA@arcsec/yr",
+                  "--column", "pmdec_mas_yr=pmDE@arcsec/yr")  # fmt: skip
+    assert printed["classified"] == 30 and "pm_mas_yr" in printed["properties"]
+
+
+def test_what_a_person_reads(few, tmp_path):
+    path = write(few, tmp_path / "mine.csv")
     result = CliRunner().invoke(app, ["classify", str(path), "-o", str(tmp_path / "o.csv")])
     assert result.exit_code == 0, result.output
-    text = result.stderr
     for words in (
-        "hr1 = HR1",
-        "300 rows in, 300 classified",
+        "position from ra, dec",
+        "40 rows in, 40 classified",
         "-> AGN",
+        "properties are at hand",
         "outliers: fewer than 1% of the members of the class are at least as extreme",
         "peak memory",
         "seconds",
+        "40 rows written to",
     ):
-        assert words in text
+        assert words in result.stderr
+    assert result.stdout == ""
 
 
-def test_what_is_refused(known, tmp_path):
-    _, made, table, _ = known
-    path, out = write(table[:3], tmp_path / "mine.csv"), tmp_path / "o.csv"
-    with pytest.raises(
-        XcatError, match=r"--model newest: give the number of a fit run \(see: xcat runs\), or 'published'"
-    ):
-        run(path, "-o", out, "--model", "newest")
-    with pytest.raises(XcatError, match="is a classify run, not a fit run"):
-        run(path, "-o", out, "--model", made["classify"])
-    assert run(path, "-o", out, "--model", made["fit"])["model_run_id"] == made["fit"]
+def test_what_is_refused(known, few, tmp_path):
+    _, made, *_ = known
+    path, out = write(few[:3], tmp_path / "mine.csv"), tmp_path / "o.csv"
+    refused = [
+        (["--run", made["fit"]], XcatError, "is not a finished classify run"),
+        (["--run", 99999], XcatError, "99999"),
+        (["--mission", "rosat"], XcatError, "no mission of this name"),
+        (["--band", "hard"], ConfigError, "--band takes LOW-HIGH in keV"),
+        (["--band", "7-0.5"], ConfigError, "the lower and the upper energy"),
+        (["--column", "gamma"], ConfigError, "--column takes PROPERTY=COLUMN"),
+        (["--column", "=x"], ConfigError, "--column takes PROPERTY=COLUMN"),
+        (["--column", "gamma=a", "--column", "gamma=b"], ConfigError, "gamma is given twice"),
+        (["--column", "hr9=HR1"], ConfigError, "hr9"),
+        (["--priors", "AGN=.5,Star=.5"], ConfigError, "no share for XRB, CV"),
+        (["--priors", "nobody"], XcatError, "no finished fit of a pipeline of this name"),
+        (["--figure", tmp_path / "why.png"], XcatError, "also give --explain ROW"),
+        (["--pos-err", "nothing"], XcatError, "nothing"),
+    ]
+    for arguments, error, words in refused:
+        with pytest.raises(error, match=words):
+            run(path, "-o", out, *arguments)
+        assert not out.exists(), arguments
+    assert run(path, "-o", out, "--run", made["classify"])["classify_run_id"] == made["classify"]
     with pytest.raises(XcatError, match="exists already"):
         run(path, "-o", out)
     run(path, "-o", out, "--overwrite")
-    with pytest.raises(ConfigError, match="--band takes LOW-HIGH in keV"):
-        run(path, "-o", out, "--overwrite", "--band", "hard")
-    for wrong in ("gamma", "=x"):
-        with pytest.raises(ConfigError, match="--column takes PROPERTY=COLUMN"):
-            run(path, "-o", out, "--overwrite", "--column", wrong)
-    with pytest.raises(ConfigError, match="gamma is given twice"):
-        run(path, "-o", out, "--overwrite", "--column", "gamma=a", "--column", "gamma=b")
-    (tmp_path / "nothing.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(XcatError, match=r"none of the properties of model \d+ .*--column PROPERTY=COLUMN"):
-        run(tmp_path / "nothing.csv", "-o", tmp_path / "n.csv")
-    (tmp_path / "empty.csv").write_text("RA,Dec\n")
-    with pytest.raises(InputError, match="the table has no rows"):
-        run(tmp_path / "empty.csv", "-o", tmp_path / "n.csv")
-    assert not (tmp_path / "n.csv").exists()
+    files = {
+        "nothing.csv": ("a,b\n1,2\n", "no column looks like a position"),
+        "no_error.csv": ("ra,dec\n1,2\n", "--pos-err"),
+        "no_band.csv": ("ra,dec,err_arcsec,flux\n1,2,1,1e-13\n", "--band"),
+        "empty.csv": ("RA,Dec,err_arcsec\n", "the table has no rows"),
+    }
+    for name, (text, words) in files.items():
+        (tmp_path / name).write_text(text)
+        with pytest.raises(InputError, match=words):
+            run(tmp_path / name, "-o", tmp_path / "n.csv")
+        assert not (tmp_path / "n.csv").exists()
+    # with the table's own counterparts no positional error is asked for
+    (tmp_path / "no_error.csv").write_text("ra,dec,hr1\n1,2,.1\n")
+    assert run(tmp_path / "no_error.csv", "-o", tmp_path / "n.csv", OWN)["classified"] == 1
 
 
-def test_nothing_is_written_to_the_database(known, tmp_path):
-    settings, _, table, _ = known
-    count = "SELECT (SELECT count(*) FROM xcat.run) AS runs, (SELECT count(*) FROM pg_class) AS relations"
+def test_nothing_is_written_to_the_database(known, few, tmp_path):
+    settings, *_ = known
+    path = write(few, tmp_path / "mine.csv")
+    run(path, "-o", tmp_path / "o.csv")  # keeps the model for these columns
+    count = (
+        "SELECT (SELECT md5(string_agg(r::text, '|' ORDER BY run_id)) FROM xcat.run AS r) AS runs,"
+        " (SELECT md5(string_agg(p::text, '|')) FROM xcat.publication AS p) AS published,"
+        " (SELECT md5(string_agg(oid || relname || relfilenode, '|' ORDER BY oid)) FROM pg_class"
+        "  WHERE relkind IN ('r', 'p', 'v', 'i')) AS relations"
+    )
     before = tiny.rows(settings, count)
-    run(write(table, tmp_path / "mine.csv"), "-o", tmp_path / "o.csv")
+    again = run(path, "-o", tmp_path / "again.csv", "--explain", 1)
     assert tiny.rows(settings, count) == before
-
-
-def test_a_table_in_memory_gets_the_classes_of_its_file(known, tmp_path):
-    settings, made, table, _ = known
-    with ready(settings) as conn:
-        model = store.load(conn, made["fit"])
-    path = write(table, tmp_path / "table.parquet")
-    of_file, of_table, of_frame = (classify_table(t, made["fit"], model) for t in (path, table, table.to_pandas()))
-    assert of_table.messages == of_file.messages
-    for one in (of_table, of_frame):
-        assert one.table.colnames == of_file.table.colnames
-        for name in ("id", "class", "p_agn", "nats_prior"):
-            assert one.table[name].tolist() == of_file.table[name].tolist(), name
-    assert of_table.summary["table"] == "table"
+    assert (tmp_path / "again.csv").read_bytes() == (tmp_path / "o.csv").read_bytes()
+    assert again["model_run_id"] == run(path, "-o", tmp_path / "third.csv")["model_run_id"]
 
 
 def test_without_a_publication(settings, monkeypatch, tmp_path):
     monkeypatch.setenv("XCAT_DATABASE_URL", str(settings.database_url))
-    (tmp_path / "t.csv").write_text("hr1\n0.5\n")
+    (tmp_path / "t.csv").write_text("ra,dec,err_arcsec\n1,2,1\n")
     with pytest.raises(XcatError, match="nothing is published yet"):
         run(tmp_path / "t.csv", "-o", tmp_path / "o.csv")
 
 
 def test_help_names_the_options():
     text = CliRunner().invoke(app, ["classify", "--help"], env={"COLUMNS": "200"}).output
-    for option in ("--model", "--band", "--column", "--hdu", "--overwrite"):
+    for option in ("--run", "--mission", "--band", "--column", "--priors", "--own-counterparts", "--explain",
+                   "--figure", "--pos-err", "--hdu", "--overwrite"):  # fmt: skip
         assert option in text
+    assert "--model" not in text

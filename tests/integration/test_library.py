@@ -142,6 +142,8 @@ def test_order_index_and_units_survive(table: Table) -> None:
     assert best["gaia_dr3_ra"].unit == "deg" and best["sep_arcsec"].unit == "arcsec"
     assert classified["hr1"].description == table["hr1"].description
     assert classified["p_xrb"].meta["ucd"] == "stat.probability;src.class"
+    assert classified["published_sep_arcsec"].unit == "arcsec"
+    assert all(" rather than " in reason for reason in classified["reason"])
     assert np.ma.allclose(classified["p_agn"] + classified["p_star"] + classified["p_xrb"] + classified["p_cv"], 1)
     assert len(every) > len(best) == len(table), "several associations of a source are as many rows"
     for of_frame, of_table, label in zip(
@@ -158,7 +160,8 @@ def test_the_library_answers_as_the_command_line(table: Table, tmp_path: Path, s
     children.run([children.XCAT, *arguments], check=True)
     assert_same(Table.read(out), answers(path)[1])
     children.run([children.XCAT, "classify", path, "--band", "0.2-12", "-o", out, "--overwrite"], check=True)
-    assert_same(Table.read(out)["source_id", "class", "n_missing"], answers(path)[0]["source_id", "class", "n_missing"])
+    names = ["source_id", "class", "n_missing", "reason", "published_name", "alternative"]
+    assert_same(Table.read(out)[names], answers(path)[0][names])
     printed = children.run([children.XCAT, "explain", table["name"][0]], check=True).stdout
     assert printed == f"{xcat.explain(table['name'][0])}\n"
     children.run([children.XCAT, "candidates", "xrb", "--known", "-o", out, "--overwrite"], check=True)
@@ -170,11 +173,12 @@ def test_columns_can_be_named(table: Table, sky: dict[str, int]) -> None:
     for column in ("a", "b", "c"):
         table[column].meta.clear()
         table[column].unit = None
-    classified = xcat.classify(
-        table, model=sky["fit"], columns={"hr1": "a", "ra": "b", "dec": "dec", "hr2": "", "flux_cgs": ""}
-    )
-    assert "hr1" in classified.meta["summary"]["properties"]
-    assert "hr2" in classified.meta["summary"]["not_in_the_table"]
+    named = {"columns": {"hr1": "a", "hr2": "", "flux_cgs": ""}, "ra": "b", "dec": "dec", "pos_err": "c@arcsec"}
+    classified = xcat.classify(table, run=sky["classify"], **named)
+    summary = classified.meta["summary"]
+    assert "hr1" in summary["properties"] and summary["classify_run_id"] == sky["classify"]
+    assert "hr2" in summary["not_in_the_table"]
+    assert xcat.classify(table, own_counterparts=True, **named).meta["summary"]["classified"] == len(table)
     matched = xcat.match(table, "gaia_dr3", ra="b", dec="dec", pos_err="c@arcsec", epoch_yr=2016.0)
     assert matched["accepted"].sum() > 20
     assert len(xcat.match(table.to_pandas(), "gaia_dr3", ra="b", dec="dec", pos_err=1.5)) == 40
@@ -227,9 +231,13 @@ def test_nothing_is_printed(table: Table, tmp_path: Path) -> None:
         (lambda t: xcat.match(t, "gaia_dr3", magnitudes=["mag_w1"]), ConfigError, "--mag takes TABLE:COLUMN"),
         (lambda t: xcat.match("missing.fits", "gaia_dr3"), InputError, "missing.fits: there is no such file"),
         (lambda t: xcat.match([1, 2], "gaia_dr3"), InputError, "not list"),
-        (lambda t: xcat.classify(t["source_id", "name"]), XcatError, "gives none of the properties"),
-        (lambda t: xcat.classify(t, model=1), XcatError, "run 1 is a pipeline run"),
-        (lambda t: xcat.classify(t, model="best"), XcatError, "give the number of a fit run"),
+        (lambda t: xcat.classify(t["source_id", "name"]), InputError, "no column looks like a position"),
+        (lambda t: xcat.classify(t["ra", "dec"]), InputError, "--pos-err"),
+        (lambda t: xcat.classify(t["ra", "dec", "err_arcsec", "flux_cgs"]), InputError, "--band"),
+        (lambda t: xcat.classify(t, band_kev=(7, 0.5)), ConfigError, "the lower and the upper energy"),
+        (lambda t: xcat.classify(t, run=1, band_kev=(0.5, 7)), XcatError, "run 1 is not a finished classify run"),
+        (lambda t: xcat.classify(t, mission="rosat", band_kev=(0.5, 7)), XcatError, "no mission of this name"),
+        (lambda t: xcat.classify(t, priors="Quark=1", band_kev=(0.5, 7)), ConfigError, "has no class 'Quark'"),
         (lambda t: xcat.classify(t, columns={"hr9": "hr1"}), ConfigError, "hr9"),
     ],
 )  # fmt: skip

@@ -202,7 +202,7 @@ def test_the_plan_uses_the_index(work: Connection, statement: str, n_needles: in
     work.execute(job("match.forget").compose())
     work.execute(job("match.make_tables").compose())
     work.execute(
-        "INSERT INTO pg_temp.target SELECT id, id, false, ra, dec, sind(dec), cosd(dec), 1, 0, 1, NULL, 1, 1, '{20}'"
+        "INSERT INTO pg_temp.target SELECT id, id, false, ra, dec, sind(dec), cosd(dec), 1, 0, 1, NULL, 0, 1, 1, '{20}'"
         " FROM pg_temp.needle"
     )
     work.execute(job("match.index_targets").compose())

@@ -5,6 +5,7 @@ The truth is read here and nowhere else. Bins with fewer than 50 sources say not
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -13,12 +14,21 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from astropy.coordinates import SkyCoord
+from astropy.table import Table, vstack
 from scipy import stats
 
+import xcat
+from xcat.classifier import Sample, classify
+from xcat.classifier.sample import NOT_OBSERVED
+from xcat.columns.registry import property_entries
 from xcat.config import Settings
 from xcat.database.connection import ready
 from xcat.jobs.pipeline import Pipeline, Plan, read
 from xcat.jobs.runner import Runner
+from xcat.models import store
+from xcat.own import classify_table, spooled
+from xcat.own.classify_table import ClassifyOptions
 from xcat.simulate import simulate
 
 pytestmark = pytest.mark.slow
@@ -328,3 +338,208 @@ def test_what_is_none_of_the_classes_is_more_often_an_outlier(sky: Sky) -> None:
     assert len(other) > 100
     assert other.mean() > 1.5 * known.mean(), (other.mean(), known.mean())
     assert stats.fisher_exact(counts, alternative="greater").pvalue < 1e-3
+
+
+# --- a user's own table -------------------------------------------------------------------------------------
+
+
+BAND_KEV = {"xmm": (0.2, 12.0), "swift": (0.3, 10.0), "chandra": (0.5, 7.0)}
+SOURCE_COLUMNS = (
+    *("name", "ra", "dec", "err_arcsec", "err_maj_arcsec", "err_min_arcsec", "err_pa_deg", "epoch_yr"),
+    *("flux_cgs", "flux_err_cgs", "hr1", "hr1_err", "hr2", "hr2_err", "gamma", "p_variable", "p_variable_long"),
+    *("snr", "det_likelihood", "n_detections"),
+)
+
+
+@pytest.fixture
+def published(sky: Sky, monkeypatch: pytest.MonkeyPatch) -> Sky:
+    """The sky, as the database of ``import xcat``."""
+    monkeypatch.setenv("XCAT_DATABASE_URL", str(sky.settings.database_url))
+    return sky
+
+
+def _posterior(table: Table) -> np.ndarray:
+    """Probabilities in the order of CLASSES; NaN where a row has none."""
+    return np.stack([np.ma.filled(np.ma.asarray(table[f"p_{c.lower()}"]), np.nan) for c in CLASSES], axis=1)
+
+
+@pytest.mark.parametrize("mission", ["xmm", "swift", "chandra"])
+def test_a_table_with_the_columns_of_a_mission_gets_its_answers(published: Sky, mission: str) -> None:
+    """Its own sources, written out: the posterior of the pipeline, its accepted counterparts, themselves."""
+    runs = published.runs
+    columns = ", ".join(f"s.{name}" for name in SOURCE_COLUMNS)
+    table = xcat.sql(
+        f"SELECT s.source_id, {columns}, p.log_flux_ratio, p.log_flux_ratio_low, c.p AS expected FROM xcat.source AS s"
+        " JOIN xcat.property AS p USING (source_id) JOIN xcat.classification AS c USING (source_id)"
+        " JOIN xcat.catalogue AS k USING (catalogue_id) WHERE s.run_id = %s AND p.run_id = %s AND c.run_id = %s"
+        " AND k.name = %s ORDER BY md5(s.name) LIMIT 1500",
+        [runs["merge"], runs["properties"], runs["classify"], f"sim_{mission}"],
+    )
+    expected = np.stack(list(table["expected"]))
+    table.remove_column("expected")
+    got = xcat.classify(table, mission=f"sim_{mission}", band_kev=BAND_KEV[mission])
+    assert got["source_id"].tolist() == table["source_id"].tolist()
+    assert got.meta["summary"]["not_in_the_table"] == []
+    assert got.meta["summary"]["model_run_id"] == runs["fit"]
+    assert np.abs(_posterior(got) - expected).max() < 1e-6
+    kept = xcat.sql("SELECT source_id, catalogue, native_id, sep_arcsec, p_any FROM pub.counterparts").to_pandas()
+    kept = kept[kept.source_id.isin(got["source_id"].tolist())]
+    n_kept = 0
+    for catalogue, of_catalogue in kept.groupby("catalogue"):
+        mine = got[~np.ma.getmaskarray(np.ma.asarray(got[f"{catalogue}_id"]))]
+        stored = of_catalogue.set_index("source_id").loc[mine["source_id"].tolist()]
+        assert len(mine) == len(of_catalogue)
+        assert mine[f"{catalogue}_id"].tolist() == stored.native_id.tolist()
+        for column in ("sep_arcsec", "p_any"):
+            np.testing.assert_allclose(mine[f"{catalogue}_{column}"], stored[column], rtol=1e-5, atol=1e-5)
+        n_kept += len(mine)
+    assert n_kept == len(kept) > 1000
+    assert got["published_name"].tolist() == table["name"].tolist()
+    assert np.all(got["published_sep_arcsec"] < 1e-3)
+    unknown = np.ma.getmaskarray(np.ma.asarray(got["literature_class"]))  # of labelled sources, what is out of fold
+    assert unknown.sum() > 500 and (got["published_class"] == got["class"])[unknown].all()
+    labels = frame(
+        published.settings,
+        "SELECT source_id, class FROM xcat.label WHERE run_id = %s AND status = 'used'",
+        runs["label"],
+    ).set_index("source_id")["class"]
+    labelled = got[np.isin(got["source_id"], labels.index)]
+    assert len(labelled) > 50
+    assert (labelled["literature_class"] == labels.loc[labelled["source_id"].tolist()].to_numpy()).mean() > 0.97
+
+
+@pytest.fixture(scope="module")
+def unlabelled(sky: Sky) -> pd.DataFrame:
+    """Sources of Chandra of a known true class that are in no reference catalogue, in no order."""
+    found = frame(
+        sky.settings,
+        "SELECT s.source_id, s.name, s.ra, s.dec, s.err_arcsec, s.flux_cgs, c.p AS whole FROM xcat.source AS s"
+        " JOIN xcat.classification AS c USING (source_id) WHERE s.run_id = %s AND c.run_id = %s AND s.flux_cgs > 0"
+        " AND s.source_id NOT IN (SELECT source_id FROM xcat.label WHERE run_id = %s) ORDER BY md5(s.name)",
+        *(sky.runs[kind] for kind in ("merge", "classify", "label")),
+    )
+    found = found.assign(truth=sky.sources["class"].reindex(found.source_id).to_numpy())
+    is_chandra = sky.sources.mission.reindex(found.source_id).to_numpy() == "chandra"
+    return found[is_chandra & found.truth.isin(CLASSES)].reset_index(drop=True)
+
+
+def _few(sources: pd.DataFrame) -> Table:
+    return Table.from_pandas(sources[["name", "ra", "dec", "err_arcsec", "flux_cgs"]])
+
+
+def _scores(p: np.ndarray, truth: pd.Series) -> tuple[float, float, int, int]:
+    """Accuracy, log-loss, how many are called XRB, and how many of these are."""
+    label, best = truth.map(CLASSES.index).to_numpy(), p.argmax(axis=1)
+    loss = float(-np.log(p[np.arange(len(p)), label].clip(1e-30)).mean())
+    called = best == CLASSES.index("XRB")
+    return float((best == label).mean()), loss, int(called.sum()), int((called & (best == label)).sum())
+
+
+def test_positions_errors_and_a_flux_are_enough(published: Sky, unlabelled: pd.DataFrame) -> None:
+    """Against the truth: nearly as right as the pipeline with all columns, and never by a counterpart it rejects."""
+    got = xcat.classify(_few(unlabelled), band_kev=BAND_KEV["chandra"])
+    assert got["name"].tolist() == unlabelled.name.tolist()
+    p, truth = _posterior(got), unlabelled.truth
+    accuracy, loss, called, right = _scores(p, truth)
+    whole = _scores(np.stack(unlabelled.whole.to_list()), truth)
+    priors = np.tile(store_priors(published), (len(truth), 1))
+    told = f"{len(truth)}: {(accuracy, loss, called, right)}, pipeline {whole}, priors {_scores(priors, truth)}"
+    error = np.sqrt(accuracy * (1 - accuracy) / len(truth))
+    assert len(truth) > 1000, told
+    assert accuracy > whole[0] - 2 * error, told
+    assert loss < whole[1] + 0.1 and loss < 0.5 * _scores(priors, truth)[1], told
+    assert abs(p.max(axis=1).mean() - accuracy) < 0.03, told
+    # rejected counterparts taken for real, and no limits: 14 called XRB of which 3 were
+    assert called > 50 and right / called > whole[3] / whole[2] - 2 * np.sqrt(0.25 / called), told
+    assert right / called > 0.7, told
+    cutoffs = frame(
+        published.settings,
+        "SELECT k.name, m.cutoffs FROM xcat.match_stratum AS m JOIN xcat.catalogue AS k USING (catalogue_id)"
+        " WHERE run_id = %s",
+        published.runs["match"],
+    )
+    least = np.min(np.stack(cutoffs.cutoffs.to_list()), axis=0)[1:]
+    for catalogue, cutoff in zip(EPOCH_YR, least, strict=True):
+        chance = np.ma.asarray(got[f"sim_{catalogue}_p_any"]).compressed()
+        assert len(chance) > 100 and chance.min() >= cutoff - 1e-6, (catalogue, cutoff)
+    names = np.array(CLASSES)[np.argsort(p, axis=1)[:, ::-1]]
+    assert all(r.startswith(f"{a} rather than {b}: ") for r, (a, b, *_) in zip(got["reason"], names, strict=True))
+    assert got["class"].tolist() == names[:, 0].tolist()
+
+
+def store_priors(sky: Sky) -> np.ndarray:
+    """Shares of the classes of the published model, in the order of CLASSES."""
+    with ready(sky.settings) as conn:
+        model = store.load(conn, sky.runs["fit"])
+    return np.array([model.priors[model.classes.index(c)] for c in CLASSES])
+
+
+def test_nobody_has_looked_is_not_nothing_is_there(published: Sky, unlabelled: pd.DataFrame) -> None:
+    """Outside of all cut-outs the counterparts contribute nothing; inside, that there is none says something."""
+    inside = _few(unlabelled[:300])
+    outside = Table({"name": ["a", "b", "c"], "ra": [10.0, 130.0, 250.0], "dec": [-89.0, -88.0, -87.5]})
+    outside["err_arcsec"], outside["flux_cgs"] = 0.7, [1e-15, 2e-14, 1e-12]
+    used = SkyCoord(outside["ra"], outside["dec"], unit="deg")
+    assert used.match_to_catalog_sky(SkyCoord(unlabelled.ra, unlabelled.dec, unit="deg"))[1].arcmin.min() > 5
+    got = xcat.classify(vstack([inside, outside]), band_kev=BAND_KEV["xmm"])
+    off, on = got[-3:], got[:-3]
+    for catalogue in EPOCH_YR:
+        for column in ("id", "sep_arcsec", "p_any"):
+            assert np.ma.getmaskarray(np.ma.asarray(off[f"sim_{catalogue}_{column}"])).all()
+    assert np.all(off["nats_multiwavelength"] == 0) and not any("counterpart" in r for r in off["reason"])
+    with ready(published.settings) as conn:
+        model = store.load(conn, got.meta["summary"]["model_run_id"])
+    own = {"abs_b": np.abs(used.galactic.b.deg), "log_fx": np.log10(outside["flux_cgs"])}
+    own["sep_to_radius"] = np.full(3, np.nan)
+    of_counterpart = {e["name"] for e in property_entries() if e.get("counterpart")}
+    assert {p.name for p in model.properties} <= own.keys() | of_counterpart
+    columns = [own.get(p.name, np.full(3, NOT_OBSERVED)) for p in model.properties]
+    expected = classify(model, Sample(model.properties, np.stack(columns, axis=1))).p
+    order = [model.classes.index(c) for c in CLASSES]
+    np.testing.assert_allclose(_posterior(off), expected[:, order], atol=1e-6)
+    ids = [np.ma.getmaskarray(np.ma.asarray(on[f"sim_{catalogue}_id"])) for catalogue in EPOCH_YR]
+    empty = on[np.all(ids, axis=0)]
+    assert len(empty) > 50 and np.all(empty["nats_multiwavelength"] != 0)
+    assert any("no counterpart down to " in reason for reason in empty["reason"])
+
+
+def test_the_memory_does_not_grow_with_the_table(
+    published: Sky, unlabelled: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twelve pieces need the memory of two; what is kept of them is on disk."""
+    monkeypatch.setattr(classify_table, "_PIECE", 250)
+    monkeypatch.setattr(spooled, "_IN_MEMORY_BYTES", 1000)
+    few = _few(unlabelled[:250])
+
+    def peak(n: int) -> float:
+        table = vstack([few] * n)
+        tracemalloc.start()
+        try:
+            done = classify_table.classify_table(published.settings, table, ClassifyOptions(band=BAND_KEV["chandra"]))
+            assert (done.spool.n_rows, done.summary["classified"]) == (250 * n, 250 * n)
+            done.spool.close()
+            return tracemalloc.get_traced_memory()[1] / 2**20
+        finally:
+            tracemalloc.stop()
+
+    peak(1)  # what is loaded once
+    two, twelve = peak(2), peak(12)
+    assert twelve < 1.3 * two + 1.0, (two, twelve)
+
+
+def test_a_matched_table_keeps_its_accepted_counterparts(published: Sky, unlabelled: pd.DataFrame) -> None:
+    """One row per source; rejected candidates are in the table, and are not used."""
+    sources = unlabelled[:600]
+    matched = xcat.match(_few(sources), [f"sim_{name}" for name in EPOCH_YR])
+    got = xcat.classify(matched, band_kev=BAND_KEV["chandra"])
+    assert got["table_name"].tolist() == sources.name.tolist()
+    accepted = np.asarray(matched["accepted"], dtype=bool)
+    assert 100 < accepted.sum() < 500
+    assert any(f"{accepted.sum()} of 600 sources have an accepted counterpart" in m for m in got.meta["messages"])
+    assert np.all(got["nats_multiwavelength"][~accepted] == 0) and np.all(got["nats_multiwavelength"][accepted] != 0)
+    has_candidate = ~np.ma.getmaskarray(np.ma.asarray(matched["sim_gaia_mag_gaia_g"]))
+    assert (has_candidate & ~accepted).sum() > 5, "there is something to reject"
+    direct = xcat.classify(_few(sources), band_kev=BAND_KEV["chandra"])
+    same = np.asarray(got["class"] == direct["class"])
+    assert same[accepted].mean() > 0.9, same[accepted].mean()
+    assert _scores(_posterior(got), sources.truth)[0] > 0.7

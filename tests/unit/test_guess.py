@@ -201,6 +201,19 @@ def test_a_name_may_say_what_the_error_holds(name, per_sigma):
     assert row(guessed, ra=RA, dec=DEC, **{name: per_sigma})["err_arcsec"] == pytest.approx(1.0, rel=1e-6)
 
 
+@pytest.mark.parametrize("nothing", [("nan", "NaN"), ("",), ()])
+def test_columns_of_ellipses_may_be_empty(nothing):
+    """A catalogue of circles may have the columns all the same; where nothing else is there, they are asked for."""
+    names = ("err_maj_arcsec", "err_min_arcsec", "err_pa_deg")
+    ellipse = [ColumnFacts(name, "arcsec" if "arcsec" in name else "deg", sample=nothing) for name in names]
+    place = [ColumnFacts(name, sample=("1", "2", "3")) for name in ("ra", "dec")]
+    circle = ColumnFacts("err_arcsec", sample=("1", "2", "3"))
+    guessed = guess(TableFacts(Path("mine.csv"), "mine", (*place, *ellipse, circle)))
+    assert guessed.definition.position_error.columns[0].from_ == ("err_arcsec",)
+    guessed = guess(TableFacts(Path("mine.csv"), "mine", (*place, *ellipse)))
+    assert guessed.definition.position_error.columns[0].from_ == ("err_maj_arcsec",)
+
+
 def test_ellipses_are_known():
     guessed = guess(table("ra", "dec", ("errMaj", "arcsec"), ("errMin", "arcsec"), ("errPA", "deg")))
     got = row(guessed, ra=RA, dec=DEC, errMaj=2.0, errMin=0.5, errPA=30.0)

@@ -28,8 +28,6 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.fft import dct
-from scipy.optimize import brentq
 
 from xcat.arrays import BoolArray, FloatArray, IntArray
 from xcat.columns.properties import Property
@@ -307,6 +305,8 @@ class _Kernels:
         np.divide(
             counts, np.where(self.n > 0.0, self.n, 1.0)[:, None], out=segment[:, self.before : self.before + self.m]
         )
+        from scipy.fft import dct
+
         self.coefficients = dct(segment, overwrite_x=True)
         self.coefficients /= 2.0
 
@@ -336,6 +336,8 @@ class _Kernels:
         series = np.empty((*damping.shape[:2], self.size + 1))
         np.multiply(self.coefficients, damping, out=series[:, :, :-1])
         series[:, :, -1] = 0.0
+        from scipy.fft import dct
+
         at_cell_edges = dct(series, type=1, overwrite_x=True)
         at_nodes = at_cell_edges[:, :, self.before : self.before + self.m + 1 : CELLS_PER_STEP]
         kernel = np.maximum(at_nodes, 0.0)  # the series may undershoot zero by rounding
@@ -443,6 +445,8 @@ def improved_sheather_jones(coefficients: FloatArray, n: float, least: float, mo
                 break
             following = (_GAIN[order] / (n * roughness)) ** (2.0 / (3.0 + 2.0 * (order - 1)))
         return float(time - (2.0 * n * np.sqrt(np.pi) * roughness) ** -0.4)
+
+    from scipy.optimize import brentq  # here: it takes long to load, and only a fit needs it
 
     low, last = least**2, most**2
     if excess(low) >= 0.0:

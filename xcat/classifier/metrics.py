@@ -8,11 +8,11 @@ Tranin et al. 2022 print it. The two differ much for rare classes (the poster's 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import ndtri
 
 from xcat.arrays import FloatArray, IntArray, jsonable
 from xcat.classifier.model import check_labels, check_priors
@@ -63,7 +63,7 @@ def f1(precision_: ArrayLike, recall_: ArrayLike) -> FloatArray:
 def wilson(successes: ArrayLike, trials: ArrayLike, confidence: float = CONFIDENCE) -> tuple[FloatArray, FloatArray]:
     """Interval of a binomial fraction (Wilson 1927, JASA 22, 209); 0 to 1 without trials."""
     k, n = np.asarray(successes, dtype=np.float64), np.asarray(trials, dtype=np.float64)
-    z2 = float(ndtri(0.5 + confidence / 2.0)) ** 2
+    z2 = NormalDist().inv_cdf(0.5 + confidence / 2.0) ** 2
     centre = _ratio(k + z2 / 2.0, n + z2)
     half = np.sqrt(z2 * (_ratio(k * (n - k), n, 0.0) + z2 / 4.0)) / (n + z2)
     return np.clip(centre - half, 0.0, 1.0), np.clip(centre + half, 0.0, 1.0)

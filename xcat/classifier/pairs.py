@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.fft import dctn, idctn
 
 from xcat.arrays import FloatArray, IntArray
 from xcat.classifier.density import LEAST_FLOOR
@@ -91,6 +90,8 @@ def pair_table(counts: FloatArray, axes: Sequence[Property], bandwidth: FloatArr
     The bandwidths, (2, K), are those of the two properties alone. In two dimensions the best one is n^(1/30) times as
     wide (Scott 1992, Multivariate Density Estimation, eq. 6.43); it is at least half a bin.
     """
+    from scipy.fft import dctn, idctn  # here: it takes long to load, and only a fit needs it
+
     k = counts.shape[0]
     n = counts.sum(axis=(1, 2))
     frequency = np.pi * np.arange(N_BINS) / N_BINS

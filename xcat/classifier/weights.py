@@ -12,7 +12,6 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import Bounds, brentq, differential_evolution, minimize
 
 from xcat.arrays import FloatArray, IntArray
 from xcat.classifier.posterior import softmax
@@ -110,6 +109,8 @@ def fit_sharpness(terms: Terms, priors: FloatArray, shares: FloatArray) -> float
         return LEAST_SHARPNESS
     if slope(most) <= 0.0:
         return most
+    from scipy.optimize import brentq  # here: it takes long to load, and only a fit needs it
+
     return float(brentq(slope, LEAST_SHARPNESS, most, xtol=1e-4))
 
 
@@ -151,6 +152,8 @@ def fit_mixing(
         value += ridge * float(np.sum(shift**2) + offset @ offset)
         slope = flat.T @ gradient.astype(np.float32) + 2.0 * ridge * shift
         return value, np.concatenate([slope.ravel(), gradient.sum(axis=0) + 2.0 * ridge * offset])
+
+    from scipy.optimize import minimize
 
     fits = []
     x = np.concatenate([centre.ravel(), np.zeros(k)])
@@ -216,6 +219,8 @@ def fit_category_weights(
 
     def costs(generation: FloatArray) -> FloatArray:
         return np.array([cost(log_prior + np.tensordot(member, by_category, axes=1)) for member in generation.T])
+
+    from scipy.optimize import Bounds, differential_evolution
 
     best = differential_evolution(
         costs,  # type: ignore[arg-type]

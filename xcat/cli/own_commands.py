@@ -162,14 +162,15 @@ def classify(
     wanted = Wanted(ra, dec, pos_err, epoch)
     options = ClassifyOptions(run, mission, own_counterparts, priors, energies, columns, wanted, extension)
     classified = api.classify_rows(table, options)
-    from xcat.output import files
+    lines, written = list(classified.messages), list[str]()
+    with classified.spool as rows:
+        if output is not None:
+            from xcat.output import files
 
-    lines, written, result = list(classified.messages), list[str](), classified.spool.table()
-    if output is not None:
-        lines += files.check(result, output)
-        files.write(result, output, overwrite=overwrite)
-        written.append(f"{len(result):,} rows written to {output}")
-    common.send(result, f"classes of {table.name}", samp)
+            lines += files.check(rows.column_names, output)
+            files.write(rows, output, overwrite=overwrite)
+            written.append(f"{rows.n_rows:,} rows written to {output}")
+        common.send(rows, f"classes of {table.name}", samp)
     summary = classified.summary | {"output": None if output is None else str(output)}
     reasons = None if explain is None else api.explain_row(table, explain, options, figure)
     if as_json:

@@ -65,12 +65,21 @@ def _check_footer(path: Path, file: pq.ParquetFile, plain: Path) -> None:
     stored = (meta.metadata or {}).get(b"ARROW:schema")
     if stored is not None:
         written = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(stored)))
-        if not written.equals(file.schema_arrow, check_metadata=False):
-            wrong = [f"'{a.name[:60]}'" for a, b in zip(written, file.schema_arrow, strict=False) if not a.equals(b)]
+        found = file.schema_arrow
+        wrong = [f"'{a.name[:60]}'" for a, b in zip(written, found, strict=False) if not _is_stored_as(a, b)]
+        if wrong or len(written) != len(found):
             raise InputError(
                 f"{path}: the types in the footer contradict those that were written ({', '.join(wrong[:5])}); the "
                 "file is damaged"
             )
+
+
+def _is_stored_as(written: pa.Field, found: pa.Field) -> bool:
+    """Whether a column may be the one that was written: Parquet has no seconds, and writers may choose other types."""
+    a, b = written.type, found.type
+    is_alike = (pa.types.is_timestamp, pa.types.is_time, pa.types.is_date)
+    is_other = any(kind(a) and kind(b) for kind in is_alike) or (pa.types.is_uint32(a) and pa.types.is_int64(b))
+    return written.name == found.name and (is_other or bool(a.equals(b)))
 
 
 def _check_times(path: Path, definition: Definition, types: dict[str, pa.DataType]) -> None:

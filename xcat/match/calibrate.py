@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from xcat.match.targets import Parts, Targets
 from xcat.sky import geometry
@@ -52,6 +51,8 @@ def shifted(
     n = len(targets)
     per_source = min(-(-_N_SHIFTED // n), _MOST_PER_SOURCE)
     source = rng.permutation(n)[:_N_SHIFTED] if per_source == 1 else np.repeat(np.arange(n), per_source)[:_N_SHIFTED]
+    from scipy.spatial import cKDTree
+
     tree = cKDTree(targets.unit_vectors())
     apart = 2 * np.sin(np.radians(2 * radius_arcsec / 3600) / 2)
     ra, dec = targets.ra[source].astype(float), targets.dec[source].astype(float)

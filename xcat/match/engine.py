@@ -42,7 +42,8 @@ _MARGIN_ARCSEC = 0.5
 class MatchOptions(Strict):
     """How to match."""
 
-    radius_arcsec: float
+    # any number, as `match` says what is wrong with it
+    radius_arcsec: float = Field(allow_inf_nan=True)
     """Search radius, arcsec: every object within it is a candidate."""
     false_rate: float = Field(default=0.05, gt=0, le=1)
     """Largest share of shifted positions (random positions near the sources) that may be given a counterpart, from

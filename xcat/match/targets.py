@@ -125,9 +125,10 @@ class Strata:
     def assign(self, group: np.ndarray, log_nu: np.ndarray, error: np.ndarray) -> np.ndarray:
         """Stratum of targets, from 0, shape (n,): by their mission, mean log of the density, and error in arcsec.
 
-        A target of the group -1, which is of none of the missions, goes to the stratum of its density whose typical
-        error is nearest to its own.
+        A target of another group, as -1, which is of none of the missions, goes to the stratum of its density whose
+        typical error is nearest to its own.
         """
+        is_of_none = ~np.isin(group, self.group)
         stratum = np.zeros(len(error), np.int64)
         best = np.full(len(error), np.inf)
         for number in np.unique(self.group):
@@ -137,7 +138,7 @@ class Strata:
             part = parts[np.searchsorted(low, log_nu, side="right") - 1]
             for each in parts:
                 of_part = np.flatnonzero(self.part == each)
-                inside = np.flatnonzero((part == each) & ((group == number) | (group == -1)))
+                inside = np.flatnonzero((part == each) & ((group == number) | is_of_none))
                 place = of_part[np.searchsorted(self.err_low_arcsec[of_part], error[inside], side="right") - 1]
                 away = np.abs(np.log(error[inside] / self.err_typical_arcsec[place]))
                 away = np.where(group[inside] == number, -1.0, np.nan_to_num(away, nan=1e300))

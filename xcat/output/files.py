@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import re
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +20,15 @@ from astropy.units import Unit, UnitsWarning, UnrecognizedUnit
 
 from xcat.atomic import TABLES, check_new, writing
 from xcat.errors import XcatError
-from xcat.output import regions
+from xcat.output import pieces, regions
 from xcat.output.columns import as_json_text, escape, names_in_file, plain, unique_names, unsigned_as_signed
+from xcat.output.pieces import Pieces
 from xcat.output.provenance import KEY, positions, provenance
 
 __all__ = ["check", "provenance", "write"]
 
 _FITS_COLUMNS = 999
+_FITS_BLOCK = 2880  # bytes
 
 
 def check(columns: Table | Sequence[str], path: Path | str) -> list[str]:
@@ -71,14 +75,17 @@ def check(columns: Table | Sequence[str], path: Path | str) -> list[str]:
     ]
 
 
-def write(table: Table, path: Path | str, *, overwrite: bool = False, places: regions.Places | None = None) -> Path:
+def write(
+    table: Table | Pieces, path: Path | str, *, overwrite: bool = False, places: regions.Places | None = None
+) -> Path:
     """Write a table to a file, in the format of the ending of its name.
 
-    The file appears complete or not at all: it is written under another name and renamed.
+    The file appears complete or not at all: it is written under another name and renamed. Of a table in pieces, one
+    piece is in memory at a time; the file is that of the whole table.
 
     Parameters
     ----------
-    table : Table
+    table : Table or Pieces
         ``meta["provenance"]`` (see `xcat.output.provenance.provenance`) is written where the format has a place.
     path : Path or str
         Ends in .fits, .vot, .xml, .votable, .parquet, .csv, .ecsv or .reg.
@@ -101,22 +108,42 @@ def write(table: Table, path: Path | str, *, overwrite: bool = False, places: re
     path = Path(path)
     check_new(path, TABLES, overwrite)
     ending = path.suffix.lower()
+    source = pieces.of(table)
     if ending != ".reg" or places is None:
-        check(table, path)
+        check(next(source.pieces(), Table()), path)
     try:
         with writing(path) as part:
             if ending == ".reg":
-                regions.write(table, part, places)
+                regions.write(source, part, places)
+            elif ending in _TEXT:
+                _text(_plain_pieces(source, ending), part, _TEXT[ending])
             else:
-                _WRITERS[ending](plain(table, ending), part)
+                read = partial(_plain_pieces, source, ending)
+                same = pieces.alike(read(), read(), source.n_rows, ending)
+                _BINARY[ending](same, part, source.n_rows)
     except OSError as error:
         raise XcatError(f"{path}: cannot be written ({error.strerror or error})") from error
     return path
 
 
+def _plain_pieces(source: Pieces, ending: str) -> Iterator[Table]:
+    """The pieces with columns that the format has; arrays are JSON where it has none."""
+    for piece in source.pieces():
+        table = plain(piece, ending)
+        for name in table.colnames:
+            column = table[name]
+            if column.ndim > 1 and (
+                ending == ".csv"
+                or (ending == ".ecsv" and not source.n_rows)  # which astropy cannot read back without rows
+                or (ending in _VOTABLE and column.dtype.kind == "U")
+            ):
+                table[name] = as_json_text(column)
+        yield table
+
+
 def _replaced(column: Column, data: np.ndarray, mask: np.ndarray | None = None) -> Column:
     """A column with other values."""
-    kind = Column(data) if mask is None or not mask.any() else MaskedColumn(data, mask=mask)
+    kind = Column(data) if mask is None or not isinstance(column, MaskedColumn) else MaskedColumn(data, mask=mask)
     kind.unit, kind.description, kind.meta = column.unit, column.description, dict(column.meta)
     return kind
 
@@ -142,7 +169,51 @@ def _unit(unit: Any, form: str) -> str:
 # --- FITS -------------------------------------------------------------------------------------------------
 
 
-def _fits(table: Table, path: Path) -> None:
+def _fits(tables: Iterator[Table], path: Path, n_rows: int) -> None:
+    hdu, total = None, _Sum()
+    with path.open("wb") as out:
+        for table in tables:
+            piece = _table_hdu(table)
+            buffer = io.BytesIO()
+            fits.HDUList([fits.PrimaryHDU(), piece]).writeto(buffer, checksum=True)
+            content = buffer.getvalue()
+            size = piece.header["NAXIS1"] * len(table)
+            start = len(content) - -(-size // _FITS_BLOCK) * _FITS_BLOCK
+            if hdu is None:
+                hdu = piece
+                out.write(content[:start])  # the header stands for as many bytes as its final state
+            total.add(content[start : start + size])
+            out.write(content[start : start + size])
+        assert hdu is not None, "a table has at least one piece"
+        out.write(bytes(-out.tell() % _FITS_BLOCK))
+        header = hdu.header
+        header["NAXIS2"], header["DATASUM"] = n_rows, str(total.end())
+        header["CHECKSUM"] = hdu._calculate_checksum(total.value)
+        out.seek(_FITS_BLOCK)
+        out.write(header.tostring().encode("ascii"))
+
+
+class _Sum:
+    """The checksum of FITS: the sum of words of 32 bits, whose carry is added again."""
+
+    value = 0
+    rest = b""
+
+    def add(self, content: bytes) -> None:
+        content = self.rest + content
+        whole = len(content) // 4 * 4
+        self.rest = content[whole:]
+        self.value += int(np.frombuffer(content[:whole], ">u4").sum(dtype=np.uint64))
+        while self.value >> 32:
+            self.value = (self.value & 0xFFFFFFFF) + (self.value >> 32)
+
+    def end(self) -> int:
+        """The sum, the rest padded with zeros."""
+        self.add(bytes(-len(self.rest) % 4))
+        return self.value
+
+
+def _table_hdu(table: Table) -> fits.BinTableHDU:
     bare = Table()
     for name in table.colnames:
         bare[name] = _for_fits(table[name])
@@ -174,7 +245,7 @@ def _fits(table: Table, path: Path) -> None:
             hdu.header[key] = (value, comment)
     for key, value in {**{k: v for k, v in table.meta.items() if k != KEY}, **facts}.items():
         hdu.header.add_history(_ascii(f"{key}: {value}"))
-    fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(path, overwrite=True, checksum=True)
+    return hdu
 
 
 def _ascii(text: str) -> str:
@@ -185,11 +256,12 @@ def _ascii(text: str) -> str:
 def _for_fits(column: Column) -> Column:
     """A column in a type that FITS has; NULL of an integer is TNULL, a number that does not occur."""
     data, mask = _parts(column)
+    has_null = isinstance(column, MaskedColumn)
     if data.dtype.kind == "U":
         # texts are ASCII already; NULL is blank
-        return _replaced(Column(), np.char.encode(np.where(mask, "", data), "ascii")) if data.size else _no_text(data)
+        return _replaced(Column(), np.char.encode(np.where(mask, "", data), "ascii").astype(f"S{_width(data)}"))
     if data.dtype.kind == "b":
-        if not mask.any():
+        if not has_null:
             return _replaced(Column(), data)
         # FITS logicals have no mask: true, false and NULL are written as the texts 'T', 'F' and blank
         return _replaced(Column(), np.where(mask, b"", np.where(data, b"T", b"F")))
@@ -197,26 +269,19 @@ def _for_fits(column: Column) -> Column:
         out = _replaced(Column(), np.where(mask, np.nan, data).astype(data.dtype))
         out.info.format = column.info.format if isinstance(column.info.format, str) else None
         return out
-    if data.dtype == np.int8 or (data.dtype.kind == "u" and mask.any()):
+    fill_value = column.fill_value if has_null else None
+    if data.dtype == np.int8 or (data.dtype.kind == "u" and has_null):
         data = unsigned_as_signed(data, mask)
-        if data.dtype.kind == "U":
-            return _replaced(Column(), np.char.encode(data, "ascii"))
-    out = _replaced(Column(), data, mask)
-    if mask.any():
-        out.fill_value = _unused(data[~mask])
+        fill_value = np.iinfo(data.dtype).min
+    out = _replaced(column, data, mask)
+    if has_null:
+        out.fill_value = fill_value
     return out
 
 
-def _no_text(data: np.ndarray) -> Column:
-    return Column(np.empty(data.shape, dtype="S1"))
-
-
-def _unused(values: np.ndarray) -> int:
-    """A number that does not occur: the least of the type, not numpy's 999999, which may."""
-    limits = np.iinfo(values.dtype)
-    least = np.unique(values[values < limits.min + len(values) + 1])
-    taken = least == limits.min + np.arange(len(least))
-    return int(limits.min + (len(least) if taken.all() else int(np.argmin(taken))))
+def _width(data: np.ndarray) -> int:
+    """Characters of the texts of a column, at least one."""
+    return max(data.dtype.itemsize // 4, 1)
 
 
 # --- VOTable ----------------------------------------------------------------------------------------------
@@ -244,7 +309,29 @@ class _Field(Field):  # type: ignore[misc]  # astropy has no types
             self.converter.output = lambda value, mask: output(value, mask).replace("InF", "Inf")
 
 
-def _votable(table: Table, path: Path) -> None:
+_VOTABLE = (".vot", ".xml", ".votable")
+_ROWS, _END = b"    <TABLEDATA>\n", b"    </TABLEDATA>\n"
+
+
+def _votable(tables: Iterator[Table], path: Path, n_rows: int) -> None:
+    end = b""
+    with path.open("wb") as out:
+        for i, table in enumerate(tables):
+            buffer = io.BytesIO()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UnitsWarning)
+                _votable_file(table).to_xml(buffer)
+            content = buffer.getvalue()
+            if not n_rows:
+                out.write(content)
+                break
+            start, stop = content.index(_ROWS) + len(_ROWS), content.rindex(_END)
+            out.write(content[start if i else 0 : stop])
+            end = content[stop:]
+        out.write(end)
+
+
+def _votable_file(table: Table) -> VOTableFile:
     bare = Table()
     for name in table.colnames:
         bare[name] = _for_votable(table[name])
@@ -269,7 +356,7 @@ def _votable(table: Table, path: Path) -> None:
         data, column = bare[name], table[name]
         shape = "x".join(str(n) for n in reversed(data.shape[1:])) or None
         if data.dtype.kind == "U":
-            type_, shape = "unicodeChar", str(max(data.dtype.itemsize // 4, 1))
+            type_, shape = "unicodeChar", str(_width(data))
         else:
             type_ = _DATATYPES[data.dtype.str[1:]]
         field = _Field(file, ID=identifier, name=name, datatype=type_, arraysize=shape, ucd=_ucd(column))
@@ -282,9 +369,7 @@ def _votable(table: Table, path: Path) -> None:
     element.array.dtype.names = tuple(ids)
     resource.tables.append(element)
     file.resources.append(resource)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UnitsWarning)
-        file.to_xml(str(path))
+    return file
 
 
 def _identifier(name: str) -> str:
@@ -311,21 +396,25 @@ def _structured_mask(table: Table) -> np.ndarray:
 
 
 def _for_votable(column: Column) -> Column:
-    """A column in a type that VOTable has: signed integers, texts that are no arrays."""
-    if column.ndim > 1 and column.dtype.kind == "U":
-        column = as_json_text(column)
+    """A column in a type that VOTable has: signed integers."""
     data, mask = _parts(column)
     if data.dtype.kind == "i" or (data.dtype.kind == "u" and data.dtype.itemsize > 1):
         data = unsigned_as_signed(data, mask)
-    if data.dtype.kind == "U" and column.ndim > 1:
-        return _for_votable(Column(data))
     return _replaced(column, data, mask)
 
 
 # --- Parquet, CSV, ECSV -----------------------------------------------------------------------------------
 
 
-def _parquet(table: Table, path: Path) -> None:
+def _parquet(tables: Iterator[Table], path: Path, n_rows: int) -> None:
+    first = _arrow_table(next(tables))
+    with pq.ParquetWriter(path, first.schema, write_page_checksum=True) as writer:
+        writer.write_table(first)
+        for table in tables:
+            writer.write_table(_arrow_table(table))
+
+
+def _arrow_table(table: Table) -> pa.Table:
     arrays, fields = [], []
     facts = table.meta.get(KEY, {})
     # astropy reads the units and the lengths of texts from these keys
@@ -341,9 +430,8 @@ def _parquet(table: Table, path: Path) -> None:
         arrays.append(_arrow(column))
         fields.append(pa.field(name, arrays[-1].type, metadata={k: v for k, v in notes.items() if v}))
         if column.dtype.kind == "U":
-            notes_of_table[f"table::len::{name}"] = str(max(column.dtype.itemsize // 4, 1))
-    whole = pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=notes_of_table))
-    pq.write_table(whole, path, write_page_checksum=True)
+            notes_of_table[f"table::len::{name}"] = str(_width(column))
+    return pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=notes_of_table))
 
 
 def _arrow(column: Column) -> Any:
@@ -364,24 +452,23 @@ def _yaml_safe(table: Table) -> Table:
     return out
 
 
-def _csv(table: Table, path: Path) -> None:
-    for name in table.colnames:
-        if table[name].ndim > 1:
-            table[name] = as_json_text(table[name])
-    table.write(path, format="ascii.csv", overwrite=True)
+def _text(tables: Iterator[Table], path: Path, form: str) -> None:
+    head = ""
+    with path.open("w", encoding="utf-8", newline="") as out:
+        for table in tables:
+            buffer = io.StringIO()
+            if not head:
+                table[:0].write(buffer, format=form)
+                head = buffer.getvalue()
+                out.write(head)
+                buffer = io.StringIO()
+            table.write(buffer, format=form)
+            out.write(buffer.getvalue().removeprefix(head))
 
 
-def _ecsv(table: Table, path: Path) -> None:
-    for name in table.colnames if not len(table) else ():
-        if table[name].ndim > 1:  # which astropy cannot read back without rows
-            table[name] = as_json_text(table[name])
-    table.write(path, format="ascii.ecsv", overwrite=True)
-
-
-_WRITERS: dict[str, Callable[[Table, Path], None]] = {
-    **dict.fromkeys((".vot", ".xml", ".votable"), _votable),
+_TEXT = {".csv": "ascii.csv", ".ecsv": "ascii.ecsv"}
+_BINARY: dict[str, Callable[[Iterator[Table], Path, int], None]] = {
+    **dict.fromkeys(_VOTABLE, _votable),
     ".fits": _fits,
     ".parquet": _parquet,
-    ".csv": _csv,
-    ".ecsv": _ecsv,
 }

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from xcat.arrays import FloatArray
+from xcat.arrays import BoolArray, FloatArray
 from xcat.errors import XcatError
 from xcat.output.columns import escape
 from xcat.output.provenance import KEY, Position, positions
 
 if TYPE_CHECKING:
     from astropy.table import Column, Table
+
+    from xcat.output.pieces import Pieces
 
 _NO_ERROR_ARCSEC = 1.0
 _ERRORS = ("err_arcsec", "pos_err", "poserr", "radec_err", "pos_err_arcsec")
@@ -47,12 +50,12 @@ def check(table: Table, path: Path) -> Position:
     return found[0]
 
 
-def write(table: Table, path: Path, places: Places | None = None) -> None:
+def write(source: Pieces, path: Path, places: Places | None = None) -> None:
     """Write a circle per row, of radius 1 sigma; its text is the name of the source.
 
     Parameters
     ----------
-    table : Table
+    source : Pieces
         The first position counts; ``name`` and ``class`` give text and colour, ``err_arcsec`` the radius.
     places : Places, optional
         Positions and errors, where the columns do not have them in degrees.
@@ -62,41 +65,67 @@ def write(table: Table, path: Path, places: Places | None = None) -> None:
     Rows without a position are left out, and the first lines of the file say how many. A row without an error has a
     circle of 1 arcsec, broken.
     """
+    from xcat.output import style
+
+    known, n_without, about, facts = set[str](), 0, "given by the match", dict[str, object]()
+    for table, at, stated in _placed(source, path, places):
+        known |= {c for c in _texts(table, ("class",)) or () if c}
+        n_without += int((~_usable(at)).sum())
+        about, facts = stated, table.meta.get(KEY, {})
+    colour = {c: s.colour for c, s in style.of_classes(sorted(known)).items()}
+    lines = [
+        f"circles: positional error, 1 sigma per axis ({about}), broken circles of 1 arcsec where no error is known",
+        *(f"class {c}: {colour[c]}" for c in sorted(known)),
+        *([f"{n_without:,} rows have no position and no circle"] if n_without else []),
+        *(f"{k}: {v}" for k, v in facts.items()),
+    ]
+    with path.open("w", encoding="utf-8") as out:
+        for i, (table, at, _) in enumerate(_placed(source, path, places)):
+            head, frame, circles = _circles(table, at, colour)
+            if not i:
+                # a semicolon ends a comment
+                comments = [f"# {escape(' '.join(line.replace(';', ',').split()))}" for line in lines]
+                out.write("\n".join([head, *comments, frame, ""]))
+            out.write(circles)
+
+
+def _placed(source: Pieces, path: Path, places: Places | None) -> Iterator[tuple[Table, Places, str]]:
+    """The pieces with their positions and errors, and where these come from."""
+    first = 0
+    for table in source.pieces():
+        if places is None:
+            yield table, *_places(table, check(table, path))
+        else:
+            yield table, Places(*(v[first : first + len(table)] for v in places)), "given by the match"
+        first += len(table)
+
+
+def _usable(places: Places) -> BoolArray:
+    return np.asarray(np.isfinite(places.ra) & np.isfinite(places.dec) & (np.abs(places.dec) <= 90))
+
+
+def _circles(table: Table, places: Places, colour: Mapping[str, str]) -> tuple[str, str, str]:
+    """The first line of a file of regions, the line of the frame, and the lines of the circles."""
     import astropy.units as u
     from astropy.coordinates import SkyCoord
     from regions import CircleSkyRegion, RegionMeta, Regions, RegionVisual
 
-    from xcat.output import style
-
-    about = "given by the match"
-    if places is None:
-        at = check(table, path)
-        places, about = _places(table, at)
     name = _texts(table, ("name", "iauname", "iau_name", "native_id", "source_id", "id"))
     classes = _texts(table, ("class",))
-    known = sorted({c for c in classes if c}) if classes is not None else []
-    colour = {c: s.colour for c, s in style.of_classes(known).items()}
-    usable = np.isfinite(places.ra) & np.isfinite(places.dec) & (np.abs(places.dec) <= 90)
+    usable = _usable(places)
     has_error = np.isfinite(places.err_arcsec) & (places.err_arcsec > 0)
     centres = SkyCoord(np.where(usable, places.ra, 0), np.where(usable, places.dec, 0), unit="deg", frame="icrs")
     radii = np.where(has_error, places.err_arcsec, _NO_ERROR_ARCSEC) * u.arcsec
-    circles = []
+    # what all circles have in common becomes a line of its own, which would hold for the next piece too: a bare circle
+    # has nothing in common with any
+    circles = [CircleSkyRegion(SkyCoord(0, 0, unit="deg", frame="icrs"), 1 * u.arcsec)]
     for i in np.flatnonzero(usable):
         visual = {"color": colour.get(classes[i], "") if classes is not None else ""} if colour else {}
         look = RegionVisual({k: v for k, v in visual.items() if v} | ({} if has_error[i] else {"dash": 1}))
         meta = RegionMeta({"text": name[i]}) if name is not None and name[i] else RegionMeta()
         circles.append(CircleSkyRegion(centres[i], radii[i], meta=meta, visual=look))
-    lines = [
-        f"circles: positional error, 1 sigma per axis ({about}), broken circles of 1 arcsec where no error is known",
-        *(f"class {c}: {colour[c]}" for c in known),
-        *([f"{(~usable).sum()} rows have no position and no circle"] if not usable.all() else []),
-        *(f"{k}: {v}" for k, v in table.meta.get(KEY, {}).items()),
-    ]
-    body = Regions(circles).serialize(format="ds9", precision=8) if circles else "# Region file format: DS9\nicrs\n"
-    head, _, rest = body.partition("\n")
-    # a semicolon ends a comment
-    comments = "".join(f"# {escape(' '.join(line.replace(';', ',').split()))}\n" for line in lines)
-    path.write_text(f"{head}\n{comments}{rest}", encoding="utf-8")
+    head, frame, _, rest = Regions(circles).serialize(format="ds9", precision=8).split("\n", 3)
+    return head, frame, rest
 
 
 def _places(table: Table, at: Position) -> tuple[Places, str]:

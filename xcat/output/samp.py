@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 from xcat import __version__
 from xcat.errors import XcatError
-from xcat.output import files
+from xcat.output import files, pieces
 
 if TYPE_CHECKING:
     from astropy.table import Table
     from pyvo.samp import SAMPIntegratedClient
+
+    from xcat.output.pieces import Pieces
 
 _MTYPE = "table.load.votable"
 _WAIT_S = 60
@@ -30,12 +32,12 @@ def check() -> None:
     client.disconnect()
 
 
-def send(table: Table, name: str, wait_s: float = _WAIT_S) -> list[str]:
+def send(table: Table | Pieces, name: str, wait_s: float = _WAIT_S) -> list[str]:
     """Send a table to all programs that take VOTables, and wait until each has read it.
 
     Parameters
     ----------
-    table : Table
+    table : Table or Pieces
     name : str
         Title of the table in the programs.
     wait_s : float
@@ -70,7 +72,7 @@ def send(table: Table, name: str, wait_s: float = _WAIT_S) -> list[str]:
                     told.append(f"{who} gave no answer within {wait_s:g} s ({error.faultString})")
                     continue
                 if answer.get("samp.status") == "samp.ok":
-                    told.append(f"{len(table):,} rows sent to {who}")
+                    told.append(f"{pieces.of(table).n_rows:,} rows sent to {who}")
                 else:
                     reason = answer.get("samp.error", {}).get("samp.errortxt", "no reason given")
                     told.append(f"{who} could not load the table: {reason}")

@@ -20,6 +20,7 @@ from xcat.arrays import BoolArray
 from xcat.classifier.model import Model
 from xcat.classifier.posterior import LEAST_P_TAIL, Classification, classify, contributions
 from xcat.classifier.sample import NOT_OBSERVED, Sample
+from xcat.columns.properties import column_of
 from xcat.columns.registry import columns as meanings
 from xcat.columns.registry import property_entries
 from xcat.config import Settings
@@ -37,7 +38,7 @@ from xcat.output.reading import Row
 from xcat.own import published_run, reasons
 from xcat.own.at_hand import AtHand, model_at_hand
 from xcat.own.mission import Mission
-from xcat.own.property_columns import UserProperties, read_properties
+from xcat.own.property_columns import UserProperties, check_range, read_properties
 from xcat.own.published_run import PublishedRun
 from xcat.own.spooled import Meaning, Spool
 from xcat.own.table_priors import TablePriors, priors_of
@@ -162,17 +163,22 @@ def row_evidence(
         if work.is_of_table:
             raise ConfigError("--explain: explains counterparts that were searched for, not those of the table itself")
         chunk = work.chunk_of(row)
-        priors, mission, model = work.priors(), work.mission(), work.at_hand.model
+        mission = work.mission()
         try:
-            converted, _, sample = work.loaded(mission, chunk)
+            converted, records, sample = work.loaded(mission, chunk)
             if not len(converted):
                 raise InputError(f"{work.facts.name}: row {row}: {converted.rejects.reason[0]}")
-            ratio = work.prior_ratio(priors, mission, sample)
+            ((_, at_hand),) = work.by_coverage(sample, records)
+            model, priors = at_hand.model, work.priors(at_hand.model)
+            sample = sample.select([p.name for p in model.properties])
+            ratio = None
+            if priors is not None and (priors.kind != "estimate" or priors.shares is not None):
+                ratio = work._ratio(priors, sample, mission.brightness(), np.arange(1))
             result = classify(model, sample, ratio)
             if ratio is not None:
                 shares = model.priors * ratio[0]
                 model = replace(model, priors=shares / shares.sum())
-            run_id = work.at_hand.run_id if work.at_hand.run_id is not None else work.at_hand.of_run_id
+            run_id = at_hand.run_id if at_hand.run_id is not None else at_hand.of_run_id
             yield RowEvidence(mission, mission.source(work.facts.label), model, run_id, sample, result)
         finally:
             conn.rollback()
@@ -187,15 +193,24 @@ class _Work:
         with step(self.seconds, "read", "read the table"):
             self.facts: TableFacts = describe(table, options.hdu)
         self.published: PublishedRun = published_run.load(conn, options.run_id)
-        self.columns: XrayColumns = xray_columns(self.facts, options.wanted, options.columns, options.band)
+        self.columns: XrayColumns = xray_columns(
+            self.facts, options.wanted, options.columns, options.band, needs_error=not options.own_counterparts
+        )
         self.messages = list(self.columns.messages)
         names = self._model_properties()
         self.is_of_table = options.own_counterparts or self.columns.matched is not None
         self.user: UserProperties | None = None
         if self.is_of_table:
-            self.user = read_properties(table, names, options.band, options.columns, options.hdu)
+            place = {name: column for name in ("ra", "dec") if (column := getattr(options.wanted, name)) is not None}
+            self.user = read_properties(table, names, options.band, {**options.columns, **place}, options.hdu)
             available = [n for n, has in zip(self.user.names, self.user.has_columns, strict=True) if has]
             self.messages = list(self.user.messages)
+            if self.user.accepted is not None and not self.user.accepted.all():
+                self.messages.append(
+                    f"{self.facts.label}: {(~self.user.accepted).sum():,} sources without an accepted counterpart are "
+                    "classified as if nobody had searched: nothing says how deep that match has looked. To have them "
+                    "searched for, classify the table as it was before the match"
+                )
         else:
             available = [name for name in names if self._is_available(name)]
         if not available:
@@ -205,6 +220,10 @@ class _Work:
             self.at_hand: AtHand = model_at_hand(settings, conn, run["model_run_id"], available)
         conn.rollback()
         self.available = available
+        if self.user is not None:
+            n_messages = len(self.user.messages)
+            check_range(self.user, self.at_hand.model)
+            self.messages += self.user.messages[n_messages:]
         self.messages += self.at_hand.messages
         if self.columns.magnitudes and not self.is_of_table:
             names_ = ", ".join(self.columns.magnitudes[:8]) + (" ..." if len(self.columns.magnitudes) > 8 else "")
@@ -214,14 +233,17 @@ class _Work:
                 f"searched for in {catalogues}. To use the table's own: --own-counterparts"
             )
         self.n_rejected: dict[str, int] = {}
-        self.n_bad: dict[str, int] = {}
+        self.n_unsearched: dict[str, int] = {}  # rows by the properties that nobody has looked for
+        self.shares: np.ndarray | None = None  # priors estimated from the table
+        self._priors: dict[tuple[str, ...], TablePriors] = {}
+        self._at_hand: dict[tuple[str, ...], AtHand] = {}  # models for what was searched
 
     def _model_properties(self) -> list[str]:
         row = self.conn.execute(job("own.model_properties").compose(), self.published.run).fetchone()
         return list(row[0]) if row and row[0] else []
 
     def _is_available(self, name: str) -> bool:
-        entry = next(e for e in property_entries() if e["name"] == name)
+        entry = _entry(name)
         provided = {*self.columns.provided, *self.columns.direct}
         if entry.get("counterpart"):
             needs_flux = name.startswith(_FLUX)
@@ -243,10 +265,75 @@ class _Work:
         group = published_run.mission_number(self.published, self.options.mission)
         return Mission(self.conn, self.published, self.columns.definition, group)
 
-    def priors(self) -> TablePriors | None:
-        """The priors that the user gave."""
+    def priors(self, model: Model) -> TablePriors | None:
+        """The priors that the user gave, for a model; those that were estimated are the same for all."""
         given = self.options.priors
-        return priors_of(self.conn, self.at_hand.model, given) if given.strip() else None
+        if not given.strip():
+            return None
+        key = tuple(p.name for p in model.properties)
+        if key not in self._priors:
+            self._priors[key] = priors_of(self.conn, model, given)
+            self._priors[key].shares = self.shares if self.shares is not None else self._priors[key].shares
+        return self._priors[key]
+
+    def by_coverage(self, sample: Sample, records: np.ndarray | None) -> list[tuple[np.ndarray, AtHand]]:
+        """Rows that were searched for the same properties, each with the model for these.
+
+        The `records` say which kinds of catalogues cover each row; without them what is missing for want of a search
+        does.
+
+        A term that nobody has looked for cannot simply be left out of the sum: the weights of the others were fitted
+        beside it.
+        """
+        searched = np.asarray(sample.values != NOT_OBSERVED)
+        if records is not None and len(records):
+            flags = [column_of(p.name, "observed") for p in sample.properties]
+            every = np.ones(len(sample), bool)
+            searched = np.stack([every if flag is None else records[flag] != 0 for flag in flags], axis=1)
+        if searched.all() or not len(sample):
+            return [(np.arange(len(sample)), self.at_hand)]
+        names = np.array([p.name for p in sample.properties])
+        patterns, pattern = np.unique(searched, axis=0, return_inverse=True)
+        groups = []
+        for k, has in enumerate(patterns):
+            rows, key = np.flatnonzero(pattern.ravel() == k), tuple(names[has])
+            if has.all() or not has.any():
+                groups.append((rows, self.at_hand))
+                continue
+            if key not in self._at_hand:
+                made = model_at_hand(self.settings, self.conn, self.published.run["model_run_id"], key)
+                self._at_hand[key] = made
+                self.messages += made.messages
+            kinds = {str(column_of(name, "observed")).removeprefix("observed_") for name in names[~has]}
+            what = f"{' and '.join(sorted(kinds))} counterparts"
+            self.n_unsearched[what] = self.n_unsearched.get(what, 0) + len(rows)
+            groups.append((rows, self._at_hand[key]))
+        return groups
+
+    def answered(
+        self, sample: Sample, records: np.ndarray | None, brightness: np.ndarray | None, with_priors: bool = True
+    ) -> Answer:
+        """The columns about the classification of some rows, each with the model for what was searched."""
+        whole: dict[str, np.ndarray] = {}
+        log_fx = np.full(len(sample), np.nan) if brightness is None else brightness["log_fx"].astype(np.float64)
+        for rows, at_hand in self.by_coverage(sample, records):
+            model, part = at_hand.model, sample.take(rows).select([p.name for p in at_hand.model.properties])
+            priors = self.priors(model) if with_priors else None
+            ratio = None if priors is None or not len(rows) else self._ratio(priors, part, brightness, rows)
+            result = classify(model, part, ratio)
+            columns = _columns(model, result) | {"reason": reasons.sentences(model, part, result, log_fx[rows])}
+            for name, values in columns.items():
+                if name not in whole:
+                    whole[name] = np.zeros(len(sample), values.dtype)
+                elif values.dtype.itemsize > whole[name].dtype.itemsize:  # longer texts
+                    whole[name] = whole[name].astype(values.dtype)
+                whole[name][rows] = values
+        return {name: np.ma.asarray(values) for name, values in whole.items()}
+
+    @staticmethod
+    def _ratio(priors: TablePriors, part: Sample, brightness: np.ndarray | None, rows: np.ndarray) -> np.ndarray:
+        flux, abs_b = (None, None) if brightness is None else (brightness[n][rows] for n in ("flux_std_cgs", "abs_b"))
+        return priors.ratio(part, flux, abs_b)
 
     def loaded(self, mission: Mission, chunk: RawChunk) -> tuple[Any, np.ndarray, Sample]:
         """Take rows through the stages: the converted rows, their records, and their sample."""
@@ -281,25 +368,18 @@ class _Work:
                 error = np.full(rows.n, np.nan) if direct.error is None else rows.plain(direct.error)
                 sample.errors[:, j] = error[at].astype(np.float32)
 
-    def prior_ratio(self, priors: TablePriors | None, mission: Mission | None, sample: Sample) -> np.ndarray | None:
-        """Priors of the rows over those of the model."""
-        if priors is None or (priors.kind == "estimate" and priors.shares is None):
-            return None
-        flux, abs_b = None, None
-        if mission is not None:
-            brightness = mission.brightness()
-            flux, abs_b = brightness["flux_std_cgs"], brightness["abs_b"]
-        return priors.ratio(sample, flux, abs_b)
-
     # --- the whole ---
 
     def classified(self) -> Classified:
         """All rows."""
-        priors = self.priors()
-        if priors is not None and priors.kind == "estimate":
-            with progress.timed(self.seconds, "priors"):
-                priors.learn(np.concatenate([result.p for result, *_ in self._pieces(priors)]))
         model = self.at_hand.model
+        priors = self.priors(model)
+        if priors is not None and priors.kind == "estimate":
+            names = [f"p_{_word(c)}" for c in model.classes]
+            with progress.timed(self.seconds, "priors"):
+                parts = [np.stack([answer[n] for n in names], axis=1) for answer, *_ in self._pieces(with_priors=False)]
+                priors.learn(np.concatenate(parts))
+                self.shares = priors.shares
         spool = Spool(self.facts, self._meanings(model))
         spool.prefix = self._prefix(list(spool.meanings))
         run = self.published.run["run_id"]
@@ -307,22 +387,29 @@ class _Work:
         spool.provenance = provenance("classify", run_id=run, model_run_id=model_run_id)
         counts = {c: [0, 0] for c in model.classes}
         n_rows = n_classified = 0
-        with progress.timed(self.seconds, "classify"):
-            for result, batch, usable, more in self._pieces(priors):
-                answer = _columns(model, result)
-                answer |= more
-                spool.add(batch, {name: _expanded(values, usable) for name, values in answer.items()})
-                n_rows, n_classified = n_rows + batch.num_rows, n_classified + len(result.p)
-                for k, name in enumerate(model.classes):
-                    of_class = result.class_index == k
-                    counts[name][0] += int(of_class.sum())
-                    counts[name][1] += int((result.p_tail[of_class] < LEAST_P_TAIL).sum())
+        try:
+            with progress.timed(self.seconds, "classify"):
+                for answer, batch, usable in self._pieces():
+                    spool.add(batch, {name: _expanded(values, usable) for name, values in answer.items()})
+                    n_rows, n_classified = n_rows + batch.num_rows, n_classified + len(answer["class"])
+                    for name in model.classes:
+                        of_class = np.asarray(answer["class"] == name)
+                        counts[name][0] += int(of_class.sum())
+                        counts[name][1] += int(answer["is_outlier"][of_class].sum())
+        except BaseException:
+            spool.close()
+            raise
         if not n_rows:
             raise InputError(f"{self.facts.name}: the table has no rows")
         for reason, n in self.n_rejected.items():
             self.messages.append(f"{self.facts.label}: {n:,} rows are not classified: {reason}")
-        if priors is not None:
-            self.messages += priors.remarks()
+        for names_, n in self.n_unsearched.items():
+            self.messages.append(
+                f"{self.facts.label}: {n:,} rows lie where nobody has looked for {names_}, outside of what is loaded: "
+                "they are classified by a model without the properties of these"
+            )
+        for each in self._priors.values():
+            self.messages += [m for m in each.remarks() if m not in self.messages]
         whole = self._model_properties()
         summary = {
             "table": self.facts.name,
@@ -341,50 +428,49 @@ class _Work:
         }
         return Classified(spool, self.messages, summary)
 
-    def _pieces(
-        self, priors: TablePriors | None
-    ) -> Iterator[tuple[Classification, pa.RecordBatch, np.ndarray, Answer]]:
-        """Classification of the usable rows of each piece, all its rows, which are usable, and more about them."""
+    def _pieces(self, with_priors: bool = True) -> Iterator[tuple[Answer, pa.RecordBatch, np.ndarray]]:
+        """The answer for the usable rows of each piece, all its rows, and which of them are usable."""
         self.n_rejected.clear()
+        self.n_unsearched.clear()
         if self.user is not None:
-            yield from self._pieces_of_table(self.user, priors)
+            yield from self._pieces_of_table(self.user, with_priors)
             return
-        total = None
-        with self.facts.open(chunk_rows=_PIECE) as reader:
-            total = reader.n_rows
-            with progress.bar("classify", total) as advance:
-                is_checked = False
-                for chunk in reader:
-                    mission = self.mission()
-                    try:
-                        converted, records, sample = self.loaded(mission, chunk)
-                        if not is_checked:
-                            self._check_range(sample)
-                            is_checked = len(sample) > 0
-                        for reason in converted.rejects.reason:
-                            self.n_rejected[reason] = self.n_rejected.get(reason, 0) + 1
-                        usable = np.zeros(chunk.n_rows, bool)
-                        usable[converted.row_number - chunk.first_row] = True
-                        model = self.at_hand.model
-                        result = classify(
-                            model, sample, self.prior_ratio(priors, mission, sample) if len(sample) else None
-                        )
-                        more = self._surroundings(mission, sample, result, records) if len(sample) else {}
-                    finally:
-                        self.conn.rollback()
-                    for name, seconds in mission.seconds.items():
-                        self.seconds[name] = round(self.seconds.get(name, 0.0) + seconds, 3)
-                    yield result, chunk.batch, usable, more
-                    advance(chunk.n_rows)
+        with self.facts.open(chunk_rows=_PIECE) as reader, progress.bar("classify", reader.n_rows) as advance:
+            is_checked = False
+            for chunk in reader:
+                mission = self.mission()
+                try:
+                    converted, records, sample = self.loaded(mission, chunk)
+                    if not is_checked:
+                        self._check_range(sample)
+                        is_checked = len(sample) > 0
+                    for reason in converted.rejects.reason:
+                        self.n_rejected[reason] = self.n_rejected.get(reason, 0) + 1
+                    usable = np.zeros(chunk.n_rows, bool)
+                    usable[converted.row_number - chunk.first_row] = True
+                    brightness = mission.brightness() if len(sample) else None
+                    answer = self.answered(sample, records, brightness, with_priors)
+                    if with_priors:
+                        answer |= self._surroundings(mission, records)
+                finally:
+                    self.conn.rollback()
+                for name, seconds in mission.seconds.items():
+                    self.seconds[name] = round(self.seconds.get(name, 0.0) + seconds, 3)
+                yield answer, chunk.batch, usable
+                advance(chunk.n_rows)
 
     def _pieces_of_table(
-        self, user: UserProperties, priors: TablePriors | None
-    ) -> Iterator[tuple[Classification, pa.RecordBatch, np.ndarray, Answer]]:
+        self, user: UserProperties, with_priors: bool
+    ) -> Iterator[tuple[Answer, pa.RecordBatch, np.ndarray]]:
         """The same for a table whose own counterparts are used."""
         model = self.at_hand.model
         kept = [user.names.index(p.name) for p in model.properties]
         values, errors = user.values[:, kept], user.errors[:, kept]
         usable: BoolArray = np.asarray(~np.isnan(values).all(axis=1))
+        if user.accepted is not None:
+            # nobody knows how deep that match has looked, and what it rejected may be there
+            of_counterpart = np.array([bool(_entry(p.name).get("counterpart")) for p in model.properties])
+            values[np.ix_(~user.accepted, of_counterpart)] = NOT_OBSERVED
         if not usable.all():
             self.n_rejected["no value of any property"] = int((~usable).sum())
         with progress.bar("classify", len(values)) as advance:
@@ -392,11 +478,7 @@ class _Work:
                 piece = slice(first, first + _PIECE)
                 used = usable[piece]
                 sample = Sample(model.properties, values[piece][used], errors[piece][used])
-                ratio = self.prior_ratio(priors, None, sample) if used.any() else None
-                result = classify(model, sample, ratio)
-                log_fx = np.full(len(sample), np.nan)
-                more: Answer = {"reason": np.ma.asarray(reasons.sentences(model, sample, result, log_fx))}
-                yield result, user.batch.slice(first, _PIECE), used, more
+                yield self.answered(sample, None, None, with_priors), user.batch.slice(first, _PIECE), used
                 advance(len(used))
 
     def _check_range(self, sample: Sample) -> None:
@@ -409,30 +491,29 @@ class _Work:
             raise InputError(f"{self.facts.name}: " + "; ".join(one.message for one in off if one.refused))
         self.messages += [f"{self.facts.label}: {one.message}" for one in off]
 
-    def _surroundings(self, mission: Mission, sample: Sample, result: Classification, records: np.ndarray) -> Answer:
-        """What is at the positions: counterparts, our own sources, known objects; and the reason of each class."""
-        ids = records["source_id"]
-        brightness = mission.brightness()
-        more: Answer = {
-            "reason": np.ma.asarray(
-                reasons.sentences(self.at_hand.model, sample, result, brightness["log_fx"].astype(np.float64))
-            )
-        }
+    def _surroundings(self, mission: Mission, records: np.ndarray) -> Answer:
+        """What is at the positions: counterparts, our own sources, known objects.
+
+        Of a piece without usable rows the same columns with the same types, empty; its mission has no tables.
+        """
+        ids, is_loaded = records["source_id"], len(records) > 0
+        more: Answer = {}
         if self.published.counterparts:
-            chances = mission.chances()
+            chances = mission.chances() if is_loaded else np.zeros(0, [("source_id", "i8"), ("p_any", "f8")])
             more["p_any"] = _placed(ids, chances["source_id"], chances["p_any"])
         for k, loaded in enumerate(self.published.counterparts):
             name = loaded.definition.name
-            found = mission.counterparts(k)
+            found = mission.counterparts(k) if is_loaded else []
             for column in _counterpart_columns(loaded.definition.columns):
                 source = "native_id" if column == "id" else column
                 more[f"{name}_{column}"] = _from_rows(ids, found, "source_id", source)
         nearest: dict[int, dict[str, Any]] = {}
-        for row in sorted(mission.published_sources(), key=lambda r: (r["row_number"], r["sigmas"], r["source_id"])):
+        published = mission.published_sources() if is_loaded else []
+        for row in sorted(published, key=lambda r: (r["row_number"], r["sigmas"], r["source_id"])):
             nearest.setdefault(row["row_number"], row)
         for column in _PUBLISHED:
             more[_PUBLISHED[column]] = _from_rows(ids, list(nearest.values()), "row_number", column)
-        known = mission.known_objects()
+        known = mission.known_objects() if is_loaded else []
         for column, name in _KNOWN.items():
             more[name] = _from_rows(ids, known, "row_number", column)
         return more
@@ -493,6 +574,11 @@ _ABOUT = {
 }
 
 
+def _entry(name: str) -> Mapping[str, Any]:
+    """What properties.yaml says of a property."""
+    return next(entry for entry in property_entries() if entry["name"] == name)
+
+
 def _counterpart_columns(columns: Mapping[str, object]) -> list[str]:
     """Columns of the answer about the accepted counterpart in a catalogue, after the catalogue's name."""
     return ["id", "sep_arcsec", "p_any", *(c for c in columns if c == "mag" or c.startswith("mag_"))]
@@ -528,10 +614,10 @@ def _expanded(values: Column, usable: np.ndarray) -> Column:
     return np.ma.MaskedArray(whole, mask=mask)
 
 
-def _columns(model: Model, result: Classification) -> Answer:
+def _columns(model: Model, result: Classification) -> dict[str, np.ndarray]:
     """The classification as columns."""
     names = np.array(model.classes)
-    columns: dict[str, np.ndarray] = {
+    return {
         "class": names[result.class_index],
         **{f"p_{_word(c)}": result.p[:, k] for k, c in enumerate(model.classes)},
         "margin": result.margin,
@@ -542,7 +628,6 @@ def _columns(model: Model, result: Classification) -> Answer:
         "alternative": np.char.decode(answers.alternatives(model, result)) if len(result.p) else np.zeros(0, "U1"),
         **_nats(model, result),
     }
-    return {name: np.ma.asarray(values) for name, values in columns.items()}
 
 
 def _nats(model: Model, result: Classification) -> dict[str, np.ndarray]:

@@ -141,22 +141,29 @@ class Mission:
             list(self.published.galaxies),
             self._step,
             self._in_cut_outs(),
+            few_sources=True,
         )
         for table, (query, values) in queries.items():
             self._fill(table, query, values)
 
     def _in_cut_outs(self) -> dict[int, np.ndarray]:
-        """Rows whose whole search circle lies in the cut-outs around the sources of the published run, by catalogue."""
+        """Rows around which a catalogue that is not loaded as a whole is complete, by its number.
+
+        Of cut-outs those whose whole search circle lies in one. Of a catalogue of which only a density is known nobody
+        knows what is loaded, but that it was searched around the sources of the published run.
+        """
         conn, inside = self.conn, dict[int, np.ndarray]()
         sources = partitions.qualified("source", self.published.run["source_run_id"])
+        search_arcsec = self.published.options.radius_arcsec
         for haystack in self.published.haystacks:
-            if haystack.around_arcsec is not None:
-                radius_arcsec = haystack.around_arcsec - self.published.options.radius_arcsec
-                values = {"radius_arcsec": max(radius_arcsec, 0.01)}
-                joins.needles(conn, job("own.cut_out_needles").compose(), values)
-                joins.search(conn, sources, f"{haystack.name}: cut-outs", haystack_id="source_id")
-                ids = copy.fetch_columns(conn, job("own.paired").compose(), [("id", "bigint")])["id"]
-                inside[haystack.catalogue_id] = ids
+            if haystack.density_map is not None:
+                continue
+            around_arcsec = haystack.around_arcsec
+            radius_arcsec = search_arcsec if around_arcsec is None else max(around_arcsec - search_arcsec, 0.01)
+            joins.needles(conn, job("own.cut_out_needles").compose(), {"radius_arcsec": radius_arcsec})
+            joins.search(conn, sources, f"{haystack.name}: cut-outs", haystack_id="source_id")
+            ids = copy.fetch_columns(conn, job("own.paired").compose(), [("id", "bigint")])["id"]
+            inside[haystack.catalogue_id] = ids
         return inside
 
     # --- what the rows have become ---

@@ -52,6 +52,8 @@ class UserProperties:
         Rows with a value that cannot be used, by reason.
     assumed : dict
         Property to the quantity and the column whose unit nobody states; see `check_range`.
+    accepted : (N,) bool or None
+        Of a matched table the rows that have an accepted counterpart.
     """
 
     name: str
@@ -66,6 +68,7 @@ class UserProperties:
     messages: list[str] = field(default_factory=list)
     n_bad: dict[str, int] = field(default_factory=dict)
     assumed: dict[str, tuple[str, str]] = field(default_factory=dict)
+    accepted: BoolArray | None = None
 
 
 def read_properties(
@@ -169,6 +172,7 @@ def read_properties(
         deriving.messages,
         deriving.n_bad,
         {name: of_column for name in names if (of_column := deriving.assumed(name)) is not None},
+        accepted,
     )
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import tempfile
+import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import IO, Any
+from typing import IO, Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +14,7 @@ import pyarrow.compute as pc
 from astropy.table import MaskedColumn, Table, vstack
 
 from xcat.ingest.opened import ColumnFacts
-from xcat.ingest.rows import parse_numbers
+from xcat.ingest.rows import parse_flags, parse_numbers
 from xcat.output.provenance import KEY
 from xcat.tables import facts as of_tables
 from xcat.tables.facts import TableFacts
@@ -55,15 +56,13 @@ class Spool:
     _writer: Any = None
     _width: dict[str, int] = field(default_factory=dict)
     _has_null: dict[str, bool] = field(default_factory=dict)
-    _may_be: dict[str, str] = field(default_factory=dict)  # "i8", "f8" or "U" of text columns without a stated type
+    _may_be: dict[str, str] = field(default_factory=dict)  # types of columns of text, as far as they have been seen
 
     def add(self, batch: pa.RecordBatch, answer: Mapping[str, np.ma.MaskedArray[Any, Any]]) -> None:
         """Add rows: the user's columns, and those of the answer, of the same length."""
         arrays, names = [], []
         for column in self.facts.columns:
-            array = batch.column(column.name)
-            if pa.types.is_dictionary(array.type):
-                array = array.dictionary_decode()
+            array = _simple(batch.column(column.name))
             self._look(column, array)
             arrays.append(array)
             names.append(f"u {column.name}")
@@ -76,9 +75,10 @@ class Spool:
             arrays.append(array)
             names.append(f"a {name}")
         rows = pa.record_batch(arrays, names=names)
-        if self._writer is None:
+        if self._file is None:
             # a short table never comes to the disk
             self._file = tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES)  # noqa: SIM115  see close()
+            weakref.finalize(self, self._file.close)  # also if nobody closes it
             self._writer = pa.ipc.new_stream(self._file, rows.schema)
         self._writer.write_batch(rows)
         self.n_rows += rows.num_rows
@@ -90,37 +90,32 @@ class Spool:
             self._width[key] = max(self._width.get(key, 1), longest)
 
     def _look(self, column: ColumnFacts, array: pa.Array) -> None:
-        """Find the narrowest type that all values of a column of text have."""
+        """Find the narrowest type that all values of a column of text have; that which the file states if it fits."""
         key = f"u {column.name}"
-        if not (pa.types.is_string(array.type) or pa.types.is_large_string(array.type)):
+        if not pa.types.is_string(array.type):
             self._note(key, array)
             return
-        text = pc.utf8_trim_whitespace(array.cast(pa.string()))
+        text = pc.utf8_trim_whitespace(array)
         text = pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
         self._note(key, text)
-        kind = np.dtype(column.dtype).kind if column.dtype else ""
-        if kind in ("U", "b"):
-            return
-        before = self._may_be.get(column.name, "i8" if kind != "f" else "f8")
-        if before == "i8" and not _are_whole(text):
-            before = "f8"
-        if before == "f8":
-            is_name = pc.any(pc.match_substring_regex(text, of_tables.NAME)).as_py()
-            if (is_name and kind != "f") or parse_numbers(text)[1].any():
-                before = "U"
-        if text.null_count < len(text):  # a column without any value stays text
-            self._may_be[column.name] = before
+        if text.null_count < len(text):
+            before = self._may_be.get(column.name, column.dtype or "i8")
+            self._may_be[column.name] = _narrowest(text, before, may_be_names=column.dtype[:1] != "f")
+
+    @property
+    def column_names(self) -> list[str]:
+        """Names of the columns of the table."""
+        return list(next(self.pieces()).colnames)
 
     def pieces(self) -> Iterator[Table]:
         """All rows, piece by piece; every piece has the same columns with the same types."""
-        if self._writer is None or self._file is None:
+        if self._file is None:
             return
-        self._writer.close()
+        if self._writer is not None:
+            self._writer.close()  # writes an end, where the file is at
+            self._writer = None
         self._file.seek(0)
-        columns = []
-        for column in self.facts.columns:
-            kind = self._may_be.get(column.name)
-            columns.append(column if kind is None else replace(column, dtype=column.dtype or kind))
+        columns = [replace(c, dtype=self._may_be.get(c.name, c.dtype)) for c in self.facts.columns]
         facts = replace(self.facts, columns=tuple(columns))
         with pa.ipc.open_stream(self._file) as stream:
             for rows in stream:
@@ -132,10 +127,12 @@ class Spool:
         )
         table = of_tables.to_table(facts, [own])
         for column in facts.columns:
-            if table[column.name].dtype.kind == "U" and column.dtype[:1] in ("i", "f"):  # no value in these rows
+            if table[column.name].dtype.kind == "U" and column.dtype[:1] in ("i", "u", "f"):  # no value in these rows
                 none = np.zeros(len(table), column.dtype)
                 table[column.name] = MaskedColumn(none, mask=np.ones(len(table), bool), meta=table[column.name].meta)
             self._widen(table, column.name, f"u {column.name}")
+            # the frame of the user's positions is as the user's file has it
+            table[column.name].meta = {"frame": ""} | dict(table[column.name].meta)
         for name, meaning in self.meanings.items():
             key = f"a {name}"
             if key not in rows.schema.names:
@@ -178,18 +175,55 @@ class Spool:
         self.close()
         return parts[0] if len(parts) == 1 else vstack(parts, metadata_conflicts="silent")
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
     def close(self) -> None:
         """Remove what is kept on disk."""
         if self._file is not None:
             self._file.close()
 
 
-def _are_whole(text: pa.StringArray) -> bool:
-    """Whether all values are whole numbers of 64 bits, written as numbers are."""
+def _simple(array: pa.Array) -> pa.Array:
+    """Truth values, whole numbers and fractions as they are; all else as text. No digit of a whole number is lost."""
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    if pa.types.is_boolean(array.type) or pa.types.is_integer(array.type) or pa.types.is_floating(array.type):
+        return array
+    if pa.types.is_decimal(array.type) and array.type.scale > 0:
+        return array.cast(pa.float64())
+    return array.cast(pa.string())
+
+
+def _narrowest(text: pa.StringArray, before: str, may_be_names: bool) -> str:
+    """The type of trimmed texts, if those before them have the type `before`: truth values, numbers, or text."""
+    kind = np.dtype(before).kind
+    if kind == "b" and parse_flags(text)[1].any():
+        return "U"
+    if kind in "iu":
+        whole = _whole(text)
+        if whole is None:
+            before, kind = "f8", "f"
+        else:
+            limits, ends = np.iinfo(before), pc.min_max(whole).as_py()
+            if ends["min"] < limits.min or ends["max"] > limits.max:
+                return "i8"
+    if kind == "f":
+        # 00123 is text, unless the file states that the column has fractions
+        is_name = may_be_names and pc.any(pc.match_substring_regex(text, of_tables.NAME)).as_py()
+        if is_name or parse_numbers(text)[1].any():
+            return "U"
+    return before
+
+
+def _whole(text: pa.StringArray) -> pa.Int64Array | None:
+    """Whole numbers of 64 bits, written as numbers are; None if not all are."""
     if pc.all(pc.match_substring_regex(text, of_tables.WHOLE), skip_nulls=True).as_py() is False:
-        return False
+        return None
     try:
-        text.cast(pa.int64())
+        return text.cast(pa.int64())
     except pa.ArrowInvalid:
-        return False
-    return True
+        return None

@@ -27,6 +27,7 @@ MAX_RADII = 1.26
 # for optical ones, Ks for those of WISE as in Lin et al. (2012, ApJ 756, 27), and J by the same rule: the in-band
 # fluxes are 1.122e-7 in Ks and 5.082e-7 in J (Cohen, Wheaton & Megeath 2003, AJ 126, 1090, table 2).
 ZERO = {"b": 5.37, "r": 5.37, "w1": 6.95, "w2": 6.95, "j": 6.29}
+_LARGE_ARCMIN = 3.0  # some 1 % of the galaxies of a catalogue are larger
 _CM_IN_PC = 3.0856775814913673e18
 # quantities of a hypothesis, each from the first catalogue that has it
 _FIRST_OF = (
@@ -80,6 +81,7 @@ def prepare(
     galaxies: list[Loaded],
     step: Callable[[str], AbstractContextManager[None]],
     in_cut_outs: Mapping[int, np.ndarray] | None = None,
+    few_sources: bool = False,
 ) -> dict[str, tuple[sql.Composed, dict[str, Any]]]:
     """Look up all that the properties are made of, in temporary tables.
 
@@ -93,6 +95,8 @@ def prepare(
         Table of the sources of that run alone, with a q3c index.
     in_cut_outs : mapping, optional
         Numbers of the sources that lie inside the cut-outs of a catalogue, by its number; all of them by default.
+    few_sources : bool
+        There are far fewer sources than galaxies: look for small galaxies around the sources.
 
     Returns
     -------
@@ -122,10 +126,7 @@ def prepare(
         _cover(conn, sources, counterparts, in_cut_outs or {})
     for nearby in galaxies:
         with step(nearby.definition.name):
-            joins.needles(conn, job("properties.galaxy_needles").compose(galaxy=nearby.table), values)
-            joins.search(conn, sources, f"{nearby.definition.name} x sources", haystack_id="source_id")
-            statement = job("properties.in_galaxy").compose(galaxy=nearby.table, source=relations["source"])
-            conn.execute(statement, values)
+            _in_galaxies(conn, nearby, sources, relations["source"], values, few_sources)
     names = [c.name for c in schema.RUN_TABLES["hypothesis_property"].columns if c.name not in _OF_HYPOTHESIS]
     of_counterparts = sql.SQL(", ").join(sql.Identifier("c", name) for name in names)
     of_source = {name: relations[name] for name in ("source", "master", "master_source")}
@@ -137,6 +138,24 @@ def prepare(
             values,
         ),
     }
+
+
+def _in_galaxies(
+    conn: Connection, nearby: Loaded, sources: str, source: str, values: Mapping[str, Any], few_sources: bool
+) -> None:
+    """Find the galaxies of a catalogue that sources are in."""
+    name, limits = nearby.definition.name, dict(values)
+    limits["least_arcmin"] = _LARGE_ARCMIN if few_sources else 0.0
+    if few_sources:
+        radius = {"radius_arcsec": MAX_RADII * _LARGE_ARCMIN * 30}
+        joins.needles(conn, job("properties.source_needles").compose(source=sources), radius)
+        joins.search(conn, nearby.table, f"sources x {name}")
+        found = {"of_galaxy": "object_id", "of_source": "id"}
+        conn.execute(job("properties.in_galaxy").compose(galaxy=nearby.table, source=source, **found), values)
+    joins.needles(conn, job("properties.galaxy_needles").compose(galaxy=nearby.table), limits)
+    joins.search(conn, sources, f"{name} x sources", haystack_id="source_id")
+    found = {"of_galaxy": "id", "of_source": "object_id"}
+    conn.execute(job("properties.in_galaxy").compose(galaxy=nearby.table, source=source, **found), values)
 
 
 def _band(definition: Definition, band: str) -> sql.Composed:

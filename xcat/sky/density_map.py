@@ -22,7 +22,6 @@ import numpy as np
 import numpy.typing as npt
 from astropy_healpix import bilinear_interpolation_weights, lonlat_to_healpix, neighbours
 from psycopg import sql
-from scipy.special import lambertw
 
 from xcat.arrays import FloatArray, IntArray
 from xcat.database import copy
@@ -307,6 +306,8 @@ def _cell_deg2(order: int) -> float:
 
 def _covered(n_cells: IntArray, mean: FloatArray, cell_deg2: float, largest_deg2: float) -> FloatArray:
     """Area of footprint with so many occupied cells that hold so many objects on average."""
+    from scipy.special import lambertw  # here: it takes long to load, and only learning needs it
+
     # solve mean = x / (1 - exp(-x)); if every occupied cell holds one object (x = 0) the footprint is undetermined:
     # the largest area is taken
     mean = np.maximum(mean, 1 + 1e-9)  # at 1 is the branch point of the function, where scipy's gives NaN

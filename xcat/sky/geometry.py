@@ -4,7 +4,6 @@ Everything is done with unit vectors: right ascension has no gap and no pole the
 """
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from xcat.arrays import FloatArray, IntArray
 
@@ -96,6 +95,8 @@ def close_pairs(ra_deg: FloatArray, dec_deg: FloatArray, radius_arcsec: float) -
     """Index pairs (i < j), shape (n, 2), of positions within a radius of each other, sorted."""
     if ra_deg.size == 0:
         return np.empty((0, 2), dtype=np.int64)
+    from scipy.spatial import cKDTree
+
     tree = cKDTree(to_vector(ra_deg, dec_deg))
     chord = 2 * np.sin(radius_arcsec * ARCSEC_RAD / 2)
     pairs = tree.query_pairs(chord, output_type="ndarray").astype(np.int64)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -82,7 +82,29 @@ class TableFacts:
             arrays = {name: self.source.columns[i] for name, i in places.items()}
             n_rows = len(self.source)
             return TableReader(self.name, array_batches(arrays, n_rows, chunk_rows), n_rows)
-        return _open(self.source, self.read, names, chunk_rows)
+        reader = _open(self.source, self.read, names, chunk_rows)
+        reader.batches = _evened(reader.batches, chunk_rows)
+        return reader
+
+
+def _evened(batches: Iterator[pa.RecordBatch], n_rows: int) -> Iterator[pa.RecordBatch]:
+    """The same rows in batches of `n_rows`: readers of text give as many as a number of bytes has."""
+    kept: list[pa.RecordBatch] = []
+    try:
+        for batch in batches:
+            kept.append(batch)
+            n_kept = sum(b.num_rows for b in kept)
+            if n_kept < n_rows:
+                continue
+            joined = pa.concat_batches(kept)
+            whole = n_kept // n_rows * n_rows
+            yield from (joined.slice(first, n_rows) for first in range(0, whole, n_rows))
+            kept = [joined.slice(whole)] if whole < n_kept else []
+        if kept:
+            yield pa.concat_batches(kept)
+    finally:
+        if isinstance(batches, Generator):
+            batches.close()
 
 
 def describe(table: TableLike, hdu: int | str | None = None) -> TableFacts:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any, TypeAlias
 
 import astropy.units as u
@@ -288,7 +289,10 @@ class _Guessing(Columns):
         if given is not None:
             return self._given_error(given)
         angles = [c for c in self.facts.columns if c.name not in used and not c.is_text and is_angle(c)]
-        for candidates, why in self._error_tiers(angles):
+        # the errors of a catalogue may be circles, and the columns of ellipses empty
+        has_samples = any(c.sample for c in self.facts.columns)
+        filled = [c for c in angles if not has_samples or any(is_number(v) and isfinite(float(v)) for v in c.sample)]
+        for candidates, why in [*self._error_tiers(filled), *self._error_tiers(angles)]:
             if len(candidates) > 1:
                 names = ["/".join(c.name for c in columns) for columns, _ in candidates]
                 raise self.ambiguous("positional error", names, f"{self.wanted.option} COLUMN, or a number in arcsec")
