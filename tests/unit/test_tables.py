@@ -162,11 +162,11 @@ def test_a_failed_write_leaves_nothing(table: Table, tmp_path: Path, monkeypatch
     path = write(table, tmp_path / "out.fits")
     before = path.read_bytes()
 
-    def half_written(_: Table, part: Path) -> None:
+    def half_written(_tables: object, part: Path, _n_rows: int) -> None:
         part.write_bytes(before[:1000])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setitem(files._WRITERS, ".fits", half_written)
+    monkeypatch.setitem(files._BINARY, ".fits", half_written)
     with pytest.raises(XcatError, match=r"out\.fits: cannot be written \(No space left on device\)"):
         write(table, path, overwrite=True)
     assert path.read_bytes() == before
