@@ -242,7 +242,7 @@ def _fits(path: Path) -> bytes:
 
 @pytest.mark.parametrize("kind", ["truncated gz", "wrong bytes", "cut line", "truncated fits"])
 def test_garbage_in_the_middle_leaves_nothing(settings, definition, files, tmp_path, monkeypatch, kind):
-    monkeypatch.setattr(text_table, "_BLOCK_BYTES", 1 << 16)
+    monkeypatch.setattr(text_table, "_BLOCK_BYTES", (1 << 16, 1 << 17))
     ingest(settings, definition, files[:1])
     before = small.snapshot(settings)
     bad = tmp_path / "bad"

@@ -250,6 +250,11 @@ def test_hours_taken_for_degrees_are_suspected():
         assert any("WARNING: ra is below 24" in line for line in guessed.messages) is is_told
 
 
+def test_galactic_coordinates_are_no_position():
+    with pytest.raises(InputError, match=r"Galactic coordinates \(GLON, GLAT\) are not taken: add equatorial ones"):
+        guess(table("name", "GLON", "GLAT"))
+
+
 def test_epoch_and_motion():
     facts = table("ra", "dec", "err", ("pmRA", "mas/yr"), ("pmDE", "arcsec/yr"), ("mjd", "d", "", "57388.5"))
     guessed = guess(facts, xray=False)

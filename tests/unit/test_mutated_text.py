@@ -21,7 +21,7 @@ from xcat.ingest.readers import open_table
 N = 30
 KINDS = ["csv", "tsv", "ecsv", "mrt", "dat"]
 DAMAGES = ["cut", "flip", "nul", "doubled"]
-TIMES = 60
+TIMES = 20
 
 _RNG = np.random.default_rng(12)
 RA, DEC, FLUX = _RNG.uniform(0, 360, N), _RNG.uniform(-90, 90, N), _RNG.uniform(1, 9, N) * 1e-14

@@ -14,6 +14,7 @@ from astropy.io.votable import parse_single_table
 from astropy.table import Column, MaskedColumn, Table
 
 from xcat.errors import XcatError
+from xcat.output import files
 from xcat.output.files import write
 from xcat.output.results import _column, _computed
 from xcat.output.style import spread
@@ -161,11 +162,12 @@ def test_a_failed_write_leaves_nothing(table: Table, tmp_path: Path, monkeypatch
     path = write(table, tmp_path / "out.fits")
     before = path.read_bytes()
 
-    def fail(*_: object) -> None:
-        raise RuntimeError("the disk is gone")
+    def half_written(_tables: object, part: Path, _n_rows: int) -> None:
+        part.write_bytes(before[:1000])
+        raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("xcat.output.files._Sum.add", fail)  # after the header has been written
-    with pytest.raises(RuntimeError, match="the disk is gone"):
+    monkeypatch.setitem(files._BINARY, ".fits", half_written)
+    with pytest.raises(XcatError, match=r"out\.fits: cannot be written \(No space left on device\)"):
         write(table, path, overwrite=True)
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["out.fits"]

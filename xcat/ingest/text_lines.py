@@ -192,7 +192,8 @@ def last_line(path: Path) -> list[str]:
         packed = stream.read(2) in (b"\x1f\x8b", b"BZ", b"\xfd7", b"\x28\xb5")  # a packed file that is cut off shows
         stream.seek(max(stream.seek(0, 2) - 60, 0))
         end = stream.read()
-    if packed or not end or b"\n" in end[-4:] or b"\r" in end[-4:] or end.rstrip(b" \0\x1a") == b"":
+    # in UTF-16 and UTF-32 there are zeros behind the line end, and old systems mark the end of a file
+    if packed or (end.rstrip(b" \t\0\x1a") or b"\n").endswith((b"\n", b"\r")):
         return []
     last = re.split(r"[\r\n]", end.decode("utf-8", "replace"))[-1]
     return [f"{path}: WARNING: the last line has no end ('{last[-40:]}'): is the file cut off there?"]

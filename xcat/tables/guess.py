@@ -126,14 +126,10 @@ class _Guessing(Columns):
     def guess(self) -> Guess:
         position = self.position()
         if position is None:
-            galactic = [c.name for c in self.facts.columns if plain(c.name) in ("glon", "glat")]
+            galactic = ", ".join(c.name for c in self.facts.columns if plain(c.name) in ("glon", "glat"))
             raise self.error(
                 f"no column looks like a position. Say which: --ra COLUMN --dec COLUMN; it has: {self.names()}"
-                + (
-                    f". Galactic coordinates ({', '.join(galactic)}) are not taken: add equatorial ones"
-                    if galactic
-                    else ""
-                )
+                + (f". Galactic coordinates ({galactic}) are not taken: add equatorial ones" if galactic else "")
                 + "".join(f". {message}" for message in self.facts.messages)
             )
         self.messages += self.facts.messages
