@@ -365,8 +365,10 @@ def test_explanation_knows_the_surroundings(conn: Connection, runs: Runs) -> Non
     assert {c["catalogue"] for c in e.counterparts} == {"gaia", "allwise"}
     disputed = why.explain(conn, 40)
     assert disputed.known_class is None and {row["status"] for row in disputed.labels} == {"conflict"}
-    with_optical = candidates(conn, "Star")["source_id"][0]
-    gaia = next(c for c in why.explain(conn, int(with_optical)).counterparts if c["catalogue"] == "gaia")
+    with_optical = _one(
+        conn, "SELECT min(source_id) FROM pub.classified WHERE class = 'Star' AND optical_native_id IS NOT NULL"
+    )
+    gaia = next(c for c in why.explain(conn, with_optical).counterparts if c["catalogue"] == "gaia")
     assert set(gaia["magnitudes"]) == {"mag_gaia_g", "mag_gaia_bp", "mag_gaia_rp"}
     data = json.loads(json.dumps(why.to_json(e), allow_nan=False))
     assert data["hypotheses"][0]["rank"] == 0 and data["master"]["others"][0]["catalogue"] == "swift"

@@ -185,7 +185,8 @@ def test_three_way_with_what_it_learns(
 ) -> None:
     """Magnitudes of counterparts from the difference to shifted positions, instead of from secure counterparts."""
     ours = _three_way(work, sky, [None, None], nway=True, calibrate=True)
-    assert {curve.name for curve in ours.outcome.priors} == {"mag"}
+    assert ours.outcome.learned is not None
+    assert {curve.name for curve in ours.outcome.learned.curves} == {"mag"}
     best = _best(ours.table)
     p_any = ours.table.groupby("source").p_any.first()
     sure = p_any > 0.1
