@@ -277,7 +277,9 @@ def test_limit_flags_of_a_fixed_width_table_are_believed(tmp_path: Path) -> None
     found = rows(save(tmp_path, head + lines, "t.mrt"), asked(MRT_COLUMNS, position_error=error))
     assert found["flux_cgs"] == pytest.approx([1.2e-15, np.nan, np.nan], nan_ok=True)
     assert found["flux_upper_cgs"] == pytest.approx([np.nan, 3e-15, np.nan], nan_ok=True)
-    assert take(describe(tmp_path / "t.mrt"))["Flux"].tolist() == [1.2e-15, 3e-15, 2e-15]
+    facts = describe(tmp_path / "t.mrt")
+    assert take(facts)["Flux"].tolist() == [1.2e-15, 3e-15, 2e-15]
+    assert "WARNING: the limit flags l_Flux are not looked at: limits are taken as values" in facts.messages[0]
 
 
 def test_a_fixed_width_table_has_the_rows_that_its_readme_states(tmp_path: Path) -> None:

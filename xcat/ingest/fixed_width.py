@@ -60,9 +60,16 @@ def open_mrt(path: Path, definition: Definition, chunk_rows: int, stack: ExitSta
         )
     places = locate(definition.file_columns, [c.name for c in columns], path)
     chosen = {name: columns[i] for name, i in places.items()}
-    # by the rules of CDS l_Flux has the limit flags of Flux; a table that is only copied keeps the two apart
-    by_name = {c.name: c for c in columns} if definition.columns else {}
+    # by the rules of CDS l_Flux has the limit flags of Flux; a table of one's own is copied and keeps the two apart
+    by_name, remarks = {c.name: c for c in columns}, last_line(path)
     flags = {name: by_name[f"l_{c.name}"] for name, c in chosen.items() if f"l_{c.name}" in by_name}
+    if not definition.columns:
+        flags, ignored = {}, [name for name in by_name if name.startswith("l_") and name[2:] in by_name]
+        if ignored:
+            remarks.append(
+                f"{path}: WARNING: the limit flags {', '.join(ignored[:9])} are not looked at: limits are taken as "
+                "values. Blank these values in the file, or leave the rows out"
+            )
 
     def batches() -> Iterator[pa.RecordBatch]:
         first_row, end = 1, max(c.end for c in columns)
@@ -79,7 +86,7 @@ def open_mrt(path: Path, definition: Definition, chunk_rows: int, stack: ExitSta
 
     facts = [ColumnFacts(c.name, "" if c.unit is None else str(c.unit), "", c.description) for c in columns]
     units = {name: str(c.unit) for name, c in chosen.items() if c.unit is not None}
-    return TableReader(path, batches(), n_rows, units, facts, remarks=last_line(path))
+    return TableReader(path, batches(), n_rows, units, facts, remarks=remarks)
 
 
 def _name_in(text: str, path: Path) -> str:
