@@ -469,6 +469,7 @@ def test_of_a_matched_table_only_the_accepted_counterparts_count(few, tmp_path):
     assert any("5 of 10 sources have an accepted counterpart; only they are used" in line for line in one["notes"])
     assert "log_fx_fr" in one["properties"]
     assert any("5 sources without an accepted counterpart are classified as if nobody" in line for line in one["notes"])
+    assert not any("outside of what is loaded" in line for line in one["notes"])
     nats = numbers(got["nats_multiwavelength"])
     assert np.all(nats[1::2] == 0) and np.all(nats[0::2] != 0)
     p = posterior(got)

@@ -20,7 +20,6 @@ from scipy import stats
 
 import xcat
 from xcat.classifier import Sample, classify
-from xcat.classifier.sample import NOT_OBSERVED
 from xcat.columns.registry import property_entries
 from xcat.config import Settings
 from xcat.database.connection import ready
@@ -28,6 +27,7 @@ from xcat.jobs.pipeline import Pipeline, Plan, read
 from xcat.jobs.runner import Runner
 from xcat.models import store
 from xcat.own import classify_table, spooled
+from xcat.own.at_hand import model_at_hand
 from xcat.own.classify_table import ClassifyOptions
 from xcat.simulate import simulate
 
@@ -475,7 +475,7 @@ def store_priors(sky: Sky) -> np.ndarray:
 
 
 def test_nobody_has_looked_is_not_nothing_is_there(published: Sky, unlabelled: pd.DataFrame) -> None:
-    """Outside of all cut-outs the counterparts contribute nothing; inside, that there is none says something."""
+    """Outside of all cut-outs a model without counterparts answers; inside, that there is none says something."""
     inside = _few(unlabelled[:300])
     outside = Table({"name": ["a", "b", "c"], "ra": [10.0, 130.0, 250.0], "dec": [-89.0, -88.0, -87.5]})
     outside["err_arcsec"], outside["flux_cgs"] = 0.7, [1e-15, 2e-14, 1e-12]
@@ -487,14 +487,17 @@ def test_nobody_has_looked_is_not_nothing_is_there(published: Sky, unlabelled: p
         for column in ("id", "sep_arcsec", "p_any"):
             assert np.ma.getmaskarray(np.ma.asarray(off[f"sim_{catalogue}_{column}"])).all()
     assert np.all(off["nats_multiwavelength"] == 0) and not any("counterpart" in r for r in off["reason"])
-    with ready(published.settings) as conn:
-        model = store.load(conn, got.meta["summary"]["model_run_id"])
     own = {"abs_b": np.abs(used.galactic.b.deg), "log_fx": np.log10(outside["flux_cgs"])}
     own["sep_to_radius"] = np.full(3, np.nan)
     of_counterpart = {e["name"] for e in property_entries() if e.get("counterpart")}
-    assert {p.name for p in model.properties} <= own.keys() | of_counterpart
-    columns = [own.get(p.name, np.full(3, NOT_OBSERVED)) for p in model.properties]
+    assert set(got.meta["summary"]["properties"]) <= own.keys() | of_counterpart
+    with ready(published.settings) as conn:
+        model = model_at_hand(published.settings, conn, published.runs["fit"], list(own)).model
+    columns = [own[p.name] for p in model.properties]
     expected = classify(model, Sample(model.properties, np.stack(columns, axis=1))).p
+    assert any(
+        "3 rows lie where nobody has looked for infrared and optical counterparts" in m for m in got.meta["messages"]
+    )
     order = [model.classes.index(c) for c in CLASSES]
     np.testing.assert_allclose(_posterior(off), expected[:, order], atol=1e-6)
     ids = [np.ma.getmaskarray(np.ma.asarray(on[f"sim_{catalogue}_id"])) for catalogue in EPOCH_YR]
@@ -506,25 +509,28 @@ def test_nobody_has_looked_is_not_nothing_is_there(published: Sky, unlabelled: p
 def test_the_memory_does_not_grow_with_the_table(
     published: Sky, unlabelled: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Twelve pieces need the memory of two; what is kept of them is on disk."""
-    monkeypatch.setattr(classify_table, "_PIECE", 250)
+    """Five pieces need the memory of one, and leave nothing behind; what is kept of them is on disk."""
+    monkeypatch.setattr(classify_table, "_PIECE", 200)
     monkeypatch.setattr(spooled, "_IN_MEMORY_BYTES", 1000)
-    few = _few(unlabelled[:250])
+    few = _few(unlabelled[:200])
 
-    def peak(n: int) -> float:
+    def needed(n: int) -> tuple[float, float]:
+        """What is left after the last piece, and the most that was needed, in MB."""
         table = vstack([few] * n)
         tracemalloc.start()
         try:
             done = classify_table.classify_table(published.settings, table, ClassifyOptions(band=BAND_KEV["chandra"]))
-            assert (done.spool.n_rows, done.summary["classified"]) == (250 * n, 250 * n)
+            left, most = tracemalloc.get_traced_memory()
+            assert (done.spool.n_rows, done.summary["classified"]) == (200 * n, 200 * n)
             done.spool.close()
-            return tracemalloc.get_traced_memory()[1] / 2**20
+            return left / 2**20, most / 2**20
         finally:
             tracemalloc.stop()
 
-    peak(1)  # what is loaded once
-    two, twelve = peak(2), peak(12)
-    assert twelve < 1.3 * two + 1.0, (two, twelve)
+    needed(1)  # what is loaded once
+    (left, most), (left_of_five, most_of_five) = needed(1), needed(5)
+    assert left_of_five < left + 0.2, "the answer of 200 rows has 0.2 MB"
+    assert most_of_five < 1.1 * most, (most, most_of_five)
 
 
 def test_a_matched_table_keeps_its_accepted_counterparts(published: Sky, unlabelled: pd.DataFrame) -> None:

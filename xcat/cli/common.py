@@ -12,7 +12,6 @@ from typing import Annotated, Any
 import typer
 
 from xcat import atomic, progress
-from xcat.arrays import jsonable
 from xcat.errors import ConfigError
 
 
@@ -25,6 +24,8 @@ _quiet = False
 
 def print_json(value: Any) -> None:
     """Print a value as JSON; what JSON does not know becomes text (times, infinity) or null (NaN)."""
+    from xcat.arrays import jsonable
+
     print(json.dumps(jsonable(value, infinity=True), indent=2, default=str, allow_nan=False))
 
 

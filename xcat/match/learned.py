@@ -42,7 +42,7 @@ class Learned:
     curves: Sequence[Curve]
     log_odds: np.ndarray  #: of each pattern against "no counterpart", shape (n_strata, n_patterns)
     completeness: np.ndarray  #: shape (n_strata, n_catalogues)
-    #: of p_any, shape (n_catalogues + 1, n_parts + 1); row 0 is for all catalogues together, column 0 for all parts
+    #: of p_any, shape (n_catalogues + 1, n_parts + 1); row 0 is for all catalogues together, column 0 is unused
     cutoff: np.ndarray
     pools: Mapping[int, Pools]  #: density of catalogues that are cut-outs, by number k
 

@@ -306,7 +306,8 @@ class _Work:
                 self.messages += made.messages
             kinds = {str(column_of(name, "observed")).removeprefix("observed_") for name in names[~has]}
             what = f"{' and '.join(sorted(kinds))} counterparts"
-            self.n_unsearched[what] = self.n_unsearched.get(what, 0) + len(rows)
+            if self.user is None:  # of a matched table it has been said
+                self.n_unsearched[what] = self.n_unsearched.get(what, 0) + len(rows)
             groups.append((rows, self._at_hand[key]))
         return groups
 
