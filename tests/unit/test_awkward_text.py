@@ -269,6 +269,19 @@ def test_fixed_width_tables(tmp_path: Path, kind: str) -> None:
     assert found["flux_cgs"] == pytest.approx([1.2e-15, 3e-15, np.nan], nan_ok=True)
 
 
+def test_limit_flags_of_a_fixed_width_table_are_believed(tmp_path: Path) -> None:
+    flag = "      42 A1     ---      l_Flux   Limit flag on Flux\n"
+    head, rows_ = MRT.replace("  34- 41", flag + "  34- 41"), ["1.20E-15 ", "3.00E-15<", "2.00E-15>"]
+    lines = "".join(f"A{i}   10 00 0{i}.00 +02 00 00.0 0.8 {row}\n" for i, row in enumerate(rows_))
+    error = {"convention": "axis_1sigma", "columns": "PosErr"}
+    found = rows(save(tmp_path, head + lines, "t.mrt"), asked(MRT_COLUMNS, position_error=error))
+    assert found["flux_cgs"] == pytest.approx([1.2e-15, np.nan, np.nan], nan_ok=True)
+    assert found["flux_upper_cgs"] == pytest.approx([np.nan, 3e-15, np.nan], nan_ok=True)
+    facts = describe(tmp_path / "t.mrt")
+    assert take(facts)["Flux"].tolist() == [1.2e-15, 3e-15, 2e-15]
+    assert "WARNING: the limit flags l_Flux are not looked at: limits are taken as values" in facts.messages[0]
+
+
 def test_a_fixed_width_table_has_the_rows_that_its_readme_states(tmp_path: Path) -> None:
     summary = " FileName Lrecl Records Explanations\ntable1.dat 41 4 The table\n"
     save(tmp_path, summary + MRT.replace("t.txt", "table1.dat"), "ReadMe")

@@ -22,7 +22,7 @@ from astropy.units import UnitsWarning
 from xcat.catalogues.definition import Definition
 from xcat.errors import InputError
 from xcat.ingest.opened import ColumnFacts, TableReader, locate, unpacked
-from xcat.ingest.rows import to_bools
+from xcat.ingest.rows import LIMIT, to_bools
 from xcat.ingest.text_lines import Lines, last_line, refuse_replaced
 
 _DESCRIPTION = "Byte-by-byte Description of file"
@@ -60,6 +60,16 @@ def open_mrt(path: Path, definition: Definition, chunk_rows: int, stack: ExitSta
         )
     places = locate(definition.file_columns, [c.name for c in columns], path)
     chosen = {name: columns[i] for name, i in places.items()}
+    # by the rules of CDS l_Flux has the limit flags of Flux; a table of one's own is copied and keeps the two apart
+    by_name, remarks = {c.name: c for c in columns}, last_line(path)
+    flags = {name: by_name[f"l_{c.name}"] for name, c in chosen.items() if f"l_{c.name}" in by_name}
+    if not definition.columns:
+        flags, ignored = {}, [name for name in by_name if name.startswith("l_") and name[2:] in by_name]
+        if ignored:
+            remarks.append(
+                f"{path}: WARNING: the limit flags {', '.join(ignored[:9])} are not looked at: limits are taken as "
+                "values. Blank these values in the file, or leave the rows out"
+            )
 
     def batches() -> Iterator[pa.RecordBatch]:
         first_row, end = 1, max(c.end for c in columns)
@@ -69,12 +79,14 @@ def open_mrt(path: Path, definition: Definition, chunk_rows: int, stack: ExitSta
             for start in range(0, len(rows), chunk_rows):
                 piece = rows.slice(start, chunk_rows)
                 cells = [_cut(piece, column, nulls.get(column.name, [])) for column in chosen.values()]
+                limits = {name: _cut(piece, column, []) for name, column in flags.items()}
+                cells = [_limited(c, limits.get(name)) for name, c in zip(chosen, cells, strict=True)]
                 refuse_replaced(lines, cells)
                 yield pa.record_batch(cells, names=list(chosen)) if cells else _nothing(len(piece))
 
     facts = [ColumnFacts(c.name, "" if c.unit is None else str(c.unit), "", c.description) for c in columns]
     units = {name: str(c.unit) for name, c in chosen.items() if c.unit is not None}
-    return TableReader(path, batches(), n_rows, units, facts, remarks=last_line(path))
+    return TableReader(path, batches(), n_rows, units, facts, remarks=remarks)
 
 
 def _name_in(text: str, path: Path) -> str:
@@ -145,6 +157,14 @@ def _refuse_longer_rows(path: Path, rows: pa.Array, end: int, first_row: int) ->
 def _cut(rows: pa.Array, column: Any, nulls: list[str]) -> pa.Array:
     cells = pc.utf8_trim_whitespace(pc.utf8_slice_codeunits(rows, column.start, column.end))
     return pc.if_else(pc.is_in(cells, pa.array(["", *nulls], pa.string())), pa.scalar(None, pa.string()), cells)
+
+
+def _limited(cells: pa.Array, flags: pa.Array | None) -> pa.Array:
+    """Values with the sign of a limit before those that are limits, as in ``<3.0E-15``."""
+    if flags is None:
+        return cells
+    is_limit = pc.fill_null(pc.match_substring_regex(flags, f"{LIMIT}$"), False)
+    return pc.if_else(is_limit, pc.binary_join_element_wise(flags, cells, ""), cells)
 
 
 def _nothing(n: int) -> pa.RecordBatch:
