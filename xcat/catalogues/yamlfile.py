@@ -28,6 +28,7 @@ _MAX_NODES = 20_000
 _MAX_DEPTH = 40
 _MAX_SCALAR = 10_000
 _MAX_DIGITS = 40
+_QUICK: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # for shipped files; its messages are less clear
 _MAX_MESSAGE = 900  # characters of all mistakes of a file together
 _WHOLE = re.compile(r"[-+]?(?:0|[1-9][0-9_]*|0x[0-9a-fA-F]+)")
 
@@ -39,14 +40,14 @@ class _Bounded(yaml.MarkedYAMLError):
         super().__init__(problem=problem, problem_mark=mark)
 
 
-def _events(text: str, max_nodes: int) -> Iterator[yaml.Event]:
+def _events(text: str, max_nodes: int, loader: Any = yaml.SafeLoader) -> Iterator[yaml.Event]:
     """Parse YAML, and stop where it gets too large, too deep, or refers to itself."""
     n_nodes, depth = 0, 0
     # of every open collection: its anchor, the nodes before it, and the depth of the deepest node in it
     opened: list[tuple[str | None, int, int]] = []
     inside: list[int] = [0]
     anchored: dict[str | None, tuple[int, int]] = {}  # number of nodes and height of what an anchor names
-    for event in yaml.parse(text, yaml.SafeLoader):
+    for event in yaml.parse(text, loader):
         mark, height = event.start_mark, 0
         if isinstance(event, yaml.AliasEvent):
             if any(event.anchor == anchor for anchor, _, _ in opened):
@@ -178,7 +179,9 @@ def read(path: Path) -> tuple[dict[str, Any], dict[KeyPath, Place]]:
             raw = stream.read(_MAX_BYTES + 1)
         if len(raw) > _MAX_BYTES:
             raise ConfigError(f"{path}: more than {_MAX_BYTES:,} bytes; is this a configuration?")
-        loader = _Configuration(_events(raw.decode("utf-8-sig"), _MAX_NODES))
+        is_shipped = path.parent == Path(__file__).resolve().parent
+        events = _events(raw.decode("utf-8-sig"), _MAX_NODES, _QUICK if is_shipped else yaml.SafeLoader)
+        loader = _Configuration(events)
         node = loader.get_single_node()
         if not isinstance(node, yaml.MappingNode):
             raise ConfigError(f"{path}:1: a definition is a list of 'key: value' lines; this file is not")
