@@ -322,4 +322,4 @@ def test_positions_of_users_tables(tmp_path: Path) -> None:
     places = Places(np.array([5.0, 6.0]), np.array([1.0, 2.0]), np.array([3.0, np.nan]))
     found = Regions.read(files.write(Table({"i": [1, 2]}), tmp_path / "p.reg", places=places), format="ds9")
     assert [c.center.ra.deg for c in found] == [5.0, 6.0]
-    assert re.search(r"given by the match", (tmp_path / "p.reg").read_text())
+    assert re.search(r"as it was read", (tmp_path / "p.reg").read_text())

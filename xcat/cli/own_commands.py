@@ -167,8 +167,10 @@ def classify(
         if output is not None:
             from xcat.output import files
 
-            lines += files.check(rows.column_names, output)
-            files.write(rows, output, overwrite=overwrite)
+            places = classified.places if output.suffix.lower() == ".reg" else None
+            if places is None:
+                lines += files.check(rows.column_names, output)
+            files.write(rows, output, overwrite=overwrite, places=places)
             written.append(f"{rows.n_rows:,} rows written to {output}")
         common.send(rows, f"classes of {table.name}", samp)
     summary = classified.summary | {"output": None if output is None else str(output)}

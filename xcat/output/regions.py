@@ -67,7 +67,7 @@ def write(source: Pieces, path: Path, places: Places | None = None) -> None:
     """
     from xcat.output import style
 
-    known, n_without, about, facts = set[str](), 0, "given by the match", dict[str, object]()
+    known, n_without, about, facts = set[str](), 0, "as it was read", dict[str, object]()
     for table, at, stated in _placed(source, path, places):
         known |= {c for c in _texts(table, ("class",)) or () if c}
         n_without += int((~_usable(at)).sum())
@@ -96,7 +96,7 @@ def _placed(source: Pieces, path: Path, places: Places | None) -> Iterator[tuple
         if places is None:
             yield table, *_places(table, check(table, path))
         else:
-            yield table, Places(*(v[first : first + len(table)] for v in places)), "given by the match"
+            yield table, Places(*(v[first : first + len(table)] for v in places)), "as it was read"
         first += len(table)
 
 

@@ -35,6 +35,7 @@ from xcat.models.samples import Layout
 from xcat.models.training_range import off_range
 from xcat.output.provenance import provenance
 from xcat.output.reading import Row
+from xcat.output.regions import Places
 from xcat.own import published_run, reasons
 from xcat.own.at_hand import AtHand, model_at_hand
 from xcat.own.mission import Mission
@@ -90,11 +91,12 @@ class ClassifyOptions:
 
 @dataclass
 class Classified:
-    """A classified table: `spool` has its rows; `messages` and `summary` as in `TableResult`."""
+    """A classified table: `spool` has its rows, `places` where they are; the others as in `TableResult`."""
 
     spool: Spool
     messages: list[str]
     summary: dict[str, Any]
+    places: Places
 
     def result(self) -> TableResult:
         """All of it in memory."""
@@ -235,6 +237,7 @@ class _Work:
         self.n_rejected: dict[str, int] = {}
         self.n_unsearched: dict[str, int] = {}  # rows by the properties that nobody has looked for
         self.shares: np.ndarray | None = None  # priors estimated from the table
+        self.places: list[np.ndarray] = []  # right ascension, declination and error of all rows, piece by piece
         self._priors: dict[tuple[str, ...], TablePriors] = {}
         self._at_hand: dict[tuple[str, ...], AtHand] = {}  # models for what was searched
 
@@ -427,12 +430,13 @@ class _Work:
             "bad_values": self.user.n_bad if self.user is not None else {},
             **costs(self.seconds),
         }
-        return Classified(spool, self.messages, summary)
+        return Classified(spool, self.messages, summary, Places(*np.concatenate(self.places, axis=1)))
 
     def _pieces(self, with_priors: bool = True) -> Iterator[tuple[Answer, pa.RecordBatch, np.ndarray]]:
         """The answer for the usable rows of each piece, all its rows, and which of them are usable."""
         self.n_rejected.clear()
         self.n_unsearched.clear()
+        self.places.clear()
         if self.user is not None:
             yield from self._pieces_of_table(self.user, with_priors)
             return
@@ -449,6 +453,9 @@ class _Work:
                         self.n_rejected[reason] = self.n_rejected.get(reason, 0) + 1
                     usable = np.zeros(chunk.n_rows, bool)
                     usable[converted.row_number - chunk.first_row] = True
+                    place = np.full((3, chunk.n_rows), np.nan)
+                    place[:, usable] = [converted.columns[name] for name in ("ra", "dec", "err_arcsec")]
+                    self.places.append(place)
                     brightness = mission.brightness() if len(sample) else None
                     answer = self.answered(sample, records, brightness, with_priors)
                     if with_priors:
@@ -474,6 +481,7 @@ class _Work:
             values[np.ix_(~user.accepted, of_counterpart)] = NOT_OBSERVED
         if not usable.all():
             self.n_rejected["no value of any property"] = int((~usable).sum())
+        self.places.append(np.stack([user.ra, user.dec, np.full(len(values), np.nan)]))
         with progress.bar("classify", len(values)) as advance:
             for first in range(0, len(values), _PIECE):
                 piece = slice(first, first + _PIECE)
