@@ -6,7 +6,6 @@ Nothing is learned from the rows and nothing is written to the database, but the
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -18,7 +17,7 @@ import pyarrow as pa
 from xcat import progress
 from xcat.arrays import BoolArray
 from xcat.classifier.model import Model
-from xcat.classifier.posterior import LEAST_P_TAIL, Classification, classify, contributions
+from xcat.classifier.posterior import LEAST_P_TAIL, Classification, classify
 from xcat.classifier.sample import NOT_OBSERVED, Sample
 from xcat.columns.properties import column_of
 from xcat.columns.registry import columns as meanings
@@ -30,13 +29,13 @@ from xcat.errors import ConfigError, InputError, XcatError
 from xcat.ingest.convert import convert
 from xcat.ingest.opened import RawChunk
 from xcat.ingest.rows import Rows, unit_factor
-from xcat.models import answers
 from xcat.models.samples import Layout
 from xcat.models.training_range import off_range
 from xcat.output.provenance import provenance
 from xcat.output.reading import Row
 from xcat.output.regions import Places
-from xcat.own import published_run, reasons
+from xcat.own import answer_columns, published_run, reasons
+from xcat.own.answer_columns import Column
 from xcat.own.at_hand import AtHand, model_at_hand
 from xcat.own.mission import Mission
 from xcat.own.property_columns import UserProperties, check_range, read_properties
@@ -50,7 +49,6 @@ from xcat.tables.xray_columns import XrayColumns, xray_columns
 
 _PIECE = 20_000  # rows; their hypotheses are in memory together
 _FLUX = ("log_fx", "log_lx")  # properties that need a flux, by the beginning of their names
-Column = np.ma.MaskedArray[Any, Any]
 Answer = dict[str, Column]
 
 
@@ -325,7 +323,9 @@ class _Work:
             priors = self.priors(model) if with_priors else None
             ratio = None if priors is None or not len(rows) else self._ratio(priors, part, brightness, rows)
             result = classify(model, part, ratio)
-            columns = _columns(model, result) | {"reason": reasons.sentences(model, part, result, log_fx[rows])}
+            columns = answer_columns.columns(model, result) | {
+                "reason": reasons.sentences(model, part, result, log_fx[rows])
+            }
             for name, values in columns.items():
                 if name not in whole:
                     whole[name] = np.zeros(len(sample), values.dtype)
@@ -379,7 +379,7 @@ class _Work:
         model = self.at_hand.model
         priors = self.priors(model)
         if priors is not None and priors.kind == "estimate":
-            names = [f"p_{_word(c)}" for c in model.classes]
+            names = [f"p_{answer_columns.word(c)}" for c in model.classes]
             with progress.timed(self.seconds, "priors"):
                 parts = [np.stack([answer[n] for n in names], axis=1) for answer, *_ in self._pieces(with_priors=False)]
                 priors.learn(np.concatenate(parts))
@@ -394,7 +394,7 @@ class _Work:
         try:
             with progress.timed(self.seconds, "classify"):
                 for answer, batch, usable in self._pieces():
-                    spool.add(batch, {name: _expanded(values, usable) for name, values in answer.items()})
+                    spool.add(batch, {name: answer_columns.expanded(values, usable) for name, values in answer.items()})
                     n_rows, n_classified = n_rows + batch.num_rows, n_classified + len(answer["class"])
                     for name in model.classes:
                         of_class = np.asarray(answer["class"] == name)
@@ -509,36 +509,48 @@ class _Work:
         more: Answer = {}
         if self.published.counterparts:
             chances = mission.chances() if is_loaded else np.zeros(0, [("source_id", "i8"), ("p_any", "f8")])
-            more["p_any"] = _placed(ids, chances["source_id"], chances["p_any"])
+            more["p_any"] = answer_columns.placed(ids, chances["source_id"], chances["p_any"])
         for k, loaded in enumerate(self.published.counterparts):
             name = loaded.definition.name
             found = mission.counterparts(k) if is_loaded else []
-            for column in _counterpart_columns(loaded.definition.columns):
+            for column in answer_columns.counterpart_columns(loaded.definition.columns):
                 source = "native_id" if column == "id" else column
-                more[f"{name}_{column}"] = _from_rows(ids, found, "source_id", source)
+                more[f"{name}_{column}"] = answer_columns.from_rows(ids, found, "source_id", source)
         nearest: dict[int, dict[str, Any]] = {}
         published = mission.published_sources() if is_loaded else []
         for row in sorted(published, key=lambda r: (r["row_number"], r["sigmas"], r["source_id"])):
             nearest.setdefault(row["row_number"], row)
-        for column in _PUBLISHED:
-            more[_PUBLISHED[column]] = _from_rows(ids, list(nearest.values()), "row_number", column)
+        for column in answer_columns.PUBLISHED:
+            more[answer_columns.PUBLISHED[column]] = answer_columns.from_rows(
+                ids, list(nearest.values()), "row_number", column
+            )
         known = mission.known_objects() if is_loaded else []
-        for column, name in _KNOWN.items():
-            more[name] = _from_rows(ids, known, "row_number", column)
+        for column, name in answer_columns.KNOWN.items():
+            more[name] = answer_columns.from_rows(ids, known, "row_number", column)
         return more
 
     def _meanings(self, model: Model) -> dict[str, Meaning]:
         """The columns of the answer, in their order."""
-        names = ["class", *(f"p_{_word(c)}" for c in model.classes), "margin", "p_tail", "is_outlier", "reason"]
+        names = [
+            "class",
+            *(f"p_{answer_columns.word(c)}" for c in model.classes),
+            "margin",
+            "p_tail",
+            "is_outlier",
+            "reason",
+        ]
         if self.user is None:
             if self.published.counterparts:
                 names.append("p_any")
             for loaded in self.published.counterparts:
-                names += [f"{loaded.definition.name}_{c}" for c in _counterpart_columns(loaded.definition.columns)]
-            names += [*_PUBLISHED.values(), *_KNOWN.values()]
+                names += [
+                    f"{loaded.definition.name}_{c}"
+                    for c in answer_columns.counterpart_columns(loaded.definition.columns)
+                ]
+            names += [*answer_columns.PUBLISHED.values(), *answer_columns.KNOWN.values()]
         names += ["alternative", "n_missing", "outlier", "nats_prior", *(f"nats_{t}" for t in model.categories)]
         catalogues = [loaded.definition.name for loaded in self.published.counterparts]
-        return {name: _meaning(name, model, catalogues) for name in names}
+        return {name: answer_columns.meaning(name, model, catalogues) for name in names}
 
     def _prefix(self, answer: Sequence[str]) -> str:
         """What the names of the answer's columns begin with, lest they are those of the user."""
@@ -552,131 +564,9 @@ class _Work:
         return prefix
 
 
-#: Columns about our own source at the position: of the query, and of the answer.
-_PUBLISHED = {
-    "name": "published_name",
-    "catalogue": "published_catalogue",
-    "sep_arcsec": "published_sep_arcsec",
-    "class": "published_class",
-    "p_class": "published_p_class",
-    "master_id": "published_master_id",
-}
-_KNOWN = {"class": "literature_class", "origin": "literature_origin", "name": "literature_name"}
-_TEXT = {"native_id", "name", "catalogue", "class", "origin"}
-_ABOUT = {
-    "reason": Meaning(
-        about="Why this class and not the runner-up: what speaks most for it, with the factors on the odds",
-        ucd="meta.note",
-    ),
-    "p_any": Meaning(about="Probability of a counterpart in any of the catalogues", ucd="stat.probability"),
-    "published_name": Meaning(about="Published source at the position", ucd="meta.id"),
-    "published_catalogue": Meaning(about="Its mission", ucd="meta.id;meta.dataset"),
-    "published_sep_arcsec": Meaning("arcsec", "Its distance", "pos.angDistance"),
-    "published_class": Meaning(about="Its published class", ucd="src.class"),
-    "published_p_class": Meaning(about="Probability of its published class", ucd="stat.probability;src.class"),
-    "published_master_id": Meaning(
-        about="Its master source: one number for the same source in all missions", ucd="meta.id"
-    ),
-    "literature_class": Meaning(about="Class of the known object at the position", ucd="src.class"),
-    "literature_origin": Meaning(about="Reference catalogue of the known object", ucd="meta.id;meta.dataset"),
-    "literature_name": Meaning(about="Name of the known object", ucd="meta.id"),
-}
-
-
 def _entry(name: str) -> Mapping[str, Any]:
     """What properties.yaml says of a property."""
     return next(entry for entry in property_entries() if entry["name"] == name)
-
-
-def _counterpart_columns(columns: Mapping[str, object]) -> list[str]:
-    """Columns of the answer about the accepted counterpart in a catalogue, after the catalogue's name."""
-    return ["id", "sep_arcsec", "p_any", *(c for c in columns if c == "mag" or c.startswith("mag_"))]
-
-
-def _placed(ids: np.ndarray, of_rows: np.ndarray, values: np.ndarray) -> Column:
-    """Values of some sources in the order of all, the others masked."""
-    if not len(of_rows):
-        return np.ma.MaskedArray(np.zeros(len(ids), values.dtype), mask=np.ones(len(ids), bool))
-    inside = np.minimum(np.searchsorted(of_rows, ids), len(of_rows) - 1)
-    return np.ma.MaskedArray(values[inside], mask=of_rows[inside] != ids)
-
-
-def _from_rows(ids: np.ndarray, rows: Sequence[Mapping[str, Any]], key: str, name: str) -> Column:
-    """A column of query results in the order of all sources, the others masked."""
-    is_text = name in _TEXT
-    integer = name == "master_id"
-    values = [row[name] for row in rows]
-    blank: Any = "" if is_text else 0 if integer else np.nan
-    data = np.array([blank if v is None else v for v in values], np.str_ if is_text else np.int64 if integer else float)
-    made = _placed(ids, np.array([row[key] for row in rows], np.int64), data)
-    missing = _placed(ids, np.array([row[key] for row in rows], np.int64), np.array([v is None for v in values], bool))
-    made.mask = np.ma.getmaskarray(made) | missing.filled(True)
-    return made
-
-
-def _expanded(values: Column, usable: np.ndarray) -> Column:
-    """Values of the usable rows as a column of all rows, the others masked."""
-    if usable.all():
-        return np.ma.asarray(values)
-    whole, mask = np.zeros(len(usable), values.dtype), np.ones(len(usable), bool)
-    whole[usable], mask[usable] = np.ma.getdata(values), np.ma.getmaskarray(values)
-    return np.ma.MaskedArray(whole, mask=mask)
-
-
-def _columns(model: Model, result: Classification) -> dict[str, np.ndarray]:
-    """The classification as columns."""
-    names = np.array(model.classes)
-    return {
-        "class": names[result.class_index],
-        **{f"p_{_word(c)}": result.p[:, k] for k, c in enumerate(model.classes)},
-        "margin": result.margin,
-        "outlier": result.outlier,
-        "p_tail": result.p_tail,
-        "is_outlier": result.p_tail < LEAST_P_TAIL,
-        "n_missing": result.n_missing.astype(np.int16),
-        "alternative": np.char.decode(answers.alternatives(model, result)) if len(result.p) else np.zeros(0, "U1"),
-        **_nats(model, result),
-    }
-
-
-def _nats(model: Model, result: Classification) -> dict[str, np.ndarray]:
-    """Natural log of the odds of the best class over the second, by prior and category."""
-    order = np.argsort(result.p, axis=1)
-    best, second = order[:, -1], order[:, -2] if len(model.classes) > 1 else order[:, -1]
-    terms = contributions(model, result.evidence)
-    rows = np.arange(len(best))
-    advantage = terms[rows, :, best] - terms[rows, :, second]
-    category = model.category_index
-    return {
-        "nats_prior": model.log_prior[best] - model.log_prior[second],
-        **{f"nats_{t}": advantage[:, category == k].sum(axis=1) for k, t in enumerate(model.categories)},
-    }
-
-
-def _word(name: str) -> str:
-    """A class as part of a column's name."""
-    return re.sub(r"\W+", "_", name).strip("_").lower()
-
-
-def _meaning(name: str, model: Model, catalogues: Sequence[str]) -> Meaning:
-    """Unit, description and UCD of a column of the answer."""
-    if name in _ABOUT:
-        return _ABOUT[name]
-    if name in meanings():
-        column = meanings()[name]
-        return Meaning(column.unit, column.about, column.ucd)
-    if name.startswith("nats_"):
-        about = f"Natural log of the odds of the best class over the second that come from: {name[5:]}"
-        return Meaning(about=about, ucd="stat.likelihood;arith.ratio")
-    for catalogue in sorted(catalogues, key=len, reverse=True):
-        if name.startswith(f"{catalogue}_"):
-            rest = name.removeprefix(f"{catalogue}_")
-            if rest == "id":
-                return Meaning(about=f"Accepted counterpart in {catalogue}", ucd="meta.id")
-            column = meanings()[rest]
-            return Meaning(column.unit, f"{catalogue}: {column.about}", column.ucd)
-    klass = next(c for c in model.classes if f"p_{_word(c)}" == name)
-    return Meaning(about=f"Probability of the class {klass}", ucd="stat.probability;src.class")
 
 
 def text(result: dict[str, Any]) -> str:
