@@ -174,3 +174,11 @@ JOIN xcat.catalogue_file AS f USING (file_id)
 WHERE f.file_id = ANY (%(file_ids)s)
 GROUP BY 1, 2, 3
 ORDER BY 1, 4 DESC;
+
+-- name: sampled_number
+-- A column of numbers for the sample.
+coalesce({name}::double precision, 'NaN')
+
+-- name: sampled_text
+-- A column of texts for the sample, as numbers.
+coalesce(hashtext({name})::double precision, 'NaN')

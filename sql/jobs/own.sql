@@ -126,6 +126,10 @@ JOIN {counterpart} AS o ON o.object_id = c.object_id
 WHERE m.accepted AND m.catalogue_id = %(catalogue_id)s
 ORDER BY m.source_id;
 
+-- name: counterpart_magnitude
+-- One of their magnitudes.
+, o.{name}
+
 -- name: needles
 -- The rows, with a search radius from their error and the largest one of what is searched.
 INSERT INTO pg_temp.needle (id, ra, dec, radius_arcsec)

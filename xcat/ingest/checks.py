@@ -259,10 +259,7 @@ def _sample(conn: Connection, definition: Definition, table: str, n_rows: int) -
     types = copy.column_types(conn, table)
     names = ["file_id", *(n for n in types if n in _origins(definition) and n != "native_id")]
     columns = sql.SQL(", ").join(
-        sql.SQL(
-            "coalesce(hashtext({})::double precision, 'NaN')" if types[n] == "text" else "coalesce({}, 'NaN')"
-        ).format(sql.Identifier(n) if types[n] == "text" else sql.SQL("{}::double precision").format(sql.Identifier(n)))
-        for n in names
+        job("ingest.sampled_text" if types[n] == "text" else "ingest.sampled_number").compose(name=n) for n in names
     )
     percent = min(100.0, 100.0 * _SAMPLE_ROWS / max(1, n_rows))
     query = job("ingest.sample").compose(columns=columns, loaded=table, percent=sql.Literal(percent))

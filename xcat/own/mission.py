@@ -201,7 +201,7 @@ class Mission:
         loaded = self.published.counterparts[k]
         values = {"catalogue_id": loaded.catalogue_id}
         names = [c for c in loaded.definition.columns if c == "mag" or c.startswith("mag_")]
-        listed = sql.SQL("").join(sql.SQL(", o.{}").format(sql.Identifier(name)) for name in names)
+        listed = sql.SQL("").join(job("own.counterpart_magnitude").compose(name=name) for name in names)
         return rows(self.conn, "own.counterparts", values, counterpart=loaded.table, magnitudes=listed)
 
     def published_sources(self) -> list[Row]:
