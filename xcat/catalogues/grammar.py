@@ -70,9 +70,9 @@ STANDARD_COLUMNS: dict[str, tuple[str, ...]] = {
         *("distance_pc", *magnitudes()),
     ),
     "galaxy": ("native_id", "ra", "dec", "distance_mpc", "d25_arcmin", "axis_ratio", "pa_deg"),
-    "reference_object": ("native_id", "ra", "dec", "name", "class_native"),
+    "reference_object": ("native_id", "ra", "dec", "name", "class_native", "label_ref"),
 }
-TEXT_COLUMNS = frozenset({"native_id", "source_native_id", "obs_id", "name", "class_native"})
+TEXT_COLUMNS = frozenset({"native_id", "source_native_id", "obs_id", "name", "class_native", "label_ref"})
 INTEGER_COLUMNS = frozenset({"quality_flag", "n_detections"})
 
 # step: (kind of argument, least and most columns as the first step, works on text)

@@ -30,6 +30,7 @@ _ANSWERS = "Published classes: a column (PREFIX*: probabilities by class), or a 
 _PAIRS = "Properties that share a table; place, hardness and colours if not given."
 _METHODS = "Of: property, category, category_f1, equal, forest, lightgbm, histogram, explainable, rules."
 _WHAT = typer.Argument(metavar="PIPELINE|TABLE", help="A pipeline file, or a table with labels.")
+_BY = "What stays together in a fold: origin (reference of the label), source, sky. Default: all that there are."
 _FOLDS = typer.Option("--folds", min=3, max=100, help="Parts, each answered by what the others teach.")
 _WORKERS = typer.Option("--workers", min=1, max=64, help="Folds at the same time.")
 _OUTPUT = typer.Option("-o", "--output", metavar="FILE", help="Write all figures to this .json.")
@@ -50,7 +51,15 @@ def evaluate(
     methods: Annotated[str | None, option("--methods", "A,B,...", _METHODS)] = None,
     folds: Annotated[int, _FOLDS] = 10,
     seeds: Annotated[str, option("--seeds", "N,N,...", "One repetition each.")] = "0,1,2",
-    by: Annotated[str, option("--by", "KIND,...", "What stays together in a fold: source, sky.")] = "source,sky",
+    by: Annotated[str | None, option("--by", "KIND,...", _BY)] = None,
+    origin: Annotated[str | None, option("--origin", "COLUMN", "Reference of a label; guessed if not given.")] = None,
+    test: Annotated[
+        Path | None, option("--test", "TABLE", "A second origin: fit to all of the first, test here.")
+    ] = None,
+    test_label: Annotated[str | None, option("--test-label", "COLUMN", "The true class there.")] = None,
+    test_class_map: Annotated[str | None, option("--test-class-map", "CLASS=OURS,...", "As --class-map.")] = None,
+    test_band: Annotated[str | None, option("--test-band", "LOW-HIGH", "As --band.")] = None,
+    test_column: Annotated[list[str] | None, option("--test-column", "NAME=COLUMN", "As --column.")] = None,
     quick: Annotated[bool, common.option("--quick", None, "No learning curve, ablation and shift.")] = False,
     allow: Annotated[list[str] | None, option("--allow", "NAME", "A property that may reveal the label.")] = None,
     workers: Annotated[int, _WORKERS] = 2,
@@ -64,21 +73,29 @@ def evaluate(
     from xcat.database import runs
     from xcat.evaluate import methods as known
     from xcat.evaluate import text
+    from xcat.evaluate.grouping import LEAST_ORIGINS
     from xcat.evaluate.page import html as page
-    from xcat.evaluate.protocol import FOLD_KINDS
+    from xcat.evaluate.protocol import FOLD_KINDS, ORIGIN, SECOND
     from xcat.jobs import evaluation as work
     from xcat.jobs.pipeline import Plan, read
     from xcat.own import labelled_table
 
-    kinds = values.names(by)
-    if not kinds or set(kinds) - set(FOLD_KINDS):
-        raise common.UsageError(f"--by takes {' and '.join(FOLD_KINDS)}, got {by!r}")
+    wanted = None if by is None else values.names(by)
+    if wanted is not None and (not wanted or set(wanted) - {ORIGIN, *FOLD_KINDS} or len(set(wanted)) < len(wanted)):
+        raise common.UsageError(f"--by takes {' and '.join(FOLD_KINDS)}, and {ORIGIN}, each once, got {by!r}")
+    of_test = {"--test-label": test_label, "--test-class-map": test_class_map, "--test-band": test_band,
+               "--test-column": test_column}  # fmt: skip
+    if test is None and any(given is not None for given in of_test.values()):
+        named = " ".join(name for name, given in of_test.items() if given is not None)
+        raise common.UsageError(f"{named}: which table? --test TABLE")
+    if test is not None and test_label is None:
+        raise common.UsageError(f"{test}: which column is the true class? --test-label COLUMN")
     numbers = values.seeds(seeds)
     lineage: dict[str, int] = {}
     inputs: dict[str, Any] = {}
     if what.suffix.lower() in (".yaml", ".yml"):
         for_tables = {"--label": label, "--class-map": class_map, "--priors": priors, "--properties": properties,
-                      "--band": band, "--column": column, "--pairs": pairs}  # fmt: skip
+                      "--band": band, "--column": column, "--pairs": pairs, "--origin": origin}  # fmt: skip
         wrong = [name for name, given in for_tables.items() if given is not None]
         if wrong:
             raise common.UsageError(f"{what}: {' '.join(wrong)}: for a table only; the file of a pipeline says it")
@@ -95,10 +112,26 @@ def evaluate(
         sources, lines = labelled_table.of_table(
             what, label, class_map=mapped, priors=None if priors is None else values.priors(priors),
             properties=values.names(properties) if properties else None, answers=answers or [],
-            band=values.band(band), columns=values.columns(column),
+            band=values.band(band), columns=values.columns(column), origin=origin,
         )  # fmt: skip
         inputs = work.file_of(what)
         common.note(*lines)
+    if wanted is not None and ORIGIN in wanted and ORIGIN not in sources.groups:
+        raise common.UsageError(
+            f"{what}: --by {ORIGIN} needs a class with labels of {LEAST_ORIGINS} literature sources or more. Name "
+            "their column with --origin, in the definition of a catalogue as label_ref"
+        )
+    kinds = wanted or [kind for kind in (ORIGIN, *FOLD_KINDS) if kind in sources.groups]
+    second = None
+    if test is not None and test_label is not None:
+        given = class_map if test_class_map is None else test_class_map
+        of_class = None if given is None else values.mapping("--test-class-map", "CLASS=OURS,...", values.names(given))
+        second, lines = labelled_table.second_table(
+            sources, test, test_label, band=values.band(test_band), columns=values.columns(test_column),
+            class_map=of_class,
+        )  # fmt: skip
+        common.note(*lines)
+        inputs = inputs | {SECOND: work.file_of(test)}
     chosen = known.choose(sources, values.names(methods) if methods else None, pairs=together)
     config = {
         **lineage, "name": name, "methods": [m.name for m in chosen], "n_folds": folds, "seeds": numbers,
@@ -107,8 +140,8 @@ def evaluate(
     }  # fmt: skip
     with runs.stage(settings(), "evaluate", name, config, inputs=inputs, catalogues=(), **lineage) as run:
         result = {"name": name} | work.evaluate_stage(
-            run, sources, chosen, n_folds=folds, seeds=numbers, kinds=kinds, quick=quick, allowed=allow or [],
-            n_workers=workers, on_flag=common.note,
+            run, sources, chosen, n_folds=folds, seeds=numbers, kinds=kinds, second=second, quick=quick,
+            allowed=allow or [], n_workers=workers, on_flag=common.note,
         )  # fmt: skip
     if output is not None:
         output.write_text(json.dumps(result, indent=1, allow_nan=False), encoding="utf-8")

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from xcat.classifier.metrics import wilson
+from xcat.evaluate.text import called
 from xcat.output import style
 
 _WIDTH = 10.0  # inches; the page scales figures to its own width
@@ -75,7 +76,9 @@ def _first(result: Mapping[str, Any]) -> dict[str, Any]:
 def comparison(result: Mapping[str, Any]) -> Figure:
     """Metrics of all methods, one panel per metric; bars are the standard deviation over seeds."""
     kinds = list(result["folds"])
-    labels = [entry["about"] for entry in _first(result).values()]
+    # published answers come last, and are not there for a second origin
+    labels = max(([e["about"] for e in part["methods"].values()] for part in result["folds"].values()), key=len)
+    step = 0.52 / len(kinds)
     rare = sorted(result["classes"], key=lambda c: result["n_class"][c])[:2]
     metrics = dict(_METRICS) | {c: f"F1 of {c}" for c in rare}
     height, width = 0.75 + 0.24 * len(labels), 0.80 / len(metrics)
@@ -86,8 +89,9 @@ def comparison(result: Mapping[str, Any]) -> Figure:
             entries = result["folds"][kind]["methods"].values()
             mean = _nan([_figure(e["mean"], name) for e in entries])
             spread = np.nan_to_num(_nan([_figure(e["spread"], name) for e in entries]))
-            marks: Any = {**_EDGE, "fmt": "os"[k], "color": (_BLUE, _ORANGE)[k], "ms": 4.5, "lw": 0, "elinewidth": 1}
-            axes.errorbar(mean, y + 0.13 - 0.26 * k, xerr=spread, label=f"folds by {kind}", **marks)
+            marks: Any = {**_EDGE, "fmt": _MARKS[k], "color": _COLOURS[k], "ms": 4.5, "lw": 0, "elinewidth": 1}
+            place = y[: len(mean)] + step * ((len(kinds) - 1) / 2 - k)
+            axes.errorbar(mean, place, xerr=spread, label=called(kind), **marks)
         axes.locator_params(axis="x", nbins=4)
         axes.margins(x=0.08)
     if len(kinds) > 1:
@@ -98,10 +102,11 @@ def comparison(result: Mapping[str, Any]) -> Figure:
 def confusion(result: Mapping[str, Any]) -> Figure:
     """Confusion matrices, shaded by the share of the true class."""
     methods, classes = _first(result), result["classes"]
+    n_class = next(iter(result["folds"].values())).get("n_class", result["n_class"])
     fig, panels = _grid(len(methods), 2.55, 0.055, 0.185, 2.2, 1.8, "truly", "classified as")
     for axes, entry in zip(panels, methods.values(), strict=True):
         matrix = np.array(entry["mean"]["confusion"])
-        share = matrix / np.maximum(np.array([result["n_class"][c] for c in classes]), 1)
+        share = matrix / np.maximum(np.array([n_class[c] for c in classes]), 1)
         axes.imshow(share, cmap="Blues", vmin=0, vmax=1.35, aspect="auto")
         for a in range(len(classes)):
             for b in range(len(classes)):
@@ -183,7 +188,7 @@ def parts(result: Mapping[str, Any]) -> Figure:
     titles = [f"{name.replace('_f1', '-F1').replace('_', '-')} {study.replace('_', ' ')}" for study, name in shown]
     fig, panels = _panels(titles, 3.5, 0.055, 0.325, 0.275, 0.29, 0.62)
     for axes, (study, name) in zip(panels, shown, strict=True):
-        for k, (method, entry) in enumerate(_first(result).items()):
+        for k, (method, entry) in enumerate(result["folds"][studies["folds"]]["methods"].items()):
             rows = studies[study].get(method, [])
             if not rows or all(r[name] is None for r in rows):
                 continue

@@ -1,15 +1,19 @@
-"""Groups of labelled sources that must stay in one fold: one physical object, one cell of the sky."""
+"""Groups of labelled sources that must stay in one fold: a physical object, a cell of the sky, a literature source."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from xcat.arrays import FloatArray, IntArray, components
+from xcat.arrays import BoolArray, FloatArray, IntArray, components
 from xcat.sky import geometry
 
 SAME_ARCSEC = 1.0
 """Rows of a table closer than this are one physical object."""
 CELL_DEG = 1.4
+LEAST_ORIGINS = 3
+"""A class with labels of fewer literature sources is divided by cells of the sky."""
 
 
 def joined(*keys: np.ndarray) -> IntArray:
@@ -32,6 +36,17 @@ def neighbours(ra: FloatArray, dec: FloatArray, radius_arcsec: float = SAME_ARCS
     return components(ra.size, usable[first], usable[second])
 
 
+def near(position: FloatArray, others: FloatArray, radius_arcsec: float) -> BoolArray:
+    """Which positions, (N, 2) degrees, have one of the others, (M, 2), within the radius, (N,)."""
+    n = len(position)
+    together = np.concatenate([position, others])
+    usable = np.flatnonzero(np.isfinite(together).all(axis=1))
+    pairs = usable[geometry.close_pairs(together[usable, 0], together[usable, 1], radius_arcsec)]
+    found = np.zeros(n, dtype=bool)
+    found[pairs[(pairs[:, 0] < n) & (pairs[:, 1] >= n), 0]] = True  # the first of a pair has the smaller number
+    return found
+
+
 def sky_cells(ra: FloatArray, dec: FloatArray, size_deg: float = CELL_DEG) -> IntArray:
     """Cell number of each position (degrees): bands of declination cut to squares; one per source without position."""
     has_position = np.isfinite(ra) & np.isfinite(dec)
@@ -40,3 +55,44 @@ def sky_cells(ra: FloatArray, dec: FloatArray, size_deg: float = CELL_DEG) -> In
     n_cells = np.maximum(np.round(360.0 * np.cos(middle) / size_deg), 1)
     cell = band * 1000 + np.floor(np.where(has_position, ra, 0.0) % 360.0 / 360.0 * n_cells)
     return np.where(has_position, cell, -1.0 - np.arange(ra.size)).astype(np.int64)
+
+
+def by_origin(origin: np.ndarray, label: IntArray, source: IntArray, cell: IntArray) -> IntArray | None:
+    """Group labelled sources by the literature source of their label, within each class, (N,) int64.
+
+    None if no class has labels of `LEAST_ORIGINS` literature sources.
+
+    Parameters
+    ----------
+    origin : (N,) str
+        Literature source of each label; empty: not known.
+    label : (N,) int64
+    source, cell : (N,) int64
+        Groups of physical objects, which stay together, and cells of the sky, which divide the classes of fewer than
+        `LEAST_ORIGINS` literature sources and labels of unknown origin.
+    """
+    key = np.stack([np.full(label.size, -1), cell], axis=1)
+    for k in range(int(label.max(initial=-1)) + 1):
+        members = np.flatnonzero((label == k) & (origin != ""))
+        names, number = np.unique(origin[members], return_inverse=True)
+        if names.size >= LEAST_ORIGINS:
+            key[members] = np.stack([np.full(members.size, k), number], axis=1)
+    return joined(source, key) if np.any(key[:, 0] >= 0) else None
+
+
+def origin_lines(origin: np.ndarray, label: IntArray, classes: Sequence[str]) -> list[str]:
+    """One line per class: how many literature sources its labels have, and how it is divided."""
+    lines = []
+    for k, name in enumerate(classes):
+        of_class = origin[label == k]
+        names, n = np.unique(of_class[of_class != ""], return_counts=True)
+        unknown = int((of_class == "").sum())
+        literature = f"{names.size} literature source{'s' if names.size != 1 else ''}"
+        if names.size < LEAST_ORIGINS:
+            lines.append(f"by origin: {name} has labels of {literature}, and is divided by cells of the sky")
+            continue
+        largest = f"the largest, {names[n.argmax()]}, has {n.max():,} of {of_class.size:,} labels"
+        uneven = ": the folds are uneven" if 2 * n.max() > of_class.size else ""
+        rest = f"; {unknown:,} of unknown origin are divided by cells of the sky" if unknown else ""
+        lines.append(f"by origin: {name} has labels of {literature}; {largest}{uneven}{rest}")
+    return lines

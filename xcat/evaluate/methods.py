@@ -21,6 +21,7 @@ from xcat.classifier import CATEGORIES, FitOptions, Sample, classify, tune
 from xcat.errors import ConfigError
 from xcat.evaluate.protocol import Labelled, Method, Training
 from xcat.evaluate.rules import Rules, roles
+from xcat.evaluate.scores import at_priors
 
 RARE = "XRB"
 """Class whose F1 one of the methods is tuned for; if it is not among the classes, the rarest one."""
@@ -93,7 +94,9 @@ class Baseline(Method):
             answer = model.predict_proba(self._values(test))
         p = np.zeros((len(test), len(train.classes)))
         p[:, np.asarray(model.classes_, dtype=np.int64)] = answer
-        return p
+        if train.target is None or self.options.get("class_weight") == "balanced":
+            return p
+        return at_priors(p, train.mix, train.frequencies)
 
     def load(self) -> Any:
         """Class of the model; ConfigError when its package is not installed."""

@@ -53,7 +53,8 @@ def html(result: Mapping[str, Any], folder: Path) -> Path:
         "evaluation.html",
         r=result,
         figures={name: f"figures/{name}" for name in wanted},
-        by=text.BY,
+        titles={kind: text.title(kind, part) for kind, part in result["folds"].items()},
+        paired={kind: text.paired_rows(part) for kind, part in result["folds"].items() if part.get("paired")},
         overall={kind: text.overall_rows(methods) for kind, methods in kinds.items()},
         classes={kind: [text.class_rows(m, name) for name in result["classes"]] for kind, m in kinds.items()},
     )

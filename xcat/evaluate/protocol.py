@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -21,12 +21,16 @@ import numpy as np
 from xcat import progress
 from xcat.arrays import FloatArray, IntArray
 from xcat.classifier.crossval import folds
+from xcat.classifier.metrics import prior_weights
 from xcat.classifier.sample import Sample
 from xcat.columns.registry import property_entries
 from xcat.errors import ConfigError
-from xcat.evaluate.scores import decisions, mean_and_spread, score
+from xcat.evaluate.grouping import by_origin
+from xcat.evaluate.scores import at_priors, decisions, losses, mean_and_spread, paired, score
 
+ORIGIN, SECOND = "origin", "second_origin"
 FOLD_KINDS = ("source", "sky")
+"""Folds that all labelled sources allow; by origin only those whose labels have one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,16 +44,24 @@ class Training:
     label, groups : (N,) int64
         Class of each, from 0, and sources that must stay together in folds.
     classes : tuple of K str
+    target : (K,) float64, optional
+        Mix of classes that the answers are for, if it is not that of these sources.
     """
 
     sample: Sample
     label: IntArray
     groups: IntArray
     classes: tuple[str, ...]
+    target: FloatArray | None = None
 
     @property
     def mix(self) -> FloatArray:
-        """Frequencies of the classes, (K,); half a source for one without members, since priors are positive."""
+        """Mix of classes that the answers are for, (K,)."""
+        return self.frequencies if self.target is None else self.target
+
+    @property
+    def frequencies(self) -> FloatArray:
+        """Of the classes, (K,); half a source for one without members, since priors are positive."""
         count = np.maximum(np.bincount(self.label, minlength=len(self.classes)), 0.5)
         return np.asarray(count / count.sum())
 
@@ -86,8 +98,8 @@ class Labelled:
     source_id : (N,) int64
     sample : Sample
     label : (N,) int64
-    groups : mapping of "source" and "sky" to (N,) int64
-        Sources that are one physical object; sources in one cell of the sky.
+    groups : mapping of "source", "sky" and perhaps "origin" to (N,) int64
+        Sources that are one physical object; sources in one cell of the sky; whole literature sources in each class.
     classes : tuple of K str
     priors : (K,) float64
         Of the survey.
@@ -97,6 +109,10 @@ class Labelled:
         Wavebands (optical, infrared) with a counterpart.
     answers : mapping of str to (N,) int64
         Published classes of the same sources, -1 without one.
+    position : (N, 2) float64, optional
+        Right ascension and declination, degrees.
+    origin : (N,) str, optional
+        Literature source of each label; empty: not known.
     """
 
     source_id: IntArray
@@ -108,18 +124,35 @@ class Labelled:
     brightness: FloatArray
     n_counterparts: IntArray
     answers: Mapping[str, IntArray] = field(default_factory=dict)
+    position: FloatArray | None = None
+    origin: np.ndarray | None = None
 
     def __len__(self) -> int:
         return int(self.label.size)
 
     def training(self, kind: str, chosen: IntArray) -> Training:
-        """Sources by number, with the groups of this kind."""
-        return Training(self.sample.take(chosen), self.label[chosen], self.groups[kind][chosen], self.classes)
+        """Sources by number, with the groups of this kind.
+
+        Without a large literature source the mix of classes is another one, but the answers are for that of all.
+        """
+        target = self.mix if kind == ORIGIN else None
+        return Training(self.sample.take(chosen), self.label[chosen], self.groups[kind][chosen], self.classes, target)
+
+    @property
+    def n_class(self) -> dict[str, int]:
+        """Number of labels of each class."""
+        return dict(zip(self.classes, np.bincount(self.label, minlength=len(self.classes)).tolist(), strict=True))
 
     @property
     def mix(self) -> FloatArray:
         """Share of each class among the labels, (K,)."""
         return np.bincount(self.label, minlength=len(self.classes)) / max(len(self), 1)
+
+
+def with_origin(data: Labelled, origin: np.ndarray) -> Labelled:
+    """Labelled sources with the literature source of each label, (N,) str, and folds by origin where it allows any."""
+    groups = by_origin(origin, data.label, data.groups["source"], data.groups["sky"])
+    return replace(data, origin=origin, groups=data.groups if groups is None else {ORIGIN: groups, **data.groups})
 
 
 def counterparts(sample: Sample) -> IntArray:
@@ -156,8 +189,8 @@ def out_of_fold(
 
     Parameters
     ----------
-    kind : {"source", "sky"}
-        Which groups stay together.
+    kind : {"source", "sky", "origin"}
+        Which groups stay together, also in the inner folds of the method.
     seed : int
         For the folds and the method.
     select : callable, optional
@@ -256,6 +289,8 @@ def evaluate(
         runs = {seeds[0]: OutOfFold(decisions(answer, len(data.classes)), np.full(len(data), -1), 0.0)}
         for kind in kinds:
             figures[kind]["methods"][name] = _entry(f"published: {name}", False, runs, data)
+    for kind in kinds:
+        figures[kind]["paired"] = _paired(methods, answers, kind, seeds, data)
     return Results(figures, answers)
 
 
@@ -276,8 +311,81 @@ def check(data: Labelled, n_folds: int, kinds: Sequence[str] = FOLD_KINDS) -> No
             )
 
 
-def _entry(about: str, probabilities: bool, runs: Mapping[int, OutOfFold], data: Labelled) -> dict[str, Any]:
-    score_of = partial(score, label=data.label, classes=data.classes, priors=data.priors, probabilities=probabilities)
+def evaluate_second(
+    methods: Sequence[Method],
+    data: Labelled,
+    second: Labelled,
+    kind: str,
+    seeds: Sequence[int] = (0, 1, 2),
+    pool: Executor | None = None,
+) -> Results:
+    """Fit methods to all sources of one origin, and classify those of a second one.
+
+    Parameters
+    ----------
+    data, second : Labelled
+        With the same classes and properties.
+    kind : {"source", "sky", "origin"}
+        Groups of the inner folds.
+    """
+    training = data.training(kind, np.arange(len(data)))
+    part: dict[str, Any] = {"n": len(second), "n_class": second.n_class, "inner_folds": kind,
+                            "properties": [p.name for p in second.sample.properties], "methods": {}}  # fmt: skip
+    answers: dict[tuple[str, str, int], OutOfFold] = {}
+    with progress.bar(f"evaluate: {SECOND}", len(methods) * len(seeds)) as advance:
+        calls = [(method.fit_predict, training, second.sample, seed) for method in methods for seed in seeds]
+        waiting = [None if pool is None else pool.submit(_timed, *call) for call in calls]
+        done = (_timed(*call) if w is None else w.result() for w, call in zip(waiting, calls, strict=True))
+        for method in methods:
+            for seed in seeds:
+                p, seconds = next(done)
+                answers[SECOND, method.name, seed] = OutOfFold(p, np.zeros(len(second), np.int64), seconds)
+                advance(1)
+            runs = {seed: answers[SECOND, method.name, seed] for seed in seeds}
+            part["methods"][method.name] = _entry(method.about, method.probabilities, runs, second, data.mix)
+    part["paired"] = _paired(methods, answers, SECOND, seeds, second, data.mix)
+    return Results({SECOND: part}, answers)
+
+
+def _timed(call: Callable[..., FloatArray], *arguments: Any) -> tuple[FloatArray, float]:
+    start = time.monotonic()
+    answer = call(*arguments)
+    return answer, time.monotonic() - start
+
+
+def _paired(
+    methods: Sequence[Method],
+    answers: Mapping[tuple[str, str, int], OutOfFold],
+    kind: str,
+    seeds: Sequence[int],
+    data: Labelled,
+    mix: FloatArray | None = None,
+) -> dict[str, Any]:
+    """Log-loss of every method minus that of the first one, source by source, mean over the seeds."""
+    able = [m for m in methods if m.probabilities]
+    if len(able) < 2:
+        return {}
+    weight = prior_weights(data.label, data.priors)
+    of_sample, there = {}, {}
+    for method in able:
+        p = [answers[kind, method.name, seed].p for seed in seeds]
+        of_sample[method.name] = np.mean([losses(each, data.label) for each in p], axis=0)
+        shifted = [at_priors(each, data.priors, data.mix if mix is None else mix) for each in p]
+        there[method.name] = np.mean([losses(each, data.label) for each in shifted], axis=0)
+    reference, group = able[0].name, data.groups["source"]
+    return {
+        "reference": reference,
+        "log_loss": {m.name: paired(of_sample[m.name], of_sample[reference], group) for m in able[1:]},
+        "at_priors": {m.name: paired(there[m.name], there[reference], group, weight) for m in able[1:]},
+    }
+
+
+def _entry(
+    about: str, probabilities: bool, runs: Mapping[int, OutOfFold], data: Labelled, mix: FloatArray | None = None
+) -> dict[str, Any]:
+    score_of = partial(
+        score, label=data.label, classes=data.classes, priors=data.priors, probabilities=probabilities, mix=mix
+    )
     by_seed = {str(seed): score_of(run.p) for seed, run in runs.items()}
     mean, spread = mean_and_spread(list(by_seed.values()))
     return {

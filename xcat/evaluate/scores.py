@@ -17,6 +17,7 @@ from xcat.classifier import metrics
 
 OVERALL = ("accuracy", "macro_f1", "log_loss", "brier", "ece")
 NO_ANSWER = -1
+N_BOOTSTRAP = 1000
 LEAST_PROBABILITY = float(np.finfo(np.float64).eps)
 """Least probability in a log-loss, as in scikit-learn: a forest without a vote for the truth gives 0."""
 
@@ -40,20 +41,27 @@ def at_priors(p: FloatArray, priors: ArrayLike, mix: ArrayLike) -> FloatArray:
 
 
 def score(
-    p: FloatArray, label: IntArray, classes: Sequence[str], priors: ArrayLike, probabilities: bool = True
+    p: FloatArray,
+    label: IntArray,
+    classes: Sequence[str],
+    priors: ArrayLike,
+    probabilities: bool = True,
+    mix: ArrayLike | None = None,
 ) -> dict[str, Any]:
     """All figures of one classification, ready for JSON.
 
     Parameters
     ----------
     p : (N, K) float64
-        Out of fold, for the mix of the sample.
+        Out of fold, for the mix of the sample, or for another one (`mix`).
     label : (N,) int64
     classes : sequence of K str
     priors : (K,) array
         Of the survey. A class without members has no weight.
     probabilities : bool
         False: `p` are decisions; log-loss, Brier score and calibration are undefined.
+    mix : (K,) array, optional
+        Mix of classes that `p` is for; that of the sample if not given.
 
     Returns
     -------
@@ -82,7 +90,7 @@ def score(
         "precision_interval": np.stack(metrics.wilson(hit, predicted), axis=1),
         "precision_prior_corrected_interval": interval.T,
     }
-    shifted = at_priors(p, prior, np.maximum(n_true, 1) / max(label.size, 1))
+    shifted = at_priors(p, prior, np.maximum(n_true, 1) / max(label.size, 1) if mix is None else mix)
     matrix_there, _ = _matrix(shifted, label, k)
     f1_there = metrics.f1(metrics.prior_precision(matrix_there, prior, n_true), metrics.recall(matrix_there, n_true))
     curve = metrics.reliability(p, label) if probabilities else None
@@ -98,6 +106,42 @@ def score(
             "macro_f1": jsonable(np.mean(f1_there[n_true > 0])),
             "confusion": matrix_there.tolist(),
         },
+    }
+
+
+def losses(p: FloatArray, label: IntArray) -> FloatArray:
+    """-ln p of the true class of every source, (N,)."""
+    return np.asarray(-np.log(np.maximum(p[np.arange(label.size), label], LEAST_PROBABILITY)))
+
+
+def paired(
+    loss: FloatArray, reference: FloatArray, groups: IntArray, weight: FloatArray | None = None, seed: int = 0
+) -> dict[str, Any]:
+    """Difference of two methods' log-losses on the same sources, with an interval of 95 % from a bootstrap.
+
+    Parameters
+    ----------
+    loss, reference : (N,) float64
+        -ln p of the true class.
+    groups : (N,) int64
+        Sources of one object are drawn together.
+    weight : (N,) float64, optional
+        Of each source in the mean.
+
+    Returns
+    -------
+    dict
+        "difference": above 0 where the reference is better; "interval".
+    """
+    w = np.ones(loss.size) if weight is None else weight
+    _, group = np.unique(groups, return_inverse=True)
+    total, mass = np.bincount(group, w * (loss - reference)), np.bincount(group, w)
+    n = total.size
+    drawn = np.random.default_rng(seed).multinomial(n, np.full(n, 1.0 / n), size=N_BOOTSTRAP).astype(np.float64)
+    means = (drawn @ total) / np.maximum(drawn @ mass, 1e-300)
+    return {
+        "difference": jsonable(total.sum() / mass.sum()),
+        "interval": jsonable(np.quantile(means, [0.025, 0.975])),
     }
 
 

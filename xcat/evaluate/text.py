@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from xcat.evaluate.protocol import SECOND
 from xcat.evaluate.scores import OVERALL
 from xcat.output.terminal import aligned
 
-BY = {"source": "physical sources stay together", "sky": "cells of the sky of 1.4 degrees stay together"}
+BY = {
+    "origin": "labels of one literature source stay together, in each class",
+    "source": "physical sources stay together",
+    "sky": "cells of the sky of 1.4 degrees stay together",
+}
 _HEADS = {"accuracy": "accuracy", "macro_f1": "macro-F1", "log_loss": "log-loss", "brier": "Brier", "ece": "ECE"}
 
 
@@ -22,15 +27,44 @@ def text(result: Mapping[str, Any]) -> str:
     ]
     for kind, part in result["folds"].items():
         methods = part["methods"]
-        lines += ["", f"Folds by {kind}: {BY[kind]}", *aligned(overall_rows(methods), set(range(1, 9)))]
+        lines += ["", title(kind, part), *aligned(overall_rows(methods), set(range(1, 9)))]
         for name in classes:
             lines += ["", *aligned(class_rows(methods, name), set(range(1, 5)))]
+        if part.get("paired"):
+            lines += ["", *aligned(paired_rows(part), {1, 2})]
     first_kind = next(iter(result["folds"]))
-    lines += ["", f"Classified as (rows) and truly (columns), folds by {first_kind}, mean over seeds"]
+    lines += ["", f"Classified as (rows) and truly (columns), {called(first_kind)}, mean over seeds"]
     for entry in result["folds"][first_kind]["methods"].values():
         lines += ["", *aligned(confusion_rows(entry, classes), set(range(1, len(classes) + 1)))]
     lines += study_lines(result["studies"], classes)
     return "\n".join(lines)
+
+
+def called(kind: str) -> str:
+    """A kind of folds, or the second origin, in words."""
+    return "second origin" if kind == SECOND else f"folds by {kind}"
+
+
+def title(kind: str, part: Mapping[str, Any]) -> str:
+    """What a kind of folds is; for a second origin, how many sources it has."""
+    if kind != SECOND:
+        return f"Folds by {kind}: {BY[kind]}"
+    mix = ", ".join(f"{c} {n:,}" for c, n in part["n_class"].items())
+    return (
+        f"Second origin, {part['n']:,} sources ({mix}), {len(part['properties'])} properties: "
+        f"fitted to all labelled sources, with inner folds by {part['inner_folds']}"
+    )
+
+
+def paired_rows(part: Mapping[str, Any]) -> list[list[str]]:
+    """Log-loss of every method less that of the first, on the same sources, with intervals of 95 %."""
+    pairs, methods = part["paired"], part["methods"]
+    reference = methods[pairs["reference"]]["about"]
+    rows = [[f"log-loss above that of {reference}", "in the sample", "at the priors"]]
+    for name in pairs["log_loss"]:
+        each = (pairs[of][name] for of in ("log_loss", "at_priors"))
+        rows.append([methods[name]["about"], *[with_interval(e["difference"], e["interval"], "+.4f") for e in each]])
+    return rows
 
 
 def overall_rows(methods: Mapping[str, Any]) -> list[list[str]]:
@@ -105,7 +139,9 @@ def with_spread(value: float | None, spread: float | None) -> str:
     return number(value) if value is None or spread is None else f"{value:.3f} ± {spread:.3f}"
 
 
-def with_interval(value: float | None, interval: Sequence[float | None]) -> str:
-    """Write a fraction with the ends of its interval."""
+def with_interval(value: float | None, interval: Sequence[float | None], form: str = "") -> str:
+    """Write a fraction with the ends of its interval; in another form a number that may be negative."""
     low, high = interval
-    return number(value) if value is None or low is None or high is None else f"{value:.3f} ({low:.2f}-{high:.2f})"
+    if value is None or low is None or high is None:
+        return number(value)
+    return f"{value:{form}} ({low:{form}} to {high:{form}})" if form else f"{value:.3f} ({low:.2f}-{high:.2f})"

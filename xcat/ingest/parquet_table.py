@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from xcat.catalogues.definition import Definition
+from xcat.catalogues.grammar import TEXT_COLUMNS
 from xcat.errors import InputError
 from xcat.ingest import frames
 from xcat.ingest.files import plain_file
@@ -90,7 +91,7 @@ def _check_times(path: Path, definition: Definition, types: dict[str, pa.DataTyp
             is_date = pa.types.is_timestamp(type_) or pa.types.is_date(type_)
             if not (is_date or pa.types.is_time(type_)) or (spec.transform and spec.transform[0].name == "iso_time"):
                 continue
-            if name not in ("native_id", "source_native_id", "obs_id", "name", "class_native"):
+            if name not in TEXT_COLUMNS:
                 how = (
                     f"read it so: {name}: {{from: {column}, transform: iso_time}}" if is_date else "use another column"
                 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,18 @@ from xcat.database.sqlfiles import job
 from xcat.errors import StageError
 from xcat.evaluate import leakage
 from xcat.evaluate.grouping import joined
-from xcat.evaluate.protocol import FOLD_KINDS, Labelled, Method, Results, check, counterparts, evaluate, workers
+from xcat.evaluate.protocol import (
+    FOLD_KINDS,
+    SECOND,
+    Labelled,
+    Method,
+    Results,
+    check,
+    counterparts,
+    evaluate,
+    evaluate_second,
+    workers,
+)
 from xcat.evaluate.studies import run_all
 from xcat.ingest.load import checksum
 from xcat.jobs.classes import rules
@@ -73,6 +85,7 @@ def evaluate_stage(
     n_folds: int = 10,
     seeds: Sequence[int] = (0, 1, 2),
     kinds: Sequence[str] = FOLD_KINDS,
+    second: Labelled | None = None,
     quick: bool = False,
     allowed: Sequence[str] = (),
     n_workers: int = 1,
@@ -84,6 +97,8 @@ def evaluate_stage(
 
     Parameters
     ----------
+    second : Labelled, optional
+        A second origin, to be classified by methods fitted to all of `data`; with properties that `data` has, too.
     quick : bool
         Without learning curve, ablation and shift.
     allowed : sequence of str
@@ -105,17 +120,21 @@ def evaluate_stage(
     with workers(n_workers) as pool:
         with run.step("methods"):
             results = evaluate(methods, data, n_folds=n_folds, seeds=seeds, kinds=kinds, pool=pool)
+            if second is not None:
+                shared = replace(data, sample=data.sample.select([p.name for p in second.sample.properties]))
+                of_second = evaluate_second(methods, shared, second, kinds[0], seeds, pool)
+                results = Results(of_second.figures | results.figures, of_second.answers | results.answers)
         first = {m.name: (results.answers[kinds[0], m.name, seeds[0]].p, m.probabilities) for m in methods}
         with run.step("studies"):
             n_few = min(n_folds, STUDY_FOLDS)
             studies = run_all(methods[0], data, kinds[0], first, n_few, seeds[0], quick, pool)
     with run.step("store"):
-        n_rows = partitions.write(run.conn, "evaluation", run.run_id, _blocks(run.run_id, data, results))
+        n_rows = partitions.write(run.conn, "evaluation", run.run_id, _blocks(run.run_id, data, second, results))
     result: dict[str, Any] = {
         "run_id": run.run_id,
         "n": len(data),
         "classes": list(data.classes),
-        "n_class": dict(zip(data.classes, np.bincount(data.label, minlength=len(data.classes)).tolist(), strict=True)),
+        "n_class": data.n_class,
         "priors": dict(zip(data.classes, data.priors.tolist(), strict=True)),
         "properties": [p.name for p in data.sample.properties],
         "n_folds": n_folds,
@@ -136,13 +155,14 @@ def evaluate_stage(
     return result
 
 
-def _blocks(run_id: int, data: Labelled, results: Results) -> Iterator[dict[str, np.ndarray]]:
+def _blocks(run_id: int, data: Labelled, second: Labelled | None, results: Results) -> Iterator[dict[str, np.ndarray]]:
     """One row per source, method, seed and kind of folds."""
-    names, n = np.array([c.encode() for c in data.classes])[data.label], len(data)
     for (kind, method, seed), answer in results.answers.items():
+        asked = data if kind != SECOND or second is None else second
+        names, n = np.array([c.encode() for c in asked.classes])[asked.label], len(asked)
         yield {
             "run_id": np.full(n, run_id, np.int32),
-            "source_id": data.source_id,
+            "source_id": asked.source_id,
             "method": np.full(n, method.encode()),
             "seed": np.full(n, seed, np.int32),
             "folds": np.full(n, kind.encode()),

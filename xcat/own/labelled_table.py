@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,15 +12,29 @@ import pandas as pd
 from astropy.table import Table
 
 from xcat.arrays import FloatArray, IntArray
-from xcat.classifier.sample import Sample
+from xcat.classifier import FitOptions, Sample, tune
 from xcat.columns.properties import all_properties, select
 from xcat.errors import ConfigError, InputError
-from xcat.evaluate.grouping import neighbours, sky_cells
-from xcat.evaluate.protocol import Labelled, counterparts
+from xcat.evaluate.grouping import near, neighbours, origin_lines, sky_cells
+from xcat.evaluate.protocol import Labelled, counterparts, with_origin
+from xcat.models.training_range import off_range
 from xcat.own.property_columns import UserProperties, read_properties
 from xcat.tables.facts import TableLike
 
 POSTER_PRIORS = {"AGN": 0.66, "Star": 0.25, "XRB": 0.07, "CV": 0.02}
+ORIGIN_NAMES = (
+    "classref",
+    "refclass",
+    "labelref",
+    "typeref",
+    "classreference",
+    "bibcode",
+    "refcode",
+    "reference",
+    "ref",
+)
+"""Names, without case and signs, of columns with the reference of a label, the most likely first."""
+SAME_SOURCE_ARCSEC = 2.0
 _NOT_BY_DEFAULT = ("flux_ratio_sigma",)  # repeats log_flux_ratio_low
 
 
@@ -32,6 +48,7 @@ def of_table(
     properties: Sequence[str] | None = None,
     band: tuple[float, float] | None = None,
     columns: Mapping[str, str] | None = None,
+    origin: str | None = None,
 ) -> tuple[Labelled, list[str]]:
     """Labelled sources of a user's table; their numbers are its rows, from 1.
 
@@ -50,6 +67,8 @@ def of_table(
         Without it all that the table gives.
     band, columns
         As in `read_properties`.
+    origin : str, optional
+        Column of the reference that a label comes from; guessed by its name if not given, "" for none.
 
     Returns
     -------
@@ -70,15 +89,10 @@ def of_table(
         if column not in user.table.colnames:
             raise InputError(f"{user.name}: no column '{column}'. There are: {', '.join(user.table.colnames)}")
     native = _text(user.table[label_column])
-    mapping = dict(class_map) if class_map else {name: name for name in np.unique(native) if name}
+    mapping = dict(class_map) if class_map else {str(name): str(name) for name in np.unique(native) if name}
     classes = tuple(dict.fromkeys(mapping.values()))
-    number = {name: classes.index(c) for name, c in mapping.items()}
-    index = _mapped(native, number)
-    rows = np.flatnonzero(index >= 0)
-    if not rows.size:
-        raise InputError(f"{user.name}: no row's '{label_column}' is one of {', '.join(mapping)}")
-    left_out = zip(*np.unique(native[index < 0], return_counts=True), strict=True)
-    messages = [*user.messages, *(f"left out: {n} rows with {label_column} '{c}'" for c, n in left_out)]
+    index, rows, left_out = _labels(user.name, native, label_column, mapping, classes)
+    messages = [*user.messages, *left_out]
     used = [j for j, name in enumerate(user.names) if name in wanted and user.has_columns[j]]
     missing = [name for j, name in enumerate(user.names) if name in wanted and not user.has_columns[j]]
     if missing:
@@ -86,19 +100,129 @@ def of_table(
     if not used:
         raise InputError(f"{user.name}: the table gives none of the properties {', '.join(wanted)}")
     sample = Sample(select([user.names[j] for j in used]), user.values[rows][:, used], user.errors[rows][:, used])
+    number = {name: classes.index(c) for name, c in mapping.items()}
+    labelled = _labelled(user, rows, sample, index[rows], classes, _priors(classes, priors, index[rows]))
+    labelled = replace(labelled, answers={name: _published(user, name, number)[rows] for name in answers})
+    column = _origin_column(user, origin)
+    if column:
+        reference = _text(user.table[column])[rows]
+        labelled = with_origin(labelled, reference)
+        messages.append(f"{user.name}: the reference of a label is {column} ({'given' if origin else 'name'})")
+        messages += origin_lines(reference, labelled.label, classes)
+    return labelled, messages
+
+
+def second_table(
+    first: Labelled,
+    table: TableLike,
+    label_column: str,
+    *,
+    class_map: Mapping[str, str] | None = None,
+    band: tuple[float, float] | None = None,
+    columns: Mapping[str, str] | None = None,
+) -> tuple[Labelled, list[str]]:
+    """Labelled sources of a second origin, in the classes of the first one and with properties that both have.
+
+    Parameters
+    ----------
+    first : Labelled
+        Sources that the methods will be fitted to. Sources within `SAME_SOURCE_ARCSEC` of one of them are left out.
+    label_column, class_map, band, columns
+        As in `of_table`; without a `class_map` the column has the names of the classes.
+
+    Raises
+    ------
+    InputError
+        A column does not exist, no source is left, or values whose unit was assumed are not like those of the first.
+    ConfigError
+        The mapping names a class that the first origin does not have.
+    """
+    names = [p.name for p in first.sample.properties]
+    user = read_properties(table, [*names, *({"log_fx"} - set(names))], band, columns)
+    if label_column not in user.table.colnames:
+        raise InputError(f"{user.name}: no column '{label_column}'. There are: {', '.join(user.table.colnames)}")
+    mapping = dict(class_map) if class_map else {name: name for name in first.classes}
+    wrong = sorted(set(mapping.values()) - set(first.classes))
+    if wrong:
+        raise ConfigError(
+            f"{user.name}: class {', '.join(wrong)} is none of those to train on: {', '.join(first.classes)}"
+        )
+    index, rows, left_out = _labels(user.name, _text(user.table[label_column]), label_column, mapping, first.classes)
+    messages = [*user.messages, *left_out]
+    used = [j for j, name in enumerate(user.names) if name in names and user.has_columns[j]]
+    shared = [name for name in names if name in {user.names[j] for j in used}]
+    if not shared:
+        raise InputError(f"{user.name}: gives none of the properties to train on: {', '.join(names)}")
+    if len(shared) < len(names):
+        messages.append(
+            f"{user.name}: gives {len(shared)} of {len(names)} properties, and only these are used for it; without "
+            f"{', '.join(n for n in names if n not in shared)}"
+        )
+    messages += _same_units(first, user, shared)
+    if first.position is not None:
+        again = near(np.stack([user.ra, user.dec], axis=1)[rows], first.position, SAME_SOURCE_ARCSEC)
+        if again.any():
+            messages.append(
+                f"{user.name}: left out: {again.sum():,} sources within {SAME_SOURCE_ARCSEC:g} arcsec of one "
+                "to train on"
+            )
+        rows = rows[~again]
+    if not rows.size:
+        raise InputError(f"{user.name}: every labelled source is one to train on, too")
+    columns_of = [user.names.index(name) for name in shared]
+    sample = Sample(select(shared), user.values[rows][:, columns_of], user.errors[rows][:, columns_of])
+    return _labelled(user, rows, sample, index[rows], first.classes, first.priors), messages
+
+
+def _same_units(first: Labelled, user: UserProperties, names: Sequence[str]) -> list[str]:
+    """Warnings about values that are not where those of the first origin are; InputError if their unit was assumed."""
+    options = FitOptions("equal", sharpness=1.0, smoothing=1.0)
+    model = tune(first.sample.select(names), first.label, None, first.classes, first.mix, options)
+    found = off_range(model, user.names, user.values, user.assumed)
+    refused = [one.message for one in found if one.refused]
+    if refused:
+        raise InputError(f"{user.name}: {'; '.join(refused)}".replace("--column", "--test-column"))
+    return [f"{user.name}: {one.message}" for one in found]
+
+
+def _labels(
+    table: str, native: np.ndarray, column: str, mapping: Mapping[str, str], classes: Sequence[str]
+) -> tuple[IntArray, IntArray, list[str]]:
+    """Class of every row, -1 for none; rows with a class; and what is left out."""
+    index = _mapped(native, {name: classes.index(c) for name, c in mapping.items()})
+    rows = np.flatnonzero(index >= 0)
+    if not rows.size:
+        raise InputError(f"{table}: no row's '{column}' is one of {', '.join(mapping)}")
+    left_out = zip(*np.unique(native[index < 0], return_counts=True), strict=True)
+    return index, rows, [f"{table}: left out: {n} rows with {column} '{c}'" for c, n in left_out]
+
+
+def _labelled(
+    user: UserProperties, rows: IntArray, sample: Sample, label: IntArray, classes: tuple[str, ...], priors: FloatArray
+) -> Labelled:
+    """Rows of a table, with groups of one object and of one cell of the sky."""
     ra, dec = user.ra[rows], user.dec[rows]
-    labelled = Labelled(
+    return Labelled(
         rows + 1,
         sample,
-        index[rows],
+        label,
         {"source": neighbours(ra, dec), "sky": sky_cells(ra, dec)},
         classes,
-        _priors(classes, priors, index[rows]),
+        priors,
         user.values[rows, user.names.index("log_fx")],
         counterparts(sample),
-        {name: _published(user, name, number)[rows] for name in answers},
+        position=np.stack([ra, dec], axis=1),
     )
-    return labelled, messages
+
+
+def _origin_column(user: UserProperties, given: str | None) -> str:
+    """Column of the reference of a label; empty for none."""
+    if given and given not in user.table.colnames:
+        raise InputError(f"{user.name}: no column '{given}'. There are: {', '.join(user.table.colnames)}")
+    if given is not None:
+        return given
+    by_name = {re.sub(r"[^a-z]", "", name.lower()): name for name in reversed(user.table.colnames)}
+    return next((by_name[name] for name in ORIGIN_NAMES if name in by_name), "")
 
 
 def _published(user: UserProperties, name: str, numbers: Mapping[str, int]) -> IntArray:

@@ -62,7 +62,7 @@ galaxy = catalogue_table(
 reference_object = catalogue_table(
     "reference_object",
     "Objects of known class from the literature, as ingested",
-    "name? ra dec err_arcsec class? class_native?",
+    "name? ra dec err_arcsec class? class_native? label_ref?",
 )
 
 source = run_table(
@@ -178,7 +178,7 @@ evaluation = run_table(
     "evaluation",
     "What every method answered for every labelled source (of a user's own table: every row) from the other folds",
     "source_id method seed",
-    *one_of("folds", "source sky"),
+    *one_of("folds", "source sky origin second_origin"),
     "class fold p",
     key="source_id method seed folds",
 )
