@@ -102,6 +102,7 @@ def evaluate(
         plan = Plan(read(what), data)
         name, together = plan.pipeline.name, plan.pipeline.pairs
         sources, lineage = work.of_pipeline(settings(), plan, answers or [])
+        common.note(*sources.notes)
     else:
         if label is None:
             raise common.UsageError(

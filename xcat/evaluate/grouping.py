@@ -57,10 +57,10 @@ def sky_cells(ra: FloatArray, dec: FloatArray, size_deg: float = CELL_DEG) -> In
     return np.where(has_position, cell, -1.0 - np.arange(ra.size)).astype(np.int64)
 
 
-def by_origin(origin: np.ndarray, label: IntArray, source: IntArray, cell: IntArray) -> IntArray | None:
-    """Group labelled sources by the literature source of their label, within each class, (N,) int64.
-
-    None if no class has labels of `LEAST_ORIGINS` literature sources.
+def by_origin(
+    origin: np.ndarray, label: IntArray, classes: Sequence[str], source: IntArray, cell: IntArray
+) -> tuple[IntArray | None, list[str]]:
+    """Group labelled sources by the literature source of their label, within each class.
 
     Parameters
     ----------
@@ -70,29 +70,32 @@ def by_origin(origin: np.ndarray, label: IntArray, source: IntArray, cell: IntAr
     source, cell : (N,) int64
         Groups of physical objects, which stay together, and cells of the sky, which divide the classes of fewer than
         `LEAST_ORIGINS` literature sources and labels of unknown origin.
+
+    Returns
+    -------
+    (N,) int64 or None
+        None if no class has labels of that many literature sources.
+    list of str
+        One line per class: how it is divided.
     """
-    key = np.stack([np.full(label.size, -1), cell], axis=1)
-    for k in range(int(label.max(initial=-1)) + 1):
-        members = np.flatnonzero((label == k) & (origin != ""))
-        names, number = np.unique(origin[members], return_inverse=True)
-        if names.size >= LEAST_ORIGINS:
-            key[members] = np.stack([np.full(members.size, k), number], axis=1)
-    return joined(source, key) if np.any(key[:, 0] >= 0) else None
-
-
-def origin_lines(origin: np.ndarray, label: IntArray, classes: Sequence[str]) -> list[str]:
-    """One line per class: how many literature sources its labels have, and how it is divided."""
-    lines = []
+    key, lines = np.stack([np.full(label.size, -1), cell], axis=1), []
     for k, name in enumerate(classes):
-        of_class = origin[label == k]
-        names, n = np.unique(of_class[of_class != ""], return_counts=True)
-        unknown = int((of_class == "").sum())
-        literature = f"{names.size} literature source{'s' if names.size != 1 else ''}"
-        if names.size < LEAST_ORIGINS:
-            lines.append(f"by origin: {name} has labels of {literature}, and is divided by cells of the sky")
+        members = np.flatnonzero((label == k) & (origin != ""))
+        names, number, n = np.unique(origin[members], return_inverse=True, return_counts=True)
+        whole = np.stack([np.full(members.size, k), number], axis=1)
+        # objects with labels of two origins join these
+        n_apart = np.unique(joined(source[members], whole)).size
+        sources = f"{names.size:,} literature source{'s' if names.size != 1 else ''}"
+        if n_apart < LEAST_ORIGINS:
+            shared = f", {n_apart} of them without common objects" if n_apart < names.size else ""
+            lines.append(f"by origin: {name} has labels of {sources}{shared}, and is divided by cells of the sky")
             continue
-        largest = f"the largest, {names[n.argmax()]}, has {n.max():,} of {of_class.size:,} labels"
-        uneven = ": the folds are uneven" if 2 * n.max() > of_class.size else ""
-        rest = f"; {unknown:,} of unknown origin are divided by cells of the sky" if unknown else ""
-        lines.append(f"by origin: {name} has labels of {literature}; {largest}{uneven}{rest}")
-    return lines
+        key[members] = whole
+        n_class = int((label == k).sum())
+        uneven = ": the folds are uneven" if 2 * n.max() > n_class else ""
+        rest = f"; {n_class - members.size:,} of unknown origin are divided by cells of the sky"
+        lines.append(
+            f"by origin: {name} has labels of {sources}; the largest, {names[n.argmax()]}, has {n.max():,} of "
+            f"{n_class:,} labels{uneven}{rest if n_class > members.size else ''}"
+        )
+    return (joined(source, key) if np.any(key[:, 0] >= 0) else None), lines

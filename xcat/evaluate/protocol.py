@@ -113,6 +113,8 @@ class Labelled:
         Right ascension and declination, degrees.
     origin : (N,) str, optional
         Literature source of each label; empty: not known.
+    notes : tuple of str
+        How the folds by origin divide each class.
     """
 
     source_id: IntArray
@@ -126,6 +128,7 @@ class Labelled:
     answers: Mapping[str, IntArray] = field(default_factory=dict)
     position: FloatArray | None = None
     origin: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return int(self.label.size)
@@ -151,8 +154,10 @@ class Labelled:
 
 def with_origin(data: Labelled, origin: np.ndarray) -> Labelled:
     """Labelled sources with the literature source of each label, (N,) str, and folds by origin where it allows any."""
-    groups = by_origin(origin, data.label, data.groups["source"], data.groups["sky"])
-    return replace(data, origin=origin, groups=data.groups if groups is None else {ORIGIN: groups, **data.groups})
+    together, notes = by_origin(origin, data.label, data.classes, data.groups["source"], data.groups["sky"])
+    if together is None:
+        return replace(data, origin=origin)
+    return replace(data, origin=origin, groups={ORIGIN: together, **data.groups}, notes=tuple(notes))
 
 
 def counterparts(sample: Sample) -> IntArray:

@@ -16,7 +16,8 @@ import numpy as np
 from xcat import progress
 from xcat.arrays import FloatArray, IntArray, jsonable
 from xcat.classifier.priors import estimate, reweighted
-from xcat.evaluate.protocol import Labelled, Method, out_of_fold
+from xcat.evaluate.leakage import origin_leaks
+from xcat.evaluate.protocol import ORIGIN, Labelled, Method, out_of_fold
 from xcat.evaluate.scores import score
 
 FRACTIONS = (0.1, 0.2, 0.4, 0.7, 1.0)
@@ -145,6 +146,7 @@ def run_all(
     seed: int,
     quick: bool,
     pool: Executor | None = None,
+    second: Labelled | None = None,
 ) -> dict[str, Any]:
     """All studies: those by brightness and counterparts for every method, the expensive ones for one.
 
@@ -156,10 +158,14 @@ def run_all(
         Of learning curve and ablation.
     quick : bool
         Without the expensive studies.
+    second : Labelled, optional
+        A second origin, for the study of what tells origins apart.
     """
     result: dict[str, Any] = {"method": method.name, "folds": kind, "n_folds": n_folds}
     for study in (by_brightness, by_counterparts):
         result[study.__name__] = {name: study(p, data, is_p) for name, (p, is_p) in out_of_folds.items()}
+    if second is not None or ORIGIN in data.groups:
+        result["origin_leaks"] = origin_leaks(data, second)
     if not quick:
         result["learning_curve"] = learning_curve(method, data, kind, n_folds, seed, pool)
         result["ablation"] = ablation(method, data, kind, n_folds, seed, pool)

@@ -126,7 +126,24 @@ def study_lines(studies: Mapping[str, Any], classes: Sequence[str]) -> list[str]
             ]
             cells = [[about(r), f"{r['n']:,}", *map(number, f)] for r, f in zip(rows, figures, strict=True)]
             lines += ["", title.format_map(studies), *aligned([heads, *cells], range(1, 12))]
+    if studies.get("origin_leaks"):
+        lines += ["", LEAKS, *aligned(leak_rows(studies["origin_leaks"]), range(1, 5))]
     return lines
+
+
+LEAKS = (
+    "What tells the origin of a label within its class, and what tells the class, from one property: area under the "
+    "curve (0.5: chance), and share of the information in the class"
+)
+
+
+def leak_rows(leaks: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """One row per property: areas for the second origin, for literature sources and for the class, and information."""
+    rows = [["", "second origin", "literature sources", "class", "information"]]
+    for leak in leaks:
+        areas = (with_spread(leak[f"{of}_auc"], leak[f"{of}_auc_err"]) for of in ("origin", "literature", "class"))
+        rows.append([leak["property"], *areas, f"{100 * leak['class_share']:.0f} %"])
+    return rows
 
 
 def number(value: float | None) -> str:

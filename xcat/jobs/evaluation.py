@@ -28,6 +28,7 @@ from xcat.evaluate.protocol import (
     counterparts,
     evaluate,
     evaluate_second,
+    with_origin,
     workers,
 )
 from xcat.evaluate.studies import run_all
@@ -61,15 +62,22 @@ def of_pipeline(settings: Settings, plan: Plan, answers: Sequence[str] = ()) -> 
         if not label.size:
             raise StageError("no source has a label; see: xcat runs. Add reference catalogues to the pipeline.")
         query = job("evaluate.objects").compose()
-        rows = copy.fetch_columns(conn, query, [*types.items(), ("log_fx", "real")], lineage)
-        rows = rows[np.searchsorted(rows["source_id"], source_id)]
+        degrees = [("ra", "double precision"), ("dec", "double precision")]
+        rows = copy.fetch_columns(conn, query, [*types.items(), ("log_fx", "real"), *degrees], lineage)
+        place = np.searchsorted(rows["source_id"], source_id)
+        rows = rows[place]
+        origins = conn.execute(job("evaluate.origins").compose(), lineage).fetchall()
+        origin = np.array([name for _, name in origins], dtype=str)[place]
         published = {name: _published(conn, pipeline, name, source_id, lineage) for name in answers}
     priors, log_fx = np.array(list(pipeline.class_priors.values())), rows["log_fx"].astype(np.float64)
     objects = np.stack([rows["catalogue_id"].astype(np.int64), rows["object_id"]], axis=1)
     groups = {"source": joined(rows["master_id"], objects), "sky": cell}
     classes, priors = tuple(pipeline.class_names), priors / priors.sum()
-    data = Labelled(source_id, sample, label, groups, classes, priors, log_fx, counterparts(sample), published)
-    return data, lineage
+    position = np.stack([rows["ra"], rows["dec"]], axis=1)
+    data = Labelled(
+        source_id, sample, label, groups, classes, priors, log_fx, counterparts(sample), published, position
+    )
+    return with_origin(data, origin), lineage
 
 
 def file_of(path: Path) -> dict[str, Any]:
@@ -127,7 +135,7 @@ def evaluate_stage(
         first = {m.name: (results.answers[kinds[0], m.name, seeds[0]].p, m.probabilities) for m in methods}
         with run.step("studies"):
             n_few = min(n_folds, STUDY_FOLDS)
-            studies = run_all(methods[0], data, kinds[0], first, n_few, seeds[0], quick, pool)
+            studies = run_all(methods[0], data, kinds[0], first, n_few, seeds[0], quick, pool, second)
     with run.step("store"):
         n_rows = partitions.write(run.conn, "evaluation", run.run_id, _blocks(run.run_id, data, second, results))
     result: dict[str, Any] = {

@@ -15,7 +15,7 @@ from xcat.arrays import FloatArray, IntArray
 from xcat.classifier import FitOptions, Sample, tune
 from xcat.columns.properties import all_properties, select
 from xcat.errors import ConfigError, InputError
-from xcat.evaluate.grouping import near, neighbours, origin_lines, sky_cells
+from xcat.evaluate.grouping import near, neighbours, sky_cells
 from xcat.evaluate.protocol import Labelled, counterparts, with_origin
 from xcat.models.training_range import off_range
 from xcat.own.property_columns import UserProperties, read_properties
@@ -105,10 +105,9 @@ def of_table(
     labelled = replace(labelled, answers={name: _published(user, name, number)[rows] for name in answers})
     column = _origin_column(user, origin)
     if column:
-        reference = _text(user.table[column])[rows]
-        labelled = with_origin(labelled, reference)
+        labelled = with_origin(labelled, _text(user.table[column])[rows])
         messages.append(f"{user.name}: the reference of a label is {column} ({'given' if origin else 'name'})")
-        messages += origin_lines(reference, labelled.label, classes)
+        messages += labelled.notes
     return labelled, messages
 
 
