@@ -167,7 +167,7 @@ def origin_leaks(
             row[f"{name}_auc_err"] = None if of_property is None else of_property.error
         row["classes"] = {} if measured["origin"] is None else measured["origin"].classes
         rows.append(row | {"class_share": of_class[prop.name].share})
-    return sorted(rows, key=lambda r: -max(r["origin_auc"] or 0.0, r["literature_auc"] or 0.0))
+    return sorted(rows, key=lambda r: -(r["origin_auc"] or r["literature_auc"] or 0.0))
 
 
 def area(
