@@ -155,6 +155,27 @@ def test_published_answers_by_the_name_of_the_object(module_settings: Settings, 
         assert answer[r["source_id"]] == (-1 if r["native_id"] == last else star)
 
 
+def test_labels_of_a_pipeline_have_their_literature_sources(module_settings: Settings, plan: Plan) -> None:
+    """The reference catalogue is one; a reference that it gives is another."""
+    data, _ = work.of_pipeline(module_settings, plan)
+    assert data.origin is not None and "origin" not in data.groups, "the simulated catalogues have one each"
+    star = data.label == data.classes.index("Star")
+    assert set(data.origin[star]) == {"sim_ref_star"}
+    with ready(module_settings) as conn:
+        paper = "UPDATE xcat.reference_object SET label_ref = {} WHERE class = 'Star'"
+        conn.execute(paper.format("' paper ' || object_id % 4"))
+    found, _ = work.of_pipeline(module_settings, plan)
+    with ready(module_settings) as conn:
+        conn.execute(paper.format("NULL"))
+    assert found.origin is not None and set(found.origin[star]) == {f"sim_ref_star paper {i}" for i in range(4)}
+    for i in range(4):
+        of_paper = found.groups["origin"][found.origin == f"sim_ref_star paper {i}"]
+        assert np.unique(of_paper).size == 1
+    ra_dec = {r["source_id"]: (r["ra"], r["dec"]) for r in rows(module_settings, "SELECT * FROM xcat.source")}
+    assert data.position is not None
+    assert data.position.tolist() == [list(ra_dec[s]) for s in data.source_id.tolist()]
+
+
 def write_reference(settings: Settings, catalogue_id: int, names: list[str], classes: list[str]) -> None:
     """Reference objects with these names and classes, all in one place."""
     from tiny import column
@@ -254,13 +275,47 @@ def test_the_command_on_a_table(cli: Any, settings: Settings, tmp_path: Path) ->
     assert (run["kind"], run["status"], run["inputs"]["file_name"]) == ("evaluate", "done", "mine.csv")
 
 
+def test_the_command_on_a_table_and_a_second_origin(cli: Any, settings: Settings, tmp_path: Path) -> None:  # noqa: F811
+    """Folds by origin where the labels have one; the answers for the second table are stored."""
+    rng = np.random.default_rng(0)
+    tables = []
+    for name, n, east in (("mine", 60, 0.0), ("newer", 20, 0.5)):
+        lines = ["kind,ra,dec,hr1,log_fx,bibcode"]
+        for i in range(2 * n):
+            hr1 = np.clip(0.8 * (i % 2) - 0.4 + 0.3 * rng.standard_normal(), -1, 1)
+            numbers = ",".join(f"{x:.4f}" for x in (3 * i % 360 + east, i / 2, hr1, -13 + 0.5 * rng.standard_normal()))
+            lines.append(f"{'ab'[i % 2]},{numbers},paper {i % 10}")
+        tables.append(str(tmp_path / f"{name}.csv"))
+        Path(tables[-1]).write_text("\n".join(lines) + "\n")
+    mine, newer = tables
+    options = ["--methods", "equal", "--folds", "3", "--seeds", "0", "--quick", "--workers", "1", "--label", "kind"]
+    cli("evaluate", mine, *options, "--test", newer, "--test-label", "kind", "-o", str(tmp_path / "out.json"))
+    result = json.loads((tmp_path / "out.json").read_text())
+    assert list(result["folds"]) == ["second_origin", "origin", "source", "sky"]
+    assert result["folds"]["second_origin"]["n_class"] == {"a": 20, "b": 20}
+    assert result["folds"]["second_origin"]["methods"]["equal"]["mean"]["accuracy"] > 0.8
+    assert {row["property"] for row in result["studies"]["origin_leaks"]} == set(result["properties"])
+    stored = rows(settings, "SELECT folds, count(*) AS n, count(DISTINCT fold) AS k FROM xcat.evaluation GROUP BY 1")
+    assert {r["folds"]: (r["n"], r["k"]) for r in stored} == {
+        "second_origin": (40, 1), "origin": (120, 3), "source": (120, 3), "sky": (120, 3)
+    }  # fmt: skip
+    (run,) = rows(settings, "SELECT inputs FROM xcat.run")
+    assert run["inputs"]["second_origin"]["file_name"] == "newer.csv"
+    with pytest.raises(ConfigError, match="--by origin needs a class with labels of 3 literature sources"):
+        cli("evaluate", mine, *options, "--origin", "", "--by", "origin")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["evaluate", "mine.csv"], "--label COLUMN"),
         (["evaluate", "mine.csv", "--label", "x", "--by", "moon"], "--by takes source and sky"),
         (["evaluate", "mine.csv", "--label", "x", "--seeds", "1,1"], "--seeds takes different"),
+        (["evaluate", "mine.csv", "--label", "x", "--by", "sky,sky"], "each once"),
+        (["evaluate", "mine.csv", "--label", "x", "--test", "t.csv"], "t.csv: which column is the true class?"),
+        (["evaluate", "mine.csv", "--label", "x", "--test-label", "y"], "--test-label: which table? --test TABLE"),
         (["evaluate", "p.yaml", "--label", "x"], "--label: for a table only"),
+        (["evaluate", "p.yaml", "--origin", "x"], "--origin: for a table only"),
         (["evaluate", "mine.csv", "--label", "x", "--class-map", "a"], "--class-map takes CLASS=OURS"),
     ],
 )

@@ -70,6 +70,28 @@ def test_up_down_and_up_again(empty):
     assert migrate(empty) == (head[0][0], head[0][0]), "a second upgrade has nothing to do"
 
 
+def test_an_evaluation_of_before_is_kept_and_may_be_by_origin_then(empty):
+    migrate(empty)
+    insert = (
+        "INSERT INTO xcat.evaluation (run_id, source_id, method, seed, folds, class, fold, p)"
+        " VALUES (%s, 1, 'equal', 0, %s, 'AGN', 1, '{0,1}')"
+    )
+    with ready(empty) as conn:
+        partitions.create(conn, "evaluation", 1)
+        partitions.attach(conn, "evaluation", 1)
+        conn.execute(insert, [1, "sky"])
+    migrate(empty, "0003")
+    with connect(empty) as conn, pytest.raises(psycopg.errors.CheckViolation):
+        conn.execute(insert, [1, "origin"])
+    migrate(empty)
+    with ready(empty) as conn:
+        for folds in ("origin", "second_origin"):
+            conn.execute(insert, [1, folds])
+    assert len(_rows(empty, "SELECT * FROM xcat.evaluation")) == 3
+    migrate(empty, "0003")
+    assert _rows(empty, "SELECT folds FROM xcat.evaluation") == [("sky",)]
+
+
 def test_migrations_make_the_tables_of_schema_py(empty, settings):
     """The same CHECKs, keys, types: also what autogenerate does not compare."""
     engine_ = sa.create_engine(empty.database_url or "", poolclass=sa.NullPool)

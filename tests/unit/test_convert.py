@@ -491,11 +491,15 @@ def test_only_some_rows() -> None:
 
 def test_references_get_their_class() -> None:
     definition = make(
-        {"class_native": "t", "name": "n"}, kind="reference", flux_band_kev=None, classes={"Q*": "AGN", "QX": ""}
+        {"class_native": "t", "name": "n", "label_ref": "n"},
+        kind="reference",
+        flux_band_kev=None,
+        classes={"Q*": "AGN", "QX": ""},
     )
     out = run(definition, t=["Q", "QX", "Q? ", "z", None], n=["a"] * 5).columns
     assert out["class"].tolist() == [b"AGN", b"", b"AGN", b"", b""]
     assert out["class_native"].tolist() == [b"Q", b"QX", b"Q?", b"z", b""]
+    assert out["label_ref"].tolist() == [b"a"] * 5
 
 
 def test_a_chunk_without_rows() -> None:

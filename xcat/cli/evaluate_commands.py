@@ -18,11 +18,13 @@ _EPILOG = (
     common.examples(
         "xcat evaluate examples/chandra.yaml --data DATA --answers muwclass_answers --html evaluation",
         "xcat evaluate mine.csv --label Class --class-map QSO=AGN,STAR=Star --band 0.5-7 -o figures.json",
+        "xcat evaluate mine.csv --label Class --test newer.csv --test-label Class --by origin",
     )
     + "\n\n"
     'The JSON is {"folds": {"source": {"methods": {NAME: {"seeds": {"0": FIGURES, ...}, "mean": FIGURES, '
-    '"spread": FIGURES, "seconds": s}}}, "sky": ...}, "studies": {...}, "classes": [...], ...} with FIGURES = '
-    '{"accuracy", "macro_f1", "log_loss", "brier", "ece", "classes": {CLASS: {"recall", "precision", '
+    '"spread": FIGURES, "seconds": s}}, "paired": {"reference": NAME, "log_loss": {NAME: {"difference", "interval"}}, '
+    '"at_priors": ...}}, "sky": ..., "origin": ..., "second_origin": ...}, "studies": {...}, "classes": [...], ...} '
+    'with FIGURES = {"accuracy", "macro_f1", "log_loss", "brier", "ece", "classes": {CLASS: {"recall", "precision", '
     '"precision_prior_corrected", "f1", "n", and intervals of 95 %}}, "confusion" (rows: class given), "n_no_answer", '
     '"reliability", "at_priors": {"accuracy", "macro_f1", "log_loss", "brier", "ece", "confusion"}}; null: not defined.'
 )
