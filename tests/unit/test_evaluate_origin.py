@@ -233,6 +233,9 @@ def test_what_is_wrong_with_a_second_table_is_told(tmp_path):
         labelled_table.second_table(data, other, "kind", columns=columns)
     with pytest.raises(InputError, match="no column 'class'"):
         labelled_table.second_table(data, other, "class")
+    wrong = "--test-column nonsense=...: there is no property"
+    with pytest.raises(ConfigError, match=wrong):
+        labelled_table.second_table(data, other, "kind", columns={"nonsense": "PM"})
     again = write(tmp_path / "again.csv")
     with pytest.raises(InputError, match="every labelled source is one to train on, too"):
         labelled_table.second_table(data, again, "kind", class_map=mapped)

@@ -130,8 +130,8 @@ def evaluate(
         given = class_map if test_class_map is None else test_class_map
         of_class = None if given is None else values.mapping("--test-class-map", "CLASS=OURS,...", values.names(given))
         second, lines = labelled_table.second_table(
-            sources, test, test_label, band=values.band(test_band), columns=values.columns(test_column),
-            class_map=of_class,
+            sources, test, test_label, class_map=of_class, band=values.band(test_band, "--test-band"),
+            columns=values.columns(test_column, "--test-column"),
         )  # fmt: skip
         common.note(*lines)
         inputs = inputs | {SECOND: work.file_of(test)}

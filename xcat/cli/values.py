@@ -22,14 +22,14 @@ def cone(text: str) -> tuple[float, float, float]:
     return ra, dec, radius
 
 
-def band(text: str | None) -> tuple[float, float] | None:
+def band(text: str | None, option: str = "--band") -> tuple[float, float] | None:
     """``0.5-7`` as two energies in keV."""
     if text is None:
         return None
     try:
         low, high = map(float, text.split("-"))
     except ValueError:
-        raise UsageError(f"--band takes LOW-HIGH in keV, as in 0.5-7, got {text!r}") from None
+        raise UsageError(f"{option} takes LOW-HIGH in keV, as in 0.5-7, got {text!r}") from None
     return low, high
 
 
@@ -45,9 +45,9 @@ def mapping(option: str, form: str, parts: Iterable[str], *, may_be_empty: bool 
     return items
 
 
-def columns(parts: Iterable[str] | None) -> dict[str, str]:
+def columns(parts: Iterable[str] | None, option: str = "--column") -> dict[str, str]:
     """``NAME=COLUMN``, repeated; without a column, none is used."""
-    return mapping("--column", "PROPERTY=COLUMN", parts or (), may_be_empty=True)
+    return mapping(option, "PROPERTY=COLUMN", parts or (), may_be_empty=True)
 
 
 def priors(text: str) -> dict[str, float]:

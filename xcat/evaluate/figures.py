@@ -81,8 +81,8 @@ def comparison(result: Mapping[str, Any]) -> Figure:
     step = 0.52 / len(kinds)
     rare = sorted(result["classes"], key=lambda c: result["n_class"][c])[:2]
     metrics = dict(_METRICS) | {c: f"F1 of {c}" for c in rare}
-    height, width = 0.75 + 0.24 * len(labels), 0.80 / len(metrics)
-    fig, panels = _panels(list(metrics.values()), height, 0.19, width, width * 0.86, 0.42 / height, 1 - 0.80 / height)
+    height, width = 0.95 + 0.24 * len(labels), 0.80 / len(metrics)
+    fig, panels = _panels(list(metrics.values()), height, 0.19, width, width * 0.86, 0.62 / height, 1 - 1.0 / height)
     y = _lines(panels, labels)
     for axes, name in zip(panels, metrics, strict=True):
         for k, kind in enumerate(kinds):
@@ -95,7 +95,8 @@ def comparison(result: Mapping[str, Any]) -> Figure:
         axes.locator_params(axis="x", nbins=4)
         axes.margins(x=0.08)
     if len(kinds) > 1:
-        fig.legend(*panels[0].get_legend_handles_labels(), loc="lower left", ncols=1, fontsize=7.5, handletextpad=0.1)
+        legend: Any = {"loc": "lower center", "ncols": len(kinds), "fontsize": 7.5, "handletextpad": 0.1}
+        fig.legend(*panels[0].get_legend_handles_labels(), **legend)
     return fig
 
 

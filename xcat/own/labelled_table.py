@@ -137,7 +137,10 @@ def second_table(
         The mapping names a class that the first origin does not have.
     """
     names = [p.name for p in first.sample.properties]
-    user = read_properties(table, [*names, *({"log_fx"} - set(names))], band, columns)
+    try:
+        user = read_properties(table, [*names, *({"log_fx"} - set(names))], band, columns)
+    except (InputError, ConfigError) as error:
+        raise type(error)(_of_second(str(error))) from None
     if label_column not in user.table.colnames:
         raise InputError(f"{user.name}: no column '{label_column}'. There are: {', '.join(user.table.colnames)}")
     mapping = dict(class_map) if class_map else {name: name for name in first.classes}
@@ -147,7 +150,7 @@ def second_table(
             f"{user.name}: class {', '.join(wrong)} is none of those to train on: {', '.join(first.classes)}"
         )
     index, rows, left_out = _labels(user.name, _text(user.table[label_column]), label_column, mapping, first.classes)
-    messages = [*user.messages, *left_out]
+    messages = [*map(_of_second, user.messages), *left_out]
     used = [j for j, name in enumerate(user.names) if name in names and user.has_columns[j]]
     shared = [name for name in names if name in {user.names[j] for j in used}]
     if not shared:
@@ -180,8 +183,13 @@ def _same_units(first: Labelled, user: UserProperties, names: Sequence[str]) -> 
     found = off_range(model, user.names, user.values, user.assumed)
     refused = [one.message for one in found if one.refused]
     if refused:
-        raise InputError(f"{user.name}: {'; '.join(refused)}".replace("--column", "--test-column"))
+        raise InputError(_of_second(f"{user.name}: {'; '.join(refused)}"))
     return [f"{user.name}: {one.message}" for one in found]
+
+
+def _of_second(text: str) -> str:
+    """A message about a table, with the options of a second one."""
+    return re.sub(r"--(?=(column|band)\b)", "--test-", text)
 
 
 def _labels(
