@@ -273,6 +273,21 @@ def test_a_property_that_tells_the_origin_comes_first():
     assert by_name["abs_b"]["class_auc"] > 0.8 and by_name["abs_b"]["class_share"] > 0.2
 
 
+def test_the_ablation_has_the_figures_of_the_second_origin_too():
+    data, second = sky(), sky(90, 2)
+    second = replace(second, sample=second.sample.select(["hr1", "abs_b", "log_fx_fw1"]))
+    (method,) = few(data, "equal")
+    found = {r["without"]: r for r in studies.ablation(method, data, "source", 2, 0, second=second)}
+    whole = evaluate_second([method], replace(data, sample=data.sample.select(["hr1", "abs_b", "log_fx_fw1"])), second,
+                            "source", (0,)).figures["second_origin"]["methods"]["equal"]["mean"]  # fmt: skip
+    assert found["all properties"]["second"]["n"] == 90
+    for without in ("all properties", "gamma", "log_flux_ratio"):
+        assert found[without]["second"]["log_loss"] == pytest.approx(whole["log_loss"]), "it has not these"
+    assert found["log_fx_fw1"]["second"]["log_loss"] > whole["log_loss"] + 0.02
+    lines = text.study_lines({"ablation": list(found.values()), "method": "equal", "n_folds": 2}, CLASSES)
+    assert lines[2].endswith("XRB F1  accuracy  log-loss of second origin")
+
+
 # --- output -----------------------------------------------------------------------------------------------
 
 

@@ -53,9 +53,18 @@ def learning_curve(
 
 
 def ablation(
-    method: Method, data: Labelled, kind: str, n_folds: int, seed: int, pool: Executor | None = None
+    method: Method,
+    data: Labelled,
+    kind: str,
+    n_folds: int,
+    seed: int,
+    pool: Executor | None = None,
+    second: Labelled | None = None,
 ) -> list[dict[str, Any]]:
-    """Figures with all properties, without the place on the sky, and without each category and property."""
+    """Figures with all properties, without the place on the sky, and without each category and property.
+
+    With a `second` origin, "second" of each row has the figures of its sources, by a model fitted to all of `data`.
+    """
     properties = data.sample.properties
     names = [p.name for p in properties]
     categories = list(dict.fromkeys(p.category for p in properties))
@@ -70,7 +79,14 @@ def ablation(
         for what, about, left_out in variants:
             rest = replace(data, sample=data.sample.select([n for n in names if n not in left_out]))
             result = out_of_fold(method, rest, kind, n_folds, seed, advance=advance, pool=pool)
-            rows.append({"kind": what, "without": about, "left_out": left_out, **brief(result.p, data.label, data)})
+            row = {"kind": what, "without": about, "left_out": left_out, **brief(result.p, data.label, data)}
+            shared = [] if second is None else [p.name for p in second.sample.properties if p.name not in left_out]
+            if second is not None and shared:
+                fitted = replace(data, sample=data.sample.select(shared)).training(kind, np.arange(len(data)))
+                row["second"] = brief(
+                    method.fit_predict(fitted, second.sample.select(shared), seed), second.label, second
+                )
+            rows.append(row)
     return rows
 
 
@@ -168,7 +184,7 @@ def run_all(
         result["origin_leaks"] = origin_leaks(data, second)
     if not quick:
         result["learning_curve"] = learning_curve(method, data, kind, n_folds, seed, pool)
-        result["ablation"] = ablation(method, data, kind, n_folds, seed, pool)
+        result["ablation"] = ablation(method, data, kind, n_folds, seed, pool, second)
         reference = out_of_folds.get(method.name)
         fair = reference[0] if reference else out_of_fold(method, data, kind, n_folds, seed, pool=pool).p
         result["shift"] = shift(method, data, kind, fair, seed)

@@ -125,7 +125,12 @@ def study_lines(studies: Mapping[str, Any], classes: Sequence[str]) -> list[str]
                 for r in rows
             ]
             cells = [[about(r), f"{r['n']:,}", *map(number, f)] for r, f in zip(rows, figures, strict=True)]
-            lines += ["", title.format_map(studies), *aligned([heads, *cells], range(1, 12))]
+            titles = list(heads)
+            if any("second" in r for r in rows):
+                titles += ["accuracy", "log-loss of second origin"]
+                for row, of_row in zip(rows, cells, strict=True):
+                    of_row += [number(row.get("second", {}).get(n)) for n in ("accuracy", "log_loss")]
+            lines += ["", title.format_map(studies), *aligned([titles, *cells], range(1, len(titles)))]
     if studies.get("origin_leaks"):
         lines += ["", LEAKS, *aligned(leak_rows(studies["origin_leaks"]), range(1, 5))]
     return lines
