@@ -17,7 +17,8 @@ from xcat.classifier.crossval import folds
 from xcat.classifier.sample import Sample
 from xcat.errors import ConfigError, InputError
 from xcat.evaluate import grouping, leakage, methods, page, scores, studies, text
-from xcat.evaluate.protocol import Labelled, check, evaluate, evaluate_second, out_of_fold, with_origin
+from xcat.evaluate.protocol import Labelled, check, evaluate, out_of_fold, with_origin
+from xcat.evaluate.second_origin import evaluate_second
 from xcat.own import labelled_table
 
 # --- what is held out together ----------------------------------------------------------------------------

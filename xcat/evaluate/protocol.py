@@ -289,13 +289,13 @@ def evaluate(
                     )
         for kind in kinds:
             runs = {seed: answers[kind, method.name, seed] for seed in seeds}
-            figures[kind]["methods"][method.name] = _entry(method.about, method.probabilities, runs, data)
+            figures[kind]["methods"][method.name] = entry_of(method.about, method.probabilities, runs, data)
     for name, answer in data.answers.items():
         runs = {seeds[0]: OutOfFold(decisions(answer, len(data.classes)), np.full(len(data), -1), 0.0)}
         for kind in kinds:
-            figures[kind]["methods"][name] = _entry(f"published: {name}", False, runs, data)
+            figures[kind]["methods"][name] = entry_of(f"published: {name}", False, runs, data)
     for kind in kinds:
-        figures[kind]["paired"] = _paired(methods, answers, kind, seeds, data)
+        figures[kind]["paired"] = paired_losses(methods, answers, kind, seeds, data)
     return Results(figures, answers)
 
 
@@ -316,49 +316,7 @@ def check(data: Labelled, n_folds: int, kinds: Sequence[str] = FOLD_KINDS) -> No
             )
 
 
-def evaluate_second(
-    methods: Sequence[Method],
-    data: Labelled,
-    second: Labelled,
-    kind: str,
-    seeds: Sequence[int] = (0, 1, 2),
-    pool: Executor | None = None,
-) -> Results:
-    """Fit methods to all sources of one origin, and classify those of a second one.
-
-    Parameters
-    ----------
-    data, second : Labelled
-        With the same classes and properties.
-    kind : {"source", "sky", "origin"}
-        Groups of the inner folds.
-    """
-    training = data.training(kind, np.arange(len(data)))
-    part: dict[str, Any] = {"n": len(second), "n_class": second.n_class, "inner_folds": kind,
-                            "properties": [p.name for p in second.sample.properties], "methods": {}}  # fmt: skip
-    answers: dict[tuple[str, str, int], OutOfFold] = {}
-    with progress.bar(f"evaluate: {SECOND}", len(methods) * len(seeds)) as advance:
-        calls = [(method.fit_predict, training, second.sample, seed) for method in methods for seed in seeds]
-        waiting = [None if pool is None else pool.submit(_timed, *call) for call in calls]
-        done = (_timed(*call) if w is None else w.result() for w, call in zip(waiting, calls, strict=True))
-        for method in methods:
-            for seed in seeds:
-                p, seconds = next(done)
-                answers[SECOND, method.name, seed] = OutOfFold(p, np.zeros(len(second), np.int64), seconds)
-                advance(1)
-            runs = {seed: answers[SECOND, method.name, seed] for seed in seeds}
-            part["methods"][method.name] = _entry(method.about, method.probabilities, runs, second, data.mix)
-    part["paired"] = _paired(methods, answers, SECOND, seeds, second, data.mix)
-    return Results({SECOND: part}, answers)
-
-
-def _timed(call: Callable[..., FloatArray], *arguments: Any) -> tuple[FloatArray, float]:
-    start = time.monotonic()
-    answer = call(*arguments)
-    return answer, time.monotonic() - start
-
-
-def _paired(
+def paired_losses(
     methods: Sequence[Method],
     answers: Mapping[tuple[str, str, int], OutOfFold],
     kind: str,
@@ -366,7 +324,13 @@ def _paired(
     data: Labelled,
     mix: FloatArray | None = None,
 ) -> dict[str, Any]:
-    """Log-loss of every method minus that of the first one, source by source, mean over the seeds."""
+    """Log-loss of every method minus that of the first one, source by source, mean over the seeds.
+
+    Parameters
+    ----------
+    mix : (K,) float64, optional
+        Mix of classes that the answers are for; that of the data if not given.
+    """
     able = [m for m in methods if m.probabilities]
     if len(able) < 2:
         return {}
@@ -385,9 +349,10 @@ def _paired(
     }
 
 
-def _entry(
+def entry_of(
     about: str, probabilities: bool, runs: Mapping[int, OutOfFold], data: Labelled, mix: FloatArray | None = None
 ) -> dict[str, Any]:
+    """Figures of a method or of published answers: by seed, mean and spread; `mix` as in `paired_losses`."""
     score_of = partial(
         score, label=data.label, classes=data.classes, priors=data.priors, probabilities=probabilities, mix=mix
     )

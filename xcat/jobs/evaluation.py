@@ -27,10 +27,10 @@ from xcat.evaluate.protocol import (
     check,
     counterparts,
     evaluate,
-    evaluate_second,
     with_origin,
     workers,
 )
+from xcat.evaluate.second_origin import evaluate_second
 from xcat.evaluate.studies import run_all
 from xcat.ingest.load import checksum
 from xcat.jobs.classes import rules
