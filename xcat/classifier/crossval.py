@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
-from functools import partial, reduce
+from functools import cached_property, partial, reduce
 from operator import add
 from typing import TypeVar
 
@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike
 from threadpoolctl import threadpool_limits
 
 from xcat.arrays import FloatArray, IntArray
+from xcat.classifier.bootstrap import gathered
 from xcat.classifier.metrics import prior_weights
 from xcat.classifier.model import (
     CATEGORIES,
@@ -43,6 +44,8 @@ SMOOTHINGS = (1.0, 1.6)
 """Factors on the bandwidths to try: those that suit a single density are too narrow for a sum of many terms."""
 LEAST_HYPOTHESIS = 0.05
 """Less probable hypotheses are not used to fit the weights."""
+N_REPLICATES = 20
+"""Replicates of the final model: the relative error of a standard deviation from so many is a sixth."""
 MANY = 100
 """Values of a class from which on its bandwidth is estimated once for all inner folds."""
 FEW_MEMBERS = 20
@@ -69,6 +72,8 @@ class FitOptions:
         Properties without a contribution: the prior will be a function of them (`xcat.classifier.priors`).
     seed : int
         For inner folds and searches.
+    replicates : int
+        Refits of the final model, for the errors of the probabilities; none with fewer than 2.
 
     Raises
     ------
@@ -83,6 +88,7 @@ class FitOptions:
     smoothing: float | str = "fit"
     excluded_properties: tuple[str, ...] = ()
     seed: int = 0
+    replicates: int = N_REPLICATES
 
     def __post_init__(self) -> None:
         if isinstance(self.weights, str) and self.weights not in ("property", "category", "equal"):
@@ -237,9 +243,8 @@ class _Fit:
         fold = folds(self.label, groups, INNER_FOLDS, options.seed)
         smoothings = SMOOTHINGS if options.smoothing == "fit" else (float(options.smoothing),)
         # the bandwidth of many values changes little by a fold; that of few is estimated without it
-        whole = self._tables(self.counts)
-        own = [t.bandwidth for t in whole.tables]
-        widths = [np.where(t.n_present >= MANY, t.bandwidth, np.nan) for t in whole.tables]
+        own = self.bandwidths
+        widths = [np.where(c.n_present >= MANY, h, np.nan) for c, h in zip(self.counts.singles, own, strict=True)]
         held_out = HeldOut(self.sample, self.cells, fold, INNER_FOLDS)
         without = held_out.counts_without()
         at_first = [self._tables(c, smoothings[0], bandwidths=widths) for c in without]
@@ -275,6 +280,36 @@ class _Fit:
         return replace(
             model, weights=alpha, sharpness=sharpness, mixing=mixing, offsets=offsets, inverse_ridge=inverse_ridge
         )
+
+    @cached_property
+    def bandwidths(self) -> list[FloatArray]:
+        """Bandwidths of all labelled sources, without smoothing."""
+        return [t.bandwidth for t in self._tables(self.counts).tables]
+
+    def replicate(self, model: Model, groups: ArrayLike | None, number: int) -> Model:
+        """Refit tables and weights to the sources with random weights, the same in a group, in other inner folds.
+
+        Bandwidths, smoothing and ridge, and the ratios of the weights of categories, stay as they are.
+        """
+        seed = self.options.seed + number
+        member = np.unique(np.arange(self.label.size) if groups is None else groups, return_inverse=True)[1]
+        weight = np.random.default_rng([seed, number]).exponential(size=member.max() + 1)[member]
+        (counts,) = self.cells.count(source_weight=weight)
+        refit = self._tables(counts, model.smoothing, model.sharpness, self.bandwidths)
+        if self.weighting != "property" and self.options.sharpness != "fit":
+            return replace(refit, mixing=model.mixing)
+        held_out = HeldOut(self.sample, self.cells, folds(self.label, groups, INNER_FOLDS, seed), INNER_FOLDS)
+        without = [
+            self._tables(c, model.smoothing, bandwidths=self.bandwidths) for c in held_out.counts_without(weight)
+        ]
+        index, active, k = model.category_index, self._active(model), len(self.classes)
+        terms = held_out.terms(without, active, self.priors, weight)
+        if model.inverse_ridge is None:
+            sharpness = fit_sharpness(terms, self.priors, (model.weights / model.weights.sum())[index])
+            return replace(refit, mixing=category_mixing(model.weights, sharpness, index, k) * active)
+        start = category_mixing(model.weights, model.sharpness, index, k) * active
+        ((mixing, offsets),) = fit_mixing(terms, self.priors, start, [model.inverse_ridge])
+        return replace(refit, mixing=mixing, offsets=offsets)
 
     def _tables(
         self,
@@ -437,10 +472,17 @@ def fit(
     options: FitOptions | None = None,
     n_folds: int = 10,
 ) -> tuple[Model, CrossValidation]:
-    """Fit the final model to all labelled sources, with their outlier levels when held out; see `cross_validate`."""
-    (model, *models), fold = _models(
-        sample, class_index, groups, classes, priors, options or FitOptions(), n_folds, and_whole=True
-    )
+    """Fit the final model to all labelled sources, with their outlier levels when held out; see `cross_validate`.
+
+    It has replicates. The out-of-fold answers have theirs, too: what they change in the scores by the fold's model.
+    """
+    chosen = options or FitOptions()
+    (model, *models), fold = _models(sample, class_index, groups, classes, priors, chosen, n_folds, and_whole=True)
+    if chosen.replicates > 1:
+        fitting = _Fit(sample, class_index, classes, priors, chosen)
+        refits = in_threads([partial(fitting.replicate, model, groups, b + 1) for b in range(chosen.replicates)])
+        model = replace(model, replicates=gathered(model, refits))
+        models = [replace(of_fold, replicates=model.replicates) for of_fold in models]
     validation = _held_out(tuple(models), fold, sample)
     label = np.asarray(class_index, dtype=np.int64)
     return replace(model, outlier_levels=outlier_levels(validation.outlier, label, len(classes))), validation

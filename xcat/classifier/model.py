@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from xcat.arrays import FloatArray, IntArray
+from xcat.classifier.bootstrap import Replicates
 from xcat.classifier.density import N_SLOTS, Counts, Table, counts_of_slots, slots, table_of_counts
 from xcat.classifier.pairs import N_BINS, PairTable, pair_bins, pair_table
 from xcat.classifier.sample import Sample
@@ -60,6 +61,8 @@ class Model:
         measured.
     inverse_ridge : float or None
         Strength C of the ridge that the mixing was fitted with; None without one.
+    replicates : Replicates or None
+        What refits to the reweighted sample change; None if the errors of the probabilities are not wanted.
 
     Raises
     ------
@@ -83,6 +86,7 @@ class Model:
     outlier_p: FloatArray
     outlier_levels: FloatArray
     inverse_ridge: float | None = None
+    replicates: Replicates | None = None
 
     def __post_init__(self) -> None:
         p, k = len(self.properties), len(self.classes)
@@ -156,6 +160,7 @@ class Model:
             tables=tuple(compress(self.tables, kept)),
             pairs=tuple(compress(self.pairs, kept[n:])),
             mixing=self.mixing[np.array(kept, dtype=bool)],
+            replicates=None if self.replicates is None else self.replicates.select(kept),
         )
 
 
