@@ -37,7 +37,8 @@ def full_layout(properties: Sequence[Property]) -> Layout:
 def simulated(n: int, seed: int, properties: Sequence[Property] | None = None) -> tuple[Sample, np.ndarray]:
     """Sources with these or the default properties, a third of the values missing, and their classes (n,).
 
-    They have errors, limits and hypotheses. Rank 0 of the hypotheses is "no counterpart"; the accepted counterpart is the first of the others.
+    They have errors, limits and hypotheses. Rank 0 of the hypotheses is "no counterpart"; the
+    accepted counterpart is the first of the others.
     """
     rng = np.random.default_rng(seed)
     properties = tuple(properties or select(None))

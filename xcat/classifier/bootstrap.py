@@ -13,7 +13,7 @@ References
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from itertools import compress
@@ -34,7 +34,7 @@ LEVELS_APART = 3
 N_RUNGS = N_LEVELS // LEVELS_APART
 NOT_OBSERVED, MISSING, LOW_WALL, HIGH_WALL, FIRST_NODE = range(5)
 """Places before the nodes: those of values without error, of each kept level of errors, and of limits."""
-_ROWS_AT_ONCE = 1000  # few enough for the cache of a core
+_SOURCES_AT_ONCE = 500  # few enough for the cache of a core
 LEAST_ERROR = 1e-3
 """Least sum of the errors of two probabilities in `confidence`: what a bootstrap of twenty can tell from zero."""
 
@@ -76,7 +76,7 @@ def places(
     step = table.step * NODES_APART
 
     def node(x: NDArray[np.floating]) -> IntArray:
-        return np.rint(np.clip((x - table.low) / step, 0, n_nodes - 1)).astype(np.int64)
+        return np.asarray(np.rint(np.clip((x - table.low) / step, 0, n_nodes - 1)), dtype=np.int64)
 
     place = FIRST_NODE + node(np.where(missing | unobserved, table.low, scaled))
     if table.log_smeared is not None and error is not None:
@@ -143,8 +143,9 @@ def gathered(model: Model, refits: Sequence[Model]) -> Replicates:
 def spread(
     replicates: Replicates,
     score: FloatArray,
-    row_places: Sequence[IntArray],
+    of_source: Mapping[int, IntArray],
     class_index: IntArray,
+    of_row: Mapping[int, IntArray],
     hypotheses: tuple[FloatArray, IntArray] | None = None,
     prior_ratio: FloatArray | None = None,
 ) -> tuple[FloatArray, FloatArray]:
@@ -154,10 +155,12 @@ def spread(
     ----------
     score : (R, K) float64
         Log scores of the rows by the model itself.
-    row_places : sequence of (R,) int64
-        For every term with replicates, the place of each row.
+    of_source : mapping of int to (N,) int64
+        For the number of every term that is the same for all rows of a source, the place of each source.
     class_index : (N,) int64
         Most probable class of every source.
+    of_row : mapping of int to (R,) int64
+        For the number of every other term with replicates, the place of each row.
     hypotheses : ((R,) float64, (N,) int64), optional
         Weight of every row, and the first row of every source; without, every source is a row.
     prior_ratio : (N, K) array, optional
@@ -165,21 +168,29 @@ def spread(
     """
     n, k = class_index.size, score.shape[1]
     p_err, stability = np.empty((n, k)), np.empty(n)
-    for first in range(0, n, _ROWS_AT_ONCE):
-        some = slice(first, min(first + _ROWS_AT_ONCE, n))
-        rows = some
+    start = np.append(np.arange(n) if hypotheses is None else hypotheses[1], len(score))
+    for first in range(0, n, _SOURCES_AT_ONCE):
+        some = slice(first, min(first + _SOURCES_AT_ONCE, n))
+        rows = slice(int(start[some.start]), int(start[some.stop]))
+        p = np.repeat(replicates.offsets[:, None, :], some.stop - some.start, axis=1)
+        _add(p, replicates, {t: place[some] for t, place in of_source.items()})
         if hypotheses is not None:
-            start = hypotheses[1]
-            rows = slice(int(start[some.start]), int(start[some.stop]) if some.stop < n else len(score))
-        p = _replicated(replicates, score[rows], [place[rows] for place in row_places])
+            p = np.repeat(p, np.diff(start[some.start : some.stop + 1]), axis=1)
+        p += (score[rows] - score[rows].max(axis=1, keepdims=True)).T.astype(np.float32)[:, :, None]
+        _add(p, replicates, {t: place[rows] for t, place in of_row.items()})
+        p -= reduce(np.maximum, p)
+        np.exp(p, out=p)
+        total = reduce(np.add, p)
         if hypotheses is not None:
-            p *= hypotheses[0][rows].astype(np.float32)[:, None]
-            p = np.add.reduceat(p, hypotheses[1][some] - rows.start, axis=1)
+            total /= hypotheses[0][rows].astype(np.float32)[:, None]
+        p /= total
+        if hypotheses is not None:
+            p = _summed(p, start[some.start : some.stop + 1] - rows.start)
         if prior_ratio is not None:
             p *= prior_ratio[some].T.astype(np.float32)[:, :, None]
             p /= reduce(np.add, p)
         p_err[some] = p.std(axis=2, ddof=1).T
-        best, winner = p[0].copy(), np.zeros(p.shape[1:], dtype=np.int64)
+        best, winner = p[0].copy(), np.zeros(p.shape[1:], dtype=np.int8)
         for c in range(1, k):
             winner[p[c] > best] = c
             np.maximum(best, p[c], out=best)
@@ -187,21 +198,23 @@ def spread(
     return p_err, stability
 
 
-def _replicated(replicates: Replicates, score: FloatArray, row_places: Sequence[IntArray]) -> _Changes:
-    """Probabilities of the rows in every replicate, (K, R, B)."""
-    n_rows, k = score.shape
-    p = np.empty((k, n_rows, replicates.size), dtype=np.float32)
-    p[:] = score.T[:, :, None] - score.max(axis=1)[:, None]
-    p += replicates.offsets[:, None, :]
-    change = np.empty((n_rows, replicates.size), dtype=np.float32)
-    for changes, place in zip(replicates.terms, row_places, strict=True):
-        for c in range(k):
-            np.take(changes[c], place, axis=0, out=change, mode="clip")
-            p[c] += change
-    p -= reduce(np.maximum, p)
-    np.exp(p, out=p)
-    p /= reduce(np.add, p)
-    return p
+def _summed(p: _Changes, start: IntArray) -> _Changes:
+    """Sums over the rows of each source, (K, N, B), of (K, R, B); rank by rank: reduceat is slow."""
+    size = np.diff(start)
+    total = np.take(p, start[:-1], axis=1)
+    for rank in range(1, int(size.max())):
+        longer = np.flatnonzero(size > rank)
+        total[:, longer] += np.take(p, start[longer] + rank, axis=1)
+    return total
+
+
+def _add(scores: _Changes, replicates: Replicates, place: Mapping[int, IntArray]) -> None:
+    """Add the changes of some terms to scores (K, rows, B)."""
+    change = np.empty(scores.shape[1:], dtype=np.float32)
+    for t, at in place.items():
+        for c in range(len(scores)):
+            np.take(replicates.terms[t][c], at, axis=0, out=change, mode="clip")
+            scores[c] += change
 
 
 def confidence(p: FloatArray, p_err: FloatArray) -> FloatArray:

@@ -174,7 +174,7 @@ def classify(
             beyond += typical[t] * tail
             n_missing += ~(look_up.scaled(t) < np.inf)
 
-    p, p_without, score, hypotheses = _posterior(model, sample, by_category, varying)
+    p, p_without, score, look_up_rows, hypotheses = _posterior(model, sample, by_category, varying)
     if prior_ratio is not None:
         one = np.ones(1)
         if sample.hypotheses is None:
@@ -189,9 +189,13 @@ def classify(
     p_tail = tail_probability(model, outlier, class_index)
     p_err, stability = np.full(p.shape, np.nan), np.full(n, np.nan)
     if model.replicates is not None and n:
-        rows = look_up if hypotheses is None else _Terms(model, sample.rows()[0])
-        place = [rows.place(t) for t in range(len(model.replicates.terms))]
-        p_err, stability = spread(model.replicates, score, place, class_index, hypotheses, prior_ratio)
+        numbers = range(len(model.replicates.terms))
+        rows = [t for t in varying if t in numbers] if hypotheses is not None else []
+        of_source = {t: look_up.place(t) for t in numbers if t not in rows}
+        of_row = {t: look_up_rows.place(t) for t in rows}
+        p_err, stability = spread(
+            model.replicates, score, of_source, class_index, of_row, hypotheses=hypotheses, prior_ratio=prior_ratio
+        )
     return Classification(
         p, class_index, _margin(p), outlier, p_tail, n_missing, without, terms, p_err=p_err, stability=stability
     )
@@ -199,15 +203,15 @@ def classify(
 
 def _posterior(
     model: Model, sample: Sample, fixed: FloatArray, varying: Sequence[int]
-) -> tuple[FloatArray, list[FloatArray], FloatArray, tuple[FloatArray, IntArray] | None]:
+) -> tuple[FloatArray, list[FloatArray], FloatArray, "_Terms", tuple[FloatArray, IntArray] | None]:
     """Posterior, and the one without each category in turn; the mean over the hypotheses if there are any.
 
-    Without hypotheses the latter are left as log scores: their largest is that of the same class. Also the log scores
-    of the rows, and with hypotheses the weight of every row, and the first row of every source.
+    Without hypotheses the latter are left as log scores: their largest is that of the same class. Then follow the log
+    scores of the rows, their look-up, and with hypotheses the weight of every row and the first row of every source.
     """
     total = fixed.sum(axis=0) + model.log_prior
     if sample.hypotheses is None:
-        return softmax(total), [total - each for each in fixed], total, None
+        return softmax(total), [total - each for each in fixed], total, _Terms(model, sample), None
     rows, weight, source = sample.rows()
     by_category = np.zeros((len(fixed), source.size, len(model.classes)))
     look_up = _Terms(model, rows)
@@ -220,7 +224,7 @@ def _posterior(
         return np.asarray(np.add.reduceat(weight[:, None] * softmax(of), start, axis=0))
 
     without = [mean(score - fixed[t][source] - by_category[t]) for t in range(len(fixed))]
-    return mean(score), without, score, (weight, start)
+    return mean(score), without, score, look_up, (weight, start)
 
 
 def _varying(model: Model, sample: Sample) -> list[int]:

@@ -234,7 +234,7 @@ class _Rows:
         joint = p.ravel()[self.of_truth] * self.row_weight
         if self.source is None:
             return p, joint, self.source_weight
-        total = np.bincount(self.source, joint)
+        total = np.asarray(np.bincount(self.source, joint), dtype=np.float64)
         # share of the hypothesis in its source's probability of the true class
         return p, total, joint * np.repeat(self.source_weight / total, self.n_rows)
 

@@ -56,9 +56,9 @@ def _look_up(name: str, key: str | TextClause) -> Index:
 classified = _pub_table(
     "classified",
     "Every classified source of every published run: class, probabilities, properties, counterparts",
-    "source_id name catalogue ra dec err_arcsec glon glat hpx29 class p_class",
-    nullable(f"p_{name.lower()}" for name in USUAL_CLASSES),
-    "margin? outlier? p_tail? is_outlier n_missing alternative is_out_of_fold known_class? origin? is_classifiable",
+    "source_id name catalogue ra dec err_arcsec glon glat hpx29 class p_class p_class_err?",
+    nullable(f"p_{name.lower()}{error}" for error in ("", "_err") for name in USUAL_CLASSES),
+    "margin? confidence? stability? outlier? p_tail? is_outlier n_missing alternative is_out_of_fold known_class? origin? is_classifiable",
     "in_test_sample n_detections mjd_first? mjd_last? flux_cgs? flux_err_cgs? flux_low_kev? flux_high_kev?",
     "flux_std_cgs? snr? det_likelihood? flux_ratio? flux_ratio_low? extent_arcsec? quality_flag?",
     "master_id? n_missions? is_ambiguous? optical_catalogue? optical_native_id? optical_sep_arcsec? optical_p_any?",
