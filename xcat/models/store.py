@@ -114,9 +114,8 @@ def _pairs(model: Model) -> list[dict[str, Any]]:
 def _replicate_blocks(run_id: int, model: Model) -> Iterator[dict[str, np.ndarray]]:
     """What replicates change, place by place: the rows of a term after those of another."""
     terms = model.replicates.terms if model.replicates is not None else ()
-    for name, changes in zip(
-        model.term_names, terms, strict=False
-    ):  # a prior of the sky, the last term, does not change
+    # a prior of the sky, the last term, does not change
+    for name, changes in zip(model.term_names, terms, strict=False):
         n_places = changes.shape[1]
         yield {
             "run_id": np.full(n_places, run_id, np.int32),

@@ -52,11 +52,8 @@ NAME_KEY = r"lower(regexp_replace(name, '\s'::text, ''::text, 'g'::text))"
 
 # A name has one type in all tables, but for the three whose type is given with them. What is not listed is real.
 _NAMES: list[tuple[TypeEngine[Any], str]] = [
-    (
-        SmallInteger(),
-        "catalogue_id category_id class_id fold match_flag mission_rank n_missing n_missions part place rank",
-    ),
-    (SmallInteger(), "source_kind term_id term_no pattern"),
+    (SmallInteger(), "catalogue_id category_id class_id fold match_flag mission_rank n_missing n_missions part rank"),
+    (SmallInteger(), "place source_kind term_id term_no pattern"),
     (Integer(), "run_id pipeline_run_id source_run_id link_run_id match_run_id property_run_id label_run_id"),
     (Integer(), "model_run_id first_run_id file_id healpix publication_id version quality_flag seed n_candidates"),
     (Integer(), "n_detections n_objects n_reference n_secure n_shifted n_shifted_above n_sources n_sources_above"),
