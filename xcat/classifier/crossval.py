@@ -46,6 +46,8 @@ LEAST_HYPOTHESIS = 0.05
 """Less probable hypotheses are not used to fit the weights."""
 N_REPLICATES = 20
 """Replicates of the final model: the relative error of a standard deviation from so many is a sixth."""
+UNSURE_SMOOTHING = 1.6
+"""Factor by which the smoothing of a replicate is at most off: as far as those to try are apart."""
 MANY = 100
 """Values of a class from which on its bandwidth is estimated once for all inner folds."""
 FEW_MEMBERS = 20
@@ -289,19 +291,20 @@ class _Fit:
     def replicate(self, model: Model, groups: ArrayLike | None, number: int) -> Model:
         """Refit tables and weights to the sources with random weights, the same in a group, in other inner folds.
 
-        Bandwidths, smoothing and ridge, and the ratios of the weights of categories, stay as they are.
+        The smoothing is drawn around the chosen one. Bandwidths and ridge, and the ratios of the weights of categories,
+        stay as they are.
         """
         seed = self.options.seed + number
         member = np.unique(np.arange(self.label.size) if groups is None else groups, return_inverse=True)[1]
-        weight = np.random.default_rng([seed, number]).exponential(size=member.max() + 1)[member]
+        rng = np.random.default_rng([seed, number])
+        weight = rng.exponential(size=member.max() + 1)[member]
+        smoothing = model.smoothing * UNSURE_SMOOTHING ** rng.uniform(-1.0, 1.0)
         (counts,) = self.cells.count(source_weight=weight)
-        refit = self._tables(counts, model.smoothing, model.sharpness, self.bandwidths)
+        refit = self._tables(counts, smoothing, model.sharpness, self.bandwidths)
         if self.weighting != "property" and self.options.sharpness != "fit":
             return replace(refit, mixing=model.mixing)
         held_out = HeldOut(self.sample, self.cells, folds(self.label, groups, INNER_FOLDS, seed), INNER_FOLDS)
-        without = [
-            self._tables(c, model.smoothing, bandwidths=self.bandwidths) for c in held_out.counts_without(weight)
-        ]
+        without = [self._tables(c, smoothing, bandwidths=self.bandwidths) for c in held_out.counts_without(weight)]
         index, active, k = model.category_index, self._active(model), len(self.classes)
         terms = held_out.terms(without, active, self.priors, weight)
         if model.inverse_ridge is None:
