@@ -54,7 +54,10 @@ def test_errors_in_sql_are_those_of_python(settings: Settings) -> None:
             row["log_fx_fr_limit"] = None if np.isnan(limits[i, 2]) else float(limits[i, 2])
             if x[i, 3] == np.inf:
                 continue
-            query = "SELECT class, stddev_samp(p), count(*) FROM pub.posterior_replicates(%s, %s::jsonb) GROUP BY 1 ORDER BY 1"
+            query = (
+                "SELECT class, stddev_samp(p), count(*) FROM pub.posterior_replicates(%s, %s::jsonb)"
+                " GROUP BY 1 ORDER BY 1"
+            )
             of_class = conn.execute(query, [run.run_id, json.dumps(row)]).fetchall()
             assert [each[2] for each in of_class] == [5, 5]
             assert np.abs(np.array([each[1] for each in of_class]) - found.p_err[i]).max() < 1e-5, (i, row)

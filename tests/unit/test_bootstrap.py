@@ -10,7 +10,7 @@ import pytest
 
 from xcat.classifier import CATEGORIES, FitOptions, Hypotheses, Model, Property, Sample, classify, fit
 from xcat.classifier.bootstrap import confidence, contributions_at_places, pair_places, places
-from xcat.classifier.posterior import contribution, softmax
+from xcat.classifier.posterior import _Terms, contribution, softmax
 
 pytestmark = pytest.mark.slow
 
@@ -49,10 +49,8 @@ def fitted() -> tuple[Model, Sample]:
 
 
 def test_at_a_node_the_place_has_what_the_table_has(fitted: tuple[Model, Sample]) -> None:
-    model, sample = fitted
+    model, _ = fitted
     at = contributions_at_places(model)
-    from xcat.classifier.posterior import _Terms
-
     for t, table in enumerate(model.tables):
         nodes = table.low + table.step * np.arange(0, 257, 2)
         values = np.full((131, 4), np.nan)
@@ -76,8 +74,6 @@ def test_errors_are_those_of_the_replicates_one_by_one(fitted: tuple[Model, Samp
     plain = classify(replace(model, replicates=None), sample, ratio)
     assert np.array_equal(found.p, plain.p) and np.isnan(plain.p_err).all() and np.isnan(plain.stability).all()
     rows, weight, source = sample.rows()
-    from xcat.classifier.posterior import _Terms
-
     look_up = _Terms(model, rows)
     score = model.log_prior + sum(contribution(look_up(t)[0], model.mixing[t]) for t in range(5))
     p = []
