@@ -34,13 +34,14 @@ def full_layout(properties: Sequence[Property]) -> Layout:
     return Layout(properties, names, names)
 
 
-def simulated(n: int, seed: int) -> tuple[Sample, np.ndarray]:
-    """The default properties, a third of the values missing, with errors, limits and hypotheses; classes (n,).
+def simulated(n: int, seed: int, properties: Sequence[Property] | None = None) -> tuple[Sample, np.ndarray]:
+    """Sources with these or the default properties, a third of the values missing, and their classes (n,).
 
-    Rank 0 of every source's hypotheses is "no counterpart"; the accepted counterpart is the first of the others.
+    They have errors, limits and hypotheses. Rank 0 of the hypotheses is "no counterpart"; the
+    accepted counterpart is the first of the others.
     """
     rng = np.random.default_rng(seed)
-    properties = select(None)
+    properties = tuple(properties or select(None))
     layout = full_layout(properties)
     labels = rng.choice(len(CLASSES), n, p=PRIORS)
 

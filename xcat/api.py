@@ -83,7 +83,7 @@ def candidates(
     limit: int | None = None,
     every_mission: bool = False,
 ) -> Table:
-    """List the published objects of a class, the most probable first.
+    """List the published objects of a class, the surest first: by probability times stability.
 
     An object that several missions have seen is listed once: as its best measured source, if that one is of the class.
     ``other_missions`` says what the others are.

@@ -208,6 +208,78 @@ AS $$
     SELECT class, share / sum(share) OVER () FROM shares
 $$;
 
+-- Probability of every class in every replicate of a model: refits to the reweighted reference sample. Its standard
+-- deviation is the error of the probability. Arguments as those of pub.posterior
+CREATE FUNCTION pub.posterior_replicates(model_run_id integer, properties jsonb)
+RETURNS TABLE (replicate integer, class text, p double precision)
+LANGUAGE sql STABLE PARALLEL SAFE ROWS 80
+AS $$
+    WITH given AS MATERIALIZED (SELECT xcat.checked_properties(posterior_replicates.properties) AS properties),
+    classes AS MATERIALIZED (
+        SELECT k.class_id, k.class, ln(k.prior) + k.log_offset AS score, k.offset_changes
+        FROM xcat.model_class AS k
+        WHERE k.run_id = xcat.checked_model(model_run_id)
+    ), of_model AS MATERIALIZED (
+        SELECT k.class_id, k.score + e.score AS score
+        FROM (SELECT class, sum(contribution) AS score
+              FROM pub.evidence_of(model_run_id, properties) GROUP BY class) AS e
+        JOIN classes AS k ON k.class = e.class
+    ), places AS MATERIALIZED (
+        -- numbered as in xcat/classifier/bootstrap.py: nodes 2 apart, levels of errors 3 apart
+        SELECT t.property,
+               CASE
+                   WHEN cardinality(t.axes) = 2 THEN
+                       CASE WHEN greatest(abs(v.x), abs(v.y)) < 'Infinity'
+                           THEN 1 + round(least(greatest((v.x - t.low[1]) / t.step[1], 0), t.last_node[1]))
+                                    * (t.last_node[2] + 1)
+                                + round(least(greatest((v.y - t.low[2]) / t.step[2], 0), t.last_node[2]))
+                           ELSE 0 END
+                   WHEN v.x = 'Infinity' THEN 0
+                   WHEN v.x = 'NaN' THEN
+                       CASE WHEN t.log_above IS NOT NULL AND v.beyond IS NOT NULL
+                           THEN 4 + CASE WHEN t.n_levels > 0 THEN 6 ELSE 1 END * n.nodes
+                                + round(least(greatest((v.beyond - t.low[1]) / (2 * t.step[1]), 0), n.nodes - 1))
+                           ELSE 1 END
+                   WHEN v.x = t.low[1] AND t.log_atoms[1][1] > '-Infinity' THEN 2
+                   WHEN v.x = t.low[1] + t.last_node[1] * t.step[1] AND t.log_atoms[1][2] > '-Infinity' THEN 3
+                   ELSE 4 + round(least(greatest((v.x - t.low[1]) / (2 * t.step[1]), 0), n.nodes - 1))
+                        + CASE WHEN t.n_levels > 0
+                              THEN least(div((greatest(coalesce(n.level, 0), 0) + 1)::numeric, 3), 5) * n.nodes
+                              ELSE 0 END
+               END::integer AS place
+        FROM given AS g
+        CROSS JOIN xcat.terms_of(model_run_id) AS t
+        CROSS JOIN LATERAL (
+            SELECT xcat.property_value(g.properties, t.axes[1], t.observed_column, t.scales[1]) AS x,
+                   CASE WHEN cardinality(t.axes) = 2
+                       THEN xcat.property_value(g.properties, t.axes[2], NULL, t.scales[2]) END AS y,
+                   nullif((g.properties ->> t.error_column)::real::double precision, 'NaN') AS error,
+                   nullif((g.properties ->> t.limit_column)::real::double precision, 'NaN') AS beyond
+            OFFSET 0) AS v
+        CROSS JOIN LATERAL (
+            SELECT t.last_node[1] / 2 + 1 AS nodes,
+                   least(round(1 + 2 * ln(greatest(sqrt(greatest(v.error ^ 2 - t.typical_error ^ 2, 0)) / t.step[1],
+                                                   1e-9)) / ln(2)), 1000) AS level
+            OFFSET 0) AS n
+    ), changes AS (
+        SELECT b.replicate, k.class_id,
+               sum(r.changes[(k.class_id - 1) * cardinality(k.offset_changes) + b.replicate]) AS change
+        FROM places AS s
+        JOIN xcat.likelihood_replicate AS r
+          ON r.run_id = model_run_id AND r.property = s.property AND r.place = s.place
+        CROSS JOIN classes AS k
+        CROSS JOIN LATERAL generate_series(1, cardinality(k.offset_changes)) AS b (replicate)
+        GROUP BY b.replicate, k.class_id
+    ), scores AS (
+        SELECT c.replicate, k.class, m.score + k.offset_changes[c.replicate] + c.change AS score
+        FROM changes AS c JOIN classes AS k USING (class_id) JOIN of_model AS m USING (class_id)
+    ), shares AS (
+        SELECT replicate, class, exp(greatest(score - max(score) OVER (PARTITION BY replicate), -600)) AS share
+        FROM scores
+    )
+    SELECT replicate, class, share / sum(share) OVER (PARTITION BY replicate) FROM shares
+$$;
+
 -- A model is what a fit run made, for ever: whoever compares two, or reads an old classification, must find it as it
 -- was.
 
@@ -226,4 +298,6 @@ CREATE TRIGGER immutable BEFORE UPDATE ON xcat.model_class FOR EACH STATEMENT EX
 CREATE TRIGGER immutable BEFORE UPDATE ON xcat.model_category FOR EACH STATEMENT EXECUTE FUNCTION xcat.refuse_update();
 CREATE TRIGGER immutable BEFORE UPDATE ON xcat.model_term FOR EACH STATEMENT EXECUTE FUNCTION xcat.refuse_update();
 CREATE TRIGGER immutable BEFORE UPDATE ON xcat.likelihood_table
+    FOR EACH STATEMENT EXECUTE FUNCTION xcat.refuse_update();
+CREATE TRIGGER immutable BEFORE UPDATE ON xcat.likelihood_replicate
     FOR EACH STATEMENT EXECUTE FUNCTION xcat.refuse_update();

@@ -30,6 +30,11 @@ SELECT property, class, axes, category, grid, grid_2, log_density, log_smeared, 
        mixing, log_present, log_missing, bandwidth, typical_error, n_present
 FROM xcat.likelihood_table WHERE run_id = %(run_id)s;
 
+-- name: replicates
+-- What the replicates of a model change in its terms, all places of a term together, in PostgreSQL's binary form.
+SELECT property, string_agg(array_send(changes), '' ORDER BY place) AS changes
+FROM xcat.likelihood_replicate WHERE run_id = %(run_id)s GROUP BY property;
+
 -- name: out_of_fold
 -- Out-of-fold posteriors of a fit run.
 SELECT source_id, known_class, fold, p, outlier FROM xcat.out_of_fold WHERE run_id = %(run_id)s ORDER BY source_id;
@@ -40,7 +45,7 @@ SELECT NOT pg_is_in_recovery() AND current_setting('default_transaction_read_onl
    AND has_table_privilege('xcat.run', 'INSERT') AND has_table_privilege('xcat.run', 'UPDATE')
    AND has_table_privilege('xcat.run', 'DELETE')
    AND (SELECT bool_and(has_table_privilege('xcat.' || name, 'INSERT'))
-        FROM unnest('{{model,model_class,model_category,model_term,likelihood_table}}'::text[]) AS t (name));
+        FROM unnest('{{model,model_class,model_category,model_term,likelihood_table,likelihood_replicate}}'::text[]) AS t (name));
 
 -- name: one_at_hand
 -- Held while a model is refitted: who asks for the same one waits for it. Released with the session.

@@ -116,8 +116,9 @@ GROUP BY a.source_id;
 -- Every source, in the order of the sky. A source of the reference sample has the class and the probabilities of tables
 -- that were fitted without it. The test sample are the classifiable sources that are not in the reference sample.
 SELECT %(run_id)s AS run_id, c.source_id, s.name, k.name AS catalogue, s.ra, s.dec, s.err_arcsec, s.glon, s.glat,
-       h.hpx29, d.class, d.p[array_position(%(classes)s::text[], d.class)] AS p_class, d.margin, d.outlier, d.p_tail,
-       d.is_outlier, d.n_missing, d.alternative, o.source_id IS NOT NULL AS is_out_of_fold, l.class AS known_class,
+       h.hpx29, d.class, d.p[array_position(%(classes)s::text[], d.class)] AS p_class,
+       nullif(d.p_err[array_position(%(classes)s::text[], d.class)], 'NaN') AS p_class_err, d.margin, d.confidence,
+       d.stability, d.outlier, d.p_tail, d.is_outlier, d.n_missing, d.alternative, o.source_id IS NOT NULL AS is_out_of_fold, l.class AS known_class,
        l.origin, c.is_classifiable, xcat.in_test_sample(c.is_classifiable, l.class) AS in_test_sample,
        s.n_detections, s.mjd_first, s.mjd_last, s.flux_cgs, s.flux_err_cgs, s.flux_low_kev, s.flux_high_kev,
        s.flux_std_cgs, s.snr, s.det_likelihood, s.flux_ratio, s.flux_ratio_low, s.extent_arcsec, s.quality_flag,
@@ -135,7 +136,9 @@ JOIN pg_temp.cell AS h USING (source_id)
 JOIN xcat.catalogue AS k ON k.catalogue_id = s.catalogue_id
 LEFT JOIN xcat.out_of_fold AS o ON o.run_id = %(model_run_id)s AND o.source_id = c.source_id
 CROSS JOIN LATERAL (
-    SELECT coalesce(o.class, c.class) AS class, coalesce(o.p, c.p) AS p, coalesce(o.margin, c.margin) AS margin,
+    SELECT coalesce(o.class, c.class) AS class, coalesce(o.p, c.p) AS p, coalesce(o.p_err, c.p_err) AS p_err,
+           coalesce(o.margin, c.margin) AS margin, coalesce(o.confidence, c.confidence) AS confidence,
+           coalesce(o.stability, c.stability) AS stability,
            coalesce(o.outlier, c.outlier) AS outlier, coalesce(o.p_tail, c.p_tail) AS p_tail,
            coalesce(o.is_outlier, c.is_outlier) AS is_outlier, coalesce(o.n_missing, c.n_missing) AS n_missing,
            coalesce(o.alternative, c.alternative) AS alternative) AS d
@@ -149,6 +152,10 @@ ORDER BY public.q3c_ang2ipix(s.ra, s.dec), c.source_id;
 -- name: class_value
 -- The probability of one class, by its number in the model.
 d.p[{number}] AS {name}
+
+-- name: class_error
+-- The error of the probability of one class; the model of an old run has none.
+nullif(d.p_err[{number}], 'NaN') AS {name}
 
 -- name: largest_galaxy
 -- The largest diameter of a galaxy in some catalogues.

@@ -28,10 +28,10 @@ GROUP BY k.catalogue_id
 ORDER BY k.name;
 
 -- name: candidates
--- Objects of one class, or all their sources, most probable first. Ties, frequent where probabilities are 1, are in an
--- order that depends on the data alone, so that a limit gives the same rows in every database.
-SELECT source_id, name, ra, dec, p_class, margin, p_tail, is_outlier, other_missions, flux_cgs, n_detections, n_missing,
-       alternative, class, catalogue, n_missions, missions_agree, is_ambiguous, is_best_of_master, snr, known_class,
+-- Objects of one class, or all their sources, the surest first: probability times stability. Ties, frequent where both
+-- are 1, are in an order that depends on the data alone, so that a limit gives the same rows in every database.
+SELECT source_id, name, ra, dec, p_class, p_class_err, stability, margin, confidence, p_tail, is_outlier,
+       other_missions, flux_cgs, n_detections, n_missing, alternative, class, catalogue, n_missions, missions_agree, is_ambiguous, is_best_of_master, snr, known_class,
        origin, known_class_of_master, is_out_of_fold, err_arcsec, flux_err_cgs, extent_arcsec, quality_flag,
        in_test_sample, {classes}, abs_b, pm_mas_yr, sep_to_radius, hr1, hr2, gamma, log_fx_fb, log_fx_fr, log_fx_fw1,
        log_fx_fw2, log_flux_ratio, log_flux_ratio_low, flux_ratio_sigma, p_variable, outlier, optical_catalogue,
@@ -39,7 +39,7 @@ SELECT source_id, name, ra, dec, p_class, margin, p_tail, is_outlier, other_miss
 FROM {classified}
 WHERE class = %(class)s AND p_class >= %(min_probability)s AND (is_best_of_master OR %(every_mission)s)
   AND (known_class_of_master IS NULL OR %(include_known)s) {near}
-ORDER BY p_class DESC, margin DESC, catalogue COLLATE "C", name COLLATE "C", ra, dec, source_id
+ORDER BY p_class * coalesce(stability, 1) DESC, p_class DESC, margin DESC, catalogue COLLATE "C", name COLLATE "C", ra, dec, source_id
 LIMIT %(limit)s;
 
 -- name: count_candidates
@@ -96,12 +96,12 @@ WHERE s.run_id = %(source_run_id)s AND s.source_id = %(source_id)s;
 
 -- name: decision
 -- Classification of one source by a classify run.
-SELECT class, p, margin, outlier, p_tail, is_outlier, n_missing
+SELECT class, p, p_err, margin, confidence, stability, outlier, p_tail, is_outlier, n_missing
 FROM xcat.classification WHERE run_id = %(run_id)s AND source_id = %(source_id)s;
 
 -- name: decision_out_of_fold
 -- Classification of one labelled source by tables fitted without it, with its fold and the number of folds.
-SELECT class, p, margin, outlier, p_tail, is_outlier, n_missing, fold,
+SELECT class, p, p_err, margin, confidence, stability, outlier, p_tail, is_outlier, n_missing, fold,
        (SELECT max(fold) FROM xcat.out_of_fold WHERE run_id = %(model_run_id)s) AS n_folds
 FROM xcat.out_of_fold WHERE run_id = %(model_run_id)s AND source_id = %(source_id)s;
 

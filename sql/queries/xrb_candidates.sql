@@ -1,12 +1,13 @@
 -- name: xrb_candidates
 -- Which objects are X-ray binaries that the literature does not know? Probable, not outlying, point-like, of good
--- quality, and the same class whichever category of evidence is left out. An object that several missions have seen is
--- one row, as its best measured source; other_missions is what the others say.
-SELECT name, ra, dec, p_xrb, margin, other_missions, outlier, flux_cgs, n_detections, log_fx_fr, sep_to_radius
+-- quality, and the same class whichever category of evidence is left out; those first whose class hardly depends on which
+-- labelled sources the model has seen. An object that several missions have seen is one row, as its best measured
+-- source; other_missions is what the others say.
+SELECT name, ra, dec, p_xrb, p_xrb_err, stability, margin, other_missions, outlier, flux_cgs, n_detections, log_fx_fr, sep_to_radius
 FROM pub.xrb_candidates
 WHERE p_xrb > 0.9
   AND NOT is_outlier
   AND alternative = ''
   AND coalesce(extent_arcsec, 0) = 0
   AND coalesce(quality_flag, 0) <= 1
-ORDER BY p_xrb DESC, outlier;
+ORDER BY p_xrb * coalesce(stability, 1) DESC, outlier;

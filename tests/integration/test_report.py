@@ -228,7 +228,8 @@ def test_examples_meet_their_words(conn: Connection) -> None:
 def test_candidates_are_sorted_and_unknown(conn: Connection, runs: Runs) -> None:
     table = candidates(conn, "xrb", 0.5)
     assert len(table) > 5 and set(table["class"]) == {"XRB"} and min(table["p_class"]) >= 0.5
-    assert list(table["p_class"]) == sorted(table["p_class"], reverse=True)
+    sure = np.float32(table["p_class"]) * np.float32(table["stability"])
+    assert list(sure) == sorted(sure, reverse=True)
     assert table["known_class"].mask.all()
     assert table["flux_cgs"].unit is not None and table.meta["run_id"] == runs["classify"]
     assert len(candidates(conn, "XRB", 0.5, include_known=True)) > len(table)

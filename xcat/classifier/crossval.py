@@ -7,27 +7,31 @@ sources of the other folds only.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
-from functools import reduce
+from functools import cached_property, partial, reduce
 from operator import add
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 from threadpoolctl import threadpool_limits
 
 from xcat.arrays import FloatArray, IntArray
+from xcat.classifier.bootstrap import gathered
 from xcat.classifier.metrics import prior_weights
 from xcat.classifier.model import (
     CATEGORIES,
     OUTLIER_P,
+    Cells,
     Model,
     SampleCounts,
     category_mixing,
     check_labels,
     check_priors,
     check_weights,
-    count,
     model_of_counts,
     typical_errors,
 )
@@ -40,6 +44,12 @@ SMOOTHINGS = (1.0, 1.6)
 """Factors on the bandwidths to try: those that suit a single density are too narrow for a sum of many terms."""
 LEAST_HYPOTHESIS = 0.05
 """Less probable hypotheses are not used to fit the weights."""
+N_REPLICATES = 20
+"""Replicates of the final model: the relative error of a standard deviation from so many is a sixth."""
+UNSURE_SMOOTHING = 1.6
+"""Factor by which the smoothing of a replicate is at most off: as far as those to try are apart."""
+MANY = 100
+"""Values of a class from which on its bandwidth is estimated once for all inner folds."""
 FEW_MEMBERS = 20
 """A class with fewer members gets the outlier levels of all classes together."""
 
@@ -64,6 +74,8 @@ class FitOptions:
         Properties without a contribution: the prior will be a function of them (`xcat.classifier.priors`).
     seed : int
         For inner folds and searches.
+    replicates : int
+        Refits of the final model, for the errors of the probabilities; none with fewer than 2.
 
     Raises
     ------
@@ -78,6 +90,7 @@ class FitOptions:
     smoothing: float | str = "fit"
     excluded_properties: tuple[str, ...] = ()
     seed: int = 0
+    replicates: int = N_REPLICATES
 
     def __post_init__(self) -> None:
         if isinstance(self.weights, str) and self.weights not in ("property", "category", "equal"):
@@ -168,12 +181,38 @@ def tune(
     ValueError
         When shapes, labels, priors, weights or classes are inconsistent, or there are too few groups for inner folds.
     """
+    (model,) = in_threads([lambda: _tuned(sample, class_index, groups, classes, priors, options)])
+    return model
+
+
+def _tuned(
+    sample: Sample,
+    class_index: ArrayLike,
+    groups: ArrayLike | None,
+    classes: Sequence[str],
+    priors: ArrayLike,
+    options: FitOptions | None,
+) -> Model:
+    fitting = _Fit(sample, class_index, classes, priors, options or FitOptions())
+    model = fitting.model(groups)
+    outlier = classify(model, sample).outlier
+    return replace(model, outlier_levels=outlier_levels(outlier, fitting.label, len(classes)))
+
+
+_Made = TypeVar("_Made")
+
+
+def in_threads(tasks: Sequence[Callable[[], _Made]]) -> list[_Made]:
+    """Results of independent fits, which all cores share; each is the same whatever their number."""
+    import scipy.optimize  # noqa: F401  here: it takes long to load; and its linear algebra, too, is to be limited
+
     # the matrices are narrow: threads of the linear algebra would wait for each other more than they compute
     with threadpool_limits(limits=1, user_api="blas"):
-        fitting = _Fit(sample, class_index, classes, priors, options or FitOptions())
-        model = fitting.model(groups)
-        outlier = classify(model, sample).outlier
-        return replace(model, outlier_levels=outlier_levels(outlier, fitting.label, len(classes)))
+        n_threads = min(len(tasks), len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)
+        if n_threads <= 1:
+            return [task() for task in tasks]
+        with ThreadPoolExecutor(n_threads) as pool:
+            return list(pool.map(lambda task: task(), tasks))
 
 
 class _Fit:
@@ -195,7 +234,8 @@ class _Fit:
             raise ValueError(f"the objective names the class {of_class}, which is not one of {', '.join(classes)}")
         self.objective_class = list(classes).index(of_class) if of_class in classes else None
         self.errors = typical_errors(sample)
-        self.counts = self._count(sample, self.label)
+        self.cells = Cells(sample, self.label, k, options.pairs)
+        (self.counts,) = self.cells.count()
 
     def model(self, groups: ArrayLike | None) -> Model:
         """The model; its outlier levels are missing."""
@@ -203,18 +243,13 @@ class _Fit:
         if options.sharpness != "fit" and options.smoothing != "fit" and self.weighting in ("equal", "given"):
             return self._tables(self.counts, float(options.smoothing), float(options.sharpness))
         fold = folds(self.label, groups, INNER_FOLDS, options.seed)
-        members = [np.flatnonzero(fold == f) for f in range(INNER_FOLDS)]
-        samples = [self.sample.take(each) for each in members]
-        counts = [self._count(s, self.label[each]) for s, each in zip(samples, members, strict=True)]
-        without = [reduce(add, counts[:f] + counts[f + 1 :]) for f in range(INNER_FOLDS)]
-        rows = [_likely(s) for s in samples]
-        order = np.concatenate(members)
-        first = np.cumsum([0, *(each.size for each in members)])
-        source = np.concatenate([r[2] + first[f] for f, r in enumerate(rows)])
-        row_weight = np.concatenate([r[1] for r in rows])
-        weight = prior_weights(self.label[order], self.priors)
         smoothings = SMOOTHINGS if options.smoothing == "fit" else (float(options.smoothing),)
-        at_first = [self._tables(c, smoothings[0]) for c in without]
+        # the bandwidth of many values changes little by a fold; that of few is estimated without it
+        own = self.bandwidths
+        widths = [np.where(c.n_present >= MANY, h, np.nan) for c, h in zip(self.counts.singles, own, strict=True)]
+        held_out = HeldOut(self.sample, self.cells, fold, INNER_FOLDS)
+        without = held_out.counts_without()
+        at_first = [self._tables(c, smoothings[0], bandwidths=widths) for c in without]
         category_index, active_terms = at_first[0].category_index, self._active(at_first[0])
         shares = (self.alpha / self.alpha.sum())[category_index]
 
@@ -222,15 +257,14 @@ class _Fit:
         for smoothing in smoothings:
             models = at_first
             if smoothing != smoothings[0]:  # the bandwidths of the first smoothing, 1, serve all others
-                models = [self._tables(c, smoothing, 1.0, m) for c, m in zip(without, at_first, strict=True)]
-            advantage = np.concatenate([evidence(m, r[0]) for m, r in zip(models, rows, strict=True)])
-            wide = advantage * active_terms[:, :, 0]
-            terms = Terms(wide - wide.mean(axis=2, keepdims=True), row_weight, source, self.label[order], weight)
+                known = [[t.bandwidth for t in m.tables] for m in at_first]
+                models = [self._tables(c, smoothing, 1.0, h) for c, h in zip(without, known, strict=True)]
+            terms = held_out.terms(models, active_terms, self.priors)
             fit = options.sharpness == "fit"
             sharpness = fit_sharpness(terms, self.priors, shares) if fit else float(options.sharpness)
             mixing = category_mixing(self.alpha, sharpness, category_index, k) * active_terms
             if self.weighting == "property":
-                loss, inverse_ridge = _best_ridge(terms, fold[order], self.priors, mixing)
+                loss, inverse_ridge = _best_ridge(terms, fold, self.priors, mixing)
             else:
                 loss, inverse_ridge = terms.log_loss(terms.score(self.priors, mixing, np.zeros(k))), None
             candidates.append((loss, smoothing, terms, mixing, sharpness, inverse_ridge))
@@ -238,7 +272,7 @@ class _Fit:
         alpha, offsets = self.alpha, np.zeros(k)
         if inverse_ridge is not None:
             ((mixing, offsets),) = fit_mixing(terms, self.priors, mixing, [inverse_ridge])
-        model = self._tables(self.counts, smoothing, sharpness)
+        model = self._tables(self.counts, smoothing, sharpness, own)
         if self.weighting == "category":
             objective = (self.objective, self.objective_class)
             alpha, sharpness = fit_category_weights(
@@ -249,13 +283,45 @@ class _Fit:
             model, weights=alpha, sharpness=sharpness, mixing=mixing, offsets=offsets, inverse_ridge=inverse_ridge
         )
 
-    def _count(self, sample: Sample, label: IntArray) -> SampleCounts:
-        return count(sample, label, len(self.classes), self.options.pairs)
+    @cached_property
+    def bandwidths(self) -> list[FloatArray]:
+        """Bandwidths of all labelled sources, without smoothing."""
+        return [t.bandwidth for t in self._tables(self.counts).tables]
+
+    def replicate(self, model: Model, groups: ArrayLike | None, number: int) -> Model:
+        """Refit tables and weights to the sources with random weights, the same in a group, in other inner folds.
+
+        The smoothing is drawn around the chosen one. Bandwidths and ridge, and the ratios of the weights of categories,
+        stay as they are.
+        """
+        seed = self.options.seed + number
+        member = np.unique(np.arange(self.label.size) if groups is None else groups, return_inverse=True)[1]
+        rng = np.random.default_rng([seed, number])
+        weight = rng.exponential(size=member.max() + 1)[member]
+        smoothing = model.smoothing * UNSURE_SMOOTHING ** rng.uniform(-1.0, 1.0)
+        (counts,) = self.cells.count(source_weight=weight)
+        refit = self._tables(counts, smoothing, model.sharpness, self.bandwidths)
+        if self.weighting != "property" and self.options.sharpness != "fit":
+            return replace(refit, mixing=model.mixing)
+        held_out = HeldOut(self.sample, self.cells, folds(self.label, groups, INNER_FOLDS, seed), INNER_FOLDS)
+        without = [self._tables(c, smoothing, bandwidths=self.bandwidths) for c in held_out.counts_without(weight)]
+        index, active, k = model.category_index, self._active(model), len(self.classes)
+        terms = held_out.terms(without, active, self.priors, weight)
+        if model.inverse_ridge is None:
+            sharpness = fit_sharpness(terms, self.priors, (model.weights / model.weights.sum())[index])
+            return replace(refit, mixing=category_mixing(model.weights, sharpness, index, k) * active)
+        start = category_mixing(model.weights, model.sharpness, index, k) * active
+        ((mixing, offsets),) = fit_mixing(terms, self.priors, start, [model.inverse_ridge])
+        return replace(refit, mixing=mixing, offsets=offsets)
 
     def _tables(
-        self, counts: SampleCounts, smoothing: float = 1.0, sharpness: float = 1.0, unsmoothed: Model | None = None
+        self,
+        counts: SampleCounts,
+        smoothing: float = 1.0,
+        sharpness: float = 1.0,
+        bandwidths: Sequence[FloatArray] | None = None,
     ) -> Model:
-        """Model of counts, weighted by category; with the bandwidths of its `unsmoothed` version, if given."""
+        """Model of counts, weighted by category; with these bandwidths without smoothing, if given."""
         model = model_of_counts(
             counts,
             self.sample.properties,
@@ -264,7 +330,7 @@ class _Fit:
             pairs=self.options.pairs,
             errors=self.errors,
             smoothing=smoothing,
-            bandwidths=None if unsmoothed is None else [t.bandwidth for t in unsmoothed.tables],
+            bandwidths=bandwidths,
             weights=self.alpha,
             sharpness=sharpness,
         )
@@ -274,6 +340,33 @@ class _Fit:
         """1 for terms that contribute to the scores, 0 for excluded ones, (terms, 1, 1)."""
         active = [name not in self.options.excluded_properties for name in model.term_names]
         return np.array(active, dtype=np.float64)[:, None, None]
+
+
+class HeldOut:
+    """Labelled sources in folds, and their terms by tables that leave out the source's own fold."""
+
+    def __init__(self, sample: Sample, cells: Cells, fold: IntArray, n_folds: int) -> None:
+        self.cells, self.fold, self.n_folds = cells, fold, n_folds
+        self.rows, self.row_weight, self.source = _likely(sample)
+        self.members = [np.flatnonzero(fold[self.source] == f) for f in range(n_folds)]
+        self.parts = [self.rows.take(each) for each in self.members]
+
+    def counts_without(self, source_weight: FloatArray | None = None) -> list[SampleCounts]:
+        """Counts without each fold in turn."""
+        counts = self.cells.count(self.fold, self.n_folds, source_weight)
+        return [reduce(add, counts[:f] + counts[f + 1 :]) for f in range(self.n_folds)]
+
+    def terms(
+        self, models: Sequence[Model], active: FloatArray, priors: FloatArray, source_weight: FloatArray | None = None
+    ) -> Terms:
+        """Terms of all sources, by the models without each fold; terms that are not `active`, (terms, 1, 1), are 0."""
+        advantage = np.empty((len(self.rows), *models[0].mixing.shape[:2]))
+        for model, rows, part in zip(models, self.members, self.parts, strict=True):
+            advantage[rows] = evidence(model, part)
+        advantage -= advantage.mean(axis=2, keepdims=True)
+        advantage *= active[:, :, 0]
+        weight = prior_weights(self.cells.label, priors, source_weight)
+        return Terms(advantage, self.row_weight, self.source, self.cells.label, weight)
 
 
 def _likely(sample: Sample) -> tuple[Sample, FloatArray, IntArray]:
@@ -316,16 +409,33 @@ def cross_validate(
     n_folds: int = 10,
 ) -> CrossValidation:
     """Classify every labelled source with a model fitted without it; parameters and errors as in `tune` and `folds`."""
-    chosen = options or FitOptions()
+    models, fold = _models(sample, class_index, groups, classes, priors, options or FitOptions(), n_folds)
+    return _held_out(models, fold, sample)
+
+
+def _models(
+    sample: Sample,
+    class_index: ArrayLike,
+    groups: ArrayLike | None,
+    classes: Sequence[str],
+    priors: ArrayLike,
+    options: FitOptions,
+    n_folds: int,
+    and_whole: bool = False,
+) -> tuple[tuple[Model, ...], IntArray]:
+    """The models without each fold, if wanted after that of all sources; and the fold of every source."""
     label = check_labels(class_index, len(sample), len(classes))
     group = None if groups is None else np.asarray(groups)
-    fold = folds(label, group, n_folds, chosen.seed)
-    models = []
-    for f in range(n_folds):
+    fold = folds(label, group, n_folds, options.seed)
+
+    def without(f: int) -> Model:
         kept = np.flatnonzero(fold != f)
         kept_groups = None if group is None else group[kept]
-        models.append(tune(sample.take(kept), label[kept], kept_groups, classes, priors, chosen))
-    return _held_out(tuple(models), fold, sample)
+        return _tuned(sample.take(kept), label[kept], kept_groups, classes, priors, options)
+
+    tasks = [partial(without, f) for f in range(n_folds)]
+    whole = partial(_tuned, sample, label, group, classes, priors, options)
+    return tuple(in_threads([whole, *tasks] if and_whole else tasks)), fold
 
 
 def with_priors(
@@ -365,8 +475,17 @@ def fit(
     options: FitOptions | None = None,
     n_folds: int = 10,
 ) -> tuple[Model, CrossValidation]:
-    """Fit the final model to all labelled sources, with their outlier levels when held out; see `cross_validate`."""
-    validation = cross_validate(sample, class_index, groups, classes, priors, options, n_folds)
-    model = tune(sample, class_index, groups, classes, priors, options)
+    """Fit the final model to all labelled sources, with their outlier levels when held out; see `cross_validate`.
+
+    It has replicates. The out-of-fold answers have theirs, too: what they change in the scores by the fold's model.
+    """
+    chosen = options or FitOptions()
+    (model, *models), fold = _models(sample, class_index, groups, classes, priors, chosen, n_folds, and_whole=True)
+    if chosen.replicates > 1:
+        fitting = _Fit(sample, class_index, classes, priors, chosen)
+        refits = in_threads([partial(fitting.replicate, model, groups, b + 1) for b in range(chosen.replicates)])
+        model = replace(model, replicates=gathered(model, refits))
+        models = [replace(of_fold, replicates=model.replicates) for of_fold in models]
+    validation = _held_out(tuple(models), fold, sample)
     label = np.asarray(class_index, dtype=np.int64)
     return replace(model, outlier_levels=outlier_levels(validation.outlier, label, len(classes))), validation

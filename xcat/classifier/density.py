@@ -29,12 +29,14 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from xcat.arrays import BoolArray, FloatArray, IntArray
+from xcat.arrays import FloatArray, IntArray
 from xcat.columns.properties import Property
 
 N_NODES = 257
 CELLS_PER_STEP = 4
 N_CELLS = CELLS_PER_STEP * (N_NODES - 1)
+N_SLOTS = 2 * N_CELLS + 4
+"""Cells of values, lower and upper wall, cells of limits, missing, not observed."""
 
 FEW = 100
 """With fewer values ISJ fits the noise, and Silverman's rule is used instead."""
@@ -163,39 +165,40 @@ def count_values(
     weight: FloatArray | None = None,
     limit: NDArray[np.floating] | None = None,
 ) -> Counts:
-    """Count the values of one property.
+    """Count the values of one property; each row counts with its weight, and as `slots` says."""
+    w = np.ones(x_scaled.size) if weight is None else weight
+    flat = np.bincount(label * N_SLOTS + slots(x_scaled, prop, limit), w, n_classes * N_SLOTS)
+    return counts_of_slots(flat.astype(np.float64).reshape(n_classes, N_SLOTS))
+
+
+def slots(x_scaled: FloatArray, prop: Property, limit: NDArray[np.floating] | None = None) -> IntArray:
+    """Where each value of a property is counted, (n,): a number below `N_SLOTS`.
 
     Parameters
     ----------
     x_scaled : (n,) float64
         On the property's scale; NaN: missing, +inf: not observed.
-    weight : (n,) float64, optional
-        Probability of each row; 1 by default.
     limit : (n,) array, optional
         Lower limits of missing values; NaN: no limit.
     """
-    m, k = N_CELLS, n_classes
-    w = np.ones(x_scaled.size) if weight is None else weight
+    slot = np.full(x_scaled.size, N_SLOTS - 1)  # not observed
     absent = np.isnan(x_scaled)
+    slot[absent] = N_SLOTS - 2
     present = ~absent & (x_scaled != np.inf)
-
-    def in_cells(chosen: BoolArray, values: NDArray[np.floating]) -> FloatArray:
-        flat = label[chosen] * m + cells(np.asarray(values[chosen], dtype=np.float64), prop)
-        return np.bincount(flat, w[chosen], k * m).astype(np.float64).reshape(k, m)
-
-    atoms = np.zeros((k, 2))
+    slot[present] = cells(x_scaled[present], prop)
     for end, (wall, bounded) in enumerate(((prop.low, prop.bounded_low), (prop.high, prop.bounded_high))):
         if bounded:
-            on_wall = present & (x_scaled == wall)
-            atoms[:, end] = np.bincount(label[on_wall], w[on_wall], k)
-            present &= ~on_wall
-    above = np.zeros((k, m))
+            slot[present & (x_scaled == wall)] = N_CELLS + end
     if limit is not None:
         limited = absent & ~np.isnan(limit)
-        above = in_cells(limited, limit)
-        absent &= ~limited
-    missing = np.bincount(label[absent], w[absent], k).astype(np.float64)
-    return Counts(in_cells(present, x_scaled), atoms, above, missing)
+        slot[limited] = N_CELLS + 2 + cells(np.asarray(limit[limited], dtype=np.float64), prop)
+    return slot
+
+
+def counts_of_slots(counted: FloatArray) -> Counts:
+    """Counts of a property from those in its slots, (K, N_SLOTS)."""
+    limits = N_CELLS + 2
+    return Counts(counted[:, :N_CELLS], counted[:, N_CELLS:limits], counted[:, limits:-2], counted[:, -2])
 
 
 def table_of_counts(
@@ -214,7 +217,7 @@ def table_of_counts(
     typical_error : float, optional
         Median error of the values, on the scale; if given, the ladder for values with errors is made.
     bandwidth : (K,) float64, optional
-        Bandwidths to be multiplied by `smoothing`, instead of estimated ones.
+        Bandwidths to be multiplied by `smoothing`, instead of estimated ones; NaN: to be estimated.
 
     Notes
     -----
@@ -284,10 +287,9 @@ class _Kernels:
         self.step = prop.width * CELLS_PER_STEP / m
         self.before, self.size, self.length, self.squared_frequency = _segment(prop, m)
         self._transform(counts)
-        if bandwidth is None:
-            classes = zip(counts, self.coefficients, self.n.tolist(), strict=True)
-            bandwidth = np.array([self._bandwidth(*each) for each in classes]) * smoothing
-        self.given = bandwidth
+        self.given = np.full(len(counts), np.nan) if bandwidth is None else bandwidth.copy()
+        for k in np.flatnonzero(np.isnan(self.given)):
+            self.given[k] = self._bandwidth(counts[k], self.coefficients[k], float(self.n[k])) * smoothing
         self._limit()
 
     def refilled(self, counts: FloatArray) -> "_Kernels":

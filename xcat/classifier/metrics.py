@@ -88,13 +88,18 @@ def prior_precision_interval(
     return np.fmin(low, measured), np.fmax(high, measured)
 
 
-def prior_weights(truth: ArrayLike, priors: ArrayLike) -> FloatArray:
-    """Weights that give a sample the priors' mix: priors_c / N_c for a source of class c, with the sum 1."""
+def prior_weights(truth: ArrayLike, priors: ArrayLike, weight: FloatArray | None = None) -> FloatArray:
+    """Weights that give a sample the priors' mix: priors_c / N_c for a source of class c, with the sum 1.
+
+    With a `weight` of each source, (N,), N_c is the sum over the class, and the result is multiplied by it.
+    """
     prior = np.asarray(priors, dtype=np.float64)
     check_priors(prior, prior.size)
     label = check_labels(truth, np.asarray(truth).size, prior.size)
-    weight: FloatArray = (prior / np.maximum(np.bincount(label, minlength=prior.size), 1))[label]
-    return np.asarray(weight / weight.sum())
+    own = np.ones(label.size) if weight is None else weight
+    total = np.bincount(label, own, prior.size)
+    made: FloatArray = own * (prior / np.where(total > 0, total, 1.0))[label]
+    return np.asarray(made / made.sum())
 
 
 def log_loss(p: FloatArray, truth: ArrayLike, weight: FloatArray | None = None) -> float:

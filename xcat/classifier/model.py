@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from xcat.arrays import FloatArray, IntArray
-from xcat.classifier.density import Counts, Table, count_values, table_of_counts
-from xcat.classifier.pairs import PairTable, count_pair, pair_table
+from xcat.classifier.bootstrap import Replicates
+from xcat.classifier.density import N_SLOTS, Counts, Table, counts_of_slots, slots, table_of_counts
+from xcat.classifier.pairs import N_BINS, PairTable, pair_bins, pair_table
 from xcat.classifier.sample import Sample
 from xcat.columns.properties import Property
 
@@ -60,6 +61,8 @@ class Model:
         measured.
     inverse_ridge : float or None
         Strength C of the ridge that the mixing was fitted with; None without one.
+    replicates : Replicates or None
+        What refits to the reweighted sample change; None if the errors of the probabilities are not wanted.
 
     Raises
     ------
@@ -83,6 +86,7 @@ class Model:
     outlier_p: FloatArray
     outlier_levels: FloatArray
     inverse_ridge: float | None = None
+    replicates: Replicates | None = None
 
     def __post_init__(self) -> None:
         p, k = len(self.properties), len(self.classes)
@@ -156,6 +160,7 @@ class Model:
             tables=tuple(compress(self.tables, kept)),
             pairs=tuple(compress(self.pairs, kept[n:])),
             mixing=self.mixing[np.array(kept, dtype=bool)],
+            replicates=None if self.replicates is None else self.replicates.select(kept),
         )
 
 
@@ -207,34 +212,61 @@ class SampleCounts:
         return SampleCounts(singles, pairs, self.n_class + other.n_class)
 
 
-def count(
-    sample: Sample, class_index: ArrayLike, n_classes: int, pairs: Sequence[tuple[str, str]] = ()
-) -> SampleCounts:
-    """Count labelled sources in the cells of the tables; every hypothesis counts with its probability.
+class Cells:
+    """Where the tables count a labelled sample: found once, for every part of it and every weighting of its sources.
+
+    Every hypothesis counts with its probability.
 
     Raises
     ------
     ValueError
         A label is not a class number, or their number is wrong; a pair names a property that the sample does not have.
     """
-    label = check_labels(class_index, len(sample), n_classes)
-    rows, weight, source = sample.rows()
-    row_label = label[source]
-    scaled = [rows.scaled(j) for j in range(len(rows.properties))]
-    limits = [None] * len(scaled) if rows.limits is None else rows.limits.T
-    singles = tuple(
-        count_values(x, row_label, n_classes, prop, weight=weight, limit=limit)
-        for x, prop, limit in zip(scaled, rows.properties, limits, strict=True)
-    )
-    position = {p.name: j for j, p in enumerate(sample.properties)}
-    unknown = sorted({name for pair in pairs for name in pair} - set(position))
-    if unknown:
-        raise ValueError(f"a pair names properties that are not used: {', '.join(unknown)}")
-    counted = tuple(
-        count_pair(scaled[i], scaled[j], row_label, n_classes, (sample.properties[i], sample.properties[j]), weight)
-        for i, j in ((position[a], position[b]) for a, b in pairs)
-    )
-    return SampleCounts(singles, counted, np.bincount(label, minlength=n_classes).astype(np.float64))
+
+    def __init__(
+        self, sample: Sample, class_index: ArrayLike, n_classes: int, pairs: Sequence[tuple[str, str]] = ()
+    ) -> None:
+        self.n_classes = n_classes
+        self.label = check_labels(class_index, len(sample), n_classes)
+        rows, self.row_weight, self.source = sample.rows()
+        scaled = [rows.scaled(j) for j in range(len(rows.properties))]
+        limits = [None] * len(scaled) if rows.limits is None else rows.limits.T
+        position = {p.name: j for j, p in enumerate(sample.properties)}
+        unknown = sorted({name for pair in pairs for name in pair} - set(position))
+        if unknown:
+            raise ValueError(f"a pair names properties that are not used: {', '.join(unknown)}")
+        self.singles = [slots(*each) for each in zip(scaled, rows.properties, limits, strict=True)]
+        axes = [(position[a], position[b]) for a, b in pairs]
+        self.pairs = [pair_bins(scaled[i], scaled[j], (sample.properties[i], sample.properties[j])) for i, j in axes]
+
+    def count(
+        self, part: IntArray | None = None, n_parts: int = 1, source_weight: FloatArray | None = None
+    ) -> list[SampleCounts]:
+        """Count every part of the sample.
+
+        Parameters
+        ----------
+        part : (N,) int64, optional
+            Part of each source, from 0; all are in one part by default.
+        source_weight : (N,) float64, optional
+            1 by default.
+        """
+        k = self.n_classes
+        group = self.label if part is None else part * k + self.label
+        of_source = np.ones(self.label.size) if source_weight is None else source_weight
+        row_group, weight = group[self.source], self.row_weight * of_source[self.source]
+
+        def counted(place: IntArray, n_places: int) -> FloatArray:
+            flat = np.bincount(row_group * n_places + place, weight, n_parts * k * n_places)
+            return np.asarray(flat.reshape(n_parts, k, n_places), dtype=np.float64)
+
+        singles = [counted(slot, N_SLOTS) for slot in self.singles]
+        pairs = [counted(at, N_BINS**2 + 1)[:, :, :-1].reshape(n_parts, k, N_BINS, N_BINS) for at in self.pairs]
+        n_class = np.bincount(group, of_source, n_parts * k).reshape(n_parts, k)
+        return [
+            SampleCounts(tuple(counts_of_slots(s[i]) for s in singles), tuple(p[i] for p in pairs), n_class[i])
+            for i in range(n_parts)
+        ]
 
 
 def typical_errors(sample: Sample) -> tuple[float | None, ...]:
@@ -269,11 +301,11 @@ def model_of_counts(
     priors : (K,) array
         Prior probability of each class, sum 1.
     pairs : sequence of Q (str, str)
-        As passed to `count`.
+        As passed to `Cells`.
     errors : sequence of P (float or None), optional
         See `typical_errors`.
     bandwidths : sequence of P (K,) float64, optional
-        Bandwidths without smoothing, if already determined: estimating them takes most of the time.
+        Bandwidths without smoothing, if already determined, NaN where not: estimating them takes long.
     weights : (T,) array, optional
         Weight alpha of each of `CATEGORIES`; equal by default.
 
@@ -328,6 +360,6 @@ def fit_tables(
     pairs: Sequence[tuple[str, str]] = (),
     **options: Any,
 ) -> Model:
-    """Count a labelled sample and make its tables; options and errors as in `count` and `model_of_counts`."""
-    counts, errors = count(sample, class_index, len(classes), pairs), typical_errors(sample)
+    """Count a labelled sample and make its tables; options and errors as in `Cells` and `model_of_counts`."""
+    (counts,), errors = Cells(sample, class_index, len(classes), pairs).count(), typical_errors(sample)
     return model_of_counts(counts, sample.properties, classes, priors, pairs=pairs, errors=errors, **options)

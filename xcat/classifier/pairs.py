@@ -74,14 +74,22 @@ def middles(axes: Sequence[Property]) -> tuple[FloatArray, FloatArray]:
     return np.array([a.low + 0.5 * a.width / N_BINS for a in axes]), np.array([a.width / N_BINS for a in axes])
 
 
+def pair_bins(x: FloatArray, y: FloatArray, axes: Sequence[Property]) -> IntArray:
+    """Bin of two properties, on their scales, (n,), from 0; N_BINS^2 where one of them has no value."""
+    both = np.isfinite(x) & np.isfinite(y)
+    place = np.full(x.size, N_BINS**2)
+    place[both] = bins(x[both], axes[0]) * N_BINS + bins(y[both], axes[1])
+    return place
+
+
 def count_pair(
     x: FloatArray, y: FloatArray, label: IntArray, n_classes: int, axes: Sequence[Property], weight: FloatArray
 ) -> FloatArray:
     """Count values of two properties, on their scales, by class: (K, G, G)."""
-    both = np.isfinite(x) & np.isfinite(y)
-    flat = (label[both] * N_BINS + bins(x[both], axes[0])) * N_BINS + bins(y[both], axes[1])
-    counted = np.bincount(flat, weight[both], n_classes * N_BINS**2)
-    return np.asarray(counted, dtype=np.float64).reshape(n_classes, N_BINS, N_BINS)
+    n_places = N_BINS**2 + 1
+    flat = np.bincount(label * n_places + pair_bins(x, y, axes), weight, n_classes * n_places)
+    counted = flat.astype(np.float64).reshape(n_classes, n_places)[:, :-1]
+    return np.asarray(counted).reshape(n_classes, N_BINS, N_BINS)
 
 
 def pair_table(counts: FloatArray, axes: Sequence[Property], bandwidth: FloatArray, category: str) -> PairTable:

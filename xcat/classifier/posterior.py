@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xcat.arrays import FloatArray, IntArray
+from xcat.classifier.bootstrap import confidence, pair_places, places, spread
 from xcat.classifier.density import Table, levels
 from xcat.classifier.model import Model
 from xcat.classifier.priors import reweighted
@@ -55,6 +56,10 @@ class Classification:
         Most probable class when the category is left out.
     evidence : (N, P + Q, K) float32
         Natural-log likelihood terms with the accepted counterpart; see `evidence`.
+    p_err : (N, K) float64
+        Standard deviation of each probability over the replicates of the fit; NaN if the model has none.
+    stability : (N,) float64
+        Share of the replicates in which the most probable class is the same; NaN if the model has none.
     """
 
     p: FloatArray
@@ -65,6 +70,13 @@ class Classification:
     n_missing: IntArray
     class_without: IntArray
     evidence: NDArray[np.float32]
+    p_err: FloatArray
+    stability: FloatArray
+
+    @property
+    def confidence(self) -> FloatArray:
+        """Difference of the two largest probabilities over the sum of their errors, (N,)."""
+        return confidence(self.p, self.p_err)
 
 
 def evidence(model: Model, sample: Sample) -> NDArray[np.float32]:
@@ -162,7 +174,7 @@ def classify(
             beyond += typical[t] * tail
             n_missing += ~(look_up.scaled(t) < np.inf)
 
-    p, p_without = _posterior(model, sample, by_category, varying)
+    p, p_without, score, look_up_rows, hypotheses = _posterior(model, sample, by_category, varying)
     if prior_ratio is not None:
         one = np.ones(1)
         if sample.hypotheses is None:
@@ -175,19 +187,31 @@ def classify(
     # the shortfall is below zero only by rounding
     outlier = (np.maximum(shortfall, 0.0) + beyond) / np.log(10.0)
     p_tail = tail_probability(model, outlier, class_index)
-    return Classification(p, class_index, _margin(p), outlier, p_tail, n_missing, without, terms)
+    p_err, stability = np.full(p.shape, np.nan), np.full(n, np.nan)
+    if model.replicates is not None and n:
+        numbers = range(len(model.replicates.terms))
+        rows = [t for t in varying if t in numbers] if hypotheses is not None else []
+        of_source = {t: look_up.place(t) for t in numbers if t not in rows}
+        of_row = {t: look_up_rows.place(t) for t in rows}
+        p_err, stability = spread(
+            model.replicates, score, of_source, class_index, of_row, hypotheses=hypotheses, prior_ratio=prior_ratio
+        )
+    return Classification(
+        p, class_index, _margin(p), outlier, p_tail, n_missing, without, terms, p_err=p_err, stability=stability
+    )
 
 
 def _posterior(
     model: Model, sample: Sample, fixed: FloatArray, varying: Sequence[int]
-) -> tuple[FloatArray, list[FloatArray]]:
+) -> tuple[FloatArray, list[FloatArray], FloatArray, "_Terms", tuple[FloatArray, IntArray] | None]:
     """Posterior, and the one without each category in turn; the mean over the hypotheses if there are any.
 
-    Without hypotheses the latter are left as log scores: their largest is that of the same class.
+    Without hypotheses the latter are left as log scores: their largest is that of the same class. Then follow the log
+    scores of the rows, their look-up, and with hypotheses the weight of every row and the first row of every source.
     """
     total = fixed.sum(axis=0) + model.log_prior
     if sample.hypotheses is None:
-        return softmax(total), [total - each for each in fixed]
+        return softmax(total), [total - each for each in fixed], total, _Terms(model, sample), None
     rows, weight, source = sample.rows()
     by_category = np.zeros((len(fixed), source.size, len(model.classes)))
     look_up = _Terms(model, rows)
@@ -199,7 +223,8 @@ def _posterior(
     def mean(of: FloatArray) -> FloatArray:
         return np.asarray(np.add.reduceat(weight[:, None] * softmax(of), start, axis=0))
 
-    return mean(score), [mean(score - fixed[t][source] - by_category[t]) for t in range(len(fixed))]
+    without = [mean(score - fixed[t][source] - by_category[t]) for t in range(len(fixed))]
+    return mean(score), without, score, look_up, (weight, start)
 
 
 def _varying(model: Model, sample: Sample) -> list[int]:
@@ -289,6 +314,14 @@ class _Terms:
             inside[limited] = _interpolated(table.log_above, at, rest) + table.log_present
         inside[unobserved] = 0.0
         return inside, tail
+
+    def place(self, t: int) -> IntArray:
+        """Place of every source in the replicates of term number t, (N,)."""
+        q = t - len(self.model.properties)
+        if q >= 0:
+            i, j = self.model.pair_columns[q]
+            return pair_places(self.model.pairs[q], self.scaled(int(i)), self.scaled(int(j)))
+        return places(*self._columns(t))
 
     def best(self, t: int) -> FloatArray:
         """Largest value that the term of a property can have, given its errors and which values are missing, (N, K)."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +22,13 @@ MOST_SHARPNESS = 3.0
 """Largest sharpness considered, in units of the number of categories: three times plain naive Bayes."""
 INVERSE_RIDGES = (0.08, 0.25, 0.8)
 """Inverse strengths C, as in logistic regressions, of the ridge on the weights of properties; the strongest first."""
+_LEAST_LOG_P = -80.0
+"""Least log-probability in a fit, in single precision: a source that a fit gets wholly wrong must still pull at it."""
 MOST_ALPHA = 3.0
 """Largest exponent of a category that is tried: three times that of plain naive Bayes."""
+
+Mixings: TypeAlias = list[tuple[FloatArray, FloatArray]]
+"""Fitted mixing (T, K, K) and offsets (K,), one for every ridge."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,8 +121,11 @@ def fit_sharpness(terms: Terms, priors: FloatArray, shares: FloatArray) -> float
 
 
 def fit_mixing(
-    terms: Terms, priors: FloatArray, start: FloatArray, inverse_ridges: Sequence[float]
-) -> list[tuple[FloatArray, FloatArray]]:
+    terms: Terms,
+    priors: FloatArray,
+    start: FloatArray,
+    inverse_ridges: Sequence[float],
+) -> Mixings:
     """Fit the weights of all properties and classes, and one offset per class, with the least weighted log-loss.
 
     Parameters
@@ -139,32 +148,111 @@ def fit_mixing(
     an XRB need not separate it from a star. The sum over k is still a table of one property, so the score remains a sum
     of look-ups.
     """
-    rows, n_terms, k = terms.advantage.shape
-    # single precision is enough for a gradient, and halves the memory traffic
-    flat = terms.advantage.reshape(rows, n_terms * k).astype(np.float32)
-    centre = start.transpose(0, 2, 1).reshape(n_terms * k, k)
-    log_prior = np.log(priors)
-
-    def loss(x: FloatArray, ridge: float) -> tuple[float, FloatArray]:
-        weight, offset = x[:-k].reshape(n_terms * k, k), x[-k:]
-        value, gradient = _loss_and_slope(terms, log_prior + offset + flat @ weight.astype(np.float32))
-        shift = weight - centre
-        value += ridge * float(np.sum(shift**2) + offset @ offset)
-        slope = flat.T @ gradient.astype(np.float32) + 2.0 * ridge * shift
-        return value, np.concatenate([slope.ravel(), gradient.sum(axis=0) + 2.0 * ridge * offset])
+    n_terms, k = terms.advantage.shape[1:]
+    rows = _Rows.of(terms, np.log(priors))
+    centre = _as_columns(start, np.zeros(k))
+    x = centre
+    curvature = rows.curvature(x)
 
     from scipy.optimize import minimize
 
     fits = []
-    x = np.concatenate([centre.ravel(), np.zeros(k)])
     for inverse in inverse_ridges:
         # as strong as that of a logistic regression on n equally weighted sources
         ridge = 1.0 / (2.0 * inverse * terms.label.size)
-        x = minimize(loss, x, (ridge,), jac=True, method="L-BFGS-B", options={"maxiter": 300, "ftol": 1e-7}).x
-        offset = x[-k:]
-        mixing = x[:-k].reshape(n_terms, k, k).transpose(0, 2, 1)
-        fits.append((np.ascontiguousarray(mixing), offset - offset.mean()))
+        # steps in units of the curvature: the terms differ much in what they say, and a tenth of the steps is enough
+        unit = np.linalg.inv(np.linalg.cholesky(curvature + 2.0 * ridge * np.eye(len(x)))).transpose(0, 2, 1)
+        begin = x
+
+        def loss(
+            z: FloatArray, ridge: float = ridge, unit: FloatArray = unit, begin: FloatArray = begin
+        ) -> tuple[float, FloatArray]:
+            columns = begin + np.einsum("kij,kj->ik", unit, z.reshape(k, -1))
+            shift = columns - centre
+            value, slope = rows.loss_and_slope(columns)
+            slope = slope + 2.0 * ridge * shift
+            return value + ridge * float(np.sum(shift**2)), np.einsum("kij,ik->kj", unit, slope).ravel()
+
+        z = minimize(loss, np.zeros(x.size), jac=True, method="L-BFGS-B", options={"maxiter": 300, "ftol": 1e-7}).x
+        x = begin + np.einsum("kij,kj->ik", unit, z.reshape(k, -1))
+        columns = x[:-1].reshape(n_terms, k - 1, k).transpose(0, 2, 1)
+        fits.append((columns @ _basis(k).T + start.mean(axis=2, keepdims=True), x[-1] - x[-1].mean()))
     return fits
+
+
+@cache
+def _basis(k: int) -> FloatArray:
+    """Orthonormal basis (K, K - 1) of what has the sum 0 over the classes, as advantages do."""
+    return np.asarray(np.linalg.svd(np.eye(k) - 1.0 / k)[0][:, : k - 1])
+
+
+def _as_columns(mixing: FloatArray, offsets: FloatArray) -> FloatArray:
+    """Weights as a matrix (T (K - 1) + 1, K): a column for the score of every class, its offset last.
+
+    What is constant along the last axis of the mixing counts for nothing, and is left out.
+    """
+    n_terms, k, _ = mixing.shape
+    columns = (mixing @ _basis(k)).transpose(0, 2, 1).reshape(n_terms * (k - 1), k)
+    return np.concatenate([columns, offsets[None]])
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """Terms laid out for the fit: classes first, and in single precision.
+
+    Single precision is enough for a loss and a slope, and halves the memory traffic.
+    """
+
+    x: NDArray[np.float32]  # (R, T (K - 1) + 1): advantages, and 1 for the offset
+    log_prior: NDArray[np.float32]  # (K, 1)
+    of_truth: IntArray  # (R,) place of the true class in an array (K, R)
+    row_weight: FloatArray  # (R,)
+    source_weight: FloatArray  # (N,)
+    source: IntArray | None  # (R,) source of the row, sorted; None: every source has one row
+    n_rows: IntArray  # (N,) rows of every source
+
+    @classmethod
+    def of(cls, terms: Terms, log_prior: FloatArray) -> _Rows:
+        """Lay out terms."""
+        n_rows, n_terms, k = terms.advantage.shape
+        x = np.ones((n_rows, n_terms * (k - 1) + 1), dtype=np.float32)
+        basis = _basis(k).astype(np.float32)
+        x[:, :-1] = (terms.advantage.astype(np.float32) @ basis).reshape(n_rows, -1)
+        place = terms.row_label * n_rows + np.arange(n_rows)
+        number = np.bincount(terms.source, minlength=terms.label.size)
+        source = None if terms.is_plain else terms.source
+        prior = log_prior.astype(np.float32)[:, None]
+        return cls(x, prior, place, terms.row_weight, terms.source_weight, source, number)
+
+    def _posterior(self, columns: FloatArray) -> tuple[NDArray[np.float32], FloatArray, FloatArray]:
+        """Probabilities (K, R) of the rows, that of the truth of every source, and each row's share in the loss."""
+        p = np.ascontiguousarray((self.x @ columns.astype(np.float32)).T)
+        p += self.log_prior
+        p -= p.max(axis=0)
+        np.exp(np.maximum(p, _LEAST_LOG_P, out=p), out=p)
+        p /= p.sum(axis=0)
+        joint = p.ravel()[self.of_truth] * self.row_weight
+        if self.source is None:
+            return p, joint, self.source_weight
+        total = np.asarray(np.bincount(self.source, joint), dtype=np.float64)
+        # share of the hypothesis in its source's probability of the true class
+        return p, total, joint * np.repeat(self.source_weight / total, self.n_rows)
+
+    def loss_and_slope(self, columns: FloatArray) -> tuple[float, FloatArray]:
+        """Weighted log-loss, and its derivative with respect to the columns."""
+        p, total, share = self._posterior(columns)
+        value = -float(self.source_weight @ np.log(total))
+        share32 = share.astype(np.float32)
+        p *= share32
+        p.ravel()[self.of_truth] -= share32
+        return value, (p @ self.x).T.astype(np.float64)
+
+    def curvature(self, columns: FloatArray) -> FloatArray:
+        """Second derivatives of the loss with respect to every column by itself, (K, T K + 1, T K + 1)."""
+        p, _, share = self._posterior(columns)
+        weight = np.sqrt(share * p * (1.0 - p)).astype(np.float32)
+        scaled = [w[:, None] * self.x for w in weight]
+        return np.stack([(of.T @ of).astype(np.float64) for of in scaled])
 
 
 def _loss_and_slope(terms: Terms, score: FloatArray) -> tuple[float, FloatArray]:

@@ -102,7 +102,7 @@ def candidates(
     max_rows: common.MaxRows = 20,
     as_json: common.AsJson = False,
 ) -> None:
-    """List the candidates of a class, the most probable first; what several missions have seen is listed once."""
+    """List the candidates of a class, by probability times stability; an object of several missions is listed once."""
     place = None if cone is None else values.cone(cone)
     common.check_output(output, overwrite, samp)
     table = api.candidates(

@@ -40,9 +40,11 @@ def candidates_view(name: str) -> str:
 
 def view_columns(classes: Sequence[str]) -> list[str]:
     """Columns of pub.classified: those of the table, the classes of the model after the class, and the run last."""
-    names = [c.name for c in _CLASSIFIED.columns if c.name not in ("run_id", *_USUAL.values())]
-    place = names.index("p_class") + 1
-    return [*names[:place], *map(class_column, classes), *names[place:], "run_id"]
+    usual = [column + error for column in _USUAL.values() for error in ("", "_err")]
+    names = [c.name for c in _CLASSIFIED.columns if c.name not in ("run_id", *usual)]
+    place = names.index("p_class_err") + 1
+    of_classes = [class_column(name) + error for error in ("", "_err") for name in classes]
+    return [*names[:place], *of_classes, *names[place:], "run_id"]
 
 
 def make_views(conn: Connection, classes: Sequence[str]) -> None:
@@ -110,9 +112,12 @@ def comment(conn: Connection, relation: str, column: str) -> None:
     """Describe a column; that of a class may not be in the registry."""
     meaning = columns().get(column)
     of_class = column.removeprefix("p_")
-    text = (
-        meaning.comment if meaning else f"Posterior probability of the class {of_class} {{stat.probability;src.class}}"
-    )
+    if meaning:
+        text = meaning.comment
+    elif column.endswith("_err"):
+        text = f"Error (one sigma) of {column.removesuffix('_err')} {{stat.error;stat.probability}}"
+    else:
+        text = f"Posterior probability of the class {of_class} {{stat.probability;src.class}}"
     statement = job("publish.comment_column")
     conn.execute(statement.compose(relation=relation, name=column, comment=sql.Literal(text)))
 

@@ -194,6 +194,8 @@ class _Writer:
         values = _shared("p", schema.RUN_TABLES["property"], "classified_runs", _OF_PROPERTIES)
         for i, name in enumerate(map(published.class_column, self.classes), 1):
             values += sql.SQL(", ") + job("publish.class_value").compose(number=sql.Literal(i), name=name)
+        for i, name in enumerate(map(published.class_column, self.classes), 1):
+            values += sql.SQL(", ") + job("publish.class_error").compose(number=sql.Literal(i), name=f"{name}_err")
         master_sources = self.targets["master_sources"]
         classes = {"classes": self.classes, **{key: self.row[key] for key in ("model_run_id", "label_run_id")}}
         self.execute("of_missions", classes, master_sources=master_sources)
@@ -261,7 +263,8 @@ def _add_class_columns(settings: Settings, classes: list[str]) -> None:
     """Give the flat table a column for every class that it lacks; if it lacks none, no lock is taken."""
     with connect(settings) as conn:
         columns = _columns_of(conn, "pub.classified_runs")
-        new = [name for name in map(published.class_column, classes) if name not in columns]
+        wanted = [column + error for column in map(published.class_column, classes) for error in ("", "_err")]
+        new = [name for name in wanted if name not in columns]
 
         def add() -> None:
             for name in new:

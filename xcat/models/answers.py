@@ -16,7 +16,10 @@ def columns(model: Model, result: Classification, is_classifiable: NDArray[np.bo
     return {
         "class": names[result.class_index],
         "p": probabilities(result.p),
+        "p_err": result.p_err.astype(np.float32),
         "margin": probabilities(result.margin),
+        "confidence": result.confidence.astype(np.float32),
+        "stability": probabilities(result.stability),
         "outlier": result.outlier.astype(np.float32),
         "p_tail": probabilities(result.p_tail),
         "is_outlier": result.p_tail < LEAST_P_TAIL,

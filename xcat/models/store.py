@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from psycopg.rows import dict_row
 
+from xcat.classifier.bootstrap import Replicates
 from xcat.classifier.density import Table
 from xcat.classifier.model import Model
 from xcat.classifier.pairs import PairTable, as_row
 from xcat.columns.properties import column_of, select
+from xcat.database import copy
 from xcat.database.connection import Connection
 from xcat.database.sqlfiles import insert, job
 from xcat.errors import XcatError
@@ -32,6 +35,8 @@ def store(conn: Connection, run_id: int, model: Model) -> None:
         "likelihood_table": [*_singles(model), *_pairs(model)],
     }.items():
         insert(conn, f"xcat.{table}", [keys | each for each in rows])
+    if model.replicates is not None:
+        copy.copy_in(conn, "xcat.likelihood_replicate", _replicate_blocks(run_id, model))
 
 
 def _classes(model: Model) -> list[dict[str, Any]]:
@@ -41,6 +46,7 @@ def _classes(model: Model) -> list[dict[str, Any]]:
             "class": name,
             "prior": float(model.priors[k]),
             "log_offset": float(model.offsets[k]),
+            "offset_changes": None if model.replicates is None else model.replicates.offsets[k].tolist(),
             "n_reference": round(model.n_reference[k]),
             "outlier_levels": model.outlier_levels[k].tolist(),
         }
@@ -105,6 +111,37 @@ def _pairs(model: Model) -> list[dict[str, Any]]:
     return rows
 
 
+def _replicate_blocks(run_id: int, model: Model) -> Iterator[dict[str, np.ndarray]]:
+    """What replicates change, place by place: the rows of a term after those of another."""
+    terms = model.replicates.terms if model.replicates is not None else ()
+    # a prior of the sky, the last term, does not change
+    for name, changes in zip(model.term_names, terms, strict=False):
+        n_places = changes.shape[1]
+        yield {
+            "run_id": np.full(n_places, run_id, np.int32),
+            "property": np.full(n_places, name.encode()),
+            "place": np.arange(n_places, dtype=np.int16),
+            "changes": changes.transpose(1, 0, 2).reshape(n_places, -1),
+        }
+
+
+def _replicates(conn: Connection, keys: dict[str, Any], offsets: list[Any], terms: list[str]) -> Replicates | None:
+    """The replicates of a model; None if it has none."""
+    if offsets[0] is None:
+        return None
+    offset = np.array(offsets, dtype=np.float32)
+    # an array of reals as it is sent: 20 bytes of header, then the length and the value of each
+    item = np.dtype([("length", ">i4"), ("value", ">f4")])
+    row = np.dtype([("header", "V20"), ("items", item, offset.size)])
+    with conn.cursor(binary=True) as cursor:
+        sent = dict(cursor.execute(job("fit.replicates").compose(), keys).fetchall())
+    changes = []
+    for name in terms[: len(sent)]:
+        values = np.frombuffer(sent[name], row)["items"]["value"].astype(np.float32)
+        changes.append(np.ascontiguousarray(values.reshape(len(values), *offset.shape).transpose(1, 0, 2)))
+    return Replicates(offset, tuple(changes))
+
+
 def load(conn: Connection, run_id: int) -> Model:
     """Read the model of a fit run.
 
@@ -142,6 +179,7 @@ def load(conn: Connection, run_id: int) -> Model:
         outlier_p=np.array(model["outlier_p"][0]),
         outlier_levels=np.array(of_class["outlier_levels"], dtype=np.float64),
         inverse_ridge=model["inverse_ridge"][0],
+        replicates=_replicates(conn, keys, of_class["offset_changes"], terms),
     )
 
 

@@ -88,6 +88,7 @@ def columns(model: Model, result: Classification) -> dict[str, np.ndarray]:
     return {
         "class": names[result.class_index],
         **{f"p_{word(c)}": result.p[:, k] for k, c in enumerate(model.classes)},
+        **_how_sure(model, result),
         "margin": result.margin,
         "outlier": result.outlier,
         "p_tail": result.p_tail,
@@ -95,6 +96,15 @@ def columns(model: Model, result: Classification) -> dict[str, np.ndarray]:
         "n_missing": result.n_missing.astype(np.int16),
         "alternative": np.char.decode(answers.alternatives(model, result)) if len(result.p) else np.zeros(0, "U1"),
         **_nats(model, result),
+    }
+
+
+def _how_sure(model: Model, result: Classification) -> dict[str, np.ndarray]:
+    """Errors of the probabilities, and what follows from them."""
+    return {
+        **{f"p_{word(c)}_err": result.p_err[:, k] for k, c in enumerate(model.classes)},
+        "confidence": result.confidence,
+        "stability": result.stability,
     }
 
 
@@ -134,5 +144,7 @@ def meaning(name: str, model: Model, catalogues: Sequence[str]) -> Meaning:
                 return Meaning(about=f"Accepted counterpart in {catalogue}", ucd="meta.id")
             column = meanings()[rest]
             return Meaning(column.unit, f"{catalogue}: {column.about}", column.ucd)
-    klass = next(c for c in model.classes if f"p_{word(c)}" == name)
+    klass = next(c for c in model.classes if name in (f"p_{word(c)}", f"p_{word(c)}_err"))
+    if name == f"p_{word(klass)}_err":
+        return Meaning(about=f"Error (one sigma) of p_{word(klass)}", ucd="stat.error;stat.probability")
     return Meaning(about=f"Probability of the class {klass}", ucd="stat.probability;src.class")

@@ -534,7 +534,10 @@ class _Work:
         names = [
             "class",
             *(f"p_{answer_columns.word(c)}" for c in model.classes),
+            *(f"p_{answer_columns.word(c)}_err" for c in model.classes),
             "margin",
+            "confidence",
+            "stability",
             "p_tail",
             "is_outlier",
             "reason",

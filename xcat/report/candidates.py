@@ -46,7 +46,7 @@ def candidates(
     run_id: int | None = None,
     every_mission: bool = False,
 ) -> Table:
-    """List the objects of a class, most probable first.
+    """List the objects of a class, the surest first: by probability times stability.
 
     An object that several missions have seen is listed once: as its best measured source, if that one is of the class.
     ``other_missions`` says what the others are.

@@ -191,7 +191,7 @@ model_class = book(
     "model_class",
     "The classes of every model",
     part_of("run_id", "model"),
-    "class_id class prior log_offset n_reference outlier_levels",
+    "class_id class prior log_offset offset_changes? n_reference outlier_levels",
     PrimaryKeyConstraint("run_id", "class_id"),
     UniqueConstraint("run_id", "class"),
 )
@@ -231,4 +231,12 @@ likelihood_table = book(
     _belongs_to("property", "model_term", "term"),
     CheckConstraint("cardinality(axes) = cardinality(scales) AND cardinality(axes) IN (1, 2)", name="axes"),
     CheckConstraint("log_present <= 0 AND log_missing <= 0", name="presence"),
+)
+
+likelihood_replicate = book(
+    "likelihood_replicate",
+    "What refits to the reweighted reference sample change in the contributions of a term, place by place",
+    "run_id property place changes",
+    PrimaryKeyConstraint("run_id", "property", "place"),
+    _belongs_to("property", "model_term", "term"),
 )

@@ -53,7 +53,7 @@ NAME_KEY = r"lower(regexp_replace(name, '\s'::text, ''::text, 'g'::text))"
 # A name has one type in all tables, but for the three whose type is given with them. What is not listed is real.
 _NAMES: list[tuple[TypeEngine[Any], str]] = [
     (SmallInteger(), "catalogue_id category_id class_id fold match_flag mission_rank n_missing n_missions part rank"),
-    (SmallInteger(), "source_kind term_id term_no pattern"),
+    (SmallInteger(), "place source_kind term_id term_no pattern"),
     (Integer(), "run_id pipeline_run_id source_run_id link_run_id match_run_id property_run_id label_run_id"),
     (Integer(), "model_run_id first_run_id file_id healpix publication_id version quality_flag seed n_candidates"),
     (Integer(), "n_detections n_objects n_reference n_secure n_shifted n_shifted_above n_sources n_sources_above"),
@@ -83,7 +83,7 @@ _NAMES: list[tuple[TypeEngine[Any], str]] = [
     (ARRAY(DOUBLE_PRECISION), "grid grid_2 log_above log_atoms log_density log_smeared mixing outlier_levels"),
     (ARRAY(DOUBLE_PRECISION), "outlier_p log_odds completenesses cutoffs log_back log_alone pool_means"),
     (ARRAY(Integer), "pools"),
-    (ARRAY(REAL), "evidence p"),
+    (ARRAY(REAL), "changes evidence offset_changes p p_err"),
     (ARRAY(Text), "axes catalogues objects scales"),
 ]
 _TYPE = {name: type_ for type_, names in _NAMES for name in names.split()}
@@ -104,7 +104,7 @@ _RANGE = {
     "p": "0 <= ALL (p) AND 1 >= ALL (p) AND array_position(p, NULL) IS NULL",
 }
 for _form, _names in {
-    "{} >= 0 AND {} <= 1": "completeness cutoff false_rate margin p_any p_hypothesis p_i p_tail p_variable"
+    "{} >= 0 AND {} <= 1": "completeness cutoff false_rate margin p_any p_hypothesis p_i p_tail p_variable stability"
     " p_variable_long",
     "{} >= 0 AND {} < 'Infinity'": "density_per_deg2 outlier sep_arcsec tail_slope weight",
     "{} > 0 AND {} < 'Infinity'": "inverse_ridge sharpness smoothing",

@@ -112,7 +112,10 @@ class Explanation:
     is_summed: bool  #: whether the posterior is the mean over counterpart hypotheses
     best: str  #: the most probable class
     second: str  #: the runner-up
+    p_err: Probabilities | None  #: one sigma of each, over refits to the reweighted sample; None for an old model
     margin: float
+    confidence: float | None  #: difference of the two largest probabilities over the sum of their errors
+    stability: float | None  #: share of the refits with the same class
     outlier: float  #: decades by which the source is less likely than the most typical member of its class
     p_tail: float  #: fraction of the members of its class that are at least as extreme
     is_outlier: bool

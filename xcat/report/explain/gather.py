@@ -79,6 +79,8 @@ def explain(conn: Connection, source: str | int, run_id: int | None = None, mode
     held_out = one(conn, "report.decision_out_of_fold", keys)
     decision = {"fold": None, "n_folds": None, **(held_out or decision)}
     best, posterior = decision.pop("class"), probabilities(model, np.array(decision.pop("p")))
+    p_err = decision.pop("p_err")
+    decision["p_err"] = None if decision["stability"] is None else probabilities(model, np.array(p_err))
     terms = evidence(model, _inside(model, sample.best_match()))[0].astype(np.float64)
     contributed = contributions(model, terms)
     return _assembled(
@@ -135,10 +137,14 @@ def explain_row(
     of_hypotheses = None
     if layout.dependent:
         of_hypotheses = _hypothesis_rows(conn, layout, keys | {"property_run_id": source["run_id"]}, relations)
+    is_sure = model.replicates is not None
     decision: Row = {
         "fold": None,
         "n_folds": None,
+        "p_err": probabilities(model, result.p_err[0]) if is_sure else None,
         "margin": float(result.margin[0]),
+        "confidence": float(result.confidence[0]) if is_sure else None,
+        "stability": float(result.stability[0]) if is_sure else None,
         "outlier": float(result.outlier[0]),
         "p_tail": float(result.p_tail[0]),
         "is_outlier": bool(result.p_tail[0] < LEAST_P_TAIL),

@@ -74,10 +74,17 @@ def probability(p: float) -> str:
     return f"{p:.3f}" if p >= 0.0005 or p == 0 else f"{p:.0e}"
 
 
+def _error(e: Explanation, name: str) -> str:
+    """Error of a probability, if it is known."""
+    return "" if e.p_err is None else f" +- {probability(e.p_err[name])}"
+
+
 def headline(e: Explanation) -> str:
     """Class and probability in one line."""
+    of = {c: f"{probability(e.posterior[c])}{_error(e, c)}" for c in (e.best, e.second)}
+    stable = "" if e.stability is None else f", the class of {100 * e.stability:.0f} % of the refits"
     return (
-        f"{e.best}, P = {probability(e.posterior[e.best])}; next {e.second}, P = {probability(e.posterior[e.second])};"
+        f"{e.best}, P = {of[e.best]}{stable}; next {e.second}, P = {of[e.second]};"
         f" margin {e.margin:.3f}; {'an' if e.is_outlier else 'not an'} outlier:"
         f" {tail(e.p_tail)} of {e.best} are at least as extreme"
     )

@@ -1,0 +1,44 @@
+"""Errors of the probabilities: replicates of every model, and what they say of every source.
+
+Models and answers of before have none: their columns stay empty.
+
+Revision ID: 0007
+Revises: 0003
+"""
+
+from alembic import op
+
+revision = "0007"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+
+_ANSWER = {"p_err": "real[]", "confidence": "real", "stability": "real"}
+_USUAL = {f"p_{name}_err": "real" for name in ("class", "agn", "star", "xrb", "cv")}
+COLUMNS = {
+    "xcat.model_class": {"offset_changes": "real[]"},
+    "xcat.classification": _ANSWER,
+    "xcat.out_of_fold": _ANSWER,
+    "pub.classified_runs": _USUAL | {"confidence": "real", "stability": "real"},
+}
+_PROBABILITY = "CHECK (stability >= 0 AND stability <= 1)"
+
+
+def upgrade() -> None:
+    op.execute("""
+        CREATE TABLE xcat.likelihood_replicate (
+            run_id integer NOT NULL, property text NOT NULL, place smallint NOT NULL, changes real[] NOT NULL,
+            PRIMARY KEY (run_id, property, place),
+            FOREIGN KEY (run_id, property) REFERENCES xcat.model_term (run_id, term) ON DELETE CASCADE
+        )
+    """)
+    for table, columns in COLUMNS.items():
+        op.execute(f"ALTER TABLE {table} " + ", ".join(f"ADD COLUMN {name} {type_}" for name, type_ in columns.items()))
+    for table in ("classification", "out_of_fold"):
+        op.execute(f"ALTER TABLE xcat.{table} ADD CONSTRAINT {table}_stability_check {_PROBABILITY}")
+
+
+def downgrade() -> None:
+    op.execute("DROP TABLE xcat.likelihood_replicate")
+    for table, columns in COLUMNS.items():
+        op.execute(f"ALTER TABLE {table} " + ", ".join(f"DROP COLUMN {name}" for name in columns))
