@@ -21,6 +21,7 @@ from threadpoolctl import threadpool_limits
 
 from xcat.arrays import FloatArray, IntArray
 from xcat.classifier.bootstrap import gathered
+from xcat.classifier.density import bandwidth_factors
 from xcat.classifier.metrics import prior_weights
 from xcat.classifier.model import (
     CATEGORIES,
@@ -37,7 +38,14 @@ from xcat.classifier.model import (
 )
 from xcat.classifier.posterior import Classification, classify, evidence
 from xcat.classifier.sample import Sample
-from xcat.classifier.weights import INVERSE_RIDGES, Terms, fit_category_weights, fit_mixing, fit_sharpness
+from xcat.classifier.weights import (
+    INVERSE_RIDGES,
+    Terms,
+    category_exponents,
+    fit_category_weights,
+    fit_mixing,
+    fit_sharpness,
+)
 
 INNER_FOLDS = 5
 SMOOTHINGS = (1.0, 1.6)
@@ -234,6 +242,7 @@ class _Fit:
             raise ValueError(f"the objective names the class {of_class}, which is not one of {', '.join(classes)}")
         self.objective_class = list(classes).index(of_class) if of_class in classes else None
         self.errors = typical_errors(sample)
+        self.factors = [np.ones(k) for _ in sample.properties]
         self.cells = Cells(sample, self.label, k, options.pairs)
         (self.counts,) = self.cells.count()
 
@@ -248,6 +257,7 @@ class _Fit:
         own = self.bandwidths
         widths = [np.where(c.n_present >= MANY, h, np.nan) for c, h in zip(self.counts.singles, own, strict=True)]
         held_out = HeldOut(self.sample, self.cells, fold, INNER_FOLDS)
+        self.factors = self._bandwidth_factors(fold)
         without = held_out.counts_without()
         at_first = [self._tables(c, smoothings[0], bandwidths=widths) for c in without]
         category_index, active_terms = at_first[0].category_index, self._active(at_first[0])
@@ -257,14 +267,17 @@ class _Fit:
         for smoothing in smoothings:
             models = at_first
             if smoothing != smoothings[0]:  # the bandwidths of the first smoothing, 1, serve all others
-                known = [[t.bandwidth for t in m.tables] for m in at_first]
+                known = [
+                    [t.bandwidth / factor for t, factor in zip(m.tables, self.factors, strict=True)] for m in at_first
+                ]
                 models = [self._tables(c, smoothing, 1.0, h) for c, h in zip(without, known, strict=True)]
             terms = held_out.terms(models, active_terms, self.priors)
             fit = options.sharpness == "fit"
             sharpness = fit_sharpness(terms, self.priors, shares) if fit else float(options.sharpness)
             mixing = category_mixing(self.alpha, sharpness, category_index, k) * active_terms
             if self.weighting == "property":
-                loss, inverse_ridge = _best_ridge(terms, fold, self.priors, mixing)
+                mixing = start_of_properties(terms, self.priors, category_index, active_terms)
+                loss, inverse_ridge = _best_ridge(terms, fold, self.priors, category_index, active_terms)
             else:
                 loss, inverse_ridge = terms.log_loss(terms.score(self.priors, mixing, np.zeros(k))), None
             candidates.append((loss, smoothing, terms, mixing, sharpness, inverse_ridge))
@@ -285,8 +298,17 @@ class _Fit:
 
     @cached_property
     def bandwidths(self) -> list[FloatArray]:
-        """Bandwidths of all labelled sources, without smoothing."""
-        return [t.bandwidth for t in self._tables(self.counts).tables]
+        """Bandwidths of all labelled sources, without smoothing and without factors."""
+        tables = self._tables(self.counts).tables
+        return [t.bandwidth / factor for t, factor in zip(tables, self.factors, strict=True)]
+
+    def _bandwidth_factors(self, fold: IntArray) -> list[FloatArray]:
+        """Factors on the bandwidths of every property and class, (K,) each: those that suit sources of other folds."""
+        parts = self.cells.count(fold, INNER_FOLDS)
+        return [
+            bandwidth_factors([part.singles[j] for part in parts], prop, width)
+            for j, (prop, width) in enumerate(zip(self.sample.properties, self.bandwidths, strict=True))
+        ]
 
     def replicate(self, model: Model, groups: ArrayLike | None, number: int) -> Model:
         """Refit tables and weights to the sources with random weights, the same in a group, in other inner folds.
@@ -310,7 +332,7 @@ class _Fit:
         if model.inverse_ridge is None:
             sharpness = fit_sharpness(terms, self.priors, (model.weights / model.weights.sum())[index])
             return replace(refit, mixing=category_mixing(model.weights, sharpness, index, k) * active)
-        start = category_mixing(model.weights, model.sharpness, index, k) * active
+        start = start_of_properties(terms, self.priors, index, active)
         ((mixing, offsets),) = fit_mixing(terms, self.priors, start, [model.inverse_ridge])
         return replace(refit, mixing=mixing, offsets=offsets)
 
@@ -331,6 +353,7 @@ class _Fit:
             errors=self.errors,
             smoothing=smoothing,
             bandwidths=bandwidths,
+            factors=self.factors,
             weights=self.alpha,
             sharpness=sharpness,
         )
@@ -379,16 +402,38 @@ def _likely(sample: Sample) -> tuple[Sample, FloatArray, IntArray]:
     return rows.take(kept), weight[kept] / total[source[kept]], source[kept]
 
 
-def _best_ridge(terms: Terms, fold: IntArray, priors: FloatArray, start: FloatArray) -> tuple[float, float]:
-    """Out-of-fold log-loss and inverse strength C of the best ridge."""
+def start_of_properties(terms: Terms, priors: FloatArray, category_index: IntArray, active: FloatArray) -> FloatArray:
+    """Mixing towards which weights of properties shrink, (T, K, K): that of the best weights of the categories."""
+    exponents = category_exponents(terms, priors, category_index, len(CATEGORIES))
+    total = max(float(exponents.sum()), 1e-6)
+    return category_mixing(exponents, total, category_index, terms.advantage.shape[2]) * active
+
+
+def _best_ridge(
+    terms: Terms, fold: IntArray, priors: FloatArray, category_index: IntArray, active: FloatArray
+) -> tuple[float, float]:
+    """Out-of-fold log-loss and inverse strength C of the ridge to take.
+
+    It is the strongest one whose loss is within one standard error of the least (the rule of Breiman et al. 1984,
+    Classification and Regression Trees, section 3.4.3): sources of another origin are more unlike the labelled ones
+    than one fold is unlike another, and what is shared by the classes carries over best.
+    """
     n_rows, _, k = terms.advantage.shape
     score = np.empty((len(INVERSE_RIDGES), n_rows, k))
     for f in range(INNER_FOLDS):
         held = fold == f
-        rows, sources = held[terms.source], terms.take(held)
-        for i, (mixing, offsets) in enumerate(fit_mixing(terms.take(~held), priors, start, INVERSE_RIDGES)):
+        rows, sources, others = held[terms.source], terms.take(held), terms.take(~held)
+        start = start_of_properties(others, priors, category_index, active)
+        for i, (mixing, offsets) in enumerate(fit_mixing(others, priors, start, INVERSE_RIDGES)):
             score[i, rows] = sources.score(priors, mixing, offsets)
-    return min(zip([terms.log_loss(each) for each in score], INVERSE_RIDGES, strict=True), key=lambda each: each[0])
+    of_truth = [terms.posterior(each)[np.arange(terms.label.size), terms.label] for each in score]
+    losses = -np.log(np.maximum(of_truth, 1e-300))
+    mean = losses @ terms.source_weight
+    best = int(np.argmin(mean))
+    excess = losses - losses[best]
+    spread = np.sqrt((excess - (mean - mean[best])[:, None]) ** 2 @ terms.source_weight**2)
+    chosen = int(np.argmax(mean - mean[best] <= spread))
+    return float(mean[chosen]), INVERSE_RIDGES[chosen]
 
 
 def outlier_levels(outlier: FloatArray, label: IntArray, n_classes: int) -> FloatArray:

@@ -291,6 +291,7 @@ def model_of_counts(
     errors: Sequence[float | None] | None = None,
     smoothing: float = 1.0,
     bandwidths: Sequence[FloatArray] | None = None,
+    factors: Sequence[FloatArray] | None = None,
     weights: ArrayLike | None = None,
     sharpness: float = 1.0,
 ) -> Model:
@@ -306,6 +307,8 @@ def model_of_counts(
         See `typical_errors`.
     bandwidths : sequence of P (K,) float64, optional
         Bandwidths without smoothing, if already determined, NaN where not: estimating them takes long.
+    factors : sequence of P (K,) float64, optional
+        Multiply the smoothing; see `xcat.classifier.density.bandwidth_factors`.
     weights : (T,) array, optional
         Weight alpha of each of `CATEGORIES`; equal by default.
 
@@ -315,9 +318,13 @@ def model_of_counts(
         When priors, weights or categories do not fit together.
     """
     nothing = [None] * len(properties)
+    ones = [np.ones(len(classes))] * len(properties)
+    smoothings = [smoothing * factor for factor in factors or ones]
     tables = tuple(
-        table_of_counts(c, p, smoothing, e, h)
-        for c, p, e, h in zip(counts.singles, properties, errors or nothing, bandwidths or nothing, strict=True)
+        table_of_counts(c, p, s, e, h)
+        for c, p, s, e, h in zip(
+            counts.singles, properties, smoothings, errors or nothing, bandwidths or nothing, strict=True
+        )
     )
     position = {p.name: j for j, p in enumerate(properties)}
     pair_tables = []

@@ -20,8 +20,12 @@ from xcat.classifier.posterior import softmax
 LEAST_SHARPNESS = 0.05
 MOST_SHARPNESS = 3.0
 """Largest sharpness considered, in units of the number of categories: three times plain naive Bayes."""
-INVERSE_RIDGES = (0.08, 0.25, 0.8)
-"""Inverse strengths C, as in logistic regressions, of the ridge on the weights of properties; the strongest first."""
+INVERSE_RIDGES = (0.0005, 0.002, 0.005, 0.02, 0.08)
+"""Inverse strengths C, as in logistic regressions, of the ridge on the weights of properties; the strongest first. With
+the first the weights are next to those of the categories."""
+SHARED = 4.0
+"""How much weaker the ridge is on what many terms of a score share: on the weight of a property in all classes, and on
+that of one class's own density in its score."""
 _LEAST_LOG_P = -80.0
 """Least log-probability in a fit, in single precision: a source that a fit gets wholly wrong must still pull at it."""
 MOST_ALPHA = 3.0
@@ -131,7 +135,7 @@ def fit_mixing(
     Parameters
     ----------
     start : (T, K, K) float64
-        Mixing towards which the ridge shrinks.
+        Mixing towards which the ridge shrinks: that of the categories' weights.
     inverse_ridges : sequence of float
         Each fit starts from the result of the previous one: the strongest ridge first is fastest.
 
@@ -147,21 +151,36 @@ def fit_mixing(
     instead of being counted repeatedly. The score of a class may use the tables of the others: what separates a CV from
     an XRB need not separate it from a star. The sum over k is still a table of one property, so the score remains a sum
     of look-ups.
+
+    The ridge is that of a normal prior in three levels: the mixing of a term is that of its category, plus a number for
+    the term, one for every class's own density, and one for every pair of classes. The variances of the first two are
+    `SHARED` times that of the last, so that a few sources change what all classes share before they change the rest.
     """
     n_terms, k = terms.advantage.shape[1:]
     rows = _Rows.of(terms, np.log(priors))
     centre = _as_columns(start, np.zeros(k))
     x = centre
     curvature = rows.curvature(x)
+    penalty = _penalty(k)
+    # second derivatives of the penalty with respect to every column by itself
+    own = np.zeros_like(curvature)
+    own[:, :-1, :-1] = [np.kron(np.eye(n_terms), penalty[c, :, c, :]) for c in range(k)]
+    own[:, -1, -1] = 1.0
 
     from scipy.optimize import minimize
+
+    def pull(shift: FloatArray) -> FloatArray:
+        """Half the derivative of the penalty, by columns."""
+        by_term = shift[:-1].reshape(n_terms, k - 1, k)
+        pulled = np.einsum("ciej,tje->tic", penalty, by_term)
+        return np.concatenate([pulled.reshape(-1, k), shift[-1:]])
 
     fits = []
     for inverse in inverse_ridges:
         # as strong as that of a logistic regression on n equally weighted sources
         ridge = 1.0 / (2.0 * inverse * terms.label.size)
         # steps in units of the curvature: the terms differ much in what they say, and a tenth of the steps is enough
-        unit = np.linalg.inv(np.linalg.cholesky(curvature + 2.0 * ridge * np.eye(len(x)))).transpose(0, 2, 1)
+        unit = np.linalg.inv(np.linalg.cholesky(curvature + 2.0 * ridge * own)).transpose(0, 2, 1)
         begin = x
 
         def loss(
@@ -169,15 +188,30 @@ def fit_mixing(
         ) -> tuple[float, FloatArray]:
             columns = begin + np.einsum("kij,kj->ik", unit, z.reshape(k, -1))
             shift = columns - centre
+            pulled = pull(shift)
             value, slope = rows.loss_and_slope(columns)
-            slope = slope + 2.0 * ridge * shift
-            return value + ridge * float(np.sum(shift**2)), np.einsum("kij,ik->kj", unit, slope).ravel()
+            slope = slope + 2.0 * ridge * pulled
+            return value + ridge * float(np.sum(shift * pulled)), np.einsum("kij,ik->kj", unit, slope).ravel()
 
         z = minimize(loss, np.zeros(x.size), jac=True, method="L-BFGS-B", options={"maxiter": 300, "ftol": 1e-7}).x
         x = begin + np.einsum("kij,kj->ik", unit, z.reshape(k, -1))
         columns = x[:-1].reshape(n_terms, k - 1, k).transpose(0, 2, 1)
         fits.append((columns @ _basis(k).T + start.mean(axis=2, keepdims=True), x[-1] - x[-1].mean()))
     return fits
+
+
+@cache
+def _penalty(k: int) -> FloatArray:
+    """Inverse of the prior covariance of a term's columns, (K, K - 1, K, K - 1), where that of its pairs is 1."""
+    one = _basis(k)  # row c: the unit vector of class c
+    size = k * (k - 1)
+    covariance = np.eye(size).reshape(k, k - 1, k, k - 1)
+    # all classes together, 1 / K each, as much as one class alone
+    for c in range(k):
+        covariance[c, :, c, :] += SHARED * np.outer(one[c], one[c])
+        for e in range(k):
+            covariance[c, :, e, :] += SHARED / k * np.outer(one[c], one[e])
+    return np.asarray(np.linalg.inv(covariance.reshape(size, size)).reshape(covariance.shape))
 
 
 @cache
@@ -274,6 +308,28 @@ def _loss_and_slope(terms: Terms, score: FloatArray) -> tuple[float, FloatArray]
     return value, gradient
 
 
+def category_exponents(terms: Terms, priors: FloatArray, category_index: IntArray, n_categories: int) -> FloatArray:
+    """Exponents of the categories with the least weighted log-loss, from 0 to `MOST_ALPHA`, (n_categories,).
+
+    With one row per source the loss is convex in them. A category without terms has 0.
+    """
+    used = np.unique(category_index)
+    by_category = np.stack([terms.advantage[:, category_index == t].sum(axis=1) for t in used])
+    log_prior = np.log(priors)
+
+    def loss(x: FloatArray) -> tuple[float, FloatArray]:
+        value, gradient = _loss_and_slope(terms, log_prior + np.tensordot(x, by_category, axes=1))
+        return value, np.tensordot(by_category, gradient, axes=2)
+
+    from scipy.optimize import minimize
+
+    bounds = [(0.0, MOST_ALPHA)] * used.size
+    exponents = np.zeros(n_categories)
+    start = np.full(used.size, 0.5)
+    exponents[used] = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-10}).x
+    return exponents
+
+
 def fit_category_weights(
     terms: Terms,
     priors: FloatArray,
@@ -283,9 +339,10 @@ def fit_category_weights(
     class_index: int | None,
     seed: int,
 ) -> tuple[FloatArray, float]:
-    """Find the weights alpha of the categories by differential evolution.
+    """Find the weights alpha of the categories.
 
-    The method is that of Storn & Price 1997, J. Global Optim. 11, 341; a whole generation is evaluated at once.
+    The log-loss has one minimum (`category_exponents`). F1 has many: differential evolution (Storn & Price 1997, J.
+    Global Optim. 11, 341), a whole generation evaluated at once.
 
     Parameters
     ----------
@@ -300,6 +357,10 @@ def fit_category_weights(
         With the mean 1.
     sharpness : float
     """
+    if objective == "log_loss":
+        exponents = category_exponents(terms, priors, category_index, n_categories)
+        total = max(float(exponents.sum()), 1e-6)
+        return exponents / total * n_categories if exponents.any() else np.ones(n_categories), total
     log_prior = np.log(priors)
     cost = _cost(terms, objective, class_index)
     used = np.unique(category_index)
@@ -331,8 +392,6 @@ def fit_category_weights(
 
 def _cost(terms: Terms, objective: str, class_index: int | None) -> Callable[[FloatArray], float]:
     """Function of the scores of the rows that is to be minimised."""
-    if objective == "log_loss":
-        return terms.log_loss
     k = terms.advantage.shape[2]
 
     def cost_f1(score: FloatArray) -> float:
