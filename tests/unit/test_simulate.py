@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,11 +17,13 @@ from scipy import stats
 
 from xcat.catalogues.definition import load
 from xcat.errors import InputError
-from xcat.simulate import Summary, counterpart_tables, mission_tables, populations, simulate, simulation
+from xcat.simulate import Summary, counterpart_tables, mission_tables, populations, simulate
 from xcat.simulate.counterparts import CUT_OUT_ARCSEC, field_in_circles
-from xcat.simulate.pointings import PLACES, galaxy_density_per_deg2, star_density_per_deg2
+from xcat.simulate.pointings import PLACES, gaia_density_per_deg2, galaxy_density_per_deg2, star_density_per_deg2
 from xcat.simulate.populations import agn_per_deg2
 from xcat.simulate.rows import sexagesimal
+from xcat.simulate.write import Columns, Writer
+from xcat.sky.galactic_column import column
 from xcat.sky.geometry import from_galactic, offset, separation_arcsec, to_galactic, to_vector
 
 N, SEED = 4_000, 7
@@ -125,13 +126,13 @@ def test_a_failure_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.Mon
     simulate(300, 1, tmp_path / "old")
     before = checksums(tmp_path / "old")
 
-    def full(path: Path, columns: object) -> int:
-        if path.name == "gaia.fits":
+    def full(self: Writer, columns: Columns) -> None:
+        added(self, columns)
+        if self.path.name == "gaia.fits":
             raise OSError("No space left on device")
-        return written(path, columns)
 
-    written: Callable[..., int] = simulation.write
-    monkeypatch.setattr(simulation, "write", full)
+    added = Writer.add
+    monkeypatch.setattr(Writer, "add", full)
     for name in ("old", "new"):
         with pytest.raises(OSError, match="No space"):
             simulate(300, 2, tmp_path / name)
@@ -306,12 +307,14 @@ def test_densities_are_the_true_ones_and_flat_around_the_sources(sky: Sky) -> No
         counts[radius] = len(here.search_around_sky(stars, radius * (1 / 3600) * here.ra.unit)[0])
     glon, glat = to_galactic(xmm.ra.to_numpy(), xmm.dec.to_numpy())
     # Gaia also sees some of the galaxies, and loses 2 % of what it should see
-    per_deg2 = 0.98 * (star_density_per_deg2(glon, glat) + 0.03 * galaxy_density_per_deg2(glon, glat))
+    av = np.minimum(3.1 * column(xmm.ra.to_numpy(), xmm.dec.to_numpy())[1], 12)
+    per_deg2 = 0.98 * (gaia_density_per_deg2(glon, glat) + 0.03 * galaxy_density_per_deg2(av))
     for radius in counts:
         expected = (per_deg2 * np.pi * (radius / 3600) ** 2).sum()
         assert abs(counts[radius] - expected) < 5 * np.sqrt(expected) + 0.05 * expected, radius
     assert star_density_per_deg2(np.array([0.0]), np.array([90.0])) < 4_000
-    assert 50_000 < star_density_per_deg2(np.array([20.0]), np.array([1.0])) <= 100_000
+    assert 50_000 < gaia_density_per_deg2(np.array([20.0]), np.array([1.0])) <= 100_000
+    assert 500_000 < star_density_per_deg2(np.array([1.0]), np.array([-1.0])) < 1_000_000
 
 
 def test_field_objects_fill_the_union_of_circles_evenly() -> None:
@@ -411,9 +414,10 @@ def test_designations() -> None:
 def test_the_tables_of_the_populations_are_complete() -> None:
     tables, keys = populations._TABLES, set(populations.KINDS["type 1"])
     assert all(set(kind) == keys for kind in populations.KINDS.values()), "no attribute is missing or misspelt"
-    for name in ("class_share", "kind_share", "sources_per_agn"):
+    for name in ("per_deg2", "kind_share", "targets"):
         assert tuple(tables[name]) == PLACES
-    for shares in (*tables["class_share"].values(), *tables["kind_share"].values(), tables["slope"]):
+    assert {name for kinds in tables["targets"].values() for name in kinds} <= set(populations.KIND_NAMES)
+    for shares in (*tables["per_deg2"].values(), *tables["kind_share"].values(), tables["slope"]):
         assert tuple(shares) == populations.CLASSES
     for classes in tables["kind_share"].values():
         for name, shares in classes.items():

@@ -1,6 +1,6 @@
 """Pointings of the telescopes: nearby galaxies, the plane, high latitude, a few at RA 0 and at the poles.
 
-Also the sky there: extinction, and the densities of unrelated optical and infrared objects.
+Also the sky there: the Galaxy's gas and dust, and the densities of unrelated optical and infrared objects.
 """
 
 from dataclasses import dataclass
@@ -10,14 +10,17 @@ import numpy as np
 from xcat.arrays import FloatArray, IntArray
 from xcat.simulate.missions import MISSIONS
 from xcat.simulate.rows import Rows
+from xcat.sky.galactic_column import column
 from xcat.sky.geometry import from_galactic, offset, to_galactic, to_position
 
 PLACES = ("plane", "high", "galaxy")
 PLANE, HIGH, GALAXY = range(3)
 
 # Sets how many pointings a sky of n sources gets.
-SOURCES_PER_POINTING = 72.0
+SOURCES_PER_POINTING = 84.0
 MAX_GAIA_PER_DEG2 = 100_000.0
+_AV_PER_EBV, _AV_MAX_MAG = 3.1, 12.0
+_STRUCTURE_DEX = 0.1  # of the column within a pixel of the maps, a degree wide
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,8 @@ class Pointings:
     glat_deg: FloatArray
     place: IntArray  # index into PLACES
     host: IntArray  # index into the galaxies, -1 if none
+    nh_gal_cm2: FloatArray  # of the whole Galaxy in this direction, hydrogen atoms / cm2
+    av_gal_mag: FloatArray
     observed: np.ndarray  # (pointings, missions), bool
     exposure_s: FloatArray
     mjd: FloatArray
@@ -57,29 +62,36 @@ class Pointings:
         return np.asarray((self.observed * radius).max(axis=1))
 
 
-def extinction_mag(glon_deg: FloatArray, glat_deg: FloatArray) -> FloatArray:
-    """Visual extinction A_V through the whole Galaxy, in mag: a slab, thicker towards the bulge.
+def galactic_column(rng: np.random.Generator, ra_deg: FloatArray, dec_deg: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Gas (hydrogen atoms / cm2) and extinction A_V (mag) of the whole Galaxy: the maps', with finer structure.
 
-    Capped at 12 mag: more than that is rarely observed in X-rays.
+    A_V is capped at 12 mag: what lies behind more is in none of the counterpart catalogues anyhow.
     """
-    toward_centre = 1 + 1.5 * np.exp(-np.abs((glon_deg + 180) % 360 - 180) / 30)
-    return np.minimum(0.10 * toward_centre / np.sin(np.radians(np.abs(glat_deg) + 0.8)), 12.0)
+    nh_cm2, ebv_mag = column(ra_deg, dec_deg)
+    structure = 10 ** rng.normal(0, _STRUCTURE_DEX, nh_cm2.size)
+    return nh_cm2 * structure, np.minimum(_AV_PER_EBV * ebv_mag * structure, _AV_MAX_MAG)
 
 
 def star_density_per_deg2(glon_deg: FloatArray, glat_deg: FloatArray) -> FloatArray:
-    """Stars with G < 20.7 per square degree.
+    """Stars per square degree in the optical, as many as Gaia would see to G = 20.7 if they did not blend.
 
-    From 3,000 at the poles to 100,000 in the plane: Gaia DR3 has 1.8e9 sources, 44,000 per square degree on average.
-    The bulge is denser: the cap keeps the files small.
+    From 3,000 at the poles to 150,000 in the inner plane and 900,000 in the bulge: Gaia DR3 has 1.8e9 sources, 44,000
+    per square degree on average, and up to a million in Baade's window.
     """
-    longitude = np.abs((glon_deg + 180) % 360 - 180)
-    plane = 100_000 * np.exp(-np.abs(glat_deg) / 7) * (0.6 + 0.9 * np.exp(-longitude / 45))
-    return np.minimum(2_600 + 3_000 * np.exp(-np.abs(glat_deg) / 25) + plane, MAX_GAIA_PER_DEG2)
+    longitude, latitude = np.abs((glon_deg + 180) % 360 - 180), np.abs(glat_deg)
+    plane = 100_000 * np.exp(-latitude / 7) * (0.6 + 0.9 * np.exp(-longitude / 45))
+    bulge = 750_000 * np.exp(-longitude / 5 - latitude / 3.5)
+    return np.asarray(2_600 + 3_000 * np.exp(-latitude / 25) + plane + bulge)
 
 
-def galaxy_density_per_deg2(glon_deg: FloatArray, glat_deg: FloatArray) -> FloatArray:
+def gaia_density_per_deg2(glon_deg: FloatArray, glat_deg: FloatArray) -> FloatArray:
+    """Stars per square degree that the simulated Gaia lists; the cap keeps the files small."""
+    return np.minimum(star_density_per_deg2(glon_deg, glat_deg), MAX_GAIA_PER_DEG2)
+
+
+def galaxy_density_per_deg2(av_gal_mag: FloatArray) -> FloatArray:
     """Field galaxies with W1 < 17 per square degree; dust hides some (A_W1 = 0.04 A_V, 0.5 dex per mag)."""
-    return np.asarray(8_000 * 10 ** (-0.5 * 0.04 * extinction_mag(glon_deg, glat_deg)))
+    return np.asarray(8_000 * 10 ** (-0.5 * 0.04 * av_gal_mag))
 
 
 def make_galaxies(rng: np.random.Generator, n_hosts: int, n_field: int) -> Galaxies:
@@ -139,7 +151,8 @@ def make_pointings(rng: np.random.Generator, n_sources: int, galaxies: Galaxies)
     ra, dec = np.concatenate([ra, centre_ra]), np.concatenate([dec, centre_dec])
     glon, glat = to_galactic(ra, dec)
     observed, exposure_s, mjd = _observations(rng, place.size, np.arange(n_plane, n_plane + n_awkward))
-    return Pointings(ra, dec, glon, glat, place, host, observed, exposure_s, mjd)
+    columns = galactic_column(rng, ra, dec)
+    return Pointings(ra, dec, glon, glat, place, host, *columns, observed, exposure_s, mjd)
 
 
 def _observations(
