@@ -23,7 +23,7 @@ from xcat.simulate.pointings import PLACES, gaia_density_per_deg2, galaxy_densit
 from xcat.simulate.populations import agn_per_deg2
 from xcat.simulate.rows import sexagesimal
 from xcat.simulate.write import Columns, Writer
-from xcat.sky.galactic_column import column
+from xcat.sky.galactic_column import maps_at
 from xcat.sky.geometry import from_galactic, offset, separation_arcsec, to_galactic, to_vector
 
 N, SEED = 4_000, 7
@@ -307,7 +307,7 @@ def test_densities_are_the_true_ones_and_flat_around_the_sources(sky: Sky) -> No
         counts[radius] = len(here.search_around_sky(stars, radius * (1 / 3600) * here.ra.unit)[0])
     glon, glat = to_galactic(xmm.ra.to_numpy(), xmm.dec.to_numpy())
     # Gaia also sees some of the galaxies, and loses 2 % of what it should see
-    av = np.minimum(3.1 * column(xmm.ra.to_numpy(), xmm.dec.to_numpy())[1], 12)
+    av = np.minimum(3.1 * maps_at(xmm.ra.to_numpy(), xmm.dec.to_numpy())[1], 12)
     per_deg2 = 0.98 * (gaia_density_per_deg2(glon, glat) + 0.03 * galaxy_density_per_deg2(av))
     for radius in counts:
         expected = (per_deg2 * np.pi * (radius / 3600) ** 2).sum()

@@ -10,7 +10,7 @@ import numpy as np
 from xcat.arrays import FloatArray, IntArray
 from xcat.simulate.missions import MISSIONS
 from xcat.simulate.rows import Rows
-from xcat.sky.galactic_column import column
+from xcat.sky.galactic_column import hydrogen, maps_at
 from xcat.sky.geometry import from_galactic, offset, to_galactic, to_position
 
 PLACES = ("plane", "high", "galaxy")
@@ -67,7 +67,8 @@ def galactic_column(rng: np.random.Generator, ra_deg: FloatArray, dec_deg: Float
 
     A_V is capped at 12 mag: what lies behind more is in none of the counterpart catalogues anyhow.
     """
-    nh_cm2, ebv_mag = column(ra_deg, dec_deg)
+    neutral_cm2, ebv_mag = maps_at(ra_deg, dec_deg)
+    nh_cm2 = hydrogen(neutral_cm2, ebv_mag)
     structure = 10 ** rng.normal(0, _STRUCTURE_DEX, nh_cm2.size)
     return nh_cm2 * structure, np.minimum(_AV_PER_EBV * ebv_mag * structure, _AV_MAX_MAG)
 
