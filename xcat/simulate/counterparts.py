@@ -246,7 +246,9 @@ def make_field(
         in_twomass=in_twomass,
         in_allwise=in_allwise,
     )
-    return field[np.flatnonzero(in_gaia | in_twomass | in_allwise)]
+    pointing = np.concatenate([own.pointing, circles.pointing[circle]])
+    searched = pointings.searched(pointing, field.ra_deg, field.dec_deg)
+    return field[np.flatnonzero(searched & (in_gaia | in_twomass | in_allwise))]
 
 
 def _detected(rng: np.random.Generator, mag: FloatArray, limit: FloatArray) -> BoolArray:

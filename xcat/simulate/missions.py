@@ -72,6 +72,7 @@ class Mission:
     systematic_arcsec: float  # of the position, per axis
     blend_arcsec: float  # of two sources closer than this only the brighter is detected
     threshold: float  # detection likelihood
+    saturation_cps: float  # counts per second from which on half of the detections are saturated
     mjd: list[float]  # first and last observation
 
     @cached_property

@@ -11,7 +11,7 @@ from xcat.arrays import FloatArray, IntArray
 from xcat.simulate.missions import MISSIONS
 from xcat.simulate.rows import Rows
 from xcat.sky.galactic_column import hydrogen, maps_at
-from xcat.sky.geometry import from_galactic, offset, to_galactic, to_position
+from xcat.sky.geometry import from_galactic, offset, position_angle_rad, separation_arcsec, to_galactic, to_position
 
 PLACES = ("plane", "high", "galaxy")
 PLANE, HIGH, GALAXY = range(3)
@@ -20,6 +20,7 @@ PLANE, HIGH, GALAXY = range(3)
 SOURCES_PER_POINTING = 84.0
 MAX_GAIA_PER_DEG2 = 100_000.0
 _AV_PER_EBV, _AV_MAX_MAG = 3.1, 12.0
+_DEEP_EXPOSURE_S, _DEEP_RADIUS_ARCMIN = 60_000.0, 10.5
 _STRUCTURE_DEX = 0.1  # of the column within a pixel of the maps, a degree wide
 
 
@@ -51,9 +52,21 @@ class Pointings:
     host: IntArray  # index into the galaxies, -1 if none
     nh_gal_cm2: FloatArray  # of the whole Galaxy in this direction, hydrogen atoms / cm2
     av_gal_mag: FloatArray
+    deep: np.ndarray  # bool: the X-ray image is larger than the area that the counterpart catalogues searched
     observed: np.ndarray  # (pointings, missions), bool
     exposure_s: FloatArray
     mjd: FloatArray
+
+    def searched(self, pointing: IntArray, ra_deg: FloatArray, dec_deg: FloatArray) -> np.ndarray:
+        """Whether the counterpart catalogues have searched each of these positions, bool; all outside a deep field."""
+        here = np.ones(pointing.size, dtype=bool)
+        i = np.flatnonzero(self.deep[pointing])
+        if i.size:
+            centre = (self.ra_deg[pointing[i]], self.dec_deg[pointing[i]])
+            angle = position_angle_rad(*centre, ra_deg[i], dec_deg[i])
+            edge = _DEEP_RADIUS_ARCMIN * (1 + 0.18 * np.cos(3 * angle) + 0.10 * np.cos(8 * angle + 1))
+            here[i] = separation_arcsec(*centre, ra_deg[i], dec_deg[i]) < 60 * edge
+        return here
 
     @property
     def radius_arcmin(self) -> FloatArray:
@@ -130,8 +143,11 @@ def count_pointings(n_sources: int) -> tuple[int, int, int]:
     return n_plane, n - n_galaxy - n_plane, n_galaxy
 
 
-def make_pointings(rng: np.random.Generator, n_sources: int, galaxies: Galaxies) -> Pointings:
-    """Draw the pointings; the first of those at high latitude lie on right ascension 0 and at the poles."""
+def make_pointings(rng: np.random.Generator, n_sources: int, galaxies: Galaxies, deep_field: bool = False) -> Pointings:
+    """Draw the pointings; the first of those at high latitude lie on right ascension 0 and at the poles.
+
+    With `deep_field` the last of them is observed by XMM-Newton only, and deeply.
+    """
     n_plane, n_high, n_galaxy = count_pointings(n_sources)
     place = np.repeat([PLANE, HIGH, GALAXY], [n_plane, n_high, n_galaxy])
     # the plane: half of it around the bulge, as X-ray surveys of the Galaxy are
@@ -153,7 +169,15 @@ def make_pointings(rng: np.random.Generator, n_sources: int, galaxies: Galaxies)
     glon, glat = to_galactic(ra, dec)
     observed, exposure_s, mjd = _observations(rng, place.size, np.arange(n_plane, n_plane + n_awkward))
     columns = galactic_column(rng, ra, dec)
-    return Pointings(ra, dec, glon, glat, place, host, *columns, observed, exposure_s, mjd)
+    deep = np.zeros(place.size, dtype=bool)
+    if deep_field:
+        last = n_plane + n_high - 1
+        deep[last] = True
+        observed[last] = [True, False, False]
+        exposure_s[last], mjd[last] = np.nan, np.nan
+        exposure_s[last, 0, :2] = _DEEP_EXPOSURE_S
+        mjd[last, 0, :2] = np.quantile(MISSIONS[0].mjd, [0.3, 0.7])
+    return Pointings(ra, dec, glon, glat, place, host, *columns, deep, observed, exposure_s, mjd)
 
 
 def _observations(

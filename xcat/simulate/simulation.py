@@ -64,6 +64,7 @@ class Summary:
 
     n_sources: int
     seed: int
+    deep_field: bool
     generator_version: int
     n_fields: dict[str, int]  # pointings by place
     counts_factor: float  # sources per square degree, divided by those of populations.yaml and of the AGN counts
@@ -82,7 +83,9 @@ class Summary:
         return sum(self.rows[file] for file, _ in counterpart_tables.TABLES.values())
 
 
-def simulate(n_sources: int, seed: int, out: Path, progress: Progress | None = None) -> Summary:
+def simulate(
+    n_sources: int, seed: int, out: Path, progress: Progress | None = None, *, deep_field: bool = False
+) -> Summary:
     """Write a simulated sky as catalogue files.
 
     Parameters
@@ -95,6 +98,9 @@ def simulate(n_sources: int, seed: int, out: Path, progress: Progress | None = N
         Folder to make. If it contains this sky already, nothing is done; another simulated sky is replaced.
     progress : callable, optional
         Called with a step's name and the share of the work done, 0 to 1, before each step.
+    deep_field : bool
+        One field at high latitude has a deep X-ray image, larger than the area of the counterpart catalogues there,
+        which has a ragged edge.
 
     Returns
     -------
@@ -112,7 +118,7 @@ def simulate(n_sources: int, seed: int, out: Path, progress: Progress | None = N
         raise InputError(f"seed {seed}: must not be negative")
     out = Path(out)
     existing = _manifest(out)
-    if existing and all(existing.get(k) == v for k, v in _identity(n_sources, seed).items()):
+    if existing and all(existing.get(k) == v for k, v in _identity(n_sources, seed, deep_field).items()):
         return Summary(**existing)
 
     report: Progress = progress or (lambda step, share: None)
@@ -120,7 +126,7 @@ def simulate(n_sources: int, seed: int, out: Path, progress: Progress | None = N
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
-        summary = _Simulation(n_sources, seed, report).write(partial)
+        summary = _Simulation(n_sources, seed, deep_field, report).write(partial)
         if out.exists():
             old = out.parent / f".{out.name}.{os.getpid()}.old"
             out.rename(old)
@@ -134,8 +140,13 @@ def simulate(n_sources: int, seed: int, out: Path, progress: Progress | None = N
     return summary
 
 
-def _identity(n_sources: int, seed: int) -> dict[str, int]:
-    return {"n_sources": n_sources, "seed": seed, "generator_version": GENERATOR_VERSION}
+def _identity(n_sources: int, seed: int, deep_field: bool) -> dict[str, Any]:
+    return {
+        "n_sources": n_sources,
+        "seed": seed,
+        "deep_field": deep_field,
+        "generator_version": GENERATOR_VERSION,
+    }
 
 
 def _manifest(out: Path) -> dict[str, Any]:
@@ -155,8 +166,8 @@ def _manifest(out: Path) -> dict[str, Any]:
 class _Simulation:
     """The steps of one simulation; each draws from its own random stream."""
 
-    def __init__(self, n_sources: int, seed: int, report: Progress) -> None:
-        self.n_sources, self.seed, self.report = n_sources, seed, report
+    def __init__(self, n_sources: int, seed: int, deep_field: bool, report: Progress) -> None:
+        self.n_sources, self.seed, self.deep_field, self.report = n_sources, seed, deep_field, report
         self.rows: dict[str, int] = {}
         streams = np.random.SeedSequence([seed, n_sources]).spawn(len(_STREAMS))
         self.rng = {name: np.random.default_rng(s) for name, s in zip(_STREAMS, streams, strict=True)}
@@ -166,7 +177,7 @@ class _Simulation:
         self.report("sky", 0.0)
         n_hosts = count_pointings(self.n_sources)[2]
         galaxies = make_galaxies(self.rng["sky"], n_hosts, 200 + self.n_sources // 20)
-        pointings = make_pointings(self.rng["sky"], self.n_sources, galaxies)
+        pointings = make_pointings(self.rng["sky"], self.n_sources, galaxies, self.deep_field)
         self.report("X-ray sources", 0.05)
         objects, detections = self._detected(pointings, galaxies)
         magnitudes, exists = counterpart_magnitudes(self.rng["field"], objects)
@@ -179,7 +190,7 @@ class _Simulation:
             for (file, make_xray), d, mission in zip(mission_tables.TABLES.items(), detections, MISSIONS, strict=True):
                 columns, native_id = make_xray(d, mission)
                 self._file(folder, file, columns)
-                xray_truth.add(truth.xray_truth(mission.name, d, native_id, objects, ids))
+                xray_truth.add(truth.xray_truth(mission.name, d, native_id, objects, pointings, ids))
         self.rows["truth/xray.parquet"] = xray_truth.n_rows
         self.report("references and truth", 0.9)
         self._file(folder, "galaxies.csv", _galaxy_columns(galaxies))
@@ -284,7 +295,7 @@ class _Simulation:
 
         names = [m.name for m in MISSIONS]
         return Summary(
-            **_identity(self.n_sources, self.seed),
+            **_identity(self.n_sources, self.seed, self.deep_field),
             n_fields={place: int((pointings.place == i).sum()) for i, place in enumerate(PLACES)},
             counts_factor=round(self.counts_factor, 4),
             rows=self.rows,

@@ -6,7 +6,7 @@ from xcat.arrays import FloatArray, IntArray
 from xcat.simulate.counterpart_tables import TABLES, CounterpartTable
 from xcat.simulate.counterparts import Field, Magnitudes
 from xcat.simulate.missions import MISSIONS
-from xcat.simulate.observe import Detections
+from xcat.simulate.observe import FLAWS, Detections
 from xcat.simulate.pointings import PLACES, Galaxies, Pointings
 from xcat.simulate.populations import CLASSES, KIND_NAMES, Objects
 from xcat.simulate.references import CATALOGUES, Labels
@@ -26,8 +26,13 @@ def fill_in(ids: Columns, name: str, field: Field, table: CounterpartTable) -> N
     ids[f"{name}_id"][owner[own]] = native_id[own]
 
 
-def xray_truth(mission: str, d: Detections, native_id: np.ndarray, objects: Objects, ids: Columns) -> Columns:
-    """One row per detection: mission, native id, true object, class, position at that epoch, counterparts."""
+def xray_truth(
+    mission: str, d: Detections, native_id: np.ndarray, objects: Objects, pointings: Pointings, ids: Columns
+) -> Columns:
+    """One row per detection: mission, native id, true object, class, position at that epoch, flaw, counterparts.
+
+    `searched` is false where no counterpart catalogue has an object because none has looked there.
+    """
     names = np.array([*CLASSES, ""])
     number, spurious = d.object, d.object < 0
     return {
@@ -38,6 +43,8 @@ def xray_truth(mission: str, d: Detections, native_id: np.ndarray, objects: Obje
         "is_spurious": spurious,
         "true_ra": d.true_ra_deg,
         "true_dec": d.true_dec_deg,
+        "flaw": np.array(FLAWS)[d.flaw],
+        "searched": pointings.searched(d.pointing, d.true_ra_deg, d.true_dec_deg),
     } | {name: np.where(spurious, "", values[number]) for name, values in ids.items()}
 
 
@@ -62,6 +69,7 @@ def object_truth(
         "ra": objects.ra_deg,
         "dec": objects.dec_deg,
         **{name: getattr(objects, name) for name in ("pmra_mas_yr", "pmdec_mas_yr", "distance_pc")},
+        "searched": pointings.searched(objects.pointing, objects.ra_deg, objects.dec_deg),
         "flux_std_cgs": objects.flux_cgs,
         **{name: getattr(objects, name) for name in ("gamma", "nh_cm2", "av_mag", "transmission")},
         **{name: getattr(pointings, name)[objects.pointing] for name in ("nh_gal_cm2", "av_gal_mag")},
