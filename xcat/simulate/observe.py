@@ -223,7 +223,7 @@ def _flaws(rng: np.random.Generator, mission: Mission, c: _Counted, net: FloatAr
     edge = (c.off_axis_arcmin > _EDGE_FROM * mission.field_radius_arcmin) & (u < _EDGE_SHARE)
     saturated = (net > mission.saturation_cps * c.exposure_s) & (rng.random(n) < _SATURATED_SHARE)
     flaw = np.select([saturated, edge, u > 1 - _CONFUSED_SHARE], [SATURATED, AT_EDGE, CONFUSED], NO_FLAW)
-    lost, gained = rng.uniform(0.05, 0.7, n), 1 + rng.exponential(1.0, n)
+    lost, gained = rng.uniform(0.05, 0.7, n), 1.4 + rng.exponential(1.2, n)
     return flaw, np.select([flaw == SATURATED, flaw == AT_EDGE, flaw == CONFUSED], [lost / 10, lost, gained], 1.0)
 
 
