@@ -4,6 +4,8 @@ The identifier of each row, as text, is that of the definition's `native_id`.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -51,8 +53,8 @@ def _source_number(d: Detections) -> IntArray:
     return np.where(spurious, 50_000_000 + np.arange(d.object.size), d.object)
 
 
-def _of_source(d: Detections, bands: Sequence[int]) -> list[tuple[FloatArray, FloatArray]]:
-    """Fluxes of the source and their errors, on each of its rows: full band, and each of these.
+def _of_source(d: Detections) -> Detections:
+    """The detections with the means of their source for counts and fluxes.
 
     Means of the detections without a flaw, of all where there are no others, weighted by exposure.
     """
@@ -61,18 +63,25 @@ def _of_source(d: Detections, bands: Sequence[int]) -> list[tuple[FloatArray, Fl
     weight = d.exposure_s * np.where(np.bincount(each, clean)[each] > 0, clean, True)
     weight /= np.bincount(each, weight)[each]
 
-    def mean(flux: FloatArray, error: FloatArray) -> tuple[FloatArray, FloatArray]:
-        variance = np.bincount(each, (weight * error) ** 2)[each]
-        return np.asarray(np.bincount(each, weight * flux)[each], dtype=float), np.sqrt(variance)
+    def mean(values: FloatArray) -> FloatArray:
+        if values.ndim > 1:
+            return np.stack([mean(column) for column in values.T], axis=1)
+        return np.asarray(np.bincount(each, values)[each], dtype=float)
 
-    return [mean(*measured) for measured in d.fluxes(bands)]
+    means: dict[str, Any] = {}
+    for name in ("counts", "flux", "full_flux"):
+        value, error = (f"{name}_cgs", f"{name}_err_cgs") if "flux" in name else (name, f"{name}_err")
+        means[value] = mean((weight * getattr(d, value).T).T)
+        means[error] = np.sqrt(mean((weight * getattr(d, error).T).T ** 2))
+    return replace(d, **means)
 
 
 def xmm_table(d: Detections, mission: Mission) -> tuple[Columns, np.ndarray]:
     """4XMM: one row per detection, EPIC fluxes in bands 2-4 and 8, radial 1 sigma errors."""
     detection = 100_000_000_000 + np.arange(d.object.size, dtype=np.int64)
     fluxes = [(flux.clip(min=0), error) for flux, error in d.fluxes(mission.soft_medium_hard)]
-    of_source = [(flux.clip(min=0), error) for flux, error in _of_source(d, mission.soft_medium_hard)]
+    source = _of_source(d)
+    fluxes_of_source = [(flux.clip(min=0), error) for flux, error in source.fluxes(mission.soft_medium_hard)]
     columns: Columns = {
         "DETID": detection,
         "SRCID": 200_000_000_000 + _source_number(d),
@@ -90,7 +99,8 @@ def xmm_table(d: Detections, mission: Mission) -> tuple[Columns, np.ndarray]:
         "EP_CHI2PROB": d.p_constant,
         "EP_EXTENT": d.extent_arcsec,
         "SUM_FLAG": d.flag.astype(np.int16),
-        **_with_errors([f"SC_EP_{band}_FLUX" for band in "8234"], "_ERR", of_source),
+        **_with_errors([f"SC_EP_{band}_FLUX" for band in "8234"], "_ERR", fluxes_of_source),
+        **_with_errors(("SC_HR2", "SC_HR3"), "_ERR", source.hardness(mission.soft_medium_hard)),
         "GAMMA": d.gamma,
         "SNR": d.snr,
     }
@@ -173,7 +183,7 @@ def chandra_table(d: Detections, mission: Mission) -> tuple[Columns, np.ndarray]
         "obs_likelihood": np.round(d.likelihood, 3),
         "obs_extent": np.round(d.extent_arcsec, 2),
     }
-    measured = {"obs_": d.fluxes(mission.soft_medium_hard), "": _of_source(d, mission.soft_medium_hard)}
+    measured = {"obs_": d.fluxes(mission.soft_medium_hard), "": _of_source(d).fluxes(mission.soft_medium_hard)}
     for prefix, fluxes in measured.items():
         for letter, (flux, error) in zip("bsmh", fluxes, strict=True):
             # 68 % confidence limits; negative values are listed as zero

@@ -25,7 +25,9 @@ _FITS_UNITS = {
     **dict.fromkeys(("RADEC_ERR", "EP_EXTENT", "errMaj", "errMin"), "arcsec"),
     **dict.fromkeys(("e_RA_ICRS", "e_DE_ICRS", "Plx", "e_Plx"), "mas"),
     **dict.fromkeys(("pmRA", "pmDE", "e_pmRA", "e_pmDE"), "mas/yr"),
-    **dict.fromkeys((f"EP_{b}_FLUX{e}" for b in (2, 3, 4, 8) for e in ("", "_ERR")), "erg s-1 cm-2"),
+    **dict.fromkeys(
+        (f"{s}EP_{b}_FLUX{e}" for s in ("", "SC_") for b in (2, 3, 4, 8) for e in ("", "_ERR")), "erg s-1 cm-2"
+    ),
     **dict.fromkeys((f"{e}{b}mag" for b in ("G", "BP", "RP", "J", "H", "K") for e in ("", "e_")), "mag"),
     "MJD_START": "d",
     "EP_ONTIME": "s",
