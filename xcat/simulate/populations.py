@@ -35,7 +35,7 @@ _ULX_MAX_ERG_S = 5e40
 _MPC_CM = 3.0857e24
 _COUNTED_ABOVE_CGS = 1e-14
 _TARGET_OFFSET_ARCSEC = 40.0
-_AT_ONCE = 20_000  # spectra, so that the memory does not grow with the sky
+_AT_ONCE = 5_000  # spectra, so that the memory does not grow with the sky
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ from xcat.sky.geometry import to_position, to_vector
 GENERATOR_VERSION = 4
 SMALLEST_SKY, LARGEST_SKY = 100, 1_000_000
 _LEAST_PER_MISSION = 10
-_OBJECTS_AT_ONCE, _CIRCLES_AT_ONCE = 20_000, 5_000  # so that the memory does not grow with the sky
+_OBJECTS_AT_ONCE, _CIRCLES_AT_ONCE = 5_000, 2_500  # so that the memory does not grow with the sky
 _STREAMS = ("sky", "objects", "observe", "choice", "spurious", "field", "tables", "labels", "spoil")
 
 # What the definitions of the files state; the simulated 2MASS is cut in Ks and AllWISE in W1: J - Ks, W1 - W2 there
@@ -249,7 +249,7 @@ class _Simulation:
         while True:
             objects = draw_objects(self.rng["objects"], factor, pointings, floor_cgs, galaxies)
             seen = self._observed(objects, pointings)
-            by_mission = [np.unique(d.object) for d in seen]
+            by_mission = [np.unique(np.concatenate([d.object for d in pieces])) for pieces in seen]
             detected = np.unique(np.concatenate(by_mission))
             if detected.size >= self.n_sources and min(x.size for x in by_mission) >= _LEAST_PER_MISSION:
                 break
@@ -263,16 +263,20 @@ class _Simulation:
         number = np.full(objects.kind.size, -1)
         number[kept] = np.arange(kept.size)
         detections = []
-        for m, d in enumerate(seen):
-            real = d[np.flatnonzero(number[d.object] >= 0)]
-            rows = add_spurious(self.rng["spurious"], m, pointings, replace(real, object=number[real.object]))
+        for m, pieces in enumerate(seen):
+            for i, d in enumerate(pieces):
+                real = d[np.flatnonzero(number[d.object] >= 0)]
+                pieces[i] = replace(real, object=number[real.object])
+            real = Detections.joined(pieces)
+            pieces.clear()
+            rows = add_spurious(self.rng["spurious"], m, pointings, real)
             # catalogues list observation by observation
             order = np.lexsort((self.rng["choice"].random(rows.object.size), rows.epoch, rows.pointing))
             detections.append(rows[order])
         return objects[kept], tuple(detections)
 
-    def _observed(self, objects: Objects, pointings: Pointings) -> list[Detections]:
-        """Detections of each mission, some pointings at once; objects are in the order of their pointings."""
+    def _observed(self, objects: Objects, pointings: Pointings) -> list[list[Detections]]:
+        """Detections of each mission, in pieces of some pointings; objects are in the order of their pointings."""
         n = objects.kind.size
         borders = np.searchsorted(objects.pointing, np.unique(objects.pointing[::_OBJECTS_AT_ONCE]))
         pieces: list[list[Detections]] = [[] for _ in MISSIONS]
@@ -282,7 +286,7 @@ class _Simulation:
             for m, piece in enumerate(pieces):
                 d = observe(self.rng["observe"], m, some, spectrum, pointings)
                 piece.append(replace(d, object=start + d.object))
-        return [Detections.joined(piece) for piece in pieces]
+        return pieces
 
     def _file(self, folder: Path, name: str, columns: Columns) -> None:
         self.rows[name] = write(folder / name, spoil(self.rng["spoil"], name, columns))
