@@ -15,10 +15,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from common import private_database
+from common import calibration_error, frame, private_database, purity, truth_of
 
 from xcat.config import Settings
-from xcat.database.connection import ready
 from xcat.jobs.pipeline import Plan, read
 from xcat.jobs.runner import Runner
 from xcat.match.stage import MatchStageOptions
@@ -36,12 +35,6 @@ AT = (("XRB", 0.8), ("CV", 0.5))
 DRAWS = 200
 
 
-def frame(settings: Settings, query: str, *params: object) -> pd.DataFrame:
-    with ready(settings) as conn:
-        cursor = conn.execute(query, params)
-        return pd.DataFrame(cursor.fetchall(), columns=[c.name for c in cursor.description or ()])
-
-
 def answers(settings: Settings, folder: Path, change: dict[str, object]) -> tuple[dict[str, int], pd.DataFrame]:
     """Run a variant; its runs, and the probabilities of every source without a label."""
     plan = Plan(read(EXAMPLE), folder)
@@ -56,34 +49,6 @@ def answers(settings: Settings, folder: Path, change: dict[str, object]) -> tupl
     )
     run_ids = [runs[kind] for kind in ("classify", "merge", "properties", "label")]
     return runs, frame(settings, query, *run_ids).set_index("source_id")
-
-
-def truth_of(settings: Settings, folder: Path, merge_run_id: int) -> pd.Series:
-    """True class of each source: that of most of its detections."""
-    members = frame(
-        settings,
-        "SELECT sd.source_id, substr(k.name, 5) AS mission, d.native_id FROM xcat.source_detection AS sd"
-        " JOIN xcat.detection AS d USING (catalogue_id, object_id) JOIN xcat.catalogue AS k USING (catalogue_id)"
-        " WHERE sd.run_id = %s",
-        merge_run_id,
-    ).merge(pd.read_parquet(folder / "truth" / "xray.parquet"), on=["mission", "native_id"], validate="one_to_one")
-    members["is"] = members["class"].where(~members.is_spurious, "spurious")
-    counted = members.groupby(["source_id", "is"]).size().sort_values(kind="stable")
-    return counted.reset_index().drop_duplicates("source_id", keep="last").set_index("source_id")["is"]
-
-
-def purity(p: np.ndarray, is_it: np.ndarray, completeness: float) -> float:
-    """Fraction of members among the most probable sources that contain this fraction of the class."""
-    right = is_it[np.argsort(-p, kind="stable")]
-    n = int(np.searchsorted(np.cumsum(right), np.ceil(completeness * right.sum()))) + 1
-    return float(right[:n].mean())
-
-
-def calibration_error(p: np.ndarray, right: np.ndarray) -> float:
-    """ECE in 15 bins of the largest probability."""
-    top = p.max(axis=1)
-    bins = np.minimum((top * 15).astype(int), 14)
-    return sum(abs(top[bins == b].sum() - right[bins == b].sum()) for b in np.unique(bins)) / len(top)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""What the benchmarks share: a private server, timing in turn, peak memory."""
+"""What the benchmarks share: a private server, timing in turn, peak memory, answers against the truth of a sky."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
+
 from xcat import progress
 from xcat.config import Settings
 from xcat.database.connection import ready
 from xcat.database.embedded import EmbeddedServer
 from xcat.progress import peak_memory_mb
 
-__all__ = ["in_turn", "peak_memory_mb", "private_database"]
+__all__ = ["calibration_error", "frame", "in_turn", "peak_memory_mb", "private_database", "purity", "truth_of"]
 
 
 @contextmanager
@@ -53,3 +56,37 @@ def in_turn(
     print(f"ours  median {statistics.median(t[0] for t in times):.2f} s")
     print(f"bare  median {statistics.median(t[1] for t in times):.2f} s")
     print(f"ratio median {statistics.median(ratios):.2f} (from {min(ratios):.2f} to {max(ratios):.2f})")
+
+
+def frame(settings: Settings, query: str, *params: object) -> pd.DataFrame:
+    with ready(settings) as conn:
+        cursor = conn.execute(query, params)
+        return pd.DataFrame(cursor.fetchall(), columns=[c.name for c in cursor.description or ()])
+
+
+def truth_of(settings: Settings, folder: Path, merge_run_id: int) -> pd.Series:
+    """True class of each source: that of most of its detections."""
+    members = frame(
+        settings,
+        "SELECT sd.source_id, substr(k.name, 5) AS mission, d.native_id FROM xcat.source_detection AS sd"
+        " JOIN xcat.detection AS d USING (catalogue_id, object_id) JOIN xcat.catalogue AS k USING (catalogue_id)"
+        " WHERE sd.run_id = %s",
+        merge_run_id,
+    ).merge(pd.read_parquet(folder / "truth" / "xray.parquet"), on=["mission", "native_id"], validate="one_to_one")
+    members["is"] = members["class"].where(~members.is_spurious, "spurious")
+    counted = members.groupby(["source_id", "is"]).size().sort_values(kind="stable")
+    return counted.reset_index().drop_duplicates("source_id", keep="last").set_index("source_id")["is"]
+
+
+def purity(p: np.ndarray, is_it: np.ndarray, completeness: float) -> float:
+    """Fraction of members among the most probable sources that contain this fraction of the class."""
+    right = is_it[np.argsort(-p, kind="stable")]
+    n = int(np.searchsorted(np.cumsum(right), np.ceil(completeness * right.sum()))) + 1
+    return float(right[:n].mean())
+
+
+def calibration_error(p: np.ndarray, right: np.ndarray) -> float:
+    """ECE in 15 bins of the largest probability."""
+    top = p.max(axis=1)
+    bins = np.minimum((top * 15).astype(int), 14)
+    return sum(abs(top[bins == b].sum() - right[bins == b].sum()) for b in np.unique(bins)) / len(top)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,10 +18,19 @@ from scipy import stats
 from xcat.catalogues.definition import load
 from xcat.errors import InputError
 from xcat.simulate import Summary, counterpart_tables, mission_tables, populations, simulate, simulation
-from xcat.simulate.counterparts import CUT_OUT_ARCSEC, field_in_circles
-from xcat.simulate.pointings import PLACES, galaxy_density_per_deg2, star_density_per_deg2
+from xcat.simulate.counterparts import (
+    _CROWDED_ALLWISE,
+    _CROWDED_GAIA,
+    _CROWDED_TWOMASS,
+    CUT_OUT_ARCSEC,
+    crowding_mag,
+    field_in_circles,
+)
+from xcat.simulate.pointings import PLACES, gaia_density_per_deg2, galaxy_density_per_deg2, star_density_per_deg2
 from xcat.simulate.populations import agn_per_deg2
 from xcat.simulate.rows import sexagesimal
+from xcat.simulate.write import Columns, Writer
+from xcat.sky.galactic_column import hydrogen, maps_at
 from xcat.sky.geometry import from_galactic, offset, separation_arcsec, to_galactic, to_vector
 
 N, SEED = 4_000, 7
@@ -125,13 +133,13 @@ def test_a_failure_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.Mon
     simulate(300, 1, tmp_path / "old")
     before = checksums(tmp_path / "old")
 
-    def full(path: Path, columns: object) -> int:
-        if path.name == "gaia.fits":
+    def full(self: Writer, columns: Columns) -> None:
+        added(self, columns)
+        if self.path.name == "gaia.fits":
             raise OSError("No space left on device")
-        return written(path, columns)
 
-    written: Callable[..., int] = simulation.write
-    monkeypatch.setattr(simulation, "write", full)
+    added = Writer.add
+    monkeypatch.setattr(Writer, "add", full)
     for name in ("old", "new"):
         with pytest.raises(OSError, match="No space"):
             simulate(300, 2, tmp_path / name)
@@ -306,12 +314,14 @@ def test_densities_are_the_true_ones_and_flat_around_the_sources(sky: Sky) -> No
         counts[radius] = len(here.search_around_sky(stars, radius * (1 / 3600) * here.ra.unit)[0])
     glon, glat = to_galactic(xmm.ra.to_numpy(), xmm.dec.to_numpy())
     # Gaia also sees some of the galaxies, and loses 2 % of what it should see
-    per_deg2 = 0.98 * (star_density_per_deg2(glon, glat) + 0.03 * galaxy_density_per_deg2(glon, glat))
+    av = np.minimum(3.1 * maps_at(xmm.ra.to_numpy(), xmm.dec.to_numpy())[1], 12)
+    per_deg2 = 0.98 * (gaia_density_per_deg2(glon, glat) + 0.03 * galaxy_density_per_deg2(av))
     for radius in counts:
         expected = (per_deg2 * np.pi * (radius / 3600) ** 2).sum()
         assert abs(counts[radius] - expected) < 5 * np.sqrt(expected) + 0.05 * expected, radius
     assert star_density_per_deg2(np.array([0.0]), np.array([90.0])) < 4_000
-    assert 50_000 < star_density_per_deg2(np.array([20.0]), np.array([1.0])) <= 100_000
+    assert 50_000 < gaia_density_per_deg2(np.array([20.0]), np.array([1.0])) <= 100_000
+    assert 500_000 < star_density_per_deg2(np.array([1.0]), np.array([-1.0])) < 1_000_000
 
 
 def test_field_objects_fill_the_union_of_circles_evenly() -> None:
@@ -384,6 +394,112 @@ def test_the_reference_sample_is_bright_biased_and_wrong_here_and_there(sky: Sky
     assert read(sky.folder / "ref_xrb.csv")["ra"].str.fullmatch(r"\d\d \d\d \d\d\.\d\d").all()
 
 
+def test_the_galaxy_is_in_front_of_everything_outside_and_of_half_of_the_rest(sky: Sky) -> None:
+    """Column and extinction are the maps' with 0.1 dex of structure; N_H hardens and dims, A_V hides."""
+    o = sky.objects.drop_duplicates(["nh_gal_cm2"])  # one per pointing
+    neutral, ebv = maps_at(o.ra.to_numpy(), o.dec.to_numpy())
+    av = o.av_gal_mag.to_numpy()
+    below = av < 12
+    for ratio in (o.nh_gal_cm2.to_numpy() / hydrogen(neutral, ebv), (av / (3.1 * ebv))[below]):
+        assert abs(np.median(np.log10(ratio))) < 0.06
+        assert 0.06 < np.std(np.log10(ratio)) < 0.2
+    o = sky.objects
+    outside = o.distance_pc.isna()
+    assert (o.av_mag[outside] == o.av_gal_mag[outside]).all()
+    assert (o.nh_cm2[outside] > o.nh_gal_cm2[outside]).all()
+    assert (o.av_mag[~outside] < o.av_gal_mag[~outside]).all()
+    plane, agn = o.place == "plane", o["class"] == "AGN"
+    none = (o[["gaia_id", "twomass_id", "allwise_id"]] == "").all(axis=1)
+    assert o.transmission[agn & plane].median() < 0.8 < 0.9 < o.transmission[agn & ~plane].median()
+    assert none[agn & plane].mean() > 0.6 > 0.5 > none[agn & ~plane].mean()
+    # most faint sources of the plane without a counterpart are AGN behind it, and few are X-ray binaries
+    mix = o["class"][plane & none].value_counts(normalize=True)
+    assert mix.AGN > 0.75 and mix.XRB < 0.1
+
+
+def test_catalogues_are_shallower_where_stars_are_crowded() -> None:
+    poles, inner, bulge = star_density_per_deg2(np.array([0.0, 20.0, 1.0]), np.array([90.0, 0.5, -1.5]))
+    lost = [
+        crowding_mag(np.array([poles, inner, bulge]), c) for c in (_CROWDED_GAIA, _CROWDED_TWOMASS, _CROWDED_ALLWISE)
+    ]
+    assert [x[0] for x in lost] == [0, 0, 0]
+    assert 0.5 < lost[0][2] < 1.2 and lost[0][1] < 0.3
+    assert 0.5 < lost[1][1] < 1.2 and 1 < lost[1][2] <= 2
+    assert 14 <= 17 - lost[2][2] < 17 - lost[2][1] < 15.2
+
+
+def test_flawed_detections_are_few_flagged_and_wrong(sky: Sky) -> None:
+    for mission, flux, of_source in (
+        ("xmm", "EP_8_FLUX", "SC_EP_8_FLUX"),
+        ("swift", "Rate", None),
+        ("chandra", "obs_flux_aper90_b", "flux_aper90_b"),
+    ):
+        d = sky.detections(mission)
+        d = d[~d.is_spurious]
+        flagged = {
+            "xmm": lambda t: t.SUM_FLAG == 3,
+            "swift": lambda t: t.DetFlag >= 8,
+            "chandra": lambda t: t.obs_sat_src_flag | (t.obs_conf_code == 8) | (t.obs_edge_code == 4),
+        }[mission](d)
+        assert (flagged == (d.flaw != "")).all()
+        assert 0.005 < flagged.mean() < 0.05
+        true = sky.objects.set_index("object_id").flux_std_cgs.loc[d.object_id].to_numpy()
+        off = np.log10(d[flux].to_numpy(float).clip(1e-20) / true)
+        off -= np.median(off[~flagged])
+        assert (
+            np.median(off[(d.flaw == "chip edge").to_numpy()])
+            < -0.2
+            < 0.1
+            < np.median(off[(d.flaw == "confused").to_numpy()])
+        )
+        if of_source:
+            several = d.groupby("object_id")[of_source].agg(["nunique", "size"])
+            assert (several["nunique"] == 1).all() and (several["size"] > 1).any()
+            clean = (d.flaw == "").groupby(d.object_id).transform("any")
+            spoilt = (flagged & clean).to_numpy()
+            of_source_off = np.log10(d[of_source].to_numpy(float).clip(1e-20) / true)
+            assert np.median(np.abs(of_source_off[spoilt])) < np.median(np.abs(off[spoilt]))
+
+
+def test_a_sky_in_many_pieces_with_a_deep_field(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bands of declination join without gap or double entry; outside of its area a deep field has no counterparts."""
+    monkeypatch.setattr(simulation, "_CIRCLES_AT_ONCE", 150)
+    monkeypatch.setattr(simulation, "_OBJECTS_AT_ONCE", 400)
+    folder = tmp_path / "deep"
+    summary = simulate(1_000, 2, folder, deep_field=True)
+    objects = pd.read_parquet(folder / "truth" / "objects.parquet")
+    xray = pd.read_parquet(folder / "truth" / "xray.parquet")
+    for name, file, id_column in (
+        ("gaia", "gaia.fits", "Source"),
+        ("twomass", "twomass.fits", "_2MASS"),
+        ("allwise", "allwise.parquet", "AllWISE"),
+    ):
+        ids = read(folder / file)[id_column].astype(str)
+        assert len(ids) == summary.rows[file]
+        assert ids.duplicated().sum() == summary.rejects.get(file, {}).get("duplicate id", 0)
+        own = objects[f"{name}_id"]
+        assert own[own != ""].isin(ids).all() and own[own != ""].is_unique
+        assert (own[~objects.searched] == "").all()
+    gaia = read(folder / "gaia.fits").dropna(subset=["RA_ICRS"])
+    gaia = gaia[gaia.DE_ICRS.abs() <= 90]
+    in_order = gaia.DE_ICRS.to_numpy(float)
+    assert (np.diff(in_order) > -0.05).mean() > 0.99, "from south to north, but for rows that cannot be used"
+    deep = objects[~objects.searched]
+    assert 50 < len(deep) < 200
+    fields = objects[(objects.place == "high") & (separation_arcsec(*_repeated(deep, objects)) < 1800)]
+    assert 0.35 < fields.searched.mean() < 0.8
+    assert (fields.gaia_id[fields.searched] != "").mean() > 0.15
+    assert (~xray.searched).sum() >= len(deep)
+    assert json.loads((folder / "manifest.json").read_text())["deep_field"] is True
+    again = checksums(folder)
+    assert simulate(1_000, 2, folder, deep_field=True) == summary and checksums(folder) == again
+
+
+def _repeated(some: pd.DataFrame, every: pd.DataFrame) -> list[np.ndarray]:
+    centre = [np.full(len(every), some[c].median()) for c in ("ra", "dec")]
+    return [every.ra.to_numpy(), every.dec.to_numpy(), *centre]
+
+
 # --- pieces ------------------------------------------------------------------------------------------------
 
 
@@ -411,9 +527,10 @@ def test_designations() -> None:
 def test_the_tables_of_the_populations_are_complete() -> None:
     tables, keys = populations._TABLES, set(populations.KINDS["type 1"])
     assert all(set(kind) == keys for kind in populations.KINDS.values()), "no attribute is missing or misspelt"
-    for name in ("class_share", "kind_share", "sources_per_agn"):
+    for name in ("per_deg2", "kind_share", "targets"):
         assert tuple(tables[name]) == PLACES
-    for shares in (*tables["class_share"].values(), *tables["kind_share"].values(), tables["slope"]):
+    assert {name for kinds in tables["targets"].values() for name in kinds} <= set(populations.KIND_NAMES)
+    for shares in (*tables["per_deg2"].values(), *tables["kind_share"].values(), tables["slope"]):
         assert tuple(shares) == populations.CLASSES
     for classes in tables["kind_share"].values():
         for name, shares in classes.items():

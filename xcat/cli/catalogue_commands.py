@@ -103,13 +103,16 @@ def simulate(
     folder: Annotated[Path, common.option("--out", "FOLDER", "Folder to write.")],
     sources: Annotated[int, typer.Option(min=500, help="X-ray sources on the sky.")] = 60_000,
     seed: Annotated[int, typer.Option(min=0, help="Another number gives another sky.")] = 1,
+    deep_field: Annotated[
+        bool, typer.Option(help="One deep field whose X-ray image exceeds the area of the counterpart catalogues.")
+    ] = False,
     as_json: common.AsJson = False,
 ) -> None:
     """Write the catalogue files of a simulated sky, and the truth beside them."""
     from xcat.simulate import simulate as make
 
     with progress.bar(f"simulate {sources:,} sources"):
-        sky = make(sources, seed, folder)
+        sky = make(sources, seed, folder, deep_field=deep_field)
     facts = {"folder": str(folder), "sources": sky.sources, "counterpart_rows": sky.n_counterpart_rows}
     n_sources = sum(sky.sources.values())
     common.done(as_json, facts, f"{folder}: {n_sources:,} X-ray sources, {sky.n_counterpart_rows:,} counterpart rows")

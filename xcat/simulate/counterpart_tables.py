@@ -1,6 +1,8 @@
 """Counterparts as Gaia DR3, 2MASS and AllWISE list them: VizieR's column names, the catalogues' own errors."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from typing import TypeAlias
 
 import numpy as np
@@ -13,9 +15,18 @@ from xcat.sky.geometry import offset
 
 TWOMASS_EPOCH_YR = 1999.5
 ALLWISE_EPOCH_YR = 2010.5
+_BORDER_DEG = 0.1  # wider than two circles: further south no name comes again
 
 CounterpartTable: TypeAlias = tuple[Columns, np.ndarray, IntArray]
 """Rows of a catalogue file, the identifier of each, and the index of its object in the field."""
+
+
+@dataclass
+class Listed:
+    """What has been listed so far: catalogues are made band by band of declination, from south to north."""
+
+    n: int = 0  # rows
+    names: np.ndarray = dataclass_field(default_factory=lambda: np.empty(0, dtype="S1"))  # near the northern border
 
 
 def _faint(mag: FloatArray, at: float, per_mag: float = 0.2) -> FloatArray:
@@ -66,7 +77,7 @@ def _geometric_distance_pc(parallax_mas: FloatArray, error_mas: FloatArray) -> F
     return np.asarray(1000 * r)
 
 
-def gaia_table(rng: np.random.Generator, field: Field) -> CounterpartTable:
+def gaia_table(rng: np.random.Generator, field: Field, listed: Listed) -> CounterpartTable:
     """Gaia DR3: epoch 2016.0, errors in mas (Lindegren et al. 2021, A&A 649, A2, figure 7)."""
     index = _by_declination(field, field.in_gaia)
     n = index.size
@@ -87,7 +98,9 @@ def gaia_table(rng: np.random.Generator, field: Field) -> CounterpartTable:
     bp, _ = _noisy(rng, mag.bp, 0.005, 18.0)
     rp, _ = _noisy(rng, mag.rp, 0.005, 17.5)
     lost = (rng.random(n) < 0.015) | (mag.bp > 21.8)
-    source = (np.int64(2**59) + np.arange(n, dtype=np.int64) * 2**20 + rng.integers(0, 2**20, n)).astype(np.int64)
+    number = np.arange(listed.n, listed.n + n, dtype=np.int64)
+    source = np.int64(2**59) + number * 2**20 + rng.integers(0, 2**20, n)
+    listed.n += n
     columns: Columns = {
         "Source": source,
         "RA_ICRS": ra,
@@ -108,7 +121,7 @@ def gaia_table(rng: np.random.Generator, field: Field) -> CounterpartTable:
     return single(columns, "RA_ICRS", "DE_ICRS"), source.astype("U19"), index
 
 
-def twomass_table(rng: np.random.Generator, field: Field) -> CounterpartTable:
+def twomass_table(rng: np.random.Generator, field: Field, listed: Listed) -> CounterpartTable:
     """2MASS point sources: epoch about 2000, 1 sigma ellipses (Skrutskie et al. 2006, AJ 131, 1163)."""
     index = _by_declination(field, field.in_twomass)
     n = index.size
@@ -132,10 +145,10 @@ def twomass_table(rng: np.random.Generator, field: Field) -> CounterpartTable:
     for b, (m, error), (true, limit, limit_of_error) in zip("JHK", _near_infrared(rng, mag), limits, strict=True):
         columns[f"{b}mag"] = np.where(true > limit, np.nan, m)
         columns[f"e_{b}mag"] = np.where(true > limit_of_error, np.nan, error)
-    return _kept(single(columns, "RAJ2000", "DEJ2000"), name, index)
+    return _kept(single(columns, "RAJ2000", "DEJ2000"), name, index, listed)
 
 
-def allwise_table(rng: np.random.Generator, field: Field) -> CounterpartTable:
+def allwise_table(rng: np.random.Generator, field: Field, listed: Listed) -> CounterpartTable:
     """AllWISE: epoch 2010.5, 1 sigma ellipses (Cutri et al. 2013); W2 is missing for the faintest."""
     index = _by_declination(field, field.in_allwise)
     n = index.size
@@ -163,18 +176,22 @@ def allwise_table(rng: np.random.Generator, field: Field) -> CounterpartTable:
         "e_W2mag": np.where(mag.w2 > 15.9, np.nan, np.round(e_w2, 3)),
         **{name: np.where(in_twomass, np.round(m, 3), np.nan) for name, m in near_infrared.items()},
     }
-    return _kept(columns, name, index)
+    return _kept(columns, name, index, listed)
 
 
-def _kept(columns: Columns, name: np.ndarray, index: IntArray) -> CounterpartTable:
+def _kept(columns: Columns, name: np.ndarray, index: IntArray, listed: Listed) -> CounterpartTable:
     """The first row of each name: two objects with the same designation are one entry of a catalogue."""
     keep = np.unique(name, return_index=True)[1]
-    keep.sort()
+    keep = np.sort(keep[~np.isin(name[keep], listed.names)])
+    dec_deg = columns["DEJ2000"][keep]
+    listed.n += keep.size
+    if keep.size:
+        listed.names = np.concatenate([listed.names, name[keep][dec_deg > dec_deg.max() - _BORDER_DEG]])
     return {c: v[keep] for c, v in columns.items()}, name[keep].astype("U"), index[keep]
 
 
 # by name: the file, and what makes it
-TABLES: dict[str, tuple[str, Callable[[np.random.Generator, Field], CounterpartTable]]] = {
+TABLES: dict[str, tuple[str, Callable[[np.random.Generator, Field, Listed], CounterpartTable]]] = {
     "gaia": ("gaia.fits", gaia_table),
     "twomass": ("twomass.fits", twomass_table),
     "allwise": ("allwise.parquet", allwise_table),

@@ -9,7 +9,12 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from xcat.arrays import BoolArray, FloatArray, IntArray
-from xcat.simulate.pointings import extinction_mag, galaxy_density_per_deg2, star_density_per_deg2
+from xcat.simulate.pointings import (
+    Pointings,
+    gaia_density_per_deg2,
+    galaxy_density_per_deg2,
+    star_density_per_deg2,
+)
 from xcat.simulate.populations import STAR, Objects, draw_normal, kind_values
 from xcat.simulate.rows import Rows
 from xcat.sky.geometry import ARCSEC_RAD, close_pairs, in_disc, offset, to_galactic, to_vector
@@ -19,10 +24,13 @@ GAIA_LIMIT_G = 20.7
 TWOMASS_LIMIT_K = 14.8
 ALLWISE_LIMIT_W1 = 17.0
 # Some stars are too red or too faint for Gaia but not for the infrared: the counts go one magnitude deeper.
-_STAR_LIMIT_G = 21.7
-# Above this density of Gaia, crowding makes the infrared catalogues shallower: (per deg2, mag per dex).
-_CROWDED_TWOMASS = (30_000.0, 1.0)
-_CROWDED_ALLWISE = (18_000.0, 2.6)
+_DEEPER_MAG = 1.0
+# Above this density of stars, crowding makes the catalogues shallower: (per deg2, mag per dex, mag at most). Gaia is
+# half complete at G = 20 in the bulge (Boubert & Everall 2020, MNRAS 497, 4246), 2MASS a magnitude or two shallower in
+# the inner plane (Skrutskie et al. 2006, AJ 131, 1163), and W1 is confused at 14 to 15 there (Cutri et al. 2013).
+_CROWDED_GAIA = (100_000.0, 1.0, 1.2)
+_CROWDED_TWOMASS = (30_000.0, 1.2, 2.0)
+_CROWDED_ALLWISE = (18_000.0, 2.6, 3.0)
 # Extinction in each band relative to V (Wang & Chen 2019, ApJ 877, 116).
 _EXTINCTION = {"g": 0.79, "bp": 1.0, "rp": 0.59, "j": 0.24, "h": 0.13, "k": 0.078, "w1": 0.039, "w2": 0.026}
 
@@ -66,10 +74,11 @@ def _from_colours(
 def counterpart_magnitudes(rng: np.random.Generator, objects: Objects) -> tuple[Magnitudes, np.ndarray]:
     """Magnitudes of the true counterparts, and which of the objects have a counterpart at all.
 
-    The X-ray to optical ratio is log10(flux_cgs) + 5.37 + R / 2.5 (Maccacaro et al. 1988), with RP for R.
+    The X-ray to optical ratio is log10(flux_cgs) + 5.37 + R / 2.5 (Maccacaro et al. 1988), with RP for R, both without
+    the Galaxy's gas and dust.
     """
     kind, n = objects.kind, objects.kind.size
-    log_flux = np.log10(objects.flux_cgs)
+    log_flux = np.log10(objects.flux_cgs / objects.transmission)
     rp = 2.5 * (draw_normal(rng, kind, "log_fx_fr") - 5.37 - log_flux)
     bp_rp = draw_normal(rng, kind, "bp_rp")
     star = objects.class_id == STAR
@@ -88,7 +97,7 @@ def star_slope(density_per_deg2: FloatArray) -> FloatArray:
 
 
 def star_magnitudes(
-    rng: np.random.Generator, density_per_deg2: FloatArray, av_mag: FloatArray, limit_g: float
+    rng: np.random.Generator, density_per_deg2: FloatArray, av_mag: FloatArray, limit_g: FloatArray
 ) -> Magnitudes:
     """Magnitudes of unrelated stars at a Gaia density; G follows 10^(s G) down to the limit."""
     n = density_per_deg2.size
@@ -167,44 +176,62 @@ def field_in_circles(
     return ra[keep], dec[keep], circle[keep]
 
 
-def crowding_mag(star_density_per_deg2: FloatArray, crowded: tuple[float, float]) -> FloatArray:
+def crowding_mag(star_density_per_deg2: FloatArray, crowded: tuple[float, float, float]) -> FloatArray:
     """Magnitudes that a catalogue loses where stars are dense."""
-    density, mag_per_dex = crowded
-    return np.asarray(mag_per_dex * np.log10(np.maximum(star_density_per_deg2 / density, 1.0)))
+    density, mag_per_dex, most = crowded
+    return np.minimum(mag_per_dex * np.log10(np.maximum(star_density_per_deg2 / density, 1.0)), most)
+
+
+@dataclass(frozen=True)
+class Circles(Rows):
+    """The surroundings of X-ray positions, which the counterpart catalogues cover."""
+
+    ra_deg: FloatArray
+    dec_deg: FloatArray
+    pointing: IntArray
 
 
 def make_field(
     rng: np.random.Generator,
-    objects: Objects,
+    own: Objects,
     own_magnitudes: Magnitudes,
-    exists: BoolArray,
-    circle_ra_deg: FloatArray,
-    circle_dec_deg: FloatArray,
+    owner: IntArray,
+    circles: Circles,
+    n_filled: int,
+    pointings: Pointings,
 ) -> Field:
-    """Counterparts of the objects, and the unrelated stars and galaxies in circles around X-ray positions."""
-    glon, glat = to_galactic(circle_ra_deg, circle_dec_deg)
-    stars_per_deg2 = star_density_per_deg2(glon, glat)
-    galaxies_per_deg2 = galaxy_density_per_deg2(glon, glat)
-    av = extinction_mag(glon, glat)
+    """True counterparts, and the unrelated stars and galaxies in circles around X-ray positions.
+
+    Parameters
+    ----------
+    own, own_magnitudes, owner
+        Objects with a counterpart, its magnitudes, and the number of each object.
+    circles
+        The circles; those before the first of the last `n_filled` have been filled before.
+    """
+    glon, glat = to_galactic(circles.ra_deg, circles.dec_deg)
+    stars_per_deg2, listed_per_deg2 = star_density_per_deg2(glon, glat), gaia_density_per_deg2(glon, glat)
+    av = pointings.av_gal_mag[circles.pointing]
+    galaxies_per_deg2 = galaxy_density_per_deg2(av)
 
     # beyond Gaia's limit the counts continue with the same slope
-    deep_per_deg2 = stars_per_deg2 * 10 ** (star_slope(stars_per_deg2) * (_STAR_LIMIT_G - GAIA_LIMIT_G))
+    deep_per_deg2 = listed_per_deg2 * 10 ** (star_slope(listed_per_deg2) * _DEEPER_MAG)
     total = deep_per_deg2 + galaxies_per_deg2
-    ra, dec, circle = field_in_circles(rng, circle_ra_deg, circle_dec_deg, total)
+    to_fill = np.arange(total.size) >= total.size - n_filled
+    ra, dec, circle = field_in_circles(rng, circles.ra_deg, circles.dec_deg, np.where(to_fill, total, 0.0))
     is_star = rng.random(ra.size) * total[circle] < deep_per_deg2[circle]
-    stars = star_magnitudes(rng, stars_per_deg2[circle], av[circle], _STAR_LIMIT_G)
+    limit_g = GAIA_LIMIT_G - crowding_mag(stars_per_deg2, _CROWDED_GAIA) + _DEEPER_MAG
+    stars = star_magnitudes(rng, listed_per_deg2[circle], av[circle], limit_g[circle])
     galaxies = galaxy_magnitudes(rng, ra.size, ALLWISE_LIMIT_W1).reddened(av[circle])
     field_magnitudes = Magnitudes(
         *(np.where(is_star, getattr(stars, f.name), getattr(galaxies, f.name)) for f in fields(Magnitudes))
     )
     parallax, pmra, pmdec = _field_motion(rng, is_star)
 
-    owner = np.flatnonzero(exists)
-    own = objects[owner]
-    magnitudes = own_magnitudes[owner].followed_by(field_magnitudes)
+    magnitudes = own_magnitudes.followed_by(field_magnitudes)
     own_stars = star_density_per_deg2(*to_galactic(own.ra_deg, own.dec_deg))
     stars_around = np.concatenate([own_stars, stars_per_deg2[circle]])
-    in_gaia = _detected(rng, magnitudes.g, GAIA_LIMIT_G)
+    in_gaia = _detected(rng, magnitudes.g, GAIA_LIMIT_G - crowding_mag(stars_around, _CROWDED_GAIA))
     in_twomass = _detected(rng, magnitudes.k, TWOMASS_LIMIT_K - crowding_mag(stars_around, _CROWDED_TWOMASS))
     in_allwise = _detected(rng, magnitudes.w1, ALLWISE_LIMIT_W1 - crowding_mag(stars_around, _CROWDED_ALLWISE))
     field = Field(
@@ -219,10 +246,12 @@ def make_field(
         in_twomass=in_twomass,
         in_allwise=in_allwise,
     )
-    return field[np.flatnonzero(in_gaia | in_twomass | in_allwise)]
+    pointing = np.concatenate([own.pointing, circles.pointing[circle]])
+    searched = pointings.searched(pointing, field.ra_deg, field.dec_deg)
+    return field[np.flatnonzero(searched & (in_gaia | in_twomass | in_allwise))]
 
 
-def _detected(rng: np.random.Generator, mag: FloatArray, limit: FloatArray | float) -> BoolArray:
+def _detected(rng: np.random.Generator, mag: FloatArray, limit: FloatArray) -> BoolArray:
     """Whether an object is brighter than the limit; one in fifty is lost to neighbours and artefacts."""
     return np.asarray((mag < limit) & (rng.random(mag.size) > 0.02))
 

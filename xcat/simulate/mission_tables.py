@@ -4,6 +4,8 @@ The identifier of each row, as text, is that of the definition's `native_id`.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,12 +13,15 @@ from scipy.special import gammainc
 
 from xcat.arrays import FloatArray, IntArray
 from xcat.simulate.missions import Mission
-from xcat.simulate.observe import Detections
+from xcat.simulate.observe import AT_EDGE, CONFUSED, NO_FLAW, SATURATED, Detections
 from xcat.simulate.rows import numbered, sexagesimal
 from xcat.simulate.write import Columns, single
+from xcat.sky.galactic_column import maps_at
 
 # LSXPS gives count rates; erg / cm2 per count of a typical AGN spectrum (Evans et al. 2020, ApJS 247, 54)
 SWIFT_FLUX_PER_RATE = 4.3e-11
+_SWIFT_ARTEFACT = 8  # bit of the flag
+_CSC_CONFUSED, _CSC_EDGE = 8, 4  # bits: the region overlaps another source's; the position leaves the chip
 _RADIUS_90 = np.sqrt(-2 * np.log(0.10))  # sigmas per axis of the circle that holds 90 %
 _RADIUS_95 = np.sqrt(-2 * np.log(0.05))
 
@@ -48,10 +53,35 @@ def _source_number(d: Detections) -> IntArray:
     return np.where(spurious, 50_000_000 + np.arange(d.object.size), d.object)
 
 
+def _of_source(d: Detections) -> Detections:
+    """The detections with the means of their source for counts and fluxes.
+
+    Means of the detections without a flaw, of all where there are no others, weighted by exposure.
+    """
+    _, each = np.unique(_source_number(d), return_inverse=True)
+    clean = d.flaw == NO_FLAW
+    weight = d.exposure_s * np.where(np.bincount(each, clean)[each] > 0, clean, True)
+    weight /= np.bincount(each, weight)[each]
+
+    def mean(values: FloatArray) -> FloatArray:
+        if values.ndim > 1:
+            return np.stack([mean(column) for column in values.T], axis=1)
+        return np.asarray(np.bincount(each, values)[each], dtype=float)
+
+    means: dict[str, Any] = {}
+    for name in ("counts", "flux", "full_flux"):
+        value, error = (f"{name}_cgs", f"{name}_err_cgs") if "flux" in name else (name, f"{name}_err")
+        means[value] = mean((weight * getattr(d, value).T).T)
+        means[error] = np.sqrt(mean((weight * getattr(d, error).T).T ** 2))
+    return replace(d, **means)
+
+
 def xmm_table(d: Detections, mission: Mission) -> tuple[Columns, np.ndarray]:
     """4XMM: one row per detection, EPIC fluxes in bands 2-4 and 8, radial 1 sigma errors."""
     detection = 100_000_000_000 + np.arange(d.object.size, dtype=np.int64)
     fluxes = [(flux.clip(min=0), error) for flux, error in d.fluxes(mission.soft_medium_hard)]
+    source = _of_source(d)
+    fluxes_of_source = [(flux.clip(min=0), error) for flux, error in source.fluxes(mission.soft_medium_hard)]
     columns: Columns = {
         "DETID": detection,
         "SRCID": 200_000_000_000 + _source_number(d),
@@ -69,6 +99,8 @@ def xmm_table(d: Detections, mission: Mission) -> tuple[Columns, np.ndarray]:
         "EP_CHI2PROB": d.p_constant,
         "EP_EXTENT": d.extent_arcsec,
         "SUM_FLAG": d.flag.astype(np.int16),
+        **_with_errors([f"SC_EP_{band}_FLUX" for band in "8234"], "_ERR", fluxes_of_source),
+        **_with_errors(("SC_HR2", "SC_HR3"), "_ERR", source.hardness(mission.soft_medium_hard)),
         "GAMMA": d.gamma,
         "SNR": d.snr,
     }
@@ -101,7 +133,7 @@ def swift_table(d: Detections, mission: Mission) -> tuple[Columns, np.ndarray]:
         "Likelihood": np.round(d.likelihood, 3),
         "PConst": np.round(d.p_constant, 6),
         "GammaPL": np.round(d.gamma, 3),
-        "DetFlag": d.flag,
+        "DetFlag": np.where(d.flaw == NO_FLAW, d.flag, _SWIFT_ARTEFACT + 2),
     }
     return columns, detection.astype("U")
 
@@ -119,6 +151,7 @@ def _varied(source: IntArray, flux: FloatArray, error: FloatArray) -> FloatArray
 def chandra_table(d: Detections, mission: Mission) -> tuple[Columns, np.ndarray]:
     """CSC 2: one row per detection with the source's name, 95 % error ellipse, confidence limits for errors."""
     source = _source_number(d)
+    rate_cps = d.counts.sum(axis=1) / d.exposure_s
     name = sexagesimal(d.ra_deg, d.dec_deg, 1, 0, "2CXO J{h}{m}{s}.{fs}{sign}{d}{dm}{ds}").astype("U")
     start = np.datetime64("1858-11-17T00:00:00", "s") + np.round(d.mjd * 86_400).astype("timedelta64[s]")
     columns: Columns = {
@@ -129,6 +162,7 @@ def chandra_table(d: Detections, mission: Mission) -> tuple[Columns, np.ndarray]
         "err_ellipse_r1": np.round(_RADIUS_95 * d.sigma_minor_arcsec, 3),
         "err_ellipse_ang": np.round(d.sigma_pa_deg, 1),
         "powlaw_gamma": np.round(d.gamma, 3),
+        "nh_gal": np.round(maps_at(d.ra_deg, d.dec_deg)[0] / 1e20, 3),
         "var_inter_prob_b": np.round(_varied(source, d.full_flux_cgs, d.full_flux_err_cgs), 4),
         "obs_obsid": _observation(d, 20_000),
         "obs_region_id": np.arange(1, d.object.size + 1, dtype=np.int64),
@@ -138,21 +172,24 @@ def chandra_table(d: Detections, mission: Mission) -> tuple[Columns, np.ndarray]
         "obs_exposure": np.round(d.exposure_s),
         "obs_theta": np.round(d.off_axis_arcmin, 3),
         "obs_flux_significance_b": np.round(d.snr, 3),
-        "obs_conf_code": np.where(d.flag == 3, 2, 0),
+        "obs_conf_code": np.where(d.flaw == CONFUSED, _CSC_CONFUSED, 0),
         "obs_dither_warning_flag": np.where(d.flag == 1, "True", "False"),
-        "obs_edge_code": np.where(d.flag == 2, 1, 0),
+        "obs_edge_code": np.where(d.flaw == AT_EDGE, _CSC_EDGE, np.where(d.flag == 2, 1, 0)),
         "obs_extent_code": np.where(d.extent_arcsec > 0, 16, 0),
-        "obs_sat_src_flag": np.full(d.object.size, "False"),
-        "obs_streak_src_flag": np.where(d.flag == 3, "True", "False"),
+        "obs_sat_src_flag": np.where(d.flaw == SATURATED, "True", "False"),
+        "obs_streak_src_flag": np.where((d.object < 0) & (d.flag == 3), "True", "False"),
+        "obs_pileup_warning": np.where(d.flaw == SATURATED, 0.3, np.round(np.minimum(rate_cps / 3, 0.09), 4)),
         "obs_var_prob_b": np.round(1 - d.p_constant, 4),
         "obs_likelihood": np.round(d.likelihood, 3),
         "obs_extent": np.round(d.extent_arcsec, 2),
     }
-    for letter, (flux, error) in zip("bsmh", d.fluxes(mission.soft_medium_hard), strict=True):
-        # 90 % confidence limits; negative values are listed as zero
-        for suffix, sigmas in (("", 0.0), ("_lolim", -1.645), ("_hilim", 1.645)):
-            limit = (flux + sigmas * error).clip(min=0)
-            columns[f"obs_flux_aper90{suffix}_{letter}"] = _significant(limit, 4)
+    measured = {"obs_": d.fluxes(mission.soft_medium_hard), "": _of_source(d).fluxes(mission.soft_medium_hard)}
+    for prefix, fluxes in measured.items():
+        for letter, (flux, error) in zip("bsmh", fluxes, strict=True):
+            # 68 % confidence limits; negative values are listed as zero
+            value = flux.clip(min=0)
+            for suffix, limit in (("", value), ("_lolim", value - error), ("_hilim", value + error)):
+                columns[f"{prefix}flux_aper90{suffix}_{letter}"] = _significant(limit.clip(min=0), 5)
     parts = [columns[c].astype("U").astype(object) for c in ("obs_obsid", "obs_obi", "obs_region_id", "name")]
     native_id = parts[0] + "_" + parts[1] + "_" + parts[2] + "_" + parts[3]
     return columns, native_id.astype(str)

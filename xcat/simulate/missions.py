@@ -40,10 +40,14 @@ def plasma(kt_kev: FloatArray, nh_cm2: FloatArray) -> FloatArray:
     return _absorbed((continuum + lines) * _WIDTH_KEV, nh_cm2)
 
 
+def energy_erg(photons: FloatArray) -> FloatArray:
+    """Energy of photons per bin, 0.2-12 keV."""
+    return np.asarray(photons @ (ENERGY_KEV * ERG_PER_KEV))
+
+
 def normalised(photons: FloatArray) -> FloatArray:
     """Photons / cm2 per erg / cm2 of the observed 0.2-12 keV flux."""
-    energy_erg = photons @ (ENERGY_KEV * ERG_PER_KEV)
-    return np.asarray(photons / energy_erg[:, None])
+    return np.asarray(photons / energy_erg(photons)[:, None])
 
 
 # the spectrum that catalogues assume: photon index 1.7 behind 3e20 hydrogen atoms / cm2 (Rosen et al. 2016, 3XMM)
@@ -68,6 +72,7 @@ class Mission:
     systematic_arcsec: float  # of the position, per axis
     blend_arcsec: float  # of two sources closer than this only the brighter is detected
     threshold: float  # detection likelihood
+    saturation_cps: float  # counts per second from which on half of the detections are saturated
     mjd: list[float]  # first and last observation
 
     @cached_property

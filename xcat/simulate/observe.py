@@ -18,6 +18,12 @@ from xcat.simulate.rows import Rows, moved, scattered
 from xcat.sky.geometry import close_pairs, in_disc, offset, separation_arcsec
 
 SPURIOUS_FRACTION = 0.012
+# Flaws of a detection that spoil its flux; the flag is then 3.
+FLAWS = ("", "saturated", "confused", "chip edge")
+NO_FLAW, SATURATED, CONFUSED, AT_EDGE = range(4)
+_CONFUSED_SHARE = 0.012
+_EDGE_FROM, _EDGE_SHARE = 0.96, 0.25  # of the field's radius; the share of detections further out
+_SATURATED_SHARE = 0.5  # of the detections brighter than the mission's limit
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,7 @@ class Detections(_InView):
     gamma: FloatArray  # NaN if too faint for a fit
     extent_arcsec: FloatArray
     flag: IntArray  # 0 clean ... 3 suspect
+    flaw: IntArray  # what has made the flux wrong
 
     @property
     def sigma_arcsec(self) -> FloatArray:
@@ -181,6 +188,10 @@ def _measure(rng: np.random.Generator, mission: Mission, objects: Objects, c: _C
     extent = kind_values(each.kind, "extent_arcsec") * 10 ** rng.normal(0, 0.12, n)
     # a few faint point sources are mistaken for extended ones
     extent = np.where((extent == 0) & (rng.random(n) < 0.002), rng.uniform(6, 12, n), extent)
+    flaw, wrong_by = _flaws(rng, mission, c, net)
+    likelihood = _likelihood(gross, c.background)
+    flux_per_count = (wrong_by / c.effective_s)[:, None] * mission.flux_per_count
+    full_flux_per_count = wrong_by / c.effective_s * mission.full_flux_per_count
     return Detections(
         **{field.name: getattr(c, field.name) for field in fields(_InView)},
         ra_deg=ra,
@@ -192,16 +203,28 @@ def _measure(rng: np.random.Generator, mission: Mission, objects: Objects, c: _C
         sigma_pa_deg=pa,
         counts=counts,
         counts_err=counts_err,
-        flux_cgs=counts / c.effective_s[:, None] * mission.flux_per_count,
-        flux_err_cgs=counts_err / c.effective_s[:, None] * mission.flux_per_count,
-        full_flux_cgs=net / c.effective_s * mission.full_flux_per_count,
-        full_flux_err_cgs=np.sqrt(gross + 1) / c.effective_s * mission.full_flux_per_count,
-        likelihood=_likelihood(gross, c.background),
+        flux_cgs=counts * flux_per_count,
+        flux_err_cgs=counts_err * flux_per_count,
+        full_flux_cgs=net * full_flux_per_count,
+        full_flux_err_cgs=np.sqrt(gross + 1) * full_flux_per_count,
+        likelihood=likelihood,
         p_constant=_constancy(rng, kind_values(each.kind, "short_rms"), net),
         gamma=_fitted_gamma(rng, each.gamma, net),
         extent_arcsec=extent,
-        flag=rng.choice([0, 1, 2, 3], n, p=[0.90, 0.06, 0.025, 0.015]),
+        flag=np.where(flaw == NO_FLAW, rng.choice([0, 1, 2], n, p=[0.915, 0.06, 0.025]), 3),
+        flaw=flaw,
     )
+
+
+def _flaws(rng: np.random.Generator, mission: Mission, c: _Counted, net: FloatArray) -> tuple[IntArray, FloatArray]:
+    """Flaw of each detection, and the factor by which its flux is wrong: too much light or too little."""
+    n = net.size
+    u = rng.random(n)
+    edge = (c.off_axis_arcmin > _EDGE_FROM * mission.field_radius_arcmin) & (u < _EDGE_SHARE)
+    saturated = (net > mission.saturation_cps * c.exposure_s) & (rng.random(n) < _SATURATED_SHARE)
+    flaw = np.select([saturated, edge, u > 1 - _CONFUSED_SHARE], [SATURATED, AT_EDGE, CONFUSED], NO_FLAW)
+    lost, gained = rng.uniform(0.05, 0.7, n), 1.4 + rng.exponential(1.2, n)
+    return flaw, np.select([flaw == SATURATED, flaw == AT_EDGE, flaw == CONFUSED], [lost / 10, lost, gained], 1.0)
 
 
 def _constancy(rng: np.random.Generator, rms: FloatArray, net: FloatArray) -> FloatArray:
@@ -237,5 +260,6 @@ def add_spurious(rng: np.random.Generator, m: int, pointings: Pointings, real: D
         true_dec_deg=dec,
         extent_arcsec=np.zeros(n),
         flag=rng.choice([0, 1, 2, 3], n, p=[0.5, 0.2, 0.15, 0.15]),
+        flaw=np.full(n, NO_FLAW),
     )
     return real.followed_by(spurious)

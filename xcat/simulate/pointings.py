@@ -1,6 +1,6 @@
 """Pointings of the telescopes: nearby galaxies, the plane, high latitude, a few at RA 0 and at the poles.
 
-Also the sky there: extinction, and the densities of unrelated optical and infrared objects.
+Also the sky there: the Galaxy's gas and dust, and the densities of unrelated optical and infrared objects.
 """
 
 from dataclasses import dataclass
@@ -10,14 +10,18 @@ import numpy as np
 from xcat.arrays import FloatArray, IntArray
 from xcat.simulate.missions import MISSIONS
 from xcat.simulate.rows import Rows
-from xcat.sky.geometry import from_galactic, offset, to_galactic, to_position
+from xcat.sky.galactic_column import hydrogen, maps_at
+from xcat.sky.geometry import from_galactic, offset, position_angle_rad, separation_arcsec, to_galactic, to_position
 
 PLACES = ("plane", "high", "galaxy")
 PLANE, HIGH, GALAXY = range(3)
 
 # Sets how many pointings a sky of n sources gets.
-SOURCES_PER_POINTING = 72.0
+SOURCES_PER_POINTING = 84.0
 MAX_GAIA_PER_DEG2 = 100_000.0
+_AV_PER_EBV, _AV_MAX_MAG = 3.1, 12.0
+_DEEP_EXPOSURE_S, _DEEP_RADIUS_ARCMIN = 60_000.0, 10.5
+_STRUCTURE_DEX = 0.1  # of the column within a pixel of the maps, a degree wide
 
 
 @dataclass(frozen=True)
@@ -46,9 +50,23 @@ class Pointings:
     glat_deg: FloatArray
     place: IntArray  # index into PLACES
     host: IntArray  # index into the galaxies, -1 if none
+    nh_gal_cm2: FloatArray  # of the whole Galaxy in this direction, hydrogen atoms / cm2
+    av_gal_mag: FloatArray
+    deep: np.ndarray  # bool: the X-ray image is larger than the area that the counterpart catalogues searched
     observed: np.ndarray  # (pointings, missions), bool
     exposure_s: FloatArray
     mjd: FloatArray
+
+    def searched(self, pointing: IntArray, ra_deg: FloatArray, dec_deg: FloatArray) -> np.ndarray:
+        """Whether the counterpart catalogues have searched each of these positions, bool; all outside a deep field."""
+        here = np.ones(pointing.size, dtype=bool)
+        i = np.flatnonzero(self.deep[pointing])
+        if i.size:
+            centre = (self.ra_deg[pointing[i]], self.dec_deg[pointing[i]])
+            angle = position_angle_rad(*centre, ra_deg[i], dec_deg[i])
+            edge = _DEEP_RADIUS_ARCMIN * (1 + 0.18 * np.cos(3 * angle) + 0.10 * np.cos(8 * angle + 1))
+            here[i] = separation_arcsec(*centre, ra_deg[i], dec_deg[i]) < 60 * edge
+        return here
 
     @property
     def radius_arcmin(self) -> FloatArray:
@@ -57,29 +75,37 @@ class Pointings:
         return np.asarray((self.observed * radius).max(axis=1))
 
 
-def extinction_mag(glon_deg: FloatArray, glat_deg: FloatArray) -> FloatArray:
-    """Visual extinction A_V through the whole Galaxy, in mag: a slab, thicker towards the bulge.
+def galactic_column(rng: np.random.Generator, ra_deg: FloatArray, dec_deg: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Gas (hydrogen atoms / cm2) and extinction A_V (mag) of the whole Galaxy: the maps', with finer structure.
 
-    Capped at 12 mag: more than that is rarely observed in X-rays.
+    A_V is capped at 12 mag: what lies behind more is in none of the counterpart catalogues anyhow.
     """
-    toward_centre = 1 + 1.5 * np.exp(-np.abs((glon_deg + 180) % 360 - 180) / 30)
-    return np.minimum(0.10 * toward_centre / np.sin(np.radians(np.abs(glat_deg) + 0.8)), 12.0)
+    neutral_cm2, ebv_mag = maps_at(ra_deg, dec_deg)
+    nh_cm2 = hydrogen(neutral_cm2, ebv_mag)
+    structure = 10 ** rng.normal(0, _STRUCTURE_DEX, nh_cm2.size)
+    return nh_cm2 * structure, np.minimum(_AV_PER_EBV * ebv_mag * structure, _AV_MAX_MAG)
 
 
 def star_density_per_deg2(glon_deg: FloatArray, glat_deg: FloatArray) -> FloatArray:
-    """Stars with G < 20.7 per square degree.
+    """Stars per square degree in the optical, as many as Gaia would see to G = 20.7 if they did not blend.
 
-    From 3,000 at the poles to 100,000 in the plane: Gaia DR3 has 1.8e9 sources, 44,000 per square degree on average.
-    The bulge is denser: the cap keeps the files small.
+    From 3,000 at the poles to 150,000 in the inner plane and 900,000 in the bulge: Gaia DR3 has 1.8e9 sources, 44,000
+    per square degree on average, and up to a million in Baade's window.
     """
-    longitude = np.abs((glon_deg + 180) % 360 - 180)
-    plane = 100_000 * np.exp(-np.abs(glat_deg) / 7) * (0.6 + 0.9 * np.exp(-longitude / 45))
-    return np.minimum(2_600 + 3_000 * np.exp(-np.abs(glat_deg) / 25) + plane, MAX_GAIA_PER_DEG2)
+    longitude, latitude = np.abs((glon_deg + 180) % 360 - 180), np.abs(glat_deg)
+    plane = 100_000 * np.exp(-latitude / 7) * (0.6 + 0.9 * np.exp(-longitude / 45))
+    bulge = 750_000 * np.exp(-longitude / 5 - latitude / 3.5)
+    return np.asarray(2_600 + 3_000 * np.exp(-latitude / 25) + plane + bulge)
 
 
-def galaxy_density_per_deg2(glon_deg: FloatArray, glat_deg: FloatArray) -> FloatArray:
+def gaia_density_per_deg2(glon_deg: FloatArray, glat_deg: FloatArray) -> FloatArray:
+    """Stars per square degree that the simulated Gaia lists; the cap keeps the files small."""
+    return np.minimum(star_density_per_deg2(glon_deg, glat_deg), MAX_GAIA_PER_DEG2)
+
+
+def galaxy_density_per_deg2(av_gal_mag: FloatArray) -> FloatArray:
     """Field galaxies with W1 < 17 per square degree; dust hides some (A_W1 = 0.04 A_V, 0.5 dex per mag)."""
-    return np.asarray(8_000 * 10 ** (-0.5 * 0.04 * extinction_mag(glon_deg, glat_deg)))
+    return np.asarray(8_000 * 10 ** (-0.5 * 0.04 * av_gal_mag))
 
 
 def make_galaxies(rng: np.random.Generator, n_hosts: int, n_field: int) -> Galaxies:
@@ -117,8 +143,11 @@ def count_pointings(n_sources: int) -> tuple[int, int, int]:
     return n_plane, n - n_galaxy - n_plane, n_galaxy
 
 
-def make_pointings(rng: np.random.Generator, n_sources: int, galaxies: Galaxies) -> Pointings:
-    """Draw the pointings; the first of those at high latitude lie on right ascension 0 and at the poles."""
+def make_pointings(rng: np.random.Generator, n_sources: int, galaxies: Galaxies, deep_field: bool = False) -> Pointings:
+    """Draw the pointings; the first of those at high latitude lie on right ascension 0 and at the poles.
+
+    With `deep_field` the last of them is observed by XMM-Newton only, and deeply.
+    """
     n_plane, n_high, n_galaxy = count_pointings(n_sources)
     place = np.repeat([PLANE, HIGH, GALAXY], [n_plane, n_high, n_galaxy])
     # the plane: half of it around the bulge, as X-ray surveys of the Galaxy are
@@ -139,7 +168,16 @@ def make_pointings(rng: np.random.Generator, n_sources: int, galaxies: Galaxies)
     ra, dec = np.concatenate([ra, centre_ra]), np.concatenate([dec, centre_dec])
     glon, glat = to_galactic(ra, dec)
     observed, exposure_s, mjd = _observations(rng, place.size, np.arange(n_plane, n_plane + n_awkward))
-    return Pointings(ra, dec, glon, glat, place, host, observed, exposure_s, mjd)
+    columns = galactic_column(rng, ra, dec)
+    deep = np.zeros(place.size, dtype=bool)
+    if deep_field:
+        last = n_plane + n_high - 1
+        deep[last] = True
+        observed[last] = [True, False, False]
+        exposure_s[last], mjd[last] = np.nan, np.nan
+        exposure_s[last, 0, :2] = _DEEP_EXPOSURE_S
+        mjd[last, 0, :2] = np.quantile(MISSIONS[0].mjd, [0.3, 0.7])
+    return Pointings(ra, dec, glon, glat, place, host, *columns, deep, observed, exposure_s, mjd)
 
 
 def _observations(

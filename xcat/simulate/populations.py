@@ -11,9 +11,9 @@ import numpy as np
 import yaml
 
 from xcat.arrays import FloatArray, IntArray
-from xcat.simulate.missions import normalised, plasma, power_law
-from xcat.simulate.pointings import Galaxies, Pointings, extinction_mag
-from xcat.simulate.rows import Rows, turned
+from xcat.simulate.missions import energy_erg, normalised, plasma, power_law
+from xcat.simulate.pointings import PLACES, Galaxies, Pointings
+from xcat.simulate.rows import Rows, slices, turned
 from xcat.sky.geometry import in_disc, offset
 
 _TABLES = yaml.safe_load(Path(__file__).with_name("populations.yaml").read_text(encoding="utf-8"))
@@ -33,7 +33,9 @@ _AGN_FAINT, _AGN_BRIGHT = 0.58, 1.48
 _AGN_ABOVE_BREAK_PER_DEG2 = 144.0
 _ULX_MAX_ERG_S = 5e40
 _MPC_CM = 3.0857e24
-NH_PER_AV_CM2 = 2.2e21  # Guever & Oezel 2009, MNRAS 400, 2050
+_COUNTED_ABOVE_CGS = 1e-14
+_TARGET_OFFSET_ARCSEC = 40.0
+_AT_ONCE = 5_000  # spectra, so that the memory does not grow with the sky
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,9 @@ class Objects(Rows):
     flux_cgs: FloatArray  # mean, observed, 0.2-12 keV
     gamma: FloatArray  # photon index that a power-law fit to a perfect spectrum gives
     log_kt: FloatArray  # keV; NaN for power laws
-    nh_cm2: FloatArray
-    av_mag: FloatArray
+    nh_cm2: FloatArray  # its own and the Galaxy's in front of it
+    av_mag: FloatArray  # the Galaxy's in front of it
+    transmission: FloatArray  # share of the 0.2-12 keV flux that the Galaxy's gas lets through
     distance_pc: FloatArray  # NaN outside the Galaxy
     pmra_mas_yr: FloatArray  # cos(dec) included
     pmdec_mas_yr: FloatArray
@@ -61,10 +64,24 @@ class Objects(Rows):
 
     def spectrum(self) -> FloatArray:
         """Photons / cm2 per erg / cm2 of the 0.2-12 keV flux, shape (objects, energies)."""
-        photons = power_law(self.gamma, self.nh_cm2)
-        hot = np.isfinite(self.log_kt)
-        photons[hot] = plasma(10 ** self.log_kt[hot], self.nh_cm2[hot])
-        return normalised(photons)
+        return normalised(_photons(self.gamma, self.log_kt, self.nh_cm2))
+
+
+def _photons(gamma: FloatArray, log_kt: FloatArray, nh_cm2: FloatArray) -> FloatArray:
+    """Photons per bin of a power law, or of a plasma where there is a temperature; any normalisation."""
+    photons = power_law(gamma, nh_cm2)
+    hot = np.isfinite(log_kt)
+    photons[hot] = plasma(10 ** log_kt[hot], nh_cm2[hot])
+    return photons
+
+
+def _transmission(gamma: FloatArray, log_kt: FloatArray, nh_own: FloatArray, nh_in_front: FloatArray) -> FloatArray:
+    """Share of the 0.2-12 keV flux that passes the gas in front."""
+    share = np.empty(gamma.size)
+    for i in slices(gamma.size, _AT_ONCE):
+        through = _photons(gamma[i], log_kt[i], nh_own[i] + nh_in_front[i])
+        share[i] = energy_erg(through) / energy_erg(_photons(gamma[i], log_kt[i], nh_own[i]))
+    return share
 
 
 def kind_values(kind: IntArray, attribute: str) -> FloatArray:
@@ -79,8 +96,13 @@ def draw_normal(rng: np.random.Generator, kind: IntArray, attribute: str) -> Flo
 
 
 def _values(table: str) -> FloatArray:
-    """One number per class or place."""
+    """One number per class."""
     return np.array(list(_TABLES[table].values()))
+
+
+def _values_by_place(table: str, names: tuple[str, ...]) -> FloatArray:
+    """One number per place and name, 0 where the table has none; shape (places, names)."""
+    return np.array([[_TABLES[table][place].get(name, 0.0) for name in names] for place in PLACES])
 
 
 def agn_per_deg2(flux_cgs: FloatArray) -> FloatArray:
@@ -102,46 +124,53 @@ def _power_law_flux(u: FloatArray, floor_cgs: FloatArray, top_cgs: FloatArray, s
     return np.asarray((high + u * (low - high)) ** (-1 / slope))
 
 
-def draw_kinds(rng: np.random.Generator, place: IntArray, xrb_factor: FloatArray) -> IntArray:
-    """Kind of each object, by place; `xrb_factor` scales the share of X-ray binaries (rich galaxies)."""
-    weight = np.array(
+def expected_per_deg2(pointings: Pointings, floor_cgs: FloatArray, galaxies: Galaxies) -> FloatArray:
+    """Sources of each kind per square degree above each pointing's flux floor, shape (pointings, kinds), no targets.
+
+    Those outside the Galaxy are counted by the flux that they would have without the Galaxy's gas.
+    """
+    host = pointings.host
+    per_class = _values_by_place("per_deg2", CLASSES)[pointings.place]
+    per_class = per_class * (floor_cgs[:, None] / _COUNTED_ABOVE_CGS) ** -_values("slope")
+    per_class[:, AGN] = agn_per_deg2(floor_cgs)
+    # rich galaxies have more X-ray binaries
+    per_class[:, XRB] *= np.where(host >= 0, (galaxies.d25_arcmin[host] / 4.5) ** 1.2, 1.0)
+    share = np.array(
         [
-            [
-                share * _TABLES["kind_share"][p][c].get(name, 0.0)
-                for c, share in classes.items()
-                for name in _TABLES["kinds"][c]
-            ]
-            for p, classes in _TABLES["class_share"].items()
+            [_TABLES["kind_share"][p][c].get(name, 0.0) for c, kinds in _TABLES["kinds"].items() for name in kinds]
+            for p in PLACES
         ]
     )
-    each = weight[place]
-    each[:, XRB == KIND_CLASS] *= xrb_factor[:, None]
-    cumulative = np.cumsum(each, axis=1)
-    u = rng.random(place.size) * cumulative[:, -1]
-    return np.asarray((u[:, None] >= cumulative).sum(axis=1), dtype=np.int64)
+    return np.asarray(per_class[:, KIND_CLASS] * share[pointings.place])
 
 
 def draw_objects(
-    rng: np.random.Generator, n: int, pointings: Pointings, floor_cgs: FloatArray, galaxies: Galaxies
+    rng: np.random.Generator, factor: float, pointings: Pointings, floor_cgs: FloatArray, galaxies: Galaxies
 ) -> Objects:
-    """Draw candidates down to each pointing's flux floor, more where more are expected.
+    """Draw candidates down to each pointing's flux floor, pointing by pointing, and the targets.
 
     Parameters
     ----------
-    n : int
-        Number of candidates over all pointings.
+    factor : float
+        Of the published counts: 1 for as many.
     floor_cgs : array
         Faintest 0.2-12 keV flux of each pointing, erg / (s cm2).
     """
-    expected = agn_per_deg2(floor_cgs) * pointings.radius_arcmin**2 * _values("sources_per_agn")[pointings.place]
-    pointing = rng.choice(expected.size, n, p=expected / expected.sum())
-    place, host = pointings.place[pointing], pointings.host[pointing]
-    d25 = np.where(host >= 0, galaxies.d25_arcmin[host], 6.0)
-    kind = draw_kinds(rng, place, np.where(host >= 0, (d25 / 4.5) ** 1.2, 1.0))
+    area_deg2 = np.pi * (pointings.radius_arcmin / 60) ** 2
+    n_serendipitous = rng.poisson(factor * area_deg2[:, None] * expected_per_deg2(pointings, floor_cgs, galaxies))
+    n_target = rng.poisson(_values_by_place("targets", KIND_NAMES)[pointings.place])
+    number = np.stack([n_serendipitous, n_target], axis=1).ravel()
+    pointing, targeted, kind = (
+        np.repeat(each.ravel(), number) for each in np.indices((area_deg2.size, 2, len(KIND_NAMES)))
+    )
+    targeted = targeted == 1
+    n = pointing.size
+    host = pointings.host[pointing]
     class_id = KIND_CLASS[kind]
 
-    radius = 60 * pointings.radius_arcmin[pointing]
-    east, north = in_disc(rng, radius)
+    east, north = in_disc(rng, 60 * pointings.radius_arcmin[pointing])
+    aim = rng.normal(0, _TARGET_OFFSET_ARCSEC, (2, n))
+    east, north = np.where(targeted, aim[0], east), np.where(targeted, aim[1], north)
     ra, dec = offset(pointings.ra_deg[pointing], pointings.dec_deg[pointing], east, north)
     inside = np.flatnonzero(kind == _IN_GALAXY)
     ra[inside], dec[inside] = _inside_galaxies(rng, host[inside], galaxies)
@@ -152,24 +181,30 @@ def draw_objects(
     ulx_top = _ULX_MAX_ERG_S / (4 * np.pi * (galaxies.distance_mpc[host] * _MPC_CM) ** 2)
     top = np.where(kind == _IN_GALAXY, ulx_top, top)
     flux = np.where(class_id == AGN, _agn_flux(u, floor), _power_law_flux(u, floor, top, slope))
+    faintest, brightest = _TABLES["target_log_flux_cgs"]
+    flux = np.where(targeted, 10 ** rng.uniform(faintest, brightest, n), flux)
 
     # brighter sources are nearer, by half as much as for equal luminosities in a flux-limited sample
     distance = 10 ** (draw_normal(rng, kind, "log_distance_pc") - 0.15 * (np.log10(flux) + 14))
-    through = np.where(np.isnan(distance), 1.0, 1 - np.exp(-distance / 4000))
-    av = extinction_mag(pointings.glon_deg[pointing], pointings.glat_deg[pointing]) * through
+    outside = np.isnan(distance)
+    in_front = np.where(outside, 1.0, 1 - np.exp(-distance / 4000))
     speed_mas_yr = kind_values(kind, "velocity_km_s") / (4.74 * distance / 1e3)
     log_kt = draw_normal(rng, kind, "log_kt")
     gamma = draw_normal(rng, kind, "gamma")
+    gamma = np.where(np.isnan(log_kt), gamma, np.clip(1.4 + 1.4 * 10 ** (-0.8 * log_kt), 1.4, 7))
+    nh_own, nh_in_front = 10 ** draw_normal(rng, kind, "log_nh"), pointings.nh_gal_cm2[pointing] * in_front
+    transmission = _transmission(gamma, log_kt, nh_own, nh_in_front)
     return Objects(
         pointing=pointing,
         kind=kind,
         ra_deg=ra,
         dec_deg=dec,
-        flux_cgs=flux,
-        gamma=np.where(np.isnan(log_kt), gamma, np.clip(1.4 + 1.4 * 10 ** (-0.8 * log_kt), 1.4, 7)),
+        flux_cgs=np.where(outside, flux * transmission, flux),
+        gamma=gamma,
         log_kt=log_kt,
-        nh_cm2=10 ** draw_normal(rng, kind, "log_nh") + NH_PER_AV_CM2 * av,
-        av_mag=av,
+        nh_cm2=nh_own + nh_in_front,
+        av_mag=pointings.av_gal_mag[pointing] * in_front,
+        transmission=transmission,
         distance_pc=distance,
         pmra_mas_yr=np.nan_to_num(speed_mas_yr * rng.standard_normal(n)),
         pmdec_mas_yr=np.nan_to_num(speed_mas_yr * rng.standard_normal(n)),

@@ -1,5 +1,6 @@
 """What the tables of a simulation share: selecting and joining rows, proper motion, ellipses, positions as text."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from string import Formatter
 from typing import Self
@@ -25,6 +26,16 @@ class Rows:
         """The rows of both tables."""
         pairs = {field.name: (getattr(self, field.name), getattr(other, field.name)) for field in fields(self)}
         return replace(self, **{name: np.concatenate(pair) for name, pair in pairs.items()})
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """The rows of all parts, of columns without parts of their own."""
+        return cls(**{field.name: np.concatenate([getattr(p, field.name) for p in parts]) for field in fields(cls)})
+
+
+def slices(n: int, size: int) -> list[slice]:
+    """Consecutive pieces of at most so many rows."""
+    return [slice(start, min(start + size, n)) for start in range(0, n, size)]
 
 
 def moved(

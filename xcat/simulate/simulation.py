@@ -4,14 +4,16 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from string import Template
 from typing import Any
 
 import numpy as np
 
-from xcat.arrays import FloatArray
+from xcat.arrays import FloatArray, IntArray
 from xcat.errors import InputError
 from xcat.simulate import counterpart_tables, mission_tables, references, truth
 from xcat.simulate.counterparts import (
@@ -19,6 +21,8 @@ from xcat.simulate.counterparts import (
     CUT_OUT_ARCSEC,
     GAIA_LIMIT_G,
     TWOMASS_LIMIT_K,
+    Circles,
+    Magnitudes,
     counterpart_magnitudes,
     make_field,
 )
@@ -26,12 +30,14 @@ from xcat.simulate.missions import MISSIONS
 from xcat.simulate.observe import Detections, add_spurious, observe
 from xcat.simulate.pointings import PLACES, Galaxies, Pointings, count_pointings, make_galaxies, make_pointings
 from xcat.simulate.populations import CLASSES, Objects, draw_objects
-from xcat.simulate.write import SPOILT, Columns, spoil, write
+from xcat.simulate.rows import slices
+from xcat.simulate.write import SPOILT, Columns, Writer, spoil, write
 from xcat.sky.geometry import to_position, to_vector
 
-GENERATOR_VERSION = 3
+GENERATOR_VERSION = 4
 SMALLEST_SKY, LARGEST_SKY = 100, 1_000_000
 _LEAST_PER_MISSION = 10
+_OBJECTS_AT_ONCE, _CIRCLES_AT_ONCE = 5_000, 2_500  # so that the memory does not grow with the sky
 _STREAMS = ("sky", "objects", "observe", "choice", "spurious", "field", "tables", "labels", "spoil")
 
 # What the definitions of the files state; the simulated 2MASS is cut in Ks and AllWISE in W1: J - Ks, W1 - W2 there
@@ -58,8 +64,10 @@ class Summary:
 
     n_sources: int
     seed: int
+    deep_field: bool
     generator_version: int
     n_fields: dict[str, int]  # pointings by place
+    counts_factor: float  # sources per square degree, divided by those of populations.yaml and of the AGN counts
     rows: dict[str, int]  # by file, including rows that cannot be used
     rejects: dict[str, dict[str, int]]  # rows that cannot be used: by file and reason
     classes: dict[str, int]  # real objects that were detected, by class
@@ -75,7 +83,9 @@ class Summary:
         return sum(self.rows[file] for file, _ in counterpart_tables.TABLES.values())
 
 
-def simulate(n_sources: int, seed: int, out: Path, progress: Progress | None = None) -> Summary:
+def simulate(
+    n_sources: int, seed: int, out: Path, progress: Progress | None = None, *, deep_field: bool = False
+) -> Summary:
     """Write a simulated sky as catalogue files.
 
     Parameters
@@ -88,6 +98,9 @@ def simulate(n_sources: int, seed: int, out: Path, progress: Progress | None = N
         Folder to make. If it contains this sky already, nothing is done; another simulated sky is replaced.
     progress : callable, optional
         Called with a step's name and the share of the work done, 0 to 1, before each step.
+    deep_field : bool
+        One field at high latitude has a deep X-ray image, larger than the area of the counterpart catalogues there,
+        which has a ragged edge.
 
     Returns
     -------
@@ -105,7 +118,7 @@ def simulate(n_sources: int, seed: int, out: Path, progress: Progress | None = N
         raise InputError(f"seed {seed}: must not be negative")
     out = Path(out)
     existing = _manifest(out)
-    if existing and all(existing.get(k) == v for k, v in _identity(n_sources, seed).items()):
+    if existing and all(existing.get(k) == v for k, v in _identity(n_sources, seed, deep_field).items()):
         return Summary(**existing)
 
     report: Progress = progress or (lambda step, share: None)
@@ -113,7 +126,7 @@ def simulate(n_sources: int, seed: int, out: Path, progress: Progress | None = N
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
-        summary = _Simulation(n_sources, seed, report).write(partial)
+        summary = _Simulation(n_sources, seed, deep_field, report).write(partial)
         if out.exists():
             old = out.parent / f".{out.name}.{os.getpid()}.old"
             out.rename(old)
@@ -127,8 +140,13 @@ def simulate(n_sources: int, seed: int, out: Path, progress: Progress | None = N
     return summary
 
 
-def _identity(n_sources: int, seed: int) -> dict[str, int]:
-    return {"n_sources": n_sources, "seed": seed, "generator_version": GENERATOR_VERSION}
+def _identity(n_sources: int, seed: int, deep_field: bool) -> dict[str, Any]:
+    return {
+        "n_sources": n_sources,
+        "seed": seed,
+        "deep_field": deep_field,
+        "generator_version": GENERATOR_VERSION,
+    }
 
 
 def _manifest(out: Path) -> dict[str, Any]:
@@ -148,8 +166,8 @@ def _manifest(out: Path) -> dict[str, Any]:
 class _Simulation:
     """The steps of one simulation; each draws from its own random stream."""
 
-    def __init__(self, n_sources: int, seed: int, report: Progress) -> None:
-        self.n_sources, self.seed, self.report = n_sources, seed, report
+    def __init__(self, n_sources: int, seed: int, deep_field: bool, report: Progress) -> None:
+        self.n_sources, self.seed, self.deep_field, self.report = n_sources, seed, deep_field, report
         self.rows: dict[str, int] = {}
         streams = np.random.SeedSequence([seed, n_sources]).spawn(len(_STREAMS))
         self.rng = {name: np.random.default_rng(s) for name, s in zip(_STREAMS, streams, strict=True)}
@@ -159,31 +177,26 @@ class _Simulation:
         self.report("sky", 0.0)
         n_hosts = count_pointings(self.n_sources)[2]
         galaxies = make_galaxies(self.rng["sky"], n_hosts, 200 + self.n_sources // 20)
-        pointings = make_pointings(self.rng["sky"], self.n_sources, galaxies)
+        pointings = make_pointings(self.rng["sky"], self.n_sources, galaxies, self.deep_field)
         self.report("X-ray sources", 0.05)
         objects, detections = self._detected(pointings, galaxies)
-        self.report("counterparts", 0.25)
         magnitudes, exists = counterpart_magnitudes(self.rng["field"], objects)
-        field = make_field(self.rng["field"], objects, magnitudes, exists, *_centres(detections))
         labels = references.choose(self.rng["labels"], objects, magnitudes, _best_snr(objects, detections))
-        self.report("X-ray catalogues", 0.45)
-        native_ids = []
-        for (file, make_xray), d, mission in zip(mission_tables.TABLES.items(), detections, MISSIONS, strict=True):
-            columns, native_id = make_xray(d, mission)
-            self._file(folder, file, columns)
-            native_ids.append(native_id)
-        tables = {}
-        for i, (name, (file, make)) in enumerate(counterpart_tables.TABLES.items()):
-            self.report(name, 0.6 + 0.1 * i)
-            tables[name] = make(self.rng["tables"], field)
-            self._file(folder, file, tables[name][0])
+        ids = truth.no_counterparts(objects.kind.size)
+        circles = _circles(detections)
+        self._counterparts(folder, pointings, objects, magnitudes, np.flatnonzero(exists), circles, ids)
+        self.report("X-ray catalogues", 0.8)
+        with Writer(folder / "truth/xray.parquet") as xray_truth:
+            for (file, make_xray), d, mission in zip(mission_tables.TABLES.items(), detections, MISSIONS, strict=True):
+                columns, native_id = make_xray(d, mission)
+                self._file(folder, file, columns)
+                xray_truth.add(truth.xray_truth(mission.name, d, native_id, objects, pointings, ids))
+        self.rows["truth/xray.parquet"] = xray_truth.n_rows
         self.report("references and truth", 0.9)
         self._file(folder, "galaxies.csv", _galaxy_columns(galaxies))
         for c, (name, members) in enumerate(zip(references.CATALOGUES, labels.listed, strict=True)):
             columns = references.reference_table(self.rng["labels"], c, members, objects)
             self._file(folder, f"{name}.csv", columns)
-        ids = truth.counterpart_ids(objects.kind.size, field, tables)
-        self._file(folder, "truth/xray.parquet", truth.xray_truth(detections, native_ids, objects, ids))
         of_objects = truth.object_truth(objects, pointings, galaxies, magnitudes, labels, detections, ids)
         self._file(folder, "truth/objects.parquet", of_objects)
         (folder / "catalogues").mkdir(exist_ok=True)
@@ -194,19 +207,54 @@ class _Simulation:
         (folder / "manifest.json").write_text(json.dumps(asdict(summary), indent=2) + "\n", encoding="utf-8")
         return summary
 
+    def _counterparts(
+        self,
+        folder: Path,
+        pointings: Pointings,
+        objects: Objects,
+        magnitudes: Magnitudes,
+        owner: IntArray,
+        circles: Circles,
+        ids: Columns,
+    ) -> None:
+        """Write the counterpart catalogues, band by band of declination from south to north, and fill in `ids`."""
+        owner = owner[np.argsort(objects.dec_deg[owner], kind="stable")]
+        bands = slices(circles.ra_deg.size, _CIRCLES_AT_ONCE)
+        borders = np.searchsorted(objects.dec_deg[owner], circles.dec_deg[[b.start for b in bands[1:]]])
+        listed = {name: counterpart_tables.Listed() for name in counterpart_tables.TABLES}
+        with ExitStack() as stack:
+            writers = {
+                name: stack.enter_context(Writer(folder / file))
+                for name, (file, _) in counterpart_tables.TABLES.items()
+            }
+            for number, (band, own) in enumerate(zip(bands, np.split(owner, borders), strict=True)):
+                self.report("counterparts", 0.25 + 0.55 * number / len(bands))
+                # circles of the bands before reach into this one; what they share has been filled
+                start = np.searchsorted(circles.dec_deg, circles.dec_deg[band.start] - 2.01 * CUT_OUT_ARCSEC / 3600)
+                near = circles[np.arange(start, band.stop)]
+                n_new = band.stop - band.start
+                field = make_field(self.rng["field"], objects[own], magnitudes[own], own, near, n_new, pointings)
+                for name, (file, make) in counterpart_tables.TABLES.items():
+                    table = make(self.rng["tables"], field, listed[name])
+                    truth.fill_in(ids, name, field, table)
+                    # the rows that cannot be used come with the last ones
+                    last = number == len(bands) - 1
+                    writers[name].add(spoil(self.rng["spoil"], file, table[0]) if last else table[0])
+        self.rows |= {file: writers[name].n_rows for name, (file, _) in counterpart_tables.TABLES.items()}
+
     def _detected(self, pointings: Pointings, galaxies: Galaxies) -> tuple[Objects, tuple[Detections, ...]]:
         """Draw and observe candidates until enough are detected, then keep the number wanted."""
         floor_cgs = _flux_floor(pointings)
-        n_candidates = int(2.2 * self.n_sources) + 200
+        factor = 1.0
         while True:
-            objects = draw_objects(self.rng["objects"], n_candidates, pointings, floor_cgs, galaxies)
-            spectrum = objects.spectrum()
-            seen = [observe(self.rng["observe"], m, objects, spectrum, pointings) for m in range(len(MISSIONS))]
-            by_mission = [np.unique(d.object) for d in seen]
+            objects = draw_objects(self.rng["objects"], factor, pointings, floor_cgs, galaxies)
+            seen = self._observed(objects, pointings)
+            by_mission = [np.unique(np.concatenate([d.object for d in pieces])) for pieces in seen]
             detected = np.unique(np.concatenate(by_mission))
             if detected.size >= self.n_sources and min(x.size for x in by_mission) >= _LEAST_PER_MISSION:
                 break
-            n_candidates = int(1.4 * n_candidates)
+            factor *= 1.25
+        self.counts_factor = factor * self.n_sources / detected.size
         # some sources of each mission are kept first, or the smallest skies could lose a mission by chance
         first = np.concatenate([self.rng["choice"].permutation(x)[:_LEAST_PER_MISSION] for x in by_mission])
         rest = np.setdiff1d(detected, first)
@@ -215,19 +263,33 @@ class _Simulation:
         number = np.full(objects.kind.size, -1)
         number[kept] = np.arange(kept.size)
         detections = []
-        for m, d in enumerate(seen):
-            real = d[np.flatnonzero(number[d.object] >= 0)]
-            rows = add_spurious(self.rng["spurious"], m, pointings, replace(real, object=number[real.object]))
+        for m, pieces in enumerate(seen):
+            for i, d in enumerate(pieces):
+                real = d[np.flatnonzero(number[d.object] >= 0)]
+                pieces[i] = replace(real, object=number[real.object])
+            real = Detections.joined(pieces)
+            pieces.clear()
+            rows = add_spurious(self.rng["spurious"], m, pointings, real)
             # catalogues list observation by observation
             order = np.lexsort((self.rng["choice"].random(rows.object.size), rows.epoch, rows.pointing))
             detections.append(rows[order])
         return objects[kept], tuple(detections)
 
+    def _observed(self, objects: Objects, pointings: Pointings) -> list[list[Detections]]:
+        """Detections of each mission, in pieces of some pointings; objects are in the order of their pointings."""
+        n = objects.kind.size
+        borders = np.searchsorted(objects.pointing, np.unique(objects.pointing[::_OBJECTS_AT_ONCE]))
+        pieces: list[list[Detections]] = [[] for _ in MISSIONS]
+        for start, stop in pairwise([*borders, n]):
+            some = objects[np.arange(start, stop)]
+            spectrum = some.spectrum()
+            for m, piece in enumerate(pieces):
+                d = observe(self.rng["observe"], m, some, spectrum, pointings)
+                piece.append(replace(d, object=start + d.object))
+        return pieces
+
     def _file(self, folder: Path, name: str, columns: Columns) -> None:
-        columns = spoil(self.rng["spoil"], name, columns)
-        path = folder / name
-        path.parent.mkdir(exist_ok=True)
-        self.rows[name] = write(path, columns)
+        self.rows[name] = write(folder / name, spoil(self.rng["spoil"], name, columns))
 
     def _summary(
         self, pointings: Pointings, objects: Objects, detections: tuple[Detections, ...], labels: references.Labels
@@ -237,8 +299,9 @@ class _Simulation:
 
         names = [m.name for m in MISSIONS]
         return Summary(
-            **_identity(self.n_sources, self.seed),
+            **_identity(self.n_sources, self.seed, self.deep_field),
             n_fields={place: int((pointings.place == i).sum()) for i, place in enumerate(PLACES)},
+            counts_factor=round(self.counts_factor, 4),
             rows=self.rows,
             rejects=SPOILT,
             classes=dict(zip(CLASSES, np.bincount(objects.class_id, minlength=5).tolist(), strict=True)),
@@ -263,15 +326,17 @@ def _flux_floor(pointings: Pointings) -> FloatArray:
     return np.asarray(0.6 * np.nanmin(np.concatenate(limits, axis=1), axis=1))
 
 
-def _centres(detections: tuple[Detections, ...]) -> tuple[FloatArray, FloatArray]:
-    """Weighted mean position of each source of each mission, and each spurious detection."""
-    centres = []
+def _circles(detections: tuple[Detections, ...]) -> Circles:
+    """Weighted mean position of each source of each mission, and each spurious detection, from south to north."""
+    parts = []
     for d in detections:
         number = np.where(d.object < 0, d.object.max() + 1 + np.arange(d.object.size), d.object)
-        _, source = np.unique(number, return_inverse=True)
+        _, first, source = np.unique(number, return_index=True, return_inverse=True)
         weighted = to_vector(d.ra_deg, d.dec_deg) / d.sigma_arcsec[:, None] ** 2
-        centres.append(np.stack([np.bincount(source, weighted[:, axis]) for axis in range(3)], axis=1))
-    return to_position(np.concatenate(centres))
+        ra, dec = to_position(np.stack([np.bincount(source, weighted[:, axis]) for axis in range(3)], axis=1))
+        parts.append(Circles(ra, dec, d.pointing[first]))
+    circles = Circles.joined(parts)
+    return circles[np.argsort(circles.dec_deg, kind="stable")]
 
 
 def _best_snr(objects: Objects, detections: tuple[Detections, ...]) -> FloatArray:

@@ -3,43 +3,48 @@
 import numpy as np
 
 from xcat.arrays import FloatArray, IntArray
-from xcat.simulate.counterpart_tables import CounterpartTable
+from xcat.simulate.counterpart_tables import TABLES, CounterpartTable
 from xcat.simulate.counterparts import Field, Magnitudes
 from xcat.simulate.missions import MISSIONS
-from xcat.simulate.observe import Detections
+from xcat.simulate.observe import FLAWS, Detections
 from xcat.simulate.pointings import PLACES, Galaxies, Pointings
 from xcat.simulate.populations import CLASSES, KIND_NAMES, Objects
 from xcat.simulate.references import CATALOGUES, Labels
 from xcat.simulate.write import Columns
 
 
-def counterpart_ids(n_objects: int, field: Field, tables: dict[str, CounterpartTable]) -> Columns:
-    """For each object, the identifier of its true counterpart in each catalogue, '' for none."""
-    ids: Columns = {}
-    for name, (_, native_id, field_index) in tables.items():
-        owner = field.owner[field_index]
-        own = owner >= 0
-        ids[f"{name}_id"] = np.full(n_objects, "", dtype=native_id.dtype)
-        ids[f"{name}_id"][owner[own]] = native_id[own]
-    return ids
+def no_counterparts(n_objects: int) -> Columns:
+    """The column of identifiers of each counterpart catalogue, '' for none."""
+    return {f"{name}_id": np.full(n_objects, "", dtype="U24") for name in TABLES}
+
+
+def fill_in(ids: Columns, name: str, field: Field, table: CounterpartTable) -> None:
+    """Write the identifiers of true counterparts into the column of a catalogue."""
+    _, native_id, field_index = table
+    owner = field.owner[field_index]
+    own = owner >= 0
+    ids[f"{name}_id"][owner[own]] = native_id[own]
 
 
 def xray_truth(
-    detections: tuple[Detections, ...], native_id: list[np.ndarray], objects: Objects, ids: Columns
+    mission: str, d: Detections, native_id: np.ndarray, objects: Objects, pointings: Pointings, ids: Columns
 ) -> Columns:
-    """One row per detection: mission, native id, true object, class, position at that epoch, counterparts."""
+    """One row per detection: mission, native id, true object, class, position at that epoch, flaw, counterparts.
+
+    `searched` is false where no counterpart catalogue has an object because none has looked there.
+    """
     names = np.array([*CLASSES, ""])
-    missions = np.repeat([m.name for m in MISSIONS], [d.object.size for d in detections])
-    number = np.concatenate([d.object for d in detections])
-    spurious = number < 0
+    number, spurious = d.object, d.object < 0
     return {
-        "mission": missions,
-        "native_id": np.concatenate(native_id),
+        "mission": np.full(number.size, mission),
+        "native_id": native_id,
         "object_id": number,
         "class": names[np.where(spurious, len(CLASSES), objects.class_id[number])],
         "is_spurious": spurious,
-        "true_ra": np.concatenate([d.true_ra_deg for d in detections]),
-        "true_dec": np.concatenate([d.true_dec_deg for d in detections]),
+        "true_ra": d.true_ra_deg,
+        "true_dec": d.true_dec_deg,
+        "flaw": np.array(FLAWS)[d.flaw],
+        "searched": pointings.searched(d.pointing, d.true_ra_deg, d.true_dec_deg),
     } | {name: np.where(spurious, "", values[number]) for name, values in ids.items()}
 
 
@@ -64,8 +69,10 @@ def object_truth(
         "ra": objects.ra_deg,
         "dec": objects.dec_deg,
         **{name: getattr(objects, name) for name in ("pmra_mas_yr", "pmdec_mas_yr", "distance_pc")},
+        "searched": pointings.searched(objects.pointing, objects.ra_deg, objects.dec_deg),
         "flux_std_cgs": objects.flux_cgs,
-        **{name: getattr(objects, name) for name in ("gamma", "nh_cm2", "av_mag")},
+        **{name: getattr(objects, name) for name in ("gamma", "nh_cm2", "av_mag", "transmission")},
+        **{name: getattr(pointings, name)[objects.pointing] for name in ("nh_gal_cm2", "av_gal_mag")},
         "long_term_dex": objects.long_dex,
         **{f"mag_gaia_{band}": getattr(magnitudes, band) for band in ("g", "bp", "rp")},
         **{f"mag_{band}": getattr(magnitudes, band) for band in ("k", "w1", "w2")},

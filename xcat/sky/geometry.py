@@ -74,6 +74,15 @@ def separation_arcsec(
     return np.asarray(2 * np.arcsin(np.clip(chord / 2, 0, 1)) / ARCSEC_RAD)
 
 
+def position_angle_rad(
+    ra1_deg: FloatArray, dec1_deg: FloatArray, ra2_deg: FloatArray, dec2_deg: FloatArray
+) -> FloatArray:
+    """Direction from the first position to the second, east of north, -pi to pi."""
+    ra, dec1, dec2 = np.radians(ra2_deg - ra1_deg), np.radians(dec1_deg), np.radians(dec2_deg)
+    north = np.cos(dec1) * np.sin(dec2) - np.sin(dec1) * np.cos(dec2) * np.cos(ra)
+    return np.asarray(np.arctan2(np.sin(ra) * np.cos(dec2), north))
+
+
 def to_galactic(ra_deg: FloatArray, dec_deg: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Galactic longitude and latitude, in degrees."""
     return to_position(to_vector(ra_deg, dec_deg) @ _GALACTIC.T)
