@@ -302,7 +302,7 @@ def bandwidth_factors(parts: Sequence[Counts], prop: Property, bandwidth: FloatA
         log_density = np.log((1.0 - floor) * dense + floor * (FLAT_SHARE / prop.width))
         at_cells = log_density[:, :-1, None] + between[:, None] * np.diff(log_density, axis=1)[:, :, None]
         gain += np.einsum("fxk,kx->fk", at_cells.reshape(len(gain), -1, len(bandwidth)), part.cells)
-    return np.asarray(BANDWIDTH_FACTORS, dtype=np.float64)[np.argmax(gain, axis=0)]
+    return np.asarray(np.take(BANDWIDTH_FACTORS, np.argmax(gain, axis=0)), dtype=np.float64)
 
 
 @cache
