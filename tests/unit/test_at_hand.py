@@ -75,7 +75,8 @@ def test_refitted_weights_beat_dropped_terms_out_of_fold_and_the_tables_stay(who
         held = np.flatnonzero(of_made.fold == f)
         dropped[held] = classify(of_fold.select(HALF), fewer.take(held)).p
     losses = [log_loss(p, label) for p in (validation.p, of_made.p, dropped)]
-    assert losses[0] < losses[1] + 0.02 and losses[1] < losses[2] - 0.01, losses
+    # weights that shrink towards those of the categories lose little when terms are dropped
+    assert losses[0] < losses[1] + 0.02 and losses[1] < losses[2] - 0.004, losses
     # the tables are the model's, and those that a fit with these properties makes
     again = tune(fewer, label, group, CLASSES, PRIORS, FitOptions(smoothing=model.smoothing))
     kept = dict(zip((p.name for p in model.properties), model.tables, strict=True))

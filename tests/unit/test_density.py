@@ -18,6 +18,7 @@ from xcat.classifier.density import (
     N_NODES,
     Counts,
     _Kernels,
+    bandwidth_factors,
     cells,
     count_values,
     integral,
@@ -417,3 +418,21 @@ def test_counts_of_parts_add_up(rows):
     assert same(reduce(add, parts), everything)
     in_sum = everything.n_present + everything.above.sum(axis=1) + everything.missing
     assert in_sum == pytest.approx(np.bincount(label, weight * (x != np.inf), 3))
+
+
+def test_bandwidths_of_clustered_values_are_those_that_suit_other_clusters():
+    """Thirty clusters in each of five parts: their density must not follow the clusters of one part. Independent values
+    keep their bandwidth."""
+    prop = Property("b", "location", "linear", 0.0, 90.0, True, True)
+    rng = np.random.default_rng(1)
+    for clustered in (True, False):
+        parts, label = [], np.zeros(600, dtype=np.int64)
+        for _ in range(5):
+            x = rng.beta(2, 4, 30 if clustered else 600) * 90
+            values = np.clip(np.repeat(x, 20) + rng.normal(0, 0.1, 600), 0.01, 89.99) if clustered else x
+            parts.append(count_values(values, label, 1, prop))
+        whole = table_of_counts(reduce(add, parts), prop)
+        (factor,) = bandwidth_factors(parts, prop, whole.bandwidth)
+        assert (factor > 1.0) == clustered
+        wider = table_of_counts(reduce(add, parts), prop, np.array([factor]), None, whole.bandwidth)
+        assert wider.bandwidth == pytest.approx(factor * whole.bandwidth)

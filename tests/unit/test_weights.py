@@ -8,12 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import approx_fprime
 
-from xcat.classifier.crossval import INNER_FOLDS, _best_ridge
+from xcat.classifier.crossval import INNER_FOLDS, _best_ridge, start_of_properties
 from xcat.classifier.metrics import prior_weights
 from xcat.classifier.model import category_mixing
 from xcat.classifier.weights import (
     INVERSE_RIDGES,
     LEAST_SHARPNESS,
+    SHARED,
     Terms,
     _loss_and_slope,
     fit_category_weights,
@@ -135,6 +136,20 @@ def test_copies_of_a_property_share_one_weight():
     assert own[2] == pytest.approx(1.0, abs=0.1)
 
 
+def least_penalty(shift):
+    """Least sum of squares that makes the shift of a term: of pairs; of classes and of the term, which are cheaper."""
+    k = len(shift)
+    own = np.eye(k) - 1 / k  # row c: what the own density of class c adds, less the mean
+    rest = (shift @ own).ravel()
+    shared = np.zeros((k * k, k + 1))
+    for c in range(k):
+        shared[c * k : (c + 1) * k, c] = shared[c * k : (c + 1) * k, k] = own[c]
+    price = np.sqrt(np.append(np.ones(k), k) / SHARED)
+    design, target = np.concatenate([shared, np.diag(price)]), np.concatenate([rest, np.zeros(k + 1)])
+    found = np.linalg.lstsq(design, target)[0]
+    return ((target - design @ found) ** 2).sum()
+
+
 def test_the_weights_are_at_the_minimum_of_loss_and_ridge():
     made = terms(500, planted=(1.0, 0.3, 2.0), hypotheses=True)
     start = category_mixing(np.ones(3), 2.0, CATEGORY, 3)
@@ -142,7 +157,7 @@ def test_the_weights_are_at_the_minimum_of_loss_and_ridge():
         ridge = 1 / (2 * inverse * 500)
 
         def cost(m, o, ridge=ridge):
-            return loss_of(made, EVEN, m, o) + ridge * (((m - start) ** 2).sum() + (o**2).sum())
+            return loss_of(made, EVEN, m, o) + ridge * (sum(map(least_penalty, m - start)) + (o**2).sum())
 
         least, rng = cost(mixing, offsets), np.random.default_rng(0)
         for size in (0.3, 0.1, 0.03):
@@ -159,11 +174,29 @@ def test_few_sources_stay_near_the_start():
 
 
 def test_the_ridge_is_as_strong_as_the_sources_are_few():
-    start = category_mixing(np.ones(3), 3.0, CATEGORY, 3)
+    """Terms of one category: only weights of properties can tell them apart."""
+    one, active = np.zeros(3, dtype=np.int64), np.ones((3, 1, 1))
     for n, planted, strongest in ((60, (1.0, 1.0, 1.0), True), (20_000, (3.0, 0.0, 0.0), False)):
         made = terms(n, planted=planted)
-        _, inverse = _best_ridge(made, np.arange(n) % INNER_FOLDS, EVEN, start)
-        assert inverse == (INVERSE_RIDGES[0] if strongest else INVERSE_RIDGES[-1])
+        _, inverse = _best_ridge(made, np.arange(n) % INNER_FOLDS, EVEN, one, active)
+        assert (inverse == INVERSE_RIDGES[0]) == strongest
+
+
+def test_of_ridges_within_a_standard_error_the_strongest_is_taken():
+    """Where the categories' weights are right, what weights of properties gain is noise."""
+    chosen = set()
+    for seed in range(5):
+        made = terms(500, planted=(2.0, 1.0, 0.5), seed=seed)
+        chosen.add(_best_ridge(made, np.arange(500) % INNER_FOLDS, EVEN, CATEGORY, np.ones((3, 1, 1)))[1])
+    assert chosen == {INVERSE_RIDGES[0]}
+
+
+def test_without_sources_to_tell_otherwise_the_weights_are_those_of_the_categories():
+    made = terms(2000, planted=(3.0, 0.0, 1.0))
+    start = start_of_properties(made, EVEN, CATEGORY, np.ones((3, 1, 1)))
+    assert np.abs(np.einsum("tcc->tc", start) - np.array([3.0, 0.0, 1.0])[:, None]).max() < 0.3
+    ((mixing, _),) = fit_mixing(made, EVEN, start, [1e-7])
+    assert np.abs(mixing - start).max() < 1e-3
 
 
 def test_the_loss_of_a_ridge_is_of_sources_that_had_no_part():
@@ -171,8 +204,9 @@ def test_the_loss_of_a_ridge_is_of_sources_that_had_no_part():
     rng = np.random.default_rng(3)
     made = terms(200, planted=(0.0, 0.0, 0.0))
     made.advantage[:] = rng.normal(0, 3, made.advantage.shape)
-    start = np.zeros((3, 3, 3))
-    held_out, inverse = _best_ridge(made, np.arange(200) % INNER_FOLDS, EVEN, start)
+    active = np.ones((3, 1, 1))
+    held_out, inverse = _best_ridge(made, np.arange(200) % INNER_FOLDS, EVEN, CATEGORY, active)
+    start = start_of_properties(made, EVEN, CATEGORY, active)
     ((mixing, offsets),) = fit_mixing(made, EVEN, start, [inverse])
     assert loss_of(made, EVEN, mixing, offsets) < np.log(3) < held_out
 

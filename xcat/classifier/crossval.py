@@ -405,8 +405,7 @@ def _likely(sample: Sample) -> tuple[Sample, FloatArray, IntArray]:
 def start_of_properties(terms: Terms, priors: FloatArray, category_index: IntArray, active: FloatArray) -> FloatArray:
     """Mixing towards which weights of properties shrink, (T, K, K): that of the best weights of the categories."""
     exponents = category_exponents(terms, priors, category_index, len(CATEGORIES))
-    total = max(float(exponents.sum()), 1e-6)
-    return category_mixing(exponents, total, category_index, terms.advantage.shape[2]) * active
+    return exponents[category_index][:, None, None] * np.eye(terms.advantage.shape[2]) * active
 
 
 def _best_ridge(
