@@ -289,7 +289,7 @@ def test_classify_native_takes_exact_then_the_longest_prefix() -> None:
         "",
         "Star",
     ]
-    # rules for types of variable stars: doubt labels no rare class, pulsating stars none, symbiotic stars have their own
+    # doubt labels no rare class, a pulsating star none, symbiotic stars have their own
     native = ["GCAS+HMXB/XP", "HMXB|CV", "NA+ZAND:+E:", "ZAND+SR", "EB+UG", "UG|SR", "RRAB", "M", "SR", "IN", "BY+UV"]
     wanted = ["XRB", "", "Symbiotic", "Symbiotic", "CV", "", "", "", "Star", "Star", "Star"]
     assert vsx.classify_native(native).tolist() == wanted
