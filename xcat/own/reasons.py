@@ -105,7 +105,7 @@ def _phrases(model: Model, sample: Sample, log_fx: FloatArray, t: int, used: np.
         band = name.removeprefix(_RATIO)
         depth = 2.5 * (limit - log_fx[used] - ZERO[band])
         columns_of = [j for j, p in enumerate(model.properties) if p.name in _of_counterparts()]
-        has_counterpart = np.isfinite(sample.values[np.ix_(used, columns_of)]).any(axis=1)
+        has_counterpart = np.isfinite(sample.values[used][:, columns_of]).any(axis=1)
         seen = np.where(has_counterpart, "not seen down to ", "no counterpart down to ")
         faint = np.char.add(np.char.add(seen, f"{band.upper()} "), np.char.mod("%.1f", depth))
         # without an X-ray flux there is no ratio, whatever was found
