@@ -91,7 +91,7 @@ def test_make_help_names_what_the_readme_names():
         assert target in done.stdout
 
 
-@pytest.mark.parametrize("name", ["simulated", "chandra", "chandra8", "galaxies7"])
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "examples").glob("*.yaml")))
 def test_examples_are_pipelines(name):
     from xcat.jobs.pipeline import read
 

@@ -289,6 +289,17 @@ def test_classify_native_takes_exact_then_the_longest_prefix() -> None:
         "",
         "Star",
     ]
+    # doubt labels no rare class, a pulsating star none, symbiotic stars have their own
+    native = ["GCAS+HMXB/XP", "HMXB|CV", "NA+ZAND:+E:", "ZAND+SR", "EB+UG", "UG|SR", "RRAB", "M", "SR", "IN", "BY+UV"]
+    wanted = ["XRB", "", "Symbiotic", "Symbiotic", "CV", "", "", "", "Star", "Star", "Star"]
+    assert vsx.classify_native(native).tolist() == wanted
+    native = ["XM", "XPM", "XPRM", "XRM", "XPR+E", "E+XI", "XB:", "UG:", "ZAND", "INST(YY)", "CEP", "UV+BY"]
+    wanted = ["CV", "CV", "CV", "CV", "XRB", "XRB", "", "", "Symbiotic", "Star", "", "Star"]
+    assert load("gcvs").classify_native(native).tolist() == wanted
+    native = ["cataclysmic_variables", "symbiotic_stars"]
+    assert load("symbiotic_cv").classify_native(native).tolist() == ["CV", "Symbiotic"]
+    native = ["U2", "Sy2 candidate", "Sy1.9", "Symbiotic star", "Nova"]
+    assert load("bat105").classify_native(native).tolist() == ["", "", "AGN", "Symbiotic", "CV"]
     assert load("milliquas").classify_native(["QRX", "q", "AX", "R"]).tolist() == ["AGN", "", "AGN", ""]
 
 

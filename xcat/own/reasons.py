@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
 from xcat.arrays import FloatArray
@@ -9,7 +11,7 @@ from xcat.classifier.model import Model
 from xcat.classifier.posterior import Classification, contributions
 from xcat.classifier.sample import Sample
 from xcat.columns.properties import property_label
-from xcat.columns.registry import columns
+from xcat.columns.registry import columns, property_entries
 from xcat.properties.compute import ZERO
 
 _FOR, _AGAINST = 2, 1  # properties that are named on either side
@@ -69,6 +71,12 @@ def sentences(model: Model, sample: Sample, result: Classification, log_fx: Floa
     )
 
 
+@cache
+def _of_counterparts() -> frozenset[str]:
+    """Names of the properties that need a counterpart."""
+    return frozenset(entry["name"] for entry in property_entries() if entry.get("counterpart"))
+
+
 def _factors(nats: FloatArray) -> np.ndarray:
     """Odds factors: " (x 12)" for, " (/ 3.1)" against."""
     factor = np.exp(np.minimum(np.abs(nats), 700))
@@ -96,6 +104,11 @@ def _phrases(model: Model, sample: Sample, log_fx: FloatArray, t: int, used: np.
     if name.startswith(_RATIO):
         band = name.removeprefix(_RATIO)
         depth = 2.5 * (limit - log_fx[used] - ZERO[band])
-        faint = np.char.add(f"no counterpart down to {band.upper()} ", np.char.mod("%.1f", depth))
-        absent = np.where(np.isfinite(depth), faint, "no counterpart" if band in ("r", "b") else absent)
+        columns_of = [j for j, p in enumerate(model.properties) if p.name in _of_counterparts()]
+        has_counterpart = np.isfinite(sample.values[used][:, columns_of]).any(axis=1)
+        seen = np.where(has_counterpart, "not seen down to ", "no counterpart down to ")
+        faint = np.char.add(np.char.add(seen, f"{band.upper()} "), np.char.mod("%.1f", depth))
+        # without an X-ray flux there is no ratio, whatever was found
+        none = (band in ("r", "b")) & np.isfinite(log_fx[used]) & ~has_counterpart
+        absent = np.where(np.isfinite(depth), faint, np.where(none, "no counterpart", absent))
     return np.where(missing, absent, words)

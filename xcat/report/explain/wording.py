@@ -127,7 +127,7 @@ def source_lines(e: Explanation) -> list[str]:
 def surroundings(e: Explanation) -> str:
     """The most probable hypothesis, and the source in other missions, in one line."""
     parts = ["no counterparts searched"]
-    if e.hypotheses:
+    if e.hypotheses and _is_searched(e):
         best = max(e.hypotheses, key=lambda h: h["p_hypothesis"])
         members = " + ".join(f"{m['catalogue']} {m['native_id']}" for m in best["members"])
         parts = [f"{members or 'no counterpart'}, P = {probability(best['p_hypothesis'])}"]
@@ -311,11 +311,22 @@ def _magnitudes(row: Row) -> str:
     return ", ".join(f"{name.removeprefix('mag_').removeprefix('gaia_')} {value:.2f}" for name, value in values)
 
 
+def _is_searched(e: Explanation) -> bool:
+    """Whether any catalogue has looked at this place; always where the catalogues' areas are not known."""
+    return not e.counterparts or any(c["completeness"] > 0 for c in e.counterparts)
+
+
 def _counterparts(e: Explanation) -> list[str]:
     if not e.counterparts:
         return ["Counterparts: none searched"]
+    if not _is_searched(e):
+        outside = ", ".join(c["catalogue"] for c in e.counterparts)
+        return [f"Counterparts: none searched; the source is outside the area of {outside}"]
     rows = [["catalogue", "object", "arcsec", "p_i", "p_any", "candidates", "used", "magnitudes"]]
     for c in e.counterparts:
+        if c["completeness"] == 0:
+            rows.append([c["catalogue"], "not searched here", "", "", "", "", "", ""])
+            continue
         sep = c["sep_arcsec"]
         p_i = None if sep is None else c["p_i"]
         numbers = [_optional(sep, ".2f"), _optional(p_i, ".3f"), f"{c['p_any']:.3f}", str(c["n_candidates"])]
@@ -329,7 +340,7 @@ def _counterparts(e: Explanation) -> list[str]:
 
 def _hypotheses(e: Explanation) -> list[str]:
     """Combinations of objects, most probable first; "no counterpart" has its place among them."""
-    if not e.hypotheses:
+    if not e.hypotheses or not _is_searched(e):
         return []
     classes = [e.best, e.second] if e.is_summed else []
     rows = [["rank", "P", *(f"P({c})" for c in classes), "catalogue", "object", "arcsec", "magnitudes"]]
