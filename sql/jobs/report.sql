@@ -86,7 +86,8 @@ ORDER BY place;
 -- One source of a classify run: its row, and whether it is in the test sample.
 SELECT s.source_id, s.name, k.name AS catalogue, s.ra, s.dec, s.err_arcsec, s.glon, s.glat, s.mjd_first, s.mjd_last,
        s.n_detections, s.flux_cgs, s.flux_err_cgs, s.flux_std_cgs, s.snr, s.det_likelihood, s.flux_ratio,
-       s.flux_ratio_low, s.extent_arcsec, s.quality_flag, p.has_optical, p.has_infrared, p.has_spectrum,
+       s.flux_ratio_low, s.extent_arcsec, s.quality_flag, s.flaws, s.n_flawed, s.flux_is_doubtful,
+       p.has_optical, p.has_infrared, p.has_spectrum,
        p.is_classifiable, xcat.in_test_sample(p.is_classifiable, l.class) AS in_test_sample
 FROM xcat.source AS s
 JOIN xcat.catalogue AS k USING (catalogue_id)

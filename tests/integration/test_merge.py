@@ -114,33 +114,39 @@ def test_a_column_of_epochs_wins_over_the_day_and_the_definition(module_settings
     assert _one(module_settings, {"mjd": [None]})["epoch_yr"] is None
 
 
+# the second has 225 counts in three quarters of the exposure of the first, which has 100: it varied
 FLUX = {"flux_cgs": [1e-13, 3e-13, 2e-13], "flux_err_cgs": [1e-14, 2e-14, None]}
 
 
-def test_fluxes_are_weighted_means(module_settings: Settings) -> None:
-    """1/sigma^2 where there is an error, plain where there is none; the standard band by the definition's factor."""
-    source = _one(
-        module_settings,
-        FLUX
-        | {
-            "flux_soft_cgs": [1e-14, 2e-14, None],
-            "flux_hard_cgs": [None] * 3,
-            "flux_medium_cgs": [4e-14, 1e-14, 1e-14],
-            "flux_medium_err_cgs": [0.0, 1e-15, 2e-15],
-        },
-        flux_band_kev=[0.5, 2.0],
-    )
-    assert source["flux_cgs"] == pytest.approx((1e-13 * 4 + 3e-13) / 5, rel=1e-6)
-    assert source["flux_err_cgs"] == pytest.approx(2e-14 / math.sqrt(5), rel=1e-6)
-    assert source["flux_soft_cgs"] == pytest.approx(1.5e-14, rel=1e-6)
+def _near(value: float) -> Any:
+    return pytest.approx(value, rel=1e-5, abs=0)
+
+
+def test_fluxes_are_means_with_effective_exposures(module_settings: Settings) -> None:
+    """Counts over exposures; a detection without an error, or far from the others, has no part in any mean."""
+    flux, err = [1e-13, 1.2e-13, 3e-13], [1e-14, 2e-14, None]
+    bands = {"flux_soft_cgs": [1e-14, 2e-14, None], "flux_hard_cgs": [None] * 3}
+    bands |= {"flux_medium_cgs": [4e-14, 1e-14, 1e-14], "flux_medium_err_cgs": [0.0, 1e-15, 2e-15]}
+    given = {"flux_cgs": flux, "flux_err_cgs": err} | bands
+    source = _one(module_settings, given, flux_band_kev=[0.5, 2.0])
+    k = [(f + math.sqrt(f * f + 4 * e * e)) / (2 * e * e) for f, e in zip(flux[:2], [1e-14, 2e-14], strict=True)]
+    assert source["flux_cgs"] == _near((1e-13 * k[0] + 1.2e-13 * k[1]) / sum(k))
+    assert source["flux_err_cgs"] == _near(math.hypot(1e-14 * k[0], 2e-14 * k[1]) / sum(k))
+    soft, medium = (1e-14 * k[0] + 2e-14 * k[1]) / sum(k), (4e-14 * k[0] + 1e-14 * k[1]) / sum(k)
+    assert source["flux_soft_cgs"] == _near(soft)
     assert source["flux_soft_err_cgs"] is source["flux_hard_cgs"] is source["flux_hard_err_cgs"] is None
-    # an error of zero is no error
-    assert source["flux_medium_cgs"] == pytest.approx(1e-14, rel=1e-6)
+    assert source["flux_medium_cgs"] == _near(medium)
+    assert source["flux_medium_err_cgs"] == _near(1e-15)  # an error of zero is none
     factor = (12**0.3 - 0.2**0.3) / (2**0.3 - 0.5**0.3)
-    assert source["flux_std_cgs"] == pytest.approx(source["flux_cgs"] * factor, rel=1e-6)
+    assert source["flux_std_cgs"] == _near(source["flux_cgs"] * factor)
     # hr1 from the band fluxes, hr2 not without the hard one
-    assert source["hr1"] == pytest.approx((1e-14 - 1.5e-14) / 2.5e-14, rel=1e-5)
+    assert source["hr1"] == _near((medium - soft) / (medium + soft))
     assert source["hr2"] is None
+    far = _one(module_settings, FLUX | {"flux_soft_cgs": [1e-14, 2e-14, None]})
+    assert far["flux_cgs"] == _near(1e-13) and far["flux_err_cgs"] == _near(1e-14)
+    assert far["flux_soft_cgs"] == _near(1e-14)
+    assert far["flux_ratio"] == _near(3)  # it has its part in variability
+    assert _one(module_settings, {"flux_cgs": [1e-13, 3e-13]})["flux_cgs"] == _near(2e-13)  # no errors: the plain mean
 
 
 def _each(settings: Settings, cases: list[dict[str, list[Any]]]) -> list[dict[str, Any]]:
