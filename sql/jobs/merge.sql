@@ -55,8 +55,8 @@ JOIN xcat.source_identity AS i ON i.catalogue = %(catalogue)s AND i.mission_sour
 
 -- name: sources
 -- Detections to sources. Fluxes are means with the weights of effective exposures: see docs/explanation/fluxes.md.
--- Positions are averaged as unit vectors with 1/sigma^2, so that RA = 0 and the poles need no care; epochs with the same
--- weights. Where the catalogue repeats the source's position on each detection (shared_position), the error is not
+-- Positions are averaged as unit vectors with 1/sigma^2, so that RA = 0 and the poles need no care; epochs with these
+-- weights, too. Where the catalogue repeats the source's position on each detection (shared_position), the error is not
 -- divided by the number of detections, and the ellipse is that of the detection with the smallest error. Error ellipses
 -- are added as precision matrices over east and north, a detection without one being a circle; the error of the source
 -- is then that of a circle of equal area. The rotation of north between detections is neglected: it matters only within
@@ -70,14 +70,13 @@ WITH d AS (
            sind(e.pa) ^ 2 / e.major ^ 2 + cosd(e.pa) ^ 2 / e.minor ^ 2 AS p_ee,
            cosd(e.pa) ^ 2 / e.major ^ 2 + sind(e.pa) ^ 2 / e.minor ^ 2 AS p_nn,
            sind(e.pa) * cosd(e.pa) * (1 / e.major ^ 2 - 1 / e.minor ^ 2) AS p_en,
-           -- counts per flux, of counts N with flux = N / k and error^2 = (N + 1) / k^2; in two forms against cancellation
+           -- counts per flux, of N counts with flux = N / k and error^2 = (N + 1) / k^2; two forms against cancellation
            CASE WHEN f.flux < 0 THEN 2 / (sqrt(f.flux ^ 2 + 4 * f.err ^ 2) - f.flux)
                 ELSE (f.flux + sqrt(f.flux ^ 2 + 4 * f.err ^ 2)) / (2 * f.err ^ 2) END AS k,
            -- 1: fluxes are wrong; 2: hardness ratios are wrong, too
            CASE WHEN det.flaws IS NULL THEN 0
                 WHEN string_to_array(det.flaws, ' ') && %(spoiling)s::text[] THEN 2 ELSE 1 END AS grade,
-           CASE WHEN det.flux_cgs IS NULL THEN det.flux_upper_cgs IS NULL
-                ELSE det.flux_cgs > greatest(det.flux_err_cgs, 0) END AS is_seen
+           det.flux_cgs > greatest(det.flux_err_cgs, 0) AS is_seen
     FROM {detection} AS det
     JOIN pg_temp.member AS m USING (object_id)
     JOIN {identity} AS i
@@ -91,38 +90,47 @@ WITH d AS (
                CASE WHEN has.is_ellipse THEN det.err_min_arcsec ELSE det.err_arcsec END::double precision AS minor,
                CASE WHEN has.is_ellipse THEN det.err_pa_deg ELSE 0 END::double precision AS pa
     ) AS e
-    CROSS JOIN LATERAL (  -- an upper limit of 3 sigma is read as 0 with its sigma; an error of zero is none
-        SELECT CASE WHEN det.flux_cgs IS NOT NULL THEN det.flux_cgs WHEN det.flux_upper_cgs > 0 THEN 0
-               END::double precision AS flux,
-               nullif(greatest(CASE WHEN det.flux_cgs IS NOT NULL THEN det.flux_err_cgs ELSE det.flux_upper_cgs / 3
-                               END, 0), 0)::double precision AS err
+    CROSS JOIN LATERAL (  -- an upper limit is F + 3 sigma of a flux of .6 sigma; an error of zero is none
+        SELECT coalesce(det.flux_cgs, det.flux_upper_cgs / 6)::double precision AS flux,
+               nullif(greatest(CASE WHEN det.flux_cgs IS NOT NULL THEN det.flux_err_cgs
+                                    ELSE det.flux_upper_cgs * 5 / 18 END, 0), 0)::double precision AS err
     ) AS f
-), graded AS (  -- of every source the best detections: a detection with flaws counts where there is no better one
-    SELECT d.*, coalesce(min(grade) FILTER (WHERE is_seen) OVER s, min(grade) OVER s) AS best_grade
+), graded AS (
+    SELECT d.*, coalesce(min(grade) FILTER (WHERE is_seen) OVER s, min(grade) OVER s) AS best_grade,
+           sum(k) FILTER (WHERE grade = 0 AND flux_cgs IS NOT NULL) OVER s
+           / sum(k) FILTER (WHERE grade < 2 AND flux_cgs IS NOT NULL) OVER s AS good_share
     FROM d
-    WINDOW s AS (PARTITION BY source_id)
+    WINDOW s AS (PARTITION BY source_id ORDER BY flux, err, native_id
+                 ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)
+), sorted AS (  -- the best detections of every source; but good ones of little exposure cannot do without the others
+    SELECT graded.*,
+           grade <= CASE WHEN best_grade = 0 AND good_share < %(least_share)s THEN 1 ELSE best_grade END AS is_used
+    FROM graded
 ), weighed AS (
-    SELECT graded.*, grade <= best_grade AS is_used,
-           CASE WHEN grade > best_grade OR NOT bool_or(k IS NOT NULL AND flux_cgs IS NOT NULL AND grade <= best_grade)
-                     OVER s THEN NULL
-                WHEN bool_and(coalesce(exposure_s > 0, false) OR k IS NULL OR grade > best_grade) OVER s
+    SELECT sorted.*,
+           CASE WHEN NOT is_used OR NOT bool_or(is_used AND k IS NOT NULL AND flux_cgs IS NOT NULL) OVER s THEN NULL
+                WHEN flux_cgs IS NOT NULL
+                     AND bool_and(coalesce(exposure_s > 0, false)) FILTER (WHERE is_used AND flux_cgs + k IS NOT NULL)
+                         OVER s
                 -- few counts say little of their exposure: the nearer to that which all detections agree on
                 THEN (greatest(k * flux, 0) + %(prior_counts)s)
                      / (greatest(flux, 0) + %(prior_counts)s / (exposure_s
-                        * sum(k) FILTER (WHERE grade <= best_grade) OVER s
-                        / sum(exposure_s) FILTER (WHERE k IS NOT NULL AND grade <= best_grade) OVER s))
+                        * sum(k) FILTER (WHERE is_used AND flux_cgs IS NOT NULL) OVER s
+                        / sum(exposure_s) FILTER (WHERE is_used AND flux_cgs + k IS NOT NULL) OVER s))
                 ELSE k END AS exposure
-    FROM graded
+    FROM sorted
     WINDOW s AS (PARTITION BY source_id ORDER BY flux, err, native_id
                  ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)
 ), summed AS (
     SELECT weighed.*,
-           sum(exposure) OVER (PARTITION BY source_id ORDER BY flux, err, native_id ROWS UNBOUNDED PRECEDING) AS below,
-           sum(exposure) OVER (PARTITION BY source_id ORDER BY flux, err, native_id
-                               ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS total
+           sum(exposure) FILTER (WHERE flux_cgs IS NOT NULL)
+           OVER (PARTITION BY source_id ORDER BY flux, err, native_id ROWS UNBOUNDED PRECEDING) AS below,
+           sum(exposure) FILTER (WHERE flux_cgs IS NOT NULL)
+           OVER (PARTITION BY source_id ORDER BY flux, err, native_id
+                 ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS total
     FROM weighed
 ), centred AS (  -- the weighted median
-    SELECT summed.*, min(flux) FILTER (WHERE exposure IS NOT NULL AND below >= total / 2)
+    SELECT summed.*, min(flux) FILTER (WHERE flux_cgs IS NOT NULL AND exposure IS NOT NULL AND below >= total / 2)
                      OVER (PARTITION BY source_id) AS centre
     FROM summed
 ), agreeing AS (  -- weights of the detections that agree with it; equal ones where no flux has an error
@@ -147,16 +155,17 @@ WITH d AS (
            string_agg(flaws, ' ') AS flaws,
            avg(gamma) FILTER (WHERE is_used) AS gamma, max(snr) AS snr, max(det_likelihood) AS det_likelihood,
            -- a ratio needs two positive fluxes
-           CASE WHEN count(*) FILTER (WHERE is_used AND flux_cgs > 0) > 1
-                THEN max(flux_cgs) FILTER (WHERE is_used AND flux_cgs > 0)
-                     / min(flux_cgs) FILTER (WHERE is_used AND flux_cgs > 0)
+           CASE WHEN count(*) FILTER (WHERE grade <= best_grade AND flux_cgs > 0) > 1
+                THEN max(flux_cgs) FILTER (WHERE grade <= best_grade AND flux_cgs > 0)
+                     / min(flux_cgs) FILTER (WHERE grade <= best_grade AND flux_cgs > 0)
            END AS flux_ratio,
-           CASE WHEN count(*) FILTER (WHERE is_used AND flux_cgs > 0 AND flux_err_cgs > 0) > 1
+           CASE WHEN count(*) FILTER (WHERE grade <= best_grade AND flux_cgs > 0 AND flux_err_cgs > 0) > 1
                 THEN nullif(greatest(max(flux_cgs - flux_err_cgs)
-                                     FILTER (WHERE is_used AND flux_cgs > 0 AND flux_err_cgs > 0), 0), 0)
-                     / min(flux_cgs + flux_err_cgs) FILTER (WHERE is_used AND flux_cgs > 0 AND flux_err_cgs > 0)
+                                     FILTER (WHERE grade <= best_grade AND flux_cgs > 0 AND flux_err_cgs > 0), 0), 0)
+                     / min(flux_cgs + flux_err_cgs)
+                       FILTER (WHERE grade <= best_grade AND flux_cgs > 0 AND flux_err_cgs > 0)
            END AS flux_ratio_low,
-           max(p_variable) FILTER (WHERE is_used) AS p_variable, max(p_variable_long) AS p_variable_long,
+           max(p_variable) FILTER (WHERE grade <= best_grade) AS p_variable, max(p_variable_long) AS p_variable_long,
            max(extent_arcsec) AS extent_arcsec, bit_or(quality_flag) AS quality_flag
     FROM agreeing
     GROUP BY source_id, mission_source

@@ -27,6 +27,8 @@ OUTLYING_SIGMA, SYSTEMATIC = 4.0, 0.1
 #: Counts from which on the effective exposure of a detection comes from its own flux and error more than from its
 #: exposure time: benchmarks/fluxes.py.
 PRIOR_COUNTS = 25.0
+#: Detections whose flaws spoil fluxes only are used where those without flaws have a smaller share of the exposure.
+LEAST_SHARE = 0.3
 # columns of which the mean over the detections of a source is taken, with their errors
 _FLUXES = {"flux_cgs": "flux_err_cgs", **{f"flux_{band}_cgs": f"flux_{band}_err_cgs" for band in BANDS}}
 _RATIOS = {"hr1": "hr1_err", "hr2": "hr2_err"}
@@ -125,6 +127,7 @@ def source_values(run_id: int, catalogue_id: int, definition: Definition, is_nam
         "outlying": OUTLYING_SIGMA,
         "systematic": SYSTEMATIC,
         "prior_counts": PRIOR_COUNTS,
+        "least_share": LEAST_SHARE,
     }
 
 
