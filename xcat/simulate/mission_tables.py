@@ -48,10 +48,29 @@ def _source_number(d: Detections) -> IntArray:
     return np.where(spurious, 50_000_000 + np.arange(d.object.size), d.object)
 
 
+def _of_source(d: Detections, measured: Sequence[tuple[FloatArray, FloatArray]]) -> list[tuple[FloatArray, FloatArray]]:
+    """Means over the detections of each source, repeated on them, with the counts per flux of each as weights."""
+    _, each = np.unique(_source_number(d), return_inverse=True)
+    flux, variance = d.full_flux_cgs, d.full_flux_err_cgs**2
+    weight = (flux + np.sqrt(flux**2 + 4 * variance)) / (2 * variance)
+    means = []
+    for value, error in measured:
+        w = np.where(np.isnan(value), 0, weight)
+        with np.errstate(invalid="ignore"):
+            total = np.bincount(each, w)
+            mean = np.bincount(each, w * np.nan_to_num(value)) / total
+            spread = np.sqrt(np.bincount(each, (w * np.nan_to_num(error)) ** 2)) / total
+        means.append((mean[each], spread[each]))
+    return means
+
+
 def xmm_table(d: Detections, mission: Mission) -> tuple[Columns, np.ndarray]:
     """4XMM: one row per detection, EPIC fluxes in bands 2-4 and 8, radial 1 sigma errors."""
     detection = 100_000_000_000 + np.arange(d.object.size, dtype=np.int64)
-    fluxes = [(flux.clip(min=0), error) for flux, error in d.fluxes(mission.soft_medium_hard)]
+    measured, ratios = d.fluxes(mission.soft_medium_hard), d.hardness(mission.soft_medium_hard)
+    fluxes, of_source = (
+        [(flux.clip(min=0), error) for flux, error in values] for values in (measured, _of_source(d, measured))
+    )
     columns: Columns = {
         "DETID": detection,
         "SRCID": 200_000_000_000 + _source_number(d),
@@ -62,7 +81,9 @@ def xmm_table(d: Detections, mission: Mission) -> tuple[Columns, np.ndarray]:
         "DEC": d.dec_deg,
         "RADEC_ERR": np.sqrt(2) * d.sigma_arcsec,
         **_with_errors([f"EP_{band}_FLUX" for band in "8234"], "_ERR", fluxes),
-        **_with_errors(("EP_HR2", "EP_HR3"), "_ERR", d.hardness(mission.soft_medium_hard)),
+        **_with_errors(("EP_HR2", "EP_HR3"), "_ERR", ratios),
+        **_with_errors([f"SC_EP_{band}_FLUX" for band in "8234"], "_ERR", of_source),
+        **_with_errors(("SC_HR2", "SC_HR3"), "_ERR", _of_source(d, ratios)),
         "EP_8_DET_ML": d.likelihood,
         "EP_ONTIME": d.exposure_s,
         "EP_OFFAX": d.off_axis_arcmin,
@@ -141,6 +162,7 @@ def chandra_table(d: Detections, mission: Mission) -> tuple[Columns, np.ndarray]
         "obs_conf_code": np.where(d.flag == 3, 2, 0),
         "obs_dither_warning_flag": np.where(d.flag == 1, "True", "False"),
         "obs_edge_code": np.where(d.flag == 2, 1, 0),
+        "obs_pileup_warning": np.zeros(d.object.size),
         "obs_extent_code": np.where(d.extent_arcsec > 0, 16, 0),
         "obs_sat_src_flag": np.full(d.object.size, "False"),
         "obs_streak_src_flag": np.where(d.flag == 3, "True", "False"),
@@ -148,11 +170,13 @@ def chandra_table(d: Detections, mission: Mission) -> tuple[Columns, np.ndarray]
         "obs_likelihood": np.round(d.likelihood, 3),
         "obs_extent": np.round(d.extent_arcsec, 2),
     }
-    for letter, (flux, error) in zip("bsmh", d.fluxes(mission.soft_medium_hard), strict=True):
-        # 90 % confidence limits; negative values are listed as zero
-        for suffix, sigmas in (("", 0.0), ("_lolim", -1.645), ("_hilim", 1.645)):
-            limit = (flux + sigmas * error).clip(min=0)
-            columns[f"obs_flux_aper90{suffix}_{letter}"] = _significant(limit, 4)
+    measured = d.fluxes(mission.soft_medium_hard)
+    for prefix, values in (("obs_", measured), ("", _of_source(d, measured))):
+        for letter, (flux, error) in zip("bsmh", values, strict=True):
+            # 68 % confidence limits; negative values are listed as zero
+            for suffix, sigmas in (("", 0), ("_lolim", -1), ("_hilim", 1)):
+                limit = (flux + sigmas * error).clip(min=0)
+                columns[f"{prefix}flux_aper90{suffix}_{letter}"] = _significant(limit, 4)
     parts = [columns[c].astype("U").astype(object) for c in ("obs_obsid", "obs_obi", "obs_region_id", "name")]
     native_id = parts[0] + "_" + parts[1] + "_" + parts[2] + "_" + parts[3]
     return columns, native_id.astype(str)
