@@ -231,8 +231,7 @@ ORDER BY public.q3c_ang2ipix(ra_mean, dec_mean);
 -- name: mean
 -- Weighted mean of a flux over detections, and its error.
 sum({value} * fw) FILTER (WHERE {value} IS NOT NULL) / sum(fw) FILTER (WHERE {value} IS NOT NULL) AS {mean},
-           sqrt(sum((fw * {error}) ^ 2) FILTER (WHERE {error} > 0 AND total IS NOT NULL))
-           / sum(fw) FILTER (WHERE {error} > 0 AND total IS NOT NULL) AS {mean_error}
+           sqrt(sum((fw * {error}) ^ 2) FILTER (WHERE {error} > 0)) / sum(fw) FILTER (WHERE {error} > 0) AS {mean_error}
 
 -- name: mean_flux
 -- The same of the flux in the full band, in which upper limits have a part.
