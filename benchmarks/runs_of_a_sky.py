@@ -231,6 +231,7 @@ def _merge(conn: Connection, made: Runs) -> None:
         "flux_ratio": "CASE WHEN u < 0.4 THEN 10 ^ (2 * v) END",
         "flux_ratio_low": "CASE WHEN u < 0.4 THEN 10 ^ (1.5 * v - 0.2) END",
         "hr1": "2 * u - 1", "hr2": "2 * v - 1", "extent_arcsec": "0", "quality_flag": "0",
+        "n_flawed": "0", "flux_is_doubtful": "false",
     }  # fmt: skip
     _fill(conn, "source", run_id, values, "public.sky")
 

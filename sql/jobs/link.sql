@@ -45,13 +45,13 @@ CREATE TEMP TABLE flux_factor (catalogue_id smallint PRIMARY KEY, factor double 
 
 -- name: masters
 -- Master sources. Positions are averaged as unit vectors with the weights 1/sigma^2, so that RA = 0 and the poles need
--- no care. Fluxes are those of all detections of all members, in 0.2-12 keV. A detection has a positive flux; other
--- observations give an upper limit, their own or F + 3 sigma, which counts for the smallest flux. The pair (flux,
--- error) is compared as an array: by the flux first. A master source has one source per mission, so that members are
--- summed in the order of the missions, whatever their numbers.
+-- no care. Fluxes are those of all detections of all members, in 0.2-12 keV, but for detections with flaws. A detection
+-- has a positive flux; other observations give an upper limit, their own or F + 3 sigma, which counts for the smallest
+-- flux. The pair (flux, error) is compared as an array: by the flux first. A master source has one source per mission,
+-- so that members are summed in the order of the missions, whatever their numbers.
 WITH member AS MATERIALIZED (
     SELECT m.master_id, m.status, s.source_id, s.catalogue_id, s.ra, s.dec, s.n_detections, s.mjd_first, s.mjd_last,
-           1 / s.err_arcsec::double precision ^ 2 AS w
+           s.flux_is_doubtful, 1 / s.err_arcsec::double precision ^ 2 AS w
     FROM {master_source} AS m
     JOIN {source} AS s USING (source_id)
 ), observed AS (
@@ -61,6 +61,7 @@ WITH member AS MATERIALIZED (
     JOIN {source_detection} AS sd USING (source_id)
     JOIN xcat.detection AS d ON d.catalogue_id = sd.catalogue_id AND d.object_id = sd.object_id
     JOIN pg_temp.flux_factor AS k ON k.catalogue_id = sd.catalogue_id
+    WHERE d.flaws IS NULL AND NOT m.flux_is_doubtful
 ), in_band AS (
     SELECT master_id, CASE WHEN flux > 0 THEN flux * factor END AS flux,
            CASE WHEN flux > 0 AND err > 0 THEN err * factor END AS err,

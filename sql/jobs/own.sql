@@ -198,8 +198,8 @@ SELECT array_agg(term ORDER BY term_id) FROM xcat.model_term WHERE run_id = %(mo
 -- One row of a user's table as a source of a classify run is explained; it is in no test sample.
 SELECT s.run_id, s.source_id, s.name, %(label)s::text AS catalogue, s.ra, s.dec, s.err_arcsec, s.glon, s.glat,
        s.mjd_first, s.mjd_last, s.n_detections, s.flux_cgs, s.flux_err_cgs, s.flux_std_cgs, s.snr, s.det_likelihood,
-       s.flux_ratio, s.flux_ratio_low, s.extent_arcsec, s.quality_flag, p.has_optical, p.has_infrared, p.has_spectrum,
-       p.is_classifiable, NULL::boolean AS in_test_sample
+       s.flux_ratio, s.flux_ratio_low, s.extent_arcsec, s.quality_flag, s.flaws, s.n_flawed, s.flux_is_doubtful,
+       p.has_optical, p.has_infrared, p.has_spectrum, p.is_classifiable, NULL::boolean AS in_test_sample
 FROM pg_temp.own_source AS s
 JOIN pg_temp.own_property AS p USING (source_id);
 

@@ -33,9 +33,9 @@ ORDER BY k.name;
 SELECT source_id, name, ra, dec, p_class, p_class_err, stability, margin, confidence, p_tail, is_outlier,
        other_missions, flux_cgs, n_detections, n_missing, alternative, class, catalogue, n_missions, missions_agree, is_ambiguous, is_best_of_master, snr, known_class,
        origin, known_class_of_master, is_out_of_fold, err_arcsec, flux_err_cgs, extent_arcsec, quality_flag,
-       in_test_sample, {classes}, abs_b, pm_mas_yr, sep_to_radius, hr1, hr2, gamma, log_fx_fb, log_fx_fr, log_fx_fw1,
-       log_fx_fw2, log_flux_ratio, log_flux_ratio_low, flux_ratio_sigma, p_variable, outlier, optical_catalogue,
-       optical_native_id, infrared_catalogue, infrared_native_id, master_id, run_id
+       flux_is_doubtful, flaws, in_test_sample, {classes}, abs_b, pm_mas_yr, sep_to_radius, hr1, hr2, gamma, log_fx_fb,
+       log_fx_fr, log_fx_fw1, log_fx_fw2, log_flux_ratio, log_flux_ratio_low, flux_ratio_sigma, p_variable, outlier,
+       optical_catalogue, optical_native_id, infrared_catalogue, infrared_native_id, master_id, run_id
 FROM {classified}
 WHERE class = %(class)s AND p_class >= %(min_probability)s AND (is_best_of_master OR %(every_mission)s)
   AND (known_class_of_master IS NULL OR %(include_known)s) {near}
@@ -86,8 +86,9 @@ ORDER BY place;
 -- One source of a classify run: its row, and whether it is in the test sample.
 SELECT s.source_id, s.name, k.name AS catalogue, s.ra, s.dec, s.err_arcsec, s.glon, s.glat, s.mjd_first, s.mjd_last,
        s.n_detections, s.flux_cgs, s.flux_err_cgs, s.flux_std_cgs, s.snr, s.det_likelihood, s.flux_ratio,
-       s.flux_ratio_low, s.extent_arcsec, s.quality_flag, p.has_optical, p.has_infrared, p.has_spectrum,
-       p.is_classifiable, xcat.in_test_sample(p.is_classifiable, l.class) AS in_test_sample
+       s.flux_ratio_low, s.extent_arcsec, s.quality_flag, s.flaws, s.n_flawed, s.flux_is_doubtful,
+       p.has_optical, p.has_infrared, p.has_spectrum, p.is_classifiable,
+       xcat.in_test_sample(p.is_classifiable, l.class) AS in_test_sample
 FROM xcat.source AS s
 JOIN xcat.catalogue AS k USING (catalogue_id)
 JOIN xcat.property AS p ON p.source_id = s.source_id AND p.run_id = %(property_run_id)s

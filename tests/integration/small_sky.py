@@ -195,6 +195,7 @@ def make(settings: Settings, n: int = 600, n_labelled: int = 400, seed: int = 3)
                     "flux_ratio": (10 ** values["log_flux_ratio"]).astype(np.float32),
                     "flux_ratio_low": (10 ** values["log_flux_ratio_low"]).astype(np.float32),
                     "quality_flag": np.zeros(n, np.int32), "extent_arcsec": np.zeros(n, np.float32),
+                    "n_flawed": np.zeros(n, np.int32), "flux_is_doubtful": np.zeros(n, bool),
                 }],
             )  # fmt: skip
             run.summary["missions"] = {"xmm": {"sources": n, "detections": int(n_det.sum())}}

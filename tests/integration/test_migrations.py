@@ -166,6 +166,8 @@ _SOURCE = {
     "glon": 1.0,
     "glat": 1.0,
     "n_detections": 1,
+    "n_flawed": 0,
+    "flux_is_doubtful": False,
 }
 _GOOD: dict[str, dict[str, Any]] = {
     "detection": _WITH_ERROR | {"p_variable": 0.5, "err_maj_arcsec": 2.0, "err_min_arcsec": 1.0},

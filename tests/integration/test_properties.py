@@ -40,6 +40,8 @@ def _sources(settings: Settings, columns: dict[str, Any]) -> int:
         "glon": 0.0,
         "glat": -30.0,
         "n_detections": 1,
+        "n_flawed": 0,
+        "flux_is_doubtful": False,
     }
     with stage(settings, "merge", "tiny", {}) as run:
         pass

@@ -35,10 +35,21 @@ def column(type_: str, values: Any, n: int) -> np.ndarray:
     return np.array([np.nan if v is None else v for v in values], dtype=float)
 
 
-def load(settings: Settings, kind: str, columns: dict[str, Any], *, extra: tuple[str, ...] = (), **keys: Any) -> Loaded:
-    """Make a catalogue of these columns (standard names; ra and dec are needed, NULL is None)."""
+def load(
+    settings: Settings,
+    kind: str,
+    columns: dict[str, Any],
+    *,
+    extra: tuple[str, ...] = (),
+    stored: tuple[str, ...] = (),
+    **keys: Any,
+) -> Loaded:
+    """Make a catalogue of these columns (standard names; ra and dec are needed, NULL is None).
+
+    Columns that are `stored` are written as they are, and are not in the definition.
+    """
     number = next(_number)
-    names = [c for c in columns if c not in ("err_arcsec", "class")]
+    names = [c for c in columns if c not in ("err_arcsec", "class", *stored)]
     data: dict[str, Any] = {
         "name": f"tiny{number}",
         "title": "Made by a test",

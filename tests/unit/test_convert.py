@@ -283,6 +283,37 @@ def test_steps() -> None:
     assert one("iso_time", "2009-08-15T19:27:22", name="mjd") == pytest.approx(Time("2009-08-15T19:27:22").mjd)
 
 
+FLAWS: list[tuple[Any, list[Any], list[bool]]] = [
+    ("f", [True, False, None, True], [True, False, False, True]),
+    ("f", ["TRUE", "f", "", "2"], [True, False, False, True]),
+    ({"column": "f", "bits": [8, 256]}, [7.0, 12.0, None, 256.0], [False, True, False, True]),
+    ({"column": "f", "bits": 4}, [-1, 3, 4, 2**40 + 4], [True, False, True, True]),
+    ({"column": "f", "above": 0.1}, [0.1, 0.2, None, -5.0], [False, True, False, False]),
+    ({"column": "f", "values": [2, 3]}, [2, 1, 3, None], [True, False, True, False]),
+    ({"column": "f", "values": ["bad"]}, ["bad", "good", " bad ", None], [True, False, True, False]),
+]
+
+
+@pytest.mark.parametrize(("flaw", "values", "expected"), FLAWS)
+def test_a_flaw_is_where_its_condition_holds(flaw: Any, values: list[Any], expected: list[bool]) -> None:
+    out = run(make(quality={"spoilt": flaw}), f=values)
+    assert (out.columns["flaws"] == b"spoilt").tolist() == expected
+    assert not (out.columns["flaws"][~np.array(expected)] != b"").any()
+
+
+def test_flaws_are_listed_and_values_of_the_source_are_in_standard_units() -> None:
+    quality = {"saturated": "sat", "chip_edge": {"column": "edge", "bits": 4}, "other": "missing"}
+    of_source = {"flux_cgs": {"from": "sf", "unit": "W / m2"}, "hr1": "sh", "hr2": "not_there"}
+    definition = make({"source_native_id": "s"}, quality=quality, of_source=of_source)
+    assert definition.optional_file_columns == ("sf", "sh", "not_there", "sat", "edge", "missing")
+    out = run(definition, s=["a"] * 4, sat=[1, 1, 0, 0], edge=[0, 7, 7, 3], sf=[1e-17, None, 2.0, 0.0], sh=[0.5] * 4)
+    assert out.columns["flaws"].tolist() == [b"saturated", b"saturated chip_edge", b"chip_edge", b""]
+    assert out.columns["source_flux_cgs"][[0, 2, 3]].tolist() == pytest.approx([1e-14, 2e3, 0.0], abs=0)
+    assert np.isnan(out.columns["source_flux_cgs"][1])
+    assert out.columns["source_hr1"].tolist() == [0.5] * 4
+    assert "source_hr2" not in out.columns
+
+
 def test_dates() -> None:
     texts = ["1999-12-31", "2001-01-01 12:00:00.25", "2009-08-15T19:27Z", None, "2001-02-30", "yesterday"]
     found, bad = parse_dates(pa.array(texts))

@@ -10,7 +10,7 @@ import pytest
 
 from xcat.catalogues import Definition, available, load
 from xcat.catalogues.describe import describe
-from xcat.catalogues.grammar import INTEGER_COLUMNS, STANDARD_COLUMNS, TEXT_COLUMNS
+from xcat.catalogues.grammar import INTEGER_COLUMNS, OF_SOURCE, STANDARD_COLUMNS, TEXT_COLUMNS
 from xcat.columns import registry
 from xcat.database.schema import CATALOGUE_TABLES
 from xcat.errors import ConfigError
@@ -73,6 +73,8 @@ def test_the_standard_columns_are_those_of_the_tables() -> None:
         "err_min_arcsec",
         "err_pa_deg",
         "class",
+        "flaws",
+        *(f"source_{name}" for name in OF_SOURCE),
     }
     for table, names in STANDARD_COLUMNS.items():
         assert set(names) == set(CATALOGUE_TABLES[table].columns.keys()) - made_by_xcat
@@ -81,6 +83,50 @@ def test_the_standard_columns_are_those_of_the_tables() -> None:
             kind = CATALOGUE_TABLES[table].columns[name].type.python_type
             assert (kind is str) == (name in TEXT_COLUMNS)
             assert (kind is int) == (name in INTEGER_COLUMNS)
+
+
+_XRAY = (
+    GOOD.replace("optical", "xray_detections").split("sky:")[0]
+    + """\
+flux_band_kev: [0.5, 7.0]
+columns: {ra: RA, dec: DEC, source_native_id: SRC, flux_cgs: F}
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ("added", "message"),
+    [
+        ("of_source: {snr: S}", "'snr' is not given by source; known: flux_cgs"),
+        ("of_source: {flux_cgs: {from: S, unit: mag}}", "of_source.flux_cgs.unit: 'mag' cannot become"),
+        ("of_source: {hr1: {from: [a, b], transform: {join: '_'}}}", "'join' gives no quantity"),
+        ("quality: {Bad: f}", "quality"),
+        ("quality: {bad: {column: f, bits: 1, above: 2}}", "give one of 'bits', 'values' and 'above', or none"),
+        ("quality: {bad: {column: f, bits: [0]}}", "greater than 0"),
+        ("quality: {bad: {column: f, spoils: colours}}", "spoils"),
+        ("quality: {bad: {bits: 1}}", "column: is missing"),
+    ],
+)
+def test_wrong_flaws_and_values_of_the_source_are_refused(tmp_path: Path, added: str, message: str) -> None:
+    load(write(tmp_path, _XRAY))
+    with pytest.raises(ConfigError) as refused:
+        load(write(tmp_path, _XRAY + added + "\n"))
+    assert message in str(refused.value).replace("' . '", ".")
+    assert "mine.yaml:10" in str(refused.value)
+
+
+def test_flaws_belong_to_x_rays_and_values_of_sources_to_detections(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="quality: belongs to catalogues of X-ray detections or sources"):
+        load(write(tmp_path, GOOD + "quality: {bad: f}\n"))
+    with pytest.raises(ConfigError, match="of_source: belongs to kind 'xray_detections' with the column"):
+        load(write(tmp_path, _XRAY.replace("source_native_id: SRC, ", "") + "of_source: {flux_cgs: S}\n"))
+
+
+def test_flaws_and_values_of_the_source_are_described() -> None:
+    text = describe(load("csc2_detections"))
+    assert "piled_up: obs_pileup_warning > 0.1" in text
+    assert "confused: obs_conf_code has 8 or 256; spoils fluxes only" in text
+    assert "source: flux_cgs" in text and "flux_aper90_b" in text
 
 
 def test_a_definition_of_ones_own(tmp_path: Path) -> None:

@@ -416,3 +416,23 @@ def test_a_long_votable_takes_little_memory(tmp_path: Path) -> None:
     finally:
         tracemalloc.stop()
     assert peak < 2e6 < path.stat().st_size
+
+
+def test_columns_of_quality_and_of_the_source_may_be_missing(tmp_path: Path) -> None:
+    """A cut-down copy of a catalogue is loaded, and it is told what cannot be known."""
+    path = tmp_path / "few.csv"
+    path.write_text("id,ra,dec,err,flux,obs,src,SAT\na,1,2,1,1e-14,o,s,TRUE\n")
+    asked = definition(source_native_id="src").model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    asked |= {
+        "of_source": {"flux_cgs": "SC_FLUX", "hr1": "SC_HR1"},
+        "quality": {"saturated": "sat", "streaked": "streak"},
+    }
+    full = Definition.from_dict(asked)
+    with open_table(path, full) as table:
+        assert table.remarks == [
+            f"{path}: WARNING: no column SC_FLUX, SC_HR1: what the mission itself says of its sources is not known, "
+            "and means of the detections are taken",
+            f"{path}: WARNING: no column streak: detections that are streaked cannot be told from good ones",
+        ]
+        (chunk,) = table
+    assert convert(chunk, full).columns["flaws"].tolist() == [b"saturated"]

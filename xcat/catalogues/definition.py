@@ -102,6 +102,42 @@ class Sky(Strict):
         return self
 
 
+class Flaw(Strict):
+    """How a catalogue says that a detection has a flaw: ``flaw: column``, or a mapping with one condition at most.
+
+    Parameters
+    ----------
+    column : str
+        Column of the file. Without a condition the flaw is there where it is true, or not 0.
+    bits : tuple of int
+        The flaw is there where the column has one of these bits: 1, 2, 4, 8 ...
+    values : tuple of float or str
+        It is there where the column has one of these values.
+    above : float, optional
+        It is there where the column is larger.
+    spoils : str
+        "all": fluxes, hardness ratios and variability. "fluxes": hardness ratios and the mission's own values of the
+        source may be used if there is no better detection.
+    """
+
+    column: str = Field(min_length=1)
+    bits: Annotated[tuple[Annotated[int, Field(gt=0, lt=2**31)], ...], BeforeValidator(listed)] = ()
+    values: Annotated[tuple[float | str, ...], BeforeValidator(listed)] = ()
+    above: float | None = None
+    spoils: Literal["all", "fluxes"] = "all"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_yaml(cls, value: Any) -> Any:
+        return {"column": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _check(self) -> Flaw:
+        if bool(self.bits) + bool(self.values) + (self.above is not None) > 1:
+            raise ValueError("give one of 'bits', 'values' and 'above', or none")
+        return self
+
+
 class ReadOptions(Strict):
     """How to read a file of this catalogue, where its content does not say.
 
@@ -229,6 +265,12 @@ class Definition(Strict):
     klass: str | None = Field(default=None, alias="class", min_length=1)
     label_tolerance_arcsec: float = Field(default=1.0, ge=0)
     columns: dict[str, ColumnSpec]
+    # the mission's own values of the source, which each of its detections repeats
+    of_source: dict[str, ColumnSpec] = Field(default_factory=dict)
+    # flaws of detections, which are left out where a source has better ones
+    quality: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=30)], Flaw] = Field(
+        default_factory=dict
+    )
     read: ReadOptions = ReadOptions()
     checks: Checks = Checks()
 
@@ -250,7 +292,15 @@ class Definition(Strict):
         if self.position_error:
             names += [c for spec in self.position_error.columns for c in spec.from_]
             names += [self.position_error.pa] if self.position_error.pa else []
-        return tuple(dict.fromkeys([*names, *self.read.only]))
+        return tuple(dict.fromkeys([*names, *self.read.only, *self.optional_file_columns]))
+
+    @property
+    def optional_file_columns(self) -> tuple[str, ...]:
+        """Those that a file may lack, as many copies of a catalogue do: of `of_source` and `quality` alone."""
+        needed = {c for spec in self.columns.values() for c in spec.from_} | set(self.read.only)
+        names = [c for spec in self.of_source.values() for c in spec.from_]
+        names += [flaw.column for flaw in self.quality.values()]
+        return tuple(dict.fromkeys(n for n in names if n not in needed))
 
     @property
     def needed_file_columns(self) -> set[str]:

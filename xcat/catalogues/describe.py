@@ -33,6 +33,15 @@ def describe(definition: Definition) -> str:
     for name, spec in definition.columns.items():
         meaning = meanings[name]
         rows.append((name, _origin(spec), meaning.unit or "-", meaning.about))
+    for name, spec in definition.of_source.items():
+        rows.append(
+            (
+                f"source: {name}",
+                _origin(spec),
+                meanings[name].unit or "-",
+                "the same, as the mission gives it of the source",
+            )
+        )
     widths = [max(len(row[i]) for row in rows) for i in range(3)]
     lines.append("")
     lines += ["  ".join([*(cell.ljust(w) for cell, w in zip(row[:3], widths, strict=True)), row[3]]) for row in rows]
@@ -48,6 +57,10 @@ def _origin(spec: ColumnSpec) -> str:
         return names + unit
     named = [step if isinstance(step, str) else " ".join(f"{k} {v}" for k, v in step.items()) for step in listed(steps)]
     return f"{names}{unit}: {', '.join(named)}"
+
+
+def _plain(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:g}"
 
 
 def _facts(d: Definition) -> Iterator[tuple[str, object]]:
@@ -72,6 +85,11 @@ def _facts(d: Definition) -> Iterator[tuple[str, object]]:
         yield "flux band", f"{low:g}-{high:g} keV; times {d.standard_flux_factor():.3f} for 0.2-12 keV"
     bands = d.bands_kev.model_dump() if d.bands_kev else {}
     yield "bands", ", ".join(f"{band} {low:g}-{high:g} keV" for band, (low, high) in bands.items())
+    for name, flaw in d.quality.items():
+        where = f"has {' or '.join(map(str, flaw.bits))}" if flaw.bits else "is true or not 0"
+        where = f"is {', '.join(map(_plain, flaw.values))}" if flaw.values else where
+        where = f"> {flaw.above:g}" if flaw.above is not None else where
+        yield "flaw", f"{name}: {flaw.column} {where}{'; spoils fluxes only' if flaw.spoils == 'fluxes' else ''}"
     for name, value in d.sky or ():
         yield "sky", "" if value is None else _SKY[name].format(value)
     if d.kind in ("optical", "infrared"):

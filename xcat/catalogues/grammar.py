@@ -72,6 +72,11 @@ STANDARD_COLUMNS: dict[str, tuple[str, ...]] = {
     "galaxy": ("native_id", "ra", "dec", "distance_mpc", "d25_arcmin", "axis_ratio", "pa_deg"),
     "reference_object": ("native_id", "ra", "dec", "name", "class_native", "label_ref"),
 }
+#: Quantities that a mission may give of a source beside its detections (`of_source`); as columns, source_flux_cgs etc.
+OF_SOURCE = (
+    *(f"flux{band}{error}_cgs" for band in ("", *(f"_{b}" for b in BANDS)) for error in ("", "_err")),
+    *("hr1", "hr1_err", "hr2", "hr2_err"),
+)
 TEXT_COLUMNS = frozenset({"native_id", "source_native_id", "obs_id", "name", "class_native", "label_ref"})
 INTEGER_COLUMNS = frozenset({"quality_flag", "n_detections"})
 
@@ -226,10 +231,11 @@ def problems(d: Definition) -> Iterator[tuple[KeyPath, str]]:
         if band and not 0 < band[0] < band[1]:
             yield key, f"{list(band)} is not a range of energies: 0 < low < high, in keV"
     if d.table_kind == "detection":
-        full = next((c for c in ("flux_cgs", "flux_upper_cgs") if c in d.columns), None)
+        given = {*d.columns, *d.of_source}
+        full = next((c for c in ("flux_cgs", "flux_upper_cgs") if c in given), None)
         if full and d.flux_band_kev is None:
             yield ("flux_band_kev",), f"is missing: which band is {full} in?"
-        if d.bands_kev is None and any(f"flux_{b}_cgs" in d.columns for b in BANDS):
+        if d.bands_kev is None and any(f"flux_{b}_cgs" in given for b in BANDS):
             yield ("bands_kev",), "is missing: which bands are the soft, medium and hard fluxes in?"
     if isinstance(d.completeness, float) and not 0 < d.completeness <= 1:
         yield ("completeness",), f"{d.completeness} is not a probability above 0"
@@ -249,12 +255,32 @@ def problems(d: Definition) -> Iterator[tuple[KeyPath, str]]:
         yield ("classes",), "a reference needs either 'classes' or one 'class' for the whole catalogue"
     elif d.classes and "class_native" not in d.columns:
         yield ("classes",), "needs the column 'class_native' to map"
+    yield from _source_problems(d)
     for i, name in enumerate(d.checks.any_value):
         if name not in d.columns and name != "err_arcsec":
             yield ("checks", "any_value", i), f"'{name}' is not among the columns of this definition"
     for key_ in d.classes:
         if "*" in key_[:-1]:
             yield ("classes", key_), "'*' stands for any ending, and only at the end"
+
+
+def _source_problems(d: Definition) -> Iterator[tuple[KeyPath, str]]:
+    """What is wrong with `of_source` and `quality`."""
+    units = {name: meaning.unit for name, meaning in columns().items()}
+    if d.of_source and (d.kind != "xray_detections" or "source_native_id" not in d.columns):
+        yield ("of_source",), "belongs to kind 'xray_detections' with the column 'source_native_id'"
+    for name, spec in d.of_source.items():
+        if name not in OF_SOURCE:
+            yield ("of_source", name), f"'{name}' is not given by source; known: {', '.join(OF_SOURCE)}"
+        elif spec.unit is not None and conversion(spec.unit, units[name]) is None:
+            yield (
+                ("of_source", name, "unit"),
+                f"'{spec.unit}' cannot become '{units[name] or 'a plain number'}'",
+            )
+        elif spec.transform and spec.transform[-1].name in ("join", "flags"):
+            yield ("of_source", name, "transform"), f"'{spec.transform[-1].name}' gives no quantity"
+    if d.quality and d.table_kind != "detection":
+        yield ("quality",), f"belongs to catalogues of X-ray detections or sources, not to '{d.kind}'"
 
 
 def _column_problems(d: Definition) -> Iterator[tuple[KeyPath, str]]:

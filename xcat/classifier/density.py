@@ -52,7 +52,7 @@ TAIL_DECADES = 10.0
 """Decrease of every density beyond the ends of its table, in decades per length of the table. It is the same for all
 classes: no data show which has the longer tail, so a value beyond leaves their ratios as they are at the end."""
 
-BANDWIDTH_FACTORS = (1.0, 1.6, 2.5)
+BANDWIDTH_FACTORS = (1.0, 1.6, 2.5, 4.0, 6.3)
 """Factors on a bandwidth to try; the smallest first, which is taken where none is better."""
 
 N_LEVELS = 18

@@ -85,6 +85,11 @@ def convert(chunk: RawChunk, definition: Definition) -> Converted:
             out[name] = to_bytes(rows.any_text(spec))
         else:
             out[name] = _bounded(rows, name, spec, rows.quantity(name, spec, optional=True))
+    for name, spec in definition.of_source.items():
+        if all(rows.has(column) for column in spec.from_):
+            out[f"source_{name}"] = rows.quantity(name, spec, optional=True)
+    if any(rows.has(flaw.column) for flaw in definition.quality.values()):
+        out["flaws"] = _flaws(rows)
     if definition.table_kind == "detection" and "flux_cgs" in definition.columns:
         limits = rows.upper_limits("flux_cgs", definition.columns["flux_cgs"])
         if limits is not None:
@@ -188,6 +193,16 @@ def _bounded(rows: Rows, name: str, spec: ColumnSpec, x: FloatArray) -> np.ndarr
         null |= wrong
         return np.ma.MaskedArray(np.where(null, 0, x).astype(np.int32), mask=null)
     return x
+
+
+def _flaws(rows: Rows) -> npt.NDArray[np.bytes_]:
+    """Names of the flaws of every row, with a blank between them."""
+    text = np.zeros(rows.n, "S1")
+    for name, flaw in rows.definition.quality.items():
+        if rows.has(flaw.column) and (has := rows.has_flaw(flaw)).any():
+            apart = np.where(has & (text != b""), b" ", b"")
+            text = np.char.add(np.char.add(text, apart), np.where(has, name.encode(), b""))
+    return text
 
 
 def _classes(definition: Definition, out: dict[str, np.ndarray], n: int) -> npt.NDArray[np.bytes_]:

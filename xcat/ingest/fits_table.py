@@ -78,7 +78,9 @@ def open_fits(path: Path, definition: Definition, chunk_rows: int, stack: ExitSt
     keywords = {"EXTNAME": hdu.name, "SKYAREA": hdu.value("SKYAREA", found[0].value("SKYAREA"))}
     if not definition.file_columns:
         return TableReader(path, iter(()), columns=facts, meta=keywords, remarks=messages)  # only the header is wanted
-    places = locate(definition.file_columns, [f.name for f in facts], path, messages)
+    places = locate(
+        definition.file_columns, [f.name for f in facts], path, messages, optional=definition.optional_file_columns
+    )
     for name, i in places.items():
         if facts[i].unusable:
             raise InputError(f"{path}: column '{name}' {facts[i].unusable}, not single numbers")

@@ -58,7 +58,7 @@ def open_mrt(path: Path, definition: Definition, chunk_rows: int, stack: ExitSta
             f"{path}: a fixed-width table needs its byte-by-byte description: put the catalogue's file 'ReadMe' "
             f"into {path.parent}"
         )
-    places = locate(definition.file_columns, [c.name for c in columns], path)
+    places = locate(definition.file_columns, [c.name for c in columns], path, optional=definition.optional_file_columns)
     chosen = {name: columns[i] for name, i in places.items()}
     # by the rules of CDS l_Flux has the limit flags of Flux; a table of one's own is copied and keeps the two apart
     by_name, remarks = {c.name: c for c in columns}, last_line(path)

@@ -259,7 +259,13 @@ def which_table(path: Path, taken: str, others: Sequence[str], wanted: int | str
     return [f"{path}: read table {taken}; not read: {listed}{how}"]
 
 
-def locate(wanted: Sequence[str], present: Iterable[str], path: Path, messages: Sequence[str] = ()) -> dict[str, int]:
+def locate(
+    wanted: Sequence[str],
+    present: Iterable[str],
+    path: Path,
+    messages: Sequence[str] = (),
+    optional: Sequence[str] = (),
+) -> dict[str, int]:
     """Find the wanted columns among those of the file.
 
     Names are compared without blanks around them, as written and then without regard to case (FITS does not tell case
@@ -269,11 +275,13 @@ def locate(wanted: Sequence[str], present: Iterable[str], path: Path, messages: 
     ----------
     messages : sequence of str
         What may explain that a column is missing, such as that another table was read.
+    optional : sequence of str
+        Wanted columns that the file may lack.
 
     Returns
     -------
     dict
-        Index in the file of every wanted column.
+        Index in the file of every wanted column; the optional ones that it lacks are left out.
 
     Raises
     ------
@@ -287,6 +295,8 @@ def locate(wanted: Sequence[str], present: Iterable[str], path: Path, messages: 
         bare = name.strip()
         places = [i for i, present_name in enumerate(names) if present_name == bare]
         places = places or [i for i, present_name in enumerate(folded) if present_name == bare.casefold()]
+        if not places and name in optional:
+            continue
         if not places:
             raise InputError(". ".join([_missing(name, names, path), *messages]))
         if len(places) > 1:

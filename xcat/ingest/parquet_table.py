@@ -34,7 +34,7 @@ def open_parquet(path: Path, definition: Definition, chunk_rows: int, stack: Exi
     _check_footer(path, file, plain)
     schema = file.schema_arrow
     columns, names = _columns(path, schema), schema.names
-    places = locate(definition.file_columns, names, path)
+    places = locate(definition.file_columns, names, path, optional=definition.optional_file_columns)
     for name, index in places.items():
         if columns[index].unusable:
             raise InputError(f"{path}: column '{name}' holds lists or structures, not single values")

@@ -56,7 +56,7 @@ def open_table(path: str | Path, definition: Definition, chunk_rows: int = CHUNK
             raise
         except UNREADABLE as error:
             raise InputError(f"{path}: cannot be read: {shortened(error)}") from error
-        reader.remarks = [*belied(path, format_), *reader.remarks]
+        reader.remarks = [*belied(path, format_), *reader.remarks, *_lacking(reader, definition)]
         if "ra" in definition.columns and "dec" in definition.columns:
             position = [definition.columns[name].from_ for name in ("ra", "dec")]
             reader.remarks += frames.check(path, reader.columns, *position)
@@ -64,6 +64,31 @@ def open_table(path: str | Path, definition: Definition, chunk_rows: int = CHUNK
             _check_units(reader, definition)
         reader.stack = stack.pop_all()
     return reader
+
+
+def _lacking(reader: TableReader, definition: Definition) -> list[str]:
+    """Tell which columns of `of_source` and `quality` a file lacks."""
+    names = {c.name.strip().casefold() for c in reader.columns}
+    lacking = {c for c in definition.optional_file_columns if c.strip().casefold() not in names}
+    values = [c for c in definition.optional_file_columns if c in lacking and not _is_flaw(c, definition)]
+    flaws = [name for name, flaw in definition.quality.items() if flaw.column in lacking]
+    remarks = []
+    if values:
+        remarks.append(
+            f"{reader.path}: WARNING: no column {', '.join(values[:4])}{' ...' if len(values) > 4 else ''}: what the "
+            "mission itself says of its sources is not known, and means of the detections are taken"
+        )
+    if flaws:
+        columns = ", ".join(dict.fromkeys(definition.quality[name].column for name in flaws))
+        remarks.append(
+            f"{reader.path}: WARNING: no column {columns}: detections that are {', '.join(flaws)} cannot be told from "
+            "good ones"
+        )
+    return remarks
+
+
+def _is_flaw(column: str, definition: Definition) -> bool:
+    return any(column == flaw.column for flaw in definition.quality.values())
 
 
 def format_of(path: Path) -> str:
@@ -96,7 +121,7 @@ _KEEP_UNIT = ("half_range", "sum", "hypot", "first", "first_positive", "measured
 
 def _wanted_units(definition: Definition) -> Iterator[tuple[str, str, bool]]:
     """Columns of the file whose unit the definition says: column, unit, and whether it is a right ascension."""
-    for name, spec in definition.columns.items():
+    for name, spec in (*definition.columns.items(), *definition.of_source.items()):
         if name not in TEXT_COLUMNS | INTEGER_COLUMNS and all(step.name in _KEEP_UNIT for step in spec.transform):
             for column in spec.from_:
                 yield column, spec.unit or registry.columns()[name].unit, name == "ra"

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from xcat.arrays import BoolArray, FloatArray
-from xcat.catalogues.definition import Definition
+from xcat.catalogues.definition import Definition, Flaw
 from xcat.catalogues.grammar import ColumnSpec, Step
 from xcat.columns import registry
 from xcat.columns.units import conversion
@@ -103,13 +103,33 @@ class Rows:
     def leave_out(self) -> int:
         """Leave out the rows that ``read.only`` does not want; return how many."""
         for column, allowed in self.definition.read.only.items():
-            texts = pa.array([str(v) for v in allowed])
-            wanted = to_bools(pc.is_in(self.text(column), texts))
-            numbers = [v for v in allowed if isinstance(v, float)]
-            if numbers:
-                wanted |= np.isin(self._parse_numbers(self.text(column))[0], numbers)
-            self.live &= wanted | self.chunk.damaged.get(column, False)  # of a damaged text nobody knows
+            self.live &= self._is_one_of(column, allowed) | self.chunk.damaged.get(
+                column, False
+            )  # of a damaged text nobody knows
         return int(self.n - self.live.sum())
+
+    def has(self, column: str) -> bool:
+        """Whether the file has a column; it may lack those of `of_source` and `quality`."""
+        return column in self.chunk.batch.schema.names
+
+    def has_flaw(self, flaw: Flaw) -> BoolArray:
+        """Rows that have a flaw, as its condition on the file's column says; a missing value is no flaw."""
+        if flaw.values:
+            return self._is_one_of(flaw.column, flaw.values)
+        if flaw.above is not None:
+            return np.asarray(self.numbers(flaw.column, optional=True) > flaw.above)
+        if flaw.bits:
+            numbers = np.nan_to_num(self.numbers(flaw.column, optional=True))
+            whole = np.where((np.abs(numbers) < 2**53) & (numbers == np.floor(numbers)), numbers, 0).astype(np.int64)
+            return np.asarray((whole & np.bitwise_or.reduce(flaw.bits)) != 0)
+        return np.asarray(self.parsed(flaw.column, parse_flags, "true or false", optional=True) == 1)
+
+    def _is_one_of(self, column: str, allowed: tuple[float | str, ...]) -> BoolArray:
+        is_one = to_bools(pc.is_in(self.text(column), pa.array([str(v) for v in allowed])))
+        numbers = [v for v in allowed if isinstance(v, float)]
+        if numbers:
+            is_one |= np.isin(self._parse_numbers(self.text(column))[0], numbers)
+        return is_one
 
     def leave_out_damage(self) -> None:
         """Leave text empty that has bytes that no text has; where it is needed, reject the row."""

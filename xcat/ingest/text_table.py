@@ -187,7 +187,7 @@ def _separated(
 ) -> TableReader:
     body = begin(stack)
     names = body.names
-    places = locate(definition.file_columns, names, path)
+    places = locate(definition.file_columns, names, path, optional=definition.optional_file_columns)
     fields = [f"f{i}" for i in range(len(names))]  # files repeat names, or leave them empty
     wanted = [fields[i] for i in places.values()]
     read = definition.read

@@ -45,7 +45,7 @@ def open_votable(path: Path, definition: Definition, chunk_rows: int, stack: Exi
     messages = which_table(path, listed.get(number, str(number)), others, definition.read.hdu)
     if not definition.file_columns:
         return TableReader(path, iter(()), columns=columns, remarks=messages)  # only the header is wanted
-    places = locate(definition.file_columns, document.names, path, messages)
+    places = locate(definition.file_columns, document.names, path, messages, definition.optional_file_columns)
     for name, i in places.items():
         if columns[i].unusable:
             raise InputError(f"{path}: column '{name}' {columns[i].unusable}, not single values")

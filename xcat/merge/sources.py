@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -20,13 +21,17 @@ from xcat.sky import joins
 # Two positions of one source differ by less than this many combined per-axis sigmas in 99 % of cases (Rayleigh).
 GROUP_SIGMA = 3.03
 _MAX_RADIUS_ARCSEC = 60.0
+#: A detection is left out of the mean flux if it is so many sigmas from the median of all, and the share of the flux
+#: that is added to its error: calibration and apertures.
+OUTLYING_SIGMA, SYSTEMATIC = 4.0, 0.1
+#: Counts from which on the effective exposure of a detection comes from its own flux and error more than from its
+#: exposure time: benchmarks/fluxes.py.
+PRIOR_COUNTS = 25.0
+#: Detections whose flaws spoil fluxes only are used where those without flaws have a smaller share of the exposure.
+LEAST_SHARE = 0.3
 # columns of which the mean over the detections of a source is taken, with their errors
-_MEANS = {
-    "flux_cgs": "flux_err_cgs",
-    **{f"flux_{band}_cgs": f"flux_{band}_err_cgs" for band in BANDS},
-    "hr1": "hr1_err",
-    "hr2": "hr2_err",
-}
+_FLUXES = {"flux_cgs": "flux_err_cgs", **{f"flux_{band}_cgs": f"flux_{band}_err_cgs" for band in BANDS}}
+_RATIOS = {"hr1": "hr1_err", "hr2": "hr2_err"}
 
 
 def merge_stage(run: Run, xray: list[Loaded]) -> None:
@@ -55,21 +60,53 @@ def merge_stage(run: Run, xray: list[Loaded]) -> None:
                 conn.execute(job("merge.number_sources").compose(), values)
                 conn.execute("ANALYZE xcat.source_identity")  # else the planner takes it for empty, and loops
                 conn.execute(job("merge.source_detections").compose(**targets), values)
-                query = sources_query(mission.table, "xcat.source_identity")
+                query = sources_query(mission.table, "xcat.source_identity", definition.of_source)
                 partitions.fill(conn, "source", run.run_id, query, values)
             (counts,) = dicts(conn.execute(job("merge.count").compose(source=targets["source"]), values))
+            if definition.of_source:
+                counts["conflicting"] = _n_conflicting(run, mission)
             run.summary["missions"][definition.name] = counts
     with run.step("index"), progress.bar("sources: indexes"):
         for table in targets:
             partitions.attach(conn, table, run.run_id)
 
 
-def sources_query(detection: str, identity: str) -> sql.Composed:
-    """SELECT of the sources that the detections of a table make, with the numbers of a table of identities."""
-    weights = [job("merge.weight").compose(error=error, weight=f"w_{value}") for value, error in _MEANS.items()]
-    means = [job("merge.mean").compose(value=v, error=error, weight=f"w_{v}") for v, error in _MEANS.items()]
-    fragments = {"weights": sql.SQL(", ").join(weights), "means": sql.SQL(", ").join(means)}
-    return job("merge.sources").compose(detection=detection, identity=identity, **fragments)
+def sources_query(detection: str, identity: str, of_source: Collection[str] = ()) -> sql.Composed:
+    """SELECT of the sources that the detections of a table make, with the numbers of a table of identities.
+
+    Parameters
+    ----------
+    of_source : collection of str
+        Quantities that the mission itself gives of its sources.
+    """
+    kinds = {"flux_cgs": "mean_flux", **dict.fromkeys(_RATIOS, "mean_ratio")}
+    both = {**_FLUXES, **_RATIOS}
+    means, chosen = [], []
+    for value, error in both.items():
+        names = {"value": value, "error": error, "mean": f"mean_{value}", "mean_error": f"mean_{error}"}
+        means.append(_fragment(kinds.get(value, "mean"), names))
+    for value in [name for pair in both.items() for name in pair]:
+        statement = "choose" if value in of_source else "take_mean"
+        chosen.append(_fragment(statement, {"value": value, "mean": f"mean_{value}", "own": f"own_{value}"}))
+    means += [_fragment("of_source", {"column": f"source_{name}", "own": f"own_{name}"}) for name in of_source]
+    is_given = _fragment("is_given", {"own": "own_flux_cgs"}) if "flux_cgs" in of_source else sql.SQL("true")
+    fragments = {name: sql.SQL(", ").join(parts) for name, parts in (("means", means), ("chosen", chosen))}
+    return job("merge.sources").compose(detection=detection, identity=identity, is_given=is_given, **fragments)
+
+
+def _fragment(name: str, names: Mapping[str, str]) -> sql.Composed:
+    return job(f"merge.{name}").compose(**names)
+
+
+def _n_conflicting(run: Run, mission: Loaded) -> int:
+    """Sources of which the detections disagree on what the mission says of the source."""
+    names = list(mission.definition.of_source)
+    places = [{"column": f"source_{n}", "low": f"low_{n}", "high": f"high_{n}"} for n in names]
+    differs = sql.SQL(" OR ").join(_fragment("differs", p) for p in places)
+    extremes = sql.SQL(", ").join(_fragment("extremes", p) for p in places)
+    statement = job("merge.conflicting").compose(detection=mission.table, differs=differs, extremes=extremes)
+    ((n,),) = run.conn.execute(statement).fetchall()
+    return int(n)
 
 
 def source_values(run_id: int, catalogue_id: int, definition: Definition, is_named: bool) -> dict[str, Any]:
@@ -85,6 +122,12 @@ def source_values(run_id: int, catalogue_id: int, definition: Definition, is_nam
         "shared_position": definition.position_of == "source",
         "epoch_yr": definition.epoch_yr,
         "standard_flux_factor": definition.standard_flux_factor() if band is not None else 1.0,
+        "of_source": bool(definition.of_source),
+        "spoiling": [name for name, flaw in definition.quality.items() if flaw.spoils == "all"],
+        "outlying": OUTLYING_SIGMA,
+        "systematic": SYSTEMATIC,
+        "prior_counts": PRIOR_COUNTS,
+        "least_share": LEAST_SHARE,
     }
 
 

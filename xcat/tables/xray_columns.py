@@ -168,6 +168,9 @@ def _renamed(data: dict[str, Any], prefix: str) -> dict[str, Any]:
         error["columns"] = [spec(c) for c in error["columns"]]
     if error.get("pa"):
         error["pa"] = f"{prefix}{error['pa']}"
+    if data.get("quality"):
+        flaws = {n: f | {"column": f"{prefix}{f['column']}"} for n, f in data["quality"].items()}
+        data = data | {"quality": flaws}
     return data | {"position_error": error, "columns": {k: spec(c) for k, c in data["columns"].items()}}
 
 
@@ -222,6 +225,11 @@ class _Finding(Fluxes):
         bands = {b: self.energies[f"flux_{b}_cgs"] for b in BANDS if f"flux_{b}_cgs" in self.specs}
         if bands:
             data["bands_kev"] = bands
+        if self.survey is not None:
+            flaws = {n: f for n, f in self.survey.quality.items() if self.facts.column(f.column) is not None}
+            if flaws:
+                data["quality"] = {n: f.model_dump(mode="json", exclude_defaults=True) for n, f in flaws.items()}
+                self.note(f"rows with flaws ({', '.join(flaws)}), by {', '.join(f.column for f in flaws.values())}")
         used = {c for spec in self.specs.values() for c in _listed(spec)}
         unused = [c.name for c in self.facts.columns if c.name not in used and _is_of_counterpart(c)]
         provided = [e["name"] for e in property_entries() if self._is_provided(e["name"])]

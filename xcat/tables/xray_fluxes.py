@@ -17,8 +17,8 @@ from xcat.tables import vocabulary as words
 from xcat.tables.quantities import Chosen, Quantities, error_name, touch
 from xcat.tables.vocabulary import POSSIBLE_FLUX, Quantity, as_unit, endings, plain, quantities, typical
 
-# ends of intervals, by what follows the quantity's name, and half their width in sigmas: Swift's 68 %, Chandra's 90 %
-_INTERVALS = (("_neg", "_pos", 1.0), ("_lolim", "_hilim", 1.645))
+# ends of intervals, by what follows the quantity's name, and half their width in sigmas: 68 %, of Swift and Chandra
+_INTERVALS = (("_neg", "_pos", 1.0), ("_lolim", "_hilim", 1.0))
 
 
 @dataclass

@@ -64,7 +64,7 @@ classified = _pub_table(
     "master_id? n_missions? is_ambiguous? optical_catalogue? optical_native_id? optical_sep_arcsec? optical_p_any?",
     "infrared_catalogue? infrared_native_id? infrared_sep_arcsec? infrared_p_any?",
     f"has_optical has_infrared has_spectrum {' '.join(property_columns('observed'))} {PROPERTIES}",
-    "is_best_of_master missions_agree other_missions known_class_of_master?",
+    "is_best_of_master missions_agree other_missions known_class_of_master? flaws? n_flawed flux_is_doubtful",
     sky_index("classified_runs"),
     Index("classified_runs_class_p_class_idx", "class", "p_class"),
     Index("classified_runs_hpx29_idx", "hpx29"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, CheckConstraint, Index, SmallInteger, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from xcat.catalogues.grammar import OF_SOURCE
 from xcat.columns.registry import magnitudes, property_columns, property_entries
 from xcat.database.schema.parts import (
     BY_CATALOGUE,
@@ -43,6 +44,8 @@ detection = catalogue_table(
     *ellipse(),
     f"epoch_yr? mjd? exposure_s? {_XRAY_FLUXES} flux_upper_cgs? {_SPECTRUM}",
     "p_variable? p_variable_long? extent_arcsec? quality_flag? n_detections?",
+    nullable(f"source_{name}" for name in OF_SOURCE),
+    "flaws?",
 )
 
 counterpart = catalogue_table(
@@ -72,6 +75,7 @@ source = run_table(
     *ellipse(),
     f"glon glat epoch_yr? mjd_first? mjd_last? n_detections {_XRAY_FLUXES} flux_low_kev? flux_high_kev? flux_std_cgs?",
     f"{_SPECTRUM} flux_ratio? flux_ratio_low? p_variable? p_variable_long? extent_arcsec? quality_flag?",
+    "flaws? n_flawed flux_is_doubtful",
     sky_index("source"),
     Index("source_name_key_idx", text(NAME_KEY)),
     key="source_id",

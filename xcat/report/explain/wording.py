@@ -121,7 +121,19 @@ def source_lines(e: Explanation) -> list[str]:
         f"RA {s['ra']:.5f}  Dec {s['dec']:+.5f} deg,  l {s['glon']:.3f}  b {s['glat']:+.3f} deg,"
         f"  1 sigma {s['err_arcsec']:.2f} arcsec per axis",
         ", ".join(facts),
+        *_flaws(s),
     ]
+
+
+def _flaws(source: Row) -> list[str]:
+    """What is wrong with detections of the source, and what was made of it."""
+    if not source["n_flawed"]:
+        return []
+    flaws = ", ".join(flaw.replace("_", " ") for flaw in str(source["flaws"]).split())
+    if source["flux_is_doubtful"]:
+        return [f"The flux is doubtful: no detection is without flaws ({flaws}); no flux ratio or variability is known"]
+    counted = _counted(source["n_flawed"], "detection")
+    return [f"Not used for variability, nor for the flux where better ones suffice: {counted} with flaws ({flaws})"]
 
 
 def surroundings(e: Explanation) -> str:
