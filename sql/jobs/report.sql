@@ -40,7 +40,8 @@ SELECT source_id, name, ra, dec, p_class, p_class_err, stability, margin, confid
 FROM {classified}
 WHERE class = %(class)s AND p_class >= %(min_probability)s AND (is_best_of_master OR %(every_mission)s)
   AND (known_class_of_master IS NULL OR %(include_known)s) {near}
-ORDER BY p_class * coalesce(stability, 1) DESC, p_class DESC, margin DESC, catalogue COLLATE "C", name COLLATE "C", ra, dec, source_id
+ORDER BY p_class * coalesce(stability, 1) DESC, p_class DESC, margin DESC, catalogue COLLATE "C", name COLLATE "C", ra,
+         dec, source_id
 LIMIT %(limit)s;
 
 -- name: count_candidates
