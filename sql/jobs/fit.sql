@@ -45,7 +45,8 @@ SELECT NOT pg_is_in_recovery() AND current_setting('default_transaction_read_onl
    AND has_table_privilege('xcat.run', 'INSERT') AND has_table_privilege('xcat.run', 'UPDATE')
    AND has_table_privilege('xcat.run', 'DELETE')
    AND (SELECT bool_and(has_table_privilege('xcat.' || name, 'INSERT'))
-        FROM unnest('{{model,model_class,model_category,model_term,likelihood_table,likelihood_replicate}}'::text[]) AS t (name));
+        FROM unnest('{{model,model_class,model_category,model_term,likelihood_table,likelihood_replicate}}'::text[])
+            AS t (name));
 
 -- name: one_at_hand
 -- Held while a model is refitted: who asks for the same one waits for it. Released with the session.

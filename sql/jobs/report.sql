@@ -31,15 +31,17 @@ ORDER BY k.name;
 -- Objects of one class, or all their sources, the surest first: probability times stability. Ties, frequent where both
 -- are 1, are in an order that depends on the data alone, so that a limit gives the same rows in every database.
 SELECT source_id, name, ra, dec, p_class, p_class_err, stability, margin, confidence, p_tail, is_outlier,
-       other_missions, flux_cgs, n_detections, n_missing, alternative, class, catalogue, n_missions, missions_agree, is_ambiguous, is_best_of_master, snr, known_class,
-       origin, known_class_of_master, is_out_of_fold, err_arcsec, flux_err_cgs, extent_arcsec, quality_flag,
-       flux_is_doubtful, flaws, in_test_sample, {classes}, abs_b, pm_mas_yr, sep_to_radius, hr1, hr2, gamma, log_fx_fb,
-       log_fx_fr, log_fx_fw1, log_fx_fw2, log_flux_ratio, log_flux_ratio_low, flux_ratio_sigma, p_variable, outlier,
-       optical_catalogue, optical_native_id, infrared_catalogue, infrared_native_id, master_id, run_id
+       other_missions, flux_cgs, n_detections, n_missing, alternative, class, catalogue, n_missions, missions_agree,
+       is_ambiguous, is_best_of_master, snr, known_class, origin, known_class_of_master, is_out_of_fold, err_arcsec,
+       flux_err_cgs, extent_arcsec, quality_flag, flux_is_doubtful, flaws, in_test_sample, {classes}, abs_b, pm_mas_yr,
+       sep_to_radius, hr1, hr2, gamma, log_fx_fb, log_fx_fr, log_fx_fw1, log_fx_fw2, log_flux_ratio,
+       log_flux_ratio_low, flux_ratio_sigma, p_variable, outlier, optical_catalogue, optical_native_id,
+       infrared_catalogue, infrared_native_id, master_id, run_id
 FROM {classified}
 WHERE class = %(class)s AND p_class >= %(min_probability)s AND (is_best_of_master OR %(every_mission)s)
   AND (known_class_of_master IS NULL OR %(include_known)s) {near}
-ORDER BY p_class * coalesce(stability, 1) DESC, p_class DESC, margin DESC, catalogue COLLATE "C", name COLLATE "C", ra, dec, source_id
+ORDER BY p_class * coalesce(stability, 1) DESC, p_class DESC, margin DESC, catalogue COLLATE "C", name COLLATE "C", ra,
+         dec, source_id
 LIMIT %(limit)s;
 
 -- name: count_candidates

@@ -1,6 +1,6 @@
 -- name: errors_of_a_source
--- How sure are the probabilities of a source? Their mean and spread over refits of the published model to the reweighted
--- labelled sources, hypotheses summed, and how often each class wins. Put a source_id of your own.
+-- How sure are the probabilities of a source? Their mean and spread over refits of the published model to the
+-- reweighted labelled sources, hypotheses summed, and how often each class wins. Put a source_id of your own.
 WITH chosen AS (SELECT source_id FROM pub.classified ORDER BY stability, name LIMIT 1),
      refits AS (
          SELECT q.replicate, q.class, sum(h.p_hypothesis * q.p) / sum(h.p_hypothesis) AS p

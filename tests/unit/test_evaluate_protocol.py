@@ -450,6 +450,28 @@ def test_the_shift_trains_on_the_bright_and_tests_on_the_faint():
     assert len(found) == 5
 
 
+def test_a_class_that_is_held_out_stands_out_if_it_is_unlike_the_others():
+    """XRB are far out; a copy of the stars under another name is not, and is found by nothing."""
+    data = sky()
+    values = data.sample.values.copy()
+    values[data.label == 2, 1:3] = [0.9, -1.5]
+    values[data.label == 2, 3] = 5.5
+    (method,) = few(data, "property")
+    found = {
+        r["class"]: r
+        for r in studies.held_out_class(method, replace(data, sample=Sample(PROPERTIES, values)), "source", 3, 0)
+    }
+    assert [found[c]["n"] for c in CLASSES] == [216, 90, 54]
+    assert found["XRB"]["familiarity"]["auc"] > 0.95 and found["XRB"]["familiarity"]["recall"] > 0.5, found["XRB"]
+    alike = sky()
+    copies = np.flatnonzero(alike.label == 0)[::2]
+    label = alike.label.copy()
+    label[label == 2], label[copies] = 1, 2
+    chance = studies.held_out_class(method, replace(alike, label=label), "source", 3, 0)[2]
+    for name in ("p_tail", "margin", "familiarity"):
+        assert chance[name]["auc"] < 0.65 and chance[name]["recall"] < 0.1, chance
+
+
 # --- output -----------------------------------------------------------------------------------------------
 
 
@@ -474,6 +496,7 @@ def test_text_and_page(tmp_path):
         "Learning curve",
         "brightest third",
         "bright half, weighted by flux, priors estimated",
+        "A class held out",
     ):
         assert words in said, words
     assert max(map(len, said.splitlines())) < 250

@@ -325,6 +325,8 @@ class _Kernels:
         self.prop, self.m = prop, m
         self.step = prop.width * CELLS_PER_STEP / m
         self.before, self.size, self.length, self.squared_frequency = _segment(prop, m)
+        # a kernel of one step, the narrowest, damps all others by more than exp(-44)
+        self._active = 3 * self.size // CELLS_PER_STEP
         self._transform(counts)
         self.given = np.full(len(counts), np.nan) if bandwidth is None else bandwidth.copy()
         factor = np.broadcast_to(smoothing, len(counts))
@@ -367,21 +369,24 @@ class _Kernels:
         return float(np.clip(bandwidth, self.step, most))
 
     def damping(self, errors: FloatArray) -> FloatArray:
-        """Damping of the coefficients, (L, K, size), by the kernels and L errors (one sigma)."""
+        """Damping of the first coefficients, (L, K, 3/4 size), by the kernels and L errors (one sigma)."""
         variance = self.bandwidth**2 + errors[:, None] ** 2
-        damping = (-0.5 * variance)[:, :, None] * self.squared_frequency
+        damping = (-0.5 * variance)[:, :, None] * self.squared_frequency[: self._active]
         return np.exp(damping, out=damping)
 
     def density(self, damping: FloatArray) -> FloatArray:
         """Densities at the nodes, (L, G, K), of damped coefficients; integrals 1."""
-        # the cosine series, evaluated at the edges of the cells; a last term, zero, makes it as long as there are edges
-        series = np.empty((*damping.shape[:2], self.size + 1))
-        np.multiply(self.coefficients, damping, out=series[:, :, :-1])
-        series[:, :, -1] = 0.0
+        # the cosine series is evaluated at the nodes alone, where the frequencies k, 2 n - k and 2 n + k are the same
+        n = self.size // CELLS_PER_STEP
+        damped = self.coefficients[:, : self._active] * damping
+        series = damped[:, :, : n + 1].copy()
+        series[:, :, 1:n] += damped[:, :, 2 * n - 1 : n : -1] + damped[:, :, 2 * n + 1 : 3 * n]
+        series[:, :, 0] += 2.0 * damped[:, :, 2 * n]
+        series[:, :, n] *= 2.0
         from scipy.fft import dct
 
-        at_cell_edges = dct(series, type=1, overwrite_x=True)
-        at_nodes = at_cell_edges[:, :, self.before : self.before + self.m + 1 : CELLS_PER_STEP]
+        first = self.before // CELLS_PER_STEP
+        at_nodes = dct(series, type=1, overwrite_x=True)[:, :, first : first + self.m // CELLS_PER_STEP + 1]
         kernel = np.maximum(at_nodes, 0.0)  # the series may undershoot zero by rounding
         kernel[:, self.n <= 0.0] = 1.0
         kernel /= np.trapezoid(kernel, dx=self.step)[:, :, None]

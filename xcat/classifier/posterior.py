@@ -254,6 +254,19 @@ def tail_probability(model: Model, outlier: FloatArray, class_index: IntArray) -
     return p
 
 
+def familiarity(p_tail: FloatArray, p_best: FloatArray, p_best_known: FloatArray) -> FloatArray:
+    """Probability that a source of the known classes looks as unlike all of them as this, or more, (N,).
+
+    A source of a class that the model does not know need not be far out in any one property: it may have a mixture of
+    properties of two classes. Therefore the tail probability is combined, by Fisher's method, with that of the largest
+    probability, `p_best`, (N,), among those of known sources out of fold, `p_best_known`.
+    """
+    known = np.sort(p_best_known)
+    rank = (np.searchsorted(known, p_best, side="right") + 1.0) / (known.size + 1.0)
+    product = np.clip(p_tail, 1e-300, 1.0) * np.minimum(rank, 1.0)
+    return np.asarray(product * (1.0 - np.log(product)))
+
+
 def softmax(score: FloatArray) -> FloatArray:
     """Probabilities from log scores, (N, K), safe against overflow."""
     # class by class: NumPy is slow along a short last axis

@@ -15,6 +15,8 @@ import numpy as np
 
 from xcat import progress
 from xcat.arrays import FloatArray, IntArray, jsonable
+from xcat.classifier import FitOptions, classify, fit
+from xcat.classifier.posterior import familiarity, tail_probability
 from xcat.classifier.priors import estimate, reweighted
 from xcat.evaluate.leakage import origin_leaks
 from xcat.evaluate.protocol import ORIGIN, Labelled, Method, out_of_fold
@@ -23,6 +25,9 @@ from xcat.evaluate.scores import score
 FRACTIONS = (0.1, 0.2, 0.4, 0.7, 1.0)
 LATITUDE = ("abs_b", "abs_l")
 """Place on the sky: the pointings of a literature sample are a choice, not a property of its classes."""
+LEAST_HELD_OUT = 10
+"""Members that a class needs to be held out."""
+FALSE_FLAGS = 0.01
 _LEAST_RATIO, _MOST_RATIO = 0.1, 10.0
 _N_FLUX_BINS = 20
 
@@ -153,6 +158,51 @@ def shift(method: Method, data: Labelled, kind: str, reference: FloatArray, seed
     return rows
 
 
+def held_out_class(method: Method, data: Labelled, kind: str, n_folds: int, seed: int) -> list[dict[str, Any]]:
+    """Hold each class out in turn, and see whether its members stand out among those of the other classes.
+
+    The tables know the other classes only; their own members are classified out of fold. `auc` is the probability that
+    a member of the class stands out more than one of the others, `recall` the share of it that does so more than 99 of
+    100 of the others. Measures: "p_tail", of the outliers; "margin", how undecided the class is; "familiarity", both.
+    """
+    from scipy.stats import rankdata  # here: it takes long to load
+
+    weights = getattr(method, "weights", "property")
+    members = np.bincount(data.label, minlength=len(data.classes))
+    chosen = [c for c in range(len(data.classes)) if members[c] >= LEAST_HELD_OUT and len(data.classes) > 2]
+    rows = []
+    with progress.bar("held-out class", len(chosen)) as advance:
+        for c in chosen:
+            is_held = data.label == c
+            rest = np.flatnonzero(~is_held)
+            label = data.label[rest] - (data.label[rest] > c)
+            names = [name for k, name in enumerate(data.classes) if k != c]
+            mix = np.maximum(np.bincount(label, minlength=len(names)), 0.5)
+            options = FitOptions(weights, seed=seed, replicates=0)
+            sample = data.sample.take(rest)
+            model, known = fit(sample, label, data.groups[kind][rest], names, mix / mix.sum(), options, n_folds)
+            new = classify(model, data.sample.take(is_held))
+            known_tail = tail_probability(model, known.outlier, known.class_index)
+            sure = known.p.max(axis=1)
+            measures = {
+                "p_tail": (known_tail, new.p_tail),
+                "margin": (known.margin, new.margin),
+                "familiarity": (
+                    familiarity(known_tail, sure, sure),
+                    familiarity(new.p_tail, new.p.max(axis=1), sure),
+                ),
+            }
+            row: dict[str, Any] = {"class": data.classes[c], "n": int(is_held.sum())}
+            for name, (of_known, of_new) in measures.items():
+                rank = rankdata(-np.concatenate([of_known, of_new]))[of_known.size :]
+                auc = (rank.mean() - (of_new.size + 1) / 2) / of_known.size  # Mann and Whitney's U
+                recall = (of_new < np.quantile(of_known, FALSE_FLAGS)).mean()
+                row[name] = {"auc": float(auc), "recall": float(recall)}
+            rows.append(row)
+            advance(1)
+    return rows
+
+
 def run_all(
     method: Method,
     data: Labelled,
@@ -188,6 +238,7 @@ def run_all(
         reference = out_of_folds.get(method.name)
         fair = reference[0] if reference else out_of_fold(method, data, kind, n_folds, seed, pool=pool).p
         result["shift"] = shift(method, data, kind, fair, seed)
+        result["held_out_class"] = held_out_class(method, data, kind, n_folds, seed)
     return result
 
 

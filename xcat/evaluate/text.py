@@ -133,7 +133,21 @@ def study_lines(studies: Mapping[str, Any], classes: Sequence[str]) -> list[str]
             lines += ["", title.format_map(studies), *aligned([titles, *cells], range(1, len(titles)))]
     if studies.get("origin_leaks"):
         lines += ["", LEAKS, *aligned(leak_rows(studies["origin_leaks"]), range(1, 5))]
-    return lines
+    return lines + held_out_lines(studies.get("held_out_class", []))
+
+
+_MEASURES = ("p_tail", "margin", "familiarity")
+
+
+def held_out_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Whether members of a class that the tables do not know stand out."""
+    heads = ["", "sources", *(f"{name} {figure}" for name in _MEASURES for figure in ("AUC", "recall"))]
+    cells = [
+        [r["class"], f"{r['n']:,}", *(number(r[name][figure]) for name in _MEASURES for figure in ("auc", "recall"))]
+        for r in rows
+    ]
+    title = "A class held out: does it stand out? Recall at 1 % false flags"
+    return ["", title, *aligned([heads, *cells], range(1, 8))] if rows else []
 
 
 LEAKS = (
