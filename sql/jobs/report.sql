@@ -292,6 +292,7 @@ FROM {match} AS m
 JOIN {source} AS s USING (source_id)
 JOIN xcat.catalogue AS k ON k.catalogue_id = m.catalogue_id
 JOIN xcat.catalogue AS x ON x.catalogue_id = s.catalogue_id
+WHERE m.covered > 0
 GROUP BY x.catalogue_id, x.name, k.catalogue_id, k.name, k.kind, bin
 ORDER BY array_position(%(catalogues)s::text[], x.name), x.name COLLATE "C",
          array_position(%(catalogues)s::text[], k.name), k.name COLLATE "C", bin;

@@ -1,9 +1,10 @@
 """Sky density of a catalogue around any position, and its footprint.
 
-A catalogue is counted in HEALPix cells of order 10 (3.4 arcmin, nested, ICRS) when it is loaded. Its footprint is made
-of the occupied cells of the *fine* order, the finest at which an occupied cell holds four objects on average. The
-density of a cell two orders coarser is that of its objects over the part of it that is footprint, shrunk towards the
-next coarser cell by a Gamma prior (Poisson counts; the posterior mean of their rate).
+A catalogue is counted in HEALPix cells of order 10 (3.4 arcmin, nested, ICRS) when it is loaded, with one bit for each
+of their parts of order 13 (26 arcsec) that has any object. Its area is measured with the occupied cells of the *fine*
+order, the finest at which an occupied cell holds four objects on average. The density of a cell two orders coarser is
+that of its objects over the part of it that is footprint, shrunk towards the next coarser cell by a Gamma prior
+(Poisson counts; the posterior mean of their rate).
 
 An empty fine cell may be off the footprint, or empty by chance; the mean count of the occupied cells decides. For a
 Poisson number of expectation x, the mean of the values above zero is x / (1 - exp(-x)), and the occupied cells are the
@@ -30,9 +31,11 @@ from xcat.database.sqlfiles import job
 from xcat.sky import joins
 
 ORDER = 10
+PARTS_ORDER = 13
 _SKY_DEG2 = 360.0**2 / np.pi
 _COARSEST_FINE = 3
 _OBJECTS_IN_CELL = 4.0  # exp(-4): 2 % of such cells are empty by chance
+_OBJECTS_EXPECTED = 10.0  # in a cell of which "empty" means "off the footprint": exp(-10) are empty by chance
 _PRIOR_OBJECTS = 20.0
 _POOL_ORDER = 6  # 55 arcmin: cut-outs of one such cell have much in common
 _POSITION = [("ra", "double precision"), ("dec", "double precision")]
@@ -65,20 +68,29 @@ def cells(ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike, order: int = ORDER) -> 
 
 
 class Counter:
-    """Counts objects by cell while blocks of positions pass; 50 MB at most, whatever their number."""
+    """Counts objects by cell while blocks of positions pass; 150 MB at most, whatever their number."""
 
     def __init__(self) -> None:
         self._n_objects = np.zeros(12 * 4**ORDER, np.int32)
+        self._parts = np.zeros(12 * 4**ORDER, np.int64)
 
     def add(self, ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike) -> None:
         """Count positions, degrees, shape (n,)."""
-        healpix, n_objects = np.unique(cells(ra_deg, dec_deg), return_counts=True)
-        self._n_objects[healpix] += n_objects.astype(np.int32)
+        part, n_objects = np.unique(cells(ra_deg, dec_deg, PARTS_ORDER), return_counts=True)
+        if not len(part):
+            return
+        healpix, starts = np.unique(part >> 6, return_index=True)
+        self._n_objects[healpix] += np.add.reduceat(n_objects, starts).astype(np.int32)
+        self._parts[healpix] |= np.bitwise_or.reduceat(np.int64(1) << (part & 63), starts)
 
     def occupied(self) -> tuple[IntArray, IntArray]:
         """Cells that have any object, ascending, and how many."""
         healpix = np.flatnonzero(self._n_objects)
         return healpix, self._n_objects[healpix].astype(np.int64)
+
+    def parts(self) -> IntArray:
+        """Which of the 64 parts of each occupied cell have any object: bit i for part i."""
+        return self._parts[self._n_objects > 0]
 
 
 def count(conn: Connection, query: sql.Composed, params: Mapping[str, Any] | None = None) -> Counter:
@@ -93,17 +105,23 @@ def store(conn: Connection, catalogue_id: int, counter: Counter) -> None:
     """Add counts to the map of a catalogue, in the transaction of its rows."""
     healpix, n_objects = counter.occupied()
     conn.execute(job("density.make_counted").compose())
-    copy.copy_in(conn, "counted", [{"healpix": healpix, "n_objects": n_objects}])
+    copy.copy_in(conn, "counted", [{"healpix": healpix, "n_objects": n_objects, "occupied_parts": counter.parts()}])
     conn.execute(job("density.add").compose(), {"catalogue_id": catalogue_id})
 
 
 def load(conn: Connection, catalogue_id: int) -> DensityMap:
     """Density map of a counterpart catalogue; without a stored map (early versions) its rows are counted."""
-    types, params = [("healpix", "integer"), ("n_objects", "integer")], {"catalogue_id": catalogue_id}
+    types = [("healpix", "integer"), ("n_objects", "integer"), ("occupied_parts", "bigint")]
+    params = {"catalogue_id": catalogue_id}
     stored = copy.fetch_columns(conn, job("density.cells").compose(), types, params)
     if len(stored):
-        return DensityMap(stored["healpix"], stored["n_objects"])
-    return DensityMap(*count(conn, job("density.catalogue_positions").compose(), params).occupied())
+        return DensityMap(stored["healpix"], stored["n_objects"], stored["occupied_parts"])
+    return map_of(count(conn, job("density.catalogue_positions").compose(), params))
+
+
+def map_of(counter: Counter) -> DensityMap:
+    """The map of what has been counted."""
+    return DensityMap(*counter.occupied(), counter.parts())
 
 
 @dataclass(frozen=True)
@@ -199,6 +217,8 @@ class DensityMap:
         Cells of order 10 that have any object, each once.
     n_objects : array_like of int, shape (n,)
         One or more.
+    parts : array_like of int64, shape (n,), optional
+        Which of the 64 parts of each cell have any object, as `Counter.parts` gives them; by default all.
 
     Raises
     ------
@@ -206,10 +226,12 @@ class DensityMap:
         A cell is given twice, or without an object.
     """
 
-    def __init__(self, healpix: npt.ArrayLike, n_objects: npt.ArrayLike) -> None:
+    def __init__(self, healpix: npt.ArrayLike, n_objects: npt.ArrayLike, parts: npt.ArrayLike | None = None) -> None:
         cell, n = np.asarray(healpix, dtype=np.int64), np.asarray(n_objects, dtype=np.int64)
         sort = np.argsort(cell, kind="stable")
         self._cells, n = cell[sort], n[sort]
+        every = np.full(len(cell), -1, np.int64)
+        self._parts = every if parts is None else np.asarray(parts, dtype=np.int64)[sort]
         if (np.diff(self._cells) == 0).any() or (n < 1).any():
             raise ValueError("a density map needs every occupied cell once, with one object or more")
         self._occupied = {ORDER: self._cells}
@@ -282,22 +304,44 @@ class DensityMap:
     def covers(self, ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """Whether positions are on the footprint.
 
-        A position is if its cell has an object. The cell is the smallest (3.4 arcmin at least) in which the local
-        density lets expect four, so that the footprint is as sharp as the catalogue allows, and at most 2 % of it are
+        A position is if its cell has an object. The cell is the smallest (26 arcsec at least) in which the local
+        density lets expect ten, so that the footprint is as sharp as the catalogue allows, and hardly any of it is
         missed by chance. Parameters and errors as of `cells`; an ndarray of bool, shape (n,).
         """
-        finest = cells(ra_deg, dec_deg)
+        return self._footprint(ra_deg, dec_deg, with_neighbours=False)
+
+    def is_inside(self, ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+        """Whether positions are on the footprint with all neighbours of their cell: no edge and no hole is near."""
+        return self._footprint(ra_deg, dec_deg, with_neighbours=True)
+
+    def _footprint(self, ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike, with_neighbours: bool) -> npt.NDArray[np.bool_]:
+        finest = cells(ra_deg, dec_deg, PARTS_ORDER)
         is_covered = np.zeros(finest.shape, bool)
         if not self.n_objects:
             return is_covered
-        cells_of_sky = self.density_per_deg2(ra_deg, dec_deg) * _SKY_DEG2 / _OBJECTS_IN_CELL
-        orders = np.clip(np.floor(np.log2(cells_of_sky / 12) / 2), 0, ORDER).astype(int)
+        cells_of_sky = self.density_per_deg2(ra_deg, dec_deg) * _SKY_DEG2 / _OBJECTS_EXPECTED
+        orders = np.clip(np.floor(np.log2(cells_of_sky / 12) / 2), 0, PARTS_ORDER).astype(int)
         for order in np.unique(orders).tolist():
+            at_order = orders == order
+            healpix = finest[at_order] >> 2 * (PARTS_ORDER - order)
+            is_occupied = self._is_occupied(healpix, order)
+            if with_neighbours:
+                with np.errstate(invalid="ignore"):  # raised inside for a missing neighbour, which is -1
+                    around = neighbours(healpix, 2**order, order="nested")
+                is_occupied &= (self._is_occupied(around, order) | (around < 0)).all(axis=0)
+            is_covered[at_order] = is_occupied
+        return is_covered
+
+    def _is_occupied(self, healpix: IntArray, order: int) -> npt.NDArray[np.bool_]:
+        """Whether cells of an order have any object."""
+        if order <= ORDER:
             if order not in self._occupied:
                 self._occupied[order] = _merged(self._cells, ORDER - order)[0]
-            at_order = orders == order
-            is_covered[at_order] = _find(self._occupied[order], finest[at_order] >> 2 * (ORDER - order))[1]
-        return is_covered
+            return _find(self._occupied[order], healpix)[1]
+        where, is_occupied = _find(self._cells, healpix >> 2 * (order - ORDER))
+        n_parts = 4 ** (PARTS_ORDER - order)  # of one cell: 16, 4 or 1 bits
+        first = n_parts * (healpix & (4 ** (order - ORDER) - 1))
+        return np.asarray(is_occupied & ((self._parts[where] >> first) & ((1 << n_parts) - 1) != 0))
 
 
 def _cell_deg2(order: int) -> float:

@@ -53,13 +53,13 @@ NAME_KEY = r"lower(regexp_replace(name, '\s'::text, ''::text, 'g'::text))"
 # A name has one type in all tables, but for the three whose type is given with them. What is not listed is real.
 _NAMES: list[tuple[TypeEngine[Any], str]] = [
     (SmallInteger(), "catalogue_id category_id class_id fold match_flag mission_rank n_missing n_missions part rank"),
-    (SmallInteger(), "source_kind term_id term_no pattern"),
+    (SmallInteger(), "source_kind term_id term_no pattern searched"),
     (Integer(), "run_id pipeline_run_id source_run_id link_run_id match_run_id property_run_id label_run_id"),
     (Integer(), "model_run_id first_run_id file_id healpix publication_id version quality_flag seed n_candidates"),
     (Integer(), "n_detections n_objects n_reference n_secure n_shifted n_shifted_above n_sources n_sources_above"),
     (Integer(), "n_upper_limits"),
     (BigInteger(), "source_id other_source_id master_id old_master_id new_master_id object_id reject_id hpx29"),
-    (BigInteger(), "row_number n_as_bright n_bytes n_rejected n_rows"),
+    (BigInteger(), "row_number n_as_bright n_bytes n_rejected n_rows occupied_parts"),
     (Boolean(), "accepted active has_infrared has_optical has_properties has_spectrum in_test_sample is_ambiguous"),
     (Boolean(), "is_best is_best_of_master is_chosen is_classifiable is_current is_hyperluminous is_out_of_fold"),
     (Boolean(), "is_outlier is_pair missions_agree observed_infrared observed_optical"),
@@ -103,7 +103,7 @@ _RANGE = {
     "p": "0 <= ALL (p) AND 1 >= ALL (p) AND array_position(p, NULL) IS NULL",
 }
 for _form, _names in {
-    "{} >= 0 AND {} <= 1": "completeness cutoff false_rate margin p_any p_hypothesis p_i p_tail p_variable"
+    "{} >= 0 AND {} <= 1": "completeness covered cutoff false_rate margin p_any p_hypothesis p_i p_tail p_variable"
     " p_variable_long",
     "{} >= 0 AND {} < 'Infinity'": "density_per_deg2 outlier sep_arcsec tail_slope weight",
     "{} > 0 AND {} < 'Infinity'": "inverse_ridge sharpness smoothing",

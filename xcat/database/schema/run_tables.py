@@ -116,7 +116,7 @@ source_link = run_table(
 match = run_table(
     "match",
     "Whether a source has a counterpart in a catalogue",
-    "source_id catalogue_id n_candidates density_per_deg2 completeness p_any accepted",
+    "source_id catalogue_id n_candidates density_per_deg2 completeness p_any accepted covered",
     key="source_id catalogue_id",
 )
 
