@@ -16,7 +16,10 @@ depends_on = None
 
 COLUMNS = {
     "xcat.density_map": ("occupied_parts", "bigint NOT NULL DEFAULT -1"),
-    "xcat.match": ("covered", "real NOT NULL DEFAULT 1 CHECK (covered >= 0 AND covered <= 1)"),
+    "xcat.match": (
+        "covered",
+        "real NOT NULL DEFAULT 1 CONSTRAINT match_covered_check CHECK (covered >= 0 AND covered <= 1)",
+    ),
     "xcat.match_stratum": ("searched", "smallint NOT NULL DEFAULT 0"),
 }
 
@@ -26,7 +29,8 @@ def upgrade() -> None:
         op.execute(f"ALTER TABLE {table} ADD COLUMN {name} {type_}")
         if name == "searched":  # by all catalogues, of which there are as many patterns
             op.execute("UPDATE xcat.match_stratum SET searched = cardinality(log_odds)")
-        op.execute(f"ALTER TABLE {table} ALTER COLUMN {name} DROP DEFAULT")
+        if name != "covered":
+            op.execute(f"ALTER TABLE {table} ALTER COLUMN {name} DROP DEFAULT")
 
 
 def downgrade() -> None:

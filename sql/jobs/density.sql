@@ -10,7 +10,7 @@ TRUNCATE pg_temp.counted;
 INSERT INTO xcat.density_map AS m (catalogue_id, healpix, n_objects, occupied_parts)
 SELECT %(catalogue_id)s, healpix, n_objects, occupied_parts FROM pg_temp.counted
 ON CONFLICT (catalogue_id, healpix) DO UPDATE
-SET n_objects = m.n_objects + excluded.n_objects, occupied_occupied_parts = m.occupied_parts | excluded.occupied_parts;
+SET n_objects = m.n_objects + excluded.n_objects, occupied_parts = m.occupied_parts | excluded.occupied_parts;
 
 -- name: exists
 -- Whether a catalogue has a map.

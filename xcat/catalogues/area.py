@@ -38,9 +38,10 @@ def area_text(value: str, folder: Path) -> str:
             raise ValueError(
                 f"'{text[:60]}' is neither a MOC, such as '6/1-40 7/200', nor the file of one ({_first_line(error)})"
             ) from None
-    if moc.empty():
+    whole = " ".join(str(moc.to_string(format="ascii")).split())
+    if not re.search(r"/\d", whole):
         raise ValueError(f"'{text[:60]}' covers nothing")
-    return " ".join(str(moc.to_string(format="ascii")).split())
+    return whole
 
 
 def _first_line(error: Exception) -> str:

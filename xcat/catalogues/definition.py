@@ -101,6 +101,11 @@ class Sky(Strict):
             raise ValueError(f"exactly one of {', '.join(type(self).model_fields)} is needed")
         return self
 
+    @property
+    def is_measured(self) -> bool:
+        """Whether all objects are loaded wherever there are any: the rows tell where the catalogue has looked."""
+        return bool(self.local) or self.area_deg2 is not None
+
 
 class ReadOptions(Strict):
     """How to read a file of this catalogue, where its content does not say.

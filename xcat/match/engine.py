@@ -298,7 +298,7 @@ def _results(
     conn.execute("ANALYZE pg_temp.cut")
     source = parts.is_source
     share = completeness[parts.stratum[source]].T
-    density = np.exp(np.nan_to_num(targets["log_nu"][source].T, nan=-np.inf)) / SKY_DEG2
+    density = np.exp(np.nan_to_num(targets["log_nu"][source].T, nan=-np.inf)) / SKY_DEG2  # 0: not searched
     results = []
     for k in range(1, len(p_any)):
         rows = copy.fetch_columns(conn, job("match.candidates_of").compose(), [("no", "integer")], {"k": k})
@@ -307,7 +307,7 @@ def _results(
             "source_id": targets["id"][source],
             "n_candidates": np.bincount(rows["no"] - 1, minlength=parts.n_targets)[source],  # within the radius
             "density_per_deg2": density[k - 1],
-            "completeness": share[k - 1] * of_source,
+            "completeness": share[k - 1],
             "p_any": np.where(p > 1e-30, p, 0.0),
             "accepted": (p >= cutoff[k, parts.part[source]]) & (of_source > 0),
             "covered": of_source,

@@ -64,7 +64,7 @@ def haystack_of(
     if definition.sky is None:
         raise StageError(f"{definition.name}: its definition has no sky density (key sky).")
     cut_out = definition.sky.around_sources_arcsec
-    map_ = density_map.load(conn, loaded.catalogue_id) if definition.sky.local or definition.sky.area_deg2 else None
+    map_ = density_map.load(conn, loaded.catalogue_id) if definition.sky.is_measured else None
     density = definition.sky.density_per_deg2
     if definition.sky.area_deg2 is not None and map_ is not None:
         density = map_.n_objects / definition.sky.area_deg2

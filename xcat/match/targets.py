@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 
@@ -115,13 +115,18 @@ class Strata:
     """Where the strata of a match end; arrays of shape (n_strata,), by group, catalogues, density and error."""
 
     group: np.ndarray  #: mission
-    searched: np.ndarray  #: catalogues that searched around the sources, bit k - 1 for k
     part: np.ndarray  #: mission, catalogues and density, from 1
     log_nu_low: np.ndarray  #: least log of the number of objects on a sky of the part's density; -inf for the first
     err_low_arcsec: np.ndarray  #: least positional error of the stratum, as of a circle; -inf for the first of a part
     err_typical_arcsec: np.ndarray  #: median of the sources' positional errors; NaN without sources
     epoch_yr: np.ndarray  #: mean epoch of the sources; NaN where none has one
     epoch_err_yr: np.ndarray  #: standard deviation of their epochs
+    #: catalogues that searched around the sources, bit k - 1 for k; by default the same around all, which need no name
+    searched: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    def __post_init__(self) -> None:
+        if len(self.searched) != len(self.group):
+            object.__setattr__(self, "searched", np.zeros(len(self.group), np.int64))
 
     def nearest_searched(self, group: np.ndarray, searched: np.ndarray) -> np.ndarray:
         """The catalogues of the strata to which targets belong that were searched for by these, shape (n,).
@@ -137,12 +142,16 @@ class Strata:
             nearest[(group == of_group) & (searched == of_target)] = best
         return nearest
 
-    def assign(self, group: np.ndarray, searched: np.ndarray, log_nu: np.ndarray, error: np.ndarray) -> np.ndarray:
-        """Stratum of targets, from 0, shape (n,), by their mission, catalogues, mean log density, and error in arcsec.
+    def assign(
+        self, group: np.ndarray, log_nu: np.ndarray, error: np.ndarray, searched: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Stratum of targets, from 0, shape (n,), by their mission, mean log density, error in arcsec, and catalogues.
 
         A target of another group, as -1, which is of none of the missions, goes to the stratum of its density whose
         typical error is nearest to its own. The catalogues are of `nearest_searched`.
         """
+        if searched is None:
+            searched = np.full(len(error), self.searched[0])
         is_of_none = ~np.isin(group, self.group)
         stratum = np.zeros(len(error), np.int64)
         best = np.full(len(error), np.inf)
@@ -220,7 +229,7 @@ def parts_of(targets: Targets, log_nu: np.ndarray, strata: Strata | None = None)
     if strata is None:
         strata = _strata(targets, searched, density, error)
     of_strata = strata.nearest_searched(targets.group, searched) if len(targets) else searched
-    stratum = strata.assign(targets.group, of_strata, density, error)
+    stratum = strata.assign(targets.group, density, error, of_strata)
     order = np.lexsort((targets.is_shifted, cells(targets.ra, targets.dec, _SKY_ORDER)))
     density_per_deg2 = np.exp(density[order]) / SKY_DEG2
     stratum = stratum[order]
@@ -250,9 +259,9 @@ def _strata(targets: Targets, searched: np.ndarray, density: np.ndarray, error: 
                 epoch = epoch[np.isfinite(epoch)]
                 of_epoch = (epoch.mean(), epoch.std()) if len(epoch) else (np.nan, np.nan)
                 typical = np.median(error[chosen]) if len(chosen) else np.nan
-                rows.append((group, of_group, part, low, end, typical, *of_epoch))
+                rows.append((group, part, low, end, typical, *of_epoch, of_group))
     columns = np.array(rows, dtype=float).reshape(-1, 8).T
-    return Strata(*(c.astype(np.int64) for c in columns[:3]), *columns[3:])
+    return Strata(*(c.astype(np.int64) for c in columns[:2]), *columns[2:-1], columns[-1].astype(np.int64))
 
 
 def _binned(values: np.ndarray, reference: np.ndarray, n_bins: int) -> tuple[np.ndarray, np.ndarray]:

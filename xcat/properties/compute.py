@@ -17,7 +17,7 @@ from xcat.database.connection import Connection
 from xcat.database.loaded import Loaded
 from xcat.database.runs import Run
 from xcat.database.sqlfiles import dicts, job
-from xcat.sky import joins
+from xcat.sky import density_map, joins
 
 # Less probable hypotheses contribute too little to be worth a row.
 MIN_P_HYPOTHESIS = 0.01
@@ -167,16 +167,21 @@ def _band(definition: Definition, band: str) -> sql.Composed:
 
 
 def _cover(conn: Connection, sources: str, match: str, match_run_id: int, counterparts: list[Loaded]) -> None:
-    """Fill ``pg_temp.covered``: where the match has searched, and the depth of the deepest catalogue."""
-    rows = copy.fetch_columns(conn, job("properties.source_ids").compose(source=sources), [("source_id", "bigint")])
+    """Fill ``pg_temp.covered``: where the match has searched, and the depth of the deepest catalogue there."""
+    types = [("source_id", "bigint"), ("ra", "double precision"), ("dec", "double precision")]
+    rows = copy.fetch_columns(conn, job("joins.positions").compose(source=sources), types)
     observed = {kind: np.zeros(len(rows), bool) for kind in ("optical", "infrared")}
     depth = {band: np.full(len(rows), np.nan) for band in ZERO}
+    by_id = np.argsort(rows["source_id"])
     for loaded in counterparts:
-        definition = loaded.definition
-        values = {"match_run_id": match_run_id, "catalogue_id": loaded.catalogue_id, "least": MIN_COVERED}
-        query = job("properties.searched").compose(match=match)
-        searched = copy.fetch_columns(conn, query, [("source_id", "bigint")], values)
-        covers = np.isin(rows["source_id"], searched["source_id"])
+        definition, values = loaded.definition, {"match_run_id": match_run_id, "catalogue_id": loaded.catalogue_id}
+        types = [("source_id", "bigint"), ("covered", "real")]
+        matched = copy.fetch_columns(conn, job("properties.searched").compose(match=match), types, values)
+        place = by_id[np.searchsorted(rows["source_id"], matched["source_id"], sorter=by_id)]
+        covers = np.ones(len(rows), bool)
+        if len(matched) < len(rows) and definition.sky is not None and definition.sky.is_measured:
+            covers = density_map.load(conn, loaded.catalogue_id).covers(rows["ra"], rows["dec"])
+        covers[place] = matched["covered"] >= MIN_COVERED
         observed[definition.kind] |= covers
         for band, magnitude in definition.depth.items():
             if definition.colour_terms(band):  # a derived definition may lack the band: no limit from it

@@ -308,29 +308,34 @@ class DensityMap:
         density lets expect ten, so that the footprint is as sharp as the catalogue allows, and hardly any of it is
         missed by chance. Parameters and errors as of `cells`; an ndarray of bool, shape (n,).
         """
-        return self._footprint(ra_deg, dec_deg, with_neighbours=False)
+        return self._footprint(ra_deg, dec_deg)[0]
 
-    def is_inside(self, ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-        """Whether positions are on the footprint with all neighbours of their cell: no edge and no hole is near."""
-        return self._footprint(ra_deg, dec_deg, with_neighbours=True)
+    def is_uniform(self, ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+        """Whether the neighbours of a position's cell are all on the footprint if it is, and off it if not."""
+        is_covered, n_around, n_covered = self._footprint(ra_deg, dec_deg, with_neighbours=True)
+        return np.asarray(n_covered == np.where(is_covered, n_around, 0))
 
-    def _footprint(self, ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike, with_neighbours: bool) -> npt.NDArray[np.bool_]:
+    def _footprint(
+        self, ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike, with_neighbours: bool = False
+    ) -> tuple[npt.NDArray[np.bool_], IntArray, IntArray]:
+        """Whether positions are on the footprint, and how many neighbours their cells have, and have on it."""
         finest = cells(ra_deg, dec_deg, PARTS_ORDER)
         is_covered = np.zeros(finest.shape, bool)
+        n_around, n_covered = np.zeros((2, *finest.shape), np.int64)
         if not self.n_objects:
-            return is_covered
+            return is_covered, n_around, n_covered
         cells_of_sky = self.density_per_deg2(ra_deg, dec_deg) * _SKY_DEG2 / _OBJECTS_EXPECTED
         orders = np.clip(np.floor(np.log2(cells_of_sky / 12) / 2), 0, PARTS_ORDER).astype(int)
         for order in np.unique(orders).tolist():
             at_order = orders == order
             healpix = finest[at_order] >> 2 * (PARTS_ORDER - order)
-            is_occupied = self._is_occupied(healpix, order)
+            is_covered[at_order] = self._is_occupied(healpix, order)
             if with_neighbours:
                 with np.errstate(invalid="ignore"):  # raised inside for a missing neighbour, which is -1
                     around = neighbours(healpix, 2**order, order="nested")
-                is_occupied &= (self._is_occupied(around, order) | (around < 0)).all(axis=0)
-            is_covered[at_order] = is_occupied
-        return is_covered
+                n_around[at_order] = (around >= 0).sum(axis=0)
+                n_covered[at_order] = (self._is_occupied(around, order) & (around >= 0)).sum(axis=0)
+        return is_covered, n_around, n_covered
 
     def _is_occupied(self, healpix: IntArray, order: int) -> npt.NDArray[np.bool_]:
         """Whether cells of an order have any object."""

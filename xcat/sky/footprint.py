@@ -30,6 +30,7 @@ N_POINTS = 64
 _GOLDEN = np.pi * (3 - np.sqrt(5))
 _FEWEST_OBJECTS = 500  # that make an area: fifty discs, most of them not at its edge
 _OBJECTS_IN_DISC = 10.0
+_EDGE = 0.35  # empty discs reach so much of their radius in between the objects at an edge: it is where it should be
 _LARGEST_DISC_ARCSEC = 3600.0
 _N_DISCS = 150
 _N_SIGMA = 3.5  # the farthest of the points is at 3.1
@@ -86,7 +87,7 @@ class Footprint:
                 is_uniform &= self.contains(*geometry.offset(ra_deg, dec_deg, east, north)) == centre
             return is_uniform
         assert self.density_map is not None
-        return self.density_map.is_inside(ra_deg, dec_deg)
+        return self.density_map.is_uniform(ra_deg, dec_deg)
 
 
 @dataclass(frozen=True)
@@ -197,7 +198,7 @@ def _among_objects(
     empty = np.minimum(empty, 2 * disc[:, None] + reach_arcsec[:, None] - reach * radius)
     has_empty = np.flatnonzero((empty > disc[:, None]).any(axis=1))
     # none of the others is large enough to say anything
-    empty = np.where(empty > disc[:, None], empty, 0.0)[has_empty, None, :]
+    empty = np.where(empty > disc[:, None], empty - _EDGE * disc[:, None], 0.0)[has_empty, None, :]
     away_east = east[has_empty, :, None] - disc_east[has_empty, None, :]
     away_north = north[has_empty, :, None] - disc_north[has_empty, None, :]
     on = np.ones(east.shape, bool)

@@ -103,7 +103,7 @@ _RANGE = {
     "p": "0 <= ALL (p) AND 1 >= ALL (p) AND array_position(p, NULL) IS NULL",
 }
 for _form, _names in {
-    "{} >= 0 AND {} <= 1": "completeness covered cutoff false_rate margin p_any p_hypothesis p_i p_tail p_variable"
+    "{} >= 0 AND {} <= 1": "completeness cutoff false_rate margin p_any p_hypothesis p_i p_tail p_variable"
     " p_variable_long",
     "{} >= 0 AND {} < 'Infinity'": "density_per_deg2 outlier sep_arcsec tail_slope weight",
     "{} > 0 AND {} < 'Infinity'": "inverse_ridge sharpness smoothing",
