@@ -27,3 +27,11 @@ SELECT ra, dec FROM {counted};
 -- name: catalogue_positions
 -- Positions of all objects of a counterpart catalogue.
 SELECT ra, dec FROM xcat.counterpart WHERE catalogue_id = %(catalogue_id)s;
+
+-- name: positions_of_pages
+-- Positions of the objects in some pages of a table.
+SELECT ra, dec FROM {counted} WHERE ctid >= %(first)s::tid AND ctid < %(last)s::tid;
+
+-- name: size
+-- About how many rows a table has, as the last ANALYZE found (-1 without one), and how many pages.
+SELECT reltuples::double precision, relpages FROM pg_class WHERE oid = to_regclass(%(counted)s);

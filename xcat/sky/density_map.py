@@ -14,7 +14,7 @@ filled, those with an empty neighbour are left out: they are at the edge, and on
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +28,7 @@ from xcat.arrays import FloatArray, IntArray
 from xcat.database import copy
 from xcat.database.connection import Connection
 from xcat.database.sqlfiles import job
-from xcat.sky import joins
+from xcat.sky import geometry, joins
 
 ORDER = 10
 PARTS_ORDER = 13
@@ -38,6 +38,9 @@ _OBJECTS_IN_CELL = 4.0  # exp(-4): 2 % of such cells are empty by chance
 _OBJECTS_EXPECTED = 10.0  # in a cell of which "empty" means "off the footprint": exp(-10) are empty by chance
 _PRIOR_OBJECTS = 20.0
 _POOL_ORDER = 6  # 55 arcmin: cut-outs of one such cell have much in common
+_ROWS_PER_NEEDLE = 50  # of a table that is read as fast as one position is searched around
+_ROWS_AT_A_TIME = 1_000_000  # 100 MB with all that is made of them
+_CELL_SIDE_DEG = 30.0  # of a cell of order 0: as far as its neighbours reach at least, from any place in it
 _POSITION = [("ra", "double precision"), ("dec", "double precision")]
 
 
@@ -196,16 +199,73 @@ def cut_outs(
     pools : Pools
     """
     n = len(ra_deg)
+    count_ring = _in_rings_of_all if 0 < _size(conn, table)[0] < _ROWS_PER_NEEDLE * n else _in_rings
+    counts = count_ring(conn, table, ra_deg, dec_deg, inner_arcsec, outer_arcsec)
+    area_deg2 = np.pi * (outer_arcsec**2 - inner_arcsec**2) / 3600.0**2
+    cell = cells(ra_deg, dec_deg, _POOL_ORDER) if n else np.zeros(0, np.int64)
+    pools = pools or Pools.of(counts, cell)
+    return pools.density_per_deg2(counts, cell, area_deg2), pools
+
+
+def _in_rings(
+    conn: Connection, table: str, ra_deg: FloatArray, dec_deg: FloatArray, inner_arcsec: float, outer_arcsec: float
+) -> FloatArray:
+    """Number of objects in a ring around each position, shape (n,), by a positional join."""
+    n = len(ra_deg)
     needles = {"id": np.arange(n), "ra": ra_deg, "dec": dec_deg, "radius_arcsec": np.full(n, outer_arcsec)}
     joins.copy_needles(conn, needles)
     joins.count_ring(conn, table, inner_arcsec, "density around the sources")
     rows = copy.fetch_columns(conn, job("joins.rings").compose(), [("id", "bigint"), ("n_objects", "bigint")])
     counts = np.zeros(n)
     counts[rows["id"]] = rows["n_objects"]
-    area_deg2 = np.pi * (outer_arcsec**2 - inner_arcsec**2) / 3600.0**2
-    cell = cells(ra_deg, dec_deg, _POOL_ORDER) if n else np.zeros(0, np.int64)
-    pools = pools or Pools.of(counts, cell)
-    return pools.density_per_deg2(counts, cell, area_deg2), pools
+    return counts
+
+
+def _in_rings_of_all(
+    conn: Connection, table: str, ra_deg: FloatArray, dec_deg: FloatArray, inner_arcsec: float, outer_arcsec: float
+) -> FloatArray:
+    """The same by reading the whole table, which is faster if most of it is in some ring."""
+    # cells as wide as the ring at least, so that all of it is in the cell of its centre and its neighbours
+    order = int(np.clip(np.log2(_CELL_SIDE_DEG * 3600 / outer_arcsec), 0, PARTS_ORDER))
+    home = cells(ra_deg, dec_deg, order)
+    by_home = np.argsort(home, kind="stable")  # looked up in the order of the table
+    home = home[by_home]
+    with np.errstate(invalid="ignore"):  # raised inside for a missing neighbour, which is -1
+        around = np.concatenate([home[None], neighbours(home, 2**order, order="nested")])
+    centre = geometry.to_vector(ra_deg, dec_deg)[by_home]
+    outer, inner = (4 * np.sin(radius * geometry.ARCSEC_RAD / 2) ** 2 for radius in (outer_arcsec, inner_arcsec))
+    in_ring, counts = np.zeros(len(home)), np.empty(len(home))
+    for objects in _blocks(conn, table):
+        cell = cells(objects["ra"], objects["dec"], order)
+        by_cell = np.argsort(cell, kind="stable")
+        cell, vectors = cell[by_cell], geometry.to_vector(objects["ra"], objects["dec"])[by_cell]
+        for each in around:
+            first, last = (np.searchsorted(cell, each, side=side) for side in ("left", "right"))
+            has_any = np.flatnonzero(last > first)
+            n = (last - first)[has_any]
+            position = np.repeat(has_any, n)
+            near = np.repeat(last[has_any] - np.cumsum(n), n) + np.arange(len(position))
+            chord2 = ((vectors[near] - centre[position]) ** 2).sum(axis=1)
+            in_ring += np.bincount(position[(chord2 <= outer) & (chord2 > inner)], minlength=len(home))
+    counts[by_home] = in_ring
+    return counts
+
+
+def _blocks(conn: Connection, table: str) -> Iterator[np.ndarray]:
+    """All positions of a table, a million at a time."""
+    n_rows, n_pages = _size(conn, table)
+    pages = max(int(n_pages * _ROWS_AT_A_TIME / n_rows), 1)
+    for first in range(0, n_pages + 1, pages):
+        # the last block is open: the table may have grown since it was measured
+        last = first + pages if first + pages <= n_pages else 2**32 - 1
+        values = {"first": f"({first},0)", "last": f"({last},0)"}
+        yield copy.fetch_columns(conn, job("density.positions_of_pages").compose(counted=table), _POSITION, values)
+
+
+def _size(conn: Connection, table: str) -> tuple[float, int]:
+    """About how many rows and pages a table has; -1 rows if nobody has counted them."""
+    row = conn.execute(job("density.size").compose(), {"counted": table}).fetchone()
+    return (float(row[0]), int(row[1])) if row else (-1.0, 0)
 
 
 class DensityMap:
