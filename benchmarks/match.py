@@ -17,6 +17,7 @@ import threading
 import time
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -331,7 +332,7 @@ def cut_outs(options: argparse.Namespace) -> None:
         ra, dec = np.append(targets.ra, moved.ra), np.append(targets.dec, moved.dec)
         order = np.argsort(density_map.cells(ra, dec, 12))
         needles = {"id": np.arange(1, ra.size + 1), "ra": ra[order], "dec": dec[order]}
-        around = [(near(settings, a.table, needles), b) for a, b in zip(others, others[1:], strict=False)]
+        around = [(near(settings, a.table, needles), b) for a, b in pairwise(others)]
         done: list[dict[str, object]] = []
         bare: list[list[int]] = []
 

@@ -141,7 +141,7 @@ WHERE o.run_id = %(model_run_id)s AND o.source_id = ANY (%(source_ids)s::bigint[
 
 -- name: counterparts
 -- The best candidate of one source in every catalogue, and whether the properties were computed with it.
-SELECT k.name AS catalogue, k.kind, o.native_id, c.sep_arcsec, c.p_i, m.p_any, m.n_candidates, m.accepted,
+SELECT k.name AS catalogue, k.kind, o.native_id, c.sep_arcsec, c.p_i, m.p_any, m.n_candidates, m.accepted, m.covered,
        (SELECT jsonb_object_agg(key, value) FROM jsonb_each(to_jsonb(o))
         WHERE key LIKE 'mag%%' AND value <> 'null') AS magnitudes
 FROM {match} AS m

@@ -69,7 +69,7 @@ class Outcome:
     learned: Learned | None = None  #: strata, shares, curves and odds, learned now or before; None before the end
     seconds: dict[str, float] = field(default_factory=dict)  #: time of each step
     counts: dict[str, int] = field(default_factory=dict)  #: numbers of targets and pairs
-    notes: list[str] = field(default_factory=list)  #: what could not be learned or calibrated
+    notes: list[str] = field(default_factory=list)  #: what was not searched, learned or calibrated
 
 
 def match(
@@ -111,6 +111,8 @@ def match(
     outcome = Outcome(Calibration.none(len(haystacks), options.min_p_any))
     with timed(outcome.seconds, "targets"):
         areas = _coverages(conn, targets, haystacks, options.nway, is_loaded or {})
+        if learned is None:
+            outcome.notes += _not_searched(haystacks, areas)
         parts, written, pools, edges = _write_targets(
             conn, targets, haystacks, areas, options.radius_arcsec, outcome, with_calibration, learned
         )
@@ -167,6 +169,15 @@ def _coverages(
         if k in is_loaded
         else coverage(conn, everywhere if nway else h.footprint, h.table, targets.ra, targets.dec, targets.covariance())
         for k, h in enumerate(haystacks, 1)
+    ]
+
+
+def _not_searched(haystacks: Sequence[Haystack], areas: Sequence[Coverage]) -> list[str]:
+    """How many sources lie outside of the area of a catalogue, where there are any."""
+    return [
+        f"{haystack.name}: {n_outside:,} of {len(area.fraction):,} sources lie outside of its area: not searched there"
+        for haystack, area in zip(haystacks, areas, strict=True)
+        if (n_outside := int((area.fraction == 0).sum()))
     ]
 
 

@@ -313,6 +313,8 @@ def _counterparts(e: Explanation) -> list[str]:
         p_i = None if sep is None else c["p_i"]
         numbers = [_optional(sep, ".2f"), _optional(p_i, ".3f"), f"{c['p_any']:.3f}", str(c["n_candidates"])]
         used = "yes" if c["accepted"] and sep is not None else "no"
+        if c.get("covered", 1.0) == 0:
+            numbers, used = ["-"] * 4, "not searched: off its area"
         rows.append([c["catalogue"], c["native_id"] or "-", *numbers, used, _magnitudes(c)])
     return [
         "Best candidate in each catalogue (p_any: probability of a counterpart; p_i: of this one)",
