@@ -134,7 +134,8 @@ def load(conn: Connection, run_id: int, missions: Sequence[int], catalogues: Seq
     group = np.array([missions.index(i) + 1 for i in columns["catalogue_id"].tolist()])
     part, searched = columns["part"].astype(np.int64), columns["searched"].astype(np.int64)
     ends = ("log_objects_low", "err_low_arcsec", "err_typical_arcsec", "epoch_mean_yr", "epoch_std_yr")
-    strata = Strata(group, part, *(columns[name] for name in ends), searched=searched)
+    low, err_low, err_typical, epoch_yr, epoch_err_yr = (columns[name] for name in ends)
+    strata = Strata(group, part, low, err_low, err_typical, epoch_yr, epoch_err_yr, searched)
 
     def of_parts(name: str) -> np.ndarray:
         values = np.zeros((part.max() + 1, columns[name].shape[1]))

@@ -261,7 +261,9 @@ def _strata(targets: Targets, searched: np.ndarray, density: np.ndarray, error: 
                 typical = np.median(error[chosen]) if len(chosen) else np.nan
                 rows.append((group, part, low, end, typical, *of_epoch, of_group))
     columns = np.array(rows, dtype=float).reshape(-1, 8).T
-    return Strata(*(c.astype(np.int64) for c in columns[:2]), *columns[2:-1], searched=columns[-1].astype(np.int64))
+    group, part, searched = (columns[i].astype(np.int64) for i in (0, 1, 7))
+    low, err_low, err_typical, epoch_yr, epoch_err_yr = columns[2:7]
+    return Strata(group, part, low, err_low, err_typical, epoch_yr, epoch_err_yr, searched)
 
 
 def _binned(values: np.ndarray, reference: np.ndarray, n_bins: int) -> tuple[np.ndarray, np.ndarray]:
