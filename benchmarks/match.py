@@ -17,6 +17,7 @@ import threading
 import time
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,7 @@ from xcat.config import Settings
 from xcat.database import copy, partitions, runs
 from xcat.database.connection import ready
 from xcat.database.loaded import Loaded
+from xcat.database.sqlfiles import job
 from xcat.ingest.load import ingest
 from xcat.match import engine
 from xcat.match.calibrate import shifted
@@ -39,7 +41,8 @@ from xcat.match.learning import PriorTable
 from xcat.match.stage import MatchStageOptions, haystack_of, match_stage
 from xcat.match.targets import Targets
 from xcat.merge.sources import merge_stage
-from xcat.sky import density_map, joins
+from xcat.sky import density_map, geometry, joins
+from xcat.sky.footprint import Footprint
 
 TESTS = Path(__file__).resolve().parents[1] / "tests"
 sys.path[:0] = [str(TESTS), str(TESTS / "science")]
@@ -47,6 +50,7 @@ import nway  # noqa: E402 - the program's harness, shared with the tests
 
 RADIUS_ARCSEC = 10.0
 PER_DEG2 = 20_000.0
+CUT_OUT_ARCSEC = 60.0
 Columns = dict[str, np.ndarray]
 
 
@@ -77,10 +81,14 @@ def simulated(n_sources: int, n_objects: int, seed: int = 1) -> tuple[Columns, C
     return sources, {"ra": ra, "dec": dec, "err_arcsec": np.full(n_objects, 0.1), "mag": mag}
 
 
-def load(settings: Settings, sources: Columns, objects: Columns) -> tuple[int, Loaded, Loaded]:
-    """Write both as catalogues with their indexes and maps; merge the sources."""
+def load(
+    settings: Settings, sources: Columns, *catalogues: Columns, sky: dict[str, object] | None = None
+) -> tuple[int, Loaded, list[Loaded]]:
+    """Write all as catalogues with their indexes and maps; merge the sources."""
     loaded = []
-    for name, kind, columns in (("bench_x", "xray_sources", sources), ("bench_opt", "optical", objects)):
+    named = [("bench_x", "xray_sources", sources)]
+    named += [(f"bench_{k}", "optical", columns) for k, columns in enumerate(catalogues, 1)]
+    for name, kind, columns in named:
         definition = Definition.from_dict(
             {
                 "name": name,
@@ -89,7 +97,7 @@ def load(settings: Settings, sources: Columns, objects: Columns) -> tuple[int, L
                 "citation": "none",
                 "position_error": {"convention": "axis_1sigma", "constant": 1.0},
                 "columns": {c: c for c in ("native_id", *columns) if c != "err_arcsec"},
-                **({"sky": {"local": True}, "completeness": "estimate"} if kind == "optical" else {}),
+                **({"sky": sky or {"local": True}, "completeness": "estimate"} if kind == "optical" else {}),
             }
         )
         with ready(settings) as conn:
@@ -108,7 +116,7 @@ def load(settings: Settings, sources: Columns, objects: Columns) -> tuple[int, L
         loaded.append(Loaded(row[0], definition))
     with runs.stage(settings, "merge", "benchmark", {}) as run:
         merge_stage(run, loaded[:1])
-    return run.run_id, loaded[0], loaded[1]
+    return run.run_id, loaded[0], loaded[1:]
 
 
 def _blocks(columns: Columns, catalogue_id: int, n: int, size: int = 500_000):  # type: ignore[no-untyped-def]
@@ -140,7 +148,9 @@ def match(
     return {"run_id": run.run_id, **run.summary}
 
 
-def bare_join(settings: Settings, other: Loaded, needles: Columns, *, keep: bool = False) -> int:
+def bare_join(
+    settings: Settings, other: Loaded, needles: Columns, *, radius_arcsec: float = RADIUS_ARCSEC, keep: bool = False
+) -> int:
     """Write the pairs of the same positions, in the order of the sky; their number."""
     with ready(settings) as conn:
         joins.make_tables(conn)
@@ -148,7 +158,7 @@ def bare_join(settings: Settings, other: Loaded, needles: Columns, *, keep: bool
         conn.execute("CREATE TEMP TABLE centre (id bigint, ra float8, dec float8) ON COMMIT DROP")
         copy.copy_in(conn, "centre", [needles], types=types)
         fill = sql.SQL("INSERT INTO pg_temp.needle SELECT id, ra, dec, %(radius)s FROM centre")
-        joins.needles(conn, sql.Composed([fill]), {"radius": RADIUS_ARCSEC})
+        joins.needles(conn, sql.Composed([fill]), {"radius": radius_arcsec})
         n_pairs = joins.search(conn, other.table, "bare")
         if keep:
             conn.execute("CREATE TABLE bare_pair AS SELECT * FROM pg_temp.pair")
@@ -161,10 +171,43 @@ def all_positions(settings: Settings, sources: Columns, other: Loaded) -> Column
     with ready(settings) as conn:
         map_ = density_map.load(conn, other.catalogue_id)
     targets = Targets.of({"id": np.arange(len(sources["ra"])), **sources})
-    moved, _ = shifted(targets, [map_], None, RADIUS_ARCSEC)
+    moved, _ = shifted(targets, [(Footprint(None, map_), np.ones(len(targets), bool))], None, RADIUS_ARCSEC)
     ra, dec = np.append(targets.ra, moved.ra), np.append(targets.dec, moved.dec)
     order = np.argsort(density_map.cells(ra, dec, 12))
     return {"id": np.arange(1, ra.size + 1), "ra": ra[order], "dec": dec[order]}
+
+
+def cut_outs_of_sky(n_sources: int, n_catalogues: int, seed: int = 1) -> tuple[Columns, list[Columns]]:
+    """Sources over the sky, with all objects of some catalogues within an arcmin of each: as a pipeline has them.
+
+    Each catalogue has 12 objects in a circle on average; half of them, and the counterparts of half of the sources, are
+    in all catalogues.
+    """
+    rng = np.random.default_rng(seed)
+    x_ra, x_dec = rng.uniform(0, 360, n_sources), np.degrees(np.arcsin(rng.uniform(-0.99, 0.99, n_sources)))
+    err = rng.uniform(0.5, 2.0, n_sources)
+
+    def around(source: np.ndarray, east: np.ndarray, north: np.ndarray) -> Columns:
+        ra, dec = geometry.offset(x_ra[source], x_dec[source], east, north)
+        return {"ra": ra, "dec": dec, "err_arcsec": np.full(len(ra), 0.1)}
+
+    def field(mean: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        source = np.repeat(np.arange(n_sources), rng.poisson(mean, n_sources))
+        return source, *geometry.in_disc(rng, np.full(len(source), CUT_OUT_ARCSEC))
+
+    has = np.flatnonzero(rng.random(n_sources) < 0.5)
+    common = [
+        np.concatenate(pair) for pair in zip(field(6), (has, *rng.normal(0, err[has], (2, has.size))), strict=True)
+    ]
+    catalogues = []
+    for _ in range(n_catalogues):
+        source, east, north = (np.concatenate(pair) for pair in zip(field(6), common, strict=True))
+        objects = around(source, east + rng.normal(0, 0.1, len(source)), north + rng.normal(0, 0.1, len(source)))
+        is_counterpart = np.arange(len(source)) >= len(source) - has.size
+        objects["mag"] = np.where(is_counterpart, 18.0, 21.0) + rng.normal(0, 1, len(source))
+        order = np.lexsort((objects["ra"], np.floor(objects["dec"] * 10)))
+        catalogues.append({name: values[order] for name, values in objects.items()})
+    return {"ra": x_ra, "dec": x_dec, "err_arcsec": err}, catalogues
 
 
 def nway_procedure(folder: Path, sources: Columns, objects: Columns, maker: str) -> dict[str, float]:
@@ -230,7 +273,7 @@ def two_way(options: argparse.Namespace) -> None:
     sources, objects = simulated(options.sources, options.objects)
     print(f"{options.sources:,} sources x {options.objects:,} objects within {RADIUS_ARCSEC:g} arcsec")
     with private_database() as settings:
-        source_run_id, xray, other = load(settings, sources, objects)
+        source_run_id, xray, (other,) = load(settings, sources, objects)
         needles = all_positions(settings, sources, other)
         done: list[dict[str, object]] = []
         bare: list[int] = []
@@ -270,6 +313,54 @@ def two_way(options: argparse.Namespace) -> None:
     total, maker = sum(steps.values()), next(v for k, v in steps.items() if "create" in k)
     print(f"ours {seconds:.1f} s, NWAY {total:.1f} s: ratio {total / seconds:.1f}")
     print(f"without the program that shifts the catalogue {total - maker:.1f} s: ratio {(total - maker) / seconds:.1f}")
+
+
+def cut_outs(options: argparse.Namespace) -> None:
+    """The whole stage on cut-outs of several catalogues, and the bare joins of the same pairs.
+
+    These are the joins of all positions with each catalogue, and of the objects near them with the next catalogue.
+    """
+    sources, catalogues = cut_outs_of_sky(options.sources, options.cut_outs)
+    n_objects = sum(len(c["ra"]) for c in catalogues)
+    print(f"{options.sources:,} sources x {n_objects:,} objects of {len(catalogues)} catalogues")
+    with private_database() as settings:
+        sky = {"around_sources_arcsec": CUT_OUT_ARCSEC}
+        source_run_id, xray, others = load(settings, sources, *catalogues, sky=sky)
+        targets = Targets.of({"id": np.arange(len(sources["ra"])), **sources})
+        footprints = [(Footprint(), np.ones(len(targets), bool))]
+        moved, _ = shifted(targets, footprints, CUT_OUT_ARCSEC, RADIUS_ARCSEC)
+        ra, dec = np.append(targets.ra, moved.ra), np.append(targets.dec, moved.dec)
+        order = np.argsort(density_map.cells(ra, dec, 12))
+        needles = {"id": np.arange(1, ra.size + 1), "ra": ra[order], "dec": dec[order]}
+        around = [(near(settings, a.table, needles), b) for a, b in pairwise(others)]
+        done: list[dict[str, object]] = []
+        bare: list[list[int]] = []
+
+        def ours() -> None:
+            done.append(match(settings, source_run_id, xray, others, RADIUS_ARCSEC))
+
+        def joined() -> None:
+            bare.append([bare_join(settings, other, needles) for other in others])
+            bare[-1] += [bare_join(settings, other, objects, radius_arcsec=2.0) for objects, other in around]
+
+        in_turn(ours, joined, options.runs)
+        seconds = done[-1]["seconds"]
+        assert isinstance(seconds, dict)
+        print(f"pairs: ours {done[-1]['counts']}, bare {bare[-1]}")
+        print(f"steps: {seconds}")
+        print(f"preparing targets: {100 * seconds['targets'] / sum(seconds.values()):.1f} % of the match")
+
+
+def near(settings: Settings, table: str, needles: Columns) -> Columns:
+    """Objects of a catalogue within the search radius of positions, in the order of the sky."""
+    with ready(settings) as conn:
+        joins.make_tables(conn)
+        joins.copy_needles(conn, needles | {"radius_arcsec": np.full(len(needles["ra"]), RADIUS_ARCSEC)})
+        joins.search(conn, table, "near")
+        types = [("ra", "double precision"), ("dec", "double precision")]
+        found = copy.fetch_columns(conn, job("joins.paired_positions").compose(haystack=table), types)
+    order = np.argsort(density_map.cells(found["ra"], found["dec"], 12))
+    return {"id": np.arange(1, len(order) + 1), "ra": found["ra"][order], "dec": found["dec"][order]}
 
 
 def three_way(options: argparse.Namespace) -> None:
@@ -348,6 +439,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--nway", choices=("shifted", "fake"), help="run NWAY's procedure too, with this program")
     parser.add_argument("--keep-pairs", action="store_true", help="the bare side commits its pairs, with a key")
+    parser.add_argument("--cut-outs", type=int, metavar="N", help="match with cut-outs of N catalogues over the sky")
     parser.add_argument("--large", action="store_true", help="600,000 x 20,000,000, once, without NWAY")
     parser.add_argument(
         "--cosmos", type=Path, help="folder of the three COSMOS files: only the three-way match of these"
@@ -355,6 +447,9 @@ def main() -> None:
     options = parser.parse_args()
     if options.cosmos:
         three_way(options)
+        return
+    if options.cut_outs:
+        cut_outs(options)
         return
     if options.large:
         options.sources, options.objects, options.runs, options.nway = 600_000, 20_000_000, 1, None

@@ -3,13 +3,13 @@
 Sources of earlier runs get no flaws: their definitions did not say which detections have some.
 
 Revision ID: 0006
-Revises: 0003
+Revises: 0005
 """
 
 from alembic import op
 
 revision = "0006"
-down_revision = "0004"
+down_revision = "0005"
 branch_labels = None
 depends_on = None
 

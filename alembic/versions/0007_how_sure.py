@@ -3,7 +3,7 @@
 Models and answers of before have none: their columns stay empty.
 
 Revision ID: 0007
-Revises: 0003
+Revises: 0006
 """
 
 from alembic import op

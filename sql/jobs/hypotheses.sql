@@ -240,13 +240,23 @@ FROM (
                exp(greatest(log_odds - first_value(log_odds) OVER ranking, -250)) AS relative
         FROM (
             SELECT a.no, a.id, a.is_shifted, a.ks, a.members, a.x, a.y, a.log_bf,
-                   a.log_weight + a.log_extra + p.log_odds AS log_odds
+                   a.log_weight + a.log_extra + prior.log_odds AS log_odds
             FROM {weighed} AS a
-            JOIN pg_temp.pattern_prior AS p ON p.stratum = a.stratum AND p.mask = a.mask
+            {prior}
             OFFSET 0) AS a
         WINDOW ranking AS (PARTITION BY no ORDER BY log_odds DESC, log_bf DESC, members)
         OFFSET 0) AS o
     OFFSET 0) AS w;
+
+-- name: prior
+-- Prior odds of a pattern, by stratum.
+JOIN pg_temp.pattern_prior AS prior ON prior.stratum = a.stratum AND prior.mask = a.mask
+
+-- name: prior_with_edges
+-- The same; those of targets that some catalogue has searched around in part only are their own.
+JOIN pg_temp.pattern_prior AS p ON p.stratum = a.stratum AND p.mask = a.mask
+LEFT JOIN pg_temp.edge_prior AS e ON e.no = a.no AND e.mask = a.mask
+CROSS JOIN LATERAL (SELECT coalesce(e.log_odds, p.log_odds) AS log_odds) AS prior
 
 -- name: posterior_none
 -- "No counterpart", the hypothesis that every target has.

@@ -40,8 +40,8 @@ WITH made AS (
     INSERT INTO xcat.catalogue_content (catalogue_id, file_id)
     SELECT made.catalogue_id, c.file_id FROM made, xcat.catalogue_content AS c WHERE c.catalogue_id = %(catalogue_id)s
 ), map AS (
-    INSERT INTO xcat.density_map (catalogue_id, healpix, n_objects)
-    SELECT made.catalogue_id, m.healpix, m.n_objects
+    INSERT INTO xcat.density_map (catalogue_id, healpix, n_objects, occupied_parts)
+    SELECT made.catalogue_id, m.healpix, m.n_objects, m.occupied_parts
     FROM made, xcat.density_map AS m WHERE m.catalogue_id = %(catalogue_id)s
 )
 SELECT catalogue_id FROM made;

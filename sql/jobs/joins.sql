@@ -48,3 +48,10 @@ SELECT id
 FROM (SELECT id, row_number() OVER (ORDER BY id) AS n, count(*) OVER () AS total FROM pg_temp.needle) AS numbered
 WHERE mod(n, %(slice_rows)s) = 0 OR n = total
 ORDER BY id;
+
+-- name: paired_positions
+-- Positions of the objects that a search has found, each once.
+SELECT h.ra, h.dec
+FROM {haystack} AS h
+WHERE h.object_id IN (SELECT object_id FROM pg_temp.pair)
+ORDER BY h.object_id;

@@ -41,6 +41,9 @@ CREATE TEMP TABLE share (
 CREATE TEMP TABLE pattern_prior (
     stratum smallint NOT NULL, mask smallint NOT NULL, log_odds double precision NOT NULL
 ) ON COMMIT DROP;
+CREATE TEMP TABLE edge_prior (
+    no integer NOT NULL, mask smallint NOT NULL, log_odds double precision NOT NULL
+) ON COMMIT DROP;
 CREATE TEMP TABLE posterior (
     no integer NOT NULL, id bigint NOT NULL, is_shifted boolean NOT NULL, rank integer NOT NULL, ks smallint[] NOT NULL,
     members bigint[] NOT NULL, sep_arcsec double precision, log_bf double precision NOT NULL, p_single double precision,
@@ -51,7 +54,7 @@ CREATE TEMP TABLE cut (k smallint NOT NULL, part smallint NOT NULL, cutoff doubl
 -- name: forget
 -- Drop the tables of a previous match in the same transaction.
 DROP TABLE IF EXISTS pg_temp.target, pg_temp.curve, pg_temp.association, pg_temp.touched, pg_temp.crowd, pg_temp.extra,
-                     pg_temp.share, pg_temp.pattern_prior, pg_temp.posterior, pg_temp.cut;
+                     pg_temp.share, pg_temp.pattern_prior, pg_temp.edge_prior, pg_temp.posterior, pg_temp.cut;
 
 -- name: index_targets
 -- Targets are looked up by number.
@@ -62,14 +65,14 @@ ALTER TABLE pg_temp.target ADD PRIMARY KEY (no);
 CREATE INDEX IF NOT EXISTS target_q3c_idx ON pg_temp.target (public.q3c_ang2ipix(ra, dec));
 
 -- name: located_by_join
--- Pairs of the positional join of a slice of targets.
+-- Pairs of the positional join of a slice of targets; NaN is the density of a catalogue that has not searched there.
 pg_temp.target AS t JOIN {haystack} AS h ON public.q3c_join(t.ra, t.dec, h.ra, h.dec, %(search_arcsec)s / 3600)
-WHERE t.no > %(after)s AND t.no <= %(upto)s
+WHERE t.no > %(after)s AND t.no <= %(upto)s AND t.log_nu[%(k)s] <> 'NaN'
 
 -- name: located_by_motion
 -- Pairs that the search at the catalogue's epoch has missed.
 pg_temp.pair AS p JOIN pg_temp.target AS t ON t.no = p.object_id JOIN {haystack} AS h ON h.object_id = p.id
-WHERE p.sep_arcsec > %(search_arcsec)s
+WHERE p.sep_arcsec > %(search_arcsec)s AND t.log_nu[%(k)s] <> 'NaN'
 
 -- name: mover_needles
 -- Objects that have moved by more than a margin between their epoch and that of a target, with the search radius

@@ -25,6 +25,10 @@ CREATE TEMP TABLE covered (
     fr double precision, fw1 double precision, fw2 double precision, fj double precision
 ) ON COMMIT DROP;
 
+-- name: searched
+-- What of the sources' positional errors is on the area of a catalogue.
+SELECT source_id, covered FROM {match} WHERE run_id = %(match_run_id)s AND catalogue_id = %(catalogue_id)s;
+
 -- name: band
 -- Magnitude in a standard band: the first of its columns that is not NULL.
 coalesce(NULL::double precision, {terms})

@@ -143,10 +143,8 @@ JOIN xcat.catalogue AS k USING (catalogue_id)
 WHERE o.run_id = %(model_run_id)s AND o.source_id = ANY (%(source_ids)s::bigint[]);
 
 -- name: counterparts
--- The best candidate of one source in every catalogue, and whether the properties were computed with it. The
--- completeness is 0 where the catalogue did not look.
-SELECT k.name AS catalogue, k.kind, o.native_id, c.sep_arcsec, c.p_i, m.p_any, m.n_candidates, m.accepted,
-       m.completeness,
+-- The best candidate of one source in every catalogue, and whether the properties were computed with it.
+SELECT k.name AS catalogue, k.kind, o.native_id, c.sep_arcsec, c.p_i, m.p_any, m.n_candidates, m.accepted, m.covered,
        (SELECT jsonb_object_agg(key, value) FROM jsonb_each(to_jsonb(o))
         WHERE key LIKE 'mag%%' AND value <> 'null') AS magnitudes
 FROM {match} AS m
@@ -297,6 +295,7 @@ FROM {match} AS m
 JOIN {source} AS s USING (source_id)
 JOIN xcat.catalogue AS k ON k.catalogue_id = m.catalogue_id
 JOIN xcat.catalogue AS x ON x.catalogue_id = s.catalogue_id
+WHERE m.covered > 0
 GROUP BY x.catalogue_id, x.name, k.catalogue_id, k.name, k.kind, bin
 ORDER BY array_position(%(catalogues)s::text[], x.name), x.name COLLATE "C",
          array_position(%(catalogues)s::text[], k.name), k.name COLLATE "C", bin;

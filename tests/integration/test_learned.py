@@ -56,7 +56,7 @@ class Sky:
     def __init__(self, conn: Connection) -> None:
         self.conn, rng = conn, np.random.default_rng(5)
         n = sum(OF_GROUPS)
-        ra, dec = self._places(rng, n)
+        ra, dec = self._places(rng, n, 0.92 * SIDE_DEG)  # not at the edge of the catalogues
         err = rng.uniform(0.4, 1.6, n)
         ellipse = rng.random(n) < 0.3
         self.sources = Targets.of(
@@ -74,10 +74,10 @@ class Sky:
         )
         self.maps = [self._catalogue(rng, k) for k in (1, 2, 3)]
 
-    def _places(self, rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
+    def _places(self, rng: np.random.Generator, n: int, side_deg: float = SIDE_DEG) -> tuple[np.ndarray, np.ndarray]:
         """Positions in the square, three quarters of them in its western half."""
-        east = np.where(rng.random(n) < 0.75, rng.uniform(-1, 0, n), rng.uniform(0, 1, n)) * SIDE_DEG / 2
-        return CENTRE[0] + east / np.cos(np.radians(CENTRE[1])), CENTRE[1] + rng.uniform(-0.5, 0.5, n) * SIDE_DEG
+        east = np.where(rng.random(n) < 0.75, rng.uniform(-1, 0, n), rng.uniform(0, 1, n)) * side_deg / 2
+        return CENTRE[0] + east / np.cos(np.radians(CENTRE[1])), CENTRE[1] + rng.uniform(-0.5, 0.5, n) * side_deg
 
     def _catalogue(self, rng: np.random.Generator, k: int) -> DensityMap:
         """A table of counterparts, bright ones, of most sources, and a faint field, half of it in all catalogues."""

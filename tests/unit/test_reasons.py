@@ -37,8 +37,8 @@ def test_what_is_missing_in_words(values: list[float], limit: float, log_fx: flo
 
 def test_catalogues_that_did_not_look_are_told() -> None:
     row = {"catalogue": "gaia", "native_id": "7", "sep_arcsec": 0.2, "p_i": 0.9, "p_any": 0.8, "n_candidates": 1,
-           "accepted": True, "magnitudes": None, "completeness": 0.9}  # fmt: skip
-    outside = row | {"catalogue": "wise", "native_id": None, "sep_arcsec": None, "p_any": 0.0, "completeness": 0.0}
+           "accepted": True, "magnitudes": None, "covered": 1.0}  # fmt: skip
+    outside = row | {"catalogue": "wise", "native_id": None, "sep_arcsec": None, "p_any": 0.0, "covered": 0.0}
     none = {"rank": 0, "p_hypothesis": 1.0, "members": []}
 
     def explained(*counterparts: dict[str, Any]) -> Any:
@@ -46,7 +46,7 @@ def test_catalogues_that_did_not_look_are_told() -> None:
                                second="XRB", n_hypotheses=0, p_kept=1.0, rest=None)  # fmt: skip
 
     both = "\n".join(wording._counterparts(explained(row, outside)))
-    assert "not searched here" in both and "gaia" in both
+    assert "not searched: off its area" in both and "gaia" in both
     assert wording.surroundings(explained(row, outside)).startswith("no counterpart, P = 1")
     nowhere = explained(outside)
     assert wording._counterparts(nowhere) == ["Counterparts: none searched; the source is outside the area of wise"]

@@ -101,6 +101,11 @@ class Sky(Strict):
             raise ValueError(f"exactly one of {', '.join(type(self).model_fields)} is needed")
         return self
 
+    @property
+    def is_measured(self) -> bool:
+        """Whether all objects are loaded wherever there are any: the rows tell where the catalogue has looked."""
+        return bool(self.local) or self.area_deg2 is not None
+
 
 class Flaw(Strict):
     """How a catalogue says that a detection has a flaw: ``flaw: column``, or a mapping with one condition at most.
@@ -257,6 +262,8 @@ class Definition(Strict):
     flux_band_kev: tuple[float, float] | None = None
     bands_kev: Bands | None = None
     sky: Sky | None = None
+    # where all objects of the catalogue are loaded, a MOC; elsewhere it counts as not searched
+    area: str | None = Field(default=None, min_length=1)
     completeness: Annotated[float | Literal["estimate"], BeforeValidator(_probability)] = "estimate"
     colours: Colours = Colours()
     # magnitude to which the catalogue is complete over most of its sky; counts in the bands that have colours
@@ -398,7 +405,20 @@ def load(name_or_path: str | Path, extra_dirs: Sequence[str | Path] = ()) -> Def
     """
     path = _find(name_or_path, extra_dirs)
     data, places = _resolved(path, extra_dirs, ())
+    if isinstance(data.get("area"), str | list):
+        data["area"] = _area(data["area"], places, path)
     return _checked(data, places, path)
+
+
+def _area(value: str | list[Any], places: dict[yamlfile.KeyPath, yamlfile.Place], path: Path) -> str:
+    """The MOC as text, so that the definition is whole without its file; paths begin at the definition's folder."""
+    from xcat.catalogues.area import area_text  # here: its library takes long to load, and few definitions need it
+
+    folder = Path(places[("area",)][0]).parent if ("area",) in places else path.parent
+    try:
+        return area_text(" ".join(map(str, value)) if isinstance(value, list) else value, folder)
+    except ValueError as error:
+        raise ConfigError(yamlfile.line(("area",), str(error), places, path)) from None
 
 
 def _find(name_or_path: str | Path, extra_dirs: Sequence[str | Path]) -> Path:

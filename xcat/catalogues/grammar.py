@@ -241,6 +241,8 @@ def problems(d: Definition) -> Iterator[tuple[KeyPath, str]]:
         yield ("completeness",), f"{d.completeness} is not a probability above 0"
     if d.table_kind == "counterpart" and d.sky is None:
         yield ("sky",), "is missing: chance matches cannot be weighed without the catalogue's density"
+    if d.area is not None and d.table_kind != "counterpart":
+        yield ("area",), f"belongs to kinds 'optical' and 'infrared', not to '{d.kind}'"
     for name, terms in d.colours:
         for i, term in enumerate(terms):
             try:

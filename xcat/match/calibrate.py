@@ -9,7 +9,7 @@ import numpy as np
 
 from xcat.match.targets import Parts, Targets
 from xcat.sky import geometry
-from xcat.sky.density_map import DensityMap
+from xcat.sky.footprint import Footprint
 
 # 20,000 positions measure a rate of 5 % to +-0.15 %, and a part of the sky with a twentieth of them to +-0.7 %
 _N_SHIFTED = 20_000
@@ -21,17 +21,21 @@ _GRID = np.linspace(0, 1, 101)
 
 
 def shifted(
-    targets: Targets, maps: Sequence[DensityMap], around_arcsec: float | None, radius_arcsec: float
+    targets: Targets,
+    footprints: Sequence[tuple[Footprint, np.ndarray]],
+    around_arcsec: float | None,
+    radius_arcsec: float,
 ) -> tuple[Targets, np.ndarray]:
     """Positions near the sources that are not sources, with their errors and epochs.
 
     A position is moved along a great circle, which takes care of cos(dec), RA = 0 and the poles, by 2 to 12 search
-    radii (60 arcsec at least). It keeps two radii from every source, and stays on the footprint of all catalogues.
+    radii (60 arcsec at least). It keeps two radii from every source, and is on the area of the catalogues that
+    have searched around the source, and off that of the others.
 
     Parameters
     ----------
-    maps : sequence of DensityMap
-        Footprints to stay on.
+    footprints : sequence of (Footprint, ndarray of bool)
+        Of each catalogue, and whether it has searched around each target.
     around_arcsec : float, optional
         Radius of the cut-outs around the sources to stay in, with the whole search circle.
 
@@ -45,12 +49,14 @@ def shifted(
     inner, outer = 2 * radius_arcsec, max(12 * radius_arcsec, 60.0)
     if around_arcsec is not None:
         outer = min(outer, around_arcsec - radius_arcsec)
-    if not len(targets) or outer <= inner:
+    searched = np.flatnonzero(np.any([has_searched for _, has_searched in footprints], axis=0))
+    n = len(searched)
+    if not n or outer <= inner:
         return targets.take(np.zeros(0, np.int64)), np.zeros(0, np.int64)
     rng = np.random.default_rng(_SEED)
-    n = len(targets)
     per_source = min(-(-_N_SHIFTED // n), _MOST_PER_SOURCE)
     source = rng.permutation(n)[:_N_SHIFTED] if per_source == 1 else np.repeat(np.arange(n), per_source)[:_N_SHIFTED]
+    source = searched[source]
     from scipy.spatial import cKDTree
 
     tree = cKDTree(targets.unit_vectors())
@@ -66,8 +72,8 @@ def shifted(
         direction = rng.uniform(0, 2 * np.pi, len(todo))
         new_ra, new_dec = geometry.along(targets.ra[start], targets.dec[start], away, direction)
         ok = tree.query(geometry.to_vector(new_ra, new_dec))[0] > apart
-        for density_map in maps:
-            ok &= density_map.covers(new_ra, new_dec)
+        for footprint, has_searched in footprints:
+            ok &= footprint.contains(new_ra, new_dec) == has_searched[start]
         ra[todo[ok]], dec[todo[ok]] = new_ra[ok], new_dec[ok]
         free[todo[ok]] = True
     return targets.take(source[free]).moved_to(ra[free], dec[free]), source[free]
@@ -115,7 +121,8 @@ def calibrate(
 ) -> Calibration:
     """Count sources and shifted positions above each cutoff, and choose one.
 
-    A part with fewer than 200 shifted positions has the cutoff of all parts.
+    A part with fewer than 200 shifted positions has the cutoff of all parts. For a catalogue only those targets count
+    that it has searched around.
 
     Parameters
     ----------
@@ -131,11 +138,12 @@ def calibrate(
     rows: list[dict[str, np.ndarray]] = []
     for k, p in enumerate(p_any):
         chosen_of_all = min_p_any
+        has_searched = parts.searched > 0 if k == 0 else (parts.searched >> (k - 1)) & 1 == 1
         for part in range(parts.n_parts + 1):
-            inside = slice(None) if part == 0 else parts.part == part
+            inside = has_searched & ((part == 0) | (parts.part == part))
             source = np.sort(p[inside][parts.is_source[inside]])
             moved = np.sort(p[inside][~parts.is_source[inside]]) if measured[k] else np.zeros(0)
-            density = parts.density[inside] if parts.n_targets else np.zeros(1)
+            density = parts.density[inside] if inside.any() else np.zeros(1)
             chosen = chosen_of_all
             if len(moved) >= (1 if part == 0 else _FEWEST):
                 # the smallest number that at most this share of the shifted positions reaches

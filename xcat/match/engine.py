@@ -24,6 +24,7 @@ from xcat.database.connection import Connection
 from xcat.database.sqlfiles import insert, job
 from xcat.errors import ConfigError
 from xcat.match.calibrate import Calibration, calibrate, shifted
+from xcat.match.edges import Edges, edges_of
 from xcat.match.haystack import Haystack
 from xcat.match.hypotheses import weigh
 from xcat.match.learned import Learned
@@ -31,6 +32,7 @@ from xcat.match.targets import SKY_DEG2, Parts, Targets, parts_of
 from xcat.progress import timed
 from xcat.sky import joins
 from xcat.sky.density_map import Pools, cut_outs
+from xcat.sky.footprint import Coverage, Footprint, coverage
 
 MAX_RADIUS_ARCSEC = 3600.0
 MAX_CATALOGUES = 8
@@ -53,7 +55,8 @@ class MatchOptions(Strict):
     positions cannot be matched."""
     nway: bool = False
     """Reproduce the approximations of NWAY 4.8: "no counterpart" weighs 1 instead of 1 - completeness, one completeness
-    for all catalogues, and objects in several catalogues are counted once for each."""
+    for all catalogues, objects in several catalogues are counted once for each, and every catalogue has searched
+    everywhere."""
 
 
 @dataclass
@@ -66,7 +69,7 @@ class Outcome:
     learned: Learned | None = None  #: strata, shares, curves and odds, learned now or before; None before the end
     seconds: dict[str, float] = field(default_factory=dict)  #: time of each step
     counts: dict[str, int] = field(default_factory=dict)  #: numbers of targets and pairs
-    notes: list[str] = field(default_factory=list)  #: what could not be learned or calibrated
+    notes: list[str] = field(default_factory=list)  #: what was not searched, learned or calibrated
 
 
 def match(
@@ -77,6 +80,7 @@ def match(
     *,
     with_calibration: bool = True,
     learned: Learned | None = None,
+    is_loaded: Mapping[int, np.ndarray] | None = None,
 ) -> Outcome:
     """Match targets with counterpart catalogues.
 
@@ -92,6 +96,9 @@ def match(
     learned : Learned, optional
         What an earlier match with the same catalogues and options has learned: nothing is learned from these targets,
         whose answers then do not depend on each other.
+    is_loaded : mapping, optional
+        For the number k of a catalogue without a footprint, whether all its objects around each target are loaded; by
+        default they are.
 
     Raises
     ------
@@ -103,8 +110,11 @@ def match(
     conn.execute("SET LOCAL default_statistics_target = 10")
     outcome = Outcome(Calibration.none(len(haystacks), options.min_p_any))
     with timed(outcome.seconds, "targets"):
-        parts, written, pools = _write_targets(
-            conn, targets, haystacks, options.radius_arcsec, outcome, with_calibration, learned
+        areas = _coverages(conn, targets, haystacks, options.nway, is_loaded or {})
+        if learned is None:
+            outcome.notes += _not_searched(haystacks, areas)
+        parts, written, pools, edges = _write_targets(
+            conn, targets, haystacks, areas, options.radius_arcsec, outcome, with_calibration, learned
         )
     for k, haystack in enumerate(haystacks, 1):
         with timed(outcome.seconds, f"search {haystack.name}"):
@@ -112,7 +122,7 @@ def match(
             outcome.counts[f"pairs {haystack.name}"] = n_pairs
     conn.execute("ANALYZE pg_temp.association")
     with timed(outcome.seconds, "probabilities"):
-        weighed = weigh(conn, haystacks, parts, options.nway, learned)
+        weighed = weigh(conn, haystacks, parts, edges, options.nway, learned)
         outcome.notes += weighed.notes
     with timed(outcome.seconds, "calibration"):
         p_any = _p_any(conn, len(haystacks), parts)
@@ -124,7 +134,8 @@ def match(
             outcome.calibration, outcome.learned = cal, Learned(parts.strata, *of_match, cutoff, pools)
         else:
             outcome.learned = learned
-        outcome.results = _results(conn, parts, written, p_any, outcome.learned)
+        covered = np.stack([area.fraction for area in areas])
+        outcome.results = _results(conn, parts, written, p_any, outcome.learned, covered)
     return outcome
 
 
@@ -143,29 +154,57 @@ def _check(haystacks: Sequence[Haystack], options: MatchOptions) -> None:
 # --- steps --------------------------------------------------------------------------------------------------
 
 
+def _coverages(
+    conn: Connection,
+    targets: Targets,
+    haystacks: Sequence[Haystack],
+    nway: bool,
+    is_loaded: Mapping[int, np.ndarray],
+) -> list[Coverage]:
+    """What of the positional errors of the targets is on the area of each catalogue."""
+    joins.make_tables(conn)
+    everywhere = Footprint()
+    return [
+        Coverage.of(is_loaded[k])
+        if k in is_loaded
+        else coverage(conn, everywhere if nway else h.footprint, h.table, targets.ra, targets.dec, targets.covariance())
+        for k, h in enumerate(haystacks, 1)
+    ]
+
+
+def _not_searched(haystacks: Sequence[Haystack], areas: Sequence[Coverage]) -> list[str]:
+    """How many sources lie outside of the area of a catalogue, where there are any."""
+    return [
+        f"{haystack.name}: {n_outside:,} of {len(area.fraction):,} sources lie outside of its area: not searched there"
+        for haystack, area in zip(haystacks, areas, strict=True)
+        if (n_outside := int((area.fraction == 0).sum()))
+    ]
+
+
 def _write_targets(
     conn: Connection,
     targets: Targets,
     haystacks: Sequence[Haystack],
+    areas: Sequence[Coverage],
     radius_arcsec: float,
     outcome: Outcome,
     with_calibration: bool,
     learned: Learned | None,
-) -> tuple[Parts, dict[str, np.ndarray], dict[int, Pools]]:
+) -> tuple[Parts, dict[str, np.ndarray], dict[int, Pools], Edges]:
     """Write sources and shifted positions in the order of the sky, so that neighbours share pages.
 
-    Returns their parts, the written rows, and the pools of the catalogues that are cut-outs, by number.
+    Returns their parts, the written rows, the pools of the catalogues that are cut-outs, by number, and the targets of
+    which some catalogue has searched a part.
     """
-    joins.make_tables(conn)
     conn.execute(job("match.forget").compose())
     conn.execute(job("match.make_tables").compose())
     moved, origin = targets.take(np.zeros(0, np.int64)), np.zeros(0, np.int64)
     if with_calibration and learned is None:
-        whole = [h for h in haystacks if h.is_whole]
+        whole = [(h, area.fraction > 0) for h, area in zip(haystacks, areas, strict=True) if h.is_whole]
         if whole:
-            maps = [h.density_map for h in whole if h.density_map is not None]
-            around_arcsec = min((h.around_arcsec for h in whole if h.around_arcsec is not None), default=None)
-            moved, origin = shifted(targets, maps, around_arcsec, radius_arcsec)
+            around_arcsec = min((h.around_arcsec for h, _ in whole if h.around_arcsec is not None), default=None)
+            footprints = [(h.footprint, has_searched) for h, has_searched in whole]
+            moved, origin = shifted(targets, footprints, around_arcsec, radius_arcsec)
         if not len(moved):
             outcome.notes.append(
                 "no calibration: no free place for shifted positions near the sources"
@@ -175,11 +214,12 @@ def _write_targets(
     everything = targets.with_shifted(moved)
     pools: dict[int, Pools] = {}
     columns_nu = []
-    for k, haystack in enumerate(haystacks, 1):
+    for k, (haystack, area) in enumerate(zip(haystacks, areas, strict=True), 1):
         earlier = None if learned is None else learned.pools.get(k)
         density, of_catalogue = _density(conn, haystack, targets, moved, origin, radius_arcsec, earlier)
         pools |= {} if of_catalogue is None else {k: of_catalogue}
-        columns_nu.append(np.log(np.maximum(density, 1e-6) * SKY_DEG2))
+        has_searched = np.concatenate([area.fraction, area.fraction[origin]]) > 0
+        columns_nu.append(np.where(has_searched, np.log(np.maximum(density, 1e-6) * SKY_DEG2), np.nan))
     log_nu = np.stack(columns_nu, axis=1)
     parts = parts_of(everything, log_nu, None if learned is None else learned.strata)
     columns = everything.columns(parts, log_nu, epoch_of_stratum=learned is not None)
@@ -187,7 +227,7 @@ def _write_targets(
     conn.execute(job("match.index_targets").compose())
     conn.execute("ANALYZE pg_temp.target")
     outcome.counts["targets"], outcome.counts["shifted"] = len(targets), len(moved)
-    return parts, columns, pools
+    return parts, columns, pools, edges_of(parts, areas)
 
 
 def _density(
@@ -255,7 +295,12 @@ def _p_any(conn: Connection, n_catalogues: int, parts: Parts) -> np.ndarray:
 
 
 def _results(
-    conn: Connection, parts: Parts, targets: Mapping[str, np.ndarray], p_any: np.ndarray, learned: Learned
+    conn: Connection,
+    parts: Parts,
+    targets: Mapping[str, np.ndarray],
+    p_any: np.ndarray,
+    learned: Learned,
+    covered: np.ndarray,
 ) -> list[dict[str, np.ndarray]]:
     """Put the results for the sources together, and write the cutoffs in use."""
     cutoff, completeness = learned.cutoff, learned.completeness
@@ -263,18 +308,20 @@ def _results(
     insert(conn, "pg_temp.cut", cuts, ("k", "part", "cutoff"))
     conn.execute("ANALYZE pg_temp.cut")
     source = parts.is_source
-    density, share = np.exp(targets["log_nu"][source].T) / SKY_DEG2, completeness[parts.stratum[source]].T
+    share = completeness[parts.stratum[source]].T
+    density = np.exp(np.nan_to_num(targets["log_nu"][source].T, nan=-np.inf)) / SKY_DEG2  # 0: not searched
     results = []
     for k in range(1, len(p_any)):
         rows = copy.fetch_columns(conn, job("match.candidates_of").compose(), [("no", "integer")], {"k": k})
-        p = p_any[k, source]
+        p, of_source = p_any[k, source], covered[k - 1, parts.order[source]]
         of_catalogue = {
             "source_id": targets["id"][source],
             "n_candidates": np.bincount(rows["no"] - 1, minlength=parts.n_targets)[source],  # within the radius
             "density_per_deg2": density[k - 1],
             "completeness": share[k - 1],
             "p_any": np.where(p > 1e-30, p, 0.0),
-            "accepted": p >= cutoff[k, parts.part[source]],
+            "accepted": (p >= cutoff[k, parts.part[source]]) & (of_source > 0),
+            "covered": of_source,
         }
         results.append(of_catalogue)
     return results

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from psycopg import sql
@@ -11,6 +12,7 @@ from psycopg import sql
 from xcat.errors import ConfigError
 from xcat.match.learning import PriorTable
 from xcat.sky.density_map import DensityMap
+from xcat.sky.footprint import Footprint
 
 _COLUMN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -36,14 +38,16 @@ class MagnitudeTerm:
 class Haystack:
     """A counterpart catalogue prepared for the match.
 
-    Without a map or cut-outs the footprint is unknown, so that no shifted positions can be matched: no calibration.
+    Without a map, an area or cut-outs it is not known what is loaded: no shifted positions can be matched, and there is
+    no calibration.
     """
 
     catalogue_id: int  #: any number that no other haystack of the match has
     name: str
     table: str  #: qualified name of a table with the columns of ``xcat.counterpart`` and a q3c index on ra, dec
     density_per_deg2: float | None = None  #: of its objects; by default it comes from the map
-    density_map: DensityMap | None = None  #: density and footprint
+    density_map: DensityMap | None = None  #: density, and the area that was searched if there is no other
+    area: str | None = None  #: that was searched and in which all objects are loaded: a MOC as text
     #: The table holds cut-outs of this radius around the sources: the density is counted in each, and shifted positions
     #: stay inside.
     around_arcsec: float | None = None
@@ -56,4 +60,9 @@ class Haystack:
     @property
     def is_whole(self) -> bool:
         """Whether all objects around a shifted position are loaded."""
-        return self.density_map is not None or self.around_arcsec is not None
+        return self.footprint.is_known or self.around_arcsec is not None
+
+    @cached_property
+    def footprint(self) -> Footprint:
+        """Where the catalogue has looked."""
+        return Footprint(self.area, self.density_map)

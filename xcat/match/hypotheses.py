@@ -15,6 +15,7 @@ from xcat import progress
 from xcat.database import copy
 from xcat.database.connection import Connection
 from xcat.database.sqlfiles import insert, job
+from xcat.match.edges import Edges
 from xcat.match.haystack import Haystack
 from xcat.match.learned import Learned, Shares
 from xcat.match.learning import STEP_MAG, Curve, learn, pattern_priors
@@ -33,7 +34,12 @@ class Weighed:
 
 
 def weigh(
-    conn: Connection, haystacks: Sequence[Haystack], parts: Parts, nway: bool, learned: Learned | None = None
+    conn: Connection,
+    haystacks: Sequence[Haystack],
+    parts: Parts,
+    edges: Edges,
+    nway: bool,
+    learned: Learned | None = None,
 ) -> Weighed:
     """Fill ``posterior`` from the associations of one object.
 
@@ -49,14 +55,15 @@ def weigh(
         weighed = _weighed(conn, haystacks, curves, nway)
         advance(1)
         if learned is None:
-            log_odds, completeness = _priors(conn, haystacks, parts, nway, weighed)
+            log_odds, completeness = _priors(conn, haystacks, parts, edges, nway, weighed)
         else:
             log_odds, completeness = learned.log_odds, learned.completeness
         odds = [(j + 1, i + 1, log_odds[j, i]) for j, i in np.ndindex(log_odds.shape)]
         insert(conn, "pg_temp.pattern_prior", odds, ("stratum", "mask", "log_odds"))
         conn.execute("ANALYZE pg_temp.pattern_prior")
         advance(1)
-        conn.execute(job("hypotheses.posterior").compose(weighed=weighed))
+        prior = _prior_of_edges(conn, parts, edges, log_odds)
+        conn.execute(job("hypotheses.posterior").compose(weighed=weighed, prior=prior))
         conn.execute(job("hypotheses.posterior_none").compose())
         conn.execute("ANALYZE pg_temp.posterior")
         advance(1)
@@ -91,17 +98,21 @@ def _learned_curves(
     if owners and parts.n_shifted.sum():
         curves += _learn(conn, owners, parts)
     n_sources = np.bincount(parts.stratum[parts.is_source], minlength=parts.n_strata)
+    is_searched = {mask: (parts.strata.searched & mask) == mask for mask in terms}
+    curves = [c for c in curves if is_searched[c.mask][c.stratum - 1]]
     for curve in curves:
         curve.catalogue, term = terms[curve.mask][curve.term - 1]
         others = [h.name for k, h in enumerate(haystacks, 1) if curve.mask & (1 << (k - 1)) and k != curve.catalogue]
         curve.name = " with ".join([term.name, *others])
         curve.part, curve.n_sources = int(parts.part_of[curve.stratum - 1]), int(n_sources[curve.stratum - 1])
     learned = {(c.mask, c.term) for c in curves}
+    # counterparts that are also in another catalogue may be weighed where those in this one alone are too few
+    with_others = {k for k in range(len(haystacks)) for mask, _ in learned if mask >> k & 1 and mask.bit_count() > 1}
     notes = [
         f"{haystack.name}: too few counterparts or field objects to learn from {term.name}"
         for k, haystack in enumerate(haystacks)
         for i, term in enumerate(haystack.terms, 1)
-        if (1 << k, i) not in learned
+        if (1 << k, i) not in learned and k not in with_others
     ]
     return curves, notes
 
@@ -169,22 +180,16 @@ def _associate(
     if learned is not None:
         _write_shares(conn, masks, learned)
         return order, learned
-    first = np.array([next(k for k in order if mask & (1 << (k - 1))) for mask in masks.tolist()])
     values = {"shifted": bool(parts.n_shifted.sum())}
     objects = np.zeros((parts.n_parts + 1, n_catalogues))
     for part, k, n in conn.execute(job("hypotheses.count_objects").compose(), values):
         objects[part, k - 1] = n
-    objects[0] = objects.sum(axis=0)
     # first guess: half of the smallest catalogue's objects are also in the others, whatever their order
-    fewest = np.where(_members(masks, n_catalogues), objects[0], np.inf).min(axis=1)
-    in_both = np.clip(0.5 * fewest / np.maximum(objects[0][first - 1], 1), 1e-4, 0.5)
-    in_all_parts = np.tile(in_both, (parts.n_parts + 1, 1))
-    _write_shares(conn, masks, _log_shares(masks, in_all_parts, np.ones(objects.shape), reach_arcsec))
+    _write_shares(conn, masks, _shares(masks, order, parts, objects, None, reach_arcsec))
     common = np.zeros((parts.n_parts + 1, masks.size))
     for part, mask, n in conn.execute(job("hypotheses.shares").compose(), values):
         common[part, mask - 1] = n
-    common[0] = common.sum(axis=0)
-    shares = _log_shares(masks, *_shares(masks, first, objects, common), reach_arcsec)
+    shares = _shares(masks, order, parts, objects, common, reach_arcsec)
     _write_shares(conn, masks, shares)
     return order, shares
 
@@ -195,17 +200,38 @@ def _members(masks: np.ndarray, n_catalogues: int) -> np.ndarray:
 
 
 def _shares(
-    masks: np.ndarray, first: np.ndarray, objects: np.ndarray, common: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Share of the first catalogue's objects in all of a pattern, and of each catalogue's in no other.
+    masks: np.ndarray,
+    order: list[int],
+    parts: Parts,
+    objects: np.ndarray,
+    common: np.ndarray | None,
+    reach_arcsec: float,
+) -> Shares:
+    """Share of the first catalogue's objects in all of a pattern, and of each catalogue's in no other, as logs.
 
-    Row 0 of the counts is for all parts together; a part borrows twenty objects from it.
+    From the objects of each catalogue by part, and those of each pattern; without these half of the smallest
+    catalogue's are in all. A part borrows twenty objects from all parts that the same catalogues have searched.
     """
-    in_both = (common + 20 * common[0] / np.maximum(objects[0][first - 1], 1)) / (objects[:, first - 1] + 20)
     member = _members(masks, objects.shape[1])
-    shared = common @ (member & (member.sum(axis=1) > 1)[:, None])
-    alone = 1 - (shared + 20 * shared[0] / np.maximum(objects[0], 1)) / (objects + 20)
-    return np.clip(in_both, 1e-4, 1.0), np.clip(alone, 0.02, 1.0)
+    first = np.array([next(k for k in order if mask & (1 << (k - 1))) for mask in masks.tolist()]) - 1
+    in_both, alone = np.full((len(objects), masks.size), 1e-4), np.ones(objects.shape)
+    _, place = np.unique(parts.part_of, return_index=True)  # the parts are numbered from 1
+    searched = parts.strata.searched[place]
+    for catalogues in np.unique(searched).tolist():
+        these = 1 + np.flatnonzero(searched == catalogues)
+        of_all = objects[these].sum(axis=0)
+        if common is None:
+            fewest = np.where(member, of_all, np.inf).min(axis=1)
+            in_both[these] = np.clip(0.5 * fewest / np.maximum(of_all[first], 1), 1e-4, 0.5)
+            continue
+        of_patterns = common[these].sum(axis=0)
+        borrowed = 20 * of_patterns / np.maximum(of_all[first], 1)
+        in_both[these] = np.clip((common[these] + borrowed) / (objects[these][:, first] + 20), 1e-4, 1.0)
+        in_several = (member & (member.sum(axis=1) > 1)[:, None]).astype(float)
+        borrowed = 20 * (of_patterns @ in_several) / np.maximum(of_all, 1)
+        shared = (common[these] @ in_several + borrowed) / (objects[these] + 20)
+        alone[these] = np.clip(1 - shared, 0.02, 1.0)
+    return _log_shares(masks, in_both, alone, reach_arcsec)
 
 
 def _log_shares(masks: np.ndarray, in_both: np.ndarray, alone: np.ndarray, reach_arcsec: float) -> Shares:
@@ -234,7 +260,12 @@ def _write_shares(conn: Connection, masks: np.ndarray, shares: Shares) -> None:
 
 
 def _priors(
-    conn: Connection, haystacks: Sequence[Haystack], parts: Parts, nway: bool, weighed: sql.Composed
+    conn: Connection,
+    haystacks: Sequence[Haystack],
+    parts: Parts,
+    edges: Edges,
+    nway: bool,
+    weighed: sql.Composed,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Prior log odds of every pattern, given or estimated from the sums of the weights; and the completeness."""
     n = len(haystacks)
@@ -248,9 +279,30 @@ def _priors(
     else:
         types = [("no", "integer"), ("mask", "integer"), ("weights", "double precision")]
         rows = copy.fetch_columns(conn, job("hypotheses.sums").compose(weighed=weighed), types)
-        sums = np.zeros((parts.n_targets, masks.size))
-        sums[rows["no"] - 1, rows["mask"] - 1] = rows["weights"]
-        p = pattern_priors(sums[parts.is_source], parts.stratum[parts.is_source], parts.n_strata, given)
+        sums = np.zeros((parts.n_targets, 2**n))
+        sums[:, 0] = 1
+        sums[rows["no"] - 1, rows["mask"]] = rows["weights"]
+        sums[edges.index] = edges.weights(sums[edges.index])
+        source = parts.is_source
+        p = pattern_priors(
+            sums[source, 1:], parts.stratum[source], parts.n_strata, given, sums[source, 0], parts.strata
+        )
         log_odds = np.log(p[:, 1:]) - np.log(p[:, :1])
         completeness = p[:, 1:] @ member
     return np.asarray(log_odds), np.asarray(completeness)
+
+
+def _prior_of_edges(conn: Connection, parts: Parts, edges: Edges, log_odds: np.ndarray) -> sql.Composed:
+    """Write the prior odds of targets that were not wholly searched around, and compose where the odds come from."""
+    if not len(edges):
+        return job("hypotheses.prior").compose()
+    of_stratum = log_odds[parts.stratum[edges.index]]
+    odds = np.concatenate([np.ones((len(edges), 1)), np.exp(of_stratum)], axis=1)
+    with np.errstate(divide="ignore"):
+        listed = np.log(edges.listed(odds))
+    listed = np.maximum(listed[:, 1:] - listed[:, :1], -1e3)
+    no, mask = np.meshgrid(edges.index + 1, np.arange(1, odds.shape[1]), indexing="ij")
+    columns = {"no": no.ravel(), "mask": mask.ravel(), "log_odds": listed.ravel()}
+    copy.copy_in(conn, "pg_temp.edge_prior", [columns])
+    conn.execute("ANALYZE pg_temp.edge_prior")
+    return job("hypotheses.prior_with_edges").compose()

@@ -60,6 +60,7 @@ def store(conn: Connection, run_id: int, learned: Learned, missions: Sequence[in
     strata, part = learned.strata, learned.strata.part
     columns = {
         "catalogue_id": [missions[g - 1] for g in strata.group.tolist()],
+        "searched": strata.searched.tolist(),
         "part": part.tolist(),
         "log_objects_low": strata.log_nu_low.tolist(),
         "err_low_arcsec": strata.err_low_arcsec.tolist(),
@@ -131,9 +132,10 @@ def load(conn: Connection, run_id: int, missions: Sequence[int], catalogues: Seq
         )
     columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
     group = np.array([missions.index(i) + 1 for i in columns["catalogue_id"].tolist()])
-    part = columns["part"].astype(np.int64)
+    part, searched = columns["part"].astype(np.int64), columns["searched"].astype(np.int64)
     ends = ("log_objects_low", "err_low_arcsec", "err_typical_arcsec", "epoch_mean_yr", "epoch_std_yr")
-    strata = Strata(group, part, *(columns[name] for name in ends))
+    low, err_low, err_typical, epoch_yr, epoch_err_yr = (columns[name] for name in ends)
+    strata = Strata(group, part, low, err_low, err_typical, epoch_yr, epoch_err_yr, searched)
 
     def of_parts(name: str) -> np.ndarray:
         values = np.zeros((part.max() + 1, columns[name].shape[1]))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xcat.match.targets import Parts
+from xcat.match.targets import Parts, Strata
 
 STEP_MAG = 0.2
 _ROUNDS = 25
@@ -16,6 +16,7 @@ _PSEUDO_COUNTS = 100.0  # borrowed by a small sample from its parent sample
 _PER_BIN = 40.0  # counterparts that a bin of the curve should have
 _MOST_BINS = 15
 _FAR_MAG = 1e4
+_BORROWED = 20.0  # sources that a stratum borrows from all of its mission
 
 
 @dataclass(frozen=True)
@@ -116,16 +117,22 @@ def learn(candidates: np.ndarray, field: np.ndarray, owners: Mapping[int, Sequen
     curves = np.zeros_like(counted)
     contributions, used = curves, np.zeros((n_terms, len(masks)), bool)
     source = np.unique(candidates["no"], return_inverse=True)[1]
-    n_all = max(int(parts.is_source.sum()), 1)
-    prior = np.full(len(masks), 0.5 / len(masks))
+    # sources that the same catalogues have searched around have the same priors
+    states, of_target = np.unique(parts.searched, return_inverse=True)
+    state = of_target[candidates["no"] - 1]
+    n_all = np.maximum(np.bincount(of_target[parts.is_source], minlength=len(states)), 1)[:, None]
+    exists = (states[:, None] & np.array(masks)) == np.array(masks)
+    n_patterns = np.maximum(exists.sum(axis=1, keepdims=True), 1)
+    prior = np.where(exists, 0.5 / n_patterns, 0.0)
     for _ in range(_ROUNDS):
         log_weight = candidates["log_weight"].astype(float)
         for i in range(n_terms):
             log_weight = log_weight + np.where(binned.has_value[i], contributions[i].ravel()[binned.cell[i]], 0.0)
-        weight = np.exp(np.clip(log_weight, -50, 50)) * prior[pattern]
-        p = weight / (np.bincount(source, weight)[source] + 1 - prior.sum())
-        before, prior = prior, np.maximum(np.bincount(pattern, p, len(masks)) / n_all, 1e-3 / len(masks))
-        prior *= min(1.0, 0.99 / prior.sum())
+        weight = np.exp(np.clip(log_weight, -50, 50)) * prior[state, pattern]
+        p = weight / (np.bincount(source, weight)[source] + 1 - prior.sum(axis=1)[state])
+        counted_p = np.bincount(state * len(masks) + pattern, p, prior.size).reshape(prior.shape)
+        before, prior = prior, np.where(exists, np.maximum(counted_p / n_all, 1e-3 / n_patterns), 0.0)
+        prior *= np.minimum(1.0, 0.99 / np.maximum(prior.sum(axis=1, keepdims=True), 1e-300))
         for i in range(n_terms):
             of_cell = np.bincount(binned.cell[i], np.where(binned.has_value[i], p, 0.0), counted[i].size)
             counted[i] = of_cell.reshape(counted[i].shape)
@@ -207,13 +214,22 @@ def _log_ratio(counterparts: np.ndarray, field: np.ndarray) -> np.ndarray:
 
 
 def pattern_priors(
-    sums: np.ndarray, stratum: np.ndarray, n_strata: int, given: Sequence[float | None], tolerance: float = 1e-4
+    sums: np.ndarray,
+    stratum: np.ndarray,
+    n_strata: int,
+    given: Sequence[float | None],
+    none: np.ndarray | None = None,
+    strata: Strata | None = None,
+    tolerance: float = 1e-4,
 ) -> np.ndarray:
     """Prior probability of every pattern of catalogues that have the counterpart, for each stratum.
 
     Maximises the likelihood of the priors pi over the sources of a stratum, prod (pi_0 + sum_S pi_S W_S), by
     expectation-maximisation; at the solution the mean of the posterior of each pattern is its prior, so that p_any is
-    calibrated over the stratum. A given completeness is kept whatever the data.
+    calibrated over the stratum. A given completeness is kept whatever the data. Patterns with catalogues that have not
+    searched around the sources of a stratum do not exist there. If not all sources of a mission were searched around by
+    the same catalogues, a stratum borrows twenty sources from all of the mission, of which those that a catalogue has
+    not searched around say nothing about its completeness.
 
     Parameters
     ----------
@@ -223,44 +239,69 @@ def pattern_priors(
         Of each source, from 0.
     given : sequence of float or None
         Completeness of each catalogue; None to estimate it.
+    none : ndarray, shape (n_sources,), optional
+        Weight of "no counterpart"; 1 by default.
+    strata : Strata, optional
+        Mission of each stratum, and the catalogues that have searched around its sources; by default one mission, all.
     tolerance : float
         Stop when no prior changes by more.
 
     Returns
     -------
     ndarray, shape (n_strata, 2^n_catalogues)
-        Column 0 is "no counterpart"; rows add up to 1, and nothing is below 1e-4.
+        Column 0 is "no counterpart"; rows add up to 1, and nothing that exists is below 1e-4 / 2^n_catalogues.
     """
     n = len(given)
-    member = (np.arange(2**n)[:, None] >> np.arange(n)) & 1
+    patterns = np.arange(2**n)
+    member = (patterns[:, None] >> np.arange(n)) & 1
     c = np.array([0.5 if g is None else g for g in given])
-    start = np.prod(np.where(member, c, 1 - c), axis=1)
-    out = np.tile(start, (n_strata, 1))
-    if all(g is not None for g in given):
-        return out
-    for i in range(n_strata):
-        weights = sums[stratum == i]
-        if not len(weights):
-            continue
-        weights = np.concatenate([np.ones((len(weights), 1)), weights], axis=1)
+    weights = np.concatenate([(np.ones(len(sums)) if none is None else none)[:, None], sums], axis=1)
+    every = 2**n - 1
+    group = np.zeros(n_strata, np.int64) if strata is None else strata.group
+    searched_of = np.full(n_strata, every) if strata is None else strata.searched
+    is_given = all(g is not None for g in given)
+
+    def fitted(weights: np.ndarray, searched: int, borrowed: np.ndarray) -> np.ndarray:
+        exists = (patterns & ~searched) == 0
+        chances = np.where((searched >> np.arange(n)) & 1, c, 0.0)
+        start = np.prod(np.where(member, chances, 1 - chances), axis=1)
+        if is_given or not len(weights):
+            return np.asarray(start)
+        floor = np.where(exists, 1e-4 / len(start), 0.0)
         p = start
         for _ in range(1000):
             share = weights * p
-            new = (share / share.sum(axis=1, keepdims=True)).mean(axis=0)
-            new = np.maximum(_with_given(new, member, given), 1e-4 / len(new))
+            total = (share / share.sum(axis=1, keepdims=True)).sum(axis=0) + borrowed
+            new = _with_given(total / (len(weights) + borrowed.sum()), member, given, searched)
+            new = np.maximum(new, floor)
             new /= new.sum()
             done = np.abs(new - p).max() < tolerance
             p = new
             if done:
                 break
-        out[i] = p
+        return np.asarray(p)
+
+    of_mission: dict[int, np.ndarray] = {}
+    for mission in np.unique(group).tolist():
+        if len(np.unique(searched_of[group == mission])) > 1:
+            inside, searched = group[stratum] == mission, searched_of[stratum]
+            full = weights.copy()
+            for each in np.unique(searched[inside]).tolist():  # what the others would list is not known
+                full[searched == each] = weights[searched == each][:, patterns & each]
+            of_mission[mission] = fitted(full[inside], every, np.zeros(2**n))
+    out = np.empty((n_strata, 2**n))
+    for i, (mission, each) in enumerate(zip(group.tolist(), searched_of.tolist(), strict=True)):
+        borrowed = np.zeros(2**n)
+        if mission in of_mission:
+            borrowed = _BORROWED * np.bincount(patterns & each, of_mission[mission], 2**n)
+        out[i] = np.maximum(fitted(weights[stratum == i], each, borrowed), 1e-30)
     return out
 
 
-def _with_given(p: np.ndarray, member: np.ndarray, given: Sequence[float | None]) -> np.ndarray:
+def _with_given(p: np.ndarray, member: np.ndarray, given: Sequence[float | None], searched: int) -> np.ndarray:
     """Scale probabilities of patterns to the given completenesses."""
     for k, c in enumerate(given):
-        if c is not None:
+        if c is not None and searched >> k & 1:
             has = member[:, k] == 1
             total = p[has].sum()
             p = np.where(has, p * c / max(total, 1e-12), p * (1 - c) / max(1 - total, 1e-12))

@@ -64,20 +64,21 @@ def haystack_of(
     if definition.sky is None:
         raise StageError(f"{definition.name}: its definition has no sky density (key sky).")
     cut_out = definition.sky.around_sources_arcsec
-    map_ = density_map.load(conn, loaded.catalogue_id) if definition.sky.local or definition.sky.area_deg2 else None
+    map_ = density_map.load(conn, loaded.catalogue_id) if definition.sky.is_measured else None
     density = definition.sky.density_per_deg2
     if definition.sky.area_deg2 is not None and map_ is not None:
         density = map_.n_objects / definition.sky.area_deg2
     if magnitudes is None:
         bands = [column for column, _ in definition.colour_terms("w1" if definition.kind == "infrared" else "r")]
         bands += [column for column in definition.columns if column.startswith("mag")]
-        magnitudes = bands[:1] if map_ is not None or cut_out is not None else []
+        magnitudes = bands[:1] if map_ is not None or cut_out is not None or definition.area is not None else []
     return Haystack(
         loaded.catalogue_id,
         definition.name,
         loaded.table,
         density_per_deg2=density,
         density_map=map_,
+        area=definition.area,
         around_arcsec=cut_out,
         completeness=definition.completeness if completeness is None else completeness,
         epoch_yr=definition.epoch_yr,
@@ -174,13 +175,16 @@ def hypotheses_query() -> sql.Composed:
 
 
 def _summary(k: int, outcome: Outcome) -> dict[str, Any]:
-    rows, n_sources = outcome.results[k - 1], len(outcome.results[k - 1]["source_id"])
+    every = outcome.results[k - 1]
+    has_searched = every["covered"] > 0
+    rows, n_sources = {name: values[has_searched] for name, values in every.items()}, int(has_searched.sum())
     n_candidates, n_accepted = rows["n_candidates"], int(rows["accepted"].sum())
     calibration = outcome.calibration
     chosen = calibration.is_chosen & (calibration.k == k) & (calibration.part == 0)
     shifted = int(calibration.n_shifted[chosen].sum())
     return {
-        "sources": n_sources,
+        "sources": len(every["covered"]),
+        "not_searched": int((~has_searched).sum()),
         "with_candidates": int((n_candidates > 0).sum()),
         "candidates": int(n_candidates.sum()),
         "accepted": n_accepted,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 
@@ -112,33 +112,58 @@ class Targets:
 
 @dataclass(frozen=True)
 class Strata:
-    """Where the strata of a match end; arrays of shape (n_strata,), by group, density and error."""
+    """Where the strata of a match end; arrays of shape (n_strata,), by group, catalogues, density and error."""
 
     group: np.ndarray  #: mission
-    part: np.ndarray  #: mission and density, from 1
+    part: np.ndarray  #: mission, catalogues and density, from 1
     log_nu_low: np.ndarray  #: least log of the number of objects on a sky of the part's density; -inf for the first
     err_low_arcsec: np.ndarray  #: least positional error of the stratum, as of a circle; -inf for the first of a part
     err_typical_arcsec: np.ndarray  #: median of the sources' positional errors; NaN without sources
     epoch_yr: np.ndarray  #: mean epoch of the sources; NaN where none has one
     epoch_err_yr: np.ndarray  #: standard deviation of their epochs
+    #: catalogues that searched around the sources, bit k - 1 for k; by default the same around all, which need no name
+    searched: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
 
-    def assign(self, group: np.ndarray, log_nu: np.ndarray, error: np.ndarray) -> np.ndarray:
-        """Stratum of targets, from 0, shape (n,): by their mission, mean log of the density, and error in arcsec.
+    def __post_init__(self) -> None:
+        if len(self.searched) != len(self.group):
+            object.__setattr__(self, "searched", np.zeros(len(self.group), np.int64))
+
+    def nearest_searched(self, group: np.ndarray, searched: np.ndarray) -> np.ndarray:
+        """The catalogues of the strata to which targets belong that were searched for by these, shape (n,).
+
+        If no source of their mission (of any mission, for a target of none) was searched for by the same catalogues,
+        those that have the most in common with them; of equal ones the fewest.
+        """
+        nearest = searched.copy()
+        for of_group, of_target in np.unique(np.stack([group, searched]), axis=1).T:
+            is_of_group = self.group == of_group
+            choices = np.unique(self.searched[is_of_group] if is_of_group.any() else self.searched)
+            best = max(choices.tolist(), key=lambda c: ((c & of_target).bit_count(), -c.bit_count(), -c))
+            nearest[(group == of_group) & (searched == of_target)] = best
+        return nearest
+
+    def assign(
+        self, group: np.ndarray, log_nu: np.ndarray, error: np.ndarray, searched: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Stratum of targets, from 0, shape (n,), by their mission, mean log density, error in arcsec, and catalogues.
 
         A target of another group, as -1, which is of none of the missions, goes to the stratum of its density whose
-        typical error is nearest to its own.
+        typical error is nearest to its own. The catalogues are of `nearest_searched`.
         """
+        if searched is None:
+            searched = np.full(len(error), self.searched[0])
         is_of_none = ~np.isin(group, self.group)
         stratum = np.zeros(len(error), np.int64)
         best = np.full(len(error), np.inf)
-        for number in np.unique(self.group):
+        for number, of_strata in np.unique(np.stack([self.group, self.searched]), axis=1).T:
             # each group begins with a part and a stratum that are open below
-            parts, first = np.unique(self.part[self.group == number], return_index=True)
-            low = self.log_nu_low[self.group == number][first]
-            part = parts[np.searchsorted(low, log_nu, side="right") - 1]
+            strata = np.flatnonzero((self.group == number) & (self.searched == of_strata))
+            parts, first = np.unique(self.part[strata], return_index=True)
+            part = parts[np.searchsorted(self.log_nu_low[strata][first], log_nu, side="right") - 1]
+            belongs = ((group == number) | is_of_none) & (searched == of_strata)
             for each in parts:
                 of_part = np.flatnonzero(self.part == each)
-                inside = np.flatnonzero((part == each) & ((group == number) | is_of_none))
+                inside = np.flatnonzero((part == each) & belongs)
                 place = of_part[np.searchsorted(self.err_low_arcsec[of_part], error[inside], side="right") - 1]
                 away = np.abs(np.log(error[inside] / self.err_typical_arcsec[place]))
                 away = np.where(group[inside] == number, -1.0, np.nan_to_num(away, nan=1e300))
@@ -153,9 +178,10 @@ class Parts:
 
     order: np.ndarray  #: target of each number, less one
     is_source: np.ndarray
-    part: np.ndarray  #: mission and density of the catalogues, from 1
+    part: np.ndarray  #: mission, catalogues that searched, and their density, from 1
     stratum: np.ndarray  #: part and positional error, from 0
     density: np.ndarray  #: objects of the catalogues per square degree, geometric mean
+    searched: np.ndarray  #: catalogues that searched around the target, bit k - 1 for k
     strata: Strata
 
     @property
@@ -190,29 +216,34 @@ class Parts:
 
 
 def parts_of(targets: Targets, log_nu: np.ndarray, strata: Strata | None = None) -> Parts:
-    """Divide targets into parts by mission and density, and into strata by positional error.
+    """Divide targets into parts by mission, catalogues and density, and into strata by positional error.
 
-    `log_nu`, shape (n, n_catalogues), is the natural log of the number of objects on a sky of the local density. With
-    `strata` of an earlier match the targets are put into these.
+    `log_nu`, shape (n, n_catalogues), is the natural log of the number of objects on a sky of the local density; NaN
+    where the catalogue did not search. With `strata` of an earlier match the targets are put into these.
     """
-    density = log_nu.mean(axis=1) if len(targets) else np.zeros(0)
+    has_searched = ~np.isnan(log_nu)
+    searched = has_searched @ (1 << np.arange(log_nu.shape[1]))
+    density = np.where(has_searched, log_nu, 0.0).sum(axis=1) / np.maximum(has_searched.sum(axis=1), 1)
     cxx, cxy, cyy = targets.covariance()
     error = (cxx * cyy - cxy**2) ** 0.25
     if strata is None:
-        strata = _strata(targets, density, error)
-    stratum = strata.assign(targets.group, density, error)
+        strata = _strata(targets, searched, density, error)
+    of_strata = strata.nearest_searched(targets.group, searched) if len(targets) else searched
+    stratum = strata.assign(targets.group, density, error, of_strata)
     order = np.lexsort((targets.is_shifted, cells(targets.ra, targets.dec, _SKY_ORDER)))
     density_per_deg2 = np.exp(density[order]) / SKY_DEG2
     stratum = stratum[order]
-    return Parts(order, ~targets.is_shifted[order], strata.part[stratum], stratum, density_per_deg2, strata)
+    return Parts(
+        order, ~targets.is_shifted[order], strata.part[stratum], stratum, density_per_deg2, searched[order], strata
+    )
 
 
-def _strata(targets: Targets, density: np.ndarray, error: np.ndarray) -> Strata:
+def _strata(targets: Targets, searched: np.ndarray, density: np.ndarray, error: np.ndarray) -> Strata:
     """Strata of about equal numbers of sources."""
     rows: list[tuple[float, ...]] = []
     part = 0
-    for group in np.unique(targets.group):
-        members = np.flatnonzero(targets.group == group)
+    for group, of_group in np.unique(np.stack([targets.group, searched]), axis=1).T:
+        members = np.flatnonzero((targets.group == group) & (searched == of_group))
         sources = members[~targets.is_shifted[members]]
         n = max(len(sources) // _SOURCES_PER_STRATUM, 1)
         n_errors = min(math.isqrt(n), _MOST_ERRORS)
@@ -228,9 +259,11 @@ def _strata(targets: Targets, density: np.ndarray, error: np.ndarray) -> Strata:
                 epoch = epoch[np.isfinite(epoch)]
                 of_epoch = (epoch.mean(), epoch.std()) if len(epoch) else (np.nan, np.nan)
                 typical = np.median(error[chosen]) if len(chosen) else np.nan
-                rows.append((group, part, low, end, typical, *of_epoch))
-    columns = np.array(rows, dtype=float).reshape(-1, 7).T
-    return Strata(columns[0].astype(np.int64), columns[1].astype(np.int64), *columns[2:])
+                rows.append((group, part, low, end, typical, *of_epoch, of_group))
+    columns = np.array(rows, dtype=float).reshape(-1, 8).T
+    group, part, searched = (columns[i].astype(np.int64) for i in (0, 1, 7))
+    low, err_low, err_typical, epoch_yr, epoch_err_yr = columns[2:7]
+    return Strata(group, part, low, err_low, err_typical, epoch_yr, epoch_err_yr, searched)
 
 
 def _binned(values: np.ndarray, reference: np.ndarray, n_bins: int) -> tuple[np.ndarray, np.ndarray]:

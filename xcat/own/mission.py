@@ -115,7 +115,10 @@ class Mission:
         targets = Targets.of({name: found[name] for name in types} | {"group": np.full(len(found), self.group)})
         if not published.haystacks:
             return
-        outcome = match(conn, targets, published.haystacks, published.options, learned=published.learned)
+        is_loaded = {k: np.isin(found["id"], ids) for k, ids in self._in_cut_outs().items()}
+        outcome = match(
+            conn, targets, published.haystacks, published.options, learned=published.learned, is_loaded=is_loaded
+        )
         ids = [haystack.catalogue_id for haystack in published.haystacks]
         for k, catalogue_id in enumerate(ids, 1):
             values = {"run_id": NUMBER, "catalogue_id": catalogue_id, "k": k}
@@ -140,14 +143,13 @@ class Mission:
             list(self.published.counterparts),
             list(self.published.galaxies),
             self._step,
-            self._in_cut_outs(),
             few_sources=True,
         )
         for table, (query, values) in queries.items():
             self._fill(table, query, values)
 
     def _in_cut_outs(self) -> dict[int, np.ndarray]:
-        """Rows around which a catalogue that is not loaded as a whole is complete, by its number.
+        """Rows around which a catalogue whose area is not known is complete, by its number in the match.
 
         Of cut-outs those whose whole search circle lies in one. Of a catalogue of which only a density is known nobody
         knows what is loaded, but that it was searched around the sources of the published run.
@@ -155,15 +157,16 @@ class Mission:
         conn, inside = self.conn, dict[int, np.ndarray]()
         sources = partitions.qualified("source", self.published.run["source_run_id"])
         search_arcsec = self.published.options.radius_arcsec
-        for haystack in self.published.haystacks:
-            if haystack.density_map is not None:
+        joins.make_tables(conn)
+        for k, haystack in enumerate(self.published.haystacks, 1):
+            if haystack.footprint.is_known:
                 continue
             around_arcsec = haystack.around_arcsec
             radius_arcsec = search_arcsec if around_arcsec is None else max(around_arcsec - search_arcsec, 0.01)
             joins.needles(conn, job("own.cut_out_needles").compose(), {"radius_arcsec": radius_arcsec})
             joins.search(conn, sources, f"{haystack.name}: cut-outs", haystack_id="source_id")
             ids = copy.fetch_columns(conn, job("own.paired").compose(), [("id", "bigint")])["id"]
-            inside[haystack.catalogue_id] = ids
+            inside[k] = ids
         return inside
 
     # --- what the rows have become ---

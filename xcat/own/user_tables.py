@@ -143,7 +143,7 @@ def load_file(
     file.n_usable = copy.copy_in(conn, file.table, blocks())
     conn.execute(job("own.index_table").compose(table=file.table))
     conn.execute(job("own.analyze").compose(table=file.table))
-    file.map = density_map.DensityMap(*positions.occupied())
+    file.map = density_map.map_of(positions)
     messages += counter.messages(file.facts.label)
 
 

@@ -21,6 +21,8 @@ from xcat.sky import density_map, joins
 
 # Less probable hypotheses contribute too little to be worth a row.
 MIN_P_HYPOTHESIS = 0.01
+# A catalogue has searched around a source if at least this share of its positional error is on the catalogue's area.
+MIN_COVERED = 0.5
 # A source counts as in the field of a galaxy out to this many D25 radii (Tranin et al. 2022).
 MAX_RADII = 1.26
 # -log10 of the flux, erg / (s cm2), of magnitude 0 in each standard band: V of Maccacaro et al. (1988, ApJ 326, 680)
@@ -80,7 +82,6 @@ def prepare(
     counterparts: list[Loaded],
     galaxies: list[Loaded],
     step: Callable[[str], AbstractContextManager[None]],
-    in_cut_outs: Mapping[int, np.ndarray] | None = None,
     few_sources: bool = False,
 ) -> dict[str, tuple[sql.Composed, dict[str, Any]]]:
     """Look up all that the properties are made of, in temporary tables.
@@ -93,8 +94,6 @@ def prepare(
         Qualified names of the tables source, match, match_candidate, hypothesis, master and master_source.
     sources : str
         Table of the sources of that run alone, with a q3c index.
-    in_cut_outs : mapping, optional
-        Numbers of the sources that lie inside the cut-outs of a catalogue, by its number; all of them by default.
     few_sources : bool
         There are far fewer sources than galaxies: look for small galaxies around the sources.
 
@@ -123,7 +122,7 @@ def prepare(
         conn.execute("ANALYZE pg_temp.seen")
         advance(1)
     with step("coverage"):
-        _cover(conn, sources, counterparts, in_cut_outs or {})
+        _cover(conn, sources, relations["match"], runs["match_run_id"], counterparts)
     for nearby in galaxies:
         with step(nearby.definition.name):
             _in_galaxies(conn, nearby, sources, relations["source"], values, few_sources)
@@ -167,20 +166,22 @@ def _band(definition: Definition, band: str) -> sql.Composed:
     return job("properties.band").compose(terms=sql.SQL(", ").join(terms or [sql.NULL]))
 
 
-def _cover(conn: Connection, sources: str, counterparts: list[Loaded], in_cut_outs: Mapping[int, np.ndarray]) -> None:
-    """Fill ``pg_temp.covered``: which sources the catalogues cover, and the depth of the deepest of them."""
+def _cover(conn: Connection, sources: str, match: str, match_run_id: int, counterparts: list[Loaded]) -> None:
+    """Fill ``pg_temp.covered``: where the match has searched, and the depth of the deepest catalogue there."""
     types = [("source_id", "bigint"), ("ra", "double precision"), ("dec", "double precision")]
-    query = job("joins.positions").compose(source=sources)
-    rows = copy.fetch_columns(conn, query, types)
+    rows = copy.fetch_columns(conn, job("joins.positions").compose(source=sources), types)
     observed = {kind: np.zeros(len(rows), bool) for kind in ("optical", "infrared")}
     depth = {band: np.full(len(rows), np.nan) for band in ZERO}
+    by_id = np.argsort(rows["source_id"])
     for loaded in counterparts:
-        definition = loaded.definition
-        covers = np.ones(len(rows), bool)  # cut-outs around the sources cover all of them
-        if loaded.catalogue_id in in_cut_outs:
-            covers = np.isin(rows["source_id"], in_cut_outs[loaded.catalogue_id])
-        if definition.sky is not None and (definition.sky.local or definition.sky.area_deg2 is not None):
+        definition, values = loaded.definition, {"match_run_id": match_run_id, "catalogue_id": loaded.catalogue_id}
+        types = [("source_id", "bigint"), ("covered", "real")]
+        matched = copy.fetch_columns(conn, job("properties.searched").compose(match=match), types, values)
+        place = by_id[np.searchsorted(rows["source_id"], matched["source_id"], sorter=by_id)]
+        covers = np.ones(len(rows), bool)
+        if len(matched) < len(rows) and definition.sky is not None and definition.sky.is_measured:
             covers = density_map.load(conn, loaded.catalogue_id).covers(rows["ra"], rows["dec"])
+        covers[place] = matched["covered"] >= MIN_COVERED
         observed[definition.kind] |= covers
         for band, magnitude in definition.depth.items():
             if definition.colour_terms(band):  # a derived definition may lack the band: no limit from it

@@ -1,9 +1,10 @@
 """Sky density of a catalogue around any position, and its footprint.
 
-A catalogue is counted in HEALPix cells of order 10 (3.4 arcmin, nested, ICRS) when it is loaded. Its footprint is made
-of the occupied cells of the *fine* order, the finest at which an occupied cell holds four objects on average. The
-density of a cell two orders coarser is that of its objects over the part of it that is footprint, shrunk towards the
-next coarser cell by a Gamma prior (Poisson counts; the posterior mean of their rate).
+A catalogue is counted in HEALPix cells of order 10 (3.4 arcmin, nested, ICRS) when it is loaded, with one bit for each
+of their parts of order 13 (26 arcsec) that has any object. Its area is measured with the occupied cells of the *fine*
+order, the finest at which an occupied cell holds four objects on average. The density of a cell two orders coarser is
+that of its objects over the part of it that is footprint, shrunk towards the next coarser cell by a Gamma prior
+(Poisson counts; the posterior mean of their rate).
 
 An empty fine cell may be off the footprint, or empty by chance; the mean count of the occupied cells decides. For a
 Poisson number of expectation x, the mean of the values above zero is x / (1 - exp(-x)), and the occupied cells are the
@@ -13,7 +14,7 @@ filled, those with an empty neighbour are left out: they are at the edge, and on
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,14 +28,19 @@ from xcat.arrays import FloatArray, IntArray
 from xcat.database import copy
 from xcat.database.connection import Connection
 from xcat.database.sqlfiles import job
-from xcat.sky import joins
+from xcat.sky import geometry, joins
 
 ORDER = 10
+PARTS_ORDER = 13
 _SKY_DEG2 = 360.0**2 / np.pi
 _COARSEST_FINE = 3
 _OBJECTS_IN_CELL = 4.0  # exp(-4): 2 % of such cells are empty by chance
+_OBJECTS_EXPECTED = 10.0  # in a cell of which "empty" means "off the footprint": exp(-10) are empty by chance
 _PRIOR_OBJECTS = 20.0
 _POOL_ORDER = 6  # 55 arcmin: cut-outs of one such cell have much in common
+_ROWS_PER_NEEDLE = 50  # of a table that is read as fast as one position is searched around
+_ROWS_AT_A_TIME = 1_000_000  # 100 MB with all that is made of them
+_CELL_SIDE_DEG = 30.0  # of a cell of order 0: as far as its neighbours reach at least, from any place in it
 _POSITION = [("ra", "double precision"), ("dec", "double precision")]
 
 
@@ -65,20 +71,29 @@ def cells(ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike, order: int = ORDER) -> 
 
 
 class Counter:
-    """Counts objects by cell while blocks of positions pass; 50 MB at most, whatever their number."""
+    """Counts objects by cell while blocks of positions pass; 150 MB at most, whatever their number."""
 
     def __init__(self) -> None:
         self._n_objects = np.zeros(12 * 4**ORDER, np.int32)
+        self._parts = np.zeros(12 * 4**ORDER, np.int64)
 
     def add(self, ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike) -> None:
         """Count positions, degrees, shape (n,)."""
-        healpix, n_objects = np.unique(cells(ra_deg, dec_deg), return_counts=True)
-        self._n_objects[healpix] += n_objects.astype(np.int32)
+        part, n_objects = np.unique(cells(ra_deg, dec_deg, PARTS_ORDER), return_counts=True)
+        if not len(part):
+            return
+        healpix, starts = np.unique(part >> 6, return_index=True)
+        self._n_objects[healpix] += np.add.reduceat(n_objects, starts).astype(np.int32)
+        self._parts[healpix] |= np.bitwise_or.reduceat(np.int64(1) << (part & 63), starts)
 
     def occupied(self) -> tuple[IntArray, IntArray]:
         """Cells that have any object, ascending, and how many."""
         healpix = np.flatnonzero(self._n_objects)
         return healpix, self._n_objects[healpix].astype(np.int64)
+
+    def parts(self) -> IntArray:
+        """Which of the 64 parts of each occupied cell have any object: bit i for part i."""
+        return self._parts[self._n_objects > 0]
 
 
 def count(conn: Connection, query: sql.Composed, params: Mapping[str, Any] | None = None) -> Counter:
@@ -93,17 +108,23 @@ def store(conn: Connection, catalogue_id: int, counter: Counter) -> None:
     """Add counts to the map of a catalogue, in the transaction of its rows."""
     healpix, n_objects = counter.occupied()
     conn.execute(job("density.make_counted").compose())
-    copy.copy_in(conn, "counted", [{"healpix": healpix, "n_objects": n_objects}])
+    copy.copy_in(conn, "counted", [{"healpix": healpix, "n_objects": n_objects, "occupied_parts": counter.parts()}])
     conn.execute(job("density.add").compose(), {"catalogue_id": catalogue_id})
 
 
 def load(conn: Connection, catalogue_id: int) -> DensityMap:
     """Density map of a counterpart catalogue; without a stored map (early versions) its rows are counted."""
-    types, params = [("healpix", "integer"), ("n_objects", "integer")], {"catalogue_id": catalogue_id}
+    types = [("healpix", "integer"), ("n_objects", "integer"), ("occupied_parts", "bigint")]
+    params = {"catalogue_id": catalogue_id}
     stored = copy.fetch_columns(conn, job("density.cells").compose(), types, params)
     if len(stored):
-        return DensityMap(stored["healpix"], stored["n_objects"])
-    return DensityMap(*count(conn, job("density.catalogue_positions").compose(), params).occupied())
+        return DensityMap(stored["healpix"], stored["n_objects"], stored["occupied_parts"])
+    return map_of(count(conn, job("density.catalogue_positions").compose(), params))
+
+
+def map_of(counter: Counter) -> DensityMap:
+    """The map of what has been counted."""
+    return DensityMap(*counter.occupied(), counter.parts())
 
 
 @dataclass(frozen=True)
@@ -178,16 +199,73 @@ def cut_outs(
     pools : Pools
     """
     n = len(ra_deg)
+    count_ring = _in_rings_of_all if 0 < _size(conn, table)[0] < _ROWS_PER_NEEDLE * n else _in_rings
+    counts = count_ring(conn, table, ra_deg, dec_deg, inner_arcsec, outer_arcsec)
+    area_deg2 = np.pi * (outer_arcsec**2 - inner_arcsec**2) / 3600.0**2
+    cell = cells(ra_deg, dec_deg, _POOL_ORDER) if n else np.zeros(0, np.int64)
+    pools = pools or Pools.of(counts, cell)
+    return pools.density_per_deg2(counts, cell, area_deg2), pools
+
+
+def _in_rings(
+    conn: Connection, table: str, ra_deg: FloatArray, dec_deg: FloatArray, inner_arcsec: float, outer_arcsec: float
+) -> FloatArray:
+    """Number of objects in a ring around each position, shape (n,), by a positional join."""
+    n = len(ra_deg)
     needles = {"id": np.arange(n), "ra": ra_deg, "dec": dec_deg, "radius_arcsec": np.full(n, outer_arcsec)}
     joins.copy_needles(conn, needles)
     joins.count_ring(conn, table, inner_arcsec, "density around the sources")
     rows = copy.fetch_columns(conn, job("joins.rings").compose(), [("id", "bigint"), ("n_objects", "bigint")])
     counts = np.zeros(n)
     counts[rows["id"]] = rows["n_objects"]
-    area_deg2 = np.pi * (outer_arcsec**2 - inner_arcsec**2) / 3600.0**2
-    cell = cells(ra_deg, dec_deg, _POOL_ORDER) if n else np.zeros(0, np.int64)
-    pools = pools or Pools.of(counts, cell)
-    return pools.density_per_deg2(counts, cell, area_deg2), pools
+    return counts
+
+
+def _in_rings_of_all(
+    conn: Connection, table: str, ra_deg: FloatArray, dec_deg: FloatArray, inner_arcsec: float, outer_arcsec: float
+) -> FloatArray:
+    """The same by reading the whole table, which is faster if most of it is in some ring."""
+    # cells as wide as the ring at least, so that all of it is in the cell of its centre and its neighbours
+    order = int(np.clip(np.log2(_CELL_SIDE_DEG * 3600 / outer_arcsec), 0, PARTS_ORDER))
+    home = cells(ra_deg, dec_deg, order)
+    by_home = np.argsort(home, kind="stable")  # looked up in the order of the table
+    home = home[by_home]
+    with np.errstate(invalid="ignore"):  # raised inside for a missing neighbour, which is -1
+        around = np.concatenate([home[None], neighbours(home, 2**order, order="nested")])
+    centre = geometry.to_vector(ra_deg, dec_deg)[by_home]
+    outer, inner = (4 * np.sin(radius * geometry.ARCSEC_RAD / 2) ** 2 for radius in (outer_arcsec, inner_arcsec))
+    in_ring, counts = np.zeros(len(home)), np.empty(len(home))
+    for objects in _blocks(conn, table):
+        cell = cells(objects["ra"], objects["dec"], order)
+        by_cell = np.argsort(cell, kind="stable")
+        cell, vectors = cell[by_cell], geometry.to_vector(objects["ra"], objects["dec"])[by_cell]
+        for each in around:
+            first, last = (np.searchsorted(cell, each, side=side) for side in ("left", "right"))
+            has_any = np.flatnonzero(last > first)
+            n = (last - first)[has_any]
+            position = np.repeat(has_any, n)
+            near = np.repeat(last[has_any] - np.cumsum(n), n) + np.arange(len(position))
+            chord2 = ((vectors[near] - centre[position]) ** 2).sum(axis=1)
+            in_ring += np.bincount(position[(chord2 <= outer) & (chord2 > inner)], minlength=len(home))
+    counts[by_home] = in_ring
+    return counts
+
+
+def _blocks(conn: Connection, table: str) -> Iterator[np.ndarray]:
+    """All positions of a table, a million at a time."""
+    n_rows, n_pages = _size(conn, table)
+    pages = max(int(n_pages * _ROWS_AT_A_TIME / n_rows), 1)
+    for first in range(0, n_pages + 1, pages):
+        # the last block is open: the table may have grown since it was measured
+        last = first + pages if first + pages <= n_pages else 2**32 - 1
+        values = {"first": f"({first},0)", "last": f"({last},0)"}
+        yield copy.fetch_columns(conn, job("density.positions_of_pages").compose(counted=table), _POSITION, values)
+
+
+def _size(conn: Connection, table: str) -> tuple[float, int]:
+    """About how many rows and pages a table has; -1 rows if nobody has counted them."""
+    row = conn.execute(job("density.size").compose(), {"counted": table}).fetchone()
+    return (float(row[0]), int(row[1])) if row else (-1.0, 0)
 
 
 class DensityMap:
@@ -199,6 +277,8 @@ class DensityMap:
         Cells of order 10 that have any object, each once.
     n_objects : array_like of int, shape (n,)
         One or more.
+    parts : array_like of int64, shape (n,), optional
+        Which of the 64 parts of each cell have any object, as `Counter.parts` gives them; by default all.
 
     Raises
     ------
@@ -206,10 +286,12 @@ class DensityMap:
         A cell is given twice, or without an object.
     """
 
-    def __init__(self, healpix: npt.ArrayLike, n_objects: npt.ArrayLike) -> None:
+    def __init__(self, healpix: npt.ArrayLike, n_objects: npt.ArrayLike, parts: npt.ArrayLike | None = None) -> None:
         cell, n = np.asarray(healpix, dtype=np.int64), np.asarray(n_objects, dtype=np.int64)
         sort = np.argsort(cell, kind="stable")
         self._cells, n = cell[sort], n[sort]
+        every = np.full(len(cell), -1, np.int64)
+        self._parts = every if parts is None else np.asarray(parts, dtype=np.int64)[sort]
         if (np.diff(self._cells) == 0).any() or (n < 1).any():
             raise ValueError("a density map needs every occupied cell once, with one object or more")
         self._occupied = {ORDER: self._cells}
@@ -282,22 +364,49 @@ class DensityMap:
     def covers(self, ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """Whether positions are on the footprint.
 
-        A position is if its cell has an object. The cell is the smallest (3.4 arcmin at least) in which the local
-        density lets expect four, so that the footprint is as sharp as the catalogue allows, and at most 2 % of it are
+        A position is if its cell has an object. The cell is the smallest (26 arcsec at least) in which the local
+        density lets expect ten, so that the footprint is as sharp as the catalogue allows, and hardly any of it is
         missed by chance. Parameters and errors as of `cells`; an ndarray of bool, shape (n,).
         """
-        finest = cells(ra_deg, dec_deg)
+        return self._footprint(ra_deg, dec_deg)[0]
+
+    def is_uniform(self, ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+        """Whether the neighbours of a position's cell are all on the footprint if it is, and off it if not."""
+        is_covered, n_around, n_covered = self._footprint(ra_deg, dec_deg, with_neighbours=True)
+        return np.asarray(n_covered == np.where(is_covered, n_around, 0))
+
+    def _footprint(
+        self, ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike, with_neighbours: bool = False
+    ) -> tuple[npt.NDArray[np.bool_], IntArray, IntArray]:
+        """Whether positions are on the footprint, and how many neighbours their cells have, and have on it."""
+        finest = cells(ra_deg, dec_deg, PARTS_ORDER)
         is_covered = np.zeros(finest.shape, bool)
+        n_around, n_covered = np.zeros((2, *finest.shape), np.int64)
         if not self.n_objects:
-            return is_covered
-        cells_of_sky = self.density_per_deg2(ra_deg, dec_deg) * _SKY_DEG2 / _OBJECTS_IN_CELL
-        orders = np.clip(np.floor(np.log2(cells_of_sky / 12) / 2), 0, ORDER).astype(int)
+            return is_covered, n_around, n_covered
+        cells_of_sky = self.density_per_deg2(ra_deg, dec_deg) * _SKY_DEG2 / _OBJECTS_EXPECTED
+        orders = np.clip(np.floor(np.log2(cells_of_sky / 12) / 2), 0, PARTS_ORDER).astype(int)
         for order in np.unique(orders).tolist():
+            at_order = orders == order
+            healpix = finest[at_order] >> 2 * (PARTS_ORDER - order)
+            is_covered[at_order] = self._is_occupied(healpix, order)
+            if with_neighbours:
+                with np.errstate(invalid="ignore"):  # raised inside for a missing neighbour, which is -1
+                    around = neighbours(healpix, 2**order, order="nested")
+                n_around[at_order] = (around >= 0).sum(axis=0)
+                n_covered[at_order] = (self._is_occupied(around, order) & (around >= 0)).sum(axis=0)
+        return is_covered, n_around, n_covered
+
+    def _is_occupied(self, healpix: IntArray, order: int) -> npt.NDArray[np.bool_]:
+        """Whether cells of an order have any object."""
+        if order <= ORDER:
             if order not in self._occupied:
                 self._occupied[order] = _merged(self._cells, ORDER - order)[0]
-            at_order = orders == order
-            is_covered[at_order] = _find(self._occupied[order], finest[at_order] >> 2 * (ORDER - order))[1]
-        return is_covered
+            return _find(self._occupied[order], healpix)[1]
+        where, is_occupied = _find(self._cells, healpix >> 2 * (order - ORDER))
+        n_parts = 4 ** (PARTS_ORDER - order)  # of one cell: 16, 4 or 1 bits
+        first = n_parts * (healpix & (4 ** (order - ORDER) - 1))
+        return np.asarray(is_occupied & ((self._parts[where] >> first) & ((1 << n_parts) - 1) != 0))
 
 
 def _cell_deg2(order: int) -> float:

@@ -113,7 +113,7 @@ density_map = book(
     "density_map",
     "Objects of a catalogue in every HEALPix cell that has any",
     part_of("catalogue_id", "catalogue"),
-    "healpix n_objects",
+    "healpix n_objects occupied_parts",
     PrimaryKeyConstraint("catalogue_id", "healpix"),
 )
 
@@ -141,11 +141,12 @@ magnitude_prior = book(
 
 match_stratum = book(
     "match_stratum",
-    "The strata of a match run's sources, by mission, density and positional error, with what it learned of each",
+    "The strata of a match run's sources, by mission, the catalogues that searched around them, density and positional"
+    " error, with what it learned of each",
     part_of("run_id", "run"),
     points_to("catalogue_id", "catalogue"),
     "part source_kind log_objects_low err_low_arcsec err_typical_arcsec epoch_mean_yr epoch_std_yr reach_arcsec",
-    "log_odds completenesses cutoffs log_back log_alone",
+    "log_odds completenesses cutoffs log_back log_alone searched",
     PrimaryKeyConstraint("run_id", "source_kind"),
 )
 

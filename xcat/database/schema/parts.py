@@ -53,13 +53,13 @@ NAME_KEY = r"lower(regexp_replace(name, '\s'::text, ''::text, 'g'::text))"
 # A name has one type in all tables, but for the three whose type is given with them. What is not listed is real.
 _NAMES: list[tuple[TypeEngine[Any], str]] = [
     (SmallInteger(), "catalogue_id category_id class_id fold match_flag mission_rank n_missing n_missions part rank"),
-    (SmallInteger(), "place source_kind term_id term_no pattern"),
+    (SmallInteger(), "place source_kind term_id term_no pattern searched"),
     (Integer(), "run_id pipeline_run_id source_run_id link_run_id match_run_id property_run_id label_run_id"),
     (Integer(), "model_run_id first_run_id file_id healpix publication_id version quality_flag seed n_candidates"),
     (Integer(), "n_detections n_objects n_reference n_secure n_shifted n_shifted_above n_sources n_sources_above"),
     (Integer(), "n_upper_limits n_flawed"),
     (BigInteger(), "source_id other_source_id master_id old_master_id new_master_id object_id reject_id hpx29"),
-    (BigInteger(), "row_number n_as_bright n_bytes n_rejected n_rows"),
+    (BigInteger(), "row_number n_as_bright n_bytes n_rejected n_rows occupied_parts"),
     (Boolean(), "accepted active has_infrared has_optical has_properties has_spectrum in_test_sample is_ambiguous"),
     (Boolean(), "is_best is_best_of_master is_chosen is_classifiable is_current is_hyperluminous is_out_of_fold"),
     (Boolean(), "flux_is_doubtful is_outlier is_pair missions_agree observed_infrared observed_optical"),

@@ -121,6 +121,8 @@ match = run_table(
     "match",
     "Whether a source has a counterpart in a catalogue",
     "source_id catalogue_id n_candidates density_per_deg2 completeness p_any accepted",
+    column("covered", nullable=False, server_default="1"),
+    CheckConstraint("covered >= 0 AND covered <= 1", name="covered"),
     key="source_id catalogue_id",
 )
 

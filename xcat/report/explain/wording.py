@@ -325,7 +325,7 @@ def _magnitudes(row: Row) -> str:
 
 def _is_searched(e: Explanation) -> bool:
     """Whether any catalogue has looked at this place; always where the catalogues' areas are not known."""
-    return not e.counterparts or any(c["completeness"] > 0 for c in e.counterparts)
+    return not e.counterparts or any(c["covered"] > 0 for c in e.counterparts)
 
 
 def _counterparts(e: Explanation) -> list[str]:
@@ -336,8 +336,8 @@ def _counterparts(e: Explanation) -> list[str]:
         return [f"Counterparts: none searched; the source is outside the area of {outside}"]
     rows = [["catalogue", "object", "arcsec", "p_i", "p_any", "candidates", "used", "magnitudes"]]
     for c in e.counterparts:
-        if c["completeness"] == 0:
-            rows.append([c["catalogue"], "not searched here", "", "", "", "", "", ""])
+        if c["covered"] == 0:
+            rows.append([c["catalogue"], "not searched: off its area", "", "", "", "", "", ""])
             continue
         sep = c["sep_arcsec"]
         p_i = None if sep is None else c["p_i"]
