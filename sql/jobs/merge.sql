@@ -106,7 +106,7 @@ WITH d AS (
                      / min(flux_cgs + flux_err_cgs) FILTER (WHERE flux_cgs > 0 AND flux_err_cgs > 0)
            END AS flux_ratio_low,
            max(p_variable) AS p_variable, max(p_variable_long) AS p_variable_long,
-           max(extent_arcsec) AS extent_arcsec, bit_or(quality_flag) AS quality_flag
+           max(extent_arcsec) AS extent_arcsec, bit_or(quality_flag) AS quality_flag, avg(nh_gal_cm2) AS nh_gal_cm2
     FROM d
     GROUP BY source_id, mission_source
 ), placed AS (
@@ -146,7 +146,8 @@ SELECT %(run_id)s AS run_id, source_id, %(catalogue_id)s AS catalogue_id,
        coalesce(hr2, (h - m) / nullif(h + m, 0)) AS hr2,
        coalesce(hr2_err, CASE WHEN hr2 IS NULL THEN
            2 * sqrt((m * flux_hard_err_cgs) ^ 2 + (h * flux_medium_err_cgs) ^ 2) / nullif(h + m, 0) ^ 2 END) AS hr2_err,
-       gamma, snr, det_likelihood, flux_ratio, flux_ratio_low, p_variable, p_variable_long, extent_arcsec, quality_flag
+       gamma, snr, det_likelihood, flux_ratio, flux_ratio_low, p_variable, p_variable_long, extent_arcsec, quality_flag,
+       nh_gal_cm2
 FROM ellipse
 CROSS JOIN LATERAL (  -- greatest() would take a missing flux for 0
     SELECT CASE WHEN flux_soft_cgs IS NOT NULL THEN greatest(flux_soft_cgs, 0) END AS s,

@@ -28,6 +28,7 @@ from xcat.classifier.model import (
     check_priors,
     check_weights,
     count,
+    is_behind_galaxy,
     model_of_counts,
     typical_errors,
 )
@@ -64,6 +65,8 @@ class FitOptions:
         Properties without a contribution: the prior will be a function of them (`xcat.classifier.priors`).
     seed : int
         For inner folds and searches.
+    behind : tuple of str or None
+        Classes whose members lie behind the whole Galaxy; None: those that are called so (`is_behind_galaxy`).
 
     Raises
     ------
@@ -78,6 +81,7 @@ class FitOptions:
     smoothing: float | str = "fit"
     excluded_properties: tuple[str, ...] = ()
     seed: int = 0
+    behind: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.weights, str) and self.weights not in ("property", "category", "equal"):
@@ -195,6 +199,8 @@ class _Fit:
             raise ValueError(f"the objective names the class {of_class}, which is not one of {', '.join(classes)}")
         self.objective_class = list(classes).index(of_class) if of_class in classes else None
         self.errors = typical_errors(sample)
+        names = [c for c in classes if is_behind_galaxy(c)] if options.behind is None else options.behind
+        self.behind = np.array([c in names for c in classes])
         self.counts = self._count(sample, self.label)
 
     def model(self, groups: ArrayLike | None) -> Model:
@@ -250,7 +256,7 @@ class _Fit:
         )
 
     def _count(self, sample: Sample, label: IntArray) -> SampleCounts:
-        return count(sample, label, len(self.classes), self.options.pairs)
+        return count(sample, label, len(self.classes), self.options.pairs, self.behind)
 
     def _tables(
         self, counts: SampleCounts, smoothing: float = 1.0, sharpness: float = 1.0, unsmoothed: Model | None = None
@@ -267,6 +273,7 @@ class _Fit:
             bandwidths=None if unsmoothed is None else [t.bandwidth for t in unsmoothed.tables],
             weights=self.alpha,
             sharpness=sharpness,
+            behind=self.behind,
         )
         return replace(model, weighting=self.weighting, mixing=model.mixing * self._active(model))
 

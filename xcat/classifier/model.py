@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from xcat.arrays import FloatArray, IntArray
+from xcat.arrays import BoolArray, FloatArray, IntArray
 from xcat.classifier.density import Counts, Table, count_values, table_of_counts
 from xcat.classifier.pairs import PairTable, count_pair, pair_table
 from xcat.classifier.sample import Sample
@@ -60,6 +60,9 @@ class Model:
         measured.
     inverse_ridge : float or None
         Strength C of the ridge that the mixing was fitted with; None without one.
+    behind : (K,) bool or None
+        Classes whose members lie behind the whole Galaxy: their tables are of values before its gas and dust. None: a
+        model of before, all of whose tables are of values as they are observed, and which counts every missing value.
 
     Raises
     ------
@@ -83,6 +86,7 @@ class Model:
     outlier_p: FloatArray
     outlier_levels: FloatArray
     inverse_ridge: float | None = None
+    behind: BoolArray | None = None
 
     def __post_init__(self) -> None:
         p, k = len(self.properties), len(self.classes)
@@ -159,6 +163,15 @@ class Model:
         )
 
 
+_BEHIND = ("agn", "qso", "quasar", "blazar", "bllac", "seyfert", "galaxy", "cluster", "tde", "ulx")
+
+
+def is_behind_galaxy(name: str) -> bool:
+    """Whether a class is called like one whose members lie behind the whole Galaxy: AGN, QSO, TDE, AGN_nearby ..."""
+    plain = name.lower().replace(" ", "").replace("-", "_")
+    return plain.endswith("_nearby") or plain in _BEHIND
+
+
 def category_mixing(weights: FloatArray, sharpness: float, category_index: IntArray, n_classes: int) -> FloatArray:
     """Mixing of the poster's formula, (terms, K, K): diagonal, with the exponent of the term's category."""
     exponents = sharpness * weights / weights.sum()
@@ -208,9 +221,16 @@ class SampleCounts:
 
 
 def count(
-    sample: Sample, class_index: ArrayLike, n_classes: int, pairs: Sequence[tuple[str, str]] = ()
+    sample: Sample,
+    class_index: ArrayLike,
+    n_classes: int,
+    pairs: Sequence[tuple[str, str]] = (),
+    behind: BoolArray | None = None,
 ) -> SampleCounts:
     """Count labelled sources in the cells of the tables; every hypothesis counts with its probability.
+
+    Members of the classes that are `behind` the Galaxy, (K,), count with their values before it. A hardness ratio that
+    gas has changed a lot, or that lies on a wall behind it, does not count: what it was is not known.
 
     Raises
     ------
@@ -220,11 +240,12 @@ def count(
     label = check_labels(class_index, len(sample), n_classes)
     rows, weight, source = sample.rows()
     row_label = label[source]
-    scaled = [rows.scaled(j) for j in range(len(rows.properties))]
-    limits = [None] * len(scaled) if rows.limits is None else rows.limits.T
+    chosen = None if behind is None or not behind.any() else behind[row_label]
+    columns = [rows.column_to_count(j, chosen) for j in range(len(rows.properties))]
+    scaled = [column.x for column in columns]
     singles = tuple(
-        count_values(x, row_label, n_classes, prop, weight=weight, limit=limit)
-        for x, prop, limit in zip(scaled, rows.properties, limits, strict=True)
+        count_values(column.x, row_label, n_classes, prop, weight=weight, limit=column.limit)
+        for column, prop in zip(columns, rows.properties, strict=True)
     )
     position = {p.name: j for j, p in enumerate(sample.properties)}
     unknown = sorted({name for pair in pairs for name in pair} - set(position))
@@ -261,6 +282,7 @@ def model_of_counts(
     bandwidths: Sequence[FloatArray] | None = None,
     weights: ArrayLike | None = None,
     sharpness: float = 1.0,
+    behind: BoolArray | None = None,
 ) -> Model:
     """Make the tables of a counted sample, weighted by the poster's formula.
 
@@ -276,6 +298,8 @@ def model_of_counts(
         Bandwidths without smoothing, if already determined: estimating them takes most of the time.
     weights : (T,) array, optional
         Weight alpha of each of `CATEGORIES`; equal by default.
+    behind : (K,) bool array, optional
+        As passed to `count`.
 
     Raises
     ------
@@ -316,6 +340,7 @@ def model_of_counts(
         n_reference=counts.n_class,
         outlier_p=OUTLIER_P,
         outlier_levels=np.full((k, OUTLIER_P.size), np.nan),
+        behind=behind,
     )
 
 
@@ -326,8 +351,10 @@ def fit_tables(
     priors: ArrayLike,
     *,
     pairs: Sequence[tuple[str, str]] = (),
+    behind: BoolArray | None = None,
     **options: Any,
 ) -> Model:
     """Count a labelled sample and make its tables; options and errors as in `count` and `model_of_counts`."""
-    counts, errors = count(sample, class_index, len(classes), pairs), typical_errors(sample)
-    return model_of_counts(counts, sample.properties, classes, priors, pairs=pairs, errors=errors, **options)
+    counts, errors = count(sample, class_index, len(classes), pairs, behind), typical_errors(sample)
+    options |= {"pairs": pairs, "errors": errors, "behind": behind}
+    return model_of_counts(counts, sample.properties, classes, priors, **options)

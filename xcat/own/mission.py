@@ -137,11 +137,13 @@ class Mission:
             numbers,
             RELATIONS,
             RELATIONS["source"],
+            {NUMBER: self.definition.as_dict()},
             list(self.published.counterparts),
             list(self.published.galaxies),
             self._step,
             self._in_cut_outs(),
             few_sources=True,
+            depths=self.published.depths,
         )
         for table, (query, values) in queries.items():
             self._fill(table, query, values)

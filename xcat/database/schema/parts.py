@@ -62,11 +62,11 @@ _NAMES: list[tuple[TypeEngine[Any], str]] = [
     (BigInteger(), "row_number n_as_bright n_bytes n_rejected n_rows"),
     (Boolean(), "accepted active has_infrared has_optical has_properties has_spectrum in_test_sample is_ambiguous"),
     (Boolean(), "is_best is_best_of_master is_chosen is_classifiable is_current is_hyperluminous is_out_of_fold"),
-    (Boolean(), "is_outlier is_pair missions_agree observed_infrared observed_optical"),
+    (Boolean(), "is_outlier is_pair behind_galaxy missions_agree observed_infrared observed_optical"),
     (Text(), "alternative catalogue category change class class_native column_name config_key definition_sha256"),
     (Text(), "error error_column file_name folds galaxy kind known_class known_class_of_master limit_column method"),
     (Text(), "name observed_column origin other_missions pinned property reason sha256 status table_name term value"),
-    (Text(), "weighting"),
+    (Text(), "weighting band"),
     (Text(), "infrared_catalogue infrared_native_id optical_catalogue optical_native_id"),
     (Text(collation="C"), "mission_source native_id obs_id source_native_id"),
     (DateTime(timezone=True), "started_at ended_at published_at"),
@@ -80,10 +80,10 @@ _NAMES: list[tuple[TypeEngine[Any], str]] = [
     (DOUBLE_PRECISION(), "smoothing tail_slope typical_error weight log_objects_low err_low_arcsec reach_arcsec"),
     (DOUBLE_PRECISION(), "err_typical_arcsec epoch_mean_yr epoch_std_yr prior_shape mean_of_all"),
     (ARRAY(DOUBLE_PRECISION), "grid grid_2 log_above log_atoms log_density log_smeared mixing outlier_levels"),
-    (ARRAY(DOUBLE_PRECISION), "outlier_p log_odds completenesses cutoffs log_back log_alone pool_means"),
-    (ARRAY(Integer), "pools"),
-    (ARRAY(REAL), "evidence p"),
-    (ARRAY(Text), "axes catalogues objects scales"),
+    (ARRAY(DOUBLE_PRECISION), "outlier_p log_odds completenesses cutoffs log_back log_alone pool_means column_shift"),
+    (ARRAY(Integer), "pools depth_cells"),
+    (ARRAY(REAL), "evidence p depth_mags"),
+    (ARRAY(Text), "absence_columns axes catalogues objects scales"),
 ]
 _TYPE = {name: type_ for type_, names in _NAMES for name in names.split()}
 
