@@ -168,7 +168,8 @@ AS $$
     FROM given AS g
     CROSS JOIN terms AS t
     CROSS JOIN LATERAL (
-        SELECT CASE WHEN f.x = 'NaN' AND xcat.is_absent(g.properties, t.absence) THEN 'Infinity' ELSE f.x END AS x,
+        SELECT CASE WHEN f.x = 'NaN' AND coalesce((g.properties ->> t.axes[1])::real, 'NaN') = 'NaN'
+                         AND xcat.is_absent(g.properties, t.absence) THEN 'Infinity' ELSE f.x END AS x,
                CASE WHEN cardinality(t.axes) = 2
                    THEN xcat.property_value(g.properties, t.axes[2], NULL, t.scales[2]) END AS y,
                nullif((g.properties ->> t.error_column)::real::double precision, 'NaN') AS error,

@@ -25,6 +25,7 @@ References
 from copy import copy
 from dataclasses import dataclass, fields, replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -143,7 +144,9 @@ class Table:
     def of_classes(self, chosen: BoolArray) -> "Table":
         """The table of some of the classes."""
         every = {name: getattr(self, name) for name in (*_BY_CLASS, "log_smeared", "log_atoms", "log_above")}
-        parts = {name: None if of is None else np.ascontiguousarray(of[..., chosen]) for name, of in every.items()}
+        parts: dict[str, Any] = {
+            name: None if of is None else np.ascontiguousarray(of[..., chosen]) for name, of in every.items()
+        }
         return replace(self, **parts)
 
 

@@ -251,7 +251,7 @@ def _margin(p: FloatArray) -> FloatArray:
 class _Terms:
     """Look-up of terms for a sample; every column is brought to its scale once.
 
-    Classes behind the Galaxy are looked up at the values before it: their densities are p(x(observed)) |dx / dobserved|.
+    Classes behind the Galaxy are looked up at the values before it: their density is p(x) |dx / d(observed x)|.
     """
 
     def __init__(self, model: Model, sample: Sample) -> None:

@@ -35,9 +35,9 @@ class ClassRule(Strict):
     """Radius of a nucleus, arcsec, with 'where: off_nuclear'."""
 
     behind_galaxy: bool | None = None
-    """Whether the objects lie behind all gas and dust of the Galaxy, which then hides them and hardens their spectra.
-    Default: for classes in other galaxies ('where'), and those that are called AGN, QSO, quasar, blazar, galaxy, cluster,
-    TDE or ULX, or end with _nearby."""
+    """Whether the objects lie behind all gas and dust of the Galaxy, which hides them and hardens their spectra.
+    Default: true for classes in other galaxies ('where') and those that are called AGN, QSO, quasar, blazar, galaxy,
+    cluster, TDE or ULX, or end with _nearby."""
 
     @model_validator(mode="before")
     @classmethod

@@ -66,7 +66,7 @@ def properties_stage(
             depths[loaded.catalogue_id] = depth.measure(conn, loaded, bands)
             depth.store(conn, run.run_id, loaded.catalogue_id, depths[loaded.catalogue_id])
             advance(1)
-    missions = {n: definition for n, definition in conn.execute(job("properties.missions").compose(source=sources))}
+    missions = dict(conn.execute(job("properties.missions").compose(source=sources)).fetchall())
     queries = prepare(
         conn, run.run_id, runs, relations, sources, missions, counterparts, galaxies, run.step, depths=depths
     )
@@ -192,7 +192,7 @@ def _cover(
     in_cut_outs: Mapping[int, np.ndarray],
     depths: Mapping[int, depth.Depths],
 ) -> None:
-    """Fill ``pg_temp.covered``: which sources the catalogues cover, the depth of the deepest of them, and the Galaxy."""
+    """Fill ``pg_temp.covered``: which sources the catalogues cover, the depth of the deepest, and the Galaxy."""
     types = [("source_id", "bigint"), ("ra", "double precision"), ("dec", "double precision")]
     types += [("catalogue_id", "smallint"), ("nh_gal_cm2", "double precision")]
     query = job("properties.positions").compose(source=sources)

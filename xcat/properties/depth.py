@@ -1,12 +1,13 @@
-"""How deep a catalogue is at a place: its definition says how deep it is over most of its sky, its rows where it is not.
+"""How deep a catalogue is at a place: as deep as its definition says, or less where its rows show it.
 
-Where stars are dense a catalogue ends at brighter magnitudes. There nearly all objects are brighter than its definition's
-depth: the magnitude that 95 % of those around are brighter than, and a little more, is the depth.
+Where stars are dense a catalogue ends at brighter magnitudes. There nearly all objects are brighter than the depth that
+its definition states: the magnitude that 95 % of those around are brighter than, and a little more, is the depth.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 import numpy as np
 from psycopg import sql
@@ -19,13 +20,14 @@ from xcat.database.loaded import Loaded
 from xcat.database.sqlfiles import dicts, insert, job
 from xcat.sky.density_map import cells
 
+BandName = Literal["r", "b", "w1", "w2", "j"]
 #: Cells and magnitudes of a catalogue, by band.
 Depths = Mapping[str, tuple[IntArray, FloatArray]]
 
 ORDER = 6
 """Of the HEALPix cells: 55 arcmin."""
 LEAST_OBJECTS = 50
-"""A cell with fewer takes the depth of the cells around it, two orders coarser at a time; at last that of the definition."""
+"""A cell with fewer takes the depth of a larger one, two orders coarser at a time; at last that of the definition."""
 SHARE = 0.95
 MARGIN_MAG = 0.2
 """Star counts that end at a magnitude have 95 % of their objects 0.1 to 0.2 mag before it."""
@@ -112,7 +114,7 @@ def load(conn: Connection, run_id: int) -> dict[int, Depths]:
     return dict(found)
 
 
-def at(definition: Definition, depths: Depths, band: str, ra_deg: FloatArray, dec_deg: FloatArray) -> FloatArray:
+def at(definition: Definition, depths: Depths, band: BandName, ra_deg: FloatArray, dec_deg: FloatArray) -> FloatArray:
     """Depth of a catalogue around positions, (n,)."""
     depth = np.full(len(ra_deg), definition.depth[band])
     where, less = depths.get(band, (np.zeros(0, np.int64), np.zeros(0)))

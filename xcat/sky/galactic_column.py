@@ -29,7 +29,7 @@ Bands = Mapping[str, Band]
 SFD_SCALE = 0.86
 """True reddening over that of the map [2]_."""
 MOST_EBV_MAG = 10.0
-"""Larger values of the map, within a degree of the inner plane, are not believed; behind them nothing is seen anyway."""
+"""Larger values of the map, within a degree of the inner plane, are not believed; behind them nothing is seen."""
 NH_PER_EBV_CM2 = 3.1 * 2.21e21
 """Hydrogen atoms per magnitude of E(B-V) [4]_."""
 PHOTON_INDEX = 1.9
@@ -90,7 +90,7 @@ def maps_at(ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike) -> tuple[FloatArray, 
 def hydrogen(nh_gal_cm2: FloatArray, ebv_mag: FloatArray) -> FloatArray:
     """All hydrogen, atoms per cm2: neutral and molecular [3]_, or what the dust says [4]_ where that is more.
 
-    In the inner plane the 21 cm line is opaque, and most of the gas is molecular: the dust says up to five times as much.
+    In the inner plane the 21 cm line is opaque and most of the gas is molecular: dust says up to five times as much.
     """
     with np.errstate(invalid="ignore"):
         molecular = 7.3e20 * (1.0 - np.exp(-nh_gal_cm2 * ebv_mag / SFD_SCALE / 3e20)) ** 1.1
