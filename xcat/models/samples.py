@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,7 +107,7 @@ class Layout:
             every[:, self.dependent] = table
             self._count_absence_once(table, every, None if limits is None else limits[owner], self.dependent)
             made = Hypotheses.of(owner, hypotheses["p_hypothesis"], self.dependent, table, len(rows))
-        return Sample(self.properties, values, errors, limits, made, self._shifts(rows))
+        return Sample(self.properties, values, errors, limits, made, shifts(rows, self.shift))
 
     def _count_absence_once(
         self, table: np.ndarray, every: np.ndarray, limits: np.ndarray | None, columns: Sequence[int]
@@ -122,13 +123,6 @@ class Layout:
             if self.absence.get(j):
                 table[np.isnan(table[:, i]) & absent[:, self.absence[j]].any(axis=1), i] = NOT_OBSERVED
 
-    def _shifts(self, rows: np.ndarray) -> np.ndarray | None:
-        """What brings the values of objects behind the Galaxy before it; 0 where the column is not known."""
-        if not any(self.shift):
-            return None
-        of_galaxy = np.stack([np.nan_to_num(rows[name].astype(np.float64)) for name in SHIFT_COLUMNS], axis=1)
-        nothing = (0.0,) * len(SHIFT_COLUMNS)
-        return np.asarray(of_galaxy @ np.array([shift or nothing for shift in self.shift]).T)
 
     @staticmethod
     def _mark_unobserved(
@@ -143,6 +137,23 @@ class Layout:
             return None
         missing = np.full(len(rows), np.nan)
         return np.stack([missing if name is None else rows[name] for name in names], axis=1).astype(np.float64)
+
+
+def shifts(columns: Any, per_column: Sequence[tuple[float, ...] | None]) -> np.ndarray | None:
+    """What brings the values of objects behind the Galaxy before it, (N, P).
+
+    Parameters
+    ----------
+    columns : mapping or structured array
+        The columns `SHIFT_COLUMNS`, each (N,); NaN where nothing is known, which shifts nothing.
+    per_column : sequence of P
+        As `shift_of` gives them; None for all: there is nothing to shift.
+    """
+    if not any(per_column):
+        return None
+    of_galaxy = np.stack([np.nan_to_num(columns[name].astype(np.float64)) for name in SHIFT_COLUMNS], axis=1)
+    nothing = (0.0,) * len(SHIFT_COLUMNS)
+    return np.asarray(of_galaxy @ np.array([shift or nothing for shift in per_column]).T)
 
 
 def in_order(conn: Connection, source_run_id: int, source_ids: list[int] | None = None) -> IntArray:

@@ -10,6 +10,7 @@ import pandas as pd
 from astropy.table import Table
 
 from xcat.arrays import FloatArray, IntArray
+from xcat.classifier.model import is_behind_galaxy
 from xcat.classifier.sample import Sample
 from xcat.columns.properties import all_properties, select
 from xcat.errors import ConfigError, InputError
@@ -85,7 +86,10 @@ def of_table(
         messages.append(f"not in the table: {', '.join(missing)}")
     if not used:
         raise InputError(f"{user.name}: the table gives none of the properties {', '.join(wanted)}")
-    sample = Sample(select([user.names[j] for j in used]), user.values[rows][:, used], user.errors[rows][:, used])
+    names = [user.names[j] for j in used]
+    shift = user.shift(names) if any(map(is_behind_galaxy, classes)) else None
+    of_rows = (user.values[rows][:, used], user.errors[rows][:, used])
+    sample = Sample(select(names), *of_rows, shift=None if shift is None else shift[rows])
     ra, dec = user.ra[rows], user.dec[rows]
     labelled = Labelled(
         rows + 1,
