@@ -263,8 +263,8 @@ AS $$
                 OFFSET 0) AS b
             CROSS JOIN LATERAL (
                 SELECT CASE WHEN f.is_ratio_1
-                           THEN least(sqrt((coalesce(v.error, 0) * exp(b.log_jacobian)) ^ 2 + (0.2 * (b.x - v.x)) ^ 2), 1)
-                           ELSE sqrt(coalesce(v.error, 0) ^ 2 + (0.2 * f.by_1) ^ 2) END AS error) AS r
+                           THEN least(sqrt((coalesce(v.error, 0) * exp(b.log_jacobian)) ^ 2 + (0.4 * (b.x - v.x)) ^ 2), 1)
+                           ELSE sqrt(coalesce(v.error, 0) ^ 2 + (0.4 * f.by_1) ^ 2) END AS error) AS r
             CROSS JOIN LATERAL (
                 SELECT least(greatest((CASE WHEN v.x = 'NaN' THEN b.beyond ELSE b.x END - t.low[1]) / t.step[1], 0),
                              t.last_node[1]) AS at_1,

@@ -22,8 +22,8 @@ LARGE_SHIFT = 0.7
 what it was: it is compared with what the gas makes of the distribution before it."""
 INSIDE = 1.0 - 1e-12
 """Largest place between two walls, from -1 to 1: a value that lies between them is not shifted onto one."""
-SCATTER = 0.2
-"""Uncertainty of the column of the Galaxy as a share of itself: its maps have cells of a degree."""
+SCATTER = 0.4
+"""Uncertainty of the column of the Galaxy as a share of itself: its maps have cells of a degree, and dust is patchy."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -241,7 +241,7 @@ class Sample:
         x = before.x
         if prop.bounded_low and prop.bounded_high:
             on_wall = (x == prop.low) | (x == prop.high)
-            x = np.where(np.isfinite(x) & ((np.abs(by) >= LARGE_SHIFT) | (on_wall & (by != 0.0))), NOT_OBSERVED, x)
+            x = np.where((np.abs(by) >= LARGE_SHIFT) | (on_wall & (by != 0.0)), NOT_OBSERVED, x)
         limit = None if column.limit is None or before.limit is None else np.where(behind, before.limit, column.limit)
         return Column(np.where(behind, x, column.x), None, limit)
 
