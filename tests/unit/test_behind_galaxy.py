@@ -200,7 +200,7 @@ def test_shifts_are_those_of_the_registry():
 
 def test_the_absence_of_a_counterpart_is_counted_once():
     names = ["pm_mas_yr", "bp_rp", "log_fx_fr"]
-    layout = Layout(select(names), limits=names)
+    layout = Layout(select(names), limits=names, absence=True)
     assert absence_of("pm_mas_yr") == ("log_fx_fr",)
     rows = np.zeros(4, [("source_id", "i8"), *((c, "f4") for c, _ in layout.columns[:-1]), ("observed_optical", "?")])
     rows["observed_optical"] = [True, True, True, False]
@@ -212,7 +212,7 @@ def test_the_absence_of_a_counterpart_is_counted_once():
     assert np.isnan(values[1, :2]).all()  # there, without motion and colour
     assert np.isnan(values[2]).all()  # nobody knows how deep: what is missing counts
     assert np.isinf(values[3]).all()  # not searched
-    before = Layout(select(names), limits=names, absence=False)
+    before = Layout(select(names), limits=names)
     assert np.isnan(before.sample(rows).values[0]).all()
 
 

@@ -148,7 +148,7 @@ class Pipeline(Strict):
         """Columns of the database that make its samples."""
         names = [p.name for p in self.property_list]
         with_errors, with_limits = names if self.errors else (), names if self.limits else ()
-        return Layout(self.property_list, with_errors, with_limits, not self.best_match, bool(self.behind_galaxy))
+        return Layout(self.property_list, with_errors, with_limits, not self.best_match, bool(self.behind_galaxy), True)
 
     @property
     def fit_options(self) -> FitOptions:

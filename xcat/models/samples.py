@@ -44,8 +44,8 @@ class Layout:
         errors: Iterable[str] = (),
         limits: Iterable[str] = (),
         hypotheses: bool = True,
-        galaxy: bool = True,
-        absence: bool = True,
+        galaxy: bool = False,
+        absence: bool = False,
     ) -> None:
         self.properties = tuple(properties)
         names = [p.name for p in properties]
@@ -122,7 +122,6 @@ class Layout:
         for i, j in enumerate(columns):
             if self.absence.get(j):
                 table[np.isnan(table[:, i]) & absent[:, self.absence[j]].any(axis=1), i] = NOT_OBSERVED
-
 
     @staticmethod
     def _mark_unobserved(

@@ -80,7 +80,7 @@ def _singles(model: Model) -> list[dict[str, Any]]:
             "limit_column": None if table.log_above is None else column_of(prop.name, "limit"),
             "observed_column": column_of(prop.name, "observed"),
             "column_shift": _shift(model, prop.name),
-            "absence_columns": [name for name in absence_of(prop.name) if name in with_limit] or None,
+            "absence_columns": _absence(model, prop.name, with_limit),
         }
         arrays = {name: getattr(table, name) for name in _BY_CLASS}
         for k, name in enumerate(model.classes):
@@ -95,6 +95,12 @@ def _shift(model: Model, *axes: str) -> list[float] | None:
     if model.behind is None or not model.behind.any() or not any(shifts):
         return None
     return [x for shift in shifts for x in shift or (0.0,) * len(SHIFT_COLUMNS)]
+
+
+def _absence(model: Model, name: str, with_limit: set[str]) -> list[str] | None:
+    """Flux ratios of a model that count the absence of the counterpart that a property needs; None: none does."""
+    found = [ratio for ratio in absence_of(name) if ratio in with_limit]
+    return found if found and model.behind is not None else None
 
 
 def _pairs(model: Model) -> list[dict[str, Any]]:
