@@ -244,7 +244,8 @@ AS $$
                    END AS found,
                    least(p.level, t.n_levels)::integer AS level
             FROM (
-                -- classes behind the Galaxy are looked up before it, the others at what is observed
+                -- classes behind the Galaxy are looked up before it, the others at what is observed; the numbers
+                -- are those of xcat/classifier/sample.py and posterior.py
                 SELECT is_behind, CASE WHEN is_behind THEN s[1] * v.ebv_mag + s[2] * v.flux_dex + s[3] * v.hr1
                                            + s[4] * v.hr2 ELSE 0 END AS by_1,
                        CASE WHEN is_behind THEN s[5] * v.ebv_mag + s[6] * v.flux_dex + s[7] * v.hr1
@@ -256,14 +257,16 @@ AS $$
             ) AS f
             CROSS JOIN LATERAL (
                 SELECT CASE WHEN f.is_ratio_1 THEN xcat.between_walls(v.x, f.by_1) ELSE v.x + f.by_1 END AS x,
-                       CASE WHEN f.is_ratio_2 THEN xcat.between_walls(v.y, f.by_2) ELSE v.y + coalesce(f.by_2, 0) END AS y,
+                       CASE WHEN f.is_ratio_2 THEN xcat.between_walls(v.y, f.by_2) ELSE v.y + coalesce(f.by_2, 0)
+                           END AS y,
                        CASE WHEN f.is_ratio_1 AND abs(v.x) < 1 THEN -2 * ln(cosh(f.by_1) * (1 + v.x * tanh(f.by_1)))
                            ELSE 0 END AS log_jacobian,
                        v.beyond + f.by_1 AS beyond
                 OFFSET 0) AS b
             CROSS JOIN LATERAL (
                 SELECT CASE WHEN f.is_ratio_1
-                           THEN least(sqrt((coalesce(v.error, 0) * exp(b.log_jacobian)) ^ 2 + (0.4 * (b.x - v.x)) ^ 2), 1)
+                           THEN least(sqrt((coalesce(v.error, 0) * exp(b.log_jacobian)) ^ 2
+                                           + (0.4 * (b.x - v.x)) ^ 2), 1)
                            ELSE sqrt(coalesce(v.error, 0) ^ 2 + (0.4 * f.by_1) ^ 2) END AS error) AS r
             CROSS JOIN LATERAL (
                 SELECT least(greatest((CASE WHEN v.x = 'NaN' THEN b.beyond ELSE b.x END - t.low[1]) / t.step[1], 0),
