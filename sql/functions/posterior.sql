@@ -76,6 +76,17 @@ AS $$
     END
 $$;
 
+-- A hardness ratio shifted on its inverse hyperbolic tangent; on a wall, or beyond, it stays
+CREATE FUNCTION xcat.between_walls(value double precision, shift double precision)
+RETURNS double precision
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS $$
+    SELECT CASE WHEN abs(value) < 1
+        THEN least(greatest((value + tanh(shift)) / (1 + value * tanh(shift)), -1 + 1e-12::double precision),
+                   1 - 1e-12::double precision)
+        ELSE value END
+$$;
+
 -- One row per term, its arrays with the classes first. Joined, they are unpacked in memory once, however often a query
 -- reads them.
 
@@ -87,8 +98,8 @@ RETURNS TABLE (
     log_density double precision[], log_smeared double precision[], log_atoms double precision[],
     log_above double precision[], log_present double precision[], log_missing double precision[], n_levels integer,
     tail_slope double precision, typical_error double precision, error_column text, limit_column text,
-    observed_column text,
-    centred double precision[])
+    observed_column text, centred double precision[], behind boolean[], column_shift double precision[],
+    absence text[])
 LANGUAGE sql STABLE PARALLEL SAFE ROWS 20
 AS $$
     SELECT f.property, f.category, m.classes, f.axes, f.scales, ARRAY[f.grid[1], f.grid_2[1]],
@@ -97,8 +108,12 @@ AS $$
            ARRAY[cardinality(f.grid) - 1, cardinality(f.grid_2) - 1],
            c.log_density, c.log_smeared, c.log_atoms, c.log_above, c.log_present, c.log_missing,
            coalesce(array_length(f.log_smeared, 1), 0), f.tail_slope, f.typical_error, f.error_column, f.limit_column,
-           f.observed_column, c.centred
-    FROM (SELECT run_id, array_agg(class ORDER BY class_id) AS classes FROM xcat.model_class
+           f.observed_column, c.centred, m.behind, f.column_shift,
+           (SELECT array_agg(ARRAY[a.property, a.limit_column, a.observed_column])
+            FROM xcat.likelihood_table AS a
+            WHERE a.run_id = f.run_id AND a.class = f.class AND a.property = ANY (f.absence_columns))
+    FROM (SELECT run_id, array_agg(class ORDER BY class_id) AS classes,
+                 array_agg(behind_galaxy ORDER BY class_id) AS behind FROM xcat.model_class
           WHERE run_id = xcat.checked_model(model_run_id) GROUP BY run_id) AS m
     JOIN xcat.likelihood_table AS f ON f.run_id = m.run_id AND f.class = m.classes[1]
     CROSS JOIN LATERAL (
@@ -115,6 +130,30 @@ AS $$
         WHERE t.run_id = m.run_id AND t.property = f.property) AS c
 $$;
 
+-- What the Galaxy takes from a source behind it: 0 where it is not known
+CREATE FUNCTION xcat.taken_away(
+    properties jsonb, OUT ebv_mag double precision, OUT flux_dex double precision, OUT hr1 double precision,
+    OUT hr2 double precision)
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS $$
+    SELECT coalesce(nullif((properties ->> 'ebv_mag')::real, 'NaN'), 0)::double precision,
+           coalesce(nullif((properties ->> 'flux_absorbed_dex')::real, 'NaN'), 0)::double precision,
+           coalesce(nullif((properties ->> 'hr1_absorbed')::real, 'NaN'), 0)::double precision,
+           coalesce(nullif((properties ->> 'hr2_absorbed')::real, 'NaN'), 0)::double precision
+$$;
+
+-- Whether the limit of one of some flux ratios (each with the columns of its limit and coverage) tells that there is no
+-- counterpart
+CREATE FUNCTION xcat.is_absent(properties jsonb, ratios text[])
+RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS $$
+    SELECT ratios IS NOT NULL AND EXISTS (
+        SELECT FROM generate_series(1, coalesce(array_length(ratios, 1), 0)) AS i
+        WHERE xcat.property_value(properties, ratios[i][1], ratios[i][3], 'linear') = 'NaN'
+          AND nullif((properties ->> ratios[i][2])::real, 'NaN') IS NOT NULL)
+$$;
+
 -- The evidence of every term of a model for every class, for one row of properties: natural-log likelihood (per unit of
 -- the property's scale), and what it adds to the log score of the class
 CREATE FUNCTION pub.evidence_of(model_run_id integer, properties jsonb)
@@ -129,59 +168,120 @@ AS $$
     FROM given AS g
     CROSS JOIN terms AS t
     CROSS JOIN LATERAL (
-        SELECT xcat.property_value(g.properties, t.axes[1], t.observed_column, t.scales[1]) AS x,
+        SELECT CASE WHEN f.x = 'NaN' AND coalesce((g.properties ->> t.axes[1])::real, 'NaN') = 'NaN'
+                         AND xcat.is_absent(g.properties, t.absence) THEN 'Infinity' ELSE f.x END AS x,
                CASE WHEN cardinality(t.axes) = 2
                    THEN xcat.property_value(g.properties, t.axes[2], NULL, t.scales[2]) END AS y,
                nullif((g.properties ->> t.error_column)::real::double precision, 'NaN') AS error,
                nullif((g.properties ->> t.limit_column)::real::double precision, 'NaN') AS beyond,
-               t.low[1] + t.last_node[1] * t.step[1] AS high
+               t.low[1] + t.last_node[1] * t.step[1] AS high, h.ebv_mag, h.flux_dex, h.hr1, h.hr2
+        FROM xcat.property_value(g.properties, t.axes[1], t.observed_column, t.scales[1]) AS f (x)
+        CROSS JOIN xcat.taken_away(CASE WHEN t.column_shift IS NOT NULL THEN g.properties END) AS h
         OFFSET 0) AS v
     CROSS JOIN LATERAL (
-        SELECT least(greatest((CASE WHEN v.x = 'NaN' THEN v.beyond ELSE v.x END - t.low[1]) / t.step[1], 0),
-                     t.last_node[1]) AS at_1,
-               least(greatest((v.y - t.low[2]) / t.step[2], 0), t.last_node[2]) AS at_2,
-               round(1 + 2 * ln(greatest(sqrt(greatest(v.error ^ 2 - t.typical_error ^ 2, 0)) / t.step[1], 1e-9))
-                     / ln(2)) AS level,
-               -- beyond the ends all classes fall alike; 100 lengths of the table out, or farther, count as that far
-               t.tail_slope * least(greatest(t.low[1] - v.x, v.x - v.high, 0), 100 * (v.high - t.low[1])) AS tail
-        OFFSET 0) AS p
-    CROSS JOIN LATERAL (
-        SELECT least(floor(p.at_1)::integer, t.last_node[1] - 1) + 1 AS i,
-               p.at_1 - least(floor(p.at_1), t.last_node[1] - 1) AS u,
-               least(floor(p.at_2)::integer, t.last_node[2] - 1) + 1 AS j,
-               p.at_2 - least(floor(p.at_2), t.last_node[2] - 1) AS w,
-               CASE
-                   WHEN cardinality(t.axes) = 2 THEN
-                       CASE WHEN greatest(abs(v.x), abs(v.y)) < 'Infinity' THEN 'pair' ELSE 'nothing' END
-                   WHEN v.x = 'Infinity' THEN 'nothing'
-                   WHEN v.x = 'NaN' THEN
-                       CASE WHEN t.log_above IS NOT NULL AND v.beyond IS NOT NULL THEN 'limit' ELSE 'missing' END
-                   WHEN v.x = t.low[1] AND t.log_atoms[1][1] > '-Infinity' THEN 'low wall'
-                   WHEN v.x = v.high AND t.log_atoms[1][2] > '-Infinity' THEN 'high wall'
-                   WHEN p.level > 0 AND t.n_levels > 0 THEN 'noisy'
-                   ELSE 'exact'
-               END AS found,
-               least(p.level, t.n_levels)::integer AS level
-        OFFSET 0) AS n
-    CROSS JOIN LATERAL (
-        SELECT ARRAY(
-            SELECT CASE n.found
+        SELECT array_agg(
+            CASE n.found
                 WHEN 'nothing' THEN 0
                 WHEN 'missing' THEN t.log_missing[k]
                 WHEN 'limit' THEN t.log_present[k] + t.log_above[k][n.i]
                     + n.u * (t.log_above[k][n.i + 1] - t.log_above[k][n.i])
                 WHEN 'low wall' THEN t.log_present[k] + t.log_atoms[k][1]
                 WHEN 'high wall' THEN t.log_present[k] + t.log_atoms[k][2]
-                WHEN 'noisy' THEN t.log_present[k] - p.tail + t.log_smeared[k][n.level][n.i]
+                WHEN 'noisy' THEN t.log_present[k] - n.tail + n.log_jacobian + t.log_smeared[k][n.level][n.i]
                     + n.u * (t.log_smeared[k][n.level][n.i + 1] - t.log_smeared[k][n.level][n.i])
-                WHEN 'exact' THEN t.log_present[k] - p.tail + t.log_density[k][n.i]
+                WHEN 'exact' THEN t.log_present[k] - n.tail + n.log_jacobian + t.log_density[k][n.i]
                     + n.u * (t.log_density[k][n.i + 1] - t.log_density[k][n.i])
+                WHEN 'gas' THEN t.log_present[k] + (
+                    -- the distribution before the gas, brought behind it and blurred, in twelve pieces
+                    SELECT ln(greatest(
+                        sum(greatest(a.above - a.next, 0) * CASE WHEN abs(v.x) = 1
+                            THEN 1 / (1 + exp(1.702 * abs(a.z))) / t.step[1]
+                            ELSE exp(-0.5 * a.z ^ 2) / (sqrt(2 * pi()) * a.sigma) END)
+                        + CASE v.x WHEN -1 THEN exp(t.log_atoms[k][1]) WHEN 1 THEN exp(t.log_atoms[k][2]) ELSE 0 END,
+                        0.5e-4))
+                    FROM (
+                        SELECT e.sigma, b.above, lead(b.above) OVER (ORDER BY j) AS next,
+                               (e.edge + e.width / 24 - v.x) / e.sigma AS z
+                        FROM generate_series(0, 12) AS j
+                        CROSS JOIN LATERAL (
+                            SELECT s.sigma, s.high - s.low AS width, s.low + (s.high - s.low) * (j / 12.0) AS edge
+                            FROM (SELECT o.sigma, greatest(v.x - 3 * o.sigma, -1) AS low,
+                                         least(v.x + 3 * o.sigma, 1) AS high
+                                  FROM (SELECT greatest(coalesce(v.error, 0), t.step[1]) AS sigma) AS o) AS s) AS e
+                        CROSS JOIN LATERAL (
+                            SELECT least((xcat.between_walls(e.edge, n.by_1) - t.low[1]) / t.step[1], t.last_node[1])
+                                   AS at) AS p
+                        CROSS JOIN LATERAL (
+                            SELECT least(floor(p.at)::integer, t.last_node[1] - 1) + 1 AS i,
+                                   p.at - least(floor(p.at), t.last_node[1] - 1) AS u) AS q
+                        CROSS JOIN LATERAL (
+                            SELECT CASE WHEN e.edge >= 1 THEN 0
+                                ELSE exp(t.log_above[k][q.i] + q.u * (t.log_above[k][q.i + 1] - t.log_above[k][q.i]))
+                                END AS above) AS b) AS a
+                    WHERE a.next IS NOT NULL)
                 ELSE (1 - n.u) * ((1 - n.w) * t.log_density[k][(n.i - 1) * (t.last_node[2] + 1) + n.j]
                                   + n.w * t.log_density[k][(n.i - 1) * (t.last_node[2] + 1) + n.j + 1])
                     + n.u * ((1 - n.w) * t.log_density[k][n.i * (t.last_node[2] + 1) + n.j]
                              + n.w * t.log_density[k][n.i * (t.last_node[2] + 1) + n.j + 1])
-                END
-            FROM generate_series(1, cardinality(t.classes)) AS k) AS log_likelihood
+                END ORDER BY k) AS log_likelihood
+        FROM (
+            SELECT f.is_behind, f.by_1, p.tail, p.log_jacobian,
+                   least(floor(p.at_1)::integer, t.last_node[1] - 1) + 1 AS i,
+                   p.at_1 - least(floor(p.at_1), t.last_node[1] - 1) AS u,
+                   least(floor(p.at_2)::integer, t.last_node[2] - 1) + 1 AS j,
+                   p.at_2 - least(floor(p.at_2), t.last_node[2] - 1) AS w,
+                   CASE
+                       WHEN cardinality(t.axes) = 2 THEN
+                           CASE WHEN greatest(abs(v.x), abs(v.y)) < 'Infinity' THEN 'pair' ELSE 'nothing' END
+                       WHEN v.x = 'Infinity' THEN 'nothing'
+                       WHEN v.x = 'NaN' THEN
+                           CASE WHEN t.log_above IS NOT NULL AND v.beyond IS NOT NULL THEN 'limit' ELSE 'missing' END
+                       WHEN f.is_ratio_1 AND abs(f.by_1) >= 0.7 AND abs(v.x) <= 1 AND t.log_above IS NOT NULL THEN 'gas'
+                       WHEN v.x = t.low[1] AND t.log_atoms[1][1] > '-Infinity' THEN 'low wall'
+                       WHEN v.x = v.high AND t.log_atoms[1][2] > '-Infinity' THEN 'high wall'
+                       WHEN p.level > 0 AND t.n_levels > 0 THEN 'noisy'
+                       ELSE 'exact'
+                   END AS found,
+                   least(p.level, t.n_levels)::integer AS level
+            FROM (
+                -- classes behind the Galaxy are looked up before it, the others at what is observed; the numbers
+                -- are those of xcat/classifier/sample.py and posterior.py
+                SELECT is_behind, CASE WHEN is_behind THEN s[1] * v.ebv_mag + s[2] * v.flux_dex + s[3] * v.hr1
+                                           + s[4] * v.hr2 ELSE 0 END AS by_1,
+                       CASE WHEN is_behind THEN s[5] * v.ebv_mag + s[6] * v.flux_dex + s[7] * v.hr1
+                           + s[8] * v.hr2 ELSE 0 END AS by_2,
+                       is_behind AND (s[3] <> 0 OR s[4] <> 0) AS is_ratio_1,
+                       is_behind AND (s[7] <> 0 OR s[8] <> 0) AS is_ratio_2
+                FROM unnest(CASE WHEN t.column_shift IS NULL THEN '{f}'::boolean[] ELSE '{f,t}' END) AS is_behind
+                CROSS JOIN (SELECT t.column_shift AS s) AS per_unit
+            ) AS f
+            CROSS JOIN LATERAL (
+                SELECT CASE WHEN f.is_ratio_1 THEN xcat.between_walls(v.x, f.by_1) ELSE v.x + f.by_1 END AS x,
+                       CASE WHEN f.is_ratio_2 THEN xcat.between_walls(v.y, f.by_2) ELSE v.y + coalesce(f.by_2, 0)
+                           END AS y,
+                       CASE WHEN f.is_ratio_1 AND abs(v.x) < 1 THEN -2 * ln(cosh(f.by_1) * (1 + v.x * tanh(f.by_1)))
+                           ELSE 0 END AS log_jacobian,
+                       v.beyond + f.by_1 AS beyond
+                OFFSET 0) AS b
+            CROSS JOIN LATERAL (
+                SELECT CASE WHEN f.is_ratio_1
+                           THEN least(sqrt((coalesce(v.error, 0) * exp(b.log_jacobian)) ^ 2
+                                           + (0.4 * (b.x - v.x)) ^ 2), 1)
+                           ELSE sqrt(coalesce(v.error, 0) ^ 2 + (0.4 * f.by_1) ^ 2) END AS error) AS r
+            CROSS JOIN LATERAL (
+                SELECT least(greatest((CASE WHEN v.x = 'NaN' THEN b.beyond ELSE b.x END - t.low[1]) / t.step[1], 0),
+                             t.last_node[1]) AS at_1,
+                       least(greatest((b.y - t.low[2]) / t.step[2], 0), t.last_node[2]) AS at_2, b.log_jacobian,
+                       round(1 + 2 * ln(greatest(sqrt(greatest(r.error ^ 2 - t.typical_error ^ 2, 0)) / t.step[1],
+                                                 1e-9)) / ln(2)) AS level,
+                       -- beyond the ends all classes fall alike; 100 lengths of the table out, or farther, count as
+                       -- that far
+                       t.tail_slope * least(greatest(t.low[1] - v.x, v.x - v.high, 0), 100 * (v.high - t.low[1]))
+                       AS tail
+                OFFSET 0) AS p
+            OFFSET 0) AS n
+        JOIN generate_series(1, cardinality(t.classes)) AS k
+          ON n.is_behind = (t.column_shift IS NOT NULL AND t.behind[k])
         OFFSET 0) AS l
     CROSS JOIN LATERAL generate_series(1, cardinality(t.classes)) AS c
 $$;

@@ -27,7 +27,7 @@ SELECT * FROM {part} WHERE run_id = %(run_id)s ORDER BY {number};
 -- name: tables
 -- A model's tables.
 SELECT property, class, axes, category, grid, grid_2, log_density, log_smeared, log_atoms, log_above, tail_slope,
-       mixing, log_present, log_missing, bandwidth, typical_error, n_present
+       mixing, log_present, log_missing, bandwidth, typical_error, n_present, absence_columns
 FROM xcat.likelihood_table WHERE run_id = %(run_id)s;
 
 -- name: replicates

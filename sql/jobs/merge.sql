@@ -166,7 +166,7 @@ WITH d AS (
                        FILTER (WHERE grade <= best_grade AND flux_cgs > 0 AND flux_err_cgs > 0)
            END AS flux_ratio_low,
            max(p_variable) FILTER (WHERE grade <= best_grade) AS p_variable, max(p_variable_long) AS p_variable_long,
-           max(extent_arcsec) AS extent_arcsec, bit_or(quality_flag) AS quality_flag
+           max(extent_arcsec) AS extent_arcsec, bit_or(quality_flag) AS quality_flag, avg(nh_gal_cm2) AS nh_gal_cm2
     FROM agreeing
     GROUP BY source_id, mission_source
 ), chosen AS (  -- the mission's own values are made of all detections: not where one of them spoils them
@@ -219,7 +219,7 @@ SELECT %(run_id)s AS run_id, source_id, %(catalogue_id)s AS catalogue_id,
        CASE WHEN grade = 0 THEN p_variable END AS p_variable,
        CASE WHEN grade = 0 AND worst < 2 THEN p_variable_long END AS p_variable_long, extent_arcsec, quality_flag,
        (SELECT string_agg(DISTINCT flaw, ' ' ORDER BY flaw) FROM unnest(string_to_array(flaws, ' ')) AS flaw) AS flaws,
-       n_flawed, grade > 0 AS flux_is_doubtful
+       n_flawed, grade > 0 AS flux_is_doubtful, nh_gal_cm2
 FROM ellipse
 CROSS JOIN LATERAL (  -- greatest() would take a missing flux for 0
     SELECT CASE WHEN flux_soft_cgs IS NOT NULL THEN greatest(flux_soft_cgs, 0) END AS s,

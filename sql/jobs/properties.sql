@@ -1,7 +1,7 @@
 -- name: make_work
 -- Ingredients of the properties: the members of hypotheses, one row per object; the values of each hypothesis; the
 -- galaxy that a source is in; the coverage of the catalogues, with the value of each flux ratio at their depth, less
--- log Fx.
+-- log Fx, and the column of the Galaxy.
 CREATE TEMP TABLE member (
     source_id bigint NOT NULL, rank smallint NOT NULL, priority double precision NOT NULL, is_optical boolean NOT NULL,
     b double precision, r double precision, w1 double precision, w2 double precision, j double precision,
@@ -22,12 +22,41 @@ CREATE TEMP TABLE in_galaxy (
 ) ON COMMIT DROP;
 CREATE TEMP TABLE covered (
     source_id bigint NOT NULL, optical boolean NOT NULL, infrared boolean NOT NULL, fb double precision,
-    fr double precision, fw1 double precision, fw2 double precision, fj double precision
+    fr double precision, fw1 double precision, fw2 double precision, fj double precision, nh_gal_cm2 double precision,
+    ebv_mag double precision, flux_absorbed_dex double precision, hr1_absorbed double precision,
+    hr2_absorbed double precision
 ) ON COMMIT DROP;
 
 -- name: searched
 -- What of the sources' positional errors is on the area of a catalogue.
 SELECT source_id, covered FROM {match} WHERE run_id = %(match_run_id)s AND catalogue_id = %(catalogue_id)s;
+
+-- name: missions
+-- Definitions of the missions of the sources.
+SELECT catalogue_id, definition FROM xcat.catalogue
+WHERE catalogue_id IN (SELECT DISTINCT catalogue_id FROM {source});
+
+-- name: positions
+-- Where the sources are, of which mission, and the column of neutral hydrogen where that gives it.
+SELECT source_id, ra, dec, catalogue_id, coalesce(nh_gal_cm2, 'NaN')::double precision FROM {source};
+
+-- name: count_objects
+-- How many objects a catalogue has.
+SELECT count(*) FROM {counterpart};
+
+-- name: magnitudes
+-- Where the objects of a catalogue are and how bright; of a large one some, chosen by their identifiers.
+SELECT o.ra, o.dec, {magnitudes}
+FROM {counterpart} AS o
+WHERE %(one_in)s = 1 OR hashtextextended(o.native_id, 0) %% %(one_in)s = 0;
+
+-- name: magnitude_of
+-- Magnitude in a standard band for COPY out.
+coalesce({magnitude}, 'NaN')::real
+
+-- name: depths
+-- How deep the catalogues of a properties run are, where it is less than stated.
+SELECT catalogue_id, band, depth_cells, depth_mags FROM xcat.catalogue_depth WHERE run_id = %(run_id)s;
 
 -- name: band
 -- Magnitude in a standard band: the first of its columns that is not NULL.
@@ -129,7 +158,7 @@ SELECT %(run_id)s AS run_id, x.source_id, {values}, abs(x.glat) AS abs_b, least(
        x.p_variable_long, o.optical AS observed_optical, o.infrared AS observed_infrared, f.has_optical,
        f.has_infrared, x.has_spectrum, x.n_detections,
        f.has_optical::int + f.has_infrared::int + x.has_spectrum::int + (x.n_detections > 1)::int >= 2
-       AS is_classifiable
+       AS is_classifiable, o.nh_gal_cm2, o.ebv_mag, o.flux_absorbed_dex, o.hr1_absorbed, o.hr2_absorbed
 FROM (
     SELECT s.*, CASE WHEN s.flux_std_cgs > 0 THEN log(s.flux_std_cgs) END AS log_fx,
            CASE WHEN s.flux_cgs > 0 THEN s.flux_err_cgs / s.flux_cgs / ln(10::double precision) END AS log_fx_err,

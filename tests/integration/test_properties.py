@@ -397,6 +397,8 @@ def test_the_registry_names_columns_for_errors_limits_and_coverage() -> None:
             "observed",
             "label",
             "symbol",
+            "absence",
+            "behind",
         }
         for role, kind in (("error", float), ("limit", float), ("observed", bool)):
             assert role not in entry or table[entry[role]].type.python_type is kind
@@ -536,7 +538,7 @@ def test_limits_are_those_of_the_deepest_catalogue_that_covers(module_settings: 
     field = load(
         module_settings,
         "optical",
-        spots | {"mag_r": [20.0] * 4000},
+        spots | {"mag_r": [20.0, 24.0] * 2000},
         colours={"r": ["mag_r"]},
         depth={"r": 24.0},
         sky={"local": True},

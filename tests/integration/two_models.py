@@ -46,6 +46,9 @@ _CASES = (
     ("log_flux_ratio_low", "1e9", 17, 3), ("log_flux_ratio_low", "-40", 17, 4), ("log_fx", "-30", 17, 5),
     ("sep_to_radius", "1.26", 17, 6), ("log_fx_err", "NULL", 19, 1),
     ("log_fx_fr_limit", "NULL", 19, 2), ("log_fx_fr_limit", "-50", 19, 3), ("log_fx_fr_limit", "50", 19, 4),
+    ("hr1_absorbed", "2.5", 7, 1), ("hr2_absorbed", "0.8", 7, 2), ("hr1_absorbed", "0.3", 7, 3),
+    ("ebv_mag", "NULL", 31, 1), ("ebv_mag", "8", 31, 2), ("hr2_absorbed", "'NaN'", 31, 3),
+    ("flux_absorbed_dex", "0.6", 31, 4),
     ("observed_optical", "false", 23, 1), ("observed_infrared", "false", 23, 2),
 )  # fmt: skip
 _OF_HYPOTHESES = (

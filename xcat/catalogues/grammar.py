@@ -63,7 +63,7 @@ STANDARD_COLUMNS: dict[str, tuple[str, ...]] = {
         *("flux_cgs", "flux_err_cgs", "flux_upper_cgs"),
         *(f"flux_{band}{error}_cgs" for band in BANDS for error in ("", "_err")),
         *("hr1", "hr1_err", "hr2", "hr2_err", "gamma", "snr", "det_likelihood", "p_variable", "p_variable_long"),
-        *("extent_arcsec", "quality_flag", "n_detections"),
+        *("extent_arcsec", "quality_flag", "n_detections", "nh_gal_cm2"),
     ),
     "counterpart": (
         *("native_id", "ra", "dec", "epoch_yr", "pmra_mas_yr", "pmdec_mas_yr", "parallax_mas", "parallax_err_mas"),

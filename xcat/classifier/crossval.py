@@ -33,6 +33,7 @@ from xcat.classifier.model import (
     check_labels,
     check_priors,
     check_weights,
+    is_behind_galaxy,
     model_of_counts,
     typical_errors,
 )
@@ -84,6 +85,8 @@ class FitOptions:
         For inner folds and searches.
     replicates : int
         Refits of the final model, for the errors of the probabilities; none with fewer than 2.
+    behind : tuple of str or None
+        Classes whose members lie behind the whole Galaxy; None: those that are called so (`is_behind_galaxy`).
 
     Raises
     ------
@@ -99,6 +102,7 @@ class FitOptions:
     excluded_properties: tuple[str, ...] = ()
     seed: int = 0
     replicates: int = N_REPLICATES
+    behind: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.weights, str) and self.weights not in ("property", "category", "equal"):
@@ -243,7 +247,9 @@ class _Fit:
         self.objective_class = list(classes).index(of_class) if of_class in classes else None
         self.errors = typical_errors(sample)
         self.factors = [np.ones(k) for _ in sample.properties]
-        self.cells = Cells(sample, self.label, k, options.pairs)
+        names = [c for c in classes if is_behind_galaxy(c)] if options.behind is None else options.behind
+        self.behind = np.array([c in names for c in classes])
+        self.cells = Cells(sample, self.label, k, options.pairs, self.behind)
         (self.counts,) = self.cells.count()
 
     def model(self, groups: ArrayLike | None) -> Model:
@@ -356,6 +362,7 @@ class _Fit:
             factors=self.factors,
             weights=self.alpha,
             sharpness=sharpness,
+            behind=self.behind,
         )
         return replace(model, weighting=self.weighting, mixing=model.mixing * self._active(model))
 

@@ -24,15 +24,16 @@ References
 
 from collections.abc import Sequence
 from copy import copy
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cache, reduce
 from operator import add
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from xcat.arrays import FloatArray, IntArray
-from xcat.columns.properties import Property
+from xcat.arrays import BoolArray, FloatArray, IntArray
+from xcat.columns.properties import Property, shift_of
 
 N_NODES = 257
 CELLS_PER_STEP = 4
@@ -110,7 +111,7 @@ class Table:
         Log of the probability of a value on the lower and the upper wall, per step of the table; minus infinity at an
         end that is not a wall, None if neither is.
     log_above : (G, K) float64 or None
-        Log of the probability of a value beyond the node, if the property has limits.
+        Log of the probability of a value beyond the node, if the property has limits or is a hardness ratio.
     tail_slope : float
         Decrease of log_density per unit of scale beyond the ends.
     log_present, log_missing : (K,) float64
@@ -146,6 +147,17 @@ class Table:
         """Largest log density or atom of each class, (K,)."""
         peak: FloatArray = self.log_density.max(axis=0)
         return peak if self.log_atoms is None else np.maximum(peak, self.log_atoms.max(axis=0))
+
+    def of_classes(self, chosen: BoolArray) -> "Table":
+        """The table of some of the classes."""
+        every = {name: getattr(self, name) for name in (*_BY_CLASS, "log_smeared", "log_atoms", "log_above")}
+        parts: dict[str, Any] = {
+            name: None if of is None else np.ascontiguousarray(of[..., chosen]) for name, of in every.items()
+        }
+        return replace(self, **parts)
+
+
+_BY_CLASS = ("log_density", "log_present", "log_missing", "bandwidth", "n_present")
 
 
 def cells(x_scaled: FloatArray, prop: Property, n_cells: int = N_CELLS) -> IntArray:
@@ -238,6 +250,8 @@ def table_of_counts(
     n_nodes = m // CELLS_PER_STEP + 1
     step = prop.width / (n_nodes - 1)
     limits = bool(counts.above.any())
+    # a hardness ratio that gas has changed a lot is looked up in the integral
+    is_integrated = limits or (prop.bounded_low and prop.bounded_high and shift_of(prop.name) is not None)
     kernels = _Kernels(counts.cells, prop, smoothing, None if bandwidth is None else bandwidth * smoothing)
     if limits:
         kernels = _complete(counts, prop, kernels)
@@ -263,7 +277,7 @@ def table_of_counts(
         log_density=exact,
         log_smeared=log_density[1:] if rungs.size else None,
         log_atoms=log_atoms if is_wall.any() else None,
-        log_above=_log_above(exact, step) if limits else None,
+        log_above=_log_above(exact, step) if is_integrated else None,
         tail_slope=TAIL_DECADES * float(np.log(10.0)) / prop.width,
         log_present=np.log(present),
         log_missing=np.log1p(-present),

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from xcat.arrays import FloatArray, IntArray
+from xcat.arrays import BoolArray, FloatArray, IntArray
 from xcat.classifier.bootstrap import Replicates
 from xcat.classifier.density import N_SLOTS, Counts, Table, counts_of_slots, slots, table_of_counts
 from xcat.classifier.pairs import N_BINS, PairTable, pair_bins, pair_table
@@ -63,6 +63,9 @@ class Model:
         Strength C of the ridge that the mixing was fitted with; None without one.
     replicates : Replicates or None
         What refits to the reweighted sample change; None if the errors of the probabilities are not wanted.
+    behind : (K,) bool or None
+        Classes whose members lie behind the whole Galaxy: their tables are of values before its gas and dust. None: a
+        model of before, all of whose tables are of values as they are observed, and which counts every missing value.
 
     Raises
     ------
@@ -87,6 +90,7 @@ class Model:
     outlier_levels: FloatArray
     inverse_ridge: float | None = None
     replicates: Replicates | None = None
+    behind: BoolArray | None = None
 
     def __post_init__(self) -> None:
         p, k = len(self.properties), len(self.classes)
@@ -164,6 +168,15 @@ class Model:
         )
 
 
+_BEHIND = ("agn", "qso", "quasar", "blazar", "bllac", "seyfert", "galaxy", "cluster", "tde", "ulx")
+
+
+def is_behind_galaxy(name: str) -> bool:
+    """Whether a class is called like one whose members lie behind the whole Galaxy: AGN, QSO, TDE, AGN_nearby ..."""
+    plain = name.lower().replace(" ", "").replace("-", "_")
+    return plain.endswith("_nearby") or plain in _BEHIND
+
+
 def category_mixing(weights: FloatArray, sharpness: float, category_index: IntArray, n_classes: int) -> FloatArray:
     """Mixing of the poster's formula, (terms, K, K): diagonal, with the exponent of the term's category."""
     exponents = sharpness * weights / weights.sum()
@@ -215,7 +228,9 @@ class SampleCounts:
 class Cells:
     """Where the tables count a labelled sample: found once, for every part of it and every weighting of its sources.
 
-    Every hypothesis counts with its probability.
+    Every hypothesis counts with its probability. Members of the classes that are `behind` the Galaxy, (K,), count with
+    their values before it. A hardness ratio that gas has changed a lot, or that lies on a wall behind it, does not
+    count: what it was is not known.
 
     Raises
     ------
@@ -224,18 +239,24 @@ class Cells:
     """
 
     def __init__(
-        self, sample: Sample, class_index: ArrayLike, n_classes: int, pairs: Sequence[tuple[str, str]] = ()
+        self,
+        sample: Sample,
+        class_index: ArrayLike,
+        n_classes: int,
+        pairs: Sequence[tuple[str, str]] = (),
+        behind: BoolArray | None = None,
     ) -> None:
         self.n_classes = n_classes
         self.label = check_labels(class_index, len(sample), n_classes)
         rows, self.row_weight, self.source = sample.rows()
-        scaled = [rows.scaled(j) for j in range(len(rows.properties))]
-        limits = [None] * len(scaled) if rows.limits is None else rows.limits.T
+        chosen = None if behind is None or not behind.any() else behind[self.label][self.source]
+        columns = [rows.column_to_count(j, chosen) for j in range(len(rows.properties))]
+        scaled = [column.x for column in columns]
         position = {p.name: j for j, p in enumerate(sample.properties)}
         unknown = sorted({name for pair in pairs for name in pair} - set(position))
         if unknown:
             raise ValueError(f"a pair names properties that are not used: {', '.join(unknown)}")
-        self.singles = [slots(*each) for each in zip(scaled, rows.properties, limits, strict=True)]
+        self.singles = [slots(c.x, prop, c.limit) for c, prop in zip(columns, rows.properties, strict=True)]
         axes = [(position[a], position[b]) for a, b in pairs]
         self.pairs = [pair_bins(scaled[i], scaled[j], (sample.properties[i], sample.properties[j])) for i, j in axes]
 
@@ -294,6 +315,7 @@ def model_of_counts(
     factors: Sequence[FloatArray] | None = None,
     weights: ArrayLike | None = None,
     sharpness: float = 1.0,
+    behind: BoolArray | None = None,
 ) -> Model:
     """Make the tables of a counted sample, weighted by the poster's formula.
 
@@ -311,6 +333,8 @@ def model_of_counts(
         Multiply the smoothing; see `xcat.classifier.density.bandwidth_factors`.
     weights : (T,) array, optional
         Weight alpha of each of `CATEGORIES`; equal by default.
+    behind : (K,) bool array, optional
+        As passed to `count`.
 
     Raises
     ------
@@ -355,6 +379,7 @@ def model_of_counts(
         n_reference=counts.n_class,
         outlier_p=OUTLIER_P,
         outlier_levels=np.full((k, OUTLIER_P.size), np.nan),
+        behind=behind,
     )
 
 
@@ -365,8 +390,10 @@ def fit_tables(
     priors: ArrayLike,
     *,
     pairs: Sequence[tuple[str, str]] = (),
+    behind: BoolArray | None = None,
     **options: Any,
 ) -> Model:
     """Count a labelled sample and make its tables; options and errors as in `Cells` and `model_of_counts`."""
-    (counts,), errors = Cells(sample, class_index, len(classes), pairs).count(), typical_errors(sample)
-    return model_of_counts(counts, sample.properties, classes, priors, pairs=pairs, errors=errors, **options)
+    (counts,), errors = Cells(sample, class_index, len(classes), pairs, behind).count(), typical_errors(sample)
+    options |= {"pairs": pairs, "errors": errors, "behind": behind}
+    return model_of_counts(counts, sample.properties, classes, priors, **options)

@@ -6,7 +6,7 @@ form, which replaces their own terms.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +61,10 @@ class PairTable:
         ratio = (1 - u) * ((1 - v) * r[i, j] + v * r[i, j + 1]) + u * ((1 - v) * r[i + 1, j] + v * r[i + 1, j + 1])
         ratio[~both] = 0.0
         return np.asarray(ratio)
+
+    def of_classes(self, chosen: NDArray[np.bool_]) -> "PairTable":
+        """The table of some of the classes."""
+        return replace(self, log_ratio=self.log_ratio[..., chosen], n_present=self.n_present[chosen])
 
 
 def bins(x_scaled: FloatArray, prop: Property) -> IntArray:

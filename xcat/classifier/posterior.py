@@ -12,10 +12,9 @@ sharpness between them is fitted, as the temperature of Guo et al. 2017 (ICML, P
 A source with several counterpart hypotheses h has the posterior sum_h p_h P(c | h).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, reduce
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,13 +24,17 @@ from xcat.classifier.bootstrap import confidence, pair_places, places, spread
 from xcat.classifier.density import Table, levels
 from xcat.classifier.model import Model
 from xcat.classifier.priors import reweighted
-from xcat.classifier.sample import Sample
+from xcat.classifier.sample import LARGE_SHIFT, Column, Sample, between_walls
 
 LEAST_P_TAIL = 0.01
 """A source is an outlier if fewer members of its class than this are at least as extreme."""
-_Column: TypeAlias = NDArray[np.floating] | None
 FARTHEST = 100.0
 """Distance from the end of a table, in lengths of the table, at which values beyond are clipped."""
+
+REACH, PIECES = 3.0, 12
+"""Sigmas on either side of a value that gas has changed a lot, and the pieces of them in which it is blurred."""
+LEAST_DENSITY = 1e-4
+"""Of such a value, in units of a flat density: the column of gas is not known well enough to rule a class out."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -284,13 +287,20 @@ def _margin(p: FloatArray) -> FloatArray:
 
 
 class _Terms:
-    """Look-up of terms for a sample; every column is brought to its scale once."""
+    """Look-up of terms for a sample; every column is brought to its scale once.
+
+    Classes behind the Galaxy are looked up at the values before it: their density is p(x) |dx / d(observed x)|.
+    """
 
     def __init__(self, model: Model, sample: Sample) -> None:
         given, wanted = [p.name for p in sample.properties], [p.name for p in model.properties]
         if given != wanted:
             raise ValueError(f"the sample has the properties {', '.join(given)}, the model {', '.join(wanted)}")
         self.model, self.sample, self.scaled = model, sample, cache(sample.scaled)
+        self.column, self.before = cache(sample.column), cache(sample.column_before)
+        every = np.ones(len(model.classes), dtype=bool)
+        self.behind = ~every if model.behind is None or sample.shift is None else model.behind
+        self.in_front = every & ~self.behind
 
     def __call__(self, t: int) -> tuple[FloatArray, FloatArray]:
         """Term number t, (N, K), with values beyond the end of the table moved to the end; and its decrease, (N,).
@@ -299,68 +309,149 @@ class _Terms:
         """
         q = t - len(self.model.properties)
         if q >= 0:
-            i, j = self.model.pair_columns[q]
-            return self.model.pairs[q].term(self.scaled(int(i)), self.scaled(int(j))), np.zeros(len(self.sample))
-        table, scaled, error, limit = self._columns(t)
-        missing, unobserved = np.isnan(scaled), scaled == np.inf
+            return self._pair(q), np.zeros(len(self.sample))
+        table, x = self.model.tables[t], self.scaled(t)
         reach = FARTHEST * (table.high - table.low)
-        x = np.clip(np.where(missing | unobserved, table.low, scaled), table.low - reach, table.high + reach)
+        x = np.clip(np.where(np.isnan(x) | (x == np.inf), table.low, x), table.low - reach, table.high + reach)
         tail = table.tail_slope * np.maximum(np.maximum(table.low - x, x - table.high), 0.0)
-
-        node, fraction = _place(table, x)
-        inside = _interpolated(table.log_density, node, fraction)
-        if table.log_smeared is not None and error is not None:
-            level = levels(error, table.step, table.typical_error)
-            noisy = np.flatnonzero((level > 0) & ~missing & ~unobserved)
-            at, rest, rung = node[noisy], fraction[noisy], level[noisy] - 1
-            lower = table.log_smeared[rung, at]
-            inside[noisy] = lower + rest[:, None] * (table.log_smeared[rung, at + 1] - lower)
-        if table.log_atoms is not None:
-            for end, wall in enumerate((table.low, table.high)):
-                if table.log_atoms[end, 0] > -np.inf:
-                    inside[scaled == wall] = table.log_atoms[end]
-        inside += table.log_present
-        inside[missing] = table.log_missing
-        if table.log_above is not None and limit is not None:
-            limited = np.flatnonzero(missing & ~np.isnan(limit))
-            at, rest = _place(table, np.clip(np.asarray(limit[limited], dtype=np.float64), table.low, table.high))
-            inside[limited] = _interpolated(table.log_above, at, rest) + table.log_present
-        inside[unobserved] = 0.0
+        if not self._is_split(t):
+            return _looked_up(table, self.column(t)), tail
+        inside = np.empty((len(self.sample), len(self.model.classes)))
+        inside[:, self.in_front] = _looked_up(table.of_classes(self.in_front), self.column(t))
+        behind = table.of_classes(self.behind)
+        inside[:, self.behind] = _looked_up(behind, self.before(t))
+        for rows, by in self._hardened(t):
+            inside[np.ix_(rows, self.behind)] = self._through_gas(t, behind, rows, by)
         return inside, tail
 
     def place(self, t: int) -> IntArray:
-        """Place of every source in the replicates of term number t, (N,)."""
+        """Place of every source in the replicates of term number t, (N,).
+
+        It is that of the observed values for all classes: what a refit changes is looked up for all classes together.
+        """
         q = t - len(self.model.properties)
         if q >= 0:
             i, j = self.model.pair_columns[q]
             return pair_places(self.model.pairs[q], self.scaled(int(i)), self.scaled(int(j)))
-        return places(*self._columns(t))
+        column = self.column(t)
+        return places(self.model.tables[t], column.x, column.error, column.limit)
 
     def best(self, t: int) -> FloatArray:
         """Largest value that the term of a property can have, given its errors and which values are missing, (N, K)."""
-        table, x, error, limit = self._columns(t)
-        peak = table.log_peak
-        if table.log_smeared is not None and error is not None:
-            ladder = np.concatenate([table.log_density[None], table.log_smeared]).max(axis=1)
-            if table.log_atoms is not None:
-                ladder = np.maximum(ladder, table.log_atoms.max(axis=0))
-            peak = ladder[levels(error, table.step, table.typical_error)]
-        common = np.maximum(table.log_present, table.log_missing)
-        best = np.where((x < np.inf)[:, None], common + peak, common)
-        if limit is not None:
-            best[np.isnan(x) & ~np.isnan(limit)] = table.log_present
-        best[x == np.inf] = 0.0
+        table = self.model.tables[t]
+        if not self._is_split(t):
+            return _best(table, self.column(t))
+        best = np.empty((len(self.sample), len(self.model.classes)))
+        best[:, self.in_front] = _best(table.of_classes(self.in_front), self.column(t))
+        behind = table.of_classes(self.behind)
+        best[:, self.behind] = _best(behind, self.before(t))
+        for rows, by in self._hardened(t):  # it takes no part in the outlier measure
+            best[np.ix_(rows, self.behind)] = self._through_gas(t, behind, rows, by)
         return best
 
-    def _columns(self, j: int) -> tuple[Table, FloatArray, _Column, _Column]:
-        error, limit = (None if of is None else of[:, j] for of in (self.sample.errors, self.sample.limits))
-        return self.model.tables[j], self.scaled(j), error, limit
+    def _is_split(self, *properties: int) -> bool:
+        """Whether the values of some classes are others than those of the rest."""
+        return bool(self.behind.any()) and any(self.sample.is_shifted(j) for j in properties)
+
+    def _pair(self, q: int) -> FloatArray:
+        pair, (i, j) = self.model.pairs[q], map(int, self.model.pair_columns[q])
+        is_prior = self.model.has_sky_prior and q == len(self.model.pairs) - 1  # a function of what is observed
+        if is_prior or not self._is_split(i, j):
+            return pair.term(self.scaled(i), self.scaled(j))
+        ratio = np.empty((len(self.sample), len(self.model.classes)))
+        ratio[:, self.in_front] = pair.of_classes(self.in_front).term(self.scaled(i), self.scaled(j))
+        ratio[:, self.behind] = pair.of_classes(self.behind).term(self.before(i).x, self.before(j).x)
+        return ratio
+
+    def _hardened(self, t: int) -> Iterator[tuple[IntArray, FloatArray]]:
+        """Sources whose ratio between two walls the Galaxy has changed a lot, and by how much."""
+        prop, shift = self.sample.properties[t], self.sample.shift
+        if shift is not None and prop.bounded_low and prop.bounded_high and self.model.tables[t].log_above is not None:
+            x, by = self.scaled(t), shift[:, t].astype(np.float64)
+            rows = np.flatnonzero((np.abs(by) >= LARGE_SHIFT) & (x >= prop.low) & (x <= prop.high))
+            if rows.size:
+                yield rows, by[rows]
+
+    def _through_gas(self, t: int, table: Table, rows: IntArray, by: FloatArray) -> FloatArray:
+        """Terms of such sources: the distribution before the Galaxy, brought behind it and blurred by the error.
+
+        What is blurred beyond a wall is seen on the wall: no count is left in one of the bands.
+        """
+        prop, error = self.sample.properties[t], self.column(t).error
+        x = self.scaled(t)[rows]
+        sigma = np.full(rows.size, table.step) if error is None else np.nan_to_num(error[rows].astype(np.float64))
+        sigma = np.maximum(sigma, table.step)
+        low, high = np.maximum(x - REACH * sigma, prop.low), np.minimum(x + REACH * sigma, prop.high)
+        edges = low[:, None] + (high - low)[:, None] * np.linspace(0.0, 1.0, PIECES + 1)
+        before = between_walls(edges, by[:, None], prop)[0]
+        node, fraction = _place(table, before.ravel())
+        assert table.log_above is not None
+        above = np.exp(_interpolated(table.log_above, node, fraction)).reshape(*edges.shape, -1)
+        above[edges >= prop.high] = 0.0
+        mass = np.maximum(above[:, :-1] - above[:, 1:], 0.0)
+        z = ((edges[:, :-1] + edges[:, 1:]) / 2.0 - x[:, None]) / sigma[:, None]
+        density = np.exp(-0.5 * z**2) / (np.sqrt(2.0 * np.pi) * sigma[:, None])
+        on_wall = (x == prop.low) | (x == prop.high)
+        # the logistic function stands for the integral of the normal one: they differ by 0.01 at most
+        density[on_wall] = 1.0 / (1.0 + np.exp(1.702 * np.abs(z[on_wall]))) / table.step
+        total = np.einsum("rj,rjk->rk", density, mass)
+        if table.log_atoms is not None:
+            for end, wall in enumerate((prop.low, prop.high)):
+                total[x == wall] += np.exp(table.log_atoms[end])
+        return np.asarray(np.log(np.maximum(total, LEAST_DENSITY / prop.width)) + table.log_present)
+
+
+def _looked_up(table: Table, column: Column) -> FloatArray:
+    """Term of a property in the classes of a table, (N, K)."""
+    scaled, error, limit = column.x, column.error, column.limit
+    missing, unobserved = np.isnan(scaled), scaled == np.inf
+    node, fraction = _place(table, np.where(missing | unobserved, table.low, scaled))
+    inside = _interpolated(table.log_density, node, fraction)
+    if table.log_smeared is not None and error is not None:
+        level = levels(error, table.step, table.typical_error)
+        noisy = np.flatnonzero((level > 0) & ~missing & ~unobserved)
+        at, rest, rung = node[noisy], fraction[noisy], level[noisy] - 1
+        lower = table.log_smeared[rung, at]
+        inside[noisy] = lower + rest[:, None] * (table.log_smeared[rung, at + 1] - lower)
+    if column.log_jacobian is not None:
+        inside += column.log_jacobian[:, None]
+    if table.log_atoms is not None:
+        for end, wall in enumerate((table.low, table.high)):
+            if table.log_atoms[end, 0] > -np.inf:
+                inside[scaled == wall] = table.log_atoms[end]
+    inside += table.log_present
+    inside[missing] = table.log_missing
+    if table.log_above is not None and limit is not None:
+        limited = np.flatnonzero(missing & ~np.isnan(limit))
+        at, rest = _place(table, np.clip(np.asarray(limit[limited], dtype=np.float64), table.low, table.high))
+        inside[limited] = _interpolated(table.log_above, at, rest) + table.log_present
+    inside[unobserved] = 0.0
+    return inside
+
+
+def _best(table: Table, column: Column) -> FloatArray:
+    """Largest value of `_looked_up`, given the errors and which values are missing, (N, K)."""
+    x, error, limit = column.x, column.error, column.limit
+    peak = table.log_peak
+    if table.log_smeared is not None and error is not None:
+        ladder = np.concatenate([table.log_density[None], table.log_smeared]).max(axis=1)
+        if table.log_atoms is not None:
+            ladder = np.maximum(ladder, table.log_atoms.max(axis=0))
+        peak = ladder[levels(error, table.step, table.typical_error)]
+    if column.log_jacobian is not None:
+        peak = peak + column.log_jacobian[:, None]
+    common = np.maximum(table.log_present, table.log_missing)
+    best = np.where((x < np.inf)[:, None], common + peak, common)
+    if limit is not None:
+        best[np.isnan(x) & ~np.isnan(limit)] = table.log_present
+    best[x == np.inf] = 0.0
+    return best
 
 
 def _place(table: Table, x: FloatArray) -> tuple[IntArray, FloatArray]:
     """Node below every value, and the fraction of the step beyond it; kept inside the table."""
     last = len(table.log_density) - 1
-    position = np.clip((x - table.low) / table.step, 0.0, last)
+    position = np.minimum((np.clip(x, table.low, table.high) - table.low) / table.step, last)
     node = np.minimum(position.astype(np.int64), last - 1)
     return node, position - node
 

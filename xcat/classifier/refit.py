@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import compress
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -72,6 +73,7 @@ def refit(
         smoothing=model.smoothing,
         excluded_properties=tuple(name for name in sky_axes if name in names),
         seed=seed,
+        behind=() if model.behind is None else tuple(compress(model.classes, model.behind)),
     )
     fitted, validation = fit(sample, class_index, groups, model.classes, given, options, n_folds)
     fresh = ("offsets", "weights", "sharpness", "inverse_ridge", "outlier_levels", "replicates")

@@ -9,12 +9,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from xcat.arrays import FloatArray, IntArray
+from xcat.arrays import BoolArray, FloatArray, IntArray
 from xcat.classifier.scales import as_table, column_to_scale
 from xcat.columns.properties import Property
 
 NOT_OBSERVED = np.inf
 """Value of a property that was not observed; NaN: observed, but missing."""
+
+
+LARGE_SHIFT = 0.7
+"""A hardness ratio that gas has changed by more, a factor of four in the ratio of the bands, does not show any longer
+what it was: it is compared with what the gas makes of the distribution before it."""
+INSIDE = 1.0 - 1e-12
+"""Largest place between two walls, from -1 to 1: a value that lies between them is not shifted onto one."""
+SCATTER = 0.4
+"""Uncertainty of the column of the Galaxy as a share of itself: its maps have cells of a degree, and dust is patchy."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +75,54 @@ class Hypotheses:
 
 
 @dataclass(frozen=True, eq=False)
+class Column:
+    """One property of N sources on its scale.
+
+    Attributes
+    ----------
+    x : (N,) float64
+        NaN: missing, +inf: not observed.
+    error, limit : (N,) array or None
+    log_jacobian : (N,) float64 or None
+        Natural log of the derivative of `x` with respect to the observed value, for densities; None: 0.
+    """
+
+    x: FloatArray
+    error: NDArray[np.floating] | None
+    limit: NDArray[np.floating] | None
+    log_jacobian: FloatArray | None = None
+
+    def shifted(self, shift: NDArray[np.floating], prop: Property) -> Column:
+        """Values before what has shifted them by minus `shift`, (N,); its uncertainty adds to the error.
+
+        A value on a wall, or beyond, stays: no finite shift brings anything there.
+        """
+        by = np.asarray(shift, dtype=np.float64)
+        limit = None if self.limit is None else self.limit + by
+        error = np.zeros(by.size) if self.error is None else np.nan_to_num(np.asarray(self.error, dtype=np.float64))
+        if not (prop.bounded_low and prop.bounded_high):
+            return Column(self.x + by, np.hypot(error, SCATTER * by), limit)
+        x, log_jacobian = between_walls(self.x, by, prop)
+        error = np.minimum(np.hypot(error * np.exp(log_jacobian), SCATTER * (x - self.x)), prop.width / 2.0)
+        return Column(x, np.where(np.isfinite(error), error, 0.0), limit, log_jacobian)
+
+
+def between_walls(x: FloatArray, by: FloatArray, prop: Property) -> tuple[FloatArray, FloatArray]:
+    """Values shifted on the inverse hyperbolic tangent of their place between two walls, and the log of the derivative.
+
+    tanh(artanh(z) + by) = (z + t) / (1 + z t) with t = tanh(by), whose derivative is (1 - t^2) / (1 + z t)^2.
+    """
+    middle, half = (prop.low + prop.high) / 2.0, prop.width / 2.0
+    with np.errstate(invalid="ignore"):
+        inside = np.abs(x - middle) < half
+        z, t = np.where(inside, (x - middle) / half, 0.0), np.tanh(by)
+        moved = middle + half * np.clip((z + t) / (1.0 + z * t), -INSIDE, INSIDE)
+    # 1 - t^2 is 1 / cosh^2, which keeps its digits
+    log_jacobian = -2.0 * np.log(np.cosh(by) * (1.0 + z * t))
+    return np.where(inside, moved, x), np.where(inside, log_jacobian, 0.0)
+
+
+@dataclass(frozen=True, eq=False)
 class Sample:
     """N sources with P properties.
 
@@ -79,6 +136,9 @@ class Sample:
     limits : (N, P) array or None
         Lower limits of missing values, on the scale of the property; NaN: no limit. If a property has limits, every
         observed source should have one, also beside a value.
+    shift : (N, P) array or None
+        What is added to a value on its scale to have it before the gas and dust of the whole Galaxy, if the object lies
+        behind it; of a property with a wall at both ends, to the inverse hyperbolic tangent of its place between them.
     hypotheses : Hypotheses or None
         None: the accepted counterpart is taken as certain.
 
@@ -93,9 +153,10 @@ class Sample:
     errors: NDArray[np.floating] | None = None
     limits: NDArray[np.floating] | None = None
     hypotheses: Hypotheses | None = None
+    shift: NDArray[np.floating] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("values", "errors", "limits"):
+        for name in ("values", "errors", "limits", "shift"):
             given = getattr(self, name)
             if given is not None:
                 object.__setattr__(self, name, as_table(given, len(self.properties)))
@@ -161,6 +222,34 @@ class Sample:
         """Values of property number j on its scale, (N,)."""
         return column_to_scale(self.values[:, j], self.properties[j])
 
+    def column(self, j: int) -> Column:
+        """Property number j on its scale, with errors and limits, as it is observed."""
+        error, limit = (None if of is None else of[:, j] for of in (self.errors, self.limits))
+        return Column(self.scaled(j), error, limit)
+
+    def column_before(self, j: int) -> Column:
+        """The same before the gas and dust of the whole Galaxy; see `Column.shifted`."""
+        column = self.column(j)
+        return column if self.shift is None else column.shifted(self.shift[:, j], self.properties[j])
+
+    def column_to_count(self, j: int, behind: BoolArray | None) -> Column:
+        """The same with the values before the Galaxy of the sources `behind` it, where these can be known."""
+        column = self.column(j)
+        if behind is None or self.shift is None or not self.is_shifted(j):
+            return column
+        by, prop, before = self.shift[:, j], self.properties[j], self.column_before(j)
+        x = before.x
+        if prop.bounded_low and prop.bounded_high:
+            on_wall = (x == prop.low) | (x == prop.high)
+            x = np.where((np.abs(by) >= LARGE_SHIFT) | (on_wall & (by != 0.0)), NOT_OBSERVED, x)
+        limit = None if column.limit is None or before.limit is None else np.where(behind, before.limit, column.limit)
+        return Column(np.where(behind, x, column.x), None, limit)
+
+    def is_shifted(self, j: int) -> bool:
+        """Whether the Galaxy changes property number j of any source."""
+        return self.shift is not None and bool(np.any(self.shift[:, j] != 0.0))
+
     def _indexed(self, index: Any, properties: tuple[Property, ...], hypotheses: Hypotheses | None) -> Sample:
-        errors, limits = (None if of is None else of[index] for of in (self.errors, self.limits))
-        return Sample(properties, self.values[index], errors, limits, hypotheses)
+        others = (None if of is None else of[index] for of in (self.errors, self.limits, self.shift))
+        errors, limits, shift = others
+        return Sample(properties, self.values[index], errors, limits, hypotheses, shift)

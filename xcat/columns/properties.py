@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from xcat.columns.registry import property_entries
+from xcat.columns.registry import absorptions, property_entries
 from xcat.errors import ConfigError
 
 
@@ -89,6 +89,25 @@ def property_symbol(name: str, with_unit: bool = False) -> str:
     entry = next((e for e in property_entries() if e["name"] == name), {"symbol": name, "unit": ""})
     unit = entry["unit"].replace(" / ", "/") if with_unit else ""
     return f"{entry['symbol']} ({unit})" if unit else str(entry["symbol"])
+
+
+SHIFT_COLUMNS = ("ebv_mag", *absorptions())
+"""Columns of ``property`` that say what the Galaxy takes away from an object behind it."""
+
+
+def shift_of(name: str) -> tuple[float, ...] | None:
+    """What is added to a property of an object behind the Galaxy per unit of each of `SHIFT_COLUMNS`; None: nothing.
+
+    A property with a wall at both ends is shifted on the inverse hyperbolic tangent of its place between them.
+    """
+    per_column = next((e["behind"] for e in property_entries() if e["name"] == name and "behind" in e), None)
+    return None if per_column is None else tuple(float(per_column.get(c, 0.0)) for c in SHIFT_COLUMNS)
+
+
+def absence_of(name: str) -> tuple[str, ...]:
+    """Flux ratios that count the absence of the counterpart that a property needs."""
+    (entry,) = (e for e in property_entries() if e["name"] == name)
+    return tuple(entry.get("absence", ()))
 
 
 def column_of(name: str, role: Literal["error", "limit", "observed"]) -> str | None:

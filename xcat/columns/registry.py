@@ -76,6 +76,13 @@ def property_columns(role: str) -> tuple[str, ...]:
 
 
 @cache
+def absorptions() -> tuple[str, ...]:
+    """Columns of the table ``property`` with what the gas of the Galaxy does to the X-rays of an object behind it."""
+    names = dict.fromkeys(name for entry in property_entries() for name in entry.get("behind", ()))
+    return tuple(sorted(name for name in names if name != "ebv_mag"))
+
+
+@cache
 def magnitudes() -> tuple[str, ...]:
     """Columns with the magnitudes of counterparts, in the order of ``columns.yaml``."""
     return tuple(name for name in columns() if name == "mag" or name.startswith("mag_"))

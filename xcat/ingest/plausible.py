@@ -27,6 +27,7 @@ _TYPICAL: tuple[tuple[str, float, float], ...] = (
     (r"mjd", 3e4, 8e4),
     (r"exposure_s", 1.0, 1e9),
     (r"gamma", 1e-3, 20.0),
+    (r"nh_gal_cm2", 1e19, 1e24),
     (r"hr[12]_err", 1e-5, 20.0),
 )
 #: Range of nearly all values.

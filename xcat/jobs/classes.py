@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from xcat.catalogues.grammar import Strict, listed
+from xcat.classifier.model import is_behind_galaxy
 
 # Properties that give the place in a galaxy away: with classes of such places they would repeat the label.
 _OF_PLACE = ("sep_to_radius", "log_lx_galaxy")
@@ -33,6 +34,11 @@ class ClassRule(Strict):
     nucleus_arcsec: float = Field(default=3.0, gt=0, le=600)
     """Radius of a nucleus, arcsec, with 'where: off_nuclear'."""
 
+    behind_galaxy: bool | None = None
+    """Whether the objects lie behind all gas and dust of the Galaxy, which hides them and hardens their spectra.
+    Default: true for classes in other galaxies ('where') and those that are called AGN, QSO, quasar, blazar, galaxy,
+    cluster, TDE or ULX, or end with _nearby."""
+
     @model_validator(mode="before")
     @classmethod
     def _from_yaml(cls, value: Any) -> Any:
@@ -52,6 +58,10 @@ class ClassRule(Strict):
     def _to_yaml(self, plain: SerializerFunctionWrapHandler) -> Any:
         given = {key: value for key, value in plain(self).items() if key in self.model_fields_set}
         return given["prior"] if set(given) == {"prior"} else given
+
+    def is_behind(self, name: str) -> bool:
+        """Whether the class of this name lies behind the whole Galaxy."""
+        return self.is_of_place or is_behind_galaxy(name) if self.behind_galaxy is None else self.behind_galaxy
 
     @property
     def is_of_place(self) -> bool:

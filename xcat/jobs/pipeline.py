@@ -148,14 +148,14 @@ class Pipeline(Strict):
         """Columns of the database that make its samples."""
         names = [p.name for p in self.property_list]
         with_errors, with_limits = names if self.errors else (), names if self.limits else ()
-        return Layout(self.property_list, with_errors, with_limits, not self.best_match)
+        return Layout(self.property_list, with_errors, with_limits, not self.best_match, bool(self.behind_galaxy), True)
 
     @property
     def fit_options(self) -> FitOptions:
         """Options of the classifier."""
         weights = self.weights if isinstance(self.weights, str) else tuple(self.weights[c] for c in CATEGORIES)
         given = {name: getattr(self, name) for name in ("objective", "sharpness", "pairs", "seed")}
-        return FitOptions(weights=weights, excluded_properties=self.sky_axes, **given)
+        return FitOptions(weights=weights, excluded_properties=self.sky_axes, behind=self.behind_galaxy, **given)
 
     @property
     def fit_config(self) -> dict[str, Any]:
@@ -164,6 +164,7 @@ class Pipeline(Strict):
             # pairs, since the order of the classes matters and JSON objects are compared sorted
             "classes": [list(item) for item in self.class_priors.items()],
             "properties": [p.name for p in self.property_list],
+            "behind_galaxy": list(self.behind_galaxy),
         }
 
     def group(self, name: str) -> tuple[CatalogueInput, ...]:
@@ -180,6 +181,11 @@ class Pipeline(Strict):
     def class_priors(self) -> dict[str, float]:
         """Class to prior, in the order of the file."""
         return {name: rule.prior for name, rule in self.classes.items()}
+
+    @property
+    def behind_galaxy(self) -> tuple[str, ...]:
+        """Classes whose objects lie behind the gas and dust of the whole Galaxy."""
+        return tuple(name for name, rule in self.classes.items() if rule.is_behind(name))
 
     @property
     def property_list(self) -> tuple[Property, ...]:

@@ -223,6 +223,8 @@ class Runner:
         label_reads = ("merge", "properties") if is_of_place else ("merge",)
         label_groups = ("references", "galaxies") if is_of_place else ("references",)
 
+        of_galaxy = {"keeps": "galactic column, depth"}  # which runs of before did not
+
         def link(run: Run, **arguments: Any) -> None:
             values = {"kind": "link", "name": pipeline.name}
             row = run.conn.execute(job("runs.last_done").compose(), values).fetchone()
@@ -233,7 +235,9 @@ class Runner:
             "link": _Work(link, ("merge",), ("xray",)),
             # runs of before did not keep what they learned, which a user's table needs
             "match": _Work(match_, ("merge",), ("counterparts",), of_match, {"keeps": "strata"}),
-            "properties": _Work(properties_stage, ("merge", "link", "match"), ("counterparts", "galaxies")),
+            "properties": _Work(
+                properties_stage, ("merge", "link", "match"), ("counterparts", "galaxies"), config=of_galaxy
+            ),
             "label": _Work(label, label_reads, label_groups, config=of_classes),
             "fit": _Work(
                 lambda run, **reads: fit_stage(run, pipeline, self.runs),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from psycopg import sql
 from xcat.arrays import IntArray
 from xcat.classifier.model import Model
 from xcat.classifier.sample import NOT_OBSERVED, Hypotheses, Sample
-from xcat.columns.properties import Property, column_of
+from xcat.columns.properties import SHIFT_COLUMNS, Property, absence_of, column_of, shift_of
 from xcat.columns.registry import property_entries
 from xcat.database import copy, partitions
 from xcat.database.connection import Connection
@@ -31,6 +32,10 @@ class Layout:
         Properties whose errors and lower limits are wanted, if the registry has a column for them.
     hypotheses : bool
         Whether hypotheses are wanted.
+    galaxy : bool
+        Whether it is wanted what the Galaxy takes away from objects behind it.
+    absence : bool
+        Whether the absence of a counterpart is counted once.
     """
 
     def __init__(
@@ -39,6 +44,8 @@ class Layout:
         errors: Iterable[str] = (),
         limits: Iterable[str] = (),
         hypotheses: bool = True,
+        galaxy: bool = False,
+        absence: bool = False,
     ) -> None:
         self.properties = tuple(properties)
         names = [p.name for p in properties]
@@ -48,8 +55,15 @@ class Layout:
         self.observed = [column_of(name, "observed") for name in names]
         dependent = {entry["name"] for entry in property_entries() if entry.get("counterpart")}
         self.dependent = [j for j, name in enumerate(names) if name in dependent] if hypotheses else []
+        #: numbers of the flux ratios that count the absence of a counterpart, for properties that need it
+        self.absence = {
+            j: [names.index(ratio) for ratio in absence_of(name) if ratio in names and self.limit[names.index(ratio)]]
+            for j, name in enumerate(names if absence else ())
+        }
+        self.shift = [shift_of(name) if galaxy else None for name in names]
+        of_galaxy = SHIFT_COLUMNS if any(self.shift) else ()
         #: columns with numbers, each once
-        self.reals = list(dict.fromkeys([*names, *(c for c in (*self.error, *self.limit) if c is not None)]))
+        self.reals = list(dict.fromkeys([*names, *(c for c in (*self.error, *self.limit) if c), *of_galaxy]))
         #: columns that tell whether a property was observed, each once
         self.flags = list(dict.fromkeys(c for c in self.observed if c is not None))
         #: names and types of the columns of a source
@@ -63,7 +77,9 @@ class Layout:
         tables = {p.name: table for p, table in zip(model.properties, model.tables, strict=True)}
         errors = [name for name, table in tables.items() if table.log_smeared is not None]
         limits = [name for name, table in tables.items() if table.log_above is not None]
-        return cls(model.properties, errors, limits, not best_match)
+        is_new = model.behind is not None  # a model of before counts every missing value, as it was fitted
+        galaxy = model.behind is not None and bool(model.behind.any())
+        return cls(model.properties, errors, limits, not best_match, galaxy, is_new)
 
     @property
     def values(self) -> sql.Composable:
@@ -79,14 +95,33 @@ class Layout:
     def sample(self, rows: np.ndarray, hypotheses: np.ndarray | None = None) -> Sample:
         """Make a sample of rows and of the hypotheses of these sources, both sorted by source_id."""
         values = np.stack([rows[p.name] for p in self.properties], axis=1).astype(np.float64)
+        errors, limits = self._stack(rows, self.error), self._stack(rows, self.limit)
         self._mark_unobserved(values, self.observed, rows, slice(None))
+        self._count_absence_once(values, values, limits, range(values.shape[1]))
         made = None
         if hypotheses is not None and self.dependent:
             owner = np.searchsorted(rows["source_id"], hypotheses["source_id"])
             table = np.stack([hypotheses[name] for name, _ in self.hypothesis_columns], axis=1).astype(np.float64)
             self._mark_unobserved(table, [self.observed[j] for j in self.dependent], rows, owner)
+            every = values[owner]
+            every[:, self.dependent] = table
+            self._count_absence_once(table, every, None if limits is None else limits[owner], self.dependent)
             made = Hypotheses.of(owner, hypotheses["p_hypothesis"], self.dependent, table, len(rows))
-        return Sample(self.properties, values, self._stack(rows, self.error), self._stack(rows, self.limit), made)
+        return Sample(self.properties, values, errors, limits, made, shifts(rows, self.shift))
+
+    def _count_absence_once(
+        self, table: np.ndarray, every: np.ndarray, limits: np.ndarray | None, columns: Sequence[int]
+    ) -> None:
+        """Where the limit of a flux ratio tells that there is no counterpart, what else it lacks is no news.
+
+        The `table` has some columns of `every`, by number.
+        """
+        if limits is None:
+            return
+        absent = np.isnan(every) & ~np.isnan(limits)
+        for i, j in enumerate(columns):
+            if self.absence.get(j):
+                table[np.isnan(table[:, i]) & absent[:, self.absence[j]].any(axis=1), i] = NOT_OBSERVED
 
     @staticmethod
     def _mark_unobserved(
@@ -101,6 +136,23 @@ class Layout:
             return None
         missing = np.full(len(rows), np.nan)
         return np.stack([missing if name is None else rows[name] for name in names], axis=1).astype(np.float64)
+
+
+def shifts(columns: Any, per_column: Sequence[tuple[float, ...] | None]) -> np.ndarray | None:
+    """What brings the values of objects behind the Galaxy before it, (N, P).
+
+    Parameters
+    ----------
+    columns : mapping or structured array
+        The columns `SHIFT_COLUMNS`, each (N,); NaN where nothing is known, which shifts nothing.
+    per_column : sequence of P
+        As `shift_of` gives them; None for all: there is nothing to shift.
+    """
+    if not any(per_column):
+        return None
+    of_galaxy = np.stack([np.nan_to_num(columns[name].astype(np.float64)) for name in SHIFT_COLUMNS], axis=1)
+    nothing = (0.0,) * len(SHIFT_COLUMNS)
+    return np.asarray(of_galaxy @ np.array([shift or nothing for shift in per_column]).T)
 
 
 def in_order(conn: Connection, source_run_id: int, source_ids: list[int] | None = None) -> IntArray:

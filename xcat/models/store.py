@@ -12,7 +12,7 @@ from xcat.classifier.bootstrap import Replicates
 from xcat.classifier.density import Table
 from xcat.classifier.model import Model
 from xcat.classifier.pairs import PairTable, as_row
-from xcat.columns.properties import column_of, select
+from xcat.columns.properties import SHIFT_COLUMNS, absence_of, column_of, select, shift_of
 from xcat.database import copy
 from xcat.database.connection import Connection
 from xcat.database.sqlfiles import insert, job
@@ -49,6 +49,7 @@ def _classes(model: Model) -> list[dict[str, Any]]:
             "offset_changes": None if model.replicates is None else model.replicates.offsets[k].tolist(),
             "n_reference": round(model.n_reference[k]),
             "outlier_levels": model.outlier_levels[k].tolist(),
+            "behind_galaxy": model.behind is not None and bool(model.behind[k]),
         }
         for k, name in enumerate(model.classes)
     ]
@@ -68,6 +69,9 @@ def _terms(model: Model) -> list[dict[str, Any]]:
 
 def _singles(model: Model) -> list[dict[str, Any]]:
     rows = []
+    with_limit = {
+        p.name for p, table in zip(model.properties, model.tables, strict=True) if table.log_above is not None
+    }
     for j, (prop, table) in enumerate(zip(model.properties, model.tables, strict=True)):
         shared = {
             "property": prop.name,
@@ -81,6 +85,8 @@ def _singles(model: Model) -> list[dict[str, Any]]:
             "error_column": None if table.log_smeared is None else column_of(prop.name, "error"),
             "limit_column": None if table.log_above is None else column_of(prop.name, "limit"),
             "observed_column": column_of(prop.name, "observed"),
+            "column_shift": _shift(model, prop.name),
+            "absence_columns": _absence(model, prop.name, with_limit),
         }
         arrays = {name: getattr(table, name) for name in _BY_CLASS}
         for k, name in enumerate(model.classes):
@@ -89,9 +95,23 @@ def _singles(model: Model) -> list[dict[str, Any]]:
     return rows
 
 
+def _shift(model: Model, *axes: str) -> list[float] | None:
+    """What is added to the axes of a term for classes behind the Galaxy; None: nothing."""
+    shifts = [shift_of(axis) for axis in axes]
+    if model.behind is None or not model.behind.any() or not any(shifts):
+        return None
+    return [x for shift in shifts for x in shift or (0.0,) * len(SHIFT_COLUMNS)]
+
+
+def _absence(model: Model, name: str, with_limit: set[str]) -> list[str] | None:
+    """Flux ratios of a model that count the absence of the counterpart that a property needs; None: none does."""
+    found = [ratio for ratio in absence_of(name) if ratio in with_limit]
+    return found if found and model.behind is not None else None
+
+
 def _pairs(model: Model) -> list[dict[str, Any]]:
     scales = {p.name: p.scale for p in model.properties}
-    unused = ("typical_error", "error_column", "limit_column", "observed_column")
+    unused = ("typical_error", "error_column", "limit_column", "observed_column", "absence_columns")
     rows = []
     for j, pair in enumerate(model.pairs, len(model.properties)):
         ends = zip(pair.low, pair.step, pair.log_ratio.shape[:2], strict=True)
@@ -104,6 +124,8 @@ def _pairs(model: Model) -> list[dict[str, Any]]:
             "grid": grid,
             "grid_2": grid_2,
             **dict.fromkeys(("tail_slope", "log_present", "log_missing"), 0.0),
+            # the prior of the sky is a function of what is observed
+            "column_shift": None if model.has_sky_prior and pair is model.pairs[-1] else _shift(model, *pair.axes),
         }
         for k, (name, log_ratio) in enumerate(zip(model.classes, as_row(pair), strict=True)):
             of_class = {"log_density": log_ratio.tolist(), "n_present": float(pair.n_present[k])}
@@ -180,7 +202,13 @@ def load(conn: Connection, run_id: int) -> Model:
         outlier_levels=np.array(of_class["outlier_levels"], dtype=np.float64),
         inverse_ridge=model["inverse_ridge"][0],
         replicates=_replicates(conn, keys, of_class["offset_changes"], terms),
+        behind=np.array(of_class["behind_galaxy"], dtype=bool) if _is_new(of_class, tables) else None,
     )
+
+
+def _is_new(of_class: dict[str, list[Any]], tables: dict[tuple[str, str], dict[str, Any]]) -> bool:
+    """Whether a model knows which classes lie behind the Galaxy, and counts the absence of a counterpart once."""
+    return any(of_class["behind_galaxy"]) or any(row["absence_columns"] for row in tables.values())
 
 
 def _part(conn: Connection, table: str, number: str, keys: dict[str, Any]) -> dict[str, list[Any]]:

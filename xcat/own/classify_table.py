@@ -474,6 +474,8 @@ class _Work:
         model = self.at_hand.model
         kept = [user.names.index(p.name) for p in model.properties]
         values, errors = user.values[:, kept], user.errors[:, kept]
+        is_behind = model.behind is not None and model.behind.any()
+        shift = user.shift([p.name for p in model.properties]) if is_behind else None
         usable: BoolArray = np.asarray(~np.isnan(values).all(axis=1))
         if user.accepted is not None:
             # nobody knows how deep that match has looked, and what it rejected may be there
@@ -486,7 +488,8 @@ class _Work:
             for first in range(0, len(values), _PIECE):
                 piece = slice(first, first + _PIECE)
                 used = usable[piece]
-                sample = Sample(model.properties, values[piece][used], errors[piece][used])
+                of_piece = None if shift is None else shift[piece][used]
+                sample = Sample(model.properties, values[piece][used], errors[piece][used], shift=of_piece)
                 yield self.answered(sample, None, None, with_priors), user.batch.slice(first, _PIECE), used
                 advance(len(used))
 

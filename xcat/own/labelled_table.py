@@ -13,6 +13,7 @@ from astropy.table import Table
 
 from xcat.arrays import FloatArray, IntArray
 from xcat.classifier import FitOptions, Sample, tune
+from xcat.classifier.model import is_behind_galaxy
 from xcat.columns.properties import all_properties, select
 from xcat.errors import ConfigError, InputError
 from xcat.evaluate.grouping import near, neighbours, sky_cells
@@ -99,7 +100,10 @@ def of_table(
         messages.append(f"not in the table: {', '.join(missing)}")
     if not used:
         raise InputError(f"{user.name}: the table gives none of the properties {', '.join(wanted)}")
-    sample = Sample(select([user.names[j] for j in used]), user.values[rows][:, used], user.errors[rows][:, used])
+    names = [user.names[j] for j in used]
+    shift = user.shift(names) if any(map(is_behind_galaxy, classes)) else None
+    of_rows = (user.values[rows][:, used], user.errors[rows][:, used])
+    sample = Sample(select(names), *of_rows, shift=None if shift is None else shift[rows])
     number = {name: classes.index(c) for name, c in mapping.items()}
     labelled = _labelled(user, rows, sample, index[rows], classes, _priors(classes, priors, index[rows]))
     labelled = replace(labelled, answers={name: _published(user, name, number)[rows] for name in answers})
@@ -172,7 +176,9 @@ def second_table(
     if not rows.size:
         raise InputError(f"{user.name}: every labelled source is one to train on, too")
     columns_of = [user.names.index(name) for name in shared]
-    sample = Sample(select(shared), user.values[rows][:, columns_of], user.errors[rows][:, columns_of])
+    shift = user.shift(shared) if any(map(is_behind_galaxy, first.classes)) else None
+    of_rows = (user.values[rows][:, columns_of], user.errors[rows][:, columns_of])
+    sample = Sample(select(shared), *of_rows, shift=None if shift is None else shift[rows])
     return _labelled(user, rows, sample, index[rows], first.classes, first.priors), messages
 
 

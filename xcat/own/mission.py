@@ -140,10 +140,12 @@ class Mission:
             numbers,
             RELATIONS,
             RELATIONS["source"],
+            {NUMBER: self.definition.as_dict()},
             list(self.published.counterparts),
             list(self.published.galaxies),
             self._step,
             few_sources=True,
+            depths=self.published.depths,
         )
         for table, (query, values) in queries.items():
             self._fill(table, query, values)

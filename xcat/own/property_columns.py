@@ -14,14 +14,18 @@ from astropy.table import Table
 
 from xcat.arrays import BoolArray, FloatArray
 from xcat.classifier.model import Model
-from xcat.columns.properties import select
+from xcat.columns.properties import select, shift_of
 from xcat.columns.registry import property_entries
 from xcat.errors import ConfigError, InputError
+from xcat.models.samples import shifts
 from xcat.models.training_range import off_range
 from xcat.own.derived import Deriving
+from xcat.sky import galactic_column
 from xcat.tables.facts import TableLike, describe, to_table
 from xcat.tables.matched import CUTOFF, recognise
 from xcat.tables.quantities import check_given
+
+STANDARD_BAND_KEV = (0.2, 12.0)
 
 
 @dataclass
@@ -54,6 +58,8 @@ class UserProperties:
         Property to the quantity and the column whose unit nobody states; see `check_range`.
     accepted : (N,) bool or None
         Of a matched table the rows that have an accepted counterpart.
+    band : (float, float) or None
+        Energies of the flux that the user gave, keV.
     """
 
     name: str
@@ -69,6 +75,19 @@ class UserProperties:
     n_bad: dict[str, int] = field(default_factory=dict)
     assumed: dict[str, tuple[str, str]] = field(default_factory=dict)
     accepted: BoolArray | None = None
+    band: tuple[float, float] | None = None
+
+    def shift(self, names: Sequence[str]) -> FloatArray | None:
+        """What brings properties of objects behind the Galaxy before it, (N, P), by the positions of the rows.
+
+        The bands of hardness ratios are not known, so that these are not shifted.
+        """
+        per_column = [shift_of(name) for name in names]
+        if not any(per_column):
+            return None
+        nh, ebv = galactic_column.maps_at(self.ra, self.dec)
+        taken = galactic_column.taken_away(nh, ebv, self.band or STANDARD_BAND_KEV, None)
+        return shifts({"ebv_mag": ebv, **taken}, per_column)
 
 
 def read_properties(
@@ -173,6 +192,7 @@ def read_properties(
         deriving.n_bad,
         {name: of_column for name in names if (of_column := deriving.assumed(name)) is not None},
         accepted,
+        band,
     )
 
 

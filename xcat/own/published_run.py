@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from xcat.catalogues.definition import Definition
@@ -15,6 +15,8 @@ from xcat.match import learned
 from xcat.match.haystack import Haystack
 from xcat.match.stage import MatchStageOptions, haystack_of
 from xcat.output.reading import Row, classify_run, rows
+from xcat.properties import depth
+from xcat.properties.depth import Depths
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,8 @@ class PublishedRun:
         The counterpart catalogues as its match saw them.
     learned : Learned or None
         What its match learned; None if it had no counterpart catalogues.
+    depths : mapping
+        How deep the counterpart catalogues are, by number.
     """
 
     run: Row
@@ -40,6 +44,7 @@ class PublishedRun:
     haystacks: tuple[Haystack, ...]
     learned: learned.Learned | None
     best_match: bool
+    depths: Mapping[int, Depths] = field(default_factory=dict)
 
 
 def load(conn: Connection, run_id: int | None = None) -> PublishedRun:
@@ -83,6 +88,7 @@ def load(conn: Connection, run_id: int | None = None) -> PublishedRun:
         haystacks,
         of_sky,
         best_match,
+        depth.load(conn, run_of["property"]) if run_of["property"] is not None else {},
     )
 
 

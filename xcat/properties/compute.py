@@ -11,13 +11,14 @@ from psycopg import sql
 
 from xcat import progress
 from xcat.catalogues.definition import Definition
-from xcat.columns.registry import property_entries
+from xcat.columns.registry import absorptions, property_entries
 from xcat.database import copy, partitions, schema
 from xcat.database.connection import Connection
 from xcat.database.loaded import Loaded
 from xcat.database.runs import Run
 from xcat.database.sqlfiles import dicts, job
-from xcat.sky import density_map, joins
+from xcat.properties import depth
+from xcat.sky import density_map, galactic_column, joins
 
 # Less probable hypotheses contribute too little to be worth a row.
 MIN_P_HYPOTHESIS = 0.01
@@ -60,7 +61,17 @@ def properties_stage(
     relations = {name: f"xcat.{name}" for name in _READ}
     runs = {"source_run_id": source_run_id, "link_run_id": link_run_id, "match_run_id": match_run_id}
     sources = partitions.qualified("source", source_run_id)
-    queries = prepare(conn, run.run_id, runs, relations, sources, counterparts, galaxies, run.step)
+    with run.step("depth"), progress.bar("properties: depth", len(counterparts)) as advance:
+        depths = {}
+        for loaded in counterparts:
+            bands = {band: _band(loaded.definition, band) for band in ZERO}
+            depths[loaded.catalogue_id] = depth.measure(conn, loaded, bands)
+            depth.store(conn, run.run_id, loaded.catalogue_id, depths[loaded.catalogue_id])
+            advance(1)
+    missions = dict(conn.execute(job("properties.missions").compose(source=sources)).fetchall())
+    queries = prepare(
+        conn, run.run_id, runs, relations, sources, missions, counterparts, galaxies, run.step, depths=depths
+    )
     with run.step("store"), progress.bar("properties: store"):
         for table, (query, values) in queries.items():
             partitions.create(conn, table, run.run_id)
@@ -79,10 +90,12 @@ def prepare(
     runs: Mapping[str, int],
     relations: Mapping[str, str],
     sources: str,
+    missions: Mapping[int, Mapping[str, Any]],
     counterparts: list[Loaded],
     galaxies: list[Loaded],
     step: Callable[[str], AbstractContextManager[None]],
     few_sources: bool = False,
+    depths: Mapping[int, depth.Depths] | None = None,
 ) -> dict[str, tuple[sql.Composed, dict[str, Any]]]:
     """Look up all that the properties are made of, in temporary tables.
 
@@ -94,8 +107,12 @@ def prepare(
         Qualified names of the tables source, match, match_candidate, hypothesis, master and master_source.
     sources : str
         Table of the sources of that run alone, with a q3c index.
+    missions : mapping
+        Definitions of the catalogues of the sources as data, by number.
     few_sources : bool
         There are far fewer sources than galaxies: look for small galaxies around the sources.
+    depths : mapping, optional
+        How deep the catalogues are, by number; by default as their definitions state.
 
     Returns
     -------
@@ -122,7 +139,7 @@ def prepare(
         conn.execute("ANALYZE pg_temp.seen")
         advance(1)
     with step("coverage"):
-        _cover(conn, sources, relations["match"], runs["match_run_id"], counterparts)
+        _cover(conn, sources, missions, relations["match"], runs["match_run_id"], counterparts, depths or {})
     for nearby in galaxies:
         with step(nearby.definition.name):
             _in_galaxies(conn, nearby, sources, relations["source"], values, few_sources)
@@ -166,12 +183,22 @@ def _band(definition: Definition, band: str) -> sql.Composed:
     return job("properties.band").compose(terms=sql.SQL(", ").join(terms or [sql.NULL]))
 
 
-def _cover(conn: Connection, sources: str, match: str, match_run_id: int, counterparts: list[Loaded]) -> None:
-    """Fill ``pg_temp.covered``: where the match has searched, and the depth of the deepest catalogue there."""
+def _cover(
+    conn: Connection,
+    sources: str,
+    missions: Mapping[int, Mapping[str, Any]],
+    match: str,
+    match_run_id: int,
+    counterparts: list[Loaded],
+    depths: Mapping[int, depth.Depths],
+) -> None:
+    """Fill ``pg_temp.covered``: where the match has searched, the depth of the deepest catalogue there, the Galaxy."""
     types = [("source_id", "bigint"), ("ra", "double precision"), ("dec", "double precision")]
-    rows = copy.fetch_columns(conn, job("joins.positions").compose(source=sources), types)
+    types += [("catalogue_id", "smallint"), ("nh_gal_cm2", "double precision")]
+    query = job("properties.positions").compose(source=sources)
+    rows = copy.fetch_columns(conn, query, types)
     observed = {kind: np.zeros(len(rows), bool) for kind in ("optical", "infrared")}
-    depth = {band: np.full(len(rows), np.nan) for band in ZERO}
+    deepest = {band: np.full(len(rows), np.nan) for band in ZERO}
     by_id = np.argsort(rows["source_id"])
     for loaded in counterparts:
         definition, values = loaded.definition, {"match_run_id": match_run_id, "catalogue_id": loaded.catalogue_id}
@@ -183,9 +210,25 @@ def _cover(conn: Connection, sources: str, match: str, match_run_id: int, counte
             covers = density_map.load(conn, loaded.catalogue_id).covers(rows["ra"], rows["dec"])
         covers[place] = matched["covered"] >= MIN_COVERED
         observed[definition.kind] |= covers
-        for band, magnitude in definition.depth.items():
+        for band in definition.depth:
             if definition.colour_terms(band):  # a derived definition may lack the band: no limit from it
-                depth[band] = np.where(covers, np.fmax(depth[band], magnitude), depth[band])
-    limits = {f"f{band}": zero + depth[band] / 2.5 for band, zero in ZERO.items()}
-    copy.copy_in(conn, "covered", [{"source_id": rows["source_id"], **observed, **limits}])
+                mapped = depths.get(loaded.catalogue_id, {})
+                magnitude = depth.at(definition, mapped, band, rows["ra"], rows["dec"])
+                deepest[band] = np.where(covers, np.fmax(deepest[band], magnitude), deepest[band])
+    limits = {f"f{band}": zero + deepest[band] / 2.5 for band, zero in ZERO.items()}
+    block = {"source_id": rows["source_id"], **observed, **limits, **_galactic_column(rows, missions)}
+    copy.copy_in(conn, "covered", [block])
     conn.execute("ANALYZE pg_temp.covered")
+
+
+def _galactic_column(rows: np.ndarray, missions: Mapping[int, Mapping[str, Any]]) -> dict[str, np.ndarray]:
+    """Gas and dust of the Galaxy at the sources, and what they take from the X-rays in the bands of each mission."""
+    nh, ebv = galactic_column.maps_at(rows["ra"], rows["dec"])
+    nh = np.where(rows["nh_gal_cm2"] > 0, rows["nh_gal_cm2"], nh)
+    found = {"nh_gal_cm2": nh, "ebv_mag": ebv, **{name: np.full(len(rows), np.nan) for name in absorptions()}}
+    for catalogue_id, definition in missions.items():
+        of = np.flatnonzero(rows["catalogue_id"] == catalogue_id)
+        bands = definition.get("flux_band_kev"), definition.get("bands_kev")
+        for name, values in galactic_column.taken_away(nh[of], ebv[of], *bands).items():
+            found[name][of] = values
+    return found

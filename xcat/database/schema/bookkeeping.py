@@ -159,6 +159,15 @@ match_cut_out = book(
     PrimaryKeyConstraint("run_id", "catalogue_id"),
 )
 
+catalogue_depth = book(
+    "catalogue_depth",
+    "How deep a catalogue is around its cells, where it is less so than its definition states: of a properties run",
+    part_of("run_id", "run"),
+    points_to("catalogue_id", "catalogue"),
+    "band depth_cells depth_mags",
+    PrimaryKeyConstraint("run_id", "catalogue_id", "band"),
+)
+
 calibration = book(
     "calibration",
     "False matches at shifted positions against p_any, by catalogue (NULL: all together) and part (0: all)",
@@ -192,7 +201,7 @@ model_class = book(
     "model_class",
     "The classes of every model",
     part_of("run_id", "model"),
-    "class_id class prior log_offset offset_changes? n_reference outlier_levels",
+    "class_id class prior log_offset offset_changes? n_reference outlier_levels behind_galaxy",
     PrimaryKeyConstraint("run_id", "class_id"),
     UniqueConstraint("run_id", "class"),
 )
@@ -226,7 +235,7 @@ likelihood_table = book(
     "The density of a property in a class, or of two properties beside the product of both, as a table on a grid",
     "run_id property axes scales category class grid grid_2? log_density log_smeared? log_atoms? log_above?",
     "tail_slope mixing log_present log_missing bandwidth? typical_error? n_present",
-    "error_column? limit_column? observed_column?",
+    "error_column? limit_column? observed_column? column_shift? absence_columns?",
     PrimaryKeyConstraint("run_id", "property", "class"),
     _belongs_to("class", "model_class", "class"),
     _belongs_to("property", "model_term", "term"),

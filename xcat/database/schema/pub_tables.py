@@ -21,7 +21,13 @@ from xcat.database.schema.parts import (
     partitioned,
     sky_index,
 )
-from xcat.database.schema.run_tables import MASTER_FLUXES, MOTION_AND_MAGNITUDES, OF_COUNTERPARTS, PROPERTIES
+from xcat.database.schema.run_tables import (
+    GALACTIC_COLUMN,
+    MASTER_FLUXES,
+    MOTION_AND_MAGNITUDES,
+    OF_COUNTERPARTS,
+    PROPERTIES,
+)
 
 ALL_RUNS = "_runs"
 
@@ -65,6 +71,7 @@ classified = _pub_table(
     "infrared_catalogue? infrared_native_id? infrared_sep_arcsec? infrared_p_any?",
     f"has_optical has_infrared has_spectrum {' '.join(property_columns('observed'))} {PROPERTIES}",
     "is_best_of_master missions_agree other_missions known_class_of_master? flaws? n_flawed flux_is_doubtful",
+    GALACTIC_COLUMN,
     sky_index("classified_runs"),
     Index("classified_runs_class_p_class_idx", "class", "p_class"),
     Index("classified_runs_hpx29_idx", "hpx29"),

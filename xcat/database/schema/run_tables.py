@@ -6,7 +6,7 @@ from sqlalchemy import BigInteger, CheckConstraint, Index, SmallInteger, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from xcat.catalogues.grammar import OF_SOURCE
-from xcat.columns.registry import magnitudes, property_columns, property_entries
+from xcat.columns.registry import absorptions, magnitudes, property_columns, property_entries
 from xcat.database.schema.parts import (
     BY_CATALOGUE,
     BY_RUN,
@@ -35,6 +35,8 @@ MASTER_FLUXES = "flux_std_min_cgs? flux_std_max_cgs? flux_ratio? flux_ratio_low?
 PROPERTIES = nullable(
     [*(entry["name"] for entry in property_entries()), *property_columns("error"), *property_columns("limit")]
 )
+# what the Galaxy takes away from an object behind it
+GALACTIC_COLUMN = nullable(["nh_gal_cm2", "ebv_mag", *absorptions()])
 OF_COUNTERPARTS = nullable(entry["name"] for entry in property_entries() if entry.get("counterpart"))
 
 detection = catalogue_table(
@@ -43,7 +45,7 @@ detection = catalogue_table(
     "source_native_id? name? obs_id? ra dec err_arcsec",
     *ellipse(),
     f"epoch_yr? mjd? exposure_s? {_XRAY_FLUXES} flux_upper_cgs? {_SPECTRUM}",
-    "p_variable? p_variable_long? extent_arcsec? quality_flag? n_detections?",
+    "p_variable? p_variable_long? extent_arcsec? quality_flag? n_detections? nh_gal_cm2?",
     nullable(f"source_{name}" for name in OF_SOURCE),
     "flaws?",
 )
@@ -76,6 +78,7 @@ source = run_table(
     f"glon glat epoch_yr? mjd_first? mjd_last? n_detections {_XRAY_FLUXES} flux_low_kev? flux_high_kev? flux_std_cgs?",
     f"{_SPECTRUM} flux_ratio? flux_ratio_low? p_variable? p_variable_long? extent_arcsec? quality_flag?",
     "flaws? n_flawed flux_is_doubtful",
+    "nh_gal_cm2?",
     sky_index("source"),
     Index("source_name_key_idx", text(NAME_KEY)),
     key="source_id",
@@ -152,6 +155,7 @@ property_ = run_table(
     *fields(PROPERTIES, is_checked=False),
     " ".join(property_columns("observed")),
     "has_optical has_infrared has_spectrum n_detections is_classifiable",
+    GALACTIC_COLUMN,
     key="source_id",
 )
 

@@ -22,6 +22,7 @@ from xcat.classifier.model import Model
 from xcat.classifier.posterior import LEAST_P_TAIL, Classification, classify, contributions, evidence
 from xcat.classifier.sample import Sample
 from xcat.classifier.scales import column_to_scale
+from xcat.columns.properties import absence_of
 from xcat.columns.registry import columns
 from xcat.database import copy, partitions, runs
 from xcat.database.connection import Connection
@@ -285,7 +286,7 @@ def _inside(model: Model, sample: Sample) -> Sample:
         # not onto the end itself: a value on a wall is looked up elsewhere
         margin = 1e-9 * prop.width
         values[out, j] = from_scale(np.clip(x[out], table.low + margin, table.high - margin), prop)
-    return Sample(sample.properties, values, sample.errors, sample.limits)
+    return Sample(sample.properties, values, sample.errors, sample.limits, shift=sample.shift)
 
 
 def _terms(model: Model, sample: Sample, terms: FloatArray, contributed: FloatArray, lead: list[int]) -> Iterator[Term]:
@@ -314,7 +315,7 @@ def _terms(model: Model, sample: Sample, terms: FloatArray, contributed: FloatAr
 
 
 def _state(model: Model, sample: Sample, j: int) -> Row:
-    """State of one property: value with error, limit, missing, or not observed."""
+    """State of one property: value with error, limit, missing, no counterpart that would have it, or not observed."""
     prop, table = model.properties[j], model.tables[j]
     x = float(column_to_scale(sample.values[:, j], prop)[0])
     error = np.nan if sample.errors is None or table.log_smeared is None else float(sample.errors[0, j])
@@ -327,8 +328,17 @@ def _state(model: Model, sample: Sample, j: int) -> Row:
             state |= {"error": error, "is_blurred": is_blurred}
         return state
     if np.isposinf(x) or np.isnan(limit):
+        if np.isposinf(x) and _is_absent(sample, prop.name):
+            return {**_NO_VALUE, "state": "no counterpart"}
         return {**_NO_VALUE, "state": "not observed" if np.isposinf(x) else "missing"}
     return {**_NO_VALUE, "state": "limit", "limit": float(from_scale(np.array(limit), prop))}
+
+
+def _is_absent(sample: Sample, name: str) -> bool:
+    """Whether the limit of a flux ratio counts already that there is no counterpart that could have a property."""
+    ratios = [j for j, p in enumerate(sample.properties) if p.name in absence_of(name)]
+    limits = np.full((1, len(sample.properties)), np.nan) if sample.limits is None else sample.limits
+    return any(np.isnan(sample.values[0, j]) and not np.isnan(limits[0, j]) for j in ratios)
 
 
 def _totals(

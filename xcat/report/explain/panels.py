@@ -33,8 +33,8 @@ def draw(axes: Axes, e: Explanation, model: Model, term: Term) -> None:
     axes.set_title(title, loc="left", fontsize=7.5, pad=3, fontweight="bold", color=tone)
     axes.set_title(wording.odds(term.nats), loc="right", fontsize=7.5, pad=3)
     label_axis(axes, term.property)
-    if not has_value and (term.axes or term.state == "not observed"):
-        why = "one of the two is missing" if term.axes else "not observed"
+    if not has_value and (term.axes or term.state in ("not observed", "no counterpart")):
+        why = "one of the two is missing" if term.axes else term.state
         axes.text(0.5, 0.5, f"{why}:\nno contribution", ha="center", va="center", **style.NOTE)
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)

@@ -220,6 +220,8 @@ def _notes_on_properties(e: Explanation) -> list[str]:
             why = "" if t.axes else "Names"
         elif t.state == "not observed":
             why = "No contribution (not observed)"
+        elif t.state == "no counterpart":
+            why = "No contribution (no counterpart, which the flux ratios count)"
         else:
             is_missing = t.axes and t.state == "missing"
             why = "No contribution (one of the two is missing)" if is_missing else "Excluded (zero weight)"

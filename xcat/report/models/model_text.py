@@ -12,6 +12,7 @@ from xcat.classifier.density import Table
 from xcat.classifier.model import Model
 from xcat.classifier.pairs import PairTable
 from xcat.columns.properties import property_label
+from xcat.columns.registry import property_entries
 from xcat.database import runs
 from xcat.database.connection import Connection
 from xcat.database.sqlfiles import dicts, job
@@ -19,6 +20,7 @@ from xcat.models import store
 from xcat.output.terminal import aligned
 
 _LINEAGE = ("pipeline_run_id", "source_run_id", "link_run_id", "match_run_id", "property_run_id", "label_run_id")
+_WITH = {role: {entry["name"] for entry in property_entries() if role in entry} for role in ("error", "limit")}
 _HEADLINE = ("accuracy", "macro_f1", "log_loss", "brier", "ece")
 
 
@@ -92,8 +94,8 @@ def _terms(model: Model) -> list[dict[str, Any]]:
         of_class = {"n_present": dict(zip(model.classes, table.n_present.tolist(), strict=True)), "bandwidth": None}
         if isinstance(table, Table):
             of_class["bandwidth"] = dict(zip(model.classes, table.bandwidth.tolist(), strict=True))
-        with_errors = isinstance(table, Table) and table.log_smeared is not None
-        with_limits = isinstance(table, Table) and table.log_above is not None
+        with_errors = isinstance(table, Table) and table.log_smeared is not None and name in _WITH["error"]
+        with_limits = isinstance(table, Table) and table.log_above is not None and name in _WITH["limit"]
         used = {"with_errors": with_errors, "with_limits": with_limits}
         found.append({"term": name, "category": category, "weight": weight, **of_class, **used})
     return found
