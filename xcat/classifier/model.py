@@ -63,6 +63,8 @@ class Model:
         Strength C of the ridge that the mixing was fitted with; None without one.
     replicates : Replicates or None
         What refits to the reweighted sample change; None if the errors of the probabilities are not wanted.
+    best_levels : (L,) float64 or None
+        Largest probability that these shares of the reference sample, out of fold, do not exceed.
 
     Raises
     ------
@@ -87,6 +89,7 @@ class Model:
     outlier_levels: FloatArray
     inverse_ridge: float | None = None
     replicates: Replicates | None = None
+    best_levels: FloatArray | None = None
 
     def __post_init__(self) -> None:
         p, k = len(self.properties), len(self.classes)
