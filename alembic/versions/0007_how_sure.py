@@ -13,15 +13,15 @@ down_revision = "0006"
 branch_labels = None
 depends_on = None
 
-_ANSWER = {"p_err": "real[]", "confidence": "real", "stability": "real"}
+_ANSWER = {"p_err": "real[]", "confidence": "real", "stability": "real", "familiarity": "real"}
 _USUAL = {f"p_{name}_err": "real" for name in ("class", "agn", "star", "xrb", "cv")}
 COLUMNS = {
+    "xcat.model": {"best_levels": "double precision[]"},
     "xcat.model_class": {"offset_changes": "real[]"},
     "xcat.classification": _ANSWER,
     "xcat.out_of_fold": _ANSWER,
-    "pub.classified_runs": _USUAL | {"confidence": "real", "stability": "real"},
+    "pub.classified_runs": _USUAL | {"confidence": "real", "stability": "real", "familiarity": "real"},
 }
-_PROBABILITY = "CHECK (stability >= 0 AND stability <= 1)"
 
 
 def upgrade() -> None:
@@ -35,7 +35,9 @@ def upgrade() -> None:
     for table, columns in COLUMNS.items():
         op.execute(f"ALTER TABLE {table} " + ", ".join(f"ADD COLUMN {name} {type_}" for name, type_ in columns.items()))
     for table in ("classification", "out_of_fold"):
-        op.execute(f"ALTER TABLE xcat.{table} ADD CONSTRAINT {table}_stability_check {_PROBABILITY}")
+        for name in ("stability", "familiarity"):
+            check = f"CHECK ({name} >= 0 AND {name} <= 1)"
+            op.execute(f"ALTER TABLE xcat.{table} ADD CONSTRAINT {table}_{name}_check {check}")
 
 
 def downgrade() -> None:

@@ -118,7 +118,7 @@ GROUP BY a.source_id;
 SELECT %(run_id)s AS run_id, c.source_id, s.name, k.name AS catalogue, s.ra, s.dec, s.err_arcsec, s.glon, s.glat,
        h.hpx29, d.class, d.p[array_position(%(classes)s::text[], d.class)] AS p_class,
        nullif(d.p_err[array_position(%(classes)s::text[], d.class)], 'NaN') AS p_class_err, d.margin, d.confidence,
-       d.stability, d.outlier, d.p_tail, d.is_outlier, d.n_missing, d.alternative,
+       d.stability, d.outlier, d.p_tail, d.is_outlier, d.familiarity, d.n_missing, d.alternative,
        o.source_id IS NOT NULL AS is_out_of_fold, l.class AS known_class,
        l.origin, c.is_classifiable, xcat.in_test_sample(c.is_classifiable, l.class) AS in_test_sample,
        s.n_detections, s.mjd_first, s.mjd_last, s.flux_cgs, s.flux_err_cgs, s.flux_low_kev, s.flux_high_kev,
@@ -141,6 +141,7 @@ CROSS JOIN LATERAL (
     SELECT coalesce(o.class, c.class) AS class, coalesce(o.p, c.p) AS p, coalesce(o.p_err, c.p_err) AS p_err,
            coalesce(o.margin, c.margin) AS margin, coalesce(o.confidence, c.confidence) AS confidence,
            coalesce(o.stability, c.stability) AS stability,
+           coalesce(o.familiarity, c.familiarity) AS familiarity,
            coalesce(o.outlier, c.outlier) AS outlier, coalesce(o.p_tail, c.p_tail) AS p_tail,
            coalesce(o.is_outlier, c.is_outlier) AS is_outlier, coalesce(o.n_missing, c.n_missing) AS n_missing,
            coalesce(o.alternative, c.alternative) AS alternative) AS d

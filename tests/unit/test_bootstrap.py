@@ -10,7 +10,7 @@ import pytest
 
 from xcat.classifier import CATEGORIES, FitOptions, Hypotheses, Model, Property, Sample, classify, fit
 from xcat.classifier.bootstrap import confidence, contributions_at_places, pair_places, places
-from xcat.classifier.posterior import _Terms, contribution, softmax
+from xcat.classifier.posterior import _Terms, best_levels, contribution, familiarity, softmax
 
 pytestmark = pytest.mark.slow
 
@@ -98,6 +98,19 @@ def test_confidence_is_the_difference_over_the_errors() -> None:
     p, error = np.array([[0.7, 0.2, 0.1], [1.0, 0.0, 0.0]]), np.array([[0.1, 0.15, 0.9], [0.0, 0.0, 0.0]])
     assert confidence(p, error) == pytest.approx([2.0, 1000.0])
     assert np.isnan(confidence(np.ones((1, 1)), np.zeros((1, 1)))).all()
+
+
+def test_familiarity_is_uniform_for_known_sources_and_small_for_what_is_unlike_all() -> None:
+    rng = np.random.default_rng(5)
+    p = rng.dirichlet([5.0, 0.5, 0.5], 4000)
+    known = familiarity(rng.random(4000), p, best_levels(p))
+    for share in (0.01, 0.1, 0.5):
+        assert (known < share).mean() == pytest.approx(share, abs=4 * np.sqrt(share / 4000) + 0.002)
+    far, torn, both = familiarity(
+        np.array([0.001, 0.5, 0.02]), np.array([[0.99, 0.01, 0], [0.4, 0.4, 0.2], [0.5, 0.5, 0]]), best_levels(p)
+    )
+    assert max(far, torn, both) < 0.06 and both < 0.01
+    assert np.isnan(familiarity(np.array([0.5]), p[:1], None)).all()
 
 
 def test_the_errors_cover_the_true_posterior() -> None:

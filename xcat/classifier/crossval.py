@@ -37,7 +37,7 @@ from xcat.classifier.model import (
     model_of_counts,
     typical_errors,
 )
-from xcat.classifier.posterior import Classification, classify, evidence
+from xcat.classifier.posterior import Classification, best_levels, classify, evidence
 from xcat.classifier.sample import Sample
 from xcat.classifier.weights import (
     INVERSE_RIDGES,
@@ -539,4 +539,5 @@ def fit(
         models = [replace(of_fold, replicates=model.replicates) for of_fold in models]
     validation = _held_out(tuple(models), fold, sample)
     label = np.asarray(class_index, dtype=np.int64)
-    return replace(model, outlier_levels=outlier_levels(validation.outlier, label, len(classes))), validation
+    levels = outlier_levels(validation.outlier, label, len(classes))
+    return replace(model, outlier_levels=levels, best_levels=best_levels(validation.p)), validation

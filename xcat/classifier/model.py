@@ -66,6 +66,8 @@ class Model:
     behind : (K,) bool or None
         Classes whose members lie behind the whole Galaxy: their tables are of values before its gas and dust. None: a
         model of before, all of whose tables are of values as they are observed, and which counts every missing value.
+    best_levels : (L,) float64 or None
+        Largest probability that these shares of the reference sample, out of fold, do not exceed.
 
     Raises
     ------
@@ -91,6 +93,7 @@ class Model:
     inverse_ridge: float | None = None
     replicates: Replicates | None = None
     behind: BoolArray | None = None
+    best_levels: FloatArray | None = None
 
     def __post_init__(self) -> None:
         p, k = len(self.properties), len(self.classes)

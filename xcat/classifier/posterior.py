@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from xcat.arrays import FloatArray, IntArray
 from xcat.classifier.bootstrap import confidence, pair_places, places, spread
 from xcat.classifier.density import Table, levels
-from xcat.classifier.model import Model
+from xcat.classifier.model import OUTLIER_P, Model
 from xcat.classifier.priors import reweighted
 from xcat.classifier.sample import LARGE_SHIFT, Column, Sample, between_walls
 
@@ -63,6 +63,8 @@ class Classification:
         Standard deviation of each probability over the replicates of the fit; NaN if the model has none.
     stability : (N,) float64
         Share of the replicates in which the most probable class is the same; NaN if the model has none.
+    familiarity : (N,) float64
+        Probability that a source of the known classes looks as unlike all of them; NaN if the model has no levels.
     """
 
     p: FloatArray
@@ -75,6 +77,7 @@ class Classification:
     evidence: NDArray[np.float32]
     p_err: FloatArray
     stability: FloatArray
+    familiarity: FloatArray
 
     @property
     def confidence(self) -> FloatArray:
@@ -200,7 +203,17 @@ def classify(
             model.replicates, score, of_source, class_index, of_row, hypotheses=hypotheses, prior_ratio=prior_ratio
         )
     return Classification(
-        p, class_index, _margin(p), outlier, p_tail, n_missing, without, terms, p_err=p_err, stability=stability
+        p,
+        class_index,
+        _margin(p),
+        outlier,
+        p_tail,
+        n_missing,
+        without,
+        terms,
+        p_err=p_err,
+        stability=stability,
+        familiarity=familiarity(p_tail, p, model.best_levels),
     )
 
 
@@ -257,16 +270,22 @@ def tail_probability(model: Model, outlier: FloatArray, class_index: IntArray) -
     return p
 
 
-def familiarity(p_tail: FloatArray, p_best: FloatArray, p_best_known: FloatArray) -> FloatArray:
+def best_levels(p: FloatArray) -> FloatArray:
+    """Largest probability that shares `OUTLIER_P` of known sources, with p (N, K) out of fold, do not exceed, (L,)."""
+    return np.asarray(np.quantile(p.max(axis=1), OUTLIER_P))
+
+
+def familiarity(p_tail: FloatArray, p: FloatArray, levels: FloatArray | None) -> FloatArray:
     """Probability that a source of the known classes looks as unlike all of them as this, or more, (N,).
 
-    A source of a class that the model does not know need not be far out in any one property: it may have a mixture of
-    properties of two classes. Therefore the tail probability is combined, by Fisher's method, with that of the largest
-    probability, `p_best`, (N,), among those of known sources out of fold, `p_best_known`.
+    A source of a class that the model does not know need not be far out in any one property: it may have properties of
+    two classes. Therefore the tail probability is combined, by Fisher's method, with the share of known sources whose
+    largest probability is as small. NaN without the `levels` of `best_levels`.
     """
-    known = np.sort(p_best_known)
-    rank = (np.searchsorted(known, p_best, side="right") + 1.0) / (known.size + 1.0)
-    product = np.clip(p_tail, 1e-300, 1.0) * np.minimum(rank, 1.0)
+    if levels is None:
+        return np.full(len(p), np.nan)
+    rank = np.interp(p.max(axis=1), levels[::-1], OUTLIER_P[::-1])
+    product = np.clip(p_tail * rank, 1e-300, 1.0)
     return np.asarray(product * (1.0 - np.log(product)))
 
 

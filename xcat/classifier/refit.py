@@ -76,7 +76,7 @@ def refit(
         behind=() if model.behind is None else tuple(compress(model.classes, model.behind)),
     )
     fitted, validation = fit(sample, class_index, groups, model.classes, given, options, n_folds)
-    fresh = ("offsets", "weights", "sharpness", "inverse_ridge", "outlier_levels", "replicates")
+    fresh = ("offsets", "weights", "sharpness", "inverse_ridge", "outlier_levels", "replicates", "best_levels")
     of_sky = np.eye(len(model.classes))[None][:has_sky]
     mixing = np.concatenate([fitted.mixing, of_sky])
     made = replace(kept, mixing=mixing, **{name: getattr(fitted, name) for name in fresh})

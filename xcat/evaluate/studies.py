@@ -183,14 +183,10 @@ def held_out_class(method: Method, data: Labelled, kind: str, n_folds: int, seed
             model, known = fit(sample, label, data.groups[kind][rest], names, mix / mix.sum(), options, n_folds)
             new = classify(model, data.sample.take(is_held))
             known_tail = tail_probability(model, known.outlier, known.class_index)
-            sure = known.p.max(axis=1)
             measures = {
                 "p_tail": (known_tail, new.p_tail),
                 "margin": (known.margin, new.margin),
-                "familiarity": (
-                    familiarity(known_tail, sure, sure),
-                    familiarity(new.p_tail, new.p.max(axis=1), sure),
-                ),
+                "familiarity": (familiarity(known_tail, known.p, model.best_levels), new.familiarity),
             }
             row: dict[str, Any] = {"class": data.classes[c], "n": int(is_held.sum())}
             for name, (of_known, of_new) in measures.items():

@@ -10,7 +10,7 @@ import numpy as np
 
 from xcat import progress
 from xcat.classifier import CrossValidation, Model, Sample, classify, evidence, fit, summarise, with_priors
-from xcat.classifier.posterior import tail_probability
+from xcat.classifier.posterior import best_levels, familiarity, tail_probability
 from xcat.classifier.priors import estimate, sky_prior
 from xcat.database import partitions
 from xcat.database.connection import connect
@@ -116,6 +116,7 @@ def fit_stage(run: Run, pipeline: Pipeline, runs: Mapping[str, int]) -> None:
     if pipeline.priors != "given":
         with run.step("priors"):
             model, validation = _with_priors(run, pipeline, model, validation, sample, runs)
+    model = replace(model, best_levels=best_levels(validation.p))  # the priors may have changed
     store.store(conn, run.run_id, model)
     # levels of the folds' models come from the sources that they were fitted on, which are less extreme; the model's
     # own come from held-out sources, so that 1 in 100 of these has a tail probability below 0.01
@@ -125,7 +126,11 @@ def fit_stage(run: Run, pipeline: Pipeline, runs: Mapping[str, int]) -> None:
         "source_id": source_id,
         "known_class": np.array([c.encode() for c in classes])[label],
         "fold": (validation.fold + 1).astype(np.int16),
-        **answers.columns(model, replace(validation, p_tail=p_tail), is_classifiable),
+        **answers.columns(
+            model,
+            replace(validation, p_tail=p_tail, familiarity=familiarity(p_tail, validation.p, model.best_levels)),
+            is_classifiable,
+        ),
     }
     partitions.write(conn, "out_of_fold", run.run_id, [rows])
     for name in ("sharpness", "smoothing", "inverse_ridge"):

@@ -23,6 +23,7 @@ def columns(model: Model, result: Classification, is_classifiable: NDArray[np.bo
         "outlier": result.outlier.astype(np.float32),
         "p_tail": probabilities(result.p_tail),
         "is_outlier": result.p_tail < LEAST_P_TAIL,
+        "familiarity": probabilities(result.familiarity),
         "n_missing": result.n_missing.astype(np.int16),
         # a masked array without a mask: an empty text is a value here, not NULL
         "alternative": np.ma.MaskedArray(alternatives(model, result)),

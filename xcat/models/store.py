@@ -26,9 +26,10 @@ _BY_CLASS = (*_LOGARITHMS, "bandwidth", "n_present")
 def store(conn: Connection, run_id: int, model: Model) -> None:
     """Write a model and its tables as rows of a fit run."""
     keys = {"run_id": run_id}
+    best = None if model.best_levels is None else model.best_levels.tolist()
     row = {name: getattr(model, name) for name in ("weighting", "sharpness", "smoothing", "inverse_ridge")}
     for table, rows in {
-        "model": [row | {"outlier_p": model.outlier_p.tolist()}],
+        "model": [row | {"outlier_p": model.outlier_p.tolist(), "best_levels": best}],
         "model_class": _classes(model),
         "model_category": _categories(model),
         "model_term": _terms(model),
@@ -201,6 +202,7 @@ def load(conn: Connection, run_id: int) -> Model:
         outlier_p=np.array(model["outlier_p"][0]),
         outlier_levels=np.array(of_class["outlier_levels"], dtype=np.float64),
         inverse_ridge=model["inverse_ridge"][0],
+        best_levels=None if model["best_levels"][0] is None else np.array(model["best_levels"][0]),
         replicates=_replicates(conn, keys, of_class["offset_changes"], terms),
         behind=np.array(of_class["behind_galaxy"], dtype=bool) if _is_new(of_class, tables) else None,
     )

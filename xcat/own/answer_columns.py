@@ -93,6 +93,7 @@ def columns(model: Model, result: Classification) -> dict[str, np.ndarray]:
         "outlier": result.outlier,
         "p_tail": result.p_tail,
         "is_outlier": result.p_tail < LEAST_P_TAIL,
+        "familiarity": result.familiarity,
         "n_missing": result.n_missing.astype(np.int16),
         "alternative": np.char.decode(answers.alternatives(model, result)) if len(result.p) else np.zeros(0, "U1"),
         **_nats(model, result),

@@ -543,6 +543,7 @@ class _Work:
             "stability",
             "p_tail",
             "is_outlier",
+            "familiarity",
             "reason",
         ]
         if self.user is None:

@@ -194,7 +194,7 @@ model = book(
     "What a fit run made, one row per model; its classes, categories and terms are rows of their own",
     part_of("run_id", "run", primary_key=True),
     *one_of("weighting", "equal given category property"),
-    "sharpness smoothing inverse_ridge? outlier_p",
+    "sharpness smoothing inverse_ridge? outlier_p best_levels?",
 )
 
 model_class = book(

@@ -81,7 +81,8 @@ _NAMES: list[tuple[TypeEngine[Any], str]] = [
     (DOUBLE_PRECISION(), "smoothing tail_slope typical_error weight log_objects_low err_low_arcsec reach_arcsec"),
     (DOUBLE_PRECISION(), "err_typical_arcsec epoch_mean_yr epoch_std_yr prior_shape mean_of_all"),
     (ARRAY(DOUBLE_PRECISION), "grid grid_2 log_above log_atoms log_density log_smeared mixing outlier_levels"),
-    (ARRAY(DOUBLE_PRECISION), "outlier_p log_odds completenesses cutoffs log_back log_alone pool_means column_shift"),
+    (ARRAY(DOUBLE_PRECISION), "best_levels outlier_p log_odds completenesses cutoffs log_back log_alone pool_means"),
+    (ARRAY(DOUBLE_PRECISION), "column_shift"),
     (ARRAY(Integer), "pools depth_cells"),
     (ARRAY(REAL), "changes evidence offset_changes p p_err depth_mags"),
     (ARRAY(Text), "absence_columns axes catalogues objects scales"),
@@ -104,8 +105,8 @@ _RANGE = {
     "p": "0 <= ALL (p) AND 1 >= ALL (p) AND array_position(p, NULL) IS NULL",
 }
 for _form, _names in {
-    "{} >= 0 AND {} <= 1": "completeness cutoff false_rate margin p_any p_hypothesis p_i p_tail p_variable stability"
-    " p_variable_long",
+    "{} >= 0 AND {} <= 1": "completeness cutoff false_rate margin p_any p_hypothesis p_i p_tail p_variable"
+    " p_variable_long stability familiarity",
     "{} >= 0 AND {} < 'Infinity'": "density_per_deg2 outlier sep_arcsec tail_slope weight",
     "{} > 0 AND {} < 'Infinity'": "inverse_ridge sharpness smoothing",
     "{} >= 1": "category_id class_id term_id",

@@ -176,8 +176,8 @@ label = run_table(
 
 # the classification of a source, by the whole model or out of fold
 _ANSWER = (
-    "class p p_err? margin confidence? stability? outlier p_tail is_outlier n_missing alternative is_classifiable"
-    " evidence"
+    "class p p_err? margin confidence? stability? outlier p_tail is_outlier familiarity? n_missing alternative"
+    " is_classifiable evidence"
 )
 
 out_of_fold = run_table(
