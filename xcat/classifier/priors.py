@@ -25,21 +25,18 @@ class in one cell do not look exactly like the labelled ones, so their shares ar
 less weight the shares of rare classes diverge where most sources are faint."""
 COUNTS_STRENGTH, COUNTS_SHARE = 4.0, 0.25
 """The same with published counts, and the part of what the estimate is pulled to that they make; the other part is the
-given priors. Chosen on a simulated sky whose truth is not that of the counts: the counts alone are wrong by large factors
-for classes that observers point at, and a share of a half loses in calibration what it gains for sources without counterpart.
-"""
+given priors. Chosen on a simulated sky whose truth is not that of the counts: the counts alone are wrong by large
+factors for classes that observers point at, and a share of a half loses in calibration what it gains without
+counterparts."""
 
 
-def estimate(
-    p: ArrayLike, priors: ArrayLike, strength: float = 0.0, expected: ArrayLike | None = None
-) -> FloatArray:
+def estimate(p: ArrayLike, priors: ArrayLike, strength: float = 0.0, expected: ArrayLike | None = None) -> FloatArray:
     """Estimate class shares by expectation-maximisation (Saerens, Latinne & Decaestecker 2002, Neural Comput. 14, 21).
 
     The posteriors `p`, (N, K), of unlabelled sources were computed with the `priors`, (K,). The estimate is pulled
-    towards these, or towards the `expected` shares, (K,), with the weight `strength`, in numbers of sources. The shares,
-    (K,), have the sum 1, and each is at least `LEAST_PRIOR`.
-    The likelihood of the shares has a single maximum, which is unbiased if the members of each class are like those of
-    the labelled sample.
+    towards these, or towards the `expected` shares, (K,), with the weight `strength`, in numbers of sources.
+    The shares, (K,), have the sum 1, and each is at least `LEAST_PRIOR`. Their likelihood has a single maximum, which
+    is unbiased if the members of each class are like those of the labelled sample.
     """
     prior = np.asarray(priors, dtype=np.float64)
     likelihood = np.asarray(p, dtype=np.float64) / prior

@@ -20,6 +20,7 @@ from xcat.database.loaded import Loaded
 from xcat.database.runs import Run, get
 from xcat.database.sqlfiles import dicts, insert, job
 from xcat.errors import StageError
+from xcat.jobs import sum_rule
 from xcat.jobs.classes import Classes, rules
 from xcat.jobs.pipeline import Pipeline
 from xcat.models import answers, samples, store
@@ -175,6 +176,9 @@ def classify_stage(
     values["link_run_id"] = get(run.conn, run.run_id)["link_run_id"]
     totals = dicts(run.conn.execute(job("classify.totals").compose(), values))
     run.summary |= {"n_sources": n_sources, "totals": totals}
+    with run.step("sum rule"):
+        of_run = get(run.conn, run.run_id)
+        run.summary["sum_rule"] = sum_rule.of_run(run.conn, of_run, model.classes, model.priors)
 
 
 def _with_priors(
