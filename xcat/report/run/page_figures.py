@@ -1,4 +1,4 @@
-"""Figures of the page: sky, reliability, densities, presence, sum rule; those of the counterparts are in match_figures.py."""
+"""Figures of the page: sky, reliability, densities, presence, sum rule; of the counterparts: match_figures.py."""
 
 from __future__ import annotations
 

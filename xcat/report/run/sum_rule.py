@@ -11,6 +11,10 @@ _WHAT_NOW = (
     "These are called too often or too seldom, or the fields were pointed at them, or the counts do not hold there: "
     "see docs/explanation/priors.md"
 )
+_OF_ALL = (
+    "All classes together are off, so that single classes tell little: the sources may be a selection of those in their "
+    "fields, or their fluxes those of another band"
+)
 
 
 def lines(rule: Row) -> list[str]:
@@ -38,7 +42,8 @@ def verdict(rule: Row) -> list[str]:
         return [f"Sum rule: not tested, no bin has {rule['fewest_sources']} objects above the limit of their fields"]
     if not rule["messages"]:
         return [f"Sum rule: kept within a factor {rule['factor']:g} in all {tested} bins ({searched(rule)})"]
-    return [f"Sum rule ({searched(rule)}):", *(f"  {message}" for message in rule["messages"]), f"  {_WHAT_NOW}"]
+    what_now = _OF_ALL if any(message.startswith("all classes:") for message in rule["messages"]) else _WHAT_NOW
+    return [f"Sum rule ({searched(rule)}):", *(f"  {message}" for message in rule["messages"]), f"  {what_now}"]
 
 
 def searched(rule: Row) -> str:
