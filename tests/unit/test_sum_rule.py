@@ -164,6 +164,6 @@ def test_a_message_names_the_worst_bin():
         {"class": "XRB", **place, "log_flux": [-13.0, -12.5], "sum_p": 2.0, "published": 2.0, "is_off": False},
     ]
     assert messages(rows, ["AGN", "XRB"]) == [
-        "XRB: off by more than a factor 1.5 in 2 of 3 bins: 90 by the posterior, 6 by published counts; most at |b| 0 to "
-        "3 deg and log flux -14 to -13.5 (60 against 4)"
+        "XRB: off by more than a factor 1.5 in 2 of 3 bins: 90 by the posterior, 6 by published counts; most at |b| 0 "
+        "to 3 deg and log flux -14 to -13.5 (60 against 4)"
     ]

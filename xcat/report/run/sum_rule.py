@@ -12,8 +12,8 @@ _WHAT_NOW = (
     "see docs/explanation/priors.md"
 )
 _OF_ALL = (
-    "All classes together are off, so that single classes tell little: the sources may be a selection of those in their "
-    "fields, or their fluxes those of another band"
+    "All classes together are off, so that single classes tell little: the sources may be a selection of those in "
+    "their fields, or their fluxes those of another band"
 )
 
 
