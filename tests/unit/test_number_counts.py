@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from xcat.catalogues import number_counts
 from xcat.catalogues.number_counts import brighter_per_deg2, columns, counted, passing, per_deg2_and_dex, populations
+from xcat.jobs.pipeline import Pipeline
 
 PRIORS = np.array([0.6, 0.25, 0.1, 0.05])
 CLASSES = ("AGN", "Star", "XRB", "CV")
@@ -105,3 +107,24 @@ def test_the_number_in_a_dex_is_the_slope():
     slope = brighter_per_deg2(CLASSES, PRIORS, flux / h, b) - brighter_per_deg2(CLASSES, PRIORS, flux * h, b)
     assert found == pytest.approx(slope / (2 * np.log10(h)), rel=1e-3)
     assert (found > 0).all() and (np.diff(found, axis=0) < 0).all()
+
+
+def pipeline(classes, **keys):
+    given = {"name": "p", "xray": [{"catalogue": "csc2_detections"}], "references": [{"catalogue": "milliquas"}]}
+    return Pipeline.model_validate(given | {"classes": {c: 1 / len(classes) for c in classes}, **keys})
+
+
+@pytest.mark.parametrize(
+    ("classes", "properties", "message"),
+    [
+        (("AGN", "TDE", "NS"), ["abs_b", "log_fx"], "priors: counts needs two classes with published number counts"),
+        (("AGN", "CV"), ["abs_b", "hr1"], "priors: counts needs abs_b and log_fx among the properties"),
+    ],
+)
+def test_a_pipeline_that_cannot_use_counts_is_refused(classes, properties, message):
+    with pytest.raises(ValidationError, match=message):
+        pipeline(classes, properties=properties, priors="counts")
+    # the prior of latitude and flux stands in for what they say themselves
+    good = pipeline(("AGN", "CV", "TDE"), properties=["abs_b", "log_fx", "hr1"], priors="counts")
+    assert good.sky_axes == good.fit_options.excluded_properties == ("abs_b", "log_fx")
+    assert good.fit_config["priors"] == "counts"

@@ -145,8 +145,11 @@ def _judged(sum_p: float, published: float, n: int) -> dict[str, Any]:
 
 
 def messages(rows: Sequence[dict[str, Any]], classes: Sequence[str]) -> list[str]:
-    """One message per class whose sums are off, with the bins where they are and both numbers."""
-    found = []
+    """One message per class whose sums are off, with the bins where they are and both numbers.
+
+    If all classes together are off in more than half of the bins, their message only: single ones would tell nothing.
+    """
+    found: list[str] = []
     for name in classes:
         tested = [row for row in rows if row["class"] == name and row["published"] is not None]
         tested = [row for row in tested if row["sources"] >= FEWEST]
@@ -155,10 +158,18 @@ def messages(rows: Sequence[dict[str, Any]], classes: Sequence[str]) -> list[str
             continue
         worst = max(off, key=lambda row: abs(row["sum_p"] - row["published"]))
         (b_low, b_high), (f_low, f_high) = worst["abs_b_deg"], worst["log_flux"]
-        sum_p, published = sum(row["sum_p"] for row in off), sum(row["published"] for row in off)
-        found.append(
-            f"{name}: off by more than a factor {FACTOR:g} in {len(off)} of {len(tested)} bins: {sum_p:,.0f} by the "
-            f"posterior, {published:,.3g} by published counts; most at |b| {b_low:g} to {b_high:g} deg and log flux "
-            f"{f_low:g} to {f_high:g} ({worst['sum_p']:,.0f} against {worst['published']:,.3g})"
+        sum_p, published = (number(sum(row[key] for row in off)) for key in ("sum_p", "published"))
+        message = (
+            f"{name}: off by more than a factor {FACTOR:g} in {len(off)} of {len(tested)} bins: {sum_p} by the "
+            f"posterior, {published} by published counts; most at |b| {b_low:g} to {b_high:g} deg and log flux "
+            f"{f_low:g} to {f_high:g} ({number(worst['sum_p'])} against {number(worst['published'])})"
         )
+        if name == ALL and 2 * len(off) > len(tested):
+            return [message]
+        found.append(message)
     return found
+
+
+def number(value: float) -> str:
+    """A number of objects: whole from 100 on, else with three figures."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from xcat.jobs.sum_rule import number
 from xcat.output.reading import Row
 from xcat.output.terminal import aligned
 
@@ -24,14 +25,14 @@ def lines(rule: Row) -> list[str]:
     cells = [_HEADS]
     for row in rule["rows"]:
         (b_low, b_high), (f_low, f_high) = row["abs_b_deg"], row["log_flux"]
-        published = "-" if row["published"] is None else _number(row["published"])
+        published = "-" if row["published"] is None else number(row["published"])
         place = [
             f"{b_low:g} to {b_high:g}",
             f"{f_low:g} to {f_high:g}",
             f"{row['area_deg2']:.2f}",
             f"{row['sources']:,}",
         ]
-        cells.append([*place, row["class"], _number(row["sum_p"]), published, "off" if row["is_off"] else ""])
+        cells.append([*place, row["class"], number(row["sum_p"]), published, "off" if row["is_off"] else ""])
     return [f"{TITLE} ({searched(rule)})", *aligned(cells, {2, 3, 5, 6})]
 
 
@@ -49,7 +50,3 @@ def verdict(rule: Row) -> list[str]:
 def searched(rule: Row) -> str:
     """Area and objects that were compared."""
     return f"{rule['area_deg2']:,.1f} deg2 searched, {rule['sources']:,} objects above the limits of their fields"
-
-
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
