@@ -19,6 +19,7 @@ from xcat.catalogues import number_counts
 from xcat.database import copy
 from xcat.database.connection import Connection
 from xcat.database.sqlfiles import job
+from xcat.sky.density_map import cells
 from xcat.sky.geometry import to_galactic
 from xcat.sky.searched import Mission, Searched
 
@@ -29,6 +30,9 @@ FACTOR, FEWEST, SIGMAS, SCATTER = 1.5, 100, 3.0, 0.15
 more than so many times its error: Poisson, and the scatter from field to field and of the area as a fraction."""
 _FEWEST_LISTED = 20  # sources of a bin
 _MOST_PIECES = 100_000
+MOST_SOURCES = 50_000
+"""Of a larger catalogue only every second, third ... cell of 3.7 degrees is looked at."""
+_PART_ORDER = 4
 ALL = "all classes"
 _DOUBLE = "double precision"
 
@@ -52,6 +56,10 @@ def of_run(conn: Connection, run: dict[str, Any], classes: Sequence[str], priors
     columns += [(name, _DOUBLE) for name in ("ra", "dec", "glon", "glat", "flux_std_cgs", *names)]
     keys = {key: run[key] for key in ("run_id", "source_run_id", "link_run_id")}
     rows = copy.fetch_columns(conn, job("classify.sums").compose(probabilities=values), columns, keys)
+    # of many sources a part of the sky is enough; whole cells, so that fields stay whole
+    part = -(-len(rows) // MOST_SOURCES)
+    if part > 1:
+        rows = rows[cells(rows["ra"], rows["dec"], _PART_ORDER) % part == 0]
     # one row per object; the area is that of all sources
     best = rows["is_best"].astype(bool)
     p = np.stack([rows[name] for name in names], axis=1) if len(rows) else np.zeros((0, len(classes)))
@@ -59,7 +67,7 @@ def of_run(conn: Connection, run: dict[str, Any], classes: Sequence[str], priors
         Mission(*(rows[name][rows["catalogue_id"] == each] for name in ("ra", "dec", "flux_std_cgs")))
         for each in np.unique(rows["catalogue_id"])
     ]
-    return compare(Searched(missions), rows[best], p[best], classes, priors)
+    return compare(Searched(missions), rows[best], p[best], classes, priors) | {"part": max(part, 1)}
 
 
 def compare(

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 _NEIGHBOUR, _NEAR = 12, 6
 _LARGEST_GAP_DEG, _SMALLEST_GAP_DEG = 4.0, 1.0 / 60.0
 _PIXELS_PER_GAP = 2.5
-_MOST_SOURCES = 100_000
 _FEWEST = _NEIGHBOUR + 2
 NEAREST, QUANTILE = 12, 0.3
 """The limit of a place is this quantile of the fluxes of so many sources nearest to it, times `MARGIN`."""
@@ -117,8 +116,7 @@ class _Hull:
     """
 
     def __init__(self, mission: Mission) -> None:
-        some = slice(None, None, max(1, -(-len(mission.ra_deg) // _MOST_SOURCES)))
-        points = to_vector(mission.ra_deg[some], mission.dec_deg[some])
+        points = to_vector(mission.ra_deg, mission.dec_deg)
         self._tree = _tree(points)
         k = np.minimum([_NEAR + 1, _NEIGHBOUR + 1], len(points))
         near, far = np.asarray(self._tree.query(points, k=k)[0]).T
@@ -128,7 +126,7 @@ class _Hull:
         sparsity = np.minimum(near, self._gap)
         order, coarse = _order_of(self._gap / _PIXELS_PER_GAP) + 1, _order_of(2 * self._gap)
         each = 4 ** (order - coarse)
-        blocks = _with_neighbours(cells(mission.ra_deg[some], mission.dec_deg[some], coarse), coarse)
+        blocks = _with_neighbours(cells(mission.ra_deg, mission.dec_deg, coarse), coarse)
         vectors = to_vector(*_middles((blocks[:, None] * each + np.arange(each)).ravel(), order))
         # a little farther than the gap, for the second neighbour; infinite where there is none
         pairs = self._tree.query(vectors, k=2, distance_upper_bound=1.01 * self._gap)
@@ -141,7 +139,6 @@ class _Hull:
         self.inside = vectors[self.contains(vectors)]
         self.piece_deg2 = growth * _SKY_DEG2 / (12 * 4**order)
         has_flux = np.flatnonzero(mission.flux_std_cgs > 0)
-        has_flux = has_flux[:: max(1, -(-has_flux.size // _MOST_SOURCES))]
         self._bright = _tree(to_vector(mission.ra_deg[has_flux], mission.dec_deg[has_flux]))
         self._fluxes = mission.flux_std_cgs[has_flux]
 

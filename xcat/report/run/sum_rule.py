@@ -49,4 +49,5 @@ def verdict(rule: Row) -> list[str]:
 
 def searched(rule: Row) -> str:
     """Area and objects that were compared."""
-    return f"{rule['area_deg2']:,.1f} deg2 searched, {rule['sources']:,} objects above the limits of their fields"
+    part = f", in one of {rule['part']} cells of the sky" if rule.get("part", 1) > 1 else ""
+    return f"{rule['area_deg2']:,.1f} deg2 searched, {rule['sources']:,} objects above the limits of their fields{part}"
