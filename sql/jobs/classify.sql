@@ -38,3 +38,17 @@ SELECT run_id FROM xcat.publication WHERE active;
 -- name: unpublish
 -- The previous publication stays in the table.
 UPDATE xcat.publication SET active = false WHERE active;
+
+-- name: sums
+-- Sources of a classify run with their probabilities, for the sum rule; the best measured of each object is marked.
+SELECT s.catalogue_id, coalesce(m.mission_rank, 1) = 1 AS is_best, s.ra, s.dec, s.glon, s.glat,
+       coalesce(s.flux_std_cgs, 'NaN') AS flux_std_cgs {probabilities}
+FROM xcat.source AS s
+JOIN xcat.classification AS c ON c.run_id = %(run_id)s AND c.source_id = s.source_id
+LEFT JOIN xcat.master_source AS m ON m.run_id = %(link_run_id)s AND m.source_id = s.source_id
+WHERE s.run_id = %(source_run_id)s
+ORDER BY s.ra, s.dec;
+
+-- name: probability
+-- The probability of one class, as a column of that.
+, c.p[{number}] AS {name}

@@ -184,9 +184,9 @@ SELECT source_id, ra, dec, %(radius_arcsec)s FROM pg_temp.own_source;
 SELECT DISTINCT id FROM pg_temp.pair ORDER BY id;
 
 -- name: brightness
--- Flux of the rows in the band that all missions are compared in, its log, and their distance from the galactic plane.
+-- Flux of the rows in the band that all missions are compared in, its log, and where they are in the Galaxy.
 SELECT source_id, coalesce(flux_std_cgs, 'NaN')::double precision,
-       CASE WHEN flux_std_cgs > 0 THEN log(flux_std_cgs)::double precision ELSE 'NaN' END, abs(glat)
+       CASE WHEN flux_std_cgs > 0 THEN log(flux_std_cgs)::double precision ELSE 'NaN' END, abs(glat), glon
 FROM pg_temp.own_source
 ORDER BY source_id;
 

@@ -427,6 +427,14 @@ def test_priors(few):
     assert posterior(estimated).shape == plain.shape and np.allclose(posterior(estimated).sum(axis=1), 1)
     assert any("priors estimated from the table's own rows" in line for line in estimated.meta["messages"])
     assert any("of 40 rows only" in line for line in estimated.meta["messages"])
+    counted = api.classify(few, priors="counts")
+    assert any(line.startswith("40 of 40 rows have no flux") for line in counted.meta["messages"])
+    np.testing.assert_allclose(posterior(counted), plain)
+    few["flux"] = np.full(len(few), 1e-13)
+    few["flux"].unit, few["flux"].description = "erg / (s cm2)", "Flux, 0.3-10 keV"
+    before, counted = (posterior(api.classify(few, priors=priors)) for priors in ("", "counts"))
+    assert np.allclose(counted.sum(axis=1), 1) and not np.allclose(counted, before, rtol=0.01)
+    few.remove_column("flux")
     few["dec"] = 95.0
     nothing = api.classify(few, priors="estimate")
     assert nothing["class"].mask.all()

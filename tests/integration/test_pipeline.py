@@ -14,11 +14,14 @@ from tiny import rows
 from xcat.columns.registry import property_entries
 from xcat.config import Settings
 from xcat.database.connection import Connection, ready
+from xcat.database.runs import get
 from xcat.errors import StageError, XcatError
 from xcat.ingest.load import ingest
-from xcat.jobs import publishing, runner, stages
+from xcat.jobs import publishing, runner, stages, sum_rule
 from xcat.jobs.pipeline import Pipeline, Plan, read
 from xcat.jobs.runner import STAGES, Runner
+from xcat.models import store
+from xcat.report.run import record
 from xcat.simulate import simulate
 
 pytestmark = pytest.mark.slow
@@ -377,3 +380,34 @@ def test_files_that_the_pipeline_does_not_name_are_refused(settings: Settings, s
     assert _count(settings, files + " WHERE name = 'sim_ref_agn'") == "ref_agn.csv"
     names = "SELECT count(*) FROM xcat.reference_object WHERE native_id LIKE 'OLD%'"
     assert _count(settings, names) == 0
+
+
+def test_priors_of_published_counts(
+    module_settings: Settings, sky: Path, done: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The prior is of the same kind as that of the sky; the run says what it used, and whether the sums are right."""
+    changes = {"priors": "counts", "weights": FIRST_WEIGHTS, "sharpness": 2.0, "folds": 3}
+    runs = _runner(module_settings, sky, **changes).run(to="classify")
+    assert runs["properties"] == done["properties"] and runs["fit"] != done["fit"]
+    with ready(module_settings) as conn:
+        fit, classify_run = get(conn, runs["fit"])["summary"], get(conn, runs["classify"])
+        model = store.load(conn, runs["fit"])
+        again = sum_rule.of_run(conn, classify_run, model.classes, model.priors)
+        monkeypatch.setattr(sum_rule, "MOST_SOURCES", 1000)
+        part = sum_rule.of_run(conn, classify_run, model.classes, model.priors)
+    assert model.has_sky_prior and model.pairs[-1].name == "abs_b*log_fx"
+    assert fit["priors"] == pytest.approx(dict(zip(model.classes, model.priors, strict=True)))
+    assert fit["priors"] != pytest.approx(fit["priors_given"], rel=0.02)
+    assert fit["counts"]["classes_without_counts"] == []
+    assert fit["counts"]["populations"][0].startswith("AGN: AGN (Moretti et al. 2003")
+    rule = classify_run["summary"]["sum_rule"]
+    assert 2 < rule["area_deg2"] < 10 and rule["sources"] > 200
+    assert rule == again and rule["part"] == 1
+    # of a large catalogue a part of the sky is looked at
+    assert part["part"] == 3 and 0 < part["sources"] < 0.7 * rule["sources"] and part["area_deg2"] < rule["area_deg2"]
+    for row in rule["rows"]:
+        assert row["sources"] >= 20 and 0 <= row["sum_p"] <= row["sources"] * (1 + 1e-6)
+    assert "sum rule  Sum rule" in record.text(classify_run) and "published" in record.text(classify_run)
+    # the held-out answers follow
+    p = np.array([row["p"] for row in rows(module_settings, f"SELECT p FROM xcat.out_of_fold_r{runs['fit']}")])
+    assert np.allclose(p.sum(axis=1), 1, atol=1e-5)

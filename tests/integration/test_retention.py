@@ -13,6 +13,7 @@ import small_sky
 from psycopg import sql
 from sqlalchemy.engine import make_url
 
+from xcat.catalogues.number_counts import populations
 from xcat.config import Settings
 from xcat.database import retention, runs, schema
 from xcat.database.connection import Connection, ready
@@ -21,7 +22,6 @@ from xcat.errors import StageError, XcatError
 from xcat.jobs.publishing import publish
 from xcat.models import store
 from xcat.own.at_hand import AtHand, model_at_hand
-from xcat.own.number_counts import agn_brighter_per_deg2
 from xcat.own.table_priors import priors_of
 from xcat.report.models import model_text
 
@@ -165,7 +165,9 @@ def test_a_model_at_hand_is_used_again_and_stays_and_leaves_with_its_model(setti
     in_sql = read.execute(
         "SELECT xcat.agn_per_deg2(f) FROM unnest('{1e-15,3e-14,1e-12}'::float8[]) AS u (f)"
     ).fetchall()
-    assert agn_brighter_per_deg2(np.array([1e-15, 3e-14, 1e-12])) == pytest.approx([n for (n,) in in_sql], rel=1e-12)
+    agn = next(each for each in populations() if each.name == "AGN")
+    found = agn.unabsorbed_per_deg2(np.array([1e-15, 3e-14, 1e-12]))
+    assert found == pytest.approx([n for (n,) in in_sql], rel=1e-12)
 
     # both stay as long as their model, however few of a name are kept, and leave with it
     assert not {fit, stored.run_id} & set(retention.prune(settings, 1).run_ids)

@@ -23,6 +23,8 @@ from xcat.classifier import Sample, classify
 from xcat.columns.registry import property_entries
 from xcat.config import Settings
 from xcat.database.connection import ready
+from xcat.database.runs import get
+from xcat.jobs import sum_rule
 from xcat.jobs.pipeline import Pipeline, Plan, read
 from xcat.jobs.runner import Runner
 from xcat.models import store
@@ -549,3 +551,40 @@ def test_a_matched_table_keeps_its_accepted_counterparts(published: Sky, unlabel
     same = np.asarray(got["class"] == direct["class"])
     assert same[accepted].mean() > 0.9, same[accepted].mean()
     assert _scores(_posterior(got), sources.truth)[0] > 0.7
+
+
+# --- the sum rule -------------------------------------------------------------------------------------------
+
+
+def test_the_probabilities_add_up_to_the_true_numbers(sky: Sky) -> None:
+    """In every bin of flux and |b| with 100 objects of a class, the sum of P(class) is their number within a fifth."""
+    rows = frame(
+        sky.settings,
+        "SELECT c.source_id, c.p, abs(s.glat) AS abs_b, s.flux_std_cgs FROM xcat.classification AS c"
+        " JOIN xcat.source AS s USING (source_id) JOIN xcat.master_source AS m USING (source_id)"
+        " WHERE c.run_id = %s AND s.run_id = %s AND m.run_id = %s AND m.mission_rank = 1 AND s.flux_std_cgs > 0",
+        *(sky.runs[kind] for kind in ("classify", "merge", "link")),
+    )
+    truth = sky.objects["class"].reindex(sky.sources.object_id.reindex(rows.source_id)).to_numpy()
+    p = np.stack(rows.p.to_list())
+    bins = pd.cut(rows.abs_b, sum_rule.ABS_B_EDGES_DEG, right=False, labels=False) * 100
+    bins = (bins + np.floor(2 * np.log10(rows.flux_std_cgs)) + 50).to_numpy()
+    tested = 0
+    for each in np.unique(bins):
+        of_bin = bins == each
+        for k, name in enumerate(CLASSES):
+            n = int((truth[of_bin] == name).sum())
+            if n >= 100:
+                tested += 1
+                assert abs(p[of_bin, k].sum() - n) <= 0.2 * n + 2 * np.sqrt(n), (each, name, n, p[of_bin, k].sum())
+    assert tested >= 15
+
+
+def test_the_run_says_what_is_off(sky: Sky) -> None:
+    """Fields pointed at binaries and galaxies have more of them than the sky, and nearly all sources are counted."""
+    with ready(sky.settings) as conn:
+        rule = get(conn, sky.runs["classify"])["summary"]["sum_rule"]
+    assert any(message.startswith("XRB: off by more than a factor 1.5") for message in rule["messages"])
+    total = [row for row in rule["rows"] if row["class"] == sum_rule.ALL]
+    assert 0.5 < sum(row["sum_p"] for row in total) / sum(row["published"] for row in total) < 1.2
+    assert 20 < rule["area_deg2"] < 50

@@ -5,12 +5,12 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
+from xcat.catalogues.number_counts import per_deg2_and_dex
 from xcat.classifier import FitOptions, Property, Sample, classify, fit, tune
 from xcat.classifier.metrics import log_loss
-from xcat.classifier.priors import sky_prior
+from xcat.classifier.priors import LEAST_PRIOR, sky_prior
 from xcat.classifier.refit import refit
 from xcat.errors import ConfigError
-from xcat.own.number_counts import agn_brighter_per_deg2, agn_per_deg2_and_flux, stars_per_deg2_and_flux
 from xcat.own.table_priors import local_priors, priors_of
 
 CLASSES = ("AGN", "Star", "XRB")
@@ -190,35 +190,37 @@ def test_shares_learned_from_the_rows(whole):
     assert priors.shares == pytest.approx(PRIORS)
 
 
-def test_the_counts_are_those_published():
-    flux = np.array([1e-15, 3e-14, 1e-12])
-    # minus the derivative of N(> S)
-    slope = (agn_brighter_per_deg2(flux * 0.9999) - agn_brighter_per_deg2(flux * 1.0001)) / (2e-4 * flux)
-    assert agn_per_deg2_and_flux(flux) == pytest.approx(slope, rel=1e-6)
-    # at 1e-14 in 2-8 keV Lehmer et al. give 0.64e14 stars per deg2 and flux; the flux in 0.2-12 keV is 2.342 as large
-    factor = (12**0.3 - 0.2**0.3) / (8**0.3 - 2**0.3)
-    assert stars_per_deg2_and_flux(np.array([1e-14 * factor])) * factor == pytest.approx(0.64e14)
-
-
-def test_counts_decide_between_agn_and_stars(whole):
+def test_counts_decide_between_the_classes(whole):
     model, _, sample, *_ = whole
-    sample = sample.take(np.arange(5))
-    flux = np.array([1e-14, 1e-11, np.nan, 1e-13, 0.0])
+    sample = sample.take(np.arange(6))
+    flux = np.array([1e-14, 1e-11, 1e-13, 1e-13, np.nan, 0.0])
+    abs_b, glon = np.array([40.0, 40.0, 0.5, 0.5, 40.0, 40.0]), np.array([0.0, 0.0, 0.0, 180.0, 0.0, 0.0])
+    log_nh = np.array([20.0, 20.0, 22.5, 22.5, 20.0, 20.0])
     priors = given(model, "counts")
-    ratio = priors.ratio(sample, flux, np.array([40.0, 40.0, 40.0, 9.9, 40.0]))
-    shares = ratio * PRIORS
-    agn, star = agn_per_deg2_and_flux(flux[:2]), stars_per_deg2_and_flux(flux[:2])
-    assert shares[:2, 1] / shares[:2, 0] == pytest.approx(star / agn)
-    assert shares.sum(axis=1) == pytest.approx(np.ones(5)) and np.array_equal(ratio[:, 2], np.ones(5))
-    assert np.array_equal(ratio[2:], np.ones((3, 3)))
+    ratio = priors.ratio(sample, flux, abs_b, glon, log_nh)
+    shares = (ratio * PRIORS)[:4]
+    counts = per_deg2_and_dex(CLASSES, PRIORS, flux[:4], abs_b[:4], glon[:4], log_nh[:4])
+    wanted = np.maximum(counts / counts.sum(axis=1, keepdims=True), LEAST_PRIOR)
+    assert shares == pytest.approx(wanted / wanted.sum(axis=1, keepdims=True))
+    assert shares[2, 2] > shares[3, 2] > 0  # XRB are where the centre of the Galaxy is
+    assert np.array_equal(ratio[4:], np.ones((2, 3)))
     remarks = priors.remarks()
-    assert remarks[1].startswith("2 of 5 rows have no flux") and remarks[2].startswith("1 of 5 rows are within 10 deg")
+    assert remarks[1].startswith("number counts of AGN: AGN (Moretti et al. 2003, ApJ 588, 696")
+    assert remarks[-1].startswith("2 of 6 rows have no flux")
     # a sky prior is replaced, not multiplied
     sky = with_sky_prior(replace(model, mixing=model.mixing * (np.arange(8) > 1)[:, None, None]), whole[2])
     assert sky.has_sky_prior
-    local = local_priors(sky, sample)
-    wanted = given(sky, "counts").ratio(sample, flux, np.full(5, 40.0)) * local
-    assert wanted[:2, 1] / wanted[:2, 0] == pytest.approx(star / agn)
-    assert wanted.sum(axis=1) == pytest.approx(np.ones(5))
-    with pytest.raises(ConfigError, match="the model has no class Star; it has AGN, star_forming, XRB"):
-        given(replace(model, classes=("AGN", "star_forming", "XRB")), "counts")
+    found = given(sky, "counts").ratio(sample, flux, abs_b, glon, log_nh) * local_priors(sky, sample)
+    assert found[:4] == pytest.approx(shares)
+    assert found.sum(axis=1) == pytest.approx(np.ones(6))
+
+
+def test_a_class_without_counts_keeps_its_share(whole):
+    model, _, sample, *_ = whole
+    other = replace(model, classes=("AGN", "Star", "TDE"))
+    priors = given(other, "counts")
+    ratio = priors.ratio(sample.take(np.arange(2)), np.array([1e-14, 1e-11]), np.array([40.0, 3.0]))
+    assert ratio[:, 2] == pytest.approx([1.0, 1.0]) and (ratio * PRIORS).sum(axis=1) == pytest.approx([1.0, 1.0])
+    assert "no published number counts: TDE keep" in priors.remarks()[-1]
+    with pytest.raises(ConfigError, match=r"needs two classes with published number counts .*the model has AGN, star_"):
+        given(replace(model, classes=("AGN", "star_forming", "TDE")), "counts")

@@ -7,7 +7,7 @@ import pytest
 
 from xcat.classifier import FitOptions, Property, Sample, classify, cross_validate, tune, with_priors
 from xcat.classifier.pairs import N_BINS
-from xcat.classifier.priors import LEAST_PRIOR, estimate, reweighted, sky_prior
+from xcat.classifier.priors import COUNTS_SHARE, LEAST_PRIOR, estimate, expected_shares, reweighted, sky_prior
 
 GIVEN = np.array([0.4, 0.3, 0.3])
 PROPERTIES = (
@@ -148,3 +148,53 @@ def test_out_of_fold_answers_follow_the_prior_of_the_sky(fitted):
             np.testing.assert_array_equal(getattr(changed, name)[out], getattr(expected, name))
         for name in ("p", "margin", "outlier", "p_tail"):
             assert getattr(changed, name)[out] == pytest.approx(getattr(expected, name), abs=1e-5)
+
+
+# --- published counts -------------------------------------------------------------------------------------
+
+
+def test_the_estimate_is_pulled_to_what_is_expected():
+    p, _ = posteriors((0.7, 0.2, 0.1), 4000)
+    expected = np.array([0.1, 0.1, 0.8])
+    found = np.array([estimate(p, GIVEN, s, expected) for s in (0.0, 1e3, 1e5, 1e9)])
+    assert found[0] == pytest.approx(estimate(p, GIVEN), abs=1e-3)
+    distance = np.abs(found - expected).max(axis=1)
+    assert (np.diff(distance) < 0).all() and distance[-1] < 1e-3
+    assert estimate(np.empty((0, 3)), GIVEN, 5.0, expected) == pytest.approx(expected)
+
+
+def test_expected_shares_of_counts():
+    density = np.array([[30.0, 10.0, np.nan], [0.0, 5.0, np.nan]])
+    # the class without counts keeps its 0.3; the others share 0.7 as they are counted
+    assert expected_shares(density, GIVEN) == pytest.approx(
+        np.array([[0.525, 0.175, 0.3], [LEAST_PRIOR, 0.7, 0.3]]), abs=1e-6
+    )
+    assert expected_shares(np.full((2, 3), np.nan), GIVEN) == pytest.approx(np.tile(GIVEN, (2, 1)))
+
+
+def counts_of(x):
+    """What the catalogue was drawn from: the true shares of the classes at a place."""
+    b, flux = x[:, 0], x[:, 1]
+    exponential, uniform = np.exp(-b / 10) / 10, np.full(b.size, 1 / 90)
+    faint, bright = np.exp(-0.5 * (flux + 14) ** 2), np.exp(-0.5 * (flux + 11) ** 2)
+    return GIVEN * np.stack([uniform * faint, exponential * faint, uniform * bright], axis=1)
+
+
+def test_counts_that_are_right_help_and_wrong_ones_are_outvoted(fitted):
+    model, x, truth, p = fitted
+
+    def loss(q):
+        return -np.log(q[np.arange(len(truth)), truth]).mean()
+
+    sample = Sample(PROPERTIES, x)
+    plain = loss(classify(sky_prior(model, p, x[:, :2], AXES), sample).p)
+    right = sky_prior(model, p, x[:, :2], AXES, expected_shares(counts_of(x), GIVEN))
+    wrong = sky_prior(model, p, x[:, :2], AXES, np.tile([0.02, 0.02, 0.96], (len(x), 1)))
+    assert right.pairs[-1].name == "abs_b*log_fx" and right.has_sky_prior
+    assert loss(classify(right, sample).p) < plain
+    assert loss(classify(wrong, sample).p) < plain + 0.1
+    # the overall priors follow, part of the way: they are the shares of all cells together
+    assert right.priors == pytest.approx(GIVEN, abs=0.03) and right.priors.sum() == pytest.approx(1.0)
+    assert GIVEN[2] + 0.05 < wrong.priors[2] < (1 - COUNTS_SHARE) * GIVEN[2] + COUNTS_SHARE * 0.96
+    there = wrong.priors * np.exp(wrong.pairs[0].term(x[:, 0], x[:, 1]))
+    assert (there / there.sum(axis=1, keepdims=True)).mean(axis=0) == pytest.approx(wrong.priors, abs=0.03)

@@ -23,24 +23,30 @@ STRENGTH = 2.0
 """Weight of the catalogue's overall prior in a cell, in units of the mean number of sources per cell. The members of a
 class in one cell do not look exactly like the labelled ones, so their shares are shrunk towards the overall prior; with
 less weight the shares of rare classes diverge where most sources are faint."""
+COUNTS_STRENGTH, COUNTS_SHARE = 4.0, 0.25
+"""The same with published counts, and the part of what the estimate is pulled to that they make; the other part is the
+given priors. Chosen on a simulated sky whose truth is not that of the counts: the counts alone are wrong by large
+factors for classes that observers point at, and a share of a half loses in calibration what it gains without
+counterparts."""
 
 
-def estimate(p: ArrayLike, priors: ArrayLike, strength: float = 0.0) -> FloatArray:
+def estimate(p: ArrayLike, priors: ArrayLike, strength: float = 0.0, expected: ArrayLike | None = None) -> FloatArray:
     """Estimate class shares by expectation-maximisation (Saerens, Latinne & Decaestecker 2002, Neural Comput. 14, 21).
 
-    The posteriors `p`, (N, K), of unlabelled sources were computed with the `priors`, (K,), whose weight in the
-    estimate is `strength`, in numbers of sources. The shares, (K,), have the sum 1, and each is at least `LEAST_PRIOR`.
-    The likelihood of the shares has a single maximum, which is unbiased if the members of each class are like those of
-    the labelled sample.
+    The posteriors `p`, (N, K), of unlabelled sources were computed with the `priors`, (K,). The estimate is pulled
+    towards these, or towards the `expected` shares, (K,), with the weight `strength`, in numbers of sources.
+    The shares, (K,), have the sum 1, and each is at least `LEAST_PRIOR`. Their likelihood has a single maximum, which
+    is unbiased if the members of each class are like those of the labelled sample.
     """
     prior = np.asarray(priors, dtype=np.float64)
     likelihood = np.asarray(p, dtype=np.float64) / prior
-    shares = prior.copy()
+    centre = prior if expected is None else np.asarray(expected, dtype=np.float64)
+    shares = centre.copy()
     n = likelihood.shape[0]
     for _ in range(ROUNDS):
         joint = likelihood * shares
         members = (joint / np.maximum(joint.sum(axis=1, keepdims=True), 1e-300)).sum(axis=0)
-        new = np.maximum((members + strength * prior) / max(n + strength, 1e-300), LEAST_PRIOR)
+        new = np.maximum((members + strength * centre) / max(n + strength, 1e-300), LEAST_PRIOR)
         new /= new.sum()
         if np.abs(new - shares).max() < 1e-7:
             return np.asarray(new)
@@ -54,7 +60,27 @@ def reweighted(p: FloatArray, old: FloatArray, new: FloatArray) -> FloatArray:
     return np.asarray(q / q.sum(axis=1, keepdims=True))
 
 
-def sky_prior(model: Model, p: FloatArray, values: ArrayLike, axes: Sequence[str]) -> Model:
+def expected_shares(density: FloatArray, priors: FloatArray) -> FloatArray:
+    """Shares of the classes that published counts let expect, (N, K).
+
+    Parameters
+    ----------
+    density : (N, K) float64
+        Expected numbers of each class, in any unit; NaN for a class without counts, which keeps its share of the
+        `priors`, (K,).
+    """
+    has_counts = np.isfinite(density).all(axis=0)
+    if not has_counts.any():
+        return np.broadcast_to(priors, density.shape)
+    counted = density[:, has_counts]
+    shares = np.tile(priors, (len(density), 1))
+    shares[:, has_counts] = counted / counted.sum(axis=1, keepdims=True) * priors[has_counts].sum()
+    return np.asarray(np.maximum(shares, LEAST_PRIOR))
+
+
+def sky_prior(
+    model: Model, p: FloatArray, values: ArrayLike, axes: Sequence[str], expected: FloatArray | None = None
+) -> Model:
     """Make the prior a function of two properties, which replaces their own terms.
 
     Parameters
@@ -65,6 +91,9 @@ def sky_prior(model: Model, p: FloatArray, values: ArrayLike, axes: Sequence[str
         Its posteriors for the catalogue's sources.
     values : (N, 2) array
         The two properties, named in `axes`, on their physical scales.
+    expected : (N, K) float64, optional
+        Shares of the classes at each source by published counts (`expected_shares`). The estimate in a cell is then
+        pulled towards a mixture of their mean and the overall prior (`COUNTS_SHARE`, `COUNTS_STRENGTH`).
 
     Returns
     -------
@@ -75,8 +104,8 @@ def sky_prior(model: Model, p: FloatArray, values: ArrayLike, axes: Sequence[str
     -----
     The shares are estimated in cells with equally many sources along each axis, and shrunk towards the overall prior
     (`STRENGTH`). Then they are scaled so that all cells together have that prior again: the distribution of each class
-    is learned from the catalogue, its overall share is not. A source without one of the properties has the overall
-    prior.
+    is learned from the catalogue, its overall share is not. With expected shares nothing is scaled: the overall priors
+    of the model become the sum over the cells. A source without one of the properties has the overall prior.
     """
     props = [next(q for q in model.properties if q.name == name) for name in axes]
     table = np.asarray(values, dtype=np.float64)
@@ -85,6 +114,8 @@ def sky_prior(model: Model, p: FloatArray, values: ArrayLike, axes: Sequence[str
     if not both.any():
         return model
     p, scaled = p[both], [x[both] for x in scaled]
+    if expected is not None:
+        expected = COUNTS_SHARE * expected[both] + (1.0 - COUNTS_SHARE) * model.priors
     k = len(model.classes)
     cells, centres = [], []
     for x, n_cells in zip(scaled, CELLS, strict=True):
@@ -95,12 +126,18 @@ def sky_prior(model: Model, p: FloatArray, values: ArrayLike, axes: Sequence[str
     shape = (len(centres[0]), len(centres[1]))
     number = cells[0] * shape[1] + cells[1]
     size = np.bincount(number, minlength=shape[0] * shape[1])
-    strength = STRENGTH * float(size.mean())
-    shares = np.array([estimate(p[number == c], model.priors, strength) for c in range(size.size)])
-    for _ in range(_SCALINGS):
-        shares *= model.priors * size.sum() / (size @ shares)
-        shares /= shares.sum(axis=1, keepdims=True)
-    log_ratio = np.log(shares / model.priors).reshape(*shape, k)
+    strength = (STRENGTH if expected is None else COUNTS_STRENGTH) * float(size.mean())
+    members = [number == c for c in range(size.size)]
+    pulled = [None if expected is None or not m.any() else expected[m].mean(axis=0) for m in members]
+    shares = np.array([estimate(p[m], model.priors, strength, to) for m, to in zip(members, pulled, strict=True)])
+    priors = model.priors
+    if expected is None:
+        for _ in range(_SCALINGS):
+            shares *= priors * size.sum() / (size @ shares)
+            shares /= shares.sum(axis=1, keepdims=True)
+    else:
+        priors = size @ shares / size.sum()
+    log_ratio = np.log(shares / priors).reshape(*shape, k)
     # interpolate linearly from the middles of the cells to the bins of a pair
     low, step = middles(props)
     for axis, centre in enumerate(centres):
@@ -111,4 +148,4 @@ def sky_prior(model: Model, p: FloatArray, values: ArrayLike, axes: Sequence[str
     names, n_present = (axes[0], axes[1]), np.full(k, float(both.sum()))
     pair = PairTable(pair_name(names), props[0].category, names, low, step, log_ratio, n_present)
     mixing = np.concatenate([model.mixing, np.eye(k)[None]])
-    return replace(model, pairs=(*model.pairs, pair), mixing=mixing)
+    return replace(model, priors=priors, pairs=(*model.pairs, pair), mixing=mixing)

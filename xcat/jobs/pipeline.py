@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from xcat.catalogues import yamlfile
+from xcat.catalogues import number_counts, yamlfile
 from xcat.catalogues.definition import Definition, load
 from xcat.catalogues.grammar import Strict
 from xcat.classifier.crossval import FitOptions
@@ -90,9 +90,9 @@ class Pipeline(Strict):
     """Score that fitted category weights optimise: log_loss, macro_f1, or f1:CLASS for one class."""
     sharpness: Annotated[float, Field(gt=0)] | Literal["fit"] = "fit"
     """Factor on the log-likelihoods with equal or given weights; 'fit' to learn it."""
-    priors: Literal["given", "estimate", "sky"] = "given"
-    """Prior probabilities of the classes: 'given' under classes, 'estimate' from all sources, or 'sky' (estimated as a
-    function of galactic latitude and X-ray flux)."""
+    priors: Literal["given", "estimate", "sky", "counts"] = "given"
+    """Prior probabilities of the classes: 'given' under classes, 'estimate' from all sources, 'sky' (estimated as a
+    function of galactic latitude and X-ray flux), or 'counts' (the same, pulled towards published number counts)."""
     folds: int = Field(default=10, ge=3, le=100)
     """Number of folds of the cross-validation."""
     seed: int = Field(default=1, ge=0, lt=2**63)
@@ -134,14 +134,17 @@ class Pipeline(Strict):
         unused = sorted({name for pair in self.pairs for name in pair} - used)
         if unused:
             raise ValueError(f"pairs name properties that are not used: {', '.join(unused)}")
-        if self.priors == "sky" and not set(_SKY) <= used:
-            raise ValueError(f"priors: sky needs {' and '.join(_SKY)} among the properties")
+        if self.sky_axes and not set(_SKY) <= used:
+            raise ValueError(f"priors: {self.priors} needs {' and '.join(_SKY)} among the properties")
+        if self.priors == "counts" and self.classes and sum(number_counts.counted(self.class_names)) < 2:
+            known = ", ".join(dict.fromkeys(c for each in number_counts.populations() for c in each.classes))
+            raise ValueError(f"priors: counts needs two classes with published number counts, which have: {known}")
         return self
 
     @property
     def sky_axes(self) -> tuple[str, ...]:
         """Properties that the prior is a function of."""
-        return _SKY if self.priors == "sky" else ()
+        return _SKY if self.priors in ("sky", "counts") else ()
 
     @property
     def layout(self) -> Layout:

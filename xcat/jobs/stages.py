@@ -9,15 +9,18 @@ from dataclasses import replace
 import numpy as np
 
 from xcat import progress
+from xcat.arrays import FloatArray, IntArray
+from xcat.catalogues import number_counts
 from xcat.classifier import CrossValidation, Model, Sample, classify, evidence, fit, summarise, with_priors
 from xcat.classifier.posterior import best_levels, familiarity, tail_probability
-from xcat.classifier.priors import estimate, sky_prior
-from xcat.database import partitions
+from xcat.classifier.priors import estimate, expected_shares, sky_prior
+from xcat.database import copy, partitions
 from xcat.database.connection import connect
 from xcat.database.loaded import Loaded
 from xcat.database.runs import Run, get
 from xcat.database.sqlfiles import dicts, insert, job
 from xcat.errors import StageError
+from xcat.jobs import sum_rule
 from xcat.jobs.classes import Classes, rules
 from xcat.jobs.pipeline import Pipeline
 from xcat.models import answers, samples, store
@@ -178,6 +181,9 @@ def classify_stage(
     values["link_run_id"] = get(run.conn, run.run_id)["link_run_id"]
     totals = dicts(run.conn.execute(job("classify.totals").compose(), values))
     run.summary |= {"n_sources": n_sources, "totals": totals}
+    with run.step("sum rule"):
+        of_run = get(run.conn, run.run_id)
+        run.summary["sum_rule"] = sum_rule.of_run(run.conn, of_run, model.classes, model.priors)
 
 
 def _with_priors(
@@ -198,11 +204,32 @@ def _with_priors(
         priors = estimate(p[order], model.priors)
         ratio = np.broadcast_to(priors / model.priors, validation.p.shape)
         return replace(model, priors=priors), with_priors(validation, sample, ratio)
-    changed = sky_prior(model, p[order], sky[order], pipeline.sky_axes)
+    expected = None
+    if pipeline.priors == "counts":
+        expected = _expected(run, model, ids, sky, runs["merge"])[order]
+    changed = sky_prior(model, p[order], sky[order], pipeline.sky_axes, expected)
     if changed is model:  # no source has both properties: the priors stay as they are
         return model, validation
     # the pair of the prior is the last term; the models of the folds do not have it
     term = evidence(changed, sample)[:, -1:]
     category = changed.categories.index(changed.pairs[-1].category)
-    held_out = with_priors(validation, sample, np.exp(term[:, 0].astype(np.float64)), category)
+    # with counts the overall priors change, too
+    folds = replace(validation, models=tuple(replace(each, priors=changed.priors) for each in validation.models))
+    held_out = with_priors(folds, sample, np.exp(term[:, 0].astype(np.float64)), category)
     return changed, replace(held_out, evidence=np.concatenate([held_out.evidence, term], axis=1))
+
+
+def _expected(run: Run, model: Model, ids: IntArray, sky: FloatArray, source_run_id: int) -> FloatArray:
+    """Shares of the classes at every source by published number counts, (N, K); `sky` has |b| and log flux."""
+    columns = [("source_id", "bigint"), ("glon", "double precision")]
+    rows = copy.fetch_columns(run.conn, job("fit.longitudes").compose(), columns, {"source_run_id": source_run_id})
+    glon = rows["glon"][np.searchsorted(rows["source_id"], ids)]
+    # a source without flux has no counts; it does not take part in the estimate
+    flux = 10.0 ** np.where(np.isfinite(sky[:, 1]), sky[:, 1], -14.0)
+    density = number_counts.per_deg2_and_dex(model.classes, model.priors, flux, sky[:, 0], glon)
+    has_counts = number_counts.counted(model.classes)
+    run.summary["counts"] = {
+        "populations": number_counts.citations(model.classes),
+        "classes_without_counts": [c for c, has in zip(model.classes, has_counts, strict=True) if not has],
+    }
+    return expected_shares(density, model.priors)

@@ -336,8 +336,9 @@ class _Work:
 
     @staticmethod
     def _ratio(priors: TablePriors, part: Sample, brightness: np.ndarray | None, rows: np.ndarray) -> np.ndarray:
-        flux, abs_b = (None, None) if brightness is None else (brightness[n][rows] for n in ("flux_std_cgs", "abs_b"))
-        return priors.ratio(part, flux, abs_b)
+        if brightness is None:
+            return priors.ratio(part)
+        return priors.ratio(part, *(brightness[name][rows] for name in ("flux_std_cgs", "abs_b", "glon")))
 
     def loaded(self, mission: Mission, chunk: RawChunk) -> tuple[Any, np.ndarray, Sample]:
         """Take rows through the stages: the converted rows, their records, and their sample."""

@@ -192,8 +192,8 @@ class Mission:
         return row
 
     def brightness(self) -> np.ndarray:
-        """Flux in 0.2-12 keV, its log, and galactic latitude: a structured array, by source_id."""
-        types = [("source_id", "bigint"), ("flux_std_cgs", _DOUBLE), ("log_fx", _DOUBLE), ("abs_b", _DOUBLE)]
+        """Flux in 0.2-12 keV, its log, and galactic position: a structured array, by source_id."""
+        types = [("source_id", "bigint"), *((n, _DOUBLE) for n in ("flux_std_cgs", "log_fx", "abs_b", "glon"))]
         return copy.fetch_columns(self.conn, job("own.brightness").compose(), types)
 
     def chances(self) -> np.ndarray:

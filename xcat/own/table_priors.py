@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from xcat.arrays import FloatArray
+from xcat.catalogues import number_counts
 from xcat.classifier.model import Model
 from xcat.classifier.priors import LEAST_PRIOR, estimate
 from xcat.classifier.sample import Sample
@@ -18,11 +19,9 @@ from xcat.database import runs
 from xcat.database.connection import Connection
 from xcat.database.sqlfiles import job
 from xcat.errors import ConfigError, XcatError
-from xcat.own.number_counts import LEAST_ABS_B_DEG, agn_per_deg2_and_flux, stars_per_deg2_and_flux
 
 _SUM_WITHIN = 1e-6
 _FEW_ROWS = 100
-_COUNTED = ("AGN", "Star")
 _HOW = (
     "Give a share for every class (AGN=.7,Star=.3), a pipeline, the number of a fit or classify run, estimate or counts"
 )
@@ -47,8 +46,7 @@ class TablePriors:
     shares: FloatArray | None = None
     messages: list[str] = field(default_factory=list)
     _n_rows: int = 0
-    _n_without_flux: int = 0
-    _n_near_plane: int = 0
+    _n_without_counts: int = 0
 
     def learn(self, p: FloatArray) -> None:
         """Estimate the shares from the posteriors of all rows, (N, K), computed with the model's priors."""
@@ -57,7 +55,12 @@ class TablePriors:
         self.messages.append(f"priors estimated from the table's own rows: {self._listed(self.shares)}{few}")
 
     def ratio(
-        self, sample: Sample, flux_std_cgs: FloatArray | None = None, abs_b_deg: FloatArray | None = None
+        self,
+        sample: Sample,
+        flux_std_cgs: FloatArray | None = None,
+        abs_b_deg: FloatArray | None = None,
+        glon_deg: FloatArray | None = None,
+        log_nh: FloatArray | None = None,
     ) -> FloatArray:
         """Priors of every row over those of the model, (N, K).
 
@@ -65,9 +68,11 @@ class TablePriors:
         ----------
         sample : Sample
             N rows, with the properties of the model.
-        flux_std_cgs, abs_b_deg : (N,) float64, optional
-            Needed for counts: flux in 0.2-12 keV, erg/(s cm2), and distance from the galactic plane. A row without one
-            of them keeps the priors of the model.
+        flux_std_cgs, abs_b_deg, glon_deg : (N,) float64, optional
+            Needed for counts: flux in 0.2-12 keV, erg/(s cm2), distance from the galactic plane, and longitude. A row
+            without flux or |b| keeps the priors of the model; without longitudes, counts are means over longitude.
+        log_nh : (N,) float64, optional
+            Galactic column, log cm-2, that absorbs AGN; by default that of a plane layer of gas.
 
         Raises
         ------
@@ -82,31 +87,27 @@ class TablePriors:
         missing = np.full(n, np.nan)
         flux = missing if flux_std_cgs is None else np.asarray(flux_std_cgs, dtype=np.float64)
         abs_b = missing if abs_b_deg is None else np.asarray(abs_b_deg, dtype=np.float64)
-        has_flux = np.isfinite(flux) & (flux > 0)
-        is_far = abs_b >= LEAST_ABS_B_DEG
+        used = np.flatnonzero(np.isfinite(flux) & (flux > 0) & np.isfinite(abs_b))
         self._n_rows += n
-        self._n_without_flux += int((~has_flux).sum())
-        self._n_near_plane += int((has_flux & ~is_far).sum())
-        used = np.flatnonzero(has_flux & is_far)
-        agn, stars = agn_per_deg2_and_flux(flux[used]), stars_per_deg2_and_flux(flux[used])
-        wanted = np.clip(np.stack([agn, stars], axis=1) / (agn + stars)[:, None], LEAST_PRIOR, 1.0 - LEAST_PRIOR)
-        columns = np.array([_class_number(self.model.classes, name) for name in _COUNTED])
+        self._n_without_counts += n - used.size
+        place = [None if each is None else np.asarray(each)[used] for each in (glon_deg, log_nh)]
+        density = number_counts.per_deg2_and_dex(
+            self.model.classes, self.model.priors, flux[used], abs_b[used], place[0], place[1]
+        )
+        columns = np.flatnonzero(number_counts.counted(self.model.classes))
+        counts = density[:, columns]
+        wanted = np.clip(counts / counts.sum(axis=1, keepdims=True), LEAST_PRIOR, 1.0)
         before = local_priors(self.model, sample)[used][:, columns]
         ratio = np.ones((n, len(self.model.classes)))
-        ratio[np.ix_(used, columns)] = wanted * before.sum(axis=1, keepdims=True) / before
+        ratio[np.ix_(used, columns)] = wanted * (before.sum(axis=1) / wanted.sum(axis=1))[:, None] / before
         return ratio
 
     def remarks(self) -> list[str]:
         """All messages, with the rows that `ratio` has left as they were."""
         lines = list(self.messages)
-        if self._n_without_flux:
+        if self._n_without_counts:
             lines.append(
-                f"{self._n_without_flux:,} of {self._n_rows:,} rows have no flux: they keep the model's priors"
-            )
-        if self._n_near_plane:
-            lines.append(
-                f"{self._n_near_plane:,} of {self._n_rows:,} rows are within {LEAST_ABS_B_DEG:g} deg of the galactic "
-                "plane, where these counts do not hold: they keep the model's priors"
+                f"{self._n_without_counts:,} of {self._n_rows:,} rows have no flux: they keep the model's priors"
             )
         return lines
 
@@ -121,14 +122,14 @@ def priors_of(conn: Connection, model: Model, text: str) -> TablePriors:
     ----------
     text : str
         ``AGN=.7,Star=.2,XRB=.08,CV=.02``; the name of a pipeline, or the number of a fit or classify run: the priors of
-        its model; ``estimate``: learned from the table's own rows; ``counts``: AGN against stars by the flux of the
-        row, from published number counts.
+        its model; ``estimate``: learned from the table's own rows; ``counts``: by flux and place of the row, from
+        published number counts.
 
     Raises
     ------
     ConfigError
         The shares are not those of all classes of the model, or do not add up to 1; the classes of the other model are
-        not the same; the model has no AGN or no stars to count.
+        not the same; the model has fewer than two classes with published counts.
     XcatError
         There is no such run or pipeline.
     """
@@ -138,14 +139,22 @@ def priors_of(conn: Connection, model: Model, text: str) -> TablePriors:
     elif given == "estimate":
         return TablePriors(model, "estimate", messages=_sky_message(model))
     elif given == "counts":
-        for name in _COUNTED:
-            _class_number(model.classes, name)
-        about = (
-            "priors of AGN against stars by the flux of each row, from number counts in 2-10 keV (Moretti et al. 2003) "
-            "and 2-8 keV (Lehmer et al. 2012); a star's spectrum is softer than the power law that converts its flux, "
-            "so in a sample selected below 2 keV stars are more than this"
-        )
-        return TablePriors(model, "counts", messages=[about])
+        has_counts = number_counts.counted(model.classes)
+        if sum(has_counts) < 2:
+            known = ", ".join(dict.fromkeys(c for each in number_counts.populations() for c in each.classes))
+            raise ConfigError(
+                f"--priors counts: needs two classes with published number counts ({known}); "
+                f"the model has {', '.join(model.classes)}"
+            )
+        about = [
+            "priors by the flux and place of each row, from published number counts; a star's spectrum is softer than "
+            "the power law that converts its flux, so in a sample selected below 2 keV stars are more than this",
+            *(f"number counts of {line}" for line in number_counts.citations(model.classes)),
+        ]
+        others = [c for c, has in zip(model.classes, has_counts, strict=True) if not has]
+        if others:
+            about.append(f"no published number counts: {', '.join(others)} keep their share of the model's priors")
+        return TablePriors(model, "counts", messages=about)
     else:
         run_id = _run_of(conn, given)
         rows = conn.execute(job("fit.priors").compose(), {"run_id": run_id}).fetchall()
@@ -177,13 +186,6 @@ def _sky_message(model: Model) -> list[str]:
     if not model.has_sky_prior:
         return []
     return [f"the model's priors vary with {' and '.join(model.pairs[-1].axes)}; they still do, about these shares"]
-
-
-def _class_number(classes: Sequence[str], name: str) -> int:
-    for k, each in enumerate(classes):
-        if each.casefold() == name.casefold():
-            return k
-    raise ConfigError(f"--priors counts: the model has no class {name}; it has {', '.join(classes)}")
 
 
 def _shares(classes: Sequence[str], text: str) -> FloatArray:

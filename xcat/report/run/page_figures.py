@@ -1,8 +1,9 @@
-"""Figures of the page: sky, reliability, densities, presence; those of the counterparts are in match_figures.py."""
+"""Figures of the page: sky, reliability, densities, presence, sum rule; of the counterparts: match_figures.py."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import matplotlib.patheffects as effects
@@ -14,6 +15,7 @@ from matplotlib.figure import Figure
 from xcat.classifier.metrics import wilson
 from xcat.columns.properties import property_symbol
 from xcat.output import style
+from xcat.output.reading import Row
 from xcat.report.explain import panels
 from xcat.report.explain.change import nodes
 from xcat.report.run.page_data import PageData
@@ -161,3 +163,48 @@ def presence(report: Report, data: PageData) -> Figure:
     axes.set(xlim=(0, 100), xlabel="Sources of the class that have the property (%)")
     axes.legend(ncols=len(classes), loc="lower right", bbox_to_anchor=(1.0, 1.0), handletextpad=0.2, borderaxespad=0.2)
     return fig
+
+
+def sum_rule(rule: Row, classes: Sequence[str]) -> Figure:
+    """Numbers per square degree and dex by flux, one panel per range of |b|; published numbers as lines."""
+    styles = style.of_classes(classes)
+    places = list(dict.fromkeys(tuple(row["abs_b_deg"]) for row in rule["rows"]))
+    fig = Figure(figsize=(10.0, 3.7))
+    width = 0.92 / max(len(places), 1)
+    every = [row for row in rule["rows"] if row["class"] in classes]
+    values = [_density(row, row["sum_p"]) for row in every if row["sum_p"] >= 1]
+    top = 3 * max(values, default=1.0)
+    least = max(min(values, default=0.1) / 3, top / 1e6)
+    for i, place in enumerate(places):
+        axes = fig.add_axes((0.06 + width * i, 0.24, width - 0.02, 0.6))
+        for name in classes:
+            rows = [row for row in every if row["class"] == name and tuple(row["abs_b_deg"]) == place]
+            x = np.array([np.mean(row["log_flux"]) for row in rows])
+            look = styles[name]
+            n = np.array([row["sum_p"] for row in rows])
+            scale = np.array([_density(row, 1.0) for row in rows])
+            errors = [np.minimum(np.sqrt(n), 0.9 * n) * scale, np.sqrt(n) * scale]
+            points: Any = {"ms": 4.5, "mec": "white", "mew": 0.4, "elinewidth": 0.8, "zorder": 3}
+            axes.errorbar(x, n * scale, errors, fmt=look.marker, color=look.colour, label=name, **points)
+            off = np.array([row["is_off"] for row in rows], dtype=bool)
+            axes.plot(x[off], (n * scale)[off], "o", ms=9, mfc="none", mec=style.INK, mew=0.8, zorder=4)
+            counts = np.array([np.nan if r["published"] is None else _density(r, r["published"]) for r in rows])
+            axes.plot(x, counts, color=look.colour, ls=look.line, lw=1.3)
+        axes.set_yscale("log")
+        axes.set(ylim=(least, top), xlabel="log flux, 0.2-12 keV (erg / s / cm$^2$)" if i == 0 else "log flux")
+        axes.set_title(f"|b| {place[0]:g}° to {place[1]:g}°", loc="left", fontsize=8.5)
+        axes.grid(color=style.PALE, lw=0.5)
+        if i:
+            axes.tick_params(axis="y", labelleft=False)
+        else:
+            axes.set_ylabel("Objects per deg$^2$ and dex")
+            handles, labels = axes.get_legend_handles_labels()
+            fig.legend(handles, labels, ncols=len(classes), loc="upper right", borderaxespad=0.3, handletextpad=0.3)
+    note = "Points: sum of P(class). Lines: published numbers. Circles: off by more than the stated factor."
+    fig.text(0.06, 0.04, note, **style.NOTE)
+    return fig
+
+
+def _density(row: Row, number: float) -> float:
+    low, high = row["log_flux"]
+    return float(number / max(row["area_deg2"], 1e-9) / (high - low))

@@ -13,6 +13,7 @@ from xcat.database.runs import get
 from xcat.errors import XcatError
 from xcat.ingest.rows import VALUE_LEFT_EMPTY
 from xcat.output.terminal import aligned
+from xcat.report.run import sum_rule
 
 if TYPE_CHECKING:
     from xcat.ingest.load import Loading
@@ -35,7 +36,8 @@ _MASTERS = (
 def text(row: Mapping[str, Any]) -> str:
     """Describe a run, as `xcat.database.runs.get` gives it, shortened where it is long."""
     steps = dict((row["summary"] or {}).get("seconds", {}))
-    made = {key: value for key, value in (row["summary"] or {}).items() if key != "seconds"}
+    made = {key: value for key, value in (row["summary"] or {}).items() if key not in ("seconds", "sum_rule")}
+    rule = (row["summary"] or {}).get("sum_rule")
     lines = [f"run {row['run_id']}: {row['kind']} of {row['name']}, {row['status']}"]
     for label, parts in {
         "error": str(row["error"] or "").splitlines(),
@@ -44,6 +46,7 @@ def text(row: Mapping[str, Any]) -> str:
         "steps": [f"{seconds:10.3f} s  {name}" for name, seconds in steps.items()],
         "read": [*_lineage(row), *(f"{name}: {_files(files)}" for name, files in (row["inputs"] or {}).items())],
         "made": _entries(made),
+        "sum rule": [*sum_rule.verdict(rule), *sum_rule.lines(rule)] if rule else [],
         "settings": _entries(row["config"] or {}),
         "software": [_plain(row["versions"] or {})],
     }.items():

@@ -17,7 +17,7 @@ from xcat.output.terminal import cell_format
 from xcat.report.candidates import candidates
 from xcat.report.explain import drawing
 from xcat.report.explain.gather import explain
-from xcat.report.run import match_figures, page_data, page_figures, summary, summary_figure
+from xcat.report.run import match_figures, page_data, page_figures, sum_rule, summary, summary_figure
 from xcat.report.run.summary import Report
 
 _DPI = 110
@@ -59,6 +59,8 @@ def html(report: Report, conn: Connection, folder: Path | str) -> Path:
             "densities": page_figures.densities(report, data),
             "presence": page_figures.presence(report, data),
         }
+        if report.sum_rule is not None and report.sum_rule["rows"]:
+            drawn["sum_rule"] = page_figures.sum_rule(report.sum_rule, report.classes)
         if data.model.pairs:
             drawn["pairs"] = page_figures.pairs(report, data)
         if matching.matches:
@@ -84,6 +86,7 @@ def html(report: Report, conn: Connection, folder: Path | str) -> Path:
         overall=summary.overall_rows(report),
         shading=summary.shares(report).tolist(),
         priors=summary.priors(report),
+        sum_rule=sum_rule.verdict(report.sum_rule) if report.sum_rule is not None else [],
         outlier_rule=summary.outlier_rule(report),
         objects_rule=summary.objects_rule(report),
         labels=_labels(report),

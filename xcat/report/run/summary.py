@@ -20,6 +20,7 @@ from xcat.errors import XcatError
 from xcat.output.reading import Row, one, rows
 from xcat.output.terminal import aligned
 from xcat.report.models.model_text import weighting_text
+from xcat.report.run import sum_rule
 
 _LINEAGE = {
     "merge": "source_run_id",
@@ -80,6 +81,7 @@ class Report:
     labels: tuple[Row, ...]  #: counts by class, origin and status
     conflicts: tuple[Row, ...]  #: sources for which reference catalogues disagree, by the classes they name
     lineage: dict[str, int]  #: runs that the run depends on, by kind
+    sum_rule: Row | None = None  #: sums of the probabilities against published numbers; None for runs of before
 
     @property
     def whole(self) -> Totals:
@@ -157,6 +159,7 @@ def report(conn: Connection, run_id: int) -> Report:
         labels=tuple(rows(conn, "label.count", label=labels)),
         conflicts=tuple(rows(conn, "report.conflicts", run)),
         lineage={kind: run[column] for kind, column in _LINEAGE.items() if run[column] is not None},
+        sum_rule=run["summary"].get("sum_rule"),
     )
 
 
@@ -266,6 +269,8 @@ def text(r: Report) -> str:
         outlier_rule(r),
         objects_rule(r),
     ]
+    if r.sum_rule is not None:
+        lines += ["", *sum_rule.verdict(r.sum_rule)]
     n_conflicts = sum(row["sources"] for row in r.conflicts)
     if n_conflicts:
         parts = ", ".join(f"{row['sources']} {row['classes']}" for row in r.conflicts)
