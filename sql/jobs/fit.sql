@@ -61,6 +61,6 @@ WHERE kind = 'fit' AND name = %(name)s AND status = 'done' AND model_run_id IS N
 -- Priors of the classes of a model, in its order.
 SELECT class, prior FROM xcat.model_class WHERE run_id = %(run_id)s ORDER BY class_id;
 
--- name: longitudes
--- Galactic longitudes of all sources, for number counts that depend on them.
-SELECT source_id, glon FROM xcat.source WHERE run_id = %(source_run_id)s ORDER BY source_id;
+-- name: places
+-- Where all sources are, for number counts that depend on it.
+SELECT source_id, ra, dec, glon FROM xcat.source WHERE run_id = %(source_run_id)s ORDER BY source_id;

@@ -186,7 +186,7 @@ SELECT DISTINCT id FROM pg_temp.pair ORDER BY id;
 -- name: brightness
 -- Flux of the rows in the band that all missions are compared in, its log, and where they are in the Galaxy.
 SELECT source_id, coalesce(flux_std_cgs, 'NaN')::double precision,
-       CASE WHEN flux_std_cgs > 0 THEN log(flux_std_cgs)::double precision ELSE 'NaN' END, abs(glat), glon
+       CASE WHEN flux_std_cgs > 0 THEN log(flux_std_cgs)::double precision ELSE 'NaN' END, abs(glat), glon, ra, dec
 FROM pg_temp.own_source
 ORDER BY source_id;
 

@@ -25,6 +25,7 @@ from xcat.jobs.classes import Classes, rules
 from xcat.jobs.pipeline import Pipeline
 from xcat.models import answers, samples, store
 from xcat.sky import joins
+from xcat.sky.galactic_column import log_hydrogen_at
 
 _CHUNK_ROWS = 50_000
 _MAX_LABEL_RADIUS_ARCSEC = 60.0
@@ -221,12 +222,13 @@ def _with_priors(
 
 def _expected(run: Run, model: Model, ids: IntArray, sky: FloatArray, source_run_id: int) -> FloatArray:
     """Shares of the classes at every source by published number counts, (N, K); `sky` has |b| and log flux."""
-    columns = [("source_id", "bigint"), ("glon", "double precision")]
-    rows = copy.fetch_columns(run.conn, job("fit.longitudes").compose(), columns, {"source_run_id": source_run_id})
-    glon = rows["glon"][np.searchsorted(rows["source_id"], ids)]
+    columns = [("source_id", "bigint"), *((name, "double precision") for name in ("ra", "dec", "glon"))]
+    rows = copy.fetch_columns(run.conn, job("fit.places").compose(), columns, {"source_run_id": source_run_id})
+    rows = rows[np.searchsorted(rows["source_id"], ids)]
+    log_nh = log_hydrogen_at(rows["ra"], rows["dec"])
     # a source without flux has no counts; it does not take part in the estimate
     flux = 10.0 ** np.where(np.isfinite(sky[:, 1]), sky[:, 1], -14.0)
-    density = number_counts.per_deg2_and_dex(model.classes, model.priors, flux, sky[:, 0], glon)
+    density = number_counts.per_deg2_and_dex(model.classes, model.priors, flux, sky[:, 0], rows["glon"], log_nh)
     has_counts = number_counts.counted(model.classes)
     run.summary["counts"] = {
         "populations": number_counts.citations(model.classes),

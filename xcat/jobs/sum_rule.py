@@ -20,6 +20,7 @@ from xcat.database import copy
 from xcat.database.connection import Connection
 from xcat.database.sqlfiles import job
 from xcat.sky.density_map import cells
+from xcat.sky.galactic_column import log_hydrogen_at
 from xcat.sky.geometry import to_galactic
 from xcat.sky.searched import Mission, Searched
 
@@ -92,7 +93,7 @@ def compare(
     piece = area.area_deg2[kept] * (area.area_deg2.sum() / max(area.area_deg2[kept].sum(), 1e-300))
     limit = area.limit_cgs[kept]
     glon, glat = to_galactic(area.ra_deg[kept], area.dec_deg[kept])
-    abs_b = np.abs(glat)
+    abs_b, log_nh = np.abs(glat), log_hydrogen_at(area.ra_deg[kept], area.dec_deg[kept])
     flux = sources["flux_std_cgs"]
     counted = flux > 0
     counted[counted] = flux[counted] >= area.limits_at(sources["ra"][counted], sources["dec"][counted])
@@ -109,7 +110,7 @@ def compare(
                 continue
             low, high = 10.0 ** LOG_FLUX_EDGES[f], 10.0 ** LOG_FLUX_EDGES[f + 1]
             start = np.clip(limit[here], low, high)
-            places = (abs_b[here], glon[here])
+            places = (abs_b[here], glon[here], log_nh[here])
             faint, bright = (
                 number_counts.brighter_per_deg2(classes, priors, each, *places)
                 for each in (start, np.full(start.size, high))

@@ -43,6 +43,7 @@ from xcat.own.published_run import PublishedRun
 from xcat.own.spooled import Meaning, Spool
 from xcat.own.table_priors import TablePriors, priors_of
 from xcat.own.table_result import TableResult, cost_lines, costs, step
+from xcat.sky.galactic_column import log_hydrogen_at
 from xcat.tables.facts import TableFacts, TableLike, describe
 from xcat.tables.guess import Wanted
 from xcat.tables.xray_columns import XrayColumns, xray_columns
@@ -336,9 +337,11 @@ class _Work:
 
     @staticmethod
     def _ratio(priors: TablePriors, part: Sample, brightness: np.ndarray | None, rows: np.ndarray) -> np.ndarray:
-        if brightness is None:
+        if brightness is None or priors.kind != "counts":
             return priors.ratio(part)
-        return priors.ratio(part, *(brightness[name][rows] for name in ("flux_std_cgs", "abs_b", "glon")))
+        of_rows = brightness[rows]
+        log_nh = log_hydrogen_at(of_rows["ra"], of_rows["dec"])
+        return priors.ratio(part, of_rows["flux_std_cgs"], of_rows["abs_b"], of_rows["glon"], log_nh)
 
     def loaded(self, mission: Mission, chunk: RawChunk) -> tuple[Any, np.ndarray, Sample]:
         """Take rows through the stages: the converted rows, their records, and their sample."""

@@ -192,8 +192,9 @@ class Mission:
         return row
 
     def brightness(self) -> np.ndarray:
-        """Flux in 0.2-12 keV, its log, and galactic position: a structured array, by source_id."""
-        types = [("source_id", "bigint"), *((n, _DOUBLE) for n in ("flux_std_cgs", "log_fx", "abs_b", "glon"))]
+        """Flux in 0.2-12 keV, its log, galactic and equatorial position: a structured array, by source_id."""
+        names = ("flux_std_cgs", "log_fx", "abs_b", "glon", "ra", "dec")
+        types = [("source_id", "bigint"), *((name, _DOUBLE) for name in names)]
         return copy.fetch_columns(self.conn, job("own.brightness").compose(), types)
 
     def chances(self) -> np.ndarray:

@@ -97,6 +97,11 @@ def hydrogen(nh_gal_cm2: FloatArray, ebv_mag: FloatArray) -> FloatArray:
     return np.asarray(np.minimum(np.fmax(nh_gal_cm2 + 2.0 * molecular, NH_PER_EBV_CM2 * ebv_mag), MOST_NH_CM2))
 
 
+def log_hydrogen_at(ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike) -> FloatArray:
+    """Log of all hydrogen through the whole Galaxy, atoms per cm2, (n,); NaN without a position."""
+    return np.asarray(np.log10(hydrogen(*maps_at(ra_deg, dec_deg))))
+
+
 def cross_section(energy_kev: npt.ArrayLike) -> FloatArray:
     """Photoelectric cross-section per hydrogen atom, cm2, at energies above 0.03 keV."""
     energy = np.asarray(energy_kev, dtype=float)
