@@ -311,8 +311,8 @@ def bandwidth_factors(parts: Sequence[Counts], prop: Property, bandwidth: FloatA
         rest: FloatArray = whole.cells - part.cells
         kernels = _Kernels(rest, prop, 1.0, bandwidth)
         floor = np.maximum(LEAST_FLOOR, 1.0 / (kernels.n + 2.0))
-        variance = np.square(BANDWIDTH_FACTORS)[:, None] * kernels.bandwidth**2
-        dense = kernels.density(np.exp(-0.5 * variance[:, :, None] * kernels.squared_frequency))
+        added = np.sqrt(np.square(BANDWIDTH_FACTORS) - 1.0)[:, None] * kernels.bandwidth
+        dense = kernels.density(kernels.damping(added))
         log_density = np.log((1.0 - floor) * dense + floor * (FLAT_SHARE / prop.width))
         at_cells = log_density[:, :-1, None] + between[:, None] * np.diff(log_density, axis=1)[:, :, None]
         gain += np.einsum("fxk,kx->fk", at_cells.reshape(len(gain), -1, len(bandwidth)), part.cells)
@@ -383,8 +383,8 @@ class _Kernels:
         return float(np.clip(bandwidth, self.step, most))
 
     def damping(self, errors: FloatArray) -> FloatArray:
-        """Damping of the first coefficients, (L, K, 3/4 size), by the kernels and L errors (one sigma)."""
-        variance = self.bandwidth**2 + errors[:, None] ** 2
+        """Damping of the first coefficients, (L, K, 3/4 size), by the kernels and L errors, (L,) or (L, K), 1 sigma."""
+        variance = self.bandwidth**2 + errors.reshape(len(errors), -1) ** 2
         damping = (-0.5 * variance)[:, :, None] * self.squared_frequency[: self._active]
         return np.exp(damping, out=damping)
 
