@@ -24,7 +24,7 @@ class Term:
     about: str
     axes: tuple[str, ...]  #: the two properties of a pair; empty otherwise
     #: Of a property: "value"; "limit" where there is only a lower limit; "missing", which is evidence of its own; "not
-    #: observed" where no catalogue covers the position, and "no counterpart" where a flux ratio counts its absence: both
+    #: observed" where no catalogue covers the position, and "no counterpart" where a flux ratio counts that: both
     #: contribute nothing. Of a pair: "value" where both properties have one, else "missing", which contributes nothing.
     state: str
     value: float | None
