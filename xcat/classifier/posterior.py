@@ -320,6 +320,7 @@ class _Terms:
         every = np.ones(len(model.classes), dtype=bool)
         self.behind = ~every if model.behind is None or sample.shift is None else model.behind
         self.in_front = every & ~self.behind
+        self.is_shifted = np.zeros(0, bool) if sample.shift is None else (sample.shift != 0.0).any(axis=0)
 
     def __call__(self, t: int) -> tuple[FloatArray, FloatArray]:
         """Term number t, (N, K), with values beyond the end of the table moved to the end; and its decrease, (N,).
@@ -370,7 +371,7 @@ class _Terms:
 
     def _is_split(self, *properties: int) -> bool:
         """Whether the values of some classes are others than those of the rest."""
-        return bool(self.behind.any()) and any(self.sample.is_shifted(j) for j in properties)
+        return bool(self.behind.any()) and any(self.is_shifted[j] for j in properties)
 
     def _pair(self, q: int) -> FloatArray:
         pair, (i, j) = self.model.pairs[q], map(int, self.model.pair_columns[q])

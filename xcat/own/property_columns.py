@@ -14,7 +14,7 @@ from astropy.table import Table
 
 from xcat.arrays import BoolArray, FloatArray
 from xcat.classifier.model import Model
-from xcat.columns.properties import select, shift_of
+from xcat.columns.properties import SHIFT_COLUMNS, select, shift_of
 from xcat.columns.registry import property_entries
 from xcat.errors import ConfigError, InputError
 from xcat.models.samples import shifts
@@ -78,13 +78,17 @@ class UserProperties:
     band: tuple[float, float] | None = None
 
     def shift(self, names: Sequence[str]) -> FloatArray | None:
-        """What brings properties of objects behind the Galaxy before it, (N, P), by the positions of the rows.
+        """What brings properties of objects behind the Galaxy before it, (N, P).
 
-        The bands of hardness ratios are not known, so that these are not shifted.
+        By the columns of pub.classified that say so, if the table has all of them; else by the positions of the rows.
+        Then hardness ratios are not shifted: their bands are not known.
         """
         per_column = [shift_of(name) for name in names]
         if not any(per_column):
             return None
+        if set(SHIFT_COLUMNS) <= set(self.table.colnames):
+            own = {name: np.ma.asarray(self.table[name]).astype(np.float64) for name in SHIFT_COLUMNS}
+            return shifts({name: np.ma.filled(values, np.nan) for name, values in own.items()}, per_column)
         nh, ebv = galactic_column.maps_at(self.ra, self.dec)
         taken = galactic_column.taken_away(nh, ebv, self.band or STANDARD_BAND_KEV, None)
         return shifts({"ebv_mag": ebv, **taken}, per_column)

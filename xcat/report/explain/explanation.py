@@ -24,8 +24,8 @@ class Term:
     about: str
     axes: tuple[str, ...]  #: the two properties of a pair; empty otherwise
     #: Of a property: "value"; "limit" where there is only a lower limit; "missing", which is evidence of its own; "not
-    #: observed" where no catalogue covers the position, which contributes nothing. Of a pair: "value" where both
-    #: properties have one, else "missing", which contributes nothing.
+    #: observed" where no catalogue covers the position, and "no counterpart" where a flux ratio counts that: both
+    #: contribute nothing. Of a pair: "value" where both properties have one, else "missing", which contributes nothing.
     state: str
     value: float | None
     error: float | None  #: one sigma, on the property's scale
