@@ -14,6 +14,7 @@ import numpy as np
 from common import in_turn, peak_memory_mb, private_database
 
 from xcat.classifier import Hypotheses, Property, Sample, fit_tables
+from xcat.classifier.bootstrap import Replicates, contributions_at_places
 from xcat.columns.properties import select
 from xcat.columns.registry import property_columns, property_entries
 from xcat.config import Settings
@@ -120,12 +121,17 @@ def write_properties(settings: Settings, n: int) -> int:
     return run.run_id
 
 
-def write_model(settings: Settings) -> int:
-    """Write a model with errors, limits and a full mixing matrix per term, as property weights produce it."""
+def write_model(settings: Settings, n_replicates: int) -> int:
+    """Write a model with errors, limits, replicates and the full mixing matrices that property weights produce."""
     reference, labels = simulated(25_000, seed=2)
     model = fit_tables(reference, labels, CLASSES, PRIORS, sharpness=4.0)
     noise = np.random.default_rng(3).normal(0.0, 0.05, model.mixing.shape)
     model = replace(model, weighting="property", mixing=0.5 * model.mixing + noise)
+    if n_replicates:
+        rng, shape = np.random.default_rng(4), (len(CLASSES), n_replicates)
+        terms = [rng.normal(0, 0.1, (shape[0], len(at), shape[1])) for at in contributions_at_places(model)]
+        changes = Replicates(np.zeros(shape, np.float32), tuple(term.astype(np.float32) for term in terms))
+        model = replace(model, replicates=changes)
     levels = np.cumsum(np.full(model.outlier_levels.shape, 0.05), axis=1)
     with runs.stage(settings, "fit", "benchmark", {}) as fitted:
         store.store(fitted.conn, fitted.run_id, replace(model, outlier_levels=levels))
@@ -136,9 +142,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sources", type=int, default=1_000_000)
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--replicates", type=int, default=20, help="0: without errors of the probabilities")
     options = parser.parse_args()
     with private_database() as settings:
-        property_run, model_run = write_properties(settings, options.sources), write_model(settings)
+        property_run, model_run = write_properties(settings, options.sources), write_model(settings, options.replicates)
         done: list[int] = []
 
         def classify(best_match: bool) -> None:

@@ -22,9 +22,18 @@ COLUMNS = {
     "xcat.out_of_fold": _ANSWER,
     "pub.classified_runs": _USUAL | {"confidence": "real", "stability": "real", "familiarity": "real"},
 }
+# columns of classes that a run was published with, beside the usual ones
+OF_OTHER_CLASSES = r"""
+SELECT attname FROM pg_attribute
+WHERE attrelid = 'pub.classified_runs'::regclass AND attnum > 0 AND NOT attisdropped AND attname LIKE 'p\_%%'
+  AND attname <> ALL ('{p_class,p_agn,p_star,p_xrb,p_cv,p_tail,p_variable,p_variable_long}')
+"""
 
 
 def upgrade() -> None:
+    driver = op.get_bind().exec_driver_sql
+    for (name,) in driver(OF_OTHER_CLASSES).fetchall():
+        driver(f'ALTER TABLE pub.classified_runs ADD COLUMN "{name}_err" real')
     op.execute("""
         CREATE TABLE xcat.likelihood_replicate (
             run_id integer NOT NULL, property text NOT NULL, place smallint NOT NULL, changes real[] NOT NULL,
@@ -41,6 +50,10 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    driver = op.get_bind().exec_driver_sql
+    for (name,) in driver(OF_OTHER_CLASSES).fetchall():
+        if name.endswith("_err") and name not in _USUAL:
+            driver(f'ALTER TABLE pub.classified_runs DROP COLUMN "{name}"')
     op.execute("DROP TABLE xcat.likelihood_replicate")
     for table, columns in COLUMNS.items():
         op.execute(f"ALTER TABLE {table} " + ", ".join(f"DROP COLUMN {name}" for name in columns))

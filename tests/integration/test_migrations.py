@@ -92,6 +92,24 @@ def test_an_evaluation_of_before_is_kept_and_may_be_by_origin_then(empty):
     assert _rows(empty, "SELECT folds FROM xcat.evaluation") == [("sky",)]
 
 
+def test_a_class_of_a_published_run_gets_a_column_for_its_error(empty):
+    """Also one that is not among the usual classes; and back."""
+    migrate(empty, "0003")
+    with connect(empty) as conn:
+        conn.execute("ALTER TABLE pub.classified_runs ADD COLUMN p_ulx real")
+        conn.commit()
+    errors = (
+        "SELECT attname FROM pg_attribute WHERE attrelid = 'pub.classified_runs'::regclass"
+        r" AND attname LIKE 'p\_%err' AND NOT attisdropped ORDER BY 1"
+    )
+    migrate(empty)
+    assert [name for (name,) in _rows(empty, errors)] == [
+        *("p_agn_err", "p_class_err", "p_cv_err", "p_star_err", "p_ulx_err", "p_xrb_err")
+    ]
+    migrate(empty, "0003")
+    assert _rows(empty, errors) == []
+
+
 def test_migrations_make_the_tables_of_schema_py(empty, settings):
     """The same CHECKs, keys, types: also what autogenerate does not compare."""
     engine_ = sa.create_engine(empty.database_url or "", poolclass=sa.NullPool)

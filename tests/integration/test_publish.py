@@ -403,7 +403,7 @@ def test_a_class_may_be_called_like_a_view_that_is_there(module_settings, made):
     from xcat.database import published
 
     with ready(module_settings) as conn:
-        conn.execute("ALTER TABLE pub.classified_runs ADD COLUMN p_ulx real")
+        conn.execute("ALTER TABLE pub.classified_runs ADD COLUMN p_ulx real, ADD COLUMN p_ulx_err real")
         published.make_views(conn, ["AGN", "ULX"])
         assert conn.execute("SELECT count(*) FROM pub.ulx_class_candidates").fetchone() == (0,)
         assert "galaxy" in [c.name for c in conn.execute("SELECT * FROM pub.ulx_candidates LIMIT 0").description or ()]
