@@ -55,6 +55,8 @@ classes: no data show which has the longer tail, so a value beyond leaves their 
 
 BANDWIDTH_FACTORS = (1.0, 1.6, 2.5, 4.0, 6.3)
 """Factors on a bandwidth to try; the smallest first, which is taken where none is better."""
+LEAST_GAIN = 4.0
+"""Gain of the log-likelihood, in nats, from which on another factor than 1 is believed: less is noise."""
 
 N_LEVELS = 18
 """Tables in the ladder of errors: the first for exact values, the others for sigmas of 1, sqrt(2), 2, ... steps, up to
@@ -316,7 +318,9 @@ def bandwidth_factors(parts: Sequence[Counts], prop: Property, bandwidth: FloatA
         log_density = np.log((1.0 - floor) * dense + floor * (FLAT_SHARE / prop.width))
         at_cells = log_density[:, :-1, None] + between[:, None] * np.diff(log_density, axis=1)[:, :, None]
         gain += np.einsum("fxk,kx->fk", at_cells.reshape(len(gain), -1, len(bandwidth)), part.cells)
-    return np.asarray(np.take(BANDWIDTH_FACTORS, np.argmax(gain, axis=0)), dtype=np.float64)
+    best = np.argmax(gain, axis=0)
+    best[gain.max(axis=0) - gain[0] < LEAST_GAIN] = 0
+    return np.asarray(np.take(BANDWIDTH_FACTORS, best), dtype=np.float64)
 
 
 @cache
