@@ -349,7 +349,7 @@ BAND_KEV = {"xmm": (0.2, 12.0), "swift": (0.3, 10.0), "chandra": (0.5, 7.0)}
 SOURCE_COLUMNS = (
     *("name", "ra", "dec", "err_arcsec", "err_maj_arcsec", "err_min_arcsec", "err_pa_deg", "epoch_yr"),
     *("flux_cgs", "flux_err_cgs", "hr1", "hr1_err", "hr2", "hr2_err", "gamma", "p_variable", "p_variable_long"),
-    *("snr", "det_likelihood", "n_detections"),
+    *("snr", "det_likelihood", "n_detections", "nh_gal_cm2"),
 )
 
 

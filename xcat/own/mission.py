@@ -134,13 +134,17 @@ class Mission:
 
     def _properties(self) -> None:
         numbers = dict.fromkeys(("source_run_id", "link_run_id", "match_run_id"), NUMBER)
+        definition = self.definition.as_dict()
+        if self.group > 0:  # hardness ratios that the table gives are in the bands of its mission
+            of_mission = self.published.missions[self.group - 1].definition.as_dict()
+            definition = {key: of_mission[key] for key in ("bands_kev",) if key in of_mission} | definition
         queries = compute.prepare(
             self.conn,
             NUMBER,
             numbers,
             RELATIONS,
             RELATIONS["source"],
-            {NUMBER: self.definition.as_dict()},
+            {NUMBER: definition},
             list(self.published.counterparts),
             list(self.published.galaxies),
             self._step,

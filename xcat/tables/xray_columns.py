@@ -223,6 +223,8 @@ class _Finding(Fluxes):
         if "flux_cgs" in self.specs:
             data["flux_band_kev"] = self.energies["flux_cgs"]
         bands = {b: self.energies[f"flux_{b}_cgs"] for b in BANDS if f"flux_{b}_cgs" in self.specs}
+        if not bands and self.survey is not None and self.survey.bands_kev is not None:
+            bands = self.survey.bands_kev.model_dump(mode="json")  # of hardness ratios that the table gives
         if bands:
             data["bands_kev"] = bands
         if self.survey is not None:
