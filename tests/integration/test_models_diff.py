@@ -140,7 +140,7 @@ def test_best_match_is_compared_with_the_sum(module_settings: Settings, runs: di
 
 def test_new_values_are_told_from_new_tables(module_settings: Settings, runs: dict[str, int]) -> None:
     found = diff(module_settings, runs["classify"], runs["classify_softer"])
-    assert found["n_changed"] > 5
+    assert found["n_changed"] > 2
     said = {term["term"]: term for term in found["terms"]}
     assert said["hr1"]["n_decided"] == found["n_changed"]
     for term in found["terms"]:

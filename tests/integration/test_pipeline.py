@@ -123,28 +123,56 @@ def test_the_published_views_show_the_run(module_settings: Settings, done: dict[
     assert known == _count(module_settings, used, [done["label"]]) > 100
 
 
-def _log_likelihood(t: dict[str, Any], row: dict[str, Any]) -> float:
+_COLUMN = ("ebv_mag", "flux_absorbed_dex", "hr1_absorbed", "hr2_absorbed")
+
+
+def _shift(t: dict[str, Any], row: dict[str, Any], axis: int = 0) -> tuple[float, bool]:
+    """What the Galaxy has taken from the value on an axis of a table, and whether it is a ratio between walls."""
+    per_unit = (t["column_shift"] or [0.0] * 8)[4 * axis : 4 * axis + 4]
+    return sum(s * (row[c] or 0.0) for s, c in zip(per_unit, _COLUMN, strict=True)), any(per_unit[2:])
+
+
+def _before(x: float | None, by: float, is_ratio: bool) -> float | None:
+    """A value before the Galaxy; ratios are shifted on their inverse hyperbolic tangent."""
+    if x is None or not is_ratio:
+        return None if x is None else x + by
+    return x if abs(x) >= 1 else float(np.clip(np.tanh(np.arctanh(x) + by), -1 + 1e-12, 1 - 1e-12))
+
+
+def _log_likelihood(t: dict[str, Any], row: dict[str, Any], tables: dict[Any, Any], behind: bool) -> float:
     """One term of one class: what the row of a table says of a row of properties."""
     scale = {"linear": lambda x: x, "log10": lambda x: np.log10(x) if x > 0 else None, "asinh": np.arcsinh}
     x, *y = (None if row[a] is None else scale[s](row[a]) for a, s in zip(t["axes"], t["scales"], strict=True))
     grid = np.array(t["grid"])
+    by, is_ratio = _shift(t, row) if behind else (0.0, False)
+    seen, x = x, _before(x, by, is_ratio)
     if y:
         if x is None or y[0] is None:
             return 0.0
+        y = [_before(y[0], *(_shift(t, row, 1) if behind else (0.0, False)))]
         table = np.array(t["log_density"]).reshape(len(grid), -1)
         return float(np.interp(x, grid, [np.interp(y[0], t["grid_2"], along) for along in table]))
     if x is None:
         limit = row.get(t["limit_column"])
         if t["observed_column"] and not row[t["observed_column"]] and row[t["axes"][0]] is None:
             return 0.0
+        for ratio in t["absence_columns"] or () if row[t["axes"][0]] is None else ():
+            of_ratio = tables[ratio, t["class"]]
+            if row[ratio] is None and row[of_ratio["observed_column"]] and row[of_ratio["limit_column"]] is not None:
+                return 0.0  # the absence of the counterpart is counted by its ratio
         if limit is None or t["log_above"] is None:
             return float(t["log_missing"])
-        return float(t["log_present"] + np.interp(limit, grid, t["log_above"]))
+        return float(t["log_present"] + np.interp(limit + by, grid, t["log_above"]))
     density, error, step = t["log_density"], row.get(t["error_column"]) or 0.0, grid[1] - grid[0]
+    jacobian = 0.0
+    if is_ratio and abs(seen) < 1:
+        jacobian = float(np.log((1 - np.tanh(np.arctanh(seen) + by) ** 2) / (1 - seen**2)))
+    error = np.hypot(error * np.exp(jacobian), 0.4 * (x - seen))
+    error = min(error, 1.0) if is_ratio and behind else error
     rung = round(1 + 2 * np.log2(max(np.sqrt(max(error**2 - t["typical_error"] ** 2, 0.0)) / step, 1e-9)))
     if t["log_smeared"] and rung > 0:
         density = t["log_smeared"][min(rung, len(t["log_smeared"])) - 1]
-    found = np.interp(x, grid, density) - t["tail_slope"] * max(grid[0] - x, x - grid[-1], 0)
+    found = np.interp(x, grid, density) - t["tail_slope"] * max(grid[0] - seen, seen - grid[-1], 0) + jacobian
     for wall, atom in zip((grid[0], grid[-1]), t["log_atoms"] or (), strict=False):
         if x == wall and atom > -np.inf:
             found = atom
@@ -169,7 +197,9 @@ def test_the_evidence_adds_up_to_the_posterior(module_settings: Settings, done: 
         module_settings,
         "SELECT c.p, c.evidence, c.class, p.* FROM xcat.classification AS c"
         " JOIN xcat.property AS p USING (source_id)"
-        " WHERE c.run_id = %s AND p.run_id = %s ORDER BY source_id LIMIT 300",
+        # hardness ratios that much gas has changed have a treatment of their own: test_posterior_sql.py
+        " WHERE c.run_id = %s AND p.run_id = %s AND greatest(abs(hr1_absorbed), abs(hr2_absorbed), 0) < 0.6"
+        " ORDER BY source_id LIMIT 300",
         [done["classify"], done["properties"]],
     )
     hypotheses: dict[int, list[dict[str, Any]]] = {}
@@ -184,11 +214,14 @@ def test_the_evidence_adds_up_to_the_posterior(module_settings: Settings, done: 
     kinds = [tables[name, names[0]] for name in terms]
     for kind in ("log_smeared", "log_atoms", "log_above", "grid_2"):
         assert any(t[kind] is not None for t in kinds), kind
+    far = {c["class"] for c in classes if c["behind_galaxy"]}
+    assert far == {"AGN"}
+    assert len(found) == 300
     several = 0
     for row in found:
 
         def answer(of: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-            said = np.array([[_log_likelihood(tables[t, c], of) for c in names] for t in terms])
+            said = np.array([[_log_likelihood(tables[t, c], of, tables, c in far) for c in names] for t in terms])
             score = np.array([np.log(c["prior"]) + c["log_offset"] for c in classes])
             for term, name in zip(said, terms, strict=True):
                 score += [np.dot(tables[name, c]["mixing"], term - term.mean()) for c in names]

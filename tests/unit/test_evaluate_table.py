@@ -48,8 +48,8 @@ def test_classes_are_mapped_and_others_left_out_and_told(table):
     assert [p.name for p in data.sample.properties] == ["hr1", "gamma", "log_fx_fw1"]
     given = sky().sample.values[kept][:, 1]
     assert data.sample.values[:, 0] == pytest.approx(given, nan_ok=True)
-    assert "left out: 1 rows with type 'nova'" in lines
-    assert "left out: 1 rows with type ''" in lines
+    assert f"{table}: left out: 1 rows with type 'nova'" in lines
+    assert f"{table}: left out: 1 rows with type ''" in lines
     assert data.priors == pytest.approx(np.array([0.66, 0.25, 0.07]) / 0.98), "those of the poster, for its classes"
     assert set(data.n_counterparts) == {0, 1}
 
