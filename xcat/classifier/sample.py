@@ -103,7 +103,8 @@ class Column:
         if not (prop.bounded_low and prop.bounded_high):
             return Column(self.x + by, np.hypot(error, SCATTER * by), limit)
         x, log_jacobian = between_walls(self.x, by, prop)
-        error = np.minimum(np.hypot(error * np.exp(log_jacobian), SCATTER * (x - self.x)), prop.width / 2.0)
+        with np.errstate(invalid="ignore"):  # what was not observed is infinite
+            error = np.minimum(np.hypot(error * np.exp(log_jacobian), SCATTER * (x - self.x)), prop.width / 2.0)
         return Column(x, np.where(np.isfinite(error), error, 0.0), limit, log_jacobian)
 
 

@@ -39,12 +39,13 @@ def candidates_view(name: str) -> str:
 
 
 def view_columns(classes: Sequence[str]) -> list[str]:
-    """Columns of pub.classified: those of the table, the classes of the model after the class, and the run last."""
+    """Columns of pub.classified: those of the table, with the classes of the model, and the run last."""
     usual = [column + error for column in _USUAL.values() for error in ("", "_err")]
     names = [c.name for c in _CLASSIFIED.columns if c.name not in ("run_id", *usual)]
-    place = names.index("p_class_err") + 1
-    of_classes = [class_column(name) + error for error in ("", "_err") for name in classes]
-    return [*names[:place], *of_classes, *names[place:], "run_id"]
+    for error in ("", "_err"):
+        place = names.index(f"p_class{error}") + 1
+        names[place:place] = [class_column(name) + error for name in classes]
+    return [*names, "run_id"]
 
 
 def make_views(conn: Connection, classes: Sequence[str]) -> None:
