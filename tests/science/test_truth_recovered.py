@@ -163,8 +163,8 @@ def _still(sky: Sky, catalogue: str) -> pd.DataFrame:
     return m[m.gaia_id.isin(gaia.native_id) | (m.moved_sigma < 0.5)]
 
 
-# Of 12,365 sources with p_any near 0 (mean 5e-5) 8 have a 2MASS object. On another sky (seed 3) all 5 of 12,709 are stars
-# within 3 deg of the plane that Gaia has lost in the crowd, 4 of them wholly.
+# Of 12,365 sources with p_any near 0 (mean 5e-5) 8 have a 2MASS object. On another sky (seed 3) all 5 of 12,709 are
+# stars within 3 deg of the plane that Gaia has lost in the crowd, 4 of them wholly.
 _CROWDED = pytest.mark.xfail(strict=True, reason="2MASS stars that Gaia lost in a crowd have too small a p_any")
 _CATALOGUES = [pytest.param(name, marks=_CROWDED) if name == "twomass" else name for name in EPOCH_YR]
 
