@@ -20,7 +20,7 @@ from xcat.classifier.posterior import softmax
 LEAST_SHARPNESS = 0.05
 MOST_SHARPNESS = 3.0
 """Largest sharpness considered, in units of the number of categories: three times plain naive Bayes."""
-INVERSE_RIDGES = (0.0005, 0.002, 0.005, 0.02)
+INVERSE_RIDGES = (0.0005, 0.002, 0.005, 0.02, 0.08)
 """Inverse strengths C, as in logistic regressions, of the ridge on the weights of properties; the strongest first. With
 the first the weights are next to those of the categories."""
 SHARED = 4.0
