@@ -389,8 +389,7 @@ def test_a_table_with_the_columns_of_a_mission_gets_its_answers(published: Sky, 
     assert got["source_id"].tolist() == table["source_id"].tolist()
     assert got.meta["summary"]["not_in_the_table"] == []
     assert got.meta["summary"]["model_run_id"] == runs["fit"]
-    # a mission's own column of the Galaxy is stored in single precision
-    assert np.abs(_posterior(got) - expected).max() < (4e-6 if mission == "chandra" else 1e-6)
+    assert np.abs(_posterior(got) - expected).max() < 1e-6
     kept = xcat.sql("SELECT source_id, catalogue, native_id, sep_arcsec, p_any FROM pub.counterparts").to_pandas()
     kept = kept[kept.source_id.isin(got["source_id"].tolist())]
     n_kept = 0

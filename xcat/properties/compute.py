@@ -62,12 +62,11 @@ def properties_stage(
     runs = {"source_run_id": source_run_id, "link_run_id": link_run_id, "match_run_id": match_run_id}
     sources = partitions.qualified("source", source_run_id)
     with run.step("depth"), progress.bar("properties: depth", len(counterparts)) as advance:
-        depths = {}
         for loaded in counterparts:
             bands = {band: _band(loaded.definition, band) for band in ZERO}
-            depths[loaded.catalogue_id] = depth.measure(conn, loaded, bands)
-            depth.store(conn, run.run_id, loaded.catalogue_id, depths[loaded.catalogue_id])
+            depth.store(conn, run.run_id, loaded.catalogue_id, depth.measure(conn, loaded, bands))
             advance(1)
+        depths = depth.load(conn, run.run_id)  # with the digits that a user's table will find
     missions = dict(conn.execute(job("properties.missions").compose(source=sources)).fetchall())
     queries = prepare(
         conn, run.run_id, runs, relations, sources, missions, counterparts, galaxies, run.step, depths=depths
