@@ -10,6 +10,7 @@ import pytest
 
 from xcat.classifier import CATEGORIES, FitOptions, Hypotheses, Model, Property, Sample, classify, fit
 from xcat.classifier.bootstrap import confidence, contributions_at_places, pair_places, places
+from xcat.classifier.crossval import _Fit
 from xcat.classifier.posterior import _Terms, best_levels, contribution, familiarity, softmax
 
 pytestmark = pytest.mark.slow
@@ -147,3 +148,17 @@ def test_one_core_and_two_make_the_same_model() -> None:
     assert one.replicates is not None and other.replicates is not None
     for a, b in zip(one.replicates.terms, other.replicates.terms, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_replicates_have_the_bandwidths_of_the_model() -> None:
+    """Also where sources of a group are alike, which makes the model's bandwidths wider: a replicate is no other fit."""
+    rng = np.random.default_rng(4)
+    x, label = drawn(100, 4)
+    x, label, group = (np.repeat(each, 20, axis=0) for each in (x, label, np.arange(100)))
+    sample = Sample(PROPERTIES, x + rng.normal(0, 0.02, x.shape))
+    fitting = _Fit(sample, label, CLASSES, PRIORS, FitOptions(smoothing=1.0))
+    model = fitting.model(group)
+    assert max(factor.max() for factor in fitting.factors) > 1.0
+    refit = _Fit(sample, label, CLASSES, PRIORS, FitOptions(smoothing=1.0)).replicate(model, group, 1)
+    for ours, wanted in zip(refit.tables, model.tables, strict=True):
+        assert ours.bandwidth == pytest.approx(wanted.bandwidth * refit.smoothing / model.smoothing)

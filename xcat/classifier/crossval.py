@@ -328,11 +328,12 @@ class _Fit:
         weight = rng.exponential(size=member.max() + 1)[member]
         smoothing = model.smoothing * UNSURE_SMOOTHING ** rng.uniform(-1.0, 1.0)
         (counts,) = self.cells.count(source_weight=weight)
-        refit = self._tables(counts, smoothing, model.sharpness, self.bandwidths)
+        bandwidths = [t.bandwidth / model.smoothing for t in model.tables]
+        refit = self._tables(counts, smoothing, model.sharpness, bandwidths)
         if self.weighting != "property" and self.options.sharpness != "fit":
             return replace(refit, mixing=model.mixing)
         held_out = HeldOut(self.sample, self.cells, folds(self.label, groups, INNER_FOLDS, seed), INNER_FOLDS)
-        without = [self._tables(c, smoothing, bandwidths=self.bandwidths) for c in held_out.counts_without(weight)]
+        without = [self._tables(c, smoothing, bandwidths=bandwidths) for c in held_out.counts_without(weight)]
         index, active, k = model.category_index, self._active(model), len(self.classes)
         terms = held_out.terms(without, active, self.priors, weight)
         if model.inverse_ridge is None:
