@@ -151,7 +151,7 @@ def test_one_core_and_two_make_the_same_model() -> None:
 
 
 def test_replicates_have_the_bandwidths_of_the_model() -> None:
-    """Also where sources of a group are alike, which makes the model's bandwidths wider: a replicate is no other fit."""
+    """Also where sources of a group are alike, which makes the model's bandwidths wider."""
     rng = np.random.default_rng(4)
     x, label = drawn(100, 4)
     x, label, group = (np.repeat(each, 20, axis=0) for each in (x, label, np.arange(100)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -108,6 +109,14 @@ class Layout:
             self._count_absence_once(table, every, None if limits is None else limits[owner], self.dependent)
             made = Hypotheses.of(owner, hypotheses["p_hypothesis"], self.dependent, table, len(rows))
         return Sample(self.properties, values, errors, limits, made, shifts(rows, self.shift))
+
+    @staticmethod
+    def absence_counted_once(sample: Sample) -> Sample:
+        """A sample with limits, in which the absence of a counterpart is counted once."""
+        layout = Layout(sample.properties, limits=[p.name for p in sample.properties], absence=True)
+        values = sample.values.copy()
+        layout._count_absence_once(values, values.copy(), sample.limits, range(values.shape[1]))
+        return replace(sample, values=values)
 
     def _count_absence_once(
         self, table: np.ndarray, every: np.ndarray, limits: np.ndarray | None, columns: Sequence[int]

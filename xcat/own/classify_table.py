@@ -43,6 +43,7 @@ from xcat.own.published_run import PublishedRun
 from xcat.own.spooled import Meaning, Spool
 from xcat.own.table_priors import TablePriors, priors_of
 from xcat.own.table_result import TableResult, cost_lines, costs, step
+from xcat.properties import depth
 from xcat.sky.galactic_column import log_hydrogen_at
 from xcat.tables.facts import TableFacts, TableLike, describe
 from xcat.tables.guess import Wanted
@@ -322,6 +323,8 @@ class _Work:
         for rows, at_hand in self.by_coverage(sample, records):
             model, part = at_hand.model, sample.take(rows).select([p.name for p in at_hand.model.properties])
             priors = self.priors(model) if with_priors else None
+            if part.limits is not None:
+                part = Layout.absence_counted_once(part)
             ratio = None if priors is None or not len(rows) else self._ratio(priors, part, brightness, rows)
             result = classify(model, part, ratio)
             columns = answer_columns.columns(model, result) | {
@@ -479,7 +482,11 @@ class _Work:
         kept = [user.names.index(p.name) for p in model.properties]
         values, errors = user.values[:, kept], user.errors[:, kept]
         is_behind = model.behind is not None and model.behind.any()
-        shift = user.shift([p.name for p in model.properties]) if is_behind else None
+        names = [p.name for p in model.properties]
+        shift = user.shift(names) if is_behind else None
+        # objects that the table does not have are taken to be fainter than what the model's catalogues show there
+        deepest = depth.deepest(self.published.counterparts, self.published.depths, user.ra, user.dec)
+        limits = user.limits(names, deepest) if model.behind is not None else None
         usable: BoolArray = np.asarray(~np.isnan(values).all(axis=1))
         if user.accepted is not None:
             # nobody knows how deep that match has looked, and what it rejected may be there
@@ -493,7 +500,8 @@ class _Work:
                 piece = slice(first, first + _PIECE)
                 used = usable[piece]
                 of_piece = None if shift is None else shift[piece][used]
-                sample = Sample(model.properties, values[piece][used], errors[piece][used], shift=of_piece)
+                beyond = None if limits is None else limits[piece][used]
+                sample = Sample(model.properties, values[piece][used], errors[piece][used], beyond, shift=of_piece)
                 yield self.answered(sample, None, None, with_priors), user.batch.slice(first, _PIECE), used
                 advance(len(used))
 

@@ -185,7 +185,7 @@ class Deriving(Quantities):
 
     def value(self, name: str) -> DerivedValues | None:
         """Values of a quantity by its name, with the column as formula."""
-        chosen = self.find(name)
+        chosen = self.find_possible(name)
         return None if chosen is None else DerivedValues(self.of(chosen), str(chosen))
 
     def _as_it_is(self, entry: dict[str, Any]) -> DerivedValues | None:

@@ -20,6 +20,8 @@ from xcat.errors import ConfigError, InputError
 from xcat.models.samples import shifts
 from xcat.models.training_range import off_range
 from xcat.own.derived import Deriving
+from xcat.properties.compute import ZERO
+from xcat.properties.depth import BandName
 from xcat.sky import galactic_column
 from xcat.tables.facts import TableLike, describe, to_table
 from xcat.tables.matched import CUTOFF, recognise
@@ -60,6 +62,10 @@ class UserProperties:
         Of a matched table the rows that have an accepted counterpart.
     band : (float, float) or None
         Energies of the flux that the user gave, keV.
+    log_fx : (N,) float64
+        Log of the flux in 0.2-12 keV; NaN where there is none.
+    nh_gal_cm2 : (N,) float64
+        Neutral hydrogen of the Galaxy that the table states; NaN where it states none.
     """
 
     name: str
@@ -76,6 +82,16 @@ class UserProperties:
     assumed: dict[str, tuple[str, str]] = field(default_factory=dict)
     accepted: BoolArray | None = None
     band: tuple[float, float] | None = None
+    log_fx: FloatArray = field(default_factory=lambda: np.zeros(0))
+    nh_gal_cm2: FloatArray = field(default_factory=lambda: np.zeros(0))
+
+    def limits(self, names: Sequence[str], deepest_mag: Mapping[BandName, FloatArray]) -> FloatArray:
+        """Flux ratios, (N, P), that an object at the depth of catalogues would have; NaN for other properties."""
+        limits = np.full((len(self.values), len(names)), np.nan)
+        for band, mag in deepest_mag.items():
+            if f"log_fx_f{band}" in names:
+                limits[:, names.index(f"log_fx_f{band}")] = self.log_fx + ZERO[band] + mag / 2.5
+        return limits
 
     def shift(self, names: Sequence[str]) -> FloatArray | None:
         """What brings properties of objects behind the Galaxy before it, (N, P).
@@ -90,6 +106,7 @@ class UserProperties:
             own = {name: np.ma.asarray(self.table[name]).astype(np.float64) for name in SHIFT_COLUMNS}
             return shifts({name: np.ma.filled(values, np.nan) for name, values in own.items()}, per_column)
         nh, ebv = galactic_column.maps_at(self.ra, self.dec)
+        nh = np.where(self.nh_gal_cm2 > 0, self.nh_gal_cm2, nh)
         taken = galactic_column.taken_away(nh, ebv, self.band or STANDARD_BAND_KEV, None)
         return shifts({"ebv_mag": ebv, **taken}, per_column)
 
@@ -176,6 +193,7 @@ def read_properties(
             values[:, j], has_columns[j] = derived.values, True
             if derived.error is not None:
                 errors[:, j] = np.where(np.isnan(derived.values), np.nan, derived.error)
+    xray = {"log_fx": deriving.log_fx(), "nh_gal_cm2": deriving.value("nh_gal_cm2")}
     deriving.note_bad()
     try:
         ra, dec = deriving.place
@@ -197,6 +215,7 @@ def read_properties(
         {name: of_column for name in names if (of_column := deriving.assumed(name)) is not None},
         accepted,
         band,
+        **{k: np.full(n_rows, np.nan) if d is None else d.values for k, d in xray.items()},
     )
 
 

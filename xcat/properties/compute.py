@@ -197,7 +197,7 @@ def _cover(
     query = job("properties.positions").compose(source=sources)
     rows = copy.fetch_columns(conn, query, types)
     observed = {kind: np.zeros(len(rows), bool) for kind in ("optical", "infrared")}
-    deepest = {band: np.full(len(rows), np.nan) for band in ZERO}
+    all_covers = []
     by_id = np.argsort(rows["source_id"])
     for loaded in counterparts:
         definition, values = loaded.definition, {"match_run_id": match_run_id, "catalogue_id": loaded.catalogue_id}
@@ -209,12 +209,9 @@ def _cover(
             covers = density_map.load(conn, loaded.catalogue_id).covers(rows["ra"], rows["dec"])
         covers[place] = matched["covered"] >= MIN_COVERED
         observed[definition.kind] |= covers
-        for band in definition.depth:
-            if definition.colour_terms(band):  # a derived definition may lack the band: no limit from it
-                mapped = depths.get(loaded.catalogue_id, {})
-                magnitude = depth.at(definition, mapped, band, rows["ra"], rows["dec"])
-                deepest[band] = np.where(covers, np.fmax(deepest[band], magnitude), deepest[band])
-    limits = {f"f{band}": zero + deepest[band] / 2.5 for band, zero in ZERO.items()}
+        all_covers.append(covers)
+    deepest = depth.deepest(counterparts, depths, rows["ra"], rows["dec"], all_covers)
+    limits = {f"f{band}": ZERO[band] + mag / 2.5 for band, mag in deepest.items()}
     block = {"source_id": rows["source_id"], **observed, **limits, **_galactic_column(rows, missions)}
     copy.copy_in(conn, "covered", [block])
     conn.execute("ANALYZE pg_temp.covered")

@@ -6,13 +6,13 @@ its definition states: the magnitude that 95 % of those around are brighter than
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Literal, get_args
 
 import numpy as np
 from psycopg import sql
 
-from xcat.arrays import FloatArray, IntArray
+from xcat.arrays import BoolArray, FloatArray, IntArray
 from xcat.catalogues.definition import Definition
 from xcat.database import copy
 from xcat.database.connection import Connection
@@ -112,6 +112,30 @@ def load(conn: Connection, run_id: int) -> dict[int, Depths]:
         where, depth = np.array(row["depth_cells"], dtype=np.int64), np.array(row["depth_mags"], dtype=np.float64)
         found.setdefault(row["catalogue_id"], {})[row["band"]] = where, depth
     return dict(found)
+
+
+def deepest(
+    catalogues: Sequence[Loaded],
+    depths: Mapping[int, Depths],
+    ra_deg: FloatArray,
+    dec_deg: FloatArray,
+    covers: Sequence[BoolArray] | None = None,
+) -> dict[BandName, FloatArray]:
+    """Depth of the deepest catalogue around positions in each band, (n,); NaN where none has a depth.
+
+    Parameters
+    ----------
+    covers : sequence of (n,) bool, optional
+        Whether each catalogue covers the positions; all do by default.
+    """
+    found: dict[BandName, FloatArray] = {band: np.full(len(ra_deg), np.nan) for band in get_args(BandName)}
+    for k, loaded in enumerate(catalogues):
+        for band in loaded.definition.depth:
+            if loaded.definition.colour_terms(band):  # a derived definition may lack the band: no limit from it
+                depth = at(loaded.definition, depths.get(loaded.catalogue_id, {}), band, ra_deg, dec_deg)
+                better = np.fmax(found[band], depth)
+                found[band] = better if covers is None else np.where(covers[k], better, found[band])
+    return found
 
 
 def at(definition: Definition, depths: Depths, band: BandName, ra_deg: FloatArray, dec_deg: FloatArray) -> FloatArray:

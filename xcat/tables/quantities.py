@@ -13,9 +13,11 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import astropy.units as u
+import numpy as np
 
 from xcat.errors import ConfigError, InputError
 from xcat.ingest.opened import ColumnFacts
+from xcat.ingest.plausible import implausible
 from xcat.tables.vocabulary import (
     POSSIBLE_FLUX,
     Columns,
@@ -95,6 +97,18 @@ class Quantities(Columns):
         if self._choices[name] is None:
             self.lacking.append(quantities()[name].words)
         return self._choices[name]
+
+    def find_possible(self, name: str) -> Chosen | None:
+        """As `find`, but a column without a unit is left, and that is told, if its values are not in the quantity's."""
+        chosen = self.find(name)
+        column = None if chosen is None or not chosen.assumed else self.facts.column(chosen.column)
+        value = None if column is None else typical(column)
+        why = None if value is None else implausible(name, np.array([value]))
+        if chosen is None or why is None:
+            return chosen
+        self.note(f"{name} is not {chosen}, which has no unit: {why}. --column {name}={chosen}@UNIT says the unit")
+        self._choices[name] = None
+        return None
 
     def error_of(self, chosen: Chosen) -> Chosen | None:
         """Column of the 1 sigma error: given by the user, or by xcat's name of it, or by a name like the quantity's."""

@@ -30,7 +30,7 @@ LOCATION = ("abs_b", "abs_l", "sep_to_radius")
 #: Definitions whose column names belong to one survey, the richest first.
 _SURVEYS = ("xmm4_sources", "xmm4_detections", "sxps2_sources", "erass1", "csc2_detections", "efeds", "swift_sdsx")
 _LEAST_OF_SURVEY = 3  # entries that must be there before the names count as the survey's
-_OF_DETECTION = ("gamma", "p_variable", "p_variable_long", "snr", "n_detections", "extent_arcsec")
+_OF_DETECTION = ("gamma", "p_variable", "p_variable_long", "snr", "n_detections", "extent_arcsec", "nh_gal_cm2")
 _OF_RATIO = {"log_flux_ratio": "flux_ratio", "log_flux_ratio_low": "flux_ratio_low"}
 # of a source, the most usual first
 _NAMES = ("name", "iauname", "sourcename", "srcname", "objectname", "source", "target", "srcid", "objid", "id")
@@ -324,7 +324,7 @@ class _Finding(Fluxes):
         if self.of_survey(name):
             self.note(f"{name} is {', '.join(self.specs[name]['from'])}")
             return
-        chosen = self.find(name)
+        chosen = self.find_possible(name)
         if chosen is not None:
             self.specs[name] = self.spec(chosen)
         elif name == "p_variable" and (constant := self.find("p_constant")) is not None:
