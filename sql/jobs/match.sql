@@ -2,7 +2,7 @@
 -- target: sources and shifted positions. association: an object near a target, or several objects of different
 -- catalogues that may be one: its offset from the target in the tangent plane (arcsec, east and north) with the
 -- covariance, its proper motion (arcsec per year, 0 if unknown) and, where that is unknown, the years from its epoch to
--- the target's. posterior: the hypotheses. Rows repeat what statements need of the target: a join with all targets
+-- the target's, or to that of the catalogue that moves where the target has none. posterior: the hypotheses. Rows repeat what statements need of the target: a join with all targets
 -- costs more than the arithmetic.
 CREATE TEMP TABLE target (
     no integer NOT NULL, id bigint NOT NULL, is_shifted boolean NOT NULL,
@@ -63,6 +63,10 @@ ALTER TABLE pg_temp.target ADD PRIMARY KEY (no);
 -- name: index_targets_by_position
 -- For the search of fast objects, which look for targets by position.
 CREATE INDEX IF NOT EXISTS target_q3c_idx ON pg_temp.target (public.q3c_ang2ipix(ra, dec));
+
+-- name: mean_epoch
+-- Of the objects that move.
+SELECT avg(epoch_yr) FROM {haystack} WHERE pmra_mas_yr IS NOT NULL;
 
 -- name: located_by_join
 -- Pairs of the positional join of a slice of targets; NaN is the density of a catalogue that has not searched there.
@@ -149,7 +153,8 @@ FROM (
                                     THEN coalesce(h.pmdec_mas_yr, 0) / 1000 ELSE 0 END AS pm_north,
                                coalesce(t.epoch_yr - coalesce(h.epoch_yr, %(epoch_yr)s::double precision), 0) AS years,
                                CASE WHEN %(moves)s::boolean AND h.pmra_mas_yr IS NOT NULL THEN 0
-                                    ELSE coalesce(t.epoch_yr - coalesce(h.epoch_yr, %(epoch_yr)s::double precision), 0)
+                                    ELSE coalesce(coalesce(t.epoch_yr, %(common_yr)s::double precision)
+                                                  - coalesce(h.epoch_yr, %(epoch_yr)s::double precision), 0)
                                     END AS unmoved_yr,
                                {marks} AS marks
                         FROM {pairs}

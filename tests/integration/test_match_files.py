@@ -106,7 +106,7 @@ def test_hypotheses_are_those_of_brute_force(files, tmp_path):
             np.testing.assert_allclose(rows["log_bayes_factor"][:-1], log_bf[order], rtol=1e-9)
             single = 0.8 * weight[order]
             np.testing.assert_allclose(rows["p_single"][:-1], single / (1 + single), atol=1e-9)
-        assert rows["n_members"].tolist() == [2] * len(near) + [1]
+        assert rows["n_members"].tolist() == [3] * len(near) + [1]
 
 
 def test_nothing_stays_in_the_database(files, tmp_path, module_settings):
@@ -239,6 +239,22 @@ def test_objects_are_moved_to_the_epoch_of_my_row(module_settings, monkeypatch, 
         tmp_path / "q.ecsv",
     )
     np.testing.assert_allclose(read(tmp_path / "q.ecsv")["sep_arcsec"], [2.5, 0], atol=1e-6)
+
+
+@pytest.mark.parametrize("epoch", [None, "2010"])
+def test_a_fast_star_is_one_object_in_catalogues_of_different_years(module_settings, monkeypatch, tmp_path, epoch):
+    """With the epoch of my rows, and without: the years between the catalogues are known all the same."""
+    monkeypatch.setenv("XCAT_DATABASE_URL", str(module_settings.database_url))
+    mine = Table({"ra": [10.0], "dec": [60.0], "err": [1.5]})
+    gaia = Table({"ra": [10.0], "dec": [60.0 + 1.2 / 3600], "pmra": [0.0], "pmdec": [150.0], "ref_epoch": [2016.0]})
+    gaia["pmra"].unit = gaia["pmdec"].unit = "mas / yr"
+    twomass = Table({"ra": [10.0], "dec": [60.0 - 1.2 / 3600], "err": [0.1], "epoch": [2000.0]})
+    paths = [save(t, tmp_path / n) for t, n in ((mine, "m.csv"), (gaia, "gaia.ecsv"), (twomass, "twomass.csv"))]
+    run(
+        *("match-files", paths[0], f"{paths[1]}:0.1", paths[2], "--area", "gaia:100", "--area", "twomass:100"),
+        *("--best", *(() if epoch is None else ("--epoch", epoch)), "-o", tmp_path / "o.ecsv"),
+    )
+    assert read(tmp_path / "o.ecsv")["n_members"].tolist() == [3]
 
 
 @pytest.mark.parametrize("case", ["no usable row", "empty table", "far away"])

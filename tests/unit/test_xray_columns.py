@@ -404,3 +404,19 @@ def test_a_column_in_an_unstated_unit_is_refused_and_a_stated_one_used(model):
     user = read_properties(table, names)
     check_range(user, model)
     assert any("WARNING: pm_mas_yr: the median of 5 values is 0.005" in m for m in user.messages)
+
+
+@pytest.mark.parametrize(
+    ("column", "is_taken"), [(("nh_gal", "1e20 / cm2"), True), ("nh_gal_cm2", True), ("nh_gal", False)]
+)
+def test_hydrogen_of_the_table_counts_in_a_unit_that_can_be(column, is_taken):
+    table = Table({"ra": [1.0, 2.0], "dec": [3.0, 4.0], "err_arcsec": [0.5, 0.5]})
+    name, unit = (column, "") if isinstance(column, str) else column
+    table[name] = [3.1e20, 4.2e20] if name.endswith("cm2") else [3.1, 4.2]
+    table[name].unit = unit or None
+    found = xray_columns(describe(table))
+    assert ("nh_gal_cm2" in found.definition.columns) == is_taken
+    if is_taken:
+        np.testing.assert_allclose(rows(found, table)["nh_gal_cm2"], [3.1e20, 4.2e20])
+    else:
+        assert told(found, "nh_gal_cm2 is not nh_gal", "--column nh_gal_cm2=nh_gal@UNIT")

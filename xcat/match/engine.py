@@ -116,9 +116,10 @@ def match(
         parts, written, pools, edges = _write_targets(
             conn, targets, haystacks, areas, options.radius_arcsec, outcome, with_calibration, learned
         )
+    common_yr = _common_epoch(conn, haystacks)
     for k, haystack in enumerate(haystacks, 1):
         with timed(outcome.seconds, f"search {haystack.name}"):
-            n_pairs = _locate(conn, k, haystack, options.radius_arcsec, parts.n_targets)
+            n_pairs = _locate(conn, k, haystack, options.radius_arcsec, parts.n_targets, common_yr)
             outcome.counts[f"pairs {haystack.name}"] = n_pairs
     conn.execute("ANALYZE pg_temp.association")
     with timed(outcome.seconds, "probabilities"):
@@ -252,7 +253,18 @@ def _density(
     raise ConfigError(f"{haystack.name}: neither a density nor a map is given")
 
 
-def _locate(conn: Connection, k: int, haystack: Haystack, radius_arcsec: float, n_targets: int) -> int:
+def _common_epoch(conn: Connection, haystacks: Sequence[Haystack]) -> float | None:
+    """Epoch at which objects of different catalogues can be one, where a target has none: that of those that move."""
+    moving = next((h for h in haystacks if h.moves), None)
+    if moving is None or len(haystacks) == 1 or moving.epoch_yr is not None:
+        return None if moving is None else moving.epoch_yr
+    ((epoch_yr,),) = conn.execute(job("match.mean_epoch").compose(haystack=moving.table))
+    return None if epoch_yr is None else float(epoch_yr)
+
+
+def _locate(
+    conn: Connection, k: int, haystack: Haystack, radius_arcsec: float, n_targets: int, common_yr: float | None
+) -> int:
     """Find every object within the radius at the epoch of the target, as an offset with its Bayes factor."""
     marks: sql.Composable = sql.SQL("NULL::real[]")
     if haystack.terms:
@@ -263,6 +275,7 @@ def _locate(conn: Connection, k: int, haystack: Haystack, radius_arcsec: float, 
         "search_arcsec": radius_arcsec + (_MARGIN_ARCSEC if haystack.moves else 0.0),
         "margin_arcsec": _MARGIN_ARCSEC,
         "epoch_yr": haystack.epoch_yr,
+        "common_yr": common_yr,
         "elliptical": haystack.elliptical,
         "moves": haystack.moves,
     }
