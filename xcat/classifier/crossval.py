@@ -34,7 +34,7 @@ from xcat.classifier.model import (
     check_priors,
     check_weights,
     is_behind_galaxy,
-    model_of_counts,
+    models_of_counts,
     typical_errors,
 )
 from xcat.classifier.posterior import Classification, best_levels, classify, evidence
@@ -256,7 +256,7 @@ class _Fit:
         """The model; its outlier levels are missing."""
         options, k = self.options, len(self.classes)
         if options.sharpness != "fit" and options.smoothing != "fit" and self.weighting in ("equal", "given"):
-            return self._tables(self.counts, float(options.smoothing), float(options.sharpness))
+            return self._tables([self.counts], float(options.smoothing), float(options.sharpness))[0]
         fold = folds(self.label, groups, INNER_FOLDS, options.seed)
         smoothings = SMOOTHINGS if options.smoothing == "fit" else (float(options.smoothing),)
         # the bandwidth of many values changes little by a fold; that of few is estimated without it
@@ -265,7 +265,7 @@ class _Fit:
         held_out = HeldOut(self.sample, self.cells, fold, INNER_FOLDS)
         self.factors = self._bandwidth_factors(fold)
         without = held_out.counts_without()
-        at_first = [self._tables(c, smoothings[0], bandwidths=widths) for c in without]
+        at_first = self._tables(without, smoothings[0], bandwidths=[widths] * len(without))
         category_index, active_terms = at_first[0].category_index, self._active(at_first[0])
         shares = (self.alpha / self.alpha.sum())[category_index]
 
@@ -276,7 +276,7 @@ class _Fit:
                 known = [
                     [t.bandwidth / factor for t, factor in zip(m.tables, self.factors, strict=True)] for m in at_first
                 ]
-                models = [self._tables(c, smoothing, 1.0, h) for c, h in zip(without, known, strict=True)]
+                models = self._tables(without, smoothing, 1.0, known)
             terms = held_out.terms(models, active_terms, self.priors)
             fit = options.sharpness == "fit"
             sharpness = fit_sharpness(terms, self.priors, shares) if fit else float(options.sharpness)
@@ -291,7 +291,7 @@ class _Fit:
         alpha, offsets = self.alpha, np.zeros(k)
         if inverse_ridge is not None:
             ((mixing, offsets),) = fit_mixing(terms, self.priors, mixing, [inverse_ridge])
-        model = self._tables(self.counts, smoothing, sharpness, own)
+        (model,) = self._tables([self.counts], smoothing, sharpness, [own])
         if self.weighting == "category":
             objective = (self.objective, self.objective_class)
             alpha, sharpness = fit_category_weights(
@@ -305,8 +305,8 @@ class _Fit:
     @cached_property
     def bandwidths(self) -> list[FloatArray]:
         """Bandwidths of all labelled sources, without smoothing and without factors."""
-        tables = self._tables(self.counts).tables
-        return [t.bandwidth / factor for t, factor in zip(tables, self.factors, strict=True)]
+        (model,) = self._tables([self.counts])
+        return [t.bandwidth / factor for t, factor in zip(model.tables, self.factors, strict=True)]
 
     def _bandwidth_factors(self, fold: IntArray) -> list[FloatArray]:
         """Factors on the bandwidths of every property and class, (K,) each: those that suit sources of other folds."""
@@ -327,13 +327,16 @@ class _Fit:
         rng = np.random.default_rng([seed, number])
         weight = rng.exponential(size=member.max() + 1)[member]
         smoothing = model.smoothing * UNSURE_SMOOTHING ** rng.uniform(-1.0, 1.0)
-        (counts,) = self.cells.count(source_weight=weight)
+        counted = self.cells.count(source_weight=weight)
+        has_weights = self.weighting == "property" or self.options.sharpness == "fit"
+        fold = folds(self.label, groups, INNER_FOLDS, seed)
+        held_out = HeldOut(self.sample, self.cells, fold, INNER_FOLDS) if has_weights else None
+        if held_out is not None:
+            counted += held_out.counts_without(weight)
         bandwidths = [t.bandwidth / model.smoothing for t in model.tables]
-        refit = self._tables(counts, smoothing, model.sharpness, bandwidths)
-        if self.weighting != "property" and self.options.sharpness != "fit":
+        refit, *without = self._tables(counted, smoothing, model.sharpness, [bandwidths] * len(counted))
+        if held_out is None:
             return replace(refit, mixing=model.mixing)
-        held_out = HeldOut(self.sample, self.cells, folds(self.label, groups, INNER_FOLDS, seed), INNER_FOLDS)
-        without = [self._tables(c, smoothing, bandwidths=bandwidths) for c in held_out.counts_without(weight)]
         index, active, k = model.category_index, self._active(model), len(self.classes)
         terms = held_out.terms(without, active, self.priors, weight)
         if model.inverse_ridge is None:
@@ -345,14 +348,14 @@ class _Fit:
 
     def _tables(
         self,
-        counts: SampleCounts,
+        parts: Sequence[SampleCounts],
         smoothing: float = 1.0,
         sharpness: float = 1.0,
-        bandwidths: Sequence[FloatArray] | None = None,
-    ) -> Model:
-        """Model of counts, weighted by category; with these bandwidths without smoothing, if given."""
-        model = model_of_counts(
-            counts,
+        bandwidths: Sequence[Sequence[FloatArray]] | None = None,
+    ) -> list[Model]:
+        """Models of counts, weighted by category; with these bandwidths of each without smoothing, if given."""
+        models = models_of_counts(
+            parts,
             self.sample.properties,
             self.classes,
             self.priors,
@@ -365,7 +368,7 @@ class _Fit:
             sharpness=sharpness,
             behind=self.behind,
         )
-        return replace(model, weighting=self.weighting, mixing=model.mixing * self._active(model))
+        return [replace(m, weighting=self.weighting, mixing=m.mixing * self._active(m)) for m in models]
 
     def _active(self, model: Model) -> FloatArray:
         """1 for terms that contribute to the scores, 0 for excluded ones, (terms, 1, 1)."""

@@ -227,16 +227,29 @@ def table_of_counts(
     typical_error: float | None = None,
     bandwidth: FloatArray | None = None,
 ) -> Table:
-    """Make the table of a property.
+    """Make the table of a property; see `tables_of_counts`."""
+    return tables_of_counts([counts], prop, smoothing, typical_error, None if bandwidth is None else [bandwidth])[0]
+
+
+def tables_of_counts(
+    parts: Sequence[Counts],
+    prop: Property,
+    smoothing: float | FloatArray = 1.0,
+    typical_error: float | None = None,
+    bandwidths: Sequence[FloatArray] | None = None,
+) -> list[Table]:
+    """Make the tables of a property for several samples, which is faster than one by one.
 
     Parameters
     ----------
+    parts : sequence of Counts
+        Of each sample, all with K classes.
     smoothing : float or (K,) float64
         Factor on the bandwidths.
     typical_error : float, optional
         Median error of the values, on the scale; if given, the ladder for values with errors is made.
-    bandwidth : (K,) float64, optional
-        Bandwidths to be multiplied by `smoothing`, instead of estimated ones; NaN: to be estimated.
+    bandwidths : sequence of (K,) float64, optional
+        Of each sample: bandwidths to be multiplied by `smoothing`, instead of estimated ones; NaN: to be estimated.
 
     Notes
     -----
@@ -248,45 +261,52 @@ def table_of_counts(
     Lower limits are spread over the cells beyond them in proportion to the density there, iterated until that is
     self-consistent [3]_: otherwise the density would be that of the bright sources.
     """
-    k, m = counts.cells.shape
+    k, m = parts[0].cells.shape
     n_nodes = m // CELLS_PER_STEP + 1
     step = prop.width / (n_nodes - 1)
-    limits = bool(counts.above.any())
+    factor = np.tile(np.broadcast_to(smoothing, k), len(parts))
+    given = None if bandwidths is None else np.concatenate(bandwidths) * factor
+    kernels = _Kernels(np.concatenate([counts.cells for counts in parts]), prop, factor, given)
+    has_limits = any(counts.above.any() for counts in parts)
+    if has_limits:
+        kernels = _complete(kernels, parts)
     # a hardness ratio that gas has changed a lot is looked up in the integral
-    is_integrated = limits or (prop.bounded_low and prop.bounded_high and shift_of(prop.name) is not None)
-    kernels = _Kernels(counts.cells, prop, smoothing, None if bandwidth is None else bandwidth * smoothing)
-    if limits:
-        kernels = _complete(counts, prop, kernels)
-    floor = np.maximum(LEAST_FLOOR, 1.0 / (kernels.n + 2.0))
-    # one more source in every class, distributed as all classes together: an unseen value must not rule a class out
-    is_wall = np.array([prop.bounded_low, prop.bounded_high])
-    pooled_atoms = is_wall * (counts.atoms.sum(axis=0) + 0.25) / (counts.n_present.sum() + 1.0)
-    share = (counts.atoms + pooled_atoms) / (kernels.n + counts.atoms.sum(axis=1) + 1.0)[:, None]
+    is_integrated = has_limits or (prop.bounded_low and prop.bounded_high and shift_of(prop.name) is not None)
     rungs = np.arange(1, N_LEVELS) if typical_error is not None else np.zeros(0)
     errors = np.concatenate([[0.0], step * 2.0 ** ((rungs - 1) / 2)])
-    dense = kernels.density(kernels.damping(errors))
-    pooled = dense.mean(axis=2, keepdims=True) * (1.0 - FLAT_SHARE) + FLAT_SHARE / prop.width
-    log_density = np.log((1.0 - floor) * dense + floor * pooled)
-    log_density += np.log((1.0 - share.sum(axis=1)) / integral(log_density, prop))[:, None, :]
-    exact = np.ascontiguousarray(log_density[0])
-    n_seen = counts.n_present + counts.above.sum(axis=1)
-    # half a source more with a value and half without: a property that all members have may be missing in the next one
-    present = (n_seen + 0.5) / (n_seen + counts.missing + 1.0)
-    log_atoms = np.log(share.T / step, where=is_wall[:, None], out=np.full((2, k), -np.inf))
-    return Table(
-        low=prop.low,
-        step=step,
-        log_density=exact,
-        log_smeared=log_density[1:] if rungs.size else None,
-        log_atoms=log_atoms if is_wall.any() else None,
-        log_above=_log_above(exact, step) if is_integrated else None,
-        tail_slope=TAIL_DECADES * float(np.log(10.0)) / prop.width,
-        log_present=np.log(present),
-        log_missing=np.log1p(-present),
-        bandwidth=kernels.bandwidth,
-        typical_error=typical_error or 0.0,
-        n_present=counts.n_present,
-    )
+    dense = kernels.density(kernels.damping(errors)).reshape(len(errors), n_nodes, len(parts), k)
+    pooled = dense.mean(axis=3, keepdims=True) * (1.0 - FLAT_SHARE) + FLAT_SHARE / prop.width
+    is_wall = np.array([prop.bounded_low, prop.bounded_high])
+    n_kernels, bandwidth = kernels.n.reshape(len(parts), k), kernels.bandwidth.reshape(len(parts), k)
+    floor = np.maximum(LEAST_FLOOR, 1.0 / (n_kernels + 2.0))
+    tables = []
+    for i, counts in enumerate(parts):
+        # one more source in every class, distributed as all classes together: an unseen value must not rule a class out
+        pooled_atoms = is_wall * (counts.atoms.sum(axis=0) + 0.25) / (counts.n_present.sum() + 1.0)
+        share = (counts.atoms + pooled_atoms) / (n_kernels[i] + counts.atoms.sum(axis=1) + 1.0)[:, None]
+        log_density = np.log((1.0 - floor[i]) * dense[:, :, i] + floor[i] * pooled[:, :, i])
+        log_density += np.log((1.0 - share.sum(axis=1)) / integral(log_density, prop))[:, None, :]
+        exact = np.ascontiguousarray(log_density[0])
+        n_seen = counts.n_present + counts.above.sum(axis=1)
+        # half a source more with a value and half without: a property that all members have may be missing in the next
+        present = (n_seen + 0.5) / (n_seen + counts.missing + 1.0)
+        log_atoms = np.log(share.T / step, where=is_wall[:, None], out=np.full((2, k), -np.inf))
+        table = Table(
+            low=prop.low,
+            step=step,
+            log_density=exact,
+            log_smeared=log_density[1:] if rungs.size else None,
+            log_atoms=log_atoms if is_wall.any() else None,
+            log_above=_log_above(exact, step) if is_integrated else None,
+            tail_slope=TAIL_DECADES * float(np.log(10.0)) / prop.width,
+            log_present=np.log(present),
+            log_missing=np.log1p(-present),
+            bandwidth=bandwidth[i],
+            typical_error=typical_error or 0.0,
+            n_present=counts.n_present,
+        )
+        tables.append(table)
+    return tables
 
 
 def bandwidth_factors(parts: Sequence[Counts], prop: Property, bandwidth: FloatArray) -> FloatArray:
@@ -334,7 +354,7 @@ def _segment(prop: Property, m: int) -> tuple[int, int, float, FloatArray]:
 
 
 class _Kernels:
-    """Kernel densities of all classes, through the cosine transforms of their cell counts (K, M)."""
+    """Kernel densities of classes, also of several samples, through the cosine transforms of cell counts (K, M)."""
 
     def __init__(
         self, counts: FloatArray, prop: Property, smoothing: float | FloatArray, bandwidth: FloatArray | None
@@ -352,11 +372,11 @@ class _Kernels:
             self.given[k] = self._bandwidth(counts[k], self.coefficients[k], float(self.n[k])) * factor[k]
         self._limit()
 
-    def refilled(self, counts: FloatArray) -> "_Kernels":
-        """Kernels of other counts, with the bandwidths of these."""
+    def refilled(self, counts: FloatArray, rows: IntArray | slice = slice(None)) -> "_Kernels":
+        """Kernels of other counts, with the bandwidths of these, or of some of their rows."""
         other = copy(self)
         other._transform(counts)
-        other.given = self.bandwidth
+        other.given = self.bandwidth[rows]
         other._limit()
         return other
 
@@ -389,8 +409,10 @@ class _Kernels:
     def damping(self, errors: FloatArray) -> FloatArray:
         """Damping of the first coefficients, (L, K, 3/4 size), by the kernels and L errors, (L,) or (L, K), 1 sigma."""
         variance = self.bandwidth**2 + errors.reshape(len(errors), -1) ** 2
-        damping = (-0.5 * variance)[:, :, None] * self.squared_frequency[: self._active]
-        return np.exp(damping, out=damping)
+        # samples often have the same bandwidths
+        _, first, column = np.unique(variance[0], return_index=True, return_inverse=True)
+        damping = (-0.5 * variance[:, first])[:, :, None] * self.squared_frequency[: self._active]
+        return np.exp(damping, out=damping)[:, column]
 
     def density(self, damping: FloatArray) -> FloatArray:
         """Densities at the nodes, (L, G, K), of damped coefficients; integrals 1."""
@@ -411,24 +433,31 @@ class _Kernels:
         return np.moveaxis(kernel, 1, 2)
 
 
-def _complete(counts: Counts, prop: Property, kernels: _Kernels) -> _Kernels:
-    """Kernels of the cell counts with the limits spread over the cells beyond them; same bandwidths."""
-    m = counts.cells.shape[1]
-    exact = np.zeros(1)
+def _complete(kernels: _Kernels, parts: Sequence[Counts]) -> _Kernels:
+    """Kernels of the cell counts of samples with the limits spread over the cells beyond them; same bandwidths."""
+    counted, above = (np.concatenate([getattr(counts, name) for counts in parts]) for name in ("cells", "above"))
+    m, prop, exact = counted.shape[1], kernels.prop, np.zeros(1)
     between = (np.arange(CELLS_PER_STEP) + 0.5) / CELLS_PER_STEP
-    completed, damping = counts.cells, kernels.damping(exact)
+    part = np.repeat(np.arange(len(parts)), len(counted) // len(parts))
+    completed, rows = counted.copy(), np.arange(len(counted))
+    current, damping = kernels, kernels.damping(exact)
     for round_ in range(_CENSORED_ROUNDS):
-        dense = kernels.density(damping)[0].T
+        dense = current.density(damping)[0].T
         rise = np.diff(dense)
         in_cell = ((dense[:, :-1, None] + between * rise[:, :, None]) + 1e-6 / prop.width).reshape(-1, m)
         beyond = np.cumsum(in_cell[:, ::-1], axis=1)[:, ::-1]
-        before, completed = completed, counts.cells + in_cell * np.cumsum(counts.above / beyond, axis=1)
-        kernels = kernels.refilled(completed)
-        if round_ == 0:  # a class may have limits only: its bandwidth is another than without any value
-            damping = kernels.damping(exact)
-        if np.abs(completed - before).sum() < _CENSORED_CHANGE * completed.sum():
+        before, now = completed[rows], counted[rows] + in_cell * np.cumsum(above[rows] / beyond, axis=1)
+        completed[rows] = now
+        change = np.bincount(part[rows], np.abs(now - before).sum(axis=1), len(parts))
+        goes_on = change >= _CENSORED_CHANGE * np.bincount(part[rows], now.sum(axis=1), len(parts))
+        kept = goes_on[part[rows]]
+        if not kept.any():
             break
-    return kernels
+        rows = rows[kept]
+        current = kernels.refilled(completed[rows], rows)
+        # a class may have limits only: its bandwidth is another than without any value
+        damping = current.damping(exact) if round_ == 0 else damping[:, kept]
+    return kernels.refilled(completed)
 
 
 def _log_above(log_density: FloatArray, step: float) -> FloatArray:

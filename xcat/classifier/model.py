@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from xcat.arrays import BoolArray, FloatArray, IntArray
 from xcat.classifier.bootstrap import Replicates
-from xcat.classifier.density import N_SLOTS, Counts, Table, counts_of_slots, slots, table_of_counts
+from xcat.classifier.density import N_SLOTS, Counts, Table, counts_of_slots, slots, tables_of_counts
 from xcat.classifier.pairs import N_BINS, PairTable, pair_bins, pair_table
 from xcat.classifier.sample import Sample
 from xcat.columns.properties import Property
@@ -305,8 +305,8 @@ def typical_errors(sample: Sample) -> tuple[float | None, ...]:
     return tuple(medians)
 
 
-def model_of_counts(
-    counts: SampleCounts,
+def models_of_counts(
+    parts: Sequence[SampleCounts],
     properties: Sequence[Property],
     classes: Sequence[str],
     priors: ArrayLike,
@@ -314,13 +314,13 @@ def model_of_counts(
     pairs: Sequence[tuple[str, str]] = (),
     errors: Sequence[float | None] | None = None,
     smoothing: float = 1.0,
-    bandwidths: Sequence[FloatArray] | None = None,
+    bandwidths: Sequence[Sequence[FloatArray]] | None = None,
     factors: Sequence[FloatArray] | None = None,
     weights: ArrayLike | None = None,
     sharpness: float = 1.0,
     behind: BoolArray | None = None,
-) -> Model:
-    """Make the tables of a counted sample, weighted by the poster's formula.
+) -> list[Model]:
+    """Make the tables of counted samples, weighted by the poster's formula.
 
     Parameters
     ----------
@@ -330,8 +330,8 @@ def model_of_counts(
         As passed to `Cells`.
     errors : sequence of P (float or None), optional
         See `typical_errors`.
-    bandwidths : sequence of P (K,) float64, optional
-        Bandwidths without smoothing, if already determined, NaN where not: estimating them takes long.
+    bandwidths : sequence of sequences of P (K,) float64, optional
+        Of each sample: bandwidths without smoothing, if already determined, NaN where not: estimating them takes long.
     factors : sequence of P (K,) float64, optional
         Multiply the smoothing; see `xcat.classifier.density.bandwidth_factors`.
     weights : (T,) array, optional
@@ -347,43 +347,52 @@ def model_of_counts(
     nothing = [None] * len(properties)
     ones = [np.ones(len(classes))] * len(properties)
     smoothings = [smoothing * factor for factor in factors or ones]
-    tables = tuple(
-        table_of_counts(c, p, s, e, h)
-        for c, p, s, e, h in zip(
-            counts.singles, properties, smoothings, errors or nothing, bandwidths or nothing, strict=True
+    of_property = [
+        tables_of_counts(
+            [c.singles[j] for c in parts], p, s, e, None if bandwidths is None else [h[j] for h in bandwidths]
         )
-    )
-    position = {p.name: j for j, p in enumerate(properties)}
-    pair_tables = []
-    for pair, counted in zip(pairs, counts.pairs, strict=True):
-        i, j = (position[name] for name in pair)
-        bandwidth = np.stack([tables[i].bandwidth, tables[j].bandwidth])
-        pair_tables.append(pair_table(counted, (properties[i], properties[j]), bandwidth, properties[i].category))
+        for j, (p, s, e) in enumerate(zip(properties, smoothings, errors or nothing, strict=True))
+    ]
     alpha = np.ones(len(CATEGORIES)) if weights is None else np.asarray(weights, dtype=np.float64)
     check_weights(alpha, CATEGORIES)
-    k = len(classes)
     unknown = sorted({p.category for p in properties} - set(CATEGORIES))
     if unknown:
         raise ValueError(f"no category {', '.join(unknown)} in the model")
-    of_term = [CATEGORIES.index(c) for c in (*(p.category for p in properties), *(p.category for p in pair_tables))]
-    return Model(
-        classes=tuple(classes),
-        properties=tuple(properties),
-        categories=CATEGORIES,
-        priors=np.asarray(priors, dtype=np.float64),
-        offsets=np.zeros(k),
-        weighting="equal" if weights is None else "given",
-        weights=alpha,
-        sharpness=float(sharpness),
-        mixing=category_mixing(alpha, sharpness, np.array(of_term, dtype=np.int64), k),
-        tables=tables,
-        pairs=tuple(pair_tables),
-        smoothing=smoothing,
-        n_reference=counts.n_class,
-        outlier_p=OUTLIER_P,
-        outlier_levels=np.full((k, OUTLIER_P.size), np.nan),
-        behind=behind,
-    )
+    position = {p.name: j for j, p in enumerate(properties)}
+    axes = [[position[name] for name in pair] for pair in pairs]
+    names = [*(p.category for p in properties), *(properties[i].category for i, _ in axes)]
+    of_term = np.array([CATEGORIES.index(name) for name in names], dtype=np.int64)
+    models = []
+    for counts, *tables in zip(parts, *of_property, strict=True):
+        pair_tables = [
+            pair_table(
+                counted,
+                (properties[i], properties[j]),
+                np.stack([tables[i].bandwidth, tables[j].bandwidth]),
+                properties[i].category,
+            )
+            for (i, j), counted in zip(axes, counts.pairs, strict=True)
+        ]
+        model = Model(
+            classes=tuple(classes),
+            properties=tuple(properties),
+            categories=CATEGORIES,
+            priors=np.asarray(priors, dtype=np.float64),
+            offsets=np.zeros(len(classes)),
+            weighting="equal" if weights is None else "given",
+            weights=alpha,
+            sharpness=float(sharpness),
+            mixing=category_mixing(alpha, sharpness, of_term, len(classes)),
+            tables=tuple(tables),
+            pairs=tuple(pair_tables),
+            smoothing=smoothing,
+            n_reference=counts.n_class,
+            outlier_p=OUTLIER_P,
+            outlier_levels=np.full((len(classes), OUTLIER_P.size), np.nan),
+            behind=behind,
+        )
+        models.append(model)
+    return models
 
 
 def fit_tables(
@@ -396,7 +405,7 @@ def fit_tables(
     behind: BoolArray | None = None,
     **options: Any,
 ) -> Model:
-    """Count a labelled sample and make its tables; options and errors as in `Cells` and `model_of_counts`."""
-    (counts,), errors = Cells(sample, class_index, len(classes), pairs, behind).count(), typical_errors(sample)
+    """Count a labelled sample and make its tables; options and errors as in `Cells` and `models_of_counts`."""
+    counted, errors = Cells(sample, class_index, len(classes), pairs, behind).count(), typical_errors(sample)
     options |= {"pairs": pairs, "errors": errors, "behind": behind}
-    return model_of_counts(counts, sample.properties, classes, priors, **options)
+    return models_of_counts(counted, sample.properties, classes, priors, **options)[0]
