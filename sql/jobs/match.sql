@@ -2,8 +2,8 @@
 -- target: sources and shifted positions. association: an object near a target, or several objects of different
 -- catalogues that may be one: its offset from the target in the tangent plane (arcsec, east and north) with the
 -- covariance, its proper motion (arcsec per year, 0 if unknown) and, where that is unknown, the years from its epoch to
--- the target's, or to that of the catalogue that moves where the target has none. posterior: the hypotheses. Rows repeat what statements need of the target: a join with all targets
--- costs more than the arithmetic.
+-- the target's, or to that of the catalogue that moves where the target has none. posterior: the hypotheses. Rows
+-- repeat what statements need of the target: a join with all targets costs more than the arithmetic.
 CREATE TEMP TABLE target (
     no integer NOT NULL, id bigint NOT NULL, is_shifted boolean NOT NULL,
     -- q3c has no pairs at RA 360, and NaN is above every number

@@ -106,7 +106,7 @@ def test_hypotheses_are_those_of_brute_force(files, tmp_path):
             np.testing.assert_allclose(rows["log_bayes_factor"][:-1], log_bf[order], rtol=1e-9)
             single = 0.8 * weight[order]
             np.testing.assert_allclose(rows["p_single"][:-1], single / (1 + single), atol=1e-9)
-        assert rows["n_members"].tolist() == [3] * len(near) + [1]
+        assert rows["n_members"].tolist() == [2] * len(near) + [1]
 
 
 def test_nothing_stays_in_the_database(files, tmp_path, module_settings):

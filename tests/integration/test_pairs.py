@@ -236,7 +236,7 @@ def test_the_plan_uses_the_index(work: Connection, statement: str, n_needles: in
         ):
             work.execute(f"ALTER TABLE hay ADD COLUMN IF NOT EXISTS {column} real DEFAULT 1")
         haystack = Haystack(1, "hay", "pg_temp.hay", 1.0)
-        engine._locate(Watched(), 1, haystack, 8.0, n_needles)  # type: ignore[arg-type]
+        engine._locate(Watched(), 1, haystack, 8.0, n_needles, None)  # type: ignore[arg-type]
     assert seen
     for plan in seen:
         hay = [n for n in _nodes(plan) if n.get("Relation Name") == "hay" or n.get("Index Name") == "hay_q3c"]

@@ -185,8 +185,13 @@ class Deriving(Quantities):
 
     def value(self, name: str) -> DerivedValues | None:
         """Values of a quantity by its name, with the column as formula."""
-        chosen = self.find_possible(name)
+        chosen = self.find(name)
         return None if chosen is None else DerivedValues(self.of(chosen), str(chosen))
+
+    def possible_value(self, name: str) -> FloatArray:
+        """Values of a quantity, NaN if no column has such; see `find_possible`."""
+        chosen = self.find_possible(name)
+        return np.full(self.n, np.nan) if chosen is None else self.of(chosen)
 
     def _as_it_is(self, entry: dict[str, Any]) -> DerivedValues | None:
         """A column that has the property's name, or that the user gave for it."""

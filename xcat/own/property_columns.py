@@ -193,7 +193,9 @@ def read_properties(
             values[:, j], has_columns[j] = derived.values, True
             if derived.error is not None:
                 errors[:, j] = np.where(np.isnan(derived.values), np.nan, derived.error)
-    xray = {"log_fx": deriving.log_fx(), "nh_gal_cm2": deriving.value("nh_gal_cm2")}
+    # limits of flux ratios need the flux
+    flux = deriving.log_fx() if any(name.startswith("log_fx_f") for name in names) else None
+    nh_gal_cm2 = deriving.possible_value("nh_gal_cm2")
     deriving.note_bad()
     try:
         ra, dec = deriving.place
@@ -215,7 +217,8 @@ def read_properties(
         {name: of_column for name in names if (of_column := deriving.assumed(name)) is not None},
         accepted,
         band,
-        **{k: np.full(n_rows, np.nan) if d is None else d.values for k, d in xray.items()},
+        np.full(n_rows, np.nan) if flux is None else flux.values,
+        nh_gal_cm2,
     )
 
 
