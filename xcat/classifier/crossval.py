@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 
 from xcat.arrays import FloatArray, IntArray
 from xcat.classifier.bootstrap import gathered
-from xcat.classifier.density import bandwidth_factors
+from xcat.classifier.density import bandwidth_factors, estimated_bandwidths
 from xcat.classifier.metrics import prior_weights
 from xcat.classifier.model import (
     CATEGORIES,
@@ -55,6 +55,8 @@ LEAST_HYPOTHESIS = 0.05
 """Less probable hypotheses are not used to fit the weights."""
 N_REPLICATES = 20
 """Replicates of the final model: the relative error of a standard deviation from so many is a sixth."""
+REPLICATED_FOLDS = 4
+"""Sets of inner folds that they share."""
 UNSURE_SMOOTHING = 1.6
 """Factor by which the smoothing of a replicate is at most off: as far as those to try are apart."""
 MANY = 100
@@ -305,8 +307,7 @@ class _Fit:
     @cached_property
     def bandwidths(self) -> list[FloatArray]:
         """Bandwidths of all labelled sources, without smoothing and without factors."""
-        (model,) = self._tables([self.counts])
-        return [t.bandwidth / factor for t, factor in zip(model.tables, self.factors, strict=True)]
+        return [estimated_bandwidths(c, p) for c, p in zip(self.counts.singles, self.sample.properties, strict=True)]
 
     def _bandwidth_factors(self, fold: IntArray) -> list[FloatArray]:
         """Factors on the bandwidths of every property and class, (K,) each: those that suit sources of other folds."""
@@ -316,29 +317,31 @@ class _Fit:
             for j, (prop, width) in enumerate(zip(self.sample.properties, self.bandwidths, strict=True))
         ]
 
-    def replicate(self, model: Model, groups: ArrayLike | None, number: int) -> Model:
-        """Refit tables and weights to the sources with random weights, the same in a group, in other inner folds.
+    def held_out_terms(self, model: Model, groups: ArrayLike | None, number: int) -> Terms:
+        """Terms of the labelled sources in other inner folds, by tables like the model's without the source's fold."""
+        held_out = HeldOut(
+            self.sample, self.cells, folds(self.label, groups, INNER_FOLDS, self.options.seed + number), INNER_FOLDS
+        )
+        counted, widths = held_out.counts_without(), _bandwidths_without_smoothing(model)
+        without = self._tables(counted, model.smoothing, bandwidths=[widths] * len(counted))
+        return held_out.terms(without, self._active(model), self.priors)
 
-        The smoothing is drawn around the chosen one. Bandwidths and ridge, and the ratios of the weights of categories,
-        stay as they are.
+    def replicate(self, model: Model, terms: Terms, groups: ArrayLike | None, number: int) -> Model:
+        """Refit tables and weights to the sources with random weights, the same in a group.
+
+        The weights are fitted on `terms` (`held_out_terms`). The smoothing is drawn around the chosen one. Bandwidths
+        and ridge, and the ratios of the weights of categories, stay as they are.
         """
-        seed = self.options.seed + number
         member = np.unique(np.arange(self.label.size) if groups is None else groups, return_inverse=True)[1]
-        rng = np.random.default_rng([seed, number])
+        rng = np.random.default_rng([self.options.seed + number, number])
         weight = rng.exponential(size=member.max() + 1)[member]
         smoothing = model.smoothing * UNSURE_SMOOTHING ** rng.uniform(-1.0, 1.0)
         counted = self.cells.count(source_weight=weight)
-        has_weights = self.weighting == "property" or self.options.sharpness == "fit"
-        fold = folds(self.label, groups, INNER_FOLDS, seed)
-        held_out = HeldOut(self.sample, self.cells, fold, INNER_FOLDS) if has_weights else None
-        if held_out is not None:
-            counted += held_out.counts_without(weight)
-        bandwidths = [t.bandwidth / model.smoothing for t in model.tables]
-        refit, *without = self._tables(counted, smoothing, model.sharpness, [bandwidths] * len(counted))
-        if held_out is None:
+        (refit,) = self._tables(counted, smoothing, model.sharpness, [_bandwidths_without_smoothing(model)])
+        if self.weighting != "property" and self.options.sharpness != "fit":
             return replace(refit, mixing=model.mixing)
         index, active, k = model.category_index, self._active(model), len(self.classes)
-        terms = held_out.terms(without, active, self.priors, weight)
+        terms = replace(terms, source_weight=prior_weights(self.label, self.priors, weight))
         if model.inverse_ridge is None:
             sharpness = fit_sharpness(terms, self.priors, (model.weights / model.weights.sum())[index])
             return replace(refit, mixing=category_mixing(model.weights, sharpness, index, k) * active)
@@ -376,6 +379,10 @@ class _Fit:
         return np.array(active, dtype=np.float64)[:, None, None]
 
 
+def _bandwidths_without_smoothing(model: Model) -> list[FloatArray]:
+    return [table.bandwidth / model.smoothing for table in model.tables]
+
+
 class HeldOut:
     """Labelled sources in folds, and their terms by tables that leave out the source's own fold."""
 
@@ -385,21 +392,19 @@ class HeldOut:
         self.members = [np.flatnonzero(fold[self.source] == f) for f in range(n_folds)]
         self.parts = [self.rows.take(each) for each in self.members]
 
-    def counts_without(self, source_weight: FloatArray | None = None) -> list[SampleCounts]:
+    def counts_without(self) -> list[SampleCounts]:
         """Counts without each fold in turn."""
-        counts = self.cells.count(self.fold, self.n_folds, source_weight)
+        counts = self.cells.count(self.fold, self.n_folds)
         return [reduce(add, counts[:f] + counts[f + 1 :]) for f in range(self.n_folds)]
 
-    def terms(
-        self, models: Sequence[Model], active: FloatArray, priors: FloatArray, source_weight: FloatArray | None = None
-    ) -> Terms:
+    def terms(self, models: Sequence[Model], active: FloatArray, priors: FloatArray) -> Terms:
         """Terms of all sources, by the models without each fold; terms that are not `active`, (terms, 1, 1), are 0."""
         advantage = np.empty((len(self.rows), *models[0].mixing.shape[:2]))
         for model, rows, part in zip(models, self.members, self.parts, strict=True):
             advantage[rows] = evidence(model, part)
         advantage -= advantage.mean(axis=2, keepdims=True)
         advantage *= active[:, :, 0]
-        weight = prior_weights(self.cells.label, priors, source_weight)
+        weight = prior_weights(self.cells.label, priors)
         return Terms(advantage, self.row_weight, self.source, self.cells.label, weight)
 
 
@@ -538,7 +543,10 @@ def fit(
     (model, *models), fold = _models(sample, class_index, groups, classes, priors, chosen, n_folds, and_whole=True)
     if chosen.replicates > 1:
         fitting = _Fit(sample, class_index, classes, priors, chosen)
-        refits = in_threads([partial(fitting.replicate, model, groups, b + 1) for b in range(chosen.replicates)])
+        n_terms = min(REPLICATED_FOLDS, chosen.replicates)
+        terms = in_threads([partial(fitting.held_out_terms, model, groups, i + 1) for i in range(n_terms)])
+        numbers = range(1, chosen.replicates + 1)
+        refits = in_threads([partial(fitting.replicate, model, terms[b % n_terms], groups, b) for b in numbers])
         model = replace(model, replicates=gathered(model, refits))
         models = [replace(of_fold, replicates=model.replicates) for of_fold in models]
     validation = _held_out(tuple(models), fold, sample)

@@ -309,6 +309,11 @@ def tables_of_counts(
     return tables
 
 
+def estimated_bandwidths(counts: Counts, prop: Property) -> FloatArray:
+    """Bandwidths of the kernels that a table of counts has, without smoothing, (K,)."""
+    return _Kernels(counts.cells, prop, 1.0, None).bandwidth
+
+
 def bandwidth_factors(parts: Sequence[Counts], prop: Property, bandwidth: FloatArray) -> FloatArray:
     """Factors on the bandwidths of a property with which parts of the sample are most likely by the rest, (K,).
 
