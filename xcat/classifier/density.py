@@ -331,18 +331,17 @@ def bandwidth_factors(parts: Sequence[Counts], prop: Property, bandwidth: FloatA
     tell how wide it has to be: their mean log density under the rest is largest (likelihood cross-validation: Habbema,
     Hermans & van den Broek 1974; Duin 1976, IEEE Trans. Comput. 25, 1175).
     """
-    gain = np.zeros((len(BANDWIDTH_FACTORS), len(bandwidth)))
     between = (np.arange(CELLS_PER_STEP) + 0.5) / CELLS_PER_STEP
-    whole: Counts = reduce(add, parts)
-    for part in parts:
-        rest: FloatArray = whole.cells - part.cells
-        kernels = _Kernels(rest, prop, 1.0, bandwidth)
-        floor = np.maximum(LEAST_FLOOR, 1.0 / (kernels.n + 2.0))
-        added = np.sqrt(np.square(BANDWIDTH_FACTORS) - 1.0)[:, None] * kernels.bandwidth
-        dense = kernels.density(kernels.damping(added))
-        log_density = np.log((1.0 - floor) * dense + floor * (FLAT_SHARE / prop.width))
-        at_cells = log_density[:, :-1, None] + between[:, None] * np.diff(log_density, axis=1)[:, :, None]
-        gain += np.einsum("fxk,kx->fk", at_cells.reshape(len(gain), -1, len(bandwidth)), part.cells)
+    held_out = np.concatenate([part.cells for part in parts])
+    rest = np.tile(reduce(add, parts).cells, (len(parts), 1)) - held_out
+    kernels = _Kernels(rest, prop, 1.0, np.tile(bandwidth, len(parts)))
+    floor = np.maximum(LEAST_FLOOR, 1.0 / (kernels.n + 2.0))
+    added = np.sqrt(np.square(BANDWIDTH_FACTORS) - 1.0)[:, None] * kernels.bandwidth
+    dense = kernels.density(kernels.damping(added))
+    log_density = np.log((1.0 - floor) * dense + floor * (FLAT_SHARE / prop.width))
+    at_cells = log_density[:, :-1, None] + between[:, None] * np.diff(log_density, axis=1)[:, :, None]
+    gain = np.einsum("fxk,kx->fk", at_cells.reshape(len(added), -1, len(held_out)), held_out)
+    gain = gain.reshape(len(added), len(parts), -1).sum(axis=1)
     best = np.argmax(gain, axis=0)
     best[gain.max(axis=0) - gain[0] < LEAST_GAIN] = 0
     return np.asarray(np.take(BANDWIDTH_FACTORS, best), dtype=np.float64)
