@@ -307,9 +307,7 @@ def test_the_posterior_is_right_in_every_bin(fair: Classified) -> None:
     assert squares <= 4 * n_bins, f"chi-square {squares:.1f} in {n_bins} bins\n{text}"
 
 
-@pytest.mark.xfail(strict=True, reason="known: AGN of middling probability are promised too much; see above")
 def test_the_posterior_is_right_within_binomial_errors(fair: Classified) -> None:
-    """What should hold once interplays are known; it fails loudly when it does."""
     assert stats.chi2.sf(*_chi_square(fair("property"))) > 1e-3
 
 
@@ -541,7 +539,6 @@ def test_the_memory_does_not_grow_with_the_table(
     assert most_of_five < 1.1 * most, (most, most_of_five)
 
 
-@pytest.mark.xfail(strict=True, reason="the magnitudes of a matched table alone give .82 of the classes of a search")
 def test_a_matched_table_keeps_its_accepted_counterparts(published: Sky, unlabelled: pd.DataFrame) -> None:
     """One row per source; rejected candidates are in the table, and are not used."""
     sources = unlabelled[:600]

@@ -51,6 +51,9 @@ from xcat.classifier.weights import (
 INNER_FOLDS = 5
 SMOOTHINGS = (1.0, 1.6)
 """Factors on the bandwidths to try: those that suit a single density are too narrow for a sum of many terms."""
+SHARE_OF_CATEGORIES = 0.3
+"""Share of the weights of the categories in those of the properties. No folds of the labelled sources show how unlike
+them others are: of the sources of the newer list, of another origin, less is lost with it."""
 LEAST_HYPOTHESIS = 0.05
 """Less probable hypotheses are not used to fit the weights."""
 N_REPLICATES = 20
@@ -292,7 +295,7 @@ class _Fit:
         _, smoothing, terms, mixing, sharpness, inverse_ridge = min(candidates, key=lambda each: each[0])
         alpha, offsets = self.alpha, np.zeros(k)
         if inverse_ridge is not None:
-            ((mixing, offsets),) = fit_mixing(terms, self.priors, mixing, [inverse_ridge])
+            mixing, offsets = _fit_of_properties(terms, self.priors, mixing, inverse_ridge)
         (model,) = self._tables([self.counts], smoothing, sharpness, [own])
         if self.weighting == "category":
             objective = (self.objective, self.objective_class)
@@ -346,7 +349,7 @@ class _Fit:
             sharpness = fit_sharpness(terms, self.priors, (model.weights / model.weights.sum())[index])
             return replace(refit, mixing=category_mixing(model.weights, sharpness, index, k) * active)
         start = start_of_properties(terms, self.priors, index, active)
-        ((mixing, offsets),) = fit_mixing(terms, self.priors, start, [model.inverse_ridge])
+        mixing, offsets = _fit_of_properties(terms, self.priors, start, model.inverse_ridge)
         return replace(refit, mixing=mixing, offsets=offsets)
 
     def _tables(
@@ -422,6 +425,15 @@ def start_of_properties(terms: Terms, priors: FloatArray, category_index: IntArr
     """Mixing towards which weights of properties shrink, (T, K, K): that of the best weights of the categories."""
     exponents = category_exponents(terms, priors, category_index, len(CATEGORIES))
     return exponents[category_index][:, None, None] * np.eye(terms.advantage.shape[2]) * active
+
+
+def _fit_of_properties(
+    terms: Terms, priors: FloatArray, start: FloatArray, inverse_ridge: float
+) -> tuple[FloatArray, FloatArray]:
+    """Weights of properties and offsets: those of a fit, and in part those of the categories."""
+    ((mixing, offsets),) = fit_mixing(terms, priors, start, [inverse_ridge])
+    fitted = 1.0 - SHARE_OF_CATEGORIES
+    return fitted * mixing + SHARE_OF_CATEGORIES * start, fitted * offsets
 
 
 def _best_ridge(
