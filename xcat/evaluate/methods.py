@@ -26,8 +26,8 @@ from xcat.evaluate.scores import at_priors
 RARE = "XRB"
 """Class whose F1 one of the methods is tuned for; if it is not among the classes, the rarest one."""
 PAIRS = (("hr1", "hr2"), ("bp_rp", "log_fx_fr"), ("w1_w2", "j_w1"))
-"""Pairs of properties with a two-dimensional table, used where a table of labelled sources has both. Not the place on the
-sky: a map of the labelled sources is one of the surveys that they are from."""
+"""Pairs of properties with a two-dimensional table, used where a table of labelled sources has both. Not the place on
+the sky: a map of the labelled sources is one of the surveys that they are from."""
 NAMES = ("property", "category", "category_f1", "equal", "forest", "lightgbm", "histogram", "explainable", "rules")
 EXPLAINABLE_BAGS = 4
 """Repetitions that explainable boosting averages; the default 14 take three times as long and gain nothing here."""
