@@ -1,7 +1,7 @@
 """How sure a probability is: its spread over refits of the model.
 
 Every replicate is a refit of tables, weights and offsets to the same labelled sources, each group of which counts with
-a random weight, exponentially distributed: the Bayesian bootstrap [1]_. Its inner folds are drawn anew, too. What is
+a random weight, exponentially distributed: the Bayesian bootstrap [1]_. Four sets of inner folds take turns. What is
 kept of it is small: by how much it changes the contribution of a term to the score of a class, at every second node of
 the table and at every third level of the errors. An answer is looked up there with the nearest node: a change is
 smoother than a density, and this is an error of an error.
