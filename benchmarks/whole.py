@@ -76,7 +76,8 @@ def main() -> None:
         stages = frame(
             settings,
             "SELECT kind, array_agg(run_id) AS run_ids,"
-            " sum(extract(epoch FROM ended_at - started_at))::float8 AS seconds FROM xcat.run WHERE kind <> 'pipeline' GROUP BY kind ORDER BY min(run_id)",
+            " sum(extract(epoch FROM ended_at - started_at))::float8 AS seconds"
+            " FROM xcat.run WHERE kind <> 'pipeline' GROUP BY kind ORDER BY min(run_id)",
         )
         print(f"{options.sources:,} simulated sources, all stages, everything refitted")
         print(f"{'stage':12}{'seconds':>9}{'share':>8}{'MB written':>12}{'bare COPY, s':>14}{'ratio':>8}")

@@ -51,7 +51,7 @@ def _pipeline(**more: object) -> Pipeline:
         {
             "name": "small_sky", "xray": [{"catalogue": "xmm"}, {"catalogue": "swift"}],
             "counterparts": [{"catalogue": "gaia"}, {"catalogue": "allwise"}],
-            "references": [{"catalogue": "milliquas"}], "folds": 5,
+            "references": [{"catalogue": "milliquas"}], "folds": 5, "replicates": 3,
             "classes": {"AGN": 0.66, "Star": 0.25, "XRB": 0.07, "CV": 0.02}, **more,
         }
     )  # fmt: skip

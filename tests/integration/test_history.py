@@ -33,6 +33,7 @@ EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "simulated.yaml"
 N_SOURCES = 1200
 CHANGES: dict[str, Any] = {
     "folds": 3,
+    "replicates": 2,
     "match": {"radius_arcsec": 10, "min_p_any": 0.5, "field_offsets": True},
 }
 

@@ -31,7 +31,7 @@ FIRST_WEIGHTS = {"location": 1.0, "spectrum": 1.0, "multiwavelength": 1.0, "vari
 
 
 def _pipeline(**changes: Any) -> Pipeline:
-    return Pipeline.model_validate(read(EXAMPLE).model_dump() | {"folds": 3} | changes)
+    return Pipeline.model_validate(read(EXAMPLE).model_dump() | {"folds": 3, "replicates": 3} | changes)
 
 
 def _runner(settings: Settings, sky: Path, replace: bool = False, **changes: Any) -> Runner:

@@ -34,7 +34,9 @@ def skies(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 def _runner(settings: Settings, sky: Path, replace: bool = False) -> Runner:
-    pipeline = Pipeline.model_validate(read(EXAMPLE).model_dump() | {"folds": 3, "weights": "equal", "priors": "given"})
+    pipeline = Pipeline.model_validate(
+        read(EXAMPLE).model_dump() | {"folds": 3, "weights": "equal", "replicates": 0, "priors": "given"}
+    )
     return Runner(settings, Plan(pipeline, sky), replace=replace, allowed=ANOTHER_SKY)
 
 

@@ -77,7 +77,9 @@ def make(settings: Settings, folder: Path, n: int = 1200) -> dict[str, int]:
     shutil.rmtree(sky / "truth")
     runs: dict[str, int] = {}
     for suffix, changes in (("", {}), ("_category", BY_CATEGORY)):
-        pipeline = Pipeline.model_validate(read(EXAMPLE).model_dump() | {"folds": 3, "publish": False} | changes)
+        pipeline = Pipeline.model_validate(
+            read(EXAMPLE).model_dump() | {"folds": 3, "replicates": 0, "publish": False} | changes
+        )
         done = Runner(settings, Plan(pipeline, sky)).run()
         runs = {kind: run_id for kind, run_id in done.items() if kind not in ("fit", "classify")} | runs
         runs[f"fit{suffix}"] = done["fit"]

@@ -250,7 +250,8 @@ def fair(sky: Sky, tmp_path_factory: pytest.TempPathFactory) -> Classified:
         "classes": {c: float(mix[c]) for c in CLASSES},
         "priors": "given",
         "publish": False,
-        "folds": 3,  # the model is of all labelled sources; what is out of fold is not looked at here
+        "folds": 3,  # the model is of all labelled sources; what is out of fold is not looked at here, nor are errors
+        "replicates": 0,
     }
 
     def classified(weights: Weights) -> pd.DataFrame:

@@ -73,6 +73,7 @@ def refit(
         smoothing=model.smoothing,
         excluded_properties=tuple(name for name in sky_axes if name in names),
         seed=seed,
+        replicates=0 if model.replicates is None else model.replicates.size,
         behind=() if model.behind is None else tuple(compress(model.classes, model.behind)),
     )
     fitted, validation = fit(sample, class_index, groups, model.classes, given, options, n_folds)

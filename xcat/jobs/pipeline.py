@@ -95,6 +95,8 @@ class Pipeline(Strict):
     function of galactic latitude and X-ray flux), or 'counts' (the same, pulled towards published number counts)."""
     folds: int = Field(default=10, ge=3, le=100)
     """Number of folds of the cross-validation."""
+    replicates: int = Field(default=20, ge=0, le=1000)
+    """Refits to the labelled sources with random weights, whose spread is the error of the probabilities; 0: none."""
     seed: int = Field(default=1, ge=0, lt=2**63)
     """Seed of the random numbers that deal sources to folds."""
     publish: bool = True
@@ -157,7 +159,7 @@ class Pipeline(Strict):
     def fit_options(self) -> FitOptions:
         """Options of the classifier."""
         weights = self.weights if isinstance(self.weights, str) else tuple(self.weights[c] for c in CATEGORIES)
-        given = {name: getattr(self, name) for name in ("objective", "sharpness", "pairs", "seed")}
+        given = {name: getattr(self, name) for name in ("objective", "sharpness", "pairs", "seed", "replicates")}
         return FitOptions(weights=weights, excluded_properties=self.sky_axes, behind=self.behind_galaxy, **given)
 
     @property
