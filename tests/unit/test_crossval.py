@@ -18,6 +18,7 @@ from xcat.classifier import (
     Sample,
     classify,
     cross_validate,
+    crossval,
     fit,
     fit_tables,
     folds,
@@ -181,6 +182,24 @@ def test_property_weights_give_copies_one_share_and_calibrated_answers():
     found = {w: summarise(cv.p, label, TWO, EVEN)["sample"] for w, (_, cv) in results.items()}
     assert found["property"]["log_loss"] < found["equal"]["log_loss"] - 0.002
     assert found["property"]["ece"] < 0.025
+
+
+def test_weights_of_properties_keep_a_share_of_those_of_the_categories(monkeypatch):
+    rng, made = np.random.default_rng(2), {}
+    label = rng.integers(0, 2, 600)
+    # of one category: what says little is counted too much
+    x = np.stack([rng.normal(label * 2.0, 1.0), *(rng.normal(label * 0.7, 1.0) + np.zeros((3, 600)))], axis=1)
+    one = [Property(f"x{i}", "location", "linear", -8.0, 8.0, False, False) for i in range(4)]
+    s = Sample(tuple(one), x)
+    for share in (0.0, 0.3, 1.0):
+        monkeypatch.setattr(crossval, "SHARE_OF_CATEGORIES", share)
+        made[share] = tune(s, label, None, TWO, EVEN, FitOptions("property", smoothing=1.0))
+    fitted, published, categories = made[0.0], made[0.3], made[1.0]
+    diagonal = np.diagonal(categories.mixing, axis1=1, axis2=2)
+    np.testing.assert_allclose(categories.mixing, diagonal[:, :1, None] * np.eye(2), atol=1e-12)
+    assert not categories.offsets.any() and np.abs(fitted.mixing - categories.mixing).max() > 0.01
+    np.testing.assert_allclose(published.mixing, 0.7 * fitted.mixing + 0.3 * categories.mixing)
+    np.testing.assert_allclose(published.offsets, 0.7 * fitted.offsets)
 
 
 def test_hypotheses_are_worth_more_than_the_best_one_alone():
