@@ -274,7 +274,7 @@ class _Fit:
         category_index, active_terms = at_first[0].category_index, self._active(at_first[0])
         shares = (self.alpha / self.alpha.sum())[category_index]
 
-        candidates: list[tuple[float, float, Terms, FloatArray, float]] = []
+        candidates: list[tuple[float, float, Terms, FloatArray, float, float | None]] = []
         for smoothing in smoothings:
             models = at_first
             if smoothing != smoothings[0]:  # the bandwidths of the first smoothing, 1, serve all others
@@ -288,12 +288,13 @@ class _Fit:
             mixing = category_mixing(self.alpha, sharpness, category_index, k) * active_terms
             if self.weighting == "property":
                 mixing = start_of_properties(terms, self.priors, category_index, active_terms)
-            loss = terms.log_loss(terms.score(self.priors, mixing, np.zeros(k)))
-            candidates.append((loss, smoothing, terms, mixing, sharpness))
-        _, smoothing, terms, mixing, sharpness = min(candidates, key=lambda each: each[0])
-        alpha, offsets, inverse_ridge = self.alpha, np.zeros(k), None
-        if self.weighting == "property":
-            inverse_ridge = _best_ridge(terms, fold, self.priors, category_index, active_terms)
+                loss, inverse_ridge = _best_ridge(terms, fold, self.priors, category_index, active_terms)
+            else:
+                loss, inverse_ridge = terms.log_loss(terms.score(self.priors, mixing, np.zeros(k))), None
+            candidates.append((loss, smoothing, terms, mixing, sharpness, inverse_ridge))
+        _, smoothing, terms, mixing, sharpness, inverse_ridge = min(candidates, key=lambda each: each[0])
+        alpha, offsets = self.alpha, np.zeros(k)
+        if inverse_ridge is not None:
             mixing, offsets = _fit_of_properties(terms, self.priors, mixing, inverse_ridge)
         (model,) = self._tables([self.counts], smoothing, sharpness, [own])
         if self.weighting == "category":
@@ -437,8 +438,8 @@ def _fit_of_properties(
 
 def _best_ridge(
     terms: Terms, fold: IntArray, priors: FloatArray, category_index: IntArray, active: FloatArray
-) -> float:
-    """Inverse strength C of the ridge to take.
+) -> tuple[float, float]:
+    """Out-of-fold log-loss and inverse strength C of the ridge to take.
 
     It is the strongest one whose loss is within one standard error of the least (the rule of Breiman et al. 1984,
     Classification and Regression Trees, section 3.4.3): sources of another origin are more unlike the labelled ones
@@ -458,7 +459,8 @@ def _best_ridge(
     best = int(np.argmin(mean))
     excess = losses - losses[best]
     spread = np.sqrt((excess - (mean - mean[best])[:, None]) ** 2 @ terms.source_weight**2)
-    return INVERSE_RIDGES[int(np.argmax(mean - mean[best] <= spread))]
+    chosen = int(np.argmax(mean - mean[best] <= spread))
+    return float(mean[chosen]), INVERSE_RIDGES[chosen]
 
 
 def outlier_levels(outlier: FloatArray, label: IntArray, n_classes: int) -> FloatArray:
