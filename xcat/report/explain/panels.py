@@ -29,7 +29,7 @@ def draw(axes: Axes, e: Explanation, model: Model, term: Term) -> None:
     tone = style.INK if has_value else style.GREY
     title = heading(term.property)
     if term.axes:
-        title = f"{property_symbol(term.axes[1])} against {property_symbol(term.axes[0])}"
+        title = f"{term.axes[1]} against {term.axes[0]}"  # symbols may hold a unit, and be too long
     axes.set_title(title, loc="left", fontsize=7.5, pad=3, fontweight="bold", color=tone)
     axes.set_title(wording.odds(term.nats), loc="right", fontsize=7.5, pad=3)
     label_axis(axes, term.property)
