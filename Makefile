@@ -2,6 +2,8 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 PYTHON ?= python3
+# one more than there are cores: a test often waits for the server
+WORKERS = $(shell echo $$(( $$(nproc) + 1 )))
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 XCAT := .venv/bin/xcat
 SOURCES ?= 60000
@@ -81,10 +83,10 @@ test: .venv/ready-test
 	@$(MAKE) --no-print-directory -j 3 check-types check-style tests
 
 tests:
-	.venv/bin/python -m pytest -q -n auto --dist loadfile --no-loadscope-reorder $(PYTEST)
+	.venv/bin/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 test-fast: .venv/ready-test
-	.venv/bin/python -m pytest -q -n auto --dist loadfile --no-loadscope-reorder -m "not slow" $(PYTEST)
+	.venv/bin/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not slow" $(PYTEST)
 
 docs: .venv/ready-docs
 	.venv/bin/python -m sphinx -W --keep-going -q -b html docs docs/_build
