@@ -18,12 +18,12 @@ from xcat.classifier import (
     Sample,
     classify,
     cross_validate,
-    crossval,
     fit,
     fit_tables,
     folds,
     summarise,
     tune,
+    weights,
     with_priors,
 )
 from xcat.classifier.crossval import FEW_MEMBERS, SMOOTHINGS, outlier_levels
@@ -192,7 +192,7 @@ def test_weights_of_properties_keep_a_share_of_those_of_the_categories(monkeypat
     one = [Property(f"x{i}", "location", "linear", -8.0, 8.0, False, False) for i in range(4)]
     s = Sample(tuple(one), x)
     for share in (0.0, 0.3, 1.0):
-        monkeypatch.setattr(crossval, "SHARE_OF_CATEGORIES", share)
+        monkeypatch.setattr(weights, "SHARE_OF_CATEGORIES", share)
         made[share] = tune(s, label, None, TWO, EVEN, FitOptions("property", smoothing=1.0))
     fitted, published, categories = made[0.0], made[0.3], made[1.0]
     diagonal = np.diagonal(categories.mixing, axis1=1, axis2=2)

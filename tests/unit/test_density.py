@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from KDEpy.bw_selection import improved_sheather_jones as kdepy_isj
 from scipy.stats import norm
 
+from xcat.classifier.bandwidth import silverman
 from xcat.classifier.density import (
     CELLS_PER_STEP,
     N_CELLS,
@@ -23,7 +24,6 @@ from xcat.classifier.density import (
     count_values,
     integral,
     levels,
-    silverman,
     table_of_counts,
 )
 from xcat.classifier.scales import column_to_scale

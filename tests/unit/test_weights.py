@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import approx_fprime
 
-from xcat.classifier.crossval import INNER_FOLDS, _best_ridge, start_of_properties
+from xcat.classifier.crossval import INNER_FOLDS
 from xcat.classifier.metrics import prior_weights
 from xcat.classifier.model import category_mixing
 from xcat.classifier.weights import (
@@ -17,9 +17,11 @@ from xcat.classifier.weights import (
     SHARED,
     Terms,
     _loss_and_slope,
+    best_ridge,
     fit_category_weights,
     fit_mixing,
     fit_sharpness,
+    start_of_properties,
 )
 
 pytestmark = pytest.mark.slow
@@ -178,7 +180,7 @@ def test_the_ridge_is_as_strong_as_the_sources_are_few():
     one, active = np.zeros(3, dtype=np.int64), np.ones((3, 1, 1))
     for n, planted, strongest in ((60, (1.0, 1.0, 1.0), True), (20_000, (3.0, 0.0, 0.0), False)):
         made = terms(n, planted=planted)
-        _, inverse = _best_ridge(made, np.arange(n) % INNER_FOLDS, EVEN, one, active)
+        _, inverse = best_ridge(made, np.arange(n) % INNER_FOLDS, EVEN, one, active)
         assert (inverse == INVERSE_RIDGES[0]) == strongest
 
 
@@ -187,7 +189,7 @@ def test_of_ridges_within_a_standard_error_the_strongest_is_taken():
     chosen = set()
     for seed in range(5):
         made = terms(500, planted=(2.0, 1.0, 0.5), seed=seed)
-        chosen.add(_best_ridge(made, np.arange(500) % INNER_FOLDS, EVEN, CATEGORY, np.ones((3, 1, 1)))[1])
+        chosen.add(best_ridge(made, np.arange(500) % INNER_FOLDS, EVEN, CATEGORY, np.ones((3, 1, 1)))[1])
     assert chosen == {INVERSE_RIDGES[0]}
 
 
@@ -205,7 +207,7 @@ def test_the_loss_of_a_ridge_is_of_sources_that_had_no_part():
     made = terms(200, planted=(0.0, 0.0, 0.0))
     made.advantage[:] = rng.normal(0, 3, made.advantage.shape)
     active = np.ones((3, 1, 1))
-    held_out, inverse = _best_ridge(made, np.arange(200) % INNER_FOLDS, EVEN, CATEGORY, active)
+    held_out, inverse = best_ridge(made, np.arange(200) % INNER_FOLDS, EVEN, CATEGORY, active)
     start = start_of_properties(made, EVEN, CATEGORY, active)
     ((mixing, offsets),) = fit_mixing(made, EVEN, start, [inverse])
     assert loss_of(made, EVEN, mixing, offsets) < np.log(3) < held_out

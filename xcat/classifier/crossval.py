@@ -40,20 +40,17 @@ from xcat.classifier.model import (
 from xcat.classifier.posterior import Classification, best_levels, classify, evidence
 from xcat.classifier.sample import Sample
 from xcat.classifier.weights import (
-    INVERSE_RIDGES,
     Terms,
-    category_exponents,
+    best_ridge,
     fit_category_weights,
-    fit_mixing,
+    fit_of_properties,
     fit_sharpness,
+    start_of_properties,
 )
 
 INNER_FOLDS = 5
 SMOOTHINGS = (1.0, 1.6)
 """Factors on the bandwidths to try: those that suit a single density are too narrow for a sum of many terms."""
-SHARE_OF_CATEGORIES = 0.3
-"""Share of the weights of the categories in those of the properties. No folds of the labelled sources show how unlike
-them others are: of the sources of the newer list, of another origin, less is lost with it."""
 LEAST_HYPOTHESIS = 0.05
 """Less probable hypotheses are not used to fit the weights."""
 N_REPLICATES = 20
@@ -288,14 +285,14 @@ class _Fit:
             mixing = category_mixing(self.alpha, sharpness, category_index, k) * active_terms
             if self.weighting == "property":
                 mixing = start_of_properties(terms, self.priors, category_index, active_terms)
-                loss, inverse_ridge = _best_ridge(terms, fold, self.priors, category_index, active_terms)
+                loss, inverse_ridge = best_ridge(terms, fold, self.priors, category_index, active_terms)
             else:
                 loss, inverse_ridge = terms.log_loss(terms.score(self.priors, mixing, np.zeros(k))), None
             candidates.append((loss, smoothing, terms, mixing, sharpness, inverse_ridge))
         _, smoothing, terms, mixing, sharpness, inverse_ridge = min(candidates, key=lambda each: each[0])
         alpha, offsets = self.alpha, np.zeros(k)
         if inverse_ridge is not None:
-            mixing, offsets = _fit_of_properties(terms, self.priors, mixing, inverse_ridge)
+            mixing, offsets = fit_of_properties(terms, self.priors, mixing, inverse_ridge)
         (model,) = self._tables([self.counts], smoothing, sharpness, [own])
         if self.weighting == "category":
             objective = (self.objective, self.objective_class)
@@ -349,7 +346,7 @@ class _Fit:
             sharpness = fit_sharpness(terms, self.priors, (model.weights / model.weights.sum())[index])
             return replace(refit, mixing=category_mixing(model.weights, sharpness, index, k) * active)
         start = start_of_properties(terms, self.priors, index, active)
-        mixing, offsets = _fit_of_properties(terms, self.priors, start, model.inverse_ridge)
+        mixing, offsets = fit_of_properties(terms, self.priors, start, model.inverse_ridge)
         return replace(refit, mixing=mixing, offsets=offsets)
 
     def _tables(
@@ -419,48 +416,6 @@ def _likely(sample: Sample) -> tuple[Sample, FloatArray, IntArray]:
     kept |= (total == 0.0)[source]
     total = np.bincount(source[kept], weight[kept], len(sample))
     return rows.take(kept), weight[kept] / total[source[kept]], source[kept]
-
-
-def start_of_properties(terms: Terms, priors: FloatArray, category_index: IntArray, active: FloatArray) -> FloatArray:
-    """Mixing towards which weights of properties shrink, (T, K, K): that of the best weights of the categories."""
-    exponents = category_exponents(terms, priors, category_index, len(CATEGORIES))
-    return exponents[category_index][:, None, None] * np.eye(terms.advantage.shape[2]) * active
-
-
-def _fit_of_properties(
-    terms: Terms, priors: FloatArray, start: FloatArray, inverse_ridge: float
-) -> tuple[FloatArray, FloatArray]:
-    """Weights of properties and offsets: those of a fit, and in part those of the categories."""
-    ((mixing, offsets),) = fit_mixing(terms, priors, start, [inverse_ridge])
-    fitted = 1.0 - SHARE_OF_CATEGORIES
-    return fitted * mixing + SHARE_OF_CATEGORIES * start, fitted * offsets
-
-
-def _best_ridge(
-    terms: Terms, fold: IntArray, priors: FloatArray, category_index: IntArray, active: FloatArray
-) -> tuple[float, float]:
-    """Out-of-fold log-loss and inverse strength C of the ridge to take.
-
-    It is the strongest one whose loss is within one standard error of the least (the rule of Breiman et al. 1984,
-    Classification and Regression Trees, section 3.4.3): sources of another origin are more unlike the labelled ones
-    than one fold is unlike another, and what is shared by the classes carries over best.
-    """
-    n_rows, _, k = terms.advantage.shape
-    score = np.empty((len(INVERSE_RIDGES), n_rows, k))
-    for f in range(INNER_FOLDS):
-        held = fold == f
-        rows, sources, others = held[terms.source], terms.take(held), terms.take(~held)
-        start = start_of_properties(others, priors, category_index, active)
-        for i, (mixing, offsets) in enumerate(fit_mixing(others, priors, start, INVERSE_RIDGES)):
-            score[i, rows] = sources.score(priors, mixing, offsets)
-    of_truth = [terms.posterior(each)[np.arange(terms.label.size), terms.label] for each in score]
-    losses = -np.log(np.maximum(of_truth, 1e-300))
-    mean = losses @ terms.source_weight
-    best = int(np.argmin(mean))
-    excess = losses - losses[best]
-    spread = np.sqrt((excess - (mean - mean[best])[:, None]) ** 2 @ terms.source_weight**2)
-    chosen = int(np.argmax(mean - mean[best] <= spread))
-    return float(mean[chosen]), INVERSE_RIDGES[chosen]
 
 
 def outlier_levels(outlier: FloatArray, label: IntArray, n_classes: int) -> FloatArray:

@@ -23,6 +23,9 @@ MOST_SHARPNESS = 3.0
 INVERSE_RIDGES = (0.0005, 0.002, 0.005, 0.02, 0.08)
 """Inverse strengths C, as in logistic regressions, of the ridge on the weights of properties; the strongest first. With
 the first the weights are next to those of the categories."""
+SHARE_OF_CATEGORIES = 0.3
+"""Share of the weights of the categories in those of the properties. No folds of the labelled sources show how unlike
+them others are: of the sources of the newer list, of another origin, less is lost with it."""
 SHARED = 4.0
 """How much weaker the ridge is on what many terms of a score share: on the weight of a property in all classes, and on
 that of one class's own density in its score."""
@@ -287,6 +290,48 @@ class _Rows:
         weight = np.sqrt(share * p * (1.0 - p)).astype(np.float32)
         scaled = [w[:, None] * self.x for w in weight]
         return np.stack([(of.T @ of).astype(np.float64) for of in scaled])
+
+
+def start_of_properties(terms: Terms, priors: FloatArray, category_index: IntArray, active: FloatArray) -> FloatArray:
+    """Mixing towards which weights of properties shrink, (T, K, K): that of the best weights of the categories."""
+    exponents = category_exponents(terms, priors, category_index, int(category_index.max()) + 1)
+    return exponents[category_index][:, None, None] * np.eye(terms.advantage.shape[2]) * active
+
+
+def fit_of_properties(
+    terms: Terms, priors: FloatArray, start: FloatArray, inverse_ridge: float
+) -> tuple[FloatArray, FloatArray]:
+    """Weights of properties and offsets: those of a fit, and in part those of the categories."""
+    ((mixing, offsets),) = fit_mixing(terms, priors, start, [inverse_ridge])
+    fitted = 1.0 - SHARE_OF_CATEGORIES
+    return fitted * mixing + SHARE_OF_CATEGORIES * start, fitted * offsets
+
+
+def best_ridge(
+    terms: Terms, fold: IntArray, priors: FloatArray, category_index: IntArray, active: FloatArray
+) -> tuple[float, float]:
+    """Out-of-fold log-loss and inverse strength C of the ridge to take.
+
+    It is the strongest one whose loss is within one standard error of the least (the rule of Breiman et al. 1984,
+    Classification and Regression Trees, section 3.4.3): sources of another origin are more unlike the labelled ones
+    than one fold is unlike another, and what is shared by the classes carries over best.
+    """
+    n_rows, _, k = terms.advantage.shape
+    score = np.empty((len(INVERSE_RIDGES), n_rows, k))
+    for f in np.unique(fold).tolist():
+        held = fold == f
+        rows, sources, others = held[terms.source], terms.take(held), terms.take(~held)
+        start = start_of_properties(others, priors, category_index, active)
+        for i, (mixing, offsets) in enumerate(fit_mixing(others, priors, start, INVERSE_RIDGES)):
+            score[i, rows] = sources.score(priors, mixing, offsets)
+    of_truth = [terms.posterior(each)[np.arange(terms.label.size), terms.label] for each in score]
+    losses = -np.log(np.maximum(of_truth, 1e-300))
+    mean = losses @ terms.source_weight
+    best = int(np.argmin(mean))
+    excess = losses - losses[best]
+    spread = np.sqrt((excess - (mean - mean[best])[:, None]) ** 2 @ terms.source_weight**2)
+    chosen = int(np.argmax(mean - mean[best] <= spread))
+    return float(mean[chosen]), INVERSE_RIDGES[chosen]
 
 
 def _loss_and_slope(terms: Terms, score: FloatArray) -> tuple[float, FloatArray]:
