@@ -22,7 +22,7 @@ from xcat.jobs.pipeline import Pipeline
 from xcat.jobs.publishing import publish
 from xcat.models import store
 from xcat.output import style
-from xcat.report.explain import drawing
+from xcat.report.explain import drawing, wording
 from xcat.report.explain import gather as why
 from xcat.report.explain.explanation import ClassThreshold
 from xcat.report.run import page_data, page_figures, run_page, summary
@@ -395,6 +395,18 @@ def test_figures_of_every_state(conn: Connection, runs: Runs, model: Model, tmp_
         if not states:
             break
     assert states == set()
+
+
+@pytest.mark.parametrize(
+    ("is_doubtful", "said"), [(False, "2 detections with flaws (piled up)"), (True, "The flux is doubtful")]
+)
+def test_flaws_of_a_source_are_told_in_text_and_figure(
+    conn: Connection, runs: Runs, model: Model, tmp_path: Path, is_doubtful: bool, said: str
+) -> None:
+    e = why.explain(conn, 1, runs["summed"], model)
+    flawed = replace(e, source=e.source | {"n_flawed": 2, "flaws": "piled_up", "flux_is_doubtful": is_doubtful})
+    for told in (wording.text(flawed), why.draw(flawed, conn, tmp_path / "e.svg").read_text()):
+        assert said in " ".join(told.split())
 
 
 def test_page_with_pairs_and_weights_in_words(conn: Connection, runs: Runs, tmp_path: Path) -> None:

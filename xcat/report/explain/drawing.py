@@ -39,14 +39,14 @@ def figure(e: Explanation, model: Model) -> Figure:
     height = bottom + 3.55
     fig = Figure(figsize=(11.2, height))
     inch = 1 / height
-    _, place, facts = wording.source_lines(e)
+    _, place, facts, *flaws = wording.source_lines(e)
     known = f"literature: {e.known_class}" if e.known_class else "not in the reference sample"
     held_out = f";  probabilities out of fold ({e.fold} of {e.n_folds})" if e.is_out_of_fold else ""
     heads: tuple[tuple[str, Any], ...] = (
         (e.source["name"], {"fontsize": 13, "fontweight": "bold"}),
         (wording.headline(e) + held_out, {"fontsize": 8.5}),
         (f"{place.partition(',  1 sigma')[0]};  {facts};  {known}", style.NOTE),
-        (textwrap.shorten(wording.surroundings(e), 165, placeholder=" ..."), style.NOTE),
+        (textwrap.shorten(";  ".join([*flaws, wording.surroundings(e)]), 165, placeholder=" ..."), style.NOTE),
     )
     for (words, look), y in zip(heads, (0.28, 0.52, 0.71, 0.88), strict=True):
         fig.text(_LEFT, 1 - y * inch, words, va="center", **look)
