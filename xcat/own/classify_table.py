@@ -479,14 +479,15 @@ class _Work:
     ) -> Iterator[tuple[Answer, pa.RecordBatch, np.ndarray]]:
         """The same for a table whose own counterparts are used."""
         model = self.at_hand.model
-        kept = [user.names.index(p.name) for p in model.properties]
-        values, errors = user.values[:, kept], user.errors[:, kept]
-        is_behind = model.behind is not None and model.behind.any()
         names = [p.name for p in model.properties]
-        shift = user.shift(names) if is_behind else None
-        # objects that the table does not have are taken to be fainter than what the model's catalogues show there
-        deepest = depth.deepest(self.published.counterparts, self.published.depths, user.ra, user.dec)
-        limits = user.limits(names, deepest) if model.behind is not None else None
+        kept = [user.names.index(name) for name in names]
+        values, errors = user.values[:, kept], user.errors[:, kept]
+        shift = user.shift(names) if model.behind is not None and model.behind.any() else None
+        limits = None
+        if model.behind is not None:  # older models counted the absence of a counterpart in every property
+            # objects that the table does not have are taken to be fainter than what the model's catalogues show there
+            deepest = depth.deepest(self.published.counterparts, self.published.depths, user.ra, user.dec)
+            limits = user.limits(names, deepest)
         usable: BoolArray = np.asarray(~np.isnan(values).all(axis=1))
         if user.accepted is not None:
             # nobody knows how deep that match has looked, and what it rejected may be there
