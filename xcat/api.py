@@ -75,7 +75,7 @@ def sql(query: str, params: Mapping[str, Any] | Sequence[Any] | None = None) -> 
 
 def candidates(
     class_name: str,
-    min_probability: float = 0.5,
+    min_probability: float | None = None,
     *,
     cone: tuple[float, float, float] | None = None,
     known: bool = False,
@@ -83,17 +83,18 @@ def candidates(
     limit: int | None = None,
     every_mission: bool = False,
 ) -> Table:
-    """List the published objects of a class, the surest first: by probability times stability.
+    """List the published objects that may be of a class, the surest first: by probability times stability.
 
-    An object that several missions have seen is listed once: as its best measured source, if that one is of the class.
-    ``other_missions`` says what the others are.
+    An object that several missions have seen is listed once, as its best measured source. ``other_missions`` says what
+    the others are.
 
     Parameters
     ----------
     class_name : str
         A class of the model, in any case.
-    min_probability : float
-        Lowest probability of the class.
+    min_probability : float, optional
+        Lowest probability of the class. If not given, the list is the one whose F1 should be best by the probabilities:
+        for a rare class it goes below 0.5.
     cone : tuple of float, optional
         Right ascension, declination and radius, in degrees.
     known : bool
@@ -103,11 +104,13 @@ def candidates(
     limit : int, optional
         Maximum number of rows; ``meta["total_rows"]`` is the number without it.
     every_mission : bool
-        List every source of the class, of every mission: one object may then have several rows.
+        List every source, of every mission: one object may then have several rows.
 
     Returns
     -------
     Table
+        ``meta["expected"]`` says how many members of the class the list should have, of how many altogether, and what
+        purity, completeness and F1 that is.
 
     Raises
     ------

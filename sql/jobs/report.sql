@@ -28,8 +28,9 @@ GROUP BY k.catalogue_id
 ORDER BY k.name;
 
 -- name: candidates
--- Objects of one class, or all their sources, the surest first: probability times stability. Ties, frequent where both
--- are 1, are in an order that depends on the data alone, so that a limit gives the same rows in every database.
+-- Objects that may be of a class, or all their sources, the surest first: probability times stability; of a source whose
+-- class is another one, times the rest. Ties, frequent where both are 1, are in an order that depends on the data alone,
+-- so that a limit gives the same rows in every database.
 SELECT source_id, name, ra, dec, p_class, p_class_err, stability, margin, confidence, p_tail, is_outlier,
        other_missions, flux_cgs, n_detections, n_missing, alternative, class, catalogue, n_missions, missions_agree,
        is_ambiguous, is_best_of_master, snr, known_class, origin, known_class_of_master, is_out_of_fold, err_arcsec,
@@ -38,17 +39,26 @@ SELECT source_id, name, ra, dec, p_class, p_class_err, stability, margin, confid
        log_flux_ratio_low, flux_ratio_sigma, p_variable, outlier, optical_catalogue, optical_native_id,
        infrared_catalogue, infrared_native_id, master_id, run_id
 FROM {classified}
-WHERE class = %(class)s AND p_class >= %(min_probability)s AND (is_best_of_master OR %(every_mission)s)
+WHERE {p} >= %(min_probability)s AND (is_best_of_master OR %(every_mission)s)
   AND (known_class_of_master IS NULL OR %(include_known)s) {near}
-ORDER BY p_class * coalesce(stability, 1) DESC, p_class DESC, margin DESC, catalogue COLLATE "C", name COLLATE "C", ra,
-         dec, source_id
+ORDER BY {p} * coalesce(CASE WHEN class = %(class)s THEN stability ELSE 1 - stability END, 1) DESC, {p} DESC,
+         margin DESC, catalogue COLLATE "C", name COLLATE "C", ra, dec, source_id
 LIMIT %(limit)s;
 
--- name: count_candidates
--- Number of candidates without a limit.
-SELECT count(*)
+-- name: expected_members
+-- How many objects, and how many members of a class among them, have each probability, in steps of one in
+-- %(steps)s; the most probable first.
+SELECT floor({p} * %(steps)s::integer)::integer AS step, count(*) AS n, sum({p}::double precision) AS members
 FROM {classified}
-WHERE class = %(class)s AND p_class >= %(min_probability)s AND (is_best_of_master OR %(every_mission)s)
+WHERE (is_best_of_master OR %(every_mission)s) AND (known_class_of_master IS NULL OR %(include_known)s) {near}
+GROUP BY step
+ORDER BY step DESC;
+
+-- name: count_candidates
+-- Number of candidates without a limit, and of members of the class that their probabilities let expect.
+SELECT count(*) AS n, coalesce(sum({p}::double precision), 0) AS members
+FROM {classified}
+WHERE {p} >= %(min_probability)s AND (is_best_of_master OR %(every_mission)s)
   AND (known_class_of_master IS NULL OR %(include_known)s) {near};
 
 -- name: near

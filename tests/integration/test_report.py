@@ -6,11 +6,13 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psycopg
 import pytest
 from astropy.io.votable import parse
+from astropy.table import Table
 from regions import Regions
 from small_matches import N_TWICE
 from small_sky import CLASSES, classify_again, make
@@ -22,7 +24,7 @@ from xcat.database.sqlfiles import folder, statements
 from xcat.errors import XcatError
 from xcat.jobs.runner import publish
 from xcat.output import files, results, terminal
-from xcat.report.candidates import candidates
+from xcat.report.candidates import candidates, expectation
 from xcat.report.explain import drawing
 from xcat.report.explain import gather as why
 from xcat.report.run import run_page, summary, summary_figure
@@ -225,6 +227,12 @@ def test_examples_meet_their_words(conn: Connection) -> None:
 # --- candidates ---------------------------------------------------------------------------------------------
 
 
+def of_class(conn: Connection, name: str, **options: Any) -> Table:
+    """What a class's list has of sources whose most probable class it is."""
+    table = candidates(conn, name, 0.0, **options)
+    return table[table["class"] == name]
+
+
 def test_candidates_are_sorted_and_unknown(conn: Connection, runs: Runs) -> None:
     table = candidates(conn, "xrb", 0.5)
     assert len(table) > 5 and set(table["class"]) == {"XRB"} and min(table["p_class"]) >= 0.5
@@ -233,8 +241,36 @@ def test_candidates_are_sorted_and_unknown(conn: Connection, runs: Runs) -> None
     assert table["known_class"].mask.all()
     assert table["flux_cgs"].unit is not None and table.meta["run_id"] == runs["classify"]
     assert len(candidates(conn, "XRB", 0.5, include_known=True)) > len(table)
+
+
+def test_the_default_list_is_the_one_with_the_best_expected_f1(conn: Connection) -> None:
+    """Tried against every other end that a list may have, and told in figures and words."""
     for name in CLASSES:
-        assert set(candidates(conn, name)["class"]) <= {name}
+        p = conn.execute(
+            f"SELECT p_{name.lower()}::float8 FROM pub.classified "
+            "WHERE is_best_of_master AND known_class_of_master IS NULL".encode()
+        ).fetchall()
+        of_all = np.sort(np.array(p)[:, 0])[::-1]
+        f1 = 2 * np.cumsum(of_all) / (np.arange(1, of_all.size + 1) + of_all.sum())
+        table = candidates(conn, name)
+        told, column = table.meta["expected"], f"p_{name.lower()}"
+        assert told["f1"] == pytest.approx(f1.max(), abs=2e-3) and told["f1"] == pytest.approx(f1[len(table) - 1])
+        assert told["min_probability"] == told["best_min_probability"] == pytest.approx(f1.max() / 2, abs=2e-3)
+        assert told["members"] == pytest.approx(table[column].sum(), rel=1e-5)
+        assert (told["purity"], told["completeness"]) == pytest.approx(
+            (table[column].mean(), table[column].sum() / of_all.sum()), rel=1e-5
+        )
+        assert f"of {of_all.sum():,.0f} {name} are listed" in expectation(table)
+        assert "the best F1" in expectation(table)
+        sure = candidates(conn, name, 0.9)
+        assert sure.meta["expected"]["best_min_probability"] == told["best_min_probability"]
+        assert f"F1 should be best from a probability of {told['best_min_probability']:g}" in expectation(sure)
+    unlikely = candidates(conn, "CV", 0.001)
+    assert set(unlikely["class"]) > {"CV"}, "also what is more probably of another class"
+    rank = unlikely["p_cv"] * np.where(unlikely["class"] == "CV", unlikely["stability"], 1 - unlikely["stability"])
+    assert (np.diff(rank) <= 1e-6).all()
+    nothing = candidates(conn, "CV", 1.0)
+    assert len(nothing) == 0 and nothing.meta["expected"]["purity"] is None
 
 
 def test_an_object_is_listed_once(conn: Connection) -> None:
@@ -250,16 +286,15 @@ def test_an_object_is_listed_once(conn: Connection) -> None:
     for name in CLASSES:
         for known in (False, True):
             wanted = [m for m in objects.values() if known or not any(source[4] for source in m)]
-            table = candidates(conn, name, include_known=known)
+            table = of_class(conn, name, include_known=known)
             assert sorted(table["source_id"]) == sorted(m[0][0] for m in wanted if m[0][1] == name)
-            assert len(set(table["master_id"])) == len(table) == table.meta["total_rows"]
-            every = candidates(conn, name, include_known=known, every_mission=True)
+            assert len(set(table["master_id"])) == len(table)
+            assert candidates(conn, name, 0.0, include_known=known).meta["total_rows"] == len(wanted)
+            every = of_class(conn, name, include_known=known, every_mission=True)
             assert sorted(every["source_id"]) == sorted(s[0] for m in wanted for s in m if s[1] == name)
         view = conn.execute(f"SELECT source_id FROM pub.{name.lower()}_candidates".encode()).fetchall()
-        assert sorted(i for (i,) in view) == sorted(candidates(conn, name)["source_id"])
-    told = {
-        row["source_id"]: row for n in CLASSES for row in candidates(conn, n, include_known=True, every_mission=True)
-    }
+        assert sorted(i for (i,) in view) == sorted(of_class(conn, name)["source_id"])
+    told = {row["source_id"]: row for n in CLASSES for row in of_class(conn, n, include_known=True, every_mission=True)}
     for members in seen_twice:
         assert any(source[4] for source in members) == (
             told[members[0][0]]["known_class_of_master"] is not np.ma.masked
@@ -282,14 +317,14 @@ def test_a_limit_says_what_it_cut(conn: Connection) -> None:
 
 
 def test_a_cone_is_what_it_says(conn: Connection) -> None:
-    everything = candidates(conn, "AGN", include_known=True)
+    everything = candidates(conn, "AGN", 0.0, include_known=True)
     for ra, dec, radius in ((0.0, 0.0, 20.0), (180.0, 89.0, 15.0), (10.0, -90.0, 20.0), (266.4, -29.0, 12.5)):
         x = np.radians(everything["ra"].data), np.radians(everything["dec"].data)
         a, d = np.radians(ra), np.radians(dec)
         cosine = np.sin(x[1]) * np.sin(d) + np.cos(x[1]) * np.cos(d) * np.cos(x[0] - a)
         inside = everything["source_id"][np.degrees(np.arccos(np.clip(cosine, -1, 1))) < radius]
         for turn in (-360.0, 0.0, 360.0):
-            found = candidates(conn, "AGN", cone=(ra + turn, dec, radius), include_known=True)
+            found = candidates(conn, "AGN", 0.0, cone=(ra + turn, dec, radius), include_known=True)
             assert set(found["source_id"]) == set(inside)
     assert len(inside) > 0
 

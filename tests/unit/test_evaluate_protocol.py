@@ -59,6 +59,10 @@ def test_probabilities_at_the_priors_by_hand():
     assert found["log_loss"] == pytest.approx(-np.log([0.5, 0.96, 0.2, 0.4]).mean())
     # frequencies are 3/4 and 1/4, so odds of a fall by nine
     odds = np.array([1, 24, 0.25, 1.5]) / 9
+    # expected F1 of a: 2 x .96 / 3.26, 2 x 1.56 / 4.26, 2 x 2.06 / 5.26, 2 x 2.26 / 6.26; of b the third is best, too
+    of_a, of_b = found["classes"]["a"], found["classes"]["b"]
+    assert (of_a["list_from"], of_a["f1_list"]) == (0.5, pytest.approx(2 * 2 / (3 + 3)))
+    assert (of_b["list_from"], of_b["f1_list"]) == (0.4, pytest.approx(2 * 1 / (3 + 1)))
     a = odds / (1 + odds)
     loss = 0.25 * -np.log(a[:3]).mean() + 0.75 * -np.log(1 - a[3])
     assert found["at_priors"]["log_loss"] == pytest.approx(loss)

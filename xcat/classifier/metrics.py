@@ -60,6 +60,21 @@ def f1(precision_: ArrayLike, recall_: ArrayLike) -> FloatArray:
     return np.where((p + r) == 0.0, 0.0, _ratio(2.0 * p * r, p + r))
 
 
+def expected_f1(n: ArrayLike, members: ArrayLike) -> FloatArray:
+    """F1 that a list of the members of a class may expect, by how far down the list goes, (M,).
+
+    The best list ends where the probability is half of that F1 (Lipton, Elkan & Naryanaswamy 2014, ECML PKDD 8725,
+    225), which is below 1/2: the most probable class misses members of rare classes.
+
+    Parameters
+    ----------
+    n, members : (M,) array
+        Sources with each probability, the largest first, and the sum of it over them.
+    """
+    hits, listed = np.cumsum(members, dtype=np.float64), np.cumsum(n, dtype=np.float64)
+    return _ratio(2.0 * hits, listed + hits[-1:], 0.0)
+
+
 def wilson(successes: ArrayLike, trials: ArrayLike, confidence: float = CONFIDENCE) -> tuple[FloatArray, FloatArray]:
     """Interval of a binomial fraction (Wilson 1927, JASA 22, 209); 0 to 1 without trials."""
     k, n = np.asarray(successes, dtype=np.float64), np.asarray(trials, dtype=np.float64)

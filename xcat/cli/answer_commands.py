@@ -89,7 +89,10 @@ def sql(
 )
 def candidates(
     class_name: Annotated[str, typer.Argument(metavar="CLASS", help="AGN, Star, XRB, CV ...")],
-    min_probability: Annotated[float, typer.Option(min=0, max=1, help="Least probability of the class.")] = 0.5,
+    min_probability: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Least probability of the class. Default: that of the list with the best F1."),
+    ] = None,
     cone: Annotated[str | None, common.Cone] = None,
     known: Annotated[bool, common.option("--known", None, "Include objects of the reference sample.")] = False,
     every_mission: Annotated[
@@ -102,13 +105,16 @@ def candidates(
     max_rows: common.MaxRows = 20,
     as_json: common.AsJson = False,
 ) -> None:
-    """List the candidates of a class, by probability times stability; an object of several missions is listed once."""
+    """List what may be of a class, by probability times stability; an object of several missions is listed once."""
     place = None if cone is None else values.cone(cone)
     common.check_output(output, overwrite, samp)
     table = api.candidates(
         class_name, min_probability, cone=place, known=known, run_id=run_id, every_mission=every_mission
     )
     _give(table, f"{class_name} candidates", output, overwrite, samp, as_json, max_rows)
+    from xcat.report.candidates import expectation
+
+    common.note(expectation(table))
 
 
 @commands.command(epilog=common.examples("xcat explain 4711 --figure why.png", "xcat explain 4711 --run 12 --json"))

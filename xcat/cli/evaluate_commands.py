@@ -25,8 +25,9 @@ _EPILOG = (
     '"spread": FIGURES, "seconds": s}}, "paired": {"reference": NAME, "log_loss": {NAME: {"difference", "interval"}}, '
     '"at_priors": ...}}, "sky": ..., "origin": ..., "second_origin": ...}, "studies": {...}, "classes": [...], ...} '
     'with FIGURES = {"accuracy", "macro_f1", "log_loss", "brier", "ece", "classes": {CLASS: {"recall", "precision", '
-    '"precision_prior_corrected", "f1", "n", and intervals of 95 %}}, "confusion" (rows: class given), "n_no_answer", '
-    '"reliability", "at_priors": {"accuracy", "macro_f1", "log_loss", "brier", "ece", "confusion"}}; null: not defined.'
+    '"precision_prior_corrected", "f1", "f1_list", "list_from", "n", and intervals of 95 %}}, '
+    '"confusion" (rows: class given), "n_no_answer", "reliability", '
+    '"at_priors": {"accuracy", "macro_f1", "log_loss", "brier", "ece", "confusion"}}; null: not defined.'
 )
 _ANSWERS = "Published classes: a column (PREFIX*: probabilities by class), or a reference catalogue; repeatable."
 _PAIRS = "Properties that share a table; place, hardness and colours if not given."

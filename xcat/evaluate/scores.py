@@ -67,9 +67,11 @@ def score(
     -------
     dict
         accuracy, macro_f1, log_loss, brier, ece; "classes" with recall, precision, precision_prior_corrected, f1, n and
-        95 % intervals for each; "confusion" (rows: given; columns: true); "n_no_answer"; "reliability"; and
-        "at_priors": accuracy, macro_f1, log_loss, brier, ece and confusion of the probabilities re-weighted by prior
-        over frequency, on the sample re-weighted in the same way. None: undefined.
+        95 % intervals for each, and f1_list: F1 of the list of the class's members with at least the probability
+        list_from, from which on F1 should be best by these probabilities; "confusion" (rows: given;
+        columns: true); "n_no_answer"; "reliability"; and "at_priors": accuracy, macro_f1, log_loss, brier, ece and
+        confusion of the probabilities re-weighted by prior over frequency, on the sample re-weighted in the same way.
+        None: undefined.
     """
     k = len(classes)
     prior = np.asarray(priors, dtype=np.float64)
@@ -80,11 +82,14 @@ def score(
     f1 = metrics.f1(raw, recall)
     # a source without an answer is in no row of the matrix that is drawn at random
     interval = np.full((2, k), np.nan) if unanswered else np.array(metrics.prior_precision_interval(matrix, prior))
+    list_from, f1_of_lists = _lists(p, label) if probabilities else np.full((2, k), np.nan)
     by_class = {
         "recall": recall,
         "precision": raw,
         "precision_prior_corrected": metrics.prior_precision(matrix, prior, n_true),
         "f1": f1,
+        "f1_list": f1_of_lists,
+        "list_from": list_from,
         "n": n_true,
         "recall_interval": np.stack(metrics.wilson(hit, n_true), axis=1),
         "precision_interval": np.stack(metrics.wilson(hit, predicted), axis=1),
@@ -107,6 +112,18 @@ def score(
             "confusion": matrix_there.tolist(),
         },
     }
+
+
+def _lists(p: FloatArray, label: IntArray) -> tuple[FloatArray, FloatArray]:
+    """Where the list of each class ends that is best by its own probabilities, and its F1, (K,) each."""
+    ends, found = np.empty(p.shape[1]), np.empty(p.shape[1])
+    for c, of_class in enumerate(p.T):
+        falling = np.sort(of_class)[::-1]
+        ends[c] = falling[np.argmax(metrics.expected_f1(np.ones(falling.size), falling))]
+        listed, is_member = of_class >= ends[c], label == c
+        either = listed.sum() + is_member.sum()
+        found[c] = 2.0 * (listed & is_member).sum() / either if is_member.any() else np.nan
+    return ends, found
 
 
 def losses(p: FloatArray, label: IntArray) -> FloatArray:

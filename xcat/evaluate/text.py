@@ -29,7 +29,7 @@ def text(result: Mapping[str, Any]) -> str:
         methods = part["methods"]
         lines += ["", title(kind, part), *aligned(overall_rows(methods), set(range(1, 9)))]
         for name in classes:
-            lines += ["", *aligned(class_rows(methods, name), set(range(1, 5)))]
+            lines += ["", *aligned(class_rows(methods, name), set(range(1, 7)))]
         if part.get("paired"):
             lines += ["", *aligned(paired_rows(part), {1, 2})]
     first_kind = next(iter(result["folds"]))
@@ -79,13 +79,17 @@ def overall_rows(methods: Mapping[str, Any]) -> list[list[str]]:
 
 
 def class_rows(methods: Mapping[str, Any], name: str) -> list[list[str]]:
-    """Recall, precision as counted and at the priors (95 % intervals), and F1 of a class, one row per method."""
-    rows = [[name, "recall", "precision", "precision at priors", "F1"]]
+    """Recall, precision as counted and at the priors (95 % intervals), and F1 of a class, one row per method.
+
+    The last two columns are those of the list that should have the best F1, and its least probability.
+    """
+    rows = [[name, "recall", "precision", "precision at priors", "F1", "F1 of the list", "from"]]
     for entry in methods.values():
         figures, spread = entry["mean"]["classes"][name], entry["spread"]["classes"][name]
         names = ("recall", "precision", "precision_prior_corrected")
         cells = [with_interval(figures[of], figures[f"{of}_interval"]) for of in names]
-        rows.append([entry["about"], *cells, with_spread(figures["f1"], spread["f1"])])
+        f1 = [with_spread(figures[of], spread[of]) for of in ("f1", "f1_list")]
+        rows.append([entry["about"], *cells, *f1, number(figures["list_from"])])
     return rows
 
 
