@@ -3,7 +3,7 @@
 The pipeline is examples/simulated.yaml, run five times on one sky: as it is (the posterior is the mean over the
 counterpart hypotheses), with the accepted counterpart taken as certain (--best-match), the same with the published
 acceptance (a false rate of 15 %, no least p_any), and as it is but with given priors, |b| and flux being properties,
-or with priors pulled towards published number counts.
+or with priors of the catalogue alone, not pulled towards published number counts.
 Figures are of the sources in no reference catalogue; differences are of the same sources, with errors from 200
 bootstrap samples.
 """
@@ -31,7 +31,7 @@ VARIANTS = {
     "best match": {"best_match": True},
     "classic best match": CLASSIC,
     "summed, given priors": {"priors": "given"},
-    "summed, priors of counts": {"priors": "counts"},
+    "summed, priors of the sky": {"priors": "sky"},
 }
 AT = (("XRB", 0.8), ("CV", 0.5))
 DRAWS = 200

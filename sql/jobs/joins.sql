@@ -49,9 +49,10 @@ FROM (SELECT id, row_number() OVER (ORDER BY id) AS n, count(*) OVER () AS total
 WHERE mod(n, %(slice_rows)s) = 0 OR n = total
 ORDER BY id;
 
--- name: paired_positions
--- Positions of the objects that a search has found, each once.
-SELECT h.ra, h.dec
-FROM {haystack} AS h
-WHERE h.object_id IN (SELECT object_id FROM pg_temp.pair)
+-- name: positions_near
+-- Positions of the objects within reach of any needle, each once. A join of pairs with the haystack by number would
+-- read all of it.
+SELECT DISTINCT ON (h.object_id) h.ra, h.dec
+FROM pg_temp.needle AS n
+JOIN {haystack} AS h ON public.q3c_join(n.ra, n.dec, h.ra, h.dec, n.radius_arcsec / 3600)
 ORDER BY h.object_id;

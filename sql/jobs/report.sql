@@ -28,9 +28,9 @@ GROUP BY k.catalogue_id
 ORDER BY k.name;
 
 -- name: candidates
--- Objects that may be of a class, or all their sources, the surest first: probability times stability; of a source whose
--- class is another one, times the rest. Ties, frequent where both are 1, are in an order that depends on the data alone,
--- so that a limit gives the same rows in every database.
+-- Objects that may be of a class, or all their sources, the surest first: probability times stability; of a source
+-- whose class is another one, times the rest. Ties, frequent where both are 1, are in an order that depends on the data
+-- alone, so that a limit gives the same rows in every database.
 SELECT source_id, name, ra, dec, p_class, p_class_err, stability, margin, confidence, p_tail, is_outlier,
        other_missions, flux_cgs, n_detections, n_missing, alternative, class, catalogue, n_missions, missions_agree,
        is_ambiguous, is_best_of_master, snr, known_class, origin, known_class_of_master, is_out_of_fold, err_arcsec,

@@ -91,7 +91,7 @@ def test_the_footprint_of_dense_rows_has_holes_and_edges_of_half_an_arcmin() -> 
     )
     is_near = margin < 40 / 3600  # the diagonal of a cell
     assert (sky.covers(x + 50, y)[~is_near] == inside[~is_near]).all()
-    assert sky.is_uniform(x + 50, y)[margin > 80 / 3600].all()
+    assert sky.covers_and_uniform(x + 50, y)[1][margin > 80 / 3600].all()
     is_whole = counter.parts() == -1
     assert is_whole.any() and not is_whole.all()
 

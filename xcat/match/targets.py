@@ -135,7 +135,7 @@ class Strata:
         those that have the most in common with them; of equal ones the fewest.
         """
         nearest = searched.copy()
-        for of_group, of_target in np.unique(np.stack([group, searched]), axis=1).T:
+        for of_group, of_target in _pairs(group, searched):
             is_of_group = self.group == of_group
             choices = np.unique(self.searched[is_of_group] if is_of_group.any() else self.searched)
             best = max(choices.tolist(), key=lambda c: ((c & of_target).bit_count(), -c.bit_count(), -c))
@@ -155,7 +155,7 @@ class Strata:
         is_of_none = ~np.isin(group, self.group)
         stratum = np.zeros(len(error), np.int64)
         best = np.full(len(error), np.inf)
-        for number, of_strata in np.unique(np.stack([self.group, self.searched]), axis=1).T:
+        for number, of_strata in _pairs(self.group, self.searched):
             # each group begins with a part and a stratum that are open below
             strata = np.flatnonzero((self.group == number) & (self.searched == of_strata))
             parts, first = np.unique(self.part[strata], return_index=True)
@@ -242,7 +242,7 @@ def _strata(targets: Targets, searched: np.ndarray, density: np.ndarray, error: 
     """Strata of about equal numbers of sources."""
     rows: list[tuple[float, ...]] = []
     part = 0
-    for group, of_group in np.unique(np.stack([targets.group, searched]), axis=1).T:
+    for group, of_group in _pairs(targets.group, searched):
         members = np.flatnonzero((targets.group == group) & (searched == of_group))
         sources = members[~targets.is_shifted[members]]
         n = max(len(sources) // _SOURCES_PER_STRATUM, 1)
@@ -264,6 +264,11 @@ def _strata(targets: Targets, searched: np.ndarray, density: np.ndarray, error: 
     group, part, searched = (columns[i].astype(np.int64) for i in (0, 1, 7))
     low, err_low, err_typical, epoch_yr, epoch_err_yr = columns[2:7]
     return Strata(group, part, low, err_low, err_typical, epoch_yr, epoch_err_yr, searched)
+
+
+def _pairs(group: np.ndarray, searched: np.ndarray) -> list[tuple[int, int]]:
+    """All pairs of a group and of catalogues that occur, ascending."""
+    return [(g, s) for g in np.unique(group).tolist() for s in np.unique(searched[group == g]).tolist()]
 
 
 def _binned(values: np.ndarray, reference: np.ndarray, n_bins: int) -> tuple[np.ndarray, np.ndarray]:

@@ -370,10 +370,12 @@ class DensityMap:
         """
         return self._footprint(ra_deg, dec_deg)[0]
 
-    def is_uniform(self, ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-        """Whether the neighbours of a position's cell are all on the footprint if it is, and off it if not."""
+    def covers_and_uniform(
+        self, ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike
+    ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+        """As `covers`; and whether the neighbours of the cell are all on the footprint if it is, and off it if not."""
         is_covered, n_around, n_covered = self._footprint(ra_deg, dec_deg, with_neighbours=True)
-        return np.asarray(n_covered == np.where(is_covered, n_around, 0))
+        return is_covered, np.asarray(n_covered == np.where(is_covered, n_around, 0))
 
     def _footprint(
         self, ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike, with_neighbours: bool = False

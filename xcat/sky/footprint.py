@@ -15,9 +15,7 @@ import astropy.units as u
 import numpy as np
 
 from xcat.arrays import FloatArray, IntArray
-from xcat.database import copy
 from xcat.database.connection import Connection
-from xcat.database.sqlfiles import job
 from xcat.sky import geometry, joins
 from xcat.sky.density_map import DensityMap
 
@@ -77,17 +75,19 @@ class Footprint:
             return self.density_map.covers(ra_deg, dec_deg)
         return np.ones(np.shape(ra_deg), bool)
 
-    def _is_uniform(self, ra_deg: FloatArray, dec_deg: FloatArray, reach_arcsec: FloatArray) -> BoolArray:
-        """Whether all that is within reach of positions is on the area, or nothing of it."""
+    def _on_and_uniform(
+        self, ra_deg: FloatArray, dec_deg: FloatArray, reach_arcsec: FloatArray
+    ) -> tuple[BoolArray, BoolArray]:
+        """Whether positions are on the area, and whether all that is within reach of them is, or nothing of it."""
         if self.moc is not None:
             centre = self.contains(ra_deg, dec_deg)
             is_uniform = np.ones(centre.shape, bool)
             for angle in np.arange(8) * np.pi / 4:
                 east, north = reach_arcsec * np.sin(angle), reach_arcsec * np.cos(angle)
                 is_uniform &= self.contains(*geometry.offset(ra_deg, dec_deg, east, north)) == centre
-            return is_uniform
+            return centre, is_uniform
         assert self.density_map is not None
-        return self.density_map.is_uniform(ra_deg, dec_deg)
+        return self.density_map.covers_and_uniform(ra_deg, dec_deg)
 
 
 @dataclass(frozen=True)
@@ -138,8 +138,8 @@ def coverage(
         return Coverage.of(np.ones(len(ra_deg), bool))
     xx, xy, yy = covariance
     major = np.sqrt((xx + yy) / 2 + np.hypot((xx - yy) / 2, xy))
-    is_uniform = footprint._is_uniform(ra_deg, dec_deg, _N_SIGMA * major)
-    fraction = footprint.contains(ra_deg, dec_deg).astype(float)
+    is_on, is_uniform = footprint._on_and_uniform(ra_deg, dec_deg, _N_SIGMA * major)
+    fraction = is_on.astype(float)
     unsure = np.flatnonzero(~is_uniform)
     points = np.zeros((len(unsure), N_POINTS), bool)
     radius, angle = _spread(N_POINTS)
@@ -183,12 +183,10 @@ def _among_objects(
     disc = np.minimum(disc, _LARGEST_DISC_ARCSEC)
     needles = {"id": np.arange(n), "ra": ra_deg, "dec": dec_deg, "radius_arcsec": 2 * disc + reach_arcsec}
     joins.copy_needles(conn, needles)
-    joins.search(conn, table, "edges of the area")
-    types = [("ra", "double precision"), ("dec", "double precision")]
-    objects = copy.fetch_columns(conn, job("joins.paired_positions").compose(haystack=table), types)
-    if not len(objects):
+    objects = joins.positions_near(conn, table)
+    if not len(objects[0]):
         return np.zeros(east.shape, bool)
-    tree = cKDTree(geometry.to_vector(objects["ra"], objects["dec"]))
+    tree = cKDTree(geometry.to_vector(*objects))
     radius, angle = _spread(_N_DISCS)
     reach = (disc + reach_arcsec)[:, None]
     disc_east, disc_north = reach * radius * np.sin(angle), reach * radius * np.cos(angle)

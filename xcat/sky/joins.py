@@ -6,13 +6,15 @@ index. It runs in slices of needles, so that memory stays bounded and progress c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from psycopg import sql
 
 from xcat import progress
+from xcat.arrays import FloatArray
 from xcat.database import copy
 from xcat.database.connection import Connection
 from xcat.database.sqlfiles import job
@@ -58,6 +60,14 @@ def search(conn: Connection, haystack: str, what: str, *, haystack_id: str = "ob
     return n_pairs
 
 
+def positions_near(conn: Connection, haystack: str) -> tuple[FloatArray, FloatArray]:
+    """Right ascension and declination of the objects within reach of any of a few needles, each once, (n,) each."""
+    types = [("ra", "double precision"), ("dec", "double precision")]
+    with _nested_loops(conn):
+        rows = copy.fetch_columns(conn, job("joins.positions_near").compose(haystack=haystack), types)
+    return rows["ra"], rows["dec"]
+
+
 def count_ring(conn: Connection, haystack: str, inner_arcsec: float, what: str) -> None:
     """Count the objects between `inner_arcsec` and each needle's radius into ``pg_temp.ring`` (id, n_objects)."""
     clear(conn, "ring")
@@ -80,14 +90,18 @@ def _run_slices(
     if ends is None:
         ends = [row[0] for row in conn.execute(job("joins.slices").compose(), {"slice_rows": SLICE_ROWS})]
     n_rows, after = 0, -1
-    # the planner's estimate of a cone's selectivity is so rough that it would scan whole tables: only nested loops
-    # over the q3c index are fast
-    conn.execute("SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_seqscan = off")
-    with progress.bar(what, len(ends)) as advance:
+    with _nested_loops(conn), progress.bar(what, len(ends)) as advance:
         for upto in ends:
             done = conn.execute(statement, {**params, "after": after, "upto": upto})
             n_rows += max(done.rowcount, 0)
             after = upto
             advance(1)
-    conn.execute("RESET enable_hashjoin; RESET enable_mergejoin; RESET enable_seqscan")
     return n_rows
+
+
+@contextmanager
+def _nested_loops(conn: Connection) -> Iterator[None]:
+    """Make joins use the q3c index: by its rough estimate of a cone's rows the planner would scan whole tables."""
+    conn.execute("SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_seqscan = off")
+    yield
+    conn.execute("RESET enable_hashjoin; RESET enable_mergejoin; RESET enable_seqscan")
