@@ -392,7 +392,9 @@ def test_figures_of_every_state(conn: Connection, runs: Runs, model: Model, tmp_
     for source_id in range(1, 30):
         e = why.explain(conn, source_id, runs["summed"], model)
         pairs_first = tuple(sorted(e.terms, key=lambda t: not t.axes))[:12]
-        panels = {(t.property, t.state, t.beyond, t.is_blurred) for t in pairs_first} | {(e.is_summed,)}
+        panels = {(t.property, t.state, t.beyond, t.is_blurred) for t in pairs_first} | {
+            (e.is_summed, e.counterpart_matters, e.best, e.second)
+        }
         if panels <= drawn:
             continue  # nothing that no other figure has
         drawn |= panels
