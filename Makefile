@@ -82,7 +82,11 @@ check-style:
 test: .venv/ready-test
 	@$(MAKE) --no-print-directory -j 3 check-types check-style tests
 
+# Nothing is compiled in a fresh clone, neither the libraries nor the tests. One process does it, beside the checks;
+# otherwise every worker does it for itself.
+tests: export PYTHONDONTWRITEBYTECODE =
 tests:
+	@.venv/bin/python -m pytest -q --collect-only >/dev/null || true
 	.venv/bin/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 test-fast: .venv/ready-test

@@ -41,8 +41,17 @@ def _runner(settings: Settings, sky: Path, replace: bool = False, **changes: Any
 @pytest.fixture(scope="module")
 def sky(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A simulated sky without its truth: whoever would read it fails."""
-    folder = tmp_path_factory.mktemp("sky") / "sky"
-    simulate(2000, 5, folder)
+    return _sky(tmp_path_factory.mktemp("sky") / "sky", 2000)
+
+
+@pytest.fixture(scope="module")
+def smaller_sky(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Another one, for tests of the order of the stages, which load it again."""
+    return _sky(tmp_path_factory.mktemp("smaller") / "sky", 1200)
+
+
+def _sky(folder: Path, n: int) -> Path:
+    simulate(n, 5, folder)
     shutil.rmtree(folder / "truth")
     return folder
 
@@ -323,7 +332,7 @@ def test_a_publication_switches_in_one_transaction(
     [(runner, "match_stage", "match"), (stages, "classify", "classify"), (stages, "fit", "fit")],
 )
 def test_a_stage_that_dies_leaves_nothing_and_is_taken_up_again(
-    settings: Settings, sky: Path, monkeypatch: pytest.MonkeyPatch, place: Any, function: str, failed: str
+    settings: Settings, smaller_sky: Path, monkeypatch: pytest.MonkeyPatch, place: Any, function: str, failed: str
 ) -> None:
     """Broken after it has written; then the same command goes on from there."""
     real = getattr(place, function)
@@ -337,7 +346,7 @@ def test_a_stage_that_dies_leaves_nothing_and_is_taken_up_again(
 
     monkeypatch.setattr(place, function, broken)
     with pytest.raises(KeyboardInterrupt):
-        _runner(settings, sky, **smaller).run()
+        _runner(settings, smaller_sky, **smaller).run()
     monkeypatch.undo()
     kinds = STAGES[1 : STAGES.index(failed) + 1]
     states = {k: s for k, s in _runs(settings) if k != "ingest"}
@@ -349,7 +358,7 @@ def test_a_stage_that_dies_leaves_nothing_and_is_taken_up_again(
     assert _count(settings, parts) == {"match": 0, "fit": 2, "classify": 3}[failed]
     assert _count(settings, "SELECT count(*) FROM xcat.model") == (failed == "classify")
     before = _runs(settings)
-    runs = _runner(settings, sky, **smaller).run()
+    runs = _runner(settings, smaller_sky, **smaller).run()
     left = [(k, s) for k, s in before if s != "failed"]  # which goes when its stage has succeeded
     assert _runs(settings) == [*left, *((k, "done") for k in STAGES[STAGES.index(failed) :])]
     assert _count(settings, "SELECT count(*) FROM pub.classified") == _count(
@@ -357,27 +366,27 @@ def test_a_stage_that_dies_leaves_nothing_and_is_taken_up_again(
     )
 
 
-def test_a_stage_by_itself_wants_the_stage_before(settings: Settings, sky: Path) -> None:
+def test_a_stage_by_itself_wants_the_stage_before(settings: Settings, smaller_sky: Path) -> None:
     for kind in ("merge", "classify"):
         with pytest.raises(StageError, match="nothing is loaded yet"):
-            _runner(settings, sky).run(only=kind)
-    assert _runner(settings, sky).run(only="ingest") == {}
+            _runner(settings, smaller_sky).run(only=kind)
+    assert _runner(settings, smaller_sky).run(only="ingest") == {}
     for kind, missing in (("match", "merge"), ("fit", "merge"), ("publish", "merge")):
         with pytest.raises(StageError, match=rf"'{missing}' .*has not been run.*--to {missing}"):
-            _runner(settings, sky).run(only=kind)
-    assert set(_runner(settings, sky).run(only="merge")) == {"merge"}
+            _runner(settings, smaller_sky).run(only=kind)
+    assert set(_runner(settings, smaller_sky).run(only="merge")) == {"merge"}
     with pytest.raises(StageError, match="'link'"):
-        _runner(settings, sky).run(only="match")
-    assert set(_runner(settings, sky).run(only="link")) == {"merge", "link"}
+        _runner(settings, smaller_sky).run(only="match")
+    assert set(_runner(settings, smaller_sky).run(only="link")) == {"merge", "link"}
     with pytest.raises(StageError, match="'match'"):
-        _runner(settings, sky).run(only="properties")
+        _runner(settings, smaller_sky).run(only="properties")
 
 
-def test_the_stages_up_to_one(settings: Settings, sky: Path) -> None:
-    assert set(_runner(settings, sky).run(to="link")) == {"merge", "link"}
+def test_the_stages_up_to_one(settings: Settings, smaller_sky: Path) -> None:
+    assert set(_runner(settings, smaller_sky).run(to="link")) == {"merge", "link"}
     kinds = [kind for kind, _ in _runs(settings) if kind != "ingest"]
     assert kinds == ["merge", "link"]
-    assert _runner(settings, sky).run_as_pipeline(to="merge").keys() == {"merge"}
+    assert _runner(settings, smaller_sky).run_as_pipeline(to="merge").keys() == {"merge"}
     assert [kind for kind, _ in _runs(settings) if kind != "ingest"] == [*kinds, "pipeline"]
     for wrong, message in (
         ({"to": "links"}, "no stage 'links'.*ingest, merge, link, match"),
@@ -385,27 +394,29 @@ def test_the_stages_up_to_one(settings: Settings, sky: Path) -> None:
         ({"only": "merge", "to": "link"}, "not both"),
     ):
         with pytest.raises(StageError, match=message):
-            _runner(settings, sky).run(**wrong)
+            _runner(settings, smaller_sky).run(**wrong)
 
 
-def test_without_references_the_pipeline_ends_before_the_labels(settings: Settings, sky: Path) -> None:
+def test_without_references_the_pipeline_ends_before_the_labels(settings: Settings, smaller_sky: Path) -> None:
     nothing = {"references": [], "classes": {}}
-    runs = _runner(settings, sky, **nothing).run()
+    runs = _runner(settings, smaller_sky, **nothing).run()
     assert list(runs) == ["merge", "link", "match", "properties"]
     assert _count(settings, "SELECT count(*) FROM xcat.master") > 0
     with pytest.raises(StageError, match="no references"):
-        _runner(settings, sky, **nothing).run(only="fit")
+        _runner(settings, smaller_sky, **nothing).run(only="fit")
 
 
-def test_files_that_the_pipeline_does_not_name_are_refused(settings: Settings, sky: Path, tmp_path: Path) -> None:
-    plan = _runner(settings, sky).plan
+def test_files_that_the_pipeline_does_not_name_are_refused(
+    settings: Settings, smaller_sky: Path, tmp_path: Path
+) -> None:
+    plan = _runner(settings, smaller_sky).plan
     foreign = tmp_path / "foreign.csv"
-    lines = (sky / "ref_agn.csv").read_text().splitlines()
+    lines = (smaller_sky / "ref_agn.csv").read_text().splitlines()
     foreign.write_text("\n".join([lines[0], *(line.replace("AGN ", "OLD ") for line in lines[1:5])]) + "\n")
     ingest(settings, plan.definitions["sim_ref_agn"], [foreign])
     with pytest.raises(StageError, match=r"foreign\.csv.*--replace"):
-        _runner(settings, sky).run(only="ingest")
-    _runner(settings, sky, replace=True).run(only="ingest")
+        _runner(settings, smaller_sky).run(only="ingest")
+    _runner(settings, smaller_sky, replace=True).run(only="ingest")
     files = (
         "SELECT string_agg(file_name, ' ') FROM xcat.catalogue_file JOIN xcat.catalogue_content USING (file_id)"
         " JOIN xcat.catalogue USING (catalogue_id)"

@@ -184,7 +184,10 @@ def test_page_data_of_the_counterparts(conn: Connection, runs: Runs) -> None:
     assert page_data.collect_matches(conn, None, "xcat.source").matches == []
 
 
-def test_page_of_a_run_that_was_not_calibrated(conn: Connection, runs: Runs, tmp_path: Path) -> None:
+def test_page_of_a_run_that_was_not_calibrated(
+    conn: Connection, runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_page, "_EXPLAINED", 1)  # test_report.py has a page with all figures of candidates
     r = summary.report(conn, runs["classify"])
     conn.execute("DELETE FROM xcat.calibration")
     conn.execute("DELETE FROM xcat.magnitude_prior")

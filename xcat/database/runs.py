@@ -8,7 +8,8 @@ import platform
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.metadata import version
+from functools import cache
+from importlib import metadata
 from typing import Any
 
 import psycopg
@@ -25,6 +26,12 @@ _LINEAGE = (
     *("pipeline_run_id", "source_run_id", "link_run_id", "match_run_id"),
     *("property_run_id", "label_run_id", "model_run_id"),
 )
+
+
+@cache
+def version(name: str) -> str:
+    """Version of a library, looked up once: the whole of its metadata is parsed for it, and every stage asks."""
+    return metadata.version(name)
 
 
 def config_key(kind: str, config: Mapping[str, Any]) -> str:

@@ -100,8 +100,19 @@ def insert(
     names = list(columns) or list(rows[0])
     places: list[sql.Composable] = [sql.Placeholder("" if columns else name) for name in names]
     values, listed = sql.SQL(", ").join(places), sql.SQL(", ").join(map(sql.Identifier, names))
+    sent = [
+        {name: _sent(value) for name, value in row.items()} if isinstance(row, Mapping) else [_sent(v) for v in row]
+        for row in rows
+    ]
     with conn.cursor() as cursor:
-        cursor.executemany(job("rows.insert").compose(table=table, columns=listed, values=values), rows)
+        cursor.executemany(job("rows.insert").compose(table=table, columns=listed, values=values), sent)
+
+
+def _sent(value: Any) -> Any:
+    """Write a list of floats as PostgreSQL reads it, every bit kept: psycopg asks each of them for its type."""
+    if type(value) is not list or not value or any(type(x) is not float for x in value):
+        return value
+    return f"{{{','.join(map(repr, value))}}}"
 
 
 def objects(kind: str) -> list[Path]:

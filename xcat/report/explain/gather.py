@@ -9,7 +9,7 @@ labelled source are out of fold; the terms and all else are of the whole model, 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +191,7 @@ def _assembled(
     labels: tuple[Row, ...] = (),
 ) -> Explanation:
     """Explanation of one source, its sample and decision known."""
+    model = replace(model, replicates=None)  # the errors are in the decision; what follows asks for probabilities alone
     second = max((c for c in model.classes if c != best), key=lambda c: posterior[c])
     terms = evidence(model, _inside(model, sample.best_match()))[0].astype(np.float64)
     contributed = contributions(model, terms)
