@@ -46,13 +46,14 @@ ORDER BY {p} * coalesce(CASE WHEN class = %(class)s THEN stability ELSE 1 - stab
 LIMIT %(limit)s;
 
 -- name: expected_members
--- How many objects, and how many members of a class among them, have each probability, in steps of one in
--- %(steps)s; the most probable first.
-SELECT floor({p} * %(steps)s::integer)::integer AS step, count(*) AS n, sum({p}::double precision) AS members
+-- How many objects, and how many members of a class among them, have each probability, in steps of a thousandth; the
+-- most probable first.
+SELECT count(*) AS n, sum({p}::double precision) AS members
 FROM {classified}
-WHERE (is_best_of_master OR %(every_mission)s) AND (known_class_of_master IS NULL OR %(include_known)s) {near}
-GROUP BY step
-ORDER BY step DESC;
+WHERE {p} IS NOT NULL AND (is_best_of_master OR %(every_mission)s)
+  AND (known_class_of_master IS NULL OR %(include_known)s) {near}
+GROUP BY floor({p} * 1000)
+ORDER BY floor({p} * 1000) DESC;
 
 -- name: count_candidates
 -- Number of candidates without a limit, and of members of the class that their probabilities let expect.

@@ -17,9 +17,7 @@ from xcat.output.provenance import KEY, provenance
 from xcat.output.reading import classify_run
 from xcat.output.results import query
 
-STEPS_OF_PROBABILITY = 1000
-"""In which the list with the best expected F1 is looked for."""
-_STEPS = [("step", "integer"), ("n", "bigint"), ("members", "double precision")]
+_STEPS = [("n", "bigint"), ("members", "double precision")]
 MAX_RADIUS_DEG = 20.0  # larger cones were wrong in q3c before 2.0.5
 
 
@@ -107,9 +105,7 @@ def candidates(
         "near": near,
     }
     asked = {"include_known": include_known, "every_mission": every_mission, **place}
-    steps = copy.fetch_columns(
-        conn, job("report.expected_members").compose(**of_class), _STEPS, {"steps": STEPS_OF_PROBABILITY, **asked}
-    )
+    steps = copy.fetch_columns(conn, job("report.expected_members").compose(**of_class), _STEPS, asked)
     f1 = expected_f1(steps["n"], steps["members"])
     best = round(float(f1.max(initial=0.0)) / 2.0, 3)
     least = best if min_probability is None else min_probability
@@ -145,7 +141,7 @@ def expectation(table: Table) -> str:
     """What a list may expect, in words."""
     name, e = table.meta["class"], table.meta["expected"]
     if not e["of"]:
-        return ""
+        return f"There is no object that may be {name}"
     best = e["min_probability"] == e["best_min_probability"]
     share = "" if e["purity"] is None else f" ({e['purity']:.0%} of the list, {e['completeness']:.0%} of all)"
     text = f"By their probabilities {e['members']:,.0f} of {e['of']:,.0f} {name} are listed{share}"
