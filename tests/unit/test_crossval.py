@@ -21,6 +21,7 @@ from xcat.classifier import (
     fit,
     fit_tables,
     folds,
+    held_out,
     summarise,
     tune,
     weights,
@@ -200,6 +201,27 @@ def test_weights_of_properties_keep_a_share_of_those_of_the_categories(monkeypat
     assert not categories.offsets.any() and np.abs(fitted.mixing - categories.mixing).max() > 0.01
     np.testing.assert_allclose(published.mixing, 0.7 * fitted.mixing + 0.3 * categories.mixing)
     np.testing.assert_allclose(published.offsets, 0.7 * fitted.offsets)
+
+
+def test_weights_of_a_large_class_are_those_of_a_part_of_it_and_tables_those_of_all(monkeypatch):
+    rng = np.random.default_rng(5)
+    label = (rng.random(8000) < 0.05).astype(int)
+    s = of(rng.normal(label[:, None] * 1.2, 1.0, (8000, 4)))
+    made = {}
+    for most in (10_000, 1500):
+        monkeypatch.setattr(held_out, "MOST_OF_CLASS", most)
+        made[most] = tune(s, label, None, TWO, np.array([0.95, 0.05]), FitOptions(smoothing=1.0, seed=3))
+        chosen = held_out.chosen_sources(label, 2, 3)
+        assert np.bincount(label[chosen]).tolist() == [min(most, (label == 0).sum()), (label == 1).sum()]
+        assert np.all(np.diff(chosen) > 0)
+    of_all, of_part = made.values()
+    for whole, part in zip(of_all.tables, of_part.tables, strict=True):
+        np.testing.assert_array_equal(whole.log_density, part.log_density)
+    assert np.abs(of_all.mixing - of_part.mixing).max() > 0
+    p_all, p_part = (classify(m, s).p[:, 1] for m in made.values())
+    # each class keeps its weight in the loss: the rare one is not more probable for it
+    assert p_part.sum() == pytest.approx(p_all.sum(), rel=0.05)
+    assert np.abs(p_part - p_all).mean() < 0.005
 
 
 def test_hypotheses_are_worth_more_than_the_best_one_alone():

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from labelled_sky import CLASSES, sky
 from test_evaluate_protocol import Spy, few, numbered
 
-from xcat.classifier.crossval import folds
+from xcat.classifier.held_out import folds
 from xcat.classifier.sample import Sample
 from xcat.errors import ConfigError, InputError
 from xcat.evaluate import grouping, leakage, methods, page, scores, studies, text

@@ -5,8 +5,9 @@ the `Model` lists them. Classes are numbered from 0; a missing value is NaN, one
 natural unless it says log10.
 """
 
-from xcat.classifier.crossval import CrossValidation, FitOptions, cross_validate, fit, folds, tune, with_priors
+from xcat.classifier.crossval import CrossValidation, FitOptions, cross_validate, fit, tune, with_priors
 from xcat.classifier.density import Table
+from xcat.classifier.held_out import folds
 from xcat.classifier.metrics import summarise
 from xcat.classifier.model import CATEGORIES, Model, fit_tables
 from xcat.classifier.posterior import Classification, classify, contributions, evidence

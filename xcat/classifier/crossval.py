@@ -11,8 +11,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
-from functools import cached_property, partial, reduce
-from operator import add
+from functools import cached_property, partial
 from typing import TypeVar
 
 import numpy as np
@@ -22,6 +21,7 @@ from threadpoolctl import threadpool_limits
 from xcat.arrays import FloatArray, IntArray
 from xcat.classifier.bootstrap import gathered
 from xcat.classifier.density import bandwidth_factors, estimated_bandwidths
+from xcat.classifier.held_out import HeldOut, chosen_sources, folds
 from xcat.classifier.metrics import prior_weights
 from xcat.classifier.model import (
     CATEGORIES,
@@ -37,7 +37,7 @@ from xcat.classifier.model import (
     models_of_counts,
     typical_errors,
 )
-from xcat.classifier.posterior import Classification, best_levels, classify, evidence
+from xcat.classifier.posterior import Classification, best_levels, classify
 from xcat.classifier.sample import Sample
 from xcat.classifier.weights import (
     Terms,
@@ -51,8 +51,6 @@ from xcat.classifier.weights import (
 INNER_FOLDS = 5
 SMOOTHINGS = (1.0, 1.6)
 """Factors on the bandwidths to try: those that suit a single density are too narrow for a sum of many terms."""
-LEAST_HYPOTHESIS = 0.05
-"""Less probable hypotheses are not used to fit the weights."""
 N_REPLICATES = 20
 """Replicates of the final model: the relative error of a standard deviation from so many is a sixth."""
 REPLICATED_FOLDS = 4
@@ -127,45 +125,6 @@ class CrossValidation(Classification):
 
     fold: IntArray
     models: tuple[Model, ...]
-
-
-def folds(class_index: ArrayLike, groups: ArrayLike | None = None, n_folds: int = 10, seed: int = 0) -> IntArray:
-    """Fold of every source, (N,) from 0: stratified by class, groups kept together, reproducible for a seed.
-
-    Parameters
-    ----------
-    class_index : (N,) integer array
-        Class of every source, from 0.
-    groups : (N,) array or None
-        Sources of one group (the same object, or neighbours that share a counterpart) go to the same fold;
-        None: every source is a group.
-
-    Raises
-    ------
-    ValueError
-        When there are fewer than 2 folds, fewer groups than folds, or the shapes differ.
-    """
-    label = np.asarray(class_index)
-    group = np.arange(label.size) if groups is None else np.asarray(groups)
-    if group.shape != label.shape:
-        raise ValueError(f"groups have shape {group.shape}, class_index {label.shape}")
-    _, member, size = np.unique(group, return_inverse=True, return_counts=True)
-    if not 2 <= n_folds <= size.size:
-        raise ValueError(f"cannot make {n_folds} folds of {size.size} groups: at least 2 folds, and one group per fold")
-
-    # Large groups first, equal ones in random order. Each goes where it adds least to the sum over folds and classes of
-    # (share of the class)^2, which is least when all classes are spread evenly; ties go to the emptiest fold.
-    abundance = np.bincount(label)
-    flat = np.bincount(member * abundance.size + label, minlength=size.size * abundance.size)
-    members = flat.reshape(size.size, abundance.size)
-    cost_weight = members / np.maximum(abundance, 1) ** 2
-    filled = np.zeros((abundance.size, n_folds))
-    fold_of_group = np.empty(size.size, dtype=np.int64)
-    for g in np.lexsort((np.random.default_rng(seed).random(size.size), -size)):
-        chosen = np.lexsort((filled.sum(axis=0), cost_weight[g] @ filled))[0]
-        filled[:, chosen] += members[g]
-        fold_of_group[g] = chosen
-    return fold_of_group[member]
 
 
 def tune(
@@ -253,6 +212,7 @@ class _Fit:
         self.behind = np.array([c in names for c in classes])
         self.cells = Cells(sample, self.label, k, options.pairs, self.behind)
         (self.counts,) = self.cells.count()
+        self.chosen = chosen_sources(self.label, k, options.seed)
 
     def model(self, groups: ArrayLike | None) -> Model:
         """The model; its outlier levels are missing."""
@@ -264,7 +224,7 @@ class _Fit:
         # the bandwidth of many values changes little by a fold; that of few is estimated without it
         own = self.bandwidths
         widths = [np.where(c.n_present >= MANY, h, np.nan) for c, h in zip(self.counts.singles, own, strict=True)]
-        held_out = HeldOut(self.sample, self.cells, fold, INNER_FOLDS)
+        held_out = HeldOut(self.sample, self.cells, fold, INNER_FOLDS, self.chosen)
         self.factors = self._bandwidth_factors(fold)
         without = held_out.counts_without()
         at_first = self._tables(without, smoothings[0], bandwidths=[widths] * len(without))
@@ -285,7 +245,7 @@ class _Fit:
             mixing = category_mixing(self.alpha, sharpness, category_index, k) * active_terms
             if self.weighting == "property":
                 mixing = start_of_properties(terms, self.priors, category_index, active_terms)
-                loss, inverse_ridge = best_ridge(terms, fold, self.priors, category_index, active_terms)
+                loss, inverse_ridge = best_ridge(terms, fold[self.chosen], self.priors, category_index, active_terms)
             else:
                 loss, inverse_ridge = terms.log_loss(terms.score(self.priors, mixing, np.zeros(k))), None
             candidates.append((loss, smoothing, terms, mixing, sharpness, inverse_ridge))
@@ -319,9 +279,8 @@ class _Fit:
 
     def held_out_terms(self, model: Model, groups: ArrayLike | None, number: int) -> Terms:
         """Terms of the labelled sources in other inner folds, by tables like the model's without the source's fold."""
-        held_out = HeldOut(
-            self.sample, self.cells, folds(self.label, groups, INNER_FOLDS, self.options.seed + number), INNER_FOLDS
-        )
+        fold = folds(self.label, groups, INNER_FOLDS, self.options.seed + number)
+        held_out = HeldOut(self.sample, self.cells, fold, INNER_FOLDS, self.chosen)
         counted, widths = held_out.counts_without(), _bandwidths_without_smoothing(model)
         without = self._tables(counted, model.smoothing, bandwidths=[widths] * len(counted))
         return held_out.terms(without, self._active(model), self.priors)
@@ -341,7 +300,7 @@ class _Fit:
         if self.weighting != "property" and self.options.sharpness != "fit":
             return replace(refit, mixing=model.mixing)
         index, active, k = model.category_index, self._active(model), len(self.classes)
-        terms = replace(terms, source_weight=prior_weights(self.label, self.priors, weight))
+        terms = replace(terms, source_weight=prior_weights(terms.label, self.priors, weight[self.chosen]))
         if model.inverse_ridge is None:
             sharpness = fit_sharpness(terms, self.priors, (model.weights / model.weights.sum())[index])
             return replace(refit, mixing=category_mixing(model.weights, sharpness, index, k) * active)
@@ -381,41 +340,6 @@ class _Fit:
 
 def _bandwidths_without_smoothing(model: Model) -> list[FloatArray]:
     return [table.bandwidth / model.smoothing for table in model.tables]
-
-
-class HeldOut:
-    """Labelled sources in folds, and their terms by tables that leave out the source's own fold."""
-
-    def __init__(self, sample: Sample, cells: Cells, fold: IntArray, n_folds: int) -> None:
-        self.cells, self.fold, self.n_folds = cells, fold, n_folds
-        self.rows, self.row_weight, self.source = _likely(sample)
-        self.members = [np.flatnonzero(fold[self.source] == f) for f in range(n_folds)]
-        self.parts = [self.rows.take(each) for each in self.members]
-
-    def counts_without(self) -> list[SampleCounts]:
-        """Counts without each fold in turn."""
-        counts = self.cells.count(self.fold, self.n_folds)
-        return [reduce(add, counts[:f] + counts[f + 1 :]) for f in range(self.n_folds)]
-
-    def terms(self, models: Sequence[Model], active: FloatArray, priors: FloatArray) -> Terms:
-        """Terms of all sources, by the models without each fold; terms that are not `active`, (terms, 1, 1), are 0."""
-        advantage = np.empty((len(self.rows), *models[0].mixing.shape[:2]))
-        for model, rows, part in zip(models, self.members, self.parts, strict=True):
-            advantage[rows] = evidence(model, part)
-        advantage -= advantage.mean(axis=2, keepdims=True)
-        advantage *= active[:, :, 0]
-        weight = prior_weights(self.cells.label, priors)
-        return Terms(advantage, self.row_weight, self.source, self.cells.label, weight)
-
-
-def _likely(sample: Sample) -> tuple[Sample, FloatArray, IntArray]:
-    """Rows of the likely hypotheses, their weights and sources: unlikely ones take time and hardly change the fit."""
-    rows, weight, source = sample.rows()
-    kept = weight >= LEAST_HYPOTHESIS
-    total = np.bincount(source[kept], weight[kept], len(sample))
-    kept |= (total == 0.0)[source]
-    total = np.bincount(source[kept], weight[kept], len(sample))
-    return rows.take(kept), weight[kept] / total[source[kept]], source[kept]
 
 
 def outlier_levels(outlier: FloatArray, label: IntArray, n_classes: int) -> FloatArray:

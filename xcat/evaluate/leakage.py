@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xcat.arrays import BoolArray, FloatArray, IntArray
-from xcat.classifier.crossval import folds
+from xcat.classifier.held_out import folds
 from xcat.classifier.sample import Sample
 from xcat.errors import ConfigError
 from xcat.evaluate.protocol import Labelled

@@ -20,7 +20,7 @@ import numpy as np
 
 from xcat import progress
 from xcat.arrays import FloatArray, IntArray
-from xcat.classifier.crossval import folds
+from xcat.classifier.held_out import folds
 from xcat.classifier.metrics import prior_weights
 from xcat.classifier.sample import Sample
 from xcat.columns.registry import property_entries
