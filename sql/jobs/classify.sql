@@ -26,10 +26,28 @@ SELECT coalesce(o.class, c.class) AS class, xcat.in_test_sample(c.is_classifiabl
        count(*) FILTER (WHERE coalesce(m.mission_rank, 1) = 1) AS objects
 FROM xcat.classification AS c
 LEFT JOIN xcat.master_source AS m ON m.run_id = %(link_run_id)s AND m.source_id = c.source_id
-LEFT JOIN xcat.out_of_fold AS o ON o.run_id = %(model_run_id)s AND o.source_id = c.source_id
+LEFT JOIN xcat.out_of_fold AS o ON o.run_id = %(held_out_run_id)s AND o.source_id = c.source_id
 LEFT JOIN xcat.label AS l ON l.run_id = %(label_run_id)s AND l.source_id = c.source_id AND l.status = 'used'
 WHERE c.run_id = %(run_id)s
 GROUP BY 1, 2;
+
+-- name: held_out
+-- Out-of-fold answers of a frozen model's labelled sources of which nothing has changed since an earlier classify run.
+SELECT %(run_id)s AS run_id, {columns}
+FROM xcat.out_of_fold AS o
+JOIN xcat.classification AS c ON c.run_id = %(run_id)s AND c.source_id = o.source_id
+JOIN xcat.classification AS b ON b.run_id = %(frozen_run_id)s AND b.source_id = o.source_id
+WHERE o.run_id = %(model_run_id)s AND c.evidence = b.evidence AND c.p = b.p AND c.outlier = b.outlier
+ORDER BY o.source_id;
+
+-- name: count_held_out
+-- How many labelled sources of a frozen model are as they were, have changed, or are gone.
+SELECT count(h.source_id) AS unchanged, count(c.source_id) - count(h.source_id) AS changed,
+       count(*) - count(c.source_id) AS gone
+FROM xcat.out_of_fold AS o
+LEFT JOIN xcat.classification AS c ON c.run_id = %(run_id)s AND c.source_id = o.source_id
+LEFT JOIN {held_out} AS h ON h.source_id = o.source_id
+WHERE o.run_id = %(model_run_id)s;
 
 -- name: published
 -- The run that the views show.

@@ -275,3 +275,15 @@ ORDER BY pattern, term_no, source_kind, bin_low;
 -- name: cut_outs
 -- Density of the catalogues that were cut-outs around the sources of a match run.
 SELECT * FROM xcat.match_cut_out WHERE run_id = %(run_id)s ORDER BY catalogue_id;
+
+-- name: catalogues_of
+-- Names and numbers of the catalogues that a match run and its merge run have read.
+SELECT k.name, k.catalogue_id
+FROM xcat.run AS r
+JOIN xcat.run_catalogue AS c ON c.run_id IN (r.run_id, r.source_run_id)
+JOIN xcat.catalogue AS k USING (catalogue_id)
+WHERE r.run_id = %(run_id)s;
+
+-- name: calibration
+-- False matches at shifted positions against p_any, as a match run measured them.
+SELECT * FROM xcat.calibration WHERE run_id = %(run_id)s ORDER BY catalogue_id NULLS FIRST, part, is_chosen, cutoff;

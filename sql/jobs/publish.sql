@@ -75,7 +75,7 @@ ORDER BY public.q3c_ang2ipix(s.ra, s.dec), h.source_id, h.rank;
 -- The evidence of every source; that of a labelled one from tables that were fitted without it.
 SELECT %(run_id)s AS run_id, c.source_id, coalesce(o.evidence, c.evidence) AS evidence
 FROM {classification} AS c
-LEFT JOIN xcat.out_of_fold AS o ON o.run_id = %(model_run_id)s AND o.source_id = c.source_id;
+LEFT JOIN xcat.out_of_fold AS o ON o.run_id = %(held_out_run_id)s AND o.source_id = c.source_id;
 
 -- name: master_sources
 -- Every source with its master source, in the order of the sky.
@@ -100,7 +100,7 @@ WITH member AS MATERIALIZED (
                       'FM0.00') AS answer
     FROM {master_sources} AS m
     JOIN {classification} AS c ON c.source_id = m.source_id
-    LEFT JOIN xcat.out_of_fold AS o ON o.run_id = %(model_run_id)s AND o.source_id = m.source_id
+    LEFT JOIN xcat.out_of_fold AS o ON o.run_id = %(held_out_run_id)s AND o.source_id = m.source_id
     LEFT JOIN xcat.label AS l ON l.run_id = %(label_run_id)s AND l.source_id = m.source_id AND l.status = 'used'
     WHERE m.n_sources > 1
 )
@@ -136,7 +136,7 @@ JOIN {source} AS s USING (source_id)
 JOIN {property} AS p USING (source_id)
 JOIN pg_temp.cell AS h USING (source_id)
 JOIN xcat.catalogue AS k ON k.catalogue_id = s.catalogue_id
-LEFT JOIN xcat.out_of_fold AS o ON o.run_id = %(model_run_id)s AND o.source_id = c.source_id
+LEFT JOIN xcat.out_of_fold AS o ON o.run_id = %(held_out_run_id)s AND o.source_id = c.source_id
 CROSS JOIN LATERAL (
     SELECT coalesce(o.class, c.class) AS class, coalesce(o.p, c.p) AS p, coalesce(o.p_err, c.p_err) AS p_err,
            coalesce(o.margin, c.margin) AS margin, coalesce(o.confidence, c.confidence) AS confidence,

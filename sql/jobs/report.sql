@@ -10,6 +10,7 @@ WHERE d.classoid = 'pg_class'::regclass;
 -- A finished classify run: that with this number, or else the published one.
 SELECT r.run_id, r.name, r.started_at, r.source_run_id, r.link_run_id, r.match_run_id, r.property_run_id,
        r.label_run_id, r.model_run_id,
+       CASE WHEN r.config ? 'frozen_run_id' THEN r.run_id ELSE r.model_run_id END AS held_out_run_id,
        (SELECT array_agg(k.class ORDER BY k.class_id) FROM xcat.model_class AS k
         WHERE k.run_id = r.model_run_id) AS classes,
        EXISTS (SELECT FROM xcat.publication AS p WHERE p.run_id = r.run_id) AS is_in_pub
@@ -117,7 +118,7 @@ FROM xcat.classification WHERE run_id = %(run_id)s AND source_id = %(source_id)s
 -- Classification of one labelled source by tables fitted without it, with its fold and the number of folds.
 SELECT class, p, p_err, margin, confidence, stability, outlier, p_tail, is_outlier, n_missing, fold,
        (SELECT max(fold) FROM xcat.out_of_fold WHERE run_id = %(model_run_id)s) AS n_folds
-FROM xcat.out_of_fold WHERE run_id = %(model_run_id)s AND source_id = %(source_id)s;
+FROM xcat.out_of_fold WHERE run_id = %(held_out_run_id)s AND source_id = %(source_id)s;
 
 -- name: property_rows
 -- The properties of some sources as input of the classifier.
@@ -225,7 +226,7 @@ JOIN xcat.source AS x ON x.run_id = %(source_run_id)s AND x.source_id = %(source
 JOIN xcat.catalogue AS k ON k.catalogue_id = s.catalogue_id
 JOIN xcat.master_source AS o ON o.run_id = %(link_run_id)s AND o.source_id = s.source_id
 JOIN xcat.classification AS c ON c.run_id = %(run_id)s AND c.source_id = s.source_id
-LEFT JOIN xcat.out_of_fold AS f ON f.run_id = %(model_run_id)s AND f.source_id = s.source_id
+LEFT JOIN xcat.out_of_fold AS f ON f.run_id = %(held_out_run_id)s AND f.source_id = s.source_id
 CROSS JOIN LATERAL (SELECT coalesce(f.class, c.class) AS class, coalesce(f.p, c.p) AS p) AS d
 LEFT JOIN xcat.label AS l ON l.run_id = %(label_run_id)s AND l.source_id = s.source_id AND l.status = 'used'
 ORDER BY b.relation DESC, o.mission_rank, sep_arcsec, k.name COLLATE "C", s.name COLLATE "C";
@@ -291,7 +292,7 @@ GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 2, 3;
 SELECT s.glon, s.glat, array_position(%(classes)s::text[], coalesce(o.class, c.class)) AS class_id
 FROM {classification} AS c
 JOIN {source} AS s ON s.source_id = c.source_id
-LEFT JOIN xcat.out_of_fold AS o ON o.run_id = %(model_run_id)s AND o.source_id = c.source_id
+LEFT JOIN xcat.out_of_fold AS o ON o.run_id = %(held_out_run_id)s AND o.source_id = c.source_id
 WHERE %(source_ids)s::bigint[] IS NULL OR s.source_id = ANY (%(source_ids)s::bigint[])
 ORDER BY s.ra, s.dec;
 
@@ -341,7 +342,7 @@ SELECT catalogue_id, name FROM xcat.catalogue;
 SELECT coalesce(o.class, c.class) AS class, count(*) AS sources, {counts}
 FROM {property} AS p
 JOIN {classification} AS c ON c.source_id = p.source_id
-LEFT JOIN xcat.out_of_fold AS o ON o.run_id = %(model_run_id)s AND o.source_id = c.source_id
+LEFT JOIN xcat.out_of_fold AS o ON o.run_id = %(held_out_run_id)s AND o.source_id = c.source_id
 GROUP BY 1;
 
 -- name: presence_of

@@ -107,7 +107,8 @@ WITH RECURSIVE edge (run_id, needs) AS (
     FROM xcat.run AS r
     CROSS JOIN LATERAL (VALUES (r.source_run_id), (r.link_run_id), (r.match_run_id), (r.property_run_id),
                                (r.label_run_id), (r.model_run_id),
-                               (CASE r.kind WHEN 'publish' THEN (r.config ->> 'classify_run_id')::integer END)
+                               (CASE r.kind WHEN 'publish' THEN (r.config ->> 'classify_run_id')::integer
+                                            WHEN 'classify' THEN (r.config ->> 'frozen_run_id')::integer END)
                        ) AS n (needs)
     WHERE n.needs IS NOT NULL
     UNION ALL
@@ -154,7 +155,8 @@ UNION ALL
 SELECT n.needs, 'is read by ' || string_agg(r.kind || ' run ' || r.run_id, ', ' ORDER BY r.run_id)
 FROM xcat.run AS r
 CROSS JOIN LATERAL (VALUES (r.source_run_id), (r.link_run_id), (r.match_run_id), (r.property_run_id), (r.label_run_id),
-                           (r.model_run_id)) AS n (needs)
+                           (r.model_run_id),
+                           (CASE r.kind WHEN 'classify' THEN (r.config ->> 'frozen_run_id')::integer END)) AS n (needs)
 WHERE n.needs = ANY (%(run_ids)s) AND r.run_id <> ALL (%(run_ids)s)
 GROUP BY n.needs
 UNION ALL

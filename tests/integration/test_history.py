@@ -14,17 +14,23 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psycopg
+import pyarrow.parquet as pq
 import pytest
 from psycopg import sql
 
 from xcat.config import Settings
 from xcat.database.connection import ready
 from xcat.database.embedded import EmbeddedServer
+from xcat.database.retention import drop_runs
+from xcat.database.runs import get
+from xcat.errors import ConfigError, StageError
 from xcat.ingest.checks import Allowed
 from xcat.ingest.load import ingest
 from xcat.jobs.pipeline import Pipeline, Plan, read
 from xcat.jobs.runner import Runner
+from xcat.output.reading import classify_run
 from xcat.simulate import simulate
 
 pytestmark = pytest.mark.slow
@@ -219,3 +225,102 @@ def test_files_in_two_parts_of_which_the_second_came_first(databases: Databases,
         definition = Plan(_pipeline(), sky).definitions[name]
         ingest(settings, definition, halves[1:])
     assert _differences(fresh, _answers(settings, _run(settings, sky, **groups))) == {}
+
+
+# --- frozen learning ----------------------------------------------------------------------------------------
+
+_LEARNED = ("model", "model_class", "model_term", "model_category", "likelihood_table", "summary of the fit")
+_CHANGED = {  # what changes by night, by its catalogue: detections, labels, a release of a counterpart catalogue
+    "xray": ("sim_swift", "swift_detections.csv.gz"),
+    "references": ("sim_ref_xrb", "ref_xrb.csv"),
+    "counterparts": ("sim_allwise", "allwise.parquet"),
+}
+
+
+def _fewer(path: Path, share: float) -> str:
+    """Write a table without its last rows beside it; the name of the file."""
+    if path.suffix == ".parquet":
+        table = pq.read_table(path)
+        fewer = path.with_name(f"fewer_{path.name}")
+        pq.write_table(table.slice(0, int(share * len(table))), fewer)
+        return fewer.name
+    head, *rows = (gzip.decompress if path.suffix == ".gz" else bytes)(path.read_bytes()).splitlines(keepends=True)
+    fewer = path.with_name(f"fewer_{path.name.partition('.')[0]}.csv")
+    fewer.write_bytes(b"".join([head, *rows[: int(share * len(rows))]]))
+    return fewer.name
+
+
+@pytest.fixture(scope="module")
+def fewer(sky: Path) -> dict[str, str]:
+    """The smaller files, by group."""
+    return {group: _fewer(sky / file, 0.8) for group, (_, file) in _CHANGED.items()}
+
+
+def _night(settings: Settings, sky: Path, state: int, files: dict[str, str]) -> dict[str, int]:
+    """Run with some other files, and what a published state has learned."""
+    example, groups = read(EXAMPLE).model_dump(), {}
+    for group, file in files.items():
+        name = _CHANGED[group][0]
+        groups[group] = [c | {"files": (file,)} if c["catalogue"] == name else c for c in example[group]]
+    match = CHANGES["match"] | {"learned": state}
+    return _run(settings, sky, replace=True, model=state, match=match, **groups)
+
+
+def test_frozen_learning_gives_the_same_of_the_same_data(server: EmbeddedServer, fresh: Answers, sky: Path) -> None:
+    with _database(server, "xcat_history_fresh", "xcat_history_frozen") as settings:
+        state = _published(settings)
+        runs = _night(settings, sky, state, {})
+        with ready(settings) as conn:
+            before, night = get(conn, state), get(conn, runs["classify"])
+        assert runs["fit"] == before["model_run_id"] and night["match_run_id"] != before["match_run_id"]
+        assert night["summary"]["labelled_sources"]["changed"] == 0
+        assert _differences(fresh, _answers(settings, runs)) == {}
+        with pytest.raises(StageError, match=f"run {state} is read by .*classify run {runs['classify']}"):
+            drop_runs(settings, [state, runs["publish"]])
+        # a night that takes its learning from another night takes it from where that was learned
+        assert _night(settings, sky, runs["classify"], {})["classify"] == runs["classify"]
+        example, plain = read(EXAMPLE).model_dump(), CHANGES["match"]
+        for wrong, words in {
+            "radius_arcsec was 10.0, not 8.0": {"match": plain | {"learned": "published", "radius_arcsec": 8}},
+            "it was for sim_xmm, sim_swift, sim_chandra, not": {"xray": example["xray"][:2]},
+            "it was with sim_gaia, sim_twomass, sim_allwise, not": {"counterparts": example["counterparts"][:2]},
+        }.items():
+            with pytest.raises(StageError, match=wrong):
+                _run(settings, sky, **{"match": plain | {"learned": state}} | words)
+        for wrong, words in {
+            "run 1 is not a finished classify run": {"model": 1},
+            "yesterday is neither a number of a classify run nor 'published'": {"model": "yesterday"},
+        }.items():
+            with pytest.raises(ConfigError, match=f"model: {wrong}"):
+                _run(settings, sky, **words)
+        other_order = dict.fromkeys(("XRB", "CV", "AGN", "Star"), 0.25)
+        with pytest.raises(StageError, match="has the classes AGN, Star, XRB, CV, the pipeline has XRB, CV"):
+            _run(settings, sky, model=state, classes=other_order)
+
+
+def test_frozen_learning_does_not_depend_on_the_order_of_what_came(
+    server: EmbeddedServer, fresh: Answers, sky: Path, fewer: dict[str, str]
+) -> None:
+    """Detections, labels and a release of a catalogue come and go by night, or change all at once."""
+    with _database(server, "xcat_history_fresh", "xcat_history_frozen") as settings:
+        at_once = _answers(settings, _night(settings, sky, _published(settings), fewer))
+    groups, rng = list(fewer), np.random.default_rng(7)
+    nights = [[g for g in groups if rng.random() < 0.5] for _ in range(2)] + [groups]
+    with _database(server, "xcat_history_fresh", "xcat_history_frozen") as settings:
+        state = _published(settings)
+        for changed in nights:
+            runs = _night(settings, sky, state, {group: fewer[group] for group in changed})
+        by_night = _answers(settings, runs)
+        with ready(settings) as conn:
+            labelled = get(conn, runs["classify"])["summary"]["labelled_sources"]
+    assert _differences(at_once, by_night) == {}, nights
+    assert {name: at_once[name] == fresh[name] for name in _LEARNED} == dict.fromkeys(_LEARNED, True)
+    assert 0 < len(by_night["published"]) < len(fresh["published"])
+    # the release changes the limits of many sources
+    assert min(labelled["unchanged"], labelled["changed"], labelled["gone"]) > 0
+
+
+def _published(settings: Settings) -> int:
+    """The classify run that is published."""
+    with ready(settings) as conn:
+        return int(classify_run(conn, None)["run_id"])

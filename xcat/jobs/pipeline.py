@@ -32,7 +32,7 @@ _KINDS: Mapping[str, tuple[str, ...]] = {
 }
 _SKY = ("abs_b", "log_fx")  # the prior may be a function of these properties
 # keys that affect the fit only through the runs that it reads: any other key is part of the fit's configuration
-_BEFORE_FIT = {"name", "definitions", *_KINDS, "match", "publish"}
+_BEFORE_FIT = {"name", "definitions", *_KINDS, "match", "model", "publish"}
 
 
 class CatalogueInput(Strict):
@@ -72,6 +72,9 @@ class Pipeline(Strict):
     classes: dict[str, ClassRule] = Field(default_factory=dict)
     """Classes, each with its prior probability or with a rule; a labelled source takes the first class whose rule fits.
     The priors add up to 1."""
+    model: int | str | None = None
+    """Number of a classify run, or 'published': its model (tables, weights, priors, outlier levels) is used and nothing
+    is fitted; the keys that decide on a fit are not used."""
     properties: tuple[str, ...] | None = None
     """Properties that the classifier uses. Default: all but the optional ones."""
     pairs: tuple[tuple[str, str], ...] = ()

@@ -24,6 +24,7 @@ from xcat.database.connection import Connection, connect, ready
 from xcat.database.runs import Run
 from xcat.database.sqlfiles import dicts, insert, job
 from xcat.errors import StageError
+from xcat.jobs import frozen
 from xcat.sky import joins
 from xcat.sky.density_map import cells
 
@@ -128,6 +129,7 @@ class _Writer:
 
     def __init__(self, conn: Connection, row: dict[str, Any], classes: list[str]) -> None:
         self.conn, self.row, self.classes = conn, row, classes
+        self.held_out = {"held_out_run_id": frozen.held_out_run(row)}
         # partitions of the run tables; a run made by hand may lack links or matches
         self.partitions = {
             table: partitions.qualified(table, row[column])
@@ -143,7 +145,7 @@ class _Writer:
 
     def fill(self, name: str, params: dict[str, Any] | None = None, **places: str | sql.Composable) -> None:
         """Fill the flat table of a name by the query of sql/jobs/publish.sql with that name."""
-        numbers = {key: self.row[key] for key in ("run_id", "model_run_id", "label_run_id", "property_run_id")}
+        numbers = {key: self.row[key] for key in ("run_id", "label_run_id", "property_run_id")} | self.held_out
         query = job(f"publish.{name}").compose(**self.partitions, **places)
         table = f"{name}{schema.ALL_RUNS}"
         columns = published.view_columns(self.classes) if name == "classified" else None
@@ -197,7 +199,7 @@ class _Writer:
         for i, name in enumerate(map(published.class_column, self.classes), 1):
             values += sql.SQL(", ") + job("publish.class_error").compose(number=sql.Literal(i), name=f"{name}_err")
         master_sources = self.targets["master_sources"]
-        classes = {"classes": self.classes, **{key: self.row[key] for key in ("model_run_id", "label_run_id")}}
+        classes = {"classes": self.classes, "label_run_id": self.row["label_run_id"]} | self.held_out
         self.execute("of_missions", classes, master_sources=master_sources)
         self.conn.execute("ANALYZE pg_temp.of_missions")
         self.fill("classified", classes, master_sources=master_sources, values=values)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import psycopg
@@ -23,6 +23,7 @@ from xcat.database.sqlfiles import dicts, job
 from xcat.errors import StageError
 from xcat.ingest.checks import NOTHING_MORE, Allowed
 from xcat.ingest.load import Loading, checksum, ingest, loaded_files
+from xcat.jobs import frozen
 from xcat.jobs.classes import rules
 from xcat.jobs.pipeline import Plan
 from xcat.jobs.publishing import publish
@@ -62,6 +63,7 @@ class _Work(NamedTuple):
     reads: tuple[str, ...]
     groups: tuple[str, ...] = ()
     options: Mapping[str, Any] = {}
+    frozen: Mapping[str, int] = {}  #: runs, by lineage column, that it takes its learning from
     config: Mapping[str, Any] = {}  #: further parts of the key, if `body` has them already
 
 
@@ -123,8 +125,11 @@ class Runner:
         if last not in STAGES:
             raise StageError(f"there is no stage '{last}'; the stages are {', '.join(STAGES)}.")
         wanted = STAGES[: STAGES.index(last) + 1]
+        if only == "fit" and self.plan.pipeline.model is not None:
+            raise StageError(f"the pipeline takes its model from {self.plan.pipeline.model}: there is nothing to fit.")
         if "label" in wanted and not self.plan.of("references"):
             raise StageError(f"the pipeline has no references and classes, which the stage '{last}' needs.")
+        _ = self._frozen  # what it takes from an earlier run is there
         return wanted
 
     def run_as_pipeline(self, to: str | None = None) -> dict[str, int]:
@@ -209,13 +214,16 @@ class Runner:
         pipeline = self.plan.pipeline
         # a definition named by its path has another name than the path
         names = [definition.name for definition in self.plan.of("counterparts")]
+        taken = self._frozen
         given = dict(zip(names, pipeline.counterparts, strict=True))
         of_match = {
             "options": pipeline.match,
             "completeness": {name: c.completeness for name, c in given.items() if c.completeness is not None},
             "magnitudes": {name: list(c.magnitudes) for name, c in given.items() if c.magnitudes is not None},
         }
-        of_classify = {"best_match": pipeline.best_match}
+        of_classify: dict[str, Any] = {"best_match": pipeline.best_match}
+        if taken.classify_run_id is not None:
+            of_classify["frozen_run_id"] = taken.classify_run_id
         match_ = partial(match_stage, xray=self._loaded("xray"))
         label = partial(label_stage, classes=pipeline.classes)
         of_classes = {"classes": rules(pipeline.classes)}
@@ -234,7 +242,14 @@ class Runner:
             "merge": _Work(merge_stage, (), ("xray",)),
             "link": _Work(link, ("merge",), ("xray",)),
             # runs of before did not keep what they learned, which a user's table needs
-            "match": _Work(match_, ("merge",), ("counterparts",), of_match, {"keeps": "strata"}),
+            "match": _Work(
+                match_,
+                ("merge",),
+                ("counterparts",),
+                of_match,
+                {} if taken.match_run_id is None else {"match_run_id": taken.match_run_id},
+                {"keeps": "strata"},
+            ),
             "properties": _Work(
                 properties_stage, ("merge", "link", "match"), ("counterparts", "galaxies"), config=of_galaxy
             ),
@@ -249,12 +264,21 @@ class Runner:
 
     def _stage(self, kind: str, may_run: bool) -> None:
         """Run a stage, or find a finished run of the same key."""
+        if kind == "fit" and self._frozen.model_run_id is not None:
+            self.runs[kind] = self._frozen.model_run_id
+            self.listener.finished(kind, self.runs[kind], None)
+            return
         work = self._works()[kind]
-        reads = self._lineage(*work.reads)
+        reads = self._lineage(*work.reads) | dict(work.frozen)
         key = {**reads, **work.config, **{group: self._contents(group) for group in work.groups}}
         for name, option in work.options.items():
-            key |= option.model_dump(mode="json") if isinstance(option, BaseModel) else {name: option}
+            if isinstance(option, BaseModel):  # which run a word like 'published' means is among those that are read
+                key |= option.model_dump(mode="json", exclude={"learned"})
+            else:
+                key[name] = option
         with ready(self.settings) as conn:
+            if kind == "match" and work.frozen:
+                frozen.check_match(conn, work.frozen["match_run_id"], key, [d.name for d in self.plan.of("xray")])
             done = find_done(conn, kind, key)
         if done is not None:
             self.runs[kind] = done
@@ -290,6 +314,15 @@ class Runner:
             now = dicts(run.conn.execute(query, {"catalogue_id": catalogue_id}))
             if {row["sha256"] for row in now} != {row["sha256"] for row in self.files[name]}:
                 raise StageError(f"{name}: files were added while the stage was started. Run the pipeline again.")
+
+    @cached_property
+    def _frozen(self) -> frozen.Frozen:
+        """What is not learned, found once: what is published may change meanwhile."""
+        pipeline = self.plan.pipeline
+        if pipeline.model is None and pipeline.match.learned is None:
+            return frozen.Frozen()
+        with ready(self.settings) as conn:
+            return frozen.of_pipeline(conn, pipeline)
 
     def _lineage(self, *kinds: str) -> dict[str, int]:
         """Runs of these stages, by their lineage column."""

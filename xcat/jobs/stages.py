@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
+from psycopg import sql
 
 from xcat import progress
 from xcat.arrays import FloatArray, IntArray
@@ -14,7 +15,7 @@ from xcat.catalogues import number_counts
 from xcat.classifier import CrossValidation, Model, Sample, classify, evidence, fit, summarise, with_priors
 from xcat.classifier.posterior import best_levels, familiarity, tail_probability
 from xcat.classifier.priors import estimate, expected_shares, sky_prior
-from xcat.database import copy, partitions
+from xcat.database import copy, partitions, schema
 from xcat.database.connection import connect
 from xcat.database.loaded import Loaded
 from xcat.database.runs import Run, get
@@ -150,11 +151,18 @@ def fit_stage(run: Run, pipeline: Pipeline, runs: Mapping[str, int]) -> None:
 
 
 def classify_stage(
-    run: Run, property_run_id: int, label_run_id: int, model_run_id: int, best_match: bool = False
+    run: Run,
+    property_run_id: int,
+    label_run_id: int,
+    model_run_id: int,
+    best_match: bool = False,
+    frozen_run_id: int | None = None,
 ) -> None:
     """Classify every source of a properties run, in one pass of bounded memory.
 
-    With `best_match` only the accepted counterpart is used; else the posterior is the mean over the hypotheses.
+    With `best_match` only the accepted counterpart is used; else the posterior is the mean over the hypotheses. With an
+    earlier classify run of the same model (`frozen_run_id`), labelled sources of which nothing has changed since keep
+    their out-of-fold answers; the others have the answer of the whole model, as sources that were not labelled then.
     """
     model = store.load(run.conn, model_run_id)
     ((n_sources,),) = run.conn.execute(job("classify.count").compose(), {"property_run_id": property_run_id})
@@ -178,7 +186,20 @@ def classify_stage(
                 advance(len(rows))
 
         partitions.write(run.conn, "classification", run.run_id, blocks())
-    values = {"run_id": run.run_id, "model_run_id": model_run_id, "label_run_id": label_run_id}
+    held_out = model_run_id
+    if frozen_run_id is not None:
+        held_out = run.run_id
+        values = {"run_id": run.run_id, "model_run_id": model_run_id, "frozen_run_id": frozen_run_id}
+        target = partitions.create(run.conn, "out_of_fold", run.run_id)
+        names = [c.name for c in schema.RUN_TABLES["out_of_fold"].columns if c.name != "run_id"]
+        columns = sql.SQL(", ").join(sql.Identifier("o", name) for name in names)
+        query = job("classify.held_out").compose(columns=columns)
+        partitions.fill(run.conn, "out_of_fold", run.run_id, query, values)
+        partitions.attach(run.conn, "out_of_fold", run.run_id)
+        run.summary["labelled_sources"] = dicts(
+            run.conn.execute(job("classify.count_held_out").compose(held_out=target), values)
+        )[0]
+    values = {"run_id": run.run_id, "held_out_run_id": held_out, "label_run_id": label_run_id}
     values["link_run_id"] = get(run.conn, run.run_id)["link_run_id"]
     totals = dicts(run.conn.execute(job("classify.totals").compose(), values))
     run.summary |= {"n_sources": n_sources, "totals": totals}

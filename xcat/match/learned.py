@@ -7,7 +7,7 @@ magnitudes, prior odds of the patterns of catalogues, and the cutoffs of p_any.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import groupby
 
 import numpy as np
@@ -16,6 +16,7 @@ from xcat.database import copy
 from xcat.database.connection import Connection
 from xcat.database.sqlfiles import dicts, insert, job
 from xcat.errors import XcatError
+from xcat.match.calibrate import Calibration
 from xcat.match.learning import Curve
 from xcat.match.targets import Strata
 from xcat.sky.density_map import Pools
@@ -158,6 +159,26 @@ def load(conn: Connection, run_id: int, missions: Sequence[int], catalogues: Seq
     }
     of_strata = columns["log_odds"], columns["completenesses"]
     return Learned(strata, shares, curves, *of_strata, of_parts("cutoffs").T, pools)
+
+
+def by_names(
+    conn: Connection, run_id: int, missions: Sequence[str], catalogues: Sequence[str]
+) -> tuple[Learned, Calibration]:
+    """Read what a match run has learned, and its calibration, for later versions of the same catalogues.
+
+    Parameters
+    ----------
+    missions, catalogues : sequence of str
+        Names of the X-ray and of the counterpart catalogues, in the order of the match that is to use it.
+    """
+    found = conn.execute(job("match.catalogues_of").compose(), {"run_id": run_id}).fetchall()
+    ids = dict(found)
+    of_missions, of_catalogues = ([ids[name] for name in names] for names in (missions, catalogues))
+    rows = dicts(conn.execute(job("match.calibration").compose(), {"run_id": run_id}))
+    numbers = [0 if row["catalogue_id"] is None else of_catalogues.index(row["catalogue_id"]) + 1 for row in rows]
+    columns = {f.name: np.array([row.get(f.name) for row in rows]) for f in fields(Calibration) if f.name != "k"}
+    columns["contamination"] = columns["contamination"].astype(float)  # from None to NaN
+    return load(conn, run_id, of_missions, of_catalogues), Calibration(k=np.array(numbers, np.int64), **columns)
 
 
 def _curve(bins: list[dict[str, object]], catalogues: Sequence[int]) -> Curve:

@@ -37,6 +37,9 @@ class MatchStageOptions(MatchOptions):
     field_offsets: bool = False
     """Fit an offset and a rotation of every X-ray observation to its secure counterparts, and correct the X-ray
     positions before the match."""
+    learned: int | str | None = None
+    """Number of a classify run, or 'published': what its match has learned (densities, completeness, magnitude priors,
+    cutoffs) is used, and nothing is learned from these sources."""
 
 
 def haystack_of(
@@ -96,6 +99,7 @@ def match_stage(
     options: MatchStageOptions,
     completeness: Mapping[str, float | Literal["estimate"]] | None = None,
     magnitudes: Mapping[str, Sequence[str]] | None = None,
+    match_run_id: int | None = None,
 ) -> None:
     """Match the sources of every mission with all counterpart catalogues at once.
 
@@ -103,6 +107,8 @@ def match_stage(
     ----------
     source_run_id : int
         Merge run whose sources are matched.
+    match_run_id : int, optional
+        Match run, with catalogues of the same names in the same order, whose learning is used: nothing is learned.
     completeness, magnitudes : mapping, optional
         By catalogue name, instead of the defaults of `haystack_of`.
     """
@@ -119,10 +125,16 @@ def match_stage(
         if options.field_offsets:
             with run.step("field offsets"):
                 targets = fit_fields(run, source_run_id, targets, haystacks, options)
-        outcome = match(conn, targets, haystacks, options)
+        missions = [x.catalogue_id for x in xray]
+        if match_run_id is None:
+            outcome = match(conn, targets, haystacks, options)
+        else:
+            names = [[x.definition.name for x in group] for group in (xray, counterparts)]
+            frozen, calibration = learned.by_names(conn, match_run_id, *names)
+            outcome = match(conn, targets, haystacks, options, learned=frozen)
+            outcome.calibration = calibration
         run.summary.setdefault("seconds", {}).update(outcome.seconds)
         with run.step("store"):
-            missions = [x.catalogue_id for x in xray]
             run.summary["matches"] = _store(run, haystacks, outcome, targets_for, missions)
         run.summary |= {"counts": outcome.counts, "notes": outcome.notes}
     with run.step("index"), progress.bar("match: indexes"):

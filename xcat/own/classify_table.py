@@ -29,17 +29,18 @@ from xcat.errors import ConfigError, InputError, XcatError
 from xcat.ingest.convert import convert
 from xcat.ingest.opened import RawChunk
 from xcat.ingest.rows import Rows, unit_factor
+from xcat.models import published_run
+from xcat.models.published_run import PublishedRun
 from xcat.models.samples import Layout
 from xcat.models.training_range import off_range
 from xcat.output.provenance import provenance
 from xcat.output.reading import Row
 from xcat.output.regions import Places
-from xcat.own import answer_columns, published_run, reasons
+from xcat.own import answer_columns, reasons
 from xcat.own.answer_columns import Column
 from xcat.own.at_hand import AtHand, model_at_hand
 from xcat.own.mission import Mission
 from xcat.own.property_columns import UserProperties, check_range, read_properties
-from xcat.own.published_run import PublishedRun
 from xcat.own.spooled import Meaning, Spool
 from xcat.own.table_priors import TablePriors, priors_of
 from xcat.own.table_result import TableResult, cost_lines, costs, step

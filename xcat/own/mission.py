@@ -24,9 +24,9 @@ from xcat.match.engine import match
 from xcat.match.stage import HYPOTHESES_KEPT, hypotheses_query, store_candidates_query
 from xcat.match.targets import Targets
 from xcat.merge.sources import GROUP_SIGMA, source_values, sources_query
+from xcat.models.published_run import PublishedRun
 from xcat.models.samples import Layout
 from xcat.output.reading import Row, rows
-from xcat.own.published_run import PublishedRun
 from xcat.properties import compute
 from xcat.sky import joins
 

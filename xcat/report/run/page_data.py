@@ -16,6 +16,7 @@ from xcat.database import copy, partitions
 from xcat.database.connection import Connection
 from xcat.database.runs import get
 from xcat.database.sqlfiles import job
+from xcat.jobs.frozen import held_out_run
 from xcat.models import store
 from xcat.models.samples import in_order
 from xcat.output.reading import Row, rows
@@ -134,7 +135,7 @@ def collect(report: Report, conn: Connection) -> PageData:
     ids = [report.run_id, *report.lineage.values()]
     catalogues = _catalogues(pipeline)
     links = None if run["link_run_id"] is None else record.links_json(conn, run["link_run_id"])
-    of_model = {"model_run_id": report.model_run_id}
+    of_model = {"held_out_run_id": held_out_run(run)}
     counts = sql.SQL(", ").join(job("report.presence_of").compose(name=p.name) for p in model.properties)
     places = {"property": partitions.qualified("property", run["property_run_id"]), "classification": classified}
     present = rows(conn, "report.presence", of_model, counts=counts, **places)

@@ -17,6 +17,7 @@ from xcat.database import partitions
 from xcat.database.connection import Connection
 from xcat.database.runs import get
 from xcat.errors import XcatError
+from xcat.jobs.frozen import held_out_run
 from xcat.output.reading import Row, one, rows
 from xcat.output.terminal import aligned
 from xcat.report.models.model_text import weighting_text
@@ -152,7 +153,7 @@ def report(conn: Connection, run_id: int) -> Report:
         priors=priors,
         metrics=summarise(p, truth, classes, np.array(list(priors.values()))),
         n_reference=len(held_out),
-        totals=_totals(classes, rows(conn, "classify.totals", run)),
+        totals=_totals(classes, rows(conn, "classify.totals", run | {"held_out_run_id": held_out_run(run)})),
         outlier_p=LEAST_P_TAIL,
         weighting=weighting_text(model["weighting"], list(weights), list(weights.values()), model["sharpness"]),
         priors_given={c: given[c] for c in priors} if estimated else None,
