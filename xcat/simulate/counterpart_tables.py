@@ -26,7 +26,9 @@ class Listed:
     """What has been listed so far: catalogues are made band by band of declination, from south to north."""
 
     n: int = 0  # rows
-    names: np.ndarray = dataclass_field(default_factory=lambda: np.empty(0, dtype="S1"))  # near the northern border
+    # near the northern border
+    names: np.ndarray = dataclass_field(default_factory=lambda: np.empty(0, dtype="S1"))
+    dec_deg: FloatArray = dataclass_field(default_factory=lambda: np.empty(0))
 
 
 def _faint(mag: FloatArray, at: float, per_mag: float = 0.2) -> FloatArray:
@@ -183,10 +185,12 @@ def _kept(columns: Columns, name: np.ndarray, index: IntArray, listed: Listed) -
     """The first row of each name: two objects with the same designation are one entry of a catalogue."""
     keep = np.unique(name, return_index=True)[1]
     keep = np.sort(keep[~np.isin(name[keep], listed.names)])
-    dec_deg = columns["DEJ2000"][keep]
     listed.n += keep.size
     if keep.size:
-        listed.names = np.concatenate([listed.names, name[keep][dec_deg > dec_deg.max() - _BORDER_DEG]])
+        names = np.concatenate([listed.names, name[keep]])
+        dec_deg = np.concatenate([listed.dec_deg, columns["DEJ2000"][keep]])
+        is_near = dec_deg > columns["DEJ2000"][keep].max() - _BORDER_DEG
+        listed.names, listed.dec_deg = names[is_near], dec_deg[is_near]
     return {c: v[keep] for c, v in columns.items()}, name[keep].astype("U"), index[keep]
 
 
