@@ -225,30 +225,17 @@ def _in_rings_of_all(
     conn: Connection, table: str, ra_deg: FloatArray, dec_deg: FloatArray, inner_arcsec: float, outer_arcsec: float
 ) -> FloatArray:
     """The same by reading the whole table, which is faster if most of it is in some ring."""
-    # cells as wide as the ring at least, so that all of it is in the cell of its centre and its neighbours
-    order = int(np.clip(np.log2(_CELL_SIDE_DEG * 3600 / outer_arcsec), 0, PARTS_ORDER))
-    home = cells(ra_deg, dec_deg, order)
-    by_home = np.argsort(home, kind="stable")  # looked up in the order of the table
-    home = home[by_home]
-    with np.errstate(invalid="ignore"):  # raised inside for a missing neighbour, which is -1
-        around = np.concatenate([home[None], neighbours(home, 2**order, order="nested")])
-    centre = geometry.to_vector(ra_deg, dec_deg)[by_home]
-    outer, inner = (4 * np.sin(radius * geometry.ARCSEC_RAD / 2) ** 2 for radius in (outer_arcsec, inner_arcsec))
-    in_ring, counts = np.zeros(len(home)), np.empty(len(home))
+    from scipy.spatial import cKDTree  # here: it takes long to load
+
+    around = cKDTree(geometry.to_vector(ra_deg, dec_deg))
+    outer, inner = (2 * np.sin(radius * geometry.ARCSEC_RAD / 2) for radius in (outer_arcsec, inner_arcsec))
+    in_ring = np.zeros(len(ra_deg))
     for objects in _blocks(conn, table):
-        cell = cells(objects["ra"], objects["dec"], order)
-        by_cell = np.argsort(cell, kind="stable")
-        cell, vectors = cell[by_cell], geometry.to_vector(objects["ra"], objects["dec"])[by_cell]
-        for each in around:
-            first, last = (np.searchsorted(cell, each, side=side) for side in ("left", "right"))
-            has_any = np.flatnonzero(last > first)
-            n = (last - first)[has_any]
-            position = np.repeat(has_any, n)
-            near = np.repeat(last[has_any] - np.cumsum(n), n) + np.arange(len(position))
-            chord2 = ((vectors[near] - centre[position]) ** 2).sum(axis=1)
-            in_ring += np.bincount(position[(chord2 <= outer) & (chord2 > inner)], minlength=len(home))
-    counts[by_home] = in_ring
-    return counts
+        # a tree for one use: to balance it would take longer than that saves
+        block = cKDTree(geometry.to_vector(objects["ra"], objects["dec"]), balanced_tree=False, compact_nodes=False)
+        pairs = around.sparse_distance_matrix(block, outer, output_type="ndarray")
+        in_ring += np.bincount(pairs["i"][pairs["v"] > inner], minlength=len(in_ring))
+    return in_ring
 
 
 def _blocks(conn: Connection, table: str) -> Iterator[np.ndarray]:
