@@ -8,6 +8,19 @@ SELECT source_id, ra, dec,
 FROM xcat.source
 WHERE run_id = %(source_run_id)s;
 
+-- name: fewer_objects
+-- Whether a reference catalogue has fewer objects than there are sources.
+SELECT (SELECT count(*) FROM {haystack}) < (SELECT count(*) FROM {source});
+
+-- name: object_needles
+-- The objects of a reference catalogue, with a search radius from their error and the largest one of the sources.
+INSERT INTO pg_temp.needle (id, ra, dec, radius_arcsec)
+SELECT object_id, ra, dec,
+       least(%(max_radius_arcsec)s,
+             3 * sqrt(coalesce(err_arcsec, 0) ^ 2 + (SELECT coalesce(max(err_arcsec), 0) FROM {source}) ^ 2)
+             + %(tolerance_arcsec)s)
+FROM {haystack};
+
 -- name: make_work
 -- Reference objects at sources, before conflicts are resolved; the rules of the classes; and what the rules need to
 -- know about a source.
@@ -31,13 +44,13 @@ CREATE TEMP TABLE place (
 -- source of each mission, of equally near ones the first by the mission's own id.
 INSERT INTO pg_temp.hit
 SELECT DISTINCT ON (s.catalogue_id, r.object_id)
-       p.id, %(catalogue_id)s, r.object_id, r.class, r.class_native, %(origin)s, p.sep_arcsec, %(place)s, r.native_id
+       s.source_id, %(catalogue_id)s, r.object_id, r.class, r.class_native, %(origin)s, p.sep_arcsec, %(place)s, r.native_id
 FROM pg_temp.pair AS p
-JOIN {haystack} AS r ON r.object_id = p.object_id
-JOIN xcat.source AS s ON s.run_id = %(source_run_id)s AND s.source_id = p.id
-LEFT JOIN xcat.source_identity AS i ON i.source_id = p.id
+JOIN {haystack} AS r ON r.object_id = p.{of_object}
+JOIN {source} AS s ON s.source_id = p.{of_source}
+LEFT JOIN xcat.source_identity AS i ON i.source_id = s.source_id
 WHERE p.sep_arcsec < 3 * sqrt(s.err_arcsec ^ 2 + r.err_arcsec ^ 2) + %(tolerance_arcsec)s
-ORDER BY s.catalogue_id, r.object_id, p.sep_arcsec, i.mission_source, p.id;
+ORDER BY s.catalogue_id, r.object_id, p.sep_arcsec, i.mission_source, s.source_id;
 
 -- name: nucleus_needles
 -- Sources with a hit, to search for centres of galaxies.

@@ -14,10 +14,19 @@ from xcat.database.loaded import Loaded
 from xcat.database.runs import stage
 from xcat.database.schema import RUN_TABLES
 from xcat.errors import StageError
+from xcat.jobs import stages
 from xcat.jobs.classes import ClassRule
 from xcat.jobs.stages import label_stage
 
 ARCSEC = 1 / 3600
+
+
+@pytest.fixture(autouse=True, params=[True, False], ids=["around objects", "around sources"])
+def _side(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The labels are the same from whichever side the pairs are searched for."""
+    monkeypatch.setattr(stages, "_has_fewer_objects", lambda conn, **places: request.param)
+
+
 CLASSES = {name: ClassRule(prior=0.25) for name in ("AGN", "Star", "XRB", "CV")}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from psycopg import sql
@@ -16,7 +17,7 @@ from xcat.classifier import CrossValidation, Model, Sample, classify, evidence, 
 from xcat.classifier.posterior import best_levels, familiarity, tail_probability
 from xcat.classifier.priors import estimate, expected_shares, sky_prior
 from xcat.database import copy, partitions, schema
-from xcat.database.connection import connect
+from xcat.database.connection import Connection, connect
 from xcat.database.loaded import Loaded
 from xcat.database.runs import Run, get
 from xcat.database.sqlfiles import dicts, insert, job
@@ -69,6 +70,7 @@ def label_stage(
     conn.execute(job("label.make_work").compose())
     insert(conn, "pg_temp.class_rule", rules(classes))
     of_run = {"run_id": run.run_id, "source_run_id": source_run_id, "property_run_id": property_run_id}
+    source = partitions.qualified("source", source_run_id)
     for number, reference in enumerate(references):
         values = of_run | {
             "tolerance_arcsec": reference.definition.label_tolerance_arcsec,
@@ -78,9 +80,7 @@ def label_stage(
             "place": number,
         }
         with run.step(reference.definition.name):
-            joins.needles(conn, job("label.needles").compose(haystack=reference.table), values)
-            joins.search(conn, reference.table, f"{reference.definition.name} x sources")
-            conn.execute(job("label.hits").compose(haystack=reference.table), values)
+            conn.execute(job("label.hits").compose(**_search(conn, reference, source, values)), values)
     nuclei = [rule.nucleus_arcsec for rule in classes.values() if rule.where == "off_nuclear"]
     for nearby in galaxies if nuclei else ():
         with run.step(nearby.definition.name):
@@ -93,6 +93,26 @@ def label_stage(
     partitions.fill(conn, "label", run.run_id, job("label.store").compose(), of_run)
     partitions.attach(conn, "label", run.run_id)
     run.summary["labels"] = dicts(conn.execute(job("label.count").compose(label=target)))
+
+
+def _search(conn: Connection, reference: Loaded, source: str, values: Mapping[str, Any]) -> dict[str, str]:
+    """Find the pairs of sources and objects of a reference catalogue, from the side of which there are fewer.
+
+    Gives the names of the tables, and which number of a pair is whose.
+    """
+    places, what = {"haystack": reference.table, "source": source}, f"{reference.definition.name} x sources"
+    if _has_fewer_objects(conn, **places):
+        joins.needles(conn, job("label.object_needles").compose(**places), values)
+        joins.search(conn, source, what, haystack_id="source_id")
+        return places | {"of_object": "id", "of_source": "object_id"}
+    joins.needles(conn, job("label.needles").compose(haystack=reference.table), values)
+    joins.search(conn, reference.table, what)
+    return places | {"of_object": "object_id", "of_source": "id"}
+
+
+def _has_fewer_objects(conn: Connection, haystack: str, source: str) -> bool:
+    ((fewer,),) = conn.execute(job("label.fewer_objects").compose(haystack=haystack, source=source))
+    return bool(fewer)
 
 
 def fit_stage(run: Run, pipeline: Pipeline, runs: Mapping[str, int]) -> None:
