@@ -130,7 +130,8 @@ def evaluate_stage(
             results = evaluate(methods, data, n_folds=n_folds, seeds=seeds, kinds=kinds, pool=pool)
             if second is not None:
                 shared = replace(data, sample=data.sample.select([p.name for p in second.sample.properties]))
-                of_second = evaluate_second(methods, shared, second, kinds[0], seeds, pool)
+                kind = "sky" if "sky" in kinds else kinds[0]  # the inner folds of a pipeline's fit are cells of the sky
+                of_second = evaluate_second(methods, shared, second, kind, seeds, pool)
                 results = Results(of_second.figures | results.figures, of_second.answers | results.answers)
         first = {m.name: (results.answers[kinds[0], m.name, seeds[0]].p, m.probabilities) for m in methods}
         with run.step("studies"):
