@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from xcat.database import copy
+from xcat.database import copy, runs
 from xcat.database.connection import Connection
 from xcat.database.sqlfiles import dicts, job
 from xcat.errors import Refusal, XcatError
@@ -115,19 +115,18 @@ def refuse(run_id: int, old: State | None, checks: Sequence[Check]) -> None:
 
 def line(each: Check) -> str:
     """A check in words, with the figures of then and now."""
-    gate, limit = each["gate"], _number(each["gate"], each["threshold"])
-    then, now, value = each["then"], each["now"], _number(gate, each["value"])
-    was = "-" if then is None else f"{then:,.4g}"
-    known = "" if now is None else f"{was} then, {now:,.4g} now"
+    gate, limit, value = each["gate"], _number(each["gate"], each["threshold"]), _number(each["gate"], each["value"])
+    then, now = (_plain(each[key]) for key in ("then", "now"))
+    known = f"{then} then, {now} now"
     words = {
-        "sources_lost": f"{was} sources then, {now or 0:,.4g} of them left: {value} lost, at most {limit}",
+        "sources_lost": f"{then} sources then, {now} of them left: {value} lost, at most {limit}",
         "sources_gained": f"{known}: {value} new, at most {limit}",
-        "area_lost": f"{was} square degrees with sources then, {now or 0:,.4g} of them left: {value} lost, at most {limit}",
+        "area_lost": f"{then} deg2 with sources then, {now} of them left: {value} lost, at most {limit}",
         "class_fraction": f"{known}: {value} changed, at most {limit}",
         "recall": f"{known}, at least {limit}",
         "recall_lost": f"{known}: {value} lost beyond chance, at most {limit}",
         "calibration": f"{known}: off by a factor {value}, at most {limit}",
-        "changed_classes": f"{was} sources in common, {now or 0:,.4g} of them change: {value}, at most {limit}",
+        "changed_classes": f"{then} sources in common, {now} of them change: {value}, at most {limit}",
         "unmatched": f"{known}: {value} more, at most {limit}",
         "withdrawn": "a rollback took this run back",
     }.get(gate, f"{known}: {value} lost, at most {limit}")
@@ -136,6 +135,39 @@ def line(each: Check) -> str:
 
 def _number(gate: str, value: float) -> str:
     return f"{value:.1%}" if gate in _SHARES else f"{value:.3g}"
+
+
+def _plain(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if value == int(value) else f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
+
+
+def measured(conn: Connection, run_id: int) -> dict[str, Any]:
+    """What the gates measured of a publish run, or last of a classify run.
+
+    Returns
+    -------
+    dict
+        run_id (of the publication), status, against_run_id, is_compared, checks.
+
+    Raises
+    ------
+    XcatError
+        It did not come to them.
+    """
+    row = conn.execute(job("gates.last_run").compose(), {"run_id": run_id}).fetchone()
+    if row is None:
+        raise XcatError(f"run {run_id} has not come to the gates: it is no publish or classify run, or was held.")
+    run = runs.get(conn, row[0])
+    return {"run_id": row[0], "status": run["status"], **run["summary"]["gates"]}
+
+
+def lines(found: dict[str, Any]) -> list[str]:
+    """What the gates measured, one line for each check; see `measured`."""
+    against = "nothing that was published" if not found["is_compared"] else f"run {found['against_run_id']}"
+    marks = [f"{'passed' if each['passed'] else 'FAILED'}  {line(each)}" for each in found["checks"]]
+    return [f"compared with {against}", *marks]
 
 
 # --- what the gates measure --------------------------------------------------------------------------------
@@ -251,7 +283,9 @@ def _withdrawn(conn: Connection, new: State) -> Iterator[Figure]:
 def listing(conn: Connection) -> list[dict[str, Any]]:
     """All gates: gate, threshold, is_on, about."""
     rows = {row["gate"]: row for row in dicts(conn.execute(job("gates.gates").compose()))}
-    return [{"gate": name, "threshold": None, "is_on": False, **rows.get(name, {}), "about": GATES[name]} for name in GATES]
+    return [
+        {"gate": name, "threshold": None, "is_on": False, **rows.get(name, {}), "about": GATES[name]} for name in GATES
+    ]
 
 
 def change(conn: Connection, gate: str, threshold: float | None = None, is_on: bool | None = None) -> None:
@@ -275,7 +309,11 @@ def famous(conn: Connection) -> list[dict[str, Any]]:
 
 
 def add_famous(
-    conn: Connection, name: str, class_: str, place: tuple[float, float] | None = None, radius_arcsec: float | None = None
+    conn: Connection,
+    name: str,
+    class_: str,
+    place: tuple[float, float] | None = None,
+    radius_arcsec: float | None = None,
 ) -> dict[str, Any]:
     """Enter an object that must keep its class.
 

@@ -37,7 +37,9 @@ def run_of(conn: Connection, name: str) -> int:
         return int(row[0])
     row = conn.execute(job("states.released").compose(), {"label": name}).fetchone()
     if row is None:
-        raise XcatError(f"'{name}' is no run number, no release, and neither published nor previous. See: xcat release list")
+        raise XcatError(
+            f"'{name}' is no run number, no release, and neither published nor previous. See: xcat release list"
+        )
     if row[0] is None:
         raise XcatError(f"the release {name} was given up on {row[1]:%Y-%m-%d}: {row[2]}")
     return int(row[0])

@@ -80,7 +80,10 @@ _NAMES: list[tuple[TypeEngine[Any], str]] = [
     (DOUBLE_PRECISION(), "bandwidth contamination cutoff false_rate inverse_ridge log_bayes_factor log_missing"),
     (DOUBLE_PRECISION(), "log_offset log_present log_ratio n_background n_present p_contaminant prior sharpness"),
     (DOUBLE_PRECISION(), "smoothing tail_slope typical_error weight log_objects_low err_low_arcsec reach_arcsec"),
-    (DOUBLE_PRECISION(), "err_typical_arcsec epoch_mean_yr epoch_std_yr prior_shape mean_of_all radius_arcsec threshold"),
+    (
+        DOUBLE_PRECISION(),
+        "err_typical_arcsec epoch_mean_yr epoch_std_yr prior_shape mean_of_all radius_arcsec threshold",
+    ),
     (DOUBLE_PRECISION(), "old_property_value property_value"),
     (ARRAY(DOUBLE_PRECISION), "grid grid_2 log_above log_atoms log_density log_smeared mixing outlier_levels"),
     (ARRAY(DOUBLE_PRECISION), "best_levels outlier_p log_odds completenesses cutoffs log_back log_alone pool_means"),

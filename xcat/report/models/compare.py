@@ -26,7 +26,7 @@ from xcat.database import copy, partitions, runs
 from xcat.database.connection import Connection, connect, ready
 from xcat.database.sqlfiles import dicts, job
 from xcat.errors import XcatError
-from xcat.jobs.changes import PRIOR, push, terms_of
+from xcat.jobs.changes import push, terms_of
 from xcat.models import samples, store
 from xcat.report.models.model_text import describe
 

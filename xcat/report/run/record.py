@@ -12,6 +12,7 @@ from xcat.database.retention import Leaving
 from xcat.database.runs import get
 from xcat.errors import XcatError
 from xcat.ingest.rows import VALUE_LEFT_EMPTY
+from xcat.jobs import gates
 from xcat.output.terminal import aligned
 from xcat.report.run import sum_rule
 
@@ -36,8 +37,8 @@ _MASTERS = (
 def text(row: Mapping[str, Any]) -> str:
     """Describe a run, as `xcat.database.runs.get` gives it, shortened where it is long."""
     steps = dict((row["summary"] or {}).get("seconds", {}))
-    made = {key: value for key, value in (row["summary"] or {}).items() if key not in ("seconds", "sum_rule")}
-    rule = (row["summary"] or {}).get("sum_rule")
+    made = {key: value for key, value in (row["summary"] or {}).items() if key not in ("seconds", "sum_rule", "gates")}
+    rule, checks = ((row["summary"] or {}).get(key) for key in ("sum_rule", "gates"))
     lines = [f"run {row['run_id']}: {row['kind']} of {row['name']}, {row['status']}"]
     for label, parts in {
         "error": str(row["error"] or "").splitlines(),
@@ -47,6 +48,7 @@ def text(row: Mapping[str, Any]) -> str:
         "read": [*_lineage(row), *(f"{name}: {_files(files)}" for name, files in (row["inputs"] or {}).items())],
         "made": _entries(made),
         "sum rule": [*sum_rule.verdict(rule), *sum_rule.lines(rule)] if rule else [],
+        "gates": gates.lines(checks) if checks else [],
         "settings": _entries(row["config"] or {}),
         "software": [_plain(row["versions"] or {})],
     }.items():
