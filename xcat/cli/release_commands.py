@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
@@ -143,3 +144,143 @@ def rollback(
         f"to publish it needs xcat publish {done['before']} --force --why REASON"
     )
     common.done(as_json, done, text)
+
+
+# --- releases ----------------------------------------------------------------------------------------------
+
+release_app = typer.Typer(
+    invoke_without_command=True,
+    epilog=common.examples(
+        "xcat release create 2026-11", "xcat release export 2026-11 release-2026-11", "xcat release list"
+    ),
+)
+commands.add_typer(release_app, name="release")
+
+
+@release_app.callback()
+def release(context: typer.Context, as_json: common.AsJson = False) -> None:
+    """Freeze what is published under a name, write it to files, and check both."""
+    if context.invoked_subcommand is None:
+        _list_releases(as_json)
+
+
+@release_app.command(
+    epilog=common.examples("xcat release create 2026-11", 'xcat release create paper-1 --run 20 --note "Table 3"')
+)
+def create(
+    label: Label,
+    run_id: Annotated[
+        int | None, common.option("--run", "RUN", "A run with tables in pub. Default: published.")
+    ] = None,
+    note: Annotated[str | None, common.option("--note", "TEXT", "What the release is, in a sentence.")] = None,
+    authors: Annotated[list[str] | None, common.option("--author", "NAME", "Whom to cite for it; repeatable.")] = None,
+    as_json: common.AsJson = False,
+) -> None:
+    """Freeze the published tables: counted, summed up, and never dropped."""
+    from xcat.database.connection import ready
+    from xcat.jobs import releases, states
+
+    with ready(settings()) as conn:
+        made = releases.create(conn, label, states.PUBLISHED if run_id is None else str(run_id), note, authors)
+    rows = sum(table["rows"] for table in made["record"]["tables"].values())
+    text = f"release {label}: run {made['run_id']}, {len(made['record']['tables'])} tables, {rows:,} rows"
+    common.done(as_json, made, text)
+
+
+@release_app.command("list", epilog=common.examples("xcat release list", "xcat release list --json"))
+def list_releases(as_json: common.AsJson = False) -> None:
+    """List the releases, newest first."""
+    _list_releases(as_json)
+
+
+def _list_releases(as_json: bool) -> None:
+    from xcat.jobs import releases
+
+    with api.reading() as conn:
+        rows = releases.listing(conn)
+    remarks = ["* published"] if any(row["is_published"] for row in rows) else []
+
+    def cells(row: dict[str, Any]) -> tuple[str, ...]:
+        note = row["note"] or ""
+        if row["removed_at"] is not None:
+            note = f"given up on {row['removed_at']:%Y-%m-%d}: {row['removed_why']}"
+        run = f"{row['run_id']}{' *' if row['is_published'] else ''}"
+        return row["label"], f"{row['created_at']:%Y-%m-%d %H:%M}", run, f"{row['sources']:,}", note
+
+    common.print_rows(as_json, rows, ("release", "made (UTC)", "run", "sources", "note"), cells, remarks)
+
+
+@release_app.command(epilog=common.examples("xcat release show 2026-11", "xcat release show 2026-11 --json"))
+def show(label: Label, as_json: common.AsJson = False) -> None:
+    """Show everything about a release; --json gives its whole record."""
+    from xcat.jobs import releases
+    from xcat.report.run import record
+
+    with api.reading() as conn:
+        found = releases.show(conn, label)
+    common.print_json(found) if as_json else print(record.release_text(found))
+
+
+@release_app.command(
+    epilog=common.examples(
+        "xcat release export 2026-11 release-2026-11", "xcat release export 2026-11 r --format parquet"
+    )
+)
+def export(
+    label: Label,
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new folder.")],
+    formats: Annotated[
+        list[str] | None, common.option("--format", "FORMAT", "parquet or votable; repeatable. Default: both.")
+    ] = None,
+    as_json: common.AsJson = False,
+) -> None:
+    """Write the tables of a release with README, CITATION and checksums to a new folder, whole or not at all."""
+    from xcat.jobs import release_files
+
+    unknown = sorted(set(formats or ()) - set(release_files.FORMATS))
+    if unknown:
+        raise common.UsageError(f"--format is parquet or votable, got {unknown[0]!r}")
+    with api.reading() as conn:
+        names = release_files.export(conn, label, folder, formats)
+    common.done(as_json, {"label": label, "folder": folder, "files": names}, f"{len(names)} files written to {folder}")
+
+
+@release_app.command(
+    epilog=common.examples("xcat release verify 2026-11", "xcat release verify 2026-11 release-2026-11")
+)
+def verify(
+    label: Label,
+    folder: Annotated[
+        Path | None,
+        typer.Argument(metavar="[FOLDER]", help="Files of the release. Default: its tables in the database."),
+    ] = None,
+    as_json: common.AsJson = False,
+) -> None:
+    """Count and sum up the tables of a release again, or its files; a difference is an error."""
+    from xcat.errors import XcatError
+    from xcat.jobs import release_files, releases
+
+    with api.reading() as conn:
+        if folder is None:
+            differences = releases.verify(conn, label)
+        else:
+            differences = release_files.verify(releases.show(conn, label), folder)
+    what = f"the release {label}" if folder is None else f"{folder} of the release {label}"
+    if differences:
+        raise XcatError(f"{what} is not as it was: {'; '.join(differences)}")
+    common.done(as_json, {"label": label, "folder": folder, "differences": []}, f"{what} is as it was")
+
+
+@release_app.command("remove", epilog=common.examples('xcat release remove test-1 --why "a test"'))
+def remove_release(label: Label, why: Why, as_json: common.AsJson = False) -> None:
+    """Give up a release: its record and its label stay, its tables may be dropped."""
+    from xcat.database.connection import ready
+    from xcat.jobs import releases
+
+    if not why.strip():
+        raise common.UsageError("--why: say why the release is given up")
+    with ready(settings()) as conn:
+        releases.remove(conn, label, why.strip())
+    common.done(
+        as_json, {"label": label, "why": why.strip()}, f"release {label} is given up; its tables may be dropped"
+    )

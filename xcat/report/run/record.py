@@ -56,6 +56,33 @@ def text(row: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def release_text(release: Mapping[str, Any]) -> str:
+    """Describe a release, as `xcat.jobs.releases.show` gives it."""
+    made = release["record"]
+    given_up = (
+        f"given up on {release['removed_at']:%Y-%m-%d}: {release['removed_why']}" if release["removed_at"] else ""
+    )
+    tables = [(name, f"{t['rows']:,}", f"{t['checksum'][:12]}...") for name, t in made["tables"].items()]
+    lines = [f"release {release['label']}: run {made['run_id']} of {made['pipeline']}"]
+    for label, parts in {
+        "": [given_up] if given_up else [],
+        "note": [made["note"]] if made["note"] else [],
+        "when": [f"made {release['created_at']:%Y-%m-%d %H:%M} UTC, published {made['published_at'][:16]}"],
+        "authors": ["; ".join(made["authors"])],
+        "classes": [", ".join(made["classes"])],
+        "model": [f"fit run {made['model_run_id']}"],
+        "tables": aligned([("name", "rows", "checksum"), *tables], {1}),
+        "read": [f"{i['catalogue']} version {i['version']}: {_files_of(i['files'])}" for i in made["inputs"]],
+        "software": [_plain(made["software"])],
+    }.items():
+        lines += [f"{label if i == 0 else '':<10}{part}" for i, part in enumerate(parts)]
+    return "\n".join(lines)
+
+
+def _files_of(files: list[dict[str, Any]]) -> str:
+    return _files([{"file_name": file["file"], "n_rows": file["rows"]} for file in files])
+
+
 def _when(row: Mapping[str, Any]) -> str:
     started = datetime.fromisoformat(row["started_at"])
     ended = datetime.fromisoformat(row["ended_at"]) if row["ended_at"] else datetime.now(UTC)
