@@ -175,5 +175,23 @@ WITH stage AS (
 )
 SELECT i.name AS catalogue, i.file_name, i.n_rows, i.state = %(new)s AS is_new
 FROM input AS i
-WHERE NOT EXISTS (SELECT FROM input AS o WHERE o.state <> i.state AND o.name = i.name AND o.sha256 = i.sha256)
+WHERE %(old)s <> %(new)s
+  AND NOT EXISTS (SELECT FROM input AS o WHERE o.state <> i.state AND o.name = i.name AND o.sha256 = i.sha256)
 ORDER BY 1, 4, 2;
+
+-- name: keep_changes
+-- The sources that changed class, for several questions.
+CREATE TEMP TABLE changed ON COMMIT DROP AS {changes};
+
+-- name: causes
+-- How many changed, by cause and property.
+SELECT cause, property, count(*) AS n, avg(push)::double precision AS push
+FROM pg_temp.changed GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2;
+
+-- name: changed
+-- Those that changed the most: the surest before and now.
+SELECT * FROM pg_temp.changed ORDER BY old_p_class + p_class DESC, name, source_id LIMIT %(limit)s;
+
+-- name: are_states
+-- Which of some runs have their flat tables.
+SELECT run_id FROM pub.runs WHERE run_id = ANY (%(run_ids)s);

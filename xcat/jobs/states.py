@@ -7,6 +7,7 @@ sources anew.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from xcat.database import partitions
@@ -65,6 +66,11 @@ def shown(conn: Connection) -> State | None:
     """The published state, or None."""
     row = conn.execute(job("states.published").compose()).fetchone()
     return None if row is None else state(conn, row[0])
+
+
+def among(conn: Connection, run_ids: Sequence[int]) -> set[int]:
+    """Those of some runs that are states."""
+    return {row[0] for row in conn.execute(job("states.are_states").compose(), {"run_ids": list(run_ids)})}
 
 
 def table(of: State, name: str = "classified") -> str:

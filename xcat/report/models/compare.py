@@ -132,7 +132,8 @@ def _check(old: dict[str, Any], new: dict[str, Any]) -> None:
         raise XcatError(
             f"runs {old['run_id']} and {new['run_id']} classify different sources (merge runs {old['source_run_id']} "
             f"and {new['source_run_id']}). Compare their models on the same: "
-            f"xcat diff {old['model_run_id']} {new['model_run_id']}"
+            f"xcat diff {old['model_run_id']} {new['model_run_id']}, or the runs when both have tables in pub: "
+            f"xcat publish RUN --hold"
         )
 
 
