@@ -30,7 +30,8 @@ array_to_json({name})::text AS {name};
 -- The versions of catalogues that the stages of a state read, with their files.
 SELECT k.name AS catalogue, k.version, k.kind, k.definition ->> 'title' AS title,
        k.definition ->> 'citation' AS citation, k.definition_sha256,
-       jsonb_agg(DISTINCT jsonb_build_object('file', f.file_name, 'sha256', f.sha256, 'rows', f.n_rows)) AS files
+       coalesce(jsonb_agg(DISTINCT jsonb_build_object('file', f.file_name, 'sha256', f.sha256, 'rows', f.n_rows))
+                FILTER (WHERE f.file_id IS NOT NULL), '[]') AS files
 FROM xcat.run AS r
 CROSS JOIN LATERAL unnest(ARRAY[r.source_run_id, r.match_run_id, r.property_run_id, r.label_run_id, r.run_id])
     AS s (run_id)

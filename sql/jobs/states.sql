@@ -35,7 +35,7 @@ CREATE TEMP TABLE IF NOT EXISTS decided (
 ) ON COMMIT DROP;
 
 -- name: by_identity
--- The same number, and about the same place: a mission that numbers its sources anew gives an old number to another one.
+-- The same number, and about the same place: a mission that numbers its sources anew gives an old number to another.
 INSERT INTO pg_temp.same_source (old_id, new_id, by_position)
 SELECT o.source_id, n.source_id, false
 FROM {old} AS o JOIN {new} AS n USING (source_id)

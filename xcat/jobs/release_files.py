@@ -45,23 +45,14 @@ def export(conn: Connection, label: str, folder: Path, formats: list[str] | None
         The folder exists, or cannot be written.
     """
     release = releases.kept(conn, label)
-    facts = provenance(
-        "release",
-        run_id=release["run_id"],
-        model_run_id=release["record"]["model_run_id"],
-        release=label,
-    ) | {"request_date": _time(release)}
     endings = [FORMATS[name] for name in formats or FORMATS]
     with atomic.writing_folder(folder) as part:
-        names = []
         tables = release["record"]["tables"]
-        with progress.bar("release: files", len(tables) * len(endings)) as advance:
-            for name, about in tables.items():
-                table = _table(conn, release, name, {KEY: facts | {"table": name, "rows": about["rows"]}})
-                for ending in endings:
-                    files.write(table, part / f"{name}{ending}")
-                    names.append(f"{name}{ending}")
-                    advance(1)
+        with progress.bar("release: files", len(tables)) as advance:
+            for name in tables:
+                write_table(conn, release, name, part, endings)
+                advance(1)
+        names = [f"{name}{ending}" for name in tables for ending in endings]
         record = {
             "label": label,
             "created_at": _time(release),
@@ -84,15 +75,20 @@ def _time(release: dict[str, Any]) -> str:
     return str(release["created_at"].isoformat(timespec="seconds").replace("+00:00", "Z"))
 
 
-def _table(conn: Connection, release: dict[str, Any], name: str, meta: dict[str, Any]) -> stored.Stored:
-    about = release["record"]["tables"][name]
-    relation = releases.relation(name)
+def write_table(conn: Connection, release: dict[str, Any], name: str, folder: Path, endings: list[str]) -> None:
+    """Write one table of a release in one or several formats."""
+    record, run_id = release["record"], release["run_id"]
+    about, relation = record["tables"][name], releases.relation(name)
     columns = stored.columns_of(conn, relation, about["columns"])
     if name == "source_evidence":  # one number per term and class
-        tables = release["record"]["tables"]
-        n_elements = tables["model_term"]["rows"] * tables["model_class"]["rows"]
+        n_elements = record["tables"]["model_term"]["rows"] * record["tables"]["model_class"]["rows"]
         columns = [c._replace(n_elements=n_elements) if c.name == "evidence" else c for c in columns]
-    return stored.Stored(conn, relation, release["run_id"], columns, releases.TABLES[name], about["rows"], meta)
+    facts = provenance("release", run_id=run_id, model_run_id=record["model_run_id"], release=release["label"])
+    # of the release, not of the writing: the same tables make the same files
+    meta = {KEY: facts | {"request_date": _time(release), "table": name, "rows": about["rows"]}}
+    table = stored.Stored(conn, relation, run_id, columns, releases.TABLES[name], about["rows"], meta)
+    for ending in endings:
+        files.write(table, folder / f"{name}{ending}")
 
 
 def _about(conn: Connection) -> dict[str, str]:
