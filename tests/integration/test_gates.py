@@ -29,10 +29,9 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def made(module_settings: Settings) -> dict[str, int]:
-    found = small_sky.make(module_settings)
     with ready(module_settings) as conn:
         conn.execute("UPDATE xcat.gate SET is_on = true")
-    return found
+    return small_sky.make(module_settings)
 
 
 @pytest.fixture
@@ -74,6 +73,13 @@ def cli(module_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Any:
 def _one(conn: Connection, query: str, *values: Any) -> Any:
     (row,) = conn.execute(query.encode(), values or None).fetchall()
     return row[0]
+
+
+def test_the_first_publication_passes_what_needs_no_other(module_settings, made, read):
+    found = gates.measured(read, made["publish"])
+    assert (found["is_compared"], found["against_run_id"], found["status"]) == (False, None, "done")
+    assert {each["gate"] for each in found["checks"]} == {"recall", "calibration"}
+    assert all(each["passed"] and each["then"] is None for each in found["checks"]) and len(found["checks"]) == 8
 
 
 # --- what is refused ----------------------------------------------------------------------------------------

@@ -78,7 +78,7 @@ def check(conn: Connection, new: State, old: State | None, allow_loss: float | N
     if old is not None:
         figures += [*_sources(conn, new, old), *_classes(conn, new, old), *_unmatched(conn, new, old)]
     order = list(GATES)
-    figures.sort(key=lambda figure: order.index(figure.gate))
+    figures.sort(key=lambda figure: (order.index(figure.gate), figure.of))
     return [
         {**figure._asdict(), "threshold": thresholds[figure.gate], "passed": _passes(figure, thresholds[figure.gate])}
         for figure in figures
