@@ -18,7 +18,7 @@ from xcat.config import Settings
 from xcat.database import runs
 from xcat.database.connection import Connection, ready
 from xcat.errors import Refusal, StageError, XcatError
-from xcat.jobs import gates, states
+from xcat.jobs import gate_figures, gates, states
 from xcat.jobs.publishing import publish, rollback
 from xcat.models import store
 from xcat.report.models import compare, state_diff
@@ -220,7 +220,7 @@ def test_famous_objects_are_entered_by_name_or_place(made, read, cli):
     assert "Cyg X-1 must keep its class XRB (299.59030, +35.20160)" in cli("gate", "list")
     new = states.shown(read)
     with read.transaction():
-        (figure,) = gates._famous(read, new, new)
+        (figure,) = gate_figures._famous(read, new, new)
     assert (figure.then, figure.now, figure.value) == (1, 1, 0), "the sky does not hold Cyg X-1"
     for each in listed:
         cli("gate", "remove", each)

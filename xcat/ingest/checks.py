@@ -32,7 +32,7 @@ _ERRORS = ("err_arcsec", "err_maj_arcsec", "err_min_arcsec", "err_pa_deg")
 
 @dataclass(frozen=True)
 class Allowed:
-    """What the user allows in this load, in place of the definition's checks: shares between 0 and 1."""
+    """What the user allows, in place of the definition's checks and of the gates: shares between 0 and 1."""
 
     rejects: float | None = None
     loss: float | None = None

@@ -5,19 +5,16 @@ Each gate has a threshold in the table ``gate``. What the gates measured is kept
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
-from xcat.database import copy, runs
+from xcat.database import runs
 from xcat.database.connection import Connection
 from xcat.database.sqlfiles import dicts, job
 from xcat.errors import Refusal, XcatError
-from xcat.jobs import states
+from xcat.jobs.gate_figures import FEWEST, Figure, measure, off
 from xcat.jobs.states import State
-from xcat.sky import joins
-from xcat.sky.occupied import occupied_deg2
 
-_FEWEST = 20  # sources of a class, below which its fraction is chance
 _RADIUS_ARCSEC = 10.0  # around a famous object
 #: Gate to what it checks; the default thresholds are in the table.
 GATES = {
@@ -25,7 +22,7 @@ GATES = {
     "sources_gained": "number of new sources over that of the published ones, at most",
     "area_lost": "share of the sky with published sources that has none, at most",
     "missions_gone": "missions that have no source any more, at most",
-    "class_fraction": f"relative change of the share of a class with {_FEWEST} sources or more, at most",
+    "class_fraction": f"relative change of the share of a class with {FEWEST} sources or more, at most",
     "recall": "recall of every class out of fold, at least; one that is not below the published one passes",
     "recall_lost": "loss of recall of a class beyond the 95 % interval of the new one, at most",
     "calibration": "mean probability of a class out of fold over its prior, and the inverse of it, at most; one that is"
@@ -37,16 +34,6 @@ GATES = {
 }
 _OF_LOSS = ("sources_lost", "area_lost")
 _SHARES = {"sources_lost", "sources_gained", "area_lost", "class_fraction", "changed_classes", "unmatched"}
-
-
-class Figure(NamedTuple):
-    """What a gate measured: of a class, a mission or an object, then and now, and what the threshold limits."""
-
-    gate: str
-    of: str
-    then: float | None
-    now: float | None
-    value: float
 
 
 Check = dict[str, Any]
@@ -74,11 +61,8 @@ def check(conn: Connection, new: State, old: State | None, allow_loss: float | N
         thresholds |= {gate: allow_loss for gate in _OF_LOSS if gate in thresholds}
     if old is not None and (old["run_id"] == new["run_id"] or (allow_loss is not None and allow_loss >= 1)):
         old = None
-    figures = [*_of_model(conn, new, old), *_famous(conn, new, old), *_withdrawn(conn, new)]
-    if old is not None:
-        figures += [*_sources(conn, new, old), *_classes(conn, new, old), *_unmatched(conn, new, old)]
     order = list(GATES)
-    figures.sort(key=lambda figure: (order.index(figure.gate), figure.of))
+    figures = sorted(measure(conn, new, old), key=lambda figure: (order.index(figure.gate), figure.of))
     return [
         {**figure._asdict(), "threshold": thresholds[figure.gate], "passed": _passes(figure, thresholds[figure.gate])}
         for figure in figures
@@ -89,7 +73,7 @@ def check(conn: Connection, new: State, old: State | None, allow_loss: float | N
 def _passes(figure: Figure, threshold: float) -> bool:
     if figure.gate == "recall":
         return figure.value >= threshold or (figure.then is not None and figure.value >= figure.then)
-    if figure.gate == "calibration" and figure.then is not None and figure.value <= _off(figure.then):
+    if figure.gate == "calibration" and figure.then is not None and figure.value <= off(figure.then):
         return True
     return figure.value <= threshold
 
@@ -168,113 +152,6 @@ def lines(found: dict[str, Any]) -> list[str]:
     against = "nothing that was published" if not found["is_compared"] else f"run {found['against_run_id']}"
     marks = [f"{'passed' if each['passed'] else 'FAILED'}  {line(each)}" for each in found["checks"]]
     return [f"compared with {against}", *marks]
-
-
-# --- what the gates measure --------------------------------------------------------------------------------
-
-
-def _sources(conn: Connection, new: State, old: State) -> Iterator[Figure]:
-    n = states.pair(conn, old, new)
-    yield Figure("sources_lost", "", n["n_old"], n["n_same"], 1 - n["n_same"] / max(n["n_old"], 1))
-    yield Figure("sources_gained", "", n["n_old"], n["n_new"], (n["n_new"] - n["n_same"]) / max(n["n_old"], 1))
-    types = [("cell", "bigint"), ("n_objects", "bigint")]
-    before, after = (
-        copy.fetch_columns(conn, job("gates.cells").compose(table=states.table(each)), types) for each in (old, new)
-    )
-    was, is_ = occupied_deg2(before["cell"], before["n_objects"], after["cell"], base_cells=12)
-    yield Figure("area_lost", "", was, is_, 1 - is_ / was if was else 0.0)
-    missions = [
-        [row[0] for row in conn.execute(job("gates.missions").compose(table=states.table(each)))] for each in (old, new)
-    ]
-    gone = [name for name in missions[0] if name not in missions[1]]
-    yield Figure("missions_gone", ", ".join(gone), len(missions[0]), len(missions[0]) - len(gone), len(gone))
-
-
-def _classes(conn: Connection, new: State, old: State) -> Iterator[Figure]:
-    """Shares of the classes that both models have, and the sources that change; after `_sources`."""
-    shared = [name for name in new["classes"] if name in old["classes"]]
-    counts = [
-        dict(conn.execute(job("gates.classes").compose(table=states.table(each))).fetchall()) for each in (old, new)
-    ]
-    totals = [sum(of_state.values()) for of_state in counts]
-    for name in shared:
-        n_old, n_new = (of_state.get(name, 0) for of_state in counts)
-        if n_old >= _FEWEST and totals[1]:
-            then, now = n_old / totals[0], n_new / totals[1]
-            yield Figure("class_fraction", name, then, now, abs(now / then - 1))
-    query = job("states.matrix").compose(old=states.table(old), new=states.table(new))
-    n_same = n_changed = 0
-    for before, after, n in conn.execute(query):
-        if before in shared and after in shared:
-            n_same, n_changed = n_same + n, n_changed + n * (before != after)
-    if n_same:
-        yield Figure("changed_classes", "", n_same, n_changed, n_changed / n_same)
-
-
-def _unmatched(conn: Connection, new: State, old: State) -> Iterator[Figure]:
-    ((then,),), ((now,),) = (
-        conn.execute(job("gates.unmatched").compose(table=states.table(each))) for each in (old, new)
-    )
-    yield Figure("unmatched", "", then, now, max(0.0, now - then))
-
-
-def _of_model(conn: Connection, new: State, old: State | None) -> Iterator[Figure]:
-    """Recall and calibration out of fold, class by class."""
-    before, after = ({} if each is None else _recalls(conn, each) for each in (old, new))
-    for name, (recall, high) in after.items():
-        then = before.get(name, (None, None))[0]
-        yield Figure("recall", name, then, recall, recall)
-        if then is not None:
-            yield Figure("recall_lost", name, then, recall, max(0.0, then - high))
-    ratio, ratio_now = ({} if each is None else _calibration(conn, each) for each in (old, new))
-    for name, now in ratio_now.items():
-        yield Figure("calibration", name, ratio.get(name), now, _off(now))
-
-
-def _recalls(conn: Connection, of: State) -> dict[str, tuple[float, float]]:
-    rows = conn.execute(job("gates.recall").compose(), {"model_run_id": of["model_run_id"]})
-    return {name: (recall, high) for name, recall, high in rows}
-
-
-def _calibration(conn: Connection, of: State) -> dict[str, float]:
-    query = job("gates.calibration").compose()
-    return dict(conn.execute(query, {"model_run_id": of["model_run_id"]}).fetchall())
-
-
-def _off(ratio: float) -> float:
-    """By which factor a ratio is off from 1, as a number that JSON has."""
-    return min(max(ratio, 1 / max(ratio, 1e-9)), 1e9)
-
-
-def _famous(conn: Connection, new: State, old: State | None) -> Iterator[Figure]:
-    """Objects that must keep their class: lost is what has another one, or is gone, and was right before."""
-    wanted = {row["name"]: row["class"] for row in famous(conn)}
-    if not wanted:
-        return
-    now, then = _classes_of_famous(conn, new), None if old is None else _classes_of_famous(conn, old)
-    lost = [
-        f"{name} ({class_}, now {now.get(name, 'gone')})"
-        for name, class_ in wanted.items()
-        if now.get(name) != class_ and (name in now if then is None else then.get(name) == class_)
-    ]
-    right = [
-        None if each is None else sum(each.get(name) == class_ for name, class_ in wanted.items())
-        for each in (then, now)
-    ]
-    yield Figure("famous_lost", ", ".join(lost), right[0], right[1], len(lost))
-
-
-def _classes_of_famous(conn: Connection, of: State) -> dict[str, str]:
-    joins.make_tables(conn)
-    joins.needles(conn, job("gates.needles").compose())
-    joins.search(conn, states.table(of), "objects that must keep their class", haystack_id="source_id")
-    return dict(conn.execute(job("gates.classes_of_famous").compose(table=states.table(of))).fetchall())
-
-
-def _withdrawn(conn: Connection, new: State) -> Iterator[Figure]:
-    row = conn.execute(job("gates.withdrawn").compose(), {"run_id": new["run_id"]}).fetchone()
-    if row is not None and row[0]:
-        yield Figure("withdrawn", "", None, None, 1.0)
 
 
 # --- the gates themselves ----------------------------------------------------------------------------------

@@ -149,13 +149,12 @@ def _publish(
                     _gates(run, new, old, allow_loss, how == "forced")
             elif old is not None:
                 run.conn.execute(job("publish.withdraw").compose(), {"run_id": old["run_id"]})
-            with run.step("switch"):
-                _switch(run.conn, classify_run_id, classes, how, why)
-            if old is not None and old["run_id"] != classify_run_id:
-                with run.step("changes"):
-                    if "gates" not in run.summary or not run.summary["gates"]["is_compared"]:
-                        states.pair(run.conn, old, new)
-                    changes.store_changes(run.conn, old, new)
+            if old is None or old["run_id"] != classify_run_id:
+                with run.step("switch"):
+                    _switch(run.conn, classify_run_id, classes, how, why)
+                if old is not None:
+                    with run.step("changes"):
+                        _keep_changes(run, old, new)
         run.summary |= {"published_run_id": classify_run_id, "classes": classes}
     retention.sweep(settings)
     return run.run_id
@@ -169,6 +168,13 @@ def _gates(run: Run, new: State, old: State | None, allow_loss: float | None, is
     run.summary["gates"] = {"against_run_id": against, "is_compared": is_compared, "checks": checks}
     if not is_forced:
         gates.refuse(new["run_id"], old, checks)
+
+
+def _keep_changes(run: Run, old: State, new: State) -> None:
+    """Keep what changed class; the gates have found the sources in common if they compared the states."""
+    if not run.summary.get("gates", {}).get("is_compared"):
+        states.pair(run.conn, old, new)
+    changes.store_changes(run.conn, old, new)
 
 
 def _classes(conn: Connection, model_run_id: int) -> list[str]:
