@@ -257,3 +257,19 @@ def test_damage_is_an_error_of_the_command(module_settings, made, cli):
     with pytest.raises(XcatError, match=r"the release 2026-11 is not as it was: hypotheses: .* rows then"):
         cli("release", "verify", "2026-11")
     publish(module_settings, made["classify"])
+
+
+def test_prune_keeps_a_release(module_settings, made, released):
+    """However long ago its run was published, and whatever came after."""
+    publish(module_settings, made["classify"])
+    with ready(module_settings) as conn:
+        damaged = releases.verify(conn, "2026-11")  # by the test before
+        conn.execute("DELETE FROM xcat.run WHERE kind = 'pipeline'")
+    for _ in range(3):
+        publish(module_settings, night(module_settings, made["classify"]))
+    dropped = retention.prune(module_settings, 1).run_ids
+    assert made["earlier_classify"] in dropped and made["classify"] not in dropped
+    with ready(module_settings) as conn:
+        assert releases.verify(conn, "2026-11") == damaged
+        conn.execute("UPDATE xcat.release SET run_id = NULL, removed_at = now()")
+    assert made["classify"] in retention.prune(module_settings, 1).run_ids

@@ -63,7 +63,7 @@ def show(run_id: common.RunId, as_json: common.AsJson = False) -> None:
 
 @runs_app.command(epilog=common.examples("xcat runs drop 12 13"))
 def drop(run_ids: RunIds, as_json: common.AsJson = False) -> None:
-    """Drop runs and all that they made; refused if something published, pinned or kept still reads them."""
+    """Drop runs and all that they made; refused if published, released or pinned, or if something kept reads them."""
     from xcat.database.retention import drop_runs
 
     _done(drop_runs(settings(), run_ids), as_json)
@@ -74,7 +74,7 @@ def prune(
     keep: Annotated[int, typer.Option("--keep", min=1, help="Runs of each kind and name to keep, the newest.")],
     as_json: common.AsJson = False,
 ) -> None:
-    """Drop all but the newest runs, the published one, the pinned ones, and what these stand on."""
+    """Drop all but the newest runs, the published one and the one before, releases, pins, and what these stand on."""
     from xcat.database import retention
 
     _done(retention.prune(settings(), keep), as_json)
