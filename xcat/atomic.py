@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,3 +42,28 @@ def writing(path: Path) -> Iterator[Path]:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing_folder(path: Path) -> Iterator[Path]:
+    """Give a new folder beside the final place, and move it there if all went well; what is written is on the disk.
+
+    Raises
+    ------
+    XcatError
+        The final place exists, or the folder cannot be made or moved.
+    """
+    if path.exists():
+        raise XcatError(f"{path} exists already. Choose another name, or remove it.")
+    part = path.absolute().with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.mkdir(parents=True)
+        yield part
+        for file in part.iterdir():
+            with file.open("rb") as written:
+                os.fsync(written.fileno())
+        part.rename(path)
+    except OSError as error:
+        raise XcatError(f"{path}: cannot be written ({error.strerror or error})") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)

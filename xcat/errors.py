@@ -22,3 +22,7 @@ class InputError(XcatError):
 
 class StageError(XcatError):
     """A stage that cannot run yet, or that would mix data of different origins."""
+
+
+class Refusal(StageError):
+    """A publication that did not pass the gates; what was published stays published."""

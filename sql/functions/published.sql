@@ -14,13 +14,15 @@ $$;
 
 -- The other run of comparisons. As above: a subquery would have every published run planned, and its tables locked.
 
--- The newest run in pub that is not the published one; NULL if there is none
+-- The run that was published before the published one; without any the newest other run in pub, NULL if there is none
 CREATE FUNCTION pub.run_before()
 RETURNS integer
 LANGUAGE sql IMMUTABLE PARALLEL SAFE SECURITY DEFINER SET search_path FROM CURRENT
 AS $$
-    SELECT max(run_id) FROM xcat.publication
+    SELECT run_id FROM xcat.publication
     WHERE run_id <> coalesce((SELECT run_id FROM xcat.publication WHERE active), -1)
+    ORDER BY how = 'written', CASE how WHEN 'written' THEN run_id ELSE publication_id END DESC
+    LIMIT 1
 $$;
 
 -- The fit run whose model made a published run (default: the one that the views show); an error if it is not published

@@ -273,6 +273,15 @@ GRANT SELECT ON {table} TO CURRENT_USER;
 -- Whether a run has its flat tables.
 SELECT EXISTS (SELECT FROM xcat.publication WHERE run_id = %(run_id)s);
 
+-- name: withdraw
+-- A rollback takes a run back.
+UPDATE xcat.publication SET withdrawn = true WHERE run_id = %(run_id)s;
+
+-- name: last_of
+-- The last finished publication of a classify run.
+SELECT max(run_id) FROM xcat.run
+WHERE kind = 'publish' AND status = 'done' AND (config ->> 'classify_run_id')::integer = %(run_id)s;
+
 -- name: classes
 -- The classes of a model, in its order.
 SELECT array_agg(class ORDER BY class_id) FROM xcat.model_class WHERE run_id = %(model_run_id)s;

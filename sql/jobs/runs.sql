@@ -13,7 +13,8 @@ SELECT pg_advisory_xact_lock_shared(hashtext('xcat.content'), %(catalogue_id)s);
 
 -- name: finish
 -- Mark a run done, in the transaction that wrote its rows: both become visible, or neither. Failed and lost runs of the
--- same kind and name are deleted: their work has been done now.
+-- same kind and name are deleted: their work has been done now. A publication that the gates refused is kept: it says
+-- what was measured.
 WITH finished AS (
     UPDATE xcat.run
     SET status = 'done', ended_at = clock_timestamp(), summary = %(summary)s, inputs = inputs || %(inputs)s
@@ -21,7 +22,8 @@ WITH finished AS (
     RETURNING kind, name
 )
 DELETE FROM xcat.run USING finished
-WHERE run.status IN ('failed', 'lost') AND run.kind = finished.kind AND run.name = finished.name AND run.pinned IS NULL;
+WHERE run.status IN ('failed', 'lost') AND run.kind = finished.kind AND run.name = finished.name AND run.pinned IS NULL
+  AND run.summary -> 'gates' IS NULL;
 
 -- name: fail
 -- Mark a run failed, after its transaction was rolled back.
@@ -99,9 +101,10 @@ WHERE kind = 'publish' AND (config ->> 'classify_run_id')::integer IN (SELECT ru
 ORDER BY run_id;
 
 -- name: not_to_keep
--- What `prune` drops: all but the published and pinned runs, those that are running, the last runs of each kind and
--- name, and whatever these depend on. A run that loaded files stays as long as a version of a catalogue holds one of
--- them. A model that was refitted for fewer properties (a fit that reads a fit) stays as long as the model itself.
+-- What `prune` drops: all but the published run and the one published before, the released and pinned ones, those that
+-- are running, the last runs of each kind and name (refused publications among them), and whatever these depend on.
+-- A run that loaded files stays as long as a version of a catalogue holds one of them. A model that was refitted for
+-- fewer properties (a fit that reads a fit) stays as long as the model itself.
 WITH RECURSIVE edge (run_id, needs) AS (
     SELECT r.run_id, n.needs
     FROM xcat.run AS r
@@ -122,12 +125,20 @@ WITH RECURSIVE edge (run_id, needs) AS (
 ), kept (run_id) AS (
     SELECT run_id FROM xcat.publication WHERE active
     UNION
+    (SELECT run_id FROM xcat.publication
+     WHERE how <> 'written' AND NOT withdrawn
+       AND run_id <> coalesce((SELECT run_id FROM xcat.publication WHERE active), -1)
+     ORDER BY publication_id DESC LIMIT 1)
+    UNION
+    SELECT run_id FROM xcat.release WHERE run_id IS NOT NULL
+    UNION
     SELECT run_id FROM xcat.run WHERE pinned IS NOT NULL OR status = 'running'
     UNION
     SELECT run_id
     FROM (SELECT run_id, row_number() OVER (PARTITION BY kind, name ORDER BY run_id DESC) AS age
           FROM xcat.run
-          WHERE status = 'done' AND kind <> 'ingest' AND (kind <> 'fit' OR model_run_id IS NULL)) AS r
+          WHERE (status = 'done' OR summary -> 'gates' IS NOT NULL) AND kind <> 'ingest'
+            AND (kind <> 'fit' OR model_run_id IS NULL)) AS r
     WHERE age <= %(keep)s
     UNION
     SELECT edge.needs FROM kept JOIN edge USING (run_id)
@@ -149,6 +160,8 @@ ORDER BY run_id;
 SELECT r.run_id, 'is running' AS why FROM xcat.run AS r WHERE r.run_id = ANY (%(run_ids)s) AND r.status = 'running'
 UNION ALL
 SELECT run_id, 'is published' FROM xcat.publication WHERE active AND run_id = ANY (%(run_ids)s)
+UNION ALL
+SELECT run_id, 'is the release ' || label FROM xcat.release WHERE run_id = ANY (%(run_ids)s)
 UNION ALL
 SELECT run_id, 'is pinned: ' || pinned FROM xcat.run WHERE pinned IS NOT NULL AND run_id = ANY (%(run_ids)s)
 UNION ALL

@@ -22,9 +22,10 @@ from xcat.database import partitions
 from xcat.database.connection import ready
 from xcat.database.runs import get, stage
 from xcat.errors import XcatError
+from xcat.jobs.changes import PRIOR
 from xcat.models import store
 from xcat.report.models import compare, model_text
-from xcat.report.models.compare import PRIOR, AnswerChunk, ModelDifference, diff
+from xcat.report.models.compare import AnswerChunk, ModelDifference, diff
 
 pytestmark = pytest.mark.slow
 

@@ -311,8 +311,8 @@ def test_a_publication_switches_in_one_transaction(
     seen = []
     real = publishing._switch
 
-    def broken(conn: Connection, classify_run_id: int, classes: list[str]) -> None:
-        real(conn, classify_run_id, classes)
+    def broken(conn: Connection, classify_run_id: int, *others: Any) -> None:
+        real(conn, classify_run_id, *others)
         seen.append(_count(module_settings, "SELECT run_id FROM pub.runs WHERE is_published"))
         raise RuntimeError("the light went out")
 

@@ -14,6 +14,7 @@ from children import ROOT, XCAT
 
 import xcat
 from xcat.config import Settings
+from xcat.database.connection import ready
 
 sys.path.insert(0, str(ROOT / "docs"))
 
@@ -39,6 +40,8 @@ def _folder(parent: Path, name: str) -> Path:
 @pytest.mark.slow
 def test_the_commands_run_as_they_stand(module_settings, tmp_path):
     """In the order of the README, then of the pages, on the sky of the README; each after those before it."""
+    with ready(module_settings) as conn:  # as they are in a new database
+        conn.execute("UPDATE xcat.gate SET is_on = true")
     readme, pages = _folder(tmp_path, "readme"), _folder(tmp_path, "pages")
     (pages / "demo" / "sky").symlink_to(readme / "demo" / "small")
     places = [("README.md", README, readme), *((page.name, page.read_text(), pages) for page in refresh.pages())]

@@ -220,6 +220,8 @@ def test_a_pinned_run_and_what_it_stands_on_stay(settings, made, read):
         runs.pin(conn, made["classify"], None)
     assert made["classify"] not in retention.prune(settings, 1).run_ids, "the last pipeline run made it"
     read.execute("DELETE FROM xcat.run WHERE kind = 'pipeline'")
+    assert made["classify"] not in retention.prune(settings, 1).run_ids, "the way back: published before"
+    read.execute("UPDATE xcat.publication SET withdrawn = true WHERE NOT active")
     assert made["classify"] in retention.prune(settings, 1).run_ids
 
 

@@ -21,6 +21,7 @@ from xcat.cli import (
     evaluate_commands,
     own_commands,
     pipeline_commands,
+    release_commands,
     run_commands,
 )
 from xcat.cli.common import UsageError, examples, option
@@ -53,7 +54,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )
 app.add_typer(db_app, name="db")
-for room in (catalogue_commands, pipeline_commands, own_commands, evaluate_commands, answer_commands, run_commands):
+for room in (
+    *(catalogue_commands, pipeline_commands, own_commands, evaluate_commands, answer_commands, run_commands),
+    release_commands,
+):
     app.add_typer(room.commands)
 
 _received: signal.Signals | None = None

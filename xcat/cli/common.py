@@ -126,7 +126,7 @@ _SHARE = {"metavar": "SHARE", "min": 0.0, "max": 1.0}
 AllowRejects = Annotated[
     float | None, typer.Option("--allow-rejects", help="Share of a file's rows that may be unusable [0.05].", **_SHARE)
 ]
-_LOSS = "Share of rows, of sources and of sky that --replace may lose [0.1]."
+_LOSS = "Share of rows, of sources and of sky that --replace and a publication may lose [0.1]; 1: it is another sky."
 AllowLoss = Annotated[float | None, typer.Option("--allow-loss", help=_LOSS, **_SHARE)]
 Figure = Annotated[Path | None, option("--figure", "FILE", "Draw to this .png, .pdf or .svg.")]
 Html = Annotated[Path | None, option("--html", "FOLDER", "Write a page with figures to this folder.")]

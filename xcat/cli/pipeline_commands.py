@@ -80,18 +80,34 @@ def make_runner(pipeline: Path, data: Path, replace: bool = False, best_match: b
     return Runner(settings(), plan, replace, Log())
 
 
-@commands.command(epilog=common.examples("xcat publish 12", "xcat publish 12 --hold"))
+@commands.command(
+    epilog=common.examples(
+        "xcat publish 12",
+        "xcat publish 12 --hold",
+        'xcat publish 12 --force --why "a new mission: half of the sources are new"',
+    )
+)
 def publish(
-    run_id: Annotated[int, typer.Argument(metavar="RUN", help="A finished classify run.")],
+    state: Annotated[str, typer.Argument(metavar="RUN", help="A finished classify run, or a release.")],
     hold: Annotated[
         bool, common.option("--hold", None, "Make its tables, pub.classified_rRUN ...; the views stay.")
     ] = False,
+    force: Annotated[bool, common.option("--force", None, "Publish what does not pass the gates; give --why.")] = False,
+    why: Annotated[str | None, common.option("--why", "REASON", "Why it is published all the same.")] = None,
     as_json: common.AsJson = False,
 ) -> None:
-    """Write the flat tables of a classify run, and let the views of the schema pub show it."""
+    """Write the flat tables of a classify run, and let the views of the schema pub show it if it passes the gates."""
+    if force != bool(why and why.strip()):
+        raise common.UsageError("--force and --why REASON belong together")
+    if force and hold:
+        raise common.UsageError("give --hold or --force, not both: what is held goes through no gate")
+    from xcat.jobs import states
     from xcat.jobs.publishing import publish as write
 
-    answer = {"classify_run_id": run_id, "publish_run_id": write(settings(), run_id, hold=hold), "hold": hold}
+    with api.reading() as conn:
+        run_id = states.run_of(conn, state)
+    done = write(settings(), run_id, hold=hold, force=why.strip() if why and force else None)
+    answer = {"classify_run_id": run_id, "publish_run_id": done, "hold": hold, "force": why if force else None}
     tables = f"pub.classified_r{run_id}, pub.counterparts_r{run_id} ..."
     shown = f"run {run_id} is published: pub.classified, pub.xrb_candidates ... show it ({tables})"
     held = f"run {run_id} can be read as {tables}; the views show what they showed"

@@ -63,7 +63,7 @@ def show(run_id: common.RunId, as_json: common.AsJson = False) -> None:
 
 @runs_app.command(epilog=common.examples("xcat runs drop 12 13"))
 def drop(run_ids: RunIds, as_json: common.AsJson = False) -> None:
-    """Drop runs and all that they made; refused if something published, pinned or kept still reads them."""
+    """Drop runs and all that they made; refused if published, released or pinned, or if something kept reads them."""
     from xcat.database.retention import drop_runs
 
     _done(drop_runs(settings(), run_ids), as_json)
@@ -74,7 +74,7 @@ def prune(
     keep: Annotated[int, typer.Option("--keep", min=1, help="Runs of each kind and name to keep, the newest.")],
     as_json: common.AsJson = False,
 ) -> None:
-    """Drop all but the newest runs, the published one, the pinned ones, and what these stand on."""
+    """Drop all but the newest runs, the published one and the one before, releases, pins, and what these stand on."""
     from xcat.database import retention
 
     _done(retention.prune(settings(), keep), as_json)
@@ -133,15 +133,30 @@ def models(
     common.print_json(listed) if as_json else print(model_text.listing_text(listed, limit))
 
 
-@commands.command(epilog=common.examples("xcat diff 11 19", "xcat diff 12 20 --max-rows 100 --json"))
+@commands.command(
+    epilog=common.examples(
+        "xcat diff                      # what the last publication changed",
+        "xcat diff 2026-10 published    # since a release",
+        "xcat diff 12 20 --max-rows 100 --json",
+        "xcat diff 11 19                # two fit runs: two models on the same sources",
+    )
+)
 def diff(
-    old: Annotated[int, typer.Argument(metavar="MODEL", help="A fit run, or a classify run.")],
-    new: Annotated[int, typer.Argument(metavar="MODEL", help="Another one of the same kind.")],
+    old: Annotated[str, typer.Argument(metavar="OLD", help="A run, a release, previous or published.")] = "previous",
+    new: Annotated[str, typer.Argument(metavar="NEW", help="Another one.")] = "published",
     max_rows: common.MaxRows = 20,
     as_json: common.AsJson = False,
 ) -> None:
-    """Say which sources change class from one model to another, and through which property."""
-    from xcat.report.models import compare, model_text
+    """Say which sources are new, gone, or of another class in a published state than in another, and through what."""
+    from xcat.jobs import states
+    from xcat.report.models import compare, model_text, state_diff
 
-    difference = compare.diff(settings(), old, new, max_rows)
-    common.print_json(difference) if as_json else print(model_text.diff_text(difference))
+    with api.reading() as conn:
+        runs = states.run_of(conn, old), states.run_of(conn, new)
+        are_states = states.among(conn, runs) == set(runs)
+    if are_states:
+        between = state_diff.diff(settings(), *runs, max_rows=max_rows)
+        common.print_json(between) if as_json else print(state_diff.text(between))
+        return
+    models = compare.diff(settings(), *runs, max_rows=max_rows)
+    common.print_json(models) if as_json else print(model_text.diff_text(models))

@@ -22,6 +22,30 @@ def cone(text: str) -> tuple[float, float, float]:
     return ra, dec, radius
 
 
+def place(text: str, option: str = "--at") -> tuple[float, float]:
+    """``RA,DEC``, in degrees."""
+    try:
+        ra, dec = map(float, text.split(","))
+    except ValueError:
+        raise UsageError(f"{option} must be RA,DEC in degrees, got {text!r}") from None
+    if not (0 <= ra < 360 and -90 <= dec <= 90):
+        raise UsageError(f"{option}: RA is from 0 to 360 and DEC from -90 to 90 degrees, got {text!r}")
+    return ra, dec
+
+
+def threshold(text: str) -> float | None:
+    """A number from 0; None for ``on`` and ``off``."""
+    if text in ("on", "off"):
+        return None
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < float("inf"):
+        raise UsageError(f"a threshold is a number from 0, or off, or on, got {text!r}")
+    return number
+
+
 def band(text: str | None, option: str = "--band") -> tuple[float, float] | None:
     """``0.5-7`` as two energies in keV."""
     if text is None:

@@ -22,18 +22,17 @@ from xcat.database.sqlfiles import job
 from xcat.errors import InputError, StageError
 from xcat.ingest import plausible
 from xcat.ingest.rows import VALUE_LEFT_EMPTY
+from xcat.sky.occupied import occupied_deg2
 
 #: Rows that are good, only loaded already; they count neither as used nor as rejected.
 _KNOWN = "duplicate id: already loaded from another file"
 _SAMPLE_ROWS = 10_000
-_OBJECTS_IN_CELL = 8  # on average, lest a cell be empty by chance
-_FINEST, _COARSEST = 8, 5  # orders of q3c's cells, 6 * 4**order on the sky: from 20 arcmin to 2.6 degrees
 _ERRORS = ("err_arcsec", "err_maj_arcsec", "err_min_arcsec", "err_pa_deg")
 
 
 @dataclass(frozen=True)
 class Allowed:
-    """What the user allows in this load, in place of the definition's checks: shares between 0 and 1."""
+    """What the user allows, in place of the definition's checks and of the gates: shares between 0 and 1."""
 
     rejects: float | None = None
     loss: float | None = None
@@ -267,18 +266,10 @@ def _sample(conn: Connection, definition: Definition, table: str, n_rows: int) -
 
 
 def _area(conn: Connection, before: str, after: str) -> tuple[float, float]:
-    """Square degrees with objects in a table, and the part of them that has objects in another one, too.
-
-    In cells of several objects on average, or of 2.6 degrees: fewer may be gone by chance.
-    """
+    """Square degrees with objects in a table, and the part of them that has objects in another one, too."""
     types = [("cell", "bigint"), ("n_objects", "bigint")]
     old, new = (copy.fetch_columns(conn, job("ingest.cells").compose(loaded=t), types) for t in (before, after))
-    cells, order = old["cell"], _FINEST
-    while order > _COARSEST and old["n_objects"].sum() < _OBJECTS_IN_CELL * len(cells):
-        cells, order = np.unique(cells >> 2), order - 1
-    others = new["cell"] >> 2 * (_FINEST - order)
-    cell_deg2 = 129600 / np.pi / (6 * 4**order)
-    return len(cells) * cell_deg2, int(np.isin(cells, others).sum()) * cell_deg2
+    return occupied_deg2(old["cell"], old["n_objects"], new["cell"], base_cells=6)
 
 
 def _count(conn: Connection, statement: str, table: str) -> int:

@@ -24,7 +24,8 @@ from xcat.database.connection import Connection, connect, ready
 from xcat.database.runs import Run
 from xcat.database.sqlfiles import dicts, insert, job
 from xcat.errors import StageError
-from xcat.jobs import frozen
+from xcat.jobs import changes, frozen, gates, states
+from xcat.jobs.states import State
 from xcat.sky import joins
 from xcat.sky.density_map import cells
 
@@ -33,7 +34,15 @@ _PATIENCE_S = 600.0
 _WORK_MEM = "256MB"  # sorts, hash joins and indexes of whole tables
 
 
-def publish(settings: Settings, classify_run_id: int, pipeline_run_id: int | None = None, *, hold: bool = False) -> int:
+def publish(
+    settings: Settings,
+    classify_run_id: int,
+    pipeline_run_id: int | None = None,
+    *,
+    hold: bool = False,
+    allow_loss: float | None = None,
+    force: str | None = None,
+) -> int:
     """Write the flat tables of a classify run, unless they exist, and let the views of ``pub`` show it.
 
     Parameters
@@ -44,6 +53,10 @@ def publish(settings: Settings, classify_run_id: int, pipeline_run_id: int | Non
         Run of the pipeline.
     hold : bool
         Only write the tables, to be read under the number of the run; the views do not change.
+    allow_loss : float, optional
+        Share of what is published that may be lost; see `xcat.jobs.gates.check`.
+    force : str, optional
+        The reason to publish a run that does not pass the gates.
 
     Returns
     -------
@@ -54,14 +67,71 @@ def publish(settings: Settings, classify_run_id: int, pipeline_run_id: int | Non
     ------
     XcatError
         It is not a finished classify run.
+    Refusal
+        It does not pass the gates. The tables can be read under the number of the run; the views do not change.
     StageError
         The classes differ, and a session has locked the views for ten minutes.
     """
+    config = {**({"hold": True} if hold else {}), **({"force": force} if force is not None else {})}
+    if allow_loss is not None:
+        config["allow_loss"] = allow_loss
+    how = "published" if force is None else "forced"
+    return _publish(settings, classify_run_id, pipeline_run_id, config, None if hold else how, force, allow_loss)
+
+
+def rollback(settings: Settings, to: str | None = None, why: str | None = None) -> dict[str, Any]:
+    """Publish an earlier state again; it goes through no gate.
+
+    Parameters
+    ----------
+    to : str, optional
+        A name of the state (see `xcat.jobs.states.run_of`). By default the one that was published before; repeated, it
+        goes further back.
+    why : str, optional
+        Kept with the run.
+
+    Returns
+    -------
+    dict
+        run_id (now published), before (run that was), publish_run_id.
+
+    Raises
+    ------
+    XcatError
+        There is nothing to go back to.
+    """
+    with ready(settings) as conn:
+        current = states.shown(conn)
+        if to is not None:
+            run_id = states.run_of(conn, to)
+        else:
+            row = conn.execute(job("states.to_roll_back_to").compose()).fetchone()
+            if row is None:
+                raise StageError("there is no earlier publication to go back to. See: xcat runs")
+            run_id = int(row[0])
+        states.state(conn, run_id)
+    if current is None or current["run_id"] == run_id:
+        raise StageError(f"run {run_id} is published already." if current else "nothing is published yet.")
+    config = {"rollback_from": current["run_id"], **({"why": why} if why else {})}
+    done = _publish(settings, run_id, None, config, "rolled back", why, None)
+    return {"run_id": run_id, "before": current["run_id"], "publish_run_id": done}
+
+
+def _publish(
+    settings: Settings,
+    classify_run_id: int,
+    pipeline_run_id: int | None,
+    config: dict[str, Any],
+    how: str | None,
+    why: str | None,
+    allow_loss: float | None,
+) -> int:
+    """Publish in one of the ways of the column ``how``; None: only write the tables."""
     with ready(settings) as conn:
         row = runs.get(conn, classify_run_id, "classify")
     if row["status"] != "done":
         raise StageError(f"run {classify_run_id} is {row['status']}; only a finished run can be published.")
-    config = {"classify_run_id": classify_run_id, **({"hold": True} if hold else {})}
+    config = {"classify_run_id": classify_run_id, **config}
     with runs.stage(settings, "publish", row["name"], config, pipeline_run_id=pipeline_run_id) as run:
         with progress.bar("publish: waiting for its turn"):
             run.conn.execute(job("runs.one_at_a_time").compose())
@@ -72,12 +142,39 @@ def publish(settings: Settings, classify_run_id: int, pipeline_run_id: int | Non
                 _add_class_columns(settings, classes)
             with run.step("tables"):
                 _write(run, row, classes)
-        if not hold:
-            with run.step("switch"):
-                _switch(run.conn, classify_run_id, classes)
+        if how is not None:
+            new, old = states.state(run.conn, classify_run_id), states.shown(run.conn)
+            if how != "rolled back":
+                with run.step("gates"):
+                    _gates(run, new, old, allow_loss, how == "forced")
+            elif old is not None:
+                run.conn.execute(job("publish.withdraw").compose(), {"run_id": old["run_id"]})
+            if old is None or old["run_id"] != classify_run_id:
+                with run.step("switch"):
+                    _switch(run.conn, classify_run_id, classes, how, why)
+                if old is not None:
+                    with run.step("changes"):
+                        _keep_changes(run, old, new)
         run.summary |= {"published_run_id": classify_run_id, "classes": classes}
     retention.sweep(settings)
     return run.run_id
+
+
+def _gates(run: Run, new: State, old: State | None, allow_loss: float | None, is_forced: bool) -> None:
+    """Check the gates, and keep what they measured with the run, also when they refuse it."""
+    checks = gates.check(run.conn, new, old, allow_loss)
+    is_compared = any(each["gate"] == "sources_lost" for each in checks)
+    against = old["run_id"] if old is not None else None
+    run.summary["gates"] = {"against_run_id": against, "is_compared": is_compared, "checks": checks}
+    if not is_forced:
+        gates.refuse(new["run_id"], old, checks)
+
+
+def _keep_changes(run: Run, old: State, new: State) -> None:
+    """Keep what changed class; the gates have found the sources in common if they compared the states."""
+    if not run.summary.get("gates", {}).get("is_compared"):
+        states.pair(run.conn, old, new)
+    changes.store_changes(run.conn, old, new)
 
 
 def _classes(conn: Connection, model_run_id: int) -> list[str]:
@@ -110,7 +207,7 @@ def _write(run: Run, row: dict[str, Any], classes: list[str]) -> None:
             advance(1)
         for name in _FLAT_TABLES:
             partitions.adopt(conn, f"{name}{schema.ALL_RUNS}", row["run_id"])
-        insert(conn, "xcat.publication", [{"run_id": row["run_id"], "active": False}])
+        insert(conn, "xcat.publication", [{"run_id": row["run_id"], "active": False, "how": "written"}])
 
 
 # in the order in which they are filled, each by the method of its name
@@ -246,12 +343,12 @@ def _shared(alias: str, table: Table, pub_table: str, without: set[str]) -> sql.
 # --- the views --------------------------------------------------------------------------------------------
 
 
-def _switch(conn: Connection, classify_run_id: int, classes: list[str]) -> None:
+def _switch(conn: Connection, classify_run_id: int, classes: list[str], how: str, why: str | None) -> None:
     """Let the views show a run, in the transaction of the publish run."""
     if _columns_of(conn, "pub.classified") != published.view_columns(classes):
         _patiently(conn, lambda: published.make_views(conn, classes))
     conn.execute(job("classify.unpublish").compose())
-    insert(conn, "xcat.publication", [{"run_id": classify_run_id, "active": True}])
+    insert(conn, "xcat.publication", [{"run_id": classify_run_id, "active": True, "how": how, "why": why}])
     # every view of pub reads one of these tables
     for table in (f"{schema.SCHEMA}.publication", *(f"{schema.PUB}.{name}" for name in schema.PUB_TABLES)):
         conn.execute(job("publish.plans_are_old").compose(table=table))

@@ -199,14 +199,15 @@ class Runner:
                 self.files[name] = dicts(conn.execute(query, {"catalogue_id": version.catalogue_id}))
 
     def _publish(self) -> None:
+        run_id = self.runs["classify"]
         with ready(self.settings) as conn:
             shown = conn.execute(job("classify.published").compose()).fetchone()
-            done = find_done(conn, "publish", {"classify_run_id": self.runs["classify"]})
-        if done is not None and shown is not None and shown[0] == self.runs["classify"]:
+            ((done,),) = conn.execute(job("publish.last_of").compose(), {"run_id": run_id})
+        if done is not None and shown is not None and shown[0] == run_id:
             self.runs["publish"] = done
             self.listener.finished("publish", done, None)
             return
-        self.runs["publish"] = publish(self.settings, self.runs["classify"], self.pipeline_run_id)
+        self.runs["publish"] = publish(self.settings, run_id, self.pipeline_run_id, allow_loss=self.allowed.loss)
         self.listener.finished("publish", self.runs["publish"], {})
 
     def _works(self) -> dict[str, _Work]:

@@ -31,18 +31,28 @@ def figures_folder(folder: Path) -> Path:
 
 def write_page(folder: Path, template: str, **values: Any) -> Path:
     """Write ``index.html`` from a template; what the template asks for and is not given is an error."""
+    page = _environment(is_html=True).get_template(template).render(version=__version__, **values)
+    with writing(folder / "index.html") as part:
+        part.write_text(page, encoding="utf-8")
+    return folder / "index.html"
+
+
+def text(template: str, **values: Any) -> str:
+    """A page of plain text from a template."""
+    return _environment(is_html=False).get_template(template).render(version=__version__, **values)
+
+
+def _environment(is_html: bool) -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("xcat.output"),
-        autoescape=True,
+        autoescape=is_html,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=not is_html,
     )
     environment.filters["number"] = lambda v: "-" if v is None else number(float(v))
     environment.filters["count"] = lambda v: "-" if v is None else f"{v:,}"
     environment.filters["percent"] = lambda v: f"{100 * v:.1f}"
     environment.filters["moment"] = lambda v: str(v)[:16].replace("T", " ")
-    page = environment.get_template(template).render(version=__version__, **values)
-    with writing(folder / "index.html") as part:
-        part.write_text(page, encoding="utf-8")
-    return folder / "index.html"
+    return environment

@@ -124,8 +124,49 @@ publication = book(
     part_of("run_id", "run"),
     column("published_at", nullable=False, server_default=func.now()),
     "active",
+    column("how", nullable=False, server_default="published"),
+    CheckConstraint("how IN ('written', 'published', 'forced', 'rolled back')", name="how"),
+    "why?",
+    column("withdrawn", nullable=False, server_default=text("false")),
     Index("publication_one_active_idx", "active", unique=True, postgresql_where=text("active")),
     Index(None, "run_id"),
+)
+
+# --- checks before publishing, releases, and what the last publication changed ----------------------------------
+
+gate = book(
+    "gate",
+    "The checks that a classification must pass before it is published, with their thresholds",
+    column("gate", primary_key=True),
+    "threshold is_on",
+)
+
+famous_object = book(
+    "famous_object",
+    "Objects that must keep their class",
+    column("name", primary_key=True),
+    "ra dec radius_arcsec class",
+)
+
+release = book(
+    "release",
+    "Published states that were frozen under a name: citable, and never dropped",
+    column("label", primary_key=True),
+    points_to("run_id", "run", nullable=True),
+    column("created_at", nullable=False, server_default=func.now()),
+    "record removed_at? removed_why?",
+    CheckConstraint("(run_id IS NULL) = (removed_at IS NOT NULL)", name="removed"),
+    Index(None, "run_id"),
+)
+
+class_change = book(
+    "class_change",
+    "Sources that a publication gave another class than the publication before, each with the cause",
+    part_of("publication_id", "publication"),
+    "source_id old_source_id name catalogue ra dec old_class old_p_class class p_class cause property? push?",
+    "old_property_value? property_value? old_counterpart? counterpart?",
+    PrimaryKeyConstraint("publication_id", "source_id"),
+    is_checked=False,
 )
 
 # --- what a match has learned: immutable; deleting the run deletes it -------------------------------------------

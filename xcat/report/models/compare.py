@@ -26,6 +26,7 @@ from xcat.database import copy, partitions, runs
 from xcat.database.connection import Connection, connect, ready
 from xcat.database.sqlfiles import dicts, job
 from xcat.errors import XcatError
+from xcat.jobs.changes import push, terms_of
 from xcat.models import samples, store
 from xcat.report.models.model_text import describe
 
@@ -35,8 +36,6 @@ _CHANGED_SOURCE = np.dtype(
     + [(name, "f8") for name in ("p_a", "p_b", "dp")]
     + [("most", "i8"), ("total", "f8"), ("value", "f8")]
 )
-PRIOR = "prior"
-"""Name of the priors among the terms."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +132,8 @@ def _check(old: dict[str, Any], new: dict[str, Any]) -> None:
         raise XcatError(
             f"runs {old['run_id']} and {new['run_id']} classify different sources (merge runs {old['source_run_id']} "
             f"and {new['source_run_id']}). Compare their models on the same: "
-            f"xcat diff {old['model_run_id']} {new['model_run_id']}"
+            f"xcat diff {old['model_run_id']} {new['model_run_id']}, or the runs when both have tables in pub: "
+            f"xcat publish RUN --hold"
         )
 
 
@@ -222,7 +222,7 @@ class ModelDifference:
     def __init__(self, old: Model, new: Model, split: bool, max_rows: int) -> None:
         self.old, self.new, self.split, self.max_rows = old, new, split, max_rows
         self.classes = list(dict.fromkeys([*old.classes, *new.classes]))
-        self.terms = [*dict.fromkeys([*old.term_names, *new.term_names]), PRIOR]
+        self.terms = terms_of(old, new)
         self.n_sources, self.sum_abs_dp = 0, 0.0
         self.matrix = np.zeros((len(self.classes), len(self.classes)), dtype=np.int64)
         self.sums = {name: np.zeros(len(self.terms)) for name in ("decided", "total", "value")}
@@ -272,13 +272,7 @@ class ModelDifference:
         return spread
 
     def _push(self, model: Model, contributed: FloatArray, a: IntArray, b: IntArray) -> FloatArray:
-        """Contribution of every term to class b minus that to class a, (n, terms)."""
-        full = np.zeros((len(contributed), len(self.terms), len(self.classes)))
-        term = np.array([self.terms.index(t) for t in model.term_names], dtype=np.int64)
-        full[:, term[:, None], self._number(model)] = contributed
-        full[:, -1, self._number(model)] = model.log_prior
-        row = np.arange(len(contributed))
-        return np.asarray(full[row, :, b] - full[row, :, a])
+        return push(model, contributed, self.terms, self.classes, a, b)
 
     def result(self, named: dict[int, dict[str, Any]]) -> dict[str, Any]:
         """JSON-ready result; `named` has name, ra and dec of the listed sources."""

@@ -12,6 +12,7 @@ from xcat.database.retention import Leaving
 from xcat.database.runs import get
 from xcat.errors import XcatError
 from xcat.ingest.rows import VALUE_LEFT_EMPTY
+from xcat.jobs import gates
 from xcat.output.terminal import aligned
 from xcat.report.run import sum_rule
 
@@ -36,8 +37,8 @@ _MASTERS = (
 def text(row: Mapping[str, Any]) -> str:
     """Describe a run, as `xcat.database.runs.get` gives it, shortened where it is long."""
     steps = dict((row["summary"] or {}).get("seconds", {}))
-    made = {key: value for key, value in (row["summary"] or {}).items() if key not in ("seconds", "sum_rule")}
-    rule = (row["summary"] or {}).get("sum_rule")
+    made = {key: value for key, value in (row["summary"] or {}).items() if key not in ("seconds", "sum_rule", "gates")}
+    rule, checks = ((row["summary"] or {}).get(key) for key in ("sum_rule", "gates"))
     lines = [f"run {row['run_id']}: {row['kind']} of {row['name']}, {row['status']}"]
     for label, parts in {
         "error": str(row["error"] or "").splitlines(),
@@ -47,11 +48,39 @@ def text(row: Mapping[str, Any]) -> str:
         "read": [*_lineage(row), *(f"{name}: {_files(files)}" for name, files in (row["inputs"] or {}).items())],
         "made": _entries(made),
         "sum rule": [*sum_rule.verdict(rule), *sum_rule.lines(rule)] if rule else [],
+        "gates": gates.lines(checks) if checks else [],
         "settings": _entries(row["config"] or {}),
         "software": [_plain(row["versions"] or {})],
     }.items():
         lines += [f"{label if i == 0 else '':<10}{part}" for i, part in enumerate(parts)]
     return "\n".join(lines)
+
+
+def release_text(release: Mapping[str, Any]) -> str:
+    """Describe a release, as `xcat.jobs.releases.show` gives it."""
+    made = release["record"]
+    given_up = (
+        f"given up on {release['removed_at']:%Y-%m-%d}: {release['removed_why']}" if release["removed_at"] else ""
+    )
+    tables = [(name, f"{t['rows']:,}", f"{t['checksum'][:12]}...") for name, t in made["tables"].items()]
+    lines = [f"release {release['label']}: run {made['run_id']} of {made['pipeline']}"]
+    for label, parts in {
+        "": [given_up] if given_up else [],
+        "note": [made["note"]] if made["note"] else [],
+        "when": [f"made {release['created_at']:%Y-%m-%d %H:%M} UTC, published {made['published_at'][:16]}"],
+        "authors": ["; ".join(made["authors"])],
+        "classes": [", ".join(made["classes"])],
+        "model": [f"fit run {made['model_run_id']}"],
+        "tables": aligned([("name", "rows", "checksum"), *tables], {1}),
+        "read": [f"{i['catalogue']} version {i['version']}: {_files_of(i['files'])}" for i in made["inputs"]],
+        "software": [_plain(made["software"])],
+    }.items():
+        lines += [f"{label if i == 0 else '':<10}{part}" for i, part in enumerate(parts)]
+    return "\n".join(lines)
+
+
+def _files_of(files: list[dict[str, Any]]) -> str:
+    return _files([{"file_name": file["file"], "n_rows": file["rows"]} for file in files])
 
 
 def _when(row: Mapping[str, Any]) -> str:
