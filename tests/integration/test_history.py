@@ -289,7 +289,7 @@ def test_frozen_learning_gives_the_same_of_the_same_data(server: EmbeddedServer,
                 _run(settings, sky, **{"match": plain | {"learned": state}} | words)
         for wrong, words in {
             "run 1 is not a finished classify run": {"model": 1},
-            "yesterday is neither a number of a classify run nor 'published'": {"model": "yesterday"},
+            "'yesterday' is no run number, no release, and neither published": {"model": "yesterday"},
         }.items():
             with pytest.raises(ConfigError, match=f"model: {wrong}"):
                 _run(settings, sky, **words)

@@ -1,6 +1,6 @@
 """Frozen learning: what a pipeline takes from an earlier state in place of learning it anew.
 
-A state is a classify run: a number, or the word ``published``. With ``model`` its likelihood tables, weights, priors
+A state is a classify run: its number, the label of a release, ``published`` or ``previous``. With ``model`` its likelihood tables, weights, priors
 and outlier levels are used, with ``match: learned`` its densities, completeness, magnitude priors and cutoffs. Then the
 answer for a source depends on that source, the catalogues around it and the frozen parts, and not on which other
 sources there are, or in what order the data came.
@@ -15,10 +15,10 @@ from typing import Any
 from xcat.database import runs
 from xcat.database.connection import Connection
 from xcat.errors import ConfigError, StageError, XcatError
+from xcat.jobs import states
 from xcat.jobs.pipeline import Pipeline
 from xcat.output.reading import classify_run
 
-PUBLISHED = "published"
 #: keys of a match run that must be those of the match that has learned
 _OF_MATCH = ("radius_arcsec", "nway", "completeness", "magnitudes")
 
@@ -73,13 +73,9 @@ def of_pipeline(conn: Connection, pipeline: Pipeline) -> Frozen:
 
 def _state(conn: Connection, key: str, name: int | str) -> Mapping[str, Any]:
     try:
-        if name == PUBLISHED:
-            return classify_run(conn, None)
-        return classify_run(conn, int(name))
+        return classify_run(conn, states.run_of(conn, str(name)))
     except XcatError as error:
         raise ConfigError(f"{key}: {error}") from None
-    except ValueError:
-        raise ConfigError(f"{key}: {name} is neither a number of a classify run nor '{PUBLISHED}'") from None
 
 
 def check_match(conn: Connection, match_run_id: int, config: Mapping[str, Any], missions: Sequence[str]) -> None:

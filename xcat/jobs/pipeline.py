@@ -73,8 +73,8 @@ class Pipeline(Strict):
     """Classes, each with its prior probability or with a rule; a labelled source takes the first class whose rule fits.
     The priors add up to 1."""
     model: int | str | None = None
-    """Number of a classify run, or 'published': its model (tables, weights, priors, outlier levels) is used and nothing
-    is fitted; the keys that decide on a fit are not used."""
+    """A release, the number of a classify run, 'published' or 'previous': its model (tables, weights, priors, outlier
+    levels) is used and nothing is fitted; the keys that decide on a fit are not used."""
     properties: tuple[str, ...] | None = None
     """Properties that the classifier uses. Default: all but the optional ones."""
     pairs: tuple[tuple[str, str], ...] = ()

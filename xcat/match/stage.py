@@ -38,8 +38,8 @@ class MatchStageOptions(MatchOptions):
     """Fit an offset and a rotation of every X-ray observation to its secure counterparts, and correct the X-ray
     positions before the match."""
     learned: int | str | None = None
-    """Number of a classify run, or 'published': what its match has learned (densities, completeness, magnitude priors,
-    cutoffs) is used, and nothing is learned from these sources."""
+    """A release, the number of a classify run, 'published' or 'previous': what its match has learned (densities,
+    completeness, magnitude priors, cutoffs) is used, and nothing is learned from these sources."""
 
 
 def haystack_of(
