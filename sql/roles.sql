@@ -3,7 +3,8 @@
 --
 --   xcat_reader    reads the schema pub, and the tables of models, which the functions of pub read. It cannot write.
 --   xcat_operator  runs the jobs: owns all tables, views and functions, because a table that becomes a partition must
---                  have the owner of its parent. It is no superuser, and cannot change the schemas or their revision.
+--                  have the owner of its parent. It may make schemas of its own. It is no superuser, and cannot change
+--                  the schemas xcat and pub or their revision.
 --   xcat_owner     owns the schemas and migrates them; it is a member of xcat_operator.
 --
 -- A login of a person is made a member: GRANT xcat_reader TO carol. Roles have no password here, so they can log in only
@@ -55,9 +56,14 @@ BEGIN
             END IF;
         END IF;
     END IF;
+    IF is_super OR (SELECT pg_has_role(current_user, datdba, 'USAGE') FROM pg_database
+                    WHERE datname = current_database()) THEN
+        EXECUTE format('GRANT CREATE, TEMPORARY ON DATABASE %I TO xcat_owner', current_database());
+        EXECUTE format('GRANT CREATE, TEMPORARY ON DATABASE %I TO xcat_operator', current_database());
+    END IF;
     IF NOT pg_has_role(current_user, 'xcat_owner', 'MEMBER') OR to_regnamespace('xcat') IS NULL
        OR to_regnamespace('pub') IS NULL THEN
-        RETURN;
+        RETURN;  -- not the business of this user, or there is nothing yet
     END IF;
 
     -- who owned the schemas before, and is no superuser, can go on to migrate them
@@ -69,12 +75,6 @@ BEGIN
             EXECUTE format('GRANT xcat_owner TO %I', thing.name);
         END LOOP;
     END IF;
-    IF is_super OR (SELECT pg_has_role(current_user, datdba, 'USAGE') FROM pg_database
-                    WHERE datname = current_database()) THEN
-        EXECUTE format('GRANT CREATE, TEMPORARY ON DATABASE %I TO xcat_owner', current_database());
-        EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO xcat_operator', current_database());
-    END IF;
-
     -- the schemas of the owner, also those that a migration adds, and all that is in them
     FOREACH item IN ARRAY '{xcat, pub}'::text[] LOOP
         IF (SELECT nspowner <> 'xcat_owner'::regrole FROM pg_namespace WHERE nspname = item) THEN

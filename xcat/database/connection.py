@@ -40,7 +40,13 @@ def connect(config: Settings | None = None, *, autocommit: bool = False, role: s
     """
     config = config or settings()
     takes = role if config.database_url is not None and role == OPERATOR else None
-    return _open(config, conninfo(database_url(config, role)), autocommit, takes)
+    try:
+        return _open(config, conninfo(database_url(config, role)), autocommit, takes)
+    except MissingRole:
+        if config.database_url is not None or role == SUPERUSER:
+            raise
+        _set_up(config)
+        return _open(config, conninfo(database_url(config, role)), autocommit)
 
 
 def _open(config: Settings, info: str, autocommit: bool = False, takes: str | None = None) -> Connection:
@@ -200,7 +206,7 @@ def apply_roles(conn: Connection) -> None:
 def _set_up(config: Settings) -> None:
     """Make the database, extension and roles of the embedded server, unless they are there, as its superuser.
 
-    A data folder that xcat made before it had roles is brought up by this, too.
+    A data folder that xcat made before it had roles is brought up by this, too: all that is there gets its new owner.
     """
     if config.database_url is None:
         EmbeddedServer(config.home).create_database()
@@ -223,13 +229,7 @@ def ready(config: Settings | None = None, *, autocommit: bool = False, role: str
     config = config or settings()
     if config.database_url is None:
         EmbeddedServer(config.home).start()
-    try:
-        conn = connect(config, autocommit=autocommit, role=role)
-    except MissingRole:
-        if config.database_url is not None:
-            raise
-        _set_up(config)
-        conn = connect(config, autocommit=autocommit, role=role)
+    conn = connect(config, autocommit=autocommit, role=role)
     try:
         current, known = readable_revision(conn)
         refuse_newer(current)
