@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 
 from xcat.cli import pipeline_commands
 from xcat.cli.app import app, main
-from xcat.cli.database_commands import shown_url
 from xcat.database import connection
+from xcat.database.address import shown_url
 from xcat.errors import ConfigError, XcatError
 
 runner = CliRunner()

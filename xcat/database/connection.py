@@ -95,8 +95,8 @@ def server_facts(conn: Connection) -> dict[str, str]:
     return {"postgresql": str(conn.info.parameter_status("server_version")), "q3c": q3c}
 
 
-def check_server(conn: Connection) -> None:
-    """Check that a server can hold xcat: version, q3c, privileges. Enables q3c, and its parallel plans.
+def check_server(conn: Connection) -> dict[str, str]:
+    """Check that a server can hold xcat: version, q3c, privileges. Enables q3c, and its parallel plans; `server_facts`.
 
     Raises
     ------
@@ -125,6 +125,7 @@ def check_server(conn: Connection) -> None:
             ) from None
     with conn.transaction():  # workers may run the functions of an old q3c, where we may say so
         conn.execute((folder("sql") / "q3c_parallel.sql").read_text(encoding="utf-8"))
+    return server_facts(conn)
 
 
 def _alembic_config(url: str) -> alembic.config.Config:
