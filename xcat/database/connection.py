@@ -220,7 +220,7 @@ def _set_up(config: Settings) -> None:
 def ready(config: Settings | None = None, *, autocommit: bool = False, role: str = OPERATOR) -> Connection:
     """Open a connection to a database that has the schema; `role` as in `connect`.
 
-    The embedded server is started and its schema made if it is new. A user's own server is only checked.
+    The embedded server is started, and its schema made or brought up to date. A user's own server is only checked.
 
     Raises
     ------
@@ -234,7 +234,7 @@ def ready(config: Settings | None = None, *, autocommit: bool = False, role: str
     try:
         current, known = readable_revision(conn)
         refuse_newer(current)
-        if current is None and config.database_url is None:
+        if current != known and config.database_url is None:
             migrate(config)
         elif current != known:
             state = "has no xcat schema yet" if current is None else f"has schema {current}, not {known}"

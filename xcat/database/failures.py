@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 
 from xcat.config import Settings
-from xcat.database.address import conninfo, database_url, masked
+from xcat.database.address import OPERATOR, OWNER, conninfo, database_url, masked
 from xcat.errors import DatabaseError, XcatError
 
 
@@ -53,11 +53,11 @@ def explained(error: psycopg.Error) -> XcatError | None:
     words = masked(str(error).strip()).partition("\n")[0]
     if isinstance(error, psycopg.errors.InsufficientPrivilege):
         return DatabaseError(
-            f"{words}. This needs a role that runs jobs; a member of xcat_owner, or a superuser, can give it: "
-            "GRANT xcat_operator TO your user"
+            f"{words}. Who may only read the schema pub has xcat candidates and xcat sql. All else needs a role that runs "
+            f"jobs, which a member of {OWNER} or a superuser gives: GRANT {OPERATOR} TO your user"
         )
     if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
-        return DatabaseError(f"{words}. This role, or this server, only reads; use one that runs jobs (xcat_operator)")
+        return DatabaseError(f"{words}. This role, or this server, only reads; use one that runs jobs ({OPERATOR})")
     if isinstance(error, psycopg.errors.DiskFull):
         return DatabaseError(f"{words}. The disk of the server is full: free some space, then repeat the command.")
     if isinstance(error, psycopg.errors.QueryCanceled):
