@@ -168,9 +168,23 @@ def test_every_command_refuses_a_database_of_the_future(xcat: Any, module_settin
         conn.execute(revision, ["9999"])
         try:
             for arguments in (
-                *(("sql", "SELECT 1"), ("candidates", "XRB"), ("explain", 1), ("report",), ("catalogues",), ("models",)),
+                *(
+                    ("sql", "SELECT 1"),
+                    ("candidates", "XRB"),
+                    ("explain", 1),
+                    ("report",),
+                    ("catalogues",),
+                    ("models",),
+                ),
                 *(("runs",), ("runs", 1), ("runs", "drop", 1), ("runs", "prune", "--keep", 1), ("runs", "unpin", 1)),
-                *(("publish", 1), ("diff", 1, 2), ("db", "status"), ("db", "migrate"), ("db", "start"), ("db", "shell")),
+                *(
+                    ("publish", 1),
+                    ("diff", 1, 2),
+                    ("db", "status"),
+                    ("db", "migrate"),
+                    ("db", "start"),
+                    ("db", "shell"),
+                ),
             ):
                 code, _, errors = xcat("xcat", *arguments)
                 said = "xcat: the database has schema 9999, made by a newer xcat. Upgrade xcat."
@@ -181,7 +195,9 @@ def test_every_command_refuses_a_database_of_the_future(xcat: Any, module_settin
 
 def test_a_missing_database_is_made_by_the_command_that_is_named(module_settings: Settings) -> None:
     url = str(module_settings.database_url).replace(str(connect_name(module_settings)), "not_there")
-    with pytest.raises(DatabaseError, match=r"\"not_there\" does not exist\. Create it: createdb -h \S+ -O xcat not_there"):
+    with pytest.raises(
+        DatabaseError, match=r"\"not_there\" does not exist\. Create it: createdb -h \S+ -O xcat not_there"
+    ):
         ready(dataclasses.replace(module_settings, database_url=url))
 
 

@@ -53,9 +53,13 @@ class Status:
     def nice(self) -> str:
         """What it means that the server was started under `nice`; empty if it was not."""
         value = 0 if self.pid is None else niceness(self.pid)
-        return "" if value <= 0 else (
-            f"the server runs at niceness {value}, as it was started under nice, and is slow for everyone when the "
-            "machine is busy. To start it at the usual priority, without nice: xcat db stop && xcat db start"
+        return (
+            ""
+            if value <= 0
+            else (
+                f"the server runs at niceness {value}, as it was started under nice, and is slow for everyone when the "
+                "machine is busy. To start it at the usual priority, without nice: xcat db stop && xcat db start"
+            )
         )
 
 

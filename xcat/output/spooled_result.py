@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from astropy.table import Table
 
 _BATCH_ROWS, _BATCH_MB = 5000, 8.0
-_PIECE_MB = 64.0
+_PIECE_MB = 16.0
 
 
 class SpooledResult:

@@ -2,14 +2,14 @@
 
 The server gets the statement by the extended protocol, which takes one statement and no more. It is described before it
 runs: what has no columns (COMMIT, SET, COPY, DO) is refused. It runs in a transaction that only reads, which a statement
-cannot change once it reads, under a time limit that is set before and counted by the server. Which rights it has is a
+cannot change once it reads, and which is rolled back, under a time limit that is set before and counted by the server. Which rights it has is a
 matter of the connection: see `xcat.database.connection.reader`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,7 +40,7 @@ class Head:
     is_computed: bool
 
 
-@dataclass(frozen=True)
+@dataclass
 class Answer:
     """What a statement gives.
 
@@ -53,18 +53,26 @@ class Answer:
     heads: list[Head]
     _conn: Connection
     _text: str
+    _rows: Generator[Row, None, None] | None = None
 
     def rows(self) -> Iterator[Row]:
         """Run the statement and give its rows, of which only a few are in memory; once."""
+        self._rows = self._run()
+        return self._rows
+
+    def _run(self) -> Generator[Row, None, None]:
         at_once = _ROWS_AT_ONCE if psycopg.capabilities.has_stream_chunked() else 1
         with self._conn.cursor() as cursor:
             yield from cursor.stream(self._text, size=at_once)
 
+    def close(self) -> None:
+        """End the statement, if it still runs."""
+        if self._rows is not None:
+            self._rows.close()
+
 
 @contextmanager
-def answer(
-    conn: Connection, text: str, params: Mapping[str, Any] | Sequence[Any] | None = None
-) -> Iterator[Answer]:
+def answer(conn: Connection, text: str, params: Mapping[str, Any] | Sequence[Any] | None = None) -> Iterator[Answer]:
     """Describe a statement, to be run within the ``with`` block.
 
     Parameters
@@ -86,9 +94,12 @@ def answer(
             text = psycopg.ClientCursor(conn).mogrify(text, params)
         if "\0" in text:
             raise XcatError("the query has a character NUL (0x00), which SQL does not have")
-        with conn.transaction():
+        with conn.transaction(
+            force_rollback=True
+        ):  # PostgreSQL 15 lets a transaction that only reads make large objects
             conn.execute("SET TRANSACTION READ ONLY")
-            yield Answer(_describe(conn, text), conn, text)
+            with closing(Answer(_describe(conn, text), conn, text)) as given:
+                yield given
     except psycopg.errors.QueryCanceled as error:
         raise XcatError(
             f"the query was cancelled: {_words(error)}. Ask for less, or raise XCAT_STATEMENT_TIMEOUT_S."
