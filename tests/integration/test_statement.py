@@ -18,7 +18,7 @@ from xcat.database import connection
 from xcat.database.address import OPERATOR, READER
 from xcat.database.connection import Connection, connect, ready
 from xcat.errors import DatabaseError, XcatError
-from xcat.output import files, results, spooled_result
+from xcat.output import files, results, spooled_result, statement
 
 _SECRET = "root:x:0:0"  # in /etc/passwd
 _FILE = "/tmp/xcat_pwned"
@@ -35,7 +35,7 @@ def _run(module_settings: Settings) -> None:
 
 @pytest.fixture(params=["reader", "operator"])
 def door(request: Any, module_settings: Settings, monkeypatch: Any) -> Iterator[str]:
-    """How `xcat.sql` comes in: as the reader; or, where the server does not let that in, as an operator that became it."""
+    """How `xcat.sql` comes in: as the reader; or, where the server refuses that, as an operator that takes its role."""
     url = str(module_settings.database_url)
     if request.param == "reader":
         monkeypatch.setenv("XCAT_DATABASE_URL", url)
@@ -155,7 +155,7 @@ def test_a_superuser_is_refused_where_the_reader_cannot_come_in(module_settings:
 
 
 def test_what_remains_where_the_reader_cannot_come_in(door: str) -> None:
-    """The docs say so: an operator who became the reader may take its role back, and reads more, but writes nothing."""
+    """The docs say so: an operator that took the role may give it back, and reads more, but writes nothing."""
     taken_back = (
         f"SELECT set_config('role', 'none', false) AS r, {_AGAIN.format('SELECT name FROM xcat.run')}::text AS x"
     )
@@ -221,7 +221,8 @@ def test_a_long_result_takes_little_memory(
 
 
 _AWKWARD = """
-SELECT i, CASE WHEN i % 5 > 0 THEN repeat('é', i) END AS text, CASE WHEN i > 20 THEN i * 1e18::numeric ELSE i END AS whole,
+SELECT i, CASE WHEN i % 5 > 0 THEN repeat('é', i) END AS text,
+       CASE WHEN i > 20 THEN i * 1e18::numeric ELSE i END AS whole,
        i / 3.0 AS fraction, CASE WHEN i > 30 THEN 0.5::numeric + 10::numeric ^ 18 ELSE 2 END AS mixed,
        CASE WHEN i > 3 THEN ARRAY[i, 2, 3]::real[] END AS same, array_fill(1, ARRAY[i % 3]) AS lengths,
        i % 2 = 0 AS flag, NULLIF(i, 4)::smallint AS small, interval '1 s' * i AS d, '{"a": [1]}'::jsonb AS j,
@@ -238,12 +239,14 @@ def test_a_file_written_in_pieces_is_that_of_the_whole_table(
     with connect(module_settings) as conn:
         whole = results.query(conn, _AWKWARD)
     monkeypatch.setattr(spooled_result, "_BATCH_ROWS", 7)
-    with connect(module_settings) as conn:
-        facts = whole.meta["provenance"]
-        with results.statement.answer(conn, _AWKWARD) as given:
-            with spooled_result.SpooledResult(given, tmp_path / "x", 100, facts) as spooled:
-                assert len(list(spooled.pieces())) == 6
-                files.write(spooled, tmp_path / f"pieces.{ending}")
+    with (
+        connect(module_settings) as conn,
+        statement.answer(conn, _AWKWARD) as given,
+        spooled_result.SpooledResult(given, tmp_path / "x", 100, whole.meta["provenance"]) as spooled,
+    ):
+        n_pieces = len(list(spooled.pieces()))
+        files.write(spooled, tmp_path / f"pieces.{ending}")
+    assert n_pieces == 6
     files.write(whole, tmp_path / f"whole.{ending}")
     written, wanted = (tmp_path / f"{name}.{ending}" for name in ("pieces", "whole"))
     if ending == "parquet":  # its row groups are those of the pieces

@@ -57,7 +57,7 @@ def sql(
     max_rows: common.MaxRows = 40,
     as_json: common.AsJson = False,
 ) -> None:
-    """Run a query and give its table, with units. It runs as a role that reads the schema pub and can do nothing else."""
+    """Run a query and give its table, with units; it reads the schema pub and can do nothing else."""
     if (query is None) == (file is None):
         raise common.UsageError("give a query, or a file with one (-f)")
     common.check_output(output, overwrite, samp)
@@ -66,13 +66,14 @@ def sql(
         _to_file(text, output, overwrite, as_json)
         return
     from xcat.output import results
+    from xcat.output.provenance import KEY
 
     all_rows = as_json or samp
     with api.reader() as conn:
         facts = results.published(conn)
         kept = 1 if value else None if all_rows else max_rows
         table = results.read(conn, text, max_mb=settings().max_table_mb, max_rows=kept)
-    table.meta[results.KEY] |= facts
+    table.meta[KEY] |= facts
     if not value:
         _give(table.astropy() if samp else table, "query", output, overwrite, samp, as_json, max_rows)
         return
@@ -85,13 +86,14 @@ def sql(
 def _to_file(text: str, path: Path, overwrite: bool, as_json: bool) -> None:
     """Write the result of a query to a file; it may be longer than the memory."""
     from xcat.output import files, results, statement
+    from xcat.output.columns import unique_names
     from xcat.output.provenance import provenance
     from xcat.output.spooled_result import SpooledResult
 
     with api.reader() as conn:
         facts = provenance("sql", query=text) | results.published(conn)
         with statement.answer(conn, text) as given:
-            names = results.unique_names([head.name for head in given.heads], fold=False)
+            names = unique_names([head.name for head in given.heads], fold=False)
             results.check_names(names, path)  # before the query runs
             with SpooledResult(given, path, settings().max_file_mb, facts) as spooled:
                 n_rows = spooled.n_rows

@@ -90,7 +90,7 @@ def masked(text: str, url: str | None = None) -> str:
     Parameters
     ----------
     url : str, optional
-        The address in use. Where its password has characters that must be escaped in an address and are not, libpq takes
+        The address in use. If its password has characters that must be escaped in an address and are not, libpq takes
         pieces of it for host and port; these are hidden, too.
     """
     for secret in sorted(_secrets(url or ""), key=len, reverse=True):

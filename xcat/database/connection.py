@@ -284,9 +284,9 @@ def reader(config: Settings) -> Iterator[Connection]:
                 own = _open(config, conninfo(database_url(config), READER))
         if own is None and is_superuser:
             raise DatabaseError(
-                f"a query would run with the rights of {login}, a superuser, who can read and write the server's files. "
-                f"Let xcat connect as {READER}: put its password into ~/.pgpass (ALTER ROLE {READER} PASSWORD '...'); or "
-                f"name a login in XCAT_DATABASE_URL that is no superuser"
+                f"a query would have the rights of {login}, a superuser, who can read and write the server's files. Let "
+                f"xcat connect as {READER}: ALTER ROLE {READER} PASSWORD '...', and put the password into ~/.pgpass; or "
+                "name a login in XCAT_DATABASE_URL that is no superuser"
             )
         if own is None:
             if may_take and login != READER:

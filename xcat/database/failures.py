@@ -53,8 +53,8 @@ def explained(error: psycopg.Error) -> XcatError | None:
     words = masked(str(error).strip()).partition("\n")[0]
     if isinstance(error, psycopg.errors.InsufficientPrivilege):
         return DatabaseError(
-            f"{words}. Who may only read the schema pub has xcat candidates and xcat sql. All else needs a role that runs "
-            f"jobs, which a member of {OWNER} or a superuser gives: GRANT {OPERATOR} TO your user"
+            f"{words}. Who may only read the schema pub has xcat candidates and xcat sql. All else needs a role that "
+            f"runs jobs, which a member of {OWNER} or a superuser gives: GRANT {OPERATOR} TO your user"
         )
     if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
         return DatabaseError(f"{words}. This role, or this server, only reads; use one that runs jobs ({OPERATOR})")

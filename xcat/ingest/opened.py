@@ -280,8 +280,8 @@ def locate(
     optional : sequence of str
         Wanted columns that the file may lack.
     may_be_anything : bool
-        Every text has a first line. Unless a wanted column is in it, the file is not known to be a table, and the message
-        shows nothing of it: who named it, in a pipeline say, need not be allowed to read it.
+        Every text has a first line. Unless a wanted column is in it, the file is not known to be a table, and the
+        message shows nothing of it: who named it, in a pipeline say, need not be allowed to read it.
 
     Returns
     -------

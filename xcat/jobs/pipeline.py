@@ -249,7 +249,7 @@ class Plan:
 def _inside(data: Path, name: str, key: str) -> Path:
     """A path that a pipeline names, in the data folder; which folder that is, the person at the command line says.
 
-    Who runs a pipeline need not have written it, and may read more than who wrote it. A link in the folder may lead out.
+    Who runs a pipeline need not have written it, and may read more than who wrote it. Links in the folder may lead out.
     """
     path = Path(os.path.normpath(data.absolute() / name))
     if not path.is_relative_to(os.path.normpath(data.absolute())):

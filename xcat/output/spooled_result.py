@@ -43,7 +43,7 @@ class SpooledResult:
 
     def __init__(self, answer: Answer, beside: Path, max_mb: float, facts: dict[str, Any]) -> None:
         self._seen, self._facts = Seen(answer.heads), facts
-        self._file = tempfile.TemporaryFile(dir=beside.parent)
+        self._file = tempfile.TemporaryFile(dir=beside.parent)  # noqa: SIM115  closed by __exit__
         try:
             batch, written_mb = list[tuple[Any, ...]](), 0.0
             for row in answer.rows():
