@@ -284,8 +284,8 @@ def reader(config: Settings) -> Iterator[Connection]:
                 own = _open(config, conninfo(database_url(config), READER))
         if own is None and is_superuser:
             raise DatabaseError(
-                f"a query would have the rights of {login}, a superuser, who can read and write the server's files. Let "
-                f"xcat connect as {READER}: ALTER ROLE {READER} PASSWORD '...', and put the password into ~/.pgpass; or "
+                f"a query would have the rights of {login}, a superuser, who can read files of the server. Let xcat "
+                f"connect as {READER}: ALTER ROLE {READER} PASSWORD '...', and put that password into ~/.pgpass; or "
                 "name a login in XCAT_DATABASE_URL that is no superuser"
             )
         if own is None:

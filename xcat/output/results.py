@@ -134,7 +134,7 @@ def read(
                 if seen.table_mb > max_mb:
                     raise XcatError(
                         f"the result takes more than {max_mb:,.0f} MB of memory: stopped at row {n_rows:,}, nothing "
-                        "was given. Ask for fewer rows (LIMIT) or columns, write it to a file (xcat sql ... -o FILE), or "
+                        "was given. Ask for fewer rows (LIMIT) or columns, write to a file (xcat sql ... -o FILE), or "
                         "raise XCAT_MAX_TABLE_MB"
                     )
     table = seen.table(kept)

@@ -1,9 +1,9 @@
 """One statement of a user: run so that it can only read, its rows given as they come.
 
 The server gets the statement by the extended protocol, which takes one statement and no more. It is described before it
-runs: what has no columns (COMMIT, SET, COPY, DO) is refused. It runs in a transaction that only reads, which a statement
-cannot change once it reads, and which is rolled back. The server counts its time, by a limit that is set before. Which
-rights it has is a matter of the connection: see `xcat.database.connection.reader`.
+runs: what has no columns (COMMIT, SET, COPY, DO) is refused. Its transaction only reads, which it cannot change once it
+runs, and is rolled back. The server counts its time, by a limit that is set before. Which rights it has is a matter of
+the connection: see `xcat.database.connection.reader`.
 """
 
 from __future__ import annotations
