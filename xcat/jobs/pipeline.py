@@ -252,7 +252,7 @@ def _inside(data: Path, name: str, key: str) -> Path:
     Who runs a pipeline need not have written it, and may read more than who wrote it. Links in the folder may lead out.
     """
     path = Path(os.path.normpath(data / name))  # not as the system does: "link/.." is this folder
-    if not path.absolute().is_relative_to(os.path.normpath(data.absolute())):
+    if not Path(os.path.normpath(path.absolute())).is_relative_to(os.path.normpath(data.absolute())):
         raise ConfigError(
             f"{key}: {name[:200]!r} is outside the data folder {data}. A pipeline names files in the folder given with "
             "--data: give a folder that holds them all, or put a link to the file into it"
