@@ -7,9 +7,9 @@
 --                  the schemas xcat and pub or their revision.
 --   xcat_owner     owns the schemas and migrates them; it is a member of xcat_operator.
 --
--- A login of a person is made a member: GRANT xcat_reader TO carol. Roles have no password here, so they can log in only
--- where the server trusts the connection (the socket of the embedded server). What is made in pub later, tables of a run
--- as well as views, can be read by xcat_reader by itself: these are default privileges of its owners.
+-- A login of a person is made a member: GRANT xcat_reader TO carol. Roles have no password here, so they can log in
+-- only where the server trusts the connection (the socket of the embedded server). What is made in pub later, tables of
+-- a run as well as views, can be read by xcat_reader by itself: these are default privileges of its owners.
 DO $$
 DECLARE
     may_make boolean := (SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user);
@@ -120,11 +120,12 @@ BEGIN
     GRANT USAGE ON SCHEMA pub, xcat TO xcat_reader;
     GRANT SELECT ON ALL TABLES IN SCHEMA pub TO xcat_reader;
     FOREACH item IN ARRAY '{xcat_operator, xcat_owner}'::text[] LOOP
-        EXECUTE format('ALTER DEFAULT PRIVILEGES FOR ROLE %I IN SCHEMA pub GRANT SELECT ON TABLES TO xcat_reader', item);
+        EXECUTE format('ALTER DEFAULT PRIVILEGES FOR ROLE %I IN SCHEMA pub '
+                       'GRANT SELECT ON TABLES TO xcat_reader', item);
     END LOOP;
     -- the functions of pub read a model with the rights of who calls them; everyone may know the revision
-    FOREACH item IN ARRAY '{model, model_class, model_term, model_category, likelihood_table, likelihood_replicate}'::text[]
-    LOOP
+    FOREACH item IN ARRAY ARRAY['model', 'model_class', 'model_term', 'model_category', 'likelihood_table',
+                                'likelihood_replicate'] LOOP
         IF to_regclass('xcat.' || item) IS NOT NULL THEN
             EXECUTE format('GRANT SELECT ON xcat.%I TO xcat_reader', item);
         END IF;

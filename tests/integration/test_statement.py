@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -253,8 +254,9 @@ def test_a_file_written_in_pieces_is_that_of_the_whole_table(
         import pyarrow.parquet as pq
 
         assert pq.read_table(written).equals(pq.read_table(wanted), check_metadata=True)
-    else:
-        assert written.read_bytes() == wanted.read_bytes()
+    else:  # the checksum of a FITS header has its time
+        parts = [re.sub(rb"(CHECKSUM|DATASUM)=.{71}", b"", path.read_bytes()) for path in (written, wanted)]
+        assert parts[0] == parts[1]
 
 
 def test_a_result_without_rows_is_a_file_with_its_columns(
