@@ -194,6 +194,15 @@ def test_a_new_home_of_several_folders_is_made_under_any_umask(folder):
         server.stop()
 
 
+def test_a_server_that_is_nice_is_so_no_longer_or_says_so(server):
+    """Whoever started it under nice: root gives it the usual priority, others are told what to do."""
+    pid = server.status().pid
+    os.setpriority(os.PRIO_PROCESS, pid, 3)
+    assert "niceness 3" in server.status().nice and "xcat db stop && xcat db start" in server.status().nice
+    assert server.start() is False
+    assert (server.status().nice == "") == (os.geteuid() == 0)
+
+
 def test_the_machine_sets_the_memory(running):
     wanted = server_settings(embedded._memory_mb(), os.cpu_count() or 1)
     assert (
