@@ -3,6 +3,7 @@ FROM postgres:17-bookworm AS database
 RUN apt-get update \
     && apt-get install -y --no-install-recommends postgresql-17-q3c \
     && rm -rf /var/lib/apt/lists/*
+COPY docker/reader.sh /docker-entrypoint-initdb.d/
 
 FROM python:3.12-slim-bookworm AS xcat
 WORKDIR /opt/xcat

@@ -10,7 +10,7 @@ from alembic import context
 
 from xcat.config import settings
 from xcat.database import objects
-from xcat.database.connection import database_url
+from xcat.database.address import OWNER, database_url
 from xcat.database.schema import SCHEMA, SCHEMAS, metadata
 
 _PARTITION = re.compile(r"_[bcr]\d+$")
@@ -26,7 +26,7 @@ def include_name(name: str | None, type_: str, parent_names: Any) -> bool:
 
 
 def run_online() -> None:
-    url = context.config.attributes.get("url") or database_url(settings())
+    url = context.config.attributes.get("url") or database_url(settings(), OWNER)
     engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
     with engine.connect() as connection:
         for name in SCHEMAS:

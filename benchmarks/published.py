@@ -116,11 +116,11 @@ def measure_publish(n: int, n_queries: int) -> None:
 
 
 def measure_queries(conn: Connection, run_id: int, n: int, n_queries: int) -> None:
-    conn.execute("CREATE TABLE public.bare AS SELECT * FROM pub.classified")
+    conn.execute("CREATE TABLE xcat.bench_bare AS SELECT * FROM pub.classified")
     indexes = f"SELECT indexdef FROM pg_indexes WHERE schemaname = 'pub' AND tablename = 'classified_r{run_id}'"
     for (definition,) in conn.execute(indexes).fetchall():  # type: ignore[arg-type]
-        conn.execute("CREATE INDEX ON public.bare USING " + definition.split(" USING ")[1])
-    conn.execute("VACUUM ANALYZE public.bare")
+        conn.execute("CREATE INDEX ON xcat.bench_bare USING " + definition.split(" USING ")[1])
+    conn.execute("VACUUM ANALYZE xcat.bench_bare")
     rng = np.random.default_rng(1)
     chosen = (1 + rng.integers(0, n, n_queries)).tolist()
     places = {
@@ -130,13 +130,13 @@ def measure_queries(conn: Connection, run_id: int, n: int, n_queries: int) -> No
         )
     }
     listed = "is_best_of_master AND known_class_of_master IS NULL"
-    of_class = {name.lower(): f"public.bare WHERE class = '{name}' AND {listed}" for name in sky.CLASSES}
+    of_class = {name.lower(): f"xcat.bench_bare WHERE class = '{name}' AND {listed}" for name in sky.CLASSES}
 
     def of_bare(query: str) -> str:
         for name, relation in of_class.items():
             query = query.replace(f"pub.{name}_candidates WHERE", f"{relation} AND")
             query = query.replace(f"pub.{name}_candidates", relation)
-        return query.replace("pub.classified", "public.bare")
+        return query.replace("pub.classified", "xcat.bench_bare")
 
     kinds: dict[str, tuple[float, Callable[[int, tuple[Any, ...]], str]]] = {
         "candidates, ORDER BY p_class": (

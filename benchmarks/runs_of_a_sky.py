@@ -26,7 +26,7 @@ LABELLED = 0.03
 
 # one row a source; the last tenth are those of the first tenth, seen by another mission 1 arcsec away
 SKY = """
-CREATE TABLE public.sky AS
+CREATE TABLE xcat.bench_sky AS
 SELECT i AS source_id, j AS master_id, i > j AS is_second, 360 * (j * 0.6180339887498949 %% 1)::double precision AS ra,
        degrees(asin(2 * (j * 0.7548776662466927 %% 1) - 1)) + CASE WHEN i > j THEN 1 / 3600.0 ELSE 0 END AS dec,
        CASE WHEN u < 0.62 THEN 1 WHEN u < 0.88 THEN 2 WHEN u < 0.95 THEN 3 ELSE 4 END AS class_id,
@@ -37,7 +37,7 @@ FROM (SELECT i, CASE WHEN i > %(n)s * 0.9 THEN i - (%(n)s * 0.9)::bigint ELSE i 
       FROM generate_series(1, %(n)s) AS i) AS drawn
 """
 EVIDENCE = f"""
-CREATE TABLE public.some_evidence AS
+CREATE TABLE xcat.bench_some_evidence AS
 SELECT k, ARRAY(SELECT (-3 * random() + 0 * k)::real FROM generate_series(1, {N_EVIDENCE})) AS evidence
 FROM generate_series(0, 999) AS k
 """
@@ -49,7 +49,7 @@ _ANSWER = {
     "alternative": "CASE WHEN u > 0.9 THEN 'variability:AGN' ELSE '' END",
     "is_classifiable": "has_optical OR has_infrared", "evidence": "evidence",
 }  # fmt: skip
-_ANSWERED = "public.sky JOIN public.some_evidence ON k = source_id % 1000"
+_ANSWERED = "xcat.bench_sky JOIN xcat.bench_some_evidence ON k = source_id % 1000"
 _VALUE = {
     "abs_b": "abs(dec)", "hr1": "2 * u - 1", "hr2": "2 * v - 1", "log_fx": "log(flux)",
     "sep_to_radius": "CASE WHEN in_galaxy THEN 0.33 END", "gamma": "CASE WHEN w < 0.3 THEN 1.5 + u END",
@@ -64,7 +64,7 @@ _VALUE = {
 }  # fmt: skip
 
 _P_HYPOTHESIS = "CASE WHEN NOT (has_optical OR has_infrared) THEN 1 WHEN rank = 0 THEN 0.5 * u ELSE 1 - 0.5 * u END"
-_RANKS = "public.sky CROSS JOIN generate_series(0, 1) AS rank WHERE rank = 0 OR has_optical OR has_infrared"
+_RANKS = "xcat.bench_sky CROSS JOIN generate_series(0, 1) AS rank WHERE rank = 0 OR has_optical OR has_infrared"
 CATALOGUES = {
     "syn_xmm": "xray_sources",
     "syn_swift": "xray_sources",
@@ -112,8 +112,8 @@ def make_sky(settings: Settings, n: int) -> Runs:
         conn.execute("SELECT setseed(0.5)")
         conn.execute(SKY, {"n": n})
         conn.execute(EVIDENCE)
-        conn.execute("ANALYZE public.sky")
-        conn.execute("ANALYZE public.some_evidence")
+        conn.execute("ANALYZE xcat.bench_sky")
+        conn.execute("ANALYZE xcat.bench_some_evidence")
         load = _run(conn, made, "ingest", "syn", {})
         for name, kind in CATALOGUES.items():
             made.catalogues[name] = _number(
@@ -143,7 +143,7 @@ def make_sky(settings: Settings, n: int) -> Runs:
                     "counterpart",
                     made.catalogues[name],
                     common | place | magnitudes,
-                    f"public.sky WHERE has_{kind}",
+                    f"xcat.bench_sky WHERE has_{kind}",
                 )
             elif kind == "galaxy":
                 place = {
@@ -154,7 +154,7 @@ def make_sky(settings: Settings, n: int) -> Runs:
                     "axis_ratio": "1",
                     "pa_deg": "0",
                 }
-                _fill(conn, "galaxy", made.catalogues[name], common | place, "public.sky WHERE in_galaxy")
+                _fill(conn, "galaxy", made.catalogues[name], common | place, "xcat.bench_sky WHERE in_galaxy")
     return made
 
 
@@ -182,7 +182,7 @@ def make_chain(conn: Connection, made: Runs) -> int:
         "sep_arcsec": "u",
         "status": "'used'",
     }
-    _fill(conn, "label", label, about, f"public.sky WHERE source_id <= {LABELLED * made.n}")
+    _fill(conn, "label", label, about, f"xcat.bench_sky WHERE source_id <= {LABELLED * made.n}")
     return classify_again(conn, made)
 
 
@@ -233,7 +233,7 @@ def _merge(conn: Connection, made: Runs) -> None:
         "hr1": "2 * u - 1", "hr2": "2 * v - 1", "extent_arcsec": "0", "quality_flag": "0",
         "n_flawed": "0", "flux_is_doubtful": "false",
     }  # fmt: skip
-    _fill(conn, "source", run_id, values, "public.sky")
+    _fill(conn, "source", run_id, values, "xcat.bench_sky")
 
 
 def _link(conn: Connection, made: Runs) -> None:
@@ -247,7 +247,7 @@ def _link(conn: Connection, made: Runs) -> None:
         "master_source",
         run_id,
         {"source_id": "source_id", "master_id": "master_id", "mission_rank": "1 + is_second::int", "status": status},
-        "public.sky",
+        "xcat.bench_sky",
     )
     values = {
         "master_id": "master_id", "ra": "ra", "dec": "dec", "err_arcsec": "0.5", "n_missions": missions,
@@ -256,12 +256,12 @@ def _link(conn: Connection, made: Runs) -> None:
         "mjd_last": "57000 + 1000 * u", "flux_std_min_cgs": "flux", "flux_std_max_cgs": "2 * flux", "flux_ratio": "2",
         "flux_ratio_low": "1.5", "flux_ratio_sigma": "5 * v",
     }  # fmt: skip
-    _fill(conn, "master", run_id, values, "public.sky WHERE NOT is_second")
+    _fill(conn, "master", run_id, values, "xcat.bench_sky WHERE NOT is_second")
     # later link runs find the same, which is no change
     conn.execute(
         "INSERT INTO xcat.master_change (run_id, source_id, new_master_id, change)"
         " SELECT %s, source_id, master_id, 'new'"
-        " FROM public.sky WHERE source_id <= 100 AND NOT EXISTS (SELECT FROM xcat.master_change)",
+        " FROM xcat.bench_sky WHERE source_id <= 100 AND NOT EXISTS (SELECT FROM xcat.master_change)",
         [run_id],
     )
 
@@ -270,7 +270,7 @@ def _match(conn: Connection, made: Runs) -> None:
     run_id = _run(conn, made, "match", "syn", {}, "syn_optical", "syn_infrared")
     made.lineage["match_run_id"] = run_id
     o, i = made.catalogues["syn_optical"], made.catalogues["syn_infrared"]
-    both = f"public.sky CROSS JOIN LATERAL (VALUES ({o}, has_optical), ({i}, has_infrared)) AS c (number, there)"
+    both = f"xcat.bench_sky CROSS JOIN LATERAL (VALUES ({o}, has_optical), ({i}, has_infrared)) AS c (number, there)"
     values = {
         "source_id": "source_id",
         "catalogue_id": "number",
@@ -321,7 +321,7 @@ def _properties(conn: Connection, made: Runs) -> None:
         "n_detections": "1 + (3 * v)::int",
         "is_classifiable": "has_optical OR has_infrared",
     }  # fmt: skip
-    _fill(conn, "property", run_id, values, "public.sky")
+    _fill(conn, "property", run_id, values, "xcat.bench_sky")
     values = {name: f"CASE WHEN rank = 1 THEN {_VALUE[name]} END" for name in COUNTERPART} | {
         "source_id": "source_id",
         "rank": "rank",

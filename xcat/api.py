@@ -31,9 +31,25 @@ __all__ = ["Reasons", "candidates", "classify", "explain", "match", "sql"]
 @contextmanager
 def reading() -> Iterator[Connection]:
     """Open a connection that reads and cannot write."""
+    import psycopg
+
     from xcat.database.connection import ready
+    from xcat.database.failures import explained
 
     with ready(settings()) as conn:
+        conn.read_only = True
+        try:
+            yield conn
+        except psycopg.Error as error:
+            raise explained(error) or error from error
+
+
+@contextmanager
+def reader() -> Iterator[Connection]:
+    """Open a connection for a statement that a user wrote; see `xcat.database.connection.reader`."""
+    from xcat.database import connection
+
+    with connection.reader(settings()) as conn:
         conn.read_only = True
         yield conn
 
@@ -44,7 +60,7 @@ def sql(query: str, params: Mapping[str, Any] | Sequence[Any] | None = None) -> 
     Parameters
     ----------
     query : str
-        A SELECT.
+        One SELECT. It runs as a role that reads the schema ``pub`` and can do nothing else.
     params : mapping or sequence, optional
         Values for ``%(name)s`` or ``%s``; with these, a percent sign of the query is written ``%%``.
 
@@ -56,7 +72,8 @@ def sql(query: str, params: Mapping[str, Any] | Sequence[Any] | None = None) -> 
     Raises
     ------
     XcatError
-        The server refuses the query, it takes longer than ``XCAT_STATEMENT_TIMEOUT_S``, or it would change something.
+        The server refuses the query, it takes longer than ``XCAT_STATEMENT_TIMEOUT_S``, its table would take more
+        memory than ``XCAT_MAX_TABLE_MB``, or it would change something.
 
     Examples
     --------
@@ -67,10 +84,11 @@ def sql(query: str, params: Mapping[str, Any] | Sequence[Any] | None = None) -> 
     """
     from xcat.output import results
 
-    with reading() as conn:
-        table = results.query(conn, query, params)
-        table.meta["provenance"] |= results.published(conn)
-        return table
+    with reader() as conn:
+        published = results.published(conn)
+        table = results.query(conn, query, params, settings().max_table_mb)
+    table.meta["provenance"] |= published
+    return table
 
 
 def candidates(

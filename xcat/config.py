@@ -33,21 +33,34 @@ class Settings:
     statement_timeout_s : float
         No statement may run longer than this, ``XCAT_STATEMENT_TIMEOUT_S``; 0 is refused, because a wrong plan would
         run for days.
+    max_table_mb, max_file_mb : float
+        The most that the result of a query may take in memory and in a file, ``XCAT_MAX_TABLE_MB`` and
+        ``XCAT_MAX_FILE_MB``; more is an error, never a shorter table.
     """
 
     home: Path = field(default_factory=_default_home)
-    database_url: str | None = None
+    database_url: str | None = field(default=None, repr=False)  # it may hold a password
     statement_timeout_s: float = 3600.0
+    max_table_mb: float = 1000.0
+    max_file_mb: float = 20_000.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.statement_timeout_s <= _LONGEST_TIMEOUT_S:
-            raise _wrong_timeout(f"{self.statement_timeout_s:g}")
+        for name, (unit, most) in _NUMBERS.items():
+            value = getattr(self, name)
+            if not 0 < value <= most:
+                raise _wrong(name, f"{value:g}", unit, most)
 
 
-def _wrong_timeout(text: str) -> ConfigError:
-    return ConfigError(
-        f"XCAT_STATEMENT_TIMEOUT_S={text}: must be a number of seconds above 0, at most {_LONGEST_TIMEOUT_S:,}"
-    )
+# numbers that variables of the same name give: unit and upper limit
+_NUMBERS = {
+    "statement_timeout_s": ("seconds", _LONGEST_TIMEOUT_S),
+    "max_table_mb": ("MB", 1_000_000_000),
+    "max_file_mb": ("MB", 1_000_000_000),
+}
+
+
+def _wrong(name: str, text: str, unit: str, most: float) -> ConfigError:
+    return ConfigError(f"XCAT_{name.upper()}={text}: must be a number of {unit} above 0, at most {most:,}")
 
 
 def settings() -> Settings:
@@ -58,9 +71,12 @@ def settings() -> Settings:
     ConfigError
         A variable has a value that cannot be used.
     """
-    home, url, timeout = (os.environ.get(f"XCAT_{name}") for name in ("HOME", "DATABASE_URL", "STATEMENT_TIMEOUT_S"))
-    try:
-        seconds = float(timeout) if timeout else Settings.statement_timeout_s
-    except ValueError:
-        raise _wrong_timeout(str(timeout)) from None
-    return Settings(Path(home) if home else _default_home(), url or None, seconds)
+    home, url = (os.environ.get(f"XCAT_{name}") for name in ("HOME", "DATABASE_URL"))
+    numbers = {}
+    for name, (unit, most) in _NUMBERS.items():
+        text = os.environ.get(f"XCAT_{name.upper()}")
+        try:
+            numbers[name] = float(text) if text else getattr(Settings, name)
+        except ValueError:
+            raise _wrong(name, str(text), unit, most) from None
+    return Settings(Path(home) if home else _default_home(), url or None, **numbers)

@@ -17,6 +17,20 @@ SELECT r.run_id, r.name, r.started_at, r.source_run_id, r.link_run_id, r.match_r
 FROM xcat.run AS r
 WHERE r.kind = 'classify' AND r.status = 'done' AND r.run_id = coalesce(%(run_id)s, pub.published_run());
 
+-- name: may_read_runs
+-- Whether the present user may read the books; who only reads pub may not.
+SELECT has_table_privilege('xcat.run', 'SELECT') AS may_read;
+
+-- name: classify_run_in_pub
+-- The same, of the runs in pub, for who only reads pub.
+SELECT run_id, name, ended_at AS started_at, source_run_id, link_run_id, match_run_id, property_run_id, label_run_id,
+       model_run_id, classes, true AS is_in_pub
+FROM pub.runs WHERE run_id = coalesce(%(run_id)s, pub.published_run());
+
+-- name: published_run
+-- The published run and its model, as everyone may know who reads pub.
+SELECT run_id, model_run_id FROM pub.runs WHERE is_published;
+
 -- name: loaded_catalogues
 -- Catalogues that are loaded, in their current version, with the files that it holds.
 SELECT k.name, k.kind, k.definition ->> 'title' AS title, k.version, coalesce(sum(f.n_rows), 0)::bigint AS n_rows,

@@ -54,6 +54,10 @@ WHERE run_id IN (SELECT run_id FROM dead)
   AND status = 'running'  -- asked again: it may have ended well since
 RETURNING run_id;
 
+-- name: may_change
+-- Whether the present user may write to the books; not on a server that only reads.
+SELECT has_table_privilege('xcat.run', 'UPDATE') AND NOT current_setting('transaction_read_only')::boolean;
+
 -- name: find_done
 -- The newest finished run with this key: the same work need not be done twice.
 SELECT max(run_id) FROM xcat.run WHERE kind = %(kind)s AND config_key = %(config_key)s AND status = 'done';

@@ -5,12 +5,26 @@ FROM pg_available_extensions AS a LEFT JOIN pg_extension AS e ON e.extname = a.n
 WHERE a.name = 'q3c';
 
 -- name: rights
--- Whether the present user may make schemas, and may use and fill those of xcat that exist.
+-- Whether the present user may make schemas, and may use and fill those of xcat that exist; whether q3c is enabled.
 SELECT has_database_privilege(current_database(), 'CREATE'),
        NOT EXISTS (SELECT FROM pg_namespace
                    WHERE nspname IN ('xcat', 'pub') AND NOT has_schema_privilege(oid, 'USAGE, CREATE')),
-       current_user, current_database();
+       current_user, current_database(), EXISTS (SELECT FROM pg_extension WHERE extname = 'q3c');
 
 -- name: has_parallel_joins
 -- Whether joins by position may have parallel workers.
 SELECT bool_and(proparallel = 's') FROM pg_proc WHERE proname IN ('q3c_join', 'q3c_seloper');
+
+-- name: work_as
+-- Take a role that has its rights in this database, if the login is a member of it.
+SELECT set_config('role', r.rolname, false)
+FROM pg_roles AS r, pg_namespace AS n
+WHERE r.rolname = %(role)s AND r.rolname <> session_user AND n.nspname = 'pub'
+  AND pg_has_role(session_user, r.oid, 'MEMBER') AND has_schema_privilege(r.oid, n.oid, 'USAGE');
+
+-- name: reader
+-- The login, whether it is a superuser, whether a role may read pub, and whether the login can take it.
+SELECT session_user, u.rolsuper, coalesce(has_schema_privilege(r.oid, to_regnamespace('pub'), 'USAGE'), false),
+       coalesce(pg_has_role(session_user, r.oid, 'MEMBER'), false)
+FROM pg_roles AS u LEFT JOIN pg_roles AS r ON r.rolname = %(role)s
+WHERE u.rolname = session_user;

@@ -6,7 +6,7 @@ SELECT coalesce(class, '(none)') AS class, origin, count(*) FILTER (WHERE status
        count(*) FILTER (WHERE status = 'duplicate') AS duplicate,
        count(*) FILTER (WHERE status = 'conflict') AS conflict,
        count(*) FILTER (WHERE status = 'unmapped') AS unmapped
-FROM xcat.label
-WHERE run_id = (SELECT max(run_id) FROM xcat.run WHERE kind = 'label' AND status = 'done')
+FROM pub.labels
+WHERE run_id = (SELECT max(run_id) FROM pub.labels)
 GROUP BY 1, 2
 ORDER BY class, used DESC, origin;

@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 
 from xcat.cli import pipeline_commands
 from xcat.cli.app import app, main
-from xcat.cli.database_commands import shown_url
 from xcat.database import connection
+from xcat.database.address import shown_url
 from xcat.errors import ConfigError, XcatError
 
 runner = CliRunner()
@@ -210,8 +210,9 @@ def test_a_definition_of_ones_own_is_listed_and_loaded(cli, tmp_path):
     assert "not a number in column R, first in row 3 ('oops'); value left empty" in text
     again = cli("ingest", "mine", str(table), "--definitions", str(tmp_path))
     assert "already loaded, nothing changed" in again
-    rows = json.loads(cli("sql", "SELECT native_id, ra, mag_r FROM xcat.counterpart ORDER BY native_id", "--json"))
-    assert rows["rows"] == [["a", 10.0, 15.5], ["c", 12.0, None], ["d", 359.99, None]]
+    with connection.connect() as conn:
+        rows = conn.execute("SELECT native_id, ra, mag_r FROM xcat.counterpart ORDER BY native_id").fetchall()
+    assert rows == [("a", 10.0, 15.5), ("c", 12.0, None), ("d", 359.99, None)]
     # from now on the database knows it
     assert re.search(r"^mine +optical +3 +1 +t\.csv +Mine \[a-z\]", cli("catalogues"), re.M)
     listed = {row["name"]: row["loaded"] for row in json.loads(cli("catalogues", "--json"))}

@@ -13,6 +13,7 @@ from loading import definition, rows, write_csv
 
 from xcat.config import Settings
 from xcat.database import connection
+from xcat.database.address import OWNER
 from xcat.database.connection import connect, ready
 from xcat.errors import InputError
 from xcat.ingest.load import ingest
@@ -142,7 +143,7 @@ def test_the_pure_functions_of_q3c_are_parallel_safe_and_no_others(conn):
 
 
 def test_a_database_that_has_q3c_already_is_relabelled_and_again_without_harm(settings):
-    with connect(settings) as conn:
+    with connect(settings, role=OWNER) as conn:
         version = conn.execute("SELECT extversion FROM pg_extension WHERE extname = 'q3c'").fetchone()[0]
         for (signature,) in conn.execute("SELECT oid::regprocedure::text FROM pg_proc WHERE proname LIKE 'q3c%'"):
             conn.execute(f"ALTER FUNCTION {signature} PARALLEL UNSAFE")
@@ -154,7 +155,7 @@ def test_a_database_that_has_q3c_already_is_relabelled_and_again_without_harm(se
 
 
 def test_a_newer_q3c_keeps_its_own_labels(settings):
-    with connect(settings) as conn:
+    with connect(settings, role=OWNER) as conn:
         conn.execute("ALTER FUNCTION q3c_dist(float8, float8, float8, float8) PARALLEL UNSAFE")
         conn.execute("UPDATE pg_extension SET extversion = '3.0.0rc1' WHERE extname = 'q3c'")
         connection.check_server(conn)
@@ -164,7 +165,7 @@ def test_a_newer_q3c_keeps_its_own_labels(settings):
 
 def test_functions_of_somebody_else_are_left_with_a_notice(settings):
     heard: list[str] = []
-    with connect(settings) as conn:
+    with connect(settings, role=OWNER) as conn:
         conn.execute("ALTER FUNCTION q3c_join(float8, float8, float8, float8, float8) PARALLEL UNSAFE")
         conn.execute("CREATE ROLE q3c_user")
         conn.execute(

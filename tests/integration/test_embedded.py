@@ -194,6 +194,15 @@ def test_a_new_home_of_several_folders_is_made_under_any_umask(folder):
         server.stop()
 
 
+def test_a_server_that_is_nice_is_so_no_longer_or_says_so(server):
+    """Whoever started it under nice: root gives it the usual priority, others are told what to do."""
+    pid = server.status().pid
+    os.setpriority(os.PRIO_PROCESS, pid, 3)
+    assert "niceness 3" in server.status().nice and "xcat db stop && xcat db start" in server.status().nice
+    assert server.start() is False
+    assert (server.status().nice == "") == (os.geteuid() == 0)
+
+
 def test_the_machine_sets_the_memory(running):
     wanted = server_settings(embedded._memory_mb(), os.cpu_count() or 1)
     assert (
@@ -218,7 +227,7 @@ def test_memory_settings_fit_the_machine(memory_mb):
 
 
 def _write(server: EmbeddedServer, name: str) -> None:
-    _query(server, f"CREATE TABLE public.{name} AS SELECT generate_series(1, 1000) AS i")
+    _query(server, f"CREATE SCHEMA mine; CREATE TABLE mine.{name} AS SELECT generate_series(1, 1000) AS i")
 
 
 @pytest.mark.parametrize("pid", ["999999999", "not a number", ""], ids=["bogus", "garbage", "empty"])
@@ -255,7 +264,7 @@ def test_a_killed_server_comes_back_with_its_data(running):
     until(lambda: not _alive(pid))
     assert not running.status().running
     assert running.start() is True
-    assert _query(running, "SELECT sum(i) FROM public.kept") == 500500
+    assert _query(running, "SELECT sum(i) FROM mine.kept") == 500500
 
 
 def test_what_a_killed_server_left_working_is_ended_first(running):
@@ -315,7 +324,7 @@ def test_a_server_that_is_still_starting_is_waited_for(home, monkeypatch):
     server, second = EmbeddedServer(home), EmbeddedServer(home)
     server.stop()
     finished, entered, second_is_here = [], threading.Event(), threading.Event()
-    create, flock = EmbeddedServer._create_database, embedded.fcntl.flock
+    create, flock = EmbeddedServer.create_database, embedded.fcntl.flock
 
     def slowly(self: EmbeddedServer, bindir: Path) -> None:
         entered.set()
@@ -328,7 +337,7 @@ def test_a_server_that_is_still_starting_is_waited_for(home, monkeypatch):
             second_is_here.set()
         flock(handle, operation)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(EmbeddedServer, "_create_database", slowly)
+    monkeypatch.setattr(EmbeddedServer, "create_database", slowly)
     monkeypatch.setattr(embedded.fcntl, "flock", announced)
     thread = threading.Thread(target=server.start)
     thread.start()
@@ -476,7 +485,7 @@ def _as_user(home: Path, uid: int, owner: int) -> str:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user; all other tests ran as one")
 def test_an_ordinary_user_has_a_server_of_its_own(folder):
     uid = pwd.getpwnam("nobody").pw_uid
-    assert _as_user(folder / "nobody", uid, uid) == f"xcat {uid}"
+    assert _as_user(folder / "nobody", uid, uid) == f"xcat_operator {uid}"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")

@@ -186,10 +186,10 @@ def test_columns_can_be_named(table: Table, sky: dict[str, int]) -> None:
 
 def test_columns_of_other_tables_mean_what_their_comments_say(module_settings: Settings) -> None:
     with ready(module_settings) as conn:
-        conn.execute("CREATE TABLE public.own AS SELECT 1.5::float8 AS ra, 2 AS speed, 3 AS step, NULL::int AS gap")
-        conn.execute("COMMENT ON COLUMN public.own.speed IS 'How fast [furlong / fortnight]'")
-        conn.execute("COMMENT ON COLUMN public.own.step IS 'How far [km] {phys.size}'")
-    own = xcat.sql("SELECT *, ra AS ra, 2 * ra AS ra FROM public.own")
+        conn.execute("CREATE TABLE pub.own AS SELECT 1.5::float8 AS ra, 2 AS speed, 3 AS step, NULL::int AS gap")
+        conn.execute("COMMENT ON COLUMN pub.own.speed IS 'How fast [furlong / fortnight]'")
+        conn.execute("COMMENT ON COLUMN pub.own.step IS 'How far [km] {phys.size}'")
+    own = xcat.sql("SELECT *, ra AS ra, 2 * ra AS ra FROM pub.own")
     assert own.colnames == ["ra", "speed", "step", "gap", "ra_2", "ra_3"]
     assert own["ra"].unit is None and own["ra_2"].unit is None and own["ra"].description is None
     assert own["ra_3"].unit == "deg", "computed, and named as in the registry"

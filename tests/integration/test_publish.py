@@ -367,7 +367,7 @@ def test_only_a_finished_classify_run_is_published(module_settings, made):
 
 def test_views_of_users_are_not_torn_down(module_settings, made, other, read):
     """They stand in the way only where the columns must change, and are named then."""
-    read.execute("CREATE VIEW public.mine AS SELECT name, p_xrb FROM pub.classified")
+    read.execute("RESET ROLE; CREATE VIEW public.mine AS SELECT name, p_xrb FROM pub.classified")
     try:
         publish(module_settings, other)
         publish(module_settings, made["classify"])
@@ -382,7 +382,7 @@ def test_views_of_users_are_not_torn_down(module_settings, made, other, read):
 def test_who_could_read_the_views_still_can_when_they_are_made_anew(module_settings, made, read):
     from xcat.database import published
 
-    read.execute("CREATE ROLE visitor")
+    read.execute("RESET ROLE; CREATE ROLE visitor")
     try:
         read.execute("GRANT SELECT ON pub.classified TO visitor")
         with ready(module_settings) as conn:

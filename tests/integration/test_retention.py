@@ -136,7 +136,7 @@ def test_a_model_at_hand_is_used_again_and_stays_and_leaves_with_its_model(setti
         _at_hand(settings, made["merge"], names)
 
     # who only reads, or a server that takes no writes: the same model, fitted in memory
-    read.execute("CREATE ROLE visitor")
+    read.execute("RESET ROLE; CREATE ROLE visitor")
     try:
         read.execute("GRANT USAGE ON SCHEMA xcat, pub TO visitor; GRANT SELECT ON ALL TABLES IN SCHEMA xcat TO visitor")
         reader = _at_hand(settings, made["fit"], ["hr1"], "SET ROLE visitor")

@@ -16,6 +16,7 @@ from psycopg.types.json import Jsonb
 
 from xcat.cli.app import Ended
 from xcat.database import runs
+from xcat.database.address import OWNER
 from xcat.database.connection import connect, ready
 from xcat.database.runs import stage
 from xcat.database.sqlfiles import job
@@ -126,7 +127,7 @@ def test_an_ended_connection_is_explained(settings):
         stage(settings, "merge", "name", {}) as run,
     ):
         _make(run, "written")
-        with connect(settings, autocommit=True) as other:
+        with connect(settings, autocommit=True, role=OWNER) as other:
             other.execute("SELECT pg_terminate_backend(%s)", [run.conn.info.backend_pid])
         run.conn.execute("SELECT 1")
     assert _run(settings, run.run_id)["status"] == "failed"

@@ -347,3 +347,17 @@ def test_papers_of_the_project():
     assert f"## [{citation['version']}]" in TEXT["CHANGELOG.md"]
     hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
     assert {repo["repo"] for repo in hooks["repos"]} == {"local"}
+
+
+def test_every_threat_has_a_test_that_exists():
+    """The page of security names, for each threat, the tests that prove what it says."""
+    page = TEXT["docs/explanation/security.md"]
+    table = page.partition("## Threats")[2].partition("## ")[0]
+    rows = [line.strip("| ").split(" | ") for line in table.splitlines() if line.startswith("| ")][1:]
+    rows = [row for row in rows if not row[0].startswith("---")]
+    assert len(rows) > 15 and {len(row) for row in rows} == {3}
+    files = [path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py")]
+    there = {name for text in files for name in re.findall(r"^def (test_\w+)", text, re.M)}
+    for threat, _, tests in rows:
+        named = re.findall(r"`(test_\w+)`", tests)
+        assert named and set(named) <= there, threat

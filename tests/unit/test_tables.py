@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import astropy.units as u
 import numpy as np
@@ -16,7 +17,8 @@ from astropy.table import Column, MaskedColumn, Table
 from xcat.errors import XcatError
 from xcat.output import files
 from xcat.output.files import write
-from xcat.output.results import _column, _computed
+from xcat.output.results import Seen, _computed
+from xcat.output.statement import Head
 from xcat.output.style import spread
 from xcat.output.terminal import aligned, as_json, number, show
 
@@ -171,6 +173,13 @@ def test_a_failed_write_leaves_nothing(table: Table, tmp_path: Path, monkeypatch
         write(table, path, overwrite=True)
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["out.fits"]
+
+
+def _column(values: list[Any], type_: int) -> Any:
+    seen = Seen([Head("x", type_, None, True)])
+    for value in values:
+        seen.add((value,))
+    return seen.table([(value,) for value in values]).columns["x"].data
 
 
 def test_arrays_of_unequal_length_become_json() -> None:

@@ -441,7 +441,7 @@ def _resolved(
     path: Path, extra_dirs: Sequence[str | Path], children: tuple[Path, ...]
 ) -> tuple[dict[str, Any], dict[yamlfile.KeyPath, yamlfile.Place]]:
     """Read a file and the one that it extends; its keys replace the parent's, its ``columns`` are merged with them."""
-    data, places = yamlfile.read(path)
+    data, places = yamlfile.read(path, {*Definition.model_fields, "extends"})
     parent_name = data.pop("extends", None)
     if parent_name is None:
         return data, places

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -159,8 +159,14 @@ def texts(text: str, max_nodes: int = 20 * _MAX_NODES) -> Any:
     return None if node is None else loader.construct_document(node)
 
 
-def read(path: Path) -> tuple[dict[str, Any], dict[KeyPath, Place]]:
+def read(path: Path, keys: Collection[str]) -> tuple[dict[str, Any], dict[KeyPath, Place]]:
     """Read a YAML mapping and the line of every key and item in it.
+
+    Parameters
+    ----------
+    keys : collection of str
+        Keys that it may have. What has none of them is another kind of file, whose content no message shows: whoever
+        names a file in a configuration need not be allowed to read it.
 
     Returns
     -------
@@ -185,6 +191,8 @@ def read(path: Path) -> tuple[dict[str, Any], dict[KeyPath, Place]]:
         node = loader.get_single_node()
         if not isinstance(node, yaml.MappingNode):
             raise ConfigError(f"{path}:1: a definition is a list of 'key: value' lines; this file is not")
+        if node.value and not any(key.value in keys for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            raise ConfigError(f"{path}: is not such a file: it has none of the keys {', '.join(sorted(keys)[:8])} ...")
         places = dict(_walk(node, (), path))
         return loader.construct_document(node), places
     except (OSError, UnicodeDecodeError) as error:

@@ -11,6 +11,7 @@ import typer
 from xcat import api
 from xcat.atomic import FIGURES
 from xcat.cli import common, values
+from xcat.config import settings
 from xcat.errors import XcatError
 
 commands = typer.Typer()
@@ -47,7 +48,7 @@ def _give(
     )
 )
 def sql(
-    query: Annotated[str | None, typer.Argument(help="A SELECT; what is published is in the schema pub.")] = None,
+    query: Annotated[str | None, typer.Argument(help="One SELECT; what is published is in the schema pub.")] = None,
     file: Annotated[Path | None, typer.Option("-f", "--file", exists=True, help="Read the query from a file.")] = None,
     output: common.Output = None,
     samp: common.Samp = False,
@@ -56,27 +57,49 @@ def sql(
     max_rows: common.MaxRows = 40,
     as_json: common.AsJson = False,
 ) -> None:
-    """Run a query and give its table, with units."""
+    """Run a query and give its table, with units; it reads the schema pub and can do nothing else."""
     if (query is None) == (file is None):
         raise common.UsageError("give a query, or a file with one (-f)")
     common.check_output(output, overwrite, samp)
+    text = query if query is not None else Path(str(file)).read_text(encoding="utf-8")
+    if output is not None and not samp:
+        _to_file(text, output, overwrite, as_json)
+        return
     from xcat.output import results
     from xcat.output.provenance import KEY
 
-    text = query if query is not None else Path(str(file)).read_text(encoding="utf-8")
-    with api.reading() as conn:
-        if output is not None:
-            results.check(conn, text, output)
-        table = results.read(conn, text)
-        table.meta[KEY] |= results.published(conn)
+    all_rows = as_json or samp
+    with api.reader() as conn:
+        facts = results.published(conn)
+        kept = 1 if value else None if all_rows else max_rows
+        table = results.read(conn, text, max_mb=settings().max_table_mb, max_rows=kept)
+    table.meta[KEY] |= facts
     if not value:
-        plain = output is None and not samp
-        _give(table if plain else table.astropy(), "query", output, overwrite, samp, as_json, max_rows)
+        _give(table.astropy() if samp else table, "query", output, overwrite, samp, as_json, max_rows)
         return
     if not len(table):
         raise XcatError("the query gave no row")
     first = next(iter(table.columns.values())).data[0]
     common.print_json(first.item() if hasattr(first, "item") else first) if as_json else print(first)
+
+
+def _to_file(text: str, path: Path, overwrite: bool, as_json: bool) -> None:
+    """Write the result of a query to a file; it may be longer than the memory."""
+    from xcat.output import files, results, statement
+    from xcat.output.columns import unique_names
+    from xcat.output.provenance import provenance
+    from xcat.output.spooled_result import SpooledResult
+
+    with api.reader() as conn:
+        facts = provenance("sql", query=text) | results.published(conn)
+        with statement.answer(conn, text) as given:
+            names = unique_names([head.name for head in given.heads], fold=False)
+            results.check_names(names, path)  # before the query runs
+            with SpooledResult(given, path, settings().max_file_mb, facts) as spooled:
+                n_rows = spooled.n_rows
+                common.note(*files.check(names, path))
+                files.write(spooled, path, overwrite=overwrite)
+    common.done(as_json, {"rows_out": n_rows, "output": str(path)}, f"{n_rows:,} rows written to {path}")
 
 
 @commands.command(

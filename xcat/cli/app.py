@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
@@ -107,7 +108,7 @@ def main() -> None:
     try:
         app()
     except XcatError as error:
-        print(f"xcat: {error}", file=sys.stderr)
+        print(f"xcat: {_safe(str(error))}", file=sys.stderr)
         sys.exit(2 if isinstance(error, UsageError) else 1)
     except SystemExit as end:
         if end.code != 130:  # what typer makes of Ctrl-C
@@ -118,6 +119,29 @@ def main() -> None:
         sys.exit(128 + (_received or signal.SIGINT))
     except BrokenPipeError:  # the reader of our output has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except Exception as error:
+        message = _of_database(error)
+        if message is None:
+            raise
+        print(f"xcat: {_safe(message)}", file=sys.stderr)
+        sys.exit(1)
+
+
+def _safe(text: str) -> str:
+    """A message without passwords."""
+    from xcat.database.address import masked
+
+    return masked(text, os.environ.get("XCAT_DATABASE_URL"))
+
+
+def _of_database(error: Exception) -> str | None:
+    """What an error of the database means: a right that is missing, a full disk, a lost server; None for all others."""
+    import psycopg
+
+    from xcat.database.failures import explained
+
+    known = explained(error) if isinstance(error, psycopg.Error) else None
+    return None if known is None else str(known)
 
 
 def program() -> None:
@@ -134,7 +158,7 @@ def program() -> None:
         code = end.code
     except BaseException:
         code = 1
-        sys.excepthook(*sys.exc_info())
+        print(_safe("".join(traceback.format_exc())), end="", file=sys.stderr)
     threading._shutdown()  # type: ignore[attr-defined]  # waits for the threads that are no daemons
     atexit._run_exitfuncs()
     try:

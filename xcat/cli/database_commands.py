@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from typing import Annotated, Any
 
 import typer
@@ -33,6 +32,7 @@ def db_start(as_json: common.AsJson = False) -> None:
     status = server.status()
     facts = {"started": started, "pid": status.pid, "version": status.version, "home": str(server.home)}
     word = "started" if started else "was running already"
+    common.note(*filter(None, [status.nice]))
     common.done(as_json, facts, f"PostgreSQL {status.version} {word} (pid {status.pid}), data in {server.home}")
 
 
@@ -49,36 +49,36 @@ def db_stop(as_json: common.AsJson = False) -> None:
 @db_app.command("status", epilog=common.examples("xcat db status", "xcat db status --json"))
 def db_status(as_json: common.AsJson = False) -> None:
     """Say which database is used, whether it runs, its address, versions and schema."""
-    from xcat.database.connection import check_server, connect, database_url, schema_revision
+    from xcat.database import connection
+    from xcat.database.address import READER, database_url, shown_url
     from xcat.database.embedded import EmbeddedServer
 
     config = settings()
     facts: dict[str, Any] = {"embedded": config.database_url is None, "running": True}
-    facts["url"] = shown_url(database_url(config))
-    lines = []
+    facts["url"] = shown_url(database_url(config, READER))
+    lines, newer = [], False
     if facts["embedded"]:
         server = EmbeddedServer(config.home)
-        facts |= {"home": str(server.home), "running": server.status().running}
+        status = server.status()
+        facts |= {"home": str(server.home), "running": status.running}
         lines.append(f"embedded server in {server.home}: {'running' if facts['running'] else 'stopped'}")
+        common.note(*filter(None, [status.nice]))
     if facts["running"]:
-        with connect(config) as conn:
-            facts |= check_server(conn)
-            current, newest = facts["schema"], facts["newest_schema"] = schema_revision(conn)
+        with connection.connect(config, role=READER) as conn:
+            facts |= connection.server_facts(conn) | {"user": conn.info.user}
+            current, newest = facts["schema"], facts["newest_schema"] = connection.readable_revision(conn)
             ((facts["size"],),) = conn.execute("SELECT pg_size_pretty(pg_database_size(current_database()))").fetchall()
-        state = "up to date" if current == newest else f"not {newest}; run: xcat db migrate"
+        newer = connection.is_newer(current)
+        behind = "made by a newer xcat" if newer else f"not {newest}; run: xcat db migrate"
+        state = "up to date" if current == newest else behind
         lines.append(f"PostgreSQL {facts['postgresql']}, q3c {facts['q3c']}")
         lines.append(f"schema {current or 'none'} ({state}), {facts['size']}")
         lines.append(f"connect to {facts['url']}")
     common.print_json(facts) if as_json else print("\n".join(lines))
+    if newer:
+        connection.refuse_newer(current)
     if not facts["running"]:
         raise typer.Exit(3)
-
-
-def shown_url(url: str) -> str:
-    """URL as psql and pandas read it, without SQLAlchemy's name of a driver, passwords hidden."""
-    scheme, _, rest = url.partition("://")
-    hidden = re.sub(r"^([^:@/]*):[^/]*@", r"\1:***@", re.sub(r"(password=)[^&]*", r"\1***", rest))
-    return f"{scheme.partition('+')[0]}://{hidden}"
 
 
 def _is_external(as_json: bool) -> bool:
@@ -114,12 +114,14 @@ def db_migrate(
 )
 def db_shell(context: typer.Context) -> None:
     """Open psql on the database; further arguments go to psql."""
-    from xcat.database.connection import conninfo, database_url, ready
+    from xcat.database.address import conninfo, database_url, open_parts
+    from xcat.database.connection import ready
 
     config = settings()
     ready(config).close()
-    os.environ["PGOPTIONS"] = "-c search_path=xcat,public"
+    address, variables = open_parts(conninfo(database_url(config)))  # every user sees the arguments of a program
+    os.environ.update(variables, PGOPTIONS="-c search_path=xcat,public")
     try:
-        os.execvp("psql", ["psql", conninfo(database_url(config)), *context.args])
+        os.execvp("psql", ["psql", address, *context.args])
     except FileNotFoundError:
         raise XcatError("psql is not installed. Install the package postgresql-client.") from None

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from functools import cache
@@ -13,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from xcat.config import Settings, settings
-from xcat.database.embedded import EmbeddedServer
+from xcat.database.address import OPERATOR, OWNER, READER, conninfo, database_url
+from xcat.database.embedded import SUPERUSER, EmbeddedServer
+from xcat.database.failures import MissingRole, unreachable
 from xcat.database.installation import OLDEST_VERSION
 from xcat.database.sqlfiles import folder, job
 from xcat.errors import DatabaseError
@@ -24,40 +24,14 @@ if TYPE_CHECKING:
 Connection = psycopg.Connection[Any]
 
 
-def database_url(config: Settings) -> str:
-    """SQLAlchemy URL of the database in use; libpq's own variables are about other servers than the embedded one."""
-    if config.database_url:
-        return config.database_url
-    # for good, not for a moment: PGSERVICE and others act even where the address says everything
-    for name in [name for name in os.environ if name.startswith("PG")]:
-        os.environ.pop(name, None)
-    return EmbeddedServer(config.home).url
-
-
-def conninfo(url: str) -> str:
-    """The same address as libpq writes it; SQLAlchemy's name of a driver (``+psycopg``) is left out."""
-    scheme, separator, rest = url.partition("://")
-    backend = scheme.partition("+")[0]
-    try:
-        if separator and re.fullmatch(r"\w+", backend) and backend not in ("postgresql", "postgres"):
-            raise DatabaseError(f"XCAT_DATABASE_URL names {backend}; xcat needs PostgreSQL.")
-        if not separator:
-            raise ValueError
-        parts = psycopg.conninfo.conninfo_to_dict(f"postgresql://{rest}")
-        if not str(parts.get("port") or 0).replace(",", "").isdecimal():
-            raise ValueError
-        return psycopg.conninfo.make_conninfo("", **parts)
-    except (psycopg.ProgrammingError, ValueError) as error:
-        shown = re.sub(r":[^:@/]*@", ":***@", url)
-        why = f" ({str(error).strip()})" if isinstance(error, psycopg.ProgrammingError) else ""
-        raise DatabaseError(
-            f"XCAT_DATABASE_URL is not a database URL: {shown!r}{why}. "
-            "It looks like postgresql+psycopg://user:password@host:5432/database"
-        ) from None
-
-
-def connect(config: Settings | None = None, *, autocommit: bool = False) -> Connection:
+def connect(config: Settings | None = None, *, autocommit: bool = False, role: str = OPERATOR) -> Connection:
     """Open a connection to the database as it is; see `ready` for one that is sure to have the schema.
+
+    Parameters
+    ----------
+    role : str
+        Whom the embedded server lets in. On a server of the user's own the address names a login; a connection for jobs
+        works as `OPERATOR` if that login is a member of it, so that everything made has one owner.
 
     Raises
     ------
@@ -65,34 +39,45 @@ def connect(config: Settings | None = None, *, autocommit: bool = False) -> Conn
         The server cannot be reached.
     """
     config = config or settings()
-    url = database_url(config)
+    takes = role if config.database_url is not None and role == OPERATOR else None
     try:
-        conn = psycopg.connect(conninfo(url), autocommit=autocommit, connect_timeout=15, client_encoding="utf8")
+        return _open(config, conninfo(database_url(config, role)), autocommit, takes)
+    except MissingRole:
+        if config.database_url is not None or role == SUPERUSER:
+            raise
+        _set_up(config)
+        return _open(config, conninfo(database_url(config, role)), autocommit)
+
+
+def _open(config: Settings, info: str, autocommit: bool = False, takes: str | None = None) -> Connection:
+    """Connect, and take a role if the login is a member of it."""
+    try:
+        conn = psycopg.connect(info, autocommit=autocommit, connect_timeout=15, client_encoding="utf8")
     except psycopg.OperationalError as error:
-        hint = "Check XCAT_DATABASE_URL." if config.database_url else "Start it: xcat db start"
-        raise DatabaseError(f"cannot reach the database: {str(error).strip()}. {hint}") from error
-    with conn.transaction():
-        conn.execute("SET search_path TO xcat, public")
-        conn.execute("SET timezone TO 'UTC'")
-        conn.execute("SET client_min_messages TO warning")
-        conn.execute("SET temp_buffers TO '128MB'")  # matches work in temporary tables; taken only as it is needed
-        timeout = str(math.ceil(config.statement_timeout_s * 1000))
-        conn.execute("SELECT set_config('statement_timeout', %s, false)", [timeout])
+        raise unreachable(str(error).strip(), config) from None  # its traceback would show the address
+    try:
+        with conn.transaction():
+            conn.execute("SET search_path TO xcat, public")
+            conn.execute("SET timezone TO 'UTC'")
+            conn.execute("SET client_min_messages TO warning")
+            conn.execute("SET temp_buffers TO '128MB'")  # matches work in temporary tables; taken only as it is needed
+            if takes is not None:
+                conn.execute(job("server.work_as").compose(), {"role": takes})
+            timeout = str(math.ceil(config.statement_timeout_s * 1000))
+            conn.execute("SELECT set_config('statement_timeout', %s, false)", [timeout])
+    except BaseException:
+        conn.close()
+        raise
     return conn
 
 
-def check_server(conn: Connection) -> dict[str, str]:
-    """Check that a server can hold xcat: version, q3c, privileges. Enables q3c, and its parallel plans.
-
-    Returns
-    -------
-    dict
-        Versions of ``postgresql`` and ``q3c``, the latter with a remark if its joins run on one core.
+def server_facts(conn: Connection) -> dict[str, str]:
+    """Versions of ``postgresql`` and ``q3c``, the latter with a remark if it is off or its joins run on one core.
 
     Raises
     ------
     DatabaseError
-        Says what is missing and who can mend it.
+        The server is too old, or has no q3c.
     """
     version = conn.info.server_version
     if version < OLDEST_VERSION * 10000:
@@ -103,7 +88,23 @@ def check_server(conn: Connection) -> dict[str, str]:
             f"the server has no q3c. Install the package postgresql-{version // 10000}-q3c on its machine."
         )
     installed, available = row
-    ((may_create, may_use, user, database),) = conn.execute(job("server.rights").compose())
+    ((is_parallel,),) = conn.execute(job("server.has_parallel_joins").compose())
+    q3c = installed or f"{available} (not enabled; run: xcat db migrate)"
+    if installed and not is_parallel:
+        q3c += " (parallel unsafe; a superuser can run: psql -f sql/q3c_parallel.sql)"
+    return {"postgresql": str(conn.info.parameter_status("server_version")), "q3c": q3c}
+
+
+def check_server(conn: Connection) -> dict[str, str]:
+    """Check that a server can hold xcat: version, q3c, privileges. Enables q3c, and its parallel plans; `server_facts`.
+
+    Raises
+    ------
+    DatabaseError
+        Says what is missing and who can mend it.
+    """
+    server_facts(conn)
+    ((may_create, may_use, user, database, has_q3c),) = conn.execute(job("server.rights").compose())
     if not may_create:
         raise DatabaseError(
             f"user {user} may not create in database {database}. Its owner can run: "
@@ -114,7 +115,7 @@ def check_server(conn: Connection) -> dict[str, str]:
             f"user {user} may not write to the schemas xcat and pub of database {database}. Their owner can run: "
             f'GRANT USAGE, CREATE ON SCHEMA xcat, pub TO "{user}"'
         )
-    if installed is None:
+    if not has_q3c:
         try:
             with conn.transaction():
                 conn.execute("CREATE EXTENSION q3c SCHEMA public")
@@ -122,18 +123,9 @@ def check_server(conn: Connection) -> dict[str, str]:
             raise DatabaseError(
                 f"q3c is not enabled in database {database}. A superuser can run: CREATE EXTENSION q3c"
             ) from None
-    q3c = installed or available
-    if not _relabel_q3c(conn):
-        q3c += " (parallel unsafe; a superuser can run: psql -f sql/q3c_parallel.sql)"
-    return {"postgresql": str(conn.info.parameter_status("server_version")), "q3c": q3c}
-
-
-def _relabel_q3c(conn: Connection) -> bool:
-    """Let workers run the functions of an old q3c, where we may; say whether a join can be parallel."""
-    with conn.transaction():
+    with conn.transaction():  # workers may run the functions of an old q3c, where we may say so
         conn.execute((folder("sql") / "q3c_parallel.sql").read_text(encoding="utf-8"))
-        ((is_parallel,),) = conn.execute(job("server.has_parallel_joins").compose())
-    return bool(is_parallel)
+    return server_facts(conn)
 
 
 def _alembic_config(url: str) -> alembic.config.Config:
@@ -162,13 +154,19 @@ def schema_revision(conn: Connection) -> tuple[str | None, str]:
     return current, _known_revisions()[0]
 
 
-def _refuse_newer(current: str | None) -> None:
-    if current is not None and current not in _known_revisions():
+def is_newer(revision: str | None) -> bool:
+    """Whether a schema was made by a newer xcat, of which this one knows nothing."""
+    return revision is not None and revision not in _known_revisions()
+
+
+def refuse_newer(current: str | None) -> None:
+    """Refuse a schema that was made by a newer xcat."""
+    if is_newer(current):
         raise DatabaseError(f"the database has schema {current}, made by a newer xcat. Upgrade xcat.")
 
 
 def migrate(config: Settings | None = None, revision: str = "head") -> tuple[str | None, str | None]:
-    """Bring the schema to a revision, up or down.
+    """Bring the schema to a revision, up or down, and the roles to what sql/roles.sql says.
 
     Returns
     -------
@@ -178,30 +176,51 @@ def migrate(config: Settings | None = None, revision: str = "head") -> tuple[str
     import alembic.command
 
     config = config or settings()
-    with connect(config, autocommit=True) as conn:
+    _set_up(config)
+    with connect(config, autocommit=True, role=OWNER) as conn:
         # two migrations at once would both see the same old revision
         conn.execute("SELECT pg_advisory_lock(hashtext('xcat.migrate'))")
         check_server(conn)
         current, _ = schema_revision(conn)
-        command = _alembic_config(database_url(config))
+        command = _alembic_config(database_url(config, OWNER))
         known = _known_revisions()
         if revision not in ("head", "base", *known):
             raise DatabaseError(
                 f"there is no revision {revision!r}; there are: base, {', '.join(known[::-1])} and head."
             )
-        _refuse_newer(current)
+        refuse_newer(current)
         down = revision == "base" or (
             revision in known and current in known and known.index(revision) > known.index(current)
         )
         (alembic.command.downgrade if down else alembic.command.upgrade)(command, revision)
         after, _ = schema_revision(conn)
+        apply_roles(conn)
     return current, after
 
 
-def ready(config: Settings | None = None, *, autocommit: bool = False) -> Connection:
-    """Open a connection to a database that has the schema.
+def apply_roles(conn: Connection) -> None:
+    """Make the roles, and give each its rights on all that is there, as far as the present user may."""
+    with conn.transaction():
+        conn.execute((folder("sql") / "roles.sql").read_text(encoding="utf-8"))
 
-    The embedded server is started and its schema made if it is new. A user's own server is only checked.
+
+def _set_up(config: Settings) -> None:
+    """Make the database, extension and roles of the embedded server, unless they are there, as its superuser.
+
+    A data folder that xcat made before it had roles is brought up by this, too: all that is there gets its new owner.
+    """
+    if config.database_url is None:
+        EmbeddedServer(config.home).create_database()
+        with connect(config, autocommit=True, role=SUPERUSER) as conn:
+            conn.execute("SELECT pg_advisory_lock(hashtext('xcat.set_up'))")
+            check_server(conn)
+            apply_roles(conn)
+
+
+def ready(config: Settings | None = None, *, autocommit: bool = False, role: str = OPERATOR) -> Connection:
+    """Open a connection to a database that has the schema; `role` as in `connect`.
+
+    The embedded server is started, and its schema made or brought up to date. A user's own server is only checked.
 
     Raises
     ------
@@ -211,19 +230,11 @@ def ready(config: Settings | None = None, *, autocommit: bool = False) -> Connec
     config = config or settings()
     if config.database_url is None:
         EmbeddedServer(config.home).start()
-    conn = connect(config, autocommit=autocommit)
+    conn = connect(config, autocommit=autocommit, role=role)
     try:
-        try:
-            with conn.transaction():
-                current, known = schema_revision(conn)
-        except psycopg.errors.InsufficientPrivilege:
-            raise DatabaseError(
-                f"user {conn.info.user} may not read the schemas xcat and pub of database {conn.info.dbname}. Their "
-                f'owner can run: GRANT USAGE ON SCHEMA xcat, pub TO "{conn.info.user}"; '
-                f'GRANT SELECT ON ALL TABLES IN SCHEMA xcat, pub TO "{conn.info.user}"'
-            ) from None
-        _refuse_newer(current)
-        if current is None and config.database_url is None:
+        current, known = readable_revision(conn)
+        refuse_newer(current)
+        if current != known and config.database_url is None:
             migrate(config)
         elif current != known:
             state = "has no xcat schema yet" if current is None else f"has schema {current}, not {known}"
@@ -234,9 +245,68 @@ def ready(config: Settings | None = None, *, autocommit: bool = False) -> Connec
     return conn
 
 
+def readable_revision(conn: Connection) -> tuple[str | None, str]:
+    """Revisions as `schema_revision` gives them; who may not read them is told who can let them."""
+    try:
+        with conn.transaction():
+            return schema_revision(conn)
+    except psycopg.errors.InsufficientPrivilege:
+        raise DatabaseError(
+            f"user {conn.info.user} may not read database {conn.info.dbname}. A member of {OWNER}, or a superuser, can "
+            f'let it read: GRANT {READER} TO "{conn.info.user}"; or let it run jobs, too: '
+            f'GRANT {OPERATOR} TO "{conn.info.user}". If these roles are missing, a superuser runs sql/roles.sql first'
+        ) from None
+
+
+@contextmanager
+def reader(config: Settings) -> Iterator[Connection]:
+    """Open a connection for a statement that a user wrote: as the role `READER`, which can do nothing but read ``pub``.
+
+    The embedded server lets that role in. So does a server of the user's own that trusts it, or whose password for it
+    is in ``~/.pgpass``. Otherwise the connection is that of the address, and takes the role; it must not be a
+    superuser's, because a statement can give the role back (``set_config('role', ...)``) and would then read the files
+    of the server. What remains then: a statement reads all that the login may read, and writes nothing.
+
+    Raises
+    ------
+    DatabaseError
+        As `ready`; or the login of the address is a superuser's, and the server does not let `READER` in.
+    """
+    with closing(ready(config, role=READER)) as conn:
+        if config.database_url is None:
+            yield conn
+            return
+        ((login, is_superuser, has_role, may_take),) = conn.execute(job("server.reader").compose(), {"role": READER})
+        conn.commit()
+        own = None
+        if has_role and login != READER:
+            with suppress(DatabaseError):
+                own = _open(config, conninfo(database_url(config), READER))
+        if own is None and is_superuser:
+            raise DatabaseError(
+                f"a query would have the rights of {login}, a superuser, who can read files of the server. Let xcat "
+                f"connect as {READER}: ALTER ROLE {READER} PASSWORD '...', and put that password into ~/.pgpass; or "
+                "name a login in XCAT_DATABASE_URL that is no superuser"
+            )
+        if own is None:
+            if may_take and login != READER:
+                conn.execute(job("server.work_as").compose(), {"role": READER})
+                conn.commit()
+            yield conn
+            return
+        with closing(own):
+            yield own
+
+
 @contextmanager
 def running(config: Settings) -> Iterator[Connection | None]:
-    """Open a connection to a database that runs and has the schema of this xcat, or give None; nothing is started."""
+    """Open a connection to a database that runs and has the schema of this xcat, or give None; nothing is started.
+
+    Raises
+    ------
+    DatabaseError
+        The schema is newer than this xcat.
+    """
     conn = None
     with suppress(DatabaseError):
         if config.database_url is not None or EmbeddedServer(config.home).status().running:
@@ -245,12 +315,9 @@ def running(config: Settings) -> Iterator[Connection | None]:
         yield None
         return
     with closing(conn):
-        yield conn if _is_current(conn) else None
-
-
-def _is_current(conn: Connection) -> bool:
-    try:
-        current, newest = schema_revision(conn)
-    except psycopg.errors.InsufficientPrivilege:
-        return False
-    return current == newest
+        try:
+            current, newest = schema_revision(conn)
+        except psycopg.errors.InsufficientPrivilege:
+            current, newest = None, ""
+        refuse_newer(current)
+        yield conn if current == newest else None

@@ -24,7 +24,9 @@ from urllib.parse import quote
 from xcat.database.installation import find_binaries
 from xcat.errors import DatabaseError
 
-_ROLE = _DATABASE = "xcat"
+#: Makes the cluster, the extension and the other roles; nothing else is done in its name.
+SUPERUSER = "xcat"
+_DATABASE = "xcat"
 _LONGEST_SOCKET_PATH = 100  # sun_path holds 108 bytes, the file name in the folder takes some
 _PORT = 5432  # the socket's name; PGPORT in the environment must not change it
 _START_TIMEOUT_S = 120
@@ -46,6 +48,27 @@ class Status:
     running: bool
     pid: int | None
     version: str | None
+
+    @property
+    def nice(self) -> str:
+        """What it means that the server was started under `nice`; empty if it was not."""
+        value = 0 if self.pid is None else niceness(self.pid)
+        return (
+            ""
+            if value <= 0
+            else (
+                f"the server runs at niceness {value}, as it was started under nice, and is slow for everyone when the "
+                "machine is busy. To start it at the usual priority, without nice: xcat db stop && xcat db start"
+            )
+        )
+
+
+def niceness(pid: int) -> int:
+    """Niceness of a process; 0 if it has ended."""
+    try:
+        return os.getpriority(os.PRIO_PROCESS, pid)
+    except ProcessLookupError:
+        return 0
 
 
 def _memory_mb() -> int:
@@ -88,6 +111,8 @@ def server_settings(memory_mb: int, cores: int) -> dict[str, str]:
         "timezone": "UTC",
         "log_timezone": "UTC",
         "listen_addresses": "",
+        # a failed statement may hold what nobody else should read: its error is enough
+        "log_min_error_statement": "panic",
     }
 
 
@@ -133,10 +158,9 @@ class EmbeddedServer:
         digest = hashlib.sha256(os.fsencode(self.home)).hexdigest()[:12]
         return Path(tempfile.gettempdir()) / f"xcat-{self._account().pw_uid}-{digest}"
 
-    @property
-    def url(self) -> str:
-        """SQLAlchemy URL of the embedded database."""
-        return f"postgresql+psycopg://{_ROLE}@/{_DATABASE}?host={quote(str(self.socket_folder))}&port={_PORT}"
+    def url(self, role: str = SUPERUSER) -> str:
+        """SQLAlchemy URL of the embedded database, as a role."""
+        return f"postgresql+psycopg://{role}@/{_DATABASE}?host={quote(str(self.socket_folder))}&port={_PORT}"
 
     @staticmethod
     def _account() -> pwd.struct_passwd:
@@ -283,7 +307,9 @@ class EmbeddedServer:
         with self._lock():
             # under the lock, because a server that another process is starting runs before it answers
             status = self.status()
-            if status.running:
+            if status.pid is not None:
+                self._keep_log_private()
+                self._restore_priority(status.pid)
                 return False
             _, bindir = find_binaries(int(status.version) if status.version else None)
             self._prepare_home()
@@ -295,14 +321,26 @@ class EmbeddedServer:
             for stale in (self.data / "postmaster.pid", *self.socket_folder.glob(".s.PGSQL.*")):
                 stale.unlink(missing_ok=True)
             self._write_settings()
-            self.log.touch()
-            self._give_to_server(self.log)
+            self._keep_log_private()
             done = self._pg_ctl(bindir, "start", _START_TIMEOUT_S, "-l", self.log)
             if done.returncode != 0:
                 tail = "".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)[-15:])
-                raise DatabaseError(f"the server did not start: {done.stdout.strip()}\n{tail}")
-            self._create_database(bindir)
+                full = " The disk is full: free some space first." if "No space left" in done.stdout + tail else ""
+                raise DatabaseError(f"the server did not start: {done.stdout.strip()}{full}\n{tail}")
+            self.create_database(bindir)
         return True
+
+    def _keep_log_private(self) -> None:
+        self.log.touch(mode=0o600)
+        self.log.chmod(0o600)
+        self._give_to_server(self.log)
+
+    def _restore_priority(self, pid: int) -> None:
+        """Give a server that was started under `nice` the usual priority, where that is allowed."""
+        if niceness(pid) > 0:
+            for process in (pid, *self._orphans()):  # its sessions work in its folder, too
+                with suppress(ProcessLookupError, PermissionError):
+                    os.setpriority(os.PRIO_PROCESS, process, 0)
 
     def _pg_ctl(
         self, bindir: Path, action: str, timeout_s: int, *options: str | Path
@@ -316,7 +354,7 @@ class EmbeddedServer:
             # initdb was killed: without PG_VERSION, no database was ever in use in this folder
             shutil.rmtree(self.data)
         self._make_folder(self.data, 0o700)
-        options = ["-U", _ROLE, "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--data-checksums"]
+        options = ["-U", SUPERUSER, "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--data-checksums"]
         done = self._run([bindir / "initdb", "-D", self.data, *options], _START_TIMEOUT_S)
         if done.returncode != 0:
             raise DatabaseError(f"initdb failed:\n{done.stdout.strip()}")
@@ -337,8 +375,10 @@ class EmbeddedServer:
             with main.open("a", encoding="utf-8") as handle:
                 handle.write(f"\n{include}\n")
 
-    def _create_database(self, bindir: Path) -> None:
-        address: list[str | Path] = ["-h", self.socket_folder, "-p", str(_PORT), "-U", _ROLE, "-d", "postgres"]
+    def create_database(self, bindir: Path | None = None) -> None:
+        """Make the database in the running server, unless it is there."""
+        bindir = bindir or find_binaries(int(self.status().version or 0))[1]
+        address: list[str | Path] = ["-h", self.socket_folder, "-p", str(_PORT), "-U", SUPERUSER, "-d", "postgres"]
         psql: list[str | Path] = [bindir / "psql", *address, "-qAt", "-c"]
         listed = self._run([*psql, f"SELECT 1 FROM pg_database WHERE datname = '{_DATABASE}'"], 60)
         if listed.returncode == 0 and listed.stdout.strip() == "1":

@@ -16,6 +16,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from xcat.config import Settings
+from xcat.database.address import masked
 from xcat.database.connection import Connection, ready
 from xcat.database.sqlfiles import dicts, insert, job
 from xcat.errors import StageError, XcatError
@@ -194,6 +195,7 @@ def _failed_stage(run: Run, error: psycopg.OperationalError) -> StageError:
 def _record_failure(books: Connection, run: Run, error: BaseException) -> None:
     text = str(error) or ("cancelled by the user" if isinstance(error, KeyboardInterrupt) else repr(error))
     try:
+        text = masked(text, run.settings.database_url)
         values = {"run_id": run.run_id, "error": text, "summary": Jsonb(run.summary)}
         books.execute(job("runs.fail").compose(), values)
     except psycopg.Error as lost:  # the server is gone: the next run marks this one as lost
@@ -247,5 +249,7 @@ def pin(conn: Connection, run_id: int, why: str | None) -> None:
 
 def listing(conn: Connection, limit: int) -> list[dict[str, Any]]:
     """Runs, newest first, each as a dict."""
-    reap(conn)
+    ((may_change,),) = conn.execute(job("runs.may_change").compose())
+    if may_change:  # who only reads sees runs as they are in the books
+        reap(conn)
     return dicts(conn.execute(job("runs.list_runs").compose(), {"limit": limit}))

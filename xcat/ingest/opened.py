@@ -265,6 +265,8 @@ def locate(
     path: Path,
     messages: Sequence[str] = (),
     optional: Sequence[str] = (),
+    *,
+    may_be_anything: bool = False,
 ) -> dict[str, int]:
     """Find the wanted columns among those of the file.
 
@@ -277,6 +279,9 @@ def locate(
         What may explain that a column is missing, such as that another table was read.
     optional : sequence of str
         Wanted columns that the file may lack.
+    may_be_anything : bool
+        Every text has a first line. Unless a wanted column is in it, the file is not known to be a table, and the
+        message shows nothing of it: who named it, in a pipeline say, need not be allowed to read it.
 
     Returns
     -------
@@ -290,6 +295,7 @@ def locate(
     """
     names = [name.strip() for name in present]
     folded = [name.casefold() for name in names]
+    is_table = not may_be_anything or bool({name.strip().casefold() for name in wanted}.intersection(folded))
     indices: dict[str, int] = {}
     for name in wanted:
         bare = name.strip()
@@ -298,17 +304,18 @@ def locate(
         if not places and name in optional:
             continue
         if not places:
-            raise InputError(". ".join([_missing(name, names, path), *messages]))
+            raise InputError(". ".join([_missing(name, names, path, is_table), *messages]))
         if len(places) > 1:
             raise InputError(f"{path}: column '{name}' occurs {len(places)} times; rename the others first")
         indices[name] = places[0]
     return indices
 
 
-def _missing(name: str, names: Sequence[str], path: Path) -> str:
+def _missing(name: str, names: Sequence[str], path: Path, is_table: bool) -> str:
     by_fold = {n.casefold(): n for n in names if n}
     close = [by_fold[c] for c in difflib.get_close_matches(name.casefold(), by_fold, n=3, cutoff=0.5)]
-    similar = f"similar: {', '.join(close)}" if close else f"it has: {', '.join(list(by_fold.values())[:30])}"
+    has = f"it has: {', '.join(list(by_fold.values())[:30])}" if is_table else "nor any other of its catalogue"
+    similar = f"similar: {', '.join(close)}" if close and is_table else has
     return (
         f"{path}: there is no column '{name}' ({similar}). "
         "Use the definition that belongs to this file, or write one with 'extends' that renames the column"

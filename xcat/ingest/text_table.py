@@ -187,7 +187,8 @@ def _separated(
 ) -> TableReader:
     body = begin(stack)
     names = body.names
-    places = locate(definition.file_columns, names, path, optional=definition.optional_file_columns)
+    optional = definition.optional_file_columns
+    places = locate(definition.file_columns, names, path, optional=optional, may_be_anything=True)
     fields = [f"f{i}" for i in range(len(names))]  # files repeat names, or leave them empty
     wanted = [fields[i] for i in places.values()]
     read = definition.read

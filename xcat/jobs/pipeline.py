@@ -6,6 +6,7 @@ used again. docs/reference is generated from the descriptions.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -222,13 +223,14 @@ class Plan:
         self.members: dict[str, list[Definition]] = {group: [] for group in _KINDS}
         for group, kinds in _KINDS.items():
             for item in pipeline.group(group):
-                definition = load(item.catalogue, [data / folder for folder in pipeline.definitions])
+                folders = [_inside(data, folder, "definitions") for folder in pipeline.definitions]
+                definition = load(item.catalogue, folders)
                 if definition.kind not in kinds:
                     raise ConfigError(
                         f"{item.catalogue} is a catalogue of kind {definition.kind}; "
                         f"'{group}' takes catalogues of kind {' or '.join(kinds)}"
                     )
-                paths = [data / name for name in item.files]
+                paths = [_inside(data, name, "files") for name in item.files]
                 missing = [str(p)[:200] for p in paths if not yamlfile.is_file(p)]
                 if missing:
                     raise ConfigError(
@@ -245,6 +247,20 @@ class Plan:
     def of(self, group: str) -> list[Definition]:
         """Definitions of a group, in the order of the file."""
         return self.members[group]
+
+
+def _inside(data: Path, name: str, key: str) -> Path:
+    """A path that a pipeline names, in the data folder; which folder that is, the person at the command line says.
+
+    Who runs a pipeline need not have written it, and may read more than who wrote it. Links in the folder may lead out.
+    """
+    path = Path(os.path.normpath(data / name))  # not as the system does: "link/.." is this folder
+    if not Path(os.path.normpath(path.absolute())).is_relative_to(os.path.normpath(data.absolute())):
+        raise ConfigError(
+            f"{key}: {name[:200]!r} is outside the data folder {data}. A pipeline names files in the folder given with "
+            "--data: give a folder that holds them all, or put a link to the file into it"
+        )
+    return path
 
 
 def read(path: Path) -> Pipeline:
@@ -271,7 +287,7 @@ def _resolved(path: Path, children: tuple[Path, ...]) -> tuple[dict[str, Any], d
     """Read a pipeline file and the one that it extends; a key of the child replaces the parent's, whole."""
     if not yamlfile.is_file(path):
         raise ConfigError(f"{str(path)[:300]}: no such file")
-    data, places = yamlfile.read(path)
+    data, places = yamlfile.read(path, Pipeline.model_fields)
     parent = data.pop("extends", None)
     if parent is None:
         return data, places

@@ -62,6 +62,38 @@ def names_in_file(names: Sequence[str], ending: str) -> list[str]:
     return unique_names([name[: _FITS_NAME - 5].strip() for name in ascii_names])
 
 
+class Decimals:
+    """Decimal and whole numbers of any size, exactly: which type holds all that were seen.
+
+    Integers where 64 bits hold them, else text; float64 for fractions of no more digits than a division gives.
+    """
+
+    def __init__(self) -> None:
+        self._whole = self._fractions = True
+        self._least: int | None = None
+        self._most = 0
+
+    def add(self, values: Sequence[Any]) -> None:
+        """Look at some values: Decimal, int, or None."""
+        present = [v for v in values if v is not None]
+        self._whole &= all(isinstance(v, int) or (v.is_finite() and v.as_tuple().exponent >= 0) for v in present)
+        self._fractions &= all(map(_is_a_fraction, present))
+        if self._whole and present:
+            least, most = int(min(present)), int(max(present))
+            self._most = most if self._least is None else max(most, self._most)
+            self._least = least if self._least is None else min(least, self._least)
+
+    def exact(self, values: Sequence[Any]) -> np.ndarray | None:
+        """Some of the values in the type of all; None if that is float64."""
+        if self._whole and self._least is not None:
+            for limits in (_INT64, _UINT64):
+                if limits.min <= self._least and self._most <= limits.max:
+                    return np.array([0 if v is None else int(v) for v in values], dtype=limits.dtype)
+        elif self._fractions:
+            return None
+        return np.array(["" if v is None else format(Decimal(v), "f") for v in values], dtype=np.str_)
+
+
 def whole_or_text(values: Sequence[Any]) -> tuple[np.ndarray, np.ndarray] | None:
     """Decimal and whole numbers of any size, exactly: as integers if 64 bits hold them, else as text.
 
@@ -75,17 +107,10 @@ def whole_or_text(values: Sequence[Any]) -> tuple[np.ndarray, np.ndarray] | None
     values, mask : ndarray or None
         None if they are fractions of no more digits than a division gives, which are float64.
     """
-    missing = np.array([v is None for v in values], dtype=bool)
-    present = [v for v in values if v is not None]
-    whole = all(isinstance(v, int) or (v.is_finite() and v.as_tuple().exponent >= 0) for v in present)
-    if whole and present:
-        least, most = int(min(present)), int(max(present))
-        for limits in (_INT64, _UINT64):
-            if limits.min <= least and most <= limits.max:
-                return np.array([0 if v is None else int(v) for v in values], dtype=limits.dtype), missing
-    elif all(_is_a_fraction(v) for v in present):
-        return None
-    return np.array(["" if v is None else format(Decimal(v), "f") for v in values], dtype=np.str_), missing
+    seen = Decimals()
+    seen.add(values)
+    exact = seen.exact(values)
+    return None if exact is None else (exact, np.array([v is None for v in values], dtype=bool))
 
 
 def _is_a_fraction(value: Decimal | int) -> bool:

@@ -41,7 +41,9 @@ def classify_run(conn: Connection, run_id: int | None) -> Row:
     XcatError
         Nothing is published, or the run is not a finished classify run.
     """
-    run = one(conn, "report.classify_run", {"run_id": run_id})
+    may = one(conn, "report.may_read_runs")
+    name = "report.classify_run" if may and may["may_read"] else "report.classify_run_in_pub"
+    run = one(conn, name, {"run_id": run_id})
     if run is None and run_id is not None:
         raise XcatError(f"run {run_id} is not a finished classify run. See: xcat runs")
     if run is None:

@@ -7,6 +7,7 @@ columns, carries unit and UCD. A computed column has no origin: it is looked up 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -19,9 +20,9 @@ import psycopg
 
 from xcat.columns.registry import ColumnMeaning, columns
 from xcat.database.connection import Connection
-from xcat.database.sqlfiles import job
-from xcat.errors import DatabaseError, XcatError
-from xcat.output.columns import as_text, unique_names, whole_or_text
+from xcat.errors import XcatError
+from xcat.output import statement
+from xcat.output.columns import Decimals, as_text, unique_names
 from xcat.output.provenance import KEY, provenance
 from xcat.output.reading import one
 
@@ -35,6 +36,8 @@ _NUMBERS = {_TYPES[name].oid: dtype for name, dtype in (_DTYPES | {"numeric": "f
 _ARRAYS = {_TYPES[name].array_oid: _TYPES[name].oid for name in (*_DTYPES, "numeric", "text", "varchar")}
 _INTERVAL, _NUMERIC = _TYPES["interval"].oid, _TYPES["numeric"].oid
 _DURATION, _UNKNOWN = ColumnMeaning("", "s", "time.duration", ""), ColumnMeaning("", "", "", "")
+_FIXED = _NUMBERS.keys() - {_NUMERIC}
+_CELL_BYTES = 60  # of a value in Python
 _FAMILIES = {"b": bool, "i": int, "f": float}
 
 
@@ -76,22 +79,38 @@ class ResultTable:
         return table
 
 
-def query(conn: Connection, text: str, params: Mapping[str, Any] | Sequence[Any] | None = None) -> Table:
+def query(
+    conn: Connection,
+    text: str,
+    params: Mapping[str, Any] | Sequence[Any] | None = None,
+    max_mb: float = math.inf,
+) -> Table:
     """Run a query and return its result as a table of astropy; see `read`."""
-    return read(conn, text, params).astropy()
+    return read(conn, text, params, max_mb=max_mb).astropy()
 
 
-def read(conn: Connection, text: str, params: Mapping[str, Any] | Sequence[Any] | None = None) -> ResultTable:
+def read(
+    conn: Connection,
+    text: str,
+    params: Mapping[str, Any] | Sequence[Any] | None = None,
+    *,
+    max_mb: float = math.inf,
+    max_rows: int | None = None,
+) -> ResultTable:
     """Run a query and return its result as a table.
 
     Parameters
     ----------
     conn : Connection
-        Its statement timeout applies. The query cannot change anything.
+        Its statement timeout applies. The query cannot change anything; see `xcat.output.statement`.
     text : str
-        SQL. Without parameters it may be several statements, separated by semicolons; the last result counts.
+        One statement of SQL.
     params : mapping or sequence, optional
         Values for ``%(name)s`` or ``%s``.
+    max_mb : float
+        Memory that the table may take.
+    max_rows : int, optional
+        Keep the first rows only; ``meta["total_rows"]`` is the number of all.
 
     Returns
     -------
@@ -104,97 +123,126 @@ def read(conn: Connection, text: str, params: Mapping[str, Any] | Sequence[Any] 
     Raises
     ------
     XcatError
-        The server refused the query, or the query has no result.
+        The server refused the query, the query has no result, or the table takes more than `max_mb`.
     """
-    try:
-        with conn.transaction():
-            conn.execute("SET TRANSACTION READ ONLY")
-            heads, origins, rows = _fetch(conn, text, params)
-            comments = _comments(conn, origins)
-    except psycopg.errors.QueryCanceled as error:
-        raise XcatError(
-            f"the query was cancelled: {str(error).strip()}. Ask for less, or raise XCAT_STATEMENT_TIMEOUT_S."
-        ) from error
-    except psycopg.errors.ReadOnlySqlTransaction as error:
-        raise XcatError("a query may not change anything. Use: xcat db shell") from error
-    except psycopg.DataError as error:
-        if error.sqlstate is None:  # not of the server: a time that Python has not, such as 'infinity'
-            raise XcatError(f"a value of the result cannot be read: {error}. Take it as text: column::text") from error
-        raise XcatError(f"the server refused the query: {str(error).strip()}") from error
-    except psycopg.OperationalError as error:
-        raise DatabaseError(f"the connection to the database was lost: {str(error).strip()}") from error
-    except psycopg.Error as error:
-        raise XcatError(f"the server refused the query: {str(error).strip()}") from error
-    table, names = {}, unique_names([head.name for head in heads], fold=False)
-    for i, (head, unique) in enumerate(zip(heads, names, strict=True)):
-        meaning = None
-        if origins[i] in comments:
-            meaning = ColumnMeaning.parse(head.name, comments[origins[i]])
-        elif not origins[i][0]:
-            meaning = _computed(head.name, head.type_code)
-        if meaning is None:
-            meaning = _DURATION if head.type_code == _INTERVAL else _UNKNOWN
-        data, ucd = _column([row[i] for row in rows], head.type_code), {"ucd": meaning.ucd} if meaning.ucd else {}
-        table[unique] = ResultColumn(data, meaning.unit or None, meaning.about, ucd)
-    return ResultTable(table, len(rows), {KEY: provenance("sql", query=text)})
+    with statement.answer(conn, text, params) as given:
+        seen, kept, n_rows = Seen(given.heads), list[tuple[Any, ...]](), 0
+        for n_rows, row in enumerate(given.rows(), 1):
+            if max_rows is None or n_rows <= max_rows:
+                kept.append(row)
+                seen.add(row)
+                if seen.table_mb > max_mb:
+                    raise XcatError(
+                        f"the result takes more than {max_mb:,.0f} MB of memory: stopped at row {n_rows:,}, nothing "
+                        "was given. Ask for fewer rows (LIMIT) or columns, write to a file (xcat sql ... -o FILE), or "
+                        "raise XCAT_MAX_TABLE_MB"
+                    )
+    table = seen.table(kept)
+    table.meta[KEY] = provenance("sql", query=text)
+    if max_rows is not None:
+        table.meta["total_rows"] = n_rows
+    return table
 
 
-def published(conn: Connection) -> dict[str, int]:
-    """Numbers of the published run and of its model, for the provenance of a query; empty if nothing is published."""
-    run = one(conn, "report.classify_run", {"run_id": None})
-    return {} if run is None else {"published_run_id": run["run_id"], "published_model_run_id": run["model_run_id"]}
+class Seen:
+    """What the rows of a result have together: so that pieces of it become columns of one type."""
+
+    def __init__(self, heads: Sequence[statement.Head]) -> None:
+        self.heads = heads
+        self.n_rows = 0
+        self._bytes = 0
+        self._of_any_size = [i for i, head in enumerate(heads) if head.type_code not in _FIXED]
+        self._longest = [1] * len(heads)
+        self._decimals = {i: Decimals() for i, head in enumerate(heads) if head.type_code == _NUMERIC}
+        self._lengths: dict[int, set[int]] = {i: set() for i, head in enumerate(heads) if head.type_code in _ARRAYS}
+
+    def add(self, row: tuple[Any, ...]) -> None:
+        """Look at a row."""
+        self.n_rows += 1
+        for i in self._of_any_size:
+            value = row[i]
+            if isinstance(value, str | bytes | list | dict):
+                size = len(value) if isinstance(value, str | bytes) else len(str(value))
+                self._bytes += size
+                self._longest[i] = max(self._longest[i], size)
+            if i in self._lengths and value is not None:
+                is_plain = all(e is not None and not isinstance(e, list) for e in value)
+                self._lengths[i].add(len(value) if is_plain else -1)
+            elif i in self._decimals:
+                self._decimals[i].add([value])
+
+    @property
+    def raw_mb(self) -> float:
+        """Size of the rows."""
+        return (self._bytes + self.n_rows * _CELL_BYTES * len(self.heads)) / 1e6
+
+    @property
+    def row_bytes(self) -> int:
+        """Memory of a row of the table: a text takes four bytes per character of the longest."""
+        return sum(_CELL_BYTES + 4 * longest for longest in self._longest)
+
+    @property
+    def table_mb(self) -> float:
+        """Memory of the rows and of the table made from them."""
+        return self.raw_mb + self.n_rows * self.row_bytes / 1e6
+
+    def table(self, rows: Sequence[tuple[Any, ...]]) -> ResultTable:
+        """Some of the rows as a table with the types of all."""
+        table, names = {}, unique_names([head.name for head in self.heads], fold=False)
+        for i, (head, unique) in enumerate(zip(self.heads, names, strict=True)):
+            meaning = None
+            if head.comment is not None:
+                meaning = ColumnMeaning.parse(head.name, head.comment)
+            elif head.is_computed:
+                meaning = _computed(head.name, head.type_code)
+            if meaning is None:
+                meaning = _DURATION if head.type_code == _INTERVAL else _UNKNOWN
+            data, ucd = self._column(i, [row[i] for row in rows]), {"ucd": meaning.ucd} if meaning.ucd else {}
+            table[unique] = ResultColumn(data, meaning.unit or None, meaning.about, ucd)
+        return ResultTable(table, len(rows))
+
+    def _column(self, i: int, values: list[Any]) -> np.ndarray:
+        """Values of a type of PostgreSQL as an array, two-dimensional for arrays of one length; NULL is masked."""
+        type_ = self.heads[i].type_code
+        kind = _NUMBERS.get(_ARRAYS.get(type_, type_), "str")
+        missing = np.array([v is None for v in values], dtype=bool)
+        data: np.ndarray | None = None
+        if type_ in _ARRAYS:
+            if not self.n_rows:
+                return np.empty((0, 1), dtype=kind)
+            if len(self._lengths[i]) == 1 and -1 not in self._lengths[i]:
+                blanks = [_blank(kind)] * next(iter(self._lengths[i]))
+                data = np.array([blanks if v is None else v for v in values], dtype=kind).reshape(-1, len(blanks))
+                return np.ma.MaskedArray(data, np.repeat(missing, len(blanks))) if missing.any() else data
+            kind = "str"  # JSON
+        if i in self._decimals:
+            data = self._decimals[i].exact(values)
+        if data is None:
+            write = _text if kind == "str" else _number
+            data = np.array([_blank(kind) if v is None else write(v) for v in values], dtype=kind)
+        return np.ma.MaskedArray(data, missing) if missing.any() else data
 
 
-def check(conn: Connection, text: str, path: Path) -> None:
-    """Refuse a file that could not hold the result of a query, before the query runs.
-
-    The server tells the columns of a statement without running it; what it cannot tell is found when it runs.
+def check_names(names: Sequence[str], path: Path) -> None:
+    """Refuse a file that could not hold the result of a query, by the names of its columns, before the query runs.
 
     Raises
     ------
     XcatError
         As `xcat.output.files.check`.
     """
-    if path.suffix.lower() not in (".fits", ".reg"):
-        return  # the other formats take every result
-    try:
-        with conn.transaction(force_rollback=True):
-            conn.pgconn.prepare(b"", text.encode())
-            described = conn.pgconn.describe_prepared(b"")
-    except psycopg.Error:
-        return
-    if described.status != psycopg.pq.ExecStatus.COMMAND_OK or not described.nfields:
-        return  # several statements, or none that can be run: the query itself will say why
-    from astropy.table import Column, Table
+    if path.suffix.lower() in (".fits", ".reg"):  # the other formats take every result
+        from astropy.table import Column, Table
 
-    from xcat.output import files
+        from xcat.output import files
 
-    names = unique_names([(described.fname(i) or b"").decode() for i in range(described.nfields)], fold=False)
-    files.check(Table([Column([], name=name) for name in names]), path)
+        files.check(Table([Column([], name=name) for name in names]), path)
 
 
-def _fetch(conn: Connection, text: str, params: Any) -> tuple[list[psycopg.Column], list[tuple[int, int]], list[Any]]:
-    """Columns of the last result, the origin of each (table and number of its column), and the rows."""
-    result, more = None, True
-    cursor = conn.execute(text, params)
-    while more:
-        if cursor.description is not None and cursor.pgresult is not None:
-            source = cursor.pgresult
-            origins = [(source.ftable(i), source.ftablecol(i)) for i in range(len(cursor.description))]
-            result = cursor.description, origins, cursor.fetchall()
-        more = bool(cursor.nextset())
-    if result is None:
-        raise XcatError("the query has no result: it must be a SELECT")
-    return result
-
-
-def _comments(conn: Connection, origins: list[tuple[int, int]]) -> dict[tuple[int, int], str]:
-    wanted = sorted({o for o in origins if o[0]})
-    if not wanted:
-        return {}
-    tables, numbers = zip(*wanted, strict=True)
-    comments = conn.execute(job("report.origins").compose(), {"tables": list(tables), "columns": list(numbers)})
-    return {(oid, number): text for oid, number, text in comments}
+def published(conn: Connection) -> dict[str, int]:
+    """Numbers of the published run and of its model, for the provenance of a query; empty if nothing is published."""
+    run = one(conn, "report.published_run")
+    return {} if run is None else {"published_run_id": run["run_id"], "published_model_run_id": run["model_run_id"]}
 
 
 @cache
@@ -221,28 +269,6 @@ def _computed(name: str, type_: int) -> ColumnMeaning | None:
     else:
         fits = family is (expected if expected in (list, *_FAMILIES.values()) else str)
     return meaning if fits else None
-
-
-def _column(values: list[Any], type_: int) -> np.ndarray:
-    """Values of a type of PostgreSQL as an array, two-dimensional for arrays of one length; NULL is masked."""
-    kind = _NUMBERS.get(_ARRAYS.get(type_, type_), "str")
-    if type_ in _ARRAYS and not values:
-        return np.empty((0, 1), dtype=kind)
-    missing = np.array([v is None for v in values], dtype=bool)
-    if type_ in _ARRAYS:
-        present = [v for v in values if v is not None]
-        lengths = {len(v) for v in present}
-        if len(lengths) == 1 and all(e is not None and not isinstance(e, list) for v in present for e in v):
-            blanks = [_blank(kind)] * lengths.pop()
-            data = np.array([blanks if v is None else v for v in values], dtype=kind)
-            return np.ma.MaskedArray(data, np.repeat(missing, len(blanks))) if missing.any() else data
-        kind = "str"  # JSON
-    if type_ == _NUMERIC and (exact := whole_or_text(values)) is not None:
-        data, missing = exact
-        return np.ma.MaskedArray(data, missing) if missing.any() else data
-    write = _text if kind == "str" else _number
-    data = np.array([_blank(kind) if v is None else write(v) for v in values], dtype=kind)
-    return np.ma.MaskedArray(data, missing) if missing.any() else data
 
 
 def _blank(kind: str) -> float | str:
