@@ -1,9 +1,9 @@
 """Frozen learning: what a pipeline takes from an earlier state in place of learning it anew.
 
-A state is a classify run: its number, the label of a release, ``published`` or ``previous``. With ``model`` its likelihood tables, weights, priors
-and outlier levels are used, with ``match: learned`` its densities, completeness, magnitude priors and cutoffs. Then the
-answer for a source depends on that source, the catalogues around it and the frozen parts, and not on which other
-sources there are, or in what order the data came.
+A state is a classify run: its number, the label of a release, ``published`` or ``previous``. With ``model`` its
+likelihood tables, weights, priors and outlier levels are used, with ``match: learned`` its densities, completeness,
+magnitude priors and cutoffs. Then the answer for a source depends on that source, the catalogues around it and the
+frozen parts, and not on which other sources there are, or in what order the data came.
 """
 
 from __future__ import annotations
