@@ -44,7 +44,8 @@ CREATE TEMP TABLE place (
 -- source of each mission, of equally near ones the first by the mission's own id.
 INSERT INTO pg_temp.hit
 SELECT DISTINCT ON (s.catalogue_id, r.object_id)
-       s.source_id, %(catalogue_id)s, r.object_id, r.class, r.class_native, %(origin)s, p.sep_arcsec, %(place)s, r.native_id
+       s.source_id, %(catalogue_id)s, r.object_id, r.class, r.class_native, %(origin)s, p.sep_arcsec, %(place)s,
+       r.native_id
 FROM pg_temp.pair AS p
 JOIN {haystack} AS r ON r.object_id = p.{of_object}
 JOIN {source} AS s ON s.source_id = p.{of_source}
