@@ -273,7 +273,8 @@ def test_every_change_has_its_cause(module_settings, made, read):
         speaks("hr1", of_label),
         f"UPDATE {{classified}} SET is_out_of_fold = true WHERE source_id = {of_label}",
     )
-    publish(module_settings, changed)
+    number = publish(module_settings, changed)
+    assert runs.get(read, number)["summary"]["n_changed_class"] == 5
     rows = {row[0]: row[1:] for row in read.execute("SELECT source_id, cause, property, push FROM pub.class_change")}
     assert {source: row[:2] for source, row in rows.items()} == {
         of_property: ("property", "hr1"),
