@@ -179,6 +179,21 @@ def test_written_again_and_in_pieces_the_tables_are_the_same(conn, written, tmp_
     assert pq.read_table(tmp_path / "classified.parquet").equals(pq.read_table(written / "classified.parquet"))
 
 
+def test_a_reading_that_is_left_stands_in_the_way_of_nothing(conn, tmp_path):
+    """Of a table that is longer than what waits in the connection."""
+    conn.execute(
+        "CREATE TEMP TABLE long AS SELECT 1 AS run_id, n, repeat('x', 900) AS text FROM generate_series(1, 20000) n"
+    )
+    columns = stored.columns_of(conn, "pg_temp.long", ["n", "text"])
+    table = stored.Stored(conn, "pg_temp.long", 1, columns, ["n"], 20_000)
+    left = table.pieces()
+    assert len(next(left)) < 20_000
+    left.close()
+    assert table.head().colnames == ["n", "text"] and conn.execute("SELECT 1").fetchone() == (1,)
+    release_files.files.write(table, tmp_path / "long.parquet")
+    assert pq.read_table(tmp_path / "long.parquet")["n"].to_pylist() == list(range(1, 20_001))
+
+
 def test_files_that_were_changed_are_seen(conn, written, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(written, copy)

@@ -79,16 +79,27 @@ class Stored:
             false_values=["f"],
         )
         if not self.n_rows:
-            yield self._table({name: pa.array([], getattr(pa, type_)()) for name, type_ in types})
+            yield self.head()
             return
         statement = sql.SQL("COPY ({}) TO STDOUT (FORMAT csv)").format(self._query())
+        read = csv.ReadOptions(use_threads=False, block_size=_BLOCK_BYTES, column_names=[name for name, _ in types])
+        parse = csv.ParseOptions(newlines_in_values=True)
         with self.conn.transaction(), self.conn.cursor() as cursor, cursor.copy(statement) as copy:
-            source = pa.PythonFile(_Reader(iter(copy)), mode="r")
-            read = csv.ReadOptions(use_threads=False, block_size=_BLOCK_BYTES, column_names=[name for name, _ in types])
-            parse = csv.ParseOptions(newlines_in_values=True)
-            for batch in csv.open_csv(source, read_options=read, parse_options=parse, convert_options=options):
-                if batch.num_rows:
-                    yield self._table(dict(zip(batch.schema.names, batch.columns, strict=True)))
+            blocks = iter(copy)
+            try:
+                source = pa.PythonFile(_Reader(blocks), mode="r")
+                for batch in csv.open_csv(source, read_options=read, parse_options=parse, convert_options=options):
+                    if batch.num_rows:
+                        yield self._table(dict(zip(batch.schema.names, batch.columns, strict=True)))
+            finally:
+                for _ in blocks:  # a COPY that was left half-way would stand in the way of the next statement
+                    pass
+
+    def head(self) -> Table:
+        """The columns, without rows."""
+        import pyarrow as pa
+
+        return self._table({name: pa.array([], getattr(pa, type_)()) for name, type_ in self._types()})
 
     def _types(self) -> list[tuple[str, str]]:
         """Names of the columns of the CSV, with Arrow's names of their types."""
