@@ -179,8 +179,9 @@ def test_written_again_and_in_pieces_the_tables_are_the_same(conn, written, tmp_
     assert pq.read_table(tmp_path / "classified.parquet").equals(pq.read_table(written / "classified.parquet"))
 
 
-def test_a_reading_that_is_left_stands_in_the_way_of_nothing(conn, tmp_path):
+def test_a_reading_that_is_left_stands_in_the_way_of_nothing(conn, tmp_path, monkeypatch):
     """Of a table that is longer than what waits in the connection."""
+    monkeypatch.setattr(stored, "_BLOCK_BYTES", 1 << 18)
     conn.execute(
         "CREATE TEMP TABLE long AS SELECT 1 AS run_id, n, repeat('x', 900) AS text FROM generate_series(1, 20000) n"
     )
