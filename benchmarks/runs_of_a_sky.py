@@ -109,6 +109,8 @@ def make_sky(settings: Settings, n: int) -> Runs:
     """Make a sky and the catalogues that its runs read; no run yet but that of the load."""
     made = Runs(n)
     with ready(settings) as conn:
+        # its answers are random: the gates measure, and let everything through
+        conn.execute("UPDATE xcat.gate SET threshold = CASE gate WHEN 'recall' THEN 0 ELSE 1e9 END")
         conn.execute("SELECT setseed(0.5)")
         conn.execute(SKY, {"n": n})
         conn.execute(EVIDENCE)
@@ -199,7 +201,8 @@ def classify_again(conn: Connection, made: Runs) -> int:
     conn.execute("INSERT INTO xcat.model VALUES (%s, 'equal', 1, 1, NULL, '{0.5,0.1,0.01}')", [fit])
     for k, (name, prior) in enumerate(zip(CLASSES, PRIORS, strict=True)):
         conn.execute(
-            "INSERT INTO xcat.model_class VALUES (%s, %s, %s, %s, 0, 100, '{1,2,3}')", [fit, k + 1, name, prior]
+            "INSERT INTO xcat.model_class VALUES (%s, %s, %s, %s, 0, 100, '{1,2,3}', NULL, false)",
+            [fit, k + 1, name, prior],
         )
     for k, name in enumerate(CATEGORIES):
         conn.execute("INSERT INTO xcat.model_category VALUES (%s, %s, %s, 1)", [fit, k + 1, name])

@@ -64,27 +64,19 @@ SELECT class, count(*) AS n FROM {table} GROUP BY 1;
 SELECT coalesce(avg((optical_native_id IS NULL AND infrared_native_id IS NULL)::integer), 0)::double precision
 FROM {table};
 
--- name: recall
--- What a model's cross-validation says of each class.
-SELECT c.key AS class, (c.value ->> 'recall')::double precision AS recall,
-       (c.value -> 'recall_interval' ->> 1)::double precision AS recall_high
-FROM xcat.run AS r, jsonb_each(r.summary #> '{{out_of_fold,classes}}') AS c
-WHERE r.run_id = %(model_run_id)s AND c.value ->> 'recall' IS NOT NULL;
+-- name: known
+-- Sources of each known class, answered out of fold: how many get it, and the mean probabilities of all classes.
+SELECT known_class, count(*) AS n, count(*) FILTER (WHERE class = known_class) AS n_right, ARRAY[{means}] AS p
+FROM {table} WHERE is_out_of_fold AND known_class IS NOT NULL
+GROUP BY 1 ORDER BY 1;
 
--- name: calibration
--- Mean probability that labelled sources give to a class, every known class counted by its prior, over the prior of the
--- class: 1 if the probabilities are right on the whole.
-WITH given AS (
-    SELECT o.known_class, k.class, k.prior, avg(o.p[k.class_id])::double precision AS p
-    FROM xcat.out_of_fold AS o
-    JOIN xcat.model_class AS k ON k.run_id = o.run_id
-    WHERE o.run_id = %(model_run_id)s
-    GROUP BY 1, 2, 3
-)
-SELECT g.class, sum(w.prior * g.p) / sum(w.prior) / min(g.prior) AS ratio
-FROM given AS g
-JOIN xcat.model_class AS w ON w.run_id = %(model_run_id)s AND w.class = g.known_class
-GROUP BY g.class;
+-- name: mean
+-- The mean probability of one class.
+coalesce(avg({name}), 0)::double precision
+
+-- name: priors
+-- The priors of a model.
+SELECT class, prior FROM xcat.model_class WHERE run_id = %(model_run_id)s ORDER BY class_id;
 
 -- name: withdrawn
 -- The rollback that took a run back, if it was published last before that.

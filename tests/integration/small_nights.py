@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from psycopg import sql
-from psycopg.types.json import Jsonb
 
 from xcat.config import Settings
 from xcat.database import partitions, schema
@@ -13,11 +10,11 @@ from xcat.database.connection import Connection, ready
 
 _OF_RUN = (
     "kind, name, status, started_at, ended_at, config, config_key, versions, inputs, summary, source_run_id,"
-    " link_run_id, match_run_id, property_run_id, label_run_id"
+    " link_run_id, match_run_id, property_run_id, label_run_id, model_run_id"
 )
 
 
-def night(settings: Settings, like: int, *edits: str, model: int | None = None) -> int:
+def night(settings: Settings, like: int, *edits: str) -> int:
     """Write the flat tables of a run once more, with some changes.
 
     Parameters
@@ -26,8 +23,6 @@ def night(settings: Settings, like: int, *edits: str, model: int | None = None) 
         The run to copy.
     *edits : str
         Statements on ``{classified}``, ``{source_evidence}`` and so on.
-    model : int, optional
-        Another fit run.
 
     Returns
     -------
@@ -35,7 +30,7 @@ def night(settings: Settings, like: int, *edits: str, model: int | None = None) 
         The new classify run, which can be published.
     """
     with ready(settings) as conn:
-        number = _copy_of_run(conn, like, model)
+        number = _copy_of_run(conn, like)
         names = {}
         for table in schema.PUB_TABLES:
             name = partitions.create(conn, table, number)
@@ -57,28 +52,7 @@ def night(settings: Settings, like: int, *edits: str, model: int | None = None) 
     return number
 
 
-def _copy_of_run(conn: Connection, like: int, model: int | None) -> int:
-    query = (
-        f"INSERT INTO xcat.run ({_OF_RUN}, model_run_id)"
-        f" SELECT {_OF_RUN}, coalesce(%s, model_run_id) FROM xcat.run WHERE run_id = %s RETURNING run_id"
-    )
-    ((number,),) = conn.execute(query.encode(), [model, like]).fetchall()
+def _copy_of_run(conn: Connection, like: int) -> int:
+    query = f"INSERT INTO xcat.run ({_OF_RUN}) SELECT {_OF_RUN} FROM xcat.run WHERE run_id = %s RETURNING run_id"
+    ((number,),) = conn.execute(query.encode(), [like]).fetchall()
     return int(number)
-
-
-def fitted(settings: Settings, like: int, **classes: dict[str, Any]) -> int:
-    """The same model under the number of another fit run, whose cross-validation says other things of some classes."""
-    with ready(settings) as conn:
-        number = _copy_of_run(conn, like, None)
-        ((summary,),) = conn.execute("SELECT summary FROM xcat.run WHERE run_id = %s", [number]).fetchall()
-        for name, figures in classes.items():
-            summary["out_of_fold"]["classes"][name] |= figures
-        conn.execute("UPDATE xcat.run SET summary = %s WHERE run_id = %s", [Jsonb(summary), number])
-        for table in ("model", "model_class", "model_category", "model_term", "likelihood_table"):
-            copied = (
-                f"INSERT INTO xcat.{table}"
-                " SELECT (jsonb_populate_record(m, jsonb_build_object('run_id', %s::integer))).*"
-                f" FROM xcat.{table} AS m WHERE run_id = %s"
-            )
-            conn.execute(copied.encode(), [number, like])
-    return number

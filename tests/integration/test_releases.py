@@ -80,6 +80,9 @@ def test_the_record_says_what_the_release_is(released, made):
     )
     assert record["tables"].keys() == releases.TABLES.keys()
     assert record["tables"]["classified"]["rows"] == 300 and len(record["tables"]["classified"]["checksum"]) == 64
+    assert (
+        record["learned"]["likelihood_table"]["rows"] > 20 and "checksum" not in record["tables"]["likelihood_density"]
+    )
     assert {stage["kind"] for stage in record["stages"]} >= {"merge", "match", "fit", "classify"}
     assert record["software"].keys() >= {"xcat", "q3c", "postgresql"}
     gaia = next(each for each in record["inputs"] if each["catalogue"] == "gaia")
@@ -102,6 +105,7 @@ def test_the_order_of_the_rows_and_new_columns_do_not_matter(conn, made):
         ("UPDATE pub.classified_r{} SET hr1 = NULL WHERE source_id = 5", "classified: the content is not"),
         ("DELETE FROM pub.counterparts_r{} WHERE source_id = 8", r"counterparts: \d+ rows then, \d+ now"),
         ("UPDATE pub.source_evidence_r{} SET evidence[3] = 0 WHERE source_id = 9", "source_evidence: the content"),
+        ("DELETE FROM xcat.magnitude_prior WHERE bin_low < 18", r"magnitude_prior: \d+ rows then"),
         ("ALTER TABLE pub.classified_runs DROP COLUMN gamma CASCADE", "classified: the columns gamma are gone"),
     ],
 )
@@ -173,6 +177,22 @@ def test_written_again_and_in_pieces_the_tables_are_the_same(conn, written, tmp_
     release_files.write_table(conn, release, "classified", tmp_path, [".parquet"])
     assert pq.ParquetFile(tmp_path / "classified.parquet").num_row_groups > 3
     assert pq.read_table(tmp_path / "classified.parquet").equals(pq.read_table(written / "classified.parquet"))
+
+
+def test_a_reading_that_is_left_stands_in_the_way_of_nothing(conn, tmp_path, monkeypatch):
+    """Of a table that is longer than what waits in the connection."""
+    monkeypatch.setattr(stored, "_BLOCK_BYTES", 1 << 18)
+    conn.execute(
+        "CREATE TEMP TABLE long AS SELECT 1 AS run_id, n, repeat('x', 900) AS text FROM generate_series(1, 20000) n"
+    )
+    columns = stored.columns_of(conn, "pg_temp.long", ["n", "text"])
+    table = stored.Stored(conn, "pg_temp.long", 1, columns, ["n"], 20_000)
+    left = table.pieces()
+    assert len(next(left)) < 20_000
+    left.close()
+    assert table.head().colnames == ["n", "text"] and conn.execute("SELECT 1").fetchone() == (1,)
+    release_files.files.write(table, tmp_path / "long.parquet")
+    assert pq.read_table(tmp_path / "long.parquet")["n"].to_pylist() == list(range(1, 20_001))
 
 
 def test_files_that_were_changed_are_seen(conn, written, tmp_path):
@@ -265,7 +285,7 @@ def test_prune_keeps_a_release(module_settings, made, released):
     with ready(module_settings) as conn:
         damaged = releases.verify(conn, "2026-11")  # by the test before
         conn.execute("DELETE FROM xcat.run WHERE kind = 'pipeline'")
-    for _ in range(3):
+    for _ in range(2):
         publish(module_settings, night(module_settings, made["classify"]))
     dropped = retention.prune(module_settings, 1).run_ids
     assert made["earlier_classify"] in dropped and made["classify"] not in dropped

@@ -95,10 +95,10 @@ def find(conn: Connection, old: State, new: State) -> Changes:
     return Changes(query, {"terms": terms, "of_counterparts": of_counterparts})
 
 
-def store_changes(conn: Connection, old: State, new: State) -> None:
-    """Keep what the publication that is active now changed; read by ``pub.class_change``."""
+def store_changes(conn: Connection, old: State, new: State) -> int:
+    """Keep what the publication that is active now changed, for ``pub.class_change``; the number of sources."""
     changes = find(conn, old, new)
-    conn.execute(job("states.store_changes").compose(changes=changes.query), changes.params)
+    return conn.execute(job("states.store_changes").compose(changes=changes.query), changes.params).rowcount
 
 
 def _decide(conn: Connection, old: State, new: State, before: Model, after: Model, terms: list[str]) -> None:

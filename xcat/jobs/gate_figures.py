@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from xcat.database import copy
+from psycopg import sql
+
+from xcat.classifier.metrics import wilson
+from xcat.database import copy, published
 from xcat.database.connection import Connection
 from xcat.database.sqlfiles import dicts, job
 from xcat.jobs import states
@@ -29,7 +32,7 @@ class Figure(NamedTuple):
 
 def measure(conn: Connection, new: State, old: State | None) -> Iterator[Figure]:
     """All figures of a state; without a published one, those that need no other."""
-    yield from _of_model(conn, new, old)
+    yield from _of_known(conn, new, old)
     yield from _famous(conn, new, old)
     yield from _withdrawn(conn, new)
     if old is not None:
@@ -83,27 +86,49 @@ def _unmatched(conn: Connection, new: State, old: State) -> Iterator[Figure]:
     yield Figure("unmatched", "", then, now, max(0.0, now - then))
 
 
-def _of_model(conn: Connection, new: State, old: State | None) -> Iterator[Figure]:
+def _of_known(conn: Connection, new: State, old: State | None) -> Iterator[Figure]:
     """Recall and calibration out of fold, class by class."""
-    before, after = ({} if each is None else _recalls(conn, each) for each in (old, new))
-    for name, (recall, high) in after.items():
-        then = before.get(name, (None, None))[0]
-        yield Figure("recall", name, then, recall, recall)
+    before, after = _Known(conn, old), _Known(conn, new)
+    for name, (n, n_right) in after.counts.items():
+        then, now, most = before.recall(name), n_right / n, float(wilson(n_right, n)[1])
+        yield Figure("recall", name, then, now, now)
         if then is not None:
-            yield Figure("recall_lost", name, then, recall, max(0.0, then - high))
-    ratio, ratio_now = ({} if each is None else _calibration(conn, each) for each in (old, new))
-    for name, now in ratio_now.items():
-        yield Figure("calibration", name, ratio.get(name), now, off(now))
+            yield Figure("recall_lost", name, then, now, max(0.0, then - most))
+    for name, ratio in after.ratios.items():
+        yield Figure("calibration", name, before.ratios.get(name), ratio, off(ratio))
 
 
-def _recalls(conn: Connection, of: State) -> dict[str, tuple[float, float]]:
-    rows = conn.execute(job("gates.recall").compose(), {"model_run_id": of["model_run_id"]})
-    return {name: (recall, high) for name, recall, high in rows}
+class _Known:
+    """Known sources of a state, answered by tables that were fitted without them; none without a state.
 
+    Attributes
+    ----------
+    counts : dict
+        Class to the number of its sources, and of those that get it.
+    ratios : dict
+        Class to its mean probability, the known classes weighted by their priors, over its prior: 1 if the
+        probabilities are right on the whole.
+    """
 
-def _calibration(conn: Connection, of: State) -> dict[str, float]:
-    query = job("gates.calibration").compose()
-    return dict(conn.execute(query, {"model_run_id": of["model_run_id"]}).fetchall())
+    def __init__(self, conn: Connection, state: State | None) -> None:
+        self.counts: dict[str, tuple[int, int]] = {}
+        self.ratios: dict[str, float] = {}
+        if state is None:
+            return
+        means = [job("gates.mean").compose(name=published.class_column(name)) for name in state["classes"]]
+        query = job("gates.known").compose(table=states.table(state), means=sql.SQL(", ").join(means))
+        rows = conn.execute(query).fetchall()
+        self.counts = {name: (n, n_right) for name, n, n_right, _ in rows}
+        priors = dict(conn.execute(job("gates.priors").compose(), {"model_run_id": state["model_run_id"]}).fetchall())
+        whole = sum(priors.get(name, 0.0) for name in self.counts)
+        for k, name in enumerate(state["classes"]):
+            if name in self.counts and whole:
+                self.ratios[name] = sum(priors.get(known, 0.0) * p[k] for known, *_, p in rows) / whole / priors[name]
+
+    def recall(self, name: str) -> float | None:
+        """Share of the sources of a class that get it; None without any."""
+        n, n_right = self.counts.get(name, (0, 0))
+        return n_right / n if n else None
 
 
 def off(ratio: float) -> float:

@@ -57,6 +57,8 @@ def check(conn: Connection, new: State, old: State | None, allow_loss: float | N
         JSON-ready; see `Check`.
     """
     thresholds = dict(conn.execute(job("gates.thresholds").compose()).fetchall())
+    if not thresholds:
+        return []
     if allow_loss is not None:
         thresholds |= {gate: allow_loss for gate in _OF_LOSS if gate in thresholds}
     if old is not None and (old["run_id"] == new["run_id"] or (allow_loss is not None and allow_loss >= 1)):

@@ -174,7 +174,7 @@ def _keep_changes(run: Run, old: State, new: State) -> None:
     """Keep what changed class; the gates have found the sources in common if they compared the states."""
     if not run.summary.get("gates", {}).get("is_compared"):
         states.pair(run.conn, old, new)
-    changes.store_changes(run.conn, old, new)
+    run.summary["n_changed_class"] = changes.store_changes(run.conn, old, new)
 
 
 def _classes(conn: Connection, model_run_id: int) -> list[str]:

@@ -34,6 +34,14 @@ TABLES = {
     "likelihood_density": ("property", "class", "x"),
     "reliability": ("catalogue", "part", "cutoff", "is_chosen"),
 }
+#: Computed when it is read, by functions whose last digit is that of the machine: its rows are only counted.
+_COMPUTED = ("likelihood_density",)
+_LIKELIHOODS = ("likelihood_table", "likelihood_replicate")
+_LEARNED = {
+    "match_run_id": ("magnitude_prior", "match_stratum", "match_cut_out", "calibration"),
+    "property_run_id": ("catalogue_depth",),
+    "model_run_id": ("model", "model_class", "model_category", "model_term", *_LIKELIHOODS),
+}
 _LABEL = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,62}|[0-9]+[A-Za-z._-][A-Za-z0-9._-]{0,62}")
 _AUTHORS = ("The xcat developers",)
 
@@ -89,6 +97,7 @@ def create(
         "classes": state["classes"],
         "model_run_id": state["model_run_id"],
         "tables": contents(conn, state),
+        "learned": learned(conn, state),
         "inputs": dicts(conn.execute(job("releases.inputs").compose(), {"run_id": state["run_id"]})),
         "stages": [
             row | {"started_at": row["started_at"].isoformat()}
@@ -101,29 +110,44 @@ def create(
 
 
 def contents(conn: Connection, state: State) -> dict[str, Any]:
-    """Columns, rows and checksum of every table of a state."""
+    """Rows and checksum of every table of a state, with the columns that they are of."""
     found = {}
     with progress.bar("release: checksums", len(TABLES)) as advance:
         for name in TABLES:
-            if name == "classified":
-                columns = [c for c in published.view_columns(state["classes"]) if c != "run_id"]
-            else:
-                rows = dicts(conn.execute(job("releases.columns").compose(), {"relation": relation(name)}))
-                columns = [row["name"] for row in rows if row["name"] != "run_id"]
-            n_rows, checksum = _content(conn, name, state["run_id"], columns)
-            found[name] = {"rows": n_rows, "checksum": checksum, "columns": columns}
+            columns = published.view_columns(state["classes"]) if name == "classified" else None
+            found[name] = _content(conn, relation(name), state["run_id"], columns)
+            if name in _COMPUTED:
+                del found[name]["checksum"]
             advance(1)
     return found
 
 
-def _content(conn: Connection, name: str, run_id: int, columns: list[str]) -> tuple[int, str]:
+def learned(conn: Connection, state: State) -> dict[str, Any]:
+    """The same of the tables that hold what the match and the model of a state have learned, with their runs."""
+    return {
+        name: {"run_id": state[key]} | _content(conn, f"{schema.SCHEMA}.{name}", state[key])
+        for key, names in _LEARNED.items()
+        if state[key] is not None
+        for name in names
+    }
+
+
+def _content(conn: Connection, table: str, run_id: int, columns: list[str] | None = None) -> dict[str, Any]:
+    """Rows and checksum of the rows of a run in a table; by default of all its columns but the run."""
+    if columns is None:
+        columns = _columns(conn, table)
+    columns = [name for name in columns if name != "run_id"]
     query = job("releases.content").compose(
-        columns=sql.SQL(", ").join(map(sql.Identifier, columns)), table=relation(name), run_id=sql.Literal(run_id)
+        columns=sql.SQL(", ").join(map(sql.Identifier, columns)), table=table, run_id=sql.Literal(run_id)
     )
     with conn.transaction():
         conn.execute("SET LOCAL extra_float_digits TO 1")  # the shortest exact text of a number
         ((n_rows, checksum),) = conn.execute(query).fetchall()
-    return int(n_rows), str(checksum)
+    return {"rows": int(n_rows), "checksum": str(checksum), "columns": columns}
+
+
+def _columns(conn: Connection, table: str) -> list[str]:
+    return [row[0] for row in conn.execute(job("releases.columns").compose(), {"relation": table})]
 
 
 def show(conn: Connection, label: str) -> dict[str, Any]:
@@ -164,18 +188,20 @@ def listing(conn: Connection) -> list[dict[str, Any]]:
 def verify(conn: Connection, label: str) -> list[str]:
     """Count and sum up the tables of a release again; say what is not as it was, a line each."""
     release = kept(conn, label)
+    record = release["record"]
+    tables = [(name, relation(name), release["run_id"], was) for name, was in record["tables"].items()]
+    tables += [(name, f"{schema.SCHEMA}.{name}", was["run_id"], was) for name, was in record["learned"].items()]
     differences = []
-    with progress.bar("release: checksums", len(TABLES)) as advance:
-        for name, was in release["record"]["tables"].items():
-            there = dicts(conn.execute(job("releases.columns").compose(), {"relation": relation(name)}))
-            missing = set(was["columns"]) - {row["name"] for row in there}
+    with progress.bar("release: checksums", len(tables)) as advance:
+        for name, table, run_id, was in tables:
+            missing = set(was["columns"]) - set(_columns(conn, table))
             if missing:
                 differences.append(f"{name}: the columns {', '.join(sorted(missing))} are gone")
                 continue
-            n_rows, checksum = _content(conn, name, release["run_id"], was["columns"])
-            if n_rows != was["rows"]:
-                differences.append(f"{name}: {was['rows']:,} rows then, {n_rows:,} now")
-            elif checksum != was["checksum"]:
+            now = _content(conn, table, run_id, was["columns"])
+            if now["rows"] != was["rows"]:
+                differences.append(f"{name}: {was['rows']:,} rows then, {now['rows']:,} now")
+            elif now["checksum"] != was.get("checksum", now["checksum"]):
                 differences.append(f"{name}: the content is not what it was (checksum {was['checksum'][:12]}...)")
             advance(1)
     return differences

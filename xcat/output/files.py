@@ -110,7 +110,7 @@ def write(
     ending = path.suffix.lower()
     source = pieces.of(table)
     if ending != ".reg" or places is None:
-        check(next(source.pieces(), Table()), path)
+        check(pieces.head(source), path)
     try:
         with writing(path) as part:
             if ending == ".reg":

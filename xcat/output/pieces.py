@@ -49,6 +49,14 @@ def of(table: Table | Pieces) -> Pieces:
     return Whole(table) if isinstance(table, Table) else table
 
 
+def head(source: Pieces) -> Table:
+    """The columns of a table in pieces: of one that has a ``head`` this, else the first piece."""
+    from astropy.table import Table
+
+    known = getattr(source, "head", None)
+    return next(source.pieces(), Table()) if known is None else known()
+
+
 @dataclass
 class _Seen:
     """What the pieces of a column have together."""

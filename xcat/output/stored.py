@@ -6,8 +6,7 @@ numbers are exact.
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -66,29 +65,40 @@ class Stored:
 
     def pieces(self) -> Iterator[Table]:
         """The pieces, in the order of the rows; one without rows if there are none."""
+        if not self.n_rows:
+            yield self.head()
+            return
+        statement = sql.SQL("COPY ({}) TO STDOUT (FORMAT csv)").format(self._query())
+        with self.conn.transaction(), self.conn.cursor() as cursor, cursor.copy(statement) as copy:
+            for block in _blocks(copy):
+                yield self._table(self._read(block))
+
+    def _read(self, block: bytes) -> dict[str, pa.Array]:
+        """The columns of some lines of CSV."""
         import pyarrow as pa
         from pyarrow import csv
 
         types = self._types()
-        options = csv.ConvertOptions(
-            column_types={name: getattr(pa, type_)() for name, type_ in types},
-            null_values=[""],
-            strings_can_be_null=True,
-            quoted_strings_can_be_null=False,
-            true_values=["t"],
-            false_values=["f"],
-        )
-        if not self.n_rows:
-            yield self._table({name: pa.array([], getattr(pa, type_)()) for name, type_ in types})
-            return
-        statement = sql.SQL("COPY ({}) TO STDOUT (FORMAT csv)").format(self._query())
-        with self.conn.transaction(), self.conn.cursor() as cursor, cursor.copy(statement) as copy:
-            source = pa.PythonFile(_Reader(iter(copy)), mode="r")
-            read = csv.ReadOptions(use_threads=False, block_size=_BLOCK_BYTES, column_names=[name for name, _ in types])
-            parse = csv.ParseOptions(newlines_in_values=True)
-            for batch in csv.open_csv(source, read_options=read, parse_options=parse, convert_options=options):
-                if batch.num_rows:
-                    yield self._table(dict(zip(batch.schema.names, batch.columns, strict=True)))
+        table = csv.read_csv(
+            pa.py_buffer(block),
+            csv.ReadOptions(use_threads=False, block_size=len(block), column_names=[name for name, _ in types]),
+            csv.ParseOptions(newlines_in_values=True),
+            csv.ConvertOptions(
+                column_types={name: getattr(pa, type_)() for name, type_ in types},
+                null_values=[""],
+                strings_can_be_null=True,
+                quoted_strings_can_be_null=False,
+                true_values=["t"],
+                false_values=["f"],
+            ),
+        ).combine_chunks()
+        return {name: table[name].chunk(0) for name, _ in types}
+
+    def head(self) -> Table:
+        """The columns, without rows."""
+        import pyarrow as pa
+
+        return self._table({name: pa.array([], getattr(pa, type_)()) for name, type_ in self._types()})
 
     def _types(self) -> list[tuple[str, str]]:
         """Names of the columns of the CSV, with Arrow's names of their types."""
@@ -176,22 +186,13 @@ def _described(data: np.ndarray, meaning: ColumnMeaning) -> Column:
     return kind(data, unit=meaning.unit or None, description=meaning.about or None, meta=meta)
 
 
-class _Reader(io.RawIOBase):
-    """The blocks of a COPY as a file."""
-
-    def __init__(self, blocks: Iterator[Any]) -> None:
-        self._blocks, self._rest = blocks, bytearray()
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        while size < 0 or len(self._rest) < size:
-            block = next(self._blocks, None)
-            if block is None:
-                break
-            self._rest += block
-        end = len(self._rest) if size < 0 else size
-        given = bytes(self._rest[:end])
-        del self._rest[:end]
-        return given
+def _blocks(copy: Iterable[Any]) -> Iterator[bytes]:
+    """Whole lines together, about as many bytes as a piece should have; the server sends line by line."""
+    block = bytearray()
+    for line in copy:
+        block += line
+        if len(block) >= _BLOCK_BYTES:
+            yield bytes(block)
+            block.clear()
+    if block:
+        yield bytes(block)

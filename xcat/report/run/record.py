@@ -62,7 +62,7 @@ def release_text(release: Mapping[str, Any]) -> str:
     given_up = (
         f"given up on {release['removed_at']:%Y-%m-%d}: {release['removed_why']}" if release["removed_at"] else ""
     )
-    tables = [(name, f"{t['rows']:,}", f"{t['checksum'][:12]}...") for name, t in made["tables"].items()]
+    tables = [(name, f"{t['rows']:,}", t.get("checksum", "-")[:12]) for name, t in made["tables"].items()]
     lines = [f"release {release['label']}: run {made['run_id']} of {made['pipeline']}"]
     for label, parts in {
         "": [given_up] if given_up else [],
