@@ -16,7 +16,7 @@ from xcat.config import Settings, settings
 from xcat.database.embedded import EmbeddedServer
 from xcat.database.installation import OLDEST_VERSION
 from xcat.database.sqlfiles import folder, job
-from xcat.errors import DatabaseError
+from xcat.errors import DatabaseError, UnreachableError
 
 if TYPE_CHECKING:
     import alembic.config
@@ -70,7 +70,7 @@ def connect(config: Settings | None = None, *, autocommit: bool = False) -> Conn
         conn = psycopg.connect(conninfo(url), autocommit=autocommit, connect_timeout=15, client_encoding="utf8")
     except psycopg.OperationalError as error:
         hint = "Check XCAT_DATABASE_URL." if config.database_url else "Start it: xcat db start"
-        raise DatabaseError(f"cannot reach the database: {str(error).strip()}. {hint}") from error
+        raise UnreachableError(f"cannot reach the database: {str(error).strip()}. {hint}") from error
     with conn.transaction():
         conn.execute("SET search_path TO xcat, public")
         conn.execute("SET timezone TO 'UTC'")
