@@ -33,11 +33,15 @@ class Settings:
     statement_timeout_s : float
         No statement may run longer than this, ``XCAT_STATEMENT_TIMEOUT_S``; 0 is refused, because a wrong plan would
         run for days.
+    hook : str or None
+        Command or address of the web that is told how the runs of schedules without a hook of their own end,
+        ``XCAT_HOOK``.
     """
 
     home: Path = field(default_factory=_default_home)
     database_url: str | None = None
     statement_timeout_s: float = 3600.0
+    hook: str | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.statement_timeout_s <= _LONGEST_TIMEOUT_S:
@@ -63,4 +67,5 @@ def settings() -> Settings:
         seconds = float(timeout) if timeout else Settings.statement_timeout_s
     except ValueError:
         raise _wrong_timeout(str(timeout)) from None
-    return Settings(Path(home) if home else _default_home(), url or None, seconds)
+    hook = os.environ.get("XCAT_HOOK") or None
+    return Settings(Path(home) if home else _default_home(), url or None, seconds, hook)

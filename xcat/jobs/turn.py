@@ -26,7 +26,6 @@ from xcat.errors import BusyError, CancelledError, DatabaseError, PassingError
 
 Say = Callable[[str], None]
 _LOOK_S = 0.5
-_PERSEVERE_S = 60.0  # the server may take a dead session's lock for alive for a while
 _LOST = (psycopg.OperationalError, DatabaseError)
 
 
@@ -91,8 +90,6 @@ class Turn:
         ------
         CancelledError
             Somebody cancelled the run.
-        PassingError
-            The connection was lost; the message says what remains of the run.
         """
         summary: dict[str, Any] = {}
         self.run_id = runs.enter(self.conn, "pipeline", self.name, config)
@@ -110,11 +107,6 @@ class Turn:
                 raise CancelledError(
                     f"{self.name}: run {self.run_id} was {text}; what its finished stages made is kept."
                 ) from None
-            if isinstance(error, psycopg.OperationalError):
-                raise PassingError(
-                    f"{self.name}: the connection to the database was lost between two stages; what the finished "
-                    f"stages made is kept. The same command can be repeated. ({str(error).strip()})"
-                ) from error
             raise
 
     def _end(self, status: str, text: str | None, summary: dict[str, Any]) -> None:
@@ -162,6 +154,9 @@ class Turn:
         deadline = time.monotonic() + patience_s
         values = {"name": self.name, "run_id": self.run_id}
         while not (self._is_mine("turns.try_turn", values) and self._is_mine("turns.try_run_lock", values)):
+            if patience_s == 0.0:
+                self.conn.close()  # the server may take the dead session for alive for a while: try again
+                return
             if time.monotonic() > deadline:
                 self._give_up()
             time.sleep(_LOOK_S)
@@ -206,10 +201,17 @@ def turn(settings: Settings, name: str, say: Say, wait: bool = True) -> Iterator
     ------
     BusyError
         Another run has it, and `wait` is false.
+    PassingError
+        The connection was lost outside a stage.
     """
     mine = Turn(settings, name, say)
     try:
         mine.take(wait)
         yield mine
+    except psycopg.OperationalError as error:
+        raise PassingError(
+            f"{name}: the connection to the database was lost between two stages; what the finished stages made is "
+            f"kept. The same command can be repeated. ({str(error).strip()})"
+        ) from error
     finally:
         mine.conn.close()

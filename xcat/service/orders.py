@@ -1,0 +1,106 @@
+"""One job: the pipeline of a schedule is run, its outcome recorded, and the hook told."""
+
+from __future__ import annotations
+
+import platform
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from xcat.config import Settings
+from xcat.database import runs
+from xcat.database.connection import ready
+from xcat.database.sqlfiles import job
+from xcat.errors import CancelledError, XcatError
+from xcat.ingest.checks import Allowed
+from xcat.jobs.pipeline import Plan, read
+from xcat.jobs.runner import Runner
+from xcat.report.run.log import Log, Say
+from xcat.service import hooks, schedules
+
+#: After a failure that may pass, a job is repeated after these times; then it is given up.
+PAUSES = (timedelta(seconds=10), timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=15))
+
+
+class AgainError(Exception):
+    """The job failed for a reason that may pass, and is to be repeated after a pause."""
+
+
+def perform(settings: Settings, schedule: str, attempts: int, say: Say) -> None:
+    """Run the pipeline of a schedule.
+
+    Parameters
+    ----------
+    settings : Settings
+    schedule : str
+        Its name.
+    attempts : int
+        How often the job has been tried before.
+    say : callable
+        Is told what happens.
+
+    Raises
+    ------
+    AgainError
+        It failed for a reason that may pass, and has attempts left.
+    """
+    runner: Runner | None = None
+
+    def said(text: str) -> None:
+        number = f", run {runner.pipeline_run_id}" if runner is not None and runner.pipeline_run_id else ""
+        say(f"{schedule}{number}: {text}")
+
+    with ready(settings) as conn:
+        try:
+            row = schedules.get(conn, schedule)
+        except XcatError as gone:
+            say(f"{gone}; its job is dropped")
+            return
+    event = {"schedule": schedule, "pipeline": None, "run": None, "host": platform.node()}
+    try:
+        plan = Plan(read(Path(row["pipeline_file"])), Path(row["data_folder"]))
+        event["pipeline"] = plan.pipeline.name
+        options = row["options"]
+        runner = Runner(settings, plan, bool(options.get("replace")), Log(said))
+        runner.allowed = Allowed(options.get("allow_rejects"), options.get("allow_loss"))
+        runner.run_as_pipeline()
+        status, message = "success", f"run {runner.pipeline_run_id} has ended well"
+    except CancelledError as error:
+        status, message = "cancelled", str(error)
+    except (XcatError, psycopg.Error) as error:
+        may_pass = error.may_pass if isinstance(error, XcatError) else isinstance(error, psycopg.OperationalError)
+        status, message = "failure" if may_pass or isinstance(error, psycopg.Error) else "refusal", str(error)
+        if may_pass and attempts < len(PAUSES):
+            said(f"{message} It is repeated in {PAUSES[attempts]}.")
+            raise AgainError(message) from error
+    except Exception as error:  # an error of ours: the worker goes on with the next job
+        status, message = "failure", f"{type(error).__name__}: {error}"
+    said(message)
+    run_id = runner.pipeline_run_id if runner is not None else None
+    event |= {"event": status, "run": run_id, "message": message}
+    _close(settings, row, event | {"figures": _figures(settings, runner)}, said)
+
+
+def _figures(settings: Settings, runner: Runner | None) -> dict[str, Any]:
+    """What the stages counted."""
+    if runner is None:
+        return {}
+    figures: dict[str, Any] = {}
+    with ready(settings) as conn:
+        for kind, run_id in runner.runs.items():
+            summary = runs.get(conn, run_id)["summary"]
+            figures[kind] = {"run": run_id} | {k: v for k, v in summary.items() if isinstance(v, int | float | str)}
+    return figures
+
+
+def _close(settings: Settings, row: dict[str, Any], event: dict[str, Any], said: Say) -> None:
+    """Record the outcome, and tell the hook; what went wrong with that is recorded, too."""
+    hook = row["hook"] or settings.hook
+    problem = hooks.tell(hook, event) if hook else None
+    if problem:
+        said(problem)
+    outcome = f"{event['event']}: {event['message']}" + (f" ({problem})" if problem else "")
+    with ready(settings) as conn:
+        conn.execute(job("schedule.ended").compose(), {"name": row["name"], "outcome": outcome})
