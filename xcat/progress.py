@@ -89,16 +89,17 @@ def bar(what: str, total: float | None = None) -> Iterator[Advance]:
         ``advance(amount)``.
     """
     n_done = 0.0
-
-    def count(amount: float) -> None:
-        nonlocal n_done
-        n_done += amount
-        doing.share_done = min(n_done / total, 1.0) if total else None
-
     doing.step, doing.share_done = what, None
     try:
         with _shown(what, total) as show:
-            yield lambda amount: (count(amount), show(amount))[1]
+
+            def advance(amount: float) -> None:
+                nonlocal n_done
+                n_done += amount
+                doing.share_done = min(n_done / total, 1.0) if total else None
+                show(amount)
+
+            yield advance
     finally:
         doing.step = doing.share_done = None
 

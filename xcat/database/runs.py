@@ -170,8 +170,8 @@ def _finish(run: Run, pipeline_run_id: int | None) -> None:
         at_work = run.conn.execute(job("runs.is_at_work").compose(), {"run_id": pipeline_run_id}).fetchone()
         if at_work is None:
             raise PassingError(
-                f"{run.kind}: the pipeline's run {pipeline_run_id} was given up, because its connection to the database "
-                "was lost; nothing was changed. The same command can be repeated."
+                f"{run.kind}: the pipeline's run {pipeline_run_id} was given up, because its connection was lost; "
+                "nothing was changed. The same command can be repeated."
             )
     results = {"run_id": run.run_id, "summary": Jsonb(run.summary), "inputs": Jsonb(run.inputs)}
     if run.conn.execute(job("runs.finish").compose(), results).fetchone() is None:

@@ -164,14 +164,14 @@ class Turn:
             self._give_up()
         self.interruptions.append(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC")
         self.say(
-            f"{self.name}: run {self.run_id} was interrupted, because its connection to the database was lost, and goes on"
+            f"{self.name}: run {self.run_id} was interrupted: its connection to the database was lost; it goes on"
         )
 
     def _give_up(self) -> None:
         self.conn.close()
         raise PassingError(
-            f"{self.name}: the connection to the database was lost, and {self._successor()} has the turn of this pipeline "
-            f"now; run {self.run_id} was given up. What its finished stages made is kept."
+            f"{self.name}: the connection to the database was lost, and {self._successor()} has the turn of this "
+            f"pipeline now; run {self.run_id} was given up. What its finished stages made is kept."
         )
 
     def _successor(self) -> str:

@@ -57,7 +57,8 @@ def tell(hook: str, event: Mapping[str, Any]) -> str | None:
     hook : str
         An address of the web, or a command, which is run without a shell.
     event : mapping
-        ``event`` (success, refusal, failure or cancelled), ``pipeline``, ``schedule``, ``run``, ``message``, ``figures``.
+        ``event`` (success, refusal, failure or cancelled), ``pipeline``, ``schedule``, ``run``, ``message``,
+        ``figures`` and ``host``.
 
     Returns
     -------

@@ -13,7 +13,7 @@ from xcat.config import Settings
 from xcat.database import runs
 from xcat.database.connection import ready
 from xcat.database.sqlfiles import job
-from xcat.errors import CancelledError, XcatError
+from xcat.errors import CancelledError, StageError, XcatError
 from xcat.ingest.checks import Allowed
 from xcat.jobs.pipeline import Plan, read
 from xcat.jobs.runner import Runner
@@ -22,6 +22,9 @@ from xcat.service import hooks, schedules
 
 #: After a failure that may pass, a job is repeated after these times; then it is given up.
 PAUSES = (timedelta(seconds=10), timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=15))
+
+
+_MOST_ATTEMPTS = 20
 
 
 class AgainError(Exception):
@@ -58,8 +61,10 @@ def perform(settings: Settings, schedule: str, attempts: int, say: Say) -> None:
         except XcatError as gone:
             say(f"{gone}; its job is dropped")
             return
-    event = {"schedule": schedule, "pipeline": None, "run": None, "host": platform.node()}
+    event: dict[str, Any] = {"schedule": schedule, "pipeline": None, "run": None, "host": platform.node()}
     try:
+        if attempts >= _MOST_ATTEMPTS:
+            raise StageError(f"given up: its worker has died or was ended {attempts} times. See its log, and memory.")
         plan = Plan(read(Path(row["pipeline_file"])), Path(row["data_folder"]))
         event["pipeline"] = plan.pipeline.name
         options = row["options"]

@@ -137,6 +137,4 @@ def tick(settings: Settings, dead_s: float, say: Callable[[str], None], now: dat
             conn.execute(job("schedule.ticked").compose(), values)
             say(text)
         for schedule, attempts, _ in queue.dead(conn, dead_s):
-            say(
-                f"schedule {schedule}: the worker of its job died (attempt {attempts + 1}); the job is in the queue again"
-            )
+            say(f"schedule {schedule}: the worker of its job died in attempt {attempts + 1}; the job waits again")

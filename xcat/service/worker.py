@@ -29,8 +29,8 @@ from procrastinate.jobs import Job
 from xcat.config import Settings
 from xcat.database.connection import ready
 from xcat.errors import DatabaseError
-from xcat.service import schedules
 from xcat.report.run.log import Say
+from xcat.service import schedules
 from xcat.service.orders import PAUSES, AgainError, perform
 from xcat.service.queue import QUEUE, TASK, application
 
