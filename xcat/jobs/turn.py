@@ -163,9 +163,7 @@ class Turn:
         if self.conn.execute(job("turns.take_up").compose(), values).fetchone() is None:
             self._give_up()
         self.interruptions.append(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC")
-        self.say(
-            f"{self.name}: run {self.run_id} was interrupted: its connection to the database was lost; it goes on"
-        )
+        self.say(f"{self.name}: run {self.run_id} was interrupted: its connection to the database was lost; it goes on")
 
     def _give_up(self) -> None:
         self.conn.close()
