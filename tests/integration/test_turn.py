@@ -86,16 +86,15 @@ def test_a_second_run_waits_and_says_for_whom(settings):
         with turn(settings, "a", said.append):
             order.append("second")
 
-    with ExitStack() as until_the_end:
-        with turn(settings, "a", print) as first, first.run({}):
-            until_the_end.enter_context(_meanwhile(second))
-            children.until(lambda: said)
-            with turn(settings, "b", said.append, wait=False):
-                pass  # another pipeline need not wait
-            told = pytest.raises(BusyError, match=rf"run {first.run_id} .*process {os.getpid()} of .* --no-wait")
-            with told, turn(settings, "a", said.append, wait=False):
-                pass
-            order.append("first")
+    with ExitStack() as until_the_end, turn(settings, "a", print) as first, first.run({}):
+        until_the_end.enter_context(_meanwhile(second))
+        children.until(lambda: said)
+        with turn(settings, "b", said.append, wait=False):
+            pass  # another pipeline need not wait
+        told = pytest.raises(BusyError, match=rf"run {first.run_id} .*process {os.getpid()} of .* --no-wait")
+        with told, turn(settings, "a", said.append, wait=False):
+            pass
+        order.append("first")
     assert order == ["first", "second"]
     assert len(said) == 1 and f"a: waiting for run {first.run_id} (since 20" in said[0]
 
@@ -239,14 +238,17 @@ def test_a_run_whose_turn_was_taken_meanwhile_changes_nothing_more(settings):
 
 def test_a_run_that_finds_its_turn_taken_gives_up(settings, monkeypatch):
     monkeypatch.setattr(watch, "PATIENCE_S", 0.6)
-    with pytest.raises(
-        PassingError, match=r"run \d+ \(since .* has the turn of this pipeline now; run \d+ was given up"
-    ):
-        with turn(settings, "a", print) as first, first.run({}):
-            with first._mending:  # so that the thread does not notice first
-                _end_session(settings, first.conn)
-                with turn(settings, "a", print) as second, second.run({}):
-                    first.check()
+    with (
+        pytest.raises(
+            PassingError, match=r"run \d+ \(since .* has the turn of this pipeline now; run \d+ was given up"
+        ),
+        turn(settings, "a", print) as first,
+        first.run({}),
+        first._mending,
+    ):  # so that the thread does not notice first
+        _end_session(settings, first.conn)
+        with turn(settings, "a", print) as second, second.run({}):
+            first.check()
 
 
 def test_a_stage_whose_connection_is_lost_with_the_commit_has_ended_well(settings, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import psycopg
 
 from xcat.config import Settings
 from xcat.database import runs
-from xcat.database.connection import ready
+from xcat.database.connection import Connection, ready
 from xcat.database.sqlfiles import job
 from xcat.errors import CancelledError, StageError, XcatError
 from xcat.ingest.checks import Allowed
@@ -31,8 +32,18 @@ class AgainError(Exception):
     """The job failed for a reason that may pass, and is to be repeated after a pause."""
 
 
-def perform(settings: Settings, schedule: str, attempts: int, say: Say) -> None:
-    """Run the pipeline of a schedule.
+@dataclass
+class Outcome:
+    """How a job ended, which `close` records and tells."""
+
+    schedule: dict[str, Any]
+    event: dict[str, Any]
+    runs: dict[str, int]
+    said: Say
+
+
+def perform(settings: Settings, schedule: str, attempts: int, say: Say) -> Outcome | None:
+    """Run the pipeline of a schedule; None if there is no such schedule any more.
 
     Parameters
     ----------
@@ -60,7 +71,7 @@ def perform(settings: Settings, schedule: str, attempts: int, say: Say) -> None:
             row = schedules.get(conn, schedule)
         except XcatError as gone:
             say(f"{gone}; its job is dropped")
-            return
+            return None
     event: dict[str, Any] = {"schedule": schedule, "pipeline": None, "run": None, "host": platform.node()}
     try:
         if attempts >= _MOST_ATTEMPTS:
@@ -83,29 +94,24 @@ def perform(settings: Settings, schedule: str, attempts: int, say: Say) -> None:
     except Exception as error:  # an error of ours: the worker goes on with the next job
         status, message = "failure", f"{type(error).__name__}: {error}"
     said(message)
-    run_id = runner.pipeline_run_id if runner is not None else None
-    event |= {"event": status, "run": run_id, "message": message}
-    _close(settings, row, event | {"figures": _figures(settings, runner)}, said)
+    event |= {"event": status, "run": runner.pipeline_run_id if runner is not None else None, "message": message}
+    return Outcome(row, event, runner.runs if runner is not None else {}, said)
 
 
-def _figures(settings: Settings, runner: Runner | None) -> dict[str, Any]:
-    """What the stages counted."""
-    if runner is None:
-        return {}
-    figures: dict[str, Any] = {}
+def close(settings: Settings, outcome: Outcome) -> None:
+    """Record how a job ended, and tell the hook; what went wrong with that is recorded, too."""
+    hook, event = outcome.schedule["hook"] or settings.hook, outcome.event
     with ready(settings) as conn:
-        for kind, run_id in runner.runs.items():
-            summary = runs.get(conn, run_id)["summary"]
-            figures[kind] = {"run": run_id} | {k: v for k, v in summary.items() if isinstance(v, int | float | str)}
-    return figures
-
-
-def _close(settings: Settings, row: dict[str, Any], event: dict[str, Any], said: Say) -> None:
-    """Record the outcome, and tell the hook; what went wrong with that is recorded, too."""
-    hook = row["hook"] or settings.hook
+        event["figures"] = {kind: _figures(conn, run_id) for kind, run_id in outcome.runs.items()}
     problem = hooks.tell(hook, event) if hook else None
     if problem:
-        said(problem)
-    outcome = f"{event['event']}: {event['message']}" + (f" ({problem})" if problem else "")
+        outcome.said(problem)
+    text = f"{event['event']}: {event['message']}" + (f" ({problem})" if problem else "")
     with ready(settings) as conn:
-        conn.execute(job("schedule.ended").compose(), {"name": row["name"], "outcome": outcome})
+        conn.execute(job("schedule.ended").compose(), {"name": outcome.schedule["name"], "outcome": text})
+
+
+def _figures(conn: Connection, run_id: int) -> dict[str, Any]:
+    """What a stage counted, without what is long."""
+    summary = runs.get(conn, run_id)["summary"]
+    return {"run": run_id} | {k: v for k, v in summary.items() if isinstance(v, int | float | str)}

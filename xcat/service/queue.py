@@ -22,7 +22,7 @@ def application(settings: Settings) -> procrastinate.App:
         kwargs={"options": "-c search_path=procrastinate,pg_catalog", "application_name": "xcat worker"},
         min_size=1,
         max_size=4,
-        timeout=10,
+        timeout=4,
     )
     return procrastinate.App(connector=connector)
 

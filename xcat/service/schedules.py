@@ -113,6 +113,7 @@ def remove(settings: Settings, name: str) -> None:
     """Remove a schedule, and its job if that is waiting; a run at work goes on."""
     with ready(settings) as conn:
         get(conn, name)
+        conn.execute(job("schedule.queue_path").compose())  # the queue's triggers look there
         conn.execute(job("schedule.remove").compose(), {"name": name})
 
 

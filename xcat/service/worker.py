@@ -31,7 +31,7 @@ from xcat.database.connection import ready
 from xcat.errors import DatabaseError
 from xcat.report.run.log import Say
 from xcat.service import schedules
-from xcat.service.orders import PAUSES, AgainError, perform
+from xcat.service.orders import PAUSES, AgainError, close, perform
 from xcat.service.queue import QUEUE, TASK, application
 
 _BEAT_S = 3.0
@@ -138,20 +138,21 @@ class Worker:
             return
         try:
             self._at_work = True
-            perform(self.settings, order.schedule, order.attempts, self.say)
-        except Ended as end:
+            outcome = perform(self.settings, order.schedule, order.attempts, self.say)
             self._at_work = False
+            if outcome is not None:
+                close(self.settings, outcome)
+        except Ended as end:
             self.say(f"{order.schedule}: {end}")
             order.done.set_exception(HandedBackError())
         except AgainError as again:
-            self._at_work = False
             order.done.set_exception(again)
         except _LOST as lost:  # the outcome could not be recorded: finished stages are not repeated
-            self._at_work = False
             order.done.set_exception(AgainError(str(lost)))
         else:
-            self._at_work = False
             order.done.set_result(None)
+        finally:
+            self._at_work = False
 
     def _end(self) -> None:
         """Let the other thread end, and hand back what it has taken meanwhile."""
