@@ -13,11 +13,12 @@ SELECT pg_advisory_xact_lock_shared(hashtext('xcat.content'), %(catalogue_id)s);
 
 -- name: finish
 -- Mark a run done, in the transaction that wrote its rows: both become visible, or neither. Failed and lost runs of the
--- same kind and name are deleted: their work has been done now. No row comes back if the run itself was deleted so, after
--- its lock was lost.
+-- same kind and name are deleted: their work has been done now. No row comes back if the run itself was deleted so,
+-- after its lock was lost.
 WITH finished AS (
     UPDATE xcat.run
-    SET status = 'done', ended_at = clock_timestamp(), error = NULL, summary = %(summary)s, inputs = inputs || %(inputs)s
+    SET status = 'done', ended_at = clock_timestamp(), error = NULL, summary = %(summary)s,
+        inputs = inputs || %(inputs)s
     WHERE run_id = %(run_id)s AND status IN ('running', 'lost')
     RETURNING run_id, kind, name
 ), replaced AS (

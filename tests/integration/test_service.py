@@ -89,7 +89,7 @@ def test_the_commands_of_schedules(settings, small, monkeypatch):
     xcat("remove", "nightly")
     assert _rows(settings, _WAITING) == []
     assert "no schedules" in xcat("list").stdout
-    with pytest.raises(XcatError, match="no schedule 'nightly'. See: xcat schedule list"):
+    with pytest.raises(XcatError, match=r"no schedule 'nightly'\. See: xcat schedule list"):
         schedules.run_now(settings, "nightly")
 
 

@@ -1,4 +1,5 @@
 """One run of a pipeline at a time; it can be cancelled, and what it says after a lost connection is what happened."""
+# ruff: noqa: SIM117  (nesting shows which run works inside which)
 
 from __future__ import annotations
 
