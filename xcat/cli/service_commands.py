@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,14 +29,28 @@ commands.add_typer(schedule_app, name="schedule")
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the schedule.")]
 
 
-@commands.command(epilog=common.examples("xcat worker", "xcat worker --once     # what is due now, then end"))
+@commands.command(
+    epilog=common.examples(
+        "xcat worker",
+        "xcat worker --once       # what is due now, then end",
+        "xcat worker --json       # each line of the log as JSON",
+    )
+)
 def worker(
     once: Annotated[bool, common.option("--once", None, "End when nothing is due and nothing waits.")] = False,
+    as_json: common.AsJson = False,
 ) -> None:
     """Run the jobs of the queue and of the schedules until a signal ends it; a job at work is then handed back."""
     from xcat.service.worker import work
 
-    work(settings(), lambda text: print(stamped(text), file=sys.stderr, flush=True), once)
+    def say(text: str) -> None:
+        if as_json:
+            at = datetime.now(UTC).isoformat(timespec="milliseconds")
+            print(json.dumps({"at": at, "text": text}), flush=True)
+        else:
+            print(stamped(text), file=sys.stderr, flush=True)
+
+    work(settings(), say, once)
 
 
 @schedule_app.command(
