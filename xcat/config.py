@@ -36,6 +36,9 @@ class Settings:
     max_table_mb, max_file_mb : float
         The most that the result of a query may take in memory and in a file, ``XCAT_MAX_TABLE_MB`` and
         ``XCAT_MAX_FILE_MB``; more is an error, never a shorter table.
+    hook : str or None
+        Command or address of the web that is told how the runs of schedules without a hook of their own end,
+        ``XCAT_HOOK``.
     """
 
     home: Path = field(default_factory=_default_home)
@@ -43,6 +46,7 @@ class Settings:
     statement_timeout_s: float = 3600.0
     max_table_mb: float = 1000.0
     max_file_mb: float = 20_000.0
+    hook: str | None = None
 
     def __post_init__(self) -> None:
         for name, (unit, most) in _NUMBERS.items():
@@ -79,4 +83,5 @@ def settings() -> Settings:
             numbers[name] = float(text) if text else getattr(Settings, name)
         except ValueError:
             raise _wrong(name, str(text), unit, most) from None
-    return Settings(Path(home) if home else _default_home(), url or None, **numbers)
+    hook = os.environ.get("XCAT_HOOK") or None
+    return Settings(Path(home) if home else _default_home(), url or None, **numbers, hook=hook)

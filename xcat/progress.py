@@ -10,9 +10,32 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 
 Advance = Callable[[float], None]
+
+
+@dataclass
+class Doing:
+    """What this process does at present, which a run at work tells the database.
+
+    Attributes
+    ----------
+    stage : str or None
+        Kind of the run at work.
+    step : str or None
+        Step of the stage.
+    share_done : float or None
+        How much of the step is done, 0 to 1, if that is known.
+    """
+
+    stage: str | None = None
+    step: str | None = None
+    share_done: float | None = None
+
+
+doing = Doing()
 
 _quiet = True
 _WORTH_A_LINE_S = 0.5
@@ -35,9 +58,11 @@ def stamped(text: str) -> str:
 def timed(seconds: dict[str, float], name: str) -> Iterator[None]:
     """Add the time of a step to `seconds`, also that of one that failed."""
     start = time.monotonic()
+    doing.step, doing.share_done = name, None
     try:
         yield
     finally:
+        doing.step = None
         seconds[name] = round(seconds.get(name, 0.0) + time.monotonic() - start, 3)
 
 
@@ -63,6 +88,25 @@ def bar(what: str, total: float | None = None) -> Iterator[Advance]:
     callable
         ``advance(amount)``.
     """
+    n_done = 0.0
+    doing.step, doing.share_done = what, None
+    try:
+        with _shown(what, total) as show:
+
+            def advance(amount: float) -> None:
+                nonlocal n_done
+                n_done += amount
+                doing.share_done = min(n_done / total, 1.0) if total else None
+                show(amount)
+
+            yield advance
+    finally:
+        doing.step = doing.share_done = None
+
+
+@contextmanager
+def _shown(what: str, total: float | None) -> Iterator[Advance]:
+    """Show a bar, or afterwards a line, or nothing."""
     if _quiet:
         yield lambda amount: None
         return

@@ -14,22 +14,34 @@ SELECT pg_advisory_xact_lock_shared(hashtext('xcat.content'), %(catalogue_id)s);
 -- name: finish
 -- Mark a run done, in the transaction that wrote its rows: both become visible, or neither. Failed and lost runs of the
 -- same kind and name are deleted: their work has been done now. A publication that the gates refused is kept: it says
--- what was measured.
+-- what was measured. No row comes back if the run itself was deleted so, after its lock was lost.
 WITH finished AS (
     UPDATE xcat.run
-    SET status = 'done', ended_at = clock_timestamp(), summary = %(summary)s, inputs = inputs || %(inputs)s
-    WHERE run_id = %(run_id)s
-    RETURNING kind, name
+    SET status = 'done', ended_at = clock_timestamp(), error = NULL, summary = %(summary)s,
+        inputs = inputs || %(inputs)s
+    WHERE run_id = %(run_id)s AND status IN ('running', 'lost')
+    RETURNING run_id, kind, name
+), replaced AS (
+    DELETE FROM xcat.run USING finished
+    WHERE run.status IN ('failed', 'lost') AND run.kind = finished.kind AND run.name = finished.name
+      AND run.pinned IS NULL AND run.run_id <> finished.run_id AND run.summary -> 'gates' IS NULL
 )
-DELETE FROM xcat.run USING finished
-WHERE run.status IN ('failed', 'lost') AND run.kind = finished.kind AND run.name = finished.name AND run.pinned IS NULL
-  AND run.summary -> 'gates' IS NULL;
+SELECT run_id FROM finished;
+
+-- name: is_at_work
+-- Whether a pipeline's run is at work, held until the transaction ends: a stage of a run that was given up meanwhile,
+-- because its connection was lost and another run took its turn, must not end well.
+SELECT run_id FROM xcat.run WHERE run_id = %(run_id)s AND status = 'running' FOR SHARE;
 
 -- name: fail
--- Mark a run failed, after its transaction was rolled back.
+-- Mark a run failed or cancelled, after its transaction was rolled back.
 UPDATE xcat.run
-SET status = 'failed', ended_at = clock_timestamp(), error = %(error)s, summary = %(summary)s
-WHERE run_id = %(run_id)s;
+SET status = %(status)s, ended_at = clock_timestamp(), error = %(error)s, summary = %(summary)s
+WHERE run_id = %(run_id)s AND status IN ('running', 'lost');
+
+-- name: status
+-- The state of a run.
+SELECT status FROM xcat.run WHERE run_id = %(run_id)s;
 
 -- name: lock
 -- Held by the session of a running run; the server releases it when the session dies, however it dies.

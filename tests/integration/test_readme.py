@@ -108,13 +108,26 @@ def test_docker_compose_is_valid():
     done = children.run([compose, "config"], cwd=ROOT)
     assert done.returncode == 0, done.stderr
     services = yaml.safe_load(done.stdout)["services"]
-    assert set(services) == {"database", "xcat"}
+    assert set(services) == {"database", "xcat", "worker"}
     text = (ROOT / "Dockerfile").read_text()
     targets = set(re.findall(r"^FROM \S+ AS (\w+)", text, re.M))
     assert {s["build"]["target"] for s in services.values()} <= targets
     assert re.search(r"^FROM postgres:(\d+)", text, re.M).group(1) in re.search(r"postgresql-\d+-q3c", text).group()  # type: ignore[union-attr]
     url = services["xcat"]["environment"]["XCAT_DATABASE_URL"]
     assert url.startswith("postgresql+psycopg://xcat:")
+    assert services["worker"]["environment"]["XCAT_DATABASE_URL"] == url
+
+
+def test_the_unit_of_systemd_is_valid(tmp_path):
+    analyze = shutil.which("systemd-analyze")
+    if analyze is None:
+        pytest.skip("systemd-analyze is not installed")
+    page = (ROOT / "docs" / "howto" / "service.md").read_text()
+    ((text, program),) = re.findall(r"```ini\n(.*?^ExecStart=(\S+).*?)```", page, re.S | re.M)
+    unit = tmp_path / "xcat-worker.service"
+    unit.write_text(text.replace(program, str(children.XCAT)))
+    done = children.run([analyze, "verify", "--man=no", unit])
+    assert (done.returncode, str(unit) in done.stderr) == (0, False), done.stderr
 
 
 def test_ci_runs_the_readme_command():

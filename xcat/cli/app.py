@@ -24,10 +24,11 @@ from xcat.cli import (
     pipeline_commands,
     release_commands,
     run_commands,
+    service_commands,
 )
 from xcat.cli.common import UsageError, examples, option
 from xcat.cli.database_commands import db_app
-from xcat.errors import XcatError
+from xcat.errors import BusyError, XcatError
 
 _EXIT_CODES = """
 
@@ -37,6 +38,7 @@ Exit codes:
   1    an error, which the message on standard error explains; nothing was changed by the step that failed
   2    wrong usage: an option or argument that cannot be used
   3    xcat db status: the embedded server is stopped
+  4    xcat run --no-wait: another run of the pipeline is at work
   129, 130, 143    ended by a hangup, by Ctrl-C, by a request to terminate
 """
 
@@ -58,6 +60,7 @@ app.add_typer(db_app, name="db")
 for room in (
     *(catalogue_commands, pipeline_commands, own_commands, evaluate_commands, answer_commands, run_commands),
     release_commands,
+    service_commands,
 ):
     app.add_typer(room.commands)
 
@@ -109,7 +112,7 @@ def main() -> None:
         app()
     except XcatError as error:
         print(f"xcat: {_safe(str(error))}", file=sys.stderr)
-        sys.exit(2 if isinstance(error, UsageError) else 1)
+        sys.exit(2 if isinstance(error, UsageError) else 4 if isinstance(error, BusyError) else 1)
     except SystemExit as end:
         if end.code != 130:  # what typer makes of Ctrl-C
             raise

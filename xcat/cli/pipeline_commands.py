@@ -25,6 +25,7 @@ Stage = Literal["ingest", "merge", "link", "match", "properties", "label", "fit"
         "xcat run mine.yaml --to match            # from files to counterparts, no further",
         "xcat run mine.yaml --only fit            # one stage, on what the stages before it have made",
         "xcat --quiet run mine.yaml --replace     # prints nothing if all goes well",
+        "xcat run mine.yaml --no-wait             # another run of it at work: exit code 4 instead of waiting",
     )
 )
 def run(
@@ -38,6 +39,9 @@ def run(
     best_match: Annotated[
         bool, common.option("--best-match", None, "Take the accepted counterpart as certain.")
     ] = False,
+    no_wait: Annotated[
+        bool, common.option("--no-wait", None, "If another run of the pipeline is at work, end with exit code 4.")
+    ] = False,
     as_json: common.AsJson = False,
 ) -> None:
     """Run a pipeline from files to published classes, or some of its stages; what is done already is not done again."""
@@ -47,6 +51,7 @@ def run(
 
     runner = make_runner(pipeline, data, replace, best_match)
     runner.allowed = Allowed(allow_rejects, allow_loss)
+    runner.wait = not no_wait
     runs = runner.run(only=only) if only is not None else runner.run_as_pipeline(to=to)
     from xcat.report.run import record, summary
 
@@ -64,20 +69,13 @@ def run(
 def make_runner(pipeline: Path, data: Path, replace: bool = False, best_match: bool = False) -> Runner:
     """Make a runner that logs its stages."""
     from xcat.jobs.pipeline import Plan, read
-    from xcat.jobs.runner import Listener, Runner
-    from xcat.report.run import record
-
-    class Log(Listener):
-        def loaded(self, catalogue: str, result: Any) -> None:
-            common.note(*map(stamped, record.loading_lines(catalogue, result)))
-
-        def finished(self, kind: str, run_id: int, summary: dict[str, Any] | None) -> None:
-            common.note(stamped(f"{kind}: run {run_id}{' (done before)' if summary is None else ''}"))
+    from xcat.jobs.runner import Runner
+    from xcat.report.run.log import Log
 
     plan = Plan(read(pipeline), data)
     if best_match:
         plan.pipeline = plan.pipeline.model_copy(update={"best_match": True})
-    return Runner(settings(), plan, replace, Log())
+    return Runner(settings(), plan, replace, Log(lambda text: common.note(stamped(text))))
 
 
 @commands.command(

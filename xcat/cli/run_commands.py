@@ -10,9 +10,12 @@ from typer.core import TyperGroup
 from xcat import api
 from xcat.cli import common
 from xcat.config import settings
+from xcat.progress import stamped
 
 if TYPE_CHECKING:
     from xcat.database.retention import Leaving
+
+_WATCH_S = 1.0
 
 commands = typer.Typer()
 RunIds = Annotated[list[int], typer.Argument(metavar="RUN...", help="Runs; a pipeline run means its stages.")]
@@ -29,15 +32,32 @@ class _NumberShows(TyperGroup):
 runs_app = typer.Typer(
     cls=_NumberShows,
     invoke_without_command=True,
-    epilog=common.examples("xcat runs --limit 10", "xcat runs 12", "xcat runs 12 --json", "xcat runs prune --keep 7"),
+    epilog=common.examples(
+        "xcat runs --limit 10",
+        "xcat runs --watch                # what runs at work do, how far they are, how long they still take",
+        "xcat runs 12",
+        "xcat runs 12 --json",
+        "xcat runs cancel 12",
+        "xcat runs prune --keep 7",
+    ),
 )
 commands.add_typer(runs_app, name="runs")
 
 
 @runs_app.callback()
-def runs(context: typer.Context, limit: common.Limit = 30, as_json: common.AsJson = False) -> None:
-    """List the runs, show one (xcat runs RUN), keep some and drop others."""
+def runs(
+    context: typer.Context,
+    limit: common.Limit = 30,
+    watch: Annotated[
+        bool, common.option("--watch", None, "Show what runs at work do, every second until they have ended.")
+    ] = False,
+    as_json: common.AsJson = False,
+) -> None:
+    """List the runs, watch, show (xcat runs RUN) or cancel one, keep some and drop others."""
     if context.invoked_subcommand is not None:
+        return
+    if watch:
+        _watch(as_json)
         return
     from xcat.database import runs as records
     from xcat.database.connection import ready
@@ -59,6 +79,33 @@ def show(run_id: common.RunId, as_json: common.AsJson = False) -> None:
     with api.reading() as conn:
         row = records.get(conn, run_id)
     common.print_json(row) if as_json else print(record.text(row))
+
+
+def _watch(as_json: bool) -> None:
+    """Print the runs at work until there is none; as JSON, once."""
+    import time
+
+    from xcat.report.run import at_work
+
+    with api.reading() as conn:
+        while rows := at_work.listing(conn):
+            if as_json:
+                break
+            print(*(stamped(at_work.line(row)) for row in rows), sep="\n", flush=True)
+            time.sleep(_WATCH_S)
+    if as_json:
+        common.print_json(rows)
+    else:
+        common.done(False, None, "no run is at work")
+
+
+@runs_app.command(epilog=common.examples("xcat runs cancel 12"))
+def cancel(run_id: common.RunId, as_json: common.AsJson = False) -> None:
+    """End a run that is at work, here or on another machine; a stage ends the pipeline that it is a part of."""
+    from xcat.database.cancel import cancel as end
+
+    answer = end(settings(), run_id)
+    common.done(as_json, answer, f"run {answer['run_id']} is cancelled; what its finished stages made is kept")
 
 
 @runs_app.command(epilog=common.examples("xcat runs drop 12 13"))

@@ -6,7 +6,7 @@ import psycopg
 
 from xcat.config import Settings
 from xcat.database.address import OPERATOR, OWNER, conninfo, database_url, masked
-from xcat.errors import DatabaseError, XcatError
+from xcat.errors import DatabaseError, UnreachableError, XcatError
 
 
 class MissingRole(DatabaseError):
@@ -21,7 +21,7 @@ _FULL = ("No space left on device", "could not extend file", "disk full")
 def unreachable(words: str, config: Settings) -> DatabaseError:
     """Say why no connection was made, and what helps."""
     is_embedded = config.database_url is None
-    kind: type[DatabaseError] = DatabaseError
+    kind: type[DatabaseError] = UnreachableError
     if any(phrase in words for phrase in _FULL):
         hint = "The disk of the server is full: free some space, then repeat the command."
     elif any(phrase in words for phrase in _BUSY):
@@ -59,9 +59,9 @@ def explained(error: psycopg.Error) -> XcatError | None:
     if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
         return DatabaseError(f"{words}. This role, or this server, only reads; use one that runs jobs ({OPERATOR})")
     if isinstance(error, psycopg.errors.DiskFull):
-        return DatabaseError(f"{words}. The disk of the server is full: free some space, then repeat the command.")
+        return UnreachableError(f"{words}. The disk of the server is full: free some space, then repeat the command.")
     if isinstance(error, psycopg.errors.QueryCanceled):
         return DatabaseError(f"{words}. Raise XCAT_STATEMENT_TIMEOUT_S if the machine is slow.")
     if isinstance(error, psycopg.OperationalError):
-        return DatabaseError(f"the database ended the work: {words}. The same command can be repeated.")
+        return UnreachableError(f"the database ended the work: {words}. The same command can be repeated.")
     return None

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import metadata
@@ -16,11 +16,12 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from xcat.config import Settings
+from xcat.database import watch
 from xcat.database.address import masked
 from xcat.database.connection import Connection, ready
 from xcat.database.sqlfiles import dicts, insert, job
-from xcat.errors import StageError, XcatError
-from xcat.progress import timed
+from xcat.errors import CancelledError, DatabaseError, PassingError, StageError, XcatError
+from xcat.progress import doing, timed
 
 _LIBRARIES = ("xcat", "numpy", "scipy", "astropy", "pyarrow", "psycopg", "sqlalchemy")
 _LINEAGE = (
@@ -78,10 +79,12 @@ class Run:
     conn: Connection
     summary: dict[str, Any] = field(default_factory=dict)
     inputs: dict[str, Any] = field(default_factory=dict)
+    check: Callable[[], None] = lambda: None
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """Time a step into the summary, in seconds."""
+        """Time a step into the summary, in seconds; a run that was cancelled gets no further."""
+        self.check()
         with timed(self.summary.setdefault("seconds", {}), name):
             yield
 
@@ -118,32 +121,125 @@ def stage(
     ------
     Exception
         Whatever the stage raised, after the roll-back; the run keeps its text.
+    CancelledError
+        Somebody cancelled the run; a stage of a pipeline raises `watch.Cancelled`, which ends the pipeline, too.
     """
     unknown = set(lineage) - set(_LINEAGE)
     if unknown:
         raise TypeError(f"unknown lineage: {unknown}")
     with ready(settings, autocommit=True) as books, ready(settings) as work:
         reap(books)
-        values = {
-            "kind": kind,
-            "name": name,
-            "config": Jsonb(config),
-            "config_key": config_key(kind, config),
-            "versions": Jsonb(software_versions(books)),
-            "inputs": Jsonb(dict(inputs or {})),
-            **{key: lineage.get(key) for key in _LINEAGE},
-        }
+        values = _values(books, kind, name, config, inputs, lineage)
         run = Run(_enter(books, values, catalogues), kind, settings, work, inputs=dict(inputs or {}))
+        pipeline_run_id = lineage.get("pipeline_run_id")
+        before, doing.stage = doing.stage, kind
         try:
-            with work.transaction():
+            with _watched(books, run, pipeline_run_id), work.transaction():
                 yield run
-                results = {"run_id": run.run_id, "summary": Jsonb(run.summary), "inputs": Jsonb(run.inputs)}
-                work.execute(job("runs.finish").compose(), results)
+                _finish(run, pipeline_run_id)
         except BaseException as error:
-            _record_failure(books, run, error)
+            with _after(settings, books, error) as conn:
+                has_ended_well = _has_ended_well(conn, run, error)
+                if not has_ended_well:
+                    _record_failure(conn, run, error)
+            if has_ended_well and not isinstance(error, KeyboardInterrupt):
+                return  # the connection was lost when all was written already
             if isinstance(error, psycopg.OperationalError):
-                raise _failed_stage(run, error) from error
+                raise _failed_stage(run, error, conn is not None) from error
+            if isinstance(error, watch.Cancelled) and pipeline_run_id is None and not has_ended_well:
+                raise CancelledError(f"{kind}: {error}; nothing was changed.") from None
             raise
+        finally:
+            doing.stage = before
+
+
+@contextmanager
+def _watched(books: Connection, run: Run, pipeline_run_id: int | None) -> Iterator[None]:
+    """Let a run say how far it is and be cancelled; for a stage of a pipeline, the pipeline's run does both."""
+    if pipeline_run_id is not None:
+        yield
+        return
+    watch.begin(books, run.run_id)
+    beat = watch.Beat(run.run_id)
+    with watch.watched(lambda: beat(books)) as run.check:
+        yield
+
+
+def _finish(run: Run, pipeline_run_id: int | None) -> None:
+    run.check()
+    if pipeline_run_id is not None:
+        at_work = run.conn.execute(job("runs.is_at_work").compose(), {"run_id": pipeline_run_id}).fetchone()
+        if at_work is None:
+            raise PassingError(
+                f"{run.kind}: the pipeline's run {pipeline_run_id} was given up, because its connection was lost; "
+                "nothing was changed. The same command can be repeated."
+            )
+    results = {"run_id": run.run_id, "summary": Jsonb(run.summary), "inputs": Jsonb(run.inputs)}
+    if run.conn.execute(job("runs.finish").compose(), results).fetchone() is None:
+        raise PassingError(
+            f"{run.kind}: the run was given up, because its connection to the database was lost; nothing was changed. "
+            "The same command can be repeated."
+        )
+
+
+@contextmanager
+def _after(settings: Settings, books: Connection, error: BaseException) -> Iterator[Connection | None]:
+    """Give a connection to record how a stage ended: a new one if the old one was lost, None if there is no server."""
+    if not books.broken and not _is_lost(books):
+        yield books
+        return
+    try:
+        patience_s = 0.0 if isinstance(error, KeyboardInterrupt) else watch.PATIENCE_S
+        conn = watch.reconnect(settings, patience_s)
+    except (DatabaseError, psycopg.OperationalError) as lost:
+        error.add_note(f"(the failure could not be recorded: {lost})")
+        yield None  # the next run marks this one as lost
+        return
+    with closing(conn):
+        yield conn
+
+
+def _is_lost(conn: Connection) -> bool:
+    try:
+        conn.execute("SELECT")
+    except psycopg.Error:
+        return True
+    return False
+
+
+def _has_ended_well(conn: Connection | None, run: Run, error: BaseException) -> bool:
+    """Whether the stage's transaction was committed, although the connection was lost before the server said so."""
+    if conn is None or not isinstance(error, psycopg.OperationalError | KeyboardInterrupt):
+        return False
+    return conn.execute(job("runs.status").compose(), {"run_id": run.run_id}).fetchone() == ("done",)
+
+
+def enter(books: Connection, kind: str, name: str, config: Mapping[str, Any]) -> int:
+    """Enter the run of a whole pipeline, which the session keeps until it ends; its stages are runs of their own."""
+    reap(books)
+    values = _values(books, kind, name, config)
+    run_id = _enter(books, values, ())
+    watch.begin(books, run_id)
+    return run_id
+
+
+def _values(
+    books: Connection,
+    kind: str,
+    name: str,
+    config: Mapping[str, Any],
+    inputs: Mapping[str, Any] | None = None,
+    lineage: Mapping[str, int | None] | None = None,
+) -> dict[str, Any]:
+    return {
+        "kind": kind,
+        "name": name,
+        "config": Jsonb(config),
+        "config_key": config_key(kind, config),
+        "versions": Jsonb(software_versions(books)),
+        "inputs": Jsonb(dict(inputs or {})),
+        **{key: (lineage or {}).get(key) for key in _LINEAGE},
+    }
 
 
 def _enter(books: Connection, values: Mapping[str, Any], catalogues: Sequence[int]) -> int:
@@ -176,29 +272,41 @@ def read_catalogues(conn: Connection, run_id: int, catalogues: Iterable[int]) ->
         insert(conn, "xcat.run_catalogue", [{"run_id": run_id, "catalogue_id": catalogue_id}])
 
 
-def _failed_stage(run: Run, error: psycopg.OperationalError) -> StageError:
+def failed_stage(kind: str, settings: Settings, error: psycopg.OperationalError, is_closed: bool) -> StageError:
     """What a failure of the database means for the user; beside those named: disk full, out of memory, deadlock."""
     text = str(error).strip()
     if isinstance(error, psycopg.errors.QueryCanceled):
         return StageError(
-            f"{run.kind}: a statement was cancelled ({text.splitlines()[0]}); nothing was changed. "
-            f"If the machine is slow, raise XCAT_STATEMENT_TIMEOUT_S above {run.settings.statement_timeout_s:g}."
+            f"{kind}: a statement was cancelled ({text.splitlines()[0]}); nothing was changed. "
+            f"If the machine is slow, raise XCAT_STATEMENT_TIMEOUT_S above {settings.statement_timeout_s:g}."
         )
-    if run.conn.closed:
-        return StageError(
-            f"{run.kind}: the connection to the database was lost; nothing was changed. "
+    if is_closed:
+        return PassingError(
+            f"{kind}: the connection to the database was lost; nothing was changed. "
             f"The same command can be repeated. ({text})"
         )
-    return StageError(f"{run.kind}: {text}; nothing was changed.")
+    return PassingError(f"{kind}: {text}; nothing was changed.")
 
 
-def _record_failure(books: Connection, run: Run, error: BaseException) -> None:
+def _failed_stage(run: Run, error: psycopg.OperationalError, is_known: bool) -> StageError:
+    if not is_known:
+        return PassingError(
+            f"{run.kind}: the connection to the database was lost, and it does not answer. Either all of the stage was "
+            f"written or nothing: see xcat runs {run.run_id}. The same command can be repeated. ({str(error).strip()})"
+        )
+    return failed_stage(run.kind, run.settings, error, run.conn.closed)
+
+
+def _record_failure(conn: Connection | None, run: Run, error: BaseException) -> None:
+    if conn is None:
+        return
     text = str(error) or ("cancelled by the user" if isinstance(error, KeyboardInterrupt) else repr(error))
+    status = "cancelled" if isinstance(error, watch.Cancelled) else "failed"
     try:
         text = masked(text, run.settings.database_url)
-        values = {"run_id": run.run_id, "error": text, "summary": Jsonb(run.summary)}
-        books.execute(job("runs.fail").compose(), values)
-    except psycopg.Error as lost:  # the server is gone: the next run marks this one as lost
+        values = {"run_id": run.run_id, "status": status, "error": text, "summary": Jsonb(run.summary)}
+        conn.execute(job("runs.fail").compose(), values)
+    except psycopg.Error as lost:  # the server is gone again: the next run marks this one as lost
         error.add_note(f"(the failure could not be recorded: {lost})")
 
 

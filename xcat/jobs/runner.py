@@ -28,6 +28,7 @@ from xcat.jobs.classes import rules
 from xcat.jobs.pipeline import Plan
 from xcat.jobs.publishing import publish
 from xcat.jobs.stages import classify_stage, fit_stage, label_stage
+from xcat.jobs.turn import Turn, turn
 from xcat.match.stage import match_stage
 from xcat.merge.links import link_stage
 from xcat.merge.sources import merge_stage
@@ -55,6 +56,9 @@ class Listener:
     def finished(self, kind: str, run_id: int, summary: dict[str, Any] | None) -> None:
         """A stage has ended; the summary is None if a finished run is used again."""
 
+    def said(self, text: str) -> None:
+        """The run waits for another one, or was interrupted and goes on."""
+
 
 class _Work(NamedTuple):
     """What a stage does: a function of its run and, by name, of options and of what the stage reads."""
@@ -78,6 +82,7 @@ class Runner:
     allowed: Allowed = (
         NOTHING_MORE  #: shares of rejected rows, and of what replacing loses, in place of the definitions'
     )
+    wait: bool = True  #: whether to wait for another run of the pipeline that is at work
     pipeline_run_id: int | None = None
     runs: dict[str, int] = field(default_factory=dict)
     versions: dict[str, Loaded] = field(default_factory=dict)
@@ -98,9 +103,16 @@ class Runner:
         StageError
             `only` and `to` are both given or not a stage; the pipeline has no references, which the stage needs; or
             a stage before `only` has not been run.
+        BusyError
+            Another run of the pipeline is at work, and this one is not to wait.
         """
-        wanted = self._wanted(only, to)
+        wanted = self._wanted(only, to)  # refuse before anything is waited for
+        with turn(self.settings, self.plan.pipeline.name, self.listener.said, self.wait) as mine:
+            return self._run(mine, wanted, only)
+
+    def _run(self, mine: Turn, wanted: tuple[str, ...], only: str | None = None) -> dict[str, int]:
         for kind in wanted:
+            mine.check()
             may_run = only in (None, kind)
             if kind == "ingest":
                 self._ingest(may_run, keep=wanted != (kind,))
@@ -134,11 +146,14 @@ class Runner:
 
     def run_as_pipeline(self, to: str | None = None) -> dict[str, int]:
         """Run all stages, or those up to one, under a run of kind ``pipeline``."""
-        self._wanted(None, to)  # refuse before anything is recorded
+        wanted = self._wanted(None, to)  # refuse before anything is recorded
         pipeline = self.plan.pipeline
-        with stage(self.settings, "pipeline", pipeline.name, pipeline.model_dump(mode="json")) as run:
-            self.pipeline_run_id = run.run_id
-            run.summary["runs"] = self.run(to=to)
+        with (
+            turn(self.settings, pipeline.name, self.listener.said, self.wait) as mine,
+            mine.run(pipeline.model_dump(mode="json")) as summary,
+        ):
+            self.pipeline_run_id = mine.run_id
+            summary["runs"] = self._run(mine, wanted)
         return self.runs
 
     # --- the stages, in order -----------------------------------------------------------------------------

@@ -24,7 +24,7 @@ run = book(
     numbered("run_id"),
     *one_of("kind", "pipeline ingest merge link match properties label fit classify publish evaluate"),
     "name",
-    *one_of("status", "running done failed lost"),
+    *one_of("status", "running done failed lost cancelled"),
     column("started_at", nullable=False, server_default=func.now()),
     "ended_at? config config_key versions",
     *(column(name, nullable=False, server_default=_EMPTY) for name in ("inputs", "summary")),
@@ -33,6 +33,25 @@ run = book(
     *(column(name, None, ForeignKey("run.run_id")) for name in _RUNS_READ),
     CheckConstraint("(status = 'running') = (ended_at IS NULL)", name="ended_at"),
     Index(None, "config_key"),
+)
+
+run_progress = book(
+    "run_progress",
+    "How far a run is, as its process says every few seconds, and whether it is asked to end",
+    part_of("run_id", "run", primary_key=True),
+    "host pid os_user",
+    column("beat_at", nullable=False, server_default=func.now()),
+    "stage? step? share_done? cancelled_by? cancelled_at?",
+)
+
+schedule = book(
+    "schedule",
+    "Pipelines that workers run at set times",
+    column("name", primary_key=True),
+    "cron time_zone pipeline_file data_folder options hook?",
+    column("is_paused", nullable=False, server_default=text("false")),
+    column("added_at", nullable=False, server_default=func.now()),
+    "next_at last_at? last_outcome?",
 )
 
 catalogue = book(

@@ -1,0 +1,58 @@
+"""The queue of jobs: procrastinate's tables, in a schema of their own, and what goes into them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import procrastinate
+from procrastinate import exceptions, jobs
+
+from xcat.config import Settings
+from xcat.database.address import conninfo, database_url
+from xcat.database.connection import Connection
+from xcat.database.sqlfiles import job
+
+TASK = "xcat.run_pipeline"
+QUEUE = "pipelines"
+
+
+def application(settings: Settings) -> procrastinate.App:
+    """Procrastinate's application, which a worker opens."""
+    connector = procrastinate.PsycopgConnector(
+        conninfo=conninfo(database_url(settings)),
+        kwargs={"options": "-c search_path=procrastinate,pg_catalog", "application_name": "xcat worker"},
+        min_size=1,
+        max_size=4,
+        timeout=4,
+    )
+    return procrastinate.App(connector=connector)
+
+
+def put(conn: Connection, schedule: str) -> bool:
+    """Put the job of a schedule into the queue, in the transaction of a connection.
+
+    Returns
+    -------
+    bool
+        False if one is waiting there already.
+    """
+    manager = procrastinate.App(connector=procrastinate.SyncPsycopgConnector()).job_manager
+    order = jobs.Job(
+        queue=QUEUE, lock=schedule, queueing_lock=schedule, task_name=TASK, task_kwargs={"schedule": schedule}
+    )
+    try:
+        with conn.transaction():
+            conn.execute(job("schedule.queue_path").compose())
+            manager.defer_job(order, connection=conn)
+    except exceptions.AlreadyEnqueued:
+        return False
+    finally:
+        conn.execute("SET search_path TO xcat, public")
+    return True
+
+
+def dead(conn: Connection, dead_s: float) -> list[tuple[Any, ...]]:
+    """Give back the jobs of dead workers; the schedule and the number of attempts of each."""
+    with conn.transaction():
+        conn.execute(job("schedule.queue_path").compose())
+        return conn.execute(job("schedule.rescue").compose(), {"dead_s": dead_s}).fetchall()

@@ -1,0 +1,239 @@
+"""A worker: takes jobs from the queue and runs them, one at a time, in the main thread.
+
+Procrastinate's loop has a thread of its own, so that the heartbeat goes on whatever a stage computes. A job runs in the
+main thread, which gets the signals: SIGTERM ends the stage at once, its transaction is rolled back, and the job goes
+back into the queue for another worker. The job of a worker that died without that goes back as soon as its heartbeat
+has been missing for some seconds. Finished stages are not repeated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from types import FrameType
+
+import psycopg
+import psycopg_pool
+from procrastinate import BaseRetryStrategy, JobContext, RetryDecision
+from procrastinate import exceptions as queue_errors
+from procrastinate.jobs import Job
+
+from xcat.config import Settings
+from xcat.database.connection import ready
+from xcat.errors import DatabaseError
+from xcat.report.run.log import Say
+from xcat.service import schedules
+from xcat.service.orders import PAUSES, AgainError, close, perform
+from xcat.service.queue import QUEUE, TASK, application
+
+_BEAT_S = 3.0
+_DEAD_S = 12.0  # a worker that has not been heard of for so long is dead
+_TICK_S = 2.0
+_AGAIN_S = 2.0
+_LOST = (queue_errors.ConnectorException, psycopg.Error, psycopg_pool.PoolTimeout, DatabaseError)
+
+
+class HandedBackError(Exception):
+    """The worker is asked to end: the job goes back into the queue."""
+
+
+class Ended(KeyboardInterrupt):
+    """A signal asks the worker to end."""
+
+
+class _Retries(BaseRetryStrategy):
+    """When a job is repeated: at once if it was handed back, after a pause if its failure may pass, else never."""
+
+    def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
+        if isinstance(exception, HandedBackError):
+            return RetryDecision(retry_in={"seconds": 0})
+        if isinstance(exception, AgainError):
+            pause: timedelta = PAUSES[min(job.attempts, len(PAUSES) - 1)]
+            return RetryDecision(retry_in={"seconds": int(pause.total_seconds())})
+        return None
+
+
+@dataclass
+class _Order:
+    schedule: str
+    attempts: int
+    done: Future[None]
+
+
+class Worker:
+    """Runs jobs until a signal ends it.
+
+    Parameters
+    ----------
+    settings : Settings
+    say : callable
+        Is told what happens, line by line.
+    once : bool
+        End when nothing is due and nothing waits.
+    """
+
+    def __init__(self, settings: Settings, say: Say, once: bool = False) -> None:
+        self.settings = settings
+        self.say = say
+        self.once = once
+        self._orders: queue.SimpleQueue[_Order | None] = queue.SimpleQueue()
+        self._door = threading.Lock()  # who comes after the end is turned away
+        self._ending = False
+        self._at_work = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._serving: asyncio.Task[None] | None = None
+
+    def run(self) -> None:
+        """Work until the end.
+
+        Raises
+        ------
+        DatabaseError
+            The database cannot be used at the start; later, the worker waits for it.
+        """
+        ready(self.settings).close()
+        logging.getLogger("procrastinate").setLevel(logging.CRITICAL + 1)  # what matters is said here
+        logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL + 1)
+        thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="xcat-queue")
+        with self._signals():
+            thread.start()
+            self.say("the worker waits for jobs")
+            try:
+                while (order := self._orders.get()) is not None:
+                    self._perform(order)
+            finally:
+                self._end()
+                thread.join()
+        self.say("the worker has ended")
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        def end(number: int, frame: FrameType | None) -> None:
+            if self._ending:
+                return
+            self._ending = True
+            self._orders.put(None)
+            if self._at_work:
+                raise Ended(f"handed back: the worker was asked to end ({signal.Signals(number).name})")
+
+        before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _perform(self, order: _Order) -> None:
+        """Run a job in this thread, and say in the other one how it ended."""
+        if self._ending:
+            order.done.set_exception(HandedBackError())
+            return
+        try:
+            self._at_work = True
+            outcome = perform(self.settings, order.schedule, order.attempts, self.say)
+            self._at_work = False
+            if outcome is not None:
+                close(self.settings, outcome)
+        except Ended as end:
+            self.say(f"{order.schedule}: {end}")
+            order.done.set_exception(HandedBackError())
+        except AgainError as again:
+            order.done.set_exception(again)
+        except _LOST as lost:  # the outcome could not be recorded: finished stages are not repeated
+            order.done.set_exception(AgainError(str(lost)))
+        else:
+            order.done.set_result(None)
+        finally:
+            self._at_work = False
+
+    def _end(self) -> None:
+        """Let the other thread end, and hand back what it has taken meanwhile."""
+        with self._door:
+            self._ending = True
+            with suppress(queue.Empty):
+                while True:
+                    order = self._orders.get_nowait()
+                    if order is not None:
+                        order.done.set_exception(HandedBackError())
+        if self._loop is not None:
+            with suppress(RuntimeError):  # it has ended by itself
+                self._loop.call_soon_threadsafe(self._stop_serving)
+
+    # --- in the other thread ------------------------------------------------------------------------------
+
+    def _stop_serving(self) -> None:
+        if self._serving is not None:
+            self._serving.cancel()
+
+    async def _take(self, context: JobContext, schedule: str) -> None:
+        """Let the main thread run a job."""
+        done: Future[None] = Future()
+        with self._door:
+            if self._ending:
+                raise HandedBackError
+            self._orders.put(_Order(schedule, context.job.attempts, done))
+        await asyncio.wrap_future(done)
+
+    async def _serve(self) -> None:
+        """Serve the queue; after the server was lost, again as soon as it answers."""
+        self._loop = asyncio.get_running_loop()
+        try:
+            while not self._ending:
+                self._serving = asyncio.create_task(self._serve_connected())
+                try:
+                    await self._serving
+                except asyncio.CancelledError:
+                    break
+                except _LOST as error:
+                    if not self._ending:
+                        self.say(f"the queue cannot be reached, trying again: {str(error.__cause__ or error).strip()}")
+                        await asyncio.sleep(_AGAIN_S)
+                    continue
+                if self.once:
+                    break
+        except Exception as error:  # an error of ours ends the worker, not only this thread
+            self.say(f"the worker ends: {type(error).__name__}: {error}")
+        finally:
+            self._orders.put(None)
+
+    async def _serve_connected(self) -> None:
+        await asyncio.to_thread(lambda: ready(self.settings).close())  # starts an embedded server that died
+        await asyncio.to_thread(self._tick)
+        app = application(self.settings)
+        app.task(name=TASK, queue=QUEUE, retry=_Retries(), pass_context=True)(self._take)
+        async with app.open_async():
+            ticks = asyncio.create_task(self._tick_for_ever())
+            try:
+                await app.run_worker_async(
+                    queues=[QUEUE],
+                    wait=not self.once,
+                    fetch_job_polling_interval=_TICK_S,
+                    delete_jobs="always",  # the runs remain
+                    install_signal_handlers=False,
+                    update_heartbeat_interval=_BEAT_S,
+                    stalled_worker_timeout=_DEAD_S,
+                )
+            finally:
+                ticks.cancel()
+
+    async def _tick_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(_TICK_S)
+            with suppress(*_LOST):  # the queue notices, and says so
+                await asyncio.to_thread(self._tick)
+
+    def _tick(self) -> None:
+        schedules.tick(self.settings, _DEAD_S, self.say)
+
+
+def work(settings: Settings, say: Callable[[str], None], once: bool = False) -> None:
+    """Run jobs until a signal ends it; see `Worker`."""
+    Worker(settings, say, once).run()
