@@ -76,7 +76,7 @@ BEGIN
         END LOOP;
     END IF;
     -- the schemas of the owner, also those that a migration adds, and all that is in them
-    FOREACH item IN ARRAY '{xcat, pub}'::text[] LOOP
+    FOREACH item IN ARRAY '{xcat, pub, procrastinate}'::text[] LOOP
         IF (SELECT nspowner <> 'xcat_owner'::regrole FROM pg_namespace WHERE nspname = item) THEN
             EXECUTE format('ALTER SCHEMA %I OWNER TO xcat_owner', item);
         END IF;

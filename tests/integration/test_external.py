@@ -59,7 +59,7 @@ def test_a_database_without_schema_asks_for_migrate_which_makes_it(empty):
 
 def test_an_old_schema_asks_for_migrate(empty):
     assert migrate(empty, "0001") == (None, "0001")
-    with pytest.raises(DatabaseError, match=r"has schema 0001, not 000[2-9]\. Run: xcat db migrate"):
+    with pytest.raises(DatabaseError, match=r"has schema 0001, not 00\d\d\. Run: xcat db migrate"):
         ready(empty)
 
 
@@ -73,7 +73,7 @@ def test_a_schema_from_the_future_is_refused(settings):
 
 def test_an_unknown_revision_is_refused(settings):
     with pytest.raises(
-        DatabaseError, match=r"there is no revision '0815'; there are: base, 0001, 0002, .*0009 and head"
+        DatabaseError, match=r"there is no revision '0815'; there are: base, 0001, 0002, .*0011 and head"
     ):
         migrate(settings, "0815")
 

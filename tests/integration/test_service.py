@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from xcat.cli.app import app
 from xcat.database.cancel import cancel
 from xcat.database.connection import connect
-from xcat.errors import ConfigError, PassingError, XcatError
+from xcat.errors import ConfigError, DatabaseError, PassingError, XcatError
 from xcat.jobs import runner as runners
 from xcat.service import orders, schedules
 from xcat.service.worker import work
@@ -248,6 +248,13 @@ def test_a_job_is_cancelled_and_not_repeated(settings, nightly, sleepy):
     assert event["event"] == "cancelled" and "was cancelled by" in event["message"]
     assert _outcome(settings).startswith("cancelled: small: run")
     assert _rows(settings, _WAITING) == []
+
+
+def test_a_worker_without_a_queue_ends(settings):
+    with connect(settings) as conn:
+        conn.execute("ALTER TABLE procrastinate.procrastinate_jobs RENAME TO gone")
+    with pytest.raises(DatabaseError, match='queue cannot be used: relation "procrastinate_jobs" does not exist'):
+        work(settings, print)
 
 
 def test_a_worker_outlives_its_server(server, settings, nightly):

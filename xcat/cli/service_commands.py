@@ -16,8 +16,7 @@ from xcat.progress import stamped
 
 commands = typer.Typer()
 schedule_app = typer.Typer(
-    no_args_is_help=True,
-    help="Run pipelines at set times; workers (xcat worker) run them.",
+    invoke_without_command=True,
     epilog=common.examples(
         "xcat schedule add nightly mine.yaml --data /data --cron '30 4 * * *' --time-zone Europe/Berlin --replace",
         "xcat schedule list",
@@ -27,6 +26,13 @@ schedule_app = typer.Typer(
 )
 commands.add_typer(schedule_app, name="schedule")
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the schedule.")]
+
+
+@schedule_app.callback()
+def schedule(context: typer.Context, as_json: common.AsJson = False) -> None:
+    """List and change when pipelines run; workers (xcat worker) run them."""
+    if context.invoked_subcommand is None:
+        listing(as_json)
 
 
 @commands.command(

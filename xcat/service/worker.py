@@ -90,6 +90,7 @@ class Worker:
         self._at_work = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._serving: asyncio.Task[None] | None = None
+        self._failure: Exception | None = None
 
     def run(self) -> None:
         """Work until the end.
@@ -97,7 +98,7 @@ class Worker:
         Raises
         ------
         DatabaseError
-            The database cannot be used at the start; later, the worker waits for it.
+            The database cannot be used at the start, or the queue is not there; a lost one is waited for.
         """
         ready(self.settings).close()
         logging.getLogger("procrastinate").setLevel(logging.CRITICAL + 1)  # what matters is said here
@@ -112,6 +113,9 @@ class Worker:
             finally:
                 self._end()
                 thread.join()
+        if self._failure is not None:
+            cause = self._failure.__cause__ or self._failure
+            raise DatabaseError(f"the worker ends, the queue cannot be used: {str(cause).strip()}") from self._failure
         self.say("the worker has ended")
 
     @contextmanager
@@ -193,14 +197,16 @@ class Worker:
                 except asyncio.CancelledError:
                     break
                 except _LOST as error:
+                    if isinstance(error.__cause__ or error, psycopg.ProgrammingError):
+                        raise  # a table or a right is missing: it does not come back by itself
                     if not self._ending:
                         self.say(f"the queue cannot be reached, trying again: {str(error.__cause__ or error).strip()}")
                         await asyncio.sleep(_AGAIN_S)
                     continue
                 if self.once:
                     break
-        except Exception as error:  # an error of ours ends the worker, not only this thread
-            self.say(f"the worker ends: {type(error).__name__}: {error}")
+        except Exception as error:  # ends the worker, not only this thread
+            self._failure = error
         finally:
             self._orders.put(None)
 
