@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -105,6 +106,34 @@ def db_migrate(
     before, after = migrate(config, revision)
     facts = {"before": before, "after": after}
     common.done(as_json, facts, f"schema was {before or 'none'}, is {after or 'none'}")
+
+
+@db_app.command("backup", epilog=common.examples("xcat db backup /backups/2026-11-27.dump"))
+def db_backup(
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="File to write.")],
+    overwrite: common.Overwrite = False,
+    as_json: common.AsJson = False,
+) -> None:
+    """Write all that xcat keeps to one file, as of one moment; runs and readers go on meanwhile."""
+    from xcat.database.dump import backup
+
+    n_bytes = backup(settings(), path, overwrite)
+    common.done(as_json, {"file": str(path), "bytes": n_bytes}, f"{path}: {n_bytes / 1e6:,.1f} MB")
+
+
+@db_app.command(
+    "restore",
+    epilog=common.examples("xcat db restore /backups/2026-11-27.dump        # with XCAT_HOME of an empty folder"),
+)
+def db_restore(
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="File that xcat db backup wrote.")],
+    as_json: common.AsJson = False,
+) -> None:
+    """Fill an empty database from a backup, all or nothing; an older backup is migrated."""
+    from xcat.database.dump import restore
+
+    revision = restore(settings(), path)
+    common.done(as_json, {"file": str(path), "schema": revision}, f"restored from {path}, which had schema {revision}")
 
 
 @db_app.command(

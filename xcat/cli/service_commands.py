@@ -1,9 +1,10 @@
-"""The commands of the service: ``xcat worker`` and ``xcat schedule ...``."""
+"""The commands of the service: ``xcat worker``, ``schedule ...`` and ``health``."""
 
 from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -57,6 +58,30 @@ def worker(
             print(stamped(text), file=sys.stderr, flush=True)
 
     work(settings(), say, once)
+
+
+@commands.command(epilog=common.examples("xcat health", "xcat health --published-within 2 --backup-within 7 --json"))
+def health(
+    published_within: Annotated[
+        float | None, common.option("--published-within", "DAYS", "What is published may be so old.")
+    ] = None,
+    backup_within: Annotated[
+        float | None, common.option("--backup-within", "DAYS", "The last backup may be so old.")
+    ] = None,
+    as_json: common.AsJson = False,
+) -> None:
+    """Say whether xcat does its work: database, disk, queue, publication, backup and last runs; nothing is started."""
+    from xcat.service.health import checks
+
+    found = checks(settings(), published_within, backup_within)
+    is_well = all(check.is_well for check in found)
+    if as_json:
+        common.print_json({"is_well": is_well, "checks": [asdict(check) for check in found]})
+    else:
+        head = ("", "check", "found")
+        common.print_rows(False, found, head, lambda c: ("ok" if c.is_well else "NOT WELL", c.name, c.text), [])
+    if not is_well:
+        raise typer.Exit(5)
 
 
 @schedule_app.command(

@@ -45,7 +45,7 @@ def connect(config: Settings | None = None, *, autocommit: bool = False, role: s
     except MissingRole:
         if config.database_url is not None or role == SUPERUSER:
             raise
-        _set_up(config)
+        set_up(config)
         return _open(config, conninfo(database_url(config, role)), autocommit)
 
 
@@ -176,7 +176,7 @@ def migrate(config: Settings | None = None, revision: str = "head") -> tuple[str
     import alembic.command
 
     config = config or settings()
-    _set_up(config)
+    set_up(config)
     with connect(config, autocommit=True, role=OWNER) as conn:
         # two migrations at once would both see the same old revision
         conn.execute("SELECT pg_advisory_lock(hashtext('xcat.migrate'))")
@@ -204,7 +204,7 @@ def apply_roles(conn: Connection) -> None:
         conn.execute((folder("sql") / "roles.sql").read_text(encoding="utf-8"))
 
 
-def _set_up(config: Settings) -> None:
+def set_up(config: Settings) -> None:
     """Make the database, extension and roles of the embedded server, unless they are there, as its superuser.
 
     A data folder that xcat made before it had roles is brought up by this, too: all that is there gets its new owner.

@@ -76,3 +76,20 @@ def find_binaries(wanted_major: int | None = None) -> tuple[int, Path]:
             return major, recent[major]
     newest = max(recent)
     raise DatabaseError(f"PostgreSQL {newest} is installed without q3c. Install the package postgresql-{newest}-q3c.")
+
+
+def program(name: str, major: int) -> str:
+    """Path of a program of PostgreSQL, as pg_dump, that is not older than the server that it is to talk to.
+
+    Raises
+    ------
+    DatabaseError
+        There is none; the message names the package to install.
+    """
+    installed = _debian_installations()
+    if (other := _other_installation()) is not None:
+        installed.setdefault(*other)
+    for version in sorted(installed):
+        if version >= major and (installed[version] / name).exists():
+            return str(installed[version] / name)
+    raise DatabaseError(f"{name} of PostgreSQL {major} or newer is not here. Install postgresql-client-{major}.")

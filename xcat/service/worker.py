@@ -35,7 +35,7 @@ from xcat.service.orders import PAUSES, AgainError, close, perform
 from xcat.service.queue import QUEUE, TASK, application
 
 _BEAT_S = 3.0
-_DEAD_S = 12.0  # a worker that has not been heard of for so long is dead
+DEAD_S = 12.0  # a worker that has not been heard of for so long is dead
 _TICK_S = 2.0
 _AGAIN_S = 2.0
 _LOST = (queue_errors.ConnectorException, psycopg.Error, psycopg_pool.PoolTimeout, DatabaseError)
@@ -225,7 +225,7 @@ class Worker:
                     delete_jobs="always",  # the runs remain
                     install_signal_handlers=False,
                     update_heartbeat_interval=_BEAT_S,
-                    stalled_worker_timeout=_DEAD_S,
+                    stalled_worker_timeout=DEAD_S,
                 )
             finally:
                 ticks.cancel()
@@ -237,7 +237,7 @@ class Worker:
                 await asyncio.to_thread(self._tick)
 
     def _tick(self) -> None:
-        schedules.tick(self.settings, _DEAD_S, self.say)
+        schedules.tick(self.settings, DEAD_S, self.say)
 
 
 def work(settings: Settings, say: Callable[[str], None], once: bool = False) -> None:

@@ -54,6 +54,13 @@ schedule = book(
     "next_at last_at? last_outcome?",
 )
 
+backup = book(
+    "backup",
+    "Backups that were written",
+    column("created_at", primary_key=True, server_default=func.now()),
+    "file_name n_bytes host",
+)
+
 catalogue = book(
     "catalogue",
     "Versions of catalogues: contents that never change once a run has read them, and their definition",
