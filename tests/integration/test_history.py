@@ -305,7 +305,7 @@ def test_frozen_learning_does_not_depend_on_the_order_of_what_came(
     with _database(server, "xcat_history_fresh", "xcat_history_frozen") as settings:
         at_once = _answers(settings, _night(settings, sky, _published(settings), fewer))
     groups, rng = list(fewer), np.random.default_rng(7)
-    nights = [[g for g in groups if rng.random() < 0.5] for _ in range(2)] + [groups]
+    nights = [rng.permutation(groups)[:2].tolist(), groups]
     with _database(server, "xcat_history_fresh", "xcat_history_frozen") as settings:
         state = _published(settings)
         for changed in nights:

@@ -217,6 +217,7 @@ def test_an_ended_session_leaves_nothing_and_says_so(settings, definition, files
     process = start(*files[1:])
     (backend,) = _loading(flags, process)
     with connect(settings, autocommit=True) as conn:
+        conn.execute("RESET ROLE")
         assert conn.execute("SELECT pg_terminate_backend(%s)", [backend]).fetchone() == (True,)
     (flags / "go").touch()
     code, out, error = children.end(process)
@@ -367,6 +368,7 @@ def test_a_full_disk_leaves_nothing_and_says_so(server, settings, definition, fi
     database = str(settings.database_url).partition("@/")[2].partition("?")[0]
     with admin:
         admin.execute(f"CREATE TABLESPACE tiny LOCATION '{tiny_disk}'")  # type: ignore[arg-type]
+        admin.execute("GRANT CREATE ON TABLESPACE tiny TO xcat_operator")
         try:
             admin.execute(f"ALTER DATABASE {database} SET default_tablespace = tiny")  # type: ignore[arg-type]
             admin.execute(f"ALTER DATABASE {database} SET temp_tablespaces = tiny")  # type: ignore[arg-type]

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 import xcat
-from xcat.cli import answer_commands
+from xcat.cli import answer_commands, common
 from xcat.config import Settings
 from xcat.database import connection
 from xcat.database.address import OPERATOR, READER
@@ -202,6 +202,7 @@ def test_a_long_result_takes_little_memory(
     module_settings: Settings, monkeypatch: Any, tmp_path: Path, capsys: Any
 ) -> None:
     monkeypatch.setenv("XCAT_DATABASE_URL", str(module_settings.database_url))
+    monkeypatch.setattr(common, "_quiet", False)  # whatever a command before was told
     long = "SELECT i, repeat(chr(97 + i % 7), 3000) AS long FROM generate_series(1, 10000) AS i"  # 30 MB
     answer_commands.sql(
         "SELECT 1 AS i, 'a' AS long", None, tmp_path / "first.csv"

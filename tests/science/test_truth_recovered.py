@@ -28,6 +28,7 @@ from xcat.jobs import sum_rule
 from xcat.jobs.pipeline import Pipeline, Plan, read
 from xcat.jobs.runner import Runner
 from xcat.models import store
+from xcat.output import results
 from xcat.own import classify_table, spooled
 from xcat.own.at_hand import model_at_hand
 from xcat.own.classify_table import ClassifyOptions
@@ -214,13 +215,14 @@ EQUAL = {"location": 1.0, "spectrum": 1.0, "multiwavelength": 1.0, "variability"
 
 
 @pytest.fixture(scope="module")
-def fair(sky: Sky, tmp_path_factory: pytest.TempPathFactory) -> Classified:
+def fair(sky: Sky) -> Classified:
     """Posterior of XMM's sources by a model that was fitted to a fair draw of the others, and their true class.
 
     The reference catalogues are the truth of all objects that XMM has seen in 40 % of the fields; the priors are the
     true mix. Whole fields, as the folds of the fit are: sources of one galaxy are alike.
     """
-    folder = tmp_path_factory.mktemp("fair")
+    folder = sky.folder / "fair"
+    folder.mkdir()
     xmm = sky.sources[(sky.sources.mission == "xmm") & sky.sources["class"].isin(CLASSES)]
     cells = (
         frame(
@@ -243,7 +245,7 @@ def fair(sky: Sky, tmp_path_factory: pytest.TempPathFactory) -> Classified:
             "columns: {ra: true_ra, dec: true_dec}\n"
         )
         definition = str(folder / f"fair_{name.lower()}.yaml")
-        references.append({"catalogue": definition, "files": [str(folder / f"{name}.csv")]})
+        references.append({"catalogue": definition, "files": [f"fair/{name}.csv"]})
     mix = xmm["class"].value_counts(normalize=True)
     changes = {
         "name": "fair",
@@ -376,13 +378,15 @@ def test_a_table_with_the_columns_of_a_mission_gets_its_answers(published: Sky, 
     """Its own sources, written out: the posterior of the pipeline, its accepted counterparts, themselves."""
     runs = published.runs
     columns = ", ".join(f"s.{name}" for name in SOURCE_COLUMNS)
-    table = xcat.sql(
+    query = (
         f"SELECT s.source_id, {columns}, p.log_flux_ratio, p.log_flux_ratio_low, c.p AS expected FROM xcat.source AS s"
         " JOIN xcat.property AS p USING (source_id) JOIN xcat.classification AS c USING (source_id)"
         " JOIN xcat.catalogue AS k USING (catalogue_id) WHERE s.run_id = %s AND p.run_id = %s AND c.run_id = %s"
-        " AND k.name = %s ORDER BY md5(s.name) LIMIT 1500",
-        [runs["merge"], runs["properties"], runs["classify"], f"sim_{mission}"],
+        " AND k.name = %s ORDER BY md5(s.name) LIMIT 1500"
     )
+    with ready(published.settings) as conn:
+        keys = [runs["merge"], runs["properties"], runs["classify"], f"sim_{mission}"]
+        table = results.query(conn, query, keys)
     expected = np.stack(list(table["expected"]))
     table.remove_column("expected")
     got = xcat.classify(table, mission=f"sim_{mission}", band_kev=BAND_KEV[mission])
