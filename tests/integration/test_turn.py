@@ -290,7 +290,11 @@ def test_a_stage_survives_nothing_of_a_killed_server_but_its_record(server, sett
 
 
 def test_errors_that_may_pass_are_told_from_those_that_do_not(settings):
-    for error, may_pass in ((psycopg.errors.DiskFull("full"), True), (psycopg.errors.QueryCanceled("slow"), False)):
+    for error, may_pass in (
+        (psycopg.errors.DiskFull("full"), True),
+        (psycopg.errors.QueryCanceled("canceling statement due to statement timeout"), False),
+        (psycopg.errors.QueryCanceled("canceling statement due to user request"), True),
+    ):
         with pytest.raises(StageError) as caught, stage(settings, "merge", "a", {}):
             raise error
         assert caught.value.may_pass is may_pass

@@ -13,6 +13,7 @@ import logging
 import queue
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
@@ -38,6 +39,7 @@ _BEAT_S = 3.0
 DEAD_S = 12.0  # a worker that has not been heard of for so long is dead
 _TICK_S = 2.0
 _AGAIN_S = 2.0
+_SHUT_S = 8.0
 _LOST = (queue_errors.ConnectorException, psycopg.Error, psycopg_pool.PoolTimeout, DatabaseError)
 
 
@@ -216,9 +218,8 @@ class Worker:
         app = application(self.settings)
         app.task(name=TASK, queue=QUEUE, retry=_Retries(), pass_context=True)(self._take)
         async with app.open_async():
-            ticks = asyncio.create_task(self._tick_for_ever())
-            try:
-                await app.run_worker_async(
+            working = asyncio.create_task(
+                app.run_worker_async(
                     queues=[QUEUE],
                     wait=not self.once,
                     fetch_job_polling_interval=_TICK_S,
@@ -227,14 +228,30 @@ class Worker:
                     update_heartbeat_interval=_BEAT_S,
                     stalled_worker_timeout=DEAD_S,
                 )
+            )
+            ticking = asyncio.create_task(self._tick_for_ever())
+            try:
+                await asyncio.wait({working, ticking}, return_when=asyncio.FIRST_COMPLETED)
             finally:
-                ticks.cancel()
+                ticking.cancel()
+                working.cancel()
+                ends = await asyncio.gather(working, ticking, return_exceptions=True)
+        for end in ends:
+            if isinstance(end, Exception):
+                raise end
 
     async def _tick_for_ever(self) -> None:
+        """Tick; a server that lets nobody in any more, because it shuts down, waits for the sessions of this worker."""
+        failing_since: float | None = None
         while True:
             await asyncio.sleep(_TICK_S)
-            with suppress(*_LOST):  # the queue notices, and says so
+            try:
                 await asyncio.to_thread(self._tick)
+                failing_since = None
+            except _LOST:  # the job at work ends by itself
+                failing_since = failing_since or time.monotonic()
+                if time.monotonic() - failing_since > _SHUT_S and not self._at_work:
+                    raise
 
     def _tick(self) -> None:
         schedules.tick(self.settings, DEAD_S, self.say)
