@@ -154,7 +154,8 @@ def classify(
     common.check_new(figure, FIGURES, overwrite)
     if figure is not None and explain is None:
         raise common.UsageError("--figure draws the evidence of one row: also give --explain ROW")
-    from xcat.own.classify_table import ClassifyOptions, text
+    from xcat.own.classify_table import ClassifyOptions
+    from xcat.own.table_result import text
     from xcat.tables.guess import Wanted
 
     columns, energies = values.columns(column), values.band(band)

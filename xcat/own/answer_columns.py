@@ -8,10 +8,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from xcat.catalogues.definition import Definition
 from xcat.classifier.model import Model
 from xcat.classifier.posterior import LEAST_P_TAIL, Classification, contributions
 from xcat.columns.registry import columns as meanings
 from xcat.models import answers
+from xcat.own.mission import Mission
 from xcat.own.spooled import Meaning
 
 Column: TypeAlias = np.ma.MaskedArray[Any, Any]
@@ -149,3 +151,47 @@ def meaning(name: str, model: Model, catalogues: Sequence[str]) -> Meaning:
     if name == f"p_{word(klass)}_err":
         return Meaning(about=f"Error (one sigma) of p_{word(klass)}", ucd="stat.error;stat.probability")
     return Meaning(about=f"Probability of the class {klass}", ucd="stat.probability;src.class")
+
+
+def meanings_of(model: Model, catalogues: Sequence[Definition], has_places: bool) -> dict[str, Meaning]:
+    """The columns of the answer, in their order; with those about the places if these were searched around."""
+    found = [
+        "class",
+        *(f"p_{word(c)}" for c in model.classes),
+        *(f"p_{word(c)}_err" for c in model.classes),
+        *("margin", "confidence", "stability", "p_tail", "is_outlier", "familiarity", "reason"),
+    ]
+    if has_places:
+        found += ["p_any"] if catalogues else []
+        found += [f"{each.name}_{c}" for each in catalogues for c in counterpart_columns(each.columns)]
+        found += [*PUBLISHED.values(), *KNOWN.values()]
+    found += ["alternative", "n_missing", "outlier", "nats_prior", *(f"nats_{t}" for t in model.categories)]
+    labels = [each.name for each in catalogues]
+    return {name: meaning(name, model, labels) for name in found}
+
+
+def surroundings(mission: Mission, catalogues: Sequence[Definition], records: np.ndarray) -> dict[str, Column]:
+    """What is at the positions: counterparts, our own sources, known objects.
+
+    Of a piece without usable rows the same columns with the same types, empty; its mission has no tables.
+    """
+    ids, is_loaded = records["source_id"], len(records) > 0
+    more: dict[str, Column] = {}
+    if catalogues:
+        chances = mission.chances() if is_loaded else np.zeros(0, [("source_id", "i8"), ("p_any", "f8")])
+        more["p_any"] = placed(ids, chances["source_id"], chances["p_any"])
+    for k, each in enumerate(catalogues):
+        found = mission.counterparts(k) if is_loaded else []
+        for column in counterpart_columns(each.columns):
+            source = "native_id" if column == "id" else column
+            more[f"{each.name}_{column}"] = from_rows(ids, found, "source_id", source)
+    nearest: dict[int, dict[str, Any]] = {}
+    published = mission.published_sources() if is_loaded else []
+    for row in sorted(published, key=lambda r: (r["row_number"], r["sigmas"], r["source_id"])):
+        nearest.setdefault(row["row_number"], row)
+    for column, name in PUBLISHED.items():
+        more[name] = from_rows(ids, list(nearest.values()), "row_number", column)
+    known = mission.known_objects() if is_loaded else []
+    for column, name in KNOWN.items():
+        more[name] = from_rows(ids, known, "row_number", column)
+    return more

@@ -17,7 +17,7 @@ import pyarrow as pa
 from xcat import progress
 from xcat.arrays import BoolArray
 from xcat.classifier.model import Model
-from xcat.classifier.posterior import LEAST_P_TAIL, Classification, classify
+from xcat.classifier.posterior import Classification, classify
 from xcat.classifier.sample import NOT_OBSERVED, Sample
 from xcat.columns.properties import column_of
 from xcat.columns.registry import columns as meanings
@@ -41,9 +41,9 @@ from xcat.own.answer_columns import Column
 from xcat.own.at_hand import AtHand, model_at_hand
 from xcat.own.mission import Mission
 from xcat.own.property_columns import UserProperties, check_range, read_properties
-from xcat.own.spooled import Meaning, Spool
+from xcat.own.spooled import Spool
 from xcat.own.table_priors import TablePriors, priors_of
-from xcat.own.table_result import TableResult, cost_lines, costs, step
+from xcat.own.table_result import TableResult, costs, step
 from xcat.properties import depth
 from xcat.sky.galactic_column import log_hydrogen_at
 from xcat.tables.facts import TableFacts, TableLike, describe
@@ -196,6 +196,7 @@ class _Work:
         with step(self.seconds, "read", "read the table"):
             self.facts: TableFacts = describe(table, options.hdu)
         self.published: PublishedRun = published_run.load(conn, options.run_id)
+        self.catalogues = [loaded.definition for loaded in self.published.counterparts]
         self.columns: XrayColumns = xray_columns(
             self.facts, options.wanted, options.columns, options.band, needs_error=not options.own_counterparts
         )
@@ -392,7 +393,7 @@ class _Work:
                 parts = [np.stack([answer[n] for n in names], axis=1) for answer, *_ in self._pieces(with_priors=False)]
                 priors.learn(np.concatenate(parts))
                 self.shares = priors.shares
-        spool = Spool(self.facts, self._meanings(model))
+        spool = Spool(self.facts, answer_columns.meanings_of(model, self.catalogues, self.user is None))
         spool.prefix = self._prefix(list(spool.meanings))
         run = self.published.run["run_id"]
         model_run_id = self.at_hand.run_id if self.at_hand.run_id is not None else self.at_hand.of_run_id
@@ -467,7 +468,7 @@ class _Work:
                     brightness = mission.brightness() if len(sample) else None
                     answer = self.answered(sample, records, brightness, with_priors)
                     if with_priors:
-                        answer |= self._surroundings(mission, records)
+                        answer |= answer_columns.surroundings(mission, self.catalogues, records)
                 finally:
                     self.conn.rollback()
                 for name, seconds in mission.seconds.items():
@@ -517,62 +518,6 @@ class _Work:
             raise InputError(f"{self.facts.name}: " + "; ".join(one.message for one in off if one.refused))
         self.messages += [f"{self.facts.label}: {one.message}" for one in off]
 
-    def _surroundings(self, mission: Mission, records: np.ndarray) -> Answer:
-        """What is at the positions: counterparts, our own sources, known objects.
-
-        Of a piece without usable rows the same columns with the same types, empty; its mission has no tables.
-        """
-        ids, is_loaded = records["source_id"], len(records) > 0
-        more: Answer = {}
-        if self.published.counterparts:
-            chances = mission.chances() if is_loaded else np.zeros(0, [("source_id", "i8"), ("p_any", "f8")])
-            more["p_any"] = answer_columns.placed(ids, chances["source_id"], chances["p_any"])
-        for k, loaded in enumerate(self.published.counterparts):
-            name = loaded.definition.name
-            found = mission.counterparts(k) if is_loaded else []
-            for column in answer_columns.counterpart_columns(loaded.definition.columns):
-                source = "native_id" if column == "id" else column
-                more[f"{name}_{column}"] = answer_columns.from_rows(ids, found, "source_id", source)
-        nearest: dict[int, dict[str, Any]] = {}
-        published = mission.published_sources() if is_loaded else []
-        for row in sorted(published, key=lambda r: (r["row_number"], r["sigmas"], r["source_id"])):
-            nearest.setdefault(row["row_number"], row)
-        for column in answer_columns.PUBLISHED:
-            more[answer_columns.PUBLISHED[column]] = answer_columns.from_rows(
-                ids, list(nearest.values()), "row_number", column
-            )
-        known = mission.known_objects() if is_loaded else []
-        for column, name in answer_columns.KNOWN.items():
-            more[name] = answer_columns.from_rows(ids, known, "row_number", column)
-        return more
-
-    def _meanings(self, model: Model) -> dict[str, Meaning]:
-        """The columns of the answer, in their order."""
-        names = [
-            "class",
-            *(f"p_{answer_columns.word(c)}" for c in model.classes),
-            *(f"p_{answer_columns.word(c)}_err" for c in model.classes),
-            "margin",
-            "confidence",
-            "stability",
-            "p_tail",
-            "is_outlier",
-            "familiarity",
-            "reason",
-        ]
-        if self.user is None:
-            if self.published.counterparts:
-                names.append("p_any")
-            for loaded in self.published.counterparts:
-                names += [
-                    f"{loaded.definition.name}_{c}"
-                    for c in answer_columns.counterpart_columns(loaded.definition.columns)
-                ]
-            names += [*answer_columns.PUBLISHED.values(), *answer_columns.KNOWN.values()]
-        names += ["alternative", "n_missing", "outlier", "nats_prior", *(f"nats_{t}" for t in model.categories)]
-        catalogues = [loaded.definition.name for loaded in self.published.counterparts]
-        return {name: answer_columns.meaning(name, model, catalogues) for name in names}
-
     def _prefix(self, answer: Sequence[str]) -> str:
         """What the names of the answer's columns begin with, lest they are those of the user."""
         used = {c.name.casefold() for c in self.facts.columns}
@@ -588,18 +533,3 @@ class _Work:
 def _entry(name: str) -> Mapping[str, Any]:
     """What properties.yaml says of a property."""
     return next(entry for entry in property_entries() if entry["name"] == name)
-
-
-def text(result: dict[str, Any]) -> str:
-    """The summary for a terminal."""
-    n_classified = max(result["classified"], 1)
-    present, missing = len(result["properties"]), len(result["not_in_the_table"])
-    lines = [f"model of run {result['model_run_id']}: {present} of {present + missing} properties are at hand"]
-    lines.append(f"{result['rows_in']:,} rows in, {result['classified']:,} classified")
-    width = max(len(name) for name in result["classes"])
-    lines += [
-        f"  -> {name.ljust(width)} {n:>9,} ({n / n_classified:6.1%}), {result['outliers'][name]:,} of them outliers"
-        for name, n in result["classes"].items()
-    ]
-    lines.append(f"outliers: fewer than {LEAST_P_TAIL:.0%} of the members of the class are at least as extreme")
-    return "\n".join([*lines, *cost_lines(result)])

@@ -11,6 +11,7 @@ import numpy as np
 from astropy.table import Column, MaskedColumn, Table
 
 from xcat import progress
+from xcat.classifier.posterior import LEAST_P_TAIL
 
 
 @dataclass
@@ -59,3 +60,18 @@ def cost_lines(summary: dict[str, Any]) -> list[str]:
         "seconds: " + ", ".join(f"{name} {value:.1f}" for name, value in summary["seconds"].items()),
         f"peak memory: {summary['peak_memory_mb']:,.0f} MB, without the database",
     ]
+
+
+def text(result: dict[str, Any]) -> str:
+    """The summary for a terminal."""
+    n_classified = max(result["classified"], 1)
+    present, missing = len(result["properties"]), len(result["not_in_the_table"])
+    lines = [f"model of run {result['model_run_id']}: {present} of {present + missing} properties are at hand"]
+    lines.append(f"{result['rows_in']:,} rows in, {result['classified']:,} classified")
+    width = max(len(name) for name in result["classes"])
+    lines += [
+        f"  -> {name.ljust(width)} {n:>9,} ({n / n_classified:6.1%}), {result['outliers'][name]:,} of them outliers"
+        for name, n in result["classes"].items()
+    ]
+    lines.append(f"outliers: fewer than {LEAST_P_TAIL:.0%} of the members of the class are at least as extreme")
+    return "\n".join([*lines, *cost_lines(result)])

@@ -60,7 +60,7 @@ def checks(config: Settings, published_within_days: float | None, backup_within_
     text = f"{schedules} schedules, {waiting} jobs wait, {workers} workers"
     needs_worker = (schedules or waiting) and not workers
     found.append(Check("queue", not needs_worker, text + (". Start one: xcat worker" if needs_worker else "")))
-    found.append(_age("publication", facts["run_id"], facts["published_days"], published_within_days))
+    found.append(_age("publication", f"run {facts['run_id']}", facts["published_days"], published_within_days))
     found.append(_age("backup", facts["file_name"], facts["backup_days"], backup_within_days))
     failed = [row for row in ended if row["status"] in ("failed", "lost")]
     texts = [f"{row['name']}: run {row['run_id']} {row['status']}: {row['error']}" for row in failed]
