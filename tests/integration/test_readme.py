@@ -45,13 +45,20 @@ def test_the_commands_run_as_they_stand(module_settings, tmp_path):
     readme, pages = _folder(tmp_path, "readme"), _folder(tmp_path, "pages")
     (pages / "demo" / "sky").symlink_to(readme / "demo" / "small")
     places = [("README.md", README, readme), *((page.name, page.read_text(), pages) for page in refresh.pages())]
+    done: set[str] = set()
     ran = 0
     for name, text, folder in places:
         for command in refresh.commands(text):
-            done = _run(command, folder, module_settings)
-            assert done.returncode == 0, f"{name}: {command[-1]}\n{done.stderr}"
-            assert (done.stdout + done.stderr).strip() or command[0] != "bash", command
             ran += 1
+            same = command[-1].replace("demo/small", "demo/sky")
+            if same in done and folder != readme:  # of the README, on the same sky: its files are those of the page
+                for file in re.findall(r" -o (\S+)", same):
+                    shutil.copy(readme / file, folder / file)
+                continue
+            done.add(same)
+            end = _run(command, folder, module_settings)
+            assert end.returncode == 0, f"{name}: {command[-1]}\n{end.stderr}"
+            assert (end.stdout + end.stderr).strip() or command[0] != "bash", command
     assert ran > 20
     assert (readme / "why.png").stat().st_size > 10_000
     assert (readme / "xrb.fits").exists()
