@@ -378,8 +378,8 @@ def classify_rows(table: TableLike, options: ClassifyOptions) -> Classified:
 
 def explain_row(table: TableLike, row: int, options: ClassifyOptions, figure: Path | None = None) -> Reasons:
     """Say why a row of a user's table, numbered from 1, has its class; and draw it to a file, if one is given."""
-    from xcat.own.classify_table import row_evidence
     from xcat.own.mission import RELATIONS
+    from xcat.own.row_evidence import row_evidence
     from xcat.report.explain import gather
 
     with row_evidence(settings(), table, row, options) as e:

@@ -7,8 +7,7 @@ Nothing is learned from the rows and nothing is written to the database, but the
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ import pyarrow as pa
 from xcat import progress
 from xcat.arrays import BoolArray
 from xcat.classifier.model import Model
-from xcat.classifier.posterior import Classification, classify
+from xcat.classifier.posterior import classify
 from xcat.classifier.sample import NOT_OBSERVED, Sample
 from xcat.columns.properties import column_of
 from xcat.columns.registry import columns as meanings
@@ -25,7 +24,7 @@ from xcat.columns.registry import property_entries
 from xcat.config import Settings
 from xcat.database.connection import Connection, ready
 from xcat.database.sqlfiles import job
-from xcat.errors import ConfigError, InputError, XcatError
+from xcat.errors import InputError, XcatError
 from xcat.ingest.convert import convert
 from xcat.ingest.opened import RawChunk
 from xcat.ingest.rows import Rows, unit_factor
@@ -34,7 +33,6 @@ from xcat.models.published_run import PublishedRun
 from xcat.models.samples import Layout
 from xcat.models.training_range import off_range
 from xcat.output.provenance import provenance
-from xcat.output.reading import Row
 from xcat.output.regions import Places
 from xcat.own import answer_columns, reasons
 from xcat.own.answer_columns import Column
@@ -116,78 +114,11 @@ def classify_table(settings: Settings, table: TableLike, options: ClassifyOption
     """
     options = options or ClassifyOptions()
     with ready(settings) as conn:
-        work = _Work(settings, conn, table, options)
+        work = TableWork(settings, conn, table, options)
         return work.classified()
 
 
-@dataclass(frozen=True)
-class RowEvidence:
-    """What the class of one row rests on.
-
-    Attributes
-    ----------
-    mission : Mission
-        With the row alone; its connection has the temporary tables.
-    source : dict
-        The row as `report.source` has a source.
-    model : Model
-        With the priors of the row.
-    model_run_id : int
-        Fit run of the model, or of that which it was made from.
-    sample : Sample
-        One source.
-    result : Classification
-    """
-
-    mission: Mission
-    source: Row
-    model: Model
-    model_run_id: int
-    sample: Sample
-    result: Classification
-
-
-@contextmanager
-def row_evidence(
-    settings: Settings, table: TableLike, row: int, options: ClassifyOptions | None = None
-) -> Iterator[RowEvidence]:
-    """One row of a table as a mission, for as long as the block.
-
-    Raises
-    ------
-    InputError
-        The table has no such row, or it cannot be used.
-    ConfigError
-        The table's own counterparts are used: there are no hypotheses to explain.
-    """
-    options = options or ClassifyOptions()
-    with ready(settings) as conn:
-        work = _Work(settings, conn, table, options)
-        if work.is_of_table:
-            raise ConfigError("--explain: explains counterparts that were searched for, not those of the table itself")
-        chunk = work.chunk_of(row)
-        mission = work.mission()
-        try:
-            converted, records, sample = work.loaded(mission, chunk)
-            if not len(converted):
-                raise InputError(f"{work.facts.name}: row {row}: {converted.rejects.reason[0]}")
-            ((_, at_hand),) = work.by_coverage(sample, records)
-            model, priors = at_hand.model, work.priors(at_hand.model)
-            sample = sample.select([p.name for p in model.properties])
-            ratio = None
-            if priors is not None and (priors.kind != "estimate" or priors.shares is not None):
-                ratio = work._ratio(priors, sample, mission.brightness(), np.arange(1))
-            result = classify(model, sample, ratio)
-            if ratio is not None:
-                shares = model.priors * ratio[0]
-                model = replace(model, priors=shares / shares.sum())
-            run_id = at_hand.run_id if at_hand.run_id is not None else at_hand.of_run_id
-            yield RowEvidence(mission, mission.source(work.facts.label), model, run_id, sample, result)
-        finally:
-            conn.rollback()
-
-
-class _Work:
+class TableWork:
     """One table on its way through."""
 
     def __init__(self, settings: Settings, conn: Connection, table: TableLike, options: ClassifyOptions) -> None:
@@ -327,7 +258,7 @@ class _Work:
             priors = self.priors(model) if with_priors else None
             if part.limits is not None:
                 part = Layout.absence_counted_once(part)
-            ratio = None if priors is None or not len(rows) else self._ratio(priors, part, brightness, rows)
+            ratio = None if priors is None or not len(rows) else self.ratio(priors, part, brightness, rows)
             result = classify(model, part, ratio)
             columns = answer_columns.columns(model, result) | {
                 "reason": reasons.sentences(model, part, result, log_fx[rows])
@@ -341,7 +272,8 @@ class _Work:
         return {name: np.ma.asarray(values) for name, values in whole.items()}
 
     @staticmethod
-    def _ratio(priors: TablePriors, part: Sample, brightness: np.ndarray | None, rows: np.ndarray) -> np.ndarray:
+    def ratio(priors: TablePriors, part: Sample, brightness: np.ndarray | None, rows: np.ndarray) -> np.ndarray:
+        """Factors from the model's priors to those of rows, by their flux and place where the priors depend on it."""
         if brightness is None or priors.kind != "counts":
             return priors.ratio(part)
         of_rows = brightness[rows]
