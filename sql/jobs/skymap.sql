@@ -19,8 +19,8 @@ s.class = %(class)s;
 s.{p} >= %(min_probability)s;
 
 -- name: rows
--- Some sources in the order of their numbers' list. The distance of the galaxy whose D25 ellipse the source is in is the
--- one that its luminosity was computed with.
+-- Some sources in the order of the list. The distance of the galaxy whose D25 ellipse a source is in is the one that its
+-- luminosity was computed with.
 SELECT s.source_id, s.name, s.ra, s.dec, s.class, s.p_class, {of_class} s.margin, s.outlier, s.is_outlier, s.p_variable,
        s.log_flux_ratio, s.log_flux_ratio_low, s.flux_ratio_sigma, s.flux_cgs, s.flux_err_cgs,
        CASE WHEN s.sep_to_radius <= 1

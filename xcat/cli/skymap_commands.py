@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -24,9 +23,7 @@ commands = typer.Typer()
     )
 )
 def skymap(
-    file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="Multi-order or flat HEALPix map in FITS; may be packed.")
-    ],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Multi-order or flat HEALPix map, FITS or FITS.gz.")],
     level: Annotated[
         float, typer.Option("--level", min=0, max=1, help="Probability that the credible region holds.")
     ] = 0.9,
@@ -60,13 +57,13 @@ def skymap(
         region = opened.region(regions.levels(level)[-1])
         regions.write_moc(region, opened, moc, overwrite)
         common.note(f"region of {region.area_deg2:,.6g} deg2 written to {moc}")
-    for_people = not (output or samp or as_json or plot)
+    takes_all = output or samp or as_json or plot
     table = api.skymap(
         opened,
         level,
         class_name=class_name,
         min_probability=min_probability,
-        limit=max_rows if for_people and sys.stdout.isatty() else None,
+        limit=None if takes_all else max_rows,
         run_id=run_id,
     )
     common.note(*opened.notes, *map(regions.region_words, table.meta[regions.FACTS]["regions"]))

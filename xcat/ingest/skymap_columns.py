@@ -168,8 +168,8 @@ def _in_mpc(path: Path, column: FitsColumn) -> float:
         return float(_unit(column.facts.unit).to(Mpc))
     except (UnitConversionError, TypeError, ValueError):
         raise InputError(
-            f"{path}: column '{column.facts.name}' has the unit {column.facts.unit[:20]!r}, which is no distance; correct "
-            "its TUNIT"
+            f"{path}: column '{column.facts.name}' has the unit {column.facts.unit[:20]!r}, which is no distance; "
+            "correct its TUNIT"
         ) from None
 
 
@@ -186,7 +186,7 @@ def is_galactic(hdu: Extension, notes: list[str]) -> bool:
         notes.append(f"{hdu.path}: no COORDSYS in the header; taken as equatorial (C)")
     if frame and frame not in (*_EQUATORIAL, *_GALACTIC):
         raise InputError(
-            f"{hdu.path}: COORDSYS is {frame[:20]!r}; only maps in equatorial (C) and galactic (G) coordinates are read. "
-            "Rotate the map first"
+            f"{hdu.path}: COORDSYS is {frame[:20]!r}; only maps in equatorial (C) and galactic (G) coordinates are "
+            "read. Rotate the map first"
         )
     return frame in _GALACTIC

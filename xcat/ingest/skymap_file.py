@@ -1,7 +1,7 @@
 """Sky maps in FITS files, plain or packed: multi-order (column UNIQ), or flat HEALPix (RING or NESTED).
 
-The rows of a flat nested map are read once, in their order, and four equal cells become one as they come: 12 million rows
-of a published map are 20,000 cells, and are never in memory together.
+The rows of a flat nested map are read once, in their order, and four equal cells become one as they come: 12 million
+rows of a published map are 20,000 cells, and are never in memory together.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ def read_skymap(path: Path, column: str = "", most_cells: int = MOST_CELLS) -> S
     path : Path
         FITS, plain or packed (gzip, bzip2, xz, zstd).
     column : str
-        Column of the probability; PROB, PROBABILITY or PROBDENSITY if not given. It is a density if its name or its unit
-        says so.
+        Column of the probability; PROB, PROBABILITY or PROBDENSITY if not given. It is a density if its name or its
+        unit says so.
     most_cells : int
         Refuse larger maps.
 
@@ -118,8 +118,8 @@ def _rows(table: MapTable, stream: BufferedReader, most_cells: int, n_cells: int
     hdu, used = table.hdu, [*table.columns, *([table.index] if table.index else [])]
     if n_cells > most_cells:
         raise InputError(
-            f"{hdu.path}: the map has {n_cells:,} cells, more than {most_cells:,}; make a multi-order map of it, or one of "
-            "lower resolution"
+            f"{hdu.path}: the map has {n_cells:,} cells, more than {most_cells:,}; make a multi-order map of it, or one "
+            "of lower resolution"
         )
     dtype = np.dtype(
         {
@@ -182,8 +182,8 @@ def _flat(
     pieces: list[Cells] = []
     if table.index is None and n_cells != n_pixels:
         raise InputError(
-            f"{table.where}: NSIDE {2**order} has {n_pixels:,} pixels, the table has {n_cells:,}; the header is wrong, or "
-            "the file is cut off"
+            f"{table.where}: NSIDE {2**order} has {n_pixels:,} pixels, the table has {n_cells:,}; the header is wrong, "
+            "or the file is cut off"
         )
     rows = _rows(table, stream, most_cells, n_cells)
     if table.index is not None:
@@ -231,8 +231,8 @@ def _of_pixels(
     wrong = np.flatnonzero((pixel < 0) | (pixel >= 12 * 4**order))
     if len(wrong):
         raise InputError(
-            f"{table.where}: column '{index.facts.name}', row {row[wrong[0]]:,}: {pixel[wrong[0]]} is no pixel of NSIDE "
-            f"{2**order}; they go from 0 to {12 * 4**order - 1}"
+            f"{table.where}: column '{index.facts.name}', row {row[wrong[0]]:,}: {pixel[wrong[0]]} is no pixel of "
+            f"NSIDE {2**order}; they go from 0 to {12 * 4**order - 1}"
         )
     if table.ordering == "RING":
         from astropy_healpix.core import ring_to_nested

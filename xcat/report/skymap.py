@@ -111,16 +111,10 @@ def skymap_sources(
     told = [_told(region, n) for region, n in zip(regions, counts, strict=True)]
     table.meta[FACTS] = {**skymap.facts, "regions": told, "notes": skymap.notes}
     table.meta |= {"run_id": run["run_id"], "total_rows": len(found.source_id)}
-    table.meta[KEY] = provenance(
-        "skymap",
-        run_id=run["run_id"],
-        model_run_id=run["model_run_id"],
-        **{f"skymap_{key}": value for key, value in skymap.facts.items()},
-        regions="; ".join(region_words(each) for each in told),
-        notes="; ".join(skymap.notes) or None,
-        **{"class": name},
-        min_probability=min_probability,
-    )
+    facts: dict[str, Any] = {f"skymap_{key}": value for key, value in skymap.facts.items()}
+    facts |= {"regions": "; ".join(map(region_words, told)), "notes": "; ".join(skymap.notes) or None}
+    facts |= {"class": name, "min_probability": min_probability}
+    table.meta[KEY] = provenance("skymap", run_id=run["run_id"], model_run_id=run["model_run_id"], **facts)
     return table
 
 

@@ -1,8 +1,8 @@
 """Probability maps of the sky in HEALPix cells of any size, and their credible regions.
 
-A cell is a range of the nested HEALPix cells of order 29, whose number ``hpx29`` every published source has: so a source
-is in exactly one cell, on a border too. The credible level of a place is the probability of all that is at least as
-dense as it. Cells of equal density have one level together, so the level does not depend on how the map is cut into
+A cell is a range of the nested HEALPix cells of order 29, whose number ``hpx29`` every published source has: so a
+source is in exactly one cell, on a border too. The credible level of a place is the probability of all that is at least
+as dense as it. Cells of equal density have one level together, so the level does not depend on how the map is cut into
 cells: a multi-order map and the flat map made from it give the same.
 """
 
@@ -162,11 +162,11 @@ class SkyMap:
     @cached_property
     def density_per_deg2(self) -> FloatArray:
         """Probability per square degree of every cell."""
-        return self.probability / self._area_deg2
+        return np.asarray(self.probability / self._area_deg2)
 
     @cached_property
     def _area_deg2(self) -> FloatArray:
-        return SPHERE_DEG2 / 12 * np.ldexp(1.0, -2 * self.order)
+        return np.asarray(SPHERE_DEG2 / 12 * np.ldexp(1.0, -2 * self.order))
 
     @cached_property
     def _last(self) -> IntArray:
@@ -236,8 +236,8 @@ def check_values(value: FloatArray, where: str, name: str, row: IntArray) -> Non
     wrong = np.flatnonzero(~((value >= 0) & (value < np.inf)))
     more = f" and {len(wrong) - 1:,} more rows" if len(wrong) > 1 else ""
     raise InputError(
-        f"{where}: column '{name}', row {row[wrong[0]]:,}{more}: {value[wrong[0]]:g} is no probability, which is a finite "
-        "number from 0. If this column holds something else, name the right one with --column"
+        f"{where}: column '{name}', row {row[wrong[0]]:,}{more}: {value[wrong[0]]:g} is no probability, which is a "
+        "finite number from 0. If this column holds something else, name the right one with --column"
     )
 
 
@@ -252,11 +252,11 @@ def _check_overlaps(order: IntArray, first: IntArray, row: IntArray, where: str,
     overlaps = np.flatnonzero(end[:-1] > first[1:])
     if len(overlaps):
         i = overlaps[0]
-        same = order[i] == order[i + 1]
+        what = "the same cell twice" if order[i] == order[i + 1] else "cells that overlap"
         one, other = sorted((int(row[i]), int(row[i + 1])))
         raise InputError(
-            f"{where}: column '{name}', rows {one:,} and {other:,}: {'the same cell twice' if same else 'cells that overlap'}"
-            f"; {len(overlaps):,} such pairs. Every place must be in one cell at most: make the map again"
+            f"{where}: column '{name}', rows {one:,} and {other:,}: {what}; {len(overlaps):,} such pairs. "
+            "Every place must be in one cell at most: make the map again"
         )
 
 
