@@ -19,12 +19,12 @@ s.class = %(class)s;
 s.{p} >= %(min_probability)s;
 
 -- name: rows
--- Some sources in the order of the list. The distance of the galaxy whose D25 ellipse a source is in is the one that its
--- luminosity was computed with.
+-- Some sources in the order of the list. The distance of the galaxy whose D25 ellipse a source is in is the one with
+-- which its luminosity was computed.
 SELECT s.source_id, s.name, s.ra, s.dec, s.class, s.p_class, {of_class} s.margin, s.outlier, s.is_outlier, s.p_variable,
        s.log_flux_ratio, s.log_flux_ratio_low, s.flux_ratio_sigma, s.flux_cgs, s.flux_err_cgs,
-       CASE WHEN s.sep_to_radius <= 1
-            THEN 10 ^ ((s.log_lx_galaxy::double precision - s.log_fx - log(4 * pi())) / 2) / %(cm_in_mpc)s
+       CASE WHEN s.sep_to_radius <= 1 AND s.flux_std_cgs > 0
+            THEN sqrt(10 ^ s.log_lx_galaxy::double precision / (4 * pi() * s.flux_std_cgs)) / %(cm_in_mpc)s
        END AS host_distance_mpc, s.sep_to_radius, s.known_class, s.alternative, s.n_missing, s.catalogue, s.err_arcsec,
        s.n_detections, s.mjd_last, s.is_best_of_master, s.n_missions, s.missions_agree, s.other_missions, s.master_id,
        s.optical_catalogue, s.optical_native_id, s.infrared_catalogue, s.infrared_native_id, s.run_id

@@ -118,8 +118,8 @@ def _rows(table: MapTable, stream: BufferedReader, most_cells: int, n_cells: int
     hdu, used = table.hdu, [*table.columns, *([table.index] if table.index else [])]
     if n_cells > most_cells:
         raise InputError(
-            f"{hdu.path}: the map has {n_cells:,} cells, more than {most_cells:,}; make a multi-order map of it, or one "
-            "of lower resolution"
+            f"{hdu.path}: the map has {n_cells:,} cells, more than {most_cells:,}; make a multi-order map of it, or "
+            "one of lower resolution"
         )
     dtype = np.dtype(
         {

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 SPHERE_DEG2 = 4 * np.pi * np.degrees(1) ** 2
 _UNSEEN = -1.6e30  # healpy writes -1.6375e30 where a map has no value
 _TOLD = 1e-6  # a sum of the probabilities that differs from 1 by more is told
+_ROUNDING = 1e-12  # of sums of probabilities: a region of 0.5 ends where 0.5 is reached in one of two orders
 _MOST_CONES = 10_000
 _COARSEST, _FINEST_COVER = 3, 8
 
@@ -184,7 +185,8 @@ class SkyMap:
 
     def is_in(self, level: float) -> BoolArray:
         """Which cells are in the credible region of a level: the densest, until they hold the probability."""
-        return np.asarray((self.denser < level) & (self.probability > 0))
+        inside = self.probability > 0
+        return inside if level >= 1 else np.asarray(inside & (self.denser < level - _ROUNDING))
 
     def region(self, level: float) -> Region:
         """The credible region of a level above 0 and up to 1."""
@@ -212,7 +214,7 @@ class SkyMap:
         ra, dec = geometry.from_galactic(lon.to_value(u.deg), lat.to_value(u.deg))
         # no corner of a cell is farther from its middle than twice the root of its area
         radius = 2 * nside_to_pixel_resolution(nside).to(u.deg)
-        cones = MOC.from_cones(ra * u.deg, dec * u.deg, radius, max_depth=order + 2, union_strategy="large_cones")
+        cones = MOC.from_cones(ra * u.deg, dec * u.deg, radius=radius, max_depth=order + 2, union_strategy="large_cones")
         ranges = cones.to_depth29_ranges.astype(np.int64)
         return ranges[:, 0], ranges[:, 1] - 1
 
