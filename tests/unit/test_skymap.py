@@ -116,7 +116,7 @@ def test_areas_are_those_of_mocpy(parts: Any) -> None:
 
 
 def test_a_place_on_a_border_is_in_exactly_one_cell() -> None:
-    """Corners, edges and middles of cells: found by their range, in the cell that astropy-healpix finds at its order."""
+    """Corners, edges and middles: found by their range, in the cell that astropy-healpix finds at its order."""
     order, cell = split(list(range(0, 400, 7)), 5)
     skymap = SkyMap.of_cells(order, cell, np.arange(1.0, len(order) + 1), is_density=True)
     places = [boundaries_lonlat(c, 2, 2**o, order="nested") for o, c in zip(order, cell, strict=True)]

@@ -88,7 +88,9 @@ def forms(cells: dict[str, np.ndarray], folder: Path) -> dict[str, SkyMap]:
         "nested, rows of 1,024": read_skymap(write(folder / "rows.fits.gz", rows_of_pixels, FLAT)),
         "nested, 4 bytes": read_skymap(write(folder / "f4.fits", small, FLAT)),
         "ring": read_skymap(write(folder / "ring.fits.gz", in_ring, {**FLAT, "ORDERING": "RING"})),
-        "pixels": read_skymap(write(folder / "pixels.fits", pixels, {**FLAT, "ORDERING": "RING", "INDXSCHM": "EXPLICIT"})),
+        "pixels": read_skymap(
+            write(folder / "pixels.fits", pixels, {**FLAT, "ORDERING": "RING", "INDXSCHM": "EXPLICIT"})
+        ),
         "table": read_skymap_table(table),
     }
 
@@ -180,7 +182,11 @@ WRONG: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "nside": ({"PROB": np.ones(108)}, {**FLAT, "NSIDE": 3}, "NSIDE is 3; only powers of 2"),
     "no nside": ({"PROB": np.ones(12)}, {**FLAT, "NSIDE": None}, "NSIDE of extension 1 is missing"),
     "too few pixels": ({"PROB": np.ones(12)}, {**FLAT, "NSIDE": 2}, "NSIDE 2 has 48 pixels, the table has 12"),
-    "no PIXEL": ({"PROB": np.ones(2)}, {**FLAT, "INDXSCHM": "EXPLICIT"}, "INDXSCHM is EXPLICIT, but there is no column"),
+    "no PIXEL": (
+        {"PROB": np.ones(2)},
+        {**FLAT, "INDXSCHM": "EXPLICIT"},
+        "INDXSCHM is EXPLICIT, but there is no column",
+    ),
     "pixel": (
         {"PIXEL": [1, 12], "PROB": np.ones(2)},
         {**FLAT, "NSIDE": 1, "INDXSCHM": "EXPLICIT"},
@@ -271,7 +277,13 @@ def test_published_maps_have_the_areas_of_mocpy(shared_data: Path, name: str, ar
     skymap = read_skymap(shared_data / "skymaps" / name)
     assert skymap.notes == [] and len(skymap.order) < 20_000
     cell = skymap.first >> 2 * (29 - skymap.order)
-    options: dict[str, Any] = {"max_depth": 29, "asc": False, "strict": False, "no_split": True, "reverse_decent": False}
+    options: dict[str, Any] = {
+        "max_depth": 29,
+        "asc": False,
+        "strict": False,
+        "no_split": True,
+        "reverse_decent": False,
+    }
     for level, area in ((0.5, area_50), (0.9, area_90)):
         region = skymap.region(level)
         assert region.area_deg2 == pytest.approx(area, rel=1e-9)

@@ -52,11 +52,14 @@ def read_skymap(path: Path, column: str = "", most_cells: int = MOST_CELLS) -> S
         The file cannot be read, or is no map of probability in equatorial or galactic coordinates; the message names
         file, column and row.
     """
-    kind = sniff(path)
-    if kind != "fits":
-        raise InputError(f"{path}: a sky map is a FITS file with HEALPix cells, this is {kind}")
-    with unpacked(path) as stream:
-        return _read(path, stream, column, most_cells)
+    try:
+        kind = sniff(path)
+        if kind != "fits":
+            raise InputError(f"{path}: a sky map is a FITS file with HEALPix cells, this is {kind}")
+        with unpacked(path) as stream:
+            return _read(path, stream, column, most_cells)
+    except UNREADABLE as error:
+        raise InputError(f"{path}: cannot be read: {shortened(error)}. Fetch it again") from error
 
 
 def read_skymap_table(
@@ -86,18 +89,15 @@ def read_skymap_table(
 
 
 def _read(path: Path, stream: BufferedReader, column: str, most_cells: int) -> SkyMap:
-    try:
-        hdu = first_table(path, stream)
-        notes: list[str] = []
-        table = map_table(hdu, column, notes)
-        facts = {"file": path.name} | {name: hdu.value(key) for name, key in (_EVENT | _DISTANCE).items()}
-        facts = {name: value for name, value in facts.items() if value not in (None, "")}
-        in_galactic = is_galactic(hdu, notes)
-        read = _multi_order if table.ordering == "NUNIQ" else _flat
-        order, cell, values, row = read(table, stream, most_cells)
-        _read_to_end(stream)
-    except UNREADABLE as error:
-        raise InputError(f"{path}: cannot be read: {shortened(error)}. Fetch it again") from error
+    hdu = first_table(path, stream)
+    notes: list[str] = []
+    table = map_table(hdu, column, notes)
+    facts = {"file": path.name} | {name: hdu.value(key) for name, key in (_EVENT | _DISTANCE).items()}
+    facts = {name: value for name, value in facts.items() if value not in (None, "")}
+    in_galactic = is_galactic(hdu, notes)
+    read = _multi_order if table.ordering == "NUNIQ" else _flat
+    order, cell, values, row = read(table, stream, most_cells)
+    _read_to_end(stream)
     return SkyMap.of_cells(
         order,
         cell,

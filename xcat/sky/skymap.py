@@ -214,7 +214,9 @@ class SkyMap:
         ra, dec = geometry.from_galactic(lon.to_value(u.deg), lat.to_value(u.deg))
         # no corner of a cell is farther from its middle than twice the root of its area
         radius = 2 * nside_to_pixel_resolution(nside).to(u.deg)
-        cones = MOC.from_cones(ra * u.deg, dec * u.deg, radius=radius, max_depth=order + 2, union_strategy="large_cones")
+        cones = MOC.from_cones(
+            ra * u.deg, dec * u.deg, radius=radius, max_depth=order + 2, union_strategy="large_cones"
+        )
         ranges = cones.to_depth29_ranges.astype(np.int64)
         return ranges[:, 0], ranges[:, 1] - 1
 
