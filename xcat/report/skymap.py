@@ -100,7 +100,7 @@ def skymap_sources(
     if not run["is_in_pub"]:
         raise XcatError(f"run {run['run_id']} has no tables in pub. Make them: xcat publish {run['run_id']} --hold")
     classified = partitions.qualified("classified_runs", run["run_id"])
-    found = _find(conn, skymap, regions[-1], classified, name, min_probability)
+    found = find_sources(conn, skymap, regions[-1], classified, name, min_probability)
     kept = Found(*(values[:limit] for values in found))
     of_class = [] if name is None else [sql.SQL("s.{}, ").format(sql.Identifier(class_column(name)))]
     statement = job("skymap.rows").compose(classified=classified, of_class=sql.Composed(of_class))
@@ -125,15 +125,23 @@ def _checked_class(run: dict[str, Any], class_name: str | None) -> str | None:
     return None if class_name is None else known[class_name.lower()]
 
 
-def _find(
+def find_sources(
     conn: Connection,
     skymap: SkyMap,
     region: Region,
     classified: str,
-    class_name: str | None,
-    min_probability: float | None,
+    class_name: str | None = None,
+    min_probability: float | None = None,
 ) -> Found:
-    """The sources in a region by credible level; of places that are as dense, in the order of the sky."""
+    """Find the sources in a region, by credible level; those of places that are as dense in the order of the sky.
+
+    Parameters
+    ----------
+    classified : str
+        Table with source_id, hpx29, ra, dec, catalogue, name, and what the conditions need.
+    class_name, min_probability
+        As `skymap_sources`.
+    """
     first, last = skymap.equatorial_ranges(region)
     condition = job("skymap.all").compose()
     if min_probability is not None:
@@ -148,7 +156,7 @@ def _find(
     cell = skymap.cell_of(rows["ra"], rows["dec"]) if skymap.is_galactic else skymap.cell_at(rows["hpx29"])
     inside = (cell >= 0) & skymap.is_in(region.level)[cell]
     source_id, cell = rows["source_id"][inside], cell[inside]
-    at = np.argsort(skymap.level[cell], kind="stable")
+    at = np.lexsort((rows["hpx29"][inside], skymap.level[cell]))  # keeps the order of what is equal
     return Found(source_id[at], cell[at])
 
 
