@@ -227,7 +227,7 @@ def test_an_equal_map_has_no_inner_region(sources: list[dict[str, Any]]) -> None
 
 
 def test_the_index_is_read_however_many_ranges_there_are(module_settings: Settings) -> None:
-    """The plain join compares every source with every range, minutes for a noisy map, from some thousands of them on."""
+    """A plain join compares every source with every range if there are thousands: minutes for a noisy map."""
     with ready(module_settings) as conn:
         conn.execute(
             "CREATE TEMP TABLE many AS SELECT i AS source_id, i::bigint << 40 AS hpx29, 0.0::float8 AS ra,"
