@@ -1,7 +1,7 @@
 -- name: sources_in
--- Sources in ranges of HEALPix cells of order 29, which do not overlap. Those of one cell are in an order that depends on
--- the data alone. LATERAL and OFFSET have the index read once per range: for a plain join, the planner takes every range
--- for a ninth of the table, and for thousands of them compares every source with every range.
+-- Sources in ranges of HEALPix cells of order 29, which do not overlap. Those of one cell are in an order that depends
+-- on the data alone. LATERAL and OFFSET have the index read once per range: for a plain join the planner takes every
+-- range for a ninth of the table, and with thousands of ranges compares every source with every one.
 SELECT s.source_id, s.hpx29, s.ra, s.dec
 FROM unnest(%(first)s::bigint[], %(last)s::bigint[]) AS r (first, last)
 CROSS JOIN LATERAL (
