@@ -194,8 +194,9 @@ def _flat(
             cell, values = _with_value(table, cell, values, cell)
             pieces += join_cells(order, cell, values)
     else:
-        ring = [table.values(part) for _, part in rows]
-        whole = np.concatenate(ring, axis=1) if ring else np.zeros((len(table.columns), 0))
+        whole = np.empty((len(table.columns), n_pixels))
+        for start, part in rows:
+            whole[:, start * table.n_per_row : (start + len(part)) * table.n_per_row] = table.values(part)
         from astropy_healpix.core import nested_to_ring
 
         for first in range(0, n_pixels, _CHUNK_CELLS):
