@@ -236,6 +236,15 @@ def test_a_map_that_is_too_large_is_refused_before_its_rows_are_read(tmp_path: P
     assert MOST_CELLS == 50_331_648
 
 
+@pytest.mark.parametrize("ordering", ["NESTED", "RING"])
+def test_a_map_without_equal_cells_is_refused_at_a_quarter_of_that(tmp_path: Path, ordering: str) -> None:
+    value = np.random.default_rng(1).random(N_PIXELS)
+    path = write(tmp_path / "a.fits", {"PROB": value}, {**FLAT, "ORDERING": ordering})
+    with pytest.raises(InputError, match="more than 12,287 cells of different values; make one of lower resolution"):
+        read_skymap(path, most_cells=4 * N_PIXELS - 1)
+    assert len(read_skymap(path, most_cells=4 * N_PIXELS).order) == N_PIXELS
+
+
 def test_damaged_files_are_refused(cells: dict[str, np.ndarray], tmp_path: Path) -> None:
     raw = content(multi(cells), HEADER)
     packed = bytearray(gzip.compress(content(flat(cells), FLAT)))

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 #: The largest maps: flat ones of NSIDE 2048.
 MOST_CELLS = 12 * 2048**2
+_MOST_APART = 4  # of so many cells that are read one may be kept: others are joined
 _EVENT = {"object": "OBJECT", "date_obs": "DATE-OBS", "instruments": "INSTRUME", "creator": "CREATOR"}
 _DISTANCE = {"distance_mean_mpc": "DISTMEAN", "distance_std_mpc": "DISTSTD"}
 _CHUNK_CELLS = 4**7  # what fits into the processor's cache takes half the time
@@ -113,14 +114,17 @@ def _read(path: Path, stream: BufferedReader, column: str, most_cells: int) -> S
     )
 
 
-def _rows(table: MapTable, stream: BufferedReader, most_cells: int, n_cells: int) -> Iterator[tuple[int, np.ndarray]]:
-    """Rows of the table in pieces, each after the number of rows before it."""
-    hdu, used = table.hdu, [*table.columns, *([table.index] if table.index else [])]
+def _check_size(table: MapTable, n_cells: int, most_cells: int) -> None:
     if n_cells > most_cells:
         raise InputError(
-            f"{hdu.path}: the map has {n_cells:,} cells, more than {most_cells:,}; make a multi-order map of it, or "
+            f"{table.where}: the map has {n_cells:,} cells, more than {most_cells:,}; make a multi-order map of it, or "
             "one of lower resolution"
         )
+
+
+def _rows(table: MapTable, stream: BufferedReader) -> Iterator[tuple[int, np.ndarray]]:
+    """Rows of the table in pieces, each after the number of rows before it."""
+    hdu, used = table.hdu, [*table.columns, *([table.index] if table.index else [])]
     dtype = np.dtype(
         {
             "names": [f"f{k}" for k in range(len(used))],
@@ -156,7 +160,8 @@ def _multi_order(
 ) -> tuple[IntArray, IntArray, FloatArray, IntArray]:
     values, indices, index = [], [], table.index
     assert index is not None
-    for start, part in _rows(table, stream, most_cells, table.n_rows * table.n_per_row):
+    _check_size(table, table.n_rows * table.n_per_row, most_cells // _MOST_APART)
+    for start, part in _rows(table, stream):
         values.append(table.values(part))
         uniq = table.numbers(part)
         wrong = np.flatnonzero((uniq < 4) | (uniq >= 4 ** (FINEST + 2)))
@@ -179,35 +184,51 @@ def _flat(
     """The cells of a map of one order, equal ones joined."""
     order = _order(table.hdu)
     n_pixels, n_cells = 12 * 4**order, table.n_rows * table.n_per_row
-    pieces: list[Cells] = []
     if table.index is None and n_cells != n_pixels:
         raise InputError(
             f"{table.where}: NSIDE {2**order} has {n_pixels:,} pixels, the table has {n_cells:,}; the header is wrong, "
             "or the file is cut off"
         )
-    rows = _rows(table, stream, most_cells, n_cells)
+    _check_size(table, n_cells, most_cells)
     if table.index is not None:
-        return _of_pixels(table, rows, order)
-    if table.ordering == "NESTED":
-        for start, part in rows:
-            cell, values = np.arange(len(part) * table.n_per_row) + start * table.n_per_row, table.values(part)
-            cell, values = _with_value(table, cell, values, cell)
-            pieces += join_cells(order, cell, values)
-    else:
-        whole = np.empty((len(table.columns), n_pixels))
-        for start, part in rows:
-            whole[:, start * table.n_per_row : (start + len(part)) * table.n_per_row] = table.values(part)
-        from astropy_healpix.core import nested_to_ring
-
-        for first in range(0, n_pixels, _CHUNK_CELLS):
-            cell = np.arange(first, min(first + _CHUNK_CELLS, n_pixels))
-            place = np.asarray(nested_to_ring(cell, 2**order), np.int64)
-            cell, values = _with_value(table, cell, whole[:, place], place)
-            pieces += join_cells(order, cell, values)
+        return _of_pixels(table, _rows(table, stream), order)
+    pieces: list[Cells] = []
+    n_kept = 0
+    for cell, values, place in (_nested if table.ordering == "NESTED" else _ring)(table, stream, order):
+        has = ~is_unseen(values[0])
+        table.check(values[0][has], place[has])
+        joined = join_cells(order, cell[has], values[:, has])
+        pieces += joined
+        n_kept += sum(len(numbers) for _, numbers, _ in joined)
+        if n_kept > most_cells // _MOST_APART:
+            raise InputError(
+                f"{table.where}: the map has more than {most_cells // _MOST_APART:,} cells of different values; make "
+                "one of lower resolution"
+            )
     orders, cells, values = (np.concatenate(each, axis=-1) for each in zip(*pieces, strict=True))
     if not table.is_density:
         values[0] = np.ldexp(values[0], 2 * (order - orders))  # of all pixels that became one cell
     return orders, cells, values, None
+
+
+def _nested(table: MapTable, stream: BufferedReader, order: int) -> Iterator[tuple[IntArray, FloatArray, IntArray]]:
+    """Nested cells in their order, their values, and how many cells of the file come before each."""
+    for start, part in _rows(table, stream):
+        cell = np.arange(len(part) * table.n_per_row) + start * table.n_per_row
+        yield cell, table.values(part), cell
+
+
+def _ring(table: MapTable, stream: BufferedReader, order: int) -> Iterator[tuple[IntArray, FloatArray, IntArray]]:
+    """The same of a map whose cells are in rings: it is read as a whole."""
+    from astropy_healpix.core import nested_to_ring
+
+    whole = np.empty((len(table.columns), 12 * 4**order))
+    for start, part in _rows(table, stream):
+        whole[:, start * table.n_per_row : (start + len(part)) * table.n_per_row] = table.values(part)
+    for first in range(0, whole.shape[1], _CHUNK_CELLS):
+        cell = np.arange(first, min(first + _CHUNK_CELLS, whole.shape[1]))
+        place = np.asarray(nested_to_ring(cell, 2**order), np.int64)
+        yield cell, whole[:, place], place
 
 
 def _order(hdu: Extension) -> int:
@@ -241,12 +262,3 @@ def _of_pixels(
         pixel = np.asarray(ring_to_nested(pixel, 2**order), np.int64)
     has = ~is_unseen(value[0])
     return np.full(has.sum(), order), pixel[has], value[:, has], row[has]
-
-
-def _with_value(table: MapTable, cell: IntArray, values: FloatArray, place: IntArray) -> tuple[IntArray, FloatArray]:
-    """The cells that have a value, which is checked; `place` is where in the file they are."""
-    unseen = is_unseen(values[0])
-    if unseen.any():
-        cell, values, place = cell[~unseen], values[:, ~unseen], place[~unseen]
-    table.check(values[0], place)
-    return cell, values
