@@ -25,7 +25,7 @@ _CENTRE_DEG = 180.0  # right ascension in the middle; it grows to the left
 _LARGEST_CLOSE_UP_DEG = 40.0
 _LINES = ("-", (0, (4, 2)))
 _SHADE = LinearSegmentedColormap.from_list("shade", ["#ffffff", "#9aa7b5"])
-_N_NUMBERED = 10
+_N_NUMBERED, _APART = 10, 0.07
 _RING_DEG = np.linspace(0, 360, 721)
 
 
@@ -105,13 +105,16 @@ def _near(
     along = _unit(np.stack([vector @ east, vector @ north], axis=-1)) * away[:, None]
     near = np.abs(along).max(axis=1, initial=0.0) <= size
     _scatter(axes, sources[near], along[near, 0], along[near, 1], 22.0)
-    for number in np.flatnonzero(near[:_N_NUMBERED]):
-        at = (along[number, 0], along[number, 1])
-        axes.annotate(str(number + 1), at, (4, 3), textcoords="offset points", fontsize=7, color=style.INK)
+    numbered: list[int] = []
+    for i in np.flatnonzero(near[:_N_NUMBERED]):
+        if not numbered or np.abs(along[numbered] - along[i]).max(axis=1).min() > _APART * size:  # else illegible
+            numbered.append(int(i))
+            axes.annotate(str(i + 1), along[i], (4, 3), textcoords="offset points", fontsize=7, color=style.INK)
     axes.set(xlim=(size, -size), ylim=(-size, size), aspect="equal")
     axes.set_xlabel(f"degrees east of RA {ra:.2f}°", labelpad=2)
     axes.set_ylabel(f"degrees north of Dec {dec:.2f}°", labelpad=0)
-    axes.set_title(f"numbers: place in the list, to {_N_NUMBERED}", loc="left", **style.NOTE)
+    if numbered:
+        axes.set_title("numbers: the first places of the list", loc="left", **style.NOTE)
 
 
 def _unit(vectors: FloatArray) -> FloatArray:
