@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from xcat.own.classify_table import Classified, ClassifyOptions
     from xcat.own.table_result import TableResult
     from xcat.report.explain.explanation import Explanation
+    from xcat.sky.skymap import SkyMap
     from xcat.tables.facts import TableLike
 
-__all__ = ["Reasons", "candidates", "classify", "explain", "match", "sql"]
+__all__ = ["Reasons", "candidates", "classify", "explain", "match", "skymap", "sql"]
 
 
 @contextmanager
@@ -146,6 +147,79 @@ def candidates(
 
     with reading() as conn:
         return find(conn, class_name, min_probability, cone, limit, known, run_id, every_mission)
+
+
+def skymap(
+    skymap: Path | str | Table | SkyMap,
+    level: float = 0.9,
+    *,
+    class_name: str | None = None,
+    min_probability: float | None = None,
+    column: str = "",
+    limit: int | None = None,
+    run_id: int | None = None,
+) -> Table:
+    """List the published sources in the credible region of a sky map, by credible level.
+
+    Parameters
+    ----------
+    skymap : Path, str, Table or SkyMap
+        A FITS file, plain or packed: multi-order (column UNIQ) or flat HEALPix (RING or NESTED), with a column PROB,
+        PROBABILITY or PROBDENSITY, and with or without DISTMU and DISTSIGMA; or a table with the columns and the header
+        (``meta``) of one.
+    level : float
+        Probability that the region holds. The region of 0.5 is told as well.
+    class_name : str, optional
+        List sources of this class only, in any case.
+    min_probability : float, optional
+        Lowest probability: of that class, whichever class is most probable; or else of the source's own class.
+    column : str
+        Column of the probability, if it has another name.
+    limit : int, optional
+        Maximum number of rows; ``meta["total_rows"]`` is the number without it.
+    run_id : int, optional
+        Classify run; the published one if not given.
+
+    Returns
+    -------
+    Table
+        One row per source: what it is, the credible level and density of its place, the distance of the event there,
+        that of the galaxy the source is in. ``meta["skymap"]`` has level, area and number of sources of each region,
+        and the notes on the map: cells that are missing, a sum of probabilities that is not 1.
+
+    Raises
+    ------
+    InputError
+        The map cannot be read; the message names file, column and row.
+    XcatError
+        Nothing is published, or the level, the class, the probability, the run or the limit is invalid.
+
+    Examples
+    --------
+    >>> import xcat
+    >>> from astropy.table import Table
+    >>> north = {"UNIQ": range(4, 16), "PROBDENSITY": [1.0] * 4 + [0.0] * 8}
+    >>> table = xcat.skymap(Table(north, meta={"ORDERING": "NUNIQ", "COORDSYS": "C"}))
+    >>> bool((table["dec"] >= 0).all()), round(table.meta["skymap"]["regions"][0]["area_deg2"])
+    (True, 13751)
+    """
+    from xcat.report.skymap import skymap_sources
+
+    opened = open_skymap(skymap, column)
+    with reading() as conn:
+        return skymap_sources(conn, opened, level, class_name, min_probability, limit, run_id)
+
+
+def open_skymap(skymap: Path | str | Table | SkyMap, column: str = "") -> SkyMap:
+    """Read a sky map as `skymap` takes it."""
+    from xcat.ingest.skymap_file import read_skymap, read_skymap_table
+    from xcat.sky.skymap import SkyMap
+
+    if isinstance(skymap, SkyMap):
+        return skymap
+    if isinstance(skymap, Path | str):
+        return read_skymap(Path(skymap), column)
+    return read_skymap_table(skymap, column)
 
 
 class Reasons:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import astropy.units as u
+import numpy as np
 import pytest
+from astropy.io import fits
+from astropy_healpix import lonlat_to_healpix
 from tiny import rows
 
+import xcat
 from xcat.catalogues import definition
 from xcat.config import Settings
 from xcat.ingest.load import ingest
@@ -102,6 +108,53 @@ _FILES: dict[str, tuple[str, int, dict[str, int]]] = {
     "gladeplus": ("reference/glade_plus_hyperleda.parquet", 791_643, {}),
     "gaia_dr3_bright": ("reference/gaia_dr3_bright.parquet", 482_176, {}),
 }
+
+
+@pytest.mark.parametrize(
+    ("name", "n_50", "n_90"),
+    [
+        ("S190814bv_5_LALInference.v1.fits.gz", 0, 2),
+        ("bayestar.multiorder.fits", 16, 89),
+        ("rrt_small_area.fits", 0, 2),
+    ],
+)
+def test_the_sources_in_published_sky_maps(
+    module_settings: Settings,
+    chandra: Any,
+    shared_data: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    n_50: int,
+    n_90: int,
+) -> None:
+    """The ranking is that of the cells which astropy-healpix finds, and of sums over the rows of the file."""
+    monkeypatch.setenv("XCAT_DATABASE_URL", str(module_settings.database_url))
+    start = time.process_time()
+    table = xcat.skymap(shared_data / "skymaps" / name)
+    assert time.process_time() - start < 2
+    assert [region["n_sources"] for region in table.meta["skymap"]["regions"]] == [n_50, n_90]
+    data = fits.getdata(shared_data / "skymaps" / name, 1)
+    if "UNIQ" in data.names:
+        uniq, density = data["UNIQ"].astype(np.int64), data["PROBDENSITY"].astype(float)
+        order = np.floor(np.log2(uniq / 4) / 2).astype(int)
+        p = density / 4.0**order
+    else:
+        p = density = data["PROB"].astype(float)
+        uniq, order = np.arange(len(p)) + 4 * 4**10, np.array([10])
+    place = np.argsort(uniq)
+    sources = rows(module_settings, "SELECT source_id, ra, dec FROM pub.classified ORDER BY source_id")
+    ra, dec = (np.array([row[key] for row in sources]) * u.deg for key in ("ra", "dec"))
+    cell = np.full(len(sources), -1)
+    for each in np.unique(order):
+        own = 4 * 4 ** int(each) + lonlat_to_healpix(ra, dec, 2 ** int(each), order="nested")
+        i = np.minimum(np.searchsorted(uniq, own, sorter=place), len(uniq) - 1)
+        cell = np.where(uniq[place[i]] == own, place[i], cell)
+    assert (cell >= 0).all()
+    dense = np.flatnonzero(density[cell] >= density[cell][np.argsort(-density[cell])[n_90 - 1]])
+    level = {sources[k]["source_id"]: p[density >= density[cell[k]]].sum() / p.sum() for k in dense}
+    assert set(table["source_id"]) == set(level)
+    np.testing.assert_allclose(table["credible_level"], [level[i] for i in table["source_id"]], atol=1e-9)
+    assert (np.diff(table["credible_level"]) >= 0).all()
 
 
 @pytest.mark.parametrize("name", _FILES)

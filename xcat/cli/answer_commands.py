@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -15,29 +14,6 @@ from xcat.config import settings
 from xcat.errors import XcatError
 
 commands = typer.Typer()
-
-
-def _give(
-    table: Any, name: str, output: Path | None, overwrite: bool, samp: bool, as_json: bool, max_rows: int
-) -> None:
-    """Write a table to a file, send it, or print it."""
-    from xcat.output import terminal
-
-    common.send(table, name, samp)
-    if output is not None:
-        from xcat.output import files
-
-        common.note(*files.check(table, output))
-        files.write(table, output, overwrite=overwrite)
-        facts = {"rows_out": len(table), "output": str(output)}
-        common.done(as_json, facts, f"{len(table):,} rows written to {output}")
-    elif samp:
-        common.done(as_json, {"rows_out": len(table)}, "")
-    elif as_json:
-        common.print_json(terminal.as_json(table))
-    else:
-        # in a file or a pipe nothing is left out
-        print(terminal.show(table, max_rows, None if sys.stdout.isatty() else 10_000))
 
 
 @commands.command(
@@ -75,7 +51,7 @@ def sql(
         table = results.read(conn, text, max_mb=settings().max_table_mb, max_rows=kept)
     table.meta[KEY] |= facts
     if not value:
-        _give(table.astropy() if samp else table, "query", output, overwrite, samp, as_json, max_rows)
+        common.give(table.astropy() if samp else table, "query", output, overwrite, samp, as_json, max_rows)
         return
     if not len(table):
         raise XcatError("the query gave no row")
@@ -134,7 +110,7 @@ def candidates(
     table = api.candidates(
         class_name, min_probability, cone=place, known=known, run_id=run_id, every_mission=every_mission
     )
-    _give(table, f"{class_name} candidates", output, overwrite, samp, as_json, max_rows)
+    common.give(table, f"{class_name} candidates", output, overwrite, samp, as_json, max_rows)
     from xcat.report.candidates import expectation
 
     common.note(expectation(table))

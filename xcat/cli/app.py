@@ -25,6 +25,7 @@ from xcat.cli import (
     release_commands,
     run_commands,
     service_commands,
+    skymap_commands,
 )
 from xcat.cli.common import UsageError, examples, option
 from xcat.cli.database_commands import db_app
@@ -61,6 +62,7 @@ for room in (
     *(catalogue_commands, pipeline_commands, own_commands, evaluate_commands, answer_commands, run_commands),
     release_commands,
     service_commands,
+    skymap_commands,
 ):
     app.add_typer(room.commands)
 

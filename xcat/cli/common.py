@@ -105,6 +105,27 @@ def send(table: Any, name: str, samp: bool) -> None:
         note(*desktop.send(table, name))
 
 
+def give(table: Any, name: str, output: Path | None, overwrite: bool, samp: bool, as_json: bool, max_rows: int) -> None:
+    """Write a table to a file, send it, or print it."""
+    from xcat.output import terminal
+
+    send(table, name, samp)
+    if output is not None:
+        from xcat.output import files
+
+        note(*files.check(table, output))
+        files.write(table, output, overwrite=overwrite)
+        facts = {"rows_out": len(table), "output": str(output)}
+        done(as_json, facts, f"{len(table):,} rows written to {output}")
+    elif samp:
+        done(as_json, {"rows_out": len(table)}, "")
+    elif as_json:
+        print_json(terminal.as_json(table))
+    else:
+        # in a file or a pipe nothing is left out
+        print(terminal.show(table, max_rows, None if sys.stdout.isatty() else 10_000))
+
+
 def examples(*lines: str) -> str:
     """Epilog of a command's help; each line stays a line."""
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from io import BufferedReader
 from math import prod
 from pathlib import Path
 from typing import IO, Any
@@ -139,6 +140,32 @@ def extensions(path: Path, plain: Path) -> list[Extension]:
             found.append(made)
             start = made.data_end
     return found
+
+
+def first_table(path: Path, stream: BufferedReader) -> Extension:
+    """Walk the headers of a stream as far as the first table, whose rows are what it gives next.
+
+    For files whose rows are read once, in their order: they need not be unpacked to disk.
+
+    Raises
+    ------
+    InputError
+        A header is damaged or has no end, or there is no table.
+    """
+    start = 0
+    for number in range(_MOST_EXTENSIONS):
+        if number and not stream.peek(1):
+            break
+        made = _extension(path, number, _raw_header(path, stream, number), start)
+        if made.is_table:
+            return made
+        left = made.data_end - made.data_start
+        while left and (n_read := len(stream.read(min(left, _SUM_BYTES)))):
+            left -= n_read
+        if left:
+            raise InputError(f"{path}: the file ends inside extension {made}; fetch it again")
+        start = made.data_end
+    raise InputError(f"{path}: there is no table in the FITS file")
 
 
 def _raw_header(path: Path, stream: IO[bytes], number: int) -> bytes:

@@ -45,7 +45,7 @@ _AXES = {"GLON": "galactic", "GLAT": "galactic", "SLON": "supergalactic", "ELON"
 
 
 @dataclass(frozen=True)
-class _Column:
+class FitsColumn:
     """Where the bytes of a column are in a row, and how they become values."""
 
     facts: ColumnFacts
@@ -96,7 +96,20 @@ def open_fits(path: Path, definition: Definition, chunk_rows: int, stack: ExitSt
     return TableReader(path, batches, int(hdu.header["NAXIS2"]), units, facts, keywords, remarks=messages)
 
 
-def _column(hdu: Extension, i: int, is_ascii: bool, of_table: str) -> _Column:
+def binary_columns(hdu: Extension) -> list[FitsColumn]:
+    """All columns of a binary table, with their places in a row.
+
+    Raises
+    ------
+    InputError
+        The header is damaged, or the rows are text or compressed.
+    """
+    if hdu.value("ZTABLE") is True or hdu.header["XTENSION"].strip() == "TABLE":
+        raise InputError(f"{hdu.path}: extension {hdu} is not a plain binary table; convert it to one first")
+    return _placed(hdu, [_column(hdu, i + 1, False, "") for i in range(hdu.header["TFIELDS"])], False)
+
+
+def _column(hdu: Extension, i: int, is_ascii: bool, of_table: str) -> FitsColumn:
     """A column by the keywords that end in its number, from 1; its place in a binary table is filled in later."""
     form = hdu.value(f"TFORM{i}")
     if not isinstance(form, str):
@@ -117,7 +130,7 @@ def _column(hdu: Extension, i: int, is_ascii: bool, of_table: str) -> _Column:
         null = hdu.value(f"TNULL{i}")
         start = hdu.whole(f"TBCOL{i}", 1, hdu.header["NAXIS1"]) - 1
         facts = ColumnFacts(name, unit, ucd, about, _ASCII_TYPES[code], frame=frame)
-        return _Column(facts, code, "S", start, width, scale, zero, None if null is None else str(null).strip())
+        return FitsColumn(facts, code, "S", start, width, scale, zero, None if null is None else str(null).strip())
     code, repeat = match[2], int(match[1] or 1)
     null = None if null is None or code in "ED" else int(null)
     size, type_ = _CODES[code]
@@ -125,7 +138,7 @@ def _column(hdu: Extension, i: int, is_ascii: bool, of_table: str) -> _Column:
     is_array = not type_ or (code != "A" and repeat != 1) or not width
     unusable = f"({form.strip()}) holds arrays" if is_array else ""
     facts = ColumnFacts(name, unit, ucd, about, unusable=unusable, frame=frame)
-    return _Column(facts, code, f"S{width}" if code == "A" else type_, 0, width, scale, zero, null)
+    return FitsColumn(facts, code, f"S{width}" if code == "A" else type_, 0, width, scale, zero, null)
 
 
 def _text(hdu: Extension, *keywords: str) -> str:
@@ -143,7 +156,7 @@ def _number(hdu: Extension, keyword: str, default: float | None) -> Any:
     return value
 
 
-def _placed(hdu: Extension, columns: list[_Column], is_ascii: bool) -> list[_Column]:
+def _placed(hdu: Extension, columns: list[FitsColumn], is_ascii: bool) -> list[FitsColumn]:
     """The columns with their places in a row; all together must be as wide as the header says."""
     width = int(hdu.header["NAXIS1"])
     if is_ascii:
@@ -153,14 +166,14 @@ def _placed(hdu: Extension, columns: list[_Column], is_ascii: bool) -> list[_Col
         return columns
     placed, start = [], 0
     for column in columns:
-        placed.append(_Column(**{**column.__dict__, "start": start}))
+        placed.append(FitsColumn(**{**column.__dict__, "start": start}))
         start += column.width
     if start != width:
         raise InputError(f"{hdu.path}: the columns take {start:,} bytes per row, the header says {width:,}")
     return placed
 
 
-def _row_type(hdu: Extension, columns: Sequence[_Column]) -> np.dtype[np.void]:
+def _row_type(hdu: Extension, columns: Sequence[FitsColumn]) -> np.dtype[np.void]:
     """Type of a row as it is stored, with the wanted columns only."""
     return np.dtype(
         {
@@ -183,7 +196,7 @@ def _text_values(stored: npt.NDArray[Any]) -> pa.Array:
     return pc.replace_substring_regex(text, r"(?s)\x00.*", "")  # a NUL ends a text; what follows has no meaning
 
 
-def _values(column: _Column, stored: npt.NDArray[Any]) -> pa.Array:
+def _values(column: FitsColumn, stored: npt.NDArray[Any]) -> pa.Array:
     """Stored values of one column of a binary table as numbers or text."""
     code, scale, zero = column.code, column.scale, column.zero
     if code == "A":
@@ -205,7 +218,7 @@ def _values(column: _Column, stored: npt.NDArray[Any]) -> pa.Array:
     return pa.array(values.astype(np.float64) * scale + zero, mask=mask)
 
 
-def _ascii_values(column: _Column, stored: npt.NDArray[Any]) -> pa.Array:
+def _ascii_values(column: FitsColumn, stored: npt.NDArray[Any]) -> pa.Array:
     """Stored values of one column of an ASCII table as text; numbers only where they are scaled."""
     text = pc.utf8_trim_whitespace(_text_values(stored))
     blank = pc.equal(text, "")
@@ -220,7 +233,7 @@ def _ascii_values(column: _Column, stored: npt.NDArray[Any]) -> pa.Array:
 
 
 def _batches(
-    plain: Path, hdu: Extension, columns: dict[str, _Column], chunk_rows: int, is_ascii: bool
+    plain: Path, hdu: Extension, columns: dict[str, FitsColumn], chunk_rows: int, is_ascii: bool
 ) -> Iterator[pa.RecordBatch]:
     row_type, left = _row_type(hdu, list(columns.values())), int(hdu.header["NAXIS2"])
     values = _ascii_values if is_ascii else _values

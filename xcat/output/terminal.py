@@ -142,7 +142,7 @@ def as_json(table: Table) -> dict[str, Any]:
         "rows": [list(row) for row in zip(*lists, strict=True)],
         "n_rows": len(table),
         "total_rows": _total(table),
-        **{name: table.meta[name] for name in ("expected",) if name in table.meta},
+        **{name: table.meta[name] for name in ("expected", "skymap") if name in table.meta},
     }
 
 
