@@ -5,13 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import psycopg
 import small_galaxies
 import small_matches
 from astropy.coordinates import SkyCoord
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.types.json import Jsonb
 
 from xcat.config import Settings
 from xcat.database import partitions, runs
+from xcat.database.address import conninfo
+from xcat.database.connection import ready
 from xcat.jobs import stages
 from xcat.jobs.pipeline import Pipeline
 from xcat.jobs.publishing import publish
@@ -94,14 +99,43 @@ def _pipeline(**weights: float) -> Pipeline:
     )
 
 
+_KEPT: dict[tuple[str, int, int, int], tuple[str, dict[str, int]]] = {}
+
+
 def make(settings: Settings, n: int = 600, n_labelled: int = 400, seed: int = 3) -> dict[str, int]:
     """Write runs of every kind for ``n`` sources, and publish.
+
+    A module's fresh database becomes a copy of the first one that was made so, unless its gates are on.
 
     Returns
     -------
     dict
         Run number by kind.
     """
+    with ready(settings) as conn:
+        row = conn.execute("SELECT count(*) = 0 FROM xcat.gate WHERE is_on").fetchone()
+    if row != (True,):
+        return _written(settings, n, n_labelled, seed)
+    parts = conninfo_to_dict(conninfo(str(settings.database_url)))
+    host, name = str(parts["host"]), str(parts["dbname"])
+    key = (host, n, n_labelled, seed)
+    known = key in _KEPT
+    kept, made = (
+        _KEPT[key] if known else (f"small_sky_{n}_{n_labelled}_{seed}", _written(settings, n, n_labelled, seed))
+    )
+    _KEPT[key] = kept, made
+    copy = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+    with psycopg.connect(host=host, user="xcat", dbname="postgres", autocommit=True) as admin:
+        if known:
+            admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+            admin.execute(copy.format(sql.Identifier(name), sql.Identifier(kept)))
+        else:
+            admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
+            admin.execute(copy.format(sql.Identifier(kept), sql.Identifier(name)))
+    return dict(made)
+
+
+def _written(settings: Settings, n: int, n_labelled: int, seed: int) -> dict[str, int]:
     rng = np.random.default_rng(seed)
     truth = rng.choice(4, n, p=SHARES)
     second, first = small_matches.twins(n)
