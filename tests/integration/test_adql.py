@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,8 +12,10 @@ import adql_cases
 import psycopg
 import pytest
 from adql_cases import CASES, MINE, STARS, TABLES
+from adql_hostile import texts
+from psycopg.pq import DiagnosticField
 
-from xcat.adql import translate
+from xcat.adql import AdqlError, translate
 from xcat.config import Settings
 from xcat.database.address import READER
 from xcat.database.connection import Connection, conninfo
@@ -89,3 +93,37 @@ def _typed(answer: psycopg.Cursor[Any], columns: Any) -> None:
             assert got.type_code == 1184, (got, column)
         else:
             assert got.type_code in ((25, 1042, 1043) if column.datatype == "char" else (1022,)), (got, column)
+
+
+# --- hostile texts ------------------------------------------------------------------------------------------------
+
+#: Refusals of the server that a query can meet: of its data, and of a column that is not in GROUP BY.
+_ORDINARY = ("22", "42803")
+
+
+def hostile(connection: Connection, texts: Any) -> dict[str, int]:
+    """Translate texts and have the server read the SQL; how many were refused here, read and refused there."""
+    counts = {"refused": 0, "read": 0, "refused by the server": 0}
+    for text in texts:
+        start = time.process_time()
+        try:
+            sql = translate(text, TABLES, maxrec=10).sql
+        except AdqlError as refused:
+            assert len(str(refused)) < 500
+            counts["refused"] += 1
+        else:
+            # the server takes one statement only in this way
+            result = connection.pgconn.prepare(b"", sql.encode())
+            state = (result.error_field(DiagnosticField.SQLSTATE) or b"").decode()
+            assert not state or state.startswith(_ORDINARY), (text[:2000], result.error_message, sql[:2000])
+            counts["refused by the server" if state else "read"] += 1
+        assert time.process_time() - start < 1, text[:2000]
+    return counts
+
+
+def test_hostile_texts_are_refused_or_harmless(reader: Connection) -> None:
+    """The same by thousands: PYTEST_HOSTILE=10000 pytest -k hostile."""
+    n = int(os.environ.get("PYTEST_HOSTILE", "400"))
+    counts = hostile(reader, texts(1, n))
+    print(counts)
+    assert counts["refused"] > n / 3 and counts["read"] > n / 20
