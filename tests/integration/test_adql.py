@@ -182,7 +182,7 @@ def big(reader: Connection) -> Connection:
     ("query", "n_rows"),
     [
         ("SELECT id FROM pub.big WHERE DISTANCE(ra, dec, 10, 20) < 5", None),
-        ("SELECT id FROM pub.big WHERE class = 'AGN' AND 1 = CONTAINS(POINT(ra, dec), CIRCLE(9, 9, 5)) AND mag > 1", None),
+        ("SELECT id FROM pub.big WHERE class = 'CV' AND 1 = CONTAINS(POINT(ra, dec), CIRCLE(9, 9, 5)) AND id>0", None),
         ("SELECT id FROM pub.big WHERE 1 = CONTAINS(POINT(ra, dec), POLYGON(10, 10, 20, 10, 20, 20))", None),
         ("SELECT id FROM pub.big WHERE 1 = CONTAINS(POINT(ra, dec), POLYGON(10, 10, 35, 10, 35, 30, 10, 30))", None),
         ("SELECT id FROM pub.big WHERE 1 = CONTAINS(POINT(ra, dec), BOX(10, 10, 5, 5))", None),
