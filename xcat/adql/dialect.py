@@ -57,7 +57,7 @@ _CONSTANTS = {
     *(TokenType.STRING, TokenType.NUMBER, TokenType.HEX_STRING, TokenType.NULL, TokenType.TRUE, TokenType.FALSE),
     TokenType.STAR,
 }
-#: What may stand before and after a comma, and around a dot; sqlglot reads over what is missing there.
+#: What may stand before and after a sign or word; sqlglot reads over what is missing there.
 _ENDS = {*_NAMES, *_CONSTANTS, TokenType.R_PAREN, TokenType.END, TokenType.ASC, TokenType.DESC}
 _STARTS = {*_NAMES, *_CONSTANTS, *_PREFIXES, *_OPENING, TokenType.EXISTS, TokenType.DOT}
 _EVERY = set(TokenType)
@@ -65,6 +65,15 @@ _NEIGHBOURS = {
     TokenType.COMMA: (_ENDS, _STARTS),
     TokenType.DOT: (_NAMES, {*_NAMES, TokenType.STAR}),
     TokenType.NOT: (_EVERY, _EVERY - {TokenType.IS}),
+    TokenType.ALIAS: (_ENDS, _EVERY - {TokenType.R_PAREN, TokenType.COMMA}),
+    **dict.fromkeys((TokenType.PLUS, TokenType.DASH), (_EVERY, _STARTS)),
+    **dict.fromkeys(
+        (
+            *(TokenType.EQ, TokenType.NEQ, TokenType.LT, TokenType.LTE, TokenType.GT, TokenType.GTE),
+            *(TokenType.SLASH, TokenType.DPIPE, TokenType.AND, TokenType.OR),
+        ),
+        (_ENDS, _STARTS),
+    ),
 }
 
 
