@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from xcat.adql import AdqlError, Column, Table, Translated, translate
+from xcat.adql.calls import SPECIAL
 from xcat.adql.dialect import MAX_CHARACTERS, MAX_DEPTH, MAX_SELECTS, MAX_TOKENS
-from xcat.adql.expressions import SPECIAL
 from xcat.adql.functions import AGGREGATES, FUNCTIONS
 from xcat.adql.query import MAX_COLUMNS, MAX_TABLES
 
