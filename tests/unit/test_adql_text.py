@@ -148,6 +148,7 @@ REFUSED = [
     ("SELECT DISTANCE(POINT(1, 2), CIRCLE(1, 2, 3)) FROM pub.source", "between two points, not a CIRCLE", "DISTANCE"),
     ("SELECT COORD1(CIRCLE(1, 2, 3)) FROM pub.source", "takes a POINT, not a CIRCLE", "COORD1"),
     ("SELECT CONTAINS(CIRCLE(1, 2, 3), POINT(1, 2)) FROM pub.source", "CONTAINS of a CIRCLE in a POINT", "CONTAINS"),
+    ("SELECT INTERSECTS(BOX(1, 2, 3, 4), BOX(1, 2, 3, 4)) FROM pub.source", "INTERSECTS of a BOX and a BOX", "INTERSECTS"),
     ("SELECT AREA(ra) FROM pub.source", "a geometry is expected here", "ra"),
 ]  # fmt: skip
 

@@ -196,7 +196,9 @@ class Queries:
             if (listed := named_position(node, columns)) is None:
                 raise
             return str(listed)
-        return value.sql if value.number is None and value.text is None else f"({value.sql} || '')"
+        if value.number is not None or value.text is not None:
+            raise Refusal("GROUP BY takes columns, not a fixed value", dialect.offset(node))
+        return value.sql
 
     def _order(
         self, node: exp.Expr, columns: Sequence[Column], scope: Scope | None, values: Sequence[Value] = ()
