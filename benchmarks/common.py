@@ -23,10 +23,10 @@ __all__ = ["calibration_error", "frame", "in_turn", "peak_memory_mb", "private_d
 
 
 @contextmanager
-def private_database() -> Iterator[Settings]:
-    """A fresh embedded server with the schema, removed afterwards."""
+def private_database(home: Path | None = None) -> Iterator[Settings]:
+    """A fresh embedded server with the schema, in a folder of the system or in `home`, removed afterwards."""
     progress.silence()
-    home = Path(tempfile.mkdtemp(prefix="xcat-bench-"))
+    home = home or Path(tempfile.mkdtemp(prefix="xcat-bench-"))
     settings = Settings(home=home, database_url=None)
     server = EmbeddedServer(home)
     try:

@@ -4,7 +4,7 @@ Dropping a partition needs an exclusive lock on its parent for a moment, and mus
 transaction that has been open for minutes. So the books are written in one transaction, which makes the run invisible
 at once; the tables are entered as to be dropped, and `sweep` drops each as soon as it gets the lock within a few
 milliseconds. Tables whose lock it does not get are left to the next sweep: one follows every load, publication and
-prune.
+prune. It also removes what crashes of the embedded server have left on the disk.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import psycopg
 from psycopg import sql
 
 from xcat.config import Settings
-from xcat.database import partitions, schema
+from xcat.database import orphans, partitions, schema
 from xcat.database.connection import Connection, ready
 from xcat.database.sqlfiles import dicts, job
 from xcat.errors import StageError, XcatError
@@ -122,6 +122,7 @@ def sweep(settings: Settings) -> list[dict[str, Any]]:
                 break
             if not _try(conn, names):
                 busy += [name for name in names if not _try(conn, [name])]
+        orphans.remove(settings, conn)
         left = conn.execute(job("runs.any_to_drop").compose()).fetchone()
         return dicts(conn.execute(job("runs.readers").compose())) if left and left[0] else []
 

@@ -20,6 +20,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from types import FrameType
+from typing import Any
 
 import psycopg
 import psycopg_pool
@@ -103,8 +104,8 @@ class Worker:
             The database cannot be used at the start, or the queue is not there; a lost one is waited for.
         """
         ready(self.settings).close()
-        logging.getLogger("procrastinate").setLevel(logging.CRITICAL + 1)  # what matters is said here
-        logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL + 1)
+        for name in ("procrastinate", "psycopg", "psycopg.pool"):
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)  # what matters is said here
         thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="xcat-queue")
         with self._signals():
             thread.start()
@@ -191,6 +192,7 @@ class Worker:
     async def _serve(self) -> None:
         """Serve the queue; after the server was lost, again as soon as it answers."""
         self._loop = asyncio.get_running_loop()
+        self._loop.set_exception_handler(_pass_over_lost)
         try:
             while not self._ending:
                 self._serving = asyncio.create_task(self._serve_connected())
@@ -255,6 +257,12 @@ class Worker:
 
     def _tick(self) -> None:
         schedules.tick(self.settings, DEAD_S, self.say)
+
+
+def _pass_over_lost(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Print no traceback of a task that lost its server, or whose job another worker has taken over and ended."""
+    if not isinstance(context.get("exception"), _LOST):
+        loop.default_exception_handler(context)
 
 
 def work(settings: Settings, say: Callable[[str], None], once: bool = False) -> None:
