@@ -260,9 +260,9 @@ class Chaos:
 
     # --- the rounds ---------------------------------------------------------------------------------------
 
-    def play(self, n_rounds: int, say: Callable[[str], None], kinds: tuple[tuple[str, str], ...] = KINDS) -> None:
-        """Play all rounds; `say` gets a line of each."""
-        kinds = tuple(kind for kind in kinds if kind[0] != "disk" or self.disk is not None)
+    def play(self, n_rounds: int, say: Callable[[str], None], longest_s: float = float("inf")) -> None:
+        """Play all rounds, or as many as begin within some seconds; `say` gets a line of each."""
+        kinds = [kind for kind in KINDS if kind[0] != "disk" or self.disk is not None]
         self.workers = Workers(self.settings, self.folder / "workers.log")
         try:
             calm = {name: self.undisturbed(name) for name in self.skies}
@@ -270,11 +270,14 @@ class Chaos:
             took = self.ask("SELECT kind, max(ended_at - started_at) FROM xcat.run GROUP BY kind")
             self.took_s = {kind: elapsed.total_seconds() for kind, elapsed in took}
             say(f"undisturbed: {self.took_s['pipeline']:.1f} s")
+            deadline = time.monotonic() + longest_s
             order: list[tuple[str, str]] = []
-            while len(self.rounds) < n_rounds:
+            while len(self.rounds) < n_rounds and time.monotonic() < deadline:
                 n_left = min(GROUP, n_rounds - len(self.rounds))
                 with reading(self.settings, 600.0, sees_one=True) as long:
                     for _ in range(n_left):
+                        if time.monotonic() > deadline:
+                            break
                         order = order or self.dice.sample(kinds, len(kinds))
                         name = list(self.skies)[len(self.rounds) % len(self.skies)]
                         round_ = Round(*order.pop())
