@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import signal
 import statistics
 import subprocess
 import sys
@@ -459,6 +460,8 @@ if __name__ == "__main__":
     parser.add_argument("--log", type=Path, help="Keep the log of the workers in this folder.")
     parser.add_argument("--report", type=Path, help="Write the page of results to this file.")
     options = parser.parse_args()
+    for number in (signal.SIGINT, signal.SIGTERM):  # also in the background of a script: what was played is reported
+        signal.signal(number, signal.default_int_handler)
     full = f"extends: {EXAMPLE}\nname: chaos\nfolds: 3\nreplicates: 2\n"
     with tempfile.TemporaryDirectory(prefix="xcat-chaos-") as made:
         place = options.log or Path(made)
