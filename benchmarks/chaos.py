@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import shutil
 import signal
 import statistics
 import subprocess
@@ -204,8 +205,9 @@ def reading(settings: Settings, longest_s: float, sees_one: bool = False) -> Ite
 def skies(folder: Path, n_sources: int, seed: int) -> dict[str, Path]:
     """Three skies with other detections, so that all stages are done anew for each."""
     made = {name: folder / name for name in ("one", "two", "three")}
+    simulate(n_sources, seed, folder / "sky")
     for number, path in enumerate(made.values()):
-        simulate(n_sources, seed, path)
+        shutil.copytree(folder / "sky", path)
         detections = Table.read(path / "xmm_detections.fits")
         for name in ("CHECKSUM", "DATASUM"):
             detections.meta.pop(name, None)
@@ -261,8 +263,9 @@ class Chaos:
 
     # --- the rounds ---------------------------------------------------------------------------------------
 
-    def play(self, n_rounds: int, say: Callable[[str], None], longest_s: float = float("inf")) -> None:
-        """Play all rounds, or as many as begin within some seconds; `say` gets a line of each."""
+    def play(self, n_rounds: int, say: Callable[[str], None], longest_s: float = float("inf"), fewest: int = 0) -> None:
+        """Play all rounds, or as many as begin within some seconds and at least a few; `say` gets a line of each."""
+        deadline = time.monotonic() + longest_s
         kinds = [kind for kind in KINDS if kind[0] != "disk" or self.disk is not None]
         self.workers = Workers(self.settings, self.folder / "workers.log")
         try:
@@ -271,13 +274,12 @@ class Chaos:
             took = self.ask("SELECT kind, max(ended_at - started_at) FROM xcat.run GROUP BY kind")
             self.took_s = {kind: elapsed.total_seconds() for kind, elapsed in took}
             say(f"undisturbed: {self.took_s['pipeline']:.1f} s")
-            deadline = time.monotonic() + longest_s
             order: list[tuple[str, str]] = []
-            while len(self.rounds) < n_rounds and time.monotonic() < deadline:
+            while len(self.rounds) < n_rounds and (len(self.rounds) < fewest or time.monotonic() < deadline):
                 n_left = min(GROUP, n_rounds - len(self.rounds))
                 with reading(self.settings, 600.0, sees_one=True) as long:
                     for _ in range(n_left):
-                        if time.monotonic() > deadline:
+                        if len(self.rounds) >= fewest and time.monotonic() > deadline:
                             break
                         order = order or self.dice.sample(kinds, len(kinds))
                         name = list(self.skies)[len(self.rounds) % len(self.skies)]
@@ -285,8 +287,10 @@ class Chaos:
                         self.rounds.append(round_)
                         self.one_round(round_, name, long)
                         self.check(round_, name, calm[name][0])
-                        say(f"{len(self.rounds)}: {round_.victim} {round_.way} in {round_.stage}, "
-                            f"{round_.seconds:.1f} s: {'; '.join(round_.faults) or 'well'}")
+                        say(
+                            f"{len(self.rounds)}: {round_.victim} {round_.way} in {round_.stage}, "
+                            f"{round_.seconds:.1f} s: {'; '.join(round_.faults) or 'well'}"
+                        )
                 self.longest_reader_s = max(self.longest_reader_s, long.open_s)
                 self.rounds[-1].faults += long.faults
                 self.look_for_left_over(self.rounds[-1])
@@ -397,21 +401,21 @@ class Chaos:
 
 
 @contextmanager
-def chaos(
-    folder: Path, pipeline: str, n_sources: int, seed: int, size_mb: int = 2000
-) -> Iterator[Chaos]:
+def chaos(folder: Path, pipeline: str, n_sources: int, seed: int, size_mb: int = 2000) -> Iterator[Chaos]:
     """Make a server on a small disk, if that is permitted, and skies."""
-    with small_disk(size_mb) as disk:
-        with private_database(None if disk is None else disk.folder / "home") as settings:
-            with connect(settings, autocommit=True, role=SUPERUSER) as conn:
-                conn.execute("ALTER SYSTEM SET max_wal_size = '128MB'")  # which an empty home has room for
-                conn.execute("SELECT pg_reload_conf()")
-            yield Chaos(settings, folder, disk, pipeline, n_sources, seed)
+    with small_disk(size_mb) as disk, private_database(None if disk is None else disk.folder / "home") as settings:
+        with connect(settings, autocommit=True, role=SUPERUSER) as conn:
+            conn.execute("ALTER SYSTEM SET max_wal_size = '128MB'")  # which an empty home has room for
+            conn.execute("SELECT pg_reload_conf()")
+        yield Chaos(settings, folder, disk, pipeline, n_sources, seed)
 
 
 def table(rounds: list[Round], head: str, of: Callable[[Round], str]) -> str:
     """The rounds by something, in Markdown."""
-    lines = [f"| {head} | rounds | seconds till all was well: median | most | rounds with faults |", "|---|---|---|---|---|"]
+    lines = [
+        f"| {head} | rounds | seconds till all was well: median | most | rounds with faults |",
+        "|---|---|---|---|---|",
+    ]
     groups: dict[str, list[Round]] = defaultdict(list)
     for round_ in rounds:
         groups[of(round_)].append(round_)
@@ -432,14 +436,14 @@ def report(played: Chaos, n_sources: int, command: str) -> str:
             "",
             " ".join((__doc__ or "").partition("\n\n")[2].split()),
             "",
-            f"Measured with {len(rounds)} rounds on {n_sources:,} simulated sources and {os.cpu_count()} cores, all files "
-            "of the server on a disk of 2 GB in memory. All that a worker waits for was set to a tenth. An undisturbed job "
-            f"takes {played.took_s['pipeline']:.1f} s.",
+            f"Measured with {len(rounds)} rounds on {n_sources:,} simulated sources and {os.cpu_count()} cores, all"
+            " files of the server on a disk of 2 GB in memory. All that a worker waits for was set to a tenth. An"
+            f" undisturbed job takes {played.took_s['pipeline']:.1f} s.",
             "",
             f"    {command}",
             "",
-            f"{len(rounds) - len(faults)} of {len(rounds)} rounds were well. The longest transaction of a reader was open "
-            f"for {played.longest_reader_s:.0f} s. The crashes left {played.n_orphans} files of no table "
+            f"{len(rounds) - len(faults)} of {len(rounds)} rounds were well. The longest transaction of a reader was"
+            f" open for {played.longest_reader_s:.0f} s. The crashes left {played.n_orphans} files of no table "
             f"({played.orphan_bytes / 1e6:.1f} MB), which were found and removed.",
             "",
             *([*faults, ""] if faults else []),

@@ -1,4 +1,4 @@
-"""What chaos.py does to a run: signals, connections that break, a disk that is full. Nothing here knows of pipelines."""
+"""What chaos.py does to a run: signals, connections that break, a disk that is full. It knows of no pipelines."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def cut(pid: int) -> int:
     try:
         for link in Path(f"/proc/{pid}/fd").iterdir():
             with suppress(OSError):
-                if not os.readlink(link).startswith("socket:"):
+                if not str(link.readlink()).startswith("socket:"):
                     continue
                 number = ctypes.CDLL(None, use_errno=True).syscall(_PIDFD_GETFD, process, int(link.name), 0)
                 if number < 0:

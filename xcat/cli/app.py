@@ -11,7 +11,7 @@ import traceback
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -28,7 +28,7 @@ from xcat.cli import (
 )
 from xcat.cli.common import UsageError, examples, option
 from xcat.cli.database_commands import db_app
-from xcat.errors import BusyError, XcatError
+from xcat.errors import BusyError, Refusal, XcatError
 
 _EXIT_CODES = """
 
@@ -39,8 +39,12 @@ Exit codes:
   2    wrong usage: an option or argument that cannot be used
   3    xcat db status: the embedded server is stopped
   4    xcat run --no-wait: another run of the pipeline is at work
+  5    xcat health: something is not well
+  6    xcat run, xcat publish: the gates refused the publication; what was published stays published
   129, 130, 143    ended by a hangup, by Ctrl-C, by a request to terminate
 """
+
+_CODES: dict[type[XcatError], int] = {UsageError: 2, BusyError: 4, Refusal: 6}
 
 app = typer.Typer(
     name="xcat",
@@ -94,12 +98,17 @@ def _version(wanted: bool) -> None:
 _VERSION = typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
 
 
+_LOG = typer.Option("--log", envvar="XCAT_LOG", help="Lines on standard error to be read, or each a JSON object.")
+
+
 @app.callback()
 def _main(
     version: Annotated[bool, _VERSION] = False,
     quiet: Annotated[bool, option("--quiet", None, "No progress and no notices: only answers and errors.")] = False,
+    log: Annotated[Literal["text", "json"], _LOG] = "text",
 ) -> None:
     progress.silence(quiet)
+    progress.log_as_json(log == "json")
 
 
 def main() -> None:
@@ -111,14 +120,14 @@ def main() -> None:
     try:
         app()
     except XcatError as error:
-        print(f"xcat: {_safe(str(error))}", file=sys.stderr)
-        sys.exit(2 if isinstance(error, UsageError) else 4 if isinstance(error, BusyError) else 1)
+        print(progress.error(_safe(str(error))), file=sys.stderr)
+        sys.exit(next((code for kind, code in _CODES.items() if isinstance(error, kind)), 1))
     except SystemExit as end:
         if end.code != 130:  # what typer makes of Ctrl-C
             raise
         how = "cancelled" if _received is None else f"cancelled by a signal ({_received.name})"
         with suppress(OSError):  # after SIGHUP the terminal may be gone
-            print(f"xcat: {how}; nothing was changed by the step that was running", file=sys.stderr)
+            print(progress.error(f"{how}; nothing was changed by the step that was running"), file=sys.stderr)
         sys.exit(128 + (_received or signal.SIGINT))
     except BrokenPipeError:  # the reader of our output has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -126,7 +135,7 @@ def main() -> None:
         message = _of_database(error)
         if message is None:
             raise
-        print(f"xcat: {_safe(message)}", file=sys.stderr)
+        print(progress.error(_safe(message)), file=sys.stderr)
         sys.exit(1)
 
 

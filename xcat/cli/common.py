@@ -134,6 +134,7 @@ Definitions = Annotated[list[Path] | None, option("--definitions", "FOLDER", "De
 Data = Annotated[Path, option("--data", "FOLDER", "Folder that the pipeline's files are relative to.")]
 OfRun = Annotated[int | None, option("--run", "RUN", "Read this classify run instead of the published one.")]
 RunId = Annotated[int, typer.Argument(metavar="RUN", help="Number of a run.")]
+Hook = Annotated[str | None, option("--hook", "HOOK", "Command or address that is told, as JSON, how a run ends.")]
 Cone = option("--cone", "RA,DEC,RADIUS", "In degrees.")
 MaxRows = Annotated[int, typer.Option("--max-rows", min=0, help="Rows to print.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, help="Rows to list, the newest.")]

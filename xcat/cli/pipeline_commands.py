@@ -26,6 +26,7 @@ Stage = Literal["ingest", "merge", "link", "match", "properties", "label", "fit"
         "xcat run mine.yaml --only fit            # one stage, on what the stages before it have made",
         "xcat --quiet run mine.yaml --replace     # prints nothing if all goes well",
         "xcat run mine.yaml --no-wait             # another run of it at work: exit code 4 instead of waiting",
+        "xcat --log json run mine.yaml --hook https://example.org/hook 2>> nightly.log",
     )
 )
 def run(
@@ -42,17 +43,23 @@ def run(
     no_wait: Annotated[
         bool, common.option("--no-wait", None, "If another run of the pipeline is at work, end with exit code 4.")
     ] = False,
+    hook: common.Hook = None,
     as_json: common.AsJson = False,
 ) -> None:
     """Run a pipeline from files to published classes, or some of its stages; what is done already is not done again."""
     if only is not None and to is not None:
         raise common.UsageError("give --only or --to, not both")
     from xcat.ingest.checks import Allowed
+    from xcat.service import hooks, outcome
 
-    runner = make_runner(pipeline, data, replace, best_match)
-    runner.allowed = Allowed(allow_rejects, allow_loss)
-    runner.wait = not no_wait
-    runs = runner.run(only=only) if only is not None else runner.run_as_pipeline(to=to)
+    if hook is not None:
+        with common.usage():
+            hooks.check(hook)
+    with outcome.telling(settings(), hook, common.note) as told:
+        told.runner = runner = make_runner(pipeline, data, replace, best_match)
+        runner.allowed = Allowed(allow_rejects, allow_loss)
+        runner.wait = not no_wait
+        runs = runner.run(only=only) if only is not None else runner.run_as_pipeline(to=to)
     from xcat.report.run import record, summary
 
     answer: dict[str, Any] = {"runs": runs}

@@ -72,11 +72,20 @@ def drop_runs(settings: Settings, run_ids: Sequence[int]) -> Leaving:
     return leaving
 
 
-def prune(settings: Settings, keep: int) -> Leaving:
-    """Drop all runs but the published, the pinned, the last `keep` of each kind and name, and what these depend on."""
+def prune(settings: Settings, keep: int, name: str | None = None) -> Leaving:
+    """Drop all runs but the published, the pinned, the last `keep` of each kind and name, and what these depend on.
+
+    Parameters
+    ----------
+    settings : Settings
+    keep : int
+        Refused and finished runs of each kind and name.
+    name : str, optional
+        Of a pipeline: runs of others are kept.
+    """
     with ready(settings) as conn:
         conn.execute(job("runs.one_at_a_time").compose())
-        wanted = [row[0] for row in conn.execute(job("runs.not_to_keep").compose(), {"keep": keep})]
+        wanted = [row[0] for row in conn.execute(job("runs.not_to_keep").compose(), {"keep": keep, "name": name})]
         leaving = _forget(conn, wanted)
     leaving.waiting = sweep(settings)
     return leaving

@@ -145,10 +145,10 @@ class Worker:
             return
         try:
             self._at_work = True
-            outcome = perform(self.settings, order.schedule, order.attempts, self.say)
+            done = perform(self.settings, order.schedule, order.attempts, self.say)
             self._at_work = False
-            if outcome is not None:
-                close(self.settings, outcome)
+            if done is not None:
+                close(self.settings, done)
         except Ended as end:
             self.say(f"{order.schedule}: {end}")
             order.done.set_exception(HandedBackError())
