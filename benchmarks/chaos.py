@@ -474,8 +474,9 @@ if __name__ == "__main__":
             try:
                 done.play(options.rounds, lambda text: print(text, flush=True))
             finally:
-                words = [word for word in sys.argv[1:] if not word.startswith("/")]
-                text = report(done, options.sources, f"python benchmarks/chaos.py {' '.join(words)}")
+                small = " --small" if options.small else ""
+                given = f"--rounds {options.rounds} --sources {options.sources} --seed {options.seed}{small}"
+                text = report(done, options.sources, f"python benchmarks/chaos.py {given} --report FILE")
                 print(text)
                 if options.report:
                     options.report.write_text(text, encoding="utf-8")

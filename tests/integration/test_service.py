@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,6 +25,10 @@ from xcat.errors import ConfigError, DatabaseError, PassingError, XcatError
 from xcat.jobs import runner as runners
 from xcat.service import orders, schedules
 from xcat.service.worker import work
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
+
+import nights
 
 _WAITING = "SELECT args ->> 'schedule', status::text, attempts FROM procrastinate.procrastinate_jobs"
 
@@ -369,3 +374,18 @@ def test_a_worker_outlives_its_server(server, settings, nightly):
     thread.join()
     assert said[-1] == "the worker has ended"
     assert _outcome(settings).startswith("success")
+
+
+@pytest.mark.slow
+def test_some_nights(settings, tmp_path):
+    """One that learns, one with frozen learning, one with wrong positions, one with an empty file."""
+    events = {1: nights.LEARN, 3: nights.SHIFTED, 4: nights.EMPTY}
+    with connect(settings) as conn:
+        conn.execute("UPDATE xcat.gate SET is_on = true")
+    service = nights.Service(settings, tmp_path, None, 400, 4)
+    lived = nights.nights(service, 4, events)
+    assert nights.faults(service, lived, events) == []
+    assert [night.was_refused for night in lived] == [False, False, True, True]
+    assert "unmatched: " in lived[2].outcome and "it has no rows" in lived[3].outcome
+    text = nights.report(lived, [], 400, "python benchmarks/nights.py")
+    assert "2 nights were published, 2 refused" in text and f"| 2 |  | run {lived[1].run_id} |" in text
