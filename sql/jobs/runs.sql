@@ -119,7 +119,8 @@ ORDER BY run_id;
 -- name: not_to_keep
 -- What `prune` drops: all but the published run and the one published before, the released and pinned ones, those that
 -- are running, the last runs of each kind and name (refused publications among them), and whatever these depend on.
--- If a pipeline is named, the runs of all others stay. A run that loaded files stays as long as a version of a catalogue holds one of them. A model that was refitted for
+-- If a pipeline is named, the runs of all others stay.
+-- A run that loaded files stays as long as a version of a catalogue holds one of them. A model that was refitted for
 -- fewer properties (a fit that reads a fit) stays as long as the model itself.
 WITH RECURSIVE edge (run_id, needs) AS (
     SELECT r.run_id, n.needs

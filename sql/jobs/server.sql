@@ -39,7 +39,8 @@ SELECT oid FROM pg_database WHERE datname = current_database();
 SELECT extract(epoch FROM least(
     clock_timestamp(),
     (SELECT checkpoint_time FROM pg_control_checkpoint()),
-    (SELECT min(CASE WHEN backend_xid IS NOT NULL THEN xact_start WHEN state <> 'idle in transaction' THEN query_start END)
+    (SELECT min(CASE WHEN backend_xid IS NOT NULL THEN xact_start
+                     WHEN state <> 'idle in transaction' THEN query_start END)
      FROM pg_stat_activity
      WHERE datname = current_database() AND state <> 'idle' AND pid <> pg_backend_pid())))::double precision;
 

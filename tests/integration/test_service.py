@@ -171,7 +171,7 @@ def main(settings, monkeypatch, capsys) -> Any:
 
 def test_a_run_in_a_terminal_tells_a_hook_and_logs_as_json(main, small, tmp_path, monkeypatch):
     told = tmp_path / "told.json"
-    run = ("--log", "json", "run", small[0], "--data", small[1])
+    run = ("--log-json", "run", small[0], "--data", small[1])
     code, lines = main(*run, "--hook", f"tee {told}")
     event = json.loads(told.read_text())
     assert (code, event["event"], event["schedule"], event["pipeline"]) == (0, "success", None, "small")
@@ -182,14 +182,14 @@ def test_a_run_in_a_terminal_tells_a_hook_and_logs_as_json(main, small, tmp_path
     stages = {line["stage"]: line["text"] for line in log}
     assert stages["merge"] == f"merge: run {event['figures']['merge']['run']}" and "ingest" in stages
     assert all(datetime.fromisoformat(line["at"]).utcoffset() is not None for line in log)
-    code, lines = main(*run[2:], "--hook", "false")
+    code, lines = main(*run[1:], "--hook", "false")
     assert code == 0 and lines[-1] == "hook false: exit code 1"
     assert f"run {event['run'] + 6}: merge: run" in " ".join(lines), "a line to be read has the run, too"
     # what goes wrong, with the hook of the settings
     monkeypatch.setenv("XCAT_HOOK", f"tee {told}")
     lost = tmp_path / "lost.yaml"
     lost.write_text(small[0].read_text().replace("xmm_detections.fits", "gone.fits"))
-    code, (line,) = main(*run[:3], lost, "--data", small[1])
+    code, (line,) = main(*run[:2], lost, "--data", small[1])
     assert code == 1 and "gone.fits" in json.loads(line)["text"]
     assert json.loads(told.read_text())["event"] == "refusal"
     code, _ = main(*run, "--hook", "no-such-program")

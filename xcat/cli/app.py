@@ -11,7 +11,7 @@ import traceback
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -98,17 +98,17 @@ def _version(wanted: bool) -> None:
 _VERSION = typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
 
 
-_LOG = typer.Option("--log", envvar="XCAT_LOG", help="Lines on standard error to be read, or each a JSON object.")
+_LOG_JSON = typer.Option("--log-json", envvar="XCAT_LOG_JSON", help="Each line of the log is a JSON object.")
 
 
 @app.callback()
 def _main(
     version: Annotated[bool, _VERSION] = False,
     quiet: Annotated[bool, option("--quiet", None, "No progress and no notices: only answers and errors.")] = False,
-    log: Annotated[Literal["text", "json"], _LOG] = "text",
+    log_json: Annotated[bool, _LOG_JSON] = False,
 ) -> None:
     progress.silence(quiet)
-    progress.log_as_json(log == "json")
+    progress.log_as_json(log_json)
 
 
 def main() -> None:
