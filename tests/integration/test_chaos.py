@@ -20,6 +20,7 @@ from xcat.database.connection import ready
 from xcat.errors import PassingError
 from xcat.jobs.pipeline import Plan, read
 from xcat.jobs.runner import Listener, Runner
+from xcat.service.health import checks
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 
@@ -35,6 +36,8 @@ def test_the_job_completes_whatever_dies(tmp_path):
     said: list[str] = []
     with chaos.chaos(tmp_path, chaos.SMALL, 300, int(time.time()), size_mb=700) as played:
         played.play(_N_ROUNDS, said.append, _LONGEST_S, _FEWEST)
+        found = {check.name: check for check in checks(played.settings, None, None)}
+        assert found["files"].is_well and found["last runs"].is_well
     assert [round_ for round_ in played.rounds if round_.faults] == [], said
     assert len(played.rounds) >= _FEWEST and {round_.stage for round_ in played.rounds} != {"no stage"}, said
 

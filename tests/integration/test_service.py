@@ -205,6 +205,11 @@ def test_a_run_that_was_interrupted_tells_its_hook(main, small, tmp_path, monkey
     code, _ = main("run", small[0], "--data", small[1], "--hook", f"tee {told}")
     assert code == 130
     assert json.loads(told.read_text())["event"] == "cancelled"
+    # what the signal raises can become another exception on its way
+    monkeypatch.setattr(cli, "_received", signal.SIGTERM)
+    monkeypatch.setattr(runners.Runner, "run_as_pipeline", lambda self, to=None: 1 / 0)
+    code, (line,) = main("run", small[0], "--data", small[1])
+    assert code == 143 and line.startswith("xcat: cancelled by a signal (SIGTERM)")
 
 
 # --- the worker -------------------------------------------------------------------------------------------
@@ -303,12 +308,17 @@ def _asleep(settings) -> int:
     return int(run_id)
 
 
-@pytest.fixture
-def sleepy(monkeypatch):
-    """The merge of every run sleeps for a minute."""
+@pytest.fixture(params=["a statement", "an import"])
+def sleepy(request, monkeypatch):
+    """The merge of every run sleeps for a minute; what interrupts an import becomes an ImportError."""
 
     def sleep(run: Any, **arguments: Any) -> None:
-        run.conn.execute("SELECT pg_sleep(60)")
+        try:
+            run.conn.execute("SELECT pg_sleep(60)")
+        except KeyboardInterrupt:
+            if request.param == "a statement":
+                raise
+            raise ImportError("initialization failed") from None
 
     monkeypatch.setattr(runners, "merge_stage", sleep)
     return monkeypatch
@@ -327,7 +337,8 @@ def test_a_worker_that_is_asked_to_end_hands_its_job_back(settings, nightly, sle
     thread.start()
     work(settings, said.append)  # it would work for ever
     thread.join()
-    assert said[-2:] == ["nightly: handed back: the worker was asked to end (SIGTERM)", "the worker has ended"]
+    assert said[-2].startswith("nightly: handed back: the worker was asked to end")
+    assert said[-1] == "the worker has ended"
     assert _rows(settings, _WAITING) == [("nightly", "todo", 1)]
     states = dict(_rows(settings, "SELECT kind, status FROM xcat.run"))
     assert states == {"ingest": "done", "pipeline": "failed", "merge": "failed"}

@@ -11,7 +11,7 @@ import traceback
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -125,18 +125,25 @@ def main() -> None:
     except SystemExit as end:
         if end.code != 130:  # what typer makes of Ctrl-C
             raise
-        how = "cancelled" if _received is None else f"cancelled by a signal ({_received.name})"
-        with suppress(OSError):  # after SIGHUP the terminal may be gone
-            print(progress.error(f"{how}; nothing was changed by the step that was running"), file=sys.stderr)
-        sys.exit(128 + (_received or signal.SIGINT))
+        _cancelled()
     except BrokenPipeError:  # the reader of our output has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:
+        if _received is not None:  # what a signal raises can become another exception: in an import an ImportError
+            _cancelled()
         message = _of_database(error)
         if message is None:
             raise
         print(progress.error(_safe(message)), file=sys.stderr)
         sys.exit(1)
+
+
+def _cancelled() -> NoReturn:
+    """End after Ctrl-C or a signal."""
+    how = "cancelled" if _received is None else f"cancelled by a signal ({_received.name})"
+    with suppress(OSError):  # after SIGHUP the terminal may be gone
+        print(progress.error(f"{how}; nothing was changed by the step that was running"), file=sys.stderr)
+    sys.exit(128 + (_received or signal.SIGINT))
 
 
 def _safe(text: str) -> str:

@@ -147,10 +147,13 @@ class Worker:
             self._at_work = True
             done = perform(self.settings, order.schedule, order.attempts, self.say)
             self._at_work = False
+            if done is not None and self._ending and done.event["event"] in ("failure", "refusal"):
+                raise Ended("handed back: the worker was asked to end")  # which, in an import, becomes an ImportError
             if done is not None:
                 close(self.settings, done)
         except Ended as end:
             self.say(f"{order.schedule}: {end}")
+            self._end()  # first of all, or this worker would take the job again
             order.done.set_exception(HandedBackError())
         except AgainError as again:
             order.done.set_exception(again)
