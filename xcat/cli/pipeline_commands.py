@@ -26,7 +26,7 @@ Stage = Literal["ingest", "merge", "link", "match", "properties", "label", "fit"
         "xcat run mine.yaml --only fit            # one stage, on what the stages before it have made",
         "xcat --quiet run mine.yaml --replace     # prints nothing if all goes well",
         "xcat run mine.yaml --no-wait             # another run of it at work: exit code 4 instead of waiting",
-        "xcat --log-json run mine.yaml --hook https://example.org/hook 2>> nightly.log",
+        "xcat run mine.yaml --hook https://example.org/hook      # is told how it ended",
     )
 )
 def run(
