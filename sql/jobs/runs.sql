@@ -151,7 +151,7 @@ WITH RECURSIVE edge (run_id, needs) AS (
     UNION
     SELECT run_id FROM xcat.run
     WHERE pinned IS NOT NULL OR status = 'running'
-       OR kind <> 'ingest' AND name <> %(name)s
+       OR name <> %(name)s AND kind <> 'ingest' AND (kind <> 'fit' OR model_run_id IS NULL)
     UNION
     SELECT run_id
     FROM (SELECT run_id, row_number() OVER (PARTITION BY kind, name ORDER BY run_id DESC) AS age

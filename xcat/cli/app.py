@@ -78,13 +78,15 @@ class Ended(KeyboardInterrupt):
 def _end(number: int, frame: FrameType | None) -> None:
     global _received
     _received = signal.Signals(number)
+    if _received is signal.SIGINT:
+        raise KeyboardInterrupt
     raise Ended(f"cancelled by a signal ({_received.name})")
 
 
 def _listen() -> None:
-    """From now on SIGTERM and SIGHUP raise `Ended`; one that the caller ignores stays ignored, as under nohup."""
+    """From now on signals that end a program are noted; one that the caller ignores stays ignored, as under nohup."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # a caller that ignores it would hide how our children end
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _end)
 
@@ -140,7 +142,7 @@ def main() -> None:
 
 def _cancelled() -> NoReturn:
     """End after Ctrl-C or a signal."""
-    how = "cancelled" if _received is None else f"cancelled by a signal ({_received.name})"
+    how = "cancelled" if _received in (None, signal.SIGINT) else f"cancelled by a signal ({_received.name})"
     with suppress(OSError):  # after SIGHUP the terminal may be gone
         print(progress.error(f"{how}; nothing was changed by the step that was running"), file=sys.stderr)
     sys.exit(128 + (_received or signal.SIGINT))
