@@ -31,7 +31,7 @@ from typing import Any
 import psycopg
 from astropy.table import Table
 from chaos_victims import KINDS, Disk, cut, freeze, send, small_disk
-from common import private_database
+from common import private_database, wrapped
 
 from xcat.config import Settings
 from xcat.database import orphans, retention
@@ -434,17 +434,21 @@ def report(played: Chaos, n_sources: int, command: str) -> str:
         [
             "# Chaos",
             "",
-            " ".join((__doc__ or "").partition("\n\n")[2].split()),
+            (__doc__ or "").partition("\n\n")[2].strip(),
             "",
-            f"Measured with {len(rounds)} rounds on {n_sources:,} simulated sources and {os.cpu_count()} cores, all"
-            " files of the server on a disk of 2 GB in memory. All that a worker waits for was set to a tenth. An"
-            f" undisturbed job takes {played.took_s['pipeline']:.1f} s.",
+            wrapped(
+                f"Measured with {len(rounds)} rounds on {n_sources:,} simulated sources and {os.cpu_count()} cores, all"
+                " files of the server on a disk of 2 GB in memory. All that a worker waits for was set to a tenth. An"
+                f" undisturbed job takes {played.took_s['pipeline']:.1f} s."
+            ),
             "",
             f"    {command}",
             "",
-            f"{len(rounds) - len(faults)} of {len(rounds)} rounds were well. The longest transaction of a reader was"
-            f" open for {played.longest_reader_s:.0f} s. The crashes left {played.n_orphans} files of no table "
-            f"({played.orphan_bytes / 1e6:.1f} MB), which were found and removed.",
+            wrapped(
+                f"{len(rounds) - len(faults)} of {len(rounds)} rounds were well. The longest transaction of a reader"
+                f" was open for {played.longest_reader_s:.0f} s. The crashes left {played.n_orphans} files of no table "
+                f"({played.orphan_bytes / 1e6:.1f} MB), which were found and removed."
+            ),
             "",
             *([*faults, ""] if faults else []),
             table(rounds, "what happened", lambda round_: f"{round_.victim}: {round_.way}"),

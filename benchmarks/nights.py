@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from astropy.table import Table
 from chaos_victims import Disk, small_disk
-from common import private_database
+from common import private_database, wrapped
 
 from xcat.config import Settings
 from xcat.database.connection import ready
@@ -197,18 +197,22 @@ def report(found: Sequence[Night], wrong: Sequence[str], n_sources: int, command
     lines = [
         f"# {len(found)} nights",
         "",
-        " ".join((__doc__ or "").partition("\n\n")[2].split()),
+        (__doc__ or "").partition("\n\n")[2].strip(),
         "",
-        f"Measured with {n_sources:,} simulated sources of two missions on {os.cpu_count()} cores; {KEEP} runs of each"
-        " stage are kept.",
+        wrapped(
+            f"Measured with {n_sources:,} simulated sources of two missions on {os.cpu_count()} cores; {KEEP} runs of"
+            " each stage are kept."
+        ),
         "",
         f"    {command}",
         "",
-        f"{len(found) - len(refused)} nights were published, {len(refused)} refused. After night {half.number} the"
-        f" database had {half.size_mb:.0f} MB in {half.n_tables} tables of runs and catalogues, after night"
-        f" {found[-1].number} {found[-1].size_mb:.0f} MB in {found[-1].n_tables}, with"
-        f" {found[-1].n_sources / half.n_sources:.2f} times as many sources. "
-        + ("Nothing was wrong; the release of the first night is what it was." if not wrong else "; ".join(wrong)),
+        wrapped(
+            f"{len(found) - len(refused)} nights were published, {len(refused)} refused. After night {half.number} the"
+            f" database had {half.size_mb:.0f} MB in {half.n_tables} tables of runs and catalogues, after night"
+            f" {found[-1].number} {found[-1].size_mb:.0f} MB in {found[-1].n_tables}, with"
+            f" {found[-1].n_sources / half.n_sources:.2f} times as many sources. "
+            + ("Nothing was wrong; the release of the first night is what it was." if not wrong else "; ".join(wrong))
+        ),
         "",
         "| night | beside its detections | published | sources | other class | MB | tables | s |",
         "|---|---|---|---|---|---|---|---|",
