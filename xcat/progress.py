@@ -74,9 +74,9 @@ def stamped(text: str, as_json: bool | None = None) -> str:
     return f"{now.isoformat(timespec='seconds')} {run}{text}"
 
 
-def error(text: str) -> str:
-    """A message of an error, as the log has it."""
-    return stamped(text) if _as_json else f"xcat: {text}"
+def remark(text: str) -> str:
+    """A line that stands beside an answer, also in a log; as JSON if that is wanted."""
+    return stamped(text) if _as_json else text
 
 
 @contextmanager

@@ -192,8 +192,8 @@ def test_a_run_in_a_terminal_tells_a_hook_and_logs_as_json(main, small, tmp_path
     code, (line,) = main(*run[:2], lost, "--data", small[1])
     assert code == 1 and "gone.fits" in json.loads(line)["text"]
     assert json.loads(told.read_text())["event"] == "refusal"
-    code, _ = main(*run, "--hook", "no-such-program")
-    assert code == 2
+    code, (line,) = main(*run, "--hook", "no-such-program")
+    assert code == 2 and "nor a command: no-such-program" in json.loads(line)["text"]
 
 
 def test_a_run_that_was_interrupted_tells_its_hook(main, small, tmp_path, monkeypatch):

@@ -122,7 +122,7 @@ def main() -> None:
     try:
         app()
     except XcatError as error:
-        print(progress.error(_safe(str(error))), file=sys.stderr)
+        print(progress.remark(f"xcat: {_safe(str(error))}"), file=sys.stderr)
         sys.exit(next((code for kind, code in _CODES.items() if isinstance(error, kind)), 1))
     except SystemExit as end:
         if end.code != 130:  # what typer makes of Ctrl-C
@@ -136,7 +136,7 @@ def main() -> None:
         message = _of_database(error)
         if message is None:
             raise
-        print(progress.error(_safe(message)), file=sys.stderr)
+        print(progress.remark(f"xcat: {_safe(message)}"), file=sys.stderr)
         sys.exit(1)
 
 
@@ -144,7 +144,7 @@ def _cancelled() -> NoReturn:
     """End after Ctrl-C or a signal."""
     how = "cancelled" if _received in (None, signal.SIGINT) else f"cancelled by a signal ({_received.name})"
     with suppress(OSError):  # after SIGHUP the terminal may be gone
-        print(progress.error(f"{how}; nothing was changed by the step that was running"), file=sys.stderr)
+        print(progress.remark(f"xcat: {how}; nothing was changed by the step that was running"), file=sys.stderr)
     sys.exit(128 + (_received or signal.SIGINT))
 
 
@@ -186,6 +186,6 @@ def program() -> None:
         sys.stdout.flush()
     except OSError as error:  # the disk is full; if the reader has gone, there is nobody to tell
         if not isinstance(error, BrokenPipeError):
-            print(f"xcat: the output is not complete: {error.strerror}", file=sys.stderr)
+            print(progress.remark(f"xcat: the output is not complete: {error.strerror}"), file=sys.stderr)
             code = code or 1
     os._exit(code if isinstance(code, int) else code is not None)

@@ -52,7 +52,13 @@ def done(as_json: bool, value: Any, text: str) -> None:
 def note(*lines: str) -> None:
     """Print remarks beside the answer, on standard error, unless the command is to be quiet."""
     for line in () if _quiet else lines:
-        print(line, file=sys.stderr)
+        print(progress.remark(line), file=sys.stderr)
+
+
+def log(text: str) -> None:
+    """Print a line of the log, with its time, unless the command is to be quiet."""
+    if not _quiet:
+        print(progress.stamped(text), file=sys.stderr)
 
 
 def _silence(context: typer.Context, as_json: bool) -> bool:

@@ -10,7 +10,6 @@ import typer
 from xcat import api
 from xcat.cli import common
 from xcat.config import settings
-from xcat.progress import stamped
 
 if TYPE_CHECKING:
     from xcat.jobs.runner import Runner
@@ -82,7 +81,7 @@ def make_runner(pipeline: Path, data: Path, replace: bool = False, best_match: b
     plan = Plan(read(pipeline), data)
     if best_match:
         plan.pipeline = plan.pipeline.model_copy(update={"best_match": True})
-    return Runner(settings(), plan, replace, Log(lambda text: common.note(stamped(text))))
+    return Runner(settings(), plan, replace, Log(common.log))
 
 
 @commands.command(
