@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import statistics
 import tempfile
+import textwrap
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,14 +20,23 @@ from xcat.database.connection import ready
 from xcat.database.embedded import EmbeddedServer
 from xcat.progress import peak_memory_mb
 
-__all__ = ["calibration_error", "frame", "in_turn", "peak_memory_mb", "private_database", "purity", "truth_of"]
+__all__ = [
+    "calibration_error",
+    "frame",
+    "in_turn",
+    "peak_memory_mb",
+    "private_database",
+    "purity",
+    "truth_of",
+    "wrapped",
+]
 
 
 @contextmanager
-def private_database() -> Iterator[Settings]:
-    """A fresh embedded server with the schema, removed afterwards."""
+def private_database(home: Path | None = None) -> Iterator[Settings]:
+    """A fresh embedded server with the schema, in a folder of the system or in `home`, removed afterwards."""
     progress.silence()
-    home = Path(tempfile.mkdtemp(prefix="xcat-bench-"))
+    home = home or Path(tempfile.mkdtemp(prefix="xcat-bench-"))
     settings = Settings(home=home, database_url=None)
     server = EmbeddedServer(home)
     try:
@@ -56,6 +66,11 @@ def in_turn(
     print(f"ours  median {statistics.median(t[0] for t in times):.2f} s")
     print(f"bare  median {statistics.median(t[1] for t in times):.2f} s")
     print(f"ratio median {statistics.median(ratios):.2f} (from {min(ratios):.2f} to {max(ratios):.2f})")
+
+
+def wrapped(text: str) -> str:
+    """A paragraph of a page of results."""
+    return textwrap.fill(text, 124, break_long_words=False)
 
 
 def frame(settings: Settings, query: str, *params: object) -> pd.DataFrame:

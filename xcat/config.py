@@ -37,8 +37,10 @@ class Settings:
         The most that the result of a query may take in memory and in a file, ``XCAT_MAX_TABLE_MB`` and
         ``XCAT_MAX_FILE_MB``; more is an error, never a shorter table.
     hook : str or None
-        Command or address of the web that is told how the runs of schedules without a hook of their own end,
-        ``XCAT_HOOK``.
+        Command or address of the web that is told how runs without a hook of their own end, ``XCAT_HOOK``.
+    keep_runs : int
+        After a run of a schedule has ended well, this many of the newest runs of each stage of its pipeline are kept,
+        besides what is published, was published before, is a release or is pinned, ``XCAT_KEEP_RUNS``; 0: all.
     """
 
     home: Path = field(default_factory=_default_home)
@@ -47,12 +49,15 @@ class Settings:
     max_table_mb: float = 1000.0
     max_file_mb: float = 20_000.0
     hook: str | None = None
+    keep_runs: int = 7
 
     def __post_init__(self) -> None:
         for name, (unit, most) in _NUMBERS.items():
             value = getattr(self, name)
             if not 0 < value <= most:
                 raise _wrong(name, f"{value:g}", unit, most)
+        if self.keep_runs < 0:
+            raise _wrong_number(str(self.keep_runs))
 
 
 # numbers that variables of the same name give: unit and upper limit
@@ -65,6 +70,10 @@ _NUMBERS = {
 
 def _wrong(name: str, text: str, unit: str, most: float) -> ConfigError:
     return ConfigError(f"XCAT_{name.upper()}={text}: must be a number of {unit} above 0, at most {most:,}")
+
+
+def _wrong_number(text: str) -> ConfigError:
+    return ConfigError(f"XCAT_KEEP_RUNS={text}: must be a whole number of runs, or 0 to keep all")
 
 
 def settings() -> Settings:
@@ -83,5 +92,8 @@ def settings() -> Settings:
             numbers[name] = float(text) if text else getattr(Settings, name)
         except ValueError:
             raise _wrong(name, str(text), unit, most) from None
-    hook = os.environ.get("XCAT_HOOK") or None
-    return Settings(Path(home) if home else _default_home(), url or None, **numbers, hook=hook)
+    hook, keep = (os.environ.get(f"XCAT_{name}") or None for name in ("HOOK", "KEEP_RUNS"))
+    if keep is not None and not keep.isdecimal():
+        raise _wrong_number(keep)
+    keep_runs = Settings.keep_runs if keep is None else int(keep)
+    return Settings(Path(home) if home else _default_home(), url or None, **numbers, hook=hook, keep_runs=keep_runs)

@@ -5,6 +5,7 @@ Only the command line shows it; a program that imports xcat sees none, unless it
 
 from __future__ import annotations
 
+import json
 import resource
 import sys
 import time
@@ -22,14 +23,17 @@ class Doing:
 
     Attributes
     ----------
+    run_id : int or None
+        Run of the pipeline at work.
     stage : str or None
-        Kind of the run at work.
+        Kind of the stage at work.
     step : str or None
         Step of the stage.
     share_done : float or None
         How much of the step is done, 0 to 1, if that is known.
     """
 
+    run_id: int | None = None
     stage: str | None = None
     step: str | None = None
     share_done: float | None = None
@@ -38,6 +42,7 @@ class Doing:
 doing = Doing()
 
 _quiet = True
+_as_json = False
 _WORTH_A_LINE_S = 0.5
 
 
@@ -47,11 +52,31 @@ def silence(quiet: bool = True) -> None:
     _quiet = quiet
 
 
-def stamped(text: str) -> str:
-    """A line for standard error: in a log, where no terminal shows it, it starts with the time and its zone."""
+def log_as_json(wanted: bool = True) -> None:
+    """Make each line of the log a JSON object, or a line to be read."""
+    global _as_json
+    _as_json = wanted
+
+
+def stamped(text: str, as_json: bool | None = None) -> str:
+    """A line of the log.
+
+    On a terminal it is the text. Elsewhere the time with its zone and the number of the run at work stand before it. As
+    JSON it is an object with ``at``, ``run``, ``stage`` and ``text``.
+    """
+    now = datetime.now().astimezone()
+    if _as_json if as_json is None else as_json:
+        at = now.isoformat(timespec="milliseconds")
+        return json.dumps({"at": at, "run": doing.run_id, "stage": doing.stage, "text": text})
     if sys.stderr is not None and sys.stderr.isatty():
         return text
-    return f"{datetime.now().astimezone().isoformat(timespec='seconds')} {text}"
+    run = f"run {doing.run_id}: " if doing.run_id is not None else ""
+    return f"{now.isoformat(timespec='seconds')} {run}{text}"
+
+
+def remark(text: str) -> str:
+    """A line that stands beside an answer, also in a log; as JSON if that is wanted."""
+    return stamped(text) if _as_json else text
 
 
 @contextmanager

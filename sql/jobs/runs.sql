@@ -119,6 +119,7 @@ ORDER BY run_id;
 -- name: not_to_keep
 -- What `prune` drops: all but the published run and the one published before, the released and pinned ones, those that
 -- are running, the last runs of each kind and name (refused publications among them), and whatever these depend on.
+-- If a pipeline is named, the runs of all others stay.
 -- A run that loaded files stays as long as a version of a catalogue holds one of them. A model that was refitted for
 -- fewer properties (a fit that reads a fit) stays as long as the model itself.
 WITH RECURSIVE edge (run_id, needs) AS (
@@ -148,7 +149,9 @@ WITH RECURSIVE edge (run_id, needs) AS (
     UNION
     SELECT run_id FROM xcat.release WHERE run_id IS NOT NULL
     UNION
-    SELECT run_id FROM xcat.run WHERE pinned IS NOT NULL OR status = 'running'
+    SELECT run_id FROM xcat.run
+    WHERE pinned IS NOT NULL OR status = 'running'
+       OR name <> %(name)s AND kind <> 'ingest' AND (kind <> 'fit' OR model_run_id IS NULL)
     UNION
     SELECT run_id
     FROM (SELECT run_id, row_number() OVER (PARTITION BY kind, name ORDER BY run_id DESC) AS age

@@ -43,8 +43,8 @@ SELECT * FROM xcat.schedule WHERE NOT is_paused AND next_at <= %(now)s ORDER BY 
 UPDATE xcat.schedule SET next_at = %(next_at)s, last_at = %(now)s WHERE name = %(name)s;
 
 -- name: ended
--- How the run of a schedule ended.
-UPDATE xcat.schedule SET last_outcome = %(outcome)s WHERE name = %(name)s;
+-- How the run of a schedule ended, whether its time had come or it was put into the queue by hand.
+UPDATE xcat.schedule SET last_outcome = %(outcome)s, last_at = clock_timestamp() WHERE name = %(name)s;
 
 -- name: queue_path
 -- procrastinate's functions find their tables by the search path.

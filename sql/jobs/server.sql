@@ -28,3 +28,22 @@ SELECT session_user, u.rolsuper, coalesce(has_schema_privilege(r.oid, to_regname
        coalesce(pg_has_role(session_user, r.oid, 'MEMBER'), false)
 FROM pg_roles AS u LEFT JOIN pg_roles AS r ON r.rolname = %(role)s
 WHERE u.rolname = session_user;
+
+-- name: database_number
+-- Name of the folder of this database in the folder `base` of the server.
+SELECT oid FROM pg_database WHERE datname = current_database();
+
+-- name: nothing_older_at_work
+-- A time, as Unix has it: all that could have made a file of a table before it has ended, and the checkpoint since then
+-- has removed the files of dropped tables. A transaction without a number has made nothing until its present statement.
+SELECT extract(epoch FROM least(
+    clock_timestamp(),
+    (SELECT checkpoint_time FROM pg_control_checkpoint()),
+    (SELECT min(CASE WHEN backend_xid IS NOT NULL THEN xact_start
+                     WHEN state <> 'idle in transaction' THEN query_start END)
+     FROM pg_stat_activity
+     WHERE datname = current_database() AND state <> 'idle' AND pid <> pg_backend_pid())))::double precision;
+
+-- name: file_numbers
+-- Names of the files of all tables and indexes.
+SELECT pg_relation_filenode(oid)::bigint FROM pg_class WHERE pg_relation_filenode(oid) IS NOT NULL;

@@ -12,6 +12,7 @@ import small_sky
 from small_nights import night
 from typer.testing import CliRunner
 
+from xcat.cli import app as cli_app
 from xcat.cli.app import app
 from xcat.cli.common import UsageError
 from xcat.config import Settings
@@ -80,6 +81,17 @@ def test_the_first_publication_passes_what_needs_no_other(module_settings, made,
     assert (found["is_compared"], found["against_run_id"], found["status"]) == (False, None, "done")
     assert {each["gate"] for each in found["checks"]} == {"recall", "calibration"}
     assert all(each["passed"] and each["then"] is None for each in found["checks"]) and len(found["checks"]) == 8
+
+
+def test_a_refusal_has_an_exit_code_of_its_own(module_settings, made, read, monkeypatch, capsys):
+    bad = night(module_settings, made["classify"], _BAD["missions_gone"])
+    monkeypatch.setenv("XCAT_DATABASE_URL", str(module_settings.database_url))
+    monkeypatch.setattr(cli_app, "_listen", lambda: None)
+    monkeypatch.setattr("sys.argv", ["xcat", "publish", str(bad)])
+    with pytest.raises(SystemExit) as end:
+        cli_app.main()
+    assert end.value.code == 6
+    assert capsys.readouterr().err.startswith(f"xcat: run {bad} is not published")
 
 
 # --- what is refused ----------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from psycopg import sql
 
 from xcat.config import Settings
-from xcat.database import connection, objects, partitions, schema
+from xcat.database import connection, objects, partitions, runs, schema
 from xcat.database.connection import connect, migrate, ready
 from xcat.database.sqlfiles import objects as files
 
@@ -338,3 +338,95 @@ def test_one_publication_is_active(tables):
         _insert(tables, "run", run | {"versions": empty})
         for _ in range(2):
             tables.execute("INSERT INTO xcat.publication (run_id, active) SELECT max(run_id), true FROM xcat.run")
+
+
+# --- an old database with data in it ---------------------------------------------------------------------
+
+_COLUMNS = """
+SELECT a.attname, format_type(a.atttypid, a.atttypmod) FROM pg_attribute AS a
+WHERE a.attrelid = %s::regclass AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum
+"""
+# tables after those that they refer to
+_TABLES = """
+WITH RECURSIVE depth (oid, n) AS (
+    SELECT c.oid, 0 FROM pg_class AS c WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition
+      AND c.relnamespace IN ('xcat'::regnamespace, 'pub'::regnamespace) AND c.relname <> 'alembic_version'
+    UNION
+    SELECT k.conrelid, n + 1 FROM depth JOIN pg_constraint AS k ON k.contype = 'f' AND k.confrelid = depth.oid
+    WHERE k.conrelid <> k.confrelid
+)
+SELECT c.relnamespace::regnamespace || '.' || c.relname FROM depth JOIN pg_class AS c USING (oid)
+GROUP BY 1 ORDER BY max(n), 1
+"""
+_VALUES = {
+    "smallint": "1",
+    "integer": "1",
+    "bigint": "1",
+    "boolean": "true",
+    "text": "'word'",
+    "jsonb": """'{"key": [1, "word"]}'""",
+    "timestamp with time zone": "'2025-03-04 05:06:07+00'",
+    "real": "0.5",
+    "double precision": "0.5",
+    "real[]": "'{0.25, 0.75}'",
+    "double precision[]": "'{0.25, 0.75}'",
+    "smallint[]": "'{1}'",
+    "integer[]": "'{1}'",
+    "bigint[]": "'{7}'",
+    "text[]": "'{word}'",
+}
+_WORDS = {
+    "kind": "classify",
+    "class": "AGN",
+    "status": "done",
+    "change": "moved",
+    "folds": "sky",
+    "weighting": "given",
+    "definition_sha256": "0" * 64,
+    "log_present": -0.5,
+    "log_missing": -0.5,
+    "other_source_id": 2,
+}
+_STATUS = {"xcat.master_source": "linked", "xcat.source_link": "accepted", "xcat.label": "used"}
+
+
+def _fill_old(conn: psycopg.Connection[Any]) -> dict[str, Any]:
+    """One row in every table of the first schema, all columns filled; by table, the row as JSON."""
+    rows = {}
+    for (table,) in conn.execute(_TABLES).fetchall():
+        name = sql.Identifier(*table.split("."))
+        is_partitioned = conn.execute("SELECT relkind = 'p' FROM pg_class WHERE oid = %s::regclass", [table]).fetchone()
+        if is_partitioned == (True,):
+            place, _, short = table.partition(".")
+            part = sql.Identifier(place, f"{short.removesuffix('_runs')}_{'b0' if place == 'pub' else 'x1'}")
+            bounds = "FROM (0) TO (256) PARTITION BY LIST (run_id)" if place == "pub" else "IN (1)"
+            conn.execute(sql.SQL(f"CREATE TABLE {{}} PARTITION OF {{}} FOR VALUES {bounds}").format(part, name))
+            if place == "pub":
+                leaf = sql.Identifier(place, f"{short.removesuffix('_runs')}_r1")
+                conn.execute(sql.SQL("CREATE TABLE {} PARTITION OF {} FOR VALUES IN (1)").format(leaf, part))
+        columns, values = [], []
+        for column, type_ in conn.execute(_COLUMNS, [table]).fetchall():
+            columns.append(sql.Identifier(column))
+            word = _STATUS.get(table, "done") if column == "status" else _WORDS.get(column)
+            values.append(sql.SQL(_VALUES[type_]) if word is None else sql.Literal(word))
+        insert = sql.SQL("INSERT INTO {} AS t ({}) VALUES ({}) RETURNING to_jsonb(t)")
+        row = conn.execute(insert.format(name, *(sql.SQL(", ").join(x) for x in (columns, values)))).fetchone()
+        assert row is not None
+        rows[table] = row[0]
+    return rows
+
+
+def test_an_upgrade_from_the_first_schema_keeps_every_row(empty):
+    migrate(empty, "0001")
+    with connect(empty) as conn:
+        before = _fill_old(conn)
+    assert len(before) > 40
+    migrate(empty)
+    with ready(empty) as conn:
+        for table, old in before.items():
+            rows = conn.execute(sql.SQL("SELECT to_jsonb(t) FROM {} AS t").format(sql.Identifier(*table.split("."))))
+            (new,) = [row[0] for row in rows]
+            assert {key: new.get(key) for key in old} == old, table
+        assert runs.listing(conn, 5)[0]["run_id"] == 1
+        ((shown,),) = conn.execute("SELECT run_id FROM pub.classified").fetchall()
+        assert shown == 1

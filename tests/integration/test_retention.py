@@ -179,6 +179,18 @@ def test_a_model_at_hand_is_used_again_and_stays_and_leaves_with_its_model(setti
     ).fetchone() == (0,)
 
 
+def test_runs_of_other_pipelines_stay_if_one_is_named(settings, made, read):
+    at_hand = _at_hand(settings, made["fit"], ["hr1"]).run_id
+    for _ in range(2):  # what was published, and before that, is kept
+        small_sky.classify_again(settings, made)
+    read.execute("UPDATE xcat.run SET summary = '{}' WHERE kind = 'pipeline'")  # it would keep what it has made
+    assert retention.prune(settings, 1, "another").run_ids == []
+    read.execute("UPDATE xcat.run SET name = 'another' WHERE kind = 'classify' AND run_id = %s", [made["classify"]])
+    assert not {made["classify"], made["fit"], at_hand} & set(retention.prune(settings, 1, "small_sky").run_ids)
+    read.execute("UPDATE xcat.run SET name = 'small_sky' WHERE run_id = %s", [made["classify"]])
+    assert {made["classify"], made["fit"], at_hand} <= set(retention.prune(settings, 1, "small_sky").run_ids)
+
+
 def test_a_running_run_stays(settings, made, read):
     with runs.stage(settings, "classify", "x", {}) as run, pytest.raises(StageError, match="is running"):
         retention.drop_runs(settings, [run.run_id])

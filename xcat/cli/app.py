@@ -11,7 +11,7 @@ import traceback
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -29,7 +29,7 @@ from xcat.cli import (
 )
 from xcat.cli.common import UsageError, examples, option
 from xcat.cli.database_commands import db_app
-from xcat.errors import BusyError, XcatError
+from xcat.errors import BusyError, Refusal, XcatError
 
 _EXIT_CODES = """
 
@@ -40,8 +40,12 @@ Exit codes:
   2    wrong usage: an option or argument that cannot be used
   3    xcat db status: the embedded server is stopped
   4    xcat run --no-wait: another run of the pipeline is at work
+  5    xcat health: something is not well
+  6    xcat run, xcat publish: the gates refused the publication; what was published stays published
   129, 130, 143    ended by a hangup, by Ctrl-C, by a request to terminate
 """
+
+_CODES: dict[type[XcatError], int] = {UsageError: 2, BusyError: 4, Refusal: 6}
 
 app = typer.Typer(
     name="xcat",
@@ -76,13 +80,15 @@ class Ended(KeyboardInterrupt):
 def _end(number: int, frame: FrameType | None) -> None:
     global _received
     _received = signal.Signals(number)
+    if _received is signal.SIGINT:
+        raise KeyboardInterrupt
     raise Ended(f"cancelled by a signal ({_received.name})")
 
 
 def _listen() -> None:
-    """From now on SIGTERM and SIGHUP raise `Ended`; one that the caller ignores stays ignored, as under nohup."""
+    """From now on signals that end a program are noted; one that the caller ignores stays ignored, as under nohup."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # a caller that ignores it would hide how our children end
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _end)
 
@@ -96,12 +102,17 @@ def _version(wanted: bool) -> None:
 _VERSION = typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
 
 
+_LOG_JSON = typer.Option("--log-json", envvar="XCAT_LOG_JSON", help="Each line of the log is a JSON object.")
+
+
 @app.callback()
 def _main(
     version: Annotated[bool, _VERSION] = False,
     quiet: Annotated[bool, option("--quiet", None, "No progress and no notices: only answers and errors.")] = False,
+    log_json: Annotated[bool, _LOG_JSON] = False,
 ) -> None:
     progress.silence(quiet)
+    progress.log_as_json(log_json)
 
 
 def main() -> None:
@@ -113,23 +124,30 @@ def main() -> None:
     try:
         app()
     except XcatError as error:
-        print(f"xcat: {_safe(str(error))}", file=sys.stderr)
-        sys.exit(2 if isinstance(error, UsageError) else 4 if isinstance(error, BusyError) else 1)
+        print(progress.remark(f"xcat: {_safe(str(error))}"), file=sys.stderr)
+        sys.exit(next((code for kind, code in _CODES.items() if isinstance(error, kind)), 1))
     except SystemExit as end:
         if end.code != 130:  # what typer makes of Ctrl-C
             raise
-        how = "cancelled" if _received is None else f"cancelled by a signal ({_received.name})"
-        with suppress(OSError):  # after SIGHUP the terminal may be gone
-            print(f"xcat: {how}; nothing was changed by the step that was running", file=sys.stderr)
-        sys.exit(128 + (_received or signal.SIGINT))
+        _cancelled()
     except BrokenPipeError:  # the reader of our output has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:
+        if _received is not None:  # what a signal raises can become another exception: in an import an ImportError
+            _cancelled()
         message = _of_database(error)
         if message is None:
             raise
-        print(f"xcat: {_safe(message)}", file=sys.stderr)
+        print(progress.remark(f"xcat: {_safe(message)}"), file=sys.stderr)
         sys.exit(1)
+
+
+def _cancelled() -> NoReturn:
+    """End after Ctrl-C or a signal."""
+    how = "cancelled" if _received in (None, signal.SIGINT) else f"cancelled by a signal ({_received.name})"
+    with suppress(OSError):  # after SIGHUP the terminal may be gone
+        print(progress.remark(f"xcat: {how}; nothing was changed by the step that was running"), file=sys.stderr)
+    sys.exit(128 + (_received or signal.SIGINT))
 
 
 def _safe(text: str) -> str:
@@ -170,6 +188,6 @@ def program() -> None:
         sys.stdout.flush()
     except OSError as error:  # the disk is full; if the reader has gone, there is nobody to tell
         if not isinstance(error, BrokenPipeError):
-            print(f"xcat: the output is not complete: {error.strerror}", file=sys.stderr)
+            print(progress.remark(f"xcat: the output is not complete: {error.strerror}"), file=sys.stderr)
             code = code or 1
     os._exit(code if isinstance(code, int) else code is not None)

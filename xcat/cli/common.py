@@ -52,7 +52,13 @@ def done(as_json: bool, value: Any, text: str) -> None:
 def note(*lines: str) -> None:
     """Print remarks beside the answer, on standard error, unless the command is to be quiet."""
     for line in () if _quiet else lines:
-        print(line, file=sys.stderr)
+        print(progress.remark(line), file=sys.stderr)
+
+
+def log(text: str) -> None:
+    """Print a line of the log, with its time, unless the command is to be quiet."""
+    if not _quiet:
+        print(progress.stamped(text), file=sys.stderr)
 
 
 def _silence(context: typer.Context, as_json: bool) -> bool:
@@ -155,6 +161,7 @@ Definitions = Annotated[list[Path] | None, option("--definitions", "FOLDER", "De
 Data = Annotated[Path, option("--data", "FOLDER", "Folder that the pipeline's files are relative to.")]
 OfRun = Annotated[int | None, option("--run", "RUN", "Read this classify run instead of the published one.")]
 RunId = Annotated[int, typer.Argument(metavar="RUN", help="Number of a run.")]
+Hook = Annotated[str | None, option("--hook", "HOOK", "Command or address that is told, as JSON, how a run ends.")]
 Cone = option("--cone", "RA,DEC,RADIUS", "In degrees.")
 MaxRows = Annotated[int, typer.Option("--max-rows", min=0, help="Rows to print.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, help="Rows to list, the newest.")]

@@ -10,7 +10,6 @@ import typer
 from xcat import api
 from xcat.cli import common
 from xcat.config import settings
-from xcat.progress import stamped
 
 if TYPE_CHECKING:
     from xcat.jobs.runner import Runner
@@ -26,6 +25,7 @@ Stage = Literal["ingest", "merge", "link", "match", "properties", "label", "fit"
         "xcat run mine.yaml --only fit            # one stage, on what the stages before it have made",
         "xcat --quiet run mine.yaml --replace     # prints nothing if all goes well",
         "xcat run mine.yaml --no-wait             # another run of it at work: exit code 4 instead of waiting",
+        "xcat run mine.yaml --hook https://example.org/hook      # is told how it ended",
     )
 )
 def run(
@@ -42,17 +42,23 @@ def run(
     no_wait: Annotated[
         bool, common.option("--no-wait", None, "If another run of the pipeline is at work, end with exit code 4.")
     ] = False,
+    hook: common.Hook = None,
     as_json: common.AsJson = False,
 ) -> None:
     """Run a pipeline from files to published classes, or some of its stages; what is done already is not done again."""
     if only is not None and to is not None:
         raise common.UsageError("give --only or --to, not both")
     from xcat.ingest.checks import Allowed
+    from xcat.service import hooks, outcome
 
-    runner = make_runner(pipeline, data, replace, best_match)
-    runner.allowed = Allowed(allow_rejects, allow_loss)
-    runner.wait = not no_wait
-    runs = runner.run(only=only) if only is not None else runner.run_as_pipeline(to=to)
+    if hook is not None:
+        with common.usage():
+            hooks.check(hook)
+    with outcome.telling(settings(), hook, common.note) as told:
+        told.runner = runner = make_runner(pipeline, data, replace, best_match)
+        runner.allowed = Allowed(allow_rejects, allow_loss)
+        runner.wait = not no_wait
+        runs = runner.run(only=only) if only is not None else runner.run_as_pipeline(to=to)
     from xcat.report.run import record, summary
 
     answer: dict[str, Any] = {"runs": runs}
@@ -75,7 +81,7 @@ def make_runner(pipeline: Path, data: Path, replace: bool = False, best_match: b
     plan = Plan(read(pipeline), data)
     if best_match:
         plan.pipeline = plan.pipeline.model_copy(update={"best_match": True})
-    return Runner(settings(), plan, replace, Log(lambda text: common.note(stamped(text))))
+    return Runner(settings(), plan, replace, Log(common.log))
 
 
 @commands.command(

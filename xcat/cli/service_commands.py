@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -40,7 +38,7 @@ def schedule(context: typer.Context, as_json: common.AsJson = False) -> None:
     epilog=common.examples(
         "xcat worker",
         "xcat worker --once       # what is due now, then end",
-        "xcat worker --json       # each line of the log as JSON",
+        "xcat worker --json       # each line of the log as JSON, on standard output",
     )
 )
 def worker(
@@ -52,8 +50,7 @@ def worker(
 
     def say(text: str) -> None:
         if as_json:
-            at = datetime.now(UTC).isoformat(timespec="milliseconds")
-            print(json.dumps({"at": at, "text": text}), flush=True)
+            print(stamped(text, as_json=True), flush=True)
         else:
             print(stamped(text), file=sys.stderr, flush=True)
 
@@ -103,15 +100,19 @@ def add(
     replace: common.Replace = False,
     allow_rejects: common.AllowRejects = None,
     allow_loss: common.AllowLoss = None,
-    hook: Annotated[
-        str | None, common.option("--hook", "HOOK", "Command or address that is told, as JSON, how each run ends.")
+    hook: common.Hook = None,
+    keep: Annotated[
+        int | None,
+        typer.Option(
+            "--keep", min=0, help="Newest runs of each stage to keep after a run, 0: all [XCAT_KEEP_RUNS: 7]."
+        ),
     ] = None,
     as_json: common.AsJson = False,
 ) -> None:
     """Add a schedule; the pipeline is checked now, and its file is read anew for each run."""
     from xcat.service import schedules
 
-    options = {"replace": replace, "allow_rejects": allow_rejects, "allow_loss": allow_loss}
+    options = {"replace": replace, "allow_rejects": allow_rejects, "allow_loss": allow_loss, "keep": keep}
     with common.usage():
         next_at = schedules.add(settings(), name, cron, time_zone, pipeline, data, options, hook)
     common.done(as_json, {"name": name, "next_at": next_at}, f"{name} runs first at {next_at:%Y-%m-%d %H:%M} UTC")

@@ -402,5 +402,8 @@ class EmbeddedServer:
             _, bindir = find_binaries(int(status.version))
             done = self._pg_ctl(bindir, "stop", _STOP_TIMEOUT_S, "-m", "fast")
             if done.returncode != 0:
+                # PostgreSQL 15 can hang if it is asked to stop while it recovers; its log brings all back at the start
+                done = self._pg_ctl(bindir, "stop", _STOP_TIMEOUT_S, "-m", "immediate")
+            if done.returncode != 0:
                 raise DatabaseError(f"the server did not stop: {done.stdout.strip()}")
         return True

@@ -4,7 +4,7 @@ Dropping a partition needs an exclusive lock on its parent for a moment, and mus
 transaction that has been open for minutes. So the books are written in one transaction, which makes the run invisible
 at once; the tables are entered as to be dropped, and `sweep` drops each as soon as it gets the lock within a few
 milliseconds. Tables whose lock it does not get are left to the next sweep: one follows every load, publication and
-prune.
+prune. It also removes what crashes of the embedded server have left on the disk.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import psycopg
 from psycopg import sql
 
 from xcat.config import Settings
-from xcat.database import partitions, schema
+from xcat.database import orphans, partitions, schema
 from xcat.database.connection import Connection, ready
 from xcat.database.sqlfiles import dicts, job
 from xcat.errors import StageError, XcatError
@@ -72,11 +72,20 @@ def drop_runs(settings: Settings, run_ids: Sequence[int]) -> Leaving:
     return leaving
 
 
-def prune(settings: Settings, keep: int) -> Leaving:
-    """Drop all runs but the published, the pinned, the last `keep` of each kind and name, and what these depend on."""
+def prune(settings: Settings, keep: int, name: str | None = None) -> Leaving:
+    """Drop all runs but the published, the pinned, the last `keep` of each kind and name, and what these depend on.
+
+    Parameters
+    ----------
+    settings : Settings
+    keep : int
+        Refused and finished runs of each kind and name.
+    name : str, optional
+        Of a pipeline: runs of others are kept.
+    """
     with ready(settings) as conn:
         conn.execute(job("runs.one_at_a_time").compose())
-        wanted = [row[0] for row in conn.execute(job("runs.not_to_keep").compose(), {"keep": keep})]
+        wanted = [row[0] for row in conn.execute(job("runs.not_to_keep").compose(), {"keep": keep, "name": name})]
         leaving = _forget(conn, wanted)
     leaving.waiting = sweep(settings)
     return leaving
@@ -122,6 +131,7 @@ def sweep(settings: Settings) -> list[dict[str, Any]]:
                 break
             if not _try(conn, names):
                 busy += [name for name in names if not _try(conn, [name])]
+        orphans.remove(settings, conn)
         left = conn.execute(job("runs.any_to_drop").compose()).fetchone()
         return dicts(conn.execute(job("runs.readers").compose())) if left and left[0] else []
 

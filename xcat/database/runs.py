@@ -273,12 +273,17 @@ def read_catalogues(conn: Connection, run_id: int, catalogues: Iterable[int]) ->
 
 
 def failed_stage(kind: str, settings: Settings, error: psycopg.OperationalError, is_closed: bool) -> StageError:
-    """What a failure of the database means for the user; beside those named: disk full, out of memory, deadlock."""
+    """What a failure of the database means for the user; beside those named: out of memory, deadlock."""
     text = str(error).strip()
     if isinstance(error, psycopg.errors.QueryCanceled) and "user request" not in text:  # else by pg_cancel_backend()
         return StageError(
             f"{kind}: a statement was cancelled ({text.splitlines()[0]}); nothing was changed. "
             f"If the machine is slow, raise XCAT_STATEMENT_TIMEOUT_S above {settings.statement_timeout_s:g}."
+        )
+    if isinstance(error, psycopg.errors.DiskFull):
+        return PassingError(
+            f"{kind}: the disk of the server is full ({text.splitlines()[0]}); nothing was changed. Free some space, "
+            "then repeat the same command."
         )
     if is_closed:
         return PassingError(

@@ -122,6 +122,10 @@ def watched(look: Callable[[], str | None]) -> Iterator[Callable[[], None]]:
     thread.start()
     try:
         yield check
+    except Exception as error:
+        if reasons:  # what the signal raises can become another exception: in an import an ImportError
+            raise Cancelled(reasons[0]) from error
+        raise
     finally:
         ended.set()
         thread.join()

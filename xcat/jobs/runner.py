@@ -32,6 +32,7 @@ from xcat.jobs.turn import Turn, turn
 from xcat.match.stage import match_stage
 from xcat.merge.links import link_stage
 from xcat.merge.sources import merge_stage
+from xcat.progress import doing
 from xcat.properties.compute import properties_stage
 
 STAGES = ("ingest", "merge", "link", "match", "properties", "label", "fit", "classify", "publish")
@@ -113,6 +114,7 @@ class Runner:
     def _run(self, mine: Turn, wanted: tuple[str, ...], only: str | None = None) -> dict[str, int]:
         for kind in wanted:
             mine.check()
+            doing.stage = kind
             may_run = only in (None, kind)
             if kind == "ingest":
                 self._ingest(may_run, keep=wanted != (kind,))

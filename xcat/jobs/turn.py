@@ -92,7 +92,7 @@ class Turn:
             Somebody cancelled the run.
         """
         summary: dict[str, Any] = {}
-        self.run_id = runs.enter(self.conn, "pipeline", self.name, config)
+        self.run_id = progress.doing.run_id = runs.enter(self.conn, "pipeline", self.name, config)
         self._beat = watch.Beat(self.run_id)
         try:
             with watch.watched(self._look) as check:
@@ -108,6 +108,8 @@ class Turn:
                     f"{self.name}: run {self.run_id} was {text}; what its finished stages made is kept."
                 ) from None
             raise
+        finally:
+            progress.doing.run_id = None
 
     def _end(self, status: str, text: str | None, summary: dict[str, Any]) -> None:
         """Record how the run ended; a lost connection is mended for it."""
@@ -212,4 +214,5 @@ def turn(settings: Settings, name: str, say: Say, wait: bool = True) -> Iterator
             f"kept. The same command can be repeated. ({str(error).strip()})"
         ) from error
     finally:
+        progress.doing.stage = None
         mine.conn.close()

@@ -6,6 +6,7 @@ import shutil
 from dataclasses import dataclass
 
 from xcat.config import Settings
+from xcat.database import orphans
 from xcat.database.connection import connect, schema_revision
 from xcat.database.sqlfiles import dicts, job
 from xcat.errors import DatabaseError
@@ -48,6 +49,7 @@ def checks(config: Settings, published_within_days: float | None, backup_within_
                 return [Check("database", False, f"schema {current or 'none'}, not {newest}. Run: xcat db migrate")]
             (facts,) = dicts(conn.execute(job("health.facts").compose(), {"dead_s": DEAD_S}))
             ended = dicts(conn.execute(job("health.last_ended").compose()))
+            left = orphans.of_embedded(config, conn)
     except DatabaseError as error:
         return [Check("database", False, str(error))]
     found = [Check("database", True, f"schema {current}, {_size(facts['size_bytes'])}")]
@@ -56,6 +58,10 @@ def checks(config: Settings, published_within_days: float | None, backup_within_
         needed = max(LEAST_FREE_BYTES, facts["size_bytes"] // SHARE_OF_DATABASE)
         text = f"{_size(free)} free where the database is, {_size(needed)} needed"
         found.append(Check("disk", free >= needed, text))
+        n_bytes = sum(orphan.n_bytes for orphan in left)
+        text = f"{len(left)} of no table, {_size(n_bytes)}, left by crashes of the server"
+        text = f"{text}. The next publication removes them, or: xcat runs prune" if left else "none of no table"
+        found.append(Check("files", n_bytes < LEAST_FREE_BYTES, text))
     schedules, waiting, workers = (facts[f"n_{name}"] for name in ("schedules", "waiting", "workers"))
     text = f"{schedules} schedules, {waiting} jobs wait, {workers} workers"
     needs_worker = (schedules or waiting) and not workers

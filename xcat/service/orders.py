@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -11,15 +10,16 @@ from typing import Any
 import psycopg
 
 from xcat.config import Settings
-from xcat.database import runs
-from xcat.database.connection import Connection, ready
+from xcat.database import retention
+from xcat.database.connection import ready
 from xcat.database.sqlfiles import job
-from xcat.errors import CancelledError, StageError, XcatError
+from xcat.errors import StageError, XcatError
 from xcat.ingest.checks import Allowed
 from xcat.jobs.pipeline import Plan, read
 from xcat.jobs.runner import Runner
 from xcat.report.run.log import Log, Say
-from xcat.service import hooks, schedules
+from xcat.report.run.record import leaving_text
+from xcat.service import hooks, outcome, schedules
 
 #: After a failure that may pass, a job is repeated after these times; then it is given up.
 PAUSES = (timedelta(seconds=10), timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=15))
@@ -63,8 +63,7 @@ def perform(settings: Settings, schedule: str, attempts: int, say: Say) -> Outco
     runner: Runner | None = None
 
     def said(text: str) -> None:
-        number = f", run {runner.pipeline_run_id}" if runner is not None and runner.pipeline_run_id else ""
-        say(f"{schedule}{number}: {text}")
+        say(f"{schedule}: {text}")
 
     with ready(settings) as conn:
         try:
@@ -72,7 +71,7 @@ def perform(settings: Settings, schedule: str, attempts: int, say: Say) -> Outco
         except XcatError as gone:
             say(f"{gone}; its job is dropped")
             return None
-    event: dict[str, Any] = {"schedule": schedule, "pipeline": None, "run": None, "host": platform.node()}
+    event, failure = outcome.started(schedule), None
     try:
         if attempts >= _MOST_ATTEMPTS:
             raise StageError(f"given up: its worker has died or was ended {attempts} times. See its log, and memory.")
@@ -82,36 +81,45 @@ def perform(settings: Settings, schedule: str, attempts: int, say: Say) -> Outco
         runner = Runner(settings, plan, bool(options.get("replace")), Log(said))
         runner.allowed = Allowed(options.get("allow_rejects"), options.get("allow_loss"))
         runner.run_as_pipeline()
-        status, message = "success", f"run {runner.pipeline_run_id} has ended well"
-    except CancelledError as error:
-        status, message = "cancelled", str(error)
-    except (XcatError, psycopg.Error) as error:
-        may_pass = error.may_pass if isinstance(error, XcatError) else isinstance(error, psycopg.OperationalError)
-        status, message = "failure" if may_pass or isinstance(error, psycopg.Error) else "refusal", str(error)
-        if may_pass and attempts < len(PAUSES):
+        message = f"run {runner.pipeline_run_id} has ended well"
+    except Exception as error:  # of whatever kind: the worker goes on with the next job
+        failure, message = error, outcome.ended(error)[1]
+        if outcome.may_pass(error) and attempts < len(PAUSES):
             said(f"{message} It is repeated in {PAUSES[attempts]}.")
             raise AgainError(message) from error
-    except Exception as error:  # an error of ours: the worker goes on with the next job
-        status, message = "failure", f"{type(error).__name__}: {error}"
     said(message)
-    event |= {"event": status, "run": runner.pipeline_run_id if runner is not None else None, "message": message}
+    run_id = runner.pipeline_run_id if runner is not None else None
+    event |= {"event": outcome.ended(failure)[0], "run": run_id, "message": message}
     return Outcome(row, event, runner.runs if runner is not None else {}, said)
 
 
-def close(settings: Settings, outcome: Outcome) -> None:
-    """Record how a job ended, and tell the hook; what went wrong with that is recorded, too."""
-    hook, event = outcome.schedule["hook"] or settings.hook, outcome.event
-    with ready(settings) as conn:
-        event["figures"] = {kind: _figures(conn, run_id) for kind, run_id in outcome.runs.items()}
+def close(settings: Settings, done: Outcome) -> None:
+    """Record how a job ended, tell the hook, and let old runs of the pipeline leave after one that ended well.
+
+    What went wrong with the hook is recorded, too.
+    """
+    hook, event = done.schedule["hook"] or settings.hook, done.event
+    event["figures"] = outcome.figures(settings, done.runs)
     problem = hooks.tell(hook, event) if hook else None
     if problem:
-        outcome.said(problem)
+        done.said(problem)
     text = f"{event['event']}: {event['message']}" + (f" ({problem})" if problem else "")
     with ready(settings) as conn:
-        conn.execute(job("schedule.ended").compose(), {"name": outcome.schedule["name"], "outcome": text})
+        conn.execute(job("schedule.ended").compose(), {"name": done.schedule["name"], "outcome": text})
+    if event["event"] == "success":
+        _retire(settings, done)
 
 
-def _figures(conn: Connection, run_id: int) -> dict[str, Any]:
-    """What a stage counted, without what is long."""
-    summary = runs.get(conn, run_id)["summary"]
-    return {"run": run_id} | {k: v for k, v in summary.items() if isinstance(v, int | float | str)}
+def _retire(settings: Settings, done: Outcome) -> None:
+    """Keep the last runs of the pipeline, as many as the schedule or the settings say; a failure is only said."""
+    keep = done.schedule["options"].get("keep")
+    keep = settings.keep_runs if keep is None else keep
+    if not keep:
+        return
+    try:
+        leaving = retention.prune(settings, keep, done.event["pipeline"])
+    except (XcatError, psycopg.Error) as error:
+        done.said(f"old runs are kept for now: {error}")
+        return
+    if leaving.run_ids or leaving.waiting:
+        done.said(leaving_text(leaving))

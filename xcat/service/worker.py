@@ -20,6 +20,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from types import FrameType
+from typing import Any
 
 import psycopg
 import psycopg_pool
@@ -103,8 +104,8 @@ class Worker:
             The database cannot be used at the start, or the queue is not there; a lost one is waited for.
         """
         ready(self.settings).close()
-        logging.getLogger("procrastinate").setLevel(logging.CRITICAL + 1)  # what matters is said here
-        logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL + 1)
+        for name in ("procrastinate", "psycopg", "psycopg.pool"):
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)  # what matters is said here
         thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="xcat-queue")
         with self._signals():
             thread.start()
@@ -144,12 +145,15 @@ class Worker:
             return
         try:
             self._at_work = True
-            outcome = perform(self.settings, order.schedule, order.attempts, self.say)
+            done = perform(self.settings, order.schedule, order.attempts, self.say)
             self._at_work = False
-            if outcome is not None:
-                close(self.settings, outcome)
+            if done is not None and self._ending and done.event["event"] in ("failure", "refusal"):
+                raise Ended("handed back: the worker was asked to end")  # which, in an import, becomes an ImportError
+            if done is not None:
+                close(self.settings, done)
         except Ended as end:
             self.say(f"{order.schedule}: {end}")
+            self._end()  # first of all, or this worker would take the job again
             order.done.set_exception(HandedBackError())
         except AgainError as again:
             order.done.set_exception(again)
@@ -191,6 +195,7 @@ class Worker:
     async def _serve(self) -> None:
         """Serve the queue; after the server was lost, again as soon as it answers."""
         self._loop = asyncio.get_running_loop()
+        self._loop.set_exception_handler(_pass_over_lost)
         try:
             while not self._ending:
                 self._serving = asyncio.create_task(self._serve_connected())
@@ -255,6 +260,12 @@ class Worker:
 
     def _tick(self) -> None:
         schedules.tick(self.settings, DEAD_S, self.say)
+
+
+def _pass_over_lost(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Print no traceback of a task that lost its server, or whose job another worker has taken over and ended."""
+    if not isinstance(context.get("exception"), _LOST):
+        loop.default_exception_handler(context)
 
 
 def work(settings: Settings, say: Callable[[str], None], once: bool = False) -> None:
