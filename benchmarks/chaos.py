@@ -30,7 +30,7 @@ from typing import Any
 
 import psycopg
 from astropy.table import Table
-from chaos_victims import KINDS, Disk, cut, freeze, send, small_disk
+from chaos_victims import CUT, FULL, KINDS, Disk, cut, freeze, may_cut, send, small_disk
 from common import private_database, wrapped
 
 from xcat.config import Settings
@@ -266,8 +266,12 @@ class Chaos:
     def play(self, n_rounds: int, say: Callable[[str], None], longest_s: float = float("inf"), fewest: int = 0) -> None:
         """Play all rounds, or as many as begin within some seconds and at least a few; `say` gets a line of each."""
         deadline = time.monotonic() + longest_s
-        kinds = [kind for kind in KINDS if kind[0] != "disk" or self.disk is not None]
         self.workers = Workers(self.settings, self.folder / "workers.log")
+        kinds = list(KINDS)
+        for kind, is_possible in ((FULL, self.disk is not None), (CUT, may_cut(self.workers.processes[0].pid))):
+            if not is_possible:
+                kinds.remove(kind)
+                say(f"left out, since it is not permitted here: {' '.join(kind)}")
         try:
             calm = {name: self.undisturbed(name) for name in self.skies}
             self.states = {state for _, state in calm.values()}
@@ -346,12 +350,12 @@ class Chaos:
             backend = self.dice.choice(conn.execute(sessions).fetchall())[0]
         round_.stage = (rows[0][0] or "between stages") if rows else "no stage"
         worker = rows[0][1] if rows and rows[0][1] else self.dice.choice(self.workers.processes).pid
-        if round_.victim == "disk":
+        if (round_.victim, round_.way) == FULL:
             assert self.disk is not None
             self.disk.fill()
             time.sleep(FULL_S)
             self.disk.free()
-        elif round_.way == "connections lost":
+        elif (round_.victim, round_.way) == CUT:
             cut(worker)
         elif round_.way == "SIGSTOP, SIGCONT":
             freeze(worker, 3 * DEAD_S)

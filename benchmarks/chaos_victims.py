@@ -15,12 +15,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 SIGNALS = ("SIGKILL", "SIGTERM", "SIGINT")
+CUT, FULL = ("worker", "connections lost"), ("disk", "full")
 #: Who is struck, and how.
 KINDS = (
     *((victim, number) for victim in ("client", "worker", "backend", "postmaster") for number in SIGNALS),
     ("worker", "SIGSTOP, SIGCONT"),
-    ("worker", "connections lost"),
-    ("disk", "full"),
+    CUT,
+    FULL,
 )
 _PIDFD_GETFD = 438  # the number of the system call is the same on all machines
 
@@ -38,27 +39,38 @@ def freeze(pid: int, seconds: float) -> None:
     send(pid, "SIGCONT")
 
 
-def cut(pid: int) -> int:
-    """Shut the connections of another process to a server, under its hands; their number."""
-    n_cut = 0
+def _descriptor(pid: int, number: int) -> int:
+    """Make a copy of a descriptor of another process; -1 if that is not permitted, or it has none of this number."""
     try:
         process = os.pidfd_open(pid)
     except ProcessLookupError:
-        return n_cut
+        return -1
     try:
-        for link in Path(f"/proc/{pid}/fd").iterdir():
-            with suppress(OSError):
-                if not str(link.readlink()).startswith("socket:"):
-                    continue
-                number = ctypes.CDLL(None, use_errno=True).syscall(_PIDFD_GETFD, process, int(link.name), 0)
-                if number < 0:
-                    raise PermissionError(f"connections of process {pid} cannot be cut: run it as root")
-                with socket.socket(fileno=number) as copy:
-                    if ".s.PGSQL." in str(copy.getpeername()):
-                        copy.shutdown(socket.SHUT_RDWR)
-                        n_cut += 1
+        return int(ctypes.CDLL(None).syscall(_PIDFD_GETFD, process, number, 0))
     finally:
         os.close(process)
+
+
+def may_cut(pid: int) -> bool:
+    """Whether connections of another process can be cut here."""
+    copy = _descriptor(pid, 0)
+    if copy >= 0:
+        os.close(copy)
+    return copy >= 0
+
+
+def cut(pid: int) -> int:
+    """Shut the connections of another process to a server, under its hands; their number."""
+    n_cut = 0
+    with suppress(FileNotFoundError, ProcessLookupError):  # it has ended
+        for link in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(OSError):  # it is closed meanwhile
+                copy = _descriptor(pid, int(link.name)) if str(link.readlink()).startswith("socket:") else -1
+                if copy >= 0:
+                    with socket.socket(fileno=copy) as connection:
+                        if ".s.PGSQL." in str(connection.getpeername()):
+                            connection.shutdown(socket.SHUT_RDWR)
+                            n_cut += 1
     return n_cut
 
 
