@@ -64,7 +64,10 @@ SELECT r.table_name, CASE WHEN a.attname IN ('size', 'prior', 'value') THEN form
        NULL::integer AS size,
        (regexp_match(coalesce(m.comment, ''), '^(.*?)(?: \[[^\]]*\])?(?: \{[^}]*\})?$'))[1] AS description,
        NULL::text AS utype,
-       (regexp_match(m.comment, '^.*? \[([^\]]*)\](?: \{[^}]*\})?$'))[1] AS unit,
+       -- VOUnit: erg/(s.cm**2) where astropy writes erg / (s cm2), and deg**-2 for 1 / deg2
+       regexp_replace(regexp_replace(regexp_replace(replace(
+           (regexp_match(m.comment, '^.*? \[([^\]]*)\](?: \{[^}]*\})?$'))[1], ' / ', '/'),
+           '([A-Za-z])(\d)', '\1**\2', 'g'), ' ', '.', 'g'), '^1/([A-Za-z]+)(?:\*\*)?(\d?)$', '\1**-\2') AS unit,
        (regexp_match(m.comment, ' \{([^}]*)\}$'))[1] AS ucd,
        (i.oid IS NOT NULL)::integer AS indexed,
        (a.attname IN ('source_id', 'name', 'ra', 'dec', 'err_arcsec', 'class', 'p_class', 'alternative', 'outlier',

@@ -7,17 +7,23 @@ from __future__ import annotations
 
 import base64
 import math
+import re
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
 from xcat.adql import Column
-from xcat.output.files import without_control
+from xcat.output.columns import escape as escaped
 
 _NAMESPACE = "http://www.ivoa.net/xml/VOTable/v1.3"
-_INFOS = ' name="{}" value={}'
+_NOT_IN_XML = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 Row = Sequence[Any]
+
+
+def without_control(text: str) -> str:
+    """A text whose characters XML has; others are escapes, as in ``\\x07``."""
+    return escaped(text, _NOT_IN_XML)
 
 
 def attribute(text: str) -> str:
@@ -78,6 +84,14 @@ def _field(column: Column) -> str:
     return f"{start}><DESCRIPTION>{content(column.description)}</DESCRIPTION></FIELD>\n"
 
 
+_TEXT = ("char", "unicodeChar")
+
+
+def is_array(column: Column) -> bool:
+    """Whether the values of a column are arrays of numbers."""
+    return column.datatype not in _TEXT and column.arraysize not in (None, "", "1")
+
+
 # --- TABLEDATA --------------------------------------------------------------------------------------------
 
 
@@ -90,13 +104,14 @@ def number_text(value: Any) -> str:
     return repr(value)
 
 
-def _array_text(value: Sequence[Any]) -> str:
+def array_text(value: Sequence[Any]) -> str:
+    """Numbers of an array, with blanks between them."""
     return " ".join("NaN" if v is None else number_text(v) for v in value)
 
 
 def as_xml(columns: Sequence[Column]) -> Callable[[Sequence[Row]], bytes]:
     """A function that writes rows as XML."""
-    cells = [_array_text if _is_array(c) else content if c.datatype in _TEXT else number_text for c in columns]
+    cells = [array_text if is_array(c) else content if c.datatype in _TEXT else number_text for c in columns]
 
     def write(rows: Sequence[Row]) -> bytes:
         lines = []
@@ -113,13 +128,8 @@ def as_xml(columns: Sequence[Column]) -> Callable[[Sequence[Row]], bytes]:
 
 # --- BINARY2 ----------------------------------------------------------------------------------------------
 
-_TEXT = ("char", "unicodeChar")
 _FORMS = {"boolean": "c", "unsignedByte": "B", "short": "h", "int": "i", "long": "q", "float": "f", "double": "d"}
 _LONGEST_LINE = 57 * 16  # bytes of base64 without a break; a multiple of 3
-
-
-def _is_array(column: Column) -> bool:
-    return column.datatype not in _TEXT and column.arraysize not in (None, "", "1")
 
 
 def _length(column: Column) -> int | None:
@@ -168,7 +178,7 @@ def _characters(column: Column) -> Callable[[Any], bytes]:
 def as_binary2(columns: Sequence[Column]) -> Callable[[Sequence[Row]], bytes]:
     """A function that writes rows in VOTable's binary format, without base64."""
     cells = [
-        _characters(c) if c.datatype in _TEXT else _array(c) if _is_array(c) else _scalar(c) for c in columns
+        _characters(c) if c.datatype in _TEXT else _array(c) if is_array(c) else _scalar(c) for c in columns
     ]
     n_mask = (len(columns) + 7) // 8
     bits = [1 << (8 * n_mask - 1 - i) for i in range(len(columns))]
