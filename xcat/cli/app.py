@@ -24,6 +24,7 @@ from xcat.cli import (
     pipeline_commands,
     release_commands,
     run_commands,
+    serve_commands,
     service_commands,
 )
 from xcat.cli.common import UsageError, examples, option
@@ -61,6 +62,7 @@ for room in (
     *(catalogue_commands, pipeline_commands, own_commands, evaluate_commands, answer_commands, run_commands),
     release_commands,
     service_commands,
+    serve_commands,
 ):
     app.add_typer(room.commands)
 

@@ -1,4 +1,4 @@
-"""Jobs of clients: kept in the database with their parameters, run by the queue, their results files in the data folder.
+"""Jobs of clients: kept in the database, run by the queue, their results files in the data folder.
 
 A job outlives the process: what was at work when that ended waits again, and is run from its start.
 """
@@ -12,8 +12,9 @@ import threading
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from psycopg.types.json import Jsonb
 
@@ -218,7 +219,7 @@ class Jobs:
         for name, key in uploads.names(given.all("UPLOAD")):
             if key not in files:
                 raise XcatError(f"UPLOAD: the job has no file in the field '{key[:80]}'")
-            sent.append(uploads.Upload(name, lambda path=files[key]: path.open("rb")))
+            sent.append(uploads.Upload(name, partial(_opened, files[key])))
         query = parameters.query(given, self._settings, found["execution_limit_s"], sent)
         return Running(query, self._readers, self._tables)
 
@@ -270,6 +271,10 @@ class Jobs:
 
     def _remove_files(self, job_id: str) -> None:
         shutil.rmtree(self._folder_of(job_id), ignore_errors=True)
+
+
+def _opened(path: Path) -> IO[bytes]:
+    return path.open("rb")
 
 
 def _limit(given: Parameters) -> int | None:

@@ -18,7 +18,7 @@ _SHAPES: dict[str, dict[str, Any]] = {
     **{name: {"type": "string", "description": about} for name, about in _TEXTS.items()},
     **{name: {"type": "integer", "minimum": 0, "description": about} for name, about in _NUMBERS.items()},
 }
-_ERROR = {"content": {"application/x-votable+xml": {}, "application/json": {}}}
+_ERROR: dict[str, Any] = {"content": {"application/x-votable+xml": {}, "application/json": {}}}
 #: Answers that say what is wrong.
 ERRORS: dict[int | str, dict[str, Any]] = {
     400: _ERROR | {"description": "The request is wrong; the message says why"},
@@ -39,7 +39,7 @@ def form() -> dict[str, Any]:
 
 def query(*names: str, **required: str) -> dict[str, Any]:
     """Parameters of the address: those of a query by their names, and numbers that are required."""
-    listed = [{"name": name, "in": "query", "schema": _SHAPES[name]} for name in names]
+    listed: list[dict[str, Any]] = [{"name": name, "in": "query", "schema": _SHAPES[name]} for name in names]
     listed += [
         {"name": name, "in": "query", "required": True, "schema": {"type": "number"}, "description": about}
         for name, about in required.items()
@@ -61,5 +61,5 @@ def table() -> dict[int | str, dict[str, Any]]:
     """An answer that is a table."""
     from xcat.service.tap.formats import FORMATS
 
-    kinds = {form.media.partition(";")[0]: {} for form in FORMATS}
+    kinds: dict[str, Any] = {form.media.partition(";")[0]: {} for form in FORMATS}
     return {200: {"description": "The result", "content": kinds}}

@@ -57,7 +57,7 @@ class Parameters:
 
 async def read(request: Request) -> Parameters:
     """The parameters of a request: those of its address, then those of its form."""
-    pairs, files = list(request.query_params.multi_items()), {}
+    pairs, files = list(request.query_params.multi_items()), dict[str, IO[bytes]]()
     if request.method == "POST":
         form = await request.form(max_files=100, max_fields=1000)
         for name, value in form.multi_items():

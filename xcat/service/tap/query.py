@@ -265,8 +265,8 @@ def _too_long(error: Exception, timeout_s: float) -> Exception:
     if not isinstance(cause, psycopg.errors.QueryCanceled):
         return error
     return TooLong(
-        f"the query took longer than {timeout_s:g} s, the limit. Ask for less, or submit it as a job (/tap/async) with a "
-        "longer EXECUTIONDURATION"
+        f"the query took longer than {timeout_s:g} s, the limit. Ask for less, or submit it as a job (/tap/async) "
+        "with a longer EXECUTIONDURATION"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from concurrent.futures import Executor, Future
 from contextlib import AsyncExitStack, suppress
 
@@ -10,6 +11,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from xcat.service.tap.formats import Format
 from xcat.service.tap.query import Running, Stopped
 from xcat.service.tap.quotas import Quotas
 
@@ -41,7 +43,8 @@ class _Pieces:
         """End the query."""
         if self._is_done or self._next is None:
             return
-        self._running.cancel() if not self._next.done() else None
+        if not self._next.done():
+            await asyncio.to_thread(self._running.cancel)
         with suppress(Exception, asyncio.CancelledError):
             await asyncio.wrap_future(self._next)
         await asyncio.wrap_future(self._executor.submit(self._made.close))
@@ -50,12 +53,13 @@ class _Pieces:
 class _Answer(StreamingResponse):
     """An answer that gives back what it holds, however it ends."""
 
-    def __init__(self, first: bytes, pieces: _Pieces, held: AsyncExitStack, media: str, headers: dict[str, str]) -> None:
-        super().__init__(self._all(first, pieces), media_type=media, headers=headers)
+    def __init__(self, first: bytes, pieces: _Pieces, held: AsyncExitStack, form: Format) -> None:
+        headers = {"Content-Disposition": f'attachment; filename="result{form.ending}"'} if form.is_a_file else {}
+        super().__init__(self._all(first, pieces), media_type=form.media, headers=headers)
         self._held = held
 
     @staticmethod
-    async def _all(first: bytes, pieces: _Pieces):  # type: ignore[no-untyped-def]
+    async def _all(first: bytes, pieces: _Pieces) -> AsyncIterator[bytes]:
         yield first
         while piece := await pieces.next():
             yield piece
@@ -85,7 +89,7 @@ async def answer(request: Request, running: Running, quotas: Quotas, executor: E
         try:
             await asyncio.wait({first, gone}, return_when=asyncio.FIRST_COMPLETED)
             if not first.done():
-                running.cancel()
+                await asyncio.to_thread(running.cancel)
             try:
                 piece = await first
             except Stopped:
@@ -93,9 +97,7 @@ async def answer(request: Request, running: Running, quotas: Quotas, executor: E
         finally:
             gone.cancel()
             first.cancel()
-        form = running.query.form
-        headers = {"Content-Disposition": f'attachment; filename="result{form.ending}"'} if form.is_a_file else {}
-        return _Answer(piece, pieces, stack.pop_all(), form.media, headers)
+        return _Answer(piece, pieces, stack.pop_all(), running.query.form)
 
 
 async def _gone(request: Request) -> None:

@@ -7,6 +7,8 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from psycopg import sql
+
 from xcat.adql import Column, Table
 from xcat.database.connection import Connection
 from xcat.database.sqlfiles import dicts, job
@@ -74,5 +76,6 @@ def _table(name: str, rows: list[dict[str, Any]]) -> Table:
         )
         for row in rows
     )
-    relation = f"pub.tap_{name.removeprefix(f'{_OWN}.')}" if name.startswith(f"{_OWN}.") else name
-    return Table(name, relation, columns, position_of(columns))
+    schema, _, relation = name.partition(".")
+    place = sql.Identifier("pub", f"tap_{relation}" if schema == _OWN else relation)
+    return Table(name, place.as_string(), columns, position_of(columns))

@@ -76,8 +76,8 @@ def names(values: Sequence[str]) -> list[tuple[str, str]]:
             raise XcatError(f"UPLOAD: two tables have the name {name}")
         if not address.startswith("param:"):
             raise XcatError(
-                f"UPLOAD: {name} is at {address[:200]}. This service fetches nothing from elsewhere: send the table with "
-                f"the request (UPLOAD={name},param:FIELD)"
+                f"UPLOAD: {name} is at {address[:200]}. This service fetches nothing from elsewhere: send the table "
+                f"with the request (UPLOAD={name},param:FIELD)"
             )
         given[name] = address.removeprefix("param:")
     return list(given.items())
@@ -123,7 +123,7 @@ def load(conn: Connection, upload: Upload, number: int) -> Table:
         else:
             position = None
         conn.execute(sql.SQL("ANALYZE {}").format(place))
-    return Table(f"TAP_UPLOAD.{upload.name}", relation, tuple(columns), position, len(arrays[0]))
+    return Table(f"tap_upload.{upload.name}", place.as_string(), tuple(columns), position, len(arrays[0]))
 
 
 def position_of(columns: Sequence[Column]) -> tuple[str, str] | None:
@@ -203,8 +203,7 @@ def _read(stream: IO[bytes], where: str) -> tuple[list[Column], list[list[Any]]]
                 raise XcatError(f"{where}: the table has no columns")
             data = np.ma.asarray(array)
             values = [
-                list(_values(data[name], column))
-                for name, column in zip(data.dtype.names or (), columns, strict=True)
+                list(_values(data[name], column)) for name, column in zip(data.dtype.names or (), columns, strict=True)
             ]
     except XcatError:
         raise

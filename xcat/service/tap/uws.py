@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import wraps
 from typing import Any
 
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, RedirectResponse, Response
 from vo_models import uws
-from vo_models.uws.types import ExecutionPhase
+from vo_models.uws.types import ErrorType, ExecutionPhase
 
 from xcat.errors import XcatError
-from xcat.service.tap import errors, formats, parameters
+from xcat.service.tap import errors, parameters
 from xcat.service.tap.errors import HttpError
 from xcat.service.tap.jobs import ACTIVE, Jobs, time_of
 from xcat.service.tap.openapi import form, text, xml
@@ -191,16 +190,12 @@ class _Given(uws.Parameters):
     parameter: uws.MultiValuedParameter | None = None
 
     def __init__(self, parameter: list[uws.Parameter]) -> None:
-        super(uws.Parameters, self).__init__(parameter=parameter or None)
+        super(uws.Parameters, self).__init__(parameter=parameter or None)  # type: ignore[call-arg]
 
 
 def _parameters(request: Request, found: dict[str, Any]) -> _Given:
     return _Given(
-        [
-            uws.Parameter(id=name.lower(), value=value)
-            for name, value in found["parameters"]
-            if name != "FILE"
-        ]
+        [uws.Parameter(id=name.lower(), value=value) for name, value in found["parameters"] if name != "FILE"]
     )
 
 
@@ -217,7 +212,11 @@ def _results(request: Request, found: dict[str, Any]) -> uws.Results:
 
 
 def _summary(request: Request, found: dict[str, Any]) -> uws.JobSummary[_Given]:
-    error = None if found["error"] is None else uws.ErrorSummary(message=found["error"], type="fatal", has_detail=True)
+    error = (
+        None
+        if found["error"] is None
+        else uws.ErrorSummary(message=found["error"], type=ErrorType.FATAL, has_detail=True)
+    )
     return uws.JobSummary[_Given](
         job_id=found["job_id"],
         run_id=found["client_run_id"],

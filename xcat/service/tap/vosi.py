@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from pydantic import AnyUrl
 from vo_models.tapregext import models as tap
 from vo_models.voresource.models import AccessURL, Capability, Interface
 from vo_models.vosi import availability, capabilities, tables
@@ -48,8 +49,8 @@ def _tap(settings: Settings, base: str) -> tap.TableAccess:
     ]
     n_bytes = int(settings.tap_upload_mb * 1e6)
     limits = (
-        f"{settings.tap_client_queries} queries of one client run at once, of {settings.tap_queries} in all; a query at "
-        f"/sync may take {settings.tap_timeout_s:g} s, its result {settings.tap_result_mb:g} MB; a client may have "
+        f"{settings.tap_client_queries} queries of one client run at once, of {settings.tap_queries} in all; a query "
+        f"at /sync may take {settings.tap_timeout_s:g} s, its result {settings.tap_result_mb:g} MB; a client may have "
         f"{settings.tap_client_jobs} jobs that have not ended, of which {settings.tap_jobs} of all clients run at once"
     )
     return tap.TableAccess(
@@ -80,34 +81,29 @@ def _keep_s(settings: Settings) -> int:
     return int(settings.tap_keep_days * _DAY_S)
 
 
-def _interface(url: str, use: Any, **facts: str) -> Interface:
-    return Interface(type="vs:ParamHTTP", access_url=[AccessURL(value=url, use=use)], **facts)
+def _interface(url: str, use: Any, **facts: Any) -> Interface:
+    return Interface(type="vs:ParamHTTP", access_url=[AccessURL(value=AnyUrl(url), use=use)], **facts)
+
+
+def _capability(standard: str, interface: Interface) -> Capability:
+    return Capability(standard_id=AnyUrl(standard), interface=[interface])
 
 
 def _others(base: str) -> list[Capability]:
-    made = [
-        Capability(standard_id=f"{_VOSI}#{name}", interface=[_interface(f"{base}/tap/{name}", "full")])
-        for name in ("availability", "capabilities")
+    examples = AccessURL(value=AnyUrl(f"{base}/tap/examples"), use="full")
+    return [
+        *(
+            _capability(f"{_VOSI}#{name}", _interface(f"{base}/tap/{name}", "full"))
+            for name in ("availability", "capabilities")
+        ),
+        _capability(f"{_VOSI}#tables-1.1", _interface(f"{base}/tap/tables", "full", version="1.1")),
+        _capability("ivo://ivoa.net/std/DALI#examples", Interface(type="vr:WebBrowser", access_url=[examples])),
     ]
-    made.append(
-        Capability(
-            standard_id=f"{_VOSI}#tables-1.1", interface=[_interface(f"{base}/tap/tables", "full", version="1.1")]
-        )
-    )
-    made.append(
-        Capability(
-            standard_id="ivo://ivoa.net/std/DALI#examples",
-            interface=[
-                Interface(type="vr:WebBrowser", access_url=[AccessURL(value=f"{base}/tap/examples", use="full")])
-            ],
-        )
-    )
-    return made
 
 
 def tables_of(described: Described, *, columns: bool = True) -> str:
     """The document of all tables; without their columns where these are not wanted."""
-    listed = [
+    listed: list[Any] = [
         {
             "schema_name": schema["schema_name"],
             "description": schema["description"],

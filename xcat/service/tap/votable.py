@@ -16,7 +16,10 @@ from xml.sax.saxutils import escape, quoteattr
 from xcat.adql import Column
 from xcat.output.columns import escape as escaped
 
-_NAMESPACE = "http://www.ivoa.net/xml/VOTable/v1.3"
+_START = (
+    '<?xml version="1.0" encoding="UTF-8"?>\n<VOTABLE version="1.4" xmlns="http://www.ivoa.net/xml/VOTable/v1.3">\n'
+    '<RESOURCE type="results">\n'
+)
 _NOT_IN_XML = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 Row = Sequence[Any]
 
@@ -45,7 +48,7 @@ def info(name: str, value: str, text: str = "") -> str:
 def head(columns: Sequence[Column], infos: Iterable[str], serialization: str) -> str:
     """All before the rows."""
     lines = [
-        f'<?xml version="1.0" encoding="UTF-8"?>\n<VOTABLE version="1.4" xmlns="{_NAMESPACE}">\n<RESOURCE type="results">\n',
+        _START,
         *infos,
         "<TABLE>\n",
         *map(_field, columns),
@@ -62,10 +65,7 @@ def tail(serialization: str, infos: Iterable[str]) -> str:
 
 def document(*infos: str) -> str:
     """A VOTable without a table: an error."""
-    return (
-        f'<?xml version="1.0" encoding="UTF-8"?>\n<VOTABLE version="1.4" xmlns="{_NAMESPACE}">\n'
-        f'<RESOURCE type="results">\n{"".join(infos)}</RESOURCE>\n</VOTABLE>\n'
-    )
+    return f"{_START}{''.join(infos)}</RESOURCE>\n</VOTABLE>\n"
 
 
 def _field(column: Column) -> str:
@@ -117,8 +117,7 @@ def as_xml(columns: Sequence[Column]) -> Callable[[Sequence[Row]], bytes]:
         lines = []
         for row in rows:
             tds = [
-                "<TD/>" if value is None else f"<TD>{cell(value)}</TD>"
-                for cell, value in zip(cells, row, strict=True)
+                "<TD/>" if value is None else f"<TD>{cell(value)}</TD>" for cell, value in zip(cells, row, strict=True)
             ]
             lines.append(f"<TR>{''.join(tds)}</TR>\n")
         return "".join(lines).encode()
@@ -177,9 +176,7 @@ def _characters(column: Column) -> Callable[[Any], bytes]:
 
 def as_binary2(columns: Sequence[Column]) -> Callable[[Sequence[Row]], bytes]:
     """A function that writes rows in VOTable's binary format, without base64."""
-    cells = [
-        _characters(c) if c.datatype in _TEXT else _array(c) if is_array(c) else _scalar(c) for c in columns
-    ]
+    cells = [_characters(c) if c.datatype in _TEXT else _array(c) if is_array(c) else _scalar(c) for c in columns]
     n_mask = (len(columns) + 7) // 8
     bits = [1 << (8 * n_mask - 1 - i) for i in range(len(columns))]
     no_null = bytes(n_mask)
@@ -205,7 +202,5 @@ def base64_lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
         data = rest + piece
         whole = len(data) - len(data) % _LONGEST_LINE
         rest = data[whole:]
-        yield b"".join(
-            base64.b64encode(data[i : i + _LONGEST_LINE]) + b"\n" for i in range(0, whole, _LONGEST_LINE)
-        )
+        yield b"".join(base64.b64encode(data[i : i + _LONGEST_LINE]) + b"\n" for i in range(0, whole, _LONGEST_LINE))
     yield base64.b64encode(rest) + b"\n"
