@@ -24,8 +24,8 @@ SELECT * FROM pub.tap_columns ORDER BY table_name, column_index;
 
 -- name: keys
 -- Their keys, with the columns of each.
-SELECT k.key_id, k.from_table, k.target_table, k.description, array_agg(c.from_column) AS from_columns,
-       array_agg(c.target_column) AS target_columns
+SELECT k.key_id, k.from_table, k.target_table, k.description, array_agg(c.from_column ORDER BY c.from_column) AS from_columns,
+       array_agg(c.target_column ORDER BY c.from_column) AS target_columns
 FROM pub.tap_keys AS k JOIN pub.tap_key_columns AS c USING (key_id)
 GROUP BY k.key_id, k.from_table, k.target_table, k.description
 ORDER BY k.key_id;

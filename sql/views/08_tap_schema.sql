@@ -110,7 +110,7 @@ JOIN (
            ('tap_keys_from', 'from_table', 'table_name'), ('tap_keys_target', 'target_table', 'table_name'),
            ('tap_key_columns', 'key_id', 'key_id')) AS c (key_id, from_column, target_column) USING (key_id)
 UNION ALL
-SELECT k.key_id, 'source_id', 'source_id' FROM pub.tap_keys AS k WHERE k.key_id LIKE '%\_source'
-UNION ALL
 SELECT k.key_id, 'run_id', 'run_id' FROM pub.tap_keys AS k
-WHERE k.key_id LIKE '%\_run' OR (k.key_id LIKE '%\_source' AND k.from_table LIKE '%\_runs');
+WHERE k.key_id LIKE '%\_run' OR (k.key_id LIKE '%\_source' AND k.from_table LIKE '%\_runs')
+UNION ALL
+SELECT k.key_id, 'source_id', 'source_id' FROM pub.tap_keys AS k WHERE k.key_id LIKE '%\_source';

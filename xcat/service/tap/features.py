@@ -6,7 +6,6 @@ FEATURES = {
         *("COORD1", "COORD2", "COORDSYS"),
     ),
     "adql-string": ("LOWER", "UPPER", "ILIKE"),
-    "adql-conditional": ("COALESCE",),
     "adql-common-table": ("WITH",),
     "adql-sets": ("UNION", "EXCEPT", "INTERSECT"),
     "adql-type": ("CAST",),

@@ -12,7 +12,6 @@ import threading
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,7 +22,7 @@ from xcat.config import Settings
 from xcat.database.sqlfiles import dicts, job
 from xcat.errors import XcatError
 from xcat.service.queue import put_tap
-from xcat.service.tap import parameters, uploads
+from xcat.service.tap import parameters
 from xcat.service.tap.errors import HttpError, message_of
 from xcat.service.tap.parameters import Parameters
 from xcat.service.tap.pool import Pool
@@ -32,8 +31,8 @@ from xcat.service.tap.tables import Tables
 
 ACTIVE = ("PENDING", "QUEUED", "EXECUTING")
 _DAY_S = 86_400.0
-# what says nothing of the query; FILE is how files are listed among the parameters
-_OF_JOB = {"PHASE", "ACTION", "WAIT", "DESTRUCTION", "EXECUTIONDURATION", "FILE"}
+# what says nothing of the query; FILE and BASE are how files and the address of jobs stand among the parameters
+_OF_JOB = {"PHASE", "ACTION", "WAIT", "DESTRUCTION", "EXECUTIONDURATION", "FILE", "BASE"}
 _RESULT = "result"
 
 
@@ -61,7 +60,7 @@ class Jobs:
 
     # --- what clients do ----------------------------------------------------------------------------------
 
-    def new(self, client: str, given: Parameters) -> str:
+    def new(self, client: str, given: Parameters, base: str) -> str:
         """Keep a job, with the files sent along; its name.
 
         Raises
@@ -76,7 +75,7 @@ class Jobs:
             "client_run_id": (given.one("RUNID") or "")[:200] or None,
             "execution_limit_s": min(int(settings.tap_job_timeout_s), _limit(given) or int(settings.tap_job_timeout_s)),
             "keep_s": settings.tap_keep_days * _DAY_S,
-            "parameters": Jsonb(self._kept(job_id, given)),
+            "parameters": Jsonb([*self._kept(job_id, given), ["BASE", base]]),
         }
         try:
             with self._store.connection() as conn, conn.transaction():
@@ -99,9 +98,8 @@ class Jobs:
             folder.mkdir(parents=True, exist_ok=True)
             for name, file in given.files.items():
                 number = len(list(folder.glob("upload_*"))) + 1
-                with (folder / f"upload_{number}").open("wb") as out:
-                    file.seek(0)
-                    shutil.copyfileobj(file, out)
+                with parameters.opened(file) as sent, (folder / f"upload_{number}").open("wb") as out:
+                    shutil.copyfileobj(sent, out)
                 pairs.append(["FILE", f"{number} {name}"])
         return pairs
 
@@ -211,15 +209,12 @@ class Jobs:
     def _running(self, found: dict[str, Any]) -> Running:
         pairs = [(name, value) for name, value in found["parameters"]]
         folder = self._folder_of(found["job_id"])
-        files = {}
+        files: dict[str, IO[bytes] | Path] = {}
         for number, _, name in (value.partition(" ") for key, value in pairs if key == "FILE"):
             files[name] = folder / f"upload_{number}"
-        given = Parameters([pair for pair in pairs if pair[0] != "FILE"])
-        sent = []
-        for name, key in uploads.names(given.all("UPLOAD")):
-            if key not in files:
-                raise XcatError(f"UPLOAD: the job has no file in the field '{key[:80]}'")
-            sent.append(uploads.Upload(name, partial(_opened, files[key])))
+        given = Parameters([pair for pair in pairs if pair[0] not in ("FILE", "BASE")], files)
+        base = next((value for key, value in pairs if key == "BASE"), "")
+        sent = parameters.sent_with(given, self.result, base)
         query = parameters.query(given, self._settings, found["execution_limit_s"], sent)
         return Running(query, self._readers, self._tables)
 
@@ -271,10 +266,6 @@ class Jobs:
 
     def _remove_files(self, job_id: str) -> None:
         shutil.rmtree(self._folder_of(job_id), ignore_errors=True)
-
-
-def _opened(path: Path) -> IO[bytes]:
-    return path.open("rb")
 
 
 def _limit(given: Parameters) -> int | None:

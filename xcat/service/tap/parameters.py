@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import IO
 
 from starlette.datastructures import UploadFile
@@ -26,7 +27,7 @@ class Parameters:
     """Names and values in their order, and files by the names of their fields."""
 
     pairs: list[tuple[str, str]]
-    files: dict[str, IO[bytes]] = field(default_factory=dict)
+    files: Mapping[str, IO[bytes] | Path] = field(default_factory=dict)
 
     def all(self, name: str) -> list[str]:
         """Values of a parameter that may be repeated."""
@@ -103,29 +104,44 @@ def format_of(given: Parameters) -> formats.Format:
     return formats.named(given.one("RESPONSEFORMAT") or given.one("FORMAT"))
 
 
-def sent_with(given: Parameters) -> list[uploads.Upload]:
-    """The uploads of a request, from its files.
+def sent_with(given: Parameters, result: Callable[[str], Path], base: str) -> list[uploads.Upload]:
+    """The uploads of a request: from its files, or results of jobs of this service.
+
+    Parameters
+    ----------
+    result : callable
+        Gives the file with the result of a job.
+    base : str
+        The address of jobs, as the client knows it: nothing is fetched from elsewhere.
 
     Raises
     ------
     XcatError
-        A field is missing.
+        A file is missing, or is elsewhere.
     """
     found = []
-    for name, key in uploads.names(given.all("UPLOAD")):
-        file = given.files.get(key)
-        if file is None:
-            raise XcatError(f"UPLOAD: the request has no file in the field '{key[:80]}' ({_listed(given.files)})")
-        found.append(uploads.Upload(name, partial(_from_start, file)))
+    for name, address in uploads.names(given.all("UPLOAD")):
+        of_job = re.fullmatch(rf"{re.escape(base)}/([0-9a-f]+)/results/result", address)
+        if of_job:
+            found.append(uploads.Upload(name, partial(opened, result(of_job[1]))))
+            continue
+        if not address.startswith("param:"):
+            raise XcatError(
+                f"UPLOAD: {name} is at {address[:200]}. This service fetches nothing from elsewhere: send the table "
+                f"with the request (UPLOAD={name},param:FIELD), or name the result of a job of this service"
+            )
+        key = address.removeprefix("param:")
+        if key not in given.files:
+            names = ", ".join(sorted(name[:40] for name in given.files))
+            there = f"it has: {names}" if names else "it has none; send it as multipart/form-data"
+            raise XcatError(f"UPLOAD: there is no file in the field '{key[:80]}' of the request ({there})")
+        found.append(uploads.Upload(name, partial(opened, given.files[key])))
     return found
 
 
-def _listed(files: Iterable[str]) -> str:
-    names = ", ".join(sorted(name[:40] for name in files))
-    return f"it has: {names}" if names else "it has none; send it as multipart/form-data"
-
-
-def _from_start(file: IO[bytes]) -> AbstractContextManager[IO[bytes]]:
-    """A file of a request, which the request closes."""
+def opened(file: IO[bytes] | Path) -> AbstractContextManager[IO[bytes]]:
+    """A file; that of a request is left open, because the request closes it."""
+    if isinstance(file, Path):
+        return file.open("rb")
     file.seek(0)
     return nullcontext(file)

@@ -36,7 +36,8 @@ def router(service: Service) -> APIRouter:
 
     async def answer(request: Request) -> Response:
         given = await parameters.read(request)
-        asked = parameters.query(given, settings, settings.tap_timeout_s, parameters.sent_with(given))
+        sent = await in_thread(lambda: parameters.sent_with(given, service.jobs.result, uws.base_of(request)))
+        asked = parameters.query(given, settings, settings.tap_timeout_s, sent)
         running = Running(asked, service.readers, service.tables)
         return await streaming.answer(request, running, service.quotas, service.threads)
 

@@ -57,7 +57,7 @@ class Upload:
 
 
 def names(values: Sequence[str]) -> list[tuple[str, str]]:
-    """Names and addresses of the tables in parameters UPLOAD: ``name,param:field`` or ``name,URI``.
+    """Names of the tables in parameters UPLOAD, and where each is: ``param:FIELD``, or the result of a job.
 
     Raises
     ------
@@ -74,12 +74,7 @@ def names(values: Sequence[str]) -> list[tuple[str, str]]:
             raise XcatError(f"UPLOAD: {name[:80]!r} is not a name of a table: letters, digits and _ after a letter")
         if name.lower() in map(str.lower, given):
             raise XcatError(f"UPLOAD: two tables have the name {name}")
-        if not address.startswith("param:"):
-            raise XcatError(
-                f"UPLOAD: {name} is at {address[:200]}. This service fetches nothing from elsewhere: send the table "
-                f"with the request (UPLOAD={name},param:FIELD)"
-            )
-        given[name] = address.removeprefix("param:")
+        given[name] = address
     return list(given.items())
 
 
@@ -217,16 +212,16 @@ def _read(stream: IO[bytes], where: str) -> tuple[list[Column], list[list[Any]]]
 
 
 def _column(field: Any, where: str) -> Column:
-    name, size = str(field.name or field.ID or ""), str(field.arraysize or "")
+    name, size = str(field.name or field.ID or ""), str(field.arraysize or "1")
     if not name or len(name.encode()) > _LONGEST_NAME:
         raise XcatError(f"{where}: a column has the name '{name[:80]}': names have 1 to {_LONGEST_NAME} bytes")
     if field.datatype not in _TYPES or (field.datatype in _TEXT and "x" in size):
-        kind = f"{field.datatype}[{size}]" if size else field.datatype
+        kind = field.datatype if size == "1" else f"{field.datatype}[{size}]"
         raise XcatError(f"{where}: column '{name}' is {kind}, which this service does not take. Leave it out")
     return Column(
         name,
         field.datatype,
-        size or None,
+        size if size != "1" else None,
         field.xtype,
         None if field.unit is None else _unit(field.unit),
         field.ucd,

@@ -31,14 +31,14 @@ def router(jobs: Jobs) -> APIRouter:
     routes = APIRouter(prefix="/async", tags=["jobs"])
 
     def see(request: Request, job_id: str) -> Response:
-        return RedirectResponse(f"{_base(request)}/{job_id}", 303)
+        return RedirectResponse(f"{base_of(request)}/{job_id}", 303)
 
     async def act(request: Request, job_id: str, given: parameters.Parameters) -> Response:
         """What the parameters of a request ask a job for."""
         action, phase = (given.one("ACTION") or "").upper(), (given.one("PHASE") or "").upper()
         if action == "DELETE":
             await asyncio.to_thread(jobs.delete, job_id)
-            return RedirectResponse(_base(request), 303)
+            return RedirectResponse(base_of(request), 303)
         if action:
             raise XcatError(f"ACTION={action[:50]}: it must be DELETE")
         if phase not in ("", "RUN", "ABORT"):
@@ -63,7 +63,7 @@ def router(jobs: Jobs) -> APIRouter:
                 phase=row["phase"],
                 run_id=row["client_run_id"],
                 creation_time=row["created_at"],
-                href=f"{_base(request)}/{row['job_id']}",
+                href=f"{base_of(request)}/{row['job_id']}",
             )
             for row in found
         ]
@@ -77,7 +77,7 @@ def router(jobs: Jobs) -> APIRouter:
             raise XcatError(f"PHASE={phase[:50]}: a new job can be told to RUN only")
         parameters.format_of(given)
         given.whole("MAXREC"), given.whole("EXECUTIONDURATION"), time_of(given.one("DESTRUCTION"), "DESTRUCTION")
-        job_id = await asyncio.to_thread(jobs.new, client_of(request), given)
+        job_id = await asyncio.to_thread(jobs.new, client_of(request), given, base_of(request))
         if phase:
             await asyncio.to_thread(jobs.run, job_id)
         return see(request, job_id)
@@ -100,7 +100,7 @@ def router(jobs: Jobs) -> APIRouter:
     @routes.delete("/{job_id}", summary="Remove a job and its result", status_code=303)
     async def removed(request: Request, job_id: str) -> Response:
         await asyncio.to_thread(jobs.delete, job_id)
-        return RedirectResponse(_base(request), 303)
+        return RedirectResponse(base_of(request), 303)
 
     facts: dict[str, Callable[[dict[str, Any]], str]] = {
         "phase": lambda found: str(found["phase"]),
@@ -171,7 +171,8 @@ async def _other_phase(request: Request, jobs: Jobs, job_id: str, phase: str, se
 # --- documents --------------------------------------------------------------------------------------------
 
 
-def _base(request: Request) -> str:
+def base_of(request: Request) -> str:
+    """The address of jobs, as the client knows it."""
     return f"{str(request.base_url).rstrip('/')}/tap/async"
 
 
@@ -195,7 +196,11 @@ class _Given(uws.Parameters):
 
 def _parameters(request: Request, found: dict[str, Any]) -> _Given:
     return _Given(
-        [uws.Parameter(id=name.lower(), value=value) for name, value in found["parameters"] if name != "FILE"]
+        [
+            uws.Parameter(id=name.lower(), value=value)
+            for name, value in found["parameters"]
+            if name not in ("FILE", "BASE")
+        ]
     )
 
 
@@ -204,7 +209,7 @@ def _results(request: Request, found: dict[str, Any]) -> uws.Results:
         return uws.Results(results=[])
     reference = uws.ResultReference(
         id="result",
-        href=f"{_base(request)}/{found['job_id']}/{_RESULT_HINT}",
+        href=f"{base_of(request)}/{found['job_id']}/{_RESULT_HINT}",
         size=found["n_bytes"],
         mime_type=found["media_type"],
     )

@@ -16,9 +16,10 @@ from xcat.service.tap.formats import FORMATS
 from xcat.service.tap.tables import Described
 
 _STARTED = datetime.now(UTC)
+_TAP = "ivo://ivoa.net/std/TAPRegExt"
 _VOSI = "ivo://ivoa.net/std/VOSI"
 _OF_ADQL = "ivo://ivoa.net/std/ADQL#v{}"
-_ABOUT = "ADQL with the geometry of q3c; positions are ICRS in degrees"
+_ABOUT = "ADQL with COALESCE and the geometry of q3c; positions are ICRS in degrees"
 _DAY_S = 86_400
 
 
@@ -42,9 +43,7 @@ def capabilities_of(settings: Settings, base: str) -> str:
 def _tap(settings: Settings, base: str) -> tap.TableAccess:
     languages = [tap.Version(value=v, ivo_id=_OF_ADQL.format(v)) for v in ("2.0", "2.1")]
     features = [
-        tap.LanguageFeatureList(
-            type=f"ivo://ivoa.net/std/TAPRegExt#features-{kind}", feature=[tap.LanguageFeature(form=f) for f in forms]
-        )
+        tap.LanguageFeatureList(type=f"{_TAP}#features-{kind}", feature=[tap.LanguageFeature(form=f) for f in forms])
         for kind, forms in FEATURES.items()
     ]
     n_bytes = int(settings.tap_upload_mb * 1e6)
@@ -58,7 +57,7 @@ def _tap(settings: Settings, base: str) -> tap.TableAccess:
         interface=[_interface(f"{base}/tap", "base", role="std", version="1.1")],
         language=[tap.Language(name="ADQL", version=languages, description=_ABOUT, language_features=features)],
         output_format=[tap.OutputFormat(mime=form.media, alias=_aliases(form.names)) for form in FORMATS],
-        upload_method=[tap.UploadMethod(ivo_id="ivo://ivoa.net/std/TAPRegExt#upload-inline")],
+        upload_method=[tap.UploadMethod(ivo_id=f"{_TAP}#upload-{how}") for how in ("inline", "http")],
         retention_period=tap.TimeLimits(default=_keep_s(settings), hard=_keep_s(settings)),
         execution_duration=tap.TimeLimits(
             default=int(settings.tap_job_timeout_s), hard=int(settings.tap_job_timeout_s)
@@ -149,7 +148,8 @@ def _table(described: Described, row: dict[str, Any], columns: bool) -> dict[str
 
 
 def _column(row: dict[str, Any]) -> dict[str, Any]:
-    names = ("column_name", "description", "unit", "ucd", "utype", "xtype", "datatype", "arraysize")
+    # xtype is left out: VODataService 1.1, whose schema the validators use, has no element for it
+    names = ("column_name", "description", "unit", "ucd", "utype", "datatype", "arraysize")
     flags = [flag for flag in ("indexed", "principal", "std") if row[flag]]
     return {name: row[name] for name in names if row[name]} | {"flag": flags}
 
