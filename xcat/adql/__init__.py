@@ -34,9 +34,14 @@ def translate(query: str, tables: Mapping[str, Table] | Iterable[Table], *, maxr
         With the line and column of what is wrong, and the name of what is not supported.
     """
     given = tables.values() if isinstance(tables, Mapping) else tables
-    queries = Queries({table.name: table for table in given})
+    by_name = {table.name: table for table in given}
+    most = None if maxrec is None else max(maxrec, 0) + 1
     try:
-        written = queries.write(dialect.parse(query), most=None if maxrec is None else max(maxrec, 0) + 1)
+        tree = dialect.parse(query)
+        queries = Queries(by_name)
+        written = queries.write(tree, most=most)
+        if queries.searched:
+            written = Queries(by_name, queries.searched).write(tree, most=most)
     except Refusal as refusal:
         raise AdqlError(refusal.message, *_place(query, refusal.offset)) from None
     except RecursionError:

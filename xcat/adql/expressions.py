@@ -79,11 +79,14 @@ class Expressions:
         Writes a query inside an expression: its SQL and its columns.
     clause : str
         Where the expressions stand; aggregates are refused where SQL has none.
+    searched : frozenset of int
+        Numbers of the tables that the statement is known to search by position.
     """
 
     scope: Scope
     subquery: Subquery
     clause: str
+    searched: frozenset[int] = frozenset()
     in_aggregate: bool = False
 
     def condition(self, node: exp.Expr) -> Value:
@@ -92,6 +95,26 @@ class Expressions:
         if value.kind != "boolean" and not value.is_null:
             raise Refusal(f"a condition is expected here, not a {value.kind}", dialect.offset(node))
         return value
+
+    def clause_condition(self, node: exp.Expr) -> Value:
+        """All of WHERE or ON.
+
+        PostgreSQL expects a search by position to find nearly half of a table. Any other condition on that table would
+        seem the better way in, and the index would not be used: such a condition is written so that PostgreSQL takes
+        it for one that hardly any row fails.
+        """
+        operands = [node]
+        while any(isinstance(unwrapped(n), exp.And) for n in operands):
+            operands = [m for n in operands for m in _operands(unwrapped(n))]
+        values = [self.condition(n) for n in operands]
+        here = frozenset().union(*(v.searches for v in values))
+        searched = here | self.searched
+        texts = []
+        for value in values:
+            hides = value.tables & searched and (not value.equates or value.tables & here) and not value.searches
+            texts.append(f"(CASE WHEN {value.sql} THEN 1 ELSE 0 END) <> 0" if hides else value.sql)
+        whole = made(" AND ".join(texts), BOOLEAN, *values)
+        return replace(whole, searches=here)
 
     def value(self, node: exp.Expr) -> Value:
         """An expression that a result can hold; a geometry becomes an array."""
@@ -455,7 +478,8 @@ def compare(a: Value, sign: str, b: Value) -> Value:
     left, right = matched(a, b)
     if sign not in ("=", "<>") and "boolean" in (a.kind, b.kind) and not (a.is_null or b.is_null):
         raise Refusal("true and false are not greater or smaller")
-    return made(f"({left} {sign} {right})", BOOLEAN, a, b)
+    result = made(f"({left} {sign} {right})", BOOLEAN, a, b)
+    return replace(result, equates=sign == "=" and bool(a.tables and b.tables and a.tables != b.tables))
 
 
 def matched(a: Value, b: Value) -> tuple[str, str]:
@@ -524,6 +548,10 @@ def chain(node: exp.Binary, *also: str) -> list[exp.Expr]:
         operands.append(at.expression)
         at = at.this
     return [at, *reversed(operands)]
+
+
+def _operands(node: exp.Expr) -> list[exp.Expr]:
+    return chain(node) if isinstance(node, exp.And) else [node]
 
 
 def unwrapped(node: exp.Expr) -> exp.Expr:

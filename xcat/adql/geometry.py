@@ -10,6 +10,7 @@ gnomonic projection. ``BOX`` is what STC means by it: its sides are great circle
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from xcat.adql.model import Column, Refusal
 from xcat.adql.scope import Scope, Source
@@ -83,36 +84,42 @@ def within(scope: Scope, a: Region, b: Region, radius: Value, *, border: bool = 
         return made("false", BOOLEAN, *values)
     if radius.number is not None and radius.number > MAX_CONE_DEG:
         return made(f"({decides})", BOOLEAN, *values)
-    first, second = _indexed_last(scope, a, b)
+    (first, _), (second, source) = _indexed_last(scope, a, b)
     if not second.tables or first.tables & second.tables or radius.tables & second.tables:
         return made(f"({decides})", BOOLEAN, *values)  # no other row to search for
-    reach = as_double(constant(float(radius.number) + _MARGIN_DEG)) if radius.number is not None else _reach(radius)
-    if first.tables or radius.tables:
-        search = f"public.q3c_join({_list(first)}, {_list(second)}, {reach})"
+    if radius.number is not None:
+        reach = constant(float(radius.number) + _MARGIN_DEG).sql
     else:
-        search = f"public.q3c_radial_query({_list(second)}, {_list(first)}, {reach})"
-    return made(f"({search} AND {decides})", BOOLEAN, *values)
+        reach = f"{as_double(radius)} + {_MARGIN_DEG}"
+        decides = f"{decides} AND {_can_be_searched(radius)}"
+    if not first.tables and not radius.tables:
+        cone = f"public.q3c_radial_query({_list(second)}, {_list(first)}, {reach})"
+        return made(f"({cone} AND {decides})", BOOLEAN, *values)
+    search = made(f"(public.q3c_join({_list(first)}, {_list(second)}, {reach}) AND {decides})", BOOLEAN, *values)
+    return replace(search, searches=frozenset([source.number, source.base]) if source else frozenset())
 
 
-def _reach(radius: Value) -> str:
-    """The radius of a column or expression in SQL; one that q3c would get wrong ends the query with a message."""
+def _can_be_searched(radius: Value) -> str:
+    """A condition that ends the query with a message if a radius from a column is one that q3c gets wrong.
+
+    It reads the radius alone, so that PostgreSQL looks at it before it joins. Inside the search it would make the
+    radius too costly an expression for PostgreSQL to look through q3c_join to the index.
+    """
     sql = as_double(radius)
     message = "a radius from a column must be a number up to 20 degrees, and is "
-    return (
-        f"CASE WHEN {sql} <= {MAX_CONE_DEG:g} THEN {sql} + {_MARGIN_DEG} ELSE CAST('{message}' || {sql}"
-        " AS double precision) END"
-    )
+    wrong = f"CAST('{message}' || {sql} AS double precision) IS NULL"
+    return f"CASE WHEN {sql} <= {MAX_CONE_DEG:g} THEN true ELSE {wrong} END"
 
 
-def _indexed_last(scope: Scope, a: Region, b: Region) -> tuple[Region, Region]:
-    """The two points, the one that the index finds last: of the deeper query, else of the larger table."""
+def _indexed_last(scope: Scope, a: Region, b: Region) -> list[tuple[Region, Source | None]]:
+    """The two points and their tables, the one that the index finds last: of the deeper query, of the larger table."""
     ranks = []
-    for point in (a, b):
-        source = _searchable(scope, point)
+    points = [(point, _searchable(scope, point)) for point in (a, b)]
+    for point, source in points:
         n_rows = source.table.n_rows or 0 if source and source.table else 0
-        found = (source.depth, source.is_direct, n_rows) if source else (0, False, 0)
+        found = (source.depth, source.base == source.number, n_rows) if source else (0, False, 0)
         ranks.append((bool(point.tables), source is not None, *found))
-    return (b, a) if ranks[0] > ranks[1] else (a, b)
+    return points[::-1] if ranks[0] > ranks[1] else points
 
 
 def _searchable(scope: Scope, point: Region) -> Source | None:
@@ -195,7 +202,7 @@ def _in_box(scope: Scope, box: Region, point: Region) -> Value:
     if reach > MAX_CONE_DEG:
         return made(test, BOOLEAN, *values)
     cone = within(scope, point, _centre(box), constant(reach + _MARGIN_DEG))
-    return made(f"({cone.sql} AND {test})", BOOLEAN, *values)
+    return replace(cone, sql=f"({cone.sql} AND {test})")
 
 
 def _in_large_polygon(scope: Scope, polygon: Polygon, point: Region) -> Value:

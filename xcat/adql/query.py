@@ -11,7 +11,7 @@ from sqlglot import exp
 from xcat.adql import dialect
 from xcat.adql.expressions import Expressions, common, compare, only, refused, unwrapped
 from xcat.adql.model import Column, Refusal, Table
-from xcat.adql.scope import Field, Identifier, Scope, Source, WithTable, identifier, lookup, named
+from xcat.adql.scope import Field, Identifier, Origin, Scope, Source, WithTable, identifier, lookup, named
 from xcat.adql.values import Aliases, Value, kind, name
 
 _SIDES = {"LEFT": "LEFT ", "RIGHT": "RIGHT ", "FULL": "FULL "}
@@ -28,7 +28,7 @@ class Written:
 
     sql: str
     columns: tuple[Column, ...]
-    origins: tuple[tuple[Table, str] | None, ...] = ()
+    origins: tuple[Origin | None, ...] = ()
     limit: int | None = None
 
 
@@ -49,9 +49,12 @@ class Queries:
     ----------
     tables : mapping
         Tables that may be read, by their names.
+    searched : set of int
+        Numbers of the tables that are searched by position: what a first writing has found, for a second one.
     """
 
     tables: Mapping[str, Table]
+    searched: set[int] = field(default_factory=set)
     aliases: Aliases = field(default_factory=Aliases)
     numbers: Iterator[int] = field(default_factory=count)
 
@@ -72,7 +75,12 @@ class Queries:
         return written.sql, written.columns
 
     def _expressions(self, scope: Scope, clause: str) -> Expressions:
-        return Expressions(scope, self._subquery, clause)
+        return Expressions(scope, self._subquery, clause, frozenset(self.searched))
+
+    def _condition(self, node: exp.Expr, scope: Scope, clause: str) -> str:
+        condition = self._expressions(scope, clause).clause_condition(node)
+        self.searched |= condition.searches
+        return condition.sql
 
     # -- WITH
 
@@ -111,7 +119,7 @@ class Queries:
             parts.append(f"FROM {whole.sql}")
         columns, values = self._list(node, scope)
         if (where := node.args.get("where")) is not None:
-            parts.append(f"WHERE {self._expressions(scope, 'WHERE').condition(where.this).sql}")
+            parts.append(f"WHERE {self._condition(where.this, scope, 'WHERE')}")
         if (group := node.args.get("group")) is not None:
             only(group, "expressions")
             terms = [self._group_term(n, scope, columns) for n in group.expressions]
@@ -203,9 +211,11 @@ class Queries:
             terms.append(f"{sql} DESC" if item.args.get("desc") else sql)
         return [f"ORDER BY {', '.join(terms)}"]
 
-    def _origin(self, scope: Scope, value: Value) -> tuple[Table, str] | None:
+    def _origin(self, scope: Scope, value: Value) -> Origin | None:
         source = scope.find(value.origin[0]) if value.origin else None
-        return (source.table, value.origin[1]) if source and source.table and value.origin else None
+        if source is None or source.table is None or value.origin is None:
+            return None
+        return Origin(source.table, source.base, value.origin[1])
 
     # -- set operations
 
@@ -301,22 +311,22 @@ class Queries:
         if renamed:
             new = _renamed(table.columns, renamed, node)
             fields = tuple(replace(f, column=c) for f, c in zip(fields, new, strict=True))
-        source = Source(number, names, short, fields, table, scope.depth)
+        source = Source(number, names, short, fields, table, scope.depth, number)
         return _From(f"{table.relation} AS {name(short)}", (source,), fields)
 
     def _derived(self, called: Identifier, written: Written, columns: Sequence[Column], scope: Scope) -> _From:
         """A query in FROM; a column that it takes from a table as it is keeps its index."""
         number, short = next(self.numbers), self.aliases.new(called.text)
-        homes = {o[0].name: o[0] for o in written.origins if o is not None}
-        table = next((t for t in homes.values() if t.position), None)
+        home = next((o for o in written.origins if o is not None and o.table.position), None)
         fields = []
         for column, old, origin in zip(
             columns, written.columns, written.origins or (None,) * len(columns), strict=True
         ):
-            source_name = origin[1] if origin is not None and origin[0] is table else None
+            source_name = origin.column if origin and home and origin.number == home.number else None
             made = named(old, short, number, source_name)
             fields.append(replace(made, column=column))
-        source = Source(number, (called.text,), short, tuple(fields), table, scope.depth, is_direct=False)
+        table, base = (home.table, home.number) if home else (None, number)
+        source = Source(number, (called.text,), short, tuple(fields), table, scope.depth, base)
         return _From(f"{written.sql} AS {name(short)}", (source,), tuple(fields))
 
     def _joined(self, first: _From, joins: Sequence[exp.Join], scope: Scope) -> _From:
@@ -347,7 +357,7 @@ class Queries:
             visible = _merged(left, right, pairs, side)
             condition = " AND ".join(conditions)
         elif on is not None:
-            condition = self._expressions(seen, "ON").condition(on).sql
+            condition = self._condition(on, seen, "ON")
         else:
             raise Refusal("a join needs ON or USING", dialect.offset(join))
         sql = f"{left.sql} {_SIDES.get(side, '')}JOIN {right.sql} ON {condition}"

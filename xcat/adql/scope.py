@@ -69,8 +69,8 @@ class Source:
         What it reads, if that is a table with rows to search by position.
     depth : int
         How many queries it is in.
-    is_direct : bool
-        Whether the table itself is in FROM, not a query that reads it.
+    base : int
+        Its own number; of a query in FROM, that of the table inside it whose rows it gives.
     """
 
     number: int
@@ -79,7 +79,16 @@ class Source:
     fields: tuple[Field, ...]
     table: Table | None
     depth: int
-    is_direct: bool = True
+    base: int
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a column of a query comes from, unchanged: a table, its number in the statement, and the column there."""
+
+    table: Table
+    number: int
+    column: str
 
 
 @dataclass(frozen=True)
@@ -90,7 +99,7 @@ class WithTable:
     alias: str
     columns: tuple[Column, ...]
     stored: tuple[Column, ...]
-    origins: tuple[tuple[Table, str] | None, ...]
+    origins: tuple[Origin | None, ...]
 
 
 @dataclass

@@ -48,6 +48,10 @@ class Value:
         Numbers of the tables of FROM whose columns it reads.
     origin : tuple, optional
         Number of the table in FROM and name of the column, of a plain column.
+    searches : frozenset of int
+        Numbers of the tables of FROM that it searches by position with their index, once for each row of another one.
+    equates : bool
+        Whether it says that columns of two tables are equal.
     """
 
     sql: str
@@ -57,6 +61,8 @@ class Value:
     is_null: bool = False
     tables: frozenset[int] = frozenset()
     origin: tuple[int, str] | None = None
+    searches: frozenset[int] = frozenset()
+    equates: bool = False
 
     @property
     def kind(self) -> str:
