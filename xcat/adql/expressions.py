@@ -226,12 +226,12 @@ class Expressions:
         return made(f"({pairs[0][0]} IN ({', '.join(b for _, b in pairs)}))", BOOLEAN, value, *values)
 
     def _like(self, node: exp.Like | exp.ILike) -> Value:
-        only(node, "this", "expression")
+        only(node, "this", "expression", "negate")
         values = [self.value(n) for n in (node.this, node.expression)]
         for value in values:
             if value.kind != "text":
                 raise Refusal(f"LIKE compares texts, not a {value.kind}")
-        word = "ILIKE" if isinstance(node, exp.ILike) else "LIKE"
+        word = ("NOT " if node.args.get("negate") else "") + ("ILIKE" if isinstance(node, exp.ILike) else "LIKE")
         text, pattern = map(as_text, values)
         return made(f"({text} {word} {pattern} ESCAPE '')", BOOLEAN, *values)  # ADQL has no character of escape
 

@@ -26,12 +26,12 @@ _PARTS = {"point": 2, "circle": 3, "box": 4}
 
 def region(kind: str, parts: tuple[Value, ...], frame: str = "") -> Region:
     """A geometry from its numbers, which are checked as far as the query gives them."""
+    if kind == "polygon" and (len(parts) < 6 or len(parts) % 2):
+        raise Refusal("POLYGON needs the two coordinates of three vertices or more")
     for ra_dec in range(0, 2 if kind != "polygon" else len(parts), 2):
         dec = parts[ra_dec + 1].number
         if dec is not None and not abs(dec) <= 90:
             raise Refusal(f"a declination is from -90 to 90 degrees, not {dec}")
-    if kind == "polygon" and (len(parts) < 6 or len(parts) % 2):
-        raise Refusal("POLYGON needs the two coordinates of three vertices or more")
     largest = {"circle": 180.0, "box": 178.0}.get(kind, math.inf)
     for size in parts[2:] if kind in ("circle", "box") else ():
         if size.number is not None and not 0 <= size.number <= largest:

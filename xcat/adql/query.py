@@ -20,6 +20,8 @@ _QUERY = ("with_", "order", "limit", "offset")
 MAX_ROWS = 2**63 - 1
 #: PostgreSQL takes 1,664.
 MAX_COLUMNS = 1_600
+#: Most tables in all parts of FROM, each counted as often as it is there.
+MAX_TABLES = 64
 
 
 @dataclass(frozen=True)
@@ -290,7 +292,9 @@ class Queries:
         written = self.write(node.this, replace(scope, sources=[], visible=[]))
         written = replace(written, sql=f"({written.sql})")
         called = identifier(alias.this, new=True)
-        derived = self._derived(called, written, _renamed(written.columns, alias.args.get("columns"), node), scope)
+        derived = self._derived(
+            node, called, written, _renamed(written.columns, alias.args.get("columns"), node), scope
+        )
         return self._joined(derived, node.args.get("joins") or [], scope)
 
     def _table(self, node: exp.Table, scope: Scope) -> _From:
@@ -303,10 +307,10 @@ class Queries:
             called, renamed = identifier(alias.this, new=True), alias.args.get("columns")
         if len(parts) == 1 and (found := _with_table(parts[0], scope)) is not None:
             reads = Written(name(found.alias), found.stored, found.origins)
-            return self._derived(called or found.called, reads, _renamed(found.columns, renamed, node), scope)
+            return self._derived(node, called or found.called, reads, _renamed(found.columns, renamed, node), scope)
         table = lookup(self.tables, parts, node)
         names = (called.text,) if called else tuple(table.name.split(".", 1))
-        number, short = next(self.numbers), self.aliases.new(names[-1])
+        number, short = self._number(node), self.aliases.new(names[-1])
         fields = tuple(named(c, short, number, c.name) for c in table.columns)
         if renamed:
             new = _renamed(table.columns, renamed, node)
@@ -314,9 +318,18 @@ class Queries:
         source = Source(number, names, short, fields, table, scope.depth, number)
         return _From(f"{table.relation} AS {name(short)}", (source,), fields)
 
-    def _derived(self, called: Identifier, written: Written, columns: Sequence[Column], scope: Scope) -> _From:
+    def _number(self, node: exp.Expr) -> int:
+        """The number of the next table of the statement."""
+        number = next(self.numbers)
+        if number >= MAX_TABLES:
+            raise Refusal(f"a query reads at most {MAX_TABLES} tables", dialect.offset(node))
+        return number
+
+    def _derived(
+        self, node: exp.Expr, called: Identifier, written: Written, columns: Sequence[Column], scope: Scope
+    ) -> _From:
         """A query in FROM; a column that it takes from a table as it is keeps its index."""
-        number, short = next(self.numbers), self.aliases.new(called.text)
+        number, short = self._number(node), self.aliases.new(called.text)
         home = next((o for o in written.origins if o is not None and o.table.position), None)
         fields = []
         for column, old, origin in zip(
