@@ -43,10 +43,10 @@ ORDER BY sep_arcsec, source_id
 LIMIT {n_rows};
 
 -- name: new_job
--- Keep a job of a client.
+-- Keep a job of a client, no longer than the service keeps jobs.
 INSERT INTO xcat.tap_job (job_id, client, client_run_id, phase, execution_limit_s, destruction_at, parameters)
 VALUES (%(job_id)s, %(client)s, %(client_run_id)s, 'PENDING', %(execution_limit_s)s,
-        now() + make_interval(secs => %(keep_s)s), %(parameters)s);
+        least(%(destruction_at)s, now() + make_interval(secs => %(keep_s)s)), %(parameters)s);
 
 -- name: job
 -- One job.

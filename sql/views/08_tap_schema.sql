@@ -27,11 +27,9 @@ FROM (
 
 -- The columns that ADQL can read (TAP_SCHEMA.columns)
 CREATE VIEW pub.tap_columns AS
-WITH RECURSIVE relation AS (
-    SELECT c.oid, t.table_name, t.schema_name FROM pub.tap_tables AS t
-    JOIN pg_class AS c ON c.relnamespace = 'pub'::regnamespace
-                      AND c.relname = regexp_replace(t.table_name, '^pub\.|^tap_schema\.(.*)$',
-                                                     CASE t.schema_name WHEN 'pub' THEN '' ELSE 'tap_\1' END)
+WITH RECURSIVE relation AS MATERIALIZED (
+    SELECT to_regclass(replace(table_name, 'tap_schema.', 'pub.tap_'))::oid AS oid, table_name, schema_name
+    FROM pub.tap_tables
 ),
 -- what a view reads, and what that reads: a column of the same name that is in an index of one of them is quick to find
 reads (oid, base) AS (
@@ -43,7 +41,7 @@ reads (oid, base) AS (
     JOIN pg_depend AS d ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid AND d.refclassid = 'pg_class'::regclass
     WHERE d.refobjid <> r.base
 ),
-in_index (oid, attname) AS (
+in_index (oid, attname) AS MATERIALIZED (
     SELECT DISTINCT r.oid, a.attname
     FROM reads AS r
     JOIN pg_index AS i ON i.indrelid = r.base
@@ -53,11 +51,13 @@ in_index (oid, attname) AS (
 )
 SELECT r.table_name, CASE WHEN a.attname IN ('size', 'prior', 'value') THEN format('"%s"', a.attname) ELSE a.attname::text
            END AS column_name,
-       CASE coalesce(nullif(y.typelem, 0), y.oid)::regtype::text
+       CASE format_type(coalesce(nullif(y.typelem, 0), y.oid), NULL)
            WHEN 'smallint' THEN 'short' WHEN 'integer' THEN 'int' WHEN 'bigint' THEN 'long' WHEN 'real' THEN 'float'
            WHEN 'double precision' THEN 'double' WHEN 'numeric' THEN 'double' WHEN 'boolean' THEN 'boolean'
-           ELSE 'char' END AS datatype,
-       CASE WHEN coalesce(nullif(y.typelem, 0), y.oid)::regtype::text
+           WHEN 'timestamp with time zone' THEN 'char'
+           -- char is ASCII
+           ELSE CASE r.schema_name WHEN 'pub' THEN 'unicodeChar' ELSE 'char' END END AS datatype,
+       CASE WHEN format_type(coalesce(nullif(y.typelem, 0), y.oid), NULL)
                  IN ('smallint', 'integer', 'bigint', 'real', 'double precision', 'numeric', 'boolean')
              AND y.typcategory <> 'A' THEN NULL ELSE '*' END AS arraysize,
        CASE WHEN y.typname IN ('timestamptz', 'timestamp', 'date') THEN 'timestamp' END AS xtype,
@@ -89,10 +89,10 @@ SELECT format('%s_%s', replace(substr(t.table_name, 5), '.', '_'), k.name) AS ke
 FROM pub.tap_tables AS t
 CROSS JOIN LATERAL (
     VALUES ('source', CASE WHEN t.table_name LIKE '%\_runs' THEN 'pub.classified_runs' ELSE 'pub.classified' END,
-            'The source that the row is about', '{source_id}'::text[]),
-           ('run', 'pub.runs', 'The run that wrote the row', '{run_id}')) AS k (name, target, about, needs)
+            'The source that the row is about', 'source_id'::text),
+           ('run', 'pub.runs', 'The run that wrote the row', 'run_id')) AS k (name, target, about, needs)
 WHERE t.schema_name = 'pub' AND t.table_name NOT IN ('pub.labels', 'pub.master_changes', 'pub.runs', k.target)
-  AND k.needs <@ ARRAY(SELECT c.column_name FROM pub.tap_columns AS c WHERE c.table_name = t.table_name)
+  AND EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = to_regclass(t.table_name) AND a.attname = k.needs)
 UNION ALL
 SELECT * FROM (
     VALUES ('tap_tables', 'tap_schema.tables', 'tap_schema.schemas', 'The schema of a table', NULL),

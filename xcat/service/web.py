@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import uvicorn
 from fastapi import FastAPI
@@ -123,7 +125,25 @@ def serve(settings: Settings, host: str, port: int, say: Callable[[str], None]) 
     say("the service has ended")
 
 
-def make_server(settings: Settings, host: str, port: int) -> uvicorn.Server:
+class Server(uvicorn.Server):
+    """A server that a signal ends as it should: uvicorn's own raises the signal again afterwards."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Let signals end the server, if it runs in the main thread."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+        before = {number: signal.signal(number, self.handle_exit) for number in numbers}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def make_server(settings: Settings, host: str, port: int) -> Server:
     """The server of the application, which is still to be run."""
     config = uvicorn.Config(
         application(settings),
@@ -135,4 +155,4 @@ def make_server(settings: Settings, host: str, port: int) -> uvicorn.Server:
         headers=[("Server", f"xcat/{__version__}")],
         timeout_graceful_shutdown=_ENDS_S,
     )
-    return uvicorn.Server(config)
+    return Server(config)

@@ -99,10 +99,11 @@ def fields(columns: Sequence[Column], heads: Sequence[Head]) -> list[Column]:
     """Columns of a result: their meaning as ADQL says, their type as the server says."""
     if len(columns) != len(heads):
         raise XcatError(f"the result has {len(heads)} columns, not {len(columns)}; this is an error of xcat: report it")
-    return [_typed(column, head.type_code) for column, head in zip(columns, heads, strict=True)]
+    return [_typed(column, head) for column, head in zip(columns, heads, strict=True)]
 
 
-def _typed(column: Column, type_code: int) -> Column:
+def _typed(column: Column, head: Head) -> Column:
+    type_code = head.type_code
     if type_code in _OF_TYPE:
         kinds = _OF_TYPE[type_code]
         if column.datatype in kinds and column.arraysize in (None, "", "1"):
@@ -115,9 +116,9 @@ def _typed(column: Column, type_code: int) -> Column:
         return replace(column, datatype=kinds[0], arraysize="*")
     if type_code in _TIMES:
         return replace(column, datatype="char", arraysize="*", xtype="timestamp")
-    if column.datatype in _TEXT:
+    if column.datatype == "unicodeChar" or (column.datatype == "char" and not head.is_computed):
         return column if column.arraysize else replace(column, arraysize="*")
-    return replace(column, datatype="char", arraysize="*", xtype=None)
+    return replace(column, datatype="unicodeChar", arraysize="*", xtype=None)  # char is ASCII
 
 
 def converters(columns: Sequence[Column], heads: Sequence[Head]) -> list[Callable[[Any], Any] | None]:

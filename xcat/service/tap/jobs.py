@@ -10,7 +10,6 @@ import secrets
 import shutil
 import threading
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
@@ -69,11 +68,13 @@ class Jobs:
             The client has too many jobs that have not ended.
         """
         job_id, settings = secrets.token_hex(12), self._settings
+        longest_s = int(settings.tap_job_timeout_s)
         values = {
             "job_id": job_id,
             "client": client,
             "client_run_id": (given.one("RUNID") or "")[:200] or None,
-            "execution_limit_s": min(int(settings.tap_job_timeout_s), _limit(given) or int(settings.tap_job_timeout_s)),
+            "execution_limit_s": min(longest_s, given.whole("EXECUTIONDURATION") or longest_s),
+            "destruction_at": time_of(given.one("DESTRUCTION"), "DESTRUCTION"),
             "keep_s": settings.tap_keep_days * _DAY_S,
             "parameters": Jsonb([*self._kept(job_id, given), ["BASE", base]]),
         }
@@ -86,8 +87,6 @@ class Jobs:
         except BaseException:
             self._remove_files(job_id)
             raise
-        with suppress(XcatError):  # a time that cannot be read is told where it is all that is sent
-            self.change(job_id, given, only_times=True)
         return job_id
 
     def _kept(self, job_id: str, given: Parameters) -> list[list[str]]:
@@ -126,24 +125,26 @@ class Jobs:
         with self._store.connection() as conn:
             return dicts(conn.execute(job("tap.jobs").compose(), values))
 
-    def change(self, job_id: str, given: Parameters, *, only_times: bool = False) -> None:
+    def change(self, job_id: str, given: Parameters) -> None:
         """Change a job by the parameters that are given."""
         found = self.get(job_id)
-        pairs = [] if only_times else self._kept(job_id, given)
+        pairs = self._kept(job_id, given)
         if pairs and found["phase"] != "PENDING":
             raise HttpError(403, f"the job is {found['phase']}: its parameters cannot be changed any more")
         names = {name.upper() for name, _ in pairs} - {"FILE", "UPLOAD"}
         kept = [pair for pair in found["parameters"] if pair[0].upper() not in names]
-        limit = _limit(given)
+        limit, longest_s = given.whole("EXECUTIONDURATION"), int(self._settings.tap_job_timeout_s)
         values = {
             "job_id": job_id,
             "parameters": Jsonb([*kept, *pairs]) if pairs else None,
-            "execution_limit_s": None if limit is None else min(limit or 10**9, int(self._settings.tap_job_timeout_s)),
+            "execution_limit_s": None if limit is None else min(limit or longest_s, longest_s),
             "destruction_at": time_of(given.one("DESTRUCTION"), "DESTRUCTION"),
             "keep_s": self._settings.tap_keep_days * _DAY_S,
         }
         with self._store.connection() as conn:
             conn.execute(job("tap.change").compose(), values)
+        if values["destruction_at"] is not None:
+            self.tidy()
 
     def run(self, job_id: str) -> None:
         """Put a job into the queue; one that has begun already stays as it is."""
@@ -266,11 +267,6 @@ class Jobs:
 
     def _remove_files(self, job_id: str) -> None:
         shutil.rmtree(self._folder_of(job_id), ignore_errors=True)
-
-
-def _limit(given: Parameters) -> int | None:
-    """The time that a client asks for; 0 means as long as it may be."""
-    return given.whole("EXECUTIONDURATION")
 
 
 def time_of(text: str | None, name: str) -> datetime | None:

@@ -29,6 +29,12 @@ class Parameters:
     pairs: list[tuple[str, str]]
     files: Mapping[str, IO[bytes] | Path] = field(default_factory=dict)
 
+    def close(self) -> None:
+        """Close the files."""
+        for file in self.files.values():
+            if not isinstance(file, Path):
+                file.close()
+
     def all(self, name: str) -> list[str]:
         """Values of a parameter that may be repeated."""
         return [value for key, value in self.pairs if key.upper() == name]

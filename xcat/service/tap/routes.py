@@ -36,10 +36,13 @@ def router(service: Service) -> APIRouter:
 
     async def answer(request: Request) -> Response:
         given = await parameters.read(request)
-        sent = await in_thread(lambda: parameters.sent_with(given, service.jobs.result, uws.base_of(request)))
-        asked = parameters.query(given, settings, settings.tap_timeout_s, sent)
-        running = Running(asked, service.readers, service.tables)
-        return await streaming.answer(request, running, service.quotas, service.threads)
+        try:
+            sent = await in_thread(lambda: parameters.sent_with(given, service.jobs.result, uws.base_of(request)))
+            asked = parameters.query(given, settings, settings.tap_timeout_s, sent)
+            running = Running(asked, service.readers, service.tables)
+            return await streaming.answer(request, running, service.quotas, service.threads)
+        finally:
+            given.close()  # the uploads are in the database when the first rows are there
 
     @routes.get(
         "/sync",

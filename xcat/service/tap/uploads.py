@@ -215,12 +215,14 @@ def _column(field: Any, where: str) -> Column:
     name, size = str(field.name or field.ID or ""), str(field.arraysize or "1")
     if not name or len(name.encode()) > _LONGEST_NAME:
         raise XcatError(f"{where}: a column has the name '{name[:80]}': names have 1 to {_LONGEST_NAME} bytes")
-    if field.datatype not in _TYPES or (field.datatype in _TEXT and "x" in size):
+    # astropy writes truth values as single bits
+    datatype = "boolean" if field.datatype == "bit" and size == "1" else field.datatype
+    if datatype not in _TYPES or (datatype in _TEXT and "x" in size):
         kind = field.datatype if size == "1" else f"{field.datatype}[{size}]"
         raise XcatError(f"{where}: column '{name}' is {kind}, which this service does not take. Leave it out")
     return Column(
         name,
-        field.datatype,
+        datatype,
         size if size != "1" else None,
         field.xtype,
         None if field.unit is None else _unit(field.unit),

@@ -33,8 +33,15 @@ def router(jobs: Jobs) -> APIRouter:
     def see(request: Request, job_id: str) -> Response:
         return RedirectResponse(f"{base_of(request)}/{job_id}", 303)
 
-    async def act(request: Request, job_id: str, given: parameters.Parameters) -> Response:
+    async def act(request: Request, job_id: str) -> Response:
         """What the parameters of a request ask a job for."""
+        given = await parameters.read(request)
+        try:
+            return await obey(request, job_id, given)
+        finally:
+            given.close()
+
+    async def obey(request: Request, job_id: str, given: parameters.Parameters) -> Response:
         action, phase = (given.one("ACTION") or "").upper(), (given.one("PHASE") or "").upper()
         if action == "DELETE":
             await asyncio.to_thread(jobs.delete, job_id)
@@ -72,15 +79,23 @@ def router(jobs: Jobs) -> APIRouter:
     @routes.post("", summary="Submit a job", openapi_extra=form(), status_code=303, responses=xml())
     async def submitted(request: Request) -> Response:
         given = await parameters.read(request)
+        try:
+            job_id = await new(request, given)
+        finally:
+            given.close()
+        return see(request, job_id)
+
+    async def new(request: Request, given: parameters.Parameters) -> str:
+        """Submit a job; what can be seen to be wrong without the query is refused at once."""
         phase = (given.one("PHASE") or "").upper()
         if phase not in ("", "RUN"):
             raise XcatError(f"PHASE={phase[:50]}: a new job can be told to RUN only")
         parameters.format_of(given)
-        given.whole("MAXREC"), given.whole("EXECUTIONDURATION"), time_of(given.one("DESTRUCTION"), "DESTRUCTION")
+        given.whole("MAXREC")
         job_id = await asyncio.to_thread(jobs.new, client_of(request), given, base_of(request))
         if phase:
             await asyncio.to_thread(jobs.run, job_id)
-        return see(request, job_id)
+        return job_id
 
     @routes.get("/{job_id}", summary="A job; WAIT waits for another phase", responses=xml())
     async def shown(request: Request, job_id: str) -> Response:
@@ -95,7 +110,7 @@ def router(jobs: Jobs) -> APIRouter:
 
     @routes.post("/{job_id}", summary="Change, run, abort or remove a job", openapi_extra=form(), status_code=303)
     async def changed(request: Request, job_id: str) -> Response:
-        return await act(request, job_id, await parameters.read(request))
+        return await act(request, job_id)
 
     @routes.delete("/{job_id}", summary="Remove a job and its result", status_code=303)
     async def removed(request: Request, job_id: str) -> Response:
@@ -127,7 +142,7 @@ def router(jobs: Jobs) -> APIRouter:
                 name=f"change_{name}",
             )
             async def new_fact(request: Request, job_id: str) -> Response:
-                return await act(request, job_id, await parameters.read(request))
+                return await act(request, job_id)
 
     @routes.get("/{job_id}/parameters", summary="The parameters of a job", responses=xml())
     async def its_parameters(request: Request, job_id: str) -> Response:
@@ -135,7 +150,7 @@ def router(jobs: Jobs) -> APIRouter:
 
     @routes.post("/{job_id}/parameters", summary="Add to the parameters", openapi_extra=form(), status_code=303)
     async def new_parameters(request: Request, job_id: str) -> Response:
-        return await act(request, job_id, await parameters.read(request))
+        return await act(request, job_id)
 
     @routes.get("/{job_id}/results", summary="The results of a job", responses=xml())
     async def results(request: Request, job_id: str) -> Response:

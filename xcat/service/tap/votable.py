@@ -163,10 +163,12 @@ def _array(column: Column) -> Callable[[Any], bytes]:
 
 def _characters(column: Column) -> Callable[[Any], bytes]:
     length = _length(column)
-    encoding, width = ("utf-8", 1) if column.datatype == "char" else ("utf-16-be", 2)
+    encoding, errors, width = ("ascii", "backslashreplace", 1)
+    if column.datatype == "unicodeChar":
+        encoding, errors, width = ("utf-16-be", "replace", 2)
 
     def pack(value: Any) -> bytes:
-        data = (value or "").encode(encoding, "replace")
+        data = (value or "").encode(encoding, errors)
         if length is not None:
             return data[: length * width].ljust(length * width, b"\0")
         return (len(data) // width).to_bytes(4, "big") + data
