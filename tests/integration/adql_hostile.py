@@ -63,7 +63,9 @@ def _nested(choose: random.Random, query: str) -> str:
     if choose.random() < 0.2:
         return "SELECT * FROM " + "(SELECT * FROM " * n + "pub.star" + ") AS q" * n
     if choose.random() < 0.2:
-        return "SELECT * FROM pub.star AS a0" + "".join(f" JOIN pub.star AS a{i} ON a{i}.id = a0.id" for i in range(1, n))
+        return "SELECT * FROM pub.star AS a0" + "".join(
+            f" JOIN pub.star AS a{i} ON a{i}.id = a0.id" for i in range(1, n)
+        )
     return re.sub(r"\b\d+\b", lambda _: deep, query, count=1)
 
 
@@ -97,6 +99,8 @@ def texts(seed: int, n: int) -> Iterator[str]:
                 words[at:at] = other[start : start + choose.randrange(1, 8)]
             elif words:
                 word = list(words[at % len(words)])
-                word[choose.randrange(len(word))] = chr(choose.choice((choose.randrange(128), choose.randrange(0x3000))))
+                word[choose.randrange(len(word))] = chr(
+                    choose.choice((choose.randrange(128), choose.randrange(0x3000)))
+                )
                 words[at % len(words)] = "".join(word)
         yield choose.choice((" ", "\n")).join(words)

@@ -217,7 +217,10 @@ def test_searches_by_position_use_the_index(big: Connection, query: str, n_rows:
 def test_the_larger_table_is_searched() -> None:
     for tables, last in (((10_000, 500), "s"), ((500, 10_000), "m")):
         both = [replace(_BIG, n_rows=tables[0]), replace(_NEAR, position=("ra", "dec"), n_rows=tables[1])]
-        for query in (f"SELECT m.id {_JOIN}", "SELECT m.id FROM pub.big AS s, near AS m WHERE DISTANCE(s.ra, s.dec, m.ra, m.dec) < 1"):
+        for query in (
+            f"SELECT m.id {_JOIN}",
+            "SELECT m.id FROM pub.big AS s, near AS m WHERE DISTANCE(s.ra, s.dec, m.ra, m.dec) < 1",
+        ):
             sql = translate(query, both).sql
             first = "m" if last == "s" else "s"
             assert f'public.q3c_join("{first}"."ra", "{first}"."dec", "{last}"."ra", "{last}"."dec", ' in sql

@@ -48,7 +48,7 @@ class Service:
     @asynccontextmanager
     async def at_work(self) -> AsyncIterator[None]:
         """Run the jobs of the queue while the service serves."""
-        for name in ("procrastinate", "psycopg.pool"):
+        for name in ("procrastinate", "psycopg.pool", "python_multipart"):
             logging.getLogger(name).setLevel(logging.CRITICAL + 1)
         tasks = [asyncio.create_task(self._serve_queue()), asyncio.create_task(self._tidy_for_ever())]
         try:

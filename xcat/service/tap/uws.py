@@ -20,6 +20,7 @@ from xcat.service.tap.errors import HttpError
 from xcat.service.tap.jobs import ACTIVE, Jobs, time_of
 from xcat.service.tap.openapi import form, text, xml
 from xcat.service.tap.streaming import client_of
+from xcat.service.tap.votable import without_control
 
 _LONGEST_WAIT_S = 60
 _PAUSES_S = (0.05, 0.1, 0.2, 0.5)
@@ -68,7 +69,7 @@ def router(jobs: Jobs) -> APIRouter:
             uws.ShortJobDescription(
                 job_id=row["job_id"],
                 phase=row["phase"],
-                run_id=row["client_run_id"],
+                run_id=_name(row),
                 creation_time=row["created_at"],
                 href=f"{base_of(request)}/{row['job_id']}",
             )
@@ -200,6 +201,11 @@ def _time(value: datetime) -> str:
     return value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
+def _name(row: dict[str, Any]) -> str | None:
+    """The name that the client has given to a job."""
+    return None if row["client_run_id"] is None else without_control(row["client_run_id"])
+
+
 class _Given(uws.Parameters):
     """The parameters of a job, whatever they are."""
 
@@ -212,7 +218,7 @@ class _Given(uws.Parameters):
 def _parameters(request: Request, found: dict[str, Any]) -> _Given:
     return _Given(
         [
-            uws.Parameter(id=name.lower(), value=value)
+            uws.Parameter(id=without_control(name.lower()), value=without_control(value))
             for name, value in found["parameters"]
             if name not in ("FILE", "BASE")
         ]
@@ -232,14 +238,13 @@ def _results(request: Request, found: dict[str, Any]) -> uws.Results:
 
 
 def _summary(request: Request, found: dict[str, Any]) -> uws.JobSummary[_Given]:
-    error = (
-        None
-        if found["error"] is None
-        else uws.ErrorSummary(message=found["error"], type=ErrorType.FATAL, has_detail=True)
-    )
+    error = None
+    if found["error"] is not None:
+        words = without_control(found["error"])
+        error = uws.ErrorSummary(message=words, type=ErrorType.FATAL, has_detail=True)
     return uws.JobSummary[_Given](
         job_id=found["job_id"],
-        run_id=found["client_run_id"],
+        run_id=_name(found),
         owner_id=None,
         phase=found["phase"],
         quote=None,
