@@ -1,5 +1,7 @@
 """Hostile texts made from good queries: mutated, spliced, nested, injected; the same for the same seed."""
 
+# ruff: noqa: E501 - tables of queries, one a line
+
 from __future__ import annotations
 
 import random

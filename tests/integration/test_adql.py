@@ -1,4 +1,4 @@
-"""ADQL in a real database: every function by value, searches by position by their plans, hostile texts by what they do."""
+"""ADQL in a real database: functions by value, searches by position by plan and formula, hostile texts in action."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ from dataclasses import replace
 from typing import Any
 
 import adql_cases
+import hypothesis
+import numpy as np
 import psycopg
 import pytest
+import sphere_oracle as oracle
 from adql_cases import CASES, MINE, STARS, TABLES
 from adql_hostile import texts
+from hypothesis import strategies as st
 from psycopg.pq import DiagnosticField
 
 from xcat.adql import AdqlError, Column, Table, translate
@@ -178,7 +182,7 @@ def big(reader: Connection) -> Connection:
     ("query", "n_rows"),
     [
         ("SELECT id FROM pub.big WHERE DISTANCE(ra, dec, 10, 20) < 5", None),
-        ("SELECT id FROM pub.big WHERE class = 'AGN' AND 1 = CONTAINS(POINT(ra, dec), CIRCLE(10, 20, 5)) AND mag > 12", None),
+        ("SELECT id FROM pub.big WHERE class = 'CV' AND 1 = CONTAINS(POINT(ra, dec), CIRCLE(9, 9, 5)) AND id>0", None),
         ("SELECT id FROM pub.big WHERE 1 = CONTAINS(POINT(ra, dec), POLYGON(10, 10, 20, 10, 20, 20))", None),
         ("SELECT id FROM pub.big WHERE 1 = CONTAINS(POINT(ra, dec), POLYGON(10, 10, 35, 10, 35, 30, 10, 30))", None),
         ("SELECT id FROM pub.big WHERE 1 = CONTAINS(POINT(ra, dec), BOX(10, 10, 5, 5))", None),
@@ -238,3 +242,81 @@ def test_radii_of_a_column(big: Connection, radius: str) -> None:
     else:
         with pytest.raises(psycopg.DataError, match="a radius from a column must be a number up to 20 degrees, and is"):
             big.execute(sql)
+
+
+# --- geometry against other formulas ------------------------------------------------------------------------------
+
+_some = hypothesis.settings(max_examples=15, deadline=None, derandomize=True, database=None)
+_ra = st.one_of(st.floats(0, 360, exclude_max=True), st.sampled_from([0.0, 45.0, 90.0, 359.999999]))
+_dec = st.one_of(st.floats(-90, 90), st.sampled_from([-90.0, -89.9, 0.0, 35.264, 90.0]))
+_turns = st.lists(st.integers(0, 23), min_size=3, max_size=9, unique=True).map(sorted)
+
+
+@pytest.fixture(scope="module")
+def points(big: Connection) -> oracle.Array:
+    """Unit vectors of the 10,000 positions, in the order of their numbers, shape (10000, 3)."""
+    ra, dec = np.array(big.execute("SELECT ra, dec FROM pub.big ORDER BY id").fetchall()).T
+    return oracle.unit(ra, dec)
+
+
+def _inside(conn: Connection, region: str) -> Any:
+    """Whether each of the positions is in a region, (10000,)."""
+    query = f"SELECT id FROM pub.big WHERE 1 = CONTAINS(POINT(ra, dec), {region})"
+    found = np.zeros(10_000, bool)
+    found[[row[0] for row in conn.execute(translate(query, [_BIG]).sql.encode())]] = True
+    return found
+
+
+def _one(conn: Connection, expression: str) -> Any:
+    row = conn.execute(translate(f"SELECT TOP 1 {expression} FROM pub.big", [_BIG]).sql.encode()).fetchone()
+    assert row is not None
+    return row[0]
+
+
+@_some
+@hypothesis.given(ra=_ra, dec=_dec, radius=st.one_of(st.floats(0.5, 180), st.sampled_from([20.0, 20.0001, 90.0])))
+def test_circles(big: Connection, points: oracle.Array, ra: float, dec: float, radius: float) -> None:
+    away = oracle.separation(points, oracle.unit(ra, dec))
+    sure = np.abs(away - radius) > 1e-9
+    assert (_inside(big, f"CIRCLE({ra}, {dec}, {radius})") == (away < radius))[sure].all()
+    expected = 2 * np.pi * (1 - np.cos(np.radians(radius))) * np.degrees(1) ** 2
+    assert _one(big, f"AREA(CIRCLE({ra}, {dec}, {radius}))") == pytest.approx(expected, rel=1e-9)
+    assert _one(big, f"DISTANCE({ra}, {dec}, 12.5, -40)") == pytest.approx(
+        float(oracle.separation(oracle.unit(ra, dec), oracle.unit(12.5, -40.0))), abs=1e-9
+    )
+
+
+@_some
+@hypothesis.given(ra=_ra, dec=_dec, width=st.floats(0.5, 150), height=st.floats(0.5, 150))
+def test_boxes(big: Connection, points: oracle.Array, ra: float, dec: float, width: float, height: float) -> None:
+    expected, border = oracle.in_box(points, ra, dec, width, height)
+    sure = border > 1e-9
+    region = f"BOX({ra}, {dec}, {width}, {height})"
+    assert (_inside(big, region) == expected)[sure].all()
+    corners = _one(big, region)
+    vertices = oracle.unit(np.array(corners[::2]), np.array(corners[1::2]))
+    assert (oracle.in_polygon(points, vertices) == expected)[sure].all()
+    if width > 20 and height > 20:
+        assert _one(big, f"AREA({region})") == pytest.approx(oracle.area_and_centroid(vertices)[0], rel=0.05)
+
+
+@_some
+@hypothesis.given(
+    ra=_ra, dec=_dec, reach=st.sampled_from([2.0, 10.0, 13.0, 19.0, 25.0, 60.0]), turns=_turns, data=st.data()
+)
+def test_polygons(
+    big: Connection, points: oracle.Array, ra: float, dec: float, reach: float, turns: list[int], data: Any
+) -> None:
+    """Of any form that is seen whole from its middle; those that do not fit into a hemisphere are refused."""
+    gaps = np.diff([*turns, turns[0] + 24])
+    hypothesis.assume(gaps.max() < 12)  # otherwise the middle is outside, and the edges may cross
+    shares = data.draw(st.lists(st.floats(0.3, 1), min_size=len(turns), max_size=len(turns)))
+    vertices = oracle.star(ra, dec, reach, np.array(turns) / 24, shares)
+    numbers = ", ".join(f"{a!r}, {d!r}" for a, d in np.column_stack(oracle.degrees(vertices)).tolist())
+    sure = oracle.from_edges(points, vertices) > 1e-9
+    assert (_inside(big, f"POLYGON({numbers})") == oracle.in_polygon(points, vertices))[sure].all()
+    if reach >= 19:
+        area, centroid = oracle.area_and_centroid(vertices)
+        assert _one(big, f"AREA(POLYGON({numbers}))") == pytest.approx(area, rel=0.05, abs=20)
+        got = oracle.unit(*_one(big, f"CENTROID(POLYGON({numbers}))"))
+        assert oracle.separation(got, centroid) < 1

@@ -124,6 +124,16 @@ class Adql(Dialect):
             token = token or self._curr or self._prev
             raise _Unread(message, token.start if token else 0)
 
+        def _parse_join(
+            self, skip_join_token: bool = False, parse_bracket: bool = False, alias_tokens: Any = None
+        ) -> exp.Join | None:
+            """Parse a join; one by a comma is marked, since a JOIN without its condition looks the same otherwise."""
+            is_comma = self._curr.token_type == TokenType.COMMA
+            join = super()._parse_join(skip_join_token, parse_bracket, alias_tokens)
+            if is_comma and join is not None:
+                join.set("kind", "COMMA")
+            return join
+
         def _parse_adql_cast(self) -> exp.Expr:
             """Parse ``value AS TYPE[(n)]``; the type stays a text."""
             value = self._parse_disjunction()

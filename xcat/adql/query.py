@@ -410,7 +410,7 @@ def _merged(left: _From, right: _From, pairs: Sequence[tuple[Field, Field]], sid
 
 
 def _is_comma(join: exp.Join) -> bool:
-    return not any(join.args.get(a) for a in ("method", "side", "kind", "on", "using"))
+    return bool(join.args.get("kind") == "COMMA")
 
 
 def _with_table(wanted: Identifier, scope: Scope) -> WithTable | None:

@@ -220,8 +220,9 @@ def _same(parts: Sequence[Identifier], stored: tuple[str, ...]) -> bool:
 
 def _matching(wanted: Identifier, fields: Iterable[Field]) -> list[Field]:
     found = [f for f in fields if wanted.matches(f.column.name)]
-    exact = [f for f in found if f.column.name == wanted.text]
-    return exact or found
+    # of names that differ by case alone, an ordinary one means that in lower case, in whatever case it is written
+    lower = [f for f in found if f.column.name == wanted.text.lower()]
+    return found if wanted.exact else lower or found
 
 
 def _only(found: list[Field], wanted: Identifier, node: exp.Expr) -> Field:
