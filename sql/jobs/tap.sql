@@ -30,7 +30,8 @@ WITH RECURSIVE reads (table_name, base) AS (
     SELECT r.table_name, d.refobjid
     FROM reads AS r
     JOIN pg_rewrite AS w ON w.ev_class = r.base
-    JOIN pg_depend AS d ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid AND d.refclassid = 'pg_class'::regclass
+    JOIN pg_depend AS d ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid
+                       AND d.refclassid = 'pg_class'::regclass
     WHERE d.refobjid <> r.base
 ),
 size (base, n_rows) AS (
@@ -44,7 +45,8 @@ SELECT r.table_name, max(s.n_rows)::bigint AS n_rows FROM reads AS r JOIN size A
 
 -- name: keys
 -- Their keys, with the columns of each.
-SELECT k.key_id, k.from_table, k.target_table, k.description, array_agg(c.from_column ORDER BY c.from_column) AS from_columns,
+SELECT k.key_id, k.from_table, k.target_table, k.description,
+       array_agg(c.from_column ORDER BY c.from_column) AS from_columns,
        array_agg(c.target_column ORDER BY c.from_column) AS target_columns
 FROM pub.tap_keys AS k JOIN pub.tap_key_columns AS c USING (key_id)
 GROUP BY k.key_id, k.from_table, k.target_table, k.description
