@@ -348,7 +348,7 @@ class Expressions:
             return self._aggregate(name, arguments)
         if name in FUNCTIONS:
             return FUNCTIONS[name].call(name, [self.value(a) for a in arguments])
-        special = _FUNCTIONS.get(name)
+        special = SPECIAL.get(name)
         if special is None:
             raise Refusal(f"not supported: function {name[:40]}")
         return special(self, node)
@@ -617,7 +617,8 @@ _NODES: Mapping[type[exp.Expr], Callable[[Expressions, Any], Value | Region]] = 
     exp.Anonymous: Expressions._function,
 }
 
-_FUNCTIONS: Mapping[str, Callable[[Expressions, exp.Anonymous], Value | Region]] = {
+#: Functions whose arguments are more than numbers and texts.
+SPECIAL: Mapping[str, Callable[[Expressions, exp.Anonymous], Value | Region]] = {
     "AREA": lambda self, node: geometry.area(self._one_shape(node)),
     "BOX": Expressions._region,
     "CENTROID": lambda self, node: geometry.centroid(self._one_shape(node)),
