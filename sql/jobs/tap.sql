@@ -82,9 +82,9 @@ WHERE client = %(client)s AND (%(phases)s::text[] IS NULL OR phase = ANY (%(phas
 ORDER BY created_at DESC, job_id
 LIMIT %(last)s;
 
--- name: unfinished
--- How many jobs of a client have not ended.
-SELECT count(*) FROM xcat.tap_job WHERE client = %(client)s AND phase IN ('PENDING', 'QUEUED', 'EXECUTING');
+-- name: kept
+-- How many jobs of a client there are.
+SELECT count(*) FROM xcat.tap_job WHERE client = %(client)s;
 
 -- name: change
 -- Change what a client may change while the job has not begun; the destruction at any time.

@@ -13,7 +13,7 @@ _VOCABULARY = "http://www.ivoa.net/rdf/examples#"
 @cache
 def ready() -> tuple[Statement, ...]:
     """The examples, by name: each a query in ADQL with what it asks."""
-    files = sorted((folder("sql") / "adql").glob("*.adql"))
+    files = sorted((folder("sql") / "adql").glob("*.sql"))
     return tuple(example for path in files for example in statements(path).values())
 
 
