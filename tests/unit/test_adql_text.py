@@ -95,6 +95,7 @@ REFUSED = [
     ("SELECT ra FROM pub.source ORDER BY 2", "the result has columns 1 to 1, not 2", "2"),
     ("SELECT ra FROM pub.source ORDER BY 'x'", "ORDER BY takes columns, not a fixed value", "'x'"),
     ("SELECT ra FROM pub.source UNION SELECT ra FROM pub.source ORDER BY dec", "names or numbers of columns", "dec"),
+    ("SELECT DISTINCT ra FROM pub.source ORDER BY dec", "ORDER BY after DISTINCT takes what SELECT lists", "dec"),
     ("SELECT ra FROM pub.source WHERE COUNT(*) > 1", "COUNT cannot stand in WHERE", "COUNT"),
     ("SELECT SUM(AVG(ra)) FROM pub.source", "AVG cannot stand in an aggregate", "AVG"),
     ("SELECT SUM(flag) FROM pub.source", "SUM cannot take a boolean: write CASE", "SUM"),

@@ -18,6 +18,7 @@ from xcat.adql.model import Column, Refusal
 from xcat.adql.scope import Scope
 from xcat.adql.values import (
     BOOLEAN,
+    DOUBLE,
     LONG,
     SQL_TYPES,
     TEXT,
@@ -133,7 +134,9 @@ class Expressions:
     def number(self, node: exp.Expr) -> Value:
         """An expression that is a number."""
         value = self.value(node)
-        if value.kind != "number" and not value.is_null:
+        if value.is_null:
+            return Value("CAST(NULL AS double precision)", DOUBLE, is_null=True)
+        if value.kind != "number":
             raise Refusal(f"a number is expected here, not a {value.kind}", dialect.offset(node))
         return value
 
