@@ -14,6 +14,7 @@ from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
 from xcat.adql import Column
+from xcat.errors import XcatError
 from xcat.output.columns import escape as escaped
 
 _START = (
@@ -134,7 +135,7 @@ _LONGEST_LINE = 57 * 16  # bytes of base64 without a break; a multiple of 3
 def _length(column: Column) -> int | None:
     """Elements of a column whose values all have the same number of them; None if it varies."""
     size = column.arraysize or "1"
-    return int(size) if size.isdecimal() else None
+    return math.prod(map(int, size.split("x"))) if re.fullmatch(r"\d+(x\d+)*", size, re.A) else None
 
 
 def _scalar(column: Column) -> Callable[[Any], bytes]:
@@ -155,7 +156,7 @@ def _array(column: Column) -> Callable[[Any], bytes]:
     def pack(value: Any) -> bytes:
         values = [None] * (length or 0) if value is None else value
         if length is not None and len(values) != length:
-            raise ValueError(f"column {column.name} has {len(values)} elements, not {length}")
+            raise XcatError(f"column {column.name} has {len(values)} elements, not {length}")
         return (b"" if length is not None else len(values).to_bytes(4, "big")) + b"".join(map(scalar, values))
 
     return pack
