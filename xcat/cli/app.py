@@ -24,6 +24,7 @@ from xcat.cli import (
     pipeline_commands,
     release_commands,
     run_commands,
+    serve_commands,
     service_commands,
     skymap_commands,
 )
@@ -67,6 +68,7 @@ for room in (
     release_commands,
     service_commands,
     skymap_commands,
+    serve_commands,
 ):
     app.add_typer(room.commands)
 
