@@ -34,11 +34,13 @@ from xcat.output.provenance import KEY, positions, provenance
 
 __all__ = ["check", "provenance", "write"]
 
+#: Formats by their names, with the ending of a file's name that means each.
+FORMATS = {"fits": ".fits", "votable": ".vot", "ecsv": ".ecsv", "parquet": ".parquet", "csv": ".csv", "reg": ".reg"}
 _FITS_COLUMNS = 999
 _FITS_BLOCK = 2880  # bytes
 
 
-def check(columns: Table | Sequence[str], path: Path | str) -> list[str]:
+def check(columns: Table | Sequence[str], path: Path | str, ending: str | None = None) -> list[str]:
     """Say what the format of a file cannot hold as it is, before the work is done.
 
     Parameters
@@ -47,6 +49,8 @@ def check(columns: Table | Sequence[str], path: Path | str) -> list[str]:
         The table, or the names of its columns as far as they are known.
     path : Path or str
         The file to be written.
+    ending : str, optional
+        The format, where it is not that of the ending of the name.
 
     Returns
     -------
@@ -59,7 +63,7 @@ def check(columns: Table | Sequence[str], path: Path | str) -> list[str]:
         The format cannot hold the table: FITS has at most 999 columns, regions need a position.
     """
     path = Path(path)
-    ending = path.suffix.lower()
+    ending = ending or path.suffix.lower()
     names = list(columns.colnames if isinstance(columns, Table) else columns)
     if not names:
         raise XcatError(f"{path}: the table has no column, there is nothing to write")
@@ -83,7 +87,12 @@ def check(columns: Table | Sequence[str], path: Path | str) -> list[str]:
 
 
 def write(
-    table: Table | Pieces, path: Path | str, *, overwrite: bool = False, places: regions.Places | None = None
+    table: Table | Pieces,
+    path: Path | str,
+    *,
+    overwrite: bool = False,
+    places: regions.Places | None = None,
+    ending: str | None = None,
 ) -> Path:
     """Write a table to a file, in the format of the ending of its name.
 
@@ -100,6 +109,8 @@ def write(
         Replace an existing file.
     places : Places, optional
         For regions: where the rows are, if no columns say it in degrees.
+    ending : str, optional
+        The ending that says the format, where it is not that of the name.
 
     Raises
     ------
@@ -113,11 +124,11 @@ def write(
     arrays of different lengths as text, characters that the format forbids as escapes.
     """
     path = Path(path)
-    check_new(path, TABLES, overwrite)
-    ending = path.suffix.lower()
+    check_new(path, () if ending else TABLES, overwrite)
+    ending = ending or path.suffix.lower()
     source = pieces.of(table)
     if ending != ".reg" or places is None:
-        check(pieces.head(source), path)
+        check(pieces.head(source), path, ending)
     try:
         with writing(path) as part:
             if ending == ".reg":
@@ -264,9 +275,17 @@ def _for_fits(column: Column) -> Column:
 # --- Parquet, CSV, ECSV -----------------------------------------------------------------------------------
 
 
+#: VOParquet: what the columns are, as a VOTable without rows (IVOA Note "Parquet in the VO", 1.0).
+_VOPARQUET = "IVOA.VOTable-Parquet"
+
+
 def _parquet(tables: Iterator[Table], path: Path, n_rows: int) -> None:
-    first = _arrow_table(next(tables))
-    with pq.ParquetWriter(path, first.schema, write_page_checksum=True) as writer:
+    table = next(tables)
+    first = _arrow_table(table)
+    notes = {f"{_VOPARQUET}.version": b"1.0", f"{_VOPARQUET}.content": votable.head(table)}
+    with pq.ParquetWriter(
+        path, first.schema.with_metadata({**first.schema.metadata, **notes}), write_page_checksum=True
+    ) as writer:
         writer.write_table(first)
         for table in tables:
             writer.write_table(_arrow_table(table))

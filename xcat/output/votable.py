@@ -157,7 +157,8 @@ def _field(file: VOTableFile, column: Column, identifier: str, system: str | Non
     data, _ = parts(stored)
     shape = "x".join(str(n) for n in reversed(data.shape[1:])) or None
     if data.dtype.kind == "U":
-        type_, shape = "unicodeChar", str(_fixed_width(data) or "*")
+        size = str(_fixed_width(data) or "*")
+        type_, shape = "unicodeChar", f"{width(data)}x{shape}" if shape else size
     else:
         type_ = _DATATYPES[data.dtype.str[1:]]
     field = Field(file, ID=identifier, name=column.name, datatype=type_, arraysize=shape, ucd=_ucd(column))
