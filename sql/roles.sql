@@ -1,7 +1,8 @@
 -- Three roles, and what each may do. xcat runs this after every migration, as far as its role may; on a server of your
 -- own a superuser can run it in the database of xcat: psql -d xcat -f roles.sql. It changes nothing when it runs again.
 --
---   xcat_reader    reads the schema pub, and the tables of models, which the functions of pub read. It cannot write.
+--   xcat_reader    reads the schema pub, and the tables of models, which the functions of pub read. It writes only
+--                  temporary tables, which no other session sees.
 --   xcat_operator  runs the jobs: owns all tables, views and functions, because a table that becomes a partition must
 --                  have the owner of its parent. It may make schemas of its own. It is no superuser, and cannot change
 --                  the schemas xcat and pub or their revision.
@@ -60,6 +61,8 @@ BEGIN
                     WHERE datname = current_database()) THEN
         EXECUTE format('GRANT CREATE, TEMPORARY ON DATABASE %I TO xcat_owner', current_database());
         EXECUTE format('GRANT CREATE, TEMPORARY ON DATABASE %I TO xcat_operator', current_database());
+        -- the tables that clients of the TAP service upload; PostgreSQL gives this right to everyone unless it was revoked
+        EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO xcat_reader', current_database());
     END IF;
     IF NOT pg_has_role(current_user, 'xcat_owner', 'MEMBER') OR to_regnamespace('xcat') IS NULL
        OR to_regnamespace('pub') IS NULL THEN

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from xcat.errors import ConfigError
 
@@ -39,6 +40,20 @@ class Settings:
     hook : str or None
         Command or address of the web that is told how the runs of schedules without a hook of their own end,
         ``XCAT_HOOK``.
+    tap_rows, tap_most_rows : int
+        Rows that a query of TAP gives if its client asks for no number (MAXREC), and the most that it can ask for.
+    tap_timeout_s, tap_job_timeout_s : float
+        The longest that a query of TAP may run, and a job (asynchronous) can be let run.
+    tap_upload_mb, tap_result_mb : float
+        The most that a request with its uploads, and a result, may have.
+    tap_client_queries, tap_queries : int
+        Queries of one client, and of all, that run at once; each has a connection to the database.
+    tap_jobs : int
+        Jobs that run at once.
+    tap_client_jobs : int
+        Jobs of one client that have not ended.
+    tap_keep_days : float
+        After so many days a job and its result are removed.
     """
 
     home: Path = field(default_factory=_default_home)
@@ -47,12 +62,25 @@ class Settings:
     max_table_mb: float = 1000.0
     max_file_mb: float = 20_000.0
     hook: str | None = None
+    tap_rows: int = 100_000
+    tap_most_rows: int = 10_000_000
+    tap_timeout_s: float = 60.0
+    tap_job_timeout_s: float = 3600.0
+    tap_upload_mb: float = 50.0
+    tap_result_mb: float = 2000.0
+    tap_client_queries: int = 8
+    tap_queries: int = 16
+    tap_jobs: int = 2
+    tap_client_jobs: int = 100
+    tap_keep_days: float = 7.0
 
     def __post_init__(self) -> None:
         for name, (unit, most) in _NUMBERS.items():
             value = getattr(self, name)
-            if not 0 < value <= most:
+            if not 0 < value <= most or (name in _WHOLE and value != int(value)):
                 raise _wrong(name, f"{value:g}", unit, most)
+            if name in _WHOLE:
+                object.__setattr__(self, name, int(value))  # the variable is read as a float
 
 
 # numbers that variables of the same name give: unit and upper limit
@@ -60,11 +88,24 @@ _NUMBERS = {
     "statement_timeout_s": ("seconds", _LONGEST_TIMEOUT_S),
     "max_table_mb": ("MB", 1_000_000_000),
     "max_file_mb": ("MB", 1_000_000_000),
+    "tap_rows": ("rows", 1_000_000_000),
+    "tap_most_rows": ("rows", 1_000_000_000),
+    "tap_timeout_s": ("seconds", _LONGEST_TIMEOUT_S),
+    "tap_job_timeout_s": ("seconds", _LONGEST_TIMEOUT_S),
+    "tap_upload_mb": ("MB", 10_000),
+    "tap_result_mb": ("MB", 1_000_000),
+    "tap_client_queries": ("queries", 10_000),
+    "tap_queries": ("queries", 1000),
+    "tap_jobs": ("jobs", 100),
+    "tap_client_jobs": ("jobs", 1_000_000),
+    "tap_keep_days": ("days", 3650),
 }
+_WHOLE = {"tap_rows", "tap_most_rows", "tap_client_queries", "tap_queries", "tap_jobs", "tap_client_jobs"}
 
 
 def _wrong(name: str, text: str, unit: str, most: float) -> ConfigError:
-    return ConfigError(f"XCAT_{name.upper()}={text}: must be a number of {unit} above 0, at most {most:,}")
+    whole = "whole " if name in _WHOLE else ""
+    return ConfigError(f"XCAT_{name.upper()}={text}: must be a {whole}number of {unit} above 0, at most {most:,}")
 
 
 def settings() -> Settings:
@@ -76,7 +117,7 @@ def settings() -> Settings:
         A variable has a value that cannot be used.
     """
     home, url = (os.environ.get(f"XCAT_{name}") for name in ("HOME", "DATABASE_URL"))
-    numbers = {}
+    numbers: dict[str, Any] = {}
     for name, (unit, most) in _NUMBERS.items():
         text = os.environ.get(f"XCAT_{name.upper()}")
         try:

@@ -51,11 +51,12 @@ UPDATE xcat.schedule SET last_outcome = %(outcome)s WHERE name = %(name)s;
 SET LOCAL search_path TO procrastinate, xcat, public;
 
 -- name: rescue
--- Give back the jobs of workers that have died: those without a heartbeat for some seconds.
+-- Give back the jobs of a queue whose workers have died: those without a heartbeat for some seconds.
 SELECT j.args ->> 'schedule' AS schedule, j.attempts,
        procrastinate_retry_job_v2(j.id, clock_timestamp(), NULL, NULL, NULL)
 FROM procrastinate_jobs AS j LEFT JOIN procrastinate_workers AS w ON w.id = j.worker_id
-WHERE j.status = 'doing' AND (w.id IS NULL OR w.last_heartbeat < clock_timestamp() - make_interval(secs => %(dead_s)s));
+WHERE j.status = 'doing' AND j.queue_name = %(queue)s
+  AND (w.id IS NULL OR w.last_heartbeat < clock_timestamp() - make_interval(secs => %(dead_s)s));
 
 -- name: workers
 -- Workers, with the seconds since each was last heard of.

@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 import psycopg
 import pytest
+from adql_tables import published
 from astropy.io.votable import parse
 from astropy.table import Table
 from regions import Regions
 from small_matches import N_TWICE
 from small_sky import CLASSES, classify_again, make
 
+from xcat.adql import translate
 from xcat.columns.properties import select
 from xcat.config import Settings
 from xcat.database.connection import Connection, connect
@@ -181,6 +183,35 @@ def test_worked_examples(conn: Connection, module_settings: Settings, runs: Runs
     if path.stem == "compare_runs":
         return  # there is one run only, yet: see test_runs_are_compared
     assert len(table) > 0, "an example that finds nothing teaches nothing"
+
+
+def _adql_examples() -> list[Path]:
+    return sorted((folder("sql") / "adql").glob("*.adql"))
+
+
+#: Examples that ask for an earlier run: there is one run only, yet.
+_NEED_ANOTHER_RUN = {"changed_counterparts", "compare_runs", "master_changes"}
+
+
+@pytest.mark.parametrize("path", _adql_examples(), ids=lambda p: p.stem)
+def test_adql_examples(conn: Connection, path: Path) -> None:
+    """Each finds something, in as many rows as the query of the same name in SQL."""
+    (example,) = statements(path).values()
+    assert example.name == f"{path.stem}.{path.stem}" and example.about.endswith((".", "?"))
+    translated = translate(example.text, published(conn), maxrec=100_000)
+    answer = conn.execute(translated.sql.encode())
+    assert [c.name for c in answer.description or ()] == [c.name for c in translated.columns]
+    rows = answer.fetchall()
+    assert rows or path.stem in _NEED_ANOTHER_RUN, "an example that finds nothing teaches nothing"
+    in_sql = folder("sql") / "queries" / f"{path.stem}.sql"
+    if in_sql.is_file() and path.stem not in {*_NEED_ANOTHER_RUN, "label_conflicts"}:
+        table = results.query(conn, in_sql.read_text())
+        assert len(table) == len(rows)
+        names = [c.name for c in translated.columns]
+        for name in (n for n in table.colnames if n in names and table[n].dtype.kind in "iu"):
+            here = [row[names.index(name)] for row in rows]
+            assert sorted(table[name].tolist(), key=str) == sorted(here, key=str), name
+    conn.rollback()
 
 
 def _one(conn: Connection, query: str) -> object:

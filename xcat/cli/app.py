@@ -25,6 +25,7 @@ from xcat.cli import (
     pipeline_commands,
     release_commands,
     run_commands,
+    serve_commands,
     service_commands,
 )
 from xcat.cli.common import UsageError, examples, option
@@ -63,6 +64,7 @@ for room in (
     export_commands,
     release_commands,
     service_commands,
+    serve_commands,
 ):
     app.add_typer(room.commands)
 

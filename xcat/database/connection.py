@@ -260,6 +260,12 @@ def readable_revision(conn: Connection) -> tuple[str | None, str]:
 
 @contextmanager
 def reader(config: Settings) -> Iterator[Connection]:
+    """Open a connection for a statement that a user wrote, and close it afterwards; see `open_reader`."""
+    with closing(open_reader(config)) as conn:
+        yield conn
+
+
+def open_reader(config: Settings) -> Connection:
     """Open a connection for a statement that a user wrote: as the role `READER`, which can do nothing but read ``pub``.
 
     The embedded server lets that role in. So does a server of the user's own that trusts it, or whose password for it
@@ -272,13 +278,13 @@ def reader(config: Settings) -> Iterator[Connection]:
     DatabaseError
         As `ready`; or the login of the address is a superuser's, and the server does not let `READER` in.
     """
-    with closing(ready(config, role=READER)) as conn:
+    conn = ready(config, role=READER)
+    own = None
+    try:
         if config.database_url is None:
-            yield conn
-            return
+            return conn
         ((login, is_superuser, has_role, may_take),) = conn.execute(job("server.reader").compose(), {"role": READER})
         conn.commit()
-        own = None
         if has_role and login != READER:
             with suppress(DatabaseError):
                 own = _open(config, conninfo(database_url(config), READER))
@@ -288,14 +294,16 @@ def reader(config: Settings) -> Iterator[Connection]:
                 f"connect as {READER}: ALTER ROLE {READER} PASSWORD '...', and put that password into ~/.pgpass; or "
                 "name a login in XCAT_DATABASE_URL that is no superuser"
             )
-        if own is None:
-            if may_take and login != READER:
-                conn.execute(job("server.work_as").compose(), {"role": READER})
-                conn.commit()
-            yield conn
-            return
-        with closing(own):
-            yield own
+        if own is None and may_take and login != READER:
+            conn.execute(job("server.work_as").compose(), {"role": READER})
+            conn.commit()
+    except BaseException:
+        conn.close()
+        raise
+    if own is None:
+        return conn
+    conn.close()
+    return own
 
 
 @contextmanager

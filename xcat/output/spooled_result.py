@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pickle
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from xcat.errors import XcatError
 from xcat.output.provenance import KEY
 from xcat.output.results import Seen
-from xcat.output.statement import Answer
+from xcat.output.statement import Head, Row
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -21,12 +21,23 @@ _BATCH_ROWS, _BATCH_MB = 5000, 8.0
 _PIECE_MB = 16.0
 
 
+class Rows(Protocol):
+    """What gives rows: an `xcat.output.statement.Answer`, or a part of one."""
+
+    @property
+    def heads(self) -> Sequence[Head]:
+        """Its columns."""
+
+    def rows(self) -> Iterator[Row]:
+        """Its rows, once."""
+
+
 class SpooledResult:
     """The rows of a statement, written to a temporary file as they come; close it when it has been used.
 
     Parameters
     ----------
-    answer : Answer
+    answer : Rows
         The statement, which is run.
     beside : Path
         The file that will be written: its folder has the space.
@@ -44,7 +55,7 @@ class SpooledResult:
     """
 
     def __init__(
-        self, answer: Answer, beside: Path, max_mb: float, facts: dict[str, Any], ending: str | None = None
+        self, answer: Rows, beside: Path, max_mb: float, facts: dict[str, Any], ending: str | None = None
     ) -> None:
         self._seen, self._facts = Seen(answer.heads), facts
         self._is_wide = (ending or beside.suffix.lower()) == ".fits"  # whose columns are as wide as their longest text

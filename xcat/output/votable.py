@@ -5,11 +5,10 @@ References: IVOA VOTable 1.4, section 6 (BINARY2).
 
 from __future__ import annotations
 
-import base64
 import io
 import re
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from astropy.table import Column, MaskedColumn, Table
 from astropy.units import UnitsWarning, UnrecognizedUnit
 
 from xcat.output.columns import escape, parts, replaced, unique_names, unit_text, unsigned_as_signed, width
+from xcat.output.lines import base64_lines
 from xcat.output.provenance import KEY, positions
 
 ENDINGS = (".vot", ".xml", ".votable")
@@ -36,7 +36,6 @@ _SYSTEMS = {"FK4": "eq_FK4", "FK5": "eq_FK5", "GALACTIC": "galactic"}
 _LONGEST_FIXED = 64  # characters of a text that has the same number of bytes in every row
 _END = b"</TABLE>"
 _START_OF_ROWS, _END_OF_ROWS = b'<DATA><BINARY2><STREAM encoding="base64">\n', b"</STREAM></BINARY2></DATA>\n  "
-_LINE_BYTES = 57 * 16  # of a line of base64; a multiple of 3
 
 
 def write(tables: Iterator[Table], path: Path, n_rows: int) -> None:
@@ -50,17 +49,6 @@ def write(tables: Iterator[Table], path: Path, n_rows: int) -> None:
         out.write(before + _START_OF_ROWS)
         out.writelines(base64_lines(map(binary2, chain([first], tables))))
         out.write(_END_OF_ROWS + end + after)
-
-
-def base64_lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Pieces of bytes as lines of base64."""
-    rest = b""
-    for piece in pieces:
-        data = rest + piece
-        whole = len(data) - len(data) % _LINE_BYTES
-        rest = data[whole:]
-        yield b"".join(base64.b64encode(data[i : i + _LINE_BYTES]) + b"\n" for i in range(0, whole, _LINE_BYTES))
-    yield base64.b64encode(rest) + b"\n"
 
 
 # --- rows -------------------------------------------------------------------------------------------------

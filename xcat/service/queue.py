@@ -14,6 +14,7 @@ from xcat.database.sqlfiles import job
 
 TASK = "xcat.run_pipeline"
 QUEUE = "pipelines"
+TAP_TASK, TAP_QUEUE = "xcat.run_tap_job", "tap"
 
 
 def application(settings: Settings) -> procrastinate.App:
@@ -36,10 +37,28 @@ def put(conn: Connection, schedule: str) -> bool:
     bool
         False if one is waiting there already.
     """
-    manager = procrastinate.App(connector=procrastinate.SyncPsycopgConnector()).job_manager
-    order = jobs.Job(
-        queue=QUEUE, lock=schedule, queueing_lock=schedule, task_name=TASK, task_kwargs={"schedule": schedule}
+    return _put(
+        conn,
+        jobs.Job(
+            queue=QUEUE, lock=schedule, queueing_lock=schedule, task_name=TASK, task_kwargs={"schedule": schedule}
+        ),
     )
+
+
+def put_tap(conn: Connection, job_id: str) -> bool:
+    """Put a job of the TAP service into its queue, in the transaction of a connection; False if it waits already."""
+    order = jobs.Job(
+        queue=TAP_QUEUE,
+        lock=None,
+        queueing_lock=f"tap {job_id}",
+        task_name=TAP_TASK,
+        task_kwargs={"job_id": job_id},
+    )
+    return _put(conn, order)
+
+
+def _put(conn: Connection, order: jobs.Job) -> bool:
+    manager = procrastinate.App(connector=procrastinate.SyncPsycopgConnector()).job_manager
     try:
         with conn.transaction():
             conn.execute(job("schedule.queue_path").compose())
@@ -51,8 +70,8 @@ def put(conn: Connection, schedule: str) -> bool:
     return True
 
 
-def dead(conn: Connection, dead_s: float) -> list[tuple[Any, ...]]:
-    """Give back the jobs of dead workers; the schedule and the number of attempts of each."""
+def dead(conn: Connection, dead_s: float, queue: str = QUEUE) -> list[tuple[Any, ...]]:
+    """Give back the jobs of dead workers of a queue; the schedule and the number of attempts of each."""
     with conn.transaction():
         conn.execute(job("schedule.queue_path").compose())
-        return conn.execute(job("schedule.rescue").compose(), {"dead_s": dead_s}).fetchall()
+        return conn.execute(job("schedule.rescue").compose(), {"dead_s": dead_s, "queue": queue}).fetchall()

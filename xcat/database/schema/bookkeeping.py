@@ -61,6 +61,18 @@ backup = book(
     "file_name n_bytes host",
 )
 
+tap_job = book(
+    "tap_job",
+    "Queries that clients of the TAP service have submitted as jobs, and what became of them",
+    column("job_id", primary_key=True),
+    "client client_run_id?",
+    *one_of("phase", "PENDING QUEUED EXECUTING COMPLETED ERROR ABORTED"),
+    column("created_at", nullable=False, server_default=func.now()),
+    "started_at? ended_at? execution_limit_s destruction_at parameters error? media_type? n_bytes?",
+    Index(None, "client", "created_at"),
+    Index(None, "destruction_at"),
+)
+
 catalogue = book(
     "catalogue",
     "Versions of catalogues: contents that never change once a run has read them, and their definition",
