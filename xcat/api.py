@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     from astropy.table import Table
 
-    from xcat.client import Remote
+    from xcat.client.remote import Remote
     from xcat.database.connection import Connection
     from xcat.own.classify_table import Classified, ClassifyOptions
     from xcat.own.table_result import TableResult
@@ -243,7 +243,7 @@ def remote(url: str, *, timeout_s: float = 120.0) -> Remote:
     >>> service.url
     'https://xcat.example.org'
     """
-    from xcat.client import Remote
+    from xcat.client.remote import Remote
 
     return Remote(url, timeout_s)
 

@@ -19,7 +19,7 @@ from served import serving
 from small_sky import make
 
 import xcat
-from xcat.client import Remote
+from xcat.client.remote import Remote
 from xcat.config import Settings
 from xcat.errors import InputError, UnreachableError, XcatError
 

@@ -11,25 +11,24 @@ import warnings
 import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 import pyvo
 import requests
 from astropy import units as u
-from astropy.table import Column, MaskedColumn, Table, hstack
+from astropy.table import Table, hstack
 from pyvo.dal import DALOverflowWarning
 from pyvo.dal.exceptions import DALAccessError
 
 from xcat.classifier.metrics import expected_f1
+from xcat.client.answers import Session, degrees, spread, texts
+from xcat.client.reasons import RemoteReasons
 from xcat.database.published import class_column
 from xcat.errors import InputError, UnreachableError, XcatError
 from xcat.output.provenance import KEY, positions, provenance
-from xcat.output.terminal import show
 from xcat.report.candidates import checked_cone
 
 _ROW = "input_row"
-_EVIDENCE_LINES = 12
 
 
 class Remote:
@@ -47,7 +46,7 @@ class Remote:
         if not re.match(r"https?://[^/\s]+", url):
             raise InputError(f"the address of a service begins with http:// or https://, got {url!r}")
         self.url = url.rstrip("/").removesuffix("/tap")
-        self._session = _Session(timeout_s)
+        self._session = Session(timeout_s)
         weakref.finalize(self, self._session.close)
         self._tap = pyvo.dal.TAPService(f"{self.url}/tap", session=self._session)
 
@@ -101,7 +100,7 @@ class Remote:
                 "or for more at once (limit=...), as far as the service allows it"
             )
         for name in table.colnames:
-            table.replace_column(name, _texts(table[name]))
+            table.replace_column(name, texts(table[name]))
         table.meta = {KEY: provenance("sql", query=query, service=self.url), "is_cut": is_cut}
         return table
 
@@ -239,7 +238,7 @@ class Remote:
             if place is None:
                 raise InputError("no column is recognised as a position: say which (ra=..., dec=...)")
             ra, dec = place.ra, place.dec
-        sent = Table({_ROW: np.arange(len(table)), "ra": _degrees(table, ra), "dec": _degrees(table, dec)})
+        sent = Table({_ROW: np.arange(len(table)), "ra": degrees(table, ra), "dec": degrees(table, dec)})
         sent = sent[np.isfinite(sent["ra"]) & np.isfinite(sent["dec"])]
         distance = "DISTANCE(c.ra, c.dec, m.ra, m.dec)"
         pairs = self.sql(
@@ -254,7 +253,7 @@ class Remote:
             pairs.rename_column(name, f"published_{name}")
         if best:
             of_row, first = np.unique(row, return_index=True)
-            pairs, row = _spread(pairs[first], of_row, len(table)), np.arange(len(table))
+            pairs, row = spread(pairs[first], of_row, len(table)), np.arange(len(table))
         joined = hstack([table[row], pairs], metadata_conflicts="silent")
         joined.meta = {**table.meta, **pairs.meta}
         return joined
@@ -309,70 +308,6 @@ class Remote:
         return found
 
 
-class RemoteReasons:
-    """Why a source has its class, as far as the published tables say it: ``print`` it for the text.
-
-    Attributes
-    ----------
-    source : Table
-        Its row of ``pub.classified``.
-    probabilities : dict
-        Posterior probability by class.
-    evidence : Table
-        Natural-log likelihood of every property in every class, and its advantage over the mean of the classes.
-    counterparts, hypotheses : Table
-        Accepted counterparts; what the source may be in all catalogues together.
-    """
-
-    def __init__(
-        self, source: Table, probabilities: dict[str, float], evidence: Table, counterparts: Table, hypotheses: Table
-    ) -> None:
-        self.source, self.probabilities, self.evidence = source, probabilities, evidence
-        self.counterparts, self.hypotheses = counterparts, hypotheses
-
-    def for_class(self, class_name: str | None = None) -> Table:
-        """The properties by their advantage for a class, the largest first; by default for the class of the source."""
-        own = class_name or str(self.source["class"][0])
-        rows = self.evidence[self.evidence["class"] == own]
-        return rows[np.argsort(-np.ma.filled(np.ma.asarray(rows["advantage"]), -np.inf), kind="stable")]
-
-    def __str__(self) -> str:
-        ranked = sorted(self.probabilities.items(), key=lambda item: -item[1])
-        lines = [
-            f"{self.source['name'][0]}: {self.source['class'][0]}",
-            ", ".join(f"{name} {p:.3f}" for name, p in ranked),
-            f"what speaks for {self.source['class'][0]}, in nats above the mean of the classes:",
-            show(self.for_class()["property", "category", "advantage"], _EVIDENCE_LINES, 100),
-        ]
-        if len(self.counterparts):
-            lines += [
-                "counterparts:",
-                show(self.counterparts["catalogue", "native_id", "sep_arcsec", "p_any"], 20, 100),
-            ]
-        return "\n".join(lines)
-
-    __repr__ = __str__
-
-
-class _Session(requests.Session):
-    """Requests that do not wait for ever, and whose answers are closed: pyvo does not read them to the end."""
-
-    def __init__(self, timeout_s: float) -> None:
-        super().__init__()
-        self._timeout_s = timeout_s
-        self._answers: list[requests.Response] = []
-
-    def request(self, *args: Any, **options: Any) -> requests.Response:
-        """As of `requests.Session`, with a timeout."""
-        self._answers.append(super().request(*args, **{"timeout": self._timeout_s, **options}))
-        return self._answers[-1]
-
-    def end_answers(self) -> None:
-        """Close all that was answered so far."""
-        while self._answers:
-            self._answers.pop().close()
-
-
 def _distance(ra: float, dec: float, radius_deg: float) -> tuple[str, str]:
     """The distance of a source from a position, in ADQL, and the radius of a cone around it."""
     place = {name: repr(float(value)) for name, value in checked_cone(ra, dec, radius_deg).items()}
@@ -382,42 +317,3 @@ def _distance(ra: float, dec: float, radius_deg: float) -> tuple[str, str]:
 def _quoted(text: str) -> str:
     """A text of ADQL."""
     return "'" + text.replace("'", "''") + "'"
-
-
-def _degrees(table: Table, name: str) -> np.ndarray:
-    if name not in table.colnames:
-        raise InputError(f"the table has no column '{name}', only {', '.join(table.colnames)}")
-    values = np.ma.filled(np.ma.asarray(table[name]).astype(np.float64), np.nan)
-    unit = table[name].unit
-    return np.asarray(values if unit is None else (values * u.Unit(unit)).to_value(u.deg))
-
-
-def _texts(column: Column) -> Column:
-    """Texts of any length in numpy's own type, as `xcat.sql` gives them."""
-    if column.dtype.kind != "O" or not all(v is None or v is np.ma.masked or isinstance(v, str) for v in column):
-        return column
-    values = np.ma.asarray(column)
-    missing = np.ma.getmaskarray(values) | np.array([v is None for v in np.ma.getdata(values)], dtype=bool)
-    data = np.where(missing, "", np.ma.getdata(values)).astype(np.str_)
-    made = MaskedColumn(data, mask=missing) if missing.any() else Column(data)
-    made.unit, made.description, made.meta = column.unit, column.description, dict(column.meta)
-    return made
-
-
-def _spread(table: Table, places: np.ndarray, n_rows: int) -> Table:
-    """The rows of a table at some places of a longer one, whose other rows are masked."""
-    index = np.zeros(n_rows, dtype=np.int64)
-    index[places] = np.arange(len(places))
-    is_empty = np.ones(n_rows, dtype=bool)
-    is_empty[places] = False
-    out = Table(meta=dict(table.meta))
-    for column in table.itercols():
-        values = np.ma.asarray(column)
-        if len(values):
-            mask = is_empty.reshape(-1, *[1] * (values.ndim - 1)) | np.ma.getmaskarray(values)[index]
-            made = MaskedColumn(np.ma.getdata(values)[index], mask=mask)
-        else:
-            made = MaskedColumn(np.zeros((n_rows, *values.shape[1:]), dtype=values.dtype), mask=True)
-        made.unit, made.description, made.meta = column.unit, column.description, dict(column.meta)
-        out[column.name] = made
-    return out
