@@ -6,8 +6,8 @@ be set.
 
 A block marked as ``console`` has commands (after ``$``) and their output. A block marked as ``python`` is a program;
 its output is the block marked as ``text`` right after it. ``<!-- lines: 8 -->`` before a block keeps the first 8 lines
-of each output; lines that are wider than a page end in "…". A block after ``<!-- served -->`` needs ``xcat serve``: other
-tests run it.
+of each output; lines that are wider than a page end in "…". A block after ``<!-- served -->`` needs ``xcat serve``, and
+is run by the tests of the service.
 """
 
 from __future__ import annotations

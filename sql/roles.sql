@@ -61,7 +61,7 @@ BEGIN
                     WHERE datname = current_database()) THEN
         EXECUTE format('GRANT CREATE, TEMPORARY ON DATABASE %I TO xcat_owner', current_database());
         EXECUTE format('GRANT CREATE, TEMPORARY ON DATABASE %I TO xcat_operator', current_database());
-        -- the tables that clients of the TAP service upload; PostgreSQL gives this right to everyone unless it was revoked
+        -- for what clients of TAP upload; PostgreSQL gives this right to everyone, unless it was revoked
         EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO xcat_reader', current_database());
     END IF;
     IF NOT pg_has_role(current_user, 'xcat_owner', 'MEMBER') OR to_regnamespace('xcat') IS NULL

@@ -51,7 +51,7 @@ class Settings:
     tap_jobs : int
         Jobs that run at once.
     tap_client_jobs : int
-        Jobs of one client that have not ended.
+        Jobs of one client that are kept.
     tap_keep_days : float
         After so many days a job and its result are removed.
     """

@@ -4,7 +4,8 @@ SELECT p.run_id, extract(epoch FROM clock_timestamp() - p.published_at)::double 
        b.file_name, extract(epoch FROM clock_timestamp() - b.created_at)::double precision / 86400 AS backup_days,
        pg_database_size(current_database()) AS size_bytes,
        (SELECT count(*) FROM xcat.schedule WHERE NOT is_paused) AS n_schedules,
-       (SELECT count(*) FROM procrastinate.procrastinate_jobs WHERE status = 'todo' AND scheduled_at IS NULL)
+       (SELECT count(*) FROM procrastinate.procrastinate_jobs WHERE status = 'todo' AND scheduled_at IS NULL
+          AND queue_name = 'pipelines')
        AS n_waiting,
        (SELECT count(*) FROM procrastinate.procrastinate_workers
         WHERE last_heartbeat > clock_timestamp() - make_interval(secs => %(dead_s)s)) AS n_workers

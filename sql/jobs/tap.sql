@@ -22,9 +22,31 @@ SELECT schema_name, table_name, table_type, description FROM pub.tap_tables ORDE
 -- Their columns.
 SELECT * FROM pub.tap_columns ORDER BY table_name, column_index;
 
+-- name: sizes
+-- About how many rows each of them has: as many as the largest table that it reads, by the last ANALYZE.
+WITH RECURSIVE reads (table_name, base) AS (
+    SELECT table_name, to_regclass(replace(table_name, 'tap_schema.', 'pub.tap_'))::oid FROM pub.tap_tables
+    UNION
+    SELECT r.table_name, d.refobjid
+    FROM reads AS r
+    JOIN pg_rewrite AS w ON w.ev_class = r.base
+    JOIN pg_depend AS d ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid
+                       AND d.refclassid = 'pg_class'::regclass
+    WHERE d.refobjid <> r.base
+),
+size (base, n_rows) AS (
+    SELECT b.base, sum(greatest(c.reltuples, 0))
+    FROM (SELECT DISTINCT base FROM reads) AS b
+    CROSS JOIN LATERAL (SELECT b.base AS relid UNION SELECT relid FROM pg_partition_tree(b.base) WHERE isleaf) AS p
+    JOIN pg_class AS c ON c.oid = p.relid AND c.relkind IN ('r', 'm')
+    GROUP BY b.base
+)
+SELECT r.table_name, max(s.n_rows)::bigint AS n_rows FROM reads AS r JOIN size AS s USING (base) GROUP BY r.table_name;
+
 -- name: keys
 -- Their keys, with the columns of each.
-SELECT k.key_id, k.from_table, k.target_table, k.description, array_agg(c.from_column ORDER BY c.from_column) AS from_columns,
+SELECT k.key_id, k.from_table, k.target_table, k.description,
+       array_agg(c.from_column ORDER BY c.from_column) AS from_columns,
        array_agg(c.target_column ORDER BY c.from_column) AS target_columns
 FROM pub.tap_keys AS k JOIN pub.tap_key_columns AS c USING (key_id)
 GROUP BY k.key_id, k.from_table, k.target_table, k.description
@@ -60,9 +82,9 @@ WHERE client = %(client)s AND (%(phases)s::text[] IS NULL OR phase = ANY (%(phas
 ORDER BY created_at DESC, job_id
 LIMIT %(last)s;
 
--- name: unfinished
--- How many jobs of a client have not ended.
-SELECT count(*) FROM xcat.tap_job WHERE client = %(client)s AND phase IN ('PENDING', 'QUEUED', 'EXECUTING');
+-- name: kept
+-- How many jobs of a client there are.
+SELECT count(*) FROM xcat.tap_job WHERE client = %(client)s;
 
 -- name: change
 -- Change what a client may change while the job has not begun; the destruction at any time.

@@ -1,5 +1,5 @@
--- TAP_SCHEMA, as a TAP service shows it: what is in pub, by the comments of its columns, so that both say the same. ADQL
--- knows pub.tap_tables as tap_schema.tables. Names that ADQL could not write without quotes are left out.
+-- TAP_SCHEMA, as a TAP service shows it: what is in pub, by the comments of its columns, so that both say the same.
+-- ADQL knows pub.tap_tables as tap_schema.tables. Names that ADQL could not write without quotes are left out.
 
 -- The schemas that ADQL can read (TAP_SCHEMA.schemas)
 CREATE VIEW pub.tap_schemas AS
@@ -11,8 +11,8 @@ SELECT 'tap_schema', 'What can be asked for: schemas, tables, columns and keys',
 -- The tables that ADQL can read (TAP_SCHEMA.tables)
 CREATE VIEW pub.tap_tables AS
 SELECT t.schema_name, t.table_name, t.table_type, NULL::text AS utype, t.description,
-       row_number() OVER (ORDER BY t.schema_name, t.is_of_all_runs, t.table_name <> 'pub.classified', t.table_name)::integer
-           AS table_index
+       row_number() OVER (ORDER BY t.schema_name, t.is_of_all_runs, t.table_name <> 'pub.classified',
+                                   t.table_name)::integer AS table_index
 FROM (
     SELECT CASE WHEN is_own THEN 'tap_schema' ELSE 'pub' END AS schema_name,
            CASE WHEN is_own THEN 'tap_schema.' || substr(c.relname, 5) ELSE 'pub.' || c.relname END AS table_name,
@@ -38,7 +38,8 @@ reads (oid, base) AS (
     SELECT r.oid, d.refobjid
     FROM reads AS r
     JOIN pg_rewrite AS w ON w.ev_class = r.base
-    JOIN pg_depend AS d ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid AND d.refclassid = 'pg_class'::regclass
+    JOIN pg_depend AS d ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid
+                       AND d.refclassid = 'pg_class'::regclass
     WHERE d.refobjid <> r.base
 ),
 in_index (oid, attname) AS MATERIALIZED (
@@ -49,8 +50,9 @@ in_index (oid, attname) AS MATERIALIZED (
                        AND d.refobjsubid > 0
     JOIN pg_attribute AS a ON a.attrelid = r.base AND a.attnum = d.refobjsubid
 )
-SELECT r.table_name, CASE WHEN a.attname IN ('size', 'prior', 'value') THEN format('"%s"', a.attname) ELSE a.attname::text
-           END AS column_name,
+SELECT r.table_name,
+       CASE WHEN a.attname IN ('size', 'prior', 'value') THEN format('"%s"', a.attname) ELSE a.attname::text END
+           AS column_name,
        CASE format_type(coalesce(nullif(y.typelem, 0), y.oid), NULL)
            WHEN 'smallint' THEN 'short' WHEN 'integer' THEN 'int' WHEN 'bigint' THEN 'long' WHEN 'real' THEN 'float'
            WHEN 'double precision' THEN 'double' WHEN 'numeric' THEN 'double' WHEN 'boolean' THEN 'boolean'
@@ -99,7 +101,8 @@ SELECT * FROM (
            ('tap_columns', 'tap_schema.columns', 'tap_schema.tables', 'The table of a column', NULL),
            ('tap_keys_from', 'tap_schema.keys', 'tap_schema.tables', 'The table that a key begins in', NULL),
            ('tap_keys_target', 'tap_schema.keys', 'tap_schema.tables', 'The table that a key points to', NULL),
-           ('tap_key_columns', 'tap_schema.key_columns', 'tap_schema.keys', 'The key of a pair of columns', NULL)) AS own;
+           ('tap_key_columns', 'tap_schema.key_columns', 'tap_schema.keys', 'The key of a pair of columns',
+            NULL)) AS own;
 
 -- The columns of the keys (TAP_SCHEMA.key_columns)
 CREATE VIEW pub.tap_key_columns AS

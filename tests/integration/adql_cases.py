@@ -255,6 +255,8 @@ CASES: list[tuple[str, Sequence[tuple[Any, ...]]]] = [
     (f"SELECT MOD(k, 2) AS odd, SUM(n) {S} WHERE id <> 6 GROUP BY odd ORDER BY odd",
      [(r, sum(s.n for s in STARS if s.k % 2 == r and s.id != 6)) for r in (0, 1)]),
     (f"SELECT DISTINCT flag {S} WHERE flag IS NOT NULL ORDER BY flag DESC", [(True,), (False,)]),
+    (f"SELECT DISTINCT ABS(n) - 1 AS m {S} WHERE k < 3 OR k = 7 ORDER BY ABS(n) - 1", [(2,), (6,)]),
+    (f"SELECT NULL + 1, -NULL, ABS(NULL), NULL || 'a', COALESCE(NULL, 2) {S} WHERE id = 2", [(None, None, None, None, 2)]),
     # order and rows
     (f"SELECT TOP 2 id {S} ORDER BY mag DESC, id", [(5,), (8,)]),  # NULL is largest, as in PostgreSQL
     (f"SELECT TOP 3 id {S} ORDER BY id OFFSET 2", [(4,), (5,), (6,)]),

@@ -19,7 +19,7 @@ _QUERIES = [
     "SELECT TOP 5 name, ra, dec FROM pub.classified",
     "SELECT COUNT(*) AS n FROM pub.classified WHERE 1 = CONTAINS(POINT(ra, dec), CIRCLE(10, 10, 1))",
     "SELECT * FROM tap_schema.columns",
-    "SELECT t.* FROM TAP_UPLOAD.t AS t JOIN pub.classified AS c ON 1 = CONTAINS(POINT(c.ra, c.dec), CIRCLE(t.ra, t.dec, 1))",
+    "SELECT t.* FROM TAP_UPLOAD.t AS t JOIN pub.classified AS c ON DISTANCE(c.ra, c.dec, t.ra, t.dec) < 1",
     "SELECT a.name FROM pub.classified AS a, pub.classified AS b, pub.classified AS c",
     "WITH x AS (SELECT ra FROM pub.classified) SELECT * FROM x UNION SELECT dec FROM pub.classified",
     "SELECT 1; DROP TABLE pub.classified; --",
@@ -136,8 +136,9 @@ _FORMATS = [
 _HEAD = b'<VOTABLE xmlns="http://www.ivoa.net/xml/VOTable/v1.3" version="1.4"><RESOURCE><TABLE>'
 _TABLE = _HEAD + (
     b'<FIELD name="ra" datatype="double" ucd="pos.eq.ra;meta.main" unit="deg"/><FIELD name="dec" datatype="double" '
-    b'ucd="pos.eq.dec;meta.main" unit="deg"/><FIELD name="id" datatype="long"/><FIELD name="s" datatype="char" arraysize='
-    b'"*"/><DATA><TABLEDATA><TR><TD>10</TD><TD>20</TD><TD>9007199254740993</TD><TD>x</TD></TR><TR><TD>NaN</TD><TD/><TD/>'
+    b'ucd="pos.eq.dec;meta.main" unit="deg"/><FIELD name="id" datatype="long"/><FIELD name="s" datatype="char" '
+    b'arraysize="*"/><DATA><TABLEDATA><TR><TD>10</TD><TD>20</TD><TD>9007199254740993</TD><TD>x</TD></TR><TR><TD>NaN</TD>'
+    b"<TD/><TD/>"
     b"<TD>&#x41;</TD></TR></TABLEDATA></DATA></TABLE></RESOURCE></VOTABLE>"
 )
 _PARTS = [

@@ -106,8 +106,11 @@ def test_a_published_table_is_that_of_the_release(cli: Any, made: dict[str, int]
         assert pq.read_table(now).equals(pq.read_table(then)) and pq.read_metadata(now).num_rows == 300
     notes = pq.read_schema(tmp_path / "classified.parquet").metadata
     assert {key: notes[f"xcat.{key}".encode()] for key in ("run_id", "table", "frame", "pipeline")} == {
-        "run_id": str(made["classify"]).encode(), "table": b"pub.classified", "frame": b"ICRS", "pipeline": b"small_sky",
-    }  # fmt: skip
+        "run_id": str(made["classify"]).encode(),
+        "table": b"pub.classified",
+        "frame": b"ICRS",
+        "pipeline": b"small_sky",
+    }
     assert pq.read_schema(tmp_path / "classified_released.parquet").metadata[b"xcat.release"] == b"2026-11"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -186,7 +187,7 @@ def test_worked_examples(conn: Connection, module_settings: Settings, runs: Runs
 
 
 def _adql_examples() -> list[Path]:
-    return sorted((folder("sql") / "adql").glob("*.adql"))
+    return sorted((folder("sql") / "adql").glob("*.sql"))
 
 
 #: Examples that ask for an earlier run: there is one run only, yet.
@@ -212,6 +213,14 @@ def test_adql_examples(conn: Connection, path: Path) -> None:
             here = [row[names.index(name)] for row in rows]
             assert sorted(table[name].tolist(), key=str) == sorted(here, key=str), name
     conn.rollback()
+
+
+def test_the_queries_of_the_page_about_adql(conn: Connection) -> None:
+    page = (folder("sql").parent / "docs" / "howto" / "adql.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```sql\n(.*?)^```", page, re.S | re.M)
+    assert len(blocks) >= 5
+    for block in blocks:
+        assert conn.execute(translate(block, published(conn), maxrec=1000).sql.encode()).fetchall(), block
 
 
 def _one(conn: Connection, query: str) -> object:

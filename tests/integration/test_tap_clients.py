@@ -1,9 +1,10 @@
-"""Programs that people use, on a served sky: the examples of the documentation, and requests that nobody should send."""
+"""Programs that people use, on a served sky: the examples of the pages, and requests that nobody should send."""
 
 from __future__ import annotations
 
 import csv
 import dataclasses
+import gc
 import re
 import shutil
 import signal
@@ -65,6 +66,7 @@ def test_the_examples_in_python_are_true(url: str, capsys: pytest.CaptureFixture
     assert len(names["result"]) == 5 and {"a", "b"} <= set(names["matched"]["my_name"])  # type: ignore[arg-type, index]
 
 
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # it leaves connections open
 def test_astroquery_runs_queries_and_jobs_with_uploads(url: str, mine: Path) -> None:
     from astroquery.utils.tap.core import TapPlus
 
@@ -75,6 +77,8 @@ def test_astroquery_runs_queries_and_jobs_with_uploads(url: str, mine: Path) -> 
         "SELECT COUNT(*) AS n FROM tap_upload.mine", upload_resource=str(mine), upload_table_name="mine"
     )
     assert job.get_results()["n"].tolist() == [3]
+    del tap, job
+    gc.collect()
 
 
 @needs_stilts

@@ -5,11 +5,14 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
 from xcat.adql import AdqlError, Column, Table, Translated, translate
 from xcat.adql.dialect import MAX_CHARACTERS, MAX_DEPTH, MAX_SELECTS, MAX_TOKENS
+from xcat.adql.expressions import SPECIAL
+from xcat.adql.functions import AGGREGATES, FUNCTIONS
 from xcat.adql.query import MAX_COLUMNS, MAX_TABLES
 
 SOURCE = Table(
@@ -92,6 +95,7 @@ REFUSED = [
     ("SELECT ra FROM pub.source ORDER BY 2", "the result has columns 1 to 1, not 2", "2"),
     ("SELECT ra FROM pub.source ORDER BY 'x'", "ORDER BY takes columns, not a fixed value", "'x'"),
     ("SELECT ra FROM pub.source UNION SELECT ra FROM pub.source ORDER BY dec", "names or numbers of columns", "dec"),
+    ("SELECT DISTINCT ra FROM pub.source ORDER BY dec", "ORDER BY after DISTINCT takes what SELECT lists", "dec"),
     ("SELECT ra FROM pub.source WHERE COUNT(*) > 1", "COUNT cannot stand in WHERE", "COUNT"),
     ("SELECT SUM(AVG(ra)) FROM pub.source", "AVG cannot stand in an aggregate", "AVG"),
     ("SELECT SUM(flag) FROM pub.source", "SUM cannot take a boolean: write CASE", "SUM"),
@@ -268,3 +272,17 @@ def test_every_part_of_the_sql_is_quoted_or_of_the_list() -> None:
 def test_backslashes_end_no_text() -> None:
     """Whatever standard_conforming_strings is."""
     assert "E'\\\\'''" in sql("SELECT name FROM pub.source WHERE name = '\\'''").sql
+
+
+def test_the_page_names_what_there_is() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "howto" / "adql.md").read_text(encoding="utf-8")
+    groups = {
+        row.split("|")[1].strip(): set(re.findall(r"`([A-Z0-9_]+)`", row))
+        for row in page.splitlines()
+        if row[:2] == "| "
+    }
+    assert groups["numbers"] | groups["texts"] == set(FUNCTIONS)
+    assert groups["aggregates"] == set(AGGREGATES)
+    assert groups["geometry"] | groups["any value"] == {*SPECIAL, "CAST"}
+    for limit in (MAX_CHARACTERS, MAX_TOKENS, MAX_SELECTS, MAX_TABLES, MAX_DEPTH):
+        assert f"{limit:,}" in page

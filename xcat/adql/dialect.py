@@ -52,6 +52,29 @@ _FORBIDDEN = {TokenType.UNKNOWN, TokenType.PIPE}
 _OPENING = {TokenType.L_PAREN, TokenType.CASE}
 _CLOSING = {TokenType.R_PAREN, TokenType.END}
 _PREFIXES = {TokenType.NOT, TokenType.DASH, TokenType.PLUS}
+_NAMES = {TokenType.VAR, TokenType.IDENTIFIER}
+_CONSTANTS = {
+    *(TokenType.STRING, TokenType.NUMBER, TokenType.HEX_STRING, TokenType.NULL, TokenType.TRUE, TokenType.FALSE),
+    TokenType.STAR,
+}
+#: What may stand before and after a sign or word; sqlglot reads over what is missing there.
+_ENDS = {*_NAMES, *_CONSTANTS, TokenType.R_PAREN, TokenType.END, TokenType.ASC, TokenType.DESC}
+_STARTS = {*_NAMES, *_CONSTANTS, *_PREFIXES, *_OPENING, TokenType.EXISTS, TokenType.DOT}
+_EVERY = set(TokenType)
+_NEIGHBOURS = {
+    TokenType.COMMA: (_ENDS, _STARTS),
+    TokenType.DOT: (_NAMES, {*_NAMES, TokenType.STAR}),
+    TokenType.NOT: (_EVERY, _EVERY - {TokenType.IS}),
+    TokenType.ALIAS: (_ENDS, _EVERY - {TokenType.R_PAREN, TokenType.COMMA}),
+    **dict.fromkeys((TokenType.PLUS, TokenType.DASH), (_EVERY, _STARTS)),
+    **dict.fromkeys(
+        (
+            *(TokenType.EQ, TokenType.NEQ, TokenType.LT, TokenType.LTE, TokenType.GT, TokenType.GTE),
+            *(TokenType.SLASH, TokenType.DPIPE, TokenType.AND, TokenType.OR),
+        ),
+        (_ENDS, _STARTS),
+    ),
+}
 
 
 class _Unread(ParseError):
@@ -101,8 +124,11 @@ class Adql(Dialect):
             token: parser.Parser.UNARY_PARSERS[token] for token in (TokenType.PLUS, TokenType.NOT, TokenType.DASH)
         }
         RANGE_PARSERS: ClassVar[dict[Any, Any]] = {
-            token: parser.Parser.RANGE_PARSERS[token]
-            for token in (TokenType.BETWEEN, TokenType.ILIKE, TokenType.IN, TokenType.IS, TokenType.LIKE)
+            TokenType.BETWEEN: lambda self, this: self._parse_adql_between(this),
+            **{
+                token: parser.Parser.RANGE_PARSERS[token]
+                for token in (TokenType.ILIKE, TokenType.IN, TokenType.IS, TokenType.LIKE)
+            },
         }
         QUERY_MODIFIER_PARSERS: ClassVar[dict[Any, Any]] = {
             token: parser.Parser.QUERY_MODIFIER_PARSERS[token]
@@ -134,6 +160,16 @@ class Adql(Dialect):
                 join.set("kind", "COMMA")
             return join
 
+        def _parse_string_as_identifier(self) -> None:
+            """No text is a name."""
+
+        def _parse_adql_between(self, value: exp.Expr | None) -> exp.Expr:
+            """Parse ``low AND high``; sqlglot does without the AND."""
+            low = self._parse_bitwise()
+            if not self._match(TokenType.AND):
+                self.raise_error("BETWEEN is written BETWEEN low AND high")
+            return self.expression(exp.Between(this=value, low=low, high=self._parse_bitwise()))
+
         def _parse_adql_cast(self) -> exp.Expr:
             """Parse ``value AS TYPE[(n)]``; the type stays a text."""
             value = self._parse_disjunction()
@@ -146,7 +182,10 @@ class Adql(Dialect):
             size = None
             if self._match(TokenType.L_PAREN):
                 size = self._parse_number()
-                self._match_r_paren()
+                if size is None or not self._match(TokenType.R_PAREN):
+                    self.raise_error("a length is a number")
+            if self._curr.token_type != TokenType.R_PAREN:
+                self.raise_error("CAST is written CAST(value AS TYPE)")
             return self.expression(exp.Cast(this=value, to=exp.Var(this=" ".join(words)), default=size))
 
 
@@ -196,6 +235,7 @@ def _check(words: list[Token], query: str) -> None:
     depth = prefixes = 0
     for number, word in enumerate(words):
         kind = word.token_type
+        before, after = words[number - 1] if number else None, words[number + 1] if number + 1 < len(words) else None
         if kind == TokenType.SEMICOLON:
             raise Refusal("a query is one SELECT: nothing may follow the semicolon", word.start)
         if kind not in _ALLOWED or kind in _FORBIDDEN:
@@ -205,14 +245,24 @@ def _check(words: list[Token], query: str) -> None:
             if not text[0].isalpha():
                 raise Refusal(f"not supported: {text!r}", word.start)
             raise Refusal(f'not supported: {text!r}; as a name, write it in double quotes: "{text}"', word.start)
-        if kind == TokenType.NUMBER and number + 1 < len(words):
-            after = words[number + 1]
-            if after.start == word.end + 1 and after.token_type in {TokenType.VAR, TokenType.NUMBER}:
-                raise Refusal(f"{query[word.start : after.end + 1][:40]} is neither a number nor a name", word.start)
+        touches = after is not None and after.start == word.end + 1
+        if kind == TokenType.NUMBER and touches and after and after.token_type in {TokenType.VAR, TokenType.NUMBER}:
+            raise Refusal(f"{query[word.start : after.end + 1][:40]} is neither a number nor a name", word.start)
+        ends, starts = _NEIGHBOURS.get(kind, (None, None))
+        if kind == TokenType.DOT and touches and after and after.token_type == TokenType.NUMBER:  # .5
+            ends, starts = _EVERY - _ENDS, _EVERY
+        if (ends and (before is None or before.token_type not in ends)) or (
+            starts and (after is None or after.token_type not in starts)
+        ):
+            raise Refusal(f"this is not ADQL near {word.text!r}", word.start)
         depth += (kind in _OPENING) - (kind in _CLOSING)
         prefixes = prefixes + 1 if kind in _PREFIXES else 0
         if depth > MAX_DEPTH or prefixes > MAX_DEPTH:
             raise Refusal(f"the query is nested too deeply: at most {MAX_DEPTH} parentheses deep", word.start)
+    if depth:
+        raise Refusal(
+            "a parenthesis or CASE has no end" if depth > 0 else "there is a ) or END too many", words[-1].start
+        )
 
 
 def offset(node: object) -> int | None:

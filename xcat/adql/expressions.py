@@ -18,6 +18,7 @@ from xcat.adql.model import Column, Refusal
 from xcat.adql.scope import Scope
 from xcat.adql.values import (
     BOOLEAN,
+    DOUBLE,
     LONG,
     SQL_TYPES,
     TEXT,
@@ -133,7 +134,9 @@ class Expressions:
     def number(self, node: exp.Expr) -> Value:
         """An expression that is a number."""
         value = self.value(node)
-        if value.kind != "number" and not value.is_null:
+        if value.is_null:
+            return Value("CAST(NULL AS double precision)", DOUBLE, is_null=True)
+        if value.kind != "number":
             raise Refusal(f"a number is expected here, not a {value.kind}", dialect.offset(node))
         return value
 
@@ -348,7 +351,7 @@ class Expressions:
             return self._aggregate(name, arguments)
         if name in FUNCTIONS:
             return FUNCTIONS[name].call(name, [self.value(a) for a in arguments])
-        special = _FUNCTIONS.get(name)
+        special = SPECIAL.get(name)
         if special is None:
             raise Refusal(f"not supported: function {name[:40]}")
         return special(self, node)
@@ -617,7 +620,8 @@ _NODES: Mapping[type[exp.Expr], Callable[[Expressions, Any], Value | Region]] = 
     exp.Anonymous: Expressions._function,
 }
 
-_FUNCTIONS: Mapping[str, Callable[[Expressions, exp.Anonymous], Value | Region]] = {
+#: Functions whose arguments are more than numbers and texts.
+SPECIAL: Mapping[str, Callable[[Expressions, exp.Anonymous], Value | Region]] = {
     "AREA": lambda self, node: geometry.area(self._one_shape(node)),
     "BOX": Expressions._region,
     "CENTROID": lambda self, node: geometry.centroid(self._one_shape(node)),

@@ -52,8 +52,10 @@ def _same_unit(sql_name: str) -> Callable[[Sequence[Value]], Value]:
 
 def _abs(values: Sequence[Value]) -> Value:
     (value,) = values
+    if value.is_null:
+        return made(f"abs({as_double(value)})", DOUBLE)
     column = replace(wider([value.column]), unit=value.column.unit)
-    return made(f"abs({value.sql if not value.is_null else as_double(value)})", column, value)
+    return made(f"abs({value.sql})", column, value)
 
 
 def _mod(values: Sequence[Value]) -> Value:

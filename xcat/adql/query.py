@@ -128,7 +128,7 @@ class Queries:
             parts.append(f"GROUP BY {', '.join(terms)}")
         if (having := node.args.get("having")) is not None:
             parts.append(f"HAVING {self._expressions(scope, 'HAVING').condition(having.this).sql}")
-        order = self._order(node, columns, scope)
+        order = self._order(node, columns, scope, values)
         top = _rows(node, "limit")
         rows = _rows_clause(top, _rows(node, "offset"), most)
         listed = ", ".join(f"{v.sql} AS {name(c.name)}" for c, v in zip(columns, values, strict=True))
@@ -192,7 +192,9 @@ class Queries:
             return str(position)
         return value.sql if value.number is None and value.text is None else f"({value.sql} || '')"
 
-    def _order(self, node: exp.Expr, columns: Sequence[Column], scope: Scope | None) -> list[str]:
+    def _order(
+        self, node: exp.Expr, columns: Sequence[Column], scope: Scope | None, values: Sequence[Value] = ()
+    ) -> list[str]:
         clause = node.args.get("order")
         if clause is None:
             return []
@@ -209,7 +211,10 @@ class Queries:
                 value = self._expressions(scope, "ORDER BY").value(item.this)
                 if value.number is not None or value.text is not None:
                     raise Refusal("ORDER BY takes columns, not a fixed value", dialect.offset(item))
-                sql = value.sql
+                listed = [number for number, v in enumerate(values, start=1) if v.sql == value.sql]
+                if node.args.get("distinct") is not None and not listed:
+                    raise Refusal("ORDER BY after DISTINCT takes what SELECT lists", dialect.offset(item))
+                sql = str(listed[0]) if listed else value.sql
             terms.append(f"{sql} DESC" if item.args.get("desc") else sql)
         return [f"ORDER BY {', '.join(terms)}"]
 

@@ -33,6 +33,7 @@ _DAY_S = 86_400.0
 # what says nothing of the query; FILE and BASE are how files and the address of jobs stand among the parameters
 _OF_JOB = {"PHASE", "ACTION", "WAIT", "DESTRUCTION", "EXECUTIONDURATION", "FILE", "BASE"}
 _RESULT = "result"
+_MOST_CHARACTERS = 1_000_000
 
 
 class HandedBack(Exception):
@@ -65,7 +66,7 @@ class Jobs:
         Raises
         ------
         HttpError
-            The client has too many jobs that have not ended.
+            The client has too many jobs, or the parameters are too long.
         """
         job_id, settings = secrets.token_hex(12), self._settings
         longest_s = int(settings.tap_job_timeout_s)
@@ -80,9 +81,9 @@ class Jobs:
         }
         try:
             with self._store.connection() as conn, conn.transaction():
-                ((n_jobs,),) = conn.execute(job("tap.unfinished").compose(), values)
+                ((n_jobs,),) = conn.execute(job("tap.kept").compose(), values)
                 if n_jobs >= settings.tap_client_jobs:
-                    raise HttpError(429, f"{n_jobs} jobs of {client} have not ended: delete some, or wait")
+                    raise HttpError(429, f"{n_jobs} jobs of {client} are kept already: delete some")
                 conn.execute(job("tap.new_job").compose(), values)
         except BaseException:
             self._remove_files(job_id)
@@ -92,6 +93,8 @@ class Jobs:
     def _kept(self, job_id: str, given: Parameters) -> list[list[str]]:
         """The parameters as they are stored; files go into the folder of the job, under numbers."""
         pairs = [[name, value] for name, value in given.pairs if name.upper() not in _OF_JOB]
+        if sum(len(name) + len(value) for name, value in pairs) > _MOST_CHARACTERS:
+            raise HttpError(413, f"the parameters of a job have {_MOST_CHARACTERS:,} characters at most")
         if given.files:
             folder = self._folder_of(job_id)
             folder.mkdir(parents=True, exist_ok=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -27,7 +27,7 @@ class Parameters:
     """Names and values in their order, and files by the names of their fields."""
 
     pairs: list[tuple[str, str]]
-    files: Mapping[str, IO[bytes] | Path] = field(default_factory=dict)
+    files: dict[str, IO[bytes] | Path] = field(default_factory=dict)
 
     def close(self) -> None:
         """Close the files."""
@@ -64,17 +64,20 @@ class Parameters:
 
 async def read(request: Request) -> Parameters:
     """The parameters of a request: those of its address, then those of its form."""
-    pairs, files = list(request.query_params.multi_items()), dict[str, IO[bytes]]()
+    given = Parameters(list(request.query_params.multi_items()))
     if request.method == "POST":
         form = await request.form(max_files=100, max_fields=1000)
         for name, value in form.multi_items():
-            if isinstance(value, UploadFile):
-                files[name] = value.file
+            if not isinstance(value, UploadFile):
+                given.pairs.append((name, value))
+            elif name in given.files:
+                value.file.close()
             else:
-                pairs.append((name, value))
-    if any("\0" in text for pair in pairs for text in pair):
+                given.files[name] = value.file
+    if any("\0" in text for pair in given.pairs for text in pair):
+        given.close()
         raise XcatError("a parameter has a character NUL (0x00)")
-    return Parameters(pairs, files)
+    return given
 
 
 def query(given: Parameters, settings: Settings, timeout_s: float, sent: Sequence[uploads.Upload]) -> Query:

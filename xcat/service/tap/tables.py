@@ -16,6 +16,7 @@ from xcat.service.tap.uploads import position_of
 
 _FRESH_S = 10.0
 _OWN = "tap_schema"
+_PERHAPS_ROWS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -55,14 +56,16 @@ def _read(conn: Connection) -> Described:
 
     with conn.transaction():
         tables, all_columns, keys, schemas = rows("tables"), rows("columns"), rows("keys"), rows("schemas")
+        sizes = {row["table_name"]: row["n_rows"] for row in rows("sizes")}
     by_table: dict[str, list[dict[str, Any]]] = {row["table_name"]: [] for row in tables}
     for row in all_columns:
         if row["table_name"] in by_table:
             by_table[row["table_name"]].append(row)
-    return Described(schemas, tables, by_table, keys, tuple(_table(name, rows) for name, rows in by_table.items()))
+    adql = tuple(_table(name, listed, sizes.get(name)) for name, listed in by_table.items())
+    return Described(schemas, tables, by_table, keys, adql)
 
 
-def _table(name: str, rows: list[dict[str, Any]]) -> Table:
+def _table(name: str, rows: list[dict[str, Any]], n_rows: int | None) -> Table:
     columns = tuple(
         Column(
             row["column_name"].strip('"'),
@@ -78,4 +81,5 @@ def _table(name: str, rows: list[dict[str, Any]]) -> Table:
     )
     schema, _, relation = name.partition(".")
     place = sql.Identifier("pub", f"tap_{relation}" if schema == _OWN else relation)
-    return Table(name, place.as_string(), columns, position_of(columns))
+    # without an ANALYZE it may be large: the larger of two tables is searched by its index
+    return Table(name, place.as_string(), columns, position_of(columns), n_rows or _PERHAPS_ROWS)

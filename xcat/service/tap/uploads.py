@@ -24,6 +24,7 @@ from xcat.database.sqlfiles import job
 from xcat.errors import XcatError
 
 _MOST_COLUMNS = 1000
+_MOST_MB = 2000  # of memory for what a document states
 _LONGEST_NAME = 63  # bytes of a name in PostgreSQL
 _TYPES = {
     "boolean": "boolean",
@@ -153,28 +154,38 @@ def _on_the_sky(arrays: Sequence[list[Any]], columns: Sequence[Column], position
 
 
 def _look_through(stream: IO[bytes], where: str) -> None:
-    """Refuse what no VOTable needs, and what names other files."""
+    """Refuse what no VOTable needs, what names other files, and what would take far more memory than it has bytes."""
     parser = expat.ParserCreate()
-    n_fields = 0
+    n_fields, n_rows, row_bytes = 0, 0, 0
 
     def entity(name: str, *_: Any) -> None:
         raise XcatError(f"{where}: the XML declares an entity, which could stand for other files; remove it")
 
     def start(tag: str, attributes: dict[str, str]) -> None:
-        nonlocal n_fields
+        nonlocal n_fields, n_rows, row_bytes
         tag = tag.rpartition(":")[2]
-        if tag == "include":
+        if tag == "TR":
+            n_rows += 1
+        elif tag == "TABLE" and (stated := attributes.get("nrows", "").strip()).isdecimal():
+            n_rows = max(n_rows, int(stated[:20]))
+        elif tag == "FIELD":
+            n_fields += 1
+            row_bytes += 8 * _elements(attributes.get("arraysize", ""))
+        elif tag == "include":
             raise XcatError(f"{where}: it includes other files, which are never opened")
-        if tag == "FITS":
+        elif tag == "FITS":
             raise XcatError(f"{where}: its rows are a FITS file; write it as TABLEDATA or BINARY2")
-        if tag == "STREAM":
-            if "href" in attributes:
-                raise XcatError(f"{where}: its rows are elsewhere (href of STREAM); this service fetches nothing")
-            if attributes.get("encoding", "base64") != "base64":
-                raise XcatError(f"{where}: its rows are packed ({attributes['encoding'][:20]}); write them as base64")
-        n_fields += tag == "FIELD"
+        elif tag == "STREAM" and "href" in attributes:
+            raise XcatError(f"{where}: its rows are elsewhere (href of STREAM); this service fetches nothing")
+        elif tag == "STREAM" and attributes.get("encoding", "base64") != "base64":
+            raise XcatError(f"{where}: its rows are packed ({attributes['encoding'][:20]}); write them as base64")
         if n_fields > _MOST_COLUMNS:
             raise XcatError(f"{where}: it has more than {_MOST_COLUMNS:,} columns")
+        if n_rows * row_bytes > _MOST_MB * 1e6:
+            raise XcatError(
+                f"{where}: by its nrows and arraysizes it would take more than {_MOST_MB:,} MB of memory. Write texts "
+                'with arraysize="*", or fewer rows'
+            )
 
     parser.EntityDeclHandler = entity
     parser.StartElementHandler = start
@@ -182,6 +193,12 @@ def _look_through(stream: IO[bytes], where: str) -> None:
         parser.ParseFile(stream)
     except (expat.ExpatError, ValueError, LookupError) as error:
         raise XcatError(f"{where}: it is not well-formed XML, or cut off: {error}") from None
+
+
+def _elements(arraysize: str) -> int:
+    """Elements that every value has place for; values of any length take what they have."""
+    sizes = [int(size[:12]) for size in re.findall(r"\d+", arraysize, re.A)]
+    return math.prod(sizes)
 
 
 def _read(stream: IO[bytes], where: str) -> tuple[list[Column], list[list[Any]]]:

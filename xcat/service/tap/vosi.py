@@ -41,7 +41,7 @@ def capabilities_of(settings: Settings, base: str) -> str:
 
 
 def _tap(settings: Settings, base: str) -> tap.TableAccess:
-    languages = [tap.Version(value=v, ivo_id=_OF_ADQL.format(v)) for v in ("2.0", "2.1")]
+    languages = [tap.Version(value=v, ivo_id=_OF_ADQL.format(v)) for v in ("2.1", "2.0")]
     features = [
         tap.LanguageFeatureList(type=f"{_TAP}#features-{kind}", feature=[tap.LanguageFeature(form=f) for f in forms])
         for kind, forms in FEATURES.items()
@@ -49,8 +49,8 @@ def _tap(settings: Settings, base: str) -> tap.TableAccess:
     n_bytes = int(settings.tap_upload_mb * 1e6)
     limits = (
         f"{settings.tap_client_queries} queries of one client run at once, of {settings.tap_queries} in all; a query "
-        f"at /sync may take {settings.tap_timeout_s:g} s, its result {settings.tap_result_mb:g} MB; a client may have "
-        f"{settings.tap_client_jobs} jobs that have not ended, of which {settings.tap_jobs} of all clients run at once"
+        f"at /sync may take {settings.tap_timeout_s:g} s, its result {settings.tap_result_mb:g} MB; "
+        f"{settings.tap_client_jobs} jobs of one client are kept, of which {settings.tap_jobs} of all clients run at once"
     )
     return tap.TableAccess(
         description=f"The published classification of X-ray sources. Limits: {limits}.",
