@@ -6,7 +6,8 @@ be set.
 
 A block marked as ``console`` has commands (after ``$``) and their output. A block marked as ``python`` is a program;
 its output is the block marked as ``text`` right after it. ``<!-- lines: 8 -->`` before a block keeps the first 8 lines
-of each output; lines that are wider than a page end in "…".
+of each output; lines that are wider than a page end in "…". A block after ``<!-- served -->`` needs ``xcat serve``, and
+is run by the tests of the service.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from pathlib import Path
 from PIL import Image
 
 HERE = Path(__file__).resolve().parent
-_BLOCK = re.compile(r"(?:<!-- lines: (\d+) -->\n)?```(console|python)\n(.*?)```\n(?:\n```text\n(.*?)```\n)?", re.S)
+_BLOCK = re.compile(
+    r"(?:<!-- lines: (\d+) -->\n)?(?<!<!-- served -->\n)```(console|python)\n(.*?)```\n(?:\n```text\n(.*?)```\n)?", re.S
+)
 _WIDTH = 120  # wider lines of output, such as whole tables, are cut where a page would break them
 _TIMES = re.compile(r"^.*: \d+\.\d s\n|^seconds: .*\n|^peak memory.*\n", re.M)  # other numbers each time
 

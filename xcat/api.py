@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     from astropy.table import Table
 
+    from xcat.client.remote import Remote
     from xcat.database.connection import Connection
     from xcat.own.classify_table import Classified, ClassifyOptions
     from xcat.own.table_result import TableResult
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from xcat.sky.skymap import SkyMap
     from xcat.tables.facts import TableLike
 
-__all__ = ["Reasons", "candidates", "classify", "explain", "match", "skymap", "sql"]
+__all__ = ["Reasons", "candidates", "classify", "explain", "match", "remote", "skymap", "sql"]
 
 
 @contextmanager
@@ -286,6 +287,39 @@ def explain(source: str | int, run_id: int | None = None) -> Reasons:
 
     with reading() as conn:
         return Reasons(gather.explain(conn, source, run_id))
+
+
+def remote(url: str, *, timeout_s: float = 120.0) -> Remote:
+    """The same for a classification that is published elsewhere: the functions of a service of ``xcat serve``.
+
+    Parameters
+    ----------
+    url : str
+        Address of the service.
+    timeout_s : float
+        How long to wait for an answer to begin.
+
+    Returns
+    -------
+    Remote
+        With ``sql`` (in ADQL), ``cone``, ``candidates``, ``explain`` and ``near`` (sources near the positions of a
+        table). Nothing is sent before one of them is called.
+
+    Raises
+    ------
+    InputError
+        It is not the address of a service.
+
+    Examples
+    --------
+    >>> import xcat
+    >>> service = xcat.remote("https://xcat.example.org/tap")
+    >>> service.url
+    'https://xcat.example.org'
+    """
+    from xcat.client.remote import Remote
+
+    return Remote(url, timeout_s)
 
 
 def match(

@@ -82,10 +82,10 @@ class Settings:
             value = getattr(self, name)
             if not 0 < value <= most or (name in _WHOLE and value != int(value)):
                 raise _wrong(name, f"{value:g}", unit, most)
-        if self.keep_runs < 0:
-            raise _wrong_number(str(self.keep_runs))
             if name in _WHOLE:
                 object.__setattr__(self, name, int(value))  # the variable is read as a float
+        if self.keep_runs < 0:
+            raise _wrong_number(str(self.keep_runs))
 
 
 # numbers that variables of the same name give: unit and upper limit

@@ -72,3 +72,9 @@ FROM xcat.release AS r ORDER BY r.created_at DESC, r.label;
 UPDATE xcat.release SET run_id = NULL, removed_at = now(), removed_why = %(why)s
 WHERE label = %(label)s AND removed_at IS NULL
 RETURNING label;
+
+-- name: counts
+-- Rows of a run in a table, and what its evidence has: one number per term and class of its model.
+SELECT (SELECT count(*) FROM {table} WHERE run_id = {run_id}) AS n_rows,
+       (SELECT count(*) FROM pub.model_term_runs WHERE run_id = {run_id})
+       * (SELECT count(*) FROM pub.model_class_runs WHERE run_id = {run_id}) AS n_evidence;

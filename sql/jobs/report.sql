@@ -362,3 +362,12 @@ GROUP BY 1;
 -- name: presence_of
 -- One column of that.
 count(p.{name}) AS {name};
+
+-- name: places_by_catalogue
+-- Where the sources of a run are, with the place of their catalogue in the list of those that have any.
+SELECT (dense_rank() OVER (ORDER BY catalogue))::integer AS number, ra, dec
+FROM pub.classified_runs WHERE run_id = {run_id};
+
+-- name: catalogues_of_sources
+-- The catalogues that the sources of a run are from.
+SELECT DISTINCT catalogue FROM pub.classified_runs WHERE run_id = {run_id} ORDER BY catalogue;

@@ -25,7 +25,7 @@ from xcat.output.files import write
 
 pytestmark = pytest.mark.slow
 
-FUNCTIONS = {"Reasons", "candidates", "classify", "explain", "match", "skymap", "sql"}
+FUNCTIONS = {"Reasons", "candidates", "classify", "explain", "match", "remote", "skymap", "sql"}
 FLUX = "erg / (s cm2)"
 
 

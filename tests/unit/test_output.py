@@ -17,7 +17,7 @@ import pytest
 import yaml
 from astropy.io import fits
 from astropy.io.votable import parse
-from astropy.table import Table
+from astropy.table import Column, MaskedColumn, Table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from output_tables import BIG, LARGEST, odd_table
@@ -31,6 +31,7 @@ from xcat.output import files, terminal
 from xcat.output.columns import names_in_file, of_objects, unique_names, whole_or_text
 from xcat.output.provenance import CITATION, KEY, positions
 from xcat.output.regions import Places
+from xcat.tables.facts import describe
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -158,6 +159,34 @@ def test_stilts_reads_what_was_written(written: dict[str, Path], tmp_path: Path)
         assert back[f"RA_{ending}"].description.startswith("Right ascension, ICRS")
     assert back["flag_null_vot"].tolist() == [True, None, True] and back["umlaut_vot"].tolist()[2] == "日本"
     assert back["id_csv"].tolist() == EXACT["id"]
+
+
+def test_votable_holds_long_texts_and_null_in_arrays(tmp_path: Path) -> None:
+    """Texts of any length have their length before them, and stand between numbers; astropy and xcat read them."""
+    long = ["x" * 65, "", "ü" * 300]
+    table = Table(
+        {
+            "first": Column([1, -2, BIG]),
+            "long": MaskedColumn(long, mask=[False, True, False]),
+            "astral": Column(["a😀", "b", ""]),
+            "number": MaskedColumn([0.5, np.nan, 1.5], mask=[False, False, True]),
+            "array": MaskedColumn([[1, 2], [3, 4], [5, 6]], mask=[[False, True], [False, False], [True, True]]),
+            "bytes": MaskedColumn(np.array([[0, 255]] * 3, dtype=np.uint8), mask=[[True, False]] * 3),
+            "also_long": Column(["y" * 70] * 3),
+        }
+    )
+    path = files.write(table, tmp_path / "long.vot")
+    back = _read(path)
+    assert back["long"].tolist() == ["x" * 65, "", "ü" * 300] and back["also_long"].tolist() == ["y" * 70] * 3
+    assert back["first"].tolist() == [1, -2, BIG] and back["astral"].tolist() == [r"a\U0001f600", "b", ""]
+    assert back["number"][0] == 0.5 and back["number"].mask[2]
+    assert back["array"].tolist() == [[1, None], [3, 4], [None, None]]
+    assert back["bytes"].tolist() == [[None, 255]] * 3
+    facts = describe(path)
+    with facts.open(chunk_rows=2) as reader:
+        batches = [chunk.batch for chunk in reader]
+    assert [v for batch in batches for v in batch["first"].to_pylist()] == [1, -2, BIG]
+    assert [v or "" for batch in batches for v in batch["long"].to_pylist()] == long
 
 
 def test_provenance_is_in_every_file(written: dict[str, Path]) -> None:

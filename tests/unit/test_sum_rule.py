@@ -1,5 +1,6 @@
 """The area searched against the true one, and sums of probabilities against published numbers."""
 
+import astropy.units as u
 import numpy as np
 import pytest
 
@@ -12,7 +13,7 @@ from xcat.simulate.observe import observe
 from xcat.simulate.pointings import count_pointings, make_galaxies, make_pointings
 from xcat.simulate.populations import draw_objects
 from xcat.sky.geometry import in_disc, offset, separation_arcsec, to_galactic
-from xcat.sky.searched import Mission, Searched
+from xcat.sky.searched import Mission, Searched, area_of
 
 CLASSES, PRIORS = ("AGN", "Star", "XRB", "CV"), np.array([0.6, 0.25, 0.1, 0.05])
 FIELD_DEG2 = np.pi * 0.25**2
@@ -34,6 +35,18 @@ def fields(n_fields, n_sources, seed, vignetting=True, log_limit=-14.0):
 def test_the_area_of_fields(n_fields, n_sources):
     found = Searched([Mission(*fields(n_fields, n_sources, n_sources))])
     assert found.area_deg2.sum() == pytest.approx(n_fields * FIELD_DEG2, rel=0.1)
+
+
+def test_the_map_of_the_area_is_where_the_fields_are():
+    ra, dec, _ = fields(30, 70, 1)
+    north, alone = dec > 10.0, (np.array([200.0]), np.array([-80.0]))
+    area = area_of([(ra[north], dec[north]), (ra[~north], dec[~north]), alone])
+    truth = 30 * FIELD_DEG2
+    # without the correction for what a hull misses
+    assert 0.7 * truth < area.sky_fraction * 41252.96 < truth
+    assert area.contains_lonlat(ra * u.deg, dec * u.deg).mean() > 0.8
+    assert not area.contains_lonlat([1.5, 200.0] * u.deg, [-35.0, -80.0] * u.deg).any()
+    assert area_of([alone]).empty()
 
 
 def test_the_area_of_simulated_pointings():

@@ -61,20 +61,11 @@ def sql(
 
 def _to_file(text: str, path: Path, overwrite: bool, as_json: bool) -> None:
     """Write the result of a query to a file; it may be longer than the memory."""
-    from xcat.output import files, results, statement
-    from xcat.output.columns import unique_names
-    from xcat.output.provenance import provenance
-    from xcat.output.spooled_result import SpooledResult
+    from xcat.report import export
 
     with api.reader() as conn:
-        facts = provenance("sql", query=text) | results.published(conn)
-        with statement.answer(conn, text) as given:
-            names = unique_names([head.name for head in given.heads], fold=False)
-            results.check_names(names, path)  # before the query runs
-            with SpooledResult(given, path, settings().max_file_mb, facts) as spooled:
-                n_rows = spooled.n_rows
-                common.note(*files.check(names, path))
-                files.write(spooled, path, overwrite=overwrite)
+        target = export.Target(path, overwrite=overwrite)
+        n_rows = export.query(conn, text, target, "sql", settings().max_file_mb, common.note)
     common.done(as_json, {"rows_out": n_rows, "output": str(path)}, f"{n_rows:,} rows written to {path}")
 
 

@@ -20,6 +20,7 @@ from xcat.cli import (
     answer_commands,
     catalogue_commands,
     evaluate_commands,
+    export_commands,
     own_commands,
     pipeline_commands,
     release_commands,
@@ -65,6 +66,7 @@ app = typer.Typer(
 app.add_typer(db_app, name="db")
 for room in (
     *(catalogue_commands, pipeline_commands, own_commands, evaluate_commands, answer_commands, run_commands),
+    export_commands,
     release_commands,
     service_commands,
     skymap_commands,

@@ -21,7 +21,7 @@ from xcat.jobs import releases
 from xcat.output import files, pages, stored
 from xcat.output.provenance import CITATION, KEY, provenance
 
-FORMATS = {"parquet": ".parquet", "votable": ".vot"}
+FORMATS = {name: files.FORMATS[name] for name in ("parquet", "votable")}
 SUMS, RECORD = "SHA256SUMS", "release.json"
 _BLOCK_BYTES = 1 << 20
 
@@ -77,18 +77,46 @@ def _time(release: dict[str, Any]) -> str:
 
 def write_table(conn: Connection, release: dict[str, Any], name: str, folder: Path, endings: list[str]) -> None:
     """Write one table of a release in one or several formats."""
-    record, run_id = release["record"], release["run_id"]
-    about, relation = record["tables"][name], releases.relation(name)
-    columns = stored.columns_of(conn, relation, about["columns"])
-    if name == "source_evidence":  # one number per term and class
-        n_elements = record["tables"]["model_term"]["rows"] * record["tables"]["model_class"]["rows"]
-        columns = [c._replace(n_elements=n_elements) if c.name == "evidence" else c for c in columns]
-    facts = provenance("release", run_id=run_id, model_run_id=record["model_run_id"], release=release["label"])
-    # of the release, not of the writing: the same tables make the same files
-    meta = {KEY: facts | {"request_date": _time(release), "table": name, "rows": about["rows"]}}
-    table = stored.Stored(conn, relation, run_id, columns, releases.TABLES[name], about["rows"], meta)
+    table = released(conn, release, name)
     for ending in endings:
         files.write(table, folder / f"{name}{ending}")
+
+
+def released(conn: Connection, release: dict[str, Any], name: str) -> stored.Stored:
+    """One table of a release, to be written to a file; the same whenever it is written."""
+    record = release["record"]
+    about = record["tables"][name]
+    facts = provenance(
+        "release", run_id=release["run_id"], model_run_id=record["model_run_id"], release=release["label"]
+    )
+    facts |= {"request_date": _time(release), "table": name, "rows": about["rows"]}
+    n_evidence = record["tables"]["model_term"]["rows"] * record["tables"]["model_class"]["rows"]
+    return of_run(conn, name, release["run_id"], about["columns"], about["rows"], n_evidence, facts)
+
+
+def of_run(
+    conn: Connection,
+    name: str,
+    run_id: int,
+    columns: list[str],
+    n_rows: int,
+    n_evidence: int,
+    facts: dict[str, Any],
+) -> stored.Stored:
+    """The rows of a run in one of `xcat.jobs.releases.TABLES`, to be written to a file.
+
+    Parameters
+    ----------
+    n_evidence : int
+        Numbers of ``source_evidence.evidence``: one per term and class.
+    facts : dict
+        Provenance.
+    """
+    relation = releases.relation(name)
+    described = stored.columns_of(conn, relation, columns)
+    if name == "source_evidence":
+        described = [c._replace(n_elements=n_evidence) if c.name == "evidence" else c for c in described]
+    return stored.Stored(conn, relation, run_id, described, releases.TABLES[name], n_rows, {KEY: facts})
 
 
 def _about(conn: Connection) -> dict[str, str]:

@@ -109,12 +109,18 @@ def create(
     return show(conn, label)
 
 
+def columns_of(conn: Connection, name: str, classes: list[str]) -> list[str]:
+    """Columns that a table of `TABLES` has when it is given to others: without the run, with the classes of a model."""
+    columns = published.view_columns(classes) if name == "classified" else _columns(conn, relation(name))
+    return [column for column in columns if column != "run_id"]
+
+
 def contents(conn: Connection, state: State) -> dict[str, Any]:
     """Rows and checksum of every table of a state, with the columns that they are of."""
     found = {}
     with progress.bar("release: checksums", len(TABLES)) as advance:
         for name in TABLES:
-            columns = published.view_columns(state["classes"]) if name == "classified" else None
+            columns = columns_of(conn, name, state["classes"])
             found[name] = _content(conn, relation(name), state["run_id"], columns)
             if name in _COMPUTED:
                 del found[name]["checksum"]
@@ -134,9 +140,7 @@ def learned(conn: Connection, state: State) -> dict[str, Any]:
 
 def _content(conn: Connection, table: str, run_id: int, columns: list[str] | None = None) -> dict[str, Any]:
     """Rows and checksum of the rows of a run in a table; by default of all its columns but the run."""
-    if columns is None:
-        columns = _columns(conn, table)
-    columns = [name for name in columns if name != "run_id"]
+    columns = [name for name in columns or _columns(conn, table) if name != "run_id"]
     query = job("releases.content").compose(
         columns=sql.SQL(", ").join(map(sql.Identifier, columns)), table=table, run_id=sql.Literal(run_id)
     )

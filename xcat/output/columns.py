@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
+import warnings
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -17,11 +18,12 @@ if TYPE_CHECKING:
     from astropy.table import Column, Table
 
 _INT64, _UINT64 = np.iinfo(np.int64), np.iinfo(np.uint64)
-#: Texts with control characters; FITS holds printable ASCII only, XML a part of Unicode.
+#: Texts with control characters; FITS holds printable ASCII only, XML a part of Unicode, of which VOTable's binary form
+#: has the characters of two bytes.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _NOT_FITS = re.compile(r"[^\x20-\x7e]")
-_NOT_XML = re.compile(r"[\x00-\x1f\x7f\ufffe\uffff]")
-_FORBIDDEN = {".fits": _NOT_FITS, **dict.fromkeys((".vot", ".xml", ".votable"), _NOT_XML), ".parquet": None}
+_NOT_VOTABLE = re.compile(r"[\x00-\x1f\x7f\ufffe\uffff\U00010000-\U0010ffff]")
+_FORBIDDEN = {".fits": _NOT_FITS, **dict.fromkeys((".vot", ".xml", ".votable"), _NOT_VOTABLE), ".parquet": None}
 _FITS_NAME = 68  # characters of a keyword's value on one card
 
 _MAX_FRACTION_DIGITS = 20  # what PostgreSQL's division gives at most
@@ -261,3 +263,38 @@ def as_json_text(column: Column) -> Column:
 
     text = [as_text(np.ma.asarray(row)) for row in column]
     return Column(np.array(text, dtype=np.str_), description=column.description, meta=column.meta, unit=column.unit)
+
+
+def replaced(column: Column, data: np.ndarray, mask: np.ndarray | None = None) -> Column:
+    """A column with other values."""
+    from astropy.table import Column, MaskedColumn
+
+    kind = Column(data) if mask is None or not isinstance(column, MaskedColumn) else MaskedColumn(data, mask=mask)
+    kind.unit, kind.description, kind.meta = column.unit, column.description, dict(column.meta)
+    return kind
+
+
+def parts(column: Column) -> tuple[np.ndarray, np.ndarray]:
+    """Values and mask."""
+    values = np.ma.asarray(column)
+    return np.ma.getdata(values), np.ma.getmaskarray(values)
+
+
+def unit_text(unit: Any, form: str) -> str:
+    """The unit as a format writes it; one that it cannot express, such as 2.5e-15 erg/s/cm2, as astropy writes it."""
+    if unit is None or str(unit) == "":
+        return ""
+    from astropy.units import Unit, UnitsWarning
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UnitsWarning)  # VOUnit deprecates erg, the unit of X-ray astronomy
+            text = str(unit.to_string(form))
+            return text if Unit(text, format=form, parse_strict="silent") == unit else str(unit)
+    except (ValueError, TypeError, AttributeError):
+        return str(unit)
+
+
+def width(data: np.ndarray) -> int:
+    """Characters of the texts of a column, at least one."""
+    return max(data.dtype.itemsize // 4, 1)

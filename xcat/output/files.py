@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -14,24 +13,34 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from astropy.io import fits
-from astropy.io.votable.tree import CooSys, Field, Info, Resource, TableElement, VOTableFile
 from astropy.table import Column, MaskedColumn, Table, meta
-from astropy.units import Unit, UnitsWarning, UnrecognizedUnit
 
 from xcat.atomic import TABLES, check_new, writing
 from xcat.errors import XcatError
-from xcat.output import pieces, regions
-from xcat.output.columns import as_json_text, escape, names_in_file, plain, unique_names, unsigned_as_signed
+from xcat.output import pieces, regions, votable
+from xcat.output.columns import (
+    as_json_text,
+    escape,
+    names_in_file,
+    parts,
+    plain,
+    replaced,
+    unit_text,
+    unsigned_as_signed,
+    width,
+)
 from xcat.output.pieces import Pieces
 from xcat.output.provenance import KEY, positions, provenance
 
 __all__ = ["check", "provenance", "write"]
 
+#: Formats by their names, with the ending of a file's name that means each.
+FORMATS = {"fits": ".fits", "votable": ".vot", "ecsv": ".ecsv", "parquet": ".parquet", "csv": ".csv", "reg": ".reg"}
 _FITS_COLUMNS = 999
 _FITS_BLOCK = 2880  # bytes
 
 
-def check(columns: Table | Sequence[str], path: Path | str) -> list[str]:
+def check(columns: Table | Sequence[str], path: Path | str, ending: str | None = None) -> list[str]:
     """Say what the format of a file cannot hold as it is, before the work is done.
 
     Parameters
@@ -40,6 +49,8 @@ def check(columns: Table | Sequence[str], path: Path | str) -> list[str]:
         The table, or the names of its columns as far as they are known.
     path : Path or str
         The file to be written.
+    ending : str, optional
+        The format, where it is not that of the ending of the name.
 
     Returns
     -------
@@ -52,7 +63,7 @@ def check(columns: Table | Sequence[str], path: Path | str) -> list[str]:
         The format cannot hold the table: FITS has at most 999 columns, regions need a position.
     """
     path = Path(path)
-    ending = path.suffix.lower()
+    ending = ending or path.suffix.lower()
     names = list(columns.colnames if isinstance(columns, Table) else columns)
     if not names:
         raise XcatError(f"{path}: the table has no column, there is nothing to write")
@@ -76,7 +87,12 @@ def check(columns: Table | Sequence[str], path: Path | str) -> list[str]:
 
 
 def write(
-    table: Table | Pieces, path: Path | str, *, overwrite: bool = False, places: regions.Places | None = None
+    table: Table | Pieces,
+    path: Path | str,
+    *,
+    overwrite: bool = False,
+    places: regions.Places | None = None,
+    ending: str | None = None,
 ) -> Path:
     """Write a table to a file, in the format of the ending of its name.
 
@@ -93,6 +109,8 @@ def write(
         Replace an existing file.
     places : Places, optional
         For regions: where the rows are, if no columns say it in degrees.
+    ending : str, optional
+        The ending that says the format, where it is not that of the name.
 
     Raises
     ------
@@ -106,11 +124,11 @@ def write(
     arrays of different lengths as text, characters that the format forbids as escapes.
     """
     path = Path(path)
-    check_new(path, TABLES, overwrite)
-    ending = path.suffix.lower()
+    check_new(path, () if ending else TABLES, overwrite)
+    ending = ending or path.suffix.lower()
     source = pieces.of(table)
     if ending != ".reg" or places is None:
-        check(pieces.head(source), path)
+        check(pieces.head(source), path, ending)
     try:
         with writing(path) as part:
             if ending == ".reg":
@@ -135,35 +153,10 @@ def _plain_pieces(source: Pieces, ending: str) -> Iterator[Table]:
             if column.ndim > 1 and (
                 ending == ".csv"
                 or (ending == ".ecsv" and not source.n_rows)  # which astropy cannot read back without rows
-                or (ending in _VOTABLE and column.dtype.kind == "U")
+                or (ending in votable.ENDINGS and column.dtype.kind == "U")
             ):
                 table[name] = as_json_text(column)
         yield table
-
-
-def _replaced(column: Column, data: np.ndarray, mask: np.ndarray | None = None) -> Column:
-    """A column with other values."""
-    kind = Column(data) if mask is None or not isinstance(column, MaskedColumn) else MaskedColumn(data, mask=mask)
-    kind.unit, kind.description, kind.meta = column.unit, column.description, dict(column.meta)
-    return kind
-
-
-def _parts(column: Column) -> tuple[np.ndarray, np.ndarray]:
-    values = np.ma.asarray(column)
-    return np.ma.getdata(values), np.ma.getmaskarray(values)
-
-
-def _unit(unit: Any, form: str) -> str:
-    """The unit as a format writes it; one that it cannot express, such as 2.5e-15 erg/s/cm2, as astropy writes it."""
-    if unit is None or str(unit) == "":
-        return ""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UnitsWarning)  # VOUnit deprecates erg, the unit of X-ray astronomy
-            text = str(unit.to_string(form))
-            return text if Unit(text, format=form, parse_strict="silent") == unit else str(unit)
-    except (ValueError, TypeError, AttributeError):
-        return str(unit)
 
 
 # --- FITS -------------------------------------------------------------------------------------------------
@@ -219,7 +212,7 @@ def _table_hdu(table: Table) -> fits.BinTableHDU:
         bare[name] = _for_fits(table[name])
     hdu = fits.table_to_hdu(bare)
     for i, column in enumerate(table.itercols(), start=1):
-        unit, ucd, about = _unit(column.unit, "fits"), column.meta.get("ucd"), column.description
+        unit, ucd, about = unit_text(column.unit, "fits"), column.meta.get("ucd"), column.description
         for key, value, comment in (
             ("TCOMM", about, ""),
             ("TUCD", ucd, "unified content descriptor"),
@@ -255,160 +248,44 @@ def _ascii(text: str) -> str:
 
 def _for_fits(column: Column) -> Column:
     """A column in a type that FITS has; NULL of an integer is TNULL, a number that does not occur."""
-    data, mask = _parts(column)
+    data, mask = parts(column)
     has_null = isinstance(column, MaskedColumn)
     if data.dtype.kind == "U":
         # texts are ASCII already; NULL is blank
-        return _replaced(Column(), np.char.encode(np.where(mask, "", data), "ascii").astype(f"S{_width(data)}"))
+        return replaced(Column(), np.char.encode(np.where(mask, "", data), "ascii").astype(f"S{width(data)}"))
     if data.dtype.kind == "b":
         if not has_null:
-            return _replaced(Column(), data)
+            return replaced(Column(), data)
         # FITS logicals have no mask: true, false and NULL are written as the texts 'T', 'F' and blank
-        return _replaced(Column(), np.where(mask, b"", np.where(data, b"T", b"F")))
+        return replaced(Column(), np.where(mask, b"", np.where(data, b"T", b"F")))
     if data.dtype.kind == "f":
-        out = _replaced(Column(), np.where(mask, np.nan, data).astype(data.dtype))
+        out = replaced(Column(), np.where(mask, np.nan, data).astype(data.dtype))
         out.info.format = column.info.format if isinstance(column.info.format, str) else None
         return out
     fill_value = column.fill_value if has_null else None
     if data.dtype == np.int8 or (data.dtype.kind == "u" and has_null):
         data = unsigned_as_signed(data, mask)
         fill_value = np.iinfo(data.dtype).min
-    out = _replaced(column, data, mask)
+    out = replaced(column, data, mask)
     if has_null:
         out.fill_value = fill_value
     return out
 
 
-def _width(data: np.ndarray) -> int:
-    """Characters of the texts of a column, at least one."""
-    return max(data.dtype.itemsize // 4, 1)
-
-
-# --- VOTable ----------------------------------------------------------------------------------------------
-
-_DATATYPES = {
-    "b1": "boolean",
-    "u1": "unsignedByte",
-    "i2": "short",
-    "i4": "int",
-    "i8": "long",
-    "f4": "float",
-    "f8": "double",
-}
-
-
-class _Field(Field):  # type: ignore[misc]  # astropy has no types
-    """A field that writes infinity as VOTable has it, +Inf: STILTS and TOPCAT take astropy's +InF for no value."""
-
-    is_infinite = False
-
-    def _setup(self, config: Any, pos: Any) -> None:
-        super()._setup(config, pos)
-        if self.is_infinite:
-            output = self.converter.output
-            self.converter.output = lambda value, mask: output(value, mask).replace("InF", "Inf")
-
-
-_VOTABLE = (".vot", ".xml", ".votable")
-_ROWS, _END = b"    <TABLEDATA>\n", b"    </TABLEDATA>\n"
-
-
-def _votable(tables: Iterator[Table], path: Path, n_rows: int) -> None:
-    end = b""
-    with path.open("wb") as out:
-        for i, table in enumerate(tables):
-            buffer = io.BytesIO()
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UnitsWarning)
-                _votable_file(table).to_xml(buffer)
-            content = buffer.getvalue()
-            if not n_rows:
-                out.write(content)
-                break
-            start, stop = content.index(_ROWS) + len(_ROWS), content.rindex(_END)
-            out.write(content[start if i else 0 : stop])
-            end = content[stop:]
-        out.write(end)
-
-
-def _votable_file(table: Table) -> VOTableFile:
-    bare = Table()
-    for name in table.colnames:
-        bare[name] = _for_votable(table[name])
-    file = VOTableFile()
-    resource, element = Resource(type="results"), TableElement(file)
-    for key, value in table.meta.get(KEY, {}).items():
-        resource.infos.append(Info(name=key, value=_xml(value)))
-        resource.infos[-1].ID = None  # those of the columns, by which astropy names them, must be free
-    systems = dict[str, str]()
-    for place in positions(table, ucd_only=True):
-        if place.frame:
-            epoch = None if place.epoch_yr is None else f"J{place.epoch_yr:g}"
-            known = {"FK4": "eq_FK4", "FK5": "eq_FK5", "GALACTIC": "galactic"}
-            key = f"frame_{place.frame}{'' if epoch is None else '_' + epoch.replace('.', '_')}"
-            if key not in systems.values():
-                resource.coordinate_systems.append(
-                    CooSys(ID=key, system=known.get(place.frame.upper(), place.frame), epoch=epoch)
-                )
-            systems |= {place.ra: key, place.dec: key}
-    ids = unique_names([_identifier(name) for name in bare.colnames], fold=False)
-    for name, identifier in zip(bare.colnames, ids, strict=True):
-        data, column = bare[name], table[name]
-        shape = "x".join(str(n) for n in reversed(data.shape[1:])) or None
-        if data.dtype.kind == "U":
-            type_, shape = "unicodeChar", str(_width(data))
-        else:
-            type_ = _DATATYPES[data.dtype.str[1:]]
-        field = _Field(file, ID=identifier, name=name, datatype=type_, arraysize=shape, ucd=_ucd(column))
-        if text := _unit(column.unit, "vounit"):
-            field._unit = UnrecognizedUnit(_xml(text))  # its setter would have it in VOUnit or not at all
-        field.is_infinite = data.dtype.kind == "f" and bool(np.isinf(_parts(data)[0]).any())
-        field.ref, field.description = systems.get(name), _xml(column.description or "") or None
-        element.fields.append(field)
-    element.array = np.ma.array(np.asarray(bare), mask=_structured_mask(bare))
-    element.array.dtype.names = tuple(ids)
-    resource.tables.append(element)
-    file.resources.append(resource)
-    return file
-
-
-def _identifier(name: str) -> str:
-    """The name as an identifier of XML; astropy names the columns that it reads by these."""
-    plain_name = re.sub(r"[^A-Za-z0-9_.\-]", "_", name)
-    return plain_name if re.match(r"[A-Za-z_]", plain_name) else f"_{plain_name}"
-
-
-def _xml(value: Any) -> str:
-    return escape(str(value), re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ufffe\uffff]"))
-
-
-def _ucd(column: Column) -> str | None:
-    """The UCD, if it is one by its characters."""
-    ucd = str(column.meta.get("ucd", ""))
-    return ucd if re.fullmatch(r"[A-Za-z0-9._;:\-]+", ucd) else None
-
-
-def _structured_mask(table: Table) -> np.ndarray:
-    array = np.zeros(len(table), dtype=[(n, "?", table[n].shape[1:]) for n in table.colnames])
-    for name in table.colnames:
-        array[name] = _parts(table[name])[1]
-    return array
-
-
-def _for_votable(column: Column) -> Column:
-    """A column in a type that VOTable has: signed integers."""
-    data, mask = _parts(column)
-    if data.dtype.kind == "i" or (data.dtype.kind == "u" and data.dtype.itemsize > 1):
-        data = unsigned_as_signed(data, mask)
-    return _replaced(column, data, mask)
-
-
 # --- Parquet, CSV, ECSV -----------------------------------------------------------------------------------
 
 
+#: VOParquet: what the columns are, as a VOTable without rows (IVOA Note "Parquet in the VO", 1.0).
+_VOPARQUET = "IVOA.VOTable-Parquet"
+
+
 def _parquet(tables: Iterator[Table], path: Path, n_rows: int) -> None:
-    first = _arrow_table(next(tables))
-    with pq.ParquetWriter(path, first.schema, write_page_checksum=True) as writer:
+    table = next(tables)
+    first = _arrow_table(table)
+    notes = {f"{_VOPARQUET}.version": b"1.0", f"{_VOPARQUET}.content": votable.head(table)}
+    with pq.ParquetWriter(
+        path, first.schema.with_metadata({**first.schema.metadata, **notes}), write_page_checksum=True
+    ) as writer:
         writer.write_table(first)
         for table in tables:
             writer.write_table(_arrow_table(table))
@@ -430,12 +307,12 @@ def _arrow_table(table: Table) -> pa.Table:
         arrays.append(_arrow(column))
         fields.append(pa.field(name, arrays[-1].type, metadata={k: v for k, v in notes.items() if v}))
         if column.dtype.kind == "U":
-            notes_of_table[f"table::len::{name}"] = str(_width(column))
+            notes_of_table[f"table::len::{name}"] = str(width(column))
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=notes_of_table))
 
 
 def _arrow(column: Column) -> Any:
-    data, mask = _parts(column)
+    data, mask = parts(column)
     flat = data.ravel().astype(object) if data.dtype.kind == "U" else data.ravel()
     array = pa.array(flat, pa.string() if data.dtype.kind == "U" else None, mask=mask.ravel())
     for size in reversed(data.shape[1:]):
@@ -468,7 +345,7 @@ def _text(tables: Iterator[Table], path: Path, form: str) -> None:
 
 _TEXT = {".csv": "ascii.csv", ".ecsv": "ascii.ecsv"}
 _BINARY: dict[str, Callable[[Iterator[Table], Path, int], None]] = {
-    **dict.fromkeys(_VOTABLE, _votable),
+    **dict.fromkeys(votable.ENDINGS, votable.write),
     ".fits": _fits,
     ".parquet": _parquet,
 }

@@ -223,7 +223,7 @@ class Seen:
         return np.ma.MaskedArray(data, missing) if missing.any() else data
 
 
-def check_names(names: Sequence[str], path: Path) -> None:
+def check_names(names: Sequence[str], path: Path, ending: str | None = None) -> None:
     """Refuse a file that could not hold the result of a query, by the names of its columns, before the query runs.
 
     Raises
@@ -231,12 +231,12 @@ def check_names(names: Sequence[str], path: Path) -> None:
     XcatError
         As `xcat.output.files.check`.
     """
-    if path.suffix.lower() in (".fits", ".reg"):  # the other formats take every result
+    if (ending or path.suffix.lower()) in (".fits", ".reg"):  # the other formats take every result
         from astropy.table import Column, Table
 
         from xcat.output import files
 
-        files.check(Table([Column([], name=name) for name in names]), path)
+        files.check(Table([Column([], name=name) for name in names]), path, ending)
 
 
 def published(conn: Connection) -> dict[str, int]:

@@ -45,6 +45,8 @@ class SpooledResult:
         The most that the rows, and the file, may take.
     facts : dict
         Provenance, which every piece carries.
+    ending : str, optional
+        The format of the file, where it is not that of the ending of its name.
 
     Raises
     ------
@@ -52,8 +54,11 @@ class SpooledResult:
         The result takes more than `max_mb`, or the disk is full.
     """
 
-    def __init__(self, answer: Rows, beside: Path, max_mb: float, facts: dict[str, Any]) -> None:
+    def __init__(
+        self, answer: Rows, beside: Path, max_mb: float, facts: dict[str, Any], ending: str | None = None
+    ) -> None:
         self._seen, self._facts = Seen(answer.heads), facts
+        self._is_wide = (ending or beside.suffix.lower()) == ".fits"  # whose columns are as wide as their longest text
         self._file = tempfile.TemporaryFile(dir=beside.parent)  # noqa: SIM115  closed by __exit__
         try:
             batch, written_mb = list[tuple[Any, ...]](), 0.0
@@ -77,9 +82,7 @@ class SpooledResult:
         pickle.dump(batch, self._file, protocol=pickle.HIGHEST_PROTOCOL)
 
     def _check(self, beside: Path, max_mb: float) -> None:
-        # FITS has columns as wide as their longest text
-        is_wide = beside.suffix.lower() == ".fits"
-        size = max(self._seen.raw_mb, self.n_rows * self._seen.row_bytes / 4e6 if is_wide else 0.0)
+        size = max(self._seen.raw_mb, self.n_rows * self._seen.row_bytes / 4e6 if self._is_wide else 0.0)
         if size > max_mb:
             raise XcatError(
                 f"{beside}: the result takes more than {max_mb:,.0f} MB: stopped at row {self.n_rows:,}, nothing was "

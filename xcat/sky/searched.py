@@ -26,16 +26,18 @@ from xcat.sky.density_map import cells
 from xcat.sky.geometry import to_position, to_vector
 
 if TYPE_CHECKING:
+    from mocpy import MOC
     from scipy.spatial import KDTree
 
 _NEIGHBOUR, _NEAR = 12, 6
 _LARGEST_GAP_DEG, _SMALLEST_GAP_DEG = 4.0, 1.0 / 60.0
 _PIXELS_PER_GAP = 2.5
-_FEWEST = _NEIGHBOUR + 2
+FEWEST = _NEIGHBOUR + 2
+"""Sources of a mission from which its area can be told."""
 NEAREST, QUANTILE = 12, 0.3
 """The limit of a place is this quantile of the fluxes of so many sources nearest to it, times `MARGIN`."""
 MARGIN = 1.6
-_SKY_DEG2 = 360.0**2 / np.pi
+SKY_DEG2 = 360.0**2 / np.pi
 _FINEST = 16
 _LEAST_INSIDE = 0.3  # share of the area that the hull must have, or there is too little to go by
 
@@ -67,7 +69,7 @@ class Searched:
     """
 
     def __init__(self, missions: Sequence[Mission]) -> None:
-        self._hulls = [_Hull(m) for m in missions if np.count_nonzero(m.flux_std_cgs > 0) >= _FEWEST]
+        self._hulls = [_Hull(m) for m in missions if np.count_nonzero(m.flux_std_cgs > 0) >= FEWEST]
         places: list[tuple[FloatArray, ...]] = []
         for i, hull in enumerate(self._hulls):
             vectors = hull.inside
@@ -111,6 +113,8 @@ class _Hull:
     ----------
     inside : (M, 3) float64
         Unit vectors of the middles of its pieces.
+    cells, order : (M,) int64 and int
+        Its pieces: HEALPix cells (nested) of this order.
     piece_deg2 : float
         Area that each of them stands for.
     """
@@ -127,7 +131,8 @@ class _Hull:
         order, coarse = _order_of(self._gap / _PIXELS_PER_GAP) + 1, _order_of(2 * self._gap)
         each = 4 ** (order - coarse)
         blocks = _with_neighbours(cells(mission.ra_deg, mission.dec_deg, coarse), coarse)
-        vectors = to_vector(*_middles((blocks[:, None] * each + np.arange(each)).ravel(), order))
+        candidates = (blocks[:, None] * each + np.arange(each)).ravel()
+        vectors = to_vector(*_middles(candidates, order))
         # a little farther than the gap, for the second neighbour; infinite where there is none
         pairs = self._tree.query(vectors, k=2, distance_upper_bound=1.01 * self._gap)
         distance, nearest = np.asarray(pairs[0]), np.asarray(pairs[1])
@@ -136,8 +141,9 @@ class _Hull:
         growth = 1.0 / max(1.0 - float(sparsity[vertices].sum() / sparsity.sum()), _LEAST_INSIDE)
         is_empty = distance[:, 0] > self._gap
         self._empty = _tree(vectors[is_empty]) if is_empty.any() else None
-        self.inside = vectors[self.contains(vectors)]
-        self.piece_deg2 = growth * _SKY_DEG2 / (12 * 4**order)
+        is_inside = self.contains(vectors)
+        self.inside, self.cells, self.order = vectors[is_inside], candidates[is_inside], order
+        self.piece_deg2 = growth * SKY_DEG2 / (12 * 4**order)
         has_flux = np.flatnonzero(mission.flux_std_cgs > 0)
         self._bright = _tree(to_vector(mission.ra_deg[has_flux], mission.dec_deg[has_flux]))
         self._fluxes = mission.flux_std_cgs[has_flux]
@@ -154,6 +160,25 @@ class _Hull:
         """Flux above which nearly every source around unit vectors, (N, 3), is in the catalogue."""
         nearest = self._bright.query(vectors, k=np.arange(1, min(NEAREST, self._fluxes.size) + 1))[1]
         return np.asarray(MARGIN * np.quantile(self._fluxes[nearest], QUANTILE, axis=1))
+
+
+def area_of(positions: Sequence[tuple[FloatArray, FloatArray]]) -> MOC:
+    """The area that several missions have searched, as a map: the hulls of their sources, which are a little too small.
+
+    Parameters
+    ----------
+    positions : sequence of (ra, dec)
+        Degrees, (N,); of each mission. One with fewer than `FEWEST` sources is left out.
+    """
+    from mocpy import MOC
+
+    area = MOC.new_empty(0)
+    for ra_deg, dec_deg in positions:
+        if len(ra_deg) >= FEWEST:
+            hull = _Hull(Mission(ra_deg, dec_deg, np.ones(len(ra_deg))))
+            depth = np.full(len(hull.cells), hull.order, dtype=np.uint8)
+            area = area.union(MOC.from_healpix_cells(hull.cells.astype(np.uint64), depth, hull.order))
+    return area
 
 
 def _tree(vectors: FloatArray) -> KDTree:

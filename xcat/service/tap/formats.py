@@ -15,6 +15,7 @@ import psycopg
 
 from xcat.adql import Column
 from xcat.errors import XcatError
+from xcat.output.lines import base64_lines
 from xcat.output.statement import Head
 from xcat.service.tap import votable
 
@@ -183,7 +184,7 @@ def written(
         return
     yield votable.head(columns, infos, form.serialization).encode()
     if form.serialization == "BINARY2":
-        yield from votable.base64_lines(map(votable.as_binary2(columns), batches))
+        yield from base64_lines(map(votable.as_binary2(columns), batches))
     else:
         yield from map(votable.as_xml(columns), batches)
     yield votable.tail(form.serialization, end()).encode()

@@ -5,11 +5,10 @@ References: IVOA VOTable 1.4; DALI 1.1, section 4.4 (QUERY_STATUS).
 
 from __future__ import annotations
 
-import base64
 import math
 import re
 import struct
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
@@ -129,7 +128,6 @@ def as_xml(columns: Sequence[Column]) -> Callable[[Sequence[Row]], bytes]:
 # --- BINARY2 ----------------------------------------------------------------------------------------------
 
 _FORMS = {"boolean": "c", "unsignedByte": "B", "short": "h", "int": "i", "long": "q", "float": "f", "double": "d"}
-_LONGEST_LINE = 57 * 16  # bytes of base64 without a break; a multiple of 3
 
 
 def _length(column: Column) -> int | None:
@@ -196,14 +194,3 @@ def as_binary2(columns: Sequence[Column]) -> Callable[[Sequence[Row]], bytes]:
         return b"".join(parts)
 
     return write
-
-
-def base64_lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Pieces of bytes as lines of base64."""
-    rest = b""
-    for piece in pieces:
-        data = rest + piece
-        whole = len(data) - len(data) % _LONGEST_LINE
-        rest = data[whole:]
-        yield b"".join(base64.b64encode(data[i : i + _LONGEST_LINE]) + b"\n" for i in range(0, whole, _LONGEST_LINE))
-    yield base64.b64encode(rest) + b"\n"

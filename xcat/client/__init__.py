@@ -1,0 +1,1 @@
+"""A published classification elsewhere, over the network: no database is needed, and nothing is kept."""
