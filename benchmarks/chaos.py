@@ -288,9 +288,9 @@ class Chaos:
                         order = order or self.dice.sample(kinds, len(kinds))
                         name = list(self.skies)[len(self.rounds) % len(self.skies)]
                         round_ = Round(*order.pop())
-                        self.rounds.append(round_)
                         self.one_round(round_, name, long)
                         self.check(round_, name, calm[name][0])
+                        self.rounds.append(round_)
                         say(
                             f"{len(self.rounds)}: {round_.victim} {round_.way} in {round_.stage}, "
                             f"{round_.seconds:.1f} s: {'; '.join(round_.faults) or 'well'}"
