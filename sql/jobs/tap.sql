@@ -109,6 +109,13 @@ RETURNING *;
 -- Forget a job.
 DELETE FROM xcat.tap_job WHERE job_id = %(job_id)s RETURNING phase;
 
+-- name: lost
+-- Jobs that should be in the queue and are not: a process died between its steps.
+SELECT t.job_id FROM xcat.tap_job AS t
+WHERE t.phase IN ('QUEUED', 'EXECUTING') AND coalesce(t.started_at, t.created_at) < now() - interval '30 s'
+  AND NOT EXISTS (SELECT FROM procrastinate.procrastinate_jobs AS j
+                  WHERE j.queue_name = 'tap' AND j.status IN ('todo', 'doing') AND j.args ->> 'job_id' = t.job_id);
+
 -- name: expired
 -- Forget the jobs whose time has come.
 DELETE FROM xcat.tap_job WHERE destruction_at <= now() RETURNING job_id;

@@ -329,6 +329,8 @@ CASES: list[tuple[str, Sequence[tuple[Any, ...]]]] = [
      " WHERE s.id = 3 AND 1 = CONTAINS(POINT(s.ra, s.dec), m.footprint) ORDER BY 1", [(3,)]),
     (f"SELECT id {S} WHERE 1 = INTERSECTS(CIRCLE(ra, dec, 0.5), CIRCLE(10, 20, 0.1)) {O}", ids(lambda s: sep(s.ra, s.dec, 10, 20) <= 0.6)),
     (f"SELECT id {S} WHERE 1 = INTERSECTS(CIRCLE(10, 20, 0.6), POINT(ra, dec)) {O}", ids(lambda s: sep(s.ra, s.dec, 10, 20) <= 0.6)),
+    (f"SELECT id {S} WHERE 1 = INTERSECTS(POLYGON(9, 19, 11, 19, 11, 19.5), CIRCLE(ra, dec, 0.8)) {O}", [(9007199254740993,)]),
+    (f"SELECT id {S} WHERE 1 = INTERSECTS(BOX(0, 0, 0.1, 0.1), CIRCLE(ra, dec, 0.5 * k / k)) {O}", [(3,), (4,)]),
     (f"SELECT id {S} WHERE 1 = CONTAINS(CIRCLE(ra, dec, 0.5), CIRCLE(10, 20, 1.1)) {O}", ids(lambda s: sep(s.ra, s.dec, 10, 20) <= 0.6)),
     (f"SELECT id, CONTAINS(POINT(ra, dec), CIRCLE(10, 20, 0.1)) {S} WHERE k < 3 {O}", [(2, 0), (9007199254740993, 1)]),
     (f"SELECT COORD1(POINT(ra, dec)), COORD2(POINT(ra, dec)), COORDSYS(POINT(ra, dec)) {S} {O}", stars(lambda s: (s.ra, s.dec, "ICRS"))),

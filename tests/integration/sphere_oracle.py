@@ -57,6 +57,17 @@ def from_edges(points: Array, vertices: Array) -> Array:
     return np.asarray(np.degrees(np.abs(np.arcsin(np.clip(points @ normals.T, -1, 1)))).min(axis=1))
 
 
+def from_border(points: Array, vertices: Array) -> Array:
+    """Distance (deg) of points from the border of a polygon, to about 0.01 of its size: from many points on it."""
+    shares = np.linspace(0, 1, 200)[:, None]
+    near = np.full(len(points), np.inf)
+    for a, b in zip(vertices, np.roll(vertices, -1, axis=0), strict=True):
+        chord = (1 - shares) * a + shares * b
+        chord /= np.linalg.norm(chord, axis=1)[:, None]
+        near = np.minimum(near, np.degrees(np.arccos(np.clip((points @ chord.T).max(axis=1), -1, 1))))
+    return near
+
+
 def in_box(points: Array, ra: float, dec: float, width: float, height: float) -> tuple[NDArray[np.bool_], Array]:
     """Whether points are in a box, and how far (deg) from its four great circles.
 

@@ -315,6 +315,14 @@ def test_polygons(
     numbers = ", ".join(f"{a!r}, {d!r}" for a, d in np.column_stack(oracle.degrees(vertices)).tolist())
     sure = oracle.from_edges(points, vertices) > 1e-9
     assert (_inside(big, f"POLYGON({numbers})") == oracle.in_polygon(points, vertices))[sure].all()
+    some, radius = slice(0, None, 40), reach / 3
+    region = f"INTERSECTS(CIRCLE(ra, dec, {radius}), POLYGON({numbers}))"
+    sql = translate(f"SELECT id FROM pub.big WHERE MOD(id, 40) = 0 AND 1 = {region}", [_BIG]).sql
+    touching = np.zeros(250, bool)
+    touching[[row[0] // 40 for row in big.execute(sql.encode())]] = True
+    border, inside = oracle.from_border(points[some], vertices), oracle.in_polygon(points[some], vertices)
+    clear = np.abs(border - radius) > 0.02 * reach
+    assert (touching == (inside | (border < radius)))[clear].all()
     if reach >= 19:
         area, centroid = oracle.area_and_centroid(vertices)
         assert _one(big, f"AREA(POLYGON({numbers}))") == pytest.approx(area, rel=0.05, abs=20)

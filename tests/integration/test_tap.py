@@ -201,6 +201,23 @@ def test_an_error_after_the_first_rows_is_told_at_the_end(http: httpx.Client) ->
     assert [value for value, _ in status(answer.text)] == ["OK", "ERROR"] and "longer than 2 s" in answer.text
 
 
+def test_halves_of_characters_are_refused(http: httpx.Client) -> None:
+    body = b'--x\r\nContent-Disposition: form-data; name="RUNID"\r\n\r\n\\ud800\r\n--x--\r\n'
+    kind = {"Content-Type": "multipart/form-data; boundary=x; charset=unicode_escape"}
+    for path in ("/tap/sync", "/tap/async"):
+        assert http.post(path, content=body, headers=kind).status_code == 400
+
+
+def test_a_row_that_no_table_can_hold_is_told(http: httpx.Client) -> None:
+    table = Table({f"c{i}": ["a" * 30] for i in range(600)})
+    answer = http.post(
+        "/tap/sync",
+        data={"LANG": "ADQL", "QUERY": "SELECT c1 FROM TAP_UPLOAD.t", "UPLOAD": "t,param:f"},
+        files={"f": votable(table)},
+    )
+    assert answer.status_code == 400 and "the database cannot take it: row is too big" in answer.text
+
+
 def test_codes_of_http(http: httpx.Client) -> None:
     assert http.get("/tap/nowhere").status_code == 404
     assert http.put("/tap/sync").status_code == 405
@@ -264,6 +281,7 @@ def mine(has_null: bool = True) -> Table:
     table["label"] = ["Ω", "", "a\tb"]
     table["good"] = [True, False, True]
     table["spectrum"] = np.arange(6.0).reshape(3, 2)
+    table["image"] = np.arange(18).reshape(3, 2, 3)
     return table
 
 
@@ -287,6 +305,8 @@ def test_an_upload_comes_back_as_it_was(http: httpx.Client, form: str) -> None:
     assert got["flux"][0] == 1 and np.isposinf(got["flux"][1])
     assert got["label"].tolist() == ["Ω", "", "a\tb"] and got["good"].tolist() == [True, False, True]
     np.testing.assert_array_equal(np.array(got["spectrum"].tolist()), np.arange(6.0).reshape(3, 2))
+    before = given.to_table()  # astropy itself turns the axes round when it writes
+    np.testing.assert_array_equal(np.array(got["image"].tolist()), np.array(before["image"].tolist()))
 
 
 def test_a_list_is_matched_by_position(http: httpx.Client, limited: Settings) -> None:
@@ -430,6 +450,16 @@ def test_a_job_goes_when_its_time_has_come(http: httpx.Client, limited: Settings
     http.post(f"{job}/destruction", data={"DESTRUCTION": "2020-01-01T00:00:00Z"})
     children.until(lambda: http.get(job).status_code == 404)
     children.until(lambda: not folder.exists())
+
+
+def test_a_job_that_fell_out_of_the_queue_is_put_back(http: httpx.Client, limited: Settings) -> None:
+    job = submit(http, "SELECT TOP 1 name FROM pub.classified")
+    with connect(limited) as conn:
+        conn.execute(
+            "UPDATE xcat.tap_job SET phase = 'QUEUED', created_at = now() - interval '1 hour' WHERE job_id = %s",
+            [job.rpartition("/")[2]],
+        )
+    assert until_it_ends(http, job).findtext(f"{UWS}phase") == "COMPLETED"
 
 
 def test_jobs_survive_the_end_of_the_service(limited: Settings) -> None:

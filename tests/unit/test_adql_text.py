@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from xcat.adql import AdqlError, Column, Table, Translated, translate
+from xcat.adql.calls import SPECIAL
 from xcat.adql.dialect import MAX_CHARACTERS, MAX_DEPTH, MAX_SELECTS, MAX_TOKENS
-from xcat.adql.expressions import SPECIAL
 from xcat.adql.functions import AGGREGATES, FUNCTIONS
 from xcat.adql.query import MAX_COLUMNS, MAX_TABLES
 
@@ -148,6 +148,7 @@ REFUSED = [
     ("SELECT DISTANCE(POINT(1, 2), CIRCLE(1, 2, 3)) FROM pub.source", "between two points, not a CIRCLE", "DISTANCE"),
     ("SELECT COORD1(CIRCLE(1, 2, 3)) FROM pub.source", "takes a POINT, not a CIRCLE", "COORD1"),
     ("SELECT CONTAINS(CIRCLE(1, 2, 3), POINT(1, 2)) FROM pub.source", "CONTAINS of a CIRCLE in a POINT", "CONTAINS"),
+    ("SELECT INTERSECTS(BOX(1, 2, 3, 4), BOX(1, 2, 3, 4)) FROM pub.source", "INTERSECTS of a BOX and a BOX", "INTERSECTS"),
     ("SELECT AREA(ra) FROM pub.source", "a geometry is expected here", "ra"),
 ]  # fmt: skip
 

@@ -5,27 +5,25 @@ A node, or an argument of a node, that is not listed here is refused by name: th
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlglot import exp
 
-from xcat.adql import dialect, geometry
-from xcat.adql.functions import AGGREGATES, FUNCTIONS, aggregate
+from xcat.adql import calls, dialect, geometry
+from xcat.adql.kinds import calculated, common, compare, matched, measured, unified
 from xcat.adql.model import Column, Refusal
+from xcat.adql.nodes import chain, conjuncts, only, placed, refused, unwrapped
 from xcat.adql.scope import Scope
 from xcat.adql.values import (
     BOOLEAN,
     DOUBLE,
-    LONG,
     SQL_TYPES,
     TEXT,
     TIME,
     Region,
     Value,
-    as_double,
     as_text,
     constant,
     from_digits,
@@ -34,7 +32,6 @@ from xcat.adql.values import (
     moment,
     wider,
 )
-from xcat.columns import units
 
 _OPERATORS: dict[type[exp.Expr], str] = {
     exp.Add: "+",
@@ -64,7 +61,6 @@ _TEXTS = ("CHAR", "VARCHAR")
 #: Most operators of one kind in a row, such as ``1 + 1 + 1 + ...``; AND and OR have no limit of their own.
 MAX_CHAIN = 500
 
-T = TypeVar("T")
 Subquery = Callable[[exp.Expr, Scope], "tuple[str, tuple[Column, ...]]"]
 
 
@@ -106,7 +102,7 @@ class Expressions:
         """
         operands = [node]
         while any(isinstance(unwrapped(n), exp.And) for n in operands):
-            operands = [m for n in operands for m in _operands(unwrapped(n))]
+            operands = [m for n in operands for m in conjuncts(unwrapped(n))]
         values = [self.condition(n) for n in operands]
         here = frozenset().union(*(v.searches for v in values))
         searched = here | self.searched
@@ -120,7 +116,7 @@ class Expressions:
     def value(self, node: exp.Expr) -> Value:
         """An expression that a result can hold; a geometry becomes an array."""
         part = self.part(node)
-        return _placed(node, lambda: geometry.as_value(part)) if isinstance(part, Region) else part
+        return placed(node, lambda: geometry.as_value(part)) if isinstance(part, Region) else part
 
     def shape(self, node: exp.Expr) -> Region:
         """An expression that is a geometry."""
@@ -148,7 +144,7 @@ class Expressions:
         write = _NODES.get(type(node))
         if write is None:
             raise refused(node)
-        return _placed(node, lambda: write(self, node))
+        return placed(node, lambda: write(self, node))
 
     # -- constants and columns
 
@@ -202,10 +198,10 @@ class Expressions:
             wanted = self.value(other).number
             if wanted not in (0, 1):
                 return None
-            condition = self._predicate(node)
+            condition = calls.predicate(self, node)
             return condition if (wanted == 1) == (sign == "=") else made(f"(NOT {condition.sql})", BOOLEAN, condition)
         if name == "DISTANCE" and sign in ("<", "<="):
-            a, b = self._two_points(node)
+            a, b = calls.two_points(self, node)
             return geometry.within(self.scope, a, b, self.number(other), border=sign == "<=")
         return None
 
@@ -262,7 +258,7 @@ class Expressions:
         value = self.number(node.this)
         if value.number is not None:
             return constant(-value.number)
-        return made(f"(- {value.sql})", _measured(wider([value.column]), value), value)
+        return made(f"(- {value.sql})", measured(wider([value.column]), value), value)
 
     def _arithmetic(self, node: exp.Binary) -> Value:
         operands: list[tuple[type[exp.Expr], exp.Expr]] = []
@@ -275,7 +271,7 @@ class Expressions:
             raise Refusal(f"more than {MAX_CHAIN} operators in a row")
         result = self.number(at)
         for operator, operand in reversed(operands):
-            result = _calculated(result, _OPERATORS[operator], self.number(operand))
+            result = calculated(result, _OPERATORS[operator], self.number(operand))
         return result
 
     def _joined(self, node: exp.DPipe) -> Value:
@@ -337,253 +333,14 @@ class Expressions:
         if value.kind == "time":
             raise Refusal(f"a time cannot be cast to {wanted}")
         sql = f"CAST({value.sql} AS integer)" if value.kind == "boolean" else value.sql
-        column = _measured(Column("", _CASTS[wanted]), value)
+        column = measured(Column("", _CASTS[wanted]), value)
         return made(f"CAST({sql} AS {SQL_TYPES[column.datatype]})", column, value)
-
-    # -- functions
-
-    def _function(self, node: exp.Anonymous) -> Value | Region:
-        only(node, "this", "expressions")
-        if isinstance(node.this, exp.Identifier):
-            raise Refusal(f'not supported: function "{node.this.name[:40]}"')
-        name, arguments = str(node.this).upper(), node.expressions
-        if name in AGGREGATES:
-            return self._aggregate(name, arguments)
-        if name in FUNCTIONS:
-            return FUNCTIONS[name].call(name, [self.value(a) for a in arguments])
-        special = SPECIAL.get(name)
-        if special is None:
-            raise Refusal(f"not supported: function {name[:40]}")
-        return special(self, node)
-
-    def _aggregate(self, name: str, arguments: Sequence[exp.Expr]) -> Value:
-        if self.in_aggregate or self.clause in ("WHERE", "ON", "GROUP BY"):
-            raise Refusal(f"{name} cannot stand in {'an aggregate' if self.in_aggregate else self.clause}")
-        if len(arguments) != 1:
-            raise Refusal(f"{name} has 1 argument, not {len(arguments)}")
-        (argument,) = arguments
-        if name == "COUNT" and isinstance(argument, exp.Star):
-            only(argument)
-            return Value("count(*)", LONG)
-        distinct = isinstance(argument, exp.Distinct)
-        if distinct:
-            only(argument, "expressions")
-            if len(argument.expressions) != 1:
-                raise Refusal(f"{name}(DISTINCT ...) has 1 argument, not {len(argument.expressions)}")
-            (argument,) = argument.expressions
-        return aggregate(name, replace(self, in_aggregate=True).value(argument), distinct=distinct)
-
-    def _coalesce(self, node: exp.Anonymous) -> Value:
-        values = [self.value(a) for a in node.expressions]
-        if len(values) < 2:
-            raise Refusal("COALESCE has 2 arguments or more")
-        return made(f"COALESCE({', '.join(unified(values))})", common(values), *values)
-
-    def _in_unit(self, node: exp.Anonymous) -> Value:
-        arguments = node.expressions
-        if len(arguments) != 2:
-            raise Refusal(f"IN_UNIT has 2 arguments, not {len(arguments)}")
-        value, wanted = self.number(arguments[0]), self.value(arguments[1]).text
-        if wanted is None:
-            raise Refusal("the unit of IN_UNIT is a text, such as 'arcsec'")
-        if not value.column.unit or units.is_none(value.column.unit):
-            raise Refusal("IN_UNIT needs a column with a unit: this has none")
-        if units.is_none(wanted) or units.as_unit(wanted) is None:
-            raise Refusal(f"{wanted[:40]!r} is not a unit")
-        factor = units.conversion(value.column.unit, wanted)
-        if factor is None or not math.isfinite(factor) or factor == 0:
-            raise Refusal(f"{value.column.unit} cannot be converted to {wanted[:40]}")
-        return made(f"({as_double(value)} * {constant(factor).sql})", Column("", "double", unit=wanted), value)
-
-    # -- geometry
-
-    def _predicate(self, node: exp.Anonymous) -> Value:
-        name, arguments = str(node.this).upper(), node.expressions
-        if len(arguments) != 2:
-            raise Refusal(f"{name} has 2 arguments, not {len(arguments)}", dialect.offset(node))
-        shapes = [self.shape(a) for a in arguments]
-        relation = geometry.contains if name == "CONTAINS" else geometry.intersects
-        return _placed(node, lambda: relation(self.scope, *shapes))
-
-    def _predicate_as_number(self, node: exp.Anonymous) -> Value:
-        condition = self._predicate(node)
-        return made(f"CAST({condition.sql} AS integer)", Column("", "int"), condition)
-
-    def _two_points(self, node: exp.Anonymous) -> tuple[Region, Region]:
-        arguments = node.expressions
-        if len(arguments) == 4:
-            numbers = [self.number(a) for a in arguments]
-            return geometry.region("point", tuple(numbers[:2])), geometry.region("point", tuple(numbers[2:]))
-        if len(arguments) != 2:
-            raise Refusal(f"DISTANCE has 2 points or 4 numbers, not {len(arguments)} arguments", dialect.offset(node))
-        return self.shape(arguments[0]), self.shape(arguments[1])
-
-    def _distance(self, node: exp.Anonymous) -> Value:
-        return geometry.distance(*self._two_points(node))
-
-    def _region(self, node: exp.Anonymous) -> Region:
-        """POINT, CIRCLE, BOX and POLYGON: an optional frame, then numbers, or points in place of two numbers."""
-        name, arguments = str(node.this).upper(), list(node.expressions)
-        frame = ""
-        if arguments and isinstance(arguments[0], exp.Literal) and arguments[0].is_string:
-            frame = str(arguments.pop(0).this)
-            if frame.strip().upper().split(" ")[0] not in ("", "ICRS", "UNKNOWNFRAME"):
-                raise Refusal(f"not supported: coordinates in {frame[:40]!r}; positions are in ICRS")
-        parts: list[Value] = []
-        for argument in arguments:
-            part = self.part(argument)
-            if isinstance(part, Value) and part.kind == "point":
-                part = geometry.of_column(part)
-            if isinstance(part, Region) and part.kind == "point" and name != "POINT":
-                parts.extend(part.parts)
-            elif isinstance(part, Value) and (part.kind == "number" or part.is_null):
-                parts.append(part)
-            else:
-                raise Refusal(f"{name} is made of numbers, in degrees", dialect.offset(argument))
-        wanted = {"POINT": 2, "CIRCLE": 3, "BOX": 4}.get(name, len(parts))
-        if len(parts) != wanted:
-            raise Refusal(f"{name} has {wanted} numbers, not {len(parts)}")
-        return geometry.region(name.lower(), tuple(parts), frame)
-
-    def _one_shape(self, node: exp.Anonymous) -> Region:
-        if len(node.expressions) != 1:
-            raise Refusal(f"{str(node.this).upper()} has 1 argument, not {len(node.expressions)}")
-        return self.shape(node.expressions[0])
-
-    def _coordinate(self, node: exp.Anonymous) -> Value:
-        shape = self._one_shape(node)
-        if shape.kind != "point":
-            raise Refusal(f"{str(node.this).upper()} takes a POINT, not a {shape.kind.upper()}")
-        value = shape.parts[0 if str(node.this).endswith("1") else 1]
-        return replace(value, column=replace(value.column, unit=value.column.unit or "deg"))
-
-    def _frame(self, node: exp.Anonymous) -> Value:
-        return literal(self._one_shape(node).frame or "ICRS")
-
-
-def _calculated(a: Value, sign: str, b: Value) -> Value:
-    """Two numbers added, subtracted, multiplied or divided; integers divide to an integer, as in PostgreSQL."""
-    column = wider([a.column, b.column])
-    if sign in "+-" and a.column.unit == b.column.unit:
-        column = replace(column, unit=a.column.unit)
-    if a.number is not None and b.number is not None:
-        x, y = a.number, b.number
-        if sign == "/" and y == 0:
-            raise Refusal("division by zero")
-        if sign == "/" and isinstance(x, int) and isinstance(y, int):
-            return constant(abs(x) // abs(y) * (1 if (x < 0) == (y < 0) else -1))
-        return constant({"+": x + y, "-": x - y, "*": x * y}[sign] if sign != "/" else x / y)
-    return made(f"({a.sql} {sign} {b.sql})", column, a, b)
-
-
-def compare(a: Value, sign: str, b: Value) -> Value:
-    """A comparison of two values of one kind."""
-    left, right = matched(a, b)
-    if sign not in ("=", "<>") and "boolean" in (a.kind, b.kind) and not (a.is_null or b.is_null):
-        raise Refusal("true and false are not greater or smaller")
-    result = made(f"({left} {sign} {right})", BOOLEAN, a, b)
-    return replace(result, equates=sign == "=" and bool(a.tables and b.tables and a.tables != b.tables))
-
-
-def matched(a: Value, b: Value) -> tuple[str, str]:
-    """SQL of two values that are compared: a text is read as a time beside a time, 0 and 1 as false and true."""
-    if a.is_null or b.is_null:
-        return a.sql, b.sql
-    if {a.kind, b.kind} == {"boolean", "number"}:
-        truth = {0: "false", 1: "true"}
-        for value, other in ((a, b), (b, a)):
-            if value.kind == "number" and value.number in truth:
-                word = truth[int(value.number)]
-                return (word, other.sql) if value is a else (other.sql, word)
-    if a.kind == "time" and b.text is not None:
-        return a.sql, moment(b.text)
-    if b.kind == "time" and a.text is not None:
-        return moment(a.text), b.sql
-    if a.kind != b.kind or a.kind not in ("number", "text", "time", "boolean"):
-        raise Refusal(f"a {a.kind} cannot be compared with a {b.kind}")
-    return a.sql, b.sql
-
-
-def common(values: Sequence[Value]) -> Column:
-    """The type of values of one kind, such as the branches of CASE, and their unit if it is one."""
-    present = [v for v in values if not v.is_null]
-    if not present:
-        return TEXT
-    first = next((v for v in present if v.kind == "time"), present[0])
-    if first.kind in ("number",):
-        column = wider([v.column for v in present])
-        same = {v.column.unit for v in present if v.number is None}
-        return replace(column, unit=same.pop()) if len(same) == 1 else column
-    return replace(first.column, name="")
-
-
-def unified(values: Sequence[Value]) -> list[str]:
-    """SQL of values that must be of one kind."""
-    present = [v for v in values if not v.is_null]
-    kinds = {v.kind for v in present}
-    if kinds == {"time", "text"} and all(v.text is not None for v in present if v.kind == "text"):
-        return [moment(v.text) if v.text is not None else v.sql for v in values]
-    if len(kinds) > 1:
-        raise Refusal(f"values of one kind are needed, not {' and '.join(sorted(kinds))}")
-    if kinds == {"number"} and common(values).datatype == "double":
-        return [v.sql if v.is_null else as_double(v) for v in values]
-    if kinds == {"text"}:
-        return [v.sql if v.is_null else as_text(v) for v in values]
-    return [v.sql for v in values]
-
-
-def _measured(column: Column, value: Value) -> Column:
-    return replace(column, unit=value.column.unit)
 
 
 def _single(columns: Sequence[Column], node: exp.Expr) -> Column:
     if len(columns) != 1:
         raise Refusal(f"this subquery must have one column, not {len(columns)}", dialect.offset(node))
     return columns[0]
-
-
-def chain(node: exp.Binary, *also: str) -> list[exp.Expr]:
-    """Operands of a row of one operator, however long: sqlglot nests it to the left."""
-    operands: list[exp.Expr] = []
-    at: exp.Expr = node
-    while type(at) is type(node):
-        only(at, "this", "expression", *also)
-        operands.append(at.expression)
-        at = at.this
-    return [at, *reversed(operands)]
-
-
-def _operands(node: exp.Expr) -> list[exp.Expr]:
-    return chain(node) if isinstance(node, exp.And) else [node]
-
-
-def unwrapped(node: exp.Expr) -> exp.Expr:
-    """A node without the parentheses around it."""
-    while isinstance(node, exp.Paren):
-        node = node.this
-    return node
-
-
-def only(node: exp.Expr, *arguments: str) -> None:
-    """Refuse a node with arguments other than those listed."""
-    for argument, value in node.args.items():
-        if argument not in arguments and value not in (None, False, [], ()):
-            raise Refusal(f"not supported: {type(node).__name__.upper()} with {argument.strip('_').upper()}")
-
-
-def refused(node: exp.Expr) -> Refusal:
-    """Why a node that is not listed is refused."""
-    return Refusal(f"not supported: {type(node).__name__}", dialect.offset(node))
-
-
-def _placed(node: exp.Expr, write: Callable[[], T]) -> T:
-    """What a function gives; a refusal without a place gets that of the node."""
-    try:
-        return write()
-    except Refusal as refusal:
-        if refusal.offset is None:
-            refusal.offset = dialect.offset(node)
-        raise
 
 
 _NODES: Mapping[type[exp.Expr], Callable[[Expressions, Any], Value | Region]] = {
@@ -617,23 +374,5 @@ _NODES: Mapping[type[exp.Expr], Callable[[Expressions, Any], Value | Region]] = 
     exp.DPipe: Expressions._joined,
     exp.Case: Expressions._case,
     exp.Cast: Expressions._cast,
-    exp.Anonymous: Expressions._function,
-}
-
-#: Functions whose arguments are more than numbers and texts.
-SPECIAL: Mapping[str, Callable[[Expressions, exp.Anonymous], Value | Region]] = {
-    "AREA": lambda self, node: geometry.area(self._one_shape(node)),
-    "BOX": Expressions._region,
-    "CENTROID": lambda self, node: geometry.centroid(self._one_shape(node)),
-    "CIRCLE": Expressions._region,
-    "COALESCE": Expressions._coalesce,
-    "CONTAINS": Expressions._predicate_as_number,
-    "COORD1": Expressions._coordinate,
-    "COORD2": Expressions._coordinate,
-    "COORDSYS": Expressions._frame,
-    "DISTANCE": Expressions._distance,
-    "INTERSECTS": Expressions._predicate_as_number,
-    "IN_UNIT": Expressions._in_unit,
-    "POINT": Expressions._region,
-    "POLYGON": Expressions._region,
+    exp.Anonymous: calls.call,
 }

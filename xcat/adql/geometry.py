@@ -12,10 +12,13 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import numpy as np
+
 from xcat.adql.model import Column, Refusal
 from xcat.adql.scope import Scope, Source
 from xcat.adql.sphere import Polygon, box_corners, coordinates
 from xcat.adql.values import BOOLEAN, DOUBLE, Region, Value, as_double, constant, made
+from xcat.arrays import FloatArray
 
 MAX_CONE_DEG = 20.0
 #: q3c refuses polygons of a diameter of about 23 degrees and more.
@@ -160,7 +163,7 @@ def intersects(scope: Scope, a: Region, b: Region) -> Value:
         a, b = b, a
     polygon = _polygon(a)
     if b.kind == "circle" and polygon is not None:
-        return _near(a, polygon, b)
+        return _near(scope, polygon, b)
     raise Refusal(f"not supported: INTERSECTS of {_article(a.kind)} and {_article(b.kind)}")
 
 
@@ -175,6 +178,10 @@ def _holds(scope: Scope, shape: Region, point: Region) -> Value:
     if polygon is None:
         vertices = shape.array.sql if shape.array else f"ARRAY[{_list(shape)}]"
         return made(f"public.q3c_poly_query({_list(point)}, {vertices})", BOOLEAN, shape, point)
+    return _in_polygon(scope, polygon, point)
+
+
+def _in_polygon(scope: Scope, polygon: Polygon, point: Region) -> Value:
     if polygon.radius_deg <= MAX_POLYGON_RADIUS_DEG:
         vertices = ", ".join(repr(x) for x in _coordinates(polygon))
         return made(
@@ -221,9 +228,32 @@ def _in_large_polygon(scope: Scope, polygon: Polygon, point: Region) -> Value:
     return made(f"({cone.sql} AND {test})", BOOLEAN, point)
 
 
-def _near(shape: Region, polygon: Polygon, circle: Region) -> Value:
-    """Whether a circle touches a polygon: its centre is inside, or no farther from an edge than its radius."""
-    raise Refusal(f"not supported: INTERSECTS of {_article(shape.kind)} and {_article(circle.kind)}")
+def _near(scope: Scope, polygon: Polygon, circle: Region) -> Value:
+    """Whether a circle touches a polygon: its centre is inside, or no farther from an edge than its radius.
+
+    Along an edge from a vertex a, with the tangent t there and the normal n of its great circle, a position has a
+    longitude and a height; beyond the ends of the edge the vertices are nearest.
+    """
+    centre, radius = _centre(circle), circle.parts[2]
+    ra, dec = (f"radians({as_double(p)})" for p in centre.parts)
+    frames = [("a", polygon.vertices), ("t", polygon.tangents), ("n", polygon.normals)]
+    columns = {f"{name}{axis}": vectors[:, k] for name, vectors in frames for k, axis in enumerate("xyz")}
+    columns |= {"length": polygon.lengths_rad, "ra": polygon.coordinates[:, 0], "dec": polygon.coordinates[:, 1]}
+    along = {name: f"(p.x * e.{name}x + p.y * e.{name}y + p.z * e.{name}z)" for name, _ in frames}
+    limit = as_double(radius)
+    near = (
+        f"EXISTS (SELECT FROM (SELECT cos({dec}) * cos({ra}) AS x, cos({dec}) * sin({ra}) AS y, sin({dec}) AS z) AS p,"
+        f" unnest({', '.join(_array(c) for c in columns.values())}) AS e ({', '.join(columns)})"
+        f" WHERE public.q3c_dist({_list(centre)}, e.ra, e.dec) <= {limit}"
+        f" OR (atan2({along['t']}, {along['a']}) BETWEEN 0 AND e.length"
+        f" AND abs(degrees(asin(least(1, greatest(-1, {along['n']}))))) <= {limit}))"
+    )
+    test = f"({_in_polygon(scope, polygon, centre).sql} OR {near})"
+    if radius.number is None or polygon.radius_deg + radius.number >= MAX_CONE_DEG:
+        return made(test, BOOLEAN, circle)
+    middle = Region("point", tuple(constant(x) for x in coordinates(polygon.centre)))
+    cone = within(scope, centre, middle, constant(polygon.radius_deg + float(radius.number) + _MARGIN_DEG))
+    return made(f"({cone.sql} AND {test})", BOOLEAN, circle)
 
 
 def _projected(polygon: Polygon, point: Region) -> tuple[str, str, str]:
@@ -240,10 +270,12 @@ def _projected(polygon: Polygon, point: Region) -> tuple[str, str, str]:
 
 
 def _edges(polygon: Polygon) -> tuple[str, ...]:
-    plane = [[float(x) for x in vertex] for vertex in polygon.plane]
-    ends = [*plane[1:], plane[0]]
-    columns = (*zip(*plane, strict=True), *zip(*ends, strict=True))
-    return tuple(f"CAST(ARRAY[{', '.join(map(repr, c))}] AS double precision[])" for c in columns)
+    starts, ends = polygon.plane, np.roll(polygon.plane, -1, axis=0)
+    return tuple(_array(c) for c in (*starts.T, *ends.T))
+
+
+def _array(numbers: FloatArray) -> str:
+    return f"CAST(ARRAY[{', '.join(repr(float(x)) for x in numbers)}] AS double precision[])"
 
 
 def area(shape: Region) -> Value:
@@ -286,7 +318,7 @@ def _polygon(shape: Region) -> Polygon | None:
 
 
 def _coordinates(polygon: Polygon) -> list[float]:
-    return [x for vertex in polygon.vertices for x in coordinates(vertex)]
+    return [float(x) for x in polygon.coordinates.ravel()]
 
 
 def _centre(shape: Region) -> Region:

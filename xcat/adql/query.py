@@ -9,15 +9,30 @@ from itertools import count
 from sqlglot import exp
 
 from xcat.adql import dialect
-from xcat.adql.expressions import Expressions, common, compare, only, refused, unwrapped
+from xcat.adql.clauses import (
+    From,
+    bare,
+    folds,
+    is_comma,
+    merged,
+    name_of,
+    named_position,
+    position,
+    renamed,
+    rows_clause,
+    rows_of,
+    same_names,
+)
+from xcat.adql.expressions import Expressions
+from xcat.adql.kinds import common, compare
 from xcat.adql.model import Column, Refusal, Table
+from xcat.adql.nodes import only, refused, unwrapped
 from xcat.adql.scope import Field, Identifier, Origin, Scope, Source, WithTable, identifier, lookup, named
 from xcat.adql.values import Aliases, Value, kind, name
 
 _SIDES = {"LEFT": "LEFT ", "RIGHT": "RIGHT ", "FULL": "FULL "}
 _SETS: dict[type[exp.Expr], str] = {exp.Union: "UNION", exp.Intersect: "INTERSECT", exp.Except: "EXCEPT"}
 _QUERY = ("with_", "order", "limit", "offset")
-MAX_ROWS = 2**63 - 1
 #: PostgreSQL takes 1,664.
 MAX_COLUMNS = 1_600
 #: Most tables in all parts of FROM, each counted as often as it is there.
@@ -32,15 +47,6 @@ class Written:
     columns: tuple[Column, ...]
     origins: tuple[Origin | None, ...] = ()
     limit: int | None = None
-
-
-@dataclass(frozen=True)
-class _From:
-    """A part of FROM: its SQL, its tables, and the columns that a star gives."""
-
-    sql: str
-    sources: tuple[Source, ...]
-    visible: tuple[Field, ...]
 
 
 @dataclass
@@ -62,7 +68,7 @@ class Queries:
 
     def write(self, node: exp.Expr, parent: Scope | None = None, most: int | None = None) -> Written:
         """A query; `most` is how many rows its result may have at most."""
-        node = _bare(node)
+        node = bare(node)
         scope, start = self._with(node, Scope(parent))
         if isinstance(node, exp.Select):
             written = self._select(node, scope, most)
@@ -98,7 +104,7 @@ class Queries:
             only(part.args["alias"], "this", "columns")
             called = identifier(part.args["alias"].this, new=True)
             written = self.write(part.this, scope)
-            columns = _renamed(written.columns, part.args["alias"].args.get("columns"), part)
+            columns = renamed(written.columns, part.args["alias"].args.get("columns"), part)
             if any(w.called.text.lower() == called.text.lower() for w in scope.with_tables):
                 raise Refusal(f"WITH has {called.text} twice", dialect.offset(part))
             table = WithTable(called, self.aliases.new(called.text), columns, written.columns, written.origins)
@@ -129,11 +135,11 @@ class Queries:
         if (having := node.args.get("having")) is not None:
             parts.append(f"HAVING {self._expressions(scope, 'HAVING').condition(having.this).sql}")
         order = self._order(node, columns, scope, values)
-        top = _rows(node, "limit")
-        rows = _rows_clause(top, _rows(node, "offset"), most)
+        top = rows_of(node, "limit")
+        rows = rows_clause(top, rows_of(node, "offset"), most)
         listed = ", ".join(f"{v.sql} AS {name(c.name)}" for c, v in zip(columns, values, strict=True))
         select = f"SELECT {'DISTINCT ' if distinct is not None else ''}{listed}"
-        origins = tuple(self._origin(scope, v) for v in values) if not _folds(node) else ()
+        origins = tuple(self._origin(scope, v) for v in values) if not folds(node) else ()
         return Written(" ".join([select, *parts, *order, *rows]), columns, origins, top)
 
     def _list(self, node: exp.Select, scope: Scope) -> tuple[tuple[Column, ...], list[Value]]:
@@ -175,22 +181,24 @@ class Queries:
                 called = identifier(item.args["alias"], new=True)
                 item = item.this
             value = write.value(item)
-            yield called.text if called else _name_of(item, value), value
+            yield called.text if called else name_of(item, value), value
             return
         for each in fields:
             yield each.column.name, each.value()
 
     def _group_term(self, node: exp.Expr, scope: Scope, columns: Sequence[Column]) -> str:
-        if (position := _position(node, columns)) is not None:
-            return str(position)
+        if (listed := position(node, columns)) is not None:
+            return str(listed)
         write = self._expressions(scope, "GROUP BY")
         try:
             value = write.value(node)
         except Refusal:
-            if (position := _named_position(node, columns)) is None:
+            if (listed := named_position(node, columns)) is None:
                 raise
-            return str(position)
-        return value.sql if value.number is None and value.text is None else f"({value.sql} || '')"
+            return str(listed)
+        if value.number is not None or value.text is not None:
+            raise Refusal("GROUP BY takes columns, not a fixed value", dialect.offset(node))
+        return value.sql
 
     def _order(
         self, node: exp.Expr, columns: Sequence[Column], scope: Scope | None, values: Sequence[Value] = ()
@@ -202,9 +210,9 @@ class Queries:
         terms = []
         for item in clause.expressions:
             only(item, "this", "desc", "nulls_first")
-            position = _position(item.this, columns) or _named_position(item.this, columns)
-            if position is not None:
-                sql = str(position)
+            at = position(item.this, columns) or named_position(item.this, columns)
+            if at is not None:
+                sql = str(at)
             elif scope is None:
                 raise Refusal("ORDER BY after UNION takes names or numbers of columns", dialect.offset(item))
             else:
@@ -252,30 +260,30 @@ class Queries:
                     columns[number] = replace(a, datatype=common([Value("", a), Value("", b)]).datatype)
             sql = f"({sql} {word} ({other.sql}))"
         order = self._order(node, columns, None)
-        rows = _rows_clause(None, _rows(node, "offset"), most)
+        rows = rows_clause(None, rows_of(node, "offset"), most)
         return Written(" ".join([sql[1:-1], *order, *rows]), tuple(columns))
 
     # -- FROM
 
-    def _from(self, first: exp.Expr, joins: Sequence[exp.Join], scope: Scope) -> _From:
+    def _from(self, first: exp.Expr, joins: Sequence[exp.Join], scope: Scope) -> From:
         """All of FROM. The condition of a join sees the tables since the last comma."""
-        done: list[_From] = []
+        done: list[From] = []
         current = self._item(first, scope)
         for join in joins:
             only(join, "this", "method", "side", "kind", "on", "using")
-            if _is_comma(join):
+            if is_comma(join):
                 done.append(current)
                 current = self._item(join.this, scope)
             else:
                 current = self._join(current, join, scope)
         done.append(current)
-        return _From(
+        return From(
             ", ".join(part.sql for part in done),
             tuple(s for part in done for s in part.sources),
             tuple(f for part in done for f in part.visible),
         )
 
-    def _item(self, node: exp.Expr, scope: Scope) -> _From:
+    def _item(self, node: exp.Expr, scope: Scope) -> From:
         """A table, a query in parentheses, or a join in parentheses."""
         if isinstance(node, exp.Table):
             only(node, "this", "db", "alias", "joins", "catalog")
@@ -297,31 +305,29 @@ class Queries:
         written = self.write(node.this, replace(scope, sources=[], visible=[]))
         written = replace(written, sql=f"({written.sql})")
         called = identifier(alias.this, new=True)
-        derived = self._derived(
-            node, called, written, _renamed(written.columns, alias.args.get("columns"), node), scope
-        )
+        derived = self._derived(node, called, written, renamed(written.columns, alias.args.get("columns"), node), scope)
         return self._joined(derived, node.args.get("joins") or [], scope)
 
-    def _table(self, node: exp.Table, scope: Scope) -> _From:
+    def _table(self, node: exp.Table, scope: Scope) -> From:
         if node.args.get("catalog") is not None:
             raise Refusal("a table has a schema and a name", dialect.offset(node))
         parts = [identifier(p) for p in (node.args.get("db"), node.this) if p is not None]
-        alias, called, renamed = node.args.get("alias"), None, None
+        alias, called, listed = node.args.get("alias"), None, None
         if alias is not None:
             only(alias, "this", "columns")
-            called, renamed = identifier(alias.this, new=True), alias.args.get("columns")
+            called, listed = identifier(alias.this, new=True), alias.args.get("columns")
         if len(parts) == 1 and (found := _with_table(parts[0], scope)) is not None:
             reads = Written(name(found.alias), found.stored, found.origins)
-            return self._derived(node, called or found.called, reads, _renamed(found.columns, renamed, node), scope)
+            return self._derived(node, called or found.called, reads, renamed(found.columns, listed, node), scope)
         table = lookup(self.tables, parts, node)
         names = (called.text,) if called else tuple(table.name.split(".", 1))
         number, short = self._number(node), self.aliases.new(names[-1])
         fields = tuple(named(c, short, number, c.name) for c in table.columns)
-        if renamed:
-            new = _renamed(table.columns, renamed, node)
+        if listed:
+            new = renamed(table.columns, listed, node)
             fields = tuple(replace(f, column=c) for f, c in zip(fields, new, strict=True))
         source = Source(number, names, short, fields, table, scope.depth, number)
-        return _From(f"{table.relation} AS {name(short)}", (source,), fields)
+        return From(f"{table.relation} AS {name(short)}", (source,), fields)
 
     def _number(self, node: exp.Expr) -> int:
         """The number of the next table of the statement."""
@@ -332,7 +338,7 @@ class Queries:
 
     def _derived(
         self, node: exp.Expr, called: Identifier, written: Written, columns: Sequence[Column], scope: Scope
-    ) -> _From:
+    ) -> From:
         """A query in FROM; a column that it takes from a table as it is keeps its index."""
         number, short = self._number(node), self.aliases.new(called.text)
         home = next((o for o in written.origins if o is not None and o.table.position), None)
@@ -345,17 +351,17 @@ class Queries:
             fields.append(replace(made, column=column))
         table, base = (home.table, home.number) if home else (None, number)
         source = Source(number, (called.text,), short, tuple(fields), table, scope.depth, base)
-        return _From(f"{written.sql} AS {name(short)}", (source,), tuple(fields))
+        return From(f"{written.sql} AS {name(short)}", (source,), tuple(fields))
 
-    def _joined(self, first: _From, joins: Sequence[exp.Join], scope: Scope) -> _From:
+    def _joined(self, first: From, joins: Sequence[exp.Join], scope: Scope) -> From:
         for join in joins:
             only(join, "this", "method", "side", "kind", "on", "using")
-            if _is_comma(join):
+            if is_comma(join):
                 raise Refusal("not supported: a comma inside a join", dialect.offset(join))
             first = self._join(first, join, scope)
         return first
 
-    def _join(self, left: _From, join: exp.Join, scope: Scope) -> _From:
+    def _join(self, left: From, join: exp.Join, scope: Scope) -> From:
         right = self._item(join.this, scope)
         side, how, method = (str(join.args.get(a) or "") for a in ("side", "kind", "method"))
         if how not in ("", "INNER", "OUTER", "CROSS") or method not in ("", "NATURAL") or side not in ("", *_SIDES):
@@ -365,57 +371,21 @@ class Queries:
         if how == "CROSS":
             if on is not None or using or method:
                 raise Refusal("CROSS JOIN has no condition", dialect.offset(join))
-            return _From(f"{left.sql} CROSS JOIN {right.sql}", tuple(seen.sources), tuple(seen.visible))
+            return From(f"{left.sql} CROSS JOIN {right.sql}", tuple(seen.sources), tuple(seen.visible))
         visible = tuple(seen.visible)
         if method or using:
             if on is not None or (method and using):
                 raise Refusal("a join has one of NATURAL, ON and USING", dialect.offset(join))
-            pairs = _same_names(left, right, [identifier(n) for n in using] if using else None, join)
+            pairs = same_names(left, right, [identifier(n) for n in using] if using else None, join)
             conditions = [compare(a.value(), "=", b.value()).sql for a, b in pairs] or ["true"]
-            visible = _merged(left, right, pairs, side)
+            visible = merged(left, right, pairs, side)
             condition = " AND ".join(conditions)
         elif on is not None:
             condition = self._condition(on, seen, "ON")
         else:
             raise Refusal("a join needs ON or USING", dialect.offset(join))
         sql = f"{left.sql} {_SIDES.get(side, '')}JOIN {right.sql} ON {condition}"
-        return _From(sql, tuple(seen.sources), visible)
-
-
-def _same_names(
-    left: _From, right: _From, wanted: Sequence[Identifier] | None, join: exp.Join
-) -> list[tuple[Field, Field]]:
-    """Columns of both sides with the names of USING, or with any one name that both have."""
-    if wanted is None:
-        shared = [f.column.name for f in left.visible]
-        wanted = [Identifier(n, True) for n in shared if any(n == f.column.name for f in right.visible)]
-    pairs = []
-    for each in wanted:
-        sides = [[f for f in part.visible if each.matches(f.column.name)] for part in (left, right)]
-        for found in sides:
-            if len(found) != 1:
-                problem = "is not a column of both tables" if not found else "is a column of several tables"
-                raise Refusal(f"{each.text} {problem}", dialect.offset(join))
-        pairs.append((sides[0][0], sides[1][0]))
-    return pairs
-
-
-def _merged(left: _From, right: _From, pairs: Sequence[tuple[Field, Field]], side: str) -> tuple[Field, ...]:
-    """What a star gives after USING: the shared columns once, then the others."""
-    shared = []
-    for a, b in pairs:
-        if side == "FULL":
-            column = replace(a.column, datatype=common([a.value(), b.value()]).datatype)
-            shared.append(Field(column, f"COALESCE({a.sql}, {b.sql})", a.tables | b.tables))
-        else:
-            shared.append(replace(b, column=replace(b.column, name=a.column.name)) if side == "RIGHT" else a)
-    gone = {id(f) for pair in pairs for f in pair}
-    rest = [f for f in (*left.visible, *right.visible) if id(f) not in gone]
-    return (*shared, *rest)
-
-
-def _is_comma(join: exp.Join) -> bool:
-    return bool(join.args.get("kind") == "COMMA")
+        return From(sql, tuple(seen.sources), visible)
 
 
 def _with_table(wanted: Identifier, scope: Scope) -> WithTable | None:
@@ -426,73 +396,3 @@ def _with_table(wanted: Identifier, scope: Scope) -> WithTable | None:
                 return table
         at = at.parent
     return None
-
-
-def _bare(node: exp.Expr) -> exp.Expr:
-    """A query without the parentheses around it."""
-    while isinstance(node, (exp.Subquery, exp.Paren)):
-        only(node, "this")
-        node = node.this
-    return node
-
-
-def _folds(node: exp.Select) -> bool:
-    """Whether rows of the result are no longer rows of a table, so that no index reaches through the query."""
-    return any(node.args.get(a) for a in ("distinct", "group", "having", "limit", "offset", "order"))
-
-
-def _renamed(columns: Sequence[Column], names: Sequence[exp.Expr] | None, node: exp.Expr) -> tuple[Column, ...]:
-    if not names:
-        return tuple(columns)
-    if len(names) != len(columns):
-        raise Refusal(f"{len(names)} names are given to {len(columns)} columns", dialect.offset(node))
-    new = [identifier(n, new=True).text for n in names]
-    return tuple(replace(c, name=n) for c, n in zip(columns, new, strict=True))
-
-
-def _name_of(item: exp.Expr, value: Value) -> str:
-    """The name of a column without an alias: that of the column or function."""
-    item = unwrapped(item)
-    if isinstance(item, exp.Column):
-        return value.column.name
-    return str(item.this).lower() if isinstance(item, exp.Anonymous) else "value"
-
-
-def _position(node: exp.Expr, columns: Sequence[Column]) -> int | None:
-    """The column that a number means in ORDER BY and GROUP BY."""
-    if not isinstance(node, exp.Literal) or node.is_string:
-        return None
-    text = str(node.this)
-    if not text.isdigit() or not 1 <= int(text[:9]) <= len(columns):
-        raise Refusal(f"the result has columns 1 to {len(columns)}, not {text[:20]}", dialect.offset(node))
-    return int(text[:9])
-
-
-def _named_position(node: exp.Expr, columns: Sequence[Column]) -> int | None:
-    """The column of the result that a name means in ORDER BY."""
-    if not isinstance(node, exp.Column) or node.args.get("table") is not None or isinstance(node.this, exp.Star):
-        return None
-    wanted = identifier(node.this)
-    found = [n for n, c in enumerate(columns, start=1) if wanted.matches(c.name)]
-    return found[0] if len(found) == 1 else None
-
-
-def _rows(node: exp.Expr, clause: str) -> int | None:
-    """The number of TOP or OFFSET."""
-    part = node.args.get(clause)
-    if part is None:
-        return None
-    if clause == "limit" and not part.meta.get("top"):
-        raise Refusal("not supported: LIMIT; write SELECT TOP n", dialect.offset(part))
-    only(part, "expression")
-    number = part.args.get("expression")
-    text = str(number.this) if isinstance(number, exp.Literal) and not number.is_string else ""
-    if not text.isdigit() or not text.isascii() or len(text) > 19 or int(text) > MAX_ROWS:
-        word = "TOP" if clause == "limit" else "OFFSET"
-        raise Refusal(f"{word} takes a whole number", dialect.offset(part))
-    return int(text)
-
-
-def _rows_clause(top: int | None, offset: int | None, most: int | None) -> list[str]:
-    limits = [n for n in (top, most) if n is not None]
-    return [*([f"LIMIT {min(limits)}"] if limits else []), *([f"OFFSET {offset}"] if offset else [])]

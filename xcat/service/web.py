@@ -8,6 +8,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
+import psycopg
 import uvicorn
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
@@ -18,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from xcat import __version__
 from xcat.config import Settings
 from xcat.database.connection import ready
-from xcat.errors import XcatError
+from xcat.errors import DatabaseError, XcatError
 from xcat.service.tap import errors, routes
 from xcat.service.tap.errors import HttpError
 from xcat.service.tap.service import Service
@@ -41,6 +42,7 @@ def application(settings: Settings) -> FastAPI:
     app.add_exception_handler(XcatError, _refused)
     app.add_exception_handler(HTTPException, _refused_by_http)
     app.add_exception_handler(ClientDisconnect, _gone)
+    app.add_exception_handler(psycopg.OperationalError, _lost)
     app.add_middleware(BodyLimit, most_bytes=int(settings.tap_upload_mb * 1e6))
     return app
 
@@ -54,6 +56,10 @@ async def _refused_by_http(request: Request, error: Exception) -> Response:
     answer = errors.response(request, HttpError(error.status_code, str(error.detail)))
     answer.headers.update(error.headers or {})
     return answer
+
+
+async def _lost(request: Request, error: Exception) -> Response:
+    return errors.response(request, DatabaseError("the database does not answer: try again in a minute"))
 
 
 async def _gone(request: Request, error: Exception) -> Response:

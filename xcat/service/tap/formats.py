@@ -117,7 +117,7 @@ def _typed(column: Column, head: Head) -> Column:
         return replace(column, datatype=kinds[0], arraysize="*")
     if type_code in _TIMES:
         return replace(column, datatype="char", arraysize="*", xtype="timestamp")
-    if column.datatype == "unicodeChar" or (column.datatype == "char" and not head.is_computed):
+    if column.datatype in _TEXT and not head.is_computed:
         return column if column.arraysize else replace(column, arraysize="*")
     return replace(column, datatype="unicodeChar", arraysize="*", xtype=None)  # char is ASCII
 

@@ -14,12 +14,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
+import psycopg
 from psycopg.types.json import Jsonb
 
 from xcat.atomic import writing
 from xcat.config import Settings
 from xcat.database.sqlfiles import dicts, job
-from xcat.errors import XcatError
+from xcat.errors import DatabaseError, XcatError
 from xcat.service.queue import put_tap
 from xcat.service.tap import parameters
 from xcat.service.tap.errors import HttpError, message_of
@@ -37,7 +38,7 @@ _MOST_CHARACTERS = 1_000_000
 
 
 class HandedBack(Exception):
-    """The service ends: the job goes back into the queue."""
+    """The service ends, or its database is lost: the job goes back into the queue."""
 
 
 class Jobs:
@@ -184,7 +185,7 @@ class Jobs:
         Raises
         ------
         HandedBack
-            The service ends.
+            The service ends, or its database is lost.
         """
         found = self._move(job_id, "EXECUTING", ["QUEUED", "EXECUTING"])
         if found is None:
@@ -202,8 +203,13 @@ class Jobs:
             if self._ending and self._move(job_id, "QUEUED", ["EXECUTING"]) is not None:
                 raise HandedBack from None
             return
+        except (DatabaseError, psycopg.OperationalError):  # it may come back
+            self._move(job_id, "QUEUED", ["EXECUTING"])
+            raise HandedBack from None
         except (XcatError, OSError) as error:
             phase, outcome = "ERROR", {"error": message_of(error)}
+        except Exception as error:
+            phase, outcome = "ERROR", {"error": f"an error of xcat, which should be reported: {error!r}"}
         finally:
             with self._lock:
                 self._at_work.pop(job_id, None)
@@ -231,9 +237,12 @@ class Jobs:
         return (folder / _RESULT).stat().st_size
 
     def tidy(self) -> None:
-        """Remove the jobs whose time has come, and what is left of others."""
+        """Remove the jobs whose time has come, and put those into the queue again that have fallen out of it."""
         with self._store.connection() as conn:
             expired = [row[0] for row in conn.execute(job("tap.expired").compose())]
+            lost = [row[0] for row in conn.execute(job("tap.lost").compose())]
+        for job_id in lost:
+            self._queue(job_id)
         for job_id in expired:
             self._cancel(job_id)
             self._remove_files(job_id)

@@ -20,6 +20,7 @@ from xcat.service.tap.query import Query
 
 _LANGUAGES = {"adql", "adql-2.0", "adql-2.1"}
 _MOST_DIGITS = 18
+_NOT_TEXT = re.compile("[\0\ud800-\udfff]")
 
 
 @dataclass
@@ -74,9 +75,9 @@ async def read(request: Request) -> Parameters:
                 value.file.close()
             else:
                 given.files[name] = value.file
-    if any("\0" in text for pair in given.pairs for text in pair):
+    if any(_NOT_TEXT.search(text) for pair in given.pairs for text in pair):
         given.close()
-        raise XcatError("a parameter has a character NUL (0x00)")
+        raise XcatError("a parameter has a character NUL (0x00) or half a character (a surrogate)")
     return given
 
 

@@ -37,18 +37,13 @@ class Pool:
             The longest that a statement may run.
         """
         conn = self._take()
-        is_well = False
         try:
             if timeout_s is not None:
                 milliseconds = str(math.ceil(timeout_s * 1000))
                 conn.execute(job("tap.limit").compose(), {"milliseconds": milliseconds})
             yield conn
-            is_well = True
-        except psycopg.Error as error:
-            is_well = not isinstance(error, psycopg.OperationalError)
-            raise
         finally:
-            self._give_back(conn, is_well)
+            self._give_back(conn)
 
     def _take(self) -> Connection:
         while True:
@@ -63,9 +58,9 @@ class Pool:
                 return conn
             conn.close()
 
-    def _give_back(self, conn: Connection, is_well: bool) -> None:
-        idle = psycopg.pq.TransactionStatus.IDLE
-        if not is_well or conn.closed or conn.info.transaction_status != idle:
+    def _give_back(self, conn: Connection) -> None:
+        """Keep a connection that is in order; who has cancelled what it did closes it before."""
+        if conn.closed or conn.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
             conn.close()
             return
         with self._lock:

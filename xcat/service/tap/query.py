@@ -116,7 +116,9 @@ class Running:
                     yield from self._pieces(conn)
                 finally:
                     self._at_work(None)
-                    if self.query.uploads and not conn.closed:
+                    if self._stopped:
+                        conn.close()  # the server may still be about to cancel, whatever runs then
+                    elif self.query.uploads and not conn.closed:
                         conn.execute(job("tap.forget").compose())
         except (psycopg.errors.QueryCanceled, XcatError) as error:
             if self._stopped:

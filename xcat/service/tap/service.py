@@ -68,7 +68,7 @@ class Service:
         while True:
             with suppress(*_LOST):
                 app = application(self.settings)
-                retry = procrastinate.RetryStrategy(retry_exceptions={HandedBack}, wait=0)
+                retry = procrastinate.RetryStrategy(retry_exceptions={HandedBack}, wait=1)
                 app.task(name=TAP_TASK, queue=TAP_QUEUE, retry=retry)(self._run)
                 async with app.open_async():
                     await app.run_worker_async(

@@ -10,18 +10,19 @@ import math
 import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import IO, Any
 from xml.parsers import expat
 
 import numpy as np
+import psycopg
 from psycopg import sql
 
 from xcat.adql import Column, Table
 from xcat.database.connection import Connection
 from xcat.database.sqlfiles import job
-from xcat.errors import XcatError
+from xcat.errors import DatabaseError, XcatError
 
 _MOST_COLUMNS = 1000
 _MOST_MB = 2000  # of memory for what a document states
@@ -106,7 +107,7 @@ def load(conn: Connection, upload: Upload, number: int) -> Table:
         sql.SQL("{} {}").format(sql.Identifier(c.name), sql.SQL(t)) for c, t in zip(columns, types, strict=True)
     )
     position = position_of(columns)
-    with conn.transaction():
+    with _told(where), conn.transaction():
         conn.execute(job("tap.may_write").compose())
         conn.execute(sql.SQL("CREATE TEMPORARY TABLE {} ({})").format(place, defined))
         with conn.cursor() as cursor, cursor.copy(sql.SQL("COPY {} FROM STDIN").format(place)) as copy:
@@ -120,6 +121,19 @@ def load(conn: Connection, upload: Upload, number: int) -> Table:
             position = None
         conn.execute(sql.SQL("ANALYZE {}").format(place))
     return Table(f"tap_upload.{upload.name}", place.as_string(), tuple(columns), position, len(arrays[0]))
+
+
+@contextmanager
+def _told(where: str) -> Iterator[None]:
+    """What the database cannot hold, such as a row of too many bytes, is an error of the upload."""
+    try:
+        yield
+    except psycopg.errors.QueryCanceled:
+        raise
+    except psycopg.Error as error:
+        if error.sqlstate is None:
+            raise DatabaseError(f"the connection to the database was lost: {error}") from error
+        raise XcatError(f"{where}: the database cannot take it: {str(error).strip()}") from error
 
 
 def position_of(columns: Sequence[Column]) -> tuple[str, str] | None:
@@ -240,7 +254,7 @@ def _column(field: Any, where: str) -> Column:
     return Column(
         name,
         datatype,
-        size if size != "1" else None,
+        None if size == "1" else "*" if "x" in size and "*" in size else size,
         field.xtype,
         None if field.unit is None else _unit(field.unit),
         field.ucd,

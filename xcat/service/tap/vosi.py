@@ -50,7 +50,7 @@ def _tap(settings: Settings, base: str) -> tap.TableAccess:
     limits = (
         f"{settings.tap_client_queries} queries of one client run at once, of {settings.tap_queries} in all; a query "
         f"at /sync may take {settings.tap_timeout_s:g} s, its result {settings.tap_result_mb:g} MB; "
-        f"{settings.tap_client_jobs} jobs of one client are kept, of which {settings.tap_jobs} of all clients run at once"
+        f"{settings.tap_client_jobs} jobs of one client are kept; {settings.tap_jobs} of all clients run at once"
     )
     return tap.TableAccess(
         description=f"The published classification of X-ray sources. Limits: {limits}.",

@@ -13,6 +13,7 @@ from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
 from xcat.adql import Column
+from xcat.errors import XcatError
 from xcat.output.columns import escape as escaped
 
 _START = (
@@ -132,7 +133,7 @@ _FORMS = {"boolean": "c", "unsignedByte": "B", "short": "h", "int": "i", "long":
 def _length(column: Column) -> int | None:
     """Elements of a column whose values all have the same number of them; None if it varies."""
     size = column.arraysize or "1"
-    return int(size) if size.isdecimal() else None
+    return math.prod(map(int, size.split("x"))) if re.fullmatch(r"\d+(x\d+)*", size, re.A) else None
 
 
 def _scalar(column: Column) -> Callable[[Any], bytes]:
@@ -153,7 +154,7 @@ def _array(column: Column) -> Callable[[Any], bytes]:
     def pack(value: Any) -> bytes:
         values = [None] * (length or 0) if value is None else value
         if length is not None and len(values) != length:
-            raise ValueError(f"column {column.name} has {len(values)} elements, not {length}")
+            raise XcatError(f"column {column.name} has {len(values)} elements, not {length}")
         return (b"" if length is not None else len(values).to_bytes(4, "big")) + b"".join(map(scalar, values))
 
     return pack
