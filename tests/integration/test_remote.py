@@ -99,6 +99,9 @@ def test_a_list_keeps_its_rows_and_its_numbers(service: Remote) -> None:
     pairs = service.near(mine[:3], 3600.0, ra="lon", dec="lat", best=False)
     assert set(pairs["source_id"]) == {0, 1, 2} and (np.diff(pairs["source_id"]) >= 0).all()
     empty = service.near(Table({"ra": [1.0, 2.0], "dec": [89.9, 89.9]}), 1.0)
+    assert len(service.near(mine[:0], ra="lon", dec="lat")) == 0
+    with pytest.raises(XcatError, match="more than 5 pairs"):
+        service.near(mine, ra="lon", dec="lat", limit=5)
     assert len(empty) == 2 and np.ma.getmaskarray(np.ma.asarray(empty["name"])).all()
 
 

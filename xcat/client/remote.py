@@ -206,6 +206,7 @@ class Remote:
         ra: str | None = None,
         dec: str | None = None,
         best: bool = True,
+        limit: int | None = None,
     ) -> Table:
         """The published sources near the positions of a table, all in one request.
 
@@ -219,6 +220,8 @@ class Remote:
             Its columns; if not given, they are found by UCD and name.
         best : bool
             One row per position, with the nearest source, masked where there is none; else one row per pair.
+        limit : int, optional
+            Most pairs to take, for lists that have more than the service gives unasked.
 
         Returns
         -------
@@ -229,7 +232,7 @@ class Remote:
         Raises
         ------
         XcatError
-            As `sql`; or there is no position.
+            As `sql`; or there is no position, or there are more pairs than `limit`.
         """
         if not 0 < radius_arcsec <= 3600:
             raise InputError(f"radius_arcsec must be above 0 and at most 3600, got {radius_arcsec:g}")
@@ -245,7 +248,12 @@ class Remote:
             f"SELECT m.{_ROW}, c.*, {distance} * 3600 AS sep_arcsec FROM TAP_UPLOAD.mine AS m JOIN pub.classified AS c"
             f" ON {distance} < {radius_arcsec / 3600!r} ORDER BY m.{_ROW}, sep_arcsec, c.source_id",
             uploads={"mine": sent},
+            limit=limit,
         )
+        if pairs.meta["is_cut"]:
+            raise XcatError(
+                f"there are more than {limit:,} pairs: raise limit, look less far, or send the list in parts"
+            )
         pairs["sep_arcsec"].unit = u.arcsec
         row = np.asarray(pairs[_ROW], dtype=np.int64)
         pairs.remove_column(_ROW)
