@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import astropy.units as u
+import httpx
 import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
@@ -15,6 +17,7 @@ from astropy.table import Table
 from astropy_healpix import healpix_to_lonlat, lonlat_to_healpix
 from mocpy import MOC
 from psycopg import sql
+from served import serving
 from skymap_files import HEADER, levels, split, uniq, write
 from small_galaxies import DISTANCE_MPC
 from small_sky import make
@@ -242,3 +245,46 @@ def test_the_index_is_read_however_many_ranges_there_are(module_settings: Settin
             lines = [str(line) for (line,) in plan]
             assert any("Index Cond: ((hpx29 >= r.first) AND (hpx29 <= r.last))" in line for line in lines), lines
             assert not any("Join Filter" in line for line in lines)
+
+
+# --- the address ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def url(module_settings: Settings, sources: Any) -> Iterator[str]:
+    with serving(module_settings) as address:
+        yield f"{address}/skymap"
+
+
+def test_a_map_that_is_sent_gives_the_same_sources(url: str, file: Path, skymap: SkyMap, tmp_path: Path) -> None:
+    wanted = xcat.skymap(skymap, 0.7)
+    sent = {"map": file.read_bytes()}
+    for form, ending in (("votable", "vot"), ("fits", "fits"), ("parquet", "parquet"), ("csv", "csv")):
+        answer = httpx.post(url, data={"LEVEL": "0.7", "RESPONSEFORMAT": form}, files=sent)
+        assert answer.status_code == 200, answer.text
+        path = tmp_path / f"got.{ending}"
+        path.write_bytes(answer.content)
+        got = Table.read(path)
+        assert got["source_id"].tolist() == wanted["source_id"].tolist()
+        assert got["name"].astype(str).tolist() == wanted["name"].tolist()
+        np.testing.assert_allclose(got["credible_level"], wanted["credible_level"])
+    few = httpx.post(url, data={"LEVEL": "0.7", "MAXREC": "2", "CLASS": "agn"}, files=sent)
+    rest = xcat.skymap(skymap, 0.7, class_name="AGN")
+    assert few.headers["x-total-rows"] == str(len(rest)) and f"2 of {len(rest)} sources" in few.text
+
+
+def test_what_is_no_map_is_refused_in_words(url: str, file: Path) -> None:
+    def refused(data: dict[str, str], sent: bytes | None) -> str:
+        files = {} if sent is None else {"MAP": sent}
+        answer = httpx.post(url, data=data, files=files, headers={"Accept": "application/json"})
+        assert answer.status_code == 400, answer.text
+        return str(answer.json()["error"])
+
+    good = file.read_bytes()
+    assert "field MAP" in refused({"LEVEL": "0.5"}, None)
+    assert "the map: a sky map is a FITS file" in refused({}, b"not a map")
+    assert "the map" in refused({}, good[: len(good) // 2])
+    assert "LEVEL=high" in refused({"LEVEL": "high"}, good)
+    assert "must be above 0 and at most 1" in refused({"LEVEL": "nan"}, good)
+    assert "has no class" in refused({"CLASS": "quasar"}, good)
+    assert "tsv" in refused({"RESPONSEFORMAT": "tsv"}, good)

@@ -20,6 +20,7 @@ from xcat import __version__
 from xcat.config import Settings
 from xcat.database.connection import ready
 from xcat.errors import DatabaseError, XcatError
+from xcat.service import skymap
 from xcat.service.tap import errors, routes
 from xcat.service.tap.errors import HttpError
 from xcat.service.tap.service import Service
@@ -39,6 +40,7 @@ def application(settings: Settings) -> FastAPI:
     app = FastAPI(title="xcat", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.include_router(routes.router(service))
     app.include_router(routes.cone_router(service))
+    app.include_router(skymap.router(service))
     app.add_exception_handler(XcatError, _refused)
     app.add_exception_handler(HTTPException, _refused_by_http)
     app.add_exception_handler(ClientDisconnect, _gone)

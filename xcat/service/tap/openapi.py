@@ -37,6 +37,15 @@ def form() -> dict[str, Any]:
     return {"requestBody": {"content": {kind: {"schema": schema} for kind in kinds}}}
 
 
+def form_of(file: str, about_file: str, about: dict[str, str]) -> dict[str, Any]:
+    """A body with a file, and other parameters."""
+    listed: dict[str, Any] = {name: {"type": "string", "description": text} for name, text in about.items()}
+    listed |= {name: _SHAPES[name] for name in ("RESPONSEFORMAT", "MAXREC")}
+    listed[file] = {"type": "string", "format": "binary", "description": about_file}
+    schema = {"type": "object", "properties": listed, "required": [file]}
+    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
+
+
 def query(*names: str, **required: str) -> dict[str, Any]:
     """Parameters of the address: those of a query by their names, and numbers that are required."""
     listed: list[dict[str, Any]] = [{"name": name, "in": "query", "schema": _SHAPES[name]} for name in names]
