@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shutil
@@ -28,7 +29,7 @@ from xcat.arrays import jsonable
 from xcat.cli.common import print_json
 from xcat.errors import XcatError
 from xcat.output import files, terminal
-from xcat.output.columns import names_in_file, of_objects, unique_names, whole_or_text
+from xcat.output.columns import names_in_file, of_objects, plain, unique_names, whole_or_text
 from xcat.output.provenance import CITATION, KEY, positions
 from xcat.output.regions import Places
 from xcat.tables.facts import describe
@@ -159,6 +160,19 @@ def test_stilts_reads_what_was_written(written: dict[str, Path], tmp_path: Path)
         assert back[f"RA_{ending}"].description.startswith("Right ascension, ICRS")
     assert back["flag_null_vot"].tolist() == [True, None, True] and back["umlaut_vot"].tolist()[2] == "日本"
     assert back["id_csv"].tolist() == EXACT["id"]
+
+
+@pytest.mark.parametrize("form", ["csv", "ecsv"])
+def test_lines_of_text_are_those_of_astropy(form: str, tmp_path: Path) -> None:
+    odd = plain(odd_table(), f".{form}")
+    odd.remove_columns([name for name in odd.colnames if odd[name].ndim > 1])
+    odd["exponents"], odd["single"] = [1e22, -1e-300, np.nan], np.array([1e-7, 3e9, 0.1], dtype=np.float32)
+    odd["quotes"] = ['"', "a b", "# x"]
+    for table in (odd, odd[["text"]], odd[["i64_null"]], odd[["flux"]], odd[["flag_null", "quotes"]]):
+        path = files.write(table, tmp_path / f"x.{form}", overwrite=True)
+        expected = io.StringIO()
+        table.write(expected, format=f"ascii.{form}")
+        assert path.read_text(encoding="utf-8").splitlines()[1:] == expected.getvalue().splitlines()[1:]
 
 
 def test_votable_holds_long_texts_and_null_in_arrays(tmp_path: Path) -> None:

@@ -145,8 +145,8 @@ def _field(file: VOTableFile, column: Column, identifier: str, system: str | Non
     data, _ = parts(stored)
     shape = "x".join(str(n) for n in reversed(data.shape[1:])) or None
     if data.dtype.kind == "U":
-        size = str(_fixed_width(data) or "*")
-        type_, shape = "unicodeChar", f"{width(data)}x{shape}" if shape else size
+        # arrays of texts, which only Parquet has, cannot be told from one text
+        type_, shape = "unicodeChar", "*" if shape else str(_fixed_width(data) or "*")
     else:
         type_ = _DATATYPES[data.dtype.str[1:]]
     field = Field(file, ID=identifier, name=column.name, datatype=type_, arraysize=shape, ucd=_ucd(column))
