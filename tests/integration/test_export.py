@@ -15,10 +15,9 @@ from astropy import units as u
 from astropy.io import fits
 from astropy.io.votable import parse
 from astropy.table import Table
+from in_process import commands
 from mocpy import MOC
-from typer.testing import CliRunner
 
-from xcat.cli.app import app
 from xcat.config import Settings
 from xcat.database.connection import ready
 from xcat.errors import XcatError
@@ -45,16 +44,7 @@ def made(module_settings: Settings) -> dict[str, int]:
 
 @pytest.fixture
 def cli(module_settings: Settings, made: dict[str, int], monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setenv("XCAT_DATABASE_URL", str(module_settings.database_url))
-
-    def invoke(*arguments: Any) -> str:
-        result = CliRunner().invoke(app, [str(a) for a in arguments])
-        if isinstance(result.exception, XcatError):
-            raise result.exception
-        assert result.exit_code == 0, result.output
-        return result.stdout
-
-    return invoke
+    return commands(module_settings, monkeypatch)
 
 
 def rows(settings: Settings, query: str) -> list[tuple[Any, ...]]:

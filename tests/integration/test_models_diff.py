@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 import two_models
-from typer.testing import CliRunner
+from in_process import commands
 
 from xcat.classifier import Model
 from xcat.classifier.model import fit_tables
 from xcat.classifier.posterior import contributions
 from xcat.classifier.sample import Sample
-from xcat.cli.app import app
 from xcat.columns.properties import Property
 from xcat.config import Settings
 from xcat.database import partitions
@@ -251,14 +250,7 @@ def test_the_weight_of_a_term_is_its_exponent() -> None:
 
 @pytest.fixture
 def cli(module_settings: Settings, runs: dict[str, int], monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setenv("XCAT_DATABASE_URL", str(module_settings.database_url))
-
-    def invoke(*arguments: Any) -> str:
-        result = CliRunner().invoke(app, [str(a) for a in arguments])
-        assert result.exit_code == 0, result.output
-        return result.stdout
-
-    return invoke
+    return commands(module_settings, monkeypatch)
 
 
 def test_models_are_listed(cli: Any, runs: dict[str, int]) -> None:

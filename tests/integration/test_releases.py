@@ -16,10 +16,9 @@ import pytest
 import small_sky
 import yaml
 from astropy.table import Table
+from in_process import commands
 from small_nights import night
-from typer.testing import CliRunner
 
-from xcat.cli.app import app
 from xcat.config import Settings
 from xcat.database import retention
 from xcat.database.connection import Connection, ready
@@ -59,16 +58,7 @@ def conn(module_settings: Settings, released: dict[str, Any]) -> Iterator[Connec
 
 @pytest.fixture
 def cli(module_settings: Settings, released: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setenv("XCAT_DATABASE_URL", str(module_settings.database_url))
-
-    def invoke(*arguments: Any) -> str:
-        result = CliRunner().invoke(app, [str(a) for a in arguments])
-        if isinstance(result.exception, XcatError):
-            raise result.exception
-        assert result.exit_code == 0, result.output
-        return result.output
-
-    return invoke
+    return commands(module_settings, monkeypatch)
 
 
 def test_the_record_says_what_the_release_is(released, made):
