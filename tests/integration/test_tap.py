@@ -9,6 +9,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 from xml.etree import ElementTree
 
@@ -28,6 +29,7 @@ from small_sky import make
 from xcat.columns.registry import columns
 from xcat.config import Settings
 from xcat.database.connection import connect
+from xcat.progress import peak_memory_mb
 
 # VOUnit would rather have cm2 g / s2 for the erg, the unit of X-ray astronomy
 pytestmark = pytest.mark.filterwarnings("ignore::astropy.units.UnitsWarning")
@@ -206,6 +208,29 @@ def test_halves_of_characters_are_refused(http: httpx.Client) -> None:
     kind = {"Content-Type": "multipart/form-data; boundary=x; charset=unicode_escape"}
     for path in ("/tap/sync", "/tap/async"):
         assert http.post(path, content=body, headers=kind).status_code == 400
+
+
+def test_long_texts_are_taken_one_at_a_time(http: httpx.Client) -> None:
+    """Each row has 3 MB; 100 of them at once would show in the memory of this process, which serves."""
+    doubled = ["a0 AS (SELECT TOP 100 name || name AS x FROM pub.classified)"]
+    doubled += [f"a{i + 1} AS (SELECT x || x AS x FROM a{i})" for i in range(16)]
+    before = peak_memory_mb()
+    given = {"LANG": "ADQL", "QUERY": f"WITH {', '.join(doubled)} SELECT x FROM a16", "RESPONSEFORMAT": "csv"}
+    n_bytes = 0
+    with http.stream("POST", "/tap/sync", data=given) as answer, suppress(httpx.RemoteProtocolError):
+        for piece in answer.iter_raw():
+            n_bytes += len(piece)
+    assert n_bytes > 20e6, "some rows came before the limit of time"
+    assert peak_memory_mb() - before < 100
+
+
+def test_a_value_that_is_too_long_is_refused(http: httpx.Client) -> None:
+    answer = http.post(
+        "/tap/sync",
+        data={"LANG": "ADQL", "QUERY": "SELECT s FROM TAP_UPLOAD.t", "UPLOAD": "t,param:f"},
+        files={"f": votable(Table({"s": ["a" * 10_001]}))},
+    )
+    assert answer.status_code == 400 and "column 's' is longer than 10,000" in answer.text
 
 
 def test_a_row_that_no_table_can_hold_is_told(http: httpx.Client) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import gc
+import json
 import re
 import shutil
 import signal
@@ -130,15 +131,15 @@ def test_what_the_description_of_the_addresses_allows_is_no_error_of_the_server(
 
 
 def test_the_command_serves_until_a_signal_ends_it(module_settings: Settings, url: str) -> None:
-    process = children.start([XCAT, "serve", "--port", "0"], module_settings)
-    assert process.stderr is not None
-    address = process.stderr.readline().rpartition(" at ")[2].strip()
+    process = children.start([XCAT, "serve", "--port", "0", "--json"], module_settings)
+    assert process.stdout is not None
+    lines = [process.stdout.readline() for _ in range(4)]
+    address = json.loads("".join(lines))["tap"]
     try:
         children.until(lambda: _answers(f"{address}/availability"))
     finally:
         process.send_signal(signal.SIGTERM)
-    code, _, error = children.end(process)
-    assert (code, error) == (0, "the service has ended\n")
+    assert children.end(process) == (0, "", "")
     taken = children.run([XCAT, "serve", "--port", url.rpartition(":")[2]], module_settings)
     assert taken.returncode == 1 and "Choose another --port" in taken.stderr
 

@@ -66,7 +66,14 @@ _NEIGHBOURS = {
     TokenType.DOT: (_NAMES, {*_NAMES, TokenType.STAR}),
     TokenType.NOT: (_EVERY, _EVERY - {TokenType.IS}),
     TokenType.ALIAS: (_ENDS, _EVERY - {TokenType.R_PAREN, TokenType.COMMA}),
-    **dict.fromkeys((TokenType.PLUS, TokenType.DASH), (_EVERY, _STARTS)),
+    **dict.fromkeys(
+        (
+            *(TokenType.PLUS, TokenType.DASH, TokenType.GROUP_BY, TokenType.ORDER_BY, TokenType.WHERE),
+            *(TokenType.HAVING, TokenType.ON, TokenType.WHEN, TokenType.THEN, TokenType.ELSE, TokenType.BETWEEN),
+            *(TokenType.LIKE, TokenType.ILIKE),
+        ),
+        (_EVERY, _STARTS),
+    ),
     **dict.fromkeys(
         (
             *(TokenType.EQ, TokenType.NEQ, TokenType.LT, TokenType.LTE, TokenType.GT, TokenType.GTE),
@@ -249,6 +256,8 @@ def _check(words: list[Token], query: str) -> None:
         if kind == TokenType.NUMBER and touches and after and after.token_type in {TokenType.VAR, TokenType.NUMBER}:
             raise Refusal(f"{query[word.start : after.end + 1][:40]} is neither a number nor a name", word.start)
         ends, starts = _NEIGHBOURS.get(kind, (None, None))
+        if kind == TokenType.NOT and after and after.token_type == TokenType.NULL:
+            ends = {TokenType.IS}
         if kind == TokenType.DOT and touches and after and after.token_type == TokenType.NUMBER:  # .5
             ends, starts = _EVERY - _ENDS, _EVERY
         if (ends and (before is None or before.token_type not in ends)) or (

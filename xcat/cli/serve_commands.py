@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
@@ -16,14 +17,23 @@ commands = typer.Typer()
     epilog=common.examples(
         "xcat serve",
         "xcat serve --host 0.0.0.0 --port 80",
+        "xcat serve --port 0 --json     # any free port; the addresses as JSON",
         "curl 'http://127.0.0.1:8080/tap/sync?LANG=ADQL&FORMAT=csv&QUERY=SELECT+TOP+3+name,class+FROM+pub.classified'",
     )
 )
 def serve(
     host: Annotated[str, common.option("--host", "ADDRESS", "Address to listen at; 0.0.0.0 for all.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port to listen at; 0: any free one.")] = 8080,
+    as_json: common.AsJson = False,
 ) -> None:
     """Serve the published run to TOPCAT, pyvo and all that speaks TAP, until a signal ends it."""
     from xcat.service import web
 
-    web.serve(settings(), host, port, common.note)
+    def started(url: str) -> None:
+        if as_json:
+            common.print_json({"tap": f"{url}/tap", "cone_search": f"{url}/scs"})
+            sys.stdout.flush()  # whoever waits for the address reads it now
+        common.note(f"serving at {url}/tap")
+
+    web.serve(settings(), host, port, started)
+    common.note("the service has ended")

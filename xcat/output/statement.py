@@ -48,11 +48,14 @@ class Answer:
     ----------
     heads : list of Head
         Its columns, known before it runs.
+    rows_at_once : int
+        Rows that are in memory together.
     """
 
     heads: list[Head]
     _conn: Connection
     _text: str
+    rows_at_once: int = _ROWS_AT_ONCE
     _rows: Generator[Row, None, None] | None = None
 
     def rows(self) -> Iterator[Row]:
@@ -61,7 +64,7 @@ class Answer:
         return self._rows
 
     def _run(self) -> Generator[Row, None, None]:
-        at_once = _ROWS_AT_ONCE if psycopg.capabilities.has_stream_chunked() else 1
+        at_once = self.rows_at_once if psycopg.capabilities.has_stream_chunked() else 1
         with self._conn.cursor() as cursor:
             yield from cursor.stream(self._text, size=at_once)
 

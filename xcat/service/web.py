@@ -110,8 +110,13 @@ class BodyLimit:
             await errors.response(request, error)(scope, receive, send)
 
 
-def serve(settings: Settings, host: str, port: int, say: Callable[[str], None]) -> None:
+def serve(settings: Settings, host: str, port: int, started: Callable[[str], None]) -> None:
     """Serve until a signal ends it.
+
+    Parameters
+    ----------
+    started : callable
+        Is told the address, without a slash at its end, when clients can connect.
 
     Raises
     ------
@@ -126,9 +131,8 @@ def serve(settings: Settings, host: str, port: int, say: Callable[[str], None]) 
         raise XcatError(f"cannot listen at {host}, port {port}: {error}. Choose another --port or --host") from None
     with listening:
         shown = f"[{host}]" if ":" in host else host
-        say(f"serving at http://{shown}:{listening.getsockname()[1]}/tap")
+        started(f"http://{shown}:{listening.getsockname()[1]}")
         server.run([listening])
-    say("the service has ended")
 
 
 class Server(uvicorn.Server):

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -191,31 +192,32 @@ def written(
 
 
 def _separated(form: Format, columns: Sequence[Column], batches: Batches) -> Iterator[bytes]:
-    is_tsv = form.ending == ".tsv"
     buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
+    add = csv.writer(buffer, lineterminator="\n").writerows
+    if form.ending == ".tsv":  # the format has no quotes: what would break a line becomes a blank
+        add = partial(_add_tsv, buffer)
     texts = [votable.array_text if votable.is_array(c) else None if c.datatype in _TEXT else _plain for c in columns]
-
-    def add(cells: Sequence[Any]) -> None:
-        if is_tsv:  # the format has no quotes: what would break a line becomes a blank
-            buffer.write("\t".join(" ".join(str(c).splitlines()).replace("\t", " ") for c in cells) + "\n")
-        else:
-            writer.writerow(cells)
-
-    add([column.name for column in columns])
+    add([[column.name for column in columns]])
     yield buffer.getvalue().encode()
     for rows in batches:
         buffer.seek(0)
         buffer.truncate()
-        for row in rows:
-            add(
+        add(
+            [
                 [
                     "" if value is None else value if text is None else text(value)
                     for text, value in zip(texts, row, strict=True)
                 ]
-            )
+                for row in rows
+            ]
+        )
         yield buffer.getvalue().encode("utf-8", "backslashreplace")
 
 
+def _add_tsv(buffer: io.StringIO, rows: Iterable[Iterable[str]]) -> None:
+    for row in rows:
+        buffer.write("\t".join(" ".join(cell.splitlines()).replace("\t", " ") for cell in row) + "\n")
+
+
 def _plain(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else votable.number_text(value)
+    return votable.number_text(value) if value is not True and value is not False else str(value).lower()

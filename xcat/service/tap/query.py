@@ -160,6 +160,9 @@ class Running:
         """Rows in lists, with the values of VOTable; one more than MAXREC means that the result is cut."""
         if self.query.maxrec == 0:
             return
+        # texts that are put together may be long, up to 1 GB
+        batch_rows = 1 if "||" in self.query.adql else _BATCH_ROWS
+        answer.rows_at_once = min(answer.rows_at_once, batch_rows)
         changes = [(i, f) for i, f in enumerate(formats.converters(columns, answer.heads)) if f is not None]
         rows: list[Sequence[Any]] = []
         for row in answer.rows():
@@ -175,7 +178,7 @@ class Running:
                 rows.append(cells)
             else:
                 rows.append(row)
-            if len(rows) == _BATCH_ROWS:
+            if len(rows) == batch_rows:
                 yield rows
                 if self.is_cut:
                     rows = []

@@ -26,6 +26,7 @@ from xcat.errors import DatabaseError, XcatError
 
 _MOST_COLUMNS = 1000
 _MOST_MB = 2000  # of memory for what a document states
+_LONGEST_VALUE = 10_000  # characters of a text, elements of an array: a join may repeat it in every row
 _LONGEST_NAME = 63  # bytes of a name in PostgreSQL
 _TYPES = {
     "boolean": "boolean",
@@ -236,6 +237,12 @@ def _read(stream: IO[bytes], where: str) -> tuple[list[Column], list[list[Any]]]
     except Exception as error:  # astropy raises whatever comes of a wrong document
         words = " ".join(str(error).split())[:300]
         raise XcatError(f"{where}: it is not a VOTable that can be read: {words or type(error).__name__}") from None
+    for column, cells in zip(columns, values, strict=True):
+        longest = max((len(cell) for cell in cells if isinstance(cell, str | list)), default=0)
+        if longest > _LONGEST_VALUE:
+            raise XcatError(
+                f"{where}: a value of column '{column.name}' is longer than {_LONGEST_VALUE:,}. Leave it out"
+            )
     doubled = {c.name for i, c in enumerate(columns) if c.name in {d.name for d in columns[:i]}}
     if doubled:
         raise XcatError(f"{where}: two columns have the name '{min(doubled)}'")
