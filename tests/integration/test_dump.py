@@ -161,7 +161,14 @@ def test_health_tells_what_is_not_well(made: Settings, dump: Path, empty: Settin
             " SELECT 'pipeline', 'other', 'failed', '{}', repeat('0', 64), '{}', '{}', 'the disk is full', now()"
         )
     found = _well(made, None, None)
-    assert found["queue"] == (False, "1 schedules, 0 jobs wait, 0 workers. Start one: xcat worker")
+    no_worker = (False, "1 schedules, 0 jobs wait, 0 workers. Start one: xcat worker")
+    assert found["queue"] == no_worker
+    with ready(made) as conn:
+        conn.execute("INSERT INTO procrastinate.procrastinate_workers (last_heartbeat) VALUES (clock_timestamp())")
+    assert _well(made, None, None)["queue"] == no_worker, "xcat serve beats, too, and takes no pipelines"
+    with ready(made) as conn:
+        conn.execute("SET application_name = 'xcat worker'")
+        assert _well(made, None, None)["queue"] == (True, "1 schedules, 0 jobs wait, 1 workers")
     assert not found["last runs"][0] and "the disk is full" in found["last runs"][1]
     assert list(_well(empty)) == ["database"] and not _well(empty)["database"][0]
 

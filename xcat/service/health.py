@@ -10,6 +10,7 @@ from xcat.database import orphans
 from xcat.database.connection import connect, schema_revision
 from xcat.database.sqlfiles import dicts, job
 from xcat.errors import DatabaseError
+from xcat.service.queue import WORKER
 from xcat.service.worker import DEAD_S
 
 #: Free space that a run needs at least: as much as the database has, divided by this.
@@ -47,7 +48,7 @@ def checks(config: Settings, published_within_days: float | None, backup_within_
             current, newest = schema_revision(conn)
             if current != newest:
                 return [Check("database", False, f"schema {current or 'none'}, not {newest}. Run: xcat db migrate")]
-            (facts,) = dicts(conn.execute(job("health.facts").compose(), {"dead_s": DEAD_S}))
+            (facts,) = dicts(conn.execute(job("health.facts").compose(), {"dead_s": DEAD_S, "worker": WORKER}))
             ended = dicts(conn.execute(job("health.last_ended").compose()))
             left = orphans.of_embedded(config, conn)
     except DatabaseError as error:

@@ -14,14 +14,15 @@ from xcat.database.sqlfiles import job
 
 TASK = "xcat.run_pipeline"
 QUEUE = "pipelines"
+WORKER = "xcat worker"
 TAP_TASK, TAP_QUEUE = "xcat.run_tap_job", "tap"
 
 
-def application(settings: Settings) -> procrastinate.App:
-    """Procrastinate's application, which a worker opens."""
+def application(settings: Settings, name: str = WORKER) -> procrastinate.App:
+    """Procrastinate's application, which a worker opens; `name` is that of its sessions, by which health knows it."""
     connector = procrastinate.PsycopgConnector(
         conninfo=conninfo(database_url(settings)),
-        kwargs={"options": "-c search_path=procrastinate,pg_catalog", "application_name": "xcat worker"},
+        kwargs={"options": "-c search_path=procrastinate,pg_catalog", "application_name": name},
         min_size=1,
         max_size=4,
         timeout=4,

@@ -22,6 +22,7 @@ from xcat.service.tap.pool import Pool
 from xcat.service.tap.quotas import Quotas
 from xcat.service.tap.tables import Tables
 
+_NAME = "xcat serve"  # it takes jobs of queries only, so it is no worker for pipelines
 _BEAT_S, _DEAD_S, _TIDY_S, _AGAIN_S = 3.0, 12.0, 5.0, 2.0
 _LOST = (queue_errors.ConnectorException, psycopg.Error, psycopg_pool.PoolTimeout, DatabaseError)
 
@@ -67,13 +68,13 @@ class Service:
         """Take jobs from the queue; after the server was lost, again as soon as it answers."""
         while True:
             with suppress(*_LOST):
-                app = application(self.settings)
+                app = application(self.settings, _NAME)
                 retry = procrastinate.RetryStrategy(retry_exceptions={HandedBack}, wait=1)
                 app.task(name=TAP_TASK, queue=TAP_QUEUE, retry=retry)(self._run)
                 async with app.open_async():
                     await app.run_worker_async(
                         queues=[TAP_QUEUE],
-                        name="xcat serve",
+                        name=_NAME,
                         concurrency=self.settings.tap_jobs,
                         fetch_job_polling_interval=2.0,
                         delete_jobs="always",
