@@ -1,4 +1,4 @@
-"""The command that writes what is published to files for other programs: ``xcat export``."""
+"""The commands that write what is published for other programs, and cut a large reference: ``xcat export``, ``cut``."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from xcat.report.export import Target
 
 commands = typer.Typer()
+_HATS = "hats"
 
 
 @commands.command(
@@ -24,7 +25,8 @@ commands = typer.Typer()
         "xcat export sources.parquet --table classified --release 2026-11",
         "xcat export xrb.vot --candidates XRB --min-probability 0.9",
         'xcat export bright.ecsv --sql "SELECT name, ra, dec FROM pub.classified WHERE flux_cgs > 1e-12"',
-        "xcat export --moc coverage.fits",
+        "xcat export coverage.fits --moc",
+        "xcat export classified_hats --table classified --format hats",
     )
 )
 def export(
@@ -44,8 +46,9 @@ def export(
     moc: Annotated[bool, common.option("--moc", None, "The area searched, as a MOC in FITS.")] = False,
     form: Annotated[
         str | None,
-        common.option("--format", "FORMAT", "fits, votable, ecsv, parquet, csv or reg. Default: the ending."),
+        common.option("--format", "FORMAT", "fits, votable, ecsv, parquet, csv, reg or hats. Default: the ending."),
     ] = None,
+    margin_arcsec: Annotated[float, typer.Option("--margin", min=0, max=3600, help="Of HATS, in arcsec.")] = 60.0,
     run_id: common.OfRun = None,
     overwrite: common.Overwrite = False,
     as_json: common.AsJson = False,
@@ -63,9 +66,14 @@ def export(
         raise common.UsageError("--min-probability goes with --candidates")
     if run_id is not None and (query is not None or query_file is not None):
         raise common.UsageError("--run does not go with a query: name the run in it, as in pub.classified_r12")
-    if form is not None and (moc or form not in files.FORMATS):
-        raise common.UsageError(f"--format is one of {', '.join(files.FORMATS)}, and not for --moc; got {form!r}")
-    ending = None if form is None else files.FORMATS[form]
+    formats = files.FORMATS | {_HATS: ".parquet"}
+    if form is not None and (moc or form not in formats):
+        raise common.UsageError(f"--format is one of {', '.join(formats)}, and not for --moc; got {form!r}")
+    ending = None if form is None else formats[form]
+    if form == _HATS:
+        from xcat.output import hats
+
+        hats.check(file)
     common.check_new(file, (".fits",) if moc else () if ending else TABLES, overwrite)
     if moc:
         with api.reading() as conn:
@@ -75,13 +83,19 @@ def export(
         text = f"{done['area_deg2']:,.1f} square degrees written to {file}"
         common.done(as_json, {**done, "output": str(file)}, text)
         return
-    target = work.Target(file, ending, overwrite)
+    # HATS is made of a Parquet file, which goes away again
+    target = work.Target(file.with_name(f".{file.name}.parquet") if form == _HATS else file, ending, overwrite)
     if candidates is not None:
         n_rows = work.write(api.candidates(candidates, min_probability, run_id=run_id), target, common.note)
     elif table is not None:
         n_rows = _table(table.removeprefix("pub."), release, run_id, target)
     else:
         n_rows = _query(query or Path(str(query_file)).read_text(encoding="utf-8"), target)
+    if form == _HATS:
+        try:
+            hats.write(target.path, file, margin_arcsec)
+        finally:
+            target.path.unlink(missing_ok=True)
     common.done(as_json, {"rows_out": n_rows, "output": str(file)}, f"{n_rows:,} rows written to {file}")
 
 
@@ -106,3 +120,42 @@ def _query(text: str, target: Target) -> int:
 
     with api.reader() as conn:
         return work.query(conn, text, target, "export", settings().max_file_mb, common.note)
+
+
+@commands.command(
+    epilog=common.examples(
+        "xcat cut /data/hats/gaia_dr3 sources.fits -o gaia_cut.parquet",
+        "xcat cut https://data.lsdb.io/hats/gaia_dr3/gaia sources.fits --search-radius 5 -o gaia_cut.parquet",
+        "xcat ingest gaia_dr3 gaia_cut.parquet",
+    )
+)
+def cut(
+    reference: Annotated[str, typer.Argument(metavar="HATS", help="Folder or address of a catalogue in HATS.")],
+    sources: common.Table,
+    output: common.OutputFile,
+    search_radius_arcsec: Annotated[
+        float, typer.Option("--search-radius", min=0.1, max=120, help="Of the match, in arcsec; 13 times that is kept.")
+    ] = 15.0,
+    ra: common.RA = None,
+    dec: common.DEC = None,
+    overwrite: common.Overwrite = False,
+    as_json: common.AsJson = False,
+) -> None:
+    """Cut a reference that is too large to load to what is near X-ray sources, with its area and local density."""
+    from xcat.output import hats
+    from xcat.own.user_tables import read_user_table
+    from xcat.tables.facts import describe
+    from xcat.tables.guess import Wanted, guess
+
+    hats.check()
+    facts = describe(sources)
+    # their errors do not matter here
+    guessed, messages = guess(facts, Wanted(ra, dec, pos_err=1.0)), list[str]()
+    place = read_user_table(facts, guessed, messages).columns
+    common.note(*messages)
+    done = hats.cut(reference, place["ra"], place["dec"], hats.radius_arcsec(search_radius_arcsec), output, overwrite)
+    common.done(
+        as_json,
+        done,
+        f"{done['rows_out']:,} of {done['rows_in']:,} rows written to {output}; {done['area_deg2']:,.2f} square deg",
+    )

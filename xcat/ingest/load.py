@@ -34,7 +34,7 @@ from xcat.ingest.checks import NOTHING_MORE, Allowed, Version, check_loss, check
 from xcat.ingest.convert import Converted, convert
 from xcat.ingest.files import named_table, regular
 from xcat.ingest.readers import open_table
-from xcat.sky import density_map
+from xcat.sky import cut, density_map
 
 
 @dataclass(frozen=True)
@@ -286,12 +286,14 @@ class _Load:
         self.types = copy.column_types(conn, self.target)
         # positions of a counterpart catalogue, for its density map
         self.counter = density_map.Counter() if table == "counterpart" else None
+        self.whole: density_map.Counter | None = None  # counts of the catalogue that the file was cut from
         self.entered: list[tuple[InputFile, int, int]] = []  # the files that were read: file, file_id, n_skipped
         self.stated: set[str] = set(definition.file_columns)  # columns for which every file states a unit
         self.remarks: list[str] = []  # what the user should know of the files
 
     def read(self, file: InputFile) -> None:
         """COPY one file into the target, count its positions, and write its bad rows to ``reject``."""
+        self._read_counts(file)
         ids = {"catalogue_id": self.catalogue_id, "run_id": self.run_id}
         file_id = _number(self.conn, "add_file", ids | file.entry)
         insert(self.conn, "pg_temp.file_base", [{"file_id": file_id, "base": self.base}])
@@ -313,6 +315,16 @@ class _Load:
             raise InputError(f"{file.path}: changed while it was being read; load it when it is complete")
         self.base += last_row
         self.entered.append((file, file_id, n_skipped))
+
+    def _read_counts(self, file: InputFile) -> None:
+        """Of a cut take the counts of the whole catalogue, of which a version has one alone."""
+        whole = cut.counts_of(file.path) if self.counter is not None else None
+        if self.whole is not None or (whole is not None and (self.append or self.entered)):
+            raise InputError(
+                f"{file.path}: a cut of a larger catalogue is loaded alone, since its counts are those of the whole. "
+                "Make one cut for all sources, and load it with --replace"
+            )
+        self.whole = whole
 
     def _copy(self, converted: Converted, file_id: int) -> None:
         n_rows = len(converted)
@@ -367,7 +379,9 @@ class _Load:
         row = self.conn.execute(job("density.exists").compose(), {"catalogue_id": self.catalogue_id}).fetchone()
         counter, is_mapped = self.counter or density_map.Counter(), bool(row and row[0])
         # the counter includes rejected rows, or lacks rows loaded before maps existed
-        if n_gone or (self.append and not is_mapped):
+        if self.whole is not None:
+            counter = self.whole
+        elif n_gone or (self.append and not is_mapped):
             counted = self.target if self.append and is_mapped else self.partition
             counter = density_map.count(self.conn, job("density.positions").compose(counted=counted))
         density_map.store(self.conn, self.catalogue_id, counter)

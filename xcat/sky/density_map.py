@@ -70,6 +70,15 @@ def cells(ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike, order: int = ORDER) -> 
     return np.asarray(lonlat_to_healpix(ra * u.deg, dec * u.deg, 2**order, order="nested"), dtype=np.int64)
 
 
+def counted(ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike) -> tuple[IntArray, IntArray, IntArray]:
+    """Cells that have any of some positions, ascending; how many; and which of their 64 parts have any, as bits."""
+    part, n_objects = np.unique(cells(ra_deg, dec_deg, PARTS_ORDER), return_counts=True)
+    if not len(part):
+        return (np.zeros(0, np.int64),) * 3
+    healpix, starts = np.unique(part >> 6, return_index=True)
+    return healpix, np.add.reduceat(n_objects, starts), np.bitwise_or.reduceat(np.int64(1) << (part & 63), starts)
+
+
 class Counter:
     """Counts objects by cell while blocks of positions pass; 150 MB at most, whatever their number."""
 
@@ -79,12 +88,12 @@ class Counter:
 
     def add(self, ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike) -> None:
         """Count positions, degrees, shape (n,)."""
-        part, n_objects = np.unique(cells(ra_deg, dec_deg, PARTS_ORDER), return_counts=True)
-        if not len(part):
-            return
-        healpix, starts = np.unique(part >> 6, return_index=True)
-        self._n_objects[healpix] += np.add.reduceat(n_objects, starts).astype(np.int32)
-        self._parts[healpix] |= np.bitwise_or.reduceat(np.int64(1) << (part & 63), starts)
+        self.merge(*counted(ra_deg, dec_deg))
+
+    def merge(self, healpix: IntArray, n_objects: IntArray, parts: IntArray) -> None:
+        """Add what `counted` gives of other positions."""
+        self._n_objects[healpix] += n_objects.astype(np.int32)
+        self._parts[healpix] |= parts
 
     def occupied(self) -> tuple[IntArray, IntArray]:
         """Cells that have any object, ascending, and how many."""
