@@ -51,7 +51,7 @@ TAIL_DECADES = 10.0
 """Decrease of every density beyond the ends of its table, in decades per length of the table. It is the same for all
 classes: no data show which has the longer tail, so a value beyond leaves their ratios as they are at the end."""
 
-BANDWIDTH_FACTORS = (1.0, 1.6, 2.5, 4.0, 6.3)
+BANDWIDTH_FACTORS = (1.0, 1.6)
 """Factors on a bandwidth to try; the smallest first, which is taken where none is better."""
 LEAST_GAIN = 4.0
 """Gain of the log-likelihood, in nats, from which on another factor than 1 is believed: less is noise."""
