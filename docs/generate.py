@@ -197,8 +197,8 @@ def relations() -> dict[str, tuple[str, list[str]]]:
     text = "\n".join(path.read_text(encoding="utf-8") for path in objects("views"))
     above = re.findall(r"((?:^-- .*\n)+)CREATE VIEW (pub\.\w+)", text, re.M)
     about = {name: words.replace("-- ", "").strip() for words, name in above}
-    for name, query in re.findall(r"CREATE VIEW (pub\.\w+) AS\s+SELECT (.*?);", re.sub(r"--.*", "", text), re.S):
-        parent = re.match(r"\* FROM (pub\.\w+)", query)
+    for name, query in re.findall(r"CREATE VIEW (pub\.\w+) AS\s+(.*?);", re.sub(r"--.*", "", text), re.S):
+        parent = re.match(r"SELECT \* FROM (pub\.\w+)", query)
         names = found[parent[1]][1] if parent else _selected(query)
         found[name] = (about.get(name, MISSING).replace("''", "'"), names)
     for name in AS_OF_ALL_RUNS:
@@ -210,12 +210,12 @@ def relations() -> dict[str, tuple[str, list[str]]]:
 
 
 def _selected(query: str) -> list[str]:
-    """The output names of a select list."""
+    """The output names of a query: those of its first SELECT that is in no parentheses."""
     flat, before = query, ""
     while flat != before:
         before, flat = flat, re.sub(r"\([^()]*\)|\[[^\[\]]*\]", "", flat)
-    items = re.split(r"\bFROM\b", flat, maxsplit=1)[0].split(",")
-    return [re.split(r"[\s.]+", item.strip())[-1] for item in items]
+    items = re.split(r"\bSELECT\b|\bFROM\b|\bUNION\b", flat, maxsplit=2)[1].split(",")
+    return [re.split(r"[\s.]+", item.strip())[-1].strip('"') for item in items]
 
 
 def pages() -> dict[str, str]:

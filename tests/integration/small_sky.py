@@ -121,7 +121,7 @@ def make(settings: Settings, n: int = 600, n_labelled: int = 400, seed: int = 3)
     key = (host, n, n_labelled, seed)
     known = key in _KEPT
     kept, made = (
-        _KEPT[key] if known else (f"small_sky_{n}_{n_labelled}_{seed}", _written(settings, n, n_labelled, seed))
+        _KEPT[key] if known else (f"{__name__}_{n}_{n_labelled}_{seed}", _written(settings, n, n_labelled, seed))
     )
     _KEPT[key] = kept, made
     copy = sql.SQL("CREATE DATABASE {} TEMPLATE {}")

@@ -51,8 +51,8 @@ TAIL_DECADES = 10.0
 """Decrease of every density beyond the ends of its table, in decades per length of the table. It is the same for all
 classes: no data show which has the longer tail, so a value beyond leaves their ratios as they are at the end."""
 
-BANDWIDTH_FACTORS = (1.0, 1.6, 2.5, 4.0, 6.3, 10.0, 16.0)
-"""Factors on a bandwidth to try, one after the other until the next is no better."""
+BANDWIDTH_FACTORS = (1.0, 1.6)
+"""Factors on a bandwidth to try; the smallest first, which is taken where none is better."""
 LEAST_GAIN = 4.0
 """Gain of the log-likelihood, in nats, from which on another factor than 1 is believed: less is noise."""
 
@@ -333,27 +333,15 @@ def bandwidth_factors(parts: Sequence[Counts], prop: Property, bandwidth: FloatA
     held_out = np.concatenate([part.cells for part in parts])
     rest = np.tile(reduce(add, parts).cells, (len(parts), 1)) - held_out
     kernels = _Kernels(rest, prop, 1.0, np.tile(bandwidth, len(parts)))
-    best = np.zeros(bandwidth.size, dtype=np.int64)
-    first = highest = np.full(bandwidth.size, -np.inf)
-    rises = np.ones(bandwidth.size, dtype=np.bool_)  # classes whose likelihood still rises: most are soon done
-    for step, factor in enumerate(BANDWIDTH_FACTORS):
-        rows = np.flatnonzero(np.tile(rises, len(parts)))
-        some = kernels.of(rows)
-        floor = np.maximum(LEAST_FLOOR, 1.0 / (some.n + 2.0))
-        dense = some.density(some.damping(np.sqrt(factor**2 - 1.0) * some.bandwidth[None, :]))[0]
-        log_density = np.log((1.0 - floor) * dense + floor * (FLAT_SHARE / prop.width))
-        at_cells = log_density[:-1, None] + between[:, None] * np.diff(log_density, axis=0)[:, None, :]
-        gain = np.einsum("xk,kx->k", at_cells.reshape(-1, rows.size), held_out[rows])
-        likelihood = np.full(bandwidth.size, -np.inf)
-        likelihood[rises] = gain.reshape(len(parts), -1).sum(axis=0)
-        if step == 0:
-            first = highest = likelihood
-            continue
-        rises = rises & (likelihood > highest)
-        best[rises], highest = step, np.maximum(highest, likelihood)
-        if not rises.any():
-            break
-    best[highest - first < LEAST_GAIN] = 0
+    floor = np.maximum(LEAST_FLOOR, 1.0 / (kernels.n + 2.0))
+    added = np.sqrt(np.square(BANDWIDTH_FACTORS) - 1.0)[:, None] * kernels.bandwidth
+    dense = kernels.density(kernels.damping(added))
+    log_density = np.log((1.0 - floor) * dense + floor * (FLAT_SHARE / prop.width))
+    at_cells = log_density[:, :-1, None] + between[:, None] * np.diff(log_density, axis=1)[:, :, None]
+    gain = np.einsum("fxk,kx->fk", at_cells.reshape(len(added), -1, len(held_out)), held_out)
+    gain = gain.reshape(len(added), len(parts), -1).sum(axis=1)
+    best = np.argmax(gain, axis=0)
+    best[gain.max(axis=0) - gain[0] < LEAST_GAIN] = 0
     return np.asarray(np.take(BANDWIDTH_FACTORS, best), dtype=np.float64)
 
 
@@ -392,13 +380,6 @@ class _Kernels:
         other._transform(counts)
         other.given = self.bandwidth[rows]
         other._limit()
-        return other
-
-    def of(self, rows: IntArray) -> "_Kernels":
-        """Some of the rows."""
-        other = copy(self)
-        for name in ("coefficients", "n", "given", "bandwidth"):
-            setattr(other, name, getattr(self, name)[rows])
         return other
 
     def _transform(self, counts: FloatArray) -> None:
