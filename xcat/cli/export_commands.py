@@ -25,7 +25,7 @@ _HATS = "hats"
         "xcat export sources.parquet --table classified --release 2026-11",
         "xcat export xrb.vot --candidates XRB --min-probability 0.9",
         'xcat export bright.ecsv --sql "SELECT name, ra, dec FROM pub.classified WHERE flux_cgs > 1e-12"',
-        "xcat export coverage.fits --moc",
+        "xcat export --moc coverage.fits",
         "xcat export classified_hats --table classified --format hats",
     )
 )
@@ -126,7 +126,6 @@ def _query(text: str, target: Target) -> int:
     epilog=common.examples(
         "xcat cut /data/hats/gaia_dr3 sources.fits -o gaia_cut.parquet",
         "xcat cut https://data.lsdb.io/hats/gaia_dr3/gaia sources.fits --search-radius 5 -o gaia_cut.parquet",
-        "xcat ingest gaia_dr3 gaia_cut.parquet",
     )
 )
 def cut(

@@ -159,7 +159,12 @@ def cut(
             margin_threshold=1.01 * radius_arcsec,
         )
         near = whole.crossmatch(
-            sources, n_neighbors=1, radius_arcsec=radius_arcsec, suffixes=("", "_of_xray"), log_changes=False
+            sources,
+            n_neighbors=1,
+            radius_arcsec=radius_arcsec,
+            suffixes=("", "_of_xray"),
+            suffix_method="overlapping_columns",
+            log_changes=False,
         )[list(whole.columns)]
         counter = density_map.Counter()
         places = whole[[ra, dec]].map_partitions(_counted, ra, dec, meta=_counted(_no_place(), "ra", "dec"))
