@@ -58,6 +58,7 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.S | re.M)
 
 
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # pyvo leaves connections open
 def test_the_examples_in_python_are_true(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     (code,) = blocks("python")
     names: dict[str, object] = {}
@@ -65,6 +66,8 @@ def test_the_examples_in_python_are_true(url: str, capsys: pytest.CaptureFixture
     out = capsys.readouterr().out
     assert "my_name" in out and "sep_arcsec" in out
     assert len(names["result"]) == 5 and {"a", "b"} <= set(names["matched"]["my_name"])  # type: ignore[arg-type, index]
+    names.clear()
+    gc.collect()
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # it leaves connections open
