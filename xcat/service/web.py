@@ -21,6 +21,8 @@ from xcat.config import Settings
 from xcat.database.connection import ready
 from xcat.errors import DatabaseError, XcatError
 from xcat.service import skymap
+from xcat.service.pages import routes as pages
+from xcat.service.pages.page import SafetyHeaders, error_response
 from xcat.service.tap import errors, routes
 from xcat.service.tap.errors import HttpError
 from xcat.service.tap.service import Service
@@ -41,27 +43,30 @@ def application(settings: Settings) -> FastAPI:
     app.include_router(routes.router(service))
     app.include_router(routes.cone_router(service))
     app.include_router(skymap.router(service))
+    app.include_router(pages.router(service))
+    app.mount("/static", pages.static_files())
     app.add_exception_handler(XcatError, _refused)
     app.add_exception_handler(HTTPException, _refused_by_http)
     app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(psycopg.OperationalError, _lost)
+    app.add_middleware(SafetyHeaders)
     app.add_middleware(BodyLimit, most_bytes=int(settings.tap_upload_mb * 1e6))
     return app
 
 
 async def _refused(request: Request, error: Exception) -> Response:
-    return errors.response(request, error)
+    return error_response(request, error)
 
 
 async def _refused_by_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    answer = errors.response(request, HttpError(error.status_code, str(error.detail)))
+    answer = error_response(request, HttpError(error.status_code, str(error.detail)))
     answer.headers.update(error.headers or {})
     return answer
 
 
 async def _lost(request: Request, error: Exception) -> Response:
-    return errors.response(request, DatabaseError("the database does not answer: try again in a minute"))
+    return error_response(request, DatabaseError("the database does not answer: try again in a minute"))
 
 
 async def _gone(request: Request, error: Exception) -> Response:
