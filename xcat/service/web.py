@@ -23,6 +23,7 @@ from xcat.errors import DatabaseError, XcatError
 from xcat.service import skymap
 from xcat.service.pages import routes as pages
 from xcat.service.pages.page import SafetyHeaders, error_response
+from xcat.service.pages.state import State
 from xcat.service.tap import errors, routes
 from xcat.service.tap.errors import HttpError
 from xcat.service.tap.service import Service
@@ -33,17 +34,19 @@ _ENDS_S = 5
 def application(settings: Settings) -> FastAPI:
     """The application of `xcat serve`."""
     service = Service(settings)
+    state = State(service)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with service.at_work():
             yield
+        state.close()
 
     app = FastAPI(title="xcat", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.include_router(routes.router(service))
     app.include_router(routes.cone_router(service))
     app.include_router(skymap.router(service))
-    app.include_router(pages.router(service))
+    app.include_router(pages.router(state))
     app.mount("/static", pages.static_files())
     app.add_exception_handler(XcatError, _refused)
     app.add_exception_handler(HTTPException, _refused_by_http)

@@ -18,7 +18,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from xcat import __version__
-from xcat.service.pages import words
+from xcat.service.pages import sentences, words
 from xcat.service.tap import errors
 from xcat.service.tap.errors import message_of, status_of
 
@@ -150,6 +150,7 @@ def _environment() -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters |= words.FILTERS
+    environment.globals |= {"words_of": sentences.words_of, "about_class": sentences.about_class}
     return environment
 
 

@@ -1,27 +1,22 @@
-"""The addresses of the pages."""
+"""The addresses of the pages, and what they share."""
 
 from __future__ import annotations
 
 from fastapi import APIRouter
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
-from xcat.service.pages.page import STATIC, page
-from xcat.service.tap.service import Service
+from xcat.service.pages import lists, page, start
+from xcat.service.pages.state import State
 
 
-def router(service: Service) -> APIRouter:
+def router(state: State) -> APIRouter:
     """The routes of all pages."""
     routes = APIRouter(include_in_schema=False)
-
-    @routes.get("/")
-    def start(request: Request) -> Response:
-        return page(request, "base.html")
-
+    for module in (start, lists):
+        routes.include_router(module.router(state))
     return routes
 
 
 def static_files() -> StaticFiles:
     """Stylesheets and scripts: our own, those of reports, and what the install step has put beside them."""
-    return StaticFiles(directory=STATIC, packages=[("xcat.output", "static")])
+    return StaticFiles(directory=page.STATIC, packages=[("xcat.output", "static")])

@@ -14,6 +14,50 @@ from xcat.output.terminal import number as digits
 
 _NONE = "–"
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+_HEADS = {
+    "name": "Name",
+    "ra": "RA",
+    "dec": "Dec",
+    "p_class": "Probability of its class",
+    "p_class_err": "Error of the probability",
+    "is_outlier": "Outlier",
+    "flux_cgs": "Flux",
+    "flux_err_cgs": "Error of the flux",
+    "flux_std_cgs": "Flux, 0.2–12 keV",
+    "n_detections": "Detections",
+    "other_missions": "Other missions",
+    "catalogue": "Mission",
+    "glon": "Galactic longitude",
+    "glat": "Galactic latitude",
+    "err_arcsec": "Position error (1σ)",
+    "margin": "Lead over the next class",
+    "confidence": "Confidence",
+    "stability": "Stability",
+    "familiarity": "Familiarity",
+    "alternative": "Class without a category",
+    "outlier": "Outlier measure",
+    "p_tail": "Share as extreme",
+    "n_missing": "Missing properties",
+    "known_class": "Known class",
+    "snr": "Signal to noise",
+    "flux_ratio": "Flux ratio",
+    "flux_ratio_low": "Flux ratio, at least",
+    "extent_arcsec": "Extent",
+    "mjd_first": "First seen",
+    "mjd_last": "Last seen",
+    "n_missions": "Missions",
+    "missions_agree": "Missions agree",
+    "optical_catalogue": "Optical catalogue",
+    "optical_native_id": "Optical counterpart",
+    "optical_sep_arcsec": "Its separation",
+    "optical_p_any": "Probability of an optical counterpart",
+    "infrared_catalogue": "Infrared catalogue",
+    "infrared_native_id": "Infrared counterpart",
+    "infrared_sep_arcsec": "Its separation",
+    "infrared_p_any": "Probability of an infrared counterpart",
+    "flaws": "Flaws",
+    "quality_flag": "Quality flag",
+}
 _UNITS = {"erg / (s cm2)": "erg s⁻¹ cm⁻²", "mas / yr": "mas yr⁻¹", "erg / s": "erg s⁻¹"}
 
 
@@ -67,6 +111,10 @@ def capital(text: str) -> str:
 
 def label(name: str) -> str:
     """Human name of a property or a column."""
+    if name in _HEADS:
+        return _HEADS[name]
+    if name.startswith("p_") and name not in columns():
+        return f"Probability of {name.removeprefix('p_')}"
     shown = property_label(name)
     if shown != name or name not in columns():
         return capital(shown)
@@ -80,6 +128,29 @@ def meaning(name: str) -> Markup:
     return escape(label(name)) + rest
 
 
+def column_unit(name: str) -> str:
+    """Unit of a column, as papers write it; empty if it has none."""
+    known = columns().get(name)
+    return unit(known.unit) if known else ""
+
+
+def cell(value: Any, name: str = "") -> Any:
+    """A value of a table: numbers by what the column holds, yes and no in words."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if is_missing(value) or value == "":
+        return _NONE
+    if isinstance(value, int):
+        return str(value) if name.endswith("_id") else count(value)
+    if not isinstance(value, float):
+        return str(value)
+    if name in ("ra", "dec", "glon", "glat"):
+        return f"{value:.5f}".replace("-", "−")
+    if name.startswith("p_") and 0 <= value <= 1:
+        return f"{value:.3f}" if value >= 0.0005 or value == 0 else number(value, 1)
+    return f"{value:.1f}" if name.startswith("mjd") else number(value)
+
+
 FILTERS: dict[str, Callable[..., Any]] = {
     "number": number,
     "count": count,
@@ -89,4 +160,6 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "capital": capital,
     "label": label,
     "meaning": meaning,
+    "column_unit": column_unit,
+    "cell": cell,
 }
