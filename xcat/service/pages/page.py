@@ -18,6 +18,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from xcat import __version__
+from xcat.output import chart, style
 from xcat.service.pages import sentences, words
 from xcat.service.tap import errors
 from xcat.service.tap.errors import message_of, status_of
@@ -150,7 +151,12 @@ def _environment() -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters |= words.FILTERS
-    environment.globals |= {"words_of": sentences.words_of, "about_class": sentences.about_class}
+    environment.globals |= {
+        "words_of": sentences.words_of,
+        "about_class": sentences.about_class,
+        "colour_of": lambda name, classes: style.of_classes(classes)[name].colour,
+        "marker_of": lambda look: chart.marker(6, 6, look[0], look[1], 4.6),
+    }
     return environment
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from fastapi import APIRouter
 from starlette.staticfiles import StaticFiles
 
-from xcat.service.pages import lists, page, start
+from xcat.service.pages import lists, page, source, start
 from xcat.service.pages.state import State
 
 
 def router(state: State) -> APIRouter:
     """The routes of all pages."""
     routes = APIRouter(include_in_schema=False)
-    for module in (start, lists):
+    for module in (start, lists, source):
         routes.include_router(module.router(state))
     return routes
 
