@@ -213,8 +213,8 @@ def place(e: Explanation, xray: Row | None, objects: list[Row]) -> Markup | None
     accepted = [row for _, _, row in spots if row["is_accepted"]]
     words = "; ".join(f"{r['catalogue']} {r['native_id']}, {r['sep_arcsec']:.2f} arcsec away" for r in accepted)
     about = (
-        f"Around the X-ray position, whose error is {source['err_arcsec']:.2f} arcsec per axis: {len(spots)} catalogued "
-        f"objects within reach. Accepted: {words or 'none'}."
+        f"Around the X-ray position, whose error is {source['err_arcsec']:.2f} arcsec per axis: {len(spots)} objects "
+        f"within reach. Accepted: {words or 'none'}."
     )
     return chart.svg("The source and what is catalogued around it", about)
 
@@ -267,9 +267,10 @@ def light_curve(observed: list[Row]) -> Markup | None:
     low, high = min(values) / 2, max(tops) * 1.6
     pad = max(0.06 * (max(years) - min(years)), 0.4)
     chart = Chart(
-        Axis(min(years) - pad, max(years) + pad, "Year"), Axis(low, high, "Flux, 0.2–12 keV (erg s⁻¹ cm⁻²)", True), 640, 300,
-        (80, 14, 14, 44),
-    )  # fmt: skip
+        Axis(min(years) - pad, max(years) + pad, "Year"),
+        Axis(low, high, "Flux, 0.2–12 keV (erg s⁻¹ cm⁻²)", True),
+        *(640, 300, (80, 14, 14, 44)),
+    )
     chart.axes()
     marks = mission_marks(observed)
     for year, value, o in zip(years, values, dated, strict=True):

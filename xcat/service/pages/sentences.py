@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from xcat.columns.properties import property_label
 from xcat.report.explain.explanation import Explanation, Term
 from xcat.report.explain.wording import value as value_of
@@ -30,6 +32,7 @@ _SURE = (
     (0.0, "perhaps"),
 )
 _TOLD = 3
+_SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def words_of(name: str) -> str:
@@ -92,12 +95,12 @@ def reasons(e: Explanation) -> tuple[list[Term], list[Term]]:
 
 def odds_words(nats: float) -> str:
     """A factor on the odds: ×12 for the class, ÷3 against it."""
-    from math import exp
-
     if abs(nats) < 0.005:
         return "×1"
-    factor = exp(min(abs(nats), 700))
-    digits = f"{factor:.2g}" if factor < 10 else f"{factor:.0f}" if factor < 1e4 else f"10^{abs(nats) / 2.302585:.0f}"
+    factor = math.exp(min(abs(nats), 700))
+    if f"{factor:.2g}" == "1":
+        return "×1"
+    digits = f"{factor:.2g}" if factor < 10 else f"{factor:.0f}" if factor < 1e4 else f"10{str(round(abs(nats) / math.log(10))).translate(_SUPERSCRIPT)}"
     return f"{'×' if nats > 0 else '÷'}{digits}"
 
 
