@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from xcat.classifier import NOT_OBSERVED, Hypotheses, Model, Property, Sample, classify, fit_tables
+from xcat.classifier.posterior import without_categories
 from xcat.report.explain.change import what_if
 
 pytestmark = pytest.mark.slow

@@ -114,7 +114,7 @@ def _panel(e: Explanation, model: Model, term: Term) -> Markup:
     label = property_symbol(term.property)
     shown_unit = unit(term.unit)
     chart = Chart(
-        Axis(low, high, f"{label} ({shown_unit})" if shown_unit else label, ticks=_ticks(prop.scale, low, high)),
+        Axis(low, high, f"{label} ({shown_unit})" if shown_unit else label, ticks=ticks(prop.scale, low, high)),
         Axis(0, top), 320, 190, (10, 10, 24, 42),
     )  # fmt: skip
     if term.limit is not None:
@@ -151,7 +151,7 @@ def _panel(e: Explanation, model: Model, term: Term) -> Markup:
     return chart.svg(sentences.term_name(term), about)
 
 
-def _ticks(scale: str, low: float, high: float) -> Sequence[tuple[float, str]] | None:
+def ticks(scale: str, low: float, high: float) -> Sequence[tuple[float, str]] | None:
     """Ticks of an axis on the scale of a property, in its own values."""
     if scale == "log10":
         whole = np.arange(math.ceil(low), math.floor(high) + 1)

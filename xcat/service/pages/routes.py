@@ -5,14 +5,14 @@ from __future__ import annotations
 from fastapi import APIRouter
 from starlette.staticfiles import StaticFiles
 
-from xcat.service.pages import lists, page, source, start
+from xcat.service.pages import lists, own_list, page, runs, sky, source, start, status
 from xcat.service.pages.state import State
 
 
 def router(state: State) -> APIRouter:
     """The routes of all pages."""
     routes = APIRouter(include_in_schema=False)
-    for module in (start, lists, source):
+    for module in (start, lists, source, own_list, sky, runs, status):
         routes.include_router(module.router(state))
     return routes
 

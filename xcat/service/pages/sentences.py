@@ -100,7 +100,8 @@ def odds_words(nats: float) -> str:
     factor = math.exp(min(abs(nats), 700))
     if f"{factor:.2g}" == "1":
         return "×1"
-    digits = f"{factor:.2g}" if factor < 10 else f"{factor:.0f}" if factor < 1e4 else f"10{str(round(abs(nats) / math.log(10))).translate(_SUPERSCRIPT)}"
+    power = str(round(abs(nats) / math.log(10))).translate(_SUPERSCRIPT)
+    digits = f"{factor:.2g}" if factor < 10 else f"{factor:.0f}" if factor < 1e4 else f"10{power}"
     return f"{'×' if nats > 0 else '÷'}{digits}"
 
 
