@@ -21,6 +21,9 @@ from xcat.config import Settings
 from xcat.database.connection import ready
 from xcat.errors import DatabaseError, XcatError
 from xcat.service import skymap
+from xcat.service.pages import routes as pages
+from xcat.service.pages.page import SafetyHeaders, error_response
+from xcat.service.pages.state import State
 from xcat.service.tap import errors, routes
 from xcat.service.tap.errors import HttpError
 from xcat.service.tap.service import Service
@@ -31,37 +34,42 @@ _ENDS_S = 5
 def application(settings: Settings) -> FastAPI:
     """The application of `xcat serve`."""
     service = Service(settings)
+    state = State(service)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with service.at_work():
             yield
+        state.close()
 
     app = FastAPI(title="xcat", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.include_router(routes.router(service))
     app.include_router(routes.cone_router(service))
     app.include_router(skymap.router(service))
+    app.include_router(pages.router(state))
+    app.mount("/static", pages.static_files())
     app.add_exception_handler(XcatError, _refused)
     app.add_exception_handler(HTTPException, _refused_by_http)
     app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(psycopg.OperationalError, _lost)
+    app.add_middleware(SafetyHeaders)
     app.add_middleware(BodyLimit, most_bytes=int(settings.tap_upload_mb * 1e6))
     return app
 
 
 async def _refused(request: Request, error: Exception) -> Response:
-    return errors.response(request, error)
+    return error_response(request, error)
 
 
 async def _refused_by_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    answer = errors.response(request, HttpError(error.status_code, str(error.detail)))
+    answer = error_response(request, HttpError(error.status_code, str(error.detail)))
     answer.headers.update(error.headers or {})
     return answer
 
 
 async def _lost(request: Request, error: Exception) -> Response:
-    return errors.response(request, DatabaseError("the database does not answer: try again in a minute"))
+    return error_response(request, DatabaseError("the database does not answer: try again in a minute"))
 
 
 async def _gone(request: Request, error: Exception) -> Response:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from xcat.arrays import FloatArray, IntArray
@@ -73,12 +71,6 @@ def what_if(model: Model, sample: Sample) -> tuple[tuple[ClassThreshold, ...], t
         for j, q in zip(observed, p[1:first], strict=True)
     )
     return tuple(sorted(changes, key=lambda c: c.spreads)), without
-
-
-def without_category(model: Model, sample: Sample) -> FloatArray:
-    """Posterior of one source without each of the categories, (T, K)."""
-    kept = [(model.category_index != t)[:, None, None] for t in range(len(model.categories))]
-    return np.array([classify(replace(model, mixing=model.mixing * others), sample).p[0] for others in kept])
 
 
 def nodes(table: Table) -> FloatArray:

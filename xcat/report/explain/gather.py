@@ -19,7 +19,14 @@ from numpy.typing import NDArray
 from xcat.arrays import FloatArray
 from xcat.classifier.density import levels
 from xcat.classifier.model import Model
-from xcat.classifier.posterior import LEAST_P_TAIL, Classification, classify, contributions, evidence
+from xcat.classifier.posterior import (
+    LEAST_P_TAIL,
+    Classification,
+    classify,
+    contributions,
+    evidence,
+    without_categories,
+)
 from xcat.classifier.sample import Sample
 from xcat.classifier.scales import column_to_scale
 from xcat.columns.properties import absence_of
@@ -346,7 +353,7 @@ def _totals(
     model: Model, sample: Sample, terms: FloatArray, contributed: FloatArray, lead: list[int]
 ) -> Iterator[CategoryTotal]:
     exponents = model.sharpness * model.weights / model.weights.sum()
-    for t, (category, p) in enumerate(zip(model.categories, change.without_category(model, sample), strict=True)):
+    for t, (category, (p,)) in enumerate(zip(model.categories, without_categories(model, sample), strict=True)):
         inside = model.category_index == t
         nats = float((contributed[inside, lead[0]] - contributed[inside, lead[1]]).sum())
         yield CategoryTotal(

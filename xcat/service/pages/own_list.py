@@ -1,0 +1,132 @@
+"""The page on which a reader's own list is classified."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.table import Table
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from xcat.errors import InputError
+from xcat.output import files
+from xcat.output.chart import class_mark
+from xcat.own.classify_table import ClassifyOptions, classify_table
+from xcat.service.pages import sent
+from xcat.service.pages.page import page, wants_json
+from xcat.service.pages.place import position
+from xcat.service.pages.sent import Sent
+from xcat.service.pages.state import State
+from xcat.service.tap import formats
+
+MOST_ROWS = 20_000
+_SHOWN_ROWS = 200
+_MOST_LINES = 2000
+_FILES = {"csv": ".csv", "fits": ".fits", "votable": ".vot", "parquet": ".parquet"}
+_WANTED = ("class", "p_class", "is_outlier", "p_any", "reason", "published_name", "published_class", "literature_class")
+
+
+def router(state: State) -> APIRouter:
+    """The routes of a reader's own list."""
+    routes = APIRouter(include_in_schema=False)
+
+    @routes.get("/list")
+    def form(request: Request) -> Response:
+        with state.reading() as conn:
+            published = state.published(conn)
+        return page(request, "list.html", run_id=published.run_id, most_rows=MOST_ROWS, formats=list(_FILES))
+
+    @routes.post("/list")
+    async def classified(request: Request) -> Response:
+        return await sent.handled(request, state, lambda form: _answer(request, state, form))
+
+    return routes
+
+
+def _answer(request: Request, state: State, form: Sent) -> Response:
+    with state.reading() as conn:
+        published = state.published(conn)
+    as_file = form.text("as")
+    if as_file not in ("", "page", *_FILES):
+        raise InputError(f"as={as_file[:20]}: must be page, {', '.join(_FILES)}")
+    path = form.file("table", "your_list") or _pasted(form)
+    if path is None:
+        raise InputError("choose a file, or write positions into the field, then press Classify")
+    result = classify_table(state.settings, path, ClassifyOptions())
+    with result.spool as spool:
+        if spool.n_rows > MOST_ROWS:
+            raise InputError(
+                f"the list has {spool.n_rows:,} rows, more than {MOST_ROWS:,}: use xcat classify, or send parts of it"
+            )
+        if as_file in _FILES:
+            out = form.folder / f"classes{_FILES[as_file]}"
+            files.write(spool, out)
+            headers = {"Content-Disposition": f'attachment; filename="{out.name}"'}
+            return Response(out.read_bytes(), headers=headers, media_type=formats.named(as_file).media)
+        table = spool.table()
+    rows = rows_of(table if wants_json(request) else table[:_SHOWN_ROWS])
+    names = _shown(table)
+    return page(
+        request,
+        "list_result.html",
+        run_id=published.run_id,
+        summary=result.summary,
+        messages=[form.plain(message) for message in result.messages],
+        columns=table.colnames,
+        rows=rows,
+        n_rows=len(table),
+        only_html={
+            "shown": names,
+            "marks": {c: class_mark(c, published.classes) for c in published.classes},
+        },
+    )
+
+
+def _pasted(form: Sent) -> Path | None:
+    """The positions of the field for text, one per line, as a table."""
+    lines = [line.strip() for line in form.text("positions").splitlines() if line.strip()]
+    if not lines:
+        return None
+    if len(lines) > _MOST_LINES:
+        raise InputError(f"there are {len(lines):,} positions in the field, more than {_MOST_LINES:,}: send a file")
+    try:
+        error = float(form.text("error") or "1")
+    except ValueError:
+        error = -1.0
+    if not 0 < error < 3600:
+        raise InputError(f"error={form.text('error')[:20]}: must be a number of arcsec above 0, below 3600")
+    out = ["row,ra_deg,dec_deg,pos_err_arcsec"]
+    for number, line in enumerate(lines, 1):
+        place = position(line[:200])
+        if place is None:
+            raise InputError(
+                f"line {number}, {line[:60]!r}: this is not a position. Write two angles, as in 266.4 -29.0"
+            )
+        out.append(f"{number},{place[0]:.8f},{place[1]:.8f},{error:g}")
+    path = form.folder / "your_positions.csv"
+    path.write_text("\n".join(out) + "\n", encoding="utf-8")
+    return path
+
+
+def _shown(table: Table) -> list[str]:
+    """The first columns of the reader's own, and the telling ones of the answer."""
+    own = [name for name in table.colnames[:4] if name not in _WANTED]
+    return [*own[:3], *(name for name in table.colnames if name.removeprefix("xcat_") in _WANTED)]
+
+
+def rows_of(table: Table) -> list[dict[str, Any]]:
+    """Rows of a table as dicts; what is masked is None."""
+    columns = {name: _values(table[name]) for name in table.colnames}
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _values(column: Any) -> list[Any]:
+    masked = np.ma.getmaskarray(column)
+    if masked.ndim > 1:
+        return [str(value) for value in column]
+    values = np.ma.getdata(column).tolist()
+    decoded = [value.decode(errors="replace") if isinstance(value, bytes) else value for value in values]
+    return [None if hidden else value for value, hidden in zip(decoded, masked.tolist(), strict=True)]
