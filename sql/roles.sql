@@ -1,8 +1,10 @@
--- Three roles, and what each may do. xcat runs this after every migration, as far as its role may; on a server of your
+-- Four roles, and what each may do. xcat runs this after every migration, as far as its role may; on a server of your
 -- own a superuser can run it in the database of xcat: psql -d xcat -f roles.sql. It changes nothing when it runs again.
 --
 --   xcat_reader    reads the schema pub, and the tables of models, which the functions of pub read. It writes only
 --                  temporary tables, which no other session sees.
+--   xcat_volunteers  lets the pages keep what people send: it adds votes and can change or delete none, keeps accounts
+--                  and what goes with them, and reads consensus and pub. The rest of the schema people is closed to it.
 --   xcat_operator  runs the jobs: owns all tables, views and functions, because a table that becomes a partition must
 --                  have the owner of its parent. It may make schemas of its own. It is no superuser, and cannot change
 --                  the schemas xcat and pub or their revision.
@@ -15,7 +17,7 @@ DO $$
 DECLARE
     may_make boolean := (SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user);
     is_super boolean := (SELECT rolsuper FROM pg_roles WHERE rolname = current_user);
-    roles CONSTANT text[] := '{xcat_reader, xcat_operator, xcat_owner}';
+    roles CONSTANT text[] := '{xcat_reader, xcat_volunteers, xcat_operator, xcat_owner}';
     ours text[];
     item text;
     thing record;
@@ -39,6 +41,9 @@ BEGIN
         PERFORM pg_advisory_xact_lock(hashtext('xcat.roles'));
         IF NOT pg_has_role('xcat_owner', 'xcat_operator', 'MEMBER') THEN
             GRANT xcat_operator TO xcat_owner;
+        END IF;
+        IF NOT pg_has_role('xcat_operator', 'xcat_volunteers', 'MEMBER') THEN
+            GRANT xcat_volunteers TO xcat_operator;
         END IF;
         IF NOT pg_has_role(current_user, 'xcat_owner', 'MEMBER') THEN
             EXECUTE format('GRANT xcat_owner TO %I', current_user);
@@ -79,7 +84,7 @@ BEGIN
         END LOOP;
     END IF;
     -- the schemas of the owner, also those that a migration adds, and all that is in them
-    FOREACH item IN ARRAY '{xcat, pub, procrastinate}'::text[] LOOP
+    FOREACH item IN ARRAY '{xcat, pub, procrastinate, people}'::text[] LOOP
         IF (SELECT nspowner <> 'xcat_owner'::regrole FROM pg_namespace WHERE nspname = item) THEN
             EXECUTE format('ALTER SCHEMA %I OWNER TO xcat_owner', item);
         END IF;
@@ -134,7 +139,17 @@ BEGIN
         END IF;
     END LOOP;
     IF to_regclass('xcat.alembic_version') IS NOT NULL THEN
-        GRANT SELECT ON xcat.alembic_version TO xcat_operator, xcat_reader;
+        GRANT SELECT ON xcat.alembic_version TO xcat_operator, xcat_reader, xcat_volunteers;
+    END IF;
+    IF to_regclass('people.vote') IS NOT NULL THEN
+        GRANT USAGE ON SCHEMA people, pub, xcat TO xcat_volunteers;
+        GRANT SELECT ON ALL TABLES IN SCHEMA people TO xcat_volunteers;
+        GRANT INSERT ON people.volunteer, people.vote TO xcat_volunteers;
+        GRANT INSERT, UPDATE, DELETE ON people.account, people.web_session, people.remark, people.watchlist,
+            people.notice TO xcat_volunteers;
+        GRANT SELECT ON xcat.consensus TO xcat_volunteers;
+        -- which run of a kind was the last, not how it was configured
+        GRANT SELECT (run_id, kind, status, config) ON xcat.run TO xcat_volunteers;
     END IF;
 END
 $$;

@@ -13,7 +13,7 @@ from xcat.database.embedded import EmbeddedServer
 from xcat.errors import DatabaseError
 
 #: Roles of sql/roles.sql: who only reads, who runs the jobs, who migrates.
-READER, OPERATOR, OWNER = "xcat_reader", "xcat_operator", "xcat_owner"
+READER, OPERATOR, OWNER, VOLUNTEERS = "xcat_reader", "xcat_operator", "xcat_owner", "xcat_volunteers"
 HIDDEN = "***"
 _SECRETS = ("password", "sslpassword")
 # a number before a slash is a port: host:5432/database?user=a@b has no password

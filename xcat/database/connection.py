@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from xcat.config import Settings, settings
-from xcat.database.address import OPERATOR, OWNER, READER, conninfo, database_url
+from xcat.database.address import OPERATOR, OWNER, READER, VOLUNTEERS, conninfo, database_url
 from xcat.database.embedded import SUPERUSER, EmbeddedServer
 from xcat.database.failures import MissingRole, unreachable
 from xcat.database.installation import OLDEST_VERSION
@@ -304,6 +304,34 @@ def open_reader(config: Settings) -> Connection:
         return conn
     conn.close()
     return own
+
+
+def open_volunteers(config: Settings) -> Connection:
+    """Open a connection that keeps what people send to the pages, as the role `VOLUNTEERS`, which adds and never alters.
+
+    The embedded server lets that role in. On a server of the user's own the login takes it.
+
+    Raises
+    ------
+    DatabaseError
+        As `ready`; or the login may not take the role.
+    """
+    conn = ready(config, role=VOLUNTEERS)
+    if config.database_url is None:
+        return conn
+    try:
+        conn.execute(job("server.work_as").compose(), {"role": VOLUNTEERS})
+        ((user,),) = conn.execute("SELECT current_user")
+        conn.commit()
+        if user != VOLUNTEERS:
+            raise DatabaseError(
+                f"user {user} may not work as {VOLUNTEERS}, which keeps what volunteers send. A superuser can run "
+                f'sql/roles.sql, and: GRANT {VOLUNTEERS} TO "{user}"'
+            )
+    except BaseException:
+        conn.close()
+        raise
+    return conn
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from xcat.database.installation import program
 from xcat.database.sqlfiles import job
 from xcat.errors import DatabaseError, InputError, XcatError
 
-SCHEMAS = ("xcat", "pub", "procrastinate")
+SCHEMAS = ("xcat", "pub", "people", "procrastinate")
 _REVISION = re.compile(r"^COPY \S*alembic_version .*\n(\w+)$", re.M)
 
 

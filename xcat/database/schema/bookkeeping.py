@@ -22,7 +22,7 @@ run = book(
     "run",
     "Every stage that ran: configuration, versions, inputs, outcome",
     numbered("run_id"),
-    *one_of("kind", "pipeline ingest merge link match properties label fit classify publish evaluate"),
+    *one_of("kind", "pipeline ingest merge link match properties label fit classify publish evaluate consensus"),
     "name",
     *one_of("status", "running done failed lost cancelled"),
     column("started_at", nullable=False, server_default=func.now()),

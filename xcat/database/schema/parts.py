@@ -34,7 +34,8 @@ from xcat.columns.registry import columns
 
 SCHEMA = "xcat"
 PUB = "pub"
-SCHEMAS = (SCHEMA, PUB)
+PEOPLE = "people"
+SCHEMAS = (SCHEMA, PUB, PEOPLE)
 
 metadata = MetaData(
     schema=SCHEMA,
@@ -58,24 +59,26 @@ _NAMES: list[tuple[TypeEngine[Any], str]] = [
     (Integer(), "model_run_id first_run_id file_id healpix publication_id version quality_flag seed n_candidates"),
     (Integer(), "n_detections n_objects n_reference n_secure n_shifted n_shifted_above n_sources n_sources_above"),
     (Integer(), "n_upper_limits n_flawed pid execution_limit_s"),
+    (Integer(), "account_id n_votes notice_id remark_id volunteer_id watched_run_id watchlist_id"),
     (BigInteger(), "source_id other_source_id master_id old_master_id new_master_id object_id reject_id hpx29"),
-    (BigInteger(), "row_number n_as_bright n_bytes n_rejected n_rows occupied_parts old_source_id"),
+    (BigInteger(), "row_number n_as_bright n_bytes n_rejected n_rows occupied_parts old_source_id vote_id"),
     (Boolean(), "accepted active has_infrared has_optical has_properties has_spectrum in_test_sample is_ambiguous"),
     (Boolean(), "is_paused"),
     (Boolean(), "is_best is_best_of_master is_chosen is_classifiable is_current is_hyperluminous is_out_of_fold"),
     (Boolean(), "flux_is_doubtful is_outlier is_pair missions_agree behind_galaxy observed_infrared observed_optical"),
-    (Boolean(), "is_on withdrawn"),
+    (Boolean(), "is_on withdrawn is_retired is_simulated"),
     (Text(), "alternative catalogue category change class class_native column_name config_key definition_sha256"),
     (Text(), "error error_column file_name folds galaxy kind known_class known_class_of_master label_ref"),
     (Text(), "limit_column method name observed_column origin other_missions pinned property reason sha256 status"),
     (Text(), "table_name term value gate label how why removed_why cause old_class old_counterpart counterpart"),
-    (Text(), "weighting flaws band"),
+    (Text(), "weighting flaws band adql answer asked_as body changed feed_key mail new_value old_value"),
+    (Text(), "password_hash title token_sha256"),
     (Text(), "job_id client client_run_id phase media_type"),
     (Text(), "cancelled_by cron data_folder hook host last_outcome os_user pipeline_file stage step time_zone"),
     (Text(), "infrared_catalogue infrared_native_id optical_catalogue optical_native_id"),
     (Text(collation="C"), "mission_source native_id obs_id source_native_id"),
     (DateTime(timezone=True), "started_at ended_at published_at created_at removed_at"),
-    (DateTime(timezone=True), "beat_at cancelled_at added_at next_at last_at destruction_at"),
+    (DateTime(timezone=True), "beat_at cancelled_at added_at next_at last_at destruction_at expires_at voted_at"),
     (JSONB(), "config definition inputs options parameters record summary versions"),
     (DOUBLE_PRECISION(), "ra dec glon glat epoch_yr mjd mjd_first mjd_last sep_arcsec sep_nucleus_arcsec"),
     (DOUBLE_PRECISION(), "infrared_sep_arcsec optical_sep_arcsec offset_ra_arcsec offset_dec_arcsec"),
@@ -91,7 +94,7 @@ _NAMES: list[tuple[TypeEngine[Any], str]] = [
     (DOUBLE_PRECISION(), "old_property_value property_value"),
     (ARRAY(DOUBLE_PRECISION), "grid grid_2 log_above log_atoms log_density log_smeared mixing outlier_levels"),
     (ARRAY(DOUBLE_PRECISION), "best_levels outlier_p log_odds completenesses cutoffs log_back log_alone pool_means"),
-    (ARRAY(DOUBLE_PRECISION), "column_shift"),
+    (ARRAY(DOUBLE_PRECISION), "column_shift confusion"),
     (ARRAY(Integer), "pools depth_cells"),
     (ARRAY(REAL), "changes evidence offset_changes p p_err depth_mags"),
     (ARRAY(Text), "absence_columns axes catalogues objects scales"),

@@ -203,5 +203,19 @@ classification = run_table(
     key="source_id",
 )
 
+consensus = run_table(
+    "consensus",
+    "What the votes of volunteers say together of every source that has any, and which ones are to be asked next",
+    "source_id answer? p n_votes n_effective is_retired vote_value known_class?",
+    key="source_id",
+)
+
+volunteer_skill = run_table(
+    "volunteer_skill",
+    "The confusion matrix of every volunteer: answers by class, row after row",
+    "volunteer_id confusion worth n_votes",
+    key="volunteer_id",
+)
+
 CATALOGUE_TABLES = partitioned(BY_CATALOGUE)
 RUN_TABLES = partitioned(BY_RUN)
