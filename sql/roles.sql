@@ -43,6 +43,7 @@ BEGIN
             GRANT xcat_operator TO xcat_owner;
         END IF;
         IF NOT pg_has_role('xcat_operator', 'xcat_volunteers', 'MEMBER') THEN
+            GRANT xcat_reader TO xcat_volunteers;
             GRANT xcat_volunteers TO xcat_operator;
         END IF;
         IF NOT pg_has_role(current_user, 'xcat_owner', 'MEMBER') THEN

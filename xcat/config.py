@@ -56,6 +56,9 @@ class Settings:
         Jobs of one client that are kept.
     tap_keep_days : float
         After so many days a job and its result are removed.
+    webhook_hosts : tuple of str
+        Hosts, with a port if it is not the usual one, that webhooks of watchlists may go to, ``XCAT_WEBHOOK_HOSTS``,
+        separated by commas; by default none.
     """
 
     home: Path = field(default_factory=_default_home)
@@ -76,6 +79,7 @@ class Settings:
     tap_jobs: int = 2
     tap_client_jobs: int = 100
     tap_keep_days: float = 7.0
+    webhook_hosts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name, (unit, most) in _NUMBERS.items():
@@ -137,4 +141,6 @@ def settings() -> Settings:
     if keep is not None and not keep.isdecimal():
         raise _wrong_number(keep)
     keep_runs = Settings.keep_runs if keep is None else int(keep)
-    return Settings(Path(home) if home else _default_home(), url or None, **numbers, hook=hook, keep_runs=keep_runs)
+    hosts = tuple(h.strip().lower() for h in os.environ.get("XCAT_WEBHOOK_HOSTS", "").split(",") if h.strip())
+    folder = Path(home) if home else _default_home()
+    return Settings(folder, url or None, **numbers, hook=hook, keep_runs=keep_runs, webhook_hosts=hosts)

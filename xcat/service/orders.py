@@ -20,6 +20,7 @@ from xcat.jobs.runner import Runner
 from xcat.report.run.log import Log, Say
 from xcat.report.run.record import leaving_text
 from xcat.service import hooks, outcome, schedules
+from xcat.service.volunteers import watchlists
 
 #: After a failure that may pass, a job is repeated after these times; then it is given up.
 PAUSES = (timedelta(seconds=10), timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=15))
@@ -108,6 +109,15 @@ def close(settings: Settings, done: Outcome) -> None:
         conn.execute(job("schedule.ended").compose(), {"name": done.schedule["name"], "outcome": text})
     if event["event"] == "success":
         _retire(settings, done)
+        _tell_watchers(settings, done)
+
+
+def _tell_watchers(settings: Settings, done: Outcome) -> None:
+    """Compare the watchlists with what is published now; a failure is only said."""
+    try:
+        watchlists.tell(settings, done.said)
+    except (XcatError, psycopg.Error) as error:
+        done.said(f"watchlists are told later: {error}")
 
 
 def _retire(settings: Settings, done: Outcome) -> None:

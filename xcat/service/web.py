@@ -27,6 +27,8 @@ from xcat.service.pages.state import State
 from xcat.service.tap import errors, routes
 from xcat.service.tap.errors import HttpError
 from xcat.service.tap.service import Service
+from xcat.service.volunteers import routes as volunteers
+from xcat.service.volunteers.guard import Guard
 
 _ENDS_S = 5
 
@@ -35,18 +37,21 @@ def application(settings: Settings) -> FastAPI:
     """The application of `xcat serve`."""
     service = Service(settings)
     state = State(service)
+    guard = Guard(state)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with service.at_work():
             yield
         state.close()
+        guard.close()
 
     app = FastAPI(title="xcat", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.include_router(routes.router(service))
     app.include_router(routes.cone_router(service))
     app.include_router(skymap.router(service))
     app.include_router(pages.router(state))
+    app.include_router(volunteers.router(state, guard))
     app.mount("/static", pages.static_files())
     app.add_exception_handler(XcatError, _refused)
     app.add_exception_handler(HTTPException, _refused_by_http)

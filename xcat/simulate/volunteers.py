@@ -13,9 +13,7 @@ from typing import Literal
 import numpy as np
 
 from xcat.arrays import FloatArray, IntArray
-
-ANSWERS = ("AGN", "Star", "XRB", "CV", "other", "nothing", "dont_know")
-"""What a volunteer can answer; the last one names no class."""
+from xcat.columns.answers import ANSWERS
 
 N_VOLUNTEERS = 46
 MEAN_SUCCESS = 0.82

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 from sqlalchemy import CheckConstraint, Index, UniqueConstraint, func, text
 
+from xcat.columns.answers import ANSWERS
 from xcat.database.schema.parts import PEOPLE, book, column, numbered, one_of, part_of, points_to
-
-ANSWERS = ("AGN", "Star", "XRB", "CV", "other", "nothing", "dont_know")
-"""What a volunteer can answer; the last one names no class."""
 
 
 def _now(name: str) -> list[object]:

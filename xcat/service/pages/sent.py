@@ -40,6 +40,10 @@ class Sent:
         """The text of a field; empty if there is none."""
         return self._texts.get(name, "").strip()
 
+    def raw(self, name: str) -> str:
+        """The text of a field as it was sent, blanks included: for passwords."""
+        return self._texts.get(name, "")
+
     def file(self, name: str, stem: str) -> Path | None:
         """The file of a field, under a name of ours with its own endings; None if none was sent."""
         sent = self._files.get(name)

@@ -1,0 +1,285 @@
+"""The addresses of volunteers and watchlists; every change is a form by POST, with its token."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+
+from xcat.columns.answers import WORDS
+from xcat.database.sqlfiles import dicts, job
+from xcat.errors import InputError
+from xcat.service.pages.page import NAVIGATION, add_templates, plain, wants_json
+from xcat.service.pages.sent import Sent, handled
+from xcat.service.pages.state import State
+from xcat.service.tap.errors import HttpError
+from xcat.service.volunteers import accounts, voting, watchlists
+from xcat.service.volunteers.guard import Guard
+
+_MOST_REMARK = 2000
+add_templates("xcat.service.volunteers")
+for _link in (("/volunteers", "Volunteers"), ("/watch", "Watchlists")):
+    if _link not in NAVIGATION:
+        NAVIGATION.append(_link)
+
+
+def router(state: State, guard: Guard) -> APIRouter:
+    """The routes of volunteers and watchlists."""
+    routes = APIRouter(include_in_schema=False)
+
+    async def sent(request: Request, work: Callable[[Sent], Response]) -> Response:
+        def checked(form: Sent) -> Response:
+            guard.check(request, form)
+            return work(form)
+
+        return await handled(request, state, checked)
+
+    # --- accounts -----------------------------------------------------------------------------------------------
+
+    @routes.get("/volunteers")
+    def start(request: Request) -> Response:
+        person = guard.person(request)
+        progress = guard.work(lambda conn: voting.progress(conn, person)) if person else None
+        return guard.show(request, "volunteers.html", person, progress=progress, tutorial=voting.TUTORIAL)
+
+    @routes.get("/volunteers/register")
+    def register_form(request: Request) -> Response:
+        return guard.show(request, "register.html", guard.person(request))
+
+    @routes.post("/volunteers/register")
+    async def register(request: Request) -> Response:
+        def work(form: Sent) -> Response:
+            guard.registrations.check(guard.client(request))
+            name, mail, password = form.text("name"), form.text("mail"), form.raw("password")
+            account_id = guard.work(lambda conn: accounts.register(conn, name, mail, password))
+            return guard.log_in(request, account_id, "/volunteers")
+
+        return await sent(request, work)
+
+    @routes.get("/volunteers/login")
+    def login_form(request: Request) -> Response:
+        return guard.show(request, "login.html", guard.person(request))
+
+    @routes.post("/volunteers/login")
+    async def login(request: Request) -> Response:
+        def work(form: Sent) -> Response:
+            name, client = form.text("name"), guard.client(request)
+            guard.logins_of_client.check(client)
+            guard.logins.check(name.lower())
+            account = guard.work(lambda conn: accounts.verified(conn, name, form.raw("password")))
+            guard.logins.forget(name.lower())
+            _end(request)
+            return guard.log_in(request, account["account_id"], "/volunteers")
+
+        return await sent(request, work)
+
+    def _end(request: Request) -> None:
+        values = {"token_sha256": accounts.sha256(guard.token(request))}
+        guard.work(lambda conn: conn.execute(job("volunteers.end_session").compose(), values))
+
+    @routes.post("/volunteers/logout")
+    async def logout(request: Request) -> Response:
+        def work(form: Sent) -> Response:
+            _end(request)
+            return guard.log_out(request, "/volunteers")
+
+        return await sent(request, work)
+
+    @routes.get("/volunteers/account")
+    def account(request: Request) -> Response:
+        return guard.show(request, "account.html", guard.required(request))
+
+    @routes.get("/volunteers/account/export")
+    def export(request: Request) -> Response:
+        person = guard.required(request)
+        mine = guard.work(lambda conn: accounts.everything(conn, person))
+        headers = {"Content-Disposition": 'attachment; filename="xcat-account.json"', "Cache-Control": "no-store"}
+        return JSONResponse(plain(mine), headers=headers)
+
+    @routes.post("/volunteers/account/password")
+    async def password(request: Request) -> Response:
+        def work(form: Sent) -> Response:
+            person = guard.required(request)
+            guard.logins.check(person.name.lower())
+            old, new = form.raw("old"), form.raw("password")
+            guard.work(lambda conn: accounts.change_password(conn, person, old, new))
+            guard.logins.forget(person.name.lower())
+            return guard.log_in(request, person.account_id, "/volunteers/account")
+
+        return await sent(request, work)
+
+    @routes.post("/volunteers/account/delete")
+    async def delete(request: Request) -> Response:
+        def work(form: Sent) -> Response:
+            person = guard.required(request)
+            guard.logins.check(person.name.lower())
+            guard.work(lambda conn: accounts.verified(conn, person.name, form.raw("password")))
+            guard.work(lambda conn: accounts.delete(conn, person.name))
+            return guard.log_out(request, "/volunteers")
+
+        return await sent(request, work)
+
+    # --- votes --------------------------------------------------------------------------------------------------
+
+    @routes.get("/volunteers/vote")
+    def vote_form(request: Request) -> Response:
+        person = guard.required(request)
+
+        def asked(conn: Any) -> dict[str, Any]:
+            progress = voting.progress(conn, person)
+            following = voting.next_of(conn, person, progress)
+            if following is None:
+                return {"progress": progress, "source_id": None, "source": None, "is_tutorial": False}
+            source_id, how = following
+            # gold looks like unknown
+            told = {"source_id": source_id, "is_tutorial": how == "tutorial", "progress": progress}
+            return told | {"source": voting.shown(conn, source_id)}
+
+        values = guard.work(asked)
+        hints = voting.HINTS if values["is_tutorial"] else {}
+        return guard.show(request, "vote.html", person, answers=WORDS, hints=hints, **values)
+
+    @routes.post("/volunteers/vote")
+    async def vote(request: Request) -> Response:
+        def work(form: Sent) -> Response:
+            person = guard.required(request)
+            guard.votes.check(str(person.account_id))
+            source_id, answer = _number(form, "source_id"), form.text("answer")
+            body = _remark(form)
+
+            def keep(conn: Any) -> None:
+                progress = voting.progress(conn, person)
+                following = voting.next_of(conn, person, progress)
+                known = conn.execute(job("volunteers.answer_of_ours").compose(), {"source_id": source_id}).fetchone()
+                voting.keep(conn, person, source_id, answer, following, known[3] if known else None)
+                if body:
+                    values = {"account_id": person.account_id, "source_id": source_id, "body": body}
+                    conn.execute(job("volunteers.add_remark").compose(), values)
+
+            guard.work(keep)
+            return RedirectResponse(f"/volunteers/voted/{source_id}", 303)
+
+        return await sent(request, work)
+
+    @routes.get("/volunteers/voted/{source_id}")
+    def voted(request: Request, source_id: str) -> Response:
+        person = guard.required(request)
+        number = _whole(source_id, "source_id")
+        with state.reading() as reading:
+            values = guard.work(
+                lambda conn: (
+                    voting.feedback(conn, reading, person, number) | {"progress": voting.progress(conn, person)}
+                )
+            )
+        return guard.show(request, "voted.html", person, answers=WORDS, **values)
+
+    @routes.post("/volunteers/voted/{source_id}")
+    async def remark(request: Request, source_id: str) -> Response:
+        def work(form: Sent) -> Response:
+            person, number, body = guard.required(request), _whole(source_id, "source_id"), _remark(form)
+            if not body:
+                raise InputError("the remark is empty")
+            guard.votes.check(str(person.account_id))
+
+            def keep(conn: Any) -> None:
+                values = {"volunteer_id": person.volunteer_id, "source_id": number}
+                if conn.execute(job("volunteers.vote_of").compose(), values).fetchone() is None:
+                    raise InputError("vote on this source first")
+                values = {"account_id": person.account_id, "source_id": number, "body": body}
+                conn.execute(job("volunteers.add_remark").compose(), values)
+
+            guard.work(keep)
+            return RedirectResponse(f"/volunteers/voted/{number}", 303)
+
+        return await sent(request, work)
+
+    # --- watchlists ---------------------------------------------------------------------------------------------
+
+    @routes.get("/watch")
+    def watch(request: Request) -> Response:
+        person = guard.person(request)
+        lists: list[dict[str, Any]] = []
+        if person is not None:
+            asked = {"account_id": person.account_id}
+            lists = guard.work(lambda conn: dicts(conn.execute(job("volunteers.watchlists").compose(), asked)))
+            for each in lists:
+                values = {"watchlist_id": each["watchlist_id"]}
+                rows = guard.work(lambda conn, v=values: dicts(conn.execute(job("volunteers.notices").compose(), v)))  # type: ignore[misc]
+                each["notices"] = [row | {"words": watchlists.sentence(row)} for row in rows]
+        hosts = state.settings.webhook_hosts
+        return guard.show(request, "watch.html", person, lists=lists, webhook_hosts=hosts)
+
+    @routes.post("/watch")
+    async def add(request: Request) -> Response:
+        def work(form: Sent) -> Response:
+            person = guard.required(request)
+            guard.votes.check(str(person.account_id))
+            query = form.text("adql")
+            if not query:
+                query = watchlists.query_of_places(form.text("places"), _radius(form))
+            hook = watchlists.checked_hook(form.text("hook"), state.settings.webhook_hosts)
+            with state.service.readers.connection(30.0) as reading:
+                guard.work(
+                    lambda conn: watchlists.add(
+                        conn, reading, state.service.tables, person, form.text("title"), query, hook
+                    )
+                )
+            return RedirectResponse("/watch", 303)
+
+        return await sent(request, work)
+
+    @routes.post("/watch/{watchlist_id}/delete")
+    async def remove(request: Request, watchlist_id: str) -> Response:
+        def work(form: Sent) -> Response:
+            person = guard.required(request)
+            values = {"watchlist_id": _whole(watchlist_id, "watchlist"), "account_id": person.account_id}
+            row = guard.work(lambda conn: conn.execute(job("volunteers.delete_watchlist").compose(), values).fetchone())
+            if row is None:
+                raise HttpError(404, "you have no such watchlist")
+            return RedirectResponse("/watch", 303)
+
+        return await sent(request, work)
+
+    @routes.get("/watch/feed/{feed_key}")
+    def feed(request: Request, feed_key: str) -> Response:
+        asked = {"feed_key": feed_key.replace("\x00", "")}
+        found = guard.work(lambda conn: dicts(conn.execute(job("volunteers.feed").compose(), asked)))
+        if not found:
+            raise HttpError(404, "there is no such feed")
+        values = {"watchlist_id": found[0]["watchlist_id"]}
+        rows = guard.work(lambda conn: dicts(conn.execute(job("volunteers.notices").compose(), values)))
+        if wants_json(request):
+            return JSONResponse(plain({"title": found[0]["title"], "notices": rows}))
+        base = str(request.base_url).rstrip("/")
+        text = watchlists.atom(base, found[0] | asked, rows)
+        return Response(text, media_type="application/atom+xml", headers={"Cache-Control": "private, max-age=300"})
+
+    return routes
+
+
+def _remark(form: Sent) -> str:
+    body = form.text("remark").replace("\x00", "")
+    if len(body) > _MOST_REMARK:
+        raise InputError(f"a remark has at most {_MOST_REMARK} characters")
+    return body
+
+
+def _radius(form: Sent) -> float:
+    text = form.text("radius") or "10"
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(f"radius={text[:30]}: must be a number of arcsec") from None
+
+
+def _number(form: Sent, name: str) -> int:
+    return _whole(form.text(name), name)
+
+
+def _whole(text: str, name: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) <= 18):
+        raise InputError(f"{name}: {text[:30]!r} is not a number of a source or list")
+    return int(text)

@@ -1,0 +1,234 @@
+"""Watchlists: queries whose sources are compared from one published run to the next."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+from xml.sax.saxutils import escape
+
+from xcat import adql
+from xcat.config import Settings
+from xcat.database.connection import Connection, open_reader, open_volunteers
+from xcat.database.sqlfiles import dicts, job
+from xcat.errors import InputError, XcatError
+from xcat.output.reading import Row
+from xcat.service import hooks
+from xcat.service.pages.place import position
+from xcat.service.tap.tables import Tables
+from xcat.service.volunteers.accounts import Person
+
+MOST_SOURCES, MOST_PLACES, MOST_LISTS = 10_000, 500, 50
+_TIMEOUT_S = 20
+
+
+def query_of_places(text: str, radius_arcsec: float) -> str:
+    """ADQL for the sources around positions, one a line.
+
+    Raises
+    ------
+    InputError
+        A line is not a position, or there are too many.
+    """
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if not 0.1 <= radius_arcsec <= 3600:
+        raise InputError(f"radius={radius_arcsec:g}: must be from 0.1 to 3600 arcsec")
+    if not lines or len(lines) > MOST_PLACES:
+        raise InputError(f"give 1 to {MOST_PLACES} positions, one a line; longer lists can be a query")
+    circles = []
+    for number, line in enumerate(lines, 1):
+        place = position(line.replace(",", " "))
+        if place is None:
+            raise InputError(f"line {number}: {line[:60]!r} is not a position. Write two angles, as in 266.41 -29.01")
+        circles.append(f"1 = CONTAINS(POINT(ra, dec), CIRCLE({place[0]:.7f}, {place[1]:.7f}, {radius_arcsec / 3600:.8f}))")
+    # one SELECT for each: an OR of cones would not use the index
+    return " UNION ALL ".join(f"SELECT source_id FROM pub.classified WHERE {circle}" for circle in circles)
+
+
+def sources(conn: Connection, tables: Tables, query: str) -> list[int]:
+    """Sources of a query.
+
+    Parameters
+    ----------
+    conn : Connection
+        In the reader's role.
+
+    Raises
+    ------
+    InputError
+        It has no column source_id, or too many rows.
+    """
+    with conn.transaction():
+        conn.execute("SET TRANSACTION READ ONLY")
+        conn.execute(job("tap.limit").compose(), {"milliseconds": str(_TIMEOUT_S * 1000)})
+        translated = adql.translate(query, tables.read(conn).adql, maxrec=MOST_SOURCES + 1)
+        cursor = conn.execute(translated.sql.encode())
+        names = [column.name for column in cursor.description or ()]
+        if "source_id" not in names:
+            raise InputError("the query must give a column source_id, as in SELECT source_id FROM pub.classified WHERE ...")
+        place = names.index("source_id")
+        found = sorted({int(row[place]) for row in cursor.fetchall() if row[place] is not None})
+    if len(found) > MOST_SOURCES:
+        raise InputError(f"the query gives more than {MOST_SOURCES:,} sources: make it narrower")
+    return found
+
+
+def checked_hook(hook: str, allowed: tuple[str, ...]) -> str | None:
+    """An address that the operator lets us call.
+
+    Raises
+    ------
+    InputError
+        It is none, or its host is not allowed.
+    """
+    hook = hook.strip()
+    if not hook:
+        return None
+    parts = urlsplit(hook)
+    try:
+        host, port = (parts.hostname or "").lower(), parts.port
+    except ValueError:
+        host, port = "", None
+    named = host if port is None else f"{host}:{port}"
+    if parts.scheme not in ("http", "https") or parts.username is not None or named not in allowed:
+        told = ", ".join(allowed) if allowed else "none is"
+        raise InputError(f"webhooks go only to hosts that the operator allows ({told}); the feed needs none")
+    return hook
+
+
+def add(
+    conn: Connection, reading: Connection, tables: Tables, person: Person, title: str, query: str, hook: str | None
+) -> int:
+    """Keep a watchlist; the number of sources that it has now.
+
+    Raises
+    ------
+    XcatError
+        The query cannot be used, there are too many lists, or nothing is published.
+    """
+    title = " ".join(title.split())
+    if not 1 <= len(title) <= 100:
+        raise InputError("the title must have 1 to 100 characters")
+    if len(query) > 100_000:
+        raise InputError("the query is longer than 100,000 characters")
+    if len(dicts(conn.execute(job("volunteers.watchlists").compose(), {"account_id": person.account_id}))) >= MOST_LISTS:
+        raise InputError(f"you have {MOST_LISTS} watchlists already: delete one")
+    found = sources(reading, tables, query)
+    values = {
+        "account_id": person.account_id,
+        "title": title,
+        "adql": query,
+        "feed_key": secrets.token_urlsafe(24),
+        "hook": hook,
+        "run_id": published_run(reading),
+    }
+    conn.execute(job("volunteers.add_watchlist").compose(), values)
+    return len(found)
+
+
+def published_run(reading: Connection) -> int:
+    """The run that is published.
+
+    Raises
+    ------
+    XcatError
+        None is.
+    """
+    row = reading.execute("SELECT pub.published_run()").fetchone()
+    if row is None or row[0] is None:
+        raise XcatError("nothing is published yet")
+    return int(row[0])
+
+
+def tell(settings: Settings, say: Callable[[str], None]) -> int:
+    """Compare every watchlist with what is published now, keep notices, and call webhooks; the number of notices.
+
+    A list whose query fails is said and tried again next time; what a webhook answers never ends anything.
+    """
+    n_notices, tables = 0, Tables()
+    with open_reader(settings) as reading, open_volunteers(settings) as conn:
+        reading.autocommit = conn.autocommit = True
+        run_id = published_run(reading)
+        for watched in dicts(conn.execute(job("volunteers.all_watchlists").compose(), {"run_id": run_id})):
+            try:
+                notices = changes(reading, sources(reading, tables, watched["adql"]), watched["watched_run_id"], run_id)
+            except XcatError as error:
+                say(f"watchlist {watched['watchlist_id']}: {error}")
+                continue
+            values = {"watchlist_id": watched["watchlist_id"], "run_id": run_id, "before": watched["watched_run_id"]}
+            with conn.transaction():
+                if conn.execute(job("volunteers.watched").compose(), values).fetchone() is None:
+                    continue  # another process was first
+                for notice in notices:
+                    conn.execute(job("volunteers.add_notice").compose(), values | notice)
+            n_notices += len(notices)
+            hook = watched["hook"]
+            if notices and hook:
+                try:
+                    checked_hook(hook, settings.webhook_hosts)  # the operator may have taken the host back
+                    event = {"event": "watchlist", "title": watched["title"], "run": run_id, "changes": notices}
+                    problem = hooks.tell(hook, event)
+                except InputError as error:
+                    problem = str(error)
+                if problem:
+                    say(f"watchlist {watched['watchlist_id']}: {problem}")
+    return n_notices
+
+
+def changes(reading: Connection, source_ids: list[int], before: int, run_id: int) -> list[Row]:
+    """What two published runs say differently of some sources, as rows of notices."""
+    values = {"source_ids": source_ids, "before": before, "run_id": run_id}
+    out: list[Row] = []
+    for row in dicts(reading.execute(job("volunteers.compared").compose(), values)):
+        found: list[tuple[str, Any, Any]] = []
+        if row["is_new"]:
+            found.append(("new", None, row["class"]))
+        elif row["is_gone"]:
+            found.append(("gone", row["old_class"], None))
+        else:
+            if row["old_class"] != row["class"]:
+                found.append(("class", row["old_class"], row["class"]))
+            if row["old_counterpart"] != row["counterpart"]:
+                found.append(("counterpart", row["old_counterpart"], row["counterpart"]))
+            if row["flux_changed"]:
+                found.append(("flux", f"{row['old_flux']:.3g}", f"{row['flux']:.3g}"))
+        for changed, old, new in found:
+            named = {"source_id": row["source_id"], "name": row["name"], "changed": changed}
+            out.append(named | {"old_value": old, "new_value": new})
+    return out
+
+
+def sentence(notice: Row) -> str:
+    """A notice in words."""
+    name, old, new = notice["name"], notice["old_value"], notice["new_value"]
+    return {
+        "class": f"{name} was {old} and is {new} now",
+        "counterpart": f"the counterpart of {name} was {old} and is {new} now",
+        "flux": f"the flux of {name} was {old} and is {new} erg/s/cm2 now",
+        "new": f"{name} is new, as {new}",
+        "gone": f"{name} is no longer published; it was {old}",
+    }[str(notice["changed"])]
+
+
+def atom(base: str, watchlist: Row, notices: list[Row]) -> str:
+    """The notices as an Atom feed (RFC 4287)."""
+    key = watchlist["feed_key"]
+    updated = (notices[0]["created_at"] if notices else watchlist["created_at"]).isoformat()
+    entries = "".join(
+        f"<entry><id>urn:xcat:notice:{n['notice_id']}</id><title>{_text(sentence(n))}</title>"
+        f"<updated>{n['created_at'].isoformat()}</updated>"
+        f'<link href="{_text(base)}/source/{n["source_id"]}"/><summary>{_text(sentence(n))}</summary></entry>'
+        for n in notices
+    )
+    return (
+        '<?xml version="1.0" encoding="utf-8"?>\n<feed xmlns="http://www.w3.org/2005/Atom">'
+        f"<id>urn:xcat:watchlist:{watchlist['watchlist_id']}</id><title>{_text(watchlist['title'])}</title>"
+        f"<author><name>xcat</name></author><updated>{updated}</updated>"
+        f'<link rel="self" href="{_text(base)}/watch/feed/{_text(key)}"/>{entries}</feed>'
+    )
+
+
+def _text(text: str) -> str:
+    """Text for XML: escaped, without signs that XML does not have."""
+    return escape("".join(c for c in text if c >= " " or c in "\t\n"), {'"': "&quot;"})
