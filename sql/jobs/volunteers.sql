@@ -229,3 +229,14 @@ ORDER BY 1;
 -- name: classes
 -- The classes that are published.
 SELECT unnest(classes) FROM pub.runs WHERE is_published;
+
+-- name: simulated_sky
+-- Published sources with our posterior and one of their detections, as mission and its own number.
+SELECT DISTINCT ON (c.source_id) c.source_id, c.known_class, substr(x.name, 5) AS catalogue, d.native_id, {columns}
+FROM pub.classified AS c
+JOIN xcat.run AS r ON r.run_id = c.run_id
+JOIN xcat.source_detection AS m ON m.run_id = r.source_run_id AND m.source_id = c.source_id
+JOIN xcat.detection AS d ON d.catalogue_id = m.catalogue_id AND d.object_id = m.object_id
+JOIN xcat.catalogue AS x ON x.catalogue_id = d.catalogue_id
+WHERE c.is_best_of_master
+ORDER BY c.source_id, d.object_id;

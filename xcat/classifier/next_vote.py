@@ -29,7 +29,7 @@ class Choice:
 
     rare: float = 0.3
     disagreement: float = 0.2
-    gold_first: float = 0.5
+    gold_first: float = 0.3
     gold_last: float = 0.08
     gold_votes: float = 60.0
 

@@ -28,6 +28,7 @@ from xcat.cli import (
     serve_commands,
     service_commands,
     skymap_commands,
+    volunteer_commands,
 )
 from xcat.cli.common import UsageError, examples, option
 from xcat.cli.database_commands import db_app
@@ -70,6 +71,7 @@ for room in (
     release_commands,
     service_commands,
     skymap_commands,
+    volunteer_commands,
     serve_commands,
 ):
     app.add_typer(room.commands)

@@ -98,9 +98,7 @@ def gathered(conn: Connection, asked: Asked) -> Table:
         if name in CLASSES:
             known[i] = CLASSES.index(name)
     people, volunteer = np.unique(np.array(person), return_inverse=True)
-    votes = Votes(
-        item, volunteer, np.array([ANSWERS.index(a) for a in answer]), ids.size, people.size, len(ANSWERS)
-    )
+    votes = Votes(item, volunteer, np.array([ANSWERS.index(a) for a in answer]), ids.size, people.size, len(ANSWERS))
     return Table(votes, ids, people, known, ours, int(number[-1]))
 
 
@@ -181,9 +179,7 @@ def consensus_run(settings: Settings, asked: Asked | None = None) -> dict[str, A
     return {"run_id": run.run_id, **run.summary}
 
 
-def _turned(
-    conn: Connection, before: tuple[Any, ...] | None, source_id: IntArray, best: IntArray
-) -> tuple[float, int]:
+def _turned(conn: Connection, before: tuple[Any, ...] | None, source_id: IntArray, best: IntArray) -> tuple[float, int]:
     """Share of the sources that were settled in the consensus before and have another class now, and their number."""
     if before is None:
         return 0.0, 0

@@ -90,9 +90,7 @@ def difficulty(rng: np.random.Generator, n: int) -> FloatArray:
     return _SCATTER_OBJECT * rng.standard_normal(n)
 
 
-def answers(
-    rng: np.random.Generator, crowd: Crowd, volunteer: int, truth: IntArray, hard: FloatArray
-) -> IntArray:
+def answers(rng: np.random.Generator, crowd: Crowd, volunteer: int, truth: IntArray, hard: FloatArray) -> IntArray:
     """What one volunteer answers to some objects, as places in `ANSWERS`, (N,).
 
     Parameters

@@ -96,7 +96,9 @@ def checked_name(name: str) -> str:
     """
     name = " ".join(name.split())
     if not _NAME.fullmatch(name):
-        raise InputError("the name must have 3 to 40 letters, digits, blanks or . _ ' - and begin with a letter or digit")
+        raise InputError(
+            "the name must have 3 to 40 letters, digits, blanks or . _ ' - and begin with a letter or digit"
+        )
     return name
 
 

@@ -67,10 +67,14 @@ class Guard:
         """
         person = self.person(request)
         if person is None:
-            raise HttpError(401, "this is for volunteers: log in at /volunteers/login, or register, which takes a minute")
+            raise HttpError(
+                401, "this is for volunteers: log in at /volunteers/login, or register, which takes a minute"
+            )
         return person
 
-    def show(self, request: Request, template: str, person: Person | None, status: int = 200, **values: Any) -> Response:
+    def show(
+        self, request: Request, template: str, person: Person | None, status: int = 200, **values: Any
+    ) -> Response:
         """A page with the token of its forms; JSON has it, too, for programs that vote."""
         nonce = request.cookies.get(_FORM) or secrets.token_urlsafe(24)
         shown = {"name": person.name} if person else None

@@ -81,7 +81,9 @@ def shown(conn: Connection, source_id: int) -> dict[str, Any] | None:
     return rows[0] if rows else None
 
 
-def keep(conn: Connection, person: Person, source_id: int, answer: str, asked: tuple[int, str] | None, known: Any) -> None:
+def keep(
+    conn: Connection, person: Person, source_id: int, answer: str, asked: tuple[int, str] | None, known: Any
+) -> None:
     """Keep a vote.
 
     Parameters
@@ -122,7 +124,10 @@ def feedback(conn: Connection, reading: Connection, person: Person, source_id: i
         "vote": vote,
         "right": None if vote["known_class"] is None else vote["answer"] == vote["known_class"],
         "hint": HINTS.get(vote["known_class"] or ""),
-        "others": [row | {"words": WORDS[row["answer"]]} for row in dicts(conn.execute(job("volunteers.tallies").compose(), values))],
+        "others": [
+            row | {"words": WORDS[row["answer"]]}
+            for row in dicts(conn.execute(job("volunteers.tallies").compose(), values))
+        ],
         "ours": ours[0] if ours else None,
         "remarks": dicts(conn.execute(job("volunteers.remarks").compose(), values)),
     }

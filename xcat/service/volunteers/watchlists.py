@@ -41,7 +41,9 @@ def query_of_places(text: str, radius_arcsec: float) -> str:
         place = position(line.replace(",", " "))
         if place is None:
             raise InputError(f"line {number}: {line[:60]!r} is not a position. Write two angles, as in 266.41 -29.01")
-        circles.append(f"1 = CONTAINS(POINT(ra, dec), CIRCLE({place[0]:.7f}, {place[1]:.7f}, {radius_arcsec / 3600:.8f}))")
+        circles.append(
+            f"1 = CONTAINS(POINT(ra, dec), CIRCLE({place[0]:.7f}, {place[1]:.7f}, {radius_arcsec / 3600:.8f}))"
+        )
     # one SELECT for each: an OR of cones would not use the index
     return " UNION ALL ".join(f"SELECT source_id FROM pub.classified WHERE {circle}" for circle in circles)
 
@@ -66,7 +68,9 @@ def sources(conn: Connection, tables: Tables, query: str) -> list[int]:
         cursor = conn.execute(translated.sql.encode())
         names = [column.name for column in cursor.description or ()]
         if "source_id" not in names:
-            raise InputError("the query must give a column source_id, as in SELECT source_id FROM pub.classified WHERE ...")
+            raise InputError(
+                "the query must give a column source_id, as in SELECT source_id FROM pub.classified WHERE ..."
+            )
         place = names.index("source_id")
         found = sorted({int(row[place]) for row in cursor.fetchall() if row[place] is not None})
     if len(found) > MOST_SOURCES:
@@ -112,7 +116,10 @@ def add(
         raise InputError("the title must have 1 to 100 characters")
     if len(query) > 100_000:
         raise InputError("the query is longer than 100,000 characters")
-    if len(dicts(conn.execute(job("volunteers.watchlists").compose(), {"account_id": person.account_id}))) >= MOST_LISTS:
+    if (
+        len(dicts(conn.execute(job("volunteers.watchlists").compose(), {"account_id": person.account_id})))
+        >= MOST_LISTS
+    ):
         raise InputError(f"you have {MOST_LISTS} watchlists already: delete one")
     found = sources(reading, tables, query)
     values = {
