@@ -307,7 +307,7 @@ def open_reader(config: Settings) -> Connection:
 
 
 def open_volunteers(config: Settings) -> Connection:
-    """Open a connection that keeps what people send to the pages, as the role `VOLUNTEERS`, which adds and never alters.
+    """Open a connection for what people send to the pages, as the role `VOLUNTEERS`, which alters no vote.
 
     The embedded server lets that role in. On a server of the user's own the login takes it.
 

@@ -63,7 +63,7 @@ class Crowd:
         shares : ndarray, (K,)
             Of the classes among the objects shown.
         n_hostile : int
-            The first ones always give one answer, guess, answer anything but what they see, or swap two classes, in turn.
+            The first ones, in turn, always give one answer, guess, say what they do not see, or swap two classes.
         """
         k = len(shares)
         skill = _SCATTER_VOLUNTEER * rng.standard_normal((N_VOLUNTEERS, 1))

@@ -23,13 +23,14 @@ SHOWN = (
     *("log_fx_fr", "log_fx_fw1", "pm_mas_yr", "bp_rp", "w1_w2", "sep_to_radius", "p_variable"),
 )
 HINTS = {
-    "AGN": "An active galaxy: X-ray to optical flux ratio (log F_X/F_R) between -1 and 1, power-law spectrum with a slope"
-    " near 2, red in the infrared (W1 - W2 near 0.8), at any place of the sky, without proper motion.",
+    "AGN": "An active galaxy: X-ray to optical flux ratio (log F_X/F_R) between -1 and 1, power-law spectrum with a"
+    " slope near 2, red in the infrared (W1 - W2 near 0.8), at any place of the sky, without proper motion.",
     "Star": "A star: far brighter in the optical than in X-rays (log F_X/F_R below -1, often near -3), soft spectrum,"
     " proper motion, flares.",
-    "XRB": "An X-ray binary: log F_X/F_R above 1 or no optical counterpart at all, near the plane of the Galaxy or inside"
-    " another galaxy, hard spectrum, strong changes of the flux.",
-    "CV": "A cataclysmic variable: log F_X/F_R near 0, hard spectrum with a slope below 1.7, blue in the optical, varies.",
+    "XRB": "An X-ray binary: log F_X/F_R above 1 or no optical counterpart at all, near the plane of the Galaxy or"
+    " inside another galaxy, hard spectrum, strong changes of the flux.",
+    "CV": "A cataclysmic variable: log F_X/F_R near 0, hard spectrum with a slope below 1.7, blue in the optical,"
+    " varies.",
 }
 
 
