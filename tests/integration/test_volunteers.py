@@ -175,9 +175,12 @@ def test_sessions_are_of_the_server_and_end(client: httpx.Client, sky: Settings)
     post(client, "/volunteers", "/volunteers/logout")
     client.cookies.set("xcat_session", held[1])
     assert client.get("/volunteers/account").status_code == 401
+    client.cookies.clear()
+    assert post(client, "/volunteers/login", "/volunteers/login", name="Dora", password=PASSWORD).status_code == 200
+    assert client.get("/volunteers/account").status_code == 200
     with connect(sky) as conn:
         conn.execute("UPDATE people.web_session SET expires_at = now() - interval '1 s'")
-    client.cookies.clear()
+    assert client.get("/volunteers/account").status_code == 401, "it lasts 14 days, not longer"
 
 
 def test_passwords_follow_the_rules(client: httpx.Client, sky: Settings) -> None:
