@@ -40,9 +40,7 @@ def slow(votes: Votes, known: np.ndarray, options: Options, rounds: int) -> list
                 counts[j][k][c] += p[i][k]
         matrix = [[[0.0] * L for _ in range(K)] for _ in range(votes.n_volunteers)]
         for k in range(K):
-            together = [
-                sum(m[k][c] for m in counts) + (options.diagonal if c == k else 1 / (L - 1)) for c in range(L)
-            ]
+            together = [sum(m[k][c] for m in counts) + (options.diagonal if c == k else 1 / (L - 1)) for c in range(L)]
             for j in range(votes.n_volunteers):
                 row = [counts[j][k][c] + options.strength * together[c] / sum(together) for c in range(L)]
                 matrix[j][k] = [x / sum(row) for x in row]

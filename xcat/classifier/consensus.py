@@ -144,7 +144,7 @@ def consensus(
         confusion /= confusion.sum(axis=2, keepdims=True)
         shares = _shares(p, is_known)
         log_p = log_likelihood(votes, confusion)
-        log_p += np.log(shares) if log_prior is None else log_prior
+        log_p = log_p + (np.log(shares) if log_prior is None else log_prior)
         new = np.exp(log_p - log_p.max(axis=1, keepdims=True))
         new /= new.sum(axis=1, keepdims=True)
         new[is_known] = truth[is_known]
@@ -193,7 +193,7 @@ def _shares(p: FloatArray, is_known: BoolArray) -> FloatArray:
 def log_likelihood(votes: Votes, confusion: FloatArray) -> FloatArray:
     """Logarithm of the probability of an object's votes by class, (N, K)."""
     terms = np.log(np.maximum(confusion, _FLOOR))[votes.volunteer, :, votes.answer]
-    return np.stack([np.bincount(votes.item, term, votes.n_items) for term in terms.T], axis=1)
+    return np.stack([np.bincount(votes.item, term, votes.n_items).astype(float) for term in terms.T], axis=1)
 
 
 def worth(confusion: FloatArray, shares: FloatArray) -> FloatArray:

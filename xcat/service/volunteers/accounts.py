@@ -28,10 +28,40 @@ _HASHER = argon2.PasswordHasher()  # argon2id, RFC 9106 (2.4.1)
 _NOBODY = _HASHER.hash(secrets.token_urlsafe())
 # the passwords of breaches that are long enough to pass otherwise (2.1.7)
 _COMMON = frozenset(
-    "123456789012 1234567890123 12345678901234 123456789123 1q2w3e4r5t6y qwertyuiop123 qwertyuiop12 qwerty123456 "
-    "password1234 password12345 passwordpassword 1qaz2wsx3edc administrator iloveyou1234 letmein12345 welcome12345 "
-    "abcdefghijkl abcd12345678 changeme1234 unbelievable motherfucker football1234 baseball1234 princess1234 "
-    "monkey123456 dragon123456 sunshine1234 master123456 superman1234 trustno1trustno1 q1w2e3r4t5y6 1234qwerasdf".split()
+    [
+        "123456789012",
+        "1234567890123",
+        "12345678901234",
+        "123456789123",
+        "1q2w3e4r5t6y",
+        "qwertyuiop123",
+        "qwertyuiop12",
+        "qwerty123456",
+        "password1234",
+        "password12345",
+        "passwordpassword",
+        "1qaz2wsx3edc",
+        "administrator",
+        "iloveyou1234",
+        "letmein12345",
+        "welcome12345",
+        "abcdefghijkl",
+        "abcd12345678",
+        "changeme1234",
+        "unbelievable",
+        "motherfucker",
+        "football1234",
+        "baseball1234",
+        "princess1234",
+        "monkey123456",
+        "dragon123456",
+        "sunshine1234",
+        "master123456",
+        "superman1234",
+        "trustno1trustno1",
+        "q1w2e3r4t5y6",
+        "1234qwerasdf",
+    ]
 )
 
 
