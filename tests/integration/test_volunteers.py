@@ -305,7 +305,7 @@ def test_changes_of_class_counterpart_and_flux(sky: Settings) -> None:
     with connect(sky) as conn:
         ((run_id,),) = conn.execute("SELECT pub.published_run()")
         ids = [row[0] for row in conn.execute(
-            "SELECT source_id FROM pub.classified WHERE optical_native_id IS NOT NULL ORDER BY source_id LIMIT 4")]  # fmt: skip
+            "SELECT source_id FROM pub.classified WHERE optical_native_id <> '' ORDER BY 1 LIMIT 4")]  # fmt: skip
         conn.execute("CREATE TABLE pub.tried (LIKE pub.classified_runs)")
         conn.execute(
             "INSERT INTO pub.tried SELECT * FROM pub.classified_runs WHERE run_id = %s AND source_id = ANY (%s)",
