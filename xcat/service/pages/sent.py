@@ -38,7 +38,7 @@ class Sent:
 
     def text(self, name: str) -> str:
         """The text of a field; empty if there is none."""
-        return self._texts.get(name, "").strip()
+        return self._texts.get(name, "").replace("\0", " ").strip()
 
     def file(self, name: str, stem: str) -> Path | None:
         """The file of a field, under a name of ours with its own endings; None if none was sent."""
