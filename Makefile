@@ -8,7 +8,11 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 XCAT := .venv/bin/xcat
 SOURCES ?= 60000
 
-.PHONY: help demo test test-fast check check-types check-style tests docs system clean
+# what browsers need beside our own files
+PAGES := xcat/service/pages
+VENDORED := htmx.org/dist/htmx.min.js aladin-lite/dist/aladin.js
+
+.PHONY: help vendored demo test test-fast check check-types check-style tests docs system clean
 
 help:
 	@echo "make demo   simulate a sky, classify it on a private PostgreSQL, write demo/report/index.html"
@@ -18,7 +22,7 @@ help:
 	@echo "make clean  remove the virtual environment and the demo's files (not the database)"
 
 # What the distribution must give: a server, q3c for the same version, and venv for the Python at hand; for the tests
-# also docker-compose, which checks the compose file, and STILTS, which matches the same positions in its own way.
+# also docker-compose, which checks the compose file, STILTS, which matches the same positions in its own way, and a browser.
 system:
 	@set -e; export DEBIAN_FRONTEND=noninteractive; \
 	missing=""; \
@@ -39,16 +43,27 @@ system:
 	fi; \
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "xcat needs Python 3.11 or newer")'
 
+# Libraries for browsers, checked by their integrity; without npm the pages work without them.
+vendored:
+	@mkdir -p $(PAGES)/static/vendor
+	@if command -v npm >/dev/null && npm ci --prefix $(PAGES)/npm --ignore-scripts --no-audit --no-fund --silent; then \
+		cp $(addprefix $(PAGES)/npm/node_modules/,$(VENDORED)) $(PAGES)/static/vendor/; \
+	else \
+		echo "npm is missing or fails: the pages of xcat serve work without htmx and Aladin Lite"; \
+	fi
+
 .venv/ready: pyproject.toml
 	$(MAKE) --no-print-directory system
 	[ -x .venv/bin/python ] || $(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --no-compile --disable-pip-version-check -e .
+	$(MAKE) --no-print-directory vendored
 	@touch $@
 
 .venv/ready-test: pyproject.toml
-	$(MAKE) --no-print-directory system TEST_TOOLS="docker-compose stilts"
+	$(MAKE) --no-print-directory system TEST_TOOLS="docker-compose stilts chromium"
 	[ -x .venv/bin/python ] || $(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --no-compile --disable-pip-version-check -e '.[test]'
+	$(MAKE) --no-print-directory vendored
 	@touch $@
 
 .venv/ready-docs: pyproject.toml

