@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
@@ -208,6 +210,16 @@ def test_model_and_run_show_what_the_report_has(client: httpx.Client) -> None:
     assert sum(map(sum, model["report"]["metrics"]["matrix"])) == model["report"]["n_reference"]
     assert [stage["kind"] for stage in run["stages"]].count("classify") >= 1
     assert f"Run {run['run_id']}" in _page(client, "/run").words
+
+
+def test_the_page_of_documentation_is_true(client: httpx.Client, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "howto" / "pages.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"<!-- served -->\n```python\n(.*?)```", text, re.S)
+    exec(block.replace("http://127.0.0.1:8080", str(client.base_url).rstrip("/")), {})
+    printed = capsys.readouterr().out
+    assert "pub.classified" in printed and "An X-ray binary" in printed
+    for path in re.findall(r"`(/[a-z]*)`", text):
+        assert client.get(path).status_code in (200, 400), path  # a search needs its text
 
 
 def test_errors_are_pages_for_people_and_json_for_programs(client: httpx.Client) -> None:
