@@ -5,7 +5,7 @@ FEATURES = {
         *("POINT", "CIRCLE", "BOX", "POLYGON", "CONTAINS", "INTERSECTS", "AREA", "CENTROID", "DISTANCE"),
         *("COORD1", "COORD2", "COORDSYS", "REGION"),
     ),
-    "adql-moc": ("MOC",),
+    "udf": ("MOC(cells VARCHAR) -> REGION",),
     "adql-string": ("LOWER", "UPPER", "ILIKE"),
     "adql-common-table": ("WITH",),
     "adql-sets": ("UNION", "EXCEPT", "INTERSECT"),
