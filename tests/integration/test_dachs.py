@@ -58,7 +58,6 @@ def services(
     with dachs.installed():
         with reader(module_settings) as conn:
             files.write(export.run_table(conn, "classified", None), dachs.add("xcat", descriptor) / "classified.vot")
-        dachs.run("val", "xcat/q")
         dachs.run("imp", "xcat/q")
         with dachs.serving() as peer, serving(module_settings) as ours:
             yield [pyvo.dal.TAPService(f"{url}/tap") for url in (ours, peer)]
