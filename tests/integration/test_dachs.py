@@ -18,7 +18,7 @@ from served import serving
 from small_sky import make
 
 from xcat.config import Settings
-from xcat.database.connection import reader
+from xcat.database.connection import connect
 from xcat.output import files
 from xcat.report import export
 
@@ -35,8 +35,8 @@ QUERIES = (
     "SELECT class, COUNT(*) AS n, AVG(p_class) AS mean_p, MAX(flux_cgs) AS brightest FROM {t} GROUP BY class ORDER BY class",
     "SELECT source_id FROM {t} WHERE 1 = CONTAINS(POINT('ICRS', ra, dec), CIRCLE('ICRS', 266.417, -29.008, 30)) ORDER BY source_id",
     "SELECT source_id, DISTANCE(POINT(ra, dec), POINT(266.417, -29.008)) AS sep FROM {t} WHERE p_class > 0.9 ORDER BY source_id",
-    "SELECT source_id FROM {t} WHERE 1 = CONTAINS(POINT(ra, dec), POLYGON(200, -40, 270, -40, 230, 30)) ORDER BY source_id",
-    "SELECT source_id FROM {t} WHERE 1 = INTERSECTS(CIRCLE(ra, dec, 3), POLYGON(200, -40, 270, -40, 230, 30)) ORDER BY source_id",
+    "SELECT source_id FROM {t} WHERE 1 = CONTAINS(POINT(ra, dec), POLYGON(260, -40, 275, -40, 266, -25)) ORDER BY source_id",
+    "SELECT source_id FROM {t} WHERE 1 = INTERSECTS(CIRCLE(ra, dec, 3), POLYGON(260, -40, 275, -40, 266, -25)) ORDER BY source_id",
     "SELECT source_id FROM {t} WHERE 1 = INTERSECTS(CIRCLE(ra, dec, 3), CIRCLE(83, 22, 12)) ORDER BY source_id",
     "SELECT TOP 1 INTERSECTS(POLYGON(0, 0, 10, 0, 5, 8), POLYGON(5, 5, 15, 5, 10, 12)) AS a, CONTAINS(POLYGON(1, 1, 2, 1, 1.5, 2), POLYGON(0, 0, 10, 0, 5, 8)) AS b, CONTAINS(CIRCLE(5, 2, 1), POLYGON(0, 0, 10, 0, 5, 8)) AS c, CONTAINS(POLYGON(1, 1, 2, 1, 1.5, 2), CIRCLE(1, 1, 2)) AS d FROM {t}",
     "SELECT TOP 1 AREA(POLYGON(0, 0, 10, 0, 5, 8)) AS a, AREA(CIRCLE(3, 4, 5)) AS b FROM {t}",
@@ -52,11 +52,11 @@ QUERIES = (
 def services(
     module_settings: Settings, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[list[pyvo.dal.TAPService]]:
-    make(module_settings)
+    make(module_settings, n=3000)
     descriptor = re.findall(r"^```xml\n(.*?)^```$", (ROOT / "docs/howto/dachs.md").read_text("utf-8"), re.S | re.M)[0]
     dachs = Dachs(tmp_path_factory.mktemp("dachs"))
     with dachs.installed():
-        with reader(module_settings) as conn:
+        with connect(module_settings) as conn:
             files.write(export.run_table(conn, "classified", None), dachs.add("xcat", descriptor) / "classified.vot")
         dachs.run("imp", "xcat/q")
         with dachs.serving() as peer, serving(module_settings) as ours:

@@ -164,3 +164,28 @@ def test_what_cannot_be_written_is_said(
     with pytest.raises(XcatError, match=said):
         cli("export", *arguments)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_table_says_the_epochs_of_its_positions(cli: Any, module_settings: Settings, tmp_path: Path) -> None:
+    with ready(module_settings) as conn:
+        epoch = """UPDATE xcat.catalogue SET definition = definition || '{"epoch_yr": %s}' WHERE kind = '%s'"""
+        for kind in ("optical", "infrared"):
+            conn.execute(epoch % (2016, kind))
+    cli("export", tmp_path / "c.vot", "--table", "classified")
+    resource = parse(tmp_path / "c.vot").resources[0]
+    assert "first at mjd_first" in {i.name: i.value for i in resource.infos}["epoch"]
+    by_name = {field.name: field.ref for field in resource.tables[0].fields}
+    assert by_name["mjd_first"] == by_name["mjd_last"] == resource.time_systems[0].ID
+    assert by_name["ra"] == resource.coordinate_systems[0].ID and resource.coordinate_systems[0].epoch is None
+    cli("export", tmp_path / "o.vot", "--table", "counterparts")
+    resource = parse(tmp_path / "o.vot").resources[0]
+    assert "J2016" in {i.name: i.value for i in resource.infos}["epoch"]
+    assert (resource.coordinate_systems[0].system, resource.coordinate_systems[0].epoch) == ("ICRS", "J2016")
+    cli("export", tmp_path / "o.fits", "--table", "counterparts")
+    assert "epoch: of the object's catalogue" in "".join(
+        str(x) for x in fits.getheader(tmp_path / "o.fits", 1)["HISTORY"]
+    )
+    with ready(module_settings) as conn:
+        conn.execute(epoch % (2010.5, "infrared"))
+    cli("export", tmp_path / "p.vot", "--table", "counterparts")
+    assert parse(tmp_path / "p.vot").resources[0].coordinate_systems[0].epoch is None

@@ -611,6 +611,19 @@ def test_the_document_of_a_job_keeps_to_its_schema(http: httpx.Client, query: st
     assert schemas.errors(http.get(f"{job}/results").content) == []
 
 
+def test_positions_and_dates_say_their_systems(http: httpx.Client) -> None:
+    """Ours do; what is computed, and an upload's own, does not."""
+    query = "SELECT TOP 1 ra, dec, mjd_first, ra + 1 AS ra2, p_class FROM pub.classified"
+    for form in ("votable", "votable/td"):
+        root = ElementTree.fromstring(
+            http.get("/tap/sync", params={"LANG": "ADQL", "QUERY": query, "FORMAT": form}).text
+        )
+        ids = {e.get("ID"): e.tag.rpartition("}")[2] for e in root.iter() if e.tag.endswith(("COOSYS", "TIMESYS"))}
+        assert [ids.get(f.get("ref")) for f in root.iter() if f.tag.endswith("FIELD")] == [
+            "COOSYS", "COOSYS", "TIMESYS", None, None,
+        ]  # fmt: skip
+
+
 def test_a_wrong_document_does_not_keep_to_its_schema(http: httpx.Client) -> None:
     record = http.get("/tap/record").text
     assert "title" in schemas.errors(record.replace("<title>", "<name>").replace("</title>", "</name>"))[0]
