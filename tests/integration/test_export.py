@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import warnings
 from pathlib import Path
 from typing import Any
@@ -164,6 +165,19 @@ def test_what_cannot_be_written_is_said(
     with pytest.raises(XcatError, match=said):
         cli("export", *arguments)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("form", ["fits", "votable", "ecsv", "parquet", "csv"])
+def test_a_disk_that_is_full_ends_the_export(cli: Any, form: str, tmp_path: Path) -> None:
+    """And does not wait for ever for the rows that are still to come."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    try:
+        with pytest.raises(XcatError, match="cannot be written .*File too large"):
+            cli("export", tmp_path / "c.data", "--table", "classified", "--format", form)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_table_says_the_epochs_of_its_positions(cli: Any, module_settings: Settings, tmp_path: Path) -> None:

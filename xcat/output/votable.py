@@ -34,6 +34,7 @@ _DATATYPES = {
 }
 #: The time system of modified Julian dates. Missions count them in UTC or TT, 69 s apart, and files do not say it.
 TIMES = "modified_julian_date"
+_VERSION = {"version_1_4_or_later": True}
 _SYSTEMS = {"FK4": "eq_FK4", "FK5": "eq_FK5", "GALACTIC": "galactic"}
 _LONGEST_FIXED = 64  # characters of a text that has the same number of bytes in every row
 _END = b"</TABLE>"
@@ -133,7 +134,7 @@ def head(table: Table) -> bytes:
     days = [column.name for column in table.itercols() if is_mjd(column.description, column.meta.get("ucd"))]
     if days:
         resource.time_systems.append(
-            TimeSys(ID=TIMES, timeorigin="MJD-origin", timescale="UNKNOWN", refposition="UNKNOWN")
+            TimeSys(ID=TIMES, timeorigin="MJD-origin", timescale="UNKNOWN", refposition="UNKNOWN", config=_VERSION)
         )
         systems |= dict.fromkeys(days, TIMES)
     ids = unique_names([_identifier(name) for name in table.colnames], fold=False)
