@@ -72,7 +72,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--objects", type=int, nargs="*", default=[1_000_000, 3_000_000, 10_000_000])
-    parser.add_argument("--ratio", type=int, default=100, help="objects per source")
+    parser.add_argument("--ratio", type=int, default=2000, help="objects per source")
     parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args()
     hats.check()
@@ -84,6 +84,8 @@ def main() -> None:
         tempfile.TemporaryDirectory() as scratch,
         Client(n_workers=given.workers, threads_per_worker=1, dashboard_address=None, local_directory=scratch),
     ):
+        with tempfile.TemporaryDirectory() as folder:
+            measured(100, 20_000, Path(folder))  # the workers load their libraries
         for n_objects in given.objects:
             with tempfile.TemporaryDirectory() as folder:
                 took = measured(n_objects // given.ratio, n_objects, Path(folder))
