@@ -6,7 +6,7 @@
 -- outside, then the vertices, the first again at the end; each once. An error if it is no polygon
 CREATE FUNCTION pub.polygon_vectors(polygon double precision[])
 RETURNS double precision[]
-LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE COST 1000
 AS $$
 DECLARE
     n CONSTANT integer := cardinality(polygon);
@@ -62,7 +62,7 @@ $$;
 -- number of edges
 CREATE FUNCTION pub.depth_in(vectors double precision[], x double precision, y double precision, z double precision)
 RETURNS double precision
-LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE COST 1000
 AS $$
 DECLARE
     size CONSTANT integer := cardinality(vectors);
@@ -115,7 +115,7 @@ $$;
 CREATE FUNCTION pub.polygon_depth(polygon double precision[], x double precision, y double precision,
                                   z double precision)
 RETURNS double precision
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE COST 1000
 AS $$
     SELECT pub.depth_in(pub.polygon_vectors(polygon), x, y, z)
 $$;
@@ -124,7 +124,7 @@ $$;
 -- than a tolerance (sine of the angle times that of the edge's length); both are given as unit vectors
 CREATE FUNCTION pub.edges_cross(a double precision[], b double precision[], tolerance double precision)
 RETURNS boolean
-LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE COST 1000
 AS $$
 DECLARE
     nx double precision; ny double precision; nz double precision;
@@ -158,7 +158,7 @@ $$;
 -- Whether two polygons have a point in common
 CREATE FUNCTION pub.polygons_meet(polygon double precision[], other double precision[])
 RETURNS boolean
-LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE COST 1000
 AS $$
 DECLARE
     a CONSTANT double precision[] := pub.polygon_vectors(polygon);
@@ -185,7 +185,7 @@ $$;
 -- outside, and no vertex of the second is inside the first
 CREATE FUNCTION pub.polygon_within(polygon double precision[], other double precision[])
 RETURNS boolean
-LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE COST 1000
 AS $$
 DECLARE
     a CONSTANT double precision[] := pub.polygon_vectors(polygon);

@@ -173,7 +173,7 @@ def test_a_disk_that_is_full_ends_the_export(cli: Any, form: str, tmp_path: Path
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
     try:
-        with pytest.raises(XcatError, match="cannot be written .*File too large"):
+        with pytest.raises(XcatError, match=r"cannot be written .*File too large"):
             cli("export", tmp_path / "c.data", "--table", "classified", "--format", form)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)

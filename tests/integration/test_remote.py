@@ -113,6 +113,8 @@ def test_a_list_keeps_its_rows_and_its_numbers(service: Remote) -> None:
     assert len(service.near(mine[:0], ra="lon", dec="lat")) == 0
     with pytest.raises(XcatError, match="more than 5 pairs"):
         service.near(mine, ra="lon", dec="lat", limit=5)
+    with pytest.raises(InputError, match="say both columns"):
+        service.near(mine, ra="lon")
     assert len(empty) == 2 and np.ma.getmaskarray(np.ma.asarray(empty["name"])).all()
 
 
