@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import children
 import pytest
 import yaml
 from children import ROOT, XCAT
+from in_process import commands
 
 import xcat
 from xcat.config import Settings
@@ -38,13 +40,14 @@ def _folder(parent: Path, name: str) -> Path:
 
 
 @pytest.mark.slow
-def test_the_commands_run_as_they_stand(module_settings, tmp_path):
+def test_the_commands_run_as_they_stand(module_settings, tmp_path, monkeypatch):
     """In the order of the README, then of the pages, on the sky of the README; each after those before it."""
     with ready(module_settings) as conn:  # as they are in a new database
         conn.execute("UPDATE xcat.gate SET is_on = true")
     readme, pages = _folder(tmp_path, "readme"), _folder(tmp_path, "pages")
     (pages / "demo" / "sky").symlink_to(readme / "demo" / "small")
     places = [("README.md", README, readme), *((page.name, page.read_text(), pages) for page in refresh.pages())]
+    in_process = commands(module_settings, monkeypatch)
     done: set[str] = set()
     ran = 0
     for name, text, folder in places:
@@ -56,6 +59,11 @@ def test_the_commands_run_as_they_stand(module_settings, tmp_path):
                     shutil.copy(readme / file, folder / file)
                 continue
             done.add(same)
+            words = shlex.split(same) if command[0] == "bash" and not re.search(r"[$|><;&\n]", same) else []
+            if folder == pages and words[:1] == ["xcat"]:  # those of the README have shown that the program starts
+                monkeypatch.chdir(folder)
+                assert in_process(*words[1:]).strip() or "-o" in words, command
+                continue
             end = _run(command, folder, module_settings)
             assert end.returncode == 0, f"{name}: {command[-1]}\n{end.stderr}"
             assert (end.stdout + end.stderr).strip() or command[0] != "bash", command

@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,34 +49,33 @@ class Done:
 
 
 def environment() -> Path:
-    """Folder with NWAY's programs; the first call on a machine installs them (a minute).
+    """Folder with NWAY's programs; the first call on a machine installs them. What they need is mostly at hand already.
 
     Raises
     ------
     NotInstalled
         With the last words of pip.
     """
-    home = user_cache_path("xcat-tests") / f"nway-{VERSION}-python{sys.version_info[0]}.{sys.version_info[1]}"
+    python = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    home = user_cache_path("xcat-tests") / f"nway-{VERSION}-{python}"
     home.mkdir(parents=True, exist_ok=True)
+    libraries = home / "venv" / "lib" / python / "site-packages" / "of_the_tests.pth"
     with (home / "lock").open("w") as lock:  # two test runs at once: the second waits
         fcntl.flock(lock, fcntl.LOCK_EX)
-        ready = home / "ready"
-        if not ready.exists():
-            pip = [
-                home / "venv" / "bin" / "python",
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "--disable-pip-version-check",
-                f"nway=={VERSION}",
-            ]
-            for command in ([sys.executable, "-m", "venv", "--clear", home / "venv"], pip):
-                done = children.run(command, env=children.CALLER)  # pip needs the user's proxies and package index
-                if done.returncode:
-                    raise NotInstalled((done.stderr or done.stdout).strip()[-500:])
-            ready.touch()
+        ready, here = home / "ready", sysconfig.get_path("purelib")
+        if not ready.exists() or ready.read_text() != here:
+            _call([sys.executable, "-m", "venv", "--clear", home / "venv"])
+            libraries.write_text(here)
+            pip = [home / "venv" / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+            _call([*pip, f"nway=={VERSION}"])
+            ready.write_text(here)
     return home / "venv" / "bin"
+
+
+def _call(command: list[object]) -> None:
+    done = children.run(command, env=children.CALLER)  # pip needs the user's proxies and package index
+    if done.returncode:
+        raise NotInstalled((done.stderr or done.stdout).strip()[-500:])
 
 
 def run(folder: Path, program: str, *arguments: object) -> Done:
