@@ -22,7 +22,7 @@ from xcat.database.connection import Connection, conninfo
 
 KINDS = ("circle", "box", "polygon")
 PAIRS = [(a, b) for a in KINDS for b in KINDS]
-_EACH = 20
+_EACH = 12
 _NUMBERS = [f"{side}_{name}" for side in "ab" for name in ("ra", "dec", "size", "height")]
 PAIR = Table(
     "tap_upload.pair",
@@ -150,6 +150,19 @@ def test_regions_that_touch(conn: Connection, a: list[float], b: list[float], me
     first, second = (f"POLYGON({', '.join(map(repr, numbers))})" for numbers in (a, b))
     query = f"SELECT TOP 1 INTERSECTS({first}, {second}), CONTAINS({first}, {second}) FROM tap_upload.pair"
     assert _rows(conn, query) == [(meet, held)]
+
+
+def test_the_whole_sky_holds_everything(conn: Connection) -> None:
+    whole = "CIRCLE(10, 20, 180)"
+    shapes = (
+        "CIRCLE(190, -20, 5)",
+        "CIRCLE(190, -20, 180)",
+        "BOX(190, -20, 5, 5)",
+        "POLYGON(185, -25, 195, -25, 190, -15)",
+    )
+    for shape in shapes:
+        query = f"SELECT TOP 1 CONTAINS({shape}, {whole}), INTERSECTS({whole}, {shape}) FROM tap_upload.pair"
+        assert _rows(conn, query) == [(1, 1)], shape
 
 
 @pytest.mark.parametrize("polygon", ["{1,2,3,4}", "{0,0,1,1,NaN,2}", "{0,0,90,0,180,0,270,0}", "{0,0,0,91,1,1}", "{1}"])

@@ -99,7 +99,8 @@ def contains(scope: Scope, inner: Region, outer: Region) -> Value:
             reach = f"least(180, {distance(centre(inner), centre(outer)).sql} + {as_double(inner.parts[2])})"
             test = f"{reach} <= {as_double(outer.parts[2])}"
         else:  # what is opposite the circle is as far from the polygon as the rest of the sky is wide
-            test = f"{_depth(inner, centre(outer), sign='- ')} <= {as_double(outer.parts[2])} - 180"
+            radius = as_double(outer.parts[2])
+            test = f"({radius} >= 180 OR {_depth(inner, centre(outer), sign='- ')} <= {radius} - 180)"
     elif inner.kind == "circle":
         test = f"{_depth(outer, centre(inner))} >= {as_double(inner.parts[2])}"
     else:
