@@ -22,7 +22,7 @@ from xcat.database.connection import Connection, conninfo
 
 KINDS = ("circle", "box", "polygon")
 PAIRS = [(a, b) for a in KINDS for b in KINDS]
-_EACH = 12
+_EACH = 20
 _NUMBERS = [f"{side}_{name}" for side in "ab" for name in ("ra", "dec", "size", "height")]
 PAIR = Table(
     "tap_upload.pair",
