@@ -79,7 +79,6 @@ def main() -> None:
     warnings.simplefilter("ignore")
     from dask.distributed import Client
 
-    n, seconds = [], []
     with (
         tempfile.TemporaryDirectory() as scratch,
         Client(n_workers=given.workers, threads_per_worker=1, dashboard_address=None, local_directory=scratch),
@@ -89,20 +88,15 @@ def main() -> None:
         for n_objects in given.objects:
             with tempfile.TemporaryDirectory() as folder:
                 took = measured(n_objects // given.ratio, n_objects, Path(folder))
-            n.append(n_objects)
-            seconds.append([took["match"], took["cut"]])
             rates = ", ".join(
                 f"{k} {took[k]:.1f} s ({n_objects / took[k]:,.0f} rows/s)" for k in ("write", "match", "cut")
             )
             print(
                 f"{n_objects // given.ratio:,} x {n_objects:,}: {rates}; {took['pairs']:,} pairs, {took['kept']:,} kept"
             )
-    if len(n) > 1:
-        for name, times in zip(("match", "cut"), np.transpose(seconds), strict=True):
-            slope, _ = np.polyfit(n, times, 1)
-            hours = slope * LARGE[1] / 3600
-            whole = f"{LARGE[0]:,} x {LARGE[1]:,} take {hours:.1f} hours of {given.workers} workers"
-            print(f"{name}: {1 / slope:,.0f} rows/s beyond the start: {whole}")
+    for name in ("match", "cut"):
+        hours = took[name] / n_objects * LARGE[1] / 3600
+        print(f"{name} of {LARGE[0]:,} x {LARGE[1]:,} at the last rate: {hours:.1f} hours of {given.workers} workers")
 
 
 if __name__ == "__main__":
