@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from xcat.arrays import FloatArray, IntArray
 from xcat.classifier.density import Table
 from xcat.classifier.model import Model
-from xcat.classifier.posterior import classify
+from xcat.classifier.posterior import posterior
 from xcat.classifier.sample import NOT_OBSERVED, Sample
 from xcat.classifier.scales import column_to_scale
 from xcat.columns.properties import Property
@@ -54,7 +52,7 @@ def what_if(model: Model, sample: Sample) -> tuple[tuple[ClassThreshold, ...], t
     first = 1 + len(observed)
     shift = np.full(column.size, NOT_OBSERVED)
     shift[first:] = np.concatenate([*at_nodes, []]) - np.repeat([scaled[j] for j in movable], n_nodes)
-    p = classify(model, _moved(sample, column, shift)).p
+    p, _ = posterior(model, _moved(sample, column, shift))
     best = int(p[0].argmax())
     changes = []
     parts = np.split(p[first:], np.cumsum(n_nodes)[:-1]) if movable else []
@@ -73,12 +71,6 @@ def what_if(model: Model, sample: Sample) -> tuple[tuple[ClassThreshold, ...], t
         for j, q in zip(observed, p[1:first], strict=True)
     )
     return tuple(sorted(changes, key=lambda c: c.spreads)), without
-
-
-def without_category(model: Model, sample: Sample) -> FloatArray:
-    """Posterior of one source without each of the categories, (T, K)."""
-    kept = [(model.category_index != t)[:, None, None] for t in range(len(model.categories))]
-    return np.array([classify(replace(model, mixing=model.mixing * others), sample).p[0] for others in kept])
 
 
 def nodes(table: Table) -> FloatArray:
