@@ -12,6 +12,7 @@ import re
 import statistics
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -64,6 +65,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=7)
     given = parser.parse_args()
+    warnings.simplefilter("ignore")  # of units that VOUnit deprecates
     page = (ROOT / "docs" / "howto" / "dachs.md").read_text(encoding="utf-8")
     (descriptor,) = re.findall(r"^```xml\n(.*?)^```$", page, re.S | re.M)
     ra, dec = positions(1000)
