@@ -8,7 +8,11 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 XCAT := .venv/bin/xcat
 SOURCES ?= 60000
 
-.PHONY: help demo test test-fast check check-types check-style tests docs system clean
+# what browsers need beside our own files
+PAGES := xcat/service/pages
+VENDORED := htmx.org/dist/htmx.min.js
+
+.PHONY: help vendored demo test test-fast check check-types check-style tests docs system libraries clean
 
 help:
 	@echo "make demo   simulate a sky, classify it on a private PostgreSQL, write demo/report/index.html"
@@ -18,7 +22,7 @@ help:
 	@echo "make clean  remove the virtual environment and the demo's files (not the database)"
 
 # What the distribution must give: a server, q3c for the same version, and venv for the Python at hand; for the tests
-# also docker-compose, which checks the compose file, and STILTS, which matches the same positions in its own way.
+# also docker-compose, which checks the compose file, STILTS, which matches the same positions in its own way, and a browser.
 system:
 	@set -e; export DEBIAN_FRONTEND=noninteractive; \
 	missing=""; \
@@ -36,25 +40,29 @@ system:
 		esac; done; \
 		echo "installing:$$packages"; \
 		$(SUDO) apt-get install -y -qq --no-install-recommends $$packages >/dev/null; \
-	fi; \
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "xcat needs Python 3.11 or newer")'
+	fi
 
-.venv/ready: pyproject.toml
-	$(MAKE) --no-print-directory system
-	[ -x .venv/bin/python ] || $(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --quiet --no-compile --disable-pip-version-check -e .
-	@touch $@
+# Libraries for browsers, checked by their integrity; without npm the pages work without them.
+vendored:
+	@mkdir -p $(PAGES)/static/vendor
+	@if command -v npm >/dev/null && npm ci --prefix $(PAGES)/npm --ignore-scripts --no-audit --no-fund --silent; then \
+		cp $(addprefix $(PAGES)/npm/node_modules/,$(VENDORED)) $(PAGES)/static/vendor/; \
+	else \
+		echo "npm is missing or fails: the pages of xcat serve work without htmx"; \
+	fi
 
-.venv/ready-test: pyproject.toml
-	$(MAKE) --no-print-directory system TEST_TOOLS="docker-compose stilts"
+libraries:
 	[ -x .venv/bin/python ] || $(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --quiet --no-compile --disable-pip-version-check -e '.[test]'
-	@touch $@
+	.venv/bin/python -m pip install --quiet --no-compile --disable-pip-version-check -e '.$(EXTRAS)'
 
-.venv/ready-docs: pyproject.toml
-	$(MAKE) --no-print-directory system
-	[ -x .venv/bin/python ] || $(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --quiet --no-compile --disable-pip-version-check -e '.[docs]'
+# Programs, libraries and what browsers need come at the same time.
+.venv/ready-test: EXTRAS = [test]
+.venv/ready-test: TEST_TOOLS = docker-compose stilts chromium
+.venv/ready-docs: EXTRAS = [docs]
+.venv/ready .venv/ready-test .venv/ready-docs: pyproject.toml
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || $(MAKE) --no-print-directory system
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "xcat needs Python 3.11 or newer")'
+	@$(MAKE) --no-print-directory -j 3 system libraries vendored EXTRAS='$(EXTRAS)' TEST_TOOLS='$(TEST_TOOLS)'
 	@touch $@
 
 demo: .venv/ready

@@ -3,6 +3,7 @@
 queries  candidates and cones as people write them, and the same on a bare table with the same rows and indexes, in turn
 readers  fifty readers of candidates and cones, each with a pause after every answer: first alone, then while all
          sources are classified again and published, again and again
+pages    the start page and the pages of random sources, one after the other, from the request to the last byte
 
 The published state is a made-up one of --sources, on a server of its own; with --existing it is that of the database
 which XCAT_HOME or XCAT_DATABASE_URL names, and is published again afterwards. Limits are those of the project, for
@@ -15,7 +16,9 @@ import argparse
 import asyncio
 import multiprocessing
 import random
+import socket
 import sys
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -37,6 +40,8 @@ from xcat.jobs.stages import classify_stage
 from xcat.report.candidates import candidates
 
 P99_LIMIT = 3.0
+PARTS = ("queries", "readers", "pages")
+START_LIMIT_MS, SOURCE_LIMIT_MS = 100.0, 150.0
 ALONE, BUSY, OVER = range(3)
 CANDIDATES = (
     "SELECT name, ra, dec, p_class, outlier FROM pub.{name}_candidates WHERE p_class > {least} AND NOT is_outlier"
@@ -180,6 +185,45 @@ def measure_queries(settings: Settings, n_queries: int) -> None:
         print(f"  xcat candidates {name} --max-rows 100: median {np.median(times):.0f} ms, without a limit of its own")
 
 
+# --- pages ------------------------------------------------------------------------------------------------
+
+
+def measure_pages(settings: Settings, n_pages: int) -> bool:
+    """Server time of pages, warm; whether the limits are kept."""
+    import httpx
+
+    from xcat.service.web import make_server
+
+    with ready(settings) as conn:
+        query = "SELECT source_id FROM pub.classified ORDER BY hashint8(source_id) LIMIT %s"
+        ids = [row[0] for row in conn.execute(query, [n_pages])]
+        ((n_sources,),) = conn.execute("SELECT count(*) FROM pub.classified")
+    print(f"pages: {n_sources:,} sources", flush=True)
+    is_kept = True
+    server = make_server(settings, "127.0.0.1", 0)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=server.run, args=([listening],))
+        thread.start()
+        while not server.started:
+            time.sleep(0.1)
+        client = httpx.Client(base_url=f"http://127.0.0.1:{listening.getsockname()[1]}", timeout=120)
+        sources = [f"/source/{number}" for number in ids]
+        for what, paths, limit in (("start", ["/"] * n_pages, START_LIMIT_MS), ("source", sources, SOURCE_LIMIT_MS)):
+            for path in paths[:10]:
+                client.get(path).raise_for_status()
+            times = []
+            for path in paths[10:]:
+                start = time.perf_counter()
+                client.get(path).raise_for_status()
+                times.append(1000 * (time.perf_counter() - start))
+            p50, p95 = np.percentile(times, [50, 95])
+            print(of_tables.said(f"  {what}: p50 {p50:.0f} ms, p95", p95, limit, " ms"), flush=True)
+            is_kept = is_kept and bool(p95 <= limit)
+        server.should_exit = True
+        thread.join()
+    return is_kept
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sources", type=int, default=1_000_000)
@@ -188,7 +232,8 @@ if __name__ == "__main__":
     parser.add_argument("--seconds", type=float, default=60.0, help="Of each phase, at least.")
     parser.add_argument("--pause", type=float, default=1.0, help="Seconds between an answer and the next question.")
     parser.add_argument("--queries", type=int, default=400)
-    parser.add_argument("--parts", nargs="+", choices=("queries", "readers"), default=("queries", "readers"))
+    parser.add_argument("--pages", type=int, default=200)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     options = parser.parse_args()
     with existing() if options.existing else made_up(options.sources) as config:
         if "queries" in options.parts:
@@ -196,4 +241,6 @@ if __name__ == "__main__":
         kept = "readers" not in options.parts or measure_readers(
             config, options.readers, options.seconds, options.pause
         )
+        if "pages" in options.parts:
+            kept = measure_pages(config, options.pages) and kept
     sys.exit(not kept)

@@ -55,7 +55,8 @@ SELECT * FROM pub.classified WHERE source_id = %(source_id)s;
 -- name: history
 -- What the runs that are kept in pub said of one source, the newest first, with the releases that they are.
 SELECT c.run_id, r.published_at, r.is_published, c.class, c.p_class, c.is_outlier, c.flux_cgs,
-       (SELECT string_agg(x.label, ', ' ORDER BY x.created_at) FROM pub.releases AS x WHERE x.run_id = c.run_id) AS releases
+       (SELECT string_agg(x.label, ', ' ORDER BY x.created_at)
+        FROM pub.releases AS x WHERE x.run_id = c.run_id) AS releases
 FROM pub.classified_runs AS c
 JOIN pub.runs AS r USING (run_id)
 WHERE c.source_id = %(source_id)s

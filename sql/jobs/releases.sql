@@ -29,7 +29,8 @@ array_to_json({name})::text AS {name};
 -- name: inputs
 -- The versions of catalogues that the stages of a state read, with their files.
 SELECT k.name AS catalogue, k.version, k.kind, k.definition ->> 'title' AS title,
-       k.definition ->> 'citation' AS citation, k.definition_sha256,
+       k.definition ->> 'citation' AS citation, (k.definition ->> 'epoch_yr')::double precision AS epoch_yr,
+       k.definition_sha256,
        coalesce(jsonb_agg(DISTINCT jsonb_build_object('file', f.file_name, 'sha256', f.sha256, 'rows', f.n_rows))
                 FILTER (WHERE f.file_id IS NOT NULL), '[]') AS files
 FROM xcat.run AS r

@@ -153,11 +153,11 @@ ORDER BY rank;
 SELECT term FROM xcat.model_term WHERE run_id = %(model_run_id)s ORDER BY term_id;
 
 -- name: reference_evidence
--- Evidence of all labelled sources of a fit except one.
+-- Evidence of all labelled sources of a fit.
 SELECT o.source_id, c.evidence
 FROM xcat.out_of_fold AS o
 JOIN xcat.classification AS c ON c.run_id = %(run_id)s AND c.source_id = o.source_id
-WHERE o.run_id = %(model_run_id)s AND o.source_id <> %(source_id)s
+WHERE o.run_id = %(model_run_id)s
 ORDER BY o.source_id;
 
 -- name: reference_sources

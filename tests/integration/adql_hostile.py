@@ -28,6 +28,10 @@ FRAGMENTS = (
     "INTERSECTS(BOX(1, 1, 1, 1), BOX(1, 1, 1, 1))", "AREA(1)", "CENTROID(POLYGON(ra, dec, 1, 2, 3, 4))", "DISTANCE(1)", "IN_UNIT(ra, '')",
     "IN_UNIT(ra, '10**99999999m')", "IN_UNIT(ra, 'kg')", "MOD(1, 0)", "1 / 0", "POWER(0, -1)", "ROUND(1, 2147483648)", "ROUND(1e300, 300)",
     "CAST('' AS POINT)", "CAST('nan inf' AS POINT)", "CAST(1 AS CHAR(0))", "CAST(1 AS CHAR(99999999999))", "CAST('x' AS TIMESTAMP)",
+    "REGION('Circle ICRS 1 2 1e999')", "REGION('Polygon 0 0 0 0 0 0')", "REGION('Box nan nan 1 1')", "REGION('" + "1 " * 900 + "')",
+    "MOC('')", "MOC('29/0-41505174165846491135')", "MOC('0/0-11')", "MOC('99/1')", "MOC('3/1-" + "9" * 60 + "')", "MOC('/')",
+    "MOC('29/" + " ".join(str(7 * n) for n in range(2000)) + "')", "CONTAINS(POINT(ra, dec), MOC('3/1'))", "AREA(MOC('5/3'))",
+    "CONTAINS(BOX(ra, dec, 1, 1), POLYGON(ra, dec, 1, 2, 3, 4))", "INTERSECTS(POLYGON(NULL, 1, 2, 3, 4, 5), BOX(1, 1, ra, dec))",
     "TOP 99999999999999999999", "TOP -1", "TOP 1.5", "OFFSET 9223372036854775808", "WITH RECURSIVE", "GROUP BY 99", "ORDER BY 0", "LIKE",
     "IS DISTINCT FROM", "IS TRUE", "SIMILAR TO", "~ 'x'", "@@", "<=>", "IN ()", "NOT NOT", "EXISTS (1)", "ANY (SELECT 1)", "ILIKE ANY ('x')",
 )  # fmt: skip

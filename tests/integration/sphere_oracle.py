@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from astropy_healpix import HEALPix
@@ -94,3 +95,65 @@ def area_and_centroid(vertices: Array) -> tuple[float, Array]:
     inside = pixels[in_polygon(pixels, vertices)]
     mean = inside.mean(axis=0)
     return len(inside) * float(_PIXELS.pixel_area.to_value("deg2")), mean / np.linalg.norm(mean)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A circle, box or polygon: its numbers (deg), which points are in it, and many points of its border."""
+
+    kind: str
+    numbers: tuple[float, ...]
+
+    def holds(self, points: Array) -> NDArray[np.bool_]:
+        """Whether points are in it."""
+        if self.kind == "circle":
+            ra, dec, radius = self.numbers
+            return np.asarray(separation(points, unit(ra, dec)) <= radius)
+        if self.kind == "box":
+            ra, dec, width, height = self.numbers
+            return in_box(points, ra, dec, width, height)[0]
+        return in_polygon(points, self.corners)
+
+    @property
+    def corners(self) -> Array:
+        """Vertices (n, 3) of a box or polygon; those of a box are where the planes of its sides meet."""
+        if self.kind == "polygon":
+            return unit(np.array(self.numbers[::2]), np.array(self.numbers[1::2]))
+        ra, dec, width, height = self.numbers
+        centre, east = unit(ra, dec), np.array([-np.sin(np.radians(ra)), np.cos(np.radians(ra)), 0.0])
+        north = np.cross(centre, east)
+        sides = {}
+        for name, along, across, size in (("e", east, north, width), ("n", north, east, height)):
+            for sign in (1, -1):
+                half = np.radians(size / 2)
+                sides[name, sign] = np.cross(np.cos(half) * centre + sign * np.sin(half) * along, across)
+        meeting = [np.cross(sides["e", e], sides["n", n]) for e, n in ((1, 1), (-1, 1), (-1, -1), (1, -1))]
+        return np.array([v * np.sign(v @ centre) / np.linalg.norm(v) for v in meeting])
+
+    def border(self, n: int = 120) -> Array:
+        """Points (m, 3) of the border; of a circle n, else n of every side."""
+        if self.kind == "circle":
+            ra, dec, radius = self.numbers
+            return star(ra, dec, radius, np.linspace(0, 1, 4 * n, endpoint=False).tolist(), [1.0] * 4 * n)
+        shares = np.linspace(0, 1, n, endpoint=False)[:, None]
+        sides = zip(self.corners, np.roll(self.corners, -1, axis=0), strict=True)
+        chords = np.concatenate([(1 - shares) * a + shares * b for a, b in sides])
+        return np.asarray(chords / np.linalg.norm(chords, axis=1)[:, None])
+
+
+def sphere() -> Array:
+    """Directions all over the sky, 1.8 degrees apart."""
+    lon, lat = _PIXELS.healpix_to_lonlat(np.arange(_PIXELS.npix))
+    return unit(lon.deg, lat.deg)
+
+
+def relation(a: Shape, b: Shape, sky: Array) -> tuple[bool, bool, bool]:
+    """Whether two shapes meet, the second holds the first, and the sampling is fine enough to say so."""
+    borders = a.border(), b.border()
+    near = np.degrees(np.arccos(np.clip((borders[0] @ borders[1].T).max(), -1, 1)))
+    steps = [np.degrees(np.linalg.norm(x - np.roll(x, -1, axis=0), axis=1)).max() for x in borders]
+    in_b, in_a = b.holds(borders[0]), a.holds(borders[1])
+    inside = a.holds(sky)
+    meet = bool(in_b.any() or in_a.any() or (inside & b.holds(sky)).any())
+    held = bool(in_b.all() and not in_a.any() and b.holds(sky[inside]).all())
+    return meet, held, bool(near > max(steps))

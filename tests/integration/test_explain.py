@@ -104,6 +104,12 @@ def model(module_settings: Settings, runs: Runs) -> Model:
         return store.load(connection, runs["property_fit"])
 
 
+@pytest.fixture(scope="module")
+def labelled(module_settings: Settings, runs: Runs, model: Model) -> why.Labelled:
+    with connect(module_settings) as connection:
+        return why.Labelled.of(connection, books.get(connection, runs["summed"]), model)
+
+
 def _p(of: dict[str, float]) -> np.ndarray:
     return np.array([of[c] for c in CLASSES])
 
@@ -114,8 +120,9 @@ def _p(of: dict[str, float]) -> np.ndarray:
 @pytest.mark.parametrize("kind", ["summed", "category", "best_match"])
 def test_terms_add_up(conn: Connection, runs: Runs, kind: str) -> None:
     model = store.load(conn, books.get(conn, runs[kind])["model_run_id"])
+    labelled = why.Labelled.of(conn, books.get(conn, runs[kind]), model)
     for source_id in range(1, 601, 11):
-        e = why.explain(conn, source_id, runs[kind], model)
+        e = why.explain(conn, source_id, runs[kind], model, labelled)
         assert np.abs(e.track()[-1] - _p(e.posterior_accepted)).max() < 1e-5
         score = _p(e.log_prior) + sum(_p(t.contributions) for t in e.terms)
         assert np.exp(score - score.max()) / np.exp(score - score.max()).sum() == pytest.approx(e.track()[-1])
@@ -130,10 +137,10 @@ def test_terms_add_up(conn: Connection, runs: Runs, kind: str) -> None:
             assert np.abs(_p(e.posterior_by_model) - _p(e.posterior_accepted)).max() < 1e-6
 
 
-def test_hypotheses_add_up_to_the_posterior(conn: Connection, runs: Runs, model: Model) -> None:
+def test_hypotheses_add_up_to_the_posterior(conn: Connection, runs: Runs, model: Model, labelled: why.Labelled) -> None:
     matters, with_rest = 0, 0
     for source_id in range(1, 601, 7):
-        e = why.explain(conn, source_id, runs["summed"], model)
+        e = why.explain(conn, source_id, runs["summed"], model, labelled)
         parts = [h for h in e.hypotheses if h["posterior"] is not None]
         parts += [e.rest] if e.rest else []
         assert e.is_summed == bool(parts)
@@ -147,10 +154,12 @@ def test_hypotheses_add_up_to_the_posterior(conn: Connection, runs: Runs, model:
     assert matters > 5 and with_rest > 0
 
 
-def test_the_class_without_a_category_is_the_stored_one(conn: Connection, runs: Runs, model: Model) -> None:
+def test_the_class_without_a_category_is_the_stored_one(
+    conn: Connection, runs: Runs, model: Model, labelled: why.Labelled
+) -> None:
     changed = 0
     for source_id in range(2, 600, 13):
-        for c in (e := why.explain(conn, source_id, runs["summed"], model)).categories:
+        for c in (e := why.explain(conn, source_id, runs["summed"], model, labelled)).categories:
             assert c.class_without == max(c.posterior_without, key=lambda k: c.posterior_without[k])
             changed += c.class_without != e.best
     assert changed > 3
@@ -159,10 +168,10 @@ def test_the_class_without_a_category_is_the_stored_one(conn: Connection, runs: 
 # --- states -------------------------------------------------------------------------------------------------
 
 
-def test_a_term_says_what_it_is_made_of(conn: Connection, runs: Runs, model: Model) -> None:
+def test_a_term_says_what_it_is_made_of(conn: Connection, runs: Runs, model: Model, labelled: why.Labelled) -> None:
     seen: set[str] = set()
     for source_id in range(1, 120):
-        e = why.explain(conn, source_id, runs["summed"], model)
+        e = why.explain(conn, source_id, runs["summed"], model, labelled)
         row = conn.execute(
             "SELECT hr1, hr1_err, log_fx_fr, log_fx_fr_limit, observed_optical, observed_infrared, log_fx_fw1"
             " FROM xcat.property WHERE source_id = %s",

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from xcat.classifier import NOT_OBSERVED, Hypotheses, Model, Property, Sample, classify, fit_tables
-from xcat.classifier.posterior import without_categories
+from xcat.classifier.posterior import posterior
 from xcat.report.explain.change import what_if
 
 pytestmark = pytest.mark.slow
@@ -152,6 +152,9 @@ def test_a_value_on_a_wall_and_one_beyond_a_table(model: Model) -> None:
 
 def test_categories_are_taken_away_whole(model: Model) -> None:
     for sample in _samples(15):
-        p = without_categories(model, sample)[:, 0]
-        assert p.argmax(axis=1).tolist() == classify(model, sample).class_without[0].tolist()
-        assert p.sum(axis=1) == pytest.approx(1)
+        p, without = posterior(model, sample)
+        np.testing.assert_array_equal(p, (whole := classify(model, sample)).p)
+        assert without[:, 0].argmax(axis=1).tolist() == whole.class_without[0].tolist()
+        for t, q in enumerate(without[:, 0]):
+            kept = (model.category_index != t)[:, None, None]
+            assert q == pytest.approx(classify(replace(model, mixing=model.mixing * kept), sample).p[0], abs=1e-12)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import warnings
 from pathlib import Path
 from typing import Any
@@ -164,3 +165,41 @@ def test_what_cannot_be_written_is_said(
     with pytest.raises(XcatError, match=said):
         cli("export", *arguments)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("form", ["fits", "votable", "ecsv", "parquet", "csv"])
+def test_a_disk_that_is_full_ends_the_export(cli: Any, form: str, tmp_path: Path) -> None:
+    """And does not wait for ever for the rows that are still to come."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    try:
+        with pytest.raises(XcatError, match=r"cannot be written .*File too large"):
+            cli("export", tmp_path / "c.data", "--table", "classified", "--format", form)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_table_says_the_epochs_of_its_positions(cli: Any, module_settings: Settings, tmp_path: Path) -> None:
+    with ready(module_settings) as conn:
+        epoch = """UPDATE xcat.catalogue SET definition = definition || '{"epoch_yr": %s}' WHERE kind = '%s'"""
+        for kind in ("optical", "infrared"):
+            conn.execute(epoch % (2016, kind))
+    cli("export", tmp_path / "c.vot", "--table", "classified")
+    resource = parse(tmp_path / "c.vot").resources[0]
+    assert "first at mjd_first" in {i.name: i.value for i in resource.infos}["epoch"]
+    by_name = {field.name: field.ref for field in resource.tables[0].fields}
+    assert by_name["mjd_first"] == by_name["mjd_last"] == resource.time_systems[0].ID
+    assert by_name["ra"] == resource.coordinate_systems[0].ID and resource.coordinate_systems[0].epoch is None
+    cli("export", tmp_path / "o.vot", "--table", "counterparts")
+    resource = parse(tmp_path / "o.vot").resources[0]
+    assert "J2016" in {i.name: i.value for i in resource.infos}["epoch"]
+    assert (resource.coordinate_systems[0].system, resource.coordinate_systems[0].epoch) == ("ICRS", "J2016")
+    cli("export", tmp_path / "o.fits", "--table", "counterparts")
+    assert "epoch: of the object's catalogue" in "".join(
+        str(x) for x in fits.getheader(tmp_path / "o.fits", 1)["HISTORY"]
+    )
+    with ready(module_settings) as conn:
+        conn.execute(epoch % (2010.5, "infrared"))
+    cli("export", tmp_path / "p.vot", "--table", "counterparts")
+    assert parse(tmp_path / "p.vot").resources[0].coordinate_systems[0].epoch is None

@@ -73,7 +73,7 @@ def test_a_schema_from_the_future_is_refused(settings):
 
 def test_an_unknown_revision_is_refused(settings):
     with pytest.raises(
-        DatabaseError, match=r"there is no revision '0815'; there are: base, 0001, 0002, .*0013 and head"
+        DatabaseError, match=r"there is no revision '0815'; there are: base, 0001, 0002, .*0015 and head"
     ):
         migrate(settings, "0815")
 

@@ -37,7 +37,7 @@ from xcat.simulate import simulate
 pytestmark = pytest.mark.slow
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "simulated.yaml"
-N_SOURCES = 1200
+N_SOURCES = 800
 ANOTHER_SKY = Allowed(loss=1.0)
 CHANGES: dict[str, Any] = {
     "folds": 3,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -129,9 +128,7 @@ def test_the_sources_in_published_sky_maps(
 ) -> None:
     """The ranking is that of the cells which astropy-healpix finds, and of sums over the rows of the file."""
     monkeypatch.setenv("XCAT_DATABASE_URL", str(module_settings.database_url))
-    start = time.process_time()
     table = xcat.skymap(shared_data / "skymaps" / name)
-    assert time.process_time() - start < 2
     assert [region["n_sources"] for region in table.meta["skymap"]["regions"]] == [n_50, n_90]
     data = fits.getdata(shared_data / "skymaps" / name, 1)
     if "UNIQ" in data.names:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import runpy
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import numpy as np
 import pytest
 from astropy import units as u
@@ -25,7 +27,7 @@ from xcat.errors import InputError, UnreachableError, XcatError
 
 pytestmark = pytest.mark.slow
 
-PAGE = (ROOT / "docs" / "tutorial" / "remote.md").read_text(encoding="utf-8")
+PAGE, NOTEBOOK = ((ROOT / "docs" / "tutorial" / f"remote{e}").read_text(encoding="utf-8") for e in (".md", ".ipynb"))
 
 
 @pytest.fixture(scope="module")
@@ -50,11 +52,20 @@ def same(one: Table, other: Table, names: list[str]) -> None:
         assert left.tolist() == [empty if v is None else v for v in right.tolist()], name
 
 
+def test_the_notebook_is_that_of_the_page() -> None:
+    """After a change of the page: python docs/notebook.py."""
+    given = runpy.run_path(str(ROOT / "docs" / "notebook.py"))
+    assert given["made"](PAGE) == NOTEBOOK
+    code = [cell.source for cell in nbformat.reads(NOTEBOOK, as_version=4).cells if cell.cell_type == "code"]
+    assert code == [text.strip() for text in re.findall(r"^```python\n(.*?)^```$", PAGE, re.S | re.M)]
+
+
 def test_the_tutorial_is_true(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
-    for code in re.findall(r"^```python\n(.*?)^```$", PAGE, re.S | re.M):
-        exec(code.replace("http://127.0.0.1:8080", url), names)
+    for cell in nbformat.reads(NOTEBOOK, as_version=4).cells:
+        if cell.cell_type == "code":
+            exec(cell.source.replace("http://127.0.0.1:8080", url), names)
     out = capsys.readouterr().out
     assert (tmp_path / "why.png").stat().st_size > 5000
     found = names["found"]
@@ -102,6 +113,8 @@ def test_a_list_keeps_its_rows_and_its_numbers(service: Remote) -> None:
     assert len(service.near(mine[:0], ra="lon", dec="lat")) == 0
     with pytest.raises(XcatError, match="more than 5 pairs"):
         service.near(mine, ra="lon", dec="lat", limit=5)
+    with pytest.raises(InputError, match="say both columns"):
+        service.near(mine, ra="lon")
     assert len(empty) == 2 and np.ma.getmaskarray(np.ma.asarray(empty["name"])).all()
 
 

@@ -19,6 +19,7 @@ import httpx
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import schemas
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.io.votable import parse_single_table
@@ -220,7 +221,7 @@ def test_long_texts_are_taken_one_at_a_time(http: httpx.Client) -> None:
     with http.stream("POST", "/tap/sync", data=given) as answer, suppress(httpx.RemoteProtocolError):
         for piece in answer.iter_raw():
             n_bytes += len(piece)
-    assert n_bytes > 20e6, "some rows came before the limit of time"
+    assert n_bytes > 6e6, "some rows came before the limit of time"
     assert peak_memory_mb() - before < 100
 
 
@@ -576,6 +577,58 @@ def test_one_table_and_the_record(http: httpx.Client) -> None:
     record = ElementTree.fromstring(http.get("/tap/record").text)
     assert len(list(record.iter("capability"))) == 6
     assert "true" in http.get("/tap/availability").text
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(
+            "/tap/availability",
+            "/tap/capabilities",
+            "/tap/tables",
+            "/tap/tables?detail=min",
+            "/tap/tables/pub.classified",
+        ),
+        *("/tap/record", "/tap/async", "/scs?RA=1&DEC=2&SR=3", "/scs?RA=x", "/tap/sync?LANG=ADQL&QUERY=SELECT"),
+        "/tap/sync?LANG=ADQL&FORMAT=votable/td&MAXREC=5&QUERY=SELECT+*+FROM+pub.classified",
+        "/tap/sync?LANG=ADQL&MAXREC=5&QUERY=SELECT+*,POINT(ra,dec)+FROM+pub.classified",
+        "/tap/sync?LANG=ADQL&QUERY=SELECT+*+FROM+tap_schema.columns",
+    ],
+)
+def test_documents_keep_to_their_schemas(http: httpx.Client, path: str) -> None:
+    assert schemas.errors(http.get(path).content) == []
+
+
+@pytest.mark.parametrize("query", ["SELECT TOP 3 name FROM pub.classified", "SELECT nothing FROM pub.classified"])
+def test_the_document_of_a_job_keeps_to_its_schema(http: httpx.Client, query: str) -> None:
+    given = {"LANG": "ADQL", "QUERY": query}
+    job = http.post("/tap/async", data=given).headers["location"]
+    assert schemas.errors(http.get(job).content) == []
+    http.post(f"{job}/phase", data={"PHASE": "RUN"})
+    children.until(lambda: http.get(f"{job}/phase").text in ("COMPLETED", "ERROR"))
+    assert schemas.errors(http.get(job).content) == []
+    assert schemas.errors(http.get(f"{job}/parameters").content) == []
+    assert schemas.errors(http.get(f"{job}/results").content) == []
+
+
+def test_positions_and_dates_say_their_systems(http: httpx.Client) -> None:
+    """Ours do; what is computed, and an upload's own, does not."""
+    query = "SELECT TOP 1 ra, dec, mjd_first, ra + 1 AS ra2, p_class FROM pub.classified"
+    for form in ("votable", "votable/td"):
+        root = ElementTree.fromstring(
+            http.get("/tap/sync", params={"LANG": "ADQL", "QUERY": query, "FORMAT": form}).text
+        )
+        ids = {e.get("ID"): e.tag.rpartition("}")[2] for e in root.iter() if e.tag.endswith(("COOSYS", "TIMESYS"))}
+        assert [ids.get(f.get("ref")) for f in root.iter() if f.tag.endswith("FIELD")] == [
+            "COOSYS", "COOSYS", "TIMESYS", None, None,
+        ]  # fmt: skip
+
+
+def test_a_wrong_document_does_not_keep_to_its_schema(http: httpx.Client) -> None:
+    record = http.get("/tap/record").text
+    assert "title" in schemas.errors(record.replace("<title>", "<name>").replace("</title>", "</name>"))[0]
+    cut = http.get("/tap/capabilities").text.replace("outputFormat", "outputForm")
+    assert "outputForm" in schemas.errors(cut)[0]
 
 
 @pytest.mark.skipif(shutil.which("stilts") is None, reason="stilts is not installed")

@@ -68,7 +68,7 @@ def sky(module_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> 
     objects = pd.read_parquet(folder / "truth" / "objects.parquet").set_index("object_id")
     truth = pd.read_parquet(folder / "truth" / "xray.parquet")
     # the errors of the probabilities, which replicates are for, are not looked at here
-    pipeline = Pipeline.model_validate(read(EXAMPLE).model_dump() | {"folds": 5, "replicates": 0})
+    pipeline = Pipeline.model_validate(read(EXAMPLE).model_dump() | {"folds": 3, "replicates": 0})
     runs = Runner(module_settings, Plan(pipeline, folder)).run()
     members = frame(
         module_settings,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from xcat.adql import dialect, geometry
+from xcat.adql import dialect, geometry, serialized, shapes
 from xcat.adql.functions import AGGREGATES, FUNCTIONS, aggregate
 from xcat.adql.kinds import common, unified
 from xcat.adql.model import Column, Refusal
@@ -103,7 +103,7 @@ def two_points(write: Expressions, node: exp.Anonymous) -> tuple[Region, Region]
     arguments = node.expressions
     if len(arguments) == 4:
         numbers = [write.number(a) for a in arguments]
-        return geometry.region("point", tuple(numbers[:2])), geometry.region("point", tuple(numbers[2:]))
+        return shapes.region("point", tuple(numbers[:2])), shapes.region("point", tuple(numbers[2:]))
     if len(arguments) != 2:
         raise Refusal(f"DISTANCE has 2 points or 4 numbers, not {len(arguments)} arguments", dialect.offset(node))
     return write.shape(arguments[0]), write.shape(arguments[1])
@@ -111,7 +111,7 @@ def two_points(write: Expressions, node: exp.Anonymous) -> tuple[Region, Region]
 
 def distance(write: Expressions, node: exp.Anonymous) -> Value:
     """DISTANCE in degrees."""
-    return geometry.distance(*two_points(write, node))
+    return shapes.distance(*two_points(write, node))
 
 
 def region(write: Expressions, node: exp.Anonymous) -> Region:
@@ -120,13 +120,13 @@ def region(write: Expressions, node: exp.Anonymous) -> Region:
     frame = ""
     if arguments and isinstance(arguments[0], exp.Literal) and arguments[0].is_string:
         frame = str(arguments.pop(0).this)
-        if frame.strip().upper().split(" ")[0] not in ("", "ICRS", "UNKNOWNFRAME"):
+        if frame.strip().upper().split(" ")[0] not in ("", *serialized.FRAMES):
             raise Refusal(f"not supported: coordinates in {frame[:40]!r}; positions are in ICRS")
     parts: list[Value] = []
     for argument in arguments:
         part = write.part(argument)
         if isinstance(part, Value) and part.kind == "point":
-            part = geometry.of_column(part)
+            part = shapes.of_column(part)
         if isinstance(part, Region) and part.kind == "point" and name != "POINT":
             parts.extend(part.parts)
         elif isinstance(part, Value) and (part.kind == "number" or part.is_null):
@@ -136,7 +136,20 @@ def region(write: Expressions, node: exp.Anonymous) -> Region:
     wanted = {"POINT": 2, "CIRCLE": 3, "BOX": 4}.get(name, len(parts))
     if len(parts) != wanted:
         raise Refusal(f"{name} has {wanted} numbers, not {len(parts)}")
-    return geometry.region(name.lower(), tuple(parts), frame)
+    return shapes.region(name.lower(), tuple(parts), frame)
+
+
+def region_of_text(write: Expressions, node: exp.Anonymous) -> Region:
+    """REGION and MOC: a geometry in a text of the query."""
+    name, arguments = str(node.this).upper(), node.expressions
+    if name == "MOC" and len(arguments) == 2:
+        raise Refusal("not supported: MOC of an order and a geometry; write the cells: MOC('6/1-5 7/80')")
+    if len(arguments) != 1:
+        raise Refusal(f"{name} has 1 argument, not {len(arguments)}")
+    text = write.value(arguments[0]).text
+    if text is None:
+        raise Refusal(f"the argument of {name} is a text, such as {serialized.EXAMPLES[name]}")
+    return serialized.moc(text) if name == "MOC" else serialized.region(text)
 
 
 def one_shape(write: Expressions, node: exp.Anonymous) -> Region:
@@ -162,9 +175,9 @@ def frame(write: Expressions, node: exp.Anonymous) -> Value:
 
 #: Functions whose arguments are more than numbers and texts.
 SPECIAL: Mapping[str, Callable[[Expressions, exp.Anonymous], Value | Region]] = {
-    "AREA": lambda write, node: geometry.area(one_shape(write, node)),
+    "AREA": lambda write, node: shapes.area(one_shape(write, node)),
     "BOX": region,
-    "CENTROID": lambda write, node: geometry.centroid(one_shape(write, node)),
+    "CENTROID": lambda write, node: shapes.centroid(one_shape(write, node)),
     "CIRCLE": region,
     "COALESCE": coalesce,
     "CONTAINS": predicate_as_number,
@@ -174,6 +187,8 @@ SPECIAL: Mapping[str, Callable[[Expressions, exp.Anonymous], Value | Region]] = 
     "DISTANCE": distance,
     "INTERSECTS": predicate_as_number,
     "IN_UNIT": in_unit,
+    "MOC": region_of_text,
     "POINT": region,
     "POLYGON": region,
+    "REGION": region_of_text,
 }

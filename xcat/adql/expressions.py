@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlglot import exp
 
-from xcat.adql import calls, dialect, geometry
+from xcat.adql import calls, dialect, geometry, shapes
 from xcat.adql.kinds import calculated, common, compare, matched, measured, unified
 from xcat.adql.model import Column, Refusal
 from xcat.adql.nodes import chain, conjuncts, only, placed, refused, unwrapped
@@ -116,13 +116,13 @@ class Expressions:
     def value(self, node: exp.Expr) -> Value:
         """An expression that a result can hold; a geometry becomes an array."""
         part = self.part(node)
-        return placed(node, lambda: geometry.as_value(part)) if isinstance(part, Region) else part
+        return placed(node, lambda: shapes.as_value(part)) if isinstance(part, Region) else part
 
     def shape(self, node: exp.Expr) -> Region:
         """An expression that is a geometry."""
         part = self.part(node)
         if isinstance(part, Value) and part.kind in ("point", "circle", "polygon"):
-            part = geometry.of_column(part)
+            part = shapes.of_column(part)
         if not isinstance(part, Region):
             raise Refusal(f"a geometry is expected here, not a {part.kind}", dialect.offset(node))
         return part
@@ -312,7 +312,7 @@ class Expressions:
                 numbers = ()
             if not numbers or len(numbers) != {"POINT": 2, "CIRCLE": 3}.get(wanted, len(numbers)):
                 raise Refusal(f"CAST AS {wanted} needs a text of numbers, such as '12.3 45.6'")
-            return geometry.region(wanted.lower(), numbers)
+            return shapes.region(wanted.lower(), numbers)
         value = self.value(node.this)
         if value.kind not in ("number", "text", "time", "boolean"):
             raise Refusal(f"not supported: CAST of a {value.kind}")

@@ -1,10 +1,11 @@
-"""Geometry of ADQL in q3c: the only module of this room that writes searches by position.
+"""Relations of regions in q3c: the only module of this room that writes searches by position.
 
 q3c needs care. The indexed, larger table is last in a join. Cones beyond 20 degrees are wrong in versions before 2.0.5,
 a radius that is no number finds everything, and the border of a cone is outside, where ADQL has it inside. So the
 index always searches a cone that is slightly larger, and the distance decides; where q3c cannot search, the distance
 alone does. Polygons have great circles as edges, as in q3c; those beyond its reach are decided in the plane of their
-gnomonic projection. ``BOX`` is what STC means by it: its sides are great circles at right angles to its arms.
+gnomonic projection. ``BOX`` is what STC means by it: its sides are great circles at right angles to its arms. How
+circles and polygons lie to polygons, functions of the database say (sql/functions/regions.sql).
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from xcat.adql.model import Column, Refusal
+from xcat.adql.model import Refusal
 from xcat.adql.scope import Scope, Source
-from xcat.adql.sphere import Polygon, box_corners, coordinates
+from xcat.adql.shapes import article, centre, distance, listed, polygon, vertices
+from xcat.adql.sphere import Polygon, coordinates
 from xcat.adql.values import BOOLEAN, DOUBLE, Region, Value, as_double, constant, made
 from xcat.arrays import FloatArray
 
@@ -24,58 +26,9 @@ MAX_CONE_DEG = 20.0
 #: q3c refuses polygons of a diameter of about 23 degrees and more.
 MAX_POLYGON_RADIUS_DEG = 11.0
 _MARGIN_DEG = 1e-9
-_PARTS = {"point": 2, "circle": 3, "box": 4}
-
-
-def region(kind: str, parts: tuple[Value, ...], frame: str = "") -> Region:
-    """A geometry from its numbers, which are checked as far as the query gives them."""
-    if kind == "polygon" and (len(parts) < 6 or len(parts) % 2):
-        raise Refusal("POLYGON needs the two coordinates of three vertices or more")
-    for ra_dec in range(0, 2 if kind != "polygon" else len(parts), 2):
-        dec = parts[ra_dec + 1].number
-        if dec is not None and not abs(dec) <= 90:
-            raise Refusal(f"a declination is from -90 to 90 degrees, not {dec}")
-    largest = {"circle": 180.0, "box": 178.0}.get(kind, math.inf)
-    for size in parts[2:] if kind in ("circle", "box") else ():
-        if size.number is not None and not 0 <= size.number <= largest:
-            what = "a radius" if kind == "circle" else "width and height of BOX"
-            raise Refusal(f"{what} must be from 0 to {largest:g} degrees, not {size.number}")
-    made_region = Region(kind, parts, frame=frame)
-    if kind == "polygon":
-        _polygon(made_region)
-    return made_region
-
-
-def of_column(value: Value) -> Region:
-    """The geometry that a column holds as an array, as DALI writes it."""
-    kind = value.kind
-    if kind == "polygon":
-        return Region(kind, (), array=value)
-    parts = tuple(
-        Value(f"({value.sql})[{n}]", DOUBLE, tables=value.tables, origin=None) for n in range(1, _PARTS[kind] + 1)
-    )
-    return Region(kind, parts)
-
-
-def as_value(shape: Region) -> Value:
-    """A geometry in a result: an array with DALI's xtype."""
-    if shape.array is not None:
-        return shape.array
-    if shape.kind == "box":
-        corners = _polygon(shape)
-        if corners is None:
-            raise Refusal("a BOX around a column cannot be a result: use POLYGON")
-        shape = Region("polygon", tuple(constant(x) for x in _coordinates(corners)))
-    column = Column("", "double", str(len(shape.parts)), shape.kind, unit="deg")
-    return made(f"ARRAY[{', '.join(as_double(p) for p in shape.parts)}]", column, *shape.parts)
-
-
-def distance(a: Region, b: Region) -> Value:
-    """Distance of two points along the great circle (deg)."""
-    for shape in (a, b):
-        if shape.kind != "point":
-            raise Refusal(f"DISTANCE is between two points, not {_article(shape.kind)}")
-    return made(f"public.q3c_dist({_list(a)}, {_list(b)})", Column("", "double", unit="deg"), a, b)
+#: The column of a position's nested HEALPix cell of order 29, which searches by MOC need.
+CELL_COLUMN = "hpx29"
+_INDEXED_RANGES = 50
 
 
 def within(scope: Scope, a: Region, b: Region, radius: Value, *, border: bool = True) -> Value:
@@ -96,9 +49,9 @@ def within(scope: Scope, a: Region, b: Region, radius: Value, *, border: bool = 
         reach = f"{as_double(radius)} + {_MARGIN_DEG}"
         decides = f"{decides} AND {_can_be_searched(radius)}"
     if not first.tables and not radius.tables:
-        cone = f"public.q3c_radial_query({_list(second)}, {_list(first)}, {reach})"
+        cone = f"public.q3c_radial_query({listed(second)}, {listed(first)}, {reach})"
         return made(f"({cone} AND {decides})", BOOLEAN, *values)
-    search = made(f"(public.q3c_join({_list(first)}, {_list(second)}, {reach}) AND {decides})", BOOLEAN, *values)
+    search = made(f"(public.q3c_join({listed(first)}, {listed(second)}, {reach}) AND {decides})", BOOLEAN, *values)
     return replace(search, searches=frozenset([source.number, source.base]) if source else frozenset())
 
 
@@ -139,11 +92,20 @@ def contains(scope: Scope, inner: Region, outer: Region) -> Value:
     """Whether the second geometry holds the first one, its border included."""
     if inner.kind == "point":
         return _holds(scope, outer, inner)
-    if (inner.kind, outer.kind) == ("circle", "circle"):
-        separation = f"public.q3c_dist({_list(_centre(inner))}, {_list(_centre(outer))})"
-        test = f"({separation} + {as_double(inner.parts[2])} <= {as_double(outer.parts[2])})"
-        return made(test, BOOLEAN, inner, outer)
-    raise Refusal(f"not supported: CONTAINS of {_article(inner.kind)} in {_article(outer.kind)}")
+    if "moc" in (inner.kind, outer.kind) or outer.kind == "point":
+        raise Refusal(f"not supported: CONTAINS of {article(inner)} in {article(outer)}")
+    if outer.kind == "circle":
+        if inner.kind == "circle":
+            reach = f"least(180, {distance(centre(inner), centre(outer)).sql} + {as_double(inner.parts[2])})"
+            test = f"{reach} <= {as_double(outer.parts[2])}"
+        else:  # what is opposite the circle is as far from the polygon as the rest of the sky is wide
+            radius = as_double(outer.parts[2])
+            test = f"({radius} >= 180 OR {_depth(inner, centre(outer), sign='- ')} <= {radius} - 180)"
+    elif inner.kind == "circle":
+        test = f"{_depth(outer, centre(inner))} >= {as_double(inner.parts[2])}"
+    else:
+        test = f"pub.polygon_within({vertices(inner)}, {vertices(outer)})"
+    return _searched(scope, inner, outer, test)
 
 
 def intersects(scope: Scope, a: Region, b: Region) -> Value:
@@ -152,42 +114,66 @@ def intersects(scope: Scope, a: Region, b: Region) -> Value:
         a, b = b, a
     if a.kind == "point":
         return _holds(scope, b, a)
+    if "moc" in (a.kind, b.kind):
+        raise Refusal(f"not supported: INTERSECTS of {article(a)} and {article(b)}")
     if (a.kind, b.kind) == ("circle", "circle"):
-        radii = (a.parts[2], b.parts[2])
-        if all(r.number is not None for r in radii):
-            total = constant(float(radii[0].number or 0) + float(radii[1].number or 0))
-        else:
-            total = made(f"({as_double(radii[0])} + {as_double(radii[1])})", DOUBLE, *radii)
-        return within(scope, _centre(a), _centre(b), total)
+        return within(scope, centre(a), centre(b), _sum(a.parts[2], b.parts[2]))
     if a.kind == "circle":
         a, b = b, a
-    polygon = _polygon(a)
-    if b.kind == "circle" and polygon is not None:
-        return _near(scope, polygon, b)
-    raise Refusal(f"not supported: INTERSECTS of {_article(a.kind)} and {_article(b.kind)}")
+    if b.kind == "circle":
+        test = f"{_depth(a, centre(b))} >= - {as_double(b.parts[2])}"
+    else:
+        test = f"pub.polygons_meet({vertices(a)}, {vertices(b)})"
+    return _searched(scope, a, b, test)
+
+
+def _sum(a: Value, b: Value) -> Value:
+    if a.number is not None and b.number is not None:
+        return constant(float(a.number) + float(b.number))
+    return made(f"({as_double(a)} + {as_double(b)})", DOUBLE, a, b)
+
+
+def _depth(shape: Region, point: Region, sign: str = "") -> str:
+    """SQL of the depth of a point in a box or polygon (deg); with a sign, of what is opposite to the point."""
+    ra, dec = (as_double(p) for p in point.parts)
+    unit = (f"cosd({dec}) * cosd({ra})", f"cosd({dec}) * sind({ra})", f"sind({dec})")
+    return f"pub.polygon_depth({vertices(shape)}, {', '.join(f'{sign}{part}' for part in unit)})"
+
+
+def _searched(scope: Scope, a: Region, b: Region, test: str) -> Value:
+    """A test of two regions that is true only where they meet: the index finds their centres near each other first."""
+    (first, reach), (second, other) = _bounds(a), _bounds(b)
+    if first is None or second is None or reach + other >= MAX_CONE_DEG:
+        return made(f"({test})", BOOLEAN, a, b)
+    cone = within(scope, first, second, constant(reach + other + _MARGIN_DEG))
+    return replace(cone, sql=f"({cone.sql} AND {test})")
+
+
+def _bounds(shape: Region) -> tuple[Region | None, float]:
+    """The centre and radius (deg) of a circle that holds a region; None if the query does not give its size."""
+    if (fixed := polygon(shape)) is not None:
+        return Region("point", tuple(constant(x) for x in coordinates(fixed.centre))), fixed.radius_deg
+    sizes = [float(p.number) for p in shape.parts[2:] if p.number is not None]
+    if shape.kind == "point" or (shape.kind == "circle" and sizes):
+        return centre(shape), sum(sizes)
+    if shape.kind == "box" and len(sizes) == 2:
+        return centre(shape), math.degrees(math.atan(math.hypot(*(math.tan(math.radians(x) / 2) for x in sizes))))
+    return None, math.nan
 
 
 def _holds(scope: Scope, shape: Region, point: Region) -> Value:
     if shape.kind == "point":
         return within(scope, shape, point, constant(0.0))
     if shape.kind == "circle":
-        return within(scope, point, _centre(shape), shape.parts[2])
+        return within(scope, point, centre(shape), shape.parts[2])
     if shape.kind == "box":
         return _in_box(scope, shape, point)
-    polygon = _polygon(shape)
-    if polygon is None:
-        vertices = shape.array.sql if shape.array else f"ARRAY[{_list(shape)}]"
-        return made(f"public.q3c_poly_query({_list(point)}, {vertices})", BOOLEAN, shape, point)
-    return _in_polygon(scope, polygon, point)
-
-
-def _in_polygon(scope: Scope, polygon: Polygon, point: Region) -> Value:
-    if polygon.radius_deg <= MAX_POLYGON_RADIUS_DEG:
-        vertices = ", ".join(repr(x) for x in _coordinates(polygon))
-        return made(
-            f"public.q3c_poly_query({_list(point)}, CAST(ARRAY[{vertices}] AS double precision[]))", BOOLEAN, point
-        )
-    return _in_large_polygon(scope, polygon, point)
+    if shape.kind == "moc":
+        return _in_moc(scope, shape, point)
+    fixed = polygon(shape)
+    if fixed is not None and fixed.radius_deg > MAX_POLYGON_RADIUS_DEG:
+        return _in_large_polygon(scope, fixed, point)
+    return made(f"public.q3c_poly_query({listed(point)}, {vertices(shape)})", BOOLEAN, shape, point)
 
 
 def _in_box(scope: Scope, box: Region, point: Region) -> Value:
@@ -201,59 +187,39 @@ def _in_box(scope: Scope, box: Region, point: Region) -> Value:
         f"({depth} > 0 AND abs({cos} * sin({turn})) <= tan(radians({width}) / 2) * {depth}"
         f" AND abs({sin} * {cos0} - {cos} * {sin0} * cos({turn})) <= tan(radians({height}) / 2) * {depth})"
     )
-    values = (box, point)
-    sizes = [float(p.number) for p in box.parts[2:] if p.number is not None]
-    if len(sizes) < 2:
-        return made(test, BOOLEAN, *values)
-    reach = math.degrees(math.atan(math.hypot(*(math.tan(math.radians(size) / 2) for size in sizes))))
-    if reach > MAX_CONE_DEG:
-        return made(test, BOOLEAN, *values)
-    cone = within(scope, point, _centre(box), constant(reach + _MARGIN_DEG))
-    return replace(cone, sql=f"({cone.sql} AND {test})")
+    return _searched(scope, box, point, test)
+
+
+def _in_moc(scope: Scope, moc: Region, point: Region) -> Value:
+    """The cell of a position is in one of the ranges; few of them are looked up in the index, many in a multirange."""
+    source = _searchable(scope, point)
+    cell = next((f.sql for f in source.fields if f.column.name == CELL_COLUMN), None) if source else None
+    if source is None or source.table is None or not source.table.name.startswith("pub.") or cell is None:
+        raise Refusal(
+            f"not supported: a MOC with other points than the positions of a table that has the column {CELL_COLUMN}"
+        )
+    if not moc.cells:
+        return made("false", BOOLEAN, point)
+    if len(moc.cells) <= _INDEXED_RANGES:
+        ranges = " OR ".join(f"{cell} BETWEEN {first} AND {last}" for first, last in moc.cells)
+        return made(f"({ranges})", BOOLEAN, point)
+    ranges = ",".join(f"[{first},{last}]" for first, last in moc.cells)
+    within_all = f"{cell} BETWEEN {moc.cells[0][0]} AND {moc.cells[-1][1]}"
+    return made(f"({within_all} AND {cell} <@ CAST('{{{ranges}}}' AS int8multirange))", BOOLEAN, point)
 
 
 def _in_large_polygon(scope: Scope, polygon: Polygon, point: Region) -> Value:
     """A straight line from the point in the plane of the projection crosses an odd number of edges."""
     depth, u, v = _projected(polygon, point)
-    u1, v1, u2, v2 = _edges(polygon)
+    starts, ends = polygon.plane, np.roll(polygon.plane, -1, axis=0)
+    u1, v1, u2, v2 = (_array(numbers) for numbers in (*starts.T, *ends.T))
     test = (
         f"(SELECT count(*) % 2 = 1 FROM (SELECT {u} / q.w AS u, {v} / q.w AS v FROM (SELECT {depth} AS w) AS q"
         f" WHERE q.w > 0) AS p JOIN unnest({u1}, {v1}, {u2}, {v2}) AS e (u1, v1, u2, v2)"
         " ON (e.v1 > p.v) <> (e.v2 > p.v) AND p.u < (e.u2 - e.u1) * (p.v - e.v1) / (e.v2 - e.v1) + e.u1)"
     )
-    if polygon.radius_deg >= MAX_CONE_DEG:
-        return made(test, BOOLEAN, point)
-    centre = Region("point", tuple(constant(x) for x in coordinates(polygon.centre)))
-    cone = within(scope, point, centre, constant(polygon.radius_deg + _MARGIN_DEG))
-    return made(f"({cone.sql} AND {test})", BOOLEAN, point)
-
-
-def _near(scope: Scope, polygon: Polygon, circle: Region) -> Value:
-    """Whether a circle touches a polygon: its centre is inside, or no farther from an edge than its radius.
-
-    Along an edge from a vertex a, with the tangent t there and the normal n of its great circle, a position has a
-    longitude and a height; beyond the ends of the edge the vertices are nearest.
-    """
-    centre, radius = _centre(circle), circle.parts[2]
-    ra, dec = (f"radians({as_double(p)})" for p in centre.parts)
-    frames = [("a", polygon.vertices), ("t", polygon.tangents), ("n", polygon.normals)]
-    columns = {f"{name}{axis}": vectors[:, k] for name, vectors in frames for k, axis in enumerate("xyz")}
-    columns |= {"length": polygon.lengths_rad, "ra": polygon.coordinates[:, 0], "dec": polygon.coordinates[:, 1]}
-    along = {name: f"(p.x * e.{name}x + p.y * e.{name}y + p.z * e.{name}z)" for name, _ in frames}
-    limit = as_double(radius)
-    near = (
-        f"EXISTS (SELECT FROM (SELECT cos({dec}) * cos({ra}) AS x, cos({dec}) * sin({ra}) AS y, sin({dec}) AS z) AS p,"
-        f" unnest({', '.join(_array(c) for c in columns.values())}) AS e ({', '.join(columns)})"
-        f" WHERE public.q3c_dist({_list(centre)}, e.ra, e.dec) <= {limit}"
-        f" OR (atan2({along['t']}, {along['a']}) BETWEEN 0 AND e.length"
-        f" AND abs(degrees(asin(least(1, greatest(-1, {along['n']}))))) <= {limit}))"
-    )
-    test = f"({_in_polygon(scope, polygon, centre).sql} OR {near})"
-    if radius.number is None or polygon.radius_deg + radius.number >= MAX_CONE_DEG:
-        return made(test, BOOLEAN, circle)
-    middle = Region("point", tuple(constant(x) for x in coordinates(polygon.centre)))
-    cone = within(scope, centre, middle, constant(polygon.radius_deg + float(radius.number) + _MARGIN_DEG))
-    return made(f"({cone.sql} AND {test})", BOOLEAN, circle)
+    shape = Region("polygon", tuple(constant(float(x)) for x in polygon.coordinates.ravel()))
+    return _searched(scope, shape, point, test)
 
 
 def _projected(polygon: Polygon, point: Region) -> tuple[str, str, str]:
@@ -261,73 +227,12 @@ def _projected(polygon: Polygon, point: Region) -> tuple[str, str, str]:
     ra, dec = (f"radians({as_double(p)})" for p in point.parts)
     unit = (f"cos({dec}) * cos({ra})", f"cos({dec}) * sin({ra})", f"sin({dec})")
 
-    def along(axis: object) -> str:
-        numbers = [float(x) for x in axis]  # type: ignore[attr-defined]
-        return "(" + " + ".join(f"{n!r} * {x}" for n, x in zip(numbers, unit, strict=True)) + ")"
+    def along(axis: FloatArray) -> str:
+        return "(" + " + ".join(f"{float(n)!r} * {x}" for n, x in zip(axis, unit, strict=True)) + ")"
 
     first, second = polygon.axes
     return along(polygon.centre), along(first), along(second)
 
 
-def _edges(polygon: Polygon) -> tuple[str, ...]:
-    starts, ends = polygon.plane, np.roll(polygon.plane, -1, axis=0)
-    return tuple(_array(c) for c in (*starts.T, *ends.T))
-
-
 def _array(numbers: FloatArray) -> str:
     return f"CAST(ARRAY[{', '.join(repr(float(x)) for x in numbers)}] AS double precision[])"
-
-
-def area(shape: Region) -> Value:
-    """Area in square degrees."""
-    column = Column("", "double", unit="deg**2")
-    square = math.degrees(1) ** 2
-    if shape.kind == "point":
-        return Value("CAST(0 AS double precision)", column, 0.0)
-    if shape.kind == "circle":
-        half = f"sin(radians({as_double(shape.parts[2])}) / 2)"
-        return made(f"({4 * math.pi * square!r} * {half} ^ 2)", column, shape)
-    if shape.kind == "box":
-        width, height = (f"sin(radians({as_double(p)}) / 2)" for p in shape.parts[2:])
-        return made(f"({4 * square!r} * asin({width} * {height}))", column, shape)
-    polygon = _polygon(shape)
-    if polygon is None:
-        raise Refusal("not supported: AREA of a polygon with vertices from columns")
-    return Value(constant(polygon.area_deg2).sql, column, polygon.area_deg2)
-
-
-def centroid(shape: Region) -> Region:
-    """The point in the middle."""
-    if shape.kind in _PARTS:
-        return _centre(shape)
-    polygon = _polygon(shape)
-    if polygon is None:
-        raise Refusal("not supported: CENTROID of a polygon with vertices from columns")
-    return Region("point", tuple(constant(x) for x in polygon.centroid), frame=shape.frame)
-
-
-def _polygon(shape: Region) -> Polygon | None:
-    """The polygon of a box or polygon if the query gives all its numbers."""
-    numbers = shape.numbers
-    if numbers is None:
-        return None
-    try:
-        return Polygon.of(box_corners(*numbers) if shape.kind == "box" else numbers)
-    except ValueError as problem:
-        raise Refusal(f"{problem}") from None
-
-
-def _coordinates(polygon: Polygon) -> list[float]:
-    return [float(x) for x in polygon.coordinates.ravel()]
-
-
-def _centre(shape: Region) -> Region:
-    return Region("point", shape.parts[:2], frame=shape.frame)
-
-
-def _list(shape: Region) -> str:
-    return ", ".join(as_double(p) for p in shape.parts)
-
-
-def _article(kind: str) -> str:
-    return f"a {kind.upper()}"

@@ -78,23 +78,6 @@ class Polygon:
         return np.array([coordinates(vertex) for vertex in self.vertices])
 
     @property
-    def normals(self) -> FloatArray:
-        """Unit normals of the great circles from each vertex to the next, shape (n, 3)."""
-        normals = np.cross(self.vertices, np.roll(self.vertices, -1, axis=0))
-        return np.asarray(normals / np.linalg.norm(normals, axis=1)[:, None])
-
-    @property
-    def tangents(self) -> FloatArray:
-        """Unit vectors from each vertex towards the next, shape (n, 3)."""
-        return np.asarray(np.cross(self.normals, self.vertices))
-
-    @property
-    def lengths_rad(self) -> FloatArray:
-        """Angles from each vertex to the next, shape (n,)."""
-        following = np.roll(self.vertices, -1, axis=0)
-        return np.asarray(np.arctan2((following * self.tangents).sum(axis=1), (following * self.vertices).sum(axis=1)))
-
-    @property
     def area_deg2(self) -> float:
         """The area, by the signed triangles that the edges make with the centre (Van Oosterom & Strackee 1983)."""
         a, b, c = self.vertices, np.roll(self.vertices, -1, axis=0), self.centre

@@ -75,13 +75,15 @@ class Region:
     """A geometry: its kind, and the numbers that it is made of, all in degrees.
 
     A point has 2, a circle 3 (centre, radius), a box 4 (centre, width, height), a polygon 2 for each vertex. A polygon
-    that a table holds as an array has the array alone.
+    that a table holds as an array has the array alone; a MOC has the first and last of the nested HEALPix cells of
+    order 29 of each of its ranges.
     """
 
     kind: str
     parts: tuple[Value, ...]
     array: Value | None = None
     frame: str = ""
+    cells: tuple[tuple[int, int], ...] = ()
 
     @property
     def numbers(self) -> tuple[float, ...] | None:

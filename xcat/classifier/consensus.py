@@ -2,7 +2,7 @@
 
 Dawid & Skene (1979, Appl. Stat. 28, 20): the true class of an object is hidden, and every volunteer gives an answer
 with probabilities that depend on that class only. Expectation and maximisation take turns. The rows of a volunteer's
-matrix are drawn towards those of all volunteers together (a Dirichlet prior), so that a few votes make no extreme matrix;
+matrix are drawn towards those of all volunteers together (a Dirichlet prior): a few votes make no extreme matrix;
 objects of known class keep it, and so measure who is right, who guesses, and who answers the opposite. If some classes
 have known objects, the others keep the matrix that is assumed: nothing measures it, and a class that is free to take
 any shape takes the difficult objects of the others.
@@ -152,7 +152,7 @@ def consensus(
         p = new
     each = worth(confusion, shares)
     n_votes = np.bincount(votes.item, minlength=n)
-    n_effective = np.bincount(votes.item, each[votes.volunteer], n)
+    n_effective = np.bincount(votes.item, each[votes.volunteer], n).astype(float)
     return Consensus(p, confusion, shares, n_votes, n_effective, n_rounds, change <= options.tolerance)
 
 

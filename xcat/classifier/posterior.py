@@ -217,15 +217,21 @@ def classify(
     )
 
 
-def without_categories(model: Model, sample: Sample) -> FloatArray:
-    """Posterior without each of the categories in turn, (T, N, K); the others keep their weights."""
+def posterior(model: Model, sample: Sample) -> tuple[FloatArray, FloatArray]:
+    """Posterior (N, K), and that without each category (T, N, K), as of `classify`, which takes three times as long.
+
+    Raises
+    ------
+    ValueError
+        When the properties of the sample are not those of the model.
+    """
     look_up, varying = _Terms(model, sample), _varying(model, sample)
     fixed = np.zeros((len(model.categories), len(sample), len(model.classes)))
     for t in range(len(model.mixing)):
         if t not in varying:
             fixed[model.category_index[t]] += contribution(look_up(t)[0], model.mixing[t])
-    _, without, *_ = _posterior(model, sample, fixed, varying)
-    return np.array(without if sample.hypotheses is not None else [softmax(score) for score in without])
+    p, without, *_ = _posterior(model, sample, fixed, varying)
+    return p, np.array(without if sample.hypotheses is not None else [softmax(score) for score in without])
 
 
 def _posterior(

@@ -26,14 +26,14 @@ def serve(
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port to listen at; 0: any free one.")] = 8080,
     as_json: common.AsJson = False,
 ) -> None:
-    """Serve the published run to TOPCAT, pyvo and all that speaks TAP, until a signal ends it."""
+    """Serve the published run to browsers, and to TOPCAT, pyvo and all that speaks TAP, until a signal ends it."""
     from xcat.service import web
 
     def started(url: str) -> None:
         if as_json:
-            common.print_json({"tap": f"{url}/tap", "cone_search": f"{url}/scs"})
+            common.print_json({"pages": f"{url}/", "tap": f"{url}/tap", "cone_search": f"{url}/scs"})
             sys.stdout.flush()  # whoever waits for the address reads it now
-        common.note(f"serving at {url}/tap")
+        common.note(f"serving at {url}/ for browsers, at {url}/tap for programs")
 
     web.serve(settings(), host, port, started)
     common.note("the service has ended")

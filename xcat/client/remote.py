@@ -236,6 +236,8 @@ class Remote:
         """
         if not 0 < radius_arcsec <= 3600:
             raise InputError(f"radius_arcsec must be above 0 and at most 3600, got {radius_arcsec:g}")
+        if (ra is None) != (dec is None):
+            raise InputError("say both columns of the position, ra=... and dec=..., or none of them")
         if ra is None or dec is None:
             place = next(iter(positions(table)), None)
             if place is None:

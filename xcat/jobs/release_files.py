@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from xcat.output.provenance import CITATION, KEY, provenance
 FORMATS = {name: files.FORMATS[name] for name in ("parquet", "votable")}
 SUMS, RECORD = "SHA256SUMS", "release.json"
 _BLOCK_BYTES = 1 << 20
+_OF_SOURCES = ("classified", "master_sources", "ulx_candidates")
+_OF_COUNTERPARTS = ("optical", "infrared")
 
 
 def export(conn: Connection, label: str, folder: Path, formats: list[str] | None = None) -> list[str]:
@@ -89,9 +92,34 @@ def released(conn: Connection, release: dict[str, Any], name: str) -> stored.Sto
     facts = provenance(
         "release", run_id=release["run_id"], model_run_id=record["model_run_id"], release=release["label"]
     )
-    facts |= {"request_date": _time(release), "table": name, "rows": about["rows"]}
+    facts |= {"request_date": _time(release), "table": name, "rows": about["rows"]} | epochs(name, record["inputs"])
     n_evidence = record["tables"]["model_term"]["rows"] * record["tables"]["model_class"]["rows"]
     return of_run(conn, name, release["run_id"], about["columns"], about["rows"], n_evidence, facts)
+
+
+def epochs(name: str, inputs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What the positions of a table of a run have as their epochs, for its provenance.
+
+    Parameters
+    ----------
+    inputs : sequence of mapping
+        The catalogues of the run, with ``catalogue``, ``kind`` and ``epoch_yr``: see the query ``releases.inputs``.
+
+    Returns
+    -------
+    dict
+        ``epoch``, in words; ``epoch_yr``, where all positions have the same one.
+    """
+    if name in _OF_SOURCES:
+        return {"epoch": "of each source the mean of its observations, the first at mjd_first, the last at mjd_last"}
+    if name != "counterparts":
+        return {}
+    known = {i["catalogue"]: i.get("epoch_yr") for i in inputs if i["kind"] in _OF_COUNTERPARTS}
+    stated = ", ".join(f"{catalogue} {'unknown' if e is None else f'J{e:g}'}" for catalogue, e in known.items())
+    common = set(known.values())
+    return {"epoch": f"of the object's catalogue: {stated}"} | (
+        {"epoch_yr": common.pop()} if len(common) == 1 and None not in common else {}
+    )
 
 
 def of_run(

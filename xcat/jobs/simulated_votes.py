@@ -70,7 +70,7 @@ def sky(conn: Connection, data: Path, n_sources: int, seed: int) -> Sky:
         raise XcatError(
             f"{path}: no such file. Give the folder of a simulated sky (xcat simulate), whose truth is known"
         )
-    table = pq.read_table(path, columns=["mission", "native_id", "class", "is_spurious"])  # type: ignore[no-untyped-call]
+    table = pq.read_table(path, columns=["mission", "native_id", "class", "is_spurious"])
     native = {
         (m, str(i)): c
         for m, i, c, s in zip(*(table[name].to_pylist() for name in table.column_names), strict=True)
@@ -163,7 +163,7 @@ def voted(place: Sky, n_votes: int, n_hostile: int, seed: int, use_posterior: bo
     assert result is not None
     best, most = p.argmax(axis=1)[:n_unknown], plurality(votes, k)[:n_unknown]
     truth = place.truth[:n_unknown]
-    figures = {
+    figures: dict[str, Any] = {
         "votes": len(items),
         "gold_votes": int(sum(golden)),
         "sources": n_unknown,

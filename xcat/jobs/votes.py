@@ -217,7 +217,7 @@ def _write(run: Run, table: Table, result: Consensus, retired: Any, choice: Choi
             run.run_id,
             int(table.source_id[i]),
             CLASSES[int(result.p[i].argmax())] if with_votes[i] else None,
-            [float(x) for x in np.float32(p[i])],
+            p[i].astype(np.float32).tolist(),
             int(result.n_votes[i]),
             float(result.n_effective[i]),
             bool(retired[i]),

@@ -62,7 +62,8 @@ class Axis:
                 places = np.asarray(LogLocator(subs=(1.0, 2.0, 5.0), numticks=9).tick_values(low, high))
         else:
             places = np.asarray(MaxNLocator(self.n_ticks).tick_values(low, high))
-        inside = [float(x) for x in places if low - 1e-12 <= x <= high * (1 + 1e-12) + 1e-300]
+        little = 1e-9 * (high - low)
+        inside = [float(x) for x in places if low - little <= x <= high + little]
         return [(x, power(x) if self.is_log else f"{x:g}".replace("-", "−")) for x in inside]
 
 

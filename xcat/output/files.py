@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -130,21 +130,24 @@ def write(
     if ending != ".reg" or places is None:
         check(pieces.head(source), path, ending)
     try:
-        with writing(path) as part:
+        # pieces that stream hold their connection: after an error they must not wait for the garbage collector
+        with writing(path) as part, ExitStack() as opened:
+
+            def read() -> Iterator[Table]:
+                return opened.enter_context(closing(_plain_pieces(source, ending)))
+
             if ending == ".reg":
                 regions.write(source, part, places)
             elif ending in _TEXT:
-                _text(_plain_pieces(source, ending), part, _TEXT[ending])
+                _text(read(), part, _TEXT[ending])
             else:
-                read = partial(_plain_pieces, source, ending)
-                same = pieces.alike(read(), read(), source.n_rows, ending)
-                _BINARY[ending](same, part, source.n_rows)
+                _BINARY[ending](pieces.alike(read(), read(), source.n_rows, ending), part, source.n_rows)
     except OSError as error:
         raise XcatError(f"{path}: cannot be written ({error.strerror or error})") from error
     return path
 
 
-def _plain_pieces(source: Pieces, ending: str) -> Iterator[Table]:
+def _plain_pieces(source: Pieces, ending: str) -> Generator[Table, None, None]:
     """The pieces with columns that the format has; arrays are JSON where it has none."""
     for piece in source.pieces():
         table = plain(piece, ending)

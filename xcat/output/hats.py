@@ -45,8 +45,8 @@ def check(folder: Path | None = None) -> None:
 
 
 @contextmanager
-def _client(n_workers: int = 1) -> Iterator[Any]:
-    """A cluster of threads in this process; one that the caller has started is used as it is."""
+def _client() -> Iterator[Any]:
+    """A thread of this process as a cluster; one that the caller has started is used as it is."""
     from dask.distributed import Client, default_client
 
     try:
@@ -55,7 +55,7 @@ def _client(n_workers: int = 1) -> Iterator[Any]:
         with (
             tempfile.TemporaryDirectory(prefix="xcat-dask-") as folder,
             Client(
-                n_workers=n_workers,
+                n_workers=1,
                 threads_per_worker=1,
                 processes=False,
                 dashboard_address=None,

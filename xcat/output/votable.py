@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from astropy.io.votable.tree import CooSys, Field, Info, Resource, TableElement, VOTableFile
+from astropy.io.votable.tree import CooSys, Field, Info, Resource, TableElement, TimeSys, VOTableFile
 from astropy.table import Column, MaskedColumn, Table
 from astropy.units import UnitsWarning, UnrecognizedUnit
 
@@ -32,6 +32,9 @@ _DATATYPES = {
     "f4": "float",
     "f8": "double",
 }
+#: The time system of modified Julian dates. Missions count them in UTC or TT, 69 s apart, and files do not say it.
+TIMES = "modified_julian_date"
+_VERSION = {"version_1_4_or_later": True}
 _SYSTEMS = {"FK4": "eq_FK4", "FK5": "eq_FK5", "GALACTIC": "galactic"}
 _LONGEST_FIXED = 64  # characters of a text that has the same number of bytes in every row
 _END = b"</TABLE>"
@@ -128,6 +131,12 @@ def head(table: Table) -> bytes:
                 system = _SYSTEMS.get(place.frame.upper(), place.frame)
                 resource.coordinate_systems.append(CooSys(ID=key, system=system, epoch=epoch))
             systems |= {place.ra: key, place.dec: key}
+    days = [column.name for column in table.itercols() if is_mjd(column.description, column.meta.get("ucd"))]
+    if days:
+        resource.time_systems.append(
+            TimeSys(ID=TIMES, timeorigin="MJD-origin", timescale="UNKNOWN", refposition="UNKNOWN", config=_VERSION)
+        )
+        systems |= dict.fromkeys(days, TIMES)
     ids = unique_names([_identifier(name) for name in table.colnames], fold=False)
     for name, identifier in zip(table.colnames, ids, strict=True):
         element.fields.append(_field(file, table[name], identifier, systems.get(name)))
@@ -138,6 +147,11 @@ def head(table: Table) -> bytes:
         warnings.simplefilter("ignore", UnitsWarning)
         file.to_xml(buffer)
     return buffer.getvalue()
+
+
+def is_mjd(description: str | None, ucd: str | None) -> bool:
+    """Whether a column is a modified Julian date, as the registry of columns describes them."""
+    return (ucd or "").startswith("time.") and "modified julian date" in (description or "").lower()
 
 
 def _field(file: VOTableFile, column: Column, identifier: str, system: str | None) -> Field:

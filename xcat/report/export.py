@@ -13,7 +13,7 @@ from psycopg import sql
 from xcat import atomic
 from xcat.database import copy, schema
 from xcat.database.connection import Connection
-from xcat.database.sqlfiles import job
+from xcat.database.sqlfiles import dicts, job
 from xcat.errors import XcatError
 from xcat.jobs import release_files, releases
 from xcat.output import files, pieces, results, statement
@@ -107,6 +107,8 @@ def run_table(conn: Connection, name: str, run_id: int | None) -> Pieces:
     facts = provenance(
         "export", run_id=run["run_id"], model_run_id=run["model_run_id"], pipeline=run["name"], table=f"pub.{name}"
     )
+    inputs = dicts(conn.execute(job("releases.inputs").compose(), {"run_id": run["run_id"]}))
+    facts |= release_files.epochs(name, inputs)
     return release_files.of_run(conn, name, run["run_id"], columns, counts["n_rows"], counts["n_evidence"], facts)
 
 

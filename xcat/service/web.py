@@ -57,6 +57,7 @@ def application(settings: Settings) -> FastAPI:
     app.add_exception_handler(HTTPException, _refused_by_http)
     app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(psycopg.OperationalError, _lost)
+    app.add_exception_handler(Exception, _failed)
     app.add_middleware(SafetyHeaders)
     app.add_middleware(BodyLimit, most_bytes=int(settings.tap_upload_mb * 1e6))
     return app
@@ -75,6 +76,11 @@ async def _refused_by_http(request: Request, error: Exception) -> Response:
 
 async def _lost(request: Request, error: Exception) -> Response:
     return error_response(request, DatabaseError("the database does not answer: try again in a minute"))
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    """A fault of ours: what it was is in the log, which the server writes."""
+    return error_response(request, HttpError(500, "this failed by a fault of xcat; its log says which"))
 
 
 async def _gone(request: Request, error: Exception) -> Response:

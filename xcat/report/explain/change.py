@@ -7,7 +7,7 @@ import numpy as np
 from xcat.arrays import FloatArray, IntArray
 from xcat.classifier.density import Table
 from xcat.classifier.model import Model
-from xcat.classifier.posterior import classify
+from xcat.classifier.posterior import posterior
 from xcat.classifier.sample import NOT_OBSERVED, Sample
 from xcat.classifier.scales import column_to_scale
 from xcat.columns.properties import Property
@@ -52,7 +52,7 @@ def what_if(model: Model, sample: Sample) -> tuple[tuple[ClassThreshold, ...], t
     first = 1 + len(observed)
     shift = np.full(column.size, NOT_OBSERVED)
     shift[first:] = np.concatenate([*at_nodes, []]) - np.repeat([scaled[j] for j in movable], n_nodes)
-    p = classify(model, _moved(sample, column, shift)).p
+    p, _ = posterior(model, _moved(sample, column, shift))
     best = int(p[0].argmax())
     changes = []
     parts = np.split(p[first:], np.cumsum(n_nodes)[:-1]) if movable else []

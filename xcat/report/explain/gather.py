@@ -9,24 +9,18 @@ labelled source are out of fold; the terms and all else are of the whole model, 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from xcat.arrays import FloatArray
+from xcat.arrays import FloatArray, IntArray
 from xcat.classifier.density import levels
 from xcat.classifier.model import Model
-from xcat.classifier.posterior import (
-    LEAST_P_TAIL,
-    Classification,
-    classify,
-    contributions,
-    evidence,
-    without_categories,
-)
+from xcat.classifier.posterior import LEAST_P_TAIL, Classification, contributions, evidence
+from xcat.classifier.posterior import posterior as posterior_of
 from xcat.classifier.sample import Sample
 from xcat.classifier.scales import column_to_scale
 from xcat.columns.properties import absence_of
@@ -47,11 +41,16 @@ from xcat.report.models.model_text import weighting_text
 _HYPOTHESES = 5  # listed per source
 _SIMILAR = 5  # labelled sources that are listed, each with
 _DIFFERENT = 3  # terms in which they differ most
-NO_SOURCE = -1  # the number of no source
 _NO_VALUE: Row = {"value": None, "error": None, "is_blurred": False, "limit": None, "beyond": ""}
 
 
-def explain(conn: Connection, source: str | int, run_id: int | None = None, model: Model | None = None) -> Explanation:
+def explain(
+    conn: Connection,
+    source: str | int,
+    run_id: int | None = None,
+    model: Model | None = None,
+    labelled: Labelled | None = None,
+) -> Explanation:
     """Collect the evidence of a source.
 
     Parameters
@@ -62,6 +61,8 @@ def explain(conn: Connection, source: str | int, run_id: int | None = None, mode
         Classify run; the published one if not given.
     model : Model, optional
         The run's model, if it is loaded already.
+    labelled : Labelled, optional
+        Likewise the labelled sources of the run.
 
     Raises
     ------
@@ -71,6 +72,7 @@ def explain(conn: Connection, source: str | int, run_id: int | None = None, mode
     run = classify_run(conn, run_id)
     source_id = find(conn, run, source)
     model = model or store.load(conn, run["model_run_id"])
+    labelled = labelled or Labelled.of(conn, run, model)
     keys = {**run, "source_id": source_id}
     row = one(conn, "report.source", keys)
     decision = one(conn, "report.decision", keys)
@@ -104,7 +106,7 @@ def explain(conn: Connection, source: str | int, run_id: int | None = None, mode
         _STORED,
         is_out_of_fold=held_out is not None,
         posterior_in_sample=by_model if held_out else None,
-        alike=_nearest_labelled(conn, keys, model, layout, contributed),
+        alike=_nearest_labelled(conn, keys, model, layout, contributed, labelled.without(source_id)),
         labels=tuple(rows(conn, "report.labels", keys)),
     )
 
@@ -171,7 +173,7 @@ def explain_row(
         decision,
         of_hypotheses,
         relations,
-        alike=_nearest_labelled(conn, run | {"source_id": NO_SOURCE}, model, layout, contributed),
+        alike=_nearest_labelled(conn, run, model, layout, contributed, Labelled.of(conn, run, model)),
         labels=tuple(labels),
     )
 
@@ -214,7 +216,7 @@ def _assembled(
         posterior=posterior,
         is_out_of_fold=is_out_of_fold,
         posterior_in_sample=posterior_in_sample,
-        posterior_accepted=probabilities(model, classify(model, sample.best_match()).p[0]),
+        posterior_accepted=probabilities(model, posterior_of(model, sample.best_match())[0][0]),
         is_summed=of_hypotheses is not None and len(of_hypotheses) > 0,
         best=best,
         second=second,
@@ -353,7 +355,7 @@ def _totals(
     model: Model, sample: Sample, terms: FloatArray, contributed: FloatArray, lead: list[int]
 ) -> Iterator[CategoryTotal]:
     exponents = model.sharpness * model.weights / model.weights.sum()
-    for t, (category, (p,)) in enumerate(zip(model.categories, without_categories(model, sample), strict=True)):
+    for t, (category, p) in enumerate(zip(model.categories, posterior_of(model, sample)[1][:, 0], strict=True)):
         inside = model.category_index == t
         nats = float((contributed[inside, lead[0]] - contributed[inside, lead[1]]).sum())
         yield CategoryTotal(
@@ -398,7 +400,7 @@ def _by_hypothesis(listed: list[Row], model: Model, sample: Sample, of_hypothese
     included: dict[int, tuple[float, FloatArray]] = {}  # by rank
     if of_hypotheses is not None and len(of_hypotheses):
         single, weights, _ = sample.rows()
-        parts = zip(weights.tolist(), classify(model, single).p, strict=True)
+        parts = zip(weights.tolist(), posterior_of(model, single)[0], strict=True)
         included = dict(zip(of_hypotheses["rank"].tolist(), parts, strict=True))
     for h in listed:
         weight, p = included.pop(h["rank"], (0.0, None))
@@ -411,31 +413,55 @@ def _by_hypothesis(listed: list[Row], model: Model, sample: Sample, of_hypothese
     return {"hypotheses": tuple(listed), "rest": rest}
 
 
+@dataclass(frozen=True)
+class Labelled:
+    """Evidence of the labelled sources of a run: which source is like which.
+
+    Attributes
+    ----------
+    source_id : (N,) int64
+        In an order that depends on the data alone.
+    contributions : (N, T, K) float32
+        To the scores, each term minus its mean over the classes.
+    """
+
+    source_id: IntArray
+    contributions: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, conn: Connection, run: Row, model: Model) -> Labelled:
+        """Read those of a classify run; the model may have a part of the terms of the run's own."""
+        with conn.cursor(binary=True) as cursor:
+            found = cursor.execute(job("report.reference_evidence").compose(), run).fetchall()
+        source_id = np.array([row[0] for row in found], dtype=np.int64)
+        order = places(conn, run["source_run_id"], source_id)
+        stored = [row["term"] for row in rows(conn, "report.terms", run)]
+        shape = (len(found), len(stored), len(model.classes))
+        terms = np.array([row[1] for row in found], dtype=np.float32).reshape(shape)[order]
+        terms = terms[:, [stored.index(name) for name in model.term_names]]
+        return cls(source_id[order], _centred(contributions(model, terms)).astype(np.float32))
+
+    def without(self, source_id: int) -> Labelled:
+        """Those that are not this source."""
+        kept = self.source_id != source_id
+        return self if kept.all() else Labelled(self.source_id[kept], self.contributions[kept])
+
+
 def _nearest_labelled(
-    conn: Connection, keys: Row, model: Model, layout: Layout, contributed: FloatArray
+    conn: Connection, keys: Row, model: Model, layout: Layout, contributed: FloatArray, labelled: Labelled
 ) -> tuple[SimilarSource, ...]:
     """Labelled sources with the most similar evidence, the source itself excluded.
-
-    The model may have a part of the terms of the run's own.
 
     The distance is the Euclidean one between the contributions to the scores, over all terms and classes, each term
     minus its mean over the classes.
     """
-    with conn.cursor(binary=True) as cursor:
-        labelled = cursor.execute(job("report.reference_evidence").compose(), keys).fetchall()
-    if not labelled:
+    if not labelled.source_id.size:
         return ()
-    # of sources at equal distance, the first in an order that depends on the data alone
-    order = places(conn, keys["source_run_id"], np.array([row[0] for row in labelled], dtype=np.int64))
-    labelled = [labelled[i] for i in order]
-    stored = [row["term"] for row in rows(conn, "report.terms", keys)]
-    shape = (len(labelled), len(stored), len(model.classes))
-    terms = np.array([row[1] for row in labelled], dtype=np.float32).reshape(shape)
-    terms = terms[:, [stored.index(name) for name in model.term_names]]
-    by_term = ((_centred(contributions(model, terms)) - _centred(contributed)) ** 2).sum(axis=2)
+    by_term = ((labelled.contributions - _centred(contributed)) ** 2).sum(axis=2)
     distance = np.sqrt(by_term.sum(axis=1))
+    # of sources at equal distance, the first
     first = np.argsort(distance, kind="stable")[:_SIMILAR]
-    ids = [int(labelled[i][0]) for i in first]
+    ids = labelled.source_id[first].tolist()
     by_id = {row["source_id"]: row for row in rows(conn, "report.reference_sources", keys | {"source_ids": ids})}
     names = [p.name for p in layout.properties]
     values = {row["source_id"]: row[names].tolist() for row in _property_rows(conn, keys, layout, ids)}

@@ -16,7 +16,7 @@ from xcat.output.reading import classify_run
 from xcat.output.terminal import cell_format
 from xcat.report.candidates import candidates
 from xcat.report.explain import drawing
-from xcat.report.explain.gather import explain
+from xcat.report.explain.gather import Labelled, explain
 from xcat.report.run import match_figures, page_data, page_figures, sum_rule, summary, summary_figure
 from xcat.report.run.summary import Report
 
@@ -71,8 +71,10 @@ def html(report: Report, conn: Connection, folder: Path | str) -> Path:
             drawn["magnitudes"] = match_figures.priors(matching)
         for name, figure in drawn.items():
             style.save(figure, figures / f"{name}.png", 130 if name == "sky" else _DPI)
-    listed = _WANTED if classify_run(conn, report.run_id)["is_in_pub"] else ()
-    best = [_best(conn, report, data.model, name, figures) for name in listed if name in report.classes]
+    run = classify_run(conn, report.run_id)
+    listed = [name for name in _WANTED if name in report.classes and run["is_in_pub"]]
+    labelled = Labelled.of(conn, run, data.model) if listed else None
+    best = [_best(conn, report, data.model, labelled, name, figures) for name in listed]
     return write_page(
         folder,
         "report.html",
@@ -104,7 +106,9 @@ def _labels(report: Report) -> list[dict[str, Any]]:
     return sorted(table.values(), key=lambda e: (e["origin"], -e["used"], e["class"]))
 
 
-def _best(conn: Connection, report: Report, model: Model, name: str, figures: Path) -> dict[str, Any]:
+def _best(
+    conn: Connection, report: Report, model: Model, labelled: Labelled | None, name: str, figures: Path
+) -> dict[str, Any]:
     """The best candidates of a class; the first of them each have a figure of their evidence."""
     table = candidates(conn, name, limit=_LISTED, run_id=report.run_id)
     formats = {column: cell_format(table[column]) for column in _COLUMNS}
@@ -112,7 +116,7 @@ def _best(conn: Connection, report: Report, model: Model, name: str, figures: Pa
     for i, row in enumerate(table):
         cells = {column: write(row[column]) for column, write in formats.items()} | {"figure": ""}
         if i < _EXPLAINED:
-            explanation = explain(conn, int(row["source_id"]), run_id=report.run_id, model=model)
+            explanation = explain(conn, int(row["source_id"]), run_id=report.run_id, model=model, labelled=labelled)
             file = f"{name.lower()}_{row['source_id']}.png"
             drawing.draw(explanation, model, figures / file, dpi=100)
             cells["figure"] = f"figures/{file}"

@@ -23,7 +23,7 @@ from xcat.report.explain.panels import density, span
 from xcat.service.pages import sentences
 from xcat.service.pages.words import number, unit
 
-_MOST_POINTS = 90
+_MOST_POINTS = 64
 _MISSION_MARKS = ("o", "s", "D", "^", "v", "P", "X", "*")
 _PROBABILITY = Axis(0, 1, "Probability so far", ticks=[(t / 4, f"{t / 4:g}") for t in range(5)])
 

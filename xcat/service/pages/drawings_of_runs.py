@@ -107,7 +107,7 @@ def sum_rule(rule: Row, classes: tuple[str, ...]) -> list[dict[str, Any]]:
             line = [(10 ** np.mean(r["log_flux"]), _per_area(r, r["published"])) for r in rows if r["published"]]
             line = [(x, y) for x, y in line if least <= y <= top]
             if len(line) > 1:
-                chart.line(*zip(*line, strict=True), look.colour, look.line, 1.8)
+                chart.line([x for x, _ in line], [y for _, y in line], look.colour, look.line, 1.8)
             for row in rows:
                 x, y, n = 10 ** np.mean(row["log_flux"]), _per_area(row, row["sum_p"]), row["sum_p"]
                 if not least <= y <= top:

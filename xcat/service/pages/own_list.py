@@ -21,6 +21,7 @@ from xcat.service.pages.place import position
 from xcat.service.pages.sent import Sent
 from xcat.service.pages.state import State
 from xcat.service.tap import formats
+from xcat.tables.guess import Wanted
 
 MOST_ROWS = 20_000
 _SHOWN_ROWS = 200
@@ -52,10 +53,11 @@ def _answer(request: Request, state: State, form: Sent) -> Response:
     as_file = form.text("as")
     if as_file not in ("", "page", *_FILES):
         raise InputError(f"as={as_file[:20]}: must be page, {', '.join(_FILES)}")
-    path = form.file("table", "your_list") or _pasted(form)
+    path = form.file("table", "your_table") or _pasted(form)
     if path is None:
         raise InputError("choose a file, or write positions into the field, then press Classify")
-    result = classify_table(state.settings, path, ClassifyOptions())
+    error = form.text("table_error") if "table" in path.name else form.text("error") or "1"
+    result = classify_table(state.settings, path, ClassifyOptions(wanted=Wanted(pos_err=error or None)))
     with result.spool as spool:
         if spool.n_rows > MOST_ROWS:
             raise InputError(
@@ -98,14 +100,14 @@ def _pasted(form: Sent) -> Path | None:
         error = -1.0
     if not 0 < error < 3600:
         raise InputError(f"error={form.text('error')[:20]}: must be a number of arcsec above 0, below 3600")
-    out = ["row,ra_deg,dec_deg,pos_err_arcsec"]
+    out = ["row,ra,dec"]
     for number, line in enumerate(lines, 1):
         place = position(line[:200])
         if place is None:
             raise InputError(
                 f"line {number}, {line[:60]!r}: this is not a position. Write two angles, as in 266.4 -29.0"
             )
-        out.append(f"{number},{place[0]:.8f},{place[1]:.8f},{error:g}")
+        out.append(f"{number},{place[0]:.8f},{place[1]:.8f}")
     path = form.folder / "your_positions.csv"
     path.write_text("\n".join(out) + "\n", encoding="utf-8")
     return path

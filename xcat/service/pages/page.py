@@ -70,7 +70,8 @@ def page(
     if wants_json(request):
         return JSONResponse(plain(values), status_code)
     shown = {**values, **(only_html or {})}
-    return HTMLResponse(_environment().get_template(template).render(_common(request) | shown), status_code)
+    text = _environment().get_template(template).render(_common(request) | shown)
+    return HTMLResponse(text, status_code, {"Vary": "Accept, HX-Request"})
 
 
 def wants_json(request: Request) -> bool:

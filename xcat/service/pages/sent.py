@@ -38,7 +38,7 @@ class Sent:
 
     def text(self, name: str) -> str:
         """The text of a field; empty if there is none."""
-        return self._texts.get(name, "").strip()
+        return self._texts.get(name, "").replace("\0", " ").strip()
 
     def raw(self, name: str) -> str:
         """The text of a field as it was sent, blanks included: for passwords."""

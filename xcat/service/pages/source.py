@@ -14,7 +14,7 @@ from xcat.errors import XcatError
 from xcat.output.chart import class_mark, legend
 from xcat.output.reading import Row, classify_run, one, rows
 from xcat.report.explain.explanation import Explanation
-from xcat.report.explain.gather import explain, find, to_json
+from xcat.report.explain.gather import Labelled, explain, find, to_json
 from xcat.report.explain.wording import odds
 from xcat.service.pages import drawings, gather, sentences
 from xcat.service.pages.page import page
@@ -34,7 +34,8 @@ def router(state: State) -> APIRouter:
         with state.books() as conn:
             run = classify_run(conn, published.run_id)
             source_id = _number(conn, run, name)
-            e = explain(conn, source_id, published.run_id, model)
+            labelled = published.once("labelled", lambda: Labelled.of(conn, run, model))
+            e = explain(conn, source_id, published.run_id, model, labelled)
             summary = one(conn, "pages.summary", {"source_id": source_id}) or {}
             xray = gather.xray(conn, run, source_id)
             observed = gather.observations(conn, run, e)

@@ -115,10 +115,19 @@ def label(name: str) -> str:
         return _HEADS[name]
     if name.startswith("p_") and name not in columns():
         return f"Probability of {name.removeprefix('p_')}"
+    if name in columns() and columns()[name].about.startswith("Posterior probability of "):
+        return capital(columns()[name].about.removeprefix("Posterior "))
     shown = property_label(name)
     if shown != name or name not in columns():
         return capital(shown)
     return capital(columns()[name].about.partition(":")[0])
+
+
+def inside(name: str) -> str:
+    """Human name of a property or a column, as it stands inside a sentence."""
+    words = property_label(name)
+    words = words if words != name else label(name)
+    return words if words[1:2].isupper() or words[1:2] in ("-", "") else words[:1].lower() + words[1:]
 
 
 def meaning(name: str) -> Markup:
@@ -160,6 +169,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "capital": capital,
     "label": label,
     "meaning": meaning,
+    "inside": inside,
     "column_unit": column_unit,
     "cell": cell,
 }

@@ -21,8 +21,12 @@ from xcat.service.tap.tables import Tables
 
 LARGEST_RADIUS_DEG = 20.0  # q3c's cones are wrong beyond in old versions
 _LEAST = ("source_id", "name", "ra", "dec", "class", "p_class")
-# the standard is older than UCD1+, and demands these
-_OLD_UCDS = {"source_id": "ID_MAIN", "ra": "POS_EQ_RA_MAIN", "dec": "POS_EQ_DEC_MAIN"}
+# the standard is older than UCD1+, and demands these, the first of characters
+_OLD = {
+    "name": {"ucd": "ID_MAIN", "datatype": "char", "arraysize": "*"},
+    "ra": {"ucd": "POS_EQ_RA_MAIN"},
+    "dec": {"ucd": "POS_EQ_DEC_MAIN"},
+}
 _NUMBER = re.compile(r"[+-]?(\d{1,20}(\.\d{0,30})?|\.\d{1,30})([eE][+-]?\d{1,3})?", re.A)
 _SEPARATION = Column(
     "sep_arcsec", "double", None, None, "arcsec", "pos.angDistance", None, "Distance from the position asked for"
@@ -66,7 +70,7 @@ def running(given: Parameters, settings: Settings, readers: Pool, tables: Tables
             radius_deg=sql.Literal(radius),
             n_rows=sql.Literal(n_rows + 1),
         )
-        old = [replace(column, ucd=_OLD_UCDS.get(column.name, column.ucd)) for column in columns]
+        old = [replace(column, **_OLD.get(column.name, {})) for column in columns]
         return Select(composed.as_string(), [*old, _SEPARATION])
 
     return Running(query, readers, tables, select)

@@ -3,8 +3,9 @@
 FEATURES = {
     "adqlgeo": (
         *("POINT", "CIRCLE", "BOX", "POLYGON", "CONTAINS", "INTERSECTS", "AREA", "CENTROID", "DISTANCE"),
-        *("COORD1", "COORD2", "COORDSYS"),
+        *("COORD1", "COORD2", "COORDSYS", "REGION"),
     ),
+    "udf": ("MOC(cells VARCHAR) -> REGION",),
     "adql-string": ("LOWER", "UPPER", "ILIKE"),
     "adql-common-table": ("WITH",),
     "adql-sets": ("UNION", "EXCEPT", "INTERSECT"),

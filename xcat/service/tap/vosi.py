@@ -19,7 +19,12 @@ _STARTED = datetime.now(UTC)
 _TAP = "ivo://ivoa.net/std/TAPRegExt"
 _VOSI = "ivo://ivoa.net/std/VOSI"
 _OF_ADQL = "ivo://ivoa.net/std/ADQL#v{}"
-_ABOUT = "ADQL with COALESCE and the geometry of q3c; positions are ICRS in degrees"
+_ABOUT = (
+    "ADQL with COALESCE; positions are ICRS in degrees. REGION takes Position, Circle, Box and Polygon of STC-S; MOC "
+    "takes cells in ASCII, for positions of tables with the column hpx29. Not supported: other frames; ellipses, "
+    "Convex, Union, Intersection and Not of STC-S; MOC of an order and a geometry; AREA and CENTROID of polygons "
+    "from columns"
+)
 _DAY_S = 86_400
 
 

@@ -15,6 +15,7 @@ from xml.sax.saxutils import escape, quoteattr
 from xcat.adql import Column
 from xcat.errors import XcatError
 from xcat.output.columns import escape as escaped
+from xcat.output.votable import TIMES, is_mjd
 
 _START = (
     '<?xml version="1.0" encoding="UTF-8"?>\n<VOTABLE version="1.4" xmlns="http://www.ivoa.net/xml/VOTable/v1.3">\n'
@@ -50,6 +51,7 @@ def head(columns: Sequence[Column], infos: Iterable[str], serialization: str) ->
     lines = [
         _START,
         *infos,
+        *_systems(columns),
         "<TABLE>\n",
         *map(_field, columns),
         f"<DATA><{serialization}>\n",
@@ -68,6 +70,24 @@ def document(*infos: str) -> str:
     return f"{_START}{''.join(infos)}</RESOURCE>\n</VOTABLE>\n"
 
 
+_ICRS = "icrs"
+_SYSTEMS = {
+    _ICRS: f'<COOSYS ID="{_ICRS}" system="ICRS"/>\n',
+    TIMES: f'<TIMESYS ID="{TIMES}" timeorigin="MJD-origin" timescale="UNKNOWN" refposition="UNKNOWN"/>\n',
+}
+
+
+def _system(column: Column) -> str | None:
+    """The system of a coordinate or date: of a position, if its description says that it is ICRS, as ours do."""
+    if (column.ucd or "").startswith(("pos.eq.ra", "pos.eq.dec")) and "ICRS" in column.description:
+        return _ICRS
+    return TIMES if is_mjd(column.description, column.ucd) else None
+
+
+def _systems(columns: Sequence[Column]) -> list[str]:
+    return [_SYSTEMS[key] for key in sorted({key for key in map(_system, columns) if key})]
+
+
 def _field(column: Column) -> str:
     facts = {
         "name": column.name,
@@ -77,6 +97,7 @@ def _field(column: Column) -> str:
         "unit": column.unit,
         "ucd": column.ucd,
         "utype": column.utype,
+        "ref": _system(column),
     }
     start = "<FIELD" + "".join(f" {key}={attribute(value)}" for key, value in facts.items() if value)
     if not column.description:

@@ -188,8 +188,8 @@ def router(state: State, guard: Guard) -> APIRouter:
                 values = {"volunteer_id": person.volunteer_id, "source_id": number}
                 if conn.execute(job("volunteers.vote_of").compose(), values).fetchone() is None:
                     raise InputError("vote on this source first")
-                values = {"account_id": person.account_id, "source_id": number, "body": body}
-                conn.execute(job("volunteers.add_remark").compose(), values)
+                said = {"account_id": person.account_id, "source_id": number, "body": body}
+                conn.execute(job("volunteers.add_remark").compose(), said)
 
             guard.work(keep)
             return RedirectResponse(f"/volunteers/voted/{number}", 303)

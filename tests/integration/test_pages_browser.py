@@ -1,0 +1,182 @@
+"""The pages in a real browser: journeys by keyboard, accessibility, own host only, without JavaScript, on a phone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import small_sky
+from served import serving
+
+from xcat.config import Settings
+from xcat.service.pages.page import vendored
+
+_CHROMIUM = Path("/usr/bin/chromium")
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+if not _CHROMIUM.exists():
+    pytest.skip("there is no /usr/bin/chromium", allow_module_level=True)
+from axe_playwright_python.sync_playwright import Axe  # noqa: E402
+
+_QUIET = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
+_QUIET += ("--disable-sync", "--no-first-run", "--disable-quic")
+_STATIC = ("/", "/candidates?class=XRB", "/list", "/sky", "/model", "/run", "/status", "/search?q=10+10", "/nothing")
+
+
+@pytest.fixture(scope="module")
+def address(module_settings: Settings) -> Iterator[str]:
+    small_sky.make(module_settings)
+    with serving(module_settings) as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as started:
+        opened = started.chromium.launch(executable_path=str(_CHROMIUM), args=list(_QUIET))
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def first(browser: Any, address: str) -> str:
+    """The page of the first candidate."""
+    page = browser.new_page()
+    page.goto(f"{address}/candidates?class=XRB")
+    path: str = page.locator("tbody a").first.get_attribute("href")
+    page.close()
+    return path
+
+
+class Seen:
+    """A context of the browser, with what it asked for and complained of."""
+
+    def __init__(self, browser: Any, address: str, **look: Any) -> None:
+        self.hosts, self.complaints = set[str](), list[str]()
+        self.address = address
+        self.context = browser.new_context(**look)
+        self.page = self.context.new_page()
+        self.page.on("request", lambda request: self.hosts.add(urlsplit(request.url).netloc))
+        self.page.on("console", lambda message: message.type == "error" and self.complaints.append(message.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+
+    def __enter__(self) -> Seen:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.context.close()
+        assert self.hosts == {urlsplit(self.address).netloc}
+        assert not [text for text in self.complaints if "404" not in text]
+
+    def go(self, path: str) -> Any:
+        self.page.goto(self.address + path)
+        return self.page
+
+
+def _overflow(page: Any) -> int:
+    return int(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_page_has_a_serious_violation(browser: Any, address: str, first: str, scheme: str) -> None:
+    with Seen(browser, address, color_scheme=scheme) as seen:
+        for path in (*_STATIC, first) if scheme == "light" else ("/", "/candidates", first):
+            found = Axe().run(seen.go(path)).response["violations"]
+            serious = [(v["id"], v["nodes"][0]["html"][:200]) for v in found if v["impact"] in ("serious", "critical")]
+            assert not serious, path
+
+
+def test_every_page_fits_a_phone_and_a_screen(browser: Any, address: str, first: str) -> None:
+    for width in (390, 1280):
+        with Seen(browser, address, viewport={"width": width, "height": 800}) as seen:
+            for path in (*_STATIC, first):
+                page = seen.go(path)
+                assert _overflow(page) <= 0, (path, width)
+                assert page.locator("h1").count() == 1
+                assert page.locator("main").is_visible()
+
+
+def test_a_source_is_found_and_read_by_keyboard_alone(browser: Any, address: str, first: str) -> None:
+    with Seen(browser, address) as seen:
+        page = seen.go("/")
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.className") == "skip"
+        page.keyboard.press("Enter")
+        assert page.evaluate("document.activeElement.id") == "main"
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.name") == "q"
+        page.keyboard.press("Enter")  # an empty field is told by the browser, and sends nothing
+        assert page.evaluate("document.querySelector('#find').validity.valueMissing")
+        name = first.rsplit("/", 1)[1].replace("%20", " ").replace("%2B", "+")
+        page.keyboard.type(name)
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/source/**")
+        assert page.locator("h1").inner_text() == name
+        assert "X-ray binary" in page.locator(".lead").inner_text()
+        _tab_to(page, "document.activeElement.getAttribute('href') === '#why'")
+        page.keyboard.press("Enter")
+        assert page.evaluate("document.querySelector('#why').getBoundingClientRect().top") < 100
+
+
+def _tab_to(page: Any, condition: str, most: int = 60) -> None:
+    for _ in range(most):
+        page.keyboard.press("Tab")
+        if page.evaluate(condition):
+            return
+    raise AssertionError(f"no stop of the keyboard: {condition}")
+
+
+def test_candidates_are_filtered_and_downloaded_by_keyboard(browser: Any, address: str) -> None:
+    with Seen(browser, address) as seen:
+        page = seen.go("/candidates?class=XRB")
+        before = page.locator("#list").inner_text()
+        _tab_to(page, "document.activeElement.id === 'p'")
+        page.evaluate("window.isTheSame = true")
+        page.keyboard.press("Control+a")
+        page.keyboard.type("0.9")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**p=0.9**")
+        page.wait_for_function("before => document.querySelector('#list').innerText !== before", arg=before)
+        assert page.locator("#p").input_value() == "0.9"
+        if "htmx.min.js" in vendored():  # only the list has changed
+            assert page.evaluate("window.isTheSame === true")
+        _tab_to(page, "document.activeElement.textContent === 'CSV'", 150)
+        with page.expect_download() as coming:
+            page.keyboard.press("Enter")
+        lines = Path(coming.value.path()).read_text().splitlines()
+        assert lines[0].startswith("name,ra,dec") and len(lines) > 1
+
+
+def test_a_list_is_sent_from_the_browser(browser: Any, address: str) -> None:
+    with Seen(browser, address) as seen:
+        page = seen.go("/list")
+        page.locator("#positions").fill("266.4 -29.0\n10 41")
+        page.get_by_role("button", name="Classify").click()
+        page.wait_for_selector("h1")
+        assert "Your list, classified" in page.locator("h1").inner_text()
+        assert page.locator("tbody tr").count() == 2
+        assert not [v for v in Axe().run(page).response["violations"] if v["impact"] in ("serious", "critical")]
+
+
+def test_everything_can_be_read_without_javascript(browser: Any, address: str, first: str) -> None:
+    with Seen(browser, address, java_script_enabled=False) as seen:
+        page = seen.go("/candidates?class=XRB&p=0.9")
+        assert page.locator("tbody tr").count() > 0
+        page.locator("thead a", has_text="Flux").click()
+        assert "sort=flux_cgs" in page.url
+        page.locator("#p").fill("0.2")
+        page.get_by_role("button", name="Show").click()
+        assert "p=0.2" in page.url
+        page = seen.go(first)
+        assert page.locator("figure svg").count() > 5
+
+
+def test_print_shows_the_page_without_its_controls(browser: Any, address: str, first: str) -> None:
+    with Seen(browser, address) as seen:
+        page = seen.go(first)
+        page.emulate_media(media="print")
+        assert not page.locator("header nav").is_visible()
+        assert page.locator("h1").is_visible()
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
