@@ -17,7 +17,9 @@ from astropy.table import Table
 from served import serving
 
 from xcat.config import Settings
+from xcat.database import runs
 from xcat.database.connection import connect
+from xcat.errors import XcatError
 from xcat.service.pages.asking import Asked
 
 HOSTILE = ("'", '"><script>alert(1)</script>', "1e999", "-1", "NaN", "\x00", "%", "🔭", "a" * 5000, "../../etc/passwd")
@@ -231,6 +233,16 @@ def test_errors_are_pages_for_people_and_json_for_programs(client: httpx.Client)
     assert client.get("/source/Vulcan").status_code == 404
     broken = client.post("/sky", files={"map": ("map.fits", b"nothing")})
     assert broken.status_code == 400 and "/tmp" not in broken.text
+
+
+def test_the_status_shows_no_error_of_a_run(client: httpx.Client, settings_of_sky: Settings) -> None:
+    with pytest.raises(XcatError), runs.stage(settings_of_sky, "pipeline", "night", {}):
+        raise XcatError("/home/somebody/secret.csv is damaged")
+    text = client.get("/status").text
+    with connect(settings_of_sky, autocommit=True) as conn:
+        conn.execute("DELETE FROM xcat.run WHERE name = 'night'")
+    assert "Something needs attention" in text and "xcat health" in text and "secret" not in text
+    assert "All is well" in client.get("/status").text
 
 
 @pytest.mark.parametrize("text", HOSTILE)

@@ -20,7 +20,7 @@ from xcat.database import schema
 _COMMENTS = """
 SELECT c.relname, a.attname, col_description(c.oid, a.attnum), obj_description(c.oid), c.relkind
 FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
-WHERE c.relnamespace IN ('xcat'::regnamespace, 'pub'::regnamespace) AND c.relkind IN ('r', 'p', 'v') AND a.attnum > 0
+WHERE c.relnamespace = ANY ('{xcat, pub, people}'::regnamespace[]) AND c.relkind IN ('r', 'p', 'v') AND a.attnum > 0
   AND NOT a.attisdropped AND c.relname <> 'alembic_version'
 """
 
@@ -34,7 +34,7 @@ def test_every_table_view_column_and_function_is_described(conn):
         assert comment == known[column].comment, f"{relation}.{column}"
         assert ColumnMeaning.parse(column, comment) == known[column], f"{relation}.{column}"
     silent = conn.execute(
-        "SELECT proname FROM pg_proc WHERE pronamespace IN ('xcat'::regnamespace, 'pub'::regnamespace)"
+        "SELECT proname FROM pg_proc WHERE pronamespace = ANY ('{xcat, pub, people}'::regnamespace[])"
         " AND obj_description(oid, 'pg_proc') IS NULL"
     ).fetchall()
     assert silent == []
