@@ -11,8 +11,11 @@ import pytest
 import small_sky
 from served import serving
 
+from xcat.columns.answers import ANSWERS
 from xcat.config import Settings
+from xcat.database.connection import connect
 from xcat.service.pages.page import vendored
+from xcat.service.volunteers.voting import TUTORIAL
 
 _CHROMIUM = Path("/usr/bin/chromium")
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -83,9 +86,7 @@ def _overflow(page: Any) -> int:
 def test_no_page_has_a_serious_violation(browser: Any, address: str, first: str, scheme: str) -> None:
     with Seen(browser, address, color_scheme=scheme) as seen:
         for path in (*_STATIC, first) if scheme == "light" else ("/", "/candidates", first):
-            found = Axe().run(seen.go(path)).response["violations"]
-            serious = [(v["id"], v["nodes"][0]["html"][:200]) for v in found if v["impact"] in ("serious", "critical")]
-            assert not serious, path
+            _no_violation(seen.go(path))
 
 
 def test_every_page_fits_a_phone_and_a_screen(browser: Any, address: str, first: str) -> None:
@@ -180,3 +181,50 @@ def test_print_shows_the_page_without_its_controls(browser: Any, address: str, f
         assert not page.locator("header nav").is_visible()
         assert page.locator("h1").is_visible()
         assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+
+
+def test_a_volunteer_registers_learns_and_votes_by_keyboard(
+    browser: Any, address: str, module_settings: Settings
+) -> None:
+    """Twelve known objects, then twenty as they come; every form is sent by Enter."""
+    with connect(module_settings) as conn:
+        known = dict(conn.execute("SELECT source_id, known_class FROM pub.classified WHERE known_class IS NOT NULL"))
+    with Seen(browser, address, viewport={"width": 390, "height": 844}) as seen:
+        page = seen.go("/volunteers/register")
+        page.locator("#name").focus()
+        page.keyboard.type("Ada of the test")
+        page.keyboard.press("Tab")
+        page.keyboard.type("four words in a row")
+        _sent(page)
+        assert urlsplit(page.url).path == "/volunteers", page.inner_text("main")
+        _no_violation(page)
+        for n in range(TUTORIAL + 20):
+            page = seen.go("/volunteers/vote")
+            assert ("This object is known" in page.inner_text("main")) == (n < TUTORIAL)
+            source_id = int(page.locator("input[name=source_id]").get_attribute("value"))
+            page.keyboard.press(str(1 + ANSWERS.index(known.get(source_id, "AGN"))))
+            if n in (0, TUTORIAL):
+                _no_violation(page)
+            _sent(page)
+            assert urlsplit(page.url).path == f"/volunteers/voted/{source_id}", page.inner_text("main")
+        _no_violation(page)
+        page = seen.go("/watch")
+        page.locator("input[name=title]").focus()
+        page.keyboard.type("Bright ones")
+        page.locator("textarea[name=adql]").fill("SELECT source_id FROM pub.classified WHERE p_class > 0.99")
+        page.locator("input[name=title]").focus()
+        _sent(page)
+        assert "Bright ones" in page.inner_text("main")
+        _no_violation(page)
+
+
+def _sent(page: Any) -> None:
+    """Send the form in which the focus is."""
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
+
+
+def _no_violation(page: Any) -> None:
+    found = Axe().run(page).response["violations"]
+    serious = [(v["id"], v["nodes"][0]["html"][:200]) for v in found if v["impact"] in ("serious", "critical")]
+    assert not serious, page.url

@@ -186,7 +186,7 @@ class SafetyHeaders:
                 headers = MutableHeaders(scope=message)
                 headers.setdefault("Content-Security-Policy", self._policy)
                 headers.setdefault("X-Content-Type-Options", "nosniff")
-                headers.setdefault("Referrer-Policy", "no-referrer")
+                headers.setdefault("Referrer-Policy", "same-origin")  # with no-referrer our own forms come from "null"
                 headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
             await send(message)
 
