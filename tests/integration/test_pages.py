@@ -20,7 +20,6 @@ from xcat.config import Settings
 from xcat.database import runs
 from xcat.database.connection import connect
 from xcat.errors import XcatError
-from xcat.service.pages.asking import Asked
 
 HOSTILE = ("'", '"><script>alert(1)</script>', "1e999", "-1", "NaN", "\x00", "%", "🔭", "a" * 5000, "../../etc/passwd")
 PAGES = ("/", "/candidates", "/list", "/sky", "/model", "/run", "/status")
@@ -145,14 +144,6 @@ def test_columns_pages_and_cones_of_candidates(client: httpx.Client, best: dict[
     near = _json(client, "/candidates", p=0, known="all", at=f"{best['ra']} {best['dec']}", radius=0.5)
     assert best["name"] in [row["name"] for row in near["rows"]]
     assert near["total_rows"] < first["total_rows"]
-
-
-def test_new_since_a_release_are_those_of_another_class_then() -> None:
-    asked = Asked.of({"class": "Star", "new": "1"}, [], ("AGN", "Star"), 7)
-    assert (
-        "source_id NOT IN (SELECT source_id FROM pub.classified_runs WHERE run_id = 7 AND class = 'Star')"
-        in asked.adql()
-    )
 
 
 def test_the_page_of_a_source_says_what_it_is_and_why(client: httpx.Client, best: dict[str, Any]) -> None:

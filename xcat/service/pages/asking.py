@@ -10,8 +10,10 @@ from urllib.parse import urlencode
 
 from xcat.columns.registry import property_entries
 from xcat.database.published import class_column
+from xcat.database.sqlfiles import job
 from xcat.errors import InputError
 from xcat.report.candidates import checked_cone
+from xcat.service.pages import openapi
 from xcat.service.pages.place import position
 
 ROWS_OF_PAGE = 50
@@ -24,6 +26,23 @@ _MORE = (
     *("optical_catalogue", "optical_native_id", "optical_sep_arcsec", "optical_p_any", "infrared_catalogue"),
     *("infrared_native_id", "infrared_sep_arcsec", "infrared_p_any", "flaws", "quality_flag"),
 )
+ABOUT = {
+    "class": openapi.text("A class of the model; all if not given"),
+    "p": openapi.number("Least probability of that class, or of a source's own; 0.5 if not given"),
+    "known": openapi.text("Whether objects of the literature are listed", "no", "all", "yes"),
+    "at": openapi.text("A position in any notation"),
+    "radius": openapi.number("Radius around it in arcmin; 10 if not given"),
+    "flux": openapi.number("Least flux in erg/s/cm2"),
+    "snr": openapi.number("Least signal to noise"),
+    "no_outliers": openapi.text("Without outliers", "1"),
+    "every_mission": openapi.text("The sources of all missions of an object", "1"),
+    "new": openapi.text("What the last release did not have in this class", "1"),
+    "column": openapi.texts("Columns"),
+    "sort": openapi.text("Column by which the rows are ordered"),
+    "order": openapi.text("The largest or the smallest first", "down", "up"),
+    "page": openapi.number("From 1"),
+}
+"""What each parameter of the address is."""
 _KNOWN = {"no": "not known", "all": "all", "yes": "known only"}
 
 
@@ -155,62 +174,55 @@ class Asked:
         kept = {key: value for key, value in (own | changes).items() if value not in ("", ())}
         return "?" + urlencode(kept, doseq=True)
 
-    def conditions(self, as_sql: bool) -> list[str]:
-        """The conditions, in the dialect of ADQL or of PostgreSQL."""
-        true, false = ("", "NOT ") if as_sql else (" = TRUE", "")
-        out = [f"{self.probability} >= {self.least:g}"]
+    def conditions(self, cone: str = "cone_adql") -> list[str]:
+        """The conditions, with the cone in ADQL (``cone_adql``) or in SQL (``cone_sql``)."""
+        own = {"class_name": _quoted(self.class_name)}
+        out = [_words("probable", probability=self.probability, least=f"{self.least:g}")]
         if self.class_name:
-            out.insert(0, f"class = {_quoted(self.class_name)}")
+            out.insert(0, _words("of_class", **own))
         if not self.every_mission:
-            out.append(f"is_best_of_master{true}")
+            out.append(_words("best"))
         if self.known != "all":
-            out.append(f"known_class_of_master IS {'NOT ' if self.known == 'yes' else ''}NULL")
+            out.append(_words("known" if self.known == "yes" else "not_known"))
         if self.no_outliers:
-            out.append(f"{false}is_outlier{'' if as_sql else ' = FALSE'}")
+            out.append(_words("no_outlier"))
         if self.min_flux is not None:
-            out.append(f"flux_cgs >= {self.min_flux:g}")
+            out.append(_words("bright", least=f"{self.min_flux:g}"))
         if self.min_snr is not None:
-            out.append(f"snr >= {self.min_snr:g}")
+            out.append(_words("significant", least=f"{self.min_snr:g}"))
         if self.cone is not None:
-            ra, dec, radius = (f"{value:.8g}" for value in self.cone)
-            out.append(
-                f"q3c_radial_query(ra, dec, {ra}, {dec}, {radius})"
-                if as_sql
-                else f"1 = CONTAINS(POINT(ra, dec), CIRCLE({ra}, {dec}, {radius}))"
-            )
+            place = dict(zip(("ra", "dec", "radius_deg"), (f"{value:.8g}" for value in self.cone), strict=True))
+            out.append(_words(cone, **place))
         if self.is_new and self.release_run_id is not None:
-            same = f" AND class = {_quoted(self.class_name)}" if self.class_name else ""
-            before = f"SELECT source_id FROM pub.classified_runs WHERE run_id = {self.release_run_id}{same}"
-            out.append(f"source_id NOT IN ({before})")
+            out.append(_words("is_new_in_class" if self.class_name else "is_new", run_id=self.release_run_id, **own))
         return out
-
-    def _order(self) -> str:
-        return f"{self.sort} {'DESC' if self.descending else 'ASC'}"
 
     def adql(self, rows: int | None = None, offset: int = 0, columns: Sequence[str] | None = None) -> str:
         """The query in ADQL, of all rows or of some."""
-        return self._text(False, columns or self.columns, "" if rows is None else f" TOP {rows}", offset)
+        return self._text("cone_adql", columns or self.columns, "" if rows is None else f" TOP {rows}", offset)
 
     def sql(self) -> str:
         """The query in SQL, for ``xcat sql``."""
-        return self._text(True, self.columns, "", 0)
+        return self._text("cone_sql", self.columns, "", 0)
 
     def count(self) -> str:
         """The number of rows, in ADQL."""
-        return f"SELECT COUNT(*) AS n FROM pub.classified WHERE {' AND '.join(self.conditions(False))}"
+        return _words("count", conditions=_joined(self.conditions()))
 
     def python(self) -> str:
         """The query in Python."""
         return f'import xcat\n\ntable = xcat.sql(\n    """\n{_indented(self.sql())}\n    """\n)'
 
-    def _text(self, as_sql: bool, columns: Sequence[str], top: str, offset: int) -> str:
-        lines = [
-            f"SELECT{top} {', '.join(columns)}",
-            "FROM pub.classified",
-            "WHERE " + "\n  AND ".join(self.conditions(as_sql)),
-            f"ORDER BY {self._order()}, source_id",
-        ]
-        return "\n".join([*lines, f"OFFSET {offset}"] if offset else lines)
+    def _text(self, cone: str, columns: Sequence[str], top: str, offset: int) -> str:
+        return _words(
+            "query",
+            top=top,
+            columns=", ".join(columns),
+            conditions=_joined(self.conditions(cone)),
+            sort=self.sort,
+            direction="DESC" if self.descending else "ASC",
+            offset=f"\nOFFSET {offset}" if offset else "",
+        )
 
 
 def usual(class_name: str) -> tuple[str, ...]:
@@ -224,6 +236,15 @@ def offers(classes: Sequence[str]) -> dict[str, str]:
     groups |= dict.fromkeys(map(class_column, classes), "Probabilities")
     groups |= dict.fromkeys((name for name in _MORE if name not in groups), "More")
     return groups | {entry["name"]: "Properties" for entry in property_entries()}
+
+
+def _words(name: str, **given: object) -> str:
+    """A statement, or a part of one, of sql/jobs/asking.sql as people read it; values are checked or quoted before."""
+    return job(f"asking.{name}").text.format(**given)
+
+
+def _joined(conditions: Sequence[str]) -> str:
+    return "\n  AND ".join(conditions)
 
 
 def _quoted(text: str) -> str:

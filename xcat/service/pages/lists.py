@@ -16,7 +16,7 @@ from xcat.database.sqlfiles import dicts
 from xcat.errors import InputError
 from xcat.output.chart import class_mark
 from xcat.output.reading import Row, rows
-from xcat.service.pages import asking
+from xcat.service.pages import asking, openapi
 from xcat.service.pages.asking import ROWS_OF_PAGE, Asked
 from xcat.service.pages.page import page, wants_json
 from xcat.service.pages.place import position
@@ -29,9 +29,16 @@ _FILES = (("CSV", "csv"), ("FITS", "fits"), ("VOTable", "votable"), ("Parquet", 
 
 def router(state: State) -> APIRouter:
     """The routes of search and candidates."""
-    routes = APIRouter(include_in_schema=False)
+    routes = APIRouter()
 
-    @routes.get("/search")
+    @routes.get(
+        "/search",
+        summary="Sources by name, or around a position",
+        openapi_extra=openapi.asks(
+            q=openapi.text("A name, or a position in any notation"), radius=openapi.number("Radius in arcmin")
+        ),
+        responses=openapi.FOUND,
+    )
     def search(request: Request) -> Response:
         text = request.query_params.get("q", "").strip()
         if not text:
@@ -60,7 +67,7 @@ def router(state: State) -> APIRouter:
             only_html={"marks": {c: class_mark(c, published.classes) for c in published.classes}},
         )
 
-    @routes.get("/candidates")
+    @routes.get("/candidates", summary="A list of candidates", openapi_extra=openapi.asks(**asking.ABOUT))
     def candidates(request: Request) -> Response:
         with state.reading() as conn:
             published = state.published(conn)

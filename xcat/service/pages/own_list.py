@@ -15,7 +15,7 @@ from xcat.errors import InputError
 from xcat.output import files
 from xcat.output.chart import class_mark
 from xcat.own.classify_table import ClassifyOptions, classify_table
-from xcat.service.pages import sent
+from xcat.service.pages import openapi, sent
 from xcat.service.pages.page import page, wants_json
 from xcat.service.pages.place import position
 from xcat.service.pages.sent import Sent
@@ -27,20 +27,33 @@ MOST_ROWS = 20_000
 _SHOWN_ROWS = 200
 _MOST_LINES = 2000
 _FILES = {"csv": ".csv", "fits": ".fits", "votable": ".vot", "parquet": ".parquet"}
+_ABOUT = {
+    "table_error": openapi.text("Error of the positions of the table: a column, or a number of arcsec"),
+    "positions": openapi.text("Positions in place of a table, one per line"),
+    "error": openapi.number("Their error in arcsec (1 sigma)"),
+    "table_again": openapi.text("In place of a file: the table as base64"),
+    "table_name": openapi.text("The name of that file, which says what format it has"),
+    "as": openapi.text("What comes back", "page", *_FILES),
+}
 _WANTED = ("class", "p_class", "is_outlier", "p_any", "reason", "published_name", "published_class", "literature_class")
 
 
 def router(state: State) -> APIRouter:
     """The routes of a reader's own list."""
-    routes = APIRouter(include_in_schema=False)
+    routes = APIRouter()
 
-    @routes.get("/list")
+    @routes.get("/list", summary="The form for a list of your own", openapi_extra=openapi.asks())
     def form(request: Request) -> Response:
         with state.reading() as conn:
             published = state.published(conn)
         return page(request, "list.html", run_id=published.run_id, most_rows=MOST_ROWS, formats=list(_FILES))
 
-    @routes.post("/list")
+    @routes.post(
+        "/list",
+        summary="Classify a list of your own",
+        openapi_extra=openapi.sends("table", "A table", **_ABOUT),
+        responses=openapi.or_file(*(formats.named(name).media for name in _FILES)),
+    )
     async def classified(request: Request) -> Response:
         return await sent.handled(request, state, lambda form: _answer(request, state, form))
 
@@ -53,10 +66,11 @@ def _answer(request: Request, state: State, form: Sent) -> Response:
     as_file = form.text("as")
     if as_file not in ("", "page", *_FILES):
         raise InputError(f"as={as_file[:20]}: must be page, {', '.join(_FILES)}")
-    path = form.file("table", "your_table") or _pasted(form)
+    path = form.file("table", "your_table") or form.file_again("table", "your_table") or _pasted(form)
     if path is None:
         raise InputError("choose a file, or write positions into the field, then press Classify")
-    error = form.text("table_error") if "table" in path.name else form.text("error") or "1"
+    is_file = "table" in path.name
+    error = form.text("table_error") if is_file else form.text("error") or "1"
     result = classify_table(state.settings, path, ClassifyOptions(wanted=Wanted(pos_err=error or None)))
     with result.spool as spool:
         if spool.n_rows > MOST_ROWS:
@@ -82,9 +96,19 @@ def _answer(request: Request, state: State, form: Sent) -> Response:
         n_rows=len(table),
         only_html={
             "shown": names,
+            "formats": list(_FILES),
+            "again": _again(form, path if is_file else None),
             "marks": {c: class_mark(c, published.classes) for c in published.classes},
         },
     )
+
+
+def _again(form: Sent, table: Path | None) -> dict[str, str] | None:
+    """Fields that ask the same once more, for a file of it."""
+    if table is None:
+        return {name: form.text(name) for name in ("positions", "error")}
+    fields = sent.kept("table", table)
+    return None if fields is None else fields | {"table_error": form.text("table_error")}
 
 
 def _pasted(form: Sent) -> Path | None:

@@ -43,6 +43,8 @@ def position(text: str) -> tuple[float, float] | None:
     if len(parts) not in (2, 4, 6):
         raise InputError(f"position {text[:60]!r}: two angles are needed, each as one number or as two or three parts")
     half = len(parts) // 2
+    if abs(float(parts[0])) > 360 or any(float(part) >= 60 for k in (0, half) for part in parts[k + 1 : k + half]):
+        raise InputError(f"position {text[:60]!r}: angles are at most 360, their minutes and seconds below 60")
     try:
         first, second = (":".join(each) for each in (parts[:half], parts[half:]))
         in_hours = (half > 1 or hours) and not is_galactic

@@ -14,16 +14,16 @@ from xcat.output.chart import class_mark, legend
 from xcat.output.reading import rows
 from xcat.report.run import sum_rule, summary
 from xcat.report.run.summary import as_json
-from xcat.service.pages import drawings_of_runs
+from xcat.service.pages import drawings_of_runs, openapi
 from xcat.service.pages.page import page
 from xcat.service.pages.state import Published, State
 
 
 def router(state: State) -> APIRouter:
     """The routes of model and run."""
-    routes = APIRouter(include_in_schema=False)
+    routes = APIRouter()
 
-    @routes.get("/model")
+    @routes.get("/model", summary="How good the model is, and what it knows", openapi_extra=openapi.asks())
     def model(request: Request) -> Response:
         published = _published(state)
         result, fitted = state.report(published), state.model(published)
@@ -51,7 +51,7 @@ def router(state: State) -> APIRouter:
             },
         )
 
-    @routes.get("/run")
+    @routes.get("/run", summary="What the run did, and what it had to pass", openapi_extra=openapi.asks())
     def run(request: Request) -> Response:
         published = _published(state)
         result = state.report(published)

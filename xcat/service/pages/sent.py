@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import re
 import shutil
 import tempfile
@@ -13,11 +14,12 @@ from typing import TypeVar
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
-from xcat.errors import XcatError
+from xcat.errors import InputError, XcatError
 from xcat.service.pages.state import State
 from xcat.service.tap.streaming import client_of
 
 _Value = TypeVar("_Value")
+_MOST_KEPT = 3_000_000
 
 
 class Sent:
@@ -49,20 +51,48 @@ class Sent:
         sent = self._files.get(name)
         if sent is None:
             return None
-        endings = re.findall(r"\.[A-Za-z0-9]{1,8}(?![A-Za-z0-9])", sent.filename or "")
-        path = self.folder / f"{stem}{''.join(endings[-2:])}"
+        path = self._path(stem, sent.filename or "")
         with path.open("wb") as out:
             shutil.copyfileobj(sent.file, out)
         return path
+
+    def file_again(self, name: str, stem: str) -> Path | None:
+        """The file of a field of an earlier form, which the page of its answer has kept: see `kept`.
+
+        Raises
+        ------
+        InputError
+            The page did not write it so.
+        """
+        packed = self.text(f"{name}_again")
+        if not packed:
+            return None
+        path = self._path(stem, self.text(f"{name}_name"))
+        try:
+            path.write_bytes(base64.b64decode(packed, validate=True))
+        except ValueError:
+            raise InputError(f"{name}_again is damaged: send the file once more") from None
+        return path
+
+    def _path(self, stem: str, name: str) -> Path:
+        endings = re.findall(r"\.[A-Za-z0-9]{1,8}(?![A-Za-z0-9])", name)
+        return self.folder / f"{stem}{''.join(endings[-2:])}"
 
     def plain(self, text: str) -> str:
         """A message without the name of our folder."""
         return text.replace(f"{self.folder}/", "")
 
 
+def kept(name: str, path: Path) -> dict[str, str] | None:
+    """Fields by which a page can send a file once more, so that nobody else must keep it; None if it is too large."""
+    if path.stat().st_size > _MOST_KEPT:
+        return None
+    return {f"{name}_again": base64.b64encode(path.read_bytes()).decode("ascii"), f"{name}_name": path.name}
+
+
 async def handled(request: Request, state: State, work: Callable[[Sent], _Value]) -> _Value:
     """Do the work that a form asks for, in a thread, as one query of the client's quota."""
-    async with request.form(max_files=5, max_fields=200) as form:
+    async with request.form(max_files=5, max_fields=200, max_part_size=2 * _MOST_KEPT) as form:
         texts = {name: value for name, value in form.multi_items() if isinstance(value, str)}
         files = {name: value for name, value in form.multi_items() if isinstance(value, UploadFile) and value.size}
 

@@ -10,7 +10,7 @@ from xcat.errors import InputError, XcatError
 from xcat.ingest.skymap_file import read_skymap
 from xcat.output.chart import class_mark
 from xcat.report.skymap import FACTS, skymap_sources
-from xcat.service.pages import sent
+from xcat.service.pages import openapi, sent
 from xcat.service.pages.own_list import rows_of
 from xcat.service.pages.page import page
 from xcat.service.pages.sent import Sent
@@ -18,20 +18,26 @@ from xcat.service.pages.state import State
 
 _MOST_CELLS = 12 * 512**2
 _SHOWN = 500
+_ABOUT = {
+    "level": openapi.number("Probability that the credible region holds; 0.9 if not given"),
+    "class": openapi.text("Sources of this class only"),
+    "min_probability": openapi.number("Least probability of that class, or of a source's own"),
+    "column": openapi.text("Column of the probability, if it has another name than usual"),
+}
 _COLUMNS = ("name", "credible_level", "probability_per_deg2", "class", "p_class", "ra", "dec", "flux_cgs")
 
 
 def router(state: State) -> APIRouter:
     """The routes of sky maps."""
-    routes = APIRouter(include_in_schema=False)
+    routes = APIRouter()
 
-    @routes.get("/sky")
+    @routes.get("/sky", summary="The form for a sky map", openapi_extra=openapi.asks())
     def form(request: Request) -> Response:
         with state.reading() as conn:
             published = state.published(conn)
         return page(request, "sky.html", classes=published.classes)
 
-    @routes.post("/sky")
+    @routes.post("/sky", summary="Sources in a sky map", openapi_extra=openapi.sends("map", "A sky map", **_ABOUT))
     async def found(request: Request) -> Response:
         return await sent.handled(request, state, lambda form: _answer(request, state, form))
 

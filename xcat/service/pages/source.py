@@ -16,7 +16,7 @@ from xcat.output.reading import Row, classify_run, one, rows
 from xcat.report.explain.explanation import Explanation
 from xcat.report.explain.gather import Labelled, explain, find, to_json
 from xcat.report.explain.wording import odds
-from xcat.service.pages import drawings, gather, sentences
+from xcat.service.pages import drawings, gather, openapi, sentences
 from xcat.service.pages.page import page
 from xcat.service.pages.state import State
 from xcat.service.tap.errors import HttpError
@@ -24,9 +24,9 @@ from xcat.service.tap.errors import HttpError
 
 def router(state: State) -> APIRouter:
     """The route of sources."""
-    routes = APIRouter(include_in_schema=False)
+    routes = APIRouter()
 
-    @routes.get("/source/{name:path}")
+    @routes.get("/source/{name:path}", summary="A source, by name or number", openapi_extra=openapi.asks())
     def source(request: Request, name: str) -> Response:
         with state.reading() as conn:
             published = state.published(conn)

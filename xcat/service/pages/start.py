@@ -16,6 +16,7 @@ from starlette.responses import Response
 from xcat.output.chart import class_mark
 from xcat.output.reading import Row, one, rows
 from xcat.report.run import sum_rule
+from xcat.service.pages import openapi
 from xcat.service.pages.page import page
 from xcat.service.pages.state import State
 
@@ -25,9 +26,9 @@ _STEPS = (1, 3, 10, 30, 100, 300, 1000)
 
 def router(state: State) -> APIRouter:
     """The route of the first page."""
-    routes = APIRouter(include_in_schema=False)
+    routes = APIRouter()
 
-    @routes.get("/")
+    @routes.get("/", summary="What is published", openapi_extra=openapi.asks())
     def start(request: Request) -> Response:
         with state.reading() as conn:
             published = state.published(conn)

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from xcat.service import health
+from xcat.service.pages import openapi
 from xcat.service.pages.page import page
 from xcat.service.pages.state import State
 
@@ -18,9 +19,9 @@ _ELSEWHERE = "not well: the operator reads why with xcat health"
 
 def router(state: State) -> APIRouter:
     """The route of the status."""
-    routes = APIRouter(include_in_schema=False)
+    routes = APIRouter()
 
-    @routes.get("/status")
+    @routes.get("/status", summary="Whether the service does its work", openapi_extra=openapi.asks())
     def status(request: Request) -> Response:
         found = health.checks(state.settings, None, None)
         checks = [replace(c, text=_ELSEWHERE) if c.name in _PRIVATE and not c.is_well else c for c in found]
