@@ -10,7 +10,7 @@ SOURCES ?= 60000
 
 # what browsers need beside our own files
 PAGES := xcat/service/pages
-VENDORED := htmx.org/dist/htmx.min.js
+VENDORED := htmx.org/dist/htmx.min.js aladin-lite/dist/aladin.js
 
 .PHONY: help vendored demo test test-fast check check-types check-style tests docs system libraries clean
 
@@ -48,7 +48,7 @@ vendored:
 	@if command -v npm >/dev/null && npm ci --prefix $(PAGES)/npm --ignore-scripts --no-audit --no-fund --silent; then \
 		cp $(addprefix $(PAGES)/npm/node_modules/,$(VENDORED)) $(PAGES)/static/vendor/; \
 	else \
-		echo "npm is missing or fails: the pages of xcat serve work without htmx"; \
+		echo "npm is missing or fails: the pages of xcat serve work without htmx and Aladin Lite"; \
 	fi
 
 libraries:

@@ -25,6 +25,7 @@ from axe_playwright_python.sync_playwright import Axe  # noqa: E402
 
 _QUIET = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
 _QUIET += ("--disable-sync", "--no-first-run", "--disable-quic")
+_QUIET += ("--use-angle=swiftshader", "--enable-unsafe-swiftshader")  # WebGL without a graphics card
 _STATIC = ("/", "/candidates?class=XRB", "/list", "/sky", "/model", "/run", "/status", "/search?q=10+10", "/nothing")
 
 
@@ -172,6 +173,33 @@ def test_everything_can_be_read_without_javascript(browser: Any, address: str, f
         assert "p=0.2" in page.url
         page = seen.go(first)
         assert page.locator("figure svg").count() > 5
+
+
+@pytest.mark.skipif("aladin.js" not in vendored(), reason="Aladin Lite is not vendored: there is no npm")
+def test_the_field_of_a_source_asks_other_hosts_only_if_a_reader_wants_it(
+    browser: Any, address: str, first: str
+) -> None:
+    with Seen(browser, address) as seen:
+        page = seen.go(first)
+        page.get_by_role("link", name="The field in Aladin Lite").click()
+        page.wait_for_selector("#field[data-drawn]", timeout=60_000)
+        assert int(page.locator("#field").get_attribute("data-drawn")) >= 1
+        assert page.evaluate("document.querySelectorAll('#field canvas').length") >= 2
+        assert not page.locator("#field button").count()  # of its own controls none is there
+        page.wait_for_load_state("networkidle")
+        _no_violation(page)
+        assert _overflow(page) <= 0
+        pictures = "https://alasky.cds.unistra.fr/**"
+        asked: list[str] = []
+        seen.context.route(pictures, lambda route: (asked.append(route.request.url), route.abort()))
+        page.get_by_role("link", name="Visible light, DSS2").click()
+        assert "sees your address" in page.inner_text("main")
+        page.wait_for_selector("#field[data-drawn]", timeout=60_000)
+        page.wait_for_timeout(500)
+        assert any("/DSS/DSSColor/properties" in url for url in asked)
+        assert seen.hosts == {urlsplit(address).netloc, "alasky.cds.unistra.fr"}
+        seen.hosts.discard("alasky.cds.unistra.fr")
+        seen.complaints.clear()  # the images do not come here
 
 
 def test_print_shows_the_page_without_its_controls(browser: Any, address: str, first: str) -> None:

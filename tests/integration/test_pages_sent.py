@@ -24,7 +24,18 @@ from xcat.database.connection import connect, ready
 from xcat.jobs import releases
 from xcat.service.pages import sent
 
-_KNOWN_PAGES = {"/", "/search", "/candidates", "/source/{name}", "/list", "/sky", "/model", "/run", "/status"}
+_KNOWN_PAGES = {
+    "/",
+    "/search",
+    "/candidates",
+    "/source/{name}",
+    "/source/{name}/field",
+    "/list",
+    "/sky",
+    "/model",
+    "/run",
+    "/status",
+}
 
 
 @pytest.fixture(scope="module")

@@ -541,7 +541,7 @@ def test_page(conn: Connection, runs: Runs, tmp_path: Path) -> None:
     assert str(tmp_path) not in page and "file:" not in page and "http" not in page  # it can be moved, and read offline
     for needed in ("allwise", "milliquas", "not between -90 and 90", "390", "Versions", "folds: 5"):
         assert needed in page
-    for needed in ("2,000 positions beside the sources", "Note of the run: allwise: too few", "One source across"):
+    for needed in ("2\u202f000 positions beside the sources", "Note of the run: allwise: too few", "One source across"):
         assert needed in page
     used = {part.split('"')[0] for part in page.split('="figures/')[1:]}
     drawn = {path.name for path in (tmp_path / "page" / "figures").iterdir()}

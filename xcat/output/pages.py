@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 
 from xcat import __version__
 from xcat.atomic import writing
 from xcat.errors import XcatError
-from xcat.output.terminal import number
+from xcat.output import words
 
 
 def figures_folder(folder: Path) -> Path:
@@ -31,7 +33,11 @@ def figures_folder(folder: Path) -> Path:
 
 def write_page(folder: Path, template: str, **values: Any) -> Path:
     """Write ``index.html`` from a template; what the template asks for and is not given is an error."""
-    page = _environment(is_html=True).get_template(template).render(version=__version__, **values)
+    page = (
+        _environment(is_html=True)
+        .get_template(template)
+        .render(version=__version__, stylesheet=_stylesheet(), **values)
+    )
     with writing(folder / "index.html") as part:
         part.write_text(page, encoding="utf-8")
     return folder / "index.html"
@@ -40,6 +46,11 @@ def write_page(folder: Path, template: str, **values: Any) -> Path:
 def text(template: str, **values: Any) -> str:
     """A page of plain text from a template."""
     return _environment(is_html=False).get_template(template).render(version=__version__, **values)
+
+
+@cache
+def _stylesheet() -> Markup:
+    return Markup((Path(__file__).with_name("static") / "xcat.css").read_text(encoding="utf-8"))
 
 
 def _environment(is_html: bool) -> jinja2.Environment:
@@ -51,8 +62,5 @@ def _environment(is_html: bool) -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=not is_html,
     )
-    environment.filters["number"] = lambda v: "-" if v is None else number(float(v))
-    environment.filters["count"] = lambda v: "-" if v is None else f"{v:,}"
-    environment.filters["percent"] = lambda v: f"{100 * v:.1f}"
-    environment.filters["moment"] = lambda v: str(v)[:16].replace("T", " ")
+    environment.filters |= words.FILTERS if is_html else {"count": lambda value: f"{value:,}"}
     return environment

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from xcat.classifier.model import Model
 from xcat.database.connection import Connection
 from xcat.output import style
+from xcat.output.chart import class_mark
 from xcat.output.pages import figures_folder, write_page
 from xcat.output.reading import classify_run
 from xcat.output.terminal import cell_format
@@ -82,15 +83,9 @@ def html(report: Report, conn: Connection, folder: Path | str) -> Path:
         d=data,
         figures={name: f"figures/{name}.png" for name in drawn},
         best=best,
-        matrix=summary.matrix_rows(report),
-        rates=summary.rate_rows(report),
-        totals=summary.total_rows(report),
-        overall=summary.overall_rows(report),
-        shading=summary.shares(report).tolist(),
-        priors=summary.priors(report),
+        table=summary.two_part(report),
+        marks={name: class_mark(name, report.classes) for name in report.classes},
         sum_rule=sum_rule.verdict(report.sum_rule) if report.sum_rule is not None else [],
-        outlier_rule=summary.outlier_rule(report),
-        objects_rule=summary.objects_rule(report),
         labels=_labels(report),
         configuration=yaml.safe_dump(data.pipeline, sort_keys=False, allow_unicode=True),
     )

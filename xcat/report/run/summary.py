@@ -246,6 +246,20 @@ def total_rows(r: Report) -> list[list[str]]:
     return body
 
 
+def two_part(r: Report) -> dict[str, Any]:
+    """The two-part table and what stands under it, as its template takes them."""
+    return {
+        "matrix": matrix_rows(r),
+        "rates": rate_rows(r),
+        "totals": total_rows(r),
+        "overall": overall_rows(r),
+        "shading": shares(r).tolist(),
+        "priors": priors(r),
+        "outlier_rule": outlier_rule(r),
+        "objects_rule": objects_rule(r),
+    }
+
+
 def text(r: Report) -> str:
     """Write a report for a terminal."""
     shown = "published" if r.published else "not published"

@@ -15,13 +15,13 @@ from xcat.columns.properties import property_label, property_symbol
 from xcat.output import style
 from xcat.output.chart import Axis, Chart, power
 from xcat.output.reading import Row
+from xcat.output.words import number, unit
 from xcat.report.explain import wording
 from xcat.report.explain.change import nodes
 from xcat.report.explain.drawing import chosen
 from xcat.report.explain.explanation import Explanation, Term
 from xcat.report.explain.panels import density, span
 from xcat.service.pages import sentences
-from xcat.service.pages.words import number, unit
 
 _MOST_POINTS = 64
 _MISSION_MARKS = ("o", "s", "D", "^", "v", "P", "X", "*")

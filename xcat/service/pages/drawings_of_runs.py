@@ -14,11 +14,11 @@ from xcat.columns.registry import columns
 from xcat.output import style
 from xcat.output.chart import Axis, Chart
 from xcat.output.reading import Row
+from xcat.output.words import label, unit
 from xcat.report.explain.change import nodes
 from xcat.report.explain.panels import density, span
 from xcat.report.run.summary import Report
 from xcat.service.pages.drawings import ticks
-from xcat.service.pages.words import label, unit
 
 _MOST_POINTS = 120
 

@@ -18,8 +18,8 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from xcat import __version__
-from xcat.output import chart, style
-from xcat.service.pages import sentences, words
+from xcat.output import chart, style, words
+from xcat.service.pages import sentences
 from xcat.service.tap import errors
 from xcat.service.tap.errors import message_of, status_of
 

@@ -7,14 +7,14 @@ from starlette.requests import Request
 from starlette.staticfiles import StaticFiles
 
 from xcat.errors import InputError
-from xcat.service.pages import lists, openapi, own_list, page, runs, sky, source, start, status
+from xcat.service.pages import field, lists, openapi, own_list, page, runs, sky, source, start, status
 from xcat.service.pages.state import State
 
 
 def router(state: State) -> APIRouter:
     """The routes of all pages."""
     routes = APIRouter(dependencies=[Depends(_is_text)], responses=openapi.RESPONSES, tags=["pages"])
-    for module in (start, lists, source, own_list, sky, runs, status):
+    for module in (start, lists, field, source, own_list, sky, runs, status):
         routes.include_router(module.router(state))
     return routes
 

@@ -39,14 +39,7 @@ def router(state: State) -> APIRouter:
             only_html={
                 **drawn,
                 "r": result,
-                "matrix": summary.matrix_rows(result),
-                "rates": summary.rate_rows(result),
-                "overall": summary.overall_rows(result),
-                "shading": summary.shares(result).tolist(),
-                "totals": summary.total_rows(result),
-                "priors": summary.priors(result),
-                "outlier_rule": summary.outlier_rule(result),
-                "objects_rule": summary.objects_rule(result),
+                "table": summary.two_part(result),
                 "marks": {c: class_mark(c, published.classes) for c in published.classes},
             },
         )

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 from xcat.columns.properties import property_label
+from xcat.output.words import capital
 from xcat.report.explain.explanation import Explanation, Term
 from xcat.report.explain.wording import value as value_of
-from xcat.service.pages.words import capital
 
 _CLASSES = {
     "AGN": ("an active galaxy", "a giant black hole at the heart of a distant galaxy that swallows gas"),

@@ -33,7 +33,7 @@ def router(state: State) -> APIRouter:
         model = state.model(published)
         with state.books() as conn:
             run = classify_run(conn, published.run_id)
-            source_id = _number(conn, run, name)
+            source_id = number_of(conn, run, name)
             labelled = published.once("labelled", lambda: Labelled.of(conn, run, model))
             e = explain(conn, source_id, published.run_id, model, labelled)
             summary = one(conn, "pages.summary", {"source_id": source_id}) or {}
@@ -83,7 +83,7 @@ def router(state: State) -> APIRouter:
     return routes
 
 
-def _number(conn: Connection, run: Row, name: str) -> int:
+def number_of(conn: Connection, run: Row, name: str) -> int:
     """Number of the source with a name or number; that it is not there is a page of its own."""
     key = "".join(name.lower().split())
     number = int(key) if re.fullmatch(r"[0-9]{1,18}", key) else -1
