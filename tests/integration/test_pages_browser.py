@@ -177,10 +177,14 @@ def test_everything_can_be_read_without_javascript(browser: Any, address: str, f
 
 @pytest.mark.skipif("aladin.js" not in vendored(), reason="Aladin Lite is not vendored: there is no npm")
 def test_the_field_of_a_source_asks_other_hosts_only_if_a_reader_wants_it(
-    browser: Any, address: str, first: str
+    browser: Any, address: str, module_settings: Settings
 ) -> None:
+    with connect(module_settings) as conn:
+        query = "SELECT source_id FROM pub.classified JOIN xcat.match_candidate USING (source_id) LIMIT 1"
+        row = conn.execute(query).fetchone()
+    assert row is not None
     with Seen(browser, address) as seen:
-        page = seen.go(first)
+        page = seen.go(f"/source/{row[0]}")
         page.get_by_role("link", name="The field in Aladin Lite").click()
         page.wait_for_selector("#field[data-drawn]", timeout=60_000)
         assert int(page.locator("#field").get_attribute("data-drawn")) >= 1

@@ -69,7 +69,9 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 async def _refused_by_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    answer = error_response(request, HttpError(error.status_code, str(error.detail)))
+    is_no_address = error.status_code == 404 and error.detail == "Not Found"
+    message = f"there is nothing at {request.url.path[:100]}" if is_no_address else str(error.detail)
+    answer = error_response(request, HttpError(error.status_code, message))
     answer.headers.update(error.headers or {})
     return answer
 

@@ -15,19 +15,18 @@ async function show() {
     ...Object.fromEntries(off.map((name) => [`show${name}Control`, false])),
     survey: images ? A.imageHiPS(images) : A.imageHiPS(`${location.origin}/field/hips`, { name: "No image", ...empty }),
     target: `${source.ra} ${source.dec}`,
-    fov: (2.6 * farthest) / 3600,
+    fov: ((2.6 * farthest) / 3600) * Math.max(1, place.clientWidth / place.clientHeight), // of the width
     cooFrame: "ICRSd",
     showReticle: false, showFrame: false, showFov: false, showCooLocation: false, showContextMenu: false,
-    showStatusBar: false, showCooGrid: true, gridColor: "#8899aa", expandLayersControl: false,
+    showStatusBar: false, showCooGrid: true, gridColor: "#8899aa", gridOpacity: 0.5, expandLayersControl: false,
     log: false, samp: false,
   });
   const overlay = A.graphicOverlay({ color: "#E69F00", lineWidth: 2 });
   view.addOverlay(overlay);
-  const ellipse = (times, dash) =>
-    overlay.add(A.ellipse(source.ra, source.dec, (times * source.err_min_arcsec) / 3600,
-      (times * source.err_maj_arcsec) / 3600, -source.err_pa_deg, { color: "#E69F00", lineWidth: 2, lineDash: dash }));
-  ellipse(1, [4, 3]);
-  ellipse(TIMES_95, []);
+  for (const times of [1, TIMES_95]) { // the first radius lies along the angle, which is from north through east
+    const [major, minor] = [source.err_maj_arcsec, source.err_min_arcsec].map((arcsec) => (times * arcsec) / 3600);
+    overlay.add(A.ellipse(source.ra, source.dec, major, minor, source.err_pa_deg, { color: "#E69F00", lineWidth: 2 }));
+  }
   for (const o of objects) {
     const radius = Math.max(o.err_arcsec ?? 0, 0.3) / 3600;
     const look = { color: COLOURS[o.kind] ?? "#3FC79A", lineWidth: o.is_accepted ? 4 : 1.5 };
