@@ -22,7 +22,7 @@ from xcat.database.connection import ready
 from xcat.errors import DatabaseError, XcatError
 from xcat.service import skymap
 from xcat.service.pages import routes as pages
-from xcat.service.pages.page import SafetyHeaders, error_response
+from xcat.service.pages.page import SafetyHeaders, error_response, is_page
 from xcat.service.pages.state import State
 from xcat.service.tap import errors, routes
 from xcat.service.tap.errors import HttpError
@@ -69,7 +69,7 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 async def _refused_by_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    is_no_address = error.status_code == 404 and error.detail == "Not Found"
+    is_no_address = error.status_code == 404 and error.detail == "Not Found" and is_page(request)
     message = f"there is nothing at {request.url.path[:100]}" if is_no_address else str(error.detail)
     answer = error_response(request, HttpError(error.status_code, message))
     answer.headers.update(error.headers or {})
