@@ -62,9 +62,13 @@ class Seen:
         self.address = address
         self.context = browser.new_context(**look)
         self.page = self.context.new_page()
-        self.page.on("request", lambda request: self.hosts.add(urlsplit(request.url).netloc))
+        self.page.on("request", lambda request: self._asked(request.url))
         self.page.on("console", lambda message: message.type == "error" and self.complaints.append(message.text))
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+
+    def _asked(self, url: str) -> None:
+        if not url.startswith(("data:", "blob:")):  # those ask nobody
+            self.hosts.add(urlsplit(url).netloc)
 
     def __enter__(self) -> Seen:
         return self

@@ -210,6 +210,22 @@ def test_the_queries_that_a_page_shows_can_be_copied(
         assert [row["name"] for row in data["rows"]] == names[:50]
 
 
+def test_a_field_may_ask_one_other_host_if_a_reader_chooses_it(
+    client: httpx.Client, places: list[tuple[Any, ...]]
+) -> None:
+    path = f"/source/{places[0][0]}/field"
+    alone, chosen = client.get(path), client.get(path, params={"images": "dss"})
+    for answer in (alone, chosen):
+        policy = answer.headers["content-security-policy"]
+        assert answer.status_code == 200
+        assert "'unsafe-inline'" not in policy and "'unsafe-eval'" not in policy and "frame-ancestors 'none'" in policy
+        assert re.findall("https?://[^ ;]+", policy) == (["https://alasky.cds.unistra.fr"] * 2 * (answer is chosen))
+    assert client.get(path, params={"format": "json"}).json()["images"] is None
+    assert client.get(path, params={"images": "elsewhere"}).status_code == 400
+    tile = client.get("/field/hips/Norder0/Dir0/Npix3.png")
+    assert tile.content.startswith(b"\x89PNG") and client.get("/field/hips/Norder3/Allsky.png").status_code == 404
+
+
 def test_new_is_what_the_last_release_did_not_have(
     client: httpx.Client, module_settings: Settings, made: dict[str, int]
 ) -> None:
