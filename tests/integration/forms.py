@@ -29,8 +29,8 @@ def asked(client: httpx.Client) -> dict[str, object]:
     return found
 
 
-def vote(client: httpx.Client, answer: str) -> httpx.Response:
-    """Answer what is asked now."""
-    question = asked(client)
-    fields = {name: question[name] for name in ("source_id", "question")}
-    return post(client, "/volunteers/vote", "/volunteers/vote", **fields, answer=answer)
+def vote(client: httpx.Client, answer: str, question: dict[str, object] | None = None) -> httpx.Response:
+    """Answer a question, by default that which is asked now."""
+    question = question or asked(client)
+    fields = {name: question[name] for name in ("source_id", "question", "form_token")}
+    return client.post("/volunteers/vote", data=fields | {"answer": answer})

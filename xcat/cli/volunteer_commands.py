@@ -44,7 +44,12 @@ def listing(as_json: common.AsJson = False) -> None:
         False,
         rows,
         ("name", "votes", "right of known", "last"),
-        lambda r: (r["name"], r["n_votes"], f"{r['n_right']} of {r['n_known']}", r["last_at"] or "-"),
+        lambda r: (
+            r["name"],
+            str(r["n_votes"]),
+            f"{r['n_right']} of {r['n_known']}",
+            f"{r['last_at']:%Y-%m-%d %H:%M}" if r["last_at"] else "-",
+        ),
         [],
     )
 

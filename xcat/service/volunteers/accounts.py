@@ -28,8 +28,8 @@ _MAIL = re.compile(r"[^@\s<>\"]{1,64}@[^@\s<>\"]{1,190}")
 _HASHER = argon2.PasswordHasher()  # argon2id, RFC 9106 (2.4.1)
 #: So that an unknown name takes as long as a wrong password.
 _NOBODY = _HASHER.hash(secrets.token_urlsafe())
-#: Guesses that a password must withstand (2.1.7), as zxcvbn counts them (Wheeler 2016, USENIX Security 25, 157): lists of
-#: breaches, words, names, dates, keyboard walks, repetitions. So long a part is judged: its time grows with the square.
+#: Guesses that a password must withstand (2.1.7), as zxcvbn counts them (Wheeler 2016, USENIX Security 25, 157): lists
+#: of breaches, words, names, dates, keyboard walks, repetitions; and how many signs it judges, as it is slow for more.
 _LEAST_GUESSES, _JUDGED = 1e8, 72
 _JUDGING = threading.Lock()  # zxcvbn keeps the words of who asks in one table for all
 

@@ -16,7 +16,7 @@ from xcat.service.pages.page import NAVIGATION, add_templates, plain, wants_json
 from xcat.service.pages.sent import Sent, handled
 from xcat.service.pages.state import State
 from xcat.service.tap.errors import HttpError
-from xcat.service.volunteers import accounts, voting, watchlists
+from xcat.service.volunteers import accounts, charts, voting, watchlists
 from xcat.service.volunteers.guard import Guard
 
 _MOST_REMARK = 2000
@@ -144,7 +144,9 @@ def router(state: State, guard: Guard) -> APIRouter:
 
         values = guard.work(asked)
         hints = voting.HINTS if values["is_tutorial"] else {}
-        return guard.show(request, "vote.html", person, answers=WORDS, hints=hints, **values)
+        measured, drawn = charts.of_source(state, values["source_id"]) if values["source"] else ({}, {})
+        values |= {"answers": WORDS, "hints": hints, **measured}
+        return guard.show(request, "vote.html", person, only_html=drawn, **values)
 
     @routes.post("/volunteers/vote")
     async def vote(request: Request) -> Response:

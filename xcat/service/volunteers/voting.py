@@ -70,6 +70,7 @@ def progress(conn: Connection, person: Person) -> dict[str, Any]:
         "n_votes": len(record),
         "n_unknown": sum(row["asked_as"] == "unknown" for row in record),
         "n_known": len(known),
+        "n_right": sum(known),
         "success": sum(known) / len(known) if known else None,
         "streak": streak,
         "is_trained": len(known) >= TUTORIAL and sum(last) >= LEVEL_SHARE * len(last),

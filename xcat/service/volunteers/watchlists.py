@@ -21,7 +21,7 @@ from xcat.service.pages.place import position
 from xcat.service.tap.tables import Tables
 from xcat.service.volunteers.accounts import Person
 
-MOST_SOURCES, MOST_PLACES, MOST_LISTS, MOST_NOTICES = 10_000, 500, 50, 500
+MOST_SOURCES, MOST_PLACES, MOST_LISTS, MOST_NOTICES = 10_000, 100, 50, 500  # places: as many SELECTs has a query
 _TIMEOUT_S = 20
 _MOST_HOOK = 2000
 _WHOLE = (20, 21, 23)  # numbers of the types bigint, smallint and integer in PostgreSQL
@@ -39,7 +39,9 @@ def query_of_places(text: str, radius_arcsec: float) -> str:
     if not 0.1 <= radius_arcsec <= 3600:
         raise InputError(f"radius={radius_arcsec:g}: must be from 0.1 to 3600 arcsec")
     if not lines or len(lines) > MOST_PLACES:
-        raise InputError(f"give 1 to {MOST_PLACES} positions, one a line; longer lists can be a query")
+        raise InputError(
+            f"give 1 to {MOST_PLACES} positions, one a line; longer lists can be a query, as in SELECT source_id FROM pub.classified WHERE source_id IN (...)"
+        )
     circles = []
     for number, line in enumerate(lines, 1):
         place = position(line.replace(",", " "))
@@ -100,13 +102,13 @@ def checked_hook(hook: str, allowed: tuple[str, ...]) -> str | None:
         return None
     if len(hook) > _MOST_HOOK:
         raise InputError(f"the address of a webhook has at most {_MOST_HOOK:,} characters")
-    parts = urlsplit(hook)
     try:
-        host, port = (parts.hostname or "").lower(), parts.port
-    except ValueError:
-        host, port = "", None
-    named = host if port is None else f"{host}:{port}"
-    if parts.scheme not in ("http", "https") or parts.username is not None or named not in allowed:
+        parts = urlsplit(hook)
+        named = (parts.hostname or "").lower() + ("" if parts.port is None else f":{parts.port}")
+        is_web = parts.scheme in ("http", "https") and parts.username is None
+    except ValueError:  # no address at all
+        named, is_web = "", False
+    if not is_web or named not in allowed:
         told = ", ".join(allowed) if allowed else "none is"
         raise InputError(f"webhooks go only to hosts that the operator allows ({told}); the feed needs none")
     return hook
