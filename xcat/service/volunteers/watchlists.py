@@ -40,7 +40,8 @@ def query_of_places(text: str, radius_arcsec: float) -> str:
         raise InputError(f"radius={radius_arcsec:g}: must be from 0.1 to 3600 arcsec")
     if not lines or len(lines) > MOST_PLACES:
         raise InputError(
-            f"give 1 to {MOST_PLACES} positions, one a line; longer lists can be a query, as in SELECT source_id FROM pub.classified WHERE source_id IN (...)"
+            f"give 1 to {MOST_PLACES} positions, one a line; longer lists can be a query, as in SELECT source_id FROM "
+            "pub.classified WHERE source_id IN (...)"
         )
     circles = []
     for number, line in enumerate(lines, 1):
