@@ -202,11 +202,11 @@ def test_queries_that_cannot_be_watched(client: httpx.Client, sky: Settings) -> 
         "SELECT source_id FROM pub.classified WHERE 1 / (n_detections - n_detections) > 0": "division by zero",
         "DELETE FROM pub.classified": "",
         "SELECT source_id FROM people.vote": "people.vote",
-        "": "1 to 100 positions",
+        "": "1 to 50 positions",
     }.items():
         refused = watch(client, "Bad", adql=adql)
         assert refused.status_code == 400 and words in refused.text, (adql, refused.text[-600:])
-    many = "\n".join(f"{3 * i} {i / 2 - 20}" for i in range(watchlists.MOST_PLACES))
+    many = "\n".join(f"{7 * i} {i / 2 - 20}" for i in range(watchlists.MOST_PLACES))
     assert watch(client, "Many", places=many, radius=5).status_code == 200, "as many positions as are promised"
     assert watch(client, "More", places=f"{many}\n1 1").status_code == 400
 

@@ -21,7 +21,7 @@ from xcat.service.pages.place import position
 from xcat.service.tap.tables import Tables
 from xcat.service.volunteers.accounts import Person
 
-MOST_SOURCES, MOST_PLACES, MOST_LISTS, MOST_NOTICES = 10_000, 100, 50, 500  # places: as many SELECTs has a query
+MOST_SOURCES, MOST_PLACES, MOST_LISTS, MOST_NOTICES = 10_000, 50, 50, 500  # a query reads at most 64 tables
 _TIMEOUT_S = 20
 _MOST_HOOK = 2000
 _WHOLE = (20, 21, 23)  # numbers of the types bigint, smallint and integer in PostgreSQL
@@ -40,8 +40,8 @@ def query_of_places(text: str, radius_arcsec: float) -> str:
         raise InputError(f"radius={radius_arcsec:g}: must be from 0.1 to 3600 arcsec")
     if not lines or len(lines) > MOST_PLACES:
         raise InputError(
-            f"give 1 to {MOST_PLACES} positions, one a line; longer lists can be a query, as in SELECT source_id FROM "
-            "pub.classified WHERE source_id IN (...)"
+            f"give 1 to {MOST_PLACES} positions, one a line; longer lists can be several, or a query, as in "
+            "SELECT source_id FROM pub.classified WHERE source_id IN (...)"
         )
     circles = []
     for number, line in enumerate(lines, 1):
