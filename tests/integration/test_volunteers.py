@@ -78,6 +78,7 @@ def test_tutorial_then_unknown_ones_and_nothing_leaks_before_the_vote(client: ht
         assert question["is_tutorial"] is (number < voting.TUTORIAL) and bool(question["hints"]) is (
             number < voting.TUTORIAL
         )
+        assert "<figure>" in page.text, "the charts of its page are there"
         early = client.get(f"/volunteers/voted/{question['source_id']}", params={"format": "json"})
         assert early.status_code == 400 and set(early.json()) == {"error"}
         known = truth(sky, question["source_id"])
