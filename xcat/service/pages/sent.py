@@ -90,10 +90,15 @@ def kept(name: str, path: Path) -> dict[str, str] | None:
     return {f"{name}_again": base64.b64encode(path.read_bytes()).decode("ascii"), f"{name}_name": path.name}
 
 
+def _encodable(text: str) -> str:
+    """A text without halves of characters, which the charset that a client names can leave."""
+    return text.encode("utf-8", "replace").decode()
+
+
 async def handled(request: Request, state: State, work: Callable[[Sent], _Value]) -> _Value:
     """Do the work that a form asks for, in a thread, as one query of the client's quota."""
     async with request.form(max_files=5, max_fields=200, max_part_size=2 * _MOST_KEPT) as form:
-        texts = {name: value for name, value in form.multi_items() if isinstance(value, str)}
+        texts = {name: _encodable(value) for name, value in form.multi_items() if isinstance(value, str)}
         files = {name: value for name, value in form.multi_items() if isinstance(value, UploadFile) and value.size}
 
         def at_work() -> _Value:
