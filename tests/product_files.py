@@ -56,7 +56,7 @@ def swift(path: Path, rates: Any, errors: Any, first_mjd: float = 55000.0, **rep
 def spectrum(
     folder: Path, counts: Any, stem: str = "src", background: Any = None, exposure_s: float = 10_000.0, **header: Any
 ) -> Path:
-    """A PHA file with response, area and, maybe, background beside it: channels of 0.1 keV from 0 keV, a diagonal matrix."""
+    """A PHA file with response and area, maybe background, beside it: channels of 0.1 keV from 0, a diagonal matrix."""
     counts = np.asarray(counts, np.int32)
     n = len(counts)
     low = 0.1 * np.arange(n)

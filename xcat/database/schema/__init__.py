@@ -3,8 +3,8 @@
 Five kinds of table. *Catalogue tables* (detection, counterpart, galaxy, reference_object) hold what was
 ingested, one partition for each version of a catalogue. *Run tables* (source ... classification) hold what a stage
 made, one partition for each run. *Published tables*, in the schema ``pub``, are what people read: flat copies of the
-published runs, one partition each. The schema ``people`` has
-accounts and votes. *Products* are light curves and spectra of sources, by file. The rest is bookkeeping. Partitions are made when a catalogue or a run is written
+published runs, one partition each. The schema ``people`` has accounts and votes. The rest is bookkeeping, with the
+light curves and spectra of sources, by file. Partitions are made when a catalogue or a run is written
 (xcat/database/partitions.py).
 """
 

@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from xcat.columns.answers import WORDS
 from xcat.database.sqlfiles import dicts, job
 from xcat.errors import InputError
+from xcat.service.pages import drawings_of_products
 from xcat.service.pages.page import NAVIGATION, add_templates, plain, wants_json
 from xcat.service.pages.sent import Sent, handled
 from xcat.service.pages.state import State
@@ -136,7 +137,9 @@ def router(state: State, guard: Guard) -> APIRouter:
             source_id, how = following
             # gold looks like unknown
             told = {"source_id": source_id, "is_tutorial": how == "tutorial", "progress": progress}
-            return told | {"source": voting.shown(conn, source_id)}
+            # curves and spectra without what names the source: observations, names of files
+            charts = drawings_of_products.figures(drawings_of_products.gather(conn, [source_id]), is_secret=True)
+            return told | {"source": voting.shown(conn, source_id), "only_html": {"figures": charts}}
 
         values = guard.work(asked)
         hints = voting.HINTS if values["is_tutorial"] else {}
