@@ -142,8 +142,10 @@ def _swift_curve(path: Path, records: list[dict[str, str]], rows: Any, band: str
     is_limit = flag("ul")
     refuse(path, ~np.isfinite(mjd), rows, lambda i: f"MJD is {mjd[i]}")
     _check_dates(path, mjd, rows, "MJD")
-    refuse(path, ~((after >= 0) & (before <= 0)), rows,
-           lambda i: f"the bin ends {after[i]:g} d after and {before[i]:g} d before its time: signs are wrong")  # fmt: skip
+    refuse(
+        path, ~((after >= 0) & (before <= 0)), rows,
+        lambda i: f"the bin ends {after[i]:g} d after and {before[i]:g} d before its time: signs are wrong",
+    )  # fmt: skip
     refuse(path, high < 0, rows, lambda i: f"the error of Rate is negative: {high[i]:g}")
     there = np.isfinite(rate)  # a background is subtracted: rates may be negative
     order = np.flatnonzero(there)[np.argsort(mjd[there], kind="stable")]

@@ -15,9 +15,7 @@ from xcat.errors import InputError
 from xcat.ingest.product_files import Product
 
 #: The IAU's designation, as in 2CXO J010337.5-720133: what is before J is the catalogue.
-_DESIGNATION = re.compile(
-    r"(?P<name>(?:\d?[A-Za-z]+[ _]?)?J(?P<ra>\d{4,6}(?:\.\d+)?)(?P<dec>[-+]\d{4,6}(?:\.\d+)?))(?![\d])"
-)
+_DESIGNATION = re.compile(r"(?P<name>(?:\d?[A-Za-z]+[ _]?)?J(?P<ra>\d{4,}(?:\.\d+)?)(?P<dec>[-+]\d{4,}(?:\.\d+)?))")
 #: Sources of two catalogues that are one have positions that differ by some arcsec.
 _SLACK_ARCSEC = 3.0
 _FIELD_DEG = 0.5
@@ -151,7 +149,8 @@ def _position(found: re.Match[str]) -> tuple[float, float, float]:
 def _sexagesimal(digits: str) -> tuple[float, float]:
     """Value of HHMMSS.s, HHMMSS or HHMM.m, and of one unit of its last digit."""
     whole, _, rest = digits.partition(".")
-    whole, rest = (whole, rest) if len(whole) in (4, 6) else (whole[:4], whole[4:])
+    if len(whole) not in (4, 6):
+        raise UnassignedError(f"{digits} in a name is no angle: it must be as in 010337.5 or 0103.6")
     parts = [int(whole[i : i + 2]) for i in range(0, len(whole), 2)]
     last = 60.0 ** -(len(parts) - 1)
     value = sum(part / 60.0**i for i, part in enumerate(parts)) + (float(f"0.{rest}") * last if rest else 0.0)

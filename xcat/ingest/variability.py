@@ -75,8 +75,8 @@ def counts(curve: Curve) -> tuple[Floats, Floats] | None:
 def blocks(curve: Curve, p0: float = FALSE_ALARM) -> list[Block]:
     """Bayesian blocks of a curve (Scargle et al. 2013, ApJ 764, 167); none if it has fewer than two usable points.
 
-    Counted photons are compared by the Poisson likelihood of the counts, rates with errors by that of Gauss; limits and
-    doubtful points are left out.
+    Counted photons are compared by the Poisson likelihood of the counts, rates with errors by that of Gauss; limits are
+    left out. Doubtful points are not: Swift-XRT's are those where the source is too faint to be centred.
     """
     counted = counts(curve)
     if counted is not None:
@@ -117,7 +117,7 @@ def _whole(cells: Floats, n: int) -> Any:
 def _usable(curve: Curve) -> tuple[Any, Floats]:
     """Points with a rate and an error, and the errors: the mean of both sides."""
     error = (curve.rate_err_low_cps + curve.rate_err_high_cps) / 2
-    usable = np.flatnonzero(~curve.is_limit & ~curve.is_doubtful & np.isfinite(error) & (error > 0))
+    usable = np.flatnonzero(~curve.is_limit & np.isfinite(error) & (error > 0))
     return usable, error[usable]
 
 

@@ -10,12 +10,15 @@ from markupsafe import Markup
 from xcat.database.connection import Connection
 from xcat.output.chart import Axis, Chart
 from xcat.output.reading import Row, rows
+from xcat.service.pages.words import number
 
 _MOST = 24
 #: More points than these are joined in drawing: a screen shows no more.
 _MOST_POINTS = 160
 _DAY_S = 86_400.0
-_BLOCK = "#D55E00"
+_BLOCK, _LIMIT = "#D55E00", "#999999"
+#: Rates that differ by more than this are drawn on a logarithmic scale.
+_LARGE_RATIO = 30.0
 
 
 def gather(conn: Connection, source_ids: list[int]) -> list[Row]:
@@ -67,7 +70,7 @@ def variability_words(product: Row) -> str:
         text = " No change of the rate was found."
     elif n:
         low, high = product["rate_low_cps"], product["rate_high_cps"]
-        ratio = f", the brightest {high / low:.3g} times the faintest" if low > 0 else ""
+        ratio = f", the brightest {number(high / low)} times the faintest" if low > 0 else ""
         text = f" The rate changes: {n} stretches of constant rate{ratio}."
     if value is not None:
         text += f" Excess variance {value:.2g} ± {error:.1g} (bins of {_span(product['bin_s'])}).".replace("-", "−")
@@ -93,28 +96,33 @@ def _curve(product: Row) -> Markup:
     tops += [b["rate_cps"] + (b["rate_err_cps"] or 0.0) for b in blocks]
     high = max(tops) * 1.12 or 1.0
     low = min(0.0, *(_rate(b) for b in shown)) * 1.1
+    above = [_rate(b) for b in shown if _rate(b) > 0 and not b["is_limit"]]
+    is_log = is_long and len(above) > 1 and max(above) > _LARGE_RATIO * min(above)
+    if is_log:
+        low, high = min(above) / 2, high * 1.5
     pad = 0.02 * span_d or 0.01
     ends = ((start - pad - zero) * scale, (start + span_d + pad - zero) * scale)
-    chart = Chart(Axis(*ends, label), Axis(low, high, "Count rate (s⁻¹)"), 640, 260, (72, 14, 14, 44))
+    chart = Chart(Axis(*ends, label), Axis(low, high, "Count rate (s⁻¹)", is_log), 520, 260, (72, 14, 14, 44))
     chart.axes()
     for b in shown:
         x, y = (b["time_mjd"] - zero) * scale, _rate(b)
         half = b["width_s"] / 2 / _DAY_S * scale
         title = f"{b['time_mjd']:.4f}: {'below ' if b['is_limit'] else ''}{y:.3g} per second"
         if b["is_limit"]:
-            if y <= high:
-                chart.limit(x, y, "", title)
+            if low < y <= high:
+                chart.limit(x, y, _LIMIT, title)
             continue
-        if not is_long:
+        if not is_long and len(shown) <= 80:
             chart.line([x - half, x + half], [y, y], width=0.8)
         if b["rate_err_high_cps"]:
-            chart.bar(x, max(y - b["rate_err_low_cps"], low), min(y + b["rate_err_high_cps"], high))
-        chart.marker(x, y, "X" if b["is_doubtful"] else "o", "", 2.4 if len(shown) > 80 else 3.2, title)
+            ends_of_bar = y - b["rate_err_low_cps"], y + b["rate_err_high_cps"]
+            chart.bar(x, *(min(max(end, low), high) for end in ends_of_bar))
+        chart.marker(x, max(y, low), "X" if b["is_doubtful"] else "o", "", 2.4 if len(shown) > 80 else 3.2, title)
     if blocks:
         edges, rates = [], []
         for block in blocks:
             edges += [(block[end] - zero) * scale for end in ("mjd_low", "mjd_high")]
-            rates += [block["rate_cps"]] * 2
+            rates += [max(block["rate_cps"], low)] * 2
         chart.line(edges, rates, _BLOCK, "-", 2.4)
     n_limits = sum(b["is_limit"] for b in bins)
     limits = f" and {n_limits} upper limits" if n_limits else ""
