@@ -58,7 +58,7 @@ def upgrade() -> None:
         CREATE TABLE xcat.spectrum_bin (
             {_POINTS.format("spectrum_bin")},
             bin integer NOT NULL, energy_low_kev real NOT NULL, energy_high_kev real NOT NULL,
-            n_counts double precision NOT NULL, n_background double precision, rate_per_kev_cps real NOT NULL,
+            n_counts double precision NOT NULL, n_background_counts double precision, rate_per_kev_cps real NOT NULL,
             rate_per_kev_err_cps real, folded_per_kev_cps real, PRIMARY KEY (product_id, bin),
             CONSTRAINT spectrum_bin_energy_check CHECK (energy_low_kev >= 0 AND energy_high_kev > energy_low_kev),
             CONSTRAINT spectrum_bin_counts_check CHECK (n_counts >= 0 AND n_counts < 'Infinity')

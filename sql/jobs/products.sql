@@ -68,6 +68,6 @@ WHERE product_id = %(product_id)s ORDER BY block;
 
 -- name: spectrum
 -- The bins of a spectrum.
-SELECT bin, energy_low_kev, energy_high_kev, n_counts, n_background, rate_per_kev_cps, rate_per_kev_err_cps,
+SELECT bin, energy_low_kev, energy_high_kev, n_counts, n_background_counts, rate_per_kev_cps, rate_per_kev_err_cps,
        folded_per_kev_cps
 FROM pub.spectrum WHERE product_id = %(product_id)s ORDER BY bin;

@@ -28,6 +28,6 @@ JOIN xcat.light_curve_block AS b USING (product_id);
 -- Counts by energy, one row per bin of every spectrum
 CREATE VIEW pub.spectrum AS
 SELECT p.source_id, p.name, p.mission, p.obs_id, b.bin, b.energy_low_kev, b.energy_high_kev, b.n_counts,
-       b.n_background, b.rate_per_kev_cps, b.rate_per_kev_err_cps, b.folded_per_kev_cps, p.product_id
+       b.n_background_counts, b.rate_per_kev_cps, b.rate_per_kev_err_cps, b.folded_per_kev_cps, p.product_id
 FROM pub.products AS p
 JOIN xcat.spectrum_bin AS b USING (product_id);

@@ -92,6 +92,25 @@ def test_empty_cut_and_other_files_are_refused(tmp_path):
         files.found([tmp_path / "nothing"])
 
 
+def test_damaged_bytes_never_give_more_than_an_error_with_the_file(tmp_path):
+    rng = np.random.default_rng(4)
+    path = made.spectrum(tmp_path, rng.poisson(4, 60))
+    sources = [path.read_bytes(), made.lc3(tmp_path / "a_lc3.fits", rng.poisson(5, 30)).read_bytes()]
+    sources.append(made.swift(tmp_path / "a.csv", [0.1] * 9, [0.01] * 9).read_bytes())
+    refused = 0
+    for i in range(120):
+        data = bytearray(sources[i % 3])
+        for at in rng.integers(0, len(data), 4):
+            data[at] = rng.integers(0, 256)
+        bad = tmp_path / "damaged"
+        bad.write_bytes(bytes(data))
+        try:
+            files.read(bad)
+        except InputError as error:
+            refused += str(error).startswith(str(tmp_path))
+    assert refused > 40
+
+
 def test_a_swift_curve_has_limits_and_bands(tmp_path):
     path = made.swift(tmp_path / "a.csv", [0.01, 0.02, np.nan, 0.03], [0.002, np.nan, 0.1, 0.004])
     curve = _curve(path)
@@ -130,10 +149,12 @@ def test_a_spectrum_is_grouped_and_folded(tmp_path):
     assert product.header["mjd"] == pytest.approx(55198.12783565)
     assert spectrum.n_counts.sum() == 140 and (spectrum.n_counts >= 20).all()
     # 0.3 to 8 keV is 77 channels with 4 counts behind them, in 4 times the area
-    assert spectrum.n_background.sum() == pytest.approx(77)
+    assert spectrum.n_background_counts.sum() == pytest.approx(77)
     width = spectrum.energy_high_kev - spectrum.energy_low_kev
     assert (spectrum.energy_low_kev[1:] == spectrum.energy_high_kev[:-1]).all()
-    np.testing.assert_allclose(spectrum.rate_per_kev_cps * width * 1e4, spectrum.n_counts - spectrum.n_background)
+    np.testing.assert_allclose(
+        spectrum.rate_per_kev_cps * width * 1e4, spectrum.n_counts - spectrum.n_background_counts
+    )
     # a diagonal response of constant area: the integral of the power law itself
     ends = [e ** (1 - 1.7) for e in (spectrum.energy_low_kev, spectrum.energy_high_kev)]
     model = spectrum.folded_per_kev_cps * width

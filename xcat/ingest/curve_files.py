@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +94,7 @@ def swift(path: Path, data: bytes) -> list[Product]:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise InputError(f"{path}: is neither FITS nor text") from None
-    lines = list(csv.reader(io.StringIO(text)))
+    lines = list(csv.reader(text.splitlines()))
     head = [name.strip().casefold() for name in lines[0]] if lines else []
     if "mjd" not in head or "rate" not in head:
         why = "times after a trigger have no date here" if text[:5].upper() == "READ " else "no columns MJD and Rate"

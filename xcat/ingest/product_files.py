@@ -5,7 +5,9 @@ A file is read whole: it has a few thousand rows. What is wrong with one is an e
 
 from __future__ import annotations
 
+import csv
 import io
+import warnings
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +17,7 @@ from typing import Any
 import astropy.units as u
 import numpy as np
 from astropy.io import fits
+from astropy.utils.exceptions import AstropyWarning
 
 from xcat.errors import InputError
 from xcat.ingest.files import regular, unpacked, unpacked_name
@@ -63,7 +66,7 @@ class Spectrum:
     energy_low_kev: Floats
     energy_high_kev: Floats
     n_counts: Floats
-    n_background: Floats
+    n_background_counts: Floats
     rate_per_kev_cps: Floats
     rate_per_kev_err_cps: Floats
     folded_per_kev_cps: Floats
@@ -145,9 +148,18 @@ def read(path: Path) -> list[Product] | None:
     InputError
         It cannot be used; names file, and column and row where there is one.
     """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", AstropyWarning)
+            return _read(path, content(path))
+    except (fits.VerifyError, csv.Error, KeyError, AttributeError, IndexError, ValueError, TypeError) as error:
+        # what a header with broken cards makes astropy raise
+        raise InputError(f"{path}: is damaged: {str(error)[:200]}") from error
+
+
+def _read(path: Path, data: bytes) -> list[Product] | None:
     from xcat.ingest import curve_files, spectrum_files
 
-    data = content(path)
     if not data.startswith(b"SIMPLE  ="):
         return curve_files.swift(path, data)
 
@@ -216,7 +228,7 @@ def numbers(path: Path, hdu: fits.BinTableHDU, name: str, unit: str | None = Non
         values = np.asarray(hdu.data[column.name], float)
         if unit is None or not column.unit:
             return values
-        return values * u.Unit(column.unit, format="ogip", parse_strict="raise").to(unit)
+        return np.asarray(values * u.Unit(column.unit, format="ogip", parse_strict="raise").to(unit))
     except u.UnitConversionError:
         raise InputError(f"{path}: column {column.name} is in {column.unit}, it must be in {unit}") from None
     except (ValueError, TypeError) as error:

@@ -79,7 +79,7 @@ def assign(conn: Connection, path: Path, product: Product, source: dict[str, Any
             return _one(path, product, rows, by)
     position = product.header.get("position")
     if position is not None:
-        rows = _near(conn, *position, _SLACK_ARCSEC, "the position in the header")
+        rows = _near(conn, position[0], position[1], _SLACK_ARCSEC, "the position in the header")
         if rows:
             return _one(path, product, rows, "header position")
     if designations:

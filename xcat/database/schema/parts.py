@@ -95,7 +95,7 @@ _NAMES: list[tuple[TypeEngine[Any], str]] = [
         "err_typical_arcsec epoch_mean_yr epoch_std_yr prior_shape mean_of_all radius_arcsec threshold",
     ),
     (DOUBLE_PRECISION(), "old_property_value property_value"),
-    (DOUBLE_PRECISION(), "mjd_low mjd_high n_counts time_mjd width_s"),
+    (DOUBLE_PRECISION(), "mjd_low mjd_high n_background_counts n_counts time_mjd width_s"),
     (ARRAY(DOUBLE_PRECISION), "grid grid_2 log_above log_atoms log_density log_smeared mixing outlier_levels"),
     (ARRAY(DOUBLE_PRECISION), "best_levels outlier_p log_odds completenesses cutoffs log_back log_alone pool_means"),
     (ARRAY(DOUBLE_PRECISION), "column_shift confusion"),

@@ -45,7 +45,7 @@ spectrum_bin = book(
     "spectrum_bin",
     "Counts of a spectrum by energy, channels grouped",
     part_of("product_id", "product"),
-    "bin energy_low_kev energy_high_kev n_counts n_background? rate_per_kev_cps rate_per_kev_err_cps?",
+    "bin energy_low_kev energy_high_kev n_counts n_background_counts? rate_per_kev_cps rate_per_kev_err_cps?",
     "folded_per_kev_cps?",
     PrimaryKeyConstraint("product_id", "bin"),
     CheckConstraint("energy_low_kev >= 0 AND energy_high_kev > energy_low_kev", name="energy"),
