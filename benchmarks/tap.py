@@ -65,11 +65,11 @@ def served(**limits: object) -> Iterator[tuple[str, int]]:
     command = [sys.executable, "-c", "from xcat.cli.app import program; program()", "serve", "--port", "0"]
     process = subprocess.Popen(command, env=os.environ | variables, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
-    url = process.stderr.readline().rpartition(" at ")[2].strip().removesuffix("/tap")
+    url = process.stderr.readline().partition(" at ")[2].partition("/ ")[0]
     try:
         while True:
             try:
-                httpx.get(f"{url}/tap/availability", timeout=60)
+                httpx.get(f"{url}/tap/availability", timeout=60).raise_for_status()
                 break
             except httpx.ConnectError:
                 time.sleep(0.1)
@@ -134,6 +134,8 @@ def clients(n_clients: int, seconds: float) -> None:
         print(f"clients {n_clients}, {took:.0f} s: {len(times):,} requests, {len(times) / took:.0f} per second")
         print(f"  p50 {p50:.2f} s, p99 {p99:.2f} s, slowest {max(times):.2f} s, memory {rss_mb(pid):.0f} MB")
         print(f"  errors: {len(errors)} {errors[:3]}")
+        if errors:
+            raise SystemExit("there must be none")
 
 
 def stream(n_rows: int) -> None:
@@ -150,6 +152,7 @@ def stream(n_rows: int) -> None:
             first = most
             sent = {"LANG": "ADQL", "QUERY": query, "FORMAT": form, "MAXREC": str(n_rows)}
             with httpx.stream("POST", f"{url}/tap/sync", data=sent, timeout=600) as answer:
+                answer.raise_for_status()
                 for piece in answer.iter_bytes():
                     n_bytes += len(piece)
                     most = max(most, rss_mb(pid)) if n_bytes % 16 < 4 else most

@@ -37,7 +37,7 @@ LIMIT %(most)s;
 -- name: around
 -- Published sources around a position, the nearest first.
 WITH near AS MATERIALIZED (
-    SELECT s.* FROM pub.classified AS s
+    SELECT s.source_id, s.name, s.catalogue, s.ra, s.dec, s.class, s.p_class FROM pub.classified AS s
     WHERE public.q3c_radial_query(s.ra, s.dec, %(ra)s::double precision, %(dec)s::double precision,
                                   %(radius_deg)s::double precision)
 )

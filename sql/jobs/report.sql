@@ -89,16 +89,22 @@ AND source_id IN (
 
 -- name: by_id
 -- The source with this number.
+SELECT source_id FROM xcat.source WHERE run_id = %(source_run_id)s AND source_id = %(source_id)s;
+
+-- name: by_whole_name
+-- Sources with this name; case and blanks do not matter.
 SELECT s.source_id, s.name, k.name AS catalogue
 FROM {source} AS s JOIN xcat.catalogue AS k USING (catalogue_id)
-WHERE s.source_id = %(source_id)s;
+WHERE lower(regexp_replace(s.name, '\s', '', 'g')) = %(key)s
+ORDER BY k.name COLLATE "C", s.ra, s.dec, s.source_id
+LIMIT 12;
 
 -- name: by_name
--- Sources whose name is the given one or contains it; case and blanks do not matter.
-SELECT s.source_id, s.name, k.name AS catalogue, lower(regexp_replace(s.name, '\s', '', 'g')) = %(key)s AS exact
+-- Sources whose name contains the given one; case and blanks do not matter.
+SELECT s.source_id, s.name, k.name AS catalogue
 FROM {source} AS s JOIN xcat.catalogue AS k USING (catalogue_id)
 WHERE strpos(lower(regexp_replace(s.name, '\s', '', 'g')), %(key)s) > 0
-ORDER BY exact DESC, s.name COLLATE "C", k.name COLLATE "C", s.ra, s.dec, s.source_id
+ORDER BY s.name COLLATE "C", k.name COLLATE "C", s.ra, s.dec, s.source_id
 LIMIT 12;
 
 -- name: names_beside

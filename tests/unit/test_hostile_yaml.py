@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from processor_time import at_most
 
 from xcat.catalogues import load
 from xcat.errors import ConfigError
@@ -60,10 +60,8 @@ def test_hostile_yaml_is_refused_at_once(
 ) -> None:
     path = tmp_path / "h.yaml"
     path.write_text(beginning + text)
-    started = time.process_time()
-    with pytest.raises(ConfigError, match=r"h\.yaml.*" + message) as refused:
+    with at_most(2), pytest.raises(ConfigError, match=r"h\.yaml.*" + message) as refused:
         read(path)
-    assert time.process_time() - started < 2
     assert len(str(refused.value).replace(str(tmp_path), "")) < 1000
 
 

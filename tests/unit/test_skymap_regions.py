@@ -205,6 +205,38 @@ def test_equal_cells_are_joined_and_keep_their_values() -> None:
     assert sum(len(cell) for _, cell, _ in join_cells(0, np.arange(12), np.ones((1, 12)))) == 12
 
 
+def one_by_one(order: int, cell: np.ndarray, values: np.ndarray) -> dict[tuple[int, int], tuple[float, ...]]:
+    kept: dict[tuple[int, int], tuple[float, ...]] = {}
+    level = {int(c): tuple(v) for c, v in zip(cell, values.T, strict=True)}
+    while level:
+        parts = {c: [level.get(4 * c + i) for i in range(4)] for c in {c >> 2 for c in level}} if order else {}
+        whole = {c: p[0] for c, p in parts.items() if p[0] is not None and p.count(p[0]) == 4}
+        kept |= {(order, c): v for c, v in level.items() if c >> 2 not in whole}
+        level, order = whole, order - 1
+    return kept
+
+
+@QUICK
+@given(
+    st.integers(3, 5),
+    st.lists(st.tuples(st.integers(0, 300), st.integers(1, 4), st.sampled_from([1.0, 2.0])), max_size=12),
+    st.integers(0, 11),
+    st.integers(1, 12),
+    st.integers(0, 1),
+)
+def test_cells_are_joined_as_one_by_one(
+    order: int, patches: list[tuple[int, int, float]], first: int, number: int, more: int
+) -> None:
+    cell = np.arange(first * 4**3, (first + number) * 4**3 + more)
+    values = np.ones((2, len(cell)))
+    for start, size, value in patches:
+        values[start % 2, start : start + 4**size] = value
+    pieces = join_cells(order, cell, values)
+    found = {(int(o[i]), int(c[i])): tuple(v[:, i]) for o, c, v in pieces for i in range(len(c))}
+    assert found == one_by_one(order, cell, values)
+    assert sum(len(c) for _, c, _ in pieces) == len(found)
+
+
 @pytest.mark.parametrize(
     ("order", "cell", "value", "message"),
     [

@@ -495,7 +495,10 @@ def _place(table: Table, x: FloatArray) -> tuple[IntArray, FloatArray]:
 
 def _interpolated(at_nodes: FloatArray, node: IntArray, fraction: FloatArray) -> FloatArray:
     """Linear interpolation between the nodes, (N, K)."""
-    value = np.take(np.diff(at_nodes, axis=0), node, axis=0)
+    below = np.take(at_nodes, node, axis=0)
+    # for one source the differences of the whole table would take most of the time
+    few = len(node) < len(at_nodes)
+    value = at_nodes[node + 1] - below if few else np.take(np.diff(at_nodes, axis=0), node, axis=0)
     value *= fraction[:, None]
-    value += np.take(at_nodes, node, axis=0)
-    return value
+    value += below
+    return np.asarray(value)

@@ -195,9 +195,11 @@ def _flat(
     pieces: list[Cells] = []
     n_kept = 0
     for cell, values, place in (_nested if table.ordering == "NESTED" else _ring)(table, stream, order):
-        has = ~is_unseen(values[0])
-        table.check(values[0][has], place[has])
-        joined = join_cells(order, cell[has], values[:, has])
+        unseen = is_unseen(values[0])
+        if unseen.any():
+            cell, values, place = cell[~unseen], values[:, ~unseen], place[~unseen]
+        table.check(values[0], place)
+        joined = join_cells(order, cell, values)
         pieces += joined
         n_kept += sum(len(numbers) for _, numbers, _ in joined)
         if n_kept > most_cells // _MOST_APART:

@@ -148,7 +148,8 @@ class Chart:
 
     def path(self, x: Any, y: Any, colour: str = "", dash: Any = "-", width: float = 1.8, css: str = "ink") -> None:
         """Draw a line through places of the drawing."""
-        points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
+        places = zip(np.asarray(x).tolist(), np.asarray(y).tolist(), strict=True)  # NumPy's own numbers print slowly
+        points = " ".join(f"{a:.1f},{b:.1f}" for a, b in places)
         look = Markup(f'fill="none" stroke="{colour}"' if colour else f'class="{css}"')
         dashes = "" if dash == "-" else " ".join(f"{2 * each:g}" for each in dash[1])
         more = Markup(f' stroke-dasharray="{dashes}"') if dashes else ""

@@ -36,6 +36,16 @@ def join_cells(order: int, cell: IntArray, values: FloatArray) -> list[Cells]:
         The cells that stay, order by order.
     """
     found: list[Cells] = []
+    if order >= 3 and len(cell) % 64 == 0 and len(cell) and cell[0] % 64 == 0 and cell[-1] - cell[0] == len(cell) - 1:
+        # three times at once, since a map of an event is one value nearly everywhere
+        blocks = values.reshape(len(values), -1, 64)
+        equal = (blocks == blocks[..., :1]).all(axis=(0, 2))
+        if equal.any():
+            found = join_cells(order - 3, cell[::64][equal] >> 6, blocks[:, equal, 0])
+            if equal.all():
+                return found
+            cell = cell.reshape(-1, 64)[~equal].ravel()
+            values = blocks[:, ~equal].reshape(len(values), -1)
     while order and len(cell) >= 4:
         is_whole = len(cell) % 4 == 0 and cell[0] % 4 == 0 and cell[-1] - cell[0] == len(cell) - 1
         if is_whole:

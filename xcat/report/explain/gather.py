@@ -244,14 +244,15 @@ def find(conn: Connection, run: Row, source: str | int) -> int:
     table = partitions.qualified("source", run["source_run_id"])
     text = str(source).strip()
     if text.isdecimal() and len(text) < 19:
-        row = one(conn, "report.by_id", {"source_id": int(text)}, source=table)
+        row = one(conn, "report.by_id", {**run, "source_id": int(text)})
         if row is not None:
             return int(row["source_id"])
     key = "".join(text.lower().split())
     if not key or isinstance(source, int):
         raise XcatError(f"there is no source {text or 'without a name'} in run {run['run_id']}")
-    matches = rows(conn, "report.by_name", {"key": key}, source=table)
-    matches = [row for row in matches if row["exact"]] or matches
+    # the whole name has an index; a part of it is looked for in all names
+    matches = rows(conn, "report.by_whole_name", {"key": key}, source=table)
+    matches = matches or rows(conn, "report.by_name", {"key": key}, source=table)
     if len(matches) == 1:
         return int(matches[0]["source_id"])
     if matches:
@@ -390,7 +391,8 @@ def _counterparts(
             parts |= one(conn, "report.count_hypotheses", keys, hypothesis=hypothesis) or {}
     master = None if keys["link_run_id"] is None else one(conn, "report.master", keys)
     if master is not None:
-        others = rows(conn, "report.other_members", {**keys, "master_id": master["master_id"]})
+        is_alone = master["status"] == "single"  # neither linked nor in a pair that is ambiguous
+        others = [] if is_alone else rows(conn, "report.other_members", {**keys, "master_id": master["master_id"]})
         parts["master"] = master | {"others": others}
     return parts
 
