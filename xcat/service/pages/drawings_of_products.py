@@ -5,20 +5,24 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 from markupsafe import Markup
 
 from xcat.database.connection import Connection
-from xcat.output.chart import Axis, Chart
+from xcat.output.chart import Axis, Chart, marker
 from xcat.output.reading import Row, rows
 from xcat.service.pages.words import number
 
 _MOST = 24
+_FLAGS = ("is_limit", "is_doubtful")
 #: More points than these are joined in drawing: a screen shows no more.
 _MOST_POINTS = 160
 _DAY_S = 86_400.0
 _BLOCK, _LIMIT = "#D55E00", "#999999"
 #: Rates that differ by more than this are drawn on a logarithmic scale.
 _LARGE_RATIO = 30.0
+#: More points than these have no words of their own.
+_MOST_SINGLE = 80
 
 
 def gather(conn: Connection, source_ids: list[int]) -> list[Row]:
@@ -45,6 +49,22 @@ def figures(products: list[Row], is_secret: bool = False) -> list[dict[str, Any]
             {"kind": product["product_kind"], "svg": svg, "words": _words(product, is_secret), "product": product}
         )
     return out
+
+
+def legend(figures: list[dict[str, Any]]) -> Markup:
+    """What the marks of these charts are, as a list."""
+    kinds = {figure["kind"] for figure in figures}
+    points = {name for figure in figures for b in figure["product"]["bins"] for name in _FLAGS if b.get(name)}
+    line = f'<path d="M0,6H20" stroke="{_BLOCK}" stroke-width="2.4" fill="none"/>'
+    limit = f'<path d="M5,2h10m-5,0v9m-3,-3l3,3l3,-3" stroke="{_LIMIT}" fill="none"/>'
+    items = [(marker(10, 6, "o", "", 3), "measured, with its error (1σ)")]
+    items += [(marker(10, 6, "X", "", 3), "marked as doubtful in the file")] * ("is_doubtful" in points)
+    items += [(Markup(limit), "upper limit")] * ("is_limit" in points)
+    items += [(Markup(line), "rate in Bayesian blocks")] * ("light_curve" in kinds)
+    items += [(Markup(line), "power law of index 1.7, folded through the response")] * ("spectrum" in kinds)
+    form = Markup('<li><svg class="chart" viewBox="0 0 20 12" aria-hidden="true">{}</svg>{}</li>')
+    listed = Markup("").join(form.format(*item) for item in items)
+    return Markup('<ul class="legend" aria-label="Marks">{}</ul>').format(listed)
 
 
 def _band(product: Row) -> str:
@@ -104,20 +124,7 @@ def _curve(product: Row) -> Markup:
     ends = ((start - pad - zero) * scale, (start + span_d + pad - zero) * scale)
     chart = Chart(Axis(*ends, label), Axis(low, high, "Count rate (s⁻¹)", is_log), 520, 260, (72, 14, 14, 44))
     chart.axes()
-    for b in shown:
-        x, y = (b["time_mjd"] - zero) * scale, _rate(b)
-        half = b["width_s"] / 2 / _DAY_S * scale
-        title = f"{b['time_mjd']:.4f}: {'below ' if b['is_limit'] else ''}{y:.3g} per second"
-        if b["is_limit"]:
-            if low < y <= high:
-                chart.limit(x, y, _LIMIT, title)
-            continue
-        if not is_long and len(shown) <= 80:
-            chart.line([x - half, x + half], [y, y], width=0.8)
-        if b["rate_err_high_cps"]:
-            ends_of_bar = y - b["rate_err_low_cps"], y + b["rate_err_high_cps"]
-            chart.bar(x, *(min(max(end, low), high) for end in ends_of_bar))
-        chart.marker(x, max(y, low), "X" if b["is_doubtful"] else "o", "", 2.4 if len(shown) > 80 else 3.2, title)
+    _points(chart, shown, zero, scale)
     if blocks:
         edges, rates = [], []
         for block in blocks:
@@ -132,6 +139,38 @@ def _curve(product: Row) -> Markup:
         f"{variability_words(product)}"
     )
     return chart.svg(f"Light curve, {product['mission']}", about)
+
+
+def _points(chart: Chart, shown: list[Row], zero: float, scale: float) -> None:
+    """Draw rates: limits below errors below markers, each kind as one path where there are many."""
+    low, high = chart.y.low, chart.y.high
+    time, width, rate = (np.array([b[name] for b in shown], float) for name in ("time_mjd", "width_s", "rate_cps"))
+    down, up = (np.array([b[f"rate_err_{end}_cps"] or 0.0 for b in shown]) for end in ("low", "high"))
+    is_limit, is_doubtful = (np.array([b[name] for b in shown], bool) for name in _FLAGS)
+    x, half = chart.px((time - zero) * scale), width / 2 / _DAY_S * scale
+    y, ends = (chart.py(np.clip(values, low, high)) for values in (rate, [rate - down, rate + up]))
+    limits = is_limit & (rate > low) & (rate <= high)
+    _path(chart, "M{:.1f},{:.1f}m-5,0h10m-5,0v13m-3.5,-4l3.5,4l3.5,-4", (x, y), limits, f'stroke="{_LIMIT}"', 1.4)
+    _path(chart, "M{:.1f},{:.1f}V{:.1f}", (x, *ends), ~is_limit & (up > 0), 'class="ink"', 1.3)
+    if len(shown) <= _MOST_SINGLE and width.sum() > 0.2 * (time.max() - time.min()) * _DAY_S:
+        left, right = (chart.px((time - zero) * scale + side * half) for side in (-1, 1))
+        _path(chart, "M{:.1f},{:.1f}H{:.1f}", (left, y, right), ~is_limit, 'class="ink"', 0.8)
+    if len(shown) > _MOST_SINGLE:
+        dot = 'class="ink" stroke-linecap="round"'
+        _path(chart, "M{:.1f},{:.1f}h0", (x, y), ~is_limit & ~is_doubtful, dot, 4.0)
+        _path(chart, "M{:.1f},{:.1f}m-2,-2l4,4m0,-4l-4,4", (x, y), ~is_limit & is_doubtful, 'class="ink"', 1.0)
+        return
+    for i in np.flatnonzero(~is_limit):
+        title = f"{time[i]:.4f}: {rate[i]:.3g} per second"
+        at = (time[i] - zero) * scale, min(max(rate[i], low), high)
+        chart.marker(*at, "X" if is_doubtful[i] else "o", "", 3.2, title)
+
+
+def _path(chart: Chart, form: str, places: tuple[Any, ...], wanted: Any, look: str, width: float) -> None:
+    """Draw one mark at many places as one path."""
+    d = "".join(form.format(*place) for place in zip(*(values[wanted].tolist() for values in places), strict=True))
+    if d:
+        chart.add('<path d="{d}" fill="none" {look} stroke-width="{w}"/>', d=d, look=Markup(look), w=f"{width:g}")
 
 
 def _rate(point: Row) -> float:

@@ -43,6 +43,7 @@ def router(state: State) -> APIRouter:
             objects = gather.around(conn, run, source_id)
             history = gather.history(conn, source_id)
             neighbours = gather.neighbours(conn, e)
+        resolved = drawings_of_products.figures(products)
         points = gather.sed(e, summary, xray)
         argues, against = sentences.reasons(e)
         missions = drawings.mission_marks(observed)
@@ -71,7 +72,8 @@ def router(state: State) -> APIRouter:
                 "place": drawings.place(e, xray, objects) if objects else None,
                 "sed": drawings.energy(points),
                 "light_curve": drawings.light_curve(observed),
-                "resolved": drawings_of_products.figures(products),
+                "resolved": resolved,
+                "marks_of_resolved": drawings_of_products.legend(resolved),
                 "mission_marks": missions,
                 "factors": _factors(observed),
                 "hardness": drawings.hardness(e, model),

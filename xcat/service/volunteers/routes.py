@@ -139,7 +139,10 @@ def router(state: State, guard: Guard) -> APIRouter:
             told = {"source_id": source_id, "is_tutorial": how == "tutorial", "progress": progress}
             # curves and spectra without what names the source: observations, names of files
             charts = drawings_of_products.figures(drawings_of_products.gather(conn, [source_id]), is_secret=True)
-            return told | {"source": voting.shown(conn, source_id), "only_html": {"figures": charts}}
+            return told | {
+                "source": voting.shown(conn, source_id),
+                "only_html": {"figures": charts, "marks": drawings_of_products.legend(charts)},
+            }
 
         values = guard.work(asked)
         hints = voting.HINTS if values["is_tutorial"] else {}
