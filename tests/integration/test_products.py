@@ -132,6 +132,7 @@ def test_replacing_makes_a_version_of_just_these_files(
     assert limits == [(20, 1, "Swift", "00031287019")]
     version = "SELECT version, is_current FROM xcat.catalogue WHERE name = 'source products'"
     assert [row[1] for row in _rows(sky, version)] == [True]
+    assert "source products" in xcat("catalogues")
 
 
 @pytest.fixture
