@@ -1,3 +1,7 @@
+-- name: no_vote_now
+-- Wait for votes that are being written, and let none begin before this transaction ends.
+LOCK TABLE people.vote IN SHARE MODE;
+
 -- name: votes
 -- All votes of real or of simulated volunteers, in the order in which they were given.
 SELECT v.source_id, v.volunteer_id, v.answer, v.known_class, v.vote_id
@@ -15,18 +19,19 @@ WHERE source_id = ANY (%(voted)s)
                     WHERE is_best_of_master AND known_class IS NULL
                     ORDER BY {rare} DESC, p_class, source_id LIMIT %(most)s);
 
--- name: last_run
--- The newest consensus that has ended well.
+-- name: consensus_run
+-- A consensus that has ended well; without a number, the newest.
 SELECT run_id, config FROM xcat.run WHERE kind = 'consensus' AND status = 'done'
-AND (config ->> 'simulated')::boolean = %(simulated)s
+AND (config ->> 'simulated')::boolean = %(simulated)s AND run_id = coalesce(%(run_id)s, run_id)
 ORDER BY run_id DESC LIMIT 1;
 
 -- name: earlier_answers
--- Answers of retired sources of a consensus.
-SELECT source_id, answer FROM xcat.consensus WHERE run_id = %(run_id)s AND is_retired AND answer IS NOT NULL;
+-- Answers of retired sources of a consensus; settled ones are among them.
+SELECT source_id, answer, p, n_effective FROM xcat.consensus
+WHERE run_id = %(run_id)s AND is_retired AND answer IS NOT NULL;
 
 -- name: labels
--- Retired sources that are not known otherwise, whose consensus is a class, with their places.
+-- Retired sources that are not known otherwise, whose consensus is a class, with places; settled ones are among them.
 SELECT s.name, s.ra, s.dec, s.err_arcsec, c.answer AS class, c.n_votes, c.n_effective, c.p, c.run_id
 FROM xcat.consensus AS c
 JOIN pub.classified AS s USING (source_id)
@@ -79,7 +84,8 @@ DELETE FROM people.account WHERE lower(name) = lower(%(name)s) RETURNING account
 UPDATE people.account SET password_hash = %(password_hash)s WHERE account_id = %(account_id)s;
 
 -- name: begin_session
--- Somebody has logged in.
+-- Somebody has logged in; sessions that have expired go.
+WITH gone AS (DELETE FROM people.web_session WHERE expires_at < now())
 INSERT INTO people.web_session (token_sha256, account_id, expires_at)
 VALUES (%(token_sha256)s, %(account_id)s, now() + %(lasts)s);
 
@@ -94,8 +100,12 @@ WHERE s.token_sha256 = %(token_sha256)s AND s.expires_at > now();
 DELETE FROM people.web_session WHERE token_sha256 = %(token_sha256)s;
 
 -- name: end_sessions
--- All sessions of an account, and those of anybody that have expired.
-DELETE FROM people.web_session WHERE account_id = %(account_id)s OR expires_at < now();
+-- End all sessions of an account.
+DELETE FROM people.web_session WHERE account_id = %(account_id)s;
+
+-- name: sessions
+-- When somebody has logged in, and until when that lasts.
+SELECT created_at, expires_at FROM people.web_session WHERE account_id = %(account_id)s ORDER BY created_at;
 
 -- name: vote
 -- Keep a vote; nothing if the volunteer has voted on the source before.
@@ -115,17 +125,21 @@ SELECT source_id, answer, asked_as, known_class, voted_at FROM people.vote
 WHERE volunteer_id = %(volunteer_id)s ORDER BY vote_id DESC;
 
 -- name: tallies
--- How often each answer was given to a source.
-SELECT answer, count(*)::integer AS n FROM people.vote WHERE source_id = %(source_id)s GROUP BY 1 ORDER BY 2 DESC, 1;
+-- How often each answer was given to a source by real volunteers.
+SELECT v.answer, count(*)::integer AS n
+FROM people.vote AS v JOIN people.volunteer AS j USING (volunteer_id)
+WHERE v.source_id = %(source_id)s AND NOT j.is_simulated
+GROUP BY 1 ORDER BY 2 DESC, 1;
 
 -- name: next_known
--- A known source that the volunteer has not seen: of the class that they have seen least often.
+-- A known source that the volunteer has not seen: of the class that they have seen least often. What is known from
+-- votes only measures nobody.
 SELECT s.source_id, s.known_class
 FROM pub.classified AS s
 LEFT JOIN (SELECT known_class, count(*) AS n FROM people.vote WHERE volunteer_id = %(volunteer_id)s GROUP BY 1) AS v
   ON v.known_class = s.known_class
-WHERE s.known_class = ANY (%(classes)s) AND s.is_best_of_master
-  AND s.source_id <> ALL (SELECT source_id FROM people.vote WHERE volunteer_id = %(volunteer_id)s)
+WHERE s.known_class = ANY (%(classes)s) AND s.origin <> 'citizen' AND s.is_best_of_master
+  AND NOT EXISTS (SELECT FROM people.vote AS o WHERE o.source_id = s.source_id AND o.volunteer_id = %(volunteer_id)s)
 ORDER BY coalesce(v.n, 0), md5(s.source_id::text || %(volunteer_id)s::text)
 LIMIT 1;
 
@@ -133,10 +147,11 @@ LIMIT 1;
 -- The source where a vote tells most, by the newest consensus and the votes since.
 SELECT c.source_id
 FROM xcat.consensus AS c
-LEFT JOIN LATERAL (SELECT count(*) AS n FROM people.vote AS v WHERE v.source_id = c.source_id) AS v ON true
+LEFT JOIN LATERAL (SELECT count(*) AS n FROM people.vote AS v JOIN people.volunteer AS j USING (volunteer_id)
+                   WHERE v.source_id = c.source_id AND NOT j.is_simulated) AS v ON true
 WHERE c.run_id = %(run_id)s AND NOT c.is_retired AND c.known_class IS NULL
-  AND c.source_id IN (SELECT source_id FROM pub.classified)
-  AND c.source_id <> ALL (SELECT source_id FROM people.vote WHERE volunteer_id = %(volunteer_id)s)
+  AND EXISTS (SELECT FROM pub.classified AS s WHERE s.source_id = c.source_id)
+  AND NOT EXISTS (SELECT FROM people.vote AS o WHERE o.source_id = c.source_id AND o.volunteer_id = %(volunteer_id)s)
 ORDER BY c.vote_value / (1 + v.n - c.n_votes) DESC, c.source_id
 LIMIT 1;
 
@@ -144,9 +159,10 @@ LIMIT 1;
 -- Without a consensus: the source whose class is least certain among those with the fewest votes.
 SELECT s.source_id
 FROM pub.classified AS s
-LEFT JOIN (SELECT source_id, count(*) AS n FROM people.vote GROUP BY 1) AS v USING (source_id)
+LEFT JOIN (SELECT v.source_id, count(*) AS n FROM people.vote AS v JOIN people.volunteer AS j USING (volunteer_id)
+           WHERE NOT j.is_simulated GROUP BY 1) AS v USING (source_id)
 WHERE s.known_class IS NULL AND s.is_best_of_master
-  AND s.source_id <> ALL (SELECT source_id FROM people.vote WHERE volunteer_id = %(volunteer_id)s)
+  AND NOT EXISTS (SELECT FROM people.vote AS o WHERE o.source_id = s.source_id AND o.volunteer_id = %(volunteer_id)s)
 ORDER BY coalesce(v.n, 0), s.p_class, s.source_id
 LIMIT 1;
 
@@ -155,7 +171,7 @@ LIMIT 1;
 SELECT {columns} FROM pub.classified WHERE source_id = %(source_id)s;
 
 -- name: answer_of_ours
--- Name and class that are published.
+-- What is published of a source: its name, our class, and the class that it is known as.
 SELECT name, class, p_class, known_class FROM pub.classified WHERE source_id = %(source_id)s;
 
 -- name: remarks
@@ -178,13 +194,13 @@ WHERE account_id = %(account_id)s ORDER BY watchlist_id;
 
 -- name: all_watchlists
 -- Every watchlist that was last compared with another run than the one that is published.
-SELECT watchlist_id, title, adql, feed_key, hook, watched_run_id FROM people.watchlist
+SELECT watchlist_id, title, adql, feed_key, hook, watched_run_id, source_ids FROM people.watchlist
 WHERE watched_run_id <> %(run_id)s ORDER BY watchlist_id;
 
 -- name: add_watchlist
 -- A new watchlist.
-INSERT INTO people.watchlist (account_id, title, adql, feed_key, hook, watched_run_id)
-VALUES (%(account_id)s, %(title)s, %(adql)s, %(feed_key)s, %(hook)s, %(run_id)s) RETURNING watchlist_id;
+INSERT INTO people.watchlist (account_id, title, adql, feed_key, hook, watched_run_id, source_ids)
+VALUES (%(account_id)s, %(title)s, %(adql)s, %(feed_key)s, %(hook)s, %(run_id)s, %(source_ids)s) RETURNING watchlist_id;
 
 -- name: delete_watchlist
 -- Remove a watchlist of one's own.
@@ -197,7 +213,7 @@ SELECT watchlist_id, title, created_at FROM people.watchlist WHERE feed_key = %(
 -- name: notices
 -- What a watchlist was told, the newest first.
 SELECT notice_id, run_id, source_id, name, changed, old_value, new_value, created_at FROM people.notice
-WHERE watchlist_id = %(watchlist_id)s ORDER BY notice_id DESC LIMIT 500;
+WHERE watchlist_id = %(watchlist_id)s ORDER BY notice_id DESC LIMIT %(most)s;
 
 -- name: add_notice
 -- Keep a notice, once.
@@ -207,8 +223,12 @@ ON CONFLICT DO NOTHING;
 
 -- name: watched
 -- A watchlist has been compared with a run, by one process only.
-UPDATE people.watchlist SET watched_run_id = %(run_id)s
+UPDATE people.watchlist SET watched_run_id = %(run_id)s, source_ids = %(source_ids)s
 WHERE watchlist_id = %(watchlist_id)s AND watched_run_id = %(before)s RETURNING watchlist_id;
+
+-- name: can_be_compared
+-- Whether a run that was published is still there.
+SELECT EXISTS (SELECT FROM pub.classified_runs WHERE run_id = %(run_id)s);
 
 -- name: compared
 -- Class, counterparts and flux of some sources in two published runs. A flux has changed if it did by more than three

@@ -1,31 +1,35 @@
-"""Volunteers and watchlists: votes that stay, what is hidden before one has voted, sessions, limits, feeds."""
+"""Volunteers: votes that stay, what is hidden before one has voted, sessions, limits, passwords, races."""
 
 from __future__ import annotations
 
-import dataclasses
 import re
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import psycopg
 import pytest
+from forms import PASSWORD, asked, post, registered, vote
 from served import serving
 from small_sky import make
+from zxcvbn.frequency_lists import FREQUENCY_LISTS
 
 from xcat.columns.answers import ANSWERS
 from xcat.config import Settings
 from xcat.database.connection import connect, open_volunteers
+from xcat.database.sqlfiles import job
 from xcat.errors import InputError
 from xcat.service.tap.errors import HttpError
-from xcat.service.volunteers import accounts, voting, watchlists
-
-PASSWORD = "seven green owls at night"
+from xcat.service.tap.pool import Pool
+from xcat.service.volunteers import accounts, voting
+from xcat.service.volunteers.guard import Guard
 
 
 @pytest.fixture(scope="module")
 def sky(module_settings: Settings) -> Settings:
     make(module_settings)
-    return dataclasses.replace(module_settings, webhook_hosts=("hooks.example.org",))
+    return module_settings
 
 
 @pytest.fixture(scope="module")
@@ -40,28 +44,6 @@ def client(url: str) -> Iterator[httpx.Client]:
         yield made
 
 
-def post(client: httpx.Client, form: str, to: str, **fields: object) -> httpx.Response:
-    """Send a form as its page gives it."""
-    page = client.get(form)
-    found = re.search(r'name="form_token" value="(\w+)"', page.text)
-    assert found, page.text[:500]
-    return client.post(to, data={"form_token": found[1], **fields})
-
-
-def registered(client: httpx.Client, name: str) -> None:
-    answer = post(client, "/volunteers/register", "/volunteers/register", name=name, password=PASSWORD)
-    assert answer.status_code == 200 and f"<b>{name}</b>" in answer.text, answer.text
-
-
-def asked(client: httpx.Client) -> dict[str, object]:
-    found: dict[str, object] = client.get("/volunteers/vote", params={"format": "json"}).json()
-    return found
-
-
-def vote(client: httpx.Client, answer: str) -> httpx.Response:
-    return post(client, "/volunteers/vote", "/volunteers/vote", source_id=asked(client)["source_id"], answer=answer)
-
-
 def truth(sky: Settings, source_id: object) -> str:
     with connect(sky) as conn:
         ((known,),) = conn.execute("SELECT known_class FROM pub.classified WHERE source_id = %s", [source_id])
@@ -74,16 +56,20 @@ def truth(sky: Settings, source_id: object) -> str:
 def test_tutorial_then_unknown_ones_and_nothing_leaks_before_the_vote(client: httpx.Client, sky: Settings) -> None:
     registered(client, "Ada")
     classes = {"class", "p_class", "known_class", "posterior", "others", "ours", "name_of_source"}
+    page = client.get("/volunteers/vote")
     for number in range(20):
         question = asked(client)
-        page = client.get("/volunteers/vote")
+        page = client.get("/volunteers/vote") if number % 8 == 0 else page
         assert set(question) == {
             "person",
             "form_token",
             "answers",
             "hints",
             "source_id",
+            "question",
             "is_tutorial",
+            "observations",
+            "fluxes",
             "progress",
             "source",
         }
@@ -92,10 +78,11 @@ def test_tutorial_then_unknown_ones_and_nothing_leaks_before_the_vote(client: ht
         assert question["is_tutorial"] is (number < voting.TUTORIAL) and bool(question["hints"]) is (
             number < voting.TUTORIAL
         )
+        assert "<figure>" in page.text, "the charts of its page are there"
         early = client.get(f"/volunteers/voted/{question['source_id']}", params={"format": "json"})
         assert early.status_code == 400 and set(early.json()) == {"error"}
         known = truth(sky, question["source_id"])
-        answer = vote(client, known if known in ANSWERS else "dont_know")
+        answer = vote(client, known if known in ANSWERS else "dont_know", question)
         assert answer.status_code == 200, answer.text
         assert "What xcat says" in answer.text and ("Right" in answer.text) is (known != "None")
         seen = client.get(f"/volunteers/voted/{question['source_id']}", params={"format": "json"}).json()
@@ -109,8 +96,15 @@ def test_votes_are_never_changed_or_deleted(client: httpx.Client, sky: Settings)
     registered(client, "Bea")
     question = asked(client)
     vote(client, "XRB")
-    again = post(client, "/volunteers/vote", "/volunteers/vote", source_id=question["source_id"], answer="CV")
-    assert again.status_code == 400 and "not the source" in again.text
+    fields = {"source_id": question["source_id"], "question": question["question"]}
+    again = post(client, "/volunteers/vote", "/volunteers/vote", **fields, answer="CV", remark="no, a CV")
+    assert again.status_code == 400 and "votes are never changed" in again.text
+    twice = post(client, "/volunteers/vote", "/volunteers/vote", **fields, answer="XRB", remark="sent twice")
+    assert twice.status_code == 200 and "What xcat says" in twice.text and "sent twice" not in twice.text
+    other = asked(client)
+    for change in ({"source_id": other["source_id"]}, {"question": ""}, {"source_id": 10**17}):
+        refused = post(client, "/volunteers/vote", "/volunteers/vote", **fields | change, answer="CV")
+        assert refused.status_code == 400 and "not the source" in refused.text
     statements = ("UPDATE people.vote SET answer = 'CV'", "DELETE FROM people.vote", "TRUNCATE people.vote")
     with connect(sky) as owner, open_volunteers(sky) as service:
         for statement in statements:
@@ -132,8 +126,8 @@ def test_votes_are_never_changed_or_deleted(client: httpx.Client, sky: Settings)
 
 def test_a_form_of_elsewhere_is_refused(client: httpx.Client) -> None:
     registered(client, "Cem")
-    source_id = asked(client)["source_id"]
-    fields = {"source_id": source_id, "answer": "AGN"}
+    question = asked(client)
+    fields = {"source_id": question["source_id"], "question": question["question"], "answer": "AGN"}
     assert client.post("/volunteers/vote", data=fields).status_code == 403
     assert client.post("/volunteers/vote", data=fields | {"form_token": "0" * 64}).status_code == 403
     token = str(asked(client)["form_token"])
@@ -184,10 +178,17 @@ def test_sessions_are_of_the_server_and_end(client: httpx.Client, sky: Settings)
 
 
 def test_passwords_follow_the_rules(client: httpx.Client, sky: Settings) -> None:
-    for wrong in ("short", "x" * 129, "passwordpassword", "aaaaaaaaaaaaaaa", "123456789012"):
-        with pytest.raises(InputError, match="password"):
-            accounts.checked_password(wrong, "Eva")
-    for right in ("correct horse battery", "ünïcödé pässwörd ☃", "x y z a b c d e f", "y" + "abcdefg" * 18):
+    for wrong in ("short", "x" * 129):
+        with pytest.raises(InputError, match="12 to 128 characters"):
+            accounts.checked_password(wrong, "Eva Byron")
+    breached = [word for word in FREQUENCY_LISTS["passwords"] if len(word) >= 12]
+    assert len(breached) > 200
+    guessed = ("passwordpassword", "aaaaaaaaaaaaaaa", "123456789012", "Password12345", "evabyron1234", "Eva Byron 12",
+               "xcatxcatxcat", "qwertyuiop12", "trustno1trustno1", "abcdefghijkl", "ab" * 64)  # fmt: skip
+    for wrong in (*breached[::6], *guessed):
+        with pytest.raises(InputError, match="among the first that are guessed"):
+            accounts.checked_password(wrong, "Eva Byron")
+    for right in ("correct horse battery", "ünïcödé pässwörd ☃", "x y z a b c d e f", "owl, green: " + "abcdefg" * 16):
         assert accounts.checked_password(right, "Eva") == right
     registered(client, "Eva")
     with connect(sky) as conn:
@@ -212,6 +213,8 @@ def test_guessing_passwords_is_slowed_down(client: httpx.Client) -> None:
     ]
     assert [answer.status_code for answer in wrong] == [403] * 10 + [429]
     assert len({re.sub(r"\w{64}", "", a.text) for a in wrong[:10]}) == 1 and wrong[-1].headers["retry-after"]
+    names = ("Una Dora", "una  dora", "UNA   DORA", "Una\u00a0Dora")
+    assert len({accounts.plain_name(name).lower() for name in names}) == 1, "however the name is written"
     limiter = accounts.Limiter(2, 60)
     limiter.check("a"), limiter.check("a"), limiter.check("b")
     with pytest.raises(HttpError, match="too many"):
@@ -223,12 +226,13 @@ def test_what_is_kept_can_be_taken_and_deleted(client: httpx.Client, sky: Settin
     question = asked(client)
     sent = post(
         client, "/volunteers/vote", "/volunteers/vote",
-        source_id=question["source_id"], answer="Star", remark="<script>alert(1)</script>",
+        source_id=question["source_id"], question=question["question"],
+        answer="Star", remark="<script>alert(1)</script>",
     )  # fmt: skip
     assert "&lt;script&gt;" in sent.text and "<script>alert" not in sent.text
     mine = client.get("/volunteers/account/export").json()
     assert mine["account"]["name"] == "Finn" and len(mine["votes"]) == len(mine["remarks"]) == 1
-    assert "password_hash" not in str(mine)
+    assert "password_hash" not in str(mine) and len(mine["sessions"]) == 1
     number = mine["account"]["volunteer_id"]
     gone = post(client, "/volunteers/account", "/volunteers/account/delete", password="wrong wrong wrong")
     assert gone.status_code == 403
@@ -240,85 +244,92 @@ def test_what_is_kept_can_be_taken_and_deleted(client: httpx.Client, sky: Settin
         assert conn.execute("SELECT count(*) FROM people.remark WHERE body LIKE '<script%'").fetchone() == (0,)
 
 
-# --- watchlists -----------------------------------------------------------------------------------------------------
+def test_a_form_sent_twice_at_once_is_one_vote(client: httpx.Client, sky: Settings) -> None:
+    registered(client, "Ivo")
+    question = asked(client)
+    fields = {name: question[name] for name in ("source_id", "question", "form_token")}
+    together = threading.Barrier(6)
+
+    def send(_: int) -> int:
+        with httpx.Client(base_url=client.base_url, cookies=dict(client.cookies), timeout=60) as one:
+            together.wait()
+            return one.post("/volunteers/vote", data=fields | {"answer": "Star", "remark": "once"}).status_code
+
+    with ThreadPoolExecutor(6) as threads:
+        assert list(threads.map(send, range(6))) == [303] * 6
+    mine = client.get("/volunteers/account/export").json()
+    assert len(mine["votes"]) == len(mine["remarks"]) == 1
 
 
-def test_a_watchlist_is_told_what_a_publication_changes(client: httpx.Client, sky: Settings) -> None:
-    registered(client, "Gil")
-    with connect(sky) as conn:
-        first, second = conn.execute(
-            "SELECT source_id, ra, dec, class, run_id FROM pub.classified ORDER BY source_id LIMIT 2"
-        ).fetchall()
-    places = f"{first[1]} {first[2]}\n{second[1]}, {second[2]}"
-    saved = post(client, "/watch", "/watch", title="Mine <b>", places=places, radius=1)
-    assert saved.status_code == 200 and "Mine &lt;b&gt;" in saved.text and "Nothing has changed" in saved.text
-    saved = post(client, "/watch", "/watch", title="By query", adql="SELECT TOP 3 source_id FROM pub.classified")
-    assert saved.status_code == 200, saved.text
-    for adql, words in {
-        "SELECT name FROM pub.classified": "source_id",
-        "DELETE FROM pub.classified": "",
-        "SELECT source_id FROM people.vote": "",
-    }.items():
-        refused = post(client, "/watch", "/watch", title="Bad", adql=adql)
-        assert refused.status_code == 400 and words in refused.text, adql
-    # the run of before said otherwise: a published run beside the present one
-    with connect(sky) as conn:
-        conn.execute("UPDATE people.watchlist SET watched_run_id = -1 WHERE title = 'Mine <b>'")
-        conn.commit()
-    n_told = watchlists.tell(sky, print)
-    assert n_told >= 2, "compared with a run that has none of them, all are new"
-    assert watchlists.tell(sky, print) == 0, "told once"
-    page = client.get("/watch")
-    assert page.text.count("is new, as") == n_told
-    address = re.search(r"/watch/feed/[\w-]+", page.text)
-    assert address
-    with httpx.Client(base_url=client.base_url) as reader:
-        feed = reader.get(address[0])
-        assert feed.headers["content-type"].startswith("application/atom+xml")
-        import xml.etree.ElementTree as Tree
-
-        root = Tree.fromstring(feed.text)
-        atom = "{http://www.w3.org/2005/Atom}"
-        assert root.findtext(f"{atom}title") == "Mine <b>" and len(root.findall(f"{atom}entry")) == n_told
-        assert reader.get("/watch/feed/nothing").status_code == 404
-    with connect(sky) as conn:
-        ((list_id,),) = conn.execute("SELECT watchlist_id FROM people.watchlist WHERE title = 'By query'")
-    with httpx.Client(base_url=client.base_url, follow_redirects=True) as other:
-        registered(other, "Hal")
-        assert post(other, "/watch", f"/watch/{list_id}/delete").status_code == 404, "not hers"
-    assert post(client, "/watch", f"/watch/{list_id}/delete").status_code == 200
-
-
-def test_webhooks_go_only_where_the_operator_allows() -> None:
-    allowed = ("hooks.example.org", "other.example:8443")
-    assert watchlists.checked_hook("https://hooks.example.org/x", allowed) == "https://hooks.example.org/x"
-    assert watchlists.checked_hook("https://other.example:8443/x", allowed)
-    assert watchlists.checked_hook("", ()) is None
-    for hook in ("https://evil.example/", "http://127.0.0.1/", "https://hooks.example.org:22/", "file:///etc/passwd",
-                 "https://hooks.example.org@evil.example/", "https://u:p@hooks.example.org/", "rm -rf /"):  # fmt: skip
-        with pytest.raises(InputError, match="hosts that the operator allows"):
-            watchlists.checked_hook(hook, allowed)
-
-
-def test_changes_of_class_counterpart_and_flux(sky: Settings) -> None:
-    """A second run with three sources changed, written beside the published one."""
-    with connect(sky) as conn:
-        ((run_id,),) = conn.execute("SELECT pub.published_run()")
-        ids = [row[0] for row in conn.execute(
-            "SELECT source_id FROM pub.classified WHERE optical_native_id <> '' ORDER BY 1 LIMIT 4")]  # fmt: skip
-        conn.execute("CREATE TABLE pub.tried (LIKE pub.classified_runs)")
+def test_votes_of_others_do_not_take_a_question_away(client: httpx.Client, sky: Settings) -> None:
+    """While one looks at a source, others vote on it: it is then asked less, and the answer still counts."""
+    registered(client, "Jan")
+    with connect(sky) as conn:  # trained, and not asked for a known object next
+        ((number,),) = conn.execute("SELECT volunteer_id FROM people.account WHERE name = 'Jan'")
         conn.execute(
-            "INSERT INTO pub.tried SELECT * FROM pub.classified_runs WHERE run_id = %s AND source_id = ANY (%s)",
-            [run_id, ids[:3]],
-        )
-        conn.execute("UPDATE pub.tried SET run_id = 999999")
-        conn.execute("UPDATE pub.tried SET class = 'TDE' WHERE source_id = %s", [ids[0]])
-        conn.execute("UPDATE pub.tried SET optical_native_id = 'another' WHERE source_id = %s", [ids[1]])
-        conn.execute("UPDATE pub.tried SET flux_cgs = flux_cgs * 9 WHERE source_id = %s", [ids[2]])
-        conn.execute("ALTER TABLE pub.classified_runs ATTACH PARTITION pub.tried FOR VALUES FROM (999999) TO (1000000)")
-        found = watchlists.changes(conn, ids, run_id, 999999)
-        assert [(n["source_id"], n["changed"]) for n in found] == [
-            (ids[0], "class"), (ids[1], "counterpart"), (ids[2], "flux"), (ids[3], "gone"),
-        ]  # fmt: skip
-        assert all(n["name"] in watchlists.sentence(n) for n in found)
-        conn.rollback()
+            "INSERT INTO people.vote (volunteer_id, source_id, answer, asked_as, known_class) SELECT %s, source_id,"
+            " known_class, 'tutorial', known_class FROM pub.classified WHERE known_class IS NOT NULL"
+            " AND is_best_of_master ORDER BY source_id LIMIT 30", [number],
+        )  # fmt: skip
+        conn.commit()
+        for _ in range(30):
+            question = asked(client)
+            with connect(sky) as look:
+                known = look.execute(
+                    "SELECT known_class FROM pub.classified WHERE source_id = %s", [question["source_id"]]
+                ).fetchone()
+            if known == (None,):
+                break
+            vote(client, "AGN", question)
+        for _ in range(3):
+            conn.execute("INSERT INTO people.volunteer (is_simulated) VALUES (false)")
+            conn.execute(
+                "INSERT INTO people.vote (volunteer_id, source_id, answer, asked_as) SELECT max(volunteer_id), %s,"
+                " 'AGN', 'unknown' FROM people.volunteer", [question["source_id"]],
+            )  # fmt: skip
+    assert asked(client)["source_id"] != question["source_id"]
+    fields = {name: question[name] for name in ("source_id", "question")}
+    assert post(client, "/volunteers/vote", "/volunteers/vote", **fields, answer="Star").status_code == 200
+
+
+def test_an_account_deleted_in_the_middle(client: httpx.Client, sky: Settings) -> None:
+    """By the operator, while its owner is at work: nothing is kept, and they are told."""
+    registered(client, "Kim")
+    with connect(sky) as conn:
+        ((account_id, number),) = conn.execute("SELECT account_id, volunteer_id FROM people.account WHERE name = 'Kim'")
+    person = accounts.Person(account_id, number, "Kim", None)
+    form = client.get("/volunteers/vote", params={"format": "json"}).json()
+    with connect(sky) as conn:
+        assert accounts.delete(conn, "KIM")
+    data = {name: form[name] for name in ("source_id", "question", "form_token")} | {"answer": "AGN"}
+    answer = client.post("/volunteers/vote", data=data)
+    assert answer.status_code == 401 and "log in" in answer.text
+    assert client.get("/volunteers/vote").status_code == 401
+    guard = Guard.__new__(Guard)  # between the check of the session and the statement
+    guard.pool = Pool(lambda: open_volunteers(sky))
+    for late in (
+        lambda conn: accounts.begin(conn, account_id),
+        lambda conn: conn.execute(
+            job("volunteers.add_remark").compose(), {"account_id": account_id, "source_id": 1, "body": "late"}
+        ),
+        lambda conn: accounts.everything(conn, person),
+    ):
+        with pytest.raises(HttpError, match="has just been deleted"):
+            guard.work(late)
+    guard.close()
+
+
+def test_texts_that_are_no_texts(client: httpx.Client) -> None:
+    """Halves of characters, by a charset of the client's choice; zeros; names that look alike."""
+    registered(client, "Lea")
+    question = asked(client)
+    fields = {name: question[name] for name in ("source_id", "question", "form_token")} | {"answer": "AGN"}
+    parts = [(name, (None, str(value))) for name, value in fields.items()]
+    half = ("remark", (None, rb"\ud800 half", "text/plain; charset=raw_unicode_escape"))
+    assert client.post("/volunteers/vote", files=[*parts, half]).status_code == 200
+    for name in ("L\u0065a", "\uff2cea", " Lea\u2003"):
+        twice = post(client, "/volunteers/register", "/volunteers/register", name=name, password=PASSWORD)
+        assert twice.status_code == 400 and "taken" in twice.text
+    for name in ("<b>Lea</b>", "L\x00a", "Lea\u202e", "le", "x" * 41):
+        with pytest.raises(InputError, match="the name must have"):
+            accounts.checked_name(name)

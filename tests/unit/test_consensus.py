@@ -44,7 +44,8 @@ def slow(votes: Votes, known: np.ndarray, options: Options, rounds: int) -> list
             for j in range(votes.n_volunteers):
                 row = [counts[j][k][c] + options.strength * together[c] / sum(together) for c in range(L)]
                 matrix[j][k] = [x / sum(row) for x in row]
-        totals = [1 + sum(p[i][k] for i in range(votes.n_items) if known[i] < 0) for k in range(K)]
+        asked = {i for i, _, _ in given if known[i] < 0}
+        totals = [1 + sum(p[i][k] for i in asked) for k in range(K)]
         for i in range(votes.n_items):
             if known[i] >= 0:
                 continue

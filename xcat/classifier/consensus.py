@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xcat.arrays import BoolArray, FloatArray, IntArray
+from xcat.arrays import FloatArray, IntArray
 
 _FLOOR = 1e-12
 
@@ -121,6 +121,9 @@ def consensus(
     n, k, j, m = votes.n_items, n_classes, votes.n_volunteers, votes.n_answers
     known = np.full(n, -1) if known is None else known
     is_known = known >= 0
+    n_votes = np.bincount(votes.item, minlength=n)
+    # objects without votes take no part: what else could be asked must not change what the votes say
+    is_counted = ~is_known & (n_votes > 0)
     truth = np.zeros((n, k))
     truth[np.flatnonzero(is_known), known[is_known]] = 1.0
     by_volunteer = votes.volunteer * m + votes.answer
@@ -142,16 +145,15 @@ def consensus(
         together /= together.sum(axis=1, keepdims=True)
         confusion = counts * measured[:, None] + options.strength * together
         confusion /= confusion.sum(axis=2, keepdims=True)
-        shares = _shares(p, is_known)
+        shares = _shares(p[is_counted])
         log_p = log_likelihood(votes, confusion)
         log_p = log_p + (np.log(shares) if log_prior is None else log_prior)
         new = np.exp(log_p - log_p.max(axis=1, keepdims=True))
         new /= new.sum(axis=1, keepdims=True)
         new[is_known] = truth[is_known]
-        change = float(np.abs(new - p).max(initial=0.0))
+        change = float(np.abs(new - p)[is_counted].max(initial=0.0))
         p = new
     each = worth(confusion, shares)
-    n_votes = np.bincount(votes.item, minlength=n)
     n_effective = np.bincount(votes.item, each[votes.volunteer], n).astype(float)
     return Consensus(p, confusion, shares, n_votes, n_effective, n_rounds, change <= options.tolerance)
 
@@ -184,9 +186,9 @@ def _shares_of_answers(votes: Votes, k: int) -> FloatArray:
     return np.asarray(p / p.sum(axis=1, keepdims=True))
 
 
-def _shares(p: FloatArray, is_known: BoolArray) -> FloatArray:
-    """Shares of the classes among the objects that are not known: which ones are known is nobody's sample."""
-    total = p[~is_known].sum(axis=0) + 1.0
+def _shares(p: FloatArray) -> FloatArray:
+    """Shares of the classes among unknown objects with votes: which ones are known is nobody's sample."""
+    total = p.sum(axis=0) + 1.0
     return np.asarray(total / total.sum())
 
 

@@ -36,7 +36,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Retirement:
-    """When an object has votes enough.
+    """When an object is settled, and when it has votes enough.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class Retirement:
     n_effective : float
         Effective votes, at least.
     most_votes : int
-        With so many it retires without a consensus.
+        With so many it retires, settled or not.
     """
 
     p: float = 0.97
@@ -101,8 +101,14 @@ def gold_share(n_votes: float, choice: Choice | None = None) -> float:
     return float(choice.gold_last + (choice.gold_first - choice.gold_last) * np.exp(-n_votes / choice.gold_votes))
 
 
+def is_settled(p: FloatArray, n_effective: FloatArray, rule: Retirement | None = None) -> BoolArray:
+    """Whether the class of each object is certain enough, (N,); in the single precision in which a run keeps it."""
+    rule, single = rule or Retirement(), np.float32
+    certain = p.max(axis=1, initial=0.0).astype(single) >= single(rule.p)
+    return np.asarray(certain & (n_effective.astype(single) >= single(rule.n_effective)))
+
+
 def is_retired(p: FloatArray, n_votes: IntArray, n_effective: FloatArray, rule: Retirement | None = None) -> BoolArray:
     """Whether each object needs no more votes, (N,): its class is settled, or it has had its share of votes."""
     rule = rule or Retirement()
-    settled = (p.max(axis=1) >= rule.p) & (n_effective >= rule.n_effective)
-    return np.asarray(settled | (n_votes >= rule.most_votes))
+    return np.asarray(is_settled(p, n_effective, rule) | (n_votes >= rule.most_votes))

@@ -137,9 +137,9 @@ def examples(*lines: str) -> str:
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
 
 
-def option(name: str, metavar: str | None, about: str) -> Any:
-    """An option that takes a value; without `metavar`, one that is given or not."""
-    return typer.Option(name, metavar=metavar, help=about)
+def option(name: str, metavar: str | None, about: str, **limits: Any) -> Any:
+    """An option that takes a value, from ``min`` to ``max``; without `metavar`, one that is given or not."""
+    return typer.Option(name, metavar=metavar, help=about, **limits)
 
 
 AsJson = Annotated[bool, typer.Option("--json", callback=_silence, help="Print JSON and nothing else.")]

@@ -44,7 +44,12 @@ def listing(as_json: common.AsJson = False) -> None:
         False,
         rows,
         ("name", "votes", "right of known", "last"),
-        lambda r: (r["name"], r["n_votes"], f"{r['n_right']} of {r['n_known']}", r["last_at"] or "-"),
+        lambda r: (
+            r["name"],
+            str(r["n_votes"]),
+            f"{r['n_right']} of {r['n_known']}",
+            f"{r['last_at']:%Y-%m-%d %H:%M}" if r["last_at"] else "-",
+        ),
         [],
     )
 
@@ -54,12 +59,14 @@ def consensus(
     posterior: Annotated[
         bool, common.option("--posterior", None, "Take our own probabilities as what is known before any vote.")
     ] = False,
-    last_vote: Annotated[int | None, common.option("--last-vote", "N", "Count the votes up to this number.")] = None,
+    last_vote: Annotated[
+        int | None, common.option("--last-vote", "N", "Count the votes up to this number.", min=1)
+    ] = None,
     min_accuracy: Annotated[
-        float, common.option("--min-accuracy", "SHARE", "Refuse it below this accuracy on known objects.")
+        float, common.option("--min-accuracy", "SHARE", "Refuse it below this accuracy on known objects.", min=0, max=1)
     ] = 0.9,
     most_turned: Annotated[
-        float, common.option("--most-turned", "SHARE", "Refuse it if more settled sources change class.")
+        float, common.option("--most-turned", "SHARE", "Refuse it if more settled sources change class.", min=0, max=1)
     ] = 0.02,
     simulated: Simulated = False,
     as_json: common.AsJson = False,
@@ -69,10 +76,13 @@ def consensus(
 
     made = consensus_run(settings(), Asked(posterior, simulated, last_vote, min_accuracy, most_turned))
     accuracy = made["accuracy_on_known"]
-    known = "no known objects" if accuracy is None else f"{accuracy:.1%} of {made['known_objects']} known objects right"
+    n_known = made["known_objects"]
+    known = f"{n_known} known objects, too few to judge it"
+    if accuracy is not None:
+        known = f"{accuracy:.1%} of {n_known} known objects right"
     text = (
         f"run {made['run_id']}: {made['votes']:,} votes of {made['volunteers']} volunteers on {made['sources']:,} "
-        f"sources, {made['retired']:,} settled; {known}"
+        f"sources, {made['settled']:,} settled; {known}"
     )
     common.done(as_json, made, text)
 
@@ -134,12 +144,12 @@ def delete(
 ) -> None:
     """Delete an account, with remarks and watchlists; votes stay, under a number that leads to nobody."""
     from xcat.database.connection import ready
-    from xcat.database.sqlfiles import job
     from xcat.errors import XcatError
+    from xcat.service.volunteers import accounts
 
     with ready(settings()) as conn:
-        gone = conn.execute(job("volunteers.delete_account").compose(), {"name": name}).fetchone()
-    if gone is None:
+        is_gone = accounts.delete(conn, name)
+    if not is_gone:
         raise XcatError(f"there is no account '{name}'. See: xcat volunteers list")
     common.done(as_json, {"deleted": name}, f"the account {name} is deleted")
 

@@ -10,7 +10,7 @@ from psycopg import sql
 
 from xcat.arrays import FloatArray, IntArray
 from xcat.classifier.consensus import Consensus, Options, Votes, consensus, plurality, worth
-from xcat.classifier.next_vote import Choice, Retirement, is_retired, value
+from xcat.classifier.next_vote import Choice, Retirement, is_retired, is_settled, value
 from xcat.columns.answers import ANSWERS
 from xcat.config import Settings
 from xcat.database import partitions
@@ -69,11 +69,13 @@ def gathered(conn: Connection, asked: Asked) -> Table:
     XcatError
         There are no votes.
     """
-    rows = conn.execute(
-        job("volunteers.votes").compose(), {"simulated": asked.simulated, "last": asked.last_vote}
-    ).fetchall()
+    with conn.transaction():  # a vote under way ends first: its number may be smaller than the last one that is read
+        conn.execute(job("volunteers.no_vote_now").compose())
+        rows = conn.execute(
+            job("volunteers.votes").compose(), {"simulated": asked.simulated, "last": asked.last_vote}
+        ).fetchall()
     if not rows:
-        raise XcatError("there are no votes yet: people give them at /volunteers, xcat volunteers simulate for a test")
+        raise XcatError("there are no such votes: people give them at /volunteers, xcat volunteers simulate for a test")
     source, person, answer, known_class, number = zip(*rows, strict=True)
     classes = [row[0] for row in conn.execute(job("volunteers.classes").compose())]
     ours_of = [class_column(name) for name in CLASSES if name in classes]
@@ -143,7 +145,7 @@ def consensus_run(settings: Settings, asked: Asked | None = None) -> dict[str, A
     rule, choice = Retirement(), Choice()
     with ready(settings) as conn:
         table = gathered(conn, asked)
-        before = conn.execute(job("volunteers.last_run").compose(), {"simulated": asked.simulated}).fetchone()
+        before = _kept(conn, None, asked.simulated)
         shown = conn.execute(job("classify.published").compose()).fetchone()
     config = asdict(asked) | {
         "last_vote": table.last_vote,
@@ -155,6 +157,7 @@ def consensus_run(settings: Settings, asked: Asked | None = None) -> dict[str, A
     with stage(settings, "consensus", "volunteers", config) as run:
         result = made(table, asked, options)
         retired = is_retired(result.p, result.n_votes, result.n_effective, rule)
+        settled = is_settled(result.p, result.n_effective, rule)
         accuracy, n_known = accuracy_on_known(table, options)
         best = result.p.argmax(axis=1)
         turned, n_before = _turned(run.conn, before, table.source_id, best)
@@ -162,7 +165,9 @@ def consensus_run(settings: Settings, asked: Asked | None = None) -> dict[str, A
             "votes": int(table.votes.item.size),
             "volunteers": int(table.votes.n_volunteers),
             "sources": int((result.n_votes > 0).sum()),
+            "settled": int(settled.sum()),
             "retired": int(retired.sum()),
+            "could_be_asked": int((~retired & (table.known < 0)).sum()),
             "votes_per_source": float(result.n_votes[result.n_votes > 0].mean()),
             "converged": result.converged,
             "rounds": result.n_rounds,
@@ -172,18 +177,36 @@ def consensus_run(settings: Settings, asked: Asked | None = None) -> dict[str, A
             "differs_from_plurality": int(
                 ((plurality(table.votes, len(CLASSES)) != best) & (result.n_votes > 0)).sum()
             ),
-            "classes": {name: int(((best == k) & retired).sum()) for k, name in enumerate(CLASSES)},
+            "classes": {name: int(((best == k) & settled).sum()) for k, name in enumerate(CLASSES)},
         }
         _judge(asked, accuracy, n_known, turned, n_before, result.converged)
         _write(run, table, result, retired, choice)
     return {"run_id": run.run_id, **run.summary}
 
 
-def _turned(conn: Connection, before: tuple[Any, ...] | None, source_id: IntArray, best: IntArray) -> tuple[float, int]:
+def _kept(conn: Connection, run_id: int | None, simulated: bool) -> tuple[int, Retirement] | None:
+    """A consensus that is kept, by default the newest, and what it took as settled."""
+    values = {"simulated": simulated, "run_id": run_id}
+    row = conn.execute(job("volunteers.consensus_run").compose(), values).fetchone()
+    return None if row is None else (row[0], Retirement(**row[1]["retirement"]))
+
+
+def _settled(rows: list[dict[str, Any]], rule: Retirement) -> list[dict[str, Any]]:
+    """The rows of a consensus, with ``p`` and ``n_effective``, whose class is settled."""
+    if not rows:
+        return []
+    p, n_effective = (np.array([row[name] for row in rows], float) for name in ("p", "n_effective"))
+    return [row for row, is_one in zip(rows, is_settled(p, n_effective, rule), strict=True) if is_one]
+
+
+def _turned(
+    conn: Connection, before: tuple[int, Retirement] | None, source_id: IntArray, best: IntArray
+) -> tuple[float, int]:
     """Share of the sources that were settled in the consensus before and have another class now, and their number."""
     if before is None:
         return 0.0, 0
-    then = dict(conn.execute(job("volunteers.earlier_answers").compose(), {"run_id": before[0]}).fetchall())
+    rows = dicts(conn.execute(job("volunteers.earlier_answers").compose(), {"run_id": before[0]}))
+    then = {row["source_id"]: row["answer"] for row in _settled(rows, before[1])}
     now = dict(zip(source_id.tolist(), (CLASSES[k] for k in best), strict=True))
     common = [i for i in then if i in now]
     return (sum(then[i] != now[i] for i in common) / len(common) if common else 0.0), len(common)
@@ -252,14 +275,13 @@ def labels(conn: Connection, run_id: int | None = None, simulated: bool = False)
     Raises
     ------
     XcatError
-        There is no consensus.
+        There is no consensus, or the run is none of these volunteers.
     """
-    if run_id is None:
-        row = conn.execute(job("volunteers.last_run").compose(), {"simulated": simulated}).fetchone()
-        if row is None:
-            raise XcatError("there is no consensus yet. Run: xcat volunteers consensus")
-        run_id = row[0]
-    rows = dicts(conn.execute(job("volunteers.labels").compose(), {"run_id": run_id}))
-    for row in rows:
-        row["p_class"] = max(row.pop("p"))
-    return rows
+    kept = _kept(conn, run_id, simulated)
+    if kept is None and run_id is not None:
+        whose = "simulated" if simulated else "real"
+        raise XcatError(f"run {run_id} is no consensus of {whose} volunteers. See: xcat runs")
+    if kept is None:
+        raise XcatError("there is no consensus yet. Run: xcat volunteers consensus")
+    rows = dicts(conn.execute(job("volunteers.labels").compose(), {"run_id": kept[0]}))
+    return [row | {"p_class": max(row.pop("p"))} for row in _settled(rows, kept[1])]

@@ -71,8 +71,12 @@ def tell(hook: str, event: Mapping[str, Any]) -> str | None:
             import requests
 
             headers = {"Content-Type": "application/json"}
-            answer = requests.post(hook, body, headers=headers, timeout=TIMEOUT_S, allow_redirects=False)
-            problem = None if answer.ok else f"the server answered {answer.status_code}"
+            # what the server says is not read: it may be without end
+            with requests.post(
+                hook, body, headers=headers, timeout=TIMEOUT_S, allow_redirects=False, stream=True
+            ) as answer:
+                status = answer.status_code
+            problem = None if 200 <= status < 300 else f"the server answered {status}"
         else:
             done = subprocess.run(
                 shlex.split(hook), input=body, text=True, capture_output=True, timeout=TIMEOUT_S, check=False

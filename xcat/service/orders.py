@@ -108,8 +108,8 @@ def close(settings: Settings, done: Outcome) -> None:
     with ready(settings) as conn:
         conn.execute(job("schedule.ended").compose(), {"name": done.schedule["name"], "outcome": text})
     if event["event"] == "success":
+        _tell_watchers(settings, done)  # first: they compare with what was published before
         _retire(settings, done)
-        _tell_watchers(settings, done)
 
 
 def _tell_watchers(settings: Settings, done: Outcome) -> None:

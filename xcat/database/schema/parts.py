@@ -100,6 +100,7 @@ _NAMES: list[tuple[TypeEngine[Any], str]] = [
     (ARRAY(DOUBLE_PRECISION), "best_levels outlier_p log_odds completenesses cutoffs log_back log_alone pool_means"),
     (ARRAY(DOUBLE_PRECISION), "column_shift confusion"),
     (ARRAY(Integer), "pools depth_cells"),
+    (ARRAY(BigInteger), "source_ids"),
     (ARRAY(REAL), "changes evidence offset_changes p p_err depth_mags"),
     (ARRAY(Text), "absence_columns axes catalogues objects scales"),
 ]

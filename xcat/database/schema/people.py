@@ -79,7 +79,7 @@ watchlist = book(
     "Sources, as a query in ADQL, whose changes somebody wants to be told",
     numbered("watchlist_id"),
     part_of("account_id", "people.account"),
-    "title adql feed_key hook? watched_run_id",
+    "title adql feed_key hook? watched_run_id source_ids",
     *_now("created_at"),
     UniqueConstraint("feed_key"),
     Index(None, "account_id"),

@@ -256,7 +256,7 @@ def energy(points: list[Row]) -> Markup | None:
     )
 
 
-def light_curve(observed: list[Row]) -> Markup | None:
+def light_curve(observed: list[Row], width: int = 640) -> Markup | None:
     """Fluxes of all missions in one band over the years, and upper limits."""
     dated = [o for o in observed if o["mjd"] is not None and (o["flux_std_cgs"] or o["limit_std_cgs"])]
     if not dated:
@@ -269,7 +269,7 @@ def light_curve(observed: list[Row]) -> Markup | None:
     chart = Chart(
         Axis(min(years) - pad, max(years) + pad, "Year"),
         Axis(low, high, "Flux, 0.2–12 keV (erg s⁻¹ cm⁻²)", True),
-        *(640, 300, (80, 14, 14, 44)),
+        *(width, 300, (80, 14, 14, 44)),
     )
     chart.axes()
     marks = mission_marks(observed)

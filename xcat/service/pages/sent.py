@@ -60,10 +60,15 @@ class Sent:
         return text.replace(f"{self.folder}/", "")
 
 
+def _encodable(text: str) -> str:
+    """A text without halves of characters, which the charset that a client names can leave."""
+    return text.encode("utf-8", "replace").decode()
+
+
 async def handled(request: Request, state: State, work: Callable[[Sent], _Value]) -> _Value:
     """Do the work that a form asks for, in a thread, as one query of the client's quota."""
     async with request.form(max_files=5, max_fields=200) as form:
-        texts = {name: value for name, value in form.multi_items() if isinstance(value, str)}
+        texts = {name: _encodable(value) for name, value in form.multi_items() if isinstance(value, str)}
         files = {name: value for name, value in form.multi_items() if isinstance(value, UploadFile) and value.size}
 
         def at_work() -> _Value:

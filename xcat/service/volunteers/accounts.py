@@ -7,12 +7,14 @@ import re
 import secrets
 import threading
 import time
+import unicodedata
 from collections import defaultdict, deque
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import argon2
+from zxcvbn import zxcvbn
 
 from xcat.database.connection import Connection
 from xcat.database.sqlfiles import dicts, job
@@ -26,43 +28,10 @@ _MAIL = re.compile(r"[^@\s<>\"]{1,64}@[^@\s<>\"]{1,190}")
 _HASHER = argon2.PasswordHasher()  # argon2id, RFC 9106 (2.4.1)
 #: So that an unknown name takes as long as a wrong password.
 _NOBODY = _HASHER.hash(secrets.token_urlsafe())
-# the passwords of breaches that are long enough to pass otherwise (2.1.7)
-_COMMON = frozenset(
-    [
-        "123456789012",
-        "1234567890123",
-        "12345678901234",
-        "123456789123",
-        "1q2w3e4r5t6y",
-        "qwertyuiop123",
-        "qwertyuiop12",
-        "qwerty123456",
-        "password1234",
-        "password12345",
-        "passwordpassword",
-        "1qaz2wsx3edc",
-        "administrator",
-        "iloveyou1234",
-        "letmein12345",
-        "welcome12345",
-        "abcdefghijkl",
-        "abcd12345678",
-        "changeme1234",
-        "unbelievable",
-        "motherfucker",
-        "football1234",
-        "baseball1234",
-        "princess1234",
-        "monkey123456",
-        "dragon123456",
-        "sunshine1234",
-        "master123456",
-        "superman1234",
-        "trustno1trustno1",
-        "q1w2e3r4t5y6",
-        "1234qwerasdf",
-    ]
-)
+#: Guesses that a password must withstand (2.1.7), as zxcvbn counts them (Wheeler 2016, USENIX Security 25, 157): lists
+#: of breaches, words, names, dates, keyboard walks, repetitions; and how many signs it judges, as it is slow for more.
+_LEAST_GUESSES, _JUDGED = 1e8, 72
+_JUDGING = threading.Lock()  # zxcvbn keeps the words of who asks in one table for all
 
 
 @dataclass(frozen=True)
@@ -97,7 +66,7 @@ class Limiter:
         HttpError
             429.
         """
-        now = time.monotonic()
+        key, now = sha256(key), time.monotonic()  # a key may be a megabyte long
         with self._lock:
             if len(self._times) > 10_000:  # forget who has not come for long
                 self._times = defaultdict(
@@ -113,7 +82,12 @@ class Limiter:
     def forget(self, key: str) -> None:
         """Somebody was right: their attempts count no more."""
         with self._lock:
-            self._times.pop(key, None)
+            self._times.pop(sha256(key), None)
+
+
+def plain_name(name: str) -> str:
+    """A name in the one way in which it is kept: signs that look alike are one, and so are any blanks."""
+    return " ".join(unicodedata.normalize("NFKC", name).split())
 
 
 def checked_name(name: str) -> str:
@@ -124,7 +98,7 @@ def checked_name(name: str) -> str:
     InputError
         It cannot.
     """
-    name = " ".join(name.split())
+    name = plain_name(name)
     if not _NAME.fullmatch(name):
         raise InputError(
             "the name must have 3 to 40 letters, digits, blanks or . _ ' - and begin with a letter or digit"
@@ -141,7 +115,7 @@ def checked_mail(mail: str) -> str | None:
 
 
 def checked_password(password: str, name: str) -> str:
-    """A password that is long enough and not one of those that everybody tries; any characters will do (2.1.9).
+    """A password that is long enough and not among the first that are guessed; any characters will do (2.1.9).
 
     Raises
     ------
@@ -150,9 +124,14 @@ def checked_password(password: str, name: str) -> str:
     """
     if not _LEAST <= len(password) <= _MOST:
         raise InputError(f"the password must have {_LEAST} to {_MOST} characters; a few words together are good")
-    plain = password.lower()
-    if plain in _COMMON or len(set(plain)) < 5 or plain.strip("0123456789!. ") in (name.lower(), "xcat", ""):
-        raise InputError("this password is among the first that are tried: choose another, as a few words together")
+    with _JUDGING:
+        judged = zxcvbn(password[:_JUDGED], [name, name.replace(" ", ""), *name.split(), "xcat"])
+    if judged["guesses"] < _LEAST_GUESSES:
+        why = judged["feedback"]["warning"]
+        raise InputError(
+            f"this password is among the first that are guessed{f' ({why})' if why else ''}: choose another, "
+            "as four words that do not belong together"
+        )
     return password
 
 
@@ -180,7 +159,7 @@ def verified(conn: Connection, name: str, password: str) -> dict[str, Any]:
     HttpError
         403: the name or the password is wrong, it is not said which.
     """
-    rows = dicts(conn.execute(job("volunteers.account").compose(), {"name": " ".join(name.split())}))
+    rows = dicts(conn.execute(job("volunteers.account").compose(), {"name": plain_name(name)}))
     kept = rows[0]["password_hash"] if rows else _NOBODY
     try:
         _HASHER.verify(kept, password[: _MOST + 1])
@@ -199,11 +178,15 @@ def set_password(conn: Connection, account_id: int, password_hash: str) -> None:
     conn.execute(job("volunteers.set_password").compose(), values)
 
 
-def change_password(conn: Connection, person: Person, old: str, new: str) -> None:
-    """Change the password of who knows the old one (2.1.6), and end all sessions (3.3.3)."""
-    verified(conn, person.name, old)
+def change_password(conn: Connection, person: Person, new: str) -> None:
+    """Change the password of who has given the old one (2.1.6), and end all sessions (3.3.3)."""
     set_password(conn, person.account_id, _HASHER.hash(checked_password(new, person.name)))
     conn.execute(job("volunteers.end_sessions").compose(), {"account_id": person.account_id})
+
+
+def end(conn: Connection, token: str) -> None:
+    """End the session of a token, if there is one."""
+    conn.execute(job("volunteers.end_session").compose(), {"token_sha256": sha256(token)})
 
 
 def sha256(text: str) -> str:
@@ -228,16 +211,24 @@ def person_of(conn: Connection, token: str) -> Person | None:
 def everything(conn: Connection, person: Person) -> dict[str, Any]:
     """All that is kept of a person, for themselves."""
     values = {"account_id": person.account_id, "volunteer_id": person.volunteer_id, "name": person.name}
-    account = dicts(conn.execute(job("volunteers.account").compose(), values))[0]
-    account.pop("password_hash")
+    account = dicts(conn.execute(job("volunteers.account").compose(), values))
+    if not account:
+        raise HttpError(401, "this account has just been deleted")
+    account[0].pop("password_hash")
+    watched = dicts(conn.execute(job("volunteers.watchlists").compose(), values))
+    for each in watched:
+        asked = {"watchlist_id": each["watchlist_id"], "most": None}
+        each["notices"] = dicts(conn.execute(job("volunteers.notices").compose(), asked))
     return {
-        "account": account,
+        "account": account[0],
+        "sessions": dicts(conn.execute(job("volunteers.sessions").compose(), values)),
         "votes": dicts(conn.execute(job("volunteers.record").compose(), values)),
         "remarks": dicts(conn.execute(job("volunteers.own_remarks").compose(), values)),
-        "watchlists": dicts(conn.execute(job("volunteers.watchlists").compose(), values)),
+        "watchlists": watched,
     }
 
 
 def delete(conn: Connection, name: str) -> bool:
     """Delete an account with all that goes with it; whether there was one. Votes stay, under a number."""
-    return conn.execute(job("volunteers.delete_account").compose(), {"name": name}).fetchone() is not None
+    values = {"name": plain_name(name)}
+    return conn.execute(job("volunteers.delete_account").compose(), values).fetchone() is not None

@@ -6,10 +6,10 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Callable
-from contextlib import closing
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+import psycopg
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
@@ -48,9 +48,18 @@ class Guard:
         self.pool.close()
 
     def work(self, do: Callable[[Connection], _Value]) -> _Value:
-        """Do something in one transaction."""
-        with self.pool.connection(20.0) as conn, conn.transaction():
-            return do(conn)
+        """Do something in one transaction.
+
+        Raises
+        ------
+        HttpError
+            401: the account was deleted meanwhile.
+        """
+        try:
+            with self.pool.connection(20.0) as conn, conn.transaction():
+                return do(conn)
+        except psycopg.errors.ForeignKeyViolation:
+            raise HttpError(401, "this account has just been deleted: nothing was kept") from None
 
     def person(self, request: Request) -> Person | None:
         """Who is logged in."""
@@ -102,26 +111,36 @@ class Guard:
             raise HttpError(403, "this form has expired or came from elsewhere: open the page again and repeat it")
 
     def _token(self, request: Request, nonce: str) -> str:
-        bound = f"{nonce}|{request.cookies.get(_SESSION, '')}"
-        return hmac.new(self._key, bound.encode(), hashlib.sha256).hexdigest()
+        return self.signed("form", nonce, request.cookies.get(_SESSION, ""))
+
+    def signed(self, *parts: object) -> str:
+        """A checksum that only this process can make: what comes back with it was given out by us."""
+        return hmac.new(self._key, repr(parts).encode(), hashlib.sha256).hexdigest()
+
+    def is_signed(self, signature: str, *parts: object) -> bool:
+        """Whether we gave this checksum."""
+        return hmac.compare_digest(self.signed(*parts).encode(), signature.encode())
 
     def log_in(self, request: Request, account_id: int, to: str) -> Response:
-        """Begin a new session (3.2.1), and go on."""
-        token = self.work(lambda conn: accounts.begin(conn, account_id))
+        """End the session of this browser, begin a new one (3.2.1), and go on."""
+        held = request.cookies.get(_SESSION, "")
+
+        def begin(conn: Connection) -> str:
+            accounts.end(conn, held)
+            return accounts.begin(conn, account_id)
+
+        token = self.work(begin)
         answer = RedirectResponse(to, 303)
         self._set(request, answer, _SESSION, token, int(accounts.LASTS.total_seconds()))
         return answer
 
     def log_out(self, request: Request, to: str) -> Response:
         """End the session, and go on."""
+        held = request.cookies.get(_SESSION, "")
+        self.work(lambda conn: accounts.end(conn, held))
         answer = RedirectResponse(to, 303)
         answer.delete_cookie(_SESSION, path="/", httponly=True, samesite="lax", secure=_is_https(request))
-        answer.headers["Clear-Site-Data"] = '"cookies"'
         return answer
-
-    def token(self, request: Request) -> str:
-        """Token of the session."""
-        return request.cookies.get(_SESSION, "")
 
     @staticmethod
     def client(request: Request) -> str:
@@ -136,8 +155,3 @@ class Guard:
 
 def _is_https(request: Request) -> bool:
     return request.url.scheme == "https" or request.headers.get("x-forwarded-proto") == "https"
-
-
-def opened(guard: Guard) -> Any:
-    """Close the guard's connections after use, for tests."""
-    return closing(guard)

@@ -12,12 +12,11 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from xcat.columns.answers import WORDS
 from xcat.database.sqlfiles import dicts, job
 from xcat.errors import InputError
-from xcat.service.pages import drawings_of_products
 from xcat.service.pages.page import NAVIGATION, add_templates, plain, wants_json
 from xcat.service.pages.sent import Sent, handled
 from xcat.service.pages.state import State
 from xcat.service.tap.errors import HttpError
-from xcat.service.volunteers import accounts, voting, watchlists
+from xcat.service.volunteers import accounts, charts, voting, watchlists
 from xcat.service.volunteers.guard import Guard
 
 _MOST_REMARK = 2000
@@ -69,22 +68,22 @@ def router(state: State, guard: Guard) -> APIRouter:
         def work(form: Sent) -> Response:
             name, client = form.text("name"), guard.client(request)
             guard.logins_of_client.check(client)
-            guard.logins.check(name.lower())
-            account = guard.work(lambda conn: accounts.verified(conn, name, form.raw("password")))
-            guard.logins.forget(name.lower())
-            _end(request)
+            account = _verified(name, form.raw("password"))
             return guard.log_in(request, account["account_id"], "/volunteers")
 
         return await sent(request, work)
 
-    def _end(request: Request) -> None:
-        values = {"token_sha256": accounts.sha256(guard.token(request))}
-        guard.work(lambda conn: conn.execute(job("volunteers.end_session").compose(), values))
+    def _verified(name: str, password: str) -> dict[str, Any]:
+        """The account of a name and password; so many attempts, however the name is written."""
+        key = accounts.plain_name(name).lower()
+        guard.logins.check(key)
+        account = guard.work(lambda conn: accounts.verified(conn, name, password))
+        guard.logins.forget(key)
+        return account
 
     @routes.post("/volunteers/logout")
     async def logout(request: Request) -> Response:
         def work(form: Sent) -> Response:
-            _end(request)
             return guard.log_out(request, "/volunteers")
 
         return await sent(request, work)
@@ -104,10 +103,9 @@ def router(state: State, guard: Guard) -> APIRouter:
     async def password(request: Request) -> Response:
         def work(form: Sent) -> Response:
             person = guard.required(request)
-            guard.logins.check(person.name.lower())
-            old, new = form.raw("old"), form.raw("password")
-            guard.work(lambda conn: accounts.change_password(conn, person, old, new))
-            guard.logins.forget(person.name.lower())
+            _verified(person.name, form.raw("old"))
+            new = form.raw("password")
+            guard.work(lambda conn: accounts.change_password(conn, person, new))
             return guard.log_in(request, person.account_id, "/volunteers/account")
 
         return await sent(request, work)
@@ -116,8 +114,7 @@ def router(state: State, guard: Guard) -> APIRouter:
     async def delete(request: Request) -> Response:
         def work(form: Sent) -> Response:
             person = guard.required(request)
-            guard.logins.check(person.name.lower())
-            guard.work(lambda conn: accounts.verified(conn, person.name, form.raw("password")))
+            _verified(person.name, form.raw("password"))
             guard.work(lambda conn: accounts.delete(conn, person.name))
             return guard.log_out(request, "/volunteers")
 
@@ -133,35 +130,39 @@ def router(state: State, guard: Guard) -> APIRouter:
             progress = voting.progress(conn, person)
             following = voting.next_of(conn, person, progress)
             if following is None:
-                return {"progress": progress, "source_id": None, "source": None, "is_tutorial": False}
+                return {"progress": progress, "source_id": None, "source": None, "is_tutorial": False, "question": ""}
             source_id, how = following
-            # gold looks like unknown
-            told = {"source_id": source_id, "is_tutorial": how == "tutorial", "progress": progress}
-            # curves and spectra without what names the source: observations, names of files
-            charts = drawings_of_products.figures(drawings_of_products.gather(conn, [source_id]), is_secret=True)
-            return told | {
-                "source": voting.shown(conn, source_id),
-                "only_html": {"figures": charts, "marks": drawings_of_products.legend(charts)},
+            # gold looks like unknown: how it is asked is in the checksum only
+            question = guard.signed("vote", person.volunteer_id, source_id, how)
+            told = {
+                "source_id": source_id,
+                "is_tutorial": how == "tutorial",
+                "progress": progress,
+                "question": question,
             }
+            return told | {"source": voting.shown(conn, source_id)}
 
         values = guard.work(asked)
         hints = voting.HINTS if values["is_tutorial"] else {}
-        return guard.show(request, "vote.html", person, answers=WORDS, hints=hints, **values)
+        measured, drawn = charts.of_source(state, values["source_id"]) if values["source"] else ({}, {})
+        values |= {"answers": WORDS, "hints": hints, **measured}
+        return guard.show(request, "vote.html", person, only_html=drawn, **values)
 
     @routes.post("/volunteers/vote")
     async def vote(request: Request) -> Response:
         def work(form: Sent) -> Response:
             person = guard.required(request)
             guard.votes.check(str(person.account_id))
-            source_id, answer = _number(form, "source_id"), form.text("answer")
+            source_id, answer, question = _number(form, "source_id"), form.text("answer"), form.text("question")
             body = _remark(form)
+            asked_as = [
+                how for how in voting.ASKED_AS if guard.is_signed(question, "vote", person.volunteer_id, source_id, how)
+            ]
+            if not asked_as:
+                raise InputError("this is not the source that you were asked about: open /volunteers/vote again")
 
             def keep(conn: Any) -> None:
-                progress = voting.progress(conn, person)
-                following = voting.next_of(conn, person, progress)
-                known = conn.execute(job("volunteers.answer_of_ours").compose(), {"source_id": source_id}).fetchone()
-                voting.keep(conn, person, source_id, answer, following, known[3] if known else None)
-                if body:
+                if voting.keep(conn, person, source_id, answer, asked_as[0]) and body:
                     values = {"account_id": person.account_id, "source_id": source_id, "body": body}
                     conn.execute(job("volunteers.add_remark").compose(), values)
 
@@ -212,11 +213,12 @@ def router(state: State, guard: Guard) -> APIRouter:
             asked = {"account_id": person.account_id}
             lists = guard.work(lambda conn: dicts(conn.execute(job("volunteers.watchlists").compose(), asked)))
             for each in lists:
-                values = {"watchlist_id": each["watchlist_id"]}
+                values = {"watchlist_id": each["watchlist_id"], "most": watchlists.MOST_NOTICES}
                 rows = guard.work(lambda conn, v=values: dicts(conn.execute(job("volunteers.notices").compose(), v)))  # type: ignore[misc]
                 each["notices"] = [row | {"words": watchlists.sentence(row)} for row in rows]
         hosts = state.settings.webhook_hosts
-        return guard.show(request, "watch.html", person, lists=lists, webhook_hosts=hosts)
+        most = watchlists.MOST_NOTICES
+        return guard.show(request, "watch.html", person, lists=lists, webhook_hosts=hosts, most_notices=most)
 
     @routes.post("/watch")
     async def add(request: Request) -> Response:
@@ -255,7 +257,7 @@ def router(state: State, guard: Guard) -> APIRouter:
         found = guard.work(lambda conn: dicts(conn.execute(job("volunteers.feed").compose(), asked)))
         if not found:
             raise HttpError(404, "there is no such feed")
-        values = {"watchlist_id": found[0]["watchlist_id"]}
+        values = {"watchlist_id": found[0]["watchlist_id"], "most": watchlists.MOST_NOTICES}
         rows = guard.work(lambda conn: dicts(conn.execute(job("volunteers.notices").compose(), values)))
         if wants_json(request):
             return JSONResponse(plain({"title": found[0]["title"], "notices": rows}))

@@ -14,6 +14,7 @@ from xcat.database.sqlfiles import dicts, job
 from xcat.errors import InputError
 from xcat.service.volunteers.accounts import Person
 
+ASKED_AS = ("tutorial", "gold", "unknown")
 TUTORIAL = 12
 """Known objects that everybody begins with, with hints."""
 LEVEL_VOTES, LEVEL_SHARE = 12, 0.6
@@ -37,7 +38,7 @@ HINTS = {
 def next_of(conn: Connection, person: Person, progress: dict[str, Any]) -> tuple[int, str] | None:
     """The source that the volunteer is asked about, and how: tutorial, gold or unknown; None if none is left.
 
-    Which one follows from the votes alone, so that reloading the page gives the same.
+    Which one follows from the votes alone: who reloads the page is asked the same, unless others have voted meanwhile.
     """
     values: dict[str, Any] = {"volunteer_id": person.volunteer_id, "classes": list(HINTS)}
     if not progress["is_trained"]:
@@ -50,7 +51,7 @@ def next_of(conn: Connection, person: Person, progress: dict[str, Any]) -> tuple
         row = conn.execute(job("volunteers.next_known").compose(), values).fetchone()
         if row is not None:
             return int(row[0]), "gold"
-    run = conn.execute(job("volunteers.last_run").compose(), {"simulated": False}).fetchone()
+    run = conn.execute(job("volunteers.consensus_run").compose(), {"simulated": False, "run_id": None}).fetchone()
     row = None
     if run is not None:
         row = conn.execute(job("volunteers.next_unknown").compose(), values | {"run_id": run[0]}).fetchone()
@@ -69,6 +70,7 @@ def progress(conn: Connection, person: Person) -> dict[str, Any]:
         "n_votes": len(record),
         "n_unknown": sum(row["asked_as"] == "unknown" for row in record),
         "n_known": len(known),
+        "n_right": sum(known),
         "success": sum(known) / len(known) if known else None,
         "streak": streak,
         "is_trained": len(known) >= TUTORIAL and sum(last) >= LEVEL_SHARE * len(last),
@@ -82,28 +84,33 @@ def shown(conn: Connection, source_id: int) -> dict[str, Any] | None:
     return rows[0] if rows else None
 
 
-def keep(
-    conn: Connection, person: Person, source_id: int, answer: str, asked: tuple[int, str] | None, known: Any
-) -> None:
-    """Keep a vote.
+def keep(conn: Connection, person: Person, source_id: int, answer: str, asked_as: str) -> bool:
+    """Keep a vote; whether it is a new one. The same vote again, as of a form sent twice, is none and no error.
 
     Parameters
     ----------
-    asked : (int, str) or None
-        What the volunteer is asked now; an answer about anything else is refused.
+    asked_as : str
+        One of `ASKED_AS`.
 
     Raises
     ------
     InputError
-        It is no answer, or to another question.
+        It is no answer, another one than before, or to a question that is out of date.
     """
     if answer not in ANSWERS:
         raise InputError(f"an answer is one of {', '.join(ANSWERS)}")
-    if asked is None or asked[0] != source_id:
-        raise InputError("this is not the source that you are asked about now: open /volunteers/vote again")
-    values = {"volunteer_id": person.volunteer_id, "source_id": source_id, "answer": answer, "asked_as": asked[1]}
-    values["known_class"] = known if asked[1] != "unknown" else None
-    conn.execute(job("volunteers.vote").compose(), values)
+    values: dict[str, Any] = {"volunteer_id": person.volunteer_id, "source_id": source_id, "answer": answer}
+    ours = dicts(conn.execute(job("volunteers.answer_of_ours").compose(), values))
+    known = ours[0]["known_class"] if ours and asked_as != "unknown" else None
+    if not ours or (asked_as != "unknown" and known is None):
+        raise InputError("what is published has changed since you were asked: open /volunteers/vote again")
+    values |= {"asked_as": asked_as, "known_class": known}
+    if conn.execute(job("volunteers.vote").compose(), values).fetchone() is not None:
+        return True
+    before = dicts(conn.execute(job("volunteers.vote_of").compose(), values))
+    if before and before[0]["answer"] == answer:
+        return False
+    raise InputError("you have voted on this source before, and votes are never changed: open /volunteers/vote again")
 
 
 def feedback(conn: Connection, reading: Connection, person: Person, source_id: int) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from typing import Any
 from urllib.parse import urlsplit
 from xml.sax.saxutils import escape
 
+import psycopg
+
 from xcat import adql
 from xcat.config import Settings
 from xcat.database.connection import Connection, open_reader, open_volunteers
@@ -19,8 +21,10 @@ from xcat.service.pages.place import position
 from xcat.service.tap.tables import Tables
 from xcat.service.volunteers.accounts import Person
 
-MOST_SOURCES, MOST_PLACES, MOST_LISTS = 10_000, 500, 50
+MOST_SOURCES, MOST_PLACES, MOST_LISTS, MOST_NOTICES = 10_000, 50, 50, 500  # a query reads at most 64 tables
 _TIMEOUT_S = 20
+_MOST_HOOK = 2000
+_WHOLE = (20, 21, 23)  # numbers of the types bigint, smallint and integer in PostgreSQL
 
 
 def query_of_places(text: str, radius_arcsec: float) -> str:
@@ -35,7 +39,10 @@ def query_of_places(text: str, radius_arcsec: float) -> str:
     if not 0.1 <= radius_arcsec <= 3600:
         raise InputError(f"radius={radius_arcsec:g}: must be from 0.1 to 3600 arcsec")
     if not lines or len(lines) > MOST_PLACES:
-        raise InputError(f"give 1 to {MOST_PLACES} positions, one a line; longer lists can be a query")
+        raise InputError(
+            f"give 1 to {MOST_PLACES} positions, one a line; longer lists can be several, or a query, as in "
+            "SELECT source_id FROM pub.classified WHERE source_id IN (...)"
+        )
     circles = []
     for number, line in enumerate(lines, 1):
         place = position(line.replace(",", " "))
@@ -59,20 +66,25 @@ def sources(conn: Connection, tables: Tables, query: str) -> list[int]:
     Raises
     ------
     InputError
-        It has no column source_id, or too many rows.
+        It has no whole numbers source_id, too many rows, takes too long, or fails.
     """
-    with conn.transaction():
-        conn.execute("SET TRANSACTION READ ONLY")
-        conn.execute(job("tap.limit").compose(), {"milliseconds": str(_TIMEOUT_S * 1000)})
-        translated = adql.translate(query, tables.read(conn).adql, maxrec=MOST_SOURCES + 1)
-        cursor = conn.execute(translated.sql.encode())
-        names = [column.name for column in cursor.description or ()]
-        if "source_id" not in names:
-            raise InputError(
-                "the query must give a column source_id, as in SELECT source_id FROM pub.classified WHERE ..."
-            )
-        place = names.index("source_id")
-        found = sorted({int(row[place]) for row in cursor.fetchall() if row[place] is not None})
+    try:
+        with conn.transaction():
+            conn.execute("SET TRANSACTION READ ONLY")
+            conn.execute(job("tap.limit").compose(), {"milliseconds": str(_TIMEOUT_S * 1000)})
+            translated = adql.translate(query, tables.read(conn).adql, maxrec=MOST_SOURCES + 1)
+            cursor = conn.execute(translated.sql.encode())
+            columns = [(c.name, c.type_code in _WHOLE) for c in cursor.description or ()]
+            if ("source_id", True) not in columns:
+                raise InputError(
+                    "the query must give a column source_id, as in SELECT source_id FROM pub.classified WHERE ..."
+                )
+            place = columns.index(("source_id", True))
+            found = sorted({row[place] for row in cursor.fetchall() if row[place] is not None})
+    except psycopg.errors.QueryCanceled:
+        raise InputError(f"the query takes longer than {_TIMEOUT_S} s: make it narrower") from None
+    except psycopg.DataError as error:
+        raise InputError(f"the query fails: {str(error).partition(chr(10))[0]}") from None
     if len(found) > MOST_SOURCES:
         raise InputError(f"the query gives more than {MOST_SOURCES:,} sources: make it narrower")
     return found
@@ -89,13 +101,15 @@ def checked_hook(hook: str, allowed: tuple[str, ...]) -> str | None:
     hook = hook.strip()
     if not hook:
         return None
-    parts = urlsplit(hook)
+    if len(hook) > _MOST_HOOK:
+        raise InputError(f"the address of a webhook has at most {_MOST_HOOK:,} characters")
     try:
-        host, port = (parts.hostname or "").lower(), parts.port
-    except ValueError:
-        host, port = "", None
-    named = host if port is None else f"{host}:{port}"
-    if parts.scheme not in ("http", "https") or parts.username is not None or named not in allowed:
+        parts = urlsplit(hook)
+        named = (parts.hostname or "").lower() + ("" if parts.port is None else f":{parts.port}")
+        is_web = parts.scheme in ("http", "https") and parts.username is None
+    except ValueError:  # no address at all
+        named, is_web = "", False
+    if not is_web or named not in allowed:
         told = ", ".join(allowed) if allowed else "none is"
         raise InputError(f"webhooks go only to hosts that the operator allows ({told}); the feed needs none")
     return hook
@@ -128,6 +142,7 @@ def add(
         "adql": query,
         "feed_key": secrets.token_urlsafe(24),
         "hook": hook,
+        "source_ids": found,
         "run_id": published_run(reading),
     }
     conn.execute(job("volunteers.add_watchlist").compose(), values)
@@ -151,36 +166,62 @@ def published_run(reading: Connection) -> int:
 def tell(settings: Settings, say: Callable[[str], None]) -> int:
     """Compare every watchlist with what is published now, keep notices, and call webhooks; the number of notices.
 
-    A list whose query fails is said and tried again next time; what a webhook answers never ends anything.
+    A list whose query fails is said and tried again next time. A webhook is called once; what it answers never ends
+    anything, and a host that fails is not called again before the next publication.
     """
-    n_notices, tables = 0, Tables()
+    n_notices, tables, failed = 0, Tables(), set[str]()
     with open_reader(settings) as reading, open_volunteers(settings) as conn:
         reading.autocommit = conn.autocommit = True
         run_id = published_run(reading)
         for watched in dicts(conn.execute(job("volunteers.all_watchlists").compose(), {"run_id": run_id})):
+            name = f"watchlist {watched['watchlist_id']}"
             try:
-                notices = changes(reading, sources(reading, tables, watched["adql"]), watched["watched_run_id"], run_id)
-            except XcatError as error:
-                say(f"watchlist {watched['watchlist_id']}: {error}")
+                notices = _compared(reading, conn, tables, watched, run_id)
+            except (XcatError, psycopg.DatabaseError) as error:
+                if conn.closed or reading.closed:
+                    raise
+                say(f"{name}: {error}")
                 continue
-            values = {"watchlist_id": watched["watchlist_id"], "run_id": run_id, "before": watched["watched_run_id"]}
-            with conn.transaction():
-                if conn.execute(job("volunteers.watched").compose(), values).fetchone() is None:
-                    continue  # another process was first
-                for notice in notices:
-                    conn.execute(job("volunteers.add_notice").compose(), values | notice)
+            if notices is None:
+                say(f"{name}: run {watched['watched_run_id']}, which it knows, is dropped; it is compared from now on")
+                continue
             n_notices += len(notices)
-            hook = watched["hook"]
-            if notices and hook:
-                try:
-                    checked_hook(hook, settings.webhook_hosts)  # the operator may have taken the host back
-                    event = {"event": "watchlist", "title": watched["title"], "run": run_id, "changes": notices}
-                    problem = hooks.tell(hook, event)
-                except InputError as error:
-                    problem = str(error)
+            host = urlsplit(watched["hook"] or "").netloc
+            if notices and host and host not in failed:
+                event = {"event": "watchlist", "title": watched["title"], "run": run_id, "changes": notices}
+                problem = _call(watched["hook"], settings.webhook_hosts, event)
                 if problem:
-                    say(f"watchlist {watched['watchlist_id']}: {problem}")
+                    failed.add(host)
+                    say(f"{name}: {problem}")
     return n_notices
+
+
+def _compared(
+    reading: Connection, conn: Connection, tables: Tables, watched: dict[str, Any], run_id: int
+) -> list[Row] | None:
+    """The notices of a watchlist, which are kept; None if there is nothing left to compare with."""
+    before = watched["watched_run_id"]
+    now = sources(reading, tables, watched["adql"])
+    # also those that the query gave before: who has left it has changed
+    either = sorted({*watched["source_ids"], *now})
+    row = reading.execute(job("volunteers.can_be_compared").compose(), {"run_id": before}).fetchone()
+    notices = changes(reading, either, before, run_id) if row and row[0] else None
+    values = {"watchlist_id": watched["watchlist_id"], "run_id": run_id, "before": before, "source_ids": now}
+    with conn.transaction():
+        if conn.execute(job("volunteers.watched").compose(), values).fetchone() is None:
+            return []  # another process was first, or the list is deleted
+        for notice in notices or ():
+            conn.execute(job("volunteers.add_notice").compose(), values | notice)
+    return notices
+
+
+def _call(hook: str, allowed: tuple[str, ...], event: dict[str, Any]) -> str | None:
+    """Call a webhook; what went wrong."""
+    try:
+        checked_hook(hook, allowed)  # the operator may have taken the host back
+    except InputError as error:
+        return str(error)
+    return hooks.tell(hook, event)
 
 
 def changes(reading: Connection, source_ids: list[int], before: int, run_id: int) -> list[Row]:
