@@ -163,7 +163,7 @@ def test_the_pages_show_curves_and_spectra_and_the_voter_sees_no_name(
     assert [len(curve["bins"]), len(curve["blocks"])] == [40, 3]
     form = client.get("/volunteers/register").text
     token = re.search(r'name="form_token" value="(\w+)"', form)[1]  # type: ignore[index]
-    given = {"form_token": token, "name": "Ada", "password": "seven green owls at night"}
+    given = {"form_token": token, "name": "Bea", "password": "seven green owls at night"}
     assert client.post("/volunteers/register", data=given).status_code == 200
     asked = client.get("/volunteers/vote", params={"format": "json"}).json()["source_id"]
     xcat(
