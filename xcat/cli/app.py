@@ -23,6 +23,7 @@ from xcat.cli import (
     export_commands,
     own_commands,
     pipeline_commands,
+    product_commands,
     release_commands,
     run_commands,
     serve_commands,
@@ -68,6 +69,7 @@ app.add_typer(db_app, name="db")
 for room in (
     *(catalogue_commands, pipeline_commands, own_commands, evaluate_commands, answer_commands, run_commands),
     export_commands,
+    product_commands,
     release_commands,
     service_commands,
     skymap_commands,

@@ -37,11 +37,15 @@ _UM_HZ = 2.99792458e14
 _KEV_HZ = 2.417989e17
 
 
+def members(e: Explanation) -> list[int]:
+    """Numbers of the source and of those of other missions that are the same object."""
+    others = [] if e.master is None else [o["source_id"] for o in e.master["others"] if o["relation"] == "member"]
+    return [e.source["source_id"], *others]
+
+
 def observations(conn: Connection, run: Row, e: Explanation) -> list[Row]:
     """Every observation of the object by every mission, with fluxes in 0.2-12 keV and the factor that made them so."""
-    others = [] if e.master is None else [o["source_id"] for o in e.master["others"] if o["relation"] == "member"]
-    ids = [e.source["source_id"], *others]
-    found = rows(conn, "pages.detections", {"source_ids": ids, "source_run_id": run["source_run_id"]})
+    found = rows(conn, "pages.detections", {"source_ids": members(e), "source_run_id": run["source_run_id"]})
     out = []
     for row in found:
         band = _band(row.pop("definition"))

@@ -16,7 +16,7 @@ from xcat.output.reading import Row, classify_run, one, rows
 from xcat.report.explain.explanation import Explanation
 from xcat.report.explain.gather import Labelled, explain, find, to_json
 from xcat.report.explain.wording import odds
-from xcat.service.pages import drawings, gather, openapi, sentences
+from xcat.service.pages import drawings, drawings_of_products, gather, openapi, sentences
 from xcat.service.pages.page import page
 from xcat.service.pages.state import State
 from xcat.service.tap.errors import HttpError
@@ -39,9 +39,11 @@ def router(state: State) -> APIRouter:
             summary = one(conn, "pages.summary", {"source_id": source_id}) or {}
             xray = gather.xray(conn, run, source_id)
             observed = gather.observations(conn, run, e)
+            products = drawings_of_products.gather(conn, gather.members(e))
             objects = gather.around(conn, run, source_id)
             history = gather.history(conn, source_id)
             neighbours = gather.neighbours(conn, e)
+        resolved = drawings_of_products.figures(products)
         points = gather.sed(e, summary, xray)
         argues, against = sentences.reasons(e)
         missions = drawings.mission_marks(observed)
@@ -53,6 +55,7 @@ def router(state: State) -> APIRouter:
             explanation=to_json(e),
             summary=summary,
             observations=observed,
+            products=products,
             fluxes=points,
             objects_around=objects,
             history=history,
@@ -69,6 +72,8 @@ def router(state: State) -> APIRouter:
                 "place": drawings.place(e, xray, objects) if objects else None,
                 "sed": drawings.energy(points),
                 "light_curve": drawings.light_curve(observed),
+                "resolved": resolved,
+                "marks_of_resolved": drawings_of_products.legend(resolved),
                 "mission_marks": missions,
                 "factors": _factors(observed),
                 "hardness": drawings.hardness(e, model),

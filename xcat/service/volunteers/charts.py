@@ -7,7 +7,7 @@ from typing import Any
 from xcat.output.chart import legend
 from xcat.output.reading import classify_run, one
 from xcat.report.explain.gather import Labelled, explain
-from xcat.service.pages import drawings, gather
+from xcat.service.pages import drawings, drawings_of_products, gather
 from xcat.service.pages.state import State
 
 
@@ -20,7 +20,7 @@ def of_source(state: State, source_id: int) -> tuple[dict[str, Any], dict[str, A
         ``observations`` and ``fluxes``: rows behind the charts, for JSON.
     charts : dict
         ``place``, ``sed``, ``hardness`` and ``light_curve`` as SVG, None where there is nothing to draw; the ``legend``
-        of the classes, and ``mission_marks``.
+        of the classes, and ``mission_marks``; ``figures`` of light curves and spectra, with their ``marks``.
     """
     with state.reading() as conn:
         published = state.published(conn)
@@ -33,7 +33,10 @@ def of_source(state: State, source_id: int) -> tuple[dict[str, Any], dict[str, A
         xray = gather.xray(conn, run, source_id)
         observed = gather.observations(conn, run, e)
         objects = gather.around(conn, run, source_id)
+        products = drawings_of_products.gather(conn, gather.members(e))
     points = gather.sed(e, summary, xray)
+    # without what names the source: observations, names of files
+    figures = drawings_of_products.figures(products, is_secret=True)
     charts = {
         "place": drawings.place(e, xray, objects) if objects else None,
         "sed": drawings.energy(points),
@@ -41,5 +44,7 @@ def of_source(state: State, source_id: int) -> tuple[dict[str, Any], dict[str, A
         "light_curve": drawings.light_curve(observed, 440),
         "mission_marks": drawings.mission_marks(observed),
         "legend": legend(e.classes),
+        "figures": figures,
+        "marks": drawings_of_products.legend(figures),
     }
     return {"observations": observed, "fluxes": points}, charts
