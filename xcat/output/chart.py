@@ -17,9 +17,9 @@ from markupsafe import Markup, escape
 from matplotlib.ticker import LogLocator, MaxNLocator
 
 from xcat.output import style
+from xcat.output.terminal import SUPERSCRIPT
 
 _numbers = count(1)
-_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _SHAPES = {
     "^": "0,-1.2 1.1,.9 -1.1,.9",
     "v": "0,1.2 1.1,-.9 -1.1,-.9",
@@ -74,7 +74,7 @@ def power(value: float) -> str:
         return f"{value:g}"
     mantissa = value / 10.0**exponent
     head = "" if abs(mantissa - 1) < 1e-6 else f"{mantissa:g}×"
-    return f"{head}10{str(exponent).translate(_SUPERSCRIPT)}"
+    return f"{head}10{str(exponent).translate(SUPERSCRIPT)}"
 
 
 def _filled(markup: str, **values: Any) -> Markup:

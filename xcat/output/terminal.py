@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     Table: TypeAlias = astropy.Table | ResultTable
 
 _LONGEST_TEXT = 40
+#: For `str.translate`: the digits of an exponent.
+SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def number(value: float) -> str:

@@ -10,10 +10,10 @@ from markupsafe import Markup, escape
 
 from xcat.columns.properties import property_label, property_symbol
 from xcat.columns.registry import columns
+from xcat.output.terminal import SUPERSCRIPT
 from xcat.output.terminal import number as digits
 
 _NONE = "–"
-_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _HEADS = {
     "name": "Name",
     "ra": "RA",
@@ -74,7 +74,7 @@ def number(value: Any, n_digits: int = 3) -> str:
         return "∞" if value > 0 else "−∞"
     if value != 0 and not 1e-3 <= abs(value) < 1e6:
         mantissa, _, power = f"{value:.{n_digits - 1}e}".partition("e")
-        return f"{mantissa}×10{str(int(power)).translate(_SUPERSCRIPT)}".replace("-", "−")
+        return f"{mantissa}×10{str(int(power)).translate(SUPERSCRIPT)}".replace("-", "−")
     return digits(float(f"{value:.{n_digits}g}")).replace("-", "−")
 
 
