@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import product_files as made
 import pytest
+from astropy.io import fits
 
 from xcat.errors import InputError
 from xcat.ingest import product_files as files
@@ -161,6 +162,53 @@ def test_a_spectrum_is_grouped_and_folded(tmp_path):
     np.testing.assert_allclose(model / model.sum(), (ends[0] - ends[1]) / (ends[0][0] - ends[1][-1]), rtol=1e-5)
     assert model.sum() * 1e4 == pytest.approx(140 - 77)
     assert files.read(tmp_path / "src.rmf") is files.read(tmp_path / "src_bkg.pha") is None
+
+
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("is_padded", [False, True])
+def test_a_response_of_groups_folds_as_its_whole_matrix(tmp_path, first, is_padded):
+    """Energies whose photons land in no, one or two runs of channels, in rows of one length or of their own."""
+    n, rng = 80, np.random.default_rng(5)
+    path = made.spectrum(tmp_path, np.full(n, 30))
+    whole = np.zeros((n, n))
+    starts, lengths, values, n_groups = [], [], [], []
+    for i in range(n):
+        at = [(max(i - 3, 0), 3), (i + 2, 4)][: i % 3 if i < n - 6 else 1]
+        for start, length in at:
+            whole[i, start : start + length] = rng.uniform(0.1, 1, length)
+        n_groups.append(len(at))
+        starts.append(np.array([start + first for start, _ in at] or [0], np.int16))
+        lengths.append(np.array([length for _, length in at] or [0], np.int16))
+        values.append(np.concatenate([whole[i, a : a + k] for a, k in at] or [np.zeros(1)]).astype(np.float32))
+
+    def column(name: str, kind: str, rows: list[np.ndarray]) -> fits.Column:
+        if not is_padded:
+            ragged = np.empty(n, object)
+            ragged[:] = rows
+            return fits.Column(name, f"P{kind}()", array=ragged)
+        longest = max(map(len, rows))
+        padded = np.array([np.pad(row, (0, longest - len(row))) for row in rows])
+        return fits.Column(name, f"{longest}{kind}", array=padded)
+
+    with fits.open(tmp_path / "src.rmf", memmap=False) as hdus:
+        old = hdus["MATRIX"]
+        new = fits.BinTableHDU.from_columns(
+            [*(old.columns[name] for name in ("ENERG_LO", "ENERG_HI")),
+             fits.Column("N_GRP", "I", array=n_groups), column("F_CHAN", "I", starts),
+             column("N_CHAN", "I", lengths), column("MATRIX", "E", values)], name="MATRIX",
+        )  # fmt: skip
+        new.header["TLMIN4"] = first
+        hdus["EBOUNDS"].data["CHANNEL"] = np.arange(n) + first
+        fits.HDUList([hdus[0], new, hdus["EBOUNDS"]]).writeto(tmp_path / "src.rmf", overwrite=True)
+    with fits.open(path, mode="update") as hdus:
+        hdus["SPECTRUM"].data["CHANNEL"] = np.arange(n) + first
+    spectrum = files.read(path)[0].data
+    low = np.maximum(0.1 * np.arange(n), 1e-3)
+    expected = (low**-0.7 - (0.1 * np.arange(1, n + 1)) ** -0.7) @ whole
+    edges = np.rint(np.append(spectrum.energy_low_kev, spectrum.energy_high_kev[-1]) * 10).astype(int)
+    grouped = np.add.reduceat(expected[: edges[-1]], edges[:-1])
+    model = spectrum.folded_per_kev_cps * (spectrum.energy_high_kev - spectrum.energy_low_kev)
+    np.testing.assert_allclose(model / model.sum(), grouped / grouped.sum(), rtol=1e-4)
 
 
 def test_a_spectrum_without_its_response_is_refused(tmp_path):
