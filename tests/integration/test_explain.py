@@ -435,7 +435,7 @@ def test_page_with_pairs_and_weights_in_words(
     assert "fewer than 1 % of their class are at least as extreme" in summary.text(r) and r.priors_given is None
     index = run_page.html(r, conn, tmp_path / "page")
     page = index.read_text()
-    assert "<h3>XRB:" in page and "no published tables" not in page
+    assert "XRB</span>: " in page and "no published tables" not in page
     assert "figures/pairs.png" in page and (tmp_path / "page" / "figures" / "pairs.png").stat().st_size > 10_000
     category = summary.report(conn, runs["category"])
     again = run_page.html(category, conn, tmp_path / "page")  # in the place of the other

@@ -72,9 +72,8 @@ def test_a_schema_from_the_future_is_refused(settings):
 
 
 def test_an_unknown_revision_is_refused(settings):
-    with pytest.raises(
-        DatabaseError, match=r"there is no revision '0815'; there are: base, 0001, 0002, .*0015 and head"
-    ):
+    there = ", ".join(sorted(path.name[:4] for path in (children.ROOT / "alembic" / "versions").glob("0*.py")))
+    with pytest.raises(DatabaseError, match=rf"there is no revision '0815'; there are: base, {there} and head"):
         migrate(settings, "0815")
 
 
