@@ -5,29 +5,21 @@ NWAY is AGPL. Nothing of it is imported or read here: its programs get files and
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import shutil
 import subprocess
-import sys
-import sysconfig
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import children
+import environments
 import numpy as np
 import pandas as pd
 from astropy.io import fits
 from astropy.table import Table
-from platformdirs import user_cache_path
 
 VERSION = "4.8.0"
-
-
-class NotInstalled(Exception):
-    """NWAY could not be installed, most often because there is no network."""
 
 
 @dataclass(frozen=True)
@@ -49,33 +41,8 @@ class Done:
 
 
 def environment() -> Path:
-    """Folder with NWAY's programs; the first call on a machine installs them. What they need is mostly at hand already.
-
-    Raises
-    ------
-    NotInstalled
-        With the last words of pip.
-    """
-    python = f"python{sys.version_info[0]}.{sys.version_info[1]}"
-    home = user_cache_path("xcat-tests") / f"nway-{VERSION}-{python}"
-    home.mkdir(parents=True, exist_ok=True)
-    libraries = home / "venv" / "lib" / python / "site-packages" / "of_the_tests.pth"
-    with (home / "lock").open("w") as lock:  # two test runs at once: the second waits
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        ready, here = home / "ready", sysconfig.get_path("purelib")
-        if not ready.exists() or ready.read_text() != here:
-            _call([sys.executable, "-m", "venv", "--clear", home / "venv"])
-            libraries.write_text(here)
-            pip = [home / "venv" / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-            _call([*pip, f"nway=={VERSION}"])
-            ready.write_text(here)
-    return home / "venv" / "bin"
-
-
-def _call(command: list[object]) -> None:
-    done = children.run(command, env=children.CALLER)  # pip needs the user's proxies and package index
-    if done.returncode:
-        raise NotInstalled((done.stderr or done.stdout).strip()[-500:])
+    """Folder with NWAY's programs; see `environments.environment`. What they need is mostly at hand already."""
+    return environments.environment(f"nway=={VERSION}", shares_ours=True)
 
 
 def run(folder: Path, program: str, *arguments: object) -> Done:

@@ -15,6 +15,7 @@ import numpy as np
 import nway
 import pandas as pd
 import pytest
+from environments import NotInstalled
 from scipy import stats
 from scipy.spatial import cKDTree
 
@@ -79,7 +80,7 @@ def _frame(settings: Settings, query: str, *params: object) -> pd.DataFrame:
 def both(module_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Names], Both]:
     try:
         nway.environment()
-    except nway.NotInstalled as error:
+    except NotInstalled as error:
         pytest.skip(f"NWAY cannot be installed here: {error}")
     folder = tmp_path_factory.mktemp("better") / "sky"
     simulate(N, SEED, folder)

@@ -13,8 +13,9 @@ import pandas as pd
 import pytest
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
+from environments import NotInstalled
 from integration.matching import Matched, run
-from nway import NotInstalled, environment, read_matches
+from nway import environment, read_matches
 from nway import run as run_nway
 from unit.oracle import Objects
 

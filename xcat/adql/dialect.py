@@ -25,6 +25,11 @@ MAX_SELECTS = 100
 #: Deepest nesting of parentheses and CASE, and the longest row of NOT or signs before a value.
 MAX_DEPTH = 24
 
+_LAST_CLAUSES = (TokenType.ORDER_BY, TokenType.OFFSET)
+_SET_OPERATIONS = (TokenType.UNION, TokenType.EXCEPT, TokenType.INTERSECT)
+_ORDERED = ("JOIN", "WHERE", "GROUP_BY", "HAVING", "ORDER_BY", "OFFSET")
+_CLAUSES = {TokenType[name]: number for number, name in enumerate(_ORDERED)}
+
 _WORDS = """
 ALL AND ASC BETWEEN CASE CROSS DESC DISTINCT ELSE END EXCEPT EXISTS FALSE FROM FULL HAVING ILIKE IN INNER INTERSECT IS
 JOIN LEFT LIKE LIMIT NATURAL NOT NULL OFFSET ON OR OUTER RIGHT SELECT THEN TOP TRUE UNION USING WHEN WHERE WITH
@@ -272,6 +277,28 @@ def _check(words: list[Token], query: str) -> None:
         raise Refusal(
             "a parenthesis or CASE has no end" if depth > 0 else "there is a ) or END too many", words[-1].start
         )
+    _check_order(words)
+
+
+def _check_order(words: list[Token]) -> None:
+    """Refuse clauses in another order than the grammar's, which the parser would take."""
+    before: list[Token | None] = [None]  # the last clause, for every parenthesis around
+    for word in words:
+        kind, last = word.token_type, before[-1]
+        if kind == TokenType.L_PAREN:
+            before.append(None)
+        elif kind == TokenType.R_PAREN:
+            before = before[:-1] or [None]  # a ) may close a CASE: the parser says so
+        elif kind == TokenType.SELECT:
+            before[-1] = word
+        elif kind in _SET_OPERATIONS:
+            if last is not None and last.token_type in _LAST_CLAUSES:
+                raise Refusal(f"{word.text.upper()} must come before {last.text.upper()}", word.start)
+            before[-1] = None
+        elif kind in _CLAUSES and (last is not None or kind in _LAST_CLAUSES):
+            if last is not None and _CLAUSES.get(last.token_type, -1) > _CLAUSES[kind]:
+                raise Refusal(f"{word.text.upper()} must come before {last.text.upper()}", word.start)
+            before[-1] = word
 
 
 def offset(node: object) -> int | None:
