@@ -9,6 +9,11 @@ import httpx
 PASSWORD = "seven green owls at night"
 
 
+def person(url: str) -> httpx.Client:
+    """A browser of somebody's own."""
+    return httpx.Client(base_url=url, follow_redirects=True, timeout=60)
+
+
 def post(client: httpx.Client, form: str, to: str, **fields: object) -> httpx.Response:
     """Send a form as its page gives it."""
     page = client.get(form)

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import psycopg
 import pytest
-from forms import PASSWORD, asked, post, registered, vote
+from forms import PASSWORD, asked, person, post, registered, vote
 from served import serving
 from small_sky import make
 from zxcvbn.frequency_lists import FREQUENCY_LISTS
@@ -40,7 +40,7 @@ def url(sky: Settings) -> Iterator[str]:
 
 @pytest.fixture
 def client(url: str) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=url, follow_redirects=True, timeout=20) as made:
+    with person(url) as made:
         yield made
 
 

@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 import pytest
-from forms import post, registered
+from forms import person, post, registered
 from in_process import commands
 from served import serving
 from small_sky import classify_again, make
@@ -92,7 +92,7 @@ def url(sky: Settings) -> Iterator[str]:
 
 @pytest.fixture
 def client(url: str) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=url, follow_redirects=True, timeout=60) as made:
+    with person(url) as made:
         yield made
 
 
