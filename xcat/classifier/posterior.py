@@ -21,10 +21,11 @@ from numpy.typing import NDArray
 
 from xcat.arrays import FloatArray, IntArray
 from xcat.classifier.bootstrap import confidence, pair_places, places, spread
-from xcat.classifier.density import Table, levels
+from xcat.classifier.density import Table
+from xcat.classifier.look_up import highest, interpolated, looked_up, node_of
 from xcat.classifier.model import OUTLIER_P, Model
 from xcat.classifier.priors import reweighted
-from xcat.classifier.sample import LARGE_SHIFT, Column, Sample, between_walls
+from xcat.classifier.sample import LARGE_SHIFT, Sample, between_walls
 
 LEAST_P_TAIL = 0.01
 """A source is an outlier if fewer members of its class than this are at least as extreme."""
@@ -352,11 +353,11 @@ class _Terms:
         x = np.clip(np.where(np.isnan(x) | (x == np.inf), table.low, x), table.low - reach, table.high + reach)
         tail = table.tail_slope * np.maximum(np.maximum(table.low - x, x - table.high), 0.0)
         if not self._is_split(t):
-            return _looked_up(table, self.column(t)), tail
+            return looked_up(table, self.column(t)), tail
         inside = np.empty((len(self.sample), len(self.model.classes)))
-        inside[:, self.in_front] = _looked_up(table.of_classes(self.in_front), self.column(t))
+        inside[:, self.in_front] = looked_up(table.of_classes(self.in_front), self.column(t))
         behind = table.of_classes(self.behind)
-        inside[:, self.behind] = _looked_up(behind, self.before(t))
+        inside[:, self.behind] = looked_up(behind, self.before(t))
         for rows, by in self._hardened(t):
             inside[np.ix_(rows, self.behind)] = self._through_gas(t, behind, rows, by)
         return inside, tail
@@ -377,11 +378,11 @@ class _Terms:
         """Largest value that the term of a property can have, given its errors and which values are missing, (N, K)."""
         table = self.model.tables[t]
         if not self._is_split(t):
-            return _best(table, self.column(t))
+            return highest(table, self.column(t))
         best = np.empty((len(self.sample), len(self.model.classes)))
-        best[:, self.in_front] = _best(table.of_classes(self.in_front), self.column(t))
+        best[:, self.in_front] = highest(table.of_classes(self.in_front), self.column(t))
         behind = table.of_classes(self.behind)
-        best[:, self.behind] = _best(behind, self.before(t))
+        best[:, self.behind] = highest(behind, self.before(t))
         for rows, by in self._hardened(t):  # it takes no part in the outlier measure
             best[np.ix_(rows, self.behind)] = self._through_gas(t, behind, rows, by)
         return best
@@ -421,9 +422,9 @@ class _Terms:
         low, high = np.maximum(x - REACH * sigma, prop.low), np.minimum(x + REACH * sigma, prop.high)
         edges = low[:, None] + (high - low)[:, None] * np.linspace(0.0, 1.0, PIECES + 1)
         before = between_walls(edges, by[:, None], prop)[0]
-        node, fraction = _place(table, before.ravel())
+        node, fraction = node_of(table, before.ravel())
         assert table.log_above is not None
-        above = np.exp(_interpolated(table.log_above, node, fraction)).reshape(*edges.shape, -1)
+        above = np.exp(interpolated(table.log_above, node, fraction)).reshape(*edges.shape, -1)
         above[edges >= prop.high] = 0.0
         mass = np.maximum(above[:, :-1] - above[:, 1:], 0.0)
         z = ((edges[:, :-1] + edges[:, 1:]) / 2.0 - x[:, None]) / sigma[:, None]
@@ -436,69 +437,3 @@ class _Terms:
             for end, wall in enumerate((prop.low, prop.high)):
                 total[x == wall] += np.exp(table.log_atoms[end])
         return np.asarray(np.log(np.maximum(total, LEAST_DENSITY / prop.width)) + table.log_present)
-
-
-def _looked_up(table: Table, column: Column) -> FloatArray:
-    """Term of a property in the classes of a table, (N, K)."""
-    scaled, error, limit = column.x, column.error, column.limit
-    missing, unobserved = np.isnan(scaled), scaled == np.inf
-    node, fraction = _place(table, np.where(missing | unobserved, table.low, scaled))
-    inside = _interpolated(table.log_density, node, fraction)
-    if table.log_smeared is not None and error is not None:
-        level = levels(error, table.step, table.typical_error)
-        noisy = np.flatnonzero((level > 0) & ~missing & ~unobserved)
-        at, rest, rung = node[noisy], fraction[noisy], level[noisy] - 1
-        lower = table.log_smeared[rung, at]
-        inside[noisy] = lower + rest[:, None] * (table.log_smeared[rung, at + 1] - lower)
-    if column.log_jacobian is not None:
-        inside += column.log_jacobian[:, None]
-    if table.log_atoms is not None:
-        for end, wall in enumerate((table.low, table.high)):
-            if table.log_atoms[end, 0] > -np.inf:
-                inside[scaled == wall] = table.log_atoms[end]
-    inside += table.log_present
-    inside[missing] = table.log_missing
-    if table.log_above is not None and limit is not None:
-        limited = np.flatnonzero(missing & ~np.isnan(limit))
-        at, rest = _place(table, np.clip(np.asarray(limit[limited], dtype=np.float64), table.low, table.high))
-        inside[limited] = _interpolated(table.log_above, at, rest) + table.log_present
-    inside[unobserved] = 0.0
-    return inside
-
-
-def _best(table: Table, column: Column) -> FloatArray:
-    """Largest value of `_looked_up`, given the errors and which values are missing, (N, K)."""
-    x, error, limit = column.x, column.error, column.limit
-    peak = table.log_peak
-    if table.log_smeared is not None and error is not None:
-        ladder = np.concatenate([table.log_density[None], table.log_smeared]).max(axis=1)
-        if table.log_atoms is not None:
-            ladder = np.maximum(ladder, table.log_atoms.max(axis=0))
-        peak = ladder[levels(error, table.step, table.typical_error)]
-    if column.log_jacobian is not None:
-        peak = peak + column.log_jacobian[:, None]
-    common = np.maximum(table.log_present, table.log_missing)
-    best = np.where((x < np.inf)[:, None], common + peak, common)
-    if limit is not None:
-        best[np.isnan(x) & ~np.isnan(limit)] = table.log_present
-    best[x == np.inf] = 0.0
-    return best
-
-
-def _place(table: Table, x: FloatArray) -> tuple[IntArray, FloatArray]:
-    """Node below every value, and the fraction of the step beyond it; kept inside the table."""
-    last = len(table.log_density) - 1
-    position = np.minimum((np.clip(x, table.low, table.high) - table.low) / table.step, last)
-    node = np.minimum(position.astype(np.int64), last - 1)
-    return node, position - node
-
-
-def _interpolated(at_nodes: FloatArray, node: IntArray, fraction: FloatArray) -> FloatArray:
-    """Linear interpolation between the nodes, (N, K)."""
-    below = np.take(at_nodes, node, axis=0)
-    # for one source the differences of the whole table would take most of the time
-    few = len(node) < len(at_nodes)
-    value = at_nodes[node + 1] - below if few else np.take(np.diff(at_nodes, axis=0), node, axis=0)
-    value *= fraction[:, None]
-    value += below
-    return np.asarray(value)
