@@ -10,7 +10,7 @@ ORDER BY source_id;
 -- name: around
 -- Published sources around a position, the nearest first.
 WITH near AS MATERIALIZED (
-    SELECT s.* FROM pub.classified AS s
+    SELECT s.source_id, s.name, s.ra, s.dec, s.master_id, s.catalogue FROM pub.classified AS s
     WHERE public.q3c_radial_query(s.ra, s.dec, %(ra)s::double precision, %(dec)s::double precision,
                                   %(radius_deg)s::double precision)
 )
@@ -56,18 +56,18 @@ ORDER BY product_kind, mjd_first NULLS LAST, mission, energy_low_kev, product_id
 LIMIT %(most)s;
 
 -- name: curve
--- The bins of a light curve.
-SELECT time_mjd, width_s, rate_cps, rate_err_low_cps, rate_err_high_cps, is_limit, is_doubtful, obs_id
-FROM pub.light_curve WHERE product_id = %(product_id)s
-ORDER BY time_mjd, row_number;
+-- The bins of light curves.
+SELECT product_id, time_mjd, width_s, rate_cps, rate_err_low_cps, rate_err_high_cps, is_limit, is_doubtful, obs_id
+FROM pub.light_curve WHERE product_id = ANY (%(product_ids)s)
+ORDER BY product_id, time_mjd, row_number;
 
 -- name: blocks
--- The blocks of a light curve.
-SELECT block, mjd_low, mjd_high, rate_cps, rate_err_cps FROM pub.light_curve_blocks
-WHERE product_id = %(product_id)s ORDER BY block;
+-- The blocks of light curves.
+SELECT product_id, block, mjd_low, mjd_high, rate_cps, rate_err_cps FROM pub.light_curve_blocks
+WHERE product_id = ANY (%(product_ids)s) ORDER BY product_id, block;
 
 -- name: spectrum
--- The bins of a spectrum.
-SELECT bin, energy_low_kev, energy_high_kev, n_counts, n_background_counts, rate_per_kev_cps, rate_per_kev_err_cps,
-       folded_per_kev_cps
-FROM pub.spectrum WHERE product_id = %(product_id)s ORDER BY bin;
+-- The bins of spectra.
+SELECT product_id, bin, energy_low_kev, energy_high_kev, n_counts, n_background_counts, rate_per_kev_cps,
+       rate_per_kev_err_cps, folded_per_kev_cps
+FROM pub.spectrum WHERE product_id = ANY (%(product_ids)s) ORDER BY product_id, bin;

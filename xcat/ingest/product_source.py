@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from xcat.database.connection import Connection
 from xcat.database.sqlfiles import dicts, job
 from xcat.errors import InputError
 from xcat.ingest.product_files import Product
+from xcat.sky.geometry import separation_arcsec
 
 #: The IAU's designation, as in 2CXO J010337.5-720133: what is before J is the catalogue.
 _DESIGNATION = re.compile(r"(?P<name>(?:\d?[A-Za-z]+[ _]?)?J(?P<ra>\d{4,}(?:\.\d+)?)(?P<dec>[-+]\d{4,}(?:\.\d+)?))")
@@ -101,19 +104,13 @@ def _check_field(path: Path, product: Product, source: dict[str, Any]) -> None:
     pointing = product.header.get("pointing")
     if pointing is None:
         return
-    away = _separation_deg(source["ra"], source["dec"], *pointing)
+    places = (np.array([value]) for value in (source["ra"], source["dec"], *pointing))
+    away = float(separation_arcsec(*places)[0]) / 3600
     if away > _FIELD_DEG:
         raise InputError(
             f"{path}: is of another source: {source['name']} is {away:.2f} deg from where the telescope pointed "
             f"({pointing[0]:.4f} {pointing[1]:+.4f})"
         )
-
-
-def _separation_deg(ra: float, dec: float, ra2: float, dec2: float) -> float:
-    """Angle between two directions by the haversine, degrees."""
-    a, d, b, e = map(math.radians, (ra, dec, ra2, dec2))
-    h = math.sin((e - d) / 2) ** 2 + math.cos(d) * math.cos(e) * math.sin((b - a) / 2) ** 2
-    return math.degrees(2 * math.asin(min(1.0, math.sqrt(h))))
 
 
 def _named(conn: Connection, name: str) -> list[dict[str, Any]]:

@@ -28,13 +28,14 @@ _MOST_SINGLE = 80
 def gather(conn: Connection, source_ids: list[int]) -> list[Row]:
     """Light curves and spectra of sources, with their points; the earliest first, at most 24."""
     found = rows(conn, "products.of_source", {"source_ids": source_ids, "most": _MOST})
-    for product in found:
-        asked = {"product_id": product["product_id"]}
-        if product["product_kind"] == "spectrum":
-            product["bins"] = rows(conn, "products.spectrum", asked)
-        else:
-            product["bins"] = rows(conn, "products.curve", asked)
-            product["blocks"] = rows(conn, "products.blocks", asked)
+    spectra = {p["product_id"]: p for p in found if p["product_kind"] == "spectrum"}
+    curves = {p["product_id"]: p for p in found if p["product_kind"] != "spectrum"}
+    parts = (("spectrum", spectra, "bins"), ("curve", curves, "bins"), ("blocks", curves, "blocks"))
+    for statement, products, name in parts:
+        for product in products.values():
+            product[name] = []
+        for row in rows(conn, f"products.{statement}", {"product_ids": [*products]}) if products else []:
+            products[row.pop("product_id")][name].append(row)
     return found
 
 
