@@ -122,8 +122,12 @@ def test_replacing_makes_a_version_of_just_these_files(
     two = made.swift(tmp_path / "two.csv", [0.1] * 20, [0.01] * 19 + [np.nan])
     for path in (one, two):
         xcat("ingest-products", path, "--source", best[0]["name"])
-    xcat("ingest-products", two, "--source", best[0]["name"], "--replace")
+    others = len(_files(sky)) - 1
+    said = xcat("ingest-products", two, "--source", best[0]["name"], "--replace")
+    assert said.splitlines()[-2:] == ["already loaded: two.csv", f"other files, no longer among the products: {others}"]
     assert set(_files(sky)) == {"two.csv"}
+    again = xcat("ingest-products", two, "--source", best[0]["name"], "--replace")
+    assert again.splitlines()[-1] == "already loaded, nothing changed: two.csv"
     # what no version holds is gone, with its rows
     assert _rows(sky, "SELECT count(*) FROM xcat.product") == [(1,)]
     limits = _rows(

@@ -49,6 +49,9 @@ def ingest_products(
         lines.append(f"{told}, {each['n_bins']:,} bins{blocks}{left}")
     lines += [f"{each['file_name']}: left out: {each['reason']}" for each in loaded.unassigned]
     if loaded.already:
-        lines.append(f"already loaded, nothing changed: {', '.join(loaded.already)}")
-    facts = {name: getattr(loaded, name) for name in ("files", "unassigned", "already", "parts")}
+        changed = "" if loaded.files or loaded.removed else ", nothing changed"
+        lines.append(f"already loaded{changed}: {', '.join(loaded.already)}")
+    if loaded.removed:
+        lines.append(f"other files, no longer among the products: {loaded.removed:,}")
+    facts = {name: getattr(loaded, name) for name in ("files", "unassigned", "already", "parts", "removed")}
     common.done(as_json, facts, "\n".join(lines))

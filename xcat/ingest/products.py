@@ -47,12 +47,15 @@ class Loaded:
         Files that are loaded with the same content.
     parts : list of str
         Responses and backgrounds, which belong to a spectrum.
+    removed : int
+        How many other files were taken out, to be replaced by these.
     """
 
     files: list[dict[str, Any]] = field(default_factory=list)
     unassigned: list[dict[str, str]] = field(default_factory=list)
     already: list[str] = field(default_factory=list)
     parts: list[str] = field(default_factory=list)
+    removed: int = 0
 
 
 @dataclass
@@ -147,6 +150,8 @@ def _load(run: Run, read: list[_File], loaded: Loaded, source: str, replace: boo
         shown = "; ".join(f"{each.file.path.name}: {each.reason}" for each in new[:3])
         more = f"; and {len(new) - 3} more" if len(new) > 3 else ""
         raise InputError(f"no file could be assigned to a published source; nothing was loaded: {shown}{more}")
+    if replace:
+        loaded.removed = len({row["sha256"] for row in before} - {each.file.sha256 for each in read})
     kept = [used[each.file.sha256] for each in read if each.file.sha256 in used]
     again = [row["file_id"] for row in before if row["sha256"] in {each.file.sha256 for each in new}]
     version, previous = _version(conn, replace)
