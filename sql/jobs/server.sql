@@ -1,3 +1,9 @@
+-- name: session
+-- Settings of a session of xcat. Matches work in temporary tables; their buffers are taken only as they are needed.
+SELECT set_config('search_path', 'xcat, public', false), set_config('timezone', 'UTC', false),
+       set_config('client_min_messages', 'warning', false), set_config('temp_buffers', '128MB', false),
+       set_config('statement_timeout', %(statement_timeout)s, false);
+
 -- name: q3c
 -- Version of q3c in this database, NULL where it is not enabled, and the version that can be enabled.
 SELECT e.extversion, a.default_version

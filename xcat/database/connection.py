@@ -52,19 +52,16 @@ def connect(config: Settings | None = None, *, autocommit: bool = False, role: s
 def _open(config: Settings, info: str, autocommit: bool = False, takes: str | None = None) -> Connection:
     """Connect, and take a role if the login is a member of it."""
     try:
-        conn = psycopg.connect(info, autocommit=autocommit, connect_timeout=15, client_encoding="utf8")
+        conn = psycopg.connect(info, autocommit=True, connect_timeout=15, client_encoding="utf8")
     except psycopg.OperationalError as error:
         raise unreachable(str(error).strip(), config) from None  # its traceback would show the address
     try:
-        with conn.transaction():
-            conn.execute("SET search_path TO xcat, public")
-            conn.execute("SET timezone TO 'UTC'")
-            conn.execute("SET client_min_messages TO warning")
-            conn.execute("SET temp_buffers TO '128MB'")  # matches work in temporary tables; taken only as it is needed
-            if takes is not None:
-                conn.execute(job("server.work_as").compose(), {"role": takes})
-            timeout = str(math.ceil(config.statement_timeout_s * 1000))
-            conn.execute("SELECT set_config('statement_timeout', %s, false)", [timeout])
+        # every stage opens some connections, so that each trip to the server counts
+        timeout = str(math.ceil(config.statement_timeout_s * 1000))
+        conn.execute(job("server.session").compose(), {"statement_timeout": timeout})
+        if takes is not None:
+            conn.execute(job("server.work_as").compose(), {"role": takes})
+        conn.autocommit = autocommit
     except BaseException:
         conn.close()
         raise
@@ -230,7 +227,7 @@ def ready(config: Settings | None = None, *, autocommit: bool = False, role: str
     config = config or settings()
     if config.database_url is None:
         EmbeddedServer(config.home).start()
-    conn = connect(config, autocommit=autocommit, role=role)
+    conn = connect(config, autocommit=True, role=role)
     try:
         current, known = readable_revision(conn)
         refuse_newer(current)
@@ -239,6 +236,7 @@ def ready(config: Settings | None = None, *, autocommit: bool = False, role: str
         elif current != known:
             state = "has no xcat schema yet" if current is None else f"has schema {current}, not {known}"
             raise DatabaseError(f"the database {state}. Run: xcat db migrate")
+        conn.autocommit = autocommit
     except BaseException:
         conn.close()
         raise
@@ -248,8 +246,7 @@ def ready(config: Settings | None = None, *, autocommit: bool = False, role: str
 def readable_revision(conn: Connection) -> tuple[str | None, str]:
     """Revisions as `schema_revision` gives them; who may not read them is told who can let them."""
     try:
-        with conn.transaction():
-            return schema_revision(conn)
+        return schema_revision(conn)
     except psycopg.errors.InsufficientPrivilege:
         raise DatabaseError(
             f"user {conn.info.user} may not read database {conn.info.dbname}. A member of {OWNER}, or a superuser, can "

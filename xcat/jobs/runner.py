@@ -117,13 +117,13 @@ class Runner:
             doing.stage = kind
             may_run = only in (None, kind)
             if kind == "ingest":
-                self._ingest(may_run, keep=wanted != (kind,))
+                self._ingest(mine, may_run, keep=wanted != (kind,))
             elif kind == "publish":
-                self._publish()
+                self._publish(mine)
             else:
-                self._stage(kind, may_run)
+                self._stage(mine, kind, may_run)
             if self.pipeline_run_id is not None:
-                with ready(self.settings) as conn:
+                with mine.session() as conn:
                     note_stages(conn, self.pipeline_run_id, self.runs)
         return self.runs
 
@@ -160,10 +160,10 @@ class Runner:
 
     # --- the stages, in order -----------------------------------------------------------------------------
 
-    def _ingest(self, may_run: bool, keep: bool) -> None:
+    def _ingest(self, mine: Turn, may_run: bool, keep: bool) -> None:
         for definition in self.plan.definitions.values():
             name, paths = definition.name, self.plan.files[definition.name]
-            with ready(self.settings) as conn:
+            with mine.session() as conn:
                 rows = loaded_files(conn, name)
             loaded = {row["sha256"]: row["file_name"] for row in rows}
             if not paths and loaded:
@@ -215,9 +215,9 @@ class Runner:
             for name, version in self.versions.items():
                 self.files[name] = dicts(conn.execute(query, {"catalogue_id": version.catalogue_id}))
 
-    def _publish(self) -> None:
+    def _publish(self, mine: Turn) -> None:
         run_id = self.runs["classify"]
-        with ready(self.settings) as conn:
+        with mine.session() as conn:
             shown = conn.execute(job("classify.published").compose()).fetchone()
             ((done,),) = conn.execute(job("publish.last_of").compose(), {"run_id": run_id})
         if done is not None and shown is not None and shown[0] == run_id:
@@ -280,7 +280,7 @@ class Runner:
             "classify": _Work(classify_stage, ("properties", "label", "fit"), options=of_classify),
         }
 
-    def _stage(self, kind: str, may_run: bool) -> None:
+    def _stage(self, mine: Turn, kind: str, may_run: bool) -> None:
         """Run a stage, or find a finished run of the same key."""
         if kind == "fit" and self._frozen.model_run_id is not None:
             self.runs[kind] = self._frozen.model_run_id
@@ -294,7 +294,7 @@ class Runner:
                 key |= option.model_dump(mode="json", exclude={"learned"})
             else:
                 key[name] = option
-        with ready(self.settings) as conn:
+        with mine.session() as conn:
             if kind == "match" and work.frozen:
                 frozen.check_match(conn, work.frozen["match_run_id"], key, [d.name for d in self.plan.of("xray")])
             done = find_done(conn, kind, key)

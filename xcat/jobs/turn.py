@@ -148,6 +148,17 @@ class Turn:
             except psycopg.OperationalError:
                 self._mend(watch.PATIENCE_S)
 
+    @contextmanager
+    def session(self) -> Iterator[Connection]:
+        """Give the session for short statements between the stages: a stage opens connections enough of its own."""
+        with self._mending:
+            self.check()
+            if not self.conn.closed:
+                yield self.conn
+                return
+        with ready(self.settings, autocommit=True) as conn:  # without a run, a lost session is not mended
+            yield conn
+
     def _mend(self, patience_s: float) -> None:
         """Connect again, take the turn again, and take up the run."""
         if self.run_id is None or not self.conn.closed:
