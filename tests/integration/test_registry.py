@@ -12,9 +12,9 @@ import yaml
 from astropy.io.votable.ucd import check_ucd
 
 import xcat
-from xcat.catalogues.grammar import OF_SOURCE, STANDARD_COLUMNS
+from xcat.catalogues.grammar import STANDARD_COLUMNS
 from xcat.columns import registry
-from xcat.columns.registry import ColumnMeaning, columns, property_entries
+from xcat.columns.registry import OF_SOURCE, ColumnMeaning, columns, property_entries
 from xcat.database import schema
 
 _COMMENTS = """

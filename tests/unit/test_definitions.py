@@ -10,8 +10,9 @@ import pytest
 
 from xcat.catalogues import Definition, available, load
 from xcat.catalogues.describe import describe
-from xcat.catalogues.grammar import INTEGER_COLUMNS, OF_SOURCE, STANDARD_COLUMNS, TEXT_COLUMNS
+from xcat.catalogues.grammar import INTEGER_COLUMNS, STANDARD_COLUMNS, TEXT_COLUMNS
 from xcat.columns import registry
+from xcat.columns.registry import OF_SOURCE
 from xcat.database.schema import CATALOGUE_TABLES
 from xcat.errors import ConfigError
 

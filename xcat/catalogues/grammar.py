@@ -49,13 +49,12 @@ import astropy.units as u
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_serializer, model_validator
 
 from xcat.catalogues.yamlfile import KeyPath
-from xcat.columns.registry import columns, magnitudes
+from xcat.columns.registry import BANDS, OF_SOURCE, columns, magnitudes
 from xcat.columns.units import as_unit, conversion, is_none
 
 if TYPE_CHECKING:
     from xcat.catalogues.definition import Definition
 
-BANDS = ("soft", "medium", "hard")
 #: Standard columns that a definition may fill, by the table that they go to.
 STANDARD_COLUMNS: dict[str, tuple[str, ...]] = {
     "detection": (
@@ -72,11 +71,6 @@ STANDARD_COLUMNS: dict[str, tuple[str, ...]] = {
     "galaxy": ("native_id", "ra", "dec", "distance_mpc", "d25_arcmin", "axis_ratio", "pa_deg"),
     "reference_object": ("native_id", "ra", "dec", "name", "class_native", "label_ref"),
 }
-#: Quantities that a mission may give of a source beside its detections (`of_source`); as columns, source_flux_cgs etc.
-OF_SOURCE = (
-    *(f"flux{band}{error}_cgs" for band in ("", *(f"_{b}" for b in BANDS)) for error in ("", "_err")),
-    *("hr1", "hr1_err", "hr2", "hr2_err"),
-)
 TEXT_COLUMNS = frozenset({"native_id", "source_native_id", "obs_id", "name", "class_native", "label_ref"})
 INTEGER_COLUMNS = frozenset({"quality_flag", "n_detections"})
 

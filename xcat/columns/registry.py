@@ -14,6 +14,12 @@ from typing import Any
 
 import yaml
 
+BANDS = ("soft", "medium", "hard")
+#: Quantities that a mission may give of a source beside its detections (`of_source`); as columns, source_flux_cgs etc.
+OF_SOURCE = (
+    *(f"flux{band}{error}_cgs" for band in ("", *(f"_{b}" for b in BANDS)) for error in ("", "_err")),
+    *("hr1", "hr1_err", "hr2", "hr2_err"),
+)
 _HERE = Path(__file__).resolve().parent
 _COMMENT = re.compile(r"^(?P<about>.*?)(?: \[(?P<unit>[^\]]*)\])?(?: \{(?P<ucd>[^}]*)\})?$", re.S)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -33,7 +33,7 @@ _SEXAGESIMAL = (
 #: How tables write that there is no number; none of these is one.
 _DASHES = ("-", "--", "---", "----", "..", "...", "....", "…", "—", "?")
 _WORDS = ("null", "<null>", "none", "nan", "n/a", "#n/a", "<na>", "na", "n.a.", "nil", "\\n", "missing", "masked")
-_MISSING = pa.array([*_DASHES, *_WORDS, "indef", "undef", "undefined", "nodata", "no data"])
+_MISSING = (*_DASHES, *_WORDS, "indef", "undef", "undefined", "nodata", "no data")
 # 1.5D-14, as Fortran writes it; with a point or a sign, since 3D05 may be a name
 _FORTRAN = (r"^([+-]?(?:\d+\.\d*|\.\d+))[dDqQ]([+-]?\d+)$", r"^([+-]?\d+)[dDqQ]([+-]\d+)$")
 _COMMA = r"^[+-]?\d*,\d+(?:[eE][+-]?\d+)?$"
@@ -43,12 +43,18 @@ LIMIT = r"^(?:[<>]=?|[≤≥])\s*"
 #: Ends the reason of a value that could not be used in a row that could.
 VALUE_LEFT_EMPTY = "; value left empty"
 _DATE = r"^\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?)?$"
-_TRUE = pa.array(["true", "t", "yes", "y", "1"])
-_FALSE = pa.array(["false", "f", "no", "n", "0"])
+_TRUE = ("true", "t", "yes", "y", "1")
+_FALSE = ("false", "f", "no", "n", "0")
 _MJD_OF_1970 = 40587.0
 _US_PER_DAY = 86_400e6
 _TEXTS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_dictionary)
 _TOO_LARGE = 3e38  # the columns are float32; some catalogues write its largest number, or that of float64, for null
+
+
+@cache
+def _texts(words: tuple[str, ...]) -> pa.Array:
+    """Words as Arrow has them, not before they are needed: the first array that is made loads pandas."""
+    return pa.array(words)
 
 
 @dataclass
@@ -385,7 +391,7 @@ def parse_numbers(text: pa.StringArray, decimal: str | None = None) -> tuple[Flo
             return to_floats(pc.cast(text, pa.float64())), bad
         except pa.ArrowInvalid:
             pass
-    text = _where(pc.invert(pc.is_in(pc.utf8_lower(text), _MISSING)), text)
+    text = _where(pc.invert(pc.is_in(pc.utf8_lower(text), _texts(_MISSING))), text)
     text = pc.replace_substring_regex(text, "^[\u2212\u2013]", "-")
     for pattern in _FORTRAN:
         text = pc.replace_substring_regex(text, pattern, r"\1e\2")
@@ -449,7 +455,7 @@ def _stamp(text: str | None) -> Any:
 def parse_flags(text: pa.StringArray) -> tuple[FloatArray, BoolArray]:
     """Parse truth values as 1 and 0; among numbers 0 is false, all others are true."""
     lower = pc.utf8_lower(text)
-    true, false = to_bools(pc.is_in(lower, _TRUE)), to_bools(pc.is_in(lower, _FALSE))
+    true, false = (to_bools(pc.is_in(lower, _texts(words))) for words in (_TRUE, _FALSE))
     rest = pa.array(~(true | false))
     numbers, bad = parse_numbers(_where(rest, text))
     values = np.where(np.isnan(numbers), np.nan, (numbers != 0).astype(np.float64))

@@ -11,7 +11,7 @@ from psycopg import sql
 from xcat import progress
 from xcat.arrays import components
 from xcat.catalogues.definition import Definition
-from xcat.catalogues.grammar import BANDS
+from xcat.columns.registry import BANDS
 from xcat.database import copy, partitions
 from xcat.database.loaded import Loaded
 from xcat.database.runs import Run

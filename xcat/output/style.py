@@ -13,7 +13,6 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy.optimize import isotonic_regression
 
 from xcat.arrays import FloatArray
 from xcat.atomic import FIGURES, check_new
@@ -125,6 +124,8 @@ def density_top(
 
 def spread(values: Sequence[float], least: float, low: float, high: float) -> list[float]:
     """Move labels apart: positions near `values`, in their order, at least `least` apart, in [low, high]."""
+    from scipy.optimize import isotonic_regression  # here: it takes long to load, and texts need no labels
+
     order = np.argsort(values, kind="stable")
     steps = least * np.arange(len(order))
     # places less their steps must not decrease: the least squares answer is an isotonic regression

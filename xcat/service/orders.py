@@ -20,7 +20,6 @@ from xcat.jobs.runner import Runner
 from xcat.report.run.log import Log, Say
 from xcat.report.run.record import leaving_text
 from xcat.service import hooks, outcome, schedules
-from xcat.service.volunteers import watchlists
 
 #: After a failure that may pass, a job is repeated after these times; then it is given up.
 PAUSES = (timedelta(seconds=10), timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=15))
@@ -114,6 +113,8 @@ def close(settings: Settings, done: Outcome) -> None:
 
 def _tell_watchers(settings: Settings, done: Outcome) -> None:
     """Compare the watchlists with what is published now; a failure is only said."""
+    from xcat.service.volunteers import watchlists  # here: it takes long to load, and a worker is to be there soon
+
     try:
         watchlists.tell(settings, done.said)
     except (XcatError, psycopg.Error) as error:

@@ -13,8 +13,8 @@ from functools import cache
 from typing import Any
 
 from xcat.catalogues.definition import Definition, load
-from xcat.catalogues.grammar import BANDS, ColumnSpec
-from xcat.columns.registry import property_entries
+from xcat.catalogues.grammar import ColumnSpec
+from xcat.columns.registry import BANDS, property_entries
 from xcat.errors import ConfigError, InputError
 from xcat.ingest.opened import ColumnFacts
 from xcat.tables import vocabulary as words

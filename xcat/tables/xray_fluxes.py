@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from xcat.catalogues.definition import Definition
-from xcat.catalogues.grammar import BANDS, ColumnSpec
+from xcat.catalogues.grammar import ColumnSpec
+from xcat.columns.registry import BANDS
 from xcat.columns.registry import columns as meanings
 from xcat.ingest.opened import ColumnFacts
 from xcat.tables import vocabulary as words

@@ -5,8 +5,7 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, CheckConstraint, Index, SmallInteger, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from xcat.catalogues.grammar import OF_SOURCE
-from xcat.columns.registry import absorptions, magnitudes, property_columns, property_entries
+from xcat.columns.registry import OF_SOURCE, absorptions, magnitudes, property_columns, property_entries
 from xcat.database.schema.parts import (
     BY_CATALOGUE,
     BY_RUN,

@@ -8,15 +8,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from xcat.database.connection import Connection
-from xcat.database.retention import Leaving
 from xcat.database.runs import get
 from xcat.errors import XcatError
-from xcat.ingest.rows import VALUE_LEFT_EMPTY
-from xcat.jobs import gates
 from xcat.output.terminal import aligned
-from xcat.report.run import sum_rule
 
 if TYPE_CHECKING:
+    from xcat.database.retention import Leaving
     from xcat.ingest.load import Loading
 
 HEAD = ("run", "kind", "name", "status", "started", "seconds", "part of")
@@ -36,6 +33,9 @@ _MASTERS = (
 
 def text(row: Mapping[str, Any]) -> str:
     """Describe a run, as `xcat.database.runs.get` gives it, shortened where it is long."""
+    from xcat.jobs import gates  # here, as below: they take long to load, and a list of runs does not need them
+    from xcat.report.run import sum_rule
+
     steps = dict((row["summary"] or {}).get("seconds", {}))
     made = {key: value for key, value in (row["summary"] or {}).items() if key not in ("seconds", "sum_rule", "gates")}
     rule, checks = ((row["summary"] or {}).get(key) for key in ("sum_rule", "gates"))
@@ -153,6 +153,8 @@ def leaving_text(leaving: Leaving) -> str:
 
 def loading_lines(name: str, loading: Loading) -> list[str]:
     """Say how many rows of a catalogue were loaded, and why others were rejected."""
+    from xcat.ingest.rows import VALUE_LEFT_EMPTY
+
     if loading.version is not None:
         return [f"{name}: version {loading.version} holds just these files and is current again; nothing was loaded"]
     if not loading.files:
