@@ -16,7 +16,6 @@ import random
 import shutil
 import signal
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
@@ -25,11 +24,13 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import psycopg
 from astropy.table import Table
+from chaos_programs import DEAD_S, start
 from chaos_victims import CUT, FULL, KINDS, Disk, cut, freeze, may_cut, send, small_disk
 from common import private_database, wrapped
 
@@ -60,14 +61,6 @@ weights: equal
 folds: 3
 replicates: 0
 """
-#: All that a worker waits for comes soon, so that many rounds fit: what xcat waits for is ten times as long.
-SOON = """
-from datetime import timedelta
-from xcat.service import orders, worker
-orders.PAUSES = worker.PAUSES = (timedelta(seconds=1),) * 8
-worker._BEAT_S, worker.DEAD_S, worker._TICK_S, worker._AGAIN_S, worker._SHUT_S = 0.3, 1.5, 0.2, 0.2, 1.0
-"""
-DEAD_S = 1.5
 FULL_S = 2.0
 LONGEST_S = 240.0
 GROUP = 10  # rounds that one long transaction looks at; all that may be left over is looked at after them
@@ -118,21 +111,20 @@ class Workers:
     def __init__(self, settings: Settings, log: Path, n_workers: int = 2) -> None:
         self.environment = os.environ | {"XCAT_HOME": str(settings.home)}
         self.environment.pop("XCAT_DATABASE_URL", None)
-        self.log = log.open("a", encoding="utf-8")
+        self.log = log
         self.processes = [self.start("worker") for _ in range(n_workers)]
         self._ending = threading.Event()
         self._keeper = threading.Thread(target=self._keep)
         self._keeper.start()
 
-    def start(self, *words: object) -> subprocess.Popen[bytes]:
+    def start(self, *words: object) -> BaseProcess:
         """Start a command of xcat."""
-        command = [sys.executable, "-c", f"{SOON}\nfrom xcat.cli.app import program\nprogram()", *map(str, words)]
-        return subprocess.Popen(command, env=self.environment, stdout=self.log, stderr=self.log)
+        return start([str(word) for word in words], self.environment, self.log)
 
     def _keep(self) -> None:
         while not self._ending.wait(0.1):
             for i, process in enumerate(self.processes):
-                if process.poll() is not None:
+                if not process.is_alive():
                     self.processes[i] = self.start("worker")
 
     def stop(self) -> None:
@@ -142,12 +134,9 @@ class Workers:
         for process in self.processes:
             process.terminate()
         for process in self.processes:
-            try:
-                process.wait(60)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-        self.log.close()
+            process.join(60)
+            process.kill()
+            process.join()
 
 
 class Reader(threading.Thread):
@@ -268,7 +257,7 @@ class Chaos:
         deadline = time.monotonic() + longest_s
         self.workers = Workers(self.settings, self.folder / "workers.log")
         kinds = list(KINDS)
-        for kind, is_possible in ((FULL, self.disk is not None), (CUT, may_cut(self.workers.processes[0].pid))):
+        for kind, is_possible in ((FULL, self.disk is not None), (CUT, may_cut(self.workers.processes[0].pid or 0))):
             if not is_possible:
                 kinds.remove(kind)
                 say(f"left out, since it is not permitted here: {' '.join(kind)}")
@@ -323,7 +312,7 @@ class Chaos:
                     *("run", self.pipeline, "--data", self.skies[name], "--replace"),
                     *("--allow-loss", 1, "--allow-rejects", 0.5),
                 )
-                while client.poll() is None and not self.ask(AT_WORK):
+                while client.is_alive() and not self.ask(AT_WORK):
                     time.sleep(0.05)
             schedules.run_now(self.settings, name)
             self.strike(round_, client)
@@ -331,10 +320,12 @@ class Chaos:
             self.wait()
             round_.seconds = time.monotonic() - start
             if client is not None:
-                client.wait(60)
+                client.join(60)
+                if client.is_alive():
+                    round_.faults.append("the client does not end")
         round_.faults += [f"a reader saw {state}" for state in reader.seen if state not in self.states]
 
-    def strike(self, round_: Round, client: subprocess.Popen[bytes] | None) -> None:
+    def strike(self, round_: Round, client: BaseProcess | None) -> None:
         """Wait for a random moment of a random stage, and do it."""
         wanted = self.dice.choice(STAGES)
         later = STAGES[STAGES.index(wanted) :]  # a stage may be over before it is seen
