@@ -13,7 +13,14 @@ from pathlib import Path
 DEAD_S = 1.5
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(
-    ["xcat.cli.app", "xcat.service.worker", "xcat.service.volunteers.watchlists", "pandas", "scipy.fft", "scipy.optimize"]
+    [
+        "xcat.cli.app",
+        "xcat.service.worker",
+        "xcat.service.volunteers.watchlists",
+        "pandas",
+        "scipy.fft",
+        "scipy.optimize",
+    ]
 )
 
 

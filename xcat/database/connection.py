@@ -57,10 +57,10 @@ def _open(config: Settings, info: str, autocommit: bool = False, takes: str | No
         raise unreachable(str(error).strip(), config) from None  # its traceback would show the address
     try:
         # every stage opens some connections, so that each trip to the server counts
-        timeout = str(math.ceil(config.statement_timeout_s * 1000))
-        conn.execute(job("server.session").compose(), {"statement_timeout": timeout})
         if takes is not None:
             conn.execute(job("server.work_as").compose(), {"role": takes})
+        timeout = str(math.ceil(config.statement_timeout_s * 1000))  # last, since it may be too short for the others
+        conn.execute(job("server.session").compose(), {"statement_timeout": timeout})
         conn.autocommit = autocommit
     except BaseException:
         conn.close()
