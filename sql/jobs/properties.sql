@@ -181,8 +181,8 @@ SELECT %(run_id)s AS run_id, x.source_id, {values}, abs(x.glat) AS abs_b, least(
        x.log_fx + o.fr AS log_fx_fr_limit, x.log_fx + o.fw1 AS log_fx_fw1_limit,
        x.log_fx + o.fw2 AS log_fx_fw2_limit, x.log_fx + o.fj AS log_fx_fj_limit, log(v.flux_ratio) AS log_flux_ratio,
        log(v.flux_ratio_low) AS log_flux_ratio_low, nullif(v.flux_ratio_sigma, 0) AS flux_ratio_sigma, x.p_variable,
-       x.p_variable_long, l.log_rate_ratio, l.mean_excess_variance, l.mean_excess_variance_err, o.optical AS observed_optical, o.infrared AS observed_infrared, f.has_optical,
-       f.has_infrared, x.has_spectrum, x.n_detections,
+       x.p_variable_long, l.log_rate_ratio, l.mean_excess_variance, l.mean_excess_variance_err,
+       o.optical AS observed_optical, o.infrared AS observed_infrared, f.has_optical, f.has_infrared, x.has_spectrum, x.n_detections,
        f.has_optical::int + f.has_infrared::int + x.has_spectrum::int + (x.n_detections > 1)::int >= 2
        AS is_classifiable, o.nh_gal_cm2, o.ebv_mag, o.flux_absorbed_dex, o.hr1_absorbed, o.hr2_absorbed
 FROM (

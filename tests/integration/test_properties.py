@@ -390,7 +390,8 @@ def _curve(
     (product_id,) = _row(
         conn,
         "INSERT INTO xcat.product (file_id, product_kind, source_id, name, assigned_by, mission, n_bins,"
-        " excess_variance, excess_variance_err) VALUES (%s, 'light_curve', %s, 's', 'given', 'Swift', 1, %s, %s) RETURNING product_id",
+        " excess_variance, excess_variance_err) VALUES (%s, 'light_curve', %s, 's', 'given', 'Swift', 1, %s, %s)"
+        " RETURNING product_id",
         [file_id, source_id, *variance],
     )
     for number, (rate, error) in enumerate(blocks):
