@@ -151,7 +151,7 @@ ON CONFLICT (source_id) DO UPDATE SET sep_to_radius = excluded.sep_to_radius, di
 WHERE excluded.sep_to_radius < in_galaxy.sep_to_radius;
 
 -- name: curves
--- What the light curves of a version of the products tell of their sources, and of all sources that are the same object.
+-- What the light curves of a version of the products tell of their sources, and of all that are the same object.
 -- A rate below its error counts as its error; the error of the mean is given on the scale of the property, asinh.
 INSERT INTO pg_temp.curve (source_id, log_rate_ratio, mean_excess_variance, mean_excess_variance_err)
 SELECT source_id, log_rate_ratio, mean, 1 / sqrt(sum_of_weights) / sqrt(1 + mean ^ 2)
@@ -182,7 +182,8 @@ SELECT %(run_id)s AS run_id, x.source_id, {values}, abs(x.glat) AS abs_b, least(
        x.log_fx + o.fw2 AS log_fx_fw2_limit, x.log_fx + o.fj AS log_fx_fj_limit, log(v.flux_ratio) AS log_flux_ratio,
        log(v.flux_ratio_low) AS log_flux_ratio_low, nullif(v.flux_ratio_sigma, 0) AS flux_ratio_sigma, x.p_variable,
        x.p_variable_long, l.log_rate_ratio, l.mean_excess_variance, l.mean_excess_variance_err,
-       o.optical AS observed_optical, o.infrared AS observed_infrared, f.has_optical, f.has_infrared, x.has_spectrum, x.n_detections,
+       o.optical AS observed_optical, o.infrared AS observed_infrared, f.has_optical, f.has_infrared, x.has_spectrum,
+       x.n_detections,
        f.has_optical::int + f.has_infrared::int + x.has_spectrum::int + (x.n_detections > 1)::int >= 2
        AS is_classifiable, o.nh_gal_cm2, o.ebv_mag, o.flux_absorbed_dex, o.hr1_absorbed, o.hr2_absorbed
 FROM (
