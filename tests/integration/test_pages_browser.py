@@ -194,6 +194,9 @@ def test_the_field_of_a_source_asks_other_hosts_only_if_a_reader_wants_it(
         assert int(page.locator("#field").get_attribute("data-drawn")) >= 1
         assert page.evaluate("document.querySelectorAll('#field canvas').length") >= 2
         assert not page.locator("#field button").count()  # of its own controls none is there
+        assert page.locator("#objects ~ .scroll tbody tr").count() == 1 + int(
+            page.locator("#field").get_attribute("data-drawn")
+        )
         page.wait_for_load_state("networkidle")
         _no_violation(page)
         assert _overflow(page) <= 0
