@@ -26,6 +26,10 @@ CREATE TEMP TABLE covered (
     ebv_mag double precision, flux_absorbed_dex double precision, hr1_absorbed double precision,
     hr2_absorbed double precision
 ) ON COMMIT DROP;
+CREATE TEMP TABLE curve (
+    source_id bigint PRIMARY KEY, log_rate_ratio double precision, mean_excess_variance double precision,
+    mean_excess_variance_err double precision
+) ON COMMIT DROP;
 
 -- name: searched
 -- What of the sources' positional errors is on the area of a catalogue.
@@ -146,6 +150,28 @@ ORDER BY source_id, sep_to_radius, distance_mpc
 ON CONFLICT (source_id) DO UPDATE SET sep_to_radius = excluded.sep_to_radius, distance_mpc = excluded.distance_mpc
 WHERE excluded.sep_to_radius < in_galaxy.sep_to_radius;
 
+-- name: curves
+-- What the light curves of a version of the products tell of their sources, and of all that are the same object.
+-- A rate below its error counts as its error; the error of the mean is given on the scale of the property, asinh.
+INSERT INTO pg_temp.curve (source_id, log_rate_ratio, mean_excess_variance, mean_excess_variance_err)
+SELECT source_id, log_rate_ratio, mean, 1 / sqrt(sum_of_weights) / sqrt(1 + mean ^ 2)
+FROM (
+    SELECT coalesce(o.source_id, p.source_id) AS source_id,
+           max(log(b.largest / nullif(b.smallest, 0))) AS log_rate_ratio,
+           sum(p.excess_variance * w.weight) / sum(w.weight) AS mean, sum(w.weight) AS sum_of_weights
+    FROM xcat.product AS p
+    JOIN xcat.catalogue_content AS c ON c.file_id = p.file_id AND c.catalogue_id = %(products)s
+    CROSS JOIN LATERAL (SELECT nullif(p.excess_variance_err, 0)::double precision ^ -2 AS weight) AS w
+    CROSS JOIN LATERAL (
+        SELECT max(greatest(rate_cps, rate_err_cps, 0)::double precision) AS largest,
+               min(greatest(rate_cps, rate_err_cps, 0)::double precision) AS smallest
+        FROM xcat.light_curve_block WHERE product_id = p.product_id) AS b
+    LEFT JOIN {master_source} AS m ON m.run_id = %(link_run_id)s AND m.source_id = p.source_id
+    LEFT JOIN {master_source} AS o ON o.run_id = m.run_id AND o.master_id = m.master_id
+    WHERE p.product_kind = 'light_curve'
+    GROUP BY coalesce(o.source_id, p.source_id)
+) AS of_source;
+
 -- name: store
 -- The properties, as defined in xcat/columns/properties.yaml. Flux ratios over time are those of the master source. The
 -- error of a hardness ratio is at most 1, the largest standard deviation of anything between -1 and 1.
@@ -155,8 +181,9 @@ SELECT %(run_id)s AS run_id, x.source_id, {values}, abs(x.glat) AS abs_b, least(
        x.log_fx + o.fr AS log_fx_fr_limit, x.log_fx + o.fw1 AS log_fx_fw1_limit,
        x.log_fx + o.fw2 AS log_fx_fw2_limit, x.log_fx + o.fj AS log_fx_fj_limit, log(v.flux_ratio) AS log_flux_ratio,
        log(v.flux_ratio_low) AS log_flux_ratio_low, nullif(v.flux_ratio_sigma, 0) AS flux_ratio_sigma, x.p_variable,
-       x.p_variable_long, o.optical AS observed_optical, o.infrared AS observed_infrared, f.has_optical,
-       f.has_infrared, x.has_spectrum, x.n_detections,
+       x.p_variable_long, l.log_rate_ratio, l.mean_excess_variance, l.mean_excess_variance_err,
+       o.optical AS observed_optical, o.infrared AS observed_infrared, f.has_optical, f.has_infrared, x.has_spectrum,
+       x.n_detections,
        f.has_optical::int + f.has_infrared::int + x.has_spectrum::int + (x.n_detections > 1)::int >= 2
        AS is_classifiable, o.nh_gal_cm2, o.ebv_mag, o.flux_absorbed_dex, o.hr1_absorbed, o.hr2_absorbed
 FROM (
@@ -174,6 +201,7 @@ CROSS JOIN LATERAL (  -- least() would take a missing error for 1
            CASE WHEN x.hr2_err > 1 THEN 1 ELSE x.hr2_err END AS hr2_err
 ) AS e
 LEFT JOIN pg_temp.in_galaxy AS g ON g.source_id = x.source_id
+LEFT JOIN pg_temp.curve AS l ON l.source_id = x.source_id
 LEFT JOIN {master_source} AS m ON m.run_id = %(link_run_id)s AND m.source_id = x.source_id
 LEFT JOIN {master} AS v ON v.run_id = %(link_run_id)s AND v.master_id = m.master_id;
 

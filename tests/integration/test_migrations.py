@@ -17,6 +17,7 @@ from xcat.config import Settings
 from xcat.database import connection, objects, partitions, runs, schema
 from xcat.database.connection import connect, migrate, ready
 from xcat.database.sqlfiles import objects as files
+from xcat.errors import DatabaseError
 
 pytestmark = pytest.mark.slow
 
@@ -108,6 +109,16 @@ def test_a_class_of_a_published_run_gets_a_column_for_its_error(empty):
     ]
     migrate(empty, "0003")
     assert _rows(empty, errors) == []
+
+
+def test_a_step_that_fails_leaves_the_schema_as_it_was(empty):
+    migrate(empty, "0003")
+    with connect(empty) as conn:
+        conn.execute("DROP TABLE xcat.calibration CASCADE; DROP TABLE xcat.detection CASCADE")
+    before = _rows(empty, _DEFINITIONS)
+    with pytest.raises(DatabaseError, match=r'stays 0003, since the way to head failed: relation "xcat\.\w+" does not'):
+        migrate(empty)
+    assert _rows(empty, _DEFINITIONS) == before and _rows(empty, "SELECT * FROM xcat.alembic_version") == [("0003",)]
 
 
 def test_migrations_make_the_tables_of_schema_py(empty, settings):

@@ -17,7 +17,7 @@ from xcat.columns.properties import column_of, select
 from xcat.columns.registry import columns, property_entries
 from xcat.config import Settings
 from xcat.database import partitions
-from xcat.database.connection import ready
+from xcat.database.connection import Connection, ready
 from xcat.database.loaded import Loaded
 from xcat.database.runs import stage
 from xcat.database.schema import RUN_TABLES
@@ -132,6 +132,7 @@ def _properties(
     galaxies: Any = (),
     hypotheses: Any = (),
     table: str = "property",
+    products: int | None = None,
 ) -> list[dict[str, Any]]:
     names = ("flux_ratio", "flux_ratio_low", "flux_ratio_sigma")
     ratios = {name: columns[name] for name in names if name in columns}
@@ -140,7 +141,7 @@ def _properties(
     match_run = _matches(settings, source_run, list(best), hypotheses)
     link_run = _masters(settings, source_run, ratios, len(next(iter(columns.values()))))
     with stage(settings, "properties", "tiny", {}) as run:
-        properties_stage(run, source_run, link_run, match_run, list(counterparts), list(galaxies))
+        properties_stage(run, source_run, link_run, match_run, list(counterparts), list(galaxies), products)
     if table != "property":
         return rows(settings, f"SELECT * FROM xcat.{table} WHERE run_id = %s ORDER BY source_id, rank", [run.run_id])
     return rows(settings, "SELECT * FROM xcat.property WHERE run_id = %s ORDER BY source_id", [run.run_id])
@@ -374,6 +375,72 @@ def test_of_several_galaxies_the_deepest_counts(module_settings: Settings) -> No
         assert _properties(module_settings, spot, galaxies=order)[0]["sep_to_radius"] == pytest.approx(0, abs=1e-6)
 
 
+def _curve(
+    conn: Connection, catalogue_id: int, source_id: int, blocks: list[tuple[float, float]], variance: Any
+) -> None:
+    """A light curve: rate and error of every block, excess variance and error."""
+    (run_id,) = _row(conn, "SELECT max(run_id) FROM xcat.run")
+    (file_id,) = _row(
+        conn,
+        "INSERT INTO xcat.catalogue_file (run_id, file_name, sha256, n_bytes, n_rows, n_rejected)"
+        " VALUES (%s, 'x', gen_random_uuid(), 1, 1, 0) RETURNING file_id",
+        [run_id],
+    )
+    conn.execute("INSERT INTO xcat.catalogue_content VALUES (%s, %s)", [catalogue_id, file_id])
+    (product_id,) = _row(
+        conn,
+        "INSERT INTO xcat.product (file_id, product_kind, source_id, name, assigned_by, mission, n_bins,"
+        " excess_variance, excess_variance_err) VALUES (%s, 'light_curve', %s, 's', 'given', 'Swift', 1, %s, %s)"
+        " RETURNING product_id",
+        [file_id, source_id, *variance],
+    )
+    for number, (rate, error) in enumerate(blocks):
+        conn.execute(
+            "INSERT INTO xcat.light_curve_block VALUES (%s, %s, %s, %s, %s, %s)",
+            [product_id, number, 50000 + number, 50001 + number, rate, error],
+        )
+
+
+def _row(conn: Connection, query: str, values: Any = ()) -> tuple[Any, ...]:
+    row = conn.execute(query, values).fetchone()  # type: ignore[arg-type]
+    assert row is not None
+    return row
+
+
+def test_what_light_curves_tell(module_settings: Settings) -> None:
+    n = 6
+    none = (None, None)
+    with ready(module_settings) as conn:
+        versions = [
+            _row(
+                conn,
+                "INSERT INTO xcat.catalogue (name, version, is_current, kind, definition, definition_sha256)"
+                " VALUES ('source products', %s, %s, 'products', '{}', 'x') RETURNING catalogue_id",
+                [number, number == 2],
+            )[0]
+            for number in (1, 2)
+        ]
+    columns = {"glat": [-30.0] * n}
+    assert {row["log_rate_ratio"] for row in _properties(module_settings, columns)} == {None}, "no run has read them"
+    with ready(module_settings) as conn:
+        one, other = versions
+        _curve(conn, one, 1, [(3.0, 0.1)], (0.2, 0.1))  # constant
+        _curve(conn, one, 2, [(0.5, 0.1), (50.0, 1.0), (5.0, 0.5)], (1.0, 0.1))
+        _curve(conn, one, 2, [(1.0, 0.1), (20.0, 1.0)], (4.0, 0.2))
+        _curve(conn, one, 3, [(-2.0, 0.5), (5.0, 1.0)], none)  # a rate below its error is at most that
+        _curve(conn, one, 4, [], none)
+        _curve(conn, one, 5, [(0.0, 0.0), (1.0, 0.1)], (0.3, 0.0))  # no error: nothing can be said
+        _curve(conn, other, 6, [(1.0, 0.1), (9.0, 0.1)], (1.0, 0.1))  # of another version
+    found = _properties(module_settings, columns, products=one)
+    assert [row["log_rate_ratio"] for row in found] == [0.0, 2.0, pytest.approx(1.0), None, None, None]
+    mean = (1.0 / 0.01 + 4.0 / 0.04) / (1 / 0.01 + 1 / 0.04)
+    assert [row["mean_excess_variance"] for row in found] == pytest.approx([0.2, mean, None, None, None, None])
+    # the classifier takes it on the scale asinh; a small step there is a step of the value over sqrt(1 + value^2)
+    error = (1 / 0.01 + 1 / 0.04) ** -0.5
+    spread = (math.asinh(mean + error / 1000) - math.asinh(mean - error / 1000)) * 500
+    assert found[1]["mean_excess_variance_err"] == pytest.approx(spread, rel=1e-5)
+
+
 # --- beyond the thirteen ----------------------------------------------------------------------------------
 
 
@@ -399,6 +466,7 @@ def test_the_registry_names_columns_for_errors_limits_and_coverage() -> None:
             "symbol",
             "absence",
             "behind",
+            "light_curves",
         }
         for role, kind in (("error", float), ("limit", float), ("observed", bool)):
             assert role not in entry or table[entry[role]].type.python_type is kind

@@ -352,6 +352,8 @@ def test_the_chandra_training_table(shared_data):
         "log_flux_ratio",
         "log_flux_ratio_low",
         "flux_ratio_sigma",
+        "log_rate_ratio",
+        "mean_excess_variance",
     }
     assert told(own, "Fb is the flux in 0.5-7 keV", "Chandra's broad band")
     assert len(own.table) == 2941

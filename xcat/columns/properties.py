@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
@@ -102,6 +103,11 @@ def shift_of(name: str) -> tuple[float, ...] | None:
     """
     per_column = next((e["behind"] for e in property_entries() if e["name"] == name and "behind" in e), None)
     return None if per_column is None else tuple(float(per_column.get(c, 0.0)) for c in SHIFT_COLUMNS)
+
+
+def of_light_curves(names: Collection[str]) -> list[str]:
+    """Which of these properties come from the light curves that `xcat ingest-products` loads."""
+    return [entry["name"] for entry in property_entries() if entry.get("light_curves") and entry["name"] in names]
 
 
 def absence_of(name: str) -> tuple[str, ...]:

@@ -13,13 +13,14 @@ import psycopg
 from xcat.config import Settings, settings
 from xcat.database.address import OPERATOR, OWNER, READER, VOLUNTEERS, conninfo, database_url
 from xcat.database.embedded import SUPERUSER, EmbeddedServer
-from xcat.database.failures import MissingRole, unreachable
+from xcat.database.failures import MissingRole, explained, unreachable
 from xcat.database.installation import OLDEST_VERSION
 from xcat.database.sqlfiles import folder, job
 from xcat.errors import DatabaseError
 
 if TYPE_CHECKING:
     import alembic.config
+    import sqlalchemy.exc
 
 Connection = psycopg.Connection[Any]
 
@@ -172,8 +173,14 @@ def migrate(config: Settings | None = None, revision: str = "head") -> tuple[str
     -------
     tuple
         Revision before and after.
+
+    Raises
+    ------
+    DatabaseError
+        A step failed; the schema is as it was.
     """
     import alembic.command
+    import sqlalchemy.exc
 
     config = config or settings()
     set_up(config)
@@ -192,10 +199,21 @@ def migrate(config: Settings | None = None, revision: str = "head") -> tuple[str
         down = revision == "base" or (
             revision in known and current in known and known.index(revision) > known.index(current)
         )
-        (alembic.command.downgrade if down else alembic.command.upgrade)(command, revision)
+        try:
+            (alembic.command.downgrade if down else alembic.command.upgrade)(command, revision)
+        except sqlalchemy.exc.DBAPIError as error:
+            raise _stays(error, current, revision) from error
         after, _ = schema_revision(conn)
         apply_roles(conn)
     return current, after
+
+
+def _stays(error: sqlalchemy.exc.DBAPIError, current: str | None, wanted: str) -> DatabaseError:
+    """What a failed migration means: all steps are one transaction."""
+    known = explained(error.orig) if isinstance(error.orig, psycopg.Error) else None
+    what = str(error.orig).strip().partition("\n")[0]
+    words = known or f"{what}. Something else has changed its tables; a backup has them: xcat db restore"
+    return DatabaseError(f"the schema stays {current or 'empty'}, since the way to {wanted} failed: {words}")
 
 
 def apply_roles(conn: Connection) -> None:

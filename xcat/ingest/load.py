@@ -36,6 +36,9 @@ from xcat.ingest.files import named_table, regular
 from xcat.ingest.readers import open_table
 from xcat.sky import cut, density_map
 
+PRODUCTS = "source products"
+"""Catalogue of light curves and spectra in the books; no definition can have a name with a blank."""
+
 
 @dataclass(frozen=True)
 class InputFile:

@@ -23,13 +23,11 @@ from xcat.database.runs import Run, stage
 from xcat.database.sqlfiles import dicts, insert, job
 from xcat.errors import InputError
 from xcat.ingest import product_files, product_rows, product_source, spectrum_files
-from xcat.ingest.load import InputFile, checksum
+from xcat.ingest.load import PRODUCTS, InputFile, checksum
 from xcat.ingest.product_files import Curve, Product
 from xcat.ingest.product_source import Assigned, UnassignedError
 
-NAME = "source products"
-"""Catalogue of these files in the books; no definition can have a name with a blank."""
-_DEFINITION = {"name": NAME, "title": "Light curves and spectra of sources"}
+_DEFINITION = {"name": PRODUCTS, "title": "Light curves and spectra of sources"}
 _SHA256 = hashlib.sha256(b"source products 1").hexdigest()
 
 
@@ -90,7 +88,7 @@ def ingest(settings: Settings, paths: Sequence[Path], *, source: str = "", repla
     if not read:
         raise InputError("no light curve and no spectrum is among these files, only responses and backgrounds")
     with ready(settings) as conn:
-        before = dicts(conn.execute(job("products.files").compose(), {"name": NAME}))
+        before = dicts(conn.execute(job("products.files").compose(), {"name": PRODUCTS}))
     used = {row["sha256"] for row in before if row["is_used"]}
     given = {each.file.sha256 for each in read}
     if given <= used and not (replace and given != {row["sha256"] for row in before}):
@@ -98,7 +96,7 @@ def ingest(settings: Settings, paths: Sequence[Path], *, source: str = "", repla
         return loaded
     inputs = {"files": [each.file.entry for each in read]}
     config = {"files": sorted(given), "replace": replace, "source": source}
-    with stage(settings, "ingest", NAME, config, inputs=inputs) as run:
+    with stage(settings, "ingest", PRODUCTS, config, inputs=inputs) as run:
         _load(run, read, loaded, source, replace)
         run.summary |= {"products": len(loaded.files), "unassigned": loaded.unassigned, "already": loaded.already}
     retention.sweep(settings)
@@ -134,8 +132,8 @@ def _checksum(path: Path, products: Sequence[Product]) -> InputFile:
 
 def _load(run: Run, read: list[_File], loaded: Loaded, source: str, replace: bool) -> None:
     conn = run.conn
-    conn.execute(job("ingest.lock").compose(), {"name": NAME})
-    before = dicts(conn.execute(job("products.files").compose(), {"name": NAME}))
+    conn.execute(job("ingest.lock").compose(), {"name": PRODUCTS})
+    before = dicts(conn.execute(job("products.files").compose(), {"name": PRODUCTS}))
     used = {row["sha256"]: row["file_id"] for row in before if row["is_used"]}
     new = [each for each in read if each.file.sha256 not in used]
     loaded.already = [each.file.path.name for each in read if each.file.sha256 in used]
@@ -162,20 +160,20 @@ def _load(run: Run, read: list[_File], loaded: Loaded, source: str, replace: boo
             _write(conn, run.run_id, version, each, loaded)
             advance(1)
     for statement in ("make_current", "set_current"):
-        conn.execute(job(f"ingest.{statement}").compose(), {"name": NAME, "catalogue_id": version})
+        conn.execute(job(f"ingest.{statement}").compose(), {"name": PRODUCTS, "catalogue_id": version})
     if previous not in (None, version) or again:
         retention.forget_unread_versions(conn)
 
 
 def _version(conn: Connection, replace: bool) -> tuple[int, int | None]:
     """The version to load into, and the one that was current."""
-    row = conn.execute(job("ingest.catalogue").compose(), {"name": NAME}).fetchone()
+    row = conn.execute(job("ingest.catalogue").compose(), {"name": PRODUCTS}).fetchone()
     before = None if row is None else int(row[0])
     if before is not None:
         conn.execute(job("ingest.lock_content").compose(), {"catalogue_id": before})
     of_before = {"catalogue_id": before}
     if before is None or replace:
-        values = {"name": NAME, "kind": "products", "definition": Jsonb(_DEFINITION), "definition_sha256": _SHA256}
+        values = {"name": PRODUCTS, "kind": "products", "definition": Jsonb(_DEFINITION), "definition_sha256": _SHA256}
         return _number(conn, "ingest.add_catalogue", values), before
     if _number(conn, "ingest.is_read", of_before):
         return _number(conn, "ingest.copy_catalogue", of_before), before

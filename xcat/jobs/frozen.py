@@ -17,6 +17,7 @@ from xcat.database.connection import Connection
 from xcat.errors import ConfigError, StageError, XcatError
 from xcat.jobs import states
 from xcat.jobs.pipeline import Pipeline
+from xcat.models import store
 from xcat.output.reading import classify_run
 
 #: keys of a match run that must be those of the match that has learned
@@ -35,11 +36,14 @@ class Frozen:
         Classify run by which it is known which labelled sources are as they were.
     match_run_id : int or None
         Match run that has learned.
+    properties : tuple of str
+        Properties of the model.
     """
 
     model_run_id: int | None = None
     classify_run_id: int | None = None
     match_run_id: int | None = None
+    properties: tuple[str, ...] = ()
 
 
 def of_pipeline(conn: Connection, pipeline: Pipeline) -> Frozen:
@@ -68,7 +72,8 @@ def of_pipeline(conn: Connection, pipeline: Pipeline) -> Frozen:
         if match is None:
             raise ConfigError(f"match: learned: {pipeline.match.learned} has no match")
         match = runs.get(conn, match)["match_run_id"] or match
-    return Frozen(model, classify, match)
+    properties = () if model is None else tuple(p.name for p in store.load(conn, model).properties)
+    return Frozen(model, classify, match, properties)
 
 
 def _state(conn: Connection, key: str, name: int | str) -> Mapping[str, Any]:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import psycopg
 from pydantic import BaseModel
 
+from xcat.columns.properties import of_light_curves
 from xcat.config import Settings
 from xcat.database.connection import ready
 from xcat.database.loaded import Loaded
@@ -22,7 +23,7 @@ from xcat.database.runs import Run, find_done, note_stages, read_catalogues, sta
 from xcat.database.sqlfiles import dicts, job
 from xcat.errors import StageError
 from xcat.ingest.checks import NOTHING_MORE, Allowed
-from xcat.ingest.load import Loading, checksum, ingest, loaded_files
+from xcat.ingest.load import PRODUCTS, Loading, checksum, ingest, loaded_files
 from xcat.jobs import frozen
 from xcat.jobs.classes import rules
 from xcat.jobs.pipeline import Plan
@@ -86,7 +87,7 @@ class Runner:
     wait: bool = True  #: whether to wait for another run of the pipeline that is at work
     pipeline_run_id: int | None = None
     runs: dict[str, int] = field(default_factory=dict)
-    versions: dict[str, Loaded] = field(default_factory=dict)
+    versions: dict[str, int] = field(default_factory=dict)
     files: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
     def run(self, *, only: str | None = None, to: str | None = None) -> dict[str, int]:
@@ -143,7 +144,13 @@ class Runner:
             raise StageError(f"the pipeline takes its model from {self.plan.pipeline.model}: there is nothing to fit.")
         if "label" in wanted and not self.plan.of("references"):
             raise StageError(f"the pipeline has no references and classes, which the stage '{last}' needs.")
-        _ = self._frozen  # what it takes from an earlier run is there
+        if self._of_light_curves and "properties" in wanted:  # which also asks for what it takes from an earlier run
+            with ready(self.settings) as conn:
+                if conn.execute(job("ingest.catalogue").compose(), {"name": PRODUCTS}).fetchone() is None:
+                    raise StageError(
+                        f"{', '.join(self._of_light_curves)}: no light curves are loaded. They are of published "
+                        "sources: publish without these properties, then run: xcat ingest-products PATH..."
+                    )
         return wanted
 
     def run_as_pipeline(self, to: str | None = None) -> dict[str, int]:
@@ -203,17 +210,18 @@ class Runner:
 
     def _choose_versions(self, keep: bool) -> None:
         """Take the current versions, and keep them, as those that the pipeline's run reads."""
+        names = [*self.plan.definitions, *([PRODUCTS] if self._of_light_curves else [])]
         with ready(self.settings) as conn:
-            for definition in self.plan.definitions.values():
-                row = conn.execute(job("ingest.catalogue").compose(), {"name": definition.name}).fetchone()
+            for name in names:
+                row = conn.execute(job("ingest.catalogue").compose(), {"name": name}).fetchone()
                 if row is None:
-                    raise StageError(f"{definition.name}: nothing is loaded yet.")
-                self.versions[definition.name] = Loaded(row[0], definition)
+                    raise StageError(f"{name}: nothing is loaded yet.")
+                self.versions[name] = row[0]
             if keep and self.pipeline_run_id is not None:
-                read_catalogues(conn, self.pipeline_run_id, [v.catalogue_id for v in self.versions.values()])
+                read_catalogues(conn, self.pipeline_run_id, list(self.versions.values()))
             query = job("ingest.files_of_version").compose()
             for name, version in self.versions.items():
-                self.files[name] = dicts(conn.execute(query, {"catalogue_id": version.catalogue_id}))
+                self.files[name] = dicts(conn.execute(query, {"catalogue_id": version}))
 
     def _publish(self) -> None:
         run_id = self.runs["classify"]
@@ -249,7 +257,11 @@ class Runner:
         label_reads = ("merge", "properties") if is_of_place else ("merge",)
         label_groups = ("references", "galaxies") if is_of_place else ("references",)
 
-        of_galaxy = {"keeps": "galactic column, depth"}  # which runs of before did not
+        of_properties: dict[str, Any] = {"keeps": "galactic column, depth"}  # which runs of before did not
+        if self._of_light_curves:
+            # not by checksums: the same file may have been given to another source since
+            of_properties["products"] = sorted(row["file_id"] for row in self.files[PRODUCTS] if row["n_rows"])
+        properties = partial(properties_stage, products=self.versions.get(PRODUCTS))
 
         def link(run: Run, **arguments: Any) -> None:
             values = {"kind": "link", "name": pipeline.name}
@@ -269,7 +281,7 @@ class Runner:
                 {"keeps": "strata"},
             ),
             "properties": _Work(
-                properties_stage, ("merge", "link", "match"), ("counterparts", "galaxies"), config=of_galaxy
+                properties, ("merge", "link", "match"), ("counterparts", "galaxies"), config=of_properties
             ),
             "label": _Work(label, label_reads, label_groups, config=of_classes),
             "fit": _Work(
@@ -309,14 +321,16 @@ class Runner:
         # a run on labels also stands on everything before them
         lineage = self._lineage("merge", "link", "match") | reads if "label_run_id" in reads else reads
         catalogues = {group: self._loaded(group) for group in work.groups}
-        read = [loaded for group in catalogues.values() for loaded in group]
+        read = {loaded.definition.name: loaded.catalogue_id for group in catalogues.values() for loaded in group}
+        if kind == "properties" and self._of_light_curves:
+            read[PRODUCTS] = self.versions[PRODUCTS]
         with stage(
             self.settings,
             kind,
             self.plan.pipeline.name,
             key,
-            inputs={loaded.definition.name: self.files[loaded.definition.name] for loaded in read},
-            catalogues=[loaded.catalogue_id for loaded in read],
+            inputs={name: self.files[name] for name in read},
+            catalogues=list(read.values()),
             pipeline_run_id=self.pipeline_run_id,
             **lineage,
         ) as run:
@@ -325,10 +339,10 @@ class Runner:
         self.runs[kind] = run.run_id
         self.listener.finished(kind, run.run_id, run.summary)
 
-    def _check_unchanged(self, run: Run, read: list[Loaded]) -> None:
+    def _check_unchanged(self, run: Run, read: Mapping[str, int]) -> None:
         """Refuse catalogues to which files were added after the key was made and before the run was registered."""
         query = job("ingest.files_of_version").compose()
-        for name, catalogue_id in ((loaded.definition.name, loaded.catalogue_id) for loaded in read):
+        for name, catalogue_id in read.items():
             now = dicts(run.conn.execute(query, {"catalogue_id": catalogue_id}))
             if {row["sha256"] for row in now} != {row["sha256"] for row in self.files[name]}:
                 raise StageError(f"{name}: files were added while the stage was started. Run the pipeline again.")
@@ -342,12 +356,18 @@ class Runner:
         with ready(self.settings) as conn:
             return frozen.of_pipeline(conn, pipeline)
 
+    @cached_property
+    def _of_light_curves(self) -> list[str]:
+        """Properties of light curves that the classifier uses."""
+        given = [p.name for p in self.plan.pipeline.property_list]
+        return of_light_curves(self._frozen.properties or given)
+
     def _lineage(self, *kinds: str) -> dict[str, int]:
         """Runs of these stages, by their lineage column."""
         return {LINEAGE[kind]: self.runs[kind] for kind in kinds}
 
     def _loaded(self, group: str) -> list[Loaded]:
-        return [self.versions[definition.name] for definition in self.plan.of(group)]
+        return [Loaded(self.versions[definition.name], definition) for definition in self.plan.of(group)]
 
     def _contents(self, group: str) -> list[dict[str, Any]]:
         """The catalogues of a group for a key: definitions and files, by checksum."""

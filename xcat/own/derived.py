@@ -398,6 +398,7 @@ class Deriving(Quantities):
 
 
 _RATIOS = ("log_fx_fb", "log_fx_fr", "log_fx_fw1", "log_fx_fw2", "log_fx_fj")
+_AS_GIVEN = ("distance_pc", "gamma", "p_variable_long", "log_rate_ratio", "mean_excess_variance")
 _RECIPES: dict[str, Callable[[Deriving], DerivedValues | None]] = {
     "abs_b": Deriving.abs_b,
     "abs_l": Deriving.abs_l,
@@ -409,7 +410,7 @@ _RECIPES: dict[str, Callable[[Deriving], DerivedValues | None]] = {
     "hr1": lambda d: d.hardness("hr1", "soft", "medium"),
     "hr2": lambda d: d.hardness("hr2", "medium", "hard"),
     "bp_rp": lambda d: d.colour("gaia_bp", "gaia_rp"),
-    **{name: methodcaller("value", name) for name in ("distance_pc", "gamma", "p_variable_long")},
+    **{name: methodcaller("value", name) for name in _AS_GIVEN},
     **{name: methodcaller("ratio", name.removeprefix("log_fx_f")) for name in _RATIOS},
     **{name: methodcaller("colour", *name.split("_")) for name in ("r_w1", "j_k", "h_k", "j_w1", "w1_w2", "w2_w3")},
 }

@@ -48,6 +48,7 @@ def properties_stage(
     match_run_id: int,
     counterparts: list[Loaded],
     galaxies: list[Loaded],
+    products: int | None = None,
 ) -> None:
     """Compute the properties of every source of a merge run.
 
@@ -55,7 +56,7 @@ def properties_stage(
     hypothesis with a probability of at least 0.01.
 
     The counterpart catalogues are in the order of priority: a magnitude or proper motion is taken from the first that
-    has it.
+    has it. With `products`, a version of the light curves and spectra, there are the properties of light curves.
     """
     conn = run.conn
     relations = {name: f"xcat.{name}" for name in _READ}
@@ -71,6 +72,10 @@ def properties_stage(
     queries = prepare(
         conn, run.run_id, runs, relations, sources, missions, counterparts, galaxies, run.step, depths=depths
     )
+    if products is not None:
+        with run.step("light curves"), progress.bar("properties: light curves"):
+            query = job("properties.curves").compose(master_source=relations["master_source"])
+            run.summary["with_light_curves"] = conn.execute(query, runs | {"products": products}).rowcount
     with run.step("store"), progress.bar("properties: store"):
         for table, (query, values) in queries.items():
             partitions.create(conn, table, run.run_id)
