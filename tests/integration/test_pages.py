@@ -152,7 +152,7 @@ def test_the_page_of_a_source_says_what_it_is_and_why(client: httpx.Client, best
     evidence = data["explanation"]
     assert data["verdict"].startswith("An X-ray binary, ")
     assert data["verdict"] in page.words
-    assert evidence["posterior"]["XRB"] == pytest.approx(best["p_xrb"], abs=1e-6)
+    assert evidence["posterior"]["XRB"] == pytest.approx(best["p_class"], abs=1e-6)
     for words in ("Why", "What would change it", "How sure", "Counterparts", "Light curve", "Known objects alike"):
         assert words in page.words
     shown = [t["property"] for t in evidence["terms"] if t["state"] == "value"]
