@@ -162,6 +162,16 @@ def test_the_page_of_a_source_says_what_it_is_and_why(client: httpx.Client, best
     assert "log_fx_fw1" not in page.words  # people read names, not columns
 
 
+def test_no_name_of_a_column_stands_where_people_read(client: httpx.Client, best: dict[str, Any]) -> None:
+    """Neither in words nor in texts for who cannot see; what is meant as code, and the user's own names, are."""
+    source = f"/source/{quote(best['name'], safe='')}"
+    for path in (*PAGES, "/candidates?class=XRB", source, f"{source}/field", "/volunteers", "/watch", "/source/Vulcan"):
+        text = re.sub(r"<(pre|code)\b.*?</\1>", "", client.get(path).text, flags=re.S)
+        read = re.findall(r'(?:title|alt|aria-label|placeholder)="([^"]*)"', text) + re.split(r"<[^>]+>", text)
+        found = {name for words in read for name in re.findall(r"\b[a-z][a-z0-9]*(?:_[a-z0-9]+)+\b", words)}
+        assert found <= {"small_sky"}, path
+
+
 def test_figures_say_what_is_seen(client: httpx.Client, best: dict[str, Any]) -> None:
     for path in ("/", f"/source/{quote(best['name'], safe='')}", "/model"):
         page = client.get(path).text
