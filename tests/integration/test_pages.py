@@ -194,6 +194,7 @@ def test_a_list_is_classified_as_page_and_as_file(client: httpx.Client, best: di
     )
     assert answer.status_code == 200, answer.text
     assert "2 rows" in _Words(answer.text).words
+    assert "your_positions" not in answer.text and "--column" not in answer.text
     table = b"id,ra,dec,pos_err\na,%f,%f,1.0\n" % (best["ra"], best["dec"])
     answer = client.post("/list", data={"as": "csv"}, files={"table": ("mine.csv", table)})
     assert answer.status_code == 200, answer.text
