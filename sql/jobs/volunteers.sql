@@ -189,7 +189,8 @@ INSERT INTO people.remark (account_id, source_id, body) VALUES (%(account_id)s, 
 
 -- name: watchlists
 -- The watchlists of an account.
-SELECT watchlist_id, title, adql, feed_key, hook, watched_run_id, cardinality(source_ids) AS n_sources, created_at FROM people.watchlist
+SELECT watchlist_id, title, adql, feed_key, hook, watched_run_id, cardinality(source_ids) AS n_sources, created_at
+FROM people.watchlist
 WHERE account_id = %(account_id)s ORDER BY watchlist_id;
 
 -- name: all_watchlists
