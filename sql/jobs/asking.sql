@@ -17,7 +17,7 @@ class = {class_name};
 
 -- name: probable
 -- With at least this probability.
-{probability} >= {least};
+p_class >= {least};
 
 -- name: best
 -- Each object once, as its best measured source.

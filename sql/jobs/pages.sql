@@ -77,14 +77,14 @@ LIMIT 2000;
 
 -- name: xray
 -- The X-ray side of a source: the ellipse of its position, its fluxes by band, its hardness.
-SELECT s.*, k.definition FROM xcat.source AS s
+SELECT s.*, k.name AS catalogue, k.definition FROM xcat.source AS s
 JOIN xcat.catalogue AS k USING (catalogue_id)
 WHERE s.run_id = %(source_run_id)s AND s.source_id = %(source_id)s;
 
 -- name: candidates_around
--- Every catalogued object near enough to a source to be its counterpart, with its place.
-SELECT k.name AS catalogue, k.kind, o.object_id, o.native_id, o.ra, o.dec, o.err_arcsec, c.sep_arcsec, c.p_i, c.is_best,
-       m.accepted AND c.is_best AS is_accepted
+-- Every catalogued object near enough to a source to be its counterpart, with its place and the error of it.
+SELECT k.name AS catalogue, k.kind, o.object_id, o.native_id, o.ra, o.dec, o.err_arcsec, o.err_maj_arcsec,
+       o.err_min_arcsec, o.err_pa_deg, c.sep_arcsec, c.p_i, c.is_best, m.accepted AND c.is_best AS is_accepted
 FROM xcat.match_candidate AS c
 JOIN xcat.match AS m ON m.run_id = c.run_id AND m.source_id = c.source_id AND m.catalogue_id = c.catalogue_id
 JOIN xcat.catalogue AS k ON k.catalogue_id = c.catalogue_id

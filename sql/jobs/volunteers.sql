@@ -189,7 +189,8 @@ INSERT INTO people.remark (account_id, source_id, body) VALUES (%(account_id)s, 
 
 -- name: watchlists
 -- The watchlists of an account.
-SELECT watchlist_id, title, adql, feed_key, hook, watched_run_id, created_at FROM people.watchlist
+SELECT watchlist_id, title, adql, feed_key, hook, watched_run_id, cardinality(source_ids) AS n_sources, created_at
+FROM people.watchlist
 WHERE account_id = %(account_id)s ORDER BY watchlist_id;
 
 -- name: all_watchlists
@@ -201,6 +202,12 @@ WHERE watched_run_id <> %(run_id)s ORDER BY watchlist_id;
 -- A new watchlist.
 INSERT INTO people.watchlist (account_id, title, adql, feed_key, hook, watched_run_id, source_ids)
 VALUES (%(account_id)s, %(title)s, %(adql)s, %(feed_key)s, %(hook)s, %(run_id)s, %(source_ids)s) RETURNING watchlist_id;
+
+-- name: change_watchlist
+-- Another title, query and webhook for a watchlist of one's own.
+UPDATE people.watchlist
+SET title = %(title)s, adql = %(adql)s, hook = %(hook)s, watched_run_id = %(run_id)s, source_ids = %(source_ids)s
+WHERE watchlist_id = %(watchlist_id)s AND account_id = %(account_id)s RETURNING watchlist_id;
 
 -- name: delete_watchlist
 -- Remove a watchlist of one's own.

@@ -152,7 +152,7 @@ def test_the_page_of_a_source_says_what_it_is_and_why(client: httpx.Client, best
     evidence = data["explanation"]
     assert data["verdict"].startswith("An X-ray binary, ")
     assert data["verdict"] in page.words
-    assert evidence["posterior"]["XRB"] == pytest.approx(best["p_xrb"], abs=1e-6)
+    assert evidence["posterior"]["XRB"] == pytest.approx(best["p_class"], abs=1e-6)
     for words in ("Why", "What would change it", "How sure", "Counterparts", "Light curve", "Known objects alike"):
         assert words in page.words
     shown = [t["property"] for t in evidence["terms"] if t["state"] == "value"]
@@ -160,6 +160,16 @@ def test_the_page_of_a_source_says_what_it_is_and_why(client: httpx.Client, best
     assert data["history"][0]["is_published"] and len(data["history"]) == 2
     assert set(data["links"]) == {"SIMBAD", "NED", "VizieR", "ESASky", "XSA"}
     assert "log_fx_fw1" not in page.words  # people read names, not columns
+
+
+def test_no_name_of_a_column_stands_where_people_read(client: httpx.Client, best: dict[str, Any]) -> None:
+    """Neither in words nor in texts for who cannot see; what is meant as code, and the user's own names, are."""
+    source = f"/source/{quote(best['name'], safe='')}"
+    for path in (*PAGES, "/candidates?class=XRB", source, f"{source}/field", "/volunteers", "/watch", "/source/Vulcan"):
+        text = re.sub(r"<(pre|code)\b.*?</\1>", "", client.get(path).text, flags=re.S)
+        read = re.findall(r'(?:title|alt|aria-label|placeholder)="([^"]*)"', text) + re.split(r"<[^>]+>", text)
+        found = {name for words in read for name in re.findall(r"\b[a-z][a-z0-9]*(?:_[a-z0-9]+)+\b", words)}
+        assert found <= {"small_sky"}, path
 
 
 def test_figures_say_what_is_seen(client: httpx.Client, best: dict[str, Any]) -> None:
@@ -184,6 +194,7 @@ def test_a_list_is_classified_as_page_and_as_file(client: httpx.Client, best: di
     )
     assert answer.status_code == 200, answer.text
     assert "2 rows" in _Words(answer.text).words
+    assert "your_positions" not in answer.text and "--column" not in answer.text
     table = b"id,ra,dec,pos_err\na,%f,%f,1.0\n" % (best["ra"], best["dec"])
     answer = client.post("/list", data={"as": "csv"}, files={"table": ("mine.csv", table)})
     assert answer.status_code == 200, answer.text

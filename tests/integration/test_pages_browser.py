@@ -27,6 +27,7 @@ _QUIET = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "-
 _QUIET += ("--disable-sync", "--no-first-run", "--disable-quic")
 _QUIET += ("--use-angle=swiftshader", "--enable-unsafe-swiftshader")  # WebGL without a graphics card
 _STATIC = ("/", "/candidates?class=XRB", "/list", "/sky", "/model", "/run", "/status", "/search?q=10+10", "/nothing")
+_STATIC += ("/volunteers", "/volunteers/register", "/volunteers/login", "/watch")
 
 
 @pytest.fixture(scope="module")
@@ -194,6 +195,9 @@ def test_the_field_of_a_source_asks_other_hosts_only_if_a_reader_wants_it(
         assert int(page.locator("#field").get_attribute("data-drawn")) >= 1
         assert page.evaluate("document.querySelectorAll('#field canvas').length") >= 2
         assert not page.locator("#field button").count()  # of its own controls none is there
+        assert page.locator("#objects ~ .scroll tbody tr").count() == 1 + int(
+            page.locator("#field").get_attribute("data-drawn")
+        )
         page.wait_for_load_state("networkidle")
         _no_violation(page)
         assert _overflow(page) <= 0
@@ -208,6 +212,27 @@ def test_the_field_of_a_source_asks_other_hosts_only_if_a_reader_wants_it(
         assert seen.hosts == {urlsplit(address).netloc, "alasky.cds.unistra.fr"}
         seen.hosts.discard("alasky.cds.unistra.fr")
         seen.complaints.clear()  # the images do not come here
+
+
+def test_every_form_tells_what_it_cannot_send(browser: Any, address: str, first: str) -> None:
+    """Native validation stops a form, with htmx and without; then the focus is on the field that is wrong."""
+    told = 0
+    with Seen(browser, address) as seen:
+        for path in ("/", "/candidates?class=XRB", "/list", "/volunteers/register", "/volunteers/login", first):
+            page = seen.go(path)
+            sent: list[str] = []
+            page.on("request", lambda request, sent=sent: "/static/" in request.url or sent.append(request.url))
+            for field in page.locator("form input:is([required], [type=number])").all():
+                if field.is_visible():
+                    given, is_number = field.input_value(), field.get_attribute("type") == "number"
+                    field.fill("-1" if is_number else "")
+                    field.press("Enter")
+                    assert field.evaluate("it => !it.validity.valid && it.matches(':user-invalid')"), path
+                    assert page.evaluate("document.activeElement.validationMessage"), path
+                    field.fill(given)
+                    told += 1
+            assert not sent, path
+    assert told > 8
 
 
 def test_print_shows_the_page_without_its_controls(browser: Any, address: str, first: str) -> None:
@@ -251,7 +276,10 @@ def test_a_volunteer_registers_learns_and_votes_by_keyboard(
         page.locator("input[name=title]").focus()
         _sent(page)
         assert "Bright ones" in page.inner_text("main")
+        page.get_by_text("Change or delete Bright ones").click()
         _no_violation(page)
+        assert _overflow(page) <= 0
+        _no_violation(seen.go("/volunteers/account"))
 
 
 def _sent(page: Any) -> None:

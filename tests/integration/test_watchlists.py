@@ -176,6 +176,8 @@ def test_a_publication_is_told_on_the_page_in_the_feed_and_to_a_webhook(
         registered(other, "Hal")
         list_id = lists["On"]["watchlist_id"]
         assert post(other, "/watch", f"/watch/{list_id}/delete").status_code == 404, "not hers"
+        theirs = post(other, "/watch", f"/watch/{list_id}", title="Mine now", adql=all_of)
+        assert theirs.status_code == 404, "not hers to change"
     assert post(client, "/watch", f"/watch/{list_id}/delete").status_code == 200
     mine = client.get("/volunteers/account/export").json()
     assert sum(len(each["notices"]) for each in mine["watchlists"]) >= len(changed)
@@ -191,6 +193,24 @@ def test_a_run_that_is_dropped_makes_no_flood(client: httpx.Client, sky: Setting
     assert watchlists.tell(sky, said.append) == 0 and "run 999998, which it knows, is dropped" in said[0]
     assert watchlists.tell(sky, said.append) == 0 and len(said) == 1
     assert "Nothing has changed" in client.get("/watch").text
+
+
+def test_a_list_is_changed_and_a_form_that_is_refused_is_not_lost(client: httpx.Client, sky: Settings) -> None:
+    registered(client, "Lea")
+    query = "SELECT source_id FROM pub.classified"
+    refused = watch(client, "Far", adql=query, hook="https://evil.example/x")
+    assert refused.status_code == 400 and "Nothing was saved: webhooks go only to hosts" in refused.text
+    assert 'value="Far"' in refused.text and f">{query}</textarea>" in refused.text and "evil.example/x" in refused.text
+    assert watch(client, "Far", adql=query).status_code == 200
+    (kept,) = client.get("/watch", params={"format": "json"}).json()["lists"]
+    to = f"/watch/{kept['watchlist_id']}"
+    bad = post(client, "/watch", to, title="Near", adql="SELECT name FROM pub.classified")
+    assert bad.status_code == 400 and "a column source_id" in bad.text and 'value="Near"' in bad.text
+    assert post(client, "/watch", to, title="Near", adql=f"{query} WHERE class = 'AGN'").status_code == 200
+    (changed,) = client.get("/watch", params={"format": "json"}).json()["lists"]
+    assert (changed["title"], changed["feed_key"]) == ("Near", kept["feed_key"])
+    assert 0 < changed["n_sources"] < kept["n_sources"]
+    assert post(client, "/watch", "/watch/nothing", title="Near", adql=query).status_code == 404
 
 
 def test_queries_that_cannot_be_watched(client: httpx.Client, sky: Settings) -> None:

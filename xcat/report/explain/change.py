@@ -26,7 +26,7 @@ def probabilities(model: Model, p: FloatArray) -> dict[str, float]:
     return dict(zip(model.classes, p.tolist(), strict=True))
 
 
-def what_if(model: Model, sample: Sample) -> tuple[tuple[ClassThreshold, ...], tuple[WithoutProperty, ...]]:
+def what_if(model: Model, sample: Sample) -> tuple[tuple[ClassThreshold, ...], tuple[WithoutProperty, ...], FloatArray]:
     """Classify the one source of a sample with every property moved to the nodes of its table, and without it.
 
     Returns
@@ -35,6 +35,8 @@ def what_if(model: Model, sample: Sample) -> tuple[tuple[ClassThreshold, ...], t
         The closest first.
     without : tuple of WithoutProperty
         One for each property that was observed.
+    without_category : (T, K) float64
+        Posterior of the source as it is, without each category.
 
     Notes
     -----
@@ -52,7 +54,7 @@ def what_if(model: Model, sample: Sample) -> tuple[tuple[ClassThreshold, ...], t
     first = 1 + len(observed)
     shift = np.full(column.size, NOT_OBSERVED)
     shift[first:] = np.concatenate([*at_nodes, []]) - np.repeat([scaled[j] for j in movable], n_nodes)
-    p, _ = posterior(model, _moved(sample, column, shift))
+    p, p_without = posterior(model, _moved(sample, column, shift))
     best = int(p[0].argmax())
     changes = []
     parts = np.split(p[first:], np.cumsum(n_nodes)[:-1]) if movable else []
@@ -70,7 +72,7 @@ def what_if(model: Model, sample: Sample) -> tuple[tuple[ClassThreshold, ...], t
         WithoutProperty(sample.properties[j].name, model.classes[int(q.argmax())], probabilities(model, q))
         for j, q in zip(observed, p[1:first], strict=True)
     )
-    return tuple(sorted(changes, key=lambda c: c.spreads)), without
+    return tuple(sorted(changes, key=lambda c: c.spreads)), without, p_without[:, 0]
 
 
 def nodes(table: Table) -> FloatArray:

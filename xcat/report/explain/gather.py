@@ -205,7 +205,7 @@ def _assembled(
     terms = evidence(model, _inside(model, sample.best_match()))[0].astype(np.float64)
     contributed = contributions(model, terms)
     lead = [model.classes.index(best), model.classes.index(second)]
-    changes, without = change.what_if(model, sample)
+    changes, without, without_category = change.what_if(model, sample)
     return Explanation(
         run_id=keys["run_id"],
         model_run_id=keys["model_run_id"],
@@ -224,7 +224,7 @@ def _assembled(
         weighting=weighting_text(model.weighting, model.categories, model.weights.tolist(), model.sharpness),
         prior_nats=_advantage(model.log_prior, lead),
         terms=tuple(_terms(model, sample, terms, contributed, lead)),
-        categories=tuple(_totals(model, sample, terms, contributed, lead)),
+        categories=tuple(_totals(model, without_category, terms, contributed, lead)),
         changes=changes,
         without=without,
         alike=alike,
@@ -353,10 +353,10 @@ def _is_absent(sample: Sample, name: str) -> bool:
 
 
 def _totals(
-    model: Model, sample: Sample, terms: FloatArray, contributed: FloatArray, lead: list[int]
+    model: Model, without: FloatArray, terms: FloatArray, contributed: FloatArray, lead: list[int]
 ) -> Iterator[CategoryTotal]:
     exponents = model.sharpness * model.weights / model.weights.sum()
-    for t, (category, p) in enumerate(zip(model.categories, posterior_of(model, sample)[1][:, 0], strict=True)):
+    for t, (category, p) in enumerate(zip(model.categories, without, strict=True)):
         inside = model.category_index == t
         nats = float((contributed[inside, lead[0]] - contributed[inside, lead[1]]).sum())
         yield CategoryTotal(

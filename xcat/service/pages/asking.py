@@ -104,8 +104,8 @@ class Asked:
             raise InputError(f"class={class_name[:40]}: the published classes are {', '.join(classes)}")
         own = named.get(class_name.lower(), "")
         offered = offers(classes)
-        columns = tuple(dict.fromkeys(listed)) or usual(own)
-        sort = given.get("sort", "") or (class_column(own) if own else "p_class")
+        columns = tuple(dict.fromkeys(listed)) or _USUAL
+        sort = given.get("sort", "") or "p_class"
         for name in (*columns, sort):
             if name not in offered:
                 raise InputError(f"column {name[:60]!r}: there is none of this name in the list of candidates")
@@ -148,11 +148,6 @@ class Asked:
             release_run_id=release,
         )
 
-    @property
-    def probability(self) -> str:
-        """Column of the probability that is asked for."""
-        return class_column(self.class_name) if self.class_name else "p_class"
-
     def parameters(self, **changes: Any) -> str:
         """The address of this question, with changes, as ``?name=value...``."""
         own: dict[str, Any] = {
@@ -169,7 +164,7 @@ class Asked:
             "sort": self.sort,
             "order": "down" if self.descending else "up",
             "page": self.page,
-            "column": self.columns if self.columns != usual(self.class_name) else (),
+            "column": self.columns if self.columns != _USUAL else (),
         }
         kept = {key: value for key, value in (own | changes).items() if value not in ("", ())}
         return "?" + urlencode(kept, doseq=True)
@@ -177,7 +172,7 @@ class Asked:
     def conditions(self, cone: str = "cone_adql") -> list[str]:
         """The conditions, with the cone in ADQL (``cone_adql``) or in SQL (``cone_sql``)."""
         own = {"class_name": _quoted(self.class_name)}
-        out = [_words("probable", probability=self.probability, least=f"{self.least:g}")]
+        out = [_words("probable", least=f"{self.least:g}")]
         if self.class_name:
             out.insert(0, _words("of_class", **own))
         if not self.every_mission:
@@ -223,11 +218,6 @@ class Asked:
             direction="DESC" if self.descending else "ASC",
             offset=f"\nOFFSET {offset}" if offset else "",
         )
-
-
-def usual(class_name: str) -> tuple[str, ...]:
-    """Columns that are shown if none are chosen."""
-    return tuple(class_column(class_name) if name == "p_class" and class_name else name for name in _USUAL)
 
 
 def offers(classes: Sequence[str]) -> dict[str, str]:

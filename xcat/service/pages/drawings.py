@@ -21,7 +21,7 @@ from xcat.report.explain.change import nodes
 from xcat.report.explain.drawing import chosen
 from xcat.report.explain.explanation import Explanation, Term
 from xcat.report.explain.panels import density, span
-from xcat.service.pages import sentences
+from xcat.service.pages import ellipses, sentences
 
 _MOST_POINTS = 64
 _MISSION_MARKS = ("o", "s", "D", "^", "v", "P", "X", "*")
@@ -163,60 +163,58 @@ def ticks(scale: str, low: float, high: float) -> Sequence[tuple[float, str]] | 
     return None
 
 
-def place(e: Explanation, xray: Row | None, objects: list[Row]) -> Markup | None:
-    """The error ellipse of the X-ray source, and the catalogued objects around it."""
-    source, xray = e.source, xray or {}
-    major = xray.get("err_maj_arcsec") or source["err_arcsec"]
-    minor = xray.get("err_min_arcsec") or source["err_arcsec"]
-    turned = float(xray.get("err_pa_deg") or 0.0)
-    factor = 2.448  # of a Gaussian in two dimensions: 95 % lie inside
-    cos = math.cos(math.radians(source["dec"]))
-    spots = []
-    for row in objects:
-        east = ((row["ra"] - source["ra"] + 180.0) % 360.0 - 180.0) * cos * 3600
-        spots.append((east, (row["dec"] - source["dec"]) * 3600, row))
-    far = max([factor * major, *(math.hypot(a, b) for a, b, _ in spots)], default=1.0) * 1.12
+def place(xray: Row, objects: list[Row]) -> Markup:
+    """The error ellipse of the X-ray source, and the catalogued objects around it with theirs."""
+    far = 1.12 * ellipses.reach_arcsec(xray, objects)
+    every = [(*ellipses.offset_arcsec(xray, row), row) for row in objects]
+    spots = [spot for spot in every if max(abs(spot[0]), abs(spot[1])) < far]
     chart = Chart(
         Axis(far, -far, "East ← arcsec → West"), Axis(-far, far, "North, arcsec"), 440, 440, (54, 12, 12, 48),
     )  # fmt: skip
     chart.axes()
-    scale = abs(float(chart.px(0.0) - chart.px(1.0)))
-    middle = (float(chart.px(0.0)), float(chart.py(0.0)))
-    for times, look in ((factor, "pale"), (1.0, "")):
-        chart.add(
-            '<ellipse cx="0" cy="0" rx="{rx}" ry="{ry}" transform="translate({x} {y}) rotate({turn})"'
-            ' {look} stroke-width="1.4"/>',
-            rx=times * minor * scale, ry=times * major * scale, x=middle[0], y=middle[1], turn=-turned,
-            look=Markup('class="pale"') if look else Markup('class="ink" stroke-dasharray="4 3"'),
-        )  # fmt: skip
-    chart.add('<path class="ink" stroke-width="1.2" d="M{a},{y}h12m-6,-6v12"/>', a=middle[0] - 6, y=middle[1])
-    kinds = {"optical": ("o", "#0072B2"), "infrared": ("D", "#D55E00")}
+    for times, look in ((ellipses.TIMES_95, 'class="pale"'), (1.0, 'class="ink" stroke-dasharray="4 3"')):
+        _ellipse(chart, 0.0, 0.0, xray, times, look)
+    x, y = float(chart.px(0.0)), float(chart.py(0.0))
+    chart.add('<path class="ink" stroke-width="1.2" d="M{a},{y}h12m-6,-6v12"/>', a=x - 6, y=y)
     for east, north, row in spots:
-        shape, colour = kinds.get(row["kind"], ("s", "#009E73"))
-        x, y = float(chart.px(east)), float(chart.py(north))
-        error = (row["err_arcsec"] or 0) * scale
-        if error > 2:
-            chart.add(
-                '<circle cx="{x}" cy="{y}" r="{r}" fill="none" stroke="{c}" stroke-width="1"/>',
-                x=x,
-                y=y,
-                r=error,
-                c=colour,
-            )
+        shape, colour = _KINDS.get(row["kind"], ("s", "#009E73"))
+        _ellipse(chart, east, north, row, 1.0, f'fill="none" stroke="{colour}"')
         if row["is_accepted"]:
+            x, y = float(chart.px(east)), float(chart.py(north))
             chart.add('<circle class="ink" cx="{x}" cy="{y}" r="10" stroke-width="1.6"/>', x=x, y=y)
         title = (
-            f"{row['catalogue']} {row['native_id']}: {row['sep_arcsec']:.2f} arcsec away, "
-            f"probability {wording.probability(row['p_i'])}"
+            f"{row['catalogue']} {row['native_id']}: {row['sep_arcsec']:.2f} arcsec away, error (1σ, arcsec) "
+            f"{ellipses.error_words(row)}, probability {wording.probability(row['p_i'])}"
         )
         chart.marker(east, north, shape, colour, 3.2 + 2.6 * math.sqrt(row["p_i"]), title)
-    accepted = [row for _, _, row in spots if row["is_accepted"]]
-    words = "; ".join(f"{r['catalogue']} {r['native_id']}, {r['sep_arcsec']:.2f} arcsec away" for r in accepted)
+    for label in ellipses.labels(xray, [row for _, _, row in spots]):
+        east, north = ellipses.offset_arcsec(xray, label)
+        chart.text(float(chart.px(east)) + 12, float(chart.py(north)) - 7, label["text"], css="halo")
+    words = "; ".join(
+        f"{row['catalogue']} {row['native_id']}, {row['sep_arcsec']:.2f} arcsec away"
+        for row in objects
+        if row["is_accepted"]
+    )
     about = (
-        f"Around the X-ray position, whose error is {source['err_arcsec']:.2f} arcsec per axis: {len(spots)} objects "
-        f"within reach. Accepted: {words or 'none'}."
+        f"Around the X-ray position, whose error (1σ, arcsec) is {ellipses.error_words(xray)}: {len(objects)} objects "
+        f"could be the counterpart, improbable ones outside: {len(every) - len(spots)}. Accepted: {words or 'none'}."
     )
     return chart.svg("The source and what is catalogued around it", about)
+
+
+_KINDS = {"optical": ("o", "#0072B2"), "infrared": ("D", "#D55E00")}
+
+
+def _ellipse(chart: Chart, east: float, north: float, row: Row, times: float, look: str) -> None:
+    """Draw the error of a position, unless it would vanish in a marker; its angle is from north through east."""
+    scale = times * abs(float(chart.px(0.0) - chart.px(1.0)))
+    if (row["err_maj_arcsec"] or 0.0) * scale > 2:
+        chart.add(
+            '<ellipse cx="0" cy="0" rx="{rx}" ry="{ry}" transform="translate({x} {y}) rotate({turn})" {look}'
+            ' stroke-width="1.4"/>',
+            rx=row["err_min_arcsec"] * scale, ry=row["err_maj_arcsec"] * scale, turn=-row["err_pa_deg"],
+            x=float(chart.px(east)), y=float(chart.py(north)), look=Markup(look),
+        )  # fmt: skip
 
 
 def energy(points: list[Row]) -> Markup | None:

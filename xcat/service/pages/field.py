@@ -17,8 +17,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from xcat.errors import InputError
-from xcat.output.reading import Row, classify_run
-from xcat.service.pages import gather, openapi
+from xcat.output.reading import classify_run
+from xcat.service.pages import ellipses, gather, openapi
 from xcat.service.pages.page import POLICY, STATIC, page, vendored
 from xcat.service.pages.source import number_of
 from xcat.service.pages.state import State
@@ -32,6 +32,17 @@ SURVEYS = {
     "allwise": ("infrared, AllWISE", f"{_HOST}/AllWISE/RGB-W4-W2-W1"),
 }
 """Surveys by the word of the address: what people call them, and where their images are."""
+_OF_SOURCE = (
+    "name",
+    "catalogue",
+    "ra",
+    "dec",
+    "err_arcsec",
+    "err_maj_arcsec",
+    "err_min_arcsec",
+    "err_pa_deg",
+    "is_circle",
+)
 _TILE_PX = 512
 _EMPTY = (24, 28, 36)
 _PROPERTIES = f"""creator_did = ivo://xcat/empty
@@ -66,13 +77,13 @@ def router(state: State) -> APIRouter:
             source_id = number_of(conn, run, name)
             source = gather.xray(conn, run, source_id)
             objects = gather.around(conn, run, source_id)
-        if source is None:
-            raise HttpError(404, "nothing is known of the place of this source")
         answer = page(
             request,
             "field.html",
-            source=_place(source),
+            source={name: source[name] for name in _OF_SOURCE},
             objects=objects,
+            labels=ellipses.labels(source, objects),
+            reach_arcsec=ellipses.reach_arcsec(source, objects),
             images=SURVEYS[chosen][1] if chosen else None,
             only_html={"surveys": SURVEYS, "chosen": chosen, "is_there": LIBRARY in vendored()},
         )
@@ -128,16 +139,3 @@ def _tile() -> bytes:
     out = io.BytesIO()
     Image.new("RGB", (_TILE_PX, _TILE_PX), _EMPTY).save(out, "png")
     return out.getvalue()
-
-
-def _place(source: Row) -> Row:
-    """Position and ellipse of the X-ray source; a circle where the catalogue has no ellipse."""
-    error = source["err_arcsec"]
-    return {
-        "name": source["name"],
-        "ra": source["ra"],
-        "dec": source["dec"],
-        "err_maj_arcsec": source.get("err_maj_arcsec") or error,
-        "err_min_arcsec": source.get("err_min_arcsec") or error,
-        "err_pa_deg": source.get("err_pa_deg") or 0.0,
-    }

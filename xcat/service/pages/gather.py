@@ -11,6 +11,8 @@ from xcat.database.connection import Connection
 from xcat.output.reading import Row, one, rows
 from xcat.properties.compute import ZERO
 from xcat.report.explain.explanation import Explanation
+from xcat.service.pages import ellipses
+from xcat.service.tap.errors import HttpError
 
 _NEAR_ARCMIN, _MOST_NEAR = 5.0, 12
 #: Effective wavelength in micrometres and flux density of magnitude 0 in Jy: Riello et al. 2021 (A&A 649, A3) for Gaia,
@@ -76,7 +78,7 @@ def _factor(band: list[float] | None) -> float | None:
     return Definition.model_construct(flux_band_kev=(band[0], band[1])).standard_flux_factor()
 
 
-def sed(e: Explanation, summary: Row, xray: Row | None) -> list[Row]:
+def sed(e: Explanation, summary: Row, xray: Row) -> list[Row]:
     """The spectral energy distribution: frequency times flux density, of the X-rays and of the accepted counterparts.
 
     An X-ray flux in a band is spread evenly over the logarithm of the energy: F / ln(E2 / E1).
@@ -90,7 +92,6 @@ def sed(e: Explanation, summary: Row, xray: Row | None) -> list[Row]:
             if name in _BANDS and name in bands:
                 label, wavelength, zero = _BANDS[name]
                 points.append(_point(label, wavelength, zero, float(value), counterpart["catalogue"]))
-    xray = xray or {}
     band = _band(xray.get("definition") or {})
     if band is not None and xray.get("flux_cgs"):
         width = math.log(band[1] / band[0])
@@ -142,15 +143,26 @@ def _point(label: str, wavelength_um: float, zero_jy: float, magnitude: float, c
 
 
 def around(conn: Connection, run: Row, source_id: int) -> list[Row]:
-    """Catalogued objects that could be the counterpart, with their places."""
+    """Catalogued objects that could be the counterpart, the most probable first, with their errors as ellipses."""
     if run["match_run_id"] is None:
         return []
-    return rows(conn, "pages.candidates_around", {"match_run_id": run["match_run_id"], "source_id": source_id})
+    asked = {"match_run_id": run["match_run_id"], "source_id": source_id}
+    found = rows(conn, "pages.candidates_around", asked)
+    return [{"number": n, **ellipses.with_ellipse(row)} for n, row in enumerate(found, 1)]
 
 
-def xray(conn: Connection, run: Row, source_id: int) -> Row | None:
-    """The X-ray side of the source."""
-    return one(conn, "pages.xray", {"source_run_id": run["source_run_id"], "source_id": source_id})
+def xray(conn: Connection, run: Row, source_id: int) -> Row:
+    """The X-ray side of the source, with the ellipse of its error.
+
+    Raises
+    ------
+    HttpError
+        404: the run has no such source.
+    """
+    row = one(conn, "pages.xray", {"source_run_id": run["source_run_id"], "source_id": source_id})
+    if row is None:
+        raise HttpError(404, "nothing is known of the place of this source")
+    return ellipses.with_ellipse(row)
 
 
 def history(conn: Connection, source_id: int) -> list[Row]:

@@ -90,7 +90,7 @@ def _answer(request: Request, state: State, form: Sent) -> Response:
         "list_result.html",
         run_id=published.run_id,
         summary=result.summary,
-        messages=[form.plain(message) for message in result.messages],
+        messages=[_for_people(form.plain(message)) for message in result.messages],
         columns=table.colnames,
         rows=rows,
         n_rows=len(table),
@@ -156,3 +156,8 @@ def _values(column: Any) -> list[Any]:
     values = np.ma.getdata(column).tolist()
     decoded = [value.decode(errors="replace") if isinstance(value, bytes) else value for value in values]
     return [None if hidden else value for value, hidden in zip(decoded, masked.tolist(), strict=True)]
+
+
+def _for_people(message: str) -> str:
+    """A message without the name of the file that we made of positions, and without options of the command line."""
+    return message.removeprefix("your_positions: ").partition(": --column ")[0]

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from xcat import __version__
 from xcat.output import chart, style, words
-from xcat.service.pages import sentences
+from xcat.service.pages import ellipses, sentences
 from xcat.service.tap import errors
 from xcat.service.tap.errors import message_of, status_of
 
@@ -153,6 +153,7 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters |= words.FILTERS
     environment.globals |= {
+        "error_words": ellipses.error_words,
         "words_of": sentences.words_of,
         "about_class": sentences.about_class,
         "colour_of": lambda name, classes: style.of_classes(classes)[name].colour,

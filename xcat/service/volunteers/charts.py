@@ -38,7 +38,7 @@ def of_source(state: State, source_id: int) -> tuple[dict[str, Any], dict[str, A
     # without what names the source: observations, names of files
     figures = drawings_of_products.figures(products, is_secret=True)
     charts = {
-        "place": drawings.place(e, xray, objects) if objects else None,
+        "place": drawings.place(xray, objects) if objects else None,
         "sed": drawings.energy(points),
         "hardness": drawings.hardness(e, model),
         "light_curve": drawings.light_curve(observed, 440),

@@ -10,13 +10,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from xcat.columns.answers import WORDS
-from xcat.database.sqlfiles import dicts, job
+from xcat.database.sqlfiles import job
 from xcat.errors import InputError
-from xcat.service.pages.page import NAVIGATION, add_templates, plain, wants_json
+from xcat.service.pages.page import NAVIGATION, add_templates, plain
 from xcat.service.pages.sent import Sent, handled
 from xcat.service.pages.state import State
-from xcat.service.tap.errors import HttpError
-from xcat.service.volunteers import accounts, charts, voting, watchlists
+from xcat.service.volunteers import accounts, charts, voting, watch_routes
 from xcat.service.volunteers.guard import Guard
 
 _MOST_REMARK = 2000
@@ -203,68 +202,7 @@ def router(state: State, guard: Guard) -> APIRouter:
 
         return await sent(request, work)
 
-    # --- watchlists ---------------------------------------------------------------------------------------------
-
-    @routes.get("/watch")
-    def watch(request: Request) -> Response:
-        person = guard.person(request)
-        lists: list[dict[str, Any]] = []
-        if person is not None:
-            asked = {"account_id": person.account_id}
-            lists = guard.work(lambda conn: dicts(conn.execute(job("volunteers.watchlists").compose(), asked)))
-            for each in lists:
-                values = {"watchlist_id": each["watchlist_id"], "most": watchlists.MOST_NOTICES}
-                rows = guard.work(lambda conn, v=values: dicts(conn.execute(job("volunteers.notices").compose(), v)))  # type: ignore[misc]
-                each["notices"] = [row | {"words": watchlists.sentence(row)} for row in rows]
-        hosts = state.settings.webhook_hosts
-        most = watchlists.MOST_NOTICES
-        return guard.show(request, "watch.html", person, lists=lists, webhook_hosts=hosts, most_notices=most)
-
-    @routes.post("/watch")
-    async def add(request: Request) -> Response:
-        def work(form: Sent) -> Response:
-            person = guard.required(request)
-            guard.votes.check(str(person.account_id))
-            query = form.text("adql")
-            if not query:
-                query = watchlists.query_of_places(form.text("places"), _radius(form))
-            hook = watchlists.checked_hook(form.text("hook"), state.settings.webhook_hosts)
-            with state.service.readers.connection(30.0) as reading:
-                guard.work(
-                    lambda conn: watchlists.add(
-                        conn, reading, state.service.tables, person, form.text("title"), query, hook
-                    )
-                )
-            return RedirectResponse("/watch", 303)
-
-        return await sent(request, work)
-
-    @routes.post("/watch/{watchlist_id}/delete")
-    async def remove(request: Request, watchlist_id: str) -> Response:
-        def work(form: Sent) -> Response:
-            person = guard.required(request)
-            values = {"watchlist_id": _whole(watchlist_id, "watchlist"), "account_id": person.account_id}
-            row = guard.work(lambda conn: conn.execute(job("volunteers.delete_watchlist").compose(), values).fetchone())
-            if row is None:
-                raise HttpError(404, "you have no such watchlist")
-            return RedirectResponse("/watch", 303)
-
-        return await sent(request, work)
-
-    @routes.get("/watch/feed/{feed_key}")
-    def feed(request: Request, feed_key: str) -> Response:
-        asked = {"feed_key": feed_key.replace("\x00", "")}
-        found = guard.work(lambda conn: dicts(conn.execute(job("volunteers.feed").compose(), asked)))
-        if not found:
-            raise HttpError(404, "there is no such feed")
-        values = {"watchlist_id": found[0]["watchlist_id"], "most": watchlists.MOST_NOTICES}
-        rows = guard.work(lambda conn: dicts(conn.execute(job("volunteers.notices").compose(), values)))
-        if wants_json(request):
-            return JSONResponse(plain({"title": found[0]["title"], "notices": rows}))
-        base = str(request.base_url).rstrip("/")
-        text = watchlists.atom(base, found[0] | asked, rows)
-        return Response(text, media_type="application/atom+xml", headers={"Cache-Control": "private, max-age=300"})
-
+    routes.include_router(watch_routes.router(state, guard, sent))
     return routes
 
 
@@ -273,14 +211,6 @@ def _remark(form: Sent) -> str:
     if len(body) > _MOST_REMARK:
         raise InputError(f"a remark has at most {_MOST_REMARK} characters")
     return body
-
-
-def _radius(form: Sent) -> float:
-    text = form.text("radius") or "10"
-    try:
-        return float(text)
-    except ValueError:
-        raise InputError(f"radius={text[:30]}: must be a number of arcsec") from None
 
 
 def _number(form: Sent, name: str) -> int:

@@ -18,6 +18,7 @@ from xcat.errors import InputError, XcatError
 from xcat.output.reading import Row
 from xcat.service import hooks
 from xcat.service.pages.place import position
+from xcat.service.tap.errors import HttpError
 from xcat.service.tap.tables import Tables
 from xcat.service.volunteers.accounts import Person
 
@@ -115,38 +116,42 @@ def checked_hook(hook: str, allowed: tuple[str, ...]) -> str | None:
     return hook
 
 
-def add(
-    conn: Connection, reading: Connection, tables: Tables, person: Person, title: str, query: str, hook: str | None
+def keep(
+    conn: Connection,
+    reading: Connection,
+    tables: Tables,
+    person: Person,
+    title: str,
+    query: str,
+    hook: str | None,
+    watchlist_id: int | None = None,
 ) -> int:
-    """Keep a watchlist; the number of sources that it has now.
+    """Keep a new watchlist, or change one, which is compared from now on; its number.
 
     Raises
     ------
     XcatError
         The query cannot be used, there are too many lists, or nothing is published.
+    HttpError
+        404: this person has no such list.
     """
     title = " ".join(title.split())
     if not 1 <= len(title) <= 100:
         raise InputError("the title must have 1 to 100 characters")
     if len(query) > 100_000:
         raise InputError("the query is longer than 100,000 characters")
-    if (
-        len(dicts(conn.execute(job("volunteers.watchlists").compose(), {"account_id": person.account_id})))
-        >= MOST_LISTS
-    ):
-        raise InputError(f"you have {MOST_LISTS} watchlists already: delete one")
-    found = sources(reading, tables, query)
-    values = {
-        "account_id": person.account_id,
-        "title": title,
-        "adql": query,
-        "feed_key": secrets.token_urlsafe(24),
-        "hook": hook,
-        "source_ids": found,
-        "run_id": published_run(reading),
-    }
-    conn.execute(job("volunteers.add_watchlist").compose(), values)
-    return len(found)
+    account: dict[str, Any] = {"account_id": person.account_id}
+    if watchlist_id is None:
+        if len(dicts(conn.execute(job("volunteers.watchlists").compose(), account))) >= MOST_LISTS:
+            raise InputError(f"you have {MOST_LISTS} watchlists already: delete one")
+        account["feed_key"] = secrets.token_urlsafe(24)
+    values = account | {"title": title, "adql": query, "hook": hook, "watchlist_id": watchlist_id}
+    values |= {"source_ids": sources(reading, tables, query), "run_id": published_run(reading)}
+    statement = "add_watchlist" if watchlist_id is None else "change_watchlist"
+    row = conn.execute(job(f"volunteers.{statement}").compose(), values).fetchone()
+    if row is None:
+        raise HttpError(404, "you have no such watchlist")
+    return int(row[0])
 
 
 def published_run(reading: Connection) -> int:
@@ -253,7 +258,7 @@ def sentence(notice: Row) -> str:
     return {
         "class": f"{name} was {old} and is {new} now",
         "counterpart": f"the counterpart of {name} was {old} and is {new} now",
-        "flux": f"the flux of {name} was {old} and is {new} erg/s/cm2 now",
+        "flux": f"the flux of {name} was {old} and is {new} erg s⁻¹ cm⁻² now",
         "new": f"{name} is new, as {new}",
         "gone": f"{name} is no longer published; it was {old}",
     }[str(notice["changed"])]
