@@ -252,9 +252,8 @@ class Chaos:
 
     # --- the rounds ---------------------------------------------------------------------------------------
 
-    def play(self, n_rounds: int, say: Callable[[str], None], longest_s: float = float("inf"), fewest: int = 0) -> None:
-        """Play all rounds, or as many as begin within some seconds and at least a few; `say` gets a line of each."""
-        deadline = time.monotonic() + longest_s
+    def play(self, n_rounds: int, say: Callable[[str], None]) -> None:
+        """Play rounds; `say` gets a line of each."""
         self.workers = Workers(self.settings, self.folder / "workers.log")
         kinds = list(KINDS)
         for kind, is_possible in ((FULL, self.disk is not None), (CUT, may_cut(self.workers.processes[0].pid or 0))):
@@ -268,12 +267,10 @@ class Chaos:
             self.took_s = {kind: elapsed.total_seconds() for kind, elapsed in took}
             say(f"undisturbed: {self.took_s['pipeline']:.1f} s")
             order: list[tuple[str, str]] = []
-            while len(self.rounds) < n_rounds and (len(self.rounds) < fewest or time.monotonic() < deadline):
+            while len(self.rounds) < n_rounds:
                 n_left = min(GROUP, n_rounds - len(self.rounds))
                 with reading(self.settings, 600.0, sees_one=True) as long:
                     for _ in range(n_left):
-                        if len(self.rounds) >= fewest and time.monotonic() > deadline:
-                            break
                         order = order or self.dice.sample(kinds, len(kinds))
                         name = list(self.skies)[len(self.rounds) % len(self.skies)]
                         round_ = Round(*order.pop())

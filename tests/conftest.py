@@ -19,7 +19,15 @@ from xcat.database.connection import migrate, ready
 from xcat.database.embedded import EmbeddedServer
 
 _TEMPLATE = "xcat_template"
-_LONGEST = ("test_truth_recovered", "test_readme", "test_explain", "test_pipeline", "test_real_data", "test_history")
+_LONGEST = (
+    "test_truth_recovered",
+    "test_readme",
+    "test_chaos",
+    "test_explain",
+    "test_pipeline",
+    "test_real_data",
+    "test_history",
+)
 
 
 def pytest_configure(config: pytest.Config) -> None:
