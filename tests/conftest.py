@@ -20,6 +20,9 @@ from xcat.database.embedded import EmbeddedServer
 
 _TEMPLATE = "xcat_template"
 _LONGEST = (
+    *("test_truth_recovered", "test_readme", "test_chaos", "test_explain", "test_pipeline", "test_real_data"),
+    "test_history",
+)
     "test_truth_recovered",
     "test_readme",
     "test_chaos",
