@@ -23,14 +23,6 @@ _LONGEST = (
     *("test_truth_recovered", "test_readme", "test_chaos", "test_explain", "test_pipeline", "test_real_data"),
     "test_history",
 )
-    "test_truth_recovered",
-    "test_readme",
-    "test_chaos",
-    "test_explain",
-    "test_pipeline",
-    "test_real_data",
-    "test_history",
-)
 
 
 def pytest_configure(config: pytest.Config) -> None:
