@@ -23,7 +23,7 @@ MOST_SHARPNESS = 3.0
 INVERSE_RIDGES = (0.0005, 0.002, 0.005, 0.02, 0.08)
 """Inverse strengths C, as in logistic regressions, of the ridge on the weights of properties; the strongest first. With
 the first the weights are next to those of the categories."""
-SHARE_OF_CATEGORIES = 0.3
+SHARE_OF_CATEGORIES = 0.5
 """Share of the weights of the categories in those of the properties. No folds of the labelled sources show how unlike
 them others are: of the sources of the newer list, of another origin, less is lost with it."""
 SHARED = 4.0
@@ -53,6 +53,9 @@ class Terms:
     label : (N,) int64
     source_weight : (N,) float64
         Weight of each source in the loss; the sum is 1.
+    copies : int
+        Times that each source is there, with terms of as many kinds of folds (`stacked`): first all sources by the
+        first kind, then all by the second. N counts every copy.
     """
 
     advantage: FloatArray
@@ -60,6 +63,22 @@ class Terms:
     source: IntArray
     label: IntArray
     source_weight: FloatArray
+    copies: int = 1
+
+    @classmethod
+    def stacked(cls, parts: Sequence[Terms]) -> Terms:
+        """Terms of the same sources by several kinds of folds, each of which has an equal part of the loss."""
+        if len(parts) == 1:
+            return parts[0]
+        first = np.cumsum([0, *(part.label.size for part in parts[:-1])]).tolist()
+        return cls(
+            np.concatenate([part.advantage for part in parts]),
+            np.concatenate([part.row_weight for part in parts]),
+            np.concatenate([part.source + n for part, n in zip(parts, first, strict=True)]),
+            np.concatenate([part.label for part in parts]),
+            np.concatenate([part.source_weight for part in parts]) / len(parts),
+            len(parts),
+        )
 
     @property
     def is_plain(self) -> bool:
@@ -82,7 +101,7 @@ class Terms:
         number = np.cumsum(sources) - 1
         weight = self.source_weight[sources]
         source, label = number[self.source[rows]], self.label[sources]
-        return Terms(self.advantage[rows], self.row_weight[rows], source, label, weight / weight.sum())
+        return Terms(self.advantage[rows], self.row_weight[rows], source, label, weight / weight.sum(), self.copies)
 
     def score(self, priors: FloatArray, mixing: FloatArray, offsets: FloatArray) -> FloatArray:
         """Log scores of the rows, (R, K)."""
@@ -181,7 +200,7 @@ def fit_mixing(
     fits = []
     for inverse in inverse_ridges:
         # as strong as that of a logistic regression on n equally weighted sources
-        ridge = 1.0 / (2.0 * inverse * terms.label.size)
+        ridge = terms.copies / (2.0 * inverse * terms.label.size)
         # steps in units of the curvature: the terms differ much in what they say, and a tenth of the steps is enough
         unit = np.linalg.inv(np.linalg.cholesky(curvature + 2.0 * ridge * own)).transpose(0, 2, 1)
         begin = x
@@ -303,6 +322,11 @@ def fit_of_properties(
 ) -> tuple[FloatArray, FloatArray]:
     """Weights of properties and offsets: those of a fit, and in part those of the categories."""
     ((mixing, offsets),) = fit_mixing(terms, priors, start, [inverse_ridge])
+    return _with_share(start, mixing, offsets)
+
+
+def _with_share(start: FloatArray, mixing: FloatArray, offsets: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Fitted weights of the properties, with the share of those of the categories that is published."""
     fitted = 1.0 - SHARE_OF_CATEGORIES
     return fitted * mixing + SHARE_OF_CATEGORIES * start, fitted * offsets
 
@@ -310,9 +334,9 @@ def fit_of_properties(
 def best_ridge(
     terms: Terms, fold: IntArray, priors: FloatArray, category_index: IntArray, active: FloatArray
 ) -> tuple[float, float]:
-    """Out-of-fold log-loss and inverse strength C of the ridge to take.
+    """Out-of-fold log-loss and inverse strength C of the ridge to take, for the `fold` of every source, (N,).
 
-    It is the strongest one whose loss is within one standard error of the least (the rule of Breiman et al. 1984,
+    The loss is that of the weights that are published, with their share of those of the categories. It is the strongest one whose loss is within one standard error of the least (the rule of Breiman et al. 1984,
     Classification and Regression Trees, section 3.4.3): sources of another origin are more unlike the labelled ones
     than one fold is unlike another, and what is shared by the classes carries over best.
     """
@@ -323,13 +347,15 @@ def best_ridge(
         rows, sources, others = held[terms.source], terms.take(held), terms.take(~held)
         start = start_of_properties(others, priors, category_index, active)
         for i, (mixing, offsets) in enumerate(fit_mixing(others, priors, start, INVERSE_RIDGES)):
-            score[i, rows] = sources.score(priors, mixing, offsets)
+            score[i, rows] = sources.score(priors, *_with_share(start, mixing, offsets))
     of_truth = [terms.posterior(each)[np.arange(terms.label.size), terms.label] for each in score]
-    losses = -np.log(np.maximum(of_truth, 1e-300))
-    mean = losses @ terms.source_weight
+    # copies of a source are not independent: their mean counts
+    losses = -np.log(np.maximum(of_truth, 1e-300)).reshape(len(score), terms.copies, -1).mean(axis=1)
+    weight = terms.source_weight.reshape(terms.copies, -1).sum(axis=0)
+    mean = losses @ weight
     best = int(np.argmin(mean))
     excess = losses - losses[best]
-    spread = np.sqrt((excess - (mean - mean[best])[:, None]) ** 2 @ terms.source_weight**2)
+    spread = np.sqrt((excess - (mean - mean[best])[:, None]) ** 2 @ weight**2)
     chosen = int(np.argmax(mean - mean[best] <= spread))
     return float(mean[chosen]), INVERSE_RIDGES[chosen]
 
