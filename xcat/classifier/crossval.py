@@ -219,36 +219,33 @@ class _Fit:
         options, k = self.options, len(self.classes)
         if options.sharpness != "fit" and options.smoothing != "fit" and self.weighting in ("equal", "given"):
             return self._tables([self.counts], float(options.smoothing), float(options.sharpness))[0]
-        fold, *more = self._inner_folds(groups, options.seed)
+        fold = folds(self.label, groups, INNER_FOLDS, options.seed)
         smoothings = SMOOTHINGS if options.smoothing == "fit" else (float(options.smoothing),)
         # the bandwidth of many values changes little by a fold; that of few is estimated without it
         own = self.bandwidths
         widths = [np.where(c.n_present >= MANY, h, np.nan) for c, h in zip(self.counts.singles, own, strict=True)]
-        held_out = [HeldOut(self.sample, self.cells, each, INNER_FOLDS, self.chosen) for each in (fold, *more)]
+        held_out = HeldOut(self.sample, self.cells, fold, INNER_FOLDS, self.chosen)
         self.factors = self._bandwidth_factors(fold)
-        without = [each.counts_without() for each in held_out]
-        at_first = [self._tables(each, smoothings[0], bandwidths=[widths] * len(each)) for each in without]
-        category_index, active_terms = at_first[0][0].category_index, self._active(at_first[0][0])
-        # a source is left out of the weights with all its terms
-        fold_of_copies = np.tile(fold[self.chosen], len(held_out))
+        without = held_out.counts_without()
+        at_first = self._tables(without, smoothings[0], bandwidths=[widths] * len(without))
+        category_index, active_terms = at_first[0].category_index, self._active(at_first[0])
         shares = (self.alpha / self.alpha.sum())[category_index]
 
         candidates: list[tuple[float, float, Terms, FloatArray, float, float | None]] = []
         for smoothing in smoothings:
             models = at_first
             if smoothing != smoothings[0]:  # the bandwidths of the first smoothing, 1, serve all others
-                models = [
-                    self._tables(each, smoothing, 1.0, [self._without_factors(m) for m in first])
-                    for each, first in zip(without, at_first, strict=True)
+                known = [
+                    [t.bandwidth / factor for t, factor in zip(m.tables, self.factors, strict=True)] for m in at_first
                 ]
-            parts = [h.terms(m, active_terms, self.priors) for h, m in zip(held_out, models, strict=True)]
-            terms = Terms.stacked(parts)
+                models = self._tables(without, smoothing, 1.0, known)
+            terms = held_out.terms(models, active_terms, self.priors)
             fit = options.sharpness == "fit"
             sharpness = fit_sharpness(terms, self.priors, shares) if fit else float(options.sharpness)
             mixing = category_mixing(self.alpha, sharpness, category_index, k) * active_terms
             if self.weighting == "property":
                 mixing = start_of_properties(terms, self.priors, category_index, active_terms)
-                loss, inverse_ridge = best_ridge(terms, fold_of_copies, self.priors, category_index, active_terms)
+                loss, inverse_ridge = best_ridge(terms, fold[self.chosen], self.priors, category_index, active_terms)
             else:
                 loss, inverse_ridge = terms.log_loss(terms.score(self.priors, mixing, np.zeros(k))), None
             candidates.append((loss, smoothing, terms, mixing, sharpness, inverse_ridge))
@@ -280,26 +277,13 @@ class _Fit:
             for j, (prop, width) in enumerate(zip(self.sample.properties, self.bandwidths, strict=True))
         ]
 
-    def _without_factors(self, model: Model) -> list[FloatArray]:
-        return [t.bandwidth / factor for t, factor in zip(model.tables, self.factors, strict=True)]
-
-    def _inner_folds(self, groups: ArrayLike | None, seed: int) -> list[IntArray]:
-        """Inner folds of groups, and of single sources: how far unknown sources are from labelled ones is not known.
-
-        Some are in the regions of labelled sources, some in others; weights are fitted on terms of both kinds.
-        """
-        kinds = [None] if groups is None else [groups, None]
-        return [folds(self.label, each, INNER_FOLDS, seed) for each in kinds]
-
     def held_out_terms(self, model: Model, groups: ArrayLike | None, number: int) -> Terms:
         """Terms of the labelled sources in other inner folds, by tables like the model's without the source's fold."""
-        parts = []
-        for fold in self._inner_folds(groups, self.options.seed + number):
-            held_out = HeldOut(self.sample, self.cells, fold, INNER_FOLDS, self.chosen)
-            counted, widths = held_out.counts_without(), _bandwidths_without_smoothing(model)
-            without = self._tables(counted, model.smoothing, bandwidths=[widths] * len(counted))
-            parts.append(held_out.terms(without, self._active(model), self.priors))
-        return Terms.stacked(parts)
+        fold = folds(self.label, groups, INNER_FOLDS, self.options.seed + number)
+        held_out = HeldOut(self.sample, self.cells, fold, INNER_FOLDS, self.chosen)
+        counted, widths = held_out.counts_without(), _bandwidths_without_smoothing(model)
+        without = self._tables(counted, model.smoothing, bandwidths=[widths] * len(counted))
+        return held_out.terms(without, self._active(model), self.priors)
 
     def replicate(self, model: Model, terms: Terms, groups: ArrayLike | None, number: int) -> Model:
         """Refit tables and weights to the sources with random weights, the same in a group.
@@ -316,8 +300,7 @@ class _Fit:
         if self.weighting != "property" and self.options.sharpness != "fit":
             return replace(refit, mixing=model.mixing)
         index, active, k = model.category_index, self._active(model), len(self.classes)
-        of_copies = np.tile(weight[self.chosen], terms.copies)
-        terms = replace(terms, source_weight=prior_weights(terms.label, self.priors, of_copies))
+        terms = replace(terms, source_weight=prior_weights(terms.label, self.priors, weight[self.chosen]))
         if model.inverse_ridge is None:
             sharpness = fit_sharpness(terms, self.priors, (model.weights / model.weights.sum())[index])
             return replace(refit, mixing=category_mixing(model.weights, sharpness, index, k) * active)

@@ -53,9 +53,6 @@ class Terms:
     label : (N,) int64
     source_weight : (N,) float64
         Weight of each source in the loss; the sum is 1.
-    copies : int
-        Times that each source is there, with terms of as many kinds of folds (`stacked`): first all sources by the
-        first kind, then all by the second. N counts every copy.
     """
 
     advantage: FloatArray
@@ -63,22 +60,6 @@ class Terms:
     source: IntArray
     label: IntArray
     source_weight: FloatArray
-    copies: int = 1
-
-    @classmethod
-    def stacked(cls, parts: Sequence[Terms]) -> Terms:
-        """Terms of the same sources by several kinds of folds, each of which has an equal part of the loss."""
-        if len(parts) == 1:
-            return parts[0]
-        first = np.cumsum([0, *(part.label.size for part in parts[:-1])]).tolist()
-        return cls(
-            np.concatenate([part.advantage for part in parts]),
-            np.concatenate([part.row_weight for part in parts]),
-            np.concatenate([part.source + n for part, n in zip(parts, first, strict=True)]),
-            np.concatenate([part.label for part in parts]),
-            np.concatenate([part.source_weight for part in parts]) / len(parts),
-            len(parts),
-        )
 
     @property
     def is_plain(self) -> bool:
@@ -101,7 +82,7 @@ class Terms:
         number = np.cumsum(sources) - 1
         weight = self.source_weight[sources]
         source, label = number[self.source[rows]], self.label[sources]
-        return Terms(self.advantage[rows], self.row_weight[rows], source, label, weight / weight.sum(), self.copies)
+        return Terms(self.advantage[rows], self.row_weight[rows], source, label, weight / weight.sum())
 
     def score(self, priors: FloatArray, mixing: FloatArray, offsets: FloatArray) -> FloatArray:
         """Log scores of the rows, (R, K)."""
@@ -200,7 +181,7 @@ def fit_mixing(
     fits = []
     for inverse in inverse_ridges:
         # as strong as that of a logistic regression on n equally weighted sources
-        ridge = terms.copies / (2.0 * inverse * terms.label.size)
+        ridge = 1.0 / (2.0 * inverse * terms.label.size)
         # steps in units of the curvature: the terms differ much in what they say, and a tenth of the steps is enough
         unit = np.linalg.inv(np.linalg.cholesky(curvature + 2.0 * ridge * own)).transpose(0, 2, 1)
         begin = x
@@ -326,7 +307,7 @@ def fit_of_properties(
 
 
 def _with_share(start: FloatArray, mixing: FloatArray, offsets: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Fitted weights of the properties, with the share of those of the categories that is published."""
+    """Fitted weights and offsets, less the share of the weights of the categories."""
     fitted = 1.0 - SHARE_OF_CATEGORIES
     return fitted * mixing + SHARE_OF_CATEGORIES * start, fitted * offsets
 
@@ -334,9 +315,9 @@ def _with_share(start: FloatArray, mixing: FloatArray, offsets: FloatArray) -> t
 def best_ridge(
     terms: Terms, fold: IntArray, priors: FloatArray, category_index: IntArray, active: FloatArray
 ) -> tuple[float, float]:
-    """Out-of-fold log-loss and inverse strength C of the ridge to take, for the `fold` of every source, (N,).
+    """Out-of-fold log-loss and inverse strength C of the ridge to take.
 
-    The loss is that of the weights that are published, with their share of those of the categories. It is the strongest one whose loss is within one standard error of the least (the rule of Breiman et al. 1984,
+    The loss is that of the weights that are used, with their share of those of the categories. The ridge is the strongest one whose loss is within one standard error of the least (the rule of Breiman et al. 1984,
     Classification and Regression Trees, section 3.4.3): sources of another origin are more unlike the labelled ones
     than one fold is unlike another, and what is shared by the classes carries over best.
     """
@@ -349,13 +330,11 @@ def best_ridge(
         for i, (mixing, offsets) in enumerate(fit_mixing(others, priors, start, INVERSE_RIDGES)):
             score[i, rows] = sources.score(priors, *_with_share(start, mixing, offsets))
     of_truth = [terms.posterior(each)[np.arange(terms.label.size), terms.label] for each in score]
-    # copies of a source are not independent: their mean counts
-    losses = -np.log(np.maximum(of_truth, 1e-300)).reshape(len(score), terms.copies, -1).mean(axis=1)
-    weight = terms.source_weight.reshape(terms.copies, -1).sum(axis=0)
-    mean = losses @ weight
+    losses = -np.log(np.maximum(of_truth, 1e-300))
+    mean = losses @ terms.source_weight
     best = int(np.argmin(mean))
     excess = losses - losses[best]
-    spread = np.sqrt((excess - (mean - mean[best])[:, None]) ** 2 @ weight**2)
+    spread = np.sqrt((excess - (mean - mean[best])[:, None]) ** 2 @ terms.source_weight**2)
     chosen = int(np.argmax(mean - mean[best] <= spread))
     return float(mean[chosen]), INVERSE_RIDGES[chosen]
 
