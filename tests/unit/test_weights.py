@@ -195,7 +195,7 @@ def test_of_ridges_within_a_standard_error_the_strongest_is_taken():
 
 
 def test_the_ridge_is_chosen_for_the_weights_that_are_used(monkeypatch):
-    """The more of the weights of the categories they keep, the weaker a ridge they need; with these alone none counts."""
+    """The more of the weights of the categories they keep, the weaker the ridge; with these alone none counts."""
     made, fold, found = terms(400, planted=(2.0, 0.0, 1.0), seed=5), np.arange(400) % INNER_FOLDS, {}
     one, active = np.zeros(3, dtype=np.int64), np.ones((3, 1, 1))
     for share in (0.0, 0.5, 1.0):

@@ -317,9 +317,10 @@ def best_ridge(
 ) -> tuple[float, float]:
     """Out-of-fold log-loss and inverse strength C of the ridge to take.
 
-    The loss is that of the weights that are used, with their share of those of the categories. The ridge is the strongest one whose loss is within one standard error of the least (the rule of Breiman et al. 1984,
-    Classification and Regression Trees, section 3.4.3): sources of another origin are more unlike the labelled ones
-    than one fold is unlike another, and what is shared by the classes carries over best.
+    The loss is that of the weights as they are used, with their share of those of the categories. The ridge is the
+    strongest one whose loss is within one standard error of the least (the rule of Breiman et al. 1984, Classification
+    and Regression Trees, section 3.4.3): sources of another origin are more unlike the labelled ones than one fold is
+    unlike another, and what is shared by the classes carries over best.
     """
     n_rows, _, k = terms.advantage.shape
     score = np.empty((len(INVERSE_RIDGES), n_rows, k))
