@@ -23,7 +23,7 @@ MOST_SHARPNESS = 3.0
 INVERSE_RIDGES = (0.0005, 0.002, 0.005, 0.02, 0.08)
 """Inverse strengths C, as in logistic regressions, of the ridge on the weights of properties; the strongest first. With
 the first the weights are next to those of the categories."""
-SHARE_OF_CATEGORIES = 0.3
+SHARE_OF_CATEGORIES = 0.5
 """Share of the weights of the categories in those of the properties. No folds of the labelled sources show how unlike
 them others are: of the sources of the newer list, of another origin, less is lost with it."""
 SHARED = 4.0
@@ -303,6 +303,11 @@ def fit_of_properties(
 ) -> tuple[FloatArray, FloatArray]:
     """Weights of properties and offsets: those of a fit, and in part those of the categories."""
     ((mixing, offsets),) = fit_mixing(terms, priors, start, [inverse_ridge])
+    return _with_share(start, mixing, offsets)
+
+
+def _with_share(start: FloatArray, mixing: FloatArray, offsets: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Fitted weights and offsets, less the share of the weights of the categories."""
     fitted = 1.0 - SHARE_OF_CATEGORIES
     return fitted * mixing + SHARE_OF_CATEGORIES * start, fitted * offsets
 
@@ -312,9 +317,10 @@ def best_ridge(
 ) -> tuple[float, float]:
     """Out-of-fold log-loss and inverse strength C of the ridge to take.
 
-    It is the strongest one whose loss is within one standard error of the least (the rule of Breiman et al. 1984,
-    Classification and Regression Trees, section 3.4.3): sources of another origin are more unlike the labelled ones
-    than one fold is unlike another, and what is shared by the classes carries over best.
+    The loss is that of the weights as they are used, with their share of those of the categories. The ridge is the
+    strongest one whose loss is within one standard error of the least (the rule of Breiman et al. 1984, Classification
+    and Regression Trees, section 3.4.3): sources of another origin are more unlike the labelled ones than one fold is
+    unlike another, and what is shared by the classes carries over best.
     """
     n_rows, _, k = terms.advantage.shape
     score = np.empty((len(INVERSE_RIDGES), n_rows, k))
@@ -323,7 +329,7 @@ def best_ridge(
         rows, sources, others = held[terms.source], terms.take(held), terms.take(~held)
         start = start_of_properties(others, priors, category_index, active)
         for i, (mixing, offsets) in enumerate(fit_mixing(others, priors, start, INVERSE_RIDGES)):
-            score[i, rows] = sources.score(priors, mixing, offsets)
+            score[i, rows] = sources.score(priors, *_with_share(start, mixing, offsets))
     of_truth = [terms.posterior(each)[np.arange(terms.label.size), terms.label] for each in score]
     losses = -np.log(np.maximum(of_truth, 1e-300))
     mean = losses @ terms.source_weight
