@@ -191,7 +191,7 @@ def test_of_ridges_within_a_standard_error_the_strongest_is_taken():
     for seed in range(12):
         made = terms(500, planted=(2.0, 1.0, 0.5), seed=seed)
         chosen.append(best_ridge(made, np.arange(500) % INNER_FOLDS, EVEN, CATEGORY, np.ones((3, 1, 1)))[1])
-    assert chosen.count(INVERSE_RIDGES[0]) >= 8  # by the least loss alone it would be half of them
+    assert chosen.count(INVERSE_RIDGES[0]) >= 9  # by the least loss alone it would be half of them
 
 
 def test_the_ridge_is_chosen_for_the_weights_that_are_used(monkeypatch):
@@ -215,16 +215,14 @@ def test_without_sources_to_tell_otherwise_the_weights_are_those_of_the_categori
 
 def test_the_loss_of_a_ridge_is_of_sources_that_had_no_part():
     """Terms that say nothing: what the weights learn by heart makes the loss larger than that of the priors."""
-    active, known, held_out = np.ones((3, 1, 1)), [], []
-    for seed in range(8):
-        made = terms(200, planted=(0.0, 0.0, 0.0), seed=seed)
-        made.advantage[:] = np.random.default_rng(seed + 100).normal(0, 3, made.advantage.shape)
-        loss, inverse = best_ridge(made, np.arange(200) % INNER_FOLDS, EVEN, CATEGORY, active)
-        start = start_of_properties(made, EVEN, CATEGORY, active)
-        ((mixing, offsets),) = fit_mixing(made, EVEN, start, [inverse])
-        known.append(loss_of(made, EVEN, mixing, offsets))
-        held_out.append(loss)
-    assert np.mean(known) < np.log(3) < np.mean(held_out)
+    rng = np.random.default_rng(3)
+    made = terms(200, planted=(0.0, 0.0, 0.0))
+    made.advantage[:] = rng.normal(0, 3, made.advantage.shape)
+    active = np.ones((3, 1, 1))
+    held_out, inverse = best_ridge(made, np.arange(200) % INNER_FOLDS, EVEN, CATEGORY, active)
+    start = start_of_properties(made, EVEN, CATEGORY, active)
+    ((mixing, offsets),) = fit_mixing(made, EVEN, start, [inverse])
+    assert loss_of(made, EVEN, mixing, offsets) < np.log(3) < held_out
 
 
 @pytest.mark.parametrize("k", [1, 2])

@@ -23,7 +23,7 @@ MOST_SHARPNESS = 3.0
 INVERSE_RIDGES = (0.0005, 0.002, 0.005, 0.02, 0.08)
 """Inverse strengths C, as in logistic regressions, of the ridge on the weights of properties; the strongest first. With
 the first the weights are next to those of the categories."""
-SHARE_OF_CATEGORIES = 0.5
+SHARE_OF_CATEGORIES = 0.3
 """Share of the weights of the categories in those of the properties. No folds of the labelled sources show how unlike
 them others are: of the sources of the newer list, of another origin, less is lost with it."""
 SHARED = 4.0
