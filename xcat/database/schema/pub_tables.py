@@ -26,6 +26,7 @@ from xcat.database.schema.run_tables import (
     MASTER_FLUXES,
     MOTION_AND_MAGNITUDES,
     OF_COUNTERPARTS,
+    OF_LIGHT_CURVES,
     PROPERTIES,
 )
 
@@ -75,6 +76,7 @@ classified = _pub_table(
     nullable(f"p_{name.lower()}_err" for name in ("class", *USUAL_CLASSES)),
     "confidence? stability? familiarity?",
     GALACTIC_COLUMN,
+    OF_LIGHT_CURVES,
     sky_index("classified_runs"),
     Index("classified_runs_class_p_class_idx", "class", "p_class"),
     Index("classified_runs_hpx29_idx", "hpx29"),

@@ -31,9 +31,14 @@ MOTION_AND_MAGNITUDES = nullable(
 )
 # of the master sources and of their members
 MASTER_FLUXES = "flux_std_min_cgs? flux_std_max_cgs? flux_ratio? flux_ratio_low? flux_ratio_sigma?"
+_OF_CURVES = [name for e in property_entries() if "light_curves" in e for name in (e["name"], e.get("error")) if name]
 PROPERTIES = nullable(
-    [*(entry["name"] for entry in property_entries()), *property_columns("error"), *property_columns("limit")]
+    name
+    for name in (*(e["name"] for e in property_entries()), *property_columns("error"), *property_columns("limit"))
+    if name not in _OF_CURVES
 )
+# properties that came later are the last columns
+OF_LIGHT_CURVES = nullable(_OF_CURVES)
 # what the Galaxy takes away from an object behind it
 GALACTIC_COLUMN = nullable(["nh_gal_cm2", "ebv_mag", *absorptions()])
 OF_COUNTERPARTS = nullable(entry["name"] for entry in property_entries() if entry.get("counterpart"))
@@ -155,6 +160,7 @@ property_ = run_table(
     " ".join(property_columns("observed")),
     "has_optical has_infrared has_spectrum n_detections is_classifiable",
     GALACTIC_COLUMN,
+    OF_LIGHT_CURVES,
     key="source_id",
 )
 
