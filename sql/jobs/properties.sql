@@ -152,20 +152,22 @@ WHERE excluded.sep_to_radius < in_galaxy.sep_to_radius;
 
 -- name: curves
 -- What the light curves of a version of the products tell of their sources, and of all that are the same object.
--- A rate below its error counts as its error; the error of the mean is given on the scale of the property, asinh.
+-- The ratio is the least that the errors allow; a rate below zero tells an error as large. The error of the mean is on
+-- the scale of the property, asinh.
 INSERT INTO pg_temp.curve (source_id, log_rate_ratio, mean_excess_variance, mean_excess_variance_err)
 SELECT source_id, log_rate_ratio, mean, 1 / sqrt(sum_of_weights) / sqrt(1 + mean ^ 2)
 FROM (
     SELECT coalesce(o.source_id, p.source_id) AS source_id,
-           max(log(b.largest / nullif(b.smallest, 0))) AS log_rate_ratio,
+           max(log(greatest(b.largest / nullif(b.smallest, 0), CASE WHEN b.smallest > 0 THEN 1 END))) AS log_rate_ratio,
            sum(p.excess_variance * w.weight) / sum(w.weight) AS mean, sum(w.weight) AS sum_of_weights
     FROM xcat.product AS p
     JOIN xcat.catalogue_content AS c ON c.file_id = p.file_id AND c.catalogue_id = %(products)s
     CROSS JOIN LATERAL (SELECT nullif(p.excess_variance_err, 0)::double precision ^ -2 AS weight) AS w
     CROSS JOIN LATERAL (
-        SELECT max(greatest(rate_cps, rate_err_cps, 0)::double precision) AS largest,
-               min(greatest(rate_cps, rate_err_cps, 0)::double precision) AS smallest
-        FROM xcat.light_curve_block WHERE product_id = p.product_id) AS b
+        SELECT max(rate_cps - e.rate_err_cps) AS largest, min(abs(rate_cps) + e.rate_err_cps) AS smallest
+        FROM xcat.light_curve_block
+        CROSS JOIN LATERAL (SELECT coalesce(rate_err_cps, 0)::double precision AS rate_err_cps) AS e
+        WHERE product_id = p.product_id) AS b
     LEFT JOIN {master_source} AS m ON m.run_id = %(link_run_id)s AND m.source_id = p.source_id
     LEFT JOIN {master_source} AS o ON o.run_id = m.run_id AND o.master_id = m.master_id
     WHERE p.product_kind = 'light_curve'
