@@ -27,7 +27,7 @@ from xcat.classifier.density import (
     table_of_counts,
 )
 from xcat.classifier.scales import column_to_scale
-from xcat.columns.properties import Property
+from xcat.columns.properties import Property, all_properties
 
 WALLED = Property("p", "variability", "linear", 0.0, 1.0, True, True)
 OPEN = Property("g", "spectrum", "linear", -10.0, 10.0, False, False)
@@ -150,6 +150,17 @@ def test_missing_values_are_left_out_and_counted_and_what_nobody_looked_for_is_n
     np.testing.assert_array_equal(with_gaps.log_density, fit_table(x, OPEN).log_density)
     assert np.exp(with_gaps.log_present) == pytest.approx([70.5 / 101])
     assert np.exp(with_gaps.log_missing) == pytest.approx([30.5 / 101])
+
+
+def test_of_which_sources_people_load_light_curves_says_nothing():
+    """A class of which many have curves, one of which few have, and one without any."""
+    gap, x = [np.nan], np.random.default_rng(8).uniform(0.1, 2, 60)
+    samples = ([*x, *gap * 5], [*x[:3], *gap * 900], gap * 40)
+    (curves,) = (p for p in all_properties() if p.name == "log_rate_ratio")
+    table = tables_of(samples, curves)
+    assert table.log_present.tolist() == table.log_missing.tolist() == [0.0] * 3
+    other = tables_of(samples, replace(curves, name="x"))
+    assert np.ptp(other.log_present) > 3 and np.ptp(other.log_missing) > 2
 
 
 @pytest.mark.parametrize("x", [[], [np.nan], [np.inf, np.inf]])

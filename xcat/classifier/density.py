@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 
 from xcat.arrays import BoolArray, FloatArray, IntArray
 from xcat.classifier.bandwidth import improved_sheather_jones, silverman
-from xcat.columns.properties import Property, shift_of
+from xcat.columns.properties import Property, of_light_curves, shift_of
 
 N_NODES = 257
 CELLS_PER_STEP = 4
@@ -115,7 +115,8 @@ class Table:
     tail_slope : float
         Decrease of log_density per unit of scale beyond the ends.
     log_present, log_missing : (K,) float64
-        Log of the probability that an observed source has a value (or limit), and that it has neither.
+        Log of the probability that an observed source has a value (or limit), and that it has neither; 0 for properties
+        of light curves, of which people choose the sources.
     bandwidth : (K,) float64
         Standard deviation of the kernel, on the property's scale.
     typical_error : float
@@ -277,6 +278,7 @@ def tables_of_counts(
     is_wall = np.array([prop.bounded_low, prop.bounded_high])
     n_kernels, bandwidth = kernels.n.reshape(len(parts), k), kernels.bandwidth.reshape(len(parts), k)
     floor = np.maximum(LEAST_FLOOR, 1.0 / (n_kernels + 2.0))
+    is_chosen = bool(of_light_curves([prop.name]))  # people choose of which sources they load curves
     tables = []
     for i, counts in enumerate(parts):
         # one more source in every class, distributed as all classes together: an unseen value must not rule a class out
@@ -288,6 +290,9 @@ def tables_of_counts(
         n_seen = counts.n_present + counts.above.sum(axis=1)
         # half a source more with a value and half without: a property that all members have may be missing in the next
         present = (n_seen + 0.5) / (n_seen + counts.missing + 1.0)
+        log_present, log_missing = np.log(present), np.log1p(-present)
+        if is_chosen:  # whether there is a value says nothing
+            log_present, log_missing = np.zeros(k), np.zeros(k)
         log_atoms = np.log(share.T / step, where=is_wall[:, None], out=np.full((2, k), -np.inf))
         table = Table(
             low=prop.low,
@@ -297,8 +302,8 @@ def tables_of_counts(
             log_atoms=log_atoms if is_wall.any() else None,
             log_above=_log_above(exact, step) if is_integrated else None,
             tail_slope=TAIL_DECADES * float(np.log(10.0)) / prop.width,
-            log_present=np.log(present),
-            log_missing=np.log1p(-present),
+            log_present=log_present,
+            log_missing=log_missing,
             bandwidth=bandwidth[i],
             typical_error=typical_error or 0.0,
             n_present=counts.n_present,
