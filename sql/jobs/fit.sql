@@ -64,3 +64,7 @@ SELECT class, prior FROM xcat.model_class WHERE run_id = %(run_id)s ORDER BY cla
 -- name: places
 -- Where all sources are, for number counts that depend on it.
 SELECT source_id, ra, dec, glon FROM xcat.source WHERE run_id = %(source_run_id)s ORDER BY source_id;
+
+-- name: properties
+-- The properties of a model.
+SELECT term FROM xcat.model_term WHERE run_id = %(run_id)s AND NOT is_pair ORDER BY term_id;

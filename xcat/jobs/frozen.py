@@ -14,10 +14,10 @@ from typing import Any
 
 from xcat.database import runs
 from xcat.database.connection import Connection
+from xcat.database.sqlfiles import job
 from xcat.errors import ConfigError, StageError, XcatError
 from xcat.jobs import states
 from xcat.jobs.pipeline import Pipeline
-from xcat.models import store
 from xcat.output.reading import classify_run
 
 #: keys of a match run that must be those of the match that has learned
@@ -72,8 +72,8 @@ def of_pipeline(conn: Connection, pipeline: Pipeline) -> Frozen:
         if match is None:
             raise ConfigError(f"match: learned: {pipeline.match.learned} has no match")
         match = runs.get(conn, match)["match_run_id"] or match
-    properties = () if model is None else tuple(p.name for p in store.load(conn, model).properties)
-    return Frozen(model, classify, match, properties)
+    found = conn.execute(job("fit.properties").compose(), {"run_id": model}).fetchall()
+    return Frozen(model, classify, match, tuple(name for (name,) in found))
 
 
 def _state(conn: Connection, key: str, name: int | str) -> Mapping[str, Any]:
