@@ -53,6 +53,8 @@ READ = (
     " JOIN pub.counterparts AS k USING (source_id) JOIN pub.evidence AS e USING (source_id)"
 )
 
+_CONE = "SELECT name, class, p_class, q3c_dist(ra, dec, {2}, {3}) FROM pub.classified WHERE {0}(ra, dec, {2}, {3}, 0.1)"
+
 
 def said(what: str, value: float, limit: float, unit: str) -> str:
     return f"{what}: {value:.3g}{unit}, limit {limit:.3g}{unit}: {'kept' if value <= limit else 'MISSED'}"
@@ -153,12 +155,10 @@ def measure_queries(conn: Connection, run_id: int, n: int, n_queries: int) -> No
                 " ORDER BY p_xrb DESC LIMIT 100"
             ),
         ),
-        "cone of 0.1 deg": (
+        "cone of 0.1 deg": (ONE_SOURCE_LIMIT_MS, lambda i, place: _CONE.format("pub.in_cone", *place)),
+        "the same by q3c_radial_query": (
             ONE_SOURCE_LIMIT_MS,
-            lambda i, place: (
-                "SELECT name, class, p_class, q3c_dist(ra, dec, {1}, {2}) FROM pub.classified"
-                " WHERE q3c_radial_query(ra, dec, {1}, {2}, 0.1)".format(*place)
-            ),
+            lambda i, place: _CONE.format("q3c_radial_query", *place),
         ),
         "name, as xcat looks it up": (
             ONE_SOURCE_LIMIT_MS,

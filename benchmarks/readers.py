@@ -47,7 +47,7 @@ CANDIDATES = (
     "SELECT name, ra, dec, p_class, outlier FROM pub.{name}_candidates WHERE p_class > {least} AND NOT is_outlier"
     " ORDER BY p_class DESC LIMIT 100"
 )
-CONE = "SELECT name, class, p_class FROM pub.classified WHERE q3c_radial_query(ra, dec, {ra}, {dec}, 0.1)"
+CONE = "SELECT name, class, p_class FROM pub.classified WHERE pub.in_cone(ra, dec, {ra}, {dec}, 0.1)"
 LINEAGE = ("source_run_id", "link_run_id", "match_run_id", "property_run_id", "label_run_id", "model_run_id")
 
 

@@ -178,7 +178,7 @@ def in_turn(sides: dict[str, Callable[[], object]], n_runs: int) -> dict[str, li
 def ratio(n_runs: int) -> None:
     ra, dec = positions(1000)
     document = votable(ra, dec)
-    bare_cone = f"SELECT * FROM pub.classified WHERE public.q3c_radial_query(ra, dec, {ra[0]}, {dec[0]}, 0.5)"
+    bare_cone = f"SELECT * FROM pub.classified WHERE pub.in_cone(ra, dec, {ra[0]}, {dec[0]}, 0.5)"
     bare_match = (
         "SELECT m.number, c.name, c.class, c.p_class FROM pg_temp.bare AS m JOIN pub.classified AS c"
         " ON public.q3c_join(m.ra, m.dec, c.ra, c.dec, 5.0 / 3600)"

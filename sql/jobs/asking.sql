@@ -49,7 +49,7 @@ snr >= {least};
 
 -- name: cone_sql
 -- Around a position, in SQL.
-q3c_radial_query(ra, dec, {ra}, {dec}, {radius_deg});
+pub.in_cone(ra, dec, {ra}, {dec}, {radius_deg});
 
 -- name: is_new
 -- What a released run did not have.

@@ -11,8 +11,7 @@ ORDER BY source_id;
 -- Published sources around a position, the nearest first.
 WITH near AS MATERIALIZED (
     SELECT s.source_id, s.name, s.ra, s.dec, s.master_id, s.catalogue FROM pub.classified AS s
-    WHERE public.q3c_radial_query(s.ra, s.dec, %(ra)s::double precision, %(dec)s::double precision,
-                                  %(radius_deg)s::double precision)
+    WHERE pub.in_cone(s.ra, s.dec, %(ra)s, %(dec)s, %(radius_deg)s)
 )
 SELECT source_id, name, ra, dec, master_id, catalogue,
        public.q3c_dist(ra, dec, %(ra)s::double precision, %(dec)s::double precision) * 3600 AS sep_arcsec

@@ -82,8 +82,7 @@ WHERE {p} >= %(min_probability)s AND (is_best_of_master OR %(every_mission)s)
 AND source_id IN (
     WITH near AS MATERIALIZED (
         SELECT s.source_id FROM {classified} AS s
-        WHERE public.q3c_radial_query(s.ra, s.dec, %(ra)s::double precision, %(dec)s::double precision,
-                                      %(radius_deg)s::double precision)
+        WHERE pub.in_cone(s.ra, s.dec, %(ra)s, %(dec)s, %(radius_deg)s)
     )
     SELECT source_id FROM near);
 

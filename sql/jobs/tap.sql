@@ -60,7 +60,7 @@ SELECT schema_name, description FROM pub.tap_schemas ORDER BY schema_index;
 -- Sources of the published run around a position, the nearest first; the radius is in degrees.
 SELECT {columns}, public.q3c_dist(ra, dec, {centre_ra}, {centre_dec}) * 3600 AS sep_arcsec
 FROM pub.classified
-WHERE public.q3c_radial_query(ra, dec, {centre_ra}, {centre_dec}, {radius_deg})
+WHERE pub.in_cone(ra, dec, {centre_ra}, {centre_dec}, {radius_deg})
 ORDER BY sep_arcsec, source_id
 LIMIT {n_rows};
 

@@ -178,6 +178,7 @@ def test_a_model_with_other_classes_has_its_columns(module_settings, made, read)
         ("SELECT * FROM pub.classified WHERE source_id = 5", "source_id_idx"),
         ("SELECT * FROM pub.xrb_candidates ORDER BY p_class DESC LIMIT 5", "class_p_class_idx"),
         ("SELECT * FROM pub.classified WHERE q3c_radial_query(ra, dec, 10, 10, 0.1)", "q3c_idx"),
+        ("SELECT * FROM pub.classified WHERE pub.in_cone(ra, dec, 10, 10, 0.1)", "q3c_idx"),
         ("SELECT * FROM pub.classified WHERE name = '4XMM J1'", "name_idx"),
         ("SELECT * FROM pub.classified WHERE lower(regexp_replace(name, '\\s', '', 'g')) = 'x'", "name_key_idx"),
         ("SELECT * FROM pub.counterparts WHERE native_id = 'obj 1'", "native_id_idx"),

@@ -49,7 +49,7 @@ def within(scope: Scope, a: Region, b: Region, radius: Value, *, border: bool = 
         reach = f"{as_double(radius)} + {_MARGIN_DEG}"
         decides = f"{decides} AND {_can_be_searched(radius)}"
     if not first.tables and not radius.tables:
-        cone = f"public.q3c_radial_query({listed(second)}, {listed(first)}, {reach})"
+        cone = f"pub.in_cone({listed(second)}, {listed(first)}, {reach})"
         return made(f"({cone} AND {decides})", BOOLEAN, *values)
     search = made(f"(public.q3c_join({listed(first)}, {listed(second)}, {reach}) AND {decides})", BOOLEAN, *values)
     return replace(search, searches=frozenset([source.number, source.base]) if source else frozenset())
