@@ -1,5 +1,9 @@
 """Binary COPY in and out gives back what went in."""
 
+import signal
+import threading
+import time
+
 import numpy as np
 import psycopg
 import pytest
@@ -160,3 +164,55 @@ def test_a_failed_copy_leaves_nothing(conn):
         copy.copy_in(conn, "t", [{"c": np.arange(5)}])
     conn.rollback()
     assert conn.execute("SELECT count(*) FROM t").fetchone() == (0,)
+
+
+@pytest.mark.parametrize("wrong", [1, 2, 500, 29_999])
+def test_an_error_between_the_rows_is_the_error_of_the_server(conn, wrong):
+    query = "SELECT 1 / (%(wrong)s - g) AS g FROM generate_series(1, 30000) AS g"
+    with pytest.raises(psycopg.errors.DivisionByZero, match="division by zero"):
+        list(copy.copy_out(conn, query, [("g", "integer")], {"wrong": wrong}, chunk_rows=100))
+    conn.rollback()
+    assert conn.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_rows_are_left_off_in_the_middle(conn):
+    rows = copy.copy_out(conn, "SELECT g FROM generate_series(1, 300000) AS g", [("g", "integer")], chunk_rows=100)
+    assert len(next(rows)) == 100
+    rows.close()
+    conn.rollback()
+    assert conn.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_items_made_ahead_come_in_their_order_and_one_at_a_time():
+    made = []
+
+    def each():
+        for number in range(20):
+            made.append(number)
+            yield number
+
+    with copy.ahead(each()) as items:
+        for seen, number in enumerate(items):
+            assert number == seen and len(made) <= seen + 2
+    assert made == list(range(20))
+
+
+def test_an_error_of_what_is_made_ahead_is_raised(conn):
+    query = "SELECT 1 / (5000 - g) AS g FROM generate_series(1, 30000) AS g"
+    with (
+        pytest.raises(psycopg.errors.DivisionByZero),
+        copy.ahead(copy.copy_out(conn, query, [("g", "integer")], chunk_rows=100), conn) as items,
+    ):
+        assert [len(piece) for piece in items]
+
+
+def test_a_statement_that_is_waited_for_ahead_ends_with_the_work(conn):
+    """Here the first piece takes a minute, and the work on the pieces is interrupted at once."""
+    slow = copy.copy_out(conn, "SELECT pg_sleep(60)::text = '' AS s", [("s", "boolean")])
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), copy.ahead(slow, conn) as items:
+        threading.Timer(0.5, signal.pthread_kill, [threading.main_thread().ident, signal.SIGINT]).start()
+        next(items)
+    assert time.monotonic() - start < 20
+    conn.rollback()
+    assert conn.execute("SELECT 1").fetchone() == (1,)

@@ -10,8 +10,10 @@ References: PostgreSQL documentation, COPY, "Binary Format"; pgpq, https://githu
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import psycopg
@@ -34,6 +36,7 @@ _PIECE_ROWS = 4096  # encoded at a time: what fits into the processor's cache ta
 _CHUNK_ROWS = 65_536  # read at a time
 
 Block = Mapping[str, np.ndarray]
+_Item = TypeVar("_Item")
 
 
 def _wire(type_: str) -> np.dtype[Any]:
@@ -267,7 +270,7 @@ def copy_out(
         buffer = bytearray()
         seen_header = False
         size = wire.itemsize * chunk_rows
-        for data in copy:
+        for data in _messages(copy, conn.pgconn):
             buffer += data
             if not seen_header and len(buffer) >= _HEADER_BYTES:
                 del buffer[: _HEADER_BYTES + int.from_bytes(buffer[_HEADER_BYTES - 4 : _HEADER_BYTES], "big")]
@@ -280,6 +283,50 @@ def copy_out(
             raise unreadable
         if rest:
             yield unpack(rest)
+
+
+def _messages(copy: psycopg.Copy, pgconn: psycopg.pq.abc.PGconn) -> Iterator[psycopg.abc.Buffer]:
+    """What a COPY sends, a message for each row. What is here already is taken at once; psycopg waits for the rest.
+
+    Waiting as psycopg does for every single row takes several times as long as the row. The last message, the trailer,
+    is the only one of its size; what follows it ends the COPY and is left to psycopg.
+    """
+    for data in copy:
+        yield data
+        while len(data) != len(_TRAILER):
+            size, data = pgconn.get_copy_data(1)
+            if size == 0:
+                break
+            if size < 0:  # an error of the server
+                error = pgconn.get_result()
+                while pgconn.get_result() is not None:
+                    pass
+                raise psycopg.errors.error_from_result(error) if error else psycopg.OperationalError("COPY ended")
+            yield data
+
+
+@contextmanager
+def ahead(items: Generator[_Item, None, None], *sessions: psycopg.Connection[Any]) -> Iterator[Iterator[_Item]]:
+    """Items of a generator: a thread makes the next one while the last is at work.
+
+    The generator is closed at the end. If what is done with the items fails, or is interrupted, the statements of the
+    `sessions` that it reads from are cancelled: else one would wait for a thread that waits for the server.
+    """
+    with closing(items), ThreadPoolExecutor(1, "xcat-ahead") as pool:
+
+        def each() -> Iterator[_Item]:
+            coming = pool.submit(next, items, None)
+            while (item := coming.result()) is not None:
+                coming = pool.submit(next, items, None)
+                yield item
+
+        try:
+            yield each()
+        except BaseException:
+            for session in sessions:
+                with suppress(psycopg.Error):
+                    session.cancel_safe()
+            raise
 
 
 def fetch_columns(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -192,20 +191,27 @@ def classify_stage(
         # COPY out and COPY in at the same time need separate sessions; the properties are committed
         connect(run.settings) as reader,
         connect(run.settings) as second,
-        closing(samples.every_source(reader, second, layout, property_run_id, _CHUNK_ROWS)) as pieces,
         progress.bar(f"classify: {n_sources} sources", n_sources) as advance,
     ):
 
-        def blocks() -> Iterator[dict[str, np.ndarray]]:
-            for rows, sample in pieces:
-                yield {
-                    "run_id": np.full(len(rows), run.run_id, np.int32),
-                    "source_id": rows["source_id"],
-                    **answers.columns(model, classify(model, sample), rows["is_classifiable"]),
-                }
-                advance(len(rows))
+        def classified() -> Generator[dict[str, np.ndarray], None, None]:
+            every = samples.every_source(reader, second, layout, property_run_id, _CHUNK_ROWS)
+            with copy.ahead(every, reader, second) as pieces:
+                for rows, sample in pieces:
+                    yield {
+                        "run_id": np.full(len(rows), run.run_id, np.int32),
+                        "source_id": rows["source_id"],
+                        **answers.columns(model, classify(model, sample), rows["is_classifiable"]),
+                    }
 
-        partitions.write(run.conn, "classification", run.run_id, blocks())
+        def counted(blocks: Iterator[dict[str, np.ndarray]]) -> Iterator[dict[str, np.ndarray]]:
+            for block in blocks:
+                yield block
+                advance(len(block["source_id"]))
+
+        # one piece is read while one is classified and one is written
+        with copy.ahead(classified(), reader, second) as blocks:
+            partitions.write(run.conn, "classification", run.run_id, counted(blocks))
     held_out = model_run_id
     if frozen_run_id is not None:
         held_out = run.run_id
@@ -235,10 +241,12 @@ def _with_priors(
     layout = samples.Layout.of_model(model, pipeline.best_match)
     axes = [[q.name for q in model.properties].index(name) for name in pipeline.sky_axes]
     with connect(run.settings) as reader, connect(run.settings) as second:
-        pieces = [
-            (rows["source_id"].astype(np.int64), classify(model, piece).p, piece.values[:, axes])
-            for rows, piece in samples.every_source(reader, second, layout, runs["properties"], _CHUNK_ROWS)
-        ]
+        every = samples.every_source(reader, second, layout, runs["properties"], _CHUNK_ROWS)
+        with copy.ahead(every, reader, second) as read:
+            pieces = [
+                (rows["source_id"].astype(np.int64), classify(model, piece).p, piece.values[:, axes])
+                for rows, piece in read
+            ]
     ids, p, sky = (np.concatenate(arrays) for arrays in zip(*pieces, strict=True))
     # sums over the sources must not depend on their numbers
     order = samples.places(run.conn, runs["merge"], ids)
