@@ -14,7 +14,7 @@ filled, those with an empty neighbour are left out: they are at the edge, and on
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -239,15 +239,16 @@ def _in_rings_of_all(
     around = cKDTree(geometry.to_vector(ra_deg, dec_deg))
     outer, inner = (2 * np.sin(radius * geometry.ARCSEC_RAD / 2) for radius in (outer_arcsec, inner_arcsec))
     in_ring = np.zeros(len(ra_deg))
-    for objects in _blocks(conn, table):
-        # a tree for one use: to balance it would take longer than that saves
-        block = cKDTree(geometry.to_vector(objects["ra"], objects["dec"]), balanced_tree=False, compact_nodes=False)
-        pairs = around.sparse_distance_matrix(block, outer, output_type="ndarray")
-        in_ring += np.bincount(pairs["i"][pairs["v"] > inner], minlength=len(in_ring))
+    with copy.ahead(_blocks(conn, table), conn) as blocks:
+        for objects in blocks:
+            # a tree for one use: to balance it would take longer than that saves
+            block = cKDTree(geometry.to_vector(objects["ra"], objects["dec"]), balanced_tree=False, compact_nodes=False)
+            pairs = around.sparse_distance_matrix(block, outer, output_type="ndarray")
+            in_ring += np.bincount(pairs["i"][pairs["v"] > inner], minlength=len(in_ring))
     return in_ring
 
 
-def _blocks(conn: Connection, table: str) -> Iterator[np.ndarray]:
+def _blocks(conn: Connection, table: str) -> Generator[np.ndarray, None, None]:
     """All positions of a table, a million at a time."""
     n_rows, n_pages = _size(conn, table)
     pages = max(int(n_pages * _ROWS_AT_A_TIME / n_rows), 1)
