@@ -139,6 +139,14 @@ def test_copy_out_gives_arrays_in_pieces(conn):
     np.testing.assert_allclose(rows["h"], np.arange(1, 1001) / 2)
 
 
+@pytest.mark.parametrize("n_rows", [0, 1, 2])
+def test_few_rows_or_none(conn, n_rows):
+    query = "SELECT -1::smallint AS g FROM generate_series(1, %(n)s)"
+    chunks = list(copy.copy_out(conn, query, [("g", "smallint")], {"n": n_rows}))
+    assert [len(chunk) for chunk in chunks] == [n_rows] * (n_rows > 0)
+    assert conn.execute("SELECT 1").fetchone() == (1,)
+
+
 @pytest.mark.parametrize("query", ["SELECT NULL::bigint AS g", "SELECT 1::integer AS g"])
 def test_copy_out_refuses_nulls_and_other_types(conn, query):
     with pytest.raises(ValueError, match="NULLs or other types"):

@@ -288,21 +288,21 @@ def copy_out(
 def _messages(copy: psycopg.Copy, pgconn: psycopg.pq.abc.PGconn) -> Iterator[psycopg.abc.Buffer]:
     """What a COPY sends, a message for each row. What is here already is taken at once; psycopg waits for the rest.
 
-    Waiting as psycopg does for every single row takes several times as long as the row. The last message, the trailer,
-    is the only one of its size; what follows it ends the COPY and is left to psycopg.
+    Waiting as psycopg does for every single row takes several times as long as the row.
     """
     for data in copy:
         yield data
-        while len(data) != len(_TRAILER):
-            size, data = pgconn.get_copy_data(1)
-            if size == 0:
-                break
-            if size < 0:  # an error of the server
-                error = pgconn.get_result()
-                while pgconn.get_result() is not None:
-                    pass
-                raise psycopg.errors.error_from_result(error) if error else psycopg.OperationalError("COPY ended")
+        size, data = pgconn.get_copy_data(1)
+        while size > 0:
             yield data
+            size, data = pgconn.get_copy_data(1)
+        if size < 0:  # the end, of which psycopg is not asked again
+            result = pgconn.get_result()
+            while pgconn.get_result() is not None:
+                pass
+            if result is None or result.status != psycopg.pq.ExecStatus.COMMAND_OK:
+                raise psycopg.errors.error_from_result(result) if result else psycopg.OperationalError("COPY ended")
+            return
 
 
 @contextmanager
