@@ -151,6 +151,22 @@ def test_methods_are_fitted_to_all_of_the_first_and_asked_for_all_of_the_second(
     assert entry["at_priors"]["log_loss"] == pytest.approx(
         -(weight[second.label] * np.log(second.priors[second.label])).sum() / second.priors.sum()
     ), "from the mix of the first, which the answers are for"
+    assert part["own_priors"]["spy"]["log_loss"] == pytest.approx(entry["log_loss"]), "answers that tell nothing"
+
+
+def test_priors_that_a_second_origin_tells_without_its_labels():
+    """A method that knows the classes answers for the mix of the first; the second has another one."""
+    data, second = numbered(sky()), numbered(sky(90, 2))
+    likelihood = np.where(np.eye(3)[second.label] > 0, 0.7, 0.15)
+    knowing = likelihood * data.mix / (likelihood @ data.mix)[:, None]
+    spy = Spy()
+    spy.fit_predict = lambda train, test, seed: knowing  # type: ignore[method-assign]
+    part = evaluate_second([spy], data, second, "sky", (0,)).figures["second_origin"]
+    raw, own = part["methods"]["spy"]["mean"], part["own_priors"]["spy"]
+    shares = np.bincount(second.label) / len(second)
+    best = likelihood * shares / (likelihood * shares).sum(axis=1, keepdims=True)
+    best_loss = -np.log(best[np.arange(len(second)), second.label]).mean()
+    assert best_loss <= own["log_loss"] < raw["log_loss"] + 1e-9
 
 
 def test_paired_differences_by_hand():
@@ -317,6 +333,8 @@ def test_the_second_origin_and_folds_by_origin_are_printed_first(tmp_path):
     assert order == ["Second origin", "Folds by origin", "Folds by source"]
     said = "\n".join(lines)
     assert "Second origin, 90 sources (AGN 54, Star 22, XRB 14), 5 properties: fitted to all labelled sources" in said
+    assert said.count("priors estimated from these sources, without labels") == 1
     assert "log-loss above that of tables, unweighted" in said and "second origin  literature sources" in said
     written = page.html(result, tmp_path / "page").read_text()
+    assert "priors estimated from these sources" in written.lower()
     assert "What tells the origin" in written and written.index("Second origin, 90") < written.index("Folds by origin")

@@ -30,19 +30,24 @@ factors for classes that observers point at, and a share of a half loses in cali
 counterparts."""
 
 
-def estimate(p: ArrayLike, priors: ArrayLike, strength: float = 0.0, expected: ArrayLike | None = None) -> FloatArray:
+def estimate(
+    p: ArrayLike, priors: ArrayLike, strength: float | None = None, expected: ArrayLike | None = None
+) -> FloatArray:
     """Estimate class shares by expectation-maximisation (Saerens, Latinne & Decaestecker 2002, Neural Comput. 14, 21).
 
     The posteriors `p`, (N, K), of unlabelled sources were computed with the `priors`, (K,). The estimate is pulled
-    towards these, or towards the `expected` shares, (K,), with the weight `strength`, in numbers of sources.
-    The shares, (K,), have the sum 1, and each is at least `LEAST_PRIOR`. Their likelihood has a single maximum, which
-    is unbiased if the members of each class are like those of the labelled sample.
+    towards these, or towards the `expected` shares, (K,), with the weight `strength`, in numbers of sources; by default
+    one for each class. A catalogue does not feel that. A short list has no source of most classes, and says little of
+    how rare they are. The shares, (K,), have the sum 1, and each is at least `LEAST_PRIOR`. Without the pull, their
+    likelihood has a single maximum, which is unbiased if the members of each class are like those of the labelled
+    sample.
     """
     prior = np.asarray(priors, dtype=np.float64)
     likelihood = np.asarray(p, dtype=np.float64) / prior
     centre = prior if expected is None else np.asarray(expected, dtype=np.float64)
     shares = centre.copy()
     n = likelihood.shape[0]
+    strength = float(prior.size) if strength is None else strength
     for _ in range(ROUNDS):
         joint = likelihood * shares
         members = (joint / np.maximum(joint.sum(axis=1, keepdims=True), 1e-300)).sum(axis=0)

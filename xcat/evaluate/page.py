@@ -55,6 +55,7 @@ def html(result: Mapping[str, Any], folder: Path) -> Path:
         figures={name: f"figures/{name}" for name in wanted},
         titles={kind: text.title(kind, part) for kind, part in result["folds"].items()},
         paired={kind: text.paired_rows(part) for kind, part in result["folds"].items() if part.get("paired")},
+        own_priors={kind: text.own_prior_rows(p) for kind, p in result["folds"].items() if p.get("own_priors")},
         leaks=text.leak_rows(result["studies"].get("origin_leaks", [])),
         about_leaks=text.LEAKS,
         overall={kind: text.overall_rows(methods) for kind, methods in kinds.items()},

@@ -28,6 +28,8 @@ def text(result: Mapping[str, Any]) -> str:
     for kind, part in result["folds"].items():
         methods = part["methods"]
         lines += ["", title(kind, part), *aligned(overall_rows(methods), set(range(1, 9)))]
+        if part.get("own_priors"):
+            lines += ["", *aligned(own_prior_rows(part), set(range(1, 5)))]
         for name in classes:
             lines += ["", *aligned(class_rows(methods, name), set(range(1, 7)))]
         if part.get("paired"):
@@ -75,6 +77,15 @@ def overall_rows(methods: Mapping[str, Any]) -> list[list[str]]:
         figures = [with_spread(mean[name], spread[name]) for name in OVERALL]
         at_priors = [number(prior["log_loss"]), number(prior["ece"])]
         rows.append([entry["about"], *figures, *at_priors, f"{entry['seconds']:.0f}"])
+    return rows
+
+
+def own_prior_rows(part: Mapping[str, Any]) -> list[list[str]]:
+    """Figures with priors that are estimated from the sources of a second origin, without their labels."""
+    names = ("accuracy", "macro_f1", "log_loss", "ece")
+    rows = [["priors estimated from these sources, without labels", *[_HEADS[name] for name in names]]]
+    for name, figures in part["own_priors"].items():
+        rows.append([part["methods"][name]["about"], *[number(figures[of]) for of in names]])
     return rows
 
 
