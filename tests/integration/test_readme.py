@@ -80,7 +80,7 @@ def test_the_library_is_as_the_pages_say():
 
 def test_the_views_are_those_of_the_pages(conn):
     page = (ROOT / "docs" / "howto" / "sql.md").read_text()
-    functions = {"pub.posterior_of"}
+    functions = {"pub.posterior_of", "pub.in_cone"}
     named = set(re.findall(r"`((?:xcat|pub)\.\w+)`", page + README)) - {"pub.classified_r12"} - functions
     assert len(named) > 12
     rows = conn.execute(
