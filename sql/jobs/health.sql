@@ -8,10 +8,10 @@ SELECT p.run_id, extract(epoch FROM clock_timestamp() - p.published_at)::double 
           AND queue_name = 'pipelines')
        AS n_waiting,
        -- the queue has the workers of `xcat serve`, too, which take no pipelines: sessions have the names of programs
-       (SELECT count(*) FROM procrastinate.procrastinate_workers
-        WHERE last_heartbeat > clock_timestamp() - make_interval(secs => %(dead_s)s)
-          AND EXISTS (SELECT FROM pg_stat_activity
-                      WHERE datname = current_database() AND application_name = %(worker)s)) AS n_workers
+       (SELECT count(DISTINCT application_name) FROM pg_stat_activity
+        WHERE datname = current_database() AND starts_with(application_name, %(worker)s)
+          AND EXISTS (SELECT FROM procrastinate.procrastinate_workers
+                      WHERE last_heartbeat > clock_timestamp() - make_interval(secs => %(dead_s)s))) AS n_workers
 FROM (VALUES (true)) AS one
 LEFT JOIN xcat.publication AS p ON p.active
 LEFT JOIN LATERAL (SELECT file_name, created_at FROM xcat.backup ORDER BY created_at DESC LIMIT 1) AS b ON true;

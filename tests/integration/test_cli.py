@@ -14,6 +14,7 @@ import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
+from xcat.cli import app as program
 from xcat.cli import pipeline_commands
 from xcat.cli.app import app, main
 from xcat.database import connection
@@ -129,6 +130,27 @@ def test_a_signal_ends_a_command_with_its_code(settings, number, code):
     returncode, out, error = children.end(process)
     assert (returncode, out) == (code, "")
     assert "nothing was changed by the step that was running" in error
+
+
+def test_a_signal_before_the_commands_are_there_is_no_traceback(monkeypatch, capsys):
+    """As when systemd or docker-compose stops a worker that has just been started."""
+
+    def assembled() -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+    before = {
+        number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)
+    }
+    monkeypatch.setattr(program, "app", assembled)
+    monkeypatch.setattr(program, "_received", None)
+    try:
+        with pytest.raises(SystemExit) as end:
+            main()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert end.value.code == 143
+    assert "cancelled by a signal (SIGTERM)" in capsys.readouterr().err
 
 
 _WRITING = {

@@ -166,8 +166,13 @@ def test_health_tells_what_is_not_well(made: Settings, dump: Path, empty: Settin
     with ready(made) as conn:
         conn.execute("INSERT INTO procrastinate.procrastinate_workers (last_heartbeat) VALUES (clock_timestamp())")
     assert _well(made, None, None)["queue"] == no_worker, "xcat serve beats, too, and takes no pipelines"
-    with ready(made) as conn:
-        conn.execute("SET application_name = 'xcat worker'")
+    with ready(made) as conn, ready(made) as other:  # of one worker
+        for session in (conn, other):
+            session.execute(
+                "INSERT INTO procrastinate.procrastinate_workers (last_heartbeat) VALUES (clock_timestamp())"
+            )
+            session.execute("SET application_name = 'xcat worker 7 at here'")
+            session.commit()
         assert _well(made, None, None)["queue"] == (True, "1 schedules, 0 jobs wait, 1 workers")
     assert not found["last runs"][0] and "the disk is full" in found["last runs"][1]
     assert list(_well(empty)) == ["database"] and not _well(empty)["database"][0]

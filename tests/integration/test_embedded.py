@@ -415,8 +415,8 @@ def test_a_socket_folder_that_another_made_is_refused(folder, taken, monkeypatch
 
 
 def _installed(monkeypatch: pytest.MonkeyPatch, *majors: int, q3c: tuple[int, ...] = ()) -> None:
-    monkeypatch.setattr(installation, "_debian_installations", lambda: {m: Path(f"/{m}") for m in majors})
-    monkeypatch.setattr(installation, "_other_installation", lambda: None)
+    monkeypatch.setattr(installation, "_debian_installations", lambda name="": {m: Path(f"/{m}") for m in majors})
+    monkeypatch.setattr(installation, "_other_installation", lambda name="": None)
     monkeypatch.setattr(installation, "_has_q3c", lambda bindir, major: major in q3c)
 
 
@@ -434,6 +434,21 @@ def test_what_is_missing_is_named_with_its_package(monkeypatch, majors, q3c, wan
     _installed(monkeypatch, *majors, q3c=q3c)
     with pytest.raises(DatabaseError, match=message):
         find_binaries(wanted)
+
+
+def test_a_client_without_a_server_is_enough_for_backups(monkeypatch, tmp_path):
+    """As the packages postgresql-client-17 and -15 leave it, and the image of Dockerfile has it."""
+    for major in ("15", "17"):
+        folder = tmp_path / major / "bin"
+        folder.mkdir(parents=True)
+        (folder / "pg_dump").touch()
+    monkeypatch.setattr(installation, "_DEBIAN", tmp_path)
+    monkeypatch.setattr(installation.shutil, "which", lambda name: None)
+    assert installation.program("pg_dump", 16) == str(tmp_path / "17" / "bin" / "pg_dump")
+    with pytest.raises(DatabaseError, match=r"Install postgresql-client-18\."):
+        installation.program("pg_dump", 18)
+    with pytest.raises(DatabaseError, match="no PostgreSQL server"):
+        find_binaries()
 
 
 def test_the_newest_server_with_q3c_is_taken(monkeypatch):

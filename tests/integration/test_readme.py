@@ -80,7 +80,7 @@ def test_the_library_is_as_the_pages_say():
 
 def test_the_views_are_those_of_the_pages(conn):
     page = (ROOT / "docs" / "howto" / "sql.md").read_text()
-    functions = {"pub.posterior_of"}
+    functions = {"pub.posterior_of", "pub.in_cone"}
     named = set(re.findall(r"`((?:xcat|pub)\.\w+)`", page + README)) - {"pub.classified_r12"} - functions
     assert len(named) > 12
     rows = conn.execute(
@@ -123,26 +123,38 @@ def test_docker_compose_is_valid():
     done = children.run([compose, "config"], cwd=ROOT)
     assert done.returncode == 0, done.stderr
     services = yaml.safe_load(done.stdout)["services"]
-    assert set(services) == {"database", "xcat", "worker"}
+    assert {"database", "worker", "pages"} <= set(services) <= {"database", "worker", "pages", "xcat"}
     text = (ROOT / "Dockerfile").read_text()
     targets = set(re.findall(r"^FROM \S+ AS (\w+)", text, re.M))
     assert {s["build"]["target"] for s in services.values()} <= targets
     assert re.search(r"^FROM postgres:(\d+)", text, re.M).group(1) in re.search(r"postgresql-\d+-q3c", text).group()  # type: ignore[union-attr]
-    url = services["xcat"]["environment"]["XCAT_DATABASE_URL"]
-    assert url.startswith("postgresql+psycopg://xcat:")
-    assert services["worker"]["environment"]["XCAT_DATABASE_URL"] == url
+    for name in ("worker", "pages"):
+        assert services[name]["environment"]["XCAT_DATABASE_URL"].startswith("postgresql+psycopg://xcat:")
+        assert services[name]["depends_on"]["database"] == {"condition": "service_healthy"}
+    assert all(service["restart"] == "unless-stopped" for name, service in services.items() if name != "xcat")
+    pages = "".join((ROOT / "docs" / "howto" / f"{name}.md").read_text() for name in ("service", "own-server"))
+    named = re.findall(r"docker-compose (?:up -d|run --rm|logs -f) (\w+)(?: (\w+))?", pages)
+    assert len(named) > 8
+    defined = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    assert {service for service, _ in named} <= set(defined)
 
 
-def test_the_unit_of_systemd_is_valid(tmp_path):
+def test_the_units_of_systemd_are_valid_and_closed(tmp_path):
+    """Together with what they have in common; how open a unit is goes from 0 to 100."""
     analyze = shutil.which("systemd-analyze")
     if analyze is None:
         pytest.skip("systemd-analyze is not installed")
     page = (ROOT / "docs" / "howto" / "service.md").read_text()
-    ((text, program),) = re.findall(r"```ini\n(.*?^ExecStart=(\S+).*?)```", page, re.S | re.M)
-    unit = tmp_path / "xcat-worker.service"
-    unit.write_text(text.replace(program, str(children.XCAT)))
-    done = children.run([analyze, "verify", "--man=no", unit])
-    assert (done.returncode, str(unit) in done.stderr) == (0, False), done.stderr
+    files = re.findall(r"`/etc/systemd/system/([^`]+)`[^`]*(?:`[^`\n]+`[^`]*)*?```ini\n(.*?)```", page, re.S)
+    assert [name for name, _ in files] == ["xcat-.service.d/common.conf", "xcat-worker.service", "xcat-pages.service"]
+    for name, text in files:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text.replace("/opt/xcat/.venv/bin/xcat", str(children.XCAT)))
+    for name in ("xcat-worker.service", "xcat-pages.service"):
+        done = children.run([analyze, "verify", "--man=no", tmp_path / name])
+        assert (done.returncode, str(tmp_path) in done.stderr) == (0, False), done.stderr
+        done = children.run([analyze, "security", "--offline=yes", "--threshold=25", "--no-pager", tmp_path / name])
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_ci_runs_the_readme_command():

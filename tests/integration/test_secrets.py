@@ -43,6 +43,13 @@ def test_passwords_are_hidden_wherever_they_stand(text: str, shown: str) -> None
     assert masked(text) == shown
 
 
+def test_a_password_that_is_the_users_name_hides_no_words() -> None:
+    """As docker-compose.yml has it by default: commands in messages stay readable."""
+    text = "postgresql://xcat:xcat@database/xcat: no xcat schema yet. Run: xcat db migrate"
+    shown = "postgresql://xcat:***@database/xcat: no xcat schema yet. Run: xcat db migrate"
+    assert masked(text, "postgresql+psycopg://xcat:xcat@database:5432/xcat") == shown
+
+
 @pytest.mark.parametrize(
     "url",
     [

@@ -286,9 +286,10 @@ def test_what_may_pass_is_repeated_after_a_pause_and_given_up_at_last(settings, 
     ((_, status, attempts),) = _rows(settings, _WAITING)
     assert (status, attempts) == ("todo", 1) and not nightly.exists()
     assert "nightly: merge: the connection was lost. It is repeated in 0:00:10." in said
-    with pytest.raises(orders.AgainError):
-        orders.perform(settings, "nightly", len(orders.PAUSES) - 1, print)
-    given_up = orders.perform(settings, "nightly", len(orders.PAUSES), print)
+    with pytest.raises(orders.AgainError) as again:  # tried often, because its workers were ended: it failed once
+        orders.perform(settings, "nightly", 9, 1, print)
+    assert again.value.pause == orders.PAUSES[1]
+    given_up = orders.perform(settings, "nightly", 9, len(orders.PAUSES), print)
     assert given_up.event["event"] == "failure"
 
 

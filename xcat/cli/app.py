@@ -138,6 +138,8 @@ def main() -> None:
         if end.code != 130:  # what typer makes of Ctrl-C
             raise
         _cancelled()
+    except KeyboardInterrupt:  # of a signal that came before typer listened
+        _cancelled()
     except BrokenPipeError:  # the reader of our output has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:

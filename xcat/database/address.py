@@ -100,11 +100,11 @@ def masked(text: str, url: str | None = None) -> str:
 
 
 def _secrets(url: str) -> set[str]:
-    """What is, or may be, the password of an address, and its pieces."""
+    """What is, or may be, the password of an address, and its pieces; one that is the user's name hides nothing."""
     credentials, at, _ = re.sub(r"^[^:]*:/*", "", url).rpartition("@")
-    whole = credentials.partition(":")[2] if at else ""
+    user, _, whole = credentials.partition(":") if at else ("", "", "")
     whole = "" if _OF_A_HOST.fullmatch(whole) else whole
     given = [whole, *(m[2] for m in re.finditer(rf"[?&]({'|'.join(_SECRETS)})=([^&]*)", url))]
     words = {form for word in given for form in (word, unquote(word), quote(unquote(word), safe=""))}
     pieces = {piece for word in words for piece in re.split(r"[@:/?#\[\]]", word) if len(piece) >= _LONG_ENOUGH}
-    return {word for word in words if word} | pieces
+    return {word for word in words | pieces if word and word != user}

@@ -10,10 +10,12 @@ from pathlib import Path
 from xcat.errors import DatabaseError
 
 OLDEST_VERSION = 15
+_DEBIAN = Path("/usr/lib/postgresql")
 
 
-def _debian_installations() -> dict[int, Path]:
-    folders = [path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/initdb")]
+def _debian_installations(name: str = "initdb") -> dict[int, Path]:
+    """Folders that have this program, by major version; only a server has initdb."""
+    folders = [path.parent for path in _DEBIAN.glob(f"*/bin/{name}")]
     return {int(folder.parent.name): folder for folder in folders if folder.parent.name.isdigit()}
 
 
@@ -22,13 +24,13 @@ def _ask(config: str | Path, *options: str) -> list[str]:
     return subprocess.run([config, *options], capture_output=True, text=True, check=True).stdout.splitlines()
 
 
-def _other_installation() -> tuple[int, Path] | None:
+def _other_installation(name: str = "initdb") -> tuple[int, Path] | None:
     config = shutil.which("pg_config")
     if config is None:
         return None
     bindir, version = _ask(config, "--bindir", "--version")[:2]
     major = re.search(r"\d+", version)
-    if major is None or not (Path(bindir) / "initdb").exists():
+    if major is None or not (Path(bindir) / name).exists():
         return None
     return int(major.group()), Path(bindir)
 
@@ -86,10 +88,10 @@ def program(name: str, major: int) -> str:
     DatabaseError
         There is none; the message names the package to install.
     """
-    installed = _debian_installations()
-    if (other := _other_installation()) is not None:
+    installed = _debian_installations(name)
+    if (other := _other_installation(name)) is not None:
         installed.setdefault(*other)
     for version in sorted(installed):
-        if version >= major and (installed[version] / name).exists():
+        if version >= major:
             return str(installed[version] / name)
     raise DatabaseError(f"{name} of PostgreSQL {major} or newer is not here. Install postgresql-client-{major}.")

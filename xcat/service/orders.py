@@ -29,7 +29,18 @@ _MOST_ATTEMPTS = 20
 
 
 class AgainError(Exception):
-    """The job failed for a reason that may pass, and is to be repeated after a pause."""
+    """The job failed for a reason that may pass, and is to be repeated after a pause.
+
+    Parameters
+    ----------
+    message : str
+    failures : int
+        How often it had failed so before.
+    """
+
+    def __init__(self, message: str, failures: int) -> None:
+        super().__init__(message)
+        self.pause = PAUSES[min(failures, len(PAUSES) - 1)]
 
 
 @dataclass
@@ -42,7 +53,7 @@ class Outcome:
     said: Say
 
 
-def perform(settings: Settings, schedule: str, attempts: int, say: Say) -> Outcome | None:
+def perform(settings: Settings, schedule: str, attempts: int, failures: int, say: Say) -> Outcome | None:
     """Run the pipeline of a schedule; None if there is no such schedule any more.
 
     Parameters
@@ -51,7 +62,9 @@ def perform(settings: Settings, schedule: str, attempts: int, say: Say) -> Outco
     schedule : str
         Its name.
     attempts : int
-        How often the job has been tried before.
+        How often the job has been tried before; this also counts when its worker ended or died.
+    failures : int
+        How often it has failed before for a reason that may pass.
     say : callable
         Is told what happens.
 
@@ -84,9 +97,9 @@ def perform(settings: Settings, schedule: str, attempts: int, say: Say) -> Outco
         message = f"run {runner.pipeline_run_id} has ended well"
     except Exception as error:  # of whatever kind: the worker goes on with the next job
         failure, message = error, outcome.ended(error)[1]
-        if outcome.may_pass(error) and attempts < len(PAUSES):
-            said(f"{message} It is repeated in {PAUSES[attempts]}.")
-            raise AgainError(message) from error
+        if outcome.may_pass(error) and failures < len(PAUSES):
+            said(f"{message} It is repeated in {PAUSES[failures]}.")
+            raise AgainError(message, failures) from error
     said(message)
     run_id = runner.pipeline_run_id if runner is not None else None
     event |= {"event": outcome.ended(failure)[0], "run": run_id, "message": message}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from typing import Any
 
 import procrastinate
@@ -19,10 +21,11 @@ TAP_TASK, TAP_QUEUE = "xcat.run_tap_job", "tap"
 
 
 def application(settings: Settings, name: str = WORKER) -> procrastinate.App:
-    """Procrastinate's application, which a worker opens; `name` is that of its sessions, by which health knows it."""
+    """Procrastinate's application, which a worker opens; health counts workers by the names of their sessions."""
+    session = f"{name} {os.getpid()} at {socket.gethostname()}"
     connector = procrastinate.PsycopgConnector(
         conninfo=conninfo(database_url(settings)),
-        kwargs={"options": "-c search_path=procrastinate,pg_catalog", "application_name": name},
+        kwargs={"options": "-c search_path=procrastinate,pg_catalog", "application_name": session},
         min_size=1,
         max_size=4,
         timeout=4,

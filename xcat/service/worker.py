@@ -14,11 +14,11 @@ import queue
 import signal
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import timedelta
 from types import FrameType
 from typing import Any
 
@@ -33,7 +33,7 @@ from xcat.database.connection import ready
 from xcat.errors import DatabaseError
 from xcat.report.run.log import Say
 from xcat.service import schedules
-from xcat.service.orders import PAUSES, AgainError, close, perform
+from xcat.service.orders import AgainError, close, perform
 from xcat.service.queue import QUEUE, TASK, application
 
 _BEAT_S = 3.0
@@ -59,14 +59,14 @@ class _Retries(BaseRetryStrategy):
         if isinstance(exception, HandedBackError):
             return RetryDecision(retry_in={"seconds": 0})
         if isinstance(exception, AgainError):
-            pause: timedelta = PAUSES[min(job.attempts, len(PAUSES) - 1)]
-            return RetryDecision(retry_in={"seconds": int(pause.total_seconds())})
+            return RetryDecision(retry_in={"seconds": int(exception.pause.total_seconds())})
         return None
 
 
 @dataclass
 class _Order:
     schedule: str
+    job_id: int | None
     attempts: int
     done: Future[None]
 
@@ -91,6 +91,7 @@ class Worker:
         self._door = threading.Lock()  # who comes after the end is turned away
         self._ending = False
         self._at_work = False
+        self._failures: Counter[int | None] = Counter()  # of each job: it was tried more often if it was handed back
         self._loop: asyncio.AbstractEventLoop | None = None
         self._serving: asyncio.Task[None] | None = None
         self._failure: Exception | None = None
@@ -143,9 +144,10 @@ class Worker:
         if self._ending:
             order.done.set_exception(HandedBackError())
             return
+        failures = self._failures.pop(order.job_id, 0)
         try:
             self._at_work = True
-            done = perform(self.settings, order.schedule, order.attempts, self.say)
+            done = perform(self.settings, order.schedule, order.attempts, failures, self.say)
             self._at_work = False
             if done is not None and self._ending and done.event["event"] in ("failure", "refusal"):
                 raise Ended("handed back: the worker was asked to end")  # which, in an import, becomes an ImportError
@@ -155,10 +157,10 @@ class Worker:
             self.say(f"{order.schedule}: {end}")
             self._end()  # first of all, or this worker would take the job again
             order.done.set_exception(HandedBackError())
-        except AgainError as again:
-            order.done.set_exception(again)
-        except _LOST as lost:  # the outcome could not be recorded: finished stages are not repeated
-            order.done.set_exception(AgainError(str(lost)))
+        except (AgainError, *_LOST) as error:
+            self._failures[order.job_id] = failures + 1
+            # if its outcome could not be recorded: finished stages are not repeated
+            order.done.set_exception(error if isinstance(error, AgainError) else AgainError(str(error), failures))
         else:
             order.done.set_result(None)
         finally:
@@ -189,7 +191,7 @@ class Worker:
         with self._door:
             if self._ending:
                 raise HandedBackError
-            self._orders.put(_Order(schedule, context.job.attempts, done))
+            self._orders.put(_Order(schedule, context.job.id, context.job.attempts, done))
         await asyncio.wrap_future(done)
 
     async def _serve(self) -> None:
