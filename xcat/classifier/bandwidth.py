@@ -26,8 +26,8 @@ def silverman(counts: NDArray[np.number], width: float) -> float:
     """
     n = float(counts.sum())
     centres = (np.arange(counts.size) + 0.5) * (width / counts.size)
-    mean = np.average(centres, weights=counts)
-    std = np.sqrt(np.average((centres - mean) ** 2, weights=counts) * n / max(n - 1, 1.0))
+    mean = (centres * counts).sum() / n
+    std = np.sqrt(((centres - mean) ** 2 * counts).sum() / n * n / max(n - 1, 1.0))
     quartiles = centres[np.searchsorted(np.cumsum(counts), [0.25 * n, 0.75 * n])]
     robust = (quartiles[1] - quartiles[0]) / 1.34
     spread = min(std, robust) if robust > 0 else std

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 NODES_APART = 2
 LEVELS_APART = 3
 N_RUNGS = N_LEVELS // LEVELS_APART
+KEPT_RUNGS = np.arange(LEVELS_APART, N_LEVELS, LEVELS_APART)
+"""Levels of errors that are kept, beside that of exact values."""
 NOT_OBSERVED, MISSING, LOW_WALL, HIGH_WALL, FIRST_NODE = range(5)
 """Places before the nodes: those of values without error, of each kept level of errors, and of limits."""
 _SOURCES_AT_ONCE = 500  # few enough for the cache of a core
@@ -99,7 +101,7 @@ def at_places(table: Table) -> FloatArray:
     k = table.log_density.shape[1]
     rungs = [table.log_density]
     if table.log_smeared is not None:
-        rungs += [table.log_smeared[level - 1] for level in range(LEVELS_APART, N_LEVELS, LEVELS_APART)]
+        rungs += [table.log_smeared[level - 1] for level in KEPT_RUNGS]
     if table.log_above is not None:
         rungs.append(table.log_above)
     walls = np.zeros((2, k)) if table.log_atoms is None else np.maximum(table.log_atoms, -1e3)

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike
 from threadpoolctl import threadpool_limits
 
 from xcat.arrays import FloatArray, IntArray
-from xcat.classifier.bootstrap import gathered
+from xcat.classifier.bootstrap import KEPT_RUNGS, gathered
 from xcat.classifier.density import bandwidth_factors, estimated_bandwidths
 from xcat.classifier.held_out import HeldOut, chosen_sources, folds
 from xcat.classifier.metrics import prior_weights
@@ -59,6 +59,9 @@ UNSURE_SMOOTHING = 1.6
 """Factor by which the smoothing of a replicate is at most off: as far as those to try are apart."""
 MANY = 100
 """Values of a class from which on its bandwidth is estimated once for all inner folds."""
+LEAST_IN_THREADS = 3000
+"""Labelled sources from which on fits share the cores: with fewer, threads take longer to wait for Python's lock than
+they gain, and half as much processor time again."""
 FEW_MEMBERS = 20
 """A class with fewer members gets the outlier levels of all classes together."""
 
@@ -154,8 +157,8 @@ def tune(
     ValueError
         When shapes, labels, priors, weights or classes are inconsistent, or there are too few groups for inner folds.
     """
-    (model,) = in_threads([lambda: _tuned(sample, class_index, groups, classes, priors, options)])
-    return model
+    with _one_blas_thread():
+        return _tuned(sample, class_index, groups, classes, priors, options)
 
 
 def _tuned(
@@ -175,16 +178,20 @@ def _tuned(
 _Made = TypeVar("_Made")
 
 
-def in_threads(tasks: Sequence[Callable[[], _Made]]) -> list[_Made]:
-    """Results of independent fits, which all cores share; each is the same whatever their number."""
+def _one_blas_thread() -> threadpool_limits:
+    """Let the linear algebra have one thread: the matrices are narrow, and more would wait for each other."""
     import scipy.optimize  # noqa: F401  here: it takes long to load; and its linear algebra, too, is to be limited
 
-    # the matrices are narrow: threads of the linear algebra would wait for each other more than they compute
-    with threadpool_limits(limits=1, user_api="blas"):
-        n_threads = min(len(tasks), len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)
-        if n_threads <= 1:
+    return threadpool_limits(limits=1, user_api="blas")
+
+
+def in_threads(tasks: Sequence[Callable[[], _Made]], n_sources: int) -> list[_Made]:
+    """Results of independent fits, which all cores share; each is the same whatever their number."""
+    n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+    with _one_blas_thread():
+        if n_cores == 1 or n_sources < LEAST_IN_THREADS:
             return [task() for task in tasks]
-        with ThreadPoolExecutor(n_threads) as pool:
+        with ThreadPoolExecutor(min(len(tasks), n_cores)) as pool:
             return list(pool.map(lambda task: task(), tasks))
 
 
@@ -227,7 +234,8 @@ class _Fit:
         held_out = HeldOut(self.sample, self.cells, fold, INNER_FOLDS, self.chosen)
         self.factors = self._bandwidth_factors(fold)
         without = held_out.counts_without()
-        at_first = self._tables(without, smoothings[0], bandwidths=[widths] * len(without))
+        rungs = held_out.rungs(self.errors)
+        at_first = self._tables(without, smoothings[0], bandwidths=[widths] * len(without), rungs=rungs)
         category_index, active_terms = at_first[0].category_index, self._active(at_first[0])
         shares = (self.alpha / self.alpha.sum())[category_index]
 
@@ -238,7 +246,7 @@ class _Fit:
                 known = [
                     [t.bandwidth / factor for t, factor in zip(m.tables, self.factors, strict=True)] for m in at_first
                 ]
-                models = self._tables(without, smoothing, 1.0, known)
+                models = self._tables(without, smoothing, 1.0, known, rungs)
             terms = held_out.terms(models, active_terms, self.priors)
             fit = options.sharpness == "fit"
             sharpness = fit_sharpness(terms, self.priors, shares) if fit else float(options.sharpness)
@@ -282,7 +290,8 @@ class _Fit:
         fold = folds(self.label, groups, INNER_FOLDS, self.options.seed + number)
         held_out = HeldOut(self.sample, self.cells, fold, INNER_FOLDS, self.chosen)
         counted, widths = held_out.counts_without(), _bandwidths_without_smoothing(model)
-        without = self._tables(counted, model.smoothing, bandwidths=[widths] * len(counted))
+        rungs = held_out.rungs(self.errors)
+        without = self._tables(counted, model.smoothing, bandwidths=[widths] * len(counted), rungs=rungs)
         return held_out.terms(without, self._active(model), self.priors)
 
     def replicate(self, model: Model, terms: Terms, groups: ArrayLike | None, number: int) -> Model:
@@ -296,7 +305,8 @@ class _Fit:
         weight = rng.exponential(size=member.max() + 1)[member]
         smoothing = model.smoothing * UNSURE_SMOOTHING ** rng.uniform(-1.0, 1.0)
         counted = self.cells.count(source_weight=weight)
-        (refit,) = self._tables(counted, smoothing, model.sharpness, [_bandwidths_without_smoothing(model)])
+        widths = _bandwidths_without_smoothing(model)
+        (refit,) = self._tables(counted, smoothing, model.sharpness, [widths], [KEPT_RUNGS] * len(widths))
         if self.weighting != "property" and self.options.sharpness != "fit":
             return replace(refit, mixing=model.mixing)
         index, active, k = model.category_index, self._active(model), len(self.classes)
@@ -314,8 +324,12 @@ class _Fit:
         smoothing: float = 1.0,
         sharpness: float = 1.0,
         bandwidths: Sequence[Sequence[FloatArray]] | None = None,
+        rungs: Sequence[IntArray] | None = None,
     ) -> list[Model]:
-        """Models of counts, weighted by category; with these bandwidths of each without smoothing, if given."""
+        """Models of counts, weighted by category; with these bandwidths of each without smoothing, if given.
+
+        The `rungs` are the levels of errors that will be looked up, of every property.
+        """
         models = models_of_counts(
             parts,
             self.sample.properties,
@@ -326,6 +340,7 @@ class _Fit:
             smoothing=smoothing,
             bandwidths=bandwidths,
             factors=self.factors,
+            rungs=rungs,
             weights=self.alpha,
             sharpness=sharpness,
             behind=self.behind,
@@ -386,7 +401,7 @@ def _models(
 
     tasks = [partial(without, f) for f in range(n_folds)]
     whole = partial(_tuned, sample, label, group, classes, priors, options)
-    return tuple(in_threads([whole, *tasks] if and_whole else tasks)), fold
+    return tuple(in_threads([whole, *tasks] if and_whole else tasks, len(sample))), fold
 
 
 def with_priors(
@@ -435,9 +450,10 @@ def fit(
     if chosen.replicates > 1:
         fitting = _Fit(sample, class_index, classes, priors, chosen)
         n_terms = min(REPLICATED_FOLDS, chosen.replicates)
-        terms = in_threads([partial(fitting.held_out_terms, model, groups, i + 1) for i in range(n_terms)])
+        n = len(sample)
+        terms = in_threads([partial(fitting.held_out_terms, model, groups, i + 1) for i in range(n_terms)], n)
         numbers = range(1, chosen.replicates + 1)
-        refits = in_threads([partial(fitting.replicate, model, terms[b % n_terms], groups, b) for b in numbers])
+        refits = in_threads([partial(fitting.replicate, model, terms[b % n_terms], groups, b) for b in numbers], n)
         model = replace(model, replicates=gathered(model, refits))
         models = [replace(of_fold, replicates=model.replicates) for of_fold in models]
     validation = _held_out(tuple(models), fold, sample)

@@ -59,6 +59,8 @@ LEAST_GAIN = 4.0
 N_LEVELS = 18
 """Tables in the ladder of errors: the first for exact values, the others for sigmas of 1, sqrt(2), 2, ... steps, up to
 the length of the table, where a value carries next to no information."""
+ALL_RUNGS = np.arange(1, N_LEVELS)
+"""The levels of values with an error."""
 
 _CENSORED_ROUNDS, _CENSORED_CHANGE = 20, 1e-3
 
@@ -236,6 +238,7 @@ def tables_of_counts(
     smoothing: float | FloatArray = 1.0,
     typical_error: float | None = None,
     bandwidths: Sequence[FloatArray] | None = None,
+    rungs: IntArray = ALL_RUNGS,
 ) -> list[Table]:
     """Make the tables of a property for several samples, which is faster than one by one.
 
@@ -249,6 +252,8 @@ def tables_of_counts(
         Median error of the values, on the scale; if given, the ladder for values with errors is made.
     bandwidths : sequence of (K,) float64, optional
         Of each sample: bandwidths to be multiplied by `smoothing`, instead of estimated ones; NaN: to be estimated.
+    rungs : (R,) int64
+        Levels of the ladder that are made, from 1; those that nobody will look up may be left out, and are NaN.
 
     Notes
     -----
@@ -271,45 +276,57 @@ def tables_of_counts(
         kernels = _complete(kernels, parts)
     # a hardness ratio that gas has changed a lot is looked up in the integral
     is_integrated = has_limits or (prop.bounded_low and prop.bounded_high and shift_of(prop.name) is not None)
-    rungs = np.arange(1, N_LEVELS) if typical_error is not None else np.zeros(0)
-    errors = np.concatenate([[0.0], step * 2.0 ** ((rungs - 1) / 2)])
+    made = [0, *rungs] if typical_error is not None else [0]
+    errors = np.concatenate([[0.0], step * 2.0 ** (np.arange(N_LEVELS - 1) / 2)])[made]
     dense = kernels.density(kernels.damping(errors)).reshape(len(errors), n_nodes, len(parts), k)
     pooled = dense.mean(axis=3, keepdims=True) * (1.0 - FLAT_SHARE) + FLAT_SHARE / prop.width
     is_wall = np.array([prop.bounded_low, prop.bounded_high])
     n_kernels, bandwidth = kernels.n.reshape(len(parts), k), kernels.bandwidth.reshape(len(parts), k)
     floor = np.maximum(LEAST_FLOOR, 1.0 / (n_kernels + 2.0))
-    is_chosen = bool(of_light_curves([prop.name]))  # people choose of which sources they load curves
-    tables = []
-    for i, counts in enumerate(parts):
-        # one more source in every class, distributed as all classes together: an unseen value must not rule a class out
-        pooled_atoms = is_wall * (counts.atoms.sum(axis=0) + 0.25) / (counts.n_present.sum() + 1.0)
-        share = (counts.atoms + pooled_atoms) / (n_kernels[i] + counts.atoms.sum(axis=1) + 1.0)[:, None]
-        log_density = np.log((1.0 - floor[i]) * dense[:, :, i] + floor[i] * pooled[:, :, i])
-        log_density += np.log((1.0 - share.sum(axis=1)) / integral(log_density, prop))[:, None, :]
-        exact = np.ascontiguousarray(log_density[0])
-        n_seen = counts.n_present + counts.above.sum(axis=1)
-        # half a source more with a value and half without: a property that all members have may be missing in the next
-        present = (n_seen + 0.5) / (n_seen + counts.missing + 1.0)
-        log_present, log_missing = np.log(present), np.log1p(-present)
-        if is_chosen:  # whether there is a value says nothing
-            log_present, log_missing = np.zeros(k), np.zeros(k)
-        log_atoms = np.log(share.T / step, where=is_wall[:, None], out=np.full((2, k), -np.inf))
-        table = Table(
+    atoms, missing, n_present, n_above = (
+        np.stack(of_parts)
+        for of_parts in zip(*((c.atoms, c.missing, c.n_present, c.above.sum(axis=1)) for c in parts), strict=True)
+    )
+    # one more source in every class, distributed as all classes together: an unseen value must not rule a class out
+    pooled_atoms = is_wall * (atoms.sum(axis=1) + 0.25) / (n_present.sum(axis=1) + 1.0)[:, None]
+    share = (atoms + pooled_atoms[:, None]) / (n_kernels + atoms.sum(axis=2) + 1.0)[:, :, None]
+    log_density = np.log((1.0 - floor) * dense + floor * pooled)
+    log_density += np.log((1.0 - share.sum(axis=2)) / integral(log_density, prop))[:, None]
+    n_seen = n_present + n_above
+    # half a source more with a value and half without: a property that all members have may be missing in the next
+    present = (n_seen + 0.5) / (n_seen + missing + 1.0)
+    log_present, log_missing = np.log(present), np.log1p(-present)
+    if of_light_curves([prop.name]):  # people choose of which sources they load curves: a value or none says nothing
+        log_present, log_missing = np.zeros_like(present), np.zeros_like(present)
+    walls = np.full((len(parts), 2, k), -np.inf)
+    log_atoms = np.log(share.transpose(0, 2, 1) / step, where=is_wall[:, None], out=walls)
+    log_above = _log_above(log_density[0], step) if is_integrated else None
+    return [
+        Table(
             low=prop.low,
             step=step,
-            log_density=exact,
-            log_smeared=log_density[1:] if rungs.size else None,
-            log_atoms=log_atoms if is_wall.any() else None,
-            log_above=_log_above(exact, step) if is_integrated else None,
+            log_density=np.ascontiguousarray(log_density[0, :, i]),
+            log_smeared=None if typical_error is None else _on_ladder(log_density[1:, :, i], rungs),
+            log_atoms=log_atoms[i] if is_wall.any() else None,
+            log_above=None if log_above is None else np.ascontiguousarray(log_above[:, i]),
             tail_slope=TAIL_DECADES * float(np.log(10.0)) / prop.width,
-            log_present=log_present,
-            log_missing=log_missing,
+            log_present=log_present[i],
+            log_missing=log_missing[i],
             bandwidth=bandwidth[i],
             typical_error=typical_error or 0.0,
-            n_present=counts.n_present,
+            n_present=n_present[i],
         )
-        tables.append(table)
-    return tables
+        for i in range(len(parts))
+    ]
+
+
+def _on_ladder(log_density: FloatArray, rungs: IntArray) -> FloatArray:
+    """Densities of some rungs (R, G, K) in their places among all, (N_LEVELS - 1, G, K)."""
+    if len(rungs) == N_LEVELS - 1:
+        return log_density
+    ladder = np.full((N_LEVELS - 1, *log_density.shape[1:]), np.nan)
+    ladder[rungs - 1] = log_density
+    return ladder
 
 
 def estimated_bandwidths(counts: Counts, prop: Property) -> FloatArray:
@@ -348,6 +365,14 @@ def bandwidth_factors(parts: Sequence[Counts], prop: Property, bandwidth: FloatA
     best = np.argmax(gain, axis=0)
     best[gain.max(axis=0) - gain[0] < LEAST_GAIN] = 0
     return np.asarray(np.take(BANDWIDTH_FACTORS, best), dtype=np.float64)
+
+
+@cache
+def _dct() -> Any:
+    """The cosine transform of SciPy, which takes long to load: only a fit needs it."""
+    from scipy.fft import dct
+
+    return dct
 
 
 @cache
@@ -394,9 +419,7 @@ class _Kernels:
         np.divide(
             counts, np.where(self.n > 0.0, self.n, 1.0)[:, None], out=segment[:, self.before : self.before + self.m]
         )
-        from scipy.fft import dct
-
-        self.coefficients = dct(segment, overwrite_x=True)
+        self.coefficients = _dct()(segment, overwrite_x=True)
         self.coefficients /= 2.0
 
     def _limit(self) -> None:
@@ -425,18 +448,19 @@ class _Kernels:
         """Densities at the nodes, (L, G, K), of damped coefficients; integrals 1."""
         # the cosine series is evaluated at the nodes alone, where the frequencies k, 2 n - k and 2 n + k are the same
         n = self.size // CELLS_PER_STEP
-        damped = self.coefficients[:, : self._active] * damping
-        series = damped[:, :, : n + 1].copy()
-        series[:, :, 1:n] += damped[:, :, 2 * n - 1 : n : -1] + damped[:, :, 2 * n + 1 : 3 * n]
-        series[:, :, 0] += 2.0 * damped[:, :, 2 * n]
+        series = self.coefficients[:, : n + 1] * damping[:, :, : n + 1]
+        folded = self.coefficients[:, n + 1 : 3 * n] * damping[:, :, n + 1 : 3 * n]
+        series[:, :, 1:n] += folded[:, :, n - 2 :: -1] + folded[:, :, n:]
+        series[:, :, 0] += 2.0 * folded[:, :, n - 1]
         series[:, :, n] *= 2.0
-        from scipy.fft import dct
-
         first = self.before // CELLS_PER_STEP
-        at_nodes = dct(series, type=1, overwrite_x=True)[:, :, first : first + self.m // CELLS_PER_STEP + 1]
+        at_nodes = _dct()(series, type=1, overwrite_x=True)[:, :, first : first + self.m // CELLS_PER_STEP + 1]
         kernel = np.maximum(at_nodes, 0.0)  # the series may undershoot zero by rounding
         kernel[:, self.n <= 0.0] = 1.0
-        kernel /= np.trapezoid(kernel, dx=self.step)[:, :, None]
+        between = kernel[:, :, 1:] + kernel[:, :, :-1]
+        between *= self.step
+        between /= 2.0
+        kernel /= between.sum(axis=2)[:, :, None]
         return np.moveaxis(kernel, 1, 2)
 
 
@@ -444,16 +468,15 @@ def _complete(kernels: _Kernels, parts: Sequence[Counts]) -> _Kernels:
     """Kernels of the cell counts of samples with the limits spread over the cells beyond them; same bandwidths."""
     counted, above = (np.concatenate([getattr(counts, name) for counts in parts]) for name in ("cells", "above"))
     m, prop, exact = counted.shape[1], kernels.prop, np.zeros(1)
-    between = (np.arange(CELLS_PER_STEP) + 0.5) / CELLS_PER_STEP
     part = np.repeat(np.arange(len(parts)), len(counted) // len(parts))
     completed, rows = counted.copy(), np.arange(len(counted))
     current, damping = kernels, kernels.damping(exact)
     for round_ in range(_CENSORED_ROUNDS):
-        dense = current.density(damping)[0].T
-        rise = np.diff(dense)
-        in_cell = ((dense[:, :-1, None] + between * rise[:, :, None]) + 1e-6 / prop.width).reshape(-1, m)
+        in_cell = _in_cells(current.density(damping)[0].T, m) + 1e-6 / prop.width
         beyond = np.cumsum(in_cell[:, ::-1], axis=1)[:, ::-1]
-        before, now = completed[rows], counted[rows] + in_cell * np.cumsum(above[rows] / beyond, axis=1)
+        share = above[rows] / beyond
+        np.cumsum(share, axis=1, out=share)
+        before, now = completed[rows], counted[rows] + in_cell * share
         completed[rows] = now
         change = np.bincount(part[rows], np.abs(now - before).sum(axis=1), len(parts))
         goes_on = change >= _CENSORED_CHANGE * np.bincount(part[rows], now.sum(axis=1), len(parts))
@@ -467,10 +490,19 @@ def _complete(kernels: _Kernels, parts: Sequence[Counts]) -> _Kernels:
     return kernels.refilled(completed)
 
 
+def _in_cells(dense: FloatArray, m: int) -> FloatArray:
+    """Densities in the middles of the cells, (R, M), of those at the nodes, (R, G)."""
+    rise = np.diff(dense)
+    in_cell = np.empty((len(dense), rise.shape[1], CELLS_PER_STEP))
+    for i in range(CELLS_PER_STEP):
+        in_cell[:, :, i] = dense[:, :-1] + (i + 0.5) / CELLS_PER_STEP * rise
+    return in_cell.reshape(-1, m)
+
+
 def _log_above(log_density: FloatArray, step: float) -> FloatArray:
-    """Log of the integral of the densities beyond each node, (G, K); half a step of the last density is the least."""
+    """Log of the integral of the densities (G, ...) beyond each node; half a step of the last density is the least."""
     piece = _between_nodes(log_density) * step
-    above = np.concatenate([np.cumsum(piece[::-1], axis=0)[::-1], np.zeros((1, log_density.shape[1]))])
+    above = np.concatenate([np.cumsum(piece[::-1], axis=0)[::-1], np.zeros((1, *log_density.shape[1:]))])
     return np.asarray(np.log(np.maximum(above, 0.5 * np.exp(log_density[-1]) * step)))
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from xcat.arrays import FloatArray, IntArray
+from xcat.classifier.density import N_NODES, levels
 from xcat.classifier.metrics import prior_weights
 from xcat.classifier.model import Cells, Model, SampleCounts
 from xcat.classifier.posterior import evidence
@@ -82,6 +83,17 @@ class HeldOut:
         """Counts without each fold in turn."""
         counts = self.cells.count(self.fold, self.n_folds)
         return [reduce(add, counts[:f] + counts[f + 1 :]) for f in range(self.n_folds)]
+
+    def rungs(self, typical_errors: Sequence[float | None]) -> list[IntArray]:
+        """Levels of errors of the chosen sources, from 1, of every property: those that `terms` looks up."""
+        found = []
+        for j, (prop, typical) in enumerate(zip(self.rows.properties, typical_errors, strict=True)):
+            columns = [self.rows.column(j), self.rows.column_before(j)]
+            errors = [column.error for column in columns if column.error is not None]
+            step = prop.width / (N_NODES - 1)
+            level = np.unique(levels(np.array(errors), step, typical or 0.0))
+            found.append(level[level > 0])
+        return found
 
     def terms(self, models: Sequence[Model], active: FloatArray, priors: FloatArray) -> Terms:
         """Terms of the chosen sources, by the models without each fold; those not `active`, (terms, 1, 1), are 0."""

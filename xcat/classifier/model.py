@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from xcat.arrays import BoolArray, FloatArray, IntArray
 from xcat.classifier.bootstrap import Replicates
-from xcat.classifier.density import N_SLOTS, Counts, Table, counts_of_slots, slots, tables_of_counts
+from xcat.classifier.density import ALL_RUNGS, N_SLOTS, Counts, Table, counts_of_slots, slots, tables_of_counts
 from xcat.classifier.pairs import N_BINS, PairTable, pair_bins, pair_table
 from xcat.classifier.sample import Sample
 from xcat.columns.properties import Property
@@ -316,6 +316,7 @@ def models_of_counts(
     smoothing: float = 1.0,
     bandwidths: Sequence[Sequence[FloatArray]] | None = None,
     factors: Sequence[FloatArray] | None = None,
+    rungs: Sequence[IntArray] | None = None,
     weights: ArrayLike | None = None,
     sharpness: float = 1.0,
     behind: BoolArray | None = None,
@@ -334,6 +335,8 @@ def models_of_counts(
         Of each sample: bandwidths without smoothing, if already determined, NaN where not: estimating them takes long.
     factors : sequence of P (K,) float64, optional
         Multiply the smoothing; see `xcat.classifier.density.bandwidth_factors`.
+    rungs : sequence of P arrays of int64, optional
+        Levels of errors that will be looked up, of each property; all by default. See `tables_of_counts`.
     weights : (T,) array, optional
         Weight alpha of each of `CATEGORIES`; equal by default.
     behind : (K,) bool array, optional
@@ -349,9 +352,11 @@ def models_of_counts(
     smoothings = [smoothing * factor for factor in factors or ones]
     of_property = [
         tables_of_counts(
-            [c.singles[j] for c in parts], p, s, e, None if bandwidths is None else [h[j] for h in bandwidths]
+            [c.singles[j] for c in parts], p, s, e, None if bandwidths is None else [h[j] for h in bandwidths], r
         )
-        for j, (p, s, e) in enumerate(zip(properties, smoothings, errors or nothing, strict=True))
+        for j, (p, s, e, r) in enumerate(
+            zip(properties, smoothings, errors or nothing, rungs or [ALL_RUNGS] * len(properties), strict=True)
+        )
     ]
     alpha = np.ones(len(CATEGORIES)) if weights is None else np.asarray(weights, dtype=np.float64)
     check_weights(alpha, CATEGORIES)
