@@ -13,12 +13,10 @@ from scipy.stats import norm
 
 from xcat.classifier.bandwidth import silverman
 from xcat.classifier.density import (
-    CELLS_PER_STEP,
     N_CELLS,
     N_LEVELS,
     N_NODES,
     Counts,
-    _Kernels,
     bandwidth_factors,
     cells,
     count_values,
@@ -26,6 +24,7 @@ from xcat.classifier.density import (
     levels,
     table_of_counts,
 )
+from xcat.classifier.kernels import CELLS_PER_STEP, Kernels
 from xcat.classifier.scales import column_to_scale
 from xcat.columns.properties import Property, all_properties
 
@@ -199,8 +198,8 @@ def test_kernels_refilled_are_those_made_anew():
     counts = rng.integers(0, 3, (2, 3, N_CELLS)).astype(float)
     counts[0, 2] = 0.0
     for prop in (OPEN, replace(OPEN, bounded_low=True, bounded_high=True)):
-        first = _Kernels(counts[0], prop, 1.3, None)
-        again, anew = first.refilled(counts[1]), _Kernels(counts[1], prop, 1.0, first.bandwidth)
+        first = Kernels(counts[0], prop, 1.3, None)
+        again, anew = first.refilled(counts[1]), Kernels(counts[1], prop, 1.0, first.bandwidth)
         errors = np.array([0.0, 3.0 * first.step])
         assert np.array_equal(again.bandwidth, anew.bandwidth) and np.array_equal(again.n, anew.n)
         dense = anew.density(anew.damping(errors))

@@ -20,9 +20,8 @@ References
 """
 
 from collections.abc import Sequence
-from copy import copy
 from dataclasses import dataclass, fields, replace
-from functools import cache, reduce
+from functools import reduce
 from operator import add
 from typing import Any
 
@@ -30,17 +29,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xcat.arrays import BoolArray, FloatArray, IntArray
-from xcat.classifier.bandwidth import improved_sheather_jones, silverman
+from xcat.classifier.kernels import CELLS_PER_STEP, Kernels, completed
 from xcat.columns.properties import Property, of_light_curves, shift_of
 
 N_NODES = 257
-CELLS_PER_STEP = 4
 N_CELLS = CELLS_PER_STEP * (N_NODES - 1)
 N_SLOTS = 2 * N_CELLS + 4
 """Cells of values, lower and upper wall, cells of limits, missing, not observed."""
-
-FEW = 100
-"""With fewer values ISJ fits the noise, and Silverman's rule is used instead."""
 
 LEAST_FLOOR = 0.001
 """Least share of the pooled density in a table: no single value may rule a class out."""
@@ -61,8 +56,6 @@ N_LEVELS = 18
 the length of the table, where a value carries next to no information."""
 ALL_RUNGS = np.arange(1, N_LEVELS)
 """The levels of values with an error."""
-
-_CENSORED_ROUNDS, _CENSORED_CHANGE = 20, 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -270,10 +263,11 @@ def tables_of_counts(
     step = prop.width / (n_nodes - 1)
     factor = np.tile(np.broadcast_to(smoothing, k), len(parts))
     given = None if bandwidths is None else np.concatenate(bandwidths) * factor
-    kernels = _Kernels(np.concatenate([counts.cells for counts in parts]), prop, factor, given)
+    kernels = Kernels(np.concatenate([counts.cells for counts in parts]), prop, factor, given)
     has_limits = any(counts.above.any() for counts in parts)
     if has_limits:
-        kernels = _complete(kernels, parts)
+        above = np.concatenate([counts.above for counts in parts])
+        kernels = completed(kernels, np.concatenate([counts.cells for counts in parts]), above, len(parts))
     # a hardness ratio that gas has changed a lot is looked up in the integral
     is_integrated = has_limits or (prop.bounded_low and prop.bounded_high and shift_of(prop.name) is not None)
     made = [0, *rungs] if typical_error is not None else [0]
@@ -331,7 +325,7 @@ def _on_ladder(log_density: FloatArray, rungs: IntArray) -> FloatArray:
 
 def estimated_bandwidths(counts: Counts, prop: Property) -> FloatArray:
     """Bandwidths of the kernels that a table of counts has, without smoothing, (K,)."""
-    return _Kernels(counts.cells, prop, 1.0, None).bandwidth
+    return Kernels(counts.cells, prop, 1.0, None).bandwidth
 
 
 def bandwidth_factors(parts: Sequence[Counts], prop: Property, bandwidth: FloatArray) -> FloatArray:
@@ -354,7 +348,7 @@ def bandwidth_factors(parts: Sequence[Counts], prop: Property, bandwidth: FloatA
     between = (np.arange(CELLS_PER_STEP) + 0.5) / CELLS_PER_STEP
     held_out = np.concatenate([part.cells for part in parts])
     rest = np.tile(reduce(add, parts).cells, (len(parts), 1)) - held_out
-    kernels = _Kernels(rest, prop, 1.0, np.tile(bandwidth, len(parts)))
+    kernels = Kernels(rest, prop, 1.0, np.tile(bandwidth, len(parts)))
     floor = np.maximum(LEAST_FLOOR, 1.0 / (kernels.n + 2.0))
     added = np.sqrt(np.square(BANDWIDTH_FACTORS) - 1.0)[:, None] * kernels.bandwidth
     dense = kernels.density(kernels.damping(added))
@@ -365,138 +359,6 @@ def bandwidth_factors(parts: Sequence[Counts], prop: Property, bandwidth: FloatA
     best = np.argmax(gain, axis=0)
     best[gain.max(axis=0) - gain[0] < LEAST_GAIN] = 0
     return np.asarray(np.take(BANDWIDTH_FACTORS, best), dtype=np.float64)
-
-
-@cache
-def _dct() -> Any:
-    """The cosine transform of SciPy, which takes long to load: only a fit needs it."""
-    from scipy.fft import dct
-
-    return dct
-
-
-@cache
-def _segment(prop: Property, m: int) -> tuple[int, int, float, FloatArray]:
-    """Cells before those of the property, all cells, their length, and the squared frequencies of the cosines."""
-    half = m // 2
-    before, after = half * (not prop.bounded_low), half * (not prop.bounded_high)
-    size = before + m + after
-    length = prop.width * size / m
-    return before, size, length, np.asarray((np.pi * np.arange(size) / length) ** 2, dtype=np.float64)
-
-
-class _Kernels:
-    """Kernel densities of classes, also of several samples, through the cosine transforms of cell counts (K, M)."""
-
-    def __init__(
-        self, counts: FloatArray, prop: Property, smoothing: float | FloatArray, bandwidth: FloatArray | None
-    ) -> None:
-        m = counts.shape[1]
-        self.prop, self.m = prop, m
-        self.step = prop.width * CELLS_PER_STEP / m
-        self.before, self.size, self.length, self.squared_frequency = _segment(prop, m)
-        # a kernel of one step, the narrowest, damps all others by more than exp(-44)
-        self._active = 3 * self.size // CELLS_PER_STEP
-        self._transform(counts)
-        self.given = np.full(len(counts), np.nan) if bandwidth is None else bandwidth.copy()
-        factor = np.broadcast_to(smoothing, len(counts))
-        for k in np.flatnonzero(np.isnan(self.given)):
-            self.given[k] = self._bandwidth(counts[k], self.coefficients[k], float(self.n[k])) * factor[k]
-        self._limit()
-
-    def refilled(self, counts: FloatArray, rows: IntArray | slice = slice(None)) -> "_Kernels":
-        """Kernels of other counts, with the bandwidths of these, or of some of their rows."""
-        other = copy(self)
-        other._transform(counts)
-        other.given = self.bandwidth[rows]
-        other._limit()
-        return other
-
-    def _transform(self, counts: FloatArray) -> None:
-        """Set the sums of the counts and the means of cos(pi k x / length) over the values."""
-        self.n = counts.sum(axis=1)
-        segment = np.zeros((len(counts), self.size))
-        np.divide(
-            counts, np.where(self.n > 0.0, self.n, 1.0)[:, None], out=segment[:, self.before : self.before + self.m]
-        )
-        self.coefficients = _dct()(segment, overwrite_x=True)
-        self.coefficients /= 2.0
-
-    def _limit(self) -> None:
-        self.bandwidth = np.where(self.n > 0.0, np.clip(self.given, self.step, self.prop.width / 2.0), self.prop.width)
-
-    def _bandwidth(self, counts: FloatArray, coefficients: FloatArray, n: float) -> float:
-        """Bandwidth of a class: ISJ where there are enough values, else Silverman; at least one step."""
-        if n <= 0.0:
-            return float("inf")
-        most = self.prop.width / 4.0
-        isj = None
-        if n >= FEW:
-            isj = improved_sheather_jones(coefficients, n, self.step / self.length, most / self.length)
-        bandwidth = silverman(counts, self.prop.width) if isj is None else isj * self.length
-        return float(np.clip(bandwidth, self.step, most))
-
-    def damping(self, errors: FloatArray) -> FloatArray:
-        """Damping of the first coefficients, (L, K, 3/4 size), by the kernels and L errors, (L,) or (L, K), 1 sigma."""
-        variance = self.bandwidth**2 + errors.reshape(len(errors), -1) ** 2
-        # samples often have the same bandwidths
-        _, first, column = np.unique(variance[0], return_index=True, return_inverse=True)
-        damping = (-0.5 * variance[:, first])[:, :, None] * self.squared_frequency[: self._active]
-        return np.exp(damping, out=damping)[:, column]
-
-    def density(self, damping: FloatArray) -> FloatArray:
-        """Densities at the nodes, (L, G, K), of damped coefficients; integrals 1."""
-        # the cosine series is evaluated at the nodes alone, where the frequencies k, 2 n - k and 2 n + k are the same
-        n = self.size // CELLS_PER_STEP
-        series = self.coefficients[:, : n + 1] * damping[:, :, : n + 1]
-        folded = self.coefficients[:, n + 1 : 3 * n] * damping[:, :, n + 1 : 3 * n]
-        series[:, :, 1:n] += folded[:, :, n - 2 :: -1] + folded[:, :, n:]
-        series[:, :, 0] += 2.0 * folded[:, :, n - 1]
-        series[:, :, n] *= 2.0
-        first = self.before // CELLS_PER_STEP
-        at_nodes = _dct()(series, type=1, overwrite_x=True)[:, :, first : first + self.m // CELLS_PER_STEP + 1]
-        kernel = np.maximum(at_nodes, 0.0)  # the series may undershoot zero by rounding
-        kernel[:, self.n <= 0.0] = 1.0
-        between = kernel[:, :, 1:] + kernel[:, :, :-1]
-        between *= self.step
-        between /= 2.0
-        kernel /= between.sum(axis=2)[:, :, None]
-        return np.moveaxis(kernel, 1, 2)
-
-
-def _complete(kernels: _Kernels, parts: Sequence[Counts]) -> _Kernels:
-    """Kernels of the cell counts of samples with the limits spread over the cells beyond them; same bandwidths."""
-    counted, above = (np.concatenate([getattr(counts, name) for counts in parts]) for name in ("cells", "above"))
-    m, prop, exact = counted.shape[1], kernels.prop, np.zeros(1)
-    part = np.repeat(np.arange(len(parts)), len(counted) // len(parts))
-    completed, rows = counted.copy(), np.arange(len(counted))
-    current, damping = kernels, kernels.damping(exact)
-    for round_ in range(_CENSORED_ROUNDS):
-        in_cell = _in_cells(current.density(damping)[0].T, m) + 1e-6 / prop.width
-        beyond = np.cumsum(in_cell[:, ::-1], axis=1)[:, ::-1]
-        share = above[rows] / beyond
-        np.cumsum(share, axis=1, out=share)
-        before, now = completed[rows], counted[rows] + in_cell * share
-        completed[rows] = now
-        change = np.bincount(part[rows], np.abs(now - before).sum(axis=1), len(parts))
-        goes_on = change >= _CENSORED_CHANGE * np.bincount(part[rows], now.sum(axis=1), len(parts))
-        kept = goes_on[part[rows]]
-        if not kept.any():
-            break
-        rows = rows[kept]
-        current = kernels.refilled(completed[rows], rows)
-        # a class may have limits only: its bandwidth is another than without any value
-        damping = current.damping(exact) if round_ == 0 else damping[:, kept]
-    return kernels.refilled(completed)
-
-
-def _in_cells(dense: FloatArray, m: int) -> FloatArray:
-    """Densities in the middles of the cells, (R, M), of those at the nodes, (R, G)."""
-    rise = np.diff(dense)
-    in_cell = np.empty((len(dense), rise.shape[1], CELLS_PER_STEP))
-    for i in range(CELLS_PER_STEP):
-        in_cell[:, :, i] = dense[:, :-1] + (i + 0.5) / CELLS_PER_STEP * rise
-    return in_cell.reshape(-1, m)
 
 
 def _log_above(log_density: FloatArray, step: float) -> FloatArray:
