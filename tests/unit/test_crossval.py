@@ -171,7 +171,9 @@ def test_property_weights_give_copies_one_share_and_calibrated_answers():
     rng = np.random.default_rng(1)
     label = rng.integers(0, 2, 6000)
     a, b = rng.normal(label * 1.5, 1.0), rng.normal(label * 1.0, 1.0)
-    s = of(np.stack([a, a, b, rng.normal(size=label.size)], axis=1))
+    copy = replace(PROPERTIES[1], category=PROPERTIES[0].category)  # in another it would stand in for what is left out
+    values = np.stack([a, a, b, rng.normal(size=label.size)], axis=1)
+    s = Sample((PROPERTIES[0], copy, *PROPERTIES[2:]), values)
     results = {
         w: fit(s, label, None, TWO, EVEN, FitOptions(w, smoothing=1.0), n_folds=3) for w in ("property", "equal")
     }
@@ -193,15 +195,16 @@ def test_weights_of_properties_keep_a_share_of_those_of_the_categories(monkeypat
     one = [Property(f"x{i}", "location", "linear", -8.0, 8.0, False, False) for i in range(4)]
     s = Sample(tuple(one), x)
     monkeypatch.setattr(weights, "INVERSE_RIDGES", (0.02,))  # else each share would have a ridge of its own
-    for share in (0.0, 0.3, 1.0):
-        monkeypatch.setattr(weights, "SHARE_OF_CATEGORIES", share)
+    for share in (0.0, 0.25, 1.0):
+        monkeypatch.setattr(weights, "CATEGORY_SHARES", (share,))
         made[share] = tune(s, label, None, TWO, EVEN, FitOptions("property", smoothing=1.0))
-    fitted, published, categories = made[0.0], made[0.3], made[1.0]
+    fitted, shared, categories = made[0.0], made[0.25], made[1.0]
     diagonal = np.diagonal(categories.mixing, axis1=1, axis2=2)
     np.testing.assert_allclose(categories.mixing, diagonal[:, :1, None] * np.eye(2), atol=1e-12)
     assert not categories.offsets.any() and np.abs(fitted.mixing - categories.mixing).max() > 0.01
-    np.testing.assert_allclose(published.mixing, 0.7 * fitted.mixing + 0.3 * categories.mixing)
-    np.testing.assert_allclose(published.offsets, 0.7 * fitted.offsets)
+    np.testing.assert_allclose(shared.mixing, 0.75 * fitted.mixing + 0.25 * categories.mixing)
+    np.testing.assert_allclose(shared.offsets, 0.75 * fitted.offsets)
+    assert shared.category_share == 0.25
 
 
 def test_weights_of_a_large_class_are_those_of_a_part_of_it_and_tables_those_of_all(monkeypatch):

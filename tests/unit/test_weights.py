@@ -13,12 +13,13 @@ from xcat.classifier.crossval import INNER_FOLDS
 from xcat.classifier.metrics import prior_weights
 from xcat.classifier.model import category_mixing
 from xcat.classifier.weights import (
+    CATEGORY_SHARES,
     INVERSE_RIDGES,
     LEAST_SHARPNESS,
     SHARED,
     Terms,
     _loss_and_slope,
-    best_ridge,
+    best_shrinkage,
     fit_category_weights,
     fit_mixing,
     fit_sharpness,
@@ -28,6 +29,7 @@ from xcat.classifier.weights import (
 pytestmark = pytest.mark.slow
 
 CATEGORY = np.array([0, 1, 2])
+ONE_CATEGORY = np.zeros(3, dtype=np.int64)
 EVEN = np.full(3, 1 / 3)
 
 
@@ -110,9 +112,10 @@ def test_the_slope_of_the_loss_is_that_of_finite_differences(seed, hypotheses):
 
 @pytest.mark.parametrize("hypotheses", [False, True])
 def test_planted_weights_are_recovered(hypotheses):
+    """Terms of one category, without which there is nothing to learn."""
     made = terms(20_000, planted=(1.0, 0.4, 0.0), hypotheses=hypotheses)
     start = category_mixing(np.ones(3), 3.0, CATEGORY, 3)
-    ((mixing, offsets),) = fit_mixing(made, EVEN, start, [0.08])
+    ((mixing, offsets),) = fit_mixing(made, EVEN, ONE_CATEGORY, start, [0.08])
     planted = np.array([1.0, 0.4, 0.0])[:, None, None] * np.eye(3)
     assert only_what_counts(mixing) == pytest.approx(only_what_counts(planted), abs=0.07)
     assert offsets == pytest.approx(np.zeros(3), abs=0.1)
@@ -124,19 +127,33 @@ def test_a_class_may_profit_from_the_table_of_another():
     mix = np.zeros((3, 3, 3))
     mix[:, 0, 1] = 1.0  # what speaks for class 1 speaks for class 0
     made = terms(20_000, mix=mix)
-    ((found, offsets),) = fit_mixing(made, EVEN, category_mixing(np.ones(3), 3.0, CATEGORY, 3), [0.08])
+    ((found, offsets),) = fit_mixing(made, EVEN, ONE_CATEGORY, category_mixing(np.ones(3), 3.0, CATEGORY, 3), [0.08])
     assert only_what_counts(found) == pytest.approx(only_what_counts(mix), abs=0.07)
     assert loss_of(made, EVEN, found, offsets) == pytest.approx(loss_of(made, EVEN, mix), abs=0.005)
+
+
+def own_weights(made, category_index):
+    """Weight of the own density of every term."""
+    ((mixing, _),) = fit_mixing(made, EVEN, category_index, category_mixing(np.ones(3), 3.0, CATEGORY, 3), [0.08])
+    return np.array([np.trace(m) / 2 for m in only_what_counts(mixing)])
 
 
 def test_copies_of_a_property_share_one_weight():
     made = terms(20_000, planted=(1.0, 0.0, 1.0))
     made.advantage[:, 1] = made.advantage[:, 0]
-    ((mixing, _),) = fit_mixing(made, EVEN, category_mixing(np.ones(3), 3.0, CATEGORY, 3), [0.08])
-    own = np.array([np.trace(m) / 2 for m in only_what_counts(mixing)])
+    own = own_weights(made, ONE_CATEGORY)
     assert own[0] == pytest.approx(own[1], abs=0.01)
     assert own[0] + own[1] == pytest.approx(1.0, abs=0.1)
     assert own[2] == pytest.approx(1.0, abs=0.1)
+
+
+def test_a_copy_in_another_category_stands_in_for_what_is_left_out():
+    """Each must do without the other: together they count for more than one, alone for more than a half."""
+    made = terms(20_000, planted=(1.0, 0.0, 0.0))
+    made.advantage[:, 1] = made.advantage[:, 0]
+    own = own_weights(made, CATEGORY)
+    assert own[0] == pytest.approx(own[1], abs=0.01)
+    assert 0.55 < own[0] < 0.8
 
 
 def least_penalty(shift):
@@ -153,14 +170,21 @@ def least_penalty(shift):
     return ((target - design @ found) ** 2).sum()
 
 
+def loss_left_out(made, mixing, offsets):
+    """Mean log-loss of the sources as they are, and without each of the categories."""
+    without = [replace(made, advantage=made.advantage * (c != CATEGORY)[:, None]) for c in np.unique(CATEGORY)]
+    return np.mean([loss_of(each, EVEN, mixing, offsets) for each in (made, *without)])
+
+
 def test_the_weights_are_at_the_minimum_of_loss_and_ridge():
     made = terms(500, planted=(1.0, 0.3, 2.0), hypotheses=True)
     start = category_mixing(np.ones(3), 2.0, CATEGORY, 3)
-    for inverse, (mixing, offsets) in zip(INVERSE_RIDGES, fit_mixing(made, EVEN, start, INVERSE_RIDGES), strict=True):
+    fits = fit_mixing(made, EVEN, CATEGORY, start, INVERSE_RIDGES)
+    for inverse, (mixing, offsets) in zip(INVERSE_RIDGES, fits, strict=True):
         ridge = 1 / (2 * inverse * 500)
 
         def cost(m, o, ridge=ridge):
-            return loss_of(made, EVEN, m, o) + ridge * (sum(map(least_penalty, m - start)) + (o**2).sum())
+            return loss_left_out(made, m, o) + ridge * (sum(map(least_penalty, m - start)) + (o**2).sum())
 
         least, rng = cost(mixing, offsets), np.random.default_rng(0)
         for size in (0.3, 0.1, 0.03):
@@ -169,59 +193,76 @@ def test_the_weights_are_at_the_minimum_of_loss_and_ridge():
                 assert moved > least - 1e-6
 
 
+def test_the_order_of_the_terms_does_not_matter():
+    made, turned = terms(500, planted=(1.0, 0.3, 2.0)), np.array([1, 2, 0])
+    start = category_mixing(np.ones(3), 2.0, CATEGORY, 3)
+    ((mixing, offsets),) = fit_mixing(made, EVEN, np.array([0, 1, 0]), start, [0.02])
+    other = replace(made, advantage=made.advantage[:, turned])
+    ((again, same),) = fit_mixing(other, EVEN, np.array([1, 0, 0]), start[turned], [0.02])
+    assert again == pytest.approx(mixing[turned], abs=1e-3)
+    assert same == pytest.approx(offsets, abs=1e-3)
+
+
 def test_few_sources_stay_near_the_start():
     made = terms(6, planted=(5.0, 0.0, 0.0))
     start = category_mixing(np.ones(3), 2.0, CATEGORY, 3)
-    ((mixing, _),) = fit_mixing(made, EVEN, start, [0.08])
+    ((mixing, _),) = fit_mixing(made, EVEN, CATEGORY, start, [0.08])
     assert np.abs(mixing - start).max() < 0.5
+
+
+def shrinkage_of(made, category_index):
+    active = np.ones((3, 1, 1))
+    return best_shrinkage(made, np.arange(made.label.size) % INNER_FOLDS, EVEN, category_index, active)
 
 
 def test_the_ridge_is_as_strong_as_the_sources_are_few():
     """Terms of one category: only weights of properties can tell them apart."""
-    one, active = np.zeros(3, dtype=np.int64), np.ones((3, 1, 1))
     for n, planted, strongest in ((60, (1.0, 1.0, 1.0), True), (20_000, (3.0, 0.0, 0.0), False)):
-        made = terms(n, planted=planted)
-        _, inverse = best_ridge(made, np.arange(n) % INNER_FOLDS, EVEN, one, active)
-        assert (inverse == INVERSE_RIDGES[0]) == strongest
+        _, chosen = shrinkage_of(terms(n, planted=planted), ONE_CATEGORY)
+        assert (chosen.inverse_ridge == INVERSE_RIDGES[0]) == strongest
+        assert strongest or chosen.category_share == CATEGORY_SHARES[0]
 
 
 def test_of_ridges_within_a_standard_error_the_strongest_is_taken():
     """Where the categories' weights are right, what weights of properties gain is noise."""
-    chosen = []
-    for seed in range(12):
-        made = terms(500, planted=(2.0, 1.0, 0.5), seed=seed)
-        chosen.append(best_ridge(made, np.arange(500) % INNER_FOLDS, EVEN, CATEGORY, np.ones((3, 1, 1)))[1])
+    made = [terms(500, planted=(2.0, 1.0, 0.5), seed=seed) for seed in range(12)]
+    chosen = [shrinkage_of(each, CATEGORY)[1].inverse_ridge for each in made]
     assert chosen.count(INVERSE_RIDGES[0]) >= 9  # by the least loss alone it would be half of them
 
 
-def test_the_ridge_is_chosen_for_the_weights_that_are_used(monkeypatch):
+def test_ridge_and_share_are_chosen_for_the_weights_that_are_used(monkeypatch):
     """The more of the weights of the categories they keep, the weaker the ridge; with these alone none counts."""
-    made, fold, found = terms(400, planted=(2.0, 0.0, 1.0), seed=5), np.arange(400) % INNER_FOLDS, {}
-    one, active = np.zeros(3, dtype=np.int64), np.ones((3, 1, 1))
-    for share in (0.0, 0.5, 1.0):
-        monkeypatch.setattr(weights, "SHARE_OF_CATEGORIES", share)
-        found[share] = best_ridge(made, fold, EVEN, one, active)
-    assert found[0.0][1] < found[0.5][1]
-    assert found[1.0][1] == INVERSE_RIDGES[0] and found[0.0][0] < found[0.5][0] < found[1.0][0]
+    made, found = terms(400, planted=(2.0, 0.0, 1.0), seed=5), {}
+    monkeypatch.setattr(weights, "INVERSE_RIDGES", (0.0005, 0.002, 0.005, 0.02, 0.08, 0.3, 1.2))
+    for shares in ((0.0,), (0.5,), (1.0,), (0.0, 0.5, 1.0)):
+        monkeypatch.setattr(weights, "CATEGORY_SHARES", shares)
+        found[shares] = shrinkage_of(made, ONE_CATEGORY)
+    ridge = {shares[0]: chosen.inverse_ridge for shares, (_, chosen) in found.items() if len(shares) == 1}
+    assert ridge[0.0] < ridge[0.5] and ridge[1.0] == INVERSE_RIDGES[0]
+    losses = [found[share,][0] for share in (0.0, 0.5, 1.0)]
+    assert losses == sorted(losses)
+    assert found[0.0, 0.5, 1.0][1].category_share == 0.0
 
 
 def test_without_sources_to_tell_otherwise_the_weights_are_those_of_the_categories():
     made = terms(2000, planted=(3.0, 0.0, 1.0))
     start = start_of_properties(made, EVEN, CATEGORY, np.ones((3, 1, 1)))
     assert np.abs(np.einsum("tcc->tc", start) - np.array([3.0, 0.0, 1.0])[:, None]).max() < 0.3
-    ((mixing, _),) = fit_mixing(made, EVEN, start, [1e-7])
+    ((mixing, _),) = fit_mixing(made, EVEN, CATEGORY, start, [1e-7])
     assert np.abs(mixing - start).max() < 1e-3
 
 
-def test_the_loss_of_a_ridge_is_of_sources_that_had_no_part():
+def test_the_loss_is_of_sources_that_had_no_part(monkeypatch):
     """Terms that say nothing: what the weights learn by heart makes the loss larger than that of the priors."""
+    monkeypatch.setattr(weights, "INVERSE_RIDGES", (0.08,))
+    monkeypatch.setattr(weights, "CATEGORY_SHARES", (0.0,))
     rng = np.random.default_rng(3)
     made = terms(200, planted=(0.0, 0.0, 0.0))
     made.advantage[:] = rng.normal(0, 3, made.advantage.shape)
     active = np.ones((3, 1, 1))
-    held_out, inverse = best_ridge(made, np.arange(200) % INNER_FOLDS, EVEN, CATEGORY, active)
+    held_out, chosen = shrinkage_of(made, CATEGORY)
     start = start_of_properties(made, EVEN, CATEGORY, active)
-    ((mixing, offsets),) = fit_mixing(made, EVEN, start, [inverse])
+    ((mixing, offsets),) = fit_mixing(made, EVEN, CATEGORY, start, [chosen.inverse_ridge])
     assert loss_of(made, EVEN, mixing, offsets) < np.log(3) < held_out
 
 
@@ -229,7 +270,7 @@ def test_the_loss_of_a_ridge_is_of_sources_that_had_no_part():
 def test_one_class_and_two(k):
     priors = np.full(k, 1 / k)
     made = terms(200, priors=priors)
-    ((mixing, offsets),) = fit_mixing(made, priors, category_mixing(np.ones(3), 3.0, CATEGORY, k), [0.08])
+    ((mixing, offsets),) = fit_mixing(made, priors, CATEGORY, category_mixing(np.ones(3), 3.0, CATEGORY, k), [0.08])
     assert np.isfinite(mixing).all()
     assert offsets.shape == (k,)
     weights, sharpness = fit_category_weights(made, priors, CATEGORY, 3, "log_loss", None, 0)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property, partial
 from typing import TypeVar
 
@@ -40,8 +40,9 @@ from xcat.classifier.model import (
 from xcat.classifier.posterior import Classification, best_levels, classify
 from xcat.classifier.sample import Sample
 from xcat.classifier.weights import (
+    Shrinkage,
     Terms,
-    best_ridge,
+    best_shrinkage,
     fit_category_weights,
     fit_of_properties,
     fit_sharpness,
@@ -239,7 +240,7 @@ class _Fit:
         category_index, active_terms = at_first[0].category_index, self._active(at_first[0])
         shares = (self.alpha / self.alpha.sum())[category_index]
 
-        candidates: list[tuple[float, float, Terms, FloatArray, float, float | None]] = []
+        candidates: list[tuple[float, float, Terms, FloatArray, float, Shrinkage | None]] = []
         for smoothing in smoothings:
             models = at_first
             if smoothing != smoothings[0]:  # the bandwidths of the first smoothing, 1, serve all others
@@ -253,14 +254,15 @@ class _Fit:
             mixing = category_mixing(self.alpha, sharpness, category_index, k) * active_terms
             if self.weighting == "property":
                 mixing = start_of_properties(terms, self.priors, category_index, active_terms)
-                loss, inverse_ridge = best_ridge(terms, fold[self.chosen], self.priors, category_index, active_terms)
+                inner = fold[self.chosen]
+                loss, shrinkage = best_shrinkage(terms, inner, self.priors, category_index, active_terms)
             else:
-                loss, inverse_ridge = terms.log_loss(terms.score(self.priors, mixing, np.zeros(k))), None
-            candidates.append((loss, smoothing, terms, mixing, sharpness, inverse_ridge))
-        _, smoothing, terms, mixing, sharpness, inverse_ridge = min(candidates, key=lambda each: each[0])
+                loss, shrinkage = terms.log_loss(terms.score(self.priors, mixing, np.zeros(k))), None
+            candidates.append((loss, smoothing, terms, mixing, sharpness, shrinkage))
+        _, smoothing, terms, mixing, sharpness, shrinkage = min(candidates, key=lambda each: each[0])
         alpha, offsets = self.alpha, np.zeros(k)
-        if inverse_ridge is not None:
-            mixing, offsets = fit_of_properties(terms, self.priors, mixing, inverse_ridge)
+        if shrinkage is not None:
+            mixing, offsets = fit_of_properties(terms, self.priors, category_index, mixing, shrinkage)
         (model,) = self._tables([self.counts], smoothing, sharpness, [own])
         if self.weighting == "category":
             objective = (self.objective, self.objective_class)
@@ -268,9 +270,8 @@ class _Fit:
                 terms, self.priors, category_index, len(CATEGORIES), *objective, options.seed
             )
             mixing = category_mixing(alpha, sharpness, category_index, k) * active_terms
-        return replace(
-            model, weights=alpha, sharpness=sharpness, mixing=mixing, offsets=offsets, inverse_ridge=inverse_ridge
-        )
+        chosen = {} if shrinkage is None else asdict(shrinkage)
+        return replace(model, weights=alpha, sharpness=sharpness, mixing=mixing, offsets=offsets, **chosen)
 
     @cached_property
     def bandwidths(self) -> list[FloatArray]:
@@ -298,7 +299,7 @@ class _Fit:
         """Refit tables and weights to the sources with random weights, the same in a group.
 
         The weights are fitted on `terms` (`held_out_terms`). The smoothing is drawn around the chosen one. Bandwidths
-        and ridge, and the ratios of the weights of categories, stay as they are.
+        and shrinkage, and the ratios of the weights of categories, stay as they are.
         """
         member = np.unique(np.arange(self.label.size) if groups is None else groups, return_inverse=True)[1]
         rng = np.random.default_rng([self.options.seed + number, number])
@@ -311,11 +312,12 @@ class _Fit:
             return replace(refit, mixing=model.mixing)
         index, active, k = model.category_index, self._active(model), len(self.classes)
         terms = replace(terms, source_weight=prior_weights(terms.label, self.priors, weight[self.chosen]))
-        if model.inverse_ridge is None:
+        if model.inverse_ridge is None or model.category_share is None:
             sharpness = fit_sharpness(terms, self.priors, (model.weights / model.weights.sum())[index])
             return replace(refit, mixing=category_mixing(model.weights, sharpness, index, k) * active)
         start = start_of_properties(terms, self.priors, index, active)
-        mixing, offsets = fit_of_properties(terms, self.priors, start, model.inverse_ridge)
+        shrinkage = Shrinkage(model.inverse_ridge, model.category_share)
+        mixing, offsets = fit_of_properties(terms, self.priors, index, start, shrinkage)
         return replace(refit, mixing=mixing, offsets=offsets)
 
     def _tables(

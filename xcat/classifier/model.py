@@ -20,6 +20,8 @@ from xcat.columns.properties import Property
 CATEGORIES = ("location", "spectrum", "multiwavelength", "variability")
 OUTLIER_P = np.concatenate([np.linspace(1.0, 0.02, 99), [0.01, 0.005, 0.002, 0.001]])
 """Tail probabilities at which the outlier levels of a model are given."""
+HOW_FITTED = ("sharpness", "smoothing", "inverse_ridge", "category_share")
+"""Attributes of a model: the numbers that say how its tables and weights were fitted."""
 LEAST_WITH_ERROR = 0.01
 """A property gets the ladder of blurred tables when more than this share of its values has an error."""
 
@@ -59,8 +61,9 @@ class Model:
     outlier_levels : (K, L) float64
         Outlier measure, in decades, that the members of the class exceed with these probabilities; NaN before it is
         measured.
-    inverse_ridge : float or None
-        Strength C of the ridge that the mixing was fitted with; None without one.
+    inverse_ridge, category_share : float or None
+        Strength C of the ridge that the mixing was fitted with, and share of the weights of the categories in it; None
+        without.
     replicates : Replicates or None
         What refits to the reweighted sample change; None if the errors of the probabilities are not wanted.
     behind : (K,) bool or None
@@ -91,6 +94,7 @@ class Model:
     outlier_p: FloatArray
     outlier_levels: FloatArray
     inverse_ridge: float | None = None
+    category_share: float | None = None
     replicates: Replicates | None = None
     behind: BoolArray | None = None
     best_levels: FloatArray | None = None

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from xcat.classifier.crossval import CrossValidation, FitOptions, fit, with_priors
-from xcat.classifier.model import CATEGORIES, Model
+from xcat.classifier.model import CATEGORIES, HOW_FITTED, Model
 from xcat.classifier.posterior import evidence
 from xcat.classifier.sample import Sample
 
@@ -77,7 +77,7 @@ def refit(
         behind=() if model.behind is None else tuple(compress(model.classes, model.behind)),
     )
     fitted, validation = fit(sample, class_index, groups, model.classes, given, options, n_folds)
-    fresh = ("offsets", "weights", "sharpness", "inverse_ridge", "outlier_levels", "replicates", "best_levels")
+    fresh = ("offsets", "weights", *HOW_FITTED, "outlier_levels", "replicates", "best_levels")
     of_sky = np.eye(len(model.classes))[None][:has_sky]
     mixing = np.concatenate([fitted.mixing, of_sky])
     made = replace(kept, mixing=mixing, **{name: getattr(fitted, name) for name in fresh})

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
+from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
@@ -23,9 +24,9 @@ MOST_SHARPNESS = 3.0
 INVERSE_RIDGES = (0.0005, 0.002, 0.005, 0.02, 0.08)
 """Inverse strengths C, as in logistic regressions, of the ridge on the weights of properties; the strongest first. With
 the first the weights are next to those of the categories."""
-SHARE_OF_CATEGORIES = 0.3
-"""Share of the weights of the categories in those of the properties. No folds of the labelled sources show how unlike
-them others are: of the sources of the newer list, of another origin, less is lost with it."""
+CATEGORY_SHARES = (0.25, 0.5)
+"""Shares of the weights of the categories in those of the properties that are tried. Without any the posterior of
+sources in fields that the fit has not seen is over-confident, which folds of the labelled sources do not show."""
 SHARED = 4.0
 """How much weaker the ridge is on what many terms of a score share: on the weight of a property in all classes, and on
 that of one class's own density in its score."""
@@ -130,6 +131,7 @@ def fit_sharpness(terms: Terms, priors: FloatArray, shares: FloatArray) -> float
 def fit_mixing(
     terms: Terms,
     priors: FloatArray,
+    category_index: IntArray,
     start: FloatArray,
     inverse_ridges: Sequence[float],
 ) -> Mixings:
@@ -137,6 +139,8 @@ def fit_mixing(
 
     Parameters
     ----------
+    category_index : (T,) int64
+        Category of every term.
     start : (T, K, K) float64
         Mixing towards which the ridge shrinks: that of the categories' weights.
     inverse_ridges : sequence of float
@@ -155,13 +159,19 @@ def fit_mixing(
     an XRB need not separate it from a star. The sum over k is still a table of one property, so the score remains a sum
     of look-ups.
 
+    The loss is the mean of that of the sources as they are and of those without each of the categories in turn. Weights
+    that are right without any one of them do not lean on how the categories of the labelled sources go together, which
+    sources of another origin need not share; this is the dropout of Srivastava et al. 2014 (J. Mach. Learn. Res. 15,
+    1929) for whole categories, summed over what can be left out in place of draws.
+
     The ridge is that of a normal prior in three levels: the mixing of a term is that of its category, plus a number for
     the term, one for every class's own density, and one for every pair of classes. The variances of the first two are
     `SHARED` times that of the last, so that a few sources change what all classes share before they change the rest.
     """
     n_terms, k = terms.advantage.shape[1:]
-    rows = _Rows.of(terms, np.log(priors))
-    centre = _as_columns(start, np.zeros(k))
+    order = np.argsort(category_index, kind="stable")
+    rows = _Rows.of(terms, np.log(priors), category_index, order)
+    centre = _as_columns(start[order], np.zeros(k))
     x = centre
     curvature = rows.curvature(x)
     penalty = _penalty(k)
@@ -198,7 +208,7 @@ def fit_mixing(
 
         z = minimize(loss, np.zeros(x.size), jac=True, method="L-BFGS-B", options={"maxiter": 300, "ftol": 1e-7}).x
         x = begin + np.einsum("kij,kj->ik", unit, z.reshape(k, -1))
-        columns = x[:-1].reshape(n_terms, k - 1, k).transpose(0, 2, 1)
+        columns = x[:-1].reshape(n_terms, k - 1, k).transpose(0, 2, 1)[np.argsort(order)]
         fits.append((columns @ _basis(k).T + start.mean(axis=2, keepdims=True), x[-1] - x[-1].mean()))
     return fits
 
@@ -235,12 +245,13 @@ def _as_columns(mixing: FloatArray, offsets: FloatArray) -> FloatArray:
 
 @dataclass(frozen=True, eq=False)
 class _Rows:
-    """Terms laid out for the fit: classes first, and in single precision.
+    """Terms laid out for the fit: one category after the other, and in single precision.
 
     Single precision is enough for a loss and a slope, and halves the memory traffic.
     """
 
     x: NDArray[np.float32]  # (R, T (K - 1) + 1): advantages, and 1 for the offset
+    categories: list[slice]  # columns of each
     log_prior: NDArray[np.float32]  # (K, 1)
     of_truth: IntArray  # (R,) place of the true class in an array (K, R)
     row_weight: FloatArray  # (R,)
@@ -249,22 +260,23 @@ class _Rows:
     n_rows: IntArray  # (N,) rows of every source
 
     @classmethod
-    def of(cls, terms: Terms, log_prior: FloatArray) -> _Rows:
-        """Lay out terms."""
+    def of(cls, terms: Terms, log_prior: FloatArray, category_index: IntArray, order: IntArray) -> _Rows:
+        """Lay out terms, in an order in which those of a category follow each other."""
         n_rows, n_terms, k = terms.advantage.shape
         x = np.ones((n_rows, n_terms * (k - 1) + 1), dtype=np.float32)
         basis = _basis(k).astype(np.float32)
-        x[:, :-1] = (terms.advantage.astype(np.float32) @ basis).reshape(n_rows, -1)
+        x[:, :-1] = (terms.advantage[:, order].astype(np.float32) @ basis).reshape(n_rows, -1)
+        ends = (k - 1) * np.flatnonzero(np.diff(category_index[order], prepend=-1, append=-1))
+        categories = [slice(*each) for each in pairwise(ends.tolist())]
         place = terms.row_label * n_rows + np.arange(n_rows)
         number = np.bincount(terms.source, minlength=terms.label.size)
         source = None if terms.is_plain else terms.source
         prior = log_prior.astype(np.float32)[:, None]
-        return cls(x, prior, place, terms.row_weight, terms.source_weight, source, number)
+        return cls(x, categories, prior, place, terms.row_weight, terms.source_weight, source, number)
 
-    def _posterior(self, columns: FloatArray) -> tuple[NDArray[np.float32], FloatArray, FloatArray]:
-        """Probabilities (K, R) of the rows, that of the truth of every source, and each row's share in the loss."""
-        p = np.ascontiguousarray((self.x @ columns.astype(np.float32)).T)
-        p += self.log_prior
+    def _posterior(self, score: NDArray[np.float32]) -> tuple[NDArray[np.float32], FloatArray, FloatArray]:
+        """Probabilities (K, R), in place of scores; that of the truth of every source; each row's share in the loss."""
+        p = score
         p -= p.max(axis=0)
         np.exp(np.maximum(p, _LEAST_LOG_P, out=p), out=p)
         p /= p.sum(axis=0)
@@ -276,17 +288,28 @@ class _Rows:
         return p, total, joint * np.repeat(self.source_weight / total, self.n_rows)
 
     def loss_and_slope(self, columns: FloatArray) -> tuple[float, FloatArray]:
-        """Weighted log-loss, and its derivative with respect to the columns."""
-        p, total, share = self._posterior(columns)
-        value = -float(self.source_weight @ np.log(total))
-        share32 = share.astype(np.float32)
-        p *= share32
-        p.ravel()[self.of_truth] -= share32
-        return value, (p @ self.x).T.astype(np.float64)
+        """Weighted log-loss with all categories and without each of them, their mean; and its derivative."""
+        narrow = columns.astype(np.float32)
+        of_category = [np.ascontiguousarray((self.x[:, part] @ narrow[part]).T) for part in self.categories]
+        whole = sum(of_category, self.log_prior + narrow[-1][:, None])
+        value, pulls = 0.0, []
+        for score in (whole.copy(), *(whole - each for each in of_category)):
+            p, total, share = self._posterior(score)
+            value -= float(self.source_weight @ np.log(total))
+            share32 = share.astype(np.float32)
+            p *= share32
+            p.ravel()[self.of_truth] -= share32
+            pulls.append(p)
+        together = np.sum(pulls, axis=0)
+        slope = np.empty(columns.shape)
+        for part, without in zip(self.categories, pulls[1:], strict=True):
+            slope[part] = ((together - without) @ self.x[:, part]).T
+        slope[-1] = together.sum(axis=1, dtype=np.float64)
+        return value / len(pulls), slope / len(pulls)
 
     def curvature(self, columns: FloatArray) -> FloatArray:
-        """Second derivatives of the loss with respect to every column by itself, (K, T K + 1, T K + 1)."""
-        p, _, share = self._posterior(columns)
+        """Second derivatives of the loss with all categories, with respect to every column by itself, (K, ., .)."""
+        p, _, share = self._posterior(np.ascontiguousarray((self.x @ columns.astype(np.float32)).T) + self.log_prior)
         weight = np.sqrt(share * p * (1.0 - p)).astype(np.float32)
         scaled = [w[:, None] * self.x for w in weight]
         return np.stack([(of.T @ of).astype(np.float64) for of in scaled])
@@ -298,46 +321,62 @@ def start_of_properties(terms: Terms, priors: FloatArray, category_index: IntArr
     return exponents[category_index][:, None, None] * np.eye(terms.advantage.shape[2]) * active
 
 
-def fit_of_properties(
-    terms: Terms, priors: FloatArray, start: FloatArray, inverse_ridge: float
-) -> tuple[FloatArray, FloatArray]:
-    """Weights of properties and offsets: those of a fit, and in part those of the categories."""
-    ((mixing, offsets),) = fit_mixing(terms, priors, start, [inverse_ridge])
-    return _with_share(start, mixing, offsets)
+@dataclass(frozen=True)
+class Shrinkage:
+    """How strongly weights of properties are pulled to those of the categories.
 
-
-def _with_share(start: FloatArray, mixing: FloatArray, offsets: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Fitted weights and offsets, less the share of the weights of the categories."""
-    fitted = 1.0 - SHARE_OF_CATEGORIES
-    return fitted * mixing + SHARE_OF_CATEGORIES * start, fitted * offsets
-
-
-def best_ridge(
-    terms: Terms, fold: IntArray, priors: FloatArray, category_index: IntArray, active: FloatArray
-) -> tuple[float, float]:
-    """Out-of-fold log-loss and inverse strength C of the ridge to take.
-
-    The loss is that of the weights as they are used, with their share of those of the categories. The ridge is the
-    strongest one whose loss is within one standard error of the least (the rule of Breiman et al. 1984, Classification
-    and Regression Trees, section 3.4.3): sources of another origin are more unlike the labelled ones than one fold is
-    unlike another, and what is shared by the classes carries over best.
+    Attributes
+    ----------
+    inverse_ridge : float
+        Strength C of the ridge, as in logistic regressions.
+    category_share : float
+        Share of the weights of the categories in the weights as they are used.
     """
-    n_rows, _, k = terms.advantage.shape
-    score = np.empty((len(INVERSE_RIDGES), n_rows, k))
+
+    inverse_ridge: float
+    category_share: float
+
+    def shrunk(self, start: FloatArray, mixing: FloatArray, offsets: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Fitted weights and offsets, with the share of those of the categories, `start`, which have no offsets."""
+        fitted = 1.0 - self.category_share
+        return fitted * mixing + self.category_share * start, fitted * offsets
+
+
+def fit_of_properties(
+    terms: Terms, priors: FloatArray, category_index: IntArray, start: FloatArray, shrinkage: Shrinkage
+) -> tuple[FloatArray, FloatArray]:
+    """Weights of properties and offsets, pulled to those of the categories."""
+    ((mixing, offsets),) = fit_mixing(terms, priors, category_index, start, [shrinkage.inverse_ridge])
+    return shrinkage.shrunk(start, mixing, offsets)
+
+
+def best_shrinkage(
+    terms: Terms, fold: IntArray, priors: FloatArray, category_index: IntArray, active: FloatArray
+) -> tuple[float, Shrinkage]:
+    """Out-of-fold log-loss of the weights as they are used, and the shrinkage to take.
+
+    The ridge is the strongest one that has a loss within one standard error of the least (the rule of Breiman et al.
+    1984, Classification and Regression Trees, section 3.4.3): sources of another origin are more unlike the labelled
+    ones than one fold is unlike another, and what is shared by the classes carries over best. The share is that of the
+    least loss with this ridge.
+    """
+    tried = [[Shrinkage(inverse, share) for share in CATEGORY_SHARES] for inverse in INVERSE_RIDGES]
+    losses = np.empty((len(INVERSE_RIDGES), len(CATEGORY_SHARES), terms.label.size))
     for f in np.unique(fold).tolist():
         held = fold == f
-        rows, sources, others = held[terms.source], terms.take(held), terms.take(~held)
-        start = start_of_properties(others, priors, category_index, active)
-        for i, (mixing, offsets) in enumerate(fit_mixing(others, priors, start, INVERSE_RIDGES)):
-            score[i, rows] = sources.score(priors, *_with_share(start, mixing, offsets))
-    of_truth = [terms.posterior(each)[np.arange(terms.label.size), terms.label] for each in score]
-    losses = -np.log(np.maximum(of_truth, 1e-300))
+        sources, others = terms.take(held), terms.take(~held)
+        number, start = np.arange(sources.label.size), start_of_properties(others, priors, category_index, active)
+        for i, fitted in enumerate(fit_mixing(others, priors, category_index, start, INVERSE_RIDGES)):
+            for j, shrinkage in enumerate(tried[i]):
+                p = sources.posterior(sources.score(priors, *shrinkage.shrunk(start, *fitted)))
+                losses[i, j, held] = -np.log(np.maximum(p[number, sources.label], 1e-300))
     mean = losses @ terms.source_weight
-    best = int(np.argmin(mean))
-    excess = losses - losses[best]
-    spread = np.sqrt((excess - (mean - mean[best])[:, None]) ** 2 @ terms.source_weight**2)
-    chosen = int(np.argmax(mean - mean[best] <= spread))
-    return float(mean[chosen]), INVERSE_RIDGES[chosen]
+    best = np.unravel_index(np.argmin(mean), mean.shape)
+    excess = mean - mean[best]
+    spread = np.sqrt((losses - losses[best] - excess[..., None]) ** 2 @ terms.source_weight**2)
+    ridge = int(np.argmax((excess <= spread).any(axis=1)))
+    share = int(np.argmin(mean[ridge]))
+    return float(mean[ridge, share]), tried[ridge][share]
 
 
 def _loss_and_slope(terms: Terms, score: FloatArray) -> tuple[float, FloatArray]:

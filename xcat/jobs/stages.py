@@ -13,6 +13,7 @@ from xcat import progress
 from xcat.arrays import FloatArray, IntArray
 from xcat.catalogues import number_counts
 from xcat.classifier import CrossValidation, Model, Sample, classify, evidence, fit, summarise, with_priors
+from xcat.classifier.model import HOW_FITTED
 from xcat.classifier.posterior import best_levels, familiarity, tail_probability
 from xcat.classifier.priors import estimate, expected_shares, sky_prior
 from xcat.database import copy, partitions, schema
@@ -157,7 +158,7 @@ def fit_stage(run: Run, pipeline: Pipeline, runs: Mapping[str, int]) -> None:
         ),
     }
     partitions.write(conn, "out_of_fold", run.run_id, [rows])
-    for name in ("sharpness", "smoothing", "inverse_ridge"):
+    for name in HOW_FITTED:
         run.summary[name] = getattr(model, name)
         run.summary[f"{name}_per_fold"] = [getattr(m, name) for m in validation.models]
     run.summary |= {

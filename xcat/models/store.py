@@ -10,7 +10,7 @@ from psycopg.rows import dict_row
 
 from xcat.classifier.bootstrap import Replicates
 from xcat.classifier.density import Table
-from xcat.classifier.model import Model
+from xcat.classifier.model import HOW_FITTED, Model
 from xcat.classifier.pairs import PairTable, as_row
 from xcat.columns.properties import SHIFT_COLUMNS, absence_of, column_of, select, shift_of
 from xcat.database import copy
@@ -27,7 +27,7 @@ def store(conn: Connection, run_id: int, model: Model) -> None:
     """Write a model and its tables as rows of a fit run."""
     keys = {"run_id": run_id}
     best = None if model.best_levels is None else model.best_levels.tolist()
-    row = {name: getattr(model, name) for name in ("weighting", "sharpness", "smoothing", "inverse_ridge")}
+    row = {name: getattr(model, name) for name in ("weighting", *HOW_FITTED)}
     for table, rows in {
         "model": [row | {"outlier_p": model.outlier_p.tolist(), "best_levels": best}],
         "model_class": _classes(model),
@@ -193,15 +193,13 @@ def load(conn: Connection, run_id: int) -> Model:
         offsets=np.array(of_class["log_offset"]),
         weighting=model["weighting"][0],
         weights=np.array(of_category["weight"]),
-        sharpness=model["sharpness"][0],
         mixing=np.array([[row["mixing"] for row in rows] for rows in by_term]),
         tables=tuple(_table(rows) for _, rows in singles),
         pairs=tuple(_pair(term, rows) for term, rows in pairs),
-        smoothing=model["smoothing"][0],
         n_reference=np.array(of_class["n_reference"], dtype=np.float64),
         outlier_p=np.array(model["outlier_p"][0]),
         outlier_levels=np.array(of_class["outlier_levels"], dtype=np.float64),
-        inverse_ridge=model["inverse_ridge"][0],
+        **{name: model[name][0] for name in HOW_FITTED},
         best_levels=None if model["best_levels"][0] is None else np.array(model["best_levels"][0]),
         replicates=_replicates(conn, keys, of_class["offset_changes"], terms),
         behind=np.array(of_class["behind_galaxy"], dtype=bool) if _is_new(of_class, tables) else None,

@@ -15,7 +15,7 @@ import numpy as np
 
 from xcat import progress
 from xcat.classifier.metrics import summarise
-from xcat.classifier.model import Model
+from xcat.classifier.model import HOW_FITTED, Model
 from xcat.classifier.refit import refit
 from xcat.config import Settings
 from xcat.database import runs
@@ -167,7 +167,7 @@ def _fitted(
         model, validation = refit(whole, sample, label, cell, given, **options)
     figures = summarise(validation.p, label, whole.classes, model.priors)
     kept = {key: summary[key] for key in ("n_reference", "priors", "priors_given") if key in summary}
-    fitted = {key: getattr(model, key) for key in ("sharpness", "smoothing", "inverse_ridge")}
+    fitted = {key: getattr(model, key) for key in HOW_FITTED}
     weights = dict(zip(model.categories, model.weights.tolist(), strict=True))
     return model, figures, kept | fitted | {"weights": weights, "out_of_fold": figures}
 

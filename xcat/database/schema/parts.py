@@ -87,14 +87,17 @@ _NAMES: list[tuple[TypeEngine[Any], str]] = [
     (DOUBLE_PRECISION(), "infrared_sep_arcsec optical_sep_arcsec offset_ra_arcsec offset_dec_arcsec"),
     (DOUBLE_PRECISION(), "offset_err_arcsec rotation_deg rotation_err_deg density_per_deg2 density_low_per_deg2"),
     (DOUBLE_PRECISION(), "density_high_per_deg2 density_counterparts density_field ellipse_deg2 bin_low bin_high"),
-    (DOUBLE_PRECISION(), "bandwidth contamination cutoff false_rate inverse_ridge log_bayes_factor log_missing"),
+    (
+        DOUBLE_PRECISION(),
+        "bandwidth contamination cutoff false_rate inverse_ridge log_bayes_factor log_missing",
+    ),
     (DOUBLE_PRECISION(), "log_offset log_present log_ratio n_background n_present p_contaminant prior sharpness"),
     (DOUBLE_PRECISION(), "smoothing tail_slope typical_error weight log_objects_low err_low_arcsec reach_arcsec"),
     (
         DOUBLE_PRECISION(),
         "err_typical_arcsec epoch_mean_yr epoch_std_yr prior_shape mean_of_all radius_arcsec threshold",
     ),
-    (DOUBLE_PRECISION(), "old_property_value property_value"),
+    (DOUBLE_PRECISION(), "category_share old_property_value property_value"),
     (DOUBLE_PRECISION(), "mjd_low mjd_high n_background_counts n_counts time_mjd width_s"),
     (ARRAY(DOUBLE_PRECISION), "grid grid_2 log_above log_atoms log_density log_smeared mixing outlier_levels"),
     (ARRAY(DOUBLE_PRECISION), "best_levels outlier_p log_odds completenesses cutoffs log_back log_alone pool_means"),
@@ -123,7 +126,7 @@ _RANGE = {
 }
 for _form, _names in {
     "{} >= 0 AND {} <= 1": "completeness cutoff false_rate margin p_any p_hypothesis p_i p_tail p_variable"
-    " p_variable_long stability familiarity",
+    " p_variable_long stability familiarity category_share",
     "{} >= 0 AND {} < 'Infinity'": "density_per_deg2 outlier sep_arcsec tail_slope weight",
     "{} > 0 AND {} < 'Infinity'": "inverse_ridge sharpness smoothing",
     "{} >= 1": "category_id class_id term_id",

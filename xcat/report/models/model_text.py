@@ -9,7 +9,7 @@ import numpy as np
 
 from xcat.arrays import FloatArray
 from xcat.classifier.density import Table
-from xcat.classifier.model import Model
+from xcat.classifier.model import HOW_FITTED, Model
 from xcat.classifier.pairs import PairTable
 from xcat.columns.properties import property_label
 from xcat.columns.registry import property_entries
@@ -73,9 +73,7 @@ def describe(conn: Connection, run_id: int) -> dict[str, Any]:
             for k, name in enumerate(model.classes)
         },
         "weights": dict(zip(model.categories, model.weights.tolist(), strict=True)),
-        "sharpness": model.sharpness,
-        "smoothing": model.smoothing,
-        "inverse_ridge": model.inverse_ridge,
+        **{key: getattr(model, key) for key in HOW_FITTED},
         "terms": _terms(model),
         "out_of_fold": {
             where: {key: out_of_fold.get(where, {}).get(key) for key in _HEADLINE} for where in ("sample", "at_priors")
@@ -131,6 +129,8 @@ def listing_text(models: list[dict[str, Any]], limit: int) -> str:
 def model_text(model: dict[str, Any]) -> str:
     """Everything about one model; see `describe`."""
     ridge = "" if model["inverse_ridge"] is None else f", ridge of C = {model['inverse_ridge']:.3g}"
+    if model["category_share"] is not None:
+        ridge += f", {model['category_share']:.0%} of the weights of the categories"
     lines = [
         f"model of run {model['run_id']} ({model['name']}), fitted {model['started_at']:%Y-%m-%d %H:%M}, weights by "
         f"{model['weighting']}{', published' if model['published'] else ''}",
@@ -192,7 +192,7 @@ def diff_text(diff: dict[str, Any]) -> str:
 def _differing(old: dict[str, Any], new: dict[str, Any]) -> Iterator[list[str]]:
     """What differs in the descriptions of two models: its name and both values."""
     pairs = [("run", old["run_id"], new["run_id"])]
-    pairs += [(k.replace("_", " "), old[k], new[k]) for k in ("weighting", "sharpness", "smoothing", "inverse_ridge")]
+    pairs += [(k.replace("_", " "), old[k], new[k]) for k in ("weighting", *HOW_FITTED)]
     for name in {**old["classes"], **new["classes"]}:
         for key, words in (("prior", "prior"), ("offset", "offset"), ("n_reference", "labelled sources")):
             one, two = (side["classes"].get(name, {}).get(key) for side in (old, new))
