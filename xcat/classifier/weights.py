@@ -21,7 +21,7 @@ from xcat.classifier.posterior import softmax
 LEAST_SHARPNESS = 0.05
 MOST_SHARPNESS = 3.0
 """Largest sharpness considered, in units of the number of categories: three times plain naive Bayes."""
-INVERSE_RIDGES = (0.0005, 0.002, 0.005, 0.02, 0.08)
+INVERSE_RIDGES = (0.001, 0.02, 0.08)
 """Inverse strengths C, as in logistic regressions, of the ridge on the weights of properties; the strongest first. With
 the first the weights are next to those of the categories."""
 CATEGORY_SHARES = (0.25, 0.5)
@@ -30,8 +30,9 @@ sources in fields that the fit has not seen is over-confident, which folds of th
 SHARED = 4.0
 """How much weaker the ridge is on what many terms of a score share: on the weight of a property in all classes, and on
 that of one class's own density in its score."""
-_LEAST_LOG_P = -80.0
-"""Least log-probability in a fit, in single precision: a source that a fit gets wholly wrong must still pull at it."""
+_MOST_ABOVE = 80.0
+"""Most by which a score may exceed that of the true class in a fit, in single precision: a source that a fit gets all
+wrong must still pull at it."""
 MOST_ALPHA = 3.0
 """Largest exponent of a category that is tried: three times that of plain naive Bayes."""
 
@@ -206,7 +207,7 @@ def fit_mixing(
             slope = slope + 2.0 * ridge * pulled
             return value + ridge * float(np.sum(shift * pulled)), np.einsum("kij,ik->kj", unit, slope).ravel()
 
-        z = minimize(loss, np.zeros(x.size), jac=True, method="L-BFGS-B", options={"maxiter": 300, "ftol": 1e-7}).x
+        z = minimize(loss, np.zeros(x.size), jac=True, method="L-BFGS-B", options={"maxiter": 300, "ftol": 1e-6}).x
         x = begin + np.einsum("kij,kj->ik", unit, z.reshape(k, -1))
         columns = x[:-1].reshape(n_terms, k - 1, k).transpose(0, 2, 1)[np.argsort(order)]
         fits.append((columns @ _basis(k).T + start.mean(axis=2, keepdims=True), x[-1] - x[-1].mean()))
@@ -245,74 +246,92 @@ def _as_columns(mixing: FloatArray, offsets: FloatArray) -> FloatArray:
 
 @dataclass(frozen=True, eq=False)
 class _Rows:
-    """Terms laid out for the fit: one category after the other, and in single precision.
+    """Terms laid out for the fit: sources of one class, and columns of one category, follow each other.
 
-    Single precision is enough for a loss and a slope, and halves the memory traffic.
+    In single precision, which is enough for a loss and a slope, and halves the memory traffic.
     """
 
-    x: NDArray[np.float32]  # (R, T (K - 1) + 1): advantages, and 1 for the offset
+    x: NDArray[np.float32]  # (T (K - 1) + 1, R): advantages, and 1 for the offset
     categories: list[slice]  # columns of each
     log_prior: NDArray[np.float32]  # (K, 1)
-    of_truth: IntArray  # (R,) place of the true class in an array (K, R)
+    members: list[slice]  # rows of each class
     row_weight: FloatArray  # (R,)
     source_weight: FloatArray  # (N,)
     source: IntArray | None  # (R,) source of the row, sorted; None: every source has one row
-    n_rows: IntArray  # (N,) rows of every source
+    first: IntArray  # (N,) first row of every source
 
     @classmethod
     def of(cls, terms: Terms, log_prior: FloatArray, category_index: IntArray, order: IntArray) -> _Rows:
         """Lay out terms, in an order in which those of a category follow each other."""
         n_rows, n_terms, k = terms.advantage.shape
-        x = np.ones((n_rows, n_terms * (k - 1) + 1), dtype=np.float32)
+        rows = np.argsort(terms.row_label, kind="stable")
+        x = np.ones((n_terms * (k - 1) + 1, n_rows), dtype=np.float32)
         basis = _basis(k).astype(np.float32)
-        x[:, :-1] = (terms.advantage[:, order].astype(np.float32) @ basis).reshape(n_rows, -1)
+        x[:-1] = (terms.advantage[rows][:, order].astype(np.float32) @ basis).reshape(n_rows, -1).T
         ends = (k - 1) * np.flatnonzero(np.diff(category_index[order], prepend=-1, append=-1))
-        categories = [slice(*each) for each in pairwise(ends.tolist())]
-        place = terms.row_label * n_rows + np.arange(n_rows)
-        number = np.bincount(terms.source, minlength=terms.label.size)
-        source = None if terms.is_plain else terms.source
-        prior = log_prior.astype(np.float32)[:, None]
-        return cls(x, categories, prior, place, terms.row_weight, terms.source_weight, source, number)
+        limits = np.searchsorted(terms.row_label[rows], np.arange(k + 1))
+        by_class = np.argsort(terms.label, kind="stable")
+        number = np.argsort(by_class)[terms.source[rows]]
+        return cls(
+            x,
+            [slice(*each) for each in pairwise(ends.tolist())],
+            log_prior.astype(np.float32)[:, None],
+            [slice(*each) for each in pairwise(limits.tolist())],
+            terms.row_weight[rows],
+            terms.source_weight[by_class],
+            None if terms.is_plain else number,
+            np.searchsorted(number, np.arange(terms.label.size)),
+        )
 
-    def _posterior(self, score: NDArray[np.float32]) -> tuple[NDArray[np.float32], FloatArray, FloatArray]:
-        """Probabilities (K, R), in place of scores; that of the truth of every source; each row's share in the loss."""
-        p = score
-        p -= p.max(axis=0)
-        np.exp(np.maximum(p, _LEAST_LOG_P, out=p), out=p)
-        p /= p.sum(axis=0)
-        joint = p.ravel()[self.of_truth] * self.row_weight
-        if self.source is None:
-            return p, joint, self.source_weight
-        total = np.asarray(np.bincount(self.source, joint), dtype=np.float64)
-        # share of the hypothesis in its source's probability of the true class
-        return p, total, joint * np.repeat(self.source_weight / total, self.n_rows)
+    def _above_truth(self, score: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Scores minus that of the true class, (K, R)."""
+        for c, rows in enumerate(self.members):
+            score[:, rows] -= score[c, rows].copy()
+        return score
+
+    def _odds(self, above: NDArray[np.float32]) -> tuple[NDArray[np.float32], FloatArray, FloatArray]:
+        """Of scores `above` that of the truth, whose place they take: odds (K, R) and their sum for each row.
+
+        And the probability of the truth of every source, (N,).
+        """
+        odds = np.exp(np.minimum(above, _MOST_ABOVE, out=above), out=above)
+        total = odds.sum(axis=0)
+        joint = self.row_weight / total
+        return odds, total, joint if self.source is None else np.add.reduceat(joint, self.first)
 
     def loss_and_slope(self, columns: FloatArray) -> tuple[float, FloatArray]:
         """Weighted log-loss with all categories and without each of them, their mean; and its derivative."""
-        narrow = columns.astype(np.float32)
-        of_category = [np.ascontiguousarray((self.x[:, part] @ narrow[part]).T) for part in self.categories]
-        whole = sum(of_category, self.log_prior + narrow[-1][:, None])
+        narrow = columns.astype(np.float32).T
+        of_category = [self._above_truth(narrow[:, part] @ self.x[part]) for part in self.categories]
+        constant = np.broadcast_to(self.log_prior + narrow[:, -1:], of_category[0].shape)
+        whole = sum(of_category, self._above_truth(constant.copy()))
         value, pulls = 0.0, []
-        for score in (whole.copy(), *(whole - each for each in of_category)):
-            p, total, share = self._posterior(score)
-            value -= float(self.source_weight @ np.log(total))
-            share32 = share.astype(np.float32)
-            p *= share32
-            p.ravel()[self.of_truth] -= share32
-            pulls.append(p)
+        for above in (whole.copy(), *(whole - each for each in of_category)):
+            odds, total, of_truth = self._odds(above)
+            value -= float(self.source_weight @ np.log(of_truth))
+            # share of the row in its source's probability of the true class, by the sum of the odds
+            share = self.source_weight / of_truth
+            share = (share if self.source is None else share[self.source]) * self.row_weight / total
+            odds *= (share / total).astype(np.float32)
+            for c, rows in enumerate(self.members):
+                odds[c, rows] -= share[rows]
+            pulls.append(odds)
         together = np.sum(pulls, axis=0)
         slope = np.empty(columns.shape)
         for part, without in zip(self.categories, pulls[1:], strict=True):
-            slope[part] = ((together - without) @ self.x[:, part]).T
+            slope[part] = self.x[part] @ (together - without).T
         slope[-1] = together.sum(axis=1, dtype=np.float64)
         return value / len(pulls), slope / len(pulls)
 
     def curvature(self, columns: FloatArray) -> FloatArray:
         """Second derivatives of the loss with all categories, with respect to every column by itself, (K, ., .)."""
-        p, _, share = self._posterior(np.ascontiguousarray((self.x @ columns.astype(np.float32)).T) + self.log_prior)
+        odds, total, of_truth = self._odds(self._above_truth(columns.astype(np.float32).T @ self.x + self.log_prior))
+        share = self.source_weight / of_truth
+        share = (share if self.source is None else share[self.source]) * self.row_weight / total
+        p = odds / total
         weight = np.sqrt(share * p * (1.0 - p)).astype(np.float32)
-        scaled = [w[:, None] * self.x for w in weight]
-        return np.stack([(of.T @ of).astype(np.float64) for of in scaled])
+        scaled = [self.x * w for w in weight]
+        return np.stack([(of @ of.T).astype(np.float64) for of in scaled])
 
 
 def start_of_properties(terms: Terms, priors: FloatArray, category_index: IntArray, active: FloatArray) -> FloatArray:
