@@ -232,3 +232,24 @@ def test_a_statement_that_is_waited_for_ahead_ends_with_the_work(conn):
     assert time.monotonic() - start < 20
     conn.rollback()
     assert conn.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_what_is_made_in_threads_keeps_its_order_and_does_not_run_away():
+    taken = []
+
+    def items():
+        for number in range(20):
+            taken.append(number)
+            yield number
+
+    def slow_at_first(number):
+        time.sleep(0.05 if number < 2 else 0.0)
+        return number**2
+
+    for seen, square in enumerate(copy.each_in_threads(slow_at_first, items())):
+        assert square == seen**2 and len(taken) <= seen + 2
+
+
+def test_an_error_in_a_thread_is_raised():
+    with pytest.raises(ZeroDivisionError):
+        list(copy.each_in_threads(lambda number: 1 // (5 - number), range(20)))

@@ -388,7 +388,7 @@ _VALUES = {
 }
 _WORDS = {
     "kind": "classify",
-    "class": "AGN",
+    "class": "HM-STAR",  # not one of the usual classes
     "status": "done",
     "change": "moved",
     "folds": "sky",
@@ -430,6 +430,7 @@ def _fill_old(conn: psycopg.Connection[Any]) -> dict[str, Any]:
 def test_an_upgrade_from_the_first_schema_keeps_every_row(empty):
     migrate(empty, "0001")
     with connect(empty) as conn:
+        conn.execute("ALTER TABLE pub.classified_runs ADD COLUMN p_hm_star real")
         before = _fill_old(conn)
     assert len(before) > 40
     migrate(empty)
@@ -439,5 +440,9 @@ def test_an_upgrade_from_the_first_schema_keeps_every_row(empty):
             (new,) = [row[0] for row in rows]
             assert {key: new.get(key) for key in old} == old, table
         assert runs.listing(conn, 5)[0]["run_id"] == 1
-        ((shown,),) = conn.execute("SELECT run_id FROM pub.classified").fetchall()
+        ((shown, _, _),) = conn.execute("SELECT run_id, p_hm_star, p_hm_star_err FROM pub.classified").fetchall()
         assert shown == 1
+        about = "SELECT col_description('pub.hm_star_candidates'::regclass, attnum) FROM pg_attribute"
+        ((text,),) = conn.execute(f"{about} WHERE attname = 'p_hm_star'"
+                                  " AND attrelid = 'pub.hm_star_candidates'::regclass").fetchall()  # fmt: skip
+        assert text.startswith("Posterior probability of the class hm_star")

@@ -9,8 +9,9 @@ References: PostgreSQL documentation, COPY, "Binary Format"; pgpq, https://githu
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -34,9 +35,11 @@ _NUMBERS: dict[str, tuple[str, int, str]] = {
 }
 _PIECE_ROWS = 4096  # encoded at a time: what fits into the processor's cache takes half the time
 _CHUNK_ROWS = 65_536  # read at a time
+_THREADS = 2  # more wait for each other
 
 Block = Mapping[str, np.ndarray]
 _Item = TypeVar("_Item")
+_Made = TypeVar("_Made")
 
 
 def _wire(type_: str) -> np.dtype[Any]:
@@ -327,6 +330,18 @@ def ahead(items: Generator[_Item, None, None], *sessions: psycopg.Connection[Any
                 with suppress(psycopg.Error):
                     session.cancel_safe()
             raise
+
+
+def each_in_threads(work: Callable[[_Item], _Made], items: Iterable[_Item]) -> Iterator[_Made]:
+    """What is made of the items, in their order; two at the same time, as NumPy lets go of Python's lock."""
+    with ThreadPoolExecutor(_THREADS, "xcat-each") as pool:
+        waiting: deque[Future[_Made]] = deque()
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            if len(waiting) == _THREADS:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def fetch_columns(

@@ -53,9 +53,11 @@ def create(connection: sa.Connection) -> None:
         ),
         {"s": list(SCHEMAS)},
     )
-    meanings = columns()
-    for relation, column, name in result.fetchall():
-        if relation != "pub.classified_runs" or name in meanings:  # publications describe the columns of their classes
+    meanings, found = columns(), result.fetchall()
+    # publications describe the columns of their classes, in the views of the published run, too
+    of_classes = {name for relation, _, name in found if relation == "pub.classified_runs"} - set(meanings)
+    for relation, column, name in found:
+        if name not in of_classes:
             _comment(connection, f"COLUMN {relation}.{column}", meanings[name].comment)
 
 

@@ -14,7 +14,7 @@ from xcat.arrays import FloatArray, IntArray
 from xcat.catalogues import number_counts
 from xcat.classifier import CrossValidation, Model, Sample, classify, evidence, fit, summarise, with_priors
 from xcat.classifier.model import HOW_FITTED
-from xcat.classifier.posterior import best_levels, familiarity, tail_probability
+from xcat.classifier.posterior import best_levels, familiarity, posterior, tail_probability
 from xcat.classifier.priors import estimate, expected_shares, sky_prior
 from xcat.database import copy, partitions, schema
 from xcat.database.connection import Connection, connect
@@ -195,22 +195,25 @@ def classify_stage(
         progress.bar(f"classify: {n_sources} sources", n_sources) as advance,
     ):
 
+        def answered(piece: tuple[np.ndarray, Sample]) -> dict[str, np.ndarray]:
+            rows, sample = piece
+            return {
+                "run_id": np.full(len(rows), run.run_id, np.int32),
+                "source_id": rows["source_id"],
+                **answers.columns(model, classify(model, sample), rows["is_classifiable"]),
+            }
+
         def classified() -> Generator[dict[str, np.ndarray], None, None]:
             every = samples.every_source(reader, second, layout, property_run_id, _CHUNK_ROWS)
             with copy.ahead(every, reader, second) as pieces:
-                for rows, sample in pieces:
-                    yield {
-                        "run_id": np.full(len(rows), run.run_id, np.int32),
-                        "source_id": rows["source_id"],
-                        **answers.columns(model, classify(model, sample), rows["is_classifiable"]),
-                    }
+                yield from copy.each_in_threads(answered, pieces)
 
         def counted(blocks: Iterator[dict[str, np.ndarray]]) -> Iterator[dict[str, np.ndarray]]:
             for block in blocks:
                 yield block
                 advance(len(block["source_id"]))
 
-        # one piece is read while one is classified and one is written
+        # one piece is read while two are classified and one is written
         with copy.ahead(classified(), reader, second) as blocks:
             partitions.write(run.conn, "classification", run.run_id, counted(blocks))
     held_out = model_run_id
@@ -243,11 +246,13 @@ def _with_priors(
     axes = [[q.name for q in model.properties].index(name) for name in pipeline.sky_axes]
     with connect(run.settings) as reader, connect(run.settings) as second:
         every = samples.every_source(reader, second, layout, runs["properties"], _CHUNK_ROWS)
+
+        def answered(piece: tuple[np.ndarray, Sample]) -> tuple[IntArray, FloatArray, np.ndarray]:
+            rows, some = piece
+            return rows["source_id"].astype(np.int64), posterior(model, some)[0], some.values[:, axes]
+
         with copy.ahead(every, reader, second) as read:
-            pieces = [
-                (rows["source_id"].astype(np.int64), classify(model, piece).p, piece.values[:, axes])
-                for rows, piece in read
-            ]
+            pieces = list(copy.each_in_threads(answered, read))
     ids, p, sky = (np.concatenate(arrays) for arrays in zip(*pieces, strict=True))
     # sums over the sources must not depend on their numbers
     order = samples.places(run.conn, runs["merge"], ids)
