@@ -174,7 +174,7 @@ class Pipeline(Strict):
             "classes": [list(item) for item in self.class_priors.items()],
             "properties": [p.name for p in self.property_list],
             "behind_galaxy": list(self.behind_galaxy),
-            "ridge": "chosen for the weights as used",  # fits of before are not taken for one of now
+            "fitted": "without each category",  # fits of before are not taken for one of now
         }
 
     def group(self, name: str) -> tuple[CatalogueInput, ...]:
