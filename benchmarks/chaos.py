@@ -244,7 +244,7 @@ class Chaos:
         """Wait until no job waits or is at work."""
         deadline = time.monotonic() + LONGEST_S
         while self.ask("SELECT 1 FROM procrastinate.procrastinate_jobs LIMIT 1") and time.monotonic() < deadline:
-            time.sleep(0.1)
+            time.sleep(0.2)
 
     def outcome(self, name: str) -> str:
         """How the last job of a schedule ended."""
@@ -331,7 +331,7 @@ class Chaos:
                 rows = conn.execute(AT_WORK).fetchall()
                 if rows and rows[0][0] in later:
                     break
-                time.sleep(0.01)
+                time.sleep(0.03)
             time.sleep(self.dice.uniform(0, self.took_s[wanted]))
             rows = conn.execute(AT_WORK).fetchall()
             sessions = "SELECT pid FROM pg_stat_activity WHERE datname = 'xcat' AND pid <> pg_backend_pid()"
