@@ -289,15 +289,19 @@ class _Rows:
             score[:, rows] -= score[c, rows].copy()
         return score
 
-    def _odds(self, above: NDArray[np.float32]) -> tuple[NDArray[np.float32], FloatArray, FloatArray]:
-        """Of scores `above` that of the truth, whose place they take: odds (K, R) and their sum for each row.
+    def _odds(self, above: NDArray[np.float32]) -> tuple[NDArray[np.float32], FloatArray, FloatArray, FloatArray]:
+        """Odds against the truth by scores `above` that of the truth, whose place they take, (K, R); and what follows.
 
-        And the probability of the truth of every source, (N,).
+        The sum of the odds of every row, the probability of the truth of every source, (N,), and the share of every
+        row in the loss.
         """
         odds = np.exp(np.minimum(above, _MOST_ABOVE, out=above), out=above)
         total = odds.sum(axis=0)
         joint = self.row_weight / total
-        return odds, total, joint if self.source is None else np.add.reduceat(joint, self.first)
+        if self.source is None:
+            return odds, total, joint, self.source_weight
+        of_truth = np.add.reduceat(joint, self.first)
+        return odds, total, of_truth, (self.source_weight / of_truth)[self.source] * joint
 
     def loss_and_slope(self, columns: FloatArray) -> tuple[float, FloatArray]:
         """Weighted log-loss with all categories and without each of them, their mean; and its derivative."""
@@ -307,11 +311,8 @@ class _Rows:
         whole = sum(of_category, self._above_truth(constant.copy()))
         value, pulls = 0.0, []
         for above in (whole.copy(), *(whole - each for each in of_category)):
-            odds, total, of_truth = self._odds(above)
+            odds, total, of_truth, share = self._odds(above)
             value -= float(self.source_weight @ np.log(of_truth))
-            # share of the row in its source's probability of the true class, by the sum of the odds
-            share = self.source_weight / of_truth
-            share = (share if self.source is None else share[self.source]) * self.row_weight / total
             odds *= (share / total).astype(np.float32)
             for c, rows in enumerate(self.members):
                 odds[c, rows] -= share[rows]
@@ -325,9 +326,8 @@ class _Rows:
 
     def curvature(self, columns: FloatArray) -> FloatArray:
         """Second derivatives of the loss with all categories, with respect to every column by itself, (K, ., .)."""
-        odds, total, of_truth = self._odds(self._above_truth(columns.astype(np.float32).T @ self.x + self.log_prior))
-        share = self.source_weight / of_truth
-        share = (share if self.source is None else share[self.source]) * self.row_weight / total
+        above = self._above_truth(columns.astype(np.float32).T @ self.x + self.log_prior)
+        odds, total, _, share = self._odds(above)
         p = odds / total
         weight = np.sqrt(share * p * (1.0 - p)).astype(np.float32)
         scaled = [self.x * w for w in weight]
