@@ -290,18 +290,18 @@ class _Rows:
         return score
 
     def _odds(self, above: NDArray[np.float32]) -> tuple[NDArray[np.float32], FloatArray, FloatArray, FloatArray]:
-        """Odds against the truth by scores `above` that of the truth, whose place they take, (K, R); and what follows.
+        """Odds against the truth by scores `above` that of the truth, whose place they take, (V, K, R); what follows.
 
-        The sum of the odds of every row, the probability of the truth of every source, (N,), and the share of every
-        row in the loss.
+        The sum of the odds of every row, (V, R), the probability of the truth of every source, (V, N), and the share of
+        every row in the loss, (V, R). V counts what is left out.
         """
         odds = np.exp(np.minimum(above, _MOST_ABOVE, out=above), out=above)
-        total = odds.sum(axis=0)
+        total = odds.sum(axis=1)
         joint = self.row_weight / total
         if self.source is None:
-            return odds, total, joint, self.source_weight
-        of_truth = np.add.reduceat(joint, self.first)
-        return odds, total, of_truth, (self.source_weight / of_truth)[self.source] * joint
+            return odds, total, joint, np.broadcast_to(self.source_weight, joint.shape)
+        of_truth = np.add.reduceat(joint, self.first, axis=1)
+        return odds, total, of_truth, np.take(self.source_weight / of_truth, self.source, axis=1) * joint
 
     def loss_and_slope(self, columns: FloatArray) -> tuple[float, FloatArray]:
         """Weighted log-loss with all categories and without each of them, their mean; and its derivative."""
@@ -309,25 +309,21 @@ class _Rows:
         of_category = [self._above_truth(narrow[:, part] @ self.x[part]) for part in self.categories]
         constant = np.broadcast_to(self.log_prior + narrow[:, -1:], of_category[0].shape)
         whole = sum(of_category, self._above_truth(constant.copy()))
-        value, pulls = 0.0, []
-        for above in (whole.copy(), *(whole - each for each in of_category)):
-            odds, total, of_truth, share = self._odds(above)
-            value -= float(self.source_weight @ np.log(of_truth))
-            odds *= (share / total).astype(np.float32)
-            for c, rows in enumerate(self.members):
-                odds[c, rows] -= share[rows]
-            pulls.append(odds)
-        together = np.sum(pulls, axis=0)
+        odds, total, of_truth, share = self._odds(np.stack([whole, *(whole - each for each in of_category)]))
+        odds *= (share / total).astype(np.float32)[:, None]
+        for c, rows in enumerate(self.members):
+            odds[:, c, rows] -= share[:, rows]
+        together = odds.sum(axis=0)
         slope = np.empty(columns.shape)
-        for part, without in zip(self.categories, pulls[1:], strict=True):
+        for part, without in zip(self.categories, odds[1:], strict=True):
             slope[part] = self.x[part] @ (together - without).T
         slope[-1] = together.sum(axis=1, dtype=np.float64)
-        return value / len(pulls), slope / len(pulls)
+        return -float(np.mean(np.log(of_truth) @ self.source_weight)), slope / len(odds)
 
     def curvature(self, columns: FloatArray) -> FloatArray:
         """Second derivatives of the loss with all categories, with respect to every column by itself, (K, ., .)."""
         above = self._above_truth(columns.astype(np.float32).T @ self.x + self.log_prior)
-        odds, total, _, share = self._odds(above)
+        odds, total, _, share = (each[0] for each in self._odds(above[None]))
         p = odds / total
         weight = np.sqrt(share * p * (1.0 - p)).astype(np.float32)
         scaled = [self.x * w for w in weight]
