@@ -22,9 +22,9 @@ from xcat.classifier import (
     fit_tables,
     folds,
     held_out,
+    mixing,
     summarise,
     tune,
-    weights,
     with_priors,
 )
 from xcat.classifier.crossval import FEW_MEMBERS, SMOOTHINGS, outlier_levels
@@ -194,9 +194,9 @@ def test_weights_of_properties_keep_a_share_of_those_of_the_categories(monkeypat
     x = np.stack([rng.normal(label * 2.0, 1.0), *(rng.normal(label * 0.7, 1.0) + np.zeros((3, 600)))], axis=1)
     one = [Property(f"x{i}", "location", "linear", -8.0, 8.0, False, False) for i in range(4)]
     s = Sample(tuple(one), x)
-    monkeypatch.setattr(weights, "INVERSE_RIDGES", (0.02,))  # else each share would have a ridge of its own
+    monkeypatch.setattr(mixing, "INVERSE_RIDGES", (0.02,))  # else each share would have a ridge of its own
     for share in (0.0, 0.25, 1.0):
-        monkeypatch.setattr(weights, "CATEGORY_SHARES", (share,))
+        monkeypatch.setattr(mixing, "CATEGORY_SHARES", (share,))
         made[share] = tune(s, label, None, TWO, EVEN, FitOptions("property", smoothing=1.0))
     fitted, shared, categories = made[0.0], made[0.25], made[1.0]
     diagonal = np.diagonal(categories.mixing, axis1=1, axis2=2)

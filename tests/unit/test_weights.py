@@ -8,23 +8,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import approx_fprime
 
-from xcat.classifier import weights
+from xcat.classifier import mixing as fits
 from xcat.classifier.crossval import INNER_FOLDS
 from xcat.classifier.metrics import prior_weights
-from xcat.classifier.model import category_mixing
-from xcat.classifier.weights import (
+from xcat.classifier.mixing import (
     CATEGORY_SHARES,
     INVERSE_RIDGES,
-    LEAST_SHARPNESS,
     SHARED,
-    Terms,
-    _loss_and_slope,
     best_shrinkage,
-    fit_category_weights,
     fit_mixing,
-    fit_sharpness,
     start_of_properties,
 )
+from xcat.classifier.model import category_mixing
+from xcat.classifier.weights import LEAST_SHARPNESS, Terms, _loss_and_slope, fit_category_weights, fit_sharpness
 
 pytestmark = pytest.mark.slow
 
@@ -234,9 +230,9 @@ def test_ridge_and_share_are_chosen_for_the_weights_that_are_used(monkeypatch):
     """The more of the weights of the categories they keep, the weaker the ridge; with these alone none counts."""
     made, found = terms(400, planted=(2.0, 0.0, 1.0), seed=5), {}
     ridges = (0.001, 0.02, 0.08, 0.3, 1.2)
-    monkeypatch.setattr(weights, "INVERSE_RIDGES", ridges)
+    monkeypatch.setattr(fits, "INVERSE_RIDGES", ridges)
     for shares in ((0.0,), (0.5,), (1.0,), (0.0, 0.5, 1.0)):
-        monkeypatch.setattr(weights, "CATEGORY_SHARES", shares)
+        monkeypatch.setattr(fits, "CATEGORY_SHARES", shares)
         found[shares] = shrinkage_of(made, ONE_CATEGORY)
     ridge = {shares[0]: chosen.inverse_ridge for shares, (_, chosen) in found.items() if len(shares) == 1}
     assert ridge[0.0] < ridge[0.5] and ridge[1.0] == ridges[0]
@@ -255,8 +251,8 @@ def test_without_sources_to_tell_otherwise_the_weights_are_those_of_the_categori
 
 def test_the_loss_is_of_sources_that_had_no_part(monkeypatch):
     """Terms that say nothing: what the weights learn by heart makes the loss larger than that of the priors."""
-    monkeypatch.setattr(weights, "INVERSE_RIDGES", (0.08,))
-    monkeypatch.setattr(weights, "CATEGORY_SHARES", (0.0,))
+    monkeypatch.setattr(fits, "INVERSE_RIDGES", (0.08,))
+    monkeypatch.setattr(fits, "CATEGORY_SHARES", (0.0,))
     rng = np.random.default_rng(3)
     made = terms(200, planted=(0.0, 0.0, 0.0))
     made.advantage[:] = rng.normal(0, 3, made.advantage.shape)

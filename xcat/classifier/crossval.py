@@ -23,6 +23,7 @@ from xcat.classifier.bootstrap import KEPT_RUNGS, gathered
 from xcat.classifier.density import bandwidth_factors, estimated_bandwidths
 from xcat.classifier.held_out import HeldOut, chosen_sources, folds
 from xcat.classifier.metrics import prior_weights
+from xcat.classifier.mixing import Shrinkage, best_shrinkage, fit_of_properties, start_of_properties
 from xcat.classifier.model import (
     CATEGORIES,
     OUTLIER_P,
@@ -39,15 +40,7 @@ from xcat.classifier.model import (
 )
 from xcat.classifier.posterior import Classification, best_levels, classify
 from xcat.classifier.sample import Sample
-from xcat.classifier.weights import (
-    Shrinkage,
-    Terms,
-    best_shrinkage,
-    fit_category_weights,
-    fit_of_properties,
-    fit_sharpness,
-    start_of_properties,
-)
+from xcat.classifier.weights import Terms, fit_category_weights, fit_sharpness
 
 INNER_FOLDS = 5
 SMOOTHINGS = (1.0, 1.6)
