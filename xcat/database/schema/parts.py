@@ -87,10 +87,7 @@ _NAMES: list[tuple[TypeEngine[Any], str]] = [
     (DOUBLE_PRECISION(), "infrared_sep_arcsec optical_sep_arcsec offset_ra_arcsec offset_dec_arcsec"),
     (DOUBLE_PRECISION(), "offset_err_arcsec rotation_deg rotation_err_deg density_per_deg2 density_low_per_deg2"),
     (DOUBLE_PRECISION(), "density_high_per_deg2 density_counterparts density_field ellipse_deg2 bin_low bin_high"),
-    (
-        DOUBLE_PRECISION(),
-        "bandwidth contamination cutoff false_rate inverse_ridge log_bayes_factor log_missing",
-    ),
+    (DOUBLE_PRECISION(), "bandwidth contamination cutoff false_rate inverse_ridge log_bayes_factor log_missing"),
     (DOUBLE_PRECISION(), "log_offset log_present log_ratio n_background n_present p_contaminant prior sharpness"),
     (DOUBLE_PRECISION(), "smoothing tail_slope typical_error weight log_objects_low err_low_arcsec reach_arcsec"),
     (
