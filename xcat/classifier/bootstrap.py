@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xcat.arrays import FloatArray, IntArray
-from xcat.classifier.density import N_LEVELS, Table, levels
+from xcat.classifier.density import FIRST_NODE, N_LEVELS, Table
 from xcat.classifier.pairs import PairTable
 
 if TYPE_CHECKING:
@@ -34,8 +34,6 @@ LEVELS_APART = 3
 N_RUNGS = N_LEVELS // LEVELS_APART
 KEPT_RUNGS = np.arange(LEVELS_APART, N_LEVELS, LEVELS_APART)
 """Levels of errors that are kept, beside that of exact values."""
-NOT_OBSERVED, MISSING, LOW_WALL, HIGH_WALL, FIRST_NODE = range(5)
-"""Places before the nodes: those of values without error, of each kept level of errors, and of limits."""
 _SOURCES_AT_ONCE = 500  # few enough for the cache of a core
 LEAST_ERROR = 1e-3
 """Least sum of the errors of two probabilities in `confidence`: what a bootstrap of twenty can tell from zero."""
@@ -69,44 +67,35 @@ class Replicates:
         return Replicates(self.offsets, tuple(compress(self.terms, kept)))
 
 
-def places(
-    table: Table, scaled: FloatArray, error: NDArray[np.floating] | None, limit: NDArray[np.floating] | None
-) -> IntArray:
-    """Place of every value of a property, (N,): see `at_places`; parameters as the columns of a `Sample`."""
-    missing, unobserved = np.isnan(scaled), scaled == np.inf
-    n_nodes = (len(table.log_density) - 1) // NODES_APART + 1
-    step = table.step * NODES_APART
-
-    def node(x: NDArray[np.floating]) -> IntArray:
-        return np.asarray(np.rint(np.clip((x - table.low) / step, 0, n_nodes - 1)), dtype=np.int64)
-
-    place = FIRST_NODE + node(np.where(missing | unobserved, table.low, scaled))
-    if table.log_smeared is not None and error is not None:
-        place += n_nodes * ((levels(error, table.step, table.typical_error) + 1) // LEVELS_APART).clip(0, N_RUNGS - 1)
-    if table.log_atoms is not None:
-        for at, wall, log_atom in zip((LOW_WALL, HIGH_WALL), (table.low, table.high), table.log_atoms, strict=True):
-            if log_atom[0] > -np.inf:
-                place[scaled == wall] = at
-    place[missing] = MISSING
-    if table.log_above is not None and limit is not None:
-        limited = np.flatnonzero(missing & ~np.isnan(limit))
-        rungs = 1 if table.log_smeared is None else N_RUNGS
-        place[limited] = FIRST_NODE + rungs * n_nodes + node(np.asarray(limit[limited], dtype=np.float64))
-    place[unobserved] = NOT_OBSERVED
-    return place
+def places(table: Table, row: IntArray) -> IntArray:
+    """Place in the replicates of every row of a table, (N,): the nearest of those that are kept."""
+    n_nodes, n_rungs = _shape(table)
+    kept = (n_nodes - 1) // NODES_APART + 1
+    rung, node = np.divmod(np.arange(n_nodes * n_rungs), n_nodes)
+    is_limit = rung * n_nodes >= table.first_limit - FIRST_NODE
+    of_value = ((rung + 1) // LEVELS_APART).clip(0, N_RUNGS - 1)
+    rung = np.where(is_limit, 1 if table.log_smeared is None else N_RUNGS, of_value)
+    # a value between an uneven node and the next one is nearer to the latter
+    place = FIRST_NODE + rung * kept + np.minimum((node + 1) // NODES_APART, kept - 1)
+    return np.asarray(np.concatenate([np.arange(FIRST_NODE), place])[row])
 
 
 def at_places(table: Table) -> FloatArray:
     """Term of a property at every place, (places, K)."""
-    k = table.log_density.shape[1]
-    rungs = [table.log_density]
-    if table.log_smeared is not None:
-        rungs += [table.log_smeared[level - 1] for level in KEPT_RUNGS]
+    n_nodes, n_rungs = _shape(table)
+    rows = table.rows
+    by_rung = rows[:, FIRST_NODE:].reshape(len(rows), n_rungs, n_nodes)
+    kept = [0] if table.log_smeared is None else [0, *KEPT_RUNGS]
     if table.log_above is not None:
-        rungs.append(table.log_above)
-    walls = np.zeros((2, k)) if table.log_atoms is None else np.maximum(table.log_atoms, -1e3)
-    present = np.concatenate([walls, *(rung[::NODES_APART] for rung in rungs)]) + table.log_present
-    return np.concatenate([np.zeros((1, k)), table.log_missing[None], present])
+        kept.append(n_rungs - 1)
+    nodes = by_rung[:, kept, ::NODES_APART].reshape(len(rows), -1)
+    return np.concatenate([rows[:, :FIRST_NODE], nodes], axis=1).T
+
+
+def _shape(table: Table) -> tuple[int, int]:
+    """Number of nodes, and how often the rows of a table repeat them."""
+    n_nodes = len(table.log_density)
+    return n_nodes, (table.rows.shape[1] - FIRST_NODE) // n_nodes
 
 
 def pair_places(pair: PairTable, x: FloatArray, y: FloatArray) -> IntArray:

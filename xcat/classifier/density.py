@@ -20,10 +20,9 @@ References
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
-from functools import reduce
+from dataclasses import dataclass, fields
+from functools import cached_property, reduce
 from operator import add
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +49,11 @@ BANDWIDTH_FACTORS = (1.0, 1.6)
 """Factors on a bandwidth to try; the smallest first, which is taken where none is better."""
 LEAST_GAIN = 4.0
 """Gain of the log-likelihood, in nats, from which on another factor than 1 is believed: less is noise."""
+
+NOT_OBSERVED, MISSING, LOW_WALL, HIGH_WALL, FIRST_NODE = range(5)
+"""The first rows of a table; see `Table.rows`."""
+LEAST_ATOM = -1e3
+"""Stands for the log of the probability 0 of a wall that is none: nothing is looked up there."""
 
 N_LEVELS = 18
 """Tables in the ladder of errors: the first for exact values, the others for sigmas of 1, sqrt(2), 2, ... steps, up to
@@ -138,22 +142,33 @@ class Table:
         """Last node."""
         return self.low + (len(self.log_density) - 1) * self.step
 
+    @cached_property
+    def rows(self) -> FloatArray:
+        """What the term of a property can be, (K, rows): every value looked up is in one row, or between two.
+
+        The rows are those of values that are not observed and of missing ones, of values on the lower and the upper
+        wall, then the nodes of `log_density`, those of every level of `log_smeared`, and those of `log_above`.
+        """
+        k = self.log_density.shape[1]
+        walls = np.zeros((2, k)) if self.log_atoms is None else np.maximum(self.log_atoms, LEAST_ATOM)
+        nodes = [self.log_density, *(() if self.log_smeared is None else self.log_smeared)]
+        if self.log_above is not None:
+            nodes.append(self.log_above)
+        present = np.concatenate([walls, *nodes]) + self.log_present
+        return np.ascontiguousarray(np.concatenate([np.zeros((1, k)), self.log_missing[None], present]).T)
+
     @property
+    def first_limit(self) -> int:
+        """Row from which on the `rows` are those of limits."""
+        return FIRST_NODE + len(self.log_density) * (1 if self.log_smeared is None else N_LEVELS)
+
+    @cached_property
     def log_peak(self) -> FloatArray:
-        """Largest log density or atom of each class, (K,)."""
-        peak: FloatArray = self.log_density.max(axis=0)
+        """Largest log density or atom of each class, for values of every level of errors, (levels, K)."""
+        peak = self.log_density.max(axis=0)[None]
+        if self.log_smeared is not None:
+            peak = np.concatenate([peak, self.log_smeared.max(axis=1)])
         return peak if self.log_atoms is None else np.maximum(peak, self.log_atoms.max(axis=0))
-
-    def of_classes(self, chosen: BoolArray) -> "Table":
-        """The table of some of the classes."""
-        every = {name: getattr(self, name) for name in (*_BY_CLASS, "log_smeared", "log_atoms", "log_above")}
-        parts: dict[str, Any] = {
-            name: None if of is None else np.ascontiguousarray(of[..., chosen]) for name, of in every.items()
-        }
-        return replace(self, **parts)
-
-
-_BY_CLASS = ("log_density", "log_present", "log_missing", "bandwidth", "n_present")
 
 
 def cells(x_scaled: FloatArray, prop: Property, n_cells: int = N_CELLS) -> IntArray:

@@ -1,73 +1,105 @@
-"""The term of a property, looked up in its table for many sources at once."""
+"""The term of a property, looked up in its table for many sources at once.
+
+Every value is located once: its row in the table serves the term in all classes, the largest term that the source could
+have, and the place in the replicates.
+"""
+
+from dataclasses import dataclass
 
 import numpy as np
 
-from xcat.arrays import FloatArray, IntArray
-from xcat.classifier.density import Table, levels
+from xcat.arrays import BoolArray, FloatArray, IntArray
+from xcat.classifier.density import FIRST_NODE, HIGH_WALL, LOW_WALL, MISSING, NOT_OBSERVED, Table, levels
 from xcat.classifier.sample import Column
 
 
-def looked_up(table: Table, column: Column) -> FloatArray:
-    """Term of a property in the classes of a table, (N, K)."""
-    scaled, error, limit = column.x, column.error, column.limit
-    missing, unobserved = np.isnan(scaled), scaled == np.inf
-    node, fraction = node_of(table, np.where(missing | unobserved, table.low, scaled))
-    inside = interpolated(table.log_density, node, fraction)
-    if table.log_smeared is not None and error is not None:
-        level = levels(error, table.step, table.typical_error)
-        noisy = np.flatnonzero((level > 0) & ~missing & ~unobserved)
-        at, rest, rung = node[noisy], fraction[noisy], level[noisy] - 1
-        lower = table.log_smeared[rung, at]
-        inside[noisy] = lower + rest[:, None] * (table.log_smeared[rung, at + 1] - lower)
-    if column.log_jacobian is not None:
-        inside += column.log_jacobian[:, None]
+@dataclass(frozen=True, eq=False)
+class Located:
+    """Where the values of a property are in its table.
+
+    Attributes
+    ----------
+    row : (N,) int64
+        Row of `Table.rows`.
+    fraction : (N,) float64
+        How far on the way to the next row.
+    level : (N,) int64 or None
+        Level of the errors; None: no table for values with errors is needed.
+    log_jacobian : (N,) float64 or None
+        What is added to the term of a value between two nodes.
+    """
+
+    row: IntArray
+    fraction: FloatArray
+    level: IntArray | None
+    log_jacobian: FloatArray | None
+
+
+def located(table: Table, column: Column) -> Located:
+    """Find the values of a column, and what stands for them, in the table of the property."""
+    x, limit = column.x, column.limit
+    row, fraction = node_of(table, x)
+    row += FIRST_NODE
+    level = None
+    if table.log_smeared is not None and column.error is not None:
+        level = levels(column.error, table.step, table.typical_error)
+        row += len(table.log_density) * level
     if table.log_atoms is not None:
-        for end, wall in enumerate((table.low, table.high)):
-            if table.log_atoms[end, 0] > -np.inf:
-                inside[scaled == wall] = table.log_atoms[end]
-    inside += table.log_present
-    inside[missing] = table.log_missing
+        for at, wall, log_atom in zip((LOW_WALL, HIGH_WALL), (table.low, table.high), table.log_atoms, strict=True):
+            if log_atom[0] > -np.inf:
+                _put(row, fraction, x == wall, at)
+    missing = np.isnan(x)
+    _put(row, fraction, missing, MISSING)
     if table.log_above is not None and limit is not None:
         limited = np.flatnonzero(missing & ~np.isnan(limit))
-        at, rest = node_of(table, np.clip(np.asarray(limit[limited], dtype=np.float64), table.low, table.high))
-        inside[limited] = interpolated(table.log_above, at, rest) + table.log_present
-    inside[unobserved] = 0.0
+        node, fraction[limited] = node_of(table, np.asarray(limit[limited], dtype=np.float64))
+        row[limited] = table.first_limit + node
+    _put(row, fraction, x == np.inf, NOT_OBSERVED)
+    return Located(row, fraction, level, column.log_jacobian)
+
+
+def _put(row: IntArray, fraction: FloatArray, chosen: BoolArray, at: int) -> None:
+    row[chosen], fraction[chosen] = at, 0.0
+
+
+def looked_up(table: Table, at: Located, classes: BoolArray | None = None) -> FloatArray:
+    """Term of a property in all classes, or in some, (N, K); the values of a class follow each other in memory."""
+    inside = interpolated(table.rows if classes is None else table.rows[classes], at.row, at.fraction)
+    if at.log_jacobian is not None:
+        inside += np.where((at.row >= FIRST_NODE) & (at.row < table.first_limit), at.log_jacobian, 0.0)[:, None]
     return inside
 
 
-def highest(table: Table, column: Column) -> FloatArray:
-    """Largest value of `looked_up`, given the errors and which values are missing, (N, K)."""
-    x, error, limit = column.x, column.error, column.limit
-    peak = table.log_peak
-    if table.log_smeared is not None and error is not None:
-        ladder = np.concatenate([table.log_density[None], table.log_smeared]).max(axis=1)
-        if table.log_atoms is not None:
-            ladder = np.maximum(ladder, table.log_atoms.max(axis=0))
-        peak = ladder[levels(error, table.step, table.typical_error)]
-    if column.log_jacobian is not None:
-        peak = peak + column.log_jacobian[:, None]
+def highest(table: Table, at: Located, class_index: IntArray) -> FloatArray:
+    """Largest term that each source could have in its class, given its errors and whether it has a value, (N,)."""
     common = np.maximum(table.log_present, table.log_missing)
-    best = np.where((x < np.inf)[:, None], common + peak, common)
-    if limit is not None:
-        best[np.isnan(x) & ~np.isnan(limit)] = table.log_present
-    best[x == np.inf] = 0.0
-    return best
+    # of a value by its level, then of a missing one, of one not observed, and of a limit
+    best = np.concatenate([table.log_peak + common, [common, np.zeros_like(common), table.log_present]])
+    kind = np.zeros_like(at.row) if at.level is None else at.level.copy()
+    for number, rows in enumerate((at.row == MISSING, at.row == NOT_OBSERVED, at.row >= table.first_limit), -3):
+        kind[rows] = len(best) + number
+    top = best.ravel()[kind * best.shape[1] + class_index]
+    if at.log_jacobian is not None:
+        top += np.where(kind < len(table.log_peak), at.log_jacobian, 0.0)
+    return np.asarray(top)
 
 
 def node_of(table: Table, x: FloatArray) -> tuple[IntArray, FloatArray]:
-    """Node below every value, and the fraction of the step beyond it; kept inside the table."""
+    """Node below every value, and the fraction of the step beyond it; kept inside the table, also what is no number."""
     last = len(table.log_density) - 1
-    position = np.minimum((np.clip(x, table.low, table.high) - table.low) / table.step, last)
+    position = np.fmax(np.fmin((x - table.low) / table.step, last), 0.0)
     node = np.minimum(position.astype(np.int64), last - 1)
     return node, position - node
 
 
-def interpolated(at_nodes: FloatArray, node: IntArray, fraction: FloatArray) -> FloatArray:
-    """Linear interpolation between the nodes, (N, K)."""
-    below = np.take(at_nodes, node, axis=0)
-    # for one source the differences of the whole table would take most of the time
-    few = len(node) < len(at_nodes)
-    value = at_nodes[node + 1] - below if few else np.take(np.diff(at_nodes, axis=0), node, axis=0)
-    value *= fraction[:, None]
-    value += below
-    return np.asarray(value)
+def interpolated(rows: FloatArray, row: IntArray, fraction: FloatArray) -> FloatArray:
+    """Linear interpolation between rows, (K, rows), and those after them: (N, K)."""
+    value = np.empty((len(rows), len(row)))
+    # class by class: NumPy is slow along a short last axis
+    for of_class, out in zip(rows, value, strict=True):
+        below = np.take(of_class, row)
+        np.take(of_class[1:], row, out=out, mode="clip")
+        out -= below
+        out *= fraction
+        out += below
+    return value.T

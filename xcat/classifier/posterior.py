@@ -21,8 +21,7 @@ from numpy.typing import NDArray
 
 from xcat.arrays import FloatArray, IntArray
 from xcat.classifier.bootstrap import confidence, pair_places, places, spread
-from xcat.classifier.density import Table
-from xcat.classifier.look_up import highest, interpolated, looked_up, node_of
+from xcat.classifier.look_up import highest, interpolated, located, looked_up, node_of
 from xcat.classifier.model import OUTLIER_P, Model
 from xcat.classifier.priors import reweighted
 from xcat.classifier.sample import LARGE_SHIFT, Sample, between_walls
@@ -167,18 +166,14 @@ def classify(
     varying = _varying(model, sample)
 
     terms = np.empty((n, len(model.mixing), n_classes), dtype=np.float32)
-    by_category = np.zeros((len(model.categories), n, n_classes))  # of the terms that are the same for all hypotheses
-    typical_sum, best = np.zeros((n, n_classes)), np.zeros((n, n_classes))
-    beyond, n_missing = np.zeros(n), np.zeros(n, dtype=np.int64)
+    by_category = _by_category(model, n)  # of the terms that are the same for all hypotheses
+    n_missing = np.zeros(n, dtype=np.int64)
     for t in range(len(model.mixing)):
         inside, tail = look_up(t)
         terms[:, t] = inside - tail[:, None]
         if t not in varying:
             by_category[category[t]] += contribution(inside, model.mixing[t])
         if t < n_properties:
-            typical_sum += typical[t] * inside
-            best += typical[t] * look_up.best(t)
-            beyond += typical[t] * tail
             n_missing += ~(look_up.scaled(t) < np.inf)
 
     p, p_without, score, look_up_rows, hypotheses = _posterior(model, sample, by_category, varying)
@@ -190,9 +185,10 @@ def classify(
         p_without = [q if t == prior_category else reweighted(q, one, prior_ratio) for t, q in enumerate(p_without)]
     class_index = np.argmax(p, axis=1)
     without = np.stack([np.argmax(each, axis=1) for each in p_without], axis=1)
-    shortfall = np.take_along_axis(best - typical_sum, class_index[:, None], axis=1)[:, 0]
-    # the shortfall is below zero only by rounding
-    outlier = (np.maximum(shortfall, 0.0) + beyond) / np.log(10.0)
+    shortfall, number = np.zeros(n), np.arange(n)
+    for t in range(n_properties):
+        shortfall += typical[t] * (look_up.best(t, class_index, terms[:, t]) - terms[number, t, class_index])
+    outlier = np.maximum(shortfall, 0.0) / np.log(10.0)  # it is below zero only by rounding
     p_tail = tail_probability(model, outlier, class_index)
     p_err, stability = np.full(p.shape, np.nan), np.full(n, np.nan)
     if model.replicates is not None and n:
@@ -227,7 +223,7 @@ def posterior(model: Model, sample: Sample) -> tuple[FloatArray, FloatArray]:
         When the properties of the sample are not those of the model.
     """
     look_up, varying = _Terms(model, sample), _varying(model, sample)
-    fixed = np.zeros((len(model.categories), len(sample), len(model.classes)))
+    fixed = _by_category(model, len(sample))
     for t in range(len(model.mixing)):
         if t not in varying:
             fixed[model.category_index[t]] += contribution(look_up(t)[0], model.mixing[t])
@@ -243,22 +239,32 @@ def _posterior(
     Without hypotheses the latter are left as log scores: their largest is that of the same class. Then follow the log
     scores of the rows, their look-up, and with hypotheses the weight of every row and the first row of every source.
     """
-    total = fixed.sum(axis=0) + model.log_prior
+    total = reduce(np.add, fixed) + model.log_prior
     if sample.hypotheses is None:
         return softmax(total), [total - each for each in fixed], total, _Terms(model, sample), None
     rows, weight, source = sample.rows()
-    by_category = np.zeros((len(fixed), source.size, len(model.classes)))
+    by_category = _by_category(model, source.size)
     look_up = _Terms(model, rows)
     for t in varying:
         by_category[model.category_index[t]] += contribution(look_up(t)[0], model.mixing[t])
-    score = total[source] + by_category.sum(axis=0)
+    score = _of_rows(total, source) + reduce(np.add, by_category)
     start = np.searchsorted(source, np.arange(len(sample)))
 
     def mean(of: FloatArray) -> FloatArray:
-        return np.asarray(np.add.reduceat(weight[:, None] * softmax(of), start, axis=0))
+        return np.stack([np.add.reduceat(weight * p, start) for p in softmax(of).T]).T
 
-    without = [mean(score - fixed[t][source] - by_category[t]) for t in range(len(fixed))]
+    without = [mean(score - _of_rows(fixed[t], source) - by_category[t]) for t in range(len(fixed))]
     return mean(score), without, score, look_up, (weight, start)
+
+
+def _by_category(model: Model, n: int) -> FloatArray:
+    """Zeros for the contributions of every category, (T, N, K); those to a class follow each other in memory."""
+    return np.zeros((len(model.categories), len(model.classes), n)).transpose(0, 2, 1)
+
+
+def _of_rows(of_sources: FloatArray, source: IntArray) -> FloatArray:
+    """What the sources of rows have, (R, K), in the same order in memory."""
+    return np.take(of_sources.T, source, axis=1).T
 
 
 def _varying(model: Model, sample: Sample) -> list[int]:
@@ -324,7 +330,7 @@ def _margin(p: FloatArray) -> FloatArray:
 
 
 class _Terms:
-    """Look-up of terms for a sample; every column is brought to its scale once.
+    """Look-up of terms for a sample; every column is brought to its scale, and found in its table, once.
 
     Classes behind the Galaxy are looked up at the values before it: their density is p(x) |dx / d(observed x)|.
     """
@@ -333,8 +339,11 @@ class _Terms:
         given, wanted = [p.name for p in sample.properties], [p.name for p in model.properties]
         if given != wanted:
             raise ValueError(f"the sample has the properties {', '.join(given)}, the model {', '.join(wanted)}")
-        self.model, self.sample, self.scaled = model, sample, cache(sample.scaled)
+        self.model, self.sample = model, sample
         self.column, self.before = cache(sample.column), cache(sample.column_before)
+        self.at, self.at_before = (
+            cache(lambda t, of=of: located(model.tables[t], of(t))) for of in (self.column, self.before)
+        )
         every = np.ones(len(model.classes), dtype=bool)
         self.behind = ~every if model.behind is None or sample.shift is None else model.behind
         self.in_front = every & ~self.behind
@@ -349,18 +358,21 @@ class _Terms:
         if q >= 0:
             return self._pair(q), np.zeros(len(self.sample))
         table, x = self.model.tables[t], self.scaled(t)
-        reach = FARTHEST * (table.high - table.low)
-        x = np.clip(np.where(np.isnan(x) | (x == np.inf), table.low, x), table.low - reach, table.high + reach)
-        tail = table.tail_slope * np.maximum(np.maximum(table.low - x, x - table.high), 0.0)
+        # values without end, which stand for none, are not beyond it
+        beyond = np.fmax(np.fmax(table.low - x, np.where(x < np.inf, x - table.high, 0.0)), 0.0)
+        tail = table.tail_slope * np.minimum(beyond, FARTHEST * (table.high - table.low))
         if not self._is_split(t):
-            return looked_up(table, self.column(t)), tail
+            return looked_up(table, self.at(t)), tail
         inside = np.empty((len(self.sample), len(self.model.classes)))
-        inside[:, self.in_front] = looked_up(table.of_classes(self.in_front), self.column(t))
-        behind = table.of_classes(self.behind)
-        inside[:, self.behind] = looked_up(behind, self.before(t))
+        inside[:, self.in_front] = looked_up(table, self.at(t), self.in_front)
+        inside[:, self.behind] = looked_up(table, self.at_before(t), self.behind)
         for rows, by in self._hardened(t):
-            inside[np.ix_(rows, self.behind)] = self._through_gas(t, behind, rows, by)
+            inside[np.ix_(rows, self.behind)] = self._through_gas(t, rows, by)
         return inside, tail
+
+    def scaled(self, t: int) -> FloatArray:
+        """Values of property number t on its scale, (N,)."""
+        return self.column(t).x
 
     def place(self, t: int) -> IntArray:
         """Place of every source in the replicates of term number t, (N,).
@@ -371,20 +383,21 @@ class _Terms:
         if q >= 0:
             i, j = self.model.pair_columns[q]
             return pair_places(self.model.pairs[q], self.scaled(int(i)), self.scaled(int(j)))
-        column = self.column(t)
-        return places(self.model.tables[t], column.x, column.error, column.limit)
+        return places(self.model.tables[t], self.at(t).row)
 
-    def best(self, t: int) -> FloatArray:
-        """Largest value that the term of a property can have, given its errors and which values are missing, (N, K)."""
+    def best(self, t: int, class_index: IntArray, terms: NDArray[np.float32]) -> FloatArray:
+        """Largest value that the term of a property can have in the class of each source, (N,).
+
+        Given its errors and which values are missing; `terms` (N, K) are those that the sources have.
+        """
         table = self.model.tables[t]
-        if not self._is_split(t):
-            return highest(table, self.column(t))
-        best = np.empty((len(self.sample), len(self.model.classes)))
-        best[:, self.in_front] = highest(table.of_classes(self.in_front), self.column(t))
-        behind = table.of_classes(self.behind)
-        best[:, self.behind] = highest(behind, self.before(t))
-        for rows, by in self._hardened(t):  # it takes no part in the outlier measure
-            best[np.ix_(rows, self.behind)] = self._through_gas(t, behind, rows, by)
+        best = highest(table, self.at(t), class_index)
+        if self._is_split(t):
+            is_behind = self.behind[class_index]
+            best = np.where(is_behind, highest(table, self.at_before(t), class_index), best)
+            for rows, _ in self._hardened(t):  # it takes no part in the outlier measure
+                rows = rows[is_behind[rows]]
+                best[rows] = terms[rows, class_index[rows]]
         return best
 
     def _is_split(self, *properties: int) -> bool:
@@ -410,12 +423,14 @@ class _Terms:
             if rows.size:
                 yield rows, by[rows]
 
-    def _through_gas(self, t: int, table: Table, rows: IntArray, by: FloatArray) -> FloatArray:
+    def _through_gas(self, t: int, rows: IntArray, by: FloatArray) -> FloatArray:
         """Terms of such sources: the distribution before the Galaxy, brought behind it and blurred by the error.
+
+        In the classes that lie behind it, (rows, K).
 
         What is blurred beyond a wall is seen on the wall: no count is left in one of the bands.
         """
-        prop, error = self.sample.properties[t], self.column(t).error
+        prop, table, error = self.sample.properties[t], self.model.tables[t], self.column(t).error
         x = self.scaled(t)[rows]
         sigma = np.full(rows.size, table.step) if error is None else np.nan_to_num(error[rows].astype(np.float64))
         sigma = np.maximum(sigma, table.step)
@@ -424,7 +439,8 @@ class _Terms:
         before = between_walls(edges, by[:, None], prop)[0]
         node, fraction = node_of(table, before.ravel())
         assert table.log_above is not None
-        above = np.exp(interpolated(table.log_above, node, fraction)).reshape(*edges.shape, -1)
+        log_above = interpolated(np.ascontiguousarray(table.log_above[:, self.behind].T), node, fraction)
+        above = np.exp(log_above).reshape(*edges.shape, -1)
         above[edges >= prop.high] = 0.0
         mass = np.maximum(above[:, :-1] - above[:, 1:], 0.0)
         z = ((edges[:, :-1] + edges[:, 1:]) / 2.0 - x[:, None]) / sigma[:, None]
@@ -435,5 +451,5 @@ class _Terms:
         total = np.einsum("rj,rjk->rk", density, mass)
         if table.log_atoms is not None:
             for end, wall in enumerate((prop.low, prop.high)):
-                total[x == wall] += np.exp(table.log_atoms[end])
-        return np.asarray(np.log(np.maximum(total, LEAST_DENSITY / prop.width)) + table.log_present)
+                total[x == wall] += np.exp(table.log_atoms[end, self.behind])
+        return np.asarray(np.log(np.maximum(total, LEAST_DENSITY / prop.width)) + table.log_present[self.behind])
