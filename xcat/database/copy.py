@@ -288,17 +288,19 @@ def copy_out(
             yield unpack(rest)
 
 
-def _messages(copy: psycopg.Copy, pgconn: psycopg.pq.abc.PGconn) -> Iterator[psycopg.abc.Buffer]:
-    """What a COPY sends, a message for each row. What is here already is taken at once; psycopg waits for the rest.
+def _messages(copy: psycopg.Copy, pgconn: psycopg.pq.abc.PGconn) -> Iterator[bytes]:
+    """What a COPY sends, rows together that are here already. They are taken at once; psycopg waits for the rest.
 
     Waiting as psycopg does for every single row takes several times as long as the row.
     """
+    take = pgconn.get_copy_data
     for data in copy:
-        yield data
-        size, data = pgconn.get_copy_data(1)
+        rows = [data]
+        size, data = take(1)
         while size > 0:
-            yield data
-            size, data = pgconn.get_copy_data(1)
+            rows.append(data)
+            size, data = take(1)
+        yield b"".join(rows)
         if size < 0:  # the end, of which psycopg is not asked again
             result = pgconn.get_result()
             while pgconn.get_result() is not None:
