@@ -53,8 +53,12 @@ def exists(conn: Connection, table: str, key: int) -> bool:
 
 def create(conn: Connection, table: str, key: int) -> str:
     """Make the table that will become a partition: columns, CHECKs and comments of the parent, no index; its name."""
-    made = sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING ALL EXCLUDING INDEXES EXCLUDING IDENTITY)")
-    conn.execute(made.format(_identifier(table, key), _parent(table)))
+    # with the CHECK of the key, ATTACH accepts the bound without reading the table under its lock
+    made = sql.SQL(
+        "CREATE TABLE {} (LIKE {} INCLUDING ALL EXCLUDING INDEXES EXCLUDING IDENTITY, CONSTRAINT bound CHECK ({} = {}))"
+    )
+    bound = (sql.Identifier(_key(table)), sql.Literal(key))
+    conn.execute(made.format(_identifier(table, key), _parent(table), *bound))
     # no plan asks what is in an array of numbers, and to count its elements takes longer than to write the indexes
     arrays = [c.name for c in _TABLES[table].columns if isinstance(c.type, ARRAY) and isinstance(c.type.item_type, Float)]
     if arrays:
@@ -64,11 +68,8 @@ def create(conn: Connection, table: str, key: int) -> str:
 
 
 def prepare(conn: Connection, table: str, key: int) -> None:
-    """Make a table written by `create` ready to be a partition: key CHECK, indexes, statistics."""
+    """Make a table written by `create` ready to be a partition: indexes, statistics."""
     child = _identifier(table, key)
-    # with this CHECK, ATTACH accepts the bound without reading the table under its lock
-    bound = sql.SQL("ALTER TABLE {} ADD CONSTRAINT bound CHECK ({} = {})")
-    conn.execute(bound.format(child, sql.Identifier(_key(table)), sql.Literal(key)))
     _index(conn, _TABLES[table], partition_name(table, key), child)
     conn.execute(sql.SQL("ANALYZE {}").format(child))
 
