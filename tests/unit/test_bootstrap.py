@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from xcat.classifier import CATEGORIES, FitOptions, Hypotheses, Model, Property, Sample, classify, fit
-from xcat.classifier.bootstrap import confidence, contributions_at_places, pair_places, places
+from xcat.classifier.bootstrap import confidence, contributions_at_places, pair_places
 from xcat.classifier.crossval import _Fit
 from xcat.classifier.posterior import _Terms, best_levels, contribution, familiarity, softmax
 
@@ -56,8 +56,9 @@ def test_at_a_node_the_place_has_what_the_table_has(fitted: tuple[Model, Sample]
         nodes = table.low + table.step * np.arange(0, 257, 2)
         values = np.full((131, 4), np.nan)
         values[:129, t], values[129, t] = nodes, np.inf
-        term = _Terms(model, Sample(PROPERTIES, values))(t)[0]
-        place = places(table, values[:, t], None, None)
+        look_up = _Terms(model, Sample(PROPERTIES, values))
+        term = look_up(t)[0]
+        place = look_up.place(t)
         assert at[t][place] == pytest.approx(contribution(term, model.mixing[t]), abs=1e-9)
     pair = model.pairs[0]
     middle = pair.low[:, None] + pair.step[:, None] * np.arange(32)

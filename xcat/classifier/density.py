@@ -27,7 +27,7 @@ from operator import add
 import numpy as np
 from numpy.typing import NDArray
 
-from xcat.arrays import BoolArray, FloatArray, IntArray
+from xcat.arrays import FloatArray, IntArray
 from xcat.classifier.kernels import CELLS_PER_STEP, Kernels, completed
 from xcat.columns.properties import Property, of_light_curves, shift_of
 
@@ -168,7 +168,7 @@ class Table:
         peak = self.log_density.max(axis=0)[None]
         if self.log_smeared is not None:
             peak = np.concatenate([peak, self.log_smeared.max(axis=1)])
-        return peak if self.log_atoms is None else np.maximum(peak, self.log_atoms.max(axis=0))
+        return np.asarray(peak if self.log_atoms is None else np.maximum(peak, self.log_atoms.max(axis=0)))
 
 
 def cells(x_scaled: FloatArray, prop: Property, n_cells: int = N_CELLS) -> IntArray:

@@ -1,7 +1,7 @@
 """The term of a property, looked up in its table for many sources at once.
 
-Every value is located once: its row in the table serves the term in all classes, the largest term that the source could
-have, and the place in the replicates.
+Every value is located once: its row in the table serves the term in all classes, the outlier measure, and the place in
+the replicates.
 """
 
 from dataclasses import dataclass
@@ -70,24 +70,28 @@ def looked_up(table: Table, at: Located, classes: BoolArray | None = None) -> Fl
     return inside
 
 
-def highest(table: Table, at: Located, class_index: IntArray) -> FloatArray:
-    """Largest term that each source could have in its class, given its errors and whether it has a value, (N,)."""
+def shortfall(table: Table, at: Located, class_index: IntArray) -> FloatArray:
+    """By how much the term of each source in its class is below the largest that it could be there, (N,).
+
+    The largest given the source's error, and whether it has a value; what a shift does to both is left out.
+    """
     common = np.maximum(table.log_present, table.log_missing)
     # of a value by its level, then of a missing one, of one not observed, and of a limit
     best = np.concatenate([table.log_peak + common, [common, np.zeros_like(common), table.log_present]])
     kind = np.zeros_like(at.row) if at.level is None else at.level.copy()
     for number, rows in enumerate((at.row == MISSING, at.row == NOT_OBSERVED, at.row >= table.first_limit), -3):
         kind[rows] = len(best) + number
-    top = best.ravel()[kind * best.shape[1] + class_index]
-    if at.log_jacobian is not None:
-        top += np.where(kind < len(table.log_peak), at.log_jacobian, 0.0)
-    return np.asarray(top)
+    every = table.rows.ravel()
+    row = class_index * table.rows.shape[1] + at.row
+    inside = every[row]
+    inside += at.fraction * (every[row + 1] - inside)
+    return np.asarray(best.ravel()[kind * best.shape[1] + class_index] - inside)
 
 
 def node_of(table: Table, x: FloatArray) -> tuple[IntArray, FloatArray]:
     """Node below every value, and the fraction of the step beyond it; kept inside the table, also what is no number."""
     last = len(table.log_density) - 1
-    position = np.fmax(np.fmin((x - table.low) / table.step, last), 0.0)
+    position = np.minimum((np.fmax(np.fmin(x, table.high), table.low) - table.low) / table.step, last)
     node = np.minimum(position.astype(np.int64), last - 1)
     return node, position - node
 

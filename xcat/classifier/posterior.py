@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from xcat.arrays import FloatArray, IntArray
 from xcat.classifier.bootstrap import confidence, pair_places, places, spread
-from xcat.classifier.look_up import highest, interpolated, located, looked_up, node_of
+from xcat.classifier.look_up import interpolated, located, looked_up, node_of, shortfall
 from xcat.classifier.model import OUTLIER_P, Model
 from xcat.classifier.priors import reweighted
 from xcat.classifier.sample import LARGE_SHIFT, Sample, between_walls
@@ -167,13 +167,14 @@ def classify(
 
     terms = np.empty((n, len(model.mixing), n_classes), dtype=np.float32)
     by_category = _by_category(model, n)  # of the terms that are the same for all hypotheses
-    n_missing = np.zeros(n, dtype=np.int64)
+    beyond, n_missing = np.zeros(n), np.zeros(n, dtype=np.int64)
     for t in range(len(model.mixing)):
         inside, tail = look_up(t)
         terms[:, t] = inside - tail[:, None]
         if t not in varying:
             by_category[category[t]] += contribution(inside, model.mixing[t])
         if t < n_properties:
+            beyond += typical[t] * tail
             n_missing += ~(look_up.scaled(t) < np.inf)
 
     p, p_without, score, look_up_rows, hypotheses = _posterior(model, sample, by_category, varying)
@@ -185,10 +186,11 @@ def classify(
         p_without = [q if t == prior_category else reweighted(q, one, prior_ratio) for t, q in enumerate(p_without)]
     class_index = np.argmax(p, axis=1)
     without = np.stack([np.argmax(each, axis=1) for each in p_without], axis=1)
-    shortfall, number = np.zeros(n), np.arange(n)
+    below = np.zeros(n)
     for t in range(n_properties):
-        shortfall += typical[t] * (look_up.best(t, class_index, terms[:, t]) - terms[number, t, class_index])
-    outlier = np.maximum(shortfall, 0.0) / np.log(10.0)  # it is below zero only by rounding
+        below += typical[t] * look_up.shortfall(t, class_index)
+    # the shortfall is below zero only by rounding
+    outlier = (np.maximum(below, 0.0) + beyond) / np.log(10.0)
     p_tail = tail_probability(model, outlier, class_index)
     p_err, stability = np.full(p.shape, np.nan), np.full(n, np.nan)
     if model.replicates is not None and n:
@@ -385,20 +387,16 @@ class _Terms:
             return pair_places(self.model.pairs[q], self.scaled(int(i)), self.scaled(int(j)))
         return places(self.model.tables[t], self.at(t).row)
 
-    def best(self, t: int, class_index: IntArray, terms: NDArray[np.float32]) -> FloatArray:
-        """Largest value that the term of a property can have in the class of each source, (N,).
-
-        Given its errors and which values are missing; `terms` (N, K) are those that the sources have.
-        """
+    def shortfall(self, t: int, class_index: IntArray) -> FloatArray:
+        """By how much the term of a property is below the largest in the class of each source; see `look_up`."""
         table = self.model.tables[t]
-        best = highest(table, self.at(t), class_index)
+        below = shortfall(table, self.at(t), class_index)
         if self._is_split(t):
             is_behind = self.behind[class_index]
-            best = np.where(is_behind, highest(table, self.at_before(t), class_index), best)
+            below = np.where(is_behind, shortfall(table, self.at_before(t), class_index), below)
             for rows, _ in self._hardened(t):  # it takes no part in the outlier measure
-                rows = rows[is_behind[rows]]
-                best[rows] = terms[rows, class_index[rows]]
-        return best
+                below[rows[is_behind[rows]]] = 0.0
+        return below
 
     def _is_split(self, *properties: int) -> bool:
         """Whether the values of some classes are others than those of the rest."""

@@ -60,9 +60,10 @@ def create(conn: Connection, table: str, key: int) -> str:
     bound = (sql.Identifier(_key(table)), sql.Literal(key))
     conn.execute(made.format(_identifier(table, key), _parent(table), *bound))
     # no plan asks what is in an array of numbers, and to count its elements takes longer than to write the indexes
-    arrays = [c.name for c in _TABLES[table].columns if isinstance(c.type, ARRAY) and isinstance(c.type.item_type, Float)]
-    if arrays:
-        parts = [sql.SQL("ALTER COLUMN {} SET STATISTICS 0").format(sql.Identifier(name)) for name in arrays]
+    of_arrays = ((c.name, c.type) for c in _TABLES[table].columns if isinstance(c.type, ARRAY))
+    names = [sql.Identifier(name) for name, type_ in of_arrays if isinstance(type_.item_type, Float)]
+    if names:
+        parts = [sql.SQL("ALTER COLUMN {} SET STATISTICS 0").format(name) for name in names]
         conn.execute(sql.SQL("ALTER TABLE {} {}").format(_identifier(table, key), sql.SQL(", ").join(parts)))
     return qualified(table, key)
 
