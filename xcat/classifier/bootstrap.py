@@ -139,8 +139,9 @@ def spread(
     of_row: Mapping[int, IntArray],
     hypotheses: tuple[FloatArray, IntArray] | None = None,
     prior_ratio: FloatArray | None = None,
+    answer_index: IntArray | None = None,
 ) -> tuple[FloatArray, FloatArray]:
-    """Errors of probabilities, (N, K), and how often each source has its class, (N,).
+    """Errors of probabilities, (N, A), and how often each source has its class, (N,).
 
     Parameters
     ----------
@@ -154,10 +155,12 @@ def spread(
         For the number of every other term with replicates, the place of each row.
     hypotheses : ((R,) float64, (N,) int64), optional
         Weight of every row, and the first row of every source; without, every source is a row.
-    prior_ratio : (N, K) array, optional
+    prior_ratio : (N, A) array, optional
         As in `classify`.
+    answer_index : (K,) int64, optional
+        As in `Model`, if the K are kinds of classes.
     """
-    n, k = class_index.size, score.shape[1]
+    n, k = class_index.size, score.shape[1] if answer_index is None else int(answer_index.max()) + 1
     p_err, stability = np.empty((n, k)), np.empty(n)
     start = np.append(np.arange(n) if hypotheses is None else hypotheses[1], len(score))
     for first in range(0, n, _SOURCES_AT_ONCE):
@@ -177,6 +180,8 @@ def spread(
         p /= total
         if hypotheses is not None:
             p = _summed(p, start[some.start : some.stop + 1] - rows.start)
+        if answer_index is not None:
+            p = np.stack([reduce(np.add, p[answer_index == a]) for a in range(k)])
         if prior_ratio is not None:
             p *= prior_ratio[some].T.astype(np.float32)[:, :, None]
             p /= reduce(np.add, p)

@@ -84,6 +84,8 @@ class FitOptions:
         Refits of the final model, for the errors of the probabilities; none with fewer than 2.
     behind : tuple of str or None
         Classes whose members lie behind the whole Galaxy; None: those that are called so (`is_behind_galaxy`).
+    part_of : tuple of K str or None
+        Class that each of the classes is a kind of; see `Model`. The loss is that of the kinds.
 
     Raises
     ------
@@ -100,6 +102,7 @@ class FitOptions:
     seed: int = 0
     replicates: int = N_REPLICATES
     behind: tuple[str, ...] | None = None
+    part_of: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.weights, str) and self.weights not in ("property", "category", "equal"):
@@ -164,7 +167,7 @@ def _tuned(
     options: FitOptions | None,
 ) -> Model:
     fitting = _Fit(sample, class_index, classes, priors, options or FitOptions())
-    model = fitting.model(groups)
+    model = replace(fitting.model(groups), part_of=fitting.options.part_of)
     outlier = classify(model, sample).outlier
     return replace(model, outlier_levels=outlier_levels(outlier, fitting.label, len(classes)))
 
@@ -209,8 +212,9 @@ class _Fit:
         self.objective_class = list(classes).index(of_class) if of_class in classes else None
         self.errors = typical_errors(sample)
         self.factors = [np.ones(k) for _ in sample.properties]
-        names = [c for c in classes if is_behind_galaxy(c)] if options.behind is None else options.behind
-        self.behind = np.array([c in names for c in classes])
+        answers = options.part_of or classes
+        names = [c for c in answers if is_behind_galaxy(c)] if options.behind is None else options.behind
+        self.behind = np.array([bool({c, answer} & set(names)) for c, answer in zip(classes, answers, strict=True)])
         self.cells = Cells(sample, self.label, k, options.pairs, self.behind)
         (self.counts,) = self.cells.count()
         self.chosen = chosen_sources(self.label, k, options.seed)

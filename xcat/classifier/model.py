@@ -30,6 +30,11 @@ LEAST_WITH_ERROR = 0.01
 class Model:
     """Tables, priors and weights.
 
+    A class may have several kinds, each with tables and weights of its own: X-ray binaries with a massive companion and
+    with a light one have little in common. What is called a class below is then a kind; the probability of a class is
+    the sum of those of its kinds (mixture discriminant analysis, Hastie & Tibshirani 1996, J. R. Statist. Soc. B 58,
+    155, with kinds that are known).
+
     The log score of class c is log_prior[c] + offsets[c] + the sum over terms t and classes k of mixing[t, c, k] times
     the advantage of class k in term t: its log-likelihood minus the mean over the classes. Terms are the properties,
     followed by the pairs.
@@ -71,6 +76,8 @@ class Model:
         model of before, all of whose tables are of values as they are observed, and which counts every missing value.
     best_levels : (L,) float64 or None
         Largest probability that these shares of the reference sample, out of fold, do not exceed.
+    part_of : tuple of K str or None
+        Class that each of the `classes` is a kind of; None: each is a class.
 
     Raises
     ------
@@ -98,9 +105,12 @@ class Model:
     replicates: Replicates | None = None
     behind: BoolArray | None = None
     best_levels: FloatArray | None = None
+    part_of: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         p, k = len(self.properties), len(self.classes)
+        if self.part_of is not None and len(self.part_of) != k:
+            raise ValueError(f"part_of must name the class of each of {k} kinds: {', '.join(self.part_of)}")
         check_priors(self.priors, k)
         check_weights(self.weights, self.categories)
         if not (np.isfinite(self.sharpness) and self.sharpness > 0):
@@ -117,6 +127,35 @@ class Model:
         for name, category in zip(self.term_names, self.term_categories, strict=True):
             if category not in self.categories:
                 raise ValueError(f"{name}: no category {category!r} in the model")
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """The A classes that have probabilities: the classes, or those that they are kinds of."""
+        return tuple(dict.fromkeys(self.part_of or self.classes))
+
+    @property
+    def answer_index(self) -> IntArray:
+        """Number of the answer that each of the classes belongs to, (K,)."""
+        answers = self.answers
+        return np.array([answers.index(name) for name in self.part_of or self.classes], dtype=np.int64)
+
+    @property
+    def answer_priors(self) -> FloatArray:
+        """Prior probabilities of the answers, (A,)."""
+        return self.by_answer(self.priors)
+
+    def by_answer(self, of_classes: FloatArray) -> FloatArray:
+        """Sums over the kinds of every answer, (..., A), of what the classes have, (..., K)."""
+        if self.part_of is None:
+            return of_classes
+        index = self.answer_index
+        columns = [of_classes[..., index == a].sum(axis=-1) for a in range(len(self.answers))]
+        # those of an answer follow each other in memory, as those of a class do
+        return np.moveaxis(np.stack(columns), 0, -1)
+
+    def with_answer_priors(self, priors: FloatArray) -> Model:
+        """The model with other priors of the answers, (A,); the kinds of each keep their shares."""
+        return replace(self, priors=self.priors * (priors / self.answer_priors)[self.answer_index])
 
     @property
     def term_names(self) -> tuple[str, ...]:

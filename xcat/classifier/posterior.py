@@ -9,7 +9,9 @@ et al. 2022 (A&A 657, A138) as the poster prints it,
 where l_t(c) is the sum of the terms of category t; with sharpness T and equal weights it is plain naive Bayes. The
 sharpness between them is fitted, as the temperature of Guo et al. 2017 (ICML, PMLR 70, 1321) is for networks.
 
-A source with several counterpart hypotheses h has the posterior sum_h p_h P(c | h).
+A source with several counterpart hypotheses h has the posterior sum_h p_h P(c | h). If the model's classes are kinds of
+classes, the probability of a class is the sum of those of its kinds; "class" and A below are these answers
+(`Model.answers`), K is the number of kinds.
 """
 
 from collections.abc import Iterator, Sequence
@@ -43,14 +45,15 @@ class Classification:
 
     Attributes
     ----------
-    p : (N, K) float64
+    p : (N, A) float64
         Posterior probabilities.
     class_index : (N,) int64
         Most probable class, from 0.
     margin : (N,) float64
         Its probability minus that of the second.
     outlier : (N,) float64
-        Decades by which the source is less likely than the most typical member of its most probable class.
+        Decades by which the source is less likely than the most typical member of its most probable class; of the kind
+        that is the most probable there.
     p_tail : (N,) float64
         Probability that a member of that class is at least as outlying; NaN if the model has no outlier levels.
     n_missing : (N,) int64
@@ -59,7 +62,7 @@ class Classification:
         Most probable class when the category is left out.
     evidence : (N, P + Q, K) float32
         Natural-log likelihood terms with the accepted counterpart; see `evidence`.
-    p_err : (N, K) float64
+    p_err : (N, A) float64
         Standard deviation of each probability over the replicates of the fit; NaN if the model has none.
     stability : (N,) float64
         Share of the replicates in which the most probable class is the same; NaN if the model has none.
@@ -134,7 +137,7 @@ def classify(
     ----------
     sample : Sample
         With hypotheses the posterior is the mean over them, weighted by their probabilities.
-    prior_ratio : (N, K) array, optional
+    prior_ratio : (N, A) array, optional
         Priors of each source over those of the model. The probabilities are `reweighted` by it, and all that is derived
         from them follows.
     prior_category : int, optional
@@ -177,29 +180,35 @@ def classify(
             beyond += typical[t] * tail
             n_missing += ~(look_up.scaled(t) < np.inf)
 
-    p, p_without, score, look_up_rows, hypotheses = _posterior(model, sample, by_category, varying)
+    of_kinds, p_without, score, look_up_rows, hypotheses = _posterior(model, sample, by_category, varying)
+    p = model.by_answer(of_kinds)
+    if sample.hypotheses is None and (prior_ratio is not None or model.part_of is not None):
+        p_without = [softmax(score) for score in p_without]
+    p_without = [model.by_answer(each) for each in p_without]
     if prior_ratio is not None:
         one = np.ones(1)
-        if sample.hypotheses is None:
-            p_without = [softmax(score) for score in p_without]
         p = reweighted(p, one, prior_ratio)
         p_without = [q if t == prior_category else reweighted(q, one, prior_ratio) for t, q in enumerate(p_without)]
     class_index = np.argmax(p, axis=1)
     without = np.stack([np.argmax(each, axis=1) for each in p_without], axis=1)
+    kind = class_index
+    if model.part_of is not None:
+        kind = np.argmax(np.where(model.answer_index == class_index[:, None], of_kinds, -1.0), axis=1)
     below = np.zeros(n)
     for t in range(n_properties):
-        below += typical[t] * look_up.shortfall(t, class_index)
+        below += typical[t] * look_up.shortfall(t, kind)
     # the shortfall is below zero only by rounding
     outlier = (np.maximum(below, 0.0) + beyond) / np.log(10.0)
-    p_tail = tail_probability(model, outlier, class_index)
+    p_tail = tail_probability(model, outlier, kind)
     p_err, stability = np.full(p.shape, np.nan), np.full(n, np.nan)
     if model.replicates is not None and n:
         numbers = range(len(model.replicates.terms))
         rows = [t for t in varying if t in numbers] if hypotheses is not None else []
         of_source = {t: look_up.place(t) for t in numbers if t not in rows}
         of_row = {t: look_up_rows.place(t) for t in rows}
+        answers = None if model.part_of is None else model.answer_index
         p_err, stability = spread(
-            model.replicates, score, of_source, class_index, of_row, hypotheses=hypotheses, prior_ratio=prior_ratio
+            model.replicates, score, of_source, class_index, of_row, hypotheses, prior_ratio, answers
         )
     return Classification(
         p,
@@ -217,7 +226,7 @@ def classify(
 
 
 def posterior(model: Model, sample: Sample) -> tuple[FloatArray, FloatArray]:
-    """Posterior (N, K), and that without each category (T, N, K), as of `classify`, which takes three times as long.
+    """Posterior (N, A), and that without each category (T, N, A), as of `classify`, which takes three times as long.
 
     Raises
     ------
@@ -230,13 +239,14 @@ def posterior(model: Model, sample: Sample) -> tuple[FloatArray, FloatArray]:
         if t not in varying:
             fixed[model.category_index[t]] += contribution(look_up(t)[0], model.mixing[t])
     p, without, *_ = _posterior(model, sample, fixed, varying)
-    return p, np.array(without if sample.hypotheses is not None else [softmax(score) for score in without])
+    each = without if sample.hypotheses is not None else [softmax(score) for score in without]
+    return model.by_answer(p), np.array([model.by_answer(q) for q in each])
 
 
 def _posterior(
     model: Model, sample: Sample, fixed: FloatArray, varying: Sequence[int]
 ) -> tuple[FloatArray, list[FloatArray], FloatArray, "_Terms", tuple[FloatArray, IntArray] | None]:
-    """Posterior, and the one without each category in turn; the mean over the hypotheses if there are any.
+    """Posterior of the kinds, and the one without each category in turn; the mean over the hypotheses if there are any.
 
     Without hypotheses the latter are left as log scores: their largest is that of the same class. Then follow the log
     scores of the rows, their look-up, and with hypotheses the weight of every row and the first row of every source.
@@ -277,7 +287,7 @@ def _varying(model: Model, sample: Sample) -> list[int]:
 
 
 def tail_probability(model: Model, outlier: FloatArray, class_index: IntArray) -> FloatArray:
-    """Probability that a member of the class has this outlier measure or a larger one, (N,).
+    """Probability that a member of the class, or kind, has this outlier measure or a larger one, (N,).
 
     Its logarithm is interpolated between the levels of the model; beyond the last one it decreases with the mean slope
     of the last tenth of the members.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from xcat.arrays import FloatArray
 from xcat.classifier.model import Model
@@ -92,11 +92,11 @@ def sky_prior(
     ----------
     model : Model
         Fitted without these two (`FitOptions.excluded_properties`), with the priors of the whole catalogue.
-    p : (N, K) float64
+    p : (N, A) float64
         Its posteriors for the catalogue's sources.
     values : (N, 2) array
         The two properties, named in `axes`, on their physical scales.
-    expected : (N, K) float64, optional
+    expected : (N, A) float64, optional
         Shares of the classes at each source by published counts (`expected_shares`). The estimate in a cell is then
         pulled towards a mixture of their mean and the overall prior (`COUNTS_SHARE`, `COUNTS_STRENGTH`).
 
@@ -120,8 +120,7 @@ def sky_prior(
         return model
     p, scaled = p[both], [x[both] for x in scaled]
     if expected is not None:
-        expected = COUNTS_SHARE * expected[both] + (1.0 - COUNTS_SHARE) * model.priors
-    k = len(model.classes)
+        expected = COUNTS_SHARE * expected[both] + (1.0 - COUNTS_SHARE) * model.answer_priors
     cells, centres = [], []
     for x, n_cells in zip(scaled, CELLS, strict=True):
         edges = np.unique(np.quantile(x, np.linspace(0.0, 1.0, n_cells + 1)[1:-1]))
@@ -134,15 +133,16 @@ def sky_prior(
     strength = (STRENGTH if expected is None else COUNTS_STRENGTH) * float(size.mean())
     members = [number == c for c in range(size.size)]
     pulled = [None if expected is None or not m.any() else expected[m].mean(axis=0) for m in members]
-    shares = np.array([estimate(p[m], model.priors, strength, to) for m, to in zip(members, pulled, strict=True)])
-    priors = model.priors
+    priors = model.answer_priors
+    shares = np.array([estimate(p[m], priors, strength, to) for m, to in zip(members, pulled, strict=True)])
     if expected is None:
         for _ in range(_SCALINGS):
             shares *= priors * size.sum() / (size @ shares)
             shares /= shares.sum(axis=1, keepdims=True)
     else:
         priors = size @ shares / size.sum()
-    log_ratio = np.log(shares / priors).reshape(*shape, k)
+    # the kinds of a class keep their shares
+    log_ratio = np.log(shares / priors)[:, model.answer_index].reshape(*shape, len(model.classes))
     # interpolate linearly from the middles of the cells to the bins of a pair
     low, step = middles(props)
     for axis, centre in enumerate(centres):
@@ -150,7 +150,13 @@ def sky_prior(
         lines = np.moveaxis(log_ratio, axis, -1)
         spread = np.array([np.interp(at, centre, line) for line in lines.reshape(-1, len(centre))])
         log_ratio = np.moveaxis(spread.reshape(*lines.shape[:-1], N_BINS), -1, axis)
-    names, n_present = (axes[0], axes[1]), np.full(k, float(both.sum()))
+    names, n_present = (axes[0], axes[1]), np.full(len(model.classes), float(both.sum()))
     pair = PairTable(pair_name(names), props[0].category, names, low, step, log_ratio, n_present)
-    mixing = np.concatenate([model.mixing, np.eye(k)[None]])
-    return replace(model, priors=priors, pairs=(*model.pairs, pair), mixing=mixing)
+    mixing = np.concatenate([model.mixing, np.eye(len(model.classes))[None]])
+    return replace(model.with_answer_priors(priors), pairs=(*model.pairs, pair), mixing=mixing)
+
+
+def sky_ratio(model: Model, term: NDArray[np.floating]) -> FloatArray:
+    """Ratio of the local prior to the overall one by the term of a `sky_prior`, (N, K): of each answer, (N, A)."""
+    first = [int(np.argmax(model.answer_index == a)) for a in range(len(model.answers))]
+    return np.asarray(np.exp(np.asarray(term, dtype=np.float64)[:, first]))

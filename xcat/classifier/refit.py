@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from xcat.classifier.crossval import CrossValidation, FitOptions, fit, with_priors
 from xcat.classifier.model import CATEGORIES, HOW_FITTED, Model
 from xcat.classifier.posterior import evidence
+from xcat.classifier.priors import sky_ratio
 from xcat.classifier.sample import Sample
 
 
@@ -75,16 +76,17 @@ def refit(
         seed=seed,
         replicates=0 if model.replicates is None else model.replicates.size,
         behind=() if model.behind is None else tuple(compress(model.classes, model.behind)),
+        part_of=model.part_of,
     )
     fitted, validation = fit(sample, class_index, groups, model.classes, given, options, n_folds)
     fresh = ("offsets", "weights", *HOW_FITTED, "outlier_levels", "replicates", "best_levels")
     of_sky = np.eye(len(model.classes))[None][:has_sky]
     mixing = np.concatenate([fitted.mixing, of_sky])
     made = replace(kept, mixing=mixing, **{name: getattr(fitted, name) for name in fresh})
-    ratio = np.broadcast_to(model.priors / given, validation.p.shape)
+    ratio = np.broadcast_to(model.answer_priors / model.by_answer(given), validation.p.shape)
     category = None
     if has_sky:
-        ratio = ratio * np.exp(evidence(made, sample)[:, -1].astype(np.float64))
+        ratio = ratio * sky_ratio(made, evidence(made, sample)[:, -1])
         category = made.categories.index(made.pairs[-1].category)
     return made, with_priors(validation, sample, ratio, category)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from xcat.arrays import FloatArray
 from xcat.classifier import CATEGORIES, FitOptions, Sample, classify, tune
+from xcat.classifier.kinds import Kinds
 from xcat.errors import ConfigError
 from xcat.evaluate.protocol import Labelled, Method, Training
 from xcat.evaluate.rules import Rules, roles
@@ -59,7 +60,11 @@ class Tables(Method):
             options = FitOptions("equal", sharpness=float(len(CATEGORIES)), smoothing=1.0, pairs=pairs, seed=seed)
         else:
             options = FitOptions(self.weights, self.objective, pairs=pairs, seed=seed)
-        model = tune(train.sample, train.label, train.groups, train.classes, train.mix, options)
+        # the formula with weights of the categories has one table for each class
+        kinds = Kinds.of(train.label, train.kind if self.weights == "property" else None, train.classes)
+        options = replace(options, part_of=None if kinds.are_classes else kinds.part_of)
+        priors = kinds.priors(train.classes, train.mix)
+        model = tune(train.sample, kinds.label, train.groups, kinds.names, priors, options)
         return classify(model, test).p
 
 

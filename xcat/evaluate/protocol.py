@@ -46,6 +46,8 @@ class Training:
     classes : tuple of K str
     target : (K,) float64, optional
         Mix of classes that the answers are for, if it is not that of these sources.
+    kind : (N,) str, optional
+        Kind of its class that each source is; see `xcat.classifier.kinds`.
     """
 
     sample: Sample
@@ -53,6 +55,7 @@ class Training:
     groups: IntArray
     classes: tuple[str, ...]
     target: FloatArray | None = None
+    kind: np.ndarray | None = None
 
     @property
     def mix(self) -> FloatArray:
@@ -115,6 +118,8 @@ class Labelled:
         Literature source of each label; empty: not known.
     notes : tuple of str
         How the folds by origin divide each class.
+    kind : (N,) str, optional
+        Kind of its class that each source is, empty for none.
     """
 
     source_id: IntArray
@@ -129,6 +134,7 @@ class Labelled:
     position: FloatArray | None = None
     origin: np.ndarray | None = None
     notes: tuple[str, ...] = ()
+    kind: np.ndarray | None = None
 
     def __len__(self) -> int:
         return int(self.label.size)
@@ -139,7 +145,9 @@ class Labelled:
         Without a large literature source the mix of classes is another one, but the answers are for that of all.
         """
         target = self.mix if kind == ORIGIN else None
-        return Training(self.sample.take(chosen), self.label[chosen], self.groups[kind][chosen], self.classes, target)
+        of_class = None if self.kind is None else self.kind[chosen]
+        of_sources = (self.sample.take(chosen), self.label[chosen], self.groups[kind][chosen])
+        return Training(*of_sources, self.classes, target, of_class)
 
     @property
     def n_class(self) -> dict[str, int]:

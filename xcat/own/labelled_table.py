@@ -107,6 +107,8 @@ def of_table(
     number = {name: classes.index(c) for name, c in mapping.items()}
     labelled = _labelled(user, rows, sample, index[rows], classes, _priors(classes, priors, index[rows]))
     labelled = replace(labelled, answers={name: _published(user, name, number)[rows] for name in answers})
+    if len(mapping) > len(classes):  # what is mapped to one class are its kinds
+        labelled = replace(labelled, kind=native[rows])
     column = _origin_column(user, origin)
     if column:
         labelled = with_origin(labelled, _text(user.table[column])[rows])
