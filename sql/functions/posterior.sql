@@ -286,26 +286,26 @@ AS $$
     CROSS JOIN LATERAL generate_series(1, cardinality(t.classes)) AS c
 $$;
 
--- Probability of every class by the model of a fit run, for one row of properties: to_jsonb(s) of xcat.property AS s,
+-- Probability of every class by the model of a fit run (of a class with kinds, their sum), for one row of properties: to_jsonb(s) of xcat.property AS s,
 -- perhaps || '{"hr1": 0.2}'; units are those of the columns; a counterpart is taken for certain
 CREATE FUNCTION pub.posterior(model_run_id integer, properties jsonb)
 RETURNS TABLE (class text, p double precision)
 LANGUAGE sql STABLE PARALLEL SAFE ROWS 4
 AS $$
     WITH start AS MATERIALIZED (
-        SELECT k.class, ln(k.prior) + k.log_offset AS score
+        SELECT k.class_id, k.class, coalesce(k.part_of, k.class) AS answer, ln(k.prior) + k.log_offset AS score
         FROM xcat.model_class AS k
         WHERE k.run_id = xcat.checked_model(model_run_id)
     ), scores AS (
-        SELECT s.class, s.score + e.score AS score
+        SELECT s.class_id, s.answer, s.score + e.score AS score
         FROM (SELECT class, sum(contribution) AS score
               FROM pub.evidence_of(model_run_id, properties) GROUP BY class) AS e
         JOIN start AS s ON s.class = e.class
     ), shares AS (
         -- below e^-600 the exponential would be an error here; nothing is lost
-        SELECT class, exp(greatest(score - max(score) OVER (), -600)) AS share FROM scores
+        SELECT class_id, answer, exp(greatest(score - max(score) OVER (), -600)) AS share FROM scores
     )
-    SELECT class, share / sum(share) OVER () FROM shares
+    SELECT answer, sum(share) / sum(sum(share)) OVER () FROM shares GROUP BY answer ORDER BY min(class_id)
 $$;
 
 -- Probability of every class in every replicate of a model: refits to the reweighted reference sample. Its standard
@@ -316,7 +316,8 @@ LANGUAGE sql STABLE PARALLEL SAFE ROWS 80
 AS $$
     WITH given AS MATERIALIZED (SELECT xcat.checked_properties(posterior_replicates.properties) AS properties),
     classes AS MATERIALIZED (
-        SELECT k.class_id, k.class, ln(k.prior) + k.log_offset AS score, k.offset_changes
+        SELECT k.class_id, k.class, coalesce(k.part_of, k.class) AS answer, ln(k.prior) + k.log_offset AS score,
+               k.offset_changes
         FROM xcat.model_class AS k
         WHERE k.run_id = xcat.checked_model(model_run_id)
     ), of_model AS MATERIALIZED (
@@ -371,13 +372,15 @@ AS $$
         CROSS JOIN LATERAL generate_series(1, cardinality(k.offset_changes)) AS b (replicate)
         GROUP BY b.replicate, k.class_id
     ), scores AS (
-        SELECT c.replicate, k.class, m.score + k.offset_changes[c.replicate] + c.change AS score
+        SELECT c.replicate, k.class_id, k.answer, m.score + k.offset_changes[c.replicate] + c.change AS score
         FROM changes AS c JOIN classes AS k USING (class_id) JOIN of_model AS m USING (class_id)
     ), shares AS (
-        SELECT replicate, class, exp(greatest(score - max(score) OVER (PARTITION BY replicate), -600)) AS share
+        SELECT replicate, class_id, answer,
+               exp(greatest(score - max(score) OVER (PARTITION BY replicate), -600)) AS share
         FROM scores
     )
-    SELECT replicate, class, share / sum(share) OVER (PARTITION BY replicate) FROM shares
+    SELECT replicate, answer, sum(share) / sum(sum(share)) OVER (PARTITION BY replicate)
+    FROM shares GROUP BY replicate, answer ORDER BY replicate, min(class_id)
 $$;
 
 -- A model is what a fit run made, for ever: whoever compares two, or reads an old classification, must find it as it

@@ -8,9 +8,11 @@ SELECT m.run_id, r.name, r.started_at, k.classes, m.weighting, k.n_reference,
                WHERE p.active AND c.model_run_id = m.run_id) AS published
 FROM xcat.model AS m
 JOIN xcat.run AS r ON r.run_id = m.run_id
-CROSS JOIN LATERAL (SELECT array_agg(class ORDER BY class_id) AS classes,
-                           array_agg(n_reference ORDER BY class_id) AS n_reference
-                    FROM xcat.model_class AS c WHERE c.run_id = m.run_id) AS k
+CROSS JOIN LATERAL (SELECT array_agg(c.class ORDER BY c.class_id) AS classes,
+                           array_agg(c.n_reference ORDER BY c.class_id) AS n_reference
+                    FROM (SELECT coalesce(part_of, class) AS class, min(class_id) AS class_id,
+                                 sum(n_reference) AS n_reference
+                          FROM xcat.model_class WHERE run_id = m.run_id GROUP BY 1) AS c) AS k
 WHERE m.run_id = coalesce(%(run_id)s, m.run_id)
 ORDER BY m.run_id DESC
 LIMIT %(limit)s;

@@ -3,6 +3,7 @@
 -- The group is a cell of 1.4 degrees on the sky (q3c's pixels, 48 bits coarser): the pointings of a survey make spikes
 -- in every distribution over the sky, so sources of one field, and detections of one source, stay in one fold.
 SELECT source_id, (array_position(%(classes)s::text[], l.class) - 1)::integer AS class_index,
+       coalesce(array_position(%(kinds)s::text[], l.class_kind), 0) AS kind,
        public.q3c_ang2ipix(s.ra, s.dec) >> 48 AS sky_cell, is_classifiable, {values}
 FROM xcat.label AS l
 JOIN xcat.property AS p USING (source_id)
@@ -59,7 +60,8 @@ WHERE kind = 'fit' AND name = %(name)s AND status = 'done' AND model_run_id IS N
 
 -- name: priors
 -- Priors of the classes of a model, in its order.
-SELECT class, prior FROM xcat.model_class WHERE run_id = %(run_id)s ORDER BY class_id;
+SELECT coalesce(part_of, class) AS class, sum(prior) AS prior
+FROM xcat.model_class WHERE run_id = %(run_id)s GROUP BY 1 ORDER BY min(class_id);
 
 -- name: places
 -- Where all sources are, for number counts that depend on it.

@@ -76,7 +76,8 @@ coalesce(avg({name}), 0)::double precision
 
 -- name: priors
 -- The priors of a model.
-SELECT class, prior FROM xcat.model_class WHERE run_id = %(model_run_id)s ORDER BY class_id;
+SELECT coalesce(part_of, class) AS class, sum(prior) AS prior
+FROM xcat.model_class WHERE run_id = %(model_run_id)s GROUP BY 1 ORDER BY min(class_id);
 
 -- name: withdrawn
 -- The rollback that took a run back, if it was published last before that.

@@ -284,7 +284,7 @@ WHERE kind = 'publish' AND status = 'done' AND (config ->> 'classify_run_id')::i
 
 -- name: classes
 -- The classes of a model, in its order.
-SELECT array_agg(class ORDER BY class_id) FROM xcat.model_class WHERE run_id = %(model_run_id)s;
+SELECT xcat.answers_of(%(model_run_id)s);
 
 -- name: published_classes
 -- The classes of the published run's model.

@@ -11,8 +11,7 @@ WHERE d.classoid = 'pg_class'::regclass;
 SELECT r.run_id, r.name, r.started_at, r.source_run_id, r.link_run_id, r.match_run_id, r.property_run_id,
        r.label_run_id, r.model_run_id,
        CASE WHEN r.config ? 'frozen_run_id' THEN r.run_id ELSE r.model_run_id END AS held_out_run_id,
-       (SELECT array_agg(k.class ORDER BY k.class_id) FROM xcat.model_class AS k
-        WHERE k.run_id = r.model_run_id) AS classes,
+       xcat.answers_of(r.model_run_id) AS classes,
        EXISTS (SELECT FROM xcat.publication AS p WHERE p.run_id = r.run_id) AS is_in_pub
 FROM xcat.run AS r
 WHERE r.kind = 'classify' AND r.status = 'done' AND r.run_id = coalesce(%(run_id)s, pub.published_run());
@@ -228,8 +227,7 @@ WHERE b.run_id = %(link_run_id)s AND b.source_id = %(source_id)s;
 -- The other sources of a master source, or those that an ambiguous source may be identical to, and what they are.
 SELECT s.source_id, s.name, k.name AS catalogue, public.q3c_dist(x.ra, x.dec, s.ra, s.dec) * 3600 AS sep_arcsec,
        s.n_detections, s.flux_std_cgs, b.relation, o.mission_rank, d.class,
-       d.p[(SELECT array_position(array_agg(e.class ORDER BY e.class_id), d.class) FROM xcat.model_class AS e
-            WHERE e.run_id = %(model_run_id)s)]::double precision AS p_class,
+       d.p[array_position(xcat.answers_of(%(model_run_id)s), d.class)]::double precision AS p_class,
        l.class AS known_class
 FROM (
     SELECT source_id, 'member' AS relation FROM xcat.master_source

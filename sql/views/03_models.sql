@@ -1,9 +1,9 @@
 -- What the classification is based on: classes and terms of the model, its tables, and the reliability of the match.
 -- Small, written once by fit and match runs, and never changed; run_id is the classify run.
 
--- The classes of the models of every published run
+-- The classes of the models of every published run, or the kinds of its classes
 CREATE VIEW pub.model_class_runs AS
-SELECT r.run_id, k.class_id, k.class, k.prior, k.log_offset, k.n_reference, k.run_id AS model_run_id
+SELECT r.run_id, k.class_id, k.class, k.prior, k.log_offset, k.n_reference, k.run_id AS model_run_id, k.part_of
 FROM pub.runs AS r JOIN xcat.model_class AS k ON k.run_id = r.model_run_id;
 
 -- The terms of the models of every published run: properties, and pairs of them

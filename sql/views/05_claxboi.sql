@@ -22,13 +22,17 @@ CROSS JOIN LATERAL (
     SELECT array_agg(t.category ORDER BY t.term_id) AS term_category
     FROM xcat.model_term AS t WHERE t.run_id = r.model_run_id) AS m
 CROSS JOIN LATERAL (
+    SELECT array_agg(array_position(r.classes, coalesce(k.part_of, k.class)) ORDER BY k.class_id) AS of_answer,
+           array_agg(k.prior ORDER BY k.class_id) AS prior
+    FROM xcat.model_class AS k WHERE k.run_id = r.model_run_id) AS c
+CROSS JOIN LATERAL (
     SELECT array_position(r.classes, 'AGN') AS agn, array_position(r.classes, 'Star') AS star,
            array_position(r.classes, 'XRB') AS xrb, array_position(r.classes, 'CV') AS cv) AS o
 CROSS JOIN LATERAL (SELECT xcat.category_probabilities(e.evidence, m.term_category, 'location',
-                                                       cardinality(r.classes))) AS l (p)
+                                                       c.of_answer, c.prior)) AS l (p)
 CROSS JOIN LATERAL (SELECT xcat.category_probabilities(e.evidence, m.term_category, 'spectrum',
-                                                       cardinality(r.classes))) AS x (p)
+                                                       c.of_answer, c.prior)) AS x (p)
 CROSS JOIN LATERAL (SELECT xcat.category_probabilities(e.evidence, m.term_category, 'multiwavelength',
-                                                       cardinality(r.classes))) AS w (p)
+                                                       c.of_answer, c.prior)) AS w (p)
 CROSS JOIN LATERAL (SELECT xcat.category_probabilities(e.evidence, m.term_category, 'variability',
-                                                       cardinality(r.classes))) AS v (p);
+                                                       c.of_answer, c.prior)) AS v (p);

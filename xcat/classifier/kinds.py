@@ -6,12 +6,15 @@ stars and of light ones, and any flux with either; with a table for each kind, w
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from xcat.arrays import FloatArray, IntArray
+from xcat.classifier.density import Table
+from xcat.classifier.model import Model
+from xcat.classifier.pairs import PairTable
 
 LEAST_MEMBERS = 15
 """A kind with fewer labelled sources has no tables of its own: its members count to the largest kind of their class."""
@@ -37,7 +40,7 @@ class Kinds:
 
     @classmethod
     def of(
-        cls, label: IntArray, kind: np.ndarray | None, classes: Sequence[str], allowed: Collection[str] | None = None
+        cls, label: IntArray, kind: np.ndarray | None, classes: Sequence[str], allowed: Mapping[str, str] | None = None
     ) -> Kinds:
         """Find the kinds that are large enough.
 
@@ -47,8 +50,8 @@ class Kinds:
             Class of every source, from 0.
         kind : (N,) str or None
             Kind of every source, empty for none; the same name must not be in two classes. None: no class has kinds.
-        allowed : collection of str, optional
-            Kinds that there may be, whatever their numbers: those of a model.
+        allowed : mapping, optional
+            The kinds that there are, each with its class, whatever their numbers: those of a model.
         """
         of_source = np.full(len(label), "") if kind is None else kind
         names: list[str] = []
@@ -57,15 +60,16 @@ class Kinds:
         for c, name in enumerate(classes):
             members = np.flatnonzero(label == c)
             of_member = of_source[members]
-            found, count = np.unique(of_member[of_member != ""], return_counts=True)
-            large = count >= LEAST_MEMBERS if allowed is None else np.isin(found, list(allowed))
-            found, count = found[large], count[large]
-            if len(found) < 2 and (allowed is None or name in allowed):
-                found, count = np.array([name]), np.array([len(members)])
-            number[members] = len(names) + int(np.argmax(count))
+            count = dict(zip(*np.unique(of_member[of_member != ""], return_counts=True), strict=True))
+            found = [str(each) for each, n in count.items() if n >= LEAST_MEMBERS]
+            if allowed is not None:
+                found = [each for each, of_class in allowed.items() if of_class == name]
+            elif len(found) < 2:
+                found = [name]
+            number[members] = len(names) + int(np.argmax([count.get(each, 0) for each in found]))
             for i, each in enumerate(found):
                 number[members[of_member == each]] = len(names) + i
-            names += found.tolist()
+            names += found
             part_of += [name] * len(found)
         return cls(tuple(names), tuple(part_of), number)
 
@@ -81,3 +85,84 @@ class Kinds:
         # a class without members has one kind
         total = np.bincount(index, count, len(classes))[index]
         return np.asarray(of_classes[index] * np.divide(count, total, out=np.ones_like(count), where=total > 0))
+
+
+def with_tables_of_answers(model: Model) -> Model:
+    """A model for drawings, whose tables are those of the answers: of a class with kinds the mixture of these.
+
+    Its mixing is that of equal weights: it does not classify as the model does.
+    """
+    if model.part_of is None:
+        return model
+    n_answers, index = len(model.answers), model.answer_index
+    first = np.array([int(np.argmax(index == a)) for a in range(n_answers)])
+    share = model.priors / model.answer_priors[index]
+    tables = tuple(_merged(model, table, share) for table in model.tables)
+    columns = model.pair_columns
+    pairs = tuple(
+        _merged_pair(model, pair, [model.tables[i] for i in columns[q]], [tables[i] for i in columns[q]], share)
+        for q, pair in enumerate(model.pairs)
+    )
+    n_terms = len(model.mixing)
+    used = np.abs(model.mixing).max(axis=(1, 2), keepdims=True) > 0.0
+    return replace(
+        model,
+        classes=model.answers,
+        part_of=None,
+        priors=model.answer_priors,
+        offsets=np.zeros(n_answers),
+        mixing=np.broadcast_to(np.eye(n_answers), (n_terms, n_answers, n_answers)) * used,
+        tables=tables,
+        pairs=pairs,
+        n_reference=model.by_answer(model.n_reference),
+        outlier_levels=model.outlier_levels[first],
+        replicates=None,
+        behind=None if model.behind is None else model.behind[first],
+    )
+
+
+def _mixture(model: Model, log_of_kinds: FloatArray, share: FloatArray) -> FloatArray:
+    """Log of the mixture, (..., A), of what the kinds have, (..., K), each with a share."""
+    top = np.maximum(log_of_kinds.max(axis=-1, keepdims=True), -1e300)
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log(model.by_answer(np.exp(log_of_kinds - top) * share)) + top)
+
+
+def _merged(model: Model, table: Table, share: FloatArray) -> Table:
+    log_present = _mixture(model, table.log_present, share)
+    # what has a value is of the kinds as their members have values
+    present = share * np.exp(table.log_present)
+    of_present = present / model.by_answer(present)[model.answer_index]
+
+    def merged(of: FloatArray | None) -> FloatArray | None:
+        return None if of is None else _mixture(model, of, of_present)
+
+    return replace(
+        table,
+        log_density=_mixture(model, table.log_density, of_present),
+        log_smeared=merged(table.log_smeared),
+        log_atoms=merged(table.log_atoms),
+        log_above=merged(table.log_above),
+        log_present=log_present,
+        log_missing=_mixture(model, table.log_missing, share),
+        bandwidth=model.by_answer(table.bandwidth * share),
+        n_present=model.by_answer(table.n_present),
+    )
+
+
+def _merged_pair(
+    model: Model, pair: PairTable, of_kinds: Sequence[Table], of_answers: Sequence[Table], share: FloatArray
+) -> PairTable:
+    """Log ratio of the mixture of the joint densities to the product of the mixtures."""
+
+    def at_bins(tables: Sequence[Table]) -> FloatArray:
+        product = np.zeros((*pair.log_ratio.shape[:2], tables[0].log_density.shape[1]))
+        for axis, table in enumerate(tables):
+            x = pair.low[axis] + pair.step[axis] * np.arange(pair.log_ratio.shape[axis])
+            nodes = np.linspace(table.low, table.high, len(table.log_density))
+            lines = np.stack([np.interp(x, nodes, of_class) for of_class in table.log_density.T], axis=1)
+            product += lines[:, None] if axis == 0 else lines[None]
+        return product
+
+    log_ratio = _mixture(model, pair.log_ratio + at_bins(of_kinds), share) - at_bins(of_answers)
+    return replace(pair, log_ratio=log_ratio, n_present=model.by_answer(pair.n_present))

@@ -49,6 +49,8 @@ class Classification:
         Posterior probabilities.
     class_index : (N,) int64
         Most probable class, from 0.
+    kind_index : (N,) int64
+        The most probable kind of that class: number of it in `Model.classes`.
     margin : (N,) float64
         Its probability minus that of the second.
     outlier : (N,) float64
@@ -72,6 +74,7 @@ class Classification:
 
     p: FloatArray
     class_index: IntArray
+    kind_index: IntArray
     margin: FloatArray
     outlier: FloatArray
     p_tail: FloatArray
@@ -126,6 +129,33 @@ def contributions(model: Model, terms: NDArray[np.floating]) -> FloatArray:
     wide = np.asarray(terms, dtype=np.float64)
     advantage = wide - wide.mean(axis=-1, keepdims=True)
     return np.asarray(np.einsum("...tk,tck->...tc", advantage, model.mixing))
+
+
+def by_class(model: Model, terms: NDArray[np.floating]) -> tuple[FloatArray, FloatArray]:
+    """Contribution of every term of `evidence` (N, terms, K) to the scores of the answers, and the scores without any.
+
+    Returns
+    -------
+    contributed : (N, terms, A) float64
+        Of a class with kinds: the mean over these, weighted by their probabilities within the class.
+    start : (N, A) float64
+        With the contributions the log score of a class, of which that of its kinds is log-sum-exp: the mean prior of
+        the kinds and the entropy of these probabilities.
+    """
+    contributed = contributions(model, terms)
+    if model.part_of is None:
+        return contributed, np.broadcast_to(model.log_prior, (len(contributed), len(model.classes)))
+    score = contributed.sum(axis=-2) + model.log_prior
+    index = model.answer_index
+    # relative to the best kind of each class, since a class that is out of the question has kinds, too
+    best = np.stack([score[:, index == a].max(axis=1) for a in range(len(model.answers))], axis=1)
+    within = np.exp(score - best[:, index])
+    within /= model.by_answer(within)[:, index]
+    entropy = -within * np.log(np.maximum(within, 1e-300))
+    return (
+        model.by_answer(contributed * within[:, None]),
+        model.by_answer(within * model.log_prior + entropy),
+    )
 
 
 def classify(
@@ -213,6 +243,7 @@ def classify(
     return Classification(
         p,
         class_index,
+        kind,
         _margin(p),
         outlier,
         p_tail,

@@ -191,8 +191,14 @@ class Remote:
         table.meta["expected"] |= {"of": float(np.sum(steps["members"])), "best_min_probability": best}
         return table
 
+    def _classes(self) -> list[str]:
+        """The classes of the published run."""
+        found = self.sql("SELECT class, part_of FROM pub.model_class ORDER BY class_id")
+        whole = np.ma.filled(np.ma.asarray(found["part_of"]).astype("U"), "").tolist()
+        return list(dict.fromkeys(of or name for name, of in zip(found["class"].tolist(), whole, strict=True)))
+
     def _class(self, class_name: str) -> str:
-        names = self.sql("SELECT class FROM pub.model_class ORDER BY class_id")["class"].tolist()
+        names = self._classes()
         found = {name.lower(): name for name in names}.get(class_name.lower())
         if found is None:
             raise XcatError(f"the published model of {self.url} has no class '{class_name}', only {', '.join(names)}")
@@ -284,10 +290,9 @@ class Remote:
         found = self._source(source)
         source_id = int(found["source_id"][0])
         of_source = f"WHERE source_id = {source_id}"
-        classes = self.sql("SELECT class FROM pub.model_class ORDER BY class_id")["class"].tolist()
         return RemoteReasons(
             found,
-            {name: float(found[class_column(name)][0]) for name in classes},
+            {name: float(found[class_column(name)][0]) for name in self._classes()},
             self.sql(f"SELECT property, category, class, log_likelihood, advantage FROM pub.evidence {of_source}"),
             self.sql(f"SELECT * FROM pub.counterparts {of_source} ORDER BY catalogue"),
             self.sql(f"SELECT * FROM pub.hypotheses {of_source} ORDER BY rank"),

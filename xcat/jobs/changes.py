@@ -16,7 +16,7 @@ from psycopg import sql
 from xcat import progress
 from xcat.arrays import FloatArray, IntArray
 from xcat.classifier import Model
-from xcat.classifier.posterior import contributions
+from xcat.classifier.posterior import by_class
 from xcat.columns.registry import property_entries
 from xcat.database import copy
 from xcat.database.connection import Connection
@@ -43,25 +43,31 @@ def terms_of(old: Model, new: Model) -> list[str]:
 
 
 def push(
-    model: Model, contributed: FloatArray, terms: list[str], classes: list[str], a: IntArray, b: IntArray
+    model: Model,
+    contributed: tuple[FloatArray, FloatArray],
+    terms: list[str],
+    classes: list[str],
+    a: IntArray,
+    b: IntArray,
 ) -> FloatArray:
     """Contribution of every term to class b minus that to class a, (n, terms).
 
     Parameters
     ----------
-    contributed : (n, T, K) array
-        Contributions of the terms of the model.
+    contributed : (n, T, A) and (n, A) array
+        Contributions of the terms of the model, and what the classes have without them (`by_class`).
     terms : list of str
         See `terms_of`; a term that the model lacks contributes 0.
     classes : list of str
         Those that `a` and `b`, (n,) each, are numbers in; a class that the model lacks has contributions 0.
     """
-    full = np.zeros((len(contributed), len(terms), len(classes)))
-    number = np.array([classes.index(c) for c in model.classes], dtype=np.int64)
+    of_terms, start = contributed
+    full = np.zeros((len(of_terms), len(terms), len(classes)))
+    number = np.array([classes.index(c) for c in model.answers], dtype=np.int64)
     term = np.array([terms.index(t) for t in model.term_names], dtype=np.int64)
-    full[:, term[:, None], number] = contributed
-    full[:, -1, number] = model.log_prior
-    row = np.arange(len(contributed))
+    full[:, term[:, None], number] = of_terms
+    full[:, -1, number] = start
+    row = np.arange(len(of_terms))
     return np.asarray(full[row, :, b] - full[row, :, a])
 
 
@@ -122,21 +128,21 @@ def _decide(conn: Connection, old: State, new: State, before: Model, after: Mode
     )
     dtype = [("old_id", "bigint"), ("new_id", "bigint"), ("old_class", "integer"), ("new_class", "integer")]
     dtype += [(name, "real") for *_, name in columns]
-    params = {"old_classes": list(before.classes), "new_classes": list(after.classes)}
-    classes = list(dict.fromkeys([*before.classes, *after.classes]))
+    params = {"old_classes": list(before.answers), "new_classes": list(after.answers)}
+    classes = list(dict.fromkeys([*before.answers, *after.answers]))
     decided = []
     with (
         progress.bar("compare: sources that changed class"),
         closing(copy.copy_out(conn, query, dtype, params, chunk_rows=_CHUNK_ROWS)) as chunks,
     ):
         for rows in chunks:
-            a = np.array([classes.index(c) for c in before.classes])[rows["old_class"] - 1]
-            b = np.array([classes.index(c) for c in after.classes])[rows["new_class"] - 1]
+            a = np.array([classes.index(c) for c in before.answers])[rows["old_class"] - 1]
+            b = np.array([classes.index(c) for c in after.answers])[rows["new_class"] - 1]
             pushes = []
             for alias, model in sides.items():
                 shape = (len(rows), len(model.term_names), len(model.classes))
                 evidence = np.stack([rows[name] for of, _, name in columns if of == alias], axis=1).reshape(shape)
-                pushes.append(push(model, contributions(model, evidence), terms, classes, a, b))
+                pushes.append(push(model, by_class(model, evidence), terms, classes, a, b))
             change = pushes[1] - pushes[0]
             most = np.argmax(change, axis=1)
             decided.append(

@@ -28,6 +28,10 @@ class ClassRule(Strict):
     native: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(listed)] = ()
     """Classes as the reference catalogue writes them, one or a list; LMXB* stands for all that begin with LMXB. Without
     'of', also those that the definition leaves out."""
+    kinds: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(listed)] = ()
+    """Kinds of the class, as the reference catalogue writes them (LMXB* stands for all that begin so): each that has 15
+    labelled sources or more gets tables and weights of its own, and the probability of the class is their sum. Members
+    of no kind count to the largest one. With 'weights: property'."""
     where: Literal["in_galaxy", "off_nuclear", "extended"] | None = None
     """Only sources in a galaxy ('in_galaxy'); only those in a galaxy and farther from every nucleus than nucleus_arcsec
     and 3 sigma of their position ('off_nuclear'); or only sources with an X-ray extent ('extended')."""
@@ -94,6 +98,7 @@ def rules(classes: Classes) -> list[dict[str, Any]]:
             "prefixes": [n[:-1] for n in rule.native if n.endswith("*")],
             "place": rule.where,
             "nucleus_arcsec": rule.nucleus_arcsec,
+            "kinds": list(rule.kinds),
         }
         for position, (name, rule) in enumerate(classes.items())
     ]

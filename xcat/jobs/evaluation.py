@@ -58,7 +58,9 @@ def of_pipeline(settings: Settings, plan: Plan, answers: Sequence[str] = ()) -> 
     lineage = {column: runs[kind] for kind, column in LINEAGE.items() if kind in runs}
     types = {"source_id": "bigint", "master_id": "bigint", "catalogue_id": "smallint", "object_id": "bigint"}
     with ready(settings) as conn:
-        source_id, sample, label, cell, _ = labelled(conn, pipeline.layout, pipeline.class_names, runs)
+        source_id, sample, label, cell, _, kind = labelled(
+            conn, pipeline.layout, pipeline.class_names, runs, pipeline.kind_names
+        )
         if not label.size:
             raise StageError("no source has a label; see: xcat runs. Add reference catalogues to the pipeline.")
         query = job("evaluate.objects").compose()
@@ -75,7 +77,7 @@ def of_pipeline(settings: Settings, plan: Plan, answers: Sequence[str] = ()) -> 
     classes, priors = tuple(pipeline.class_names), priors / priors.sum()
     position = np.stack([rows["ra"], rows["dec"]], axis=1)
     data = Labelled(
-        source_id, sample, label, groups, classes, priors, log_fx, counterparts(sample), published, position
+        source_id, sample, label, groups, classes, priors, log_fx, counterparts(sample), published, position, kind=kind
     )
     return with_origin(data, origin), lineage
 

@@ -133,6 +133,13 @@ class Pipeline(Strict):
             raise ValueError(f"named more than once: {', '.join(twice)}")
         if bool(self.references) != (len(self.classes) > 1):
             raise ValueError("references need at least two classes, and classes need references; give both or neither")
+        kinds = self.kind_names
+        if kinds and self.weights != "property":
+            raise ValueError("kinds of classes need 'weights: property'")
+        others = {c for c, rule in self.classes.items() if not rule.kinds}
+        twice = sorted({n for n in kinds if kinds.count(n) > 1 or n in others})
+        if twice:
+            raise ValueError(f"a kind belongs to one class, and is called unlike the others: {', '.join(twice)}")
         kind, _, of_class = self.objective.partition(":")
         if kind not in ("log_loss", "macro_f1", "f1") or (kind == "f1") != (of_class in self.classes):
             raise ValueError("objective is log_loss, macro_f1 or f1:CLASS, with one of the classes")
@@ -186,6 +193,11 @@ class Pipeline(Strict):
     def class_names(self) -> list[str]:
         """The classes, in the order of the file."""
         return list(self.classes)
+
+    @property
+    def kind_names(self) -> list[str]:
+        """The kinds of all classes."""
+        return [kind.rstrip("*") for rule in self.classes.values() for kind in rule.kinds]
 
     @property
     def class_priors(self) -> dict[str, float]:

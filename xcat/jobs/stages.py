@@ -13,9 +13,10 @@ from xcat import progress
 from xcat.arrays import FloatArray, IntArray
 from xcat.catalogues import number_counts
 from xcat.classifier import CrossValidation, Model, Sample, classify, evidence, fit, summarise, with_priors
+from xcat.classifier.kinds import Kinds
 from xcat.classifier.model import HOW_FITTED
 from xcat.classifier.posterior import best_levels, familiarity, posterior, tail_probability
-from xcat.classifier.priors import estimate, expected_shares, sky_prior
+from xcat.classifier.priors import estimate, expected_shares, sky_prior, sky_ratio
 from xcat.database import copy, partitions, schema
 from xcat.database.connection import Connection, connect
 from xcat.database.loaded import Loaded
@@ -126,7 +127,9 @@ def fit_stage(run: Run, pipeline: Pipeline, runs: Mapping[str, int]) -> None:
         A class has fewer labelled sources than folds.
     """
     conn, classes = run.conn, pipeline.class_names
-    source_id, sample, label, cell, is_classifiable = samples.labelled(conn, pipeline.layout, classes, runs)
+    source_id, sample, label, cell, is_classifiable, kind = samples.labelled(
+        conn, pipeline.layout, classes, runs, pipeline.kind_names
+    )
     counts = np.bincount(label, minlength=len(classes))
     few = [f"{name} ({n})" for name, n in zip(classes, counts, strict=True) if n < pipeline.folds]
     if few:
@@ -137,7 +140,10 @@ def fit_stage(run: Run, pipeline: Pipeline, runs: Mapping[str, int]) -> None:
     given = np.array(list(pipeline.class_priors.values()))
     given = given / given.sum()
     with run.step("fit"), progress.bar(f"fit: {len(label)} labelled sources, {pipeline.folds} folds"):
-        model, validation = fit(sample, label, cell, classes, given, pipeline.fit_options, pipeline.folds)
+        kinds = Kinds.of(label, kind, classes)
+        options = replace(pipeline.fit_options, part_of=None if kinds.are_classes else kinds.part_of)
+        priors = kinds.priors(classes, given)
+        model, validation = fit(sample, kinds.label, cell, kinds.names, priors, options, pipeline.folds)
     if pipeline.priors != "given":
         with run.step("priors"):
             model, validation = _with_priors(run, pipeline, model, validation, sample, runs)
@@ -145,7 +151,7 @@ def fit_stage(run: Run, pipeline: Pipeline, runs: Mapping[str, int]) -> None:
     store.store(conn, run.run_id, model)
     # levels of the folds' models come from the sources that they were fitted on, which are less extreme; the model's
     # own come from held-out sources, so that 1 in 100 of these has a tail probability below 0.01
-    p_tail = tail_probability(model, validation.outlier, validation.class_index)
+    p_tail = tail_probability(model, validation.outlier, validation.kind_index)
     rows = {
         "run_id": np.full(len(label), run.run_id, np.int32),
         "source_id": source_id,
@@ -164,10 +170,15 @@ def fit_stage(run: Run, pipeline: Pipeline, runs: Mapping[str, int]) -> None:
     run.summary |= {
         "n_reference": dict(zip(classes, counts.tolist(), strict=True)),
         "weights": dict(zip(model.categories, model.weights.tolist(), strict=True)),
-        "priors": dict(zip(classes, model.priors.tolist(), strict=True)),
+        "priors": dict(zip(classes, model.answer_priors.tolist(), strict=True)),
         "priors_given": dict(zip(classes, given.tolist(), strict=True)),
-        "out_of_fold": summarise(validation.p, label, classes, model.priors),
+        "out_of_fold": summarise(validation.p, label, classes, model.answer_priors),
     }
+    if model.part_of is not None:
+        run.summary["kinds"] = {
+            name: [kind for kind, of_class in zip(kinds.names, kinds.part_of, strict=True) if of_class == name]
+            for name in classes
+        }
 
 
 def classify_stage(
@@ -235,7 +246,7 @@ def classify_stage(
     run.summary |= {"n_sources": n_sources, "totals": totals}
     with run.step("sum rule"):
         of_run = get(run.conn, run.run_id)
-        run.summary["sum_rule"] = sum_rule.of_run(run.conn, of_run, model.classes, model.priors)
+        run.summary["sum_rule"] = sum_rule.of_run(run.conn, of_run, model.answers, model.answer_priors)
 
 
 def _with_priors(
@@ -257,9 +268,9 @@ def _with_priors(
     # sums over the sources must not depend on their numbers
     order = samples.places(run.conn, runs["merge"], ids)
     if pipeline.priors == "estimate":
-        priors = estimate(p[order], model.priors)
-        ratio = np.broadcast_to(priors / model.priors, validation.p.shape)
-        return replace(model, priors=priors), with_priors(validation, sample, ratio)
+        priors = estimate(p[order], model.answer_priors)
+        ratio = np.broadcast_to(priors / model.answer_priors, validation.p.shape)
+        return model.with_answer_priors(priors), with_priors(validation, sample, ratio)
     expected = None
     if pipeline.priors == "counts":
         expected = _expected(run, model, ids, sky, runs["merge"])[order]
@@ -271,7 +282,7 @@ def _with_priors(
     category = changed.categories.index(changed.pairs[-1].category)
     # with counts the overall priors change, too
     folds = replace(validation, models=tuple(replace(each, priors=changed.priors) for each in validation.models))
-    held_out = with_priors(folds, sample, np.exp(term[:, 0].astype(np.float64)), category)
+    held_out = with_priors(folds, sample, sky_ratio(changed, term[:, 0]), category)
     return changed, replace(held_out, evidence=np.concatenate([held_out.evidence, term], axis=1))
 
 
@@ -283,10 +294,11 @@ def _expected(run: Run, model: Model, ids: IntArray, sky: FloatArray, source_run
     log_nh = log_hydrogen_at(rows["ra"], rows["dec"])
     # a source without flux has no counts; it does not take part in the estimate
     flux = 10.0 ** np.where(np.isfinite(sky[:, 1]), sky[:, 1], -14.0)
-    density = number_counts.per_deg2_and_dex(model.classes, model.priors, flux, sky[:, 0], rows["glon"], log_nh)
-    has_counts = number_counts.counted(model.classes)
+    classes, priors = model.answers, model.answer_priors
+    density = number_counts.per_deg2_and_dex(classes, priors, flux, sky[:, 0], rows["glon"], log_nh)
+    has_counts = number_counts.counted(classes)
     run.summary["counts"] = {
-        "populations": number_counts.citations(model.classes),
-        "classes_without_counts": [c for c, has in zip(model.classes, has_counts, strict=True) if not has],
+        "populations": number_counts.citations(classes),
+        "classes_without_counts": [c for c, has in zip(classes, has_counts, strict=True) if not has],
     }
-    return expected_shares(density, model.priors)
+    return expected_shares(density, priors)

@@ -12,7 +12,7 @@ from xcat.classifier.posterior import LEAST_P_TAIL, Classification
 
 def columns(model: Model, result: Classification, is_classifiable: NDArray[np.bool_]) -> dict[str, np.ndarray]:
     """Columns that the tables classification and out_of_fold share, for COPY; `is_classifiable` has the shape (N,)."""
-    names = np.array([name.encode() for name in model.classes])
+    names = np.array([name.encode() for name in model.answers])
     return {
         "class": names[result.class_index],
         "p": probabilities(result.p),
@@ -45,11 +45,11 @@ def alternatives(model: Model, result: Classification) -> NDArray[np.bytes_]:
     """
     # few combinations of classes occur: each text is made once, and every source has the index of its combination
     classes = np.column_stack([result.class_index, result.class_without])
-    shape = (len(model.classes),) * classes.shape[1]
+    shape = (len(model.answers),) * classes.shape[1]
     combination, of_source = np.unique(np.ravel_multi_index(tuple(classes.T), shape), return_inverse=True)
     texts = [
         " ".join(
-            f"{category}:{model.classes[other]}"
+            f"{category}:{model.answers[other]}"
             for category, other in zip(model.categories, without, strict=True)
             if other != best
         )

@@ -194,14 +194,16 @@ def places(conn: Connection, source_run_id: int, source_id: IntArray) -> IntArra
 
 
 def labelled(
-    conn: Connection, layout: Layout, classes: Sequence[str], runs: Mapping[str, int]
-) -> tuple[IntArray, Sample, IntArray, IntArray, NDArray[np.bool_]]:
+    conn: Connection, layout: Layout, classes: Sequence[str], runs: Mapping[str, int], kinds: Sequence[str] = ()
+) -> tuple[IntArray, Sample, IntArray, IntArray, NDArray[np.bool_], np.ndarray]:
     """Read the labelled sources of a label run.
 
     Parameters
     ----------
     runs : mapping
         Run of "merge", "label" and "properties".
+    kinds : sequence of str
+        Kinds that the labels may have.
 
     Returns
     -------
@@ -214,14 +216,17 @@ def labelled(
     group : (N,) int64
         Cell of 1.4 degrees on the sky.
     is_classifiable : (N,) bool
+    kind : (N,) str
+        Kind of the class, empty for none of these.
     """
     values = {
         "classes": list(classes),
+        "kinds": list(kinds),
         "source_run_id": runs["merge"],
         "label_run_id": runs["label"],
         "property_run_id": runs["properties"],
     }
-    extra = [("class_index", "integer"), ("sky_cell", "bigint"), ("is_classifiable", "boolean")]
+    extra = [("class_index", "integer"), ("kind", "integer"), ("sky_cell", "bigint"), ("is_classifiable", "boolean")]
     query = job("fit.reference_sample").compose(values=layout.values)
     rows = copy.fetch_columns(conn, query, [_ID, *extra, *layout.columns], values)
     hypotheses = None
@@ -236,6 +241,7 @@ def labelled(
         rows["class_index"].astype(np.int64)[order],
         rows["sky_cell"].astype(np.int64)[order],
         rows["is_classifiable"].astype(bool)[order],
+        np.array(["", *kinds])[rows["kind"]][order],
     )
 
 

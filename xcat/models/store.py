@@ -51,6 +51,7 @@ def _classes(model: Model) -> list[dict[str, Any]]:
             "n_reference": round(model.n_reference[k]),
             "outlier_levels": model.outlier_levels[k].tolist(),
             "behind_galaxy": model.behind is not None and bool(model.behind[k]),
+            "part_of": None if model.part_of is None else model.part_of[k],
         }
         for k, name in enumerate(model.classes)
     ]
@@ -203,6 +204,7 @@ def load(conn: Connection, run_id: int) -> Model:
         best_levels=None if model["best_levels"][0] is None else np.array(model["best_levels"][0]),
         replicates=_replicates(conn, keys, of_class["offset_changes"], terms),
         behind=np.array(of_class["behind_galaxy"], dtype=bool) if _is_new(of_class, tables) else None,
+        part_of=tuple(of_class["part_of"]) if of_class["part_of"][0] is not None else None,
     )
 
 

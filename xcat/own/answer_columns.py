@@ -86,10 +86,10 @@ def expanded(values: Column, usable: np.ndarray) -> Column:
 
 def columns(model: Model, result: Classification) -> dict[str, np.ndarray]:
     """The classification as columns."""
-    names = np.array(model.classes)
+    names = np.array(model.answers)
     return {
         "class": names[result.class_index],
-        **{f"p_{word(c)}": result.p[:, k] for k, c in enumerate(model.classes)},
+        **{f"p_{word(c)}": result.p[:, k] for k, c in enumerate(model.answers)},
         **_how_sure(model, result),
         "margin": result.margin,
         "outlier": result.outlier,
@@ -105,7 +105,7 @@ def columns(model: Model, result: Classification) -> dict[str, np.ndarray]:
 def _how_sure(model: Model, result: Classification) -> dict[str, np.ndarray]:
     """Errors of the probabilities, and what follows from them."""
     return {
-        **{f"p_{word(c)}_err": result.p_err[:, k] for k, c in enumerate(model.classes)},
+        **{f"p_{word(c)}_err": result.p_err[:, k] for k, c in enumerate(model.answers)},
         "confidence": result.confidence,
         "stability": result.stability,
     }
@@ -114,7 +114,7 @@ def _how_sure(model: Model, result: Classification) -> dict[str, np.ndarray]:
 def _nats(model: Model, result: Classification) -> dict[str, np.ndarray]:
     """Natural log of the odds of the best class over the second, by prior and category."""
     order = np.argsort(result.p, axis=1)
-    best, second = order[:, -1], order[:, -2] if len(model.classes) > 1 else order[:, -1]
+    best, second = order[:, -1], order[:, -2] if len(model.answers) > 1 else order[:, -1]
     terms = contributions(model, result.evidence)
     rows = np.arange(len(best))
     advantage = terms[rows, :, best] - terms[rows, :, second]
@@ -147,7 +147,7 @@ def meaning(name: str, model: Model, catalogues: Sequence[str]) -> Meaning:
                 return Meaning(about=f"Accepted counterpart in {catalogue}", ucd="meta.id")
             column = meanings()[rest]
             return Meaning(column.unit, f"{catalogue}: {column.about}", column.ucd)
-    klass = next(c for c in model.classes if name in (f"p_{word(c)}", f"p_{word(c)}_err"))
+    klass = next(c for c in model.answers if name in (f"p_{word(c)}", f"p_{word(c)}_err"))
     if name == f"p_{word(klass)}_err":
         return Meaning(about=f"Error (one sigma) of p_{word(klass)}", ucd="stat.error;stat.probability")
     return Meaning(about=f"Probability of the class {klass}", ucd="stat.probability;src.class")
@@ -157,8 +157,8 @@ def meanings_of(model: Model, catalogues: Sequence[Definition], has_places: bool
     """The columns of the answer, in their order; with those about the places if these were searched around."""
     found = [
         "class",
-        *(f"p_{word(c)}" for c in model.classes),
-        *(f"p_{word(c)}_err" for c in model.classes),
+        *(f"p_{word(c)}" for c in model.answers),
+        *(f"p_{word(c)}_err" for c in model.answers),
         *("margin", "confidence", "stability", "p_tail", "is_outlier", "familiarity", "reason"),
     ]
     if has_places:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from xcat import progress
+from xcat.classifier.kinds import Kinds
 from xcat.classifier.metrics import summarise
 from xcat.classifier.model import HOW_FITTED, Model
 from xcat.classifier.refit import refit
@@ -159,13 +160,15 @@ def _fitted(
     reads = {"merge": "source_run_id", "label": "label_run_id", "properties": "property_run_id"}
     read = {kind: parent[column] for kind, column in reads.items()}
     with progress.bar(f"fit the weights of {len(names)} of {len(whole.properties)} properties"):
-        _, sample, label, cell, _ = samples.labelled(conn, layout, whole.classes, read)
-        of_run = summary.get("priors_given", {})
-        given = np.array([of_run.get(c, prior) for c, prior in zip(whole.classes, whole.priors.tolist(), strict=True)])
+        kinds_of = dict(zip(whole.classes, whole.part_of or whole.classes, strict=True))
+        _, sample, label, cell, _, kind = samples.labelled(conn, layout, whole.answers, read, whole.classes)
+        kinds = Kinds.of(label, kind, whole.answers, kinds_of)
+        of_run, priors = summary.get("priors_given", {}), whole.answer_priors.tolist()
+        given = np.array([of_run.get(c, prior) for c, prior in zip(whole.answers, priors, strict=True)])
         as_before = {"objective": "objective", "sharpness": "sharpness", "seed": "seed", "folds": "n_folds"}
         options = {name: config[key] for key, name in as_before.items() if key in config}
-        model, validation = refit(whole, sample, label, cell, given, **options)
-    figures = summarise(validation.p, label, whole.classes, model.priors)
+        model, validation = refit(whole, sample, kinds.label, cell, kinds.priors(whole.answers, given), **options)
+    figures = summarise(validation.p, label, whole.answers, model.answer_priors)
     kept = {key: summary[key] for key in ("n_reference", "priors", "priors_given") if key in summary}
     fitted = {key: getattr(model, key) for key in HOW_FITTED}
     weights = dict(zip(model.categories, model.weights.tolist(), strict=True))

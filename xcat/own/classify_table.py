@@ -320,7 +320,7 @@ class TableWork:
         model = self.at_hand.model
         priors = self.priors(model)
         if priors is not None and priors.kind == "estimate":
-            names = [f"p_{answer_columns.word(c)}" for c in model.classes]
+            names = [f"p_{answer_columns.word(c)}" for c in model.answers]
             with progress.timed(self.seconds, "priors"):
                 parts = [np.stack([answer[n] for n in names], axis=1) for answer, *_ in self._pieces(with_priors=False)]
                 priors.learn(np.concatenate(parts))
@@ -330,14 +330,14 @@ class TableWork:
         run = self.published.run["run_id"]
         model_run_id = self.at_hand.run_id if self.at_hand.run_id is not None else self.at_hand.of_run_id
         spool.provenance = provenance("classify", run_id=run, model_run_id=model_run_id)
-        counts = {c: [0, 0] for c in model.classes}
+        counts = {c: [0, 0] for c in model.answers}
         n_rows = n_classified = 0
         try:
             with progress.timed(self.seconds, "classify"):
                 for answer, batch, usable in self._pieces():
                     spool.add(batch, {name: answer_columns.expanded(values, usable) for name, values in answer.items()})
                     n_rows, n_classified = n_rows + batch.num_rows, n_classified + len(answer["class"])
-                    for name in model.classes:
+                    for name in model.answers:
                         of_class = np.asarray(answer["class"] == name)
                         counts[name][0] += int(of_class.sum())
                         counts[name][1] += int(answer["is_outlier"][of_class].sum())

@@ -8,7 +8,7 @@ import numpy as np
 
 from xcat.arrays import FloatArray
 from xcat.classifier.model import Model
-from xcat.classifier.posterior import Classification, contributions
+from xcat.classifier.posterior import Classification, by_class
 from xcat.classifier.sample import Sample
 from xcat.columns.properties import property_label
 from xcat.columns.registry import columns, property_entries
@@ -38,12 +38,12 @@ def sentences(model: Model, sample: Sample, result: Classification, log_fx: Floa
     (N,) ndarray of str
         As in "XRB rather than AGN: no counterpart down to R 20.5 (x 12), flux changed 80 times (x 26)".
     """
-    n, names = len(result.p), np.array(model.classes)
+    n, names = len(result.p), np.array(model.answers)
     if n == 0 or len(names) < 2:
         return np.full(n, "", dtype=np.str_)
     order = np.argsort(result.p, axis=1)
     best, second = order[:, -1], order[:, -2]
-    terms = contributions(model, result.evidence)
+    terms = by_class(model, result.evidence)[0]
     rows = np.arange(n)
     nats = terms[rows, :, best] - terms[rows, :, second]
     ranked = np.argsort(-nats, axis=1, kind="stable")

@@ -50,7 +50,7 @@ class TablePriors:
 
     def learn(self, p: FloatArray) -> None:
         """Estimate the shares from the posteriors of all rows, (N, K), computed with the model's priors."""
-        self.shares = estimate(p, self.model.priors) if len(p) else self.model.priors
+        self.shares = estimate(p, self.model.answer_priors) if len(p) else self.model.answer_priors
         few = f"; of {len(p):,} rows only, so they are rough" if len(p) < _FEW_ROWS else ""
         self.messages.append(f"priors estimated from the table's own rows: {self._listed(self.shares)}{few}")
 
@@ -83,7 +83,7 @@ class TablePriors:
         if self.kind != "counts":
             if self.shares is None:
                 raise ValueError("the shares have not been estimated yet: learn(p) first")
-            return np.asarray(np.broadcast_to(self.shares / self.model.priors, (n, len(self.model.classes))))
+            return np.asarray(np.broadcast_to(self.shares / self.model.answer_priors, (n, len(self.model.answers))))
         missing = np.full(n, np.nan)
         flux = missing if flux_std_cgs is None else np.asarray(flux_std_cgs, dtype=np.float64)
         abs_b = missing if abs_b_deg is None else np.asarray(abs_b_deg, dtype=np.float64)
@@ -92,13 +92,13 @@ class TablePriors:
         self._n_without_counts += n - used.size
         place = [None if each is None else np.asarray(each)[used] for each in (glon_deg, log_nh)]
         density = number_counts.per_deg2_and_dex(
-            self.model.classes, self.model.priors, flux[used], abs_b[used], place[0], place[1]
+            self.model.answers, self.model.answer_priors, flux[used], abs_b[used], place[0], place[1]
         )
-        columns = np.flatnonzero(number_counts.counted(self.model.classes))
+        columns = np.flatnonzero(number_counts.counted(self.model.answers))
         counts = density[:, columns]
         wanted = np.clip(counts / counts.sum(axis=1, keepdims=True), LEAST_PRIOR, 1.0)
         before = local_priors(self.model, sample)[used][:, columns]
-        ratio = np.ones((n, len(self.model.classes)))
+        ratio = np.ones((n, len(self.model.answers)))
         ratio[np.ix_(used, columns)] = wanted * (before.sum(axis=1) / wanted.sum(axis=1))[:, None] / before
         return ratio
 
@@ -112,7 +112,7 @@ class TablePriors:
         return lines
 
     def _listed(self, shares: FloatArray) -> str:
-        return ", ".join(f"{c} {share:.3g}" for c, share in zip(self.model.classes, shares, strict=True))
+        return ", ".join(f"{c} {share:.3g}" for c, share in zip(self.model.answers, shares, strict=True))
 
 
 def priors_of(conn: Connection, model: Model, text: str) -> TablePriors:
@@ -135,23 +135,23 @@ def priors_of(conn: Connection, model: Model, text: str) -> TablePriors:
     """
     given = text.strip()
     if "=" in given:
-        shares = _shares(model.classes, given)
+        shares = _shares(model.answers, given)
     elif given == "estimate":
         return TablePriors(model, "estimate", messages=_sky_message(model))
     elif given == "counts":
-        has_counts = number_counts.counted(model.classes)
+        has_counts = number_counts.counted(model.answers)
         if sum(has_counts) < 2:
             known = ", ".join(dict.fromkeys(c for each in number_counts.populations() for c in each.classes))
             raise ConfigError(
                 f"--priors counts: needs two classes with published number counts ({known}); "
-                f"the model has {', '.join(model.classes)}"
+                f"the model has {', '.join(model.answers)}"
             )
         about = [
             "priors by the flux and place of each row, from published number counts; a star's spectrum is softer than "
             "the power law that converts its flux, so in a sample selected below 2 keV stars are more than this",
-            *(f"number counts of {line}" for line in number_counts.citations(model.classes)),
+            *(f"number counts of {line}" for line in number_counts.citations(model.answers)),
         ]
-        others = [c for c, has in zip(model.classes, has_counts, strict=True) if not has]
+        others = [c for c, has in zip(model.answers, has_counts, strict=True) if not has]
         if others:
             about.append(f"no published number counts: {', '.join(others)} keep their share of the model's priors")
         return TablePriors(model, "counts", messages=about)
@@ -159,12 +159,12 @@ def priors_of(conn: Connection, model: Model, text: str) -> TablePriors:
         run_id = _run_of(conn, given)
         rows = conn.execute(job("fit.priors").compose(), {"run_id": run_id}).fetchall()
         of_run = {name: float(prior) for name, prior in rows}
-        if set(of_run) != set(model.classes):
+        if set(of_run) != set(model.answers):
             raise ConfigError(
                 f"--priors {text}: the model of run {run_id} has the classes {', '.join(of_run)}; "
-                f"this one has {', '.join(model.classes)}"
+                f"this one has {', '.join(model.answers)}"
             )
-        shares = np.array([of_run[c] for c in model.classes])
+        shares = np.array([of_run[c] for c in model.answers])
         shares /= shares.sum()
     priors = TablePriors(model, "shares", shares)
     of_run_text = "" if "=" in given else f" of the model of run {run_id}"
@@ -174,7 +174,7 @@ def priors_of(conn: Connection, model: Model, text: str) -> TablePriors:
 
 def local_priors(model: Model, sample: Sample) -> FloatArray:
     """Priors of every row by the model, (N, K): its own, or those that depend on two properties."""
-    priors = np.broadcast_to(model.priors, (len(sample), len(model.classes)))
+    priors = np.broadcast_to(model.answer_priors, (len(sample), len(model.answers)))
     if not model.has_sky_prior:
         return np.asarray(priors)
     i, j = model.pair_columns[-1]

@@ -278,9 +278,9 @@ model = book(
 
 model_class = book(
     "model_class",
-    "The classes of every model",
+    "The classes of every model, or the kinds of its classes",
     part_of("run_id", "model"),
-    "class_id class prior log_offset offset_changes? n_reference outlier_levels behind_galaxy",
+    "class_id class prior log_offset offset_changes? n_reference outlier_levels behind_galaxy part_of?",
     PrimaryKeyConstraint("run_id", "class_id"),
     UniqueConstraint("run_id", "class"),
 )

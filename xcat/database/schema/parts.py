@@ -74,7 +74,7 @@ _NAMES: list[tuple[TypeEngine[Any], str]] = [
     (Text(), "limit_column method name observed_column origin other_missions pinned property reason sha256 status"),
     (Text(), "table_name term value gate label how why removed_why cause old_class old_counterpart counterpart"),
     (Text(), "weighting flaws band adql answer asked_as body changed feed_key mail new_value old_value"),
-    (Text(), "assigned_by instrument mission product_kind"),
+    (Text(), "assigned_by class_kind instrument mission part_of product_kind"),
     (Text(), "password_hash title token_sha256"),
     (Text(), "job_id client client_run_id phase media_type"),
     (Text(), "cancelled_by cron data_folder hook host last_outcome os_user pipeline_file stage step time_zone"),

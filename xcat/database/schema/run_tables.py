@@ -176,6 +176,7 @@ label = run_table(
     "Sources found in reference catalogues: one row per source and reference object, conflicts kept",
     "source_id catalogue_id object_id class? class_native? origin sep_arcsec",
     *one_of("status", "used duplicate conflict unmapped"),
+    "class_kind?",
     key="source_id catalogue_id object_id",
 )
 

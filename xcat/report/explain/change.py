@@ -23,7 +23,7 @@ def from_scale(x: FloatArray, prop: Property) -> FloatArray:
 
 def probabilities(model: Model, p: FloatArray) -> dict[str, float]:
     """Class to probability."""
-    return dict(zip(model.classes, p.tolist(), strict=True))
+    return dict(zip(model.answers, p.tolist(), strict=True))
 
 
 def what_if(model: Model, sample: Sample) -> tuple[tuple[ClassThreshold, ...], tuple[WithoutProperty, ...], FloatArray]:
@@ -67,9 +67,9 @@ def what_if(model: Model, sample: Sample) -> tuple[tuple[ClassThreshold, ...], t
             threshold = float(from_scale(np.array(at), prop))
             spreads = abs(at - scaled[j]) / _spread(model, j, best)
             value = float(sample.values[0, j])
-            changes.append(ClassThreshold(prop.name, value, direction, threshold, model.classes[to], spreads))
+            changes.append(ClassThreshold(prop.name, value, direction, threshold, model.answers[to], spreads))
     without = tuple(
-        WithoutProperty(sample.properties[j].name, model.classes[int(q.argmax())], probabilities(model, q))
+        WithoutProperty(sample.properties[j].name, model.answers[int(q.argmax())], probabilities(model, q))
         for j, q in zip(observed, p[1:first], strict=True)
     )
     return tuple(sorted(changes, key=lambda c: c.spreads)), without, p_without[:, 0]
@@ -129,6 +129,6 @@ def _nearest(start: float, x: FloatArray, p: FloatArray, p_start: FloatArray, be
 def _spread(model: Model, j: int, k: int) -> float:
     """Standard deviation of a property in a class, on its scale, from the table."""
     x = nodes(model.tables[j])
-    weight = np.exp(model.tables[j].log_density[:, k])
+    weight = np.exp(model.tables[j].log_density)[:, model.answer_index == k] @ model.priors[model.answer_index == k]
     mean = np.average(x, weights=weight)
     return float(np.sqrt(np.average((x - mean) ** 2, weights=weight)))

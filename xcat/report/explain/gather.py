@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from xcat.arrays import FloatArray, IntArray
 from xcat.classifier.density import levels
+from xcat.classifier.kinds import with_tables_of_answers
 from xcat.classifier.model import Model
-from xcat.classifier.posterior import LEAST_P_TAIL, Classification, contributions, evidence
+from xcat.classifier.posterior import LEAST_P_TAIL, Classification, by_class, contributions, evidence
 from xcat.classifier.posterior import posterior as posterior_of
 from xcat.classifier.sample import Sample
 from xcat.classifier.scales import column_to_scale
@@ -160,7 +161,7 @@ def explain_row(
         "is_outlier": bool(result.p_tail[0] < LEAST_P_TAIL),
         "n_missing": int(result.n_missing[0]),
     }
-    best, posterior = model.classes[int(result.class_index[0])], probabilities(model, result.p[0])
+    best, posterior = model.answers[int(result.class_index[0])], probabilities(model, result.p[0])
     contributed = contributions(model, evidence(model, _inside(model, sample.best_match()))[0])
     return _assembled(
         conn,
@@ -201,18 +202,19 @@ def _assembled(
 ) -> Explanation:
     """Explanation of one source, its sample and decision known."""
     model = replace(model, replicates=None)  # the errors are in the decision; what follows asks for probabilities alone
-    second = max((c for c in model.classes if c != best), key=lambda c: posterior[c])
-    terms = evidence(model, _inside(model, sample.best_match()))[0].astype(np.float64)
-    contributed = contributions(model, terms)
-    lead = [model.classes.index(best), model.classes.index(second)]
+    second = max((c for c in model.answers if c != best), key=lambda c: posterior[c])
+    terms = evidence(model, _inside(model, sample.best_match())).astype(np.float64)
+    (contributed,), (start,) = by_class(model, terms)
+    lead = [model.answers.index(best), model.answers.index(second)]
+    (terms,) = _of_answers(model, terms)
     changes, without, without_category = change.what_if(model, sample)
     return Explanation(
         run_id=keys["run_id"],
         model_run_id=keys["model_run_id"],
         source=source,
-        classes=model.classes,
-        prior=probabilities(model, model.priors),
-        log_prior=probabilities(model, model.log_prior),
+        classes=model.answers,
+        prior=probabilities(model, model.answer_priors),
+        log_prior=probabilities(model, start),
         posterior=posterior,
         is_out_of_fold=is_out_of_fold,
         posterior_in_sample=posterior_in_sample,
@@ -222,7 +224,7 @@ def _assembled(
         second=second,
         **decision,
         weighting=weighting_text(model.weighting, model.categories, model.weights.tolist(), model.sharpness),
-        prior_nats=_advantage(model.log_prior, lead),
+        prior_nats=_advantage(start, lead),
         terms=tuple(_terms(model, sample, terms, contributed, lead)),
         categories=tuple(_totals(model, without_category, terms, contributed, lead)),
         changes=changes,
@@ -231,6 +233,15 @@ def _assembled(
         **_counterparts(conn, keys, model, sample, of_hypotheses, relations),
         labels=labels,
     )
+
+
+def _of_answers(model: Model, terms: FloatArray) -> FloatArray:
+    """Log-likelihoods of the answers, (N, T, A): of a class with kinds, of their mixture by their priors."""
+    if model.part_of is None:
+        return terms
+    share = model.priors / model.answer_priors[model.answer_index]
+    top = terms.max(axis=-1, keepdims=True)
+    return np.asarray(np.log(np.maximum(model.by_answer(np.exp(terms - top) * share), 1e-300)) + top)
 
 
 def _advantage(scores: FloatArray, lead: list[int]) -> float:
@@ -365,7 +376,7 @@ def _totals(
             log_likelihood=probabilities(model, terms[inside].sum(axis=0)),
             nats=nats,
             odds=float(np.exp(nats)),
-            class_without=model.classes[int(p.argmax())],
+            class_without=model.answers[int(p.argmax())],
             posterior_without=probabilities(model, p),
         )
 
@@ -470,7 +481,7 @@ def _nearest_labelled(
     similar = []
     for i, number in zip(first, ids, strict=True):
         row = by_id[number]
-        p = row.pop("p")[model.classes.index(row["known_class"])]
+        p = row.pop("p")[model.answers.index(row["known_class"])]
         most = np.argsort(-by_term[i], kind="stable")[:_DIFFERENT]
         of_source = {name: None if np.isnan(x) else x for name, x in zip(names, values[number], strict=True)}
         differs = tuple(model.term_names[t] for t in most if by_term[i, t] > 1e-6)
@@ -496,4 +507,5 @@ def draw(explanation: Explanation, conn: Connection, path: Path | str, model: Mo
 
     The `model` is that of the explanation, if it is loaded already.
     """
-    return drawing.draw(explanation, model or store.load(conn, explanation.model_run_id), Path(path))
+    whole = model or store.load(conn, explanation.model_run_id)
+    return drawing.draw(explanation, with_tables_of_answers(whole), Path(path))

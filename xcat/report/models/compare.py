@@ -20,7 +20,7 @@ from psycopg import sql
 from xcat import progress
 from xcat.arrays import FloatArray, IntArray
 from xcat.classifier import Model, classify
-from xcat.classifier.posterior import contributions
+from xcat.classifier.posterior import by_class
 from xcat.config import Settings
 from xcat.database import copy, partitions, runs
 from xcat.database.connection import Connection, connect, ready
@@ -51,12 +51,14 @@ class ComparedModel:
 
 @dataclass(frozen=True, eq=False)
 class AnswerChunk:
-    """Some sources: numbers (n,), class numbers (n,), probabilities (n, K), contributions of the terms (n, T, K)."""
+    """Some sources: numbers (n,), class numbers (n,), probabilities (n, A), contributions of the terms (n, T, A) and
+    scores without them (n, A)."""
 
     source_id: IntArray
     class_index: IntArray
     p: FloatArray
     contributions: FloatArray
+    start: FloatArray
 
 
 def diff(settings: Settings, old_run_id: int, new_run_id: int, max_rows: int = 20) -> dict[str, Any]:
@@ -185,12 +187,12 @@ def _computed(model: Model, every: Generator[tuple[np.ndarray, Any], None, None]
     with closing(every):
         for rows, sample in every:
             result = classify(model, sample)
-            yield AnswerChunk(rows["source_id"], result.class_index, result.p, contributions(model, result.evidence))
+            yield AnswerChunk(rows["source_id"], result.class_index, result.p, *by_class(model, result.evidence))
 
 
 def _stored(conn: Connection, model: Model, run_id: int) -> Generator[AnswerChunk, None, None]:
-    k, n_terms = len(model.classes), len(model.term_names)
-    columns = [("p", i) for i in range(1, k + 1)] + [("evidence", i) for i in range(1, n_terms * k + 1)]
+    n_answers, n_terms, k = len(model.answers), len(model.term_names), len(model.classes)
+    columns = [("p", i) for i in range(1, n_answers + 1)] + [("evidence", i) for i in range(1, n_terms * k + 1)]
     elements = sql.SQL(", ").join(
         job("compare.element").compose(name=name, number=sql.Literal(i), alias=f"{name}_{i}") for name, i in columns
     )
@@ -198,13 +200,13 @@ def _stored(conn: Connection, model: Model, run_id: int) -> Generator[AnswerChun
         elements=elements, classification=partitions.qualified("classification", run_id)
     )
     dtype = [("source_id", "bigint"), ("class_id", "integer"), *((f"{name}_{i}", "real") for name, i in columns)]
-    parameters = {"classes": list(model.classes)}
+    parameters = {"classes": list(model.answers)}
     with closing(copy.copy_out(conn, query, dtype, parameters, chunk_rows=_CHUNK_ROWS)) as chunks:
         for rows in chunks:
             reals = np.stack([rows[f"{name}_{i}"] for name, i in columns], axis=1)
-            contributed = contributions(model, reals[:, k:].reshape(len(rows), n_terms, k))
+            contributed = by_class(model, reals[:, n_answers:].reshape(len(rows), n_terms, k))
             class_index = rows["class_id"].astype(np.int64) - 1
-            yield AnswerChunk(rows["source_id"], class_index, reals[:, :k].astype(np.float64), contributed)
+            yield AnswerChunk(rows["source_id"], class_index, reals[:, :n_answers].astype(np.float64), *contributed)
 
 
 class ModelDifference:
@@ -221,7 +223,7 @@ class ModelDifference:
 
     def __init__(self, old: Model, new: Model, split: bool, max_rows: int) -> None:
         self.old, self.new, self.split, self.max_rows = old, new, split, max_rows
-        self.classes = list(dict.fromkeys([*old.classes, *new.classes]))
+        self.classes = list(dict.fromkeys([*old.answers, *new.answers]))
         self.terms = terms_of(old, new)
         self.n_sources, self.sum_abs_dp = 0, 0.0
         self.matrix = np.zeros((len(self.classes), len(self.classes)), dtype=np.int64)
@@ -245,10 +247,10 @@ class ModelDifference:
         if not at.size:
             return
         a, b = before[at], after[at]
-        start = self._push(self.old, old.contributions[at], a, b)
-        end = self._push(self.new, new.contributions[at], a, b)
+        start = self._push(self.old, old, at, a, b)
+        end = self._push(self.new, new, at, a, b)
         # a change of the priors counts as one of the tables: middle has the priors of the old model
-        middle = start if crossed is None else self._push(self.old, crossed.contributions[at], a, b)
+        middle = start if crossed is None else self._push(self.old, crossed, at, a, b)
         total, value = end - start, middle - start
         most = np.argmax(total, axis=1)
         self.sums["decided"] += np.bincount(most, minlength=len(self.terms))
@@ -264,14 +266,15 @@ class ModelDifference:
         self.kept = [together[order[: self.max_rows]]]
 
     def _number(self, model: Model) -> IntArray:
-        return np.array([self.classes.index(c) for c in model.classes], dtype=np.int64)
+        return np.array([self.classes.index(c) for c in model.answers], dtype=np.int64)
 
     def _spread(self, p: FloatArray, model: Model) -> FloatArray:
         spread = np.zeros((len(p), len(self.classes)))
         spread[:, self._number(model)] = p
         return spread
 
-    def _push(self, model: Model, contributed: FloatArray, a: IntArray, b: IntArray) -> FloatArray:
+    def _push(self, model: Model, answers: AnswerChunk, at: IntArray, a: IntArray, b: IntArray) -> FloatArray:
+        contributed = answers.contributions[at], answers.start[at]
         return push(model, contributed, self.terms, self.classes, a, b)
 
     def result(self, named: dict[int, dict[str, Any]]) -> dict[str, Any]:

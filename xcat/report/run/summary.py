@@ -132,9 +132,8 @@ def report(conn: Connection, run_id: int) -> Report:
     model = one(conn, "fit.part", keys, part="xcat.model", number="run_id")
     if model is None:
         raise XcatError(f"the model of run {run['run_id']} is gone (run {run['model_run_id']})")
-    of_class = rows(conn, "fit.part", keys, part="xcat.model_class", number="class_id")
     of_category = rows(conn, "fit.part", keys, part="xcat.model_category", number="category_id")
-    priors = {row["class"]: row["prior"] for row in of_class}
+    priors = {row["class"]: row["prior"] for row in rows(conn, "fit.priors", keys)}
     weights = {row["category"]: row["weight"] for row in of_category}
     classes = tuple(priors)
     held_out = rows(conn, "fit.out_of_fold", keys)

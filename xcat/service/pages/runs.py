@@ -8,6 +8,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from xcat.classifier.kinds import with_tables_of_answers
 from xcat.errors import XcatError
 from xcat.jobs import gates
 from xcat.output.chart import class_mark, legend
@@ -89,7 +90,7 @@ def _published(state: State) -> Published:
 def _of_model(state: State, published: Published) -> dict[str, Any]:
     """The charts of a model, which are the same as long as it is published."""
     return {
-        "densities": drawings_of_runs.densities(state.model(published)),
+        "densities": drawings_of_runs.densities(with_tables_of_answers(state.model(published))),
         "reliability": drawings_of_runs.reliability(state.report(published)),
         "legend": legend(published.classes),
     }

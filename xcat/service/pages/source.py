@@ -9,6 +9,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from xcat.classifier.kinds import with_tables_of_answers
 from xcat.database.connection import Connection
 from xcat.errors import XcatError
 from xcat.output.chart import class_mark, legend
@@ -31,6 +32,7 @@ def router(state: State) -> APIRouter:
         with state.reading() as conn:
             published = state.published(conn)
         model = state.model(published)
+        of_answers = published.once("drawn", lambda: with_tables_of_answers(model))
         with state.books() as conn:
             run = classify_run(conn, published.run_id)
             source_id = number_of(conn, run, name)
@@ -68,7 +70,7 @@ def router(state: State) -> APIRouter:
                 "marks": {c: class_mark(c, published.classes) for c in published.classes},
                 "legend": legend(e.classes),
                 "track": drawings.track(e),
-                "panels": drawings.panels(e, model),
+                "panels": drawings.panels(e, of_answers),
                 "xray": xray,
                 "objects": objects,
                 "place": drawings.place(xray, objects) if objects else None,
@@ -78,7 +80,7 @@ def router(state: State) -> APIRouter:
                 "marks_of_resolved": drawings_of_products.legend(resolved),
                 "mission_marks": missions,
                 "factors": _factors(observed),
-                "hardness": drawings.hardness(e, model),
+                "hardness": drawings.hardness(e, of_answers),
                 "by_category": _by_category(e),
                 "silent": _silent(e),
                 "changes": e.changes[:6],
