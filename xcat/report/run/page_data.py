@@ -11,7 +11,6 @@ from pathlib import PurePath
 import numpy as np
 from psycopg import sql
 
-from xcat.classifier.kinds import with_tables_of_answers
 from xcat.classifier.model import Model
 from xcat.database import copy, partitions
 from xcat.database.connection import Connection
@@ -159,7 +158,7 @@ def collect(report: Report, conn: Connection) -> PageData:
         links=links if links and len(links["missions"]) > 1 else None,
         presence={r["class"]: {p.name: r[p.name] / r["sources"] for p in model.properties} for r in present},
         n_of_class=dict.fromkeys(report.classes, 0) | {r["class"]: r["sources"] for r in present},
-        model=with_tables_of_answers(model),
+        model=model,
     )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from xcat.classifier.kinds import with_tables_of_answers
 from xcat.classifier.metrics import wilson
 from xcat.columns.properties import property_symbol
 from xcat.output import style
@@ -87,7 +88,7 @@ def reliability(report: Report) -> Figure:
 
 def densities(report: Report, data: PageData) -> Figure:
     """The likelihood tables: density of every property in every class."""
-    model, styles = data.model, style.of_classes(report.classes)
+    model, styles = with_tables_of_answers(data.model), style.of_classes(report.classes)
     height = 1.95 * math.ceil((len(model.properties) + 1) / 4) + 0.1
     fig = Figure(figsize=(_WIDTH, height))
 
@@ -124,7 +125,7 @@ def densities(report: Report, data: PageData) -> Figure:
 
 def pairs(report: Report, data: PageData) -> Figure:
     """Joint evidence of two properties: one row per pair, one panel per class."""
-    model, styles = data.model, style.of_classes(report.classes)
+    model, styles = with_tables_of_answers(data.model), style.of_classes(report.classes)
     k = len(report.classes)
     height = 2.1 * len(model.pairs) + 0.35
     fig = Figure(figsize=(_WIDTH, height))
