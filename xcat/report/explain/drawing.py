@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from xcat.classifier.kinds import with_tables_of_answers
 from xcat.classifier.model import Model
 from xcat.columns.properties import property_symbol
 from xcat.output import style
@@ -33,6 +34,7 @@ def draw(explanation: Explanation, model: Model, path: Path, dpi: int = 150) -> 
 
 def figure(e: Explanation, model: Model) -> Figure:
     """Make the figure: the track above, one panel per term below."""
+    model = with_tables_of_answers(model)
     shown, others = chosen(e)
     n_rows = max(-(-len(shown) // _COLUMNS), 1)
     bottom = _ROW * n_rows + _FOOT + _AFTER_STEPS

@@ -104,6 +104,8 @@ class Explanation:
     prior: Probabilities
     log_prior: dict[str, float]  #: log score before any evidence: log of the prior, and the model's offset
     posterior: Probabilities
+    #: probability of every kind of a class that has kinds, by the whole model: their sum is that of the class
+    kinds: dict[str, Probabilities]
     is_out_of_fold: bool  #: whether the source is labelled
     fold: int | None  #: fold in which the source was held out, from 1
     n_folds: int | None

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from xcat.arrays import FloatArray, IntArray
 from xcat.classifier.density import levels
-from xcat.classifier.kinds import with_tables_of_answers
 from xcat.classifier.model import Model
 from xcat.classifier.posterior import LEAST_P_TAIL, Classification, by_class, contributions, evidence
 from xcat.classifier.posterior import posterior as posterior_of
@@ -216,6 +215,7 @@ def _assembled(
         prior=probabilities(model, model.answer_priors),
         log_prior=probabilities(model, start),
         posterior=posterior,
+        kinds=_kinds(model, sample),
         is_out_of_fold=is_out_of_fold,
         posterior_in_sample=posterior_in_sample,
         posterior_accepted=probabilities(model, posterior_of(model, sample.best_match())[0][0]),
@@ -233,6 +233,16 @@ def _assembled(
         **_counterparts(conn, keys, model, sample, of_hypotheses, relations),
         labels=labels,
     )
+
+
+def _kinds(model: Model, sample: Sample) -> dict[str, Probabilities]:
+    """Probability of every kind of a class that has kinds."""
+    if model.part_of is None:
+        return {}
+    p = posterior_of(replace(model, part_of=None), sample)[0][0].tolist()
+    named = list(zip(model.classes, model.part_of, p, strict=True))
+    of_class = {name: {kind: each for kind, of, each in named if of == name} for name in model.answers}
+    return {name: each for name, each in of_class.items() if len(each) > 1}
 
 
 def _of_answers(model: Model, terms: FloatArray) -> FloatArray:
@@ -507,5 +517,4 @@ def draw(explanation: Explanation, conn: Connection, path: Path | str, model: Mo
 
     The `model` is that of the explanation, if it is loaded already.
     """
-    whole = model or store.load(conn, explanation.model_run_id)
-    return drawing.draw(explanation, with_tables_of_answers(whole), Path(path))
+    return drawing.draw(explanation, model or store.load(conn, explanation.model_run_id), Path(path))

@@ -90,6 +90,16 @@ def headline(e: Explanation) -> str:
     )
 
 
+def kinds(e: Explanation) -> list[str]:
+    """What kinds of the most probable classes the source may be of, by the whole model: a line, or none."""
+    parts = [
+        f"{name}: " + ", ".join(f"{kind} {probability(p)}" for kind, p in sorted(of.items(), key=lambda each: -each[1]))
+        for name in (e.best, e.second)
+        if (of := e.kinds.get(name))
+    ]
+    return [f"Kinds, by the whole model: {'; '.join(parts)}"] if parts else []
+
+
 def out_of_fold(e: Explanation) -> str:
     """Where the probabilities of a labelled source come from; empty for any other."""
     if not e.is_out_of_fold:
@@ -154,7 +164,7 @@ def surroundings(e: Explanation) -> str:
 
 def text(e: Explanation, width: int = 100) -> str:
     """Write everything; lines are at most ``width`` characters long as far as names allow."""
-    lines = [*source_lines(e), *_labels(e), "", headline(e), *_in_sample(e), ""]
+    lines = [*source_lines(e), *_labels(e), "", headline(e), *kinds(e), *_in_sample(e), ""]
     by_probability = sorted(e.classes, key=lambda k: -e.posterior[k])
     for most in range(min(len(e.classes), 5), 1, -1):  # drop the least probable classes where lines are too long
         shown = [c for c in e.classes if c in by_probability[:most]]

@@ -64,13 +64,14 @@ def describe(conn: Connection, run_id: int) -> dict[str, Any]:
         **{key: row[key] for key in ("run_id", "name", "started_at", "published", "weighting")},
         "classes": {
             name: {
-                "n_reference": int(model.n_reference[k]),
+                "n_reference": int(model.n_reference[members].sum()),
                 "prior_given": summary.get("priors_given", {}).get(name),
-                "prior": float(model.priors[k]),
-                "offset": float(model.offsets[k]),
+                "prior": float(model.priors[members].sum()),
+                "offset": float(model.offsets[members[0]]) if len(members) == 1 else None,
                 **{key: out_of_fold.get("classes", {}).get(name, {}).get(key) for key in ("recall", "prior_precision")},
+                "kinds": {model.classes[k]: _of_kind(model, k) for k in (members if len(members) > 1 else [])},
             }
-            for k, name in enumerate(model.classes)
+            for name, members in _members(model)
         },
         "weights": dict(zip(model.categories, model.weights.tolist(), strict=True)),
         **{key: getattr(model, key) for key in HOW_FITTED},
@@ -82,6 +83,17 @@ def describe(conn: Connection, run_id: int) -> dict[str, Any]:
         "lineage": {key: run[key] for key in _LINEAGE},
         "versions": run["versions"],
     }
+
+
+def _members(model: Model) -> list[tuple[str, list[int]]]:
+    """The classes, each with the numbers of its kinds, or its own."""
+    index = model.answer_index
+    return [(name, np.flatnonzero(index == a).tolist()) for a, name in enumerate(model.answers)]
+
+
+def _of_kind(model: Model, k: int) -> dict[str, float]:
+    numbers = {"prior": model.priors[k], "offset": model.offsets[k]}
+    return {"n_reference": int(model.n_reference[k]), **{name: float(value) for name, value in numbers.items()}}
 
 
 def _terms(model: Model) -> list[dict[str, Any]]:
@@ -141,10 +153,12 @@ def model_text(model: dict[str, Any]) -> str:
         lines.append(f"{words}: {metrics}")
     rows = [["class", "labelled", "prior given", "prior used", "offset", "recall", "precision at the priors"]]
     keys = ("n_reference", "prior_given", "prior", "offset", "recall", "prior_precision")
-    rows += [[name, *(_number(row[key]) for key in keys)] for name, row in model["classes"].items()]
+    for name, row in model["classes"].items():
+        rows.append([name, *(_number(row[key]) for key in keys)])
+        rows += [[f"  {kind}", *(_number(of.get(key)) for key in keys)] for kind, of in row["kinds"].items()]
     lines += aligned(rows, range(1, 7))
     lines.append("weights of the categories: " + ", ".join(f"{c} {w:.3g}" for c, w in model["weights"].items()))
-    classes = list(model["classes"])
+    classes = [each for name, row in model["classes"].items() for each in row["kinds"] or [name]]
     rows = [["term", "name", "category", "weight", "errors", "limits", *(f"n {c}" for c in classes), "bandwidths"]]
     for term in model["terms"]:
         tables = ["yes" if term[key] else "-" for key in ("with_errors", "with_limits")]
@@ -193,9 +207,11 @@ def _differing(old: dict[str, Any], new: dict[str, Any]) -> Iterator[list[str]]:
     """What differs in the descriptions of two models: its name and both values."""
     pairs = [("run", old["run_id"], new["run_id"])]
     pairs += [(k.replace("_", " "), old[k], new[k]) for k in ("weighting", *HOW_FITTED)]
-    for name in {**old["classes"], **new["classes"]}:
+    before, after = ({c: row for name, of in side["classes"].items() for c, row in {name: of, **of["kinds"]}.items()}
+                     for side in (old, new))  # fmt: skip
+    for name in {**before, **after}:
         for key, words in (("prior", "prior"), ("offset", "offset"), ("n_reference", "labelled sources")):
-            one, two = (side["classes"].get(name, {}).get(key) for side in (old, new))
+            one, two = (side.get(name, {}).get(key) for side in (before, after))
             pairs.append((f"{words} {name}", one, two))
     for name in {**old["weights"], **new["weights"]}:
         pairs.append((f"weight of the category {name}", old["weights"].get(name), new["weights"].get(name)))
