@@ -88,10 +88,11 @@ def fit_mixing(
 
     from scipy.optimize import minimize
 
+    pulling = penalty.transpose(3, 2, 1, 0).reshape(k * (k - 1), k * (k - 1))
+
     def pull(shift: FloatArray) -> FloatArray:
         """Half the derivative of the penalty, by columns."""
-        by_term = shift[:-1].reshape(n_terms, k - 1, k)
-        pulled = np.einsum("ciej,tje->tic", penalty, by_term)
+        pulled = shift[:-1].reshape(n_terms, -1) @ pulling
         return np.concatenate([pulled.reshape(-1, k), shift[-1:]])
 
     fits = []
@@ -102,18 +103,21 @@ def fit_mixing(
         unit = np.linalg.inv(np.linalg.cholesky(curvature + 2.0 * ridge * own)).transpose(0, 2, 1)
         begin = x
 
+        def steps(z: FloatArray, unit: FloatArray = unit) -> FloatArray:
+            return np.asarray((unit @ z.reshape(k, -1, 1))[..., 0].T)
+
         def loss(
             z: FloatArray, ridge: float = ridge, unit: FloatArray = unit, begin: FloatArray = begin
         ) -> tuple[float, FloatArray]:
-            columns = begin + np.einsum("kij,kj->ik", unit, z.reshape(k, -1))
+            columns = begin + steps(z)
             shift = columns - centre
             pulled = pull(shift)
             value, slope = rows.loss_and_slope(columns)
             slope = slope + 2.0 * ridge * pulled
-            return value + ridge * float(np.sum(shift * pulled)), np.einsum("kij,ik->kj", unit, slope).ravel()
+            return value + ridge * float(np.sum(shift * pulled)), (unit.transpose(0, 2, 1) @ slope.T[..., None]).ravel()
 
         z = minimize(loss, np.zeros(x.size), jac=True, method="L-BFGS-B", options={"maxiter": 300, "ftol": 1e-6}).x
-        x = begin + np.einsum("kij,kj->ik", unit, z.reshape(k, -1))
+        x = begin + steps(z)
         columns = x[:-1].reshape(n_terms, k - 1, k).transpose(0, 2, 1)[np.argsort(order)]
         fits.append((columns @ _basis(k).T + start.mean(axis=2, keepdims=True), x[-1] - x[-1].mean()))
     return fits
