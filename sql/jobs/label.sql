@@ -31,7 +31,7 @@ CREATE TEMP TABLE hit (
 ) ON COMMIT DROP;
 CREATE TEMP TABLE class_rule (
     position integer PRIMARY KEY, class text NOT NULL, of_class text, exact text[] NOT NULL, prefixes text[] NOT NULL,
-    place text, nucleus_arcsec double precision NOT NULL, kinds text[] NOT NULL
+    place text, nucleus_arcsec double precision NOT NULL, kinds text[] NOT NULL, fits text[] NOT NULL
 ) ON COMMIT DROP;
 CREATE TEMP TABLE nucleus (source_id bigint NOT NULL, sep_arcsec double precision NOT NULL) ON COMMIT DROP;
 CREATE TEMP TABLE place (
@@ -82,7 +82,8 @@ WHERE s.run_id = %(source_run_id)s AND s.source_id IN (SELECT source_id FROM pg_
 -- A hit has the first class whose rule it fits. A source with hits of one class keeps its nearest reference object as
 -- the label, of equally near ones that of the catalogue named first, then the first by its id. With hits of two classes
 -- it has no label, and all its rows are conflicts. Reference objects that fit no class neither label nor conflict;
--- their rows keep the catalogue's class. The kind is the first of the class's that the catalogue's own class fits.
+-- their rows keep the catalogue's class. The kind is the first of the class's that the
+-- catalogue, or its own class, fits.
 SELECT %(run_id)s AS run_id, source_id, catalogue_id, object_id, coalesce(ours, class) AS class, class_native, origin,
        sep_arcsec,
        CASE WHEN ours IS NULL THEN 'unmapped'
@@ -90,11 +91,11 @@ SELECT %(run_id)s AS run_id, source_id, catalogue_id, object_id, coalesce(ours, 
             WHEN row_number() OVER (PARTITION BY source_id, ours IS NULL ORDER BY sep_arcsec, place, native_id) = 1
                  THEN 'used'
             ELSE 'duplicate' END AS status,
-       (SELECT rtrim(u.kind, '*')
-        FROM pg_temp.class_rule AS r, unnest(r.kinds) WITH ORDINALITY AS u (kind, i)
+       (SELECT u.kind
+        FROM pg_temp.class_rule AS r, unnest(r.kinds, r.fits) WITH ORDINALITY AS u (kind, fit, i)
         WHERE r.class = h.ours
-          AND CASE WHEN u.kind LIKE '%%*' THEN starts_with(btrim(h.class_native), rtrim(u.kind, '*'))
-              ELSE btrim(h.class_native) = u.kind END
+          AND (u.fit IN (h.origin, btrim(h.class_native))
+               OR u.fit LIKE '%%*' AND starts_with(btrim(h.class_native), rtrim(u.fit, '*')))
         ORDER BY u.i
         LIMIT 1) AS class_kind
 FROM (SELECT h.*,

@@ -49,7 +49,8 @@ class Kinds:
         label : (N,) int64
             Class of every source, from 0.
         kind : (N,) str or None
-            Kind of every source, empty for none; the same name must not be in two classes. None: no class has kinds.
+            Kind of every source, empty for none of those that have a name: such members of a class are a kind that is
+            called like it. The same name must not be in two classes. None: no class has kinds.
         allowed : mapping, optional
             The kinds that there are, each with its class, whatever their numbers: those of a model.
         """
@@ -59,8 +60,8 @@ class Kinds:
         number = np.zeros(len(label), dtype=np.int64)
         for c, name in enumerate(classes):
             members = np.flatnonzero(label == c)
-            of_member = of_source[members]
-            count = dict(zip(*np.unique(of_member[of_member != ""], return_counts=True), strict=True))
+            of_member = np.where(of_source[members] == "", name, of_source[members])
+            count = dict(zip(*np.unique(of_member, return_counts=True), strict=True))
             found = [str(each) for each, n in count.items() if n >= LEAST_MEMBERS]
             if allowed is not None:
                 found = [each for each, of_class in allowed.items() if of_class == name]

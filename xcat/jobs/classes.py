@@ -14,6 +14,14 @@ from xcat.classifier.model import is_behind_galaxy
 _OF_PLACE = ("sep_to_radius", "log_lx_galaxy")
 
 
+def _named(value: Any) -> Any:
+    """Kinds by name, each with what fits it."""
+    if isinstance(value, dict):
+        return {name: listed(fits) for name, fits in value.items()}
+    each = listed(value)
+    return {name.rstrip("*"): (name,) for name in each} if all(isinstance(name, str) for name in each) else value
+
+
 class ClassRule(Strict):
     """A class: its prior, and which known objects are its examples; an object must fit every given key.
 
@@ -28,10 +36,13 @@ class ClassRule(Strict):
     native: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(listed)] = ()
     """Classes as the reference catalogue writes them, one or a list; LMXB* stands for all that begin with LMXB. Without
     'of', also those that the definition leaves out."""
-    kinds: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(listed)] = ()
-    """Kinds of the class, as the reference catalogue writes them (LMXB* stands for all that begin so): each that has 15
-    labelled sources or more gets tables and weights of its own, and the probability of the class is their sum. Members
-    of no kind count to the largest one. With 'weights: property'."""
+    kinds: Annotated[dict[str, tuple[Annotated[str, Field(min_length=1)], ...]], BeforeValidator(_named)] = Field(
+        default_factory=dict
+    )
+    """Kinds of the class: each has tables and weights of its own, and the probability of the class is their sum. A list
+    of classes as the reference catalogue writes them (LMXB* stands for all that begin so), or for every kind a list of
+    such classes and of reference catalogues all of whose objects are of the kind. The other members are one more kind.
+    A kind with fewer than 15 labelled sources counts to the largest one. With 'weights: property'."""
     where: Literal["in_galaxy", "off_nuclear", "extended"] | None = None
     """Only sources in a galaxy ('in_galaxy'); only those in a galaxy and farther from every nucleus than nucleus_arcsec
     and 3 sigma of their position ('off_nuclear'); or only sources with an X-ray extent ('extended')."""
@@ -98,7 +109,8 @@ def rules(classes: Classes) -> list[dict[str, Any]]:
             "prefixes": [n[:-1] for n in rule.native if n.endswith("*")],
             "place": rule.where,
             "nucleus_arcsec": rule.nucleus_arcsec,
-            "kinds": list(rule.kinds),
+            "kinds": [name for name, fits in rule.kinds.items() for _ in fits],
+            "fits": [fit for fits in rule.kinds.values() for fit in fits],
         }
         for position, (name, rule) in enumerate(classes.items())
     ]

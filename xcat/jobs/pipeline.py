@@ -197,7 +197,7 @@ class Pipeline(Strict):
     @property
     def kind_names(self) -> list[str]:
         """The kinds of all classes."""
-        return [kind.rstrip("*") for rule in self.classes.values() for kind in rule.kinds]
+        return [kind for rule in self.classes.values() for kind in rule.kinds]
 
     @property
     def class_priors(self) -> dict[str, float]:

@@ -253,7 +253,9 @@ class Runner:
         match_ = partial(match_stage, xray=self._loaded("xray"))
         label = partial(label_stage, classes=pipeline.classes)
         # a run without kinds has the key that it had before there were any
-        of_rules = [{k: v for k, v in rule.items() if k != "kinds" or v} for rule in rules(pipeline.classes)]
+        of_rules = [
+            {k: v for k, v in rule.items() if v or k not in ("kinds", "fits")} for rule in rules(pipeline.classes)
+        ]
         of_classes = {"classes": of_rules}
         is_of_place = any(rule.is_of_place for rule in pipeline.classes.values())
         label_reads = ("merge", "properties") if is_of_place else ("merge",)
