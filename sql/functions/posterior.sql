@@ -286,8 +286,9 @@ AS $$
     CROSS JOIN LATERAL generate_series(1, cardinality(t.classes)) AS c
 $$;
 
--- Probability of every class by the model of a fit run (of a class with kinds, their sum), for one row of properties: to_jsonb(s) of xcat.property AS s,
--- perhaps || '{"hr1": 0.2}'; units are those of the columns; a counterpart is taken for certain
+-- Probability of every class by the model of a fit run (of a class with kinds, their sum), for one row of properties:
+-- to_jsonb(s) of xcat.property AS s, perhaps || '{"hr1": 0.2}'; units are those of the columns; a counterpart is taken
+-- for certain
 CREATE FUNCTION pub.posterior(model_run_id integer, properties jsonb)
 RETURNS TABLE (class text, p double precision)
 LANGUAGE sql STABLE PARALLEL SAFE ROWS 4
@@ -351,11 +352,13 @@ AS $$
         FROM given AS g
         CROSS JOIN xcat.terms_of(model_run_id) AS t
         CROSS JOIN LATERAL (
-            SELECT xcat.property_value(g.properties, t.axes[1], t.observed_column, t.scales[1]) AS x,
+            SELECT CASE WHEN f.x = 'NaN' AND coalesce((g.properties ->> t.axes[1])::real, 'NaN') = 'NaN'
+                             AND xcat.is_absent(g.properties, t.absence) THEN 'Infinity' ELSE f.x END AS x,
                    CASE WHEN cardinality(t.axes) = 2
                        THEN xcat.property_value(g.properties, t.axes[2], NULL, t.scales[2]) END AS y,
                    nullif((g.properties ->> t.error_column)::real::double precision, 'NaN') AS error,
                    nullif((g.properties ->> t.limit_column)::real::double precision, 'NaN') AS beyond
+            FROM xcat.property_value(g.properties, t.axes[1], t.observed_column, t.scales[1]) AS f (x)
             OFFSET 0) AS v
         CROSS JOIN LATERAL (
             SELECT t.last_node[1] / 2 + 1 AS nodes,

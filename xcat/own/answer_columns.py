@@ -10,7 +10,7 @@ import numpy as np
 
 from xcat.catalogues.definition import Definition
 from xcat.classifier.model import Model
-from xcat.classifier.posterior import LEAST_P_TAIL, Classification, contributions
+from xcat.classifier.posterior import LEAST_P_TAIL, Classification, by_class
 from xcat.columns.registry import columns as meanings
 from xcat.models import answers
 from xcat.own.mission import Mission
@@ -115,12 +115,12 @@ def _nats(model: Model, result: Classification) -> dict[str, np.ndarray]:
     """Natural log of the odds of the best class over the second, by prior and category."""
     order = np.argsort(result.p, axis=1)
     best, second = order[:, -1], order[:, -2] if len(model.answers) > 1 else order[:, -1]
-    terms = contributions(model, result.evidence)
+    terms, start = by_class(model, result.evidence)
     rows = np.arange(len(best))
     advantage = terms[rows, :, best] - terms[rows, :, second]
     category = model.category_index
     return {
-        "nats_prior": model.log_prior[best] - model.log_prior[second],
+        "nats_prior": start[rows, best] - start[rows, second],
         **{f"nats_{t}": advantage[:, category == k].sum(axis=1) for k, t in enumerate(model.categories)},
     }
 

@@ -13,7 +13,7 @@ import numpy as np
 from xcat.arrays import FloatArray
 from xcat.catalogues import number_counts
 from xcat.classifier.model import Model
-from xcat.classifier.priors import LEAST_PRIOR, estimate
+from xcat.classifier.priors import LEAST_PRIOR, estimate, sky_ratio
 from xcat.classifier.sample import Sample
 from xcat.database import runs
 from xcat.database.connection import Connection
@@ -62,7 +62,7 @@ class TablePriors:
         glon_deg: FloatArray | None = None,
         log_nh: FloatArray | None = None,
     ) -> FloatArray:
-        """Priors of every row over those of the model, (N, K).
+        """Priors of every row over those of the model, (N, A).
 
         Parameters
         ----------
@@ -173,12 +173,13 @@ def priors_of(conn: Connection, model: Model, text: str) -> TablePriors:
 
 
 def local_priors(model: Model, sample: Sample) -> FloatArray:
-    """Priors of every row by the model, (N, K): its own, or those that depend on two properties."""
+    """Priors of every row by the model, (N, A): its own, or those that depend on two properties."""
     priors = np.broadcast_to(model.answer_priors, (len(sample), len(model.answers)))
     if not model.has_sky_prior:
         return np.asarray(priors)
     i, j = model.pair_columns[-1]
-    local = priors * np.exp(model.pairs[-1].term(sample.scaled(int(i)), sample.scaled(int(j))))
+    term = model.pairs[-1].term(sample.scaled(int(i)), sample.scaled(int(j)))
+    local = priors * sky_ratio(model, term)
     return np.asarray(local / local.sum(axis=1, keepdims=True))
 
 
