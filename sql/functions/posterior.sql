@@ -286,8 +286,9 @@ AS $$
     CROSS JOIN LATERAL generate_series(1, cardinality(t.classes)) AS c
 $$;
 
--- Probability of every class by the model of a fit run (of a class with kinds, their sum), for one row of properties: to_jsonb(s) of xcat.property AS s,
--- perhaps || '{"hr1": 0.2}'; units are those of the columns; a counterpart is taken for certain
+-- Probability of every class by the model of a fit run (of a class with kinds, their sum), for one row of properties:
+-- to_jsonb(s) of xcat.property AS s, perhaps || '{"hr1": 0.2}'; units are those of the columns; a counterpart is taken
+-- for certain
 CREATE FUNCTION pub.posterior(model_run_id integer, properties jsonb)
 RETURNS TABLE (class text, p double precision)
 LANGUAGE sql STABLE PARALLEL SAFE ROWS 4
