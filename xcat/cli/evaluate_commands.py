@@ -45,7 +45,7 @@ def evaluate(
     data: common.Data = Path(),
     label: Annotated[str | None, option("--label", "COLUMN", "The true class, for a table.")] = None,
     answers: Annotated[list[str] | None, option("--answers", "ANSWERS", _ANSWERS)] = None,
-    class_map: Annotated[str | None, option("--class-map", "CLASS=OURS,...", "Others are left out.")] = None,
+    class_map: Annotated[str | None, option("--class-map", "CLASS=OURS,...", "Others are left out; those of one class are its kinds.")] = None,
     priors: Annotated[str | None, option("--priors", "CLASS=PRIOR,...", "Prior of each class in the survey.")] = None,
     properties: Annotated[str | None, option("--properties", "A,B,...", "Default: all that it gives.")] = None,
     band: common.Band = None,
