@@ -204,11 +204,11 @@ def test_classes_that_one_model_does_not_know() -> None:
     three = fit_tables(sample, np.digitize(x[:, 0], [3, 5]), ("a", "c", "b"), [0.4, 0.3, 0.3])
     number = np.array([1, 2])
     difference = ModelDifference(two, three, split=False, max_rows=5)
+    start = [np.tile(model.log_prior, (2, 1)) for model in (two, three)]
+    pushed = np.full((2, 1, 3), [0, 2.0, 0])
     difference.add(
-        AnswerChunk(number, np.array([0, 1]), np.array([[0.9, 0.1], [0.2, 0.8]]), np.zeros((2, 1, 2))),
-        AnswerChunk(
-            number, np.array([1, 2]), np.array([[0.2, 0.7, 0.1], [0.1, 0.1, 0.8]]), np.full((2, 1, 3), [0, 2.0, 0])
-        ),
+        AnswerChunk(number, np.array([0, 1]), np.array([[0.9, 0.1], [0.2, 0.8]]), np.zeros((2, 1, 2)), start[0]),
+        AnswerChunk(number, np.array([1, 2]), np.array([[0.2, 0.7, 0.1], [0.1, 0.1, 0.8]]), pushed, start[1]),
         None,
     )
     found = difference.result({n: {"name": str(n)} for n in (1, 2)})

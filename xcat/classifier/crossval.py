@@ -53,9 +53,9 @@ UNSURE_SMOOTHING = 1.6
 """Factor by which the smoothing of a replicate is at most off: as far as those to try are apart."""
 MANY = 100
 """Values of a class from which on its bandwidth is estimated once for all inner folds."""
-LEAST_IN_THREADS = 3000
-"""Labelled sources from which on fits share the cores: with fewer, threads take longer to wait for Python's lock than
-they gain, and half as much processor time again."""
+LEAST_IN_THREADS = 12_000
+"""Labelled sources times classes from which on fits share the cores: with fewer, threads take longer to wait for
+Python's lock than they gain, and half as much processor time again."""
 FEW_MEMBERS = 20
 """A class with fewer members gets the outlier levels of all classes together."""
 
@@ -182,11 +182,11 @@ def _one_blas_thread() -> threadpool_limits:
     return threadpool_limits(limits=1, user_api="blas")
 
 
-def in_threads(tasks: Sequence[Callable[[], _Made]], n_sources: int) -> list[_Made]:
+def in_threads(tasks: Sequence[Callable[[], _Made]], n_sources: int, n_classes: int) -> list[_Made]:
     """Results of independent fits, which all cores share; each is the same whatever their number."""
     n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
     with _one_blas_thread():
-        if n_cores == 1 or n_sources < LEAST_IN_THREADS:
+        if n_cores == 1 or n_sources * n_classes < LEAST_IN_THREADS:
             return [task() for task in tasks]
         with ThreadPoolExecutor(min(len(tasks), n_cores)) as pool:
             return list(pool.map(lambda task: task(), tasks))
@@ -400,7 +400,7 @@ def _models(
 
     tasks = [partial(without, f) for f in range(n_folds)]
     whole = partial(_tuned, sample, label, group, classes, priors, options)
-    return tuple(in_threads([whole, *tasks] if and_whole else tasks, len(sample))), fold
+    return tuple(in_threads([whole, *tasks] if and_whole else tasks, len(sample), len(classes))), fold
 
 
 def with_priors(
@@ -449,10 +449,10 @@ def fit(
     if chosen.replicates > 1:
         fitting = _Fit(sample, class_index, classes, priors, chosen)
         n_terms = min(REPLICATED_FOLDS, chosen.replicates)
-        n = len(sample)
-        terms = in_threads([partial(fitting.held_out_terms, model, groups, i + 1) for i in range(n_terms)], n)
+        size = (len(sample), len(classes))
+        terms = in_threads([partial(fitting.held_out_terms, model, groups, i + 1) for i in range(n_terms)], *size)
         numbers = range(1, chosen.replicates + 1)
-        refits = in_threads([partial(fitting.replicate, model, terms[b % n_terms], groups, b) for b in numbers], n)
+        refits = in_threads([partial(fitting.replicate, model, terms[b % n_terms], groups, b) for b in numbers], *size)
         model = replace(model, replicates=gathered(model, refits))
         models = [replace(of_fold, replicates=model.replicates) for of_fold in models]
     validation = _held_out(tuple(models), fold, sample)

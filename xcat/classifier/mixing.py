@@ -86,6 +86,7 @@ def fit_mixing(
     own[:, :-1, :-1] = [np.kron(np.eye(n_terms), penalty[c, :, c, :]) for c in range(k)]
     own[:, -1, -1] = 1.0
 
+    from scipy.linalg.lapack import dtrtri
     from scipy.optimize import minimize
 
     pulling = penalty.transpose(3, 2, 1, 0).reshape(k * (k - 1), k * (k - 1))
@@ -100,7 +101,8 @@ def fit_mixing(
         # as strong as that of a logistic regression on n equally weighted sources
         ridge = 1.0 / (2.0 * inverse * terms.label.size)
         # steps in units of the curvature: the terms differ much in what they say, and a tenth of the steps is enough
-        unit = np.linalg.inv(np.linalg.cholesky(curvature + 2.0 * ridge * own)).transpose(0, 2, 1)
+        lower = np.linalg.cholesky(curvature + 2.0 * ridge * own)
+        unit = np.stack([dtrtri(of_class, lower=1)[0].T for of_class in lower])
         begin = x
 
         def steps(z: FloatArray, unit: FloatArray = unit) -> FloatArray:

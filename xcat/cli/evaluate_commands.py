@@ -30,6 +30,7 @@ _EPILOG = (
     '"at_priors": {"accuracy", "macro_f1", "log_loss", "brier", "ece", "confusion"}}; null: not defined.'
 )
 _ANSWERS = "Published classes: a column (PREFIX*: probabilities by class), or a reference catalogue; repeatable."
+_CLASS_MAP = "Others are left out; those of one class are its kinds."
 _PAIRS = "Properties that share a table; place, hardness and colours if not given."
 _METHODS = "Of: property, category, category_f1, equal, forest, lightgbm, histogram, explainable, rules."
 _WHAT = typer.Argument(metavar="PIPELINE|TABLE", help="A pipeline file, or a table with labels.")
@@ -45,7 +46,7 @@ def evaluate(
     data: common.Data = Path(),
     label: Annotated[str | None, option("--label", "COLUMN", "The true class, for a table.")] = None,
     answers: Annotated[list[str] | None, option("--answers", "ANSWERS", _ANSWERS)] = None,
-    class_map: Annotated[str | None, option("--class-map", "CLASS=OURS,...", "Others are left out.")] = None,
+    class_map: Annotated[str | None, option("--class-map", "CLASS=OURS,...", _CLASS_MAP)] = None,
     priors: Annotated[str | None, option("--priors", "CLASS=PRIOR,...", "Prior of each class in the survey.")] = None,
     properties: Annotated[str | None, option("--properties", "A,B,...", "Default: all that it gives.")] = None,
     band: common.Band = None,

@@ -53,12 +53,8 @@ def exists(conn: Connection, table: str, key: int) -> bool:
 
 def create(conn: Connection, table: str, key: int) -> str:
     """Make the table that will become a partition: columns, CHECKs and comments of the parent, no index; its name."""
-    # with the CHECK of the key, ATTACH accepts the bound without reading the table under its lock
-    made = sql.SQL(
-        "CREATE TABLE {} (LIKE {} INCLUDING ALL EXCLUDING INDEXES EXCLUDING IDENTITY, CONSTRAINT bound CHECK ({} = {}))"
-    )
-    bound = (sql.Identifier(_key(table)), sql.Literal(key))
-    conn.execute(made.format(_identifier(table, key), _parent(table), *bound))
+    made = sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING ALL EXCLUDING INDEXES EXCLUDING IDENTITY)")
+    conn.execute(made.format(_identifier(table, key), _parent(table)))
     # no plan asks what is in an array of numbers, and to count its elements takes longer than to write the indexes
     of_arrays = ((c.name, c.type) for c in _TABLES[table].columns if isinstance(c.type, ARRAY))
     names = [sql.Identifier(name) for name, type_ in of_arrays if isinstance(type_.item_type, Float)]
@@ -69,8 +65,11 @@ def create(conn: Connection, table: str, key: int) -> str:
 
 
 def prepare(conn: Connection, table: str, key: int) -> None:
-    """Make a table written by `create` ready to be a partition: indexes, statistics."""
+    """Make a table written by `create` ready to be a partition: key CHECK, indexes, statistics."""
     child = _identifier(table, key)
+    # with this CHECK, ATTACH accepts the bound without reading the table under its lock
+    bound = sql.SQL("ALTER TABLE {} ADD CONSTRAINT bound CHECK ({} = {})")
+    conn.execute(bound.format(child, sql.Identifier(_key(table)), sql.Literal(key)))
     _index(conn, _TABLES[table], partition_name(table, key), child)
     conn.execute(sql.SQL("ANALYZE {}").format(child))
 

@@ -107,8 +107,11 @@ def of_table(
     number = {name: classes.index(c) for name, c in mapping.items()}
     labelled = _labelled(user, rows, sample, index[rows], classes, _priors(classes, priors, index[rows]))
     labelled = replace(labelled, answers={name: _published(user, name, number)[rows] for name in answers})
-    if len(mapping) > len(classes):  # what is mapped to one class are its kinds
+    if len(mapping) > len(classes):
         labelled = replace(labelled, kind=native[rows])
+        kinds = {c: [name for name, of_class in mapping.items() if of_class == c] for c in classes}
+        named = "; ".join(f"{c} ({', '.join(names)})" for c, names in kinds.items() if len(names) > 1)
+        messages.append(f"{user.name}: kinds, with tables of their own where property weights are fitted: {named}")
     column = _origin_column(user, origin)
     if column:
         labelled = with_origin(labelled, _text(user.table[column])[rows])
