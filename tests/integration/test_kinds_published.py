@@ -264,12 +264,10 @@ def test_explain_adds_up_and_says_the_kinds(
         for name, kinds in told["kinds"].items():
             assert set(kinds) == {kind for kind, of in KINDS.items() if of == name}
             assert sum(kinds.values()) == pytest.approx(whole[CLASSES.index(name)], abs=1e-6)
-        text = cli("explain", number)
-        assert told["best"] in text
-        if told["best"] in told["kinds"]:
-            assert all(kind in text for kind in told["kinds"][told["best"]])
+    assert told["best"] == "Star"
     figure = tmp_path / "why.png"
-    cli("explain", number, "--figure", figure)
+    text = cli("explain", number, "--figure", figure)
+    assert re.search(r"Star: (Young .*Star|Star .*Young)", text)
     assert figure.stat().st_size > 5000
 
 
@@ -289,7 +287,7 @@ def test_models_are_compared_class_by_class(cli: Cli, made: Made, model: Model) 
         assert found["matrix"]["classes"] == list(CLASSES)
         assert sum(term["n_decided"] for term in found["terms"]) == found["n_changed"]
         answers[old, new] = np.array(found["matrix"]["counts"])
-        assert "change class" in cli("diff", made[old]["fit"], made[new]["fit"])
+    assert "change class" in cli("diff", made["plain"]["classify"], made["kinds"]["classify"])
     assert np.array_equal(answers["plain", "kinds"], answers["kinds", "plain"].T)
     assert np.count_nonzero(answers["kinds", "kinds"] - np.diag(np.diag(answers["kinds", "kinds"]))) == 0
 
@@ -297,7 +295,8 @@ def test_models_are_compared_class_by_class(cli: Cli, made: Made, model: Model) 
 def test_the_report_and_the_candidates_are_of_classes(
     cli: Cli, made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run_page, "_EXPLAINED", 1)
+    monkeypatch.setattr(run_page, "_EXPLAINED", 0)  # figures of explanations are drawn elsewhere
+    monkeypatch.setattr(run_page, "_DPI", 40)
     report = json.loads(cli("report", "--json"))
     assert list(report["classes"]) == list(CLASSES)
     cli("report", "--html", tmp_path / "page")
@@ -317,30 +316,28 @@ def test_a_list_with_fewer_properties_has_a_model_with_the_kinds(
     query = "SELECT source_id, ra, dec, hr1, log_fx, log_fx_fr FROM pub.classified WHERE hr1 IS NOT NULL LIMIT 40"
     few = Table(rows(module_settings, query))
     few.write(tmp_path / "mine.csv", format="csv")
-    answers = {}
+    answers, models = {}, set()
     for priors in ("", "estimate", "counts", "Star=0.5,AGN=0.3,XRB=0.1,CV=0.1"):
         given = ["--own-counterparts", *(["--priors", priors] if priors else [])]
         out = tmp_path / f"{len(answers)}.csv"
         printed = json.loads(cli("classify", tmp_path / "mine.csv", *given, "-o", out, "--json"))
         got = Table.read(out, format="csv")
         assert printed["classified"] == 40 and printed["model_run_id"] != made["kinds"]["fit"]
+        models.add(printed["model_run_id"])
         answers[priors] = np.stack([np.asarray(got[f"p_{c.lower()}"], dtype=float) for c in CLASSES], axis=1)
         assert answers[priors].sum(axis=1) == pytest.approx(1.0, abs=1e-5)
         lead = np.sort(answers[priors], axis=1)
         if not priors:  # the odds of the best class over the second, part by part
             nats = sum(np.asarray(got[name], dtype=float) for name in got.colnames if name.startswith("nats_"))
             assert nats == pytest.approx(np.log(lead[:, -1] / lead[:, -2]), abs=2e-3)
+    assert len(models) == 1
     with ready(module_settings) as conn:
-        at_hand = store.load(conn, printed["model_run_id"])
+        at_hand = store.load(conn, models.pop())
     assert (at_hand.part_of, at_hand.classes) == (model.part_of, model.classes)
     assert {"hr1", "log_fx_fr"} <= {p.name for p in at_hand.properties} < {p.name for p in model.properties}
     assert at_hand.answer_priors == pytest.approx(model.answer_priors)
     assert not np.allclose(answers[""], answers["estimate"], atol=1e-3)
     assert not np.allclose(answers[""], answers["Star=0.5,AGN=0.3,XRB=0.1,CV=0.1"], atol=1e-3)
-    explained = json.loads(
-        cli("classify", tmp_path / "mine.csv", "--own-counterparts", "-o", tmp_path / "again.csv", "--json")
-    )
-    assert explained["model_run_id"] == printed["model_run_id"]
 
 
 def test_pages_and_the_remote_client_have_classes(module_settings: Settings, made: Made) -> None:

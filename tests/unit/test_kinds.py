@@ -25,6 +25,7 @@ from xcat.classifier.kinds import LEAST_MEMBERS, Kinds, with_tables_of_answers
 from xcat.classifier.posterior import _Terms, by_class, contribution, posterior, softmax
 from xcat.classifier.priors import reweighted, sky_prior, sky_ratio
 from xcat.classifier.refit import refit
+from xcat.own.table_priors import local_priors
 
 pytestmark = pytest.mark.slow
 
@@ -236,6 +237,8 @@ def test_a_prior_of_the_sky_is_one_of_classes(fitted: tuple[Model, Sample, np.nd
     assert term[:, [0, 0]] == pytest.approx(term[:, [2, 3]])
     ratio = sky_ratio(made, term)
     assert ratio.shape == (N, 3) and np.ptp(ratio) > 0.1
+    local = ratio * made.answer_priors
+    assert local_priors(made, sample) == pytest.approx(local / local.sum(axis=1, keepdims=True), abs=1e-6)
     overall = ratio * made.answer_priors / model.answer_priors
     assert posterior(made, sample)[0] == pytest.approx(reweighted(p, np.ones(1), overall), abs=1e-6)
 
