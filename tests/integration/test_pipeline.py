@@ -91,6 +91,19 @@ def test_every_source_is_classified_once(module_settings: Settings, done: dict[s
     )
 
 
+def test_statistics_are_of_what_a_plan_asks_for(module_settings: Settings, done: dict[str, int]) -> None:
+    found = rows(
+        module_settings,
+        "SELECT a.attname, s.attname IS NOT NULL AS has FROM pg_attribute AS a LEFT JOIN pg_stats AS s"
+        " ON (s.schemaname, s.tablename, s.attname) = ('xcat', %(table)s, a.attname)"
+        " WHERE a.attrelid = ('xcat.' || %(table)s)::regclass AND a.attnum > 0",
+        {"table": f"classification_r{done['classify']}"},
+    )
+    has_statistics = {row["attname"]: row["has"] for row in found}
+    assert has_statistics["source_id"] and has_statistics["class"] and has_statistics["margin"]
+    assert not any(has_statistics[name] for name in ("p", "p_err", "evidence"))
+
+
 def test_one_best_candidate_and_shares_that_add_up(module_settings: Settings, done: dict[str, int]) -> None:
     found = rows(
         module_settings,
