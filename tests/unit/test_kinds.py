@@ -324,3 +324,12 @@ def test_kinds_that_are_alike_do_no_harm() -> None:
     x = rng.normal(1.5 * label[:, None], 1.0, (400, 2))
     without, with_kinds = _log_losses(x, label, np.where(label == 0, np.where(rng.random(400) < 0.5, "u", "v"), ""))
     assert with_kinds < without + 0.02, (without, with_kinds)
+
+
+def test_a_source_alone_has_the_contributions_that_it_has_among_others() -> None:
+    """To the last digit: the terms of a class follow each other in memory, and one row has no such order."""
+    rng = np.random.default_rng(2)
+    terms, mixing = np.asfortranarray(rng.normal(size=(40, 6))), rng.normal(size=(6, 6))
+    among = contribution(terms, mixing)
+    for i in range(40):
+        assert np.array_equal(contribution(terms[i : i + 1], mixing)[0], among[i])
