@@ -121,10 +121,10 @@ def contribution(terms: NDArray[np.floating], mixing: FloatArray) -> FloatArray:
     # centring the row of the mixing is equivalent to centring the log-likelihoods
     centred = mixing - mixing.mean(axis=1, keepdims=True)
     wide = np.asarray(terms, dtype=np.float64)
-    if wide.shape[:-1] == (1,):  # alone, a row would be summed in another order than among others
-        return contribution(np.concatenate([wide, wide]).T.copy().T, mixing)[:1]
+    if wide.ndim == 2:  # laid out alike, and never a row alone: it would be summed in another order than among others
+        wide = np.asfortranarray(wide if len(wide) > 1 else np.repeat(wide, 2, axis=0))
     # einsum, not a matrix product: the threads of a BLAS cost more than so small a product is worth
-    return np.asarray(np.einsum("...k,ck->...c", wide, centred))
+    return np.asarray(np.einsum("...k,ck->...c", wide, centred)[: len(terms)])
 
 
 def contributions(model: Model, terms: NDArray[np.floating]) -> FloatArray:
