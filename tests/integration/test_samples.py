@@ -157,7 +157,7 @@ def test_a_model_asks_for_what_its_tables_know() -> None:
 
 def test_labelled_sources_are_read_as_they_are(module_settings: Settings, runs: dict[str, int]) -> None:
     with ready(module_settings) as conn:
-        source_id, sample, label, group, is_classifiable = _labelled(conn, _pipeline(), runs)
+        source_id, sample, label, group, is_classifiable, kind = _labelled(conn, _pipeline(), runs)
         (everyone,) = conn.execute("SELECT array_agg(source_id ORDER BY source_id) FROM xcat.source").fetchone() or ()
     chosen = np.array([i for i in range(N) if i % 4 != 1 and i % 3 != 2])  # an XRB is no class of this pipeline
     np.testing.assert_array_equal(source_id, np.array(everyone)[chosen])
@@ -169,6 +169,7 @@ def test_labelled_sources_are_read_as_they_are(module_settings: Settings, runs: 
         ).fetchall()
     assert is_classifiable.tolist() == [flag for (flag,) in rows]
     assert np.unique(group).size > 10
+    assert not kind.astype(bool).any()
     np.testing.assert_array_equal(sample.values, _expected()[chosen].astype(np.float32))
     data = _values()
     for j, name in ((2, "hr1_err"), (3, "log_fx_err"), (5, "log_fx_err")):

@@ -300,14 +300,17 @@ def _messages(copy: psycopg.Copy, pgconn: psycopg.pq.abc.PGconn) -> Iterator[byt
         while size > 0:
             rows.append(data)
             size, data = take(1)
+        if size >= 0:
+            yield b"".join(rows)
+            continue
+        # the end, of which psycopg is not asked again; also for who takes no more than this
+        result = pgconn.get_result()
+        while pgconn.get_result() is not None:
+            pass
+        if result is None or result.status != psycopg.pq.ExecStatus.COMMAND_OK:
+            raise psycopg.errors.error_from_result(result) if result else psycopg.OperationalError("COPY ended")
         yield b"".join(rows)
-        if size < 0:  # the end, of which psycopg is not asked again
-            result = pgconn.get_result()
-            while pgconn.get_result() is not None:
-                pass
-            if result is None or result.status != psycopg.pq.ExecStatus.COMMAND_OK:
-                raise psycopg.errors.error_from_result(result) if result else psycopg.OperationalError("COPY ended")
-            return
+        return
 
 
 @contextmanager
