@@ -15,6 +15,8 @@ from xcat.arrays import FloatArray, IntArray
 from xcat.classifier.density import Table
 from xcat.classifier.model import Model
 from xcat.classifier.pairs import PairTable
+from xcat.classifier.posterior import posterior
+from xcat.classifier.sample import Sample
 
 LEAST_MEMBERS = 15
 """A kind with fewer labelled sources has no tables of its own: its members count to the largest kind of their class."""
@@ -88,6 +90,19 @@ class Kinds:
         return np.asarray(of_classes[index] * np.divide(count, total, out=np.ones_like(count), where=total > 0))
 
 
+def of_answers(model: Model, log_likelihood: FloatArray) -> FloatArray:
+    """Log-likelihoods of the answers, (..., A), from those of the classes, (..., K): kinds mix by their priors."""
+    return log_likelihood if model.part_of is None else _mixture(model, log_likelihood, _shares(model))
+
+
+def kinds_of_source(model: Model, sample: Sample) -> dict[str, dict[str, float]]:
+    """Probability of every kind of the classes that have kinds, of the one source of a sample."""
+    p = posterior(replace(model, part_of=None), sample)[0][0].tolist()
+    named = list(zip(model.classes, model.part_of or model.classes, p, strict=True))
+    of_class = {name: {kind: each for kind, of, each in named if of == name} for name in model.answers}
+    return {name: each for name, each in of_class.items() if len(each) > 1}
+
+
 def with_tables_of_answers(model: Model) -> Model:
     """A model for drawings, whose tables are those of the answers: of a class with kinds the mixture of these.
 
@@ -97,7 +112,7 @@ def with_tables_of_answers(model: Model) -> Model:
         return model
     n_answers, index = len(model.answers), model.answer_index
     first = np.array([int(np.argmax(index == a)) for a in range(n_answers)])
-    share = model.priors / model.answer_priors[index]
+    share = _shares(model)
     tables = tuple(_merged(model, table, share) for table in model.tables)
     columns = model.pair_columns
     pairs = tuple(
@@ -120,6 +135,11 @@ def with_tables_of_answers(model: Model) -> Model:
         replicates=None,
         behind=None if model.behind is None else model.behind[first],
     )
+
+
+def _shares(model: Model) -> FloatArray:
+    """Share of each kind in its class, (K,)."""
+    return np.asarray(model.priors / model.answer_priors[model.answer_index])
 
 
 def _mixture(model: Model, log_of_kinds: FloatArray, share: FloatArray) -> FloatArray:

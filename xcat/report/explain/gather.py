@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from xcat.arrays import FloatArray, IntArray
 from xcat.classifier.density import levels
+from xcat.classifier.kinds import kinds_of_source, of_answers
 from xcat.classifier.model import Model
 from xcat.classifier.posterior import LEAST_P_TAIL, Classification, by_class, contributions, evidence
 from xcat.classifier.posterior import posterior as posterior_of
@@ -42,6 +43,8 @@ _HYPOTHESES = 5  # listed per source
 _SIMILAR = 5  # labelled sources that are listed, each with
 _DIFFERENT = 3  # terms in which they differ most
 _NO_VALUE: Row = {"value": None, "error": None, "is_blurred": False, "limit": None, "beyond": ""}
+#: where the rows of all runs are
+_STORED = {name: f"xcat.{name}" for name in ("match", "match_candidate", "hypothesis", "hypothesis_property")}
 
 
 def explain(
@@ -89,10 +92,9 @@ def explain(
     held_out = one(conn, "report.decision_out_of_fold", keys)
     decision = {"fold": None, "n_folds": None, **(held_out or decision)}
     best, posterior = decision.pop("class"), probabilities(model, np.array(decision.pop("p")))
-    p_err = decision.pop("p_err")
-    decision["p_err"] = None if decision["stability"] is None else probabilities(model, np.array(p_err))
-    terms = evidence(model, _inside(model, sample.best_match()))[0].astype(np.float64)
-    contributed = contributions(model, terms)
+    is_sure = decision["stability"] is not None
+    decision["p_err"] = probabilities(model, np.array(decision["p_err"])) if is_sure else None
+    contributed = contributions(model, evidence(model, _inside(model, sample.best_match()))[0])
     return _assembled(
         conn,
         keys,
@@ -178,10 +180,6 @@ def explain_row(
     )
 
 
-#: Where the rows of all runs are.
-_STORED = {name: f"xcat.{name}" for name in ("match", "match_candidate", "hypothesis", "hypothesis_property")}
-
-
 def _assembled(
     conn: Connection,
     keys: Row,
@@ -205,7 +203,7 @@ def _assembled(
     terms = evidence(model, _inside(model, sample.best_match())).astype(np.float64)
     (contributed,), (start,) = by_class(model, terms)
     lead = [model.answers.index(best), model.answers.index(second)]
-    (terms,) = _of_answers(model, terms)
+    (terms,) = of_answers(model, terms)
     changes, without, without_category = change.what_if(model, sample)
     return Explanation(
         run_id=keys["run_id"],
@@ -215,7 +213,7 @@ def _assembled(
         prior=probabilities(model, model.answer_priors),
         log_prior=probabilities(model, start),
         posterior=posterior,
-        kinds=_kinds(model, sample),
+        kinds=kinds_of_source(model, sample),
         is_out_of_fold=is_out_of_fold,
         posterior_in_sample=posterior_in_sample,
         posterior_accepted=probabilities(model, posterior_of(model, sample.best_match())[0][0]),
@@ -233,25 +231,6 @@ def _assembled(
         **_counterparts(conn, keys, model, sample, of_hypotheses, relations),
         labels=labels,
     )
-
-
-def _kinds(model: Model, sample: Sample) -> dict[str, Probabilities]:
-    """Probability of every kind of a class that has kinds."""
-    if model.part_of is None:
-        return {}
-    p = posterior_of(replace(model, part_of=None), sample)[0][0].tolist()
-    named = list(zip(model.classes, model.part_of, p, strict=True))
-    of_class = {name: {kind: each for kind, of, each in named if of == name} for name in model.answers}
-    return {name: each for name, each in of_class.items() if len(each) > 1}
-
-
-def _of_answers(model: Model, terms: FloatArray) -> FloatArray:
-    """Log-likelihoods of the answers, (N, T, A): of a class with kinds, of their mixture by their priors."""
-    if model.part_of is None:
-        return terms
-    share = model.priors / model.answer_priors[model.answer_index]
-    top = terms.max(axis=-1, keepdims=True)
-    return np.asarray(np.log(np.maximum(model.by_answer(np.exp(terms - top) * share), 1e-300)) + top)
 
 
 def _advantage(scores: FloatArray, lead: list[int]) -> float:
