@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from one_by_one import in_replicates
 
 from xcat.classifier import CATEGORIES, FitOptions, Hypotheses, Model, Property, Sample, classify, fit
 from xcat.classifier.bootstrap import confidence, contributions_at_places, pair_places
@@ -75,16 +76,8 @@ def test_errors_are_those_of_the_replicates_one_by_one(fitted: tuple[Model, Samp
     found = classify(model, sample, ratio)
     plain = classify(replace(model, replicates=None), sample, ratio)
     assert np.array_equal(found.p, plain.p) and np.isnan(plain.p_err).all() and np.isnan(plain.stability).all()
-    rows, weight, source = sample.rows()
-    look_up = _Terms(model, rows)
-    score = model.log_prior + sum(contribution(look_up(t)[0], model.mixing[t]) for t in range(5))
-    p = []
-    for b in range(6):
-        change = model.replicates.offsets[:, b] + sum(
-            model.replicates.terms[t][:, look_up.place(t), b].T.astype(float) for t in range(5)
-        )
-        mean = np.stack([np.bincount(source, weight * each) for each in softmax(score + change).T], axis=1)
-        p.append(mean * ratio / (mean * ratio).sum(axis=1, keepdims=True))
+    joint = [mean * ratio for mean in in_replicates(model, sample)]
+    p = [each / each.sum(axis=1, keepdims=True) for each in joint]
     assert found.p_err == pytest.approx(np.std(p, axis=0, ddof=1), abs=2e-6)
     same = np.mean([np.argmax(each, axis=1) == found.class_index for each in p], axis=0)
     assert (np.abs(found.stability - same) < 1e-9).mean() > 0.99  # ties in single precision

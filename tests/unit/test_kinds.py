@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from one_by_one import in_replicates
 
 from xcat.classifier import (
     CATEGORIES,
@@ -22,7 +23,7 @@ from xcat.classifier import (
     fit,
 )
 from xcat.classifier.kinds import LEAST_MEMBERS, Kinds, with_tables_of_answers
-from xcat.classifier.posterior import _Terms, by_class, contribution, posterior, softmax
+from xcat.classifier.posterior import by_class, contribution, posterior, softmax
 from xcat.classifier.priors import reweighted, sky_prior, sky_ratio
 from xcat.classifier.refit import refit
 from xcat.own.table_priors import local_priors
@@ -172,16 +173,7 @@ def test_errors_are_those_of_the_replicates_of_the_sums(
     sample = whole if with_hypotheses else whole.best_match()
     ratio = np.random.default_rng(3).uniform(0.5, 2.0, (N, 3))
     found = classify(model, sample, ratio)
-    rows, weight, source = sample.rows()
-    look_up = _Terms(model, rows)
-    score = model.log_prior + sum(contribution(look_up(t)[0], model.mixing[t]) for t in range(5))
-    p = []
-    for b in range(5):
-        change = model.replicates.offsets[:, b] + sum(
-            model.replicates.terms[t][:, look_up.place(t), b].T.astype(float) for t in range(5)
-        )
-        of_kinds = np.stack([np.bincount(source, weight * each) for each in softmax(score + change).T], axis=1)
-        p.append(reweighted(summed(of_kinds), np.ones(1), ratio))
+    p = [reweighted(summed(of_kinds), np.ones(1), ratio) for of_kinds in in_replicates(model, sample)]
     assert found.p_err == pytest.approx(np.std(p, axis=0, ddof=1), abs=2e-6) and found.p_err.shape == (N, 3)
     same = np.mean([np.argmax(each, axis=1) == found.class_index for each in p], axis=0)
     assert (np.abs(found.stability - same) < 1e-9).mean() > 0.99  # ties in single precision

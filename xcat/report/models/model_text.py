@@ -92,8 +92,11 @@ def _members(model: Model) -> list[tuple[str, list[int]]]:
 
 
 def _of_kind(model: Model, k: int) -> dict[str, float]:
-    numbers = {"prior": model.priors[k], "offset": model.offsets[k]}
-    return {"n_reference": int(model.n_reference[k]), **{name: float(value) for name, value in numbers.items()}}
+    return {
+        "n_reference": int(model.n_reference[k]),
+        "prior": float(model.priors[k]),
+        "offset": float(model.offsets[k]),
+    }
 
 
 def _terms(model: Model) -> list[dict[str, Any]]:
@@ -207,11 +210,10 @@ def _differing(old: dict[str, Any], new: dict[str, Any]) -> Iterator[list[str]]:
     """What differs in the descriptions of two models: its name and both values."""
     pairs = [("run", old["run_id"], new["run_id"])]
     pairs += [(k.replace("_", " "), old[k], new[k]) for k in ("weighting", *HOW_FITTED)]
-    before, after = ({c: row for name, of in side["classes"].items() for c, row in {name: of, **of["kinds"]}.items()}
-                     for side in (old, new))  # fmt: skip
-    for name in {**before, **after}:
+    was, now = _with_kinds(old), _with_kinds(new)
+    for name in was | now:
         for key, words in (("prior", "prior"), ("offset", "offset"), ("n_reference", "labelled sources")):
-            one, two = (side.get(name, {}).get(key) for side in (before, after))
+            one, two = (side.get(name, {}).get(key) for side in (was, now))
             pairs.append((f"{words} {name}", one, two))
     for name in {**old["weights"], **new["weights"]}:
         pairs.append((f"weight of the category {name}", old["weights"].get(name), new["weights"].get(name)))
@@ -222,6 +224,11 @@ def _differing(old: dict[str, Any], new: dict[str, Any]) -> Iterator[list[str]]:
     for what, one, two in pairs:
         if one != two:
             yield [what, *(v if isinstance(v, str) else _number(v) for v in (one, two))]
+
+
+def _with_kinds(described: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The classes of a model, and the kinds of each after it."""
+    return {each: row for name, of in described["classes"].items() for each, row in {name: of, **of["kinds"]}.items()}
 
 
 def _changes(diff: dict[str, Any]) -> list[str]:
