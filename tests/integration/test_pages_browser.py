@@ -26,6 +26,7 @@ from axe_playwright_python.sync_playwright import Axe  # noqa: E402
 _QUIET = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
 _QUIET += ("--disable-sync", "--no-first-run", "--disable-quic")
 _QUIET += ("--use-angle=swiftshader", "--enable-unsafe-swiftshader")  # WebGL without a graphics card
+_ANY_PAGE = {"access-control-allow-origin": "*"}
 _STATIC = ("/", "/candidates?class=XRB", "/list", "/sky", "/model", "/run", "/status", "/search?q=10+10", "/nothing")
 _STATIC += ("/volunteers", "/volunteers/register", "/volunteers/login", "/watch")
 
@@ -201,17 +202,23 @@ def test_the_field_of_a_source_asks_other_hosts_only_if_a_reader_wants_it(
         page.wait_for_load_state("networkidle")
         _no_violation(page)
         assert _overflow(page) <= 0
-        pictures = "https://alasky.cds.unistra.fr/**"
+        survey = "https://alasky.cds.unistra.fr/DSS/DSSColor"
         asked: list[str] = []
-        seen.context.route(pictures, lambda route: (asked.append(route.request.url), route.abort()))
+
+        def ours(route: Any) -> None:  # the survey's host is away; our survey without images has the same form
+            asked.append(route.request.url)
+            path = urlsplit(route.request.url.removeprefix(survey)).path
+            route.fulfill(response=seen.context.request.get(f"{address}/field/hips{path}"), headers=_ANY_PAGE)
+
+        seen.context.route(f"{survey}/**", ours)
         page.get_by_role("link", name="Visible light, DSS2").click()
         assert "sees your address" in page.inner_text("main")
         page.wait_for_selector("#field[data-drawn]", timeout=60_000)
-        page.wait_for_timeout(500)
-        assert any("/DSS/DSSColor/properties" in url for url in asked)
+        page.wait_for_load_state("networkidle")
+        assert any("/properties" in url for url in asked)
+        assert any("/Norder" in url for url in asked)
         assert seen.hosts == {urlsplit(address).netloc, "alasky.cds.unistra.fr"}
         seen.hosts.discard("alasky.cds.unistra.fr")
-        seen.complaints.clear()  # the images do not come here
 
 
 def test_every_form_tells_what_it_cannot_send(browser: Any, address: str, first: str) -> None:
