@@ -24,7 +24,7 @@ from xcat.classifier import (
 )
 from xcat.classifier.kinds import LEAST_MEMBERS, Kinds, with_tables_of_answers
 from xcat.classifier.posterior import by_class, contribution, posterior, softmax
-from xcat.classifier.priors import reweighted, sky_prior, sky_ratio
+from xcat.classifier.priors import reweighted, sky_prior
 from xcat.classifier.refit import refit
 from xcat.own.table_priors import local_priors
 
@@ -130,9 +130,11 @@ def test_a_class_has_the_sum_of_its_kinds(
     assert model.answer_priors == pytest.approx([0.6, 0.3, 0.1])
     ratio, category = None, None
     if with_ratio:
-        ratio, category = np.random.default_rng(3).uniform(0.3, 3.0, (N, 3)), 1
-        p = reweighted(p, np.ones(1), ratio)
-        without = np.stack([q if t == 1 else reweighted(q, np.ones(1), ratio) for t, q in enumerate(without)])
+        ratio, category = np.random.default_rng(3).uniform(0.3, 3.0, (N, 5)), 1
+        of_kinds = reweighted(of_kinds, np.ones(1), ratio)
+        p = summed(of_kinds)
+        changed = [q if t == 1 else reweighted(q, np.ones(1), ratio) for t, q in enumerate(kinds_without)]
+        without = summed(np.stack(changed))
     answer = classify(model, sample, ratio, category)
     assert answer.p == pytest.approx(p, abs=1e-12)
     assert np.array_equal(answer.class_index, p.argmax(axis=1))
@@ -171,9 +173,9 @@ def test_errors_are_those_of_the_replicates_of_the_sums(
     model, whole, _ = fitted
     assert model.replicates is not None
     sample = whole if with_hypotheses else whole.best_match()
-    ratio = np.random.default_rng(3).uniform(0.5, 2.0, (N, 3))
+    ratio = np.random.default_rng(3).uniform(0.5, 2.0, (N, 5))
     found = classify(model, sample, ratio)
-    p = [reweighted(summed(of_kinds), np.ones(1), ratio) for of_kinds in in_replicates(model, sample)]
+    p = [summed(reweighted(of_kinds, np.ones(1), ratio)) for of_kinds in in_replicates(model, sample)]
     assert found.p_err == pytest.approx(np.std(p, axis=0, ddof=1), abs=2e-6) and found.p_err.shape == (N, 3)
     same = np.mean([np.argmax(each, axis=1) == found.class_index for each in p], axis=0)
     assert (np.abs(found.stability - same) < 1e-9).mean() > 0.99  # ties in single precision
@@ -212,27 +214,30 @@ def test_other_priors_keep_the_shares_of_the_kinds(fitted: tuple[Model, Sample, 
 
 
 @pytest.mark.parametrize("with_counts", [False, True])
-def test_a_prior_of_the_sky_is_one_of_classes(fitted: tuple[Model, Sample, np.ndarray], with_counts: bool) -> None:
-    """The kinds of a class have the same ratio everywhere, so the answers are those of the ratio of the class."""
+def test_every_kind_has_its_own_prior_of_the_sky(fitted: tuple[Model, Sample, np.ndarray], with_counts: bool) -> None:
     model, whole, _ = fitted
     axes = (CATEGORIES[0], CATEGORIES[1])
     silent = replace(model, mixing=model.mixing * np.array([0, 0, 1, 1, 0])[:, None, None], replicates=None)
     sample = whole.best_match()
-    p = posterior(silent, sample)[0]
+    p = posterior(replace(silent, part_of=None), sample)[0]
     expected = np.tile([0.3, 0.3, 0.4], (N, 1)) if with_counts else None
     made = sky_prior(silent, p, sample.values[:, :2], axes, expected)
-    assert made.has_sky_prior and made.part_of == PART_OF
-    assert made.priors / made.answer_priors[INDEX] == pytest.approx(model.priors / model.answer_priors[INDEX])
+    assert made.has_sky_prior and made.part_of == PART_OF and made.priors.sum() == pytest.approx(1.0)
     if not with_counts:
-        assert made.priors == pytest.approx(model.priors)
-    term = evidence(made, sample)[:, -1]
-    assert term[:, [0, 0]] == pytest.approx(term[:, [2, 3]])
-    ratio = sky_ratio(made, term)
-    assert ratio.shape == (N, 3) and np.ptp(ratio) > 0.1
-    local = ratio * made.answer_priors
+        assert made.answer_priors == pytest.approx(model.answer_priors, abs=1e-15)
+    term = evidence(made, sample)[:, -1].astype(np.float64)
+    # a1 and a3 lie apart along the first axis: which of them a member of A is depends on the place
+    for_a3, x = term[:, 3] - term[:, 0], sample.values[:, 0]
+    assert for_a3[x > 2].mean() > for_a3[x < 0].mean() + 0.05
+    local = summed(made.priors * np.exp(term))
     assert local_priors(made, sample) == pytest.approx(local / local.sum(axis=1, keepdims=True), abs=1e-6)
-    overall = ratio * made.answer_priors / model.answer_priors
-    assert posterior(made, sample)[0] == pytest.approx(reweighted(p, np.ones(1), overall), abs=1e-6)
+    # the answers are those at the priors of the place
+    ratio = made.priors * np.exp(term) / silent.priors
+    assert posterior(made, sample)[0] == pytest.approx(summed(reweighted(p, np.ones(1), ratio)), abs=1e-6)
+    # what is drawn: the prior of a class is the mixture of those of its kinds
+    drawn = with_tables_of_answers(made)
+    of_kinds = np.log(summed(np.exp(made.pairs[-1].log_ratio) * made.priors) / made.answer_priors)
+    assert drawn.pairs[-1].log_ratio == pytest.approx(of_kinds)
 
 
 def test_a_refit_has_the_kinds_of_the_model(fitted: tuple[Model, Sample, np.ndarray]) -> None:

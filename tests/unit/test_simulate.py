@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from scipy import stats
 
@@ -392,6 +393,32 @@ def test_the_reference_sample_is_bright_biased_and_wrong_here_and_there(sky: Sky
     assert agn.mag_gaia_rp[agn.in_ref_agn].median() < agn.mag_gaia_rp.median() - 1
     assert (agn.place[agn.in_ref_agn] == "plane").mean() < 0.5 * (agn.place == "plane").mean()
     assert read(sky.folder / "ref_xrb.csv")["ra"].str.fullmatch(r"\d\d \d\d \d\d\.\d\d").all()
+
+
+def test_known_objects_have_the_types_of_their_kinds(sky: Sky) -> None:
+    types = {
+        "ref_agn": {"type 1": {"QSO", "Sy1"}, "type 2": {"Sy2"}, "blazar": {"BLLac"}},
+        "ref_star": {"FGK star": {"Star"}, "M dwarf": {"Flare"}, "YSO": {"YSO"}, "OB star": {"Em"}},
+        "ref_xrb": {"LMXB": {"LMXB"}, "HMXB": {"HMXB"}, "extragalactic XRB": {"XB"}},
+        "ref_cv": {"non-magnetic CV": {"DN", "NL"}, "magnetic CV": {"AM", "DQ"}},
+    }
+    for name, of_kind in types.items():
+        listed, rows = sky.objects[sky.objects[f"in_{name}"]], read(sky.folder / f"{name}.csv")
+        if name in ("ref_xrb", "ref_cv"):
+            rows = rows[rows["ra"].astype(str).str.count(r"\d+") >= 3]  # without the bad rows
+            places = SkyCoord(rows["ra"].to_list(), rows["dec"].to_list(), unit=("hourangle", "deg"))
+        else:
+            places = SkyCoord(rows["ra"], rows["dec"], unit="deg")
+        at, sep, _ = SkyCoord(listed.ra, listed.dec, unit="deg").match_to_catalog_sky(places)
+        typed = [
+            type_ in of_kind[kind]
+            for kind, type_, near in zip(listed.kind, rows["type"].to_numpy()[at], sep.arcsec < 10, strict=True)
+            if kind in of_kind and near and not type_.endswith("?")
+        ]
+        assert len(typed) > 10 and np.mean(typed) > 0.97, name
+        doubtful = rows["type"].str.endswith("?").mean()
+        assert doubtful == 0 if name == "ref_xrb" else doubtful < 0.1
+        assert doubtful > 0 or name != "ref_agn"
 
 
 def test_the_galaxy_is_in_front_of_everything_outside_and_of_half_of_the_rest(sky: Sky) -> None:

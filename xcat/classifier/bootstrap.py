@@ -155,7 +155,7 @@ def spread(
         For the number of every other term with replicates, the place of each row.
     hypotheses : ((R,) float64, (N,) int64), optional
         Weight of every row, and the first row of every source; without, every source is a row.
-    prior_ratio : (N, A) array, optional
+    prior_ratio : (N, K) array, optional
         As in `classify`.
     answer_index : (K,) int64, optional
         As in `Model`, if the K are kinds of classes.
@@ -180,11 +180,11 @@ def spread(
         p /= total
         if hypotheses is not None:
             p = _summed(p, start[some.start : some.stop + 1] - rows.start)
-        if answer_index is not None:
-            p = np.stack([reduce(np.add, p[answer_index == a]) for a in range(k)])
         if prior_ratio is not None:
             p *= prior_ratio[some].T.astype(np.float32)[:, :, None]
             p /= reduce(np.add, p)
+        if answer_index is not None:
+            p = np.stack([reduce(np.add, p[answer_index == a]) for a in range(k)])
         p_err[some] = p.std(axis=2, ddof=1).T
         best, winner = p[0].copy(), np.zeros(p.shape[1:], dtype=np.int8)
         for c in range(1, k):

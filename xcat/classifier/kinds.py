@@ -185,5 +185,8 @@ def _merged_pair(
             product += lines[:, None] if axis == 0 else lines[None]
         return product
 
-    log_ratio = _mixture(model, pair.log_ratio + at_bins(of_kinds), share) - at_bins(of_answers)
+    if model.has_sky_prior and pair is model.pairs[-1]:  # a prior is of no densities
+        log_ratio = _mixture(model, pair.log_ratio, share)
+    else:
+        log_ratio = _mixture(model, pair.log_ratio + at_bins(of_kinds), share) - at_bins(of_answers)
     return replace(pair, log_ratio=log_ratio, n_present=model.by_answer(pair.n_present))

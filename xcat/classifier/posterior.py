@@ -170,7 +170,7 @@ def classify(
     ----------
     sample : Sample
         With hypotheses the posterior is the mean over them, weighted by their probabilities.
-    prior_ratio : (N, A) array, optional
+    prior_ratio : (N, K) array, optional
         Priors of each source over those of the model. The probabilities are `reweighted` by it, and all that is derived
         from them follows.
     prior_category : int, optional
@@ -214,14 +214,14 @@ def classify(
             n_missing += ~(look_up.scaled(t) < np.inf)
 
     of_kinds, p_without, score, look_up_rows, hypotheses = _posterior(model, sample, by_category, varying)
-    p = model.by_answer(of_kinds)
     if sample.hypotheses is None and (prior_ratio is not None or model.part_of is not None):
         p_without = [softmax(score) for score in p_without]
-    p_without = [model.by_answer(each) for each in p_without]
     if prior_ratio is not None:
         one = np.ones(1)
-        p = reweighted(p, one, prior_ratio)
+        of_kinds = reweighted(of_kinds, one, prior_ratio)
         p_without = [q if t == prior_category else reweighted(q, one, prior_ratio) for t, q in enumerate(p_without)]
+    p = model.by_answer(of_kinds)
+    p_without = [model.by_answer(each) for each in p_without]
     class_index = np.argmax(p, axis=1)
     without = np.stack([np.argmax(each, axis=1) for each in p_without], axis=1)
     kind = class_index

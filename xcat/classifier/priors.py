@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from xcat.arrays import FloatArray
 from xcat.classifier.model import Model
@@ -23,11 +23,10 @@ STRENGTH = 2.0
 """Weight of the catalogue's overall prior in a cell, in units of the mean number of sources per cell. The members of a
 class in one cell do not look exactly like the labelled ones, so their shares are shrunk towards the overall prior; with
 less weight the shares of rare classes diverge where most sources are faint."""
-COUNTS_STRENGTH, COUNTS_SHARE = 4.0, 0.25
-"""The same with published counts, and the part of what the estimate is pulled to that they make; the other part is the
-given priors. Chosen on a simulated sky whose truth is not that of the counts: the counts alone are wrong by large
-factors for classes that observers point at, and a share of a half loses in calibration what it gains without
-counterparts."""
+COUNTS_SHARE = 0.25
+"""With published counts, their part of what the estimate is pulled to; the other part is the given priors. Chosen on
+simulated skies whose truth is not that of the counts: the counts alone are wrong by large factors for classes that
+observers point at, and a share of a half loses in calibration what it gains without counterparts."""
 
 
 def estimate(
@@ -92,13 +91,13 @@ def sky_prior(
     ----------
     model : Model
         Fitted without these two (`FitOptions.excluded_properties`), with the priors of the whole catalogue.
-    p : (N, A) float64
-        Its posteriors for the catalogue's sources.
+    p : (N, K) float64
+        Its posteriors for the catalogue's sources; of the kinds, where classes have kinds.
     values : (N, 2) array
         The two properties, named in `axes`, on their physical scales.
     expected : (N, A) float64, optional
-        Shares of the classes at each source by published counts (`expected_shares`). The estimate in a cell is then
-        pulled towards a mixture of their mean and the overall prior (`COUNTS_SHARE`, `COUNTS_STRENGTH`).
+        Shares of the answers at each source by published counts (`expected_shares`). The estimate in a cell is then
+        pulled towards a mixture of their mean and the overall prior (`COUNTS_SHARE`).
 
     Returns
     -------
@@ -110,7 +109,8 @@ def sky_prior(
     The shares are estimated in cells with equally many sources along each axis, and shrunk towards the overall prior
     (`STRENGTH`). Then they are scaled so that all cells together have that prior again: the distribution of each class
     is learned from the catalogue, its overall share is not. With expected shares nothing is scaled: the overall priors
-    of the model become the sum over the cells. A source without one of the properties has the overall prior.
+    of the model become the sum over the cells. A source without one of the properties has the overall prior. Kinds of
+    classes have priors of their own, whose sum over a cell or the catalogue is that of the class.
     """
     props = [next(q for q in model.properties if q.name == name) for name in axes]
     table = np.asarray(values, dtype=np.float64)
@@ -121,6 +121,7 @@ def sky_prior(
     p, scaled = p[both], [x[both] for x in scaled]
     if expected is not None:
         expected = COUNTS_SHARE * expected[both] + (1.0 - COUNTS_SHARE) * model.answer_priors
+        expected = (expected / model.answer_priors)[:, model.answer_index] * model.priors
     cells, centres = [], []
     for x, n_cells in zip(scaled, CELLS, strict=True):
         edges = np.unique(np.quantile(x, np.linspace(0.0, 1.0, n_cells + 1)[1:-1]))
@@ -130,19 +131,20 @@ def sky_prior(
     shape = (len(centres[0]), len(centres[1]))
     number = cells[0] * shape[1] + cells[1]
     size = np.bincount(number, minlength=shape[0] * shape[1])
-    strength = (STRENGTH if expected is None else COUNTS_STRENGTH) * float(size.mean())
+    strength = STRENGTH * float(size.mean())
     members = [number == c for c in range(size.size)]
     pulled = [None if expected is None or not m.any() else expected[m].mean(axis=0) for m in members]
-    priors = model.answer_priors
+    priors = model.priors
     shares = np.array([estimate(p[m], priors, strength, to) for m, to in zip(members, pulled, strict=True)])
     if expected is None:
         for _ in range(_SCALINGS):
-            shares *= priors * size.sum() / (size @ shares)
+            overall = model.by_answer(size @ shares / size.sum())
+            shares *= (model.answer_priors / overall)[model.answer_index]
             shares /= shares.sum(axis=1, keepdims=True)
-    else:
-        priors = size @ shares / size.sum()
-    # the kinds of a class keep their shares
-    log_ratio = np.log(shares / priors)[:, model.answer_index].reshape(*shape, len(model.classes))
+    priors = size @ shares / size.sum()
+    if expected is None:  # without the rounding
+        priors = priors * (model.answer_priors / model.by_answer(priors))[model.answer_index]
+    log_ratio = np.log(shares / priors).reshape(*shape, len(model.classes))
     # interpolate linearly from the middles of the cells to the bins of a pair
     low, step = middles(props)
     for axis, centre in enumerate(centres):
@@ -153,10 +155,4 @@ def sky_prior(
     names, n_present = (axes[0], axes[1]), np.full(len(model.classes), float(both.sum()))
     pair = PairTable(pair_name(names), props[0].category, names, low, step, log_ratio, n_present)
     mixing = np.concatenate([model.mixing, np.eye(len(model.classes))[None]])
-    return replace(model.with_answer_priors(priors), pairs=(*model.pairs, pair), mixing=mixing)
-
-
-def sky_ratio(model: Model, term: NDArray[np.floating]) -> FloatArray:
-    """Ratio of the local prior to the overall one by the term of a `sky_prior`, (N, K): of each answer, (N, A)."""
-    first = [int(np.argmax(model.answer_index == a)) for a in range(len(model.answers))]
-    return np.asarray(np.exp(np.asarray(term, dtype=np.float64)[:, first]))
+    return replace(model, priors=priors, pairs=(*model.pairs, pair), mixing=mixing)

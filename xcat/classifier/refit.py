@@ -12,7 +12,6 @@ from numpy.typing import ArrayLike
 from xcat.classifier.crossval import CrossValidation, FitOptions, fit, with_priors
 from xcat.classifier.model import CATEGORIES, HOW_FITTED, Model
 from xcat.classifier.posterior import evidence
-from xcat.classifier.priors import sky_ratio
 from xcat.classifier.sample import Sample
 
 
@@ -83,10 +82,10 @@ def refit(
     of_sky = np.eye(len(model.classes))[None][:has_sky]
     mixing = np.concatenate([fitted.mixing, of_sky])
     made = replace(kept, mixing=mixing, **{name: getattr(fitted, name) for name in fresh})
-    ratio = np.broadcast_to(model.answer_priors / model.by_answer(given), validation.p.shape)
+    ratio = np.broadcast_to(model.priors / given, (len(sample), len(given)))
     category = None
     if has_sky:
-        ratio = ratio * sky_ratio(made, evidence(made, sample)[:, -1])
+        ratio = ratio * np.exp(evidence(made, sample)[:, -1].astype(np.float64))
         category = made.categories.index(made.pairs[-1].category)
     return made, with_priors(validation, sample, ratio, category)
 

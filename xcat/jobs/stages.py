@@ -16,7 +16,7 @@ from xcat.classifier import CrossValidation, Model, Sample, classify, evidence, 
 from xcat.classifier.kinds import Kinds
 from xcat.classifier.model import HOW_FITTED
 from xcat.classifier.posterior import best_levels, familiarity, posterior, tail_probability
-from xcat.classifier.priors import estimate, expected_shares, sky_prior, sky_ratio
+from xcat.classifier.priors import estimate, expected_shares, sky_prior
 from xcat.database import copy, partitions, schema
 from xcat.database.connection import Connection, connect
 from xcat.database.loaded import Loaded
@@ -255,12 +255,13 @@ def _with_priors(
     """Estimate the priors from all sources of the catalogue, and update the out-of-fold answers of the sample."""
     layout = samples.Layout.of_model(model, pipeline.best_match)
     axes = [[q.name for q in model.properties].index(name) for name in pipeline.sky_axes]
+    by_kind = replace(model, part_of=None)  # kinds of classes have priors of their own
     with connect(run.settings) as reader, connect(run.settings) as second:
         every = samples.every_source(reader, second, layout, runs["properties"], _CHUNK_ROWS)
 
         def answered(piece: tuple[np.ndarray, Sample]) -> tuple[IntArray, FloatArray, np.ndarray]:
             rows, some = piece
-            return rows["source_id"].astype(np.int64), posterior(model, some)[0], some.values[:, axes]
+            return rows["source_id"].astype(np.int64), posterior(by_kind, some)[0], some.values[:, axes]
 
         with copy.ahead(every, reader, second) as read:
             pieces = list(copy.each_in_threads(answered, read))
@@ -268,9 +269,9 @@ def _with_priors(
     # sums over the sources must not depend on their numbers
     order = samples.places(run.conn, runs["merge"], ids)
     if pipeline.priors == "estimate":
-        priors = estimate(p[order], model.answer_priors)
-        ratio = np.broadcast_to(priors / model.answer_priors, validation.p.shape)
-        return model.with_answer_priors(priors), with_priors(validation, sample, ratio)
+        priors = estimate(p[order], model.priors)
+        ratio = np.broadcast_to(priors / model.priors, (len(sample), len(priors)))
+        return replace(model, priors=priors), with_priors(validation, sample, ratio)
     expected = None
     if pipeline.priors == "counts":
         expected = _expected(run, model, ids, sky, runs["merge"])[order]
@@ -282,7 +283,7 @@ def _with_priors(
     category = changed.categories.index(changed.pairs[-1].category)
     # with counts the overall priors change, too
     folds = replace(validation, models=tuple(replace(each, priors=changed.priors) for each in validation.models))
-    held_out = with_priors(folds, sample, sky_ratio(changed, term[:, 0]), category)
+    held_out = with_priors(folds, sample, np.exp(term[:, 0].astype(np.float64)), category)
     return changed, replace(held_out, evidence=np.concatenate([held_out.evidence, term], axis=1))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -79,8 +79,8 @@ def row_evidence(
                 ratio = work.ratio(priors, sample, mission.brightness(), np.arange(1))
             result = classify(model, sample, ratio)
             if ratio is not None:
-                shares = model.answer_priors * ratio[0]
-                model = model.with_answer_priors(shares / shares.sum())
+                shares = model.priors * ratio[0]
+                model = replace(model, priors=shares / shares.sum())
             run_id = at_hand.run_id if at_hand.run_id is not None else at_hand.of_run_id
             yield RowEvidence(mission, mission.source(work.facts.label), model, run_id, sample, result)
         finally:

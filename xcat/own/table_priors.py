@@ -13,7 +13,7 @@ import numpy as np
 from xcat.arrays import FloatArray
 from xcat.catalogues import number_counts
 from xcat.classifier.model import Model
-from xcat.classifier.priors import LEAST_PRIOR, estimate, sky_ratio
+from xcat.classifier.priors import LEAST_PRIOR, estimate
 from xcat.classifier.sample import Sample
 from xcat.database import runs
 from xcat.database.connection import Connection
@@ -62,7 +62,7 @@ class TablePriors:
         glon_deg: FloatArray | None = None,
         log_nh: FloatArray | None = None,
     ) -> FloatArray:
-        """Priors of every row over those of the model, (N, A).
+        """Priors of every row over those of the model, (N, K); the kinds of a class keep their shares.
 
         Parameters
         ----------
@@ -83,7 +83,8 @@ class TablePriors:
         if self.kind != "counts":
             if self.shares is None:
                 raise ValueError("the shares have not been estimated yet: learn(p) first")
-            return np.asarray(np.broadcast_to(self.shares / self.model.answer_priors, (n, len(self.model.answers))))
+            of_all = (self.shares / self.model.answer_priors)[self.model.answer_index]
+            return np.asarray(np.broadcast_to(of_all, (n, of_all.size)))
         missing = np.full(n, np.nan)
         flux = missing if flux_std_cgs is None else np.asarray(flux_std_cgs, dtype=np.float64)
         abs_b = missing if abs_b_deg is None else np.asarray(abs_b_deg, dtype=np.float64)
@@ -100,7 +101,7 @@ class TablePriors:
         before = local_priors(self.model, sample)[used][:, columns]
         ratio = np.ones((n, len(self.model.answers)))
         ratio[np.ix_(used, columns)] = wanted * (before.sum(axis=1) / wanted.sum(axis=1))[:, None] / before
-        return ratio
+        return ratio[:, self.model.answer_index]
 
     def remarks(self) -> list[str]:
         """All messages, with the rows that `ratio` has left as they were."""
@@ -174,12 +175,11 @@ def priors_of(conn: Connection, model: Model, text: str) -> TablePriors:
 
 def local_priors(model: Model, sample: Sample) -> FloatArray:
     """Priors of every row by the model, (N, A): its own, or those that depend on two properties."""
-    priors = np.broadcast_to(model.answer_priors, (len(sample), len(model.answers)))
     if not model.has_sky_prior:
-        return np.asarray(priors)
+        return np.asarray(np.broadcast_to(model.answer_priors, (len(sample), len(model.answers))))
     i, j = model.pair_columns[-1]
     term = model.pairs[-1].term(sample.scaled(int(i)), sample.scaled(int(j)))
-    local = priors * sky_ratio(model, term)
+    local = model.by_answer(model.priors * np.exp(term.astype(np.float64)))
     return np.asarray(local / local.sum(axis=1, keepdims=True))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from xcat.arrays import FloatArray, IntArray
 from xcat.simulate.counterparts import Magnitudes
 from xcat.simulate.pointings import random_sky
-from xcat.simulate.populations import AGN, CV, STAR, XRB, Objects, kind_values
+from xcat.simulate.populations import AGN, CV, KIND_NAMES, STAR, XRB, Objects, kind_values
 from xcat.simulate.rows import moved, numbered, sexagesimal
 from xcat.simulate.write import Columns
 from xcat.sky.geometry import offset, to_galactic
@@ -24,15 +24,17 @@ WRONG_FRACTION = 0.01
 CONFLICT_FRACTION = 0.004
 # Objects of the same catalogues outside all pointings, per object inside.
 ELSEWHERE = 0.5
+_DOUBTFUL = 0.02
 _XRB_CATALOGUE, _CV_CATALOGUE = 2, 3
 _CONFUSED_WITH = (1, 0, 3, 2)  # AGN with stars, X-ray binaries with CVs
 _POSITION_ERROR_ARCSEC = (0.3, 0.1, 1.0, 0.5, 2.0)  # typical, 1 sigma per axis
-_TYPES = (
-    ("QSO", "Sy1", "Sy2", "BLLac"),
-    ("Star", "Em", "Flare", "YSO"),
-    ("LMXB", "HMXB", "XB"),
-    ("DN", "NL", "AM", "DQ"),
-    ("Cluster", "SNR"),
+# What each catalogue calls the kinds of its objects.
+_TYPES: tuple[dict[str, tuple[str, ...]], ...] = (
+    {"type 1": ("QSO", "Sy1"), "type 2": ("Sy2",), "blazar": ("BLLac",)},
+    {"FGK star": ("Star",), "M dwarf": ("Flare",), "YSO": ("YSO",), "OB star": ("Em",)},
+    {"LMXB": ("LMXB",), "HMXB": ("HMXB",), "extragalactic XRB": ("XB",)},
+    {"non-magnetic CV": ("DN", "NL"), "magnetic CV": ("AM", "DQ")},
+    {"galaxy cluster": ("Cluster",), "SNR": ("SNR",)},
 )
 # Of the extended objects, clusters of galaxies and supernova remnants, the brightest in X-rays are known.
 _EXTENDED_KNOWN = 0.4
@@ -113,12 +115,9 @@ def reference_table(rng: np.random.Generator, c: int, members: IntArray, objects
     ra, dec = moved(o.ra_deg, o.dec_deg, o.pmra_mas_yr, o.pmdec_mas_yr, EPOCH_YR)
     ra, dec = np.concatenate([ra, ra_elsewhere]), np.concatenate([dec, dec_elsewhere])
     ra, dec = offset(ra, dec, err * rng.standard_normal(n), err * rng.standard_normal(n))
-    # doubtful types are listed but are not labels: the definitions map them to no class
-    types = np.array([*_TYPES[c], f"{_TYPES[c][0]}?"])
-    doubtful = 0.0 if c == _XRB_CATALOGUE else 0.02
-    weights = np.append(np.full(len(_TYPES[c]), (1 - doubtful) / len(_TYPES[c])), doubtful)
+    types = _types(rng, c, objects.kind[members], n)
     order = rng.permutation(n)
-    ra, dec, err = ra[order], dec[order], err[order]
+    ra, dec, err, types = ra[order], dec[order], err[order], types[order]
     columns: Columns = {"name": numbered(CATALOGUES[c][4:].upper() + " ", np.arange(1, n + 1), 6).astype("U")}
     if c in (_XRB_CATALOGUE, _CV_CATALOGUE):
         columns["ra"] = sexagesimal(ra, dec, 2, 1, "{h} {m} {s}.{fs}").astype("U")
@@ -126,5 +125,17 @@ def reference_table(rng: np.random.Generator, c: int, members: IntArray, objects
     else:
         columns["ra"], columns["dec"] = np.round(ra, 6), np.round(dec, 6)
     columns["err"] = err
-    columns["type"] = rng.choice(types, n, p=weights)
+    columns["type"] = types
     return columns
+
+
+def _types(rng: np.random.Generator, c: int, kind: IntArray, n: int) -> np.ndarray:
+    """Types of n objects of a catalogue, of which the first are of these kinds; any of its types for all others."""
+    every = np.array([name for names in _TYPES[c].values() for name in names])
+    types = rng.choice(every, n)
+    for name, of_kind in _TYPES[c].items():
+        members = np.flatnonzero(kind == KIND_NAMES.index(name))
+        types[members] = rng.choice(of_kind, members.size)
+    if c != _XRB_CATALOGUE:  # doubtful objects are listed but are not labels: the definitions map them to no class
+        types[rng.random(n) < _DOUBTFUL] = f"{every[0]}?"
+    return types

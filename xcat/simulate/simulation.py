@@ -34,7 +34,7 @@ from xcat.simulate.rows import slices
 from xcat.simulate.write import SPOILT, Columns, Writer, spoil, write
 from xcat.sky.geometry import to_position, to_vector
 
-GENERATOR_VERSION = 4
+GENERATOR_VERSION = 5
 SMALLEST_SKY, LARGEST_SKY = 100, 1_000_000
 _LEAST_PER_MISSION = 10
 _OBJECTS_AT_ONCE, _CIRCLES_AT_ONCE = 5_000, 2_500  # so that the memory does not grow with the sky
