@@ -18,6 +18,7 @@ import numpy as np
 import psycopg
 import pyarrow.parquet as pq
 import pytest
+from example_pipeline import EXAMPLE, without_kinds
 from psycopg import sql
 from published_state import answers, tables
 
@@ -36,7 +37,6 @@ from xcat.simulate import simulate
 
 pytestmark = pytest.mark.slow
 
-EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "simulated.yaml"
 N_SOURCES = 800
 ANOTHER_SKY = Allowed(loss=1.0)
 CHANGES: dict[str, Any] = {
@@ -146,7 +146,7 @@ def _differences(one: Answers, other: Answers) -> dict[str, str]:
 
 
 def _pipeline(**changes: Any) -> Pipeline:
-    return Pipeline.model_validate(read(EXAMPLE).model_dump() | CHANGES | changes)
+    return without_kinds(**CHANGES | changes)
 
 
 def _run(settings: Settings, sky: Path, replace: bool = False, **changes: Any) -> dict[str, int]:

@@ -49,6 +49,7 @@ SAME = {
     "properties": ["abs_b", "pm_mas_yr", "hr1", "log_fx", "log_fx_fr", "bp_rp"],
 }
 WITH_KINDS = SAME | {"classes": OF_CLASSES, "pairs": [["log_fx_fr", "bp_rp"]], "replicates": 4}
+PLAIN = SAME | {"classes": {"AGN": 0.66, "Star": 0.25, "XRB": 0.07, "CV": 0.02}, "replicates": 0}
 Made = dict[str, Any]
 Cli = Callable[..., str]
 
@@ -66,7 +67,7 @@ def made(module_settings: Settings, tmp_path_factory: pytest.TempPathFactory) ->
     simulate(900, 5, sky)
     shutil.rmtree(sky / "truth")
     found: Made = {"sky": sky, "file": {}}
-    for name, content in (("plain", SAME | {"replicates": 0}), ("kinds", WITH_KINDS)):
+    for name, content in (("plain", PLAIN), ("kinds", WITH_KINDS)):
         found["file"][name] = write(folder, name, content)
         found[name] = Runner(module_settings, Plan(read(found["file"][name]), sky)).run()
     return found

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from example_pipeline import without_kinds
 from tiny import rows
 
 from xcat.columns.registry import property_entries
@@ -18,7 +19,7 @@ from xcat.database.runs import get
 from xcat.errors import StageError, XcatError
 from xcat.ingest.load import ingest
 from xcat.jobs import publishing, runner, stages, sum_rule
-from xcat.jobs.pipeline import Pipeline, Plan, read
+from xcat.jobs.pipeline import Pipeline, Plan
 from xcat.jobs.runner import STAGES, Runner
 from xcat.models import store
 from xcat.report.run import record
@@ -26,12 +27,11 @@ from xcat.simulate import simulate
 
 pytestmark = pytest.mark.slow
 
-EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "simulated.yaml"
 FIRST_WEIGHTS = {"location": 1.0, "spectrum": 1.0, "multiwavelength": 1.0, "variability": 1.0}
 
 
 def _pipeline(**changes: Any) -> Pipeline:
-    return Pipeline.model_validate(read(EXAMPLE).model_dump() | {"folds": 3, "replicates": 3} | changes)
+    return without_kinds(**{"folds": 3, "replicates": 3} | changes)
 
 
 def _runner(settings: Settings, sky: Path, replace: bool = False, **changes: Any) -> Runner:

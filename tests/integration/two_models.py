@@ -9,15 +9,16 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from example_pipeline import without_kinds
+
 from xcat.config import Settings
 from xcat.database.connection import ready
 from xcat.database.runs import get, stage
 from xcat.jobs import stages
-from xcat.jobs.pipeline import Pipeline, Plan, read
+from xcat.jobs.pipeline import Plan
 from xcat.jobs.runner import Runner
 from xcat.simulate import simulate
 
-EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "simulated.yaml"
 PROPERTIES = (
     "abs_b",
     "pm_mas_yr",
@@ -77,9 +78,7 @@ def make(settings: Settings, folder: Path, n: int = 1200) -> dict[str, int]:
     shutil.rmtree(sky / "truth")
     runs: dict[str, int] = {}
     for suffix, changes in (("", {}), ("_category", BY_CATEGORY)):
-        pipeline = Pipeline.model_validate(
-            read(EXAMPLE).model_dump() | {"folds": 3, "replicates": 0, "publish": False} | changes
-        )
+        pipeline = without_kinds(**{"folds": 3, "replicates": 0, "publish": False} | changes)
         done = Runner(settings, Plan(pipeline, sky)).run()
         runs = {kind: run_id for kind, run_id in done.items() if kind not in ("fit", "classify")} | runs
         runs[f"fit{suffix}"] = done["fit"]

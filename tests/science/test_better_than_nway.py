@@ -16,12 +16,13 @@ import nway
 import pandas as pd
 import pytest
 from environments import NotInstalled
+from example_pipeline import without_kinds
 from scipy import stats
 from scipy.spatial import cKDTree
 
 from xcat.config import Settings
 from xcat.database.connection import ready
-from xcat.jobs.pipeline import Pipeline, Plan, read
+from xcat.jobs.pipeline import Plan
 from xcat.jobs.runner import Runner
 from xcat.simulate import simulate
 from xcat.simulate.counterpart_tables import ALLWISE_EPOCH_YR
@@ -31,7 +32,6 @@ from xcat.sky.geometry import to_vector
 pytestmark = pytest.mark.slow
 
 N, SEED, RADIUS_ARCSEC = 10_000, 31, 8.0
-EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "simulated.yaml"
 FILES = {"gaia": "gaia.fits", "allwise": "allwise.parquet"}
 MAGNITUDE = {"gaia": "mag_gaia_g", "allwise": "mag_w1"}
 N_BINS = 6
@@ -98,7 +98,7 @@ def _match(settings: Settings, folder: Path, names: Names, work: Path) -> Both:
     inputs = [{"catalogue": f"sim_{n}", "files": [FILES[n]], "magnitudes": [MAGNITUDE[n]]} for n in names]
     changes = {"name": "_".join(names), "counterparts": inputs, "match": {"radius_arcsec": RADIUS_ARCSEC}}
     changes |= {"references": [], "galaxies": [], "classes": {}}
-    pipeline = Pipeline.model_validate(read(EXAMPLE).model_dump() | changes)
+    pipeline = without_kinds(**changes)
     runs = Runner(settings, Plan(pipeline, folder)).run()
     sources = _sources(settings, folder, runs["merge"], names)
     found = _frame(

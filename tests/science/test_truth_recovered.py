@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 from astropy.coordinates import SkyCoord
 from astropy.table import Table, vstack
+from example_pipeline import EXAMPLE, without_kinds
 from scipy import stats
 
 import xcat
@@ -37,7 +38,6 @@ from xcat.simulate import simulate
 pytestmark = pytest.mark.slow
 
 N, SEED = 15_000, 11
-EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "simulated.yaml"
 CLASSES = ("AGN", "Star", "XRB", "CV")
 EPOCH_YR = {"gaia": 2016.0, "twomass": 1999.5, "allwise": 2010.5}
 EDGES = np.array([0.02, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99])
@@ -68,7 +68,7 @@ def sky(module_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> 
     objects = pd.read_parquet(folder / "truth" / "objects.parquet").set_index("object_id")
     truth = pd.read_parquet(folder / "truth" / "xray.parquet")
     # the errors of the probabilities, which replicates are for, are not looked at here
-    pipeline = Pipeline.model_validate(read(EXAMPLE).model_dump() | {"folds": 3, "replicates": 0})
+    pipeline = without_kinds(folds=3, replicates=0)
     runs = Runner(module_settings, Plan(pipeline, folder)).run()
     members = frame(
         module_settings,
@@ -258,7 +258,8 @@ def fair(sky: Sky) -> Classified:
     }
 
     def classified(weights: Weights) -> pd.DataFrame:
-        pipeline = Pipeline.model_validate(read(EXAMPLE).model_dump() | changes | {"weights": weights})
+        values = read(EXAMPLE).model_dump() if weights == "property" else without_kinds().model_dump()
+        pipeline = Pipeline.model_validate(values | changes | {"weights": weights})
         runs = Runner(sky.settings, Plan(pipeline, sky.folder)).run()
         assert runs["properties"] == sky.runs["properties"]
         p = frame(sky.settings, "SELECT source_id, p FROM xcat.classification WHERE run_id = %s", runs["classify"])

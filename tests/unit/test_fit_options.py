@@ -13,6 +13,8 @@ from xcat.jobs.pipeline import Pipeline, read
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "simulated.yaml"
 
+TWO = "classes: {AGN: 0.9, XRB: 0.1}"
+
 
 def written(folder: Path, text: str) -> Path:
     path = folder / "mine.yaml"
@@ -29,6 +31,10 @@ def written(folder: Path, text: str) -> Path:
         ("properties: [abs_b, hr1]", "priors: counts needs abs_b and log_fx"),
         ("properties: [abs_b, hr1]\npriors: sky", "priors: sky needs abs_b and log_fx"),
         ("weights: fit", "weights"),
+        (
+            "weights: category",
+            "kinds of classes need 'weights: property'; with others, give Star, XRB, CV without kinds",
+        ),
         ("weights: {colour: 1}", "unknown category colour"),
         ("priors: guess", "priors"),
     ],
@@ -39,12 +45,13 @@ def test_what_does_not_fit_together_is_refused(tmp_path, text, said):
 
 
 def test_options_reach_the_classifier(tmp_path):
-    chosen = read(written(tmp_path, "weights: category\nobjective: f1:XRB\npairs: [[hr1, hr2]]\nseed: 7")).fit_options
+    given = "weights: category\nobjective: f1:XRB\npairs: [[hr1, hr2]]\nseed: 7\n"
+    chosen = read(written(tmp_path, given + TWO)).fit_options
     assert (chosen.weights, chosen.objective, chosen.pairs, chosen.seed) == ("category", "f1:XRB", (("hr1", "hr2"),), 7)
     assert chosen.excluded_properties == ("abs_b", "log_fx"), (
         "the prior is a function of them, so they do not contribute themselves"
     )
-    given = read(written(tmp_path, "weights: {spectrum: 2}\npriors: given")).fit_options
+    given = read(written(tmp_path, f"weights: {{spectrum: 2}}\npriors: given\n{TWO}")).fit_options
     assert given.weights == tuple(2.0 if c == "spectrum" else 0.0 for c in CATEGORIES)
     assert given.excluded_properties == ()
 

@@ -18,6 +18,7 @@ from xcat.catalogues.definition import Definition, load
 from xcat.catalogues.grammar import Strict
 from xcat.classifier.crossval import FitOptions
 from xcat.classifier.model import CATEGORIES
+from xcat.classifier.priors import COUNTS_SHARE, STRENGTH
 from xcat.columns.properties import Property, select
 from xcat.errors import ConfigError
 from xcat.jobs.classes import ClassRule, circular
@@ -135,7 +136,8 @@ class Pipeline(Strict):
             raise ValueError("references need at least two classes, and classes need references; give both or neither")
         kinds = self.kind_names
         if kinds and self.weights != "property":
-            raise ValueError("kinds of classes need 'weights: property'")
+            named = ", ".join(name for name, rule in self.classes.items() if rule.kinds)
+            raise ValueError(f"kinds of classes need 'weights: property'; with others, give {named} without kinds")
         others = {c for c, rule in self.classes.items() if not rule.kinds}
         twice = sorted({n for n in kinds if kinds.count(n) > 1 or n in others})
         if twice:
@@ -182,6 +184,7 @@ class Pipeline(Strict):
             "properties": [p.name for p in self.property_list],
             "behind_galaxy": list(self.behind_galaxy),
             "fitted": "without each category",  # fits of before are not taken for one of now
+            **({} if self.priors == "given" else {"estimated": [STRENGTH, COUNTS_SHARE]}),
         }
 
     def group(self, name: str) -> tuple[CatalogueInput, ...]:
