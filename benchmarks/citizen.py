@@ -22,7 +22,7 @@ from common import frame, private_database, truth_of
 
 from xcat.config import Settings
 from xcat.database.connection import ready
-from xcat.jobs.pipeline import CatalogueInput, Plan, read
+from xcat.jobs.pipeline import CatalogueInput, Pipeline, Plan, read
 from xcat.jobs.runner import Runner
 from xcat.jobs.simulated_votes import simulate as vote
 from xcat.jobs.votes import Asked, consensus_run, labels
@@ -33,12 +33,14 @@ CITIZEN = CatalogueInput(catalogue="citizen", files=("citizen.csv",))
 
 
 def classified(settings: Settings, folder: Path, with_citizen: bool) -> dict[str, int]:
-    """Run the pipeline, the first time published; its runs."""
-    plan = Plan(read(EXAMPLE), folder)
+    """Run the pipeline without kinds of classes, the first time published; its runs."""
+    example = read(EXAMPLE)
     change: dict[str, object] = {"replicates": 0, "weights": "category", "publish": not with_citizen}
+    change["classes"] = example.class_priors
     if with_citizen:
-        change["references"] = (*plan.pipeline.references, CITIZEN)
-    return Runner(settings, Plan(plan.pipeline.model_copy(update=change), folder), replace=True).run()
+        change["references"] = (*example.references, CITIZEN)
+    pipeline = Pipeline.model_validate(example.model_dump() | change)
+    return Runner(settings, Plan(pipeline, folder), replace=True).run()
 
 
 def written(rows: list[dict[str, object]], path: Path) -> None:
