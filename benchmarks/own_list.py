@@ -17,11 +17,13 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import yaml
+from common import frame
+
+from xcat.config import settings
 
 CLASSES = ("AGN", "Star", "XRB", "CV")
 PROPERTIES = (
@@ -61,8 +63,6 @@ def figures(p: np.ndarray, truth: np.ndarray) -> dict[str, float]:
 
 def one_seed(folder: Path, n_sources: int, n_rows: int, seed: int) -> dict[str, dict[str, float]]:
     """All answers for one sky."""
-    import xcat as library
-
     sky = folder / f"sky{seed}"
     os.environ["XCAT_HOME"] = str(folder / f"home{seed}")
     xcat("simulate", "--sources", n_sources, "--seed", seed, "--out", sky)
@@ -79,7 +79,7 @@ def one_seed(folder: Path, n_sources: int, n_rows: int, seed: int) -> dict[str, 
     )
     for name, pipeline in (("pipeline, same columns", folder / "few.yaml"), ("pipeline, all columns", EXAMPLE)):
         xcat("run", pipeline, "--data", sky)
-        answers[name] = library.sql(query).to_pandas()
+        answers[name] = frame(settings(), query)
     truth = pd.read_parquet(sky / "truth" / "xray.parquet")
     objects = pd.read_parquet(sky / "truth" / "objects.parquet").set_index("object_id")
     whole = answers["pipeline, all columns"]
@@ -98,19 +98,20 @@ def one_seed(folder: Path, n_sources: int, n_rows: int, seed: int) -> dict[str, 
         same = answer.set_index("name").loc[chosen["name"]]
         p = same[["p_agn", "p_star", "p_xrb", "p_cv"]].to_numpy()
         result[name] = figures(p / p.sum(axis=1, keepdims=True), chosen["truth"].to_numpy())
-    result["list"]["rejected_counterparts_used"] = rejected_used(found, library)
+    result["list"]["rejected_counterparts_used"] = rejected_used(found)
     xcat("db", "stop")
     return result
 
 
-def rejected_used(found: pd.DataFrame, library: Any) -> int:
+def rejected_used(found: pd.DataFrame) -> int:
     """Counterparts in the answer whose p_any is below every cutoff of their catalogue in the published match."""
-    least = library.sql(
+    least = frame(
+        settings(),
         "SELECT k.name, min(c.cutoff) AS cutoff FROM xcat.calibration AS c"
         " JOIN xcat.catalogue AS k USING (catalogue_id)"
         " WHERE c.is_chosen AND c.run_id = (SELECT match_run_id FROM xcat.run WHERE run_id = pub.published_run())"
-        " GROUP BY k.name"
-    ).to_pandas()
+        " GROUP BY k.name",
+    )
     return sum(int((found[f"{name}_p_any"] < cutoff - 1e-6).sum()) for name, cutoff in least.itertuples(index=False))
 
 
