@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from example_pipeline import EXAMPLE
 from test_cli import cli  # noqa: F401  the fixture
 from tiny import rows
 
@@ -22,8 +23,6 @@ from xcat.jobs.runner import Runner
 from xcat.simulate import simulate
 
 pytestmark = pytest.mark.slow
-
-EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "simulated.yaml"
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import yaml
 from astropy.table import Table
+from example_pipeline import EXAMPLE
 from in_process import commands
 from served import serving
 from tiny import rows
@@ -33,7 +34,6 @@ from xcat.simulate import simulate
 
 pytestmark = pytest.mark.slow
 
-EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "simulated.yaml"
 CLASSES = ("AGN", "Star", "XRB", "CV")
 KINDS = {"Blazar": "AGN", "AGN": "AGN", "Young": "Star", "Star": "Star", "XRB": "XRB", "CV": "CV"}
 OF_CLASSES = {

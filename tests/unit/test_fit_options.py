@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from example_pipeline import EXAMPLE
 
 from xcat.classifier.model import CATEGORIES
 from xcat.cli import pipeline_commands
 from xcat.errors import ConfigError
 from xcat.jobs.pipeline import Pipeline, read
-
-EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "simulated.yaml"
 
 TWO = "classes: {AGN: 0.9, XRB: 0.1}"
 
