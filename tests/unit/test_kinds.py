@@ -220,7 +220,7 @@ def test_every_kind_has_its_own_prior_of_the_sky(fitted: tuple[Model, Sample, np
     silent = replace(model, mixing=model.mixing * np.array([0, 0, 1, 1, 0])[:, None, None], replicates=None)
     sample = whole.best_match()
     p = posterior(replace(silent, part_of=None), sample)[0]
-    expected = np.tile([0.3, 0.3, 0.4], (N, 1)) if with_counts else None
+    expected = np.tile([0.1, 0.3, 0.1, 0.1, 0.4], (N, 1)) if with_counts else None
     made = sky_prior(silent, p, sample.values[:, :2], axes, expected)
     assert made.has_sky_prior and made.part_of == PART_OF and made.priors.sum() == pytest.approx(1.0)
     if not with_counts:

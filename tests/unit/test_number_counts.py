@@ -99,6 +99,25 @@ def test_classes_share_a_population_and_sum_over_several():
     assert [line.partition(":")[0] for line in number_counts.citations(eight)][1] == "YSO, LM-STAR"
 
 
+def test_kinds_that_are_counted_take_part_under_their_own_names():
+    kinds, part_of = (
+        ("AGN", "M dwarf", "YSO", "LMXB", "HMXB", "in a galaxy", "polar", "nova"),
+        (*("AGN", "Star", "Star", "XRB", "XRB", "XRB", "CV", "CV"),),
+    )
+    names = number_counts.counted_as(kinds, part_of)
+    assert names == ["AGN", "M dwarf", "YSO", "LMXB", "HMXB", "in a galaxy", "CV", "CV"]
+    assert number_counts.counted_as(CLASSES, CLASSES) == list(CLASSES)
+    flux, b = np.geomspace(1e-15, 1e-11, 5), np.full(5, 3.0)
+    priors = np.array([0.6, 0.1, 0.1, 0.04, 0.06, 0.05, 0.02, 0.03])
+    found, of_classes = (per_deg2_and_dex(each, p, flux, b) for each, p in ((names, priors), (CLASSES, PRIORS)))
+    assert np.isnan(found[:, 5]).all(), "the counts of the Galaxy are not of other galaxies"
+    assert found[:, 3] + found[:, 4] == pytest.approx(of_classes[:, CLASSES.index("XRB")])
+    assert found[:, 1] == pytest.approx(found[:, 2])
+    assert found[:, 1] + found[:, 2] == pytest.approx(of_classes[:, CLASSES.index("Star")])
+    assert found[:, 6] + found[:, 7] == pytest.approx(of_classes[:, CLASSES.index("CV")])
+    assert found[:, 7] == pytest.approx(1.5 * found[:, 6])
+
+
 def test_the_number_in_a_dex_is_the_slope():
     flux = np.geomspace(1e-15, 1e-11, 9)
     b = np.full(9, 45.0)

@@ -23,10 +23,10 @@ STRENGTH = 2.0
 """Weight of the catalogue's overall prior in a cell, in units of the mean number of sources per cell. The members of a
 class in one cell do not look exactly like the labelled ones, so their shares are shrunk towards the overall prior; with
 less weight the shares of rare classes diverge where most sources are faint."""
-COUNTS_SHARE = 0.25
+COUNTS_SHARE = 0.5
 """With published counts, their part of what the estimate is pulled to; the other part is the given priors. Chosen on
 simulated skies whose truth is not that of the counts: the counts alone are wrong by large factors for classes that
-observers point at, and a share of a half loses in calibration what it gains without counterparts."""
+observers point at."""
 
 
 def estimate(
@@ -95,8 +95,8 @@ def sky_prior(
         Its posteriors for the catalogue's sources; of the kinds, where classes have kinds.
     values : (N, 2) array
         The two properties, named in `axes`, on their physical scales.
-    expected : (N, A) float64, optional
-        Shares of the answers at each source by published counts (`expected_shares`). The estimate in a cell is then
+    expected : (N, K) float64, optional
+        Shares of the classes at each source by published counts (`expected_shares`). The estimate in a cell is then
         pulled towards a mixture of their mean and the overall prior (`COUNTS_SHARE`).
 
     Returns
@@ -120,8 +120,7 @@ def sky_prior(
         return model
     p, scaled = p[both], [x[both] for x in scaled]
     if expected is not None:
-        expected = COUNTS_SHARE * expected[both] + (1.0 - COUNTS_SHARE) * model.answer_priors
-        expected = (expected / model.answer_priors)[:, model.answer_index] * model.priors
+        expected = COUNTS_SHARE * expected[both] + (1.0 - COUNTS_SHARE) * model.priors
     cells, centres = [], []
     for x, n_cells in zip(scaled, CELLS, strict=True):
         edges = np.unique(np.quantile(x, np.linspace(0.0, 1.0, n_cells + 1)[1:-1]))

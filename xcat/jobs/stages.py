@@ -295,11 +295,12 @@ def _expected(run: Run, model: Model, ids: IntArray, sky: FloatArray, source_run
     log_nh = log_hydrogen_at(rows["ra"], rows["dec"])
     # a source without flux has no counts; it does not take part in the estimate
     flux = 10.0 ** np.where(np.isfinite(sky[:, 1]), sky[:, 1], -14.0)
-    classes, priors = model.answers, model.answer_priors
-    density = number_counts.per_deg2_and_dex(classes, priors, flux, sky[:, 0], rows["glon"], log_nh)
-    has_counts = number_counts.counted(classes)
+    classes = number_counts.counted_as(model.classes, model.part_of or model.classes)
+    density = number_counts.per_deg2_and_dex(classes, model.priors, flux, sky[:, 0], rows["glon"], log_nh)
+    named = list(dict.fromkeys(classes))
+    has_counts = number_counts.counted(named)
     run.summary["counts"] = {
-        "populations": number_counts.citations(classes),
-        "classes_without_counts": [c for c, has in zip(classes, has_counts, strict=True) if not has],
+        "populations": number_counts.citations(named),
+        "classes_without_counts": [c for c, has in zip(named, has_counts, strict=True) if not has],
     }
-    return expected_shares(density, priors)
+    return expected_shares(density, model.priors)

@@ -135,6 +135,16 @@ def counted(classes: Sequence[str]) -> tuple[bool, ...]:
     return tuple(any(_has(population, name) for population in populations()) for name in classes)
 
 
+def counted_as(kinds: Sequence[str], part_of: Sequence[str]) -> list[str]:
+    """Under which name each of K kinds of classes is counted: its own, if a kind of its class has counts, or its class's.
+
+    Counts of LMXB and HMXB are of the Galaxy. They say nothing of a kind that is called otherwise, as binaries of other
+    galaxies.
+    """
+    by_kind = {of for has, of in zip(counted(kinds), part_of, strict=True) if has}
+    return [kind if of in by_kind else of for kind, of in zip(kinds, part_of, strict=True)]
+
+
 def citations(classes: Sequence[str]) -> list[str]:
     """What counts are used for these classes, one line per population."""
     return [
