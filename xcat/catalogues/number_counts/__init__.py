@@ -136,7 +136,7 @@ def counted(classes: Sequence[str]) -> tuple[bool, ...]:
 
 
 def counted_as(kinds: Sequence[str], part_of: Sequence[str]) -> list[str]:
-    """Names under which kinds of classes are counted: their own if a kind of the class has counts, or that of the class.
+    """Names by which kinds of classes are counted: their own if a kind of the class has counts, or that of the class.
 
     Counts of LMXB and HMXB are of the Galaxy. They say nothing of a kind that is called otherwise, as binaries of other
     galaxies.
