@@ -99,7 +99,7 @@ RETURNS TABLE (
     log_above double precision[], log_present double precision[], log_missing double precision[], n_levels integer,
     tail_slope double precision, typical_error double precision, error_column text, limit_column text,
     observed_column text, centred double precision[], behind boolean[], column_shift double precision[],
-    absence text[])
+    absence text[], limits_before_galaxy boolean)
 LANGUAGE sql STABLE PARALLEL SAFE ROWS 20
 AS $$
     SELECT f.property, f.category, m.classes, f.axes, f.scales, ARRAY[f.grid[1], f.grid_2[1]],
@@ -111,10 +111,12 @@ AS $$
            f.observed_column, c.centred, m.behind, f.column_shift,
            (SELECT array_agg(ARRAY[a.property, a.limit_column, a.observed_column])
             FROM xcat.likelihood_table AS a
-            WHERE a.run_id = f.run_id AND a.class = f.class AND a.property = ANY (f.absence_columns))
+            WHERE a.run_id = f.run_id AND a.class = f.class AND a.property = ANY (f.absence_columns)),
+           o.limits_before_galaxy
     FROM (SELECT run_id, array_agg(class ORDER BY class_id) AS classes,
                  array_agg(behind_galaxy ORDER BY class_id) AS behind FROM xcat.model_class
           WHERE run_id = xcat.checked_model(model_run_id) GROUP BY run_id) AS m
+    JOIN xcat.model AS o USING (run_id)
     JOIN xcat.likelihood_table AS f ON f.run_id = m.run_id AND f.class = m.classes[1]
     CROSS JOIN LATERAL (
         SELECT array_agg(t.log_density ORDER BY k) AS log_density,
@@ -244,16 +246,18 @@ AS $$
                    END AS found,
                    least(p.level, t.n_levels)::integer AS level
             FROM (
-                -- classes behind the Galaxy are looked up before it, the others at what is observed; the numbers
-                -- are those of xcat/classifier/sample.py and posterior.py
-                SELECT is_behind, CASE WHEN is_behind THEN s[1] * v.ebv_mag + s[2] * v.flux_dex + s[3] * v.hr1
-                                           + s[4] * v.hr2 ELSE 0 END AS by_1,
+                -- classes behind the Galaxy are looked up before it, the others at what is observed, but limits before
+                -- it; the numbers are those of xcat/classifier/sample.py and posterior.py
+                SELECT is_behind, CASE WHEN is_behind THEN c.before ELSE 0 END AS by_1,
+                       CASE WHEN is_behind OR t.limits_before_galaxy THEN coalesce(c.before, 0) ELSE 0 END AS by_limit,
                        CASE WHEN is_behind THEN s[5] * v.ebv_mag + s[6] * v.flux_dex + s[7] * v.hr1
                            + s[8] * v.hr2 ELSE 0 END AS by_2,
                        is_behind AND (s[3] <> 0 OR s[4] <> 0) AS is_ratio_1,
                        is_behind AND (s[7] <> 0 OR s[8] <> 0) AS is_ratio_2
                 FROM unnest(CASE WHEN t.column_shift IS NULL THEN '{f}'::boolean[] ELSE '{f,t}' END) AS is_behind
                 CROSS JOIN (SELECT t.column_shift AS s) AS per_unit
+                CROSS JOIN LATERAL (
+                    SELECT s[1] * v.ebv_mag + s[2] * v.flux_dex + s[3] * v.hr1 + s[4] * v.hr2 AS before) AS c
             ) AS f
             CROSS JOIN LATERAL (
                 SELECT CASE WHEN f.is_ratio_1 THEN xcat.between_walls(v.x, f.by_1) ELSE v.x + f.by_1 END AS x,
@@ -261,7 +265,7 @@ AS $$
                            END AS y,
                        CASE WHEN f.is_ratio_1 AND abs(v.x) < 1 THEN -2 * ln(cosh(f.by_1) * (1 + v.x * tanh(f.by_1)))
                            ELSE 0 END AS log_jacobian,
-                       v.beyond + f.by_1 AS beyond
+                       v.beyond + f.by_limit AS beyond
                 OFFSET 0) AS b
             CROSS JOIN LATERAL (
                 SELECT CASE WHEN f.is_ratio_1
@@ -357,8 +361,11 @@ AS $$
                    CASE WHEN cardinality(t.axes) = 2
                        THEN xcat.property_value(g.properties, t.axes[2], NULL, t.scales[2]) END AS y,
                    nullif((g.properties ->> t.error_column)::real::double precision, 'NaN') AS error,
-                   nullif((g.properties ->> t.limit_column)::real::double precision, 'NaN') AS beyond
+                   nullif((g.properties ->> t.limit_column)::real::double precision, 'NaN') + coalesce(
+                       s[1] * h.ebv_mag + s[2] * h.flux_dex + s[3] * h.hr1 + s[4] * h.hr2, 0) AS beyond
             FROM xcat.property_value(g.properties, t.axes[1], t.observed_column, t.scales[1]) AS f (x)
+            CROSS JOIN (SELECT CASE WHEN t.limits_before_galaxy THEN t.column_shift END AS s) AS per_unit
+            CROSS JOIN xcat.taken_away(CASE WHEN s IS NOT NULL THEN g.properties END) AS h
             OFFSET 0) AS v
         CROSS JOIN LATERAL (
             SELECT t.last_node[1] / 2 + 1 AS nodes,

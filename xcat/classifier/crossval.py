@@ -229,7 +229,7 @@ class _Fit:
         # the bandwidth of many values changes little by a fold; that of few is estimated without it
         own = self.bandwidths
         widths = [np.where(c.n_present >= MANY, h, np.nan) for c, h in zip(self.counts.singles, own, strict=True)]
-        held_out = HeldOut(self.sample, self.cells, fold, INNER_FOLDS, self.chosen)
+        held_out = HeldOut(self.sample, self.cells, fold, INNER_FOLDS, self.chosen, options.seed)
         self.factors = self._bandwidth_factors(fold)
         without = held_out.counts_without()
         rungs = held_out.rungs(self.errors)
@@ -286,7 +286,7 @@ class _Fit:
     def held_out_terms(self, model: Model, groups: ArrayLike | None, number: int) -> Terms:
         """Terms of the labelled sources in other inner folds, by tables like the model's without the source's fold."""
         fold = folds(self.label, groups, INNER_FOLDS, self.options.seed + number)
-        held_out = HeldOut(self.sample, self.cells, fold, INNER_FOLDS, self.chosen)
+        held_out = HeldOut(self.sample, self.cells, fold, INNER_FOLDS, self.chosen, self.options.seed + number)
         counted, widths = held_out.counts_without(), _bandwidths_without_smoothing(model)
         rungs = held_out.rungs(self.errors)
         without = self._tables(counted, model.smoothing, bandwidths=[widths] * len(counted), rungs=rungs)

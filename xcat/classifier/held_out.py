@@ -9,7 +9,7 @@ from operator import add
 import numpy as np
 from numpy.typing import ArrayLike
 
-from xcat.arrays import FloatArray, IntArray
+from xcat.arrays import BoolArray, FloatArray, IntArray
 from xcat.classifier.density import N_NODES, levels
 from xcat.classifier.metrics import prior_weights
 from xcat.classifier.model import Cells, Model, SampleCounts
@@ -17,6 +17,8 @@ from xcat.classifier.posterior import evidence
 from xcat.classifier.sample import Sample
 from xcat.classifier.weights import Terms
 
+THROUGH_OTHERS = 0.5
+"""Share of the sources behind the Galaxy that are seen through the column of another source when weights are fitted."""
 LEAST_HYPOTHESIS = 0.05
 """Less probable hypotheses are not used to fit the weights."""
 MOST_OF_CLASS = 5000
@@ -73,9 +75,11 @@ def chosen_sources(label: IntArray, n_classes: int, seed: int) -> IntArray:
 class HeldOut:
     """Labelled sources in folds, and terms of the chosen ones by tables that leave out the source's own fold."""
 
-    def __init__(self, sample: Sample, cells: Cells, fold: IntArray, n_folds: int, chosen: IntArray) -> None:
+    def __init__(self, sample: Sample, cells: Cells, fold: IntArray, n_folds: int, chosen: IntArray, seed: int) -> None:
         self.cells, self.fold, self.n_folds, self.chosen = cells, fold, n_folds, chosen
-        self.rows, self.row_weight, self.source = _likely(sample.take(chosen))
+        rows, self.row_weight, self.source = _likely(sample.take(chosen))
+        is_behind = np.zeros(chosen.size, dtype=bool) if cells.behind is None else cells.behind[cells.label[chosen]]
+        self.rows = _through_others(rows, self.source, is_behind, np.random.default_rng(seed))
         self.members = [np.flatnonzero(fold[chosen][self.source] == f) for f in range(n_folds)]
         self.parts = [self.rows.take(each) for each in self.members]
 
@@ -114,3 +118,18 @@ def _likely(sample: Sample) -> tuple[Sample, FloatArray, IntArray]:
     kept |= (total == 0.0)[source]
     total = np.bincount(source[kept], weight[kept], len(sample))
     return rows.take(kept), weight[kept] / total[source[kept]], source[kept]
+
+
+def _through_others(rows: Sample, source: IntArray, is_behind: BoolArray, rng: np.random.Generator) -> Sample:
+    """Rows of sources, of which half of those behind the Galaxy are seen through the column of one that is inside it.
+
+    Known AGN are where there is little gas, known X-ray binaries where there is much. Weights that are fitted to them
+    as they are take the gas for a property of the class.
+    """
+    inside = np.flatnonzero(~is_behind)
+    through = np.flatnonzero(is_behind & (rng.random(is_behind.size) < THROUGH_OTHERS))
+    if rows.shift is None or not inside.size or not through.size:
+        return rows
+    of_source = rows.shift[np.searchsorted(source, np.arange(is_behind.size))]
+    of_source[through] = of_source[rng.choice(inside, through.size)]
+    return rows.seen_through(of_source[source], rng)

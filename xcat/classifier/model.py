@@ -78,6 +78,9 @@ class Model:
         Largest probability that these shares of the reference sample, out of fold, do not exceed.
     part_of : tuple of K str or None
         Class that each of the `classes` is a kind of; None: each is a class.
+    limits_before_galaxy : bool
+        Whether limits of flux ratios are those before the gas and dust of the Galaxy in all classes: an object that is
+        not seen is behind an unknown part of it. False: a model of before, in which this holds of classes `behind` it.
 
     Raises
     ------
@@ -106,6 +109,7 @@ class Model:
     behind: BoolArray | None = None
     best_levels: FloatArray | None = None
     part_of: tuple[str, ...] | None = None
+    limits_before_galaxy: bool = False
 
     def __post_init__(self) -> None:
         p, k = len(self.properties), len(self.classes)
@@ -292,7 +296,7 @@ class Cells:
         pairs: Sequence[tuple[str, str]] = (),
         behind: BoolArray | None = None,
     ) -> None:
-        self.n_classes = n_classes
+        self.n_classes, self.behind = n_classes, behind
         self.label = check_labels(class_index, len(sample), n_classes)
         rows, self.row_weight, self.source = sample.rows()
         chosen = None if behind is None or not behind.any() else behind[self.label][self.source]
@@ -438,6 +442,7 @@ def models_of_counts(
             outlier_p=OUTLIER_P,
             outlier_levels=np.full((len(classes), OUTLIER_P.size), np.nan),
             behind=behind,
+            limits_before_galaxy=True,
         )
         models.append(model)
     return models

@@ -386,7 +386,8 @@ class _Terms:
         if given != wanted:
             raise ValueError(f"the sample has the properties {', '.join(given)}, the model {', '.join(wanted)}")
         self.model, self.sample = model, sample
-        self.column, self.before = cache(sample.column), cache(sample.column_before)
+        self.column = cache(lambda t: sample.column(t, model.limits_before_galaxy))
+        self.before = cache(sample.column_before)
         self.at, self.at_before = (
             cache(lambda t, of=of: located(model.tables[t], of(t))) for of in (self.column, self.before)
         )

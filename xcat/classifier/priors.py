@@ -19,7 +19,7 @@ LEAST_PRIOR = 1e-4
 _SCALINGS = 200
 CELLS = (6, 4)
 """Cells along each of the two properties; the prior is interpolated between their middles."""
-STRENGTH = 2.0
+STRENGTH = 0.5
 """Weight of the catalogue's overall prior in a cell, in units of the mean number of sources per cell. The members of a
 class in one cell do not look exactly like the labelled ones, so their shares are shrunk towards the overall prior; with
 less weight the shares of rare classes diverge where most sources are faint."""

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from xcat.arrays import BoolArray, FloatArray, IntArray
 from xcat.classifier.scales import as_table, column_to_scale
-from xcat.columns.properties import Property
+from xcat.columns.properties import Property, absence_of, column_of
 
 NOT_OBSERVED = np.inf
 """Value of a property that was not observed; NaN: observed, but missing."""
@@ -22,6 +22,8 @@ LARGE_SHIFT = 0.7
 what it was: it is compared with what the gas makes of the distribution before it."""
 INSIDE = 1.0 - 1e-12
 """Largest place between two walls, from -1 to 1: a value that lies between them is not shifted onto one."""
+MOST_COUNTS = 1e6
+"""Of a hardness ratio: with more its error is nothing beside the width of a table."""
 SCATTER = 0.4
 """Uncertainty of the column of the Galaxy as a share of itself: its maps have cells of a degree, and dust is patchy."""
 
@@ -121,6 +123,31 @@ def between_walls(x: FloatArray, by: FloatArray, prop: Property) -> tuple[FloatA
     # 1 - t^2 is 1 / cosh^2, which keeps its digits
     log_jacobian = -2.0 * np.log(np.cosh(by) * (1.0 + z * t))
     return np.where(inside, moved, x), np.where(inside, log_jacobian, 0.0)
+
+
+def _absorbed(
+    x: FloatArray, error: FloatArray | None, by: FloatArray, prop: Property, rng: np.random.Generator
+) -> tuple[FloatArray, FloatArray | None]:
+    """Ratios between two walls that gas shifts, with counts drawn where there are errors, and their errors."""
+    moved, log_jacobian = between_walls(x, by, prop)
+    if error is None:
+        return moved, None
+    middle, half = (prop.low + prop.high) / 2.0, prop.width / 2.0
+    z, expected = (x - middle) / half, (moved - middle) / half
+    with np.errstate(invalid="ignore", divide="ignore"):
+        counts = (1.0 - z**2) / (error / half) ** 2
+        upper = counts * (1.0 + z) / 2.0
+        lower = upper * (1.0 - expected) / (1.0 + expected)
+        drawn = (np.abs(z) < 1.0) & (counts < MOST_COUNTS) & (lower < MOST_COUNTS)
+        remaining = rng.poisson(np.where(drawn, lower, 0.0))
+        total = upper + remaining
+        seen = (upper - remaining) / total
+        # one count is the least that a band can have in an error
+        made = np.sqrt(np.maximum(1.0 - seen**2, 1.0 / total) / total)
+    return (
+        np.where(drawn, middle + half * seen, moved),
+        np.where(drawn, np.minimum(half * made, half), error * np.exp(log_jacobian)),
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,9 +250,11 @@ class Sample:
         """Values of property number j on its scale, (N,)."""
         return column_to_scale(self.values[:, j], self.properties[j])
 
-    def column(self, j: int) -> Column:
-        """Property number j on its scale, with errors and limits, as it is observed."""
+    def column(self, j: int, limits_before_galaxy: bool = False) -> Column:
+        """Property number j on its scale as it is observed, with errors and limits; on demand limits before the Galaxy."""
         error, limit = (None if of is None else of[:, j] for of in (self.errors, self.limits))
+        if limits_before_galaxy and limit is not None and self.shift is not None:
+            limit = limit + self.shift[:, j]
         return Column(self.scaled(j), error, limit)
 
     def column_before(self, j: int) -> Column:
@@ -234,7 +263,10 @@ class Sample:
         return column if self.shift is None else column.shifted(self.shift[:, j], self.properties[j])
 
     def column_to_count(self, j: int, behind: BoolArray | None) -> Column:
-        """The same with the values before the Galaxy of the sources `behind` it, where these can be known."""
+        """The same with the values before the Galaxy of the sources `behind` it, where these can be known.
+
+        Limits are those before the Galaxy for all sources: see `Model`.
+        """
         column = self.column(j)
         if behind is None or self.shift is None or not self.is_shifted(j):
             return column
@@ -243,8 +275,50 @@ class Sample:
         if prop.bounded_low and prop.bounded_high:
             on_wall = (x == prop.low) | (x == prop.high)
             x = np.where((np.abs(by) >= LARGE_SHIFT) | (on_wall & (by != 0.0)), NOT_OBSERVED, x)
-        limit = None if column.limit is None or before.limit is None else np.where(behind, before.limit, column.limit)
-        return Column(np.where(behind, x, column.x), None, limit)
+        return Column(np.where(behind, x, column.x), None, before.limit)
+
+    def seen_through(self, shift: NDArray[np.floating], rng: np.random.Generator) -> Sample:
+        """The same objects as they would be observed through other gas and dust, with the accepted counterparts.
+
+        Parameters
+        ----------
+        shift : (N, P) array
+            `Sample.shift` for that gas and dust; where it is that of the sample, nothing changes.
+        rng : numpy.random.Generator
+            Draws the counts of hardness ratios.
+
+        Notes
+        -----
+        Fluxes stay: what is observed is as bright, and the object brighter. Flux ratios are moved. A counterpart that
+        is fainter then than the limit, or without limits than any other, is not seen, nor is what needs it. Of a
+        hardness ratio x with the error s the gas takes counts in the lower band; those in the upper one remain. There
+        are (1 - x^2) / s^2 of both, and what remains in the lower one is drawn.
+        """
+        if self.shift is None:
+            return self
+        values, limits = self.values.astype(np.float64), self.limits
+        errors = None if self.errors is None else self.errors.astype(np.float64)
+        names = [p.name for p in self.properties]
+        unseen = np.zeros(values.shape, dtype=bool)
+        for j, prop in enumerate(self.properties):
+            by = self.shift[:, j].astype(np.float64) - shift[:, j]
+            moved = np.flatnonzero(by)
+            x, error = values[moved, j], None if errors is None else errors[moved, j]
+            if prop.bounded_low and prop.bounded_high:
+                values[moved, j], made = _absorbed(x, error, by[moved], prop, rng)
+                if errors is not None:
+                    errors[moved, j] = made
+            elif column_of(prop.name, "limit") is not None and np.isfinite(values[:, j]).any():
+                faintest = np.nanmax(np.where(np.isfinite(values[:, j]), values[:, j], np.nan))
+                limit = np.full(moved.size, faintest) if limits is None else limits[moved, j]
+                with np.errstate(invalid="ignore"):
+                    unseen[moved, j] = np.isfinite(x) & (x + by[moved] > limit)
+                values[moved, j] = np.where(unseen[moved, j], np.nan, x + by[moved])
+        nothing = np.nan if limits is None else NOT_OBSERVED
+        for j, name in enumerate(names):
+            ratios = [names.index(ratio) for ratio in absence_of(name) if ratio in names]
+            values[unseen[:, ratios].any(axis=1), j] = nothing
+        return Sample(self.properties, values, errors, limits, None, shift)
 
     def is_shifted(self, j: int) -> bool:
         """Whether the Galaxy changes property number j of any source."""

@@ -27,7 +27,7 @@ def store(conn: Connection, run_id: int, model: Model) -> None:
     """Write a model and its tables as rows of a fit run."""
     keys = {"run_id": run_id}
     best = None if model.best_levels is None else model.best_levels.tolist()
-    row = {name: getattr(model, name) for name in ("weighting", *HOW_FITTED)}
+    row = {name: getattr(model, name) for name in ("weighting", "limits_before_galaxy", *HOW_FITTED)}
     for table, rows in {
         "model": [row | {"outlier_p": model.outlier_p.tolist(), "best_levels": best}],
         "model_class": _classes(model),
@@ -205,6 +205,7 @@ def load(conn: Connection, run_id: int) -> Model:
         replicates=_replicates(conn, keys, of_class["offset_changes"], terms),
         behind=np.array(of_class["behind_galaxy"], dtype=bool) if _is_new(of_class, tables) else None,
         part_of=tuple(of_class["part_of"]) if of_class["part_of"][0] is not None else None,
+        limits_before_galaxy=model["limits_before_galaxy"][0],
     )
 
 

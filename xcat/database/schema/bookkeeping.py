@@ -273,7 +273,7 @@ model = book(
     "What a fit run made, one row per model; its classes, categories and terms are rows of their own",
     part_of("run_id", "run", primary_key=True),
     *one_of("weighting", "equal given category property"),
-    "sharpness smoothing inverse_ridge? outlier_p best_levels? category_share?",
+    "sharpness smoothing inverse_ridge? outlier_p best_levels? category_share? limits_before_galaxy",
 )
 
 model_class = book(

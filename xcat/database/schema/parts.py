@@ -67,7 +67,7 @@ _NAMES: list[tuple[TypeEngine[Any], str]] = [
     (Boolean(), "is_paused"),
     (Boolean(), "is_best is_best_of_master is_chosen is_classifiable is_current is_hyperluminous is_out_of_fold"),
     (Boolean(), "flux_is_doubtful is_outlier is_pair missions_agree behind_galaxy observed_infrared observed_optical"),
-    (Boolean(), "is_doubtful is_limit"),
+    (Boolean(), "is_doubtful is_limit limits_before_galaxy"),
     (Boolean(), "is_on withdrawn is_retired is_simulated"),
     (Text(), "alternative catalogue category change class class_native column_name config_key definition_sha256"),
     (Text(), "error error_column file_name folds galaxy kind known_class known_class_of_master label_ref"),
