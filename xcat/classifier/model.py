@@ -79,8 +79,8 @@ class Model:
     part_of : tuple of K str or None
         Class that each of the `classes` is a kind of; None: each is a class.
     limits_before_galaxy : bool
-        Whether limits of flux ratios are those before the gas and dust of the Galaxy in all classes: an object that is
-        not seen is behind an unknown part of it. False: a model of before, in which this holds of classes `behind` it.
+        Whether limits of flux ratios are looked up before the gas and dust of the Galaxy in all classes: an object that
+        is not seen may be behind any part of it. False: a model of before, in which this holds of classes `behind` it.
 
     Raises
     ------

@@ -251,7 +251,7 @@ class Sample:
         return column_to_scale(self.values[:, j], self.properties[j])
 
     def column(self, j: int, limits_before_galaxy: bool = False) -> Column:
-        """Property number j on its scale as it is observed, with errors and limits; on demand limits before the Galaxy."""
+        """Property number j on its scale as it is observed, with errors and limits, or limits before the Galaxy."""
         error, limit = (None if of is None else of[:, j] for of in (self.errors, self.limits))
         if limits_before_galaxy and limit is not None and self.shift is not None:
             limit = limit + self.shift[:, j]
@@ -263,10 +263,7 @@ class Sample:
         return column if self.shift is None else column.shifted(self.shift[:, j], self.properties[j])
 
     def column_to_count(self, j: int, behind: BoolArray | None) -> Column:
-        """The same with the values before the Galaxy of the sources `behind` it, where these can be known.
-
-        Limits are those before the Galaxy for all sources: see `Model`.
-        """
+        """The same with the values before the Galaxy of the sources `behind` it, where these can be known."""
         column = self.column(j)
         if behind is None or self.shift is None or not self.is_shifted(j):
             return column
@@ -275,7 +272,8 @@ class Sample:
         if prop.bounded_low and prop.bounded_high:
             on_wall = (x == prop.low) | (x == prop.high)
             x = np.where((np.abs(by) >= LARGE_SHIFT) | (on_wall & (by != 0.0)), NOT_OBSERVED, x)
-        return Column(np.where(behind, x, column.x), None, before.limit)
+        limit = None if column.limit is None or before.limit is None else np.where(behind, before.limit, column.limit)
+        return Column(np.where(behind, x, column.x), None, limit)
 
     def seen_through(self, shift: NDArray[np.floating], rng: np.random.Generator) -> Sample:
         """The same objects as they would be observed through other gas and dust, with the accepted counterparts.
