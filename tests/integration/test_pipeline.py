@@ -184,7 +184,8 @@ def _log_likelihood(t: dict[str, Any], row: dict[str, Any], tables: dict[Any, An
                 return 0.0  # the absence of the counterpart is counted by its ratio
         if limit is None or t["log_above"] is None:
             return float(t["log_missing"])
-        return float(t["log_present"] + np.interp(limit + by, grid, t["log_above"]))
+        # in every class what is not seen may be behind any part of the Galaxy
+        return float(t["log_present"] + np.interp(limit + _shift(t, row)[0], grid, t["log_above"]))
     density, error, step = t["log_density"], row.get(t["error_column"]) or 0.0, grid[1] - grid[0]
     jacobian = 0.0
     if is_ratio and abs(seen) < 1:

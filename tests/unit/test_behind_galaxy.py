@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xcat.classifier import NOT_OBSERVED, Sample, classify, evidence, fit_tables
+from xcat.classifier import NOT_OBSERVED, Sample, classify, evidence, fit_tables, held_out
 from xcat.classifier.crossval import FitOptions, tune
-from xcat.classifier.model import Model, is_behind_galaxy
+from xcat.classifier.held_out import HeldOut
+from xcat.classifier.model import Cells, Model, is_behind_galaxy
 from xcat.classifier.sample import LARGE_SHIFT, between_walls
 from xcat.columns.properties import absence_of, select, shift_of
 from xcat.jobs.classes import ClassRule
@@ -164,6 +165,94 @@ def test_a_hardness_ratio_behind_much_gas_is_not_counted():
     sample.shift[:, 0] = np.where(label == 0, -LARGE_SHIFT, 0.0)
     counted = fit_tables(sample, label, CLASSES, PRIORS, behind=BEHIND)
     assert counted.tables[0].n_present.tolist() == [0.0, 500.0]
+
+
+def test_what_is_not_seen_may_be_behind_any_part_of_the_galaxy(model):
+    """A limit behind 2 mag of dust says in every class what one without dust would say that is 1.5 dex nearer."""
+    behind_dust, nearer = (one(np.nan, np.nan, *each) for each in ((1.2, (0.0, -1.5)), (-0.3,)))
+    np.testing.assert_allclose(evidence(model, behind_dust)[:, 1], evidence(model, nearer)[:, 1], atol=1e-6)
+    before = evidence(replace(model, limits_before_galaxy=False), behind_dust)[0, 1]
+    as_observed = evidence(model, one(np.nan, np.nan, 1.2))[0, 1]
+    np.testing.assert_allclose(before, [evidence(model, nearer)[0, 1, 0], as_observed[1]], atol=1e-6)
+
+
+CHAIN = select(["hr1", "log_fx_fr", "pm_mas_yr", "log_fx"])
+
+
+def _chain(n: int, u: float = 0.3, error: float = 0.1, ratio: float = 0.5, limit: float | None = 1.0) -> Sample:
+    values = np.tile([np.tanh(u), ratio, 3.0, 1e-13], (n, 1))
+    limits = None if limit is None else np.tile([np.nan, limit, np.nan, np.nan], (n, 1))
+    return Sample(CHAIN, values, np.tile([error, 0.1, 1.0, 0.05], (n, 1)), limits, shift=np.zeros((n, 4)))
+
+
+def test_the_same_gas_changes_nothing():
+    sample = _chain(5)
+    seen = sample.seen_through(np.zeros((5, 4)), np.random.default_rng(1))
+    for name in ("values", "errors", "limits", "shift"):
+        np.testing.assert_array_equal(getattr(seen, name), getattr(sample, name))
+
+
+@pytest.mark.parametrize(("by", "error"), [(-0.5, 0.05), (-1.5, 0.1), (0.7, 0.1), (-4.0, 0.3)])
+def test_gas_takes_soft_counts(by, error):
+    """The mean of the soft counts, and of their scatter, is that of so much gas; with none left the ratio is 1."""
+    u, n = 0.3, 4000
+    seen = _chain(n, u, error).seen_through(np.tile([by, 0.0, 0.0, 0.0], (n, 1)), np.random.default_rng(2))
+    x, found = seen.values[:, 0].astype(float), seen.errors[:, 0].astype(float)
+    counts = (1 - np.tanh(u) ** 2) / error**2
+    hard = counts * (1 + np.tanh(u)) / 2
+    soft = hard * (1 - x) / (1 + x)
+    expected = counts * (1 - np.tanh(u)) / 2 * np.exp(2 * by)  # artanh is half the log of the ratio
+    assert soft.mean() == pytest.approx(expected, abs=4 * np.sqrt(expected / n))
+    assert soft.var() == pytest.approx(expected, rel=0.15, abs=0.02)
+    assert (x <= 1).all() and (x == 1).any() == (expected < 5)
+    assert (found > 0).all() and (found <= 1).all()
+    inside = x < 1
+    total = hard + soft
+    np.testing.assert_allclose(found[inside], np.sqrt((1 - x**2) / total)[inside], rtol=1e-5)
+    np.testing.assert_array_equal(seen.values[:, 3], 1e-13)  # as bright as it is observed
+
+
+def test_a_counterpart_behind_dust_is_lost_with_what_needs_it():
+    shift = np.array([[0.0, by, 0.0, 0.0] for by in (0.0, -0.4, -0.6)])
+    seen = _chain(3).seen_through(shift, np.random.default_rng(1))
+    np.testing.assert_allclose(seen.values[:, 1], [0.5, 0.9, np.nan])
+    np.testing.assert_array_equal(seen.values[:, 2], [3.0, 3.0, np.inf])  # its limit counts the absence
+    np.testing.assert_array_equal(seen.limits[:, 1], 1.0)
+    bare = _chain(3, limit=None).seen_through(shift, np.random.default_rng(1))  # fainter than any other: lost
+    np.testing.assert_allclose(bare.values[:, 1:3], [[0.5, 3.0], [np.nan, np.nan], [np.nan, np.nan]])
+
+
+def test_half_of_what_is_behind_is_seen_through_the_columns_of_the_rest():
+    sample, label = sky(500)
+    sample.shift[label == 1] = (-0.5, -1.0)
+    fold = np.arange(label.size) % 3
+    rows = HeldOut(sample, Cells(sample, label, 2, (), BEHIND), fold, 3, np.arange(label.size), seed=1).rows
+    moved = (rows.shift != sample.shift).any(axis=1)
+    assert not moved[label == 1].any() and 0.4 < moved[label == 0].mean() < 0.6
+    np.testing.assert_allclose(rows.shift[moved], np.tile([-0.5, -1.0], (moved.sum(), 1)))
+    same = {name: np.array_equal(getattr(rows, name)[~moved], getattr(sample, name)[~moved], equal_nan=True)
+            for name in ("values", "errors", "limits")}  # fmt: skip
+    assert all(same.values()), same
+    again = HeldOut(sample, Cells(sample, label, 2, (), BEHIND), fold, 3, np.arange(label.size), seed=1).rows
+    np.testing.assert_array_equal(again.values, rows.values)
+    plain = HeldOut(sample, Cells(sample, label, 2, (), ~BEHIND | BEHIND), fold, 3, np.arange(label.size), seed=1).rows
+    np.testing.assert_array_equal(plain.values, sample.values)  # nothing is inside the Galaxy
+
+
+def test_weights_do_not_take_gas_for_a_property_of_the_class(monkeypatch):
+    """Known AGN are where there is no gas, known XRB where there is: an AGN of the plane is still one."""
+    sample, label = sky(1200)
+    rng = np.random.default_rng(4)
+    gas = np.where(label == 1, rng.uniform(1.0, 3.0, label.size), 0.0)
+    known = replace(sample, shift=np.stack([-gas, np.zeros(label.size)], axis=1))
+    through = np.stack([-rng.uniform(1.0, 3.0, 1200), np.zeros(1200)], axis=1)
+    hidden = sky(1200, seed=9)[0].take(np.arange(1200)).seen_through(through, rng)
+    loss = {}
+    for share in (0.5, 0.0):
+        monkeypatch.setattr(held_out, "THROUGH_OTHERS", share)
+        found = tune(known, label, None, CLASSES, PRIORS, FitOptions("property", smoothing=1.0, replicates=0))
+        loss[share] = -np.log(classify(found, hidden).p[:, 0]).mean()
+    assert loss[0.5] < 0.9 * loss[0.0], loss
 
 
 def test_a_fit_takes_the_classes_by_name():

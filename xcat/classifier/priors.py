@@ -19,10 +19,10 @@ LEAST_PRIOR = 1e-4
 _SCALINGS = 200
 CELLS = (6, 4)
 """Cells along each of the two properties; the prior is interpolated between their middles."""
-STRENGTH = 0.5
+STRENGTH = 1.0
 """Weight of the catalogue's overall prior in a cell, in units of the mean number of sources per cell. The members of a
-class in one cell do not look exactly like the labelled ones, so their shares are shrunk towards the overall prior; with
-less weight the shares of rare classes diverge where most sources are faint."""
+class in one cell do not look exactly like the labelled ones, so their shares are shrunk towards the overall prior: with
+half as much a list of positions, which has no hardness ratios, loses, with twice as much every catalogue does."""
 COUNTS_SHARE = 0.5
 """With published counts, their part of what the estimate is pulled to; the other part is the given priors. Chosen on
 simulated skies whose truth is not that of the counts: the counts alone are wrong by large factors for classes that
