@@ -78,7 +78,7 @@ def refit(
         part_of=model.part_of,
     )
     fitted, validation = fit(sample, class_index, groups, model.classes, given, options, n_folds)
-    fresh = ("offsets", "weights", *HOW_FITTED, "outlier_levels", "replicates", "best_levels")
+    fresh = (*HOW_FITTED, "offsets", "weights", "limits_before_galaxy", "outlier_levels", "replicates", "best_levels")
     of_sky = np.eye(len(model.classes))[None][:has_sky]
     mixing = np.concatenate([fitted.mixing, of_sky])
     made = replace(kept, mixing=mixing, **{name: getattr(fitted, name) for name in fresh})

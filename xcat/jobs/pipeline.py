@@ -183,7 +183,7 @@ class Pipeline(Strict):
             "classes": [list(item) for item in self.class_priors.items()],
             "properties": [p.name for p in self.property_list],
             "behind_galaxy": list(self.behind_galaxy),
-            "fitted": "without each category",  # fits of before are not taken for one of now
+            "fitted": "without each category, and behind gas",  # fits of before are not taken for one of now
             **({} if self.priors == "given" else {"estimated": [STRENGTH, COUNTS_SHARE]}),
         }
 
