@@ -65,6 +65,13 @@ def same(one, two):
             assert a == b
 
 
+def test_the_weights_of_a_model_of_before_are_fitted_to_the_limits_of_now(whole):
+    model, _, sample, label, group = whole
+    before = replace(model, limits_before_galaxy=False)
+    made, of_made = refit(before, sample.select(HALF), label, group, PRIORS, n_folds=2)
+    assert made.limits_before_galaxy and all(of_fold.limits_before_galaxy for of_fold in of_made.models)
+
+
 def test_refitted_weights_beat_dropped_terms_out_of_fold_and_the_tables_stay(whole):
     model, validation, sample, label, group = whole
     fewer = sample.select(HALF)
